@@ -1,0 +1,1 @@
+//! Driven adapters of longhaul, one module and one feature each

@@ -1,0 +1,1 @@
+//! The command line of longhaul: a client of a running manager

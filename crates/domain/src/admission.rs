@@ -1,0 +1,121 @@
+//! Who is next: the order of claim, as one pure rule that every store keeps.
+//!
+//! Among keys with a waiter that the node may run, a free slot and no hold: the highest priority of the first such
+//! waiter, then the key that was served least recently, then the lowest submit sequence. Within a key: priority, then
+//! sequence.
+
+use crate::id::{Priority, Seq};
+use std::cmp::{Ordering, Reverse};
+
+/// The place of a waiter within its key: higher priority first, then the earlier submit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rank {
+    /// How urgent it is.
+    pub priority: Priority,
+    /// When it was submitted.
+    pub seq: Seq,
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        Reverse(self.priority)
+            .cmp(&Reverse(other.priority))
+            .then(self.seq.cmp(&other.seq))
+    }
+}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// A key with a waiter that the node may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its first such waiter.
+    pub first: Rank,
+    /// When the key was served last: a count that grows with each claim; 0 means never.
+    pub served: u64,
+    /// Its slots; none means no limit.
+    pub slots: Option<u32>,
+    /// How many of them are taken.
+    pub taken: u32,
+    /// Its waiters are held back.
+    pub held: bool,
+}
+
+impl Line {
+    /// Whether one of its waiters may go now.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.held && self.slots.is_none_or(|slots| self.taken < slots)
+    }
+
+    fn place(&self) -> (Reverse<Priority>, u64, Seq) {
+        (Reverse(self.first.priority), self.served, self.first.seq)
+    }
+}
+
+/// The line whose first waiter goes next; none if every line is closed.
+pub fn next<T>(lines: impl IntoIterator<Item = (T, Line)>) -> Option<T> {
+    lines
+        .into_iter()
+        .filter(|(_, line)| line.is_open())
+        .min_by_key(|(_, line)| line.place())
+        .map(|(line, _)| line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priority_goes_first_then_the_key_served_longest_ago_then_the_earlier_submit() {
+        assert_eq!(next([("a", line(0, 1, 9)), ("b", line(5, 2, 9))]), Some("b"));
+        assert_eq!(next([("a", line(0, 1, 9)), ("b", line(0, 2, 3))]), Some("b"));
+        assert_eq!(next([("a", line(0, 2, 3)), ("b", line(0, 1, 3))]), Some("b"));
+    }
+
+    #[test]
+    fn a_full_or_held_key_lets_the_others_pass() {
+        let full = Line {
+            taken: 1,
+            ..line(5, 1, 0)
+        };
+        let held = Line {
+            held: true,
+            ..line(5, 2, 0)
+        };
+        assert_eq!(
+            next([("full", full), ("held", held), ("open", line(0, 3, 9))]),
+            Some("open")
+        );
+        assert_eq!(next([("full", full), ("held", held)]), None);
+        assert_eq!(
+            next([(
+                "free",
+                Line {
+                    slots: None,
+                    taken: 1_000,
+                    ..line(0, 1, 0)
+                }
+            )]),
+            Some("free")
+        );
+    }
+
+    fn line(priority: i64, seq: u64, served: u64) -> Line {
+        let first = Rank {
+            priority: Priority::new(priority).unwrap(),
+            seq: Seq(seq),
+        };
+        Line {
+            first,
+            served,
+            slots: Some(1),
+            taken: 0,
+            held: false,
+        }
+    }
+}

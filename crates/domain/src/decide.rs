@@ -1,0 +1,186 @@
+//! What follows from an input: the whole lifecycle, as one pure function.
+//!
+//! `decide` reads a process and changes nothing; [`Process::evolve`] applies what it returns. Commands that the
+//! status forbids are refused; observations that come too late are noted and change nothing.
+
+use crate::effect::{Effect, Step};
+use crate::ending::{Ending, StopCause};
+use crate::event::{Event, Fact};
+use crate::input::{Context, Input, Observation, Verb};
+use crate::process::Process;
+use crate::progress::Vitals;
+use crate::rejection::Rejection;
+use crate::spec::Work;
+use crate::state::{Pending, State, Urgency};
+
+mod asked;
+mod seen;
+
+/// A decision under way: the process as it is, and the world as it is known.
+pub(crate) struct Decision<'a> {
+    process: &'a Process,
+    ctx: &'a Context,
+    vitals: &'a Vitals,
+}
+
+impl Process {
+    /// Decides one input: the facts that follow and the effects that they call for.
+    ///
+    /// `vitals` are the latest known; an ending keeps them.
+    ///
+    /// # Errors
+    /// [`Rejection`] if a command is refused; then nothing follows.
+    pub fn decide(&self, ctx: &Context, vitals: &Vitals, input: &Input) -> Result<Step, Rejection> {
+        let decision = Decision {
+            process: self,
+            ctx,
+            vitals,
+        };
+        match input {
+            Input::Command(command) => decision.asked(command),
+            Input::Observation(Observation::Wished(wish)) => decision.asked(&wish.command()),
+            Input::Observation(observation) => Ok(decision.seen(observation)),
+            Input::Tick => Ok(decision.tick()),
+        }
+    }
+}
+
+impl Decision<'_> {
+    fn event(&self, fact: Fact) -> Event {
+        Event {
+            at: self.ctx.now,
+            fact,
+        }
+    }
+
+    fn ended(&self, ending: Ending) -> Step {
+        let vitals = self.vitals.clone();
+        Step {
+            events: vec![self.event(Fact::Ended { ending, vitals })],
+            ..Step::nothing()
+        }
+    }
+
+    /// The end of an attempt: another one if the policy says so, else the end of the process.
+    fn attempt_ended(&self, ending: Ending) -> Step {
+        let retry = &self.process.spec.retry;
+        if retry.covers(&ending, self.process.retries) {
+            let due = self
+                .ctx
+                .now
+                .plus(retry.wait(self.process.retries, self.ctx.chance));
+            let fact = Fact::RetryScheduled { due, after: ending };
+            return Step {
+                events: vec![self.event(fact)],
+                ..Step::nothing()
+            };
+        }
+        self.ended(ending)
+    }
+
+    fn stop(&self, cause: StopCause) -> Step {
+        let (kill_at, until) = match &self.process.spec.work {
+            Work::Command(command) => (self.ctx.awake.plus(command.stop.patience()), self.ctx.now),
+            Work::Reported(reported) => (self.ctx.awake, self.ctx.now.plus(reported.grace)),
+        };
+        let mut step = Step {
+            events: vec![self.event(Fact::StopBegan {
+                cause,
+                kill_at,
+                until,
+            })],
+            ..Step::nothing()
+        };
+        if matches!(self.process.spec.work, Work::Command(_)) {
+            step.effects.push(Effect::Stop {
+                attempt: self.process.attempt,
+                cause,
+            });
+        }
+        step
+    }
+
+    fn kill_began(&self) -> Event {
+        self.event(Fact::KillBegan {
+            stuck_at: self.ctx.awake.plus(STUCK_AFTER),
+        })
+    }
+
+    fn tick(&self) -> Step {
+        let attempt = self.process.attempt;
+        match &self.process.state {
+            State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. })
+                if *at <= self.ctx.now =>
+            {
+                Step {
+                    events: vec![self.event(Fact::BecameDue)],
+                    ..Step::nothing()
+                }
+            }
+            State::Running {
+                timeout_at: Some(at), ..
+            } if *at <= self.ctx.awake => self.stop(StopCause::Timeout),
+            State::Stopping {
+                cause,
+                urgency: Urgency::Asked { kill_at },
+                ..
+            } if *kill_at <= self.ctx.awake => Step {
+                events: vec![self.kill_began()],
+                effects: vec![Effect::Kill {
+                    attempt,
+                    cause: *cause,
+                }],
+                note: None,
+            },
+            State::Stopping {
+                urgency: Urgency::Killing { stuck_at },
+                ..
+            } if *stuck_at <= self.ctx.awake => Step {
+                events: vec![self.event(Fact::BecameStuck)],
+                ..Step::nothing()
+            },
+            State::Withdrawing { cause, until, .. } if *until <= self.ctx.now => {
+                self.ended(Ending::Cancelled {
+                    by: *cause,
+                    exit: None,
+                })
+            }
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Step::nothing(),
+        }
+    }
+
+    fn forbidden(&self, attempted: Verb) -> Rejection {
+        Rejection::InvalidStatusTransition {
+            from: self.process.status(),
+            attempted,
+        }
+    }
+
+    fn unsupported(&self, attempted: Verb, what: &'static str) -> Rejection {
+        Rejection::Unsupported {
+            status: self.process.status(),
+            attempted,
+            what,
+        }
+    }
+}
+
+/// A tree that is not empty so long after KILL is stuck.
+const STUCK_AFTER: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A stop that was decided by its cause: the timeout has a status of its own.
+const fn stopped(cause: StopCause, exit: Option<crate::ending::Exit>) -> Ending {
+    match cause {
+        StopCause::Timeout => Ending::Timeout { exit },
+        StopCause::User | StopCause::Parent | StopCause::Session | StopCause::Shutdown | StopCause::Limit => {
+            Ending::Cancelled { by: cause, exit }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What follows from a command.
+
+use super::{Decision, stopped};
+use crate::effect::{Effect, Note, Step};
+use crate::ending::{Ending, Failure, StopCause};
+use crate::event::Fact;
+use crate::input::{Command, Verb};
+use crate::json::JsonText;
+use crate::progress::Report;
+use crate::rejection::Rejection;
+use crate::spec::Work;
+use crate::state::{Pending, State, Urgency};
+use crate::time::Awake;
+
+impl Decision<'_> {
+    pub(super) fn asked(&self, command: &Command) -> Result<Step, Rejection> {
+        match command {
+            Command::Progress(report) => self.progress(report),
+            Command::Complete { result } => self.complete(result.as_ref()),
+            Command::Fail { error } => self.fail(error),
+            Command::Cancel { cause } => Ok(self.cancel(*cause)),
+            Command::Force { cause } => Ok(self.force(*cause)),
+            Command::Pause => self.pause(),
+            Command::Resume => self.resume(),
+            Command::Restart => self.restart(),
+            Command::RetryNow => self.retry_now(),
+        }
+    }
+
+    /// A report is kept while anything of the attempt is alive: it may arrive before the start was noted.
+    fn progress(&self, report: &Report) -> Result<Step, Rejection> {
+        match &self.process.state {
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. } => {
+                let mut step = Step::nothing();
+                if let Some(stage) = &report.stage
+                    && self.vitals.stage.as_ref() != Some(stage)
+                {
+                    step.events
+                        .push(self.event(Fact::StageChanged { stage: stage.clone() }));
+                }
+                step.effects.push(Effect::Keep {
+                    report: report.clone(),
+                });
+                Ok(step)
+            }
+            State::Pending(_) | State::Ended(_) => Err(self.forbidden(Verb::Progress)),
+        }
+    }
+
+    fn complete(&self, result: Option<&JsonText>) -> Result<Step, Rejection> {
+        self.only_reported(Verb::Complete)?;
+        match &self.process.state {
+            State::Reported { .. } | State::Withdrawing { .. } => {
+                let mut vitals = self.vitals.clone();
+                vitals.progress = Some(crate::progress::Progress::DONE);
+                let ending = Ending::Completed {
+                    exit: None,
+                    result: result.cloned(),
+                };
+                Ok(Step {
+                    events: vec![self.event(Fact::Ended { ending, vitals })],
+                    ..Step::nothing()
+                })
+            }
+            State::Ended(ended) => match &ended.ending {
+                Ending::Completed { .. } => Ok(Step::noted(Note::AlreadySo)),
+                Ending::Failed { .. }
+                | Ending::Timeout { .. }
+                | Ending::Cancelled { .. }
+                | Ending::Interrupted { .. } => Err(self.forbidden(Verb::Complete)),
+            },
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. } => Err(self.forbidden(Verb::Complete)),
+        }
+    }
+
+    /// A reporter that fails after it was asked to end has acknowledged the cancel.
+    fn fail(&self, error: &str) -> Result<Step, Rejection> {
+        self.only_reported(Verb::Fail)?;
+        match &self.process.state {
+            State::Reported { .. } => {
+                let failure = Failure::Reported {
+                    error: error.to_owned(),
+                };
+                Ok(self.ended(Ending::Failed { failure }))
+            }
+            State::Withdrawing { cause, .. } => Ok(self.ended(stopped(*cause, None))),
+            State::Ended(ended) => match &ended.ending {
+                Ending::Failed { .. } => Ok(Step::noted(Note::AlreadySo)),
+                Ending::Completed { .. }
+                | Ending::Timeout { .. }
+                | Ending::Cancelled { .. }
+                | Ending::Interrupted { .. } => Err(self.forbidden(Verb::Fail)),
+            },
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. } => Err(self.forbidden(Verb::Fail)),
+        }
+    }
+
+    fn cancel(&self, cause: StopCause) -> Step {
+        match &self.process.state {
+            State::Pending(_) => self.ended(stopped(cause, None)),
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Reported { .. } => self.stop(cause),
+            State::Stopping { .. } | State::Withdrawing { .. } => Step::noted(Note::AlreadySo),
+            State::Ended(_) => Step::noted(Note::AlreadyEnded),
+        }
+    }
+
+    fn force(&self, cause: StopCause) -> Step {
+        let attempt = self.process.attempt;
+        match &self.process.state {
+            State::Pending(_) | State::Reported { .. } => self.ended(stopped(cause, None)),
+            State::Withdrawing { cause, .. } => self.ended(stopped(*cause, None)),
+            State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
+                let began = Fact::StopBegan {
+                    cause,
+                    kill_at: self.ctx.awake,
+                    until: self.ctx.now,
+                };
+                Step {
+                    events: vec![self.event(began), self.kill_began()],
+                    effects: vec![Effect::Kill { attempt, cause }],
+                    note: None,
+                }
+            }
+            State::Stopping { cause, urgency, .. } => Step {
+                events: match urgency {
+                    Urgency::Asked { .. } => vec![self.kill_began()],
+                    Urgency::Killing { .. } | Urgency::Stuck => Vec::new(),
+                },
+                effects: vec![Effect::Kill {
+                    attempt,
+                    cause: *cause,
+                }],
+                note: None,
+            },
+            State::Ended(_) => Step::noted(Note::AlreadyEnded),
+        }
+    }
+
+    fn pause(&self) -> Result<Step, Rejection> {
+        match &self.process.state {
+            State::Running { timeout_at, .. } => {
+                if !self.ctx.capabilities.pause {
+                    return Err(self.unsupported(Verb::Pause, "work on this spawner"));
+                }
+                let timeout_left = timeout_at.map(|at| at.since(self.ctx.awake));
+                Ok(Step {
+                    events: vec![self.event(Fact::Paused { timeout_left })],
+                    effects: vec![Effect::Pause {
+                        attempt: self.process.attempt,
+                    }],
+                    note: None,
+                })
+            }
+            State::Paused { .. } => Ok(Step::noted(Note::AlreadySo)),
+            State::Reported { .. } => Err(self.unsupported(Verb::Pause, "reported work")),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Err(self.forbidden(Verb::Pause)),
+        }
+    }
+
+    fn resume(&self) -> Result<Step, Rejection> {
+        match &self.process.state {
+            State::Paused { .. } => Ok(Step {
+                events: vec![self.event(Fact::Resumed {
+                    timeout_at: self.timeout_resumed(),
+                })],
+                effects: vec![Effect::Resume {
+                    attempt: self.process.attempt,
+                }],
+                note: None,
+            }),
+            State::Running { .. } => Ok(Step::noted(Note::AlreadySo)),
+            State::Reported { .. } => Err(self.unsupported(Verb::Resume, "reported work")),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Err(self.forbidden(Verb::Resume)),
+        }
+    }
+
+    /// When the time of a paused process is over if it goes on now.
+    pub(super) fn timeout_resumed(&self) -> Option<Awake> {
+        match &self.process.state {
+            State::Paused { timeout_left, .. } => timeout_left.map(|left| self.ctx.awake.plus(left)),
+            State::Running { timeout_at, .. } => *timeout_at,
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Reported { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => None,
+        }
+    }
+
+    fn restart(&self) -> Result<Step, Rejection> {
+        if self.process.status().is_ended() {
+            return Ok(Step {
+                effects: vec![Effect::Relaunch],
+                ..Step::nothing()
+            });
+        }
+        Err(self.forbidden(Verb::Restart))
+    }
+
+    fn retry_now(&self) -> Result<Step, Rejection> {
+        match &self.process.state {
+            State::Pending(Pending::Retrying { .. }) => Ok(Step {
+                events: vec![self.event(Fact::BecameDue)],
+                ..Step::nothing()
+            }),
+            State::Pending(Pending::Queued | Pending::Delayed { .. })
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Err(self.forbidden(Verb::RetryNow)),
+        }
+    }
+
+    /// The end of a command is seen, not reported.
+    fn only_reported(&self, verb: Verb) -> Result<(), Rejection> {
+        match self.process.spec.work {
+            Work::Reported(_) => Ok(()),
+            Work::Command(_) => Err(self.unsupported(verb, "a command: its end is observed")),
+        }
+    }
+}

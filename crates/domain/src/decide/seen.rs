@@ -1,0 +1,261 @@
+//! What follows from an observation. What comes too late, or from another attempt, changes nothing.
+
+use super::{Decision, stopped};
+use crate::effect::{Effect, Note, Step};
+use crate::ending::{Ending, Exit, ExitStatus, Failure, Interruption, StartFailure, StopCause};
+use crate::event::{Event, Fact};
+use crate::id::{AttemptNo, NodeId};
+use crate::input::Observation;
+use crate::process::MOST_NEVER_RAN;
+use crate::spec::Work;
+use crate::state::{Containment, Pending, State, Urgency};
+use crate::time::Timestamp;
+
+impl Decision<'_> {
+    pub(super) fn seen(&self, observation: &Observation) -> Step {
+        match observation {
+            Observation::Claimed { attempt, node } => self.claimed(*attempt, node),
+            Observation::Orphaned => self.node_lost(&Interruption::NodeGone),
+            Observation::NodeLost { why } => self.node_lost(why),
+            // Answered like the command that it stands for, before this function is asked.
+            Observation::Wished(_) => Step::noted(Note::Stale),
+            Observation::Spawned {
+                attempt,
+                pid,
+                containment,
+                at,
+            } => self.of(*attempt, || self.spawned(*pid, *containment, *at)),
+            Observation::SpawnFailed { attempt, failure } => self.of(*attempt, || self.spawn_failed(failure)),
+            Observation::NeverRan { attempt } => self.of(*attempt, || self.never_ran()),
+            Observation::Exited { attempt, exit } => self.exited(*attempt, exit),
+            Observation::SupervisorLost { attempt, why } => self.of(*attempt, || self.node_lost(why)),
+            Observation::HeartbeatMissed { last } => self.heartbeat_missed(*last),
+            Observation::PauseFailed { attempt } => self.of(*attempt, || self.pause_failed()),
+        }
+    }
+
+    /// Only what was seen of the present attempt counts.
+    fn of(&self, attempt: AttemptNo, decide: impl FnOnce() -> Step) -> Step {
+        if attempt == self.process.attempt {
+            decide()
+        } else {
+            Step::noted(Note::Stale)
+        }
+    }
+
+    fn claimed(&self, attempt: AttemptNo, node: &NodeId) -> Step {
+        match &self.process.state {
+            State::Pending(Pending::Queued) if attempt > self.process.attempt => Step {
+                events: vec![self.event(Fact::Claimed {
+                    attempt,
+                    node: node.clone(),
+                })],
+                effects: match &self.process.spec.work {
+                    Work::Command(_) => vec![Effect::Spawn { attempt }],
+                    Work::Reported(_) => Vec::new(),
+                },
+                note: None,
+            },
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Step::noted(Note::Stale),
+        }
+    }
+
+    /// A start that is answered after the stop was asked is stopped now that there is something to stop.
+    fn spawned(&self, pid: Option<u32>, containment: Option<Containment>, at: Timestamp) -> Step {
+        let timeout = match &self.process.spec.work {
+            Work::Command(command) => command.timeout,
+            Work::Reported(_) => None,
+        };
+        let attempt = self.process.attempt;
+        let timeout_at = timeout.map(|timeout| self.ctx.awake.plus(timeout));
+        let spawned = Event {
+            at,
+            fact: Fact::Spawned {
+                pid,
+                containment,
+                timeout_at,
+            },
+        };
+        match &self.process.state {
+            State::Starting { .. } => Step {
+                events: vec![spawned],
+                ..Step::nothing()
+            },
+            State::Stopping {
+                execution: None,
+                cause,
+                urgency,
+                ..
+            } => Step {
+                events: vec![spawned],
+                effects: vec![match urgency {
+                    Urgency::Asked { .. } => Effect::Stop {
+                        attempt,
+                        cause: *cause,
+                    },
+                    Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill {
+                        attempt,
+                        cause: *cause,
+                    },
+                }],
+                note: None,
+            },
+            State::Pending(_)
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Step::noted(Note::Stale),
+        }
+    }
+
+    fn spawn_failed(&self, failure: &StartFailure) -> Step {
+        match &self.process.state {
+            State::Starting { .. } => self.ended(Ending::Failed {
+                failure: Failure::Start(failure.clone()),
+            }),
+            State::Stopping { cause, .. } => self.ended(stopped(*cause, None)),
+            State::Pending(_)
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Step::noted(Note::Stale),
+        }
+    }
+
+    fn never_ran(&self) -> Step {
+        match &self.process.state {
+            State::Starting { .. } => {
+                let times = self.process.never_ran.saturating_add(1);
+                if times >= MOST_NEVER_RAN {
+                    return self.ended(Ending::Failed {
+                        failure: Failure::NeverRan { times },
+                    });
+                }
+                Step {
+                    events: vec![self.event(Fact::NeverRan)],
+                    ..Step::nothing()
+                }
+            }
+            State::Stopping {
+                execution: None,
+                cause,
+                ..
+            } => self.ended(stopped(*cause, None)),
+            State::Pending(_)
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Step::noted(Note::Stale),
+        }
+    }
+
+    fn exited(&self, attempt: AttemptNo, exit: &Exit) -> Step {
+        if let State::Ended(ended) = &self.process.state {
+            let news = attempt == self.process.attempt
+                && ended.late.is_none()
+                && matches!(ended.ending, Ending::Interrupted { .. });
+            if !news {
+                return Step::noted(Note::Stale);
+            }
+            let fact = Fact::LateExit {
+                attempt,
+                exit: exit.clone(),
+            };
+            return Step {
+                events: vec![self.event(fact)],
+                ..Step::nothing()
+            };
+        }
+        self.of(attempt, || match &self.process.state {
+            State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
+                self.attempt_ended(ending_of(exit, exit.stopped))
+            }
+            State::Stopping { cause, .. } => {
+                let ending = ending_of(exit, Some(*cause));
+                match cause {
+                    StopCause::Timeout => self.attempt_ended(ending),
+                    StopCause::User
+                    | StopCause::Parent
+                    | StopCause::Session
+                    | StopCause::Shutdown
+                    | StopCause::Limit => self.ended(ending),
+                }
+            }
+            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => {
+                Step::noted(Note::Stale)
+            }
+        })
+    }
+
+    /// The owner, its machine or the supervisor is gone: nobody saw the end.
+    fn node_lost(&self, why: &Interruption) -> Step {
+        let interrupted = Ending::Interrupted { why: why.clone() };
+        match &self.process.state {
+            State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
+                self.attempt_ended(interrupted)
+            }
+            State::Stopping { .. } => self.ended(interrupted),
+            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => {
+                Step::noted(Note::Stale)
+            }
+        }
+    }
+
+    fn heartbeat_missed(&self, last: Timestamp) -> Step {
+        match &self.process.state {
+            State::Reported { .. } | State::Withdrawing { .. } => self.ended(Ending::Interrupted {
+                why: Interruption::HeartbeatMissed { last },
+            }),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Ended(_) => Step::noted(Note::Stale),
+        }
+    }
+
+    fn pause_failed(&self) -> Step {
+        match &self.process.state {
+            State::Paused { .. } => Step {
+                events: vec![self.event(Fact::Resumed {
+                    timeout_at: self.timeout_resumed(),
+                })],
+                ..Step::nothing()
+            },
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Step::noted(Note::Stale),
+        }
+    }
+}
+
+/// What an exit is called: by the stop that caused it, else by its code.
+fn ending_of(exit: &Exit, cause: Option<StopCause>) -> Ending {
+    match (cause, exit.status) {
+        (Some(cause), _) => stopped(cause, Some(exit.clone())),
+        (None, ExitStatus::Code(0)) => Ending::Completed {
+            exit: Some(exit.clone()),
+            result: None,
+        },
+        (None, ExitStatus::Code(_) | ExitStatus::Signal { .. }) => Ending::Failed {
+            failure: Failure::Exit(exit.clone()),
+        },
+    }
+}

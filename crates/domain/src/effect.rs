@@ -1,0 +1,101 @@
+//! What the outside must do after a decision is durable. Each is safe to do again for the same attempt.
+
+use crate::ending::StopCause;
+use crate::id::AttemptNo;
+use crate::progress::Report;
+
+/// Something that the outside must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start the command of this attempt, unless it was started already.
+    Spawn {
+        /// The attempt.
+        attempt: AttemptNo,
+    },
+    /// Stop the tree of this attempt; if its start is unanswered, as soon as it is answered.
+    Stop {
+        /// The attempt.
+        attempt: AttemptNo,
+        /// Why.
+        cause: StopCause,
+    },
+    /// Kill the tree of this attempt now.
+    Kill {
+        /// The attempt.
+        attempt: AttemptNo,
+        /// Why.
+        cause: StopCause,
+    },
+    /// Halt the tree of this attempt.
+    Pause {
+        /// The attempt.
+        attempt: AttemptNo,
+    },
+    /// Let the tree of this attempt go on.
+    Resume {
+        /// The attempt.
+        attempt: AttemptNo,
+    },
+    /// Keep a report among the vitals.
+    Keep {
+        /// The report.
+        report: Report,
+    },
+    /// Launch the same details as a new process.
+    Relaunch,
+}
+
+impl Effect {
+    /// True for effects that only stop, pause or resume: they go ahead even when the store cannot commit.
+    #[must_use]
+    pub const fn only_restrains(&self) -> bool {
+        match self {
+            Self::Stop { .. } | Self::Kill { .. } | Self::Pause { .. } | Self::Resume { .. } => true,
+            Self::Spawn { .. } | Self::Keep { .. } | Self::Relaunch => false,
+        }
+    }
+}
+
+/// What a decision comes to: facts to make durable, then things to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// What becomes true.
+    pub events: Vec<crate::event::Event>,
+    /// What must be done once that is durable.
+    pub effects: Vec<Effect>,
+    /// What the caller should know besides.
+    pub note: Option<Note>,
+}
+
+impl Step {
+    /// Nothing happens.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self {
+            events: Vec::new(),
+            effects: Vec::new(),
+            note: None,
+        }
+    }
+
+    /// Nothing happens, and the caller is told why.
+    #[must_use]
+    pub const fn noted(note: Note) -> Self {
+        Self {
+            events: Vec::new(),
+            effects: Vec::new(),
+            note: Some(note),
+        }
+    }
+}
+
+/// Why nothing happened although nothing was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// It is so already: the same was asked before.
+    AlreadySo,
+    /// It had ended already.
+    AlreadyEnded,
+    /// What was seen comes too late, or belongs to another attempt.
+    Stale,
+}

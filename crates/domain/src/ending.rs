@@ -1,0 +1,252 @@
+//! How a process ended, with the evidence for it.
+
+use crate::json::JsonText;
+use crate::status::Status;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// The end of a process: what it is called, and why it is called that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It did what it was there for.
+    Completed {
+        /// How the command exited; none for reported work.
+        exit: Option<Exit>,
+        /// What the reporter handed over.
+        result: Option<JsonText>,
+    },
+    /// It did not.
+    Failed {
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// Its time was over and it was stopped.
+    Timeout {
+        /// How it exited then.
+        exit: Option<Exit>,
+    },
+    /// It was stopped, or never started, because someone asked.
+    Cancelled {
+        /// Who asked.
+        by: StopCause,
+        /// How it exited then; none if it never ran, and for reported work.
+        exit: Option<Exit>,
+    },
+    /// Its end was not seen.
+    Interrupted {
+        /// Why it was not seen.
+        why: Interruption,
+    },
+}
+
+impl Ending {
+    /// The status it leaves behind.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Completed { .. } => Status::Completed,
+            Self::Failed { .. } => Status::Failed,
+            Self::Timeout { .. } => Status::Timeout,
+            Self::Cancelled { .. } => Status::Cancelled,
+            Self::Interrupted { .. } => Status::Interrupted,
+        }
+    }
+
+    /// How the command exited, if that is known.
+    #[must_use]
+    pub const fn exit(&self) -> Option<&Exit> {
+        match self {
+            Self::Completed { exit, .. } | Self::Timeout { exit } | Self::Cancelled { exit, .. } => {
+                exit.as_ref()
+            }
+            Self::Failed { failure } => match failure {
+                Failure::Exit(exit) => Some(exit),
+                Failure::Start(_) | Failure::NeverRan { .. } | Failure::Reported { .. } => None,
+            },
+            Self::Interrupted { .. } => None,
+        }
+    }
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The command exited with another code than 0, or by a signal that nobody of ours sent.
+    Exit(Exit),
+    /// The command could not be started.
+    Start(StartFailure),
+    /// Five attempts in a row provably never ran.
+    NeverRan {
+        /// How many.
+        times: u32,
+    },
+    /// The reporter said so.
+    Reported {
+        /// In these words.
+        error: String,
+    },
+}
+
+/// Why a command could not be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartFailure {
+    /// The step that failed.
+    pub stage: StartStage,
+    /// The operating system's error number, if it gave one.
+    pub errno: Option<i32>,
+    /// What was tried and what is nearest to it, for people.
+    pub detail: String,
+}
+
+/// The steps of a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartStage {
+    /// Making the attempt's directory and starting its supervisor.
+    Supervisor,
+    /// Finding the captured environment.
+    Environment,
+    /// Finding the program.
+    Program,
+    /// Entering the working directory.
+    Directory,
+    /// Opening its standard input.
+    Stdin,
+    /// Setting its resource limits.
+    Limits,
+    /// Executing it.
+    Exec,
+}
+
+impl StartStage {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Supervisor => "supervisor",
+            Self::Environment => "environment",
+            Self::Program => "program",
+            Self::Directory => "directory",
+            Self::Stdin => "stdin",
+            Self::Limits => "limits",
+            Self::Exec => "exec",
+        }
+    }
+}
+
+/// How a command exited, as its supervisor saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Code or signal.
+    pub status: ExitStatus,
+    /// When.
+    pub at: Timestamp,
+    /// The stop that was under way when it exited, as the supervisor knew it.
+    pub stopped: Option<StopCause>,
+    /// The last signal that was needed to end the tree, if it was stopped.
+    pub last_signal: Option<u8>,
+    /// Descendants that had to be killed after the command itself was gone.
+    pub swept: u32,
+    /// Descendants that were alive when the command exited by itself.
+    pub leftovers: u32,
+    /// What it used.
+    pub usage: Usage,
+    /// Bytes of output that were written to the log.
+    pub output_bytes: u64,
+    /// Bytes of output that could not be kept, because the disk was full or failing.
+    pub dropped_bytes: u64,
+}
+
+/// Code or signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// The code it exited with.
+    Code(i32),
+    /// The signal that ended it.
+    Signal {
+        /// Its number.
+        number: u8,
+        /// Whether a core was dumped.
+        core: bool,
+    },
+}
+
+/// What an attempt used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time in its own code.
+    pub user: Duration,
+    /// Processor time in the kernel.
+    pub system: Duration,
+    /// The largest resident memory of one process, in bytes.
+    pub peak_memory: u64,
+}
+
+/// Who or what asked for a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    /// A person or a program.
+    User,
+    /// The timeout of the process.
+    Timeout,
+    /// The end of its parent.
+    Parent,
+    /// The end of its session.
+    Session,
+    /// The shutdown of the manager.
+    Shutdown,
+    /// A limit of ours.
+    Limit,
+}
+
+impl StopCause {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Timeout => "timeout",
+            Self::Parent => "parent",
+            Self::Session => "session",
+            Self::Shutdown => "shutdown",
+            Self::Limit => "limit",
+        }
+    }
+}
+
+/// Why an end was not seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// The machine was started anew.
+    Reboot,
+    /// Its supervisor was killed.
+    SupervisorKilled {
+        /// What is known all the same.
+        evidence: String,
+    },
+    /// Its node went away and its lease is over.
+    NodeGone,
+    /// The reporter gave no sign of life for its heartbeat.
+    HeartbeatMissed {
+        /// The last one.
+        last: Timestamp,
+    },
+    /// What the node kept of the attempt is gone or damaged.
+    RecordLost {
+        /// What was found.
+        found: String,
+    },
+}
+
+impl Interruption {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Reboot => "reboot",
+            Self::SupervisorKilled { .. } => "supervisor_killed",
+            Self::NodeGone => "node_gone",
+            Self::HeartbeatMissed { .. } => "heartbeat_missed",
+            Self::RecordLost { .. } => "record_lost",
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What became true. The record of a process is the fold of its events.
+
+use crate::ending::{Ending, Exit, StopCause};
+use crate::id::{AttemptNo, NodeId, Stage};
+use crate::progress::Vitals;
+use crate::state::Containment;
+use crate::time::{Awake, Timestamp};
+
+/// Something that became true of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub fact: Fact,
+}
+
+/// What became true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// It was accepted. Always the first.
+    Submitted,
+    /// A node has it; the attempt begins.
+    Claimed {
+        /// Which attempt.
+        attempt: AttemptNo,
+        /// Which node.
+        node: NodeId,
+    },
+    /// Its command runs.
+    Spawned {
+        /// The process id, if it has one.
+        pid: Option<u32>,
+        /// What keeps its descendants together.
+        containment: Option<Containment>,
+        /// When its time is over.
+        timeout_at: Option<Awake>,
+    },
+    /// The attempt never ran; it is back in its place.
+    NeverRan,
+    /// A moment that it waited for has come; it stands in the queue.
+    BecameDue,
+    /// The attempt failed and there will be another.
+    RetryScheduled {
+        /// When.
+        due: Timestamp,
+        /// How the attempt ended.
+        after: Ending,
+    },
+    /// The worker does something else now.
+    StageChanged {
+        /// What.
+        stage: Stage,
+    },
+    /// It is halted.
+    Paused {
+        /// What is left of its timeout.
+        timeout_left: Option<std::time::Duration>,
+    },
+    /// It goes on.
+    Resumed {
+        /// When its time is over now.
+        timeout_at: Option<Awake>,
+    },
+    /// It was told to end.
+    StopBegan {
+        /// Why.
+        cause: StopCause,
+        /// The end of its grace; for reported work see `until`.
+        kill_at: Awake,
+        /// When reported work counts as cancelled without an answer.
+        until: Timestamp,
+    },
+    /// Its tree is being killed.
+    KillBegan {
+        /// The moment from which it counts as stuck.
+        stuck_at: Awake,
+    },
+    /// Killed, and still not empty.
+    BecameStuck,
+    /// It ended.
+    Ended {
+        /// How.
+        ending: Ending,
+        /// Its last progress and stage.
+        vitals: Vitals,
+    },
+    /// A truth that came too late to change anything.
+    LateExit {
+        /// Of which attempt.
+        attempt: AttemptNo,
+        /// The exit.
+        exit: Exit,
+    },
+}
+
+impl Fact {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Claimed { .. } => "claimed",
+            Self::Spawned { .. } => "spawned",
+            Self::NeverRan => "never_ran",
+            Self::BecameDue => "became_due",
+            Self::RetryScheduled { .. } => "retry_scheduled",
+            Self::StageChanged { .. } => "stage_changed",
+            Self::Paused { .. } => "paused",
+            Self::Resumed { .. } => "resumed",
+            Self::StopBegan { .. } => "stop_began",
+            Self::KillBegan { .. } => "kill_began",
+            Self::BecameStuck => "became_stuck",
+            Self::Ended { .. } => "ended",
+            Self::LateExit { .. } => "late_exit",
+        }
+    }
+}

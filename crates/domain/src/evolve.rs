@@ -1,0 +1,145 @@
+//! How facts change a process. Nothing here can fail or choose: the choices were made when the facts were decided.
+
+use crate::event::{Event, Fact};
+use crate::id::NodeId;
+use crate::process::Process;
+use crate::spec::Work;
+use crate::state::{Ended, Execution, LateExit, Pending, State, Urgency};
+use crate::time::Timestamp;
+
+impl Process {
+    /// Applies facts, in order.
+    pub fn evolve(&mut self, events: &[Event]) {
+        for event in events {
+            self.apply(event.at, &event.fact);
+        }
+    }
+
+    fn apply(&mut self, at: Timestamp, fact: &Fact) {
+        match fact {
+            Fact::Submitted | Fact::StageChanged { .. } => {}
+            Fact::Claimed { attempt, node } => {
+                self.attempt = *attempt;
+                self.place(node, at);
+            }
+            Fact::Spawned {
+                pid,
+                containment,
+                timeout_at,
+            } => {
+                let execution = Execution {
+                    started_at: at,
+                    pid: *pid,
+                    containment: *containment,
+                };
+                self.started_at = Some(at);
+                self.never_ran = 0;
+                match &mut self.state {
+                    State::Stopping { execution: known, .. } => *known = Some(execution),
+                    State::Pending(_)
+                    | State::Starting { .. }
+                    | State::Running { .. }
+                    | State::Reported { .. }
+                    | State::Paused { .. }
+                    | State::Withdrawing { .. }
+                    | State::Ended(_) => {
+                        self.state = State::Running {
+                            execution,
+                            timeout_at: *timeout_at,
+                        }
+                    }
+                }
+            }
+            Fact::NeverRan => {
+                self.never_ran = self.never_ran.saturating_add(1);
+                self.state = State::Pending(Pending::Queued);
+            }
+            Fact::BecameDue => self.state = State::Pending(Pending::Queued),
+            Fact::RetryScheduled { due, after } => {
+                self.retries = self.retries.saturating_add(1);
+                self.state = State::Pending(Pending::Retrying {
+                    at: *due,
+                    after: Box::new(after.clone()),
+                });
+            }
+            Fact::Paused { timeout_left } => {
+                if let Some(execution) = self.state.execution().copied() {
+                    self.state = State::Paused {
+                        execution,
+                        since: at,
+                        timeout_left: *timeout_left,
+                    };
+                }
+            }
+            Fact::Resumed { timeout_at } => {
+                if let Some(execution) = self.state.execution().copied() {
+                    self.state = State::Running {
+                        execution,
+                        timeout_at: *timeout_at,
+                    };
+                }
+            }
+            Fact::StopBegan {
+                cause,
+                kill_at,
+                until,
+            } => {
+                self.state = match &self.state {
+                    State::Reported { slot } | State::Withdrawing { slot, .. } => State::Withdrawing {
+                        slot: *slot,
+                        cause: *cause,
+                        until: *until,
+                    },
+                    before @ (State::Pending(_)
+                    | State::Starting { .. }
+                    | State::Running { .. }
+                    | State::Paused { .. }
+                    | State::Stopping { .. }
+                    | State::Ended(_)) => State::Stopping {
+                        execution: before.execution().copied(),
+                        cause: *cause,
+                        since: at,
+                        urgency: Urgency::Asked { kill_at: *kill_at },
+                    },
+                };
+            }
+            Fact::KillBegan { stuck_at } => self.hasten(Urgency::Killing { stuck_at: *stuck_at }),
+            Fact::BecameStuck => self.hasten(Urgency::Stuck),
+            Fact::Ended { ending, vitals } => {
+                self.state = State::Ended(Box::new(Ended {
+                    at,
+                    ending: ending.clone(),
+                    vitals: vitals.clone(),
+                    late: None,
+                }));
+            }
+            Fact::LateExit { attempt, exit } => {
+                if let State::Ended(ended) = &mut self.state {
+                    ended.late = Some(LateExit {
+                        attempt: *attempt,
+                        exit: exit.clone(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn place(&mut self, node: &NodeId, at: Timestamp) {
+        match &self.spec.work {
+            Work::Command(_) => {
+                self.node = Some(node.clone());
+                self.state = State::Starting { since: at };
+            }
+            Work::Reported(_) => {
+                self.started_at = Some(at);
+                self.state = State::Reported { slot: true };
+            }
+        }
+    }
+
+    const fn hasten(&mut self, to: Urgency) {
+        if let State::Stopping { urgency, .. } = &mut self.state {
+            *urgency = to;
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What can happen to a process: commands are asked, observations are seen, a tick is time passing.
+
+use crate::ending::{Exit, Interruption, StartFailure, StopCause};
+use crate::id::{AttemptNo, NodeId};
+use crate::json::JsonText;
+use crate::progress::Report;
+use crate::retry::Chance;
+use crate::state::Containment;
+use crate::time::{Awake, Timestamp};
+
+/// Everything that can happen to a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Someone asks for something.
+    Command(Command),
+    /// Something was seen.
+    Observation(Observation),
+    /// A deadline may have passed.
+    Tick,
+}
+
+/// What someone asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The worker reports.
+    Progress(Report),
+    /// The reporter says that the work is done.
+    Complete {
+        /// What came of it.
+        result: Option<JsonText>,
+    },
+    /// The reporter says that the work failed.
+    Fail {
+        /// Why.
+        error: String,
+    },
+    /// End it, gracefully.
+    Cancel {
+        /// Who asks.
+        cause: StopCause,
+    },
+    /// End it now.
+    Force {
+        /// Who asks.
+        cause: StopCause,
+    },
+    /// Halt it with all its descendants.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Run an ended one again, as a new process.
+    Restart,
+    /// Do not wait for the retry any longer.
+    RetryNow,
+}
+
+/// What someone asked for, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// [`Command::Progress`].
+    Progress,
+    /// [`Command::Complete`].
+    Complete,
+    /// [`Command::Fail`].
+    Fail,
+    /// [`Command::Cancel`].
+    Cancel,
+    /// [`Command::Force`].
+    Force,
+    /// [`Command::Pause`].
+    Pause,
+    /// [`Command::Resume`].
+    Resume,
+    /// [`Command::Restart`].
+    Restart,
+    /// [`Command::RetryNow`].
+    RetryNow,
+}
+
+impl Command {
+    /// Its name.
+    #[must_use]
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Self::Progress(_) => Verb::Progress,
+            Self::Complete { .. } => Verb::Complete,
+            Self::Fail { .. } => Verb::Fail,
+            Self::Cancel { .. } => Verb::Cancel,
+            Self::Force { .. } => Verb::Force,
+            Self::Pause => Verb::Pause,
+            Self::Resume => Verb::Resume,
+            Self::Restart => Verb::Restart,
+            Self::RetryNow => Verb::RetryNow,
+        }
+    }
+}
+
+impl Verb {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Progress => "progress",
+            Self::Complete => "complete",
+            Self::Fail => "fail",
+            Self::Cancel => "cancel",
+            Self::Force => "force",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Restart => "restart",
+            Self::RetryNow => "retry",
+        }
+    }
+}
+
+/// An order that is left for the owner of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// [`Command::Cancel`].
+    Cancel {
+        /// Who asks.
+        cause: StopCause,
+    },
+    /// [`Command::Force`].
+    Force {
+        /// Who asks.
+        cause: StopCause,
+    },
+    /// [`Command::Pause`].
+    Pause,
+    /// [`Command::Resume`].
+    Resume,
+    /// [`Command::RetryNow`].
+    RetryNow,
+}
+
+impl Wish {
+    /// The command that it stands for.
+    #[must_use]
+    pub const fn command(self) -> Command {
+        match self {
+            Self::Cancel { cause } => Command::Cancel { cause },
+            Self::Force { cause } => Command::Force { cause },
+            Self::Pause => Command::Pause,
+            Self::Resume => Command::Resume,
+            Self::RetryNow => Command::RetryNow,
+        }
+    }
+}
+
+/// What was seen. One that comes too late or for another attempt changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// A store gave it to a node.
+    Claimed {
+        /// The attempt that begins.
+        attempt: AttemptNo,
+        /// The node.
+        node: NodeId,
+    },
+    /// Its owner is gone and the grace after its lease is over.
+    Orphaned,
+    /// Someone left an order for its owner.
+    Wished(Wish),
+    /// Its command was started.
+    Spawned {
+        /// Of this attempt.
+        attempt: AttemptNo,
+        /// The process id, if it has one.
+        pid: Option<u32>,
+        /// What keeps its descendants together.
+        containment: Option<Containment>,
+        /// When it began.
+        at: Timestamp,
+    },
+    /// Its command could not be started.
+    SpawnFailed {
+        /// Of this attempt.
+        attempt: AttemptNo,
+        /// Why.
+        failure: StartFailure,
+    },
+    /// The attempt provably never ran.
+    NeverRan {
+        /// This attempt.
+        attempt: AttemptNo,
+    },
+    /// Its command exited, and if it was stopped its tree is empty.
+    Exited {
+        /// Of this attempt.
+        attempt: AttemptNo,
+        /// How.
+        exit: Exit,
+    },
+    /// Nobody can tell how it ended: its supervisor is gone.
+    SupervisorLost {
+        /// Of this attempt.
+        attempt: AttemptNo,
+        /// Why the end was not seen.
+        why: Interruption,
+    },
+    /// Its node is gone, or was started anew.
+    NodeLost {
+        /// What happened to the node.
+        why: Interruption,
+    },
+    /// The reporter gave no sign of life for its heartbeat.
+    HeartbeatMissed {
+        /// The last one.
+        last: Timestamp,
+    },
+    /// A pause could not be carried out.
+    PauseFailed {
+        /// Of this attempt.
+        attempt: AttemptNo,
+    },
+}
+
+/// What a decision may know of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Steady time.
+    pub now: Timestamp,
+    /// Awake time.
+    pub awake: Awake,
+    /// Random bits.
+    pub chance: Chance,
+    /// What the spawner can do.
+    pub capabilities: Capabilities,
+}
+
+/// What a spawner can do; the rules refuse what is missing instead of pretending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Halt a whole tree and let it go on.
+    pub pause: bool,
+    /// Send signals.
+    pub signals: bool,
+    /// Keep stdout and stderr apart.
+    pub separate_stderr: bool,
+    /// Commands have a process id on this machine.
+    pub pid: bool,
+    /// Work outlives the manager.
+    pub survives: bool,
+}
+
+impl Capabilities {
+    /// All of them.
+    pub const ALL: Self = Self {
+        pause: true,
+        signals: true,
+        separate_stderr: true,
+        pid: true,
+        survives: true,
+    };
+}

@@ -1,0 +1,43 @@
+//! Where a process stands in its tree.
+
+use crate::id::{Level, ProcessId};
+
+/// The place of a process in its tree, fixed at the submit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// From the root down to the parent; empty for a root.
+    pub ancestors: Vec<ProcessId>,
+    /// The ended process that this one runs again.
+    pub restarted_from: Option<ProcessId>,
+}
+
+impl Lineage {
+    /// The place of a child of `parent`, whose own place is `self`.
+    #[must_use]
+    pub fn child_of(&self, parent: ProcessId) -> Self {
+        let mut ancestors = self.ancestors.clone();
+        ancestors.push(parent);
+        Self {
+            ancestors,
+            restarted_from: None,
+        }
+    }
+
+    /// The process that this one belongs to.
+    #[must_use]
+    pub fn parent(&self) -> Option<ProcessId> {
+        self.ancestors.last().copied()
+    }
+
+    /// The top of the tree; `me` for a root.
+    #[must_use]
+    pub fn root(&self, me: ProcessId) -> ProcessId {
+        self.ancestors.first().copied().unwrap_or(me)
+    }
+
+    /// The depth: 0 for a root.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        Level(u8::try_from(self.ancestors.len()).unwrap_or(u8::MAX))
+    }
+}

@@ -1,0 +1,239 @@
+//! One process: what was asked, where it is in its life, and the flat facts that a store indexes.
+
+use crate::effect::Effect;
+use crate::event::{Event, Fact};
+use crate::id::{
+    AgentId, AttemptNo, Level, NodeId, Priority, ProcessId, ProcessName, ProjectName, SessionId, SlotKey,
+};
+use crate::input::Context;
+use crate::lineage::Lineage;
+use crate::spec::{ProcessType, Spec, Work};
+use crate::state::{Pending, State, Urgency};
+use crate::status::{Standing, Status};
+use crate::time::{Deadline, Timestamp};
+use std::sync::Arc;
+
+/// One managed piece of work.
+///
+/// Only [`evolve`](Self::evolve) changes one; stores rebuild it from the parts they kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its identity.
+    pub id: ProcessId,
+    /// What was asked for.
+    pub spec: Arc<Spec>,
+    /// Its place in its tree.
+    pub lineage: Lineage,
+    /// Where it runs, or the label that a reporter gave. It never changes once the work was placed.
+    pub node: Option<NodeId>,
+    /// The latest attempt.
+    pub attempt: AttemptNo,
+    /// Retries spent.
+    pub retries: u32,
+    /// Attempts in a row that provably never ran.
+    pub never_ran: u32,
+    /// When it was accepted.
+    pub queued_at: Timestamp,
+    /// When the latest attempt began to run.
+    pub started_at: Option<Timestamp>,
+    /// Where it is in its life.
+    pub state: State,
+}
+
+/// This many attempts in a row that never ran are a failure.
+pub const MOST_NEVER_RAN: u32 = 5;
+
+impl Process {
+    /// Accepts new work: a process in its first state, and the event that says so.
+    #[must_use]
+    pub fn submit(ctx: &Context, id: ProcessId, lineage: Lineage, spec: Arc<Spec>) -> (Self, Vec<Event>) {
+        let (state, node, started_at) = match &spec.work {
+            Work::Reported(reported) if !reported.queued => (
+                State::Reported { slot: false },
+                reported.node.clone(),
+                Some(ctx.now),
+            ),
+            Work::Reported(reported) => (waiting(&spec, ctx.now), reported.node.clone(), None),
+            Work::Command(_) => (waiting(&spec, ctx.now), None, None),
+        };
+        let process = Self {
+            id,
+            spec,
+            lineage,
+            node,
+            attempt: AttemptNo(0),
+            retries: 0,
+            never_ran: 0,
+            queued_at: ctx.now,
+            started_at,
+            state,
+        };
+        (
+            process,
+            vec![Event {
+                at: ctx.now,
+                fact: Fact::Submitted,
+            }],
+        )
+    }
+
+    /// Where it stands, in one word.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.state.status()
+    }
+
+    /// When it ended, if it has.
+    #[must_use]
+    pub const fn completed_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Ended(ended) => Some(ended.at),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. } => None,
+        }
+    }
+
+    /// When to send it a tick; none if it waits for a fact instead.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Deadline> {
+        match &self.state {
+            State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. })
+            | State::Withdrawing { until: at, .. } => Some(Deadline::At(*at)),
+            State::Running { timeout_at, .. } => timeout_at.map(Deadline::Awake),
+            State::Stopping { urgency, .. } => match urgency {
+                Urgency::Asked { kill_at } => Some(Deadline::Awake(*kill_at)),
+                Urgency::Killing { stuck_at } => Some(Deadline::Awake(*stuck_at)),
+                Urgency::Stuck => None,
+            },
+            State::Pending(Pending::Queued)
+            | State::Starting { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Ended(_) => None,
+        }
+    }
+
+    /// When a reporter that gave its last sign of life at `last_beat` must have given another; none without heartbeat.
+    #[must_use]
+    pub fn heartbeat_due(&self, last_beat: Option<Timestamp>) -> Option<Timestamp> {
+        let Work::Reported(reported) = &self.spec.work else {
+            return None;
+        };
+        match &self.state {
+            State::Reported { .. } | State::Withdrawing { .. } => {
+                let since = last_beat.max(self.started_at)?;
+                reported.heartbeat.map(|heartbeat| since.plus(heartbeat))
+            }
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Ended(_) => None,
+        }
+    }
+
+    /// What its state wants done, derived from the record alone: recovery performs it again.
+    #[must_use]
+    pub fn wanted(&self) -> Option<Effect> {
+        let attempt = self.attempt;
+        match &self.state {
+            State::Starting { .. } => Some(Effect::Spawn { attempt }),
+            State::Paused { .. } => Some(Effect::Pause { attempt }),
+            State::Stopping { cause, urgency, .. } => Some(match urgency {
+                Urgency::Asked { .. } => Effect::Stop {
+                    attempt,
+                    cause: *cause,
+                },
+                Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill {
+                    attempt,
+                    cause: *cause,
+                },
+            }),
+            State::Pending(_)
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => None,
+        }
+    }
+
+    /// The flat facts that a store compares, sorts and indexes.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        let standing = self.state.standing();
+        Head {
+            status: self.status(),
+            standing,
+            closing: matches!(self.status(), Status::Stopping) || self.status().is_ended(),
+            attempt: self.attempt,
+            key: self.spec.key.clone(),
+            priority: self.spec.priority,
+            due: match self.next_deadline() {
+                Some(Deadline::At(at)) => Some(at),
+                Some(Deadline::Awake(_)) | None => None,
+            },
+            ancestors: self.lineage.ancestors.clone(),
+            level: self.lineage.level(),
+            session: self.spec.session.clone(),
+            project: self.spec.project.clone(),
+            name: self.spec.name.clone(),
+            kind: self.spec.kind.clone(),
+            node: self.node.clone(),
+            agent: self.spec.agent.agent_id.clone(),
+            queued_at: self.queued_at,
+            completed_at: self.completed_at(),
+        }
+    }
+}
+
+fn waiting(spec: &Spec, now: Timestamp) -> State {
+    State::Pending(match spec.not_before {
+        Some(until) if until > now => Pending::Delayed { until },
+        Some(_) | None => Pending::Queued,
+    })
+}
+
+/// The flat facts that a store compares, sorts and indexes; the rest of a record is opaque to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Where it stands, in one word. For filters only: no store decides by it.
+    pub status: Status,
+    /// What to do with slot and queue.
+    pub standing: Standing,
+    /// No child may join any more.
+    pub closing: bool,
+    /// The latest attempt.
+    pub attempt: AttemptNo,
+    /// Whose slots it uses.
+    pub key: Option<SlotKey>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// When a row without owner wants a decision.
+    pub due: Option<Timestamp>,
+    /// From the root down to the parent.
+    pub ancestors: Vec<ProcessId>,
+    /// Its depth.
+    pub level: Level,
+    /// Who asked.
+    pub session: Option<SessionId>,
+    /// What for.
+    pub project: Option<ProjectName>,
+    /// Its name.
+    pub name: Option<ProcessName>,
+    /// What sort of work it is.
+    pub kind: ProcessType,
+    /// Where it runs.
+    pub node: Option<NodeId>,
+    /// The agent behind it.
+    pub agent: Option<AgentId>,
+    /// When it was accepted.
+    pub queued_at: Timestamp,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+}

@@ -1,0 +1,379 @@
+//! What was asked for: it is fixed at the submit and never changes.
+
+use crate::id::{
+    AgentId, AgentType, Capability, InvalidText, LaunchKey, NodeId, Priority, ProcessName, ProjectName,
+    SessionId, SlotKey, TypeName,
+};
+use crate::json::JsonText;
+use crate::retry::RetryPolicy;
+use crate::time::Timestamp;
+use std::fmt;
+use std::time::Duration;
+
+/// Everything that a caller decides about a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// What is executed or reported.
+    pub work: Work,
+    /// What sort of work it is.
+    pub kind: ProcessType,
+    /// The name a person may call it by.
+    pub name: Option<ProcessName>,
+    /// What it is for.
+    pub project: Option<ProjectName>,
+    /// Who asked.
+    pub session: Option<SessionId>,
+    /// A sentence about it.
+    pub description: Option<String>,
+    /// Any JSON object of the caller's.
+    pub metadata: Option<JsonText>,
+    /// The agent behind it.
+    pub agent: AgentFacts,
+    /// Whose slots it uses; without one only its node's limit counts.
+    pub key: Option<SlotKey>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// The same key in the same session never starts a second copy.
+    pub launch_key: Option<LaunchKey>,
+    /// Not before this moment.
+    pub not_before: Option<Timestamp>,
+    /// Which nodes may run it.
+    pub placement: Placement,
+    /// When a failed attempt is followed by another.
+    pub retry: RetryPolicy,
+}
+
+impl Spec {
+    /// This work with nothing else asked for.
+    #[must_use]
+    pub fn of(work: Work) -> Self {
+        Self {
+            work,
+            kind: ProcessType::default(),
+            name: None,
+            project: None,
+            session: None,
+            description: None,
+            metadata: None,
+            agent: AgentFacts::default(),
+            key: None,
+            priority: Priority::default(),
+            launch_key: None,
+            not_before: None,
+            placement: Placement::default(),
+            retry: RetryPolicy::none(),
+        }
+    }
+
+    /// The command, if it is one.
+    #[must_use]
+    pub const fn command(&self) -> Option<&CommandSpec> {
+        match &self.work {
+            Work::Command(command) => Some(command),
+            Work::Reported(_) => None,
+        }
+    }
+}
+
+/// What is executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A command that a node spawns.
+    Command(Box<CommandSpec>),
+    /// Work that someone else does and reports.
+    Reported(ReportedSpec),
+}
+
+/// A command line and how to run it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CommandSpec {
+    /// The program as it was given: a path, or a name that is searched in `PATH`.
+    pub program: String,
+    /// Its arguments, without the program itself.
+    pub args: Vec<String>,
+    /// The absolute working directory.
+    pub directory: String,
+    /// Where its environment comes from.
+    pub environment: Environment,
+    /// What it reads from its standard input.
+    pub stdin: Stdin,
+    /// How long it may run, awake and not paused; none means as long as it likes.
+    pub timeout: Option<Duration>,
+    /// How it is stopped.
+    pub stop: StopPolicy,
+    /// What becomes of descendants that outlive it.
+    pub leftovers: Leftovers,
+    /// How much of its output is kept.
+    pub output: OutputBound,
+    /// What it may use up.
+    pub limits: ResourceLimits,
+}
+
+impl CommandSpec {
+    /// This program in this directory with nothing else asked for.
+    #[must_use]
+    pub fn of(program: &str, args: &[&str], directory: &str) -> Self {
+        Self {
+            program: program.to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            directory: directory.to_owned(),
+            environment: Environment::default(),
+            stdin: Stdin::default(),
+            timeout: None,
+            stop: StopPolicy::default(),
+            leftovers: Leftovers::default(),
+            output: OutputBound::default(),
+            limits: ResourceLimits::default(),
+        }
+    }
+}
+
+impl fmt::Debug for CommandSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandSpec")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("directory", &self.directory)
+            .field("environment", &self.environment)
+            .field("timeout", &self.timeout)
+            .field("stop", &self.stop)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The environment of a command: captured by content hash, plus what the launch declares.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// The hash under which the node's vault keeps the captured variables; none means an empty base.
+    pub captured: Option<EnvironmentHash>,
+    /// Variables that are part of the launch; they win over captured ones.
+    pub declared: Vec<(String, String)>,
+    /// Names to leave out of the captured ones.
+    pub removed: Vec<String>,
+    /// Leave out the non-interactive defaults such as `CI` and `PAGER=cat`.
+    pub bare: bool,
+}
+
+impl fmt::Debug for Environment {
+    /// Prints names only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("captured", &self.captured)
+            .field(
+                "declared",
+                &self.declared.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            )
+            .field("removed", &self.removed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The content hash of a captured environment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvironmentHash(pub String);
+
+/// What a command reads from its standard input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Stdin {
+    /// Nothing: the null device.
+    #[default]
+    Null,
+    /// The file at this absolute path.
+    File(String),
+}
+
+/// How a command is stopped: signals, each with its patience, then KILL for the whole tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopPolicy {
+    /// From the stop signal to KILL.
+    pub grace: Duration,
+    /// The signal that asks it to end; 15 (TERM) by default.
+    pub signal: u8,
+    /// Send INT first and wait this long for reports to be written.
+    pub interrupt_first: Option<Duration>,
+}
+
+impl StopPolicy {
+    /// The grace unless another is asked for.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+    /// How long a test suite may take to write its reports after INT.
+    pub const REPORT_GRACE: Duration = Duration::from_secs(2);
+
+    /// The longest time from the first signal to KILL.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.grace
+            .saturating_add(self.interrupt_first.unwrap_or_default())
+    }
+}
+
+impl Default for StopPolicy {
+    fn default() -> Self {
+        Self {
+            grace: Self::DEFAULT_GRACE,
+            signal: 15,
+            interrupt_first: None,
+        }
+    }
+}
+
+/// What becomes of descendants that outlive their command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leftovers {
+    /// They are stopped like the command itself would be.
+    #[default]
+    Sweep,
+    /// They are left alone.
+    Keep,
+}
+
+/// How much output of an attempt is kept; the middle is dropped with an explicit gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputBound {
+    /// Bytes kept from the beginning.
+    pub head: u64,
+    /// Bytes kept from the end.
+    pub tail: u64,
+}
+
+impl Default for OutputBound {
+    fn default() -> Self {
+        Self {
+            head: 1024 * 1024,
+            tail: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// What one attempt may use up; none means no limit of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResourceLimits {
+    /// Processor seconds.
+    pub cpu_seconds: Option<u64>,
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Open files.
+    pub open_files: Option<u64>,
+    /// Processes of the user.
+    pub processes: Option<u64>,
+    /// Bytes of one written file.
+    pub file_bytes: Option<u64>,
+}
+
+/// Work that someone else does and reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportedSpec {
+    /// Where it is done: a label of the caller's, never an owner.
+    pub node: Option<NodeId>,
+    /// Waits for a slot of its key instead of starting at once.
+    pub queued: bool,
+    /// Without a sign of life for this long it is interrupted.
+    pub heartbeat: Option<Duration>,
+    /// From a cancel to `cancelled` when the reporter does not answer.
+    pub grace: Duration,
+}
+
+impl ReportedSpec {
+    /// How long a reporter has to acknowledge a cancel.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
+}
+
+impl Default for ReportedSpec {
+    fn default() -> Self {
+        Self {
+            node: None,
+            queued: false,
+            heartbeat: None,
+            grace: Self::DEFAULT_GRACE,
+        }
+    }
+}
+
+/// What sort of work a process is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProcessType {
+    /// A session of the Jules agent.
+    JulesSession,
+    /// A run of tests; it gets INT and two seconds first, so that its reports are written.
+    TestSuite,
+    /// A build.
+    Build,
+    /// A server.
+    Server,
+    /// An analysis.
+    Analysis,
+    /// Anything else.
+    #[default]
+    Custom,
+    /// Anything else, by a name of its own: `custom:<name>`.
+    Named(TypeName),
+}
+
+/// The agent behind a process, and what it was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentFacts {
+    /// Which agent.
+    pub agent_id: Option<AgentId>,
+    /// What kind of agent.
+    pub agent_type: Option<AgentType>,
+    /// What it can do.
+    pub capabilities: Vec<Capability>,
+    /// The message of the parent session that asked for it.
+    pub parent_message_id: Option<String>,
+    /// What it was told.
+    pub prompt: Option<String>,
+    /// The name of the agent that a host is to run.
+    pub agent: Option<String>,
+    /// The model that a host is to use; the concurrency key of an agent launch by default.
+    pub model: Option<String>,
+}
+
+/// Which nodes may run a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Placement {
+    /// The node that accepted it, because directory and environment belong to it.
+    #[default]
+    Here,
+    /// A node by name.
+    Node(NodeId),
+    /// Any node that has all these labels.
+    Labels(Vec<Capability>),
+    /// Any node.
+    Anywhere,
+}
+
+impl fmt::Display for ProcessType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::JulesSession => f.write_str("jules_session"),
+            Self::TestSuite => f.write_str("test_suite"),
+            Self::Build => f.write_str("build"),
+            Self::Server => f.write_str("server"),
+            Self::Analysis => f.write_str("analysis"),
+            Self::Custom => f.write_str("custom"),
+            Self::Named(name) => write!(f, "custom:{name}"),
+        }
+    }
+}
+
+impl std::str::FromStr for ProcessType {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        match text {
+            "jules_session" => Ok(Self::JulesSession),
+            "test_suite" => Ok(Self::TestSuite),
+            "build" => Ok(Self::Build),
+            "server" => Ok(Self::Server),
+            "analysis" => Ok(Self::Analysis),
+            "custom" => Ok(Self::Custom),
+            other => match other.strip_prefix("custom:") {
+                Some(name) => TypeName::new(name).map(Self::Named),
+                None => Err(InvalidText {
+                    what: "process type",
+                    why: "it is none of jules_session, test_suite, build, server, analysis, custom, custom:<name>",
+                }),
+            },
+        }
+    }
+}

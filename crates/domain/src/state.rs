@@ -1,0 +1,204 @@
+//! The states of a process, each with the data that only it has.
+
+use crate::ending::{Ending, StopCause};
+use crate::id::AttemptNo;
+use crate::progress::Vitals;
+use crate::status::{Standing, Status};
+use crate::time::{Awake, Timestamp};
+use std::time::Duration;
+
+/// Where a process is in its life. Deadlines live inside, so that they survive a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Waits.
+    Pending(Pending),
+    /// Claimed; its command is being started.
+    Starting {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// A command at work.
+    Running {
+        /// What is executed.
+        execution: Execution,
+        /// When its time is over.
+        timeout_at: Option<Awake>,
+    },
+    /// Reported work under way.
+    Reported {
+        /// Whether it holds a slot, because it was queued.
+        slot: bool,
+    },
+    /// A command halted with all its descendants.
+    Paused {
+        /// What is executed.
+        execution: Execution,
+        /// Since when.
+        since: Timestamp,
+        /// What is left of its timeout.
+        timeout_left: Option<Duration>,
+    },
+    /// A command that was told to end.
+    Stopping {
+        /// What is executed; none while the start is still unanswered.
+        execution: Option<Execution>,
+        /// Why it has to end.
+        cause: StopCause,
+        /// Since when.
+        since: Timestamp,
+        /// How far the stop has gone.
+        urgency: Urgency,
+    },
+    /// Reported work whose reporter was asked to end it.
+    Withdrawing {
+        /// Whether it holds a slot, because it was queued.
+        slot: bool,
+        /// Why it has to end.
+        cause: StopCause,
+        /// When it counts as cancelled without an answer.
+        until: Timestamp,
+    },
+    /// Final.
+    Ended(Box<Ended>),
+}
+
+/// Why a process waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// For a slot.
+    Queued,
+    /// For a moment that the caller chose.
+    Delayed {
+        /// That moment.
+        until: Timestamp,
+    },
+    /// For its next attempt.
+    Retrying {
+        /// When it is due.
+        at: Timestamp,
+        /// How the last attempt ended.
+        after: Box<Ending>,
+    },
+}
+
+/// A running attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// When the command began.
+    pub started_at: Timestamp,
+    /// The process id of the command, if it has one.
+    pub pid: Option<u32>,
+    /// What keeps its descendants together.
+    pub containment: Option<Containment>,
+}
+
+/// What keeps the descendants of a command together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Containment {
+    /// A control group of its own.
+    Cgroup,
+    /// Its supervisor adopts every descendant.
+    Subreaper,
+    /// Only its process group: what leaves the group is out of reach.
+    Group,
+}
+
+impl Containment {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Subreaper => "subreaper",
+            Self::Group => "group",
+        }
+    }
+}
+
+/// How far a stop has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// It was asked to end and has until then.
+    Asked {
+        /// The end of its grace.
+        kill_at: Awake,
+    },
+    /// The whole tree is being killed; if it is not empty by then it is stuck.
+    Killing {
+        /// The moment from which it counts as stuck.
+        stuck_at: Awake,
+    },
+    /// Killed, and still not empty.
+    Stuck,
+}
+
+/// The end of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub ending: Ending,
+    /// Its last progress and stage.
+    pub vitals: Vitals,
+    /// A truth that came too late to change anything.
+    pub late: Option<LateExit>,
+}
+
+/// An exit that became known after the end was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateExit {
+    /// Of which attempt.
+    pub attempt: AttemptNo,
+    /// The exit.
+    pub exit: crate::ending::Exit,
+}
+
+impl State {
+    /// The word for it.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Pending(_) => Status::Pending,
+            Self::Starting { .. } => Status::Starting,
+            Self::Running { .. } | Self::Reported { .. } => Status::Running,
+            Self::Paused { .. } => Status::Paused,
+            Self::Stopping { .. } | Self::Withdrawing { .. } => Status::Stopping,
+            Self::Ended(ended) => ended.ending.status(),
+        }
+    }
+
+    /// What a store does with slot and queue.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        match self {
+            Self::Pending(Pending::Queued) => Standing::Waiting,
+            Self::Pending(Pending::Delayed { .. } | Pending::Retrying { .. }) => Standing::Idle,
+            Self::Starting { .. } | Self::Running { .. } | Self::Paused { .. } | Self::Stopping { .. } => {
+                Standing::Holding
+            }
+            Self::Reported { slot } | Self::Withdrawing { slot, .. } => {
+                if *slot {
+                    Standing::Holding
+                } else {
+                    Standing::Idle
+                }
+            }
+            Self::Ended(_) => Standing::Ended,
+        }
+    }
+
+    /// The running attempt, if there is one.
+    #[must_use]
+    pub const fn execution(&self) -> Option<&Execution> {
+        match self {
+            Self::Running { execution, .. } | Self::Paused { execution, .. } => Some(execution),
+            Self::Stopping { execution, .. } => execution.as_ref(),
+            Self::Pending(_)
+            | Self::Starting { .. }
+            | Self::Reported { .. }
+            | Self::Withdrawing { .. }
+            | Self::Ended(_) => None,
+        }
+    }
+}

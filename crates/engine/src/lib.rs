@@ -1,0 +1,1 @@
+//! The use cases of longhaul over its ports: the only impure loop

@@ -1,0 +1,31 @@
+//! The ports of longhaul: what its engine asks of the outside.
+//!
+//! One trait a file, each with its promise and its errors. A promise made here has a rule of the same name in
+//! `longhaul-testkit`, which every adapter runs.
+
+mod clock;
+mod events;
+mod ids;
+mod membership;
+mod output;
+mod queues;
+mod spawner;
+mod store;
+mod upkeep;
+mod vault;
+
+pub use clock::{Clock, WallTime};
+pub use events::{Cursor, EventLog, EventPage, Logged};
+pub use ids::IdSource;
+pub use membership::{Calls, Lease, Membership, NodeFacts};
+pub use output::{
+    Chunk, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
+};
+pub use queues::{QueueView, Queues};
+pub use spawner::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
+pub use store::{
+    Author, Change, Claimant, Filter, Limits, Listing, Order, PageAsk, PageKey, PlacementClass, ProcessStore,
+    Refusal, Room, Source, Store, StoreError, Stored, Submission, Submitted,
+};
+pub use upkeep::{Swept, Upkeep};
+pub use vault::{Vault, VaultError};

@@ -1,0 +1,133 @@
+//! The output of attempts.
+
+use crate::AttemptKey;
+use async_trait::async_trait;
+use longhaul_domain::{ProcessId, Timestamp};
+use std::fmt::Debug;
+
+/// Reads the output of attempts. Every byte has an offset that it keeps for ever.
+#[async_trait]
+pub trait OutputLog: Debug + Send + Sync + 'static {
+    /// How much there is, and what was dropped from the middle.
+    ///
+    /// # Errors
+    /// [`OutputError::Missing`] if there is none.
+    async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError>;
+
+    /// At most `wanted.most` bytes from a place on, cut where the stream changes. Bytes that were dropped are skipped
+    /// and told as a gap.
+    ///
+    /// # Errors
+    /// [`OutputError::Missing`] if there is none.
+    async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError>;
+
+    /// The offset at which the last `lines` lines begin; for the chosen stream only if one is chosen.
+    ///
+    /// # Errors
+    /// [`OutputError::Missing`] if there is none.
+    async fn last_lines(&self, key: AttemptKey, lines: u32, only: Option<Source>)
+    -> Result<u64, OutputError>;
+
+    /// The offset of the first byte written at or after a moment.
+    ///
+    /// # Errors
+    /// [`OutputError::Missing`] if there is none.
+    async fn since(&self, key: AttemptKey, moment: Timestamp) -> Result<u64, OutputError>;
+
+    /// Parks until there is output beyond an offset. It may return early; whoever waits looks again.
+    ///
+    /// # Errors
+    /// [`OutputError::Missing`] if there is none.
+    async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError>;
+
+    /// Where a person finds it.
+    fn place(&self, key: AttemptKey) -> OutputPlace;
+
+    /// Lets go of everything kept for a process, its output included.
+    ///
+    /// # Errors
+    /// [`OutputError::Failed`] if something is left.
+    async fn remove(&self, id: ProcessId) -> Result<(), OutputError>;
+}
+
+/// Where a person finds the output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputPlace(pub String);
+
+/// How much output there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputSize {
+    /// The offset after the last byte.
+    pub end: u64,
+    /// The first dropped byte and the first one kept after it.
+    pub gap: Option<(u64, u64)>,
+}
+
+/// What to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// From this offset on.
+    pub from: u64,
+    /// At most so many bytes; 1 to 1 MiB.
+    pub most: u32,
+    /// Of this stream only.
+    pub only: Option<Source>,
+}
+
+/// Which stream bytes came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A piece of output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputPage {
+    /// The pieces, in order.
+    pub chunks: Vec<Chunk>,
+    /// Where to go on.
+    pub next: u64,
+    /// Bytes that were dropped between `from` and `next`.
+    pub gap: u64,
+    /// The offset after the last byte there is now.
+    pub end: u64,
+}
+
+/// Neighbouring bytes of one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The offset of the first.
+    pub offset: u64,
+    /// Which stream.
+    pub source: Source,
+    /// When the first was read.
+    pub at: Timestamp,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Why output cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// There is none: it never ran, or it was swept.
+    #[error("attempt {} of {} has no output here", key.attempt, key.id)]
+    Missing {
+        /// Which.
+        key: AttemptKey,
+    },
+    /// It cannot be read or removed.
+    #[error("the output of {id} could not be {tried}")]
+    Failed {
+        /// Of which process.
+        id: ProcessId,
+        /// What was tried.
+        tried: &'static str,
+        /// Why.
+        #[source]
+        source: crate::store::Source,
+    },
+}

@@ -1,0 +1,46 @@
+//! The queues: who waits for which slots.
+
+use crate::StoreError;
+use async_trait::async_trait;
+use longhaul_domain::{Policy, PolicyVersion, ProcessId, SlotKey, Timestamp};
+use std::fmt::Debug;
+
+/// Shows the queues and keeps their policy.
+#[async_trait]
+pub trait Queues: Debug + Send + Sync + 'static {
+    /// The policy in force.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be read.
+    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError>;
+
+    /// Replaces the policy if it still is at `expected`; raising a limit or ending a hold calls the nodes.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] with [`crate::Refusal::StalePolicy`] if it has moved on.
+    async fn set_policy(&self, expected: PolicyVersion, policy: &Policy)
+    -> Result<PolicyVersion, StoreError>;
+
+    /// Every key that has a waiter or a holder, or only this one.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be read.
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError>;
+}
+
+/// One key with those who hold its slots and those who wait for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueView {
+    /// The key; none is the queue of processes without a key.
+    pub key: Option<SlotKey>,
+    /// Its slots; none means no limit.
+    pub slots: Option<u32>,
+    /// Its waiters are held back.
+    pub held: bool,
+    /// Who holds a slot, in the order of their submits.
+    pub holders: Vec<ProcessId>,
+    /// Who waits, best first.
+    pub waiters: Vec<ProcessId>,
+    /// Since when the longest waiter waits.
+    pub oldest: Option<Timestamp>,
+}

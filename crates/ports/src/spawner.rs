@@ -1,0 +1,127 @@
+//! What runs commands.
+
+use async_trait::async_trait;
+use longhaul_domain::{
+    AttemptNo, Capabilities, CommandSpec, Observation, ProcessId, StartFailure, StopCause,
+};
+use std::fmt::Debug;
+
+/// Runs attempts, watches them, and stops them.
+///
+/// Everything that happens to an attempt, its start included, comes back through [`next`](Self::next), once.
+#[async_trait]
+pub trait Spawner: Debug + Send + Sync + 'static {
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Starts an attempt; safe to ask again: one that was started before is not started twice, and is reported as it
+    /// is. `Ok` means that the order was taken; `Spawned`, `SpawnFailed` or `NeverRan` follows.
+    ///
+    /// # Errors
+    /// [`SpawnError::Refused`] if it surely never ran and never will.
+    async fn start(&self, order: StartOrder) -> Result<(), SpawnError>;
+
+    /// Finds out what became of an attempt that another life of this manager started, and watches it from here on if
+    /// it is alive; what follows comes through [`next`](Self::next).
+    ///
+    /// # Errors
+    /// [`SpawnError::Unreachable`] if it cannot be told now.
+    async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError>;
+
+    /// Stops the whole tree of an attempt; asked before the start is answered, it takes effect then. Safe to ask again.
+    ///
+    /// # Errors
+    /// [`SpawnError::Unknown`] if it is not watched here.
+    async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError>;
+
+    /// Halts the whole tree. On `Ok` none of it runs.
+    ///
+    /// # Errors
+    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it could not be halted.
+    async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError>;
+
+    /// Lets the whole tree go on.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause).
+    async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;
+
+    /// Parks until something was seen of an attempt. Each is handed out once, in order per attempt.
+    async fn next(&self) -> Seen;
+
+    /// The record of this end is durable: the spawner may let go of what it holds for it, but not of its output.
+    async fn settled(&self, key: AttemptKey);
+}
+
+/// One attempt of one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptKey {
+    /// The process.
+    pub id: ProcessId,
+    /// The attempt.
+    pub attempt: AttemptNo,
+}
+
+/// What to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartOrder {
+    /// Which attempt.
+    pub key: AttemptKey,
+    /// The command as it was asked for.
+    pub command: CommandSpec,
+    /// Its whole environment, as it shall be.
+    pub environment: Vec<(String, String)>,
+}
+
+/// How to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopOrder {
+    /// Why.
+    pub cause: StopCause,
+    /// Kill at once instead of asking first.
+    pub force: bool,
+}
+
+/// Something that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Of which process.
+    pub id: ProcessId,
+    /// What; it names the attempt.
+    pub observation: Observation,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is alive and watched; its start was seen so.
+    Alive(Observation),
+    /// It is over: `Exited`, `SpawnFailed`, `NeverRan`, or `SupervisorLost`.
+    Over(Observation),
+}
+
+/// Why a spawner did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// It surely never ran and never will.
+    #[error("the command cannot be started: {}", failure.detail)]
+    Refused {
+        /// Why.
+        failure: StartFailure,
+    },
+    /// It is not watched here.
+    #[error("attempt {} of {} is not watched here", key.attempt, key.id)]
+    Unknown {
+        /// Which.
+        key: AttemptKey,
+    },
+    /// It could not be reached; asking again may help.
+    #[error("attempt {} of {} could not be reached: {what}", key.attempt, key.id)]
+    Unreachable {
+        /// Which.
+        key: AttemptKey,
+        /// What failed.
+        what: String,
+    },
+}

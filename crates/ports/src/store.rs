@@ -1,0 +1,203 @@
+//! The store of processes, which is also the queue, in every deployment.
+
+mod filter;
+mod refusal;
+
+pub use filter::{Filter, Listing, Order, PageAsk, PageKey};
+pub use refusal::{Refusal, Source, StoreError};
+
+use crate::{EventLog, Lease, Membership, Queues, Upkeep};
+use async_trait::async_trait;
+use longhaul_domain::{
+    AttemptNo, Event, NodeId, OpId, Placement, PolicyVersion, Process, ProcessId, Revision, Seq, TreeLimits,
+    Vitals, Wish, WishNo,
+};
+use std::fmt::Debug;
+
+/// Keeps processes and gives them to nodes in the order of claim.
+///
+/// Every method is one atomic step, durable on `Ok`, and safe to send again with the same id or op. No method changes
+/// two processes at once.
+#[async_trait]
+pub trait ProcessStore: Debug + Send + Sync + 'static {
+    /// Accepts a new process: guards (launch key, ancestors open, level and tree limits), record, index, queue and
+    /// event together. With `claim_for`, when nobody ahead in its key waits and there is room, it is claimed at once;
+    /// with `or_refuse` it never waits.
+    ///
+    /// Submitting the same id again gives what it became: `Existing` with the same specification.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] with the guard that it met; nothing was written.
+    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError>;
+
+    /// Gives this node the best waiters, best first: owner set, attempt + 1, slot taken, `Claimed` event applied.
+    ///
+    /// At most `room.batch`; roots only while the node holds fewer than `room.roots` of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is not the newest of its node.
+    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError>;
+
+    /// Replaces the record if revision and author fit, and appends the events as (revision, index). Slot, queue,
+    /// indexes and due time follow from the standing of `next`; a process that stands waiting, idle or ended has no
+    /// owner afterwards, except that what ended keeps its node in the record.
+    ///
+    /// The same `op` again gives the same answer and changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if it has moved on, [`StoreError::Fenced`] if the author is not its owner.
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
+
+    /// Leaves an order for the owner and calls it. At most 16 are open per process. The same `op` again gives the same
+    /// number.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], or [`StoreError::Refused`] with [`Refusal::TooManyWishes`].
+    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError>;
+
+    /// Keeps the latest facts about live attempts: no revision, no event; a crash may lose the last second. The answers
+    /// stand in the order of the questions; one for another attempt than the present is `Conflict`.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be reached.
+    async fn touch(
+        &self,
+        by: &Author,
+        vitals: &[(ProcessId, AttemptNo, Vitals)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError>;
+
+    /// The records of these ids, in the same order; `None` for an id that is not known.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be read.
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError>;
+
+    /// One page of records, newest first by submit sequence unless asked otherwise. A page may be short and still have
+    /// a cursor. A record that stays the same is seen exactly once by whoever follows the cursors to the end, whatever
+    /// is submitted or ends meanwhile.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be read.
+    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError>;
+}
+
+/// Everything that a store does. One value implements all five traits, because a claim checks the lease.
+pub trait Store: ProcessStore + Upkeep + Queues + EventLog + Membership {}
+
+impl<T: ProcessStore + Upkeep + Queues + EventLog + Membership> Store for T {}
+
+/// Who writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// The owner, under its lease.
+    Owner(Lease),
+    /// Any engine, for a process that has no owner.
+    Anyone,
+}
+
+/// A process as a store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The record.
+    pub process: Process,
+    /// How often it was committed.
+    pub revision: Revision,
+    /// When it was submitted.
+    pub seq: Seq,
+    /// Who may write it.
+    pub owner: Option<Lease>,
+    /// Orders that were left for the owner.
+    pub wishes: Vec<(WishNo, Wish)>,
+    /// The latest facts about the live attempt.
+    pub vitals: Vitals,
+}
+
+/// A new process and the guards that it has to pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submission {
+    /// The record, in its first state.
+    pub process: Process,
+    /// Its first events.
+    pub events: Vec<Event>,
+    /// The bounds that apply.
+    pub limits: Limits,
+    /// Claim it at once for this node, if nobody ahead waits and there is room.
+    pub claim_for: Option<Claimant>,
+    /// Refuse it instead of letting it wait.
+    pub or_refuse: bool,
+}
+
+/// The bounds that apply to a submission, resolved by the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The policy that they come from; a store with a newer one refuses the submission as stale.
+    pub policy: PolicyVersion,
+    /// Slots of its key; none means no limit.
+    pub slots: Option<u32>,
+    /// The bounds of its tree.
+    pub tree: TreeLimits,
+}
+
+/// A node that wants a submission for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// Its lease.
+    pub lease: Lease,
+    /// The most roots that it may hold at once.
+    pub roots: u32,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// It stands in the queue, is delayed, or is reported work that began at once.
+    Waiting(Stored),
+    /// It was claimed at once.
+    Claimed(Stored),
+    /// Its id or launch key was taken before.
+    Existing {
+        /// By this process.
+        id: ProcessId,
+        /// Its record, unless it was swept.
+        stored: Option<Stored>,
+        /// Whether the same was asked for (launch key: compared without the inherited environment).
+        same_spec: bool,
+    },
+}
+
+/// A decided change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The identity of this write.
+    pub op: OpId,
+    /// Who writes.
+    pub author: Author,
+    /// The revision that the decision was made on.
+    pub expected: Revision,
+    /// The record after the events.
+    pub next: Process,
+    /// What became true.
+    pub events: Vec<Event>,
+    /// Wishes up to here are answered by this change.
+    pub taken: WishNo,
+}
+
+/// What a node has room for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The most roots that it may hold at once.
+    pub roots: u32,
+    /// The most to hand out now.
+    pub batch: u32,
+    /// The waiters that it may run.
+    pub classes: Vec<PlacementClass>,
+}
+
+/// Waiters stand by key and placement class, so that a pinned one blocks nobody.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PlacementClass {
+    /// For this node only.
+    Node(NodeId),
+    /// As [`Placement::Labels`] or [`Placement::Anywhere`] say.
+    Shared(Placement),
+}

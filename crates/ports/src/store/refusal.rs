@@ -1,0 +1,143 @@
+//! Why a store did not do what it was asked.
+
+use longhaul_domain::{Epoch, Level, NodeId, OpId, PolicyVersion, ProcessId, Revision, SlotKey};
+
+/// The foreign error behind one of ours.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Nothing was written: load and decide again.
+    #[error("the process moved on to revision {found}")]
+    Conflict {
+        /// Where it is now.
+        found: Revision,
+    },
+    /// Not yours any more: stop owning, register again.
+    #[error("node {node} at epoch {epoch} no longer owns it")]
+    Fenced {
+        /// Who wrote.
+        node: NodeId,
+        /// Under which epoch.
+        epoch: Epoch,
+    },
+    /// There is none.
+    #[error("no process {id}")]
+    Missing {
+        /// The id.
+        id: ProcessId,
+    },
+    /// A guard said no; nothing was written.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// Surely not applied.
+    #[error("the store cannot be reached")]
+    Unavailable {
+        /// Why.
+        #[source]
+        source: Source,
+    },
+    /// Perhaps applied: send the same op again; after a claim, list what is owned.
+    #[error("no answer to a write, it may have been applied")]
+    Unknown {
+        /// The write.
+        op: OpId,
+        /// Why there was no answer.
+        #[source]
+        source: Source,
+    },
+    /// It can be read but not written.
+    #[error("the store is read-only: {why}")]
+    ReadOnly {
+        /// Why.
+        why: String,
+    },
+    /// It was left untouched.
+    #[error("the store is damaged: {what}; {way_out}")]
+    Corrupt {
+        /// What was found.
+        what: String,
+        /// What to do.
+        way_out: String,
+    },
+    /// It was left untouched.
+    #[error("the store has format {found}, this program knows up to {supported}")]
+    Format {
+        /// Its format.
+        found: u32,
+        /// The newest one known here.
+        supported: u32,
+    },
+}
+
+/// The guard that refused a write.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The parent is not known.
+    #[error("no parent {parent}")]
+    ParentMissing {
+        /// Its id.
+        parent: ProcessId,
+    },
+    /// An ancestor is ending or has ended.
+    #[error("the ancestor {ancestor} is ending or has ended")]
+    AncestorClosing {
+        /// Which.
+        ancestor: ProcessId,
+    },
+    /// The tree would be too deep.
+    #[error("level {level} is deeper than the {deepest} that are allowed")]
+    TooDeep {
+        /// The level asked for.
+        level: Level,
+        /// The deepest allowed.
+        deepest: Level,
+    },
+    /// The level of that tree is full.
+    #[error("level {level} of the tree has {live} of {most} live processes")]
+    LevelFull {
+        /// The level.
+        level: Level,
+        /// Live processes on it.
+        live: u32,
+        /// The most allowed.
+        most: u32,
+    },
+    /// Every slot is taken and waiting was not wanted.
+    #[error("no slot is free")]
+    NoSlot {
+        /// The key, if the slots of a key are taken; else the node's limit is reached.
+        key: Option<SlotKey>,
+        /// Who holds them.
+        holders: Vec<ProcessId>,
+    },
+    /// Its key is held entirely by its own ancestors: it would wait for ever.
+    #[error("every slot of {key} is held by its own ancestors")]
+    HeldByAncestors {
+        /// The key.
+        key: SlotKey,
+        /// Who holds them.
+        holders: Vec<ProcessId>,
+    },
+    /// The limits were resolved from an older policy: resolve and submit again.
+    #[error("the queue policy moved on to version {found}")]
+    StalePolicy {
+        /// Where it is now.
+        found: PolicyVersion,
+    },
+    /// The order is not taken any more.
+    #[error("too many open wishes for one process")]
+    TooManyWishes,
+    /// The record is larger than a store takes.
+    #[error("a record of {bytes} bytes is too large")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+    /// The store has no more room.
+    #[error("the store is full")]
+    Full,
+}

@@ -1,0 +1,32 @@
+//! What has to be done for processes that nobody owns.
+
+use crate::{Lease, StoreError, Stored};
+use async_trait::async_trait;
+use longhaul_domain::{ProcessId, Retention};
+use std::fmt::Debug;
+
+/// Finds what wants a decision, and lets go of what is old.
+#[async_trait]
+pub trait Upkeep: Debug + Send + Sync + 'static {
+    /// Ownerless rows that need a decision: due, orphaned (lease and grace over), unfinished cascade. Each is handed to
+    /// one engine for 5 s.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is not the newest of its node.
+    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError>;
+
+    /// Lets go of at most `most` ended records that the rule covers, oldest first; live ones never.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be written.
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError>;
+}
+
+/// What a sweep let go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// These records are gone; whoever holds their output lets it go too.
+    pub ids: Vec<ProcessId>,
+    /// Whether more are covered by the rule.
+    pub more: bool,
+}

@@ -1,0 +1,43 @@
+//! Captured environments, kept on the node outside every store.
+
+use crate::store::Source;
+use async_trait::async_trait;
+use longhaul_domain::EnvironmentHash;
+use std::fmt::Debug;
+
+/// Keeps each distinct environment once, by content hash.
+#[async_trait]
+pub trait Vault: Debug + Send + Sync + 'static {
+    /// Keeps an environment, durably on return; the same variables give the same hash, whatever their order.
+    ///
+    /// # Errors
+    /// [`VaultError::Failed`] if it could not be made durable.
+    async fn keep(&self, variables: &[(String, String)]) -> Result<EnvironmentHash, VaultError>;
+
+    /// The environment of a hash, sorted by name.
+    ///
+    /// # Errors
+    /// [`VaultError::Missing`] if this node does not have it.
+    async fn open(&self, hash: &EnvironmentHash) -> Result<Vec<(String, String)>, VaultError>;
+}
+
+/// Why an environment could not be kept or found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VaultError {
+    /// This node does not have it.
+    #[error("no captured environment {}", hash.0)]
+    Missing {
+        /// Its hash.
+        hash: EnvironmentHash,
+    },
+    /// It could not be written or read.
+    #[error("the captured environment could not be {tried}")]
+    Failed {
+        /// What was tried.
+        tried: &'static str,
+        /// Why.
+        #[source]
+        source: Source,
+    },
+}

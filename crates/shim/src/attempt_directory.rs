@@ -1,0 +1,249 @@
+//! The directory of one attempt, always reached through an open descriptor of it.
+
+use std::{
+    fmt, fs, io,
+    io::{Read as _, Write as _},
+    os::{
+        fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, FlockOperation, Mode, OFlags},
+    io::Errno,
+};
+
+use crate::{
+    exit::ExitRecord,
+    identity::Identity,
+    record::{LONGEST_RECORD, RecordError},
+};
+
+/// The name of the file whose lock proves that the shim lives.
+pub const LOCK: &str = "lock";
+/// The name of the socket that the shim listens on.
+pub const SOCKET: &str = "ctl";
+/// The name of the file that says who runs.
+pub const IDENTITY: &str = "identity";
+/// The name of the file that says how it ended.
+pub const EXIT: &str = "exit";
+
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
+
+/// An open attempt directory.
+#[derive(Debug)]
+pub struct AttemptDirectory {
+    fd: OwnedFd,
+}
+
+impl AttemptDirectory {
+    /// Opens an existing directory; its last component must not be a symbolic link.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+        Ok(Self { fd: rustix::fs::openat(CWD, path, flags, Mode::empty())? })
+    }
+
+    /// Reads who runs the attempt; `None` if its gate never opened.
+    pub fn identity(&self) -> Result<Option<Identity>, AttemptFileError> {
+        let bytes = self.read(IDENTITY)?;
+        bytes.map(|bytes| Identity::decode(&bytes)).transpose().map_err(AttemptFileError::in_file(IDENTITY))
+    }
+
+    /// Reads how the attempt ended; `None` if no end was recorded.
+    pub fn exit_record(&self) -> Result<Option<ExitRecord>, AttemptFileError> {
+        let bytes = self.read(EXIT)?;
+        bytes.map(|bytes| ExitRecord::decode(&bytes)).transpose().map_err(AttemptFileError::in_file(EXIT))
+    }
+
+    /// Tells whether a shim holds the lock and so lives.
+    pub fn is_locked(&self) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.fd, LOCK, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes the lock for as long as the returned descriptor is open; `None` if another holds it.
+    pub fn lock(&self) -> io::Result<Option<OwnedFd>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.fd, LOCK, flags, private())?;
+        for _ in 0..LOCK_TRIES {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(file)),
+                // Somebody who only asks whether it is locked holds it for a moment.
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Connects to the shim; how long the path of the directory is does not matter.
+    pub fn connect(&self) -> io::Result<UnixStream> {
+        UnixStream::connect(self.through_proc(SOCKET))
+    }
+
+    pub(crate) fn listen(&self) -> io::Result<UnixListener> {
+        self.remove(SOCKET)?;
+        // The mode of a socket file comes from the mask at the time of bind; this program has one thread.
+        let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+        let listener = UnixListener::bind(self.through_proc(SOCKET));
+        rustix::process::umask(before);
+        let listener = listener?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    }
+
+    /// Creates a file that must not exist yet, readable and writable by the owner only.
+    pub(crate) fn create(&self, name: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.fd, name, flags, private())?)
+    }
+
+    /// Opens a file for reading; `None` if it does not exist.
+    pub(crate) fn open_file(&self, name: &str) -> io::Result<Option<fs::File>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(file) => Ok(Some(file.into())),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts a whole file in place so that it is there after a power cut, or was never there.
+    ///
+    /// Every try writes a new file: what a failed fsync left behind cannot be trusted.
+    pub(crate) fn write_durably(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let temporary = format!("{name}.tmp");
+        self.remove(&temporary)?;
+        let mut file = fs::File::from(self.create(&temporary)?);
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        if let Err(error) = written.and_then(|()| self.rename(&temporary, name)) {
+            drop(self.remove(&temporary));
+            return Err(error);
+        }
+        Ok(rustix::fs::fsync(&self.fd)?)
+    }
+
+    /// Makes the entries of this directory in its parents durable, so many levels up.
+    pub(crate) fn sync_parents(&self, levels: u8) -> io::Result<()> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let mut parent = None;
+        for _ in 0..levels {
+            let below = parent.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd);
+            let above = rustix::fs::openat(below, "..", flags, Mode::empty())?;
+            rustix::fs::fsync(&above)?;
+            parent = Some(above);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn is_own(&self) -> bool {
+        let owner = rustix::fs::fstat(&self.fd).map(|stat| stat.st_uid);
+        owner == Ok(rustix::process::geteuid().as_raw())
+    }
+
+    fn read(&self, name: &'static str) -> Result<Option<Vec<u8>>, AttemptFileError> {
+        let read = || -> io::Result<Option<Vec<u8>>> {
+            let Some(file) = self.open_file(name)? else {
+                return Ok(None);
+            };
+            let mut bytes = Vec::new();
+            // One byte more than is allowed, so that too long shows.
+            file.take(LONGEST_RECORD as u64 + 1).read_to_end(&mut bytes)?;
+            Ok(Some(bytes))
+        };
+        read().map_err(|source| AttemptFileError::Io { file: name, source })
+    }
+
+    fn through_proc(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd()))
+    }
+}
+
+impl AsFd for AttemptDirectory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl From<OwnedFd> for AttemptDirectory {
+    fn from(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+}
+
+/// Why a file of an attempt directory could not be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AttemptFileError {
+    /// The system refused.
+    Io {
+        /// The name of the file.
+        file: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds no whole record.
+    Record {
+        /// The name of the file.
+        file: &'static str,
+        /// What is wrong with it.
+        source: RecordError,
+    },
+}
+
+impl AttemptFileError {
+    fn in_file(file: &'static str) -> impl FnOnce(RecordError) -> Self {
+        move |source| Self::Record { file, source }
+    }
+}
+
+impl fmt::Display for AttemptFileError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { file, source } => write!(out, "cannot read {file} of the attempt: {source}"),
+            Self::Record { file, source } => write!(out, "{file} of the attempt is no record: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for AttemptFileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Record { source, .. } => Some(source),
+        }
+    }
+}
+
+fn private() -> Mode {
+    Mode::RUSR | Mode::WUSR
+}

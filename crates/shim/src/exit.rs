@@ -1,0 +1,287 @@
+//! How an attempt ended: the file `exit`, which outlives everything.
+
+use crate::{
+    reason::StopReason,
+    record::{RecordError, RecordLines, RecordWriter},
+};
+
+const FORM: &str = "longhaul-exit";
+
+/// The end of an attempt and what is known about it.
+///
+/// The ending never changes. The file may be replaced once, by a record that is `settled`: only `swept`, `pipe_held`
+/// and the three counts of output may differ in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitRecord {
+    /// How the program ended.
+    pub ending: Ending,
+    /// When, in steady milliseconds.
+    pub ended_at: u64,
+    /// The same by the wall clock, in milliseconds since 1970; for display only.
+    pub wall: i64,
+    /// How long it ran, awake and not paused, in milliseconds.
+    pub run_ms: u64,
+    /// Why it was stopped, if it was.
+    pub stopped: Option<StopReason>,
+    /// The number of the last signal that stopping it took.
+    pub escalated: Option<i32>,
+    /// How many processes beyond the program had to be killed.
+    pub swept: u64,
+    /// How many descendants were alive when the program ended by itself.
+    pub leftovers: u64,
+    /// Somebody still held an output pipe when reading was given up.
+    pub pipe_held: bool,
+    /// How many bytes of output were stored.
+    pub output_bytes: u64,
+    /// How many bytes of output could not be stored.
+    pub dropped_bytes: u64,
+    /// How often storing output failed.
+    pub write_errors: u64,
+    /// Processor time in user mode, in milliseconds, of the program and the children that it waited for.
+    pub utime_ms: u64,
+    /// Processor time in the kernel, in milliseconds, of the same.
+    pub stime_ms: u64,
+    /// The largest resident set of one of these processes, in kilobytes.
+    pub max_rss_kb: u64,
+    /// It was paused when it ended.
+    pub paused: bool,
+    /// All output was read and no descendant is left to be ended: nothing about this attempt changes any more.
+    pub settled: bool,
+}
+
+/// How the program of an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It returned.
+    Exited {
+        /// The exit code, 0 to 255.
+        code: i32,
+    },
+    /// A signal ended it.
+    Signaled {
+        /// The number of the signal.
+        signal: i32,
+        /// The kernel wrote a core file.
+        core: bool,
+    },
+    /// It could not be started; no instruction of it ran.
+    SpawnFailed {
+        /// What could not be done.
+        stage: SpawnStage,
+        /// The system's error number.
+        errno: i32,
+    },
+    /// The gate never opened; no instruction of it ran.
+    NeverRan,
+}
+
+/// The step at which a start failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpawnStage {
+    /// Making the process.
+    Fork,
+    /// Setting a resource limit.
+    Limit,
+    /// Entering its directory.
+    Directory,
+    /// Opening its input.
+    Stdin,
+    /// Placing its outputs.
+    Output,
+    /// Executing the program.
+    Exec,
+    /// A step that this version has no word for.
+    Other,
+}
+
+const STAGES: [(SpawnStage, &str); 7] = [
+    (SpawnStage::Other, "other"),
+    (SpawnStage::Fork, "fork"),
+    (SpawnStage::Limit, "limit"),
+    (SpawnStage::Directory, "directory"),
+    (SpawnStage::Stdin, "stdin"),
+    (SpawnStage::Output, "output"),
+    (SpawnStage::Exec, "exec"),
+];
+
+impl SpawnStage {
+    /// Returns the word used in the exit record.
+    pub fn word(self) -> &'static str {
+        STAGES.iter().find(|(stage, _)| *stage == self).map_or("other", |(_, word)| word)
+    }
+
+    /// Finds the stage for a word; a word of a later version is `Other`.
+    pub fn from_word(word: &str) -> Self {
+        STAGES.iter().find(|(_, each)| *each == word).map_or(Self::Other, |(stage, _)| *stage)
+    }
+
+    /// Returns the place in the table, which is how the child reports it through its pipe.
+    pub(crate) fn code(self) -> u8 {
+        let place = STAGES.iter().position(|(stage, _)| *stage == self);
+        place.and_then(|place| u8::try_from(place).ok()).unwrap_or(0)
+    }
+
+    pub(crate) fn from_code(code: u8) -> Self {
+        STAGES.get(usize::from(code)).map_or(Self::Other, |(stage, _)| *stage)
+    }
+}
+
+impl ExitRecord {
+    /// Creates the record of an attempt whose gate never opened.
+    pub fn never_ran(ended_at: u64, wall: i64) -> Self {
+        Self {
+            ending: Ending::NeverRan,
+            ended_at,
+            wall,
+            run_ms: 0,
+            stopped: None,
+            escalated: None,
+            swept: 0,
+            leftovers: 0,
+            pipe_held: false,
+            output_bytes: 0,
+            dropped_bytes: 0,
+            write_errors: 0,
+            utime_ms: 0,
+            stime_ms: 0,
+            max_rss_kb: 0,
+            paused: false,
+            settled: true,
+        }
+    }
+
+    /// Encodes the file.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut record = RecordWriter::new(FORM);
+        match self.ending {
+            Ending::Exited { code } => record.text("kind", "exited").text("code", code),
+            Ending::Signaled { signal, core } => {
+                record.text("kind", "signaled").text("signal", signal).text("core", u8::from(core))
+            }
+            Ending::SpawnFailed { stage, errno } => {
+                record.text("kind", "spawn_failed").text("stage", stage.word()).text("errno", errno)
+            }
+            Ending::NeverRan => record.text("kind", "never_ran"),
+        };
+        record
+            .text("ended_at", self.ended_at)
+            .text("wall", self.wall)
+            .text("run_ms", self.run_ms)
+            .some("stopped", self.stopped)
+            .some("escalated", self.escalated)
+            .text("swept", self.swept)
+            .text("leftovers", self.leftovers)
+            .text("pipe_held", u8::from(self.pipe_held))
+            .text("output_bytes", self.output_bytes)
+            .text("dropped_bytes", self.dropped_bytes)
+            .text("write_errors", self.write_errors)
+            .text("utime_ms", self.utime_ms)
+            .text("stime_ms", self.stime_ms)
+            .text("max_rss_kb", self.max_rss_kb)
+            .text("paused", u8::from(self.paused))
+            .text("settled", u8::from(self.settled))
+            .finish()
+    }
+
+    /// Reads the file; anything torn, changed or oversized is an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let lines = RecordLines::read(FORM, bytes)?;
+        Ok(Self {
+            ending: decode_ending(&lines)?,
+            ended_at: lines.needed("ended_at")?,
+            wall: lines.needed("wall")?,
+            run_ms: lines.number("run_ms")?,
+            stopped: lines.text("stopped")?.map(StopReason::from_word),
+            escalated: lines.parsed("escalated")?,
+            swept: lines.number("swept")?,
+            leftovers: lines.number("leftovers")?,
+            pipe_held: lines.flag("pipe_held")?,
+            output_bytes: lines.number("output_bytes")?,
+            dropped_bytes: lines.number("dropped_bytes")?,
+            write_errors: lines.number("write_errors")?,
+            utime_ms: lines.number("utime_ms")?,
+            stime_ms: lines.number("stime_ms")?,
+            max_rss_kb: lines.number("max_rss_kb")?,
+            paused: lines.flag("paused")?,
+            settled: lines.flag("settled")?,
+        })
+    }
+}
+
+fn decode_ending(lines: &RecordLines) -> Result<Ending, RecordError> {
+    let kind: String = lines.needed("kind")?;
+    match kind.as_str() {
+        "exited" => Ok(Ending::Exited { code: lines.needed("code")? }),
+        "signaled" => Ok(Ending::Signaled { signal: lines.needed("signal")?, core: lines.flag("core")? }),
+        "spawn_failed" => {
+            let stage: String = lines.needed("stage")?;
+            Ok(Ending::SpawnFailed { stage: SpawnStage::from_word(&stage), errno: lines.needed("errno")? })
+        }
+        "never_ran" => Ok(Ending::NeverRan),
+        _ => Err(RecordError::BadValue { key: "kind" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples() -> Vec<ExitRecord> {
+        let endings = [
+            Ending::Exited { code: 37 },
+            Ending::Signaled { signal: 11, core: true },
+            Ending::SpawnFailed { stage: SpawnStage::Directory, errno: 2 },
+            Ending::NeverRan,
+        ];
+        let with = |ending| ExitRecord {
+            ending,
+            stopped: Some(StopReason::Timeout),
+            escalated: Some(9),
+            swept: 4,
+            pipe_held: true,
+            output_bytes: u64::MAX,
+            settled: false,
+            ..ExitRecord::never_ran(5, -6)
+        };
+        endings.into_iter().map(with).chain([ExitRecord::never_ran(0, 0)]).collect()
+    }
+
+    #[test]
+    fn every_ending_comes_back_as_it_was_written() {
+        for record in samples() {
+            assert_eq!(ExitRecord::decode(&record.encode()), Ok(record));
+        }
+    }
+
+    #[test]
+    fn exit_record_cut_at_any_byte_is_refused() {
+        for record in samples() {
+            let bytes = record.encode();
+            for cut in 0..bytes.len() {
+                assert!(ExitRecord::decode(&bytes[..cut]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_key_is_ignored() {
+        let mut record = RecordWriter::new(FORM);
+        let bytes = record.text("kind", "never_ran").text("moon", "full").text("ended_at", 5).text("wall", 6);
+        assert_eq!(ExitRecord::decode(&bytes.finish()).map(|record| record.ending), Ok(Ending::NeverRan));
+    }
+
+    #[test]
+    fn exit_without_a_code_is_refused_and_never_a_zero() {
+        let mut record = RecordWriter::new(FORM);
+        let bytes = record.text("kind", "exited").text("ended_at", 5).text("wall", 6).finish();
+        assert_eq!(ExitRecord::decode(&bytes), Err(RecordError::Missing { key: "code" }));
+    }
+
+    #[test]
+    fn every_stage_comes_back_from_its_word_and_its_code() {
+        for (stage, word) in STAGES {
+            assert_eq!(SpawnStage::from_word(word), stage);
+            assert_eq!(SpawnStage::from_code(stage.code()), stage);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Who runs an attempt: the file `identity`, durable before the program starts.
+
+use std::{
+    ffi::OsString,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::PathBuf,
+};
+
+use crate::{
+    containment::Containment,
+    record::{RecordError, RecordLines, RecordWriter},
+};
+
+const FORM: &str = "longhaul-identity";
+
+/// What is needed to find the processes of an attempt again, without ever trusting a bare pid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The id of the process as text.
+    pub process: String,
+    /// The number of the attempt.
+    pub attempt: u64,
+    /// The id of the boot that the pids belong to.
+    pub boot_id: String,
+    /// The pid of the shim.
+    pub shim_pid: u32,
+    /// When the shim started, in clock ticks since boot.
+    pub shim_start: u64,
+    /// The pid of the program.
+    pub pid: u32,
+    /// When the program's process started, in clock ticks since boot.
+    pub start_time: u64,
+    /// The cgroup of the attempt, if it has one.
+    pub cgroup: Option<PathBuf>,
+    /// The mechanism in force.
+    pub mechanism: Containment,
+    /// When the process was made, in steady milliseconds.
+    pub started_at: u64,
+    /// The same by the wall clock, in milliseconds since 1970; for display only.
+    pub wall: i64,
+}
+
+impl Identity {
+    /// Encodes the file.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut record = RecordWriter::new(FORM);
+        record
+            .text("process", &self.process)
+            .text("attempt", self.attempt)
+            .text("boot_id", &self.boot_id)
+            .text("shim_pid", self.shim_pid)
+            .text("shim_start", self.shim_start)
+            .text("pid", self.pid)
+            .text("start_time", self.start_time);
+        if let Some(path) = &self.cgroup {
+            record.bytes("cgroup", path.as_os_str().as_bytes());
+        }
+        record
+            .text("mechanism", self.mechanism)
+            .text("started_at", self.started_at)
+            .text("wall", self.wall)
+            .finish()
+    }
+
+    /// Reads the file; anything torn, changed or oversized is an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let lines = RecordLines::read(FORM, bytes)?;
+        let mechanism: String = lines.needed("mechanism")?;
+        Ok(Self {
+            process: lines.needed("process")?,
+            attempt: lines.needed("attempt")?,
+            boot_id: lines.needed("boot_id")?,
+            shim_pid: lines.needed("shim_pid")?,
+            shim_start: lines.needed("shim_start")?,
+            pid: lines.needed("pid")?,
+            start_time: lines.needed("start_time")?,
+            cgroup: lines.bytes("cgroup").map(|path| PathBuf::from(OsString::from_vec(path.to_vec()))),
+            mechanism: Containment::from_word(&mechanism)
+                .ok_or(RecordError::BadValue { key: "mechanism" })?,
+            started_at: lines.needed("started_at")?,
+            wall: lines.needed("wall")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Identity {
+        Identity {
+            process: "0b8e\nexit=1".to_owned(),
+            attempt: 2,
+            boot_id: "b".to_owned(),
+            shim_pid: 10,
+            shim_start: 11,
+            pid: 12,
+            start_time: 13,
+            cgroup: Some("/sys/fs/cgroup/a b".into()),
+            mechanism: Containment::Cgroup,
+            started_at: 14,
+            wall: -15,
+        }
+    }
+
+    #[test]
+    fn identity_comes_back_as_it_was_written() {
+        assert_eq!(Identity::decode(&sample().encode()), Ok(sample()));
+        let without = Identity { cgroup: None, ..sample() };
+        assert_eq!(Identity::decode(&without.encode()), Ok(without));
+    }
+
+    #[test]
+    fn identity_cut_at_any_byte_is_refused() {
+        let bytes = sample().encode();
+        for cut in 0..bytes.len() {
+            assert!(Identity::decode(&bytes[..cut]).is_err());
+        }
+    }
+}

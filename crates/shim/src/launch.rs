@@ -1,0 +1,327 @@
+//! Everything the shim must know to run one attempt.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::PathBuf,
+};
+
+use crate::{
+    containment::AllowedContainment,
+    frame::{Frame, FrameWriter, ProtocolError},
+    plan::StopPlan,
+};
+
+pub(crate) const KIND: u8 = 2;
+
+/// The order to run one attempt, sent once, before anything else but hello.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The id of the process as text.
+    pub process: String,
+    /// The number of the attempt.
+    pub attempt: u64,
+    /// The absolute path of the program.
+    pub program: PathBuf,
+    /// The arguments, the name of the program first.
+    pub arguments: Vec<OsString>,
+    /// The whole environment; nothing of the shim's own is added.
+    pub environment: Environment,
+    /// The absolute path of the directory to start in.
+    pub directory: PathBuf,
+    /// What the work reads as its input.
+    pub stdin: StdinSource,
+    /// How long it may run in milliseconds, counted awake and not paused; zero for no limit.
+    pub timeout_ms: u64,
+    /// How it is asked to stop before everything is killed.
+    pub stop_plan: StopPlan,
+    /// How much of its output is kept.
+    pub output: OutputBound,
+    /// The cgroup v2 directory for it alone, made if absent.
+    pub cgroup: Option<PathBuf>,
+    /// Which mechanism finds its descendants.
+    pub containment: AllowedContainment,
+    /// The resource limits set before the program starts.
+    pub limits: Vec<ResourceLimit>,
+    /// What added to the boot-time clock gives steady time, in milliseconds.
+    pub anchor_ms: u64,
+    /// The id of this boot, kept in the identity.
+    pub boot_id: String,
+    /// How many parents of the attempt directory are made durable too.
+    pub sync_parents: u8,
+    /// What happens to descendants that outlive the program.
+    pub leftovers: Leftovers,
+}
+
+/// Environment entries of the form `KEY=value`, printed without values.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Environment(pub Vec<OsString>);
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.0.iter().map(|entry| entry.as_bytes().split(|byte| *byte == b'=').next());
+        out.debug_list().entries(keys.flatten().map(OsStr::from_bytes)).finish()
+    }
+}
+
+/// What the work reads as its input.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum StdinSource {
+    /// Nothing: the end of the file at once.
+    #[default]
+    Null,
+    /// The file at this absolute path.
+    File(PathBuf),
+}
+
+/// How much output is kept: the first bytes and the last ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputBound {
+    /// Bytes kept from the beginning.
+    pub head: u64,
+    /// Bytes kept from the end.
+    pub tail: u64,
+    /// Uses alternating tail files even where holes can be punched.
+    pub rotate: bool,
+}
+
+impl Default for OutputBound {
+    fn default() -> Self {
+        Self { head: 1 << 20, tail: 64 << 20, rotate: false }
+    }
+}
+
+/// One resource limit, by the kernel's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResourceLimit {
+    /// The `RLIMIT_*` number.
+    pub resource: u32,
+    /// The soft limit; `u64::MAX` for none.
+    pub soft: u64,
+    /// The hard limit; `u64::MAX` for none.
+    pub hard: u64,
+}
+
+/// What happens to descendants that outlive the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Leftovers {
+    /// They are asked to stop as the plan says, then killed.
+    #[default]
+    Sweep,
+    /// They are left alone.
+    Keep,
+}
+
+mod tag {
+    pub(super) const PROCESS: u8 = 1;
+    pub(super) const ATTEMPT: u8 = 2;
+    pub(super) const PROGRAM: u8 = 3;
+    pub(super) const ARGUMENT: u8 = 4;
+    pub(super) const ENVIRONMENT: u8 = 5;
+    pub(super) const DIRECTORY: u8 = 6;
+    pub(super) const STDIN_FILE: u8 = 7;
+    pub(super) const TIMEOUT: u8 = 8;
+    pub(super) const STOP_STEP: u8 = 9;
+    pub(super) const HEAD: u8 = 10;
+    pub(super) const TAIL: u8 = 11;
+    pub(super) const CGROUP: u8 = 12;
+    pub(super) const CONTAINMENT: u8 = 13;
+    pub(super) const LIMIT: u8 = 14;
+    pub(super) const ANCHOR: u8 = 15;
+    pub(super) const BOOT: u8 = 16;
+    pub(super) const SYNC_PARENTS: u8 = 17;
+    pub(super) const KEEP_LEFTOVERS: u8 = 18;
+    pub(super) const ROTATE: u8 = 19;
+}
+
+impl Launch {
+    /// Creates a launch of a program with arguments, and defaults for all else.
+    pub fn new(process: impl Into<String>, attempt: u64, program: impl Into<PathBuf>) -> Self {
+        let program = program.into();
+        Self {
+            process: process.into(),
+            attempt,
+            arguments: vec![program.clone().into_os_string()],
+            program,
+            environment: Environment::default(),
+            directory: PathBuf::from("/"),
+            stdin: StdinSource::Null,
+            timeout_ms: 0,
+            stop_plan: StopPlan::default(),
+            output: OutputBound::default(),
+            cgroup: None,
+            containment: AllowedContainment::Auto,
+            limits: Vec::new(),
+            anchor_ms: 0,
+            boot_id: String::new(),
+            sync_parents: 0,
+            leftovers: Leftovers::Sweep,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut frame = FrameWriter::new(KIND);
+        frame
+            .bytes(tag::PROCESS, self.process.as_bytes())
+            .number(tag::ATTEMPT, self.attempt)
+            .bytes(tag::PROGRAM, self.program.as_os_str().as_bytes())
+            .bytes(tag::DIRECTORY, self.directory.as_os_str().as_bytes())
+            .number(tag::TIMEOUT, self.timeout_ms)
+            .number(tag::HEAD, self.output.head)
+            .number(tag::TAIL, self.output.tail)
+            .flag(tag::ROTATE, self.output.rotate)
+            .bytes(tag::CONTAINMENT, self.containment.word().as_bytes())
+            .number(tag::ANCHOR, self.anchor_ms)
+            .bytes(tag::BOOT, self.boot_id.as_bytes())
+            .number(tag::SYNC_PARENTS, u64::from(self.sync_parents))
+            .flag(tag::KEEP_LEFTOVERS, self.leftovers == Leftovers::Keep);
+        for argument in &self.arguments {
+            frame.bytes(tag::ARGUMENT, argument.as_bytes());
+        }
+        for entry in &self.environment.0 {
+            frame.bytes(tag::ENVIRONMENT, entry.as_bytes());
+        }
+        if let StdinSource::File(path) = &self.stdin {
+            frame.bytes(tag::STDIN_FILE, path.as_os_str().as_bytes());
+        }
+        if let Some(path) = &self.cgroup {
+            frame.bytes(tag::CGROUP, path.as_os_str().as_bytes());
+        }
+        self.stop_plan.encode(&mut frame, tag::STOP_STEP);
+        for limit in &self.limits {
+            frame.bytes(tag::LIMIT, &limit.encode());
+        }
+        frame.finish()
+    }
+
+    pub(crate) fn decode(frame: &Frame) -> Result<Self, ProtocolError> {
+        let mut launch = Self::new("", 0, "");
+        launch.arguments.clear();
+        launch.directory = PathBuf::new();
+        let mut plan = StopPlan { steps: Vec::new() };
+        for field in frame.fields() {
+            let field = field?;
+            match field.tag() {
+                tag::PROCESS => launch.process = field.text()?.to_owned(),
+                tag::ATTEMPT => launch.attempt = field.number()?,
+                tag::PROGRAM => launch.program = path(field.bytes()),
+                tag::ARGUMENT => launch.arguments.push(os(field.bytes())),
+                tag::ENVIRONMENT => launch.environment.0.push(os(field.bytes())),
+                tag::DIRECTORY => launch.directory = path(field.bytes()),
+                tag::STDIN_FILE => launch.stdin = StdinSource::File(path(field.bytes())),
+                tag::TIMEOUT => launch.timeout_ms = field.number()?,
+                tag::STOP_STEP => plan.push_encoded(&field)?,
+                tag::HEAD => launch.output.head = field.number()?,
+                tag::TAIL => launch.output.tail = field.number()?,
+                tag::ROTATE => launch.output.rotate = field.flag()?,
+                tag::CGROUP => launch.cgroup = Some(path(field.bytes())),
+                tag::CONTAINMENT => {
+                    launch.containment =
+                        AllowedContainment::from_word(field.text()?).ok_or_else(|| field.bad())?;
+                }
+                tag::LIMIT => {
+                    let limit = ResourceLimit::decode(field.bytes()).ok_or_else(|| field.bad())?;
+                    launch.limits.push(limit);
+                }
+                tag::ANCHOR => launch.anchor_ms = field.number()?,
+                tag::BOOT => launch.boot_id = field.text()?.to_owned(),
+                tag::SYNC_PARENTS => launch.sync_parents = field.small()?,
+                tag::KEEP_LEFTOVERS if field.flag()? => launch.leftovers = Leftovers::Keep,
+                _ => {}
+            }
+        }
+        launch.stop_plan = plan;
+        launch.validated()
+    }
+
+    fn validated(self) -> Result<Self, ProtocolError> {
+        let with_nul = |text: &OsStr| text.as_bytes().contains(&0);
+        let missing = |tag| Err(ProtocolError::Missing { tag });
+        let bad = |tag| Err(ProtocolError::BadValue { tag });
+        if self.process.is_empty() {
+            return missing(tag::PROCESS);
+        }
+        if self.arguments.is_empty() {
+            return missing(tag::ARGUMENT);
+        }
+        if !self.program.is_absolute() || with_nul(self.program.as_os_str()) {
+            return bad(tag::PROGRAM);
+        }
+        if !self.directory.is_absolute() || with_nul(self.directory.as_os_str()) {
+            return bad(tag::DIRECTORY);
+        }
+        if self.arguments.iter().any(|each| with_nul(each)) {
+            return bad(tag::ARGUMENT);
+        }
+        if self.environment.0.iter().any(|each| with_nul(each) || !each.as_bytes().contains(&b'=')) {
+            return bad(tag::ENVIRONMENT);
+        }
+        if self.cgroup.as_ref().is_some_and(|each| !each.is_absolute() || with_nul(each.as_os_str())) {
+            return bad(tag::CGROUP);
+        }
+        match &self.stdin {
+            StdinSource::File(path) if !path.is_absolute() || with_nul(path.as_os_str()) => {
+                bad(tag::STDIN_FILE)
+            }
+            StdinSource::File(_) | StdinSource::Null => Ok(self),
+        }
+    }
+}
+
+impl ResourceLimit {
+    fn encode(self) -> Vec<u8> {
+        let mut bytes = self.resource.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&self.soft.to_le_bytes());
+        bytes.extend_from_slice(&self.hard.to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (resource, rest) = bytes.split_first_chunk::<4>()?;
+        let (soft, rest) = rest.split_first_chunk::<8>()?;
+        let hard = rest.first_chunk::<8>()?;
+        Some(Self {
+            resource: u32::from_le_bytes(*resource),
+            soft: u64::from_le_bytes(*soft),
+            hard: u64::from_le_bytes(*hard),
+        })
+    }
+}
+
+fn os(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(os(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::Order;
+
+    #[test]
+    fn debug_prints_keys_only() {
+        let mut launch = Launch::new("p", 1, "/bin/true");
+        launch.environment.0.push("TOKEN=hunter2=x".into());
+        let text = format!("{launch:?}");
+        assert!(text.contains("TOKEN") && !text.contains("hunter2"));
+    }
+
+    #[test]
+    fn relative_program_is_refused() {
+        let launch = Launch::new("p", 1, "bin/true");
+        let error = Order::from_bytes(&Order::Launch(Box::new(launch)).encode());
+        assert_eq!(error, Err(ProtocolError::BadValue { tag: tag::PROGRAM }));
+    }
+
+    #[test]
+    fn zero_byte_in_an_argument_is_refused() {
+        let mut launch = Launch::new("p", 1, "/bin/true");
+        launch.arguments.push("a\0b".into());
+        let error = Order::from_bytes(&Order::Launch(Box::new(launch)).encode());
+        assert_eq!(error, Err(ProtocolError::BadValue { tag: tag::ARGUMENT }));
+    }
+}

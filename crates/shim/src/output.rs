@@ -1,0 +1,20 @@
+//! The output of an attempt on disk: its form, its writer, its reader.
+//!
+//! | file | content |
+//! | --- | --- |
+//! | `output.log` | the bytes, each at its own offset for ever |
+//! | `output.idx` | 16-byte entries: end offset of a run (56 bits) and its stream (top 8 bits), steady time of its start |
+//! | `output.gap` | four little-endian `u64`: the dropped range of the log, the dropped range of the index |
+//! | `output.tail0`, `output.tail1`, `output.idx0`, `output.idx1` | only where holes cannot be punched |
+//!
+//! A tail file begins with 16 bytes: `LHTAIL1` and a zero byte, then the offset of its first byte.
+
+mod entry;
+mod gap;
+mod reader;
+mod segments;
+mod writer;
+
+pub use entry::{IndexEntry, Stream};
+pub use reader::{Chunk, Entries, OutputLog, Run};
+pub(crate) use writer::{OutputWriter, Taken};

@@ -1,0 +1,267 @@
+//! Reads the output of an attempt while it is still being written.
+
+use std::{
+    io,
+    ops::Range,
+    os::{fd::OwnedFd, unix::fs::FileExt as _},
+    path::Path,
+};
+
+use super::{
+    entry::{ENTRY, IndexEntry, Stream},
+    gap::{GAP, GAP_LENGTH, Gap},
+    segments::{INDEX, LOG, Segments},
+};
+use crate::attempt_directory::AttemptDirectory;
+
+const BLOCK: usize = 64 << 10;
+
+/// The output of one attempt, of which every byte has one offset for ever.
+#[derive(Debug)]
+pub struct OutputLog {
+    directory: AttemptDirectory,
+}
+
+/// What reading at an offset found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunk {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// The bytes there were given back; there are some again from `resume` on.
+    Gap {
+        /// The first offset behind the gap.
+        resume: u64,
+    },
+    /// Nothing was written there yet.
+    End,
+}
+
+/// Neighbouring bytes of one stream that came at about one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The offsets of the bytes.
+    pub range: Range<u64>,
+    /// Where they came from.
+    pub stream: Stream,
+    /// When the first of them was read, in steady milliseconds.
+    pub time: u64,
+}
+
+impl OutputLog {
+    /// Opens the output in an attempt directory, even before there is any.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        Ok(Self { directory: AttemptDirectory::open(directory)? })
+    }
+
+    /// Opens the output in an attempt directory that is open already.
+    pub fn open_at(directory: OwnedFd) -> Self {
+        Self { directory: AttemptDirectory::from(directory) }
+    }
+
+    /// Returns the offset behind the last byte, given back or not.
+    pub fn length(&self) -> io::Result<u64> {
+        Ok(Segments::open(&self.directory, &LOG)?.length())
+    }
+
+    /// Returns the offsets that were given back, if any.
+    pub fn gap(&self) -> io::Result<Option<Range<u64>>> {
+        let gap = self.read_gap()?;
+        Ok((!gap.log.is_empty()).then_some(gap.log))
+    }
+
+    /// Reads bytes from an offset on, never across a gap and never zeros out of one.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Chunk> {
+        let before = self.read_gap()?;
+        if before.log.contains(&offset) {
+            return Ok(Chunk::Gap { resume: before.log.end });
+        }
+        let segments = Segments::open(&self.directory, &LOG)?;
+        let Some(held) = segments.first_held(offset) else {
+            return Ok(Chunk::End);
+        };
+        if held > offset {
+            return Ok(Chunk::Gap { resume: held });
+        }
+        let got = segments.read_at(offset, buffer)?;
+        // What was read may have been given back in the middle of it.
+        let after = self.read_gap()?;
+        if after.log.contains(&offset) {
+            return Ok(Chunk::Gap { resume: after.log.end });
+        }
+        let got = if after.log.start > offset && !after.log.is_empty() {
+            let until_gap = after.log.start.saturating_sub(offset);
+            got.min(usize::try_from(until_gap).unwrap_or(usize::MAX))
+        } else {
+            got
+        };
+        Ok(if got == 0 { Chunk::End } else { Chunk::Bytes(got) })
+    }
+
+    /// Walks the runs from the one that holds an offset on.
+    ///
+    /// Bytes that no entry describes, such as those just being written, are in no run; entries that make no sense
+    /// are skipped.
+    pub fn entries(&self, from: u64) -> io::Result<Entries> {
+        let index = KeptIndex::open(self)?;
+        let next = index.first_where(|entry| entry.end > from)?;
+        let end = match next.checked_sub(1) {
+            Some(before) => index.entry(before)?.map_or(0, |entry| entry.end),
+            None => 0,
+        };
+        Ok(Entries { index, next, end })
+    }
+
+    /// Finds where the last `lines` lines begin, not looking back beyond a gap.
+    pub fn offset_of_last_lines(&self, lines: u64) -> io::Result<u64> {
+        let length = self.length()?;
+        let floor = self.gap()?.map_or(0, |gap| gap.end);
+        let mut buffer = vec![0; BLOCK];
+        let mut end = length;
+        let mut found = 0_u64;
+        if lines == 0 {
+            return Ok(length);
+        }
+        while end > floor {
+            let begin = end.saturating_sub(BLOCK as u64).max(floor);
+            let wanted = usize::try_from(end.saturating_sub(begin)).unwrap_or(BLOCK);
+            let block = buffer.get_mut(..wanted).unwrap_or(&mut []);
+            if !self.fill(begin, block)? {
+                // It was given back meanwhile.
+                return Ok(end);
+            }
+            for (place, byte) in block.iter().enumerate().rev() {
+                let behind = begin.saturating_add(place as u64).saturating_add(1);
+                // The newline that ends the last line begins no other one.
+                if *byte == b'\n' && behind != length {
+                    found = found.saturating_add(1);
+                    if found == lines {
+                        return Ok(behind);
+                    }
+                }
+            }
+            end = begin;
+        }
+        Ok(floor)
+    }
+
+    /// Finds the first byte that was read at or after a time, in steady milliseconds; the length if none was.
+    pub fn offset_at_time(&self, time: u64) -> io::Result<u64> {
+        let index = KeptIndex::open(self)?;
+        let next = index.first_where(|entry| entry.time >= time)?;
+        if next >= index.count() {
+            return self.length();
+        }
+        match next.checked_sub(1) {
+            Some(before) => Ok(index.entry(before)?.map_or(0, |entry| entry.end)),
+            None => Ok(0),
+        }
+    }
+
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> io::Result<bool> {
+        let mut done = 0;
+        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match self.read_at(offset.saturating_add(done as u64), rest)? {
+                Chunk::Bytes(got) => done = done.saturating_add(got),
+                Chunk::Gap { .. } | Chunk::End => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn read_gap(&self) -> io::Result<Gap> {
+        let Some(file) = self.directory.open_file(GAP)? else {
+            return Ok(Gap::default());
+        };
+        let mut bytes = [0; GAP_LENGTH];
+        let got = file.read_at(&mut bytes, 0)?;
+        Ok(if got == GAP_LENGTH { Gap::decode(&bytes) } else { Gap::default() })
+    }
+}
+
+/// The runs of an output, oldest first.
+pub struct Entries {
+    index: KeptIndex,
+    next: u64,
+    end: u64,
+}
+
+impl Iterator for Entries {
+    type Item = io::Result<Run>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.next < self.index.count() {
+            let entry = match self.index.entry(self.next) {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.next = u64::MAX;
+                    return Some(Err(error));
+                }
+            };
+            self.next = self.next.saturating_add(1);
+            let Some(entry) = entry.filter(|entry| entry.end > self.end && entry.end <= self.index.log_length)
+            else {
+                continue;
+            };
+            let gap = &self.index.gap.log;
+            let start = if gap.contains(&self.end) { gap.end } else { self.end };
+            self.end = entry.end;
+            if start < entry.end {
+                return Some(Ok(Run { range: start..entry.end, stream: entry.stream, time: entry.time }));
+            }
+        }
+        None
+    }
+}
+
+impl std::fmt::Debug for Entries {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Entries").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+/// The entries that were not given back, counted as if there were no gap.
+struct KeptIndex {
+    segments: Segments,
+    gap: Gap,
+    length: u64,
+    log_length: u64,
+}
+
+impl KeptIndex {
+    fn open(log: &OutputLog) -> io::Result<Self> {
+        let segments = Segments::open(&log.directory, &INDEX)?;
+        let (gap, log_length) = (log.read_gap()?, log.length()?);
+        let length = segments.length() / ENTRY * ENTRY;
+        Ok(Self { segments, gap, length, log_length })
+    }
+
+    fn count(&self) -> u64 {
+        let dropped = self.gap.index.end.saturating_sub(self.gap.index.start);
+        self.length.saturating_sub(dropped) / ENTRY
+    }
+
+    fn entry(&self, number: u64) -> io::Result<Option<IndexEntry>> {
+        let mut at = number.saturating_mul(ENTRY);
+        if at >= self.gap.index.start {
+            at = at.saturating_add(self.gap.index.end.saturating_sub(self.gap.index.start));
+        }
+        let mut bytes = [0; 16];
+        let got = self.segments.read_at(at, &mut bytes)?;
+        Ok(if got == bytes.len() { IndexEntry::decode(bytes) } else { None })
+    }
+
+    /// Finds by halving the first entry for which something holds that holds for all later ones too.
+    fn first_where(&self, holds: impl Fn(IndexEntry) -> bool) -> io::Result<u64> {
+        let (mut low, mut high) = (0, self.count());
+        while low < high {
+            let middle = low.midpoint(high);
+            // An entry that makes no sense is passed over towards the end.
+            if self.entry(middle)?.is_some_and(&holds) {
+                high = middle;
+            } else {
+                low = middle.saturating_add(1);
+            }
+        }
+        Ok(low)
+    }
+}

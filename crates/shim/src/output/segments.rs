@@ -1,0 +1,89 @@
+//! The files that hold one run of offsets: the first one, and the tails where holes cannot be punched.
+
+use std::{fs::File, io, os::unix::fs::FileExt as _};
+
+use crate::attempt_directory::AttemptDirectory;
+
+/// The bytes before the content of a tail file.
+pub(super) const TAIL_HEADER: u64 = 16;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"LHTAIL1\0");
+
+/// The names of the files of one kind.
+pub(super) struct Names {
+    pub(super) head: &'static str,
+    pub(super) tails: [&'static str; 2],
+}
+
+pub(super) const LOG: Names = Names { head: "output.log", tails: ["output.tail0", "output.tail1"] };
+pub(super) const INDEX: Names = Names { head: "output.idx", tails: ["output.idx0", "output.idx1"] };
+
+pub(super) fn tail_header(base: u64) -> [u8; 16] {
+    (u128::from(base) << 64 | u128::from(MAGIC)).to_le_bytes()
+}
+
+/// One file and the offsets in it, as they were when it was looked at.
+struct Segment {
+    file: File,
+    header: u64,
+    base: u64,
+    end: u64,
+}
+
+/// All files of one kind, lowest offsets first.
+pub(super) struct Segments {
+    list: Vec<Segment>,
+}
+
+impl Segments {
+    pub(super) fn open(directory: &AttemptDirectory, names: &Names) -> io::Result<Self> {
+        let mut list = Vec::new();
+        if let Some(file) = directory.open_file(names.head)? {
+            let end = file.metadata()?.len();
+            list.push(Segment { file, header: 0, base: 0, end });
+        }
+        for name in names.tails {
+            if let Some(file) = directory.open_file(name)? {
+                list.extend(open_tail(file)?);
+            }
+        }
+        list.sort_by_key(|segment| segment.base);
+        Ok(Self { list })
+    }
+
+    /// Returns the offset behind the last byte.
+    pub(super) fn length(&self) -> u64 {
+        self.list.iter().map(|segment| segment.end).max().unwrap_or(0)
+    }
+
+    /// Returns the first offset at or behind this one that some file holds.
+    pub(super) fn first_held(&self, offset: u64) -> Option<u64> {
+        let holds = |segment: &&Segment| offset < segment.end;
+        self.list.iter().find(holds).map(|segment| segment.base.max(offset))
+    }
+
+    /// Reads from one file; zero bytes if none holds the offset.
+    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let holds = |segment: &&Segment| (segment.base..segment.end).contains(&offset);
+        let Some(segment) = self.list.iter().find(holds) else {
+            return Ok(0);
+        };
+        let left = usize::try_from(segment.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = left.min(buffer.len());
+        let place = offset.saturating_sub(segment.base).saturating_add(segment.header);
+        segment.file.read_at(buffer.get_mut(..wanted).unwrap_or(&mut []), place)
+    }
+}
+
+fn open_tail(file: File) -> io::Result<Option<Segment>> {
+    let mut header = [0; 16];
+    let length = file.metadata()?.len();
+    if length < TAIL_HEADER || file.read_at(&mut header, 0)? < header.len() {
+        return Ok(None);
+    }
+    let both = u128::from_le_bytes(header);
+    let base = u64::try_from(both >> 64).unwrap_or(0);
+    let end = base.saturating_add(length.saturating_sub(TAIL_HEADER));
+    let ours = both & u128::from(u64::MAX) == u128::from(MAGIC);
+    Ok(ours.then_some(Segment { file, header: TAIL_HEADER, base, end }))
+}

@@ -1,0 +1,374 @@
+//! Moves bytes from the pipes into the log, inside its bound.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::FileExt as _,
+    },
+};
+
+use rustix::{
+    fs::{FallocateFlags, Mode, OFlags},
+    io::Errno,
+    pipe::SpliceFlags,
+};
+
+use super::{
+    entry::{ENTRY, IndexEntry, Stream},
+    gap::{GAP, Gap},
+    segments::{INDEX, LOG, TAIL_HEADER, tail_header},
+};
+use crate::{attempt_directory::AttemptDirectory, clock, launch::OutputBound};
+
+const STEP: u64 = 1 << 20;
+const BLOCK: u64 = 4 << 10;
+const SMALLEST_TAIL: u64 = 64 << 10;
+const COPY: usize = 64 << 10;
+const MERGE_MS: u64 = 1;
+
+/// What one step of moving did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// So many bytes left the pipe, stored or not.
+    Bytes(usize),
+    /// The pipe is empty now.
+    Nothing,
+    /// Nobody can write to the pipe any more.
+    Ended,
+}
+
+/// The only writer of an attempt's output.
+pub(crate) struct OutputWriter {
+    directory: AttemptDirectory,
+    log: Place,
+    index: Place,
+    bounding: Bounding,
+    head: u64,
+    tail: u64,
+    anchor_ms: u64,
+    length: u64,
+    index_length: u64,
+    gap: Gap,
+    gap_file: Option<std::fs::File>,
+    run: Option<OpenRun>,
+    trash: OwnedFd,
+    moving: Moving,
+    dropped: u64,
+    write_errors: u64,
+}
+
+/// A file and where offsets are in it.
+struct Place {
+    file: std::fs::File,
+    base: u64,
+    header: u64,
+}
+
+/// How the middle is given back.
+enum Bounding {
+    /// By holes in the files.
+    Punch,
+    /// By tail files that take turns; the number of the present one.
+    Rotate { present: Option<usize> },
+}
+
+/// How bytes get from a pipe to a file.
+enum Moving {
+    Splice,
+    Copy(Box<[u8; COPY]>),
+}
+
+/// The last entry of the index, which may still grow.
+struct OpenRun {
+    entry: IndexEntry,
+    at: u64,
+    dirty: bool,
+}
+
+impl OutputWriter {
+    pub(crate) fn create(directory: OwnedFd, bound: OutputBound, anchor_ms: u64) -> io::Result<Self> {
+        let directory = AttemptDirectory::from(directory);
+        let log = Place::first(directory.create(LOG.head)?);
+        let index = Place::first(directory.create(INDEX.head)?);
+        let punches = !bound.rotate && punch(&log.file, 0, BLOCK).is_ok();
+        let trash = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self {
+            directory,
+            log,
+            index,
+            bounding: if punches { Bounding::Punch } else { Bounding::Rotate { present: None } },
+            head: bound.head.next_multiple_of(BLOCK),
+            tail: bound.tail.next_multiple_of(BLOCK),
+            anchor_ms,
+            length: 0,
+            index_length: 0,
+            gap: Gap::default(),
+            gap_file: None,
+            run: None,
+            trash,
+            moving: Moving::Splice,
+            dropped: 0,
+            write_errors: 0,
+        })
+    }
+
+    /// Moves what one system call moves; never waits and never fails the work.
+    pub(crate) fn take(&mut self, pipe: impl AsFd, stream: Stream) -> Taken {
+        let moved = match self.make_room() {
+            Ok(room) => self.store(pipe.as_fd(), room),
+            Err(error) => Err(error),
+        };
+        match moved {
+            Ok(0) => Taken::Ended,
+            Ok(bytes) => {
+                self.extend_run(bytes, stream);
+                Taken::Bytes(bytes)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Taken::Nothing,
+            Err(_) => {
+                self.write_errors = self.write_errors.saturating_add(1);
+                self.discard(pipe)
+            }
+        }
+    }
+
+    /// Writes the entry that still grew, so that readers see all that was moved.
+    pub(crate) fn flush(&mut self) {
+        if let Some(run) = &mut self.run
+            && run.dirty
+        {
+            match self.index.write(run.at, &run.entry.encode()) {
+                Ok(()) => run.dirty = false,
+                Err(_) => self.write_errors = self.write_errors.saturating_add(1),
+            }
+        }
+    }
+
+    /// Returns how many bytes were stored.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Returns how many bytes could not be stored.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Returns how often storing failed.
+    pub(crate) fn write_errors(&self) -> u64 {
+        self.write_errors
+    }
+
+    /// Gives back what must go before more is stored; returns how many bytes fit then.
+    fn make_room(&mut self) -> io::Result<u64> {
+        match self.bounding {
+            Bounding::Punch => self.room_by_holes(),
+            Bounding::Rotate { present } => self.room_by_turns(present),
+        }
+    }
+
+    fn room_by_holes(&mut self) -> io::Result<u64> {
+        let limit = self.tail.saturating_add(STEP);
+        let kept = |writer: &Self| writer.length.saturating_sub(writer.gap.log.end.max(writer.head));
+        if kept(self) >= limit {
+            let end = self.gap.log.end.max(self.head).saturating_add(STEP);
+            self.drop_until(end)?;
+        }
+        let entries = self.index_length.saturating_sub(self.gap.index.end);
+        if entries > self.index_limit().saturating_add(BLOCK) && self.length > self.head {
+            self.drop_for_the_index()?;
+        }
+        let before_head_ends = self.head.saturating_sub(self.length);
+        let room = before_head_ends.saturating_add(limit.saturating_sub(kept(self)));
+        Ok(room.min(STEP))
+    }
+
+    /// Bounds the index too: work that writes single bytes needs more index than log.
+    fn index_limit(&self) -> u64 {
+        (self.tail / 4).max(STEP)
+    }
+
+    fn drop_for_the_index(&mut self) -> io::Result<()> {
+        self.flush();
+        let at = self.index_length.saturating_sub(self.index_limit()) / ENTRY * ENTRY;
+        let mut bytes = [0; 16];
+        self.index.file.read_exact_at(&mut bytes, at)?;
+        let end = IndexEntry::decode(bytes).map_or(0, |entry| entry.end / BLOCK * BLOCK);
+        if end > self.gap.log.end.max(self.head) { self.drop_until(end) } else { Ok(()) }
+    }
+
+    /// Gives back everything behind the head and before `end`.
+    fn drop_until(&mut self, end: u64) -> io::Result<()> {
+        self.flush();
+        let mut gap = self.gap.clone();
+        if gap.log.is_empty() {
+            let first = self.first_entry_behind(0, self.head)?;
+            gap = Gap { log: self.head..self.head, index: first..first };
+        }
+        let before = gap.clone();
+        gap.log.end = end;
+        gap.index.end = self.first_entry_behind(gap.index.end, end)?;
+        // Readers must know of the gap before there are zeros in it.
+        self.write_gap(&gap)?;
+        punch(&self.log.file, before.log.end, end.saturating_sub(before.log.end))?;
+        let from = before.index.end / BLOCK * BLOCK;
+        let from = from.max(gap.index.start.next_multiple_of(BLOCK));
+        let until = gap.index.end / BLOCK * BLOCK;
+        if until > from {
+            punch(&self.index.file, from, until.saturating_sub(from))?;
+        }
+        Ok(())
+    }
+
+    fn write_gap(&mut self, gap: &Gap) -> io::Result<()> {
+        if self.gap_file.is_none() {
+            self.gap_file = Some(self.directory.create(GAP)?.into());
+        }
+        if let Some(file) = &self.gap_file {
+            file.write_all_at(&gap.encode(), 0)?;
+        }
+        self.gap = gap.clone();
+        Ok(())
+    }
+
+    /// Finds the first entry from `at` on that describes bytes behind an offset of the log.
+    fn first_entry_behind(&self, at: u64, offset: u64) -> io::Result<u64> {
+        let mut block = [0; 4 << 10];
+        let mut at = at;
+        while at < self.index_length {
+            let got = self.index.file.read_at(&mut block, at)?;
+            let (entries, _) = block.get(..got).unwrap_or(&[]).as_chunks::<16>();
+            if entries.is_empty() {
+                break;
+            }
+            for entry in entries {
+                if IndexEntry::decode(*entry).is_some_and(|entry| entry.end > offset) {
+                    return Ok(at);
+                }
+                at = at.saturating_add(ENTRY);
+            }
+        }
+        Ok(self.index_length)
+    }
+
+    fn room_by_turns(&mut self, present: Option<usize>) -> io::Result<u64> {
+        if self.length < self.head {
+            return Ok(self.head.saturating_sub(self.length).min(STEP));
+        }
+        let most = (self.tail / 2).max(SMALLEST_TAIL);
+        let used = self.length.saturating_sub(self.log.base);
+        let entries = self.index_length.saturating_sub(self.index.base);
+        if present.is_none() || used >= most || entries >= self.index_limit() {
+            self.turn(present)?;
+            return Ok(most.min(STEP));
+        }
+        Ok(most.saturating_sub(used).min(STEP))
+    }
+
+    /// Begins the next tail file in place of the older one.
+    fn turn(&mut self, present: Option<usize>) -> io::Result<()> {
+        self.flush();
+        self.run = None;
+        let next = match present {
+            Some(0) => 1,
+            Some(_) | None => 0,
+        };
+        if present.is_some() {
+            let index_start =
+                if self.gap.log.is_empty() { self.index.base } else { self.gap.index.start };
+            let gap = Gap { log: self.head..self.log.base, index: index_start..self.index.base };
+            self.write_gap(&gap)?;
+        }
+        let [log_first, log_second] = LOG.tails;
+        let [index_first, index_second] = INDEX.tails;
+        let (log, index) = if next == 0 { (log_first, index_first) } else { (log_second, index_second) };
+        self.index = Place::tail(&self.directory, index, self.index_length)?;
+        self.log = Place::tail(&self.directory, log, self.length)?;
+        self.bounding = Bounding::Rotate { present: Some(next) };
+        Ok(())
+    }
+
+    fn store(&mut self, pipe: std::os::fd::BorrowedFd<'_>, room: u64) -> io::Result<usize> {
+        let room = usize::try_from(room).unwrap_or(COPY);
+        let mut place = self.log.position(self.length);
+        if let Moving::Splice = self.moving {
+            let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+            match rustix::pipe::splice(pipe, None, &self.log.file, Some(&mut place), room, flags) {
+                // Some file systems cannot take pages from a pipe.
+                Err(Errno::INVAL) => self.moving = Moving::Copy(Box::new([0; COPY])),
+                done => return Ok(done?),
+            }
+        }
+        let Moving::Copy(buffer) = &mut self.moving else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let wanted = room.min(COPY);
+        let got = rustix::io::read(pipe, buffer.get_mut(..wanted).unwrap_or(&mut []))?;
+        let written = self.log.file.write_all_at(buffer.get(..got).unwrap_or(&[]), place);
+        if written.is_err() {
+            // These bytes have left the pipe already; discarding goes on with the next ones.
+            self.dropped = self.dropped.saturating_add(got as u64);
+        }
+        written.map(|()| got)
+    }
+
+    fn extend_run(&mut self, bytes: usize, stream: Stream) {
+        self.length = self.length.saturating_add(bytes as u64);
+        let time = self.anchor_ms.saturating_add(clock::boot_ms());
+        match &mut self.run {
+            Some(run) if run.entry.stream == stream && time.saturating_sub(run.entry.time) <= MERGE_MS => {
+                run.entry.end = self.length;
+                run.dirty = true;
+            }
+            Some(_) | None => {
+                self.flush();
+                let entry = IndexEntry { end: self.length, stream, time };
+                self.run = Some(OpenRun { entry, at: self.index_length, dirty: true });
+                self.index_length = self.index_length.saturating_add(ENTRY);
+            }
+        }
+    }
+
+    fn discard(&mut self, pipe: impl AsFd) -> Taken {
+        let flags = SpliceFlags::NONBLOCK;
+        match rustix::pipe::splice(pipe, None, &self.trash, None, COPY, flags) {
+            Ok(0) => Taken::Ended,
+            Ok(bytes) => {
+                self.dropped = self.dropped.saturating_add(bytes as u64);
+                Taken::Bytes(bytes)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Taken::Nothing,
+            Err(_) => Taken::Ended,
+        }
+    }
+}
+
+impl Place {
+    fn first(file: OwnedFd) -> Self {
+        Self { file: file.into(), base: 0, header: 0 }
+    }
+
+    /// Begins a tail under another name first, so that whoever reads the old one keeps reading it.
+    fn tail(directory: &AttemptDirectory, name: &str, base: u64) -> io::Result<Self> {
+        const FRESH: &str = "output.tmp";
+        directory.remove(FRESH)?;
+        let file = std::fs::File::from(directory.create(FRESH)?);
+        file.write_all_at(&tail_header(base), 0)?;
+        directory.rename(FRESH, name)?;
+        Ok(Self { file, base, header: TAIL_HEADER })
+    }
+
+    fn position(&self, offset: u64) -> u64 {
+        offset.saturating_sub(self.base).saturating_add(self.header)
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.position(offset))
+    }
+}
+
+fn punch(file: impl AsFd, offset: u64, length: u64) -> io::Result<()> {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(rustix::fs::fallocate(file, flags, offset, length)?)
+}

@@ -1,0 +1,1 @@
+//! Contract suites, fakes and generators for those who write an adapter of longhaul

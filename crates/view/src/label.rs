@@ -1,0 +1,67 @@
+//! Names that other people chose, made fit for a cell of a table.
+
+use std::borrow::Cow;
+
+/// Makes a name fit to be shown in one cell, on one line.
+///
+/// What a terminal would obey, or what would turn the text around, is replaced by something that can be seen:
+/// control characters by their pictures (`␛` for an escape, `␊` for a line feed), the others by `�`. A name that
+/// holds none of them is given back as it is.
+///
+/// # Examples
+///
+/// ```
+/// use longhaul_view::clean_label;
+///
+/// assert_eq!(clean_label("nightly build"), "nightly build");
+/// assert_eq!(clean_label("a\u{1b}[31mb\n"), "a␛[31mb␊");
+/// ```
+#[must_use]
+pub fn clean_label(name: &str) -> Cow<'_, str> {
+    if name.chars().all(|c| shown(c) == c) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(name.chars().map(shown).collect())
+}
+
+/// Tells whether a character changes the direction of the text around it.
+pub(crate) const fn turns_text(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn shown(c: char) -> char {
+    match c {
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        '\u{7f}' => '␡',
+        '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => char::REPLACEMENT_CHARACTER,
+        c if turns_text(c) => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn harmless_name_is_not_copied() {
+        assert!(matches!(clean_label("größe 尺寸 🚀"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn every_replacement_can_be_seen() {
+        assert_eq!(clean_label("\0\t\r\n\u{1b}\u{7f}"), "␀␉␍␊␛␡");
+        assert_eq!(clean_label("\u{9b}\u{202e}\u{2066}\u{2028}x"), "����x");
+    }
+
+    proptest! {
+        #[test]
+        fn cleaned_label_is_one_line_without_controls(name in any::<String>()) {
+            let label = clean_label(&name);
+            prop_assert!(label.chars().all(|c| !c.is_control() && !turns_text(c)));
+            prop_assert_eq!(label.chars().count(), name.chars().count());
+            prop_assert_eq!(clean_label(&label).into_owned(), label.clone().into_owned());
+        }
+    }
+}

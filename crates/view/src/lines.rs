@@ -1,0 +1,178 @@
+//! Lines of output, taken apart without losing a byte.
+
+use std::iter::FusedIterator;
+
+/// Splits output into its lines, the unfinished last one included.
+///
+/// A line ends with a line feed, which stays with it, so that the lines joined are the output again.
+///
+/// # Examples
+///
+/// ```
+/// use longhaul_view::Lines;
+///
+/// let texts: Vec<&[u8]> = Lines::new(b"one\r\n\ntwo").map(|line| line.text()).collect();
+/// assert_eq!(texts, [&b"one"[..], b"", b"two"]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Lines<'a> {
+    /// Splits `output`.
+    #[must_use]
+    pub const fn new(output: &'a [u8]) -> Self {
+        Self { rest: output }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let length = memchr::memchr(b'\n', self.rest).map_or(self.rest.len(), |feed| feed + 1);
+        let (bytes, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(Line { bytes })
+    }
+}
+
+impl DoubleEndedIterator for Lines<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let (_last, before) = self.rest.split_last()?;
+        let start = memchr::memrchr(b'\n', before).map_or(0, |feed| feed + 1);
+        let (rest, bytes) = self.rest.split_at_checked(start)?;
+        self.rest = rest;
+        Some(Line { bytes })
+    }
+}
+
+impl FusedIterator for Lines<'_> {}
+
+/// Is one line of output, with the bytes that end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    /// Gives all of the line, its line feed included.
+    #[must_use]
+    pub const fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Gives the line without the line feed, or the carriage return and line feed, that end it.
+    #[must_use]
+    pub fn text(self) -> &'a [u8] {
+        match self.bytes {
+            [text @ .., b'\r', b'\n'] | [text @ .., b'\n'] => text,
+            text => text,
+        }
+    }
+
+    /// Tells whether the line has ended; only the last one of an output may not have.
+    #[must_use]
+    pub fn is_complete(self) -> bool {
+        self.bytes.ends_with(b"\n")
+    }
+}
+
+/// Gives the end of `output` that holds its last `count` lines.
+///
+/// An unfinished last line counts as one.
+///
+/// # Examples
+///
+/// ```
+/// use longhaul_view::last_lines;
+///
+/// assert_eq!(last_lines(b"one\ntwo\nthree\n", 2), b"two\nthree\n");
+/// assert_eq!(last_lines(b"one\ntwo\nthr", 2), b"two\nthr");
+/// ```
+#[must_use]
+pub fn last_lines(output: &[u8], count: usize) -> &[u8] {
+    let mut before = Lines::new(output);
+    for _ in 0..count {
+        if before.next_back().is_none() {
+            break;
+        }
+    }
+    output.get(before.rest.len()..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn empty_output_has_no_line() {
+        assert_eq!(Lines::new(b"").count(), 0);
+        assert_eq!(last_lines(b"", 3), b"");
+    }
+
+    #[test]
+    fn unfinished_line_is_a_line_and_says_so() {
+        let lines: Vec<Line<'_>> = Lines::new(b"a\n\nb").collect();
+        assert_eq!(
+            lines.iter().map(|line| line.bytes()).collect::<Vec<_>>(),
+            [&b"a\n"[..], b"\n", b"b"]
+        );
+        assert_eq!(
+            lines.iter().map(|line| line.is_complete()).collect::<Vec<_>>(),
+            [true, true, false]
+        );
+    }
+
+    #[test]
+    fn text_drops_only_the_ending() {
+        let texts: Vec<&[u8]> = Lines::new(b"a\rb\r\n\r\nc\r").map(Line::text).collect();
+        assert_eq!(texts, [&b"a\rb"[..], b"", b"c\r"]);
+    }
+
+    #[test]
+    fn last_lines_of_none_is_empty_and_of_many_is_all() {
+        assert_eq!(last_lines(b"a\nb\n", 0), b"");
+        assert_eq!(last_lines(b"a\nb\n", usize::MAX), b"a\nb\n");
+    }
+
+    proptest! {
+        #[test]
+        fn lines_joined_are_the_output(output in text()) {
+            let joined: Vec<u8> = Lines::new(&output).flat_map(|line| line.bytes().to_vec()).collect();
+            prop_assert_eq!(joined, output);
+        }
+
+        #[test]
+        fn lines_read_backwards_are_the_same_lines(output in text()) {
+            let mut backwards: Vec<Line<'_>> = Lines::new(&output).rev().collect();
+            backwards.reverse();
+            prop_assert_eq!(backwards, Lines::new(&output).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn line_feed_stands_only_at_the_end_of_a_line(output in text()) {
+            for line in Lines::new(&output) {
+                prop_assert!(!line.bytes().is_empty());
+                prop_assert!(!line.text().contains(&b'\n'));
+            }
+        }
+
+        #[test]
+        fn last_lines_are_the_last_of_the_lines(output in text(), count in 0_usize..8) {
+            let all: Vec<Line<'_>> = Lines::new(&output).collect();
+            let kept = all[all.len().saturating_sub(count)..].to_vec();
+            prop_assert_eq!(Lines::new(last_lines(&output, count)).collect::<Vec<_>>(), kept);
+        }
+    }
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'a'), any::<u8>()];
+        prop::collection::vec(byte, 0..64)
+    }
+}

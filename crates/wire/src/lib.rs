@@ -1,0 +1,1 @@
+//! The serialised shapes of longhaul: what clients see and what stores keep

@@ -1,0 +1,50 @@
+//! The rules that the workspace keeps about itself: who may import whom, and how a source file looks.
+//!
+//! A rule is a function over plain values, so that each has a test that breaks it and sees it reported.
+
+mod imports;
+mod sources;
+mod workspace;
+
+use std::error::Error;
+use workspace::Workspace;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+#[test]
+fn crates_import_only_what_their_row_allows() -> Outcome {
+    let workspace = Workspace::read()?;
+    assert!(
+        workspace.packages.len() >= 12,
+        "cargo told of too few packages: {:?}",
+        workspace.packages
+    );
+    assert_eq!(listed(&imports::breaches(&workspace.packages)), "");
+    Ok(())
+}
+
+#[test]
+fn every_crate_takes_the_lints_of_the_workspace() -> Outcome {
+    let workspace = Workspace::read()?;
+    let without: Vec<&str> = workspace
+        .packages
+        .iter()
+        .filter(|package| !package.manifest.contains("[lints]\nworkspace = true"))
+        .map(|package| package.name.as_str())
+        .collect();
+    assert_eq!(without, [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn source_files_keep_the_rules_of_style() -> Outcome {
+    let workspace = Workspace::read()?;
+    assert!(workspace.sources.len() >= 20, "too few source files were found");
+    assert_eq!(listed(&sources::breaches(&workspace.sources)), "");
+    Ok(())
+}
+
+/// One breach a line, so that a failure reads as a list.
+fn listed<T: ToString>(breaches: &[T]) -> String {
+    breaches.iter().map(T::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,189 @@
+//! How a source file looks.
+
+use crate::workspace::Source;
+use std::fmt;
+
+/// The most lines a file may have before its tests.
+const LONGEST_FILE: usize = 500;
+
+/// The one place that names concrete adapters.
+const COMPOSITION: [&str; 2] = ["crates/app/src/compose.rs", "crates/app/src/compose/"];
+
+/// Texts that no line of code holds, put together from pieces so that this file does not break its own rule.
+const BANNED: [(&str, &str); 5] = [
+    (concat!("#[", "allow("), "say expect, with a reason"),
+    (concat!("#![", "allow("), "say expect, with a reason"),
+    (concat!("#[", "ignore]"), "say why the test is ignored"),
+    (concat!("todo", "!("), "finish it"),
+    (concat!("unimplemented", "!("), "finish it"),
+];
+
+/// One file, or one line of it, that breaks a rule.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Breach {
+    TooLong {
+        path: String,
+        lines: usize,
+    },
+    ModuleFile {
+        path: String,
+    },
+    Banned {
+        path: String,
+        line: usize,
+        text: &'static str,
+        instead: &'static str,
+    },
+    Adapter {
+        path: String,
+        line: usize,
+    },
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { path, lines } => {
+                write!(
+                    f,
+                    "{path} has {lines} lines before its tests, {LONGEST_FILE} are allowed"
+                )
+            }
+            Self::ModuleFile { path } => write!(f, "{path} should be named after its module"),
+            Self::Banned {
+                path,
+                line,
+                text,
+                instead,
+            } => write!(f, "{path}:{line} holds {text}: {instead}"),
+            Self::Adapter { path, line } => {
+                write!(
+                    f,
+                    "{path}:{line} names a concrete adapter, which {} alone may",
+                    COMPOSITION[0]
+                )
+            }
+        }
+    }
+}
+
+/// Finds every breach of the rules in the given files.
+pub(crate) fn breaches(sources: &[Source]) -> Vec<Breach> {
+    sources.iter().flat_map(breaches_of).collect()
+}
+
+fn breaches_of(source: &Source) -> Vec<Breach> {
+    let path = || source.path.clone();
+    let mut breaches = Vec::new();
+    let lines = lines_before_tests(source);
+    if in_a_crate(&source.path) && lines > LONGEST_FILE {
+        breaches.push(Breach::TooLong { path: path(), lines });
+    }
+    if source.path.ends_with("/mod.rs") {
+        breaches.push(Breach::ModuleFile { path: path() });
+    }
+    for (line, code) in (1..)
+        .zip(source.text.lines())
+        .filter(|(_, code)| !code.trim_start().starts_with("//"))
+    {
+        for (text, instead) in BANNED {
+            if code.contains(text) {
+                breaches.push(Breach::Banned {
+                    path: path(),
+                    line,
+                    text,
+                    instead,
+                });
+            }
+        }
+        if code.contains("longhaul_adapters") && in_the_program(&source.path) {
+            breaches.push(Breach::Adapter { path: path(), line });
+        }
+    }
+    breaches
+}
+
+fn in_a_crate(path: &str) -> bool {
+    let mut parts = path.split('/');
+    parts.next() == Some("crates") && parts.nth(1) == Some("src") && !path.ends_with("/tests.rs")
+}
+
+fn in_the_program(path: &str) -> bool {
+    path.starts_with("crates/app/src/") && !COMPOSITION.iter().any(|allowed| path.starts_with(allowed))
+}
+
+/// Counts the lines before the test module that ends the file, or all where there is none.
+fn lines_before_tests(source: &Source) -> usize {
+    let lines: Vec<&str> = source.text.lines().collect();
+    lines
+        .windows(2)
+        .rposition(|pair| matches!(pair, ["#[cfg(test)]", module] if module.starts_with("mod ")))
+        .unwrap_or(lines.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_over_the_limit_is_reported() {
+        let text = "fn f() {}\n".repeat(LONGEST_FILE + 1);
+        assert_eq!(
+            reported("crates/engine/src/turn.rs", &text),
+            ["crates/engine/src/turn.rs has 501 lines before its tests, 500 are allowed"]
+        );
+    }
+
+    #[test]
+    fn tests_at_the_end_do_not_count() {
+        let text = format!(
+            "{}#[cfg(test)]\nmod tests {{\n{}}}\n",
+            "fn f() {}\n".repeat(500),
+            "\n".repeat(300)
+        );
+        assert_eq!(reported("crates/engine/src/turn.rs", &text), [""; 0]);
+    }
+
+    #[test]
+    fn module_file_is_reported() {
+        assert_eq!(reported("crates/engine/src/turn/mod.rs", "").len(), 1);
+    }
+
+    #[test]
+    fn every_banned_text_is_reported_with_its_line() {
+        for (text, instead) in BANNED {
+            let code = format!("\n    {text}dead_code)]\n");
+            assert_eq!(
+                reported("crates/engine/src/turn.rs", &code),
+                [format!("crates/engine/src/turn.rs:2 holds {text}: {instead}")]
+            );
+        }
+    }
+
+    #[test]
+    fn ignored_test_with_a_reason_is_not_reported() {
+        assert_eq!(
+            reported("tests/e2e/main.rs", "#[ignore = \"takes an hour\"]\n"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn adapter_named_outside_the_composition_is_reported() {
+        let code = "use longhaul_adapters::memory::MemoryStore;\n";
+        assert_eq!(reported("crates/app/src/serve.rs", code).len(), 1);
+        assert_eq!(reported("crates/app/src/compose.rs", code), [""; 0]);
+        assert_eq!(
+            reported("crates/app/src/serve.rs", "// not longhaul_adapters\n"),
+            [""; 0]
+        );
+    }
+
+    fn reported(path: &str, text: &str) -> Vec<String> {
+        let source = Source {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        };
+        breaches(&[source]).iter().map(Breach::to_string).collect()
+    }
+}
