@@ -1,0 +1,10 @@
+//! What this machine gives by itself: its time, its chance, and a private place for environments.
+
+mod clock;
+mod durable;
+mod ids;
+mod vault;
+
+pub use clock::SystemClock;
+pub use ids::RandomIds;
+pub use vault::FileVault;

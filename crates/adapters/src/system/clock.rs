@@ -1,0 +1,263 @@
+//! The time of this machine.
+
+mod anchor;
+
+use super::durable;
+use anchor::{AHEAD_MS, Anchor};
+use async_trait::async_trait;
+use longhaul_domain::{Awake, Deadline, Timestamp};
+use longhaul_ports::{Clock, WallTime};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+
+const FILE: &str = "clock";
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// How long it is slept at a time where the kernel gives no timer.
+const WITHOUT_TIMER: Duration = Duration::from_secs(1);
+
+/// Tells the time by the kernel's clocks.
+///
+/// Steady time is the wall clock at the first start in this boot plus the boot-time clock. The file `clock` keeps the
+/// sum's first half with the boot id, and a mark that lies a little ahead of all time given out, so that a new boot
+/// with a wall clock set back does not turn steady time back.
+#[derive(Debug)]
+pub struct SystemClock {
+    boot_id: String,
+    anchor_ms: i64,
+    mark: Arc<Mark>,
+}
+
+/// The high-water mark and its file.
+#[derive(Debug)]
+struct Mark {
+    path: PathBuf,
+    boot_id: String,
+    anchor_ms: i64,
+    at_ms: AtomicI64,
+    saving: AtomicBool,
+}
+
+impl SystemClock {
+    /// Opens the clock of a state directory, which is made if absent.
+    ///
+    /// # Errors
+    /// If the file `clock` cannot be read or written, or is damaged: it is never replaced then.
+    pub fn open(state_dir: &Path) -> io::Result<Self> {
+        durable::make_private_directory(state_dir)?;
+        let path = state_dir.join(FILE);
+        let boot_id = std::fs::read_to_string(BOOT_ID)?.trim().to_owned();
+        let kept = match std::fs::read_to_string(&path) {
+            Ok(text) => Some(Anchor::decode(&text).map_err(|error| named(&path, &error))?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(named(&path, &error)),
+        };
+        let anchor = Anchor::begin(kept.clone(), &boot_id, wall_ms(), boot_ms());
+        let mark = Mark {
+            path,
+            boot_id: boot_id.clone(),
+            anchor_ms: anchor.anchor_ms,
+            at_ms: AtomicI64::new(anchor.mark_ms),
+            saving: AtomicBool::new(false),
+        };
+        if kept.as_ref() != Some(&anchor) {
+            mark.save(anchor.mark_ms).map_err(|error| named(&mark.path, &error))?;
+        }
+        Ok(Self { boot_id, anchor_ms: anchor.anchor_ms, mark: Arc::new(mark) })
+    }
+
+    /// The milliseconds that added to the boot-time clock give steady time.
+    #[must_use]
+    pub const fn anchor_ms(&self) -> i64 {
+        self.anchor_ms
+    }
+
+    /// The identity of the machine's present boot.
+    #[must_use]
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+}
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let now_ms = self.anchor_ms.saturating_add(boot_ms());
+        Mark::reach(&self.mark, now_ms);
+        Timestamp(now_ms)
+    }
+
+    fn awake(&self) -> Awake {
+        Awake(millis(clock_gettime(ClockId::Monotonic)))
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime(wall_ms())
+    }
+
+    async fn sleep_until(&self, deadline: Deadline) {
+        match deadline {
+            Deadline::At(moment) => self.sleep_until_steady(moment).await,
+            Deadline::Awake(moment) => self.sleep_until_awake(moment).await,
+        }
+    }
+}
+
+impl SystemClock {
+    async fn sleep_until_awake(&self, moment: Awake) {
+        loop {
+            let left = moment.since(self.awake());
+            if left.is_zero() {
+                return;
+            }
+            // The runtime's timers count the monotonic clock too.
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    async fn sleep_until_steady(&self, moment: Timestamp) {
+        let at_ms = moment.0.saturating_sub(self.anchor_ms);
+        while boot_ms() < at_ms {
+            if let Err(error) = wait_for_boot_time(at_ms).await {
+                tracing::warn!(%error, "no timer from the kernel; sleeping in short steps");
+                tokio::time::sleep(moment.since(self.now()).min(WITHOUT_TIMER)).await;
+            }
+        }
+    }
+}
+
+impl Mark {
+    /// Moves the mark ahead, on a thread of its own, because whoever asks for the time does not wait for a disk.
+    fn reach(this: &Arc<Self>, now_ms: i64) {
+        let near = this.at_ms.load(Ordering::Relaxed).saturating_sub(AHEAD_MS / 2) < now_ms;
+        if near && !this.saving.swap(true, Ordering::AcqRel) {
+            let mark = Arc::clone(this);
+            let save = move || {
+                let at_ms = now_ms.saturating_add(AHEAD_MS);
+                if let Err(error) = mark.save(at_ms) {
+                    tracing::warn!(%error, "the high-water mark of the clock was not saved");
+                }
+                // A failed save is not tried again before the next step: a full disk must not make a storm.
+                mark.at_ms.store(at_ms, Ordering::Relaxed);
+                mark.saving.store(false, Ordering::Release);
+            };
+            if std::thread::Builder::new().name("clock-mark".to_owned()).spawn(save).is_err() {
+                this.saving.store(false, Ordering::Release);
+            }
+        }
+    }
+
+    fn save(&self, mark_ms: i64) -> io::Result<()> {
+        let anchor = Anchor { boot_id: self.boot_id.clone(), anchor_ms: self.anchor_ms, mark_ms };
+        durable::replace(&self.path, &self.path.with_extension("tmp"), anchor.encode().as_bytes())
+    }
+}
+
+/// Sleeps by a timer that also counts the time while the machine is suspended.
+async fn wait_for_boot_time(at_ms: i64) -> io::Result<()> {
+    let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+    let timer: OwnedFd = timerfd_create(TimerfdClockId::Boottime, flags)?;
+    let at = Timespec { tv_sec: at_ms.div_euclid(1_000), tv_nsec: at_ms.rem_euclid(1_000) * 1_000_000 };
+    let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
+    timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &once)?;
+    let timer = AsyncFd::new(timer)?;
+    timer.readable().await?.retain_ready();
+    Ok(())
+}
+
+fn boot_ms() -> i64 {
+    millis(clock_gettime(ClockId::Boottime))
+}
+
+fn wall_ms() -> i64 {
+    millis(clock_gettime(ClockId::Realtime))
+}
+
+const fn millis(time: Timespec) -> i64 {
+    time.tv_sec.saturating_mul(1_000).saturating_add(time.tv_nsec / 1_000_000)
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot use {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_start_in_this_boot_goes_on_where_the_first_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = SystemClock::open(dir.path()).unwrap();
+        let second = SystemClock::open(dir.path()).unwrap();
+        assert_eq!(first.anchor_ms(), second.anchor_ms());
+        assert_eq!(first.boot_id(), second.boot_id());
+        assert!(first.now() <= second.now());
+    }
+
+    #[tokio::test]
+    async fn a_start_in_another_boot_lies_behind_the_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let far = wall_ms() + 86_400_000;
+        let old = Anchor { boot_id: "other".to_owned(), anchor_ms: 0, mark_ms: far };
+        std::fs::write(dir.path().join(FILE), old.encode()).unwrap();
+        assert!(SystemClock::open(dir.path()).unwrap().now() >= Timestamp(far));
+        let kept = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert!(Anchor::decode(&kept).unwrap().mark_ms > far);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "longhaul-clock 9\n").unwrap();
+        let error = SystemClock::open(dir.path()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), "longhaul-clock 9\n");
+    }
+
+    #[tokio::test]
+    async fn a_sleep_of_either_kind_never_returns_too_early() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = SystemClock::open(dir.path()).unwrap();
+        for span in [0, 1, 3, 20].map(Duration::from_millis) {
+            let at = clock.now().plus(span);
+            clock.sleep_until(Deadline::At(at)).await;
+            assert!(clock.now() >= at);
+            let awake = clock.awake().plus(span);
+            clock.sleep_until(Deadline::Awake(awake)).await;
+            assert!(clock.awake() >= awake);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_moment_before_the_boot_is_past() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = SystemClock::open(dir.path()).unwrap();
+        clock.sleep_until(Deadline::At(Timestamp(i64::MIN))).await;
+        clock.sleep_until(Deadline::Awake(Awake(i64::MIN))).await;
+    }
+
+    #[test]
+    fn the_mark_moves_ahead_of_the_time_given_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = SystemClock::open(dir.path()).unwrap();
+        let late = clock.now().0 + AHEAD_MS;
+        Mark::reach(&clock.mark, late);
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while clock.mark.saving.load(Ordering::Acquire) {
+            assert!(std::time::Instant::now() < until);
+            std::thread::yield_now();
+        }
+        let kept = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert_eq!(Anchor::decode(&kept).unwrap().mark_ms, late + AHEAD_MS);
+    }
+}

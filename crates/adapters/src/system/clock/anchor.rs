@@ -1,0 +1,106 @@
+//! Where steady time begins in this boot, as the file `clock` keeps it.
+
+use std::fmt::Write as _;
+use std::io;
+
+const FORM: &str = "longhaul-clock 1";
+
+/// How far ahead of the present the high-water mark is written, in milliseconds.
+pub(super) const AHEAD_MS: i64 = 10_000;
+
+/// The beginning of steady time in one boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Anchor {
+    /// The boot that it holds for.
+    pub(super) boot_id: String,
+    /// What added to the boot-time clock gives steady time, in milliseconds.
+    pub(super) anchor_ms: i64,
+    /// No steady time beyond this was given out, in milliseconds.
+    pub(super) mark_ms: i64,
+}
+
+impl Anchor {
+    /// Goes on in the boot of `kept`, or begins in a new boot no earlier than all that was given out before.
+    pub(super) fn begin(kept: Option<Self>, boot_id: &str, wall_ms: i64, boot_ms: i64) -> Self {
+        match kept {
+            Some(kept) if kept.boot_id == boot_id => kept,
+            Some(kept) => Self::at(boot_id, wall_ms.max(kept.mark_ms), boot_ms),
+            None => Self::at(boot_id, wall_ms, boot_ms),
+        }
+    }
+
+    pub(super) fn encode(&self) -> String {
+        let mut text = format!("{FORM}\n");
+        // Writing to a string cannot fail.
+        let _ = write!(text, "boot={}\nanchor={}\nmark={}\n", self.boot_id, self.anchor_ms, self.mark_ms);
+        text
+    }
+
+    /// Reads the file; anything else than a whole one is refused, since to begin anew could turn time back.
+    pub(super) fn decode(text: &str) -> io::Result<Self> {
+        let mut lines = text.lines();
+        let mut next = |key: &str| match key {
+            "" => lines.next(),
+            key => lines.next()?.strip_prefix(key),
+        };
+        let read = || {
+            (next("")? == FORM).then_some(())?;
+            Some(Self {
+                boot_id: next("boot=").filter(|id| !id.is_empty())?.to_owned(),
+                anchor_ms: next("anchor=")?.parse().ok()?,
+                mark_ms: next("mark=")?.parse().ok()?,
+            })
+        };
+        let mut read = read;
+        if !text.ends_with('\n') {
+            return Err(damaged());
+        }
+        read().ok_or_else(damaged)
+    }
+
+    fn at(boot_id: &str, now_ms: i64, boot_ms: i64) -> Self {
+        Self {
+            boot_id: boot_id.to_owned(),
+            anchor_ms: now_ms.saturating_sub(boot_ms),
+            mark_ms: now_ms.saturating_add(AHEAD_MS),
+        }
+    }
+}
+
+fn damaged() -> io::Error {
+    let why = "it is damaged or of a later version; if no other version of longhaul wrote it, remove it";
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_wall_clock_moves_nothing_within_a_boot() {
+        let first = Anchor::begin(None, "a", 1_000_000, 500);
+        assert_eq!(first.anchor_ms, 999_500);
+        for wall in [0, 5_000_000] {
+            assert_eq!(Anchor::begin(Some(first.clone()), "a", wall, 700), first);
+        }
+    }
+
+    #[test]
+    fn a_new_boot_begins_after_all_that_was_given_out() {
+        let first = Anchor::begin(None, "a", 1_000_000, 500);
+        let behind = Anchor::begin(Some(first.clone()), "b", 3, 20);
+        assert_eq!(behind.anchor_ms + 20, first.mark_ms);
+        let ahead = Anchor::begin(Some(first), "b", 2_000_000, 20);
+        assert_eq!(ahead.anchor_ms + 20, 2_000_000);
+    }
+
+    #[test]
+    fn a_file_cut_at_any_byte_is_refused() {
+        let anchor = Anchor::begin(None, "a-b", 1_000_000, 500);
+        let text = anchor.encode();
+        assert_eq!(Anchor::decode(&text).unwrap(), anchor);
+        for cut in 0..text.len() {
+            assert!(Anchor::decode(&text[..cut]).is_err(), "{cut}");
+        }
+    }
+}

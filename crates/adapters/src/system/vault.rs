@@ -1,0 +1,238 @@
+//! Captured environments, each kept once under its content hash.
+
+use super::durable;
+use async_trait::async_trait;
+use longhaul_domain::EnvironmentHash;
+use longhaul_ports::{Vault, VaultError};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The largest environment that is kept, in bytes.
+const LARGEST: usize = 1 << 20;
+
+const HASH_LETTERS: usize = 64;
+
+/// Keeps environments as files of a directory that only its owner may enter.
+///
+/// A file is named by the SHA-256 of its content: `NAME=value`, each ended by a zero byte, sorted.
+#[derive(Clone, Debug)]
+pub struct FileVault {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    directory: PathBuf,
+    known: Mutex<BTreeSet<String>>,
+    drafts: AtomicU64,
+}
+
+impl FileVault {
+    /// Opens the vault of a state directory, `<state_dir>/vault`, which is made if absent.
+    ///
+    /// # Errors
+    /// If it can be neither found nor made.
+    pub fn open(state_dir: &Path) -> io::Result<Self> {
+        let directory = state_dir.join("vault");
+        durable::make_private_directory(&directory)?;
+        let inner = Inner { directory, known: Mutex::default(), drafts: AtomicU64::new(0) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    async fn beside<T: Send + 'static>(
+        &self,
+        tried: &'static str,
+        work: impl FnOnce(&Inner) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        let inner = Arc::clone(&self.inner);
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or_else(|error| Err(failed(tried)(io::Error::other(error))))
+    }
+}
+
+#[async_trait]
+impl Vault for FileVault {
+    async fn keep(&self, variables: &[(String, String)]) -> Result<EnvironmentHash, VaultError> {
+        let bytes = encode(variables).map_err(failed("written"))?;
+        let hash = hash_of(&bytes);
+        if !self.inner.knows(&hash) {
+            let name = hash.clone();
+            self.beside("written", move |inner| inner.keep(name, &bytes).map_err(failed("written"))).await?;
+        }
+        Ok(EnvironmentHash(hash))
+    }
+
+    async fn open(&self, hash: &EnvironmentHash) -> Result<Vec<(String, String)>, VaultError> {
+        let hash = hash.clone();
+        self.beside("read", move |inner| inner.open(hash)).await
+    }
+}
+
+impl Inner {
+    fn knows(&self, hash: &str) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+    }
+
+    fn keep(&self, hash: String, bytes: &[u8]) -> io::Result<()> {
+        let path = self.directory.join(&hash);
+        // One that another life left behind may not have become durable, or be damaged.
+        if read_bounded(&path).ok().as_deref() == Some(bytes) {
+            File::open(&path)?.sync_all()?;
+            File::open(&self.directory)?.sync_all()?;
+        } else {
+            let draft = self.drafts.fetch_add(1, Ordering::Relaxed);
+            let temporary = self.directory.join(format!("{}-{draft}.tmp", std::process::id()));
+            durable::replace(&path, &temporary, bytes)?;
+        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(hash);
+        Ok(())
+    }
+
+    fn open(&self, hash: EnvironmentHash) -> Result<Vec<(String, String)>, VaultError> {
+        // A hash comes from a record; as a path it must not lead elsewhere.
+        if hash.0.len() != HASH_LETTERS || !hash.0.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(VaultError::Missing { hash });
+        }
+        let bytes = match read_bounded(&self.directory.join(&hash.0)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(VaultError::Missing { hash });
+            }
+            Err(error) => return Err(failed("read")(error)),
+        };
+        if hash_of(&bytes) != hash.0 {
+            return Err(failed("read")(damaged()));
+        }
+        decode(&bytes).map_err(failed("read"))
+    }
+}
+
+fn encode(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
+    let mut sorted: Vec<&(String, String)> = variables.iter().collect();
+    sorted.sort_unstable();
+    let mut bytes = Vec::new();
+    for (name, value) in sorted {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            let why = "a name is empty or holds an equals sign, or a zero byte is in it";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        for part in [name.as_bytes(), b"=", value.as_bytes(), b"\0"] {
+            bytes.extend_from_slice(part);
+        }
+        if bytes.len() > LARGEST {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is larger than 1 MiB"));
+        }
+    }
+    Ok(bytes)
+}
+
+fn decode(bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
+    let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
+    let entries = text.split_terminator('\0').map(|entry| {
+        let (name, value) = entry.split_once('=').ok_or_else(damaged)?;
+        Ok((name.to_owned(), value.to_owned()))
+    });
+    entries.collect()
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(HASH_LETTERS);
+    for byte in Sha256::digest(bytes) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > LARGEST { Err(damaged()) } else { Ok(bytes) }
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "its content is not what its name says")
+}
+
+fn failed(tried: &'static str) -> impl FnOnce(io::Error) -> VaultError {
+    move |error| VaultError::Failed { tried, source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    fn vault() -> (tempfile::TempDir, FileVault) {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = FileVault::open(dir.path()).unwrap();
+        (dir, vault)
+    }
+
+    #[tokio::test]
+    async fn the_same_variables_in_any_order_are_kept_once() {
+        let (dir, vault) = vault();
+        let (a, b) = (pair("A", "1=\n"), pair("B", "ü"));
+        let hash = vault.keep(&[b.clone(), a.clone()]).await.unwrap();
+        assert_eq!(vault.keep(&[a.clone(), b.clone()]).await.unwrap(), hash);
+        assert_eq!(Vault::open(&vault, &hash).await.unwrap(), [a, b]);
+        assert_eq!(std::fs::read_dir(dir.path().join("vault")).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_else_may_read_it() {
+        let (dir, vault) = vault();
+        let hash = vault.keep(&[pair("TOKEN", "hunter2")]).await.unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&dir.path().join("vault")), 0o700);
+        assert_eq!(mode(&dir.path().join("vault").join(hash.0)), 0o600);
+    }
+
+    #[tokio::test]
+    async fn another_life_finds_what_was_kept() {
+        let (dir, vault) = vault();
+        let hash = vault.keep(&[]).await.unwrap();
+        drop(vault);
+        let again = FileVault::open(dir.path()).unwrap();
+        assert_eq!(Vault::open(&again, &hash).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_told_and_kept_again() {
+        let (dir, vault) = vault();
+        let hash = vault.keep(&[pair("A", "1")]).await.unwrap();
+        std::fs::write(dir.path().join("vault").join(&hash.0), "A=2\0").unwrap();
+        assert!(matches!(Vault::open(&vault, &hash).await, Err(VaultError::Failed { .. })));
+        let again = FileVault::open(dir.path()).unwrap();
+        assert_eq!(again.keep(&[pair("A", "1")]).await.unwrap(), hash);
+        assert!(Vault::open(&again, &hash).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_is_a_path_leads_nowhere() {
+        let (dir, vault) = vault();
+        std::fs::write(dir.path().join("secret"), "A=1\0").unwrap();
+        for bad in ["../secret", "", &"é".repeat(32)] {
+            let opened = Vault::open(&vault, &EnvironmentHash(bad.to_owned())).await;
+            assert!(matches!(opened, Err(VaultError::Missing { .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_an_environment_is_refused() {
+        let (_dir, vault) = vault();
+        for bad in [pair("", "x"), pair("A=B", "x"), pair("A", "\0"), pair("A", &"x".repeat(LARGEST))] {
+            assert!(vault.keep(&[bad]).await.is_err());
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The program itself.
+
+mod cgroup;
+mod child;
+mod connection;
+mod connections;
+mod ending;
+mod fork;
+mod hold;
+mod leader;
+mod orders;
+mod procfs;
+mod pumps;
+mod startup;
+mod stopping;
+mod supervisor;
+mod sys;
+mod tree;
+
+use std::{env, path::PathBuf, process};
+
+use crate::channel::{ATTEMPT_ARGUMENT, SHIM_VARIABLE};
+
+const USAGE: i32 = 64;
+
+/// Serves one attempt and leaves the process; to be called first in the shim's own `main`.
+///
+/// Its arguments are the word `attempt` and the absolute path of an attempt directory; its standard input is the
+/// first control connection.
+pub fn main() -> ! {
+    let mut arguments = env::args_os().skip(1);
+    let word = arguments.next();
+    match (word, arguments.next().map(PathBuf::from)) {
+        (Some(word), Some(directory)) if word == ATTEMPT_ARGUMENT && directory.is_absolute() => {
+            process::exit(startup::serve(&directory))
+        }
+        _ => process::exit(USAGE),
+    }
+}
+
+/// Serves as a shim if that is what this program was started for, and returns otherwise.
+///
+/// A program that calls this before anything else needs no second executable beside it.
+pub fn run_if_asked() {
+    let word = env::args_os().nth(1);
+    let asked = word.is_some_and(|word| word == ATTEMPT_ARGUMENT);
+    if asked && env::var_os(SHIM_VARIABLE).is_some_and(|value| value == "1") {
+        main();
+    }
+}

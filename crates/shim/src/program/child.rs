@@ -1,0 +1,235 @@
+//! What happens in the child between the fork and the program.
+#![expect(
+    unsafe_code,
+    reason = "between fork and exec only bare system calls are allowed"
+)]
+
+use std::{
+    ffi::{CString, OsStr, c_char},
+    io, mem,
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
+    ptr,
+};
+
+use rustix::{fs::OFlags, pipe::PipeFlags};
+
+use super::fork::{Forked, fork};
+use crate::{
+    exit::SpawnStage,
+    launch::{Launch, ResourceLimit, StdinSource},
+};
+
+/// The length of what the child says about a failure: stage, then error number.
+pub(super) const REPORT: usize = 8;
+
+const LAST_SIGNAL: i32 = 64;
+const NOT_RUN: i32 = 127;
+
+/// A child that waits at its gate.
+pub(super) struct Gated {
+    pub(super) pid: u32,
+    pub(super) pidfd: OwnedFd,
+    /// One byte through here lets it go on; closing this ends it.
+    pub(super) gate: OwnedFd,
+    /// Closes without a word when the program was executed.
+    pub(super) report: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+/// Everything the child needs, laid out before the fork because it must not allocate.
+struct Prepared {
+    program: CString,
+    arguments: PointerList,
+    environment: PointerList,
+    directory: CString,
+    stdin: CString,
+    limits: Vec<ResourceLimit>,
+}
+
+/// Strings and the null-terminated array of pointers to them.
+struct PointerList {
+    pointers: Vec<*const c_char>,
+    _strings: Vec<CString>,
+}
+
+/// The child's ends of its pipes.
+struct ChildEnds {
+    gate: RawFd,
+    report: RawFd,
+    stdout: RawFd,
+    stderr: RawFd,
+}
+
+/// Makes the child and leaves it waiting.
+pub(super) fn spawn(launch: &Launch, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Gated> {
+    let prepared = Prepared::new(launch)?;
+    let (gate_out, gate) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let (report, report_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let (stdout, stdout_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let (stderr, stderr_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    // Only the shim's ends: the work must find ordinary pipes.
+    for end in [&report, &stdout, &stderr] {
+        rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK)?;
+    }
+    let ends = ChildEnds {
+        gate: gate_out.as_raw_fd(),
+        report: report_in.as_raw_fd(),
+        stdout: stdout_in.as_raw_fd(),
+        stderr: stderr_in.as_raw_fd(),
+    };
+    // SAFETY: this program never makes a second thread, and the child makes system calls only.
+    match unsafe { fork(cgroup) }? {
+        // SAFETY: this is the child.
+        Forked::Child => unsafe { become_program(&prepared, &ends) },
+        Forked::Parent { pid, pidfd } => Ok(Gated {
+            pid,
+            pidfd,
+            gate,
+            report,
+            stdout,
+            stderr,
+        }),
+    }
+}
+
+impl Prepared {
+    fn new(launch: &Launch) -> io::Result<Self> {
+        let stdin = match &launch.stdin {
+            StdinSource::Null => Path::new("/dev/null"),
+            StdinSource::File(path) => path,
+        };
+        Ok(Self {
+            program: text(launch.program.as_os_str())?,
+            arguments: PointerList::new(launch.arguments.iter().map(|each| text(each)))?,
+            environment: PointerList::new(launch.environment.0.iter().map(|each| text(each)))?,
+            directory: text(launch.directory.as_os_str())?,
+            stdin: text(stdin.as_os_str())?,
+            limits: launch.limits.clone(),
+        })
+    }
+}
+
+impl PointerList {
+    fn new(strings: impl Iterator<Item = io::Result<CString>>) -> io::Result<Self> {
+        let strings = strings.collect::<io::Result<Vec<_>>>()?;
+        let mut pointers: Vec<_> = strings.iter().map(|each| each.as_ptr()).collect();
+        pointers.push(ptr::null());
+        Ok(Self {
+            pointers,
+            _strings: strings,
+        })
+    }
+}
+
+fn text(value: &OsStr) -> io::Result<CString> {
+    CString::new(value.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+/// Waits at the gate and becomes the program.
+///
+/// # Safety
+/// Must be called in the child of a fork.
+unsafe fn become_program(prepared: &Prepared, ends: &ChildEnds) -> ! {
+    // SAFETY: only system calls on memory that was laid out before the fork.
+    unsafe {
+        // The lock and the gate's other end are among what is closed: the one must not live on here, and the
+        // other would keep the gate from ever reporting that the shim is gone.
+        close_all_but(ends);
+        libc::setsid();
+        let mut byte = 0_u8;
+        if libc::read(ends.gate, (&raw mut byte).cast(), 1) != 1 {
+            libc::_exit(NOT_RUN);
+        }
+        reset_signals();
+        let stage = prepare_and_exec(prepared, ends);
+        let errno = *libc::__errno_location();
+        let mut report = [0_u8; REPORT];
+        if let ([first, ..], Some(last)) = (&mut [stage.code()], report.last_chunk_mut::<4>()) {
+            *last = errno.to_le_bytes();
+            if let Some(place) = report.first_mut() {
+                *place = *first;
+            }
+        }
+        libc::write(ends.report, report.as_ptr().cast(), REPORT);
+        libc::_exit(NOT_RUN)
+    }
+}
+
+/// Returns only if a step failed: which one; the reason is in errno.
+unsafe fn prepare_and_exec(prepared: &Prepared, ends: &ChildEnds) -> SpawnStage {
+    // SAFETY: only system calls on memory that was laid out before the fork.
+    unsafe {
+        if libc::chdir(prepared.directory.as_ptr()) < 0 {
+            return SpawnStage::Directory;
+        }
+        let stdin = libc::open(prepared.stdin.as_ptr(), libc::O_RDONLY | libc::O_NOCTTY);
+        if stdin < 0 || libc::dup2(stdin, 0) < 0 {
+            return SpawnStage::Stdin;
+        }
+        if libc::dup2(ends.stdout, 1) < 0 || libc::dup2(ends.stderr, 2) < 0 {
+            return SpawnStage::Output;
+        }
+        // Closed by exec only: the report must still be possible until then.
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        libc::fcntl(stdin, libc::F_SETFD, libc::FD_CLOEXEC);
+        for limit in &prepared.limits {
+            let wanted = [limit.soft, limit.hard];
+            let before = ptr::null_mut::<libc::rlimit64>();
+            if libc::syscall(libc::SYS_prlimit64, 0, limit.resource, wanted.as_ptr(), before) < 0 {
+                return SpawnStage::Limit;
+            }
+        }
+        let (arguments, environment) = (&prepared.arguments.pointers, &prepared.environment.pointers);
+        libc::execve(
+            prepared.program.as_ptr(),
+            arguments.as_ptr(),
+            environment.as_ptr(),
+        );
+        SpawnStage::Exec
+    }
+}
+
+unsafe fn reset_signals() {
+    // SAFETY: sigaction is plain memory for which zero means the default action without flags.
+    unsafe {
+        let mut default: libc::sigaction = mem::zeroed();
+        default.sa_sigaction = libc::SIG_DFL;
+        for signal in 1..=LAST_SIGNAL {
+            libc::sigaction(signal, &raw const default, ptr::null_mut());
+        }
+        let mut none: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+}
+
+unsafe fn close_all_but(ends: &ChildEnds) {
+    let mut kept = [ends.gate, ends.report, ends.stdout, ends.stderr];
+    kept.sort_unstable();
+    let mut from = 3;
+    for fd in kept {
+        if fd > from {
+            // SAFETY: nothing in the child uses the descriptors of the shim.
+            unsafe { close_between(from, fd - 1) };
+        }
+        from = fd + 1;
+    }
+    // SAFETY: as above.
+    unsafe { close_between(from, RawFd::MAX) };
+}
+
+unsafe fn close_between(first: RawFd, last: RawFd) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        if libc::syscall(libc::SYS_close_range, first, last, 0_u32) < 0 {
+            for fd in first..=last.min(1_024) {
+                libc::close(fd);
+            }
+        }
+    }
+}

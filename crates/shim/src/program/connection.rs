@@ -1,0 +1,153 @@
+//! One peer of the shim.
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+};
+
+use crate::{
+    channel,
+    frame::{Frame, FrameBuffer, ProtocolError},
+    notice::Notice,
+};
+
+const LONGEST_ORDER: usize = 64 << 10;
+const LONGEST_QUEUE: usize = 256 << 10;
+
+/// A connected socket with what arrived and what could not be sent yet.
+pub(super) struct Connection {
+    socket: UnixStream,
+    frames: FrameBuffer,
+    queue: VecDeque<Outgoing>,
+    queued: usize,
+    pub(super) greeted: bool,
+    pub(super) wants_descriptors: bool,
+    pub(super) acknowledged: bool,
+    /// When it was opened, in awake milliseconds.
+    pub(super) opened: u64,
+    pub(super) peer: u32,
+    broken: bool,
+}
+
+struct Outgoing {
+    bytes: Vec<u8>,
+    sent: usize,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Connection {
+    /// Takes over a socket; `None` if another user is at its other end.
+    pub(super) fn accept(socket: UnixStream, opened: u64) -> io::Result<Option<Self>> {
+        let peer = rustix::net::sockopt::socket_peercred(&socket)?;
+        if !peer.uid.is_root() && peer.uid != rustix::process::geteuid() {
+            return Ok(None);
+        }
+        socket.set_nonblocking(true)?;
+        Ok(Some(Self {
+            socket,
+            frames: FrameBuffer::new(LONGEST_ORDER),
+            queue: VecDeque::new(),
+            queued: 0,
+            greeted: false,
+            wants_descriptors: false,
+            acknowledged: false,
+            opened,
+            peer: peer.pid.as_raw_nonzero().get().unsigned_abs(),
+            broken: false,
+        }))
+    }
+
+    /// Accepts frames up to that length from now on, in bytes.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.frames.set_limit(limit);
+    }
+
+    /// Goes back to accepting orders only.
+    pub(super) fn limit_to_orders(&mut self) {
+        self.frames.set_limit(LONGEST_ORDER);
+    }
+
+    /// Takes in what one read gives.
+    pub(super) fn receive(&mut self) {
+        // Nobody has a reason to send descriptors here; they are closed at once.
+        let mut unwanted = Vec::new();
+        match channel::receive(&self.socket, &mut self.frames, &mut unwanted) {
+            Ok(0) => self.broken = true,
+            Ok(_) => {}
+            Err(error) if is_passing(&error) => {}
+            Err(_) => self.broken = true,
+        }
+    }
+
+    pub(super) fn pull(&mut self) -> Result<Option<Frame>, ProtocolError> {
+        self.frames.pull()
+    }
+
+    /// Sends a message now or as soon as the peer reads; a peer that does not read is given up.
+    pub(super) fn send(&mut self, notice: &Notice, descriptors: Vec<OwnedFd>) {
+        let bytes = notice.encode();
+        self.queued = self.queued.saturating_add(bytes.len());
+        if self.queued > LONGEST_QUEUE {
+            self.broken = true;
+            return;
+        }
+        self.queue.push_back(Outgoing {
+            bytes,
+            sent: 0,
+            descriptors,
+        });
+        self.flush();
+    }
+
+    pub(super) fn flush(&mut self) {
+        while let Some(first) = self.queue.front_mut() {
+            let handles: Vec<BorrowedFd<'_>> = first.descriptors.iter().map(AsFd::as_fd).collect();
+            let rest = first.bytes.get(first.sent..).unwrap_or(&[]);
+            match channel::send(&self.socket, rest, &handles) {
+                Ok(sent) => {
+                    drop(handles);
+                    first.descriptors.clear();
+                    first.sent = first.sent.saturating_add(sent);
+                    self.queued = self.queued.saturating_sub(sent);
+                    if first.sent >= first.bytes.len() {
+                        self.queue.pop_front();
+                    }
+                }
+                Err(error) if is_passing(&error) => return,
+                Err(_) => {
+                    self.broken = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn give_up(&mut self) {
+        self.broken = true;
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    pub(super) fn has_queue(&self) -> bool {
+        !self.queue.is_empty()
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}

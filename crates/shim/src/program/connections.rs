@@ -1,0 +1,103 @@
+//! All peers of the shim, few and bounded.
+
+use std::os::{
+    fd::{AsFd as _, BorrowedFd},
+    unix::net::UnixListener,
+};
+
+use super::connection::Connection;
+use crate::{clock, notice::Notice};
+
+const MOST: usize = 8;
+const GREETING_MS: u64 = 5_000;
+
+/// The open connections and the socket on which new ones arrive.
+pub(super) struct Connections {
+    list: Vec<Connection>,
+    listener: Option<UnixListener>,
+}
+
+impl Connections {
+    pub(super) fn new(first: Connection) -> Self {
+        Self {
+            list: vec![first],
+            listener: None,
+        }
+    }
+
+    pub(super) fn listen(&mut self, listener: UnixListener) {
+        self.listener = Some(listener);
+    }
+
+    pub(super) fn listener(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(|listener| listener.as_fd())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.list.iter()
+    }
+
+    pub(super) fn nth(&mut self, place: usize) -> Option<&mut Connection> {
+        self.list.get_mut(place)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Takes in whoever waits at the socket.
+    pub(super) fn accept(&mut self) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        while let Ok((socket, _)) = listener.accept() {
+            if self.list.len() >= MOST {
+                // Somebody who says nothing gives way to somebody new.
+                let Some(silent) = self.list.iter().position(|each| !each.greeted) else {
+                    continue;
+                };
+                self.list.remove(silent);
+            }
+            if let Ok(Some(connection)) = Connection::accept(socket, clock::awake_ms()) {
+                self.list.push(connection);
+            }
+        }
+    }
+
+    /// Tells everybody who said hello.
+    pub(super) fn broadcast(&mut self, notice: &Notice) {
+        for connection in self.list.iter_mut().filter(|each| each.greeted) {
+            connection.send(notice, Vec::new());
+        }
+    }
+
+    /// Tells everybody how it ended, which each of them is to confirm.
+    pub(super) fn broadcast_exit(&mut self, notice: &Notice) {
+        for connection in &mut self.list {
+            connection.acknowledged = false;
+        }
+        self.broadcast(notice);
+    }
+
+    /// Tells whether somebody is there who was told and has not confirmed.
+    pub(super) fn awaits_acknowledgement(&self) -> bool {
+        let mut greeted = self.list.iter().filter(|each| each.greeted && !each.is_broken());
+        let one = greeted.next();
+        // One confirmation is enough: the record is kept elsewhere then.
+        one.is_some_and(|one| !one.acknowledged) && !greeted.any(|each| each.acknowledged)
+    }
+
+    /// Drops who is gone, who does not read, and who does not say hello in time.
+    pub(super) fn drop_broken(&mut self, now: u64) {
+        self.list.retain(|each| {
+            let silent = !each.greeted && now.saturating_sub(each.opened) >= GREETING_MS;
+            !each.is_broken() && !silent
+        });
+    }
+
+    /// Returns when the next silent peer must be dropped, in awake milliseconds.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        let silent = self.list.iter().filter(|each| !each.greeted);
+        silent.map(|each| each.opened.saturating_add(GREETING_MS)).min()
+    }
+}

@@ -1,0 +1,197 @@
+//! Recording how the attempt ended, and leaving.
+
+use super::{
+    leader::{Leader, LeaderEnd},
+    supervisor::Supervisor,
+};
+use crate::{
+    attempt_directory::EXIT,
+    exit::ExitRecord,
+    launch::Leftovers,
+    notice::{ErrorCode, Notice},
+};
+
+const DRAIN_MS: u64 = 2_000;
+const ACKNOWLEDGE_MS: u64 = 1_000;
+const FIRST_RETRY_MS: u64 = 100;
+const LONGEST_RETRY_MS: u64 = 5_000;
+
+/// How far recording the end is.
+pub(super) enum Record {
+    /// There is no end to record yet.
+    Open,
+    /// The record could not be made durable; the next try is due at that awake millisecond.
+    Unwritten {
+        record: Box<ExitRecord>,
+        due: u64,
+        pause: u64,
+    },
+    /// It is durable, but output or processes are left; `idle_since` is when only output was.
+    Written {
+        record: Box<ExitRecord>,
+        idle_since: Option<u64>,
+    },
+    /// Nothing changes any more; told at that awake millisecond.
+    Settled { record: Box<ExitRecord>, told: u64 },
+}
+
+impl Record {
+    /// Returns the record as far as it goes, and whether it is durable.
+    pub(super) fn known(&self) -> Option<(&ExitRecord, bool)> {
+        match self {
+            Self::Open => None,
+            Self::Unwritten { record, .. } => Some((record, false)),
+            Self::Written { record, .. } | Self::Settled { record, .. } => Some((record, true)),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Goes on with recording; returns whether the shim may leave.
+    pub(super) fn advance_ending(&mut self, now: u64) -> bool {
+        match &mut self.record {
+            Record::Open => self.begin_ending(now),
+            Record::Unwritten { record, due, pause } if now >= *due => {
+                let (record, pause) = (record.clone(), *pause);
+                self.write(record, now, pause);
+            }
+            Record::Unwritten { .. } => {}
+            Record::Written { .. } => self.settle(now),
+            Record::Settled { told, .. } => {
+                let waited = now.saturating_sub(*told) >= ACKNOWLEDGE_MS;
+                return waited || !self.connections.awaits_acknowledgement();
+            }
+        }
+        false
+    }
+
+    /// Returns when something about the end is due, in awake milliseconds.
+    pub(super) fn ending_deadline(&self) -> Option<u64> {
+        match &self.record {
+            Record::Open => None,
+            Record::Unwritten { due, .. } => Some(*due),
+            Record::Written { idle_since, .. } => idle_since.map(|since| since.saturating_add(DRAIN_MS)),
+            Record::Settled { told, .. } => Some(told.saturating_add(ACKNOWLEDGE_MS)),
+        }
+    }
+
+    /// Writes the first record as soon as the leader ended by itself, or all of a stopped tree has.
+    fn begin_ending(&mut self, now: u64) {
+        let Leader::Ended(end) = &self.leader else {
+            return;
+        };
+        let end = end.clone();
+        if self
+            .stopping
+            .as_ref()
+            .is_some_and(|stopping| !stopping.is_empty())
+        {
+            return;
+        }
+        self.pumps.drain();
+        if self.stopping.is_none() {
+            self.leftovers = self.count_leftovers();
+        }
+        let sweep = self.leftovers > 0 && self.launch.leftovers == Leftovers::Sweep;
+        let settled = !sweep && self.pumps.are_ended();
+        let record = Box::new(self.compose(&end, settled));
+        self.write(record, now, FIRST_RETRY_MS);
+        if sweep {
+            self.begin_stop(None, None, now);
+        }
+    }
+
+    fn count_leftovers(&self) -> u64 {
+        if super::stopping::is_empty(&self.tree, self.childless) {
+            return 0;
+        }
+        u64::try_from(self.tree.members().len()).unwrap_or(u64::MAX)
+    }
+
+    fn compose(&self, end: &LeaderEnd, settled: bool) -> ExitRecord {
+        let writer = self.pumps.writer();
+        let stopping = self.stopping.as_ref();
+        ExitRecord {
+            ending: end.ending,
+            ended_at: self.launch.anchor_ms.saturating_add(end.ended_boot_ms),
+            wall: end.wall,
+            run_ms: end.run_ms,
+            stopped: stopping.and_then(|each| each.reason),
+            escalated: stopping.and_then(|each| each.escalated),
+            swept: stopping.map_or(0, super::stopping::Stopping::swept),
+            leftovers: self.leftovers,
+            pipe_held: !self.pumps.are_ended(),
+            output_bytes: writer.length(),
+            dropped_bytes: writer.dropped(),
+            write_errors: writer.write_errors(),
+            utime_ms: end.user_ms,
+            stime_ms: end.system_ms,
+            max_rss_kb: end.max_rss_kb,
+            paused: end.paused,
+            settled,
+        }
+    }
+
+    /// Makes a record durable and tells everybody, of a failure too: the work ended whatever the disk says.
+    fn write(&mut self, record: Box<ExitRecord>, now: u64, pause: u64) {
+        let written = self.directory.write_durably(EXIT, &record.encode());
+        let first_failure = !matches!(self.record, Record::Unwritten { .. });
+        let durable = written.is_ok();
+        if durable || first_failure {
+            self.connections.broadcast_exit(&Notice::Exited {
+                record: record.clone(),
+                durable,
+            });
+        }
+        self.record = match written {
+            Ok(()) if record.settled => Record::Settled { record, told: now },
+            Ok(()) => Record::Written {
+                record,
+                idle_since: None,
+            },
+            Err(error) => {
+                let text = format!("the exit record cannot be written: {error}");
+                self.connections.broadcast(&Notice::Error {
+                    code: ErrorCode::NotDurable,
+                    text,
+                });
+                let next = pause.saturating_mul(2).min(LONGEST_RETRY_MS);
+                Record::Unwritten {
+                    record,
+                    due: now.saturating_add(pause),
+                    pause: next,
+                }
+            }
+        };
+    }
+
+    /// Waits for the rest of the tree and of the output, and then replaces the record by its last form.
+    fn settle(&mut self, now: u64) {
+        let Record::Written { idle_since, .. } = &mut self.record else {
+            return;
+        };
+        if self
+            .stopping
+            .as_ref()
+            .is_some_and(|stopping| !stopping.is_empty())
+        {
+            *idle_since = None;
+            return;
+        }
+        let since = *idle_since.get_or_insert(now);
+        if !self.pumps.are_ended() && now.saturating_sub(since) < DRAIN_MS {
+            return;
+        }
+        self.pumps.drain();
+        if let Leader::Ended(end) = &self.leader {
+            let mut record = self.compose(end, true);
+            if let Some((first, _)) = self.record.known() {
+                // Why and how it ended is told once and stays, whoever swept afterwards.
+                record.stopped = first.stopped;
+                record.escalated = first.escalated;
+            }
+            self.pumps.close();
+            self.write(Box::new(record), now, FIRST_RETRY_MS);
+        }
+    }
+}

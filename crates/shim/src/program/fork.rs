@@ -1,0 +1,78 @@
+//! Makes the child process, inside its cgroup where it has one.
+#![expect(unsafe_code, reason = "fork and clone3 have no safe form")]
+
+use std::{
+    io, mem,
+    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+};
+
+const INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Which side of a fork this is.
+pub(super) enum Forked {
+    /// The new process.
+    Child,
+    /// The one that made it.
+    Parent { pid: u32, pidfd: OwnedFd },
+}
+
+/// Makes a copy of this process; with a cgroup it never exists outside of it.
+///
+/// # Safety
+/// The program must have one thread only, and the child must call nothing that relies on more than a fork copies.
+pub(super) unsafe fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
+    // SAFETY: passed on to the caller.
+    match unsafe { clone(cgroup) } {
+        // Containers exist that forbid clone3 by pretending it is unknown.
+        Err(error) if cgroup.is_none() && is_forbidden(&error) => unsafe { plain_fork() },
+        done => done,
+    }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+}
+
+unsafe fn clone(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
+    let mut pidfd: i32 = -1;
+    // SAFETY: clone_args is plain numbers, for which zero is valid.
+    let mut arguments: libc::clone_args = unsafe { mem::zeroed() };
+    arguments.flags = u64::from(libc::CLONE_PIDFD.cast_unsigned());
+    arguments.pidfd = (&raw mut pidfd) as u64;
+    arguments.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= INTO_CGROUP;
+        arguments.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
+    }
+    // SAFETY: without CLONE_VM and without a stack this is a fork; the arguments live across the call.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw mut arguments,
+            mem::size_of::<libc::clone_args>(),
+        )
+    };
+    match u32::try_from(pid) {
+        Ok(0) => Ok(Forked::Child),
+        // SAFETY: the kernel stored a new descriptor there, which nobody else owns.
+        Ok(pid) => Ok(Forked::Parent {
+            pid,
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        }),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
+unsafe fn plain_fork() -> io::Result<Forked> {
+    // SAFETY: passed on to the caller.
+    let pid = unsafe { libc::fork() };
+    match u32::try_from(pid) {
+        Ok(0) => Ok(Forked::Child),
+        Ok(number) => {
+            let pid = rustix::process::Pid::from_raw(pid).ok_or(io::ErrorKind::Other)?;
+            let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+            Ok(Forked::Parent { pid: number, pidfd })
+        }
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}

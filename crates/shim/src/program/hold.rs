@@ -1,0 +1,86 @@
+//! Holding a whole tree and letting it go on.
+
+use std::{collections::BTreeSet, thread, time::Duration};
+
+use super::tree::{Member, Tree};
+
+const PASSES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How many processes a pause reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub(super) stopped: u64,
+    pub(super) missed: u64,
+}
+
+/// Stops every process of the tree, again and again until no running one is found or trying is given up.
+pub(super) fn hold(tree: &Tree) -> Held {
+    if let Some(held) = freeze(tree) {
+        return held;
+    }
+    let mut asked = BTreeSet::new();
+    let mut held = Held {
+        stopped: 0,
+        missed: 0,
+    };
+    for _ in 0..PASSES {
+        let members = tree.members();
+        let running: Vec<&Member> = members
+            .iter()
+            .filter(|member| !member.stat.is_stopped())
+            .collect();
+        held = Held {
+            stopped: count(members.len().saturating_sub(running.len())),
+            missed: count(running.len()),
+        };
+        if running.is_empty() {
+            break;
+        }
+        let mut fresh = false;
+        for member in running {
+            // Somebody else may have let it go on in between: it is asked again, and only the first time is news.
+            tree.deliver(member, libc::SIGSTOP);
+            fresh |= asked.insert(member.birth());
+        }
+        if !fresh {
+            // All were asked; the kernel needs a moment to stop them.
+            thread::sleep(PAUSE);
+        }
+    }
+    held
+}
+
+/// Lets every process of the tree go on.
+pub(super) fn release(tree: &Tree) {
+    tree.thaw();
+    for member in tree.members() {
+        if member.stat.is_stopped() {
+            tree.deliver(&member, libc::SIGCONT);
+        }
+    }
+}
+
+fn freeze(tree: &Tree) -> Option<Held> {
+    let cgroup = tree.whole_cgroup()?;
+    cgroup.freeze(true).ok()?;
+    for _ in 0..PASSES {
+        if cgroup.is_frozen().unwrap_or(false) {
+            return Some(Held {
+                stopped: count(cgroup.pids().len()),
+                missed: 0,
+            });
+        }
+        thread::sleep(PAUSE);
+    }
+    // Something is in a system call that nothing interrupts; it stops as soon as that ends.
+    let members = count(cgroup.pids().len());
+    Some(Held {
+        stopped: 0,
+        missed: members,
+    })
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

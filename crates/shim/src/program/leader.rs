@@ -1,0 +1,115 @@
+//! The life of the program that was launched.
+
+use std::os::fd::OwnedFd;
+
+use super::{child::REPORT, sys::Reaped};
+use crate::{
+    clock,
+    exit::{Ending, SpawnStage},
+};
+
+/// Where the leader is in its life.
+pub(super) enum Leader {
+    /// It waits for the gate.
+    Gated { gate: OwnedFd, report: OwnedFd },
+    /// The gate is open; whether the program could be executed is not known yet.
+    Starting { report: OwnedFd },
+    /// The program runs, since that awake millisecond.
+    Running { since: u64 },
+    /// Its end is decided but it has not been waited for.
+    Doomed { ending: Ending },
+    /// It ended and was waited for.
+    Ended(LeaderEnd),
+}
+
+/// What is known about the leader once it was waited for.
+#[derive(Debug, Clone)]
+pub(super) struct LeaderEnd {
+    pub(super) ending: Ending,
+    pub(super) ended_boot_ms: u64,
+    pub(super) wall: i64,
+    pub(super) run_ms: u64,
+    pub(super) user_ms: u64,
+    pub(super) system_ms: u64,
+    pub(super) max_rss_kb: u64,
+    pub(super) paused: bool,
+}
+
+/// What the child said about executing the program.
+pub(super) enum Report {
+    /// Nothing yet.
+    Nothing,
+    /// The program was executed, or the child was killed before.
+    Silence,
+    /// A step failed.
+    Failure { stage: SpawnStage, errno: i32 },
+}
+
+impl Leader {
+    /// Returns the pipe on which news about the start arrive.
+    pub(super) fn report(&self) -> Option<&OwnedFd> {
+        match self {
+            Self::Starting { report } => Some(report),
+            Self::Gated { .. } | Self::Running { .. } | Self::Doomed { .. } | Self::Ended(_) => None,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        match self {
+            Self::Ended(_) => true,
+            Self::Gated { .. } | Self::Starting { .. } | Self::Running { .. } | Self::Doomed { .. } => false,
+        }
+    }
+
+    pub(super) fn since(&self) -> Option<u64> {
+        match self {
+            Self::Running { since } => Some(*since),
+            Self::Gated { .. } | Self::Starting { .. } | Self::Doomed { .. } | Self::Ended(_) => None,
+        }
+    }
+}
+
+impl LeaderEnd {
+    pub(super) fn new(reaped: &Reaped, decided: Option<Ending>, run_ms: u64, paused: bool) -> Self {
+        Self {
+            ending: decided.unwrap_or_else(|| ending_of(reaped.status)),
+            ended_boot_ms: clock::boot_ms(),
+            wall: clock::wall_ms(),
+            run_ms,
+            user_ms: reaped.user_ms,
+            system_ms: reaped.system_ms,
+            max_rss_kb: reaped.max_rss_kb,
+            paused,
+        }
+    }
+}
+
+/// Reads what the child has to say.
+pub(super) fn read_report(pipe: &OwnedFd) -> Report {
+    let mut bytes = [0; REPORT];
+    match rustix::io::read(pipe, &mut bytes) {
+        Ok(REPORT) => {
+            let [stage, .., a, b, c, d] = bytes;
+            let errno = i32::from_le_bytes([a, b, c, d]);
+            Report::Failure {
+                stage: SpawnStage::from_code(stage),
+                errno,
+            }
+        }
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Report::Nothing,
+        Ok(_) | Err(_) => Report::Silence,
+    }
+}
+
+fn ending_of(status: i32) -> Ending {
+    if libc::WIFSIGNALED(status) {
+        Ending::Signaled {
+            signal: libc::WTERMSIG(status),
+            core: libc::WCOREDUMP(status),
+        }
+    } else {
+        Ending::Exited {
+            code: libc::WEXITSTATUS(status),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Carrying out what peers ask for.
+
+use super::{
+    leader::Leader,
+    supervisor::{Pause, Supervisor},
+};
+use crate::{
+    clock,
+    exit::Ending,
+    notice::{ErrorCode, Notice, Welcome},
+    order::{Hello, Order, PROTOCOL_VERSION, SignalTarget, StopOrder},
+};
+
+/// What this version can do beyond what is frozen.
+const CAPABILITIES: [&str; 3] = ["pause", "descriptors", "settled"];
+
+impl Supervisor {
+    /// Reads from one peer and carries out what came.
+    pub(super) fn serve(&mut self, place: usize) {
+        if let Some(connection) = self.connections.nth(place) {
+            connection.receive();
+        }
+        while let Some(connection) = self.connections.nth(place) {
+            match connection.pull() {
+                Ok(None) => break,
+                Ok(Some(frame)) => match Order::decode(&frame) {
+                    Ok(Some(order)) => self.carry_out(place, order),
+                    Ok(None) => self.refuse(place, ErrorCode::Unknown, "unknown order"),
+                    Err(error) => self.refuse(place, ErrorCode::Malformed, &error.to_string()),
+                },
+                Err(error) => {
+                    self.refuse(place, ErrorCode::Malformed, &error.to_string());
+                    if let Some(connection) = self.connections.nth(place) {
+                        connection.give_up();
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, place: usize, order: Order) {
+        match order {
+            Order::Hello(hello) => self.greet(place, &hello),
+            Order::Launch(_) => self.refuse(place, ErrorCode::Illegal, "this shim has its launch already"),
+            Order::Status => {
+                let status = self.status();
+                self.answer(place, &Notice::Status(Box::new(status)));
+            }
+            Order::Stop(stop) => self.stop(place, stop),
+            Order::Signal { signal, target } => self.signal(place, signal, target),
+            Order::Pause => self.pause(place),
+            Order::Resume => self.resume(place),
+            Order::Acknowledge => {
+                let durable = self.record.known().is_some_and(|(_, durable)| durable);
+                if let Some(connection) = self.connections.nth(place).filter(|_| durable) {
+                    connection.acknowledged = true;
+                }
+            }
+        }
+    }
+
+    fn greet(&mut self, place: usize, hello: &Hello) {
+        let welcome = Notice::Hello(Welcome {
+            version: PROTOCOL_VERSION,
+            capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
+            process: self.launch.process.clone(),
+            attempt: self.launch.attempt,
+            shim_pid: std::process::id(),
+        });
+        let Some(connection) = self.connections.nth(place) else {
+            return;
+        };
+        connection.greeted = true;
+        connection.wants_descriptors |= hello.want_descriptors;
+        let peer = connection.peer;
+        connection.send(&welcome, Vec::new());
+        if hello.manager {
+            self.tree.exclude_manager(peer);
+        }
+        let started = match &self.leader {
+            Leader::Running { .. } => true,
+            Leader::Ended(end) => match end.ending {
+                Ending::Exited { .. } | Ending::Signaled { .. } => true,
+                Ending::SpawnFailed { .. } | Ending::NeverRan => false,
+            },
+            Leader::Gated { .. } | Leader::Starting { .. } | Leader::Doomed { .. } => false,
+        };
+        if started && hello.want_descriptors {
+            self.tell_started_to(place);
+        }
+        if let Some((record, durable)) = self.record.known() {
+            let notice = Notice::Exited {
+                record: Box::new(record.clone()),
+                durable,
+            };
+            self.answer(place, &notice);
+        }
+    }
+
+    fn stop(&mut self, place: usize, order: StopOrder) {
+        let now = clock::awake_ms();
+        let gated = match &self.leader {
+            Leader::Gated { .. } => true,
+            Leader::Starting { .. } | Leader::Running { .. } | Leader::Doomed { .. } | Leader::Ended(_) => {
+                false
+            }
+        };
+        if gated {
+            // Its gate closes with this and never opens.
+            self.leader = Leader::Doomed {
+                ending: Ending::NeverRan,
+            };
+        }
+        let over = self.leader.has_ended() && self.stopping.is_none() && self.leftovers == 0;
+        if over {
+            let status = self.status();
+            return self.answer(place, &Notice::Status(Box::new(status)));
+        }
+        let begun = self.stopping.is_some();
+        if !begun {
+            self.begin_stop(Some(order.reason), order.plan, now);
+        }
+        if let Some(stopping) = self.stopping.as_mut().filter(|_| order.force) {
+            stopping.force(now);
+        }
+        let told = self.connections.nth(place).is_some_and(|each| each.greeted) && !begun;
+        if !told {
+            let status = self.status();
+            self.answer(place, &Notice::Status(Box::new(status)));
+        }
+    }
+
+    fn signal(&mut self, place: usize, signal: i32, target: SignalTarget) {
+        let reached = match target {
+            SignalTarget::Leader if self.leader.has_ended() => Err(std::io::ErrorKind::NotFound.into()),
+            SignalTarget::Leader => self.tree.signal_leader(signal).map(|()| 1),
+            SignalTarget::Tree => Ok(self.tree.signal_all(signal).len()),
+        };
+        match reached {
+            Ok(reached) => {
+                let reached = u64::try_from(reached).unwrap_or(u64::MAX);
+                self.answer(place, &Notice::Signaled { reached });
+            }
+            Err(error) => self.refuse(place, ErrorCode::System, &error.to_string()),
+        }
+    }
+
+    fn pause(&mut self, place: usize) {
+        if self.leader.since().is_none() || self.stopping.is_some() {
+            return self.refuse(
+                place,
+                ErrorCode::Illegal,
+                "only a running process that is not stopped can pause",
+            );
+        }
+        let news = self.pause == Pause::Free;
+        let held = self.hold();
+        let notice = Notice::Paused {
+            stopped: held.stopped,
+            missed: held.missed,
+        };
+        self.tell(place, news, &notice);
+    }
+
+    fn resume(&mut self, place: usize) {
+        if self.leader.since().is_none() || self.stopping.is_some() {
+            return self.refuse(place, ErrorCode::Illegal, "only a paused process can resume");
+        }
+        let news = self.pause != Pause::Free;
+        self.release();
+        self.tell(place, news, &Notice::Resumed);
+    }
+
+    /// Answers one peer, and tells the others too if something changed.
+    fn tell(&mut self, place: usize, news: bool, notice: &Notice) {
+        if news {
+            self.connections.broadcast(notice);
+        }
+        let told = self.connections.nth(place).is_some_and(|each| each.greeted) && news;
+        if !told {
+            self.answer(place, notice);
+        }
+    }
+
+    fn refuse(&mut self, place: usize, code: ErrorCode, text: &str) {
+        self.answer(
+            place,
+            &Notice::Error {
+                code,
+                text: text.to_owned(),
+            },
+        );
+    }
+
+    fn answer(&mut self, place: usize, notice: &Notice) {
+        if let Some(connection) = self.connections.nth(place) {
+            connection.send(notice, Vec::new());
+        }
+    }
+}

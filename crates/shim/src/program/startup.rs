@@ -1,0 +1,329 @@
+//! From the start of the shim to a child that waits at its gate.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    fs::{Mode, OFlags},
+};
+
+use super::{
+    cgroup::Cgroup,
+    child::{self, Gated},
+    connection::Connection,
+    connections::Connections,
+    ending::Record,
+    leader::Leader,
+    procfs::ProcessStat,
+    pumps::Pumps,
+    supervisor::{Pause, Supervisor},
+    sys,
+    tree::Tree,
+};
+use crate::{
+    attempt_directory::{AttemptDirectory, EXIT, IDENTITY},
+    clock,
+    containment::{AllowedContainment, Containment},
+    exit::{Ending, ExitRecord, SpawnStage},
+    frame::LONGEST_FRAME,
+    identity::Identity,
+    launch::Launch,
+    notice::{Notice, Welcome},
+    order::{Order, PROTOCOL_VERSION},
+    output::OutputWriter,
+};
+
+const LAUNCH_WAIT: Timespec = Timespec {
+    tv_sec: 30,
+    tv_nsec: 0,
+};
+const DONE: i32 = 0;
+const REFUSED: i32 = 3;
+
+/// Why nothing was run.
+struct Refusal(String);
+
+impl Refusal {
+    fn because(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self(format!("{what}: {error}"))
+    }
+}
+
+/// A contained child and the cgroup it is in, if any.
+struct Contained {
+    gated: Gated,
+    containment: Containment,
+    cgroup: Option<Cgroup>,
+}
+
+/// Serves the attempt of a directory and returns the exit code of the shim.
+pub(super) fn serve(path: &Path) -> i32 {
+    sys::close_inherited();
+    let Ok(mut control) = take_control() else {
+        return REFUSED;
+    };
+    match begin(path, &mut control) {
+        Ok(Some(start)) => {
+            Start::supervise(start, control);
+            DONE
+        }
+        // Whoever started this shim is gone and asked for nothing.
+        Ok(None) => DONE,
+        Err(Refusal(why)) => {
+            control.send(&Notice::Refused { why }, Vec::new());
+            REFUSED
+        }
+    }
+}
+
+/// All that exists when the child waits at its gate and its identity is durable.
+struct Start {
+    directory: AttemptDirectory,
+    lock: OwnedFd,
+    launch: Launch,
+    identity: Identity,
+    signals: OwnedFd,
+    leader: Leader,
+    tree: Tree,
+    pumps: Pumps,
+}
+
+impl Start {
+    fn supervise(self, mut control: Connection) {
+        control.limit_to_orders();
+        let mut connections = Connections::new(control);
+        if let Ok(listener) = self.directory.listen() {
+            connections.listen(listener);
+        }
+        let supervisor = Supervisor {
+            directory: self.directory,
+            lock: self.lock,
+            launch: self.launch,
+            identity: self.identity,
+            signals: self.signals,
+            leader: self.leader,
+            tree: self.tree,
+            pumps: self.pumps,
+            connections,
+            stopping: None,
+            pause: Pause::Free,
+            paused_ms: 0,
+            childless: false,
+            leftovers: 0,
+            record: Record::Open,
+        };
+        supervisor.run();
+    }
+}
+
+/// Moves the control connection from standard input, where the child would see it, to a descriptor of its own.
+fn take_control() -> io::Result<Connection> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    sys::null_stdin(&null)?;
+    let accepted = Connection::accept(UnixStream::from(socket), clock::awake_ms())?;
+    let mut control = accepted.ok_or(io::ErrorKind::PermissionDenied)?;
+    // It started this shim: it need not introduce itself to be told.
+    control.greeted = true;
+    control.wants_descriptors = true;
+    control.set_limit(LONGEST_FRAME);
+    Ok(control)
+}
+
+fn begin(path: &Path, control: &mut Connection) -> Result<Option<Start>, Refusal> {
+    drop(rustix::process::setsid());
+    let signals = sys::block_signals().map_err(Refusal::because("cannot block signals"))?;
+    let directory =
+        AttemptDirectory::open(path).map_err(Refusal::because("cannot open the attempt directory"))?;
+    if !directory.is_own() {
+        return Err(Refusal(
+            "the attempt directory belongs to another user".to_owned(),
+        ));
+    }
+    rustix::process::chdir("/").map_err(|error| Refusal(format!("cannot leave the directory: {error}")))?;
+    let lock = directory
+        .lock()
+        .map_err(Refusal::because("cannot lock the attempt directory"))?;
+    let lock = lock.ok_or_else(|| Refusal("another shim serves this attempt".to_owned()))?;
+    if directory.exists(IDENTITY) || directory.exists(EXIT) {
+        return Err(Refusal("this attempt was started before".to_owned()));
+    }
+    let Some(launch) = await_launch(control)? else {
+        return Ok(None);
+    };
+    start(directory, lock, launch, signals, control.peer).map(Some)
+}
+
+/// Reads orders until the launch; `None` if the peer goes away first or stays silent.
+fn await_launch(control: &mut Connection) -> Result<Option<Launch>, Refusal> {
+    loop {
+        while let Some(frame) = control.pull().map_err(|error| Refusal(error.to_string()))? {
+            match Order::decode(&frame).map_err(|error| Refusal(format!("launch refused: {error}")))? {
+                Some(Order::Launch(launch)) => return Ok(Some(*launch)),
+                Some(Order::Hello(_)) => control.send(&early_welcome(), Vec::new()),
+                Some(Order::Stop(_)) => return Err(Refusal("stopped before the launch".to_owned())),
+                Some(
+                    Order::Status | Order::Signal { .. } | Order::Pause | Order::Resume | Order::Acknowledge,
+                )
+                | None => return Err(Refusal("a launch must come first".to_owned())),
+            }
+        }
+        let mut fds = [PollFd::new(control, PollFlags::IN)];
+        let ready = rustix::event::poll(&mut fds, Some(&LAUNCH_WAIT));
+        if ready == Ok(0) {
+            return Ok(None);
+        }
+        control.receive();
+        if control.is_broken() {
+            return Ok(None);
+        }
+    }
+}
+
+fn early_welcome() -> Notice {
+    Notice::Hello(Welcome {
+        version: PROTOCOL_VERSION,
+        capabilities: Vec::new(),
+        process: String::new(),
+        attempt: 0,
+        shim_pid: std::process::id(),
+    })
+}
+
+fn start(
+    directory: AttemptDirectory,
+    lock: OwnedFd,
+    launch: Launch,
+    signals: OwnedFd,
+    manager: u32,
+) -> Result<Start, Refusal> {
+    let because = Refusal::because;
+    if launch.sync_parents > 0 {
+        directory
+            .sync_parents(launch.sync_parents)
+            .map_err(because("cannot make the directory durable"))?;
+    }
+    let copy = directory
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(because("cannot copy a descriptor"))?;
+    let writer = OutputWriter::create(copy, launch.output, launch.anchor_ms)
+        .map_err(because("cannot create the output files"))?;
+    let Contained {
+        gated,
+        containment,
+        cgroup,
+    } = contain(&launch, &directory)?;
+    let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
+    // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
+    if let Err(error) = directory.write_durably(IDENTITY, &identity.encode()) {
+        drop(gated);
+        if let Some(cgroup) = &cgroup {
+            cgroup.remove();
+        }
+        return Err(Refusal(format!("cannot make the identity durable: {error}")));
+    }
+    let mut tree = Tree::new(
+        containment,
+        cgroup,
+        (identity.pid, identity.start_time),
+        gated.pidfd,
+    );
+    tree.exclude_manager(manager);
+    Ok(Start {
+        directory,
+        lock,
+        identity,
+        signals,
+        leader: Leader::Gated {
+            gate: gated.gate,
+            report: gated.report,
+        },
+        tree,
+        pumps: Pumps::new(writer, gated.stdout, gated.stderr),
+        launch,
+    })
+}
+
+/// Makes the child with the strongest mechanism that is allowed and works.
+fn contain(launch: &Launch, directory: &AttemptDirectory) -> Result<Contained, Refusal> {
+    let (wants_cgroup, fallback) = match launch.containment {
+        AllowedContainment::Auto => (true, Some(Containment::Subreaper)),
+        AllowedContainment::Only(Containment::Cgroup) => (true, None),
+        AllowedContainment::Only(other @ (Containment::Subreaper | Containment::Group)) => {
+            (false, Some(other))
+        }
+    };
+    if fallback != Some(Containment::Group) {
+        let me = rustix::process::getpid();
+        let made = rustix::process::set_child_subreaper(Some(me));
+        made.map_err(|error| Refusal(format!("cannot become subreaper: {error}")))?;
+    }
+    if let Some(path) = launch.cgroup.as_ref().filter(|_| wants_cgroup)
+        && let Ok(cgroup) = Cgroup::open(path)
+    {
+        match child::spawn(launch, Some(cgroup.as_fd())) {
+            Ok(gated) => {
+                return Ok(Contained {
+                    gated,
+                    containment: Containment::Cgroup,
+                    cgroup: Some(cgroup),
+                });
+            }
+            Err(_) => cgroup.remove(),
+        }
+    }
+    let Some(containment) = fallback else {
+        return Err(Refusal("the cgroup cannot be used".to_owned()));
+    };
+    match child::spawn(launch, None) {
+        Ok(gated) => Ok(Contained {
+            gated,
+            containment,
+            cgroup: None,
+        }),
+        Err(error) => {
+            let errno = error.raw_os_error().unwrap_or(0);
+            let mut record = ExitRecord::never_ran(
+                launch.anchor_ms.saturating_add(clock::boot_ms()),
+                clock::wall_ms(),
+            );
+            record.ending = Ending::SpawnFailed {
+                stage: SpawnStage::Fork,
+                errno,
+            };
+            drop(directory.write_durably(EXIT, &record.encode()));
+            Err(Refusal(format!("cannot make a process: {error}")))
+        }
+    }
+}
+
+fn identify(
+    launch: &Launch,
+    gated: &Gated,
+    mechanism: Containment,
+    cgroup: Option<&Cgroup>,
+) -> Result<Identity, Refusal> {
+    let shim_pid = std::process::id();
+    let stat = |pid| ProcessStat::read(pid).ok_or_else(|| Refusal("/proc cannot be read".to_owned()));
+    Ok(Identity {
+        process: launch.process.clone(),
+        attempt: launch.attempt,
+        boot_id: launch.boot_id.clone(),
+        shim_pid,
+        shim_start: stat(shim_pid)?.start_time,
+        pid: gated.pid,
+        start_time: stat(gated.pid)?.start_time,
+        cgroup: cgroup.map(|cgroup| cgroup.path().to_owned()),
+        mechanism,
+        started_at: launch.anchor_ms.saturating_add(clock::boot_ms()),
+        wall: clock::wall_ms(),
+    })
+}

@@ -1,0 +1,431 @@
+//! The loop that watches one attempt.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
+};
+
+use super::{
+    connections::Connections,
+    ending::Record,
+    hold,
+    leader::{Leader, LeaderEnd, Report, read_report},
+    pumps::Pumps,
+    stopping::{self, Progress, Stopping},
+    sys,
+    tree::Tree,
+};
+use crate::{
+    attempt_directory::AttemptDirectory,
+    clock,
+    exit::Ending,
+    identity::Identity,
+    launch::Launch,
+    notice::{Descriptor, Notice},
+    output::Stream,
+    plan::StopPlan,
+    reason::StopReason,
+    status::{Phase, Status},
+};
+
+const MOST_SURVIVORS: usize = 64;
+
+/// Everything about the attempt that this shim serves.
+pub(super) struct Supervisor {
+    pub(super) directory: AttemptDirectory,
+    pub(super) lock: OwnedFd,
+    pub(super) launch: Launch,
+    pub(super) identity: Identity,
+    pub(super) signals: OwnedFd,
+    pub(super) leader: Leader,
+    pub(super) tree: Tree,
+    pub(super) pumps: Pumps,
+    pub(super) connections: Connections,
+    pub(super) stopping: Option<Stopping>,
+    pub(super) pause: Pause,
+    pub(super) paused_ms: u64,
+    pub(super) childless: bool,
+    pub(super) leftovers: u64,
+    pub(super) record: Record,
+}
+
+/// Whether the tree is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    Free,
+    Held { since: u64 },
+}
+
+/// Which descriptors had news.
+#[derive(Default)]
+struct News {
+    signals: bool,
+    listener: bool,
+    report: bool,
+    stdout: bool,
+    stderr: bool,
+    readable: Vec<usize>,
+    writable: Vec<usize>,
+}
+
+impl Supervisor {
+    /// Runs until everything about the attempt is recorded and told.
+    pub(super) fn run(mut self) {
+        self.serve_waiting();
+        self.open_gate();
+        while !self.advance() {
+            let deadline = self.next_deadline();
+            let Ok(news) = self.poll(deadline) else {
+                // Only a broken kernel interface fails here; the work itself must not be lost to a busy loop.
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                continue;
+            };
+            self.react(&news);
+        }
+        self.tree.remove_cgroup();
+        drop(self.directory.remove(crate::attempt_directory::SOCKET));
+        // The lock is the last thing to go: until then this attempt is alive for everybody else.
+        drop(self.lock);
+    }
+
+    /// Serves what was sent before the gate opens, since a stop that early means that nothing runs.
+    fn serve_waiting(&mut self) {
+        if let Ok(news) = self.poll(Some(0)) {
+            self.react(&news);
+        }
+    }
+
+    fn open_gate(&mut self) {
+        let gated = std::mem::replace(
+            &mut self.leader,
+            Leader::Doomed {
+                ending: Ending::NeverRan,
+            },
+        );
+        match gated {
+            Leader::Gated { gate, report } => {
+                if rustix::io::write(&gate, &[1]).is_ok() {
+                    self.leader = Leader::Starting { report };
+                }
+            }
+            other @ (Leader::Starting { .. }
+            | Leader::Running { .. }
+            | Leader::Doomed { .. }
+            | Leader::Ended(_)) => self.leader = other,
+        }
+    }
+
+    /// Does all that is due now; returns whether nothing is left to do.
+    fn advance(&mut self) -> bool {
+        let now = clock::awake_ms();
+        self.check_timeout(now);
+        self.advance_stop(now);
+        let done = self.advance_ending(now);
+        self.connections.drop_broken(now);
+        done
+    }
+
+    fn check_timeout(&mut self, now: u64) {
+        if self.timeout_at().is_some_and(|at| now >= at) {
+            self.begin_stop(Some(StopReason::Timeout), None, now);
+        }
+    }
+
+    /// Returns when the work has run as long as it may, in awake milliseconds; never while it is held or stopped.
+    fn timeout_at(&self) -> Option<u64> {
+        let since = self.leader.since()?;
+        let counted = self.launch.timeout_ms > 0 && self.stopping.is_none() && self.pause == Pause::Free;
+        counted.then(|| {
+            since
+                .saturating_add(self.launch.timeout_ms)
+                .saturating_add(self.paused_ms)
+        })
+    }
+
+    /// Begins to end the tree, or changes the reason of a mere sweep to that of an order.
+    pub(super) fn begin_stop(&mut self, reason: Option<StopReason>, plan: Option<StopPlan>, now: u64) {
+        self.end_pause(now);
+        if self.stopping.is_none() {
+            let plan = plan.unwrap_or_else(|| self.launch.stop_plan.clone());
+            self.stopping = Some(Stopping::new(reason, plan, now));
+            self.advance_stop(now);
+            self.tell_status();
+        }
+    }
+
+    fn advance_stop(&mut self, now: u64) {
+        let Some(stopping) = &mut self.stopping else {
+            return;
+        };
+        match stopping.advance(&self.tree, self.leader.has_ended(), self.childless, now) {
+            Progress::Same | Progress::Emptied => {}
+            Progress::Survivors(_) => self.tell_status(),
+        }
+    }
+
+    /// Forgets a pause without letting the tree go on, which whoever calls this must see to.
+    pub(super) fn end_pause(&mut self, now: u64) {
+        if let Pause::Held { since } = self.pause {
+            self.paused_ms = self.paused_ms.saturating_add(now.saturating_sub(since));
+            self.pause = Pause::Free;
+        }
+    }
+
+    pub(super) fn total_paused_ms(&self, now: u64) -> u64 {
+        match self.pause {
+            Pause::Held { since } => self.paused_ms.saturating_add(now.saturating_sub(since)),
+            Pause::Free => self.paused_ms,
+        }
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        let now = clock::awake_ms();
+        let stop = self
+            .stopping
+            .as_ref()
+            .and_then(|each| each.next_deadline(self.leader.has_ended(), now));
+        let all = [
+            self.timeout_at(),
+            stop,
+            self.ending_deadline(),
+            self.connections.next_deadline(),
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    /// Waits for news until an awake millisecond, or for ever.
+    fn poll(&self, deadline: Option<u64>) -> Result<News, Errno> {
+        let timeout = deadline.map(|at| {
+            let left = at.saturating_sub(clock::awake_ms());
+            // One millisecond more than is left of a started one, so that a deadline has passed when this returns.
+            let left = if left > 0 { left.saturating_add(1) } else { 0 };
+            Timespec {
+                tv_sec: i64::try_from(left / 1_000).unwrap_or(i64::MAX),
+                tv_nsec: i64::try_from(left % 1_000).unwrap_or(0).saturating_mul(1_000_000),
+            }
+        });
+        let input = PollFlags::IN;
+        let nothing = self.signals.as_fd();
+        let watched = [
+            Some(nothing),
+            self.connections.listener(),
+            self.leader.report().map(OwnedFd::as_fd),
+            self.pumps.pipe(Stream::Stdout).map(OwnedFd::as_fd),
+            self.pumps.pipe(Stream::Stderr).map(OwnedFd::as_fd),
+        ];
+        // An absent descriptor keeps its place in the list, watched for nothing.
+        let fixed = watched.map(|fd| fd.map_or((nothing, PollFlags::empty()), |fd| (fd, input)));
+        let peers = self.connections.iter().map(|each| {
+            let events = if each.has_queue() {
+                input | PollFlags::OUT
+            } else {
+                input
+            };
+            (each.as_fd(), events)
+        });
+        let mut fds: Vec<PollFd<'_>> = fixed
+            .into_iter()
+            .chain(peers)
+            .map(|(fd, events)| PollFd::from_borrowed_fd(fd, events))
+            .collect();
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        let mut found = fds.iter().map(PollFd::revents);
+        let mut next = || found.next().is_some_and(|flags| !flags.is_empty());
+        let mut news = News {
+            signals: next(),
+            listener: next(),
+            report: next(),
+            stdout: next(),
+            stderr: next(),
+            ..News::default()
+        };
+        for (place, flags) in found.enumerate() {
+            if flags.intersects(PollFlags::OUT) {
+                news.writable.push(place);
+            }
+            if flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+                news.readable.push(place);
+            }
+        }
+        Ok(news)
+    }
+
+    fn react(&mut self, news: &News) {
+        for place in &news.writable {
+            if let Some(connection) = self.connections.nth(*place) {
+                connection.flush();
+            }
+        }
+        // News of the start come before news of an end: a program that is gone at once did run.
+        if news.report || news.signals {
+            self.hear_report();
+        }
+        if news.stdout {
+            self.pumps.pump(Stream::Stdout);
+        }
+        if news.stderr {
+            self.pumps.pump(Stream::Stderr);
+        }
+        if news.signals {
+            self.reap();
+        }
+        for place in &news.readable {
+            self.serve(*place);
+        }
+        self.connections.drop_broken(clock::awake_ms());
+        if news.listener {
+            self.connections.accept();
+        }
+    }
+
+    fn hear_report(&mut self) {
+        let Some(pipe) = self.leader.report() else {
+            return;
+        };
+        match read_report(pipe) {
+            Report::Nothing => {}
+            Report::Failure { stage, errno } => {
+                self.leader = Leader::Doomed {
+                    ending: Ending::SpawnFailed { stage, errno },
+                };
+            }
+            Report::Silence => {
+                self.leader = Leader::Running {
+                    since: clock::awake_ms(),
+                };
+                // Its arguments and environment live on in the program only.
+                self.launch.arguments = Vec::new();
+                self.launch.environment = crate::launch::Environment::default();
+                self.tell_started();
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        let mut bytes = [0; 128];
+        while rustix::io::read(&self.signals, &mut bytes).is_ok_and(|got| got > 0) {}
+        let leader = self.tree.leader();
+        let mut end = None;
+        self.childless = stopping::reap(|reaped| {
+            if reaped.pid == leader {
+                end = Some(reaped);
+            }
+        });
+        if let Some(reaped) = end {
+            self.end_leader(&reaped);
+        }
+    }
+
+    fn end_leader(&mut self, reaped: &sys::Reaped) {
+        let now = clock::awake_ms();
+        let run_ms = self.leader.since().map_or(0, |since| {
+            now.saturating_sub(since)
+                .saturating_sub(self.total_paused_ms(now))
+        });
+        let decided = match &self.leader {
+            Leader::Doomed { ending } => Some(*ending),
+            Leader::Gated { .. } => Some(Ending::NeverRan),
+            Leader::Starting { .. } | Leader::Running { .. } | Leader::Ended(_) => None,
+        };
+        let paused = self.pause != Pause::Free;
+        self.leader = Leader::Ended(LeaderEnd::new(reaped, decided, run_ms, paused));
+    }
+
+    /// Holds or releases the whole tree.
+    pub(super) fn hold(&mut self) -> hold::Held {
+        let held = hold::hold(&self.tree);
+        if self.pause == Pause::Free {
+            self.pause = Pause::Held {
+                since: clock::awake_ms(),
+            };
+        }
+        held
+    }
+
+    pub(super) fn release(&mut self) {
+        self.end_pause(clock::awake_ms());
+        hold::release(&self.tree);
+    }
+
+    /// Tells everybody that the program runs, with descriptors for those who want them.
+    fn tell_started(&mut self) {
+        for place in 0..self.connections.count() {
+            let wanted = self
+                .connections
+                .nth(place)
+                .is_some_and(|each| each.greeted && each.wants_descriptors);
+            if wanted {
+                self.tell_started_to(place);
+            }
+        }
+        self.tell_status();
+    }
+
+    pub(super) fn tell_started_to(&mut self, place: usize) {
+        let mut descriptors = vec![Descriptor::Pidfd];
+        let mut handles: Vec<OwnedFd> = self.tree.pidfd().try_clone().into_iter().collect();
+        if handles.is_empty() {
+            descriptors.clear();
+        }
+        for (descriptor, handle) in self.pumps.share().unwrap_or_default() {
+            descriptors.push(descriptor);
+            handles.push(handle);
+        }
+        let notice = Notice::Started {
+            identity: Box::new(self.identity.clone()),
+            descriptors,
+        };
+        if let Some(connection) = self.connections.nth(place) {
+            connection.send(&notice, handles);
+        }
+    }
+
+    pub(super) fn tell_status(&mut self) {
+        let notice = Notice::Status(Box::new(self.status()));
+        self.connections.broadcast(&notice);
+    }
+
+    /// Describes how things are.
+    pub(super) fn status(&self) -> Status {
+        let mut survivors = self
+            .stopping
+            .as_ref()
+            .map_or_else(Vec::new, |each| each.survivors(&self.tree));
+        survivors.truncate(MOST_SURVIVORS);
+        let stat = super::procfs::ProcessStat::read(self.tree.leader());
+        Status {
+            phase: self.phase(),
+            pid: self.tree.leader(),
+            output_bytes: self.pumps.writer().length(),
+            paused_ms: self.total_paused_ms(clock::awake_ms()),
+            survivors,
+            reason: self.stopping.as_ref().and_then(|each| each.reason),
+            mechanism: self.tree.containment(),
+            leader_stopped: !self.leader.has_ended() && stat.is_some_and(|stat| stat.is_stopped()),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        let asked = self
+            .stopping
+            .as_ref()
+            .is_some_and(|each| each.reason.is_some() && !each.is_empty());
+        match &self.leader {
+            Leader::Gated { .. } | Leader::Starting { .. } if !asked => Phase::Launching,
+            Leader::Ended(_) if !asked => Phase::Ended,
+            Leader::Running { .. } if !asked && self.pause != Pause::Free => Phase::Paused,
+            Leader::Running { .. } if !asked => Phase::Running,
+            Leader::Doomed { .. } if !asked => Phase::Ended,
+            Leader::Gated { .. }
+            | Leader::Starting { .. }
+            | Leader::Running { .. }
+            | Leader::Doomed { .. }
+            | Leader::Ended(_) => Phase::Stopping,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The few system calls that no safe library offers in the form needed here.
+#![expect(
+    unsafe_code,
+    reason = "signal masks, wait4 and signals by number have no safe form"
+)]
+
+use std::{
+    io, mem,
+    os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd},
+    ptr,
+};
+
+/// What asking for ended children found.
+pub(super) enum Waited {
+    /// There are no children at all.
+    NoChildren,
+    /// None of the children has ended.
+    Nothing,
+    /// One has ended and is gone now.
+    Reaped(Reaped),
+}
+
+/// A child that ended.
+pub(super) struct Reaped {
+    pub(super) pid: u32,
+    pub(super) status: i32,
+    pub(super) user_ms: u64,
+    pub(super) system_ms: u64,
+    pub(super) max_rss_kb: u64,
+}
+
+/// Blocks every signal and returns a descriptor that becomes readable when a child ends.
+///
+/// Blocked signals are neither lost nor acted on: nobody but SIGKILL ends a shim.
+pub(super) fn block_signals() -> io::Result<OwnedFd> {
+    // SAFETY: the sets are plain memory that sigfillset and sigemptyset initialise before they are read, and the
+    // descriptor is checked before it is owned.
+    unsafe {
+        let mut all: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        // A fault of the shim itself must end it, not loop.
+        for signal in [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGILL,
+            libc::SIGFPE,
+            libc::SIGABRT,
+        ] {
+            libc::sigdelset(&raw mut all, signal);
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
+        // Inherited as ignored, the kernel would throw away how children ended.
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        let mut child: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut child);
+        libc::sigaddset(&raw mut child, libc::SIGCHLD);
+        let fd = libc::signalfd(-1, &raw const child, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        if fd < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(OwnedFd::from_raw_fd(fd))
+        }
+    }
+}
+
+/// Closes whatever the starter left open beyond the three standard descriptors.
+pub(super) fn close_inherited() {
+    // SAFETY: called before this program owns any descriptor above 2.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32);
+    }
+}
+
+/// Makes standard input the null device, so that the descriptor that was there is held only by its copy.
+pub(super) fn null_stdin(null: &OwnedFd) -> io::Result<()> {
+    // SAFETY: both are open descriptors; nothing in this program owns number 0.
+    let done = unsafe { libc::dup2(null.as_raw_fd(), 0) };
+    if done < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Sends a signal to a pid, which must be a child that was not waited for yet.
+pub(super) fn kill_child(pid: u32, signal: i32) -> io::Result<()> {
+    let pid = i32::try_from(pid)
+        .ok()
+        .filter(|pid| *pid > 1)
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: kill takes two numbers.
+    let done = unsafe { libc::kill(pid, signal) };
+    if done < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Sends a signal to the process that a pidfd stands for.
+pub(super) fn signal_through(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
+    let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open for the time of the call, and no siginfo is passed.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            fd,
+            signal,
+            ptr::null::<libc::siginfo_t>(),
+            0_u32,
+        )
+    };
+    if done < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Takes one ended child, with what it used.
+pub(super) fn wait_any() -> Waited {
+    let mut status = 0;
+    // SAFETY: rusage is plain numbers, for which zero is valid; both pointers are to live memory.
+    let (pid, usage) = unsafe {
+        let mut usage: libc::rusage = mem::zeroed();
+        let pid = libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage);
+        (pid, usage)
+    };
+    match u32::try_from(pid) {
+        Ok(0) => Waited::Nothing,
+        Ok(pid) => Waited::Reaped(Reaped {
+            pid,
+            status,
+            user_ms: millis(usage.ru_utime),
+            system_ms: millis(usage.ru_stime),
+            max_rss_kb: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+        }),
+        Err(_) if io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD) => Waited::NoChildren,
+        Err(_) => Waited::Nothing,
+    }
+}
+
+fn millis(time: libc::timeval) -> u64 {
+    let whole = u64::try_from(time.tv_sec).unwrap_or(0).saturating_mul(1_000);
+    whole.saturating_add(u64::try_from(time.tv_usec / 1_000).unwrap_or(0))
+}

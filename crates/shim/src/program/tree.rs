@@ -1,0 +1,243 @@
+//! The processes of an attempt: who belongs to it, and how they are reached.
+
+use std::{collections::BTreeSet, io, os::fd::OwnedFd};
+
+use rustix::process::{Pid, PidfdFlags};
+
+use super::{
+    cgroup::Cgroup,
+    procfs::{Executable, Family, ProcessStat, everyone, has_shim_arguments},
+    sys,
+};
+use crate::containment::Containment;
+
+const MOST_MANAGERS: usize = 16;
+
+/// A process and its start, which together name one process for ever.
+pub(super) type Birth = (u32, u64);
+
+/// The tree of one attempt.
+pub(super) struct Tree {
+    containment: Containment,
+    cgroup: Option<Cgroup>,
+    leader: Birth,
+    pidfd: OwnedFd,
+    shim: u32,
+    executable: Option<Executable>,
+    kernel_lists: bool,
+    managers: Vec<Birth>,
+}
+
+/// One living process of the tree.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member {
+    pub(super) stat: ProcessStat,
+    /// It is the shim's own child, so that its pid cannot pass to another before the shim has waited for it.
+    direct: bool,
+}
+
+impl Member {
+    pub(super) fn birth(&self) -> Birth {
+        (self.stat.pid, self.stat.start_time)
+    }
+}
+
+impl Tree {
+    pub(super) fn new(
+        containment: Containment,
+        cgroup: Option<Cgroup>,
+        leader: Birth,
+        pidfd: OwnedFd,
+    ) -> Self {
+        Self {
+            containment,
+            cgroup,
+            leader,
+            pidfd,
+            shim: std::process::id(),
+            executable: Executable::of("self"),
+            kernel_lists: Family::kernel_has_lists(),
+            managers: Vec::new(),
+        }
+    }
+
+    pub(super) fn containment(&self) -> Containment {
+        self.containment
+    }
+
+    pub(super) fn leader(&self) -> u32 {
+        self.leader.0
+    }
+
+    pub(super) fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    /// Remembers a manager, which is never part of the tree, not even one that the work started.
+    pub(super) fn exclude_manager(&mut self, pid: u32) {
+        let Some(stat) = ProcessStat::read(pid) else {
+            return;
+        };
+        let birth = (stat.pid, stat.start_time);
+        if birth != self.leader && !self.managers.contains(&birth) {
+            if self.managers.len() >= MOST_MANAGERS {
+                self.managers.remove(0);
+            }
+            self.managers.push(birth);
+        }
+    }
+
+    /// Lists who is alive.
+    pub(super) fn members(&self) -> Vec<Member> {
+        let mut members = Vec::new();
+        self.visit(|member| members.push(member));
+        members
+    }
+
+    /// Returns the cgroup, if nothing but the tree is in it, so that it can be acted on as a whole.
+    pub(super) fn whole_cgroup(&self) -> Option<&Cgroup> {
+        let cgroup = self.cgroup.as_ref()?;
+        let strangers = self.visit(|_| {});
+        let inside = cgroup.pids();
+        (!inside.iter().any(|pid| strangers.contains(pid))).then_some(cgroup)
+    }
+
+    /// Removes the cgroup at the end.
+    pub(super) fn remove_cgroup(&self) {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.remove();
+        }
+    }
+
+    /// Lets a frozen cgroup go on, whoever is in it.
+    pub(super) fn thaw(&self) {
+        if let Some(cgroup) = &self.cgroup {
+            drop(cgroup.freeze(false));
+        }
+    }
+
+    /// Sends a signal to the program that was launched.
+    pub(super) fn signal_leader(&self, signal: i32) -> io::Result<()> {
+        sys::signal_through(&self.pidfd, signal)
+    }
+
+    /// Sends a signal to everybody, the leader first; returns whom it reached.
+    pub(super) fn signal_all(&self, signal: i32) -> Vec<Birth> {
+        let mut reached = Vec::new();
+        if self.signal_leader(signal).is_ok() {
+            reached.push(self.leader);
+        }
+        self.visit(|member| {
+            if member.birth() != self.leader && self.deliver(&member, signal) {
+                reached.push(member.birth());
+            }
+        });
+        reached
+    }
+
+    /// Sends a signal to one member, and to nobody who got its pid later.
+    pub(super) fn deliver(&self, member: &Member, signal: i32) -> bool {
+        if member.birth() == self.leader {
+            return self.signal_leader(signal).is_ok();
+        }
+        if member.direct {
+            return sys::kill_child(member.stat.pid, signal).is_ok();
+        }
+        let pid = i32::try_from(member.stat.pid).ok().and_then(Pid::from_raw);
+        let Some(pidfd) = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok())
+        else {
+            return false;
+        };
+        let now = ProcessStat::read(member.stat.pid);
+        now.is_some_and(|now| now.start_time == member.stat.start_time)
+            && sys::signal_through(&pidfd, signal).is_ok()
+    }
+
+    /// Shows every living member to `see`, parents first, and returns the pids of those found that do not belong.
+    fn visit(&self, mut see: impl FnMut(Member)) -> BTreeSet<u32> {
+        let inside = self.cgroup.as_ref().map_or_else(Vec::new, Cgroup::pids);
+        let mut strangers = BTreeSet::new();
+        match self.containment {
+            Containment::Group => self.visit_group(see),
+            Containment::Subreaper | Containment::Cgroup => {
+                let mut seen = BTreeSet::new();
+                self.visit_descendants(&mut seen, &mut strangers, &mut see);
+                for pid in inside.into_iter().filter(|pid| !seen.contains(pid)) {
+                    self.see_insider(pid, &mut strangers, &mut see);
+                }
+            }
+        }
+        strangers
+    }
+
+    fn visit_group(&self, mut see: impl FnMut(Member)) {
+        for stat in everyone() {
+            let ours = stat.group == self.leader.0 && stat.start_time >= self.leader.1;
+            if ours && !stat.is_dead() && !self.is_stranger(&stat) {
+                see(Member {
+                    stat,
+                    direct: stat.parent == self.shim,
+                });
+            }
+        }
+    }
+
+    fn visit_descendants(
+        &self,
+        seen: &mut BTreeSet<u32>,
+        strangers: &mut BTreeSet<u32>,
+        see: &mut impl FnMut(Member),
+    ) {
+        let family = Family::now(self.kernel_lists);
+        let mut open: Vec<(u32, bool)> = vec![(self.shim, false)];
+        while let Some((parent, strange)) = open.pop() {
+            for pid in family.children(parent) {
+                if !seen.insert(pid) {
+                    continue;
+                }
+                let Some(stat) = ProcessStat::read(pid).filter(|stat| !stat.is_dead()) else {
+                    continue;
+                };
+                let strange = strange || self.is_stranger(&stat);
+                if strange {
+                    strangers.insert(pid);
+                } else {
+                    see(Member {
+                        stat,
+                        direct: parent == self.shim && stat.parent == self.shim,
+                    });
+                }
+                open.push((pid, strange));
+            }
+        }
+    }
+
+    /// Shows a process that is in the cgroup but was born behind the back of the walk.
+    fn see_insider(&self, pid: u32, strangers: &mut BTreeSet<u32>, see: &mut impl FnMut(Member)) {
+        let Some(stat) = ProcessStat::read(pid).filter(|stat| !stat.is_dead()) else {
+            return;
+        };
+        if strangers.contains(&stat.parent) || self.is_stranger(&stat) {
+            strangers.insert(pid);
+        } else {
+            see(Member {
+                stat,
+                direct: stat.parent == self.shim,
+            });
+        }
+    }
+
+    /// Tells whether a process is another shim or a manager.
+    fn is_stranger(&self, stat: &ProcessStat) -> bool {
+        let birth = (stat.pid, stat.start_time);
+        // Before it is executed, the leader is a copy of this shim.
+        if birth == self.leader {
+            return false;
+        }
+        if self.managers.contains(&birth) {
+            return true;
+        }
+        let executable = Executable::of(&stat.pid.to_string());
+        executable.is_some() && executable == self.executable && has_shim_arguments(stat.pid)
+    }
+}

@@ -1,0 +1,33 @@
+//! Fakes for those who test an engine: time that a test moves, children that follow a script, a store that fails.
+//!
+//! All of them are deterministic, and none starts a task or reads a real clock. Run such a test on a runtime of one
+//! thread whose time is paused (`#[tokio::test(start_paused = true)]`): then [`VirtualClock::settle`] returns exactly
+//! when every other task waits.
+
+mod clock;
+mod faults;
+mod faulty;
+mod ids;
+mod journal;
+mod output;
+mod script;
+mod spawner;
+mod vault;
+mod world;
+
+pub use clock::VirtualClock;
+pub use faults::{Call, Fault, Faults};
+pub use faulty::FaultyStore;
+pub use ids::SequentialIds;
+pub use journal::{Act, Entry};
+pub use output::FakeOutput;
+pub use script::{Answer, Course, Obedience, Script};
+pub use spawner::ScriptedSpawner;
+pub use vault::FakeVault;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A test that panicked while it held the lock has failed already; the others go on.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

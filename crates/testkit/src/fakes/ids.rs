@@ -1,0 +1,61 @@
+//! Identities and chance that a test can foresee.
+
+use longhaul_domain::{Chance, OpId, ProcessId};
+use longhaul_ports::IdSource;
+use std::sync::atomic::{AtomicU64, Ordering};
+use uuid::{Builder, Uuid};
+
+/// Draws identities and chance from a seed: the same seed gives the same ones, random from their first character.
+#[derive(Debug)]
+pub struct SequentialIds {
+    seed: u64,
+    drawn: AtomicU64,
+}
+
+impl SequentialIds {
+    /// Two sources with different seeds never draw the same identity in a test.
+    #[must_use]
+    pub const fn seeded(seed: u64) -> Self {
+        Self {
+            seed,
+            drawn: AtomicU64::new(0),
+        }
+    }
+
+    fn uuid(&self) -> Uuid {
+        let place = self.drawn.fetch_add(1, Ordering::Relaxed);
+        let high = mix(mix(self.seed) ^ place);
+        let low = mix(high ^ mix(place));
+        Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes()).into_uuid()
+    }
+}
+
+impl Default for SequentialIds {
+    fn default() -> Self {
+        Self::seeded(1)
+    }
+}
+
+impl IdSource for SequentialIds {
+    fn process(&self) -> ProcessId {
+        ProcessId::new(self.uuid())
+    }
+
+    fn op(&self) -> OpId {
+        OpId::new(self.uuid())
+    }
+
+    fn chance(&self) -> Chance {
+        Chance(mix(
+            mix(self.seed) ^ self.drawn.fetch_add(1, Ordering::Relaxed)
+        ))
+    }
+}
+
+/// The output function of the SplitMix64 generator: one number for another, and neighbours come out far apart.
+pub(crate) const fn mix(place: u64) -> u64 {
+    let mut z = place.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,38 @@
+//! What was asked of scripted children, and what they did.
+
+use longhaul_domain::Timestamp;
+use longhaul_ports::{AttemptKey, StopOrder};
+
+/// One line of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: Timestamp,
+    /// Of which attempt.
+    pub key: AttemptKey,
+    /// What.
+    pub act: Act,
+}
+
+/// What was asked of an attempt, or what it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Its start was ordered for the first time.
+    Ordered,
+    /// Its start was ordered again; nothing was started.
+    OrderedAgain,
+    /// Its command began to run.
+    Began,
+    /// Its command ended, or it became certain that it will never run.
+    Ended,
+    /// Its tree was asked to end.
+    StopAsked(StopOrder),
+    /// Its tree was halted.
+    Paused,
+    /// Its tree went on.
+    Resumed,
+    /// Another life of the manager asked what became of it.
+    Adopted,
+    /// The record of its end is durable.
+    Settled,
+}

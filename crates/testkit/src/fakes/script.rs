@@ -1,0 +1,190 @@
+//! What a scripted child does.
+
+use longhaul_domain::{ExitStatus, Interruption, StartFailure, StartStage};
+use std::time::Duration;
+
+/// What a scripted child does, from the order to start it until its end. Spans count awake time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// How its start is answered.
+    pub answer: Answer,
+    /// The time from the order to that answer.
+    pub answered_after: Duration,
+    /// What it writes to its standard output as soon as it runs.
+    pub prints: Vec<u8>,
+    /// What it does once it runs.
+    pub course: Course,
+    /// What it does when it is asked to end.
+    pub obedience: Obedience,
+}
+
+/// How a start is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It runs.
+    Spawned,
+    /// The order itself is refused.
+    Refused(StartFailure),
+    /// The order is taken, the start fails.
+    Failed(StartFailure),
+    /// It provably never ran.
+    NeverRan,
+    /// There is no answer, until it is killed.
+    Silence,
+}
+
+/// What a child does once it runs, if it is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// It exits by itself.
+    Exits {
+        /// So long after its start.
+        after: Duration,
+        /// In this way.
+        status: ExitStatus,
+    },
+    /// It runs until it is stopped.
+    Runs,
+    /// Its supervisor is lost, and its end is never seen.
+    Lost {
+        /// So long after its start.
+        after: Duration,
+        /// Why.
+        why: Interruption,
+    },
+}
+
+/// What a child does when it is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obedience {
+    /// It ends by the signal, so long afterwards.
+    Ends {
+        /// This long.
+        after: Duration,
+    },
+    /// It goes on until it is killed.
+    OnlyKill,
+    /// Not even KILL ends it.
+    Never,
+}
+
+impl Script {
+    /// It runs until it is stopped, and ends at once when it is asked to.
+    #[must_use]
+    pub const fn runs() -> Self {
+        Self {
+            answer: Answer::Spawned,
+            answered_after: Duration::ZERO,
+            prints: Vec::new(),
+            course: Course::Runs,
+            obedience: Obedience::Ends {
+                after: Duration::ZERO,
+            },
+        }
+    }
+
+    /// It exits with a code so long after its start.
+    #[must_use]
+    pub const fn exits(after: Duration, code: i32) -> Self {
+        Self {
+            course: Course::Exits {
+                after,
+                status: ExitStatus::Code(code),
+            },
+            ..Self::runs()
+        }
+    }
+
+    /// It runs until it is killed.
+    #[must_use]
+    pub const fn ignores_term() -> Self {
+        Self {
+            obedience: Obedience::OnlyKill,
+            ..Self::runs()
+        }
+    }
+
+    /// Its program cannot be executed.
+    #[must_use]
+    pub fn fails_to_start() -> Self {
+        Self {
+            answer: Answer::Failed(StartFailure {
+                stage: StartStage::Exec,
+                errno: Some(2),
+                detail: "no such program".to_owned(),
+            }),
+            ..Self::runs()
+        }
+    }
+
+    /// It provably never ran.
+    #[must_use]
+    pub fn never_runs() -> Self {
+        Self {
+            answer: Answer::NeverRan,
+            ..Self::runs()
+        }
+    }
+
+    /// Its supervisor is killed so long after its start, and nobody sees its end.
+    #[must_use]
+    pub fn is_lost(after: Duration) -> Self {
+        Self {
+            course: Course::Lost {
+                after,
+                why: Interruption::SupervisorKilled {
+                    evidence: "the script says so".to_owned(),
+                },
+            },
+            ..Self::runs()
+        }
+    }
+
+    /// The same with a start that takes so long.
+    #[must_use]
+    pub fn starting_slowly(self, answered_after: Duration) -> Self {
+        Self {
+            answered_after,
+            ..self
+        }
+    }
+
+    /// The same with this on its standard output.
+    #[must_use]
+    pub fn printing(self, text: &str) -> Self {
+        Self {
+            prints: text.as_bytes().to_vec(),
+            ..self
+        }
+    }
+
+    /// The same, but it takes so long to end when it is asked to.
+    #[must_use]
+    pub fn ending_slowly(self, after: Duration) -> Self {
+        Self {
+            obedience: Obedience::Ends { after },
+            ..self
+        }
+    }
+
+    /// Reads a script from the words of a command line, so that a test can write the child into its launch:
+    /// `exit CODE [MS]`, `sleep MS`, `run`, `stubborn`, `missing`, `never`, `lost MS`, `slow MS`, `echo WORD…`.
+    ///
+    /// Anything else runs until it is stopped.
+    #[must_use]
+    pub fn of_words(program: &str, args: &[String]) -> Self {
+        let number = |place: usize| -> u64 { args.get(place).and_then(|arg| arg.parse().ok()).unwrap_or(0) };
+        let span = |place: usize| Duration::from_millis(number(place));
+        match program {
+            "exit" => Self::exits(span(1), args.first().and_then(|arg| arg.parse().ok()).unwrap_or(0)),
+            "sleep" => Self::exits(span(0), 0),
+            "stubborn" => Self::ignores_term(),
+            "missing" => Self::fails_to_start(),
+            "never" => Self::never_runs(),
+            "lost" => Self::is_lost(span(0)),
+            "slow" => Self::runs().starting_slowly(span(0)),
+            "echo" => Self::exits(Duration::ZERO, 0).printing(&format!("{}\n", args.join(" "))),
+            _ => Self::runs(),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A process as clients see it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The whole record of a process. Fields that do not apply are null, never missing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ProcessView {
+    /// Its id, a UUID.
+    pub id: String,
+    /// `command` or `reported`.
+    pub work: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// What it is for.
+    pub project: Option<String>,
+    /// Who asked.
+    pub session_id: Option<String>,
+    /// A sentence about it.
+    pub description: Option<String>,
+    /// The caller's own JSON object.
+    pub metadata: Option<serde_json::Value>,
+    /// The command with its arguments.
+    pub command: Vec<String>,
+    /// The working directory.
+    pub directory: Option<String>,
+    /// `pending`, `starting`, `running`, `paused`, `stopping`, `completed`, `failed`, `timeout`, `cancelled`, `interrupted`.
+    pub status: String,
+    /// Why it waits, while it is pending.
+    pub pending: Option<PendingView>,
+    /// One sentence: why it stands where it stands.
+    pub reason: Option<String>,
+    /// What it is doing.
+    pub stage: Option<String>,
+    /// 0 to 100.
+    pub progress: Option<f64>,
+    /// How long the rest will take, in milliseconds: an estimate.
+    pub eta_ms: Option<u64>,
+    /// The latest attempt; 0 before the first.
+    pub attempt: u32,
+    /// How many attempts there may be.
+    pub max_attempts: u32,
+    /// Where it runs, or the label that its reporter gave.
+    pub node_id: Option<String>,
+    /// Whose child it is.
+    pub parent_id: Option<String>,
+    /// The top of its tree; itself for a root.
+    pub root_id: String,
+    /// Its depth: 0 for a root.
+    pub level: u8,
+    /// The process that it runs again.
+    pub restarted_from: Option<String>,
+    /// Its concurrency key.
+    pub key: Option<String>,
+    /// How urgent it is.
+    pub priority: i8,
+    /// Its launch key.
+    pub launch_key: Option<String>,
+    /// The agent behind it.
+    pub agent_id: Option<String>,
+    /// The kind of agent.
+    pub agent_type: Option<String>,
+    /// What the agent can do.
+    pub capabilities: Vec<String>,
+    /// The message of the session that asked for it.
+    pub parent_message_id: Option<String>,
+    /// What an agent was told.
+    pub prompt: Option<String>,
+    /// Which agent a host is to run.
+    pub agent: Option<String>,
+    /// Which model a host is to use.
+    pub model: Option<String>,
+    /// The process id of the command while it runs.
+    pub pid: Option<u32>,
+    /// What keeps its descendants together: `cgroup`, `subreaper`, `group`.
+    pub containment: Option<String>,
+    /// How the command exited.
+    pub exit: Option<ExitView>,
+    /// The exit code, if it exited with one.
+    pub exit_code: Option<i32>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// What a reporter handed over at the end.
+    pub result: Option<serde_json::Value>,
+    /// An exit that became known too late to change the status.
+    pub late_exit: Option<ExitView>,
+    /// Facts beside the status, such as `stuck`.
+    pub conditions: Vec<String>,
+    /// When it was accepted.
+    pub queued_at: String,
+    /// When the latest attempt began.
+    pub started_at: Option<String>,
+    /// When it ended.
+    pub completed_at: Option<String>,
+    /// From the begin of the latest attempt to its end, or until now, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// How long it may run, in milliseconds; null means as long as it likes.
+    pub timeout_ms: Option<u64>,
+    /// Bytes of output of the latest attempt.
+    pub output_bytes: Option<u64>,
+    /// Where its output is kept.
+    pub log_path: Option<String>,
+    /// Counts the changes.
+    pub revision: u64,
+}
+
+/// Why a process waits.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PendingView {
+    /// `queued`, `delayed` or `retry`.
+    pub why: String,
+    /// When it is due, if it waits for a moment.
+    pub due_at: Option<String>,
+    /// How the last attempt ended, if it waits for a retry.
+    pub last_error: Option<String>,
+}
+
+/// How a command exited.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ExitView {
+    /// The code it exited with.
+    pub code: Option<i32>,
+    /// The signal that ended it, by number.
+    pub signal: Option<u8>,
+    /// Whether a core was dumped.
+    pub core: bool,
+    /// Why it was stopped: `user`, `timeout`, `parent`, `session`, `shutdown`, `limit`; null if it was not.
+    pub stopped_by: Option<String>,
+    /// The last signal that was needed to end its tree.
+    pub last_signal: Option<u8>,
+    /// Descendants that were killed after the command itself was gone.
+    pub swept: u32,
+    /// Descendants that were alive when the command exited by itself.
+    pub leftovers: u32,
+    /// Bytes of output that could not be kept.
+    pub dropped_bytes: u64,
+    /// What it used.
+    pub usage: UsageView,
+}
+
+/// What an attempt used up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct UsageView {
+    /// Processor time in its own code.
+    pub user_ms: u64,
+    /// Processor time in the kernel.
+    pub system_ms: u64,
+    /// The largest resident memory of one process.
+    pub peak_memory_bytes: u64,
+}
