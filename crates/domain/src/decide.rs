@@ -100,6 +100,14 @@ impl Decision<'_> {
         step
     }
 
+    const fn stop_or_kill(&self, urgency: Urgency, cause: StopCause) -> Effect {
+        let attempt = self.process.attempt;
+        match urgency {
+            Urgency::Asked { .. } => Effect::Stop { attempt, cause },
+            Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill { attempt, cause },
+        }
+    }
+
     fn kill_began(&self) -> Event {
         self.event(Fact::KillBegan {
             stuck_at: self.ctx.awake.plus(STUCK_AFTER),

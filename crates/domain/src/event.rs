@@ -62,7 +62,7 @@ pub enum Fact {
         /// When its time is over now.
         timeout_at: Option<Awake>,
     },
-    /// It was told to end.
+    /// It was told to end. During a stop: the stop goes on for another cause, with the grace that it had.
     StopBegan {
         /// Why.
         cause: StopCause,

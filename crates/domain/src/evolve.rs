@@ -90,11 +90,22 @@ impl Process {
                         cause: *cause,
                         until: *until,
                     },
+                    // The stop under way goes on, for another cause.
+                    State::Stopping {
+                        execution,
+                        since,
+                        urgency,
+                        ..
+                    } => State::Stopping {
+                        execution: *execution,
+                        cause: *cause,
+                        since: *since,
+                        urgency: *urgency,
+                    },
                     before @ (State::Pending(_)
                     | State::Starting { .. }
                     | State::Running { .. }
                     | State::Paused { .. }
-                    | State::Stopping { .. }
                     | State::Ended(_)) => State::Stopping {
                         execution: before.execution().copied(),
                         cause: *cause,

@@ -1,1 +1,35 @@
-//! The use cases of longhaul over its ports: the only impure loop
+//! The use cases of longhaul over its ports: the only impure loop.
+//!
+//! Every change goes the same way: load the record, [decide](longhaul_domain::Process::decide) the input, commit the
+//! events under the revision that the decision was made on, perform the effects; what they lead to comes back as an
+//! observation and goes the same way. On a conflict the record is loaded and the input decided anew. Effects are
+//! idempotent per attempt, and recovery derives them again from the records alone, so the engine may die between any
+//! two steps.
+
+mod engine;
+mod environment;
+mod error;
+mod find;
+mod hub;
+mod lanes;
+mod launch;
+mod output;
+mod parts;
+mod perform;
+mod pump;
+mod recover;
+mod restart;
+mod shutdown;
+mod timers;
+mod turn;
+mod vitals;
+mod wait;
+
+pub use engine::{Answer, Engine};
+pub use error::{Candidate, EngineError};
+pub use launch::{Launch, Launched};
+pub use longhaul_ports as ports;
+pub use output::Followed;
+pub use parts::{Parts, Settings};
+pub use shutdown::Shutdown;
+pub use wait::{Goal, Mode, Waited};

@@ -41,8 +41,14 @@ impl FileVault {
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let directory = state_dir.join("vault");
         durable::make_private_directory(&directory)?;
-        let inner = Inner { directory, known: Mutex::default(), drafts: AtomicU64::new(0) };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            directory,
+            known: Mutex::default(),
+            drafts: AtomicU64::new(0),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     async fn beside<T: Send + 'static>(
@@ -63,7 +69,10 @@ impl Vault for FileVault {
         let hash = hash_of(&bytes);
         if !self.inner.knows(&hash) {
             let name = hash.clone();
-            self.beside("written", move |inner| inner.keep(name, &bytes).map_err(failed("written"))).await?;
+            self.beside("written", move |inner| {
+                inner.keep(name, &bytes).map_err(failed("written"))
+            })
+            .await?;
         }
         Ok(EnvironmentHash(hash))
     }
@@ -76,7 +85,10 @@ impl Vault for FileVault {
 
 impl Inner {
     fn knows(&self, hash: &str) -> bool {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(hash)
     }
 
     fn keep(&self, hash: String, bytes: &[u8]) -> io::Result<()> {
@@ -90,7 +102,10 @@ impl Inner {
             let temporary = self.directory.join(format!("{}-{draft}.tmp", std::process::id()));
             durable::replace(&path, &temporary, bytes)?;
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(hash);
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(hash);
         Ok(())
     }
 
@@ -126,7 +141,10 @@ fn encode(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
             bytes.extend_from_slice(part);
         }
         if bytes.len() > LARGEST {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is larger than 1 MiB"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is larger than 1 MiB",
+            ));
         }
     }
     Ok(bytes)
@@ -152,16 +170,28 @@ fn hash_of(bytes: &[u8]) -> String {
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > LARGEST { Err(damaged()) } else { Ok(bytes) }
+    File::open(path)?
+        .take(LARGEST as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() > LARGEST {
+        Err(damaged())
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn damaged() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "its content is not what its name says")
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "its content is not what its name says",
+    )
 }
 
 fn failed(tried: &'static str) -> impl FnOnce(io::Error) -> VaultError {
-    move |error| VaultError::Failed { tried, source: Box::new(error) }
+    move |error| VaultError::Failed {
+        tried,
+        source: Box::new(error),
+    }
 }
 
 #[cfg(test)]
@@ -212,7 +242,10 @@ mod tests {
         let (dir, vault) = vault();
         let hash = vault.keep(&[pair("A", "1")]).await.unwrap();
         std::fs::write(dir.path().join("vault").join(&hash.0), "A=2\0").unwrap();
-        assert!(matches!(Vault::open(&vault, &hash).await, Err(VaultError::Failed { .. })));
+        assert!(matches!(
+            Vault::open(&vault, &hash).await,
+            Err(VaultError::Failed { .. })
+        ));
         let again = FileVault::open(dir.path()).unwrap();
         assert_eq!(again.keep(&[pair("A", "1")]).await.unwrap(), hash);
         assert!(Vault::open(&again, &hash).await.is_ok());
@@ -231,7 +264,12 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_an_environment_is_refused() {
         let (_dir, vault) = vault();
-        for bad in [pair("", "x"), pair("A=B", "x"), pair("A", "\0"), pair("A", &"x".repeat(LARGEST))] {
+        for bad in [
+            pair("", "x"),
+            pair("A=B", "x"),
+            pair("A", "\0"),
+            pair("A", &"x".repeat(LARGEST)),
+        ] {
             assert!(vault.keep(&[bad]).await.is_err());
         }
     }

@@ -2,8 +2,8 @@
 
 use super::{Decision, stopped};
 use crate::effect::{Effect, Note, Step};
-use crate::ending::{Ending, Failure, StopCause};
-use crate::event::Fact;
+use crate::ending::{Ending, Failure, Interruption, StopCause};
+use crate::event::{Event, Fact};
 use crate::input::{Command, Verb};
 use crate::json::JsonText;
 use crate::progress::Report;
@@ -115,6 +115,15 @@ impl Decision<'_> {
             | State::Running { .. }
             | State::Paused { .. }
             | State::Reported { .. } => self.stop(cause),
+            State::Stopping {
+                cause: before,
+                urgency,
+                ..
+            } if self.outranks(cause, *before) => Step {
+                events: vec![self.cause_changed(cause, *urgency)],
+                effects: vec![self.stop_or_kill(*urgency, cause)],
+                note: None,
+            },
             State::Stopping { .. } | State::Withdrawing { .. } => Step::noted(Note::AlreadySo),
             State::Ended(_) => Step::noted(Note::AlreadyEnded),
         }
@@ -137,19 +146,50 @@ impl Decision<'_> {
                     note: None,
                 }
             }
-            State::Stopping { cause, urgency, .. } => Step {
-                events: match urgency {
-                    Urgency::Asked { .. } => vec![self.kill_began()],
-                    Urgency::Killing { .. } | Urgency::Stuck => Vec::new(),
-                },
-                effects: vec![Effect::Kill {
-                    attempt,
-                    cause: *cause,
-                }],
-                note: None,
-            },
+            State::Stopping {
+                cause: before,
+                urgency,
+                ..
+            } => {
+                let mut step = Step::nothing();
+                let mut why = *before;
+                if self.outranks(cause, why) {
+                    step.events.push(self.cause_changed(cause, *urgency));
+                    why = cause;
+                }
+                match urgency {
+                    Urgency::Asked { .. } => step.events.push(self.kill_began()),
+                    Urgency::Killing { .. } | Urgency::Stuck => {}
+                }
+                step.effects.push(Effect::Kill { attempt, cause: why });
+                step
+            }
             State::Ended(_) => Step::noted(Note::AlreadyEnded),
         }
+    }
+
+    /// A timeout that is followed by another attempt ends only the attempt: whoever asks for the end of the process
+    /// meanwhile must not see it come back.
+    fn outranks(&self, cause: StopCause, before: StopCause) -> bool {
+        let covers = |ending| self.process.spec.retry.covers(&ending, self.process.retries);
+        let lost = Ending::Interrupted {
+            why: Interruption::NodeGone,
+        };
+        matches!(before, StopCause::Timeout)
+            && !matches!(cause, StopCause::Timeout)
+            && (covers(Ending::Timeout { exit: None }) || covers(lost))
+    }
+
+    /// A stop under way that goes on for another cause, with the grace that it has.
+    fn cause_changed(&self, cause: StopCause, urgency: Urgency) -> Event {
+        self.event(Fact::StopBegan {
+            cause,
+            kill_at: match urgency {
+                Urgency::Asked { kill_at } => kill_at,
+                Urgency::Killing { .. } | Urgency::Stuck => self.ctx.awake,
+            },
+            until: self.ctx.now,
+        })
     }
 
     fn pause(&self) -> Result<Step, Rejection> {
@@ -168,12 +208,12 @@ impl Decision<'_> {
                 })
             }
             State::Paused { .. } => Ok(Step::noted(Note::AlreadySo)),
-            State::Reported { .. } => Err(self.unsupported(Verb::Pause, "reported work")),
             State::Pending(_)
             | State::Starting { .. }
+            | State::Reported { .. }
             | State::Stopping { .. }
             | State::Withdrawing { .. }
-            | State::Ended(_) => Err(self.forbidden(Verb::Pause)),
+            | State::Ended(_) => Err(self.not_haltable(Verb::Pause)),
         }
     }
 
@@ -189,12 +229,20 @@ impl Decision<'_> {
                 note: None,
             }),
             State::Running { .. } => Ok(Step::noted(Note::AlreadySo)),
-            State::Reported { .. } => Err(self.unsupported(Verb::Resume, "reported work")),
             State::Pending(_)
             | State::Starting { .. }
+            | State::Reported { .. }
             | State::Stopping { .. }
             | State::Withdrawing { .. }
-            | State::Ended(_) => Err(self.forbidden(Verb::Resume)),
+            | State::Ended(_) => Err(self.not_haltable(Verb::Resume)),
+        }
+    }
+
+    /// Reported work can never be halted, so a later try is not worth hinting at; only its end is a better reason.
+    fn not_haltable(&self, verb: Verb) -> Rejection {
+        match self.process.spec.work {
+            Work::Reported(_) if !self.process.status().is_ended() => self.unsupported(verb, "reported work"),
+            Work::Reported(_) | Work::Command(_) => self.forbidden(verb),
         }
     }
 

@@ -73,7 +73,6 @@ impl Decision<'_> {
             Work::Command(command) => command.timeout,
             Work::Reported(_) => None,
         };
-        let attempt = self.process.attempt;
         let timeout_at = timeout.map(|timeout| self.ctx.awake.plus(timeout));
         let spawned = Event {
             at,
@@ -95,16 +94,7 @@ impl Decision<'_> {
                 ..
             } => Step {
                 events: vec![spawned],
-                effects: vec![match urgency {
-                    Urgency::Asked { .. } => Effect::Stop {
-                        attempt,
-                        cause: *cause,
-                    },
-                    Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill {
-                        attempt,
-                        cause: *cause,
-                    },
-                }],
+                effects: vec![self.stop_or_kill(*urgency, *cause)],
                 note: None,
             },
             State::Pending(_)
@@ -122,11 +112,16 @@ impl Decision<'_> {
             State::Starting { .. } => self.ended(Ending::Failed {
                 failure: Failure::Start(failure.clone()),
             }),
-            State::Stopping { cause, .. } => self.ended(stopped(*cause, None)),
+            State::Stopping {
+                execution: None,
+                cause,
+                ..
+            } => self.ended(stopped(*cause, None)),
             State::Pending(_)
             | State::Running { .. }
             | State::Reported { .. }
             | State::Paused { .. }
+            | State::Stopping { .. }
             | State::Withdrawing { .. }
             | State::Ended(_) => Step::noted(Note::Stale),
         }
@@ -164,6 +159,7 @@ impl Decision<'_> {
     fn exited(&self, attempt: AttemptNo, exit: &Exit) -> Step {
         if let State::Ended(ended) = &self.process.state {
             let news = attempt == self.process.attempt
+                && matches!(self.process.spec.work, Work::Command(_))
                 && ended.late.is_none()
                 && matches!(ended.ending, Ending::Interrupted { .. });
             if !news {
@@ -182,17 +178,17 @@ impl Decision<'_> {
             State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
                 self.attempt_ended(ending_of(exit, exit.stopped))
             }
-            State::Stopping { cause, .. } => {
-                let ending = ending_of(exit, Some(*cause));
-                match cause {
-                    StopCause::Timeout => self.attempt_ended(ending),
-                    StopCause::User
-                    | StopCause::Parent
-                    | StopCause::Session
-                    | StopCause::Shutdown
-                    | StopCause::Limit => self.ended(ending),
+            State::Stopping { cause, .. } => match cause {
+                // A stop that reached only the supervisor is a wish to end the process all the same.
+                StopCause::Timeout => {
+                    self.attempt_ended(ending_of(exit, Some(exit.stopped.unwrap_or(*cause))))
                 }
-            }
+                StopCause::User
+                | StopCause::Parent
+                | StopCause::Session
+                | StopCause::Shutdown
+                | StopCause::Limit => self.ended(ending_of(exit, Some(*cause))),
+            },
             State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => {
                 Step::noted(Note::Stale)
             }
@@ -206,7 +202,14 @@ impl Decision<'_> {
             State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
                 self.attempt_ended(interrupted)
             }
-            State::Stopping { .. } => self.ended(interrupted),
+            State::Stopping { cause, .. } => match cause {
+                StopCause::Timeout => self.attempt_ended(interrupted),
+                StopCause::User
+                | StopCause::Parent
+                | StopCause::Session
+                | StopCause::Shutdown
+                | StopCause::Limit => self.ended(interrupted),
+            },
             State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => {
                 Step::noted(Note::Stale)
             }

@@ -123,7 +123,8 @@ impl Pump {
             return;
         };
         if let Some(pipe) = &self.pipe {
-            drop(rustix::pipe::fcntl_setpipe_size(pipe, wanted));
+            // Where it is refused the usual size is used on; asking again at every read would be in vain.
+            let _refused = rustix::pipe::fcntl_setpipe_size(pipe, wanted);
             self.large = wanted == LARGE_PIPE;
         }
     }

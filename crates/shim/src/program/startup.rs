@@ -138,7 +138,8 @@ fn take_control() -> io::Result<Connection> {
 }
 
 fn begin(path: &Path, control: &mut Connection) -> Result<Option<Start>, Refusal> {
-    drop(rustix::process::setsid());
+    // Fails only for who leads a session already.
+    let _leads_already = rustix::process::setsid();
     let signals = sys::block_signals().map_err(Refusal::because("cannot block signals"))?;
     let directory =
         AttemptDirectory::open(path).map_err(Refusal::because("cannot open the attempt directory"))?;

@@ -47,8 +47,8 @@ pub(super) enum Progress {
     Same,
     /// The tree is empty now.
     Emptied,
-    /// These are still alive though they were killed a while ago.
-    Survivors(Vec<u32>),
+    /// Some are still alive though they were killed a while ago.
+    Survivors,
 }
 
 impl Stopping {
@@ -162,10 +162,9 @@ impl Stopping {
         *pause = pause.saturating_mul(2).min(LONGEST_PAUSE_MS);
         let overdue = now.saturating_sub(*since) >= SURVIVORS_AFTER_MS;
         if overdue && !*told {
-            let alive: Vec<u32> = tree.members().iter().map(|each| each.stat.pid).collect();
-            *told = !alive.is_empty();
+            *told = !tree.members().is_empty();
             if *told {
-                return Progress::Survivors(alive);
+                return Progress::Survivors;
             }
         }
         Progress::Same

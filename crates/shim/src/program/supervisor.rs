@@ -161,7 +161,7 @@ impl Supervisor {
         };
         match stopping.advance(&self.tree, self.leader.has_ended(), self.childless, now) {
             Progress::Same | Progress::Emptied => {}
-            Progress::Survivors(_) => self.tell_status(),
+            Progress::Survivors => self.tell_status(),
         }
     }
 

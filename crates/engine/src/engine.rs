@@ -1,0 +1,188 @@
+//! The handle of an engine.
+
+use crate::error::EngineError;
+use crate::hub::Hub;
+use crate::lanes::Lanes;
+use crate::parts::{Parts, Settings};
+use crate::timers::Timers;
+use crate::vitals::VitalsCache;
+use crate::{pump, recover, timers};
+use longhaul_domain::{
+    Command, Context, Input, NodeId, Note, Policy, PolicyVersion, ProcessId, Revision, Timestamp,
+};
+use longhaul_ports::{Author, Filter, Lease, Listing, PageAsk, Stored};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A running engine: one per node. Clones are handles of the same one.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) core: Arc<Core>,
+}
+
+/// What the tasks of an engine share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) parts: Parts,
+    pub(crate) settings: Settings,
+    pub(crate) lease: Lease,
+    pub(crate) policy: Mutex<(PolicyVersion, Policy)>,
+    pub(crate) hub: Hub,
+    pub(crate) timers: Timers,
+    pub(crate) vitals: VitalsCache,
+    pub(crate) lanes: Lanes,
+    /// Becomes true when the engine takes nothing new.
+    pub(crate) closing: watch::Sender<bool>,
+    pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The process as it is now.
+    pub stored: Stored,
+    /// Whether anything changed.
+    pub changed: bool,
+    /// Why nothing changed although nothing was refused.
+    pub note: Option<Note>,
+}
+
+impl Engine {
+    /// Joins the store, finds out what became of the work of an earlier life, and goes to work.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store cannot be joined or read.
+    pub async fn start(parts: Parts, settings: Settings) -> Result<Self, EngineError> {
+        let lease = parts.store.register(&settings.node).await?;
+        let policy = settled_policy(&parts, settings.policy.as_ref()).await?;
+        let (lanes, inbox) = Lanes::new();
+        let core = Arc::new(Core {
+            parts,
+            settings,
+            lease,
+            policy: Mutex::new(policy),
+            hub: Hub::default(),
+            timers: Timers::default(),
+            vitals: VitalsCache::default(),
+            lanes,
+            closing: watch::Sender::new(false),
+            tasks: Mutex::default(),
+        });
+        recover::recover(&core).await?;
+        let mut tasks = inbox.work(&core);
+        tasks.push(tokio::spawn(pump::claim(core.clone())));
+        tasks.push(tokio::spawn(pump::observe(core.clone())));
+        tasks.push(tokio::spawn(timers::keep_time(core.clone())));
+        core.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(tasks);
+        Ok(Self { core })
+    }
+
+    /// The record of a process, with its latest vitals.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown id.
+    pub async fn process(&self, id: ProcessId) -> Result<Stored, EngineError> {
+        self.core.load(id).await
+    }
+
+    /// One page of records.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store cannot be read.
+    pub async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, EngineError> {
+        let mut listing = self.core.parts.store.list(filter, page).await?;
+        for stored in &mut listing.processes {
+            self.core.vitals.overlay(stored);
+        }
+        Ok(listing)
+    }
+
+    /// Asks something of a process; with `expected` only if it still is at that revision.
+    ///
+    /// # Errors
+    /// [`EngineError::Rejected`] with its status and what was tried, [`EngineError::RevisionMoved`],
+    /// [`EngineError::NotFound`].
+    pub async fn command(
+        &self,
+        id: ProcessId,
+        command: Command,
+        expected: Option<Revision>,
+    ) -> Result<Answer, EngineError> {
+        self.core.turn(id, &Input::Command(command), expected).await
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.core.parts.clock.now()
+    }
+
+    /// The node that this engine runs.
+    #[must_use]
+    pub fn node(&self) -> &NodeId {
+        &self.core.lease.node
+    }
+}
+
+impl Core {
+    pub(crate) fn context(&self) -> Context {
+        Context {
+            now: self.parts.clock.now(),
+            awake: self.parts.clock.awake(),
+            chance: self.parts.ids.chance(),
+            capabilities: self.parts.spawner.capabilities(),
+        }
+    }
+
+    pub(crate) async fn load(&self, id: ProcessId) -> Result<Stored, EngineError> {
+        let mut found = self.parts.store.load(&[id]).await?;
+        let Some(mut stored) = found.pop().flatten() else {
+            return Err(EngineError::NotFound {
+                reference: id.to_string(),
+            });
+        };
+        self.vitals.overlay(&mut stored);
+        Ok(stored)
+    }
+
+    /// In whose name this engine writes a record; none if another node owns it.
+    pub(crate) fn author_of(&self, stored: &Stored) -> Option<Author> {
+        match &stored.owner {
+            None => Some(Author::Anyone),
+            Some(owner) if owner.node == self.lease.node => Some(Author::Owner(self.lease.clone())),
+            Some(_) => None,
+        }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    pub(crate) fn policy(&self) -> (PolicyVersion, Policy) {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) async fn refresh_policy(&self) -> Result<(), EngineError> {
+        let fresh = self.parts.store.policy().await?;
+        *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+}
+
+async fn settled_policy(
+    parts: &Parts,
+    wanted: Option<&Policy>,
+) -> Result<(PolicyVersion, Policy), EngineError> {
+    let (version, found) = parts.store.policy().await?;
+    match wanted {
+        Some(wanted) if *wanted != found => {
+            let version = parts.store.set_policy(version, wanted).await?;
+            Ok((version, wanted.clone()))
+        }
+        Some(_) | None => Ok((version, found)),
+    }
+}

@@ -1,0 +1,56 @@
+//! The environment of a command, put together at its start.
+
+use crate::engine::Core;
+use longhaul_domain::CommandSpec;
+use longhaul_ports::VaultError;
+use std::collections::BTreeMap;
+
+/// Defaults for commands that nobody watches: no questions, no pagers. A captured or declared variable wins.
+const NON_INTERACTIVE: &[(&str, &str)] = &[
+    ("CI", "1"),
+    ("PAGER", "cat"),
+    ("GIT_PAGER", "cat"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("DEBIAN_FRONTEND", "noninteractive"),
+    ("PIP_NO_INPUT", "1"),
+    ("PYTHONUNBUFFERED", "1"),
+    ("NPM_CONFIG_YES", "true"),
+];
+
+/// Set anew for every attempt; a captured value belongs to another process.
+const OURS: &[&str] = &["LONGHAUL_ID", "LONGHAUL_ATTEMPT", "LONGHAUL_SOCKET"];
+
+impl Core {
+    /// Captured variables without the removed and the hidden ones, then defaults, then declared ones.
+    pub(crate) async fn environment_of(
+        &self,
+        command: &CommandSpec,
+    ) -> Result<Vec<(String, String)>, VaultError> {
+        let asked = &command.environment;
+        let captured = match &asked.captured {
+            Some(hash) => self.parts.vault.open(hash).await?,
+            None => Vec::new(),
+        };
+        let mut all: BTreeMap<String, String> = captured.into_iter().collect();
+        let hidden = self.settings.hidden.iter().map(String::as_str);
+        for name in hidden
+            .chain(OURS.iter().copied())
+            .chain(asked.removed.iter().map(String::as_str))
+        {
+            all.remove(name);
+        }
+        if !asked.bare {
+            for (name, value) in NON_INTERACTIVE {
+                if !asked.removed.iter().any(|removed| removed == name) {
+                    all.entry((*name).to_owned())
+                        .or_insert_with(|| (*value).to_owned());
+                }
+            }
+        }
+        if let Some(socket) = &self.settings.socket {
+            all.insert("LONGHAUL_SOCKET".to_owned(), socket.clone());
+        }
+        all.extend(asked.declared.iter().cloned());
+        Ok(all.into_iter().collect())
+    }
+}

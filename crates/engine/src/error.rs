@@ -1,0 +1,115 @@
+//! Why a use case did not do what it was asked.
+
+use longhaul_domain::{ProcessId, ProcessName, Rejection, Revision, Status};
+use longhaul_ports::{OutputError, Refusal, StoreError, VaultError};
+
+/// Why a use case did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// No process answers to that.
+    #[error("no process is called {reference:?}")]
+    NotFound {
+        /// What was asked for.
+        reference: String,
+    },
+    /// Several processes answer to that.
+    #[error("{reference:?} could be {} processes", candidates.len())]
+    Ambiguous {
+        /// What was asked for.
+        reference: String,
+        /// The processes, newest first; at most ten.
+        candidates: Vec<Candidate>,
+    },
+    /// The rules refuse it.
+    #[error("{rejection}")]
+    Rejected {
+        /// The process.
+        id: ProcessId,
+        /// Why.
+        #[source]
+        rejection: Rejection,
+    },
+    /// A guard of the store refuses it.
+    #[error("{refusal}")]
+    Refused {
+        /// Why.
+        #[source]
+        refusal: Refusal,
+    },
+    /// The launch key belongs to a process that was asked for in another way.
+    #[error("the launch key {key:?} belongs to process {holder}, which was launched differently")]
+    KeyConflict {
+        /// The key.
+        key: String,
+        /// Its process.
+        holder: ProcessId,
+    },
+    /// The caller decided on an older revision.
+    #[error("process {id} moved on to revision {found}")]
+    RevisionMoved {
+        /// The process.
+        id: ProcessId,
+        /// Where it is now.
+        found: Revision,
+    },
+    /// What was asked for makes no sense.
+    #[error("invalid {what}: {why}")]
+    Invalid {
+        /// What.
+        what: &'static str,
+        /// Why.
+        why: String,
+        /// What to do.
+        help: Option<String>,
+    },
+    /// The output cannot be read.
+    #[error("the output cannot be read")]
+    Output {
+        /// Why.
+        #[source]
+        source: OutputError,
+    },
+    /// The captured environment cannot be kept.
+    #[error("the captured environment cannot be kept")]
+    Vault {
+        /// Why.
+        #[source]
+        source: VaultError,
+    },
+    /// The store cannot do it.
+    #[error("the store cannot do it")]
+    Store {
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// The manager is ending and takes nothing new.
+    #[error("the manager is shutting down")]
+    ShuttingDown,
+}
+
+/// A process that may have been meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its id.
+    pub id: ProcessId,
+    /// Its name.
+    pub name: Option<ProcessName>,
+    /// Where it stands.
+    pub status: Status,
+}
+
+impl From<StoreError> for EngineError {
+    fn from(source: StoreError) -> Self {
+        if let StoreError::Refused(refusal) = source {
+            return Self::Refused { refusal };
+        }
+        if let StoreError::Missing { id } = source {
+            return Self::NotFound {
+                reference: id.to_string(),
+            };
+        }
+        Self::Store { source }
+    }
+}

@@ -1,0 +1,112 @@
+//! Lanes for what was seen: in order per process, side by side for different ones.
+
+use crate::engine::Core;
+use crate::error::EngineError;
+use longhaul_domain::{AttemptNo, Awake, Deadline, Input, Observation, ProcessId};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Side by side, so that their commits share one write to the disk.
+const LANES: usize = 16;
+/// The first wait before an observation that could not be committed is tried again; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// The longest such wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Where observations and ticks are put in.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    entries: Vec<mpsc::UnboundedSender<(ProcessId, Input)>>,
+}
+
+/// Where they come out.
+pub(crate) struct Inbox {
+    exits: Vec<mpsc::UnboundedReceiver<(ProcessId, Input)>>,
+}
+
+impl Lanes {
+    pub(crate) fn new() -> (Self, Inbox) {
+        let (entries, exits) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
+        (Self { entries }, Inbox { exits })
+    }
+
+    /// Puts in what was seen of a process.
+    pub(crate) fn seen(&self, id: ProcessId, observation: Observation) {
+        self.put(id, Input::Observation(observation));
+    }
+
+    /// Puts in that a deadline of a process has passed.
+    pub(crate) fn tick(&self, id: ProcessId) {
+        self.put(id, Input::Tick);
+    }
+
+    fn put(&self, id: ProcessId, input: Input) {
+        let first = usize::from(id.as_uuid().as_bytes().first().copied().unwrap_or(0));
+        if let Some(entry) = self.entries.get(first % LANES) {
+            // The receiver is gone only when the engine is; recovery then sees the same again.
+            let _ = entry.send((id, input));
+        }
+    }
+}
+
+impl Inbox {
+    /// One task a lane.
+    pub(crate) fn work(self, core: &Arc<Core>) -> Vec<JoinHandle<()>> {
+        self.exits
+            .into_iter()
+            .map(|exit| tokio::spawn(run(core.clone(), exit)))
+            .collect()
+    }
+}
+
+async fn run(core: Arc<Core>, mut exit: mpsc::UnboundedReceiver<(ProcessId, Input)>) {
+    while let Some((id, input)) = exit.recv().await {
+        digest(&core, id, &input).await;
+    }
+}
+
+/// Brings one input to its end. What was seen is never dropped: until it can be committed it is tried again.
+pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: &Input) {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match core.turn(id, input, None).await {
+            Ok(_) | Err(EngineError::NotFound { .. } | EngineError::Rejected { .. }) => {
+                if let Some(attempt) = last_of(input) {
+                    core.settled(id, attempt).await;
+                }
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%id, %error, "an observation waits until it can be committed");
+                let until: Awake = core.parts.clock.awake().plus(wait);
+                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+                wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+            }
+        }
+    }
+}
+
+/// The attempt that an observation is the last of.
+const fn last_of(input: &Input) -> Option<AttemptNo> {
+    match input {
+        Input::Observation(
+            Observation::Exited { attempt, .. }
+            | Observation::SpawnFailed { attempt, .. }
+            | Observation::NeverRan { attempt }
+            | Observation::SupervisorLost { attempt, .. },
+        ) => Some(*attempt),
+        Input::Observation(
+            Observation::Claimed { .. }
+            | Observation::Orphaned
+            | Observation::Wished(_)
+            | Observation::Spawned { .. }
+            | Observation::NodeLost { .. }
+            | Observation::HeartbeatMissed { .. }
+            | Observation::PauseFailed { .. },
+        )
+        | Input::Command(_)
+        | Input::Tick => None,
+    }
+}

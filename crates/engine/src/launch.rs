@@ -1,0 +1,179 @@
+//! Launches: a command or reported work becomes a process.
+
+use crate::engine::{Core, Engine};
+use crate::error::EngineError;
+use longhaul_domain::{Lineage, Placement, Process, ProcessId, SlotKey, Spec, Work};
+use longhaul_ports::{Claimant, Limits, PlacementClass, Refusal, StoreError, Stored, Submission, Submitted};
+use std::sync::Arc;
+
+/// So often a launch is tried again when the queue policy changed under it.
+const MOST_RESOLVES: u32 = 5;
+
+/// What to launch.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// What is asked for.
+    pub spec: Spec,
+    /// Whose child it is.
+    pub parent: Option<ProcessId>,
+    /// The caller's environment, to be kept under its hash.
+    pub captured: Option<Vec<(String, String)>>,
+    /// Refuse it instead of letting it wait for a slot.
+    pub no_queue: bool,
+}
+
+/// What came of a launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launched {
+    /// The process.
+    pub stored: Stored,
+    /// False if its launch key was taken before: this is the process that has it.
+    pub created: bool,
+}
+
+impl Engine {
+    /// Accepts new work: durable when it returns, and started as soon as its turn comes.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] with the guard that it met, [`EngineError::KeyConflict`],
+    /// [`EngineError::ShuttingDown`].
+    pub async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
+        let lineage = match launch.parent {
+            Some(parent) => self.core.lineage_under(parent).await?,
+            None => Lineage::default(),
+        };
+        let mut spec = launch.spec;
+        if let (Work::Command(command), Some(captured)) = (&mut spec.work, &launch.captured) {
+            let kept = self.core.parts.vault.keep(captured).await;
+            command.environment.captured = Some(kept.map_err(|source| EngineError::Vault { source })?);
+        }
+        self.core.submit(spec, lineage, launch.no_queue).await
+    }
+}
+
+impl Core {
+    /// The place of a child of `parent`.
+    pub(crate) async fn lineage_under(&self, parent: ProcessId) -> Result<Lineage, EngineError> {
+        match self.load(parent).await {
+            Ok(stored) => Ok(stored.process.lineage.child_of(parent)),
+            Err(EngineError::NotFound { .. }) => Err(EngineError::Refused {
+                refusal: Refusal::ParentMissing { parent },
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn submit(
+        self: &Arc<Self>,
+        mut spec: Spec,
+        lineage: Lineage,
+        no_queue: bool,
+    ) -> Result<Launched, EngineError> {
+        if self.is_closing() {
+            return Err(EngineError::ShuttingDown);
+        }
+        if spec.key.is_none() {
+            spec.key = self.key_of_agent(&spec);
+        }
+        if spec.placement == Placement::Here {
+            spec.placement = Placement::Node(self.lease.node.clone());
+        }
+        let (process, events) =
+            Process::submit(&self.context(), self.parts.ids.process(), lineage, Arc::new(spec));
+        for _ in 0..MOST_RESOLVES {
+            let submission = Submission {
+                process: process.clone(),
+                events: events.clone(),
+                limits: self.limits_of(&process),
+                claim_for: Some(Claimant {
+                    lease: self.lease.clone(),
+                    roots: self.settings.roots(),
+                })
+                .filter(|_| self.may_run(&process)),
+                or_refuse: no_queue,
+            };
+            match self.parts.store.submit(submission).await {
+                Ok(submitted) => return self.accepted(submitted, &process),
+                Err(StoreError::Refused(Refusal::StalePolicy { .. })) => self.refresh_policy().await?,
+                // The id makes sure that it counts once.
+                Err(StoreError::Unknown { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let found = self.policy().0;
+        Err(EngineError::Refused {
+            refusal: Refusal::StalePolicy { found },
+        })
+    }
+
+    fn accepted(self: &Arc<Self>, submitted: Submitted, process: &Process) -> Result<Launched, EngineError> {
+        match submitted {
+            Submitted::Waiting(stored) => {
+                self.settle(&stored);
+                Ok(Launched {
+                    stored,
+                    created: true,
+                })
+            }
+            Submitted::Claimed(stored) => {
+                self.settle(&stored);
+                let (core, starting) = (self.clone(), stored.clone());
+                tokio::spawn(async move { core.perform_wanted(&starting).await });
+                Ok(Launched {
+                    stored,
+                    created: true,
+                })
+            }
+            Submitted::Existing {
+                id,
+                stored: Some(stored),
+                same_spec: true,
+            } => Ok(Launched {
+                stored,
+                created: id == process.id,
+            }),
+            Submitted::Existing { id, .. } => {
+                let key = process
+                    .spec
+                    .launch_key
+                    .as_ref()
+                    .map_or_else(String::new, ToString::to_string);
+                Err(EngineError::KeyConflict { key, holder: id })
+            }
+        }
+    }
+
+    fn limits_of(&self, process: &Process) -> Limits {
+        let (version, policy) = self.policy();
+        let slots = process.spec.key.as_ref().and_then(|key| policy.slots_of(key));
+        Limits {
+            policy: version,
+            slots,
+            tree: self.settings.tree,
+        }
+    }
+
+    /// The key of a launch for an agent: its model, else the configured one.
+    fn key_of_agent(&self, spec: &Spec) -> Option<SlotKey> {
+        spec.agent.prompt.as_ref()?;
+        let model = spec
+            .agent
+            .model
+            .as_ref()
+            .and_then(|model| SlotKey::new(model).ok());
+        model.or_else(|| self.settings.default_key.clone())
+    }
+
+    fn may_run(&self, process: &Process) -> bool {
+        let class = match &process.spec.placement {
+            Placement::Node(node) => PlacementClass::Node(node.clone()),
+            shared @ (Placement::Here | Placement::Anywhere | Placement::Labels(_)) => {
+                PlacementClass::Shared(shared.clone())
+            }
+        };
+        match class {
+            PlacementClass::Node(node) => node == self.lease.node,
+            PlacementClass::Shared(placement) => placement == Placement::Anywhere,
+        }
+    }
+}

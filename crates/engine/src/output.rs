@@ -1,0 +1,114 @@
+//! Output: read it, and wait for more.
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::turn::is_over;
+use longhaul_domain::{AttemptNo, ProcessId, Timestamp};
+use longhaul_ports::{
+    AttemptKey, OutputError, OutputPage, OutputPlace, OutputSize, OutputSource, Stored, Wanted,
+};
+
+/// What a follower learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// There may be more output, or the process changed: look again.
+    Changed,
+    /// The attempt is over: what there is now is all.
+    Over,
+}
+
+impl Engine {
+    /// A page of output of an attempt.
+    ///
+    /// # Errors
+    /// [`EngineError::Output`] if there is none or it cannot be read.
+    pub async fn output(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, EngineError> {
+        self.core
+            .parts
+            .output
+            .read(key, wanted)
+            .await
+            .map_err(|source| EngineError::Output { source })
+    }
+
+    /// How much output an attempt has.
+    ///
+    /// # Errors
+    /// [`EngineError::Output`] if there is none or it cannot be read.
+    pub async fn output_size(&self, key: AttemptKey) -> Result<OutputSize, EngineError> {
+        self.core
+            .parts
+            .output
+            .size(key)
+            .await
+            .map_err(|source| EngineError::Output { source })
+    }
+
+    /// Where the last `lines` lines begin.
+    ///
+    /// # Errors
+    /// [`EngineError::Output`] if there is none or it cannot be read.
+    pub async fn output_tail(
+        &self,
+        key: AttemptKey,
+        lines: u32,
+        only: Option<OutputSource>,
+    ) -> Result<u64, EngineError> {
+        let tail = self.core.parts.output.last_lines(key, lines, only).await;
+        tail.map_err(|source| EngineError::Output { source })
+    }
+
+    /// Where output begins that is not older than a moment.
+    ///
+    /// # Errors
+    /// [`EngineError::Output`] if there is none or it cannot be read.
+    pub async fn output_since(&self, key: AttemptKey, moment: Timestamp) -> Result<u64, EngineError> {
+        self.core
+            .parts
+            .output
+            .since(key, moment)
+            .await
+            .map_err(|source| EngineError::Output { source })
+    }
+
+    /// Where a person finds the output of an attempt.
+    #[must_use]
+    pub fn output_place(&self, key: AttemptKey) -> OutputPlace {
+        self.core.parts.output.place(key)
+    }
+
+    /// Parks until there may be output beyond an offset, or the attempt is over, or the process changes.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown id, [`EngineError::Output`] if output cannot be watched.
+    pub async fn follow(
+        &self,
+        id: ProcessId,
+        attempt: AttemptNo,
+        beyond: u64,
+    ) -> Result<Followed, EngineError> {
+        let core = &self.core;
+        let ear = core.hub.subscribe(&[id]);
+        if attempt_is_over(&core.load(id).await?, attempt) {
+            return Ok(Followed::Over);
+        }
+        let key = AttemptKey { id, attempt };
+        tokio::select! {
+            () = ear.changed() => {}
+            grown = core.parts.output.grown(key, beyond) => match grown {
+                Ok(()) => {}
+                // Its directory is not there yet: its start is a change.
+                Err(OutputError::Missing { .. }) => ear.changed().await,
+                Err(source) => return Err(EngineError::Output { source }),
+            },
+        }
+        Ok(Followed::Changed)
+    }
+}
+
+/// Whether nothing more will be written for an attempt.
+fn attempt_is_over(stored: &Stored, attempt: AttemptNo) -> bool {
+    stored.process.attempt > attempt
+        || (stored.process.attempt == attempt && attempt > AttemptNo(0) && is_over(stored.process.status()))
+        || stored.process.status().is_ended()
+}

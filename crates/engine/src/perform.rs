@@ -1,0 +1,109 @@
+//! Effects become calls of ports; what they lead to comes back as observations.
+
+use crate::engine::Core;
+use longhaul_domain::{AttemptNo, Effect, Observation, ProcessId, StartFailure, StartStage, StopCause, Work};
+use longhaul_ports::{AttemptKey, Found, SpawnError, StartOrder, StopOrder, Stored};
+use std::sync::Arc;
+
+impl Core {
+    pub(crate) async fn perform_all(self: &Arc<Self>, stored: &Stored, effects: Vec<Effect>) {
+        for effect in effects {
+            self.perform(stored, effect).await;
+        }
+    }
+
+    /// Performs what the state of a record wants done.
+    pub(crate) async fn perform_wanted(self: &Arc<Self>, stored: &Stored) {
+        if let Some(effect) = stored.process.wanted() {
+            self.perform(stored, effect).await;
+        }
+    }
+
+    async fn perform(self: &Arc<Self>, stored: &Stored, effect: Effect) {
+        let id = stored.process.id;
+        match effect {
+            Effect::Spawn { attempt } => self.spawn(stored, AttemptKey { id, attempt }).await,
+            Effect::Stop { attempt, cause } => self.stop(AttemptKey { id, attempt }, cause, false).await,
+            Effect::Kill { attempt, cause } => self.stop(AttemptKey { id, attempt }, cause, true).await,
+            Effect::Pause { attempt } => {
+                if let Err(error) = self.parts.spawner.pause(AttemptKey { id, attempt }).await {
+                    tracing::warn!(%id, %error, "the pause could not be carried out");
+                    self.lanes.seen(id, Observation::PauseFailed { attempt });
+                }
+            }
+            Effect::Resume { attempt } => {
+                if let Err(error) = self.parts.spawner.resume(AttemptKey { id, attempt }).await {
+                    tracing::warn!(%id, %error, "the resume could not be carried out");
+                }
+            }
+            Effect::Keep { report } => self.keep(stored, &report).await,
+            // A restart is a launch of its own: whoever asked for it goes on with it.
+            Effect::Relaunch => {}
+        }
+    }
+
+    async fn spawn(self: &Arc<Self>, stored: &Stored, key: AttemptKey) {
+        let Work::Command(command) = &stored.process.spec.work else {
+            return;
+        };
+        let environment = match self.environment_of(command).await {
+            Ok(environment) => environment,
+            Err(error) => {
+                let failure = StartFailure {
+                    stage: StartStage::Environment,
+                    errno: None,
+                    detail: error.to_string(),
+                };
+                self.lanes.seen(
+                    key.id,
+                    Observation::SpawnFailed {
+                        attempt: key.attempt,
+                        failure,
+                    },
+                );
+                return;
+            }
+        };
+        let order = StartOrder {
+            key,
+            command: command.as_ref().clone(),
+            environment,
+        };
+        match self.parts.spawner.start(order).await {
+            Ok(()) => {}
+            Err(SpawnError::Refused { failure }) => {
+                self.lanes.seen(
+                    key.id,
+                    Observation::SpawnFailed {
+                        attempt: key.attempt,
+                        failure,
+                    },
+                );
+            }
+            Err(error) => {
+                tracing::warn!(id = %key.id, %error, "the start was not answered");
+                self.look_again(key).await;
+            }
+        }
+    }
+
+    async fn stop(self: &Arc<Self>, key: AttemptKey, cause: StopCause, force: bool) {
+        if let Err(error) = self.parts.spawner.stop(key, StopOrder { cause, force }).await {
+            tracing::warn!(id = %key.id, %error, "the stop found nothing to stop");
+            self.look_again(key).await;
+        }
+    }
+
+    /// Finds out what became of an attempt that the spawner does not watch.
+    async fn look_again(self: &Arc<Self>, key: AttemptKey) {
+        match self.parts.spawner.adopt(key).await {
+            Ok(Found::Alive(observation) | Found::Over(observation)) => self.lanes.seen(key.id, observation),
+            Err(error) => tracing::error!(id = %key.id, %error, "nothing can be told about an attempt"),
+        }
+    }
+
+    /// Tells the spawner that the end of an attempt is durable.
+    pub(crate) async fn settled(&self, id: ProcessId, attempt: AttemptNo) {
+        self.parts.spawner.settled(AttemptKey { id, attempt }).await;
+    }
+}

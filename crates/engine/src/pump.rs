@@ -1,0 +1,111 @@
+//! The loops: claim what may run, take in what was seen.
+
+use crate::engine::Core;
+use crate::error::EngineError;
+use longhaul_domain::{Awake, Deadline, Placement, Timestamp};
+use longhaul_ports::{Calls, PlacementClass, Room, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most that one claim takes.
+const BATCH: u32 = 64;
+/// The wait before a store that failed is asked again.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Claims and starts what may run, whenever the store calls.
+pub(crate) async fn claim(core: Arc<Core>) {
+    let mut closing = core.closing.subscribe();
+    let mut greeted = false;
+    loop {
+        if core.is_closing() {
+            return;
+        }
+        let outcome = tokio::select! {
+            outcome = round(&core, greeted) => outcome,
+            _ = closing.changed() => return,
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(EngineError::Store {
+                source: StoreError::Fenced { .. },
+            }) => {
+                tracing::error!("another manager has taken over this node: nothing more is claimed");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the store did not answer a claim");
+                let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            }
+        }
+    }
+}
+
+/// Claims what may run, then parks until there is news; at first it asks what an earlier life left behind.
+async fn round(core: &Arc<Core>, greeted: bool) -> Result<(), EngineError> {
+    while fill(core).await? {}
+    let store = &core.parts.store;
+    let calls = if greeted {
+        store.called(&core.lease).await?
+    } else {
+        store.beat(&core.lease).await?
+    };
+    heed(core, &calls).await
+}
+
+/// Claims once; true if there may be more.
+async fn fill(core: &Arc<Core>) -> Result<bool, EngineError> {
+    let claimed = core.parts.store.claim(&core.lease, &room(core)).await?;
+    let more = u32::try_from(claimed.len()).unwrap_or(u32::MAX) >= BATCH;
+    for stored in claimed {
+        core.settle(&stored);
+        let core = core.clone();
+        tokio::spawn(async move { core.perform_wanted(&stored).await });
+    }
+    Ok(more)
+}
+
+fn room(core: &Core) -> Room {
+    Room {
+        roots: core.settings.roots(),
+        batch: BATCH,
+        classes: vec![
+            PlacementClass::Node(core.lease.node.clone()),
+            PlacementClass::Shared(Placement::Anywhere),
+            PlacementClass::Shared(Placement::Here),
+        ],
+    }
+}
+
+async fn heed(core: &Arc<Core>, calls: &Calls) -> Result<(), EngineError> {
+    if calls.policy != core.policy().0 {
+        core.refresh_policy().await?;
+    }
+    for id in &calls.wishes {
+        core.answer_wishes(*id).await?;
+    }
+    core.timers.attend_at(calls.due);
+    Ok(())
+}
+
+/// Looks after rows without an owner that are due; answers when the next one is.
+pub(crate) async fn attend(core: &Arc<Core>) -> Result<Option<Timestamp>, EngineError> {
+    loop {
+        let due = core.parts.store.attention(&core.lease, BATCH).await?;
+        let more = u32::try_from(due.len()).unwrap_or(u32::MAX) >= BATCH;
+        for stored in due {
+            core.lanes.tick(stored.process.id);
+        }
+        if !more {
+            return Ok(core.parts.store.beat(&core.lease).await?.due);
+        }
+    }
+}
+
+/// Takes in what the spawner sees.
+pub(crate) async fn observe(core: Arc<Core>) {
+    loop {
+        let seen = core.parts.spawner.next().await;
+        core.lanes.seen(seen.id, seen.observation);
+    }
+}

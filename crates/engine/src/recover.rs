@@ -1,0 +1,82 @@
+//! The start: what became of the work of an earlier life.
+
+use crate::engine::Core;
+use crate::error::EngineError;
+use crate::lanes::digest;
+use longhaul_domain::{Input, Status, Work};
+use longhaul_ports::{AttemptKey, Filter, Found, Order, PageAsk, Stored};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+const PAGE: u32 = 200;
+/// So many attempts are looked at side by side.
+const SIDE_BY_SIDE: usize = 32;
+const LIVE: [Status; 4] = [
+    Status::Starting,
+    Status::Running,
+    Status::Paused,
+    Status::Stopping,
+];
+
+/// Looks at every live record of this node: ends that were missed are recorded, what lives is watched again. When it
+/// returns, no status is older than this start.
+pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), EngineError> {
+    core.vitals.was_away_until(core.parts.clock.now());
+    let filter = Filter {
+        statuses: LIVE.to_vec(),
+        ..Filter::default()
+    };
+    let mut page = PageAsk {
+        order: Order::OldestFirst,
+        after: None,
+        most: PAGE,
+    };
+    let mut looking = JoinSet::new();
+    loop {
+        let listing = core.parts.store.list(&filter, &page).await?;
+        for stored in listing.processes {
+            if looking.len() >= SIDE_BY_SIDE {
+                looking.join_next().await;
+            }
+            let core = core.clone();
+            looking.spawn(async move { look(&core, stored).await });
+        }
+        match listing.next {
+            Some(next) => page.after = Some(next),
+            None => break,
+        }
+    }
+    while looking.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn look(core: &Arc<Core>, stored: Stored) {
+    let id = stored.process.id;
+    if matches!(stored.process.spec.work, Work::Reported(_)) {
+        core.arm(&stored);
+        return;
+    }
+    if stored
+        .owner
+        .as_ref()
+        .is_none_or(|owner| owner.node != core.lease.node)
+    {
+        return;
+    }
+    let key = AttemptKey {
+        id,
+        attempt: stored.process.attempt,
+    };
+    match core.parts.spawner.adopt(key).await {
+        Ok(Found::Over(observation)) => digest(core, id, &Input::Observation(observation)).await,
+        Ok(Found::Alive(observation)) => {
+            if stored.process.status() == Status::Starting {
+                digest(core, id, &Input::Observation(observation)).await;
+            } else {
+                core.arm(&stored);
+                core.perform_wanted(&stored).await;
+            }
+        }
+        Err(error) => tracing::error!(%id, %error, "nothing can be told about an attempt"),
+    }
+}

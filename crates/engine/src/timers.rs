@@ -1,0 +1,197 @@
+//! Deadlines of processes, and the task that waits for them.
+
+use crate::engine::Core;
+use crate::pump;
+use longhaul_domain::{Awake, Deadline, Input, Observation, ProcessId, Timestamp};
+use longhaul_ports::Stored;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Between two looks at what is due lies at least this.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is due when.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    due: Mutex<Due>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Due {
+    steady: BTreeSet<(Timestamp, Job)>,
+    awake: BTreeSet<(Awake, Job)>,
+    of: HashMap<Job, Deadline>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Job {
+    /// A deadline of a process that this node owns.
+    Tick(ProcessId),
+    /// The heartbeat of reported work.
+    Heartbeat(ProcessId),
+    /// Vitals that wait to be written.
+    Vitals(ProcessId),
+    /// Rows without an owner.
+    Attend,
+}
+
+impl Timers {
+    /// Looks after rows without an owner at that moment.
+    pub(crate) fn attend_at(&self, due: Option<Timestamp>) {
+        self.set(Job::Attend, due.map(Deadline::At));
+    }
+
+    /// Writes the vitals of a process at that moment.
+    pub(crate) fn write_vitals_at(&self, id: ProcessId, at: Timestamp) {
+        self.set(Job::Vitals(id), Some(Deadline::At(at)));
+    }
+
+    fn set(&self, job: Job, deadline: Option<Deadline>) {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        if due.of.get(&job).copied() == deadline {
+            return;
+        }
+        due.clear(job);
+        match deadline {
+            Some(Deadline::At(at)) => {
+                due.steady.insert((at, job));
+            }
+            Some(Deadline::Awake(at)) => {
+                due.awake.insert((at, job));
+            }
+            None => return,
+        }
+        if let Some(deadline) = deadline {
+            due.of.insert(job, deadline);
+        }
+        drop(due);
+        self.changed.notify_one();
+    }
+
+    fn first(&self) -> (Option<Timestamp>, Option<Awake>) {
+        let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        (
+            due.steady.first().map(|(at, _)| *at),
+            due.awake.first().map(|(at, _)| *at),
+        )
+    }
+
+    fn take_due(&self, now: Timestamp, awake: Awake) -> Vec<Job> {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let steady = due
+            .steady
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .map(|(_, job)| *job);
+        let jobs: Vec<Job> = steady
+            .chain(
+                due.awake
+                    .iter()
+                    .take_while(|(at, _)| *at <= awake)
+                    .map(|(_, job)| *job),
+            )
+            .collect();
+        for job in &jobs {
+            due.clear(*job);
+        }
+        jobs
+    }
+}
+
+impl Due {
+    fn clear(&mut self, job: Job) {
+        match self.of.remove(&job) {
+            Some(Deadline::At(at)) => {
+                self.steady.remove(&(at, job));
+            }
+            Some(Deadline::Awake(at)) => {
+                self.awake.remove(&(at, job));
+            }
+            None => {}
+        }
+    }
+}
+
+impl Core {
+    /// Sets the deadlines of a record. Moments of steady time of rows without an owner are the store's to watch.
+    pub(crate) fn arm(&self, stored: &Stored) {
+        let id = stored.process.id;
+        let deadline = match stored.process.next_deadline() {
+            Some(deadline @ Deadline::Awake(_)) => Some(deadline),
+            Some(Deadline::At(_)) | None => None,
+        };
+        self.timers.set(Job::Tick(id), deadline);
+        let heartbeat = stored.process.heartbeat_due(self.last_beat(stored));
+        self.timers.set(Job::Heartbeat(id), heartbeat.map(Deadline::At));
+    }
+
+    /// A reporter could not give a sign of life while this engine was away.
+    fn last_beat(&self, stored: &Stored) -> Option<Timestamp> {
+        stored.vitals.last_beat.max(self.vitals.away_until())
+    }
+}
+
+/// Sends ticks when deadlines pass.
+pub(crate) async fn keep_time(core: Arc<Core>) {
+    loop {
+        let clock = &core.parts.clock;
+        for job in core.timers.take_due(clock.now(), clock.awake()) {
+            run(&core, job).await;
+        }
+        let (steady, awake) = core.timers.first();
+        tokio::select! {
+            () = core.timers.changed.notified() => {}
+            () = until(&core, steady.map(Deadline::At)), if steady.is_some() => {}
+            () = until(&core, awake.map(Deadline::Awake)), if awake.is_some() => {}
+        }
+    }
+}
+
+async fn until(core: &Core, deadline: Option<Deadline>) {
+    if let Some(deadline) = deadline {
+        core.parts.clock.sleep_until(deadline).await;
+    }
+}
+
+async fn run(core: &Arc<Core>, job: Job) {
+    match job {
+        Job::Tick(id) => core.lanes.tick(id),
+        Job::Heartbeat(id) => check_heartbeat(core, id).await,
+        Job::Vitals(id) => core.write_vitals(id).await,
+        Job::Attend => attend(core).await,
+    }
+}
+
+/// Hands out what is due, and sets the next moment. A row that was handed out stays due until it is decided, so the
+/// store is not asked again at once.
+async fn attend(core: &Arc<Core>) {
+    let due = match pump::attend(core).await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::warn!(%error, "the store did not show what is due");
+            Some(core.parts.clock.now())
+        }
+    };
+    let soonest = core.parts.clock.now().plus(PAUSE);
+    core.timers.attend_at(due.map(|due| due.max(soonest)));
+}
+
+/// A due heartbeat is checked against the last beat; only a miss is an input to the rules.
+async fn check_heartbeat(core: &Arc<Core>, id: ProcessId) {
+    let Ok(stored) = core.load(id).await else { return };
+    let last = core.last_beat(&stored);
+    match stored.process.heartbeat_due(last) {
+        Some(due) if due <= core.parts.clock.now() => {
+            let last = last
+                .or(stored.process.started_at)
+                .unwrap_or(stored.process.queued_at);
+            let input = Input::Observation(Observation::HeartbeatMissed { last });
+            crate::lanes::digest(core, id, &input).await;
+        }
+        Some(_) => core.arm(&stored),
+        None => {}
+    }
+}

@@ -1,0 +1,201 @@
+//! One turn: decide, commit, perform.
+
+use crate::engine::{Answer, Core};
+use crate::error::EngineError;
+use longhaul_domain::{
+    Command, Effect, Input, Observation, OpId, ProcessId, Revision, Status, Step, Wish, WishNo,
+};
+use longhaul_ports::{Author, Change, Refusal, StoreError, Stored};
+use std::sync::Arc;
+
+/// A write without an answer is sent again so often before it counts as failed.
+const MOST_REPEATS: u32 = 5;
+
+impl Core {
+    /// Decides one input for one process and makes it so.
+    pub(crate) async fn turn(
+        self: &Arc<Self>,
+        id: ProcessId,
+        input: &Input,
+        expected: Option<Revision>,
+    ) -> Result<Answer, EngineError> {
+        loop {
+            let stored = self.load(id).await?;
+            if let Some(expected) = expected
+                && expected != stored.revision
+            {
+                return Err(EngineError::RevisionMoved {
+                    id,
+                    found: stored.revision,
+                });
+            }
+            let step = stored
+                .process
+                .decide(&self.context(), &stored.vitals, input)
+                .map_err(|rejection| EngineError::Rejected { id, rejection })?;
+            let Some(author) = self.author_of(&stored) else {
+                return self.leave_wish(stored, input).await;
+            };
+            match self.carry_out(stored, author, step, WishNo(0)).await {
+                Err(EngineError::Store {
+                    source: StoreError::Conflict { .. },
+                }) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Answers the orders that were left for this node, oldest first.
+    pub(crate) async fn answer_wishes(self: &Arc<Self>, id: ProcessId) -> Result<(), EngineError> {
+        loop {
+            let stored = self.load(id).await?;
+            let Some(&(taken, wish)) = stored.wishes.first() else {
+                return Ok(());
+            };
+            let Some(author) = self.author_of(&stored) else {
+                return Ok(());
+            };
+            let input = Input::Observation(Observation::Wished(wish));
+            // A wish that the rules refuse is answered too: by a commit that takes it and changes nothing.
+            let step = stored
+                .process
+                .decide(&self.context(), &stored.vitals, &input)
+                .unwrap_or_default();
+            match self.carry_out(stored, author, step, taken).await {
+                Ok(_)
+                | Err(EngineError::Store {
+                    source: StoreError::Conflict { .. },
+                }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn carry_out(
+        self: &Arc<Self>,
+        stored: Stored,
+        author: Author,
+        step: Step,
+        taken: WishNo,
+    ) -> Result<Answer, EngineError> {
+        let Step {
+            events,
+            effects,
+            note,
+        } = step;
+        if events.is_empty() && taken == WishNo(0) {
+            self.perform_all(&stored, effects).await;
+            let changed = note.is_none();
+            let mut stored = stored;
+            self.vitals.overlay(&mut stored);
+            return Ok(Answer {
+                stored,
+                changed,
+                note,
+            });
+        }
+        let mut next = stored.process.clone();
+        next.evolve(&events);
+        let change = Change {
+            op: self.parts.ids.op(),
+            author,
+            expected: stored.revision,
+            next: next.clone(),
+            events,
+            taken,
+        };
+        let revision = match self.commit(change).await {
+            Ok(revision) => revision,
+            Err(error) => {
+                self.restrain_anyway(&stored, &effects, &error).await;
+                return Err(error.into());
+            }
+        };
+        let mut after = Stored {
+            process: next,
+            revision,
+            ..stored
+        };
+        after.wishes.retain(|(no, _)| *no > taken);
+        self.settle(&after);
+        self.perform_all(&after, effects).await;
+        self.vitals.overlay(&mut after);
+        Ok(Answer {
+            stored: after,
+            changed: true,
+            note,
+        })
+    }
+
+    /// Commits, and sends a write without an answer again: the op makes sure that it counts once.
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        let mut repeats = 0;
+        loop {
+            match self.parts.store.commit(change.clone()).await {
+                Err(StoreError::Unknown { .. }) if repeats < MOST_REPEATS => repeats += 1,
+                other => return other,
+            }
+        }
+    }
+
+    /// A stop, a pause or a resume goes ahead even when the store cannot commit it.
+    async fn restrain_anyway(self: &Arc<Self>, stored: &Stored, effects: &[Effect], error: &StoreError) {
+        let cannot_commit = matches!(
+            error,
+            StoreError::Unavailable { .. } | StoreError::ReadOnly { .. } | StoreError::Refused(Refusal::Full)
+        );
+        if cannot_commit {
+            let restraining = effects
+                .iter()
+                .filter(|effect| effect.only_restrains())
+                .cloned()
+                .collect();
+            self.perform_all(stored, restraining).await;
+        }
+    }
+
+    /// After a commit: tell those who wait, and set the next deadline.
+    pub(crate) fn settle(self: &Arc<Self>, after: &Stored) {
+        let id = after.process.id;
+        if after.process.status().is_ended() {
+            self.vitals.forget(id);
+        }
+        self.arm(after);
+        self.hub.changed(id);
+    }
+
+    /// Leaves an order for the node that owns the process.
+    async fn leave_wish(&self, stored: Stored, input: &Input) -> Result<Answer, EngineError> {
+        let wish = match input {
+            Input::Command(Command::Cancel { cause }) => Wish::Cancel { cause: *cause },
+            Input::Command(Command::Force { cause }) => Wish::Force { cause: *cause },
+            Input::Command(Command::Pause) => Wish::Pause,
+            Input::Command(Command::Resume) => Wish::Resume,
+            Input::Command(Command::RetryNow) => Wish::RetryNow,
+            // Only the owner sees and reports what happens to a process.
+            Input::Command(
+                Command::Progress(_) | Command::Complete { .. } | Command::Fail { .. } | Command::Restart,
+            )
+            | Input::Observation(_)
+            | Input::Tick => {
+                return Ok(Answer {
+                    stored,
+                    changed: false,
+                    note: None,
+                });
+            }
+        };
+        let op: OpId = self.parts.ids.op();
+        self.parts.store.wish(&stored.process.id, op, wish).await?;
+        Ok(Answer {
+            stored,
+            changed: true,
+            note: None,
+        })
+    }
+}
+
+/// Whether an attempt is over for the spawner: its end, or the wait for another one, is durable.
+pub(crate) fn is_over(status: Status) -> bool {
+    status.is_ended() || status == Status::Pending
+}

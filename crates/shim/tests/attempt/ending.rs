@@ -1,0 +1,253 @@
+//! How attempts end and what is recorded of it.
+
+use std::{fs, time::Instant};
+
+use longhaul_shim::{
+    Ending, Leftovers, Notice, Order, ResourceLimit, SpawnStage, StdinSource, StopOrder, StopReason,
+};
+
+use crate::harness::{Attempt, is_alive, kill, number_in, script, until};
+
+#[test]
+fn exit_code_is_told_and_recorded() {
+    let mut attempt = Attempt::launch(&script("echo out; exit 37"));
+    let (identity, _) = attempt.peer.started();
+    let told = attempt.peer.settled();
+    assert_eq!(told.ending, Ending::Exited { code: 37 });
+    assert_eq!(attempt.files().identity().unwrap(), Some(identity));
+    assert_eq!(attempt.files().exit_record().unwrap(), Some(told.clone()));
+    assert_eq!(told.output_bytes, 4);
+    assert!(!told.pipe_held);
+    assert!(told.ended_at >= 1_000_000);
+    assert_eq!(attempt.log(), "out\n");
+    attempt.finish();
+}
+
+#[test]
+fn identity_names_process_boot_and_both_starts() {
+    let mut attempt = Attempt::launch(&script("exec sleep 60"));
+    let (identity, _) = attempt.peer.started();
+    assert_eq!((identity.process.as_str(), identity.attempt), ("0b8e1e6a", 1));
+    assert_eq!(identity.boot_id, "boot");
+    assert_eq!(identity.shim_pid, attempt.shim.id());
+    let stat = fs::read_to_string(format!("/proc/{}/stat", identity.pid)).unwrap();
+    let ticks: u64 = stat.split_ascii_whitespace().nth(21).unwrap().parse().unwrap();
+    assert_eq!(identity.start_time, ticks);
+    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    attempt.peer.settled();
+    attempt.finish();
+}
+
+#[test]
+fn every_signal_that_ends_it_is_recorded() {
+    for signal in [1, 2, 3, 6, 9, 10, 13, 14, 15, 24, 31, 34, 64] {
+        let mut attempt = Attempt::launch(&script(&format!("ulimit -c 0; kill -{signal} $$; sleep 60")));
+        let record = attempt.peer.settled();
+        assert_eq!(record.ending, Ending::Signaled { signal, core: false }, "signal {signal}");
+        assert_eq!(record.stopped, None);
+        attempt.finish();
+    }
+}
+
+#[test]
+fn failed_start_names_stage_and_error() {
+    let program = |path: &str| {
+        let mut launch = script("true");
+        launch.program = path.into();
+        launch
+    };
+    let directory = |path: &str| {
+        let mut launch = script("true");
+        launch.directory = path.into();
+        launch
+    };
+    let mut without_stdin = script("true");
+    without_stdin.stdin = StdinSource::File("/nowhere".into());
+    let mut limited = script("true");
+    limited.limits.push(ResourceLimit { resource: 4_000, soft: 1, hard: 1 });
+    let mut too_long = script("true");
+    too_long.arguments.push("x".repeat(200_000).into());
+    let cases = [
+        (program("/nowhere/at/all"), SpawnStage::Exec, libc::ENOENT),
+        (program("/etc/hostname"), SpawnStage::Exec, libc::EACCES),
+        (directory("/nowhere"), SpawnStage::Directory, libc::ENOENT),
+        (directory("/etc/hostname"), SpawnStage::Directory, libc::ENOTDIR),
+        (without_stdin, SpawnStage::Stdin, libc::ENOENT),
+        (limited, SpawnStage::Limit, libc::EINVAL),
+        (too_long, SpawnStage::Exec, libc::E2BIG),
+    ];
+    for (launch, stage, errno) in cases {
+        let mut attempt = Attempt::launch(&launch);
+        let record = attempt.peer.settled();
+        assert_eq!(record.ending, Ending::SpawnFailed { stage, errno });
+        assert_eq!(attempt.files().exit_record().unwrap(), Some(record));
+        attempt.finish();
+    }
+}
+
+#[test]
+fn file_that_is_no_program_fails_to_execute() {
+    let attempt = Attempt::idle();
+    let path = attempt.path().join("text");
+    fs::write(&path, "no program\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&path, mode).unwrap();
+    let mut launch = script("true");
+    launch.program = path;
+    let mut other = Attempt::launch(&launch);
+    let record = other.peer.settled();
+    assert_eq!(record.ending, Ending::SpawnFailed { stage: SpawnStage::Exec, errno: libc::ENOEXEC });
+    other.finish();
+}
+
+#[test]
+fn peer_that_leaves_before_the_launch_means_that_nothing_runs() {
+    let mut attempt = Attempt::idle();
+    drop(attempt.peer);
+    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    let names: Vec<_> =
+        fs::read_dir(attempt.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| name == "lock"), "left behind: {names:?}");
+}
+
+#[test]
+fn shim_killed_before_the_identity_means_that_nothing_ran() {
+    // However early or late the kill comes, a program that ran has an identity.
+    for delay in 0..40_u32 {
+        let directory = crate::harness::Directory::new();
+        let mark = directory.path().join("ran");
+        let mut attempt = Attempt::launch(&script(&format!("echo x > {}; sleep 30", mark.display())));
+        let begin = Instant::now();
+        while begin.elapsed().as_micros() < u128::from(delay) * 150 {
+            std::hint::spin_loop();
+        }
+        let _gone_already = attempt.shim.kill();
+        attempt.shim.wait().unwrap();
+        let identity = attempt.files().identity().unwrap();
+        let Some(identity) = identity else {
+            // The gate tells the child, which leaves by itself; nobody may have run the script.
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            assert!(!mark.exists(), "ran without an identity");
+            continue;
+        };
+        if is_alive(identity.pid) {
+            until("the child passed or left the gate", || {
+                (mark.exists() || !is_alive(identity.pid)).then_some(())
+            });
+        }
+        if is_alive(identity.pid) {
+            kill(identity.pid);
+        }
+    }
+}
+
+#[test]
+fn stop_before_the_gate_opens_means_that_it_never_ran() {
+    let attempt = Attempt::idle();
+    let mark = attempt.path().join("ran");
+    let launch = script(&format!("echo x > {}", mark.display()));
+    let mut bytes = Order::Launch(Box::new(launch)).encode();
+    bytes.extend(Order::Stop(StopOrder::new(StopReason::User)).encode());
+    assert_eq!(longhaul_shim::send(&attempt.peer.socket, &bytes, &[]).unwrap(), bytes.len());
+    let mut attempt = attempt;
+    let record = attempt.peer.settled();
+    assert_eq!(record.ending, Ending::NeverRan);
+    assert_eq!(record.stopped, Some(StopReason::User));
+    assert!(!mark.exists());
+    attempt.finish();
+}
+
+#[test]
+fn second_shim_in_the_same_directory_is_refused() {
+    let mut attempt = Attempt::launch(&script("sleep 60"));
+    attempt.peer.started();
+    let (mut shim, socket) = longhaul_shim::start(&crate::harness::program(), attempt.path()).unwrap();
+    let mut peer = crate::harness::Peer::new(socket);
+    let refused = peer.hear_until(|notice| match notice {
+        Notice::Refused { why } => Some(why),
+        _ => None,
+    });
+    assert!(refused.contains("another shim"), "{refused}");
+    assert_eq!(shim.wait().unwrap().code(), Some(3));
+    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    attempt.peer.settled();
+    let directory = attempt.finish();
+    let (mut shim, socket) = longhaul_shim::start(&crate::harness::program(), directory.path()).unwrap();
+    let mut peer = crate::harness::Peer::new(socket);
+    assert!(matches!(peer.hear(), Some(Notice::Refused { .. })), "an ended attempt was started again");
+    shim.wait().unwrap();
+}
+
+#[test]
+fn exit_is_told_at_once_though_leftovers_hold_the_output() {
+    let directory = crate::harness::Directory::new();
+    let pid_file = directory.path().join("pid");
+    let mut attempt =
+        Attempt::launch(&script(&format!("setsid sleep 60 & echo $! > {}; exit 4", pid_file.display())));
+    attempt.peer.started();
+    let begin = Instant::now();
+    let first = attempt.peer.exited();
+    assert!(begin.elapsed().as_millis() < 1_000, "told after {:?}", begin.elapsed());
+    assert_eq!(first.ending, Ending::Exited { code: 4 });
+    assert!(first.leftovers >= 1 && first.pipe_held && !first.settled, "{first:?}");
+    let settled = attempt.peer.settled();
+    assert_eq!(settled.ending, first.ending);
+    assert_eq!(settled.stopped, None);
+    assert!(!settled.pipe_held);
+    assert!(!is_alive(number_in(&pid_file)));
+    assert_eq!(attempt.files().exit_record().unwrap(), Some(settled));
+    attempt.finish();
+}
+
+#[test]
+fn kept_leftovers_live_on_and_reading_is_given_up() {
+    let directory = crate::harness::Directory::new();
+    let pid_file = directory.path().join("pid");
+    let mut launch = script(&format!("setsid sleep 60 & echo $! > {}; exit 0", pid_file.display()));
+    launch.leftovers = Leftovers::Keep;
+    let mut attempt = Attempt::launch(&launch);
+    let record = attempt.peer.settled();
+    assert!(record.pipe_held && record.leftovers >= 1, "{record:?}");
+    attempt.finish();
+    let pid = number_in(&pid_file);
+    assert!(is_alive(pid));
+    kill(pid);
+}
+
+#[test]
+fn processor_time_and_memory_are_recorded() {
+    let work = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+    let mut attempt = Attempt::launch(&script(work));
+    let record = attempt.peer.settled();
+    assert!(record.utime_ms > 0 && record.max_rss_kb > 100 && record.run_ms > 0, "{record:?}");
+    attempt.finish();
+}
+
+#[test]
+fn exit_record_waits_for_room_on_the_disk_and_the_shim_stays() {
+    let mut attempt = Attempt::launch(&script("read line; exit 5"));
+    attempt.peer.started();
+    // The record's temporary name is taken by a directory that is not empty: it can be neither made nor removed.
+    let blocker = attempt.path().join("exit.tmp");
+    drop(attempt.peer.status());
+    let mut blocked = Attempt::launch(&script("sleep 0.3; exit 5"));
+    fs::create_dir_all(blocked.path().join("exit.tmp").join("in")).unwrap();
+    blocked.peer.started();
+    let durable = blocked.peer.hear_until(|notice| match notice {
+        Notice::Exited { record, durable } => {
+            assert_eq!(record.ending, Ending::Exited { code: 5 });
+            Some(durable)
+        }
+        _ => None,
+    });
+    assert!(!durable);
+    assert!(blocked.files().is_locked().unwrap());
+    blocked.peer.tell(&Order::Acknowledge);
+    fs::remove_dir_all(blocked.path().join("exit.tmp")).unwrap();
+    let record = blocked.peer.settled();
+    assert_eq!(blocked.files().exit_record().unwrap(), Some(record));
+    blocked.finish();
+    assert!(!blocker.exists());
+    attempt.peer.settled();
+    attempt.finish();
+}

@@ -1,0 +1,237 @@
+//! Starts shims and talks to them.
+
+use std::{
+    fs, io,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
+    process::Child,
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use longhaul_shim::{
+    AllowedContainment, AttemptDirectory, Containment, Descriptor, ExitRecord, FrameBuffer, Hello, Identity,
+    LONGEST_FRAME, Launch, Notice, Order, OutputLog, Status, receive, send, start,
+};
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// A directory that is gone with its value.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("shim-test-{}-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A connection to a shim.
+pub(crate) struct Peer {
+    pub(crate) socket: UnixStream,
+    frames: FrameBuffer,
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+impl Peer {
+    pub(crate) fn new(socket: UnixStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, frames: FrameBuffer::new(LONGEST_FRAME), descriptors: Vec::new() }
+    }
+
+    pub(crate) fn tell(&self, order: &Order) {
+        let bytes = order.encode();
+        let mut sent = 0;
+        while sent < bytes.len() {
+            sent += send(&self.socket, &bytes[sent..], &[]).unwrap();
+        }
+    }
+
+    /// Returns the next message, or `None` when the shim has left.
+    pub(crate) fn hear(&mut self) -> Option<Notice> {
+        loop {
+            if let Some(frame) = self.frames.pull().unwrap() {
+                return Some(Notice::decode(&frame).unwrap().expect("a message this library knows"));
+            }
+            match receive(&self.socket, &mut self.frames, &mut self.descriptors) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("nothing heard: {error}"),
+            }
+        }
+    }
+
+    pub(crate) fn hear_until<T>(&mut self, mut wanted: impl FnMut(Notice) -> Option<T>) -> T {
+        loop {
+            let notice = self.hear().expect("the shim left before saying what was waited for");
+            if let Some(found) = wanted(notice) {
+                return found;
+            }
+        }
+    }
+
+    pub(crate) fn started(&mut self) -> (Identity, Vec<Descriptor>) {
+        self.hear_until(|notice| match notice {
+            Notice::Started { identity, descriptors } => Some((*identity, descriptors)),
+            Notice::Exited { record, .. } => panic!("ended before it started: {record:?}"),
+            Notice::Refused { why } => panic!("refused: {why}"),
+            _ => None,
+        })
+    }
+
+    /// Returns the first exit record that is told.
+    pub(crate) fn exited(&mut self) -> ExitRecord {
+        self.hear_until(|notice| match notice {
+            Notice::Exited { record, durable } => {
+                assert!(durable);
+                Some(*record)
+            }
+            Notice::Refused { why } => panic!("refused: {why}"),
+            _ => None,
+        })
+    }
+
+    /// Returns the exit record after which nothing changes.
+    pub(crate) fn settled(&mut self) -> ExitRecord {
+        loop {
+            let record = self.exited();
+            if record.settled {
+                return record;
+            }
+        }
+    }
+
+    pub(crate) fn status(&mut self) -> Status {
+        self.tell(&Order::Status);
+        self.hear_until(|notice| match notice {
+            Notice::Status(status) => Some(*status),
+            _ => None,
+        })
+    }
+}
+
+/// A running shim with its attempt directory.
+pub(crate) struct Attempt {
+    pub(crate) shim: Child,
+    pub(crate) peer: Peer,
+    pub(crate) directory: Directory,
+}
+
+impl Attempt {
+    /// Starts a shim and does not tell it what to run.
+    pub(crate) fn idle() -> Self {
+        let directory = Directory::new();
+        let (shim, socket) = start(&program(), directory.path()).unwrap();
+        Self { shim, peer: Peer::new(socket), directory }
+    }
+
+    pub(crate) fn launch(launch: &Launch) -> Self {
+        let attempt = Self::idle();
+        attempt.peer.tell(&Order::Launch(Box::new(launch.clone())));
+        attempt
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn files(&self) -> AttemptDirectory {
+        AttemptDirectory::open(self.path()).unwrap()
+    }
+
+    pub(crate) fn output(&self) -> OutputLog {
+        OutputLog::open(self.path()).unwrap()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.path().join("output.log")).unwrap()).into_owned()
+    }
+
+    pub(crate) fn connect(&self, hello: Hello) -> Peer {
+        let peer = Peer::new(self.files().connect().unwrap());
+        peer.tell(&Order::Hello(hello));
+        peer
+    }
+
+    /// Confirms the end and waits until the shim has left.
+    pub(crate) fn finish(mut self) -> Directory {
+        self.peer.tell(&Order::Acknowledge);
+        until("the shim leaves", || self.shim.try_wait().unwrap());
+        self.directory
+    }
+
+    /// Waits until the output contains some text.
+    pub(crate) fn await_output(&self, text: &str) {
+        until(&format!("output has {text}"), || self.log().contains(text).then_some(()));
+    }
+}
+
+pub(crate) fn program() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.join("examples").join("shim")
+}
+
+/// A launch of a shell script, without a cgroup.
+pub(crate) fn script(text: &str) -> Launch {
+    let mut launch = Launch::new("0b8e1e6a", 1, "/bin/sh");
+    launch.arguments = vec!["sh".into(), "-c".into(), text.into()];
+    launch.environment.0.push("PATH=/usr/local/bin:/usr/bin:/bin".into());
+    launch.directory = "/tmp".into();
+    launch.containment = AllowedContainment::Only(Containment::Subreaper);
+    launch.anchor_ms = 1_000_000;
+    launch.boot_id = "boot".to_owned();
+    launch
+}
+
+/// Asks again and again until there is an answer, and fails if there is none in time.
+pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The state letter of a process, or `None` if it is gone.
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.get(stat.rfind(')')? + 2..)?.chars().next()
+}
+
+pub(crate) fn is_alive(pid: u32) -> bool {
+    state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+pub(crate) fn kill(pid: u32) {
+    let killed = std::process::Command::new("/bin/kill").args(["-9", &pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+}
+
+/// Reads a number that the work writes into a file, as soon as it is whole.
+pub(crate) fn number_in(path: &Path) -> u32 {
+    until(&format!("{} holds a number", path.display()), || {
+        let text = fs::read_to_string(path).ok()?;
+        text.strip_suffix('\n')?.parse().ok()
+    })
+}
