@@ -1,1 +1,31 @@
-//! The command line of longhaul: a client of a running manager
+//! The command line of longhaul: a client of a running manager.
+//!
+//! [`parse`] reads the arguments, [`run`] does what they ask over the manager's Unix socket and gives the exit code.
+//! Where the socket is, and how a manager is started when none answers, is decided by the program and handed in as a
+//! [`Place`]. Data goes to standard output, text for people to standard error.
+
+mod arguments;
+mod client;
+mod completion;
+mod console;
+mod dispatch;
+mod exit_code;
+mod explain;
+mod failure;
+mod output;
+mod place;
+mod render;
+mod request;
+mod standing;
+mod value;
+mod verb;
+
+pub use arguments::{
+    CancelArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, ExplainArgs, Format, Global, InitArgs, InspectArgs,
+    Lines, LogsArgs, Paint, ProgressArgs, RestartArgs, RetryArgs, RunArgs, ServeArgs, SetArgs, StatusArgs, StreamName,
+    Verb, WaitArgs, WaitGoal, parse,
+};
+pub use completion::complete_if_asked;
+pub use dispatch::{manager_version, run};
+pub use place::{Autostart, Place, StartError};
+pub use value::{Backoff, BadValue, Declared, Percent, RetryOn, Signal, Size, Span};

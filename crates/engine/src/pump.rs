@@ -25,7 +25,7 @@ pub(crate) async fn claim(core: Arc<Core>) {
             _ = closing.changed() => return,
         };
         match outcome {
-            Ok(()) => {}
+            Ok(()) => greeted = true,
             Err(EngineError::Store {
                 source: StoreError::Fenced { .. },
             }) => {

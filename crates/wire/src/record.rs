@@ -1,1 +1,261 @@
-//! What stores keep.
+//! What stores keep: every record is a line of JSON that says its format and the oldest reader that may read it.
+//!
+//! The fixed part of a process ([`encode_spec`]) is written once, the moving part ([`encode_life`]) with each commit,
+//! so that a commit writes little. Only zeros, empty lists and absent values are left out, never a default of the
+//! rules: a default that changes later must not change what was recorded.
+//!
+//! A reader takes a record if `min_reader` is not above [`FORMAT`]; fields that it does not know are then passed over.
+//! A writer raises `min_reader` whenever passing over what it adds would be wrong.
+//!
+//! ```
+//! use longhaul_domain::{Awake, Capabilities, Chance, Context, Lineage, Process, ProcessId, ReportedSpec, Spec};
+//! use longhaul_domain::{Timestamp, Work};
+//! use longhaul_wire::record;
+//!
+//! let ctx = Context { now: Timestamp(0), awake: Awake(0), chance: Chance(0), capabilities: Capabilities::ALL };
+//! let spec = Spec::of(Work::Reported(ReportedSpec::default()));
+//! let (process, _) = Process::submit(&ctx, ProcessId::new(uuid::Uuid::nil()), Lineage::default(), spec.into());
+//! let again = record::decode(&record::encode_spec(&process), &record::encode_life(&process)).unwrap();
+//! assert_eq!(again, process);
+//! ```
+
+mod command;
+mod ending;
+mod event;
+mod life;
+mod policy;
+mod spec;
+mod vitals;
+mod wish;
+
+use longhaul_domain::{Event, InvalidText, Policy, Process, Vitals, Wish};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The format that is written here, and the newest that is read.
+pub const FORMAT: u32 = 1;
+
+/// The oldest reader that may read what is written here.
+const MIN_READER: u32 = 1;
+
+/// Why a record could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokenRecord {
+    /// It is no record, or parts of it are missing or make no sense.
+    #[error("damaged record: {what}")]
+    Damaged {
+        /// What is wrong with it, without any of its values: they may be secrets.
+        what: String,
+    },
+    /// A newer program wrote it, and says that this one must not read it.
+    #[error("the record needs a reader of format {needs}, this one reads up to {reads}")]
+    TooNew {
+        /// The format that its reader must know.
+        needs: u32,
+        /// The newest format known here.
+        reads: u32,
+    },
+}
+
+impl BrokenRecord {
+    fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into() }
+    }
+}
+
+/// The part of a process that is fixed at its submit: identity, place in its tree, and what was asked for.
+#[must_use]
+pub fn encode_spec(process: &Process) -> String {
+    write(&spec::FixedRecord::from(process))
+}
+
+/// The part of a process that its commits change.
+#[must_use]
+pub fn encode_life(process: &Process) -> String {
+    write(&life::LifeRecord::from(process))
+}
+
+/// Puts the two parts of a process together again.
+///
+/// # Errors
+/// [`BrokenRecord`] if one of them cannot be read.
+pub fn decode(spec: &str, life: &str) -> Result<Process, BrokenRecord> {
+    let fixed: spec::FixedRecord = read("specification", spec)?;
+    let life: life::LifeRecord = read("life", life)?;
+    life.into_process(fixed)
+}
+
+/// One event of the log.
+#[must_use]
+pub fn encode_event(event: &Event) -> String {
+    write(&event::EventRecord::from(event))
+}
+
+/// Reads what [`encode_event`] wrote.
+///
+/// # Errors
+/// [`BrokenRecord`] if it cannot be read.
+pub fn decode_event(text: &str) -> Result<Event, BrokenRecord> {
+    read::<event::EventRecord>("event", text)?.try_into()
+}
+
+/// The latest facts about an attempt.
+#[must_use]
+pub fn encode_vitals(vitals: &Vitals) -> String {
+    write(&vitals::VitalsRecord::from(vitals))
+}
+
+/// Reads what [`encode_vitals`] wrote.
+///
+/// # Errors
+/// [`BrokenRecord`] if it cannot be read.
+pub fn decode_vitals(text: &str) -> Result<Vitals, BrokenRecord> {
+    read::<vitals::VitalsRecord>("vitals", text)?.try_into()
+}
+
+/// The policy of the queues.
+#[must_use]
+pub fn encode_policy(policy: &Policy) -> String {
+    write(&policy::PolicyRecord::from(policy))
+}
+
+/// Reads what [`encode_policy`] wrote.
+///
+/// # Errors
+/// [`BrokenRecord`] if it cannot be read.
+pub fn decode_policy(text: &str) -> Result<Policy, BrokenRecord> {
+    read::<policy::PolicyRecord>("policy", text)?.try_into()
+}
+
+/// An order for an owner.
+#[must_use]
+pub fn encode_wish(wish: &Wish) -> String {
+    write(&wish::WishRecord::from(wish))
+}
+
+/// Reads what [`encode_wish`] wrote.
+///
+/// # Errors
+/// [`BrokenRecord`] if it cannot be read.
+pub fn decode_wish(text: &str) -> Result<Wish, BrokenRecord> {
+    Ok(read::<wish::WishRecord>("wish", text)?.into())
+}
+
+/// A record that says by whom it may be read.
+#[derive(Serialize, Deserialize)]
+struct Stamped<T> {
+    format: u32,
+    #[serde(default, skip_serializing_if = "is_first")]
+    min_reader: Option<u32>,
+    body: T,
+}
+
+/// What can be read of every record, however new.
+#[derive(Deserialize)]
+struct Stamp {
+    #[serde(default)]
+    min_reader: Option<u32>,
+}
+
+fn is_first(min_reader: &Option<u32>) -> bool {
+    min_reader.is_none_or(|reader| reader <= 1)
+}
+
+fn write<T: Serialize>(body: &T) -> String {
+    let stamped = Stamped {
+        format: FORMAT,
+        min_reader: Some(MIN_READER),
+        body,
+    };
+    #[expect(
+        clippy::expect_used,
+        reason = "writing to memory cannot fail and every map here has text for keys"
+    )]
+    serde_json::to_string(&stamped).expect("a record can be written")
+}
+
+fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, BrokenRecord> {
+    match serde_json::from_str::<Stamped<T>>(text) {
+        Ok(stamped) => fitting(stamped.min_reader).map(|()| stamped.body),
+        Err(error) => {
+            if let Ok(stamp) = serde_json::from_str::<Stamp>(text) {
+                fitting(stamp.min_reader)?;
+            }
+            // The error's own words may quote a value of the record.
+            Err(BrokenRecord::damaged(format!(
+                "the {what} does not fit at column {}",
+                error.column()
+            )))
+        }
+    }
+}
+
+fn fitting(min_reader: Option<u32>) -> Result<(), BrokenRecord> {
+    match min_reader {
+        Some(needs) if needs > FORMAT => Err(BrokenRecord::TooNew {
+            needs,
+            reads: FORMAT,
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A span of time, exact to the nanosecond.
+#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Span {
+    #[serde(default, skip_serializing_if = "is_zero")]
+    s: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    ns: u32,
+}
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self {
+            s: duration.as_secs(),
+            ns: duration.subsec_nanos(),
+        }
+    }
+}
+
+impl TryFrom<Span> for Duration {
+    type Error = BrokenRecord;
+
+    fn try_from(span: Span) -> Result<Self, BrokenRecord> {
+        if span.ns >= 1_000_000_000 {
+            return Err(BrokenRecord::damaged("a span with more than a second of nanoseconds"));
+        }
+        Ok(Self::new(span.s, span.ns))
+    }
+}
+
+fn span(span: Option<Span>) -> Result<Option<Duration>, BrokenRecord> {
+    span.map(Duration::try_from).transpose()
+}
+
+fn name<T: FromStr<Err = InvalidText>>(text: &str) -> Result<T, BrokenRecord> {
+    text.parse()
+        .map_err(|invalid: InvalidText| BrokenRecord::damaged(invalid.to_string()))
+}
+
+fn some_name<T: FromStr<Err = InvalidText>>(text: &Option<String>) -> Result<Option<T>, BrokenRecord> {
+    text.as_deref().map(name).transpose()
+}
+
+fn names<T: FromStr<Err = InvalidText>>(texts: &[String]) -> Result<Vec<T>, BrokenRecord> {
+    texts.iter().map(|text| name(text)).collect()
+}
+
+fn text<T: ToString>(name: &Option<T>) -> Option<String> {
+    name.as_ref().map(ToString::to_string)
+}
+
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests;

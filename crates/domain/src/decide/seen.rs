@@ -8,7 +8,7 @@ use crate::id::{AttemptNo, NodeId};
 use crate::input::Observation;
 use crate::process::MOST_NEVER_RAN;
 use crate::spec::Work;
-use crate::state::{Containment, Pending, State, Urgency};
+use crate::state::{Containment, Pending, State};
 use crate::time::Timestamp;
 
 impl Decision<'_> {

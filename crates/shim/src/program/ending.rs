@@ -70,7 +70,18 @@ impl Supervisor {
         match &self.record {
             Record::Open => None,
             Record::Unwritten { due, .. } => Some(*due),
-            Record::Written { idle_since, .. } => idle_since.map(|since| since.saturating_add(DRAIN_MS)),
+            Record::Written {
+                idle_since: Some(since),
+                ..
+            } => Some(since.saturating_add(DRAIN_MS)),
+            Record::Written { idle_since: None, .. } => {
+                let sweeping = self
+                    .stopping
+                    .as_ref()
+                    .is_some_and(|stopping| !stopping.is_empty());
+                // With nobody left to sweep, waiting for the output has to begin now.
+                (!sweeping).then_some(0)
+            }
             Record::Settled { told, .. } => Some(told.saturating_add(ACKNOWLEDGE_MS)),
         }
     }

@@ -92,9 +92,8 @@ impl Supervisor {
 
     /// Serves what was sent before the gate opens, since a stop that early means that nothing runs.
     fn serve_waiting(&mut self) {
-        if let Ok(news) = self.poll(Some(0)) {
-            self.react(&news);
-        }
+        // It may have come together with the launch, so that it waits in the buffer and not in the socket.
+        self.serve(0);
     }
 
     fn open_gate(&mut self) {

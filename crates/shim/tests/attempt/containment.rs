@@ -1,1 +1,172 @@
-//! (to be written)
+//! Which mechanisms work here, and who is no part of the tree.
+
+use std::{fs, path::PathBuf};
+
+use longhaul_shim::{AllowedContainment, Containment, Hello, Notice, Order, StopOrder, StopReason};
+
+use crate::harness::{Attempt, Directory, is_alive, kill, number_in, program, script, until};
+
+/// Every mechanism that can be tried here, with a fresh cgroup for the one that needs it.
+pub(crate) fn every_containment() -> Vec<(Containment, Option<PathBuf>)> {
+    let mut all = vec![(Containment::Subreaper, None), (Containment::Group, None)];
+    match cgroup_root() {
+        Some(root) => {
+            let number = Directory::new().path().file_name().unwrap().to_owned();
+            all.push((Containment::Cgroup, Some(root.join(number))));
+        }
+        None => eprintln!("SKIPPED for cgroup: no cgroup v2 hierarchy can be written here"),
+    }
+    all
+}
+
+fn cgroup_root() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let root = PathBuf::from(lines.find(|fields| fields.get(2) == Some(&"cgroup2"))?.get(1)?);
+    let probe = root.join(format!("shim-probe-{}", std::process::id()));
+    fs::create_dir(&probe).ok()?;
+    fs::remove_dir(&probe).unwrap();
+    Some(root)
+}
+
+#[test]
+fn unusable_cgroup_falls_back_to_the_subreaper() {
+    let mut launch = script("true");
+    launch.containment = AllowedContainment::Auto;
+    launch.cgroup = Some("/tmp/no/cgroup/here".into());
+    let mut attempt = Attempt::launch(&launch);
+    let (identity, _) = attempt.peer.started();
+    assert_eq!(
+        (identity.mechanism, identity.cgroup),
+        (Containment::Subreaper, None)
+    );
+    attempt.peer.settled();
+    attempt.finish();
+}
+
+#[test]
+fn ordinary_directory_is_no_cgroup() {
+    let directory = Directory::new();
+    let mut launch = script("true");
+    launch.containment = AllowedContainment::Only(Containment::Cgroup);
+    launch.cgroup = Some(directory.path().join("cgroup"));
+    let mut attempt = Attempt::launch(&launch);
+    let refused = attempt
+        .peer
+        .hear_until(|notice| matches!(notice, Notice::Refused { .. }).then_some(()));
+    assert_eq!(refused, ());
+    assert_eq!(attempt.files().identity().unwrap(), None);
+    attempt.shim.wait().unwrap();
+}
+
+#[test]
+fn cgroup_with_somebody_in_it_is_not_taken_over() {
+    let Some(root) = cgroup_root() else {
+        eprintln!("SKIPPED: no cgroup v2 hierarchy can be written here");
+        return;
+    };
+    let path = root.join(format!("shim-taken-{}", std::process::id()));
+    fs::create_dir(&path).unwrap();
+    let mut other = std::process::Command::new("/bin/sleep")
+        .arg("60")
+        .spawn()
+        .unwrap();
+    fs::write(path.join("cgroup.procs"), other.id().to_string()).unwrap();
+    let mut launch = script("true");
+    launch.containment = AllowedContainment::Auto;
+    launch.cgroup = Some(path.clone());
+    let mut attempt = Attempt::launch(&launch);
+    let (identity, _) = attempt.peer.started();
+    assert_eq!(identity.mechanism, Containment::Subreaper);
+    attempt.peer.settled();
+    attempt.finish();
+    assert!(is_alive(other.id()));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    until("the cgroup is empty", || fs::remove_dir(&path).ok());
+}
+
+#[test]
+fn shim_started_by_the_work_survives_the_work() {
+    for (containment, cgroup) in every_containment() {
+        let inner = Attempt::idle();
+        // A second shim, started from inside, serves an attempt of its own.
+        let inner_directory = Directory::new();
+        let pid_file = inner_directory.path().join("inner-pid");
+        let text = format!(
+            "sleep 60 | {} attempt {} & echo $! > {}; while :; do sleep 1; done",
+            program().display(),
+            inner_directory.path().display(),
+            pid_file.display()
+        );
+        drop(inner);
+        let mut launch = script(&text);
+        launch.containment = AllowedContainment::Only(containment);
+        launch.cgroup = cgroup;
+        let mut attempt = Attempt::launch(&launch);
+        attempt.peer.started();
+        drop(number_in(&pid_file));
+        attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+        attempt.peer.settled();
+        attempt.finish();
+    }
+}
+
+#[test]
+fn manager_started_by_the_work_is_no_part_of_it() {
+    // This test is the manager: the work's tree is made to hold it by telling a shim that its parent is one.
+    for (containment, cgroup) in every_containment() {
+        let directory = Directory::new();
+        let pid_file = directory.path().join("manager");
+        let socket = Attempt::idle();
+        let text = format!(
+            "setsid python3 -c 'import socket,sys,time,os\n\
+             s=socket.socket(socket.AF_UNIX)\n\
+             open(\"{0}\",\"w\").write(str(os.getpid())+\"\\n\")\n\
+             p=\"{1}/path\"\n\
+             while not os.path.exists(p): time.sleep(0.01)\n\
+             s.connect(open(p).read())\n\
+             s.sendall(bytes([7,0,0,0, 1, 3, 1,0,0,0, 1]))\n\
+             print(\"hello\", flush=True)\n\
+             os.system(\"sleep 60\")' & while :; do sleep 1; done",
+            pid_file.display(),
+            directory.path().display()
+        );
+        drop(socket);
+        let mut launch = script(&text);
+        launch.containment = AllowedContainment::Only(containment);
+        launch.cgroup.clone_from(&cgroup);
+        let mut attempt = Attempt::launch(&launch);
+        attempt.peer.started();
+        let manager = number_in(&pid_file);
+        let path = directory.path().join("path.tmp");
+        fs::write(&path, attempt.path().join("ctl").to_str().unwrap()).unwrap();
+        fs::rename(&path, directory.path().join("path")).unwrap();
+        attempt.await_output("hello");
+        let child = until("the manager has a child", || children(manager).first().copied());
+        // The order of two connections is not the order of their messages: wait until the shim has answered one more.
+        let mut last = attempt.connect(Hello::default());
+        last.status();
+        attempt.peer.tell(&Order::Stop(StopOrder {
+            force: true,
+            ..StopOrder::new(StopReason::User)
+        }));
+        let record = attempt.peer.settled();
+        assert!(is_alive(manager) && is_alive(child), "{containment}: {record:?}");
+        kill(child);
+        until("the manager ends", || (!is_alive(manager)).then_some(()));
+        attempt.finish();
+        if let Some(path) = cgroup {
+            until("the cgroup can be removed", || {
+                (fs::remove_dir(&path).is_ok() || !path.exists()).then_some(())
+            });
+        }
+    }
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_ascii_whitespace()
+        .map(|word| word.parse().unwrap())
+        .collect()
+}

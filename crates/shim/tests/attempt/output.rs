@@ -1,1 +1,303 @@
-//! (to be written)
+//! The output on disk, its bound and its reader.
+
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, time::Instant};
+
+use longhaul_shim::{Chunk, Launch, Order, OutputBound, OutputLog, StopOrder, StopReason, Stream};
+
+use crate::harness::{Attempt, script, until};
+
+const MIB: u64 = 1 << 20;
+
+fn finished(launch: &Launch) -> (crate::harness::Directory, longhaul_shim::ExitRecord) {
+    let mut attempt = Attempt::launch(launch);
+    let record = attempt.peer.settled();
+    (attempt.finish(), record)
+}
+
+fn bounded(text: &str, head: u64, tail: u64, rotate: bool) -> Launch {
+    let mut launch = script(text);
+    launch.output = OutputBound { head, tail, rotate };
+    launch
+}
+
+/// Bytes on disk of all files of the output.
+fn disk_use(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
+    let outputs = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("output."));
+    outputs
+        .filter_map(|entry| Some(entry.metadata().ok()?.blocks() * 512))
+        .sum()
+}
+
+/// Reads everything that was kept, with the offset of each byte.
+fn read_all(log: &OutputLog) -> (Vec<(u64, Vec<u8>)>, u64) {
+    let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut buffer = vec![0; 70_000];
+    let mut offset = 0;
+    loop {
+        match log.read_at(offset, &mut buffer).unwrap() {
+            Chunk::Bytes(got) => {
+                match pieces.last_mut() {
+                    Some((start, bytes)) if *start + bytes.len() as u64 == offset => {
+                        bytes.extend_from_slice(&buffer[..got]);
+                    }
+                    _ => pieces.push((offset, buffer[..got].to_vec())),
+                }
+                offset += got as u64;
+            }
+            Chunk::Gap { resume } => {
+                assert!(resume > offset);
+                offset = resume;
+            }
+            Chunk::End => return (pieces, offset),
+        }
+    }
+}
+
+#[test]
+fn streams_and_times_are_told_apart() {
+    let (directory, record) = finished(&script(
+        "echo one; sleep 0.05; echo two >&2; sleep 0.05; echo three; printf four >&2",
+    ));
+    let log = OutputLog::open(directory.path()).unwrap();
+    let runs: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
+    let shape: Vec<_> = runs.iter().map(|run| (run.stream, run.range.clone())).collect();
+    assert_eq!(shape[..2], [(Stream::Stdout, 0..4), (Stream::Stderr, 4..8)]);
+    let bytes = fs::read(directory.path().join("output.log")).unwrap();
+    let of = |stream| -> Vec<u8> {
+        let ranges = runs
+            .iter()
+            .filter(|run| run.stream == stream)
+            .map(|run| run.range.clone());
+        ranges
+            .flat_map(|range| bytes[range.start as usize..range.end as usize].to_vec())
+            .collect()
+    };
+    assert_eq!(of(Stream::Stdout), b"one\nthree\n");
+    assert_eq!(of(Stream::Stderr), b"two\nfour");
+    assert!(
+        runs[1].time >= runs[0].time + 50 && runs[2].time >= runs[1].time + 50,
+        "{runs:?}"
+    );
+    assert!(runs[0].time >= 1_000_000 && runs[2].time <= record.ended_at);
+    assert_eq!(log.offset_at_time(runs[1].time).unwrap(), 4);
+    assert_eq!(log.offset_at_time(u64::MAX).unwrap(), bytes.len() as u64);
+    assert_eq!(log.entries(5).unwrap().next().unwrap().unwrap().range, 4..8);
+}
+
+#[test]
+fn neighbours_within_a_millisecond_share_an_entry() {
+    let (directory, _) = finished(&script("dd if=/dev/zero bs=1M count=64 2>/dev/null"));
+    let log = OutputLog::open(directory.path()).unwrap();
+    let runs: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
+    assert_eq!(runs.last().unwrap().range.end, 64 * MIB);
+    assert!(
+        runs.windows(2)
+            .all(|pair| pair[0].range.end == pair[1].range.start)
+    );
+    let span = runs.last().unwrap().time - runs[0].time;
+    assert!(
+        runs.len() as u64 <= span + 2,
+        "{} entries for {span} ms",
+        runs.len()
+    );
+}
+
+#[test]
+fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
+    for rotate in [false, true] {
+        // Every line names its own offset.
+        let text =
+            "exec python3 -c 'import sys\nfor i in range(0, 40<<20, 16): sys.stdout.write(\"%015d\\n\" % i)'";
+        let (head, tail) = (MIB, 4 * MIB);
+        let mut attempt = Attempt::launch(&bounded(text, head, tail, rotate));
+        attempt.peer.started();
+        let mut most = 0;
+        let output = attempt.output();
+        until("all was written", || {
+            most = most.max(disk_use(attempt.path()));
+            (output.length().unwrap() == 40 * MIB).then_some(())
+        });
+        let record = attempt.peer.settled();
+        assert_eq!(record.output_bytes, 40 * MIB);
+        // The index and blocks of the file system's own come on top.
+        assert!(
+            most <= head + tail + MIB + 256 * 1_024,
+            "{most} bytes on disk with rotate {rotate}"
+        );
+        let (pieces, end) = read_all(&output);
+        assert_eq!(end, 40 * MIB);
+        assert_eq!(pieces.len(), 2, "head and tail");
+        assert_eq!(pieces[0].0, 0);
+        assert!(pieces[0].1.len() as u64 >= head);
+        let kept_tail = pieces[1].1.len() as u64;
+        assert!(kept_tail >= if rotate { tail / 2 } else { tail }, "{kept_tail}");
+        for (start, bytes) in pieces {
+            for (place, line) in bytes.chunks(16).enumerate() {
+                let expected = format!("{:015}\n", start + place as u64 * 16);
+                assert_eq!(String::from_utf8_lossy(line), expected);
+            }
+        }
+        let gap = output.gap().unwrap().unwrap();
+        assert!(gap.start >= head && gap.end <= 40 * MIB - tail / 2);
+        let last = output.offset_of_last_lines(3).unwrap();
+        assert_eq!(last, 40 * MIB - 48);
+        let runs: Vec<_> = output.entries(0).unwrap().map(Result::unwrap).collect();
+        assert!(runs.iter().all(
+            |run| run.range.end <= gap.start || run.range.start >= gap.end || {
+                // The run that the gap begins in.
+                run.range.start < gap.start
+            }
+        ));
+        assert_eq!(runs.last().unwrap().range.end, 40 * MIB);
+        attempt.finish();
+    }
+}
+
+#[test]
+fn reader_follows_a_flood_and_never_sees_the_zeros_of_a_hole() {
+    for rotate in [false, true] {
+        let text =
+            "exec python3 -c 'import sys\nfor i in range(0, 24<<20, 16): sys.stdout.write(\"%015d\\n\" % i)'";
+        let mut attempt = Attempt::launch(&bounded(text, 64 << 10, 256 << 10, rotate));
+        attempt.peer.started();
+        let output = attempt.output();
+        let (mut offset, mut buffer) = (0, vec![0; 64 << 10]);
+        let begin = Instant::now();
+        while offset < 24 * MIB {
+            assert!(begin.elapsed() < crate::harness::PATIENCE);
+            match output.read_at(offset, &mut buffer).unwrap() {
+                Chunk::Bytes(got) => {
+                    let whole = got / 16 * 16;
+                    let lines = buffer[..whole].chunks(16).enumerate();
+                    for (place, line) in lines.filter(|_| offset % 16 == 0) {
+                        assert_eq!(line, format!("{:015}\n", offset + place as u64 * 16).as_bytes());
+                    }
+                    offset += got as u64;
+                }
+                Chunk::Gap { resume } => offset = resume,
+                Chunk::End => std::thread::yield_now(),
+            }
+        }
+        attempt.peer.settled();
+        attempt.finish();
+    }
+}
+
+#[test]
+fn index_of_work_that_writes_single_bytes_is_bounded_too() {
+    let text = "exec python3 -c 'import os\nfor i in range(150000): os.write(1+i%2, b\"x\")'";
+    let (directory, record) = finished(&bounded(text, 4_096, 4_096, false));
+    assert_eq!(record.output_bytes, 150_000);
+    let index = fs::metadata(directory.path().join("output.idx"))
+        .unwrap()
+        .blocks()
+        * 512;
+    assert!(index <= 2 * MIB, "{index} bytes of index");
+    let log = OutputLog::open(directory.path()).unwrap();
+    let runs: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
+    assert_eq!(runs.last().unwrap().range.end, 150_000);
+}
+
+#[test]
+fn full_disk_never_blocks_the_work_and_loses_only_what_did_not_fit() {
+    // A limit on the size of files of the shim itself is a disk that is full at that size.
+    let mut attempt = Attempt::idle();
+    let limit = std::process::Command::new("prlimit")
+        .args(["--pid", &attempt.shim.id().to_string(), "--fsize=1048576"])
+        .status();
+    assert!(limit.unwrap().success());
+    let text = "head -c 8388608 /dev/zero | tr '\\0' x; echo end";
+    let mut launch = script(text);
+    let unlimited = u64::MAX;
+    launch.limits.push(longhaul_shim::ResourceLimit {
+        resource: 1,
+        soft: unlimited,
+        hard: unlimited,
+    });
+    attempt.peer.tell(&Order::Launch(Box::new(launch)));
+    let record = attempt.peer.settled();
+    assert_eq!(record.ending, longhaul_shim::Ending::Exited { code: 0 });
+    assert_eq!(record.output_bytes, MIB);
+    assert_eq!(record.output_bytes + record.dropped_bytes, 8 * MIB + 4);
+    assert!(record.write_errors > 0);
+    attempt.finish();
+}
+
+#[test]
+fn garbage_in_the_index_never_harms_the_reader() {
+    let (directory, _) = finished(&script(
+        "echo one; sleep 0.01; echo two >&2; sleep 0.01; echo three",
+    ));
+    let path = directory.path().join("output.idx");
+    let good = fs::read(&path).unwrap();
+    let log = OutputLog::open(directory.path()).unwrap();
+    for cut in 0..=good.len() {
+        fs::write(&path, &good[..cut]).unwrap();
+        let runs: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
+        assert_eq!(runs.len(), cut / 16);
+    }
+    for place in 0..good.len() {
+        for value in [0x00, 0x7f, 0xff] {
+            let mut bad = good.clone();
+            bad[place] = value;
+            fs::write(&path, &bad).unwrap();
+            let runs: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
+            assert!(
+                runs.iter()
+                    .all(|run| run.range.end <= 14 && run.range.start < run.range.end)
+            );
+            assert!(log.offset_at_time(0).unwrap() <= 14);
+        }
+    }
+    fs::write(directory.path().join("output.gap"), [0xff; 32]).unwrap();
+    assert_eq!(log.gap().unwrap(), None);
+}
+
+#[test]
+fn last_lines_are_found_with_and_without_a_final_newline() {
+    for (text, lines, expected) in [
+        ("printf 'a\\nb\\nc\\n'", 1, 4),
+        ("printf 'a\\nb\\nc'", 1, 4),
+        ("printf 'a\\nb\\nc\\n'", 2, 2),
+        ("printf 'a\\nb\\nc\\n'", 3, 0),
+        ("printf 'a\\nb\\nc\\n'", 9, 0),
+        ("printf 'a\\nb\\nc\\n'", 0, 6),
+        ("true", 5, 0),
+        (
+            "head -c 200000 /dev/zero | tr '\\0' x; echo; echo end",
+            1,
+            200_001,
+        ),
+        ("head -c 200000 /dev/zero | tr '\\0' x; echo; echo end", 2, 0),
+    ] {
+        let (directory, _) = finished(&script(text));
+        let log = OutputLog::open(directory.path()).unwrap();
+        assert_eq!(
+            log.offset_of_last_lines(lines).unwrap(),
+            expected,
+            "{lines} of {text}"
+        );
+    }
+}
+
+#[test]
+fn flood_leaves_orders_answered() {
+    let mut attempt = Attempt::launch(&script("exec cat /dev/zero"));
+    attempt.peer.started();
+    for _ in 0..20 {
+        let begin = Instant::now();
+        attempt.peer.status();
+        assert!(
+            begin.elapsed().as_millis() < 1_000,
+            "answered after {:?}",
+            begin.elapsed()
+        );
+    }
+    attempt.peer.tell(&Order::Stop(StopOrder {
+        force: true,
+        ..StopOrder::new(StopReason::User)
+    }));
+    attempt.peer.settled();
+    attempt.finish();
+}

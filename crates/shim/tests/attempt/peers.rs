@@ -1,1 +1,213 @@
-//! (to be written)
+//! Peers that come back, that misbehave, that go away.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+};
+
+use longhaul_shim::{
+    Descriptor, Ending, ErrorCode, FrameWriter, Hello, Notice, Order, StopOrder, StopReason,
+};
+
+use crate::harness::{Attempt, Peer, is_alive, kill, script, until};
+
+fn force() -> Order {
+    Order::Stop(StopOrder {
+        force: true,
+        ..StopOrder::new(StopReason::User)
+    })
+}
+
+#[test]
+fn descriptors_keep_output_and_exit_reachable_when_the_shim_is_killed() {
+    let directory = crate::harness::Directory::new();
+    let go = directory.path().join("go");
+    let text = format!(
+        "echo before; while [ ! -e {} ]; do sleep 0.01; done; echo after; exit 41",
+        go.display()
+    );
+    let mut attempt = Attempt::launch(&script(&text));
+    let (identity, descriptors) = attempt.peer.started();
+    assert_eq!(
+        descriptors,
+        [Descriptor::Pidfd, Descriptor::Stdout, Descriptor::Stderr]
+    );
+    assert_eq!(attempt.peer.descriptors.len(), 3);
+    attempt.await_output("before");
+    attempt.shim.kill().unwrap();
+    attempt.shim.wait().unwrap();
+    std::fs::write(&go, "").unwrap();
+    // Nobody but this test holds the read end now; without it the work would die of SIGPIPE.
+    until("the work ended", || (!is_alive(identity.pid)).then_some(()));
+    let mut stdout = File::from(attempt.peer.descriptors.remove(1));
+    let mut text = [0; 64];
+    let got = stdout.read(&mut text).unwrap();
+    assert_eq!(&text[..got], b"after\n");
+}
+
+#[test]
+fn manager_that_comes_back_gets_everything_again() {
+    let mut attempt = Attempt::launch(&script("sleep 60"));
+    let (identity, _) = attempt.peer.started();
+    let mut again = attempt.connect(Hello {
+        want_descriptors: true,
+        ..Hello::default()
+    });
+    let (same, descriptors) = again.started();
+    assert_eq!(same, identity);
+    assert_eq!((descriptors.len(), again.descriptors.len()), (3, 3));
+    again.tell(&force());
+    again.settled();
+    attempt.finish();
+}
+
+#[test]
+fn manager_that_comes_after_the_end_is_told_the_end() {
+    let mut attempt = Attempt::launch(&script("setsid sleep 60 & exit 3"));
+    attempt.peer.exited();
+    // The shim is still there for as long as nobody confirmed, or the output is not read to its end.
+    let mut late = attempt.connect(Hello::default());
+    assert_eq!(late.exited().ending, Ending::Exited { code: 3 });
+}
+
+#[test]
+fn shim_goes_on_when_every_manager_is_gone() {
+    let mut attempt = Attempt::launch(&script("sleep 0.2; exit 12"));
+    attempt.peer.started();
+    let files = attempt.files();
+    drop(attempt.peer);
+    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    assert_eq!(
+        files.exit_record().unwrap().unwrap().ending,
+        Ending::Exited { code: 12 }
+    );
+}
+
+#[test]
+fn hostile_peers_neither_block_nor_end_the_shim() {
+    let mut attempt = Attempt::launch(&script("sleep 60"));
+    attempt.peer.started();
+    let mut garbage = vec![0xff; 4_096];
+    let huge = u32::MAX.to_le_bytes().to_vec();
+    let empty = vec![0; 4];
+    let half = Order::Status.encode()[..3].to_vec();
+    let mut unknown = FrameWriter::new(77).finish();
+    unknown.extend(FrameWriter::new(200).finish());
+    let bad_stop = FrameWriter::new(4).bytes(3, b"xx").finish();
+    let second_launch = Order::Launch(Box::new(script("true"))).encode();
+    garbage[4] = 9;
+    for bytes in [garbage, huge, empty, half, unknown, bad_stop, second_launch] {
+        let mut peer = attempt.files().connect().unwrap();
+        let _may_be_refused = peer.write_all(&bytes);
+    }
+    // A peer that asks without end and never reads the answers is given up.
+    let mut deaf = attempt.files().connect().unwrap();
+    deaf.set_write_timeout(Some(std::time::Duration::from_secs(10)))
+        .unwrap();
+    let order = Order::Status.encode().repeat(1_000);
+    let mut sent = 0;
+    while deaf.write_all(&order).is_ok() {
+        sent += order.len();
+        assert!(sent < 64 << 20, "a peer that never reads was served for ever");
+    }
+    // Silent ones give way to those who speak.
+    let silent: Vec<_> = (0..20).map(|_| attempt.files().connect().unwrap()).collect();
+    let mut honest = attempt.connect(Hello::default());
+    let status = honest.status();
+    assert!(is_alive(status.pid));
+    drop(silent);
+    honest.tell(&force());
+    attempt.peer.settled();
+    attempt.finish();
+}
+
+#[test]
+fn illegal_and_unknown_orders_are_answered_with_an_error() {
+    let mut attempt = Attempt::launch(&script("sleep 60"));
+    attempt.peer.started();
+    let error = |peer: &mut Peer| {
+        peer.hear_until(|notice| match notice {
+            Notice::Error { code, .. } => Some(code),
+            _ => None,
+        })
+    };
+    attempt.peer.tell(&Order::Launch(Box::new(script("true"))));
+    assert_eq!(error(&mut attempt.peer), ErrorCode::Illegal);
+    attempt
+        .peer
+        .socket
+        .write_all(&FrameWriter::new(99).finish())
+        .unwrap();
+    assert_eq!(error(&mut attempt.peer), ErrorCode::Unknown);
+    attempt
+        .peer
+        .socket
+        .write_all(&FrameWriter::new(5).finish())
+        .unwrap();
+    assert_eq!(error(&mut attempt.peer), ErrorCode::Malformed);
+    attempt.peer.tell(&force());
+    attempt.peer.settled();
+    attempt.finish();
+}
+
+#[test]
+fn malformed_launch_is_refused_and_nothing_runs() {
+    let mut attempt = Attempt::idle();
+    attempt
+        .peer
+        .socket
+        .write_all(&FrameWriter::new(2).bytes(1, b"p").finish())
+        .unwrap();
+    let why = attempt.peer.hear_until(|notice| match notice {
+        Notice::Refused { why } => Some(why),
+        _ => None,
+    });
+    assert!(why.contains("launch refused"), "{why}");
+    assert_eq!(attempt.shim.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn other_user_is_not_let_in() {
+    // Only root can become somebody else, and root itself is always let in.
+    if !std::fs::read_to_string("/proc/self/status")
+        .unwrap()
+        .contains("Uid:\t0\t")
+    {
+        eprintln!("SKIPPED: only root can try as another user");
+        return;
+    }
+    let mut attempt = Attempt::launch(&script("sleep 60"));
+    let (identity, _) = attempt.peer.started();
+    let socket = attempt.path().join("ctl");
+    for path in [attempt.path(), &socket] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    let program = "import socket,sys\n\
+        s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n\
+        s.sendall(bytes([11,0,0,0, 4, 2, 1,0,0,0, 1]))\n\
+        s.settimeout(5)\n\
+        try:\n print(len(s.recv(100)))\n\
+        except ConnectionResetError: print(0)\n";
+    let tried = std::process::Command::new("setpriv")
+        .args([
+            "--reuid=65534",
+            "--clear-groups",
+            "/usr/bin/env",
+            "python3",
+            "-c",
+            program,
+        ])
+        .arg(&socket)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&tried.stderr);
+    if !tried.status.success() {
+        eprintln!("SKIPPED: no program to try as another user: {error}");
+    } else {
+        assert_eq!(String::from_utf8_lossy(&tried.stdout), "0\n", "{error}");
+    }
+    assert!(is_alive(identity.pid));
+    kill(identity.pid);
+    attempt.peer.settled();
+    attempt.finish();
+}

@@ -1,1 +1,399 @@
-//! (to be written)
+//! Stopping, timeouts, pausing.
+
+use std::{path::Path, time::Instant};
+
+use longhaul_shim::{
+    AllowedContainment, Containment, Ending, Hello, Launch, Notice, Order, Phase, SignalTarget, StopOrder,
+    StopPlan, StopReason, StopStep,
+};
+
+use crate::{
+    containment::every_containment,
+    harness::{Attempt, Directory, is_alive, number_in, script, state, until},
+};
+
+/// Work that ignores SIGTERM, with a grandchild in a session of its own that does so too.
+fn stubborn(directory: &Path, containment: AllowedContainment) -> Launch {
+    let text = format!(
+        "trap '' TERM INT; setsid sh -c 'trap \"\" TERM INT; echo $$ > {0}/far; while :; do sleep 1; done' & \
+         sh -c 'trap \"\" TERM INT; echo $$ > {0}/near; while :; do sleep 1; done' & \
+         while :; do sleep 1; done",
+        directory.display()
+    );
+    let mut launch = script(&text);
+    launch.containment = containment;
+    launch.stop_plan = StopPlan {
+        steps: vec![StopStep {
+            signal: libc::SIGTERM,
+            wait_ms: 150,
+        }],
+    };
+    launch
+}
+
+#[test]
+fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
+    for (containment, cgroup) in every_containment() {
+        let directory = Directory::new();
+        let mut launch = stubborn(directory.path(), AllowedContainment::Only(containment));
+        launch.cgroup.clone_from(&cgroup);
+        let mut attempt = Attempt::launch(&launch);
+        let (identity, _) = attempt.peer.started();
+        assert_eq!(identity.mechanism, containment);
+        assert_eq!(identity.cgroup, cgroup);
+        let (far, near) = (
+            number_in(&directory.path().join("far")),
+            number_in(&directory.path().join("near")),
+        );
+        attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+        let record = attempt.peer.settled();
+        assert_eq!(
+            record.ending,
+            Ending::Signaled {
+                signal: 9,
+                core: false
+            },
+            "{containment}"
+        );
+        assert_eq!(record.stopped, Some(StopReason::User));
+        assert_eq!(record.escalated, Some(libc::SIGKILL));
+        assert!(!is_alive(near) && !is_alive(identity.pid), "{containment}");
+        if containment == Containment::Group {
+            // The group is all that this mechanism knows, and it says so in the identity.
+            assert!(is_alive(far));
+            crate::harness::kill(far);
+        } else {
+            assert!(!is_alive(far), "{containment}");
+            assert!(record.swept >= 2, "{containment}: {record:?}");
+        }
+        attempt.finish();
+        if let Some(path) = cgroup {
+            assert!(!path.exists(), "the cgroup was left behind");
+        }
+    }
+}
+
+#[test]
+fn work_that_obeys_the_first_signal_is_not_killed() {
+    let mut attempt = Attempt::launch(&script(
+        "trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done",
+    ));
+    attempt.peer.started();
+    attempt.await_output("up");
+    attempt
+        .peer
+        .tell(&Order::Stop(StopOrder::new(StopReason::Session)));
+    let record = attempt.peer.settled();
+    assert_eq!(record.ending, Ending::Exited { code: 9 });
+    assert_eq!(
+        (record.stopped, record.escalated),
+        (Some(StopReason::Session), Some(libc::SIGTERM))
+    );
+    attempt.finish();
+}
+
+#[test]
+fn plan_of_the_order_replaces_that_of_the_launch() {
+    let mut attempt = Attempt::launch(&script(
+        "trap 'exit 3' INT; trap '' TERM; echo up; while :; do sleep 0.01; done",
+    ));
+    attempt.peer.started();
+    attempt.await_output("up");
+    let plan = StopPlan {
+        steps: vec![StopStep {
+            signal: libc::SIGINT,
+            wait_ms: 10_000,
+        }],
+    };
+    let order = StopOrder {
+        reason: StopReason::User,
+        plan: Some(plan),
+        force: false,
+    };
+    attempt.peer.tell(&Order::Stop(order));
+    assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 3 });
+    attempt.finish();
+}
+
+#[test]
+fn force_kills_at_once_even_in_the_middle_of_a_plan() {
+    let mut attempt = Attempt::launch(&script("trap '' TERM; echo up; while :; do sleep 0.05; done"));
+    attempt.peer.started();
+    attempt.await_output("up");
+    let begin = Instant::now();
+    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    let force = StopOrder {
+        force: true,
+        ..StopOrder::new(StopReason::User)
+    };
+    attempt.peer.tell(&Order::Stop(force));
+    let record = attempt.peer.settled();
+    assert!(
+        begin.elapsed().as_millis() < 2_000,
+        "took {:?} of a grace of 5 s",
+        begin.elapsed()
+    );
+    assert_eq!(
+        record.ending,
+        Ending::Signaled {
+            signal: 9,
+            core: false
+        }
+    );
+    attempt.finish();
+}
+
+#[test]
+fn second_stop_changes_neither_plan_nor_reason() {
+    let mut launch = script("trap '' TERM; echo up; while :; do sleep 0.02; done");
+    launch.stop_plan = StopPlan {
+        steps: vec![StopStep {
+            signal: libc::SIGTERM,
+            wait_ms: 300,
+        }],
+    };
+    let mut attempt = Attempt::launch(&launch);
+    attempt.peer.started();
+    attempt.await_output("up");
+    let begin = Instant::now();
+    for reason in [StopReason::User, StopReason::Shutdown, StopReason::Parent] {
+        attempt.peer.tell(&Order::Stop(StopOrder::new(reason)));
+    }
+    let record = attempt.peer.settled();
+    assert!(begin.elapsed().as_millis() >= 300);
+    assert_eq!(record.stopped, Some(StopReason::User));
+    attempt.finish();
+}
+
+#[test]
+fn timeout_needs_no_manager() {
+    let directory = Directory::new();
+    let mut launch = stubborn(directory.path(), AllowedContainment::Only(Containment::Subreaper));
+    launch.timeout_ms = 200;
+    let mut attempt = Attempt::launch(&launch);
+    attempt.peer.started();
+    let files = attempt.files();
+    drop(attempt.peer);
+    let record = until("the exit record is there", || files.exit_record().unwrap());
+    assert_eq!(record.stopped, Some(StopReason::Timeout));
+    assert_eq!(
+        record.ending,
+        Ending::Signaled {
+            signal: 9,
+            core: false
+        }
+    );
+    assert!(record.run_ms >= 200, "{record:?}");
+    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    assert!(!is_alive(number_in(&directory.path().join("far"))));
+}
+
+#[test]
+fn paused_time_does_not_count_for_the_timeout() {
+    let mut launch = script("sleep 60");
+    launch.timeout_ms = 400;
+    let mut attempt = Attempt::launch(&launch);
+    attempt.peer.started();
+    let begin = Instant::now();
+    attempt.peer.tell(&Order::Pause);
+    attempt
+        .peer
+        .hear_until(|notice| matches!(notice, Notice::Paused { .. }).then_some(()));
+    while begin.elapsed().as_millis() < 700 {
+        assert_eq!(attempt.peer.status().phase, Phase::Paused);
+    }
+    attempt.peer.tell(&Order::Resume);
+    let record = attempt.peer.settled();
+    assert_eq!(record.stopped, Some(StopReason::Timeout));
+    assert!(
+        begin.elapsed().as_millis() >= 1_000,
+        "ended after {:?}",
+        begin.elapsed()
+    );
+    assert!(record.run_ms < 700, "{record:?}");
+    attempt.finish();
+}
+
+#[test]
+fn pause_holds_and_resume_frees_grandchildren_in_sessions_of_their_own() {
+    for (containment, cgroup) in every_containment() {
+        if containment == Containment::Group {
+            continue;
+        }
+        let directory = Directory::new();
+        let text = format!(
+            "setsid sh -c 'echo $$ > {0}/far; while :; do :; done' & echo up; while :; do :; done",
+            directory.path().display()
+        );
+        let mut launch = script(&text);
+        launch.containment = AllowedContainment::Only(containment);
+        launch.cgroup.clone_from(&cgroup);
+        let mut attempt = Attempt::launch(&launch);
+        let (identity, _) = attempt.peer.started();
+        let far = number_in(&directory.path().join("far"));
+        attempt.peer.tell(&Order::Pause);
+        let (stopped, missed) = attempt.peer.hear_until(|notice| match notice {
+            Notice::Paused { stopped, missed } => Some((stopped, missed)),
+            _ => None,
+        });
+        assert_eq!((stopped, missed), (2, 0), "{containment}");
+        let before = (ticks(far), ticks(identity.pid));
+        std::thread::sleep(std::time::Duration::from_millis(120));
+        assert_eq!(
+            (ticks(far), ticks(identity.pid)),
+            before,
+            "{containment}: ran on while paused"
+        );
+        attempt.peer.tell(&Order::Resume);
+        attempt
+            .peer
+            .hear_until(|notice| matches!(notice, Notice::Resumed).then_some(()));
+        until("both run again", || {
+            (ticks(far) > before.0 && ticks(identity.pid) > before.1).then_some(())
+        });
+        attempt.peer.tell(&Order::Stop(StopOrder {
+            force: true,
+            ..StopOrder::new(StopReason::User)
+        }));
+        attempt.peer.settled();
+        attempt.finish();
+    }
+}
+
+#[test]
+fn stop_of_a_paused_process_lets_it_obey() {
+    for (containment, cgroup) in every_containment() {
+        let mut launch = script("trap 'exit 8' TERM; echo up; while :; do sleep 0.01; done");
+        launch.containment = AllowedContainment::Only(containment);
+        launch.cgroup = cgroup;
+        let mut attempt = Attempt::launch(&launch);
+        attempt.peer.started();
+        attempt.await_output("up");
+        attempt.peer.tell(&Order::Pause);
+        attempt
+            .peer
+            .hear_until(|notice| matches!(notice, Notice::Paused { .. }).then_some(()));
+        attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+        assert_eq!(
+            attempt.peer.settled().ending,
+            Ending::Exited { code: 8 },
+            "{containment}"
+        );
+        attempt.finish();
+    }
+}
+
+#[test]
+fn process_that_stopped_itself_is_shown_and_still_obeys_a_stop() {
+    let mut attempt = Attempt::launch(&script(
+        "trap 'exit 8' TERM; kill -STOP $$; while :; do sleep 0.01; done",
+    ));
+    let (identity, _) = attempt.peer.started();
+    until("it stopped itself", || {
+        (state(identity.pid) == Some('T')).then_some(())
+    });
+    let shown = |status: longhaul_shim::Status| status.phase == Phase::Running && status.leader_stopped;
+    until("it is shown as stopped", || {
+        shown(attempt.peer.status()).then_some(())
+    });
+    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 8 });
+    attempt.finish();
+}
+
+#[test]
+fn signal_reaches_the_leader_or_everybody() {
+    let text = "sh -c 'trap \"echo child\" USR1; while :; do sleep 0.01; done' & \
+                trap 'echo leader' USR1; echo up; while :; do sleep 0.01; done";
+    let mut attempt = Attempt::launch(&script(text));
+    attempt.peer.started();
+    attempt.await_output("up");
+    attempt.peer.tell(&Order::Signal {
+        signal: libc::SIGUSR1,
+        target: SignalTarget::Leader,
+    });
+    attempt.await_output("leader");
+    assert!(!attempt.log().contains("child"));
+    until("the child was reached", || {
+        attempt.peer.tell(&Order::Signal {
+            signal: 0x0c,
+            target: SignalTarget::Leader,
+        });
+        Some(())
+    });
+    let record = attempt.peer.settled();
+    assert_eq!(
+        record.ending,
+        Ending::Signaled {
+            signal: 12,
+            core: false
+        }
+    );
+    attempt.finish();
+}
+
+#[test]
+fn fork_storm_in_ever_new_sessions_is_ended() {
+    // Each generation starts the next one in a session of its own and ends.
+    let directory = Directory::new();
+    let storm = directory.path().join("storm");
+    let text = format!("#!/bin/sh\nsetsid {} &\nsetsid sleep 30 &\n", storm.display());
+    std::fs::write(&storm, text).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&storm, mode).unwrap();
+    for (containment, cgroup) in every_containment() {
+        if containment == Containment::Group {
+            continue;
+        }
+        let mut launch = script(&format!("{} & wait; sleep 60", storm.display()));
+        launch.containment = AllowedContainment::Only(containment);
+        launch.cgroup = cgroup;
+        launch.stop_plan = StopPlan { steps: Vec::new() };
+        let mut attempt = Attempt::launch(&launch);
+        attempt.peer.started();
+        let begin = Instant::now();
+        while begin.elapsed().as_millis() < 100 {
+            attempt.peer.status();
+        }
+        attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+        let record = attempt.peer.settled();
+        assert!(record.swept > 1, "{containment}: {record:?}");
+        attempt.finish();
+        let left = std::process::Command::new("pgrep")
+            .args(["-f", storm.to_str().unwrap()])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{containment}");
+    }
+}
+
+#[test]
+fn everybody_who_said_hello_is_told_of_every_change() {
+    let mut attempt = Attempt::launch(&script("sleep 60"));
+    attempt.peer.started();
+    let mut other = attempt.connect(Hello::default());
+    other.hear_until(|notice| matches!(notice, Notice::Hello(_)).then_some(()));
+    attempt.peer.tell(&Order::Pause);
+    other.hear_until(|notice| matches!(notice, Notice::Paused { .. }).then_some(()));
+    attempt.peer.tell(&Order::Resume);
+    other.hear_until(|notice| matches!(notice, Notice::Resumed).then_some(()));
+    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    other.hear_until(|notice| match notice {
+        Notice::Status(status) if status.phase == Phase::Stopping => Some(()),
+        _ => None,
+    });
+    other.settled();
+    attempt.peer.settled();
+    attempt.finish();
+}
+
+/// Processor time of a process so far, in clock ticks.
+fn ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields = stat.rsplit(')').next().unwrap();
+    let mut times = fields
+        .split_ascii_whitespace()
+        .skip(11)
+        .map(|field| field.parse::<u64>().unwrap());
+    times.next().unwrap() + times.next().unwrap()
+}

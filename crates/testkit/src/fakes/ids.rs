@@ -46,9 +46,7 @@ impl IdSource for SequentialIds {
     }
 
     fn chance(&self) -> Chance {
-        Chance(mix(
-            mix(self.seed) ^ self.drawn.fetch_add(1, Ordering::Relaxed)
-        ))
+        Chance(mix(mix(self.seed) ^ self.drawn.fetch_add(1, Ordering::Relaxed)))
     }
 }
 

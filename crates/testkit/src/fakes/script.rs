@@ -29,7 +29,7 @@ pub enum Answer {
     Failed(StartFailure),
     /// It provably never ran.
     NeverRan,
-    /// There is no answer, until it is killed.
+    /// There is no answer, until it is stopped.
     Silence,
 }
 
@@ -85,7 +85,7 @@ impl Script {
 
     /// It exits with a code so long after its start.
     #[must_use]
-    pub const fn exits(after: Duration, code: i32) -> Self {
+    pub fn exits(after: Duration, code: i32) -> Self {
         Self {
             course: Course::Exits {
                 after,
@@ -97,7 +97,7 @@ impl Script {
 
     /// It runs until it is killed.
     #[must_use]
-    pub const fn ignores_term() -> Self {
+    pub fn ignores_term() -> Self {
         Self {
             obedience: Obedience::OnlyKill,
             ..Self::runs()
@@ -176,7 +176,10 @@ impl Script {
         let number = |place: usize| -> u64 { args.get(place).and_then(|arg| arg.parse().ok()).unwrap_or(0) };
         let span = |place: usize| Duration::from_millis(number(place));
         match program {
-            "exit" => Self::exits(span(1), args.first().and_then(|arg| arg.parse().ok()).unwrap_or(0)),
+            "exit" => Self::exits(
+                span(1),
+                args.first().and_then(|arg| arg.parse().ok()).unwrap_or(0),
+            ),
             "sleep" => Self::exits(span(0), 0),
             "stubborn" => Self::ignores_term(),
             "missing" => Self::fails_to_start(),

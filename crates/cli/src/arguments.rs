@@ -1,0 +1,261 @@
+//! What may be said on the command line.
+
+mod act;
+mod launch;
+mod look;
+mod manager;
+
+pub use act::{CancelArgs, ProgressArgs, RestartArgs, RetryArgs, SetArgs};
+pub use launch::RunArgs;
+pub use look::{ExplainArgs, InspectArgs, Lines, LogsArgs, StatusArgs, StreamName, WaitArgs, WaitGoal};
+pub use manager::{CompletionsArgs, ConfigArgs, ConfigVerb, InitArgs, ServeArgs};
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The table of exit codes, as people read it.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done, or already so
+  1    the operation failed
+  2    wrong usage, or an answer was needed and there was nobody to ask
+  3    no such process, or more than one
+  4    the process stands where this cannot be done
+  5    refused by a limit or a queue
+  6    the manager or its store cannot be reached, or speaks another version
+  7    not authorised
+Of `run` in the foreground, `restart` in the foreground, `wait` and `logs --exit-status`:
+  the command's own code, or
+  75   `wait --timeout` is over and the process still lives: ask again
+  124  the process was stopped at its timeout
+  125  longhaul itself failed, or the end of the process was not seen
+  126  the command cannot be executed          127  it was not found
+  128+n  ended by signal n (cancelled: 143 or 137)
+  130  Ctrl-C";
+
+/// A background process manager that agents, developers and CI can trust.
+#[derive(Debug, Parser)]
+#[command(
+    name = "longhaul",
+    version,
+    after_long_help = EXIT_CODES,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    infer_subcommands = false,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What holds for every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Everywhere")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct Global {
+    /// How data is printed
+    #[arg(short, long, global = true, value_name = "FORMAT", value_enum)]
+    pub output: Option<Format>,
+    /// The same as -o json
+    #[arg(long, global = true, conflicts_with = "output")]
+    pub json: bool,
+    /// Print no hints
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Print more about what goes wrong
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Paint::Auto)]
+    pub color: Paint,
+    /// Never ask; fail where an answer would be needed
+    #[arg(long, global = true)]
+    pub no_input: bool,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+    /// The project that is meant
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub project: Option<String>,
+    /// The state directory of the manager
+    #[arg(long, global = true, value_name = "DIR", env = "LONGHAUL_STATE_DIR", hide_env_values = true)]
+    pub state_dir: Option<PathBuf>,
+    /// Do not start a manager when none answers
+    #[arg(long, global = true, env = "LONGHAUL_NO_AUTOSTART", hide_env_values = true,
+          value_parser = FalseyValueParser::new())]
+    pub no_autostart: bool,
+    /// Show times in UTC
+    #[arg(long, global = true)]
+    pub utc: bool,
+}
+
+impl Global {
+    /// Gives the format that was asked for, if any.
+    #[must_use]
+    pub const fn format(&self) -> Option<Format> {
+        if self.json { Some(Format::Json) } else { self.output }
+    }
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: what fits
+    Table,
+    /// For people: all columns
+    Wide,
+    /// One JSON document
+    Json,
+    /// One JSON document a line
+    Ndjson,
+    /// Ids alone
+    Name,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Paint {
+    /// On a terminal, unless the environment says otherwise
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a command, in the foreground or with -b in the background
+    Run(Box<RunArgs>),
+    /// Show what lives, or everything about one process
+    #[command(visible_alias = "ps")]
+    Status(StatusArgs),
+    /// Show the output of processes
+    #[command(visible_alias = "log")]
+    Logs(LogsArgs),
+    /// Wait until processes have ended, and exit as they did
+    Wait(WaitArgs),
+    /// Stop processes with all their descendants
+    #[command(visible_alias = "stop")]
+    Cancel(CancelArgs),
+    /// Run a process again, as a new one
+    Restart(RestartArgs),
+    /// Try again now what waits for its next attempt
+    Retry(RetryArgs),
+    /// Halt processes until they are resumed
+    Pause(SetArgs),
+    /// Let paused processes go on
+    Resume(SetArgs),
+    /// Print everything that is known about processes, as JSON
+    Inspect(InspectArgs),
+    /// Report how far the work has come, from inside of it
+    Progress(ProgressArgs),
+    /// Run the manager
+    Serve(ServeArgs),
+    /// Keep the state of this project in its own directory
+    Init(InitArgs),
+    /// Show and check the configuration
+    Config(ConfigArgs),
+    /// Show the versions of the program and of the manager
+    Version,
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Explain an error
+    Explain(ExplainArgs),
+}
+
+/// Reads the arguments of the program.
+///
+/// # Errors
+/// What is wrong with them, or the help that was asked for; it knows how to print itself and which code to exit with.
+pub fn parse() -> Result<Cli, clap::Error> {
+    read(std::env::args_os())
+}
+
+/// Reads the given arguments, the first of which names the program.
+pub(crate) fn read<I>(arguments: I) -> Result<Cli, clap::Error>
+where
+    I: IntoIterator<Item = std::ffi::OsString>,
+{
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_behind_the_command_belong_to_it() {
+        let Verb::Run(run) = parsed("run -b sleep -b 5").command else {
+            panic!("another verb");
+        };
+        assert!(run.background);
+        assert_eq!(run.command, ["sleep", "-b", "5"]);
+    }
+
+    #[test]
+    fn double_dash_ends_the_flags() {
+        let Verb::Run(run) = parsed("run -- -x --json").command else {
+            panic!("another verb");
+        };
+        assert_eq!(run.command, ["-x", "--json"]);
+    }
+
+    #[test]
+    fn run_without_a_command_is_wrong_usage() {
+        assert_eq!(refused("run -b").exit_code(), 2);
+        assert_eq!(refused("frobnicate").exit_code(), 2);
+        assert_eq!(refused("run --timeout -5m -- true").exit_code(), 2);
+    }
+
+    #[test]
+    fn aliases_mean_the_same() {
+        assert!(matches!(parsed("ps").command, Verb::Status(_)));
+        assert!(matches!(parsed("log x").command, Verb::Logs(_)));
+        assert!(matches!(parsed("stop x").command, Verb::Cancel(_)));
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_behind_the_verb() {
+        assert_eq!(parsed("--json status").global.format(), Some(Format::Json));
+        assert_eq!(parsed("status -o ndjson").global.format(), Some(Format::Ndjson));
+        assert_eq!(parsed("status").global.format(), None);
+    }
+
+    #[test]
+    fn verbs_are_never_abbreviated() {
+        assert_eq!(refused("stat").exit_code(), 2);
+    }
+
+    #[test]
+    fn debug_output_of_a_launch_hides_values() {
+        assert!(!format!("{:?}", parsed("run -e TOKEN=hunter2 -- true")).contains("hunter2"));
+    }
+
+    fn parsed(line: &str) -> Cli {
+        read(words(line)).unwrap()
+    }
+
+    fn refused(line: &str) -> clap::Error {
+        read(words(line)).unwrap_err()
+    }
+
+    fn words(line: &str) -> Vec<std::ffi::OsString> {
+        ["longhaul"].into_iter().chain(line.split(' ')).map(Into::into).collect()
+    }
+}

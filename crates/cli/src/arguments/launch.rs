@@ -1,0 +1,115 @@
+//! What may be said about a launch.
+
+use crate::value::{Backoff, Declared, RetryOn, Signal, Size, Span};
+use clap::Args;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  longhaul run -- cargo test                      in the foreground: its output, its exit code
+  longhaul run -b --name tests -- cargo test      in the background: prints the id
+  longhaul run -b --retry 3 --backoff 1s..60s -- ./sync
+  longhaul run --shell 'make | tee build.log'
+
+In the foreground the first Ctrl-C cancels the process, the second kills it, and Ctrl-\\ leaves it to the background.";
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct RunArgs {
+    /// Leave it to the background and print its id
+    #[arg(short, long)]
+    pub background: bool,
+    /// A name that people may use in place of the id
+    #[arg(short, long)]
+    pub name: Option<String>,
+    /// A sentence about it
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// jules_session, test_suite, build, server, analysis, custom or custom:NAME
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// Something to remember about it; a JSON object is taken as a whole
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub meta: Vec<String>,
+    /// Its concurrency key
+    #[arg(long)]
+    pub key: Option<String>,
+    /// −100 to 100, higher first
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-100..=100))]
+    pub priority: Option<i64>,
+    /// Work in this directory
+    #[arg(short = 'C', long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Declare a variable; NAME alone takes the value that it has here
+    #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
+    pub env: Vec<Declared>,
+    /// Declare the variables of a file with NAME=VALUE lines
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// Hand over none of the variables that are set here
+    #[arg(long)]
+    pub clear_env: bool,
+    /// Let sh read the words as one command line
+    #[arg(long)]
+    pub shell: bool,
+    /// Stop it after this time; 0 means never
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<Span>,
+    /// From the stop signal to KILL
+    #[arg(long, value_name = "TIME")]
+    pub grace: Option<Span>,
+    /// Ask it to end with this signal
+    #[arg(long, value_name = "SIGNAL")]
+    pub stop_signal: Option<Signal>,
+    /// Try again after a failure, so many times
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub retry: Option<u32>,
+    /// The first and the longest wait between attempts, such as 1s..60s
+    #[arg(long, value_name = "FIRST[..LONGEST]", requires = "retry")]
+    pub backoff: Option<Backoff>,
+    /// Try again only after these exit codes; timeout and interrupted count when they are named
+    #[arg(long, value_name = "CODES", value_delimiter = ',', requires = "retry")]
+    pub retry_on: Vec<RetryOn>,
+    /// The same key in the same session never starts a second copy
+    #[arg(long, value_name = "KEY")]
+    pub launch_key: Option<String>,
+    /// Refuse it instead of letting it wait for a slot
+    #[arg(long)]
+    pub no_queue: bool,
+    /// Start it not before this time has passed
+    #[arg(long, value_name = "TIME")]
+    pub delay: Option<Span>,
+    /// Make it a child of this process; inside of a process that one is the default
+    #[arg(long, value_name = "ID", conflicts_with = "no_parent")]
+    pub parent: Option<String>,
+    /// Make it nobody's child
+    #[arg(long)]
+    pub no_parent: bool,
+    /// The session that asks
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// Write its id to this file too
+    #[arg(long, value_name = "FILE")]
+    pub id_file: Option<PathBuf>,
+    /// Let it read its standard input from this file
+    #[arg(long, value_name = "FILE")]
+    pub stdin: Option<PathBuf>,
+    /// Leave descendants alone that outlive the command
+    #[arg(long)]
+    pub keep_leftovers: bool,
+    /// Keep so much output from the beginning
+    #[arg(long, value_name = "SIZE")]
+    pub log_head: Option<Size>,
+    /// Keep so much output from the end
+    #[arg(long, value_name = "SIZE")]
+    pub log_tail: Option<Size>,
+    /// Print what would be asked for, and ask for nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The command with its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}

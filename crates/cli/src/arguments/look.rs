@@ -1,0 +1,144 @@
+//! What may be said when looking at processes.
+
+use crate::value::{BadValue, Span};
+use clap::{Args, ValueEnum};
+use std::str::FromStr;
+
+/// What `status` takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct StatusArgs {
+    /// A project, or ids, for which all is told
+    #[arg(value_name = "PROJECT|ID")]
+    pub targets: Vec<String>,
+    /// Show what has ended too
+    #[arg(short, long)]
+    pub all: bool,
+    /// Show only the newest, so many
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Show only the newest one, ended or not
+    #[arg(short, long, conflicts_with = "limit")]
+    pub latest: bool,
+    /// Show only these statuses
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    pub status: Vec<String>,
+    /// Show only what this session asked for
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// Show only this type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// Show it again whenever it changes
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// What `logs` takes.
+#[derive(Clone, Debug, Args)]
+pub struct LogsArgs {
+    /// The processes: ids, unique prefixes, names or @last
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Go on until they have ended
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many lines from the end, or all; 50 unless --since says where to begin
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<Lines>,
+    /// Only this stream
+    #[arg(long, value_enum)]
+    pub stream: Option<StreamName>,
+    /// Only what is not older than this
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Span>,
+    /// Another attempt than the latest
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<u32>,
+    /// Begin each line with its time
+    #[arg(short, long)]
+    pub timestamps: bool,
+    /// Pass control characters on to the terminal
+    #[arg(long)]
+    pub raw: bool,
+    /// Exit as the process did
+    #[arg(long, requires = "follow")]
+    pub exit_status: bool,
+}
+
+/// How many lines are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// So many from the end.
+    Last(u64),
+    /// All of them.
+    All,
+}
+
+impl FromStr for Lines {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        text.parse()
+            .map(Self::Last)
+            .map_err(|_not_a_number| BadValue::new("say a number, or all"))
+    }
+}
+
+/// One of the two streams of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StreamName {
+    /// Standard output
+    #[value(alias = "out")]
+    Stdout,
+    /// Standard error
+    #[value(alias = "err")]
+    Stderr,
+}
+
+/// What `wait` takes.
+#[derive(Clone, Debug, Args)]
+pub struct WaitArgs {
+    /// The processes: ids, unique prefixes, names or @last
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Until the first of them
+    #[arg(long, conflicts_with = "all")]
+    pub any: bool,
+    /// Until the last of them; this is what happens anyway
+    #[arg(long)]
+    pub all: bool,
+    /// What to wait for
+    #[arg(long = "for", value_name = "STATUS", value_enum, default_value_t = WaitGoal::Ended)]
+    pub goal: WaitGoal,
+    /// Give up after this time, with exit code 75
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<Span>,
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WaitGoal {
+    /// Its end
+    #[default]
+    Ended,
+    /// Its start
+    Running,
+}
+
+/// What `inspect` takes.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// The processes: ids, unique prefixes, names or @last
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+}
+
+/// What `explain` takes.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// The word in brackets behind an error; without it all are listed
+    pub code: Option<String>,
+}

@@ -1,0 +1,78 @@
+//! Where the manager is, and how one is started.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Starts a manager and returns when its socket answers.
+pub type Autostart = Box<dyn Fn() -> Result<(), StartError>>;
+
+/// Says where the manager answers.
+pub struct Place {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// Its state directory.
+    pub state_dir: PathBuf,
+    /// How to start one when none answers; none if that is not wanted.
+    pub autostart: Option<Autostart>,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("socket", &self.socket)
+            .field("state_dir", &self.state_dir)
+            .field("autostart", &self.autostart.is_some())
+            .finish()
+    }
+}
+
+/// Why no manager could be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The program could not be executed.
+    #[error("the manager could not be executed as {}: {source}", program.display())]
+    Spawn {
+        /// The program that was tried.
+        program: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// It ended before it answered.
+    #[error("the manager ended before it answered ({ending})")]
+    Ended {
+        /// How it ended.
+        ending: String,
+        /// The last lines of its log.
+        last_lines: Vec<String>,
+    },
+    /// It did not answer in time.
+    #[error("the manager did not answer within {} ms", waited.as_millis())]
+    Silent {
+        /// How long the caller waited.
+        waited: Duration,
+        /// The last lines of its log.
+        last_lines: Vec<String>,
+    },
+    /// Its state directory cannot be used.
+    #[error("the state directory {} cannot be used: {why}", state_dir.display())]
+    StateDir {
+        /// The directory.
+        state_dir: PathBuf,
+        /// Why not.
+        why: String,
+    },
+}
+
+impl StartError {
+    /// Gives the last lines of the manager's log, where they are known.
+    #[must_use]
+    pub fn last_lines(&self) -> &[String] {
+        match self {
+            Self::Ended { last_lines, .. } | Self::Silent { last_lines, .. } => last_lines,
+            Self::Spawn { .. } | Self::StateDir { .. } => &[],
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Variables that a launch declares.
+
+use super::BadValue;
+use std::fmt;
+use std::str::FromStr;
+
+/// Is a variable for the command: `K=V`, or `K` for the caller's own value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Declared {
+    name: String,
+    value: Option<String>,
+}
+
+impl Declared {
+    /// Gives its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Gives its value, if one was said.
+    #[must_use]
+    pub fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+}
+
+impl FromStr for Declared {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, None),
+        };
+        if name.is_empty() {
+            return Err(BadValue::new("say NAME=VALUE, or NAME for the value that it has here"));
+        }
+        Ok(Self { name: name.to_owned(), value })
+    }
+}
+
+impl fmt::Debug for Declared {
+    /// Prints the name only: the value may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Declared").field(&self.name).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_may_hold_an_equals_sign_and_may_be_empty() {
+        let declared: Declared = "A=b=c".parse().unwrap();
+        assert_eq!((declared.name(), declared.value()), ("A", Some("b=c")));
+        assert_eq!("A=".parse::<Declared>().unwrap().value(), Some(""));
+        assert_eq!("A".parse::<Declared>().unwrap().value(), None);
+        assert!("=b".parse::<Declared>().is_err());
+    }
+
+    #[test]
+    fn debug_output_hides_the_value() {
+        let declared: Declared = "TOKEN=secret".parse().unwrap();
+        assert!(!format!("{declared:?}").contains("secret"));
+    }
+}

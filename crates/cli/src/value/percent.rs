@@ -1,0 +1,60 @@
+//! How far work has come.
+
+use super::BadValue;
+use std::str::FromStr;
+
+/// Is a share of the work: `42`, `42%`, `412/1000`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Percent(f64);
+
+impl Percent {
+    /// Gives it as a number from 0 to 100.
+    #[must_use]
+    pub const fn value(self) -> f64 {
+        self.0
+    }
+}
+
+impl FromStr for Percent {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let text = text.trim();
+        let share = match text.split_once('/') {
+            Some((done, all)) => number(done)? / number(all)? * 100.0,
+            None => number(text.strip_suffix('%').unwrap_or(text))?,
+        };
+        if share.is_finite() && share >= 0.0 {
+            Ok(Self(share.min(100.0)))
+        } else {
+            Err(unreadable())
+        }
+    }
+}
+
+fn number(text: &str) -> Result<f64, BadValue> {
+    text.trim().parse().map_err(|_not_a_number| unreadable())
+}
+
+fn unreadable() -> BadValue {
+    BadValue::new("say a percentage from 0 to 100, or done/all, such as 412/1000")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_and_shares_are_read() {
+        for (text, expected) in [("42", 42.0), ("42.5%", 42.5), ("1/4", 25.0), ("5/4", 100.0), ("0", 0.0)] {
+            assert_eq!(text.parse::<Percent>().map(Percent::value), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_share_is_refused() {
+        for text in ["", "-1", "nan", "inf", "1/0", "0/0", "half"] {
+            assert!(text.parse::<Percent>().is_err(), "{text:?}");
+        }
+    }
+}

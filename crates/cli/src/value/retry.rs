@@ -1,0 +1,85 @@
+//! When a failure is worth another attempt.
+
+use super::{BadValue, Span};
+use std::str::FromStr;
+
+/// Is the wait between attempts: `1s..60s`, or `5s` for the first alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The wait before the second attempt; it doubles.
+    pub first: Span,
+    /// The longest wait.
+    pub cap: Option<Span>,
+}
+
+impl FromStr for Backoff {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let Some((first, cap)) = text.split_once("..") else {
+            return Ok(Self { first: text.parse()?, cap: None });
+        };
+        let (first, cap): (Span, Span) = (first.parse()?, cap.parse()?);
+        if cap < first {
+            return Err(BadValue::new("the longest wait is shorter than the first"));
+        }
+        Ok(Self { first, cap: Some(cap) })
+    }
+}
+
+/// Is one sort of end that is worth another attempt: an exit code, `timeout` or `interrupted`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryOn {
+    /// It exited with this code.
+    Code(i32),
+    /// Its time was over.
+    Timeout,
+    /// Its end was not seen; it may then run twice.
+    Interrupted,
+}
+
+impl FromStr for RetryOn {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text.trim() {
+            "timeout" => Ok(Self::Timeout),
+            "interrupted" => Ok(Self::Interrupted),
+            code => code
+                .parse()
+                .ok()
+                .filter(|code| (1..=255).contains(code))
+                .map(Self::Code)
+                .ok_or_else(|| BadValue::new("say exit codes from 1 to 255, timeout or interrupted")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_has_a_first_and_perhaps_a_longest_wait() {
+        let backoff: Backoff = "1s..60s".parse().unwrap();
+        assert_eq!(backoff.first.as_millis(), 1_000);
+        assert_eq!(backoff.cap.map(Span::as_millis), Some(60_000));
+        assert_eq!("500ms".parse::<Backoff>().unwrap().cap, None);
+    }
+
+    #[test]
+    fn backoff_that_shrinks_is_refused() {
+        assert!("60s..1s".parse::<Backoff>().is_err());
+        assert!("..".parse::<Backoff>().is_err());
+    }
+
+    #[test]
+    fn reasons_for_a_retry_are_codes_and_words() {
+        assert_eq!("75".parse(), Ok(RetryOn::Code(75)));
+        assert_eq!("timeout".parse(), Ok(RetryOn::Timeout));
+        assert_eq!("interrupted".parse(), Ok(RetryOn::Interrupted));
+        for text in ["0", "256", "always", ""] {
+            assert!(text.parse::<RetryOn>().is_err(), "{text:?}");
+        }
+    }
+}

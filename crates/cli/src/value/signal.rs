@@ -1,0 +1,100 @@
+//! Signals.
+
+use super::BadValue;
+use std::fmt;
+use std::str::FromStr;
+
+/// The names of the signals that people send, by their numbers on Linux.
+const NAMES: [(u8, &str); 25] = [
+    (1, "HUP"),
+    (2, "INT"),
+    (3, "QUIT"),
+    (4, "ILL"),
+    (5, "TRAP"),
+    (6, "ABRT"),
+    (7, "BUS"),
+    (8, "FPE"),
+    (9, "KILL"),
+    (10, "USR1"),
+    (11, "SEGV"),
+    (12, "USR2"),
+    (13, "PIPE"),
+    (14, "ALRM"),
+    (15, "TERM"),
+    (17, "CHLD"),
+    (18, "CONT"),
+    (19, "STOP"),
+    (20, "TSTP"),
+    (21, "TTIN"),
+    (22, "TTOU"),
+    (24, "XCPU"),
+    (25, "XFSZ"),
+    (28, "WINCH"),
+    (31, "SYS"),
+];
+
+/// Is a signal: `TERM`, `SIGINT`, `15`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal(u8);
+
+impl Signal {
+    /// Takes a signal by its number.
+    pub(crate) const fn of(number: u8) -> Self {
+        Self(number)
+    }
+
+    /// Gives its number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Display for Signal {
+    /// Writes its name as `SIGTERM`, or `signal 35` for one without.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match NAMES.iter().find(|(number, _)| *number == self.0) {
+            Some((_, name)) => write!(f, "SIG{name}"),
+            None => write!(f, "signal {}", self.0),
+        }
+    }
+}
+
+impl FromStr for Signal {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let upper = text.trim().to_ascii_uppercase();
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let named = NAMES.iter().find(|(_, each)| *each == name).map(|(number, _)| *number);
+        let number = named.or_else(|| upper.parse().ok().filter(|number| (1..=64).contains(number)));
+        number
+            .map(Self)
+            .ok_or_else(|| BadValue::new("say a name, such as TERM or SIGINT, or a number from 1 to 64"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_are_read() {
+        for (text, number) in [("TERM", 15), ("sigint", 2), ("9", 9), ("64", 64)] {
+            assert_eq!(text.parse::<Signal>().map(Signal::number), Ok(number), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_signal_is_refused() {
+        for text in ["", "0", "65", "SIG", "TERMINATE", "-9"] {
+            assert!(text.parse::<Signal>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn signal_is_shown_by_name() {
+        assert_eq!(Signal::of(15).to_string(), "SIGTERM");
+        assert_eq!(Signal::of(35).to_string(), "signal 35");
+    }
+}

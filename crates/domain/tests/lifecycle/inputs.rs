@@ -1,0 +1,158 @@
+//! One input for each column of the table.
+
+use longhaul_domain::{
+    AttemptNo, Command, Containment, Exit, ExitStatus, Input, Interruption, NodeId, Observation, Process,
+    Report, Stage, StartFailure, StartStage, StopCause, Timestamp, Usage, Wish,
+};
+
+/// The columns of the table.
+pub(crate) const COLUMNS: [&str; 31] = [
+    "progress",
+    "complete",
+    "fail",
+    "cancel",
+    "force",
+    "pause",
+    "resume",
+    "restart",
+    "retry_now",
+    "wished_cancel",
+    "claimed",
+    "orphaned",
+    "node_lost",
+    "spawned",
+    "spawn_failed",
+    "never_ran",
+    "exited_0",
+    "exited_1",
+    "exited_timeout",
+    "exited_cancelled",
+    "supervisor_lost",
+    "heartbeat_missed",
+    "pause_failed",
+    "tick",
+    "claimed_stale",
+    "spawned_stale",
+    "spawn_failed_stale",
+    "never_ran_stale",
+    "exited_stale",
+    "supervisor_lost_stale",
+    "pause_failed_stale",
+];
+
+/// The inputs that a column stands for: one, and for what is stale one for each way of being so.
+pub(crate) fn column(name: &str, process: &Process) -> Vec<Input> {
+    let present = process.attempt;
+    let Some(fresh) = name.strip_suffix("_stale") else {
+        let attempt = if name == "claimed" { present.next() } else { present };
+        return vec![input(name, attempt)];
+    };
+    let before = AttemptNo(present.0.saturating_sub(1));
+    let others = if fresh == "claimed" {
+        [present, before]
+    } else if before == present {
+        [present.next(), present.next().next()]
+    } else {
+        [before, present.next()]
+    };
+    others.map(|attempt| input(fresh, attempt)).to_vec()
+}
+
+/// The input of this name about this attempt.
+pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
+    let cause = StopCause::User;
+    match name {
+        "progress" => asked(Command::Progress(Report {
+            progress: None,
+            stage: Some(Stage::new("linking").unwrap()),
+        })),
+        "complete" => asked(Command::Complete { result: None }),
+        "fail" => asked(Command::Fail {
+            error: "out of memory".to_owned(),
+        }),
+        "cancel" => asked(Command::Cancel { cause }),
+        "force" => asked(Command::Force { cause }),
+        "pause" => asked(Command::Pause),
+        "resume" => asked(Command::Resume),
+        "restart" => asked(Command::Restart),
+        "retry_now" => asked(Command::RetryNow),
+        "wished_cancel" => seen(Observation::Wished(Wish::Cancel { cause })),
+        "claimed" => seen(Observation::Claimed {
+            attempt,
+            node: NodeId::new("here").unwrap(),
+        }),
+        "orphaned" => seen(Observation::Orphaned),
+        "node_lost" => seen(Observation::NodeLost {
+            why: Interruption::Reboot,
+        }),
+        "spawned" => seen(Observation::Spawned {
+            attempt,
+            pid: Some(4711),
+            containment: Some(Containment::Cgroup),
+            at: Timestamp(77),
+        }),
+        "spawn_failed" => seen(Observation::SpawnFailed {
+            attempt,
+            failure: StartFailure {
+                stage: StartStage::Program,
+                errno: Some(2),
+                detail: "no such program".to_owned(),
+            },
+        }),
+        "never_ran" => seen(Observation::NeverRan { attempt }),
+        "exited" | "exited_0" => exited(attempt, ExitStatus::Code(0), None),
+        "exited_1" => exited(attempt, ExitStatus::Code(1), None),
+        "exited_timeout" => exited(attempt, TERMINATED, Some(StopCause::Timeout)),
+        "exited_cancelled" => exited(attempt, TERMINATED, Some(StopCause::User)),
+        "supervisor_lost" => seen(Observation::SupervisorLost {
+            attempt,
+            why: Interruption::SupervisorKilled {
+                evidence: "its lock is free".to_owned(),
+            },
+        }),
+        "heartbeat_missed" => seen(Observation::HeartbeatMissed { last: Timestamp(5) }),
+        "pause_failed" => seen(Observation::PauseFailed { attempt }),
+        "tick" => Input::Tick,
+        other => panic!("no input is called {other:?}"),
+    }
+}
+
+/// The exit of an attempt.
+pub(crate) fn exited(attempt: AttemptNo, status: ExitStatus, stopped: Option<StopCause>) -> Input {
+    seen(Observation::Exited {
+        attempt,
+        exit: exit(status, stopped),
+    })
+}
+
+/// An exit with nothing remarkable but its status.
+pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit {
+    Exit {
+        status,
+        at: Timestamp(88),
+        stopped,
+        last_signal: None,
+        swept: 0,
+        leftovers: 0,
+        usage: Usage {
+            user: std::time::Duration::ZERO,
+            system: std::time::Duration::ZERO,
+            peak_memory: 0,
+        },
+        output_bytes: 0,
+        dropped_bytes: 0,
+    }
+}
+
+const TERMINATED: ExitStatus = ExitStatus::Signal {
+    number: 15,
+    core: false,
+};
+
+const fn asked(command: Command) -> Input {
+    Input::Command(command)
+}
+
+const fn seen(observation: Observation) -> Input {
+    Input::Observation(observation)
+}

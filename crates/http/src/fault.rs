@@ -1,0 +1,256 @@
+//! Errors as clients see them.
+
+use crate::reply::json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use longhaul_domain::{InvalidText, Rejection, Status, Verb};
+use longhaul_engine::EngineError;
+use longhaul_engine::ports::{Refusal, StoreError};
+use longhaul_wire::api::Problem;
+use std::error::Error;
+
+/// An error on its way to a client.
+#[derive(Debug)]
+pub(crate) struct Fault(Box<Problem>);
+
+impl Fault {
+    pub(crate) fn new(status: u16, slug: &str, title: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            slug: slug.to_owned(),
+            title: title.into(),
+            status,
+            ..Problem::default()
+        }))
+    }
+
+    /// What was asked for makes no sense.
+    pub(crate) fn invalid(what: &str, why: impl Into<String>) -> Self {
+        Self::new(400, "invalid_request", format!("invalid {what}")).because(why)
+    }
+
+    pub(crate) fn because(mut self, why: impl Into<String>) -> Self {
+        self.0.detail = Some(why.into());
+        self
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    fn among(mut self, candidates: impl IntoIterator<Item = String>) -> Self {
+        self.0.candidates = candidates.into_iter().collect();
+        self
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        json(status, "application/problem+json", &*self.0)
+    }
+}
+
+impl From<InvalidText> for Fault {
+    fn from(error: InvalidText) -> Self {
+        Self::invalid(error.what, error.why)
+    }
+}
+
+impl From<EngineError> for Fault {
+    fn from(error: EngineError) -> Self {
+        let title = error.to_string();
+        match error {
+            EngineError::NotFound { .. } => Self::new(404, "process_not_found", title)
+                .help("`longhaul status -a` lists every process"),
+            EngineError::Ambiguous { candidates, .. } => Self::new(409, "ambiguous_id", title)
+                .help("use more characters of the id")
+                .among(candidates.iter().map(|found| match &found.name {
+                    Some(name) => format!("{} {name} ({})", found.id, found.status),
+                    None => format!("{} ({})", found.id, found.status),
+                })),
+            EngineError::Rejected { id, rejection } => rejected(&rejection, &id.short()),
+            EngineError::Refused { refusal } => refused(&refusal),
+            EngineError::KeyConflict { holder, .. } => Self::new(409, "key_conflict", title)
+                .because("a launch key stands for one command, directory, type, key, limits and declared variables")
+                .help("take another launch key, or launch what the first one asked for")
+                .among([holder.to_string()]),
+            EngineError::RevisionMoved { .. } => {
+                Self::new(409, "revision_moved", title).help("look at the process and decide again")
+            }
+            EngineError::Invalid { why, help, .. } => {
+                let fault = Self::new(400, "invalid_request", title).because(why);
+                match help {
+                    Some(help) => fault.help(help),
+                    None => fault,
+                }
+            }
+            EngineError::Output { source } => {
+                Self::new(500, "internal", title).because(with_causes(&source))
+            }
+            EngineError::Vault { source } => {
+                Self::new(500, "internal", title).because(with_causes(&source))
+            }
+            EngineError::Store { source } => unstored(&source),
+            EngineError::ShuttingDown => {
+                Self::new(503, "shutting_down", title).help("ask again: the next command starts a new manager")
+            }
+            _ => Self::new(500, "internal", title),
+        }
+    }
+}
+
+fn rejected(rejection: &Rejection, id: &str) -> Fault {
+    let fault = Fault::new(409, rejection.slug(), rejection.to_string());
+    let (status, attempted) = match rejection {
+        Rejection::InvalidStatusTransition { from, attempted } => (*from, *attempted),
+        Rejection::Unsupported { status, attempted, .. } => (*status, *attempted),
+    };
+    let mut fault = match way_out(rejection, status, attempted) {
+        Some(Way { why, help }) => fault.because(why).help(help.replace("ID", id)),
+        None => fault,
+    };
+    fault.0.current_status = Some(status.as_str().to_owned());
+    fault.0.attempted = Some(attempted.as_str().to_owned());
+    fault
+}
+
+struct Way {
+    why: &'static str,
+    help: &'static str,
+}
+
+fn way_out(rejection: &Rejection, status: Status, attempted: Verb) -> Option<Way> {
+    let way = |why, help| Some(Way { why, help });
+    match (rejection, attempted) {
+        (Rejection::Unsupported { .. }, Verb::Complete | Verb::Fail) => way(
+            "how a command ends is seen, not told",
+            "`longhaul cancel ID` ends it",
+        ),
+        (Rejection::Unsupported { .. }, _) => None,
+        (_, Verb::Restart) => way(
+            "only what has ended can be run again",
+            "`longhaul cancel ID` ends it, then restart it",
+        ),
+        _ if status.is_ended() => way(
+            "what has ended stays as it is",
+            "`longhaul restart ID` runs it again as a new process",
+        ),
+        (_, Verb::Pause) => way("only what runs can be paused", "`longhaul status ID` says why it waits"),
+        (_, Verb::Resume) => way("only what is paused can be resumed", "`longhaul status ID` says where it stands"),
+        (_, Verb::RetryNow) => way(
+            "only what waits for its retry can be hurried",
+            "`longhaul status ID` says where it stands",
+        ),
+        (_, Verb::Progress | Verb::Complete | Verb::Fail | Verb::Cancel | Verb::Force) => None,
+    }
+}
+
+fn refused(refusal: &Refusal) -> Fault {
+    let title = refusal.to_string();
+    match refusal {
+        Refusal::ParentMissing { parent } => {
+            Fault::new(409, "parent_missing", title).among([parent.to_string()])
+        }
+        Refusal::AncestorClosing { ancestor } => Fault::new(409, "ancestor_closing", title)
+            .because("what is ending takes no new children")
+            .among([ancestor.to_string()]),
+        Refusal::TooDeep { .. } => {
+            Fault::new(409, "too_deep", title).help("`limits.max_levels` sets the deepest level")
+        }
+        Refusal::LevelFull { .. } => Fault::new(409, "level_full", title)
+            .help("wait for one of them, or raise `limits.max_per_level`"),
+        Refusal::NoSlot { key, holders } => {
+            let fault = Fault::new(409, "no_slot", title);
+            match key {
+                Some(key) => fault.because(format!("every slot of the key {key} is taken")),
+                None => fault.because("the limit of processes that run at once is reached (`limits.max_parallel`)"),
+            }
+            .help("launch without --no-queue to let it wait for its turn")
+            .among(holders.iter().map(ToString::to_string))
+        }
+        Refusal::HeldByAncestors { holders, .. } => Fault::new(409, "held_by_ancestors", title)
+            .because("they wait for it, and it would wait for them: for ever")
+            .help("give the child another key, or the key more slots (`keys.limit`)")
+            .among(holders.iter().map(ToString::to_string)),
+        Refusal::StalePolicy { .. } => Fault::new(409, "stale_policy", title).help("ask again"),
+        Refusal::TooManyWishes => Fault::new(409, "too_many_wishes", title)
+            .because("its owner does not answer the orders that it was left"),
+        Refusal::TooLarge { .. } => Fault::new(413, "payload_too_large", title)
+            .help("large inputs belong into a file that the command reads"),
+        Refusal::Full => Fault::new(507, "store_full", title)
+            .help("make room on the disk of the state directory; running work goes on meanwhile"),
+        _ => Fault::new(409, "refused", title),
+    }
+}
+
+fn unstored(error: &StoreError) -> Fault {
+    let title = "the store cannot do it";
+    let fault = match error {
+        StoreError::ReadOnly { .. } => Fault::new(503, "store_read_only", title),
+        StoreError::Refused(refusal) => return refused(refusal),
+        StoreError::Missing { .. } => {
+            return Fault::new(404, "process_not_found", error.to_string());
+        }
+        StoreError::Conflict { .. } => Fault::new(409, "revision_moved", title),
+        StoreError::Unavailable { .. }
+        | StoreError::Unknown { .. }
+        | StoreError::Fenced { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::Format { .. } => Fault::new(503, "store_unavailable", title),
+        _ => Fault::new(500, "internal", title),
+    };
+    fault.because(with_causes(error))
+}
+
+/// An error and everything behind it, in one line.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{ProcessId, SlotKey};
+
+    #[test]
+    fn rejection_names_status_attempt_and_way_out() {
+        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let rejection = Rejection::InvalidStatusTransition {
+            from: Status::Completed,
+            attempted: Verb::Pause,
+        };
+        let Fault(problem) = Fault::from(EngineError::Rejected { id, rejection });
+        assert_eq!(problem.status, 409);
+        assert_eq!(problem.slug, "invalid_status_transition");
+        assert_eq!(problem.current_status.as_deref(), Some("completed"));
+        assert_eq!(problem.attempted.as_deref(), Some("pause"));
+        assert!(problem.help.unwrap().contains("longhaul restart 3f2a9c1b"));
+    }
+
+    #[test]
+    fn refusal_for_want_of_a_slot_names_the_holders() {
+        let holder: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let Fault(problem) = refused(&Refusal::NoSlot {
+            key: Some(SlotKey::new("opus").unwrap()),
+            holders: vec![holder],
+        });
+        assert_eq!((problem.status, problem.slug.as_str()), (409, "no_slot"));
+        assert_eq!(problem.candidates, [holder.to_string()]);
+    }
+
+    #[test]
+    fn store_error_tells_what_is_behind_it() {
+        let source = Box::new(std::io::Error::other("disk on fire"));
+        let Fault(problem) = unstored(&StoreError::Unavailable { source });
+        assert_eq!((problem.status, problem.slug.as_str()), (503, "store_unavailable"));
+        assert!(problem.detail.unwrap().contains("disk on fire"));
+    }
+}

@@ -1,0 +1,225 @@
+//! A store that fails when a test says so.
+
+use super::faults::{Call, Fault, Faults};
+use super::locked;
+use async_trait::async_trait;
+use longhaul_domain::{
+    AttemptNo, Deadline, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
+    WishNo,
+};
+use longhaul_ports::{
+    Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Lease, Listing, Membership, NodeFacts,
+    PageAsk, ProcessStore, QueueView, Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept,
+    Upkeep,
+};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// A store that fails when a test says so, around one that works.
+#[derive(Debug)]
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    faults: Mutex<Faults>,
+    crashed: Notify,
+}
+
+impl FaultyStore {
+    /// A store that does not fail yet; the clock is for calls that take long.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            inner,
+            clock,
+            faults: Mutex::default(),
+            crashed: Notify::new(),
+        }
+    }
+
+    /// Makes the n-th call from now on go wrong; the first is 1. Plans are met in the order in which they were made.
+    pub fn fail(&self, nth: u32, fault: Fault) {
+        locked(&self.faults).plan(None, nth, fault);
+    }
+
+    /// Makes the n-th call of this kind from now on go wrong; the first is 1.
+    pub fn fail_on(&self, call: Call, nth: u32, fault: Fault) {
+        locked(&self.faults).plan(Some(call), nth, fault);
+    }
+
+    /// Makes one call in so many go wrong, by a seed: reads before, writes before or after they were applied. 0 ends it.
+    pub fn set_chaos(&self, seed: u64, one_in: u32) {
+        locked(&self.faults).set_chaos(seed, one_in);
+    }
+
+    /// While it is down, every call is answered as unavailable.
+    pub fn set_down(&self, down: bool) {
+        locked(&self.faults).set_down(down);
+    }
+
+    /// What was called so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        locked(&self.faults).calls().to_vec()
+    }
+
+    /// Parks until a call met [`Fault::CrashBefore`] or [`Fault::CrashAfter`].
+    pub async fn crashed(&self) {
+        self.crashed.notified().await;
+    }
+
+    async fn through<T>(
+        &self,
+        call: Call,
+        op: OpId,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let fault = locked(&self.faults).strike(call);
+        match fault {
+            None => work.await,
+            Some(Fault::Unavailable) => Err(StoreError::Unavailable {
+                source: "the test says so".into(),
+            }),
+            Some(Fault::Unknown) => {
+                work.await?;
+                Err(StoreError::Unknown {
+                    op,
+                    source: "the test says so".into(),
+                })
+            }
+            Some(Fault::ReadOnly) if call.writes() => Err(StoreError::ReadOnly {
+                why: "the test says so".to_owned(),
+            }),
+            Some(Fault::ReadOnly) => work.await,
+            Some(Fault::Late(span)) => {
+                let until = self.clock.now().plus(span);
+                self.clock.sleep_until(Deadline::At(until)).await;
+                work.await
+            }
+            Some(Fault::CrashBefore) => self.hang().await,
+            Some(Fault::CrashAfter) => {
+                work.await?;
+                self.hang().await
+            }
+        }
+    }
+
+    async fn hang<T>(&self) -> T {
+        self.crashed.notify_one();
+        std::future::pending().await
+    }
+}
+
+/// For calls that carry no op of their own.
+const fn no_op() -> OpId {
+    OpId::new(uuid::Uuid::nil())
+}
+
+#[async_trait]
+impl ProcessStore for FaultyStore {
+    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+        let op = OpId::new(*new.process.id.as_uuid());
+        self.through(Call::Submit, op, self.inner.submit(new)).await
+    }
+
+    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+        self.through(Call::Claim, no_op(), self.inner.claim(by, room))
+            .await
+    }
+
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        self.through(Call::Commit, change.op, self.inner.commit(change))
+            .await
+    }
+
+    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
+        self.through(Call::Wish, op, self.inner.wish(id, op, wish)).await
+    }
+
+    async fn touch(
+        &self,
+        by: &Author,
+        vitals: &[(ProcessId, AttemptNo, Vitals)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.through(Call::Touch, no_op(), self.inner.touch(by, vitals))
+            .await
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.through(Call::Read, no_op(), self.inner.load(ids)).await
+    }
+
+    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+        self.through(Call::Read, no_op(), self.inner.list(filter, page))
+            .await
+    }
+}
+
+#[async_trait]
+impl Upkeep for FaultyStore {
+    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
+        self.through(Call::Attention, no_op(), self.inner.attention(by, most))
+            .await
+    }
+
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+        self.through(Call::Sweep, no_op(), self.inner.sweep(rule, most))
+            .await
+    }
+}
+
+#[async_trait]
+impl Queues for FaultyStore {
+    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
+        self.through(Call::Queues, no_op(), self.inner.policy()).await
+    }
+
+    async fn set_policy(
+        &self,
+        expected: PolicyVersion,
+        policy: &Policy,
+    ) -> Result<PolicyVersion, StoreError> {
+        self.through(Call::SetPolicy, no_op(), self.inner.set_policy(expected, policy))
+            .await
+    }
+
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+        self.through(Call::Queues, no_op(), self.inner.queues(only)).await
+    }
+}
+
+#[async_trait]
+impl EventLog for FaultyStore {
+    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+        self.through(Call::Events, no_op(), self.inner.read(after, most, wait))
+            .await
+    }
+
+    async fn end(&self) -> Result<Cursor, StoreError> {
+        self.through(Call::Events, no_op(), self.inner.end()).await
+    }
+}
+
+#[async_trait]
+impl Membership for FaultyStore {
+    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+        self.through(Call::Register, no_op(), self.inner.register(me))
+            .await
+    }
+
+    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+        self.through(Call::Beat, no_op(), self.inner.beat(by)).await
+    }
+
+    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+        self.through(Call::Beat, no_op(), self.inner.called(by)).await
+    }
+
+    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
+        self.through(Call::Register, no_op(), self.inner.leave(by)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+        self.through(Call::Beat, no_op(), self.inner.nodes()).await
+    }
+}

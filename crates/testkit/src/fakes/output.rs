@@ -1,0 +1,227 @@
+//! Output in memory.
+
+use super::VirtualClock;
+use super::locked;
+use async_trait::async_trait;
+use longhaul_domain::{ProcessId, Timestamp};
+use longhaul_ports::{
+    AttemptKey, Chunk, Clock, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource,
+    Wanted,
+};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// Output in memory, written by a test or by a scripted child. Clones are the same output.
+#[derive(Clone, Debug)]
+pub struct FakeOutput {
+    clock: VirtualClock,
+    logs: Arc<Mutex<BTreeMap<AttemptKey, Log>>>,
+    grown: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    bytes: Vec<Byte>,
+    gap: Option<(u64, u64)>,
+    closed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Byte {
+    byte: u8,
+    source: OutputSource,
+    at: Timestamp,
+}
+
+impl FakeOutput {
+    /// No output yet; what is written is stamped by this clock.
+    #[must_use]
+    pub fn new(clock: VirtualClock) -> Self {
+        Self {
+            clock,
+            logs: Arc::default(),
+            grown: Arc::default(),
+        }
+    }
+
+    /// Begins the output of an attempt, empty.
+    pub fn open(&self, key: AttemptKey) {
+        locked(&self.logs).entry(key).or_default();
+    }
+
+    /// Appends output, and begins it if need be.
+    pub fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]) {
+        let at = self.clock.now();
+        let mut logs = locked(&self.logs);
+        let log = logs.entry(key).or_default();
+        log.bytes.extend(bytes.iter().map(|byte| Byte {
+            byte: *byte,
+            source,
+            at,
+        }));
+        drop(logs);
+        self.grown.notify_waiters();
+    }
+
+    /// Ends the output of an attempt: whoever waits for more looks again.
+    pub fn close(&self, key: AttemptKey) {
+        locked(&self.logs).entry(key).or_default().closed = true;
+        self.grown.notify_waiters();
+    }
+
+    /// Drops the bytes from the first offset up to the second, which is kept.
+    pub fn drop_middle(&self, key: AttemptKey, from: u64, to: u64) {
+        locked(&self.logs).entry(key).or_default().gap = Some((from, to));
+    }
+
+    /// Bytes of output so far.
+    #[must_use]
+    pub fn written(&self, key: AttemptKey) -> u64 {
+        locked(&self.logs).get(&key).map_or(0, Log::end)
+    }
+
+    fn with<T>(&self, key: AttemptKey, look: impl FnOnce(&Log) -> T) -> Result<T, OutputError> {
+        locked(&self.logs)
+            .get(&key)
+            .map(look)
+            .ok_or(OutputError::Missing { key })
+    }
+}
+
+#[async_trait]
+impl OutputLog for FakeOutput {
+    async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError> {
+        self.with(key, |log| OutputSize {
+            end: log.end(),
+            gap: log.gap,
+        })
+    }
+
+    async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError> {
+        self.with(key, |log| log.page(wanted))
+    }
+
+    async fn last_lines(
+        &self,
+        key: AttemptKey,
+        lines: u32,
+        only: Option<OutputSource>,
+    ) -> Result<u64, OutputError> {
+        self.with(key, |log| log.last_lines(lines, only))
+    }
+
+    async fn since(&self, key: AttemptKey, moment: Timestamp) -> Result<u64, OutputError> {
+        self.with(key, |log| {
+            let before = log.bytes.iter().take_while(|byte| byte.at < moment).count();
+            offset(before)
+        })
+    }
+
+    async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError> {
+        loop {
+            let grown = self.grown.notified();
+            tokio::pin!(grown);
+            grown.as_mut().enable();
+            if self.with(key, |log| log.closed || log.end() > beyond)? {
+                return Ok(());
+            }
+            grown.await;
+        }
+    }
+
+    fn place(&self, key: AttemptKey) -> OutputPlace {
+        OutputPlace(format!("memory:{}/{}", key.id, key.attempt))
+    }
+
+    async fn remove(&self, id: ProcessId) -> Result<(), OutputError> {
+        locked(&self.logs).retain(|key, _| key.id != id);
+        self.grown.notify_waiters();
+        Ok(())
+    }
+}
+
+impl Log {
+    fn end(&self) -> u64 {
+        offset(self.bytes.len())
+    }
+
+    /// What was dropped is not there, whoever asks.
+    fn is_kept(&self, offset: u64) -> bool {
+        self.gap.is_none_or(|(from, to)| offset < from || offset >= to)
+    }
+
+    fn page(&self, wanted: Wanted) -> OutputPage {
+        let mut page = OutputPage {
+            chunks: Vec::new(),
+            next: wanted.from,
+            gap: 0,
+            end: self.end(),
+        };
+        let mut left = wanted.most;
+        for (place, byte) in (0_u64..).zip(&self.bytes) {
+            if place < wanted.from {
+                continue;
+            }
+            if !self.is_kept(place) {
+                page.gap += 1;
+            } else if wanted.only.is_none_or(|only| only == byte.source) {
+                if left == 0 {
+                    return page;
+                }
+                left -= 1;
+                page.take(place, *byte);
+            }
+            page.next = place + 1;
+        }
+        page
+    }
+
+    fn last_lines(&self, lines: u32, only: Option<OutputSource>) -> u64 {
+        let chosen: Vec<(u64, u8)> = (0_u64..)
+            .zip(&self.bytes)
+            .filter(|(place, byte)| self.is_kept(*place) && only.is_none_or(|only| only == byte.source))
+            .map(|(place, byte)| (place, byte.byte))
+            .collect();
+        let mut begin = self.end();
+        let mut seen = 0;
+        for (place, byte) in chosen.iter().rev() {
+            if *byte == b'\n' && begin != self.end() {
+                seen += 1;
+            }
+            if seen == lines {
+                return begin;
+            }
+            begin = *place;
+        }
+        begin
+    }
+}
+
+/// Appends one byte to the last piece, if it is its neighbour.
+trait Take {
+    fn take(&mut self, offset: u64, byte: Byte);
+}
+
+impl Take for OutputPage {
+    fn take(&mut self, offset: u64, byte: Byte) {
+        if let Some(last) = self.chunks.last_mut()
+            && last.source == byte.source
+            && last.at == byte.at
+            && last.offset + self::offset(last.bytes.len()) == offset
+        {
+            last.bytes.push(byte.byte);
+            return;
+        }
+        self.chunks.push(Chunk {
+            offset,
+            source: byte.source,
+            at: byte.at,
+            bytes: vec![byte.byte],
+        });
+    }
+}
+
+fn offset(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,308 @@
+//! Children that follow a script.
+
+use super::journal::{Act, Entry};
+use super::script::{Answer, Script};
+use super::world::World;
+use super::{FakeOutput, VirtualClock, locked};
+use async_trait::async_trait;
+use longhaul_domain::{Capabilities, Deadline, ExitStatus, Interruption, Observation, ProcessId};
+use longhaul_ports::{AttemptKey, Clock, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// Runs scripted children in virtual time.
+///
+/// The children live on a machine of their own, which outlives the manager: [`reopened`](Self::reopened) is the spawner
+/// of the manager's next life, which finds them by `adopt`. Everything is computed from the clock when it is asked for,
+/// so the same script gives the same observations.
+pub struct ScriptedSpawner {
+    machine: Arc<Machine>,
+    capabilities: Capabilities,
+    /// How much of what was seen of an attempt was handed out in this life.
+    watched: Mutex<BTreeMap<AttemptKey, usize>>,
+}
+
+struct Machine {
+    clock: VirtualClock,
+    output: FakeOutput,
+    world: Mutex<World>,
+    casting: Box<dyn Fn(&StartOrder) -> Script + Send + Sync>,
+    changed: Notify,
+}
+
+impl ScriptedSpawner {
+    /// Children whose scripts are written into their command lines, as [`Script::of_words`] reads them.
+    #[must_use]
+    pub fn new(clock: VirtualClock) -> Self {
+        Self::casting(clock, |order| {
+            Script::of_words(&order.command.program, &order.command.args)
+        })
+    }
+
+    /// Children whose scripts a test decides by the order to start them.
+    #[must_use]
+    pub fn casting(
+        clock: VirtualClock,
+        casting: impl Fn(&StartOrder) -> Script + Send + Sync + 'static,
+    ) -> Self {
+        let output = FakeOutput::new(clock.clone());
+        Self {
+            machine: Arc::new(Machine {
+                world: Mutex::new(World::new(clock.clone(), output.clone())),
+                clock,
+                output,
+                casting: Box::new(casting),
+                changed: Notify::new(),
+            }),
+            capabilities: Capabilities::ALL,
+            watched: Mutex::default(),
+        }
+    }
+
+    /// The same with other capabilities.
+    #[must_use]
+    pub fn with_capabilities(self, capabilities: Capabilities) -> Self {
+        Self { capabilities, ..self }
+    }
+
+    /// The spawner of the manager's next life: the same children, none of them watched yet.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        Self {
+            machine: Arc::clone(&self.machine),
+            capabilities: self.capabilities,
+            watched: Mutex::default(),
+        }
+    }
+
+    /// Where the children write.
+    #[must_use]
+    pub fn output(&self) -> FakeOutput {
+        self.machine.output.clone()
+    }
+
+    /// Everything that was asked of the children and that they did, in order.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Entry> {
+        self.machine.look(|world| world.journal().to_vec())
+    }
+
+    /// How often a command of this process began to run.
+    #[must_use]
+    pub fn runs(&self, id: ProcessId) -> usize {
+        let began = |entry: &&Entry| entry.key.id == id && entry.act == Act::Began;
+        self.journal().iter().filter(began).count()
+    }
+
+    /// Attempts that are starting or running now.
+    #[must_use]
+    pub fn live(&self) -> Vec<AttemptKey> {
+        self.machine.look(|world| world.live().collect())
+    }
+
+    /// Attempts whose start was ordered while another of the same process was not over.
+    #[must_use]
+    pub fn overlaps(&self) -> Vec<AttemptKey> {
+        let mut live: BTreeMap<ProcessId, usize> = BTreeMap::new();
+        let mut overlaps = Vec::new();
+        for entry in self.journal() {
+            let count = live.entry(entry.key.id).or_default();
+            match entry.act {
+                Act::Ordered => {
+                    if *count > 0 {
+                        overlaps.push(entry.key);
+                    }
+                    *count += 1;
+                }
+                Act::Ended => *count = count.saturating_sub(1),
+                Act::OrderedAgain
+                | Act::Began
+                | Act::StopAsked(_)
+                | Act::Paused
+                | Act::Resumed
+                | Act::Adopted
+                | Act::Settled => {}
+            }
+        }
+        overlaps
+    }
+
+    /// Lets a live attempt exit now, whatever its script says.
+    pub fn exit(&self, key: AttemptKey, code: i32) {
+        self.machine
+            .change(|world| world.exit(key, ExitStatus::Code(code)));
+    }
+
+    /// Takes the supervisor of a live attempt away, so that nobody sees its end.
+    pub fn lose(&self, key: AttemptKey, why: &Interruption) {
+        self.machine.change(|world| world.lose(key, why.clone()));
+    }
+
+    /// Starts the machine anew: every live attempt is gone, and nobody saw its end.
+    pub fn reboot(&self) {
+        self.machine.change(|world| {
+            for key in world.live().collect::<Vec<_>>() {
+                world.lose(key, Interruption::Reboot);
+            }
+        });
+    }
+
+    fn is_watched(&self, key: AttemptKey) -> Result<(), SpawnError> {
+        if locked(&self.watched).contains_key(&key) {
+            Ok(())
+        } else {
+            Err(SpawnError::Unknown { key })
+        }
+    }
+
+    /// What was seen first and not handed out yet.
+    fn news(&self, world: &World) -> Option<Seen> {
+        let mut watched = locked(&self.watched);
+        let (_, key, observation) = watched
+            .iter()
+            .filter_map(|(key, told)| {
+                let (place, observation) = world.seen(*key).get(*told)?;
+                Some((*place, *key, observation.clone()))
+            })
+            .min_by_key(|(place, ..)| *place)?;
+        *watched.entry(key).or_default() += 1;
+        Some(Seen {
+            id: key.id,
+            observation,
+        })
+    }
+}
+
+impl Machine {
+    fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        let mut world = locked(&self.world);
+        world.catch_up();
+        look(&world)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        let mut world = locked(&self.world);
+        world.catch_up();
+        let answer = change(&mut world);
+        drop(world);
+        self.changed.notify_waiters();
+        answer
+    }
+
+    /// Returns when something may have happened.
+    async fn moved(&self, changed: impl Future<Output = ()>, next: Option<longhaul_domain::Awake>) {
+        match next {
+            Some(at) => tokio::select! {
+                () = changed => {}
+                () = self.clock.sleep_until(Deadline::Awake(at)) => {}
+            },
+            None => changed.await,
+        }
+    }
+}
+
+impl fmt::Debug for ScriptedSpawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptedSpawner")
+            .field("live", &self.live())
+            .field("watched", &locked(&self.watched).keys())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Spawner for ScriptedSpawner {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn start(&self, order: StartOrder) -> Result<(), SpawnError> {
+        let key = order.key;
+        if self.machine.look(|world| world.knows(key)) {
+            locked(&self.watched).entry(key).or_default();
+            self.machine.change(|world| world.note(key, Act::OrderedAgain));
+            return Ok(());
+        }
+        let script = (self.machine.casting)(&order);
+        if let Answer::Refused(failure) = script.answer {
+            return Err(SpawnError::Refused { failure });
+        }
+        locked(&self.watched).entry(key).or_default();
+        self.machine
+            .change(|world| world.order(key, order.command, script));
+        Ok(())
+    }
+
+    async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError> {
+        self.machine.change(|world| {
+            world.note(key, Act::Adopted);
+            if !world.knows(key) {
+                world.rule_out(key);
+            }
+        });
+        loop {
+            let changed = self.machine.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let (found, next) = self.machine.look(|world| {
+                let seen = world.seen(key);
+                let found = seen
+                    .last()
+                    .map(|(_, observation)| (seen.len(), observation.clone()));
+                (found, world.next_moment())
+            });
+            if let Some((told, observation)) = found {
+                locked(&self.watched).insert(key, told);
+                return Ok(match observation {
+                    Observation::Spawned { .. } => Found::Alive(observation),
+                    over => Found::Over(over),
+                });
+            }
+            self.machine.moved(changed, next).await;
+        }
+    }
+
+    async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError> {
+        self.is_watched(key)?;
+        self.machine.change(|world| world.stop(key, order));
+        Ok(())
+    }
+
+    async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError> {
+        self.is_watched(key)?;
+        if self.machine.change(|world| world.set_halted(key, true)) {
+            return Ok(());
+        }
+        let what = "it does not run".to_owned();
+        Err(SpawnError::Unreachable { key, what })
+    }
+
+    async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError> {
+        self.is_watched(key)?;
+        if self.machine.change(|world| world.set_halted(key, false)) {
+            return Ok(());
+        }
+        let what = "it does not run".to_owned();
+        Err(SpawnError::Unreachable { key, what })
+    }
+
+    async fn next(&self) -> Seen {
+        loop {
+            let changed = self.machine.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let (news, next) = self.machine.look(|world| (self.news(world), world.next_moment()));
+            if let Some(seen) = news {
+                return seen;
+            }
+            self.machine.moved(changed, next).await;
+        }
+    }
+
+    async fn settled(&self, key: AttemptKey) {
+        locked(&self.watched).remove(&key);
+        self.machine.change(|world| world.note(key, Act::Settled));
+    }
+}

@@ -1,0 +1,423 @@
+//! The machine on which scripted children live: it outlives every manager.
+
+use super::clock::before;
+use super::journal::{Act, Entry};
+use super::script::{Answer, Course, Obedience, Script};
+use super::{FakeOutput, VirtualClock};
+use longhaul_domain::{
+    Awake, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, StopCause, Timestamp, Usage,
+};
+use longhaul_ports::{AttemptKey, Clock, OutputSource, StopOrder};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Every attempt that was ever ordered, and what it did so far.
+#[derive(Debug)]
+pub(super) struct World {
+    clock: VirtualClock,
+    output: FakeOutput,
+    attempts: BTreeMap<AttemptKey, Attempt>,
+    /// Those that are not over.
+    live: BTreeSet<AttemptKey>,
+    journal: Vec<Entry>,
+    next_pid: u32,
+    /// Counts what was seen, of all attempts.
+    seen: u64,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    command: CommandSpec,
+    script: Script,
+    phase: Phase,
+    /// Asked before the start was answered.
+    stop: Option<StopOrder>,
+    /// What was seen of it, each with its place among all that was seen.
+    seen: Vec<(u64, Observation)>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Starting { answer_at: Option<Awake> },
+    Alive(Life),
+    Over,
+}
+
+#[derive(Debug)]
+struct Life {
+    /// When its course ends by itself.
+    course_at: Option<Awake>,
+    timeout_at: Option<Awake>,
+    halted: Option<Awake>,
+    stopping: Option<Stopping>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stopping {
+    cause: StopCause,
+    obeys_at: Option<Awake>,
+    kill_at: Option<Awake>,
+}
+
+/// Something that happens by itself when its time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    Answer,
+    Course,
+    Obeys,
+    Kill,
+    TimeIsOver,
+}
+
+impl World {
+    pub(super) const fn new(clock: VirtualClock, output: FakeOutput) -> Self {
+        Self {
+            clock,
+            output,
+            attempts: BTreeMap::new(),
+            live: BTreeSet::new(),
+            journal: Vec::new(),
+            next_pid: 1000,
+            seen: 0,
+        }
+    }
+
+    /// Lets everything happen whose time has come, in the order of its time.
+    pub(super) fn catch_up(&mut self) {
+        let awake = self.clock.awake();
+        while let Some((at, moment, key)) = self.next_of_all()
+            && at <= awake
+        {
+            self.happen(key, moment, at);
+        }
+    }
+
+    /// When something happens next by itself.
+    pub(super) fn next_moment(&self) -> Option<Awake> {
+        self.next_of_all().map(|(at, ..)| at)
+    }
+
+    pub(super) fn note(&mut self, key: AttemptKey, act: Act) {
+        let at = self.clock.now();
+        self.journal.push(Entry { at, key, act });
+    }
+
+    pub(super) fn journal(&self) -> &[Entry] {
+        &self.journal
+    }
+
+    pub(super) fn knows(&self, key: AttemptKey) -> bool {
+        self.attempts.contains_key(&key)
+    }
+
+    pub(super) fn is_live(&self, key: AttemptKey) -> bool {
+        self.live.contains(&key)
+    }
+
+    pub(super) fn live(&self) -> impl Iterator<Item = AttemptKey> + '_ {
+        self.live.iter().copied()
+    }
+
+    pub(super) fn seen(&self, key: AttemptKey) -> &[(u64, Observation)] {
+        self.attempts
+            .get(&key)
+            .map_or(&[], |attempt| attempt.seen.as_slice())
+    }
+
+    pub(super) fn order(&mut self, key: AttemptKey, command: CommandSpec, script: Script) {
+        self.note(key, Act::Ordered);
+        let answer_at = match script.answer {
+            Answer::Silence => None,
+            Answer::Spawned | Answer::Refused(_) | Answer::Failed(_) | Answer::NeverRan => {
+                Some(self.clock.awake().plus(script.answered_after))
+            }
+        };
+        let attempt = Attempt {
+            command,
+            script,
+            phase: Phase::Starting { answer_at },
+            stop: None,
+            seen: Vec::new(),
+        };
+        self.attempts.insert(key, attempt);
+        self.live.insert(key);
+        self.catch_up();
+    }
+
+    /// Makes sure that an attempt nobody knows will never run.
+    pub(super) fn rule_out(&mut self, key: AttemptKey) {
+        let attempt = Attempt {
+            command: CommandSpec::of("", &[], "/"),
+            script: Script::never_runs(),
+            phase: Phase::Over,
+            stop: None,
+            seen: Vec::new(),
+        };
+        self.attempts.insert(key, attempt);
+        self.see(key, Observation::NeverRan { attempt: key.attempt });
+    }
+
+    pub(super) fn stop(&mut self, key: AttemptKey, order: StopOrder) {
+        self.note(key, Act::StopAsked(order));
+        let now = self.clock.awake();
+        let Some(attempt) = self.attempts.get_mut(&key) else {
+            return;
+        };
+        match &mut attempt.phase {
+            Phase::Starting { answer_at: None } => {
+                self.end(key, Observation::NeverRan { attempt: key.attempt });
+            }
+            Phase::Starting { answer_at: Some(_) } => {
+                let force = order.force || attempt.stop.is_some_and(|before| before.force);
+                attempt.stop = Some(StopOrder { force, ..order });
+            }
+            Phase::Alive(life) => {
+                life.thaw(now);
+                life.stop(order, now, &attempt.command, attempt.script.obedience);
+            }
+            Phase::Over => {}
+        }
+        self.catch_up();
+    }
+
+    /// Halts it or lets it go on; false if there is nothing to halt.
+    pub(super) fn set_halted(&mut self, key: AttemptKey, halted: bool) -> bool {
+        let now = self.clock.awake();
+        let Some(Phase::Alive(life)) = self.attempts.get_mut(&key).map(|attempt| &mut attempt.phase) else {
+            return false;
+        };
+        if halted {
+            life.halted.get_or_insert(now);
+        } else {
+            life.thaw(now);
+        }
+        self.note(key, if halted { Act::Paused } else { Act::Resumed });
+        self.catch_up();
+        true
+    }
+
+    /// Ends a live attempt now, whatever its script says.
+    pub(super) fn exit(&mut self, key: AttemptKey, status: ExitStatus) {
+        if self.is_live(key) {
+            let now = self.clock.awake();
+            self.exited(key, now, status);
+        }
+    }
+
+    /// Takes the supervisor of a live attempt away, so that nobody sees its end.
+    pub(super) fn lose(&mut self, key: AttemptKey, why: Interruption) {
+        if self.is_live(key) {
+            let attempt = key.attempt;
+            self.end(key, Observation::SupervisorLost { attempt, why });
+        }
+    }
+
+    fn next_of_all(&self) -> Option<(Awake, Moment, AttemptKey)> {
+        self.live
+            .iter()
+            .filter_map(|key| {
+                let (at, moment) = self.attempts.get(key)?.phase.next()?;
+                Some((at, moment, *key))
+            })
+            .min()
+    }
+
+    fn happen(&mut self, key: AttemptKey, moment: Moment, at: Awake) {
+        let Some(attempt) = self.attempts.get_mut(&key) else {
+            return;
+        };
+        match moment {
+            Moment::Answer => self.answer(key, at),
+            Moment::Course => match attempt.script.course.clone() {
+                Course::Exits { status, .. } => self.exited(key, at, status),
+                Course::Lost { why, .. } => {
+                    let attempt = key.attempt;
+                    self.end(key, Observation::SupervisorLost { attempt, why });
+                }
+                Course::Runs => {}
+            },
+            Moment::Obeys => {
+                let number = attempt.command.stop.signal;
+                self.exited(key, at, ExitStatus::Signal { number, core: false });
+            }
+            Moment::Kill => match attempt.script.obedience {
+                Obedience::Ends { .. } | Obedience::OnlyKill => {
+                    let killed = ExitStatus::Signal {
+                        number: 9,
+                        core: false,
+                    };
+                    self.exited(key, at, killed);
+                }
+                Obedience::Never => {
+                    if let Phase::Alive(life) = &mut attempt.phase {
+                        life.give_up();
+                    }
+                }
+            },
+            Moment::TimeIsOver => {
+                if let Phase::Alive(life) = &mut attempt.phase {
+                    let order = StopOrder {
+                        cause: StopCause::Timeout,
+                        force: false,
+                    };
+                    life.stop(order, at, &attempt.command, attempt.script.obedience);
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, key: AttemptKey, at: Awake) {
+        let Some(attempt) = self.attempts.get_mut(&key) else {
+            return;
+        };
+        match attempt.script.answer.clone() {
+            Answer::Failed(failure) | Answer::Refused(failure) => {
+                let attempt = key.attempt;
+                self.end(key, Observation::SpawnFailed { attempt, failure });
+            }
+            Answer::NeverRan | Answer::Silence => {
+                self.end(key, Observation::NeverRan { attempt: key.attempt });
+            }
+            Answer::Spawned => {
+                let mut life = Life {
+                    course_at: match &attempt.script.course {
+                        Course::Exits { after, .. } | Course::Lost { after, .. } => Some(at.plus(*after)),
+                        Course::Runs => None,
+                    },
+                    timeout_at: attempt.command.timeout.map(|timeout| at.plus(timeout)),
+                    halted: None,
+                    stopping: None,
+                };
+                if let Some(order) = attempt.stop {
+                    life.stop(order, at, &attempt.command, attempt.script.obedience);
+                }
+                attempt.phase = Phase::Alive(life);
+                let prints = std::mem::take(&mut attempt.script.prints);
+                self.began(key, at, &prints);
+            }
+        }
+    }
+
+    fn began(&mut self, key: AttemptKey, at: Awake, prints: &[u8]) {
+        self.next_pid += 1;
+        self.output.open(key);
+        if !prints.is_empty() {
+            self.output.write(key, OutputSource::Stdout, prints);
+        }
+        self.note(key, Act::Began);
+        let spawned = Observation::Spawned {
+            attempt: key.attempt,
+            pid: Some(self.next_pid),
+            containment: Some(Containment::Subreaper),
+            at: self.steady(at),
+        };
+        self.see(key, spawned);
+    }
+
+    fn exited(&mut self, key: AttemptKey, at: Awake, status: ExitStatus) {
+        let stopping = match self.attempts.get(&key).map(|attempt| &attempt.phase) {
+            Some(Phase::Alive(life)) => life.stopping,
+            Some(Phase::Starting { .. } | Phase::Over) | None => None,
+        };
+        let exit = Exit {
+            status,
+            at: self.steady(at),
+            stopped: stopping.map(|stopping| stopping.cause),
+            last_signal: match (stopping, status) {
+                (Some(_), ExitStatus::Signal { number, .. }) => Some(number),
+                (Some(_) | None, _) => None,
+            },
+            swept: 0,
+            leftovers: 0,
+            usage: Usage::default(),
+            output_bytes: self.output.written(key),
+            dropped_bytes: 0,
+        };
+        let attempt = key.attempt;
+        self.end(key, Observation::Exited { attempt, exit });
+    }
+
+    fn end(&mut self, key: AttemptKey, observation: Observation) {
+        self.live.remove(&key);
+        if let Some(attempt) = self.attempts.get_mut(&key) {
+            attempt.phase = Phase::Over;
+        }
+        self.output.close(key);
+        self.note(key, Act::Ended);
+        self.see(key, observation);
+    }
+
+    fn see(&mut self, key: AttemptKey, observation: Observation) {
+        self.seen += 1;
+        let place = self.seen;
+        if let Some(attempt) = self.attempts.get_mut(&key) {
+            attempt.seen.push((place, observation));
+        }
+    }
+
+    /// The steady time of a moment that passed so long ago in awake time.
+    fn steady(&self, at: Awake) -> Timestamp {
+        before(self.clock.now(), self.clock.awake().since(at))
+    }
+}
+
+impl Phase {
+    fn next(&self) -> Option<(Awake, Moment)> {
+        match self {
+            Self::Starting { answer_at } => answer_at.map(|at| (at, Moment::Answer)),
+            Self::Alive(life) => life.next(),
+            Self::Over => None,
+        }
+    }
+}
+
+impl Life {
+    fn next(&self) -> Option<(Awake, Moment)> {
+        if self.halted.is_some() {
+            return None;
+        }
+        let stopping = self.stopping;
+        let timeout_at = self.timeout_at.filter(|_| stopping.is_none());
+        [
+            self.course_at.map(|at| (at, Moment::Course)),
+            stopping.and_then(|stopping| stopping.obeys_at.map(|at| (at, Moment::Obeys))),
+            stopping.and_then(|stopping| stopping.kill_at.map(|at| (at, Moment::Kill))),
+            timeout_at.map(|at| (at, Moment::TimeIsOver)),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn thaw(&mut self, now: Awake) {
+        let Some(since) = self.halted.take() else {
+            return;
+        };
+        let lost: Duration = now.since(since);
+        self.course_at = self.course_at.map(|at| at.plus(lost));
+        self.timeout_at = self.timeout_at.map(|at| at.plus(lost));
+    }
+
+    /// The first cause stays; a forced stop only brings the kill forward.
+    fn stop(&mut self, order: StopOrder, now: Awake, command: &CommandSpec, obedience: Obedience) {
+        let first = self.stopping.is_none();
+        let stopping = self.stopping.get_or_insert(Stopping {
+            cause: order.cause,
+            obeys_at: None,
+            kill_at: Some(now.plus(command.stop.patience())),
+        });
+        if order.force {
+            stopping.kill_at = Some(now);
+        } else if first && let Obedience::Ends { after } = obedience {
+            stopping.obeys_at = Some(now.plus(after));
+        }
+    }
+
+    /// It was killed and lives on.
+    const fn give_up(&mut self) {
+        if let Some(stopping) = &mut self.stopping {
+            stopping.kill_at = None;
+            stopping.obeys_at = None;
+        }
+    }
+}

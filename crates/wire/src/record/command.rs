@@ -1,0 +1,160 @@
+use super::{BrokenRecord, Span, is_zero, span};
+use longhaul_domain::{
+    CommandSpec, Environment, EnvironmentHash, Leftovers, OutputBound, ResourceLimits, Stdin, StopPolicy,
+};
+use serde::{Deserialize, Serialize};
+
+/// Has no `Debug`: the declared variables may be secrets.
+#[derive(Serialize, Deserialize)]
+pub(super) struct CommandRecord {
+    program: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    args: Vec<String>,
+    directory: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    environment: EnvironmentRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stdin_file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout: Option<Span>,
+    stop: StopRecord,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    keep_leftovers: bool,
+    output: OutputRecord,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    limits: LimitsRecord,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+struct EnvironmentRecord {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    captured: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    declared: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    bare: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StopRecord {
+    grace: Span,
+    signal: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interrupt_first: Option<Span>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OutputRecord {
+    head: u64,
+    tail: u64,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+struct LimitsRecord {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu_seconds: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open_files: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    processes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file_bytes: Option<u64>,
+}
+
+impl From<&CommandSpec> for CommandRecord {
+    fn from(command: &CommandSpec) -> Self {
+        Self {
+            program: command.program.clone(),
+            args: command.args.clone(),
+            directory: command.directory.clone(),
+            environment: (&command.environment).into(),
+            stdin_file: match &command.stdin {
+                Stdin::Null => None,
+                Stdin::File(path) => Some(path.clone()),
+            },
+            timeout: command.timeout.map(Into::into),
+            stop: StopRecord {
+                grace: command.stop.grace.into(),
+                signal: command.stop.signal,
+                interrupt_first: command.stop.interrupt_first.map(Into::into),
+            },
+            keep_leftovers: match command.leftovers {
+                Leftovers::Sweep => false,
+                Leftovers::Keep => true,
+            },
+            output: OutputRecord {
+                head: command.output.head,
+                tail: command.output.tail,
+            },
+            limits: LimitsRecord {
+                cpu_seconds: command.limits.cpu_seconds,
+                memory_bytes: command.limits.memory_bytes,
+                open_files: command.limits.open_files,
+                processes: command.limits.processes,
+                file_bytes: command.limits.file_bytes,
+            },
+        }
+    }
+}
+
+impl TryFrom<CommandRecord> for CommandSpec {
+    type Error = BrokenRecord;
+
+    fn try_from(record: CommandRecord) -> Result<Self, BrokenRecord> {
+        Ok(Self {
+            program: record.program,
+            args: record.args,
+            directory: record.directory,
+            environment: record.environment.into(),
+            stdin: record.stdin_file.map_or(Stdin::Null, Stdin::File),
+            timeout: span(record.timeout)?,
+            stop: StopPolicy {
+                grace: record.stop.grace.try_into()?,
+                signal: record.stop.signal,
+                interrupt_first: span(record.stop.interrupt_first)?,
+            },
+            leftovers: if record.keep_leftovers {
+                Leftovers::Keep
+            } else {
+                Leftovers::Sweep
+            },
+            output: OutputBound {
+                head: record.output.head,
+                tail: record.output.tail,
+            },
+            limits: ResourceLimits {
+                cpu_seconds: record.limits.cpu_seconds,
+                memory_bytes: record.limits.memory_bytes,
+                open_files: record.limits.open_files,
+                processes: record.limits.processes,
+                file_bytes: record.limits.file_bytes,
+            },
+        })
+    }
+}
+
+impl From<&Environment> for EnvironmentRecord {
+    fn from(environment: &Environment) -> Self {
+        Self {
+            captured: environment.captured.as_ref().map(|hash| hash.0.clone()),
+            declared: environment.declared.clone(),
+            removed: environment.removed.clone(),
+            bare: environment.bare,
+        }
+    }
+}
+
+impl From<EnvironmentRecord> for Environment {
+    fn from(record: EnvironmentRecord) -> Self {
+        Self {
+            captured: record.captured.map(EnvironmentHash),
+            declared: record.declared,
+            removed: record.removed,
+            bare: record.bare,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+use super::ending::{CauseRecord, EndingRecord, ExitRecord};
+use super::spec::FixedRecord;
+use super::vitals::VitalsRecord;
+use super::{BrokenRecord, Span, is_zero, some_name, span, text};
+use longhaul_domain::{
+    AttemptNo, Awake, Containment, Ended, Execution, LateExit, Pending, Process, State, Timestamp, Urgency,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What commits change. Times are milliseconds.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LifeRecord {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    attempt: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    retries: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    never_ran: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started_at: Option<i64>,
+    state: StateRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StateRecord {
+    Queued,
+    Delayed {
+        until: i64,
+    },
+    Retrying {
+        at: i64,
+        after: Box<EndingRecord>,
+    },
+    Starting {
+        since: i64,
+    },
+    Running {
+        execution: ExecutionRecord,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_at: Option<i64>,
+    },
+    Reported {
+        #[serde(default, skip_serializing_if = "is_zero")]
+        slot: bool,
+    },
+    Paused {
+        execution: ExecutionRecord,
+        since: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_left: Option<Span>,
+    },
+    Stopping {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution: Option<ExecutionRecord>,
+        cause: CauseRecord,
+        since: i64,
+        urgency: UrgencyRecord,
+    },
+    Withdrawing {
+        #[serde(default, skip_serializing_if = "is_zero")]
+        slot: bool,
+        cause: CauseRecord,
+        until: i64,
+    },
+    Ended {
+        at: i64,
+        ending: Box<EndingRecord>,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        vitals: Box<VitalsRecord>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        late: Option<Box<LateRecord>>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExecutionRecord {
+    started_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    containment: Option<ContainmentRecord>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ContainmentRecord {
+    Cgroup,
+    Subreaper,
+    Group,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum UrgencyRecord {
+    Asked { kill_at: i64 },
+    Killing { stuck_at: i64 },
+    Stuck,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LateRecord {
+    attempt: u32,
+    exit: ExitRecord,
+}
+
+impl From<&Process> for LifeRecord {
+    fn from(process: &Process) -> Self {
+        Self {
+            node: text(&process.node),
+            attempt: process.attempt.0,
+            retries: process.retries,
+            never_ran: process.never_ran,
+            started_at: process.started_at.map(|at| at.0),
+            state: (&process.state).into(),
+        }
+    }
+}
+
+impl LifeRecord {
+    pub(super) fn into_process(self, fixed: FixedRecord) -> Result<Process, BrokenRecord> {
+        let (id, lineage, queued_at, spec) = fixed.into_parts()?;
+        Ok(Process {
+            id,
+            spec: Arc::new(spec),
+            lineage,
+            node: some_name(&self.node)?,
+            attempt: AttemptNo(self.attempt),
+            retries: self.retries,
+            never_ran: self.never_ran,
+            queued_at,
+            started_at: self.started_at.map(Timestamp),
+            state: self.state.try_into()?,
+        })
+    }
+}
+
+impl From<&State> for StateRecord {
+    fn from(state: &State) -> Self {
+        match state {
+            State::Pending(Pending::Queued) => Self::Queued,
+            State::Pending(Pending::Delayed { until }) => Self::Delayed { until: until.0 },
+            State::Pending(Pending::Retrying { at, after }) => Self::Retrying {
+                at: at.0,
+                after: Box::new(after.as_ref().into()),
+            },
+            State::Starting { since } => Self::Starting { since: since.0 },
+            State::Running {
+                execution,
+                timeout_at,
+            } => Self::Running {
+                execution: execution.into(),
+                timeout_at: timeout_at.map(|at| at.0),
+            },
+            State::Reported { slot } => Self::Reported { slot: *slot },
+            State::Paused {
+                execution,
+                since,
+                timeout_left,
+            } => Self::Paused {
+                execution: execution.into(),
+                since: since.0,
+                timeout_left: timeout_left.map(Into::into),
+            },
+            State::Stopping {
+                execution,
+                cause,
+                since,
+                urgency,
+            } => Self::Stopping {
+                execution: execution.as_ref().map(Into::into),
+                cause: (*cause).into(),
+                since: since.0,
+                urgency: match urgency {
+                    Urgency::Asked { kill_at } => UrgencyRecord::Asked { kill_at: kill_at.0 },
+                    Urgency::Killing { stuck_at } => UrgencyRecord::Killing { stuck_at: stuck_at.0 },
+                    Urgency::Stuck => UrgencyRecord::Stuck,
+                },
+            },
+            State::Withdrawing { slot, cause, until } => Self::Withdrawing {
+                slot: *slot,
+                cause: (*cause).into(),
+                until: until.0,
+            },
+            State::Ended(ended) => Self::Ended {
+                at: ended.at.0,
+                ending: Box::new((&ended.ending).into()),
+                vitals: Box::new((&ended.vitals).into()),
+                late: ended.late.as_ref().map(|late| {
+                    Box::new(LateRecord {
+                        attempt: late.attempt.0,
+                        exit: (&late.exit).into(),
+                    })
+                }),
+            },
+        }
+    }
+}
+
+impl TryFrom<StateRecord> for State {
+    type Error = BrokenRecord;
+
+    fn try_from(record: StateRecord) -> Result<Self, BrokenRecord> {
+        Ok(match record {
+            StateRecord::Queued => Self::Pending(Pending::Queued),
+            StateRecord::Delayed { until } => Self::Pending(Pending::Delayed {
+                until: Timestamp(until),
+            }),
+            StateRecord::Retrying { at, after } => Self::Pending(Pending::Retrying {
+                at: Timestamp(at),
+                after: Box::new((*after).try_into()?),
+            }),
+            StateRecord::Starting { since } => Self::Starting {
+                since: Timestamp(since),
+            },
+            StateRecord::Running {
+                execution,
+                timeout_at,
+            } => Self::Running {
+                execution: execution.into(),
+                timeout_at: timeout_at.map(Awake),
+            },
+            StateRecord::Reported { slot } => Self::Reported { slot },
+            StateRecord::Paused {
+                execution,
+                since,
+                timeout_left,
+            } => Self::Paused {
+                execution: execution.into(),
+                since: Timestamp(since),
+                timeout_left: span(timeout_left)?,
+            },
+            StateRecord::Stopping {
+                execution,
+                cause,
+                since,
+                urgency,
+            } => Self::Stopping {
+                execution: execution.map(Into::into),
+                cause: cause.into(),
+                since: Timestamp(since),
+                urgency: match urgency {
+                    UrgencyRecord::Asked { kill_at } => Urgency::Asked {
+                        kill_at: Awake(kill_at),
+                    },
+                    UrgencyRecord::Killing { stuck_at } => Urgency::Killing {
+                        stuck_at: Awake(stuck_at),
+                    },
+                    UrgencyRecord::Stuck => Urgency::Stuck,
+                },
+            },
+            StateRecord::Withdrawing { slot, cause, until } => Self::Withdrawing {
+                slot,
+                cause: cause.into(),
+                until: Timestamp(until),
+            },
+            StateRecord::Ended {
+                at,
+                ending,
+                vitals,
+                late,
+            } => Self::Ended(Box::new(Ended {
+                at: Timestamp(at),
+                ending: (*ending).try_into()?,
+                vitals: (*vitals).try_into()?,
+                late: late.map(|late| LateExit::try_from(*late)).transpose()?,
+            })),
+        })
+    }
+}
+
+impl TryFrom<LateRecord> for LateExit {
+    type Error = BrokenRecord;
+
+    fn try_from(record: LateRecord) -> Result<Self, BrokenRecord> {
+        Ok(Self {
+            attempt: AttemptNo(record.attempt),
+            exit: record.exit.try_into()?,
+        })
+    }
+}
+
+impl From<&Execution> for ExecutionRecord {
+    fn from(execution: &Execution) -> Self {
+        Self {
+            started_at: execution.started_at.0,
+            pid: execution.pid,
+            containment: execution.containment.map(Into::into),
+        }
+    }
+}
+
+impl From<ExecutionRecord> for Execution {
+    fn from(record: ExecutionRecord) -> Self {
+        Self {
+            started_at: Timestamp(record.started_at),
+            pid: record.pid,
+            containment: record.containment.map(Into::into),
+        }
+    }
+}
+
+impl From<Containment> for ContainmentRecord {
+    fn from(containment: Containment) -> Self {
+        match containment {
+            Containment::Cgroup => Self::Cgroup,
+            Containment::Subreaper => Self::Subreaper,
+            Containment::Group => Self::Group,
+        }
+    }
+}
+
+impl From<ContainmentRecord> for Containment {
+    fn from(record: ContainmentRecord) -> Self {
+        match record {
+            ContainmentRecord::Cgroup => Self::Cgroup,
+            ContainmentRecord::Subreaper => Self::Subreaper,
+            ContainmentRecord::Group => Self::Group,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Bad input: what happened, why, what to do, and the exit code of the table.
+
+use longhaul_tests::{Answer, Home};
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn an_unknown_id_is_named_and_exits_with_3() {
+    let home = Home::new();
+    for verb in ["inspect", "logs", "cancel", "restart", "wait", "pause"] {
+        let answer = home.run(&[verb, "deadbeef"]);
+        assert_eq!(answer.code, 3, "{verb}: {answer:?}");
+        explains(&answer, "deadbeef");
+    }
+}
+
+#[test]
+fn an_ambiguous_name_lists_its_matches() {
+    let home = Home::new();
+    let first = home.ok(&["run", "-b", "--name", "twin", "--", "sleep", "30"]);
+    let second = home.ok(&["run", "-b", "--name", "twin", "--", "sleep", "30"]);
+    let answer = home.run(&["cancel", "twin"]);
+    assert_eq!(answer.code, 3, "{answer:?}");
+    assert!(
+        answer.err.contains(&first[..8]) && answer.err.contains(&second[..8]),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_prefix_of_four_is_enough_and_of_three_is_not() {
+    let home = Home::new();
+    let id = home.launch(&["true"]);
+    assert_eq!(home.run(&["wait", &id[..4]]).code, 0);
+    assert_eq!(home.run(&["wait", &format!("bg-{id}")]).code, 0);
+    assert_eq!(home.run(&["wait", "@last"]).code, 0);
+    assert_eq!(home.run(&["wait", &id[..3]]).code, 3);
+}
+
+#[test]
+fn an_empty_command_is_a_usage_error() {
+    let home = Home::new();
+    assert_eq!(home.run(&["run", "-b"]).code, 2);
+    assert_eq!(home.run(&["run", "-b", "--", ""]).code, 2);
+}
+
+#[test]
+fn a_missing_program_names_what_was_searched_and_the_nearest_match() {
+    let home = Home::new();
+    let answer = home.run(&["run", "--", "slep", "1"]);
+    assert_eq!(answer.code, 127, "{answer:?}");
+    assert!(
+        answer.err.contains("slep") && answer.err.contains("sleep"),
+        "{answer:?}"
+    );
+    let file = home.work().join("plain");
+    std::fs::write(&file, "no program").unwrap();
+    let answer = home.run(&["run", "--", file.to_str().unwrap()]);
+    assert_eq!(answer.code, 126, "{answer:?}");
+}
+
+#[test]
+fn a_missing_directory_is_named() {
+    let home = Home::new();
+    let answer = home.run(&["run", "-C", "/no/such/place", "--", "true"]);
+    assert_ne!(answer.code, 0);
+    explains(&answer, "/no/such/place");
+}
+
+#[test]
+fn absurd_times_are_refused() {
+    let home = Home::new();
+    for timeout in ["-5", "1000d", "soon", "99999999999999999999"] {
+        let answer = home.run(&["run", "-b", &format!("--timeout={timeout}"), "--", "true"]);
+        assert_eq!(answer.code, 2, "{timeout}: {answer:?}");
+    }
+}
+
+#[test]
+fn oversized_arguments_are_refused_with_their_limit() {
+    let home = Home::new();
+    let long = "x".repeat(120_000);
+    let answer = home.run(&["run", "-b", "--", "echo", &long, &long]);
+    assert_ne!(answer.code, 0, "{:?}", answer.out);
+    assert!(
+        answer.err.contains("error:"),
+        "{}",
+        &answer.err[..answer.err.len().min(500)]
+    );
+}
+
+#[test]
+fn a_damaged_database_is_refused_untouched() {
+    let home = Home::new();
+    let _ = home.launch(&["true"]);
+    home.end_manager("-TERM");
+    let path = home.state().join("longhaul.db");
+    let rubbish = b"this is no database, it only has its name".repeat(500);
+    std::fs::write(&path, &rubbish).unwrap();
+    for side in ["longhaul.db-wal", "longhaul.db-shm"] {
+        let _ = std::fs::remove_file(home.state().join(side));
+    }
+    let answer = home.run(&["status"]);
+    assert_eq!(answer.code, 6, "{answer:?}");
+    explains(&answer, "longhaul.db");
+    assert_eq!(std::fs::read(&path).unwrap(), rubbish);
+}
+
+#[test]
+fn a_state_directory_that_others_may_write_is_refused() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.state()).unwrap();
+    std::fs::set_permissions(home.state(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let answer = home.run(&["run", "-b", "--", "true"]);
+    assert_eq!(answer.code, 6, "{answer:?}");
+    assert!(answer.err.contains("chmod"), "{answer:?}");
+}
+
+#[test]
+fn no_manager_and_no_autostart_names_the_socket() {
+    let home = Home::new();
+    let answer = home.run(&["status", "--no-autostart"]);
+    assert_eq!(answer.code, 6);
+    explains(&answer, "longhaul.sock");
+}
+
+#[test]
+fn an_error_is_json_when_json_is_asked_for() {
+    let home = Home::new();
+    let answer = home.run(&["inspect", "--json", "deadbeef"]);
+    assert_eq!(answer.code, 3);
+    let problem: serde_json::Value = serde_json::from_str(answer.err.trim()).unwrap();
+    assert_eq!(problem["type"], "process_not_found");
+}
+
+fn explains(answer: &Answer, what: &str) {
+    assert!(
+        answer.err.contains("error:") && answer.err.contains(what),
+        "{answer:?}"
+    );
+    assert!(answer.err.contains("help:"), "{answer:?}");
+    assert!(answer.err.lines().count() <= 8, "{answer:?}");
+}

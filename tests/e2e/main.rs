@@ -1,0 +1,11 @@
+//! The whole product, as a user has it: the real program, a real state directory, real processes.
+
+mod bad_input;
+mod containment;
+mod lifecycle;
+mod manager;
+mod output;
+mod readme;
+mod reported;
+mod survival;
+mod work;

@@ -1,0 +1,99 @@
+//! Output: complete, apart, in order, followed. Rows C3, H5.
+
+use longhaul_tests::{Home, until};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+#[test]
+fn the_last_lines_are_shown_fifty_by_default() {
+    let home = Home::new();
+    let id = home.launch(&["seq", "200"]);
+    assert_eq!(home.run(&["wait", &id]).code, 0);
+    let fifty: Vec<String> = (151..=200).map(|n| n.to_string()).collect();
+    assert_eq!(home.ok(&["logs", &id]), fifty.join("\n"));
+    assert_eq!(home.ok(&["logs", "-n", "2", &id]), "199\n200");
+}
+
+#[test]
+fn the_streams_are_apart_and_together_in_order() {
+    let home = Home::new();
+    let script = "echo 1; sleep .05; echo 2 >&2; sleep .05; echo 3";
+    let id = home.launch(&["sh", "-c", script]);
+    assert_eq!(home.run(&["wait", &id]).code, 0);
+    assert_eq!(home.ok(&["logs", "--stream", "stdout", &id]), "1\n3");
+    let err = home.run(&["logs", "--stream", "stderr", &id]);
+    assert_eq!(format!("{}{}", err.out, err.err), "2\n");
+    let both = home
+        .command(&["logs", &id])
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&both.stdout).lines().count()
+            + String::from_utf8_lossy(&both.stderr).lines().count(),
+        3
+    );
+}
+
+#[test]
+fn a_follower_sees_lines_as_they_come_and_ends_with_the_process() {
+    let home = Home::new();
+    let id = home.launch(&[
+        "sh",
+        "-c",
+        "echo one; while [ ! -e go ]; do sleep .05; done; echo two",
+    ]);
+    let mut follower = home
+        .command(&["logs", "-f", &id])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "one");
+    std::fs::write(home.work().join("go"), "").unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "two");
+    assert!(lines.next().is_none());
+    assert_eq!(follower.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_follower_lives_through_a_crash_of_nothing_but_its_manager() {
+    let home = Home::new();
+    let id = home.launch(&[
+        "sh",
+        "-c",
+        "echo one; while [ ! -e go ]; do sleep .05; done; echo two",
+    ]);
+    until("the first line", || {
+        (home.ok(&["logs", &id]) == "one").then_some(())
+    });
+    home.end_manager("-KILL");
+    std::fs::write(home.work().join("go"), "").unwrap();
+    assert_eq!(home.run(&["wait", &id]).code, 0);
+    assert_eq!(home.ok(&["logs", &id]), "one\ntwo");
+}
+
+#[test]
+fn a_flood_is_bounded_with_its_head_and_tail_kept() {
+    let home = Home::new();
+    let script = "echo first; head -c 30000000 /dev/zero | tr '\\0' x | fold -w 99; echo last";
+    let id = home.ok(&[
+        "run",
+        "-b",
+        "--log-head",
+        "1MiB",
+        "--log-tail",
+        "2MiB",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    assert_eq!(home.run(&["wait", &id]).code, 0);
+    assert_eq!(home.ok(&["logs", "-n", "1", &id]), "last");
+    let path = home.record(&id)["log_path"].as_str().unwrap().to_owned();
+    let begin = std::fs::read(&path).unwrap();
+    assert!(begin.starts_with(b"first\n"));
+    let used = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&path).unwrap()) * 512;
+    assert!(used < 6 * 1024 * 1024, "{used} bytes on disk");
+}

@@ -1,0 +1,1 @@
+//! Every command block of the README runs and prints what it says.

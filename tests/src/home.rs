@@ -1,0 +1,190 @@
+//! A state directory of its own with at most one manager in it, which ends with the test.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A state directory of its own. Dropping it stops its manager and everything that ran under it.
+#[derive(Debug)]
+pub struct Home {
+    dir: tempfile::TempDir,
+}
+
+/// What a command printed, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// The path of one of our programs, built beside the tests.
+///
+/// # Panics
+/// When it was not built: `cargo build --workspace --bins` does.
+#[must_use]
+#[expect(clippy::unwrap_used, reason = "a test without its own path cannot go on")]
+pub fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let beside = own
+        .parent()
+        .and_then(Path::parent)
+        .map(|dir| dir.join(name))
+        .unwrap();
+    assert!(
+        beside.exists(),
+        "{} is missing: run scripts/test, which builds it first",
+        beside.display()
+    );
+    beside
+}
+
+#[expect(
+    clippy::unwrap_used,
+    clippy::new_without_default,
+    reason = "a test without its world cannot go on"
+)]
+impl Home {
+    /// A fresh one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            dir: tempfile::Builder::new().prefix("lh-").tempdir().unwrap(),
+        }
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// A directory to work in, beside the state.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        let work = self.dir.path().join("work");
+        fs::create_dir_all(&work).unwrap();
+        work
+    }
+
+    /// `longhaul` with these arguments, ready to be changed and run.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program("longhaul"));
+        command
+            .args(args)
+            .current_dir(self.work())
+            .env("LONGHAUL_STATE_DIR", self.state())
+            .env("XDG_CONFIG_HOME", self.dir.path().join("config"))
+            .env_remove("LONGHAUL_ID")
+            .env_remove("LONGHAUL_SOCKET")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `longhaul` with these arguments.
+    #[must_use]
+    pub fn run(&self, args: &[&str]) -> Answer {
+        Answer::of(self.command(args).output().unwrap())
+    }
+
+    /// Runs `longhaul` with these arguments; it must succeed. Gives its standard output without the last line feed.
+    #[must_use]
+    pub fn ok(&self, args: &[&str]) -> String {
+        let answer = self.run(args);
+        assert_eq!(answer.code, 0, "longhaul {args:?}: {answer:?}");
+        answer.out.trim_end().to_owned()
+    }
+
+    /// Launches a command in the background; gives its id.
+    #[must_use]
+    pub fn launch(&self, command: &[&str]) -> String {
+        self.ok(&[&["run", "-b", "--"], command].concat())
+    }
+
+    /// The record of a process.
+    #[must_use]
+    pub fn record(&self, id: &str) -> Value {
+        serde_json::from_str(&self.ok(&["inspect", id])).unwrap()
+    }
+
+    /// The status of a process.
+    #[must_use]
+    pub fn status(&self, id: &str) -> String {
+        self.record(id)["status"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a process has this status.
+    pub fn until_status(&self, id: &str, status: &str) {
+        crate::until(&format!("{id} is {status}"), || {
+            (self.status(id) == status).then_some(())
+        });
+    }
+
+    /// The process id of a running command.
+    #[must_use]
+    pub fn pid(&self, id: &str) -> u32 {
+        crate::until("it has a pid", || {
+            u32::try_from(self.record(id)["pid"].as_u64()?).ok()
+        })
+    }
+
+    /// The process id of the supervisor of a running command: its parent.
+    #[must_use]
+    pub fn shim(&self, id: &str) -> u32 {
+        crate::stat(self.pid(id)).unwrap().parent
+    }
+
+    /// The process id of the manager; none if there is none.
+    #[must_use]
+    pub fn manager(&self) -> Option<u32> {
+        let lock = fs::read_to_string(self.state().join("manager.lock")).ok()?;
+        let pid = lock
+            .lines()
+            .find_map(|line| line.strip_prefix("pid="))?
+            .parse()
+            .ok()?;
+        crate::is_alive(pid).then_some(pid)
+    }
+
+    /// Ends the manager with a signal, and waits until it is gone.
+    pub fn end_manager(&self, signal: &str) {
+        let Some(pid) = self.manager() else { return };
+        crate::kill(signal, pid);
+        crate::until("the manager is gone", || (!crate::is_alive(pid)).then_some(()));
+    }
+}
+
+impl Drop for Home {
+    /// Ends by their ids the manager and the commands that are still recorded as live.
+    fn drop(&mut self) {
+        let Some(manager) = self.manager() else { return };
+        for round in [&["cancel", "--all", "--now", "--yes", "--no-autostart"][..]] {
+            let _ = self.command(round).output();
+        }
+        crate::kill("-TERM", manager);
+        let begin = std::time::Instant::now();
+        while crate::is_alive(manager) && begin.elapsed().as_secs() < 5 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        if crate::is_alive(manager) {
+            crate::kill("-KILL", manager);
+        }
+    }
+}
+
+impl Answer {
+    /// Reads what a command printed.
+    #[must_use]
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
