@@ -18,9 +18,7 @@ pub struct Rank {
 
 impl Ord for Rank {
     fn cmp(&self, other: &Self) -> Ordering {
-        Reverse(self.priority)
-            .cmp(&Reverse(other.priority))
-            .then(self.seq.cmp(&other.seq))
+        Reverse(self.priority).cmp(&Reverse(other.priority)).then(self.seq.cmp(&other.seq))
     }
 }
 
@@ -79,43 +77,15 @@ mod tests {
 
     #[test]
     fn a_full_or_held_key_lets_the_others_pass() {
-        let full = Line {
-            taken: 1,
-            ..line(5, 1, 0)
-        };
-        let held = Line {
-            held: true,
-            ..line(5, 2, 0)
-        };
-        assert_eq!(
-            next([("full", full), ("held", held), ("open", line(0, 3, 9))]),
-            Some("open")
-        );
+        let full = Line { taken: 1, ..line(5, 1, 0) };
+        let held = Line { held: true, ..line(5, 2, 0) };
+        assert_eq!(next([("full", full), ("held", held), ("open", line(0, 3, 9))]), Some("open"));
         assert_eq!(next([("full", full), ("held", held)]), None);
-        assert_eq!(
-            next([(
-                "free",
-                Line {
-                    slots: None,
-                    taken: 1_000,
-                    ..line(0, 1, 0)
-                }
-            )]),
-            Some("free")
-        );
+        assert_eq!(next([("free", Line { slots: None, taken: 1_000, ..line(0, 1, 0) })]), Some("free"));
     }
 
     fn line(priority: i64, seq: u64, served: u64) -> Line {
-        let first = Rank {
-            priority: Priority::new(priority).unwrap(),
-            seq: Seq(seq),
-        };
-        Line {
-            first,
-            served,
-            slots: Some(1),
-            taken: 0,
-            held: false,
-        }
+        let first = Rank { priority: Priority::new(priority).unwrap(), seq: Seq(seq) };
+        Line { first, served, slots: Some(1), taken: 0, held: false }
     }
 }

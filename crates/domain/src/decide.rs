@@ -31,11 +31,7 @@ impl Process {
     /// # Errors
     /// [`Rejection`] if a command is refused; then nothing follows.
     pub fn decide(&self, ctx: &Context, vitals: &Vitals, input: &Input) -> Result<Step, Rejection> {
-        let decision = Decision {
-            process: self,
-            ctx,
-            vitals,
-        };
+        let decision = Decision { process: self, ctx, vitals };
         match input {
             Input::Command(command) => decision.asked(command),
             Input::Observation(Observation::Wished(wish)) => decision.asked(&wish.command()),
@@ -47,33 +43,21 @@ impl Process {
 
 impl Decision<'_> {
     fn event(&self, fact: Fact) -> Event {
-        Event {
-            at: self.ctx.now,
-            fact,
-        }
+        Event { at: self.ctx.now, fact }
     }
 
     fn ended(&self, ending: Ending) -> Step {
         let vitals = self.vitals.clone();
-        Step {
-            events: vec![self.event(Fact::Ended { ending, vitals })],
-            ..Step::nothing()
-        }
+        Step { events: vec![self.event(Fact::Ended { ending, vitals })], ..Step::nothing() }
     }
 
     /// The end of an attempt: another one if the policy says so, else the end of the process.
     fn attempt_ended(&self, ending: Ending) -> Step {
         let retry = &self.process.spec.retry;
         if retry.covers(&ending, self.process.retries) {
-            let due = self
-                .ctx
-                .now
-                .plus(retry.wait(self.process.retries, self.ctx.chance));
+            let due = self.ctx.now.plus(retry.wait(self.process.retries, self.ctx.chance));
             let fact = Fact::RetryScheduled { due, after: ending };
-            return Step {
-                events: vec![self.event(fact)],
-                ..Step::nothing()
-            };
+            return Step { events: vec![self.event(fact)], ..Step::nothing() };
         }
         self.ended(ending)
     }
@@ -83,19 +67,10 @@ impl Decision<'_> {
             Work::Command(command) => (self.ctx.awake.plus(command.stop.patience()), self.ctx.now),
             Work::Reported(reported) => (self.ctx.awake, self.ctx.now.plus(reported.grace)),
         };
-        let mut step = Step {
-            events: vec![self.event(Fact::StopBegan {
-                cause,
-                kill_at,
-                until,
-            })],
-            ..Step::nothing()
-        };
+        let mut step =
+            Step { events: vec![self.event(Fact::StopBegan { cause, kill_at, until })], ..Step::nothing() };
         if matches!(self.process.spec.work, Work::Command(_)) {
-            step.effects.push(Effect::Stop {
-                attempt: self.process.attempt,
-                cause,
-            });
+            step.effects.push(Effect::Stop { attempt: self.process.attempt, cause });
         }
         step
     }
@@ -109,9 +84,7 @@ impl Decision<'_> {
     }
 
     fn kill_began(&self) -> Event {
-        self.event(Fact::KillBegan {
-            stuck_at: self.ctx.awake.plus(STUCK_AFTER),
-        })
+        self.event(Fact::KillBegan { stuck_at: self.ctx.awake.plus(STUCK_AFTER) })
     }
 
     fn tick(&self) -> Step {
@@ -120,38 +93,25 @@ impl Decision<'_> {
             State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. })
                 if *at <= self.ctx.now =>
             {
+                Step { events: vec![self.event(Fact::BecameDue)], ..Step::nothing() }
+            }
+            State::Running { timeout_at: Some(at), .. } if *at <= self.ctx.awake => {
+                self.stop(StopCause::Timeout)
+            }
+            State::Stopping { cause, urgency: Urgency::Asked { kill_at }, .. }
+                if *kill_at <= self.ctx.awake =>
+            {
                 Step {
-                    events: vec![self.event(Fact::BecameDue)],
-                    ..Step::nothing()
+                    events: vec![self.kill_began()],
+                    effects: vec![Effect::Kill { attempt, cause: *cause }],
+                    note: None,
                 }
             }
-            State::Running {
-                timeout_at: Some(at), ..
-            } if *at <= self.ctx.awake => self.stop(StopCause::Timeout),
-            State::Stopping {
-                cause,
-                urgency: Urgency::Asked { kill_at },
-                ..
-            } if *kill_at <= self.ctx.awake => Step {
-                events: vec![self.kill_began()],
-                effects: vec![Effect::Kill {
-                    attempt,
-                    cause: *cause,
-                }],
-                note: None,
-            },
-            State::Stopping {
-                urgency: Urgency::Killing { stuck_at },
-                ..
-            } if *stuck_at <= self.ctx.awake => Step {
-                events: vec![self.event(Fact::BecameStuck)],
-                ..Step::nothing()
-            },
+            State::Stopping { urgency: Urgency::Killing { stuck_at }, .. } if *stuck_at <= self.ctx.awake => {
+                Step { events: vec![self.event(Fact::BecameStuck)], ..Step::nothing() }
+            }
             State::Withdrawing { cause, until, .. } if *until <= self.ctx.now => {
-                self.ended(Ending::Cancelled {
-                    by: *cause,
-                    exit: None,
-                })
+                self.ended(Ending::Cancelled { by: *cause, exit: None })
             }
             State::Pending(_)
             | State::Starting { .. }
@@ -165,18 +125,11 @@ impl Decision<'_> {
     }
 
     fn forbidden(&self, attempted: Verb) -> Rejection {
-        Rejection::InvalidStatusTransition {
-            from: self.process.status(),
-            attempted,
-        }
+        Rejection::InvalidStatusTransition { from: self.process.status(), attempted }
     }
 
     fn unsupported(&self, attempted: Verb, what: &'static str) -> Rejection {
-        Rejection::Unsupported {
-            status: self.process.status(),
-            attempted,
-            what,
-        }
+        Rejection::Unsupported { status: self.process.status(), attempted, what }
     }
 }
 

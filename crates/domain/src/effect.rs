@@ -71,21 +71,13 @@ impl Step {
     /// Nothing happens.
     #[must_use]
     pub const fn nothing() -> Self {
-        Self {
-            events: Vec::new(),
-            effects: Vec::new(),
-            note: None,
-        }
+        Self { events: Vec::new(), effects: Vec::new(), note: None }
     }
 
     /// Nothing happens, and the caller is told why.
     #[must_use]
     pub const fn noted(note: Note) -> Self {
-        Self {
-            events: Vec::new(),
-            effects: Vec::new(),
-            note: Some(note),
-        }
+        Self { events: Vec::new(), effects: Vec::new(), note: Some(note) }
     }
 }
 

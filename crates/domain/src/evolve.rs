@@ -22,16 +22,8 @@ impl Process {
                 self.attempt = *attempt;
                 self.place(node, at);
             }
-            Fact::Spawned {
-                pid,
-                containment,
-                timeout_at,
-            } => {
-                let execution = Execution {
-                    started_at: at,
-                    pid: *pid,
-                    containment: *containment,
-                };
+            Fact::Spawned { pid, containment, timeout_at } => {
+                let execution = Execution { started_at: at, pid: *pid, containment: *containment };
                 self.started_at = Some(at);
                 self.never_ran = 0;
                 match &mut self.state {
@@ -42,12 +34,7 @@ impl Process {
                     | State::Reported { .. }
                     | State::Paused { .. }
                     | State::Withdrawing { .. }
-                    | State::Ended(_) => {
-                        self.state = State::Running {
-                            execution,
-                            timeout_at: *timeout_at,
-                        }
-                    }
+                    | State::Ended(_) => self.state = State::Running { execution, timeout_at: *timeout_at },
                 }
             }
             Fact::NeverRan => {
@@ -57,46 +44,25 @@ impl Process {
             Fact::BecameDue => self.state = State::Pending(Pending::Queued),
             Fact::RetryScheduled { due, after } => {
                 self.retries = self.retries.saturating_add(1);
-                self.state = State::Pending(Pending::Retrying {
-                    at: *due,
-                    after: Box::new(after.clone()),
-                });
+                self.state = State::Pending(Pending::Retrying { at: *due, after: Box::new(after.clone()) });
             }
             Fact::Paused { timeout_left } => {
                 if let Some(execution) = self.state.execution().copied() {
-                    self.state = State::Paused {
-                        execution,
-                        since: at,
-                        timeout_left: *timeout_left,
-                    };
+                    self.state = State::Paused { execution, since: at, timeout_left: *timeout_left };
                 }
             }
             Fact::Resumed { timeout_at } => {
                 if let Some(execution) = self.state.execution().copied() {
-                    self.state = State::Running {
-                        execution,
-                        timeout_at: *timeout_at,
-                    };
+                    self.state = State::Running { execution, timeout_at: *timeout_at };
                 }
             }
-            Fact::StopBegan {
-                cause,
-                kill_at,
-                until,
-            } => {
+            Fact::StopBegan { cause, kill_at, until } => {
                 self.state = match &self.state {
-                    State::Reported { slot } | State::Withdrawing { slot, .. } => State::Withdrawing {
-                        slot: *slot,
-                        cause: *cause,
-                        until: *until,
-                    },
+                    State::Reported { slot } | State::Withdrawing { slot, .. } => {
+                        State::Withdrawing { slot: *slot, cause: *cause, until: *until }
+                    }
                     // The stop under way goes on, for another cause.
-                    State::Stopping {
-                        execution,
-                        since,
-                        urgency,
-                        ..
-                    } => State::Stopping {
+                    State::Stopping { execution, since, urgency, .. } => State::Stopping {
                         execution: *execution,
                         cause: *cause,
                         since: *since,
@@ -126,10 +92,7 @@ impl Process {
             }
             Fact::LateExit { attempt, exit } => {
                 if let State::Ended(ended) = &mut self.state {
-                    ended.late = Some(LateExit {
-                        attempt: *attempt,
-                        exit: exit.clone(),
-                    });
+                    ended.late = Some(LateExit { attempt: *attempt, exit: exit.clone() });
                 }
             }
         }

@@ -43,10 +43,7 @@ impl FromStr for ProcessId {
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         Uuid::try_parse(text.strip_prefix("bg-").unwrap_or(text))
             .map(Self)
-            .map_err(|_| InvalidText {
-                what: "process id",
-                why: "it is not a UUID",
-            })
+            .map_err(|_| InvalidText { what: "process id", why: "it is not a UUID" })
     }
 }
 
@@ -83,28 +80,16 @@ pub const LONGEST_NAME: usize = 128;
 
 fn checked(what: &'static str, text: &str) -> Result<String, InvalidText> {
     if text.is_empty() {
-        return Err(InvalidText {
-            what,
-            why: "it is empty",
-        });
+        return Err(InvalidText { what, why: "it is empty" });
     }
     if text.len() > LONGEST_NAME {
-        return Err(InvalidText {
-            what,
-            why: "it is longer than 128 bytes",
-        });
+        return Err(InvalidText { what, why: "it is longer than 128 bytes" });
     }
     if text.chars().any(|c| c.is_control() || is_bidi_control(c)) {
-        return Err(InvalidText {
-            what,
-            why: "it holds a control character",
-        });
+        return Err(InvalidText { what, why: "it holds a control character" });
     }
     if text.trim() != text {
-        return Err(InvalidText {
-            what,
-            why: "it begins or ends with a space",
-        });
+        return Err(InvalidText { what, why: "it begins or ends with a space" });
     }
     Ok(text.to_owned())
 }
@@ -227,10 +212,7 @@ impl Priority {
     pub fn new(value: i64) -> Result<Self, InvalidText> {
         match i8::try_from(value) {
             Ok(small) if (-100..=100).contains(&small) => Ok(Self(small)),
-            _ => Err(InvalidText {
-                what: "priority",
-                why: "it is not between -100 and 100",
-            }),
+            _ => Err(InvalidText { what: "priority", why: "it is not between -100 and 100" }),
         }
     }
 
@@ -247,21 +229,10 @@ mod tests {
 
     #[test]
     fn names_refuse_what_could_deceive_a_reader() {
-        for bad in [
-            "",
-            " a",
-            "a ",
-            "a\nb",
-            "a\u{1b}[2J",
-            "a\u{202e}b",
-            &"x".repeat(129),
-        ] {
+        for bad in ["", " a", "a ", "a\nb", "a\u{1b}[2J", "a\u{202e}b", &"x".repeat(129)] {
             assert!(SlotKey::new(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(
-            SlotKey::new("claude-opus*").map(|k| k.to_string()),
-            Ok("claude-opus*".to_owned())
-        );
+        assert_eq!(SlotKey::new("claude-opus*").map(|k| k.to_string()), Ok("claude-opus*".to_owned()));
     }
 
     #[test]

@@ -246,11 +246,6 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// All of them.
-    pub const ALL: Self = Self {
-        pause: true,
-        signals: true,
-        separate_stderr: true,
-        pid: true,
-        survives: true,
-    };
+    pub const ALL: Self =
+        Self { pause: true, signals: true, separate_stderr: true, pid: true, survives: true };
 }

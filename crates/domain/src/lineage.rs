@@ -17,10 +17,7 @@ impl Lineage {
     pub fn child_of(&self, parent: ProcessId) -> Self {
         let mut ancestors = self.ancestors.clone();
         ancestors.push(parent);
-        Self {
-            ancestors,
-            restarted_from: None,
-        }
+        Self { ancestors, restarted_from: None }
     }
 
     /// The process that this one belongs to.

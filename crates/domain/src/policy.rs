@@ -22,10 +22,7 @@ impl Policy {
     #[must_use]
     pub fn slots_of(&self, key: &SlotKey) -> Option<u32> {
         let exact = self.slots.get(key.as_str());
-        let slots = exact
-            .or_else(|| self.by_pattern(key))
-            .copied()
-            .unwrap_or(self.default_slots);
+        let slots = exact.or_else(|| self.by_pattern(key)).copied().unwrap_or(self.default_slots);
         (slots > 0).then_some(slots)
     }
 
@@ -33,9 +30,7 @@ impl Policy {
         self.slots
             .iter()
             .filter(|(pattern, _)| {
-                pattern
-                    .strip_suffix('*')
-                    .is_some_and(|begin| key.as_str().starts_with(begin))
+                pattern.strip_suffix('*').is_some_and(|begin| key.as_str().starts_with(begin))
             })
             .max_by_key(|(pattern, _)| pattern.len())
             .map(|(_, slots)| slots)
@@ -44,11 +39,7 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            slots: BTreeMap::new(),
-            default_slots: Self::DEFAULT_SLOTS,
-            held: BTreeSet::new(),
-        }
+        Self { slots: BTreeMap::new(), default_slots: Self::DEFAULT_SLOTS, held: BTreeSet::new() }
     }
 }
 
@@ -63,10 +54,7 @@ pub struct TreeLimits {
 
 impl Default for TreeLimits {
     fn default() -> Self {
-        Self {
-            deepest: crate::id::Level(10),
-            per_level: 20,
-        }
+        Self { deepest: crate::id::Level(10), per_level: 20 }
     }
 }
 
@@ -77,15 +65,10 @@ mod tests {
     #[test]
     fn the_exact_key_wins_then_the_longest_pattern_then_the_default() {
         let policy = Policy {
-            slots: [
-                ("claude-*", 2),
-                ("claude-opus*", 1),
-                ("claude-opus-9", 7),
-                ("free", 0),
-            ]
-            .into_iter()
-            .map(|(key, slots)| (key.to_owned(), slots))
-            .collect(),
+            slots: [("claude-*", 2), ("claude-opus*", 1), ("claude-opus-9", 7), ("free", 0)]
+                .into_iter()
+                .map(|(key, slots)| (key.to_owned(), slots))
+                .collect(),
             ..Policy::default()
         };
         let slots = |key: &str| policy.slots_of(&SlotKey::new(key).unwrap());

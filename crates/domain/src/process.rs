@@ -48,11 +48,9 @@ impl Process {
     #[must_use]
     pub fn submit(ctx: &Context, id: ProcessId, lineage: Lineage, spec: Arc<Spec>) -> (Self, Vec<Event>) {
         let (state, node, started_at) = match &spec.work {
-            Work::Reported(reported) if !reported.queued => (
-                State::Reported { slot: false },
-                reported.node.clone(),
-                Some(ctx.now),
-            ),
+            Work::Reported(reported) if !reported.queued => {
+                (State::Reported { slot: false }, reported.node.clone(), Some(ctx.now))
+            }
             Work::Reported(reported) => (waiting(&spec, ctx.now), reported.node.clone(), None),
             Work::Command(_) => (waiting(&spec, ctx.now), None, None),
         };
@@ -68,13 +66,7 @@ impl Process {
             started_at,
             state,
         };
-        (
-            process,
-            vec![Event {
-                at: ctx.now,
-                fact: Fact::Submitted,
-            }],
-        )
+        (process, vec![Event { at: ctx.now, fact: Fact::Submitted }])
     }
 
     /// Where it stands, in one word.
@@ -146,14 +138,8 @@ impl Process {
             State::Starting { .. } => Some(Effect::Spawn { attempt }),
             State::Paused { .. } => Some(Effect::Pause { attempt }),
             State::Stopping { cause, urgency, .. } => Some(match urgency {
-                Urgency::Asked { .. } => Effect::Stop {
-                    attempt,
-                    cause: *cause,
-                },
-                Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill {
-                    attempt,
-                    cause: *cause,
-                },
+                Urgency::Asked { .. } => Effect::Stop { attempt, cause: *cause },
+                Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill { attempt, cause: *cause },
             }),
             State::Pending(_)
             | State::Running { .. }

@@ -121,17 +121,8 @@ impl Pace {
     /// Takes in a report; one that goes back starts anew.
     fn after(before: Option<Self>, now: Timestamp, progress: Progress) -> Self {
         match before {
-            Some(pace) if progress >= pace.last => Self {
-                last_at: now,
-                last: progress,
-                ..pace
-            },
-            Some(_) | None => Self {
-                first_at: now,
-                first: progress,
-                last_at: now,
-                last: progress,
-            },
+            Some(pace) if progress >= pace.last => Self { last_at: now, last: progress, ..pace },
+            Some(_) | None => Self { first_at: now, first: progress, last_at: now, last: progress },
         }
     }
 
@@ -211,9 +202,6 @@ mod tests {
     }
 
     fn at(percent: f64) -> Report {
-        Report {
-            progress: Some(Progress::from_percent(percent).unwrap()),
-            stage: None,
-        }
+        Report { progress: Some(Progress::from_percent(percent).unwrap()), stage: None }
     }
 }

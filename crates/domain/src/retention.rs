@@ -27,9 +27,6 @@ impl Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self {
-            age: Some(Duration::from_secs(7 * 24 * 3600)),
-            count: Some(100_000),
-        }
+        Self { age: Some(Duration::from_secs(7 * 24 * 3600)), count: Some(100_000) }
     }
 }

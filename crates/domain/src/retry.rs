@@ -50,11 +50,7 @@ impl RetryPolicy {
     #[must_use]
     pub fn wait(&self, used: u32, chance: Chance) -> Duration {
         let factor = 1_u32.checked_shl(used).unwrap_or(u32::MAX);
-        let whole = self
-            .first
-            .saturating_mul(factor)
-            .min(self.cap)
-            .min(Self::LONGEST_WAIT);
+        let whole = self.first.saturating_mul(factor).min(self.cap).min(Self::LONGEST_WAIT);
         let half = u64::try_from(whole.as_millis() / 2).unwrap_or(u64::MAX);
         let jitter = if half == 0 { 0 } else { chance.0 % (half + 1) };
         whole.saturating_sub(Duration::from_millis(half)) + Duration::from_millis(jitter)

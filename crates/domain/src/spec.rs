@@ -73,6 +73,53 @@ impl Spec {
             Work::Reported(_) => None,
         }
     }
+
+    /// Whether a launch key would find the same asked for again.
+    ///
+    /// Compared is what the work is: command, arguments, directory, type, key, limits, declared variables, and what an
+    /// agent was told. The inherited environment is not, nor are names, times and how urgent it is.
+    #[must_use]
+    pub fn same_launch(&self, other: &Self) -> bool {
+        self.launch_part() == other.launch_part()
+    }
+
+    /// The part that [`same_launch`](Self::same_launch) compares, with everything else as if it had not been asked for.
+    #[must_use]
+    pub fn launch_part(&self) -> Self {
+        let work = match &self.work {
+            Work::Command(command) => Work::Command(Box::new(CommandSpec {
+                program: command.program.clone(),
+                args: command.args.clone(),
+                directory: command.directory.clone(),
+                environment: Environment {
+                    declared: command.environment.declared.clone(),
+                    ..Environment::default()
+                },
+                stdin: Stdin::default(),
+                timeout: command.timeout,
+                stop: StopPolicy::default(),
+                leftovers: Leftovers::default(),
+                output: OutputBound::default(),
+                limits: command.limits,
+            })),
+            Work::Reported(reported) => Work::Reported(ReportedSpec {
+                node: reported.node.clone(),
+                queued: reported.queued,
+                ..ReportedSpec::default()
+            }),
+        };
+        Self {
+            kind: self.kind.clone(),
+            key: self.key.clone(),
+            agent: AgentFacts {
+                prompt: self.agent.prompt.clone(),
+                agent: self.agent.agent.clone(),
+                model: self.agent.model.clone(),
+                ..AgentFacts::default()
+            },
+            ..Self::of(work)
+        }
+    }
 }
 
 /// What is executed.
@@ -159,10 +206,7 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment")
             .field("captured", &self.captured)
-            .field(
-                "declared",
-                &self.declared.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            )
+            .field("declared", &self.declared.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("removed", &self.removed)
             .finish_non_exhaustive()
     }
@@ -202,18 +246,13 @@ impl StopPolicy {
     /// The longest time from the first signal to KILL.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        self.grace
-            .saturating_add(self.interrupt_first.unwrap_or_default())
+        self.grace.saturating_add(self.interrupt_first.unwrap_or_default())
     }
 }
 
 impl Default for StopPolicy {
     fn default() -> Self {
-        Self {
-            grace: Self::DEFAULT_GRACE,
-            signal: 15,
-            interrupt_first: None,
-        }
+        Self { grace: Self::DEFAULT_GRACE, signal: 15, interrupt_first: None }
     }
 }
 
@@ -238,10 +277,7 @@ pub struct OutputBound {
 
 impl Default for OutputBound {
     fn default() -> Self {
-        Self {
-            head: 1024 * 1024,
-            tail: 64 * 1024 * 1024,
-        }
+        Self { head: 1024 * 1024, tail: 64 * 1024 * 1024 }
     }
 }
 
@@ -280,12 +316,7 @@ impl ReportedSpec {
 
 impl Default for ReportedSpec {
     fn default() -> Self {
-        Self {
-            node: None,
-            queued: false,
-            heartbeat: None,
-            grace: Self::DEFAULT_GRACE,
-        }
+        Self { node: None, queued: false, heartbeat: None, grace: Self::DEFAULT_GRACE }
     }
 }
 
@@ -375,5 +406,28 @@ impl std::str::FromStr for ProcessType {
                 }),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launch_is_the_same_whatever_environment_it_inherits_and_another_with_other_arguments() {
+        let first = Spec::of(Work::Command(Box::new(CommandSpec::of("make", &["check"], "/src"))));
+        let mut inherited = first.clone();
+        inherited.not_before = Some(Timestamp(1));
+        if let Work::Command(command) = &mut inherited.work {
+            command.environment.captured = Some(EnvironmentHash("other".to_owned()));
+        }
+        assert!(first.same_launch(&inherited));
+        let other = Spec::of(Work::Command(Box::new(CommandSpec::of("make", &["all"], "/src"))));
+        assert!(!first.same_launch(&other));
+        let mut declared = first.clone();
+        if let Work::Command(command) = &mut declared.work {
+            command.environment.declared.push(("A".to_owned(), "1".to_owned()));
+        }
+        assert!(!first.same_launch(&declared));
     }
 }

@@ -95,9 +95,7 @@ impl FromStr for Status {
         Self::ALL
             .into_iter()
             .find(|status| status.as_str() == word)
-            .ok_or_else(|| UnknownStatus {
-                word: word.to_owned(),
-            })
+            .ok_or_else(|| UnknownStatus { word: word.to_owned() })
     }
 }
 

@@ -74,10 +74,7 @@ impl Engine {
         tasks.push(tokio::spawn(pump::claim(core.clone())));
         tasks.push(tokio::spawn(pump::observe(core.clone())));
         tasks.push(tokio::spawn(timers::keep_time(core.clone())));
-        core.tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(tasks);
+        core.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         Ok(Self { core })
     }
 
@@ -141,9 +138,7 @@ impl Core {
     pub(crate) async fn load(&self, id: ProcessId) -> Result<Stored, EngineError> {
         let mut found = self.parts.store.load(&[id]).await?;
         let Some(mut stored) = found.pop().flatten() else {
-            return Err(EngineError::NotFound {
-                reference: id.to_string(),
-            });
+            return Err(EngineError::NotFound { reference: id.to_string() });
         };
         self.vitals.overlay(&mut stored);
         Ok(stored)

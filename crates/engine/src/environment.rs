@@ -33,17 +33,13 @@ impl Core {
         };
         let mut all: BTreeMap<String, String> = captured.into_iter().collect();
         let hidden = self.settings.hidden.iter().map(String::as_str);
-        for name in hidden
-            .chain(OURS.iter().copied())
-            .chain(asked.removed.iter().map(String::as_str))
-        {
+        for name in hidden.chain(OURS.iter().copied()).chain(asked.removed.iter().map(String::as_str)) {
             all.remove(name);
         }
         if !asked.bare {
             for (name, value) in NON_INTERACTIVE {
                 if !asked.removed.iter().any(|removed| removed == name) {
-                    all.entry((*name).to_owned())
-                        .or_insert_with(|| (*value).to_owned());
+                    all.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
                 }
             }
         }

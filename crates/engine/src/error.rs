@@ -106,9 +106,7 @@ impl From<StoreError> for EngineError {
             return Self::Refused { refusal };
         }
         if let StoreError::Missing { id } = source {
-            return Self::NotFound {
-                reference: id.to_string(),
-            };
+            return Self::NotFound { reference: id.to_string() };
         }
         Self::Store { source }
     }

@@ -17,29 +17,17 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::Ambiguous`] with the matches.
     pub async fn find(&self, reference: &str) -> Result<ProcessId, EngineError> {
-        let not_found = || EngineError::NotFound {
-            reference: reference.to_owned(),
-        };
+        let not_found = || EngineError::NotFound { reference: reference.to_owned() };
         if reference == "@last" {
             let newest = self.page(Filter::default(), 1).await?;
-            return newest
-                .first()
-                .map(|stored| stored.process.id)
-                .ok_or_else(not_found);
+            return newest.first().map(|stored| stored.process.id).ok_or_else(not_found);
         }
         if let Ok(id) = reference.parse::<ProcessId>() {
             return self.process(id).await.map(|stored| stored.process.id);
         }
         if let Some(prefix) = as_prefix(reference) {
-            let matches = self
-                .page(
-                    Filter {
-                        id_prefix: Some(prefix),
-                        ..Filter::default()
-                    },
-                    MOST_CANDIDATES,
-                )
-                .await?;
+            let matches =
+                self.page(Filter { id_prefix: Some(prefix), ..Filter::default() }, MOST_CANDIDATES).await?;
             match matches.as_slice() {
                 [] => {}
                 [only] => return Ok(only.process.id),
@@ -49,19 +37,8 @@ impl Engine {
         let Ok(name) = ProcessName::new(reference) else {
             return Err(not_found());
         };
-        let named = self
-            .page(
-                Filter {
-                    name: Some(name),
-                    ..Filter::default()
-                },
-                MOST_CANDIDATES,
-            )
-            .await?;
-        let live: Vec<&Stored> = named
-            .iter()
-            .filter(|stored| !stored.process.status().is_ended())
-            .collect();
+        let named = self.page(Filter { name: Some(name), ..Filter::default() }, MOST_CANDIDATES).await?;
+        let live: Vec<&Stored> = named.iter().filter(|stored| !stored.process.status().is_ended()).collect();
         match (live.as_slice(), named.first()) {
             ([], None) => Err(not_found()),
             ([], Some(newest)) => Ok(newest.process.id),
@@ -71,21 +48,14 @@ impl Engine {
     }
 
     async fn page(&self, filter: Filter, most: u32) -> Result<Vec<Stored>, EngineError> {
-        let ask = PageAsk {
-            order: Order::NewestFirst,
-            after: None,
-            most,
-        };
+        let ask = PageAsk { order: Order::NewestFirst, after: None, most };
         Ok(self.list(&filter, &ask).await?.processes)
     }
 }
 
 /// The text as the beginning of a printed id, if it can be one.
 fn as_prefix(reference: &str) -> Option<String> {
-    let text = reference
-        .strip_prefix("bg-")
-        .unwrap_or(reference)
-        .to_ascii_lowercase();
+    let text = reference.strip_prefix("bg-").unwrap_or(reference).to_ascii_lowercase();
     let fits = (SHORTEST_PREFIX..=36).contains(&text.len());
     (fits && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')).then_some(text)
 }
@@ -98,8 +68,5 @@ fn ambiguous<'a>(reference: &str, matches: impl Iterator<Item = &'a Stored>) -> 
             status: stored.process.status(),
         })
         .collect();
-    EngineError::Ambiguous {
-        reference: reference.to_owned(),
-        candidates,
-    }
+    EngineError::Ambiguous { reference: reference.to_owned(), candidates }
 }

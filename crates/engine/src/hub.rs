@@ -19,11 +19,7 @@ impl Hub {
         for id in ids {
             waiting.entry(*id).or_default().push(bell.clone());
         }
-        Subscription {
-            hub: self,
-            ids: ids.to_vec(),
-            bell,
-        }
+        Subscription { hub: self, ids: ids.to_vec(), bell }
     }
 
     /// A process changed.

@@ -54,10 +54,7 @@ impl Lanes {
 impl Inbox {
     /// One task a lane.
     pub(crate) fn work(self, core: &Arc<Core>) -> Vec<JoinHandle<()>> {
-        self.exits
-            .into_iter()
-            .map(|exit| tokio::spawn(run(core.clone(), exit)))
-            .collect()
+        self.exits.into_iter().map(|exit| tokio::spawn(run(core.clone(), exit))).collect()
     }
 }
 

@@ -56,9 +56,9 @@ impl Core {
     pub(crate) async fn lineage_under(&self, parent: ProcessId) -> Result<Lineage, EngineError> {
         match self.load(parent).await {
             Ok(stored) => Ok(stored.process.lineage.child_of(parent)),
-            Err(EngineError::NotFound { .. }) => Err(EngineError::Refused {
-                refusal: Refusal::ParentMissing { parent },
-            }),
+            Err(EngineError::NotFound { .. }) => {
+                Err(EngineError::Refused { refusal: Refusal::ParentMissing { parent } })
+            }
             Err(error) => Err(error),
         }
     }
@@ -85,11 +85,8 @@ impl Core {
                 process: process.clone(),
                 events: events.clone(),
                 limits: self.limits_of(&process),
-                claim_for: Some(Claimant {
-                    lease: self.lease.clone(),
-                    roots: self.settings.roots(),
-                })
-                .filter(|_| self.may_run(&process)),
+                claim_for: Some(Claimant { lease: self.lease.clone(), roots: self.settings.roots() })
+                    .filter(|_| self.may_run(&process)),
                 or_refuse: no_queue,
             };
             match self.parts.store.submit(submission).await {
@@ -101,66 +98,43 @@ impl Core {
             }
         }
         let found = self.policy().0;
-        Err(EngineError::Refused {
-            refusal: Refusal::StalePolicy { found },
-        })
+        Err(EngineError::Refused { refusal: Refusal::StalePolicy { found } })
     }
 
     fn accepted(self: &Arc<Self>, submitted: Submitted, process: &Process) -> Result<Launched, EngineError> {
         match submitted {
-            Submitted::Waiting(stored) => {
-                self.settle(&stored);
-                Ok(Launched {
-                    stored,
-                    created: true,
-                })
+            Submitted::Waiting(stored) | Submitted::Claimed(stored) => Ok(self.begun(stored)),
+            // The first answer was lost.
+            Submitted::Existing { id, stored: Some(stored), .. } if id == process.id => {
+                Ok(self.begun(stored))
             }
-            Submitted::Claimed(stored) => {
-                self.settle(&stored);
-                let (core, starting) = (self.clone(), stored.clone());
-                tokio::spawn(async move { core.perform_wanted(&starting).await });
-                Ok(Launched {
-                    stored,
-                    created: true,
-                })
+            Submitted::Existing { stored: Some(stored), same_spec: true, .. } => {
+                Ok(Launched { stored, created: false })
             }
-            Submitted::Existing {
-                id,
-                stored: Some(stored),
-                same_spec: true,
-            } => Ok(Launched {
-                stored,
-                created: id == process.id,
-            }),
             Submitted::Existing { id, .. } => {
-                let key = process
-                    .spec
-                    .launch_key
-                    .as_ref()
-                    .map_or_else(String::new, ToString::to_string);
+                let key = process.spec.launch_key.as_ref().map_or_else(String::new, ToString::to_string);
                 Err(EngineError::KeyConflict { key, holder: id })
             }
         }
     }
 
+    /// Whoever launched need not wait for the start.
+    fn begun(self: &Arc<Self>, stored: Stored) -> Launched {
+        self.settle(&stored);
+        self.perform_beside(stored.clone());
+        Launched { stored, created: true }
+    }
+
     fn limits_of(&self, process: &Process) -> Limits {
         let (version, policy) = self.policy();
         let slots = process.spec.key.as_ref().and_then(|key| policy.slots_of(key));
-        Limits {
-            policy: version,
-            slots,
-            tree: self.settings.tree,
-        }
+        Limits { policy: version, slots, tree: self.settings.tree }
     }
 
     /// The key of a launch for an agent: its model, else the configured one.
     fn key_of_agent(&self, spec: &Spec) -> Option<SlotKey> {
         spec.agent.prompt.as_ref()?;
-        let model = spec
-            .agent
-            .model
-            .as_ref()
-            .and_then(|model| SlotKey::new(model).ok());
+        let model = spec.agent.model.as_ref().and_then(|model| SlotKey::new(model).ok());
         model.or_else(|| self.settings.default_key.clone())
     }
 

@@ -23,12 +23,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Output`] if there is none or it cannot be read.
     pub async fn output(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, EngineError> {
-        self.core
-            .parts
-            .output
-            .read(key, wanted)
-            .await
-            .map_err(|source| EngineError::Output { source })
+        self.core.parts.output.read(key, wanted).await.map_err(|source| EngineError::Output { source })
     }
 
     /// How much output an attempt has.
@@ -36,12 +31,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Output`] if there is none or it cannot be read.
     pub async fn output_size(&self, key: AttemptKey) -> Result<OutputSize, EngineError> {
-        self.core
-            .parts
-            .output
-            .size(key)
-            .await
-            .map_err(|source| EngineError::Output { source })
+        self.core.parts.output.size(key).await.map_err(|source| EngineError::Output { source })
     }
 
     /// Where the last `lines` lines begin.
@@ -63,12 +53,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Output`] if there is none or it cannot be read.
     pub async fn output_since(&self, key: AttemptKey, moment: Timestamp) -> Result<u64, EngineError> {
-        self.core
-            .parts
-            .output
-            .since(key, moment)
-            .await
-            .map_err(|source| EngineError::Output { source })
+        self.core.parts.output.since(key, moment).await.map_err(|source| EngineError::Output { source })
     }
 
     /// Where a person finds the output of an attempt.

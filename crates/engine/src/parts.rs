@@ -43,10 +43,6 @@ pub struct Settings {
 impl Settings {
     /// The most roots, in the words of the store.
     pub(crate) const fn roots(&self) -> u32 {
-        if self.max_parallel == 0 {
-            u32::MAX
-        } else {
-            self.max_parallel
-        }
+        if self.max_parallel == 0 { u32::MAX } else { self.max_parallel }
     }
 }

@@ -19,6 +19,12 @@ impl Core {
         }
     }
 
+    /// The same beside what the caller does.
+    pub(crate) fn perform_beside(self: &Arc<Self>, stored: Stored) {
+        let core = self.clone();
+        tokio::spawn(async move { core.perform_wanted(&stored).await });
+    }
+
     async fn perform(self: &Arc<Self>, stored: &Stored, effect: Effect) {
         let id = stored.process.id;
         match effect {
@@ -49,36 +55,17 @@ impl Core {
         let environment = match self.environment_of(command).await {
             Ok(environment) => environment,
             Err(error) => {
-                let failure = StartFailure {
-                    stage: StartStage::Environment,
-                    errno: None,
-                    detail: error.to_string(),
-                };
-                self.lanes.seen(
-                    key.id,
-                    Observation::SpawnFailed {
-                        attempt: key.attempt,
-                        failure,
-                    },
-                );
+                let failure =
+                    StartFailure { stage: StartStage::Environment, errno: None, detail: error.to_string() };
+                self.lanes.seen(key.id, Observation::SpawnFailed { attempt: key.attempt, failure });
                 return;
             }
         };
-        let order = StartOrder {
-            key,
-            command: command.as_ref().clone(),
-            environment,
-        };
+        let order = StartOrder { key, command: command.as_ref().clone(), environment };
         match self.parts.spawner.start(order).await {
             Ok(()) => {}
             Err(SpawnError::Refused { failure }) => {
-                self.lanes.seen(
-                    key.id,
-                    Observation::SpawnFailed {
-                        attempt: key.attempt,
-                        failure,
-                    },
-                );
+                self.lanes.seen(key.id, Observation::SpawnFailed { attempt: key.attempt, failure });
             }
             Err(error) => {
                 tracing::warn!(id = %key.id, %error, "the start was not answered");

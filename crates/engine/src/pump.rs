@@ -2,13 +2,15 @@
 
 use crate::engine::Core;
 use crate::error::EngineError;
-use longhaul_domain::{Awake, Deadline, Placement, Timestamp};
-use longhaul_ports::{Calls, PlacementClass, Room, StoreError};
+use longhaul_domain::{Awake, Deadline, Placement, Status, Timestamp};
+use longhaul_ports::{Calls, Filter, Order, PageAsk, PlacementClass, Room, StoreError, Stored};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The most that one claim takes.
 const BATCH: u32 = 64;
+/// The most starting processes that one look takes in.
+const MOST_OWNED: u32 = 1_000;
 /// The wait before a store that failed is asked again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -26,9 +28,7 @@ pub(crate) async fn claim(core: Arc<Core>) {
         };
         match outcome {
             Ok(()) => greeted = true,
-            Err(EngineError::Store {
-                source: StoreError::Fenced { .. },
-            }) => {
+            Err(EngineError::Store { source: StoreError::Fenced { .. } }) => {
                 tracing::error!("another manager has taken over this node: nothing more is claimed");
                 return;
             }
@@ -45,24 +45,33 @@ pub(crate) async fn claim(core: Arc<Core>) {
 async fn round(core: &Arc<Core>, greeted: bool) -> Result<(), EngineError> {
     while fill(core).await? {}
     let store = &core.parts.store;
-    let calls = if greeted {
-        store.called(&core.lease).await?
-    } else {
-        store.beat(&core.lease).await?
-    };
+    let calls = if greeted { store.called(&core.lease).await? } else { store.beat(&core.lease).await? };
     heed(core, &calls).await
 }
 
 /// Claims once; true if there may be more.
 async fn fill(core: &Arc<Core>) -> Result<bool, EngineError> {
-    let claimed = core.parts.store.claim(&core.lease, &room(core)).await?;
+    let claimed = match core.parts.store.claim(&core.lease, &room(core)).await {
+        Err(StoreError::Unknown { .. }) => starting(core).await?,
+        answer => answer?,
+    };
     let more = u32::try_from(claimed.len()).unwrap_or(u32::MAX) >= BATCH;
     for stored in claimed {
         core.settle(&stored);
-        let core = core.clone();
-        tokio::spawn(async move { core.perform_wanted(&stored).await });
+        core.perform_beside(stored);
     }
     Ok(more)
+}
+
+/// After a claim without an answer: what this node owns and has not started. A start that is under way is not harmed.
+async fn starting(core: &Core) -> Result<Vec<Stored>, EngineError> {
+    let filter = Filter {
+        statuses: vec![Status::Starting],
+        owner: Some(core.lease.node.clone()),
+        ..Filter::default()
+    };
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: MOST_OWNED };
+    Ok(core.parts.store.list(&filter, &page).await?.processes)
 }
 
 fn room(core: &Core) -> Room {

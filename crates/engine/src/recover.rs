@@ -11,26 +11,14 @@ use tokio::task::JoinSet;
 const PAGE: u32 = 200;
 /// So many attempts are looked at side by side.
 const SIDE_BY_SIDE: usize = 32;
-const LIVE: [Status; 4] = [
-    Status::Starting,
-    Status::Running,
-    Status::Paused,
-    Status::Stopping,
-];
+const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status::Paused, Status::Stopping];
 
 /// Looks at every live record of this node: ends that were missed are recorded, what lives is watched again. When it
 /// returns, no status is older than this start.
 pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), EngineError> {
     core.vitals.was_away_until(core.parts.clock.now());
-    let filter = Filter {
-        statuses: LIVE.to_vec(),
-        ..Filter::default()
-    };
-    let mut page = PageAsk {
-        order: Order::OldestFirst,
-        after: None,
-        most: PAGE,
-    };
+    let filter = Filter { statuses: LIVE.to_vec(), ..Filter::default() };
+    let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
     let mut looking = JoinSet::new();
     loop {
         let listing = core.parts.store.list(&filter, &page).await?;
@@ -56,17 +44,10 @@ async fn look(core: &Arc<Core>, stored: Stored) {
         core.arm(&stored);
         return;
     }
-    if stored
-        .owner
-        .as_ref()
-        .is_none_or(|owner| owner.node != core.lease.node)
-    {
+    if stored.owner.as_ref().is_none_or(|owner| owner.node != core.lease.node) {
         return;
     }
-    let key = AttemptKey {
-        id,
-        attempt: stored.process.attempt,
-    };
+    let key = AttemptKey { id, attempt: stored.process.attempt };
     match core.parts.spawner.adopt(key).await {
         Ok(Found::Over(observation)) => digest(core, id, &Input::Observation(observation)).await,
         Ok(Found::Alive(observation)) => {

@@ -14,23 +14,13 @@ impl Engine {
     pub async fn restart(&self, id: ProcessId) -> Result<Launched, EngineError> {
         let old = self.command(id, Command::Restart, None).await?.stored.process;
         // The launch key names the old process, and its moment has passed.
-        let spec = Spec {
-            launch_key: None,
-            not_before: None,
-            ..old.spec.as_ref().clone()
-        };
-        let lineage = Lineage {
-            restarted_from: Some(id),
-            ..old.lineage
-        };
+        let spec = Spec { launch_key: None, not_before: None, ..old.spec.as_ref().clone() };
+        let lineage = Lineage { restarted_from: Some(id), ..old.lineage };
         match self.core.submit(spec.clone(), lineage, false).await {
             Err(EngineError::Refused {
                 refusal: Refusal::AncestorClosing { .. } | Refusal::ParentMissing { .. },
             }) => {
-                let root = Lineage {
-                    ancestors: Vec::new(),
-                    restarted_from: Some(id),
-                };
+                let root = Lineage { ancestors: Vec::new(), restarted_from: Some(id) };
                 self.core.submit(spec, root, false).await
             }
             other => other,

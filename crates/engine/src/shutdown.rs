@@ -32,42 +32,33 @@ impl Engine {
         if how == Shutdown::StopAll {
             self.stop_all().await?;
         }
-        for task in self
-            .core
-            .tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
+        for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
         self.core.parts.store.leave(&self.core.lease).await?;
         Ok(())
     }
 
+    /// Ends every task of this engine at once, as a crash would: nothing is said to the store.
+    pub fn abandon(&self) {
+        self.core.closing.send_replace(true);
+        for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+    }
+
     async fn stop_all(&self) -> Result<(), EngineError> {
         let mut patience = Duration::ZERO;
         let mut ids: Vec<ProcessId> = Vec::new();
-        let filter = Filter {
-            owner: Some(self.node().clone()),
-            ..Filter::default()
-        };
-        let mut page = PageAsk {
-            order: Order::NewestFirst,
-            after: None,
-            most: PAGE,
-        };
+        let filter = Filter { owner: Some(self.node().clone()), ..Filter::default() };
+        let mut page = PageAsk { order: Order::NewestFirst, after: None, most: PAGE };
         loop {
             let listing = self.list(&filter, &page).await?;
             for stored in listing.processes {
                 if stored.process.status().is_ended() || stored.process.status() == Status::Pending {
                     continue;
                 }
-                let grace = stored
-                    .process
-                    .spec
-                    .command()
-                    .map(|command| command.stop.patience());
+                let grace = stored.process.spec.command().map(|command| command.stop.patience());
                 patience = patience.max(grace.unwrap_or_default());
                 ids.push(stored.process.id);
             }
@@ -77,28 +68,12 @@ impl Engine {
             }
         }
         for id in &ids {
-            match self
-                .command(
-                    *id,
-                    Command::Cancel {
-                        cause: StopCause::Shutdown,
-                    },
-                    None,
-                )
-                .await
-            {
+            match self.command(*id, Command::Cancel { cause: StopCause::Shutdown }, None).await {
                 Ok(_) | Err(EngineError::NotFound { .. }) => {}
                 Err(error) => tracing::warn!(%id, %error, "a stop could not be recorded"),
             }
         }
-        let waited = self
-            .wait(
-                &ids,
-                Goal::Ended,
-                Mode::All,
-                Some(patience.saturating_add(MARGIN)),
-            )
-            .await?;
+        let waited = self.wait(&ids, Goal::Ended, Mode::All, Some(patience.saturating_add(MARGIN))).await?;
         if waited.timed_out {
             tracing::warn!("some processes are still stopping; the next manager goes on with them");
         }

@@ -73,27 +73,14 @@ impl Timers {
 
     fn first(&self) -> (Option<Timestamp>, Option<Awake>) {
         let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        (
-            due.steady.first().map(|(at, _)| *at),
-            due.awake.first().map(|(at, _)| *at),
-        )
+        (due.steady.first().map(|(at, _)| *at), due.awake.first().map(|(at, _)| *at))
     }
 
     fn take_due(&self, now: Timestamp, awake: Awake) -> Vec<Job> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        let steady = due
-            .steady
-            .iter()
-            .take_while(|(at, _)| *at <= now)
-            .map(|(_, job)| *job);
-        let jobs: Vec<Job> = steady
-            .chain(
-                due.awake
-                    .iter()
-                    .take_while(|(at, _)| *at <= awake)
-                    .map(|(_, job)| *job),
-            )
-            .collect();
+        let steady = due.steady.iter().take_while(|(at, _)| *at <= now).map(|(_, job)| *job);
+        let jobs: Vec<Job> =
+            steady.chain(due.awake.iter().take_while(|(at, _)| *at <= awake).map(|(_, job)| *job)).collect();
         for job in &jobs {
             due.clear(*job);
         }
@@ -185,9 +172,7 @@ async fn check_heartbeat(core: &Arc<Core>, id: ProcessId) {
     let last = core.last_beat(&stored);
     match stored.process.heartbeat_due(last) {
         Some(due) if due <= core.parts.clock.now() => {
-            let last = last
-                .or(stored.process.started_at)
-                .unwrap_or(stored.process.queued_at);
+            let last = last.or(stored.process.started_at).unwrap_or(stored.process.queued_at);
             let input = Input::Observation(Observation::HeartbeatMissed { last });
             crate::lanes::digest(core, id, &input).await;
         }

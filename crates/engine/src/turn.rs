@@ -24,10 +24,7 @@ impl Core {
             if let Some(expected) = expected
                 && expected != stored.revision
             {
-                return Err(EngineError::RevisionMoved {
-                    id,
-                    found: stored.revision,
-                });
+                return Err(EngineError::RevisionMoved { id, found: stored.revision });
             }
             let step = stored
                 .process
@@ -37,9 +34,7 @@ impl Core {
                 return self.leave_wish(stored, input).await;
             };
             match self.carry_out(stored, author, step, WishNo(0)).await {
-                Err(EngineError::Store {
-                    source: StoreError::Conflict { .. },
-                }) => {}
+                Err(EngineError::Store { source: StoreError::Conflict { .. } }) => {}
                 other => return other,
             }
         }
@@ -57,15 +52,9 @@ impl Core {
             };
             let input = Input::Observation(Observation::Wished(wish));
             // A wish that the rules refuse is answered too: by a commit that takes it and changes nothing.
-            let step = stored
-                .process
-                .decide(&self.context(), &stored.vitals, &input)
-                .unwrap_or_default();
+            let step = stored.process.decide(&self.context(), &stored.vitals, &input).unwrap_or_default();
             match self.carry_out(stored, author, step, taken).await {
-                Ok(_)
-                | Err(EngineError::Store {
-                    source: StoreError::Conflict { .. },
-                }) => {}
+                Ok(_) | Err(EngineError::Store { source: StoreError::Conflict { .. } }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -78,21 +67,13 @@ impl Core {
         step: Step,
         taken: WishNo,
     ) -> Result<Answer, EngineError> {
-        let Step {
-            events,
-            effects,
-            note,
-        } = step;
+        let Step { events, effects, note } = step;
         if events.is_empty() && taken == WishNo(0) {
             self.perform_all(&stored, effects).await;
             let changed = note.is_none();
             let mut stored = stored;
             self.vitals.overlay(&mut stored);
-            return Ok(Answer {
-                stored,
-                changed,
-                note,
-            });
+            return Ok(Answer { stored, changed, note });
         }
         let mut next = stored.process.clone();
         next.evolve(&events);
@@ -111,20 +92,12 @@ impl Core {
                 return Err(error.into());
             }
         };
-        let mut after = Stored {
-            process: next,
-            revision,
-            ..stored
-        };
+        let mut after = Stored { process: next, revision, ..stored };
         after.wishes.retain(|(no, _)| *no > taken);
         self.settle(&after);
         self.perform_all(&after, effects).await;
         self.vitals.overlay(&mut after);
-        Ok(Answer {
-            stored: after,
-            changed: true,
-            note,
-        })
+        Ok(Answer { stored: after, changed: true, note })
     }
 
     /// Commits, and sends a write without an answer again: the op makes sure that it counts once.
@@ -145,11 +118,7 @@ impl Core {
             StoreError::Unavailable { .. } | StoreError::ReadOnly { .. } | StoreError::Refused(Refusal::Full)
         );
         if cannot_commit {
-            let restraining = effects
-                .iter()
-                .filter(|effect| effect.only_restrains())
-                .cloned()
-                .collect();
+            let restraining = effects.iter().filter(|effect| effect.only_restrains()).cloned().collect();
             self.perform_all(stored, restraining).await;
         }
     }
@@ -178,20 +147,12 @@ impl Core {
             )
             | Input::Observation(_)
             | Input::Tick => {
-                return Ok(Answer {
-                    stored,
-                    changed: false,
-                    note: None,
-                });
+                return Ok(Answer { stored, changed: false, note: None });
             }
         };
         let op: OpId = self.parts.ids.op();
         self.parts.store.wish(&stored.process.id, op, wish).await?;
-        Ok(Answer {
-            stored,
-            changed: true,
-            note: None,
-        })
+        Ok(Answer { stored, changed: true, note: None })
     }
 }
 

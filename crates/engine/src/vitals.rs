@@ -39,10 +39,7 @@ impl VitalsCache {
     }
 
     pub(crate) fn forget(&self, id: ProcessId) {
-        self.live
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id);
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// Until when no reporter could reach this engine.
@@ -74,10 +71,7 @@ impl Core {
             };
             let kept = live.entry(id).or_insert_with(fresh);
             if kept.attempt != stored.process.attempt {
-                *kept = Kept {
-                    vitals: Vitals::default(),
-                    ..fresh()
-                };
+                *kept = Kept { vitals: Vitals::default(), ..fresh() };
             }
             kept.vitals = kept.vitals.reported(now, report);
             kept.author = author;
@@ -103,11 +97,7 @@ impl Core {
             kept.written = now;
             kept.clone()
         };
-        let written = self
-            .parts
-            .store
-            .touch(&kept.author, &[(id, kept.attempt, kept.vitals)])
-            .await;
+        let written = self.parts.store.touch(&kept.author, &[(id, kept.attempt, kept.vitals)]).await;
         if let Err(error) = written {
             tracing::warn!(%id, %error, "vitals could not be written");
         }

@@ -61,19 +61,13 @@ impl Engine {
                 Mode::Any => processes.is_empty() || processes.iter().any(reached),
             };
             if enough {
-                return Ok(Waited {
-                    processes,
-                    timed_out: false,
-                });
+                return Ok(Waited { processes, timed_out: false });
             }
             match deadline {
                 None => ear.changed().await,
                 Some(deadline) => {
                     if deadline <= core.parts.clock.awake() {
-                        return Ok(Waited {
-                            processes,
-                            timed_out: true,
-                        });
+                        return Ok(Waited { processes, timed_out: true });
                     }
                     tokio::select! {
                         () = ear.changed() => {}

@@ -79,30 +79,8 @@ impl Frame {
         let Some((head, rest)) = buffer.split_first_chunk::<HEAD>() else {
             return Ok(None);
         };
-        let [
-            kind,
-            o0,
-            o1,
-            o2,
-            o3,
-            o4,
-            o5,
-            o6,
-            o7,
-            t0,
-            t1,
-            t2,
-            t3,
-            t4,
-            t5,
-            t6,
-            t7,
-            l0,
-            l1,
-            l2,
-            l3,
-            ..,
-        ] = *head;
+        let [kind, o0, o1, o2, o3, o4, o5, o6, o7, t0, t1, t2, t3, t4, t5, t6, t7, l0, l1, l2, l3, ..] =
+            *head;
         let kind = match kind {
             1 => FrameKind::Stdout,
             2 => FrameKind::Stderr,

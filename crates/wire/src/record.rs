@@ -165,11 +165,7 @@ fn is_first(min_reader: &Option<u32>) -> bool {
 }
 
 fn write<T: Serialize>(body: &T) -> String {
-    let stamped = Stamped {
-        format: FORMAT,
-        min_reader: Some(MIN_READER),
-        body,
-    };
+    let stamped = Stamped { format: FORMAT, min_reader: Some(MIN_READER), body };
     #[expect(
         clippy::expect_used,
         reason = "writing to memory cannot fail and every map here has text for keys"
@@ -185,20 +181,14 @@ fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Broken
                 fitting(stamp.min_reader)?;
             }
             // The error's own words may quote a value of the record.
-            Err(BrokenRecord::damaged(format!(
-                "the {what} does not fit at column {}",
-                error.column()
-            )))
+            Err(BrokenRecord::damaged(format!("the {what} does not fit at column {}", error.column())))
         }
     }
 }
 
 fn fitting(min_reader: Option<u32>) -> Result<(), BrokenRecord> {
     match min_reader {
-        Some(needs) if needs > FORMAT => Err(BrokenRecord::TooNew {
-            needs,
-            reads: FORMAT,
-        }),
+        Some(needs) if needs > FORMAT => Err(BrokenRecord::TooNew { needs, reads: FORMAT }),
         Some(_) | None => Ok(()),
     }
 }
@@ -214,10 +204,7 @@ struct Span {
 
 impl From<Duration> for Span {
     fn from(duration: Duration) -> Self {
-        Self {
-            s: duration.as_secs(),
-            ns: duration.subsec_nanos(),
-        }
+        Self { s: duration.as_secs(), ns: duration.subsec_nanos() }
     }
 }
 
@@ -237,8 +224,7 @@ fn span(span: Option<Span>) -> Result<Option<Duration>, BrokenRecord> {
 }
 
 fn name<T: FromStr<Err = InvalidText>>(text: &str) -> Result<T, BrokenRecord> {
-    text.parse()
-        .map_err(|invalid: InvalidText| BrokenRecord::damaged(invalid.to_string()))
+    text.parse().map_err(|invalid: InvalidText| BrokenRecord::damaged(invalid.to_string()))
 }
 
 fn some_name<T: FromStr<Err = InvalidText>>(text: &Option<String>) -> Result<Option<T>, BrokenRecord> {

@@ -40,12 +40,9 @@ impl Decision<'_> {
                 if let Some(stage) = &report.stage
                     && self.vitals.stage.as_ref() != Some(stage)
                 {
-                    step.events
-                        .push(self.event(Fact::StageChanged { stage: stage.clone() }));
+                    step.events.push(self.event(Fact::StageChanged { stage: stage.clone() }));
                 }
-                step.effects.push(Effect::Keep {
-                    report: report.clone(),
-                });
+                step.effects.push(Effect::Keep { report: report.clone() });
                 Ok(step)
             }
             State::Pending(_) | State::Ended(_) => Err(self.forbidden(Verb::Progress)),
@@ -58,14 +55,8 @@ impl Decision<'_> {
             State::Reported { .. } | State::Withdrawing { .. } => {
                 let mut vitals = self.vitals.clone();
                 vitals.progress = Some(crate::progress::Progress::DONE);
-                let ending = Ending::Completed {
-                    exit: None,
-                    result: result.cloned(),
-                };
-                Ok(Step {
-                    events: vec![self.event(Fact::Ended { ending, vitals })],
-                    ..Step::nothing()
-                })
+                let ending = Ending::Completed { exit: None, result: result.cloned() };
+                Ok(Step { events: vec![self.event(Fact::Ended { ending, vitals })], ..Step::nothing() })
             }
             State::Ended(ended) => match &ended.ending {
                 Ending::Completed { .. } => Ok(Step::noted(Note::AlreadySo)),
@@ -87,9 +78,7 @@ impl Decision<'_> {
         self.only_reported(Verb::Fail)?;
         match &self.process.state {
             State::Reported { .. } => {
-                let failure = Failure::Reported {
-                    error: error.to_owned(),
-                };
+                let failure = Failure::Reported { error: error.to_owned() };
                 Ok(self.ended(Ending::Failed { failure }))
             }
             State::Withdrawing { cause, .. } => Ok(self.ended(stopped(*cause, None))),
@@ -115,11 +104,7 @@ impl Decision<'_> {
             | State::Running { .. }
             | State::Paused { .. }
             | State::Reported { .. } => self.stop(cause),
-            State::Stopping {
-                cause: before,
-                urgency,
-                ..
-            } if self.outranks(cause, *before) => Step {
+            State::Stopping { cause: before, urgency, .. } if self.outranks(cause, *before) => Step {
                 events: vec![self.cause_changed(cause, *urgency)],
                 effects: vec![self.stop_or_kill(*urgency, cause)],
                 note: None,
@@ -135,22 +120,14 @@ impl Decision<'_> {
             State::Pending(_) | State::Reported { .. } => self.ended(stopped(cause, None)),
             State::Withdrawing { cause, .. } => self.ended(stopped(*cause, None)),
             State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
-                let began = Fact::StopBegan {
-                    cause,
-                    kill_at: self.ctx.awake,
-                    until: self.ctx.now,
-                };
+                let began = Fact::StopBegan { cause, kill_at: self.ctx.awake, until: self.ctx.now };
                 Step {
                     events: vec![self.event(began), self.kill_began()],
                     effects: vec![Effect::Kill { attempt, cause }],
                     note: None,
                 }
             }
-            State::Stopping {
-                cause: before,
-                urgency,
-                ..
-            } => {
+            State::Stopping { cause: before, urgency, .. } => {
                 let mut step = Step::nothing();
                 let mut why = *before;
                 if self.outranks(cause, why) {
@@ -172,9 +149,7 @@ impl Decision<'_> {
     /// meanwhile must not see it come back.
     fn outranks(&self, cause: StopCause, before: StopCause) -> bool {
         let covers = |ending| self.process.spec.retry.covers(&ending, self.process.retries);
-        let lost = Ending::Interrupted {
-            why: Interruption::NodeGone,
-        };
+        let lost = Ending::Interrupted { why: Interruption::NodeGone };
         matches!(before, StopCause::Timeout)
             && !matches!(cause, StopCause::Timeout)
             && (covers(Ending::Timeout { exit: None }) || covers(lost))
@@ -201,9 +176,7 @@ impl Decision<'_> {
                 let timeout_left = timeout_at.map(|at| at.since(self.ctx.awake));
                 Ok(Step {
                     events: vec![self.event(Fact::Paused { timeout_left })],
-                    effects: vec![Effect::Pause {
-                        attempt: self.process.attempt,
-                    }],
+                    effects: vec![Effect::Pause { attempt: self.process.attempt }],
                     note: None,
                 })
             }
@@ -220,12 +193,8 @@ impl Decision<'_> {
     fn resume(&self) -> Result<Step, Rejection> {
         match &self.process.state {
             State::Paused { .. } => Ok(Step {
-                events: vec![self.event(Fact::Resumed {
-                    timeout_at: self.timeout_resumed(),
-                })],
-                effects: vec![Effect::Resume {
-                    attempt: self.process.attempt,
-                }],
+                events: vec![self.event(Fact::Resumed { timeout_at: self.timeout_resumed() })],
+                effects: vec![Effect::Resume { attempt: self.process.attempt }],
                 note: None,
             }),
             State::Running { .. } => Ok(Step::noted(Note::AlreadySo)),
@@ -262,20 +231,16 @@ impl Decision<'_> {
 
     fn restart(&self) -> Result<Step, Rejection> {
         if self.process.status().is_ended() {
-            return Ok(Step {
-                effects: vec![Effect::Relaunch],
-                ..Step::nothing()
-            });
+            return Ok(Step { effects: vec![Effect::Relaunch], ..Step::nothing() });
         }
         Err(self.forbidden(Verb::Restart))
     }
 
     fn retry_now(&self) -> Result<Step, Rejection> {
         match &self.process.state {
-            State::Pending(Pending::Retrying { .. }) => Ok(Step {
-                events: vec![self.event(Fact::BecameDue)],
-                ..Step::nothing()
-            }),
+            State::Pending(Pending::Retrying { .. }) => {
+                Ok(Step { events: vec![self.event(Fact::BecameDue)], ..Step::nothing() })
+            }
             State::Pending(Pending::Queued | Pending::Delayed { .. })
             | State::Starting { .. }
             | State::Running { .. }

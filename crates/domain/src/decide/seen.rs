@@ -19,12 +19,9 @@ impl Decision<'_> {
             Observation::NodeLost { why } => self.node_lost(why),
             // Answered like the command that it stands for, before this function is asked.
             Observation::Wished(_) => Step::noted(Note::Stale),
-            Observation::Spawned {
-                attempt,
-                pid,
-                containment,
-                at,
-            } => self.of(*attempt, || self.spawned(*pid, *containment, *at)),
+            Observation::Spawned { attempt, pid, containment, at } => {
+                self.of(*attempt, || self.spawned(*pid, *containment, *at))
+            }
             Observation::SpawnFailed { attempt, failure } => self.of(*attempt, || self.spawn_failed(failure)),
             Observation::NeverRan { attempt } => self.of(*attempt, || self.never_ran()),
             Observation::Exited { attempt, exit } => self.exited(*attempt, exit),
@@ -36,20 +33,13 @@ impl Decision<'_> {
 
     /// Only what was seen of the present attempt counts.
     fn of(&self, attempt: AttemptNo, decide: impl FnOnce() -> Step) -> Step {
-        if attempt == self.process.attempt {
-            decide()
-        } else {
-            Step::noted(Note::Stale)
-        }
+        if attempt == self.process.attempt { decide() } else { Step::noted(Note::Stale) }
     }
 
     fn claimed(&self, attempt: AttemptNo, node: &NodeId) -> Step {
         match &self.process.state {
             State::Pending(Pending::Queued) if attempt > self.process.attempt => Step {
-                events: vec![self.event(Fact::Claimed {
-                    attempt,
-                    node: node.clone(),
-                })],
+                events: vec![self.event(Fact::Claimed { attempt, node: node.clone() })],
                 effects: match &self.process.spec.work {
                     Work::Command(_) => vec![Effect::Spawn { attempt }],
                     Work::Reported(_) => Vec::new(),
@@ -74,29 +64,12 @@ impl Decision<'_> {
             Work::Reported(_) => None,
         };
         let timeout_at = timeout.map(|timeout| self.ctx.awake.plus(timeout));
-        let spawned = Event {
-            at,
-            fact: Fact::Spawned {
-                pid,
-                containment,
-                timeout_at,
-            },
-        };
+        let spawned = Event { at, fact: Fact::Spawned { pid, containment, timeout_at } };
         match &self.process.state {
-            State::Starting { .. } => Step {
-                events: vec![spawned],
-                ..Step::nothing()
-            },
-            State::Stopping {
-                execution: None,
-                cause,
-                urgency,
-                ..
-            } => Step {
-                events: vec![spawned],
-                effects: vec![self.stop_or_kill(*urgency, *cause)],
-                note: None,
-            },
+            State::Starting { .. } => Step { events: vec![spawned], ..Step::nothing() },
+            State::Stopping { execution: None, cause, urgency, .. } => {
+                Step { events: vec![spawned], effects: vec![self.stop_or_kill(*urgency, *cause)], note: None }
+            }
             State::Pending(_)
             | State::Running { .. }
             | State::Reported { .. }
@@ -109,14 +82,8 @@ impl Decision<'_> {
 
     fn spawn_failed(&self, failure: &StartFailure) -> Step {
         match &self.process.state {
-            State::Starting { .. } => self.ended(Ending::Failed {
-                failure: Failure::Start(failure.clone()),
-            }),
-            State::Stopping {
-                execution: None,
-                cause,
-                ..
-            } => self.ended(stopped(*cause, None)),
+            State::Starting { .. } => self.ended(Ending::Failed { failure: Failure::Start(failure.clone()) }),
+            State::Stopping { execution: None, cause, .. } => self.ended(stopped(*cause, None)),
             State::Pending(_)
             | State::Running { .. }
             | State::Reported { .. }
@@ -132,20 +99,11 @@ impl Decision<'_> {
             State::Starting { .. } => {
                 let times = self.process.never_ran.saturating_add(1);
                 if times >= MOST_NEVER_RAN {
-                    return self.ended(Ending::Failed {
-                        failure: Failure::NeverRan { times },
-                    });
+                    return self.ended(Ending::Failed { failure: Failure::NeverRan { times } });
                 }
-                Step {
-                    events: vec![self.event(Fact::NeverRan)],
-                    ..Step::nothing()
-                }
+                Step { events: vec![self.event(Fact::NeverRan)], ..Step::nothing() }
             }
-            State::Stopping {
-                execution: None,
-                cause,
-                ..
-            } => self.ended(stopped(*cause, None)),
+            State::Stopping { execution: None, cause, .. } => self.ended(stopped(*cause, None)),
             State::Pending(_)
             | State::Running { .. }
             | State::Reported { .. }
@@ -165,14 +123,8 @@ impl Decision<'_> {
             if !news {
                 return Step::noted(Note::Stale);
             }
-            let fact = Fact::LateExit {
-                attempt,
-                exit: exit.clone(),
-            };
-            return Step {
-                events: vec![self.event(fact)],
-                ..Step::nothing()
-            };
+            let fact = Fact::LateExit { attempt, exit: exit.clone() };
+            return Step { events: vec![self.event(fact)], ..Step::nothing() };
         }
         self.of(attempt, || match &self.process.state {
             State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
@@ -218,9 +170,9 @@ impl Decision<'_> {
 
     fn heartbeat_missed(&self, last: Timestamp) -> Step {
         match &self.process.state {
-            State::Reported { .. } | State::Withdrawing { .. } => self.ended(Ending::Interrupted {
-                why: Interruption::HeartbeatMissed { last },
-            }),
+            State::Reported { .. } | State::Withdrawing { .. } => {
+                self.ended(Ending::Interrupted { why: Interruption::HeartbeatMissed { last } })
+            }
             State::Pending(_)
             | State::Starting { .. }
             | State::Running { .. }
@@ -233,9 +185,7 @@ impl Decision<'_> {
     fn pause_failed(&self) -> Step {
         match &self.process.state {
             State::Paused { .. } => Step {
-                events: vec![self.event(Fact::Resumed {
-                    timeout_at: self.timeout_resumed(),
-                })],
+                events: vec![self.event(Fact::Resumed { timeout_at: self.timeout_resumed() })],
                 ..Step::nothing()
             },
             State::Pending(_)
@@ -253,12 +203,9 @@ impl Decision<'_> {
 fn ending_of(exit: &Exit, cause: Option<StopCause>) -> Ending {
     match (cause, exit.status) {
         (Some(cause), _) => stopped(cause, Some(exit.clone())),
-        (None, ExitStatus::Code(0)) => Ending::Completed {
-            exit: Some(exit.clone()),
-            result: None,
-        },
-        (None, ExitStatus::Code(_) | ExitStatus::Signal { .. }) => Ending::Failed {
-            failure: Failure::Exit(exit.clone()),
-        },
+        (None, ExitStatus::Code(0)) => Ending::Completed { exit: Some(exit.clone()), result: None },
+        (None, ExitStatus::Code(_) | ExitStatus::Signal { .. }) => {
+            Ending::Failed { failure: Failure::Exit(exit.clone()) }
+        }
     }
 }

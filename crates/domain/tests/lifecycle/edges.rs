@@ -47,10 +47,7 @@ fn one_decision_changes_the_status_only_along_the_legal_edges() {
     for (_, situation) in situations() {
         for name in COLUMNS {
             for input in column(name, &situation.process) {
-                let Ok(step) = situation
-                    .process
-                    .decide(&situation.ctx, &situation.vitals, &input)
-                else {
+                let Ok(step) = situation.process.decide(&situation.ctx, &situation.vitals, &input) else {
                     continue;
                 };
                 let mut after = situation.process.clone();

@@ -62,14 +62,11 @@ pub(crate) fn column(name: &str, process: &Process) -> Vec<Input> {
 pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
     let cause = StopCause::User;
     match name {
-        "progress" => asked(Command::Progress(Report {
-            progress: None,
-            stage: Some(Stage::new("linking").unwrap()),
-        })),
+        "progress" => {
+            asked(Command::Progress(Report { progress: None, stage: Some(Stage::new("linking").unwrap()) }))
+        }
         "complete" => asked(Command::Complete { result: None }),
-        "fail" => asked(Command::Fail {
-            error: "out of memory".to_owned(),
-        }),
+        "fail" => asked(Command::Fail { error: "out of memory".to_owned() }),
         "cancel" => asked(Command::Cancel { cause }),
         "force" => asked(Command::Force { cause }),
         "pause" => asked(Command::Pause),
@@ -77,14 +74,9 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "restart" => asked(Command::Restart),
         "retry_now" => asked(Command::RetryNow),
         "wished_cancel" => seen(Observation::Wished(Wish::Cancel { cause })),
-        "claimed" => seen(Observation::Claimed {
-            attempt,
-            node: NodeId::new("here").unwrap(),
-        }),
+        "claimed" => seen(Observation::Claimed { attempt, node: NodeId::new("here").unwrap() }),
         "orphaned" => seen(Observation::Orphaned),
-        "node_lost" => seen(Observation::NodeLost {
-            why: Interruption::Reboot,
-        }),
+        "node_lost" => seen(Observation::NodeLost { why: Interruption::Reboot }),
         "spawned" => seen(Observation::Spawned {
             attempt,
             pid: Some(4711),
@@ -106,9 +98,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "exited_cancelled" => exited(attempt, TERMINATED, Some(StopCause::User)),
         "supervisor_lost" => seen(Observation::SupervisorLost {
             attempt,
-            why: Interruption::SupervisorKilled {
-                evidence: "its lock is free".to_owned(),
-            },
+            why: Interruption::SupervisorKilled { evidence: "its lock is free".to_owned() },
         }),
         "heartbeat_missed" => seen(Observation::HeartbeatMissed { last: Timestamp(5) }),
         "pause_failed" => seen(Observation::PauseFailed { attempt }),
@@ -119,10 +109,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
 
 /// The exit of an attempt.
 pub(crate) fn exited(attempt: AttemptNo, status: ExitStatus, stopped: Option<StopCause>) -> Input {
-    seen(Observation::Exited {
-        attempt,
-        exit: exit(status, stopped),
-    })
+    seen(Observation::Exited { attempt, exit: exit(status, stopped) })
 }
 
 /// An exit with nothing remarkable but its status.
@@ -134,20 +121,13 @@ pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit
         last_signal: None,
         swept: 0,
         leftovers: 0,
-        usage: Usage {
-            user: std::time::Duration::ZERO,
-            system: std::time::Duration::ZERO,
-            peak_memory: 0,
-        },
+        usage: Usage { user: std::time::Duration::ZERO, system: std::time::Duration::ZERO, peak_memory: 0 },
         output_bytes: 0,
         dropped_bytes: 0,
     }
 }
 
-const TERMINATED: ExitStatus = ExitStatus::Signal {
-    number: 15,
-    core: false,
-};
+const TERMINATED: ExitStatus = ExitStatus::Signal { number: 15, core: false };
 
 const fn asked(command: Command) -> Input {
     Input::Command(command)

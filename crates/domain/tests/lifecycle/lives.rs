@@ -1,1 +1,192 @@
+//! Random lives: a spec, and moves that are sometimes sensible and sometimes not.
 
+use crate::inputs::{COLUMNS, column, input};
+use crate::situations::{Situation, command_spec};
+use longhaul_domain::{
+    Chance, Context, Deadline, Effect, Input, Pending, Process, Rejection, ReportedSpec, RetryPolicy, Spec,
+    State, Step, Timestamp, Vitals, Work,
+};
+use proptest::prelude::*;
+use std::time::Duration;
+
+/// What happens to a process, one thing after the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    pub(crate) spec: Spec,
+    pub(crate) moves: Vec<Move>,
+}
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Move {
+    /// Time passes, some of it asleep.
+    Wait { awake: u64, asleep: u64 },
+    /// The next deadline is reached and a tick sent.
+    Deadline,
+    /// Something that the state makes likely.
+    Likely(usize),
+    /// Anything at all.
+    Any(usize),
+}
+
+/// An input, the process and the world before it, the answer, and the process after it.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn {
+    pub(crate) before: Process,
+    pub(crate) ctx: Context,
+    pub(crate) vitals: Vitals,
+    pub(crate) input: Input,
+    pub(crate) answer: Result<Step, Rejection>,
+    pub(crate) after: Process,
+}
+
+/// Scripts over every kind of work, long enough to pass through several attempts.
+pub(crate) fn scripts() -> impl Strategy<Value = Script> {
+    (specs(), prop::collection::vec(moves(), 0..60)).prop_map(|(spec, moves)| Script { spec, moves })
+}
+
+/// The turns that a script comes to.
+pub(crate) fn live(script: &Script) -> Vec<Turn> {
+    let mut life = Situation::of(script.spec.clone());
+    let mut turns = Vec::new();
+    for (index, step) in script.moves.iter().enumerate() {
+        life.ctx.chance = Chance(index as u64 * 7_919);
+        let inputs = match step {
+            Move::Wait { awake, asleep } => {
+                pass(&mut life.ctx, *awake, *asleep);
+                vec![Input::Tick]
+            }
+            Move::Deadline => {
+                reach(&mut life.ctx, life.process.next_deadline());
+                vec![Input::Tick]
+            }
+            Move::Likely(pick) => {
+                let names = likely(&life.process.state);
+                column(names[pick % names.len()], &life.process)
+            }
+            Move::Any(pick) => column(COLUMNS[pick % COLUMNS.len()], &life.process),
+        };
+        for input in inputs {
+            turns.push(turn(&mut life, input));
+        }
+    }
+    turns
+}
+
+/// Lets one thing happen.
+pub(crate) fn turn(life: &mut Situation, input: Input) -> Turn {
+    let before = life.process.clone();
+    let vitals = life.vitals.clone();
+    let answer = life.process.decide(&life.ctx, &life.vitals, &input);
+    if let Ok(step) = &answer {
+        life.process.evolve(&step.events);
+        for effect in &step.effects {
+            if let Effect::Keep { report } = effect {
+                life.vitals = life.vitals.reported(life.ctx.now, report);
+            }
+        }
+    }
+    Turn { before, ctx: life.ctx, vitals, input, answer, after: life.process.clone() }
+}
+
+/// Moves time on to a deadline, if there is one that still lies ahead.
+pub(crate) fn reach(ctx: &mut Context, deadline: Option<Deadline>) {
+    match deadline {
+        Some(Deadline::At(at)) => ctx.now = ctx.now.max(at),
+        Some(Deadline::Awake(at)) => {
+            let span = at.since(ctx.awake);
+            ctx.now = ctx.now.plus(span);
+            ctx.awake = ctx.awake.plus(span);
+        }
+        None => {}
+    }
+}
+
+/// The fact that a process without deadline waits for, or that would end the wait for one with a deadline.
+pub(crate) fn awaited(process: &Process) -> Option<Input> {
+    let present = process.attempt;
+    match &process.state {
+        State::Pending(Pending::Queued) => Some(input("claimed", present.next())),
+        State::Pending(Pending::Delayed { .. }) | State::Ended(_) => None,
+        State::Pending(Pending::Retrying { .. }) => Some(input("retry_now", present)),
+        State::Starting { .. } => Some(input("spawned", present)),
+        State::Running { .. } | State::Stopping { .. } => Some(input("exited_0", present)),
+        State::Reported { .. } | State::Withdrawing { .. } => Some(input("complete", present)),
+        State::Paused { .. } => Some(input("resume", present)),
+    }
+}
+
+/// Any facts in any order, such as no decision would make.
+pub(crate) fn wild_events() -> impl Strategy<Value = Vec<longhaul_domain::Event>> {
+    let decided = scripts().prop_map(|script| {
+        live(&script)
+            .into_iter()
+            .filter_map(|turn| turn.answer.ok())
+            .flat_map(|step| step.events)
+            .collect::<Vec<_>>()
+    });
+    prop::collection::vec(decided, 1..6).prop_map(|lives| lives.concat()).prop_shuffle()
+}
+
+/// Specs of every kind of work.
+pub(crate) fn specs() -> impl Strategy<Value = Spec> {
+    let commands = prop::option::of(0_u64..100).prop_map(|timeout| {
+        let Work::Command(mut command) = command_spec().work else { unreachable!("it is a command") };
+        command.timeout = timeout.map(Duration::from_secs);
+        Work::Command(command)
+    });
+    let reports = (any::<bool>(), prop::option::of(1_u64..100)).prop_map(|(queued, heartbeat)| {
+        Work::Reported(ReportedSpec {
+            queued,
+            heartbeat: heartbeat.map(Duration::from_secs),
+            ..ReportedSpec::default()
+        })
+    });
+    let work = prop_oneof![3 => commands, 1 => reports];
+    let moments = prop::option::weighted(0.2, 0_i64..100_000);
+    (work, retries(), moments).prop_map(|(work, retry, later)| Spec {
+        retry,
+        not_before: later.map(|later| Timestamp(1_700_000_000_000 + later)),
+        ..Spec::of(work)
+    })
+}
+
+fn retries() -> impl Strategy<Value = RetryPolicy> {
+    (0_u32..4, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(retries, timeout, lost, picky)| {
+        RetryPolicy {
+            retries,
+            after_timeout: timeout,
+            after_interruption: lost,
+            codes: if picky { vec![1, 75] } else { Vec::new() },
+            ..RetryPolicy::none()
+        }
+    })
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        2 => (0_u64..40_000, 0_u64..40_000).prop_map(|(awake, asleep)| Move::Wait { awake, asleep }),
+        2 => Just(Move::Deadline),
+        8 => any::<usize>().prop_map(Move::Likely),
+        2 => any::<usize>().prop_map(Move::Any),
+    ]
+}
+
+const fn likely(state: &State) -> &'static [&'static str] {
+    match state {
+        State::Pending(Pending::Queued) => &["claimed"],
+        State::Pending(Pending::Delayed { .. } | Pending::Retrying { .. }) => &["tick", "retry_now"],
+        State::Starting { .. } => &["spawned", "spawned", "never_ran", "exited_1", "cancel", "progress"],
+        State::Running { .. } => &["pause", "progress", "exited_1", "exited_0", "cancel", "node_lost"],
+        State::Reported { .. } => &["progress", "progress", "cancel", "complete", "fail"],
+        State::Paused { .. } => &["resume", "resume", "pause_failed", "cancel", "force"],
+        State::Stopping { .. } => &["cancel", "force", "spawned", "exited_1", "exited_0", "orphaned"],
+        State::Withdrawing { .. } => &["progress", "fail", "cancel", "complete"],
+        State::Ended(_) => &["exited_1", "restart", "cancel", "complete", "fail"],
+    }
+}
+
+fn pass(ctx: &mut Context, awake: u64, asleep: u64) {
+    ctx.awake = ctx.awake.plus(Duration::from_millis(awake));
+    ctx.now = ctx.now.plus(Duration::from_millis(awake.saturating_add(asleep)));
+}

@@ -1,1 +1,332 @@
+//! Laws that hold in every life.
 
+use crate::edges::is_legal;
+use crate::inputs::{COLUMNS, column, input};
+use crate::lives::{Script, Turn, awaited, live, reach, scripts, turn, wild_events};
+use crate::situations::{Situation, situations};
+use longhaul_domain::{
+    Command, Deadline, Effect, Fact, Input, MOST_NEVER_RAN, Note, Observation, Process, Progress, Rejection,
+    Standing, State, Status, StopCause, Verb, Wish, Work,
+};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+proptest! {
+    #[test]
+    fn the_same_input_gets_the_same_answer_and_deciding_changes_nothing(script in scripts()) {
+        for turn in live(&script) {
+            let untouched = turn.before.clone();
+            prop_assert_eq!(turn.before.decide(&turn.ctx, &turn.vitals, &turn.input), turn.answer);
+            prop_assert_eq!(turn.before, untouched);
+        }
+    }
+
+    #[test]
+    fn replaying_the_events_gives_the_record(script in scripts()) {
+        let mut replayed = Situation::of(script.spec.clone()).process;
+        for turn in live(&script) {
+            replayed.evolve(&turn.answer.map(|step| step.events).unwrap_or_default());
+            prop_assert_eq!(&replayed, &turn.after);
+        }
+    }
+
+    #[test]
+    fn ended_is_final(script in scripts()) {
+        for turn in live(&script) {
+            if let State::Ended(before) = &turn.before.state {
+                let State::Ended(after) = &turn.after.state else {
+                    return Err(TestCaseError::fail(format!("{turn:?} brought it back")));
+                };
+                prop_assert_eq!(&before.ending, &after.ending);
+                prop_assert_eq!((before.at, &before.vitals), (after.at, &after.vitals));
+                prop_assert!(before.late.is_none() || before.late == after.late);
+                prop_assert_eq!(&Process { state: turn.before.state.clone(), ..turn.after }, &turn.before);
+            }
+        }
+    }
+
+    #[test]
+    fn the_status_changes_only_along_legal_edges(script in scripts()) {
+        for turn in live(&script) {
+            let (from, to) = (turn.before.status(), turn.after.status());
+            prop_assert!(is_legal(from, to), "{from} to {to} by {:?}", turn.input);
+        }
+    }
+
+    #[test]
+    fn whatever_lives_has_a_deadline_or_waits_for_a_fact_that_moves_it(script in scripts()) {
+        for Turn { ctx, vitals, after, .. } in live(&script) {
+            let Some(fact) = awaited(&after) else {
+                prop_assert!(after.status().is_ended() || after.next_deadline().is_some());
+                continue;
+            };
+            let step = after.decide(&ctx, &vitals, &fact).unwrap();
+            prop_assert!(!step.events.is_empty(), "{fact:?} does nothing to {:?}", after.state);
+        }
+    }
+
+    #[test]
+    fn a_tick_does_something_at_the_deadline_and_nothing_before_it(script in scripts()) {
+        for Turn { ctx, vitals, after, .. } in live(&script) {
+            let deadline = after.next_deadline();
+            let (mut early, mut due) = (ctx, ctx);
+            match deadline {
+                Some(Deadline::At(at)) => {
+                    early.now.0 = at.0 - 1;
+                    due.now = at;
+                }
+                Some(Deadline::Awake(at)) => {
+                    early.awake.0 = at.0 - 1;
+                    due.awake = at;
+                }
+                None => due.awake.0 = i64::MAX,
+            }
+            let tick = |ctx| after.decide(&ctx, &vitals, &Input::Tick).unwrap().events;
+            prop_assert_eq!(!tick(due).is_empty(), deadline.is_some());
+            if deadline.is_some() {
+                prop_assert_eq!(tick(early), []);
+                let mut ticked = after.clone();
+                ticked.evolve(&tick(due));
+                prop_assert_ne!(ticked.next_deadline(), deadline);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cancelled_life_ends_when_the_world_answers(script in scripts()) {
+        let mut life = life_after(&script);
+        let cancel = input("cancel", life.process.attempt);
+        turn(&mut life, cancel);
+        for _ in 0..4 {
+            match life.process.next_deadline() {
+                Some(deadline) => {
+                    reach(&mut life.ctx, Some(deadline));
+                    turn(&mut life, Input::Tick);
+                }
+                None => {
+                    if let Some(fact) = awaited(&life.process) {
+                        turn(&mut life, fact);
+                    }
+                }
+            }
+        }
+        prop_assert!(life.process.status().is_ended(), "{:?}", life.process.state);
+    }
+
+    #[test]
+    fn after_a_stop_was_asked_no_attempt_begins(script in scripts()) {
+        let mut asked = None;
+        for turn in live(&script) {
+            if let Some(attempt) = asked {
+                prop_assert_eq!(turn.after.attempt, attempt, "after {:?}", turn.input);
+                prop_assert!(turn.after.status() >= Status::Stopping, "after {:?}", turn.input);
+            }
+            if matches!(turn.input, Input::Command(Command::Cancel { .. } | Command::Force { .. })) {
+                asked = Some(turn.after.attempt);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_where_it_stands_and_what_was_tried(script in scripts()) {
+        for turn in live(&script) {
+            let Err(rejection) = turn.answer else { continue };
+            let tried = verb(&turn.input);
+            match rejection {
+                Rejection::InvalidStatusTransition { from, attempted } => {
+                    prop_assert_eq!((from, Some(attempted)), (turn.before.status(), tried));
+                }
+                Rejection::Unsupported { status, attempted, .. } => {
+                    prop_assert_eq!((status, Some(attempted)), (turn.before.status(), tried));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_attempt_has_a_higher_number_and_is_started_once(script in scripts()) {
+        let mut started = BTreeSet::new();
+        for turn in live(&script) {
+            let Ok(step) = turn.answer else { continue };
+            let claims = step.events.iter().any(|event| matches!(event.fact, Fact::Claimed { .. }));
+            prop_assert_eq!(turn.after.attempt > turn.before.attempt, claims);
+            prop_assert!(turn.after.attempt >= turn.before.attempt);
+            for effect in step.effects {
+                if let Effect::Spawn { attempt } = effect {
+                    prop_assert!(started.insert(attempt), "attempt {attempt} was started twice");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_slot_is_held_from_the_claim_to_the_end_of_the_attempt(script in scripts()) {
+        let mut holds = false;
+        for turn in live(&script) {
+            for event in turn.answer.map(|step| step.events).unwrap_or_default() {
+                match event.fact {
+                    Fact::Claimed { .. } => holds = true,
+                    Fact::NeverRan | Fact::RetryScheduled { .. } | Fact::Ended { .. } => holds = false,
+                    Fact::Submitted
+                    | Fact::Spawned { .. }
+                    | Fact::BecameDue
+                    | Fact::StageChanged { .. }
+                    | Fact::Paused { .. }
+                    | Fact::Resumed { .. }
+                    | Fact::StopBegan { .. }
+                    | Fact::KillBegan { .. }
+                    | Fact::BecameStuck
+                    | Fact::LateExit { .. } => {}
+                }
+            }
+            let head = turn.after.head();
+            prop_assert_eq!(head.standing == Standing::Holding, holds, "{:?}", turn.after.state);
+            prop_assert_eq!(head.standing == Standing::Ended, head.status.is_ended());
+            prop_assert_eq!(head.standing == Standing::Ended, head.completed_at.is_some());
+            prop_assert_eq!(head.closing, head.status >= Status::Stopping);
+        }
+    }
+
+    #[test]
+    fn retries_and_starts_that_never_ran_are_bounded(script in scripts()) {
+        let mut scheduled = 0;
+        for turn in live(&script) {
+            scheduled += turn.answer.map_or(0, |step| {
+                step.events.iter().filter(|event| matches!(event.fact, Fact::RetryScheduled { .. })).count()
+            });
+            prop_assert_eq!(turn.after.retries as usize, scheduled);
+            prop_assert!(turn.after.retries <= script.spec.retry.retries);
+            prop_assert!(turn.after.never_ran < MOST_NEVER_RAN);
+        }
+    }
+
+    #[test]
+    fn what_a_step_starts_or_stops_can_be_read_from_the_record_afterwards(script in scripts()) {
+        for turn in live(&script) {
+            for effect in turn.answer.map(|step| step.effects).unwrap_or_default() {
+                match effect {
+                    Effect::Spawn { .. } | Effect::Stop { .. } | Effect::Kill { .. } | Effect::Pause { .. } => {
+                        prop_assert_eq!(turn.after.wanted(), Some(effect));
+                    }
+                    Effect::Resume { .. } | Effect::Keep { .. } | Effect::Relaunch => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_ending_keeps_the_last_vitals_and_a_completion_reported_is_whole(script in scripts()) {
+        for turn in live(&script) {
+            let State::Ended(ended) = &turn.after.state else { continue };
+            if turn.before.status().is_ended() {
+                continue;
+            }
+            prop_assert_eq!(&ended.vitals.stage, &turn.vitals.stage);
+            if matches!(turn.input, Input::Command(Command::Complete { .. })) {
+                prop_assert_eq!(ended.vitals.progress, Some(Progress::DONE));
+            } else {
+                prop_assert_eq!(&ended.vitals, &turn.vitals);
+            }
+        }
+    }
+
+    #[test]
+    fn reported_work_is_never_started_stopped_or_ended_by_a_node(script in scripts()) {
+        if matches!(script.spec.work, Work::Command(_)) {
+            return Ok(());
+        }
+        for turn in live(&script) {
+            let step = turn.answer.unwrap_or_default();
+            prop_assert!(step.effects.iter().all(|effect| !effect.only_restrains()), "{step:?}");
+            let starts = step.effects.iter().any(|effect| matches!(effect, Effect::Spawn { .. }));
+            prop_assert!(!starts);
+            if let Input::Observation(
+                Observation::Orphaned | Observation::NodeLost { .. } | Observation::Exited { .. },
+            ) = turn.input
+            {
+                prop_assert_eq!(step.note, Some(Note::Stale));
+            }
+        }
+    }
+
+    #[test]
+    fn no_events_in_any_order_make_it_panic(script in scripts(), events in wild_events()) {
+        let mut life = Situation::of(script.spec);
+        for event in events {
+            life.process.evolve(std::slice::from_ref(&event));
+            let _ = (life.process.head(), life.process.next_deadline(), life.process.wanted());
+        }
+        for name in COLUMNS {
+            for input in column(name, &life.process) {
+                let answer = life.process.decide(&life.ctx, &life.vitals, &input);
+                let _ = answer.map(|step| life.process.evolve(&step.events));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wish_is_answered_like_its_command() {
+    let cause = StopCause::Parent;
+    let wishes = [Wish::Cancel { cause }, Wish::Force { cause }, Wish::Pause, Wish::Resume, Wish::RetryNow];
+    for (row, Situation { process, ctx, vitals }) in situations() {
+        for wish in wishes {
+            let wished = Input::Observation(Observation::Wished(wish));
+            let commanded = Input::Command(wish.command());
+            assert_eq!(
+                process.decide(&ctx, &vitals, &wished),
+                process.decide(&ctx, &vitals, &commanded),
+                "[{row}] {wish:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_fact_bears_the_moment_of_its_decision_but_a_start_the_moment_of_the_start() {
+    for (row, situation) in situations() {
+        for name in COLUMNS {
+            let mut life = situation.clone().later(1);
+            for input in column(name, &situation.process) {
+                for event in turn(&mut life, input).answer.unwrap_or_default().events {
+                    let started = matches!(event.fact, Fact::Spawned { .. });
+                    assert_eq!(event.at == life.ctx.now, !started, "[{row}] {name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn random_lives_reach_every_state() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut seen = BTreeSet::new();
+    for _ in 0..2_000 {
+        let script = scripts().new_tree(&mut runner).unwrap().current();
+        seen.extend(live(&script).iter().map(|turn| {
+            let idle = turn.after.head().standing;
+            (turn.after.status(), idle, turn.after.spec.command().is_some())
+        }));
+    }
+    // Pending waits or idles; running and stopping reports hold a slot or none; all endings but a report's timeout.
+    assert_eq!(seen.len(), 21, "{seen:?}");
+}
+
+fn life_after(script: &Script) -> Situation {
+    let mut life = Situation::of(script.spec.clone());
+    if let Some(last) = live(script).pop() {
+        life = Situation { process: last.after, ctx: last.ctx, vitals: last.vitals };
+    }
+    life.ctx.now = life.ctx.now.plus(Duration::from_millis(1));
+    life
+}
+
+fn verb(input: &Input) -> Option<Verb> {
+    match input {
+        Input::Command(command) => Some(command.verb()),
+        Input::Observation(Observation::Wished(wish)) => Some(wish.command().verb()),
+        Input::Observation(_) | Input::Tick => None,
+    }
+}

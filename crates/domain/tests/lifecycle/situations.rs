@@ -50,10 +50,7 @@ pub(crate) fn situations() -> Vec<(&'static str, Situation)> {
         ("stuck", running().after(&["force"]).later(2).after(&["tick"])),
         ("stopping, for its timeout", timing_out(command())),
         ("stopping, for its timeout, with retries", timing_out(stubborn())),
-        (
-            "killing, for its timeout, with retries",
-            timing_out(stubborn()).later(5).after(&["tick"]),
-        ),
+        ("killing, for its timeout, with retries", timing_out(stubborn()).later(5).after(&["tick"])),
         ("withdrawing", report().after(&["cancel"])),
         ("withdrawing, past its grace", report().after(&["cancel"]).later(60)),
         ("completed", running().after(&["exited_0"])),
@@ -97,10 +94,7 @@ pub(crate) fn report() -> Situation {
 
 /// Reported work that waits for a slot.
 pub(crate) fn queued_report() -> Situation {
-    Situation::of(Spec::of(Work::Reported(ReportedSpec {
-        queued: true,
-        ..ReportedSpec::default()
-    })))
+    Situation::of(Spec::of(Work::Reported(ReportedSpec { queued: true, ..ReportedSpec::default() })))
 }
 
 /// A command like [`command`], before it is submitted.
@@ -111,10 +105,7 @@ pub(crate) fn command_spec() -> Spec {
 }
 
 fn delayed() -> Situation {
-    Situation::of(Spec {
-        not_before: Some(START.plus(Duration::from_secs(60))),
-        ..command_spec()
-    })
+    Situation::of(Spec { not_before: Some(START.plus(Duration::from_secs(60))), ..command_spec() })
 }
 
 fn unlucky() -> Situation {
@@ -124,33 +115,18 @@ fn unlucky() -> Situation {
 impl Situation {
     /// A process that was just submitted.
     pub(crate) fn of(spec: Spec) -> Self {
-        let ctx = Context {
-            now: START,
-            awake: Awake(1_000),
-            chance: Chance(0),
-            capabilities: Capabilities::ALL,
-        };
+        let ctx =
+            Context { now: START, awake: Awake(1_000), chance: Chance(0), capabilities: Capabilities::ALL };
         let id = ProcessId::new(uuid::Uuid::from_u128(1));
         let (process, _) = Process::submit(&ctx, id, Lineage::default(), Arc::new(spec));
-        Self {
-            process,
-            ctx,
-            vitals: Vitals::default(),
-        }
+        Self { process, ctx, vitals: Vitals::default() }
     }
 
     /// What becomes of it after these inputs; each of them must make something true.
     pub(crate) fn after(mut self, inputs: &[&str]) -> Self {
         for name in inputs {
-            let attempt = if *name == "claimed" {
-                self.process.attempt.next()
-            } else {
-                self.process.attempt
-            };
-            let step = self
-                .process
-                .decide(&self.ctx, &self.vitals, &input(name, attempt))
-                .unwrap();
+            let attempt = if *name == "claimed" { self.process.attempt.next() } else { self.process.attempt };
+            let step = self.process.decide(&self.ctx, &self.vitals, &input(name, attempt)).unwrap();
             assert_ne!(step.events, [], "{name} does nothing to {:?}", self.process.state);
             self.process.evolve(&step.events);
         }

@@ -1,1 +1,136 @@
+//! What counts which time.
 
+use crate::inputs::input;
+use crate::lives::turn;
+use crate::situations::{Situation, command, command_spec, report, stubborn};
+use longhaul_domain::{
+    Awake, Deadline, Ending, Fact, Input, Pending, Spec, State, Status, StopCause, Timestamp, Work,
+};
+use proptest::prelude::*;
+use std::time::Duration;
+
+proptest! {
+    #[test]
+    fn a_timeout_counts_the_time_that_it_ran_awake_and_not_paused(
+        spans in prop::collection::vec((0_u64..20_000, 0_u64..100_000, 0_u64..100_000), 1..12),
+    ) {
+        let mut life = command().after(&["claimed", "spawned"]);
+        let mut ran = 0;
+        for (running, paused, asleep) in spans {
+            life.ctx.awake = life.ctx.awake.plus(Duration::from_millis(running));
+            life.ctx.now = life.ctx.now.plus(Duration::from_millis(running + asleep));
+            ran += running;
+            let stops = turn(&mut life, Input::Tick).after.status() == Status::Stopping;
+            prop_assert_eq!(stops, ran >= 60_000, "ran {} ms", ran);
+            if stops {
+                return Ok(());
+            }
+            life = life.after(&["pause"]);
+            life.ctx.awake = life.ctx.awake.plus(Duration::from_millis(paused));
+            prop_assert_eq!(turn(&mut life, Input::Tick).after.status(), Status::Paused);
+            life = life.after(&["resume"]);
+        }
+    }
+
+    #[test]
+    fn a_retry_waits_between_half_and_all_of_its_wait_asleep_or_not(chance: u64) {
+        let mut life = stubborn().after(&["claimed", "spawned"]);
+        life.ctx.chance.0 = chance;
+        let failed = life.ctx.now;
+        let life = life.after(&["exited_1"]);
+        let Some(Deadline::At(due)) = life.process.next_deadline() else {
+            return Err(TestCaseError::fail("no deadline"));
+        };
+        prop_assert!((500..=1_000).contains(&(due.0 - failed.0)), "{} ms", due.0 - failed.0);
+    }
+}
+
+#[test]
+fn a_stop_waits_for_its_grace_and_for_the_reports_before_it() {
+    let mut spec = command_spec();
+    let Work::Command(command) = &mut spec.work else { unreachable!() };
+    command.stop.interrupt_first = Some(Duration::from_secs(2));
+    let life = Situation::of(spec).after(&["claimed", "spawned", "cancel"]);
+    assert_eq!(
+        life.process.next_deadline(),
+        Some(Deadline::Awake(life.ctx.awake.plus(Duration::from_secs(7))))
+    );
+}
+
+#[test]
+fn a_cancel_during_the_stop_for_a_timeout_takes_it_over_without_more_grace() {
+    let timing_out = stubborn().after(&["claimed", "spawned"]).later(60).after(&["tick"]);
+    let deadline = timing_out.process.next_deadline();
+    let cancelled = timing_out.later(3).after(&["cancel"]);
+    assert_eq!(cancelled.process.next_deadline(), deadline);
+    let ended = cancelled.after(&["exited_1"]);
+    let State::Ended(ended) = ended.process.state else { panic!("{:?}", ended.process.state) };
+    assert!(
+        matches!(ended.ending, Ending::Cancelled { by: StopCause::User, exit: Some(_) }),
+        "{:?}",
+        ended.ending
+    );
+}
+
+#[test]
+fn a_force_leaves_no_grace() {
+    let life = command().after(&["claimed", "spawned", "force"]);
+    assert_eq!(
+        life.process.next_deadline(),
+        Some(Deadline::Awake(life.ctx.awake.plus(Duration::from_secs(2))))
+    );
+}
+
+#[test]
+fn a_reporter_has_a_minute_to_acknowledge_a_cancel_asleep_or_not() {
+    let life = report().after(&["cancel"]);
+    let until = life.ctx.now.plus(Duration::from_secs(60));
+    assert_eq!(life.process.next_deadline(), Some(Deadline::At(until)));
+    assert_eq!(life.process.head().due, Some(until), "a row without owner tells the store");
+}
+
+#[test]
+fn a_heartbeat_is_due_after_the_last_sign_of_life_and_only_from_reporters() {
+    let life = report();
+    let start = life.ctx.now;
+    let span = Duration::from_secs(30);
+    assert_eq!(life.process.heartbeat_due(None), Some(start.plus(span)));
+    let beat = start.plus(Duration::from_secs(9));
+    assert_eq!(life.process.heartbeat_due(Some(beat)), Some(beat.plus(span)));
+    let withdrawing = life.clone().after(&["cancel"]);
+    assert_eq!(withdrawing.process.heartbeat_due(Some(beat)), Some(beat.plus(span)));
+    assert_eq!(life.after(&["complete"]).process.heartbeat_due(Some(beat)), None);
+    assert_eq!(command().after(&["claimed", "spawned"]).process.heartbeat_due(Some(beat)), None);
+}
+
+#[test]
+fn a_delay_that_is_over_is_none() {
+    let spec = |moment| Spec { not_before: Some(Timestamp(moment)), ..command_spec() };
+    let now = command().ctx.now;
+    let late = Situation::of(spec(now.0)).process;
+    assert_eq!(late.state, State::Pending(Pending::Queued));
+    let early = Situation::of(spec(now.0 + 1)).process;
+    assert_eq!(early.next_deadline(), Some(Deadline::At(Timestamp(now.0 + 1))));
+}
+
+#[test]
+fn a_command_without_timeout_has_no_deadline() {
+    let mut spec = command_spec();
+    let Work::Command(command) = &mut spec.work else { unreachable!() };
+    command.timeout = None;
+    let mut life = Situation::of(spec).after(&["claimed", "spawned"]);
+    assert_eq!(life.process.next_deadline(), None);
+    let pause = input("pause", life.process.attempt);
+    let paused = turn(&mut life, pause);
+    let events = paused.answer.unwrap().events;
+    assert_eq!(events[0].fact, Fact::Paused { timeout_left: None });
+}
+
+#[test]
+fn a_timeout_without_end_does_not_wrap() {
+    let mut spec = command_spec();
+    let Work::Command(command) = &mut spec.work else { unreachable!() };
+    command.timeout = Some(Duration::MAX);
+    let life = Situation::of(spec).after(&["claimed", "spawned"]);
+    assert_eq!(life.process.next_deadline(), Some(Deadline::Awake(Awake(i64::MAX))));
+}

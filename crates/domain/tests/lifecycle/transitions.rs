@@ -44,21 +44,12 @@ struct Table<'a> {
 impl<'a> Table<'a> {
     fn parse(text: &'a str) -> Self {
         let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let mut table = Table {
-            order: Vec::new(),
-            rows: BTreeMap::new(),
-        };
-        for line in text
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        {
+        let mut table = Table { order: Vec::new(), rows: BTreeMap::new() };
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             if let Some(row) = line.strip_prefix('[') {
                 let row = row.strip_suffix(']').unwrap();
                 table.order.push(row);
-                assert!(
-                    table.rows.insert(row, BTreeMap::new()).is_none(),
-                    "[{row}] twice"
-                );
+                assert!(table.rows.insert(row, BTreeMap::new()).is_none(), "[{row}] twice");
             } else if let Some((inputs, outcome)) = line.split_once(" -> ") {
                 let row = *table.order.last().unwrap();
                 let cells = table.rows.get_mut(row).unwrap();
@@ -83,14 +74,13 @@ impl<'a> Table<'a> {
 
 /// The answer to an input, in the words of the table.
 fn outcome(situation: &Situation, input: &Input) -> String {
-    match situation
-        .process
-        .decide(&situation.ctx, &situation.vitals, input)
-    {
+    match situation.process.decide(&situation.ctx, &situation.vitals, input) {
         Err(rejection) => {
             match &rejection {
                 Rejection::InvalidStatusTransition { from, .. }
-                | Rejection::Unsupported { status: from, .. } => assert_eq!(*from, situation.process.status()),
+                | Rejection::Unsupported { status: from, .. } => {
+                    assert_eq!(*from, situation.process.status())
+                }
             }
             format!("refused:{}", rejection.slug())
         }

@@ -1,1 +1,199 @@
+//! The words, texts and small rules around the lifecycle.
 
+use crate::inputs::{exit, input};
+use crate::situations::{command, command_spec, report, situations};
+use longhaul_domain::{
+    Containment, Ending, Environment, ExitStatus, Fact, Failure, Interruption, JsonText, LARGEST_JSON, Level,
+    Lineage, Process, ProcessId, ProcessType, ReportedSpec, Retention, Spec, StartStage, Status, StopCause,
+    Timestamp, UnknownStatus, Verb, Work,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[test]
+fn every_status_is_read_by_its_word_and_error_means_failed() {
+    for status in Status::ALL {
+        assert_eq!(status.to_string().parse(), Ok(status));
+    }
+    assert_eq!("error".parse(), Ok(Status::Failed));
+    let unknown = "lost".parse::<Status>().unwrap_err();
+    assert_eq!(unknown.to_string(), "no status is called \"lost\"");
+    assert_eq!(unknown, UnknownStatus { word: "lost".into() });
+}
+
+#[test]
+fn exactly_five_statuses_are_final() {
+    let ended: Vec<Status> = Status::ALL.into_iter().filter(|status| status.is_ended()).collect();
+    assert_eq!(
+        ended,
+        [Status::Completed, Status::Failed, Status::Timeout, Status::Cancelled, Status::Interrupted]
+    );
+}
+
+#[test]
+fn every_type_is_read_by_its_word() {
+    let words = ["jules_session", "test_suite", "build", "server", "analysis", "custom", "custom:lint"];
+    for word in words {
+        assert_eq!(word.parse::<ProcessType>().map(|kind| kind.to_string()), Ok(word.to_owned()));
+    }
+    for bad in ["", "tests", "custom:", "custom: a"] {
+        assert!(bad.parse::<ProcessType>().is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_refusal_says_the_present_status_and_the_attempt() {
+    let refused = |life: crate::situations::Situation, name: &str| {
+        life.process
+            .decide(&life.ctx, &life.vitals, &input(name, life.process.attempt))
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(refused(report().after(&["complete"]), "fail"), "cannot fail a process that is completed");
+    assert_eq!(refused(report(), "pause"), "cannot pause reported work (it is running)");
+    assert_eq!(
+        refused(command().after(&["claimed", "spawned"]), "complete"),
+        "cannot complete a command: its end is observed (it is running)"
+    );
+    assert_eq!(refused(command(), "retry_now"), "cannot retry a process that is pending");
+}
+
+#[test]
+fn no_two_things_share_a_word() {
+    let verbs = [
+        Verb::Progress,
+        Verb::Complete,
+        Verb::Fail,
+        Verb::Cancel,
+        Verb::Force,
+        Verb::Pause,
+        Verb::Resume,
+        Verb::Restart,
+        Verb::RetryNow,
+    ];
+    assert_distinct(&verbs.map(Verb::as_str));
+    let causes = [
+        StopCause::User,
+        StopCause::Timeout,
+        StopCause::Parent,
+        StopCause::Session,
+        StopCause::Shutdown,
+        StopCause::Limit,
+    ];
+    assert_distinct(&causes.map(StopCause::as_str));
+    let stages = [
+        StartStage::Supervisor,
+        StartStage::Environment,
+        StartStage::Program,
+        StartStage::Directory,
+        StartStage::Stdin,
+        StartStage::Limits,
+        StartStage::Exec,
+    ];
+    assert_distinct(&stages.map(StartStage::as_str));
+    assert_distinct(
+        &[Containment::Cgroup, Containment::Subreaper, Containment::Group].map(Containment::as_str),
+    );
+    let text = String::new;
+    let whys = [
+        Interruption::Reboot,
+        Interruption::SupervisorKilled { evidence: text() },
+        Interruption::NodeGone,
+        Interruption::HeartbeatMissed { last: Timestamp(0) },
+        Interruption::RecordLost { found: text() },
+    ];
+    assert_distinct(&whys.each_ref().map(Interruption::as_str));
+    assert_eq!(Fact::Submitted.name(), "submitted");
+}
+
+#[test]
+fn an_exit_is_known_wherever_one_was_seen() {
+    let seen = exit(ExitStatus::Code(3), None);
+    let with = [
+        Ending::Completed { exit: Some(seen.clone()), result: None },
+        Ending::Failed { failure: Failure::Exit(seen.clone()) },
+        Ending::Timeout { exit: Some(seen.clone()) },
+        Ending::Cancelled { by: StopCause::User, exit: Some(seen.clone()) },
+    ];
+    for ending in with {
+        assert_eq!(ending.exit(), Some(&seen));
+    }
+    let without = [
+        Ending::Failed { failure: Failure::NeverRan { times: 5 } },
+        Ending::Interrupted { why: Interruption::Reboot },
+        Ending::Timeout { exit: None },
+    ];
+    for ending in without {
+        assert_eq!(ending.exit(), None);
+    }
+}
+
+#[test]
+fn debug_prints_names_of_variables_and_no_values() {
+    let mut spec = command_spec();
+    let Work::Command(command) = &mut spec.work else { unreachable!() };
+    command.environment =
+        Environment { declared: vec![("TOKEN".to_owned(), "hunter2".to_owned())], ..Environment::default() };
+    let text = format!("{spec:?}");
+    assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_reported_start_runs_at_once_where_its_reporter_says() {
+    let life = report();
+    let mut spec = Spec::of(Work::Reported(ReportedSpec::default()));
+    let Work::Reported(reported) = &mut spec.work else { unreachable!() };
+    reported.node = Some("db-3".parse().unwrap());
+    let id = ProcessId::new(uuid::Uuid::from_u128(2));
+    let (process, events) = Process::submit(&life.ctx, id, Lineage::default(), Arc::new(spec));
+    assert_eq!(process.status(), Status::Running);
+    assert_eq!(process.started_at, Some(life.ctx.now));
+    assert_eq!(process.node.map(|node| node.to_string()), Some("db-3".to_owned()));
+    assert_eq!(events.iter().map(|event| &event.fact).collect::<Vec<_>>(), [&Fact::Submitted]);
+}
+
+#[test]
+fn a_place_in_a_tree_knows_its_parent_root_and_level() {
+    let [root, child, leaf] = [1, 2, 3].map(|n| ProcessId::new(uuid::Uuid::from_u128(n)));
+    let top = Lineage::default();
+    let below = top.child_of(root).child_of(child);
+    assert_eq!((top.parent(), top.root(root), top.level()), (None, root, Level(0)));
+    assert_eq!((below.parent(), below.root(leaf), below.level()), (Some(child), root, Level(2)));
+}
+
+#[test]
+fn records_go_by_age_and_by_count_but_the_count_takes_none_of_the_last_day() {
+    let day = Duration::from_secs(24 * 3600);
+    let ended = Timestamp(0);
+    let after = |span: Duration| ended.plus(span);
+    let kept = Retention::default();
+    assert!(!kept.lets_go(after(7 * day), ended, 0));
+    assert!(kept.lets_go(after(7 * day + Duration::from_millis(1)), ended, 0));
+    assert!(!kept.lets_go(after(day), ended, 1_000_000));
+    assert!(kept.lets_go(after(day + Duration::from_millis(1)), ended, 100_000));
+    assert!(!kept.lets_go(after(2 * day), ended, 99_999));
+    let forever = Retention { age: None, count: None };
+    assert!(!forever.lets_go(Timestamp(i64::MAX), ended, u64::MAX));
+}
+
+#[test]
+fn too_much_json_is_refused() {
+    assert!(JsonText::checked("x".repeat(LARGEST_JSON)).is_ok());
+    let refused = JsonText::checked("x".repeat(LARGEST_JSON + 1)).unwrap_err();
+    assert_eq!(refused.to_string(), "65537 bytes of JSON are more than the 65536 that are kept");
+}
+
+#[test]
+fn a_head_copies_what_stores_index() {
+    for (row, situation) in situations() {
+        let (process, head) = (&situation.process, situation.process.head());
+        assert_eq!((head.status, head.attempt), (process.status(), process.attempt), "[{row}]");
+        assert_eq!((head.queued_at, head.completed_at), (process.queued_at, process.completed_at()));
+        assert_eq!(head.node, process.node, "[{row}]");
+    }
+}
+
+fn assert_distinct(words: &[&str]) {
+    assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len(), "{words:?}");
+}

@@ -76,38 +76,19 @@ impl Filter {
     pub fn admits(&self, stored: &Stored) -> bool {
         let head = stored.process.head();
         (self.statuses.is_empty() || self.statuses.contains(&head.status))
-            && self
-                .session
-                .as_ref()
-                .is_none_or(|session| head.session.as_ref() == Some(session))
-            && self
-                .project
-                .as_ref()
-                .is_none_or(|project| head.project.as_ref() == Some(project))
-            && self
-                .name
-                .as_ref()
-                .is_none_or(|name| head.name.as_ref() == Some(name))
-            && self
-                .node
-                .as_ref()
-                .is_none_or(|node| head.node.as_ref() == Some(node))
+            && self.session.as_ref().is_none_or(|session| head.session.as_ref() == Some(session))
+            && self.project.as_ref().is_none_or(|project| head.project.as_ref() == Some(project))
+            && self.name.as_ref().is_none_or(|name| head.name.as_ref() == Some(name))
+            && self.node.as_ref().is_none_or(|node| head.node.as_ref() == Some(node))
             && self
                 .owner
                 .as_ref()
                 .is_none_or(|owner| stored.owner.as_ref().map(|lease| &lease.node) == Some(owner))
-            && self
-                .parent
-                .is_none_or(|parent| head.ancestors.last() == Some(&parent))
-            && self
-                .ancestor
-                .is_none_or(|ancestor| head.ancestors.contains(&ancestor))
+            && self.parent.is_none_or(|parent| head.ancestors.last() == Some(&parent))
+            && self.ancestor.is_none_or(|ancestor| head.ancestors.contains(&ancestor))
             && self.level.is_none_or(|level| head.level == level)
             && self.key.as_ref().is_none_or(|key| head.key.as_ref() == Some(key))
-            && self
-                .agent
-                .as_ref()
-                .is_none_or(|agent| head.agent.as_ref() == Some(agent))
+            && self.agent.as_ref().is_none_or(|agent| head.agent.as_ref() == Some(agent))
             && self.kind.as_ref().is_none_or(|kind| &head.kind == kind)
             && self
                 .id_prefix

@@ -172,10 +172,7 @@ impl std::fmt::Debug for EnvironmentRequest {
     /// Prints names only: values may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EnvironmentRequest")
-            .field(
-                "captured",
-                &self.captured.as_ref().map(|all| all.keys().collect::<Vec<_>>()),
-            )
+            .field("captured", &self.captured.as_ref().map(|all| all.keys().collect::<Vec<_>>()))
             .field("declared", &self.declared.keys().collect::<Vec<_>>())
             .field("removed", &self.removed)
             .finish_non_exhaustive()

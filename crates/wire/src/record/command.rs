@@ -86,10 +86,7 @@ impl From<&CommandSpec> for CommandRecord {
                 Leftovers::Sweep => false,
                 Leftovers::Keep => true,
             },
-            output: OutputRecord {
-                head: command.output.head,
-                tail: command.output.tail,
-            },
+            output: OutputRecord { head: command.output.head, tail: command.output.tail },
             limits: LimitsRecord {
                 cpu_seconds: command.limits.cpu_seconds,
                 memory_bytes: command.limits.memory_bytes,
@@ -117,15 +114,8 @@ impl TryFrom<CommandRecord> for CommandSpec {
                 signal: record.stop.signal,
                 interrupt_first: span(record.stop.interrupt_first)?,
             },
-            leftovers: if record.keep_leftovers {
-                Leftovers::Keep
-            } else {
-                Leftovers::Sweep
-            },
-            output: OutputBound {
-                head: record.output.head,
-                tail: record.output.tail,
-            },
+            leftovers: if record.keep_leftovers { Leftovers::Keep } else { Leftovers::Sweep },
+            output: OutputBound { head: record.output.head, tail: record.output.tail },
             limits: ResourceLimits {
                 cpu_seconds: record.limits.cpu_seconds,
                 memory_bytes: record.limits.memory_bytes,

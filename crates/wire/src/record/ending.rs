@@ -124,16 +124,11 @@ impl From<&Ending> for EndingRecord {
                 exit: exit.as_ref().map(Into::into),
                 result: result.as_ref().map(|json| json.as_str().to_owned()),
             },
-            Ending::Failed { failure } => Self::Failed {
-                failure: failure.into(),
-            },
-            Ending::Timeout { exit } => Self::Timeout {
-                exit: exit.as_ref().map(Into::into),
-            },
-            Ending::Cancelled { by, exit } => Self::Cancelled {
-                by: (*by).into(),
-                exit: exit.as_ref().map(Into::into),
-            },
+            Ending::Failed { failure } => Self::Failed { failure: failure.into() },
+            Ending::Timeout { exit } => Self::Timeout { exit: exit.as_ref().map(Into::into) },
+            Ending::Cancelled { by, exit } => {
+                Self::Cancelled { by: (*by).into(), exit: exit.as_ref().map(Into::into) }
+            }
             Ending::Interrupted { why } => Self::Interrupted { why: why.into() },
         }
     }
@@ -148,16 +143,11 @@ impl TryFrom<EndingRecord> for Ending {
                 exit: exit.map(Exit::try_from).transpose()?,
                 result: result.map(json).transpose()?,
             },
-            EndingRecord::Failed { failure } => Self::Failed {
-                failure: failure.try_into()?,
-            },
-            EndingRecord::Timeout { exit } => Self::Timeout {
-                exit: exit.map(Exit::try_from).transpose()?,
-            },
-            EndingRecord::Cancelled { by, exit } => Self::Cancelled {
-                by: by.into(),
-                exit: exit.map(Exit::try_from).transpose()?,
-            },
+            EndingRecord::Failed { failure } => Self::Failed { failure: failure.try_into()? },
+            EndingRecord::Timeout { exit } => Self::Timeout { exit: exit.map(Exit::try_from).transpose()? },
+            EndingRecord::Cancelled { by, exit } => {
+                Self::Cancelled { by: by.into(), exit: exit.map(Exit::try_from).transpose()? }
+            }
             EndingRecord::Interrupted { why } => Self::Interrupted { why: why.into() },
         })
     }
@@ -171,11 +161,9 @@ impl From<&Failure> for FailureRecord {
     fn from(failure: &Failure) -> Self {
         match failure {
             Failure::Exit(exit) => Self::Exit(exit.into()),
-            Failure::Start(start) => Self::Start {
-                stage: start.stage.into(),
-                errno: start.errno,
-                detail: start.detail.clone(),
-            },
+            Failure::Start(start) => {
+                Self::Start { stage: start.stage.into(), errno: start.errno, detail: start.detail.clone() }
+            }
             Failure::NeverRan { times } => Self::NeverRan { times: *times },
             Failure::Reported { error } => Self::Reported { error: error.clone() },
         }
@@ -188,11 +176,9 @@ impl TryFrom<FailureRecord> for Failure {
     fn try_from(record: FailureRecord) -> Result<Self, BrokenRecord> {
         Ok(match record {
             FailureRecord::Exit(exit) => Self::Exit(exit.try_into()?),
-            FailureRecord::Start { stage, errno, detail } => Self::Start(StartFailure {
-                stage: stage.into(),
-                errno,
-                detail,
-            }),
+            FailureRecord::Start { stage, errno, detail } => {
+                Self::Start(StartFailure { stage: stage.into(), errno, detail })
+            }
             FailureRecord::NeverRan { times } => Self::NeverRan { times },
             FailureRecord::Reported { error } => Self::Reported { error },
         })
@@ -303,9 +289,9 @@ impl From<&Interruption> for InterruptionRecord {
     fn from(why: &Interruption) -> Self {
         match why {
             Interruption::Reboot => Self::Reboot,
-            Interruption::SupervisorKilled { evidence } => Self::SupervisorKilled {
-                evidence: evidence.clone(),
-            },
+            Interruption::SupervisorKilled { evidence } => {
+                Self::SupervisorKilled { evidence: evidence.clone() }
+            }
             Interruption::NodeGone => Self::NodeGone,
             Interruption::HeartbeatMissed { last } => Self::HeartbeatMissed { last: last.0 },
             Interruption::RecordLost { found } => Self::RecordLost { found: found.clone() },
@@ -319,9 +305,7 @@ impl From<InterruptionRecord> for Interruption {
             InterruptionRecord::Reboot => Self::Reboot,
             InterruptionRecord::SupervisorKilled { evidence } => Self::SupervisorKilled { evidence },
             InterruptionRecord::NodeGone => Self::NodeGone,
-            InterruptionRecord::HeartbeatMissed { last } => Self::HeartbeatMissed {
-                last: Timestamp(last),
-            },
+            InterruptionRecord::HeartbeatMissed { last } => Self::HeartbeatMissed { last: Timestamp(last) },
             InterruptionRecord::RecordLost { found } => Self::RecordLost { found },
         }
     }

@@ -66,10 +66,7 @@ enum FactRecord {
 
 impl From<&Event> for EventRecord {
     fn from(event: &Event) -> Self {
-        Self {
-            at: event.at.0,
-            fact: (&event.fact).into(),
-        }
+        Self { at: event.at.0, fact: (&event.fact).into() }
     }
 }
 
@@ -77,10 +74,7 @@ impl TryFrom<EventRecord> for Event {
     type Error = BrokenRecord;
 
     fn try_from(record: EventRecord) -> Result<Self, BrokenRecord> {
-        Ok(Self {
-            at: Timestamp(record.at),
-            fact: record.fact.try_into()?,
-        })
+        Ok(Self { at: Timestamp(record.at), fact: record.fact.try_into()? })
     }
 }
 
@@ -88,53 +82,31 @@ impl From<&Fact> for FactRecord {
     fn from(fact: &Fact) -> Self {
         match fact {
             Fact::Submitted => Self::Submitted,
-            Fact::Claimed { attempt, node } => Self::Claimed {
-                attempt: attempt.0,
-                node: node.to_string(),
-            },
-            Fact::Spawned {
-                pid,
-                containment,
-                timeout_at,
-            } => Self::Spawned {
+            Fact::Claimed { attempt, node } => Self::Claimed { attempt: attempt.0, node: node.to_string() },
+            Fact::Spawned { pid, containment, timeout_at } => Self::Spawned {
                 pid: *pid,
                 containment: containment.map(Into::into),
                 timeout_at: timeout_at.map(|at| at.0),
             },
             Fact::NeverRan => Self::NeverRan,
             Fact::BecameDue => Self::BecameDue,
-            Fact::RetryScheduled { due, after } => Self::RetryScheduled {
-                due: due.0,
-                after: Box::new(after.into()),
-            },
-            Fact::StageChanged { stage } => Self::StageChanged {
-                stage: stage.to_string(),
-            },
-            Fact::Paused { timeout_left } => Self::Paused {
-                timeout_left: timeout_left.map(Into::into),
-            },
-            Fact::Resumed { timeout_at } => Self::Resumed {
-                timeout_at: timeout_at.map(|at| at.0),
-            },
-            Fact::StopBegan {
-                cause,
-                kill_at,
-                until,
-            } => Self::StopBegan {
-                cause: (*cause).into(),
-                kill_at: kill_at.0,
-                until: until.0,
-            },
+            Fact::RetryScheduled { due, after } => {
+                Self::RetryScheduled { due: due.0, after: Box::new(after.into()) }
+            }
+            Fact::StageChanged { stage } => Self::StageChanged { stage: stage.to_string() },
+            Fact::Paused { timeout_left } => Self::Paused { timeout_left: timeout_left.map(Into::into) },
+            Fact::Resumed { timeout_at } => Self::Resumed { timeout_at: timeout_at.map(|at| at.0) },
+            Fact::StopBegan { cause, kill_at, until } => {
+                Self::StopBegan { cause: (*cause).into(), kill_at: kill_at.0, until: until.0 }
+            }
             Fact::KillBegan { stuck_at } => Self::KillBegan { stuck_at: stuck_at.0 },
             Fact::BecameStuck => Self::BecameStuck,
-            Fact::Ended { ending, vitals } => Self::Ended {
-                ending: Box::new(ending.into()),
-                vitals: Box::new(vitals.into()),
-            },
-            Fact::LateExit { attempt, exit } => Self::LateExit {
-                attempt: attempt.0,
-                exit: Box::new(exit.into()),
-            },
+            Fact::Ended { ending, vitals } => {
+                Self::Ended { ending: Box::new(ending.into()), vitals: Box::new(vitals.into()) }
+            }
+            Fact::LateExit { attempt, exit } => {
+                Self::LateExit { attempt: attempt.0, exit: Box::new(exit.into()) }
+            }
         }
     }
 }
@@ -145,53 +117,33 @@ impl TryFrom<FactRecord> for Fact {
     fn try_from(record: FactRecord) -> Result<Self, BrokenRecord> {
         Ok(match record {
             FactRecord::Submitted => Self::Submitted,
-            FactRecord::Claimed { attempt, node } => Self::Claimed {
-                attempt: AttemptNo(attempt),
-                node: name(&node)?,
-            },
-            FactRecord::Spawned {
-                pid,
-                containment,
-                timeout_at,
-            } => Self::Spawned {
+            FactRecord::Claimed { attempt, node } => {
+                Self::Claimed { attempt: AttemptNo(attempt), node: name(&node)? }
+            }
+            FactRecord::Spawned { pid, containment, timeout_at } => Self::Spawned {
                 pid,
                 containment: containment.map(Into::into),
                 timeout_at: timeout_at.map(Awake),
             },
             FactRecord::NeverRan => Self::NeverRan,
             FactRecord::BecameDue => Self::BecameDue,
-            FactRecord::RetryScheduled { due, after } => Self::RetryScheduled {
-                due: Timestamp(due),
-                after: (*after).try_into()?,
-            },
+            FactRecord::RetryScheduled { due, after } => {
+                Self::RetryScheduled { due: Timestamp(due), after: (*after).try_into()? }
+            }
             FactRecord::StageChanged { stage } => Self::StageChanged { stage: name(&stage)? },
-            FactRecord::Paused { timeout_left } => Self::Paused {
-                timeout_left: span(timeout_left)?,
-            },
-            FactRecord::Resumed { timeout_at } => Self::Resumed {
-                timeout_at: timeout_at.map(Awake),
-            },
-            FactRecord::StopBegan {
-                cause,
-                kill_at,
-                until,
-            } => Self::StopBegan {
-                cause: cause.into(),
-                kill_at: Awake(kill_at),
-                until: Timestamp(until),
-            },
-            FactRecord::KillBegan { stuck_at } => Self::KillBegan {
-                stuck_at: Awake(stuck_at),
-            },
+            FactRecord::Paused { timeout_left } => Self::Paused { timeout_left: span(timeout_left)? },
+            FactRecord::Resumed { timeout_at } => Self::Resumed { timeout_at: timeout_at.map(Awake) },
+            FactRecord::StopBegan { cause, kill_at, until } => {
+                Self::StopBegan { cause: cause.into(), kill_at: Awake(kill_at), until: Timestamp(until) }
+            }
+            FactRecord::KillBegan { stuck_at } => Self::KillBegan { stuck_at: Awake(stuck_at) },
             FactRecord::BecameStuck => Self::BecameStuck,
-            FactRecord::Ended { ending, vitals } => Self::Ended {
-                ending: (*ending).try_into()?,
-                vitals: (*vitals).try_into()?,
-            },
-            FactRecord::LateExit { attempt, exit } => Self::LateExit {
-                attempt: AttemptNo(attempt),
-                exit: (*exit).try_into()?,
-            },
+            FactRecord::Ended { ending, vitals } => {
+                Self::Ended { ending: (*ending).try_into()?, vitals: (*vitals).try_into()? }
+            }
+            FactRecord::LateExit { attempt, exit } => {
+                Self::LateExit { attempt: AttemptNo(attempt), exit: (*exit).try_into()? }
+            }
         })
     }
 }

@@ -143,34 +143,20 @@ impl From<&State> for StateRecord {
         match state {
             State::Pending(Pending::Queued) => Self::Queued,
             State::Pending(Pending::Delayed { until }) => Self::Delayed { until: until.0 },
-            State::Pending(Pending::Retrying { at, after }) => Self::Retrying {
-                at: at.0,
-                after: Box::new(after.as_ref().into()),
-            },
+            State::Pending(Pending::Retrying { at, after }) => {
+                Self::Retrying { at: at.0, after: Box::new(after.as_ref().into()) }
+            }
             State::Starting { since } => Self::Starting { since: since.0 },
-            State::Running {
-                execution,
-                timeout_at,
-            } => Self::Running {
-                execution: execution.into(),
-                timeout_at: timeout_at.map(|at| at.0),
-            },
+            State::Running { execution, timeout_at } => {
+                Self::Running { execution: execution.into(), timeout_at: timeout_at.map(|at| at.0) }
+            }
             State::Reported { slot } => Self::Reported { slot: *slot },
-            State::Paused {
-                execution,
-                since,
-                timeout_left,
-            } => Self::Paused {
+            State::Paused { execution, since, timeout_left } => Self::Paused {
                 execution: execution.into(),
                 since: since.0,
                 timeout_left: timeout_left.map(Into::into),
             },
-            State::Stopping {
-                execution,
-                cause,
-                since,
-                urgency,
-            } => Self::Stopping {
+            State::Stopping { execution, cause, since, urgency } => Self::Stopping {
                 execution: execution.as_ref().map(Into::into),
                 cause: (*cause).into(),
                 since: since.0,
@@ -180,21 +166,17 @@ impl From<&State> for StateRecord {
                     Urgency::Stuck => UrgencyRecord::Stuck,
                 },
             },
-            State::Withdrawing { slot, cause, until } => Self::Withdrawing {
-                slot: *slot,
-                cause: (*cause).into(),
-                until: until.0,
-            },
+            State::Withdrawing { slot, cause, until } => {
+                Self::Withdrawing { slot: *slot, cause: (*cause).into(), until: until.0 }
+            }
             State::Ended(ended) => Self::Ended {
                 at: ended.at.0,
                 ending: Box::new((&ended.ending).into()),
                 vitals: Box::new((&ended.vitals).into()),
-                late: ended.late.as_ref().map(|late| {
-                    Box::new(LateRecord {
-                        attempt: late.attempt.0,
-                        exit: (&late.exit).into(),
-                    })
-                }),
+                late: ended
+                    .late
+                    .as_ref()
+                    .map(|late| Box::new(LateRecord { attempt: late.attempt.0, exit: (&late.exit).into() })),
             },
         }
     }
@@ -206,63 +188,34 @@ impl TryFrom<StateRecord> for State {
     fn try_from(record: StateRecord) -> Result<Self, BrokenRecord> {
         Ok(match record {
             StateRecord::Queued => Self::Pending(Pending::Queued),
-            StateRecord::Delayed { until } => Self::Pending(Pending::Delayed {
-                until: Timestamp(until),
-            }),
-            StateRecord::Retrying { at, after } => Self::Pending(Pending::Retrying {
-                at: Timestamp(at),
-                after: Box::new((*after).try_into()?),
-            }),
-            StateRecord::Starting { since } => Self::Starting {
-                since: Timestamp(since),
-            },
-            StateRecord::Running {
-                execution,
-                timeout_at,
-            } => Self::Running {
-                execution: execution.into(),
-                timeout_at: timeout_at.map(Awake),
-            },
+            StateRecord::Delayed { until } => Self::Pending(Pending::Delayed { until: Timestamp(until) }),
+            StateRecord::Retrying { at, after } => {
+                Self::Pending(Pending::Retrying { at: Timestamp(at), after: Box::new((*after).try_into()?) })
+            }
+            StateRecord::Starting { since } => Self::Starting { since: Timestamp(since) },
+            StateRecord::Running { execution, timeout_at } => {
+                Self::Running { execution: execution.into(), timeout_at: timeout_at.map(Awake) }
+            }
             StateRecord::Reported { slot } => Self::Reported { slot },
-            StateRecord::Paused {
-                execution,
-                since,
-                timeout_left,
-            } => Self::Paused {
+            StateRecord::Paused { execution, since, timeout_left } => Self::Paused {
                 execution: execution.into(),
                 since: Timestamp(since),
                 timeout_left: span(timeout_left)?,
             },
-            StateRecord::Stopping {
-                execution,
-                cause,
-                since,
-                urgency,
-            } => Self::Stopping {
+            StateRecord::Stopping { execution, cause, since, urgency } => Self::Stopping {
                 execution: execution.map(Into::into),
                 cause: cause.into(),
                 since: Timestamp(since),
                 urgency: match urgency {
-                    UrgencyRecord::Asked { kill_at } => Urgency::Asked {
-                        kill_at: Awake(kill_at),
-                    },
-                    UrgencyRecord::Killing { stuck_at } => Urgency::Killing {
-                        stuck_at: Awake(stuck_at),
-                    },
+                    UrgencyRecord::Asked { kill_at } => Urgency::Asked { kill_at: Awake(kill_at) },
+                    UrgencyRecord::Killing { stuck_at } => Urgency::Killing { stuck_at: Awake(stuck_at) },
                     UrgencyRecord::Stuck => Urgency::Stuck,
                 },
             },
-            StateRecord::Withdrawing { slot, cause, until } => Self::Withdrawing {
-                slot,
-                cause: cause.into(),
-                until: Timestamp(until),
-            },
-            StateRecord::Ended {
-                at,
-                ending,
-                vitals,
-                late,
-            } => Self::Ended(Box::new(Ended {
+            StateRecord::Withdrawing { slot, cause, until } => {
+                Self::Withdrawing { slot, cause: cause.into(), until: Timestamp(until) }
+            }
+            StateRecord::Ended { at, ending, vitals, late } => Self::Ended(Box::new(Ended {
                 at: Timestamp(at),
                 ending: (*ending).try_into()?,
                 vitals: (*vitals).try_into()?,
@@ -276,10 +229,7 @@ impl TryFrom<LateRecord> for LateExit {
     type Error = BrokenRecord;
 
     fn try_from(record: LateRecord) -> Result<Self, BrokenRecord> {
-        Ok(Self {
-            attempt: AttemptNo(record.attempt),
-            exit: record.exit.try_into()?,
-        })
+        Ok(Self { attempt: AttemptNo(record.attempt), exit: record.exit.try_into()? })
     }
 }
 

@@ -120,16 +120,9 @@ impl From<&Process> for FixedRecord {
 
 impl FixedRecord {
     pub(super) fn into_parts(self) -> Result<(ProcessId, Lineage, Timestamp, Spec), BrokenRecord> {
-        let lineage = Lineage {
-            ancestors: names(&self.ancestors)?,
-            restarted_from: some_name(&self.restarted_from)?,
-        };
-        Ok((
-            name(&self.id)?,
-            lineage,
-            Timestamp(self.queued_at),
-            self.spec.try_into()?,
-        ))
+        let lineage =
+            Lineage { ancestors: names(&self.ancestors)?, restarted_from: some_name(&self.restarted_from)? };
+        Ok((name(&self.id)?, lineage, Timestamp(self.queued_at), self.spec.try_into()?))
     }
 }
 

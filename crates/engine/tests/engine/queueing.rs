@@ -1,0 +1,107 @@
+use crate::world::{World, command, seconds};
+use longhaul_domain::{Command, LaunchKey, Policy, Priority, ProcessId, SlotKey, Spec, Status};
+use longhaul_engine::ports::Refusal;
+use longhaul_engine::{EngineError, Launch};
+use std::collections::BTreeMap;
+
+fn keyed(words: &str, key: &str) -> Spec {
+    Spec { key: Some(SlotKey::new(key).unwrap()), ..command(words) }
+}
+
+async fn with_slots(key: &str, slots: u32) -> World {
+    let policy = Policy { slots: BTreeMap::from([(key.to_owned(), slots)]), ..Policy::default() };
+    World::with(|settings| settings.policy = Some(policy)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_roots_run_than_the_limit_and_all_get_their_turn() {
+    let world = World::with(|settings| settings.max_parallel = 3).await;
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        ids.push(world.launch("exit 0 1000").await);
+    }
+    for _ in 0..10 {
+        world.pass(std::time::Duration::from_millis(400)).await;
+        assert!(world.spawner.live().len() <= 3);
+    }
+    for id in ids {
+        assert_eq!(world.end(id).await, Status::Completed);
+        assert_eq!(world.spawner.runs(id), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn within_a_key_priority_goes_first_and_then_the_earlier_submit() {
+    let world = with_slots("k", 1).await;
+    let first = world.launch_spec(keyed("exit 0 1000", "k")).await;
+    let second = world.launch_spec(keyed("exit 0 1000", "k")).await;
+    let third = world.launch_spec(keyed("exit 0 1000", "k")).await;
+    let urgent = Spec { priority: Priority::new(5).unwrap(), ..keyed("exit 0 1000", "k") };
+    let urgent = world.launch_spec(urgent).await;
+    let mut order = Vec::new();
+    for _ in 0..8 {
+        world.pass(std::time::Duration::from_millis(600)).await;
+        for key in world.spawner.live() {
+            if order.last() != Some(&key.id) {
+                order.push(key.id);
+            }
+        }
+    }
+    assert_eq!(order, [first, urgent, second, third]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_returns_on_every_ending() {
+    let world = with_slots("k", 1).await;
+    for words in ["exit 0", "exit 1", "missing", "lost 10", "run", "stubborn"] {
+        let id = world.launch_spec(keyed(words, "k")).await;
+        world.pass(seconds(1)).await;
+        if !world.status(id).await.is_ended() {
+            world.cancel(id).await;
+        }
+        world.end(id).await;
+        let next = world.launch_spec(keyed("exit 0", "k")).await;
+        assert_eq!(world.end(next).await, Status::Completed, "after {words}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_queue_a_launch_past_the_limit_is_refused_and_names_the_holders() {
+    let world = with_slots("k", 1).await;
+    let holder: ProcessId = world.launch_spec(keyed("run", "k")).await;
+    let launch = Launch { spec: keyed("run", "k"), parent: None, captured: None, no_queue: true };
+    match world.engine.launch(launch).await {
+        Err(EngineError::Refused { refusal: Refusal::NoSlot { holders, .. } }) => {
+            assert_eq!(holders, [holder])
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_key_never_starts_a_second_copy() {
+    let world = World::new().await;
+    let spec = |words: &str| Spec { launch_key: Some(LaunchKey::new("once").unwrap()), ..command(words) };
+    let first = world.try_launch(spec("run")).await.unwrap();
+    let again = world.try_launch(spec("run")).await.unwrap();
+    assert!(first.created && !again.created);
+    assert_eq!(first.stored.process.id, again.stored.process.id);
+    let other = world.try_launch(spec("exit 0")).await;
+    assert!(matches!(other, Err(EngineError::KeyConflict { .. })), "{other:?}");
+    world.settle().await;
+    assert_eq!(world.spawner.live().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_of_an_ending_parent_is_refused() {
+    let world = World::new().await;
+    let parent = world.launch("stubborn").await;
+    world.settle().await;
+    let child = || Launch { spec: command("run"), parent: Some(parent), captured: None, no_queue: false };
+    let accepted = world.engine.launch(child()).await.unwrap().stored.process;
+    assert_eq!((accepted.lineage.parent(), accepted.lineage.level().0), (Some(parent), 1));
+    world.ask(parent, Command::Cancel { cause: longhaul_domain::StopCause::User }).await.unwrap();
+    let refused = world.engine.launch(child()).await;
+    let closing = matches!(refused, Err(EngineError::Refused { refusal: Refusal::AncestorClosing { .. } }));
+    assert!(closing, "{refused:?}");
+}

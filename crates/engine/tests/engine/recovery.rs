@@ -1,0 +1,103 @@
+use crate::world::{World, retrying, seconds};
+use longhaul_domain::{Command, Ending, Interruption, State, Status};
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_is_adopted_and_never_started_twice() {
+    let mut world = World::new().await;
+    let id = world.launch("exit 7 60000").await;
+    world.settle().await;
+    for _ in 0..5 {
+        world.crash().await;
+        assert_eq!(world.status(id).await, Status::Running);
+    }
+    assert_eq!(world.end(id).await, Status::Failed);
+    assert_eq!(world.spawner.runs(id), 1);
+    assert!(world.spawner.overlaps().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_was_missed_is_recorded_before_anyone_can_ask() {
+    let mut world = World::new().await;
+    let id = world.launch("exit 7 1000").await;
+    world.settle().await;
+    world.engine.abandon();
+    world.pass(seconds(10)).await;
+    world.crash().await;
+    assert_eq!(world.status(id).await, Status::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_between_claim_and_start_starts_it_once() {
+    let mut world = World::new().await;
+    // The launch is durable and claimed; its start was never ordered.
+    let id = world.launch("exit 0 100").await;
+    world.crash().await;
+    assert_eq!(world.end(id).await, Status::Completed);
+    assert_eq!(world.spawner.runs(id), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_keeps_its_place_and_its_retry() {
+    let mut world = World::new().await;
+    let id = world.launch_spec(retrying("exit 1", 2)).await;
+    world.settle().await;
+    assert_eq!(world.status(id).await, Status::Pending);
+    world.crash().await;
+    assert_eq!(world.end(id).await, Status::Failed);
+    assert_eq!(world.spawner.runs(id), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_goes_on_after_a_crash() {
+    let mut world = World::new().await;
+    let id = world.launch("stubborn").await;
+    world.settle().await;
+    world.cancel(id).await;
+    world.crash().await;
+    assert_eq!(world.status(id).await, Status::Stopping);
+    assert_eq!(world.end(id).await, Status::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_process_is_still_paused() {
+    let mut world = World::new().await;
+    let id = world.launch("exit 0 10000").await;
+    world.settle().await;
+    world.ask(id, Command::Pause).await.unwrap();
+    world.crash().await;
+    world.pass(seconds(100)).await;
+    assert_eq!(world.status(id).await, Status::Paused);
+    world.ask(id, Command::Resume).await.unwrap();
+    assert_eq!(world.end(id).await, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_interrupts_and_invents_no_exit() {
+    let mut world = World::new().await;
+    let id = world.launch("run").await;
+    world.settle().await;
+    world.engine.abandon();
+    world.spawner.reboot();
+    world.crash().await;
+    let stored = world.stored(id).await;
+    let State::Ended(ended) = stored.process.state else { panic!("{:?}", stored.process.state) };
+    assert_eq!(ended.ending, Ending::Interrupted { why: Interruption::Reboot });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_supervisor_interrupts_at_once() {
+    let world = World::new().await;
+    let id = world.launch("lost 5000").await;
+    world.pass(Duration::from_millis(5_001)).await;
+    assert_eq!(world.status(id).await, Status::Interrupted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_attempts_that_never_ran_are_a_failure_and_cost_no_retry() {
+    let world = World::new().await;
+    let id = world.launch_spec(retrying("never", 1)).await;
+    assert_eq!(world.end(id).await, Status::Failed);
+    let process = world.stored(id).await.process;
+    assert_eq!((process.attempt.0, process.retries), (5, 0));
+}

@@ -1,0 +1,84 @@
+use crate::world::{World, command, seconds};
+use longhaul_domain::{ProcessId, ProcessName, Spec, Status};
+use longhaul_engine::ports::{AttemptKey, Wanted};
+use longhaul_engine::{EngineError, Followed, Goal, Mode};
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_all_ends_with_the_last_and_for_any_with_the_first() {
+    let world = World::new().await;
+    let ids = [world.launch("exit 0 5000").await, world.launch("exit 1 1000").await];
+    let any = world.engine.wait(&ids, Goal::Ended, Mode::Any, None);
+    let any = world.clock.run_until(seconds(60), any).await.unwrap().unwrap();
+    let statuses: Vec<Status> = any.processes.iter().map(|stored| stored.process.status()).collect();
+    assert_eq!(statuses, [Status::Running, Status::Failed]);
+    let all = world.engine.wait(&ids, Goal::Ended, Mode::All, None);
+    let all = world.clock.run_until(seconds(60), all).await.unwrap().unwrap();
+    assert!(all.processes.iter().all(|stored| stored.process.status().is_ended()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_with_its_patience_and_leaves_the_process_alone() {
+    let world = World::new().await;
+    let id = world.launch("run").await;
+    let wait = world.engine.wait(std::slice::from_ref(&id), Goal::Ended, Mode::All, Some(seconds(5)));
+    let waited = world.clock.run_until(seconds(60), wait).await.unwrap().unwrap();
+    assert!(waited.timed_out);
+    assert_eq!(world.status(id).await, Status::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_id_is_not_waited_for() {
+    let world = World::new().await;
+    let unknown = ProcessId::new(uuid::Uuid::from_u128(99));
+    let waited = world.engine.wait(&[unknown], Goal::Ended, Mode::All, None).await;
+    assert!(matches!(waited, Err(EngineError::NotFound { .. })), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_is_found_by_id_prefix_name_and_as_the_last() {
+    let world = World::new().await;
+    let named = Spec { name: ProcessName::new("tests").ok(), ..command("run") };
+    let id = world.launch_spec(named.clone()).await;
+    let text = id.to_string();
+    for reference in
+        [&text, &format!("bg-{text}"), &text[..6].to_owned(), &"tests".to_owned(), &"@last".to_owned()]
+    {
+        assert_eq!(world.engine.find(reference).await.unwrap(), id, "{reference}");
+    }
+    assert!(matches!(world.engine.find(&text[..3]).await, Err(EngineError::NotFound { .. })));
+    let twin = world.launch_spec(named).await;
+    match world.engine.find("tests").await {
+        Err(EngineError::Ambiguous { candidates, .. }) => {
+            assert_eq!(candidates.iter().map(|one| one.id).collect::<Vec<_>>(), [twin, id]);
+        }
+        other => panic!("{other:?}"),
+    }
+    world.cancel(twin).await;
+    world.end(twin).await;
+    assert_eq!(world.engine.find("tests").await.unwrap(), id, "the live one is meant");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_is_woken_by_output_and_by_the_end() {
+    let world = World::new().await;
+    let id = world.launch("echo hello").await;
+    world.end(id).await;
+    let key = AttemptKey { id, attempt: longhaul_domain::AttemptNo(1) };
+    let page = world.engine.output(key, Wanted { from: 0, most: 100, only: None }).await.unwrap();
+    assert_eq!(page.chunks[0].bytes, b"hello\n");
+    let followed = world.engine.follow(id, key.attempt, page.next).await.unwrap();
+    assert_eq!(followed, Followed::Over);
+    let long = world.launch("run").await;
+    world.settle().await;
+    let key = AttemptKey { id: long, ..key };
+    let engine = world.engine.clone();
+    let follower = tokio::spawn(async move { engine.follow(long, key.attempt, 0).await });
+    world.clock.settle().await;
+    assert!(!follower.is_finished());
+    world.spawner.output().write(key, longhaul_engine::ports::OutputSource::Stdout, b"more");
+    assert_eq!(
+        world.clock.run_until(Duration::from_secs(1), follower).await.unwrap().unwrap().unwrap(),
+        Followed::Changed
+    );
+}

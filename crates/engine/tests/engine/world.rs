@@ -1,0 +1,178 @@
+//! An engine with everything around it faked.
+
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{
+    Command, CommandSpec, NodeId, ProcessId, Report, ReportedSpec, RetryPolicy, Spec, Status, StopCause,
+    TreeLimits, Work,
+};
+use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store, Stored};
+use longhaul_engine::{Engine, EngineError, Goal, Launch, Launched, Mode, Parts, Settings, Shutdown};
+use longhaul_testkit::fakes::{FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Everything around an engine; it outlives the engine's crashes.
+pub(crate) struct World {
+    pub(crate) clock: VirtualClock,
+    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) spawner: Arc<ScriptedSpawner>,
+    pub(crate) ids: Arc<SequentialIds>,
+    pub(crate) vault: Arc<FakeVault>,
+    pub(crate) orders: Arc<Mutex<Vec<StartOrder>>>,
+    pub(crate) settings: Settings,
+    pub(crate) engine: Engine,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
+        let clock = VirtualClock::default();
+        let reference: Arc<dyn Clock> = Arc::new(clock.clone());
+        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(reference.clone()));
+        let store = Arc::new(FaultyStore::new(memory, reference));
+        let mut settings = Settings {
+            node: NodeFacts { id: node(), boot: "boot-1".to_owned(), version: "0".to_owned() },
+            max_parallel: 10,
+            tree: TreeLimits::default(),
+            policy: None,
+            socket: Some("/socket".to_owned()),
+            default_key: None,
+            hidden: vec!["SECRET".to_owned()],
+        };
+        adjust(&mut settings);
+        let orders = Arc::new(Mutex::new(Vec::new()));
+        let noted = orders.clone();
+        let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), move |order| {
+            noted.lock().unwrap().push(order.clone());
+            Script::of_words(&order.command.program, &order.command.args)
+        }));
+        let (ids, vault) = (Arc::new(SequentialIds::default()), Arc::new(FakeVault::default()));
+        let parts = parts(&clock, &store, &spawner, &ids, &vault);
+        let engine = Engine::start(parts, settings.clone()).await.unwrap();
+        Self { clock, store, spawner, ids, vault, orders, settings, engine }
+    }
+
+    /// The manager is killed, and another one starts on what it left behind.
+    pub(crate) async fn crash(&mut self) {
+        self.engine.abandon();
+        self.clock.settle().await;
+        self.spawner = Arc::new(self.spawner.reopened());
+        self.start().await;
+    }
+
+    pub(crate) async fn start(&mut self) {
+        let parts = parts(&self.clock, &self.store, &self.spawner, &self.ids, &self.vault);
+        self.engine = Engine::start(parts, self.settings.clone()).await.unwrap();
+    }
+
+    pub(crate) async fn launch(&self, words: &str) -> ProcessId {
+        self.launch_spec(command(words)).await
+    }
+
+    pub(crate) async fn launch_spec(&self, spec: Spec) -> ProcessId {
+        self.try_launch(spec).await.unwrap().stored.process.id
+    }
+
+    pub(crate) async fn try_launch(&self, spec: Spec) -> Result<Launched, EngineError> {
+        self.engine.launch(Launch { spec, parent: None, captured: None, no_queue: false }).await
+    }
+
+    pub(crate) async fn stored(&self, id: ProcessId) -> Stored {
+        self.engine.process(id).await.unwrap()
+    }
+
+    pub(crate) async fn status(&self, id: ProcessId) -> Status {
+        self.stored(id).await.process.status()
+    }
+
+    pub(crate) async fn pass(&self, span: Duration) {
+        self.clock.run_for(span).await;
+    }
+
+    pub(crate) async fn settle(&self) {
+        self.clock.settle().await;
+    }
+
+    /// Lets time pass until the process has ended; at most a day.
+    pub(crate) async fn end(&self, id: ProcessId) -> Status {
+        let ended = self.engine.wait(std::slice::from_ref(&id), Goal::Ended, Mode::All, None);
+        let waited = self.clock.run_until(Duration::from_secs(86_400), ended).await;
+        waited.expect("it ends within a day").unwrap().processes[0].process.status()
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        id: ProcessId,
+        command: Command,
+    ) -> Result<longhaul_engine::Answer, EngineError> {
+        self.engine.command(id, command, None).await
+    }
+
+    pub(crate) async fn cancel(&self, id: ProcessId) {
+        self.ask(id, Command::Cancel { cause: StopCause::User }).await.unwrap();
+    }
+
+    pub(crate) async fn shut_down(&self, how: Shutdown) {
+        let done = self.engine.shut_down(how);
+        self.clock.run_until(Duration::from_secs(600), done).await.expect("it ends").unwrap();
+    }
+}
+
+fn parts(
+    clock: &VirtualClock,
+    store: &Arc<FaultyStore>,
+    spawner: &Arc<ScriptedSpawner>,
+    ids: &Arc<SequentialIds>,
+    vault: &Arc<FakeVault>,
+) -> Parts {
+    Parts {
+        store: store.clone(),
+        spawner: spawner.clone(),
+        output: Arc::new(spawner.output()),
+        vault: vault.clone(),
+        clock: Arc::new(clock.clone()),
+        ids: ids.clone(),
+    }
+}
+
+pub(crate) fn node() -> NodeId {
+    NodeId::new("here").unwrap()
+}
+
+/// A command whose script is in its words.
+pub(crate) fn command(words: &str) -> Spec {
+    let mut words = words.split(' ');
+    let program = words.next().unwrap();
+    let args: Vec<&str> = words.collect();
+    Spec::of(Work::Command(Box::new(CommandSpec::of(program, &args, "/work"))))
+}
+
+pub(crate) fn retrying(words: &str, retries: u32) -> Spec {
+    Spec { retry: RetryPolicy { retries, ..RetryPolicy::none() }, ..command(words) }
+}
+
+pub(crate) fn with_timeout(words: &str, timeout: Duration) -> Spec {
+    let mut spec = command(words);
+    if let Work::Command(command) = &mut spec.work {
+        command.timeout = Some(timeout);
+    }
+    spec
+}
+
+pub(crate) fn reported(adjust: impl FnOnce(&mut ReportedSpec)) -> Spec {
+    let mut reported = ReportedSpec::default();
+    adjust(&mut reported);
+    Spec::of(Work::Reported(reported))
+}
+
+pub(crate) fn percent(percent: f64) -> Command {
+    let progress = Some(longhaul_domain::Progress::from_percent(percent).unwrap());
+    Command::Progress(Report { progress, stage: None })
+}
+
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}

@@ -1,0 +1,383 @@
+use longhaul_domain::*;
+use proptest::prelude::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        r#"[{}\[\]",:a-z0-9]{0,60}"#.prop_map(|text| text),
+        Just(r#"{"format":1,"body":{"state":{"starting":{"since":1e400}}}}"#.to_owned()),
+        Just("[".repeat(10_000)),
+    ]
+}
+
+fn name<T: std::str::FromStr<Err = InvalidText> + std::fmt::Debug>() -> BoxedStrategy<T> {
+    "[a-zA-Zä0-9*./-]{1,40}".prop_map(|text| text.parse().unwrap()).boxed()
+}
+
+fn some<T: std::fmt::Debug + Clone + 'static>(of: BoxedStrategy<T>) -> BoxedStrategy<Option<T>> {
+    prop::option::of(of).boxed()
+}
+
+fn span() -> BoxedStrategy<Duration> {
+    prop_oneof![
+        any::<Duration>(),
+        Just(Duration::MAX),
+        Just(Duration::ZERO),
+        (0_u64..100_000).prop_map(Duration::from_millis),
+    ]
+    .boxed()
+}
+
+fn timestamp() -> BoxedStrategy<Timestamp> {
+    any::<i64>().prop_map(Timestamp).boxed()
+}
+
+fn awake() -> BoxedStrategy<Awake> {
+    any::<i64>().prop_map(Awake).boxed()
+}
+
+fn id() -> BoxedStrategy<ProcessId> {
+    any::<u128>().prop_map(|bits| ProcessId::new(uuid::Uuid::from_u128(bits))).boxed()
+}
+
+fn progress() -> BoxedStrategy<Progress> {
+    any::<u16>().prop_map(Progress::from_hundredths).boxed()
+}
+
+fn json() -> BoxedStrategy<JsonText> {
+    any::<String>().prop_map(|text| JsonText::checked(format!("{text:?}")).unwrap()).boxed()
+}
+
+pub(super) fn cause() -> BoxedStrategy<StopCause> {
+    prop::sample::select(vec![
+        StopCause::User,
+        StopCause::Timeout,
+        StopCause::Parent,
+        StopCause::Session,
+        StopCause::Shutdown,
+        StopCause::Limit,
+    ])
+    .boxed()
+}
+
+pub(super) fn wish() -> BoxedStrategy<Wish> {
+    prop_oneof![
+        cause().prop_map(|cause| Wish::Cancel { cause }),
+        cause().prop_map(|cause| Wish::Force { cause }),
+        Just(Wish::Pause),
+        Just(Wish::Resume),
+        Just(Wish::RetryNow),
+    ]
+    .boxed()
+}
+
+pub(super) fn policy() -> BoxedStrategy<Policy> {
+    (
+        prop::collection::btree_map(any::<String>(), any::<u32>(), 0..4),
+        any::<u32>(),
+        prop::collection::btree_set(name::<SlotKey>(), 0..4),
+    )
+        .prop_map(|(slots, default_slots, held)| Policy { slots, default_slots, held })
+        .boxed()
+}
+
+pub(super) fn vitals() -> BoxedStrategy<Vitals> {
+    let pace = (timestamp(), progress(), timestamp(), progress())
+        .prop_map(|(first_at, first, last_at, last)| Pace { first_at, first, last_at, last });
+    (some(progress()), some(name()), some(timestamp()), some(pace.boxed()), any::<u64>())
+        .prop_map(|(progress, stage, last_beat, pace, output_bytes)| Vitals {
+            progress,
+            stage,
+            last_beat,
+            pace,
+            output_bytes,
+        })
+        .boxed()
+}
+
+fn exit() -> BoxedStrategy<Exit> {
+    let status = prop_oneof![
+        any::<i32>().prop_map(ExitStatus::Code),
+        (any::<u8>(), any::<bool>()).prop_map(|(number, core)| ExitStatus::Signal { number, core }),
+    ];
+    let usage = (span(), span(), any::<u64>()).prop_map(|(user, system, peak_memory)| Usage {
+        user,
+        system,
+        peak_memory,
+    });
+    (
+        (status, timestamp(), some(cause()), any::<Option<u8>>()),
+        (any::<u32>(), any::<u32>(), usage, any::<u64>(), any::<u64>()),
+    )
+        .prop_map(
+            |((status, at, stopped, last_signal), (swept, leftovers, usage, output_bytes, dropped_bytes))| {
+                Exit {
+                    status,
+                    at,
+                    stopped,
+                    last_signal,
+                    swept,
+                    leftovers,
+                    usage,
+                    output_bytes,
+                    dropped_bytes,
+                }
+            },
+        )
+        .boxed()
+}
+
+fn failure() -> BoxedStrategy<Failure> {
+    let stage = prop::sample::select(vec![
+        StartStage::Supervisor,
+        StartStage::Environment,
+        StartStage::Program,
+        StartStage::Directory,
+        StartStage::Stdin,
+        StartStage::Limits,
+        StartStage::Exec,
+    ]);
+    prop_oneof![
+        exit().prop_map(Failure::Exit),
+        (stage, any::<Option<i32>>(), any::<String>())
+            .prop_map(|(stage, errno, detail)| Failure::Start(StartFailure { stage, errno, detail })),
+        any::<u32>().prop_map(|times| Failure::NeverRan { times }),
+        any::<String>().prop_map(|error| Failure::Reported { error }),
+    ]
+    .boxed()
+}
+
+pub(super) fn ending() -> BoxedStrategy<Ending> {
+    let why = prop_oneof![
+        Just(Interruption::Reboot),
+        any::<String>().prop_map(|evidence| Interruption::SupervisorKilled { evidence }),
+        Just(Interruption::NodeGone),
+        timestamp().prop_map(|last| Interruption::HeartbeatMissed { last }),
+        any::<String>().prop_map(|found| Interruption::RecordLost { found }),
+    ];
+    prop_oneof![
+        (some(exit()), some(json())).prop_map(|(exit, result)| Ending::Completed { exit, result }),
+        failure().prop_map(|failure| Ending::Failed { failure }),
+        some(exit()).prop_map(|exit| Ending::Timeout { exit }),
+        (cause(), some(exit())).prop_map(|(by, exit)| Ending::Cancelled { by, exit }),
+        why.prop_map(|why| Ending::Interrupted { why }),
+    ]
+    .boxed()
+}
+
+fn containment() -> BoxedStrategy<Containment> {
+    prop::sample::select(vec![Containment::Cgroup, Containment::Subreaper, Containment::Group]).boxed()
+}
+
+fn execution() -> BoxedStrategy<Execution> {
+    (timestamp(), any::<Option<u32>>(), some(containment()))
+        .prop_map(|(started_at, pid, containment)| Execution { started_at, pid, containment })
+        .boxed()
+}
+
+fn state() -> BoxedStrategy<State> {
+    let urgency = prop_oneof![
+        awake().prop_map(|kill_at| Urgency::Asked { kill_at }),
+        awake().prop_map(|stuck_at| Urgency::Killing { stuck_at }),
+        Just(Urgency::Stuck),
+    ];
+    let late =
+        (any::<u32>(), exit()).prop_map(|(attempt, exit)| LateExit { attempt: AttemptNo(attempt), exit });
+    prop_oneof![
+        Just(State::Pending(Pending::Queued)),
+        timestamp().prop_map(|until| State::Pending(Pending::Delayed { until })),
+        (timestamp(), ending())
+            .prop_map(|(at, after)| State::Pending(Pending::Retrying { at, after: Box::new(after) })),
+        timestamp().prop_map(|since| State::Starting { since }),
+        (execution(), some(awake()))
+            .prop_map(|(execution, timeout_at)| State::Running { execution, timeout_at }),
+        any::<bool>().prop_map(|slot| State::Reported { slot }),
+        (execution(), timestamp(), some(span())).prop_map(|(execution, since, timeout_left)| State::Paused {
+            execution,
+            since,
+            timeout_left
+        }),
+        (some(execution()), cause(), timestamp(), urgency).prop_map(|(execution, cause, since, urgency)| {
+            State::Stopping { execution, cause, since, urgency }
+        }),
+        (any::<bool>(), cause(), timestamp()).prop_map(|(slot, cause, until)| State::Withdrawing {
+            slot,
+            cause,
+            until
+        }),
+        (timestamp(), ending(), vitals(), some(late.boxed())).prop_map(|(at, ending, vitals, late)| {
+            State::Ended(Box::new(Ended { at, ending, vitals, late }))
+        }),
+    ]
+    .boxed()
+}
+
+pub(super) fn event() -> BoxedStrategy<Event> {
+    let fact = prop_oneof![
+        Just(Fact::Submitted),
+        (any::<u32>(), name())
+            .prop_map(|(attempt, node)| Fact::Claimed { attempt: AttemptNo(attempt), node }),
+        (any::<Option<u32>>(), some(containment()), some(awake()))
+            .prop_map(|(pid, containment, timeout_at)| { Fact::Spawned { pid, containment, timeout_at } }),
+        Just(Fact::NeverRan),
+        Just(Fact::BecameDue),
+        (timestamp(), ending()).prop_map(|(due, after)| Fact::RetryScheduled { due, after }),
+        name().prop_map(|stage| Fact::StageChanged { stage }),
+        some(span()).prop_map(|timeout_left| Fact::Paused { timeout_left }),
+        some(awake()).prop_map(|timeout_at| Fact::Resumed { timeout_at }),
+        (cause(), awake(), timestamp()).prop_map(|(cause, kill_at, until)| Fact::StopBegan {
+            cause,
+            kill_at,
+            until
+        }),
+        awake().prop_map(|stuck_at| Fact::KillBegan { stuck_at }),
+        Just(Fact::BecameStuck),
+        (ending(), vitals()).prop_map(|(ending, vitals)| Fact::Ended { ending, vitals }),
+        (any::<u32>(), exit())
+            .prop_map(|(attempt, exit)| Fact::LateExit { attempt: AttemptNo(attempt), exit }),
+    ];
+    (timestamp(), fact).prop_map(|(at, fact)| Event { at, fact }).boxed()
+}
+
+fn command() -> BoxedStrategy<CommandSpec> {
+    let environment =
+        (any::<Option<String>>(), any::<Vec<(String, String)>>(), any::<Vec<String>>(), any::<bool>())
+            .prop_map(|(captured, declared, removed, bare)| Environment {
+                captured: captured.map(EnvironmentHash),
+                declared,
+                removed,
+                bare,
+            });
+    let stop = (span(), any::<u8>(), some(span())).prop_map(|(grace, signal, interrupt_first)| StopPolicy {
+        grace,
+        signal,
+        interrupt_first,
+    });
+    let limits =
+        any::<[Option<u64>; 5]>().prop_map(|[cpu, memory, files, processes, bytes]| ResourceLimits {
+            cpu_seconds: cpu,
+            memory_bytes: memory,
+            open_files: files,
+            processes,
+            file_bytes: bytes,
+        });
+    (
+        (any::<String>(), any::<Vec<String>>(), any::<String>(), environment),
+        (any::<Option<String>>(), some(span()), stop, any::<bool>(), any::<(u64, u64)>(), limits),
+    )
+        .prop_map(
+            |(
+                (program, args, directory, environment),
+                (stdin, timeout, stop, keep, (head, tail), limits),
+            )| CommandSpec {
+                program,
+                args,
+                directory,
+                environment,
+                stdin: stdin.map_or(Stdin::Null, Stdin::File),
+                timeout,
+                stop,
+                leftovers: if keep { Leftovers::Keep } else { Leftovers::Sweep },
+                output: OutputBound { head, tail },
+                limits,
+            },
+        )
+        .boxed()
+}
+
+fn spec() -> BoxedStrategy<Spec> {
+    let reported = (some(name()), any::<bool>(), some(span()), span())
+        .prop_map(|(node, queued, heartbeat, grace)| ReportedSpec { node, queued, heartbeat, grace });
+    let work = prop_oneof![
+        command().prop_map(|command| Work::Command(Box::new(command))),
+        reported.prop_map(Work::Reported),
+    ];
+    let kind = prop_oneof![
+        prop::sample::select(vec![
+            ProcessType::JulesSession,
+            ProcessType::TestSuite,
+            ProcessType::Build,
+            ProcessType::Server,
+            ProcessType::Analysis,
+            ProcessType::Custom,
+        ]),
+        name().prop_map(ProcessType::Named),
+    ];
+    let agent =
+        ((some(name()), some(name()), prop::collection::vec(name(), 0..3)), any::<[Option<String>; 4]>())
+            .prop_map(|((agent_id, agent_type, capabilities), [parent_message_id, prompt, agent, model])| {
+                AgentFacts { agent_id, agent_type, capabilities, parent_message_id, prompt, agent, model }
+            });
+    let placement = prop_oneof![
+        Just(Placement::Here),
+        name().prop_map(Placement::Node),
+        prop::collection::vec(name(), 0..3).prop_map(Placement::Labels),
+        Just(Placement::Anywhere),
+    ];
+    let retry = (any::<u32>(), span(), span(), any::<Vec<i32>>(), any::<(bool, bool)>()).prop_map(
+        |(retries, first, cap, codes, (after_timeout, after_interruption))| RetryPolicy {
+            retries,
+            first,
+            cap,
+            codes,
+            after_timeout,
+            after_interruption,
+        },
+    );
+    (
+        (work, kind, some(name()), some(name()), some(name())),
+        (any::<Option<String>>(), some(json()), agent, some(name())),
+        (-100_i64..=100, some(name()), some(timestamp()), placement, retry),
+    )
+        .prop_map(
+            |(
+                (work, kind, name, project, session),
+                (description, metadata, agent, key),
+                (priority, launch_key, not_before, placement, retry),
+            )| Spec {
+                work,
+                kind,
+                name,
+                project,
+                session,
+                description,
+                metadata,
+                agent,
+                key,
+                priority: Priority::new(priority).unwrap(),
+                launch_key,
+                not_before,
+                placement,
+                retry,
+            },
+        )
+        .boxed()
+}
+
+pub(super) fn process() -> BoxedStrategy<Process> {
+    let lineage = (prop::collection::vec(id(), 0..4), some(id()))
+        .prop_map(|(ancestors, restarted_from)| Lineage { ancestors, restarted_from });
+    (
+        (id(), spec(), lineage, some(name())),
+        (any::<(u32, u32, u32)>(), timestamp(), some(timestamp()), state()),
+    )
+        .prop_map(
+            |((id, spec, lineage, node), ((attempt, retries, never_ran), queued_at, started_at, state))| {
+                Process {
+                    id,
+                    spec: Arc::new(spec),
+                    lineage,
+                    node,
+                    attempt: AttemptNo(attempt),
+                    retries,
+                    never_ran,
+                    queued_at,
+                    started_at,
+                    state,
+                }
+            },
+        )
+        .boxed()
+}
