@@ -25,11 +25,7 @@ enum Foreign {
 }
 
 const TABLE: &[Row] = &[
-    Row {
-        package: "longhaul-domain",
-        ours: Ours::Only(&[]),
-        foreign: Foreign::Only(&["thiserror", "uuid"]),
-    },
+    Row { package: "longhaul-domain", ours: Ours::Only(&[]), foreign: Foreign::Only(&["thiserror", "uuid"]) },
     Row {
         package: "longhaul-view",
         ours: Ours::Only(&["longhaul-domain"]),
@@ -52,19 +48,10 @@ const TABLE: &[Row] = &[
     },
     Row {
         package: "longhaul-adapters",
-        ours: Ours::Only(&[
-            "longhaul-domain",
-            "longhaul-ports",
-            "longhaul-shim",
-            "longhaul-wire",
-        ]),
+        ours: Ours::Only(&["longhaul-domain", "longhaul-ports", "longhaul-shim", "longhaul-wire"]),
         foreign: Foreign::Free,
     },
-    Row {
-        package: "longhaul-shim",
-        ours: Ours::Only(&[]),
-        foreign: Foreign::Only(&["libc", "rustix"]),
-    },
+    Row { package: "longhaul-shim", ours: Ours::Only(&[]), foreign: Foreign::Only(&["libc", "rustix"]) },
     Row {
         package: "longhaul-http",
         ours: Ours::Only(&["longhaul-domain", "longhaul-engine", "longhaul-wire"]),
@@ -80,21 +67,13 @@ const TABLE: &[Row] = &[
         ours: Ours::Only(&["longhaul-view", "longhaul-wire"]),
         foreign: Foreign::Free,
     },
-    Row {
-        package: "longhaul",
-        ours: Ours::AllBut(&["longhaul-testkit"]),
-        foreign: Foreign::Free,
-    },
+    Row { package: "longhaul", ours: Ours::AllBut(&["longhaul-testkit"]), foreign: Foreign::Free },
     Row {
         package: "longhaul-testkit",
         ours: Ours::Only(&["longhaul-domain", "longhaul-ports"]),
         foreign: Foreign::Free,
     },
-    Row {
-        package: "longhaul-tests",
-        ours: Ours::AllBut(&[]),
-        foreign: Foreign::Any,
-    },
+    Row { package: "longhaul-tests", ours: Ours::AllBut(&[]), foreign: Foreign::Any },
 ];
 
 /// Foreign crates that some crates alone may import.
@@ -127,22 +106,10 @@ const HOMES: &[(&str, &[&str])] = &[
 /// One import, or one crate, that the table does not allow.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Breach {
-    Unlisted {
-        package: String,
-    },
-    Ours {
-        package: String,
-        import: String,
-    },
-    Foreign {
-        package: String,
-        import: String,
-    },
-    Homeless {
-        package: String,
-        import: String,
-        homes: &'static [&'static str],
-    },
+    Unlisted { package: String },
+    Ours { package: String, import: String },
+    Foreign { package: String, import: String },
+    Homeless { package: String, import: String, homes: &'static [&'static str] },
 }
 
 impl fmt::Display for Breach {
@@ -151,21 +118,10 @@ impl fmt::Display for Breach {
             Self::Unlisted { package } => write!(f, "{package} has no row in the table of imports"),
             Self::Ours { package, import } => write!(f, "{package} must not import our {import}"),
             Self::Foreign { package, import } => {
-                write!(
-                    f,
-                    "{package} imports {import}, which is not in its list of foreign crates"
-                )
+                write!(f, "{package} imports {import}, which is not in its list of foreign crates")
             }
-            Self::Homeless {
-                package,
-                import,
-                homes,
-            } => {
-                write!(
-                    f,
-                    "{package} imports {import}, which belongs in {} alone",
-                    homes.join(", ")
-                )
+            Self::Homeless { package, import, homes } => {
+                write!(f, "{package} imports {import}, which belongs in {} alone", homes.join(", "))
             }
         }
     }
@@ -173,17 +129,12 @@ impl fmt::Display for Breach {
 
 /// Finds every import that the table does not allow.
 pub(crate) fn breaches(packages: &[Package]) -> Vec<Breach> {
-    packages
-        .iter()
-        .flat_map(|package| breaches_of(package, packages))
-        .collect()
+    packages.iter().flat_map(|package| breaches_of(package, packages)).collect()
 }
 
 fn breaches_of(package: &Package, packages: &[Package]) -> Vec<Breach> {
     let Some(row) = TABLE.iter().find(|row| row.package == package.name) else {
-        return vec![Breach::Unlisted {
-            package: package.name.clone(),
-        }];
+        return vec![Breach::Unlisted { package: package.name.clone() }];
     };
     package
         .imports
@@ -203,20 +154,16 @@ fn breach_of_ours(row: &Row, import: &str) -> Option<Breach> {
         Ours::Only(list) => list.contains(&import),
         Ours::AllBut(list) => !list.contains(&import),
     };
-    (!allowed).then(|| Breach::Ours {
-        package: row.package.to_owned(),
-        import: import.to_owned(),
-    })
+    (!allowed).then(|| Breach::Ours { package: row.package.to_owned(), import: import.to_owned() })
 }
 
 fn breach_of_foreign(row: &Row, import: &str) -> Option<Breach> {
     let (package, import_name) = (row.package.to_owned(), import.to_owned());
     match row.foreign {
         Foreign::Any => None,
-        Foreign::Only(list) => (!list.contains(&import)).then_some(Breach::Foreign {
-            package,
-            import: import_name,
-        }),
+        Foreign::Only(list) => {
+            (!list.contains(&import)).then_some(Breach::Foreign { package, import: import_name })
+        }
         Foreign::Free => {
             let (_, homes) = HOMES.iter().find(|(kept, _)| *kept == import)?;
             (!homes.contains(&row.package)).then_some(Breach::Homeless {
@@ -235,10 +182,7 @@ mod tests {
     #[test]
     fn pure_rules_with_a_runtime_are_reported() {
         let breach = only_breach("longhaul-domain", "tokio");
-        assert_eq!(
-            breach,
-            "longhaul-domain imports tokio, which is not in its list of foreign crates"
-        );
+        assert_eq!(breach, "longhaul-domain imports tokio, which is not in its list of foreign crates");
     }
 
     #[test]
@@ -267,12 +211,7 @@ mod tests {
 
     #[test]
     fn runtime_in_the_shim_and_in_the_wire_is_reported() {
-        for package in [
-            "longhaul-shim",
-            "longhaul-wire",
-            "longhaul-view",
-            "longhaul-ports",
-        ] {
+        for package in ["longhaul-shim", "longhaul-wire", "longhaul-view", "longhaul-ports"] {
             assert!(only_breach(package, "tokio").starts_with(&format!("{package} imports tokio")));
         }
     }
@@ -280,12 +219,7 @@ mod tests {
     #[test]
     fn crate_without_a_row_is_reported() {
         let breaches = breaches(&[package("longhaul-extra", &[])]);
-        assert_eq!(
-            breaches,
-            [Breach::Unlisted {
-                package: "longhaul-extra".to_owned()
-            }]
-        );
+        assert_eq!(breaches, [Breach::Unlisted { package: "longhaul-extra".to_owned() }]);
     }
 
     #[test]
@@ -311,11 +245,7 @@ mod tests {
         let packages: Vec<Package> = TABLE
             .iter()
             .map(|row| {
-                if row.package == importer {
-                    package(importer, &[import])
-                } else {
-                    package(row.package, &[])
-                }
+                if row.package == importer { package(importer, &[import]) } else { package(row.package, &[]) }
             })
             .collect();
         let breaches = breaches(&packages);
@@ -325,10 +255,6 @@ mod tests {
 
     fn package(name: &str, imports: &[&str]) -> Package {
         let imports = imports.iter().map(|import| (*import).to_owned()).collect();
-        Package {
-            name: name.to_owned(),
-            imports,
-            manifest: String::new(),
-        }
+        Package { name: name.to_owned(), imports, manifest: String::new() }
     }
 }

@@ -14,11 +14,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 #[test]
 fn crates_import_only_what_their_row_allows() -> Outcome {
     let workspace = Workspace::read()?;
-    assert!(
-        workspace.packages.len() >= 12,
-        "cargo told of too few packages: {:?}",
-        workspace.packages
-    );
+    assert!(workspace.packages.len() >= 12, "cargo told of too few packages: {:?}", workspace.packages);
     assert_eq!(listed(&imports::breaches(&workspace.packages)), "");
     Ok(())
 }

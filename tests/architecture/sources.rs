@@ -21,47 +21,22 @@ const BANNED: [(&str, &str); 5] = [
 /// One file, or one line of it, that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Breach {
-    TooLong {
-        path: String,
-        lines: usize,
-    },
-    ModuleFile {
-        path: String,
-    },
-    Banned {
-        path: String,
-        line: usize,
-        text: &'static str,
-        instead: &'static str,
-    },
-    Adapter {
-        path: String,
-        line: usize,
-    },
+    TooLong { path: String, lines: usize },
+    ModuleFile { path: String },
+    Banned { path: String, line: usize, text: &'static str, instead: &'static str },
+    Adapter { path: String, line: usize },
 }
 
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong { path, lines } => {
-                write!(
-                    f,
-                    "{path} has {lines} lines before its tests, {LONGEST_FILE} are allowed"
-                )
+                write!(f, "{path} has {lines} lines before its tests, {LONGEST_FILE} are allowed")
             }
             Self::ModuleFile { path } => write!(f, "{path} should be named after its module"),
-            Self::Banned {
-                path,
-                line,
-                text,
-                instead,
-            } => write!(f, "{path}:{line} holds {text}: {instead}"),
+            Self::Banned { path, line, text, instead } => write!(f, "{path}:{line} holds {text}: {instead}"),
             Self::Adapter { path, line } => {
-                write!(
-                    f,
-                    "{path}:{line} names a concrete adapter, which {} alone may",
-                    COMPOSITION[0]
-                )
+                write!(f, "{path}:{line} names a concrete adapter, which {} alone may", COMPOSITION[0])
             }
         }
     }
@@ -82,18 +57,12 @@ fn breaches_of(source: &Source) -> Vec<Breach> {
     if source.path.ends_with("/mod.rs") {
         breaches.push(Breach::ModuleFile { path: path() });
     }
-    for (line, code) in (1..)
-        .zip(source.text.lines())
-        .filter(|(_, code)| !code.trim_start().starts_with("//"))
+    for (line, code) in
+        (1..).zip(source.text.lines()).filter(|(_, code)| !code.trim_start().starts_with("//"))
     {
         for (text, instead) in BANNED {
             if code.contains(text) {
-                breaches.push(Breach::Banned {
-                    path: path(),
-                    line,
-                    text,
-                    instead,
-                });
+                breaches.push(Breach::Banned { path: path(), line, text, instead });
             }
         }
         if code.contains("longhaul_adapters") && in_the_program(&source.path) {
@@ -136,11 +105,8 @@ mod tests {
 
     #[test]
     fn tests_at_the_end_do_not_count() {
-        let text = format!(
-            "{}#[cfg(test)]\nmod tests {{\n{}}}\n",
-            "fn f() {}\n".repeat(500),
-            "\n".repeat(300)
-        );
+        let text =
+            format!("{}#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() {}\n".repeat(500), "\n".repeat(300));
         assert_eq!(reported("crates/engine/src/turn.rs", &text), [""; 0]);
     }
 
@@ -162,10 +128,7 @@ mod tests {
 
     #[test]
     fn ignored_test_with_a_reason_is_not_reported() {
-        assert_eq!(
-            reported("tests/e2e/main.rs", "#[ignore = \"takes an hour\"]\n"),
-            [""; 0]
-        );
+        assert_eq!(reported("tests/e2e/main.rs", "#[ignore = \"takes an hour\"]\n"), [""; 0]);
     }
 
     #[test]
@@ -173,17 +136,11 @@ mod tests {
         let code = "use longhaul_adapters::memory::MemoryStore;\n";
         assert_eq!(reported("crates/app/src/serve.rs", code).len(), 1);
         assert_eq!(reported("crates/app/src/compose.rs", code), [""; 0]);
-        assert_eq!(
-            reported("crates/app/src/serve.rs", "// not longhaul_adapters\n"),
-            [""; 0]
-        );
+        assert_eq!(reported("crates/app/src/serve.rs", "// not longhaul_adapters\n"), [""; 0]);
     }
 
     fn reported(path: &str, text: &str) -> Vec<String> {
-        let source = Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        };
+        let source = Source { path: path.to_owned(), text: text.to_owned() };
         breaches(&[source]).iter().map(Breach::to_string).collect()
     }
 }

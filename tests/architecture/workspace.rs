@@ -30,22 +30,14 @@ pub(crate) struct Source {
 impl Workspace {
     /// Asks cargo for the packages and reads the sources of crates and tests.
     pub(crate) fn read() -> Result<Self, Box<dyn Error>> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .ok_or("the tests stand in no workspace")?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the tests stand in no workspace")?;
         let mut files = Vec::new();
         for folder in ["crates", "tests"] {
             find_sources(&root.join(folder), &mut files)?;
         }
         files.sort();
-        let sources = files
-            .iter()
-            .map(|file| read_source(root, file))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            packages: read_packages(root)?,
-            sources,
-        })
+        let sources = files.iter().map(|file| read_source(root, file)).collect::<Result<_, _>>()?;
+        Ok(Self { packages: read_packages(root)?, sources })
     }
 }
 
@@ -67,11 +59,7 @@ fn read_package(package: &Value) -> Result<Package, Box<dyn Error>> {
         .filter(|import| import.get("kind").and_then(Value::as_str) != Some("dev"))
         .map(|import| text(import, "name"))
         .collect::<Result<_, _>>()?;
-    Ok(Package {
-        name: text(package, "name")?,
-        imports,
-        manifest,
-    })
+    Ok(Package { name: text(package, "name")?, imports, manifest })
 }
 
 fn elements<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
@@ -80,9 +68,7 @@ fn elements<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> 
 
 fn text(value: &Value, key: &str) -> Result<String, Box<dyn Error>> {
     let text = value.get(key).and_then(Value::as_str);
-    Ok(text
-        .ok_or_else(|| format!("cargo metadata has no text {key}"))?
-        .to_owned())
+    Ok(text.ok_or_else(|| format!("cargo metadata has no text {key}"))?.to_owned())
 }
 
 fn find_sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
@@ -99,8 +85,5 @@ fn find_sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn E
 
 fn read_source(root: &Path, file: &Path) -> Result<Source, Box<dyn Error>> {
     let path = file.strip_prefix(root)?.to_string_lossy().into_owned();
-    Ok(Source {
-        path,
-        text: fs::read_to_string(file)?,
-    })
+    Ok(Source { path, text: fs::read_to_string(file)? })
 }

@@ -20,10 +20,7 @@ fn an_ambiguous_name_lists_its_matches() {
     let second = home.ok(&["run", "-b", "--name", "twin", "--", "sleep", "30"]);
     let answer = home.run(&["cancel", "twin"]);
     assert_eq!(answer.code, 3, "{answer:?}");
-    assert!(
-        answer.err.contains(&first[..8]) && answer.err.contains(&second[..8]),
-        "{answer:?}"
-    );
+    assert!(answer.err.contains(&first[..8]) && answer.err.contains(&second[..8]), "{answer:?}");
 }
 
 #[test]
@@ -48,10 +45,7 @@ fn a_missing_program_names_what_was_searched_and_the_nearest_match() {
     let home = Home::new();
     let answer = home.run(&["run", "--", "slep", "1"]);
     assert_eq!(answer.code, 127, "{answer:?}");
-    assert!(
-        answer.err.contains("slep") && answer.err.contains("sleep"),
-        "{answer:?}"
-    );
+    assert!(answer.err.contains("slep") && answer.err.contains("sleep"), "{answer:?}");
     let file = home.work().join("plain");
     std::fs::write(&file, "no program").unwrap();
     let answer = home.run(&["run", "--", file.to_str().unwrap()]);
@@ -81,11 +75,7 @@ fn oversized_arguments_are_refused_with_their_limit() {
     let long = "x".repeat(120_000);
     let answer = home.run(&["run", "-b", "--", "echo", &long, &long]);
     assert_ne!(answer.code, 0, "{:?}", answer.out);
-    assert!(
-        answer.err.contains("error:"),
-        "{}",
-        &answer.err[..answer.err.len().min(500)]
-    );
+    assert!(answer.err.contains("error:"), "{}", &answer.err[..answer.err.len().min(500)]);
 }
 
 #[test]
@@ -133,10 +123,7 @@ fn an_error_is_json_when_json_is_asked_for() {
 }
 
 fn explains(answer: &Answer, what: &str) {
-    assert!(
-        answer.err.contains("error:") && answer.err.contains(what),
-        "{answer:?}"
-    );
+    assert!(answer.err.contains("error:") && answer.err.contains(what), "{answer:?}");
     assert!(answer.err.contains("help:"), "{answer:?}");
     assert!(answer.err.lines().count() <= 8, "{answer:?}");
 }

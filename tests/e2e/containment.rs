@@ -20,18 +20,11 @@ fn cancel_ends_a_tree_that_ignores_term_and_has_left_its_session_and_says_how() 
     });
     let begin = Instant::now();
     let answer = home.run(&["cancel", &id]);
-    assert!(
-        begin.elapsed() < Duration::from_secs(3),
-        "grace + 1 s: {:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < Duration::from_secs(3), "grace + 1 s: {:?}", begin.elapsed());
     assert_eq!(answer.code, 0);
     assert!(answer.err.contains("KILL"), "it says how: {answer:?}");
     assert!(!is_alive(pid));
-    assert_eq!(
-        tree.into_iter().filter(|pid| is_alive(*pid)).collect::<Vec<_>>(),
-        Vec::<u32>::new()
-    );
+    assert_eq!(tree.into_iter().filter(|pid| is_alive(*pid)).collect::<Vec<_>>(), Vec::<u32>::new());
     assert_eq!(home.status(&id), "cancelled");
 }
 
@@ -41,10 +34,7 @@ fn a_paused_tree_gains_no_tick_and_goes_on_after_resume() {
     let id = home.launch(&["sh", "-c", BURNERS]);
     let shim = home.shim(&id);
     let tree = until("three burn", || {
-        let burning: Vec<u32> = descendants(shim)
-            .into_iter()
-            .filter(|pid| ticks(*pid) > 2)
-            .collect();
+        let burning: Vec<u32> = descendants(shim).into_iter().filter(|pid| ticks(*pid) > 2).collect();
         (burning.len() >= 3).then_some(burning)
     });
     let all = || tree.iter().map(|pid| ticks(*pid)).collect::<Vec<_>>();
@@ -65,10 +55,7 @@ fn a_paused_tree_can_be_cancelled() {
     let id = home.launch(&["sh", "-c", BURNERS]);
     let shim = home.shim(&id);
     let tree = until("three burn", || {
-        let burning: Vec<u32> = descendants(shim)
-            .into_iter()
-            .filter(|pid| ticks(*pid) > 2)
-            .collect();
+        let burning: Vec<u32> = descendants(shim).into_iter().filter(|pid| ticks(*pid) > 2).collect();
         (burning.len() >= 3).then_some(burning)
     });
     assert_eq!(home.run(&["pause", &id]).code, 0);
@@ -84,8 +71,5 @@ fn pause_of_what_has_ended_is_refused_with_its_status() {
     assert_eq!(home.run(&["wait", &id]).code, 0);
     let answer = home.run(&["pause", &id]);
     assert_eq!(answer.code, 4);
-    assert!(
-        answer.err.contains("completed") && answer.err.contains("pause"),
-        "{answer:?}"
-    );
+    assert!(answer.err.contains("completed") && answer.err.contains("pause"), "{answer:?}");
 }

@@ -10,16 +10,8 @@ fn a_background_launch_prints_the_id_alone_and_returns_at_once() {
     let _ = home.launch(&["true"]);
     let begin = Instant::now();
     let mut launcher = home.command(&["run", "-b", "--", "sleep", "30"]);
-    let launched = launcher
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
-    assert!(
-        begin.elapsed() < Duration::from_secs(2),
-        "the pipe stayed open for {:?}",
-        begin.elapsed()
-    );
+    let launched = launcher.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(2), "the pipe stayed open for {:?}", begin.elapsed());
     let out = String::from_utf8(launched.stdout).unwrap();
     assert_eq!(out.len(), 37, "an id and a line feed: {out:?}");
     assert_eq!(launched.stderr, b"", "hints are for terminals");
@@ -30,10 +22,7 @@ fn a_background_launch_prints_the_id_alone_and_returns_at_once() {
 fn a_foreground_run_streams_both_outputs_and_passes_the_code() {
     let home = Home::new();
     let answer = home.run(&["run", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]);
-    assert_eq!(
-        (answer.code, answer.out.as_str(), answer.err.as_str()),
-        (3, "out\n", "err\n")
-    );
+    assert_eq!((answer.code, answer.out.as_str(), answer.err.as_str()), (3, "out\n", "err\n"));
 }
 
 #[test]
@@ -70,10 +59,7 @@ fn cancel_ends_what_waits_without_ever_starting_it() {
     assert_eq!(home.status(&delayed), "pending");
     assert_eq!(home.run(&["cancel", &delayed]).code, 0);
     let record = home.record(&delayed);
-    assert_eq!(
-        (record["status"].as_str(), record["attempt"].as_u64()),
-        (Some("cancelled"), Some(0))
-    );
+    assert_eq!((record["status"].as_str(), record["attempt"].as_u64()), (Some("cancelled"), Some(0)));
     assert!(!home.work().join("never").exists());
 }
 
@@ -101,28 +87,14 @@ fn cancel_without_an_id_and_without_a_terminal_lists_what_could_be_meant() {
 #[test]
 fn restart_runs_the_same_details_as_a_new_linked_process() {
     let home = Home::new();
-    let first = home.ok(&[
-        "run",
-        "-b",
-        "--name",
-        "job",
-        "--project",
-        "p",
-        "--",
-        "sh",
-        "-c",
-        "exit 5",
-    ]);
+    let first = home.ok(&["run", "-b", "--name", "job", "--project", "p", "--", "sh", "-c", "exit 5"]);
     assert_eq!(home.run(&["wait", &first]).code, 5);
     let second = home.ok(&["restart", "-b", &first]);
     assert_ne!(first, second);
     assert_eq!(home.run(&["wait", &second]).code, 5);
     let record = home.record(&second);
     assert_eq!(record["restarted_from"].as_str(), Some(first.as_str()));
-    assert_eq!(
-        (record["name"].as_str(), record["project"].as_str()),
-        (Some("job"), Some("p"))
-    );
+    assert_eq!((record["name"].as_str(), record["project"].as_str()), (Some("job"), Some("p")));
 }
 
 #[test]
@@ -132,28 +104,14 @@ fn restart_is_refused_while_it_runs() {
     home.until_status(&id, "running");
     let answer = home.run(&["restart", "-b", &id]);
     assert_eq!(answer.code, 4, "{answer:?}");
-    assert!(
-        answer.err.contains("running") && answer.err.contains("invalid_status_transition"),
-        "{answer:?}"
-    );
+    assert!(answer.err.contains("running") && answer.err.contains("invalid_status_transition"), "{answer:?}");
 }
 
 #[test]
 fn retries_follow_failures_until_one_succeeds() {
     let home = Home::new();
     let script = "echo x >> runs; test $(wc -l < runs) -ge 3";
-    let id = home.ok(&[
-        "run",
-        "-b",
-        "--retry",
-        "5",
-        "--backoff",
-        "10ms..50ms",
-        "--",
-        "sh",
-        "-c",
-        script,
-    ]);
+    let id = home.ok(&["run", "-b", "--retry", "5", "--backoff", "10ms..50ms", "--", "sh", "-c", script]);
     assert_eq!(home.run(&["wait", &id]).code, 0);
     assert_eq!(home.record(&id)["attempt"].as_u64(), Some(3));
     let runs = std::fs::read_to_string(home.work().join("runs")).unwrap();
@@ -176,9 +134,7 @@ fn retry_hurries_what_waits_for_its_retry_and_nothing_else() {
         "test -e go || exit 1",
     ]);
     home.until_status(&id, "pending");
-    until("the first attempt is over", || {
-        (home.record(&id)["pending"]["why"] == "retry").then_some(())
-    });
+    until("the first attempt is over", || (home.record(&id)["pending"]["why"] == "retry").then_some(()));
     std::fs::write(home.work().join("go"), "").unwrap();
     assert_eq!(home.run(&["retry", &id]).code, 0);
     assert_eq!(home.run(&["wait", &id]).code, 0);
@@ -232,10 +188,7 @@ fn the_terminal_that_launched_may_close() {
                   data = b''\nwhile True:\n    try:\n        more = os.read(fd, 4096)\n    except OSError:\n        break\n\
                   \x20   if not more:\n        break\n    data += more\nos.close(fd)\nos.waitpid(pid, 0)\nsys.stdout.write(data.decode())";
     let mut python = std::process::Command::new("python3");
-    python
-        .arg("-c")
-        .arg(script)
-        .arg(longhaul_tests::program("longhaul"));
+    python.arg("-c").arg(script).arg(longhaul_tests::program("longhaul"));
     python
         .args(["run", "-b", "--", "sleep", "30"])
         .env("LONGHAUL_STATE_DIR", home.state())
@@ -245,8 +198,5 @@ fn the_terminal_that_launched_may_close() {
     home.until_status(&id, "running");
     let pid = home.pid(&id);
     assert!(is_alive(pid));
-    assert!(
-        shown.contains("longhaul logs"),
-        "a terminal gets hints: {shown:?}"
-    );
+    assert!(shown.contains("longhaul logs"), "a terminal gets hints: {shown:?}");
 }

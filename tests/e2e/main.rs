@@ -1,5 +1,7 @@
 //! The whole product, as a user has it: the real program, a real state directory, real processes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod bad_input;
 mod containment;
 mod lifecycle;

@@ -18,11 +18,7 @@ fn the_first_command_starts_the_manager_and_twenty_at_once_start_one() {
         .collect();
     for client in clients {
         let output = client.wait_with_output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     let log = std::fs::read_to_string(home.state().join("manager.log")).unwrap_or_default();
     assert!(home.manager().is_some(), "{log}");
@@ -55,12 +51,7 @@ fn the_socket_is_private() {
 fn a_state_directory_with_a_very_long_path_works() {
     let home = Home::new();
     let long = home.work().join("d".repeat(120)).join("e".repeat(120));
-    let run = |args: &[&str]| {
-        home.command(args)
-            .env("LONGHAUL_STATE_DIR", &long)
-            .output()
-            .unwrap()
-    };
+    let run = |args: &[&str]| home.command(args).env("LONGHAUL_STATE_DIR", &long).output().unwrap();
     let output = run(&["run", "--", "echo", "hello"]);
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
@@ -69,12 +60,7 @@ fn a_state_directory_with_a_very_long_path_works() {
         String::from_utf8_lossy(&output.stderr)
     );
     let lock = std::fs::read_to_string(long.join("manager.lock")).unwrap();
-    let pid: u32 = lock
-        .lines()
-        .find_map(|line| line.strip_prefix("pid="))
-        .unwrap()
-        .parse()
-        .unwrap();
+    let pid: u32 = lock.lines().find_map(|line| line.strip_prefix("pid=")).unwrap().parse().unwrap();
     longhaul_tests::kill("-TERM", pid);
     until("it is gone", || (!longhaul_tests::is_alive(pid)).then_some(()));
 }
@@ -86,11 +72,7 @@ fn init_gives_a_project_its_own_state() {
     std::fs::create_dir_all(project.join("below")).unwrap();
     let run = |args: &[&str], dir: &std::path::Path| {
         let mut command = home.command(args);
-        command
-            .env_remove("LONGHAUL_STATE_DIR")
-            .current_dir(dir)
-            .output()
-            .unwrap()
+        command.env_remove("LONGHAUL_STATE_DIR").current_dir(dir).output().unwrap()
     };
     assert!(run(&["init"], &project).status.success());
     let output = run(&["run", "--", "echo", "here"], &project.join("below"));
@@ -101,12 +83,7 @@ fn init_gives_a_project_its_own_state() {
         String::from_utf8_lossy(&output.stderr)
     );
     let lock = std::fs::read_to_string(project.join(".longhaul/manager.lock")).unwrap();
-    let pid: u32 = lock
-        .lines()
-        .find_map(|line| line.strip_prefix("pid="))
-        .unwrap()
-        .parse()
-        .unwrap();
+    let pid: u32 = lock.lines().find_map(|line| line.strip_prefix("pid=")).unwrap().parse().unwrap();
     longhaul_tests::kill("-TERM", pid);
     until("it is gone", || (!longhaul_tests::is_alive(pid)).then_some(()));
 }

@@ -23,11 +23,7 @@ fn the_streams_are_apart_and_together_in_order() {
     assert_eq!(home.ok(&["logs", "--stream", "stdout", &id]), "1\n3");
     let err = home.run(&["logs", "--stream", "stderr", &id]);
     assert_eq!(format!("{}{}", err.out, err.err), "2\n");
-    let both = home
-        .command(&["logs", &id])
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
+    let both = home.command(&["logs", &id]).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(
         String::from_utf8_lossy(&both.stdout).lines().count()
             + String::from_utf8_lossy(&both.stderr).lines().count(),
@@ -38,16 +34,8 @@ fn the_streams_are_apart_and_together_in_order() {
 #[test]
 fn a_follower_sees_lines_as_they_come_and_ends_with_the_process() {
     let home = Home::new();
-    let id = home.launch(&[
-        "sh",
-        "-c",
-        "echo one; while [ ! -e go ]; do sleep .05; done; echo two",
-    ]);
-    let mut follower = home
-        .command(&["logs", "-f", &id])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let id = home.launch(&["sh", "-c", "echo one; while [ ! -e go ]; do sleep .05; done; echo two"]);
+    let mut follower = home.command(&["logs", "-f", &id]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "one");
     std::fs::write(home.work().join("go"), "").unwrap();
@@ -59,14 +47,8 @@ fn a_follower_sees_lines_as_they_come_and_ends_with_the_process() {
 #[test]
 fn a_follower_lives_through_a_crash_of_nothing_but_its_manager() {
     let home = Home::new();
-    let id = home.launch(&[
-        "sh",
-        "-c",
-        "echo one; while [ ! -e go ]; do sleep .05; done; echo two",
-    ]);
-    until("the first line", || {
-        (home.ok(&["logs", &id]) == "one").then_some(())
-    });
+    let id = home.launch(&["sh", "-c", "echo one; while [ ! -e go ]; do sleep .05; done; echo two"]);
+    until("the first line", || (home.ok(&["logs", &id]) == "one").then_some(()));
     home.end_manager("-KILL");
     std::fs::write(home.work().join("go"), "").unwrap();
     assert_eq!(home.run(&["wait", &id]).code, 0);
@@ -77,18 +59,7 @@ fn a_follower_lives_through_a_crash_of_nothing_but_its_manager() {
 fn a_flood_is_bounded_with_its_head_and_tail_kept() {
     let home = Home::new();
     let script = "echo first; head -c 30000000 /dev/zero | tr '\\0' x | fold -w 99; echo last";
-    let id = home.ok(&[
-        "run",
-        "-b",
-        "--log-head",
-        "1MiB",
-        "--log-tail",
-        "2MiB",
-        "--",
-        "sh",
-        "-c",
-        script,
-    ]);
+    let id = home.ok(&["run", "-b", "--log-head", "1MiB", "--log-tail", "2MiB", "--", "sh", "-c", script]);
     assert_eq!(home.run(&["wait", &id]).code, 0);
     assert_eq!(home.ok(&["logs", "-n", "1", &id]), "last");
     let path = home.record(&id)["log_path"].as_str().unwrap().to_owned();

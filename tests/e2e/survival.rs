@@ -11,10 +11,7 @@ fn the_manager_is_killed_and_the_exit_code_and_the_whole_output_are_there() {
     home.end_manager("-KILL");
     assert_eq!(home.run(&["wait", &id]).code, 7);
     let record = home.record(&id);
-    assert_eq!(
-        (record["status"].as_str(), record["exit_code"].as_i64()),
-        (Some("failed"), Some(7))
-    );
+    assert_eq!((record["status"].as_str(), record["exit_code"].as_i64()), (Some("failed"), Some(7)));
     assert_eq!(home.ok(&["logs", &id]), "begin\nend");
 }
 
@@ -50,10 +47,7 @@ fn what_waits_is_still_queued_in_order_after_a_crash() {
     for id in &ids {
         assert_eq!(home.run(&["wait", id]).code, 0);
     }
-    assert_eq!(
-        std::fs::read_to_string(home.work().join("order")).unwrap(),
-        "a\nb\nc\n"
-    );
+    assert_eq!(std::fs::read_to_string(home.work().join("order")).unwrap(), "a\nb\nc\n");
 }
 
 #[test]
@@ -70,12 +64,7 @@ fn the_command_and_its_supervisor_are_killed_and_it_is_interrupted_within_half_a
             assert_ne!(record["status"], "completed");
             (record["status"] == "interrupted").then_some(record)
         });
-        assert!(
-            record["reason"]
-                .as_str()
-                .is_some_and(|reason| reason.contains("supervisor")),
-            "{record}"
-        );
+        assert!(record["reason"].as_str().is_some_and(|reason| reason.contains("supervisor")), "{record}");
         assert!(record["exit_code"].is_null());
     }
 }
@@ -93,15 +82,10 @@ fn the_supervisor_alone_is_killed_and_the_true_code_is_recorded() {
 #[test]
 fn ten_live_processes_survive_a_gentle_stop_and_are_all_adopted() {
     let home = Home::new();
-    let ids: Vec<String> = (0..10)
-        .map(|_| home.launch(&["sh", "-c", "sleep 3; exit 6"]))
-        .collect();
+    let ids: Vec<String> = (0..10).map(|_| home.launch(&["sh", "-c", "sleep 3; exit 6"])).collect();
     let pids: Vec<u32> = ids.iter().map(|id| home.pid(id)).collect();
     home.end_manager("-TERM");
-    assert!(
-        pids.iter().all(|pid| is_alive(*pid)),
-        "stopping the manager stopped a command"
-    );
+    assert!(pids.iter().all(|pid| is_alive(*pid)), "stopping the manager stopped a command");
     for (id, pid) in ids.iter().zip(&pids) {
         assert_eq!(home.pid(id), *pid, "adopted, not started again");
     }
@@ -115,27 +99,15 @@ fn the_manager_stops_everything_within_the_grace_when_asked_to() {
     let home = Home::new();
     let mut serve = home.command(&["serve", "--stop-processes"]);
     let mut manager = serve.stderr(std::process::Stdio::null()).spawn().unwrap();
-    until("the manager answers", || {
-        (home.run(&["status", "--no-autostart"]).code == 0).then_some(())
-    });
+    until("the manager answers", || (home.run(&["status", "--no-autostart"]).code == 0).then_some(()));
     let gentle = home.launch(&["sleep", "60"]);
-    let stubborn = home.ok(&[
-        "run",
-        "-b",
-        "--grace",
-        "1s",
-        "--",
-        "sh",
-        "-c",
-        "trap '' TERM; while :; do sleep 1; done",
-    ]);
+    let stubborn =
+        home.ok(&["run", "-b", "--grace", "1s", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done"]);
     let pids = [home.pid(&gentle), home.pid(&stubborn)];
     std::thread::sleep(Duration::from_millis(300)); // The shell has to set its trap.
     kill("-TERM", manager.id());
     // The longest grace is the default of 5 s, and a second to verify.
-    within(Duration::from_secs(7), "all are gone", || {
-        pids.iter().all(|pid| !is_alive(*pid)).then_some(())
-    });
+    within(Duration::from_secs(7), "all are gone", || pids.iter().all(|pid| !is_alive(*pid)).then_some(()));
     let _ = manager.wait().unwrap();
     assert_eq!(home.status(&gentle), "cancelled");
     assert_eq!(home.status(&stubborn), "cancelled");

@@ -7,11 +7,7 @@ use std::net::{TcpListener, TcpStream};
 #[test]
 fn a_real_server_serves_is_followed_and_is_stopped() {
     let home = Home::new();
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     std::fs::write(home.work().join("page"), "from the server").unwrap();
     let id = home.ok(&[
         "run",
@@ -36,9 +32,7 @@ fn a_real_server_serves_is_followed_and_is_stopped() {
         Some(page)
     });
     assert!(page.ends_with("from the server"));
-    until("the request in the log", || {
-        home.ok(&["logs", "web"]).contains("GET /page").then_some(())
-    });
+    until("the request in the log", || home.ok(&["logs", "web"]).contains("GET /page").then_some(()));
     assert_eq!(home.status(&id), "running");
     assert_eq!(home.run(&["cancel", "web"]).code, 0);
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
@@ -58,17 +52,7 @@ fn a_real_build_and_a_real_run_of_tests_tell_the_truth() {
     assert!(format!("{}{}", said.out, said.err).contains("broken.c"));
     let case = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        self.assertEqual(1, 2)\n";
     std::fs::write(home.work().join("test_it.py"), case).unwrap();
-    let tests = home.ok(&[
-        "run",
-        "-b",
-        "--type",
-        "test_suite",
-        "--",
-        "python3",
-        "-m",
-        "unittest",
-        "test_it",
-    ]);
+    let tests = home.ok(&["run", "-b", "--type", "test_suite", "--", "python3", "-m", "unittest", "test_it"]);
     assert_eq!(home.run(&["wait", &tests]).code, 1);
     let said = home.run(&["logs", &tests]);
     assert!(format!("{}{}", said.out, said.err).contains("FAILED (failures=1)"));

@@ -30,21 +30,14 @@ pub struct Answer {
 #[expect(clippy::unwrap_used, reason = "a test without its own path cannot go on")]
 pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    let beside = own
-        .parent()
-        .and_then(Path::parent)
-        .map(|dir| dir.join(name))
-        .unwrap();
-    assert!(
-        beside.exists(),
-        "{} is missing: run scripts/test, which builds it first",
-        beside.display()
-    );
+    let beside = own.parent().and_then(Path::parent).map(|dir| dir.join(name)).unwrap();
+    assert!(beside.exists(), "{} is missing: run scripts/test, which builds it first", beside.display());
     beside
 }
 
 #[expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::new_without_default,
     reason = "a test without its world cannot go on"
 )]
@@ -52,9 +45,7 @@ impl Home {
     /// A fresh one.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            dir: tempfile::Builder::new().prefix("lh-").tempdir().unwrap(),
-        }
+        Self { dir: tempfile::Builder::new().prefix("lh-").tempdir().unwrap() }
     }
 
     /// The state directory.
@@ -120,17 +111,13 @@ impl Home {
 
     /// Waits until a process has this status.
     pub fn until_status(&self, id: &str, status: &str) {
-        crate::until(&format!("{id} is {status}"), || {
-            (self.status(id) == status).then_some(())
-        });
+        crate::until(&format!("{id} is {status}"), || (self.status(id) == status).then_some(()));
     }
 
     /// The process id of a running command.
     #[must_use]
     pub fn pid(&self, id: &str) -> u32 {
-        crate::until("it has a pid", || {
-            u32::try_from(self.record(id)["pid"].as_u64()?).ok()
-        })
+        crate::until("it has a pid", || u32::try_from(self.record(id)["pid"].as_u64()?).ok())
     }
 
     /// The process id of the supervisor of a running command: its parent.
@@ -143,11 +130,7 @@ impl Home {
     #[must_use]
     pub fn manager(&self) -> Option<u32> {
         let lock = fs::read_to_string(self.state().join("manager.lock")).ok()?;
-        let pid = lock
-            .lines()
-            .find_map(|line| line.strip_prefix("pid="))?
-            .parse()
-            .ok()?;
+        let pid = lock.lines().find_map(|line| line.strip_prefix("pid="))?.parse().ok()?;
         crate::is_alive(pid).then_some(pid)
     }
 
@@ -163,9 +146,7 @@ impl Drop for Home {
     /// Ends by their ids the manager and the commands that are still recorded as live.
     fn drop(&mut self) {
         let Some(manager) = self.manager() else { return };
-        for round in [&["cancel", "--all", "--now", "--yes", "--no-autostart"][..]] {
-            let _ = self.command(round).output();
-        }
+        let _ = self.command(&["cancel", "--all", "--now", "--yes", "--no-autostart"]).output();
         crate::kill("-TERM", manager);
         let begin = std::time::Instant::now();
         while crate::is_alive(manager) && begin.elapsed().as_secs() < 5 {

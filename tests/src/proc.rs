@@ -66,8 +66,6 @@ pub fn descendants(pid: u32) -> Vec<u32> {
 /// When `kill` cannot be run.
 #[expect(clippy::unwrap_used, reason = "a test without kill(1) cannot go on")]
 pub fn kill(signal: &str, pid: u32) {
-    let status = std::process::Command::new("kill")
-        .args([signal, &pid.to_string()])
-        .status();
+    let status = std::process::Command::new("kill").args([signal, &pid.to_string()]).status();
     status.unwrap();
 }

@@ -1,5 +1,13 @@
 //! The use cases in virtual time: a reference store, scripted children, no real second passes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod faults;
 mod lifecycle;
 mod queueing;
