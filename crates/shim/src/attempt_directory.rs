@@ -44,27 +44,19 @@ impl AttemptDirectory {
     /// Opens an existing directory; its last component must not be a symbolic link.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-        Ok(Self {
-            fd: rustix::fs::openat(CWD, path, flags, Mode::empty())?,
-        })
+        Ok(Self { fd: rustix::fs::openat(CWD, path, flags, Mode::empty())? })
     }
 
     /// Reads who runs the attempt; `None` if its gate never opened.
     pub fn identity(&self) -> Result<Option<Identity>, AttemptFileError> {
         let bytes = self.read(IDENTITY)?;
-        bytes
-            .map(|bytes| Identity::decode(&bytes))
-            .transpose()
-            .map_err(AttemptFileError::in_file(IDENTITY))
+        bytes.map(|bytes| Identity::decode(&bytes)).transpose().map_err(AttemptFileError::in_file(IDENTITY))
     }
 
     /// Reads how the attempt ended; `None` if no end was recorded.
     pub fn exit_record(&self) -> Result<Option<ExitRecord>, AttemptFileError> {
         let bytes = self.read(EXIT)?;
-        bytes
-            .map(|bytes| ExitRecord::decode(&bytes))
-            .transpose()
-            .map_err(AttemptFileError::in_file(EXIT))
+        bytes.map(|bytes| ExitRecord::decode(&bytes)).transpose().map_err(AttemptFileError::in_file(EXIT))
     }
 
     /// Tells whether a shim holds the lock and so lives.
@@ -171,6 +163,11 @@ impl AttemptDirectory {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Tells whether the directory was removed, so that nothing can ever be put into it again.
+    pub(crate) fn is_removed(&self) -> bool {
+        rustix::fs::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
     pub(crate) fn is_own(&self) -> bool {

@@ -15,9 +15,7 @@ pub(crate) fn boot_ms() -> u64 {
 /// Milliseconds since 1970 by the wall clock, which may jump.
 pub(crate) fn wall_ms() -> i64 {
     let now = clock_gettime(ClockId::Realtime);
-    now.tv_sec
-        .saturating_mul(1_000)
-        .saturating_add(now.tv_nsec / 1_000_000)
+    now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)
 }
 
 fn millis(time: Timespec) -> u64 {

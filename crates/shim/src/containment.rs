@@ -25,9 +25,7 @@ impl Containment {
 
     /// Finds the mechanism for a word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Cgroup, Self::Subreaper, Self::Group]
-            .into_iter()
-            .find(|each| each.word() == word)
+        [Self::Cgroup, Self::Subreaper, Self::Group].into_iter().find(|each| each.word() == word)
     }
 }
 

@@ -107,18 +107,12 @@ const STAGES: [(SpawnStage, &str); 7] = [
 impl SpawnStage {
     /// Returns the word used in the exit record.
     pub fn word(self) -> &'static str {
-        STAGES
-            .iter()
-            .find(|(stage, _)| *stage == self)
-            .map_or("other", |(_, word)| word)
+        STAGES.iter().find(|(stage, _)| *stage == self).map_or("other", |(_, word)| word)
     }
 
     /// Finds the stage for a word; a word of a later version is `Other`.
     pub fn from_word(word: &str) -> Self {
-        STAGES
-            .iter()
-            .find(|(_, each)| *each == word)
-            .map_or(Self::Other, |(stage, _)| *stage)
+        STAGES.iter().find(|(_, each)| *each == word).map_or(Self::Other, |(stage, _)| *stage)
     }
 
     /// Returns the place in the table, which is how the child reports it through its pipe.
@@ -128,9 +122,7 @@ impl SpawnStage {
     }
 
     pub(crate) fn from_code(code: u8) -> Self {
-        STAGES
-            .get(usize::from(code))
-            .map_or(Self::Other, |(stage, _)| *stage)
+        STAGES.get(usize::from(code)).map_or(Self::Other, |(stage, _)| *stage)
     }
 }
 
@@ -163,14 +155,12 @@ impl ExitRecord {
         let mut record = RecordWriter::new(FORM);
         match self.ending {
             Ending::Exited { code } => record.text("kind", "exited").text("code", code),
-            Ending::Signaled { signal, core } => record
-                .text("kind", "signaled")
-                .text("signal", signal)
-                .text("core", u8::from(core)),
-            Ending::SpawnFailed { stage, errno } => record
-                .text("kind", "spawn_failed")
-                .text("stage", stage.word())
-                .text("errno", errno),
+            Ending::Signaled { signal, core } => {
+                record.text("kind", "signaled").text("signal", signal).text("core", u8::from(core))
+            }
+            Ending::SpawnFailed { stage, errno } => {
+                record.text("kind", "spawn_failed").text("stage", stage.word()).text("errno", errno)
+            }
             Ending::NeverRan => record.text("kind", "never_ran"),
         };
         record
@@ -221,19 +211,11 @@ impl ExitRecord {
 fn decode_ending(lines: &RecordLines) -> Result<Ending, RecordError> {
     let kind: String = lines.needed("kind")?;
     match kind.as_str() {
-        "exited" => Ok(Ending::Exited {
-            code: lines.needed("code")?,
-        }),
-        "signaled" => Ok(Ending::Signaled {
-            signal: lines.needed("signal")?,
-            core: lines.flag("core")?,
-        }),
+        "exited" => Ok(Ending::Exited { code: lines.needed("code")? }),
+        "signaled" => Ok(Ending::Signaled { signal: lines.needed("signal")?, core: lines.flag("core")? }),
         "spawn_failed" => {
             let stage: String = lines.needed("stage")?;
-            Ok(Ending::SpawnFailed {
-                stage: SpawnStage::from_word(&stage),
-                errno: lines.needed("errno")?,
-            })
+            Ok(Ending::SpawnFailed { stage: SpawnStage::from_word(&stage), errno: lines.needed("errno")? })
         }
         "never_ran" => Ok(Ending::NeverRan),
         _ => Err(RecordError::BadValue { key: "kind" }),
@@ -247,14 +229,8 @@ mod tests {
     fn samples() -> Vec<ExitRecord> {
         let endings = [
             Ending::Exited { code: 37 },
-            Ending::Signaled {
-                signal: 11,
-                core: true,
-            },
-            Ending::SpawnFailed {
-                stage: SpawnStage::Directory,
-                errno: 2,
-            },
+            Ending::Signaled { signal: 11, core: true },
+            Ending::SpawnFailed { stage: SpawnStage::Directory, errno: 2 },
             Ending::NeverRan,
         ];
         let with = |ending| ExitRecord {
@@ -267,11 +243,7 @@ mod tests {
             settled: false,
             ..ExitRecord::never_ran(5, -6)
         };
-        endings
-            .into_iter()
-            .map(with)
-            .chain([ExitRecord::never_ran(0, 0)])
-            .collect()
+        endings.into_iter().map(with).chain([ExitRecord::never_ran(0, 0)]).collect()
     }
 
     #[test]
@@ -294,29 +266,15 @@ mod tests {
     #[test]
     fn unknown_key_is_ignored() {
         let mut record = RecordWriter::new(FORM);
-        let bytes = record
-            .text("kind", "never_ran")
-            .text("moon", "full")
-            .text("ended_at", 5)
-            .text("wall", 6);
-        assert_eq!(
-            ExitRecord::decode(&bytes.finish()).map(|record| record.ending),
-            Ok(Ending::NeverRan)
-        );
+        let bytes = record.text("kind", "never_ran").text("moon", "full").text("ended_at", 5).text("wall", 6);
+        assert_eq!(ExitRecord::decode(&bytes.finish()).map(|record| record.ending), Ok(Ending::NeverRan));
     }
 
     #[test]
     fn exit_without_a_code_is_refused_and_never_a_zero() {
         let mut record = RecordWriter::new(FORM);
-        let bytes = record
-            .text("kind", "exited")
-            .text("ended_at", 5)
-            .text("wall", 6)
-            .finish();
-        assert_eq!(
-            ExitRecord::decode(&bytes),
-            Err(RecordError::Missing { key: "code" })
-        );
+        let bytes = record.text("kind", "exited").text("ended_at", 5).text("wall", 6).finish();
+        assert_eq!(ExitRecord::decode(&bytes), Err(RecordError::Missing { key: "code" }));
     }
 
     #[test]

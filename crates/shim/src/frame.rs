@@ -32,10 +32,7 @@ impl Frame {
 impl fmt::Debug for Frame {
     // The payload may hold an environment.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Frame")
-            .field("kind", &self.kind)
-            .field("bytes", &self.payload.len())
-            .finish()
+        out.debug_struct("Frame").field("kind", &self.kind).field("bytes", &self.payload.len()).finish()
     }
 }
 
@@ -52,13 +49,10 @@ impl<'a> Iterator for Fields<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let split = self
-            .rest
-            .split_first_chunk::<FIELD_HEAD>()
-            .and_then(|([tag, length @ ..], rest)| {
-                let (bytes, rest) = rest.split_at_checked(to_usize(u32::from_le_bytes(*length)))?;
-                Some((Field { tag: *tag, bytes }, rest))
-            });
+        let split = self.rest.split_first_chunk::<FIELD_HEAD>().and_then(|([tag, length @ ..], rest)| {
+            let (bytes, rest) = rest.split_at_checked(to_usize(u32::from_le_bytes(*length)))?;
+            Some((Field { tag: *tag, bytes }, rest))
+        });
         if let Some((field, rest)) = split {
             self.rest = rest;
             Some(Ok(field))
@@ -71,9 +65,7 @@ impl<'a> Iterator for Fields<'a> {
 
 impl fmt::Debug for Fields<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Fields")
-            .field("bytes", &self.rest.len())
-            .finish()
+        out.debug_struct("Fields").field("bytes", &self.rest.len()).finish()
     }
 }
 
@@ -98,9 +90,7 @@ impl<'a> Field<'a> {
     /// Reads the value as a little-endian number of at most 8 bytes.
     pub fn number(&self) -> Result<u64, ProtocolError> {
         let mut wide = [0; 8];
-        let narrow = wide
-            .get_mut(..self.bytes.len())
-            .ok_or(ProtocolError::BadValue { tag: self.tag })?;
+        let narrow = wide.get_mut(..self.bytes.len()).ok_or(ProtocolError::BadValue { tag: self.tag })?;
         narrow.copy_from_slice(self.bytes);
         Ok(u64::from_le_bytes(wide))
     }
@@ -127,10 +117,7 @@ impl<'a> Field<'a> {
 
 impl fmt::Debug for Field<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Field")
-            .field("tag", &self.tag)
-            .field("bytes", &self.bytes.len())
-            .finish()
+        out.debug_struct("Field").field("tag", &self.tag).field("bytes", &self.bytes.len()).finish()
     }
 }
 
@@ -179,9 +166,7 @@ impl FrameWriter {
 
 impl fmt::Debug for FrameWriter {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("FrameWriter")
-            .field("bytes", &self.bytes.len())
-            .finish()
+        out.debug_struct("FrameWriter").field("bytes", &self.bytes.len()).finish()
     }
 }
 
@@ -194,10 +179,7 @@ pub struct FrameBuffer {
 impl FrameBuffer {
     /// Creates an empty buffer that refuses frames longer than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            limit,
-        }
+        Self { bytes: Vec::new(), limit }
     }
 
     /// Sets the longest frame accepted from now on, in bytes.
@@ -219,19 +201,13 @@ impl FrameBuffer {
         };
         let length = to_usize(u32::from_le_bytes(*head));
         if length > self.limit {
-            return Err(ProtocolError::TooLong {
-                length,
-                limit: self.limit,
-            });
+            return Err(ProtocolError::TooLong { length, limit: self.limit });
         }
         let Some(body) = rest.get(..length) else {
             return Ok(None);
         };
         let (kind, payload) = body.split_first().ok_or(ProtocolError::Torn)?;
-        let frame = Frame {
-            kind: *kind,
-            payload: payload.to_vec(),
-        };
+        let frame = Frame { kind: *kind, payload: payload.to_vec() };
         self.bytes.drain(..LENGTH.saturating_add(length));
         if self.bytes.is_empty() {
             // A launch is large and comes once; its room is not kept for the life of the work.
@@ -244,10 +220,7 @@ impl FrameBuffer {
 impl fmt::Debug for FrameBuffer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let held = self.bytes.len();
-        out.debug_struct("FrameBuffer")
-            .field("held", &held)
-            .field("limit", &self.limit)
-            .finish()
+        out.debug_struct("FrameBuffer").field("held", &held).field("limit", &self.limit).finish()
     }
 }
 
@@ -306,11 +279,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Vec<u8> {
-        FrameWriter::new(7)
-            .number(1, 300)
-            .bytes(2, b"text")
-            .flag(3, true)
-            .finish()
+        FrameWriter::new(7).number(1, 300).bytes(2, b"text").flag(3, true).finish()
     }
 
     #[test]
@@ -336,13 +305,7 @@ mod tests {
     fn announced_length_beyond_the_limit_is_refused_before_its_bytes_arrive() {
         let mut buffer = FrameBuffer::new(10);
         buffer.push(&11_u32.to_le_bytes());
-        assert_eq!(
-            buffer.pull(),
-            Err(ProtocolError::TooLong {
-                length: 11,
-                limit: 10
-            })
-        );
+        assert_eq!(buffer.pull(), Err(ProtocolError::TooLong { length: 11, limit: 10 }));
     }
 
     #[test]
@@ -356,10 +319,7 @@ mod tests {
     fn payload_cut_anywhere_never_panics_and_ends() {
         let bytes = sample();
         for cut in 5..bytes.len() {
-            let frame = Frame {
-                kind: 7,
-                payload: bytes[5..cut].to_vec(),
-            };
+            let frame = Frame { kind: 7, payload: bytes[5..cut].to_vec() };
             let fields: Vec<_> = frame.fields().collect();
             assert!(fields.len() <= 3);
             let torn = fields.iter().filter(|field| field.is_err()).count();
@@ -369,10 +329,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_payload() {
-        let frame = Frame {
-            kind: 2,
-            payload: b"SECRET=hunter2".to_vec(),
-        };
+        let frame = Frame { kind: 2, payload: b"SECRET=hunter2".to_vec() };
         assert!(!format!("{frame:?}").contains("hunter2"));
     }
 }

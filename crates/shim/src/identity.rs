@@ -74,9 +74,7 @@ impl Identity {
             shim_start: lines.needed("shim_start")?,
             pid: lines.needed("pid")?,
             start_time: lines.needed("start_time")?,
-            cgroup: lines
-                .bytes("cgroup")
-                .map(|path| PathBuf::from(OsString::from_vec(path.to_vec()))),
+            cgroup: lines.bytes("cgroup").map(|path| PathBuf::from(OsString::from_vec(path.to_vec()))),
             mechanism: Containment::from_word(&mechanism)
                 .ok_or(RecordError::BadValue { key: "mechanism" })?,
             started_at: lines.needed("started_at")?,
@@ -108,10 +106,7 @@ mod tests {
     #[test]
     fn identity_comes_back_as_it_was_written() {
         assert_eq!(Identity::decode(&sample().encode()), Ok(sample()));
-        let without = Identity {
-            cgroup: None,
-            ..sample()
-        };
+        let without = Identity { cgroup: None, ..sample() };
         assert_eq!(Identity::decode(&without.encode()), Ok(without));
     }
 

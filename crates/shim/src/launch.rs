@@ -60,13 +60,8 @@ pub struct Environment(pub Vec<OsString>);
 
 impl fmt::Debug for Environment {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys = self
-            .0
-            .iter()
-            .map(|entry| entry.as_bytes().split(|byte| *byte == b'=').next());
-        out.debug_list()
-            .entries(keys.flatten().map(OsStr::from_bytes))
-            .finish()
+        let keys = self.0.iter().map(|entry| entry.as_bytes().split(|byte| *byte == b'=').next());
+        out.debug_list().entries(keys.flatten().map(OsStr::from_bytes)).finish()
     }
 }
 
@@ -93,11 +88,7 @@ pub struct OutputBound {
 
 impl Default for OutputBound {
     fn default() -> Self {
-        Self {
-            head: 1 << 20,
-            tail: 64 << 20,
-            rotate: false,
-        }
+        Self { head: 1 << 20, tail: 64 << 20, rotate: false }
     }
 }
 
@@ -263,19 +254,10 @@ impl Launch {
         if self.arguments.iter().any(|each| with_nul(each)) {
             return bad(tag::ARGUMENT);
         }
-        if self
-            .environment
-            .0
-            .iter()
-            .any(|each| with_nul(each) || !each.as_bytes().contains(&b'='))
-        {
+        if self.environment.0.iter().any(|each| with_nul(each) || !each.as_bytes().contains(&b'=')) {
             return bad(tag::ENVIRONMENT);
         }
-        if self
-            .cgroup
-            .as_ref()
-            .is_some_and(|each| !each.is_absolute() || with_nul(each.as_os_str()))
-        {
+        if self.cgroup.as_ref().is_some_and(|each| !each.is_absolute() || with_nul(each.as_os_str())) {
             return bad(tag::CGROUP);
         }
         match &self.stdin {

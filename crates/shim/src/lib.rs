@@ -1,4 +1,57 @@
-//! The tiny program that supervises one attempt of a process, and its protocol
+//! The tiny program that supervises one attempt of a process, its protocol, and the files that it leaves.
+//!
+//! A shim is the real parent of the command. It has one thread, its own session and no memory to speak of; it
+//! outlives whoever started it, holds the lock that proves that the attempt is alive, enforces the timeout, stops the
+//! whole tree of the command, moves its output to disk, and writes down how it ended.
+//!
+//! [`main`] is the program. Everything else is for those who start shims, talk to them, or read what they left.
+//!
+//! # Life of a shim
+//! 1. Whoever starts it ([`start`]) gives it an attempt directory and the other end of a socket, and sends
+//!    [`Order::Launch`]. If that peer disappears before, nothing runs.
+//! 2. The shim takes the lock and makes a child, which waits at a gate. A directory in which an attempt was started
+//!    before is refused.
+//! 3. The identity is made durable, the gate opens, the child becomes the command. A child whose gate closes instead
+//!    leaves: no identity means that no instruction of the command ran.
+//! 4. [`Notice::Started`] brings a pidfd and the read ends of both output pipes. Whoever keeps them loses neither
+//!    output nor exit status when the shim is killed; nobody but the shim may read from them before.
+//! 5. When the command ends by itself, its end is recorded and told at once. What it left behind is swept or kept.
+//!    When it was stopped, the end is recorded only once the whole tree is proven empty.
+//! 6. The shim leaves when the record is settled and confirmed, or one second after it was told.
+//!
+//! A manager that the command starts is no part of it if it says hello to the shim; other shims never are.
+//!
+//! # Messages
+//! A frame is a `u32` length of all that follows, a `u8` kind, and fields; a field is a `u8` tag, a `u32` length, and
+//! bytes. All numbers are little endian. Unknown kinds are answered with an error, unknown tags are skipped. Kind and
+//! tags of hello (1), status (3), stop (4), signal (5) and acknowledge (8) are frozen for ever.
+//!
+//! Every peer that said hello is told of every change. The first connection counts as greeted. An order on any
+//! connection is answered there: hello by [`Notice::Hello`], stop and status by [`Notice::Status`], signal by
+//! [`Notice::Signaled`], pause and resume by [`Notice::Paused`] and [`Notice::Resumed`], a wrong one by
+//! [`Notice::Error`]. A hello to an attempt that ended brings [`Notice::Exited`] too.
+//!
+//! # Files of an attempt directory
+//! These are frozen for ever; see [`Identity`], [`ExitRecord`] and [`OutputLog`] for their content.
+//!
+//! | file | content |
+//! | --- | --- |
+//! | `lock` | empty; its `flock` is held for as long as the shim lives |
+//! | `ctl` | the Unix socket of the shim |
+//! | `identity` | who runs, durable before the command starts |
+//! | `exit` | how it ended, durable before it is told as durable |
+//! | `output.log` | the bytes of both outputs, each at its own offset for ever |
+//! | `output.idx` | 16-byte entries: end offset of a run (low 56 bits) and stream (top 8 bits: 1 stdout, 2 stderr), then the steady time of its start in milliseconds |
+//! | `output.gap` | four `u64`: the range of the log that was given back, and that of the index |
+//! | `output.tail0`, `output.tail1`, `output.idx0`, `output.idx1` | the tails, where holes cannot be punched: `LHTAIL1`, a zero byte, the offset of the first byte as `u64`, then content |
+//!
+//! `identity` and `exit` are text: the form and its version (`longhaul-identity 1`, `longhaul-exit 1`), lines of
+//! `key=value` with values percent-escaped, and last `end=` with the CRC-32 of everything before in hexadecimal.
+//! Unknown keys are ignored. `identity` has `process`, `attempt`, `boot_id`, `shim_pid`, `shim_start`, `pid`,
+//! `start_time`, `cgroup` (if any), `mechanism`, `started_at`, `wall`. `exit` has `kind` (`exited` with `code`,
+//! `signaled` with `signal` and `core`, `spawn_failed` with `stage` and `errno`, `never_ran`), `ended_at`, `wall`,
+//! `run_ms`, `stopped` and `escalated` (if any), `swept`, `leftovers`, `pipe_held`, `output_bytes`, `dropped_bytes`,
+//! `write_errors`, `utime_ms`, `stime_ms`, `max_rss_kb`, `paused`, `settled`.
 
 mod attempt_directory;
 mod channel;

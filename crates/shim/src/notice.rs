@@ -137,46 +137,29 @@ impl Notice {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Hello(welcome) => encode_hello(welcome),
-            Self::Started {
-                identity,
-                descriptors,
-            } => {
+            Self::Started { identity, descriptors } => {
                 let codes: Vec<u8> = descriptors.iter().map(|each| each.code()).collect();
                 let mut frame = FrameWriter::new(STARTED);
-                frame
-                    .bytes(tag::RECORD, &identity.encode())
-                    .bytes(tag::DESCRIPTORS, &codes)
-                    .finish()
+                frame.bytes(tag::RECORD, &identity.encode()).bytes(tag::DESCRIPTORS, &codes).finish()
             }
-            Self::Refused { why } => FrameWriter::new(REFUSED)
-                .bytes(tag::TEXT, why.as_bytes())
-                .finish(),
+            Self::Refused { why } => FrameWriter::new(REFUSED).bytes(tag::TEXT, why.as_bytes()).finish(),
             Self::Status(status) => status.encode(),
             Self::Paused { stopped, missed } => {
                 let mut frame = FrameWriter::new(PAUSED);
-                frame
-                    .number(tag::FIRST_COUNT, *stopped)
-                    .number(tag::SECOND_COUNT, *missed)
-                    .finish()
+                frame.number(tag::FIRST_COUNT, *stopped).number(tag::SECOND_COUNT, *missed).finish()
             }
             Self::Resumed => FrameWriter::new(RESUMED).finish(),
             Self::Exited { record, durable } => {
                 let mut frame = FrameWriter::new(EXITED);
-                frame
-                    .bytes(tag::RECORD, &record.encode())
-                    .flag(tag::DURABLE, *durable)
-                    .finish()
+                frame.bytes(tag::RECORD, &record.encode()).flag(tag::DURABLE, *durable).finish()
             }
             Self::Error { code, text } => {
                 let mut frame = FrameWriter::new(ERROR);
-                frame
-                    .bytes(tag::TEXT, text.as_bytes())
-                    .number(tag::CODE, code.number())
-                    .finish()
+                frame.bytes(tag::TEXT, text.as_bytes()).number(tag::CODE, code.number()).finish()
             }
-            Self::Signaled { reached } => FrameWriter::new(SIGNALED)
-                .number(tag::FIRST_COUNT, *reached)
-                .finish(),
+            Self::Signaled { reached } => {
+                FrameWriter::new(SIGNALED).number(tag::FIRST_COUNT, *reached).finish()
+            }
         }
     }
 
@@ -189,23 +172,15 @@ impl Notice {
             STATUS => Self::Status(Box::new(Status::decode(frame)?)),
             PAUSED => {
                 let stopped = number_of(frame, tag::FIRST_COUNT)?.unwrap_or(0);
-                Self::Paused {
-                    stopped,
-                    missed: number_of(frame, tag::SECOND_COUNT)?.unwrap_or(0),
-                }
+                Self::Paused { stopped, missed: number_of(frame, tag::SECOND_COUNT)?.unwrap_or(0) }
             }
             RESUMED => Self::Resumed,
             EXITED => decode_exited(frame)?,
             ERROR => {
                 let code = number_of(frame, tag::CODE)?.unwrap_or(0);
-                Self::Error {
-                    code: ErrorCode::from_number(code),
-                    text: text_of(frame)?,
-                }
+                Self::Error { code: ErrorCode::from_number(code), text: text_of(frame)? }
             }
-            SIGNALED => Self::Signaled {
-                reached: number_of(frame, tag::FIRST_COUNT)?.unwrap_or(0),
-            },
+            SIGNALED => Self::Signaled { reached: number_of(frame, tag::FIRST_COUNT)?.unwrap_or(0) },
             _ => return Ok(None),
         }))
     }
@@ -229,25 +204,17 @@ impl Descriptor {
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        [Self::Pidfd, Self::Stdout, Self::Stderr]
-            .into_iter()
-            .find(|each| each.code() == code)
+        [Self::Pidfd, Self::Stdout, Self::Stderr].into_iter().find(|each| each.code() == code)
     }
 }
 
 impl ErrorCode {
     fn number(self) -> u64 {
-        CODES
-            .iter()
-            .find(|(code, _)| *code == self)
-            .map_or(0, |(_, number)| *number)
+        CODES.iter().find(|(code, _)| *code == self).map_or(0, |(_, number)| *number)
     }
 
     fn from_number(number: u64) -> Self {
-        CODES
-            .iter()
-            .find(|(_, each)| *each == number)
-            .map_or(Self::Unknown, |(code, _)| *code)
+        CODES.iter().find(|(_, each)| *each == number).map_or(Self::Unknown, |(code, _)| *code)
     }
 }
 
@@ -265,13 +232,8 @@ fn encode_hello(welcome: &Welcome) -> Vec<u8> {
 }
 
 fn decode_hello(frame: &Frame) -> Result<Welcome, ProtocolError> {
-    let mut welcome = Welcome {
-        version: 1,
-        capabilities: Vec::new(),
-        process: String::new(),
-        attempt: 0,
-        shim_pid: 0,
-    };
+    let mut welcome =
+        Welcome { version: 1, capabilities: Vec::new(), process: String::new(), attempt: 0, shim_pid: 0 };
     for field in frame.fields() {
         let field = field?;
         match field.tag() {
@@ -295,19 +257,13 @@ fn decode_started(frame: &Frame) -> Result<Notice, ProtocolError> {
             descriptors.push(Descriptor::from_code(*code).ok_or_else(|| field.bad())?);
         }
     }
-    Ok(Notice::Started {
-        identity,
-        descriptors,
-    })
+    Ok(Notice::Started { identity, descriptors })
 }
 
 fn decode_exited(frame: &Frame) -> Result<Notice, ProtocolError> {
     let field = find(frame, tag::RECORD)?.ok_or(ProtocolError::Missing { tag: tag::RECORD })?;
     let record = Box::new(ExitRecord::decode(field.bytes()).map_err(|_| field.bad())?);
-    Ok(Notice::Exited {
-        record,
-        durable: number_of(frame, tag::DURABLE)?.unwrap_or(0) != 0,
-    })
+    Ok(Notice::Exited { record, durable: number_of(frame, tag::DURABLE)?.unwrap_or(0) != 0 })
 }
 
 fn find(frame: &Frame, tag: u8) -> Result<Option<Field<'_>>, ProtocolError> {
@@ -326,9 +282,7 @@ fn number_of(frame: &Frame, tag: u8) -> Result<Option<u64>, ProtocolError> {
 
 fn text_of(frame: &Frame) -> Result<String, ProtocolError> {
     let field = find(frame, tag::TEXT)?;
-    Ok(field.map_or_else(String::new, |field| {
-        String::from_utf8_lossy(field.bytes()).into_owned()
-    }))
+    Ok(field.map_or_else(String::new, |field| String::from_utf8_lossy(field.bytes()).into_owned()))
 }
 
 #[cfg(test)]
@@ -372,23 +326,12 @@ mod tests {
                 identity: Box::new(identity),
                 descriptors: vec![Descriptor::Pidfd, Descriptor::Stdout, Descriptor::Stderr],
             },
-            Notice::Refused {
-                why: "taken".to_owned(),
-            },
+            Notice::Refused { why: "taken".to_owned() },
             Notice::Status(Box::new(status)),
-            Notice::Paused {
-                stopped: 3,
-                missed: 1,
-            },
+            Notice::Paused { stopped: 3, missed: 1 },
             Notice::Resumed,
-            Notice::Exited {
-                record: Box::new(ExitRecord::never_ran(1, 2)),
-                durable: true,
-            },
-            Notice::Error {
-                code: ErrorCode::Illegal,
-                text: "no".to_owned(),
-            },
+            Notice::Exited { record: Box::new(ExitRecord::never_ran(1, 2)), durable: true },
+            Notice::Error { code: ErrorCode::Illegal, text: "no".to_owned() },
             Notice::Signaled { reached: 2 },
         ]
     }

@@ -59,11 +59,7 @@ pub struct Hello {
 
 impl Default for Hello {
     fn default() -> Self {
-        Self {
-            version: PROTOCOL_VERSION,
-            want_descriptors: false,
-            manager: true,
-        }
+        Self { version: PROTOCOL_VERSION, want_descriptors: false, manager: true }
     }
 }
 
@@ -81,11 +77,7 @@ pub struct StopOrder {
 impl StopOrder {
     /// Creates a stop by the plan of the launch.
     pub fn new(reason: StopReason) -> Self {
-        Self {
-            reason,
-            plan: None,
-            force: false,
-        }
+        Self { reason, plan: None, force: false }
     }
 }
 
@@ -136,9 +128,7 @@ impl Order {
                 .finish(),
             Self::Launch(launch) => launch.encode(),
             Self::Stop(stop) => {
-                frame
-                    .number(tag::REASON, u64::from(stop.reason.code()))
-                    .flag(tag::FORCE, stop.force);
+                frame.number(tag::REASON, u64::from(stop.reason.code())).flag(tag::FORCE, stop.force);
                 if let Some(plan) = &stop.plan {
                     // An empty plan and no plan would look the same without this.
                     frame.flag(tag::KILL_NOW, plan.steps.is_empty());
@@ -179,11 +169,7 @@ impl Order {
 }
 
 fn decode_hello(frame: &Frame) -> Result<Hello, ProtocolError> {
-    let mut hello = Hello {
-        version: 1,
-        want_descriptors: false,
-        manager: false,
-    };
+    let mut hello = Hello { version: 1, want_descriptors: false, manager: false };
     for field in frame.fields() {
         let field = field?;
         match field.tag() {
@@ -255,29 +241,12 @@ mod tests {
         launch.stdin = StdinSource::File("/etc/hostname".into());
         launch.timeout_ms = 17;
         launch.stop_plan = StopPlan {
-            steps: vec![
-                StopStep {
-                    signal: 2,
-                    wait_ms: 2_000,
-                },
-                StopStep {
-                    signal: 15,
-                    wait_ms: 5_000,
-                },
-            ],
+            steps: vec![StopStep { signal: 2, wait_ms: 2_000 }, StopStep { signal: 15, wait_ms: 5_000 }],
         };
-        launch.output = OutputBound {
-            head: 1,
-            tail: 2,
-            rotate: true,
-        };
+        launch.output = OutputBound { head: 1, tail: 2, rotate: true };
         launch.cgroup = Some("/sys/fs/cgroup/x".into());
         launch.containment = AllowedContainment::Only(Containment::Group);
-        launch.limits.push(ResourceLimit {
-            resource: 7,
-            soft: 10,
-            hard: u64::MAX,
-        });
+        launch.limits.push(ResourceLimit { resource: 7, soft: 10, hard: u64::MAX });
         launch.anchor_ms = 99;
         launch.boot_id = "boot".into();
         launch.sync_parents = 2;
@@ -288,35 +257,17 @@ mod tests {
     fn every_order() -> Vec<Order> {
         let plan = |steps: Vec<StopStep>| Some(StopPlan { steps });
         vec![
-            Order::Hello(Hello {
-                version: 9,
-                want_descriptors: true,
-                manager: false,
-            }),
+            Order::Hello(Hello { version: 9, want_descriptors: true, manager: false }),
             Order::Launch(Box::new(full_launch())),
             Order::Status,
-            Order::Stop(StopOrder {
-                reason: StopReason::Parent,
-                plan: None,
-                force: true,
-            }),
+            Order::Stop(StopOrder { reason: StopReason::Parent, plan: None, force: true }),
+            Order::Stop(StopOrder { reason: StopReason::User, plan: plan(Vec::new()), force: false }),
             Order::Stop(StopOrder {
                 reason: StopReason::User,
-                plan: plan(Vec::new()),
+                plan: plan(vec![StopStep { signal: 2, wait_ms: 1 }]),
                 force: false,
             }),
-            Order::Stop(StopOrder {
-                reason: StopReason::User,
-                plan: plan(vec![StopStep {
-                    signal: 2,
-                    wait_ms: 1,
-                }]),
-                force: false,
-            }),
-            Order::Signal {
-                signal: 10,
-                target: SignalTarget::Tree,
-            },
+            Order::Signal { signal: 10, target: SignalTarget::Tree },
             Order::Pause,
             Order::Resume,
             Order::Acknowledge,
@@ -351,10 +302,7 @@ mod tests {
     fn unknown_field_is_skipped_and_unknown_kind_is_told_apart() {
         let mut frame = FrameWriter::new(STOP);
         let bytes = frame.number(tag::REASON, 1).bytes(200, b"later").finish();
-        assert_eq!(
-            Order::from_bytes(&bytes),
-            Ok(Order::Stop(StopOrder::new(StopReason::User)))
-        );
+        assert_eq!(Order::from_bytes(&bytes), Ok(Order::Stop(StopOrder::new(StopReason::User))));
         let mut buffer = FrameBuffer::new(100);
         buffer.push(&FrameWriter::new(99).finish());
         assert_eq!(Order::decode(&buffer.pull().unwrap().unwrap()), Ok(None));
@@ -363,15 +311,8 @@ mod tests {
     #[test]
     fn signal_that_does_not_exist_is_refused() {
         for signal in [0, 65, 4_000] {
-            let bytes = Order::Signal {
-                signal,
-                target: SignalTarget::Leader,
-            }
-            .encode();
-            assert_eq!(
-                Order::from_bytes(&bytes),
-                Err(ProtocolError::BadValue { tag: tag::SIGNAL })
-            );
+            let bytes = Order::Signal { signal, target: SignalTarget::Leader }.encode();
+            assert_eq!(Order::from_bytes(&bytes), Err(ProtocolError::BadValue { tag: tag::SIGNAL }));
         }
     }
 }

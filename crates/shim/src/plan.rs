@@ -15,12 +15,7 @@ pub struct StopPlan {
 impl Default for StopPlan {
     /// SIGTERM, then five seconds.
     fn default() -> Self {
-        Self {
-            steps: vec![StopStep {
-                signal: libc::SIGTERM,
-                wait_ms: 5_000,
-            }],
-        }
+        Self { steps: vec![StopStep { signal: libc::SIGTERM, wait_ms: 5_000 }] }
     }
 }
 
@@ -56,10 +51,7 @@ impl StopStep {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (signal, rest) = bytes.split_first_chunk::<4>()?;
         let wait = rest.first_chunk::<8>()?;
-        Some(Self {
-            signal: i32::from_le_bytes(*signal),
-            wait_ms: u64::from_le_bytes(*wait),
-        })
+        Some(Self { signal: i32::from_le_bytes(*signal), wait_ms: u64::from_le_bytes(*wait) })
     }
 }
 

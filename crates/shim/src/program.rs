@@ -9,12 +9,14 @@ mod fork;
 mod hold;
 mod leader;
 mod orders;
+mod poll;
 mod procfs;
 mod pumps;
 mod startup;
 mod stopping;
 mod supervisor;
 mod sys;
+mod telling;
 mod tree;
 
 use std::{env, path::PathBuf, process};

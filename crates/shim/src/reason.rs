@@ -34,34 +34,22 @@ const WORDS: [(StopReason, u8, &str); 7] = [
 impl StopReason {
     /// Returns the word used in the exit record.
     pub fn word(self) -> &'static str {
-        WORDS
-            .iter()
-            .find(|(reason, ..)| *reason == self)
-            .map_or("other", |(.., word)| word)
+        WORDS.iter().find(|(reason, ..)| *reason == self).map_or("other", |(.., word)| word)
     }
 
     /// Returns the number used in messages.
     pub fn code(self) -> u8 {
-        WORDS
-            .iter()
-            .find(|(reason, ..)| *reason == self)
-            .map_or(0, |(_, code, _)| *code)
+        WORDS.iter().find(|(reason, ..)| *reason == self).map_or(0, |(_, code, _)| *code)
     }
 
     /// Finds the reason for a word; a word of a later version is `Other`.
     pub fn from_word(word: &str) -> Self {
-        WORDS
-            .iter()
-            .find(|(.., each)| *each == word)
-            .map_or(Self::Other, |(reason, ..)| *reason)
+        WORDS.iter().find(|(.., each)| *each == word).map_or(Self::Other, |(reason, ..)| *reason)
     }
 
     /// Finds the reason for a number; a number of a later version is `Other`.
     pub fn from_code(code: u64) -> Self {
-        WORDS
-            .iter()
-            .find(|(_, each, _)| u64::from(*each) == code)
-            .map_or(Self::Other, |(reason, ..)| *reason)
+        WORDS.iter().find(|(_, each, _)| u64::from(*each) == code).map_or(Self::Other, |(reason, ..)| *reason)
     }
 }
 

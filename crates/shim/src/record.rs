@@ -59,9 +59,7 @@ pub(crate) struct RecordWriter {
 
 impl RecordWriter {
     pub(crate) fn new(form: &str) -> Self {
-        Self {
-            bytes: format!("{form} 1\n").into_bytes(),
-        }
+        Self { bytes: format!("{form} 1\n").into_bytes() }
     }
 
     pub(crate) fn bytes(&mut self, key: &str, value: &[u8]) -> &mut Self {
@@ -109,19 +107,13 @@ impl RecordLines {
             return Err(RecordError::TooLong { length: bytes.len() });
         }
         let head = [form.as_bytes(), b" "].concat();
-        let rest = bytes
-            .strip_prefix(head.as_slice())
-            .ok_or(RecordError::NotARecord)?;
+        let rest = bytes.strip_prefix(head.as_slice()).ok_or(RecordError::NotARecord)?;
         let body = checked_body(bytes).ok_or(RecordError::Torn)?;
         if !rest.starts_with(b"1\n") {
             return Err(RecordError::UnknownVersion);
         }
         let mut lines = Vec::new();
-        for line in body
-            .split(|byte| *byte == b'\n')
-            .skip(1)
-            .filter(|line| !line.is_empty())
-        {
+        for line in body.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty()) {
             let mut parts = line.splitn(2, |byte| *byte == b'=');
             if let (Some(key), Some(value)) = (parts.next(), parts.next()) {
                 lines.push((key.to_vec(), unescaped(value).ok_or(RecordError::Torn)?));
@@ -137,17 +129,12 @@ impl RecordLines {
 
     pub(crate) fn text(&self, key: &'static str) -> Result<Option<&str>, RecordError> {
         let bytes = self.bytes(key);
-        bytes
-            .map(std::str::from_utf8)
-            .transpose()
-            .map_err(|_| RecordError::BadValue { key })
+        bytes.map(std::str::from_utf8).transpose().map_err(|_| RecordError::BadValue { key })
     }
 
     pub(crate) fn parsed<T: std::str::FromStr>(&self, key: &'static str) -> Result<Option<T>, RecordError> {
         let text = self.text(key)?;
-        text.map(str::parse)
-            .transpose()
-            .map_err(|_| RecordError::BadValue { key })
+        text.map(str::parse).transpose().map_err(|_| RecordError::BadValue { key })
     }
 
     pub(crate) fn needed<T: std::str::FromStr>(&self, key: &'static str) -> Result<T, RecordError> {
@@ -196,11 +183,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     for byte in bytes {
         sum ^= u32::from(*byte);
         for _ in 0..8 {
-            sum = if sum & 1 == 1 {
-                (sum >> 1) ^ 0xedb8_8320
-            } else {
-                sum >> 1
-            };
+            sum = if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
         }
     }
     !sum
@@ -238,10 +221,7 @@ mod tests {
             for bit in 0..8 {
                 let mut changed = bytes.clone();
                 changed[place] ^= 1 << bit;
-                assert!(
-                    RecordLines::read("form", &changed).is_err(),
-                    "bit {bit} of byte {place}"
-                );
+                assert!(RecordLines::read("form", &changed).is_err(), "bit {bit} of byte {place}");
             }
         }
     }
@@ -250,12 +230,7 @@ mod tests {
     fn oversized_record_is_refused_before_it_is_looked_at() {
         let bytes = vec![b'x'; LONGEST_RECORD + 1];
         let error = RecordLines::read("form", &bytes).err();
-        assert_eq!(
-            error,
-            Some(RecordError::TooLong {
-                length: LONGEST_RECORD + 1
-            })
-        );
+        assert_eq!(error, Some(RecordError::TooLong { length: LONGEST_RECORD + 1 }));
     }
 
     #[test]
@@ -263,9 +238,6 @@ mod tests {
         let mut bytes = b"form 2\n".to_vec();
         let end = format!("end={:08x}\n", crc32(&bytes));
         bytes.extend_from_slice(end.as_bytes());
-        assert_eq!(
-            RecordLines::read("form", &bytes).err(),
-            Some(RecordError::UnknownVersion)
-        );
+        assert_eq!(RecordLines::read("form", &bytes).err(), Some(RecordError::UnknownVersion));
     }
 }

@@ -43,13 +43,8 @@ pub enum Phase {
     Ended,
 }
 
-const PHASES: [(Phase, u64); 5] = [
-    (Phase::Launching, 1),
-    (Phase::Running, 2),
-    (Phase::Paused, 3),
-    (Phase::Stopping, 4),
-    (Phase::Ended, 5),
-];
+const PHASES: [(Phase, u64); 5] =
+    [(Phase::Launching, 1), (Phase::Running, 2), (Phase::Paused, 3), (Phase::Stopping, 4), (Phase::Ended, 5)];
 
 mod tag {
     pub(super) const PHASE: u8 = 1;
@@ -64,10 +59,7 @@ mod tag {
 
 impl Status {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let phase = PHASES
-            .iter()
-            .find(|(each, _)| *each == self.phase)
-            .map_or(0, |(_, number)| *number);
+        let phase = PHASES.iter().find(|(each, _)| *each == self.phase).map_or(0, |(_, number)| *number);
         let mut frame = FrameWriter::new(notice::STATUS);
         frame
             .number(tag::PHASE, phase)
@@ -102,10 +94,7 @@ impl Status {
             match field.tag() {
                 tag::PHASE => {
                     let number = field.number()?;
-                    phase = PHASES
-                        .iter()
-                        .find(|(_, each)| *each == number)
-                        .map(|(phase, _)| *phase);
+                    phase = PHASES.iter().find(|(_, each)| *each == number).map(|(phase, _)| *phase);
                 }
                 tag::PID => status.pid = field.small()?,
                 tag::OUTPUT => status.output_bytes = field.number()?,

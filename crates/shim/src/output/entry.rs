@@ -47,11 +47,7 @@ impl IndexEntry {
             2 => Stream::Stderr,
             _ => return None,
         };
-        Some(Self {
-            end: first & END_MASK,
-            stream,
-            time,
-        })
+        Some(Self { end: first & END_MASK, stream, time })
     }
 }
 
@@ -61,11 +57,7 @@ mod tests {
 
     #[test]
     fn entry_is_two_little_endian_words() {
-        let entry = IndexEntry {
-            end: 0x0102,
-            stream: Stream::Stderr,
-            time: 0x0304,
-        };
+        let entry = IndexEntry { end: 0x0102, stream: Stream::Stderr, time: 0x0304 };
         let bytes = entry.encode();
         assert_eq!(bytes, [2, 1, 0, 0, 0, 0, 0, 2, 4, 3, 0, 0, 0, 0, 0, 0]);
         assert_eq!(IndexEntry::decode(bytes), Some(entry));

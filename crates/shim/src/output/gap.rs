@@ -27,19 +27,12 @@ impl Gap {
 
     /// Reads the file; ranges that run backwards are garbage and count as nothing dropped.
     pub(crate) fn decode(bytes: &[u8; GAP_LENGTH]) -> Self {
-        let mut words = bytes
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|word| u64::from_le_bytes(*word));
+        let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
         let mut range = || {
             let (start, end) = (words.next().unwrap_or(0), words.next().unwrap_or(0));
             if start <= end { start..end } else { 0..0 }
         };
-        Self {
-            log: range(),
-            index: range(),
-        }
+        Self { log: range(), index: range() }
     }
 }
 
@@ -49,10 +42,7 @@ mod tests {
 
     #[test]
     fn gap_comes_back_as_it_was_written() {
-        let gap = Gap {
-            log: 4_096..8_192,
-            index: 16..32,
-        };
+        let gap = Gap { log: 4_096..8_192, index: 16..32 };
         assert_eq!(Gap::decode(&gap.encode()), gap);
     }
 

@@ -50,16 +50,12 @@ pub struct Run {
 impl OutputLog {
     /// Opens the output in an attempt directory, even before there is any.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        Ok(Self {
-            directory: AttemptDirectory::open(directory)?,
-        })
+        Ok(Self { directory: AttemptDirectory::open(directory)? })
     }
 
     /// Opens the output in an attempt directory that is open already.
     pub fn open_at(directory: OwnedFd) -> Self {
-        Self {
-            directory: AttemptDirectory::from(directory),
-        }
+        Self { directory: AttemptDirectory::from(directory) }
     }
 
     /// Returns the offset behind the last byte, given back or not.
@@ -77,9 +73,7 @@ impl OutputLog {
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Chunk> {
         let before = self.read_gap()?;
         if before.log.contains(&offset) {
-            return Ok(Chunk::Gap {
-                resume: before.log.end,
-            });
+            return Ok(Chunk::Gap { resume: before.log.end });
         }
         let segments = Segments::open(&self.directory, &LOG)?;
         let Some(held) = segments.first_held(offset) else {
@@ -92,9 +86,7 @@ impl OutputLog {
         // What was read may have been given back in the middle of it.
         let after = self.read_gap()?;
         if after.log.contains(&offset) {
-            return Ok(Chunk::Gap {
-                resume: after.log.end,
-            });
+            return Ok(Chunk::Gap { resume: after.log.end });
         }
         let got = if after.log.start > offset && !after.log.is_empty() {
             let until_gap = after.log.start.saturating_sub(offset);
@@ -182,11 +174,7 @@ impl OutputLog {
         };
         let mut bytes = [0; GAP_LENGTH];
         let got = file.read_at(&mut bytes, 0)?;
-        Ok(if got == GAP_LENGTH {
-            Gap::decode(&bytes)
-        } else {
-            Gap::default()
-        })
+        Ok(if got == GAP_LENGTH { Gap::decode(&bytes) } else { Gap::default() })
     }
 }
 
@@ -216,18 +204,10 @@ impl Iterator for Entries {
                 continue;
             };
             let gap = &self.index.gap.log;
-            let start = if gap.contains(&self.end) {
-                gap.end
-            } else {
-                self.end
-            };
+            let start = if gap.contains(&self.end) { gap.end } else { self.end };
             self.end = entry.end;
             if start < entry.end {
-                return Some(Ok(Run {
-                    range: start..entry.end,
-                    stream: entry.stream,
-                    time: entry.time,
-                }));
+                return Some(Ok(Run { range: start..entry.end, stream: entry.stream, time: entry.time }));
             }
         }
         None
@@ -236,9 +216,7 @@ impl Iterator for Entries {
 
 impl std::fmt::Debug for Entries {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Entries")
-            .field("next", &self.next)
-            .finish_non_exhaustive()
+        out.debug_struct("Entries").field("next", &self.next).finish_non_exhaustive()
     }
 }
 
@@ -255,12 +233,7 @@ impl KeptIndex {
         let segments = Segments::open(&log.directory, &INDEX)?;
         let (gap, log_length) = (log.read_gap()?, log.length()?);
         let length = segments.length() / ENTRY * ENTRY;
-        Ok(Self {
-            segments,
-            gap,
-            length,
-            log_length,
-        })
+        Ok(Self { segments, gap, length, log_length })
     }
 
     fn count(&self) -> u64 {
@@ -275,11 +248,7 @@ impl KeptIndex {
         }
         let mut bytes = [0; 16];
         let got = self.segments.read_at(at, &mut bytes)?;
-        Ok(if got == bytes.len() {
-            IndexEntry::decode(bytes)
-        } else {
-            None
-        })
+        Ok(if got == bytes.len() { IndexEntry::decode(bytes) } else { None })
     }
 
     /// Finds by halving the first entry for which something holds that holds for all later ones too.

@@ -15,14 +15,8 @@ pub(super) struct Names {
     pub(super) tails: [&'static str; 2],
 }
 
-pub(super) const LOG: Names = Names {
-    head: "output.log",
-    tails: ["output.tail0", "output.tail1"],
-};
-pub(super) const INDEX: Names = Names {
-    head: "output.idx",
-    tails: ["output.idx0", "output.idx1"],
-};
+pub(super) const LOG: Names = Names { head: "output.log", tails: ["output.tail0", "output.tail1"] };
+pub(super) const INDEX: Names = Names { head: "output.idx", tails: ["output.idx0", "output.idx1"] };
 
 pub(super) fn tail_header(base: u64) -> [u8; 16] {
     (u128::from(base) << 64 | u128::from(MAGIC)).to_le_bytes()
@@ -46,12 +40,7 @@ impl Segments {
         let mut list = Vec::new();
         if let Some(file) = directory.open_file(names.head)? {
             let end = file.metadata()?.len();
-            list.push(Segment {
-                file,
-                header: 0,
-                base: 0,
-                end,
-            });
+            list.push(Segment { file, header: 0, base: 0, end });
         }
         for name in names.tails {
             if let Some(file) = directory.open_file(name)? {
@@ -70,10 +59,7 @@ impl Segments {
     /// Returns the first offset at or behind this one that some file holds.
     pub(super) fn first_held(&self, offset: u64) -> Option<u64> {
         let holds = |segment: &&Segment| offset < segment.end;
-        self.list
-            .iter()
-            .find(holds)
-            .map(|segment| segment.base.max(offset))
+        self.list.iter().find(holds).map(|segment| segment.base.max(offset))
     }
 
     /// Reads from one file; zero bytes if none holds the offset.
@@ -85,9 +71,7 @@ impl Segments {
         let left = usize::try_from(segment.end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = left.min(buffer.len());
         let place = offset.saturating_sub(segment.base).saturating_add(segment.header);
-        segment
-            .file
-            .read_at(buffer.get_mut(..wanted).unwrap_or(&mut []), place)
+        segment.file.read_at(buffer.get_mut(..wanted).unwrap_or(&mut []), place)
     }
 }
 
@@ -101,10 +85,5 @@ fn open_tail(file: File) -> io::Result<Option<Segment>> {
     let base = u64::try_from(both >> 64).unwrap_or(0);
     let end = base.saturating_add(length.saturating_sub(TAIL_HEADER));
     let ours = both & u128::from(u64::MAX) == u128::from(MAGIC);
-    Ok(ours.then_some(Segment {
-        file,
-        header: TAIL_HEADER,
-        base,
-        end,
-    }))
+    Ok(ours.then_some(Segment { file, header: TAIL_HEADER, base, end }))
 }

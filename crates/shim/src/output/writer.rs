@@ -97,11 +97,7 @@ impl OutputWriter {
             directory,
             log,
             index,
-            bounding: if punches {
-                Bounding::Punch
-            } else {
-                Bounding::Rotate { present: None }
-            },
+            bounding: if punches { Bounding::Punch } else { Bounding::Rotate { present: None } },
             head: bound.head.next_multiple_of(BLOCK),
             tail: bound.tail.next_multiple_of(BLOCK),
             anchor_ms,
@@ -129,12 +125,7 @@ impl OutputWriter {
                 self.extend_run(bytes, stream);
                 Taken::Bytes(bytes)
             }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 Taken::Nothing
             }
             Err(_) => {
@@ -206,11 +197,7 @@ impl OutputWriter {
         let mut bytes = [0; 16];
         self.index.file.read_exact_at(&mut bytes, at)?;
         let end = IndexEntry::decode(bytes).map_or(0, |entry| entry.end / BLOCK * BLOCK);
-        if end > self.gap.log.end.max(self.head) {
-            self.drop_until(end)
-        } else {
-            Ok(())
-        }
+        if end > self.gap.log.end.max(self.head) { self.drop_until(end) } else { Ok(()) }
     }
 
     /// Gives back everything behind the head and before `end`.
@@ -219,10 +206,7 @@ impl OutputWriter {
         let mut gap = self.gap.clone();
         if gap.log.is_empty() {
             let first = self.first_entry_behind(0, self.head)?;
-            gap = Gap {
-                log: self.head..self.head,
-                index: first..first,
-            };
+            gap = Gap { log: self.head..self.head, index: first..first };
         }
         let before = gap.clone();
         gap.log.end = end;
@@ -299,18 +283,11 @@ impl OutputWriter {
             self.write_gap(&gap)?;
         } else {
             // Nothing is dropped yet, but this is where it will begin.
-            self.gap = Gap {
-                log: self.length..self.length,
-                index: self.index_length..self.index_length,
-            };
+            self.gap = Gap { log: self.length..self.length, index: self.index_length..self.index_length };
         }
         let [log_first, log_second] = LOG.tails;
         let [index_first, index_second] = INDEX.tails;
-        let (log, index) = if next == 0 {
-            (log_first, index_first)
-        } else {
-            (log_second, index_second)
-        };
+        let (log, index) = if next == 0 { (log_first, index_first) } else { (log_second, index_second) };
         self.index = Place::tail(&self.directory, index, self.index_length)?;
         self.log = Place::tail(&self.directory, log, self.length)?;
         self.bounding = Bounding::Rotate { present: Some(next) };
@@ -333,10 +310,7 @@ impl OutputWriter {
         };
         let wanted = room.min(COPY);
         let got = rustix::io::read(pipe, buffer.get_mut(..wanted).unwrap_or(&mut []))?;
-        let written = self
-            .log
-            .file
-            .write_all_at(buffer.get(..got).unwrap_or(&[]), place);
+        let written = self.log.file.write_all_at(buffer.get(..got).unwrap_or(&[]), place);
         if written.is_err() {
             // These bytes have left the pipe already; discarding goes on with the next ones.
             self.dropped = self.dropped.saturating_add(got as u64);
@@ -354,16 +328,8 @@ impl OutputWriter {
             }
             Some(_) | None => {
                 self.flush();
-                let entry = IndexEntry {
-                    end: self.length,
-                    stream,
-                    time,
-                };
-                self.run = Some(OpenRun {
-                    entry,
-                    at: self.index_length,
-                    dirty: true,
-                });
+                let entry = IndexEntry { end: self.length, stream, time };
+                self.run = Some(OpenRun { entry, at: self.index_length, dirty: true });
                 self.index_length = self.index_length.saturating_add(ENTRY);
             }
         }
@@ -385,11 +351,7 @@ impl OutputWriter {
 
 impl Place {
     fn first(file: OwnedFd) -> Self {
-        Self {
-            file: file.into(),
-            base: 0,
-            header: 0,
-        }
+        Self { file: file.into(), base: 0, header: 0 }
     }
 
     /// Begins a tail under another name first, so that whoever reads the old one keeps reading it.
@@ -399,11 +361,7 @@ impl Place {
         let file = std::fs::File::from(directory.create(FRESH)?);
         file.write_all_at(&tail_header(base), 0)?;
         directory.rename(FRESH, name)?;
-        Ok(Self {
-            file,
-            base,
-            header: TAIL_HEADER,
-        })
+        Ok(Self { file, base, header: TAIL_HEADER })
     }
 
     fn position(&self, offset: u64) -> u64 {

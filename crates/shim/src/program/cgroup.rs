@@ -29,20 +29,13 @@ impl Cgroup {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         let kind = rustix::fs::fstatfs(&fd)?.f_type;
-        let cgroup = Self {
-            path: path.to_owned(),
-            fd,
-        };
+        let cgroup = Self { path: path.to_owned(), fd };
         if u64::try_from(kind) != Ok(MAGIC) {
             return Err(io::ErrorKind::Unsupported.into());
         }
         fs::metadata(cgroup.path.join("cgroup.kill"))?;
         // Whatever is in there already is not ours to kill.
-        if cgroup.is_populated()? {
-            Err(io::ErrorKind::ResourceBusy.into())
-        } else {
-            Ok(cgroup)
-        }
+        if cgroup.is_populated()? { Err(io::ErrorKind::ResourceBusy.into()) } else { Ok(cgroup) }
     }
 
     pub(super) fn path(&self) -> &Path {

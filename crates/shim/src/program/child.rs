@@ -1,8 +1,5 @@
 //! What happens in the child between the fork and the program.
-#![expect(
-    unsafe_code,
-    reason = "between fork and exec only bare system calls are allowed"
-)]
+#![expect(unsafe_code, reason = "between fork and exec only bare system calls are allowed")]
 
 use std::{
     ffi::{CString, OsStr, c_char},
@@ -27,6 +24,8 @@ use crate::{
 pub(super) const REPORT: usize = 8;
 
 const LAST_SIGNAL: i32 = 64;
+/// The length of the kernel's set of signals in bytes.
+const SIGNAL_SET: usize = 8;
 const NOT_RUN: i32 = 127;
 
 /// A child that waits at its gate.
@@ -86,14 +85,7 @@ pub(super) fn spawn(launch: &Launch, cgroup: Option<BorrowedFd<'_>>) -> io::Resu
     match unsafe { fork(cgroup) }? {
         // SAFETY: this is the child.
         Forked::Child => unsafe { become_program(&prepared, &ends) },
-        Forked::Parent { pid, pidfd } => Ok(Gated {
-            pid,
-            pidfd,
-            gate,
-            report,
-            stdout,
-            stderr,
-        }),
+        Forked::Parent { pid, pidfd } => Ok(Gated { pid, pidfd, gate, report, stdout, stderr }),
     }
 }
 
@@ -119,10 +111,7 @@ impl PointerList {
         let strings = strings.collect::<io::Result<Vec<_>>>()?;
         let mut pointers: Vec<_> = strings.iter().map(|each| each.as_ptr()).collect();
         pointers.push(ptr::null());
-        Ok(Self {
-            pointers,
-            _strings: strings,
-        })
+        Ok(Self { pointers, _strings: strings })
     }
 }
 
@@ -148,13 +137,8 @@ unsafe fn become_program(prepared: &Prepared, ends: &ChildEnds) -> ! {
         reset_signals();
         let stage = prepare_and_exec(prepared, ends);
         let errno = *libc::__errno_location();
-        let mut report = [0_u8; REPORT];
-        if let ([first, ..], Some(last)) = (&mut [stage.code()], report.last_chunk_mut::<4>()) {
-            *last = errno.to_le_bytes();
-            if let Some(place) = report.first_mut() {
-                *place = *first;
-            }
-        }
+        let [a, b, c, d] = errno.to_le_bytes();
+        let report: [u8; REPORT] = [stage.code(), 0, 0, 0, a, b, c, d];
         libc::write(ends.report, report.as_ptr().cast(), REPORT);
         libc::_exit(NOT_RUN)
     }
@@ -185,22 +169,20 @@ unsafe fn prepare_and_exec(prepared: &Prepared, ends: &ChildEnds) -> SpawnStage 
             }
         }
         let (arguments, environment) = (&prepared.arguments.pointers, &prepared.environment.pointers);
-        libc::execve(
-            prepared.program.as_ptr(),
-            arguments.as_ptr(),
-            environment.as_ptr(),
-        );
+        libc::execve(prepared.program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
         SpawnStage::Exec
     }
 }
 
 unsafe fn reset_signals() {
-    // SAFETY: sigaction is plain memory for which zero means the default action without flags.
+    // What the kernel calls sigaction: handler, flags, restorer, mask; all zero is the default action.
+    let default = [0_u64; 4];
+    // SAFETY: the kernel reads the action and writes nothing; sigset_t is plain memory.
     unsafe {
-        let mut default: libc::sigaction = mem::zeroed();
-        default.sa_sigaction = libc::SIG_DFL;
         for signal in 1..=LAST_SIGNAL {
-            libc::sigaction(signal, &raw const default, ptr::null_mut());
+            // Asked of the kernel itself, since the C library keeps two signals from being reset.
+            let before = ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), before, SIGNAL_SET);
         }
         let mut none: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&raw mut none);

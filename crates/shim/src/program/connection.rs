@@ -95,11 +95,7 @@ impl Connection {
             self.broken = true;
             return;
         }
-        self.queue.push_back(Outgoing {
-            bytes,
-            sent: 0,
-            descriptors,
-        });
+        self.queue.push_back(Outgoing { bytes, sent: 0, descriptors });
         self.flush();
     }
 
@@ -146,8 +142,5 @@ impl AsFd for Connection {
 }
 
 fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

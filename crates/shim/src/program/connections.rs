@@ -19,10 +19,7 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(first: Connection) -> Self {
-        Self {
-            list: vec![first],
-            listener: None,
-        }
+        Self { list: vec![first], listener: None }
     }
 
     pub(super) fn listen(&mut self, listener: UnixListener) {

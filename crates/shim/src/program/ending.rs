@@ -2,7 +2,7 @@
 
 use super::{
     leader::{Leader, LeaderEnd},
-    supervisor::Supervisor,
+    supervisor::{Pause, Supervisor},
 };
 use crate::{
     attempt_directory::EXIT,
@@ -21,16 +21,9 @@ pub(super) enum Record {
     /// There is no end to record yet.
     Open,
     /// The record could not be made durable; the next try is due at that awake millisecond.
-    Unwritten {
-        record: Box<ExitRecord>,
-        due: u64,
-        pause: u64,
-    },
+    Unwritten { record: Box<ExitRecord>, due: u64, pause: u64 },
     /// It is durable, but output or processes are left; `idle_since` is when only output was.
-    Written {
-        record: Box<ExitRecord>,
-        idle_since: Option<u64>,
-    },
+    Written { record: Box<ExitRecord>, idle_since: Option<u64> },
     /// Nothing changes any more; told at that awake millisecond.
     Settled { record: Box<ExitRecord>, told: u64 },
 }
@@ -70,15 +63,9 @@ impl Supervisor {
         match &self.record {
             Record::Open => None,
             Record::Unwritten { due, .. } => Some(*due),
-            Record::Written {
-                idle_since: Some(since),
-                ..
-            } => Some(since.saturating_add(DRAIN_MS)),
+            Record::Written { idle_since: Some(since), .. } => Some(since.saturating_add(DRAIN_MS)),
             Record::Written { idle_since: None, .. } => {
-                let sweeping = self
-                    .stopping
-                    .as_ref()
-                    .is_some_and(|stopping| !stopping.is_empty());
+                let sweeping = self.stopping.as_ref().is_some_and(|stopping| !stopping.is_empty());
                 // With nobody left to sweep, waiting for the output has to begin now.
                 (!sweeping).then_some(0)
             }
@@ -92,12 +79,12 @@ impl Supervisor {
             return;
         };
         let end = end.clone();
-        if self
-            .stopping
-            .as_ref()
-            .is_some_and(|stopping| !stopping.is_empty())
-        {
+        if self.stopping.as_ref().is_some_and(|stopping| !stopping.is_empty()) {
             return;
+        }
+        if self.pause != Pause::Free {
+            // What is left of a held tree could neither end nor be of use to anybody.
+            self.release();
         }
         self.pumps.drain();
         if self.stopping.is_none() {
@@ -149,29 +136,19 @@ impl Supervisor {
         let first_failure = !matches!(self.record, Record::Unwritten { .. });
         let durable = written.is_ok();
         if durable || first_failure {
-            self.connections.broadcast_exit(&Notice::Exited {
-                record: record.clone(),
-                durable,
-            });
+            self.connections.broadcast_exit(&Notice::Exited { record: record.clone(), durable });
         }
         self.record = match written {
             Ok(()) if record.settled => Record::Settled { record, told: now },
-            Ok(()) => Record::Written {
-                record,
-                idle_since: None,
-            },
+            Ok(()) => Record::Written { record, idle_since: None },
+            // Nobody will ever look for the record there: the directory is gone.
+            Err(_) if self.directory.is_removed() && record.settled => Record::Settled { record, told: now },
+            Err(_) if self.directory.is_removed() => Record::Written { record, idle_since: None },
             Err(error) => {
                 let text = format!("the exit record cannot be written: {error}");
-                self.connections.broadcast(&Notice::Error {
-                    code: ErrorCode::NotDurable,
-                    text,
-                });
+                self.connections.broadcast(&Notice::Error { code: ErrorCode::NotDurable, text });
                 let next = pause.saturating_mul(2).min(LONGEST_RETRY_MS);
-                Record::Unwritten {
-                    record,
-                    due: now.saturating_add(pause),
-                    pause: next,
-                }
+                Record::Unwritten { record, due: now.saturating_add(pause), pause: next }
             }
         };
     }
@@ -181,11 +158,7 @@ impl Supervisor {
         let Record::Written { idle_since, .. } = &mut self.record else {
             return;
         };
-        if self
-            .stopping
-            .as_ref()
-            .is_some_and(|stopping| !stopping.is_empty())
-        {
+        if self.stopping.as_ref().is_some_and(|stopping| !stopping.is_empty()) {
             *idle_since = None;
             return;
         }

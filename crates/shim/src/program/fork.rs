@@ -45,20 +45,12 @@ unsafe fn clone(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
         arguments.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
     }
     // SAFETY: without CLONE_VM and without a stack this is a fork; the arguments live across the call.
-    let pid = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw mut arguments,
-            mem::size_of::<libc::clone_args>(),
-        )
-    };
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, mem::size_of::<libc::clone_args>()) };
     match u32::try_from(pid) {
         Ok(0) => Ok(Forked::Child),
         // SAFETY: the kernel stored a new descriptor there, which nobody else owns.
-        Ok(pid) => Ok(Forked::Parent {
-            pid,
-            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
-        }),
+        Ok(pid) => Ok(Forked::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
         Err(_) => Err(io::Error::last_os_error()),
     }
 }

@@ -20,16 +20,10 @@ pub(super) fn hold(tree: &Tree) -> Held {
         return held;
     }
     let mut asked = BTreeSet::new();
-    let mut held = Held {
-        stopped: 0,
-        missed: 0,
-    };
+    let mut held = Held { stopped: 0, missed: 0 };
     for _ in 0..PASSES {
         let members = tree.members();
-        let running: Vec<&Member> = members
-            .iter()
-            .filter(|member| !member.stat.is_stopped())
-            .collect();
+        let running: Vec<&Member> = members.iter().filter(|member| !member.stat.is_stopped()).collect();
         held = Held {
             stopped: count(members.len().saturating_sub(running.len())),
             missed: count(running.len()),
@@ -54,11 +48,8 @@ pub(super) fn hold(tree: &Tree) -> Held {
 /// Lets every process of the tree go on.
 pub(super) fn release(tree: &Tree) {
     tree.thaw();
-    for member in tree.members() {
-        if member.stat.is_stopped() {
-            tree.deliver(&member, libc::SIGCONT);
-        }
-    }
+    // Also to those that run: a stop that was asked of them may not have taken effect yet, and this revokes it.
+    tree.signal_all(libc::SIGCONT);
 }
 
 fn freeze(tree: &Tree) -> Option<Held> {
@@ -66,19 +57,13 @@ fn freeze(tree: &Tree) -> Option<Held> {
     cgroup.freeze(true).ok()?;
     for _ in 0..PASSES {
         if cgroup.is_frozen().unwrap_or(false) {
-            return Some(Held {
-                stopped: count(cgroup.pids().len()),
-                missed: 0,
-            });
+            return Some(Held { stopped: count(cgroup.pids().len()), missed: 0 });
         }
         thread::sleep(PAUSE);
     }
     // Something is in a system call that nothing interrupts; it stops as soon as that ends.
     let members = count(cgroup.pids().len());
-    Some(Held {
-        stopped: 0,
-        missed: members,
-    })
+    Some(Held { stopped: 0, missed: members })
 }
 
 fn count(length: usize) -> u64 {

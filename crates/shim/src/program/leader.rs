@@ -91,10 +91,7 @@ pub(super) fn read_report(pipe: &OwnedFd) -> Report {
         Ok(REPORT) => {
             let [stage, .., a, b, c, d] = bytes;
             let errno = i32::from_le_bytes([a, b, c, d]);
-            Report::Failure {
-                stage: SpawnStage::from_code(stage),
-                errno,
-            }
+            Report::Failure { stage: SpawnStage::from_code(stage), errno }
         }
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Report::Nothing,
         Ok(_) | Err(_) => Report::Silence,
@@ -103,13 +100,8 @@ pub(super) fn read_report(pipe: &OwnedFd) -> Report {
 
 fn ending_of(status: i32) -> Ending {
     if libc::WIFSIGNALED(status) {
-        Ending::Signaled {
-            signal: libc::WTERMSIG(status),
-            core: libc::WCOREDUMP(status),
-        }
+        Ending::Signaled { signal: libc::WTERMSIG(status), core: libc::WCOREDUMP(status) }
     } else {
-        Ending::Exited {
-            code: libc::WEXITSTATUS(status),
-        }
+        Ending::Exited { code: libc::WEXITSTATUS(status) }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What this version can do beyond what is frozen.
-const CAPABILITIES: [&str; 3] = ["pause", "descriptors", "settled"];
+pub(super) const CAPABILITIES: [&str; 3] = ["pause", "descriptors", "settled"];
 
 impl Supervisor {
     /// Reads from one peer and carries out what came.
@@ -90,10 +90,7 @@ impl Supervisor {
             self.tell_started_to(place);
         }
         if let Some((record, durable)) = self.record.known() {
-            let notice = Notice::Exited {
-                record: Box::new(record.clone()),
-                durable,
-            };
+            let notice = Notice::Exited { record: Box::new(record.clone()), durable };
             self.answer(place, &notice);
         }
     }
@@ -108,9 +105,7 @@ impl Supervisor {
         };
         if gated {
             // Its gate closes with this and never opens.
-            self.leader = Leader::Doomed {
-                ending: Ending::NeverRan,
-            };
+            self.leader = Leader::Doomed { ending: Ending::NeverRan };
         }
         let over = self.leader.has_ended() && self.stopping.is_none() && self.leftovers == 0;
         if over {
@@ -156,10 +151,7 @@ impl Supervisor {
         }
         let news = self.pause == Pause::Free;
         let held = self.hold();
-        let notice = Notice::Paused {
-            stopped: held.stopped,
-            missed: held.missed,
-        };
+        let notice = Notice::Paused { stopped: held.stopped, missed: held.missed };
         self.tell(place, news, &notice);
     }
 
@@ -184,13 +176,7 @@ impl Supervisor {
     }
 
     fn refuse(&mut self, place: usize, code: ErrorCode, text: &str) {
-        self.answer(
-            place,
-            &Notice::Error {
-                code,
-                text: text.to_owned(),
-            },
-        );
+        self.answer(place, &Notice::Error { code, text: text.to_owned() });
     }
 
     fn answer(&mut self, place: usize, notice: &Notice) {

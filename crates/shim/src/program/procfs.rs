@@ -22,10 +22,7 @@ pub(super) struct ProcessStat {
 impl ProcessStat {
     pub(super) fn read(pid: u32) -> Option<Self> {
         let mut buffer = [0; STAT];
-        let got = fs::File::open(format!("/proc/{pid}/stat"))
-            .ok()?
-            .read(&mut buffer)
-            .ok()?;
+        let got = fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut buffer).ok()?;
         Self::parse(pid, buffer.get(..got)?)
     }
 
@@ -39,14 +36,7 @@ impl ProcessStat {
         let group = fields.next()?.parse().ok()?;
         let threads = fields.nth(14)?.parse().ok()?;
         let start_time = fields.nth(1)?.parse().ok()?;
-        Some(Self {
-            pid,
-            state,
-            parent,
-            group,
-            threads,
-            start_time,
-        })
+        Some(Self { pid, state, parent, group, threads, start_time })
     }
 
     /// Tells whether no thread of it runs any more.
@@ -70,10 +60,7 @@ pub(super) struct Executable {
 impl Executable {
     pub(super) fn of(process: &str) -> Option<Self> {
         let metadata = fs::metadata(format!("/proc/{process}/exe")).ok()?;
-        Some(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        })
+        Some(Self { device: metadata.dev(), inode: metadata.ino() })
     }
 }
 
@@ -98,11 +85,7 @@ pub(super) enum Family {
 impl Family {
     /// Finds out which of both works here; all processes are looked at now if the second.
     pub(super) fn now(kernel_lists: bool) -> Self {
-        if kernel_lists {
-            Self::Kernel
-        } else {
-            Self::Everyone(everyone())
-        }
+        if kernel_lists { Self::Kernel } else { Self::Everyone(everyone()) }
     }
 
     pub(super) fn kernel_has_lists() -> bool {
@@ -112,31 +95,23 @@ impl Family {
     pub(super) fn children(&self, pid: u32) -> Vec<u32> {
         match self {
             Self::Kernel => listed_children(pid),
-            Self::Everyone(all) => all
-                .iter()
-                .filter(|each| each.parent == pid)
-                .map(|each| each.pid)
-                .collect(),
+            Self::Everyone(all) => {
+                all.iter().filter(|each| each.parent == pid).map(|each| each.pid).collect()
+            }
         }
     }
 }
 
 /// Looks at every process that there is.
 pub(super) fn everyone() -> Vec<ProcessStat> {
-    numbers_in("/proc")
-        .into_iter()
-        .filter_map(ProcessStat::read)
-        .collect()
+    numbers_in("/proc").into_iter().filter_map(ProcessStat::read).collect()
 }
 
 fn listed_children(pid: u32) -> Vec<u32> {
     let mut children = Vec::new();
     for thread in numbers_in(&format!("/proc/{pid}/task")) {
         if let Ok(text) = fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")) {
-            children.extend(
-                text.split_ascii_whitespace()
-                    .filter_map(|word| word.parse::<u32>().ok()),
-            );
+            children.extend(text.split_ascii_whitespace().filter_map(|word| word.parse::<u32>().ok()));
         }
     }
     children
@@ -158,14 +133,7 @@ mod tests {
     fn stat_is_read_behind_a_hostile_name() {
         let line = b"77 (a) R 1 (b) T 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 3 22 999 0";
         let stat = ProcessStat::parse(77, line).unwrap();
-        let expected = ProcessStat {
-            pid: 77,
-            state: b'T',
-            parent: 5,
-            group: 6,
-            threads: 3,
-            start_time: 999,
-        };
+        let expected = ProcessStat { pid: 77, state: b'T', parent: 5, group: 6, threads: 3, start_time: 999 };
         assert_eq!(stat, expected);
         assert!(stat.is_stopped() && !stat.is_dead());
     }
@@ -179,10 +147,7 @@ mod tests {
 
     #[test]
     fn both_ways_find_the_same_children() {
-        let mut child = std::process::Command::new("/bin/sleep")
-            .arg("60")
-            .spawn()
-            .unwrap();
+        let mut child = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
         let me = std::process::id();
         for family in [Family::now(Family::kernel_has_lists()), Family::now(false)] {
             assert!(family.children(me).contains(&child.id()));

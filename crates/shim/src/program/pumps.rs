@@ -3,12 +3,15 @@
 use std::{io, os::fd::OwnedFd};
 
 use crate::{
+    clock,
     notice::Descriptor,
     output::{OutputWriter, Stream, Taken},
 };
 
 const ROUND: usize = 4 << 20;
 const SMALL: usize = 4 << 10;
+const LOOK_MS: usize = 4;
+const FLOOD_PER_MS: usize = 32 << 10;
 const USUAL_PIPE: usize = 64 << 10;
 const LARGE_PIPE: usize = 1 << 20;
 
@@ -23,21 +26,20 @@ pub(super) struct Pumps {
 struct Pump {
     stream: Stream,
     pipe: Option<OwnedFd>,
-    large: bool,
+    rate: Rate,
+}
+
+/// How fast a stream flows, looked at once in a while.
+struct Rate {
+    since: u64,
+    bytes: usize,
+    flood: bool,
 }
 
 impl Pumps {
     pub(super) fn new(writer: OutputWriter, stdout: OwnedFd, stderr: OwnedFd) -> Self {
-        let pump = |stream, pipe| Pump {
-            stream,
-            pipe: Some(pipe),
-            large: false,
-        };
-        Self {
-            writer,
-            stdout: pump(Stream::Stdout, stdout),
-            stderr: pump(Stream::Stderr, stderr),
-        }
+        let pump = |stream, pipe| Pump { stream, pipe: Some(pipe), rate: Rate::new() };
+        Self { writer, stdout: pump(Stream::Stdout, stdout), stderr: pump(Stream::Stderr, stderr) }
     }
 
     pub(super) fn writer(&self) -> &OutputWriter {
@@ -55,13 +57,21 @@ impl Pumps {
         self.stdout.pipe.is_none() && self.stderr.pipe.is_none()
     }
 
+    /// Tells whether output comes so fast that it is worth letting some of it gather first.
+    pub(super) fn are_flooded(&self) -> bool {
+        let flooded = |pump: &Pump| pump.rate.flood && pump.pipe.is_some();
+        flooded(&self.stdout) || flooded(&self.stderr)
+    }
+
     /// Moves what is there now, but not endlessly.
     pub(super) fn pump(&mut self, stream: Stream) {
         let pump = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
-        pump.run(&mut self.writer, SMALL);
+        // In a flood whatever a step leaves behind is more to gather, not a reason to look again at once.
+        let enough = if pump.rate.flood { LARGE_PIPE } else { SMALL };
+        pump.run(&mut self.writer, enough);
         self.writer.flush();
     }
 
@@ -80,15 +90,9 @@ impl Pumps {
 
     /// Copies the read ends that are still open, so that another process can hold them too.
     pub(super) fn share(&self) -> io::Result<Vec<(Descriptor, OwnedFd)>> {
-        let ends = [
-            (Descriptor::Stdout, &self.stdout.pipe),
-            (Descriptor::Stderr, &self.stderr.pipe),
-        ];
-        let open = ends
-            .into_iter()
-            .filter_map(|(descriptor, pipe)| Some((descriptor, pipe.as_ref()?)));
-        open.map(|(descriptor, pipe)| Ok((descriptor, pipe.try_clone()?)))
-            .collect()
+        let ends = [(Descriptor::Stdout, &self.stdout.pipe), (Descriptor::Stderr, &self.stderr.pipe)];
+        let open = ends.into_iter().filter_map(|(descriptor, pipe)| Some((descriptor, pipe.as_ref()?)));
+        open.map(|(descriptor, pipe)| Ok((descriptor, pipe.try_clone()?))).collect()
     }
 }
 
@@ -96,11 +100,12 @@ impl Pump {
     /// Stops early after `enough` or fewer bytes, where the pipe is most likely empty.
     fn run(&mut self, writer: &mut OutputWriter, enough: usize) {
         let mut moved = 0_usize;
+        self.fit();
         while let Some(pipe) = &self.pipe {
             match writer.take(pipe, self.stream) {
                 Taken::Bytes(bytes) => {
-                    self.fit(bytes);
                     moved = moved.saturating_add(bytes);
+                    self.rate.bytes = self.rate.bytes.saturating_add(bytes);
                     if bytes < enough || moved >= ROUND {
                         break;
                     }
@@ -114,18 +119,27 @@ impl Pump {
     /// Makes the pipe large for a flood and usual again after it.
     ///
     /// All pipes of a user share one allowance; with it used up, every new pipe of the user would be tiny.
-    fn fit(&mut self, bytes: usize) {
-        let wanted = if bytes >= USUAL_PIPE && !self.large {
-            LARGE_PIPE
-        } else if bytes < SMALL && self.large {
-            USUAL_PIPE
-        } else {
-            return;
-        };
-        if let Some(pipe) = &self.pipe {
-            // Where it is refused the usual size is used on; asking again at every read would be in vain.
-            let _refused = rustix::pipe::fcntl_setpipe_size(pipe, wanted);
-            self.large = wanted == LARGE_PIPE;
+    fn fit(&mut self) {
+        let before = self.rate.flood;
+        self.rate.look(clock::awake_ms());
+        if let Some(pipe) = self.pipe.as_ref().filter(|_| self.rate.flood != before) {
+            let size = if self.rate.flood { LARGE_PIPE } else { USUAL_PIPE };
+            let _stays_as_it_is = rustix::pipe::fcntl_setpipe_size(pipe, size);
+        }
+    }
+}
+
+impl Rate {
+    fn new() -> Self {
+        Self { since: 0, bytes: 0, flood: false }
+    }
+
+    fn look(&mut self, now: u64) {
+        let span = usize::try_from(now.saturating_sub(self.since)).unwrap_or(usize::MAX);
+        if span >= LOOK_MS {
+            self.flood = self.bytes / span >= FLOOD_PER_MS;
+            self.since = now;
+            self.bytes = 0;
         }
     }
 }

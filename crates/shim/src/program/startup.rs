@@ -21,6 +21,7 @@ use super::{
     connections::Connections,
     ending::Record,
     leader::Leader,
+    orders::CAPABILITIES,
     procfs::ProcessStat,
     pumps::Pumps,
     supervisor::{Pause, Supervisor},
@@ -40,10 +41,7 @@ use crate::{
     output::OutputWriter,
 };
 
-const LAUNCH_WAIT: Timespec = Timespec {
-    tv_sec: 30,
-    tv_nsec: 0,
-};
+const LAUNCH_WAIT: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 const DONE: i32 = 0;
 const REFUSED: i32 = 3;
 
@@ -144,14 +142,10 @@ fn begin(path: &Path, control: &mut Connection) -> Result<Option<Start>, Refusal
     let directory =
         AttemptDirectory::open(path).map_err(Refusal::because("cannot open the attempt directory"))?;
     if !directory.is_own() {
-        return Err(Refusal(
-            "the attempt directory belongs to another user".to_owned(),
-        ));
+        return Err(Refusal("the attempt directory belongs to another user".to_owned()));
     }
     rustix::process::chdir("/").map_err(|error| Refusal(format!("cannot leave the directory: {error}")))?;
-    let lock = directory
-        .lock()
-        .map_err(Refusal::because("cannot lock the attempt directory"))?;
+    let lock = directory.lock().map_err(Refusal::because("cannot lock the attempt directory"))?;
     let lock = lock.ok_or_else(|| Refusal("another shim serves this attempt".to_owned()))?;
     if directory.exists(IDENTITY) || directory.exists(EXIT) {
         return Err(Refusal("this attempt was started before".to_owned()));
@@ -191,7 +185,7 @@ fn await_launch(control: &mut Connection) -> Result<Option<Launch>, Refusal> {
 fn early_welcome() -> Notice {
     Notice::Hello(Welcome {
         version: PROTOCOL_VERSION,
-        capabilities: Vec::new(),
+        capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
         process: String::new(),
         attempt: 0,
         shim_pid: std::process::id(),
@@ -207,21 +201,12 @@ fn start(
 ) -> Result<Start, Refusal> {
     let because = Refusal::because;
     if launch.sync_parents > 0 {
-        directory
-            .sync_parents(launch.sync_parents)
-            .map_err(because("cannot make the directory durable"))?;
+        directory.sync_parents(launch.sync_parents).map_err(because("cannot make the directory durable"))?;
     }
-    let copy = directory
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(because("cannot copy a descriptor"))?;
+    let copy = directory.as_fd().try_clone_to_owned().map_err(because("cannot copy a descriptor"))?;
     let writer = OutputWriter::create(copy, launch.output, launch.anchor_ms)
         .map_err(because("cannot create the output files"))?;
-    let Contained {
-        gated,
-        containment,
-        cgroup,
-    } = contain(&launch, &directory)?;
+    let Contained { gated, containment, cgroup } = contain(&launch, &directory)?;
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
     // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
     if let Err(error) = directory.write_durably(IDENTITY, &identity.encode()) {
@@ -231,22 +216,14 @@ fn start(
         }
         return Err(Refusal(format!("cannot make the identity durable: {error}")));
     }
-    let mut tree = Tree::new(
-        containment,
-        cgroup,
-        (identity.pid, identity.start_time),
-        gated.pidfd,
-    );
+    let mut tree = Tree::new(containment, cgroup, (identity.pid, identity.start_time), gated.pidfd);
     tree.exclude_manager(manager);
     Ok(Start {
         directory,
         lock,
         identity,
         signals,
-        leader: Leader::Gated {
-            gate: gated.gate,
-            report: gated.report,
-        },
+        leader: Leader::Gated { gate: gated.gate, report: gated.report },
         tree,
         pumps: Pumps::new(writer, gated.stdout, gated.stderr),
         launch,
@@ -272,11 +249,7 @@ fn contain(launch: &Launch, directory: &AttemptDirectory) -> Result<Contained, R
     {
         match child::spawn(launch, Some(cgroup.as_fd())) {
             Ok(gated) => {
-                return Ok(Contained {
-                    gated,
-                    containment: Containment::Cgroup,
-                    cgroup: Some(cgroup),
-                });
+                return Ok(Contained { gated, containment: Containment::Cgroup, cgroup: Some(cgroup) });
             }
             Err(_) => cgroup.remove(),
         }
@@ -285,21 +258,12 @@ fn contain(launch: &Launch, directory: &AttemptDirectory) -> Result<Contained, R
         return Err(Refusal("the cgroup cannot be used".to_owned()));
     };
     match child::spawn(launch, None) {
-        Ok(gated) => Ok(Contained {
-            gated,
-            containment,
-            cgroup: None,
-        }),
+        Ok(gated) => Ok(Contained { gated, containment, cgroup: None }),
         Err(error) => {
             let errno = error.raw_os_error().unwrap_or(0);
-            let mut record = ExitRecord::never_ran(
-                launch.anchor_ms.saturating_add(clock::boot_ms()),
-                clock::wall_ms(),
-            );
-            record.ending = Ending::SpawnFailed {
-                stage: SpawnStage::Fork,
-                errno,
-            };
+            let mut record =
+                ExitRecord::never_ran(launch.anchor_ms.saturating_add(clock::boot_ms()), clock::wall_ms());
+            record.ending = Ending::SpawnFailed { stage: SpawnStage::Fork, errno };
             drop(directory.write_durably(EXIT, &record.encode()));
             Err(Refusal(format!("cannot make a process: {error}")))
         }

@@ -31,12 +31,7 @@ enum Step {
     /// The next signal of the plan is due at that awake millisecond.
     Asking { plan: StopPlan, next: usize, due: u64 },
     /// Everything is killed, again and again.
-    Killing {
-        since: u64,
-        due: u64,
-        pause: u64,
-        told: bool,
-    },
+    Killing { since: u64, due: u64, pause: u64, told: bool },
     /// Nobody is left.
     Empty,
 }
@@ -54,28 +49,14 @@ pub(super) enum Progress {
 impl Stopping {
     /// Begins with the first signal of the plan at once.
     pub(super) fn new(reason: Option<StopReason>, plan: StopPlan, now: u64) -> Self {
-        let step = Step::Asking {
-            plan,
-            next: 0,
-            due: now,
-        };
-        Self {
-            reason,
-            escalated: None,
-            swept: BTreeSet::new(),
-            step,
-        }
+        let step = Step::Asking { plan, next: 0, due: now };
+        Self { reason, escalated: None, swept: BTreeSet::new(), step }
     }
 
     /// Kills at once, whatever step it is at.
     pub(super) fn force(&mut self, now: u64) {
         if let Step::Asking { .. } = self.step {
-            self.step = Step::Killing {
-                since: now,
-                due: now,
-                pause: FIRST_PAUSE_MS,
-                told: false,
-            };
+            self.step = Step::Killing { since: now, due: now, pause: FIRST_PAUSE_MS, told: false };
         }
     }
 
@@ -149,13 +130,7 @@ impl Stopping {
     fn kill(&mut self, tree: &Tree, now: u64) -> Progress {
         self.escalated = Some(libc::SIGKILL);
         self.kill_all(tree);
-        let Step::Killing {
-            since,
-            due,
-            pause,
-            told,
-        } = &mut self.step
-        else {
+        let Step::Killing { since, due, pause, told } = &mut self.step else {
             return Progress::Same;
         };
         *due = now.saturating_add(*pause);

@@ -1,36 +1,25 @@
 //! The loop that watches one attempt.
 
-use std::os::fd::{AsFd as _, OwnedFd};
-
-use rustix::{
-    event::{PollFd, PollFlags, Timespec},
-    io::Errno,
-};
+use std::{os::fd::OwnedFd, time::Duration};
 
 use super::{
     connections::Connections,
     ending::Record,
     hold,
     leader::{Leader, LeaderEnd, Report, read_report},
+    poll::News,
     pumps::Pumps,
     stopping::{self, Progress, Stopping},
     sys,
     tree::Tree,
 };
 use crate::{
-    attempt_directory::AttemptDirectory,
-    clock,
-    exit::Ending,
-    identity::Identity,
-    launch::Launch,
-    notice::{Descriptor, Notice},
-    output::Stream,
-    plan::StopPlan,
-    reason::StopReason,
-    status::{Phase, Status},
+    attempt_directory::AttemptDirectory, clock, exit::Ending, identity::Identity, launch::Launch,
+    output::Stream, plan::StopPlan, reason::StopReason,
 };
 
-const MOST_SURVIVORS: usize = 64;
+const GATHER: Duration = Duration::from_micros(200);
+const BREATH: Duration = Duration::from_millis(10);
 
 /// Everything about the attempt that this shim serves.
 pub(super) struct Supervisor {
@@ -58,28 +47,20 @@ pub(super) enum Pause {
     Held { since: u64 },
 }
 
-/// Which descriptors had news.
-#[derive(Default)]
-struct News {
-    signals: bool,
-    listener: bool,
-    report: bool,
-    stdout: bool,
-    stderr: bool,
-    readable: Vec<usize>,
-    writable: Vec<usize>,
-}
-
 impl Supervisor {
     /// Runs until everything about the attempt is recorded and told.
     pub(super) fn run(mut self) {
         self.serve_waiting();
         self.open_gate();
         while !self.advance() {
+            if self.pumps.are_flooded() {
+                // Woken for every small write, the shim would take the processor that the work could use.
+                std::thread::sleep(GATHER);
+            }
             let deadline = self.next_deadline();
             let Ok(news) = self.poll(deadline) else {
                 // Only a broken kernel interface fails here; the work itself must not be lost to a busy loop.
-                std::thread::sleep(std::time::Duration::from_millis(10));
+                std::thread::sleep(BREATH);
                 continue;
             };
             self.react(&news);
@@ -97,12 +78,7 @@ impl Supervisor {
     }
 
     fn open_gate(&mut self) {
-        let gated = std::mem::replace(
-            &mut self.leader,
-            Leader::Doomed {
-                ending: Ending::NeverRan,
-            },
-        );
+        let gated = std::mem::replace(&mut self.leader, Leader::Doomed { ending: Ending::NeverRan });
         match gated {
             Leader::Gated { gate, report } => {
                 if rustix::io::write(&gate, &[1]).is_ok() {
@@ -136,14 +112,10 @@ impl Supervisor {
     fn timeout_at(&self) -> Option<u64> {
         let since = self.leader.since()?;
         let counted = self.launch.timeout_ms > 0 && self.stopping.is_none() && self.pause == Pause::Free;
-        counted.then(|| {
-            since
-                .saturating_add(self.launch.timeout_ms)
-                .saturating_add(self.paused_ms)
-        })
+        counted.then(|| since.saturating_add(self.launch.timeout_ms).saturating_add(self.paused_ms))
     }
 
-    /// Begins to end the tree, or changes the reason of a mere sweep to that of an order.
+    /// Begins to end the tree, unless that has begun already.
     pub(super) fn begin_stop(&mut self, reason: Option<StopReason>, plan: Option<StopPlan>, now: u64) {
         self.end_pause(now);
         if self.stopping.is_none() {
@@ -181,77 +153,9 @@ impl Supervisor {
 
     fn next_deadline(&self) -> Option<u64> {
         let now = clock::awake_ms();
-        let stop = self
-            .stopping
-            .as_ref()
-            .and_then(|each| each.next_deadline(self.leader.has_ended(), now));
-        let all = [
-            self.timeout_at(),
-            stop,
-            self.ending_deadline(),
-            self.connections.next_deadline(),
-        ];
+        let stop = self.stopping.as_ref().and_then(|each| each.next_deadline(self.leader.has_ended(), now));
+        let all = [self.timeout_at(), stop, self.ending_deadline(), self.connections.next_deadline()];
         all.into_iter().flatten().min()
-    }
-
-    /// Waits for news until an awake millisecond, or for ever.
-    fn poll(&self, deadline: Option<u64>) -> Result<News, Errno> {
-        let timeout = deadline.map(|at| {
-            let left = at.saturating_sub(clock::awake_ms());
-            // One millisecond more than is left of a started one, so that a deadline has passed when this returns.
-            let left = if left > 0 { left.saturating_add(1) } else { 0 };
-            Timespec {
-                tv_sec: i64::try_from(left / 1_000).unwrap_or(i64::MAX),
-                tv_nsec: i64::try_from(left % 1_000).unwrap_or(0).saturating_mul(1_000_000),
-            }
-        });
-        let input = PollFlags::IN;
-        let nothing = self.signals.as_fd();
-        let watched = [
-            Some(nothing),
-            self.connections.listener(),
-            self.leader.report().map(OwnedFd::as_fd),
-            self.pumps.pipe(Stream::Stdout).map(OwnedFd::as_fd),
-            self.pumps.pipe(Stream::Stderr).map(OwnedFd::as_fd),
-        ];
-        // An absent descriptor keeps its place in the list, watched for nothing.
-        let fixed = watched.map(|fd| fd.map_or((nothing, PollFlags::empty()), |fd| (fd, input)));
-        let peers = self.connections.iter().map(|each| {
-            let events = if each.has_queue() {
-                input | PollFlags::OUT
-            } else {
-                input
-            };
-            (each.as_fd(), events)
-        });
-        let mut fds: Vec<PollFd<'_>> = fixed
-            .into_iter()
-            .chain(peers)
-            .map(|(fd, events)| PollFd::from_borrowed_fd(fd, events))
-            .collect();
-        match rustix::event::poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-        let mut found = fds.iter().map(PollFd::revents);
-        let mut next = || found.next().is_some_and(|flags| !flags.is_empty());
-        let mut news = News {
-            signals: next(),
-            listener: next(),
-            report: next(),
-            stdout: next(),
-            stderr: next(),
-            ..News::default()
-        };
-        for (place, flags) in found.enumerate() {
-            if flags.intersects(PollFlags::OUT) {
-                news.writable.push(place);
-            }
-            if flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-                news.readable.push(place);
-            }
-        }
-        Ok(news)
     }
 
     fn react(&mut self, news: &News) {
@@ -289,14 +193,10 @@ impl Supervisor {
         match read_report(pipe) {
             Report::Nothing => {}
             Report::Failure { stage, errno } => {
-                self.leader = Leader::Doomed {
-                    ending: Ending::SpawnFailed { stage, errno },
-                };
+                self.leader = Leader::Doomed { ending: Ending::SpawnFailed { stage, errno } };
             }
             Report::Silence => {
-                self.leader = Leader::Running {
-                    since: clock::awake_ms(),
-                };
+                self.leader = Leader::Running { since: clock::awake_ms() };
                 // Its arguments and environment live on in the program only.
                 self.launch.arguments = Vec::new();
                 self.launch.environment = crate::launch::Environment::default();
@@ -322,10 +222,10 @@ impl Supervisor {
 
     fn end_leader(&mut self, reaped: &sys::Reaped) {
         let now = clock::awake_ms();
-        let run_ms = self.leader.since().map_or(0, |since| {
-            now.saturating_sub(since)
-                .saturating_sub(self.total_paused_ms(now))
-        });
+        let run_ms = self
+            .leader
+            .since()
+            .map_or(0, |since| now.saturating_sub(since).saturating_sub(self.total_paused_ms(now)));
         let decided = match &self.leader {
             Leader::Doomed { ending } => Some(*ending),
             Leader::Gated { .. } => Some(Ending::NeverRan),
@@ -339,9 +239,7 @@ impl Supervisor {
     pub(super) fn hold(&mut self) -> hold::Held {
         let held = hold::hold(&self.tree);
         if self.pause == Pause::Free {
-            self.pause = Pause::Held {
-                since: clock::awake_ms(),
-            };
+            self.pause = Pause::Held { since: clock::awake_ms() };
         }
         held
     }
@@ -349,82 +247,5 @@ impl Supervisor {
     pub(super) fn release(&mut self) {
         self.end_pause(clock::awake_ms());
         hold::release(&self.tree);
-    }
-
-    /// Tells everybody that the program runs, with descriptors for those who want them.
-    fn tell_started(&mut self) {
-        for place in 0..self.connections.count() {
-            let wanted = self
-                .connections
-                .nth(place)
-                .is_some_and(|each| each.greeted && each.wants_descriptors);
-            if wanted {
-                self.tell_started_to(place);
-            }
-        }
-        self.tell_status();
-    }
-
-    pub(super) fn tell_started_to(&mut self, place: usize) {
-        let mut descriptors = vec![Descriptor::Pidfd];
-        let mut handles: Vec<OwnedFd> = self.tree.pidfd().try_clone().into_iter().collect();
-        if handles.is_empty() {
-            descriptors.clear();
-        }
-        for (descriptor, handle) in self.pumps.share().unwrap_or_default() {
-            descriptors.push(descriptor);
-            handles.push(handle);
-        }
-        let notice = Notice::Started {
-            identity: Box::new(self.identity.clone()),
-            descriptors,
-        };
-        if let Some(connection) = self.connections.nth(place) {
-            connection.send(&notice, handles);
-        }
-    }
-
-    pub(super) fn tell_status(&mut self) {
-        let notice = Notice::Status(Box::new(self.status()));
-        self.connections.broadcast(&notice);
-    }
-
-    /// Describes how things are.
-    pub(super) fn status(&self) -> Status {
-        let mut survivors = self
-            .stopping
-            .as_ref()
-            .map_or_else(Vec::new, |each| each.survivors(&self.tree));
-        survivors.truncate(MOST_SURVIVORS);
-        let stat = super::procfs::ProcessStat::read(self.tree.leader());
-        Status {
-            phase: self.phase(),
-            pid: self.tree.leader(),
-            output_bytes: self.pumps.writer().length(),
-            paused_ms: self.total_paused_ms(clock::awake_ms()),
-            survivors,
-            reason: self.stopping.as_ref().and_then(|each| each.reason),
-            mechanism: self.tree.containment(),
-            leader_stopped: !self.leader.has_ended() && stat.is_some_and(|stat| stat.is_stopped()),
-        }
-    }
-
-    fn phase(&self) -> Phase {
-        let asked = self
-            .stopping
-            .as_ref()
-            .is_some_and(|each| each.reason.is_some() && !each.is_empty());
-        match &self.leader {
-            Leader::Gated { .. } | Leader::Starting { .. } if !asked => Phase::Launching,
-            Leader::Ended(_) if !asked => Phase::Ended,
-            Leader::Running { .. } if !asked && self.pause != Pause::Free => Phase::Paused,
-            Leader::Running { .. } if !asked => Phase::Running,
-            Leader::Doomed { .. } if !asked => Phase::Ended,
-            Leader::Gated { .. }
-            | Leader::Starting { .. }
-            | Leader::Running { .. }
-            | Leader::Doomed { .. }
-            | Leader::Ended(_) => Phase::Stopping,
-        }
     }
 }

@@ -1,8 +1,5 @@
 //! The few system calls that no safe library offers in the form needed here.
-#![expect(
-    unsafe_code,
-    reason = "signal masks, wait4 and signals by number have no safe form"
-)]
+#![expect(unsafe_code, reason = "signal masks, wait4 and signals by number have no safe form")]
 
 use std::{
     io, mem,
@@ -39,13 +36,7 @@ pub(super) fn block_signals() -> io::Result<OwnedFd> {
         let mut all: libc::sigset_t = mem::zeroed();
         libc::sigfillset(&raw mut all);
         // A fault of the shim itself must end it, not loop.
-        for signal in [
-            libc::SIGSEGV,
-            libc::SIGBUS,
-            libc::SIGILL,
-            libc::SIGFPE,
-            libc::SIGABRT,
-        ] {
+        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
             libc::sigdelset(&raw mut all, signal);
         }
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
@@ -55,11 +46,7 @@ pub(super) fn block_signals() -> io::Result<OwnedFd> {
         libc::sigemptyset(&raw mut child);
         libc::sigaddset(&raw mut child, libc::SIGCHLD);
         let fd = libc::signalfd(-1, &raw const child, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
-        if fd < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(OwnedFd::from_raw_fd(fd))
-        }
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
     }
 }
 
@@ -75,26 +62,15 @@ pub(super) fn close_inherited() {
 pub(super) fn null_stdin(null: &OwnedFd) -> io::Result<()> {
     // SAFETY: both are open descriptors; nothing in this program owns number 0.
     let done = unsafe { libc::dup2(null.as_raw_fd(), 0) };
-    if done < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Sends a signal to a pid, which must be a child that was not waited for yet.
 pub(super) fn kill_child(pid: u32, signal: i32) -> io::Result<()> {
-    let pid = i32::try_from(pid)
-        .ok()
-        .filter(|pid| *pid > 1)
-        .ok_or(io::ErrorKind::InvalidInput)?;
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 1).ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: kill takes two numbers.
     let done = unsafe { libc::kill(pid, signal) };
-    if done < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Sends a signal to the process that a pidfd stands for.
@@ -102,19 +78,9 @@ pub(super) fn signal_through(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     let fd = pidfd.as_fd().as_raw_fd();
     // SAFETY: the descriptor is open for the time of the call, and no siginfo is passed.
     let done = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            fd,
-            signal,
-            ptr::null::<libc::siginfo_t>(),
-            0_u32,
-        )
+        libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, ptr::null::<libc::siginfo_t>(), 0_u32)
     };
-    if done < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Takes one ended child, with what it used.

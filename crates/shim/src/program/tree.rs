@@ -174,10 +174,7 @@ impl Tree {
         for stat in everyone() {
             let ours = stat.group == self.leader.0 && stat.start_time >= self.leader.1;
             if ours && !stat.is_dead() && !self.is_stranger(&stat) {
-                see(Member {
-                    stat,
-                    direct: stat.parent == self.shim,
-                });
+                see(Member { stat, direct: stat.parent == self.shim });
             }
         }
     }
@@ -202,10 +199,7 @@ impl Tree {
                 if strange {
                     strangers.insert(pid);
                 } else {
-                    see(Member {
-                        stat,
-                        direct: parent == self.shim && stat.parent == self.shim,
-                    });
+                    see(Member { stat, direct: parent == self.shim && stat.parent == self.shim });
                 }
                 open.push((pid, strange));
             }
@@ -220,10 +214,7 @@ impl Tree {
         if strangers.contains(&stat.parent) || self.is_stranger(&stat) {
             strangers.insert(pid);
         } else {
-            see(Member {
-                stat,
-                direct: stat.parent == self.shim,
-            });
+            see(Member { stat, direct: stat.parent == self.shim });
         }
     }
 

@@ -36,10 +36,7 @@ fn unusable_cgroup_falls_back_to_the_subreaper() {
     launch.cgroup = Some("/tmp/no/cgroup/here".into());
     let mut attempt = Attempt::launch(&launch);
     let (identity, _) = attempt.peer.started();
-    assert_eq!(
-        (identity.mechanism, identity.cgroup),
-        (Containment::Subreaper, None)
-    );
+    assert_eq!((identity.mechanism, identity.cgroup), (Containment::Subreaper, None));
     attempt.peer.settled();
     attempt.finish();
 }
@@ -51,10 +48,7 @@ fn ordinary_directory_is_no_cgroup() {
     launch.containment = AllowedContainment::Only(Containment::Cgroup);
     launch.cgroup = Some(directory.path().join("cgroup"));
     let mut attempt = Attempt::launch(&launch);
-    let refused = attempt
-        .peer
-        .hear_until(|notice| matches!(notice, Notice::Refused { .. }).then_some(()));
-    assert_eq!(refused, ());
+    attempt.peer.hear_until(|notice| matches!(notice, Notice::Refused { .. }).then_some(()));
     assert_eq!(attempt.files().identity().unwrap(), None);
     attempt.shim.wait().unwrap();
 }
@@ -67,10 +61,7 @@ fn cgroup_with_somebody_in_it_is_not_taken_over() {
     };
     let path = root.join(format!("shim-taken-{}", std::process::id()));
     fs::create_dir(&path).unwrap();
-    let mut other = std::process::Command::new("/bin/sleep")
-        .arg("60")
-        .spawn()
-        .unwrap();
+    let mut other = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
     fs::write(path.join("cgroup.procs"), other.id().to_string()).unwrap();
     let mut launch = script("true");
     launch.containment = AllowedContainment::Auto;
@@ -87,38 +78,47 @@ fn cgroup_with_somebody_in_it_is_not_taken_over() {
 }
 
 #[test]
-fn shim_started_by_the_work_survives_the_work() {
+fn shim_started_by_the_work_is_no_part_of_it() {
     for (containment, cgroup) in every_containment() {
-        let inner = Attempt::idle();
-        // A second shim, started from inside, serves an attempt of its own.
-        let inner_directory = Directory::new();
-        let pid_file = inner_directory.path().join("inner-pid");
+        let inner = Directory::new();
+        let order = inner.path().join("order");
+        fs::write(&order, Order::Launch(Box::new(script("sleep 60"))).encode()).unwrap();
         let text = format!(
-            "sleep 60 | {} attempt {} & echo $! > {}; while :; do sleep 1; done",
+            "exec python3 -c 'import socket,subprocess,time\n\
+             a,b=socket.socketpair()\n\
+             p=subprocess.Popen([\"{}\",\"attempt\",\"{}\"],stdin=b)\n\
+             a.sendall(open(\"{}\",\"rb\").read())\n\
+             while True: time.sleep(1)'",
             program().display(),
-            inner_directory.path().display(),
-            pid_file.display()
+            inner.path().display(),
+            order.display()
         );
-        drop(inner);
         let mut launch = script(&text);
         launch.containment = AllowedContainment::Only(containment);
-        launch.cgroup = cgroup;
+        launch.cgroup.clone_from(&cgroup);
         let mut attempt = Attempt::launch(&launch);
         attempt.peer.started();
-        drop(number_in(&pid_file));
-        attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
-        attempt.peer.settled();
+        let files = longhaul_shim::AttemptDirectory::open(inner.path()).unwrap();
+        let identity = until("the inner attempt runs", || files.identity().unwrap());
+        attempt.peer.tell(&Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) }));
+        let record = attempt.peer.settled();
+        assert!(is_alive(identity.shim_pid) && is_alive(identity.pid), "{containment}: {record:?}");
+        kill(identity.pid);
+        until("the inner attempt is recorded", || files.exit_record().unwrap());
         attempt.finish();
+        if let Some(path) = cgroup {
+            until("the cgroup can be removed", || {
+                (fs::remove_dir(&path).is_ok() || !path.exists()).then_some(())
+            });
+        }
     }
 }
 
 #[test]
 fn manager_started_by_the_work_is_no_part_of_it() {
-    // This test is the manager: the work's tree is made to hold it by telling a shim that its parent is one.
     for (containment, cgroup) in every_containment() {
         let directory = Directory::new();
         let pid_file = directory.path().join("manager");
-        let socket = Attempt::idle();
         let text = format!(
             "setsid python3 -c 'import socket,sys,time,os\n\
              s=socket.socket(socket.AF_UNIX)\n\
@@ -128,11 +128,10 @@ fn manager_started_by_the_work_is_no_part_of_it() {
              s.connect(open(p).read())\n\
              s.sendall(bytes([7,0,0,0, 1, 3, 1,0,0,0, 1]))\n\
              print(\"hello\", flush=True)\n\
-             os.system(\"sleep 60\")' & while :; do sleep 1; done",
+             os.system(\"exec sleep 60\")' & while :; do sleep 1; done",
             pid_file.display(),
             directory.path().display()
         );
-        drop(socket);
         let mut launch = script(&text);
         launch.containment = AllowedContainment::Only(containment);
         launch.cgroup.clone_from(&cgroup);
@@ -147,10 +146,7 @@ fn manager_started_by_the_work_is_no_part_of_it() {
         // The order of two connections is not the order of their messages: wait until the shim has answered one more.
         let mut last = attempt.connect(Hello::default());
         last.status();
-        attempt.peer.tell(&Order::Stop(StopOrder {
-            force: true,
-            ..StopOrder::new(StopReason::User)
-        }));
+        attempt.peer.tell(&Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) }));
         let record = attempt.peer.settled();
         assert!(is_alive(manager) && is_alive(child), "{containment}: {record:?}");
         kill(child);
@@ -166,7 +162,5 @@ fn manager_started_by_the_work_is_no_part_of_it() {
 
 fn children(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_ascii_whitespace()
-        .map(|word| word.parse().unwrap())
-        .collect()
+    text.split_ascii_whitespace().map(|word| word.parse().unwrap()).collect()
 }

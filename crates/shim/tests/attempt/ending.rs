@@ -43,11 +43,7 @@ fn every_signal_that_ends_it_is_recorded() {
     for signal in [1, 2, 3, 6, 9, 10, 13, 14, 15, 24, 31, 34, 64] {
         let mut attempt = Attempt::launch(&script(&format!("ulimit -c 0; kill -{signal} $$; sleep 60")));
         let record = attempt.peer.settled();
-        assert_eq!(
-            record.ending,
-            Ending::Signaled { signal, core: false },
-            "signal {signal}"
-        );
+        assert_eq!(record.ending, Ending::Signaled { signal, core: false }, "signal {signal}");
         assert_eq!(record.stopped, None);
         attempt.finish();
     }
@@ -68,11 +64,7 @@ fn failed_start_names_stage_and_error() {
     let mut without_stdin = script("true");
     without_stdin.stdin = StdinSource::File("/nowhere".into());
     let mut limited = script("true");
-    limited.limits.push(ResourceLimit {
-        resource: 4_000,
-        soft: 1,
-        hard: 1,
-    });
+    limited.limits.push(ResourceLimit { resource: 4_000, soft: 1, hard: 1 });
     let mut too_long = script("true");
     too_long.arguments.push("x".repeat(200_000).into());
     let cases = [
@@ -104,13 +96,7 @@ fn file_that_is_no_program_fails_to_execute() {
     launch.program = path;
     let mut other = Attempt::launch(&launch);
     let record = other.peer.settled();
-    assert_eq!(
-        record.ending,
-        Ending::SpawnFailed {
-            stage: SpawnStage::Exec,
-            errno: libc::ENOEXEC
-        }
-    );
+    assert_eq!(record.ending, Ending::SpawnFailed { stage: SpawnStage::Exec, errno: libc::ENOEXEC });
     other.finish();
 }
 
@@ -119,10 +105,8 @@ fn peer_that_leaves_before_the_launch_means_that_nothing_runs() {
     let mut attempt = Attempt::idle();
     drop(attempt.peer);
     until("the shim leaves", || attempt.shim.try_wait().unwrap());
-    let names: Vec<_> = fs::read_dir(attempt.directory.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let names: Vec<_> =
+        fs::read_dir(attempt.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| name == "lock"), "left behind: {names:?}");
 }
 
@@ -132,7 +116,7 @@ fn shim_killed_before_the_identity_means_that_nothing_ran() {
     for delay in 0..40_u32 {
         let directory = crate::harness::Directory::new();
         let mark = directory.path().join("ran");
-        let mut attempt = Attempt::launch(&script(&format!("echo x > {}; sleep 30", mark.display())));
+        let mut attempt = Attempt::launch(&script(&format!("echo x > {}; exec sleep 30", mark.display())));
         let begin = Instant::now();
         while begin.elapsed().as_micros() < u128::from(delay) * 150 {
             std::hint::spin_loop();
@@ -164,10 +148,7 @@ fn stop_before_the_gate_opens_means_that_it_never_ran() {
     let launch = script(&format!("echo x > {}", mark.display()));
     let mut bytes = Order::Launch(Box::new(launch)).encode();
     bytes.extend(Order::Stop(StopOrder::new(StopReason::User)).encode());
-    assert_eq!(
-        longhaul_shim::send(&attempt.peer.socket, &bytes, &[]).unwrap(),
-        bytes.len()
-    );
+    assert_eq!(longhaul_shim::send(&attempt.peer.socket, &bytes, &[]).unwrap(), bytes.len());
     let mut attempt = attempt;
     let record = attempt.peer.settled();
     assert_eq!(record.ending, Ending::NeverRan);
@@ -193,10 +174,7 @@ fn second_shim_in_the_same_directory_is_refused() {
     let directory = attempt.finish();
     let (mut shim, socket) = longhaul_shim::start(&crate::harness::program(), directory.path()).unwrap();
     let mut peer = crate::harness::Peer::new(socket);
-    assert!(
-        matches!(peer.hear(), Some(Notice::Refused { .. })),
-        "an ended attempt was started again"
-    );
+    assert!(matches!(peer.hear(), Some(Notice::Refused { .. })), "an ended attempt was started again");
     shim.wait().unwrap();
 }
 
@@ -204,23 +182,14 @@ fn second_shim_in_the_same_directory_is_refused() {
 fn exit_is_told_at_once_though_leftovers_hold_the_output() {
     let directory = crate::harness::Directory::new();
     let pid_file = directory.path().join("pid");
-    let mut attempt = Attempt::launch(&script(&format!(
-        "setsid sleep 60 & echo $! > {}; exit 4",
-        pid_file.display()
-    )));
+    let mut attempt =
+        Attempt::launch(&script(&format!("setsid sleep 60 & echo $! > {}; exit 4", pid_file.display())));
     attempt.peer.started();
     let begin = Instant::now();
     let first = attempt.peer.exited();
-    assert!(
-        begin.elapsed().as_millis() < 1_000,
-        "told after {:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed().as_millis() < 1_000, "told after {:?}", begin.elapsed());
     assert_eq!(first.ending, Ending::Exited { code: 4 });
-    assert!(
-        first.leftovers >= 1 && first.pipe_held && !first.settled,
-        "{first:?}"
-    );
+    assert!(first.leftovers >= 1 && first.pipe_held && !first.settled, "{first:?}");
     let settled = attempt.peer.settled();
     assert_eq!(settled.ending, first.ending);
     assert_eq!(settled.stopped, None);
@@ -234,10 +203,7 @@ fn exit_is_told_at_once_though_leftovers_hold_the_output() {
 fn kept_leftovers_live_on_and_reading_is_given_up() {
     let directory = crate::harness::Directory::new();
     let pid_file = directory.path().join("pid");
-    let mut launch = script(&format!(
-        "setsid sleep 60 & echo $! > {}; exit 0",
-        pid_file.display()
-    ));
+    let mut launch = script(&format!("setsid sleep 60 & echo $! > {}; exit 0", pid_file.display()));
     launch.leftovers = Leftovers::Keep;
     let mut attempt = Attempt::launch(&launch);
     let record = attempt.peer.settled();
@@ -253,10 +219,7 @@ fn processor_time_and_memory_are_recorded() {
     let work = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
     let mut attempt = Attempt::launch(&script(work));
     let record = attempt.peer.settled();
-    assert!(
-        record.utime_ms > 0 && record.max_rss_kb > 100 && record.run_ms > 0,
-        "{record:?}"
-    );
+    assert!(record.utime_ms > 0 && record.max_rss_kb > 100 && record.run_ms > 0, "{record:?}");
     attempt.finish();
 }
 
@@ -280,4 +243,21 @@ fn exit_record_waits_for_room_on_the_disk_and_the_shim_stays() {
     let record = blocked.peer.settled();
     assert_eq!(blocked.files().exit_record().unwrap(), Some(record));
     blocked.finish();
+}
+
+#[test]
+fn shim_leaves_when_its_directory_was_removed() {
+    let directory = crate::harness::Directory::new();
+    let go = directory.path().join("go");
+    let mut attempt =
+        Attempt::launch(&script(&format!("while [ ! -e {} ]; do sleep 0.01; done; exit 6", go.display())));
+    attempt.peer.started();
+    fs::remove_dir_all(attempt.path()).unwrap();
+    fs::write(&go, "").unwrap();
+    let durable = attempt.peer.hear_until(|notice| match notice {
+        Notice::Exited { durable, .. } => Some(durable),
+        _ => None,
+    });
+    assert!(!durable);
+    until("the shim leaves", || attempt.shim.try_wait().unwrap());
 }

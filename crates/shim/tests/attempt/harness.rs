@@ -51,11 +51,7 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(socket: UnixStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self {
-            socket,
-            frames: FrameBuffer::new(LONGEST_FRAME),
-            descriptors: Vec::new(),
-        }
+        Self { socket, frames: FrameBuffer::new(LONGEST_FRAME), descriptors: Vec::new() }
     }
 
     pub(crate) fn tell(&self, order: &Order) {
@@ -70,11 +66,7 @@ impl Peer {
     pub(crate) fn hear(&mut self) -> Option<Notice> {
         loop {
             if let Some(frame) = self.frames.pull().unwrap() {
-                return Some(
-                    Notice::decode(&frame)
-                        .unwrap()
-                        .expect("a message this library knows"),
-                );
+                return Some(Notice::decode(&frame).unwrap().expect("a message this library knows"));
             }
             match receive(&self.socket, &mut self.frames, &mut self.descriptors) {
                 Ok(0) => return None,
@@ -87,9 +79,7 @@ impl Peer {
 
     pub(crate) fn hear_until<T>(&mut self, mut wanted: impl FnMut(Notice) -> Option<T>) -> T {
         loop {
-            let notice = self
-                .hear()
-                .expect("the shim left before saying what was waited for");
+            let notice = self.hear().expect("the shim left before saying what was waited for");
             if let Some(found) = wanted(notice) {
                 return found;
             }
@@ -98,10 +88,7 @@ impl Peer {
 
     pub(crate) fn started(&mut self) -> (Identity, Vec<Descriptor>) {
         self.hear_until(|notice| match notice {
-            Notice::Started {
-                identity,
-                descriptors,
-            } => Some((*identity, descriptors)),
+            Notice::Started { identity, descriptors } => Some((*identity, descriptors)),
             Notice::Exited { record, .. } => panic!("ended before it started: {record:?}"),
             Notice::Refused { why } => panic!("refused: {why}"),
             _ => None,
@@ -151,11 +138,7 @@ impl Attempt {
     pub(crate) fn idle() -> Self {
         let directory = Directory::new();
         let (shim, socket) = start(&program(), directory.path()).unwrap();
-        Self {
-            shim,
-            peer: Peer::new(socket),
-            directory,
-        }
+        Self { shim, peer: Peer::new(socket), directory }
     }
 
     pub(crate) fn launch(launch: &Launch) -> Self {
@@ -195,9 +178,7 @@ impl Attempt {
 
     /// Waits until the output contains some text.
     pub(crate) fn await_output(&self, text: &str) {
-        until(&format!("output has {text}"), || {
-            self.log().contains(text).then_some(())
-        });
+        until(&format!("output has {text}"), || self.log().contains(text).then_some(()));
     }
 }
 
@@ -212,10 +193,7 @@ pub(crate) fn program() -> PathBuf {
 pub(crate) fn script(text: &str) -> Launch {
     let mut launch = Launch::new("0b8e1e6a", 1, "/bin/sh");
     launch.arguments = vec!["sh".into(), "-c".into(), text.into()];
-    launch
-        .environment
-        .0
-        .push("PATH=/usr/local/bin:/usr/bin:/bin".into());
+    launch.environment.0.push("PATH=/usr/local/bin:/usr/bin:/bin".into());
     launch.directory = "/tmp".into();
     launch.containment = AllowedContainment::Only(Containment::Subreaper);
     launch.anchor_ms = 1_000_000;
@@ -246,10 +224,7 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 }
 
 pub(crate) fn kill(pid: u32) {
-    let killed = std::process::Command::new("/bin/kill")
-        .args(["-9", &pid.to_string()])
-        .status()
-        .unwrap();
+    let killed = std::process::Command::new("/bin/kill").args(["-9", &pid.to_string()]).status().unwrap();
     assert!(killed.success());
 }
 

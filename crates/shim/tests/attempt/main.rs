@@ -1,9 +1,18 @@
 //! The shim as it really runs: one attempt, real processes, real files.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking too"
+)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one message among many")]
 
 mod containment;
 mod ending;
 mod environment;
 mod harness;
+mod measure;
 mod output;
 mod peers;
 mod stopping;

@@ -12,26 +12,18 @@ use longhaul_shim::{
 use crate::harness::{Attempt, Peer, is_alive, kill, script, until};
 
 fn force() -> Order {
-    Order::Stop(StopOrder {
-        force: true,
-        ..StopOrder::new(StopReason::User)
-    })
+    Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) })
 }
 
 #[test]
 fn descriptors_keep_output_and_exit_reachable_when_the_shim_is_killed() {
     let directory = crate::harness::Directory::new();
     let go = directory.path().join("go");
-    let text = format!(
-        "echo before; while [ ! -e {} ]; do sleep 0.01; done; echo after; exit 41",
-        go.display()
-    );
+    let text =
+        format!("echo before; while [ ! -e {} ]; do sleep 0.01; done; echo after; exit 41", go.display());
     let mut attempt = Attempt::launch(&script(&text));
     let (identity, descriptors) = attempt.peer.started();
-    assert_eq!(
-        descriptors,
-        [Descriptor::Pidfd, Descriptor::Stdout, Descriptor::Stderr]
-    );
+    assert_eq!(descriptors, [Descriptor::Pidfd, Descriptor::Stdout, Descriptor::Stderr]);
     assert_eq!(attempt.peer.descriptors.len(), 3);
     attempt.await_output("before");
     attempt.shim.kill().unwrap();
@@ -49,10 +41,7 @@ fn descriptors_keep_output_and_exit_reachable_when_the_shim_is_killed() {
 fn manager_that_comes_back_gets_everything_again() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     let (identity, _) = attempt.peer.started();
-    let mut again = attempt.connect(Hello {
-        want_descriptors: true,
-        ..Hello::default()
-    });
+    let mut again = attempt.connect(Hello { want_descriptors: true, ..Hello::default() });
     let (same, descriptors) = again.started();
     assert_eq!(same, identity);
     assert_eq!((descriptors.len(), again.descriptors.len()), (3, 3));
@@ -77,10 +66,7 @@ fn shim_goes_on_when_every_manager_is_gone() {
     let files = attempt.files();
     drop(attempt.peer);
     until("the shim leaves", || attempt.shim.try_wait().unwrap());
-    assert_eq!(
-        files.exit_record().unwrap().unwrap().ending,
-        Ending::Exited { code: 12 }
-    );
+    assert_eq!(files.exit_record().unwrap().unwrap().ending, Ending::Exited { code: 12 });
 }
 
 #[test]
@@ -102,8 +88,7 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
     }
     // A peer that asks without end and never reads the answers is given up.
     let mut deaf = attempt.files().connect().unwrap();
-    deaf.set_write_timeout(Some(std::time::Duration::from_secs(10)))
-        .unwrap();
+    deaf.set_write_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
     let order = Order::Status.encode().repeat(1_000);
     let mut sent = 0;
     while deaf.write_all(&order).is_ok() {
@@ -133,17 +118,9 @@ fn illegal_and_unknown_orders_are_answered_with_an_error() {
     };
     attempt.peer.tell(&Order::Launch(Box::new(script("true"))));
     assert_eq!(error(&mut attempt.peer), ErrorCode::Illegal);
-    attempt
-        .peer
-        .socket
-        .write_all(&FrameWriter::new(99).finish())
-        .unwrap();
+    attempt.peer.socket.write_all(&FrameWriter::new(99).finish()).unwrap();
     assert_eq!(error(&mut attempt.peer), ErrorCode::Unknown);
-    attempt
-        .peer
-        .socket
-        .write_all(&FrameWriter::new(5).finish())
-        .unwrap();
+    attempt.peer.socket.write_all(&FrameWriter::new(5).finish()).unwrap();
     assert_eq!(error(&mut attempt.peer), ErrorCode::Malformed);
     attempt.peer.tell(&force());
     attempt.peer.settled();
@@ -153,11 +130,7 @@ fn illegal_and_unknown_orders_are_answered_with_an_error() {
 #[test]
 fn malformed_launch_is_refused_and_nothing_runs() {
     let mut attempt = Attempt::idle();
-    attempt
-        .peer
-        .socket
-        .write_all(&FrameWriter::new(2).bytes(1, b"p").finish())
-        .unwrap();
+    attempt.peer.socket.write_all(&FrameWriter::new(2).bytes(1, b"p").finish()).unwrap();
     let why = attempt.peer.hear_until(|notice| match notice {
         Notice::Refused { why } => Some(why),
         _ => None,
@@ -169,10 +142,7 @@ fn malformed_launch_is_refused_and_nothing_runs() {
 #[test]
 fn other_user_is_not_let_in() {
     // Only root can become somebody else, and root itself is always let in.
-    if !std::fs::read_to_string("/proc/self/status")
-        .unwrap()
-        .contains("Uid:\t0\t")
-    {
+    if !std::fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0\t") {
         eprintln!("SKIPPED: only root can try as another user");
         return;
     }
@@ -189,14 +159,7 @@ fn other_user_is_not_let_in() {
         try:\n print(len(s.recv(100)))\n\
         except ConnectionResetError: print(0)\n";
     let tried = std::process::Command::new("setpriv")
-        .args([
-            "--reuid=65534",
-            "--clear-groups",
-            "/usr/bin/env",
-            "python3",
-            "-c",
-            program,
-        ])
+        .args(["--reuid=65534", "--clear-groups", "/usr/bin/env", "python3", "-c", program])
         .arg(&socket)
         .output()
         .unwrap();

@@ -22,12 +22,7 @@ fn stubborn(directory: &Path, containment: AllowedContainment) -> Launch {
     );
     let mut launch = script(&text);
     launch.containment = containment;
-    launch.stop_plan = StopPlan {
-        steps: vec![StopStep {
-            signal: libc::SIGTERM,
-            wait_ms: 150,
-        }],
-    };
+    launch.stop_plan = StopPlan { steps: vec![StopStep { signal: libc::SIGTERM, wait_ms: 150 }] };
     launch
 }
 
@@ -41,20 +36,11 @@ fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
         let (identity, _) = attempt.peer.started();
         assert_eq!(identity.mechanism, containment);
         assert_eq!(identity.cgroup, cgroup);
-        let (far, near) = (
-            number_in(&directory.path().join("far")),
-            number_in(&directory.path().join("near")),
-        );
+        let (far, near) =
+            (number_in(&directory.path().join("far")), number_in(&directory.path().join("near")));
         attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
         let record = attempt.peer.settled();
-        assert_eq!(
-            record.ending,
-            Ending::Signaled {
-                signal: 9,
-                core: false
-            },
-            "{containment}"
-        );
+        assert_eq!(record.ending, Ending::Signaled { signal: 9, core: false }, "{containment}");
         assert_eq!(record.stopped, Some(StopReason::User));
         assert_eq!(record.escalated, Some(libc::SIGKILL));
         assert!(!is_alive(near) && !is_alive(identity.pid), "{containment}");
@@ -75,41 +61,24 @@ fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
 
 #[test]
 fn work_that_obeys_the_first_signal_is_not_killed() {
-    let mut attempt = Attempt::launch(&script(
-        "trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done",
-    ));
+    let mut attempt = Attempt::launch(&script("trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done"));
     attempt.peer.started();
     attempt.await_output("up");
-    attempt
-        .peer
-        .tell(&Order::Stop(StopOrder::new(StopReason::Session)));
+    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::Session)));
     let record = attempt.peer.settled();
     assert_eq!(record.ending, Ending::Exited { code: 9 });
-    assert_eq!(
-        (record.stopped, record.escalated),
-        (Some(StopReason::Session), Some(libc::SIGTERM))
-    );
+    assert_eq!((record.stopped, record.escalated), (Some(StopReason::Session), Some(libc::SIGTERM)));
     attempt.finish();
 }
 
 #[test]
 fn plan_of_the_order_replaces_that_of_the_launch() {
-    let mut attempt = Attempt::launch(&script(
-        "trap 'exit 3' INT; trap '' TERM; echo up; while :; do sleep 0.01; done",
-    ));
+    let mut attempt =
+        Attempt::launch(&script("trap 'exit 3' INT; trap '' TERM; echo up; while :; do sleep 0.01; done"));
     attempt.peer.started();
     attempt.await_output("up");
-    let plan = StopPlan {
-        steps: vec![StopStep {
-            signal: libc::SIGINT,
-            wait_ms: 10_000,
-        }],
-    };
-    let order = StopOrder {
-        reason: StopReason::User,
-        plan: Some(plan),
-        force: false,
-    };
+    let plan = StopPlan { steps: vec![StopStep { signal: libc::SIGINT, wait_ms: 10_000 }] };
+    let order = StopOrder { reason: StopReason::User, plan: Some(plan), force: false };
     attempt.peer.tell(&Order::Stop(order));
     assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 3 });
     attempt.finish();
@@ -122,36 +91,18 @@ fn force_kills_at_once_even_in_the_middle_of_a_plan() {
     attempt.await_output("up");
     let begin = Instant::now();
     attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
-    let force = StopOrder {
-        force: true,
-        ..StopOrder::new(StopReason::User)
-    };
+    let force = StopOrder { force: true, ..StopOrder::new(StopReason::User) };
     attempt.peer.tell(&Order::Stop(force));
     let record = attempt.peer.settled();
-    assert!(
-        begin.elapsed().as_millis() < 2_000,
-        "took {:?} of a grace of 5 s",
-        begin.elapsed()
-    );
-    assert_eq!(
-        record.ending,
-        Ending::Signaled {
-            signal: 9,
-            core: false
-        }
-    );
+    assert!(begin.elapsed().as_millis() < 2_000, "took {:?} of a grace of 5 s", begin.elapsed());
+    assert_eq!(record.ending, Ending::Signaled { signal: 9, core: false });
     attempt.finish();
 }
 
 #[test]
 fn second_stop_changes_neither_plan_nor_reason() {
     let mut launch = script("trap '' TERM; echo up; while :; do sleep 0.02; done");
-    launch.stop_plan = StopPlan {
-        steps: vec![StopStep {
-            signal: libc::SIGTERM,
-            wait_ms: 300,
-        }],
-    };
+    launch.stop_plan = StopPlan { steps: vec![StopStep { signal: libc::SIGTERM, wait_ms: 300 }] };
     let mut attempt = Attempt::launch(&launch);
     attempt.peer.started();
     attempt.await_output("up");
@@ -176,13 +127,7 @@ fn timeout_needs_no_manager() {
     drop(attempt.peer);
     let record = until("the exit record is there", || files.exit_record().unwrap());
     assert_eq!(record.stopped, Some(StopReason::Timeout));
-    assert_eq!(
-        record.ending,
-        Ending::Signaled {
-            signal: 9,
-            core: false
-        }
-    );
+    assert_eq!(record.ending, Ending::Signaled { signal: 9, core: false });
     assert!(record.run_ms >= 200, "{record:?}");
     until("the shim leaves", || attempt.shim.try_wait().unwrap());
     assert!(!is_alive(number_in(&directory.path().join("far"))));
@@ -196,21 +141,14 @@ fn paused_time_does_not_count_for_the_timeout() {
     attempt.peer.started();
     let begin = Instant::now();
     attempt.peer.tell(&Order::Pause);
-    attempt
-        .peer
-        .hear_until(|notice| matches!(notice, Notice::Paused { .. }).then_some(()));
+    attempt.peer.hear_until(|notice| matches!(notice, Notice::Paused { .. }).then_some(()));
     while begin.elapsed().as_millis() < 700 {
         assert_eq!(attempt.peer.status().phase, Phase::Paused);
     }
     attempt.peer.tell(&Order::Resume);
     let record = attempt.peer.settled();
     assert_eq!(record.stopped, Some(StopReason::Timeout));
-    assert!(
-        begin.elapsed().as_millis() >= 1_000,
-        "ended after {:?}",
-        begin.elapsed()
-    );
-    assert!(record.run_ms < 700, "{record:?}");
+    assert!((400..700).contains(&record.run_ms), "{record:?}");
     attempt.finish();
 }
 
@@ -239,22 +177,11 @@ fn pause_holds_and_resume_frees_grandchildren_in_sessions_of_their_own() {
         assert_eq!((stopped, missed), (2, 0), "{containment}");
         let before = (ticks(far), ticks(identity.pid));
         std::thread::sleep(std::time::Duration::from_millis(120));
-        assert_eq!(
-            (ticks(far), ticks(identity.pid)),
-            before,
-            "{containment}: ran on while paused"
-        );
+        assert_eq!((ticks(far), ticks(identity.pid)), before, "{containment}: ran on while paused");
         attempt.peer.tell(&Order::Resume);
-        attempt
-            .peer
-            .hear_until(|notice| matches!(notice, Notice::Resumed).then_some(()));
-        until("both run again", || {
-            (ticks(far) > before.0 && ticks(identity.pid) > before.1).then_some(())
-        });
-        attempt.peer.tell(&Order::Stop(StopOrder {
-            force: true,
-            ..StopOrder::new(StopReason::User)
-        }));
+        attempt.peer.hear_until(|notice| matches!(notice, Notice::Resumed).then_some(()));
+        until("both run again", || (ticks(far) > before.0 && ticks(identity.pid) > before.1).then_some(()));
+        attempt.peer.tell(&Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) }));
         attempt.peer.settled();
         attempt.finish();
     }
@@ -270,32 +197,21 @@ fn stop_of_a_paused_process_lets_it_obey() {
         attempt.peer.started();
         attempt.await_output("up");
         attempt.peer.tell(&Order::Pause);
-        attempt
-            .peer
-            .hear_until(|notice| matches!(notice, Notice::Paused { .. }).then_some(()));
+        attempt.peer.hear_until(|notice| matches!(notice, Notice::Paused { .. }).then_some(()));
         attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
-        assert_eq!(
-            attempt.peer.settled().ending,
-            Ending::Exited { code: 8 },
-            "{containment}"
-        );
+        assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 8 }, "{containment}");
         attempt.finish();
     }
 }
 
 #[test]
 fn process_that_stopped_itself_is_shown_and_still_obeys_a_stop() {
-    let mut attempt = Attempt::launch(&script(
-        "trap 'exit 8' TERM; kill -STOP $$; while :; do sleep 0.01; done",
-    ));
+    let mut attempt =
+        Attempt::launch(&script("trap 'exit 8' TERM; kill -STOP $$; while :; do sleep 0.01; done"));
     let (identity, _) = attempt.peer.started();
-    until("it stopped itself", || {
-        (state(identity.pid) == Some('T')).then_some(())
-    });
+    until("it stopped itself", || (state(identity.pid) == Some('T')).then_some(()));
     let shown = |status: longhaul_shim::Status| status.phase == Phase::Running && status.leader_stopped;
-    until("it is shown as stopped", || {
-        shown(attempt.peer.status()).then_some(())
-    });
+    until("it is shown as stopped", || shown(attempt.peer.status()).then_some(()));
     attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
     assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 8 });
     attempt.finish();
@@ -304,31 +220,52 @@ fn process_that_stopped_itself_is_shown_and_still_obeys_a_stop() {
 #[test]
 fn signal_reaches_the_leader_or_everybody() {
     let text = "sh -c 'trap \"echo child\" USR1; while :; do sleep 0.01; done' & \
-                trap 'echo leader' USR1; echo up; while :; do sleep 0.01; done";
+                trap 'echo leader' USR1; sleep 0.2; echo up; while :; do sleep 0.01; done";
     let mut attempt = Attempt::launch(&script(text));
     attempt.peer.started();
     attempt.await_output("up");
-    attempt.peer.tell(&Order::Signal {
-        signal: libc::SIGUSR1,
-        target: SignalTarget::Leader,
-    });
+    attempt.peer.tell(&Order::Signal { signal: libc::SIGUSR1, target: SignalTarget::Leader });
     attempt.await_output("leader");
     assert!(!attempt.log().contains("child"));
-    until("the child was reached", || {
-        attempt.peer.tell(&Order::Signal {
-            signal: 0x0c,
-            target: SignalTarget::Leader,
-        });
-        Some(())
-    });
+    attempt.peer.tell(&Order::Signal { signal: libc::SIGUSR1, target: SignalTarget::Tree });
+    attempt.await_output("child");
+    attempt.peer.tell(&Order::Signal { signal: libc::SIGUSR2, target: SignalTarget::Leader });
     let record = attempt.peer.settled();
-    assert_eq!(
-        record.ending,
-        Ending::Signaled {
-            signal: 12,
-            core: false
-        }
+    assert_eq!(record.ending, Ending::Signaled { signal: libc::SIGUSR2, core: false });
+    assert_eq!(record.stopped, None);
+    attempt.finish();
+}
+
+#[test]
+fn pause_that_takes_effect_late_is_revoked_by_resume() {
+    // A parent that waits for its vforked child stops only when that child has executed something; this child
+    // cannot, until somebody opens the other end of its input.
+    let directory = Directory::new();
+    let fifo = directory.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let text = format!(
+        "exec python3 -c 'import os\n\
+         print(\"up\", flush=True)\n\
+         p=os.posix_spawn(\"/bin/true\",[\"true\"],{{}},file_actions=[(os.POSIX_SPAWN_OPEN,0,\"{}\",os.O_RDONLY,0)])\n\
+         os.waitpid(p,0)\n\
+         print(\"done\")'",
+        fifo.display()
     );
+    let mut attempt = Attempt::launch(&script(&text));
+    let (identity, _) = attempt.peer.started();
+    attempt.await_output("up");
+    until("the parent waits for its child", || (state(identity.pid) == Some('D')).then_some(()));
+    attempt.peer.tell(&Order::Pause);
+    let missed = attempt.peer.hear_until(|notice| match notice {
+        Notice::Paused { missed, .. } => Some(missed),
+        _ => None,
+    });
+    assert_eq!(missed, 1);
+    attempt.peer.tell(&Order::Resume);
+    attempt.peer.hear_until(|notice| matches!(notice, Notice::Resumed).then_some(()));
+    drop(std::fs::OpenOptions::new().write(true).open(&fifo).unwrap());
+    attempt.await_output("done");
+    attempt.peer.settled();
     attempt.finish();
 }
 
@@ -359,10 +296,8 @@ fn fork_storm_in_ever_new_sessions_is_ended() {
         let record = attempt.peer.settled();
         assert!(record.swept > 1, "{containment}: {record:?}");
         attempt.finish();
-        let left = std::process::Command::new("pgrep")
-            .args(["-f", storm.to_str().unwrap()])
-            .output()
-            .unwrap();
+        let left =
+            std::process::Command::new("pgrep").args(["-f", storm.to_str().unwrap()]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{containment}");
     }
 }
@@ -391,9 +326,6 @@ fn everybody_who_said_hello_is_told_of_every_change() {
 fn ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields = stat.rsplit(')').next().unwrap();
-    let mut times = fields
-        .split_ascii_whitespace()
-        .skip(11)
-        .map(|field| field.parse::<u64>().unwrap());
+    let mut times = fields.split_ascii_whitespace().skip(11).map(|field| field.parse::<u64>().unwrap());
     times.next().unwrap() + times.next().unwrap()
 }

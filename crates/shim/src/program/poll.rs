@@ -1,0 +1,78 @@
+//! Waiting for whatever comes next.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
+};
+
+use super::supervisor::Supervisor;
+use crate::{clock, output::Stream};
+
+/// Which descriptors had news.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) signals: bool,
+    pub(super) listener: bool,
+    pub(super) report: bool,
+    pub(super) stdout: bool,
+    pub(super) stderr: bool,
+    pub(super) readable: Vec<usize>,
+    pub(super) writable: Vec<usize>,
+}
+
+impl Supervisor {
+    /// Waits for news until an awake millisecond, or for ever.
+    pub(super) fn poll(&self, deadline: Option<u64>) -> Result<News, Errno> {
+        let timeout = deadline.map(|at| {
+            let left = at.saturating_sub(clock::awake_ms());
+            // One millisecond more than is left of a started one, so that a deadline has passed when this returns.
+            let left = if left > 0 { left.saturating_add(1) } else { 0 };
+            Timespec {
+                tv_sec: i64::try_from(left / 1_000).unwrap_or(i64::MAX),
+                tv_nsec: i64::try_from(left % 1_000).unwrap_or(0).saturating_mul(1_000_000),
+            }
+        });
+        let input = PollFlags::IN;
+        let nothing = self.signals.as_fd();
+        let watched = [
+            Some(nothing),
+            self.connections.listener(),
+            self.leader.report().map(OwnedFd::as_fd),
+            self.pumps.pipe(Stream::Stdout).map(OwnedFd::as_fd),
+            self.pumps.pipe(Stream::Stderr).map(OwnedFd::as_fd),
+        ];
+        // An absent descriptor keeps its place in the list, watched for nothing.
+        let fixed = watched.map(|fd| fd.map_or((nothing, PollFlags::empty()), |fd| (fd, input)));
+        let peers = self.connections.iter().map(|each| {
+            let events = if each.has_queue() { input | PollFlags::OUT } else { input };
+            (each.as_fd(), events)
+        });
+        let mut fds: Vec<PollFd<'_>> =
+            fixed.into_iter().chain(peers).map(|(fd, events)| PollFd::from_borrowed_fd(fd, events)).collect();
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        let mut found = fds.iter().map(PollFd::revents);
+        let mut next = || found.next().is_some_and(|flags| !flags.is_empty());
+        let mut news = News {
+            signals: next(),
+            listener: next(),
+            report: next(),
+            stdout: next(),
+            stderr: next(),
+            ..News::default()
+        };
+        for (place, flags) in found.enumerate() {
+            if flags.intersects(PollFlags::OUT) {
+                news.writable.push(place);
+            }
+            if flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+                news.readable.push(place);
+            }
+        }
+        Ok(news)
+    }
+}

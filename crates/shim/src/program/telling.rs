@@ -1,0 +1,84 @@
+//! Telling peers how things are.
+
+use std::os::fd::OwnedFd;
+
+use super::{
+    leader::Leader,
+    procfs::ProcessStat,
+    supervisor::{Pause, Supervisor},
+};
+use crate::{
+    clock,
+    notice::{Descriptor, Notice},
+    status::{Phase, Status},
+};
+
+const MOST_SURVIVORS: usize = 64;
+
+impl Supervisor {
+    /// Tells everybody that the program runs, with descriptors for those who want them.
+    pub(super) fn tell_started(&mut self) {
+        for place in 0..self.connections.count() {
+            let wanted =
+                self.connections.nth(place).is_some_and(|each| each.greeted && each.wants_descriptors);
+            if wanted {
+                self.tell_started_to(place);
+            }
+        }
+        self.tell_status();
+    }
+
+    pub(super) fn tell_started_to(&mut self, place: usize) {
+        let mut descriptors = vec![Descriptor::Pidfd];
+        let mut handles: Vec<OwnedFd> = self.tree.pidfd().try_clone().into_iter().collect();
+        if handles.is_empty() {
+            descriptors.clear();
+        }
+        for (descriptor, handle) in self.pumps.share().unwrap_or_default() {
+            descriptors.push(descriptor);
+            handles.push(handle);
+        }
+        let notice = Notice::Started { identity: Box::new(self.identity.clone()), descriptors };
+        if let Some(connection) = self.connections.nth(place) {
+            connection.send(&notice, handles);
+        }
+    }
+
+    pub(super) fn tell_status(&mut self) {
+        let notice = Notice::Status(Box::new(self.status()));
+        self.connections.broadcast(&notice);
+    }
+
+    /// Describes how things are.
+    pub(super) fn status(&self) -> Status {
+        let mut survivors = self.stopping.as_ref().map_or_else(Vec::new, |each| each.survivors(&self.tree));
+        survivors.truncate(MOST_SURVIVORS);
+        let stat = ProcessStat::read(self.tree.leader());
+        Status {
+            phase: self.phase(),
+            pid: self.tree.leader(),
+            output_bytes: self.pumps.writer().length(),
+            paused_ms: self.total_paused_ms(clock::awake_ms()),
+            survivors,
+            reason: self.stopping.as_ref().and_then(|each| each.reason),
+            mechanism: self.tree.containment(),
+            leader_stopped: !self.leader.has_ended() && stat.is_some_and(|stat| stat.is_stopped()),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        let asked = self.stopping.as_ref().is_some_and(|each| each.reason.is_some() && !each.is_empty());
+        match &self.leader {
+            Leader::Gated { .. } | Leader::Starting { .. } if !asked => Phase::Launching,
+            Leader::Ended(_) if !asked => Phase::Ended,
+            Leader::Running { .. } if !asked && self.pause != Pause::Free => Phase::Paused,
+            Leader::Running { .. } if !asked => Phase::Running,
+            Leader::Doomed { .. } if !asked => Phase::Ended,
+            Leader::Gated { .. }
+            | Leader::Starting { .. }
+            | Leader::Running { .. }
+            | Leader::Doomed { .. }
+            | Leader::Ended(_) => Phase::Stopping,
+        }
+    }
+}
