@@ -6,11 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 #[test]
 fn an_unknown_id_is_named_and_exits_with_3() {
     let home = Home::new();
-    for verb in ["inspect", "logs", "cancel", "restart", "wait", "pause"] {
+    for verb in ["inspect", "logs", "cancel", "restart", "pause"] {
         let answer = home.run(&[verb, "deadbeef"]);
         assert_eq!(answer.code, 3, "{verb}: {answer:?}");
         explains(&answer, "deadbeef");
     }
+    let answer = home.run(&["wait", "deadbeef"]);
+    assert_eq!(answer.code, 125, "what passes a code through has one of its own: {answer:?}");
+    explains(&answer, "deadbeef");
 }
 
 #[test]
@@ -30,7 +33,7 @@ fn a_prefix_of_four_is_enough_and_of_three_is_not() {
     assert_eq!(home.run(&["wait", &id[..4]]).code, 0);
     assert_eq!(home.run(&["wait", &format!("bg-{id}")]).code, 0);
     assert_eq!(home.run(&["wait", "@last"]).code, 0);
-    assert_eq!(home.run(&["wait", &id[..3]]).code, 3);
+    assert_eq!(home.run(&["inspect", &id[..3]]).code, 3);
 }
 
 #[test]

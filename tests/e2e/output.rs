@@ -58,7 +58,7 @@ fn a_follower_lives_through_a_crash_of_nothing_but_its_manager() {
 #[test]
 fn a_flood_is_bounded_with_its_head_and_tail_kept() {
     let home = Home::new();
-    let script = "echo first; head -c 30000000 /dev/zero | tr '\\0' x | fold -w 99; echo last";
+    let script = "echo first; head -c 30000000 /dev/zero | tr '\\0' x | fold -w 99; echo; echo last";
     let id = home.ok(&["run", "-b", "--log-head", "1MiB", "--log-tail", "2MiB", "--", "sh", "-c", script]);
     assert_eq!(home.run(&["wait", &id]).code, 0);
     assert_eq!(home.ok(&["logs", "-n", "1", &id]), "last");

@@ -9,6 +9,8 @@ mod lives;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod situations;
 #[cfg(test)]
 mod timing;

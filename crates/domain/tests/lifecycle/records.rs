@@ -1,0 +1,130 @@
+//! What the record says after the facts.
+
+use crate::inputs::{exited, input};
+use crate::lives::turn;
+use crate::situations::{Situation, command, command_spec, report, stubborn};
+use longhaul_domain::{
+    AttemptNo, Chance, Command, Containment, Deadline, Effect, Ending, ExitStatus, Input, NodeId, Progress,
+    Report, RetryPolicy, Spec, Stage, State, Status, StopCause, Timestamp, Vitals,
+};
+use std::time::Duration;
+
+#[test]
+fn a_placed_command_has_its_node_and_from_the_start_on_its_execution() {
+    let starting = command().after(&["claimed"]).process;
+    assert_eq!(starting.node, Some(NodeId::new("here").unwrap()));
+    assert_eq!((starting.attempt, starting.started_at), (AttemptNo(1), None));
+    let running = command().after(&["claimed", "spawned"]).process;
+    let execution = running.state.execution().unwrap();
+    assert_eq!(execution.started_at, Timestamp(77));
+    assert_eq!((execution.pid, execution.containment), (Some(4711), Some(Containment::Cgroup)));
+    assert_eq!(running.started_at, Some(Timestamp(77)));
+}
+
+#[test]
+fn pausing_resuming_and_stopping_keep_the_execution() {
+    let running = command().after(&["claimed", "spawned"]);
+    let before = running.process.state.execution().copied();
+    for way in [&["pause"][..], &["pause", "resume"], &["cancel"], &["pause", "force"]] {
+        assert_eq!(running.clone().after(way).process.state.execution().copied(), before, "{way:?}");
+    }
+}
+
+#[test]
+fn a_queued_report_starts_when_it_is_claimed_and_keeps_its_label() {
+    let life = crate::situations::queued_report().later(9).after(&["claimed"]);
+    assert_eq!(life.process.started_at, Some(life.ctx.now));
+    assert_eq!(life.process.node, None, "the node that claims it is not where it runs");
+}
+
+#[test]
+fn a_stop_that_is_taken_over_keeps_the_moment_it_began() {
+    let stopping = stubborn().after(&["claimed", "spawned"]).later(60).after(&["tick"]);
+    let began = stopping.ctx.now;
+    let taken_over = stopping.later(3).after(&["cancel"]);
+    assert!(
+        matches!(&taken_over.process.state, State::Stopping { since, cause: StopCause::User, .. } if *since == began),
+        "{:?}",
+        taken_over.process.state
+    );
+}
+
+#[test]
+fn an_acknowledged_cancel_names_who_asked() {
+    let mut life = report();
+    let cause = StopCause::Parent;
+    turn(&mut life, Input::Command(Command::Cancel { cause }));
+    let life = life.after(&["fail"]);
+    let State::Ended(ended) = &life.process.state else { panic!("{:?}", life.process.state) };
+    assert_eq!(ended.ending, Ending::Cancelled { by: cause, exit: None });
+}
+
+#[test]
+fn the_same_stage_again_is_kept_but_is_no_news() {
+    let mut life = command().after(&["claimed", "spawned"]);
+    let first = turn(&mut life, input("progress", AttemptNo(1))).answer.unwrap();
+    let again = turn(&mut life, input("progress", AttemptNo(1))).answer.unwrap();
+    assert_eq!((first.events.len(), again.events.len()), (1, 0));
+    assert!(matches!(again.effects[..], [Effect::Keep { .. }]), "{:?}", again.effects);
+}
+
+#[test]
+fn a_report_without_stage_or_percent_is_a_sign_of_life_and_leaves_both() {
+    let stage = Some(Stage::new("linking").unwrap());
+    let half = Some(Progress::from_hundredths(5_000));
+    let told = Vitals::default().reported(Timestamp(5), &Report { progress: half, stage: stage.clone() });
+    let beat = told.reported(Timestamp(9), &Report::default());
+    assert_eq!((beat.progress, beat.stage, beat.last_beat), (half, stage, Some(Timestamp(9))));
+    assert_eq!(beat.pace, told.pace);
+}
+
+#[test]
+fn each_retry_waits_twice_as_long_up_to_its_cap() {
+    let mut spec = command_spec();
+    spec.retry = RetryPolicy { retries: 5, cap: Duration::from_secs(5), ..RetryPolicy::none() };
+    let mut life = Situation::of(spec);
+    for wait in [500, 1_000, 2_000, 2_500, 2_500] {
+        life.ctx.chance = Chance(0);
+        life = life.after(&["claimed", "spawned", "exited_1"]);
+        assert_eq!(life.process.next_deadline(), Some(Deadline::At(Timestamp(life.ctx.now.0 + wait))));
+        life = life.after(&["retry_now"]);
+    }
+    let spent = life.after(&["claimed", "spawned", "exited_1"]);
+    assert_eq!(spent.process.status(), Status::Failed);
+}
+
+#[test]
+fn only_the_listed_codes_are_tried_again() {
+    let mut spec = command_spec();
+    spec.retry = RetryPolicy { retries: 1, codes: vec![75], ..RetryPolicy::none() };
+    let killed = ExitStatus::Signal { number: 9, core: false };
+    assert_eq!(after_exit(&spec, ExitStatus::Code(75)), Status::Pending);
+    assert_eq!(after_exit(&spec, ExitStatus::Code(1)), Status::Failed);
+    assert_eq!(after_exit(&spec, killed), Status::Failed);
+    spec.retry.codes.clear();
+    assert_eq!(after_exit(&spec, killed), Status::Pending);
+}
+
+#[test]
+fn only_starts_in_a_row_that_never_ran_count() {
+    let four = (0..4).fold(stubborn(), |life, _| life.after(&["claimed", "never_ran"]));
+    let ran = four.after(&["claimed", "spawned", "exited_1", "retry_now"]);
+    let again = ran.after(&["claimed", "never_ran"]);
+    assert_eq!((again.process.never_ran, again.process.status()), (1, Status::Pending));
+    assert_eq!(again.process.retries, 1, "what never ran costs no retry");
+}
+
+#[test]
+fn a_retry_remembers_how_the_last_attempt_ended() {
+    let life = stubborn().after(&["claimed", "spawned", "supervisor_lost"]);
+    let State::Pending(longhaul_domain::Pending::Retrying { after, .. }) = &life.process.state else {
+        panic!("{:?}", life.process.state)
+    };
+    assert_eq!(after.status(), Status::Interrupted);
+}
+
+fn after_exit(spec: &Spec, status: ExitStatus) -> Status {
+    let mut life = Situation::of(spec.clone()).after(&["claimed", "spawned"]);
+    turn(&mut life, exited(AttemptNo(1), status, None));
+    life.process.status()
+}

@@ -1,0 +1,92 @@
+//! The parts that this program plays as the child of a managed process. Each stamps the time of its acts, so that
+//! what happens between two processes can be measured: all of them read the same clock.
+
+use crate::Failure;
+use rustix::time::{ClockId, clock_gettime};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// The first argument of a child; no option begins like it.
+pub(crate) const ACT: &str = "act";
+
+/// A moment of the clock that all processes share, in nanoseconds.
+pub(crate) fn now() -> i64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+}
+
+/// The milliseconds from one moment to another.
+#[expect(clippy::cast_precision_loss, reason = "spans of minutes are far below 2^53 ns")]
+pub(crate) fn millis(from: i64, to: i64) -> f64 {
+    (to - from) as f64 / 1e6
+}
+
+/// A moment that a child wrote down.
+pub(crate) fn stamp(path: &Path) -> Result<i64, Failure> {
+    Ok(fs::read_to_string(path)?.trim().parse()?)
+}
+
+/// Plays a part if this call is for one.
+pub(crate) fn play(arrived: i64) -> Option<Result<(), Failure>> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() != Some(ACT) {
+        return None;
+    }
+    let part = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    Some(match (part.as_str(), rest.as_slice()) {
+        ("arrive", [pipe]) => arrive(arrived, pipe),
+        ("leave", [gate, path]) => leave(gate, path),
+        ("lines", [gate, count]) => lines(gate, count),
+        ("flood", [bytes]) => flood(bytes),
+        _ => Err(format!("no part is called {part:?}").into()),
+    })
+}
+
+/// Tells when it arrived.
+fn arrive(arrived: i64, pipe: &str) -> Result<(), Failure> {
+    Ok(File::options().write(true).open(pipe)?.write_all(format!("{arrived}\n").as_bytes())?)
+}
+
+/// Waits at the gate, writes down the time, and is gone.
+fn leave(gate: &str, path: &str) -> Result<(), Failure> {
+    pass(gate)?;
+    let mut file = File::create(path)?;
+    Ok(file.write_all(now().to_string().as_bytes())?)
+}
+
+/// Waits at the gate, then writes lines, each of them the time at which it was written.
+fn lines(gate: &str, count: &str) -> Result<(), Failure> {
+    pass(gate)?;
+    let mut out = std::io::stdout().lock();
+    for _ in 0..count.parse::<u32>()? {
+        std::thread::sleep(Duration::from_millis(10));
+        out.write_all(format!("{}\n", now()).as_bytes())?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Writes so many bytes as fast as they are taken.
+fn flood(bytes: &str) -> Result<(), Failure> {
+    let block =
+        [b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+\n".as_slice(); 1024].concat();
+    let mut left = bytes.parse::<usize>()?;
+    // A file of its own, since the standard library's stdout looks for line ends in everything.
+    let mut out = File::from(rustix::io::dup(rustix::stdio::stdout())?);
+    while left > 0 {
+        let part = block.get(..left.min(block.len())).unwrap_or(&block);
+        out.write_all(part)?;
+        left -= part.len();
+    }
+    Ok(())
+}
+
+/// A gate is a named pipe: it opens when its other end is written to, or closed.
+fn pass(gate: &str) -> Result<(), Failure> {
+    File::open(gate)?.read_to_end(&mut Vec::new())?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! One HTTP connection to a manager.
+
+use crate::Failure;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use longhaul_wire::api::{
+    CancelRequest, CommandRequest, EnvironmentRequest, LaunchRequest, Launched, Outcome, ProcessList,
+    ProcessView, WaitReply,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::path::Path;
+use tokio::net::UnixStream;
+use tokio::runtime::{Builder, Runtime};
+
+/// A client that sends one request after the other on one connection, and blocks until each is answered.
+pub(crate) struct Api {
+    runtime: Runtime,
+    sender: SendRequest<Full<Bytes>>,
+    environment: EnvironmentRequest,
+    directory: String,
+}
+
+impl Api {
+    pub(crate) fn connect(socket: &Path, directory: &Path) -> Result<Self, Failure> {
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let sender = runtime.block_on(async {
+            let stream = UnixStream::connect(socket).await?;
+            let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            Ok::<_, Failure>(sender)
+        })?;
+        let captured: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Ok(Self {
+            runtime,
+            sender,
+            environment: EnvironmentRequest { captured: Some(captured), ..EnvironmentRequest::default() },
+            directory: directory.to_string_lossy().into_owned(),
+        })
+    }
+
+    /// Launches a command.
+    pub(crate) fn launch(&mut self, command: &[&str]) -> Result<ProcessView, Failure> {
+        let (program, args) = command.split_first().ok_or("a command has a program")?;
+        let request = LaunchRequest {
+            command: Some(CommandRequest {
+                program: (*program).to_owned(),
+                args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+                directory: self.directory.clone(),
+                environment: self.environment.clone(),
+                ..CommandRequest::default()
+            }),
+            ..LaunchRequest::default()
+        };
+        let launched: Launched = self.ask(&Method::POST, "/v1/processes", Some(&request))?;
+        Ok(launched.process)
+    }
+
+    /// Whether it answers.
+    pub(crate) fn health(&mut self) -> Result<(), Failure> {
+        let _: serde_json::Value = self.ask(&Method::GET, "/v1/health", None::<&()>)?;
+        Ok(())
+    }
+
+    /// Those that have not ended, at most so many.
+    pub(crate) fn live(&mut self, most: usize) -> Result<Vec<ProcessView>, Failure> {
+        let list: ProcessList =
+            self.ask(&Method::GET, &format!("/v1/processes?limit={most}"), None::<&()>)?;
+        Ok(list.processes)
+    }
+
+    /// Waits until a process has ended or runs.
+    pub(crate) fn wait(&mut self, id: &str, goal: &str) -> Result<ProcessView, Failure> {
+        let path = format!("/v1/wait?id={id}&mode=all&for={goal}");
+        let reply: WaitReply = self.ask(&Method::GET, &path, None::<&()>)?;
+        reply.processes.into_iter().next().ok_or_else(|| "a wait answered without a process".into())
+    }
+
+    /// Waits until nothing lives.
+    pub(crate) fn wait_for_all(&mut self) -> Result<(), Failure> {
+        while let Some(process) = self.live(1)?.into_iter().next() {
+            self.wait(&process.id, "ended")?;
+        }
+        Ok(())
+    }
+
+    /// Kills a process.
+    pub(crate) fn kill(&mut self, id: &str) -> Result<(), Failure> {
+        let request = CancelRequest { force: true };
+        let _: Outcome = self.ask(&Method::POST, &format!("/v1/processes/{id}/cancel"), Some(&request))?;
+        Ok(())
+    }
+
+    fn ask<Q: Serialize, A: DeserializeOwned>(
+        &mut self,
+        method: &Method,
+        path: &str,
+        question: Option<&Q>,
+    ) -> Result<A, Failure> {
+        let body = match question {
+            Some(question) => Bytes::from(serde_json::to_vec(question)?),
+            None => Bytes::new(),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .body(Full::new(body))?;
+        let sender = &mut self.sender;
+        let (status, answer) = self.runtime.block_on(async {
+            sender.ready().await?;
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
+        })?;
+        if !status.is_success() {
+            let text = String::from_utf8_lossy(&answer);
+            return Err(format!("{method} {path} was answered with {status}: {text}").into());
+        }
+        Ok(serde_json::from_slice(&answer)?)
+    }
+}

@@ -1,0 +1,182 @@
+//! A manager of our own on a state directory of its own.
+
+use crate::Failure;
+use crate::act::ACT;
+use crate::api::Api;
+use rustix::fs::{CWD, Mode, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
+use std::env;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a manager may take to come or to go before it counts as broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A state directory with a manager on it; both are gone, with all that still runs, when it is dropped.
+pub(crate) struct Bed {
+    program: PathBuf,
+    state: PathBuf,
+    slots: u32,
+    manager: Option<Child>,
+    // Removed last.
+    home: TempDir,
+}
+
+impl Bed {
+    /// A manager with so many slots on an empty state directory, or on a copy of `seed`.
+    pub(crate) fn start(program: &Path, slots: u32, seed: Option<&Path>) -> Result<Self, Failure> {
+        let mut bed = Self::prepare(program, slots, seed)?;
+        bed.restart()?;
+        Ok(bed)
+    }
+
+    /// The same without the manager.
+    fn prepare(program: &Path, slots: u32, seed: Option<&Path>) -> Result<Self, Failure> {
+        let home = tempfile::Builder::new().prefix("longhaul-bench-").tempdir()?;
+        let state = home.path().join("state");
+        fs::DirBuilder::new().mode(0o700).create(&state)?;
+        if let Some(seed) = seed {
+            for entry in fs::read_dir(seed)? {
+                let entry = entry?;
+                fs::copy(entry.path(), state.join(entry.file_name()))?;
+            }
+        }
+        Ok(Self { program: program.to_owned(), state, slots, manager: None, home })
+    }
+
+    /// Starts the manager and gives the time until it answered.
+    pub(crate) fn restart(&mut self) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        let log = fs::File::create(self.home.path().join("serve.log"))?;
+        let manager = self
+            .command()
+            .args(["serve", "--max-parallel", &self.slots.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        let manager = self.manager.insert(manager);
+        while UnixStream::connect(self.state.join("longhaul.sock")).is_err() {
+            let over = manager.try_wait()?.is_some() || began.elapsed() > PATIENCE;
+            if over {
+                let log = fs::read_to_string(self.home.path().join("serve.log"))?;
+                return Err(format!("the manager does not answer: {log}").into());
+            }
+            sleep(Duration::from_micros(500));
+        }
+        self.api()?.health()?;
+        Ok(began.elapsed())
+    }
+
+    /// Asks the manager to go; what runs goes on.
+    pub(crate) fn stop(&mut self) -> Result<(), Failure> {
+        let Some(mut manager) = self.manager.take() else {
+            return Ok(());
+        };
+        let pid = Pid::from_child(&manager);
+        kill_process(pid, Signal::TERM)?;
+        let began = Instant::now();
+        while manager.try_wait()?.is_none() {
+            if began.elapsed() > PATIENCE {
+                manager.kill()?;
+                manager.wait()?;
+                return Err("the manager did not go when it was asked".into());
+            }
+            sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// The program, with this bed as its place.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(self.home.path()).env("LONGHAUL_STATE_DIR", &self.state);
+        for (name, _) in env::vars_os() {
+            let ours = name.to_str().is_some_and(|name| name.starts_with("LONGHAUL_"));
+            if ours && name != "LONGHAUL_STATE_DIR" {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    /// Runs the program to its end with its output thrown away.
+    pub(crate) fn call(&self, arguments: &[&str]) -> Result<(), Failure> {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let status = command.status()?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(format!("longhaul {} ended with {status}", arguments.join(" ")).into())
+    }
+
+    /// A connection to the manager.
+    pub(crate) fn api(&self) -> Result<Api, Failure> {
+        Api::connect(&self.state.join("longhaul.sock"), self.home.path())
+    }
+
+    /// The process id of the manager.
+    pub(crate) fn manager(&self) -> Result<u32, Failure> {
+        Ok(self.manager.as_ref().ok_or("no manager runs")?.id())
+    }
+
+    /// A path of this name that is gone with the bed.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// A named pipe of this name.
+    pub(crate) fn pipe(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.path(name);
+        mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        Ok(path)
+    }
+
+    fn clear(&mut self) -> Result<(), Failure> {
+        if self.manager.is_none() {
+            self.restart()?;
+        }
+        let mut api = self.api()?;
+        loop {
+            let live = api.live(100)?;
+            if live.is_empty() {
+                break;
+            }
+            for process in &live {
+                api.kill(&process.id)?;
+            }
+            for process in &live {
+                api.wait(&process.id, "ended")?;
+            }
+        }
+        drop(api);
+        self.stop()
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        // Nobody is left to tell; a manager that does not obey is killed, and no part lasts longer than ten minutes.
+        if self.clear().is_err()
+            && let Some(manager) = &mut self.manager
+        {
+            let _ = manager.kill();
+            let _ = manager.wait();
+        }
+    }
+}
+
+/// The command line that makes this program play a part.
+pub(crate) fn part(name: &str, arguments: &[&str]) -> Result<Vec<String>, Failure> {
+    let me = env::current_exe()?.to_string_lossy().into_owned();
+    let mut command = vec![me, ACT.to_owned(), name.to_owned()];
+    command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    Ok(command)
+}

@@ -1,0 +1,89 @@
+//! The figures with their floors and aims.
+//!
+//! A floor must be held everywhere, an aim on a quiet machine of two cores.
+
+/// A figure that is measured.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) better: Better,
+    pub(crate) floor: f64,
+    pub(crate) aim: f64,
+}
+
+/// What a value counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Milliseconds,
+    Seconds,
+    PerSecond,
+    Mebibytes,
+    Times,
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    Lower,
+    Higher,
+}
+
+impl Figure {
+    /// Whether a value is at least as good as the floor.
+    pub(crate) fn is_held_by(&self, value: f64) -> bool {
+        self.reaches(value, self.floor)
+    }
+
+    /// Whether a value is at least as good as the aim.
+    pub(crate) fn is_met_by(&self, value: f64) -> bool {
+        self.reaches(value, self.aim)
+    }
+
+    fn reaches(&self, value: f64, bar: f64) -> bool {
+        match self.better {
+            Better::Lower => value <= bar,
+            Better::Higher => value >= bar,
+        }
+    }
+}
+
+impl Unit {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Milliseconds => "ms",
+            Self::Seconds => "s",
+            Self::PerSecond => "/s",
+            Self::Mebibytes => "MiB",
+            Self::Times => "x",
+        }
+    }
+}
+
+const fn lower(name: &'static str, unit: Unit, floor: f64, aim: f64) -> Figure {
+    Figure { name, unit, better: Better::Lower, floor, aim }
+}
+
+const fn higher(name: &'static str, unit: Unit, floor: f64, aim: f64) -> Figure {
+    Figure { name, unit, better: Better::Higher, floor, aim }
+}
+
+use Unit::{Mebibytes, Milliseconds, PerSecond, Seconds, Times};
+
+pub(crate) const RUN_EMPTY: Figure = lower("run -b, no records, p50", Milliseconds, 5.0, 2.5);
+pub(crate) const RUN_FULL: Figure = lower("run -b, 100,000 records, p50", Milliseconds, 5.0, 2.5);
+pub(crate) const FIRST_ACT: Figure = lower("launch to first act, p50", Milliseconds, 10.0, 5.0);
+pub(crate) const CLI_LOOP: Figure = higher("run -b in a loop, 8 slots", PerSecond, 250.0, 400.0);
+pub(crate) const HTTP_LOOP: Figure = higher("launches on one connection, 8 slots", PerSecond, 400.0, 800.0);
+pub(crate) const WAIT_P50: Figure = lower("exit to wait's return, p50", Milliseconds, 5.0, 2.0);
+pub(crate) const WAIT_P99: Figure = lower("exit to wait's return, p99", Milliseconds, 20.0, 8.0);
+pub(crate) const STATUS: Figure = lower("status, 10,000 records, p50", Milliseconds, 15.0, 4.0);
+pub(crate) const OUTPUT_WALL: Figure = lower("1 GiB of output", Seconds, 1.0, 0.6);
+pub(crate) const OUTPUT_RATIO: Figure = lower("1 GiB of output, to a plain file's", Times, 3.0, 1.5);
+pub(crate) const RSS_IDLE: Figure = lower("manager, idle, resident", Mebibytes, 30.0, 15.0);
+pub(crate) const RSS_FULL: Figure = lower("manager, 10,000 records, resident", Mebibytes, 40.0, 20.0);
+pub(crate) const SHIM: Figure = lower("private memory per running process", Mebibytes, 1.0, 0.4);
+pub(crate) const FOLLOW_P50: Figure = lower("line written to logs -f, p50", Milliseconds, 5.0, 1.0);
+pub(crate) const FOLLOW_P99: Figure = lower("line written to logs -f, p99", Milliseconds, 20.0, 5.0);
+pub(crate) const WAKEUPS: Figure = lower("manager's wake-ups, 20 sleepers", PerSecond, 2.0, 0.2);
+pub(crate) const START: Figure = lower("start, 10,000 records, 100 live", Seconds, 1.0, 0.3);

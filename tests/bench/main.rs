@@ -1,0 +1,87 @@
+//! Measures the product and prints one table: figure, what was measured, floor, aim, verdict.
+//!
+//! `cargo build --release -p longhaul && cargo run --release -p longhaul-tests --bin bench`, on a machine that has
+//! nothing else to do: the first line of the report says how busy it was.
+
+#![expect(clippy::print_stdout, reason = "its report is what it is for")]
+
+mod act;
+mod api;
+mod bed;
+mod figures;
+mod measures;
+mod options;
+mod procfs;
+mod program;
+mod report;
+mod sample;
+mod seed;
+
+use options::{Options, Task};
+use std::process::ExitCode;
+
+/// What went wrong, told to a person.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    // Nothing may come before this: the first act of a child is what is measured.
+    let arrived = act::now();
+    match act::play(arrived) {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(failure)) => return complain(&failure),
+        None => {}
+    }
+    let Options { task, quick } = match Options::read(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(failure) => return complain(&failure),
+    };
+    match task {
+        Task::Explain => {
+            println!("{}", options::USAGE);
+            ExitCode::SUCCESS
+        }
+        Task::List => {
+            for measure in measures::ALL {
+                println!("{:12} {}", measure.name, measure.what);
+            }
+            ExitCode::SUCCESS
+        }
+        Task::Measure { only } => match measure(only.as_deref(), quick) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(1),
+            Err(failure) => complain(&failure),
+        },
+    }
+}
+
+/// Runs the measures and prints each as soon as it is done; true if every floor was held.
+fn measure(only: Option<&str>, quick: bool) -> Result<bool, Failure> {
+    let chosen = measures::chosen(only)?;
+    let program = program::find()?;
+    println!("{}", report::machine(&program));
+    if quick {
+        println!("# quick: fewer repetitions, and fewer records than the names say");
+    }
+    println!("{}", report::heading());
+    let mut held = true;
+    for measure in chosen {
+        match (measure.run)(&program, quick) {
+            Ok(found) => {
+                for (figure, value) in found {
+                    held &= figure.is_held_by(value);
+                    println!("{}", report::line(&figure, value));
+                }
+            }
+            Err(failure) => {
+                held = false;
+                println!("{}", report::broken(measure.name, failure.as_ref()));
+            }
+        }
+    }
+    Ok(held)
+}
+
+fn complain(failure: &Failure) -> ExitCode {
+    println!("error: {failure}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,60 @@
+//! What is measured, in the order of the table.
+
+mod ending;
+mod following;
+mod idling;
+mod launching;
+mod looping;
+mod memory;
+mod output;
+mod starting;
+mod status;
+
+use crate::Failure;
+use crate::figures::Figure;
+use std::path::Path;
+
+/// Figures with the values that were found.
+pub(crate) type Found = Vec<(Figure, f64)>;
+
+/// One measure: it takes a bed of its own and finds one figure or some.
+pub(crate) struct Measure {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) run: fn(&Path, bool) -> Result<Found, Failure>,
+}
+
+/// All of them.
+pub(crate) const ALL: [Measure; 12] = [
+    measure("run-empty", "run -b as a whole command", launching::empty),
+    measure("run-full", "the same with 100,000 finished records", launching::full),
+    measure("first-act", "from the call until the child's first act", launching::first_act),
+    measure("loop-cli", "1,000 launches by as many clients, until all have ended", looping::clients),
+    measure("loop-http", "1,000 launches on one connection, until all have ended", looping::connection),
+    measure("wait", "from a child's exit until wait returns", ending::wait),
+    measure("status", "status as a whole command with 10,000 records", status::whole),
+    measure("output", "1 GiB of output", output::gibibyte),
+    measure("memory", "resident memory of the manager, private memory per running process", memory::all),
+    measure("follow", "from a written line until logs -f shows it", following::lines),
+    measure("idle", "wake-ups of the manager with 20 sleepers", idling::wakeups),
+    measure("start", "start of the manager with 10,000 records, 100 of them live", starting::crowded),
+];
+
+/// Those whose name begins so, or all.
+pub(crate) fn chosen(only: Option<&str>) -> Result<Vec<&'static Measure>, Failure> {
+    static MEASURES: [Measure; 12] = ALL;
+    let chosen: Vec<&Measure> =
+        MEASURES.iter().filter(|measure| only.is_none_or(|only| measure.name.starts_with(only))).collect();
+    if chosen.is_empty() {
+        return Err(format!("no measure is called {:?}: see --list", only.unwrap_or_default()).into());
+    }
+    Ok(chosen)
+}
+
+const fn measure(
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Path, bool) -> Result<Found, Failure>,
+) -> Measure {
+    Measure { name, what, run }
+}

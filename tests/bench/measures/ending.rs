@@ -1,0 +1,47 @@
+//! How soon an end is known.
+
+use super::Found;
+use crate::Failure;
+use crate::act::{millis, now, stamp};
+use crate::bed::{Bed, part};
+use crate::figures::{WAIT_P50, WAIT_P99};
+use crate::sample::Sample;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Long enough for a client to have sent its question.
+const SETTLED: Duration = Duration::from_millis(30);
+
+pub(super) fn wait(program: &Path, quick: bool) -> Result<Found, Failure> {
+    let bed = Bed::start(program, 8, None)?;
+    let (gate, left) = (bed.pipe("gate")?, bed.path("left"));
+    let command = part("leave", &[&gate.to_string_lossy(), &left.to_string_lossy()])?;
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let mut api = bed.api()?;
+    let mut sample = Sample::default();
+    for _ in 0..if quick { 20 } else { 200 } {
+        let process = api.launch(&command)?;
+        let mut client = bed
+            .command()
+            .args(["wait", &process.id])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        // Opening waits for the child, which stands at the gate then; it leaves when the gate is dropped.
+        let opened = File::options().write(true).open(&gate)?;
+        sleep(SETTLED);
+        drop(opened);
+        let status = client.wait()?;
+        let returned = now();
+        if !status.success() {
+            return Err(format!("wait ended with {status}").into());
+        }
+        sample.add(millis(stamp(&left)?, returned));
+        fs::remove_file(&left)?;
+    }
+    Ok(vec![(WAIT_P50, sample.median()?), (WAIT_P99, sample.percentile(99)?)])
+}

@@ -1,0 +1,28 @@
+//! What the manager does when there is nothing to do.
+
+use super::Found;
+use crate::Failure;
+use crate::bed::Bed;
+use crate::figures::WAKEUPS;
+use crate::procfs::voluntary_switches;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+pub(super) fn wakeups(program: &Path, quick: bool) -> Result<Found, Failure> {
+    let bed = Bed::start(program, 20, None)?;
+    let mut api = bed.api()?;
+    for _ in 0..20 {
+        let process = api.launch(&["sleep", "600"])?;
+        api.wait(&process.id, "running")?;
+    }
+    drop(api);
+    // What the launches left to do is done by then.
+    sleep(Duration::from_secs(2));
+    let manager = bed.manager()?;
+    let (began, before) = (Instant::now(), voluntary_switches(manager)?);
+    sleep(Duration::from_secs(if quick { 5 } else { 20 }));
+    let switches = voluntary_switches(manager)?.saturating_sub(before);
+    let switches = f64::from(u32::try_from(switches)?);
+    Ok(vec![(WAKEUPS, switches / began.elapsed().as_secs_f64())])
+}

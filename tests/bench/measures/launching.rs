@@ -1,0 +1,62 @@
+//! How long a launch takes.
+
+use super::Found;
+use crate::Failure;
+use crate::act::{millis, now};
+use crate::bed::{Bed, part};
+use crate::figures::{FIRST_ACT, RUN_EMPTY, RUN_FULL};
+use crate::sample::Sample;
+use crate::seed;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::Instant;
+
+pub(super) fn empty(program: &Path, quick: bool) -> Result<Found, Failure> {
+    let bed = Bed::start(program, 8, None)?;
+    Ok(vec![(RUN_EMPTY, whole_command(&bed, quick)?)])
+}
+
+pub(super) fn full(program: &Path, quick: bool) -> Result<Found, Failure> {
+    let seed = seed::finished(if quick { 10_000 } else { 100_000 })?;
+    let bed = Bed::start(program, 8, Some(seed.path()))?;
+    Ok(vec![(RUN_FULL, whole_command(&bed, quick)?)])
+}
+
+fn whole_command(bed: &Bed, quick: bool) -> Result<f64, Failure> {
+    let mut sample = Sample::default();
+    let mut api = bed.api()?;
+    for round in 0..if quick { 30 } else { 200 } {
+        let began = Instant::now();
+        bed.call(&["run", "-b", "--", "true"])?;
+        // The first ones find cold caches.
+        if round >= 5 {
+            sample.add_span(began.elapsed());
+        }
+        // One at a time: what runs beside it is another measure.
+        api.wait_for_all()?;
+    }
+    Ok(sample.median()?)
+}
+
+pub(super) fn first_act(program: &Path, quick: bool) -> Result<Found, Failure> {
+    let bed = Bed::start(program, 8, None)?;
+    let pipe = bed.pipe("arrivals")?;
+    // Open for both directions, so that neither end waits for the other.
+    let file = File::options().read(true).write(true).open(&pipe)?;
+    let mut arrivals = BufReader::new(file);
+    let command = part("arrive", &[&pipe.to_string_lossy()])?;
+    let mut arguments = vec!["run", "-b", "--"];
+    arguments.extend(command.iter().map(String::as_str));
+    let mut sample = Sample::default();
+    let mut api = bed.api()?;
+    for _ in 0..if quick { 20 } else { 100 } {
+        let began = now();
+        bed.call(&arguments)?;
+        let mut line = String::new();
+        arrivals.read_line(&mut line)?;
+        sample.add(millis(began, line.trim().parse()?));
+        api.wait_for_all()?;
+    }
+    Ok(vec![(FIRST_ACT, sample.median()?)])
+}

@@ -1,0 +1,40 @@
+//! What memory it takes.
+
+use super::Found;
+use crate::Failure;
+use crate::bed::Bed;
+use crate::figures::{RSS_FULL, RSS_IDLE, SHIM};
+use crate::procfs::{parent, private, resident};
+use crate::sample::Sample;
+use crate::seed;
+use std::path::Path;
+
+pub(super) fn all(program: &Path, quick: bool) -> Result<Found, Failure> {
+    let bed = Bed::start(program, 20, None)?;
+    let idle = resident(bed.manager()?)?;
+    let per_process = per_running_process(&bed)?;
+    drop(bed);
+    let seed = seed::finished(if quick { 1_000 } else { 10_000 })?;
+    let bed = Bed::start(program, 20, Some(seed.path()))?;
+    // What a person does with it: a launch, a look at the last fifty, a look at all.
+    bed.call(&["run", "-b", "--", "true"])?;
+    bed.api()?.wait_for_all()?;
+    bed.call(&["status"])?;
+    bed.call(&["status", "-a", "--json"])?;
+    let full = resident(bed.manager()?)?;
+    Ok(vec![(RSS_IDLE, idle), (RSS_FULL, full), (SHIM, per_process)])
+}
+
+fn per_running_process(bed: &Bed) -> Result<f64, Failure> {
+    let mut api = bed.api()?;
+    let mut commands = Vec::new();
+    for _ in 0..20 {
+        let id = api.launch(&["sleep", "600"])?.id;
+        commands.push(api.wait(&id, "running")?.pid.ok_or("a running command has no process id")?);
+    }
+    let mut sample = Sample::default();
+    for command in commands {
+        sample.add(private(parent(command)?)?);
+    }
+    Ok(sample.median()?)
+}

@@ -1,0 +1,49 @@
+//! What a flood of output costs the work that makes it.
+
+use super::Found;
+use crate::Failure;
+use crate::bed::{Bed, part};
+use crate::figures::{OUTPUT_RATIO, OUTPUT_WALL};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+const GIBIBYTE: u64 = 1 << 30;
+
+pub(super) fn gibibyte(program: &Path, quick: bool) -> Result<Found, Failure> {
+    let bytes = if quick { GIBIBYTE / 8 } else { GIBIBYTE };
+    let bed = Bed::start(program, 8, None)?;
+    let command = part("flood", &[&bytes.to_string()])?;
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let plain = to_plain_file(&command, &bed.path("plain"))?;
+    let mut api = bed.api()?;
+    let began = Instant::now();
+    let process = api.launch(&command)?;
+    let ended = api.wait(&process.id, "ended")?;
+    let wall = began.elapsed().as_secs_f64();
+    let dropped = ended.exit.as_ref().map(|exit| exit.dropped_bytes);
+    if (ended.exit_code, ended.output_bytes, dropped) != (Some(0), Some(bytes), Some(0)) {
+        return Err(format!(
+            "{bytes} bytes ended {} with {:?} bytes, {dropped:?} of them dropped",
+            ended.status, ended.output_bytes
+        )
+        .into());
+    }
+    let whole = if quick { wall * 8.0 } else { wall };
+    Ok(vec![(OUTPUT_WALL, whole), (OUTPUT_RATIO, wall / plain)])
+}
+
+/// The seconds that the same output takes without us.
+fn to_plain_file(command: &[&str], path: &Path) -> Result<f64, Failure> {
+    let (program, arguments) = command.split_first().ok_or("a command has a program")?;
+    let began = Instant::now();
+    let status =
+        Command::new(program).args(arguments).stdin(Stdio::null()).stdout(File::create(path)?).status()?;
+    let seconds = began.elapsed().as_secs_f64();
+    fs::remove_file(path)?;
+    if !status.success() {
+        return Err(format!("the flood ended with {status}").into());
+    }
+    Ok(seconds)
+}
