@@ -136,16 +136,13 @@ impl Process {
         let attempt = self.attempt;
         match &self.state {
             State::Starting { .. } => Some(Effect::Spawn { attempt }),
+            State::Running { .. } => Some(Effect::Resume { attempt }),
             State::Paused { .. } => Some(Effect::Pause { attempt }),
             State::Stopping { cause, urgency, .. } => Some(match urgency {
                 Urgency::Asked { .. } => Effect::Stop { attempt, cause: *cause },
                 Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill { attempt, cause: *cause },
             }),
-            State::Pending(_)
-            | State::Running { .. }
-            | State::Reported { .. }
-            | State::Withdrawing { .. }
-            | State::Ended(_) => None,
+            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => None,
         }
     }
 

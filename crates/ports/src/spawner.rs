@@ -40,7 +40,7 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it could not be halted.
     async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError>;
 
-    /// Lets the whole tree go on.
+    /// Lets a tree go on that [`pause`](Self::pause) halted; one that it did not halt is left as it is.
     ///
     /// # Errors
     /// As [`pause`](Self::pause).

@@ -1,5 +1,6 @@
 use crate::world::{World, retrying, seconds};
 use longhaul_domain::{Command, Ending, Interruption, State, Status};
+use longhaul_testkit::fakes::{Call, Fault};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -100,4 +101,20 @@ async fn five_attempts_that_never_ran_are_a_failure_and_cost_no_retry() {
     assert_eq!(world.end(id).await, Status::Failed);
     let process = world.stored(id).await.process;
     assert_eq!((process.attempt.0, process.retries), (5, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_that_a_crash_cut_off_is_carried_out() {
+    let mut world = World::new().await;
+    let id = world.launch("exit 0 10000").await;
+    world.settle().await;
+    world.ask(id, Command::Pause).await.unwrap();
+    world.store.fail_on(Call::Commit, 1, Fault::CrashAfter);
+    let engine = world.engine.clone();
+    let asked = tokio::spawn(async move { engine.command(id, Command::Resume, None).await });
+    world.settle().await;
+    asked.abort();
+    world.crash().await;
+    assert_eq!(world.status(id).await, Status::Running);
+    assert_eq!(world.end(id).await, Status::Completed);
 }

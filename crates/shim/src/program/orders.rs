@@ -160,7 +160,10 @@ impl Supervisor {
             return self.refuse(place, ErrorCode::Illegal, "only a paused process can resume");
         }
         let news = self.pause != Pause::Free;
-        self.release();
+        // What was never held here may have been stopped by somebody else, for reasons of theirs.
+        if news {
+            self.release();
+        }
         self.tell(place, news, &Notice::Resumed);
     }
 
