@@ -44,17 +44,12 @@ async fn whole(body: Body) -> Result<Vec<u8>, Fault> {
     match Limited::new(body, LARGEST).collect().await {
         Ok(collected) => Ok(collected.to_bytes().into()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(
-            Fault::new(400, "invalid_request", "the body of the request broke off").because(error.to_string()),
-        ),
+        Err(error) => Err(Fault::new(400, "invalid_request", "the body of the request broke off")
+            .because(error.to_string())),
     }
 }
 
 fn too_large() -> Fault {
-    Fault::new(
-        413,
-        "payload_too_large",
-        format!("the body of a request may have {LARGEST} bytes"),
-    )
-    .help("large inputs belong into a file that the command reads")
+    Fault::new(413, "payload_too_large", format!("the body of a request may have {LARGEST} bytes"))
+        .help("large inputs belong into a file that the command reads")
 }

@@ -15,12 +15,7 @@ pub(crate) struct Fault(Box<Problem>);
 
 impl Fault {
     pub(crate) fn new(status: u16, slug: &str, title: impl Into<String>) -> Self {
-        Self(Box::new(Problem {
-            slug: slug.to_owned(),
-            title: title.into(),
-            status,
-            ..Problem::default()
-        }))
+        Self(Box::new(Problem { slug: slug.to_owned(), title: title.into(), status, ..Problem::default() }))
     }
 
     /// What was asked for makes no sense.
@@ -47,6 +42,9 @@ impl Fault {
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if status.is_server_error() {
+            tracing::warn!(slug = self.0.slug, why = self.0.detail, "{}", self.0.title);
+        }
         json(status, "application/problem+json", &*self.0)
     }
 }
@@ -123,25 +121,23 @@ struct Way {
 fn way_out(rejection: &Rejection, status: Status, attempted: Verb) -> Option<Way> {
     let way = |why, help| Some(Way { why, help });
     match (rejection, attempted) {
-        (Rejection::Unsupported { .. }, Verb::Complete | Verb::Fail) => way(
-            "how a command ends is seen, not told",
-            "`longhaul cancel ID` ends it",
-        ),
+        (Rejection::Unsupported { .. }, Verb::Complete | Verb::Fail) => {
+            way("how a command ends is seen, not told", "`longhaul cancel ID` ends it")
+        }
         (Rejection::Unsupported { .. }, _) => None,
-        (_, Verb::Restart) => way(
-            "only what has ended can be run again",
-            "`longhaul cancel ID` ends it, then restart it",
-        ),
-        _ if status.is_ended() => way(
-            "what has ended stays as it is",
-            "`longhaul restart ID` runs it again as a new process",
-        ),
+        (_, Verb::Restart) => {
+            way("only what has ended can be run again", "`longhaul cancel ID` ends it, then restart it")
+        }
+        _ if status.is_ended() => {
+            way("what has ended stays as it is", "`longhaul restart ID` runs it again as a new process")
+        }
         (_, Verb::Pause) => way("only what runs can be paused", "`longhaul status ID` says why it waits"),
-        (_, Verb::Resume) => way("only what is paused can be resumed", "`longhaul status ID` says where it stands"),
-        (_, Verb::RetryNow) => way(
-            "only what waits for its retry can be hurried",
-            "`longhaul status ID` says where it stands",
-        ),
+        (_, Verb::Resume) => {
+            way("only what is paused can be resumed", "`longhaul status ID` says where it stands")
+        }
+        (_, Verb::RetryNow) => {
+            way("only what waits for its retry can be hurried", "`longhaul status ID` says where it stands")
+        }
         (_, Verb::Progress | Verb::Complete | Verb::Fail | Verb::Cancel | Verb::Force) => None,
     }
 }
@@ -158,13 +154,15 @@ fn refused(refusal: &Refusal) -> Fault {
         Refusal::TooDeep { .. } => {
             Fault::new(409, "too_deep", title).help("`limits.max_levels` sets the deepest level")
         }
-        Refusal::LevelFull { .. } => Fault::new(409, "level_full", title)
-            .help("wait for one of them, or raise `limits.max_per_level`"),
+        Refusal::LevelFull { .. } => {
+            Fault::new(409, "level_full", title).help("wait for one of them, or raise `limits.max_per_level`")
+        }
         Refusal::NoSlot { key, holders } => {
             let fault = Fault::new(409, "no_slot", title);
             match key {
                 Some(key) => fault.because(format!("every slot of the key {key} is taken")),
-                None => fault.because("the limit of processes that run at once is reached (`limits.max_parallel`)"),
+                None => fault
+                    .because("the limit of processes that run at once is reached (`limits.max_parallel`)"),
             }
             .help("launch without --no-queue to let it wait for its turn")
             .among(holders.iter().map(ToString::to_string))
@@ -223,10 +221,8 @@ mod tests {
     #[test]
     fn rejection_names_status_attempt_and_way_out() {
         let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
-        let rejection = Rejection::InvalidStatusTransition {
-            from: Status::Completed,
-            attempted: Verb::Pause,
-        };
+        let rejection =
+            Rejection::InvalidStatusTransition { from: Status::Completed, attempted: Verb::Pause };
         let Fault(problem) = Fault::from(EngineError::Rejected { id, rejection });
         assert_eq!(problem.status, 409);
         assert_eq!(problem.slug, "invalid_status_transition");
@@ -238,10 +234,8 @@ mod tests {
     #[test]
     fn refusal_for_want_of_a_slot_names_the_holders() {
         let holder: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
-        let Fault(problem) = refused(&Refusal::NoSlot {
-            key: Some(SlotKey::new("opus").unwrap()),
-            holders: vec![holder],
-        });
+        let Fault(problem) =
+            refused(&Refusal::NoSlot { key: Some(SlotKey::new("opus").unwrap()), holders: vec![holder] });
         assert_eq!((problem.status, problem.slug.as_str()), (409, "no_slot"));
         assert_eq!(problem.candidates, [holder.to_string()]);
     }

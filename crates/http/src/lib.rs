@@ -25,6 +25,7 @@ mod reply;
 mod router;
 mod routes;
 mod serve;
+mod shield;
 
 pub use convert::LaunchDefaults;
 pub use face::Face;

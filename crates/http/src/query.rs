@@ -14,21 +14,17 @@ pub(crate) struct Query {
 
 impl Query {
     pub(crate) fn parse(text: &str) -> Self {
-        Self {
-            pairs: form_urlencoded::parse(text.as_bytes()).into_owned().collect(),
-        }
+        Self { pairs: form_urlencoded::parse(text.as_bytes()).into_owned().collect() }
     }
 
     /// Refuses parameters that the route does not know: a misspelt filter must not list everything.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Fault> {
         match self.pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(()),
-            Some((name, _)) => Err(Fault::new(
-                400,
-                "invalid_request",
-                format!("there is no parameter {name:?} here"),
-            )
-            .help(format!("the parameters are {}", known.join(", ")))),
+            Some((name, _)) => {
+                Err(Fault::new(400, "invalid_request", format!("there is no parameter {name:?} here"))
+                    .help(format!("the parameters are {}", known.join(", "))))
+            }
         }
     }
 

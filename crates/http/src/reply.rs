@@ -15,18 +15,12 @@ pub(crate) struct Reply<T> {
 impl<T: Serialize> Reply<T> {
     /// Nothing was made.
     pub(crate) const fn ok(value: T) -> Self {
-        Self {
-            status: StatusCode::OK,
-            value,
-        }
+        Self { status: StatusCode::OK, value }
     }
 
     /// Something new was made, if `created`.
     pub(crate) const fn created(created: bool, value: T) -> Self {
-        Self {
-            status: if created { StatusCode::CREATED } else { StatusCode::OK },
-            value,
-        }
+        Self { status: if created { StatusCode::CREATED } else { StatusCode::OK }, value }
     }
 }
 

@@ -38,18 +38,11 @@ async fn unknown_route(uri: Uri) -> Fault {
 }
 
 async fn unknown_method(method: Method, uri: Uri) -> Fault {
-    Fault::new(
-        405,
-        "method_not_allowed",
-        format!("{} does not take {method}", uri.path()),
-    )
+    Fault::new(405, "method_not_allowed", format!("{} does not take {method}", uri.path()))
 }
 
 /// Puts the version of the protocol on every answer, refusals included.
 pub(crate) async fn named_protocol(mut response: Response) -> Response {
-    response.headers_mut().insert(
-        HeaderName::from_static(PROTOCOL_HEADER),
-        HeaderValue::from(PROTOCOL),
-    );
+    response.headers_mut().insert(HeaderName::from_static(PROTOCOL_HEADER), HeaderValue::from(PROTOCOL));
     response
 }

@@ -1,0 +1,79 @@
+//! Starts a manager for a client that found none.
+
+use crate::log;
+use crate::state_dir::{LOG, StateDir};
+use longhaul_cli::StartError;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A manager that does not answer by then has failed.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks at the socket, which cannot be waited for before it is there.
+const STEP: Duration = Duration::from_millis(2);
+/// Lines of the log that an error shows.
+const LINES: usize = 5;
+/// A manager belongs to no session. What a managed process is told about itself stays: by it the manager finds the shim
+/// above, to which it says that it is no part of that process.
+const NOT_INHERITED: &[&str] = &["LONGHAUL_SESSION", longhaul_shim::SHIM_VARIABLE];
+
+/// Starts the manager of a state directory and returns when its socket answers.
+///
+/// Two clients may do so at the same time: one manager gets the lock, the other one leaves, and both clients get in.
+pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
+    let state = StateDir::prepare(state_dir).map_err(|error| StartError::StateDir {
+        state_dir: state_dir.to_owned(),
+        why: format!("{error}: {}", error.why()),
+    })?;
+    let log = state_dir.join(LOG);
+    let logged = log.metadata().map_or(0, |found| found.len());
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("longhaul"));
+    let mut command = Command::new(&program);
+    command
+        .args(["serve", "--autostarted", "--state-dir"])
+        .arg(state_dir)
+        .arg("--log")
+        .arg(&log)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir("/");
+    for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    keep_descriptors();
+    let mut manager = command.spawn().map_err(|source| StartError::Spawn { program, source })?;
+    let begun = Instant::now();
+    loop {
+        if state.connect().is_ok() {
+            return Ok(());
+        }
+        match manager.try_wait() {
+            // It left the place to another one, which is about to answer.
+            Ok(Some(status)) if status.success() => {}
+            Ok(Some(status)) => {
+                return Err(StartError::Ended {
+                    ending: status.to_string(),
+                    last_lines: log::last_lines(&log, logged, LINES),
+                });
+            }
+            Ok(None) | Err(_) => {}
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(StartError::Silent {
+                waited: PATIENCE,
+                last_lines: log::last_lines(&log, logged, LINES),
+            });
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+/// Lets no descriptor but the first three reach the manager: a pipe of the client's caller would stay open with it,
+/// and whoever reads from that pipe would wait for the manager's end.
+fn keep_descriptors() {
+    #[expect(unsafe_code, reason = "no safe interface has this call")]
+    // SAFETY: the call takes numbers alone. With CLOEXEC it closes nothing in this process: it marks descriptors to be
+    // closed at an exec, as every descriptor opened by Rust is anyway.
+    let _ = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+}

@@ -1,0 +1,116 @@
+//! The one place that knows which adapters are behind the ports.
+
+use crate::announce::ATTEMPTS;
+use crate::config::{Containment, Settings, StoreChoice};
+use crate::shim;
+use crate::state_dir::StateDir;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
+use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
+use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
+use longhaul_engine::Parts;
+use longhaul_engine::ports::{Clock, Store, StoreError};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The parts of an engine, and the boot of the machine that they are opened in.
+#[derive(Debug)]
+pub(crate) struct Composed {
+    /// The ports.
+    pub(crate) parts: Parts,
+    /// The identity of the boot.
+    pub(crate) boot: String,
+}
+
+/// Why a part could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComposeError {
+    /// The store.
+    #[error("the store {store} cannot be opened")]
+    Store {
+        /// Which.
+        store: String,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// The clock, the vault, the spawner or its shim.
+    #[error("the {part} cannot be opened")]
+    Part {
+        /// Which.
+        part: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Opens every part; to be called inside the runtime.
+pub(crate) fn compose(state: &StateDir, settings: &Settings) -> Result<Composed, ComposeError> {
+    let failed = |part| move |source| ComposeError::Part { part, source };
+    let clock = SystemClock::open(state.path()).map_err(failed("clock"))?;
+    let boot = clock.boot_id().to_owned();
+    let attempts_dir = state.path().join(ATTEMPTS);
+    let spawner = OsSpawner::open(OsOptions {
+        attempts_dir: attempts_dir.clone(),
+        shim: shim::find(settings.shim.as_deref()).map_err(failed("shim"))?,
+        anchor_ms: clock.anchor_ms(),
+        boot_id: boot.clone(),
+        containment: containment(settings.containment),
+        adopt_orphans: true,
+    })
+    .map_err(failed("spawner"))?;
+    let clock: Arc<dyn Clock> = Arc::new(clock);
+    let parts = Parts {
+        store: store(&settings.store, &clock)?,
+        spawner: Arc::new(spawner),
+        output: Arc::new(output(attempts_dir).map_err(failed("output"))?),
+        vault: Arc::new(FileVault::open(state.path()).map_err(failed("vault"))?),
+        clock,
+        ids: Arc::new(RandomIds),
+    };
+    Ok(Composed { parts, boot })
+}
+
+fn output(attempts_dir: PathBuf) -> io::Result<OsOutput> {
+    OsOutput::open(&attempts_dir)
+}
+
+fn store(choice: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, ComposeError> {
+    match choice {
+        StoreChoice::Memory => Ok(Arc::new(MemoryStore::new(clock.clone()))),
+        StoreChoice::Sqlite(path) => {
+            let opened = SqliteStore::open(path, clock.clone(), SqliteOptions::default());
+            let store = opened.map_err(|source| ComposeError::Store { store: choice.to_string(), source })?;
+            Ok(Arc::new(store))
+        }
+    }
+}
+
+const fn containment(choice: Containment) -> ContainmentChoice {
+    match choice {
+        Containment::Auto => ContainmentChoice::Auto,
+        Containment::Cgroup => ContainmentChoice::Cgroup,
+        Containment::Subreaper => ContainmentChoice::Subreaper,
+        Containment::Group => ContainmentChoice::Group,
+    }
+}
+
+impl ComposeError {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Store { source: StoreError::Corrupt { way_out, .. }, .. } => Some(way_out.clone()),
+            Self::Store { source: StoreError::Format { .. }, .. } => {
+                Some("use the newer program that wrote it; nothing was changed".to_owned())
+            }
+            Self::Store { .. } => None,
+            Self::Part { .. } => {
+                Some("everything in the state directory should be yours to read and write".to_owned())
+            }
+        }
+    }
+}

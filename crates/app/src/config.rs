@@ -1,0 +1,26 @@
+//! The configuration: layers of values, of which the topmost wins, and where each came from.
+//!
+//! From the bottom: defaults, the user's file, the project's files, the environment, flags. A project is somebody
+//! else's text as often as not, so its files may tune limits but never say where state and store are or which program
+//! is executed.
+
+mod error;
+mod file;
+mod key;
+mod kind;
+mod layers;
+mod nearest;
+mod origin;
+mod settings;
+mod show;
+mod sources;
+
+pub use error::ConfigError;
+pub use key::{KEYS, Key, Trust};
+pub use kind::{Kind, Value};
+pub use layers::{Layers, Setting};
+pub use origin::Origin;
+pub use settings::{Containment, Settings, StoreChoice};
+pub use show::{schema, show, show_json};
+pub use sources::{Flags, Sources, user_file};
+pub(crate) use sources::{PROJECT_STATE, state_of_user_file};

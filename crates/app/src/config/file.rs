@@ -1,0 +1,106 @@
+//! A configuration file.
+
+use crate::config::error::ConfigError;
+use crate::config::key::SLOTS;
+use crate::config::kind::Raw;
+use std::io::ErrorKind;
+use std::path::Path;
+use toml::de::{DeTable, DeValue};
+
+/// One value of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Its key, with dots between the tables.
+    pub(super) key: String,
+    /// The pattern, for a key in the table of slots.
+    pub(super) pattern: Option<String>,
+    pub(super) raw: Raw,
+    /// From 1.
+    pub(super) line: usize,
+}
+
+/// Every value of a file, in its order; none if there is no such file.
+pub(super) fn entries(path: &Path) -> Result<Option<Vec<Entry>>, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(path, &text).map(Some),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
+    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+        path: path.to_owned(),
+        line: line_of(text, error.span().map_or(0, |span| span.start)),
+        why: error.message().to_owned(),
+    })?;
+    let mut entries = Vec::new();
+    collect(text, "", table.get_ref(), &mut entries);
+    entries.sort_by_key(|entry| entry.line);
+    Ok(entries)
+}
+
+fn collect(text: &str, above: &str, table: &DeTable<'_>, entries: &mut Vec<Entry>) {
+    for (name, value) in table {
+        let line = line_of(text, name.span().start);
+        let name = name.get_ref();
+        let key = if above.is_empty() { name.to_string() } else { format!("{above}.{name}") };
+        match value.get_ref() {
+            DeValue::Table(inner) if above != SLOTS => collect(text, &key, inner, entries),
+            other @ (DeValue::Table(_)
+            | DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)) => {
+                // A pattern may itself hold dots.
+                let (key, pattern) =
+                    if above == SLOTS { (SLOTS.to_owned(), Some(name.to_string())) } else { (key, None) };
+                entries.push(Entry { key, pattern, raw: raw(other), line });
+            }
+        }
+    }
+}
+
+fn raw(value: &DeValue<'_>) -> Raw {
+    match value {
+        DeValue::String(text) => Raw::Text(text.to_string()),
+        DeValue::Integer(number) => Raw::Number(number.to_string()),
+        DeValue::Boolean(flag) => Raw::Flag(*flag),
+        DeValue::Float(_) => Raw::Other("a number with a fraction"),
+        DeValue::Datetime(_) => Raw::Other("a date"),
+        DeValue::Array(_) => Raw::Other("a list"),
+        DeValue::Table(_) => Raw::Other("a table"),
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
+    1 + before.iter().filter(|byte| **byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_carry_their_line_and_patterns_may_hold_dots() {
+        let text = "store = \"memory\"\n[limits]\nmax_parallel = 3\n[keys.limit]\n\"gpt-4.1*\" = 2\n";
+        let entries = parse(Path::new("x"), text).unwrap();
+        let seen: Vec<_> =
+            entries.iter().map(|entry| (entry.key.as_str(), entry.pattern.as_deref(), entry.line)).collect();
+        assert_eq!(
+            seen,
+            [("store", None, 1), ("limits.max_parallel", None, 3), ("keys.limit", Some("gpt-4.1*"), 5),]
+        );
+    }
+
+    #[test]
+    fn broken_file_names_the_line() {
+        let Err(ConfigError::Syntax { line, .. }) = parse(Path::new("x"), "a = 1\nb = = 2\n") else {
+            panic!("it was read");
+        };
+        assert_eq!(line, 2);
+    }
+}

@@ -1,0 +1,159 @@
+//! Every key, its default, and who may set it.
+
+use crate::config::kind::Kind;
+use std::time::Duration;
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name, with dots between the tables.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// What it holds unless someone says otherwise, as in the environment; none if that is found out at the start.
+    pub default: Option<&'static str>,
+    /// Who may set it.
+    pub trust: Trust,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// Who may set a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Everyone, the files of a project included.
+    Anyone,
+    /// The user: their own file, the environment, flags.
+    User,
+}
+
+impl Key {
+    /// The variable of the environment that sets it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        // The state directory is found before anything else is read, under a name of its own.
+        if self.name == STATE {
+            return "LONGHAUL_STATE_DIR".to_owned();
+        }
+        format!("LONGHAUL_{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+}
+
+/// The key of the state directory.
+pub(crate) const STATE: &str = "state";
+/// The table whose keys are patterns of concurrency keys.
+pub(crate) const SLOTS: &str = "keys.limit";
+/// What each key of [`SLOTS`] holds.
+pub(crate) const SLOTS_KIND: Kind = Kind::Count(MANY);
+/// What each key of [`SLOTS`] means.
+pub(crate) const SLOTS_MEANING: &str = "slots of a concurrency key or of all that begin so (`opus*`); 0 means no limit, the longest pattern wins";
+
+const MANY: u64 = u32::MAX as u64;
+const NO_TIME: Duration = Duration::ZERO;
+
+/// Every key but those of `keys.limit`, by name.
+pub const KEYS: &[Key] = &[
+    key(
+        "detection.deadline",
+        Kind::Span(NO_TIME),
+        "500ms",
+        "how soon an end has to be seen; checked, not waited for",
+    ),
+    key("keys.default", Kind::Name, "sonnet", "the concurrency key of an agent launch that names no model"),
+    key("limits.max_levels", Kind::Count(64), "10", "the deepest level under a root"),
+    key("limits.max_parallel", Kind::Count(MANY), "10", "roots that run at once on a node; 0 means no limit"),
+    key("limits.max_per_level", Kind::Count(MANY), "20", "live processes on one level of a tree"),
+    own("node.id", Kind::Name, None, "the name of this node, unique in a cluster; its host name by default"),
+    key("output.head", Kind::Size, "1MiB", "output kept from the beginning of an attempt"),
+    key("output.tail", Kind::Size, "64MiB", "output kept from the end of an attempt"),
+    key("output.total", Kind::Size, "20GiB", "output kept in all"),
+    key(
+        "retention.age",
+        Kind::SpanOrNever(Duration::from_secs(60)),
+        "7d",
+        "how long ended processes are kept",
+    ),
+    key("retention.auto", Kind::Flag, "true", "let go of ended processes that are old"),
+    key("retention.bytes", Kind::Size, "5GiB", "output of ended processes that is kept"),
+    key(
+        "retention.count",
+        Kind::Count(u64::MAX),
+        "100000",
+        "ended processes that are kept, and all of the last 24 h",
+    ),
+    own(
+        "serve.stop_processes",
+        Kind::Flag,
+        Some("false"),
+        "stop all processes when the manager is told to end",
+    ),
+    own(
+        "shim.containment",
+        Kind::Word(&["auto", "cgroup", "subreaper", "group"]),
+        Some("auto"),
+        "what keeps the descendants of a command together",
+    ),
+    own(
+        "shim.path",
+        Kind::Text,
+        None,
+        "the program that supervises an attempt; found beside this one by default",
+    ),
+    own(STATE, Kind::Text, None, "the state directory; per project after `longhaul init`, else per user"),
+    key("stop.grace", Kind::Span(NO_TIME), "5s", "from the stop signal to KILL"),
+    own("store", Kind::Text, Some("sqlite:"), "where processes are kept: sqlite:, sqlite:PATH, memory"),
+];
+
+/// Keys that are known and checked, but that nothing obeys yet.
+pub(crate) const NOT_IN_EFFECT: &[&str] = &[
+    "detection.deadline",
+    "output.total",
+    "retention.age",
+    "retention.auto",
+    "retention.bytes",
+    "retention.count",
+];
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
+    Key { name, kind, default: Some(default), trust: Trust::Anyone, meaning }
+}
+
+const fn own(name: &'static str, kind: Kind, default: Option<&'static str>, meaning: &'static str) -> Key {
+    Key { name, kind, default, trust: Trust::User, meaning }
+}
+
+/// The key of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::kind::Raw;
+
+    #[test]
+    fn every_default_is_a_value_of_its_key() {
+        for key in KEYS {
+            if let Some(default) = key.default {
+                let read = key.kind.read(&Raw::Text(default.to_owned()), true);
+                assert!(read.is_ok(), "{}: {read:?}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_variable_is_one_of_its_own() {
+        let mut variables: Vec<String> = KEYS.iter().map(Key::variable).collect();
+        assert!(variables.contains(&"LONGHAUL_LIMITS_MAX_PARALLEL".to_owned()));
+        assert!(variables.contains(&"LONGHAUL_NODE_ID".to_owned()));
+        variables.sort();
+        variables.dedup();
+        assert_eq!(variables.len(), KEYS.len());
+    }
+
+    #[test]
+    fn keys_that_nothing_obeys_exist() {
+        assert!(NOT_IN_EFFECT.iter().all(|name| find(name).is_some()));
+    }
+}

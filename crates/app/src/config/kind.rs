@@ -1,0 +1,254 @@
+//! The kinds of values, and how they are read and written.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number up to this.
+    Count(u64),
+    /// Yes or no.
+    Flag,
+    /// A span of time that is at least this long.
+    Span(Duration),
+    /// As [`Kind::Span`], or `never`.
+    SpanOrNever(Duration),
+    /// A number of bytes.
+    Size,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A text.
+    Text,
+    /// A name as ids and keys are: 1 to 128 bytes, no control characters.
+    Name,
+}
+
+/// A value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A whole number.
+    Count(u64),
+    /// Yes or no.
+    Flag(bool),
+    /// A span of time; none means never.
+    Span(Option<Duration>),
+    /// A number of bytes.
+    Size(u64),
+    /// A text.
+    Text(String),
+}
+
+/// A value as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Raw {
+    /// In quotes, or from outside a file.
+    Text(String),
+    /// Digits without quotes.
+    Number(String),
+    /// `true` or `false` without quotes.
+    Flag(bool),
+    /// Something that no key takes, by the name of its type.
+    Other(&'static str),
+}
+
+/// What is wrong with a value, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Misfit {
+    pub(super) why: String,
+    pub(super) help: String,
+}
+
+impl Kind {
+    /// Reads a value. Text from a flag or the environment may stand for every kind.
+    pub(super) fn read(self, raw: &Raw, outside: bool) -> Result<Value, Misfit> {
+        let misfit = |why: &str| Misfit { why: why.to_owned(), help: self.example() };
+        match (self, raw) {
+            (Self::Count(most), Raw::Number(text)) => count(text, most).map_err(|why| misfit(&why)),
+            (Self::Count(most), Raw::Text(text)) if outside => count(text, most).map_err(|why| misfit(&why)),
+            (Self::Flag, Raw::Flag(flag)) => Ok(Value::Flag(*flag)),
+            (Self::Flag, Raw::Text(text)) if outside => match text.as_str() {
+                "true" | "1" | "yes" | "on" => Ok(Value::Flag(true)),
+                "false" | "0" | "no" | "off" => Ok(Value::Flag(false)),
+                _ => Err(misfit("it is neither true nor false")),
+            },
+            (Self::SpanOrNever(_), Raw::Text(text)) if text == "never" => Ok(Value::Span(None)),
+            (Self::Span(least) | Self::SpanOrNever(least), Raw::Text(text) | Raw::Number(text)) => {
+                let span = span(text).ok_or_else(|| misfit("it is no span of time"))?;
+                if span < least {
+                    return Err(misfit(&format!(
+                        "it is shorter than {}",
+                        Written(&Value::Span(Some(least)))
+                    )));
+                }
+                Ok(Value::Span(Some(span)))
+            }
+            (Self::Size, Raw::Text(text) | Raw::Number(text)) => {
+                size(text).map(Value::Size).ok_or_else(|| misfit("it is no number of bytes"))
+            }
+            (Self::Word(words), Raw::Text(text)) if words.contains(&text.as_str()) => {
+                Ok(Value::Text(text.clone()))
+            }
+            (Self::Word(_), Raw::Text(_)) => Err(misfit("it is none of the words for it")),
+            (Self::Text, Raw::Text(text)) => Ok(Value::Text(text.clone())),
+            (Self::Name, Raw::Text(text)) => match longhaul_domain::SlotKey::new(text) {
+                Ok(_) => Ok(Value::Text(text.clone())),
+                Err(error) => Err(misfit(error.why)),
+            },
+            (
+                Self::Count(_)
+                | Self::Flag
+                | Self::Span(_)
+                | Self::SpanOrNever(_)
+                | Self::Size
+                | Self::Word(_)
+                | Self::Text
+                | Self::Name,
+                Raw::Text(_) | Raw::Number(_) | Raw::Flag(_) | Raw::Other(_),
+            ) => Err(misfit(&format!("it is {}", raw.type_name()))),
+        }
+    }
+
+    /// What a value looks like, in one sentence.
+    fn example(self) -> String {
+        match self {
+            Self::Count(most) if most >= u64::from(u32::MAX) => {
+                "give a whole number such as 10, without quotes".to_owned()
+            }
+            Self::Count(most) => format!("give a whole number from 0 to {most}, without quotes"),
+            Self::Flag => "give true or false, without quotes".to_owned(),
+            Self::Span(_) => "give a span such as \"500ms\", \"5s\", \"10m\", \"2h\" or \"7d\"".to_owned(),
+            Self::SpanOrNever(_) => "give a span such as \"60s\", \"2h\" or \"7d\", or \"never\"".to_owned(),
+            Self::Size => "give a size such as \"512KiB\", \"64MiB\" or \"5GiB\"".to_owned(),
+            Self::Word(words) => format!("give one of {}", words.join(", ")),
+            Self::Text => "give a text in quotes".to_owned(),
+            Self::Name => {
+                "give 1 to 128 bytes in quotes, without control characters or outer spaces".to_owned()
+            }
+        }
+    }
+}
+
+impl Raw {
+    const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a text",
+            Self::Number(_) => "a number",
+            Self::Flag(_) => "a boolean",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Number(text) => f.write_str(text),
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A value as it stands in a file.
+pub(super) struct Written<'a>(pub(super) &'a Value);
+
+impl fmt::Display for Written<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Count(count) => count.fmt(f),
+            Value::Flag(flag) => flag.fmt(f),
+            Value::Span(None) => f.write_str("\"never\""),
+            Value::Span(Some(span)) => {
+                write!(f, "\"{}\"", scaled(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), SPANS))
+            }
+            Value::Size(size) => write!(f, "\"{}\"", scaled(*size, SIZES)),
+            Value::Text(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
+        }
+    }
+}
+
+/// Units of time in milliseconds, largest first.
+const SPANS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+/// Units of bytes, largest first.
+const SIZES: &[(&str, u64)] =
+    &[("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+fn count(text: &str, most: u64) -> Result<Value, String> {
+    match text.parse::<u64>() {
+        Ok(count) if count <= most => Ok(Value::Count(count)),
+        Ok(_) => Err(format!("it is more than {most}")),
+        Err(_) => Err("it is no whole number from 0 on".to_owned()),
+    }
+}
+
+/// Reads a span; a plain number counts seconds.
+fn span(text: &str) -> Option<Duration> {
+    let (number, unit) = split(text);
+    let unit = if unit.is_empty() { "s" } else { unit };
+    let (_, scale) = SPANS.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(*scale).map(Duration::from_millis)
+}
+
+/// Reads a size; a plain number counts bytes.
+fn size(text: &str) -> Option<u64> {
+    let (number, unit) = split(text);
+    let unit = if unit.is_empty() { "B" } else { unit };
+    let (_, scale) = SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+    number.parse::<u64>().ok()?.checked_mul(*scale)
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    (number, unit.trim())
+}
+
+fn scaled(number: u64, units: &[(&str, u64)]) -> String {
+    let unit = units.iter().find(|(_, scale)| number >= *scale && number.is_multiple_of(*scale));
+    match unit {
+        Some((name, scale)) => format!("{}{name}", number / scale),
+        None => units.last().map_or_else(String::new, |(name, _)| format!("{number}{name}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes_are_written_as_they_are_read() {
+        for text in ["500ms", "5s", "90s", "7d", "2h"] {
+            let read = Kind::Span(Duration::ZERO).read(&Raw::Text(text.into()), false).unwrap();
+            let shown = Written(&read).to_string();
+            let again = Kind::Span(Duration::ZERO).read(&Raw::Text(shown.trim_matches('"').into()), false);
+            assert_eq!(again.unwrap(), read, "{text} as {shown}");
+        }
+        for text in ["0B", "1KiB", "64MiB", "5GiB", "1025B"] {
+            let read = Kind::Size.read(&Raw::Text(text.into()), false).unwrap();
+            assert_eq!(Written(&read).to_string(), format!("{text:?}"));
+        }
+    }
+
+    #[test]
+    fn plain_numbers_are_seconds_and_bytes() {
+        let number = Raw::Number("90".into());
+        let span = Kind::Span(Duration::ZERO).read(&number, false).unwrap();
+        assert_eq!(span, Value::Span(Some(Duration::from_secs(90))));
+        assert_eq!(Kind::Size.read(&number, false).unwrap(), Value::Size(90));
+    }
+
+    #[test]
+    fn values_of_another_kind_are_refused() {
+        let text = Raw::Text("10".into());
+        assert!(Kind::Count(100).read(&text, false).is_err());
+        assert_eq!(Kind::Count(100).read(&text, true).unwrap(), Value::Count(10));
+        assert!(Kind::Count(9).read(&text, true).is_err());
+        assert!(Kind::Text.read(&Raw::Flag(true), false).is_err());
+        assert!(Kind::Span(Duration::from_secs(60)).read(&Raw::Text("59s".into()), false).is_err());
+        assert!(Kind::Span(Duration::ZERO).read(&Raw::Text("99999999999999999999d".into()), false).is_err());
+        assert!(Kind::Span(Duration::ZERO).read(&Raw::Text("never".into()), false).is_err());
+        assert!(Kind::Size.read(&Raw::Text("-1".into()), false).is_err());
+    }
+}

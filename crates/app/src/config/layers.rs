@@ -1,0 +1,323 @@
+//! The layers, put on top of each other.
+
+use crate::config::error::ConfigError;
+use crate::config::file::{self, Entry};
+use crate::config::key::{self, KEYS, Key, SLOTS, SLOTS_KIND, Trust};
+use crate::config::kind::{Kind, Raw, Value};
+use crate::config::nearest::nearest;
+use crate::config::origin::Origin;
+use crate::config::sources::Sources;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Every value that is set, with its origin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    settings: BTreeMap<&'static str, Setting>,
+    slots: BTreeMap<String, Setting>,
+}
+
+/// A value and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The value.
+    pub value: Value,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl Layers {
+    /// The value of a key; none if it has neither been set nor a default.
+    #[must_use]
+    pub fn setting(&self, key: &str) -> Option<&Setting> {
+        self.settings.get(key)
+    }
+
+    /// The slots by pattern.
+    pub fn slots(&self) -> impl Iterator<Item = (&str, &Setting)> {
+        self.slots.iter().map(|(pattern, setting)| (pattern.as_str(), setting))
+    }
+
+    pub(super) fn read(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut layers = Self::default();
+        layers.take_defaults()?;
+        if let Some(path) = &sources.user_file {
+            layers.take_file(path, Trust::User)?;
+        }
+        for path in &sources.project_files {
+            layers.take_file(path, Trust::Anyone)?;
+        }
+        layers.take_environment(&sources.environment)?;
+        layers.take_flags(sources)?;
+        Ok(layers)
+    }
+
+    fn take_defaults(&mut self) -> Result<(), ConfigError> {
+        for key in KEYS {
+            if let Some(default) = key.default {
+                self.set(key, &Raw::Text(default.to_owned()), Origin::Default)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_file(&mut self, path: &Path, trust: Trust) -> Result<(), ConfigError> {
+        for entry in file::entries(path)?.unwrap_or_default() {
+            self.take_entry(path, trust, entry)?;
+        }
+        Ok(())
+    }
+
+    fn take_entry(&mut self, path: &Path, trust: Trust, entry: Entry) -> Result<(), ConfigError> {
+        let origin = Origin::File { path: path.to_owned(), line: entry.line };
+        if let Some(pattern) = entry.pattern {
+            return self.set_slots(pattern, &entry.raw, origin);
+        }
+        let Some(key) = key::find(&entry.key) else {
+            let names = KEYS.iter().map(|key| key.name);
+            return Err(ConfigError::UnknownKey {
+                nearest: nearest(&entry.key, names).map(str::to_owned),
+                key: entry.key,
+                origin,
+            });
+        };
+        if key.trust == Trust::User && trust == Trust::Anyone {
+            return Err(ConfigError::NotForProjects {
+                key: entry.key,
+                path: path.to_owned(),
+                line: entry.line,
+            });
+        }
+        self.set(key, &entry.raw, origin)
+    }
+
+    fn take_environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        for key in KEYS {
+            let name = key.variable();
+            if let Some(text) = environment.get(&name).filter(|text| !text.is_empty()) {
+                self.set(key, &Raw::Text(text.clone()), Origin::Environment { name })?;
+            }
+        }
+        let name = "LONGHAUL_KEYS_LIMIT";
+        for pair in environment.get(name).into_iter().flat_map(|list| list.split(',')) {
+            let origin = Origin::Environment { name: name.to_owned() };
+            let Some((pattern, slots)) = pair.rsplit_once('=') else {
+                return Err(ConfigError::BadValue {
+                    key: SLOTS.to_owned(),
+                    text: format!("{pair:?}"),
+                    origin: Box::new(origin),
+                    why: "it is no pair of a pattern and a number".to_owned(),
+                    help: "give pairs such as opus=2,sonnet*=5".to_owned(),
+                });
+            };
+            self.set_slots(pattern.trim().to_owned(), &Raw::Text(slots.trim().to_owned()), origin)?;
+        }
+        Ok(())
+    }
+
+    fn take_flags(&mut self, sources: &Sources) -> Result<(), ConfigError> {
+        let flags = &sources.flags;
+        let state = flags.state_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let given = [
+            ("store", "--store", flags.store.clone()),
+            ("node.id", "--node-id", flags.node_id.clone()),
+            ("limits.max_parallel", "--max-parallel", flags.max_parallel.map(|count| count.to_string())),
+            ("serve.stop_processes", "--stop-processes", flags.stop_processes.then(|| "true".to_owned())),
+            (key::STATE, "--state-dir", state),
+        ];
+        for (key, name, text) in given {
+            if let (Some(key), Some(text)) = (key::find(key), text) {
+                self.set(key, &Raw::Text(text), Origin::Flag { name })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &'static Key, raw: &Raw, origin: Origin) -> Result<(), ConfigError> {
+        let setting = read(key.name, key.kind, raw, origin)?;
+        self.settings.insert(key.name, setting);
+        Ok(())
+    }
+
+    fn set_slots(&mut self, pattern: String, raw: &Raw, origin: Origin) -> Result<(), ConfigError> {
+        let name = format!("{SLOTS}.{pattern:?}");
+        let begin = pattern.strip_suffix('*').unwrap_or(&pattern);
+        if begin.contains('*') || longhaul_domain::SlotKey::new(&pattern).is_err() {
+            return Err(ConfigError::BadValue {
+                text: format!("{pattern:?}"),
+                key: SLOTS.to_owned(),
+                origin: Box::new(origin),
+                why: "it is no concurrency key".to_owned(),
+                help: "give a key, or the beginning of keys with an asterisk behind it".to_owned(),
+            });
+        }
+        let setting = read(&name, SLOTS_KIND, raw, origin)?;
+        self.slots.insert(pattern, setting);
+        Ok(())
+    }
+}
+
+fn read(name: &str, kind: Kind, raw: &Raw, origin: Origin) -> Result<Setting, ConfigError> {
+    let outside = match &origin {
+        Origin::File { .. } => false,
+        Origin::Default | Origin::Environment { .. } | Origin::Flag { .. } => true,
+    };
+    match kind.read(raw, outside) {
+        Ok(value) => Ok(Setting { value, origin }),
+        Err(misfit) => Err(ConfigError::BadValue {
+            key: name.to_owned(),
+            text: raw.to_string(),
+            origin: Box::new(origin),
+            why: misfit.why,
+            help: misfit.help,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sources::Flags;
+    use std::path::PathBuf;
+
+    const KEY: &str = "limits.max_parallel";
+
+    #[test]
+    fn each_layer_covers_the_ones_below_it() {
+        let world = World::new();
+        let mut sources = world.sources("", "");
+        assert_eq!(parallel(&sources), (10, Origin::Default));
+
+        sources = world.sources("limits.max_parallel = 1\n", "");
+        let user = Origin::File { path: world.user(), line: 1 };
+        assert_eq!(parallel(&sources), (1, user));
+
+        sources = world.sources("limits.max_parallel = 1\n", "\n[limits]\nmax_parallel = 2\n");
+        let project = Origin::File { path: world.project(), line: 3 };
+        assert_eq!(parallel(&sources), (2, project));
+
+        let name = "LONGHAUL_LIMITS_MAX_PARALLEL".to_owned();
+        sources.environment.insert(name.clone(), "3".to_owned());
+        assert_eq!(parallel(&sources), (3, Origin::Environment { name }));
+
+        sources.flags.max_parallel = Some(4);
+        assert_eq!(parallel(&sources), (4, Origin::Flag { name: "--max-parallel" }));
+    }
+
+    #[test]
+    fn project_may_not_say_where_state_and_store_are_or_what_is_executed() {
+        for line in [
+            "store = \"memory\"",
+            "state = \"/tmp\"",
+            "node.id = \"x\"",
+            "shim.path = \"/tmp/evil\"",
+            "shim.containment = \"group\"",
+            "serve.stop_processes = true",
+        ] {
+            let world = World::new();
+            let refused = world.sources("", line).read();
+            let Err(ConfigError::NotForProjects { key, path, line: 1 }) = refused else {
+                panic!("{line}: {refused:?}");
+            };
+            assert!(line.starts_with(&key));
+            assert_eq!(path, world.project());
+            assert!(world.sources(line, "").read().is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn unknown_key_names_the_nearest_one_and_its_place() {
+        let world = World::new();
+        let refused = world.sources("[limits]\nmax_paralel = 3\n", "").read();
+        let Err(ConfigError::UnknownKey { key, origin, nearest }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(key, "limits.max_paralel");
+        assert_eq!(nearest.as_deref(), Some(KEY));
+        assert_eq!(origin, Origin::File { path: world.user(), line: 2 });
+    }
+
+    #[test]
+    fn unknown_table_is_refused_too() {
+        let world = World::new();
+        assert!(world.sources("[colours]\nerror = \"red\"\n", "").read().is_err());
+        assert!(world.sources("keys.limit = 3\n", "").read().is_err());
+    }
+
+    #[test]
+    fn bad_value_says_what_would_be_right() {
+        let world = World::new();
+        let error = world.sources("stop.grace = \"soon\"\n", "").read().unwrap_err();
+        assert_eq!(error.to_string(), "\"soon\" is no value for the configuration key stop.grace");
+        assert!(error.why().unwrap().contains("config.toml:1"));
+        assert!(error.help().unwrap().contains("\"5s\""));
+    }
+
+    #[test]
+    fn patterns_of_all_layers_stand_side_by_side() {
+        let world = World::new();
+        let mut sources = world.sources("[keys.limit]\nopus = 1\n\"gpt-4.1*\" = 2\n", "");
+        sources.environment.insert("LONGHAUL_KEYS_LIMIT".into(), "opus=7, *=3".into());
+        let layers = sources.read().unwrap();
+        let seen: Vec<_> = layers.slots().map(|(pattern, setting)| (pattern, &setting.value)).collect();
+        let expected = [("*", 3), ("gpt-4.1*", 2), ("opus", 7)];
+        assert_eq!(
+            seen,
+            expected.map(|(pattern, slots)| (pattern, &*Box::leak(Box::new(Value::Count(slots)))))
+        );
+    }
+
+    #[test]
+    fn pattern_has_its_asterisk_at_the_end() {
+        let world = World::new();
+        assert!(world.sources("keys.limit.\"a*b\" = 1\n", "").read().is_err());
+        assert!(world.sources("keys.limit.\"\" = 1\n", "").read().is_err());
+        assert!(world.sources("keys.limit.\"*\" = 1\n", "").read().is_ok());
+    }
+
+    #[test]
+    fn unreadable_file_is_an_error_and_a_missing_one_is_not() {
+        let world = World::new();
+        let mut sources = world.sources("", "");
+        sources.user_file = Some(world.0.path().join("missing/config.toml"));
+        assert!(sources.read().is_ok());
+        sources.user_file = Some(world.0.path().to_owned());
+        assert!(matches!(sources.read(), Err(ConfigError::Unreadable { .. })));
+    }
+
+    struct World(tempfile::TempDir);
+
+    impl World {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn user(&self) -> PathBuf {
+            self.0.path().join("config.toml")
+        }
+
+        fn project(&self) -> PathBuf {
+            self.0.path().join("longhaul.toml")
+        }
+
+        fn sources(&self, user: &str, project: &str) -> Sources {
+            std::fs::write(self.user(), user).unwrap();
+            std::fs::write(self.project(), project).unwrap();
+            Sources {
+                user_file: Some(self.user()),
+                project_files: vec![self.project()],
+                environment: BTreeMap::new(),
+                flags: Flags::default(),
+            }
+        }
+    }
+
+    fn parallel(sources: &Sources) -> (u64, Origin) {
+        let layers = sources.read().unwrap();
+        let setting = layers.setting(KEY).unwrap().clone();
+        let Value::Count(count) = setting.value else {
+            panic!("{setting:?}");
+        };
+        (count, setting.origin)
+    }
+}

@@ -1,0 +1,181 @@
+//! The configuration as people and programs read it.
+
+use crate::config::key::{KEYS, Key, NOT_IN_EFFECT, SLOTS, SLOTS_MEANING};
+use crate::config::kind::{Kind, Value, Written};
+use crate::config::layers::{Layers, Setting};
+use serde_json::{Map, json};
+use std::fmt::Write;
+
+/// Every key with its value, as lines of TOML; with `origins` each says where its value comes from.
+#[must_use]
+pub fn show(layers: &Layers, origins: bool) -> String {
+    let mut out = String::new();
+    for (name, setting) in all(layers) {
+        let line = match setting {
+            Some(setting) => format!("{name} = {}", Written(&unsecret(&name, &setting.value))),
+            None => format!("# {name} is found out at the start"),
+        };
+        // Writing into a text cannot fail.
+        let _ = match setting.filter(|_| origins) {
+            Some(setting) => writeln!(out, "{line:<40} # {}", setting.origin),
+            None => writeln!(out, "{line}"),
+        };
+    }
+    out
+}
+
+/// Every key with its value and origin, as JSON.
+#[must_use]
+pub fn show_json(layers: &Layers) -> serde_json::Value {
+    let values: Map<String, serde_json::Value> = all(layers)
+        .map(|(name, setting)| {
+            let value = match setting {
+                Some(setting) => {
+                    let value = plain(&unsecret(&name, &setting.value));
+                    json!({ "value": value, "origin": setting.origin.to_string() })
+                }
+                None => json!({ "value": null, "origin": "start" }),
+            };
+            (name, value)
+        })
+        .collect();
+    json!({ "schema": "longhaul/config/v1", "keys": values })
+}
+
+/// The JSON Schema of a configuration file.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    let mut properties = Map::new();
+    for key in KEYS {
+        let (table, name) = key.name.split_once('.').unwrap_or(("", key.name));
+        let place = if table.is_empty() {
+            &mut properties
+        } else {
+            let table = properties.entry(table).or_insert_with(
+                || json!({ "type": "object", "properties": {}, "additionalProperties": false }),
+            );
+            match table.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
+                Some(properties) => properties,
+                None => continue,
+            }
+        };
+        place.insert(name.to_owned(), schema_of(key));
+    }
+    let slots = json!({
+        "type": "object",
+        "description": SLOTS_MEANING,
+        "additionalProperties": { "type": "integer", "minimum": 0 },
+    });
+    let keys = properties.get_mut("keys").and_then(|table| table.pointer_mut("/properties"));
+    if let Some(keys) = keys.and_then(serde_json::Value::as_object_mut) {
+        keys.insert("limit".to_owned(), slots);
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "longhaul configuration",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&Setting>)> {
+    let fixed = KEYS.iter().map(|key| (key.name.to_owned(), layers.setting(key.name)));
+    let slots = layers.slots().map(|(pattern, setting)| (format!("{SLOTS}.{pattern:?}"), Some(setting)));
+    fixed.chain(slots)
+}
+
+/// The value without a password: what stands between `//` and `@` in the URL of a store.
+fn unsecret(name: &str, value: &Value) -> Value {
+    match value {
+        Value::Text(url) if name == "store" => match (url.find("//"), url.rfind('@')) {
+            (Some(begin), Some(end)) if begin < end => {
+                let (head, tail) = (url.get(..begin).unwrap_or_default(), url.get(end..).unwrap_or_default());
+                Value::Text(format!("{head}//…{tail}"))
+            }
+            _ => value.clone(),
+        },
+        other @ (Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::Span(_) | Value::Size(_)) => {
+            other.clone()
+        }
+    }
+}
+
+fn plain(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Count(count) => json!(count),
+        Value::Flag(flag) => json!(flag),
+        Value::Text(text) => json!(text),
+        Value::Span(_) | Value::Size(_) => json!(Written(value).to_string().trim_matches('"')),
+    }
+}
+
+fn schema_of(key: &Key) -> serde_json::Value {
+    let kind = match key.kind {
+        Kind::Count(most) => json!({ "type": "integer", "minimum": 0, "maximum": most }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Span(_) => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ ?(ms|s|m|h|d)?$" }),
+        Kind::SpanOrNever(_) => {
+            json!({ "type": ["string", "integer"], "pattern": "^([0-9]+ ?(ms|s|m|h|d)?|never)$" })
+        }
+        Kind::Size => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ ?([KMGT]iB|B)?$" }),
+        Kind::Word(words) => json!({ "enum": words }),
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Name => json!({ "type": "string", "minLength": 1, "maxLength": 128 }),
+    };
+    let effect = if NOT_IN_EFFECT.contains(&key.name) { " (not in effect yet)" } else { "" };
+    let mut schema = Map::new();
+    schema.insert("description".to_owned(), json!(format!("{}{effect}", key.meaning)));
+    if let Some(default) = key.default {
+        schema.insert("x-default".to_owned(), json!(default));
+    }
+    schema.insert("x-environment".to_owned(), json!(key.variable()));
+    if let serde_json::Value::Object(kind) = kind {
+        schema.extend(kind);
+    }
+    schema.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sources::{Flags, Sources};
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        let shown = show(&Sources::default().read().unwrap(), false);
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("config.toml");
+        std::fs::write(&path, &shown).unwrap();
+        let sources = Sources { user_file: Some(path), ..Sources::default() };
+        assert_eq!(show(&sources.read().unwrap(), false), shown);
+    }
+
+    #[test]
+    fn origin_stands_beside_the_value() {
+        let sources =
+            Sources { flags: Flags { max_parallel: Some(3), ..Flags::default() }, ..Sources::default() };
+        let shown = show(&sources.read().unwrap(), true);
+        let line = shown.lines().find(|line| line.starts_with("limits.max_parallel")).unwrap();
+        assert!(
+            line.starts_with("limits.max_parallel = 3 ") && line.ends_with("# flag --max-parallel"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn password_of_a_store_is_never_shown() {
+        let value = Value::Text("redis://user:hunter2@host:6379/0".to_owned());
+        assert_eq!(unsecret("store", &value), Value::Text("redis://…@host:6379/0".to_owned()));
+    }
+
+    #[test]
+    fn schema_knows_every_key() {
+        let schema = schema();
+        for key in KEYS {
+            let pointer = format!("/properties/{}", key.name.replace('.', "/properties/"));
+            assert!(schema.pointer(&pointer).is_some(), "{pointer}");
+        }
+        assert!(schema.pointer("/properties/keys/properties/limit").is_some());
+    }
+}

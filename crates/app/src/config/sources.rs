@@ -1,0 +1,133 @@
+//! Where values may stand.
+
+use crate::config::error::ConfigError;
+use crate::config::file;
+use crate::config::key::STATE;
+use crate::config::kind::Raw;
+use crate::config::layers::Layers;
+use crate::config::origin::Origin;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Where values may stand, from the bottom to the top.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The user's file.
+    pub user_file: Option<PathBuf>,
+    /// The files of the project, the weaker first.
+    pub project_files: Vec<PathBuf>,
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+    /// The flags.
+    pub flags: Flags,
+}
+
+/// Values from the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--store`.
+    pub store: Option<String>,
+    /// `--node-id`.
+    pub node_id: Option<String>,
+    /// `--max-parallel`.
+    pub max_parallel: Option<u32>,
+    /// `--stop-processes`.
+    pub stop_processes: bool,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+}
+
+impl Sources {
+    /// The sources of a manager whose state is here. A directory called `.longhaul` belongs to the project around it.
+    #[must_use]
+    pub fn of(state_dir: &Path, flags: Flags) -> Self {
+        let mut project_files = Vec::new();
+        if state_dir.file_name().is_some_and(|name| name == PROJECT_STATE) {
+            project_files.extend(state_dir.parent().map(|project| project.join("longhaul.toml")));
+            project_files.push(state_dir.join("config.toml"));
+        }
+        Self {
+            user_file: user_file(|name| std::env::var_os(name)),
+            project_files,
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter(|(name, _)| name.starts_with("LONGHAUL_"))
+                .collect(),
+            flags,
+        }
+    }
+
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that is wrong.
+    pub fn read(&self) -> Result<Layers, ConfigError> {
+        Layers::read(self)
+    }
+}
+
+/// The name of a state directory that belongs to a project.
+pub(crate) const PROJECT_STATE: &str = ".longhaul";
+
+/// The path of the user's file, whether it is there or not.
+pub fn user_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
+    Some(base.join("longhaul").join("config.toml"))
+}
+
+/// The state directory that the user's file names, without a look at the rest of it.
+pub(crate) fn state_of_user_file(path: &Path, home: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
+    let entries = file::entries(path)?.unwrap_or_default();
+    let Some(entry) = entries.into_iter().find(|entry| entry.key == STATE) else {
+        return Ok(None);
+    };
+    let bad = |why: &str| ConfigError::BadValue {
+        key: STATE.to_owned(),
+        text: entry.raw.to_string(),
+        origin: Box::new(Origin::File { path: path.to_owned(), line: entry.line }),
+        why: why.to_owned(),
+        help: "give an absolute path in quotes; it may begin with ~/".to_owned(),
+    };
+    let Raw::Text(text) = &entry.raw else {
+        return Err(bad("it is no text"));
+    };
+    let found = match (text.strip_prefix("~/"), home) {
+        (Some(below), Some(home)) => home.join(below),
+        (Some(_), None) => return Err(bad("HOME is not set")),
+        (None, _) => PathBuf::from(text),
+    };
+    if found.is_absolute() { Ok(Some(found)) } else { Err(bad("it is no absolute path")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_of_the_users_file_is_absolute_or_below_home() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("config.toml");
+        let state = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            state_of_user_file(&path, Some(Path::new("/home/me")))
+        };
+        assert_eq!(state("state = \"/a/b\"").unwrap(), Some("/a/b".into()));
+        assert_eq!(state("state = \"~/b\"").unwrap(), Some("/home/me/b".into()));
+        assert_eq!(state("stop.grace = 5").unwrap(), None);
+        assert!(state("state = \"b\"").is_err());
+        assert!(state("state = 7").is_err());
+        assert!(state("state = = ").is_err());
+    }
+
+    #[test]
+    fn only_a_directory_called_longhaul_belongs_to_a_project() {
+        let files = |path: &str| Sources::of(Path::new(path), Flags::default()).project_files;
+        assert_eq!(
+            files("/p/.longhaul"),
+            [Path::new("/p/longhaul.toml"), Path::new("/p/.longhaul/config.toml")]
+        );
+        assert!(files("/home/me/.local/state/longhaul").is_empty());
+    }
+}

@@ -1,0 +1,119 @@
+//! From the command line to what does it.
+
+use crate::autostart::autostart;
+use crate::config::Flags;
+use crate::config_verb::config_verb;
+use crate::failure::Failure;
+use crate::init::init;
+use crate::place::Seeker;
+use crate::serve::{Serve, serve};
+use crate::state_dir::SOCKET;
+use crate::version::version;
+use longhaul_cli::{Autostart, Cli, Format, Global, Place, ServeArgs, Verb};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Does what the arguments of the program ask, and gives its exit code.
+#[must_use]
+pub fn run() -> ExitCode {
+    longhaul_cli::complete_if_asked(|| state_dir(None).ok().map(|state_dir| state_dir.join(SOCKET)));
+    let cli = match longhaul_cli::parse() {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let json = matches!(cli.global.format(), Some(Format::Json | Format::Ndjson));
+    let autostarted = matches!(&cli.command, Verb::Serve(args) if args.autostarted);
+    perform(cli, json).unwrap_or_else(|failure| {
+        if autostarted {
+            failure.log();
+        } else {
+            failure.report(json);
+        }
+        failure.exit_code().into()
+    })
+}
+
+fn perform(cli: Cli, json: bool) -> Result<ExitCode, Failure> {
+    let Global { state_dir: flag, no_autostart, .. } = &cli.global;
+    if let Verb::Init(args) = &cli.command {
+        return print(&begun_project(args.force)?);
+    }
+    let state_dir = state_dir(flag.clone())?;
+    match &cli.command {
+        Verb::Serve(args) => {
+            serve(&Serve {
+                flags: flags(args, &cli.global),
+                log: args.log.clone(),
+                autostarted: args.autostarted,
+                verbosity: cli.global.verbose,
+                state_dir,
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Config(args) => {
+            let flags = flags(&ServeArgs::default(), &cli.global);
+            print(&config_verb(&args.verb, &state_dir, flags, json)?)
+        }
+        Verb::Version => print(&version(&place(state_dir, false), json)),
+        Verb::Init(_)
+        | Verb::Run(_)
+        | Verb::Status(_)
+        | Verb::Logs(_)
+        | Verb::Wait(_)
+        | Verb::Cancel(_)
+        | Verb::Restart(_)
+        | Verb::Retry(_)
+        | Verb::Pause(_)
+        | Verb::Resume(_)
+        | Verb::Inspect(_)
+        | Verb::Progress(_)
+        | Verb::Completions(_)
+        | Verb::Explain(_) => {
+            let place = place(state_dir, !no_autostart);
+            let code = longhaul_cli::run(cli, place);
+            Ok(u8::try_from(code).unwrap_or(u8::MAX).into())
+        }
+    }
+}
+
+/// The state directory that is meant, as an absolute path.
+fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let seeker =
+        Seeker { flag, variable: |name: &str| std::env::var_os(name), here: std::env::current_dir() };
+    Ok(seeker.seek()?)
+}
+
+fn place(state_dir: PathBuf, may_start: bool) -> Place {
+    let of_manager = state_dir.clone();
+    Place {
+        socket: state_dir.join(SOCKET),
+        state_dir,
+        autostart: may_start.then(|| -> Autostart { Box::new(move || autostart(&of_manager)) }),
+    }
+}
+
+fn flags(args: &ServeArgs, global: &Global) -> Flags {
+    // The parser fills the flag from the environment too, where the configuration finds it by itself.
+    let from_environment = std::env::var_os("LONGHAUL_STATE_DIR").map(PathBuf::from);
+    Flags {
+        store: args.store.clone(),
+        node_id: args.node_id.clone(),
+        max_parallel: args.max_parallel,
+        stop_processes: args.stop_processes,
+        state_dir: global.state_dir.clone().filter(|flag| Some(flag) != from_environment.as_ref()),
+    }
+}
+
+fn begun_project(force: bool) -> Result<String, Failure> {
+    let path = init(Path::new("."), force)?;
+    let path = std::path::absolute(&path).unwrap_or(path);
+    Ok(format!("{}\n", path.display()))
+}
+
+fn print(text: &str) -> Result<ExitCode, Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output { source }),
+        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
+    }
+}

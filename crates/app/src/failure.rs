@@ -1,0 +1,178 @@
+//! What went wrong: what, why, and what to do.
+
+use crate::compose::ComposeError;
+use crate::config::ConfigError;
+use crate::init::InitError;
+use crate::lock::LockError;
+use crate::place::PlaceError;
+use crate::state_dir::StateDirError;
+use longhaul_engine::EngineError;
+use longhaul_wire::api::Problem;
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// Why a verb of the program did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// It is not known where the state directory is.
+    #[error("it is not known where the state directory is")]
+    Place {
+        /// Why.
+        why: String,
+    },
+    /// The state directory is not fit for use.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// Another manager serves it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The log cannot be written.
+    #[error("the log {} cannot be written", path.display())]
+    Log {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Something of the system could not be had.
+    #[error("the manager could not {tried}")]
+    System {
+        /// What was tried.
+        tried: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A part of the manager could not be opened.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// The engine did not start or end well.
+    #[error("the engine failed")]
+    Engine {
+        /// Why.
+        #[source]
+        source: EngineError,
+    },
+    /// A project got no state of its own.
+    #[error("{what}")]
+    Init {
+        /// What went wrong.
+        what: String,
+        /// Why.
+        why: Option<String>,
+        /// What to do.
+        help: Option<String>,
+    },
+    /// Standard output is gone.
+    #[error("standard output cannot be written")]
+    Output {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Failure {
+    /// The exit code that stands for it.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Place { .. } => 2,
+            Self::Log { .. } | Self::Init { .. } | Self::Output { .. } => 1,
+            Self::StateDir(_)
+            | Self::Lock(_)
+            | Self::System { .. }
+            | Self::Compose(_)
+            | Self::Engine { .. } => 6,
+        }
+    }
+
+    /// The failure as every face shows it.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let (slug, detail, help) = match self {
+            Self::Config(error) => ("invalid_configuration", error.why(), error.help()),
+            Self::Place { why } => (
+                "state_dir_unusable",
+                Some(why.clone()),
+                Some("name it: --state-dir DIR, or LONGHAUL_STATE_DIR".to_owned()),
+            ),
+            Self::StateDir(error) => ("state_dir_unusable", Some(error.why()), Some(error.help())),
+            Self::Lock(error) => ("already_running", Some(error.why()), Some(error.help())),
+            Self::Compose(error) => ("store_unavailable", causes(error), error.help()),
+            Self::Init { why, help, .. } => ("invalid_request", why.clone(), help.clone()),
+            Self::Engine { .. } => ("store_unavailable", causes(self), None),
+            Self::Log { .. } | Self::System { .. } | Self::Output { .. } => ("internal", causes(self), None),
+        };
+        Problem { slug: slug.to_owned(), title: self.to_string(), detail, help, ..Problem::default() }
+    }
+
+    /// Writes it into the log in one line, which a client that started the manager shows.
+    pub(crate) fn log(&self) {
+        let Problem { title, detail, help, .. } = self.problem();
+        let whole = [Some(title), detail, help].into_iter().flatten().collect::<Vec<_>>();
+        tracing::error!("{}", whole.join("; "));
+    }
+
+    /// Tells standard error, for people or in JSON.
+    pub fn report(&self, json: bool) {
+        let problem = self.problem();
+        let text = if json {
+            format!("{}\n", serde_json::json!(problem))
+        } else {
+            let mut text = format!("error: {} [{}]\n", problem.title, problem.slug);
+            for (name, line) in [("why: ", problem.detail), ("help:", problem.help)] {
+                if let Some(line) = line {
+                    text.push_str(&format!("  {name} {line}\n"));
+                }
+            }
+            text
+        };
+        // Without a standard error the exit code has to do.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// Everything behind an error, in one line.
+fn causes(error: &dyn Error) -> Option<String> {
+    let mut texts = Vec::new();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        texts.push(next.to_string());
+        cause = next.source();
+    }
+    (!texts.is_empty()).then(|| texts.join(": "))
+}
+
+impl From<PlaceError> for Failure {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::NoHome => Self::Place { why: "neither XDG_STATE_HOME nor HOME is set".to_owned() },
+            PlaceError::NoWorkingDirectory { source } => {
+                Self::Place { why: format!("the working directory cannot be found: {source}") }
+            }
+            PlaceError::Config(error) => Self::Config(error),
+        }
+    }
+}
+
+impl From<InitError> for Failure {
+    fn from(error: InitError) -> Self {
+        let what = error.to_string();
+        match error {
+            InitError::StateDir(error) => Self::StateDir(error),
+            InitError::Exists { .. } => Self::Init {
+                what,
+                why: Some("this project has state of its own already".to_owned()),
+                help: Some("`longhaul init --force` adds what it lacks".to_owned()),
+            },
+            InitError::Write { source, .. } => Self::Init { what, why: Some(source.to_string()), help: None },
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The lock of a state directory: one manager at a time.
+
+use crate::state_dir::StateDir;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+/// The lock in a state directory.
+const LOCK: &str = "manager.lock";
+/// No lock file that we wrote is longer.
+const LONGEST: u64 = 4096;
+
+/// The right to be the manager of a state directory. The system takes it back when the process is gone.
+#[derive(Debug)]
+pub struct ManagerLock {
+    _file: File,
+}
+
+/// Why the lock was not given.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Another manager has it.
+    #[error("another manager serves {}: {holder}", state_dir.display())]
+    Held {
+        /// The state directory.
+        state_dir: PathBuf,
+        /// Who has it.
+        holder: Holder,
+    },
+    /// The file cannot be opened, locked or written.
+    #[error("the lock of {} cannot be taken", state_dir.display())]
+    Failed {
+        /// The state directory.
+        state_dir: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Who has a lock, as far as they say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// The version of its program.
+    pub version: Option<String>,
+}
+
+impl ManagerLock {
+    /// Takes the lock and writes who has it now.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] names the manager that has it.
+    pub fn take(state: &StateDir) -> Result<Self, LockError> {
+        let failed = |source: io::Error| LockError::Failed { state_dir: state.path().to_owned(), source };
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(state, LOCK, flags, Mode::RUSR | Mode::WUSR);
+        let mut file = File::from(opened.map_err(|errno| failed(errno.into()))?);
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                return Err(LockError::Held {
+                    state_dir: state.path().to_owned(),
+                    holder: Holder::read(&mut file),
+                });
+            }
+            Err(errno) => return Err(failed(errno.into())),
+        }
+        write_holder(&mut file).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn write_holder(file: &mut File) -> io::Result<()> {
+    let start = start_ticks().unwrap_or_default();
+    let text = format!("pid={}\nstart={start}\nversion={}\n", std::process::id(), env!("CARGO_PKG_VERSION"));
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(text.as_bytes())
+}
+
+/// When this process was started, in clock ticks since the boot: field 22 of its `stat`, where 2 may hold spaces.
+fn start_ticks() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+impl Holder {
+    fn read(file: &mut File) -> Self {
+        let mut text = String::new();
+        // What cannot be read is simply not told.
+        let _ = file.take(LONGEST).read_to_string(&mut text);
+        let field = |name: &str| {
+            text.lines()
+                .filter_map(|line| line.split_once('='))
+                .find(|(found, _)| *found == name)
+                .map(|(_, value)| value)
+        };
+        Self {
+            pid: field("pid").and_then(|pid| pid.parse().ok()),
+            version: field("version").map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pid, &self.version) {
+            (Some(pid), Some(version)) => write!(f, "process {pid}, version {version}"),
+            (Some(pid), None) => write!(f, "process {pid}"),
+            (None, _) => f.write_str("it has not said who it is yet"),
+        }
+    }
+}
+
+impl LockError {
+    /// Why it is refused.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match self {
+            Self::Held { .. } => {
+                "two managers of one state directory would start everything twice".to_owned()
+            }
+            Self::Failed { source, .. } => source.to_string(),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self {
+            Self::Held { holder: Holder { pid: Some(pid), .. }, .. } => {
+                format!("use the one that is there, or end it: kill {pid} (its processes go on)")
+            }
+            Self::Held { .. } => "use the one that is there".to_owned(),
+            Self::Failed { .. } => "`ls -l` the state directory: it and all in it should be yours".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn second_manager_is_told_who_has_the_lock() {
+        let top = tempfile::tempdir().unwrap();
+        let state = StateDir::prepare(top.path()).unwrap();
+        let first = ManagerLock::take(&state).unwrap();
+        let Err(refused @ LockError::Held { .. }) = ManagerLock::take(&state) else {
+            panic!("two have it");
+        };
+        let me = std::process::id();
+        assert!(refused.to_string().contains(&format!("process {me}, version")), "{refused}");
+        assert!(refused.help().contains(&format!("kill {me}")));
+        drop(first);
+        ManagerLock::take(&state).unwrap();
+    }
+
+    #[test]
+    fn garbage_in_the_lock_file_hinders_nobody() {
+        let top = tempfile::tempdir().unwrap();
+        let state = StateDir::prepare(top.path()).unwrap();
+        std::fs::write(top.path().join(LOCK), [0xff; 9_000]).unwrap();
+        let first = ManagerLock::take(&state).unwrap();
+        drop(first);
+        let text = std::fs::read_to_string(top.path().join(LOCK)).unwrap();
+        assert!(text.starts_with("pid=") && text.ends_with('\n'), "{text:?}");
+        assert!(start_ticks().unwrap() > 0);
+    }
+
+    #[test]
+    fn lock_file_that_is_a_link_is_refused() {
+        let top = tempfile::tempdir().unwrap();
+        let state = StateDir::prepare(&top.path().join("state")).unwrap();
+        let target = top.path().join("target");
+        std::os::unix::fs::symlink(&target, state.path().join(LOCK)).unwrap();
+        assert!(matches!(ManagerLock::take(&state), Err(LockError::Failed { .. })));
+        assert!(!target.exists());
+    }
+}

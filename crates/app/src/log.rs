@@ -1,0 +1,73 @@
+//! The log of a manager.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use tracing::level_filters::LevelFilter;
+
+/// A log that is larger at a start is put aside.
+const LARGEST: u64 = 10 * 1024 * 1024;
+/// So much of the end of a log is read for an error message.
+const TAIL: u64 = 8 * 1024;
+
+/// Makes this file the standard error of the process, so that a panic is found in it as well.
+pub(crate) fn redirect(path: &Path) -> io::Result<()> {
+    if path.metadata().is_ok_and(|found| found.len() > LARGEST) {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".1");
+        std::fs::rename(path, aside)?;
+    }
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    Ok(rustix::stdio::dup2_stderr(file)?)
+}
+
+/// Writes what happens to standard error; more of it the more often `-v` was given.
+pub(crate) fn begin(verbosity: u8) {
+    let level = match verbosity {
+        0 => LevelFilter::INFO,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(level)
+        .with_target(verbosity > 0)
+        .finish();
+    // Only a program around this library can have set one before, and then that is the one it wants.
+    let _ = tracing::subscriber::set_global_default(log);
+}
+
+/// The last lines of a log, of those behind an offset.
+pub(crate) fn last_lines(path: &Path, offset: u64, most: usize) -> Vec<String> {
+    let tail = || -> io::Result<String> {
+        let mut file = File::open(path)?;
+        let end = file.metadata()?.len();
+        // A log that was put aside begins anew.
+        let offset = if offset > end { 0 } else { offset };
+        file.seek(SeekFrom::Start(offset.max(end.saturating_sub(TAIL))))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = tail().unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let begin = lines.len().saturating_sub(most);
+    lines.into_iter().skip(begin).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_lines_are_those_of_the_present_start() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("log");
+        std::fs::write(&path, "old\none\ntwo\nthree\n").unwrap();
+        assert_eq!(last_lines(&path, 4, 2), ["two", "three"]);
+        assert_eq!(last_lines(&path, 4, 9), ["one", "two", "three"]);
+        assert_eq!(last_lines(&path, 1_000, 1), ["three"]);
+        assert!(last_lines(&top.path().join("none"), 0, 5).is_empty());
+    }
+}

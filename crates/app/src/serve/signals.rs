@@ -1,0 +1,32 @@
+//! Signals that tell a manager to end.
+
+use std::io;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// TERM, INT and HUP, from the moment they are caught.
+#[derive(Debug)]
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    pub(super) fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Parks until the manager is told to end.
+    pub(super) async fn end(&mut self) {
+        let name = tokio::select! {
+            _ = self.terminate.recv() => "TERM",
+            _ = self.interrupt.recv() => "INT",
+            _ = self.hang_up.recv() => "HUP",
+        };
+        tracing::info!(signal = name, "told to end");
+    }
+}

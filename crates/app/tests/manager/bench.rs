@@ -1,0 +1,152 @@
+//! A state directory of its own, and the program on it.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// Nothing here takes that long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Bench {
+    top: tempfile::TempDir,
+    state: PathBuf,
+    program: PathBuf,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let top = tempfile::tempdir().unwrap();
+        let state = top.path().join("state");
+        Self { top, state, program: env!("CARGO_BIN_EXE_longhaul").into() }
+    }
+
+    pub(crate) fn at(mut self, below: &str) -> Self {
+        self.state = self.top.path().join(below);
+        self
+    }
+
+    pub(crate) fn with_state(mut self, state: PathBuf) -> Self {
+        self.state = state;
+        self
+    }
+
+    pub(crate) fn with_program(mut self, program: PathBuf) -> Self {
+        self.program = program;
+        self
+    }
+
+    pub(crate) fn top(&self) -> &Path {
+        self.top.path()
+    }
+
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The program with these words, on this state directory and on nothing else of the user's.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(words)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.top.path())
+            .env("LONGHAUL_STATE_DIR", &self.state)
+            .current_dir(self.top.path());
+        command
+    }
+
+    pub(crate) fn run(&self, words: &[&str]) -> Said {
+        Said::of(self.command(words).output().unwrap())
+    }
+
+    /// Launches a shell line in the background, and gives its id.
+    pub(crate) fn launch(&self, line: &str) -> String {
+        let said = self.run(&["run", "-b", "--", "sh", "-c", line]);
+        assert_eq!(said.code, 0, "{said:?}");
+        said.out.trim().to_owned()
+    }
+
+    pub(crate) fn show(&self, id: &str) -> serde_json::Value {
+        let said = self.run(&["inspect", id]);
+        assert_eq!(said.code, 0, "{said:?}");
+        let value: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        value.as_array().map_or(value.clone(), |all| all[0].clone())
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.state.join("manager.log")).unwrap_or_default()
+    }
+
+    /// The process id of the manager; none if no lock was ever taken.
+    pub(crate) fn manager(&self) -> Option<Pid> {
+        let lock = std::fs::read_to_string(self.state.join("manager.lock")).ok()?;
+        let pid = lock.lines().find_map(|line| line.strip_prefix("pid="))?;
+        Pid::from_raw(pid.parse().ok()?)
+    }
+
+    /// Sends the manager a signal and waits until it is gone.
+    pub(crate) fn end_manager(&self, signal: Signal) {
+        let pid = self.manager().expect("there is a manager");
+        kill_process(pid, signal).unwrap();
+        until("the manager is gone", || !is_alive(pid));
+    }
+
+    pub(crate) fn is_serving(&self) -> bool {
+        self.manager().is_some_and(is_alive)
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if self.is_serving() {
+            // Nothing that a test started outlives it.
+            self.run(&["cancel", "--all", "--now", "--yes"]);
+            if let Some(pid) = self.manager() {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+        }
+    }
+}
+
+/// What a run of the program came to.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().expect("it was not killed"),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Polls until something is true.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process is there and no zombie.
+pub(crate) fn is_alive(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+/// The words as arguments of a program.
+pub(crate) fn shell(line: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(line);
+    command
+}

@@ -1,0 +1,13 @@
+//! The program as a whole: real managers, real clients, real commands.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod bench;
+mod config;
+mod lifecycle;
+mod start;

@@ -1,0 +1,138 @@
+use crate::bench::{Bench, Said, shell, until};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+#[test]
+fn first_launch_starts_a_manager_and_holds_no_pipe_of_its_caller() {
+    let bench = Bench::new();
+    let program = env!("CARGO_BIN_EXE_longhaul");
+    let begun = Instant::now();
+    // Reading to the end of the pipe ends only when nobody holds it any more, not even as descriptor 7.
+    let said = Said::of(
+        shell(format!("exec 7>&1; {program} run -b -- sleep 30"))
+            .env("LONGHAUL_STATE_DIR", bench.state())
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "the pipe was held");
+    assert_eq!(std::fs::metadata(bench.state()).unwrap().mode() & 0o777, 0o700);
+    assert_eq!(std::fs::metadata(bench.state().join("longhaul.sock")).unwrap().mode() & 0o777, 0o600);
+    assert!(bench.log().contains("is ready"), "{}", bench.log());
+}
+
+#[test]
+fn clients_that_race_for_a_manager_all_get_in_and_one_manager_stays() {
+    let bench = Bench::new();
+    let clients: Vec<_> = (0..6)
+        .map(|_| {
+            let mut command = bench.command(&["run", "-b", "--", "sleep", "30"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for client in clients {
+        let said = Said::of(client.wait_with_output().unwrap());
+        assert_eq!(said.code, 0, "{said:?}");
+    }
+    assert_eq!(bench.log().matches("is ready").count(), 1, "{}", bench.log());
+}
+
+#[test]
+fn second_manager_is_told_who_was_first() {
+    let bench = Bench::new();
+    bench.launch("true");
+    let said = bench.run(&["serve"]);
+    assert_eq!(said.code, 6);
+    let pid = bench.manager().unwrap().as_raw_nonzero();
+    assert!(said.err.contains(&format!("process {pid}")), "{}", said.err);
+    assert!(said.err.contains("help:"), "{}", said.err);
+}
+
+#[test]
+fn manager_works_below_a_path_of_any_length() {
+    let bench = Bench::new().at(&format!("{}/{}", "d".repeat(150), "e".repeat(150)));
+    let id = bench.launch("exit 3");
+    assert_eq!(bench.run(&["wait", &id]).code, 3);
+}
+
+#[test]
+fn program_alone_is_its_own_shim() {
+    let bench = Bench::new();
+    let program = bench.top().join("longhaul");
+    std::fs::copy(env!("CARGO_BIN_EXE_longhaul"), &program).unwrap();
+    let bench = bench.with_program(program);
+    let id = bench.launch("echo here; exit 4");
+    assert_eq!(bench.run(&["wait", &id]).code, 4);
+    assert_eq!(bench.run(&["logs", &id]).out, "here\n");
+}
+
+#[test]
+fn failed_start_shows_what_the_manager_said() {
+    let bench = Bench::new();
+    let config = bench.top().join(".config/longhaul");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("config.toml"), "[limits]\nmax_paralel = 3\n").unwrap();
+    let said = bench.run(&["run", "-b", "--", "true"]);
+    assert_eq!(said.code, 6);
+    assert!(said.err.contains("limits.max_paralel") && said.err.contains("config.toml:2"), "{}", said.err);
+}
+
+#[test]
+fn damaged_store_is_left_untouched_and_named() {
+    let bench = Bench::new();
+    let said = bench.run(&["run", "-b", "--", "true"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    bench.end_manager(rustix::process::Signal::TERM);
+    let database = bench.state().join("longhaul.db");
+    let garbage = vec![0x5a; 40_000];
+    std::fs::write(&database, &garbage).unwrap();
+    let said = bench.run(&["run", "-b", "--", "true"]);
+    assert_eq!(said.code, 6, "{said:?}");
+    assert!(said.err.contains("longhaul.db"), "{}", said.err);
+    assert!(std::fs::read(&database).unwrap() == garbage);
+}
+
+#[test]
+fn large_log_is_put_aside_at_a_start() {
+    let bench = Bench::new();
+    std::fs::DirBuilder::new().mode(0o700).create(bench.state()).unwrap();
+    let log = bench.state().join("manager.log");
+    std::fs::write(&log, vec![b'x'; 10 * 1024 * 1024 + 1]).unwrap();
+    bench.launch("true");
+    assert!(log.metadata().unwrap().len() < 10_000);
+    assert!(bench.state().join("manager.log.1").metadata().unwrap().len() > 10_000_000);
+}
+
+#[test]
+fn version_starts_nobody() {
+    let bench = Bench::new();
+    let said = bench.run(&["version"]);
+    assert_eq!(said.code, 0);
+    assert!(
+        said.out.contains(env!("CARGO_PKG_VERSION")) && said.out.contains("no manager answers"),
+        "{said:?}"
+    );
+    assert!(!bench.is_serving() && !bench.state().exists());
+    bench.launch("true");
+    let said = bench.run(&["--json", "version"]);
+    let version: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(version["manager"]["protocol"], 1);
+}
+
+#[test]
+fn manager_that_managed_work_started_survives_that_work() {
+    let bench = Bench::new();
+    let inner = Bench::new();
+    let program = env!("CARGO_BIN_EXE_longhaul");
+    let state = inner.state().display();
+    let id =
+        bench.launch(&format!("{program} --state-dir {state} run -b --no-parent -- sleep 30; exec sleep 30"));
+    until("the inner manager serves", || inner.is_serving());
+    until("its work runs", || inner.run(&["--no-autostart", "status", "--json"]).out.contains("\"running\""));
+    let said = bench.run(&["cancel", &id]);
+    assert_eq!(said.code, 0, "{said:?}");
+    until("the outer work has ended", || bench.show(&id)["status"] == "cancelled");
+    let left = inner.run(&["--no-autostart", "status", "--json"]);
+    assert!(left.out.contains("\"running\""), "{left:?}");
+}

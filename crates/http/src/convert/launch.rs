@@ -1,0 +1,221 @@
+//! From a request to a launch, with every check that needs no store.
+
+use crate::convert::command::{self, LaunchDefaults};
+use crate::fault::Fault;
+use longhaul_domain::{
+    AgentFacts, JsonText, NodeId, Priority, ProcessId, ProcessType, ReportedSpec, RetryPolicy, Spec,
+    Timestamp, Work,
+};
+use longhaul_engine::Launch;
+use longhaul_wire::api::{LaunchRequest, ReportedRequest, RetryRequest};
+use serde_json::Value;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The longest timeout, heartbeat, delay or grace.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// The longest description, agent name or message id, in bytes.
+const LONGEST_TEXT: usize = 4 * 1024;
+/// The longest prompt, in bytes.
+const LONGEST_PROMPT: usize = 256 * 1024;
+/// The most capabilities.
+const MOST_CAPABILITIES: usize = 100;
+
+/// Reads a request; `parent` is who `parent_id` means.
+pub(crate) fn launch(
+    request: LaunchRequest,
+    parent: Option<ProcessId>,
+    now: Timestamp,
+    defaults: &LaunchDefaults,
+) -> Result<Launch, Fault> {
+    let kind = parsed::<ProcessType>(request.kind.as_deref())?.unwrap_or_default();
+    let (work, captured) = match (request.command, request.reported) {
+        (Some(command), None) => {
+            let (command, captured) = command::command(command, &kind, defaults)?;
+            (Work::Command(Box::new(command)), captured)
+        }
+        (None, Some(reported)) => (Work::Reported(self::reported(&reported)?), None),
+        (Some(_), Some(_)) => {
+            return Err(Fault::invalid("launch", "it is both a command and reported work"));
+        }
+        (None, None) => {
+            return Err(Fault::invalid("launch", "it is neither a command nor reported work")
+                .help("give `command` for something to execute, `reported` for work that you do yourself"));
+        }
+    };
+    let spec = Spec {
+        work,
+        kind,
+        name: parsed(request.name.as_deref())?,
+        project: parsed(request.project.as_deref())?,
+        session: parsed(request.session_id.as_deref())?,
+        description: text("description", request.description, LONGEST_TEXT)?,
+        metadata: request.metadata.filter(|value| !value.is_null()).map(metadata).transpose()?,
+        agent: AgentFacts {
+            agent_id: parsed(request.agent_id.as_deref())?,
+            agent_type: parsed(request.agent_type.as_deref())?,
+            capabilities: capabilities(&request.capabilities)?,
+            parent_message_id: text("parent_message_id", request.parent_message_id, LONGEST_TEXT)?,
+            prompt: text("prompt", request.prompt, LONGEST_PROMPT)?,
+            agent: text("agent", request.agent, LONGEST_TEXT)?,
+            model: text("model", request.model, LONGEST_TEXT)?,
+        },
+        key: parsed(request.key.as_deref())?,
+        priority: Priority::new(request.priority.unwrap_or(0))?,
+        launch_key: parsed(request.launch_key.as_deref())?,
+        not_before: request
+            .delay_ms
+            .filter(|delay| *delay > 0)
+            .map(|delay| within("delay", delay).map(|delay| now.plus(delay)))
+            .transpose()?,
+        retry: request.retry.map_or_else(|| Ok(RetryPolicy::none()), |retry| self::retry(&retry))?,
+        ..Spec::of(Work::Reported(ReportedSpec::default()))
+    };
+    Ok(Launch { spec, parent, captured, no_queue: request.no_queue })
+}
+
+/// A number of milliseconds that is no longer than thirty days.
+pub(super) fn within(what: &str, millis: u64) -> Result<Duration, Fault> {
+    let span = Duration::from_millis(millis);
+    if span > LONGEST {
+        return Err(Fault::invalid(what, format!("{millis} ms are more than the longest, 30 days")));
+    }
+    Ok(span)
+}
+
+/// JSON of the caller's that is kept as it is.
+pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, Fault> {
+    JsonText::checked(value.to_string()).map_err(|error| Fault::invalid(what, error.to_string()))
+}
+
+fn parsed<T>(text: Option<&str>) -> Result<Option<T>, Fault>
+where
+    T: FromStr<Err = longhaul_domain::InvalidText>,
+{
+    Ok(text.map(str::parse).transpose()?)
+}
+
+fn text(what: &str, text: Option<String>, longest: usize) -> Result<Option<String>, Fault> {
+    match text {
+        Some(text) if text.len() > longest => {
+            Err(Fault::invalid(what, format!("its {} bytes are more than the most, {longest}", text.len())))
+        }
+        Some(text) if text.contains('\0') => Err(Fault::invalid(what, "it holds a NUL byte")),
+        other => Ok(other),
+    }
+}
+
+fn metadata(value: Value) -> Result<JsonText, Fault> {
+    if !value.is_object() {
+        return Err(Fault::invalid("metadata", "it is no JSON object"));
+    }
+    json_text("metadata", &value)
+}
+
+fn capabilities(words: &[String]) -> Result<Vec<longhaul_domain::Capability>, Fault> {
+    if words.len() > MOST_CAPABILITIES {
+        return Err(Fault::invalid(
+            "capabilities",
+            format!("there are {} of them, {MOST_CAPABILITIES} may be", words.len()),
+        ));
+    }
+    Ok(words.iter().map(|word| word.parse()).collect::<Result<_, _>>()?)
+}
+
+fn reported(request: &ReportedRequest) -> Result<ReportedSpec, Fault> {
+    Ok(ReportedSpec {
+        node: parsed::<NodeId>(request.node_id.as_deref())?,
+        queued: request.queued,
+        heartbeat: request
+            .heartbeat_ms
+            .filter(|heartbeat| *heartbeat > 0)
+            .map(|heartbeat| within("heartbeat", heartbeat))
+            .transpose()?,
+        grace: request.grace_ms.map_or(Ok(ReportedSpec::DEFAULT_GRACE), |grace| within("grace", grace))?,
+    })
+}
+
+fn retry(request: &RetryRequest) -> Result<RetryPolicy, Fault> {
+    if request.retries > RetryPolicy::MOST_RETRIES {
+        return Err(Fault::invalid(
+            "number of retries",
+            format!("{} are more than the most, {}", request.retries, RetryPolicy::MOST_RETRIES),
+        ));
+    }
+    let none = RetryPolicy::none();
+    let wait = |what, millis: Option<u64>, usual| match millis.map(Duration::from_millis) {
+        None => Ok(usual),
+        Some(wait) if wait <= RetryPolicy::LONGEST_WAIT => Ok(wait),
+        Some(_) => Err(Fault::invalid(what, "it is longer than an hour")),
+    };
+    let first = wait("first wait of the retry", request.first_ms, none.first)?;
+    let cap = wait("longest wait of the retry", request.cap_ms, none.cap.max(first))?;
+    if first > cap {
+        return Err(Fault::invalid("waits of the retry", "the first is longer than the longest"));
+    }
+    Ok(RetryPolicy {
+        retries: request.retries,
+        first,
+        cap,
+        codes: request.codes.clone(),
+        after_timeout: request.after_timeout,
+        after_interruption: request.after_interruption,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_wire::api::CommandRequest;
+
+    #[test]
+    fn launch_is_a_command_or_reported_work_and_not_both() {
+        let both = LaunchRequest { reported: Some(ReportedRequest::default()), ..command_request() };
+        assert!(read(both).is_err());
+        assert!(read(LaunchRequest::default()).is_err());
+        assert!(read(command_request()).is_ok());
+    }
+
+    #[test]
+    fn absurd_numbers_are_refused() {
+        let retries = Some(RetryRequest { retries: 101, ..RetryRequest::default() });
+        assert!(read(LaunchRequest { retry: retries, ..command_request() }).is_err());
+        let thirty_days = 30 * 24 * 3_600 * 1_000;
+        let delayed = |delay_ms| LaunchRequest { delay_ms: Some(delay_ms), ..command_request() };
+        assert!(read(delayed(thirty_days + 1)).is_err());
+        assert!(read(delayed(u64::MAX)).is_err());
+        assert!(read(delayed(thirty_days)).is_ok());
+        assert!(read(LaunchRequest { priority: Some(101), ..command_request() }).is_err());
+    }
+
+    #[test]
+    fn metadata_is_an_object_of_at_most_64_kib() {
+        let with = |metadata| read(LaunchRequest { metadata: Some(metadata), ..command_request() });
+        assert!(with(serde_json::json!([1])).is_err());
+        assert!(with(serde_json::json!({"a": "x".repeat(64 * 1024)})).is_err());
+        let kept = with(serde_json::json!({"a": 1})).unwrap().spec.metadata.unwrap();
+        assert_eq!(kept.as_str(), r#"{"a":1}"#);
+        assert!(with(Value::Null).unwrap().spec.metadata.is_none());
+    }
+
+    #[test]
+    fn delay_counts_from_now() {
+        let launch = read(LaunchRequest { delay_ms: Some(500), ..command_request() }).unwrap();
+        assert_eq!(launch.spec.not_before, Some(Timestamp(1_500)));
+    }
+
+    fn read(request: LaunchRequest) -> Result<Launch, Fault> {
+        launch(request, None, Timestamp(1_000), &LaunchDefaults::default())
+    }
+
+    fn command_request() -> LaunchRequest {
+        LaunchRequest {
+            command: Some(CommandRequest {
+                program: "true".into(),
+                directory: "/".into(),
+                ..CommandRequest::default()
+            }),
+            ..LaunchRequest::default()
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! From a record to what clients see.
+
+use crate::convert::moment::rfc3339;
+use crate::convert::reason;
+use longhaul_domain::{
+    Ending, Exit, ExitStatus, Leftovers, Note, Pending, Process, Progress, State, Status, Timestamp, Urgency,
+    Vitals, Work,
+};
+use longhaul_engine::Engine;
+use longhaul_engine::ports::{AttemptKey, Stored};
+use longhaul_wire::api::{ExitView, PendingView, ProcessView, UsageView};
+use std::time::Duration;
+
+/// The record as clients see it now.
+pub(crate) fn view(engine: &Engine, stored: &Stored) -> ProcessView {
+    let process = &stored.process;
+    let key = AttemptKey { id: process.id, attempt: process.attempt };
+    let has_output = process.spec.command().is_some() && process.attempt.0 > 0;
+    let log_path = has_output.then(|| engine.output_place(key).0);
+    seen(stored, engine.now(), log_path)
+}
+
+/// The word for why nothing changed.
+pub(crate) fn note(note: Note) -> String {
+    match note {
+        Note::AlreadySo => "already_so",
+        Note::AlreadyEnded => "already_ended",
+        Note::Stale => "stale",
+    }
+    .to_owned()
+}
+
+fn seen(stored: &Stored, now: Timestamp, log_path: Option<String>) -> ProcessView {
+    let process = &stored.process;
+    let spec = &process.spec;
+    let status = process.status();
+    let vitals = vitals(stored);
+    let execution = process.state.execution();
+    let ended = ended(process);
+    let exit = ended.and_then(|ended| ended.ending.exit());
+    let command = spec.command();
+    let lineage = &process.lineage;
+    let agent = &spec.agent;
+    ProcessView {
+        id: process.id.to_string(),
+        work: work(&spec.work).to_owned(),
+        kind: spec.kind.to_string(),
+        name: spec.name.as_ref().map(ToString::to_string),
+        project: spec.project.as_ref().map(ToString::to_string),
+        session_id: spec.session.as_ref().map(ToString::to_string),
+        description: spec.description.clone(),
+        metadata: spec.metadata.as_ref().and_then(|text| serde_json::from_str(text.as_str()).ok()),
+        command: command.map_or_else(Vec::new, |command| {
+            std::iter::once(&command.program).chain(&command.args).cloned().collect()
+        }),
+        directory: command.map(|command| command.directory.clone()),
+        status: status.as_str().to_owned(),
+        pending: pending(&process.state),
+        reason: reason::reason(process, now),
+        stage: vitals.stage.as_ref().map(ToString::to_string),
+        progress: progress(process, vitals).map(Progress::percent),
+        eta_ms: (status == Status::Running).then(|| vitals.eta(now)).flatten().map(millis),
+        attempt: process.attempt.0,
+        max_attempts: spec.retry.retries.saturating_add(1),
+        node_id: process.node.as_ref().map(ToString::to_string),
+        parent_id: lineage.parent().map(|id| id.to_string()),
+        root_id: lineage.root(process.id).to_string(),
+        level: lineage.level().0,
+        restarted_from: lineage.restarted_from.map(|id| id.to_string()),
+        key: spec.key.as_ref().map(ToString::to_string),
+        priority: spec.priority.value(),
+        launch_key: spec.launch_key.as_ref().map(ToString::to_string),
+        agent_id: agent.agent_id.as_ref().map(ToString::to_string),
+        agent_type: agent.agent_type.as_ref().map(ToString::to_string),
+        capabilities: agent.capabilities.iter().map(ToString::to_string).collect(),
+        parent_message_id: agent.parent_message_id.clone(),
+        prompt: agent.prompt.clone(),
+        agent: agent.agent.clone(),
+        model: agent.model.clone(),
+        pid: execution.and_then(|execution| execution.pid),
+        containment: execution
+            .and_then(|execution| execution.containment)
+            .map(|containment| containment.as_str().to_owned()),
+        exit: exit.map(self::exit),
+        exit_code: exit.and_then(|exit| match exit.status {
+            ExitStatus::Code(code) => Some(code),
+            ExitStatus::Signal { .. } => None,
+        }),
+        error: ended.and_then(|ended| error(process, &ended.ending, now)),
+        result: ended.and_then(|ended| match &ended.ending {
+            Ending::Completed { result, .. } => {
+                result.as_ref().and_then(|text| serde_json::from_str(text.as_str()).ok())
+            }
+            Ending::Failed { .. }
+            | Ending::Timeout { .. }
+            | Ending::Cancelled { .. }
+            | Ending::Interrupted { .. } => None,
+        }),
+        late_exit: ended.and_then(|ended| ended.late.as_ref()).map(|late| self::exit(&late.exit)),
+        conditions: conditions(process),
+        queued_at: rfc3339(process.queued_at),
+        started_at: process.started_at.map(rfc3339),
+        completed_at: process.completed_at().map(rfc3339),
+        duration_ms: duration(process, now).map(millis),
+        timeout_ms: command.and_then(|command| command.timeout).map(millis),
+        output_bytes: command.map(|_| exit.map_or(vitals.output_bytes, |exit| exit.output_bytes)),
+        log_path,
+        revision: stored.revision.0,
+    }
+}
+
+const fn work(work: &Work) -> &'static str {
+    match work {
+        Work::Command(_) => "command",
+        Work::Reported(_) => "reported",
+    }
+}
+
+fn ended(process: &Process) -> Option<&longhaul_domain::Ended> {
+    match &process.state {
+        State::Ended(ended) => Some(ended),
+        State::Pending(_)
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Reported { .. }
+        | State::Paused { .. }
+        | State::Stopping { .. }
+        | State::Withdrawing { .. } => None,
+    }
+}
+
+/// The last words of an ended process are in its ending.
+fn vitals(stored: &Stored) -> &Vitals {
+    ended(&stored.process).map_or(&stored.vitals, |ended| &ended.vitals)
+}
+
+/// What has completed is done to the full, and reported work that has begun is at least at nothing.
+fn progress(process: &Process, vitals: &Vitals) -> Option<Progress> {
+    match (process.status(), &process.spec.work) {
+        (Status::Completed, _) => Some(Progress::DONE),
+        (_, Work::Reported(_)) => vitals.progress.or(Some(Progress::NONE)),
+        (_, Work::Command(_)) => vitals.progress,
+    }
+}
+
+fn pending(state: &State) -> Option<PendingView> {
+    let State::Pending(pending) = state else {
+        return None;
+    };
+    let (why, due, last_error) = match pending {
+        Pending::Queued => ("queued", None, None),
+        Pending::Delayed { until } => ("delayed", Some(*until), None),
+        Pending::Retrying { at, after } => ("retry", Some(*at), Some(reason::of_ending(after))),
+    };
+    Some(PendingView { why: why.to_owned(), due_at: due.map(rfc3339), last_error })
+}
+
+/// What went wrong, for every ending but a good or a wanted one.
+fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
+    match ending {
+        Ending::Completed { .. } | Ending::Cancelled { .. } => None,
+        Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {
+            reason::reason(process, now)
+        }
+    }
+}
+
+fn exit(exit: &Exit) -> ExitView {
+    let (code, signal, core) = match exit.status {
+        ExitStatus::Code(code) => (Some(code), None, false),
+        ExitStatus::Signal { number, core } => (None, Some(number), core),
+    };
+    ExitView {
+        code,
+        signal,
+        core,
+        stopped_by: exit.stopped.map(|cause| cause.as_str().to_owned()),
+        last_signal: exit.last_signal,
+        swept: exit.swept,
+        leftovers: exit.leftovers,
+        dropped_bytes: exit.dropped_bytes,
+        usage: UsageView {
+            user_ms: millis(exit.usage.user),
+            system_ms: millis(exit.usage.system),
+            peak_memory_bytes: exit.usage.peak_memory,
+        },
+    }
+}
+
+fn conditions(process: &Process) -> Vec<String> {
+    let mut conditions = Vec::new();
+    if let State::Stopping { urgency: Urgency::Stuck, .. } = &process.state {
+        conditions.push("stuck".to_owned());
+    }
+    if let Some(ended) = ended(process) {
+        let kept = process.spec.command().is_some_and(|command| command.leftovers == Leftovers::Keep);
+        if kept && ended.ending.exit().is_some_and(|exit| exit.leftovers > 0) {
+            conditions.push("detached_children".to_owned());
+        }
+    }
+    conditions
+}
+
+/// From the begin of the latest attempt to its end; a process between two attempts has none that counts.
+fn duration(process: &Process, now: Timestamp) -> Option<Duration> {
+    let started = process.started_at?;
+    match &process.state {
+        State::Pending(_) | State::Starting { .. } => None,
+        State::Ended(ended) => Some(ended.at.since(started)),
+        State::Running { .. }
+        | State::Reported { .. }
+        | State::Paused { .. }
+        | State::Stopping { .. }
+        | State::Withdrawing { .. } => Some(now.since(started)),
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

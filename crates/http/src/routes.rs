@@ -1,0 +1,10 @@
+//! The routes, one file for each noun.
+
+pub(crate) mod control;
+pub(crate) mod health;
+pub(crate) mod launch;
+pub(crate) mod list;
+pub(crate) mod output;
+pub(crate) mod report;
+pub(crate) mod show;
+pub(crate) mod wait;

@@ -1,0 +1,203 @@
+//! Output, once or as it grows.
+
+use crate::convert::moment;
+use crate::face::Face;
+use crate::fault::Fault;
+use crate::query::{Query, invalid};
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use frames::Frames;
+use futures_util::stream;
+use longhaul_domain::{AttemptNo, ProcessId, Timestamp};
+use longhaul_engine::ports::{AttemptKey, OutputError, OutputPage, OutputSource, Stored, Wanted};
+use longhaul_engine::{Engine, EngineError, Followed, Goal, Mode};
+use longhaul_wire::output::MEDIA_TYPE;
+
+mod frames;
+
+/// The most bytes that are read at once: what a slow reader keeps in memory.
+const PIECE: u32 = 128 * 1024;
+const PARAMETERS: &[&str] = &["from", "lines", "since", "since_ms", "stream", "attempt", "follow"];
+
+/// `GET /v1/processes/{ref}/output`: frames, of which the last is an end.
+///
+/// Frames are read when the client takes them, so a slow one costs one piece of memory and holds nobody up.
+pub(crate) async fn output(
+    State(face): State<Face>,
+    Path(reference): Path<String>,
+    query: Query,
+) -> Result<Response, Fault> {
+    query.only(PARAMETERS)?;
+    let id = face.engine.find(&reference).await?;
+    let stored = face.engine.process(id).await?;
+    if stored.process.spec.command().is_none() {
+        return Err(Fault::new(409, "unsupported", "reported work has no output")
+            .because("nobody here executes it")
+            .help("`longhaul status` shows its progress and stage"));
+    }
+    let mut reader = Reader::new(face.engine, &stored, &query)?;
+    reader.position = reader.begin(&query).await?;
+    let first = reader.first().await?;
+    let pieces = stream::try_unfold((reader, first), |(mut reader, ready)| async move {
+        let piece = match ready {
+            Some(piece) => Some(piece),
+            None => reader.next().await.inspect_err(
+                |error| tracing::warn!(id = %reader.id, %error, "a stream of output broke off"),
+            )?,
+        };
+        Ok::<_, EngineError>(piece.map(|piece| (piece, (reader, None))))
+    });
+    let head = [(CONTENT_TYPE, MEDIA_TYPE), (CACHE_CONTROL, "no-store")];
+    Ok((head, Body::from_stream(pieces)).into_response())
+}
+
+/// Reads one piece after the other.
+#[derive(Debug)]
+struct Reader {
+    engine: Engine,
+    id: ProcessId,
+    attempt: AttemptNo,
+    /// Whether a later attempt follows on this one.
+    fixed: bool,
+    follow: bool,
+    only: Option<OutputSource>,
+    position: u64,
+    ended: bool,
+}
+
+impl Reader {
+    fn new(engine: Engine, stored: &Stored, query: &Query) -> Result<Self, Fault> {
+        let latest = stored.process.attempt;
+        let asked = query.read::<u32>("attempt")?.map(AttemptNo);
+        if asked.is_some_and(|asked| asked > latest || asked.0 == 0) {
+            return Err(Fault::invalid("attempt", format!("the latest attempt is {latest}")));
+        }
+        let only = match query.text("stream") {
+            None => None,
+            Some("stdout") => Some(OutputSource::Stdout),
+            Some("stderr") => Some(OutputSource::Stderr),
+            Some(word) => return Err(invalid("stream", word, &"it is neither stdout nor stderr")),
+        };
+        Ok(Self {
+            engine,
+            id: stored.process.id,
+            attempt: asked.unwrap_or(latest),
+            fixed: asked.is_some(),
+            follow: query.flag("follow")?,
+            only,
+            position: 0,
+            ended: false,
+        })
+    }
+
+    const fn key(&self) -> AttemptKey {
+        AttemptKey { id: self.id, attempt: self.attempt }
+    }
+
+    /// Where to begin: at an offset, so many lines before the end, or at a moment.
+    async fn begin(&self, query: &Query) -> Result<u64, Fault> {
+        if let Some(from) = query.read::<u64>("from")? {
+            return Ok(from);
+        }
+        let found = if let Some(lines) = query.read::<u32>("lines")? {
+            self.engine.output_tail(self.key(), lines, self.only).await
+        } else if let Some(since) = since(query, self.engine.now())? {
+            self.engine.output_since(self.key(), since).await
+        } else {
+            return Ok(0);
+        };
+        match found {
+            Err(error) if is_missing(&error) => Ok(0),
+            other => Ok(other?),
+        }
+    }
+
+    /// What there is already, so that a broken log is a proper error instead of a broken stream.
+    async fn first(&mut self) -> Result<Option<Bytes>, EngineError> {
+        if self.attempt == AttemptNo(0) {
+            return Ok(None);
+        }
+        self.piece().await
+    }
+
+    /// The next piece: output, then an end, then nothing.
+    async fn next(&mut self) -> Result<Option<Bytes>, EngineError> {
+        while !self.ended {
+            if let Some(piece) = self.piece().await? {
+                return Ok(Some(piece));
+            }
+            if self.follow && self.goes_on().await? {
+                continue;
+            }
+            self.ended = true;
+            return Ok(Some(Frames::end(self.position)));
+        }
+        Ok(None)
+    }
+
+    /// Output that is there now, if there is any.
+    async fn piece(&mut self) -> Result<Option<Bytes>, EngineError> {
+        loop {
+            let wanted = Wanted { from: self.position, most: PIECE, only: self.only };
+            let page = match self.engine.output(self.key(), wanted).await {
+                Err(error) if is_missing(&error) => return Ok(None),
+                other => other?,
+            };
+            let moved = page.next > self.position;
+            let piece = self.take(&page);
+            if piece.is_some() || !moved {
+                return Ok(piece);
+            }
+        }
+    }
+
+    fn take(&mut self, page: &OutputPage) -> Option<Bytes> {
+        let frames = Frames::of(page, self.position);
+        self.position = page.next.max(self.position);
+        frames
+    }
+
+    /// Parks until there may be more; false when there never will be.
+    async fn goes_on(&mut self) -> Result<bool, EngineError> {
+        match self.engine.follow(self.id, self.attempt, self.position).await? {
+            Followed::Changed => return Ok(true),
+            Followed::Over => {}
+        }
+        // What was written between the last look and the end of the attempt.
+        let size = match self.engine.output_size(self.key()).await {
+            Err(error) if is_missing(&error) => 0,
+            other => other?.end,
+        };
+        if size > self.position {
+            return Ok(true);
+        }
+        if self.fixed {
+            return Ok(false);
+        }
+        let ids = [self.id];
+        let waited = self.engine.wait(&ids, Goal::Running, Mode::All, None).await?;
+        let latest = waited.processes.first().map(|stored| stored.process.attempt);
+        match latest {
+            Some(latest) if latest > self.attempt => {
+                self.attempt = latest;
+                self.position = 0;
+                Ok(true)
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+}
+
+fn since(query: &Query, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    if let Some(millis) = query.read::<i64>("since_ms")? {
+        return Ok(Some(Timestamp(millis)));
+    }
+    query.text("since").map(|text| moment(text, now)).transpose()
+}
+
+/// No output yet, none at all, or none any more: all the same to a reader.
+fn is_missing(error: &EngineError) -> bool {
+    matches!(error, EngineError::Output { source: OutputError::Missing { .. } })
+}

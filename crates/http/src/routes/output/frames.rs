@@ -1,0 +1,89 @@
+//! From a page of output to frames.
+
+use axum::body::Bytes;
+use longhaul_engine::ports::{OutputPage, OutputSource};
+use longhaul_wire::output::{Frame, FrameKind};
+
+/// Frames that go out together.
+pub(super) struct Frames;
+
+impl Frames {
+    /// The frames of a page that was read from `from`; none if it is empty.
+    pub(super) fn of(page: &OutputPage, from: u64) -> Option<Bytes> {
+        let mut out = Vec::new();
+        let mut lost = page.gap;
+        let mut position = from;
+        for chunk in &page.chunks {
+            // A page tells how much was dropped, not where: it is the first hole that is wide enough.
+            if lost > 0 && chunk.offset.saturating_sub(position) >= lost {
+                gap(chunk.offset, chunk.at.0).encode(&mut out);
+                lost = 0;
+            }
+            let kind = match chunk.source {
+                OutputSource::Stdout => FrameKind::Stdout,
+                OutputSource::Stderr => FrameKind::Stderr,
+            };
+            position = chunk.offset.saturating_add(chunk.bytes.len() as u64);
+            let frame = Frame { kind, offset: chunk.offset, at: chunk.at.0, bytes: chunk.bytes.clone() };
+            frame.encode(&mut out);
+        }
+        if lost > 0 {
+            gap(page.next, 0).encode(&mut out);
+        }
+        (!out.is_empty()).then(|| out.into())
+    }
+
+    /// The last frame of every answer.
+    pub(super) fn end(offset: u64) -> Bytes {
+        let mut out = Vec::new();
+        let end = Frame { kind: FrameKind::End, offset, at: 0, bytes: Vec::new() };
+        end.encode(&mut out);
+        out.into()
+    }
+}
+
+const fn gap(offset: u64, at: i64) -> Frame {
+    Frame { kind: FrameKind::Gap, offset, at, bytes: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::Timestamp;
+    use longhaul_engine::ports::Chunk;
+
+    #[test]
+    fn gap_stands_where_the_bytes_are_missing() {
+        let page = OutputPage {
+            chunks: vec![chunk(0, b"head"), chunk(1_000, b"tail")],
+            next: 1_004,
+            gap: 996,
+            end: 1_004,
+        };
+        let frames = decoded(Frames::of(&page, 0).unwrap());
+        let kinds: Vec<_> = frames.iter().map(|frame| (frame.kind, frame.offset)).collect();
+        assert_eq!(kinds, [(FrameKind::Stdout, 0), (FrameKind::Gap, 1_000), (FrameKind::Stdout, 1_000)]);
+    }
+
+    #[test]
+    fn gap_without_bytes_after_it_is_told_too() {
+        let page = OutputPage { chunks: Vec::new(), next: 500, gap: 500, end: 900 };
+        let frames = decoded(Frames::of(&page, 0).unwrap());
+        assert_eq!((frames[0].kind, frames[0].offset), (FrameKind::Gap, 500));
+    }
+
+    #[test]
+    fn empty_page_is_no_frame() {
+        let page = OutputPage { chunks: Vec::new(), next: 7, gap: 0, end: 7 };
+        assert_eq!(Frames::of(&page, 7), None);
+    }
+
+    fn chunk(offset: u64, bytes: &[u8]) -> Chunk {
+        Chunk { offset, source: OutputSource::Stdout, at: Timestamp(1), bytes: bytes.to_vec() }
+    }
+
+    fn decoded(bytes: Bytes) -> Vec<Frame> {
+        let mut buffer = bytes.to_vec();
+        std::iter::from_fn(|| Frame::take(&mut buffer).unwrap()).collect()
+    }
+}

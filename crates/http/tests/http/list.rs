@@ -1,0 +1,55 @@
+use crate::world::{World, command, millis, with};
+use serde_json::json;
+
+#[tokio::test(start_paused = true)]
+async fn list_shows_what_lives_newest_first_and_pages() {
+    let world = World::new().await;
+    let ended = world.launch("exit 0").await;
+    world.pass(millis(10)).await;
+    let mut live = Vec::new();
+    for _ in 0..3 {
+        live.push(world.launch("run").await);
+    }
+    live.reverse();
+    assert_eq!(ids(&world, "").await.0, live);
+    assert_eq!(ids(&world, "status=completed").await.0, [ended]);
+    assert_eq!(ids(&world, "all=true").await.0.len(), 4);
+    let (first, cursor) = ids(&world, "limit=2").await;
+    let (second, end) = ids(&world, &format!("limit=2&cursor={}", cursor.unwrap())).await;
+    assert_eq!([first, second].concat(), live);
+    assert_eq!(end, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn filters_narrow_the_list() {
+    let world = World::new().await;
+    let a = with(with(command("run"), "session_id", json!("s 1")), "project", json!("atlas"));
+    let a = world.post("/v1/processes", with(a, "type", json!("custom:x"))).await.json();
+    let a = a["process"]["id"].as_str().unwrap().to_owned();
+    world.launch("run").await;
+    for query in ["session=s%201", "project=atlas", "type=custom:x", &format!("prefix={}", &a[..6])] {
+        assert_eq!(ids(&world, query).await.0, [a.as_str()], "{query}");
+    }
+    for query in ["session=none", "node=elsewhere", "key=none"] {
+        assert!(ids(&world, query).await.0.is_empty(), "{query}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn misspelt_filter_lists_nothing_but_the_mistake() {
+    let world = World::new().await;
+    for query in ["sesion=s", "limit=0", "limit=x", "status=lost", "all=perhaps", "cursor=-1", "prefix=xyz"] {
+        let problem = world.get(&format!("/v1/processes?{query}")).await.problem();
+        assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{query}");
+    }
+}
+
+async fn ids(world: &World, query: &str) -> (Vec<String>, Option<String>) {
+    let answer = world.get(&format!("/v1/processes?{query}")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let list = answer.json();
+    assert!(list["at"].is_string());
+    let processes = list["processes"].as_array().unwrap();
+    let ids = processes.iter().map(|process| process["id"].as_str().unwrap().to_owned()).collect();
+    (ids, list["cursor"].as_str().map(str::to_owned))
+}

@@ -1,0 +1,142 @@
+use crate::world::{World, millis};
+use longhaul_http::{Bounds, OpenConnections, serve};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const HEALTH: &[u8] = b"GET /v1/health HTTP/1.1\r\nhost: longhaul\r\nconnection: close\r\n\r\n";
+/// Nothing here takes that long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn owner_is_served_and_a_stranger_is_turned_away() {
+    let server = Server::start(bounds()).await;
+    assert!(server.answer(HEALTH).await.starts_with("HTTP/1.1 200"));
+    let mut strange = bounds();
+    strange.owner += 1;
+    let server = Server::start(strange).await;
+    let answer = server.answer(HEALTH).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("not_authorised"), "{answer}");
+    assert!(answer.contains("longhaul-protocol: 1"));
+}
+
+#[tokio::test]
+async fn slow_and_silent_clients_hold_nobody_up() {
+    let server = Server::start(bounds()).await;
+    let mut slow = Vec::new();
+    for _ in 0..50 {
+        let mut client = server.connect().await;
+        client
+            .write_all(b"POST /v1/processes HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+            .await
+            .unwrap();
+        slow.push(client);
+        slow.push(server.connect().await);
+    }
+    assert!(server.answer(HEALTH).await.starts_with("HTTP/1.1 200"));
+    drop(slow);
+}
+
+#[tokio::test]
+async fn client_that_never_sends_its_head_is_cut_off() {
+    let mut bounds = bounds();
+    bounds.header = millis(50);
+    let server = Server::start(bounds).await;
+    let mut client = server.connect().await;
+    client.write_all(b"GET /v1/hea").await.unwrap();
+    let mut rest = Vec::new();
+    let cut = tokio::time::timeout(PATIENCE, client.read_to_end(&mut rest)).await;
+    assert!(cut.is_ok(), "the connection stays open");
+}
+
+#[tokio::test]
+async fn connection_beyond_the_bound_waits_for_its_turn() {
+    let mut bounds = bounds();
+    bounds.connections = 2;
+    let server = Server::start(bounds).await;
+    let (first, second) = (server.connect().await, server.connect().await);
+    let mut third = server.connect().await;
+    third.write_all(HEALTH).await.unwrap();
+    let mut byte = [0];
+    let early = tokio::time::timeout(millis(200), third.read(&mut byte)).await;
+    assert!(early.is_err(), "it was taken at once");
+    drop((first, second));
+    let taken = tokio::time::timeout(PATIENCE, third.read(&mut byte)).await;
+    assert_eq!(taken.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn garbage_ends_its_own_connection_alone() {
+    let server = Server::start(bounds()).await;
+    for garbage in [&b"\x00\x01\x02\xff\xfe\r\n\r\n"[..], b"GET / HTTP/9.9\r\n\r\n", b"GET /\x7f\r\n\r\n"] {
+        let answer = server.answer(garbage).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    let long = [b"GET /", vec![b'x'; 100_000].as_slice(), b" HTTP/1.1\r\n\r\n"].concat();
+    server.answer(&long).await;
+    assert!(server.answer(HEALTH).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn end_of_the_server_cuts_off_those_who_still_wait() {
+    let mut server = Server::start(bounds()).await;
+    let id = server.world.launch("run").await;
+    let mut waiting = server.connect().await;
+    let wait = format!("GET /v1/wait?id={id} HTTP/1.1\r\nhost: x\r\n\r\n");
+    waiting.write_all(wait.as_bytes()).await.unwrap();
+    assert!(server.answer(HEALTH).await.starts_with("HTTP/1.1 200"));
+    server.stop.take().unwrap().send(()).unwrap();
+    let open = server.task.take().unwrap().await.unwrap();
+    assert!(UnixStream::connect(&server.path).await.is_err(), "it still takes connections");
+    open.close(millis(50)).await;
+    let mut rest = Vec::new();
+    let cut = tokio::time::timeout(PATIENCE, waiting.read_to_end(&mut rest)).await;
+    assert!(cut.is_ok() && rest.is_empty());
+}
+
+struct Server {
+    world: World,
+    path: PathBuf,
+    stop: Option<oneshot::Sender<()>>,
+    task: Option<JoinHandle<OpenConnections>>,
+    _directory: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start(bounds: Bounds) -> Self {
+        let world = World::new().await;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let router = world.router.clone();
+        let task = tokio::spawn(async move {
+            serve(listener, router, bounds, async {
+                let _ = stopped.await;
+            })
+            .await
+        });
+        Self { world, path, stop: Some(stop), task: Some(task), _directory: directory }
+    }
+
+    async fn connect(&self) -> UnixStream {
+        UnixStream::connect(&self.path).await.unwrap()
+    }
+
+    /// Everything that comes back; a connection may be closed before all was sent.
+    async fn answer(&self, request: &[u8]) -> String {
+        let mut client = self.connect().await;
+        let _ = client.write_all(request).await;
+        let mut answer = Vec::new();
+        let read = client.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(PATIENCE, read).await.expect("it hangs");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+fn bounds() -> Bounds {
+    Bounds::for_user(rustix::process::geteuid().as_raw())
+}

@@ -1,0 +1,160 @@
+//! A face over an engine with everything around it faked.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{NodeId, TreeLimits};
+use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store};
+use longhaul_engine::{Engine, Parts, Settings};
+use longhaul_http::{Face, LaunchDefaults, router};
+use longhaul_testkit::fakes::{FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_wire::api::{Problem, Version};
+use longhaul_wire::output::Frame;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub(crate) struct World {
+    pub(crate) clock: VirtualClock,
+    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) spawner: Arc<ScriptedSpawner>,
+    pub(crate) orders: Arc<Mutex<Vec<StartOrder>>>,
+    pub(crate) router: axum::Router,
+}
+
+/// An answer, whole.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
+        let clock = VirtualClock::default();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(shared.clone()));
+        let store = Arc::new(FaultyStore::new(memory, shared.clone()));
+        let orders = Arc::new(Mutex::new(Vec::new()));
+        let noted = orders.clone();
+        let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), move |order| {
+            noted.lock().unwrap().push(order.clone());
+            Script::of_words(&order.command.program, &order.command.args)
+        }));
+        let mut settings = Settings {
+            node: NodeFacts {
+                id: NodeId::new("here").unwrap(),
+                boot: "boot-1".to_owned(),
+                version: "0".to_owned(),
+            },
+            max_parallel: 10,
+            tree: TreeLimits::default(),
+            policy: None,
+            socket: None,
+            default_key: None,
+            hidden: Vec::new(),
+        };
+        adjust(&mut settings);
+        let parts = Parts {
+            store: store.clone(),
+            spawner: spawner.clone(),
+            output: Arc::new(spawner.output()),
+            vault: Arc::new(FakeVault::default()),
+            clock: shared,
+            ids: Arc::new(SequentialIds::default()),
+        };
+        let face = Face {
+            engine: Engine::start(parts, settings).await.unwrap(),
+            about: Arc::new(Version { version: "1.2.3".to_owned(), protocol: 1, ..Version::default() }),
+            defaults: LaunchDefaults::default(),
+        };
+        Self { clock, store, spawner, orders, router: router(face) }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.ask("POST", path, Body::from(body.to_string())).await
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Body) -> Answer {
+        let request = Request::builder().method(method).uri(path).body(body).unwrap();
+        let service = TowerToHyperService::new(self.router.clone());
+        let (head, body) = service.call(request).await.unwrap().into_parts();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            bytes: body.collect().await.unwrap().to_bytes().into(),
+        }
+    }
+
+    /// Launches a command whose script is in its words, and gives its id.
+    pub(crate) async fn launch(&self, words: &str) -> String {
+        let answer = self.post("/v1/processes", command(words)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["process"]["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn show(&self, id: &str) -> Value {
+        let answer = self.get(&format!("/v1/processes/{id}")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    pub(crate) async fn pass(&self, span: Duration) {
+        self.clock.run_for(span).await;
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    /// The problem that it is; it must be one in every respect.
+    pub(crate) fn problem(&self) -> Problem {
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
+        assert_eq!(self.headers["longhaul-protocol"], "1");
+        let problem: Problem = serde_json::from_slice(&self.bytes).unwrap();
+        assert_eq!(problem.status, self.status.as_u16());
+        problem
+    }
+
+    pub(crate) fn frames(&self) -> Vec<Frame> {
+        let mut bytes = self.bytes.clone();
+        let frames = std::iter::from_fn(|| Frame::take(&mut bytes).unwrap()).collect();
+        assert!(bytes.is_empty(), "half a frame is left");
+        frames
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.bytes))
+    }
+}
+
+pub(crate) fn command(words: &str) -> Value {
+    let mut words = words.split(' ');
+    let program = words.next().unwrap();
+    json!({ "command": { "program": program, "args": words.collect::<Vec<_>>(), "directory": "/work" } })
+}
+
+/// The launch with another field.
+pub(crate) fn with(mut launch: Value, field: &str, value: Value) -> Value {
+    launch[field] = value;
+    launch
+}
+
+pub(crate) fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
