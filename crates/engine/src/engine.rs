@@ -4,6 +4,7 @@ use crate::error::EngineError;
 use crate::hub::Hub;
 use crate::lanes::Lanes;
 use crate::parts::{Parts, Settings};
+use crate::shield::to_its_end;
 use crate::timers::Timers;
 use crate::vitals::VitalsCache;
 use crate::{pump, recover, timers};
@@ -98,7 +99,8 @@ impl Engine {
         Ok(listing)
     }
 
-    /// Asks something of a process; with `expected` only if it still is at that revision.
+    /// Asks something of a process; with `expected` only if it still is at that revision. Dropping the call does not
+    /// take it back.
     ///
     /// # Errors
     /// [`EngineError::Rejected`] with its status and what was tried, [`EngineError::RevisionMoved`],
@@ -109,7 +111,8 @@ impl Engine {
         command: Command,
         expected: Option<Revision>,
     ) -> Result<Answer, EngineError> {
-        self.core.turn(id, &Input::Command(command), expected).await
+        let core = self.core.clone();
+        to_its_end(async move { core.turn(id, &Input::Command(command), expected).await }).await
     }
 
     /// The present moment.

@@ -84,6 +84,12 @@ pub enum EngineError {
         #[source]
         source: StoreError,
     },
+    /// A defect of ours: the request was given up, everything else goes on.
+    #[error("an internal error: {what}")]
+    Broken {
+        /// What is known of it.
+        what: String,
+    },
     /// The manager is ending and takes nothing new.
     #[error("the manager is shutting down")]
     ShuttingDown,

@@ -2,6 +2,7 @@
 
 use crate::engine::{Core, Engine};
 use crate::error::EngineError;
+use crate::shield::to_its_end;
 use longhaul_domain::{Lineage, Placement, Process, ProcessId, SlotKey, Spec, Work};
 use longhaul_ports::{Claimant, Limits, PlacementClass, Refusal, StoreError, Stored, Submission, Submitted};
 use std::sync::Arc;
@@ -32,26 +33,32 @@ pub struct Launched {
 }
 
 impl Engine {
-    /// Accepts new work: durable when it returns, and started as soon as its turn comes.
+    /// Accepts new work: durable when it returns, and started as soon as its turn comes. Dropping the call does not
+    /// take it back.
     ///
     /// # Errors
     /// [`EngineError::Refused`] with the guard that it met, [`EngineError::KeyConflict`],
     /// [`EngineError::ShuttingDown`].
     pub async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
-        let lineage = match launch.parent {
-            Some(parent) => self.core.lineage_under(parent).await?,
-            None => Lineage::default(),
-        };
-        let mut spec = launch.spec;
-        if let (Work::Command(command), Some(captured)) = (&mut spec.work, &launch.captured) {
-            let kept = self.core.parts.vault.keep(captured).await;
-            command.environment.captured = Some(kept.map_err(|source| EngineError::Vault { source })?);
-        }
-        self.core.submit(spec, lineage, launch.no_queue).await
+        let core = self.core.clone();
+        to_its_end(async move { core.launch(launch).await }).await
     }
 }
 
 impl Core {
+    async fn launch(self: &Arc<Self>, launch: Launch) -> Result<Launched, EngineError> {
+        let lineage = match launch.parent {
+            Some(parent) => self.lineage_under(parent).await?,
+            None => Lineage::default(),
+        };
+        let mut spec = launch.spec;
+        if let (Work::Command(command), Some(captured)) = (&mut spec.work, &launch.captured) {
+            let kept = self.parts.vault.keep(captured).await;
+            command.environment.captured = Some(kept.map_err(|source| EngineError::Vault { source })?);
+        }
+        self.submit(spec, lineage, launch.no_queue).await
+    }
+
     /// The place of a child of `parent`.
     pub(crate) async fn lineage_under(&self, parent: ProcessId) -> Result<Lineage, EngineError> {
         match self.load(parent).await {

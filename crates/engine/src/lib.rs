@@ -19,6 +19,7 @@ mod perform;
 mod pump;
 mod recover;
 mod restart;
+mod shield;
 mod shutdown;
 mod timers;
 mod turn;

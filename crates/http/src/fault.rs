@@ -93,7 +93,7 @@ impl From<EngineError> for Fault {
             EngineError::ShuttingDown => {
                 Self::new(503, "shutting_down", title).help("ask again: the next command starts a new manager")
             }
-            _ => Self::new(500, "internal", title),
+            EngineError::Broken { .. } | _ => Self::new(500, "internal", title),
         }
     }
 }

@@ -25,7 +25,6 @@ mod reply;
 mod router;
 mod routes;
 mod serve;
-mod shield;
 
 pub use convert::LaunchDefaults;
 pub use face::Face;

@@ -13,7 +13,7 @@ pub use launch::{
     RetryRequest,
 };
 pub use problem::Problem;
-pub use process::{ExitView, PendingView, ProcessView, UsageView};
+pub use process::{ExitView, PendingView, ProcessView, StartFailureView, UsageView};
 pub use reply::{
     CancelRequest, CompleteRequest, FailRequest, Launched, Outcome, ProcessList, RestartRequest,
     UpdateRequest, Version, WaitReply,

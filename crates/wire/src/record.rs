@@ -28,7 +28,7 @@ mod spec;
 mod vitals;
 mod wish;
 
-use longhaul_domain::{Event, InvalidText, Policy, Process, Vitals, Wish};
+use longhaul_domain::{Event, InvalidText, Policy, Process, Spec, Vitals, Wish};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -70,6 +70,12 @@ impl BrokenRecord {
 #[must_use]
 pub fn encode_spec(process: &Process) -> String {
     write(&spec::FixedRecord::from(process))
+}
+
+/// What was asked for, without whose specification it is: equal texts mean equal specifications.
+#[must_use]
+pub fn encode_spec_alone(spec: &Spec) -> String {
+    write(&spec::SpecRecord::from(spec))
 }
 
 /// The part of a process that its commits change.

@@ -131,7 +131,7 @@ async fn retry_now_does_not_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_restart_is_a_new_process_with_the_same_details() {
     let world = World::new().await;
-    let id = world.launch("exit 3").await;
+    let id = world.launch("exit 3 1000").await;
     let refused = world.engine.restart(id).await;
     let running = matches!(
         refused,

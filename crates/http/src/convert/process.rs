@@ -3,12 +3,12 @@
 use crate::convert::moment::rfc3339;
 use crate::convert::reason;
 use longhaul_domain::{
-    Ending, Exit, ExitStatus, Leftovers, Note, Pending, Process, Progress, State, Status, Timestamp, Urgency,
-    Vitals, Work,
+    Ending, Exit, ExitStatus, Failure, Leftovers, Note, Pending, Process, Progress, State, Status, Timestamp,
+    Urgency, Vitals, Work,
 };
 use longhaul_engine::Engine;
 use longhaul_engine::ports::{AttemptKey, Stored};
-use longhaul_wire::api::{ExitView, PendingView, ProcessView, UsageView};
+use longhaul_wire::api::{ExitView, PendingView, ProcessView, StartFailureView, UsageView};
 use std::time::Duration;
 
 /// The record as clients see it now.
@@ -87,6 +87,7 @@ fn seen(stored: &Stored, now: Timestamp, log_path: Option<String>) -> ProcessVie
             ExitStatus::Signal { .. } => None,
         }),
         error: ended.and_then(|ended| error(process, &ended.ending, now)),
+        start_failure: ended.and_then(|ended| start_failure(&ended.ending)),
         result: ended.and_then(|ended| match &ended.ending {
             Ending::Completed { result, .. } => {
                 result.as_ref().and_then(|text| serde_json::from_str(text.as_str()).ok())
@@ -107,6 +108,11 @@ fn seen(stored: &Stored, now: Timestamp, log_path: Option<String>) -> ProcessVie
         log_path,
         revision: stored.revision.0,
     }
+}
+
+fn start_failure(ending: &Ending) -> Option<StartFailureView> {
+    let Ending::Failed { failure: Failure::Start(failure) } = ending else { return None };
+    Some(StartFailureView { stage: failure.stage.as_str().to_owned(), errno: failure.errno })
 }
 
 const fn work(work: &Work) -> &'static str {

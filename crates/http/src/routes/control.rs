@@ -5,7 +5,6 @@ use crate::convert::{note, view};
 use crate::face::Face;
 use crate::fault::Fault;
 use crate::reply::Reply;
-use crate::shield::to_its_end;
 use axum::extract::{Path, State};
 use longhaul_domain::{Command, ProcessId, StopCause};
 use longhaul_engine::Engine;
@@ -57,16 +56,14 @@ pub(crate) async fn restart(
     Ask(RestartRequest {}): Ask<RestartRequest>,
 ) -> Result<Reply<Launched>, Fault> {
     let id = face.engine.find(&reference).await?;
-    let engine = face.engine.clone();
-    let launched = to_its_end(async move { engine.restart(id).await }).await?;
+    let launched = face.engine.restart(id).await?;
     let answer = Launched { process: view(&face.engine, &launched.stored), created: launched.created };
     Ok(Reply::created(launched.created, answer))
 }
 
 /// Gives a command to a process and says what came of it.
 pub(super) async fn ask(engine: &Engine, id: ProcessId, command: Command) -> Result<Reply<Outcome>, Fault> {
-    let commanding = engine.clone();
-    let answer = to_its_end(async move { commanding.command(id, command, None).await }).await?;
+    let answer = engine.command(id, command, None).await?;
     Ok(Reply::ok(Outcome {
         process: view(engine, &answer.stored),
         changed: answer.changed,

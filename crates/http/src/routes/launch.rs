@@ -5,7 +5,6 @@ use crate::convert::{launch as read, view};
 use crate::face::Face;
 use crate::fault::Fault;
 use crate::reply::Reply;
-use crate::shield::to_its_end;
 use axum::extract::State;
 use longhaul_wire::api::{LaunchRequest, Launched};
 
@@ -20,8 +19,7 @@ pub(crate) async fn launch(
         None => None,
     };
     let launch = read(request, parent, engine.now(), &face.defaults)?;
-    let launching = engine.clone();
-    let launched = to_its_end(async move { launching.launch(launch).await }).await?;
+    let launched = engine.launch(launch).await?;
     let answer = Launched { process: view(engine, &launched.stored), created: launched.created };
     Ok(Reply::created(launched.created, answer))
 }

@@ -84,6 +84,8 @@ pub struct ProcessView {
     pub exit_code: Option<i32>,
     /// What went wrong.
     pub error: Option<String>,
+    /// Which step of its start failed, if it could not be started.
+    pub start_failure: Option<StartFailureView>,
     /// What a reporter handed over at the end.
     pub result: Option<serde_json::Value>,
     /// An exit that became known too late to change the status.
@@ -118,6 +120,16 @@ pub struct PendingView {
     pub due_at: Option<String>,
     /// How the last attempt ended, if it waits for a retry.
     pub last_error: Option<String>,
+}
+
+/// Which step of a start failed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StartFailureView {
+    /// `supervisor`, `environment`, `program`, `directory`, `stdin`, `limits` or `exec`.
+    pub stage: String,
+    /// The operating system's error number.
+    pub errno: Option<i32>,
 }
 
 /// How a command exited.

@@ -20,7 +20,7 @@ pub(super) struct FixedRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-struct SpecRecord {
+pub(super) struct SpecRecord {
     work: WorkRecord,
     kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
