@@ -14,25 +14,15 @@ use std::time::Duration;
 const S: Duration = Duration::from_secs(1);
 
 fn key(n: u128) -> AttemptKey {
-    AttemptKey {
-        id: ProcessId::new(uuid::Uuid::from_u128(n)),
-        attempt: longhaul_domain::AttemptNo(1),
-    }
+    AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(n)), attempt: longhaul_domain::AttemptNo(1) }
 }
 
 fn order(n: u128, program: &str, args: &[&str]) -> StartOrder {
-    StartOrder {
-        key: key(n),
-        command: CommandSpec::of(program, args, "/"),
-        environment: Vec::new(),
-    }
+    StartOrder { key: key(n), command: CommandSpec::of(program, args, "/"), environment: Vec::new() }
 }
 
 fn gently() -> StopOrder {
-    StopOrder {
-        cause: StopCause::User,
-        force: false,
-    }
+    StopOrder { cause: StopCause::User, force: false }
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,19 +32,12 @@ async fn sleepers_wake_in_the_order_of_their_deadlines() {
     for seconds in [3_u64, 1, 2] {
         let (clock, woken) = (clock.clone(), Arc::clone(&woken));
         tokio::spawn(async move {
-            clock
-                .sleep_until(Deadline::At(
-                    Timestamp(0).plus(S * u32::try_from(seconds).unwrap()),
-                ))
-                .await;
+            clock.sleep_until(Deadline::At(Timestamp(0).plus(S * u32::try_from(seconds).unwrap()))).await;
             woken.lock().unwrap().push((seconds, clock.now()));
         });
     }
     clock.run_for(S * 2).await;
-    assert_eq!(
-        *woken.lock().unwrap(),
-        [(1, Timestamp(1000)), (2, Timestamp(2000))]
-    );
+    assert_eq!(*woken.lock().unwrap(), [(1, Timestamp(1000)), (2, Timestamp(2000))]);
     assert_eq!(clock.until_next_deadline(), Some(S));
     assert!(clock.advance_to_next_deadline());
     clock.settle().await;
@@ -111,10 +94,7 @@ fn ids_are_foreseeable_distinct_and_spread() {
     assert_ne!(draw(7), draw(8));
     let ids: BTreeSet<_> = draw(7).into_iter().collect();
     assert_eq!(ids.len(), 2000);
-    let firsts: BTreeSet<char> = ids
-        .iter()
-        .filter_map(|id| id.to_string().chars().next())
-        .collect();
+    let firsts: BTreeSet<char> = ids.iter().filter_map(|id| id.to_string().chars().next()).collect();
     assert_eq!(firsts.len(), 16);
 }
 
@@ -162,13 +142,7 @@ async fn a_stubborn_child_is_killed_after_its_grace() {
     else {
         panic!("it did not exit");
     };
-    assert_eq!(
-        exit.status,
-        ExitStatus::Signal {
-            number: 9,
-            core: false
-        }
-    );
+    assert_eq!(exit.status, ExitStatus::Signal { number: 9, core: false });
     assert_eq!(exit.at, begin.plus(S * 5));
 }
 
@@ -198,18 +172,9 @@ async fn the_next_life_finds_the_children_and_starts_none_twice() {
     clock.advance(S * 2);
     let second = first.reopened();
     drop(first);
-    assert!(matches!(
-        second.adopt(key(1)).await.unwrap(),
-        Found::Alive(Observation::Spawned { .. })
-    ));
-    assert!(matches!(
-        second.adopt(key(2)).await.unwrap(),
-        Found::Over(Observation::Exited { .. })
-    ));
-    assert!(matches!(
-        second.adopt(key(3)).await.unwrap(),
-        Found::Over(Observation::NeverRan { .. })
-    ));
+    assert!(matches!(second.adopt(key(1)).await.unwrap(), Found::Alive(Observation::Spawned { .. })));
+    assert!(matches!(second.adopt(key(2)).await.unwrap(), Found::Over(Observation::Exited { .. })));
+    assert!(matches!(second.adopt(key(3)).await.unwrap(), Found::Over(Observation::NeverRan { .. })));
     second.start(order(1, "sleep", &["60000"])).await.unwrap();
     assert_eq!(second.runs(key(1).id), 1);
     assert_eq!(second.overlaps(), []);
@@ -227,10 +192,7 @@ async fn a_reboot_ends_every_child_unseen() {
     let found = first.reopened().adopt(key(1)).await.unwrap();
     assert!(matches!(
         found,
-        Found::Over(Observation::SupervisorLost {
-            why: longhaul_domain::Interruption::Reboot,
-            ..
-        })
+        Found::Over(Observation::SupervisorLost { why: longhaul_domain::Interruption::Reboot, .. })
     ));
 }
 
@@ -240,17 +202,9 @@ async fn output_skips_its_gap_and_says_so() {
     output.write(key(1), OutputSource::Stdout, b"abc\ndef\n");
     output.write(key(1), OutputSource::Stderr, b"x\n");
     output.drop_middle(key(1), 2, 5);
-    let wanted = Wanted {
-        from: 0,
-        most: 100,
-        only: None,
-    };
+    let wanted = Wanted { from: 0, most: 100, only: None };
     let page = output.read(key(1), wanted).await.unwrap();
-    let pieces: Vec<_> = page
-        .chunks
-        .iter()
-        .map(|chunk| (chunk.offset, chunk.bytes.as_slice()))
-        .collect();
+    let pieces: Vec<_> = page.chunks.iter().map(|chunk| (chunk.offset, chunk.bytes.as_slice())).collect();
     assert_eq!(pieces, [(0, b"ab".as_slice()), (5, b"ef\n"), (8, b"x\n")]);
     assert_eq!((page.gap, page.next, page.end), (3, 10, 10));
     assert_eq!(output.last_lines(key(1), 1, None).await.unwrap(), 8);
@@ -263,8 +217,6 @@ fn a_failed_start_names_its_reason() {
     let longhaul_testkit::fakes::Answer::Failed(failure) = answer else {
         panic!("it did not fail");
     };
-    let ending = Ending::Failed {
-        failure: longhaul_domain::Failure::Start(failure),
-    };
+    let ending = Ending::Failed { failure: longhaul_domain::Failure::Start(failure) };
     assert_eq!(ending.status(), longhaul_domain::Status::Failed);
 }

@@ -100,10 +100,7 @@ impl Faults {
     }
 
     pub(super) fn set_chaos(&mut self, seed: u64, one_in: u32) {
-        self.chaos = (one_in > 0).then(|| Chaos {
-            state: mix(seed),
-            one_in: u64::from(one_in),
-        });
+        self.chaos = (one_in > 0).then(|| Chaos { state: mix(seed), one_in: u64::from(one_in) });
     }
 
     pub(super) const fn set_down(&mut self, down: bool) {
@@ -124,10 +121,7 @@ impl Faults {
     }
 
     fn planned_for(&mut self, call: Call) -> Option<Fault> {
-        let place = self
-            .planned
-            .iter()
-            .position(|planned| planned.only.is_none_or(|only| only == call))?;
+        let place = self.planned.iter().position(|planned| planned.only.is_none_or(|only| only == call))?;
         let planned = self.planned.get_mut(place)?;
         if planned.after > 0 {
             planned.after -= 1;
@@ -142,10 +136,6 @@ impl Faults {
         if !chaos.state.is_multiple_of(chaos.one_in) {
             return None;
         }
-        Some(if call.writes() && (chaos.state >> 32) & 1 == 1 {
-            Fault::Unknown
-        } else {
-            Fault::Unavailable
-        })
+        Some(if call.writes() && (chaos.state >> 32) & 1 == 1 { Fault::Unknown } else { Fault::Unavailable })
     }
 }

@@ -29,12 +29,7 @@ impl FaultyStore {
     /// A store that does not fail yet; the clock is for calls that take long.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            inner,
-            clock,
-            faults: Mutex::default(),
-            crashed: Notify::new(),
-        }
+        Self { inner, clock, faults: Mutex::default(), crashed: Notify::new() }
     }
 
     /// Makes the n-th call from now on go wrong; the first is 1. Plans are met in the order in which they were made.
@@ -77,19 +72,14 @@ impl FaultyStore {
         let fault = locked(&self.faults).strike(call);
         match fault {
             None => work.await,
-            Some(Fault::Unavailable) => Err(StoreError::Unavailable {
-                source: "the test says so".into(),
-            }),
+            Some(Fault::Unavailable) => Err(StoreError::Unavailable { source: "the test says so".into() }),
             Some(Fault::Unknown) => {
                 work.await?;
-                Err(StoreError::Unknown {
-                    op,
-                    source: "the test says so".into(),
-                })
+                Err(StoreError::Unknown { op, source: "the test says so".into() })
             }
-            Some(Fault::ReadOnly) if call.writes() => Err(StoreError::ReadOnly {
-                why: "the test says so".to_owned(),
-            }),
+            Some(Fault::ReadOnly) if call.writes() => {
+                Err(StoreError::ReadOnly { why: "the test says so".to_owned() })
+            }
             Some(Fault::ReadOnly) => work.await,
             Some(Fault::Late(span)) => {
                 let until = self.clock.now().plus(span);
@@ -123,13 +113,11 @@ impl ProcessStore for FaultyStore {
     }
 
     async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
-        self.through(Call::Claim, no_op(), self.inner.claim(by, room))
-            .await
+        self.through(Call::Claim, no_op(), self.inner.claim(by, room)).await
     }
 
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
-        self.through(Call::Commit, change.op, self.inner.commit(change))
-            .await
+        self.through(Call::Commit, change.op, self.inner.commit(change)).await
     }
 
     async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
@@ -141,8 +129,7 @@ impl ProcessStore for FaultyStore {
         by: &Author,
         vitals: &[(ProcessId, AttemptNo, Vitals)],
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.through(Call::Touch, no_op(), self.inner.touch(by, vitals))
-            .await
+        self.through(Call::Touch, no_op(), self.inner.touch(by, vitals)).await
     }
 
     async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
@@ -150,21 +137,18 @@ impl ProcessStore for FaultyStore {
     }
 
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
-        self.through(Call::Read, no_op(), self.inner.list(filter, page))
-            .await
+        self.through(Call::Read, no_op(), self.inner.list(filter, page)).await
     }
 }
 
 #[async_trait]
 impl Upkeep for FaultyStore {
     async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
-        self.through(Call::Attention, no_op(), self.inner.attention(by, most))
-            .await
+        self.through(Call::Attention, no_op(), self.inner.attention(by, most)).await
     }
 
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
-        self.through(Call::Sweep, no_op(), self.inner.sweep(rule, most))
-            .await
+        self.through(Call::Sweep, no_op(), self.inner.sweep(rule, most)).await
     }
 }
 
@@ -179,8 +163,7 @@ impl Queues for FaultyStore {
         expected: PolicyVersion,
         policy: &Policy,
     ) -> Result<PolicyVersion, StoreError> {
-        self.through(Call::SetPolicy, no_op(), self.inner.set_policy(expected, policy))
-            .await
+        self.through(Call::SetPolicy, no_op(), self.inner.set_policy(expected, policy)).await
     }
 
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
@@ -191,8 +174,7 @@ impl Queues for FaultyStore {
 #[async_trait]
 impl EventLog for FaultyStore {
     async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        self.through(Call::Events, no_op(), self.inner.read(after, most, wait))
-            .await
+        self.through(Call::Events, no_op(), self.inner.read(after, most, wait)).await
     }
 
     async fn end(&self) -> Result<Cursor, StoreError> {
@@ -203,8 +185,7 @@ impl EventLog for FaultyStore {
 #[async_trait]
 impl Membership for FaultyStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
-        self.through(Call::Register, no_op(), self.inner.register(me))
-            .await
+        self.through(Call::Register, no_op(), self.inner.register(me)).await
     }
 
     async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {

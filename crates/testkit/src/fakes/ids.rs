@@ -16,10 +16,7 @@ impl SequentialIds {
     /// Two sources with different seeds never draw the same identity in a test.
     #[must_use]
     pub const fn seeded(seed: u64) -> Self {
-        Self {
-            seed,
-            drawn: AtomicU64::new(0),
-        }
+        Self { seed, drawn: AtomicU64::new(0) }
     }
 
     fn uuid(&self) -> Uuid {

@@ -38,11 +38,7 @@ impl FakeOutput {
     /// No output yet; what is written is stamped by this clock.
     #[must_use]
     pub fn new(clock: VirtualClock) -> Self {
-        Self {
-            clock,
-            logs: Arc::default(),
-            grown: Arc::default(),
-        }
+        Self { clock, logs: Arc::default(), grown: Arc::default() }
     }
 
     /// Begins the output of an attempt, empty.
@@ -55,11 +51,7 @@ impl FakeOutput {
         let at = self.clock.now();
         let mut logs = locked(&self.logs);
         let log = logs.entry(key).or_default();
-        log.bytes.extend(bytes.iter().map(|byte| Byte {
-            byte: *byte,
-            source,
-            at,
-        }));
+        log.bytes.extend(bytes.iter().map(|byte| Byte { byte: *byte, source, at }));
         drop(logs);
         self.grown.notify_waiters();
     }
@@ -82,20 +74,14 @@ impl FakeOutput {
     }
 
     fn with<T>(&self, key: AttemptKey, look: impl FnOnce(&Log) -> T) -> Result<T, OutputError> {
-        locked(&self.logs)
-            .get(&key)
-            .map(look)
-            .ok_or(OutputError::Missing { key })
+        locked(&self.logs).get(&key).map(look).ok_or(OutputError::Missing { key })
     }
 }
 
 #[async_trait]
 impl OutputLog for FakeOutput {
     async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError> {
-        self.with(key, |log| OutputSize {
-            end: log.end(),
-            gap: log.gap,
-        })
+        self.with(key, |log| OutputSize { end: log.end(), gap: log.gap })
     }
 
     async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError> {
@@ -152,12 +138,7 @@ impl Log {
     }
 
     fn page(&self, wanted: Wanted) -> OutputPage {
-        let mut page = OutputPage {
-            chunks: Vec::new(),
-            next: wanted.from,
-            gap: 0,
-            end: self.end(),
-        };
+        let mut page = OutputPage { chunks: Vec::new(), next: wanted.from, gap: 0, end: self.end() };
         let mut left = wanted.most;
         for (place, byte) in (0_u64..).zip(&self.bytes) {
             if place < wanted.from {
@@ -213,12 +194,7 @@ impl Take for OutputPage {
             last.bytes.push(byte.byte);
             return;
         }
-        self.chunks.push(Chunk {
-            offset,
-            source: byte.source,
-            at: byte.at,
-            bytes: vec![byte.byte],
-        });
+        self.chunks.push(Chunk { offset, source: byte.source, at: byte.at, bytes: vec![byte.byte] });
     }
 }
 

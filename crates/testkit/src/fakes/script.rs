@@ -77,31 +77,20 @@ impl Script {
             answered_after: Duration::ZERO,
             prints: Vec::new(),
             course: Course::Runs,
-            obedience: Obedience::Ends {
-                after: Duration::ZERO,
-            },
+            obedience: Obedience::Ends { after: Duration::ZERO },
         }
     }
 
     /// It exits with a code so long after its start.
     #[must_use]
     pub fn exits(after: Duration, code: i32) -> Self {
-        Self {
-            course: Course::Exits {
-                after,
-                status: ExitStatus::Code(code),
-            },
-            ..Self::runs()
-        }
+        Self { course: Course::Exits { after, status: ExitStatus::Code(code) }, ..Self::runs() }
     }
 
     /// It runs until it is killed.
     #[must_use]
     pub fn ignores_term() -> Self {
-        Self {
-            obedience: Obedience::OnlyKill,
-            ..Self::runs()
-        }
+        Self { obedience: Obedience::OnlyKill, ..Self::runs() }
     }
 
     /// Its program cannot be executed.
@@ -120,10 +109,7 @@ impl Script {
     /// It provably never ran.
     #[must_use]
     pub fn never_runs() -> Self {
-        Self {
-            answer: Answer::NeverRan,
-            ..Self::runs()
-        }
+        Self { answer: Answer::NeverRan, ..Self::runs() }
     }
 
     /// Its supervisor is killed so long after its start, and nobody sees its end.
@@ -132,9 +118,7 @@ impl Script {
         Self {
             course: Course::Lost {
                 after,
-                why: Interruption::SupervisorKilled {
-                    evidence: "the script says so".to_owned(),
-                },
+                why: Interruption::SupervisorKilled { evidence: "the script says so".to_owned() },
             },
             ..Self::runs()
         }
@@ -143,28 +127,19 @@ impl Script {
     /// The same with a start that takes so long.
     #[must_use]
     pub fn starting_slowly(self, answered_after: Duration) -> Self {
-        Self {
-            answered_after,
-            ..self
-        }
+        Self { answered_after, ..self }
     }
 
     /// The same with this on its standard output.
     #[must_use]
     pub fn printing(self, text: &str) -> Self {
-        Self {
-            prints: text.as_bytes().to_vec(),
-            ..self
-        }
+        Self { prints: text.as_bytes().to_vec(), ..self }
     }
 
     /// The same, but it takes so long to end when it is asked to.
     #[must_use]
     pub fn ending_slowly(self, after: Duration) -> Self {
-        Self {
-            obedience: Obedience::Ends { after },
-            ..self
-        }
+        Self { obedience: Obedience::Ends { after }, ..self }
     }
 
     /// Reads a script from the words of a command line, so that a test can write the child into its launch:
@@ -176,10 +151,7 @@ impl Script {
         let number = |place: usize| -> u64 { args.get(place).and_then(|arg| arg.parse().ok()).unwrap_or(0) };
         let span = |place: usize| Duration::from_millis(number(place));
         match program {
-            "exit" => Self::exits(
-                span(1),
-                args.first().and_then(|arg| arg.parse().ok()).unwrap_or(0),
-            ),
+            "exit" => Self::exits(span(1), args.first().and_then(|arg| arg.parse().ok()).unwrap_or(0)),
             "sleep" => Self::exits(span(0), 0),
             "stubborn" => Self::ignores_term(),
             "missing" => Self::fails_to_start(),

@@ -36,9 +36,7 @@ impl ScriptedSpawner {
     /// Children whose scripts are written into their command lines, as [`Script::of_words`] reads them.
     #[must_use]
     pub fn new(clock: VirtualClock) -> Self {
-        Self::casting(clock, |order| {
-            Script::of_words(&order.command.program, &order.command.args)
-        })
+        Self::casting(clock, |order| Script::of_words(&order.command.program, &order.command.args))
     }
 
     /// Children whose scripts a test decides by the order to start them.
@@ -131,8 +129,7 @@ impl ScriptedSpawner {
 
     /// Lets a live attempt exit now, whatever its script says.
     pub fn exit(&self, key: AttemptKey, code: i32) {
-        self.machine
-            .change(|world| world.exit(key, ExitStatus::Code(code)));
+        self.machine.change(|world| world.exit(key, ExitStatus::Code(code)));
     }
 
     /// Takes the supervisor of a live attempt away, so that nobody sees its end.
@@ -150,11 +147,7 @@ impl ScriptedSpawner {
     }
 
     fn is_watched(&self, key: AttemptKey) -> Result<(), SpawnError> {
-        if locked(&self.watched).contains_key(&key) {
-            Ok(())
-        } else {
-            Err(SpawnError::Unknown { key })
-        }
+        if locked(&self.watched).contains_key(&key) { Ok(()) } else { Err(SpawnError::Unknown { key }) }
     }
 
     /// What was seen first and not handed out yet.
@@ -168,10 +161,7 @@ impl ScriptedSpawner {
             })
             .min_by_key(|(place, ..)| *place)?;
         *watched.entry(key).or_default() += 1;
-        Some(Seen {
-            id: key.id,
-            observation,
-        })
+        Some(Seen { id: key.id, observation })
     }
 }
 
@@ -230,8 +220,7 @@ impl Spawner for ScriptedSpawner {
             return Err(SpawnError::Refused { failure });
         }
         locked(&self.watched).entry(key).or_default();
-        self.machine
-            .change(|world| world.order(key, order.command, script));
+        self.machine.change(|world| world.order(key, order.command, script));
         Ok(())
     }
 
@@ -248,16 +237,15 @@ impl Spawner for ScriptedSpawner {
             changed.as_mut().enable();
             let (found, next) = self.machine.look(|world| {
                 let seen = world.seen(key);
-                let found = seen
-                    .last()
-                    .map(|(_, observation)| (seen.len(), observation.clone()));
+                let found = seen.last().map(|(_, observation)| (seen.len(), observation.clone()));
                 (found, world.next_moment())
             });
             if let Some((told, observation)) = found {
                 locked(&self.watched).insert(key, told);
-                return Ok(match observation {
-                    Observation::Spawned { .. } => Found::Alive(observation),
-                    over => Found::Over(over),
+                return Ok(if matches!(observation, Observation::Spawned { .. }) {
+                    Found::Alive(observation)
+                } else {
+                    Found::Over(observation)
                 });
             }
             self.machine.moved(changed, next).await;

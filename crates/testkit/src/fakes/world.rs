@@ -119,9 +119,7 @@ impl World {
     }
 
     pub(super) fn seen(&self, key: AttemptKey) -> &[(u64, Observation)] {
-        self.attempts
-            .get(&key)
-            .map_or(&[], |attempt| attempt.seen.as_slice())
+        self.attempts.get(&key).map_or(&[], |attempt| attempt.seen.as_slice())
     }
 
     pub(super) fn order(&mut self, key: AttemptKey, command: CommandSpec, script: Script) {
@@ -132,13 +130,8 @@ impl World {
                 Some(self.clock.awake().plus(script.answered_after))
             }
         };
-        let attempt = Attempt {
-            command,
-            script,
-            phase: Phase::Starting { answer_at },
-            stop: None,
-            seen: Vec::new(),
-        };
+        let attempt =
+            Attempt { command, script, phase: Phase::Starting { answer_at }, stop: None, seen: Vec::new() };
         self.attempts.insert(key, attempt);
         self.live.insert(key);
         self.catch_up();
@@ -242,10 +235,7 @@ impl World {
             }
             Moment::Kill => match attempt.script.obedience {
                 Obedience::Ends { .. } | Obedience::OnlyKill => {
-                    let killed = ExitStatus::Signal {
-                        number: 9,
-                        core: false,
-                    };
+                    let killed = ExitStatus::Signal { number: 9, core: false };
                     self.exited(key, at, killed);
                 }
                 Obedience::Never => {
@@ -256,10 +246,7 @@ impl World {
             },
             Moment::TimeIsOver => {
                 if let Phase::Alive(life) = &mut attempt.phase {
-                    let order = StopOrder {
-                        cause: StopCause::Timeout,
-                        force: false,
-                    };
+                    let order = StopOrder { cause: StopCause::Timeout, force: false };
                     life.stop(order, at, &attempt.command, attempt.script.obedience);
                 }
             }

@@ -1,0 +1,166 @@
+//! New processes and the guards that they pass.
+
+use super::ledger::{Ledger, Row, class, count, is_root, rank, standing};
+use longhaul_domain::{
+    Head, ProcessId, Revision, SlotKey, Standing, Timestamp, Vitals, WishNo, admission::Rank,
+};
+use longhaul_ports::{Claimant, Limits, PlacementClass, Refusal, StoreError, Stored, Submission, Submitted};
+use std::sync::Arc;
+
+impl Ledger {
+    pub(super) fn submit(&mut self, now: Timestamp, new: Submission) -> Result<Submitted, StoreError> {
+        if let Some(existing) = self.existing(&new) {
+            return Ok(existing);
+        }
+        if let Some(claimant) = &new.claim_for {
+            self.check(&claimant.lease)?;
+        }
+        let head = new.process.head();
+        self.guard(&new.process.lineage.ancestors, &head, &new.limits).map_err(StoreError::Refused)?;
+        let waits = head.standing == Standing::Waiting;
+        let obstacle = if waits { self.obstacle(&new, &head) } else { None };
+        if let Some(refusal) = obstacle.clone().filter(|_| new.or_refuse) {
+            return Err(StoreError::Refused(refusal));
+        }
+        let at_once = new.claim_for.clone().filter(|_| waits && obstacle.is_none());
+        let stored = self.insert(new);
+        let claimed = at_once.and_then(|claimant| self.hand_over(now, &claimant.lease, stored.process.id));
+        if let Some(claimed) = claimed {
+            return Ok(Submitted::Claimed(claimed));
+        }
+        if standing(&stored) == Standing::Waiting {
+            self.news.waiter(&class(&stored.process.spec));
+        }
+        Ok(Submitted::Waiting(stored))
+    }
+
+    /// The same id, or the same launch key in the same session.
+    fn existing(&self, new: &Submission) -> Option<Submitted> {
+        let spec = &new.process.spec;
+        if let Some(stored) = self.stored(&new.process.id) {
+            return Some(Submitted::Existing {
+                id: stored.process.id,
+                stored: Some(stored.clone()),
+                same_spec: stored.process.spec == *spec,
+            });
+        }
+        let key = spec.launch_key.clone()?;
+        let (id, first) = self.launch_keys.get(&(spec.session.clone(), key))?;
+        Some(Submitted::Existing {
+            id: *id,
+            stored: self.stored(id).cloned(),
+            same_spec: first.same_launch(spec),
+        })
+    }
+
+    fn guard(&self, ancestors: &[ProcessId], head: &Head, limits: &Limits) -> Result<(), Refusal> {
+        if limits.policy < self.policy.0 {
+            return Err(Refusal::StalePolicy { found: self.policy.0 });
+        }
+        self.guard_tree(ancestors, head, limits)?;
+        let will_wait = head.standing == Standing::Waiting || head.due.is_some();
+        if will_wait && let (Some(key), Some(slots)) = (&head.key, limits.slots) {
+            let holders = self.ids_of_holders(key);
+            let by_ancestors = holders.iter().all(|holder| ancestors.contains(holder));
+            if count(holders.len()) >= slots && by_ancestors {
+                return Err(Refusal::HeldByAncestors { key: key.clone(), holders });
+            }
+        }
+        Ok(())
+    }
+
+    fn guard_tree(&self, ancestors: &[ProcessId], head: &Head, limits: &Limits) -> Result<(), Refusal> {
+        let (Some(root), Some(parent)) = (ancestors.first(), ancestors.last()) else {
+            return Ok(());
+        };
+        if self.stored(parent).is_none() {
+            return Err(Refusal::ParentMissing { parent: *parent });
+        }
+        // An ancestor that was let go had ended before.
+        let closing = ancestors
+            .iter()
+            .find(|ancestor| self.stored(ancestor).is_none_or(|row| row.process.head().closing));
+        if let Some(ancestor) = closing {
+            return Err(Refusal::AncestorClosing { ancestor: *ancestor });
+        }
+        if head.level > limits.tree.deepest {
+            return Err(Refusal::TooDeep { level: head.level, deepest: limits.tree.deepest });
+        }
+        let on_level = self.in_order().filter(|stored| {
+            standing(stored) != Standing::Ended
+                && stored.process.lineage.level() == head.level
+                && stored.process.lineage.ancestors.first() == Some(root)
+        });
+        let live = count(on_level.count());
+        if live >= limits.tree.per_level {
+            return Err(Refusal::LevelFull { level: head.level, live, most: limits.tree.per_level });
+        }
+        Ok(())
+    }
+
+    fn ids_of_holders(&self, key: &SlotKey) -> Vec<ProcessId> {
+        self.holders(Some(key)).map(|stored| stored.process.id).collect()
+    }
+
+    /// What keeps it from being claimed at once: its key is full or held, the node has no room, or somebody ahead in
+    /// its key waits.
+    fn obstacle(&self, new: &Submission, head: &Head) -> Option<Refusal> {
+        let by_key = || Refusal::NoSlot {
+            holders: head.key.as_ref().map(|key| self.ids_of_holders(key)).unwrap_or_default(),
+            key: head.key.clone(),
+        };
+        let Some(claimant) = new.claim_for.as_ref().filter(|to| may_run(to, &class(&new.process.spec)))
+        else {
+            return Some(by_key());
+        };
+        if let Some(key) = &head.key {
+            let taken = count(self.holders(Some(key)).count());
+            if self.policy.1.held.contains(key) || new.limits.slots.is_some_and(|slots| taken >= slots) {
+                return Some(by_key());
+            }
+        }
+        let roots: Vec<ProcessId> = self.roots_of(&claimant.lease.node).collect();
+        let roots_full = count(roots.len()) >= claimant.roots;
+        if roots_full && head.ancestors.is_empty() {
+            return Some(Refusal::NoSlot { key: None, holders: roots });
+        }
+        let me = Rank { priority: head.priority, seq: self.last_seq.next() };
+        let ahead = self.waiters().into_iter().any(|waiter| {
+            waiter.process.spec.key == head.key
+                && rank(waiter) < me
+                && may_run(claimant, &class(&waiter.process.spec))
+                && !(roots_full && is_root(waiter))
+        });
+        ahead.then(by_key)
+    }
+
+    fn insert(&mut self, new: Submission) -> Stored {
+        let id = new.process.id;
+        self.last_seq = self.last_seq.next();
+        if let Some(key) = &new.process.spec.launch_key {
+            let scope = (new.process.spec.session.clone(), key.clone());
+            self.launch_keys.insert(scope, (id, Arc::clone(&new.process.spec)));
+        }
+        let stored = Stored {
+            process: new.process,
+            revision: Revision(1),
+            seq: self.last_seq,
+            owner: None,
+            wishes: Vec::new(),
+            vitals: Vitals::default(),
+        };
+        self.by_seq.insert(stored.seq, id);
+        self.append(id, stored.revision, &new.events);
+        let row = Row { stored: stored.clone(), last_wish: WishNo(0), handed_until: None };
+        self.rows.insert(id, row);
+        stored
+    }
+}
+
+/// A shared waiter may belong to other nodes only; the store cannot tell, so it counts as one that this node may run.
+fn may_run(claimant: &Claimant, class: &PlacementClass) -> bool {
+    match class {
+        PlacementClass::Node(node) => *node == claimant.lease.node,
+        PlacementClass::Shared(_) => true,
+    }
+}

@@ -1,0 +1,19 @@
+//! Generators for property tests: specifications, inputs, and whole lives of processes.
+//!
+//! ```
+//! use longhaul_testkit::scripts;
+//! use proptest::prelude::*;
+//!
+//! proptest!(|(life in scripts::lives(20))| {
+//!     let records = life.play();
+//!     prop_assert!(!records.is_empty());
+//! });
+//! ```
+
+mod inputs;
+mod life;
+mod specs;
+
+pub use inputs::{commands, endings, exits, inputs, observations, reports, vitals, wishes};
+pub use life::{Life, Move, Record, lives};
+pub use specs::{commands_to_run, placements, policies, reported, retries, specs};

@@ -1,0 +1,192 @@
+//! What may happen to a process.
+
+use super::specs::{moment, span};
+use crate::suite::must;
+use longhaul_domain::{
+    AttemptNo, Command, Containment, Ending, Exit, ExitStatus, Failure, Input, Interruption, JsonText,
+    NodeId, Observation, Pace, Progress, Report, Stage, StartFailure, StartStage, StopCause, Usage, Vitals,
+    Wish,
+};
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+
+/// Commands, observations and ticks.
+pub fn inputs() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        4 => commands().prop_map(Input::Command),
+        6 => observations().prop_map(Input::Observation),
+        1 => Just(Input::Tick),
+    ]
+}
+
+/// Everything that may be asked.
+pub fn commands() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        reports().prop_map(Command::Progress),
+        option::of(result()).prop_map(|result| Command::Complete { result }),
+        "[a-z ]{0,12}".prop_map(|error| Command::Fail { error }),
+        cause().prop_map(|cause| Command::Cancel { cause }),
+        cause().prop_map(|cause| Command::Force { cause }),
+        Just(Command::Pause),
+        Just(Command::Resume),
+        Just(Command::Restart),
+        Just(Command::RetryNow),
+    ]
+}
+
+/// Everything that may be seen, of small attempt numbers.
+pub fn observations() -> impl Strategy<Value = Observation> {
+    prop_oneof![
+        3 => (attempt(), "[a-c]").prop_map(|(attempt, node)| {
+            let node = must(NodeId::new(&node));
+            Observation::Claimed { attempt, node }
+        }),
+        1 => Just(Observation::Orphaned),
+        1 => wishes().prop_map(Observation::Wished),
+        3 => (attempt(), option::of(any::<u32>()), option::of(containment()), moment()).prop_map(
+            |(attempt, pid, containment, at)| Observation::Spawned { attempt, pid, containment, at }
+        ),
+        1 => (attempt(), start_failure())
+            .prop_map(|(attempt, failure)| Observation::SpawnFailed { attempt, failure }),
+        1 => attempt().prop_map(|attempt| Observation::NeverRan { attempt }),
+        3 => (attempt(), exits()).prop_map(|(attempt, exit)| Observation::Exited { attempt, exit }),
+        1 => (attempt(), interruption())
+            .prop_map(|(attempt, why)| Observation::SupervisorLost { attempt, why }),
+        1 => interruption().prop_map(|why| Observation::NodeLost { why }),
+        1 => moment().prop_map(|last| Observation::HeartbeatMissed { last }),
+        1 => attempt().prop_map(|attempt| Observation::PauseFailed { attempt }),
+    ]
+}
+
+/// Orders for an owner.
+pub fn wishes() -> impl Strategy<Value = Wish> {
+    prop_oneof![
+        cause().prop_map(|cause| Wish::Cancel { cause }),
+        cause().prop_map(|cause| Wish::Force { cause }),
+        Just(Wish::Pause),
+        Just(Wish::Resume),
+        Just(Wish::RetryNow),
+    ]
+}
+
+/// What a worker tells about itself.
+pub fn reports() -> impl Strategy<Value = Report> {
+    (option::of(progress()), option::of(stage())).prop_map(|(progress, stage)| Report { progress, stage })
+}
+
+/// Facts about live attempts.
+pub fn vitals() -> impl Strategy<Value = Vitals> {
+    let pace = (moment(), progress(), moment(), progress())
+        .prop_map(|(first_at, first, last_at, last)| Pace { first_at, first, last_at, last });
+    (option::of(progress()), option::of(stage()), option::of(moment()), option::of(pace), any::<u64>())
+        .prop_map(|(progress, stage, last_beat, pace, output_bytes)| Vitals {
+            progress,
+            stage,
+            last_beat,
+            pace,
+            output_bytes,
+        })
+}
+
+/// Ways in which a command exits.
+pub fn exits() -> impl Strategy<Value = Exit> {
+    let status = prop_oneof![
+        2 => (0..3_i32).prop_map(ExitStatus::Code),
+        1 => any::<i32>().prop_map(ExitStatus::Code),
+        1 => (1..=31_u8, any::<bool>()).prop_map(|(number, core)| ExitStatus::Signal { number, core }),
+    ];
+    let usage = (span(), span(), any::<u64>()).prop_map(|(user, system, peak_memory)| Usage {
+        user,
+        system,
+        peak_memory,
+    });
+    (
+        status,
+        moment(),
+        option::of(cause()),
+        option::of(1..=31_u8),
+        any::<[u32; 2]>(),
+        usage,
+        any::<[u64; 2]>(),
+    )
+        .prop_map(|(status, at, stopped, last_signal, [swept, leftovers], usage, bytes)| {
+            let [output_bytes, dropped_bytes] = bytes;
+            Exit { status, at, stopped, last_signal, swept, leftovers, usage, output_bytes, dropped_bytes }
+        })
+}
+
+/// Ways in which a process ends.
+pub fn endings() -> impl Strategy<Value = Ending> {
+    let failure = prop_oneof![
+        exits().prop_map(Failure::Exit),
+        start_failure().prop_map(Failure::Start),
+        any::<u32>().prop_map(|times| Failure::NeverRan { times }),
+        any::<String>().prop_map(|error| Failure::Reported { error }),
+    ];
+    prop_oneof![
+        (option::of(exits()), option::of(result()))
+            .prop_map(|(exit, result)| Ending::Completed { exit, result }),
+        failure.prop_map(|failure| Ending::Failed { failure }),
+        option::of(exits()).prop_map(|exit| Ending::Timeout { exit }),
+        (cause(), option::of(exits())).prop_map(|(by, exit)| Ending::Cancelled { by, exit }),
+        interruption().prop_map(|why| Ending::Interrupted { why }),
+    ]
+}
+
+fn attempt() -> impl Strategy<Value = AttemptNo> {
+    (0..4_u32).prop_map(AttemptNo)
+}
+
+fn cause() -> impl Strategy<Value = StopCause> {
+    prop_oneof![
+        Just(StopCause::User),
+        Just(StopCause::Timeout),
+        Just(StopCause::Parent),
+        Just(StopCause::Session),
+        Just(StopCause::Shutdown),
+        Just(StopCause::Limit),
+    ]
+}
+
+fn containment() -> impl Strategy<Value = Containment> {
+    prop_oneof![Just(Containment::Cgroup), Just(Containment::Subreaper), Just(Containment::Group)]
+}
+
+fn interruption() -> impl Strategy<Value = Interruption> {
+    prop_oneof![
+        Just(Interruption::Reboot),
+        any::<String>().prop_map(|evidence| Interruption::SupervisorKilled { evidence }),
+        Just(Interruption::NodeGone),
+        moment().prop_map(|last| Interruption::HeartbeatMissed { last }),
+        any::<String>().prop_map(|found| Interruption::RecordLost { found }),
+    ]
+}
+
+fn start_failure() -> impl Strategy<Value = StartFailure> {
+    let stage = prop_oneof![
+        Just(StartStage::Supervisor),
+        Just(StartStage::Environment),
+        Just(StartStage::Program),
+        Just(StartStage::Directory),
+        Just(StartStage::Stdin),
+        Just(StartStage::Limits),
+        Just(StartStage::Exec),
+    ];
+    (stage, option::of(any::<i32>()), any::<String>()).prop_map(|(stage, errno, detail)| StartFailure {
+        stage,
+        errno,
+        detail,
+    })
+}
+
+fn progress() -> impl Strategy<Value = Progress> {
+    (0..=10_000_u16).prop_map(Progress::from_hundredths)
+}
+
+fn stage() -> impl Strategy<Value = Stage> {
+    "[a-z]{1,6}".prop_map(|text| must(Stage::new(&text)))
+}
+
+fn result() -> impl Strategy<Value = JsonText> {
+    any::<i32>().prop_map(|number| must(JsonText::checked(format!("{{\"answer\":{number}}}"))))
+}

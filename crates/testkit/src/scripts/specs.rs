@@ -1,0 +1,209 @@
+//! What may be asked for.
+
+use crate::suite::must;
+use longhaul_domain::{
+    AgentFacts, AgentId, AgentType, Capability, CommandSpec, Environment, EnvironmentHash, JsonText,
+    LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy, Priority, ProcessName, ProcessType,
+    ProjectName, ReportedSpec, ResourceLimits, RetryPolicy, SessionId, SlotKey, Spec, Stdin, StopPolicy,
+    Timestamp, TypeName, Work,
+};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use std::time::Duration;
+
+/// Everything that may be asked for, from the plainest to the oddest.
+pub fn specs() -> impl Strategy<Value = Spec> {
+    let work = prop_oneof![
+        3 => commands_to_run().prop_map(|command| Work::Command(Box::new(command))),
+        1 => reported().prop_map(Work::Reported),
+    ];
+    let names = (
+        option::of(name().prop_map(|text| must(ProcessName::new(&text)))),
+        option::of(name().prop_map(|text| must(ProjectName::new(&text)))),
+        option::of(name().prop_map(|text| must(SessionId::new(&text)))),
+        option::of(name().prop_map(|text| must(LaunchKey::new(&text)))),
+        option::of(text()),
+        option::of(json()),
+    );
+    let queue = (option::of(key()), priority(), option::of(moment()), placements(), retries());
+    (work, kind(), names, agent(), queue).prop_map(|(work, kind, names, agent, queue)| {
+        let (name, project, session, launch_key, description, metadata) = names;
+        let (key, priority, not_before, placement, retry) = queue;
+        Spec {
+            work,
+            kind,
+            name,
+            project,
+            session,
+            description,
+            metadata,
+            agent,
+            key,
+            priority,
+            launch_key,
+            not_before,
+            placement,
+            retry,
+        }
+    })
+}
+
+/// Commands with everything that can be said about one.
+pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
+    let stdin = prop_oneof![Just(Stdin::Null), text().prop_map(Stdin::File)];
+    let stop = (span(), 1..=31_u8, option::of(span()))
+        .prop_map(|(grace, signal, interrupt_first)| StopPolicy { grace, signal, interrupt_first });
+    let leftovers = prop_oneof![Just(Leftovers::Sweep), Just(Leftovers::Keep)];
+    let output = (any::<u32>(), any::<u32>())
+        .prop_map(|(head, tail)| OutputBound { head: u64::from(head), tail: u64::from(tail) });
+    let words = (text(), vec(text(), 0..4), text());
+    (words, environment(), stdin, option::of(span()), stop, leftovers, output, limits()).prop_map(
+        |((program, args, directory), environment, stdin, timeout, stop, leftovers, output, limits)| {
+            CommandSpec {
+                program,
+                args,
+                directory,
+                environment,
+                stdin,
+                timeout,
+                stop,
+                leftovers,
+                output,
+                limits,
+            }
+        },
+    )
+}
+
+/// Work that someone else does.
+pub fn reported() -> impl Strategy<Value = ReportedSpec> {
+    (option::of(node()), any::<bool>(), option::of(span()), span())
+        .prop_map(|(node, queued, heartbeat, grace)| ReportedSpec { node, queued, heartbeat, grace })
+}
+
+/// Where a process may run.
+pub fn placements() -> impl Strategy<Value = Placement> {
+    prop_oneof![
+        Just(Placement::Here),
+        node().prop_map(Placement::Node),
+        vec(name().prop_map(|text| must(Capability::new(&text))), 0..3).prop_map(Placement::Labels),
+        Just(Placement::Anywhere),
+    ]
+}
+
+/// When a failed attempt is followed by another.
+pub fn retries() -> impl Strategy<Value = RetryPolicy> {
+    (0..5_u32, span(), span(), vec(any::<i32>(), 0..3), any::<bool>(), any::<bool>()).prop_map(
+        |(retries, first, cap, codes, after_timeout, after_interruption)| RetryPolicy {
+            retries,
+            first,
+            cap,
+            codes,
+            after_timeout,
+            after_interruption,
+        },
+    )
+}
+
+/// How many slots the keys have.
+pub fn policies() -> impl Strategy<Value = Policy> {
+    let pattern = prop_oneof![name(), name().prop_map(|text| format!("{text}*"))];
+    (btree_map(pattern, 0..9_u32, 0..4), 0..9_u32, btree_set(key(), 0..3))
+        .prop_map(|(slots, default_slots, held)| Policy { slots, default_slots, held })
+}
+
+fn agent() -> impl Strategy<Value = AgentFacts> {
+    (
+        option::of(name().prop_map(|text| must(AgentId::new(&text)))),
+        option::of(name().prop_map(|text| must(AgentType::new(&text)))),
+        vec(name().prop_map(|text| must(Capability::new(&text))), 0..3),
+        option::of(text()),
+        option::of(text()),
+        option::of(text()),
+        option::of(text()),
+    )
+        .prop_map(|(agent_id, agent_type, capabilities, parent_message_id, prompt, agent, model)| {
+            AgentFacts { agent_id, agent_type, capabilities, parent_message_id, prompt, agent, model }
+        })
+}
+
+fn environment() -> impl Strategy<Value = Environment> {
+    (
+        option::of("[0-9a-f]{64}".prop_map(EnvironmentHash)),
+        vec(("[A-Z_]{1,8}", text()), 0..3),
+        vec("[A-Z_]{1,8}", 0..3),
+        any::<bool>(),
+    )
+        .prop_map(|(captured, declared, removed, bare)| Environment {
+            captured,
+            declared,
+            removed,
+            bare,
+        })
+}
+
+fn limits() -> impl Strategy<Value = ResourceLimits> {
+    let limit = || option::of(any::<u64>());
+    (limit(), limit(), limit(), limit(), limit()).prop_map(
+        |(cpu_seconds, memory_bytes, open_files, processes, file_bytes)| ResourceLimits {
+            cpu_seconds,
+            memory_bytes,
+            open_files,
+            processes,
+            file_bytes,
+        },
+    )
+}
+
+fn kind() -> impl Strategy<Value = ProcessType> {
+    prop_oneof![
+        Just(ProcessType::JulesSession),
+        Just(ProcessType::TestSuite),
+        Just(ProcessType::Build),
+        Just(ProcessType::Server),
+        Just(ProcessType::Analysis),
+        Just(ProcessType::Custom),
+        name().prop_map(|text| ProcessType::Named(must(TypeName::new(&text)))),
+    ]
+}
+
+fn json() -> impl Strategy<Value = JsonText> {
+    prop_oneof![
+        Just("{}".to_owned()),
+        any::<i64>().prop_map(|number| format!("{{\"number\":{number}}}")),
+        "[a-z ]{0,20}".prop_map(|word| format!("{{\"word\":\"{word}\",\"list\":[1,2.5,null]}}")),
+    ]
+    .prop_map(|text| must(JsonText::checked(text)))
+}
+
+/// Few distinct keys, so that processes meet.
+fn key() -> impl Strategy<Value = SlotKey> {
+    "[a-c]".prop_map(|text| must(SlotKey::new(&text)))
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    "[a-c]".prop_map(|text| must(NodeId::new(&text)))
+}
+
+fn priority() -> impl Strategy<Value = Priority> {
+    (-100..=100_i64).prop_map(|value| must(Priority::new(value)))
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "[a-z][a-z0-9-]{0,11}", 1 => "[a-zäß漢🚢]([a-zäß漢🚢 ]{0,8}[a-zäß漢🚢])?"]
+}
+
+/// Whatever a caller may write, control characters included.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![3 => "[ -~]{0,16}", 1 => any::<String>()]
+}
+
+/// From nothing to an hour, in whole milliseconds as records keep them.
+pub(super) fn span() -> impl Strategy<Value = Duration> {
+    prop_oneof![Just(Duration::ZERO), (0..3_600_000_u64).prop_map(Duration::from_millis)]
+}
+
+pub(super) fn moment() -> impl Strategy<Value = Timestamp> {
+    (0..2_000_000_000_000_i64).prop_map(Timestamp)
+}

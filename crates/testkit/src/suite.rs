@@ -1,0 +1,108 @@
+//! Contract suites: one rule for each promise of a port, and one test for each rule.
+//!
+//! An adapter runs a suite in one line; each rule gets a world of its own.
+//!
+//! ```
+//! use longhaul_adapters::memory::MemoryStore;
+//! use longhaul_testkit::suite::StoreWorld;
+//! use std::sync::Arc;
+//!
+//! longhaul_testkit::store_suite!(|clock| {
+//!     let store = MemoryStore::new(Arc::new(clock.clone()));
+//!     StoreWorld::new(Arc::new(store), clock)
+//! });
+//! # fn main() {}
+//! ```
+
+pub mod agreement;
+pub mod clock;
+pub mod ids;
+pub mod output;
+pub mod spawner;
+pub mod store;
+pub mod vault;
+
+pub use clock::ClockWorld;
+pub use ids::IdsWorld;
+pub use output::{OutputWorld, Pen};
+pub use spawner::{Actors, SpawnerWorld};
+pub use store::{Draft, StoreWorld};
+pub use vault::VaultWorld;
+
+use crate::fakes::locked;
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::Duration;
+
+/// Something that has to happen by itself has happened after this long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Something that parks is still parked after this long.
+const A_WHILE: Duration = Duration::from_millis(80);
+
+/// What a rule cannot go on without.
+#[track_caller]
+#[expect(clippy::panic, reason = "a rule fails by panicking")]
+pub(crate) fn must<T, E: Debug>(answer: Result<T, E>) -> T {
+    match answer {
+        Ok(value) => value,
+        Err(error) => panic!("it has to go well: {error:?}"),
+    }
+}
+
+/// What a rule cannot go on without.
+#[track_caller]
+#[expect(clippy::panic, reason = "a rule fails by panicking")]
+pub(crate) fn some<T>(answer: Option<T>) -> T {
+    match answer {
+        Some(value) => value,
+        None => panic!("there has to be something"),
+    }
+}
+
+/// Fails: something else was found than the rule goes on with.
+#[track_caller]
+#[expect(clippy::panic, reason = "a rule fails by panicking")]
+pub(crate) fn instead_of(wanted: &str, found: &dyn Debug) -> ! {
+    panic!("expected {wanted}, found {found:?}")
+}
+
+/// An error that has to be of this sort.
+macro_rules! refused {
+    ($answer:expr, $pattern:pat $(if $guard:expr)?) => {{
+        let answer = $answer;
+        assert!(
+            matches!(&answer, Err($pattern) $(if $guard)?),
+            "expected {}, found {answer:?}",
+            stringify!($pattern)
+        );
+    }};
+}
+pub(crate) use refused;
+
+/// Fails unless the future is still waiting after a while; gives it back.
+pub(crate) async fn parked<F: Future + Unpin>(mut future: F) -> F
+where
+    F::Output: Debug,
+{
+    let early = tokio::time::timeout(A_WHILE, &mut future).await;
+    assert!(early.is_err(), "it has to park, it returned {early:?}");
+    future
+}
+
+/// The answer of a future that must not park for ever.
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+    must(tokio::time::timeout(PATIENCE, future).await)
+}
+
+/// Makes one test of each rule.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! rules_of {
+    ($open:expr, $suite:ident, $($rule:ident)+) => { $(
+        #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $rule() {
+            let world = $crate::suite::$suite::open($open);
+            $crate::suite::$suite::$rule(&world).await;
+        }
+    )+ };
+}

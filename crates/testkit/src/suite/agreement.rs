@@ -1,0 +1,362 @@
+//! Two stores that are asked the same answer the same: every adapter is held to the reference in this way.
+
+use super::store::{Draft, StoreWorld};
+use crate::fakes::SequentialIds;
+use crate::suite::store::{claimant, exited, never_ran, room, spawned};
+use crate::suite::{must, some};
+use longhaul_domain::{
+    AttemptNo, Command, Input, NodeId, Observation, Policy, ProcessId, Retention, Status, StopCause, Vitals,
+    Wish, WishNo,
+};
+use longhaul_ports::{
+    Author, Calls, Change, Claimant, Cursor, Filter, IdSource, Lease, Order, PageAsk, PageKey, Room,
+    StoreError, Stored, Submission,
+};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// Asks both stores the same things, drawn from a seed, and fails at the first answer that differs.
+///
+/// Says what the script came to, so that a caller can tell that it came to something.
+pub async fn agree(one: &StoreWorld, other: &StoreWorld, seed: u64, steps: u32) -> Tally {
+    let mut script = Script::new(one, other, seed);
+    script.register("a").await;
+    script.register("b").await;
+    for step in 0..steps {
+        script.step = step;
+        script.act().await;
+        if step % 16 == 15 {
+            script.look().await;
+        }
+    }
+    script.look().await;
+    script.tally
+}
+
+/// What a script came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Submissions that were accepted.
+    pub accepted: usize,
+    /// Submissions that were refused.
+    pub refused: usize,
+    /// Processes that were claimed.
+    pub claimed: usize,
+    /// Changes that were written.
+    pub written: usize,
+    /// Changes that were not.
+    pub unwritten: usize,
+    /// Rows that were handed out because they were due.
+    pub handed: usize,
+    /// Records that were let go.
+    pub swept: usize,
+}
+
+impl Tally {
+    /// This and another one.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            accepted: self.accepted + other.accepted,
+            refused: self.refused + other.refused,
+            claimed: self.claimed + other.claimed,
+            written: self.written + other.written,
+            unwritten: self.unwritten + other.unwritten,
+            handed: self.handed + other.handed,
+            swept: self.swept + other.swept,
+        }
+    }
+}
+
+struct Script<'a> {
+    one: &'a StoreWorld,
+    other: &'a StoreWorld,
+    chance: SequentialIds,
+    step: u32,
+    known: Vec<ProcessId>,
+    leases: BTreeMap<NodeId, Lease>,
+    old: Vec<Lease>,
+    last: Option<Change>,
+    tally: Tally,
+}
+
+/// Asks both stores and compares.
+macro_rules! both {
+    ($script:ident, $what:expr, $store:ident => $ask:expr) => {{
+        let one = {
+            let $store = &$script.one.store;
+            $ask.await
+        };
+        let other = {
+            let $store = &$script.other.store;
+            $ask.await
+        };
+        assert_eq!(shown(&one), shown(&other), "step {}: both stores were asked for {}", $script.step, $what);
+        one
+    }};
+}
+
+impl<'a> Script<'a> {
+    fn new(one: &'a StoreWorld, other: &'a StoreWorld, seed: u64) -> Self {
+        Self {
+            one,
+            other,
+            chance: SequentialIds::seeded(seed),
+            step: 0,
+            known: Vec::new(),
+            leases: BTreeMap::new(),
+            old: Vec::new(),
+            last: None,
+            tally: Tally::default(),
+        }
+    }
+
+    fn draw(&self, below: u64) -> u64 {
+        self.chance.chance().0 % below
+    }
+
+    fn odds(&self, one_in: u64) -> bool {
+        self.draw(one_in) == 0
+    }
+
+    /// Mostly one that is in force.
+    fn lease(&self) -> Lease {
+        let old = self.old.last().filter(|_| self.odds(12));
+        let present = || self.leases.values().nth(usize::try_from(self.draw(2)).unwrap_or(0));
+        some(old.or_else(present)).clone()
+    }
+
+    fn id(&self) -> Option<ProcessId> {
+        let count = u64::try_from(self.known.len()).unwrap_or(0);
+        if count == 0 {
+            return None;
+        }
+        // Mostly one of the latest, so that lives get on.
+        let back = self.draw(if self.odds(4) { count } else { count.min(8) });
+        self.known.iter().rev().nth(usize::try_from(back).unwrap_or(0)).copied()
+    }
+
+    async fn act(&mut self) {
+        match self.draw(24) {
+            0..=4 => self.submit().await,
+            5..=8 => self.claim().await,
+            9..=16 => self.turn().await,
+            17 => self.wish().await,
+            18 => self.touch().await,
+            19 => self.attend().await,
+            20 => self.sweep().await,
+            21 => self.set_policy().await,
+            22 => {
+                let name = if self.odds(2) { "a" } else { "b" };
+                if self.odds(4) {
+                    self.register(name).await;
+                }
+            }
+            _ => {
+                let span = Duration::from_millis(self.draw(4_000));
+                self.one.clock.advance(span);
+                self.other.clock.advance(span);
+            }
+        }
+    }
+
+    async fn register(&mut self, name: &str) {
+        let lease = self.one.node(name).await;
+        assert_eq!(lease, self.other.node(name).await);
+        self.old.extend(self.leases.insert(lease.node.clone(), lease));
+    }
+
+    async fn submit(&mut self) {
+        let new = self.submission().await;
+        self.known.push(new.process.id);
+        let answer = both!(self, format!("{new:?}"), store => store.submit(new.clone()));
+        match answer {
+            Ok(_) => self.tally.accepted += 1,
+            Err(_) => self.tally.refused += 1,
+        }
+        if self.odds(8) {
+            both!(self, "the same again", store => store.submit(new.clone())).ok();
+        }
+    }
+
+    async fn submission(&self) -> Submission {
+        let mut draft = Draft::new(self.chance.process()).priority(i64::try_from(self.draw(3)).unwrap_or(0));
+        if !self.odds(3) {
+            draft = draft.key(if self.odds(2) { "k" } else { "l" });
+        }
+        draft = match self.draw(6) {
+            0 => draft.reported(),
+            1 => draft.reported_in_queue(),
+            2 => draft.retrying(),
+            3 => draft.not_before(self.one.now().plus(Duration::from_millis(self.draw(5_000)))),
+            _ => draft,
+        };
+        if self.odds(8) {
+            draft = draft.launch_key(if self.odds(2) { "x" } else { "y" });
+        }
+        if self.odds(3)
+            && let Some(parent) = self.parent().await
+        {
+            draft = draft.child_of(&parent);
+        }
+        if self.odds(3) {
+            let roots = u32::try_from(self.draw(4)).unwrap_or(0);
+            draft = draft.claimed_for(Claimant { roots, ..claimant(&self.lease()) });
+        }
+        if self.odds(6) && draft.claim_for.is_some() {
+            draft = draft.or_refused();
+        }
+        self.one.submission(draft).await
+    }
+
+    async fn parent(&self) -> Option<Stored> {
+        let id = self.id()?;
+        must(self.one.store.load(&[id]).await).pop().flatten()
+    }
+
+    async fn claim(&mut self) {
+        let lease = self.lease();
+        let room = Room {
+            roots: u32::try_from(self.draw(6)).unwrap_or(0),
+            batch: 1 + u32::try_from(self.draw(3)).unwrap_or(0),
+            ..room(&lease)
+        };
+        let what = format!("a claim of {lease:?} with {room:?}");
+        let claimed = both!(self, what, store => store.claim(&lease, &room));
+        self.tally.claimed += claimed.map_or(0, |claimed| claimed.len());
+    }
+
+    async fn turn(&mut self) {
+        let Some(id) = self.id() else { return };
+        let loaded = both!(self, format!("the record of {id}"), store => store.load(&[id]));
+        let Some(stored) = must(loaded).pop().flatten() else { return };
+        let input = self.input(&stored);
+        if stored.process.decide(&self.one.context(), &stored.vitals, &input).is_err() {
+            return;
+        }
+        let mut change = self.one.change(&stored, input);
+        change.op = self.chance.op();
+        change.taken = stored.wishes.first().map_or(WishNo(0), |(no, _)| *no);
+        match self.draw(16) {
+            0 => change.author = Author::Anyone,
+            1 => change.author = Author::Owner(self.lease()),
+            2 => change.expected = change.expected.next(),
+            3 => {
+                if let Some(last) = &self.last {
+                    change = last.clone();
+                }
+            }
+            _ => {}
+        }
+        match both!(self, format!("{change:?}"), store => store.commit(change.clone())) {
+            Ok(_) => self.tally.written += 1,
+            Err(_) => self.tally.unwritten += 1,
+        }
+        self.last = Some(change);
+    }
+
+    fn input(&self, stored: &Stored) -> Input {
+        let user = StopCause::User;
+        match (stored.process.status(), self.draw(8)) {
+            (Status::Pending, 0) | (Status::Running | Status::Paused, 0) => {
+                Input::Command(Command::Cancel { cause: user })
+            }
+            (Status::Running, 1) => Input::Command(Command::Pause),
+            (Status::Running, 2) => Input::Command(Command::Complete { result: None }),
+            (Status::Paused, 1..=4) => Input::Command(Command::Resume),
+            (Status::Pending, 1) => Input::Command(Command::RetryNow),
+            (Status::Pending, _) => Input::Tick,
+            (Status::Starting, 0) => never_ran(stored.process.attempt),
+            (Status::Starting, _) => spawned(stored),
+            (_, 3) => Input::Observation(Observation::Orphaned),
+            (_, place) => exited(stored, self.one.now(), i32::from(place > 5)),
+        }
+    }
+
+    async fn wish(&mut self) {
+        let Some(id) = self.id() else { return };
+        let op = self.chance.op();
+        both!(self, format!("a wish for {id}"), store => store.wish(&id, op, Wish::Pause)).ok();
+    }
+
+    async fn touch(&mut self) {
+        let Some(id) = self.id() else { return };
+        let by = if self.odds(3) { Author::Anyone } else { Author::Owner(self.lease()) };
+        let attempt = AttemptNo(u32::try_from(self.draw(3)).unwrap_or(0));
+        let told = [(id, attempt, Vitals { output_bytes: self.draw(1000), ..Vitals::default() })];
+        both!(self, format!("a touch of {id}"), store => touched(store.touch(&by, &told))).ok();
+    }
+
+    async fn attend(&mut self) {
+        let lease = self.lease();
+        let handed = both!(self, "attention", store => store.attention(&lease, 3));
+        self.tally.handed += handed.map_or(0, |handed| handed.len());
+    }
+
+    async fn sweep(&mut self) {
+        let rule = Retention { age: Some(Duration::from_secs(self.draw(60))), count: Some(self.draw(20)) };
+        let swept = both!(self, "a sweep", store => store.sweep(&rule, 2));
+        self.tally.swept += swept.map_or(0, |swept| swept.ids.len());
+    }
+
+    async fn set_policy(&mut self) {
+        let (version, mut policy): (_, Policy) = must(self.one.store.policy().await);
+        policy.slots.insert("k".to_owned(), u32::try_from(self.draw(4)).unwrap_or(0));
+        both!(self, "a policy", store => store.set_policy(version, &policy)).ok();
+    }
+
+    /// Compares everything that can be seen.
+    async fn look(&mut self) {
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            let mut after: Option<PageKey> = None;
+            loop {
+                let page = PageAsk { order, after, most: 7 };
+                let listing = must(both!(self, "a page", store => store.list(&Filter::default(), &page)));
+                after = listing.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        let statuses = vec![Status::Pending, Status::Running];
+        let filter = Filter { statuses, level: Some(longhaul_domain::Level(0)), ..Filter::default() };
+        let page = PageAsk { order: Order::NewestFirst, after: None, most: 1000 };
+        both!(self, "a filtered page", store => store.list(&filter, &page)).ok();
+        both!(self, "the queues", store => store.queues(None)).ok();
+        both!(self, "the policy", store => store.policy()).ok();
+        both!(self, "the nodes", store => store.nodes()).ok();
+        let lease = self.lease();
+        both!(self, "a beat", store => beaten(store.beat(&lease))).ok();
+        let end = must(both!(self, "the end", store => store.end()));
+        let after = Cursor(end.0.saturating_sub(200));
+        both!(self, "the latest events", store => store.read(Some(after), 1000, false)).ok();
+    }
+}
+
+/// Answers are compared as they are; of an error it is the kind that counts, and the whole of a refusal.
+fn shown<T: Debug>(answer: &Result<T, StoreError>) -> String {
+    match answer {
+        Ok(value) => format!("{value:#?}"),
+        Err(StoreError::Refused(refusal)) => format!("{refusal:?}"),
+        Err(error) => kind(error),
+    }
+}
+
+fn kind(error: &StoreError) -> String {
+    let whole = format!("{error:?}");
+    whole.split([' ', '(']).next().unwrap_or_default().to_owned()
+}
+
+async fn touched(
+    answers: impl Future<Output = Result<Vec<Result<(), StoreError>>, StoreError>>,
+) -> Result<Vec<Result<(), String>>, StoreError> {
+    let answers = answers.await?;
+    Ok(answers.into_iter().map(|answer| answer.map_err(|error| kind(&error))).collect())
+}
+
+/// What is due is due now, however long it has been.
+async fn beaten(answer: impl Future<Output = Result<Calls, StoreError>>) -> Result<Calls, StoreError> {
+    let calls = answer.await?;
+    Ok(Calls { due: calls.due.map(|due| due.max(calls.now)), ..calls })
+}

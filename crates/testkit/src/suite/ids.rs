@@ -1,0 +1,91 @@
+//! What every source of identities promises.
+
+use crate::suite::must;
+use longhaul_ports::IdSource;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A source of its own for each rule.
+#[derive(Debug)]
+pub struct IdsWorld {
+    /// The source.
+    pub ids: Arc<dyn IdSource>,
+}
+
+impl IdsWorld {
+    /// A world around a source.
+    #[must_use]
+    pub fn new(ids: Arc<dyn IdSource>) -> Self {
+        Self { ids }
+    }
+}
+
+/// Opens a world.
+pub fn open(open: impl FnOnce() -> IdsWorld) -> IdsWorld {
+    open()
+}
+
+/// No identity is drawn twice, whoever draws.
+pub async fn no_identity_is_drawn_twice(world: &IdsWorld) {
+    let drawers: Vec<_> = (0..4)
+        .map(|_| {
+            let ids = Arc::clone(&world.ids);
+            tokio::spawn(async move {
+                (0..2_500).map(|_| (*ids.process().as_uuid(), *ids.op().as_uuid())).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let mut drawn = BTreeSet::new();
+    for drawer in drawers {
+        for (process, op) in must(drawer.await) {
+            assert!(drawn.insert(process));
+            assert!(drawn.insert(op));
+        }
+    }
+}
+
+/// Each digit of an id is random from the first one on, so that a short prefix is enough to name it.
+pub async fn ids_are_random_from_their_first_digit(world: &IdsWorld) {
+    let drawn: Vec<String> = (0..4_096).map(|_| world.ids.process().to_string()).collect();
+    for place in 0..8 {
+        for digit in "0123456789abcdef".chars() {
+            let times = drawn.iter().filter(|id| id.chars().nth(place) == Some(digit)).count();
+            assert!(
+                (128..=512).contains(&times),
+                "{digit} stands {times} times at place {place} of 4096 ids"
+            );
+        }
+    }
+}
+
+/// Ids are UUIDs of version 4.
+pub async fn ids_say_that_they_are_random(world: &IdsWorld) {
+    for _ in 0..100 {
+        assert_eq!(world.ids.process().as_uuid().get_version_num(), 4);
+    }
+}
+
+/// Each bit of chance is set about as often as not.
+pub async fn chance_is_spread_over_all_bits(world: &IdsWorld) {
+    let drawn: Vec<u64> = (0..2_048).map(|_| world.ids.chance().0).collect();
+    for bit in 0..64 {
+        let set = drawn.iter().filter(|bits| (*bits >> bit) & 1 == 1).count();
+        assert!((768..=1_280).contains(&set), "bit {bit} is set {set} times of 2048");
+    }
+}
+
+/// Runs every rule for sources of identities, one test each.
+///
+/// Takes a function that opens an [`IdsWorld`].
+#[macro_export]
+macro_rules! ids_suite {
+    ($open:expr $(,)?) => {
+        $crate::rules_of! {
+            $open, ids,
+            no_identity_is_drawn_twice
+            ids_are_random_from_their_first_digit
+            ids_say_that_they_are_random
+            chance_is_spread_over_all_bits
+        }
+    };
+}

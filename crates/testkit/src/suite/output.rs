@@ -1,0 +1,299 @@
+//! What every reader of output promises.
+
+use crate::fakes::SequentialIds;
+use crate::suite::{must, parked, refused, some, soon};
+use async_trait::async_trait;
+use longhaul_domain::{AttemptNo, Timestamp};
+use longhaul_ports::{AttemptKey, IdSource, OutputError, OutputLog, OutputPage, OutputSource, Wanted};
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Writes what a rule reads.
+#[async_trait]
+pub trait Pen: Debug + Send + Sync + 'static {
+    /// Appends output of an attempt that is under way, and begins it if need be; nothing may be written. It can be read
+    /// on return.
+    async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]);
+
+    /// Lets so much time pass.
+    async fn pass(&self, span: Duration);
+}
+
+/// Output of its own for each rule, empty.
+#[derive(Debug)]
+pub struct OutputWorld {
+    /// The reader.
+    pub output: Arc<dyn OutputLog>,
+    /// The writer.
+    pub pen: Arc<dyn Pen>,
+    ids: SequentialIds,
+    _guard: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl OutputWorld {
+    /// A world around a reader and the writer of what it reads.
+    #[must_use]
+    pub fn new(output: Arc<dyn OutputLog>, pen: Arc<dyn Pen>) -> Self {
+        Self { output, pen, ids: SequentialIds::default(), _guard: None }
+    }
+
+    /// The same; what is given lives as long as the world, such as a temporary directory.
+    #[must_use]
+    pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
+        Self { _guard: Some(Box::new(guard)), ..self }
+    }
+
+    fn key(&self) -> AttemptKey {
+        AttemptKey { id: self.ids.process(), attempt: AttemptNo(1) }
+    }
+
+    async fn out(&self, key: AttemptKey, text: &str) {
+        self.pen.write(key, OutputSource::Stdout, text.as_bytes()).await;
+    }
+
+    async fn err(&self, key: AttemptKey, text: &str) {
+        self.pen.write(key, OutputSource::Stderr, text.as_bytes()).await;
+    }
+
+    async fn page(&self, key: AttemptKey, wanted: Wanted) -> OutputPage {
+        must(self.output.read(key, wanted).await)
+    }
+}
+
+/// Opens a world.
+pub fn open(open: impl FnOnce() -> OutputWorld) -> OutputWorld {
+    open()
+}
+
+const ALL: Wanted = Wanted { from: 0, most: 1 << 20, only: None };
+
+fn bytes(page: &OutputPage) -> Vec<u8> {
+    page.chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect()
+}
+
+/// Every byte that was written is read, whatever its value, in the order of writing, and by its stream.
+pub async fn every_byte_is_read_in_order(world: &OutputWorld) {
+    let key = world.key();
+    let every: Vec<u8> = (0..=255).collect();
+    world.pen.write(key, OutputSource::Stdout, &every).await;
+    world.err(key, "wrong\n").await;
+    world.out(key, "right\n").await;
+    let page = world.page(key, ALL).await;
+    let mut expected = every;
+    expected.extend(b"wrong\nright\n");
+    assert_eq!(bytes(&page), expected);
+    assert_eq!((page.next, page.gap, page.end), (268, 0, 268));
+    let wrong: Vec<_> = page.chunks.iter().filter(|chunk| chunk.source == OutputSource::Stderr).collect();
+    let wrong = some(wrong.first());
+    assert_eq!((wrong.offset, wrong.bytes.as_slice()), (256, b"wrong\n".as_slice()));
+    let mut offset = 0;
+    for chunk in &page.chunks {
+        assert_eq!(chunk.offset, offset, "pieces are neighbours");
+        offset += u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX);
+    }
+    assert_eq!(must(world.output.size(key).await).end, 268);
+}
+
+/// A byte keeps its offset for ever: whoever reads from there finds it.
+pub async fn bytes_keep_their_offsets(world: &OutputWorld) {
+    let key = world.key();
+    world.out(key, "0123").await;
+    world.err(key, "4567").await;
+    let before = world.page(key, ALL).await;
+    world.out(key, "89").await;
+    for from in 0..=10 {
+        let page = world.page(key, Wanted { from, ..ALL }).await;
+        let expected = b"0123456789".get(usize::try_from(from).unwrap_or(0)..).unwrap_or_default();
+        assert_eq!(bytes(&page), expected);
+        assert_eq!((page.next, page.end), (10, 10));
+        if let Some(first) = page.chunks.first() {
+            assert_eq!(first.offset, from);
+        }
+    }
+    assert_eq!(before.next, 8);
+}
+
+/// A page holds no more than was wanted, and the next one goes on where it says.
+pub async fn pages_go_on_where_the_last_one_ended(world: &OutputWorld) {
+    let key = world.key();
+    for line in 0..40 {
+        world.out(key, &format!("line {line}\n")).await;
+        world.err(key, &format!("warning {line}\n")).await;
+    }
+    let whole = bytes(&world.page(key, ALL).await);
+    for most in [1, 7, 64] {
+        let mut found = Vec::new();
+        let mut from = 0;
+        loop {
+            let page = world.page(key, Wanted { from, most, only: None }).await;
+            let bytes = bytes(&page);
+            assert!(bytes.len() <= usize::try_from(most).unwrap_or(0));
+            found.extend(bytes);
+            if page.next == page.end {
+                break;
+            }
+            assert!(page.next > from, "a page has to get on");
+            from = page.next;
+        }
+        assert_eq!(found, whole);
+    }
+}
+
+/// Of a chosen stream, that alone is read, page by page as well.
+pub async fn a_chosen_stream_comes_alone(world: &OutputWorld) {
+    let key = world.key();
+    for _ in 0..10 {
+        world.out(key, "out\n").await;
+        world.err(key, "error\n").await;
+    }
+    for (only, expected) in
+        [(OutputSource::Stdout, "out\n".repeat(10)), (OutputSource::Stderr, "error\n".repeat(10))]
+    {
+        for most in [1 << 20, 9] {
+            let mut found = Vec::new();
+            let mut from = 0;
+            for _ in 0..200 {
+                let page = world.page(key, Wanted { from, most, only: Some(only) }).await;
+                assert!(page.chunks.iter().all(|chunk| chunk.source == only));
+                found.extend(bytes(&page));
+                from = page.next;
+                if page.next == page.end {
+                    break;
+                }
+            }
+            assert_eq!(String::from_utf8_lossy(&found), expected);
+        }
+    }
+}
+
+/// Behind the end there is nothing, and no error.
+pub async fn behind_the_end_there_is_nothing(world: &OutputWorld) {
+    let key = world.key();
+    world.out(key, "").await;
+    assert_eq!(must(world.output.size(key).await).end, 0);
+    assert_eq!(world.page(key, ALL).await.chunks, []);
+    world.out(key, "text").await;
+    let page = world.page(key, Wanted { from: 4, ..ALL }).await;
+    assert_eq!((page.chunks, page.next, page.end), (Vec::new(), 4, 4));
+    assert_eq!(world.page(key, Wanted { from: 1000, ..ALL }).await.chunks, []);
+}
+
+/// An attempt that never ran has no output, and every question says so.
+pub async fn missing_output_is_told(world: &OutputWorld) {
+    let key = world.key();
+    let output = &world.output;
+    refused!(output.size(key).await, OutputError::Missing { key: named } if *named == key);
+    refused!(output.read(key, ALL).await, OutputError::Missing { .. });
+    refused!(output.last_lines(key, 5, None).await, OutputError::Missing { .. });
+    refused!(output.since(key, Timestamp(0)).await, OutputError::Missing { .. });
+    refused!(soon(output.grown(key, 0)).await, OutputError::Missing { .. });
+}
+
+/// The last lines begin where they are counted from the end; an unfinished line is a line.
+pub async fn the_last_lines_are_counted_from_the_end(world: &OutputWorld) {
+    let key = world.key();
+    world.out(key, "one\n").await;
+    world.err(key, "two\n").await;
+    world.out(key, "three\n\n").await;
+    let last = |lines, only| world.output.last_lines(key, lines, only);
+    let expected = [(0, 15), (1, 14), (2, 8), (3, 4), (4, 0), (5, 0), (1000, 0)];
+    for (lines, offset) in expected {
+        assert_eq!(must(last(lines, None).await), offset, "{lines} lines");
+    }
+    assert_eq!(must(last(1, Some(OutputSource::Stderr)).await), 4);
+    assert_eq!(must(last(2, Some(OutputSource::Stdout)).await), 8);
+    world.out(key, "unfinished").await;
+    assert_eq!(must(last(1, None).await), 15);
+    assert_eq!(must(last(2, None).await), 14);
+}
+
+/// The bytes since a moment begin with the first one that was written then or later.
+pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputWorld) {
+    let key = world.key();
+    world.out(key, "early").await;
+    world.pen.pass(Duration::from_millis(60)).await;
+    world.out(key, "late").await;
+    let page = world.page(key, ALL).await;
+    assert_eq!(bytes(&page), b"earlylate");
+    let (first, last) = (some(page.chunks.first()), some(page.chunks.last()));
+    assert_eq!((first.offset, last.offset), (0, 5));
+    assert!(last.at.0 - first.at.0 >= 50, "{first:?} then {last:?}");
+    let since = |moment| world.output.since(key, Timestamp(moment));
+    assert_eq!(must(since(first.at.0).await), 0);
+    assert_eq!(must(since(first.at.0 + 20).await), 5);
+    assert_eq!(must(since(last.at.0).await), 5);
+    assert_eq!(must(since(last.at.0 + 1_000_000).await), 9);
+}
+
+/// Whoever waits for more parks until there is more, and not when there is.
+pub async fn whoever_waits_for_more_parks_until_there_is(world: &OutputWorld) {
+    let key = world.key();
+    world.out(key, "text").await;
+    must(soon(world.output.grown(key, 3)).await);
+    let output = Arc::clone(&world.output);
+    // It may return early; then it is asked again.
+    let waiter = tokio::spawn(async move {
+        loop {
+            must(output.grown(key, 4).await);
+            if must(output.size(key).await).end > 4 {
+                return;
+            }
+        }
+    });
+    let waiter = parked(waiter).await;
+    world.err(key, "!").await;
+    must(soon(waiter).await);
+}
+
+/// The attempts of a process have output of their own.
+pub async fn attempts_are_kept_apart(world: &OutputWorld) {
+    let first = world.key();
+    let second = AttemptKey { attempt: AttemptNo(2), ..first };
+    world.out(first, "one").await;
+    world.out(second, "two").await;
+    assert_eq!(bytes(&world.page(first, ALL).await), b"one");
+    assert_eq!(bytes(&world.page(second, ALL).await), b"two");
+    assert_ne!(world.output.place(first), world.output.place(second));
+}
+
+/// Removed output is gone, of all attempts, and nobody else's; removing it again is fine.
+pub async fn removed_output_is_gone(world: &OutputWorld) {
+    let first = world.key();
+    let second = AttemptKey { attempt: AttemptNo(2), ..first };
+    let other = world.key();
+    for key in [first, second, other] {
+        world.out(key, "text").await;
+    }
+    must(world.output.remove(first.id).await);
+    for key in [first, second] {
+        refused!(world.output.size(key).await, OutputError::Missing { .. });
+    }
+    assert_eq!(bytes(&world.page(other, ALL).await), b"text");
+    must(world.output.remove(first.id).await);
+    must(world.output.remove(world.key().id).await);
+}
+
+/// Runs every rule for readers of output, one test each.
+///
+/// Takes a function that opens an [`OutputWorld`].
+#[macro_export]
+macro_rules! output_suite {
+    ($open:expr $(,)?) => {
+        $crate::rules_of! {
+            $open, output,
+            every_byte_is_read_in_order
+            bytes_keep_their_offsets
+            pages_go_on_where_the_last_one_ended
+            a_chosen_stream_comes_alone
+            behind_the_end_there_is_nothing
+            missing_output_is_told
+            the_last_lines_are_counted_from_the_end
+            since_finds_the_first_byte_of_a_moment
+            whoever_waits_for_more_parks_until_there_is
+            attempts_are_kept_apart
+            removed_output_is_gone
+        }
+    };
+}

@@ -1,0 +1,406 @@
+//! What every spawner promises.
+
+use crate::fakes::SequentialIds;
+use crate::suite::{A_WHILE, PATIENCE, instead_of, locked, must, refused, some};
+use async_trait::async_trait;
+use longhaul_domain::{AttemptNo, CommandSpec, Exit, ExitStatus, Observation, StopCause};
+use longhaul_ports::{AttemptKey, Found, IdSource, Seen, SpawnError, Spawner, StartOrder, StopOrder};
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The commands that rules run, and the time in which they do.
+#[async_trait]
+pub trait Actors: Debug + Send + Sync + 'static {
+    /// A command that exits by itself so long after its start.
+    fn exits(&self, after: Duration, code: u8) -> CommandSpec;
+
+    /// A command that runs until TERM ends it.
+    fn runs(&self) -> CommandSpec;
+
+    /// A command that only KILL ends.
+    fn ignores_term(&self) -> CommandSpec;
+
+    /// A command whose program does not exist.
+    fn missing(&self) -> CommandSpec;
+
+    /// Lets so much time pass.
+    async fn pass(&self, span: Duration);
+
+    /// The spawner of the manager's next life, after the last one was dropped without a word.
+    async fn reopen(&self) -> Arc<dyn Spawner>;
+}
+
+/// A spawner of its own for each rule, with nothing to watch.
+#[derive(Debug)]
+pub struct SpawnerWorld {
+    spawner: Mutex<Option<Arc<dyn Spawner>>>,
+    actors: Arc<dyn Actors>,
+    ids: SequentialIds,
+    _guard: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl SpawnerWorld {
+    /// A world around the commands; the first life of the manager opens its spawner in the same way as the later ones.
+    #[must_use]
+    pub fn new(actors: Arc<dyn Actors>) -> Self {
+        Self { spawner: Mutex::default(), actors, ids: SequentialIds::default(), _guard: None }
+    }
+
+    /// The same; what is given lives as long as the world, such as a temporary directory.
+    #[must_use]
+    pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
+        Self { _guard: Some(Box::new(guard)), ..self }
+    }
+
+    async fn spawner(&self) -> Arc<dyn Spawner> {
+        let open = locked(&self.spawner).clone();
+        match open {
+            Some(spawner) => spawner,
+            None => {
+                let spawner = self.actors.reopen().await;
+                locked(&self.spawner).insert(spawner).clone()
+            }
+        }
+    }
+
+    /// Drops the spawner without a word and opens the next one.
+    async fn crash(&self) -> Arc<dyn Spawner> {
+        drop(locked(&self.spawner).take());
+        self.spawner().await
+    }
+
+    fn order(&self, command: CommandSpec) -> StartOrder {
+        StartOrder {
+            key: AttemptKey { id: self.ids.process(), attempt: AttemptNo(1) },
+            command,
+            environment: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())],
+        }
+    }
+
+    async fn start(&self, command: CommandSpec) -> AttemptKey {
+        let order = self.order(command);
+        let key = order.key;
+        must(self.spawner().await.start(order).await);
+        key
+    }
+
+    /// Starts a command and sees it run.
+    async fn run(&self, command: CommandSpec) -> AttemptKey {
+        let key = self.start(command).await;
+        let seen = self.next().await;
+        assert_eq!(seen.id, key.id);
+        assert!(
+            matches!(seen.observation, Observation::Spawned { attempt, .. } if attempt == key.attempt),
+            "{seen:?}"
+        );
+        key
+    }
+
+    async fn next(&self) -> Seen {
+        some(self.seen_within(PATIENCE).await)
+    }
+
+    async fn exit(&self, key: AttemptKey) -> Exit {
+        let seen = self.next().await;
+        assert_eq!(seen.id, key.id);
+        let Observation::Exited { attempt, exit } = seen.observation else {
+            instead_of("an exit", &seen);
+        };
+        assert_eq!(attempt, key.attempt);
+        exit
+    }
+
+    /// What is seen while so much real time passes, and at least as much of the actors' own.
+    async fn seen_within(&self, span: Duration) -> Option<Seen> {
+        let spawner = self.spawner().await;
+        let next = spawner.next();
+        tokio::pin!(next);
+        let begin = Instant::now();
+        while begin.elapsed() < span {
+            tokio::select! {
+                biased;
+                seen = &mut next => return Some(seen),
+                () = self.actors.pass(Duration::from_millis(20)) => {}
+            }
+        }
+        None
+    }
+
+    async fn assert_silence(&self) {
+        assert_eq!(self.seen_within(A_WHILE * 3).await, None);
+    }
+}
+
+/// Opens a world.
+pub fn open(open: impl FnOnce() -> SpawnerWorld) -> SpawnerWorld {
+    open()
+}
+
+const GENTLY: StopOrder = StopOrder { cause: StopCause::User, force: false };
+const NOW: StopOrder = StopOrder { cause: StopCause::User, force: true };
+const KILLED: ExitStatus = ExitStatus::Signal { number: 9, core: false };
+
+fn patient(mut command: CommandSpec, grace: Duration) -> CommandSpec {
+    command.stop.grace = grace;
+    command
+}
+
+/// A command is seen to run and then to exit with its code, each once.
+pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerWorld) {
+    for code in [0, 7, 255] {
+        let key = world.run(world.actors.exits(Duration::ZERO, code)).await;
+        let exit = world.exit(key).await;
+        assert_eq!(exit.status, ExitStatus::Code(i32::from(code)));
+        assert_eq!(exit.stopped, None);
+        world.spawner().await.settled(key).await;
+    }
+    world.assert_silence().await;
+}
+
+/// An attempt that was started before is not started twice.
+pub async fn an_attempt_is_started_once(world: &SpawnerWorld) {
+    let order = world.order(world.actors.exits(Duration::from_millis(100), 3));
+    let spawner = world.spawner().await;
+    must(spawner.start(order.clone()).await);
+    must(spawner.start(order.clone()).await);
+    let first = world.next().await;
+    assert!(matches!(first.observation, Observation::Spawned { .. }), "{first:?}");
+    must(spawner.start(order.clone()).await);
+    world.exit(order.key).await;
+    must(spawner.start(order).await);
+    world.assert_silence().await;
+}
+
+/// An attempt whose start was ordered in an earlier life is not started again either, and is reported as it is.
+pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerWorld) {
+    let order = world.order(world.actors.exits(Duration::from_millis(300), 5));
+    let key = order.key;
+    must(world.spawner().await.start(order.clone()).await);
+    world.next().await;
+    must(world.crash().await.start(order).await);
+    let first = world.next().await;
+    assert!(matches!(first.observation, Observation::Spawned { .. }), "{first:?}");
+    assert_eq!(world.exit(key).await.status, ExitStatus::Code(5));
+    world.assert_silence().await;
+}
+
+/// A program that does not exist is told, and nothing ran.
+pub async fn a_missing_program_is_told(world: &SpawnerWorld) {
+    let order = world.order(world.actors.missing());
+    let key = order.key;
+    let failure = match world.spawner().await.start(order).await {
+        Err(SpawnError::Refused { failure }) => failure,
+        answer => {
+            must(answer);
+            let seen = world.next().await;
+            assert_eq!(seen.id, key.id);
+            let Observation::SpawnFailed { failure, .. } = seen.observation else {
+                instead_of("a failed start", &seen);
+            };
+            failure
+        }
+    };
+    assert!(!failure.detail.is_empty());
+    world.assert_silence().await;
+}
+
+/// A stop ends the command, and the exit names who asked.
+pub async fn a_stop_ends_the_command(world: &SpawnerWorld) {
+    let key = world.run(world.actors.runs()).await;
+    must(world.spawner().await.stop(key, GENTLY).await);
+    let exit = world.exit(key).await;
+    assert_eq!(exit.stopped, Some(StopCause::User));
+    assert_eq!(exit.last_signal, Some(15));
+    world.assert_silence().await;
+}
+
+/// Whoever does not listen is killed when its grace is over.
+pub async fn whoever_ignores_a_stop_is_killed_after_its_grace(world: &SpawnerWorld) {
+    let command = patient(world.actors.ignores_term(), Duration::from_millis(400));
+    let key = world.run(command).await;
+    must(world.spawner().await.stop(key, GENTLY).await);
+    let exit = world.exit(key).await;
+    assert_eq!(exit.status, KILLED);
+    assert_eq!((exit.stopped, exit.last_signal), (Some(StopCause::User), Some(9)));
+}
+
+/// A forced stop kills at once, also after a gentle one.
+pub async fn a_forced_stop_does_not_wait(world: &SpawnerWorld) {
+    let command = || patient(world.actors.ignores_term(), Duration::from_secs(3600));
+    let key = world.run(command()).await;
+    must(world.spawner().await.stop(key, NOW).await);
+    assert_eq!(world.exit(key).await.status, KILLED);
+    let key = world.run(command()).await;
+    must(world.spawner().await.stop(key, GENTLY).await);
+    must(world.spawner().await.stop(key, NOW).await);
+    assert_eq!(world.exit(key).await.status, KILLED);
+}
+
+/// A stop that is asked before the start was answered takes effect all the same.
+pub async fn a_stop_before_the_answer_takes_effect(world: &SpawnerWorld) {
+    let key = world.start(world.actors.runs()).await;
+    must(world.spawner().await.stop(key, GENTLY).await);
+    let mut seen = world.next().await.observation;
+    if matches!(seen, Observation::Spawned { .. }) {
+        seen = world.next().await.observation;
+    }
+    if let Observation::Exited { exit, .. } = seen {
+        assert_eq!(exit.stopped, Some(StopCause::User));
+    } else if !matches!(seen, Observation::NeverRan { .. }) {
+        instead_of("an end", &seen);
+    }
+    world.assert_silence().await;
+}
+
+/// A stop is safe to ask again, and the end is seen once.
+pub async fn a_stop_is_safe_to_ask_again(world: &SpawnerWorld) {
+    let key = world.run(world.actors.runs()).await;
+    let spawner = world.spawner().await;
+    must(spawner.stop(key, GENTLY).await);
+    // The second one may find it gone already.
+    if let Err(error) = spawner.stop(key, GENTLY).await {
+        assert!(matches!(error, SpawnError::Unknown { .. }), "{error:?}");
+    }
+    world.exit(key).await;
+    world.assert_silence().await;
+}
+
+/// What is not watched here cannot be stopped, halted, or let go on.
+pub async fn an_unknown_attempt_is_told(world: &SpawnerWorld) {
+    let key = world.order(world.actors.runs()).key;
+    let spawner = world.spawner().await;
+    refused!(spawner.stop(key, GENTLY).await, SpawnError::Unknown { key: named } if *named == key);
+    refused!(spawner.pause(key).await, SpawnError::Unknown { .. });
+    refused!(spawner.resume(key).await, SpawnError::Unknown { .. });
+}
+
+/// A halted command does not get on until it is let go on, however often that is asked.
+pub async fn a_halted_command_does_not_get_on(world: &SpawnerWorld) {
+    let spawner = world.spawner().await;
+    if !spawner.capabilities().pause {
+        return;
+    }
+    let key = world.run(world.actors.exits(Duration::from_millis(400), 6)).await;
+    must(spawner.pause(key).await);
+    must(spawner.pause(key).await);
+    assert_eq!(world.seen_within(Duration::from_millis(700)).await, None);
+    must(spawner.resume(key).await);
+    must(spawner.resume(key).await);
+    assert_eq!(world.exit(key).await.status, ExitStatus::Code(6));
+}
+
+/// A halted command can be stopped and killed.
+pub async fn a_halted_command_can_be_stopped(world: &SpawnerWorld) {
+    let spawner = world.spawner().await;
+    if !spawner.capabilities().pause {
+        return;
+    }
+    let key = world.run(world.actors.ignores_term()).await;
+    must(spawner.pause(key).await);
+    must(spawner.stop(key, NOW).await);
+    assert_eq!(world.exit(key).await.status, KILLED);
+    let key = world.run(world.actors.runs()).await;
+    must(spawner.pause(key).await);
+    must(spawner.stop(key, GENTLY).await);
+    assert_eq!(world.exit(key).await.stopped, Some(StopCause::User));
+}
+
+/// The next life of the manager finds what still runs, sees its end, and can stop it.
+pub async fn the_next_life_finds_what_runs(world: &SpawnerWorld) {
+    let short = world.run(world.actors.exits(Duration::from_millis(500), 4)).await;
+    let long = world.run(world.actors.runs()).await;
+    let spawner = world.crash().await;
+    for key in [short, long] {
+        let found = must(spawner.adopt(key).await);
+        assert!(
+            matches!(
+                found,
+                Found::Alive(Observation::Spawned { attempt, .. }) if attempt == key.attempt
+            ),
+            "{found:?}"
+        );
+    }
+    assert_eq!(world.exit(short).await.status, ExitStatus::Code(4));
+    must(spawner.stop(long, GENTLY).await);
+    assert_eq!(world.exit(long).await.stopped, Some(StopCause::User));
+    world.assert_silence().await;
+}
+
+/// The next life finds how what ended meanwhile ended, and is not told again.
+pub async fn the_next_life_finds_what_ended(world: &SpawnerWorld) {
+    let key = world.run(world.actors.exits(Duration::from_millis(50), 9)).await;
+    let first = world.exit(key).await;
+    let spawner = world.crash().await;
+    let found = must(spawner.adopt(key).await);
+    let exit = some(match found {
+        Found::Over(Observation::Exited { exit, .. }) => Some(exit),
+        Found::Over(_) | Found::Alive(_) => None,
+    });
+    assert_eq!(exit, first);
+    world.assert_silence().await;
+}
+
+/// An attempt that nobody started never ran, and never will.
+pub async fn an_attempt_that_nobody_started_never_ran(world: &SpawnerWorld) {
+    let order = world.order(world.actors.runs());
+    let attempt = order.key.attempt;
+    let found = must(world.spawner().await.adopt(order.key).await);
+    assert_eq!(found, Found::Over(Observation::NeverRan { attempt }));
+    world.assert_silence().await;
+}
+
+/// Many run at once, and each is seen to begin and to end, in this order.
+pub async fn many_run_at_once(world: &SpawnerWorld) {
+    let mut keys = Vec::new();
+    for code in 0..12_u8 {
+        let after = Duration::from_millis(u64::from(code % 4) * 30);
+        keys.push((world.start(world.actors.exits(after, code)).await, code));
+    }
+    let mut seen = Vec::new();
+    for _ in 0..24 {
+        seen.push(world.next().await);
+    }
+    for (key, code) in keys {
+        let mine: Vec<_> = seen.iter().filter(|seen| seen.id == key.id).collect();
+        let [begin, end] = mine.as_slice() else {
+            return assert_eq!(mine.len(), 2);
+        };
+        assert!(matches!(begin.observation, Observation::Spawned { .. }), "{begin:?}");
+        let right = matches!(
+            &end.observation,
+            Observation::Exited { exit, .. } if exit.status == ExitStatus::Code(i32::from(code))
+        );
+        assert!(right, "{end:?}");
+    }
+    world.assert_silence().await;
+}
+
+/// Runs every rule for spawners, one test each.
+///
+/// Takes a function that opens a [`SpawnerWorld`].
+#[macro_export]
+macro_rules! spawner_suite {
+    ($open:expr $(,)?) => {
+        $crate::rules_of! {
+            $open, spawner,
+            a_command_runs_and_exits_with_its_code
+            an_attempt_is_started_once
+            an_attempt_of_an_earlier_life_is_not_started_again
+            a_missing_program_is_told
+            a_stop_ends_the_command
+            whoever_ignores_a_stop_is_killed_after_its_grace
+            a_forced_stop_does_not_wait
+            a_stop_before_the_answer_takes_effect
+            a_stop_is_safe_to_ask_again
+            an_unknown_attempt_is_told
+            a_halted_command_does_not_get_on
+            a_halted_command_can_be_stopped
+            the_next_life_finds_what_runs
+            the_next_life_finds_what_ended
+            an_attempt_that_nobody_started_never_ran
+            many_run_at_once
+        }
+    };
+}

@@ -1,0 +1,158 @@
+//! What every store promises.
+
+mod claim;
+mod commit;
+mod crowd;
+mod draft;
+mod events;
+mod launch;
+mod list;
+mod membership;
+mod order;
+mod queues;
+mod slots;
+mod submit;
+mod touch;
+mod tree;
+mod upkeep;
+mod wish;
+mod world;
+
+pub use claim::*;
+pub use commit::*;
+pub use crowd::*;
+pub use draft::Draft;
+pub use events::*;
+pub use launch::*;
+pub use list::*;
+pub use membership::*;
+pub use order::*;
+pub use queues::*;
+pub use slots::*;
+pub use submit::*;
+pub use touch::*;
+pub use tree::*;
+pub use upkeep::*;
+pub use wish::*;
+pub use world::{StoreWorld, open};
+pub(crate) use world::{claimant, exited, never_ran, room, spawned};
+
+/// Runs every rule for stores, one test each.
+///
+/// Takes a function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreWorld`] around an empty store.
+#[macro_export]
+macro_rules! store_suite {
+    ($open:expr $(,)?) => {
+        $crate::rules_of! {
+            $open, store,
+            accepted_work_is_there_on_return
+            the_same_id_again_gives_what_it_became
+            sequences_grow_with_submits
+            a_stale_policy_is_refused
+            reported_work_begins_at_once_without_owner
+            delayed_work_is_not_claimed_before_its_time
+            claim_for_takes_it_at_once_when_there_is_room
+            claim_for_does_not_overtake_waiters
+            claim_for_passes_the_less_urgent
+            claim_for_respects_the_room_for_roots
+            or_refuse_names_the_holders
+            or_refuse_names_the_roots_of_a_full_node
+            a_launch_key_gives_the_first_process
+            a_launch_key_tells_another_specification
+            a_launch_key_ignores_the_inherited_environment
+            a_launch_key_belongs_to_its_session
+            a_launch_key_outlives_its_process
+            a_missing_parent_is_refused
+            a_closing_parent_gets_no_children
+            a_closing_ancestor_closes_the_whole_tree
+            other_parents_are_open
+            a_tree_too_deep_is_refused
+            a_full_level_is_refused_until_one_ends
+            a_key_held_by_its_own_ancestors_is_refused
+            a_key_held_by_a_stranger_too_is_waited_for
+            a_claim_begins_an_attempt
+            an_old_lease_claims_nothing
+            a_claim_is_no_larger_than_its_batch
+            roots_fill_the_room_for_roots
+            a_child_passes_a_root_without_room
+            a_pinned_waiter_blocks_nobody
+            a_claim_takes_only_its_classes
+            reported_work_is_never_owned
+            a_claim_begins_with_fresh_vitals
+            a_tree_of_waiting_parents_never_stalls
+            higher_priority_goes_first
+            the_earlier_submit_goes_first
+            the_key_served_least_recently_goes_first
+            a_retry_keeps_its_sequence
+            what_never_ran_goes_back_to_its_place
+            the_order_of_claim_is_the_pure_rule
+            slots_of_a_key_are_never_exceeded
+            only_limited_keys_have_a_limit
+            a_slot_returns_on_every_ending
+            a_slot_returns_between_attempts
+            paused_and_stopping_work_holds_its_slot
+            a_conflict_writes_nothing
+            the_same_op_gets_the_same_answer
+            only_the_owner_writes
+            an_old_lease_writes_nothing
+            anyone_writes_what_has_no_owner
+            a_missing_process_is_told
+            what_ended_keeps_its_node
+            events_are_revision_and_index
+            a_commit_without_events_counts
+            one_of_many_changes_wins
+            an_end_is_written_once
+            wishes_are_numbered
+            the_same_wish_gets_the_same_number
+            at_most_sixteen_wishes_are_open
+            wishes_are_taken_by_the_commit_that_answers_them
+            a_wish_for_nobody_is_told
+            a_wish_calls_the_owner
+            the_latest_vitals_win
+            vitals_of_another_attempt_are_a_conflict
+            only_the_owner_tells_vitals
+            anyone_tells_vitals_of_reported_work
+            vitals_are_answered_in_order
+            records_are_loaded_in_the_order_of_the_question
+            pages_are_newest_first
+            pages_are_stable_whatever_happens
+            a_cursor_needs_no_record
+            each_field_of_a_filter_filters
+            a_short_prefix_finds_every_id_that_begins_so
+            a_due_row_is_handed_out_once_in_five_seconds
+            a_decided_row_is_not_handed_out
+            only_ownerless_due_rows_are_handed_out
+            attention_hands_out_the_longest_due_first
+            an_old_lease_gets_no_attention
+            a_sweep_never_takes_live_records
+            a_sweep_takes_the_oldest_first
+            a_sweep_by_count_spares_the_last_day
+            a_sweep_without_bounds_takes_nothing
+            the_policy_is_versioned
+            a_stale_change_of_the_policy_is_refused
+            changed_limits_count_at_the_next_claim
+            a_held_key_gives_nobody_a_slot
+            queues_show_holders_and_waiters_in_order
+            cursors_grow_and_go_on
+            the_end_is_behind_the_newest_event
+            a_reader_that_waits_parks_until_something_happens
+            refused_writes_leave_no_event
+            a_trimmed_log_says_that_there_is_a_gap
+            epochs_grow_with_each_registration
+            a_new_registration_keeps_what_the_node_owned
+            nodes_are_listed_until_they_leave
+            whoever_leaves_keeps_what_it_owns
+            a_beat_tells_time_policy_and_due
+            a_waiter_calls
+            a_freed_slot_calls
+            a_changed_policy_calls
+            an_earlier_due_row_calls
+            an_answered_call_is_not_repeated
+            news_between_calls_is_not_lost
+            every_node_is_called
+            whoever_is_replaced_while_waiting_is_told
+            a_crowd_keeps_every_promise
+            two_lives_of_a_node_never_both_write
+        }
+    };
+}

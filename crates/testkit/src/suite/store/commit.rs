@@ -1,0 +1,171 @@
+//! One writer, one change at a time.
+
+use super::world::{StoreWorld, author, cancel, complete, exited, spawned};
+use crate::suite::{must, refused};
+use longhaul_domain::{Input, Revision, Status};
+use longhaul_ports::{Author, StoreError};
+
+/// A change made on an older revision writes nothing, and is told the present one.
+pub async fn a_conflict_writes_nothing(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let starting = world.start(world.draft(), &node).await;
+    let late = world.change(&starting, cancel());
+    let running = must(world.turn(&starting, spawned(&starting)).await);
+    let end = must(world.store.end().await);
+    refused!(
+        world.store.commit(late).await,
+        StoreError::Conflict { found } if *found == running.revision
+    );
+    assert_eq!(world.load(running.process.id).await, running);
+    assert_eq!(must(world.store.end().await), end);
+}
+
+/// A write that is sent again gets the same answer and changes nothing, even after others.
+pub async fn the_same_op_gets_the_same_answer(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let starting = world.start(world.draft(), &node).await;
+    let change = world.change(&starting, spawned(&starting));
+    let revision = must(world.store.commit(change.clone()).await);
+    assert_eq!(must(world.store.commit(change.clone()).await), revision);
+    let running = world.load(starting.process.id).await;
+    assert_eq!(running.revision, revision);
+    let stopping = must(world.turn(&running, cancel()).await);
+    let end = must(world.store.end().await);
+    assert_eq!(must(world.store.commit(change).await), revision);
+    assert_eq!(world.load(starting.process.id).await, stopping);
+    assert_eq!(must(world.store.end().await), end);
+}
+
+/// What a node owns is written by that node under its newest lease, and by nobody else.
+pub async fn only_the_owner_writes(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let other = world.node("b").await;
+    let running = world.run(world.draft(), &node).await;
+    for stranger in [Author::Anyone, Author::Owner(other)] {
+        let mut change = world.change(&running, cancel());
+        change.author = stranger;
+        refused!(world.store.commit(change).await, StoreError::Fenced { .. });
+    }
+    assert_eq!(world.load(running.process.id).await, running);
+    must(world.turn(&running, cancel()).await);
+}
+
+/// A node that was replaced by a newer life of itself writes nothing any more; the newer one does.
+pub async fn an_old_lease_writes_nothing(world: &StoreWorld) {
+    let old = world.node("a").await;
+    let running = world.run(world.draft(), &old).await;
+    let late = world.change(&running, cancel());
+    let new = world.node("a").await;
+    refused!(
+        world.store.commit(late).await,
+        StoreError::Fenced { node, epoch } if *node == old.node && *epoch == old.epoch
+    );
+    let found = world.load(running.process.id).await;
+    assert_eq!(found.owner, Some(new));
+    assert_eq!(found.revision, running.revision);
+    must(world.turn(&found, cancel()).await);
+}
+
+/// What has no owner may be decided by any engine.
+pub async fn anyone_writes_what_has_no_owner(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let first = world.submit(world.draft()).await;
+    assert_eq!(author(&first), Author::Anyone);
+    let ended = must(world.turn(&first, cancel()).await);
+    assert_eq!(ended.process.status(), Status::Cancelled);
+    let second = world.submit(world.draft().reported()).await;
+    let mut change = world.change(&second, complete());
+    change.author = Author::Owner(node);
+    must(world.store.commit(change).await);
+}
+
+/// A change of a process that is not there is told so.
+pub async fn a_missing_process_is_told(world: &StoreWorld) {
+    let stored = world.submit(world.draft()).await;
+    let mut change = world.change(&stored, cancel());
+    let nobody = world.draft().id;
+    change.next.id = nobody;
+    refused!(
+        world.store.commit(change).await,
+        StoreError::Missing { id } if *id == nobody
+    );
+}
+
+/// What ended has no owner, and keeps its node in the record.
+pub async fn what_ended_keeps_its_node(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let ended = world.exit(&running, 0).await;
+    assert_eq!(ended.owner, None);
+    assert_eq!(ended.process.node, Some(node.node));
+    assert_eq!(ended.process.completed_at(), Some(world.now()));
+}
+
+/// The events of a commit stand in the log under its revision, counted from 0; revisions grow by one.
+pub async fn events_are_revision_and_index(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let end = must(world.store.end().await);
+    let force = Input::Command(longhaul_domain::Command::Force { cause: longhaul_domain::StopCause::User });
+    let change = world.change(&running, force);
+    let events = change.events.clone();
+    assert!(events.len() > 1, "the rule needs a change with several events");
+    let revision = must(world.store.commit(change).await);
+    assert_eq!(revision, running.revision.next());
+    let page = must(world.store.read(Some(end), 10, false).await);
+    let found: Vec<_> = page
+        .events
+        .iter()
+        .map(|logged| (logged.id, logged.revision, logged.index, logged.event.clone()))
+        .collect();
+    let expected: Vec<_> =
+        (0_u32..).zip(events).map(|(index, event)| (running.process.id, revision, index, event)).collect();
+    assert_eq!(found, expected);
+}
+
+/// A change without events is a commit too.
+pub async fn a_commit_without_events_counts(world: &StoreWorld) {
+    let stored = world.submit(world.draft()).await;
+    let end = must(world.store.end().await);
+    let change = world.change(&stored, Input::Tick);
+    assert_eq!(change.events, []);
+    let revision = must(world.store.commit(change).await);
+    assert_eq!(revision, stored.revision.next());
+    assert_eq!(must(world.store.end().await), end);
+}
+
+/// Of many changes made on the same revision, one is written.
+pub async fn one_of_many_changes_wins(world: &StoreWorld) {
+    let stored = world.submit(world.draft()).await;
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let store = world.store.clone();
+            let change = world.change(&stored, cancel());
+            tokio::spawn(async move { store.commit(change).await })
+        })
+        .collect();
+    let mut won: Vec<Revision> = Vec::new();
+    for task in tasks {
+        match must(task.await) {
+            Ok(revision) => won.push(revision),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Conflict { .. }), "expected a conflict, found {error:?}")
+            }
+        }
+    }
+    assert_eq!(won, [stored.revision.next()]);
+}
+
+/// An exit that is seen twice ends it once.
+pub async fn an_end_is_written_once(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let first = world.change(&running, exited(&running, world.now(), 0));
+    let second = world.change(&running, exited(&running, world.now(), 1));
+    must(world.store.commit(first).await);
+    // The owner let go with the end, so whoever comes second is late in both ways.
+    let answer = world.store.commit(second).await;
+    refused!(answer, StoreError::Conflict { .. });
+    let found = world.load(running.process.id).await;
+    assert_eq!(found.process.status(), Status::Completed);
+}

@@ -1,0 +1,111 @@
+//! Something to submit, built up by a rule.
+
+use crate::suite::must;
+use longhaul_domain::{
+    CommandSpec, LaunchKey, Lineage, Placement, Priority, ProcessId, ReportedSpec, RetryPolicy, SessionId,
+    SlotKey, Spec, Timestamp, TreeLimits, Work,
+};
+use longhaul_ports::{Claimant, Stored};
+use std::time::Duration;
+
+/// Something to submit, built up by a rule.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Its identity.
+    pub id: ProcessId,
+    /// What is asked for.
+    pub spec: Spec,
+    /// Where in a tree.
+    pub lineage: Lineage,
+    /// The bounds of that tree.
+    pub tree: TreeLimits,
+    /// Claim it at once for this node.
+    pub claim_for: Option<Claimant>,
+    /// Refuse it instead of letting it wait.
+    pub or_refuse: bool,
+}
+
+impl Draft {
+    /// A command that any node may run.
+    #[must_use]
+    pub fn new(id: ProcessId) -> Self {
+        let mut spec = Spec::of(Work::Command(Box::new(CommandSpec::of("/bin/sleep", &["60"], "/tmp"))));
+        spec.placement = Placement::Anywhere;
+        Self {
+            id,
+            spec,
+            lineage: Lineage::default(),
+            tree: TreeLimits::default(),
+            claim_for: None,
+            or_refuse: false,
+        }
+    }
+
+    pub(crate) fn key(mut self, key: &str) -> Self {
+        self.spec.key = Some(must(SlotKey::new(key)));
+        self
+    }
+
+    pub(crate) fn priority(mut self, priority: i64) -> Self {
+        self.spec.priority = must(Priority::new(priority));
+        self
+    }
+
+    pub(crate) fn placed(mut self, placement: Placement) -> Self {
+        self.spec.placement = placement;
+        self
+    }
+
+    pub(crate) fn child_of(mut self, parent: &Stored) -> Self {
+        self.lineage = parent.process.lineage.child_of(parent.process.id);
+        self
+    }
+
+    pub(crate) fn session(mut self, session: &str) -> Self {
+        self.spec.session = Some(must(SessionId::new(session)));
+        self
+    }
+
+    pub(crate) fn launch_key(mut self, key: &str) -> Self {
+        self.spec.launch_key = Some(must(LaunchKey::new(key)));
+        self
+    }
+
+    pub(crate) fn not_before(mut self, moment: Timestamp) -> Self {
+        self.spec.not_before = Some(moment);
+        self
+    }
+
+    /// Another attempt after a failure, one second later at the earliest.
+    pub(crate) fn retrying(mut self) -> Self {
+        self.spec.retry = RetryPolicy { retries: 3, first: Duration::from_secs(2), ..RetryPolicy::none() };
+        self
+    }
+
+    /// Work that someone else does, begun at once.
+    pub(crate) fn reported(mut self) -> Self {
+        self.spec.work = Work::Reported(ReportedSpec::default());
+        self
+    }
+
+    /// Work that someone else does, as soon as there is a slot.
+    pub(crate) fn reported_in_queue(mut self) -> Self {
+        self.spec.work = Work::Reported(ReportedSpec { queued: true, ..ReportedSpec::default() });
+        self
+    }
+
+    pub(crate) const fn within(mut self, tree: TreeLimits) -> Self {
+        self.tree = tree;
+        self
+    }
+
+    pub(crate) fn claimed_for(mut self, claimant: Claimant) -> Self {
+        self.claim_for = Some(claimant);
+        self
+    }
+
+    pub(crate) const fn or_refused(mut self) -> Self {
+        self.or_refuse = true;
+        self
+    }
+}

@@ -1,0 +1,73 @@
+//! The same launch key in the same session never starts a second copy.
+
+use super::world::{StoreWorld, cancel};
+use crate::suite::{must, some};
+use longhaul_domain::{EnvironmentHash, ProcessId, Retention, Work};
+use longhaul_ports::{Stored, Submitted};
+use std::time::Duration;
+
+fn existing(submitted: Submitted) -> (ProcessId, Option<Stored>, bool) {
+    some(match submitted {
+        Submitted::Existing { id, stored, same_spec } => Some((id, stored, same_spec)),
+        Submitted::Waiting(_) | Submitted::Claimed(_) => None,
+    })
+}
+
+/// The second launch under a key gives the first process.
+pub async fn a_launch_key_gives_the_first_process(world: &StoreWorld) {
+    let first = world.submit(world.draft().session("s").launch_key("l")).await;
+    let again = world.draft().session("s").launch_key("l");
+    let id = again.id;
+    let (found, stored, same_spec) = existing(must(world.try_submit(again).await));
+    assert_eq!((found, same_spec), (first.process.id, true));
+    assert_eq!(stored, Some(first));
+    assert!(!world.exists(id).await);
+}
+
+/// Another command under the same key is told apart.
+pub async fn a_launch_key_tells_another_specification(world: &StoreWorld) {
+    let first = world.submit(world.draft().session("s").launch_key("l")).await;
+    let mut other = world.draft().session("s").launch_key("l");
+    if let Work::Command(command) = &mut other.spec.work {
+        command.args.push("more".to_owned());
+    }
+    let (found, _, same_spec) = existing(must(world.try_submit(other).await));
+    assert_eq!((found, same_spec), (first.process.id, false));
+}
+
+/// The inherited environment makes no difference.
+pub async fn a_launch_key_ignores_the_inherited_environment(world: &StoreWorld) {
+    let first = world.submit(world.draft().session("s").launch_key("l")).await;
+    let mut again = world.draft().session("s").launch_key("l");
+    if let Work::Command(command) = &mut again.spec.work {
+        command.environment.captured = Some(EnvironmentHash("another one".to_owned()));
+    }
+    let (found, _, same_spec) = existing(must(world.try_submit(again).await));
+    assert_eq!((found, same_spec), (first.process.id, true));
+}
+
+/// Another session, or none, has keys of its own.
+pub async fn a_launch_key_belongs_to_its_session(world: &StoreWorld) {
+    for draft in [
+        world.draft().session("s").launch_key("l"),
+        world.draft().session("t").launch_key("l"),
+        world.draft().launch_key("l"),
+    ] {
+        world.submit(draft).await;
+    }
+    let again = world.draft().launch_key("l");
+    existing(must(world.try_submit(again).await));
+}
+
+/// An end does not free the key, and neither does the end of the record.
+pub async fn a_launch_key_outlives_its_process(world: &StoreWorld) {
+    let first = world.submit(world.draft().launch_key("l")).await;
+    let ended = must(world.turn(&first, cancel()).await);
+    let (_, stored, _) = existing(must(world.try_submit(world.draft().launch_key("l")).await));
+    assert_eq!(stored, Some(ended));
+    world.clock.advance(Duration::from_secs(3600));
+    let rule = Retention { age: Some(Duration::from_secs(60)), count: None };
+    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, [first.process.id]);
+    let (id, stored, _) = existing(must(world.try_submit(world.draft().launch_key("l")).await));
+    assert_eq!((id, stored), (first.process.id, None));
+}

@@ -1,0 +1,186 @@
+//! Loading and listing records.
+
+use super::world::{StoreWorld, cancel, ids};
+use crate::suite::must;
+use longhaul_domain::{
+    AgentId, Level, NodeId, ProcessId, ProcessName, ProcessType, ProjectName, ReportedSpec, Seq, SessionId,
+    SlotKey, Status, Work,
+};
+use longhaul_ports::{Filter, Listing, Order, PageAsk, PageKey, Stored};
+
+const fn page(order: Order, after: Option<PageKey>, most: u32) -> PageAsk {
+    PageAsk { order, after, most }
+}
+
+async fn listed(world: &StoreWorld, filter: &Filter) -> Vec<ProcessId> {
+    let all = page(Order::OldestFirst, None, 1000);
+    ids(&must(world.store.list(filter, &all).await).processes)
+}
+
+/// Follows the cursors to the end.
+async fn all_pages(world: &StoreWorld, filter: &Filter, order: Order, most: u32) -> Vec<Stored> {
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let Listing { processes, next } = must(world.store.list(filter, &page(order, after, most)).await);
+        assert!(processes.len() <= usize::try_from(most).unwrap_or(usize::MAX));
+        found.extend(processes);
+        match next {
+            Some(next) => {
+                assert_ne!(after, Some(next), "a cursor has to get on");
+                after = Some(next);
+            }
+            None => return found,
+        }
+    }
+}
+
+/// Records come in the order of the question, with nothing for an unknown id, twice if asked twice.
+pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreWorld) {
+    let first = world.submit(world.draft()).await;
+    let second = world.submit(world.draft()).await;
+    let nobody = world.draft().id;
+    let (one, two) = (first.process.id, second.process.id);
+    let found = must(world.store.load(&[two, nobody, one, two]).await);
+    assert_eq!(found, [Some(second.clone()), None, Some(first), Some(second)]);
+    assert_eq!(must(world.store.load(&[]).await), []);
+}
+
+/// The newest comes first unless asked otherwise, and pages go on where the last one ended.
+pub async fn pages_are_newest_first(world: &StoreWorld) {
+    let mut submitted = Vec::new();
+    for _ in 0..7 {
+        submitted.push(world.submit(world.draft()).await.process.id);
+    }
+    let filter = Filter::default();
+    let oldest = all_pages(world, &filter, Order::OldestFirst, 3).await;
+    assert_eq!(ids(&oldest), submitted);
+    submitted.reverse();
+    let newest = all_pages(world, &filter, Order::default(), 3).await;
+    assert_eq!(ids(&newest), submitted);
+    let whole = page(Order::NewestFirst, None, 7);
+    assert_eq!(must(world.store.list(&filter, &whole).await).processes.len(), 7);
+}
+
+/// What is submitted, ends, or changes while someone turns pages makes no record appear twice or vanish.
+pub async fn pages_are_stable_whatever_happens(world: &StoreWorld) {
+    let mut submitted = Vec::new();
+    for _ in 0..10 {
+        submitted.push(world.submit(world.draft()).await);
+    }
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let mut found: Vec<ProcessId> = Vec::new();
+        let mut after: Option<PageKey> = None;
+        loop {
+            let listing = must(world.store.list(&Filter::default(), &page(order, after, 3)).await);
+            found.extend(ids(&listing.processes));
+            world.submit(world.draft()).await;
+            if let Some(stored) = submitted.iter().find(|stored| found.contains(&stored.process.id)) {
+                let present = world.load(stored.process.id).await;
+                must(world.turn(&present, cancel()).await);
+            }
+            after = listing.next;
+            // New ones are behind the last page of this order, so the walk ends only if someone stops it.
+            if after.is_none() || found.len() > 40 {
+                break;
+            }
+            if order == Order::OldestFirst
+                && submitted.iter().all(|stored| found.contains(&stored.process.id))
+            {
+                break;
+            }
+        }
+        for stored in &submitted {
+            let times = found.iter().filter(|id| **id == stored.process.id).count();
+            assert_eq!(times, 1, "{order:?}");
+        }
+    }
+}
+
+/// A cursor stays good when the record that it names is gone, and for places that never were.
+pub async fn a_cursor_needs_no_record(world: &StoreWorld) {
+    let stored = world.submit(world.draft()).await;
+    let before = page(Order::NewestFirst, Some(PageKey(Seq(stored.seq.0 + 1000))), 5);
+    let listing = must(world.store.list(&Filter::default(), &before).await);
+    assert_eq!(ids(&listing.processes), [stored.process.id]);
+    let behind = page(Order::OldestFirst, Some(PageKey(Seq(stored.seq.0 + 1000))), 5);
+    let listing = must(world.store.list(&Filter::default(), &behind).await);
+    assert_eq!((listing.processes, listing.next), (Vec::new(), None));
+}
+
+/// Each condition of a filter holds by itself and together with others.
+pub async fn each_field_of_a_filter_filters(world: &StoreWorld) {
+    let lease = world.node("a").await;
+    let mut draft = world.draft().key("k").session("s");
+    draft.spec.project = Some(must(ProjectName::new("p")));
+    draft.spec.name = Some(must(ProcessName::new("n")));
+    draft.spec.agent.agent_id = Some(must(AgentId::new("g")));
+    draft.spec.kind = ProcessType::Build;
+    let root = world.run(draft, &lease).await;
+    let child = world.run(world.draft().child_of(&root), &lease).await;
+    let plain = world.submit(world.draft()).await.process.id;
+    let grandchild = world.submit(world.draft().child_of(&child)).await.process.id;
+    let mut elsewhere = world.draft();
+    elsewhere.spec.work =
+        Work::Reported(ReportedSpec { node: Some(must(NodeId::new("label"))), ..ReportedSpec::default() });
+    let elsewhere = world.submit(elsewhere).await.process.id;
+    let ended = world.submit(world.draft().session("s")).await;
+    let ended = must(world.turn(&ended, cancel()).await).process.id;
+    let (root, child) = (root.process.id, child.process.id);
+    let any = Filter::default;
+    let checks: Vec<(&str, Filter, Vec<ProcessId>)> = vec![
+        ("all", any(), vec![root, child, plain, grandchild, elsewhere, ended]),
+        (
+            "status",
+            Filter { statuses: vec![Status::Cancelled, Status::Pending], ..any() },
+            vec![plain, grandchild, ended],
+        ),
+        ("session", Filter { session: Some(must(SessionId::new("s"))), ..any() }, vec![root, ended]),
+        ("project", Filter { project: Some(must(ProjectName::new("p"))), ..any() }, vec![root]),
+        ("name", Filter { name: Some(must(ProcessName::new("n"))), ..any() }, vec![root]),
+        ("node", Filter { node: Some(lease.node.clone()), ..any() }, vec![root, child]),
+        ("label", Filter { node: Some(must(NodeId::new("label"))), ..any() }, vec![elsewhere]),
+        ("owner", Filter { owner: Some(lease.node.clone()), ..any() }, vec![root, child]),
+        ("no owner", Filter { owner: Some(must(NodeId::new("label"))), ..any() }, vec![]),
+        ("parent", Filter { parent: Some(root), ..any() }, vec![child]),
+        ("ancestor", Filter { ancestor: Some(root), ..any() }, vec![child, grandchild]),
+        ("level", Filter { level: Some(Level(2)), ..any() }, vec![grandchild]),
+        ("key", Filter { key: Some(must(SlotKey::new("k"))), ..any() }, vec![root]),
+        ("agent", Filter { agent: Some(must(AgentId::new("g"))), ..any() }, vec![root]),
+        ("kind", Filter { kind: Some(ProcessType::Build), ..any() }, vec![root]),
+        (
+            "prefix",
+            Filter { id_prefix: Some(child.to_string().chars().take(11).collect()), ..any() },
+            vec![child],
+        ),
+        ("whole id", Filter { id_prefix: Some(child.to_string()), ..any() }, vec![child]),
+        ("no prefix", Filter { id_prefix: Some("%".to_owned()), ..any() }, vec![]),
+        (
+            "two",
+            Filter { session: Some(must(SessionId::new("s"))), statuses: vec![Status::Cancelled], ..any() },
+            vec![ended],
+        ),
+        ("none", Filter { session: Some(must(SessionId::new("S"))), ..any() }, vec![]),
+    ];
+    for (what, filter, expected) in checks {
+        assert_eq!(listed(world, &filter).await, expected, "by {what}");
+        let newest = all_pages(world, &filter, Order::NewestFirst, 1).await;
+        let mut newest = ids(&newest);
+        newest.reverse();
+        assert_eq!(newest, expected, "by {what}, page by page");
+    }
+}
+
+/// A prefix of one digit finds every id that begins so.
+pub async fn a_short_prefix_finds_every_id_that_begins_so(world: &StoreWorld) {
+    let mut submitted = Vec::new();
+    for _ in 0..40 {
+        submitted.push(world.submit(world.draft()).await.process.id);
+    }
+    for digit in "0123456789abcdef".chars() {
+        let expected: Vec<_> =
+            submitted.iter().copied().filter(|id| id.to_string().starts_with(digit)).collect();
+        let filter = Filter { id_prefix: Some(digit.to_string()), ..Filter::default() };
+        assert_eq!(listed(world, &filter).await, expected);
+    }
+}

@@ -1,0 +1,177 @@
+//! Nodes, their leases, and what calls them.
+
+use super::world::{StoreWorld, node_id, room};
+use crate::suite::{must, parked, refused, soon};
+use longhaul_ports::{Calls, Lease, NodeFacts, StoreError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+type Call = JoinHandle<Result<Calls, StoreError>>;
+
+/// A call that is being waited for, with nothing old left to say.
+async fn waiting(world: &StoreWorld, lease: &Lease) -> Call {
+    world.hear_out(lease).await;
+    let store = world.store.clone();
+    let lease = lease.clone();
+    parked(tokio::spawn(async move { store.called(&lease).await })).await
+}
+
+async fn answered(call: Call) -> Calls {
+    must(must(soon(call).await))
+}
+
+/// Each registration of a node fences the one before.
+pub async fn epochs_grow_with_each_registration(world: &StoreWorld) {
+    let first = world.node("a").await;
+    let other = world.node("b").await;
+    let second = world.node("a").await;
+    assert!(first.epoch < second.epoch);
+    refused!(
+        world.store.beat(&first).await,
+        StoreError::Fenced { node, epoch } if *node == first.node && *epoch == first.epoch
+    );
+    refused!(world.store.called(&first).await, StoreError::Fenced { .. });
+    must(world.store.beat(&second).await);
+    must(world.store.beat(&other).await);
+}
+
+/// What a node owned belongs to its newest lease.
+pub async fn a_new_registration_keeps_what_the_node_owned(world: &StoreWorld) {
+    let first = world.node("a").await;
+    let other = world.node("b").await;
+    let ours = world.run(world.draft(), &first).await;
+    let theirs = world.run(world.draft(), &other).await;
+    let second = world.node("a").await;
+    let found = world.load(ours.process.id).await;
+    assert_eq!(found.owner, Some(second));
+    assert_eq!(found.revision, ours.revision);
+    assert_eq!(world.load(theirs.process.id).await.owner, Some(other));
+}
+
+/// Every node that registered is listed as it presented itself last, until it leaves.
+pub async fn nodes_are_listed_until_they_leave(world: &StoreWorld) {
+    world.node("a").await;
+    let newer = NodeFacts { id: node_id("a"), boot: "another boot".to_owned(), version: "9.9.9".to_owned() };
+    let lease = must(world.store.register(&newer).await);
+    let other = world.node("b").await;
+    let mut nodes = must(world.store.nodes().await);
+    nodes.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(nodes.first(), Some(&newer));
+    assert_eq!(nodes.len(), 2);
+    must(world.store.leave(&lease).await);
+    let left: Vec<_> = must(world.store.nodes().await).into_iter().map(|facts| facts.id).collect();
+    assert_eq!(left, [other.node]);
+    world.node("a").await;
+    assert_eq!(must(world.store.nodes().await).len(), 2);
+}
+
+/// A node that leaves keeps what it owns for its next registration.
+pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreWorld) {
+    let lease = world.node("a").await;
+    let running = world.run(world.draft(), &lease).await;
+    must(world.store.leave(&lease).await);
+    let found = world.load(running.process.id).await;
+    assert_eq!(found.process, running.process);
+    assert_eq!(found.owner.map(|owner| owner.node), Some(lease.node));
+    let next = world.node("a").await;
+    assert_eq!(world.load(running.process.id).await.owner, Some(next));
+}
+
+/// A beat tells the time, the policy, and the next due row.
+pub async fn a_beat_tells_time_policy_and_due(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let calls = must(world.store.beat(&node).await);
+    assert_eq!(calls.now, world.now());
+    assert_eq!(calls.policy, must(world.store.policy().await).0);
+    assert_eq!((calls.due, calls.wishes), (None, Vec::new()));
+    let later = world.now().plus(Duration::from_secs(9));
+    let soon = world.now().plus(Duration::from_secs(5));
+    world.submit(world.draft().not_before(later)).await;
+    world.submit(world.draft().not_before(soon)).await;
+    assert_eq!(must(world.store.beat(&node).await).due, Some(soon));
+}
+
+/// A waiter that the node may run calls it.
+pub async fn a_waiter_calls(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let call = waiting(world, &node).await;
+    world.submit(world.draft().key("k")).await;
+    answered(call).await;
+}
+
+/// A slot that returns calls.
+pub async fn a_freed_slot_calls(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let other = world.node("b").await;
+    let (version, mut policy) = must(world.store.policy().await);
+    policy.slots.insert("k".to_owned(), 1);
+    must(world.store.set_policy(version, &policy).await);
+    let running = world.run(world.draft().key("k"), &other).await;
+    world.submit(world.draft().key("k")).await;
+    let call = waiting(world, &node).await;
+    world.exit(&running, 0).await;
+    answered(call).await;
+    assert_eq!(world.claim(&node).await.len(), 1);
+}
+
+/// A changed policy calls, and is named.
+pub async fn a_changed_policy_calls(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let call = waiting(world, &node).await;
+    let (version, policy) = must(world.store.policy().await);
+    let newer = must(world.store.set_policy(version, &policy).await);
+    assert_eq!(answered(call).await.policy, newer);
+}
+
+/// A row that is due before all others calls, so that a timer can be set.
+pub async fn an_earlier_due_row_calls(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let in_seconds = |seconds| world.now().plus(Duration::from_secs(seconds));
+    let call = waiting(world, &node).await;
+    world.submit(world.draft().not_before(in_seconds(60))).await;
+    assert_eq!(answered(call).await.due, Some(in_seconds(60)));
+    let call = waiting(world, &node).await;
+    world.submit(world.draft().not_before(in_seconds(30))).await;
+    assert_eq!(answered(call).await.due, Some(in_seconds(30)));
+}
+
+/// A call that was answered is not repeated: the next one parks until there is news.
+pub async fn an_answered_call_is_not_repeated(world: &StoreWorld) {
+    let node = world.node("a").await;
+    world.submit(world.draft().key("k")).await;
+    world.hear_out(&node).await;
+    let store = world.store.clone();
+    let lease = node.clone();
+    let call = parked(tokio::spawn(async move { store.called(&lease).await })).await;
+    call.abort();
+}
+
+/// News between two calls is not lost, whoever beats meanwhile.
+pub async fn news_between_calls_is_not_lost(world: &StoreWorld) {
+    let node = world.node("a").await;
+    world.hear_out(&node).await;
+    world.submit(world.draft().key("k")).await;
+    must(world.store.beat(&node).await);
+    let called = tokio::time::timeout(Duration::from_secs(2), world.store.called(&node)).await;
+    must(must(called));
+}
+
+/// Each node is called, not only the first one.
+pub async fn every_node_is_called(world: &StoreWorld) {
+    let first = world.node("a").await;
+    let second = world.node("b").await;
+    let one = waiting(world, &first).await;
+    let two = waiting(world, &second).await;
+    world.submit(world.draft()).await;
+    answered(one).await;
+    answered(two).await;
+}
+
+/// A node that is replaced while it waits for a call is told so.
+pub async fn whoever_is_replaced_while_waiting_is_told(world: &StoreWorld) {
+    let old = world.node("a").await;
+    let call = waiting(world, &old).await;
+    let new = world.node("a").await;
+    refused!(must(soon(call).await), StoreError::Fenced { .. });
+    must(world.store.claim(&new, &room(&new)).await);
+}

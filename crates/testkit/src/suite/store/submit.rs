@@ -1,0 +1,165 @@
+//! New work is accepted whole or not at all.
+
+use super::world::{StoreWorld, claimant, ids};
+use crate::suite::{instead_of, must, refused, some};
+use longhaul_domain::{Fact, PolicyVersion, State, Status};
+use longhaul_ports::{Claimant, Filter, Order, PageAsk, Refusal, StoreError, Submitted};
+use std::time::Duration;
+
+/// Accepted work can be loaded, listed, and seen in the event log when the submit returns.
+pub async fn accepted_work_is_there_on_return(world: &StoreWorld) {
+    let stored = world.submit(world.draft().key("k")).await;
+    let id = stored.process.id;
+    assert_eq!(world.load(id).await, stored);
+    let page = PageAsk { order: Order::NewestFirst, after: None, most: 10 };
+    let listing = must(world.store.list(&Filter::default(), &page).await);
+    assert_eq!(listing.processes.as_slice(), std::slice::from_ref(&stored));
+    let log = must(world.store.read(None, 10, false).await);
+    let first = some(log.events.first());
+    assert_eq!((first.id, first.revision, first.index), (id, stored.revision, 0));
+    assert_eq!(first.event.fact, Fact::Submitted);
+    assert_eq!(stored.process.status(), Status::Pending);
+    assert_eq!(stored.owner, None);
+}
+
+/// A submit that is sent again changes nothing and gives what it became.
+pub async fn the_same_id_again_gives_what_it_became(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let submission = world.submission(world.draft()).await;
+    must(world.store.submit(submission.clone()).await);
+    let became = some(world.claim(&node).await.pop());
+    let again = must(world.store.submit(submission).await);
+    let expected = Submitted::Existing { id: became.process.id, stored: Some(became), same_spec: true };
+    assert_eq!(again, expected);
+    assert_eq!(must(world.store.read(None, 10, false).await).events.len(), 2);
+}
+
+/// Each submit stands behind those before it.
+pub async fn sequences_grow_with_submits(world: &StoreWorld) {
+    let first = world.submit(world.draft()).await;
+    let second = world.submit(world.draft()).await;
+    assert!(first.seq < second.seq);
+}
+
+/// A limit resolved from an older policy is not applied.
+pub async fn a_stale_policy_is_refused(world: &StoreWorld) {
+    let submission = world.submission(world.draft().key("k")).await;
+    let (version, policy) = must(world.store.policy().await);
+    let newer = must(world.store.set_policy(version, &policy).await);
+    assert_ne!(newer, PolicyVersion::default());
+    let id = submission.process.id;
+    refused!(
+        world.store.submit(submission).await,
+        StoreError::Refused(Refusal::StalePolicy { found }) if *found == newer
+    );
+    assert!(!world.exists(id).await);
+    assert_eq!(must(world.store.read(None, 10, false).await).events, []);
+}
+
+/// Reported work begins at once, without a slot and without an owner.
+pub async fn reported_work_begins_at_once_without_owner(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let stored = world.submit(world.draft().key("k").reported()).await;
+    assert_eq!(stored.process.state, State::Reported { slot: false });
+    assert_eq!(stored.owner, None);
+    assert_eq!(must(world.store.queues(None).await), []);
+    assert_eq!(world.claim_ids(&node).await, []);
+}
+
+/// Delayed work is no waiter before a decision says that it is due.
+pub async fn delayed_work_is_not_claimed_before_its_time(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let at = world.now().plus(Duration::from_secs(60));
+    let stored = world.submit(world.draft().not_before(at)).await;
+    assert_eq!(world.claim_ids(&node).await, []);
+    world.clock.advance(Duration::from_secs(61));
+    let stored = must(world.turn(&stored, longhaul_domain::Input::Tick).await);
+    assert_eq!(ids(&world.claim(&node).await), [stored.process.id]);
+}
+
+/// With nobody ahead and room, it is claimed in the same step.
+pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let draft = world.draft().key("k").claimed_for(claimant(&node));
+    let submitted = must(world.try_submit(draft).await);
+    let Submitted::Claimed(stored) = submitted else {
+        instead_of("a claim", &submitted);
+    };
+    assert_eq!(stored.owner, Some(node.clone()));
+    assert_eq!(stored.process.status(), Status::Starting);
+    assert_eq!(stored.process.attempt.0, 1);
+    assert_eq!(stored.process.node, Some(node.node));
+    assert_eq!(world.load(stored.process.id).await, stored);
+    let facts: Vec<&str> = must(world.store.read(None, 10, false).await)
+        .events
+        .iter()
+        .map(|logged| logged.event.fact.name())
+        .collect();
+    assert_eq!(facts, ["submitted", "claimed"]);
+}
+
+/// Whoever waits in the same key is not overtaken by a submit that wants to be claimed at once.
+pub async fn claim_for_does_not_overtake_waiters(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let ahead = world.submit(world.draft().key("k")).await;
+    let draft = world.draft().key("k").claimed_for(claimant(&node));
+    let submitted = must(world.try_submit(draft).await);
+    let Submitted::Waiting(behind) = submitted else {
+        instead_of("a waiter", &submitted);
+    };
+    assert_eq!(world.claim_ids(&node).await, [ahead.process.id, behind.process.id]);
+}
+
+/// A more urgent submit goes before those who wait with less urgency.
+pub async fn claim_for_passes_the_less_urgent(world: &StoreWorld) {
+    let node = world.node("a").await;
+    world.submit(world.draft().key("k")).await;
+    let urgent = world.draft().key("k").priority(1);
+    assert_eq!(world.start(urgent, &node).await.owner, Some(node));
+}
+
+/// A claim in a submit takes no more roots than the node has room for; a child needs no such room.
+pub async fn claim_for_respects_the_room_for_roots(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let small = Claimant { lease: node.clone(), roots: 1 };
+    let parent = world.run(world.draft(), &node).await;
+    let root = world.draft().claimed_for(small.clone());
+    assert!(matches!(must(world.try_submit(root).await), Submitted::Waiting(_)));
+    let child = world.draft().child_of(&parent).claimed_for(small);
+    assert!(matches!(must(world.try_submit(child).await), Submitted::Claimed(_)));
+}
+
+/// Work that must not wait is refused, and the holders of the slots are named; nothing was written.
+pub async fn or_refuse_names_the_holders(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let (version, mut policy) = must(world.store.policy().await);
+    policy.slots.insert("k".to_owned(), 1);
+    must(world.store.set_policy(version, &policy).await);
+    let holder = world.start(world.draft().key("k"), &node).await;
+    let draft = world.draft().key("k").claimed_for(claimant(&node)).or_refused();
+    let id = draft.id;
+    refused!(
+        world.try_submit(draft).await,
+        StoreError::Refused(Refusal::NoSlot { key: Some(key), holders })
+            if key.as_str() == "k" && *holders == [holder.process.id]
+    );
+    assert!(!world.exists(id).await);
+    let fits = world.draft().key("other").claimed_for(claimant(&node)).or_refused();
+    assert!(matches!(must(world.try_submit(fits).await), Submitted::Claimed(_)));
+}
+
+/// Work that must not wait is refused as well when the node has no room for another root, and those are named.
+pub async fn or_refuse_names_the_roots_of_a_full_node(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let root = world.run(world.draft(), &node).await;
+    let child = world.run(world.draft().key("k").child_of(&root), &node).await;
+    let full = Claimant { lease: node, roots: 1 };
+    let draft = world.draft().key("k").claimed_for(full).or_refused();
+    let id = draft.id;
+    refused!(
+        world.try_submit(draft).await,
+        StoreError::Refused(Refusal::NoSlot { key: None, holders })
+            if *holders == [root.process.id] && !holders.contains(&child.process.id)
+    );
+    assert!(!world.exists(id).await);
+}

@@ -1,0 +1,120 @@
+//! Trees: who may have children, how deep, and how many.
+
+use super::world::{StoreWorld, cancel, claimant, exited};
+use crate::suite::{must, refused};
+use longhaul_domain::{Level, Lineage, TreeLimits};
+use longhaul_ports::{Refusal, StoreError};
+
+/// A child of nobody is refused.
+pub async fn a_missing_parent_is_refused(world: &StoreWorld) {
+    let nobody = world.draft().id;
+    let mut draft = world.draft();
+    draft.lineage = Lineage::default().child_of(nobody);
+    let id = draft.id;
+    refused!(
+        world.try_submit(draft).await,
+        StoreError::Refused(Refusal::ParentMissing { parent }) if *parent == nobody
+    );
+    assert!(!world.exists(id).await);
+}
+
+/// A parent that is stopping, or that ended, gets no more children.
+pub async fn a_closing_parent_gets_no_children(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let parent = world.run(world.draft(), &node).await;
+    let stopping = must(world.turn(&parent, cancel()).await);
+    let id = parent.process.id;
+    refused!(
+        world.try_submit(world.draft().child_of(&parent)).await,
+        StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == id
+    );
+    must(world.turn(&stopping, exited(&stopping, world.now(), 0)).await);
+    refused!(
+        world.try_submit(world.draft().child_of(&parent)).await,
+        StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == id
+    );
+}
+
+/// A process below one that is stopping gets no more children either.
+pub async fn a_closing_ancestor_closes_the_whole_tree(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let root = world.run(world.draft(), &node).await;
+    let child = world.run(world.draft().child_of(&root), &node).await;
+    must(world.turn(&root, cancel()).await);
+    refused!(
+        world.try_submit(world.draft().child_of(&child)).await,
+        StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == root.process.id
+    );
+}
+
+/// A paused parent is open, and so is reported work.
+pub async fn other_parents_are_open(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let parent = world.run(world.draft(), &node).await;
+    let pause = longhaul_domain::Input::Command(longhaul_domain::Command::Pause);
+    let paused = must(world.turn(&parent, pause).await);
+    world.submit(world.draft().child_of(&paused)).await;
+    let reported = world.submit(world.draft().reported()).await;
+    world.submit(world.draft().child_of(&reported)).await;
+}
+
+/// No tree gets deeper than its limit.
+pub async fn a_tree_too_deep_is_refused(world: &StoreWorld) {
+    let tree = TreeLimits { deepest: Level(1), per_level: 20 };
+    let root = world.submit(world.draft().within(tree)).await;
+    let child = world.submit(world.draft().within(tree).child_of(&root)).await;
+    refused!(
+        world.try_submit(world.draft().within(tree).child_of(&child)).await,
+        StoreError::Refused(Refusal::TooDeep { level: Level(2), deepest: Level(1) })
+    );
+}
+
+/// A level takes so many live processes of its tree, and one more for each that ends.
+pub async fn a_full_level_is_refused_until_one_ends(world: &StoreWorld) {
+    let tree = TreeLimits { deepest: Level(10), per_level: 2 };
+    let root = world.submit(world.draft().within(tree)).await;
+    let other = world.submit(world.draft().within(tree)).await;
+    let draft = |parent| world.draft().within(tree).child_of(parent);
+    let child = world.submit(draft(&root)).await;
+    world.submit(draft(&root)).await;
+    refused!(
+        world.try_submit(draft(&root)).await,
+        StoreError::Refused(Refusal::LevelFull { level: Level(1), live: 2, most: 2 })
+    );
+    world.submit(draft(&child)).await;
+    world.submit(draft(&other)).await;
+    must(world.turn(&child, cancel()).await);
+    world.submit(draft(&root)).await;
+}
+
+/// Work whose key is held by its own ancestors alone would wait for ever; it is refused and told by whom.
+pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let (version, mut policy) = must(world.store.policy().await);
+    policy.slots.insert("k".to_owned(), 2);
+    must(world.store.set_policy(version, &policy).await);
+    let root = world.run(world.draft().key("k"), &node).await;
+    let child = world.run(world.draft().key("k").child_of(&root), &node).await;
+    let grandchild = world.draft().key("k").child_of(&child);
+    refused!(
+        world.try_submit(grandchild).await,
+        StoreError::Refused(Refusal::HeldByAncestors { key, holders })
+            if key.as_str() == "k" && *holders == [root.process.id, child.process.id]
+    );
+    let elsewhere = world.draft().key("other").child_of(&child);
+    world.submit(elsewhere).await;
+}
+
+/// A stranger among the holders will let go one day: then it waits.
+pub async fn a_key_held_by_a_stranger_too_is_waited_for(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let (version, mut policy) = must(world.store.policy().await);
+    policy.slots.insert("k".to_owned(), 2);
+    must(world.store.set_policy(version, &policy).await);
+    let root = world.run(world.draft().key("k"), &node).await;
+    world.start(world.draft().key("k"), &node).await;
+    let child = world.draft().key("k").child_of(&root).claimed_for(claimant(&node));
+    let id = child.id;
+    must(world.try_submit(child).await);
+    assert!(world.load(id).await.owner.is_none());
+}

@@ -1,0 +1,148 @@
+//! What has to be done for processes that nobody owns, and what may go.
+
+use super::world::{StoreWorld, cancel, ids};
+use crate::suite::{must, refused};
+use longhaul_domain::{Input, Retention};
+use longhaul_ports::{Filter, Order, PageAsk, StoreError};
+use std::time::Duration;
+
+const S: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A due row is handed to one engine for five seconds, then to another if nothing was decided.
+pub async fn a_due_row_is_handed_out_once_in_five_seconds(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let other = world.node("b").await;
+    let due = world.now().plus(S * 10);
+    let delayed = world.submit(world.draft().not_before(due)).await;
+    assert_eq!(must(world.store.attention(&node, 10).await), []);
+    assert_eq!(must(world.store.beat(&node).await).due, Some(due));
+    world.clock.advance(S * 10);
+    let handed = must(world.store.attention(&node, 10).await);
+    assert_eq!(handed.as_slice(), std::slice::from_ref(&delayed));
+    assert_eq!(must(world.store.attention(&node, 10).await), []);
+    assert_eq!(must(world.store.attention(&other, 10).await), []);
+    // A timer that is set by this does not ask in vain.
+    assert_eq!(must(world.store.beat(&node).await).due, Some(world.now().plus(S * 5)));
+    world.clock.advance(S * 4);
+    assert_eq!(must(world.store.attention(&other, 10).await), []);
+    world.clock.advance(S);
+    assert_eq!(must(world.store.attention(&other, 10).await), [delayed]);
+}
+
+/// A row whose decision was committed is not due any more.
+pub async fn a_decided_row_is_not_handed_out(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let due = world.now().plus(S);
+    let delayed = world.submit(world.draft().not_before(due)).await;
+    world.clock.advance(S);
+    must(world.turn(&delayed, Input::Tick).await);
+    assert_eq!(must(world.store.attention(&node, 10).await), []);
+    assert_eq!(must(world.store.beat(&node).await).due, None);
+}
+
+/// Rows with an owner, rows that are not due, and ended ones are nobody else's business.
+pub async fn only_ownerless_due_rows_are_handed_out(world: &StoreWorld) {
+    let node = world.node("a").await;
+    world.run(world.draft().retrying(), &node).await;
+    world.submit(world.draft().reported()).await;
+    let later = world.submit(world.draft().not_before(world.now().plus(DAY))).await;
+    let gone = world.submit(world.draft().not_before(world.now().plus(S))).await;
+    must(world.turn(&gone, cancel()).await);
+    let withdrawn = world.submit(world.draft().reported()).await;
+    let withdrawn = must(world.turn(&withdrawn, cancel()).await);
+    let retrying = world.run(world.draft().retrying(), &node).await;
+    let retrying = world.exit(&retrying, 1).await;
+    world.clock.advance(Duration::from_secs(3600));
+    let handed = must(world.store.attention(&node, 10).await);
+    assert_eq!(ids(&handed), [retrying.process.id, withdrawn.process.id]);
+    assert!(!ids(&handed).contains(&later.process.id));
+}
+
+/// No more is handed out than was asked for, the longest due first.
+pub async fn attention_hands_out_the_longest_due_first(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let mut due = Vec::new();
+    for seconds in [3, 1, 2] {
+        let at = world.now().plus(S * seconds);
+        due.push((at, world.submit(world.draft().not_before(at)).await.process.id));
+    }
+    due.sort_unstable();
+    let due: Vec<_> = due.into_iter().map(|(_, id)| id).collect();
+    world.clock.advance(S * 10);
+    let mut handed = ids(&must(world.store.attention(&node, 2).await));
+    assert_eq!(handed.len(), 2);
+    handed.extend(ids(&must(world.store.attention(&node, 2).await)));
+    assert_eq!(handed, due);
+}
+
+/// A node that was replaced gets nothing to do.
+pub async fn an_old_lease_gets_no_attention(world: &StoreWorld) {
+    let old = world.node("a").await;
+    world.node("a").await;
+    refused!(world.store.attention(&old, 10).await, StoreError::Fenced { .. });
+}
+
+/// Live records never go, however old they are.
+pub async fn a_sweep_never_takes_live_records(world: &StoreWorld) {
+    let node = world.node("a").await;
+    world.run(world.draft(), &node).await;
+    world.submit(world.draft()).await;
+    world.submit(world.draft().reported()).await;
+    world.clock.advance(DAY * 1000);
+    let rule = Retention { age: Some(Duration::ZERO), count: Some(0) };
+    let swept = must(world.store.sweep(&rule, 100).await);
+    assert_eq!((swept.ids, swept.more), (Vec::new(), false));
+    assert_eq!(all(world).await.len(), 3);
+}
+
+/// What ended longer ago than the rule allows goes, the oldest first, and no more than was asked for.
+pub async fn a_sweep_takes_the_oldest_first(world: &StoreWorld) {
+    let mut ended = Vec::new();
+    for _ in 0..4 {
+        let stored = world.submit(world.draft()).await;
+        must(world.turn(&stored, cancel()).await);
+        ended.push(stored.process.id);
+        world.clock.advance(S * 10);
+    }
+    let rule = Retention { age: Some(S * 15), count: None };
+    let first = must(world.store.sweep(&rule, 2).await);
+    assert_eq!(first.ids, ended.get(..2).unwrap_or_default());
+    assert!(first.more);
+    let second = must(world.store.sweep(&rule, 2).await);
+    assert_eq!(second.ids, ended.get(2..3).unwrap_or_default());
+    assert!(!second.more);
+    assert_eq!(must(world.store.sweep(&rule, 2).await).ids, []);
+    assert_eq!(all(world).await, ended.get(3..).unwrap_or_default());
+    assert!(!world.exists(*ended.first().unwrap_or(&world.draft().id)).await);
+}
+
+/// What the count pushes out goes too, but nothing younger than a day.
+pub async fn a_sweep_by_count_spares_the_last_day(world: &StoreWorld) {
+    let mut ended = Vec::new();
+    for _ in 0..3 {
+        let stored = world.submit(world.draft()).await;
+        must(world.turn(&stored, cancel()).await);
+        ended.push(stored.process.id);
+        world.clock.advance(S);
+    }
+    let rule = Retention { age: None, count: Some(1) };
+    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, []);
+    world.clock.advance(DAY);
+    let swept = must(world.store.sweep(&rule, 10).await);
+    assert_eq!(swept.ids, ended.get(..2).unwrap_or_default());
+}
+
+/// The rule that keeps everything takes nothing.
+pub async fn a_sweep_without_bounds_takes_nothing(world: &StoreWorld) {
+    let stored = world.submit(world.draft()).await;
+    must(world.turn(&stored, cancel()).await);
+    world.clock.advance(DAY * 1000);
+    let rule = Retention { age: None, count: None };
+    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, []);
+}
+
+async fn all(world: &StoreWorld) -> Vec<longhaul_domain::ProcessId> {
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 100 };
+    ids(&must(world.store.list(&Filter::default(), &page).await).processes)
+}

@@ -1,0 +1,236 @@
+//! A store of its own for each rule, and what rules do with it.
+
+use super::draft::Draft;
+use crate::fakes::{SequentialIds, VirtualClock};
+use crate::suite::{instead_of, must, some};
+use longhaul_domain::{
+    AttemptNo, Capabilities, Command, Containment, Context, Exit, ExitStatus, Input, NodeId, Observation,
+    Process, ProcessId, StopCause, Timestamp, Usage,
+};
+use longhaul_ports::{
+    Author, Change, Claimant, Clock, IdSource, Lease, Limits, NodeFacts, PlacementClass, Room, Store,
+    StoreError, Stored, Submission, Submitted,
+};
+use std::any::Any;
+use std::sync::Arc;
+
+/// A store of its own for each rule, empty, with a clock that the rule moves.
+#[derive(Debug)]
+pub struct StoreWorld {
+    /// The store; it takes its time from the clock.
+    pub store: Arc<dyn Store>,
+    /// The clock.
+    pub clock: VirtualClock,
+    /// New identities.
+    pub ids: SequentialIds,
+    _guard: Option<Box<dyn Any + Send + Sync>>,
+}
+
+/// Opens a world with a clock of its own.
+pub fn open(open: impl FnOnce(VirtualClock) -> StoreWorld) -> StoreWorld {
+    open(VirtualClock::default())
+}
+
+impl StoreWorld {
+    /// A world around a store that takes its time from this clock.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: VirtualClock) -> Self {
+        Self { store, clock, ids: SequentialIds::default(), _guard: None }
+    }
+
+    /// The same; what is given lives as long as the world, such as a temporary directory.
+    #[must_use]
+    pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
+        Self { _guard: Some(Box::new(guard)), ..self }
+    }
+
+    /// A command that any node may run.
+    pub(crate) fn draft(&self) -> Draft {
+        Draft::new(self.ids.process())
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        Context {
+            now: self.clock.now(),
+            awake: self.clock.awake(),
+            chance: self.ids.chance(),
+            capabilities: Capabilities::ALL,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Registers a node.
+    pub(crate) async fn node(&self, name: &str) -> Lease {
+        let facts = NodeFacts { id: node_id(name), boot: "a boot".to_owned(), version: "0.0.0".to_owned() };
+        must(self.store.register(&facts).await)
+    }
+
+    /// The submission of a draft under the policy in force.
+    pub(crate) async fn submission(&self, draft: Draft) -> Submission {
+        let (version, policy) = must(self.store.policy().await);
+        let slots = draft.spec.key.as_ref().and_then(|key| policy.slots_of(key));
+        let (process, events) =
+            Process::submit(&self.context(), draft.id, draft.lineage, Arc::new(draft.spec));
+        Submission {
+            process,
+            events,
+            limits: Limits { policy: version, slots, tree: draft.tree },
+            claim_for: draft.claim_for,
+            or_refuse: draft.or_refuse,
+        }
+    }
+
+    pub(crate) async fn try_submit(&self, draft: Draft) -> Result<Submitted, StoreError> {
+        self.store.submit(self.submission(draft).await).await
+    }
+
+    /// Submits what is not claimed at once.
+    pub(crate) async fn submit(&self, draft: Draft) -> Stored {
+        let submitted = must(self.try_submit(draft).await);
+        some(match submitted {
+            Submitted::Waiting(stored) => Some(stored),
+            Submitted::Claimed(_) | Submitted::Existing { .. } => None,
+        })
+    }
+
+    /// Submits what is claimed at once for this node.
+    pub(crate) async fn start(&self, draft: Draft, lease: &Lease) -> Stored {
+        let submitted = must(self.try_submit(draft.claimed_for(claimant(lease))).await);
+        some(match submitted {
+            Submitted::Claimed(stored) => Some(stored),
+            Submitted::Waiting(_) | Submitted::Existing { .. } => None,
+        })
+    }
+
+    /// Submits what runs at once on this node.
+    pub(crate) async fn run(&self, draft: Draft, lease: &Lease) -> Stored {
+        let stored = self.start(draft, lease).await;
+        must(self.turn(&stored, spawned(&stored)).await)
+    }
+
+    pub(crate) async fn load(&self, id: ProcessId) -> Stored {
+        let mut loaded = must(self.store.load(&[id]).await);
+        some(loaded.pop().flatten())
+    }
+
+    pub(crate) async fn exists(&self, id: ProcessId) -> bool {
+        must(self.store.load(&[id]).await).iter().any(Option::is_some)
+    }
+
+    /// What an engine would commit after this input, by the author that may write the record.
+    pub(crate) fn change(&self, stored: &Stored, input: Input) -> Change {
+        let step = must(stored.process.decide(&self.context(), &stored.vitals, &input));
+        let mut next = stored.process.clone();
+        next.evolve(&step.events);
+        Change {
+            op: self.ids.op(),
+            author: author(stored),
+            expected: stored.revision,
+            next,
+            events: step.events,
+            taken: longhaul_domain::WishNo(0),
+        }
+    }
+
+    /// Decides an input, commits what follows, and loads what became of it.
+    pub(crate) async fn turn(&self, stored: &Stored, input: Input) -> Result<Stored, StoreError> {
+        self.store.commit(self.change(stored, input)).await?;
+        Ok(self.load(stored.process.id).await)
+    }
+
+    /// Lets a running command exit.
+    pub(crate) async fn exit(&self, stored: &Stored, code: i32) -> Stored {
+        must(self.turn(stored, exited(stored, self.now(), code)).await)
+    }
+
+    pub(crate) async fn claim(&self, lease: &Lease) -> Vec<Stored> {
+        must(self.store.claim(lease, &room(lease)).await)
+    }
+
+    /// What a claim hands out, in its order.
+    pub(crate) async fn claim_ids(&self, lease: &Lease) -> Vec<ProcessId> {
+        ids(&self.claim(lease).await)
+    }
+
+    /// Takes in every call there is, until the next one parks.
+    pub(crate) async fn hear_out(&self, lease: &Lease) {
+        for _ in 0..20 {
+            let called = tokio::time::timeout(crate::suite::A_WHILE, self.store.called(lease)).await;
+            if called.is_err() {
+                return;
+            }
+        }
+        instead_of("a call that parks", &"one answer after the other");
+    }
+}
+
+pub(crate) fn node_id(name: &str) -> NodeId {
+    must(NodeId::new(name))
+}
+
+pub(crate) fn ids(stored: &[Stored]) -> Vec<ProcessId> {
+    stored.iter().map(|stored| stored.process.id).collect()
+}
+
+/// Whoever may write it.
+pub(crate) fn author(stored: &Stored) -> Author {
+    stored.owner.clone().map_or(Author::Anyone, Author::Owner)
+}
+
+/// Room for many.
+pub(crate) fn claimant(lease: &Lease) -> Claimant {
+    Claimant { lease: lease.clone(), roots: 1000 }
+}
+
+/// Room for many, for everything that this node may run.
+pub(crate) fn room(lease: &Lease) -> Room {
+    Room {
+        roots: 1000,
+        batch: 100,
+        classes: vec![
+            PlacementClass::Node(lease.node.clone()),
+            PlacementClass::Shared(longhaul_domain::Placement::Anywhere),
+        ],
+    }
+}
+
+pub(crate) fn spawned(stored: &Stored) -> Input {
+    Input::Observation(Observation::Spawned {
+        attempt: stored.process.attempt,
+        pid: Some(4711),
+        containment: Some(Containment::Cgroup),
+        at: stored.process.queued_at,
+    })
+}
+
+pub(crate) fn exited(stored: &Stored, at: Timestamp, code: i32) -> Input {
+    Input::Observation(Observation::Exited {
+        attempt: stored.process.attempt,
+        exit: Exit {
+            status: ExitStatus::Code(code),
+            at,
+            stopped: None,
+            last_signal: None,
+            swept: 0,
+            leftovers: 0,
+            usage: Usage::default(),
+            output_bytes: 0,
+            dropped_bytes: 0,
+        },
+    })
+}
+
+pub(crate) fn never_ran(attempt: AttemptNo) -> Input {
+    Input::Observation(Observation::NeverRan { attempt })
+}
+
+pub(crate) const fn cancel() -> Input {
+    Input::Command(Command::Cancel { cause: StopCause::User })
+}
+
+pub(crate) const fn complete() -> Input {
+    Input::Command(Command::Complete { result: None })
+}

@@ -1,0 +1,268 @@
+//! The suite can fail: a store that breaks a promise fails the rule of that name.
+
+use async_trait::async_trait;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{
+    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish, WishNo,
+};
+use longhaul_ports::{
+    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, IdSource, Lease, Listing, Membership,
+    NodeFacts, Order, PageAsk, ProcessStore, QueueView, Queues, Room, StoreError, Stored, Submission,
+    Submitted, Swept, Upkeep,
+};
+use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
+use longhaul_testkit::suite::{StoreWorld, agreement, store};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The promise that a store breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Broken {
+    Nothing,
+    IgnoresExpected,
+    IgnoresOps,
+    IgnoresOwners,
+    IgnoresRoom,
+    IgnoresClaimFor,
+    LoadsInItsOwnOrder,
+    ListsOldestFirst,
+    HidesGaps,
+    SwallowsNews,
+    NeverParks,
+    SweepsTheWrongOnes,
+    ForgetsVitals,
+}
+
+#[derive(Debug)]
+struct BrokenStore {
+    inner: MemoryStore,
+    broken: Broken,
+    ids: SequentialIds,
+}
+
+impl BrokenStore {
+    async fn present(&self, id: ProcessId) -> Option<Stored> {
+        self.inner.load(&[id]).await.ok()?.pop().flatten()
+    }
+}
+
+#[async_trait]
+impl ProcessStore for BrokenStore {
+    async fn submit(&self, mut new: Submission) -> Result<Submitted, StoreError> {
+        if self.broken == Broken::IgnoresClaimFor {
+            new.claim_for = None;
+        }
+        self.inner.submit(new).await
+    }
+
+    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+        let mut room = room.clone();
+        if self.broken == Broken::IgnoresRoom {
+            room.roots = u32::MAX;
+        }
+        self.inner.claim(by, &room).await
+    }
+
+    async fn commit(&self, mut change: Change) -> Result<Revision, StoreError> {
+        let present = self.present(change.next.id).await;
+        if let Some(present) = present {
+            if self.broken == Broken::IgnoresExpected {
+                change.expected = present.revision;
+                change.author = present.owner.clone().map_or(Author::Anyone, Author::Owner);
+            }
+            if self.broken == Broken::IgnoresOwners {
+                change.author = present.owner.map_or(Author::Anyone, Author::Owner);
+            }
+        }
+        if self.broken == Broken::IgnoresOps {
+            change.op = self.ids.op();
+        }
+        self.inner.commit(change).await
+    }
+
+    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
+        let op = if self.broken == Broken::IgnoresOps { self.ids.op() } else { op };
+        self.inner.wish(id, op, wish).await
+    }
+
+    async fn touch(
+        &self,
+        by: &Author,
+        vitals: &[(ProcessId, AttemptNo, Vitals)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        if self.broken == Broken::ForgetsVitals {
+            return Ok(vitals.iter().map(|_| Ok(())).collect());
+        }
+        self.inner.touch(by, vitals).await
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+        let mut loaded = self.inner.load(ids).await?;
+        if self.broken == Broken::LoadsInItsOwnOrder {
+            loaded.reverse();
+        }
+        Ok(loaded)
+    }
+
+    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+        let mut page = page.clone();
+        if self.broken == Broken::ListsOldestFirst {
+            page.order = Order::OldestFirst;
+        }
+        self.inner.list(filter, &page).await
+    }
+}
+
+#[async_trait]
+impl Upkeep for BrokenStore {
+    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
+        self.inner.attention(by, most).await
+    }
+
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+        let rule = if self.broken == Broken::SweepsTheWrongOnes {
+            Retention { age: Some(Duration::ZERO), count: None }
+        } else {
+            *rule
+        };
+        self.inner.sweep(&rule, most).await
+    }
+}
+
+#[async_trait]
+impl Queues for BrokenStore {
+    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
+        self.inner.policy().await
+    }
+
+    async fn set_policy(
+        &self,
+        expected: PolicyVersion,
+        policy: &Policy,
+    ) -> Result<PolicyVersion, StoreError> {
+        self.inner.set_policy(expected, policy).await
+    }
+
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+        self.inner.queues(only).await
+    }
+}
+
+#[async_trait]
+impl EventLog for BrokenStore {
+    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+        let wait = wait && self.broken != Broken::NeverParks;
+        let mut page = self.inner.read(after, most, wait).await?;
+        if self.broken == Broken::HidesGaps {
+            page.gap = false;
+        }
+        Ok(page)
+    }
+
+    async fn end(&self) -> Result<Cursor, StoreError> {
+        self.inner.end().await
+    }
+}
+
+#[async_trait]
+impl Membership for BrokenStore {
+    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+        self.inner.register(me).await
+    }
+
+    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+        if self.broken == Broken::SwallowsNews {
+            tokio::time::timeout(Duration::from_millis(5), self.inner.called(by)).await.ok();
+        }
+        self.inner.beat(by).await
+    }
+
+    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+        if self.broken == Broken::NeverParks {
+            return self.inner.beat(by).await;
+        }
+        self.inner.called(by).await
+    }
+
+    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
+        self.inner.leave(by).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+        self.inner.nodes().await
+    }
+}
+
+fn world(broken: Broken) -> StoreWorld {
+    let clock = VirtualClock::default();
+    let inner = MemoryStore::new(Arc::new(clock.clone()));
+    let store = BrokenStore { inner, broken, ids: SequentialIds::seeded(77) };
+    StoreWorld::new(Arc::new(store), clock)
+}
+
+fn holds(broken: Broken, rule: impl AsyncFnOnce(&StoreWorld)) -> bool {
+    let world = world(broken);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
+    runtime.is_ok_and(|runtime| catch_unwind(AssertUnwindSafe(|| runtime.block_on(rule(&world)))).is_ok())
+}
+
+macro_rules! controls {
+    ($($control:ident: $broken:ident fails $rule:ident;)+) => { $(
+        #[test]
+        fn $control() {
+            assert!(holds(Broken::Nothing, store::$rule), "the rule holds for a right store");
+            assert!(!holds(Broken::$broken, store::$rule), "the rule fails for a broken store");
+        }
+    )+ };
+}
+
+controls! {
+    a_store_that_ignores_the_expected_revision_fails: IgnoresExpected fails a_conflict_writes_nothing;
+    a_store_that_lets_two_changes_win_fails: IgnoresExpected fails one_of_many_changes_wins;
+    a_store_that_ignores_ops_fails: IgnoresOps fails the_same_op_gets_the_same_answer;
+    a_store_that_counts_wishes_twice_fails: IgnoresOps fails the_same_wish_gets_the_same_number;
+    a_store_that_lets_anyone_write_fails: IgnoresOwners fails only_the_owner_writes;
+    a_store_that_overfills_a_node_fails: IgnoresRoom fails roots_fill_the_room_for_roots;
+    a_store_that_makes_everyone_wait_fails: IgnoresClaimFor fails claim_for_takes_it_at_once_when_there_is_room;
+    a_store_that_mixes_records_up_fails: LoadsInItsOwnOrder fails records_are_loaded_in_the_order_of_the_question;
+    a_store_that_turns_pages_the_wrong_way_fails: ListsOldestFirst fails pages_are_newest_first;
+    a_store_that_hides_gaps_fails: HidesGaps fails a_trimmed_log_says_that_there_is_a_gap;
+    a_store_that_swallows_news_fails: SwallowsNews fails news_between_calls_is_not_lost;
+    a_store_that_never_parks_fails: NeverParks fails a_reader_that_waits_parks_until_something_happens;
+    a_store_that_calls_for_nothing_fails: NeverParks fails an_answered_call_is_not_repeated;
+    a_store_that_sweeps_too_much_fails: SweepsTheWrongOnes fails a_sweep_takes_the_oldest_first;
+    a_store_that_forgets_vitals_fails: ForgetsVitals fails the_latest_vitals_win;
+}
+
+/// Every rule that is written stands in the list that adapters run.
+#[test]
+fn no_rule_is_left_out_of_its_suite() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/suite");
+    for suite in ["store", "clock", "ids", "output", "spawner", "vault"] {
+        let whole = std::fs::read_to_string(format!("{source}/{suite}.rs")).unwrap();
+        let (_, list) = whole.split_once(&format!("$open, {suite},")).unwrap();
+        let listed: Vec<&str> = list.split_whitespace().collect();
+        let mut texts = vec![whole.clone()];
+        if let Ok(parts) = std::fs::read_dir(format!("{source}/{suite}")) {
+            texts.extend(parts.map(|part| std::fs::read_to_string(part.unwrap().path()).unwrap()));
+        }
+        let rules: Vec<String> = texts
+            .iter()
+            .flat_map(|text| text.lines())
+            .filter_map(|line| line.strip_prefix("pub async fn "))
+            .filter_map(|rest| rest.split_once("(world").map(|(name, _)| name.to_owned()))
+            .collect();
+        assert!(rules.len() > 3, "{suite} has rules");
+        for rule in &rules {
+            assert!(listed.contains(&rule.as_str()), "{rule} is not in the suite {suite}");
+        }
+    }
+}
+
+/// Stores that differ do not agree.
+#[tokio::test]
+#[should_panic(expected = "both stores were asked for")]
+async fn a_store_that_differs_from_the_reference_is_told() {
+    agreement::agree(&world(Broken::Nothing), &world(Broken::IgnoresRoom), 3, 400).await;
+}

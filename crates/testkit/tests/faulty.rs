@@ -1,0 +1,120 @@
+//! A faulty store fails as it was told to, and only then.
+
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{Capabilities, Chance, Context, Lineage, Process, ProcessId, Spec, TreeLimits, Work};
+use longhaul_ports::{Clock, Limits, ProcessStore, Queues, StoreError, Submission, Submitted};
+use longhaul_testkit::fakes::{Call, Fault, FaultyStore, VirtualClock};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn open() -> (Arc<FaultyStore>, VirtualClock) {
+    let clock = VirtualClock::default();
+    let inner = MemoryStore::new(Arc::new(clock.clone()));
+    (Arc::new(FaultyStore::new(Arc::new(inner), Arc::new(clock.clone()))), clock)
+}
+
+fn submission(clock: &VirtualClock, id: u128) -> Submission {
+    let ctx = Context {
+        now: clock.now(),
+        awake: clock.awake(),
+        chance: Chance(0),
+        capabilities: Capabilities::ALL,
+    };
+    let spec = Spec::of(Work::Reported(longhaul_domain::ReportedSpec::default()));
+    let id = ProcessId::new(uuid::Uuid::from_u128(id));
+    let (process, events) = Process::submit(&ctx, id, Lineage::default(), Arc::new(spec));
+    Submission {
+        process,
+        events,
+        limits: Limits {
+            policy: longhaul_domain::PolicyVersion(0),
+            slots: None,
+            tree: TreeLimits::default(),
+        },
+        claim_for: None,
+        or_refuse: false,
+    }
+}
+
+async fn is_there(store: &FaultyStore, id: u128) -> bool {
+    let id = ProcessId::new(uuid::Uuid::from_u128(id));
+    store.load(&[id]).await.is_ok_and(|loaded| loaded.iter().any(Option::is_some))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_nth_call_of_a_kind_fails_and_nothing_was_written() {
+    let (store, clock) = open();
+    store.fail_on(Call::Submit, 2, Fault::Unavailable);
+    store.submit(submission(&clock, 1)).await.unwrap();
+    store.policy().await.unwrap();
+    let error = store.submit(submission(&clock, 2)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+    assert!(!is_there(&store, 2).await);
+    store.submit(submission(&clock, 2)).await.unwrap();
+    assert_eq!(store.calls().iter().filter(|call| **call == Call::Submit).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_answer_was_written() {
+    let (store, clock) = open();
+    store.fail(1, Fault::Unknown);
+    let error = store.submit(submission(&clock, 1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unknown { .. }), "{error:?}");
+    assert!(is_there(&store, 1).await);
+    let again = store.submit(submission(&clock, 1)).await.unwrap();
+    assert!(matches!(again, Submitted::Existing { same_spec: true, .. }), "{again:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_after_a_write_leaves_it_written() {
+    let (store, clock) = open();
+    for (id, fault, written) in [(1, Fault::CrashBefore, false), (2, Fault::CrashAfter, true)] {
+        store.fail_on(Call::Submit, 1, fault);
+        let caller = {
+            let (store, new) = (Arc::clone(&store), submission(&clock, id));
+            tokio::spawn(async move { store.submit(new).await })
+        };
+        store.crashed().await;
+        assert!(!caller.is_finished());
+        caller.abort();
+        assert_eq!(is_there(&store, id).await, written);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_takes_virtual_time() {
+    let (store, clock) = open();
+    store.fail(1, Fault::Late(Duration::from_secs(30)));
+    let begin = clock.now();
+    let answer = clock.run_until(Duration::from_secs(60), store.submit(submission(&clock, 1))).await;
+    answer.unwrap().unwrap();
+    assert_eq!(clock.now(), begin.plus(Duration::from_secs(30)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_answers_nothing_until_it_is_back() {
+    let (store, clock) = open();
+    store.set_down(true);
+    assert!(store.submit(submission(&clock, 1)).await.is_err());
+    assert!(store.policy().await.is_err());
+    store.set_down(false);
+    store.submit(submission(&clock, 1)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn chaos_strikes_some_calls_and_the_same_ones_for_a_seed() {
+    async fn struck(seed: u64) -> Vec<bool> {
+        let (store, clock) = open();
+        store.set_chaos(seed, 4);
+        let mut struck = Vec::new();
+        for id in 0..200 {
+            struck.push(store.submit(submission(&clock, id)).await.is_err());
+        }
+        struck
+    }
+    let first = struck(1).await;
+    let count = first.iter().filter(|struck| **struck).count();
+    assert!((20..=90).contains(&count), "{count} of 200");
+    assert_eq!(first, struck(1).await);
+    assert_ne!(first, struck(2).await);
+}

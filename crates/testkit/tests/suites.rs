@@ -1,0 +1,103 @@
+//! The fakes keep the promises of the ports that they stand in for.
+
+use async_trait::async_trait;
+use longhaul_domain::CommandSpec;
+use longhaul_ports::{AttemptKey, OutputSource, Spawner};
+use longhaul_testkit::fakes::{FakeOutput, FakeVault, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_testkit::suite::{Actors, IdsWorld, OutputWorld, Pen, SpawnerWorld, VaultWorld};
+use std::sync::Arc;
+use std::time::Duration;
+
+mod ids {
+    use super::*;
+
+    longhaul_testkit::ids_suite!(|| IdsWorld::new(Arc::new(SequentialIds::default())));
+}
+
+mod vault {
+    use super::*;
+
+    fn open() -> VaultWorld {
+        let vault = Arc::new(FakeVault::default());
+        VaultWorld::new(move || vault.clone())
+    }
+
+    longhaul_testkit::vault_suite!(open);
+}
+
+mod output {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Direct {
+        clock: VirtualClock,
+        output: FakeOutput,
+    }
+
+    #[async_trait]
+    impl Pen for Direct {
+        async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]) {
+            self.output.write(key, source, bytes);
+        }
+
+        async fn pass(&self, span: Duration) {
+            self.clock.advance(span);
+        }
+    }
+
+    fn open() -> OutputWorld {
+        let clock = VirtualClock::default();
+        let output = FakeOutput::new(clock.clone());
+        OutputWorld::new(Arc::new(output.clone()), Arc::new(Direct { clock, output }))
+    }
+
+    longhaul_testkit::output_suite!(open);
+}
+
+mod spawner {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Scripted {
+        clock: VirtualClock,
+        machine: ScriptedSpawner,
+    }
+
+    #[async_trait]
+    impl Actors for Scripted {
+        fn exits(&self, after: Duration, code: u8) -> CommandSpec {
+            let after = after.as_millis().to_string();
+            CommandSpec::of("exit", &[&code.to_string(), &after], "/")
+        }
+
+        fn runs(&self) -> CommandSpec {
+            CommandSpec::of("run", &[], "/")
+        }
+
+        fn ignores_term(&self) -> CommandSpec {
+            CommandSpec::of("stubborn", &[], "/")
+        }
+
+        fn missing(&self) -> CommandSpec {
+            CommandSpec::of("missing", &[], "/")
+        }
+
+        async fn pass(&self, span: Duration) {
+            self.clock.run_for(span).await;
+        }
+
+        async fn reopen(&self) -> Arc<dyn Spawner> {
+            Arc::new(self.machine.reopened())
+        }
+    }
+
+    fn open() -> SpawnerWorld {
+        let clock = VirtualClock::default();
+        let machine = ScriptedSpawner::casting(clock.clone(), |order| {
+            Script::of_words(&order.command.program, &order.command.args)
+        });
+        SpawnerWorld::new(Arc::new(Scripted { clock, machine }))
+    }
+
+    longhaul_testkit::spawner_suite!(open);
+}
