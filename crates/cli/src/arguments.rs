@@ -57,7 +57,6 @@ pub struct Cli {
 /// Flags that every verb takes.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Everywhere")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Global {
     /// How data is printed
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum)]
@@ -68,7 +67,7 @@ pub struct Global {
     /// Print no hints
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Print more about what goes wrong
+    /// Print hints even where no person reads
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// When to use colours

@@ -21,9 +21,9 @@ mod value;
 mod verb;
 
 pub use arguments::{
-    CancelArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, ExplainArgs, Format, Global, InitArgs, InspectArgs,
-    Lines, LogsArgs, Paint, ProgressArgs, RestartArgs, RetryArgs, RunArgs, ServeArgs, SetArgs, StatusArgs, StreamName,
-    Verb, WaitArgs, WaitGoal, parse,
+    CancelArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, ExplainArgs, Format, Global, InitArgs,
+    InspectArgs, Lines, LogsArgs, Paint, ProgressArgs, RestartArgs, RetryArgs, RunArgs, ServeArgs, SetArgs,
+    StatusArgs, StreamName, Verb, WaitArgs, WaitGoal, parse,
 };
 pub use completion::complete_if_asked;
 pub use dispatch::{manager_version, run};

@@ -23,7 +23,7 @@ pub struct BadValue {
 }
 
 impl BadValue {
-    fn new(why: impl Into<String>) -> Self {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
         Self { why: why.into() }
     }
 }

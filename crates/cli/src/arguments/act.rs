@@ -1,14 +1,15 @@
 //! What may be said when changing processes.
 
+use crate::completion::references;
 use crate::value::Percent;
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 /// What `cancel` takes.
 #[derive(Clone, Debug, Default, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct CancelArgs {
     /// The processes: ids, unique prefixes, names or @last; without them there is a choice
-    #[arg(value_name = "ID", conflicts_with = "all")]
+    #[arg(value_name = "ID", conflicts_with = "all", add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
     /// Kill at once instead of asking first
     #[arg(long, visible_alias = "force")]
@@ -25,7 +26,8 @@ pub struct CancelArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct RestartArgs {
     /// The process: an id, a unique prefix, a name or @last
-    #[arg(value_name = "ID", required_unless_present = "interrupted", conflicts_with = "interrupted")]
+    #[arg(value_name = "ID", required_unless_present = "interrupted", conflicts_with = "interrupted",
+          add = ArgValueCandidates::new(references))]
     pub id: Option<String>,
     /// Leave it to the background and print its id
     #[arg(short, long)]
@@ -39,7 +41,7 @@ pub struct RestartArgs {
 #[derive(Clone, Debug, Args)]
 pub struct RetryArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
 }
 
@@ -47,7 +49,7 @@ pub struct RetryArgs {
 #[derive(Clone, Debug, Args)]
 pub struct SetArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
 }
 

@@ -17,7 +17,6 @@ In the foreground the first Ctrl-C cancels the process, the second kills it, and
 /// What `run` takes.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct RunArgs {
     /// Leave it to the background and print its id
     #[arg(short, long)]

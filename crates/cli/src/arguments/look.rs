@@ -1,14 +1,16 @@
 //! What may be said when looking at processes.
 
+use crate::completion::references;
 use crate::value::{BadValue, Span};
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 use std::str::FromStr;
 
 /// What `status` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StatusArgs {
     /// A project, or ids, for which all is told
-    #[arg(value_name = "PROJECT|ID")]
+    #[arg(value_name = "PROJECT|ID", add = ArgValueCandidates::new(references))]
     pub targets: Vec<String>,
     /// Show what has ended too
     #[arg(short, long)]
@@ -37,7 +39,7 @@ pub struct StatusArgs {
 #[derive(Clone, Debug, Args)]
 pub struct LogsArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
     /// Go on until they have ended
     #[arg(short, long)]
@@ -81,9 +83,7 @@ impl FromStr for Lines {
         if text == "all" {
             return Ok(Self::All);
         }
-        text.parse()
-            .map(Self::Last)
-            .map_err(|_not_a_number| BadValue::new("say a number, or all"))
+        text.parse().map(Self::Last).map_err(|_not_a_number| BadValue::new("say a number, or all"))
     }
 }
 
@@ -102,7 +102,7 @@ pub enum StreamName {
 #[derive(Clone, Debug, Args)]
 pub struct WaitArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
     /// Until the first of them
     #[arg(long, conflicts_with = "all")]
@@ -132,7 +132,7 @@ pub enum WaitGoal {
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
 }
 

@@ -24,11 +24,7 @@ impl FromStr for Percent {
             Some((done, all)) => number(done)? / number(all)? * 100.0,
             None => number(text.strip_suffix('%').unwrap_or(text))?,
         };
-        if share.is_finite() && share >= 0.0 {
-            Ok(Self(share.min(100.0)))
-        } else {
-            Err(unreadable())
-        }
+        if share.is_finite() && share >= 0.0 { Ok(Self(share.min(100.0))) } else { Err(unreadable()) }
     }
 }
 

@@ -30,11 +30,7 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
         let text = text.trim();
-        let length = if is_plain_number(text) {
-            seconds(text)?
-        } else {
-            friendly(text)?
-        };
+        let length = if is_plain_number(text) { seconds(text)? } else { friendly(text)? };
         if length > LONGEST {
             return Err(BadValue::new("it is longer than 30 days"));
         }
@@ -95,7 +91,19 @@ mod tests {
 
     #[test]
     fn negative_and_absurd_lengths_are_refused() {
-        for text in ["-1", "-5m", "5m ago", "31d", "2592001", "1e9", "99999999999999999999999", "1 month", "", "soon", "5x"] {
+        for text in [
+            "-1",
+            "-5m",
+            "5m ago",
+            "31d",
+            "2592001",
+            "1e9",
+            "99999999999999999999999",
+            "1 month",
+            "",
+            "soon",
+            "5x",
+        ] {
             assert!(text.parse::<Span>().is_err(), "{text:?}");
         }
         assert_eq!(millis("30d"), 2_592_000_000);

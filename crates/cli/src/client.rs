@@ -1,0 +1,235 @@
+//! A client of the manager: HTTP/1.1 over its Unix socket.
+
+mod frames;
+mod path;
+mod socket;
+
+pub(crate) use frames::Frames;
+pub(crate) use path::Path;
+
+use crate::failure::Failure;
+use crate::place::{Autostart, Place, StartError};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, Response, StatusCode};
+use longhaul_wire::api::{PROTOCOL, PROTOCOL_HEADER, Problem};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long an ordinary answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest text of a foreign error that is repeated.
+const LONGEST_QUOTE: usize = 200;
+
+/// A client of the manager at one place.
+pub(crate) struct Client {
+    socket: PathBuf,
+    state_dir: PathBuf,
+    autostart: Option<Autostart>,
+    patience: Duration,
+}
+
+impl Client {
+    /// Makes a client that starts a manager when it has to, if the place says how.
+    pub(crate) fn new(place: Place) -> Self {
+        Self {
+            socket: place.socket,
+            state_dir: place.state_dir,
+            autostart: place.autostart,
+            patience: PATIENCE,
+        }
+    }
+
+    /// Waits less long for ordinary answers.
+    #[must_use]
+    pub(crate) const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Asks for something.
+    pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Failure> {
+        self.ask(Method::GET, path, None, Some(self.patience)).await
+    }
+
+    /// Asks for something that takes as long as it takes, or up to `patience`.
+    pub(crate) async fn fetch_slowly<T: DeserializeOwned>(
+        &self,
+        path: &Path,
+        patience: Option<Duration>,
+    ) -> Result<T, Failure> {
+        let patience = patience.map(|patience| patience.saturating_add(self.patience));
+        self.ask(Method::GET, path, None, patience).await
+    }
+
+    /// Asks for a change.
+    pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &Path,
+        body: &B,
+    ) -> Result<T, Failure> {
+        self.ask(Method::POST, path, Some(encoded(body)?), Some(self.patience)).await
+    }
+
+    /// Asks for a change of what is there.
+    pub(crate) async fn amend<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &Path,
+        body: &B,
+    ) -> Result<T, Failure> {
+        self.ask(Method::PATCH, path, Some(encoded(body)?), Some(self.patience)).await
+    }
+
+    /// Asks for a stream of output.
+    pub(crate) async fn stream(&self, path: &Path) -> Result<Frames, Failure> {
+        let answer = self.answer(Method::GET, path, None, Some(self.patience)).await?;
+        Ok(Frames::new(answer.into_body()))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &Path,
+        body: Option<Bytes>,
+        patience: Option<Duration>,
+    ) -> Result<T, Failure> {
+        let answer = self.answer(method, path, body, patience).await?;
+        let bytes = within(patience, whole(answer.into_body())).await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::Broken { why: format!("its answer cannot be understood: {error}") })
+    }
+
+    /// Gets an answer that is no refusal.
+    async fn answer(
+        &self,
+        method: Method,
+        path: &Path,
+        body: Option<Bytes>,
+        patience: Option<Duration>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let request = request(method, path, body)?;
+        let answer = within(patience, self.exchange(request)).await?;
+        self.check_protocol(&answer)?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let bytes = within(Some(self.patience), whole(answer.into_body())).await?;
+        Err(refusal(status, &bytes))
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        let stream = self.connect().await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
+                .await
+                .map_err(broken)?;
+        // It ends by itself when sender and body are dropped; what goes wrong is told to them.
+        drop(tokio::spawn(connection));
+        sender.send_request(request).await.map_err(broken)
+    }
+
+    async fn connect(&self) -> Result<tokio::net::UnixStream, Failure> {
+        let source = match socket::connect(&self.socket).await {
+            Ok(stream) => return Ok(stream),
+            Err(source) => source,
+        };
+        if source.kind() == std::io::ErrorKind::PermissionDenied {
+            return Err(Failure::Forbidden { socket: self.socket.clone(), source });
+        }
+        let start = self.autostart.as_ref();
+        let Some(start) = start.filter(|_| socket::means_nobody(source.kind())) else {
+            return Err(self.down(source, None));
+        };
+        if let Err(error) = start() {
+            return Err(self.down(source, Some(error)));
+        }
+        socket::connect(&self.socket).await.map_err(|source| self.down(source, None))
+    }
+
+    fn down(&self, source: std::io::Error, started: Option<StartError>) -> Failure {
+        Failure::Down { socket: self.socket.clone(), state_dir: self.state_dir.clone(), started, source }
+    }
+
+    fn check_protocol(&self, answer: &Response<Incoming>) -> Result<(), Failure> {
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        match header(PROTOCOL_HEADER) {
+            None => Err(Failure::Stranger { socket: self.socket.clone() }),
+            Some(theirs) if theirs.parse() == Ok(PROTOCOL) => Ok(()),
+            Some(theirs) => Err(Failure::Protocol {
+                theirs: theirs.to_owned(),
+                manager: header("longhaul-version").map(str::to_owned),
+            }),
+        }
+    }
+}
+
+fn encoded<B: Serialize>(body: &B) -> Result<Bytes, Failure> {
+    serde_json::to_vec(body).map(Bytes::from).map_err(|error| Failure::Usage {
+        what: "the request cannot be written as JSON".to_owned(),
+        why: Some(error.to_string()),
+        help: "leave out what is no JSON".to_owned(),
+    })
+}
+
+fn request(method: Method, path: &Path, body: Option<Bytes>) -> Result<Request<Full<Bytes>>, Failure> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path.as_str())
+        .header(HOST, "longhaul")
+        .header(ACCEPT, "application/json");
+    if body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    request.body(Full::new(body.unwrap_or_default())).map_err(|error| Failure::Usage {
+        what: format!("{:?} cannot be asked for", path.as_str()),
+        why: Some(error.to_string()),
+        help: "longhaul status -a      shows what there is".to_owned(),
+    })
+}
+
+async fn whole(body: Incoming) -> Result<Bytes, Failure> {
+    Ok(body.collect().await.map_err(broken)?.to_bytes())
+}
+
+async fn within<T>(
+    patience: Option<Duration>,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match patience {
+        None => answer.await,
+        Some(patience) => {
+            timeout(patience, answer).await.unwrap_or(Err(Failure::Silent { waited: patience }))
+        }
+    }
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+    let problem: Option<Problem> = serde_json::from_slice(body).ok();
+    let mut problem = problem.filter(|problem| !problem.slug.is_empty()).unwrap_or_else(|| Problem {
+        slug: "internal".to_owned(),
+        title: format!("the manager answered with {status}"),
+        detail: Some(String::from_utf8_lossy(body).chars().take(LONGEST_QUOTE).collect::<String>())
+            .filter(|text| !text.trim().is_empty()),
+        ..Problem::default()
+    });
+    problem.status = status.as_u16();
+    Failure::from(problem)
+}
+
+fn broken(error: hyper::Error) -> Failure {
+    let why = match std::error::Error::source(&error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    Failure::Broken { why }
+}
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! A manager for tests: answers what it is told to, over a real socket.
+
+use super::Client;
+use crate::place::Place;
+use longhaul_wire::api::{PROTOCOL_HEADER, ProcessView};
+use longhaul_wire::output::{Frame, FrameKind};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::LocalSet;
+
+/// A request as it came in: its method, its path with the query, its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: String,
+}
+
+/// What is answered.
+pub(crate) enum Answer {
+    /// JSON with a status.
+    Json(u16, serde_json::Value),
+    /// A stream in these pieces; the connection is closed behind them, and properly if it says so.
+    Stream { pieces: Vec<Vec<u8>>, proper: bool },
+    /// A stream that begins so and goes on so once it may.
+    Held { first: Vec<u8>, may_go_on: Rc<Cell<bool>>, rest: Vec<u8> },
+    /// These bytes as they are.
+    Raw(Vec<u8>),
+    /// Nothing, ever.
+    Silence,
+}
+
+/// A manager for tests.
+pub(crate) struct Fake {
+    top: TempDir,
+    asked: Rc<RefCell<Vec<Asked>>>,
+}
+
+impl Fake {
+    /// Runs a test against a manager that answers so.
+    pub(crate) fn run<T, F, A>(answer: A, test: impl FnOnce(Rc<Self>) -> F) -> T
+    where
+        F: Future<Output = T>,
+        A: Fn(&Asked) -> Answer + 'static,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let top = tempfile::tempdir().unwrap();
+            let listener = UnixListener::bind(top.path().join("longhaul.sock")).unwrap();
+            let fake = Rc::new(Self { top, asked: Rc::default() });
+            let asked = Rc::clone(&fake.asked);
+            tokio::task::spawn_local(serve(listener, Rc::new(answer), asked));
+            let limit = tokio::time::timeout(Duration::from_secs(30), test(fake));
+            limit.await.expect("the test ends in time")
+        })
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(Place {
+            socket: self.top.path().join("longhaul.sock"),
+            state_dir: self.top.path().to_owned(),
+            autostart: None,
+        })
+        .with_patience(Duration::from_secs(10))
+    }
+
+    /// Gives what was asked so far, as `METHOD path`.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.borrow().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
+    }
+
+    /// Gives the bodies of what was asked so far.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.asked.borrow().iter().map(|asked| asked.body.clone()).collect()
+    }
+}
+
+/// Answers with a process.
+pub(crate) fn process(process: &ProcessView) -> Answer {
+    Answer::Json(200, serde_json::to_value(process).unwrap())
+}
+
+/// Answers with a refusal.
+pub(crate) fn problem(status: u16, slug: &str) -> Answer {
+    Answer::Json(
+        status,
+        serde_json::json!({"type": slug, "title": format!("it is {slug}"), "status": status}),
+    )
+}
+
+/// Encodes frames: kind, offset, bytes.
+pub(crate) fn frames(frames: &[(FrameKind, u64, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (kind, offset, bytes) in frames {
+        Frame { kind: *kind, offset: *offset, at: 0, bytes: bytes.to_vec() }.encode(&mut out);
+    }
+    out
+}
+
+/// Answers with a whole stream at once.
+pub(crate) fn output(all: &[(FrameKind, u64, &[u8])]) -> Answer {
+    Answer::Stream { pieces: vec![frames(all)], proper: true }
+}
+
+/// Waits until something holds; the limit of the test ends it if it never does.
+pub(crate) async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn serve<A: Fn(&Asked) -> Answer + 'static>(
+    listener: UnixListener,
+    answer: Rc<A>,
+    asked: Rc<RefCell<Vec<Asked>>>,
+) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::task::spawn_local(converse(stream, Rc::clone(&answer), Rc::clone(&asked)));
+    }
+}
+
+async fn converse<A: Fn(&Asked) -> Answer>(
+    mut stream: UnixStream,
+    answer: Rc<A>,
+    asked: Rc<RefCell<Vec<Asked>>>,
+) {
+    let Some(request) = read(&mut stream).await else {
+        return;
+    };
+    asked.borrow_mut().push(request.clone());
+    let head = |status: u16, rest: &str| format!("HTTP/1.1 {status} X\r\n{PROTOCOL_HEADER}: 1\r\n{rest}\r\n");
+    match answer(&request) {
+        Answer::Json(status, body) => {
+            let body = body.to_string();
+            let head = head(status, &format!("content-length: {}\r\n", body.len()));
+            let _gone = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        }
+        Answer::Raw(bytes) => {
+            let _gone = stream.write_all(&bytes).await;
+        }
+        Answer::Stream { pieces, proper } => {
+            let _gone = stream.write_all(head(200, "transfer-encoding: chunked\r\n").as_bytes()).await;
+            for piece in pieces {
+                let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
+                chunk.extend_from_slice(&piece);
+                chunk.extend_from_slice(b"\r\n");
+                let _gone = stream.write_all(&chunk).await;
+                // Lets the reader see each piece by itself.
+                tokio::task::yield_now().await;
+            }
+            if proper {
+                let _gone = stream.write_all(b"0\r\n\r\n").await;
+            }
+        }
+        Answer::Held { first, may_go_on, rest } => {
+            let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+            let head = head(200, "transfer-encoding: chunked\r\n");
+            let _gone = stream.write_all(&[head.as_bytes(), &chunk(&first)].concat()).await;
+            until(|| may_go_on.get()).await;
+            let _gone = stream.write_all(&[&chunk(&rest), &b"0\r\n\r\n"[..]].concat()).await;
+        }
+        Answer::Silence => std::future::pending().await,
+    }
+}
+
+async fn read(stream: &mut UnixStream) -> Option<Asked> {
+    let mut bytes = Vec::new();
+    loop {
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head
+            .lines()
+            .filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned))
+            .find_map(|length| length.parse::<usize>().ok())
+            .unwrap_or(0);
+        if body.len() >= length {
+            let mut words = head.split(' ');
+            return Some(Asked {
+                method: words.next()?.to_owned(),
+                path: words.next()?.to_owned(),
+                body: body.to_owned(),
+            });
+        }
+    }
+}

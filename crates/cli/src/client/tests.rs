@@ -1,0 +1,225 @@
+//! The client against managers of all sorts.
+
+use super::fake::{Answer, Fake, frames, output, problem};
+use super::*;
+use longhaul_wire::api::{Launched, Version};
+use longhaul_wire::output::FrameKind;
+use serde_json::json;
+use std::cell::Cell;
+use std::rc::Rc;
+
+#[test]
+fn answer_is_read() {
+    let version = Fake::run(
+        |_| Answer::Json(200, json!({"version": "1.2.3", "protocol": 1})),
+        |fake| async move { fake.client().fetch::<Version>(&Path::version()).await },
+    );
+    assert_eq!(version.unwrap().version, "1.2.3");
+}
+
+#[test]
+fn body_arrives_as_json() {
+    let (bodies, asked) = Fake::run(
+        |_| Answer::Json(201, json!({"created": true})),
+        |fake| async move {
+            let launched: Launched =
+                fake.client().send(&Path::processes(), &json!({"name": "ü"})).await.unwrap();
+            assert!(launched.created);
+            (fake.bodies(), fake.asked())
+        },
+    );
+    assert_eq!((bodies, asked), (vec!["{\"name\":\"ü\"}".to_owned()], vec!["POST /v1/processes".to_owned()]));
+}
+
+#[test]
+fn refusal_keeps_its_slug_and_status() {
+    let failure = failure_of(|_| problem(409, "no_slot"));
+    let Failure::Problem { problem } = failure else {
+        panic!("{failure:?}");
+    };
+    assert_eq!((problem.slug.as_str(), problem.status), ("no_slot", 409));
+}
+
+#[test]
+fn refusal_that_is_no_problem_is_quoted() {
+    let failure = failure_of(|_| Answer::Raw(response("500 Oops", "longhaul-protocol: 1\r\n", "plain text")));
+    let Failure::Problem { problem } = failure else {
+        panic!("{failure:?}");
+    };
+    assert_eq!(
+        (problem.slug.as_str(), problem.status, problem.detail.as_deref()),
+        ("internal", 500, Some("plain text"))
+    );
+}
+
+#[test]
+fn answer_without_a_protocol_is_a_stranger() {
+    let failure = failure_of(|_| Answer::Raw(response("200 OK", "", "{}")));
+    assert!(matches!(failure, Failure::Stranger { .. }), "{failure:?}");
+}
+
+#[test]
+fn other_protocol_is_named_even_with_a_refusal() {
+    let failure = failure_of(|_| Answer::Raw(response("404 X", "longhaul-protocol: 2\r\n", "{}")));
+    assert!(matches!(&failure, Failure::Protocol { theirs, .. } if theirs == "2"), "{failure:?}");
+}
+
+#[test]
+fn nonsense_and_half_answers_are_broken_connections() {
+    let half = b"HTTP/1.1 200 OK\r\nlonghaul-protocol: 1\r\ncontent-length: 100\r\n\r\n{\"version\"";
+    for bytes in [&b""[..], b"SSH-2.0-OpenSSH\r\n", half] {
+        let bytes = bytes.to_vec();
+        let failure = failure_of(move |_| Answer::Raw(bytes.clone()));
+        assert!(matches!(failure, Failure::Broken { .. }), "{failure:?}");
+    }
+    let failure = failure_of(|_| Answer::Raw(response("200 OK", "longhaul-protocol: 1\r\n", "[1, 2")));
+    assert!(matches!(failure, Failure::Broken { .. }), "{failure:?}");
+}
+
+#[test]
+fn silent_manager_is_given_up() {
+    let failure = Fake::run(
+        |_| Answer::Silence,
+        |fake| async move {
+            let client = fake.client().with_patience(Duration::from_millis(20));
+            client.fetch::<Version>(&Path::version()).await.unwrap_err()
+        },
+    );
+    assert!(matches!(failure, Failure::Silent { .. }), "{failure:?}");
+}
+
+#[test]
+fn frames_arrive_whole_however_they_are_cut() {
+    let all = [
+        (FrameKind::Stdout, 0, &b"one\n"[..]),
+        (FrameKind::Stderr, 4, b"two\n"),
+        (FrameKind::Gap, 1_000, b""),
+        (FrameKind::Stdout, 1_000, b"three"),
+        (FrameKind::End, 1_005, b""),
+    ];
+    let bytes = frames(&all);
+    for size in [1, 7, 25, bytes.len()] {
+        let pieces: Vec<Vec<u8>> = bytes.chunks(size).map(<[u8]>::to_vec).collect();
+        let seen = Fake::run(
+            move |_| Answer::Stream { pieces: pieces.clone(), proper: true },
+            |fake| async move {
+                let mut frames = fake.client().stream(&Path::processes()).await.unwrap();
+                let mut seen = Vec::new();
+                while let Some(frame) = frames.next().await.unwrap() {
+                    seen.push((frame.kind, frame.offset, frame.bytes));
+                }
+                assert!(frames.next().await.unwrap().is_none());
+                seen
+            },
+        );
+        let expected: Vec<_> =
+            all.iter().map(|(kind, offset, bytes)| (*kind, *offset, bytes.to_vec())).collect();
+        assert_eq!(seen, expected, "in pieces of {size}");
+    }
+}
+
+#[test]
+fn large_frame_and_many_small_ones_arrive() {
+    let large = vec![b'x'; 1024 * 1024];
+    let bytes = large.clone();
+    let seen = Fake::run(
+        move |_| {
+            let mut all = vec![(FrameKind::Stdout, 0, bytes.as_slice())];
+            all.extend((0..5_000).map(|n| (FrameKind::Stderr, n, &b"e\n"[..])));
+            all.push((FrameKind::End, 0, b""));
+            output(&all)
+        },
+        |fake| async move {
+            let mut frames = fake.client().stream(&Path::processes()).await.unwrap();
+            let first = frames.next().await.unwrap().unwrap();
+            let mut rest = 0;
+            while frames.next().await.unwrap().is_some() {
+                rest += 1;
+            }
+            (first.bytes, rest)
+        },
+    );
+    assert!(seen == (large, 5_001));
+}
+
+#[test]
+fn stream_that_stops_before_its_end_is_broken() {
+    for proper in [true, false] {
+        let failure = Fake::run(
+            move |_| Answer::Stream { pieces: vec![frames(&[(FrameKind::Stdout, 0, b"half")])], proper },
+            |fake| async move {
+                let mut frames = fake.client().stream(&Path::processes()).await.unwrap();
+                assert_eq!(frames.next().await.unwrap().unwrap().bytes, b"half");
+                frames.next().await.unwrap_err()
+            },
+        );
+        assert!(matches!(failure, Failure::Broken { .. }), "{failure:?}");
+    }
+}
+
+#[test]
+fn frame_of_an_unknown_kind_is_broken() {
+    let failure = Fake::run(
+        |_| Answer::Stream { pieces: vec![vec![9; 64]], proper: true },
+        |fake| async move { fake.client().stream(&Path::processes()).await.unwrap().next().await.unwrap_err() },
+    );
+    assert!(matches!(failure, Failure::Broken { .. }), "{failure:?}");
+}
+
+#[test]
+fn manager_is_started_once_when_nobody_answers() {
+    let top = tempfile::tempdir().unwrap();
+    let starts = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&starts);
+    let client = Client::new(Place {
+        socket: top.path().join("longhaul.sock"),
+        state_dir: top.path().to_owned(),
+        autostart: Some(Box::new(move || {
+            counted.set(counted.get() + 1);
+            Err(StartError::Ended { ending: "exit 1".to_owned(), last_lines: vec!["disk full".to_owned()] })
+        })),
+    });
+    let runtime = crate::dispatch::runtime().unwrap();
+    let failure = runtime.block_on(client.fetch::<Version>(&Path::version())).unwrap_err();
+    assert!(matches!(&failure, Failure::Down { started: Some(StartError::Ended { .. }), .. }), "{failure:?}");
+    assert_eq!(starts.get(), 1);
+    let text = crate::failure::report(&failure).text(str::to_owned);
+    assert!(text.contains("disk full") && text.contains("manager.log"), "{text}");
+}
+
+#[test]
+fn started_manager_is_asked() {
+    let top = tempfile::tempdir().unwrap();
+    let socket = top.path().join("longhaul.sock");
+    let path = socket.clone();
+    let client = Client::new(Place {
+        socket,
+        state_dir: top.path().to_owned(),
+        autostart: Some(Box::new(move || {
+            let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            std::thread::spawn(move || {
+                use std::io::{Read, Write};
+                let (mut stream, _) = listener.accept().unwrap();
+                let _request = stream.read(&mut [0; 1024]).unwrap();
+                stream
+                    .write_all(&response("200 OK", "longhaul-protocol: 1\r\n", "{\"version\":\"7\"}"))
+                    .unwrap();
+            });
+            Ok(())
+        })),
+    });
+    let runtime = crate::dispatch::runtime().unwrap();
+    let version: Version = runtime.block_on(client.fetch(&Path::version())).unwrap();
+    assert_eq!(version.version, "7");
+}
+
+fn failure_of(answer: impl Fn(&super::fake::Asked) -> Answer + 'static) -> Failure {
+    Fake::run(
+        answer,
+        |fake| async move { fake.client().fetch::<Version>(&Path::version()).await.unwrap_err() },
+    )
+}
+
+fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}

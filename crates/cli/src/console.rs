@@ -1,0 +1,261 @@
+//! Where the words go: data to standard output, text for people to standard error.
+
+use crate::arguments::{Format, Global, Paint};
+use crate::failure::{Failure, report};
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::env;
+use std::io::{self, IsTerminal, Write};
+
+/// The width of a terminal that does not tell it.
+const USUAL_WIDTH: u16 = 100;
+
+/// Who is at the other end, and what they want to see.
+pub(crate) struct Console {
+    pub(crate) format: Option<Format>,
+    pub(crate) quiet: bool,
+    /// Whether hints are wanted by whoever reads, and not only on a terminal.
+    pub(crate) verbose: bool,
+    pub(crate) utc: bool,
+    /// Whether questions may be asked.
+    pub(crate) can_ask: bool,
+    /// Whether every question is answered with yes.
+    pub(crate) yes: bool,
+    pub(crate) out: Face,
+    pub(crate) err: Face,
+    /// Whether the locale can show more than ASCII.
+    pub(crate) unicode: bool,
+    pub(crate) width: u16,
+    out_writer: RefCell<Box<dyn Write>>,
+    err_writer: RefCell<Box<dyn Write>>,
+}
+
+/// One of the two outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Face {
+    pub(crate) terminal: bool,
+    pub(crate) colour: bool,
+}
+
+impl Face {
+    /// Paints a text, if colours are wanted.
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
+        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}
+
+impl Console {
+    /// Looks at the real outputs.
+    pub(crate) fn new(global: &Global) -> Self {
+        let face = |terminal: bool| Face { terminal, colour: wants_colour(global.color, terminal) };
+        let (out, err) = (face(io::stdout().is_terminal()), face(io::stderr().is_terminal()));
+        Self {
+            format: global.format(),
+            quiet: global.quiet,
+            verbose: global.verbose > 0,
+            utc: global.utc,
+            can_ask: !global.no_input && err.terminal && io::stdin().is_terminal(),
+            yes: global.yes,
+            out,
+            err,
+            unicode: shows_unicode(|name| env::var(name).ok()),
+            width: if out.terminal { terminal_width() } else { USUAL_WIDTH },
+            out_writer: RefCell::new(Box::new(io::stdout())),
+            err_writer: RefCell::new(Box::new(io::stderr())),
+        }
+    }
+
+    /// Tells whether data is for programs.
+    pub(crate) const fn is_json(&self) -> bool {
+        matches!(self.format, Some(Format::Json | Format::Ndjson))
+    }
+
+    /// Writes data.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut out = self.out_writer.borrow_mut();
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    }
+
+    /// Writes data as JSON: over several lines on a terminal, on one else.
+    pub(crate) fn print_json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        let text = if self.out.terminal && self.format != Some(Format::Ndjson) {
+            serde_json::to_string_pretty(value)
+        } else {
+            serde_json::to_string(value)
+        };
+        let text = text.map_err(|error| Failure::Output { source: error.into() })?;
+        self.print(&format!("{text}\n"))
+    }
+
+    /// Tells people something that they asked for; never in the way of data.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.quiet && !self.is_json() {
+            self.write_err(&format!("{text}\n"));
+        }
+    }
+
+    /// Tells people something that helps them; programs do not see it.
+    pub(crate) fn hint(&self, text: &str) {
+        if self.wants_hints() {
+            self.say(text);
+        }
+    }
+
+    /// Tells whether hints are read by anybody.
+    pub(crate) const fn wants_hints(&self) -> bool {
+        (self.err.terminal || self.verbose) && !self.quiet && !self.is_json()
+    }
+
+    /// Tells what went wrong; not of what the user did, nor to a reader that went away.
+    pub(crate) fn complain(&self, failure: Failure) {
+        if failure.is_closed_output() || matches!(failure, Failure::Interrupted) {
+            return;
+        }
+        if self.is_json() {
+            let problem = serde_json::to_string(&failure.into_problem()).unwrap_or_default();
+            self.write_err(&format!("{problem}\n"));
+        } else {
+            let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+            self.write_err(&report(&failure).text(|text| self.err.paint(red, text)));
+        }
+    }
+
+    fn write_err(&self, text: &str) {
+        // Nobody is left to be told that standard error is closed.
+        let _closed = self.err_writer.borrow_mut().write_all(text.as_bytes());
+    }
+
+    /// Keeps what is written, for tests.
+    #[cfg(test)]
+    pub(crate) fn kept(format: Option<Format>, terminal: bool) -> (Self, Kept, Kept) {
+        let (out, err) = (Kept::default(), Kept::default());
+        let face = Face { terminal, colour: false };
+        let console = Self {
+            format,
+            quiet: false,
+            verbose: false,
+            utc: true,
+            can_ask: false,
+            yes: false,
+            out: face,
+            err: face,
+            unicode: true,
+            width: USUAL_WIDTH,
+            out_writer: RefCell::new(Box::new(out.clone())),
+            err_writer: RefCell::new(Box::new(err.clone())),
+        };
+        (console, out, err)
+    }
+}
+
+fn wants_colour(paint: Paint, terminal: bool) -> bool {
+    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    match paint {
+        Paint::Always => true,
+        Paint::Never => false,
+        Paint::Auto if set("NO_COLOR") => false,
+        Paint::Auto
+            if env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") =>
+        {
+            true
+        }
+        Paint::Auto => terminal && env::var_os("TERM").is_none_or(|term| term != "dumb"),
+    }
+}
+
+fn shows_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
+    ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(variable)
+        .find(|locale| !locale.is_empty())
+        .is_some_and(|locale| {
+            let locale = locale.to_ascii_lowercase();
+            locale.contains("utf-8") || locale.contains("utf8")
+        })
+}
+
+fn terminal_width() -> u16 {
+    rustix::termios::tcgetwinsize(io::stdout())
+        .ok()
+        .map(|size| size.ws_col)
+        .filter(|width| *width > 0)
+        .unwrap_or(USUAL_WIDTH)
+}
+
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(crate) struct Kept(std::rc::Rc<RefCell<Vec<u8>>>);
+
+#[cfg(test)]
+impl Kept {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).unwrap()
+    }
+}
+
+#[cfg(test)]
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_wire::api::Problem;
+
+    #[test]
+    fn first_locale_variable_that_is_set_decides() {
+        let locale = |set: &'static [(&str, &str)]| {
+            shows_unicode(|name| {
+                set.iter().find(|(each, _)| *each == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(locale(&[("LANG", "de_DE.UTF-8")]));
+        assert!(locale(&[("LC_ALL", ""), ("LANG", "C.utf8")]));
+        assert!(!locale(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]));
+        assert!(!locale(&[]));
+    }
+
+    #[test]
+    fn failure_is_json_on_standard_error_in_json_mode() {
+        let (console, out, err) = Console::kept(Some(Format::Json), false);
+        console.complain(Failure::from(Problem {
+            slug: "no_slot".to_owned(),
+            status: 409,
+            ..Problem::default()
+        }));
+        let problem: Problem = serde_json::from_str(&err.text()).unwrap();
+        assert_eq!((problem.slug.as_str(), problem.status), ("no_slot", 409));
+        assert_eq!(out.text(), "");
+    }
+
+    #[test]
+    fn own_failure_in_json_mode_has_the_same_shape() {
+        let (console, _out, err) = Console::kept(Some(Format::Ndjson), false);
+        console.complain(Failure::Silent { waited: std::time::Duration::from_secs(3) });
+        let problem: Problem = serde_json::from_str(&err.text()).unwrap();
+        assert_eq!(problem.slug, "manager_silent");
+        assert_eq!(problem.title, "the manager did not answer within 3 s");
+    }
+
+    #[test]
+    fn hints_are_for_terminals_and_never_for_programs() {
+        let (console, _out, err) = Console::kept(None, false);
+        console.hint("follow: …");
+        assert_eq!(err.text(), "");
+        let (console, _out, err) = Console::kept(None, true);
+        console.hint("follow: …");
+        assert_eq!(err.text(), "follow: …\n");
+        let (console, _out, err) = Console::kept(Some(Format::Json), true);
+        console.hint("follow: …");
+        assert_eq!(err.text(), "");
+    }
+}

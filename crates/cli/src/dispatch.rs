@@ -1,0 +1,198 @@
+//! From a verb to what it does, and to the exit code.
+
+use crate::arguments::{Cli, Global, Verb};
+use crate::client::{Client, Path};
+use crate::completion;
+use crate::console::Console;
+use crate::exit_code::{self, Regime};
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::request::Surroundings;
+use crate::verb;
+use longhaul_wire::api::Version;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+
+/// How long a manager may take to say its version.
+const VERSION_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What every verb works with.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) console: Console,
+    pub(crate) global: Global,
+    pub(crate) around: Surroundings,
+}
+
+/// Does what was asked, and gives the exit code.
+///
+/// `serve`, `init`, `config` and `version` are the program's own; they are refused here.
+#[must_use]
+pub fn run(cli: Cli, place: Place) -> i32 {
+    let Cli { global, command } = cli;
+    let around = Surroundings::here();
+    let context = Context {
+        client: Client::new(settled(place, &global, &around)),
+        console: Console::new(&global),
+        global,
+        around,
+    };
+    if let Verb::Completions(args) = &command {
+        return finish(&context, completion::script(&context.console, args), Regime::Control);
+    }
+    if let Verb::Explain(args) = &command {
+        return finish(&context, verb::explain(&context.console, args), Regime::Control);
+    }
+    match runtime() {
+        Ok(runtime) => {
+            let code = runtime.block_on(perform(&context, command));
+            // A write to a reader that does not read must not keep the program alive.
+            runtime.shutdown_background();
+            code
+        }
+        Err(failure) => finish(&context, Err(failure), Regime::Control),
+    }
+}
+
+/// Asks the manager who it is; none if it does not answer. It is never started for this.
+#[must_use]
+pub fn manager_version(place: &Place) -> Option<Version> {
+    let client = Client::new(Place {
+        socket: place.socket.clone(),
+        state_dir: place.state_dir.clone(),
+        autostart: None,
+    })
+    .with_patience(VERSION_PATIENCE);
+    runtime().ok()?.block_on(client.fetch(&Path::version())).ok()
+}
+
+/// Makes the one small runtime that a client needs.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    Builder::new_current_thread().enable_all().build().map_err(|source| Failure::Unfinished {
+        what: "the program cannot be run".to_owned(),
+        why: Some(source.to_string()),
+        help: "look at the limits on open files and processes".to_owned(),
+    })
+}
+
+async fn perform(context: &Context, command: Verb) -> i32 {
+    let (outcome, regime) = match &command {
+        Verb::Run(args) if args.background || args.dry_run => {
+            (verb::run(context, args).await, Regime::Control)
+        }
+        Verb::Run(args) => (verb::run(context, args).await, Regime::PassThrough),
+        Verb::Status(args) if args.watch => (or_ctrl_c(verb::status(context, args)).await, Regime::Control),
+        Verb::Status(args) => (verb::status(context, args).await, Regime::Control),
+        Verb::Logs(args) => (
+            or_ctrl_c(verb::logs(context, args)).await,
+            if args.exit_status { Regime::PassThrough } else { Regime::Control },
+        ),
+        Verb::Wait(args) => (or_ctrl_c(verb::wait(context, args)).await, Regime::PassThrough),
+        Verb::Cancel(args) => (verb::cancel(context, args).await, Regime::Control),
+        Verb::Restart(args) => (verb::restart(context, args).await, Regime::Control),
+        Verb::Retry(args) => (verb::retry(context, &args.ids).await, Regime::Control),
+        Verb::Pause(args) => (verb::pause(context, &args.ids).await, Regime::Control),
+        Verb::Resume(args) => (verb::resume(context, &args.ids).await, Regime::Control),
+        Verb::Inspect(args) => (verb::inspect(context, args).await, Regime::Control),
+        Verb::Progress(args) => (verb::progress(context, args).await, Regime::Control),
+        Verb::Serve(_)
+        | Verb::Init(_)
+        | Verb::Config(_)
+        | Verb::Version
+        | Verb::Completions(_)
+        | Verb::Explain(_) => {
+            let failure = Failure::Usage {
+                what: "a client cannot do this".to_owned(),
+                why: None,
+                help: "longhaul --help".to_owned(),
+            };
+            (Err(failure), Regime::Control)
+        }
+    };
+    finish(context, outcome, regime)
+}
+
+async fn or_ctrl_c(work: impl Future<Output = Result<i32, Failure>>) -> Result<i32, Failure> {
+    tokio::select! {
+        outcome = work => outcome,
+        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+    }
+}
+
+fn finish(context: &Context, outcome: Result<i32, Failure>, regime: Regime) -> i32 {
+    match outcome {
+        Ok(code) => code,
+        // The reader has seen all that it wanted.
+        Err(failure) if failure.is_closed_output() && regime == Regime::Control => exit_code::DONE,
+        Err(failure) => {
+            let code = exit_code::of_failure(&failure, regime);
+            context.console.complain(failure);
+            code
+        }
+    }
+}
+
+/// Inside of a process its own manager is meant, wherever that keeps its state, unless a directory is named.
+fn settled(place: Place, global: &Global, around: &Surroundings) -> Place {
+    let own = around.variable("LONGHAUL_SOCKET").map(PathBuf::from);
+    match own {
+        Some(socket) if global.state_dir.is_none() && socket != place.socket => Place {
+            state_dir: socket.parent().unwrap_or(&place.state_dir).to_owned(),
+            socket,
+            autostart: None,
+        },
+        _ => Place { autostart: place.autostart.filter(|_| !global.no_autostart), ..place },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn process_talks_to_the_manager_that_runs_it() {
+        let inside =
+            Surroundings::of(std::path::Path::new("/"), &[("LONGHAUL_SOCKET", "/other/longhaul.sock")]);
+        let settled_place = settled(place(), &Global::default(), &inside);
+        assert_eq!(settled_place.socket, PathBuf::from("/other/longhaul.sock"));
+        assert_eq!(settled_place.state_dir, PathBuf::from("/other"));
+        assert!(settled_place.autostart.is_none());
+    }
+
+    #[test]
+    fn named_state_directory_wins_over_the_own_manager() {
+        let inside =
+            Surroundings::of(std::path::Path::new("/"), &[("LONGHAUL_SOCKET", "/other/longhaul.sock")]);
+        let global = Global { state_dir: Some("/s".into()), ..Global::default() };
+        let settled_place = settled(place(), &global, &inside);
+        assert_eq!(settled_place.socket, PathBuf::from("/s/longhaul.sock"));
+        assert!(settled_place.autostart.is_some());
+    }
+
+    #[test]
+    fn no_autostart_means_none() {
+        let global = Global { no_autostart: true, ..Global::default() };
+        let outside = Surroundings::of(std::path::Path::new("/"), &[]);
+        assert!(settled(place(), &global, &outside).autostart.is_none());
+    }
+
+    #[test]
+    fn version_of_an_absent_manager_is_none_and_starts_nothing() {
+        let top = tempfile::tempdir().unwrap();
+        let place = Place {
+            socket: top.path().join("longhaul.sock"),
+            state_dir: top.path().to_owned(),
+            autostart: Some(Box::new(|| panic!("it was started"))),
+        };
+        assert_eq!(manager_version(&place), None);
+    }
+
+    fn place() -> Place {
+        Place {
+            socket: "/s/longhaul.sock".into(),
+            state_dir: "/s".into(),
+            autostart: Some(Box::new(|| Ok(()))),
+        }
+    }
+}

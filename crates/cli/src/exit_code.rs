@@ -1,0 +1,297 @@
+//! The exit codes, in their two regimes.
+
+use crate::failure::Failure;
+use crate::standing::Standing;
+use longhaul_wire::api::{Problem, ProcessView};
+
+/// Done, or already so.
+pub(crate) const DONE: i32 = 0;
+/// The operation failed.
+pub(crate) const FAILED: i32 = 1;
+/// Wrong usage, or nobody to ask.
+pub(crate) const USAGE: i32 = 2;
+/// No such process, or more than one.
+pub(crate) const NOT_FOUND: i32 = 3;
+/// The status does not allow it.
+pub(crate) const ILLEGAL: i32 = 4;
+/// A limit or a queue refused it.
+pub(crate) const REFUSED: i32 = 5;
+/// The manager or its store cannot be reached, or speaks another version.
+pub(crate) const UNREACHABLE: i32 = 6;
+/// Not authorised.
+pub(crate) const FORBIDDEN: i32 = 7;
+/// A wait is over before what it waited for.
+pub(crate) const STILL_LIVE: i32 = 75;
+/// The process was stopped at its timeout.
+pub(crate) const TIMEOUT: i32 = 124;
+/// Longhaul itself failed, or the end was not seen.
+pub(crate) const OURS: i32 = 125;
+/// The command cannot be executed.
+pub(crate) const NOT_EXECUTABLE: i32 = 126;
+/// The command was not found.
+pub(crate) const NO_COMMAND: i32 = 127;
+/// Ctrl-C.
+pub(crate) const CTRL_C: i32 = 130;
+/// What the operating system says of a file that is not there.
+const NO_ENTRY: i32 = 2;
+
+/// What the exit code of a verb is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Regime {
+    /// About what the verb did.
+    Control,
+    /// About the process, whose code is passed through.
+    PassThrough,
+}
+
+/// Gives the code of a verb that failed.
+pub(crate) fn of_failure(failure: &Failure, regime: Regime) -> i32 {
+    let code = match failure {
+        Failure::Interrupted => return CTRL_C,
+        Failure::Usage { .. } | Failure::Choice { .. } | Failure::NotText { .. } => return USAGE,
+        Failure::Problem { problem } => of_problem(problem),
+        Failure::Down { .. }
+        | Failure::Stranger { .. }
+        | Failure::Protocol { .. }
+        | Failure::Broken { .. }
+        | Failure::Silent { .. } => UNREACHABLE,
+        Failure::Forbidden { .. } => FORBIDDEN,
+        Failure::File { .. } | Failure::Unfinished { .. } | Failure::Output { .. } => FAILED,
+    };
+    match regime {
+        Regime::Control => code,
+        Regime::PassThrough => OURS,
+    }
+}
+
+/// Gives the code for a process that is over, or was still live when the wait for it was.
+pub(crate) fn of_process(process: &ProcessView) -> i32 {
+    match Standing::of(process) {
+        Standing::Completed => process.exit_code.unwrap_or(DONE),
+        Standing::Failed => of_failed(process),
+        Standing::Timeout => TIMEOUT,
+        Standing::Cancelled => {
+            let exit = process.exit.as_ref();
+            let signal = exit.and_then(|exit| exit.signal.or(exit.last_signal));
+            by_signal(signal.unwrap_or(15))
+        }
+        Standing::Interrupted | Standing::OtherEnded => OURS,
+        Standing::Pending
+        | Standing::Starting
+        | Standing::Running
+        | Standing::Paused
+        | Standing::Stopping
+        | Standing::OtherLive => STILL_LIVE,
+    }
+}
+
+fn of_problem(problem: &Problem) -> i32 {
+    match problem.slug.as_str() {
+        "process_not_found" | "ambiguous_id" => NOT_FOUND,
+        "invalid_status_transition" | "unsupported" => ILLEGAL,
+        "limit_reached" | "refused" | "no_slot" | "level_full" | "too_deep" | "ancestor_closing"
+        | "parent_missing" | "held_by_ancestors" | "key_conflict" | "stale_policy" | "too_many_wishes" => {
+            REFUSED
+        }
+        "store_unavailable" | "store_read_only" | "store_full" | "shutting_down" | "not_found"
+        | "method_not_allowed" => UNREACHABLE,
+        "revision_moved" => FAILED,
+        "invalid_request" => USAGE,
+        _ => match problem.status {
+            400 | 422 => USAGE,
+            401 | 403 => FORBIDDEN,
+            404 => NOT_FOUND,
+            409 => ILLEGAL,
+            429 => REFUSED,
+            502..=504 | 507 => UNREACHABLE,
+            _ => FAILED,
+        },
+    }
+}
+
+fn of_failed(process: &ProcessView) -> i32 {
+    let exit = process.exit.as_ref();
+    if let Some(signal) = exit.and_then(|exit| exit.signal) {
+        return by_signal(signal);
+    }
+    match process.exit_code.or_else(|| exit.and_then(|exit| exit.code)) {
+        Some(DONE) => FAILED,
+        Some(code) => code,
+        None if process.work == "command" => of_failed_start(process),
+        None => FAILED,
+    }
+}
+
+/// A command that never ran has no exit; the step that failed tells a missing program from an unfit one.
+fn of_failed_start(process: &ProcessView) -> i32 {
+    let failure = process.start_failure.as_ref();
+    match failure.map(|failure| (failure.stage.as_str(), failure.errno)) {
+        Some(("program", Some(NO_ENTRY))) => NO_COMMAND,
+        Some(("program" | "exec", _)) => NOT_EXECUTABLE,
+        Some(_) | None => OURS,
+    }
+}
+
+fn by_signal(signal: u8) -> i32 {
+    128 + i32::from(signal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_wire::api::{ExitView, StartFailureView};
+    use std::io;
+    use std::time::Duration;
+
+    #[test]
+    fn every_row_of_the_control_regime_has_its_code() {
+        for (slug, code) in [
+            ("internal", 1),
+            ("payload_too_large", 1),
+            ("invalid_request", 2),
+            ("process_not_found", 3),
+            ("ambiguous_id", 3),
+            ("invalid_status_transition", 4),
+            ("unsupported", 4),
+            ("limit_reached", 5),
+            ("refused", 5),
+            ("no_slot", 5),
+            ("level_full", 5),
+            ("too_deep", 5),
+            ("ancestor_closing", 5),
+            ("parent_missing", 5),
+            ("held_by_ancestors", 5),
+            ("key_conflict", 5),
+            ("stale_policy", 5),
+            ("too_many_wishes", 5),
+            ("revision_moved", 1),
+            ("shutting_down", 6),
+            ("method_not_allowed", 6),
+            ("not_found", 6),
+            ("store_unavailable", 6),
+            ("store_read_only", 6),
+            ("store_full", 6),
+        ] {
+            assert_eq!(of_failure(&problem(slug, 500), Regime::Control), code, "{slug}");
+            assert_eq!(of_failure(&problem(slug, 500), Regime::PassThrough), 125, "{slug}");
+        }
+    }
+
+    #[test]
+    fn unknown_word_goes_by_its_http_status() {
+        for (status, code) in
+            [(400, 2), (401, 7), (403, 7), (404, 3), (409, 4), (429, 5), (503, 6), (507, 6), (500, 1)]
+        {
+            assert_eq!(of_failure(&problem("of_a_later_version", status), Regime::Control), code, "{status}");
+        }
+    }
+
+    #[test]
+    fn missing_silent_or_foreign_manager_is_six() {
+        let failures = [
+            Failure::Down {
+                socket: "s".into(),
+                state_dir: "d".into(),
+                started: None,
+                source: io::Error::from(io::ErrorKind::NotFound),
+            },
+            Failure::Stranger { socket: "s".into() },
+            Failure::Protocol { theirs: "2".to_owned(), manager: None },
+            Failure::Broken { why: "x".to_owned() },
+            Failure::Silent { waited: Duration::from_secs(1) },
+        ];
+        for failure in failures {
+            assert_eq!(of_failure(&failure, Regime::Control), 6, "{failure:?}");
+            assert_eq!(of_failure(&failure, Regime::PassThrough), 125, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn socket_of_somebody_else_is_seven() {
+        let failure = Failure::Forbidden {
+            socket: "s".into(),
+            source: io::Error::from(io::ErrorKind::PermissionDenied),
+        };
+        assert_eq!(of_failure(&failure, Regime::Control), 7);
+    }
+
+    #[test]
+    fn usage_and_ctrl_c_are_the_same_in_both_regimes() {
+        for regime in [Regime::Control, Regime::PassThrough] {
+            let usage = Failure::Usage { what: "x".to_owned(), why: None, help: "y".to_owned() };
+            assert_eq!(of_failure(&usage, regime), 2);
+            assert_eq!(of_failure(&Failure::Interrupted, regime), 130);
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_pass_through_regime_has_its_code() {
+        for (process, code) in [
+            (process("completed", Some(0), None), 0),
+            (process("completed", None, None), 0),
+            (process("failed", Some(7), None), 7),
+            (process("failed", None, Some(9)), 137),
+            (process("failed", None, Some(11)), 139),
+            (process("timeout", None, Some(15)), 124),
+            (process("timeout", Some(3), None), 124),
+            (process("cancelled", None, Some(15)), 143),
+            (process("cancelled", None, Some(9)), 137),
+            (process("cancelled", Some(0), None), 143),
+            (process("cancelled", None, None), 143),
+            (process("interrupted", None, None), 125),
+            (process("running", None, None), 75),
+            (process("pending", None, None), 75),
+        ] {
+            assert_eq!(of_process(&process), code, "{process:?}");
+        }
+    }
+
+    #[test]
+    fn command_that_was_never_executed_is_126_or_127() {
+        for (stage, errno, code) in [
+            ("program", Some(2), 127),
+            ("program", Some(13), 126),
+            ("program", Some(21), 126),
+            ("program", None, 126),
+            // The file was found: what is missing is its interpreter.
+            ("exec", Some(2), 126),
+            ("exec", Some(8), 126),
+            ("directory", Some(2), 125),
+            ("directory", Some(13), 125),
+            ("supervisor", None, 125),
+        ] {
+            let start_failure = Some(StartFailureView { stage: stage.to_owned(), errno });
+            let process = ProcessView { start_failure, ..process("failed", None, None) };
+            assert_eq!(of_process(&process), code, "{stage} {errno:?}");
+        }
+        assert_eq!(of_process(&process("failed", None, None)), 125, "five attempts that never ran");
+    }
+
+    #[test]
+    fn reported_failure_is_one() {
+        let process = ProcessView {
+            status: "failed".to_owned(),
+            work: "reported".to_owned(),
+            ..ProcessView::default()
+        };
+        assert_eq!(of_process(&process), 1);
+    }
+
+    fn problem(slug: &str, status: u16) -> Failure {
+        Failure::from(Problem { slug: slug.to_owned(), status, ..Problem::default() })
+    }
+
+    fn process(status: &str, code: Option<i32>, signal: Option<u8>) -> ProcessView {
+        ProcessView {
+            status: status.to_owned(),
+            work: "command".to_owned(),
+            exit_code: code,
+            exit: (code.is_some() || signal.is_some()).then(|| ExitView {
+                code,
+                signal,
+                ..ExitView::default()
+            }),
+            ..ProcessView::default()
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What errors mean, by the word that every face uses for them.
+
+/// Every word with its explanation.
+pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
+    (
+        "process_not_found",
+        "No process has this id, this prefix or this name.\nA prefix needs 4 characters or more. Ended processes are forgotten after the retention time.\nSee: longhaul status -a",
+    ),
+    (
+        "ambiguous_id",
+        "More than one process fits. Write more characters of the id, or the whole id.\nSee: longhaul status -a -o wide",
+    ),
+    (
+        "invalid_status_transition",
+        "Where the process stands, this cannot be done: what has ended stays ended, only what runs can be paused,\nonly what is paused can be resumed, only what waits for its next attempt can be retried.\nTo run something again: longhaul restart ID",
+    ),
+    (
+        "unsupported",
+        "This sort of work cannot do it. Reported work is done by somebody else, so that it can be neither paused nor\nstreamed; command work is not completed by hand.",
+    ),
+    ("invalid_request", "Something that was asked for makes no sense. The reason names what."),
+    (
+        "limit_reached",
+        "A limit stands in the way. Wait for something to end, or raise the limit in the configuration.\nSee: longhaul config show",
+    ),
+    ("refused", "The launch was refused by a rule of admission; the reason names which."),
+    (
+        "no_slot",
+        "No slot is free, and --no-queue says not to wait for one.\nWithout --no-queue the launch waits for its turn.",
+    ),
+    ("level_full", "As many processes of this tree live on this level as may (limits.max_per_level)."),
+    ("too_deep", "The process would lie deeper in its tree than is allowed (limits.max_levels)."),
+    (
+        "ancestor_closing",
+        "An ancestor is being ended with all its descendants, so that no new ones are taken.",
+    ),
+    (
+        "parent_missing",
+        "The parent that was named is not known, or has ended.\nA launch from inside of a process is its child unless --no-parent says otherwise.",
+    ),
+    (
+        "held_by_ancestors",
+        "All slots of the key are held by ancestors of this process, which wait for it: it would never start.\nGive it another key, or raise the limit of this one.",
+    ),
+    (
+        "key_conflict",
+        "The launch key was used in this session for another launch.\nA launch key compares command, arguments, directory, type, key, limits and declared variables.",
+    ),
+    ("stale_policy", "The limits were changed while the launch was under way. Ask again."),
+    (
+        "too_many_wishes",
+        "Too much was asked of this process that its owner has not answered yet. Ask again later.",
+    ),
+    ("revision_moved", "Something else changed the process at the same time. Look at it, and ask again."),
+    (
+        "shutting_down",
+        "The manager is ending. What runs goes on, or is stopped if it was told to; ask the next one.",
+    ),
+    (
+        "already_running",
+        "Another manager serves this state directory; one is enough.\nIt is ended by its process id, which the error names.",
+    ),
+    ("invalid_configuration", "The configuration cannot be used. See: longhaul config check"),
+    (
+        "state_dir_unusable",
+        "The state directory must be yours, writable, and closed to others; the error names what is wrong.",
+    ),
+    (
+        "method_not_allowed",
+        "The manager does not know this request: it is of another version.\nEnd it and run the new one: longhaul serve",
+    ),
+    (
+        "store_unavailable",
+        "The store does not answer. What runs goes on, and its end is recorded when the store is back.",
+    ),
+    (
+        "store_read_only",
+        "The store cannot be written. Look at permissions and mounts of the state directory.",
+    ),
+    ("store_full", "The disk of the store is full. Make room; what runs goes on meanwhile."),
+    (
+        "not_found",
+        "The manager does not know this request: it is older than this program.\nEnd it and run the new one: longhaul serve",
+    ),
+    ("payload_too_large", "What was sent is larger than 1 MiB."),
+    ("internal", "The manager failed in a way that it should not. Its log says more."),
+    (
+        "manager_unreachable",
+        "No manager answers at the socket. One is started when needed, unless --no-autostart or\nLONGHAUL_NO_AUTOSTART says not to. To run one in the foreground: longhaul serve",
+    ),
+    (
+        "not_authorised",
+        "The socket belongs to another user. A manager serves the user that started it, and nobody else.",
+    ),
+    ("not_a_manager", "Something else answers at the socket."),
+    (
+        "other_protocol",
+        "Program and manager are of versions that do not understand each other.\nEnd the old manager, and start the new one with: longhaul serve. What runs goes on meanwhile.",
+    ),
+    ("connection_broken", "The manager went away in the middle of an answer. What runs goes on; ask again."),
+    ("manager_silent", "The manager took the request and did not answer. Its log says more."),
+    (
+        "input_needed",
+        "Somebody would have to choose, and there is no terminal, or --no-input was given. Name what is meant.",
+    ),
+    ("file_unusable", "A file that was named cannot be read or written."),
+    ("not_finished", "The request was accepted, but what it asked for has not happened yet."),
+    ("output_unwritable", "Standard output cannot be written."),
+];
+
+/// Gives the explanation of a word.
+pub(crate) fn explanation(slug: &str) -> Option<&'static str> {
+    EXPLANATIONS.iter().find(|(each, _)| *each == slug).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_explained_once() {
+        for (slug, text) in EXPLANATIONS {
+            assert_eq!(EXPLANATIONS.iter().filter(|(each, _)| each == slug).count(), 1, "{slug}");
+            assert!(
+                !text.is_empty() && slug.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_')),
+                "{slug}"
+            );
+        }
+        assert_eq!(explanation("nonsense"), None);
+    }
+}

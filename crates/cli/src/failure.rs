@@ -1,0 +1,149 @@
+//! Why something that was asked did not happen.
+
+mod report;
+
+pub(crate) use report::report;
+
+use crate::place::StartError;
+use longhaul_wire::api::{PROTOCOL, Problem};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why something that was asked did not happen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The manager refused it.
+    #[error("{}", problem.title)]
+    Problem { problem: Box<Problem> },
+    /// No manager answers.
+    #[error("no manager answers at {}", socket.display())]
+    Down { socket: PathBuf, state_dir: PathBuf, started: Option<StartError>, source: io::Error },
+    /// The socket may not be used.
+    #[error("you may not use the manager at {}", socket.display())]
+    Forbidden { socket: PathBuf, source: io::Error },
+    /// Something answers that is no manager.
+    #[error("what answers at {} is no longhaul manager", socket.display())]
+    Stranger { socket: PathBuf },
+    /// The manager speaks another version.
+    #[error("the manager speaks protocol {theirs}, this program speaks {PROTOCOL}")]
+    Protocol { theirs: String, manager: Option<String> },
+    /// The connection ended in the middle of an answer.
+    #[error("the connection to the manager broke")]
+    Broken { why: String },
+    /// No answer came in time.
+    #[error("the manager did not answer within {} s", waited.as_secs())]
+    Silent { waited: Duration },
+    /// What was said makes no sense together.
+    #[error("{what}")]
+    Usage { what: String, why: Option<String>, help: String },
+    /// Someone would have to choose.
+    #[error("{what}")]
+    Choice { what: String, candidates: Vec<String>, help: String },
+    /// A word of the command is no text.
+    #[error("argument {position} of the command is not UTF-8: {shown:?}")]
+    NotText { position: usize, shown: String },
+    /// A file of the caller cannot be used.
+    #[error("cannot {verb} {}", path.display())]
+    File { verb: &'static str, path: PathBuf, source: io::Error },
+    /// What was asked for went wrong, though it was accepted.
+    #[error("{what}")]
+    Unfinished { what: String, why: Option<String>, help: String },
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output")]
+    Output { source: io::Error },
+    /// The user pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    /// Gives the word that names this kind of failure on every face.
+    pub(crate) fn slug(&self) -> &str {
+        match self {
+            Self::Problem { problem } => &problem.slug,
+            Self::Down { .. } => "manager_unreachable",
+            Self::Forbidden { .. } => "not_authorised",
+            Self::Stranger { .. } => "not_a_manager",
+            Self::Protocol { .. } => "other_protocol",
+            Self::Broken { .. } => "connection_broken",
+            Self::Silent { .. } => "manager_silent",
+            Self::Usage { .. } | Self::NotText { .. } => "invalid_request",
+            Self::Choice { .. } => "input_needed",
+            Self::File { .. } => "file_unusable",
+            Self::Unfinished { .. } => "not_finished",
+            Self::Output { .. } => "output_unwritable",
+            Self::Interrupted => "interrupted_by_user",
+        }
+    }
+
+    /// Tells whether the manager may be back in a moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Down { .. } | Self::Broken { .. } | Self::Silent { .. } => true,
+            Self::Problem { problem } => problem.slug == "shutting_down",
+            Self::Forbidden { .. }
+            | Self::Stranger { .. }
+            | Self::Protocol { .. }
+            | Self::Usage { .. }
+            | Self::Choice { .. }
+            | Self::NotText { .. }
+            | Self::File { .. }
+            | Self::Unfinished { .. }
+            | Self::Output { .. }
+            | Self::Interrupted => false,
+        }
+    }
+
+    /// Tells whether nobody is left to tell: the reader of standard output went away.
+    pub(crate) fn is_closed_output(&self) -> bool {
+        matches!(self, Self::Output { source } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Gives it as the shape that all faces share.
+    pub(crate) fn into_problem(self) -> Problem {
+        let report = report(&self);
+        let slug = self.slug().to_owned();
+        match self {
+            Self::Problem { problem } => *problem,
+            Self::Choice { candidates, .. } => Problem {
+                slug,
+                title: report.what,
+                detail: report.why,
+                help: Some(report.help.join("; ")).filter(|help| !help.is_empty()),
+                candidates,
+                ..Problem::default()
+            },
+            Self::Down { .. }
+            | Self::Forbidden { .. }
+            | Self::Stranger { .. }
+            | Self::Protocol { .. }
+            | Self::Broken { .. }
+            | Self::Silent { .. }
+            | Self::Usage { .. }
+            | Self::NotText { .. }
+            | Self::File { .. }
+            | Self::Unfinished { .. }
+            | Self::Output { .. }
+            | Self::Interrupted => Problem {
+                slug,
+                title: report.what,
+                detail: report.why,
+                help: Some(report.help.join("; ")).filter(|help| !help.is_empty()),
+                ..Problem::default()
+            },
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem { problem: Box::new(problem) }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(source: io::Error) -> Self {
+        Self::Output { source }
+    }
+}

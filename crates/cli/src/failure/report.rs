@@ -1,0 +1,218 @@
+//! A failure as people read it: what, why, and what to do, in at most five lines.
+
+use super::Failure;
+use crate::explain::explanation;
+use longhaul_view::clean_label;
+use longhaul_wire::api::{PROTOCOL, Problem};
+use std::fmt::Write;
+
+/// The most candidates that are named.
+const MOST_CANDIDATES: usize = 6;
+/// The most lines of help, so that a report has at most five lines.
+const MOST_HELP: usize = 3;
+
+/// A failure in the words for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) what: String,
+    pub(crate) slug: String,
+    pub(crate) why: Option<String>,
+    pub(crate) help: Vec<String>,
+}
+
+impl Report {
+    /// Writes it out, with `error:` painted by `paint`.
+    pub(crate) fn text(&self, paint: impl Fn(&str) -> String) -> String {
+        let mut text = format!("{} {}  [{}]\n", paint("error:"), one_line(&self.what), one_line(&self.slug));
+        if let Some(why) = &self.why {
+            let _infallible = writeln!(text, "  why:  {}", one_line(why));
+        }
+        for (index, line) in self.help.iter().take(MOST_HELP).enumerate() {
+            let label = if index == 0 { "help:" } else { "     " };
+            let _infallible = writeln!(text, "  {label} {}", one_line(line));
+        }
+        text
+    }
+}
+
+/// Puts a failure into words.
+pub(crate) fn report(failure: &Failure) -> Report {
+    let (why, help) = match failure {
+        Failure::Problem { problem } => return report_of_problem(problem),
+        Failure::Down { state_dir, started, source, .. } => (
+            Some(match started {
+                None => source.to_string(),
+                Some(error) => match error.last_lines().last() {
+                    Some(line) => format!("{error}; its log ends with: {line}"),
+                    None => error.to_string(),
+                },
+            }),
+            vec![
+                "longhaul serve      run the manager".to_owned(),
+                format!("see {}", state_dir.join("manager.log").display()),
+            ],
+        ),
+        Failure::Forbidden { source, .. } => {
+            (Some(source.to_string()), vec!["use --state-dir to name a directory of your own".to_owned()])
+        }
+        Failure::Stranger { .. } => (
+            Some("its answer names no longhaul protocol".to_owned()),
+            vec!["use --state-dir to name the directory of a manager".to_owned()],
+        ),
+        Failure::Protocol { theirs, manager } => (
+            Some(format!(
+                "the manager is {} with protocol {theirs}, this program is {} with protocol {PROTOCOL}",
+                manager.as_deref().unwrap_or("of another version"),
+                env!("CARGO_PKG_VERSION"),
+            )),
+            vec![
+                "end the old manager, then: longhaul serve      run the manager of this version".to_owned(),
+                "what it runs goes on meanwhile".to_owned(),
+            ],
+        ),
+        Failure::Broken { why } => {
+            (Some(why.clone()), vec!["longhaul status      see what became of it".to_owned()])
+        }
+        Failure::Silent { .. } => {
+            (None, vec!["longhaul version      see whether the manager answers".to_owned()])
+        }
+        Failure::Usage { why, help, .. } | Failure::Unfinished { why, help, .. } => {
+            (why.clone(), vec![help.clone()])
+        }
+        Failure::Choice { candidates, help, .. } => (named(candidates), vec![help.clone()]),
+        Failure::NotText { .. } => (
+            Some("what is remembered about a process is text".to_owned()),
+            vec!["rename the file, or hand the name over in a file of its own".to_owned()],
+        ),
+        Failure::File { source, .. } => {
+            (Some(source.to_string()), vec!["name another one, or make this one fit".to_owned()])
+        }
+        Failure::Output { source } => (Some(source.to_string()), Vec::new()),
+        Failure::Interrupted => (None, Vec::new()),
+    };
+    Report { what: failure.to_string(), slug: failure.slug().to_owned(), why, help }
+}
+
+fn report_of_problem(problem: &Problem) -> Report {
+    let mut help: Vec<String> =
+        problem.help.iter().flat_map(|help| help.lines()).map(str::to_owned).collect();
+    if help.is_empty() && explanation(&problem.slug).is_some() {
+        help.push(format!("longhaul explain {}", problem.slug));
+    }
+    Report {
+        what: if problem.title.is_empty() {
+            format!("the manager answered with status {}", problem.status)
+        } else {
+            problem.title.clone()
+        },
+        slug: problem.slug.clone(),
+        why: match (problem.detail.clone(), named(&problem.candidates)) {
+            (Some(detail), Some(named))
+                if !problem.candidates.iter().any(|each| detail.contains(each.as_str())) =>
+            {
+                Some(format!("{detail}: {named}"))
+            }
+            (Some(detail), _) => Some(detail),
+            (None, named) => named,
+        },
+        help,
+    }
+}
+
+fn named(candidates: &[String]) -> Option<String> {
+    if candidates.is_empty() {
+        return None;
+    }
+    let mut text = candidates.iter().take(MOST_CANDIDATES).cloned().collect::<Vec<_>>().join(", ");
+    let more = candidates.len().saturating_sub(MOST_CANDIDATES);
+    if more > 0 {
+        let _infallible = write!(text, " and {more} more");
+    }
+    Some(text)
+}
+
+fn one_line(text: &str) -> String {
+    clean_label(&text.trim().replace('\n', " ")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn refusal_of_the_manager_is_what_why_help() {
+        let failure = Failure::from(Problem {
+            slug: "invalid_status_transition".to_owned(),
+            title: "cannot pause k3f9x2: it is already completed".to_owned(),
+            status: 409,
+            detail: Some("paused is reachable only from running".to_owned()),
+            help: Some(
+                "longhaul restart k3f9x2      run it again\nlonghaul explain invalid_status_transition"
+                    .to_owned(),
+            ),
+            ..Problem::default()
+        });
+        assert_eq!(
+            text(&failure),
+            "error: cannot pause k3f9x2: it is already completed  [invalid_status_transition]\n  \
+             why:  paused is reachable only from running\n  \
+             help: longhaul restart k3f9x2      run it again\n        \
+             longhaul explain invalid_status_transition\n"
+        );
+    }
+
+    #[test]
+    fn ambiguous_reference_names_the_candidates() {
+        let failure = Failure::from(Problem {
+            slug: "ambiguous_id".to_owned(),
+            title: "abcd means more than one process".to_owned(),
+            candidates: (0..8).map(|n| format!("abcd{n}")).collect(),
+            ..Problem::default()
+        });
+        assert_eq!(
+            text(&failure),
+            "error: abcd means more than one process  [ambiguous_id]\n  \
+             why:  abcd0, abcd1, abcd2, abcd3, abcd4, abcd5 and 2 more\n  \
+             help: longhaul explain ambiguous_id\n"
+        );
+    }
+
+    #[test]
+    fn missing_manager_names_socket_and_log() {
+        let text = text(&Failure::Down {
+            socket: "/s/longhaul.sock".into(),
+            state_dir: "/s".into(),
+            started: None,
+            source: io::Error::from(io::ErrorKind::NotFound),
+        });
+        assert!(text.contains("/s/longhaul.sock") && text.contains("/s/manager.log"), "{text}");
+        assert!(text.lines().count() <= 5);
+    }
+
+    #[test]
+    fn other_protocol_names_both_versions_and_the_way_out() {
+        let text = text(&Failure::Protocol { theirs: "2".to_owned(), manager: Some("9.9.9".to_owned()) });
+        assert!(text.contains("9.9.9 with protocol 2"), "{text}");
+        assert!(text.contains(concat!(env!("CARGO_PKG_VERSION"), " with protocol 1")), "{text}");
+        assert!(text.contains("longhaul serve"), "{text}");
+    }
+
+    #[test]
+    fn text_of_others_cannot_reach_the_terminal_as_control() {
+        let failure = Failure::from(Problem {
+            slug: "x\u{1b}[2J".to_owned(),
+            title: "evil \u{1b}]0;title\u{7} name".to_owned(),
+            detail: Some("a\nb".to_owned()),
+            help: Some("1\n2\n3\n4\n5".to_owned()),
+            ..Problem::default()
+        });
+        let text = text(&failure);
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert_eq!(text.lines().count(), 5, "{text}");
+    }
+
+    fn text(failure: &Failure) -> String {
+        report(failure).text(str::to_owned)
+    }
+}

@@ -1,0 +1,133 @@
+//! The output of one process, whatever happens to the connection meanwhile.
+
+use crate::arguments::StreamName;
+use crate::client::{Client, Frames, Path};
+use crate::failure::Failure;
+use crate::value::Span;
+use longhaul_wire::output::{Frame, FrameKind};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a manager that went away may take to come back.
+const ABSENCE: Duration = Duration::from_secs(15);
+/// The wait between two tries to find it again.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Which output is asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) reference: String,
+    pub(crate) follow: bool,
+    pub(crate) lines: Option<u64>,
+    pub(crate) since: Option<Span>,
+    pub(crate) stream: Option<StreamName>,
+    pub(crate) attempt: Option<u32>,
+}
+
+/// A piece of output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Stdout {
+        at: i64,
+        bytes: Vec<u8>,
+    },
+    Stderr {
+        at: i64,
+        bytes: Vec<u8>,
+    },
+    /// Output is missing here; how much, if that is known.
+    Gap {
+        dropped: Option<u64>,
+    },
+}
+
+/// The output of one process, piece by piece.
+///
+/// When the connection breaks while it follows, it goes on where it stopped, over a new one.
+pub(crate) struct Follower<'a> {
+    client: &'a Client,
+    asked: Asked,
+    frames: Option<Frames>,
+    /// Where the next piece begins, once one was seen.
+    next: Option<u64>,
+    lost_since: Option<Instant>,
+}
+
+impl<'a> Follower<'a> {
+    pub(crate) const fn new(client: &'a Client, asked: Asked) -> Self {
+        Self { client, asked, frames: None, next: None, lost_since: None }
+    }
+
+    /// Gives the next piece; none when the output is over.
+    ///
+    /// Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Option<Piece>, Failure> {
+        loop {
+            match self.next_frame().await {
+                Ok(None) => return Ok(None),
+                Ok(Some(frame)) => {
+                    self.lost_since = None;
+                    if let Some(piece) = self.piece(frame) {
+                        return Ok(Some(piece));
+                    }
+                }
+                Err(failure) => self.survive(failure).await?,
+            }
+        }
+    }
+
+    async fn next_frame(&mut self) -> Result<Option<Frame>, Failure> {
+        if self.frames.is_none() {
+            self.frames = Some(self.client.stream(&self.path()).await?);
+        }
+        match &mut self.frames {
+            Some(frames) => frames.next().await,
+            None => Ok(None),
+        }
+    }
+
+    fn path(&self) -> Path {
+        let asked = &self.asked;
+        let stream = asked.stream.map(|stream| match stream {
+            StreamName::Stdout => "stdout",
+            StreamName::Stderr => "stderr",
+        });
+        let path = Path::process_part(&asked.reference, "output")
+            .with_some("follow", asked.follow.then_some(true))
+            .with_some("stream", stream)
+            .with_some("attempt", asked.attempt);
+        match self.next {
+            Some(next) => path.with("from", &next.to_string()),
+            None => path
+                .with_some("lines", asked.lines)
+                .with_some("since", asked.since.map(|since| format!("{}ms", since.as_millis()))),
+        }
+    }
+
+    fn piece(&mut self, frame: Frame) -> Option<Piece> {
+        let Frame { kind, offset, at, bytes } = frame;
+        let before = self.next.replace(offset.saturating_add(bytes.len() as u64));
+        match kind {
+            FrameKind::Stdout => Some(Piece::Stdout { at, bytes }),
+            FrameKind::Stderr => Some(Piece::Stderr { at, bytes }),
+            FrameKind::Gap => {
+                Some(Piece::Gap { dropped: before.and_then(|before| offset.checked_sub(before)) })
+            }
+            FrameKind::End => None,
+        }
+    }
+
+    /// Waits a moment if the manager may come back, and gives up if it did not for too long.
+    async fn survive(&mut self, failure: Failure) -> Result<(), Failure> {
+        let never_connected = self.frames.take().is_none() && self.lost_since.is_none();
+        if !self.asked.follow || !failure.is_passing() || never_connected {
+            return Err(failure);
+        }
+        let since = *self.lost_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > ABSENCE {
+            return Err(failure);
+        }
+        sleep(STEP).await;
+        Ok(())
+    }
+}

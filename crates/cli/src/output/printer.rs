@@ -1,0 +1,210 @@
+//! Output as a reader wants to see it.
+
+use super::Piece;
+use crate::arguments::StreamName;
+use crate::failure::Failure;
+use crate::render::moment_of_millis;
+use longhaul_view::{Sanitizer, Terminal};
+use serde::Serialize;
+
+/// How much of a line is held back until it is whole.
+const LONGEST_HELD: usize = 64 * 1024;
+
+/// How output is shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Manner {
+    /// What the terminal may be told; none passes everything on.
+    pub(crate) clean: Option<Terminal>,
+    /// Begin each line with its time.
+    pub(crate) timestamps: bool,
+    pub(crate) utc: bool,
+    /// Begin each line with this, and show whole lines only.
+    pub(crate) prefix: Option<String>,
+    /// Show each piece as a JSON document.
+    pub(crate) json: Option<String>,
+}
+
+/// Turns the output of one process into what is shown of it.
+pub(crate) struct Printer {
+    manner: Manner,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+/// One stream on its way.
+struct Stream {
+    sanitizer: Option<Sanitizer>,
+    /// The line that has begun: what was not shown of it yet.
+    held: Vec<u8>,
+    inside_line: bool,
+}
+
+/// A piece of output as programs read it.
+#[derive(Serialize)]
+struct JsonPiece<'a> {
+    id: &'a str,
+    stream: &'static str,
+    at: String,
+    text: std::borrow::Cow<'a, str>,
+}
+
+impl Printer {
+    pub(crate) fn new(manner: Manner) -> Self {
+        let stream =
+            || Stream { sanitizer: manner.clean.map(Sanitizer::new), held: Vec::new(), inside_line: false };
+        Self { stdout: stream(), stderr: stream(), manner }
+    }
+
+    /// Gives what is shown of a piece; nothing for a gap.
+    pub(crate) fn show(&mut self, piece: &Piece) -> Result<Vec<u8>, Failure> {
+        let (name, at, bytes) = match piece {
+            Piece::Stdout { at, bytes } => (StreamName::Stdout, *at, bytes),
+            Piece::Stderr { at, bytes } => (StreamName::Stderr, *at, bytes),
+            Piece::Gap { .. } => return Ok(Vec::new()),
+        };
+        if let Some(id) = &self.manner.json {
+            return json(id, name, at, bytes);
+        }
+        let stream = match name {
+            StreamName::Stdout => &mut self.stdout,
+            StreamName::Stderr => &mut self.stderr,
+        };
+        let cleaned = match &mut stream.sanitizer {
+            Some(sanitizer) => {
+                let mut shown = Vec::new();
+                sanitizer.push(bytes, &mut shown);
+                shown
+            }
+            None => bytes.clone(),
+        };
+        if !self.manner.timestamps && self.manner.prefix.is_none() {
+            return Ok(cleaned);
+        }
+        Ok(stream.lead(&self.manner, at, &cleaned))
+    }
+
+    /// Gives what is left when the output is over.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        let mut shown = Vec::new();
+        for stream in [self.stdout, self.stderr] {
+            let mut rest = stream.held;
+            if let Some(sanitizer) = stream.sanitizer {
+                sanitizer.finish(&mut rest);
+            }
+            if !rest.is_empty() {
+                shown.append(&mut rest);
+                if self.manner.prefix.is_some() {
+                    shown.push(b'\n');
+                }
+            }
+        }
+        shown
+    }
+}
+
+impl Stream {
+    /// Puts a lead before each line.
+    fn lead(&mut self, manner: &Manner, at: i64, bytes: &[u8]) -> Vec<u8> {
+        let mut shown = Vec::new();
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if !self.inside_line {
+                if let Some(prefix) = &manner.prefix {
+                    self.held.extend_from_slice(format!("{prefix} | ").as_bytes());
+                }
+                if manner.timestamps {
+                    self.held.extend_from_slice(format!("{} ", moment_of_millis(at, manner.utc)).as_bytes());
+                }
+            }
+            self.held.extend_from_slice(line);
+            self.inside_line = !line.ends_with(b"\n");
+            if self.inside_line && manner.prefix.is_some() && self.held.len() > LONGEST_HELD {
+                self.held.push(b'\n');
+                self.inside_line = false;
+            }
+            if !self.inside_line || manner.prefix.is_none() {
+                shown.append(&mut self.held);
+            }
+        }
+        shown
+    }
+}
+
+fn json(id: &str, stream: StreamName, at: i64, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    let piece = JsonPiece {
+        id,
+        stream: match stream {
+            StreamName::Stdout => "stdout",
+            StreamName::Stderr => "stderr",
+        },
+        at: moment_of_millis(at, true),
+        text: String::from_utf8_lossy(bytes),
+    };
+    let mut line = serde_json::to_vec(&piece).map_err(|error| Failure::Output { source: error.into() })?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_output_is_passed_on_byte_by_byte() {
+        let mut printer = Printer::new(Manner::default());
+        assert_eq!(shown(&mut printer, b"\x1b[2J\xff\r"), "\u{1b}[2J\u{fffd}\r");
+    }
+
+    #[test]
+    fn terminal_gets_no_control_even_across_pieces() {
+        let mut printer = Printer::new(Manner { clean: Some(Terminal::Plain), ..Manner::default() });
+        assert_eq!(shown(&mut printer, b"a\x1b[2"), "a");
+        assert_eq!(shown(&mut printer, b"Jb\n"), "b\n");
+    }
+
+    #[test]
+    fn each_line_begins_with_its_time_once() {
+        let mut printer = Printer::new(Manner { timestamps: true, utc: true, ..Manner::default() });
+        assert_eq!(
+            shown(&mut printer, b"one\ntw"),
+            "1970-01-01T00:00:01.500Z one\n1970-01-01T00:00:01.500Z tw"
+        );
+        assert_eq!(shown(&mut printer, b"o\n"), "o\n");
+    }
+
+    #[test]
+    fn prefixed_lines_are_shown_whole() {
+        let mut printer = Printer::new(Manner { prefix: Some("web".to_owned()), ..Manner::default() });
+        assert_eq!(shown(&mut printer, b"one\ntw"), "web | one\n");
+        assert_eq!(shown(&mut printer, b"o\nrest"), "web | two\n");
+        assert_eq!(printer.finish(), b"web | rest\n");
+    }
+
+    #[test]
+    fn streams_do_not_share_a_line() {
+        let mut printer = Printer::new(Manner { prefix: Some("web".to_owned()), ..Manner::default() });
+        assert_eq!(shown(&mut printer, b"out"), "");
+        let piece = Piece::Stderr { at: 0, bytes: b"err\n".to_vec() };
+        assert_eq!(printer.show(&piece).unwrap(), b"web | err\n");
+        assert_eq!(shown(&mut printer, b" goes on\n"), "web | out goes on\n");
+    }
+
+    #[test]
+    fn endless_line_is_not_held_for_ever() {
+        let mut printer = Printer::new(Manner { prefix: Some("web".to_owned()), ..Manner::default() });
+        assert!(shown(&mut printer, &vec![b'x'; LONGEST_HELD + 1]).ends_with("x\n"));
+    }
+
+    #[test]
+    fn json_piece_names_stream_and_time() {
+        let mut printer = Printer::new(Manner { json: Some("id".to_owned()), ..Manner::default() });
+        assert_eq!(
+            shown(&mut printer, b"a\n"),
+            "{\"id\":\"id\",\"stream\":\"stdout\",\"at\":\"1970-01-01T00:00:01.500Z\",\"text\":\"a\\n\"}\n"
+        );
+    }
+
+    fn shown(printer: &mut Printer, bytes: &[u8]) -> String {
+        let piece = Piece::Stdout { at: 1_500, bytes: bytes.to_vec() };
+        String::from_utf8_lossy(&printer.show(&piece).unwrap()).into_owned()
+    }
+}

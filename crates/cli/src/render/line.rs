@@ -1,0 +1,157 @@
+//! One process in one line.
+
+use super::amount::{length, rough};
+use crate::standing::Standing;
+use crate::value::Signal;
+use longhaul_view::clean_label;
+use longhaul_wire::api::ProcessView;
+
+/// How many characters of an id people see.
+const SHORT: usize = 8;
+
+/// Gives the start of an id, as people see it.
+pub(crate) fn short(id: &str) -> &str {
+    id.get(..SHORT).unwrap_or(id)
+}
+
+/// Gives the short id and the name, or what stands for one.
+pub(crate) fn label(process: &ProcessView) -> String {
+    match title(process) {
+        Some(name) => format!("{} {}", short(&process.id), clean_label(name)),
+        None => short(&process.id).to_owned(),
+    }
+}
+
+/// Gives the name, or else that of the program.
+pub(crate) fn title(process: &ProcessView) -> Option<&str> {
+    let program = || process.command.first().map(|program| base(program));
+    process.name.as_deref().or_else(program).filter(|name| !name.is_empty())
+}
+
+fn base(program: &str) -> &str {
+    program.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(program)
+}
+
+/// Says why it stands where it stands, in a few words for a cell; nothing if the status says it all.
+pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
+    let words = match Standing::of(process) {
+        Standing::Pending => {
+            let why = process.pending.as_ref().map(|pending| pending.why.clone());
+            match (why.as_deref(), &process.key) {
+                (Some("queued"), Some(key)) => Some(format!("queued ({key})")),
+                _ => why,
+            }
+        }
+        Standing::Failed => {
+            exit_words(process).or_else(|| process.error.clone()).or_else(|| process.reason.clone())
+        }
+        Standing::Interrupted => process.reason.clone().or_else(|| process.error.clone()),
+        Standing::Starting
+        | Standing::Running
+        | Standing::Paused
+        | Standing::Stopping
+        | Standing::Completed
+        | Standing::Timeout
+        | Standing::Cancelled
+        | Standing::OtherLive
+        | Standing::OtherEnded => None,
+    };
+    let all: Vec<String> = words.into_iter().chain(process.conditions.iter().cloned()).collect();
+    (!all.is_empty()).then(|| clean_label(&all.join(", ")).into_owned())
+}
+
+/// Says that a process has ended, and how.
+pub(crate) fn ended_line(process: &ProcessView, unicode: bool) -> String {
+    let standing = Standing::of(process);
+    let mut line = format!("{} {} {}", label(process), standing.glyph(unicode), clean_label(&process.status));
+    if let Some(why) = how_it_ended(process) {
+        line.push_str(&format!(" ({})", clean_label(&why)));
+    }
+    if let Some(millis) = process.duration_ms {
+        line.push_str(&format!(" after {}", length(millis)));
+    }
+    line
+}
+
+/// Says that a process has not ended yet.
+pub(crate) fn waiting_line(process: &ProcessView, unicode: bool) -> String {
+    let standing = Standing::of(process);
+    let mut line =
+        format!("{} {} still {}", label(process), standing.glyph(unicode), clean_label(&process.status));
+    if let Some(words) = few_words(process) {
+        line.push_str(&format!(" ({words})"));
+    }
+    if let Some(progress) = process.progress {
+        line.push_str(&format!(", {progress:.0} %"));
+    }
+    if let Some(eta) = process.eta_ms {
+        line.push_str(&format!(", eta ~{}", rough(eta)));
+    }
+    line
+}
+
+fn how_it_ended(process: &ProcessView) -> Option<String> {
+    let stop = || {
+        let exit = process.exit.as_ref()?;
+        let signal = exit.last_signal.or(exit.signal).map(|number| Signal::of(number).to_string());
+        let swept = (exit.swept > 0).then(|| match exit.swept {
+            1 => "1 descendant swept".to_owned(),
+            swept => format!("{swept} descendants swept"),
+        });
+        let said: Vec<String> = signal.into_iter().chain(swept).collect();
+        (!said.is_empty()).then(|| said.join(", "))
+    };
+    match Standing::of(process) {
+        Standing::Cancelled | Standing::Timeout => stop(),
+        Standing::Completed | Standing::Failed | Standing::Interrupted | Standing::OtherEnded => {
+            exit_words(process).or_else(|| process.error.clone()).or_else(|| process.reason.clone())
+        }
+        Standing::Pending
+        | Standing::Starting
+        | Standing::Running
+        | Standing::Paused
+        | Standing::Stopping
+        | Standing::OtherLive => None,
+    }
+}
+
+fn exit_words(process: &ProcessView) -> Option<String> {
+    let exit = process.exit.as_ref();
+    match (process.exit_code, exit.and_then(|exit| exit.signal)) {
+        (_, Some(signal)) => Some(Signal::of(signal).to_string()),
+        (Some(code), None) => Some(format!("exit {code}")),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples;
+
+    #[test]
+    fn end_is_told_with_its_evidence() {
+        assert_eq!(ended_line(&samples::failed(), true), "b7d0ha00 ruff ✗ failed (exit 1) after 48s");
+        assert_eq!(
+            ended_line(&samples::cancelled(), true),
+            "c0ffee00 server ⊘ cancelled (SIGKILL, 3 descendants swept) after 49m"
+        );
+        assert_eq!(
+            ended_line(&samples::interrupted(), false),
+            "deadbeef train ? interrupted (supervisor killed) after 1h"
+        );
+    }
+
+    #[test]
+    fn what_lives_is_told_with_its_progress() {
+        assert_eq!(waiting_line(&samples::running(), true), "0a1b2c3d tests ● still running, 41 %, eta ~3m");
+        assert_eq!(waiting_line(&samples::queued(), true), "9f8e7d6c build ◌ still pending (queued (cargo))");
+    }
+
+    #[test]
+    fn conditions_are_told_beside_the_status() {
+        let mut process = samples::running();
+        process.conditions = vec!["stuck".to_owned()];
+        assert_eq!(few_words(&process).as_deref(), Some("stuck"));
+    }
+}

@@ -1,0 +1,304 @@
+//! Many processes in a table.
+
+use super::amount::rough;
+use super::line::{few_words, short, title};
+use super::moment::Now;
+use crate::console::Face;
+use crate::standing::Standing;
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, TableStyle};
+use longhaul_view::clean_label;
+use longhaul_wire::api::ProcessView;
+use std::collections::BTreeMap;
+
+/// The cells of a progress bar.
+const BAR: usize = 10;
+/// The space between two columns.
+const GAP: usize = GAP_CELLS as usize;
+const GAP_CELLS: u16 = 2;
+/// Columns that a narrow terminal does without, the first of them first.
+const SPARED: [&str; 5] = ["PROJECT", "STAGE", "STARTED", "ETA", "PROGRESS"];
+/// The longest texts that a narrow table shows.
+const LONGEST_NAME: usize = 24;
+const LONGEST_STATUS: usize = 44;
+
+/// How a table looks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) face: Face,
+    pub(crate) wide: bool,
+    pub(crate) unicode: bool,
+    pub(crate) width: u16,
+}
+
+/// Writes a table: aligned and short for a terminal, else one process a line with tabs between whole texts.
+pub(crate) fn table(processes: &[ProcessView], look: Look, now: Now) -> String {
+    if look.face.terminal { for_people(processes, look, now) } else { for_pipes(processes, look, now) }
+}
+
+/// Counts what a table shows, in one line.
+pub(crate) fn summary(processes: &[ProcessView]) -> String {
+    let mut ended: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut live, mut queued) = (0_usize, 0_usize);
+    let mut failed = None;
+    for process in processes {
+        let standing = Standing::of(process);
+        if standing.is_ended() {
+            *ended.entry(&process.status).or_default() += 1;
+        } else {
+            live += 1;
+        }
+        queued += usize::from(standing == Standing::Pending);
+        failed = failed.or((standing == Standing::Failed).then_some(process));
+    }
+    let mut parts = vec![format!("{live} live")];
+    if queued > 0 {
+        parts.push(format!("{queued} waiting"));
+    }
+    parts.extend(ended.iter().map(|(status, count)| format!("{count} {}", clean_label(status))));
+    let mut text = parts.join(" · ");
+    if let Some(process) = failed {
+        text.push_str(&format!(": longhaul logs {}", short(&process.id)));
+    }
+    text
+}
+
+/// A column: its head, and what stands in it.
+type Column = (&'static str, fn(&ProcessView, Look, Now) -> String);
+
+const COLUMNS: [Column; 7] = [
+    (
+        "ID",
+        |process, look, _| {
+            if look.wide || !look.face.terminal { process.id.clone() } else { short(&process.id).to_owned() }
+        },
+    ),
+    ("PROJECT", |process, look, _| text(process.project.as_deref(), look, LONGEST_NAME)),
+    ("NAME", |process, look, _| text(title(process), look, LONGEST_NAME)),
+    ("STATUS", |process, look, _| status(process, look)),
+    ("STAGE", |process, look, _| text(process.stage.as_deref(), look, LONGEST_NAME)),
+    ("PROGRESS", |process, look, _| progress(process, look)),
+    ("ETA", |process, _, _| process.eta_ms.map_or_else(|| "-".to_owned(), |eta| format!("~{}", rough(eta)))),
+];
+
+const STARTED: Column = ("STARTED", |process, look, now| match &process.started_at {
+    Some(started) if look.face.terminal => now.ago(started),
+    Some(started) => started.clone(),
+    None => "-".to_owned(),
+});
+
+const WIDE: [Column; 6] = [
+    ("TYPE", |process, look, _| text(Some(&process.kind), look, usize::MAX)),
+    ("NODE", |process, look, _| text(process.node_id.as_deref(), look, usize::MAX)),
+    ("PID", |process, _, _| process.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string())),
+    ("ATTEMPT", |process, _, _| format!("{}/{}", process.attempt, process.max_attempts)),
+    ("SESSION", |process, look, _| text(process.session_id.as_deref(), look, usize::MAX)),
+    ("COMMAND", |process, look, _| text(Some(&process.command.join(" ")), look, usize::MAX)),
+];
+
+fn columns(look: Look) -> impl Iterator<Item = Column> {
+    let wide: &[Column] = if look.wide { &WIDE } else { &[] };
+    COLUMNS.into_iter().chain([STARTED]).chain(wide.iter().copied())
+}
+
+/// The columns that fit into the width; all of them if everything was asked for.
+fn fitting(processes: &[ProcessView], look: Look, now: Now) -> Vec<Column> {
+    let mut columns: Vec<(Column, usize)> = columns(look)
+        .map(|(head, content)| {
+            let widths = processes.iter().map(|process| content(process, look, now).chars().count());
+            ((head, content), widths.chain([head.len()]).max().unwrap_or_default() + GAP)
+        })
+        .collect();
+    for spared in SPARED {
+        let width: usize = columns.iter().map(|(_, width)| width).sum();
+        if !look.wide && width > usize::from(look.width) + GAP {
+            columns.retain(|((head, _), _)| *head != spared);
+        }
+    }
+    columns.into_iter().map(|(column, _)| column).collect()
+}
+
+fn for_people(processes: &[ProcessView], look: Look, now: Now) -> String {
+    let columns = fitting(processes, look, now);
+    let mut table = Table::new();
+    // What still does not fit is rather wrapped by the terminal than cut into cells.
+    table.set_content_arrangement(ContentArrangement::Disabled).load_style(TableStyle::new());
+    if look.face.colour {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table.set_header(columns.iter().map(|(head, _)| Cell::new(head)));
+    for process in processes {
+        let colour = Standing::of(process).colour().map(table_colour);
+        table.add_row(columns.iter().map(|(head, content)| {
+            let cell = Cell::new(content(process, look, now));
+            match (*head, colour) {
+                ("STATUS", Some(colour)) => cell.fg(colour),
+                ("ETA", _) => cell.set_alignment(CellAlignment::Right),
+                _ => cell,
+            }
+        }));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP_CELLS));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+fn for_pipes(processes: &[ProcessView], look: Look, now: Now) -> String {
+    let mut text = columns(look).map(|(head, _)| head).collect::<Vec<_>>().join("\t");
+    text.push('\n');
+    for process in processes {
+        let cells: Vec<String> = columns(look).map(|(_, content)| content(process, look, now)).collect();
+        text.push_str(&cells.join("\t"));
+        text.push('\n');
+    }
+    text
+}
+
+fn status(process: &ProcessView, look: Look) -> String {
+    let mut words = clean_label(&process.status).into_owned();
+    if let Some(why) = few_words(process) {
+        words.push(' ');
+        words.push_str(&why);
+    }
+    if !look.face.terminal {
+        return words;
+    }
+    let words = if look.wide { words } else { cut(&words, LONGEST_STATUS, look.unicode) };
+    format!("{} {words}", Standing::of(process).glyph(look.unicode))
+}
+
+fn progress(process: &ProcessView, look: Look) -> String {
+    let Some(progress) = process.progress.map(|progress| progress.clamp(0.0, 100.0)) else {
+        return "-".to_owned();
+    };
+    if !look.face.terminal {
+        return format!("{progress:.0}%");
+    }
+    let (full, empty) = if look.unicode { ("█", "░") } else { ("#", ".") };
+    let filled = (progress / 100.0 * BAR as f64).floor() as usize;
+    format!("{}{} {progress:>3.0}%", full.repeat(filled), empty.repeat(BAR.saturating_sub(filled)))
+}
+
+fn text(text: Option<&str>, look: Look, longest: usize) -> String {
+    match text {
+        None | Some("") => "-".to_owned(),
+        Some(text) if look.face.terminal && !look.wide => cut(&clean_label(text), longest, look.unicode),
+        Some(text) => clean_label(text).into_owned(),
+    }
+}
+
+fn cut(text: &str, longest: usize, unicode: bool) -> String {
+    if text.chars().count() <= longest {
+        return text.to_owned();
+    }
+    let mark = if unicode { "…" } else { ".." };
+    let kept: String = text.chars().take(longest.saturating_sub(mark.chars().count())).collect();
+    format!("{kept}{mark}")
+}
+
+const fn table_colour(colour: anstyle::AnsiColor) -> Color {
+    use anstyle::AnsiColor;
+    match colour {
+        AnsiColor::Black => Color::Black,
+        AnsiColor::Red => Color::DarkRed,
+        AnsiColor::Green => Color::DarkGreen,
+        AnsiColor::Yellow => Color::DarkYellow,
+        AnsiColor::Blue => Color::DarkBlue,
+        AnsiColor::Magenta => Color::DarkMagenta,
+        AnsiColor::Cyan => Color::DarkCyan,
+        AnsiColor::White => Color::Grey,
+        AnsiColor::BrightBlack => Color::DarkGrey,
+        AnsiColor::BrightRed => Color::Red,
+        AnsiColor::BrightGreen => Color::Green,
+        AnsiColor::BrightYellow => Color::Yellow,
+        AnsiColor::BrightBlue => Color::Blue,
+        AnsiColor::BrightMagenta => Color::Magenta,
+        AnsiColor::BrightCyan => Color::Cyan,
+        AnsiColor::BrightWhite => Color::White,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples;
+
+    #[test]
+    fn terminal_gets_a_table() {
+        let shown =
+            table(&[samples::running(), samples::queued(), samples::failed()], look(true, false), now());
+        assert_eq!(
+            shown,
+            "\
+ID        PROJECT  NAME   STATUS                    STAGE     PROGRESS         ETA  STARTED
+0a1b2c3d  atlas    tests  ● running                 412/1000  ████░░░░░░  41%  ~3m  2m ago
+9f8e7d6c  atlas    build  ◌ pending queued (cargo)  -         -                  -  -
+b7d0ha00  atlas    ruff   ✗ failed exit 1           -         -                  -  14m ago
+"
+        );
+    }
+
+    #[test]
+    fn pipe_gets_whole_texts_between_tabs() {
+        let shown = table(&[samples::running(), samples::failed()], look(false, false), now());
+        assert_eq!(
+            shown,
+            "\
+ID\tPROJECT\tNAME\tSTATUS\tSTAGE\tPROGRESS\tETA\tSTARTED
+0a1b2c3d-1111-4111-8111-111111111111\tatlas\ttests\trunning\t412/1000\t41%\t~3m\t2026-11-21T01:48:00Z
+b7d0ha00-3333-4333-8333-333333333333\tatlas\truff\tfailed exit 1\t-\t-\t-\t2026-11-21T01:36:00Z
+"
+        );
+    }
+
+    #[test]
+    fn cell_of_a_stranger_stays_one_cell() {
+        let mut process = samples::running();
+        process.name = Some("a\tb\n\u{1b}[2Jc".to_owned());
+        let shown = table(&[process], look(false, false), now());
+        assert_eq!(shown.lines().count(), 2);
+        assert_eq!(shown.lines().nth(1).unwrap().split('\t').nth(2), Some("a␉b␊␛[2Jc"));
+    }
+
+    #[test]
+    fn long_texts_are_cut_on_a_terminal_only() {
+        let mut process = samples::running();
+        process.stage = Some("x".repeat(60));
+        assert!(
+            table(&[process.clone()], look(true, false), now()).contains(&format!(" {}… ", "x".repeat(23)))
+        );
+        assert!(table(&[process.clone()], look(true, true), now()).contains(&"x".repeat(60)));
+        assert!(table(&[process], look(false, false), now()).contains(&"x".repeat(60)));
+    }
+
+    #[test]
+    fn narrow_terminal_does_without_some_columns() {
+        let narrow = Look { width: 50, ..look(true, false) };
+        let shown = table(&[samples::running()], narrow, now());
+        assert_eq!(
+            shown,
+            "\
+ID        NAME   STATUS     PROGRESS         ETA
+0a1b2c3d  tests  ● running  ████░░░░░░  41%  ~3m
+"
+        );
+        assert!(table(&[samples::running()], Look { width: 10, ..narrow }, now()).contains("● running"));
+    }
+
+    #[test]
+    fn counts_are_told_in_one_line() {
+        let all = [samples::running(), samples::queued(), samples::failed(), samples::cancelled()];
+        assert_eq!(summary(&all), "2 live · 1 waiting · 1 cancelled · 1 failed: longhaul logs b7d0ha00");
+        assert_eq!(summary(&[samples::running()]), "1 live");
+    }
+
+    fn look(terminal: bool, wide: bool) -> Look {
+        Look { face: Face { terminal, colour: false }, wide, unicode: true, width: 120 }
+    }
+
+    fn now() -> Now {
+        Now::said(samples::NOW, true)
+    }
+}

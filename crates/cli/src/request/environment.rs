@@ -1,0 +1,115 @@
+//! The caller's directory and variables.
+
+use crate::failure::Failure;
+use crate::value::Declared;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::{env, fmt, fs, io};
+
+/// Where the caller stands: its directory and its variables.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    directory: Option<PathBuf>,
+    variables: Vec<(OsString, OsString)>,
+}
+
+impl Surroundings {
+    /// Looks around.
+    pub(crate) fn here() -> Self {
+        Self { directory: env::current_dir().ok(), variables: env::vars_os().collect() }
+    }
+
+    /// Makes some up.
+    #[cfg(test)]
+    pub(crate) fn of(directory: &std::path::Path, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { directory: Some(directory.to_owned()), variables }
+    }
+
+    /// Gives the directory, if it still exists.
+    pub(super) fn directory(&self) -> Result<PathBuf, Failure> {
+        self.directory.clone().ok_or_else(|| Failure::File {
+            verb: "work in",
+            path: ".".into(),
+            source: io::Error::from(io::ErrorKind::NotFound),
+        })
+    }
+
+    /// Gives a variable that is text and not empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        let (_, value) = self.variables.iter().find(|(each, _)| each == name)?;
+        value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
+    }
+
+    /// Gives all variables that are text.
+    pub(super) fn environment(&self) -> BTreeMap<String, String> {
+        let texts = self.variables.iter().map(|(name, value)| (name.to_str(), value.to_str()));
+        texts.filter_map(|(name, value)| Some((name?.to_owned(), value?.to_owned()))).collect()
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    /// Prints names only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("directory", &self.directory)
+            .field("variables", &self.variables.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// Collects what is declared in files and then, over it, on the command line.
+pub(super) fn declared(
+    files: &[PathBuf],
+    said: &[Declared],
+    around: &Surroundings,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut all = BTreeMap::new();
+    for file in files {
+        let text = fs::read_to_string(file).map_err(|source| Failure::File {
+            verb: "read",
+            path: file.clone(),
+            source,
+        })?;
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim_start();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let line = line.strip_prefix("export ").unwrap_or(line);
+            let declared: Declared = line.parse().map_err(|error| Failure::Usage {
+                what: format!("line {number} of {} declares no variable", file.display()),
+                why: Some(format!("{error}")),
+                help: "write one NAME=VALUE a line".to_owned(),
+            })?;
+            add(&mut all, &declared, around)?;
+        }
+    }
+    for declared in said {
+        add(&mut all, declared, around)?;
+    }
+    Ok(all)
+}
+
+fn add(
+    all: &mut BTreeMap<String, String>,
+    declared: &Declared,
+    around: &Surroundings,
+) -> Result<(), Failure> {
+    let value = match declared.value() {
+        Some(value) => value.to_owned(),
+        None => own_value(declared.name(), around)?,
+    };
+    all.insert(declared.name().to_owned(), value);
+    Ok(())
+}
+
+fn own_value(name: &str, around: &Surroundings) -> Result<String, Failure> {
+    let found = around.variables.iter().find(|(each, _)| each == name);
+    found.and_then(|(_, value)| value.to_str()).map(str::to_owned).ok_or_else(|| Failure::Usage {
+        what: format!("{name} is not set here"),
+        why: Some("without a value, a variable is handed over as it is set here, as UTF-8 text".to_owned()),
+        help: format!("-e {name}=VALUE"),
+    })
+}

@@ -1,0 +1,53 @@
+//! Directories, files, and the project that they belong to.
+
+use super::Surroundings;
+use crate::failure::Failure;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// Gives the directory that the command works in, as the caller names it.
+pub(super) fn directory(said: Option<&Path>, around: &Surroundings) -> Result<PathBuf, Failure> {
+    let Some(said) = said else {
+        return around.directory();
+    };
+    let directory = absolute(said, around)?;
+    let unusable = |source| Failure::File { verb: "work in", path: said.to_owned(), source };
+    if fs::metadata(&directory).map_err(unusable)?.is_dir() {
+        Ok(directory)
+    } else {
+        Err(unusable(io::Error::from(ErrorKind::NotADirectory)))
+    }
+}
+
+/// Gives the absolute path of a file that can be read.
+pub(super) fn file(said: &Path, around: &Surroundings) -> Result<String, Failure> {
+    let path = absolute(said, around)?;
+    fs::metadata(&path).map_err(|source| Failure::File { verb: "read", path: said.to_owned(), source })?;
+    text(&path)
+}
+
+/// Gives a path as text.
+pub(super) fn text(path: &Path) -> Result<String, Failure> {
+    path.to_str().map(str::to_owned).ok_or_else(|| Failure::Usage {
+        what: format!("the path {} is not UTF-8", path.display()),
+        why: Some("what is remembered about a process is text".to_owned()),
+        help: "rename it, or work in another directory".to_owned(),
+    })
+}
+
+/// Gives the name of the git repository that a directory lies in, else its own.
+pub(super) fn project(directory: &Path) -> Option<String> {
+    let root = directory.ancestors().find(|ancestor| ancestor.join(".git").exists());
+    let name = root.unwrap_or(directory).file_name()?;
+    name.to_str().map(str::to_owned)
+}
+
+fn absolute(said: &Path, around: &Surroundings) -> Result<PathBuf, Failure> {
+    if said.is_absolute() {
+        return Ok(said.to_owned());
+    }
+    let joined = around.directory()?.join(said);
+    // Dots are taken out where the file system agrees on what they mean.
+    Ok(fs::canonicalize(&joined).unwrap_or(joined))
+}

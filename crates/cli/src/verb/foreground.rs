@@ -1,0 +1,213 @@
+//! A process in the foreground: its output, its signals, its exit code.
+
+use crate::client::Path;
+use crate::dispatch::Context;
+use crate::exit_code::{CTRL_C, DONE, OURS, of_process};
+use crate::failure::Failure;
+use crate::output::{Asked, Follower, pass_through};
+use crate::render::{bytes, ended_line, label, short, waiting_line};
+use crate::standing::Standing;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use longhaul_wire::api::{CancelRequest, Outcome, ProcessView, WaitReply};
+use std::time::Duration;
+use tokio::io::AsyncWrite;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
+
+/// After how long a person wonders why nothing is to be seen.
+const SURPRISE: Duration = Duration::from_secs(1);
+
+/// What the terminal, or whoever started the program, wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Ctrl-C.
+    Interrupt,
+    /// Ctrl-\: leave it to the background.
+    Detach,
+    /// SIGTERM: nobody will read on.
+    Terminate,
+}
+
+/// The signals that mean something while a process is in the foreground.
+pub(super) struct Signals {
+    interrupt: Signal,
+    quit: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|source| Failure::Unfinished {
+                what: "signals cannot be listened for".to_owned(),
+                why: Some(source.to_string()),
+                help: "run it in the background: longhaul run -b".to_owned(),
+            })
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            quit: listen(SignalKind::quit())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.interrupt.recv() => Wish::Interrupt,
+            _ = self.quit.recv() => Wish::Detach,
+            _ = self.terminate.recv() => Wish::Terminate,
+        }
+    }
+}
+
+/// Shows the output of a process until it has ended, and gives its exit code.
+pub(super) async fn accompany(
+    context: &Context,
+    process: ProcessView,
+    mut signals: Signals,
+) -> Result<i32, Failure> {
+    let streams = (tokio::io::stdout(), tokio::io::stderr());
+    accompany_with(context, process, async || signals.next().await, streams).await
+}
+
+/// Does so for whoever wishes something, with its output on the given streams.
+async fn accompany_with<O, E>(
+    context: &Context,
+    process: ProcessView,
+    mut wishes: impl AsyncFnMut() -> Wish,
+    streams: (O, E),
+) -> Result<i32, Failure>
+where
+    O: AsyncWrite + Unpin,
+    E: AsyncWrite + Unpin,
+{
+    let console = &context.console;
+    let mut whole = std::pin::pin!(output_and_end(context, &process, streams));
+    let mut cancels = FuturesUnordered::new();
+    let (mut stops, mut by_ctrl_c) = (0_u32, false);
+    let mut queue = std::pin::pin!(tell_of_queue(context, &process.id));
+    let mut queue_told = !console.wants_hints();
+    loop {
+        tokio::select! {
+            ended = &mut whole => {
+                let ended = match ended {
+                    Err(failure) if failure.is_closed_output() => {
+                        cancel(context, &process.id, false).await?;
+                        end(context, &process.id).await?
+                    }
+                    Err(failure) => {
+                        console.say(&format!("{} goes on; follow it with: longhaul logs -f {}", label(&process), short(&process.id)));
+                        return Err(failure);
+                    }
+                    Ok(ended) => ended,
+                };
+                return Ok(code_of(context, &ended, by_ctrl_c));
+            }
+            Some(outcome) = cancels.next(), if !cancels.is_empty() => {
+                if let Err(failure) = outcome {
+                    console.complain(failure);
+                }
+            }
+            () = &mut queue, if !queue_told => queue_told = true,
+            wish = wishes() => match wish {
+                Wish::Detach => {
+                    console.say(&format!("\n{} goes on in the background: longhaul logs -f {}", process.id, short(&process.id)));
+                    return Ok(DONE);
+                }
+                Wish::Interrupt | Wish::Terminate => {
+                    stops += 1;
+                    by_ctrl_c |= wish == Wish::Interrupt;
+                    match stops {
+                        1 => console.hint("\ncancelling; press Ctrl-C again to kill it"),
+                        2 => console.hint("\nkilling"),
+                        _ => {
+                            console.say(&format!("\n{} is still being stopped: longhaul wait {}", label(&process), short(&process.id)));
+                            return Err(Failure::Interrupted);
+                        }
+                    }
+                    cancels.push(cancel(context, &process.id, stops > 1));
+                }
+            }
+        }
+    }
+}
+
+async fn output_and_end<O, E>(
+    context: &Context,
+    process: &ProcessView,
+    (mut out, mut err): (O, E),
+) -> Result<ProcessView, Failure>
+where
+    O: AsyncWrite + Unpin,
+    E: AsyncWrite + Unpin,
+{
+    let asked = Asked { reference: process.id.clone(), follow: true, ..Asked::default() };
+    let mut follower = Follower::new(&context.client, asked);
+    pass_through(&mut follower, &mut out, &mut err, |dropped| tell_gap(context, dropped)).await?;
+    end(context, &process.id).await
+}
+
+/// Tells a person why nothing is to be seen yet.
+async fn tell_of_queue(context: &Context, id: &str) {
+    sleep(SURPRISE).await;
+    let Ok(process) = context.client.fetch::<ProcessView>(&Path::process(id)).await else {
+        return;
+    };
+    if Standing::of(&process) == Standing::Pending {
+        context.console.hint(&waiting_line(&process, context.console.unicode));
+    }
+}
+
+/// Waits for the end of a process, over new connections if it has to.
+async fn end(context: &Context, id: &str) -> Result<ProcessView, Failure> {
+    let path = Path::wait().with("id", id).with("mode", "all");
+    let reply: WaitReply = super::wait::patiently(context, &path, None).await?;
+    reply
+        .processes
+        .into_iter()
+        .next()
+        .ok_or_else(|| Failure::Broken { why: "its answer names no process".to_owned() })
+}
+
+async fn cancel(context: &Context, id: &str, force: bool) -> Result<(), Failure> {
+    let path = Path::process_part(id, "cancel");
+    let _outcome: Outcome = context.client.send(&path, &CancelRequest { force }).await?;
+    Ok(())
+}
+
+/// Tells that output is missing.
+pub(super) fn tell_gap(context: &Context, dropped: Option<u64>) {
+    context.console.say(&match dropped {
+        Some(dropped) => format!("… {} dropped …", bytes(dropped)),
+        None => "… output dropped …".to_owned(),
+    });
+}
+
+fn code_of(context: &Context, ended: &ProcessView, by_ctrl_c: bool) -> i32 {
+    let standing = Standing::of(ended);
+    let code = of_process(ended);
+    let own_exit =
+        standing == Standing::Completed || (standing == Standing::Failed && ended.exit_code.is_some());
+    if !own_exit {
+        context.console.say(&ended_line(ended, context.console.unicode));
+    }
+    match standing {
+        Standing::Cancelled if by_ctrl_c => CTRL_C,
+        Standing::Pending
+        | Standing::Starting
+        | Standing::Running
+        | Standing::Paused
+        | Standing::Stopping
+        | Standing::OtherLive => OURS,
+        Standing::Completed
+        | Standing::Failed
+        | Standing::Timeout
+        | Standing::Cancelled
+        | Standing::Interrupted
+        | Standing::OtherEnded => code,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! A process in the foreground, whatever is wished meanwhile.
+
+use super::*;
+use crate::arguments::Global;
+use crate::client::fake::{Answer, Fake, frames, output, until};
+use crate::console::Console;
+use crate::render::samples;
+use crate::request::Surroundings;
+use longhaul_wire::output::FrameKind;
+use serde_json::json;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// What came of it.
+struct Came {
+    outcome: Result<i32, Failure>,
+    out: Vec<u8>,
+    err: Vec<u8>,
+    said: String,
+    cancels: Vec<String>,
+}
+
+#[test]
+fn streams_and_code_are_passed_on() {
+    let came = accompanied(&[], &samples::failed());
+    assert_eq!(came.outcome.unwrap(), 1);
+    assert_eq!((came.out.as_slice(), came.err.as_slice()), (&b"out\xff"[..], &b"err"[..]));
+    assert_eq!(came.said, "", "an exit of its own needs no words");
+}
+
+#[test]
+fn end_that_was_not_its_own_is_told() {
+    let came = accompanied(&[], &samples::interrupted());
+    assert_eq!(came.outcome.unwrap(), 125);
+    assert_eq!(came.said, "deadbeef train ? interrupted (supervisor killed) after 1h\n");
+}
+
+#[test]
+fn first_ctrl_c_cancels() {
+    let came = accompanied(&[Wish::Interrupt], &samples::cancelled());
+    assert_eq!(came.outcome.unwrap(), 130);
+    assert_eq!(came.cancels, ["{\"force\":false}"]);
+}
+
+#[test]
+fn second_ctrl_c_kills() {
+    let came = accompanied(&[Wish::Interrupt, Wish::Interrupt], &samples::cancelled());
+    assert_eq!(came.outcome.unwrap(), 130);
+    assert_eq!(came.cancels, ["{\"force\":false}", "{\"force\":true}"]);
+}
+
+#[test]
+fn third_ctrl_c_leaves() {
+    let came = accompanied(&[Wish::Interrupt, Wish::Interrupt, Wish::Interrupt], &samples::cancelled());
+    assert!(matches!(came.outcome, Err(Failure::Interrupted)));
+    assert!(came.said.contains("longhaul wait"), "{}", came.said);
+}
+
+#[test]
+fn process_that_completes_in_spite_of_ctrl_c_keeps_its_code() {
+    let came = accompanied(&[Wish::Interrupt], &samples::failed());
+    assert_eq!(came.outcome.unwrap(), 1);
+}
+
+#[test]
+fn termination_cancels_and_exits_by_signal() {
+    let came = accompanied(&[Wish::Terminate], &samples::cancelled());
+    assert_eq!(came.outcome.unwrap(), 137);
+    assert_eq!(came.cancels, ["{\"force\":false}"]);
+}
+
+#[test]
+fn detaching_leaves_it_running_and_names_it() {
+    let came = accompanied(&[Wish::Detach], &samples::running());
+    assert_eq!(came.outcome.unwrap(), 0);
+    assert!(came.said.contains(&samples::running().id), "{}", came.said);
+    assert!(came.cancels.is_empty());
+}
+
+#[test]
+fn process_whose_reader_went_away_is_cancelled() {
+    let (console, _out, _err) = Console::kept(None, false);
+    let (code, asked) =
+        Fake::run(answers(&samples::cancelled(), &Rc::new(Cell::new(true))), |fake| async move {
+            let context = context(&fake, console);
+            let closed = Closed;
+            let never = async || std::future::pending().await;
+            let code = accompany_with(&context, samples::running(), never, (closed, Vec::new())).await;
+            (code.unwrap(), fake.asked())
+        });
+    assert_eq!(code, 137);
+    assert!(asked.iter().any(|asked| asked.ends_with("/cancel")), "{asked:?}");
+}
+
+/// Fulfils the wishes one after the other, each when the one before has been seen by the manager; the process ends
+/// when all of them were.
+fn accompanied(wishes: &[Wish], ended: &ProcessView) -> Came {
+    let over = Rc::new(Cell::new(wishes.is_empty()));
+    let (console, _out, said) = Console::kept(None, false);
+    let mut wishes: VecDeque<Wish> = wishes.iter().copied().collect();
+    Fake::run(answers(ended, &over), |fake| async move {
+        let context = context(&fake, console);
+        let cancels = || {
+            let asked = fake.asked().into_iter().zip(fake.bodies());
+            let cancels = asked.filter(|(asked, _)| asked.ends_with("/cancel"));
+            cancels.map(|(_, body)| body).collect::<Vec<_>>()
+        };
+        let mut wished = 0;
+        let wish = async || {
+            until(|| cancels().len() >= wished).await;
+            let Some(wish) = wishes.pop_front() else {
+                over.set(true);
+                return std::future::pending().await;
+            };
+            wished += 1;
+            wish
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let outcome = accompany_with(&context, samples::running(), wish, (&mut out, &mut err)).await;
+        Came { outcome, out, err, said: said.text(), cancels: cancels() }
+    })
+}
+
+fn answers(
+    ended: &ProcessView,
+    over: &Rc<Cell<bool>>,
+) -> impl Fn(&crate::client::fake::Asked) -> Answer + 'static {
+    let (ended, over) = (ended.clone(), Rc::clone(over));
+    move |asked| {
+        if asked.path.contains("/output") {
+            let first = [(FrameKind::Stdout, 0, &b"out\xff"[..]), (FrameKind::Stderr, 4, b"err")];
+            if over.get() {
+                return output(&[first[0], first[1], (FrameKind::End, 7, b"")]);
+            }
+            return Answer::Held {
+                first: frames(&first),
+                may_go_on: Rc::clone(&over),
+                rest: frames(&[(FrameKind::End, 7, b"")]),
+            };
+        }
+        if asked.path.starts_with("/v1/wait") {
+            return Answer::Json(200, json!({"processes": [ended], "timed_out": false}));
+        }
+        Answer::Json(200, json!({"process": samples::running(), "changed": true}))
+    }
+}
+
+fn context(fake: &Fake, console: Console) -> Context {
+    Context {
+        client: fake.client(),
+        console,
+        global: Global::default(),
+        around: Surroundings::of(std::path::Path::new("/"), &[]),
+    }
+}
+
+/// A stream whose reader went away.
+struct Closed;
+
+impl AsyncWrite for Closed {
+    fn poll_write(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        _: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::task::Poll::Ready(Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe)))
+    }
+
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,277 @@
+//! `status`
+
+use super::{complained, first_failed};
+use crate::arguments::{Format, StatusArgs};
+use crate::client::Path;
+use crate::dispatch::Context;
+use crate::exit_code::DONE;
+use crate::failure::Failure;
+use crate::render::{Look, Now, detail, summary, table};
+use crate::standing::Standing;
+use longhaul_view::clean_label;
+use longhaul_wire::api::{ProcessList, ProcessView, WaitReply};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Processes on one page of an answer.
+const PAGE: u32 = 200;
+/// The longest time between two looks, for what no long poll tells of.
+const LOOK: Duration = Duration::from_secs(2);
+/// The most processes that one long poll names.
+const MOST_WATCHED: usize = 50;
+
+/// What programs are told.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    at: &'a str,
+    processes: &'a [ProcessView],
+    cursor: Option<&'a str>,
+}
+
+/// What is meant by the targets.
+enum Meant {
+    /// A list, with this project if one is named.
+    List(Option<String>),
+    /// These processes.
+    Processes(Vec<ProcessView>),
+}
+
+/// Shows what lives, or everything about processes that are named.
+pub(crate) async fn status(context: &Context, args: &StatusArgs) -> Result<i32, Failure> {
+    let mut seen = Seen::default();
+    loop {
+        let (list, code) = match meant(context, args).await? {
+            (Meant::List(project), code) => {
+                let list = listed(context, args, project.as_deref()).await?;
+                if !args.watch && list.processes.is_empty() && !context.console.is_json() {
+                    context.console.say(&nothing(args, project.as_deref()));
+                } else {
+                    seen.show(context, args, &list, false)?;
+                }
+                (list, code)
+            }
+            (Meant::Processes(processes), code) => {
+                let list = ProcessList { processes, ..ProcessList::default() };
+                seen.show(context, args, &list, true)?;
+                (list, code)
+            }
+        };
+        if !args.watch {
+            return Ok(code);
+        }
+        change(context, &list.processes).await?;
+    }
+}
+
+/// Collects the pages of a list, up to `most` processes.
+pub(super) async fn all_pages(
+    context: &Context,
+    path: Path,
+    most: Option<u32>,
+) -> Result<ProcessList, Failure> {
+    let page = most.map_or(PAGE, |most| most.min(PAGE));
+    let path = path.with("limit", &page.to_string());
+    let mut all: ProcessList = context.client.fetch(&path).await?;
+    let wanted = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    while all.processes.len() < wanted {
+        let Some(cursor) = all.cursor.take() else {
+            break;
+        };
+        let mut next: ProcessList = context.client.fetch(&path.clone().with("cursor", &cursor)).await?;
+        all.processes.append(&mut next.processes);
+        all.cursor = next.cursor;
+    }
+    all.processes.truncate(wanted);
+    Ok(all)
+}
+
+async fn meant(context: &Context, args: &StatusArgs) -> Result<(Meant, i32), Failure> {
+    if let [target] = args.targets.as_slice() {
+        let meant = one_meant(context, target).await?;
+        return Ok((meant, DONE));
+    }
+    if args.targets.is_empty() {
+        return Ok((Meant::List(context.global.project.clone()), DONE));
+    }
+    let mut processes = Vec::new();
+    let mut codes = Vec::new();
+    for target in &args.targets {
+        match context.client.fetch(&Path::process(target)).await {
+            Ok(process) => processes.push(process),
+            Err(failure) => codes.push(complained(context, failure)),
+        }
+    }
+    Ok((Meant::Processes(processes), first_failed(codes)))
+}
+
+/// Finds out whether one word names a process or a project: what looks like an id is tried as one first.
+async fn one_meant(context: &Context, target: &str) -> Result<Meant, Failure> {
+    let process = async || context.client.fetch::<ProcessView>(&Path::process(target)).await;
+    let looks_like_id = target.starts_with('@')
+        || target.starts_with("bg-")
+        || (target.len() >= 4 && target.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'));
+    let refused = if looks_like_id {
+        match process().await {
+            Ok(process) => return Ok(Meant::Processes(vec![process])),
+            Err(failure) if failure.slug() == "process_not_found" => Some(failure),
+            Err(failure) => return Err(failure),
+        }
+    } else {
+        None
+    };
+    let of_project = Path::processes().with("project", target).with("all", "true").with("limit", "1");
+    let list: ProcessList = context.client.fetch(&of_project).await?;
+    match refused {
+        _ if !list.processes.is_empty() => Ok(Meant::List(Some(target.to_owned()))),
+        Some(failure) => Err(failure),
+        None => match process().await {
+            Ok(process) => Ok(Meant::Processes(vec![process])),
+            Err(failure) if failure.slug() == "process_not_found" => Ok(Meant::List(Some(target.to_owned()))),
+            Err(failure) => Err(failure),
+        },
+    }
+}
+
+async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> Result<ProcessList, Failure> {
+    let statuses = (!args.status.is_empty()).then(|| args.status.join(","));
+    let everything = statuses.is_none() && (args.all || args.latest);
+    let path = Path::processes()
+        .with_some("status", statuses)
+        .with_some("all", everything.then_some(true))
+        .with_some("project", project)
+        .with_some("session", args.session.as_deref())
+        .with_some("type", args.kind.as_deref());
+    let most = if args.latest { Some(1) } else { args.limit };
+    all_pages(context, path, most).await
+}
+
+fn nothing(args: &StatusArgs, project: Option<&str>) -> String {
+    let place = project.map(|project| format!(" in project {}", clean_label(project))).unwrap_or_default();
+    if !args.status.is_empty() || args.session.is_some() || args.kind.is_some() {
+        format!("nothing fits{place}")
+    } else if args.all || args.latest {
+        format!("nothing was run{place} yet; begin with: longhaul run -b -- COMMAND")
+    } else {
+        format!("nothing is running{place}; longhaul status -a shows what has ended")
+    }
+}
+
+/// Waits until something may have changed.
+async fn change(context: &Context, processes: &[ProcessView]) -> Result<(), Failure> {
+    let live: Vec<&ProcessView> =
+        processes.iter().filter(|process| !Standing::of(process).is_ended()).take(MOST_WATCHED).collect();
+    if live.is_empty() {
+        sleep(LOOK).await;
+        return Ok(());
+    }
+    let mut path = Path::wait().with("mode", "any").with("timeout_ms", &LOOK.as_millis().to_string());
+    for process in live {
+        path = path.with("id", &process.id);
+    }
+    let _reply: WaitReply = super::wait::patiently(context, &path, Some(LOOK)).await?;
+    Ok(())
+}
+
+/// What was shown before, so that a watch tells of changes only.
+#[derive(Default)]
+struct Seen {
+    shown: bool,
+    processes: BTreeMap<String, ProcessView>,
+}
+
+impl Seen {
+    fn show(
+        &mut self,
+        context: &Context,
+        args: &StatusArgs,
+        list: &ProcessList,
+        pages: bool,
+    ) -> Result<(), Failure> {
+        let console = &context.console;
+        let redraw = args.watch && console.out.terminal && !console.is_json();
+        if args.watch && !redraw {
+            return self.show_changes(context, list);
+        }
+        let text = if pages && matches!(console.format, None | Some(Format::Table | Format::Wide)) {
+            let now = Now::here(console.utc);
+            list.processes
+                .iter()
+                .map(|process| detail(process, console.out, console.unicode, now))
+                .collect::<Vec<_>>()
+                .join("\n")
+        } else {
+            text_of(context, list)?
+        };
+        if redraw {
+            let note = if list.processes.is_empty() { "nothing is running\n" } else { "" };
+            return console.print(&format!("\u{1b}[H\u{1b}[2J{text}{note}"));
+        }
+        console.print(&text)?;
+        if !pages && !console.is_json() && console.format != Some(Format::Name) {
+            console.hint(&summary(&list.processes));
+        }
+        Ok(())
+    }
+
+    fn show_changes(&mut self, context: &Context, list: &ProcessList) -> Result<(), Failure> {
+        let changed: Vec<ProcessView> = list
+            .processes
+            .iter()
+            .filter(|process| self.processes.get(&process.id).is_none_or(|before| is_news(before, process)))
+            .cloned()
+            .collect();
+        self.processes.extend(changed.iter().map(|process| (process.id.clone(), process.clone())));
+        if context.console.is_json() {
+            return changed.iter().try_for_each(|process| context.console.print_json(process));
+        }
+        let text = text_of(context, &ProcessList { processes: changed, ..list.clone() })?;
+        let rows = if self.shown { text.split_once('\n').map_or("", |(_head, rows)| rows) } else { &text };
+        self.shown = true;
+        context.console.print(rows)
+    }
+}
+
+/// Tells whether more has changed than the time that it runs.
+fn is_news(before: &ProcessView, after: &ProcessView) -> bool {
+    (before.revision, &before.status, &before.stage, before.progress)
+        != (after.revision, &after.status, &after.stage, after.progress)
+}
+
+fn text_of(context: &Context, list: &ProcessList) -> Result<String, Failure> {
+    let console = &context.console;
+    let unwritable = |error: serde_json::Error| Failure::Output { source: error.into() };
+    match console.format {
+        Some(Format::Json) => {
+            let now = Now::here(true).rfc3339();
+            let document = Document {
+                schema: "longhaul/status/v1",
+                at: if list.at.is_empty() { &now } else { &list.at },
+                processes: &list.processes,
+                cursor: list.cursor.as_deref(),
+            };
+            let text = if console.out.terminal {
+                serde_json::to_string_pretty(&document)
+            } else {
+                serde_json::to_string(&document)
+            };
+            Ok(text.map_err(unwritable)? + "\n")
+        }
+        Some(Format::Ndjson) => {
+            let lines: Result<Vec<String>, _> = list.processes.iter().map(serde_json::to_string).collect();
+            Ok(lines.map_err(unwritable)?.into_iter().map(|line| line + "\n").collect())
+        }
+        Some(Format::Name) => Ok(list.processes.iter().map(|process| format!("{}\n", process.id)).collect()),
+        Some(Format::Table | Format::Wide) | None => {
+            let look = Look {
+                face: console.out,
+                wide: console.format == Some(Format::Wide),
+                unicode: console.unicode,
+                width: console.width,
+            };
+            Ok(table(&list.processes, look, Now::said(&list.at, console.utc)))
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! `wait`
+
+use crate::arguments::{Format, WaitArgs, WaitGoal};
+use crate::client::Path;
+use crate::dispatch::Context;
+use crate::exit_code::{DONE, STILL_LIVE, of_process};
+use crate::failure::Failure;
+use crate::render::{ended_line, label, waiting_line};
+use crate::standing::Standing;
+use indicatif::{ProgressBar, ProgressStyle};
+use longhaul_view::clean_label;
+use longhaul_wire::api::{ProcessView, WaitReply};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a manager that went away may take to come back.
+const ABSENCE: Duration = Duration::from_secs(15);
+/// The wait between two tries to find it again.
+const STEP: Duration = Duration::from_millis(100);
+/// How often a person who watches is told how far the work is.
+const GLANCE: Duration = Duration::from_secs(2);
+
+/// Waits until processes have ended, or started, and gives the exit code of the one that decides.
+pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Failure> {
+    let until = args.timeout.map(|timeout| Instant::now() + timeout.as_duration());
+    let bar = Bar::new(context);
+    let mut known: Vec<Option<ProcessView>> = vec![None; args.ids.len()];
+    // A person sees at once where it stands.
+    let mut glance = Duration::ZERO;
+    loop {
+        let waiting: Vec<usize> = known
+            .iter()
+            .enumerate()
+            .filter(|(_, each)| !is_reached(each.as_ref(), args.goal))
+            .map(|(index, _)| index)
+            .collect();
+        if waiting.is_empty() || (args.any && waiting.len() < known.len()) {
+            break;
+        }
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let slice = if bar.is_shown() { Some(left.map_or(glance, |left| left.min(glance))) } else { left };
+        glance = GLANCE;
+        let reply = ask(context, args, &waiting, slice).await?;
+        let mut nothing_new = true;
+        for (index, process) in waiting.iter().zip(reply.processes) {
+            if is_reached(Some(&process), args.goal) {
+                nothing_new = false;
+                bar.aside(|| tell(context, &process));
+            }
+            if let Some(place) = known.get_mut(*index) {
+                *place = Some(process);
+            }
+        }
+        bar.show(known.iter().flatten());
+        if until.is_some_and(|until| Instant::now() >= until) {
+            break;
+        }
+        if nothing_new && !reply.timed_out {
+            // The manager means something that this version does not know; it is not asked without a pause.
+            sleep(STEP).await;
+        }
+    }
+    bar.clear();
+    conclude(context, args, known)
+}
+
+/// Asks a long poll, again if the manager goes away meanwhile.
+pub(super) async fn patiently(
+    context: &Context,
+    path: &Path,
+    patience: Option<Duration>,
+) -> Result<WaitReply, Failure> {
+    let mut lost_since = None;
+    loop {
+        let failure = match context.client.fetch_slowly(path, patience).await {
+            Err(failure) if failure.is_passing() => failure,
+            outcome => return outcome,
+        };
+        // One that was never there was started already, if it could be.
+        if matches!(failure, Failure::Down { .. }) && lost_since.is_none() {
+            return Err(failure);
+        }
+        let since = *lost_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > ABSENCE {
+            return Err(failure);
+        }
+        sleep(STEP).await;
+    }
+}
+
+/// Asks for the first of those that are still waited for: each is told of when its turn comes.
+async fn ask(
+    context: &Context,
+    args: &WaitArgs,
+    waiting: &[usize],
+    slice: Option<Duration>,
+) -> Result<WaitReply, Failure> {
+    let goal = match args.goal {
+        WaitGoal::Ended => "ended",
+        WaitGoal::Running => "running",
+    };
+    let mut path = Path::wait().with("mode", "any").with("for", goal);
+    for id in waiting.iter().filter_map(|index| args.ids.get(*index)) {
+        path = path.with("id", id);
+    }
+    let path = path.with_some("timeout_ms", slice.map(|slice| slice.as_millis()));
+    patiently(context, &path, slice).await
+}
+
+fn is_reached(process: Option<&ProcessView>, goal: WaitGoal) -> bool {
+    process.map(Standing::of).is_some_and(|standing| match goal {
+        WaitGoal::Ended => standing.is_ended(),
+        WaitGoal::Running => standing.has_started(),
+    })
+}
+
+fn tell(context: &Context, process: &ProcessView) {
+    let console = &context.console;
+    let standing = Standing::of(process);
+    console.say(&if standing.is_ended() {
+        ended_line(process, console.unicode)
+    } else {
+        format!("{} {} {}", label(process), standing.glyph(console.unicode), clean_label(&process.status))
+    });
+}
+
+fn conclude(context: &Context, args: &WaitArgs, known: Vec<Option<ProcessView>>) -> Result<i32, Failure> {
+    let timed_out = {
+        let reached = known.iter().filter(|each| is_reached(each.as_ref(), args.goal)).count();
+        if args.any { reached == 0 } else { reached < known.len() }
+    };
+    let processes: Vec<ProcessView> = known.into_iter().flatten().collect();
+    let mut first = None;
+    for process in &processes {
+        let code = code_of(process, args.goal);
+        let counts = !args.any || is_reached(Some(process), args.goal);
+        if counts && first.is_none_or(|first| first == DONE) {
+            first = Some(code);
+        }
+        if timed_out && !is_reached(Some(process), args.goal) {
+            context.console.say(&waiting_line(process, context.console.unicode));
+        }
+    }
+    let reply = WaitReply { processes, timed_out };
+    match context.console.format {
+        Some(Format::Json | Format::Ndjson) => context.console.print_json(&reply)?,
+        Some(Format::Name) => {
+            let ids: String = reply.processes.iter().map(|process| format!("{}\n", process.id)).collect();
+            context.console.print(&ids)?;
+        }
+        Some(Format::Table | Format::Wide) | None => {}
+    }
+    Ok(first.unwrap_or(STILL_LIVE))
+}
+
+fn code_of(process: &ProcessView, goal: WaitGoal) -> i32 {
+    let standing = Standing::of(process);
+    match goal {
+        WaitGoal::Running if standing.has_started() && !standing.is_ended() => DONE,
+        WaitGoal::Running | WaitGoal::Ended => of_process(process),
+    }
+}
+
+/// What a person sees while it lasts.
+struct Bar {
+    bar: Option<ProgressBar>,
+    unicode: bool,
+}
+
+impl Bar {
+    fn new(context: &Context) -> Self {
+        let console = &context.console;
+        if !console.err.terminal || console.quiet || console.is_json() {
+            return Self { bar: None, unicode: console.unicode };
+        }
+        let bar = ProgressBar::new(100);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(125));
+        Self { bar: Some(bar), unicode: console.unicode }
+    }
+
+    const fn is_shown(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    fn show<'a>(&self, processes: impl Iterator<Item = &'a ProcessView>) {
+        if let Some(bar) = &self.bar {
+            let live: Vec<&ProcessView> =
+                processes.filter(|process| !Standing::of(process).is_ended()).collect();
+            bar.set_message(match live.as_slice() {
+                [] => String::new(),
+                [process] => waiting_line(process, self.unicode),
+                live => format!("{} processes", live.len()),
+            });
+        }
+    }
+
+    fn aside(&self, tell: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(tell),
+            None => tell(),
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
