@@ -1,10 +1,11 @@
 //! Starts a manager for a client that found none.
 
+use crate::failure::Failure;
 use crate::log;
 use crate::state_dir::{LOG, StateDir};
 use longhaul_cli::StartError;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A manager that does not answer by then has failed.
@@ -21,10 +22,8 @@ const NOT_INHERITED: &[&str] = &["LONGHAUL_SESSION", longhaul_shim::SHIM_VARIABL
 ///
 /// Two clients may do so at the same time: one manager gets the lock, the other one leaves, and both clients get in.
 pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
-    let state = StateDir::prepare(state_dir).map_err(|error| StartError::StateDir {
-        state_dir: state_dir.to_owned(),
-        why: format!("{error}: {}", error.why()),
-    })?;
+    let state = StateDir::prepare(state_dir)
+        .map_err(|error| StartError::Refused { problem: Box::new(Failure::from(error).problem()) })?;
     let log = state_dir.join(LOG);
     let logged = log.metadata().map_or(0, |found| found.len());
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("longhaul"));
@@ -51,12 +50,7 @@ pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
         match manager.try_wait() {
             // It left the place to another one, which is about to answer.
             Ok(Some(status)) if status.success() => {}
-            Ok(Some(status)) => {
-                return Err(StartError::Ended {
-                    ending: status.to_string(),
-                    last_lines: log::last_lines(&log, logged, LINES),
-                });
-            }
+            Ok(Some(status)) => return Err(ended(status, log::last_lines(&log, logged, LINES))),
             Ok(None) | Err(_) => {}
         }
         if begun.elapsed() > PATIENCE {
@@ -66,6 +60,16 @@ pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
             });
         }
         std::thread::sleep(STEP);
+    }
+}
+
+/// Why a manager ended before it answered: in its own words, if its log has them.
+fn ended(status: ExitStatus, last_lines: Vec<String>) -> StartError {
+    let said =
+        last_lines.iter().rev().find_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok());
+    match said {
+        Some(problem) => StartError::Refused { problem: Box::new(problem) },
+        None => StartError::Ended { ending: status.to_string(), last_lines },
     }
 }
 

@@ -113,11 +113,9 @@ impl Failure {
         Problem { slug: slug.to_owned(), title: self.to_string(), detail, help, ..Problem::default() }
     }
 
-    /// Writes it into the log in one line, which a client that started the manager shows.
+    /// Writes it into the log, in the shape that a client which started the manager reads and shows as its own.
     pub(crate) fn log(&self) {
-        let Problem { title, detail, help, .. } = self.problem();
-        let whole = [Some(title), detail, help].into_iter().flatten().collect::<Vec<_>>();
-        tracing::error!("{}", whole.join("; "));
+        tracing::error!("cannot serve: {}", serde_json::json!(self.problem()));
     }
 
     /// Tells standard error, for people or in JSON.

@@ -145,8 +145,10 @@ impl Client {
         let Some(start) = start.filter(|_| socket::means_nobody(source.kind())) else {
             return Err(self.down(source, None));
         };
-        if let Err(error) = start() {
-            return Err(self.down(source, Some(error)));
+        match start() {
+            Ok(()) => {}
+            Err(StartError::Refused { problem }) => return Err(Failure::Problem { problem }),
+            Err(error) => return Err(self.down(source, Some(error))),
         }
         socket::connect(&self.socket).await.map_err(|source| self.down(source, None))
     }

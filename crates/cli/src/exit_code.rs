@@ -94,9 +94,9 @@ fn of_problem(problem: &Problem) -> i32 {
             REFUSED
         }
         "store_unavailable" | "store_read_only" | "store_full" | "shutting_down" | "not_found"
-        | "method_not_allowed" => UNREACHABLE,
+        | "method_not_allowed" | "state_dir_unusable" | "already_running" => UNREACHABLE,
         "revision_moved" => FAILED,
-        "invalid_request" => USAGE,
+        "invalid_request" | "invalid_configuration" => USAGE,
         _ => match problem.status {
             400 | 422 => USAGE,
             401 | 403 => FORBIDDEN,

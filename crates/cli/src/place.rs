@@ -1,5 +1,6 @@
 //! Where the manager is, and how one is started.
 
+use longhaul_wire::api::Problem;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -56,13 +57,11 @@ pub enum StartError {
         /// The last lines of its log.
         last_lines: Vec<String>,
     },
-    /// Its state directory cannot be used.
-    #[error("the state directory {} cannot be used: {why}", state_dir.display())]
-    StateDir {
-        /// The directory.
-        state_dir: PathBuf,
-        /// Why not.
-        why: String,
+    /// It said itself why it cannot serve.
+    #[error("{}", problem.title)]
+    Refused {
+        /// What it said.
+        problem: Box<Problem>,
     },
 }
 
@@ -72,7 +71,7 @@ impl StartError {
     pub fn last_lines(&self) -> &[String] {
         match self {
             Self::Ended { last_lines, .. } | Self::Silent { last_lines, .. } => last_lines,
-            Self::Spawn { .. } | Self::StateDir { .. } => &[],
+            Self::Spawn { .. } | Self::Refused { .. } => &[],
         }
     }
 }

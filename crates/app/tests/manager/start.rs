@@ -74,7 +74,7 @@ fn failed_start_shows_what_the_manager_said() {
     std::fs::create_dir_all(&config).unwrap();
     std::fs::write(config.join("config.toml"), "[limits]\nmax_paralel = 3\n").unwrap();
     let said = bench.run(&["run", "-b", "--", "true"]);
-    assert_eq!(said.code, 6);
+    assert_eq!(said.code, 2);
     assert!(said.err.contains("limits.max_paralel") && said.err.contains("config.toml:2"), "{}", said.err);
 }
 
