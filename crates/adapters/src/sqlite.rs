@@ -1,1 +1,135 @@
-//! Under construction.
+//! The store of one machine: a SQLite database in WAL mode.
+//!
+//! One thread writes: it takes every operation that waits, applies each under a savepoint of its own so that a refusal
+//! undoes nothing else, commits them together, and answers only when the commit is durable. Threads beside it read.
+//! After a commit that failed on the disk nothing more is acknowledged until the store is opened again.
+//!
+//! Heads are columns, bodies are the records of [`longhaul_wire::record`]. What was asked for is written once, what
+//! changes is written with each commit. Who is called, and which due rows were handed out, is kept in memory: one
+//! manager at a time uses a database.
+
+mod bells;
+mod claim;
+mod class;
+mod commit;
+mod events;
+mod failure;
+mod handed;
+mod ledger;
+mod list;
+mod membership;
+mod opening;
+mod process;
+mod queues;
+mod reader;
+mod row;
+mod schema;
+mod submit;
+mod sweep;
+mod touch;
+mod upkeep;
+mod wish;
+mod writer;
+
+use bells::Bells;
+use failure::Halt;
+use handed::Handed;
+use ledger::Ledger;
+use longhaul_domain::OpId;
+use longhaul_ports::{Clock, StoreError};
+use reader::Readers;
+use rusqlite::Connection;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+use writer::{Effort, Writer};
+
+/// A store in a SQLite database.
+///
+/// It may be opened and dropped anywhere; both do I/O and may take some milliseconds.
+pub struct SqliteStore {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    bells: Arc<Bells>,
+    handed: Arc<Handed>,
+    log: watch::Receiver<u64>,
+    // Dropped in this order: who closes the database last tidies it up, and that must be the writer.
+    readers: Readers,
+    writer: Writer,
+}
+
+/// How a database is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// Threads that read, each with a connection; 2 by default.
+    pub readers: usize,
+    /// Memory for pages of each connection, in KiB; 768 by default.
+    pub cache_kib: u32,
+    /// Events that are kept at least; 100,000 by default.
+    pub kept_events: u64,
+    /// The most pages of 4 KiB that the database may have; none means as many as the disk takes.
+    pub most_pages: Option<u32>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { readers: 2, cache_kib: 768, kept_events: 100_000, most_pages: None }
+    }
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, or makes a new one if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] and [`StoreError::Format`] if the file is not one of ours or of a newer program: it was
+    /// left untouched. [`StoreError::ReadOnly`] if it may not be written, [`StoreError::Unavailable`] if it cannot be
+    /// opened.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>, options: SqliteOptions) -> Result<Self, StoreError> {
+        opening::prepare(path)?;
+        let connection = opening::connect(path, &options)?;
+        opening::for_writing(&connection, &options).map_err(|error| failure::at_opening(path, error))?;
+        let ledger = Ledger::open(connection, Arc::clone(&clock), options.kept_events)
+            .map_err(|halt| halt.or_at_opening(path))?;
+        let readers = (0..options.readers.max(1))
+            .map(|_| {
+                let connection = opening::connect(path, &options)?;
+                opening::for_reading(&connection).map_err(|error| failure::at_opening(path, error))?;
+                Ok(connection)
+            })
+            .collect::<Result<Vec<Connection>, StoreError>>()?;
+        let bells = Arc::new(Bells::default());
+        let (grown, log) = watch::channel(0);
+        Ok(Self {
+            path: path.to_owned(),
+            clock,
+            handed: Arc::new(Handed::default()),
+            log,
+            readers: Readers::start(readers)?,
+            writer: Writer::start(ledger, Arc::clone(&bells), grown)?,
+            bells,
+        })
+    }
+
+    /// One durable step; `op` names it where its answer may get lost.
+    async fn write<T: Send + 'static>(
+        &self,
+        op: OpId,
+        step: impl Fn(&mut Ledger) -> Result<T, Halt> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.apply(op, Effort::Durable, step).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, Halt> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.ask(question).await
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}

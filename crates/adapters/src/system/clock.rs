@@ -70,14 +70,9 @@ impl SystemClock {
             saving: AtomicBool::new(false),
         };
         if kept.as_ref() != Some(&anchor) {
-            mark.save(anchor.mark_ms)
-                .map_err(|error| named(&mark.path, &error))?;
+            mark.save(anchor.mark_ms).map_err(|error| named(&mark.path, &error))?;
         }
-        Ok(Self {
-            boot_id,
-            anchor_ms: anchor.anchor_ms,
-            mark: Arc::new(mark),
-        })
+        Ok(Self { boot_id, anchor_ms: anchor.anchor_ms, mark: Arc::new(mark) })
     }
 
     /// The milliseconds that added to the boot-time clock give steady time.
@@ -155,27 +150,15 @@ impl Mark {
                 mark.at_ms.store(at_ms, Ordering::Relaxed);
                 mark.saving.store(false, Ordering::Release);
             };
-            if std::thread::Builder::new()
-                .name("clock-mark".to_owned())
-                .spawn(save)
-                .is_err()
-            {
+            if std::thread::Builder::new().name("clock-mark".to_owned()).spawn(save).is_err() {
                 this.saving.store(false, Ordering::Release);
             }
         }
     }
 
     fn save(&self, mark_ms: i64) -> io::Result<()> {
-        let anchor = Anchor {
-            boot_id: self.boot_id.clone(),
-            anchor_ms: self.anchor_ms,
-            mark_ms,
-        };
-        durable::replace(
-            &self.path,
-            &self.path.with_extension("tmp"),
-            anchor.encode().as_bytes(),
-        )
+        let anchor = Anchor { boot_id: self.boot_id.clone(), anchor_ms: self.anchor_ms, mark_ms };
+        durable::replace(&self.path, &self.path.with_extension("tmp"), anchor.encode().as_bytes())
     }
 }
 
@@ -183,17 +166,8 @@ impl Mark {
 async fn wait_for_boot_time(at_ms: i64) -> io::Result<()> {
     let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
     let timer: OwnedFd = timerfd_create(TimerfdClockId::Boottime, flags)?;
-    let at = Timespec {
-        tv_sec: at_ms.div_euclid(1_000),
-        tv_nsec: at_ms.rem_euclid(1_000) * 1_000_000,
-    };
-    let once = Itimerspec {
-        it_interval: Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        },
-        it_value: at,
-    };
+    let at = Timespec { tv_sec: at_ms.div_euclid(1_000), tv_nsec: at_ms.rem_euclid(1_000) * 1_000_000 };
+    let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
     timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &once)?;
     // Of what this type does, only waiting until it is readable is used, which any such descriptor can do.
     Receiver::from_owned_fd_unchecked(timer)?.readable().await
@@ -208,9 +182,7 @@ fn wall_ms() -> i64 {
 }
 
 const fn millis(time: Timespec) -> i64 {
-    time.tv_sec
-        .saturating_mul(1_000)
-        .saturating_add(time.tv_nsec / 1_000_000)
+    time.tv_sec.saturating_mul(1_000).saturating_add(time.tv_nsec / 1_000_000)
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {
@@ -235,11 +207,7 @@ mod tests {
     async fn a_start_in_another_boot_lies_behind_the_mark() {
         let dir = tempfile::tempdir().unwrap();
         let far = wall_ms() + 86_400_000;
-        let old = Anchor {
-            boot_id: "other".to_owned(),
-            anchor_ms: 0,
-            mark_ms: far,
-        };
+        let old = Anchor { boot_id: "other".to_owned(), anchor_ms: 0, mark_ms: far };
         std::fs::write(dir.path().join(FILE), old.encode()).unwrap();
         assert!(SystemClock::open(dir.path()).unwrap().now() >= Timestamp(far));
         let kept = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
@@ -252,10 +220,7 @@ mod tests {
         std::fs::write(dir.path().join(FILE), "longhaul-clock 9\n").unwrap();
         let error = SystemClock::open(dir.path()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        assert_eq!(
-            std::fs::read_to_string(dir.path().join(FILE)).unwrap(),
-            "longhaul-clock 9\n"
-        );
+        assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), "longhaul-clock 9\n");
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ const HASH_LETTERS: usize = 64;
 
 /// Keeps environments as files of a directory that only its owner may enter.
 ///
-/// A file is named by the SHA-256 of its content: `NAME=value`, each ended by a zero byte, sorted.
+/// A file is named by the SHA-256 of its content: names and values in turn, each ended by a zero byte, sorted.
 #[derive(Clone, Debug)]
 pub struct FileVault {
     inner: Arc<Inner>,
@@ -41,14 +41,8 @@ impl FileVault {
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let directory = state_dir.join("vault");
         durable::make_private_directory(&directory)?;
-        let inner = Inner {
-            directory,
-            known: Mutex::default(),
-            drafts: AtomicU64::new(0),
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { directory, known: Mutex::default(), drafts: AtomicU64::new(0) };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     async fn beside<T: Send + 'static>(
@@ -69,10 +63,7 @@ impl Vault for FileVault {
         let hash = hash_of(&bytes);
         if !self.inner.knows(&hash) {
             let name = hash.clone();
-            self.beside("written", move |inner| {
-                inner.keep(name, &bytes).map_err(failed("written"))
-            })
-            .await?;
+            self.beside("written", move |inner| inner.keep(name, &bytes).map_err(failed("written"))).await?;
         }
         Ok(EnvironmentHash(hash))
     }
@@ -85,10 +76,7 @@ impl Vault for FileVault {
 
 impl Inner {
     fn knows(&self, hash: &str) -> bool {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(hash)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
     }
 
     fn keep(&self, hash: String, bytes: &[u8]) -> io::Result<()> {
@@ -102,10 +90,7 @@ impl Inner {
             let temporary = self.directory.join(format!("{}-{draft}.tmp", std::process::id()));
             durable::replace(&path, &temporary, bytes)?;
         }
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(hash);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(hash);
         Ok(())
     }
 
@@ -133,18 +118,15 @@ fn encode(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
     sorted.sort_unstable();
     let mut bytes = Vec::new();
     for (name, value) in sorted {
-        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            let why = "a name is empty or holds an equals sign, or a zero byte is in it";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        if name.contains('\0') || value.contains('\0') {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a zero byte is in it"));
         }
-        for part in [name.as_bytes(), b"=", value.as_bytes(), b"\0"] {
-            bytes.extend_from_slice(part);
+        for part in [name, value] {
+            bytes.extend_from_slice(part.as_bytes());
+            bytes.push(0);
         }
         if bytes.len() > LARGEST {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is larger than 1 MiB",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is larger than 1 MiB"));
         }
     }
     Ok(bytes)
@@ -152,11 +134,13 @@ fn encode(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
 
 fn decode(bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
     let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
-    let entries = text.split_terminator('\0').map(|entry| {
-        let (name, value) = entry.split_once('=').ok_or_else(damaged)?;
-        Ok((name.to_owned(), value.to_owned()))
-    });
-    entries.collect()
+    let mut parts = text.split_terminator('\0');
+    let mut variables = Vec::new();
+    while let Some(name) = parts.next() {
+        let value = parts.next().ok_or_else(damaged)?;
+        variables.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(variables)
 }
 
 fn hash_of(bytes: &[u8]) -> String {
@@ -170,28 +154,16 @@ fn hash_of(bytes: &[u8]) -> String {
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(LARGEST as u64 + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() > LARGEST {
-        Err(damaged())
-    } else {
-        Ok(bytes)
-    }
+    File::open(path)?.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > LARGEST { Err(damaged()) } else { Ok(bytes) }
 }
 
 fn damaged() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "its content is not what its name says",
-    )
+    io::Error::new(io::ErrorKind::InvalidData, "its content is not what its name says")
 }
 
 fn failed(tried: &'static str) -> impl FnOnce(io::Error) -> VaultError {
-    move |error| VaultError::Failed {
-        tried,
-        source: Box::new(error),
-    }
+    move |error| VaultError::Failed { tried, source: Box::new(error) }
 }
 
 #[cfg(test)]
@@ -241,11 +213,8 @@ mod tests {
     async fn a_damaged_file_is_told_and_kept_again() {
         let (dir, vault) = vault();
         let hash = vault.keep(&[pair("A", "1")]).await.unwrap();
-        std::fs::write(dir.path().join("vault").join(&hash.0), "A=2\0").unwrap();
-        assert!(matches!(
-            Vault::open(&vault, &hash).await,
-            Err(VaultError::Failed { .. })
-        ));
+        std::fs::write(dir.path().join("vault").join(&hash.0), "A\x002\0").unwrap();
+        assert!(matches!(Vault::open(&vault, &hash).await, Err(VaultError::Failed { .. })));
         let again = FileVault::open(dir.path()).unwrap();
         assert_eq!(again.keep(&[pair("A", "1")]).await.unwrap(), hash);
         assert!(Vault::open(&again, &hash).await.is_ok());
@@ -254,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn a_hash_that_is_a_path_leads_nowhere() {
         let (dir, vault) = vault();
-        std::fs::write(dir.path().join("secret"), "A=1\0").unwrap();
+        std::fs::write(dir.path().join("secret"), "A\x001\0").unwrap();
         for bad in ["../secret", "", &"é".repeat(32)] {
             let opened = Vault::open(&vault, &EnvironmentHash(bad.to_owned())).await;
             assert!(matches!(opened, Err(VaultError::Missing { .. })));
@@ -264,12 +233,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_an_environment_is_refused() {
         let (_dir, vault) = vault();
-        for bad in [
-            pair("", "x"),
-            pair("A=B", "x"),
-            pair("A", "\0"),
-            pair("A", &"x".repeat(LARGEST)),
-        ] {
+        for bad in [pair("A\0B", "x"), pair("A", "\0"), pair("A", &"x".repeat(LARGEST))] {
             assert!(vault.keep(&[bad]).await.is_err());
         }
     }

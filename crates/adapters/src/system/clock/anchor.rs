@@ -32,11 +32,7 @@ impl Anchor {
     pub(super) fn encode(&self) -> String {
         let mut text = format!("{FORM}\n");
         // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            "boot={}\nanchor={}\nmark={}\n",
-            self.boot_id, self.anchor_ms, self.mark_ms
-        );
+        let _ = write!(text, "boot={}\nanchor={}\nmark={}\n", self.boot_id, self.anchor_ms, self.mark_ms);
         text
     }
 

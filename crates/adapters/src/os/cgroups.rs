@@ -1,0 +1,129 @@
+//! The control group under which each attempt gets one of its own.
+
+use longhaul_ports::AttemptKey;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const OURS: &str = "longhaul-";
+
+/// A directory of the cgroup v2 tree in which groups can be made.
+#[derive(Debug)]
+pub(super) struct Cgroups {
+    path: PathBuf,
+}
+
+impl Cgroups {
+    /// Makes a directory under the group of this program, by a name that stands for the directory of its attempts.
+    ///
+    /// # Errors
+    /// Where there is no cgroup v2 that this program may write to, or one without `cgroup.kill`.
+    pub(super) fn open(attempts: &Path) -> io::Result<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        let own = fs::read_to_string("/proc/self/cgroup")?;
+        let home = home(&mounts, &own).ok_or(io::ErrorKind::Unsupported)?;
+        let outside = outside(&home);
+        if outside != home {
+            // As part of a managed process's group this program would be stopped and frozen with it.
+            fs::write(outside.join("cgroup.procs"), std::process::id().to_string())?;
+        }
+        let path = outside.join(format!("{OURS}{:08x}", hash(attempts)));
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let this = Self { path };
+        fs::metadata(this.path.join("cgroup.kill"))?;
+        this.remove_empty();
+        Ok(this)
+    }
+
+    /// The directory for one attempt, which its shim makes and removes.
+    pub(super) fn path_of(&self, key: AttemptKey) -> PathBuf {
+        self.path.join(format!("{}-{}", key.id, key.attempt))
+    }
+
+    /// Removes the groups that shims left behind when they were killed; the kernel keeps those with somebody in them.
+    fn remove_empty(&self) {
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                remove(&entry.path());
+            }
+        }
+    }
+}
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        // The kernel keeps it while an attempt has a group in it.
+        drop(fs::remove_dir(&self.path));
+    }
+}
+
+/// Removes an empty group and the empty groups that the work made in it.
+pub(super) fn remove(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path());
+        }
+    }
+    drop(fs::remove_dir(path));
+}
+
+/// Finds the directory of this program's own group.
+fn home(mounts: &str, own: &str) -> Option<PathBuf> {
+    let group = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let (root, mount) = mounts.lines().find_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        let mut fields = before.split(' ').skip(3);
+        let root_and_mount = (fields.next()?, fields.next()?);
+        (after.split(' ').next()? == "cgroup2").then_some(root_and_mount)
+    })?;
+    // What is mounted may be a part of the tree; paths of groups begin at its top.
+    let below = Path::new(group).strip_prefix(root).ok()?;
+    Some(Path::new(mount).join(below))
+}
+
+/// The first directory upwards that lies in no group of a managed process.
+fn outside(home: &Path) -> PathBuf {
+    let is_ours = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with(OURS));
+    home.iter().take_while(|name| !is_ours(name)).collect()
+}
+
+/// FNV-1a: short, the same for ever, and nobody attacks a name of one's own.
+fn hash(path: &Path) -> u32 {
+    let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    path.as_os_str().as_encoded_bytes().iter().fold(0x811c_9dc5, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+        32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
+        41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:7 - cgroup2 cgroup2 rw\n";
+
+    #[test]
+    fn the_group_of_this_program_is_found_in_a_mixed_tree() {
+        let found = home(HYBRID, "9:cpu:/x\n0::/user.slice/a\n");
+        assert_eq!(found, Some(PathBuf::from("/sys/fs/cgroup/unified/user.slice/a")));
+        assert_eq!(home(HYBRID, "9:cpu:/x\n"), None);
+        assert_eq!(home("", "0::/\n"), None);
+    }
+
+    #[test]
+    fn a_mounted_part_of_the_tree_is_entered_from_its_own_top() {
+        let part = "41 31 0:38 /docker/1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(home(part, "0::/docker/1/app\n"), Some(PathBuf::from("/sys/fs/cgroup/app")));
+        assert_eq!(home(part, "0::/elsewhere\n"), None);
+    }
+
+    #[test]
+    fn a_manager_inside_a_managed_process_leaves_its_group() {
+        let inside = Path::new("/sys/fs/cgroup/user/longhaul-0a1b2c3d/id-1/below");
+        assert_eq!(outside(inside), Path::new("/sys/fs/cgroup/user"));
+        let free = Path::new("/sys/fs/cgroup/user");
+        assert_eq!(outside(free), free);
+    }
+}

@@ -1,0 +1,240 @@
+//! What became of an attempt, from its directory alone.
+
+use super::attempts::{Attempts, record_end};
+use super::options::OsOptions;
+use super::{pidfd, translate};
+use longhaul_domain::Interruption;
+use longhaul_ports::AttemptKey;
+use longhaul_shim::{AttemptDirectory, AttemptFileError, ExitRecord, Identity};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use std::os::fd::OwnedFd;
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It ended, and how is recorded.
+    Over {
+        /// Who ran it, if its gate opened.
+        identity: Option<Box<Identity>>,
+        /// How it ended.
+        record: Box<ExitRecord>,
+    },
+    /// Its shim lives.
+    Supervised,
+    /// Its shim is gone; its command may be alive.
+    Orphaned(Box<Orphan>),
+    /// It is gone and nobody saw its end.
+    Lost {
+        /// Why.
+        why: Interruption,
+        /// Who ran it, where that is known and of this boot.
+        identity: Option<Box<Identity>>,
+    },
+}
+
+/// An attempt without a shim.
+#[derive(Debug)]
+pub(super) struct Orphan {
+    /// Its directory.
+    pub(super) directory: AttemptDirectory,
+    /// The lock of its directory: whoever holds it stands in for the shim.
+    pub(super) lock: OwnedFd,
+    /// Who runs it.
+    pub(super) identity: Identity,
+    /// Its command.
+    pub(super) pidfd: OwnedFd,
+}
+
+/// Finds out what became of an attempt. One that provably never ran can never run afterwards.
+///
+/// A descriptor of the command that was held all the time knows more than the directory.
+///
+/// # Errors
+/// In words, if the directory cannot be looked at now.
+pub(super) fn examine(
+    attempts: &Attempts,
+    options: &OsOptions,
+    key: AttemptKey,
+    held: Option<OwnedFd>,
+) -> Result<Verdict, String> {
+    let told = |error: std::io::Error| error.to_string();
+    let directory = match attempts.attempt(key).map_err(told)? {
+        Some(directory) => directory,
+        None => {
+            // Made and closed below, so that a shim which is only just being started finds it taken.
+            attempts.create(key).map_err(told)?;
+            attempts.attempt(key).map_err(told)?.ok_or("its directory is being removed")?
+        }
+    };
+    let before = directory.exit_record();
+    if let Ok(Some(record)) = before {
+        return over(&directory, record);
+    }
+    if directory.is_locked().map_err(told)? {
+        return Ok(Verdict::Supervised);
+    }
+    let Some(lock) = directory.lock().map_err(told)? else {
+        return Ok(Verdict::Supervised);
+    };
+    // Written between both looks, by a shim that ended just now.
+    match directory.exit_record() {
+        Ok(Some(record)) => return over(&directory, record),
+        Ok(None) => {}
+        Err(error) => return damaged(error),
+    }
+    let identity = match directory.identity() {
+        Ok(Some(identity)) => identity,
+        Ok(None) => {
+            let record = ExitRecord::never_ran(steady_ms(options), wall_ms());
+            record_end(&directory, &record).map_err(told)?;
+            return Ok(Verdict::Over { identity: None, record: Box::new(record) });
+        }
+        Err(error) => return damaged(error),
+    };
+    if identity.boot_id != options.boot_id {
+        return Ok(Verdict::Lost { why: Interruption::Reboot, identity: None });
+    }
+    let pidfd = match held {
+        Some(held) => Some(held),
+        None => pidfd::open(identity.pid, identity.start_time).map_err(told)?,
+    };
+    match pidfd {
+        Some(pidfd) => Ok(Verdict::Orphaned(Box::new(Orphan { directory, lock, identity, pidfd }))),
+        None => {
+            let why = translate::killed("the supervisor and the command are gone, and no end was recorded");
+            Ok(Verdict::Lost { why, identity: Some(Box::new(identity)) })
+        }
+    }
+}
+
+/// Steady time now, in milliseconds.
+pub(super) fn steady_ms(options: &OsOptions) -> u64 {
+    let boot = millis(clock_gettime(ClockId::Boottime));
+    u64::try_from(options.anchor_ms.saturating_add(boot)).unwrap_or(0)
+}
+
+/// The wall clock now, in milliseconds.
+pub(super) fn wall_ms() -> i64 {
+    millis(clock_gettime(ClockId::Realtime))
+}
+
+fn over(directory: &AttemptDirectory, record: ExitRecord) -> Result<Verdict, String> {
+    // Only for the start that went before; the end counts without it.
+    let identity = directory.identity().ok().flatten().map(Box::new);
+    Ok(Verdict::Over { identity, record: Box::new(record) })
+}
+
+fn damaged(error: AttemptFileError) -> Result<Verdict, String> {
+    if matches!(error, AttemptFileError::Record { .. }) {
+        let why = Interruption::RecordLost { found: error.to_string() };
+        return Ok(Verdict::Lost { why, identity: None });
+    }
+    // What cannot be read now may be read later.
+    Err(error.to_string())
+}
+
+const fn millis(time: Timespec) -> i64 {
+    time.tv_sec.saturating_mul(1_000).saturating_add(time.tv_nsec / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::ContainmentChoice;
+    use super::*;
+    use longhaul_domain::{AttemptNo, ProcessId};
+    use longhaul_shim::{Containment, EXIT, Ending, IDENTITY};
+    use std::path::Path;
+
+    fn key() -> AttemptKey {
+        AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(5)), attempt: AttemptNo(1) }
+    }
+
+    fn options(dir: &Path) -> OsOptions {
+        OsOptions {
+            attempts_dir: dir.to_owned(),
+            shim: "/bin/false".into(),
+            anchor_ms: 1_000,
+            boot_id: "this".to_owned(),
+            containment: ContainmentChoice::Auto,
+            adopt_orphans: false,
+        }
+    }
+
+    fn identity(boot_id: &str, pid: u32) -> Identity {
+        Identity {
+            process: key().id.to_string(),
+            attempt: 1,
+            boot_id: boot_id.to_owned(),
+            shim_pid: 1,
+            shim_start: 1,
+            pid,
+            start_time: 1,
+            cgroup: None,
+            mechanism: Containment::Subreaper,
+            started_at: 5,
+            wall: 6,
+        }
+    }
+
+    fn judged(prepare: impl FnOnce(&Path)) -> Verdict {
+        let dir = tempfile::tempdir().unwrap();
+        let attempts = Attempts::open(dir.path()).unwrap();
+        attempts.create(key()).unwrap();
+        prepare(&attempts.path_of(key()));
+        examine(&attempts, &options(dir.path()), key(), None).unwrap()
+    }
+
+    #[test]
+    fn what_has_no_directory_never_ran_and_never_will() {
+        let dir = tempfile::tempdir().unwrap();
+        let attempts = Attempts::open(dir.path()).unwrap();
+        let verdict = examine(&attempts, &options(dir.path()), key(), None).unwrap();
+        assert!(matches!(verdict, Verdict::Over { record, .. } if record.ending == Ending::NeverRan));
+        // The shim refuses a directory that holds an exit record.
+        assert!(attempts.path_of(key()).join(EXIT).exists());
+    }
+
+    #[test]
+    fn an_empty_directory_is_closed() {
+        let verdict = judged(|_| {});
+        assert!(matches!(verdict, Verdict::Over { record, .. } if record.ending == Ending::NeverRan));
+    }
+
+    #[test]
+    fn an_identity_of_another_boot_is_lost_by_the_reboot() {
+        let bytes = identity("other", std::process::id()).encode();
+        let verdict = judged(|path| std::fs::write(path.join(IDENTITY), bytes).unwrap());
+        assert!(matches!(verdict, Verdict::Lost { why: Interruption::Reboot, .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_pid_that_passed_to_another_process_is_not_taken_for_the_command() {
+        let bytes = identity("this", std::process::id()).encode();
+        let verdict = judged(|path| std::fs::write(path.join(IDENTITY), bytes).unwrap());
+        assert!(
+            matches!(verdict, Verdict::Lost { why: Interruption::SupervisorKilled { .. }, .. }),
+            "{verdict:?}"
+        );
+    }
+
+    #[test]
+    fn a_damaged_record_is_told_and_not_guessed() {
+        for name in [IDENTITY, EXIT] {
+            let verdict = judged(|path| std::fs::write(path.join(name), "nonsense").unwrap());
+            assert!(
+                matches!(verdict, Verdict::Lost { why: Interruption::RecordLost { .. }, .. }),
+                "{verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_held_lock_means_that_the_shim_lives() {
+        let mut lock = None;
+        let verdict = judged(|path| {
+            let directory = AttemptDirectory::open(path).unwrap();
+            lock = directory.lock().unwrap();
+        });
+        assert!(lock.is_some() && matches!(verdict, Verdict::Supervised), "{verdict:?}");
+    }
+}

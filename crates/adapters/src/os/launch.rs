@@ -1,0 +1,243 @@
+//! An order to start, checked and put into the shim's words.
+
+use super::options::{ContainmentChoice, OsOptions};
+use super::program::{self, failed};
+use longhaul_domain::{Leftovers, ResourceLimits, StartFailure, StartStage, Stdin, StopPolicy, millis};
+use longhaul_ports::{AttemptKey, StartOrder};
+use longhaul_shim::{
+    AllowedContainment, Containment, Launch, OutputBound, ResourceLimit, StdinSource, StopPlan, StopStep,
+};
+use rustix::io::Errno;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The variable that tells a command which process it is.
+const ID: &str = "LONGHAUL_ID";
+/// The variable that tells a command which attempt it is.
+const ATTEMPT: &str = "LONGHAUL_ATTEMPT";
+
+const MOST_ARGUMENTS: usize = 1_000;
+const LARGEST_ARGUMENTS: usize = 128 << 10;
+const MOST_VARIABLES: usize = 1_000;
+const LARGEST_ENVIRONMENT: usize = 256 << 10;
+
+/// How far the kernel's last word on processor time lies behind its first one, in seconds.
+const PROCESSOR_GRACE: u64 = 5;
+
+const INTERRUPT: i32 = 2;
+
+/// What has to be known about an attempt to stand in for its shim.
+#[derive(Clone, Debug)]
+pub(super) struct Conduct {
+    /// The program as it was asked for.
+    pub(super) program: Option<String>,
+    /// How it is stopped.
+    pub(super) stop: StopPlan,
+    /// Whether what outlives it is ended.
+    pub(super) sweep: bool,
+    /// How much more output is kept.
+    pub(super) tail: u64,
+}
+
+impl Conduct {
+    /// What an order says.
+    pub(super) fn of(order: &StartOrder) -> Self {
+        Self {
+            program: Some(order.command.program.clone()),
+            stop: plan(&order.command.stop),
+            sweep: order.command.leftovers == Leftovers::Sweep,
+            tail: order.command.output.tail,
+        }
+    }
+
+    /// What is done for an attempt of an earlier life, whose order is not known here.
+    pub(super) fn usual() -> Self {
+        Self { program: None, stop: StopPlan::default(), sweep: true, tail: OutputBound::default().tail }
+    }
+}
+
+/// The entries by which a member of an attempt can be told, wherever it went.
+pub(super) fn marks(key: AttemptKey) -> [String; 2] {
+    [format!("{ID}={}", key.id), format!("{ATTEMPT}={}", key.attempt)]
+}
+
+/// Checks an order, finds its program, and puts it into the shim's words.
+pub(super) fn prepare(
+    order: &StartOrder,
+    options: &OsOptions,
+    cgroup: Option<PathBuf>,
+) -> Result<Launch, StartFailure> {
+    let command = &order.command;
+    check_arguments(&command.program, &command.args)?;
+    check_environment(&order.environment)?;
+    program::check_directory(&command.directory)?;
+    let stdin = match &command.stdin {
+        Stdin::Null => StdinSource::Null,
+        Stdin::File(file) => {
+            program::check_stdin(file)?;
+            StdinSource::File(file.into())
+        }
+    };
+    let found = program::find(&command.program, &command.directory, &order.environment)?;
+    let mut launch = Launch::new(order.key.id.to_string(), u64::from(order.key.attempt.0), found);
+    launch.arguments = std::iter::once(&command.program).chain(&command.args).map(OsString::from).collect();
+    let inherited = order.environment.iter().filter(|(name, _)| name != ID && name != ATTEMPT);
+    launch.environment.0 = inherited.map(|(name, value)| OsString::from(format!("{name}={value}"))).collect();
+    launch.environment.0.extend(marks(order.key).map(OsString::from));
+    launch.directory = PathBuf::from(&command.directory);
+    launch.stdin = stdin;
+    launch.timeout_ms = command.timeout.map_or(0, |timeout| span(timeout).max(1));
+    launch.stop_plan = plan(&command.stop);
+    launch.output = OutputBound { head: command.output.head, tail: command.output.tail, rotate: false };
+    launch.containment = allowed(options.containment);
+    launch.cgroup = cgroup;
+    launch.limits = limits(&command.limits);
+    launch.anchor_ms = u64::try_from(options.anchor_ms).unwrap_or(0);
+    launch.boot_id.clone_from(&options.boot_id);
+    launch.sync_parents = super::attempts::NEW_LEVELS;
+    launch.leftovers = match command.leftovers {
+        Leftovers::Sweep => longhaul_shim::Leftovers::Sweep,
+        Leftovers::Keep => longhaul_shim::Leftovers::Keep,
+    };
+    Ok(launch)
+}
+
+fn check_arguments(program: &str, arguments: &[String]) -> Result<(), StartFailure> {
+    if program.contains('\0') || arguments.iter().any(|each| each.contains('\0')) {
+        let detail = "a zero byte is in the command line".to_owned();
+        return Err(failed(StartStage::Exec, Errno::INVAL, detail));
+    }
+    let bytes = arguments.iter().map(String::len).fold(program.len(), usize::saturating_add);
+    if arguments.len() > MOST_ARGUMENTS || bytes > LARGEST_ARGUMENTS {
+        let count = arguments.len();
+        let detail = format!(
+            "the command line is too long: {count} arguments of {bytes} bytes; at most {MOST_ARGUMENTS} of \
+             {LARGEST_ARGUMENTS} bytes"
+        );
+        return Err(failed(StartStage::Exec, Errno::TOOBIG, detail));
+    }
+    Ok(())
+}
+
+fn check_environment(variables: &[(String, String)]) -> Result<(), StartFailure> {
+    let bad = |(name, value): &&(String, String)| {
+        name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
+    };
+    if let Some((name, _)) = variables.iter().find(bad) {
+        // The value may be a secret.
+        let detail = format!("the variable {name:?} cannot be part of an environment");
+        return Err(failed(StartStage::Environment, Errno::INVAL, detail));
+    }
+    let length = |(name, value): &(String, String)| name.len().saturating_add(value.len()).saturating_add(2);
+    let bytes = variables.iter().map(length).fold(0, usize::saturating_add);
+    if variables.len() > MOST_VARIABLES || bytes > LARGEST_ENVIRONMENT {
+        let count = variables.len();
+        let detail = format!(
+            "the environment is too large: {count} variables of {bytes} bytes; at most {MOST_VARIABLES} of \
+             {LARGEST_ENVIRONMENT} bytes"
+        );
+        return Err(failed(StartStage::Environment, Errno::TOOBIG, detail));
+    }
+    Ok(())
+}
+
+fn plan(policy: &StopPolicy) -> StopPlan {
+    let step = |signal, wait| StopStep { signal, wait_ms: span(wait) };
+    let first = policy.interrupt_first.map(|wait| step(INTERRUPT, wait));
+    StopPlan { steps: first.into_iter().chain([step(i32::from(policy.signal), policy.grace)]).collect() }
+}
+
+const fn allowed(choice: ContainmentChoice) -> AllowedContainment {
+    match choice {
+        ContainmentChoice::Auto => AllowedContainment::Auto,
+        ContainmentChoice::Cgroup => AllowedContainment::Only(Containment::Cgroup),
+        ContainmentChoice::Subreaper => AllowedContainment::Only(Containment::Subreaper),
+        ContainmentChoice::Group => AllowedContainment::Only(Containment::Group),
+    }
+}
+
+fn limits(limits: &ResourceLimits) -> Vec<ResourceLimit> {
+    // The numbers are the same on every architecture that this is built for, except on MIPS and SPARC.
+    let asked = [
+        (0, limits.cpu_seconds, PROCESSOR_GRACE),
+        (9, limits.memory_bytes, 0),
+        (7, limits.open_files, 0),
+        (6, limits.processes, 0),
+        (1, limits.file_bytes, 0),
+    ];
+    let set = asked.into_iter().filter_map(|(resource, limit, grace)| {
+        let soft = limit?;
+        Some(ResourceLimit { resource, soft, hard: soft.saturating_add(grace) })
+    });
+    set.collect()
+}
+
+fn span(span: Duration) -> u64 {
+    millis(span).unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{AttemptNo, CommandSpec, ProcessId};
+
+    fn options() -> OsOptions {
+        OsOptions {
+            attempts_dir: "/tmp".into(),
+            shim: "/bin/true".into(),
+            anchor_ms: 5,
+            boot_id: "boot".to_owned(),
+            containment: ContainmentChoice::Auto,
+            adopt_orphans: false,
+        }
+    }
+
+    fn order(args: &[&str]) -> StartOrder {
+        StartOrder {
+            key: AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(1)), attempt: AttemptNo(2) },
+            command: CommandSpec::of("sh", args, "/"),
+            environment: vec![("A".to_owned(), "1".to_owned()), (ID.to_owned(), "another".to_owned())],
+        }
+    }
+
+    #[test]
+    fn a_command_learns_its_own_id_and_attempt() {
+        let launch = prepare(&order(&["-c", "x"]), &options(), None).unwrap();
+        let id = ProcessId::new(uuid::Uuid::from_u128(1));
+        let expected = ["A=1".to_owned(), format!("LONGHAUL_ID={id}"), "LONGHAUL_ATTEMPT=2".to_owned()];
+        assert_eq!(launch.environment.0, expected.map(OsString::from));
+        assert_eq!(launch.arguments, ["sh", "-c", "x"].map(OsString::from));
+    }
+
+    #[test]
+    fn a_suite_of_tests_is_interrupted_before_it_is_asked_to_end() {
+        let mut order = order(&[]);
+        order.command.stop.interrupt_first = Some(Duration::from_secs(2));
+        let plan = prepare(&order, &options(), None).unwrap().stop_plan;
+        let steps = [(2, 2_000), (15, 5_000)].map(|(signal, wait_ms)| StopStep { signal, wait_ms });
+        assert_eq!(plan.steps, steps);
+    }
+
+    #[test]
+    fn what_the_kernel_would_refuse_is_refused_with_its_stage() {
+        let stage = |order: &StartOrder| prepare(order, &options(), None).unwrap_err().stage;
+        assert_eq!(stage(&order(&["a\0b"])), StartStage::Exec);
+        assert_eq!(stage(&order(&["x"; MOST_ARGUMENTS + 1])), StartStage::Exec);
+        assert_eq!(stage(&order(&[&"x".repeat(LARGEST_ARGUMENTS)])), StartStage::Exec);
+        for (name, value) in [("", "x"), ("A=B", "x"), ("A", "\0"), ("A", &*"x".repeat(LARGEST_ENVIRONMENT))]
+        {
+            let mut order = order(&[]);
+            order.environment = vec![(name.to_owned(), value.to_owned())];
+            assert_eq!(stage(&order), StartStage::Environment);
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_the_environment_hides_its_values() {
+        let mut order = order(&[]);
+        order.environment = vec![("TOKEN".to_owned(), "hunter2\0".to_owned())];
+        let failure = prepare(&order, &options(), None).unwrap_err();
+        assert!(failure.detail.contains("TOKEN") && !failure.detail.contains("hunter2"));
+    }
+}

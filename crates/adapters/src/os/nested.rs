@@ -1,0 +1,58 @@
+//! A manager that was started from inside a managed process, which is no part of that process.
+
+use super::procfs::ProcessStat;
+use longhaul_shim::{ATTEMPT_ARGUMENT, AttemptDirectory, Hello, Order};
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a shim may take to say that it knows this manager now.
+const PATIENCE: Duration = Duration::from_millis(500);
+const DEEPEST: usize = 64;
+
+/// Introduces this program to every shim that it descends from, so that none of them stops it with the work around it.
+pub(super) fn announce() {
+    let mut pid = std::process::id();
+    for _ in 0..DEEPEST {
+        let Some(stat) = ProcessStat::read(pid).filter(|stat| stat.parent > 1) else {
+            return;
+        };
+        pid = stat.parent;
+        if let Some(directory) = attempt_of(pid)
+            && let Err(error) = introduce(&directory)
+        {
+            tracing::warn!(%error, directory = %directory.display(), "a supervisor above does not know this manager");
+        }
+    }
+}
+
+/// The attempt that a process supervises, if it is a shim.
+fn attempt_of(pid: u32) -> Option<PathBuf> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = line.split(|byte| *byte == 0).skip(1);
+    let is_shim = words.next()? == ATTEMPT_ARGUMENT.as_bytes();
+    let directory = PathBuf::from(std::str::from_utf8(words.next()?).ok()?);
+    (is_shim && directory.is_absolute()).then_some(directory)
+}
+
+fn introduce(directory: &Path) -> io::Result<()> {
+    let mut socket = AttemptDirectory::open(directory)?.connect()?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.write_all(&Order::Hello(Hello::default()).encode())?;
+    // Its answer means that it has read who this is.
+    let got = socket.read(&mut [0; 256])?;
+    if got == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_arguments_of_a_shim_name_an_attempt() {
+        assert_eq!(attempt_of(std::process::id()), None);
+        assert_eq!(attempt_of(0), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! Reading what the shims wrote.
+
+mod growth;
+mod pages;
+
+use super::attempts::Attempts;
+use async_trait::async_trait;
+use growth::Growth;
+use longhaul_domain::{ProcessId, Timestamp};
+use longhaul_ports::{
+    AttemptKey, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource, Wanted,
+};
+use longhaul_shim::EXIT;
+use pages::Pages;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long somebody waits who asks for more of an output that has ended, so that asking again makes no storm.
+const ENDED: Duration = Duration::from_millis(100);
+
+const LOG: &str = "output.log";
+
+/// Reads the output of attempts where their shims wrote it.
+#[derive(Debug)]
+pub struct OsOutput {
+    attempts: Arc<Attempts>,
+    growth: Arc<Growth>,
+}
+
+impl OsOutput {
+    /// Opens the directory of attempts, which is made if absent.
+    ///
+    /// # Errors
+    /// If it cannot be made or opened.
+    pub fn open(attempts_dir: &Path) -> io::Result<Self> {
+        Ok(Self { attempts: Arc::new(Attempts::open(attempts_dir)?), growth: Arc::default() })
+    }
+
+    /// Works on the files of an attempt on a thread that may block.
+    async fn beside<T: Send + 'static>(
+        &self,
+        key: AttemptKey,
+        tried: &'static str,
+        work: impl FnOnce(Pages) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, OutputError> {
+        let attempts = Arc::clone(&self.attempts);
+        let done = tokio::task::spawn_blocking(move || {
+            let directory = attempts.attempt(key)?;
+            directory.map(|directory| work(Pages::new(directory)?)).transpose()
+        });
+        match done.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(OutputError::Missing { key }),
+            Err(error) => Err(OutputError::Failed { id: key.id, tried, source: Box::new(error) }),
+        }
+    }
+}
+
+#[async_trait]
+impl OutputLog for OsOutput {
+    async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError> {
+        self.beside(key, "measured", |pages| pages.size()).await
+    }
+
+    async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError> {
+        self.beside(key, "read", move |pages| pages.read(wanted)).await
+    }
+
+    async fn last_lines(
+        &self,
+        key: AttemptKey,
+        lines: u32,
+        only: Option<OutputSource>,
+    ) -> Result<u64, OutputError> {
+        self.beside(key, "read", move |pages| pages.last_lines(lines, only)).await
+    }
+
+    async fn since(&self, key: AttemptKey, moment: Timestamp) -> Result<u64, OutputError> {
+        self.beside(key, "read", move |pages| pages.since(moment)).await
+    }
+
+    async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError> {
+        let failed =
+            |error: io::Error| OutputError::Failed { id: key.id, tried: "watched", source: Box::new(error) };
+        let directory = self.attempts.path_of(key);
+        let interest = match Growth::interest(&self.growth, &directory) {
+            Ok(interest) => interest,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(OutputError::Missing { key });
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        loop {
+            // Listened for before it is looked at, so that nothing is missed in between.
+            let news = interest.news();
+            let (grown, ended) = self
+                .beside(key, "watched", move |pages| Ok((pages.goes_beyond(beyond)?, pages.has_ended())))
+                .await?;
+            if grown {
+                return Ok(());
+            }
+            if ended {
+                // What outlived the command may still write a little.
+                return match tokio::time::timeout(ENDED, news).await {
+                    Ok(()) | Err(_) => Ok(()),
+                };
+            }
+            news.await;
+        }
+    }
+
+    fn place(&self, key: AttemptKey) -> OutputPlace {
+        OutputPlace(self.attempts.path_of(key).join(LOG).display().to_string())
+    }
+
+    async fn remove(&self, id: ProcessId) -> Result<(), OutputError> {
+        let attempts = Arc::clone(&self.attempts);
+        let removed = tokio::task::spawn_blocking(move || attempts.remove(id)).await;
+        let failed = |error: io::Error| OutputError::Failed { id, tried: "removed", source: Box::new(error) };
+        removed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
+    }
+}
+
+/// Whether an attempt has ended, as its directory says.
+fn has_exit(directory: &impl std::os::fd::AsFd) -> bool {
+    rustix::fs::statat(directory, EXIT, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}

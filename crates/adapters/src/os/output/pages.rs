@@ -1,0 +1,296 @@
+//! Pages of an output, put together from its bytes and its index.
+
+use super::has_exit;
+use longhaul_domain::Timestamp;
+use longhaul_ports::{Chunk, OutputPage, OutputSize, OutputSource, Wanted};
+use longhaul_shim::{AttemptDirectory, Chunk as Read, OutputLog, Run, Stream};
+use std::io;
+use std::os::fd::AsFd as _;
+
+const LARGEST_PAGE: u32 = 1 << 20;
+const BLOCK: u64 = 64 << 10;
+
+/// The output of one attempt.
+#[derive(Debug)]
+pub(super) struct Pages {
+    directory: AttemptDirectory,
+    log: OutputLog,
+}
+
+impl Pages {
+    pub(super) fn new(directory: AttemptDirectory) -> io::Result<Self> {
+        let log = OutputLog::open_at(directory.as_fd().try_clone_to_owned()?);
+        Ok(Self { directory, log })
+    }
+
+    pub(super) fn size(&self) -> io::Result<OutputSize> {
+        let gap = self.log.gap()?.map(|gap| (gap.start, gap.end));
+        Ok(OutputSize { end: self.log.length()?, gap })
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        has_exit(&self.directory)
+    }
+
+    /// Whether there is something to read behind an offset.
+    pub(super) fn goes_beyond(&self, offset: u64) -> io::Result<bool> {
+        if self.log.length()? <= offset {
+            return Ok(false);
+        }
+        // The entry of the newest bytes follows them; before it does, a reader gets nothing of them.
+        Ok(self.log.entries(offset)?.next().transpose()?.is_some() || self.is_abandoned()?)
+    }
+
+    pub(super) fn read(&self, wanted: Wanted) -> io::Result<OutputPage> {
+        let end = self.log.length()?;
+        let mut page = OutputPage { chunks: Vec::new(), next: wanted.from.min(end), gap: 0, end };
+        let mut room = u64::from(wanted.most.clamp(1, LARGEST_PAGE));
+        let mut time = 0;
+        for run in self.log.entries(page.next)? {
+            let run = run?;
+            time = run.time;
+            if !self.add(&mut page, &run, wanted.only, &mut room)? {
+                return Ok(page);
+            }
+        }
+        if page.next < end && self.is_abandoned()? {
+            // Written just before both the shim and its index ended; whose it was nobody knows.
+            let rest = Run { range: page.next..end, stream: Stream::Stdout, time };
+            self.add(&mut page, &rest, wanted.only, &mut room)?;
+        }
+        Ok(page)
+    }
+
+    pub(super) fn last_lines(&self, lines: u32, only: Option<OutputSource>) -> io::Result<u64> {
+        let lines = u64::from(lines);
+        match only {
+            None => self.log.offset_of_last_lines(lines),
+            Some(_) if lines == 0 => self.log.length(),
+            Some(only) => self.last_lines_of(lines, only),
+        }
+    }
+
+    pub(super) fn since(&self, moment: Timestamp) -> io::Result<u64> {
+        self.log.offset_at_time(u64::try_from(moment.0).unwrap_or(0))
+    }
+
+    /// Adds what a run has to a page; false once the page is full or nothing follows.
+    fn add(
+        &self,
+        page: &mut OutputPage,
+        run: &Run,
+        only: Option<OutputSource>,
+        room: &mut u64,
+    ) -> io::Result<bool> {
+        if run.range.end <= page.next {
+            return Ok(true);
+        }
+        page.gap = page.gap.saturating_add(run.range.start.saturating_sub(page.next));
+        page.next = page.next.max(run.range.start);
+        let source = source(run.stream);
+        if only.is_some_and(|only| only != source) {
+            page.next = run.range.end;
+            return Ok(true);
+        }
+        while page.next < run.range.end {
+            if *room == 0 {
+                return Ok(false);
+            }
+            let wanted = run.range.end.saturating_sub(page.next).min(*room);
+            let mut bytes = vec![0; usize::try_from(wanted).unwrap_or(0)];
+            match self.log.read_at(page.next, &mut bytes)? {
+                Read::Bytes(got) => {
+                    bytes.truncate(got);
+                    let count = u64::try_from(got).unwrap_or(u64::MAX);
+                    *room = room.saturating_sub(count);
+                    let at = Timestamp(i64::try_from(run.time).unwrap_or(i64::MAX));
+                    push(page, Chunk { offset: page.next, source, at, bytes });
+                    page.next = page.next.saturating_add(count);
+                }
+                Read::Gap { resume } => {
+                    page.gap = page.gap.saturating_add(resume.saturating_sub(page.next));
+                    page.next = resume;
+                }
+                Read::End => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Nobody writes any more.
+    fn is_abandoned(&self) -> io::Result<bool> {
+        Ok(self.has_ended() || !self.directory.is_locked()?)
+    }
+
+    fn last_lines_of(&self, lines: u64, only: OutputSource) -> io::Result<u64> {
+        let floor = self.log.gap()?.map_or(0, |gap| gap.end);
+        let runs: Vec<Run> = self
+            .log
+            .entries(floor)?
+            .filter(|run| run.as_ref().map_or(true, |run| source(run.stream) == only))
+            .collect::<io::Result<_>>()?;
+        let Some(last) = runs.last() else {
+            return self.log.length();
+        };
+        let end = last.range.end;
+        let mut found = 0_u64;
+        // The begin of the run behind the one that is looked at: a line may begin there.
+        let mut behind_run = end;
+        for run in runs.iter().rev() {
+            let mut until = run.range.end;
+            while until > run.range.start {
+                let begin = until.saturating_sub(BLOCK).max(run.range.start);
+                let mut block = vec![0; usize::try_from(until.saturating_sub(begin)).unwrap_or(0)];
+                if !self.fill(begin, &mut block)? {
+                    // It was given back meanwhile.
+                    return Ok(until);
+                }
+                for (place, byte) in block.iter().enumerate().rev() {
+                    let behind = begin.saturating_add(u64::try_from(place).unwrap_or(0)).saturating_add(1);
+                    if *byte == b'\n' && behind != end {
+                        found = found.saturating_add(1);
+                        if found == lines {
+                            return Ok(if behind == run.range.end { behind_run } else { behind });
+                        }
+                    }
+                }
+                until = begin;
+            }
+            behind_run = run.range.start;
+        }
+        Ok(behind_run)
+    }
+
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> io::Result<bool> {
+        let mut done = 0;
+        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let at = offset.saturating_add(u64::try_from(done).unwrap_or(0));
+            match self.log.read_at(at, rest)? {
+                Read::Bytes(got) => done = done.saturating_add(got),
+                Read::Gap { .. } | Read::End => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Puts a chunk behind the others; one that goes on where the last one ended, read at the same time, becomes one with
+/// it.
+fn push(page: &mut OutputPage, chunk: Chunk) {
+    match page.chunks.last_mut() {
+        Some(last)
+            if last.source == chunk.source
+                && last.at == chunk.at
+                && last.offset.saturating_add(u64::try_from(last.bytes.len()).unwrap_or(0))
+                    == chunk.offset =>
+        {
+            last.bytes.extend_from_slice(&chunk.bytes);
+        }
+        Some(_) | None => page.chunks.push(chunk),
+    }
+}
+
+const fn source(stream: Stream) -> OutputSource {
+    match stream {
+        Stream::Stdout => OutputSource::Stdout,
+        Stream::Stderr => OutputSource::Stderr,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_shim::{EXIT, IndexEntry};
+    use std::path::Path;
+
+    const OUT: Stream = Stream::Stdout;
+    const ERR: Stream = Stream::Stderr;
+
+    fn written(path: &Path, pieces: &[(&str, Stream, u64)]) -> Pages {
+        let (mut log, mut index) = (Vec::new(), Vec::new());
+        for (text, stream, time) in pieces {
+            log.extend_from_slice(text.as_bytes());
+            let end = log.len() as u64;
+            index.extend_from_slice(&IndexEntry { end, stream: *stream, time: *time }.encode());
+        }
+        std::fs::write(path.join("output.log"), log).unwrap();
+        std::fs::write(path.join("output.idx"), index).unwrap();
+        Pages::new(AttemptDirectory::open(path).unwrap()).unwrap()
+    }
+
+    fn texts(page: &OutputPage) -> Vec<String> {
+        page.chunks.iter().map(|chunk| String::from_utf8_lossy(&chunk.bytes).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_page_is_cut_where_the_stream_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let pages = written(dir.path(), &[("one\n", OUT, 5), ("two\n", ERR, 6), ("three\n", OUT, 7)]);
+        let page = pages.read(Wanted { from: 1, most: 100, only: None }).unwrap();
+        assert_eq!(texts(&page), ["ne\n", "two\n", "three\n"]);
+        assert_eq!((page.next, page.end, page.gap), (14, 14, 0));
+        assert_eq!(page.chunks.last().unwrap().at, Timestamp(7));
+    }
+
+    #[test]
+    fn pages_of_any_size_put_together_are_the_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let pages = written(dir.path(), &[("one\n", OUT, 5), ("two\n", ERR, 6), ("three\n", OUT, 7)]);
+        for most in 1..20 {
+            let (mut whole, mut from) = (String::new(), 0);
+            loop {
+                let page = pages.read(Wanted { from, most, only: None }).unwrap();
+                whole.push_str(&texts(&page).concat());
+                assert!(page.next > from || page.next == page.end);
+                from = page.next;
+                if from == page.end {
+                    break;
+                }
+            }
+            assert_eq!(whole, "one\ntwo\nthree\n");
+        }
+    }
+
+    #[test]
+    fn one_stream_alone_leaves_out_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let pages = written(dir.path(), &[("one\n", OUT, 5), ("two\n", ERR, 6), ("three\n", OUT, 7)]);
+        let page = pages.read(Wanted { from: 0, most: 100, only: Some(OutputSource::Stdout) }).unwrap();
+        assert_eq!(texts(&page), ["one\n", "three\n"]);
+        assert_eq!((page.next, page.gap), (14, 0));
+    }
+
+    #[test]
+    fn the_last_lines_are_counted_in_the_chosen_stream_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let pages = written(dir.path(), &[("a\n", OUT, 1), ("b\nc\n", ERR, 2), ("d\ne", OUT, 3)]);
+        let of = |lines, only| pages.last_lines(lines, only).unwrap();
+        assert_eq!([of(0, None), of(1, None), of(2, None), of(9, None)], [9, 8, 6, 0]);
+        let stdout = Some(OutputSource::Stdout);
+        assert_eq!([of(1, stdout), of(2, stdout), of(3, stdout)], [8, 6, 0]);
+        let stderr = Some(OutputSource::Stderr);
+        assert_eq!([of(1, stderr), of(2, stderr)], [4, 2]);
+    }
+
+    #[test]
+    fn bytes_without_entry_are_read_once_nobody_writes_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let pages = written(dir.path(), &[("one", OUT, 1)]);
+        std::fs::write(dir.path().join("output.log"), "onetwo").unwrap();
+        let lock = pages.directory.lock().unwrap().unwrap();
+        assert_eq!(texts(&pages.read(Wanted { from: 0, most: 9, only: None }).unwrap()), ["one"]);
+        assert!(!pages.goes_beyond(3).unwrap());
+        drop(lock);
+        assert_eq!(texts(&pages.read(Wanted { from: 0, most: 9, only: None }).unwrap()).concat(), "onetwo");
+        std::fs::write(dir.path().join(EXIT), "").unwrap();
+        assert!(pages.goes_beyond(3).unwrap() && pages.has_ended());
+    }
+
+    #[test]
+    fn the_first_byte_of_a_moment_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let pages = written(dir.path(), &[("one", OUT, 10), ("two", OUT, 20)]);
+        let since = |moment| pages.since(Timestamp(moment)).unwrap();
+        assert_eq!([since(-5), since(10), since(11), since(21)], [0, 0, 3, 6]);
+    }
+}

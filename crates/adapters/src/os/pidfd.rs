@@ -1,0 +1,185 @@
+//! Processes by a descriptor that never means another one.
+#![expect(unsafe_code, reason = "asking a pidfd how its process ended has no safe form")]
+
+use super::procfs::ProcessStat;
+use rustix::io::Errno;
+use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal, waitid,
+};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
+use tokio::net::unix::pipe::Receiver;
+
+/// How often and how far apart it is asked for a status that only shows once somebody else has reaped the process.
+const STATUS_TRIES: u32 = 100;
+const STATUS_PAUSE: Duration = Duration::from_millis(2);
+
+/// How a process ended, as the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndStatus {
+    /// It returned this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal {
+        /// Its number.
+        number: i32,
+        /// Whether a core was dumped.
+        core: bool,
+    },
+}
+
+/// Opens a process by its pid and start, both from a record; none if it is gone.
+pub(super) fn open(pid: u32, start_time: u64) -> io::Result<Option<OwnedFd>> {
+    let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return Ok(None);
+    };
+    let fd = match pidfd_open(number, PidfdFlags::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::SRCH) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    // Looked at after it was opened: from here on the pid cannot have passed to another one.
+    let same = ProcessStat::read(pid).is_some_and(|stat| stat.start_time == start_time);
+    Ok(same.then_some(fd))
+}
+
+/// Opens a child that was not waited for yet; none if somebody else did.
+pub(super) fn open_child(pid: u32) -> Option<OwnedFd> {
+    let number = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+    pidfd_open(number, PidfdFlags::empty()).ok()
+}
+
+/// Watches a descriptor for being readable, which a pidfd is once its process has ended.
+///
+/// Nothing else of what the type does is used, so that it serves for any descriptor that can be polled.
+pub(super) fn watch(fd: impl AsFd) -> io::Result<Receiver> {
+    Receiver::from_owned_fd_unchecked(fd.as_fd().try_clone_to_owned()?)
+}
+
+/// Waits until the process has ended.
+pub(super) async fn ended(fd: impl AsFd) -> io::Result<()> {
+    watch(fd)?.readable().await
+}
+
+/// Sends a signal; a number without a name is not sent.
+pub(super) fn send(fd: impl AsFd, signal: i32) -> io::Result<()> {
+    let signal = Signal::from_named_raw(signal).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(pidfd_send_signal(fd, signal)?)
+}
+
+/// Waits for an ended child, so that nothing of it is left.
+pub(super) fn reap(fd: impl AsFd) -> Option<EndStatus> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    waitid(WaitId::PidFd(fd.as_fd()), options).ok().flatten().and_then(|status| EndStatus::of(&status))
+}
+
+/// Finds out how an ended process ended, whoever its parent is; none where the kernel does not tell.
+pub(super) async fn status(fd: impl AsFd, pid: u32, start_time: u64) -> Option<EndStatus> {
+    if let Some(status) = reap(&fd) {
+        return Some(status);
+    }
+    for _ in 0..STATUS_TRIES {
+        let told = exit_status(&fd);
+        if let Ok(Some(raw)) = told {
+            return Some(EndStatus::of_raw(raw));
+        }
+        // Until its parent has waited for it, it can be looked at.
+        if let Some(raw) = ProcessStat::read(pid)
+            .filter(|stat| stat.start_time == start_time && stat.is_dead() && may_know(pid))
+            .map(|stat| stat.raw_status)
+        {
+            return Some(EndStatus::of_raw(raw));
+        }
+        if told.is_err() {
+            return None;
+        }
+        tokio::time::sleep(STATUS_PAUSE).await;
+    }
+    None
+}
+
+/// Whether the kernel shows this program the status of a process instead of a zero.
+fn may_know(pid: u32) -> bool {
+    let me = rustix::process::geteuid().as_raw();
+    me == 0 || std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|owned| owned.uid() == me)
+}
+
+impl EndStatus {
+    fn of(status: &WaitIdStatus) -> Option<Self> {
+        let signal = |number| Self::Signal { number, core: status.dumped() };
+        status.exit_status().map(Self::Code).or_else(|| status.terminating_signal().map(signal))
+    }
+
+    const fn of_raw(raw: i32) -> Self {
+        match raw & 0x7f {
+            0 => Self::Code((raw >> 8) & 0xff),
+            number => Self::Signal { number, core: raw & 0x80 != 0 },
+        }
+    }
+}
+
+/// The kernel's `struct pidfd_info` in its first version.
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+const GET_INFO: Opcode = opcode::read_write::<PidfdInfo>(0xff, 11);
+const INFO_EXIT: u64 = 1 << 3;
+
+/// The wait status of a process that was reaped; none before that, an error where the kernel is too old to tell.
+fn exit_status(fd: impl AsFd) -> rustix::io::Result<Option<i32>> {
+    let mut info = PidfdInfo { mask: INFO_EXIT, ..PidfdInfo::default() };
+    // SAFETY: the value has the layout and the size that this request is defined with, and lives across the call.
+    unsafe { ioctl(fd, Updater::<GET_INFO, PidfdInfo>::new(&mut info)) }?;
+    Ok((info.mask & INFO_EXIT != 0).then_some(info.exit_code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[tokio::test]
+    async fn the_status_of_a_child_is_told_once_it_has_ended() {
+        for (script, expected) in
+            [("exit 7", EndStatus::Code(7)), ("kill -9 $$", EndStatus::Signal { number: 9, core: false })]
+        {
+            let mut child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+            let fd = open_child(child.id()).unwrap();
+            let start = ProcessStat::read(child.id()).unwrap().start_time;
+            ended(&fd).await.unwrap();
+            let zombie = ProcessStat::read(child.id()).unwrap();
+            assert_eq!(EndStatus::of_raw(zombie.raw_status), expected);
+            assert_eq!(status(&fd, child.id(), start).await, Some(expected));
+            assert!(child.wait().is_err(), "something of it was left");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_kernel_tells_the_status_of_what_another_has_reaped() {
+        let mut child = Command::new("/bin/sh").args(["-c", "exit 9"]).spawn().unwrap();
+        let fd = open_child(child.id()).unwrap();
+        child.wait().unwrap();
+        match exit_status(&fd) {
+            Ok(raw) => assert_eq!(raw.map(EndStatus::of_raw), Some(EndStatus::Code(9))),
+            Err(error) => eprintln!("SKIPPED: this kernel does not tell: {error}"),
+        }
+    }
+
+    #[test]
+    fn a_pid_with_another_start_is_another_process() {
+        let me = std::process::id();
+        let start = ProcessStat::read(me).unwrap().start_time;
+        assert!(open(me, start).unwrap().is_some());
+        assert!(open(me, start + 1).unwrap().is_none());
+        assert!(open(0, 0).unwrap().is_none());
+    }
+}

@@ -1,0 +1,71 @@
+//! Which children are waited for by whom.
+
+use super::procfs;
+use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
+use std::collections::BTreeSet;
+use std::io;
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Knows the children that somebody waits for, and waits for all others where it was asked to.
+#[derive(Debug, Default)]
+pub(super) struct Reaper {
+    awaited: Mutex<BTreeSet<u32>>,
+}
+
+impl Reaper {
+    /// Makes this program adopt orphaned descendants, and waits for them from now on.
+    pub(super) fn adopt_orphans(this: &Arc<Self>) -> io::Result<()> {
+        set_child_subreaper(Some(getpid()))?;
+        let ended = signal(SignalKind::child())?;
+        let reaper = Arc::downgrade(this);
+        tokio::spawn(async move {
+            let mut ended: Signal = ended;
+            while ended.recv().await.is_some() {
+                let Some(reaper) = reaper.upgrade() else {
+                    return;
+                };
+                reaper.reap_orphans();
+            }
+        });
+        Ok(())
+    }
+
+    /// Starts a child that the caller waits for.
+    pub(super) fn start<T>(&self, start: impl FnOnce() -> io::Result<(Child, T)>) -> io::Result<(Child, T)> {
+        // Held meanwhile, so that a child which ends at once is not taken for an orphan.
+        let mut awaited = self.lock();
+        let started = start()?;
+        awaited.insert(started.0.id());
+        Ok(started)
+    }
+
+    /// Leaves a process to the caller, should it become a child of this program.
+    pub(super) fn claim(&self, pid: u32) {
+        self.lock().insert(pid);
+    }
+
+    /// Gives a process up again.
+    pub(super) fn release(&self, pid: u32) {
+        self.lock().remove(&pid);
+    }
+
+    fn reap_orphans(&self) {
+        let awaited = self.lock();
+        let me = std::process::id();
+        for stat in procfs::everyone() {
+            if stat.parent == me && stat.is_dead() && !awaited.contains(&stat.pid) {
+                let pid = i32::try_from(stat.pid).ok().and_then(Pid::from_raw);
+                let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+                if let Some(Err(error)) = pid.map(|pid| waitid(WaitId::Pid(pid), options)) {
+                    tracing::debug!(pid = stat.pid, %error, "somebody else waited for an orphan");
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,200 @@
+//! The spawner: one watch per attempt, each a parked task.
+
+use super::attempts::Attempts;
+use super::cgroups::Cgroups;
+use super::launch::Conduct;
+use super::nested;
+use super::options::{ContainmentChoice, OsOptions};
+use super::reaper::Reaper;
+use super::watch::{Ask, Beginning, Watch};
+use async_trait::async_trait;
+use longhaul_domain::Capabilities;
+use longhaul_ports::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How long an answer of a shim is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs each attempt under a shim of its own, and watches the shims.
+///
+/// Dropping it lets go of everything and stops nothing: another one finds the attempts by `adopt`.
+#[derive(Debug)]
+pub struct OsSpawner {
+    shared: Arc<Shared>,
+    watches: Arc<Watches>,
+    news: tokio::sync::Mutex<mpsc::UnboundedReceiver<Seen>>,
+}
+
+/// What all watches use.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: OsOptions,
+    pub(super) attempts: Attempts,
+    pub(super) cgroups: Option<Cgroups>,
+    pub(super) reaper: Arc<Reaper>,
+    pub(super) seen: mpsc::UnboundedSender<Seen>,
+}
+
+/// How each watch is asked.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    asks: Mutex<BTreeMap<AttemptKey, mpsc::UnboundedSender<Ask>>>,
+}
+
+impl OsSpawner {
+    /// Opens a spawner; to be called inside a runtime.
+    ///
+    /// # Errors
+    /// If the directory of attempts cannot be made, a control group is demanded where there can be none, or orphans
+    /// cannot be adopted.
+    pub fn open(options: OsOptions) -> io::Result<Self> {
+        let attempts = Attempts::open(&options.attempts_dir)?;
+        nested::announce();
+        let cgroups = match options.containment {
+            ContainmentChoice::Auto => Cgroups::open(attempts.path())
+                .inspect_err(|error| tracing::debug!(%error, "no control groups here"))
+                .ok(),
+            ContainmentChoice::Cgroup => Some(Cgroups::open(attempts.path())?),
+            ContainmentChoice::Subreaper | ContainmentChoice::Group => None,
+        };
+        let reaper = Arc::new(Reaper::default());
+        if options.adopt_orphans {
+            Reaper::adopt_orphans(&reaper)?;
+        }
+        let (seen, news) = mpsc::unbounded_channel();
+        Ok(Self {
+            shared: Arc::new(Shared { options, attempts, cgroups, reaper, seen }),
+            watches: Arc::default(),
+            news: tokio::sync::Mutex::new(news),
+        })
+    }
+
+    /// Watches an attempt that is not watched yet; false if it is.
+    fn watch(&self, key: AttemptKey, conduct: Conduct, beginning: Beginning) -> bool {
+        let mut asks = self.watches.lock();
+        if asks.contains_key(&key) {
+            return false;
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        asks.insert(key, sender);
+        let watches = Arc::downgrade(&self.watches);
+        let watch = Watch::new(Arc::clone(&self.shared), watches, key, receiver, conduct);
+        tokio::spawn(watch.run(beginning));
+        true
+    }
+
+    fn ask(&self, key: AttemptKey, ask: Ask) -> Result<(), SpawnError> {
+        let asks = self.watches.lock();
+        let sent = asks.get(&key).map(|sender| sender.send(ask));
+        if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(SpawnError::Unknown { key }) }
+    }
+
+    async fn answered(
+        key: AttemptKey,
+        answer: oneshot::Receiver<Result<(), String>>,
+    ) -> Result<(), SpawnError> {
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(what))) => Err(SpawnError::Unreachable { key, what }),
+            Ok(Err(_)) => Err(SpawnError::Unknown { key }),
+            Err(_) => Err(silent(key)),
+        }
+    }
+}
+
+#[async_trait]
+impl Spawner for OsSpawner {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ALL
+    }
+
+    async fn start(&self, order: StartOrder) -> Result<(), SpawnError> {
+        let key = order.key;
+        let (answer, started) = oneshot::channel();
+        let conduct = Conduct::of(&order);
+        if !self.watch(key, conduct, Beginning::Start { order: Box::new(order), answer }) {
+            return Ok(());
+        }
+        match started.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failure)) => Err(SpawnError::Refused { failure }),
+            Err(_) => {
+                let what = "the start was given up".to_owned();
+                Err(SpawnError::Unreachable { key, what })
+            }
+        }
+    }
+
+    async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError> {
+        let (answer, found) = oneshot::channel();
+        self.watch(key, Conduct::usual(), Beginning::Adopt);
+        self.ask(key, Ask::Find(answer))?;
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(Ok(Ok(found))) => Ok(found),
+            Ok(Ok(Err(what))) => Err(SpawnError::Unreachable { key, what }),
+            Ok(Err(_)) | Err(_) => Err(silent(key)),
+        }
+    }
+
+    async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError> {
+        self.ask(key, Ask::Stop(order))
+    }
+
+    async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError> {
+        let (answer, paused) = oneshot::channel();
+        self.ask(key, Ask::Pause(answer))?;
+        Self::answered(key, paused).await
+    }
+
+    async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError> {
+        let (answer, resumed) = oneshot::channel();
+        self.ask(key, Ask::Resume(answer))?;
+        Self::answered(key, resumed).await
+    }
+
+    async fn next(&self) -> Seen {
+        let mut news = self.news.lock().await;
+        match news.recv().await {
+            Some(seen) => seen,
+            // A sender lives in this very value, so that the stream never ends.
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn settled(&self, key: AttemptKey) {
+        // Forgotten at once: whoever asks for it from here on is told what the directory says.
+        if let Some(asks) = self.watches.lock().remove(&key) {
+            drop(asks.send(Ask::Settle));
+        }
+    }
+}
+
+impl Shared {
+    /// The directory for a control group of one attempt, if there are groups here.
+    pub(super) fn cgroup(&self, key: AttemptKey) -> Option<PathBuf> {
+        self.cgroups.as_ref().map(|cgroups| cgroups.path_of(key))
+    }
+}
+
+impl Watches {
+    /// Forgets a watch that listens no more; one that took its place stays.
+    pub(super) fn forget(&self, key: AttemptKey) {
+        let mut asks = self.lock();
+        if asks.get(&key).is_some_and(mpsc::UnboundedSender::is_closed) {
+            asks.remove(&key);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AttemptKey, mpsc::UnboundedSender<Ask>>> {
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn silent(key: AttemptKey) -> SpawnError {
+    SpawnError::Unreachable { key, what: "its supervisor gave no answer".to_owned() }
+}

@@ -1,0 +1,183 @@
+//! Standing in for a shim that is gone: its command lives on, and its output, its stop and its end are seen to here.
+
+mod drain;
+mod stop;
+mod tree;
+
+use super::examine::{Orphan, steady_ms, wall_ms};
+use super::pidfd::EndStatus;
+use super::spawner::Shared;
+use super::watch::{Ask, Stage, Watch};
+use super::{attempts, cgroups, pidfd, translate};
+use drain::Drain;
+use longhaul_domain::Interruption;
+use longhaul_ports::AttemptKey;
+use longhaul_shim::{Ending, ExitRecord, Identity};
+use std::time::Duration;
+use stop::Stopping;
+use tree::Tree;
+
+const KILL: i32 = 9;
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How the time until the command's end went.
+enum Seen {
+    Ended,
+    SpawnerGone,
+}
+
+/// Stands in for the shim of an attempt until its command has ended, and records the end.
+pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
+    let Orphan { directory, lock, identity, pidfd } = orphan;
+    watch.see_start(&identity);
+    let tree = Tree::new(&watch.shared, watch.key, &identity);
+    let held = std::mem::take(&mut watch.held);
+    let tail = watch.conduct.tail;
+    let mut drain = Drain::new(&directory, [held.stdout, held.stderr], tail, watch.shared.options.anchor_ms);
+    let mut stopping = watch.stop.map(|order| Stopping::new(order, &watch.conduct.stop));
+    match accompany(watch, &tree, &pidfd, &mut drain, &mut stopping).await {
+        Ok(Seen::Ended) => {}
+        Ok(Seen::SpawnerGone) => return Stage::Left,
+        Err(error) => {
+            tracing::warn!(id = %watch.key.id, %error, "a command without supervisor cannot be watched");
+        }
+    }
+    drain.finish();
+    let status = pidfd::status(&pidfd, identity.pid, identity.start_time).await;
+    watch.shared.reaper.release(identity.pid);
+    let ending = match judge(status, stopping.is_some()) {
+        Ok(ending) => ending,
+        Err(why) => {
+            let swept = tree.empty_soon().await;
+            watch.see_loss(why);
+            if !swept {
+                tree.empty().await;
+            }
+            forget_cgroup(&identity);
+            return Stage::Over;
+        }
+    };
+    let left = tree.others().await;
+    let mut record = ExitRecord::never_ran(steady_ms(&watch.shared.options), wall_ms());
+    record.ending = ending;
+    record.run_ms = record.ended_at.saturating_sub(identity.started_at);
+    record.output_bytes = drain.length();
+    record.dropped_bytes = drain.dropped();
+    match &stopping {
+        Some(stopping) => {
+            record.stopped = Some(stopping.reason());
+            record.escalated = stopping.last_signal();
+            record.swept = tree.empty().await;
+        }
+        None => record.leftovers = left,
+    }
+    if let Err(error) = attempts::record_end(&directory, &record) {
+        // The record of the store counts as well; only its copy in the directory is missing.
+        tracing::warn!(id = %watch.key.id, %error, "the end of an attempt was not recorded in its directory");
+    }
+    watch.see_end(&record);
+    if stopping.is_none() && watch.conduct.sweep {
+        tree.empty().await;
+    }
+    forget_cgroup(&identity);
+    drop(lock);
+    Stage::Over
+}
+
+/// Ends what is left of an attempt of which neither shim nor command is there any more.
+///
+/// What cannot be killed soon does not hold back the news that the attempt is lost.
+pub(super) async fn sweep(shared: &Shared, key: AttemptKey, identity: &Identity) {
+    if !Tree::new(shared, key, identity).empty_soon().await {
+        tracing::warn!(id = %key.id, attempt = %key.attempt, "some of a lost attempt cannot be killed");
+    }
+    forget_cgroup(identity);
+}
+
+/// Moves output and carries out what is asked until the command has ended.
+async fn accompany(
+    watch: &mut Watch,
+    tree: &Tree,
+    command: &std::os::fd::OwnedFd,
+    drain: &mut Drain,
+    stopping: &mut Option<Stopping>,
+) -> std::io::Result<Seen> {
+    let ended = pidfd::watch(command)?;
+    loop {
+        if let Some(stopping) = stopping {
+            stopping.advance(tree).await;
+        }
+        let due = async {
+            match stopping {
+                Some(stopping) => tokio::time::sleep_until(stopping.due()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            done = ended.readable() => return done.map(|()| Seen::Ended),
+            ask = watch.asks.recv() => match ask {
+                None => return Ok(Seen::SpawnerGone),
+                Some(Ask::Find(answer)) => watch.find(answer),
+                Some(Ask::Stop(order)) => {
+                    watch.note_stop(order);
+                    let stopping = stopping.get_or_insert_with(|| Stopping::new(order, &watch.conduct.stop));
+                    if order.force {
+                        stopping.force();
+                    }
+                }
+                Some(Ask::Pause(answer)) => drop(answer.send(tree.hold().await)),
+                Some(Ask::Resume(answer)) => {
+                    tree.release().await;
+                    drop(answer.send(Ok(())));
+                }
+                // Its record is over without it; what it still does is seen and told all the same.
+                Some(Ask::Settle) => {}
+            },
+            () = due => {}
+            () = drain.step() => {}
+        }
+    }
+}
+
+/// Tells what an end means that only the kernel saw.
+fn judge(status: Option<EndStatus>, stopped: bool) -> Result<Ending, Interruption> {
+    match status {
+        Some(EndStatus::Code(code)) => Ok(Ending::Exited { code }),
+        // Whoever killed the supervisor has most likely killed the command too: it did not fail by itself.
+        Some(EndStatus::Signal { number: KILL, .. }) if !stopped => {
+            Err(translate::killed("the supervisor was killed, and then the command by signal 9"))
+        }
+        Some(EndStatus::Signal { number, core }) => Ok(Ending::Signaled { signal: number, core }),
+        None => {
+            Err(translate::killed("the supervisor was killed, the command ended later, and nobody saw how"))
+        }
+    }
+}
+
+fn forget_cgroup(identity: &Identity) {
+    if let Some(cgroup) = &identity.cgroup {
+        cgroups::remove(cgroup);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_that_nobody_here_sent_is_no_failure_of_the_command() {
+        let killed = Some(EndStatus::Signal { number: KILL, core: false });
+        assert!(judge(killed, false).is_err());
+        assert_eq!(judge(killed, true), Ok(Ending::Signaled { signal: KILL, core: false }));
+    }
+
+    #[test]
+    fn what_the_kernel_tells_is_believed() {
+        assert_eq!(judge(Some(EndStatus::Code(7)), false), Ok(Ending::Exited { code: 7 }));
+        let crash = Some(EndStatus::Signal { number: 11, core: true });
+        assert_eq!(judge(crash, false), Ok(Ending::Signaled { signal: 11, core: true }));
+        assert!(judge(None, true).is_err());
+    }
+}

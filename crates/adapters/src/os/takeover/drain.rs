@@ -1,0 +1,260 @@
+//! Moving output into the log of an attempt that lost its shim.
+
+use crate::os::pidfd;
+use longhaul_shim::{AttemptDirectory, IndexEntry, Stream};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use tokio::net::unix::pipe::Receiver;
+
+const BLOCK: usize = 64 << 10;
+const ENTRY: u64 = 16;
+/// Neighbours within this time are one run, in milliseconds.
+const MERGE_MS: u64 = 1;
+/// The files of a log that has turned; only its own writer knows how to go on with them.
+const TURNED: [&str; 2] = ["output.tail0", "output.tail1"];
+
+/// The read ends of both pipes, and the log behind them.
+///
+/// The command is never blocked: what cannot be kept is read and counted all the same.
+#[derive(Debug)]
+pub(super) struct Drain {
+    stdout: Option<Pipe>,
+    stderr: Option<Pipe>,
+    log: Option<Log>,
+    dropped: u64,
+    buffer: Vec<u8>,
+}
+
+/// The read end of a pipe, and the news that there is something in it.
+#[derive(Debug)]
+struct Pipe {
+    fd: OwnedFd,
+    news: Receiver,
+}
+
+/// The log and its index, written behind what is there.
+#[derive(Debug)]
+struct Log {
+    bytes: File,
+    index: File,
+    length: u64,
+    index_length: u64,
+    /// How much more is kept.
+    room: u64,
+    last: Option<IndexEntry>,
+    anchor_ms: i64,
+}
+
+impl Drain {
+    /// Begins behind what the shim has written; at most `room` bytes more are kept.
+    pub(super) fn new(
+        directory: &AttemptDirectory,
+        pipes: [Option<OwnedFd>; 2],
+        room: u64,
+        anchor_ms: i64,
+    ) -> Self {
+        let log = Log::open(directory, room, anchor_ms)
+            .inspect_err(|error| tracing::warn!(%error, "output without supervisor is not kept"))
+            .ok();
+        let [stdout, stderr] =
+            pipes.map(|pipe| pipe.and_then(|fd| Some(Pipe { news: pidfd::watch(&fd).ok()?, fd })));
+        Self { stdout, stderr, log, dropped: 0, buffer: Vec::new() }
+    }
+
+    /// Waits for news of output and moves what there is, at most a block of each; for ever if there can be none any more.
+    pub(super) async fn step(&mut self) {
+        tokio::select! {
+            () = readable(self.stdout.as_ref()) => {}
+            () = readable(self.stderr.as_ref()) => {}
+        }
+        // Both, so that a flood on one does not hold back the other.
+        self.take(Stream::Stdout);
+        self.take(Stream::Stderr);
+    }
+
+    /// Moves all that was written before now.
+    pub(super) fn finish(&mut self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            while self.take(stream) {}
+        }
+    }
+
+    /// The offset behind the last byte.
+    pub(super) fn length(&self) -> u64 {
+        self.log.as_ref().map_or(0, |log| log.length)
+    }
+
+    /// How many bytes were not kept.
+    pub(super) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Moves one block; false if there is none now.
+    fn take(&mut self, stream: Stream) -> bool {
+        let pipe = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let Some(open) = pipe else {
+            return false;
+        };
+        self.buffer.resize(BLOCK, 0);
+        match rustix::io::read(&open.fd, &mut self.buffer) {
+            Ok(got) if got > 0 => {
+                let bytes = self.buffer.get(..got).unwrap_or(&[]);
+                let kept = self.log.as_mut().map_or(0, |log| log.append(bytes, stream));
+                let lost = u64::try_from(got.saturating_sub(kept)).unwrap_or(u64::MAX);
+                self.dropped = self.dropped.saturating_add(lost);
+                true
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {
+                // Tells the runtime to wait for news again.
+                let _empty: io::Result<()> = open.news.try_io(|| Err(io::ErrorKind::WouldBlock.into()));
+                false
+            }
+            Ok(_) | Err(_) => {
+                *pipe = None;
+                false
+            }
+        }
+    }
+}
+
+impl Log {
+    fn open(directory: &AttemptDirectory, room: u64, anchor_ms: i64) -> io::Result<Self> {
+        if TURNED.iter().any(|name| statat(directory, *name, AtFlags::SYMLINK_NOFOLLOW).is_ok()) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = |name: &str| openat(directory, name, flags, Mode::empty()).map(File::from);
+        let (bytes, index) = (open("output.log")?, open("output.idx")?);
+        let (length, index_length) = (bytes.metadata()?.len(), index.metadata()?.len() / ENTRY * ENTRY);
+        let mut log = Self { bytes, index, length, index_length, room, last: None, anchor_ms };
+        log.describe_rest()?;
+        Ok(log)
+    }
+
+    /// Gives bytes an entry that the shim wrote without one before it was killed; whose they are is not known.
+    fn describe_rest(&mut self) -> io::Result<()> {
+        let mut entry = [0; 16];
+        let described = match self.index_length.checked_sub(ENTRY) {
+            Some(at) => {
+                self.index.read_exact_at(&mut entry, at)?;
+                IndexEntry::decode(entry).map_or(0, |entry| entry.end)
+            }
+            None => 0,
+        };
+        if described < self.length { self.describe(Stream::Stdout) } else { Ok(()) }
+    }
+
+    /// Returns how many bytes were kept.
+    fn append(&mut self, bytes: &[u8], stream: Stream) -> usize {
+        let room = usize::try_from(self.room).unwrap_or(usize::MAX);
+        let bytes = bytes.get(..room.min(bytes.len())).unwrap_or(&[]);
+        if bytes.is_empty() || self.bytes.write_all_at(bytes, self.length).is_err() {
+            return 0;
+        }
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.length = self.length.saturating_add(count);
+        self.room = self.room.saturating_sub(count);
+        if let Err(error) = self.describe(stream) {
+            tracing::debug!(%error, "output has no entry in its index");
+        }
+        bytes.len()
+    }
+
+    fn describe(&mut self, stream: Stream) -> io::Result<()> {
+        let time = self.now_ms();
+        let entry = match self.last {
+            Some(last) if last.stream == stream && time.saturating_sub(last.time) <= MERGE_MS => {
+                self.index_length = self.index_length.saturating_sub(ENTRY);
+                IndexEntry { end: self.length, ..last }
+            }
+            Some(_) | None => IndexEntry { end: self.length, stream, time },
+        };
+        self.last = None;
+        self.index.write_all_at(&entry.encode(), self.index_length)?;
+        self.index_length = self.index_length.saturating_add(ENTRY);
+        self.last = Some(entry);
+        Ok(())
+    }
+
+    fn now_ms(&self) -> u64 {
+        let boot = clock_gettime(ClockId::Boottime);
+        let boot_ms = boot.tv_sec.saturating_mul(1_000).saturating_add(boot.tv_nsec / 1_000_000);
+        u64::try_from(self.anchor_ms.saturating_add(boot_ms)).unwrap_or(0)
+    }
+}
+
+async fn readable(pipe: Option<&Pipe>) {
+    let ready = match pipe {
+        Some(pipe) => pipe.news.readable().await.is_ok(),
+        None => false,
+    };
+    if !ready {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_shim::{OutputLog, Run};
+    use std::io::Write as _;
+    use std::path::Path;
+
+    fn begun(path: &Path, room: u64) -> (Drain, [std::io::PipeWriter; 2]) {
+        let directory = AttemptDirectory::open(path).unwrap();
+        let (stdout, stdout_in) = std::io::pipe().unwrap();
+        let (stderr, stderr_in) = std::io::pipe().unwrap();
+        let pipes = [stdout.into(), stderr.into()].map(|fd: OwnedFd| {
+            rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK).unwrap();
+            Some(fd)
+        });
+        (Drain::new(&directory, pipes, room, 0), [stdout_in, stderr_in])
+    }
+
+    fn runs(path: &Path) -> Vec<Run> {
+        OutputLog::open(path).unwrap().entries(0).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[tokio::test]
+    async fn output_goes_on_behind_what_is_there_and_every_byte_is_described() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("output.log"), "before").unwrap();
+        std::fs::write(dir.path().join("output.idx"), "").unwrap();
+        let (mut drain, [mut stdout, mut stderr]) = begun(dir.path(), 100);
+        stdout.write_all(b"one").unwrap();
+        while drain.length() < 9 {
+            drain.step().await;
+        }
+        stderr.write_all(b"two").unwrap();
+        while drain.length() < 12 {
+            drain.step().await;
+        }
+        assert_eq!(std::fs::read(dir.path().join("output.log")).unwrap(), b"beforeonetwo");
+        assert_eq!((drain.length(), drain.dropped()), (12, 0));
+        let runs = runs(dir.path());
+        assert_eq!(runs.first().unwrap().range.start, 0);
+        let last = runs.last().unwrap();
+        assert_eq!((last.range.clone(), last.stream), (9..12, Stream::Stderr));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_counted_and_blocks_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("output.log"), "").unwrap();
+        std::fs::write(dir.path().join("output.idx"), "").unwrap();
+        let (mut drain, [mut stdout, _stderr]) = begun(dir.path(), 4);
+        stdout.write_all(b"123456").unwrap();
+        drain.finish();
+        stdout.write_all(b"789").unwrap();
+        drain.finish();
+        assert_eq!((drain.length(), drain.dropped()), (4, 5));
+    }
+}

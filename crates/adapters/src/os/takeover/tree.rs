@@ -1,0 +1,213 @@
+//! The processes of an attempt that lost its shim.
+//!
+//! Its descendants are nobody's in particular then. They are told by their session, by their parents, by their control
+//! group, or by the variables that every command is started with.
+
+use super::{FIRST_PAUSE, KILL, LONGEST_PAUSE};
+use crate::os::launch;
+use crate::os::pidfd;
+use crate::os::procfs::{self, FileIdentity, ProcessStat};
+use crate::os::spawner::Shared;
+use longhaul_ports::AttemptKey;
+use longhaul_shim::Identity;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the news of a loss may wait for the rest of its tree.
+const SOON: Duration = Duration::from_millis(200);
+const HOLD_PASSES: u32 = 100;
+const CONTINUE: i32 = 18;
+const HALT: i32 = 19;
+
+/// The tree of one attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    leader: u32,
+    start_time: u64,
+    marks: [String; 2],
+    cgroup: Option<PathBuf>,
+    /// Programs that never belong to work, wherever they were started: shims and managers.
+    strangers: Vec<FileIdentity>,
+}
+
+impl Tree {
+    pub(super) fn new(shared: &Shared, key: AttemptKey, identity: &Identity) -> Self {
+        let programs = [FileIdentity::of_process(std::process::id()), FileIdentity::of(&shared.options.shim)];
+        let inner = Inner {
+            leader: identity.pid,
+            start_time: identity.start_time,
+            marks: launch::marks(key),
+            cgroup: identity.cgroup.clone(),
+            strangers: programs.into_iter().flatten().collect(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Sends a signal to everybody.
+    pub(super) async fn signal(&self, signal: i32) {
+        self.beside(move |inner| {
+            inner.signal(signal);
+            if signal != KILL {
+                // A stopped process acts on nothing until it goes on.
+                inner.release();
+            }
+        })
+        .await;
+    }
+
+    /// Halts everybody; an error names how many still run.
+    pub(super) async fn hold(&self) -> Result<(), String> {
+        self.beside(|inner| {
+            let mut running = 0;
+            let mut asked = BTreeSet::new();
+            for _ in 0..HOLD_PASSES {
+                let members = inner.members();
+                let is_halted = |member: &&ProcessStat| {
+                    member.is_stopped() || member.is_inside_kernel() && asked.contains(&member.pid)
+                };
+                let awake: Vec<_> = members.iter().filter(|member| !is_halted(member)).collect();
+                running = awake.len();
+                if running == 0 {
+                    return Ok(());
+                }
+                for member in &awake {
+                    deliver(member, HALT);
+                }
+                asked.extend(awake.iter().map(|member| member.pid));
+                std::thread::sleep(FIRST_PAUSE);
+            }
+            // Half halted would be worse than not at all.
+            inner.release();
+            Err(format!("{running} of its processes still run"))
+        })
+        .await
+        .unwrap_or_else(|| Err("it could not be halted".to_owned()))
+    }
+
+    /// Lets everybody go on.
+    pub(super) async fn release(&self) {
+        self.beside(Inner::release).await;
+    }
+
+    /// Counts who is alive beside the command itself.
+    pub(super) async fn others(&self) -> u64 {
+        let count =
+            self.beside(|inner| inner.members().iter().filter(|member| member.pid != inner.leader).count());
+        u64::try_from(count.await.unwrap_or(0)).unwrap_or(u64::MAX)
+    }
+
+    /// Kills until nobody is left, but not for long; false if somebody may be.
+    pub(super) async fn empty_soon(&self) -> bool {
+        tokio::time::timeout(SOON, self.empty()).await.is_ok()
+    }
+
+    /// Kills until nobody is left; returns how many there were beside the command.
+    pub(super) async fn empty(&self) -> u64 {
+        let mut killed = BTreeSet::new();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let round = self.beside(|inner| {
+                inner.thaw();
+                inner.signal(KILL)
+            });
+            match round.await {
+                Some(reached) if !reached.is_empty() => killed.extend(reached),
+                Some(_) | None => break,
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        }
+        killed.retain(|(pid, _)| *pid != self.inner.leader);
+        u64::try_from(killed.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Looks at all processes of the machine on a thread that may block.
+    async fn beside<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Option<T> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || work(&inner)).await.ok()
+    }
+}
+
+impl Inner {
+    fn signal(&self, signal: i32) -> Vec<(u32, u64)> {
+        let members = self.members();
+        for member in &members {
+            deliver(member, signal);
+        }
+        members.iter().map(|member| (member.pid, member.start_time)).collect()
+    }
+
+    fn release(&self) {
+        self.thaw();
+        for member in self.members() {
+            if member.is_stopped() {
+                deliver(&member, CONTINUE);
+            }
+        }
+    }
+
+    fn thaw(&self) {
+        if let Some(cgroup) = &self.cgroup {
+            // One that is gone holds nobody.
+            drop(fs::write(cgroup.join("cgroup.freeze"), "0"));
+        }
+    }
+
+    /// Lists who is alive.
+    fn members(&self) -> Vec<ProcessStat> {
+        let me = std::process::id();
+        let inside = self.cgroup.as_deref().map(pids_in).unwrap_or_default();
+        let everyone: Vec<ProcessStat> = procfs::everyone()
+            .into_iter()
+            .filter(|stat| stat.pid != me && !stat.is_dead() && stat.start_time >= self.start_time)
+            .collect();
+        let mut found: BTreeSet<u32> = BTreeSet::new();
+        let mut members = Vec::new();
+        let mut rest = everyone;
+        loop {
+            // Parents come first in one round, and their children at the latest in the next.
+            let belongs = |stat: &ProcessStat| found.contains(&stat.parent) || self.is_marked(stat, &inside);
+            let (fresh, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(belongs);
+            let fresh: Vec<ProcessStat> =
+                fresh.into_iter().filter(|stat| !self.is_stranger(stat.pid)).collect();
+            if fresh.is_empty() {
+                return members;
+            }
+            found.extend(fresh.iter().map(|stat| stat.pid));
+            members.extend(fresh);
+            rest = others;
+        }
+    }
+
+    fn is_marked(&self, stat: &ProcessStat, inside: &BTreeSet<u32>) -> bool {
+        stat.pid == self.leader && stat.start_time == self.start_time
+            || stat.session == self.leader
+            || inside.contains(&stat.pid)
+            || procfs::was_started_with(stat.pid, &self.marks)
+    }
+
+    fn is_stranger(&self, pid: u32) -> bool {
+        FileIdentity::of_process(pid).is_some_and(|program| self.strangers.contains(&program))
+    }
+}
+
+/// Sends a signal to one member, and to nobody who got its pid later.
+fn deliver(member: &ProcessStat, signal: i32) {
+    if let Ok(Some(fd)) = pidfd::open(member.pid, member.start_time) {
+        // One that has ended meanwhile needs no signal.
+        drop(pidfd::send(&fd, signal));
+    }
+}
+
+fn pids_in(cgroup: &Path) -> BTreeSet<u32> {
+    let listed = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    listed.lines().filter_map(|line| line.parse().ok()).collect()
+}

@@ -1,0 +1,169 @@
+//! The shim's words in those of the domain.
+
+use longhaul_domain::{
+    Containment, Exit, ExitStatus, Interruption, Observation, StartFailure, StartStage, StopCause, Timestamp,
+    Usage,
+};
+use longhaul_ports::AttemptKey;
+use longhaul_shim::{Ending, ExitRecord, Identity, SpawnStage, StopReason};
+use rustix::io::Errno;
+use std::io;
+use std::time::Duration;
+
+const KILOBYTE: u64 = 1024;
+
+/// The observation of a start.
+pub(super) fn spawned(key: AttemptKey, identity: &Identity) -> Observation {
+    let containment = match identity.mechanism {
+        longhaul_shim::Containment::Cgroup => Containment::Cgroup,
+        longhaul_shim::Containment::Subreaper => Containment::Subreaper,
+        longhaul_shim::Containment::Group => Containment::Group,
+    };
+    Observation::Spawned {
+        attempt: key.attempt,
+        pid: Some(identity.pid),
+        containment: Some(containment),
+        at: moment(identity.started_at),
+    }
+}
+
+/// The observation of an end; the program's name is for the message of a failed start.
+pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: Option<&str>) -> Observation {
+    let attempt = key.attempt;
+    let status = match record.ending {
+        Ending::Exited { code } => ExitStatus::Code(code),
+        Ending::Signaled { signal, core } => ExitStatus::Signal { number: small(signal), core },
+        Ending::NeverRan => return Observation::NeverRan { attempt },
+        Ending::SpawnFailed { stage, errno } => {
+            return Observation::SpawnFailed { attempt, failure: failure(stage, errno, program) };
+        }
+    };
+    let exit = Exit {
+        status,
+        at: moment(record.ended_at),
+        stopped: record.stopped.map(cause),
+        last_signal: record.escalated.map(small),
+        swept: count(record.swept),
+        leftovers: count(record.leftovers),
+        usage: Usage {
+            user: Duration::from_millis(record.utime_ms),
+            system: Duration::from_millis(record.stime_ms),
+            peak_memory: record.max_rss_kb.saturating_mul(KILOBYTE),
+        },
+        output_bytes: record.output_bytes,
+        dropped_bytes: record.dropped_bytes,
+    };
+    Observation::Exited { attempt, exit }
+}
+
+/// The observation that nobody saw the end.
+pub(super) fn lost(key: AttemptKey, why: Interruption) -> Observation {
+    Observation::SupervisorLost { attempt: key.attempt, why }
+}
+
+/// The interruption by the supervisor's end, with what is known all the same.
+pub(super) fn killed(evidence: impl Into<String>) -> Interruption {
+    Interruption::SupervisorKilled { evidence: evidence.into() }
+}
+
+/// The shim's word for who asked for a stop.
+pub(super) const fn reason(cause: StopCause) -> StopReason {
+    match cause {
+        StopCause::User => StopReason::User,
+        StopCause::Timeout => StopReason::Timeout,
+        StopCause::Parent => StopReason::Parent,
+        StopCause::Session => StopReason::Session,
+        StopCause::Shutdown => StopReason::Shutdown,
+        StopCause::Limit => StopReason::Limit,
+    }
+}
+
+const fn cause(reason: StopReason) -> StopCause {
+    match reason {
+        // A reason of a later version was somebody's wish all the same.
+        StopReason::User | StopReason::Other => StopCause::User,
+        StopReason::Timeout => StopCause::Timeout,
+        StopReason::Parent => StopCause::Parent,
+        StopReason::Session => StopCause::Session,
+        StopReason::Shutdown => StopCause::Shutdown,
+        StopReason::Limit => StopCause::Limit,
+    }
+}
+
+fn failure(stage: SpawnStage, errno: i32, program: Option<&str>) -> StartFailure {
+    let (stage, tried) = match stage {
+        SpawnStage::Fork => (StartStage::Supervisor, "a process could not be made"),
+        SpawnStage::Limit => (StartStage::Limits, "a resource limit could not be set"),
+        SpawnStage::Directory => (StartStage::Directory, "the working directory could not be entered"),
+        SpawnStage::Stdin => (StartStage::Stdin, "the standard input could not be opened"),
+        SpawnStage::Output => (StartStage::Supervisor, "the outputs could not be placed"),
+        SpawnStage::Exec => (StartStage::Exec, "the program could not be executed"),
+        SpawnStage::Other => (StartStage::Supervisor, "the start failed"),
+    };
+    let named = match program {
+        Some(program) if stage == StartStage::Exec => format!("{program}: {tried}"),
+        Some(_) | None => tried.to_owned(),
+    };
+    let mut detail = format!("{named}: {}", io::Error::from_raw_os_error(errno));
+    if stage == StartStage::Exec && errno == Errno::NOENT.raw_os_error() {
+        detail.push_str(
+            "; the file is there, so the interpreter that its first line or its header names is missing",
+        );
+    } else if stage == StartStage::Exec && errno == Errno::NOEXEC.raw_os_error() {
+        detail.push_str("; a script must begin with a line such as #!/bin/sh");
+    }
+    StartFailure { stage, errno: (errno != 0).then_some(errno), detail }
+}
+
+fn moment(ms: u64) -> Timestamp {
+    Timestamp(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+fn small(signal: i32) -> u8 {
+    u8::try_from(signal).unwrap_or(u8::MAX)
+}
+
+fn count(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{AttemptNo, ProcessId};
+
+    fn key() -> AttemptKey {
+        AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(1)), attempt: AttemptNo(3) }
+    }
+
+    #[test]
+    fn every_cause_comes_back_from_the_shim_as_it_went() {
+        for each in [
+            StopCause::User,
+            StopCause::Timeout,
+            StopCause::Parent,
+            StopCause::Session,
+            StopCause::Shutdown,
+            StopCause::Limit,
+        ] {
+            assert_eq!(cause(reason(each)), each);
+        }
+    }
+
+    #[test]
+    fn a_missing_interpreter_is_named_as_the_reason() {
+        let mut record = ExitRecord::never_ran(1, 2);
+        record.ending = Ending::SpawnFailed { stage: SpawnStage::Exec, errno: 2 };
+        let Observation::SpawnFailed { failure, .. } = over(key(), &record, Some("/opt/tool")) else {
+            panic!("not a failed start");
+        };
+        assert_eq!((failure.stage, failure.errno), (StartStage::Exec, Some(2)));
+        assert!(failure.detail.starts_with("/opt/tool") && failure.detail.contains("interpreter"));
+    }
+
+    #[test]
+    fn what_never_ran_is_no_exit() {
+        let record = ExitRecord::never_ran(1, 2);
+        assert_eq!(over(key(), &record, None), Observation::NeverRan { attempt: AttemptNo(3) });
+    }
+}

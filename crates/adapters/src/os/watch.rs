@@ -1,0 +1,366 @@
+//! The watch over one attempt, from its start or its adoption until its end is settled.
+
+mod beginning;
+mod child;
+mod supervised;
+
+pub(super) use beginning::Beginning;
+
+use super::examine::{Orphan, Verdict, examine};
+use super::launch::Conduct;
+use super::link::{Held, Link};
+use super::spawner::{Shared, Watches};
+use super::{takeover, translate};
+use child::ShimChild;
+use longhaul_domain::{Observation, StartFailure, StartStage};
+use longhaul_ports::{AttemptKey, Found, Seen, StopOrder};
+use longhaul_shim::{Ending, ExitRecord, Identity};
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How long to wait before looking again at what could not be looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a shim may take from its lock to its socket, looked for so often.
+const CONNECT_TRIES: u32 = 500;
+const CONNECT_PAUSE: Duration = Duration::from_millis(10);
+
+/// Answers whether something was done, or why not.
+pub(super) type Answer = oneshot::Sender<Result<(), String>>;
+
+/// What a watch is asked.
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// What became of the attempt.
+    Find(oneshot::Sender<Result<Found, String>>),
+    /// To stop the tree.
+    Stop(StopOrder),
+    /// To halt the tree.
+    Pause(Answer),
+    /// To let the tree go on.
+    Resume(Answer),
+    /// To let go of it: its end is recorded.
+    Settle,
+}
+
+/// The watch over one attempt.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) shared: Arc<Shared>,
+    pub(super) key: AttemptKey,
+    pub(super) asks: mpsc::UnboundedReceiver<Ask>,
+    pub(super) conduct: Conduct,
+    pub(super) held: Held,
+    /// The stop that was ordered in this life, the strongest so far.
+    pub(super) stop: Option<StopOrder>,
+    watches: Weak<Watches>,
+    shim: Option<ShimChild>,
+    identity: Option<Box<Identity>>,
+    known: Known,
+    audience: Audience,
+    finders: Vec<oneshot::Sender<Result<Found, String>>>,
+    /// Orders to halt and to go on that the shim has not answered yet, in their order.
+    unanswered: VecDeque<Unanswered>,
+    refused: Option<String>,
+    settled: bool,
+    /// The shim has made the end durable in the directory.
+    durable: bool,
+}
+
+/// An order that the shim has not answered yet.
+#[derive(Debug)]
+enum Unanswered {
+    /// To halt the tree, for the so many-th time.
+    Pause {
+        /// Who waits for it.
+        asked: Answer,
+        /// How often it was tried before.
+        tries: u32,
+    },
+    /// To let it go on.
+    Resume(Answer),
+    /// To let go on what could not be halted as a whole; nobody waits for that.
+    Undo,
+}
+
+/// What is known of the attempt.
+#[derive(Debug)]
+enum Known {
+    Nothing,
+    Running(Observation),
+    Over(Observation),
+}
+
+/// Who is told the next observation.
+#[derive(Debug)]
+enum Audience {
+    /// Whoever listens for news.
+    Everyone,
+    /// Only whoever asked what became of the attempt.
+    Finders,
+}
+
+/// What a watch does next.
+pub(super) enum Stage {
+    /// Look at the directory.
+    Examine,
+    /// Follow a shim.
+    Supervised(Box<Link>),
+    /// Stand in for a shim that is gone.
+    Orphaned(Box<Orphan>),
+    /// Wait until the end is settled.
+    Over,
+    /// Nothing any more.
+    Left,
+}
+
+impl Watch {
+    /// Creates a watch of which nothing is known yet.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        watches: Weak<Watches>,
+        key: AttemptKey,
+        asks: mpsc::UnboundedReceiver<Ask>,
+        conduct: Conduct,
+    ) -> Self {
+        Self {
+            shared,
+            key,
+            asks,
+            conduct,
+            held: Held::default(),
+            stop: None,
+            watches,
+            shim: None,
+            identity: None,
+            known: Known::Nothing,
+            audience: Audience::Everyone,
+            finders: Vec::new(),
+            unanswered: VecDeque::new(),
+            refused: None,
+            settled: false,
+            durable: false,
+        }
+    }
+
+    /// Watches until the end is settled or the spawner is gone.
+    pub(super) async fn run(mut self, beginning: Beginning) {
+        let mut stage = match beginning {
+            Beginning::Start { order, answer } => Box::pin(self.start(*order, answer)).await,
+            Beginning::Adopt => {
+                self.audience = Audience::Finders;
+                Stage::Examine
+            }
+        };
+        loop {
+            stage = match stage {
+                Stage::Examine => Box::pin(self.examine()).await,
+                Stage::Supervised(link) => self.follow(link).await,
+                Stage::Orphaned(orphan) => Box::pin(takeover::stand_in(&mut self, *orphan)).await,
+                Stage::Over => self.rest().await,
+                Stage::Left => break,
+            };
+        }
+        self.leave();
+        let Self { shared, shim, identity, .. } = self;
+        if let Some(mut shim) = shim {
+            // No zombie is left behind, however long the shim still has to do.
+            shim.ended(&shared.reaper).await;
+        }
+        if let Some(identity) = identity {
+            shared.reaper.release(identity.pid);
+        }
+    }
+
+    /// Listens no more.
+    fn leave(&mut self) {
+        self.asks.close();
+        if let Some(watches) = self.watches.upgrade() {
+            watches.forget(self.key);
+        }
+    }
+
+    /// Tells that the command runs, once.
+    pub(super) fn see_start(&mut self, identity: &Identity) {
+        if self.identity.is_none() {
+            self.shared.reaper.claim(identity.pid);
+            self.identity = Some(Box::new(identity.clone()));
+            let spawned = translate::spawned(self.key, identity);
+            self.see(Known::Running(spawned));
+        }
+    }
+
+    /// Tells how it ended, once.
+    pub(super) fn see_end(&mut self, record: &ExitRecord) {
+        let over = match (record.ending, self.refused.take()) {
+            (Ending::NeverRan, Some(detail)) => {
+                let failure = StartFailure { stage: StartStage::Supervisor, errno: None, detail };
+                Observation::SpawnFailed { attempt: self.key.attempt, failure }
+            }
+            (_, _) => translate::over(self.key, record, self.conduct.program.as_deref()),
+        };
+        self.see(Known::Over(over));
+    }
+
+    /// Tells that nobody saw its end, once.
+    pub(super) fn see_loss(&mut self, why: longhaul_domain::Interruption) {
+        self.see(Known::Over(translate::lost(self.key, why)));
+    }
+
+    /// Whether its end was told.
+    pub(super) fn is_over(&self) -> bool {
+        match self.known {
+            Known::Over(_) => true,
+            Known::Nothing | Known::Running(_) => false,
+        }
+    }
+
+    /// Keeps the stronger one of this stop and the one before.
+    pub(super) fn note_stop(&mut self, order: StopOrder) {
+        match &mut self.stop {
+            Some(before) => before.force |= order.force,
+            None => self.stop = Some(order),
+        }
+    }
+
+    /// Answers what became of the attempt as soon as that is known.
+    pub(super) fn find(&mut self, answer: oneshot::Sender<Result<Found, String>>) {
+        match self.found() {
+            Some(found) => drop(answer.send(Ok(found))),
+            None => self.finders.push(answer),
+        }
+    }
+
+    fn see(&mut self, known: Known) {
+        if self.is_over() {
+            return;
+        }
+        let (Known::Running(observation) | Known::Over(observation)) = &known else {
+            return;
+        };
+        match std::mem::replace(&mut self.audience, Audience::Everyone) {
+            Audience::Everyone => {
+                let seen = Seen { id: self.key.id, observation: observation.clone() };
+                drop(self.shared.seen.send(seen));
+            }
+            Audience::Finders => {}
+        }
+        self.known = known;
+        for finder in std::mem::take(&mut self.finders) {
+            self.find(finder);
+        }
+    }
+
+    fn found(&self) -> Option<Found> {
+        match &self.known {
+            Known::Nothing => None,
+            Known::Running(observation) => Some(Found::Alive(observation.clone())),
+            Known::Over(observation) => Some(Found::Over(observation.clone())),
+        }
+    }
+
+    /// Looks at the directory until it says what became of the attempt.
+    async fn examine(&mut self) -> Stage {
+        let mut tries = 0_u32;
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let (key, held) = (self.key, self.held.pidfd.as_ref().and_then(|fd| fd.try_clone().ok()));
+            let look = move || examine(&shared.attempts, &shared.options, key, held);
+            let verdict = tokio::task::spawn_blocking(look).await;
+            match verdict.unwrap_or_else(|error| Err(error.to_string())) {
+                Ok(Verdict::Over { identity, record }) => {
+                    let ran = matches!(record.ending, Ending::Exited { .. } | Ending::Signaled { .. });
+                    // Whoever asks what became of it wants to know the end only.
+                    if let (Some(identity), true, Audience::Everyone) = (identity, ran, &self.audience) {
+                        self.see_start(&identity);
+                    }
+                    self.see_end(&record);
+                    return Stage::Over;
+                }
+                Ok(Verdict::Lost { why, identity }) => {
+                    if let Some(identity) = identity {
+                        takeover::sweep(&self.shared, self.key, &identity).await;
+                    }
+                    self.see_loss(why);
+                    return Stage::Over;
+                }
+                Ok(Verdict::Orphaned(orphan)) => return Stage::Orphaned(orphan),
+                Ok(Verdict::Supervised) => match self.connect().await {
+                    Ok(link) => return Stage::Supervised(Box::new(link)),
+                    Err(error) => {
+                        // It takes a moment from the lock to the socket, and from the end of the socket to that of
+                        // the lock.
+                        tries = tries.saturating_add(1);
+                        if tries < CONNECT_TRIES {
+                            tokio::time::sleep(CONNECT_PAUSE).await;
+                        } else if self.gives_up(&format!("its supervisor cannot be reached: {error}")).await {
+                            return Stage::Left;
+                        }
+                    }
+                },
+                Err(what) => {
+                    if self.gives_up(&what).await {
+                        return Stage::Left;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> std::io::Result<Link> {
+        let directory = self.shared.attempts.attempt(self.key)?.ok_or(std::io::ErrorKind::NotFound)?;
+        let link = Link::new(directory.connect()?)?;
+        link.greet().await?;
+        Ok(link)
+    }
+
+    /// Tells whoever asks that nothing can be told now. An attempt that was never known is asked for again; one that
+    /// was is looked at until it can be.
+    async fn gives_up(&mut self, what: &str) -> bool {
+        while let Ok(ask) = self.asks.try_recv() {
+            match ask {
+                Ask::Find(answer) => self.finders.push(answer),
+                Ask::Stop(order) => self.note_stop(order),
+                Ask::Pause(answer) | Ask::Resume(answer) => drop(answer.send(Err(what.to_owned()))),
+                Ask::Settle => self.settled = true,
+            }
+        }
+        for finder in self.finders.drain(..) {
+            drop(finder.send(Err(what.to_owned())));
+        }
+        match self.audience {
+            Audience::Finders => true,
+            Audience::Everyone => {
+                tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, what, "an attempt cannot be looked at");
+                tokio::time::sleep(LOOK_AGAIN).await;
+                self.asks.is_closed()
+            }
+        }
+    }
+
+    /// Waits until the end is settled; the directory keeps all that is known.
+    async fn rest(&mut self) -> Stage {
+        self.held = Held::default();
+        while !self.settled {
+            let shim = async {
+                match &mut self.shim {
+                    Some(shim) => shim.ended(&self.shared.reaper).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                ask = self.asks.recv() => match ask {
+                    Some(Ask::Find(answer)) => self.find(answer),
+                    Some(Ask::Pause(answer)) => drop(answer.send(Err("it has ended".to_owned()))),
+                    // None of it is halted.
+                    Some(Ask::Resume(answer)) => drop(answer.send(Ok(()))),
+                    Some(Ask::Stop(_)) => {}
+                    Some(Ask::Settle) | None => break,
+                },
+                () = shim => self.shim = None,
+            }
+        }
+        Stage::Left
+    }
+}

@@ -1,0 +1,202 @@
+//! Following a shim that lives.
+
+use super::{Ask, Stage, Unanswered, Watch};
+use crate::os::link::{Held, Link};
+use crate::os::{pidfd, translate};
+use longhaul_shim::{ErrorCode, Notice, Order, Phase, StopOrder};
+use std::time::Duration;
+
+/// How long a shim may live on after it has hung up.
+const HUNG_UP: Duration = Duration::from_secs(2);
+/// How often more it is tried to halt a tree.
+const HALT_TRIES: u32 = 5;
+
+impl Watch {
+    /// Passes on what is asked and hears what is told, until the end is settled or the shim is gone.
+    pub(super) async fn follow(&mut self, mut link: Box<Link>) -> Stage {
+        if self.stop.is_some() {
+            // Ordered while the shim could not be reached.
+            self.send_stop(&link).await;
+        }
+        loop {
+            let stage = tokio::select! {
+                ask = self.asks.recv() => match ask {
+                    Some(ask) => self.pass_on(&link, ask).await,
+                    None => Some(Stage::Left),
+                },
+                told = link.next() => match told {
+                    Ok(Some((notice, held))) => self.hear(&link, notice, held).await,
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::debug!(id = %self.key.id, %error, "the connection to a supervisor broke");
+                        break;
+                    }
+                },
+            };
+            if let Some(stage) = stage {
+                return stage;
+            }
+        }
+        drop(link);
+        while !self.unanswered.is_empty() {
+            self.answer(Err("its supervisor is gone".to_owned()));
+        }
+        if self.is_over() { Stage::Over } else { self.outlive_shim().await }
+    }
+
+    /// Waits for the end of a shim that was started here or is known, and looks at what it left.
+    pub(super) async fn outlive_shim(&mut self) -> Stage {
+        let Self { shim, identity, shared, .. } = self;
+        let gone = async {
+            if let Some(shim) = shim {
+                shim.ended(&shared.reaper).await;
+            } else if let Some(identity) = identity
+                && let Ok(Some(shim)) = pidfd::open(identity.shim_pid, identity.shim_start)
+                && let Err(error) = pidfd::ended(&shim).await
+            {
+                tracing::debug!(%error, "the end of a supervisor cannot be waited for");
+            }
+        };
+        if tokio::time::timeout(HUNG_UP, gone).await.is_ok() {
+            self.shim = None;
+        } else {
+            tracing::debug!(id = %self.key.id, "a supervisor has hung up and lives on");
+        }
+        Stage::Examine
+    }
+
+    async fn pass_on(&mut self, link: &Link, ask: Ask) -> Option<Stage> {
+        match ask {
+            Ask::Find(answer) => self.find(answer),
+            Ask::Stop(order) => {
+                self.note_stop(order);
+                self.send_stop(link).await;
+            }
+            Ask::Pause(answer) => {
+                self.unanswered.push_back(Unanswered::Pause { asked: answer, tries: 0 });
+                send(link, &Order::Pause).await;
+            }
+            Ask::Resume(answer) => {
+                self.unanswered.push_back(Unanswered::Resume(answer));
+                send(link, &Order::Resume).await;
+            }
+            Ask::Settle => {
+                self.settled = true;
+                return self.acknowledge(link).await;
+            }
+        }
+        None
+    }
+
+    async fn send_stop(&self, link: &Link) {
+        if let Some(order) = self.stop {
+            let stop = StopOrder { force: order.force, ..StopOrder::new(translate::reason(order.cause)) };
+            send(link, &Order::Stop(stop)).await;
+        }
+    }
+
+    async fn hear(&mut self, link: &Link, notice: Notice, held: Held) -> Option<Stage> {
+        match notice {
+            Notice::Started { identity, .. } => {
+                self.held = held;
+                self.see_start(&identity);
+                None
+            }
+            Notice::Exited { record, durable } => {
+                self.durable |= durable;
+                self.see_end(&record);
+                self.held = Held::default();
+                while !self.unanswered.is_empty() {
+                    self.refuse("it has ended".to_owned());
+                }
+                self.acknowledge(link).await
+            }
+            Notice::Refused { why } => {
+                self.refused = Some(format!("the supervisor refused the launch: {why}"));
+                None
+            }
+            Notice::Paused { missed, .. } => {
+                if missed == 0 {
+                    self.answer(Ok(()));
+                } else {
+                    self.half_halted(link, missed).await;
+                }
+                None
+            }
+            Notice::Resumed => {
+                self.answer(Ok(()));
+                None
+            }
+            Notice::Error { code: ErrorCode::NotDurable, text } => {
+                tracing::warn!(id = %self.key.id, text, "an end is not durable in its directory yet");
+                None
+            }
+            Notice::Error { text, .. } => {
+                tracing::debug!(id = %self.key.id, text, "a supervisor did not carry out an order");
+                self.refuse(text);
+                None
+            }
+            Notice::Status(status) => {
+                if status.phase == Phase::Stopping && !status.survivors.is_empty() {
+                    let survivors = &status.survivors;
+                    tracing::warn!(id = %self.key.id, ?survivors, "killed, and still alive");
+                }
+                None
+            }
+            Notice::Hello(_) | Notice::Signaled { .. } => None,
+        }
+    }
+
+    /// Confirms the end to the shim, once it is settled here and durable there.
+    async fn acknowledge(&mut self, link: &Link) -> Option<Stage> {
+        if self.settled && self.durable {
+            send(link, &Order::Acknowledge).await;
+            return Some(Stage::Left);
+        }
+        None
+    }
+
+    /// Lets a half halted tree go on, which would be worse than one that runs, and tries again.
+    ///
+    /// A parent whose child is halted between its birth and its program cannot be halted itself; the next time both
+    /// are elsewhere.
+    async fn half_halted(&mut self, link: &Link, missed: u64) {
+        let pause = self.unanswered.pop_front();
+        self.unanswered.push_back(Unanswered::Undo);
+        send(link, &Order::Resume).await;
+        match pause {
+            Some(Unanswered::Pause { asked, tries }) if tries < HALT_TRIES => {
+                let tries = tries.saturating_add(1);
+                self.unanswered.push_back(Unanswered::Pause { asked, tries });
+                send(link, &Order::Pause).await;
+            }
+            Some(Unanswered::Pause { asked, .. } | Unanswered::Resume(asked)) => {
+                drop(asked.send(Err(format!("{missed} of its processes still run"))));
+            }
+            Some(Unanswered::Undo) | None => {}
+        }
+    }
+
+    fn answer(&mut self, answer: Result<(), String>) {
+        match self.unanswered.pop_front() {
+            Some(Unanswered::Pause { asked, .. } | Unanswered::Resume(asked)) => drop(asked.send(answer)),
+            Some(Unanswered::Undo) | None => {}
+        }
+    }
+
+    fn refuse(&mut self, why: String) {
+        match self.unanswered.pop_front() {
+            Some(Unanswered::Pause { asked, .. }) => drop(asked.send(Err(why))),
+            // What ended or is being stopped is not halted any more, which is what was asked for.
+            Some(Unanswered::Resume(asked)) => drop(asked.send(Ok(()))),
+            Some(Unanswered::Undo) | None => {}
+        }
+    }
+}
+
+/// Sends an order; if the shim is gone, that is noticed where it is heard.
+async fn send(link: &Link, order: &Order) {
+    if let Err(error) = link.send(order).await {
+        tracing::debug!(%error, "an order did not reach its supervisor");
+    }
+}

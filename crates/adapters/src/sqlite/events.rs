@@ -1,0 +1,64 @@
+use super::SqliteStore;
+use super::failure::{Halt, closed};
+use super::row;
+use async_trait::async_trait;
+use longhaul_domain::Revision;
+use longhaul_ports::{Cursor, EventLog, EventPage, Logged, StoreError};
+use longhaul_wire::record;
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// The most events on a page.
+const MOST: u32 = 10_000;
+
+#[async_trait]
+impl EventLog for SqliteStore {
+    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+        let mut log = self.log.clone();
+        loop {
+            // Seen before the question, so that what is logged during it counts as new.
+            log.mark_unchanged();
+            let page = self.read(move |connection| page(connection, after, most.clamp(1, MOST))).await?;
+            if !wait || !page.events.is_empty() {
+                return Ok(page);
+            }
+            log.changed().await.map_err(|_| closed())?;
+        }
+    }
+
+    async fn end(&self) -> Result<Cursor, StoreError> {
+        self.read(|connection| {
+            let last: Option<i64> = connection
+                .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'event'")?
+                .query_row([], |row| row.get(0))
+                .optional()?;
+            Ok(Cursor(last.map_or(0, row::uint)))
+        })
+        .await
+    }
+}
+
+fn page(connection: &Connection, after: Option<Cursor>, most: u32) -> Result<EventPage, Halt> {
+    let from = after.map_or(0, |after| row::int(after.0));
+    let mut statement = connection.prepare_cached(
+        "SELECT cursor, id, revision, idx, body FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![from, most])?;
+    let mut page = EventPage::default();
+    while let Some(row) = rows.next()? {
+        let body = row.get_ref(4)?;
+        let body = body.as_str().map_err(rusqlite::Error::from)?;
+        page.events.push(Logged {
+            cursor: Cursor(row::uint(row.get(0)?)),
+            id: row::id(row.get(1)?),
+            revision: Revision(row::uint(row.get(2)?)),
+            index: row.get(3)?,
+            event: record::decode_event(body)?,
+        });
+    }
+    // Places are given without holes, so a page that begins later lost what was before.
+    page.gap = match (after, page.events.first()) {
+        (Some(after), Some(first)) => first.cursor.0 > after.0.saturating_add(1),
+        (Some(_) | None, _) => false,
+    };
+    Ok(page)
+}

@@ -1,0 +1,240 @@
+//! What the writing thread works on: the connection, and what it keeps in mind beside it.
+
+use super::bells::News;
+use super::failure::Halt;
+use super::row;
+use super::writer::Effort;
+use longhaul_domain::{Epoch, Event, NodeId, Policy, PolicyVersion, ProcessId, Revision, Timestamp};
+use longhaul_ports::{Author, Clock, Lease, StoreError};
+use longhaul_wire::record;
+use rusqlite::hooks::Wal;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// The log is moved into the database beyond so many pages.
+const LONG_LOG: i32 = 1_000;
+/// So many events may be there beyond those that are kept, so that trimming is rare.
+const TRIM_STEP: u64 = 1_000;
+
+/// The connection of the writer.
+pub(super) struct Ledger {
+    pub(super) connection: Connection,
+    clock: Arc<dyn Clock>,
+    /// Pages in the log after the last commit.
+    log_pages: Arc<AtomicI32>,
+    kept_events: u64,
+    /// A place at or before the oldest event.
+    oldest: i64,
+    newest: i64,
+    policy: Option<(PolicyVersion, Policy)>,
+    effort: Option<Effort>,
+    news: Vec<News>,
+    marked: usize,
+}
+
+impl Ledger {
+    pub(super) fn open(
+        mut connection: Connection,
+        clock: Arc<dyn Clock>,
+        kept_events: u64,
+    ) -> Result<Self, Halt> {
+        let log_pages = Arc::new(AtomicI32::new(0));
+        let seen = Arc::clone(&log_pages);
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            seen.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let oldest =
+            connection.query_row("SELECT coalesce(min(cursor), 0) FROM event", [], |row| row.get(0))?;
+        let newest =
+            connection.query_row("SELECT coalesce(max(cursor), 0) FROM event", [], |row| row.get(0))?;
+        Ok(Self {
+            connection,
+            clock,
+            log_pages,
+            kept_events: kept_events.max(1),
+            oldest,
+            newest,
+            policy: None,
+            effort: None,
+            news: Vec::new(),
+            marked: 0,
+        })
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn sql(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql)
+    }
+
+    /// Keeps news for the moment after the commit.
+    pub(super) fn tell(&mut self, news: News) {
+        if !self.news.contains(&news) {
+            self.news.push(news);
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        id: &ProcessId,
+        revision: Revision,
+        events: &[Event],
+    ) -> Result<(), Halt> {
+        for (index, event) in (0_u32..).zip(events) {
+            self.sql("INSERT INTO event (id, revision, idx, body) VALUES (?1, ?2, ?3, ?4)")?.execute(
+                params![id.as_uuid().as_bytes(), row::int(revision.0), index, record::encode_event(event)],
+            )?;
+            self.newest = self.connection.last_insert_rowid();
+        }
+        if !events.is_empty() {
+            self.tell(News::Logged);
+        }
+        Ok(())
+    }
+
+    /// Refuses a lease that is not the newest of its node.
+    pub(super) fn check(&self, lease: &Lease) -> Result<(), Halt> {
+        check(&self.connection, lease)
+    }
+
+    /// Refuses whoever may not write a row with this owner.
+    pub(super) fn check_author(&self, owner: Option<&Lease>, author: &Author) -> Result<(), Halt> {
+        match (owner, author) {
+            (None, Author::Anyone) => Ok(()),
+            (None, Author::Owner(lease)) => self.check(lease),
+            (Some(owner), Author::Anyone) => Err(fenced(owner).into()),
+            (Some(owner), Author::Owner(lease)) if owner == lease => self.check(lease),
+            (Some(_), Author::Owner(lease)) => Err(fenced(lease).into()),
+        }
+    }
+
+    /// The policy in force, read again only when it has changed.
+    pub(super) fn policy(&mut self) -> Result<(PolicyVersion, Policy), Halt> {
+        let version = policy_version(&self.connection)?;
+        match &self.policy {
+            Some((known, policy)) if *known == version => Ok((version, policy.clone())),
+            Some(_) | None => {
+                let fresh = policy(&self.connection)?;
+                self.policy = Some(fresh.clone());
+                Ok(fresh)
+            }
+        }
+    }
+
+    pub(super) fn begin(&mut self, effort: Effort) -> rusqlite::Result<()> {
+        if self.effort != Some(effort) {
+            let level = match effort {
+                Effort::Durable => "FULL",
+                Effort::Light => "NORMAL",
+            };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.effort = Some(effort);
+        }
+        self.news.clear();
+        self.run("BEGIN IMMEDIATE")
+    }
+
+    pub(super) fn mark(&mut self) -> rusqlite::Result<()> {
+        self.marked = self.news.len();
+        self.run("SAVEPOINT step")
+    }
+
+    pub(super) fn keep(&self) -> rusqlite::Result<()> {
+        self.run("RELEASE step")
+    }
+
+    pub(super) fn revert(&mut self) -> rusqlite::Result<()> {
+        self.news.truncate(self.marked);
+        self.policy = None;
+        self.run("ROLLBACK TO step")?;
+        self.run("RELEASE step")
+    }
+
+    /// Whether the database still has the transaction that was begun.
+    pub(super) fn is_open(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    /// Lets go of events beyond those that are kept, some at a time.
+    pub(super) fn trim(&mut self) -> rusqlite::Result<()> {
+        let there = u64::try_from(self.newest.saturating_sub(self.oldest)).unwrap_or(0);
+        if there < self.kept_events.saturating_add(TRIM_STEP) {
+            return Ok(());
+        }
+        let last = self.newest.saturating_sub(row::int(self.kept_events));
+        self.sql("DELETE FROM event WHERE cursor <= ?1")?.execute([last])?;
+        self.oldest = last;
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self) -> rusqlite::Result<Vec<News>> {
+        self.run("COMMIT")?;
+        Ok(std::mem::take(&mut self.news))
+    }
+
+    /// Undoes whatever is left of a transaction; the database may have undone it already.
+    pub(super) fn abandon(&mut self) {
+        self.news.clear();
+        self.policy = None;
+        if self.is_open()
+            && let Err(error) = self.run("ROLLBACK")
+        {
+            tracing::warn!(%error, "a transaction could not be undone");
+        }
+        self.oldest = 0;
+    }
+
+    /// Moves the log into the database if it is long.
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
+        if self.log_pages.load(Ordering::Relaxed) < LONG_LOG {
+            return Ok(());
+        }
+        self.log_pages.store(0, Ordering::Relaxed);
+        self.sql("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
+    }
+
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.sql(sql)?.execute([]).map(|_| ())
+    }
+}
+
+/// Refuses a lease that is not the newest of its node.
+pub(super) fn check(connection: &Connection, lease: &Lease) -> Result<(), Halt> {
+    if epoch(connection, &lease.node)? == Some(lease.epoch) { Ok(()) } else { Err(fenced(lease).into()) }
+}
+
+pub(super) fn epoch(connection: &Connection, node: &NodeId) -> Result<Option<Epoch>, Halt> {
+    let epoch = connection
+        .prepare_cached("SELECT epoch FROM node WHERE id = ?1")?
+        .query_row([node.as_str()], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(epoch.map(|epoch| Epoch(row::uint(epoch))))
+}
+
+pub(super) fn fenced(lease: &Lease) -> StoreError {
+    StoreError::Fenced { node: lease.node.clone(), epoch: lease.epoch }
+}
+
+pub(super) fn policy_version(connection: &Connection) -> Result<PolicyVersion, Halt> {
+    let version = connection
+        .prepare_cached("SELECT version FROM policy")?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(PolicyVersion(version.map_or(0, row::uint)))
+}
+
+/// The policy in force; before the first change it is the default.
+pub(super) fn policy(connection: &Connection) -> Result<(PolicyVersion, Policy), Halt> {
+    let found = connection
+        .prepare_cached("SELECT version, body FROM policy")?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    match found {
+        Some((version, body)) => Ok((PolicyVersion(row::uint(version)), record::decode_policy(&body)?)),
+        None => Ok((PolicyVersion(0), Policy::default())),
+    }
+}

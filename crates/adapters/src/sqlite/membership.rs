@@ -1,0 +1,117 @@
+use super::bells::News;
+use super::failure::Halt;
+use super::handed::Handed;
+use super::ledger::{Ledger, check, policy_version};
+use super::process::NO_OP;
+use super::{SqliteStore, row};
+use async_trait::async_trait;
+use longhaul_domain::{Epoch, ProcessId, Revision, Timestamp};
+use longhaul_ports::{Calls, Lease, Membership, NodeFacts, StoreError};
+use rusqlite::{Connection, params};
+use std::sync::Arc;
+
+#[async_trait]
+impl Membership for SqliteStore {
+    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+        let me = me.clone();
+        self.write(NO_OP, move |ledger| ledger.register(&me)).await
+    }
+
+    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+        let (by, now, handed) = (by.clone(), self.clock.now(), Arc::clone(&self.handed));
+        self.read(move |connection| calls(connection, &by, now, &handed)).await
+    }
+
+    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+        let lease = by.clone();
+        self.read(move |connection| check(connection, &lease)).await?;
+        let bell = self.bells.of(by);
+        let heard = bell.rung().await;
+        let calls = self.beat(by).await?;
+        heard.answered();
+        Ok(calls)
+    }
+
+    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
+        let by = by.clone();
+        self.write(NO_OP, move |ledger| {
+            // An older life that leaves late does not take the new one with it.
+            ledger
+                .sql("UPDATE node SET gone = 1 WHERE id = ?1 AND epoch = ?2")?
+                .execute(params![by.node.as_str(), row::int(by.epoch.0)])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT id, boot, version FROM node WHERE gone = 0 ORDER BY id")?;
+            let mut rows = statement.query([])?;
+            let mut nodes = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id: String = row.get(0)?;
+                nodes.push(NodeFacts { id: row::name(&id)?, boot: row.get(1)?, version: row.get(2)? });
+            }
+            Ok(nodes)
+        })
+        .await
+    }
+}
+
+impl Ledger {
+    fn register(&mut self, me: &NodeFacts) -> Result<Lease, Halt> {
+        let epoch: i64 = self
+            .sql(
+                "INSERT INTO node (id, epoch, boot, version, gone) VALUES (?1, 1, ?2, ?3, 0)
+                ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1, boot = ?2, version = ?3, gone = 0
+                RETURNING epoch",
+            )?
+            .query_row(params![me.id.as_str(), me.boot, me.version], |row| row.get(0))?;
+        self.sql("UPDATE process SET owner_epoch = ?2 WHERE owner_node = ?1")?
+            .execute(params![me.id.as_str(), epoch])?;
+        let lease = Lease { node: me.id.clone(), epoch: Epoch(row::uint(epoch)) };
+        let busy = self.someone_waits()?
+            || first_due(&self.connection, &Handed::default())?.is_some()
+            || !wished(&self.connection, &lease)?.is_empty();
+        self.tell(News::Registered { lease: lease.clone(), busy });
+        Ok(lease)
+    }
+}
+
+fn calls(connection: &Connection, by: &Lease, now: Timestamp, handed: &Handed) -> Result<Calls, Halt> {
+    check(connection, by)?;
+    Ok(Calls {
+        now,
+        lease_until: None,
+        wishes: wished(connection, by)?,
+        due: first_due(connection, handed)?,
+        policy: policy_version(connection)?,
+    })
+}
+
+/// Processes of this node with open wishes. The cross join begins with the wishes, of which there are few.
+fn wished(connection: &Connection, by: &Lease) -> Result<Vec<ProcessId>, Halt> {
+    let sql = "SELECT DISTINCT p.id FROM wish w CROSS JOIN process p ON p.seq = w.seq
+        WHERE p.owner_node = ?1 ORDER BY p.seq";
+    row::ids(connection, sql, [by.node.as_str()])
+}
+
+/// When the next row without owner is due. One that an engine has for itself is due again when its time is over, so
+/// that a timer set by this never fires in vain.
+fn first_due(connection: &Connection, handed: &Handed) -> Result<Option<Timestamp>, Halt> {
+    let mut statement = connection.prepare_cached(
+        "SELECT due, id, revision FROM process WHERE due IS NOT NULL AND owner_node IS NULL
+        ORDER BY due, seq LIMIT ?1",
+    )?;
+    let mut rows = statement.query([row::count(handed.len()).saturating_add(1)])?;
+    let mut first: Option<Timestamp> = None;
+    while let Some(row) = rows.next()? {
+        let due = Timestamp(row.get(0)?);
+        let revision = Revision(row::uint(row.get(2)?));
+        let due = due.max(handed.until(&row::id(row.get(1)?), revision).unwrap_or(due));
+        first = Some(first.map_or(due, |first| first.min(due)));
+    }
+    Ok(first)
+}

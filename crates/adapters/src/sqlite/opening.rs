@@ -1,0 +1,213 @@
+//! Opening a database without touching one that is not ours.
+//!
+//! The header of the file alone says whose it is and of which version, because every change of the schema is made
+//! outside the write-ahead log; so a foreign or newer file is refused before SQLite sees it. A new database is made
+//! under another name and renamed when it is whole.
+
+use super::SqliteOptions;
+use super::failure::{at_opening, corrupt};
+use super::schema::{APPLICATION, STEPS, TABLES, VERSION};
+use longhaul_ports::StoreError;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const HEADER: usize = 100;
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Looks at what is there: refuses what is not ours, makes what is missing, renews what is older.
+pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
+    let mut version = version_of(path)?;
+    if version.is_some_and(|version| version <= VERSION) && beside(path, "-journal").exists() {
+        // A change of the schema was cut short; reading undoes it.
+        open(path)
+            .and_then(|connection| connection.query_row("PRAGMA user_version", [], |_| Ok(())))
+            .map_err(|error| at_opening(path, error))?;
+        version = version_of(path)?;
+    }
+    match version {
+        None => create(path),
+        Some(found) if found > VERSION => Err(StoreError::Format { found, supported: VERSION }),
+        Some(VERSION) => check(path),
+        Some(older) => {
+            check(path)?;
+            renew(path, older)
+        }
+    }
+}
+
+/// The version that the header of the file names; none if there is no file.
+fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
+    let mut header = Vec::with_capacity(HEADER);
+    match File::open(path) {
+        Ok(file) => {
+            file.take(HEADER as u64).read_to_end(&mut header).map_err(|error| blocked(path, error))?
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(blocked(path, error)),
+    };
+    let shown = path.display();
+    if header.len() < HEADER || !header.starts_with(MAGIC) {
+        return Err(corrupt(format!("{shown} is no SQLite database")));
+    }
+    if number(&header, 68) != Some(APPLICATION) {
+        return Err(corrupt(format!("{shown} is a database of another program")));
+    }
+    number(&header, 60)
+        .filter(|version| *version > 0)
+        .map(Some)
+        .ok_or_else(|| corrupt(format!("{shown} names no version")))
+}
+
+fn number(header: &[u8], at: usize) -> Option<u32> {
+    let bytes = header.get(at..at + 4)?;
+    bytes.try_into().ok().map(u32::from_be_bytes)
+}
+
+fn create(path: &Path) -> Result<(), StoreError> {
+    let draft = beside(path, ".new");
+    for leftover in [draft.clone(), beside(&draft, "-journal")] {
+        match fs::remove_file(&leftover) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(blocked(path, error)),
+        }
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .map_err(|error| blocked(path, error))?;
+    let made = raise(&draft, 0).map_err(|error| at_opening(path, error));
+    let placed = made.and_then(|()| place(&draft, path).map_err(|error| blocked(path, error)));
+    if placed.is_err() {
+        // What matters is the first error; a leftover is removed at the next start.
+        let _ = fs::remove_file(&draft);
+    }
+    placed
+}
+
+/// A link, unlike a rename, never replaces a database that someone else made meanwhile.
+fn place(draft: &Path, path: &Path) -> io::Result<()> {
+    File::open(draft)?.sync_all()?;
+    match fs::hard_link(draft, path) {
+        Ok(()) => fs::remove_file(draft)?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
+        Err(_) => fs::rename(draft, path)?,
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn renew(path: &Path, from: u32) -> Result<(), StoreError> {
+    raise(path, from).map_err(|error| at_opening(path, error))
+}
+
+/// Applies every step that is missing, all or none.
+fn raise(path: &Path, from: u32) -> rusqlite::Result<()> {
+    let mut connection = open(path)?;
+    connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+    for step in STEPS.iter().skip(from as usize) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// Reads the schema without leaving a trace.
+fn check(path: &Path) -> Result<(), StoreError> {
+    let names = || {
+        let connection = for_looking(path)?;
+        let mut statement = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+        let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+        names.collect::<rusqlite::Result<Vec<String>>>()
+    };
+    let names = names().map_err(|error| at_opening(path, error))?;
+    match TABLES.iter().find(|table| !names.iter().any(|name| name == *table)) {
+        Some(missing) => Err(corrupt(format!("{} has no table {missing}", path.display()))),
+        None => Ok(()),
+    }
+}
+
+/// A connection that changes nothing: without a log beside it the file is all there is, and no lock or log is needed
+/// to read it; with one, the log is read and left as it is.
+fn for_looking(path: &Path) -> rusqlite::Result<Connection> {
+    if beside(path, "-wal").exists() {
+        let connection = open(path)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        return Ok(connection);
+    }
+    let mut name = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                name.push(char::from(*byte))
+            }
+            other => name.push_str(&format!("%{other:02x}")),
+        }
+    }
+    name.push_str("?mode=ro&immutable=1");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(name, flags)
+}
+
+/// A connection to a database that was prepared.
+pub(super) fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
+    let connect = || {
+        let connection = open(path)?;
+        connection.pragma_update(None, "cache_size", -i64::from(options.cache_kib))?;
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    };
+    connect().map_err(|error| at_opening(path, error))
+}
+
+/// A commit is durable when it returns.
+pub(super) fn for_writing(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.query_row("PRAGMA journal_size_limit = 8388608", [], |_| Ok(()))?;
+    if let Some(most) = options.most_pages {
+        connection.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+pub(super) fn for_reading(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "query_only", true)
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn blocked(path: &Path, error: io::Error) -> StoreError {
+    let forbidden = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
+    if forbidden.contains(&error.kind()) {
+        return StoreError::ReadOnly { why: format!("{} ({error})", path.display()) };
+    }
+    StoreError::Unavailable { source: Box::new(error) }
+}

@@ -1,0 +1,91 @@
+use super::bells::News;
+use super::failure::Halt;
+use super::ledger::{self, Ledger};
+use super::process::NO_OP;
+use super::{SqliteStore, row};
+use async_trait::async_trait;
+use longhaul_domain::{Policy, PolicyVersion, ProcessId, SlotKey, Standing, Timestamp};
+use longhaul_ports::{QueueView, Queues, Refusal, StoreError};
+use longhaul_wire::record;
+use rusqlite::{Connection, params};
+use std::collections::BTreeMap;
+
+#[async_trait]
+impl Queues for SqliteStore {
+    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
+        self.read(ledger::policy).await
+    }
+
+    async fn set_policy(
+        &self,
+        expected: PolicyVersion,
+        policy: &Policy,
+    ) -> Result<PolicyVersion, StoreError> {
+        let policy = policy.clone();
+        self.write(NO_OP, move |ledger| ledger.set_policy(expected, &policy)).await
+    }
+
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+        let only = only.cloned();
+        self.read(move |connection| queues(connection, only.as_ref())).await
+    }
+}
+
+impl Ledger {
+    fn set_policy(&mut self, expected: PolicyVersion, policy: &Policy) -> Result<PolicyVersion, Halt> {
+        let found = ledger::policy_version(&self.connection)?;
+        if found != expected {
+            return Err(Refusal::StalePolicy { found }.into());
+        }
+        let version = found.next();
+        self.sql("INSERT OR REPLACE INTO policy (one, version, body) VALUES (1, ?1, ?2)")?
+            .execute(params![row::int(version.0), record::encode_policy(policy)])?;
+        self.tell(News::ForAll);
+        Ok(version)
+    }
+}
+
+fn queues(connection: &Connection, only: Option<&SlotKey>) -> Result<Vec<QueueView>, Halt> {
+    let policy = ledger::policy(connection)?.1;
+    let mut lines: BTreeMap<Option<SlotKey>, QueueView> = BTreeMap::new();
+    let mut enter = |key: &str, id: ProcessId, waits_since: Option<Timestamp>| -> Result<(), Halt> {
+        let key: Option<SlotKey> = match key {
+            "" => None,
+            key => Some(row::name(key)?),
+        };
+        let line = lines.entry(key.clone()).or_insert_with(|| QueueView {
+            slots: key.as_ref().and_then(|key| policy.slots_of(key)),
+            held: key.as_ref().is_some_and(|key| policy.held.contains(key)),
+            key,
+            holders: Vec::new(),
+            waiters: Vec::new(),
+            oldest: None,
+        });
+        match waits_since {
+            Some(since) => {
+                line.waiters.push(id);
+                line.oldest = Some(line.oldest.map_or(since, |oldest| oldest.min(since)));
+            }
+            None => line.holders.push(id),
+        }
+        Ok(())
+    };
+    let of = if only.is_some() { "AND key = ?1" } else { "AND ?1 IS NULL" };
+    for (index, standing, order, waits) in [
+        ("holding", Standing::Holding, "seq", false),
+        ("waiting", Standing::Waiting, "priority DESC, seq", true),
+    ] {
+        let standing = row::standing(standing);
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT key, id, queued_at FROM process INDEXED BY {index}
+            WHERE standing = {standing} {of} ORDER BY {order}"
+        ))?;
+        let mut rows = statement.query([only.map(|key| key.as_str())])?;
+        while let Some(row) = rows.next()? {
+            let key: String = row.get(0)?;
+            let since = Timestamp(row.get(2)?);
+            enter(&key, row::id(row.get(1)?), waits.then_some(since))?;
+        }
+    }
+    Ok(lines.into_values().collect())
+}

@@ -1,0 +1,259 @@
+//! Rows of the process table, and what belongs to them.
+
+use super::class;
+use super::failure::{Halt, corrupt};
+use longhaul_domain::{
+    AttemptNo, Epoch, Head, Process, ProcessId, Revision, Seq, Standing, Vitals, Wish, WishNo,
+};
+use longhaul_ports::{Lease, Stored};
+use longhaul_wire::record;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// What [`stored`] reads, to be followed by conditions on `p`.
+pub(super) const SELECT: &str = "
+    SELECT p.seq, p.revision, p.owner_node, p.owner_epoch, p.life, s.body, v.body,
+        EXISTS (SELECT 1 FROM wish w WHERE w.seq = p.seq)
+    FROM process p
+    JOIN spec s ON s.seq = p.seq
+    LEFT JOIN vitals v ON v.seq = p.seq AND v.attempt = p.attempt ";
+
+/// The record of an id.
+pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<Stored>, Halt> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE p.id = ?1"))?;
+    let mut rows = statement.query([id.as_uuid().as_bytes()])?;
+    rows.next()?.map(|row| stored(connection, row)).transpose()
+}
+
+/// The record of a submit sequence.
+pub(super) fn by_seq(connection: &Connection, seq: i64) -> Result<Option<Stored>, Halt> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE p.seq = ?1"))?;
+    let mut rows = statement.query([seq])?;
+    rows.next()?.map(|row| stored(connection, row)).transpose()
+}
+
+/// Reads a row of [`SELECT`].
+pub(super) fn stored(connection: &Connection, row: &Row<'_>) -> Result<Stored, Halt> {
+    let seq: i64 = row.get(0)?;
+    let life = row.get_ref(4)?.as_str().map_err(unreadable)?;
+    let spec = row.get_ref(5)?.as_str().map_err(unreadable)?;
+    let vitals = row.get_ref(6)?.as_str_or_null().map_err(unreadable)?;
+    Ok(Stored {
+        process: record::decode(spec, life)?,
+        revision: Revision(uint(row.get(1)?)),
+        seq: Seq(uint(seq)),
+        owner: owner(row.get(2)?, row.get(3)?)?,
+        wishes: if row.get(7)? { wishes(connection, seq)? } else { Vec::new() },
+        vitals: vitals.map_or(Ok(Vitals::default()), record::decode_vitals)?,
+    })
+}
+
+pub(super) fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, Halt> {
+    let (Some(node), Some(epoch)) = (node, epoch) else {
+        return Ok(None);
+    };
+    Ok(Some(Lease { node: name(&node)?, epoch: Epoch(uint(epoch)) }))
+}
+
+fn wishes(connection: &Connection, seq: i64) -> Result<Vec<(WishNo, Wish)>, Halt> {
+    let mut statement = connection.prepare_cached("SELECT no, body FROM wish WHERE seq = ?1 ORDER BY no")?;
+    let mut rows = statement.query([seq])?;
+    let mut wishes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body: String = row.get(1)?;
+        wishes.push((WishNo(uint(row.get(0)?)), record::decode_wish(&body)?));
+    }
+    Ok(wishes)
+}
+
+/// Writes a new process, which nobody owns.
+pub(super) fn insert(connection: &Connection, process: &Process, spec: &str) -> Result<Seq, Halt> {
+    let head = process.head();
+    let root = head.ancestors.first().map(|root| *root.as_uuid().as_bytes());
+    let parent = head.ancestors.last().map(|parent| *parent.as_uuid().as_bytes());
+    connection
+        .prepare_cached(
+            "INSERT INTO process (id, revision, standing, closing, status, attempt, key, class, child, priority,
+                due, root, parent, level, ancestors, session, project, name, kind, node, agent, queued_at,
+                completed_at, life)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                ?22, ?23, ?24)",
+        )?
+        .execute(params![
+            process.id.as_uuid().as_bytes(),
+            int(Revision(1).0),
+            standing(head.standing),
+            head.closing,
+            head.status.as_str(),
+            head.attempt.0,
+            key(&head),
+            class::of_placement(&process.spec.placement),
+            !head.ancestors.is_empty(),
+            head.priority.value(),
+            head.due.map(|due| due.0),
+            root,
+            parent,
+            head.level.0,
+            joined(&head.ancestors),
+            head.session.as_ref().map(|name| name.as_str()),
+            head.project.as_ref().map(|name| name.as_str()),
+            head.name.as_ref().map(|name| name.as_str()),
+            head.kind.to_string(),
+            head.node.as_ref().map(|name| name.as_str()),
+            head.agent.as_ref().map(|name| name.as_str()),
+            head.queued_at.0,
+            head.completed_at.map(|at| at.0),
+            record::encode_life(process),
+        ])?;
+    let seq = connection.last_insert_rowid();
+    connection.prepare_cached("INSERT INTO spec (seq, body) VALUES (?1, ?2)")?.execute(params![seq, spec])?;
+    Ok(Seq(uint(seq)))
+}
+
+/// The columns of a row that a change is checked against.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) seq: i64,
+    pub(super) revision: Revision,
+    pub(super) owner: Option<Lease>,
+    pub(super) attempt: AttemptNo,
+    pub(super) node: Option<String>,
+    pub(super) due: Option<i64>,
+    pub(super) standing: i64,
+}
+
+pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<Before>, Halt> {
+    let found = connection
+        .prepare_cached(
+            "SELECT seq, revision, owner_node, owner_epoch, attempt, node, due, standing FROM process WHERE id = ?1",
+        )?
+        .query_row([id.as_uuid().as_bytes()], |row| {
+            let owner = (row.get(2)?, row.get(3)?);
+            let before = Before {
+                seq: row.get(0)?,
+                revision: Revision(uint(row.get(1)?)),
+                owner: None,
+                attempt: AttemptNo(row.get(4)?),
+                node: row.get(5)?,
+                due: row.get(6)?,
+                standing: row.get(7)?,
+            };
+            Ok((before, owner))
+        })
+        .optional()?;
+    let Some((before, (node, epoch))) = found else {
+        return Ok(None);
+    };
+    Ok(Some(Before { owner: owner(node, epoch)?, ..before }))
+}
+
+/// Writes what changed: only the life if nothing did that an index holds.
+pub(super) fn update(
+    connection: &Connection,
+    before: &Before,
+    process: &Process,
+    revision: Revision,
+    owner: Option<&Lease>,
+) -> Result<(), Halt> {
+    let head = process.head();
+    let life = record::encode_life(process);
+    let unmoved = before.standing == standing(head.standing)
+        && before.due == head.due.map(|due| due.0)
+        && before.node.as_deref() == head.node.as_ref().map(|node| node.as_str())
+        && before.owner.as_ref() == owner;
+    if unmoved {
+        connection
+            .prepare_cached(
+                "UPDATE process SET revision = ?2, closing = ?3, status = ?4, attempt = ?5, life = ?6 WHERE seq = ?1",
+            )?
+            .execute(params![
+                before.seq,
+                int(revision.0),
+                head.closing,
+                head.status.as_str(),
+                head.attempt.0,
+                life
+            ])?;
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "UPDATE process SET revision = ?2, closing = ?3, status = ?4, attempt = ?5, life = ?6, standing = ?7,
+                due = ?8, node = ?9, owner_node = ?10, owner_epoch = ?11, completed_at = ?12
+            WHERE seq = ?1",
+        )?
+        .execute(params![
+            before.seq,
+            int(revision.0),
+            head.closing,
+            head.status.as_str(),
+            head.attempt.0,
+            life,
+            standing(head.standing),
+            head.due.map(|due| due.0),
+            head.node.as_ref().map(|node| node.as_str()),
+            owner.map(|lease| lease.node.as_str()),
+            owner.map(|lease| int(lease.epoch.0)),
+            head.completed_at.map(|at| at.0),
+        ])?;
+    Ok(())
+}
+
+/// As the schema spells it.
+pub(super) const fn standing(standing: Standing) -> i64 {
+    match standing {
+        Standing::Waiting => 0,
+        Standing::Holding => 1,
+        Standing::Idle => 2,
+        Standing::Ended => 3,
+    }
+}
+
+pub(super) fn key(head: &Head) -> &str {
+    head.key.as_ref().map_or("", |key| key.as_str())
+}
+
+pub(super) fn ids(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> Result<Vec<ProcessId>, Halt> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let ids = statement.query_map(params, |row| row.get(0).map(id))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn id(bytes: [u8; 16]) -> ProcessId {
+    ProcessId::new(Uuid::from_bytes(bytes))
+}
+
+pub(super) fn joined(ids: &[ProcessId]) -> Vec<u8> {
+    ids.iter().flat_map(|id| *id.as_uuid().as_bytes()).collect()
+}
+
+/// Counters stay far below the largest that a column holds.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn uint(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+pub(super) fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+pub(super) fn name<T: FromStr>(text: &str) -> Result<T, Halt> {
+    text.parse().map_err(|_| Halt::Answer(corrupt("a column holds no valid name")))
+}
+
+/// The submit sequence, as it is written.
+pub(super) fn seq_of(stored: &Stored) -> i64 {
+    int(stored.seq.0)
+}
+
+fn unreadable(error: rusqlite::types::FromSqlError) -> Halt {
+    Halt::Answer(corrupt(error.to_string()))
+}

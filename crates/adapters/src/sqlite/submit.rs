@@ -1,0 +1,308 @@
+//! New processes and the guards that they pass.
+
+use super::bells::News;
+use super::class;
+use super::failure::Halt;
+use super::ledger::{Ledger, policy_version};
+use super::row;
+use longhaul_domain::{
+    Head, NodeId, Placement, Process, ProcessId, Revision, SlotKey, Spec, Standing, Status, Vitals,
+};
+use longhaul_ports::{Claimant, Lease, Limits, Refusal, Stored, Submission, Submitted};
+use longhaul_wire::record;
+use rusqlite::{OptionalExtension, params};
+
+/// The largest specification that is kept, in bytes.
+const LARGEST_SPEC: usize = 1024 * 1024;
+
+impl Ledger {
+    pub(super) fn submit(&mut self, new: &Submission) -> Result<Submitted, Halt> {
+        if let Some(existing) = self.existing(&new.process)? {
+            return Ok(existing);
+        }
+        if let Some(claimant) = &new.claim_for {
+            self.check(&claimant.lease)?;
+        }
+        let spec = record::encode_spec(&new.process);
+        if spec.len() > LARGEST_SPEC {
+            let bytes = u64::try_from(spec.len()).unwrap_or(u64::MAX);
+            return Err(Refusal::TooLarge { bytes }.into());
+        }
+        let head = new.process.head();
+        self.guard(&head, &new.limits)?;
+        let at_once = match head.standing {
+            Standing::Waiting => self.claimable(new, &head)?,
+            Standing::Holding | Standing::Idle | Standing::Ended => Chance::None,
+        };
+        match at_once {
+            Chance::For(lease) => {
+                let stored = self.insert(new, &spec)?;
+                Ok(Submitted::Claimed(self.hand_over(stored, &lease)?))
+            }
+            Chance::Blocked(obstacle) if new.or_refuse => Err(self.no_slot(&head, &obstacle)?.into()),
+            Chance::Blocked(_) | Chance::None => {
+                let stored = self.insert(new, &spec)?;
+                self.tell_of_submitted(&stored, &head)?;
+                Ok(Submitted::Waiting(stored))
+            }
+        }
+    }
+
+    /// The same id, or the same launch key in the same session.
+    fn existing(&self, process: &Process) -> Result<Option<Submitted>, Halt> {
+        let connection = &self.connection;
+        if let Some(stored) = row::by_id(connection, &process.id)? {
+            return Ok(Some(Submitted::Existing {
+                id: process.id,
+                same_spec: stored.process.spec == process.spec,
+                stored: Some(stored),
+            }));
+        }
+        let swept = self
+            .sql("SELECT fingerprint FROM swept WHERE id = ?1")?
+            .query_row([process.id.as_uuid().as_bytes()], |row| row.get::<_, i64>(0))
+            .optional()?;
+        if let Some(kept) = swept {
+            return Ok(Some(Submitted::Existing {
+                id: process.id,
+                stored: None,
+                same_spec: kept == fingerprint(&process.spec),
+            }));
+        }
+        let Some(key) = &process.spec.launch_key else {
+            return Ok(None);
+        };
+        let taken = self
+            .sql("SELECT id, fingerprint FROM launch WHERE session = ?1 AND key = ?2")?
+            .query_row(params![session(&process.spec), key.as_str()], |row| {
+                Ok((row.get(0).map(row::id)?, row.get::<_, i64>(1)?))
+            })
+            .optional()?;
+        let Some((id, kept)) = taken else {
+            return Ok(None);
+        };
+        let stored = row::by_id(connection, &id)?;
+        Ok(Some(Submitted::Existing {
+            id,
+            same_spec: match &stored {
+                Some(stored) => stored.process.spec.same_launch(&process.spec),
+                None => kept == fingerprint(&process.spec.launch_part()),
+            },
+            stored,
+        }))
+    }
+
+    fn guard(&mut self, head: &Head, limits: &Limits) -> Result<(), Halt> {
+        let found = policy_version(&self.connection)?;
+        if limits.policy < found {
+            return Err(Refusal::StalePolicy { found }.into());
+        }
+        self.guard_tree(head, limits)?;
+        let may_starve = head.status == Status::Pending && !head.ancestors.is_empty();
+        if may_starve && let (Some(key), Some(slots)) = (&head.key, limits.slots) {
+            let holders = self.holders(head)?;
+            let all_ancestors = holders.iter().all(|holder| head.ancestors.contains(holder));
+            if row::count(holders.len()) >= slots && all_ancestors {
+                return Err(Refusal::HeldByAncestors { key: key.clone(), holders }.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn guard_tree(&self, head: &Head, limits: &Limits) -> Result<(), Halt> {
+        let (Some(root), Some(parent)) = (head.ancestors.first(), head.ancestors.last()) else {
+            return Ok(());
+        };
+        let closing = |id: &ProcessId| {
+            self.sql("SELECT closing FROM process WHERE id = ?1")?
+                .query_row([id.as_uuid().as_bytes()], |row| row.get::<_, bool>(0))
+                .optional()
+        };
+        if closing(parent)?.is_none() {
+            return Err(Refusal::ParentMissing { parent: *parent }.into());
+        }
+        for ancestor in &head.ancestors {
+            // One that was swept had ended before.
+            if closing(ancestor)?.unwrap_or(true) {
+                return Err(Refusal::AncestorClosing { ancestor: *ancestor }.into());
+            }
+        }
+        if head.level > limits.tree.deepest {
+            return Err(Refusal::TooDeep { level: head.level, deepest: limits.tree.deepest }.into());
+        }
+        let live: u32 = self
+            .sql("SELECT count(*) FROM process WHERE root = ?1 AND level = ?2 AND standing < 3")?
+            .query_row(params![root.as_uuid().as_bytes(), head.level.0], |row| row.get(0))?;
+        if live >= limits.tree.per_level {
+            return Err(Refusal::LevelFull { level: head.level, live, most: limits.tree.per_level }.into());
+        }
+        Ok(())
+    }
+
+    /// Who holds a slot of its key, in the order of their submits.
+    fn holders(&self, head: &Head) -> Result<Vec<ProcessId>, Halt> {
+        let sql = "SELECT id FROM process WHERE standing = 1 AND key = ?1 ORDER BY seq";
+        row::ids(&self.connection, sql, [row::key(head)])
+    }
+
+    /// Whether it may be claimed at once: nobody ahead in its key waits, and there is room.
+    fn claimable(&mut self, new: &Submission, head: &Head) -> Result<Chance, Halt> {
+        let Some(claimant) = &new.claim_for else {
+            return Ok(Chance::Blocked(Obstacle::Key));
+        };
+        let node = &claimant.lease.node;
+        if !may_run(node, &new.process.spec.placement) {
+            return Ok(Chance::Blocked(Obstacle::Key));
+        }
+        if let Some(key) = &head.key {
+            let held = self.policy()?.1.held.contains(key);
+            if held || self.is_full(key, new.limits.slots)? {
+                return Ok(Chance::Blocked(Obstacle::Key));
+            }
+        }
+        let roots_full = self.roots_of(node)? >= claimant.roots;
+        if roots_full && head.ancestors.is_empty() {
+            return Ok(Chance::Blocked(Obstacle::Roots(node.clone())));
+        }
+        if self.someone_ahead(claimant, head, roots_full)? {
+            return Ok(Chance::Blocked(Obstacle::Key));
+        }
+        Ok(Chance::For(claimant.lease.clone()))
+    }
+
+    fn is_full(&self, key: &SlotKey, slots: Option<u32>) -> Result<bool, Halt> {
+        match slots {
+            Some(slots) => Ok(self.taken(key.as_str(), slots)? >= slots),
+            None => Ok(false),
+        }
+    }
+
+    /// The refusal that names who is in the way.
+    fn no_slot(&self, head: &Head, obstacle: &Obstacle) -> Result<Refusal, Halt> {
+        Ok(match obstacle {
+            Obstacle::Key => Refusal::NoSlot {
+                key: head.key.clone(),
+                holders: match &head.key {
+                    Some(_) => self.holders(head)?,
+                    None => Vec::new(),
+                },
+            },
+            Obstacle::Roots(node) => Refusal::NoSlot {
+                key: None,
+                holders: row::ids(
+                    &self.connection,
+                    "SELECT id FROM process WHERE owner_node = ?1 AND child = 0 ORDER BY seq",
+                    [node.as_str()],
+                )?,
+            },
+        })
+    }
+
+    /// A waiter of its key that goes first, and that is neither pinned elsewhere nor held back by the limit on roots.
+    fn someone_ahead(&self, claimant: &Claimant, head: &Head, roots_full: bool) -> Result<bool, Halt> {
+        let mut last = None;
+        while let Some(group) = self.next_group_of(row::key(head), last.as_ref())? {
+            let elsewhere =
+                group.class.starts_with(class::PINNED) && group.class != class::pinned(&claimant.lease.node);
+            let held_back = roots_full && group.is_root();
+            if !elsewhere && !held_back {
+                let first = self.first_of(row::key(head), &group)?;
+                if first.is_some_and(|first| first.priority >= head.priority) {
+                    return Ok(true);
+                }
+            }
+            last = Some(group);
+        }
+        Ok(false)
+    }
+
+    fn insert(&mut self, new: &Submission, spec: &str) -> Result<Stored, Halt> {
+        let seq = row::insert(&self.connection, &new.process, spec)?;
+        if let Some(key) = &new.process.spec.launch_key {
+            self.sql("INSERT INTO launch (session, key, id, fingerprint) VALUES (?1, ?2, ?3, ?4)")?.execute(
+                params![
+                    session(&new.process.spec),
+                    key.as_str(),
+                    new.process.id.as_uuid().as_bytes(),
+                    fingerprint(&new.process.spec.launch_part())
+                ],
+            )?;
+        }
+        let stored = Stored {
+            process: new.process.clone(),
+            revision: Revision(1),
+            seq,
+            owner: None,
+            wishes: Vec::new(),
+            vitals: Vitals::default(),
+        };
+        self.append(&new.process.id, stored.revision, &new.events)?;
+        Ok(stored)
+    }
+
+    fn tell_of_submitted(&mut self, stored: &Stored, head: &Head) -> Result<(), Halt> {
+        if head.standing == Standing::Waiting {
+            self.tell(waiter(&stored.process.spec.placement));
+        }
+        match head.due {
+            Some(due) => self.tell_if_first_due(due.0),
+            None => Ok(()),
+        }
+    }
+
+    /// Nodes set a timer by the first due row, so a new first one is news.
+    pub(super) fn tell_if_first_due(&mut self, due: i64) -> Result<(), Halt> {
+        let first: Option<i64> = self
+            .sql("SELECT min(due) FROM process WHERE due IS NOT NULL AND owner_node IS NULL")?
+            .query_row([], |row| row.get(0))?;
+        if first == Some(due) {
+            self.tell(News::ForAll);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a submission may be claimed at once.
+enum Chance {
+    For(Lease),
+    Blocked(Obstacle),
+    /// It does not want to.
+    None,
+}
+
+/// What keeps a submission from being claimed at once.
+enum Obstacle {
+    /// Its key: no free slot, held back, someone ahead, or nobody to claim it.
+    Key,
+    /// The limit on the roots of this node.
+    Roots(NodeId),
+}
+
+/// A waiter concerns those who may run it.
+pub(super) fn waiter(placement: &Placement) -> News {
+    match placement {
+        Placement::Node(node) => News::For(node.clone()),
+        Placement::Here | Placement::Labels(_) | Placement::Anywhere => News::ForAll,
+    }
+}
+
+fn may_run(node: &NodeId, placement: &Placement) -> bool {
+    match placement {
+        Placement::Node(pinned) => pinned == node,
+        // Which labels a node has the engine knows; it asks only for what fits.
+        Placement::Here | Placement::Labels(_) | Placement::Anywhere => true,
+    }
+}
+
+fn session(spec: &Spec) -> &str {
+    spec.session.as_ref().map_or("", |session| session.as_str())
+}
+
+/// Tells one specification from another when the record itself is gone (FNV-1a over its text).
+pub(super) fn fingerprint(spec: &Spec) -> i64 {
+    let text = record::encode_spec_alone(spec);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    i64::from_ne_bytes(hash.to_ne_bytes())
+}

@@ -1,0 +1,80 @@
+//! Letting go of what is old.
+
+use super::failure::Halt;
+use super::ledger::Ledger;
+use super::row;
+use super::submit::fingerprint;
+use longhaul_domain::{ProcessId, Retention, Timestamp};
+use longhaul_ports::{StoreError, Swept};
+use rusqlite::params;
+
+/// So many swept ids are remembered, so that sending one again does not start it again.
+const KEPT_SWEPT: i64 = 100_000;
+/// So many of the answers that a swept process gave are remembered, so that sending a write again gets the same one.
+const KEPT_ANSWERS: i64 = 4;
+/// A key that was not served for so many claims counts as never served.
+const KEPT_SERVED: i64 = 10_000;
+
+impl Ledger {
+    pub(super) fn sweep(&mut self, rule: &Retention, most: u32) -> Result<Swept, Halt> {
+        let mut swept = Swept::default();
+        for (seq, id) in self.covered(rule, most.saturating_add(1))? {
+            if row::count(swept.ids.len()) >= most {
+                swept.more = true;
+                break;
+            }
+            self.forget(seq, id)?;
+            swept.ids.push(id);
+        }
+        for sql in [
+            "DELETE FROM op WHERE seq IN (SELECT seq FROM swept WHERE no <= (SELECT max(no) FROM swept) - ?1)",
+            "DELETE FROM swept WHERE no <= (SELECT max(no) FROM swept) - ?1",
+        ] {
+            self.sql(sql)?.execute([KEPT_SWEPT])?;
+        }
+        self.sql("DELETE FROM served WHERE at <= (SELECT max(at) FROM served) - ?1")?
+            .execute([KEPT_SERVED])?;
+        Ok(swept)
+    }
+
+    /// The oldest ended records that the rule covers.
+    fn covered(&self, rule: &Retention, most: u32) -> Result<Vec<(i64, ProcessId)>, Halt> {
+        let now = self.now();
+        let ended: i64 = self
+            .sql("SELECT count(*) FROM process WHERE completed_at IS NOT NULL")?
+            .query_row([], |row| row.get(0))?;
+        let mut newer = row::uint(ended);
+        let mut statement = self.sql(
+            "SELECT seq, id, completed_at FROM process WHERE completed_at IS NOT NULL
+            ORDER BY completed_at, seq LIMIT ?1",
+        )?;
+        let mut rows = statement.query([most])?;
+        let mut covered = Vec::new();
+        while let Some(row) = rows.next()? {
+            newer = newer.saturating_sub(1);
+            if !rule.lets_go(now, Timestamp(row.get(2)?), newer) {
+                break;
+            }
+            covered.push((row.get(0)?, row::id(row.get(1)?)));
+        }
+        Ok(covered)
+    }
+
+    fn forget(&self, seq: i64, id: ProcessId) -> Result<(), Halt> {
+        let stored = row::by_seq(&self.connection, seq)?.ok_or(StoreError::Missing { id })?;
+        for sql in [
+            "DELETE FROM process WHERE seq = ?1",
+            "DELETE FROM spec WHERE seq = ?1",
+            "DELETE FROM vitals WHERE seq = ?1",
+            "DELETE FROM wish WHERE seq = ?1",
+        ] {
+            self.sql(sql)?.execute([seq])?;
+        }
+        self.sql("DELETE FROM op WHERE seq = ?1 AND no <= (SELECT max(no) FROM op WHERE seq = ?1) - ?2")?
+            .execute(params![seq, KEPT_ANSWERS])?;
+        // Written last, into room that was just made: a full store can still be swept.
+        self.sql("INSERT OR REPLACE INTO swept (id, seq, fingerprint) VALUES (?1, ?2, ?3)")?
+            .execute(params![id.as_uuid().as_bytes(), seq, fingerprint(&stored.process.spec)])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! Orders for owners.
+
+use super::bells::News;
+use super::failure::Halt;
+use super::ledger::Ledger;
+use super::row;
+use longhaul_domain::{OpId, ProcessId, Wish, WishNo};
+use longhaul_ports::{Refusal, StoreError};
+use longhaul_wire::record;
+use rusqlite::params;
+
+/// The most wishes that are open for one process.
+const MOST_WISHES: u32 = 16;
+
+impl Ledger {
+    pub(super) fn wish(&mut self, id: &ProcessId, op: OpId, wish: &Wish) -> Result<WishNo, Halt> {
+        let Some(before) = row::before(&self.connection, id)? else {
+            let answer = self.answered_before_the_sweep(id, op)?;
+            return Ok(WishNo(row::uint(answer.ok_or(StoreError::Missing { id: *id })?)));
+        };
+        if let Some(no) = self.answered(before.seq, op)? {
+            return Ok(WishNo(row::uint(no)));
+        }
+        let open: u32 = self
+            .sql("SELECT count(*) FROM wish WHERE seq = ?1")?
+            .query_row([before.seq], |row| row.get(0))?;
+        if open >= MOST_WISHES {
+            return Err(Refusal::TooManyWishes.into());
+        }
+        let no: i64 = self
+            .sql("UPDATE process SET wish_no = wish_no + 1 WHERE seq = ?1 RETURNING wish_no")?
+            .query_row([before.seq], |row| row.get(0))?;
+        self.sql("INSERT INTO wish (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
+            before.seq,
+            no,
+            record::encode_wish(wish)
+        ])?;
+        self.remember(before.seq, op, no)?;
+        if let Some(owner) = before.owner {
+            self.tell(News::For(owner.node));
+        }
+        Ok(WishNo(row::uint(no)))
+    }
+}

@@ -1,0 +1,26 @@
+//! The spawner and the output with real commands under real shims.
+#![cfg(all(feature = "os", feature = "system"))]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking too"
+)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one observation among many")]
+
+#[path = "os/bench.rs"]
+mod bench;
+#[path = "os/lives.rs"]
+mod lives;
+#[path = "os/losses.rs"]
+mod losses;
+#[path = "os/measure.rs"]
+mod measure;
+#[path = "os/outputs.rs"]
+mod outputs;
+#[path = "os/starts.rs"]
+mod starts;
+#[path = "os/stops.rs"]
+mod stops;
+#[path = "os/suites.rs"]
+mod suites;

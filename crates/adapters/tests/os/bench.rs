@@ -1,0 +1,165 @@
+//! A spawner in a directory of its own, and short words for what the tests do with it.
+
+use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
+use longhaul_adapters::system::SystemClock;
+use longhaul_domain::{AttemptNo, CommandSpec, Exit, ExitStatus, Observation, ProcessId, StopCause};
+use longhaul_ports::{AttemptKey, OutputLog, Spawner, StartOrder, StopOrder, Wanted};
+use longhaul_shim::{AttemptDirectory, Identity};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Long enough for a loaded machine, short enough for a person.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) struct Bench {
+    dir: tempfile::TempDir,
+    clock: SystemClock,
+    pub(crate) containment: ContainmentChoice,
+    pub(crate) spawner: OsSpawner,
+    pub(crate) output: OsOutput,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self::with(ContainmentChoice::Subreaper)
+    }
+
+    pub(crate) fn with(containment: ContainmentChoice) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = SystemClock::open(dir.path()).unwrap();
+        let spawner = OsSpawner::open(options(dir.path(), &clock, containment)).unwrap();
+        let output = OsOutput::open(&dir.path().join("attempts")).unwrap();
+        Self { dir, clock, containment, spawner, output }
+    }
+
+    /// The next life of the manager: the old spawner lets go of everything without settling anything.
+    pub(crate) fn next_life(&mut self) {
+        self.spawner = OsSpawner::open(self.options()).unwrap();
+    }
+
+    pub(crate) fn options(&self) -> OsOptions {
+        options(self.dir.path(), &self.clock, self.containment)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn attempt(&self, key: AttemptKey) -> PathBuf {
+        self.dir.path().join("attempts").join(key.id.to_string()).join(key.attempt.to_string())
+    }
+
+    pub(crate) async fn start(&self, key: AttemptKey, script: &str) {
+        self.spawner.start(self.order(key, script)).await.unwrap();
+    }
+
+    pub(crate) fn order(&self, key: AttemptKey, script: &str) -> StartOrder {
+        let directory = self.dir.path().to_str().unwrap();
+        let mut command = CommandSpec::of("sh", &["-c", script], directory);
+        command.stop.grace = Duration::from_millis(300);
+        StartOrder { key, command, environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())] }
+    }
+
+    pub(crate) async fn next(&self) -> Observation {
+        tokio::time::timeout(SOON, self.spawner.next()).await.expect("nothing was seen").observation
+    }
+
+    pub(crate) async fn spawned(&self) -> u32 {
+        match self.next().await {
+            Observation::Spawned { pid, .. } => pid.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn exited(&self) -> Exit {
+        match self.next().await {
+            Observation::Exited { exit, .. } => exit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn text(&self, key: AttemptKey) -> String {
+        let page = self.output.read(key, Wanted { from: 0, most: 1 << 20, only: None }).await.unwrap();
+        let bytes: Vec<u8> = page.chunks.into_iter().flat_map(|chunk| chunk.bytes).collect();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    pub(crate) fn identity(&self, key: AttemptKey) -> Identity {
+        AttemptDirectory::open(&self.attempt(key)).unwrap().identity().unwrap().unwrap()
+    }
+
+    /// Kills the shim of an attempt, as nothing but a test and the kernel do.
+    pub(crate) fn kill_shim(&self, key: AttemptKey) {
+        kill(self.identity(key).shim_pid);
+    }
+
+    /// Waits until the output holds a text.
+    pub(crate) async fn says(&self, key: AttemptKey, text: &str) {
+        until(async || self.text(key).await.contains(text)).await;
+    }
+}
+
+pub(crate) fn options(dir: &Path, clock: &SystemClock, containment: ContainmentChoice) -> OsOptions {
+    OsOptions {
+        attempts_dir: dir.join("attempts"),
+        shim: shim(),
+        anchor_ms: clock.anchor_ms(),
+        boot_id: clock.boot_id().to_owned(),
+        containment,
+        adopt_orphans: false,
+    }
+}
+
+/// The shim that this package builds for its tests.
+fn shim() -> PathBuf {
+    let me = std::env::current_exe().unwrap();
+    let built = me.parent().and_then(Path::parent).unwrap().join("examples/shim-for-tests");
+    assert!(built.exists(), "{} is not built: it is an example of this package", built.display());
+    built
+}
+
+thread_local! {
+    /// Each test has ids of its own: by them commands are told apart in the whole machine.
+    static BASE: uuid::Uuid = uuid::Uuid::new_v4();
+}
+
+pub(crate) fn key(number: u128) -> AttemptKey {
+    let id = BASE.with(|base| uuid::Uuid::from_u128(base.as_u128() ^ number));
+    AttemptKey { id: ProcessId::new(id), attempt: AttemptNo(1) }
+}
+
+pub(crate) fn by_user(force: bool) -> StopOrder {
+    StopOrder { cause: StopCause::User, force }
+}
+
+pub(crate) fn code(exit: &Exit) -> i32 {
+    match exit.status {
+        ExitStatus::Code(code) => code,
+        ExitStatus::Signal { number, .. } => panic!("ended by signal {number}"),
+    }
+}
+
+pub(crate) fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// The state letter of a process; none if it is gone.
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Whether a process executes nothing; one may wait inside the kernel for a halted child.
+pub(crate) fn is_halted(pid: u32) -> bool {
+    matches!(state(pid), Some('T' | 'D'))
+}
+
+/// Looks until something is so, and fails if it is not soon.
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "it did not come to be");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,84 @@
+//! Attempts that outlive their manager.
+
+use crate::bench::{Bench, by_user, code, key};
+use longhaul_domain::{ExitStatus, Interruption, Observation, StopCause};
+use longhaul_ports::{Found, Spawner};
+
+/// Says something and ends once the file `go` is there.
+const WAITS: &str = "echo before; while [ ! -e go ]; do sleep 0.01; done; echo after; exit 7";
+
+#[tokio::test]
+async fn the_next_life_finds_what_runs_and_sees_its_end() {
+    let mut bench = Bench::new();
+    bench.start(key(1), WAITS).await;
+    let pid = bench.spawned().await;
+    bench.says(key(1), "before").await;
+    bench.next_life();
+    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    let again = bench.spawner.adopt(key(1)).await.unwrap();
+    assert_eq!(found, again);
+    assert!(matches!(found, Found::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    assert_eq!(code(&bench.exited().await), 7);
+    assert_eq!(bench.text(key(1)).await, "before\nafter\n");
+}
+
+#[tokio::test]
+async fn the_next_life_finds_what_ended_meanwhile() {
+    let mut bench = Bench::new();
+    bench.start(key(1), WAITS).await;
+    bench.spawned().await;
+    bench.next_life();
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    let exit = bench.attempt(key(1)).join("exit");
+    crate::bench::until(async || exit.exists()).await;
+    match bench.spawner.adopt(key(1)).await.unwrap() {
+        Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(bench.text(key(1)).await, "before\nafter\n");
+}
+
+#[tokio::test]
+async fn the_next_life_halts_and_stops_what_it_found() {
+    let mut bench = Bench::new();
+    bench.start(key(1), WAITS).await;
+    let pid = bench.spawned().await;
+    bench.next_life();
+    bench.spawner.adopt(key(1)).await.unwrap();
+    bench.spawner.pause(key(1)).await.unwrap();
+    assert!(crate::bench::is_halted(pid));
+    bench.spawner.resume(key(1)).await.unwrap();
+    bench.spawner.stop(key(1), by_user(false)).await.unwrap();
+    let exit = bench.exited().await;
+    assert_eq!(exit.status, ExitStatus::Signal { number: 15, core: false });
+    assert_eq!(exit.stopped, Some(StopCause::User));
+}
+
+#[tokio::test]
+async fn what_was_never_started_never_ran_and_never_will() {
+    let bench = Bench::new();
+    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    assert!(matches!(found, Found::Over(Observation::NeverRan { .. })));
+    bench.spawner.settled(key(1)).await;
+    bench.start(key(1), "echo ran > ran").await;
+    let again = bench.spawner.adopt(key(1)).await.unwrap();
+    assert!(matches!(again, Found::Over(Observation::NeverRan { .. })));
+    assert!(!bench.path().join("ran").exists());
+}
+
+#[tokio::test]
+async fn what_ran_in_another_boot_is_interrupted_by_the_reboot() {
+    let bench = Bench::new();
+    bench.start(key(1), "exit 0").await;
+    bench.spawned().await;
+    bench.exited().await;
+    let mut identity = bench.identity(key(1));
+    identity.boot_id = "another".to_owned();
+    let other = bench.attempt(key(2));
+    std::fs::create_dir_all(&other).unwrap();
+    std::fs::write(other.join("identity"), identity.encode()).unwrap();
+    let found = bench.spawner.adopt(key(2)).await.unwrap();
+    let Found::Over(Observation::SupervisorLost { why, .. }) = found else { panic!("{found:?}") };
+    assert_eq!(why, Interruption::Reboot);
+}

@@ -1,0 +1,138 @@
+//! Shims that are killed.
+
+use crate::bench::{Bench, by_user, code, is_halted, key, kill, state, until};
+use longhaul_domain::{ExitStatus, Interruption, Observation, StopCause};
+use longhaul_ports::{Found, Spawner};
+use std::time::{Duration, Instant};
+
+const WAITS: &str =
+    "echo before; while [ ! -e go ]; do sleep 0.01; done; echo after; sleep 0.05; echo error >&2; exit 7";
+
+#[tokio::test]
+async fn killing_the_shim_loses_neither_the_exit_code_nor_output() {
+    let bench = Bench::new();
+    bench.start(key(1), WAITS).await;
+    bench.spawned().await;
+    bench.says(key(1), "before").await;
+    bench.kill_shim(key(1));
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    assert_eq!(code(&bench.exited().await), 7);
+    assert_eq!(bench.text(key(1)).await, "before\nafter\nerror\n");
+}
+
+#[tokio::test]
+async fn a_command_that_floods_is_not_hurt_by_the_loss_of_its_shim() {
+    let bench = Bench::new();
+    let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 3";
+    bench.start(key(1), script).await;
+    bench.spawned().await;
+    bench.says(key(1), "line 1\n").await;
+    bench.kill_shim(key(1));
+    assert_eq!(code(&bench.exited().await), 3);
+    let text = bench.text(key(1)).await;
+    assert!(text.ends_with("line 19999\n"));
+    assert_eq!(text.lines().count(), 20_000);
+}
+
+#[tokio::test]
+async fn the_end_after_a_loss_is_found_by_the_next_life_too() {
+    let mut bench = Bench::new();
+    bench.start(key(1), WAITS).await;
+    bench.spawned().await;
+    bench.kill_shim(key(1));
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    bench.exited().await;
+    bench.next_life();
+    match bench.spawner.adopt(key(1)).await.unwrap() {
+        Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_kill_of_both_is_told_within_half_a_second() {
+    let bench = Bench::new();
+    bench.start(key(1), "echo before; sleep 1000").await;
+    let pid = bench.spawned().await;
+    bench.says(key(1), "before").await;
+    let begin = Instant::now();
+    bench.kill_shim(key(1));
+    kill(pid);
+    match bench.next().await {
+        Observation::SupervisorLost { why: Interruption::SupervisorKilled { evidence }, .. } => {
+            assert!(evidence.contains("signal 9"), "{evidence}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn what_a_killed_command_leaves_behind_is_swept() {
+    let bench = Bench::new();
+    bench.start(key(1), "setsid sh -c 'while :; do sleep 1; done' & echo $! ready; wait").await;
+    let pid = bench.spawned().await;
+    bench.says(key(1), "ready").await;
+    let grandchild: u32 = bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap();
+    bench.kill_shim(key(1));
+    kill(pid);
+    assert!(matches!(bench.next().await, Observation::SupervisorLost { .. }));
+    until(async || state(grandchild).is_none_or(|state| state == 'Z')).await;
+}
+
+#[tokio::test]
+async fn a_command_without_shim_is_halted_and_stopped_with_its_tree() {
+    let bench = Bench::new();
+    bench
+        .start(
+            key(1),
+            "setsid sh -c 'while :; do sleep 0.1; done' & echo $! ready; while :; do sleep 0.1; done",
+        )
+        .await;
+    let pid = bench.spawned().await;
+    bench.says(key(1), "ready").await;
+    let grandchild: u32 = bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap();
+    let shim = bench.identity(key(1)).shim_pid;
+    bench.kill_shim(key(1));
+    until(async || state(shim).is_none()).await;
+    until(async || bench.spawner.pause(key(1)).await.is_ok()).await;
+    assert!(is_halted(pid) && is_halted(grandchild), "{:?} {:?}", state(pid), state(grandchild));
+    bench.spawner.stop(key(1), by_user(false)).await.unwrap();
+    let exit = bench.exited().await;
+    assert_eq!(exit.status, ExitStatus::Signal { number: 15, core: false });
+    assert_eq!(exit.stopped, Some(StopCause::User));
+    until(async || state(grandchild).is_none_or(|state| state == 'Z')).await;
+}
+
+#[tokio::test]
+async fn a_stubborn_command_without_shim_is_killed_after_its_grace() {
+    let bench = Bench::new();
+    bench.start(key(1), "trap '' TERM; echo ready; while :; do sleep 0.1; done").await;
+    bench.spawned().await;
+    bench.says(key(1), "ready").await;
+    bench.kill_shim(key(1));
+    bench.spawner.stop(key(1), by_user(false)).await.unwrap();
+    let exit = bench.exited().await;
+    assert_eq!(exit.status, ExitStatus::Signal { number: 9, core: false });
+    assert_eq!(exit.last_signal, Some(9));
+}
+
+#[tokio::test]
+async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
+    let mut bench = Bench::new();
+    // Without a reader of its pipes it must not write, or it would be ended by that.
+    bench.start(key(1), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
+    let pid = bench.spawned().await;
+    let shim = bench.identity(key(1)).shim_pid;
+    bench.next_life();
+    kill(shim);
+    until(async || state(shim).is_none_or(|state| state == 'Z')).await;
+    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    assert!(matches!(found, Found::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    match bench.next().await {
+        Observation::Exited { exit, .. } => assert_eq!(code(&exit), 7),
+        Observation::SupervisorLost { why, .. } => eprintln!("SKIPPED: this kernel does not tell: {why:?}"),
+        other => panic!("{other:?}"),
+    }
+}

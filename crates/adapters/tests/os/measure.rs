@@ -1,0 +1,69 @@
+//! What a start costs; run by hand: `cargo test --release -p longhaul-adapters --features os,system -- --ignored measure`.
+
+use crate::bench::{Bench, key};
+use longhaul_adapters::os::ContainmentChoice;
+use longhaul_domain::{CommandSpec, Observation};
+use longhaul_ports::Spawner;
+use std::time::{Duration, Instant};
+
+const RUNS: u128 = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn measure_what_a_start_costs() {
+    for containment in [ContainmentChoice::Subreaper, ContainmentChoice::Auto, ContainmentChoice::Group] {
+        let bench = Bench::with(containment);
+        let (mut starts, mut lives) = (Vec::new(), Vec::new());
+        let mut mechanism = None;
+        for number in 0..RUNS {
+            let mut order = bench.order(key(number), "");
+            order.command = CommandSpec::of("/bin/true", &[], "/");
+            let begin = Instant::now();
+            bench.spawner.start(order).await.unwrap();
+            match bench.next().await {
+                Observation::Spawned { containment, .. } => mechanism = containment,
+                other => panic!("{other:?}"),
+            }
+            starts.push(begin.elapsed());
+            bench.exited().await;
+            lives.push(begin.elapsed());
+            bench.spawner.settled(key(number)).await;
+        }
+        let (start, life) = (median(&mut starts), median(&mut lives));
+        eprintln!("{containment:?} ({mechanism:?}): started after {start:?}, ended after {life:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn measure_what_a_running_command_holds() {
+    let bench = Bench::new();
+    let (memory, files) = (resident(), descriptors());
+    for number in 0..RUNS {
+        let mut order = bench.order(key(number), "");
+        order.command = CommandSpec::of("/bin/sleep", &["3600"], "/");
+        bench.spawner.start(order).await.unwrap();
+        bench.spawned().await;
+    }
+    let count = usize::try_from(RUNS).unwrap();
+    let grown = resident().saturating_sub(memory) / count;
+    eprintln!("{grown} bytes and {} descriptors each", (descriptors() - files) / count);
+    for number in 0..RUNS {
+        bench.spawner.stop(key(number), crate::bench::by_user(true)).await.unwrap();
+        bench.exited().await;
+    }
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}

@@ -1,0 +1,78 @@
+//! Output while it is written.
+
+use crate::bench::{Bench, SOON, key};
+use longhaul_ports::{OutputError, OutputLog, OutputSource, Wanted};
+
+#[tokio::test]
+async fn whoever_waits_for_output_is_woken_by_it_and_by_the_end() {
+    let bench = Bench::new();
+    bench.start(key(1), "echo one; while [ ! -e go ]; do sleep 0.01; done; echo two; exit 0").await;
+    bench.spawned().await;
+    bench.output.grown(key(1), 0).await.unwrap();
+    bench.says(key(1), "one\n").await;
+    let (grown, ()) = tokio::join!(tokio::time::timeout(SOON, bench.output.grown(key(1), 4)), async {
+        std::fs::write(bench.path().join("go"), "").unwrap();
+    });
+    grown.unwrap().unwrap();
+    bench.exited().await;
+    assert_eq!(bench.text(key(1)).await, "one\ntwo\n");
+    tokio::time::timeout(SOON, bench.output.grown(key(1), 8)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn both_streams_are_told_apart() {
+    let bench = Bench::new();
+    bench.start(key(1), "echo out; sleep 0.05; echo err >&2; sleep 0.05; echo out").await;
+    bench.spawned().await;
+    bench.exited().await;
+    let of = async |only| {
+        let page = bench.output.read(key(1), Wanted { from: 0, most: 100, only }).await.unwrap();
+        let bytes: Vec<u8> = page.chunks.into_iter().flat_map(|chunk| chunk.bytes).collect();
+        String::from_utf8(bytes).unwrap()
+    };
+    assert_eq!(of(None).await, "out\nerr\nout\n");
+    assert_eq!(of(Some(OutputSource::Stdout)).await, "out\nout\n");
+    assert_eq!(of(Some(OutputSource::Stderr)).await, "err\n");
+    assert_eq!(bench.output.last_lines(key(1), 1, Some(OutputSource::Stderr)).await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn the_place_is_a_file_that_any_tool_can_read() {
+    let bench = Bench::new();
+    bench.start(key(1), "echo hello").await;
+    bench.spawned().await;
+    bench.exited().await;
+    assert_eq!(std::fs::read_to_string(bench.output.place(key(1)).0).unwrap(), "hello\n");
+}
+
+#[tokio::test]
+async fn a_flood_keeps_head_and_tail_and_tells_the_gap() {
+    let bench = Bench::new();
+    let mut order = bench.order(key(1), "echo first; head -c 8000000 /dev/zero; echo last");
+    order.command.output.head = 4096;
+    order.command.output.tail = 1 << 20;
+    longhaul_ports::Spawner::start(&bench.spawner, order).await.unwrap();
+    bench.spawned().await;
+    bench.exited().await;
+    let size = bench.output.size(key(1)).await.unwrap();
+    assert_eq!(size.end, 8_000_011);
+    let (start, resume) = size.gap.unwrap();
+    let page = bench.output.read(key(1), Wanted { from: 0, most: 1 << 20, only: None }).await.unwrap();
+    assert!(page.chunks.first().unwrap().bytes.starts_with(b"first\n"));
+    assert_eq!(page.gap, resume - start);
+    let last = bench.output.last_lines(key(1), 1, None).await.unwrap();
+    let page = bench.output.read(key(1), Wanted { from: last, most: 1 << 20, only: None }).await.unwrap();
+    assert!(page.chunks.is_empty() || page.next <= size.end);
+}
+
+#[tokio::test]
+async fn what_was_removed_is_missing() {
+    let bench = Bench::new();
+    bench.start(key(1), "echo hello").await;
+    bench.spawned().await;
+    bench.exited().await;
+    bench.output.remove(key(1).id).await.unwrap();
+    bench.output.remove(key(1).id).await.unwrap();
+    assert!(matches!(bench.output.size(key(1)).await, Err(OutputError::Missing { .. })));
+    assert!(matches!(bench.output.grown(key(1), 0).await, Err(OutputError::Missing { .. })));
+}

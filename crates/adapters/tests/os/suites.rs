@@ -1,0 +1,140 @@
+//! The spawner and the output keep every promise of their ports.
+
+use crate::bench::{Bench, options};
+use async_trait::async_trait;
+use longhaul_adapters::os::{ContainmentChoice, OsOutput, OsSpawner};
+use longhaul_adapters::system::SystemClock;
+use longhaul_domain::{CommandSpec, StopPolicy};
+use longhaul_ports::{AttemptKey, Clock, OutputSource, Spawner};
+use longhaul_shim::{IndexEntry, Stream};
+use longhaul_testkit::suite::{Actors, OutputWorld, Pen, SpawnerWorld};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A signal that nobody acts on unless asked: whoever is stopped by it ignores its stop from its first instruction on.
+const IGNORED: u8 = 28;
+
+mod spawner_by_subreaper {
+    use super::*;
+
+    longhaul_testkit::spawner_suite!(|| open(ContainmentChoice::Subreaper));
+}
+
+mod spawner_by_what_there_is {
+    use super::*;
+
+    longhaul_testkit::spawner_suite!(|| open(ContainmentChoice::Auto));
+}
+
+mod output {
+    use super::*;
+
+    longhaul_testkit::output_suite!(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let attempts = directory.path().join("attempts");
+        let output = OsOutput::open(&attempts).unwrap();
+        let clock = SystemClock::open(directory.path()).unwrap();
+        OutputWorld::new(Arc::new(output), Arc::new(Files { attempts, clock })).guarded(directory)
+    });
+}
+
+fn open(containment: ContainmentChoice) -> SpawnerWorld {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = SystemClock::open(directory.path()).unwrap();
+    let path = directory.path().to_owned();
+    SpawnerWorld::new(Arc::new(Shell { path, clock, containment })).guarded(directory)
+}
+
+/// Commands of this machine.
+#[derive(Debug)]
+struct Shell {
+    path: PathBuf,
+    clock: SystemClock,
+    containment: ContainmentChoice,
+}
+
+#[async_trait]
+impl Actors for Shell {
+    fn exits(&self, after: Duration, code: u8) -> CommandSpec {
+        let script = format!("sleep {}; exit {code}", after.as_secs_f64());
+        CommandSpec::of("sh", &["-c", &script], "/")
+    }
+
+    fn runs(&self) -> CommandSpec {
+        CommandSpec::of("sleep", &["3600"], "/")
+    }
+
+    fn ignores_term(&self) -> CommandSpec {
+        let stop = StopPolicy { signal: IGNORED, ..StopPolicy::default() };
+        CommandSpec { stop, ..self.runs() }
+    }
+
+    fn missing(&self) -> CommandSpec {
+        CommandSpec::of("no-such-program", &[], "/")
+    }
+
+    async fn pass(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+
+    async fn reopen(&self) -> Arc<dyn Spawner> {
+        Arc::new(OsSpawner::open(options(&self.path, &self.clock, self.containment)).unwrap())
+    }
+}
+
+/// Writes the files of an attempt as a shim does.
+#[derive(Debug)]
+struct Files {
+    attempts: PathBuf,
+    clock: SystemClock,
+}
+
+#[async_trait]
+impl Pen for Files {
+    async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]) {
+        let directory = self.attempts.join(key.id.to_string()).join(key.attempt.to_string());
+        std::fs::create_dir_all(&directory).unwrap();
+        let open = |name| OpenOptions::new().create(true).append(true).open(directory.join(name)).unwrap();
+        let (mut log, mut index) = (open("output.log"), open("output.idx"));
+        if !bytes.is_empty() {
+            log.write_all(bytes).unwrap();
+            let stream = match source {
+                OutputSource::Stdout => Stream::Stdout,
+                OutputSource::Stderr => Stream::Stderr,
+            };
+            let time = u64::try_from(self.clock.now().0).unwrap();
+            let end = log.metadata().unwrap().len();
+            index.write_all(&IndexEntry { end, stream, time }.encode()).unwrap();
+        }
+    }
+
+    async fn pass(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+}
+
+/// Where the machine has control groups, what they contain is halted and swept as one.
+#[tokio::test]
+async fn a_control_group_takes_its_end_with_it() {
+    use crate::bench::{by_user, key, state, until};
+    let bench = Bench::with(ContainmentChoice::Auto);
+    bench
+        .start(key(1), "setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' & echo $! ready; wait")
+        .await;
+    bench.spawned().await;
+    bench.says(key(1), "ready").await;
+    let Some(cgroup) = bench.identity(key(1)).cgroup else {
+        eprintln!("SKIPPED: no control groups here");
+        return;
+    };
+    let grandchild: u32 = bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap();
+    bench.spawner.pause(key(1)).await.unwrap();
+    bench.spawner.stop(key(1), by_user(false)).await.unwrap();
+    bench.exited().await;
+    assert!(state(grandchild).is_none_or(|state| state == 'Z'));
+    bench.spawner.settled(key(1)).await;
+    until(async || !cgroup.exists()).await;
+}

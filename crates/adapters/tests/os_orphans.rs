@@ -1,0 +1,53 @@
+//! A spawner that adopts orphans, in a program of its own, because that changes the whole program.
+#![cfg(all(feature = "os", feature = "system"))]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking too"
+)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one observation among many")]
+#![expect(dead_code, reason = "the bench has more than one test needs")]
+
+#[path = "os/bench.rs"]
+mod bench;
+
+use bench::{Bench, code, key, state, until};
+use longhaul_adapters::os::OsSpawner;
+use longhaul_domain::Leftovers;
+use longhaul_ports::Spawner;
+
+#[tokio::test]
+async fn orphans_are_adopted_and_leave_no_zombie() {
+    let mut bench = Bench::new();
+    let mut options = bench.options();
+    options.adopt_orphans = true;
+    bench.spawner = OsSpawner::open(options).unwrap();
+
+    let script = "setsid sh -c 'while [ ! -e go ]; do sleep 0.01; done' >/dev/null 2>&1 & echo $! ready";
+    let mut order = bench.order(key(1), script);
+    order.command.leftovers = Leftovers::Keep;
+    bench.spawner.start(order).await.unwrap();
+    bench.spawned().await;
+    assert!(bench.exited().await.leftovers >= 1);
+    let orphan: u32 = bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap();
+    bench.spawner.settled(key(1)).await;
+    until(async || parent(orphan) == Some(std::process::id())).await;
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    until(async || state(orphan).is_none()).await;
+
+    // A command that lost its shim becomes a child too, and its end is not taken for that of an orphan.
+    std::fs::remove_file(bench.path().join("go")).unwrap();
+    bench.start(key(2), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
+    let pid = bench.spawned().await;
+    bench.kill_shim(key(2));
+    until(async || parent(pid) == Some(std::process::id())).await;
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    assert_eq!(code(&bench.exited().await), 7);
+    until(async || state(pid).is_none()).await;
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
