@@ -22,8 +22,6 @@ use crate::{
     record::{LONGEST_RECORD, RecordError},
 };
 
-/// The name of the file whose lock proves that the shim lives.
-pub const LOCK: &str = "lock";
 /// The name of the socket that the shim listens on.
 pub const SOCKET: &str = "ctl";
 /// The name of the file that says who runs.
@@ -61,13 +59,7 @@ impl AttemptDirectory {
 
     /// Tells whether a shim holds the lock and so lives.
     pub fn is_locked(&self) -> io::Result<bool> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.fd, LOCK, flags, Mode::empty()) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+        match rustix::fs::flock(self.reopened()?, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(false),
             Err(Errno::WOULDBLOCK) => Ok(true),
             Err(error) => Err(error.into()),
@@ -75,12 +67,13 @@ impl AttemptDirectory {
     }
 
     /// Takes the lock for as long as the returned descriptor is open; `None` if another holds it.
+    ///
+    /// The lock is that of the directory itself: a file for it would cost an inode per attempt and could be removed.
     pub fn lock(&self) -> io::Result<Option<OwnedFd>> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.fd, LOCK, flags, private())?;
+        let directory = self.reopened()?;
         for _ in 0..LOCK_TRIES {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Some(file)),
+            match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(directory)),
                 // Somebody who only asks whether it is locked holds it for a moment.
                 Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
                 Err(Errno::INTR) => {}
@@ -88,6 +81,12 @@ impl AttemptDirectory {
             }
         }
         Ok(None)
+    }
+
+    /// A lock belongs to an opening, so that each holder needs one of its own.
+    fn reopened(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.fd, ".", flags, Mode::empty())?)
     }
 
     /// Connects to the shim; how long the path of the directory is does not matter.
@@ -124,14 +123,22 @@ impl AttemptDirectory {
 
     /// Puts a whole file in place so that it is there after a power cut, or was never there.
     ///
-    /// Every try writes a new file: what a failed fsync left behind cannot be trusted.
+    /// A file that replaces another is durable before it takes its place. One that replaces none takes its place first,
+    /// so that a journaling file system makes name and content durable in one go; if it is cut off before, its check
+    /// sum says so, and nobody was told of it. Every try writes a new file: what a failed fsync left behind cannot be
+    /// trusted.
     pub(crate) fn write_durably(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let temporary = format!("{name}.tmp");
+        let replaces = self.exists(name);
         self.remove(&temporary)?;
         let mut file = fs::File::from(self.create(&temporary)?);
-        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        let written = file.write_all(bytes).and_then(|()| if replaces { file.sync_all() } else { Ok(()) });
         if let Err(error) = written.and_then(|()| self.rename(&temporary, name)) {
             drop(self.remove(&temporary));
+            return Err(error);
+        }
+        if !replaces && let Err(error) = file.sync_all() {
+            drop(self.remove(name));
             return Err(error);
         }
         Ok(rustix::fs::fsync(&self.fd)?)

@@ -36,7 +36,7 @@
 //!
 //! | file | content |
 //! | --- | --- |
-//! | `lock` | empty; its `flock` is held for as long as the shim lives |
+//! | the directory | its own `flock` is held for as long as the shim lives |
 //! | `ctl` | the Unix socket of the shim |
 //! | `identity` | who runs, durable before the command starts |
 //! | `exit` | how it ended, durable before it is told as durable |
@@ -70,7 +70,7 @@ mod reason;
 mod record;
 mod status;
 
-pub use attempt_directory::{AttemptDirectory, AttemptFileError, EXIT, IDENTITY, LOCK, SOCKET};
+pub use attempt_directory::{AttemptDirectory, AttemptFileError, EXIT, IDENTITY, SOCKET};
 pub use channel::{ATTEMPT_ARGUMENT, MOST_DESCRIPTORS, SHIM_VARIABLE, receive, send, start};
 pub use containment::{AllowedContainment, Containment};
 pub use exit::{Ending, ExitRecord, SpawnStage};

@@ -12,6 +12,7 @@ use longhaul_ports::{
 };
 use longhaul_shim::EXIT;
 use pages::Pages;
+use rustix::io::Errno;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use std::time::Duration;
 
 /// How long somebody waits who asks for more of an output that has ended, so that asking again makes no storm.
 const ENDED: Duration = Duration::from_millis(100);
+
+/// How long somebody waits where the kernel has no watch to spare.
+const UNWATCHED: Duration = Duration::from_millis(200);
 
 const LOG: &str = "output.log";
 
@@ -90,6 +94,11 @@ impl OutputLog for OsOutput {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(OutputError::Missing { key });
             }
+            Err(error) if is_shortage(&error) => {
+                // The kernel has no watch to spare: whoever waits looks by itself, but not too often.
+                tokio::time::sleep(UNWATCHED).await;
+                return Ok(());
+            }
             Err(error) => return Err(failed(error)),
         };
         loop {
@@ -121,6 +130,13 @@ impl OutputLog for OsOutput {
         let failed = |error: io::Error| OutputError::Failed { id, tried: "removed", source: Box::new(error) };
         removed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
     }
+}
+
+/// Whether the user has used up all watches or descriptors.
+fn is_shortage(error: &io::Error) -> bool {
+    [Errno::NOSPC, Errno::MFILE, Errno::NFILE]
+        .into_iter()
+        .any(|each| error.raw_os_error() == Some(each.raw_os_error()))
 }
 
 /// Whether an attempt has ended, as its directory says.

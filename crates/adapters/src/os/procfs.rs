@@ -90,6 +90,22 @@ pub(super) fn was_started_with(pid: u32, entries: &[String]) -> bool {
     read.is_ok() && entries.iter().all(has)
 }
 
+/// The children of this program, whichever of its threads made or adopted them; none where the kernel does not list them.
+pub(super) fn own_children() -> Option<Vec<u32>> {
+    let mut children = Vec::new();
+    for thread in fs::read_dir("/proc/self/task").ok()?.flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(listed) => {
+                children.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()))
+            }
+            // A thread that ended meanwhile has left its children to another one.
+            Err(_) if !thread.path().exists() => {}
+            Err(_) => return None,
+        }
+    }
+    Some(children)
+}
+
 /// Looks at every process that there is.
 pub(super) fn everyone() -> Vec<ProcessStat> {
     let Ok(entries) = fs::read_dir("/proc") else {

@@ -71,12 +71,11 @@ pub(super) fn find(
         .map(|entry| Path::new(directory).join(if entry.is_empty() { "." } else { entry }))
         .collect();
     let mut unfit = None;
-    for each in &searched {
-        let candidate = each.join(program);
+    // What is not there is passed over without a word: what is nearest to it is looked for only when all have failed.
+    for candidate in searched.iter().map(|each| each.join(program)).filter(|candidate| candidate.exists()) {
         match check_program(&candidate) {
             Ok(()) => return Ok(candidate),
-            Err(failure) if unfit.is_none() && candidate.exists() => unfit = Some(failure),
-            Err(_) => {}
+            Err(failure) => unfit = unfit.or(Some(failure)),
         }
     }
     Err(unfit.unwrap_or_else(|| unknown(program, &searched)))

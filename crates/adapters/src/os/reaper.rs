@@ -1,6 +1,6 @@
 //! Which children are waited for by whom.
 
-use super::procfs;
+use super::procfs::{self, ProcessStat};
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
 use std::collections::BTreeSet;
 use std::io;
@@ -54,7 +54,14 @@ impl Reaper {
     fn reap_orphans(&self) {
         let awaited = self.lock();
         let me = std::process::id();
-        for stat in procfs::everyone() {
+        let orphans = match procfs::own_children() {
+            Some(children) => {
+                let orphans = children.into_iter().filter(|pid| !awaited.contains(pid));
+                orphans.filter_map(ProcessStat::read).collect()
+            }
+            None => procfs::everyone(),
+        };
+        for stat in orphans {
             if stat.parent == me && stat.is_dead() && !awaited.contains(&stat.pid) {
                 let pid = i32::try_from(stat.pid).ok().and_then(Pid::from_raw);
                 let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use longhaul_domain::EnvironmentHash;
 use longhaul_ports::{Vault, VaultError};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The largest environment that is kept, in bytes.
 const LARGEST: usize = 1 << 20;
+
+/// So many environments are kept in memory.
+const MOST_RECENT: usize = 8;
 
 const HASH_LETTERS: usize = 64;
 
@@ -26,11 +29,24 @@ pub struct FileVault {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     directory: PathBuf,
     known: Mutex<BTreeSet<String>>,
+    /// The ones that were opened last, newest first: launches come in rows that share one.
+    recent: Mutex<VecDeque<Opened>>,
     drafts: AtomicU64,
+}
+
+struct Opened {
+    hash: String,
+    variables: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Inner {
+    /// Leaves out what is in the environments.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("directory", &self.directory).finish_non_exhaustive()
+    }
 }
 
 impl FileVault {
@@ -41,7 +57,8 @@ impl FileVault {
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let directory = state_dir.join("vault");
         durable::make_private_directory(&directory)?;
-        let inner = Inner { directory, known: Mutex::default(), drafts: AtomicU64::new(0) };
+        let inner =
+            Inner { directory, known: Mutex::default(), recent: Mutex::default(), drafts: AtomicU64::new(0) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -69,14 +86,31 @@ impl Vault for FileVault {
     }
 
     async fn open(&self, hash: &EnvironmentHash) -> Result<Vec<(String, String)>, VaultError> {
-        let hash = hash.clone();
-        self.beside("read", move |inner| inner.open(hash)).await
+        if let Some(variables) = self.inner.remembered(&hash.0) {
+            return Ok(variables);
+        }
+        let asked = hash.clone();
+        let variables = self.beside("read", move |inner| inner.open(asked)).await?;
+        self.inner.remember(&hash.0, &variables);
+        Ok(variables)
     }
 }
 
 impl Inner {
     fn knows(&self, hash: &str) -> bool {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+    }
+
+    fn remembered(&self, hash: &str) -> Option<Vec<(String, String)>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.iter().find(|opened| opened.hash == hash).map(|opened| opened.variables.clone())
+    }
+
+    fn remember(&self, hash: &str, variables: &[(String, String)]) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|opened| opened.hash != hash);
+        recent.push_front(Opened { hash: hash.to_owned(), variables: variables.to_vec() });
+        recent.truncate(MOST_RECENT);
     }
 
     fn keep(&self, hash: String, bytes: &[u8]) -> io::Result<()> {

@@ -99,6 +99,38 @@ impl Bench {
     }
 }
 
+impl Drop for Bench {
+    /// Leaves nothing running, however a test ends.
+    fn drop(&mut self) {
+        for process in entries(&self.dir.path().join("attempts")) {
+            for attempt in entries(&process) {
+                let Ok(directory) = AttemptDirectory::open(&attempt) else { continue };
+                if let (Ok(Some(identity)), Ok(None)) = (directory.identity(), directory.exit_record()) {
+                    for (pid, start) in
+                        [(identity.shim_pid, identity.shim_start), (identity.pid, identity.start_time)]
+                    {
+                        if started_at(pid) == Some(start) {
+                            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+                            let _gone =
+                                rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+fn started_at(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}
+
 pub(crate) fn options(dir: &Path, clock: &SystemClock, containment: ContainmentChoice) -> OsOptions {
     OsOptions {
         attempts_dir: dir.join("attempts"),

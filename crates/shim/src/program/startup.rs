@@ -200,16 +200,15 @@ fn start(
     manager: u32,
 ) -> Result<Start, Refusal> {
     let because = Refusal::because;
-    if launch.sync_parents > 0 {
-        directory.sync_parents(launch.sync_parents).map_err(because("cannot make the directory durable"))?;
-    }
     let copy = directory.as_fd().try_clone_to_owned().map_err(because("cannot copy a descriptor"))?;
     let writer = OutputWriter::create(copy, launch.output, launch.anchor_ms)
         .map_err(because("cannot create the output files"))?;
     let Contained { gated, containment, cgroup } = contain(&launch, &directory)?;
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
     // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
-    if let Err(error) = directory.write_durably(IDENTITY, &identity.encode()) {
+    // The parents last: what a journaling file system has just written together with the identity costs nothing then.
+    let durable = directory.write_durably(IDENTITY, &identity.encode());
+    if let Err(error) = durable.and_then(|()| directory.sync_parents(launch.sync_parents)) {
         drop(gated);
         if let Some(cgroup) = &cgroup {
             cgroup.remove();

@@ -170,14 +170,16 @@ impl Stopping {
 }
 
 /// Tells whether nobody of the tree is alive, looking twice since a fork may hide from one look.
+///
+/// Without children nobody can be left below this shim, so that the kernel's word about the rest is enough.
 pub(super) fn is_empty(tree: &Tree, childless: bool) -> bool {
     use crate::containment::Containment;
-    let outside_children = match tree.containment() {
-        Containment::Group | Containment::Cgroup => true,
-        Containment::Subreaper => false,
-    };
-    if childless && !outside_children {
-        return true;
+    if childless {
+        match tree.containment() {
+            Containment::Subreaper => return true,
+            Containment::Cgroup if tree.is_unpopulated() => return true,
+            Containment::Cgroup | Containment::Group => {}
+        }
     }
     tree.members().is_empty() && tree.members().is_empty()
 }

@@ -102,6 +102,11 @@ impl Tree {
         (!inside.iter().any(|pid| strangers.contains(pid))).then_some(cgroup)
     }
 
+    /// Tells whether the kernel knows nobody in the cgroup, nor in those below it.
+    pub(super) fn is_unpopulated(&self) -> bool {
+        self.cgroup.as_ref().is_some_and(|cgroup| cgroup.is_populated().is_ok_and(|populated| !populated))
+    }
+
     /// Removes the cgroup at the end.
     pub(super) fn remove_cgroup(&self) {
         if let Some(cgroup) = &self.cgroup {
