@@ -33,7 +33,8 @@ fn every_console_block_prints_what_it_says() {
     writeln!(stdin, "exec 2>&1").unwrap();
     for step in steps {
         writeln!(stdin, "{}\necho \"{MARK}\"", step.command).unwrap();
-        let printed: Vec<String> = lines.by_ref().map(Result::unwrap).take_while(|line| line != MARK).collect();
+        let printed: Vec<String> =
+            lines.by_ref().map(Result::unwrap).take_while(|line| line != MARK).collect();
         let expected: Vec<&str> = step.output.iter().map(String::as_str).collect();
         assert!(
             matches_all(&expected, &printed.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -88,7 +89,9 @@ fn steps(block: &[String]) -> Vec<Step> {
 fn matches_all(expected: &[&str], printed: &[&str]) -> bool {
     match expected.split_first() {
         None => printed.is_empty(),
-        Some((&"...", rest)) => (0..=printed.len()).any(|skipped| matches_all(rest, &printed[skipped..])),
+        Some((&"...", rest)) => {
+            (0..=printed.len()).any(|skipped| matches_all(rest, printed.get(skipped..).unwrap_or_default()))
+        }
         Some((line, rest)) => printed
             .split_first()
             .is_some_and(|(first, others)| matches(line, first.trim_end()) && matches_all(rest, others)),

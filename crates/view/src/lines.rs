@@ -119,14 +119,8 @@ mod tests {
     #[test]
     fn unfinished_line_is_a_line_and_says_so() {
         let lines: Vec<Line<'_>> = Lines::new(b"a\n\nb").collect();
-        assert_eq!(
-            lines.iter().map(|line| line.bytes()).collect::<Vec<_>>(),
-            [&b"a\n"[..], b"\n", b"b"]
-        );
-        assert_eq!(
-            lines.iter().map(|line| line.is_complete()).collect::<Vec<_>>(),
-            [true, true, false]
-        );
+        assert_eq!(lines.iter().map(|line| line.bytes()).collect::<Vec<_>>(), [&b"a\n"[..], b"\n", b"b"]);
+        assert_eq!(lines.iter().map(|line| line.is_complete()).collect::<Vec<_>>(), [true, true, false]);
     }
 
     #[test]

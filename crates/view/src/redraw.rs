@@ -22,10 +22,7 @@ pub fn fold_redraws(line: &[u8]) -> &[u8] {
 
 /// What is drawn of a line, without the bytes that end it.
 fn drawn(line: &[u8]) -> &[u8] {
-    let end = line
-        .iter()
-        .rposition(|byte| !matches!(byte, b'\r' | b'\n'))
-        .map_or(0, |last| last + 1);
+    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     line.get(..end).unwrap_or_default()
 }
 

@@ -49,13 +49,7 @@ impl Sanitizer {
     /// Starts at the beginning of an output.
     #[must_use]
     pub const fn new(terminal: Terminal) -> Self {
-        Self {
-            terminal,
-            state: State::Ground,
-            sequence: Vec::new(),
-            begun: Vec::new(),
-            styled: false,
-        }
+        Self { terminal, state: State::Ground, sequence: Vec::new(), begun: Vec::new(), styled: false }
     }
 
     /// Appends to `shown` what may be shown of `chunk`.
@@ -187,10 +181,7 @@ impl Sanitizer {
 
     /// Passes a colour on, unless it is private, malformed or longer than any that a program means.
     fn style(&mut self, shown: &mut Vec<u8>) {
-        let plain = self
-            .sequence
-            .iter()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'));
+        let plain = self.sequence.iter().all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'));
         if !plain || self.sequence.len() > LONGEST_STYLE {
             return;
         }
@@ -236,10 +227,7 @@ mod tests {
     #[test]
     fn colours_stay_only_where_wanted() {
         assert_eq!(plain(b"\x1b[1;38;2;1;2;3mx\x1b[my"), "xy");
-        assert_eq!(
-            colour(b"\x1b[1;38:2::1:2:3mx\x1b[my"),
-            "\x1b[1;38:2::1:2:3mx\x1b[my"
-        );
+        assert_eq!(colour(b"\x1b[1;38:2::1:2:3mx\x1b[my"), "\x1b[1;38:2::1:2:3mx\x1b[my");
     }
 
     #[test]
@@ -292,11 +280,7 @@ mod tests {
     #[test]
     fn unfinished_sequence_hides_at_most_its_line() {
         for introducer in ["\x1b]0;", "\x1bP", "\x1b_", "\x1b[12", "\x1b[", "\x1b", "\x1b("] {
-            assert_eq!(
-                colour(format!("a{introducer}\nnext").as_bytes()),
-                "a\nnext",
-                "{introducer:?}"
-            );
+            assert_eq!(colour(format!("a{introducer}\nnext").as_bytes()), "a\nnext", "{introducer:?}");
         }
     }
 
@@ -307,10 +291,7 @@ mod tests {
 
     #[test]
     fn invalid_bytes_are_replaced_and_swallow_nothing() {
-        assert_eq!(
-            plain(b"a\xffb\xe2A\xe2\n\x9b2J"),
-            "a\u{fffd}b\u{fffd}A\u{fffd}\n\u{fffd}2J"
-        );
+        assert_eq!(plain(b"a\xffb\xe2A\xe2\n\x9b2J"), "a\u{fffd}b\u{fffd}A\u{fffd}\n\u{fffd}2J");
         assert_eq!(plain(b"cut \xf0\x9f\x9a"), "cut \u{fffd}");
     }
 
