@@ -46,12 +46,17 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// True for effects that only stop, pause or resume: they go ahead even when the store cannot commit.
+    /// True for effects that only stop: they go ahead even when the store cannot commit. A pause that is recorded nowhere
+    /// would halt work that every face calls running, so that it waits for the store.
     #[must_use]
-    pub const fn only_restrains(&self) -> bool {
+    pub const fn only_stops(&self) -> bool {
         match self {
-            Self::Stop { .. } | Self::Kill { .. } | Self::Pause { .. } | Self::Resume { .. } => true,
-            Self::Spawn { .. } | Self::Keep { .. } | Self::Relaunch => false,
+            Self::Stop { .. } | Self::Kill { .. } => true,
+            Self::Spawn { .. }
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Keep { .. }
+            | Self::Relaunch => false,
         }
     }
 }

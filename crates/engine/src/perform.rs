@@ -1,9 +1,15 @@
 //! Effects become calls of ports; what they lead to comes back as observations.
 
 use crate::engine::Core;
-use longhaul_domain::{AttemptNo, Effect, Observation, ProcessId, StartFailure, StartStage, StopCause, Work};
-use longhaul_ports::{AttemptKey, Found, SpawnError, StartOrder, StopOrder, Stored};
+use longhaul_domain::{
+    AttemptNo, Deadline, Effect, Observation, ProcessId, StartFailure, StartStage, StopCause, Work,
+};
+use longhaul_ports::{AttemptKey, Found, SpawnError, StartOrder, StopOrder, Stored, VaultError};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The wait before a start that met a shortage is tried again.
+const SHORTAGE: Duration = Duration::from_millis(500);
 
 impl Core {
     pub(crate) async fn perform_all(self: &Arc<Self>, stored: &Stored, effects: Vec<Effect>) {
@@ -54,11 +60,15 @@ impl Core {
         };
         let environment = match self.environment_of(command).await {
             Ok(environment) => environment,
-            Err(error) => {
+            Err(error @ VaultError::Missing { .. }) => {
                 let failure =
                     StartFailure { stage: StartStage::Environment, errno: None, detail: error.to_string() };
                 self.lanes.seen(key.id, Observation::SpawnFailed { attempt: key.attempt, failure });
                 return;
+            }
+            Err(error) => {
+                tracing::warn!(id = %key.id, %error, "the start waits until the environment can be read");
+                return self.spawn_later(key);
             }
         };
         let order = StartOrder { key, command: command.as_ref().clone(), environment };
@@ -72,6 +82,21 @@ impl Core {
                 self.look_again(key).await;
             }
         }
+    }
+
+    /// Something ran short that others may give back: what was accepted waits for it instead of failing.
+    fn spawn_later(self: &Arc<Self>, key: AttemptKey) {
+        let core = self.clone();
+        let again = core.parts.clock.awake().plus(SHORTAGE);
+        tokio::spawn(async move {
+            core.parts.clock.sleep_until(Deadline::Awake(again)).await;
+            if let Ok(stored) = core.load(key.id).await
+                && stored.process.attempt == key.attempt
+                && !core.is_closing()
+            {
+                Box::pin(core.perform_wanted(&stored)).await;
+            }
+        });
     }
 
     async fn stop(self: &Arc<Self>, key: AttemptKey, cause: StopCause, force: bool) {

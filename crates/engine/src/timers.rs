@@ -172,7 +172,9 @@ async fn check_heartbeat(core: &Arc<Core>, id: ProcessId) {
     let last = core.last_beat(&stored);
     match stored.process.heartbeat_due(last) {
         Some(due) if due <= core.parts.clock.now() => {
-            let last = last.or(stored.process.started_at).unwrap_or(stored.process.queued_at);
+            // What is told is the last sign of life, not since when one could have arrived.
+            let signs = stored.vitals.last_beat.max(stored.process.started_at);
+            let last = signs.unwrap_or(stored.process.queued_at);
             let input = Input::Observation(Observation::HeartbeatMissed { last });
             crate::lanes::digest(core, id, &input).await;
         }

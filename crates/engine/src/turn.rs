@@ -88,7 +88,7 @@ impl Core {
         let revision = match self.commit(change).await {
             Ok(revision) => revision,
             Err(error) => {
-                self.restrain_anyway(&stored, &effects, &error).await;
+                self.stop_anyway(&stored, &effects, &error).await;
                 return Err(error.into());
             }
         };
@@ -111,15 +111,15 @@ impl Core {
         }
     }
 
-    /// A stop, a pause or a resume goes ahead even when the store cannot commit it.
-    async fn restrain_anyway(self: &Arc<Self>, stored: &Stored, effects: &[Effect], error: &StoreError) {
+    /// A stop goes ahead even when the store cannot commit it; the exit record of the attempt tells of it later.
+    async fn stop_anyway(self: &Arc<Self>, stored: &Stored, effects: &[Effect], error: &StoreError) {
         let cannot_commit = matches!(
             error,
             StoreError::Unavailable { .. } | StoreError::ReadOnly { .. } | StoreError::Refused(Refusal::Full)
         );
         if cannot_commit {
-            let restraining = effects.iter().filter(|effect| effect.only_restrains()).cloned().collect();
-            self.perform_all(stored, restraining).await;
+            let stops = effects.iter().filter(|effect| effect.only_stops()).cloned().collect();
+            self.perform_all(stored, stops).await;
         }
     }
 

@@ -84,13 +84,10 @@ impl Decision<'_> {
         match &self.process.state {
             State::Starting { .. } => self.ended(Ending::Failed { failure: Failure::Start(failure.clone()) }),
             State::Stopping { execution: None, cause, .. } => self.ended(stopped(*cause, None)),
-            State::Pending(_)
-            | State::Running { .. }
-            | State::Reported { .. }
-            | State::Paused { .. }
-            | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Ended(_) => Step::noted(Note::Stale),
+            State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
+            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => {
+                Step::noted(Note::Stale)
+            }
         }
     }
 
@@ -104,14 +101,17 @@ impl Decision<'_> {
                 Step { events: vec![self.event(Fact::NeverRan)], ..Step::nothing() }
             }
             State::Stopping { execution: None, cause, .. } => self.ended(stopped(*cause, None)),
-            State::Pending(_)
-            | State::Running { .. }
-            | State::Reported { .. }
-            | State::Paused { .. }
-            | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Ended(_) => Step::noted(Note::Stale),
+            State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
+            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => {
+                Step::noted(Note::Stale)
+            }
         }
+    }
+
+    /// What ran is said never to have run: whatever told so has lost what it knew of the attempt.
+    fn record_lost(&self) -> Step {
+        let found = "its node has nothing left of an attempt that ran".to_owned();
+        self.node_lost(&Interruption::RecordLost { found })
     }
 
     fn exited(&self, attempt: AttemptNo, exit: &Exit) -> Step {

@@ -239,7 +239,7 @@ proptest! {
         }
         for turn in live(&script) {
             let step = turn.answer.unwrap_or_default();
-            prop_assert!(step.effects.iter().all(|effect| !effect.only_restrains()), "{step:?}");
+            prop_assert!(step.effects.iter().all(|effect| !effect.only_stops()), "{step:?}");
             let starts = step.effects.iter().any(|effect| matches!(effect, Effect::Spawn { .. }));
             prop_assert!(!starts);
             if let Input::Observation(

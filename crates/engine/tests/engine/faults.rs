@@ -67,3 +67,16 @@ async fn lost_answers_everywhere_change_no_truth() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_cannot_be_recorded_halts_nothing() {
+    let world = World::new().await;
+    let id = world.launch("exit 0 10000").await;
+    world.settle().await;
+    world.store.fail_on(Call::Commit, 1, Fault::ReadOnly);
+    let answer = world.ask(id, Command::Pause).await;
+    assert!(matches!(answer, Err(EngineError::Store { .. })), "{answer:?}");
+    assert_eq!(world.status(id).await, Status::Running);
+    world.pass(seconds(10)).await;
+    assert_eq!(world.status(id).await, Status::Completed);
+}

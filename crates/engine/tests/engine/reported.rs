@@ -1,7 +1,7 @@
 use crate::world::{World, percent, reported, seconds};
 use longhaul_domain::{
-    Command, Ending, JsonText, NodeId, Note, Policy, Progress, Rejection, Report, SlotKey, Spec, Stage,
-    State, Status, StopCause,
+    Command, Ending, Interruption, JsonText, NodeId, Note, Policy, Progress, Rejection, Report, SlotKey,
+    Spec, Stage, State, Status, StopCause,
 };
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::Clock;
@@ -92,8 +92,11 @@ async fn a_manager_that_was_away_does_not_count_as_a_missed_heartbeat() {
     world.pass(seconds(100)).await;
     world.crash().await;
     assert_eq!(world.status(id).await, Status::Running);
+    let begun = world.stored(id).await.process.started_at.unwrap();
     world.pass(seconds(11)).await;
-    assert_eq!(world.status(id).await, Status::Interrupted);
+    let State::Ended(ended) = world.stored(id).await.process.state else { panic!("ended") };
+    let why = Interruption::HeartbeatMissed { last: begun };
+    assert_eq!(ended.ending, Ending::Interrupted { why }, "the last sign of life was its start");
 }
 
 #[tokio::test(start_paused = true)]
