@@ -3,6 +3,7 @@
 use crate::error::EngineError;
 use crate::hub::Hub;
 use crate::lanes::Lanes;
+use crate::owned::Owned;
 use crate::parts::{Parts, Settings};
 use crate::shield::to_its_end;
 use crate::timers::Timers;
@@ -32,6 +33,7 @@ pub(crate) struct Core {
     pub(crate) hub: Hub,
     pub(crate) timers: Timers,
     pub(crate) vitals: VitalsCache,
+    pub(crate) owned: Owned,
     pub(crate) lanes: Lanes,
     /// Becomes true when the engine takes nothing new.
     pub(crate) closing: watch::Sender<bool>,
@@ -66,6 +68,7 @@ impl Engine {
             hub: Hub::default(),
             timers: Timers::default(),
             vitals: VitalsCache::default(),
+            owned: Owned::default(),
             lanes,
             closing: watch::Sender::new(false),
             tasks: Mutex::default(),
@@ -140,11 +143,14 @@ impl Core {
 
     pub(crate) async fn load(&self, id: ProcessId) -> Result<Stored, EngineError> {
         let mut found = self.parts.store.load(&[id]).await?;
-        let Some(mut stored) = found.pop().flatten() else {
-            return Err(EngineError::NotFound { reference: id.to_string() });
-        };
+        let stored = found.pop().flatten();
+        let stored = stored.ok_or_else(|| EngineError::NotFound { reference: id.to_string() })?;
+        Ok(self.with_vitals(stored))
+    }
+
+    pub(crate) fn with_vitals(&self, mut stored: Stored) -> Stored {
         self.vitals.overlay(&mut stored);
-        Ok(stored)
+        stored
     }
 
     /// In whose name this engine writes a record; none if another node owns it.

@@ -14,6 +14,7 @@ mod hub;
 mod lanes;
 mod launch;
 mod output;
+mod owned;
 mod parts;
 mod perform;
 mod pump;

@@ -19,17 +19,24 @@ impl Core {
         input: &Input,
         expected: Option<Revision>,
     ) -> Result<Answer, EngineError> {
+        // Only the owner moves a record on, so that what it committed last is usually what the store has. Where nothing
+        // would be committed, nothing would tell that it is old: then the store is asked.
+        let mut kept = self.owned.take(id).filter(|_| expected.is_none());
         loop {
-            let stored = self.load(id).await?;
+            let (stored, is_kept) = match kept.take() {
+                Some(stored) => (self.with_vitals(stored), true),
+                None => (self.load(id).await?, false),
+            };
             if let Some(expected) = expected
                 && expected != stored.revision
             {
                 return Err(EngineError::RevisionMoved { id, found: stored.revision });
             }
-            let step = stored
-                .process
-                .decide(&self.context(), &stored.vitals, input)
-                .map_err(|rejection| EngineError::Rejected { id, rejection })?;
+            let decided = stored.process.decide(&self.context(), &stored.vitals, input);
+            if is_kept && decided.as_ref().map_or(true, |step| step.events.is_empty()) {
+                continue;
+            }
+            let step = decided.map_err(|rejection| EngineError::Rejected { id, rejection })?;
             let Some(author) = self.author_of(&stored) else {
                 return self.leave_wish(stored, input).await;
             };
@@ -129,6 +136,7 @@ impl Core {
         if after.process.status().is_ended() {
             self.vitals.forget(id);
         }
+        self.owned.keep(&self.lease.node, after);
         self.arm(after);
         self.hub.changed(id);
     }

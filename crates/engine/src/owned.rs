@@ -1,0 +1,30 @@
+//! The records that this node owns, as it last committed them: their only writer need not ask the store for them.
+
+use longhaul_domain::{NodeId, ProcessId};
+use longhaul_ports::Stored;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Records as this node last committed them. One that turns out to be old costs a conflict, never a wrong write.
+#[derive(Debug, Default)]
+pub(crate) struct Owned {
+    records: Mutex<HashMap<ProcessId, Stored>>,
+}
+
+impl Owned {
+    /// Takes a record out: it comes back when it was committed, and if it was old it stays away.
+    pub(crate) fn take(&self, id: ProcessId) -> Option<Stored> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+
+    /// Keeps a record that was claimed or committed, while its attempt lives on this node.
+    pub(crate) fn keep(&self, me: &NodeId, after: &Stored) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_live = after.process.state.standing() == longhaul_domain::Standing::Holding;
+        if is_live && after.owner.as_ref().is_some_and(|owner| owner.node == *me) {
+            records.insert(after.process.id, after.clone());
+        } else {
+            records.remove(&after.process.id);
+        }
+    }
+}
