@@ -18,6 +18,8 @@ mod losses;
 mod measure;
 #[path = "os/outputs.rs"]
 mod outputs;
+#[path = "os/shortages.rs"]
+mod shortages;
 #[path = "os/starts.rs"]
 mod starts;
 #[path = "os/stops.rs"]

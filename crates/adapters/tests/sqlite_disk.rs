@@ -88,6 +88,23 @@ fn a_store_of_a_newer_version_is_refused_untouched() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    assert!(Program::new("mkfifo").arg(path("fifo")).status().unwrap().success());
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+    fs::create_dir(path("directory")).unwrap();
+    for name in ["fifo", "socket", "directory"] {
+        let clock = Arc::new(VirtualClock::default());
+        let refused = SqliteStore::open(&path(name), clock, SqliteOptions::default());
+        assert!(
+            matches!(&refused, Err(StoreError::Corrupt { way_out, .. }) if !way_out.is_empty()),
+            "{name}: {refused:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_store_of_ours_is_refused_untouched_with_a_way_out() {
     let other = {
         let directory = tempfile::tempdir().unwrap();

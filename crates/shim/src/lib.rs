@@ -68,6 +68,7 @@ mod plan;
 mod program;
 mod reason;
 mod record;
+mod shortage;
 mod status;
 
 pub use attempt_directory::{AttemptDirectory, AttemptFileError, EXIT, IDENTITY, SOCKET};
@@ -84,4 +85,5 @@ pub use plan::{LONGEST_PLAN, StopPlan, StopStep};
 pub use program::{main, run_if_asked};
 pub use reason::StopReason;
 pub use record::{LONGEST_RECORD, RecordError};
+pub use shortage::is_shortage;
 pub use status::{Phase, Status};

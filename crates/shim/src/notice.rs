@@ -33,6 +33,8 @@ pub enum Notice {
     Refused {
         /// What was wrong, for people.
         why: String,
+        /// The system's error number, where the system was what refused.
+        errno: Option<i32>,
     },
     /// How things are; sent when asked and at every change.
     Status(Box<Status>),
@@ -128,6 +130,7 @@ mod tag {
     pub(super) const DURABLE: u8 = 2;
     pub(super) const TEXT: u8 = 1;
     pub(super) const CODE: u8 = 2;
+    pub(super) const ERRNO: u8 = 2;
     pub(super) const FIRST_COUNT: u8 = 1;
     pub(super) const SECOND_COUNT: u8 = 2;
 }
@@ -142,7 +145,14 @@ impl Notice {
                 let mut frame = FrameWriter::new(STARTED);
                 frame.bytes(tag::RECORD, &identity.encode()).bytes(tag::DESCRIPTORS, &codes).finish()
             }
-            Self::Refused { why } => FrameWriter::new(REFUSED).bytes(tag::TEXT, why.as_bytes()).finish(),
+            Self::Refused { why, errno } => {
+                let mut frame = FrameWriter::new(REFUSED);
+                frame.bytes(tag::TEXT, why.as_bytes());
+                if let Some(errno) = errno {
+                    frame.number(tag::ERRNO, u64::from(errno.unsigned_abs()));
+                }
+                frame.finish()
+            }
             Self::Status(status) => status.encode(),
             Self::Paused { stopped, missed } => {
                 let mut frame = FrameWriter::new(PAUSED);
@@ -168,7 +178,10 @@ impl Notice {
         Ok(Some(match frame.kind() {
             HELLO => Self::Hello(decode_hello(frame)?),
             STARTED => decode_started(frame)?,
-            REFUSED => Self::Refused { why: text_of(frame)? },
+            REFUSED => {
+                let errno = find(frame, tag::ERRNO)?.map(|field| field.small()).transpose()?;
+                Self::Refused { why: text_of(frame)?, errno }
+            }
             STATUS => Self::Status(Box::new(Status::decode(frame)?)),
             PAUSED => {
                 let stopped = number_of(frame, tag::FIRST_COUNT)?.unwrap_or(0);
@@ -326,7 +339,8 @@ mod tests {
                 identity: Box::new(identity),
                 descriptors: vec![Descriptor::Pidfd, Descriptor::Stdout, Descriptor::Stderr],
             },
-            Notice::Refused { why: "taken".to_owned() },
+            Notice::Refused { why: "taken".to_owned(), errno: None },
+            Notice::Refused { why: "full".to_owned(), errno: Some(28) },
             Notice::Status(Box::new(status)),
             Notice::Paused { stopped: 3, missed: 1 },
             Notice::Resumed,

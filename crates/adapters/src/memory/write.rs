@@ -16,10 +16,11 @@ impl Ledger {
         }
         let id = change.next.id;
         let before = self.stored(&id).ok_or(StoreError::Missing { id })?;
-        self.check_author(before, &change.author)?;
+        // First, because whoever decided on an old record may only have been overtaken by a claim.
         if before.revision != change.expected {
             return Err(StoreError::Conflict { found: before.revision });
         }
+        self.check_author(before, &change.author)?;
         let held = standing(before) == Standing::Holding;
         let revision = before.revision.next();
         let Some(row) = self.rows.get_mut(&id) else {

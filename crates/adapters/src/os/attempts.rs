@@ -2,8 +2,8 @@
 
 use longhaul_domain::ProcessId;
 use longhaul_ports::AttemptKey;
-use longhaul_shim::{AttemptDirectory, EXIT, ExitRecord};
-use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, renameat, unlinkat};
+use longhaul_shim::{AttemptDirectory, EXIT, ExitRecord, IDENTITY};
+use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
@@ -67,6 +67,25 @@ impl Attempts {
     pub(super) fn discard(&self, key: AttemptKey) -> io::Result<()> {
         let process = descend(self.fd.as_fd(), &key.id.to_string())?;
         Ok(unlinkat(&process, key.attempt.to_string(), AtFlags::REMOVEDIR)?)
+    }
+
+    /// Clears away what a shim left that never opened its gate; false if the attempt may have run.
+    pub(super) fn clear(&self, key: AttemptKey) -> io::Result<bool> {
+        let Some(directory) = self.attempt(key)? else {
+            return Ok(true);
+        };
+        let Some(_lock) = directory.lock()? else {
+            return Ok(false);
+        };
+        for name in [EXIT, IDENTITY] {
+            match statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(_) => return Ok(false),
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        fs::remove_dir_all(self.path_of(key))?;
+        Ok(true)
     }
 
     /// Opens the directory of an attempt; none if there is none.
@@ -141,6 +160,24 @@ mod tests {
         symlink(elsewhere.path(), dir.path().join(key().id.to_string())).unwrap();
         assert!(attempts.create(key()).is_err());
         assert!(attempts.attempt(key()).is_err());
+    }
+
+    #[test]
+    fn only_what_never_ran_is_cleared_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let attempts = Attempts::open(dir.path()).unwrap();
+        attempts.create(key()).unwrap();
+        fs::write(attempts.path_of(key()).join("output.log"), "").unwrap();
+        assert!(attempts.clear(key()).unwrap());
+        assert!(attempts.attempt(key()).unwrap().is_none());
+        for name in [IDENTITY, EXIT] {
+            attempts.create(key()).unwrap();
+            let file = attempts.path_of(key()).join(name);
+            fs::write(&file, "").unwrap();
+            assert!(!attempts.clear(key()).unwrap());
+            assert!(file.exists());
+            attempts.remove(key().id).unwrap();
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ impl Cgroups {
             // As part of a managed process's group this program would be stopped and frozen with it.
             fs::write(outside.join("cgroup.procs"), std::process::id().to_string())?;
         }
+        remove_deserted(&outside);
         let path = outside.join(format!("{OURS}{:08x}", hash(attempts)));
         match fs::create_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -40,6 +41,8 @@ impl Cgroups {
 
     /// The directory for one attempt, which its shim makes and removes.
     pub(super) fn path_of(&self, key: AttemptKey) -> PathBuf {
+        // Another manager may have taken it for deserted while it was empty; if it cannot be made, the shim tells.
+        drop(fs::create_dir(&self.path));
         self.path.join(format!("{}-{}", key.id, key.attempt))
     }
 
@@ -57,6 +60,15 @@ impl Drop for Cgroups {
     fn drop(&mut self) {
         // The kernel keeps it while an attempt has a group in it.
         drop(fs::remove_dir(&self.path));
+    }
+}
+
+/// Removes the directories of managers that were killed; the kernel keeps those with somebody or some group in them.
+fn remove_deserted(outside: &Path) {
+    for entry in fs::read_dir(outside).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(OURS)) {
+            drop(fs::remove_dir(entry.path()));
+        }
     }
 }
 
@@ -117,6 +129,17 @@ mod tests {
         let part = "41 31 0:38 /docker/1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         assert_eq!(home(part, "0::/docker/1/app\n"), Some(PathBuf::from("/sys/fs/cgroup/app")));
         assert_eq!(home(part, "0::/elsewhere\n"), None);
+    }
+
+    #[test]
+    fn only_empty_directories_of_managers_are_deserted() {
+        let dir = tempfile::tempdir().unwrap();
+        let [empty, used, other] = ["longhaul-1", "longhaul-2", "other"].map(|name| dir.path().join(name));
+        for each in [&empty, &used.join("id-1"), &other] {
+            fs::create_dir_all(each).unwrap();
+        }
+        remove_deserted(dir.path());
+        assert_eq!([&empty, &used, &other].map(|each| each.exists()), [false, true, true]);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use super::options::OsOptions;
 use super::{pidfd, translate};
 use longhaul_domain::Interruption;
 use longhaul_ports::AttemptKey;
-use longhaul_shim::{AttemptDirectory, AttemptFileError, ExitRecord, Identity};
+use longhaul_shim::{AttemptDirectory, AttemptFileError, ExitRecord, Identity, is_shortage};
+use rustix::io::Errno;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::os::fd::OwnedFd;
 
@@ -125,12 +126,21 @@ fn over(directory: &AttemptDirectory, record: ExitRecord) -> Result<Verdict, Str
 }
 
 fn damaged(error: AttemptFileError) -> Result<Verdict, String> {
-    if matches!(error, AttemptFileError::Record { .. }) {
-        let why = Interruption::RecordLost { found: error.to_string() };
-        return Ok(Verdict::Lost { why, identity: None });
+    if let AttemptFileError::Io { source, .. } = &error
+        && is_passing(source)
+    {
+        // What cannot be read now may be read later.
+        return Err(error.to_string());
     }
-    // What cannot be read now may be read later.
-    Err(error.to_string())
+    let why = Interruption::RecordLost { found: error.to_string() };
+    Ok(Verdict::Lost { why, identity: None })
+}
+
+/// Whether the disk or the system may have something against reading now that it has not for good.
+fn is_passing(error: &std::io::Error) -> bool {
+    let troubles = [Errno::IO, Errno::INTR, Errno::STALE, Errno::TIMEDOUT];
+    let is_trouble = |raw| troubles.iter().any(|errno| errno.raw_os_error() == raw);
+    is_shortage(error) || error.raw_os_error().is_some_and(is_trouble)
 }
 
 const fn millis(time: Timespec) -> i64 {
@@ -157,6 +167,7 @@ mod tests {
             boot_id: "this".to_owned(),
             containment: ContainmentChoice::Auto,
             adopt_orphans: false,
+            open_files: None,
         }
     }
 
@@ -225,6 +236,20 @@ mod tests {
                 matches!(verdict, Verdict::Lost { why: Interruption::RecordLost { .. }, .. }),
                 "{verdict:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_in_place_of_a_record_and_none_is_told_and_not_waited_for() {
+        for name in [IDENTITY, EXIT] {
+            let link = judged(|path| std::os::unix::fs::symlink("/nowhere", path.join(name)).unwrap());
+            let directory = judged(|path| std::fs::create_dir(path.join(name)).unwrap());
+            for verdict in [link, directory] {
+                assert!(
+                    matches!(verdict, Verdict::Lost { why: Interruption::RecordLost { .. }, .. }),
+                    "{verdict:?}"
+                );
+            }
         }
     }
 

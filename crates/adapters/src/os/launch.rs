@@ -8,6 +8,7 @@ use longhaul_shim::{
     AllowedContainment, Containment, Launch, OutputBound, ResourceLimit, StdinSource, StopPlan, StopStep,
 };
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +27,9 @@ const LARGEST_ENVIRONMENT: usize = 256 << 10;
 const PROCESSOR_GRACE: u64 = 5;
 
 const INTERRUPT: i32 = 2;
+
+// Numbers of limits are the same on every architecture that this is built for, except on MIPS and SPARC.
+const OPEN_FILES: u32 = 7;
 
 /// What has to be known about an attempt to stand in for its shim.
 #[derive(Clone, Debug)]
@@ -93,6 +97,9 @@ pub(super) fn prepare(
     launch.containment = allowed(options.containment);
     launch.cgroup = cgroup;
     launch.limits = limits(&command.limits);
+    if command.limits.open_files.is_none() {
+        launch.limits.extend(options.open_files.map(inherited_files));
+    }
     launch.anchor_ms = u64::try_from(options.anchor_ms).unwrap_or(0);
     launch.boot_id.clone_from(&options.boot_id);
     launch.sync_parents = super::attempts::NEW_LEVELS;
@@ -157,12 +164,17 @@ const fn allowed(choice: ContainmentChoice) -> AllowedContainment {
     }
 }
 
+/// A soft limit under the hard one of this program, which its children inherit.
+fn inherited_files(soft: u64) -> ResourceLimit {
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    ResourceLimit { resource: OPEN_FILES, soft: soft.min(hard), hard }
+}
+
 fn limits(limits: &ResourceLimits) -> Vec<ResourceLimit> {
-    // The numbers are the same on every architecture that this is built for, except on MIPS and SPARC.
     let asked = [
         (0, limits.cpu_seconds, PROCESSOR_GRACE),
         (9, limits.memory_bytes, 0),
-        (7, limits.open_files, 0),
+        (OPEN_FILES, limits.open_files, 0),
         (6, limits.processes, 0),
         (1, limits.file_bytes, 0),
     ];
@@ -190,6 +202,7 @@ mod tests {
             boot_id: "boot".to_owned(),
             containment: ContainmentChoice::Auto,
             adopt_orphans: false,
+            open_files: None,
         }
     }
 
@@ -208,6 +221,18 @@ mod tests {
         let expected = ["A=1".to_owned(), format!("LONGHAUL_ID={id}"), "LONGHAUL_ATTEMPT=2".to_owned()];
         assert_eq!(launch.environment.0, expected.map(OsString::from));
         assert_eq!(launch.arguments, ["sh", "-c", "x"].map(OsString::from));
+    }
+
+    #[test]
+    fn a_command_gets_the_given_limit_of_open_files_unless_it_names_one() {
+        let options = OsOptions { open_files: Some(100), ..options() };
+        let mut order = order(&[]);
+        let limits = prepare(&order, &options, None).unwrap().limits;
+        let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 100, hard }]);
+        order.command.limits.open_files = Some(50);
+        let limits = prepare(&order, &options, None).unwrap().limits;
+        assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 50, hard: 50 }]);
     }
 
     #[test]

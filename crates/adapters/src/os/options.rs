@@ -19,6 +19,8 @@ pub struct OsOptions {
     ///
     /// This makes the whole program a subreaper that waits for every child it does not know: not for a library.
     pub adopt_orphans: bool,
+    /// The soft limit of open files for commands that name none; without it they inherit that of this program.
+    pub open_files: Option<u64>,
 }
 
 /// What keeps the descendants of a command together.

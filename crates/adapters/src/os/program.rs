@@ -2,6 +2,7 @@
 
 use super::nearest::{names_in, nearest};
 use longhaul_domain::{StartFailure, StartStage};
+use longhaul_shim::is_shortage;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 use std::fs;
@@ -72,9 +73,17 @@ pub(super) fn find(
         .collect();
     let mut unfit = None;
     // What is not there is passed over without a word: what is nearest to it is looked for only when all have failed.
-    for candidate in searched.iter().map(|each| each.join(program)).filter(|candidate| candidate.exists()) {
+    for candidate in searched.iter().map(|each| each.join(program)) {
+        match candidate.try_exists() {
+            Ok(true) => {}
+            Err(error) if is_shortage(&error) => {
+                return Err(missing(StartStage::Program, "program", &candidate, &error));
+            }
+            Ok(false) | Err(_) => continue,
+        }
         match check_program(&candidate) {
             Ok(()) => return Ok(candidate),
+            Err(failure) if failure.errno.is_some_and(is_short) => return Err(failure),
             Err(failure) => unfit = unfit.or(Some(failure)),
         }
     }
@@ -127,8 +136,16 @@ fn unknown(program: &str, searched: &[PathBuf]) -> StartFailure {
     failed(StartStage::Program, Errno::NOENT, detail)
 }
 
+/// Whether a path may be used so; a question that found no answer is not a no.
 fn is_allowed(path: &Path, access: Access) -> bool {
-    accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
+    match accessat(CWD, path, access, AtFlags::EACCESS) {
+        Ok(()) => true,
+        Err(errno) => is_short(errno.raw_os_error()),
+    }
+}
+
+fn is_short(raw: i32) -> bool {
+    is_shortage(&io::Error::from_raw_os_error(raw))
 }
 
 pub(super) fn failed(stage: StartStage, errno: Errno, detail: String) -> StartFailure {

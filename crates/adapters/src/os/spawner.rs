@@ -19,6 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How long an answer of a shim is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same at the start of a manager, for which its first client waits; an attempt becomes known later all the same.
+const PATIENCE_FOR_FOUND: Duration = Duration::from_secs(2);
 
 /// Runs each attempt under a shim of its own, and watches the shims.
 ///
@@ -134,7 +136,7 @@ impl Spawner for OsSpawner {
         let (answer, found) = oneshot::channel();
         self.watch(key, Conduct::usual(), Beginning::Adopt);
         self.ask(key, Ask::Find(answer))?;
-        match tokio::time::timeout(PATIENCE, found).await {
+        match tokio::time::timeout(PATIENCE_FOR_FOUND, found).await {
             Ok(Ok(Ok(found))) => Ok(found),
             Ok(Ok(Err(what))) => Err(SpawnError::Unreachable { key, what }),
             Ok(Err(_)) | Err(_) => Err(silent(key)),

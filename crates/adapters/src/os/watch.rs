@@ -11,6 +11,7 @@ use super::launch::Conduct;
 use super::link::{Held, Link};
 use super::spawner::{Shared, Watches};
 use super::{takeover, translate};
+use beginning::Starting;
 use child::ShimChild;
 use longhaul_domain::{Observation, StartFailure, StartStage};
 use longhaul_ports::{AttemptKey, Found, Seen, StopOrder};
@@ -62,10 +63,21 @@ pub(super) struct Watch {
     finders: Vec<oneshot::Sender<Result<Found, String>>>,
     /// Orders to halt and to go on that the shim has not answered yet, in their order.
     unanswered: VecDeque<Unanswered>,
-    refused: Option<String>,
+    /// The start, until something runs or it is over.
+    starting: Option<Box<Starting>>,
+    refused: Option<Refused>,
     settled: bool,
     /// The shim has made the end durable in the directory.
     durable: bool,
+}
+
+/// Why a shim ran nothing.
+#[derive(Debug)]
+struct Refused {
+    /// For want of something that may be there later.
+    short: bool,
+    /// What was wrong, for people.
+    detail: String,
 }
 
 /// An order that the shim has not answered yet.
@@ -103,6 +115,8 @@ enum Audience {
 
 /// What a watch does next.
 pub(super) enum Stage {
+    /// Try to start it.
+    Starting,
     /// Look at the directory.
     Examine,
     /// Follow a shim.
@@ -138,6 +152,7 @@ impl Watch {
             audience: Audience::Everyone,
             finders: Vec::new(),
             unanswered: VecDeque::new(),
+            starting: None,
             refused: None,
             settled: false,
             durable: false,
@@ -147,7 +162,10 @@ impl Watch {
     /// Watches until the end is settled or the spawner is gone.
     pub(super) async fn run(mut self, beginning: Beginning) {
         let mut stage = match beginning {
-            Beginning::Start { order, answer } => Box::pin(self.start(*order, answer)).await,
+            Beginning::Start { order, answer } => {
+                self.starting = Some(Box::new(Starting::new(order, answer)));
+                Stage::Starting
+            }
             Beginning::Adopt => {
                 self.audience = Audience::Finders;
                 Stage::Examine
@@ -155,6 +173,7 @@ impl Watch {
         };
         loop {
             stage = match stage {
+                Stage::Starting => Box::pin(self.start()).await,
                 Stage::Examine => Box::pin(self.examine()).await,
                 Stage::Supervised(link) => self.follow(link).await,
                 Stage::Orphaned(orphan) => Box::pin(takeover::stand_in(&mut self, *orphan)).await,
@@ -183,6 +202,7 @@ impl Watch {
 
     /// Tells that the command runs, once.
     pub(super) fn see_start(&mut self, identity: &Identity) {
+        self.starting = None;
         if self.identity.is_none() {
             self.shared.reaper.claim(identity.pid);
             self.identity = Some(Box::new(identity.clone()));
@@ -194,7 +214,7 @@ impl Watch {
     /// Tells how it ended, once.
     pub(super) fn see_end(&mut self, record: &ExitRecord) {
         let over = match (record.ending, self.refused.take()) {
-            (Ending::NeverRan, Some(detail)) => {
+            (Ending::NeverRan, Some(Refused { short: false, detail })) => {
                 let failure = StartFailure { stage: StartStage::Supervisor, errno: None, detail };
                 Observation::SpawnFailed { attempt: self.key.attempt, failure }
             }
@@ -227,9 +247,20 @@ impl Watch {
     /// Answers what became of the attempt as soon as that is known.
     pub(super) fn find(&mut self, answer: oneshot::Sender<Result<Found, String>>) {
         match self.found() {
-            Some(found) => drop(answer.send(Ok(found))),
+            Some(found) => {
+                if let Err(Ok(Found::Alive(observation) | Found::Over(observation))) = answer.send(Ok(found))
+                {
+                    // Whoever asked waited in vain, and asks no second time.
+                    self.tell(&observation);
+                }
+            }
             None => self.finders.push(answer),
         }
+    }
+
+    fn tell(&self, observation: &Observation) {
+        let seen = Seen { id: self.key.id, observation: observation.clone() };
+        drop(self.shared.seen.send(seen));
     }
 
     fn see(&mut self, known: Known) {
@@ -240,12 +271,10 @@ impl Watch {
             return;
         };
         match std::mem::replace(&mut self.audience, Audience::Everyone) {
-            Audience::Everyone => {
-                let seen = Seen { id: self.key.id, observation: observation.clone() };
-                drop(self.shared.seen.send(seen));
-            }
+            Audience::Everyone => self.tell(observation),
             Audience::Finders => {}
         }
+        self.starting = None;
         self.known = known;
         for finder in std::mem::take(&mut self.finders) {
             self.find(finder);
@@ -327,7 +356,10 @@ impl Watch {
             }
         }
         for finder in self.finders.drain(..) {
-            drop(finder.send(Err(what.to_owned())));
+            if finder.send(Err(what.to_owned())).is_err() {
+                // Whoever asked waited in vain, and asks no second time.
+                self.audience = Audience::Everyone;
+            }
         }
         match self.audience {
             Audience::Finders => true,

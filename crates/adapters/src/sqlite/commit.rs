@@ -22,10 +22,11 @@ impl Ledger {
         if let Some(answer) = self.answered(before.seq, change.op)? {
             return Ok(Revision(row::uint(answer)));
         }
-        self.check_author(before.owner.as_ref(), &change.author)?;
+        // First, because whoever decided on an old record may only have been overtaken by a claim.
         if before.revision != change.expected {
             return Err(StoreError::Conflict { found: before.revision }.into());
         }
+        self.check_author(before.owner.as_ref(), &change.author)?;
         let owner = match change.next.state.standing() {
             Standing::Holding => before.owner.clone(),
             Standing::Waiting | Standing::Idle | Standing::Ended => None,

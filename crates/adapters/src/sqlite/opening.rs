@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const HEADER: usize = 100;
+/// `O_NONBLOCK` on every architecture that this is built for, except on MIPS and SPARC.
+const NONBLOCK: i32 = 0o4000;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// Looks at what is there: refuses what is not ours, makes what is missing, renews what is older.
@@ -45,11 +47,18 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
 /// The version that the header of the file names; none if there is no file.
 fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
     let mut header = Vec::with_capacity(HEADER);
-    match File::open(path) {
+    // Nothing else waits for a writer or a device.
+    match OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path) {
+        Ok(file) if !file.metadata().map_err(|error| blocked(path, error))?.is_file() => {
+            return Err(corrupt(format!("{} is no regular file", path.display())));
+        }
         Ok(file) => {
             file.take(HEADER as u64).read_to_end(&mut header).map_err(|error| blocked(path, error))?
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(_) if fs::metadata(path).is_ok_and(|found| !found.is_file()) => {
+            return Err(corrupt(format!("{} is no regular file", path.display())));
+        }
         Err(error) => return Err(blocked(path, error)),
     };
     let shown = path.display();

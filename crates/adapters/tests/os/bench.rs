@@ -139,6 +139,7 @@ pub(crate) fn options(dir: &Path, clock: &SystemClock, containment: ContainmentC
         boot_id: clock.boot_id().to_owned(),
         containment,
         adopt_orphans: false,
+        open_files: None,
     }
 }
 

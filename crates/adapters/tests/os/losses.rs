@@ -136,3 +136,25 @@ async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn a_supervisor_that_does_not_answer_in_time_becomes_known_later() {
+    let mut bench = Bench::new();
+    bench.start(key(1), "sleep 60").await;
+    bench.spawned().await;
+    let shim = bench.identity(key(1)).shim_pid;
+    let signal = |signal| {
+        let pid = rustix::process::Pid::from_raw(shim.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    };
+    signal(rustix::process::Signal::STOP);
+    bench.next_life();
+    let asked = std::time::Instant::now();
+    let silent = bench.spawner.adopt(key(1)).await;
+    assert!(matches!(silent, Err(longhaul_ports::SpawnError::Unreachable { .. })), "{silent:?}");
+    assert!(asked.elapsed() < std::time::Duration::from_secs(4));
+    signal(rustix::process::Signal::CONT);
+    bench.spawned().await;
+    bench.spawner.stop(key(1), crate::bench::by_user(true)).await.unwrap();
+    bench.exited().await;
+}

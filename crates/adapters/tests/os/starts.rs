@@ -90,6 +90,7 @@ async fn a_missing_shim_refuses_the_start_and_leaves_nothing() {
         boot_id: "b".to_owned(),
         containment: ContainmentChoice::Subreaper,
         adopt_orphans: false,
+        open_files: None,
     };
     let spawner = longhaul_adapters::os::OsSpawner::open(options).unwrap();
     let refused = spawner.start(bench.order(key(1), "true")).await;

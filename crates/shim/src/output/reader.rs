@@ -10,7 +10,7 @@ use std::{
 use super::{
     entry::{ENTRY, IndexEntry, Stream},
     gap::{GAP, GAP_LENGTH, Gap},
-    segments::{INDEX, LOG, Segments},
+    segments::{INDEX, LOG, Names, Segments},
 };
 use crate::attempt_directory::AttemptDirectory;
 
@@ -168,13 +168,32 @@ impl OutputLog {
         Ok(true)
     }
 
+    /// Reads what was given back; a range that cannot be so is garbage and counts as nothing.
     fn read_gap(&self) -> io::Result<Gap> {
         let Some(file) = self.directory.open_file(GAP)? else {
             return Ok(Gap::default());
         };
         let mut bytes = [0; GAP_LENGTH];
         let got = file.read_at(&mut bytes, 0)?;
-        Ok(if got == GAP_LENGTH { Gap::decode(&bytes) } else { Gap::default() })
+        if got < GAP_LENGTH {
+            return Ok(Gap::default());
+        }
+        let gap = Gap::decode(&bytes);
+        Ok(Gap { log: self.within(&LOG, gap.log)?, index: self.within(&INDEX, gap.index)? })
+    }
+
+    /// Keeps a range inside the files. One that reaches beyond them tells of bytes that a power cut took, if the files
+    /// have a hole there; else it is garbage, which must not hide what is there.
+    fn within(&self, names: &Names, range: Range<u64>) -> io::Result<Range<u64>> {
+        if range.is_empty() || range.end <= self.directory.length_of(names.head)? {
+            return Ok(range);
+        }
+        let segments = Segments::open(&self.directory, names)?;
+        let length = segments.length();
+        if range.end <= length {
+            return Ok(range);
+        }
+        Ok(if segments.is_hole(range.start) { range.start..length } else { 0..0 })
     }
 }
 

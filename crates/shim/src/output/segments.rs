@@ -2,6 +2,8 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
+use rustix::fs::SeekFrom;
+
 use crate::attempt_directory::AttemptDirectory;
 
 /// The bytes before the content of a tail file.
@@ -60,6 +62,15 @@ impl Segments {
     pub(super) fn first_held(&self, offset: u64) -> Option<u64> {
         let holds = |segment: &&Segment| offset < segment.end;
         self.list.iter().find(holds).map(|segment| segment.base.max(offset))
+    }
+
+    /// Tells whether nothing is stored at an offset that one of the files spans.
+    pub(super) fn is_hole(&self, offset: u64) -> bool {
+        let holds = |segment: &&Segment| (segment.base..segment.end).contains(&offset);
+        self.list.iter().find(holds).is_some_and(|segment| {
+            let place = offset.saturating_sub(segment.base).saturating_add(segment.header);
+            rustix::fs::seek(&segment.file, SeekFrom::Hole(place)) == Ok(place)
+        })
     }
 
     /// Reads from one file; zero bytes if none holds the offset.

@@ -39,6 +39,7 @@ use crate::{
     notice::{Notice, Welcome},
     order::{Order, PROTOCOL_VERSION},
     output::OutputWriter,
+    shortage::is_shortage,
 };
 
 const LAUNCH_WAIT: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
@@ -46,11 +47,21 @@ const DONE: i32 = 0;
 const REFUSED: i32 = 3;
 
 /// Why nothing was run.
-struct Refusal(String);
+struct Refusal {
+    why: String,
+    errno: Option<i32>,
+}
 
 impl Refusal {
-    fn because(what: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |error| Self(format!("{what}: {error}"))
+    fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), errno: None }
+    }
+
+    fn because<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| {
+            let error = error.into();
+            Self { why: format!("{what}: {error}"), errno: error.raw_os_error() }
+        }
     }
 }
 
@@ -74,8 +85,8 @@ pub(super) fn serve(path: &Path) -> i32 {
         }
         // Whoever started this shim is gone and asked for nothing.
         Ok(None) => DONE,
-        Err(Refusal(why)) => {
-            control.send(&Notice::Refused { why }, Vec::new());
+        Err(Refusal { why, errno }) => {
+            control.send(&Notice::Refused { why, errno }, Vec::new());
             REFUSED
         }
     }
@@ -142,13 +153,13 @@ fn begin(path: &Path, control: &mut Connection) -> Result<Option<Start>, Refusal
     let directory =
         AttemptDirectory::open(path).map_err(Refusal::because("cannot open the attempt directory"))?;
     if !directory.is_own() {
-        return Err(Refusal("the attempt directory belongs to another user".to_owned()));
+        return Err(Refusal::new("the attempt directory belongs to another user"));
     }
-    rustix::process::chdir("/").map_err(|error| Refusal(format!("cannot leave the directory: {error}")))?;
+    rustix::process::chdir("/").map_err(Refusal::because("cannot leave the directory"))?;
     let lock = directory.lock().map_err(Refusal::because("cannot lock the attempt directory"))?;
-    let lock = lock.ok_or_else(|| Refusal("another shim serves this attempt".to_owned()))?;
+    let lock = lock.ok_or_else(|| Refusal::new("another shim serves this attempt"))?;
     if directory.exists(IDENTITY) || directory.exists(EXIT) {
-        return Err(Refusal("this attempt was started before".to_owned()));
+        return Err(Refusal::new("this attempt was started before"));
     }
     let Some(launch) = await_launch(control)? else {
         return Ok(None);
@@ -159,15 +170,15 @@ fn begin(path: &Path, control: &mut Connection) -> Result<Option<Start>, Refusal
 /// Reads orders until the launch; `None` if the peer goes away first or stays silent.
 fn await_launch(control: &mut Connection) -> Result<Option<Launch>, Refusal> {
     loop {
-        while let Some(frame) = control.pull().map_err(|error| Refusal(error.to_string()))? {
-            match Order::decode(&frame).map_err(|error| Refusal(format!("launch refused: {error}")))? {
+        while let Some(frame) = control.pull().map_err(|error| Refusal::new(error.to_string()))? {
+            match Order::decode(&frame).map_err(|error| Refusal::new(format!("launch refused: {error}")))? {
                 Some(Order::Launch(launch)) => return Ok(Some(*launch)),
                 Some(Order::Hello(_)) => control.send(&early_welcome(), Vec::new()),
-                Some(Order::Stop(_)) => return Err(Refusal("stopped before the launch".to_owned())),
+                Some(Order::Stop(_)) => return Err(Refusal::new("stopped before the launch")),
                 Some(
                     Order::Status | Order::Signal { .. } | Order::Pause | Order::Resume | Order::Acknowledge,
                 )
-                | None => return Err(Refusal("a launch must come first".to_owned())),
+                | None => return Err(Refusal::new("a launch must come first")),
             }
         }
         let mut fds = [PollFd::new(control, PollFlags::IN)];
@@ -199,10 +210,10 @@ fn start(
     signals: OwnedFd,
     manager: u32,
 ) -> Result<Start, Refusal> {
-    let because = Refusal::because;
-    let copy = directory.as_fd().try_clone_to_owned().map_err(because("cannot copy a descriptor"))?;
+    let copy = directory.as_fd().try_clone_to_owned();
+    let copy = copy.map_err(Refusal::because("cannot copy a descriptor"))?;
     let writer = OutputWriter::create(copy, launch.output, launch.anchor_ms)
-        .map_err(because("cannot create the output files"))?;
+        .map_err(Refusal::because("cannot create the output files"))?;
     let Contained { gated, containment, cgroup } = contain(&launch, &directory)?;
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
     // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
@@ -213,7 +224,9 @@ fn start(
         if let Some(cgroup) = &cgroup {
             cgroup.remove();
         }
-        return Err(Refusal(format!("cannot make the identity durable: {error}")));
+        // Nothing ran, and without an identity everybody knows.
+        drop(directory.remove(IDENTITY));
+        return Err(Refusal::because("cannot make the identity durable")(error));
     }
     let mut tree = Tree::new(containment, cgroup, (identity.pid, identity.start_time), gated.pidfd);
     tree.exclude_manager(manager);
@@ -241,7 +254,7 @@ fn contain(launch: &Launch, directory: &AttemptDirectory) -> Result<Contained, R
     if fallback != Some(Containment::Group) {
         let me = rustix::process::getpid();
         let made = rustix::process::set_child_subreaper(Some(me));
-        made.map_err(|error| Refusal(format!("cannot become subreaper: {error}")))?;
+        made.map_err(Refusal::because("cannot become subreaper"))?;
     }
     if let Some(path) = launch.cgroup.as_ref().filter(|_| wants_cgroup)
         && let Ok(cgroup) = Cgroup::open(path)
@@ -254,17 +267,19 @@ fn contain(launch: &Launch, directory: &AttemptDirectory) -> Result<Contained, R
         }
     }
     let Some(containment) = fallback else {
-        return Err(Refusal("the cgroup cannot be used".to_owned()));
+        return Err(Refusal::new("the cgroup cannot be used"));
     };
     match child::spawn(launch, None) {
         Ok(gated) => Ok(Contained { gated, containment, cgroup: None }),
         Err(error) => {
-            let errno = error.raw_os_error().unwrap_or(0);
-            let mut record =
-                ExitRecord::never_ran(launch.anchor_ms.saturating_add(clock::boot_ms()), clock::wall_ms());
-            record.ending = Ending::SpawnFailed { stage: SpawnStage::Fork, errno };
-            drop(directory.write_durably(EXIT, &record.encode()));
-            Err(Refusal(format!("cannot make a process: {error}")))
+            if !is_shortage(&error) {
+                let errno = error.raw_os_error().unwrap_or(0);
+                let ended_at = launch.anchor_ms.saturating_add(clock::boot_ms());
+                let mut record = ExitRecord::never_ran(ended_at, clock::wall_ms());
+                record.ending = Ending::SpawnFailed { stage: SpawnStage::Fork, errno };
+                drop(directory.write_durably(EXIT, &record.encode()));
+            }
+            Err(Refusal::because("cannot make a process")(error))
         }
     }
 }
@@ -276,7 +291,7 @@ fn identify(
     cgroup: Option<&Cgroup>,
 ) -> Result<Identity, Refusal> {
     let shim_pid = std::process::id();
-    let stat = |pid| ProcessStat::read(pid).ok_or_else(|| Refusal("/proc cannot be read".to_owned()));
+    let stat = |pid| ProcessStat::read(pid).ok_or_else(|| Refusal::new("/proc cannot be read"));
     Ok(Identity {
         process: launch.process.clone(),
         attempt: launch.attempt,

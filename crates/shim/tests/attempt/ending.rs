@@ -164,7 +164,7 @@ fn second_shim_in_the_same_directory_is_refused() {
     let (mut shim, socket) = longhaul_shim::start(&crate::harness::program(), attempt.path()).unwrap();
     let mut peer = crate::harness::Peer::new(socket);
     let refused = peer.hear_until(|notice| match notice {
-        Notice::Refused { why } => Some(why),
+        Notice::Refused { why, .. } => Some(why),
         _ => None,
     });
     assert!(refused.contains("another shim"), "{refused}");

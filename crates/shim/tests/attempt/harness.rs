@@ -90,7 +90,7 @@ impl Peer {
         self.hear_until(|notice| match notice {
             Notice::Started { identity, descriptors } => Some((*identity, descriptors)),
             Notice::Exited { record, .. } => panic!("ended before it started: {record:?}"),
-            Notice::Refused { why } => panic!("refused: {why}"),
+            Notice::Refused { why, .. } => panic!("refused: {why}"),
             _ => None,
         })
     }
@@ -102,7 +102,7 @@ impl Peer {
                 assert!(durable);
                 Some(*record)
             }
-            Notice::Refused { why } => panic!("refused: {why}"),
+            Notice::Refused { why, .. } => panic!("refused: {why}"),
             _ => None,
         })
     }

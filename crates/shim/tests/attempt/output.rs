@@ -217,6 +217,29 @@ fn garbage_in_the_index_never_harms_the_reader() {
 }
 
 #[test]
+fn gap_beyond_the_end_hides_nothing_that_is_there() {
+    let (directory, _) = finished(&script("echo one; echo two >&2"));
+    let log = OutputLog::open(directory.path()).unwrap();
+    let gap: Vec<u8> = [0, u64::MAX, 0, u64::MAX].into_iter().flat_map(u64::to_le_bytes).collect();
+    fs::write(directory.path().join("output.gap"), gap).unwrap();
+    assert_eq!(log.gap().unwrap(), None);
+    assert_eq!(read_all(&log), (vec![(0, b"one\ntwo\n".to_vec())], 8));
+    assert!(log.entries(0).unwrap().map(Result::unwrap).any(|run| run.range.end == 8));
+}
+
+#[test]
+fn gap_over_bytes_that_a_power_cut_took_shows_no_zeros() {
+    let (directory, _) = finished(&script("echo one"));
+    let file = fs::File::options().write(true).open(directory.path().join("output.log")).unwrap();
+    file.set_len(3 * 4_096).unwrap();
+    let gap: Vec<u8> = [4_096, 9 * 4_096, 0, 0].into_iter().flat_map(u64::to_le_bytes).collect();
+    fs::write(directory.path().join("output.gap"), gap).unwrap();
+    let log = OutputLog::open(directory.path()).unwrap();
+    assert_eq!(log.gap().unwrap(), Some(4_096..3 * 4_096));
+    assert_eq!(log.read_at(4_096, &mut [0; 9]).unwrap(), Chunk::Gap { resume: 3 * 4_096 });
+}
+
+#[test]
 fn last_lines_are_found_with_and_without_a_final_newline() {
     for (text, lines, expected) in [
         ("printf 'a\\nb\\nc\\n'", 1, 4),

@@ -132,7 +132,7 @@ fn malformed_launch_is_refused_and_nothing_runs() {
     let mut attempt = Attempt::idle();
     attempt.peer.socket.write_all(&FrameWriter::new(2).bytes(1, b"p").finish()).unwrap();
     let why = attempt.peer.hear_until(|notice| match notice {
-        Notice::Refused { why } => Some(why),
+        Notice::Refused { why, .. } => Some(why),
         _ => None,
     });
     assert!(why.contains("launch refused"), "{why}");

@@ -92,6 +92,7 @@ macro_rules! store_suite {
             a_slot_returns_between_attempts
             paused_and_stopping_work_holds_its_slot
             a_conflict_writes_nothing
+            a_commit_on_an_old_revision_is_a_conflict_whoever_writes
             the_same_op_gets_the_same_answer
             only_the_owner_writes
             an_old_lease_writes_nothing

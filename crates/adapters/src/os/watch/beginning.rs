@@ -1,19 +1,23 @@
 //! The start of an attempt.
 
 use super::child::ShimChild;
-use super::{Stage, Watch};
+use super::{Ask, Known, Refused, Stage, Watch};
 use crate::os::launch;
 use crate::os::link::Link;
 use crate::os::spawner::Shared;
-use longhaul_domain::{StartFailure, StartStage};
-use longhaul_ports::StartOrder;
-use longhaul_shim::{ExitRecord, Launch, Order};
-use rustix::io::Errno;
+use longhaul_domain::{Observation, StartFailure, StartStage};
+use longhaul_ports::{AttemptKey, StartOrder};
+use longhaul_shim::{ExitRecord, Launch, Order, is_shortage};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// How long to wait at first for what ran short, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a watch begins.
 #[derive(Debug)]
@@ -29,44 +33,142 @@ pub(crate) enum Beginning {
     Adopt,
 }
 
-/// What became of an order to start.
+/// A start that has not led to a command yet, and may have to be tried again.
+#[derive(Debug)]
+pub(super) struct Starting {
+    order: Arc<StartOrder>,
+    /// Who is told whether the order is taken, until that is told.
+    answer: Option<oneshot::Sender<Result<(), StartFailure>>>,
+    /// How long to wait before the next try.
+    pause: Duration,
+    /// The directory was made by an earlier try, and no shim was started in it.
+    made: bool,
+}
+
+/// What became of one try to start.
 enum Begun {
     /// A shim was started and waits for this launch.
     Shim { child: Child, socket: UnixStream, launch: Box<Launch> },
     /// It was started before.
     Before,
-    /// Nothing was started, for want of something that may be there the next time.
-    Never { why: String },
+    /// Nothing was started, for want of something that may be there later.
+    Short { why: String, made: bool },
+}
+
+impl Starting {
+    pub(super) fn new(order: Box<StartOrder>, answer: oneshot::Sender<Result<(), StartFailure>>) -> Self {
+        let order = Arc::from(order);
+        Self { order, answer: Some(answer), pause: FIRST_PAUSE, made: false }
+    }
+
+    /// Tells that the order is taken, once.
+    fn accept(&mut self) {
+        if let Some(answer) = self.answer.take() {
+            drop(answer.send(Ok(())));
+        }
+    }
+
+    fn next_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        pause
+    }
 }
 
 impl Watch {
-    /// Starts the shim and gives it the launch.
-    pub(super) async fn start(
-        &mut self,
-        order: StartOrder,
-        answer: oneshot::Sender<Result<(), StartFailure>>,
-    ) -> Stage {
-        let shared = Arc::clone(&self.shared);
-        let begun = tokio::task::spawn_blocking(move || begin(&shared, &order)).await;
-        let begun = begun.unwrap_or_else(|error| Err(unstarted(&io::Error::other(error))));
-        match begun {
-            Err(failure) => {
+    /// Starts the shim and gives it the launch; while something runs short, the order is taken and tried again.
+    pub(super) async fn start(&mut self) -> Stage {
+        let Some(mut starting) = self.starting.take() else {
+            return Stage::Examine;
+        };
+        loop {
+            let (shared, order, made) =
+                (Arc::clone(&self.shared), Arc::clone(&starting.order), starting.made);
+            let begun = tokio::task::spawn_blocking(move || begin(&shared, &order, made)).await;
+            match begun.unwrap_or_else(|error| Err(unstarted(&io::Error::other(error)))) {
+                Err(failure) => return self.refuse_start(*starting, failure),
+                Ok(Begun::Before) => {
+                    starting.accept();
+                    return Stage::Examine;
+                }
+                Ok(Begun::Shim { child, socket, launch }) => {
+                    starting.accept();
+                    starting.made = false;
+                    self.starting = Some(starting);
+                    return self.launch(child, socket, launch).await;
+                }
+                Ok(Begun::Short { why, made }) => {
+                    starting.accept();
+                    starting.made = made;
+                    if let Some(stage) = self.wait_out(&why, starting.next_pause()).await {
+                        return stage;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries again after a shim that refused because something ran short; what it left is cleared away.
+    pub(super) async fn start_over(&mut self, why: &str) -> Stage {
+        let Some(mut starting) = self.starting.take() else {
+            return Stage::Examine;
+        };
+        loop {
+            if let Some(stage) = self.wait_out(why, starting.next_pause()).await {
+                return stage;
+            }
+            let (shared, key) = (Arc::clone(&self.shared), self.key);
+            let cleared = tokio::task::spawn_blocking(move || shared.attempts.clear(key)).await;
+            match cleared.unwrap_or_else(|error| Err(io::Error::other(error))) {
+                Ok(true) => {
+                    self.starting = Some(starting);
+                    return Stage::Starting;
+                }
+                Ok(false) => return Stage::Examine,
+                Err(error) if is_shortage(&error) => {}
+                Err(error) => {
+                    tracing::warn!(id = %self.key.id, %error, "what a supervisor left cannot be cleared away");
+                    return Stage::Examine;
+                }
+            }
+        }
+    }
+
+    fn refuse_start(&mut self, starting: Starting, failure: StartFailure) -> Stage {
+        match starting.answer {
+            Some(answer) => {
                 // Forgotten before the answer, so that whoever has it finds no watch any more.
                 self.leave();
                 drop(answer.send(Err(failure)));
                 Stage::Left
             }
-            Ok(begun) => {
-                drop(answer.send(Ok(())));
-                match begun {
-                    Begun::Before => Stage::Examine,
-                    Begun::Never { why } => {
-                        tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, why, "nothing was started");
-                        self.see_end(&ExitRecord::never_ran(0, 0));
-                        Stage::Over
-                    }
-                    Begun::Shim { child, socket, launch } => self.launch(child, socket, launch).await,
-                }
+            None => {
+                self.see(Known::Over(Observation::SpawnFailed { attempt: self.key.attempt, failure }));
+                Stage::Over
+            }
+        }
+    }
+
+    /// Waits until the next try; a stop ends the attempt, of which nothing ran.
+    async fn wait_out(&mut self, why: &str, pause: Duration) -> Option<Stage> {
+        tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, why, ?pause, "a start waits");
+        let next = tokio::time::Instant::now() + pause;
+        loop {
+            if self.stop.is_some() || self.settled {
+                self.see_end(&ExitRecord::never_ran(0, 0));
+                return Some(Stage::Over);
+            }
+            tokio::select! {
+                ask = self.asks.recv() => match ask {
+                    Some(Ask::Find(answer)) => self.find(answer),
+                    Some(Ask::Stop(order)) => self.note_stop(order),
+                    Some(Ask::Pause(answer)) => drop(answer.send(Err("it has not started yet".to_owned()))),
+                    // None of it is halted.
+                    Some(Ask::Resume(answer)) => drop(answer.send(Ok(()))),
+                    Some(Ask::Settle) => self.settled = true,
+                    None => return Some(Stage::Left),
+                },
+                () = tokio::time::sleep_until(next) => return None,
             }
         }
     }
@@ -78,43 +180,54 @@ impl Watch {
             Err(error) => {
                 tracing::warn!(%error, "the connection to a new supervisor cannot be used");
                 // Its socket is closed with this, so that it leaves without a launch.
+                self.refused = Some(Refused { short: is_shortage(&error), detail: error.to_string() });
                 return self.outlive_shim().await;
             }
         };
-        match link.send(&Order::Launch(launch)).await {
-            Ok(()) => Stage::Supervised(Box::new(link)),
-            Err(_) => {
-                drop(link);
-                self.outlive_shim().await
-            }
+        if let Err(error) = link.send(&Order::Launch(launch)).await {
+            // It may have said why before it left.
+            tracing::debug!(id = %self.key.id, %error, "a new supervisor took no launch");
         }
+        Stage::Supervised(Box::new(link))
     }
 }
 
 /// Makes the directory of the attempt and starts its shim.
-fn begin(shared: &Shared, order: &StartOrder) -> Result<Begun, StartFailure> {
+fn begin(shared: &Shared, order: &StartOrder, made: bool) -> Result<Begun, StartFailure> {
     let key = order.key;
-    if shared.attempts.attempt(key).map_err(|error| unstarted(&error))?.is_some() {
-        return Ok(Begun::Before);
+    let short = |error: &io::Error, made| Ok(Begun::Short { why: error.to_string(), made });
+    if !made {
+        match shared.attempts.attempt(key) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Ok(Begun::Before),
+            Err(error) if is_shortage(&error) => return short(&error, false),
+            Err(error) => return Err(unstarted(&error)),
+        }
     }
-    let launch = Box::new(launch::prepare(order, &shared.options, shared.cgroup(key))?);
-    match shared.attempts.create(key) {
-        Ok(true) => {}
-        Ok(false) => return Ok(Begun::Before),
-        Err(error) if is_shortage(&error) => return Ok(Begun::Never { why: error.to_string() }),
-        Err(error) => return Err(unstarted(&error)),
+    let launch = match launch::prepare(order, &shared.options, shared.cgroup(key)) {
+        Ok(launch) => Box::new(launch),
+        Err(failure) => match failure.errno.map(io::Error::from_raw_os_error) {
+            Some(error) if is_shortage(&error) => return Ok(Begun::Short { why: failure.detail, made }),
+            Some(_) | None => {
+                discard(shared, key, made);
+                return Err(failure);
+            }
+        },
+    };
+    if !made {
+        match shared.attempts.create(key) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Begun::Before),
+            Err(error) if is_shortage(&error) => return short(&error, false),
+            Err(error) => return Err(unstarted(&error)),
+        }
     }
     let path = shared.attempts.path_of(key);
     match shared.reaper.start(|| longhaul_shim::start(&shared.options.shim, &path)) {
         Ok((child, socket)) => Ok(Begun::Shim { child, socket, launch }),
+        Err(error) if is_shortage(&error) => short(&error, true),
         Err(error) => {
-            // If it cannot be taken back, an empty directory is closed as one that never ran by whoever looks at it.
-            if let Err(kept) = shared.attempts.discard(key) {
-                tracing::debug!(%kept, "an empty attempt directory stays");
-            }
-            if is_shortage(&error) {
-                return Ok(Begun::Never { why: error.to_string() });
-            }
+            discard(shared, key, true);
             let shim = shared.options.shim.display();
             let detail = format!("the supervisor {shim} cannot be started: {error}");
             Err(StartFailure { stage: StartStage::Supervisor, errno: error.raw_os_error(), detail })
@@ -122,13 +235,15 @@ fn begin(shared: &Shared, order: &StartOrder) -> Result<Begun, StartFailure> {
     }
 }
 
+/// Takes the directory back, if one was made.
+fn discard(shared: &Shared, key: AttemptKey, made: bool) {
+    // If it cannot be taken back, an empty directory is closed as one that never ran by whoever looks at it.
+    if made && let Err(kept) = shared.attempts.discard(key) {
+        tracing::debug!(%kept, "an empty attempt directory stays");
+    }
+}
+
 fn unstarted(error: &io::Error) -> StartFailure {
     let detail = format!("the directory of the attempt cannot be made: {error}");
     StartFailure { stage: StartStage::Supervisor, errno: error.raw_os_error(), detail }
-}
-
-/// Whether something ran short that others may give back.
-fn is_shortage(error: &io::Error) -> bool {
-    let shortages = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
-    error.raw_os_error().is_some_and(|raw| shortages.iter().any(|errno| errno.raw_os_error() == raw))
 }

@@ -1,9 +1,10 @@
 //! Following a shim that lives.
 
-use super::{Ask, Stage, Unanswered, Watch};
+use super::{Ask, Refused, Stage, Unanswered, Watch};
 use crate::os::link::{Held, Link};
 use crate::os::{pidfd, translate};
-use longhaul_shim::{ErrorCode, Notice, Order, Phase, StopOrder};
+use longhaul_shim::{ErrorCode, Notice, Order, Phase, StopOrder, is_shortage};
+use std::io;
 use std::time::Duration;
 
 /// How long a shim may live on after it has hung up.
@@ -57,12 +58,18 @@ impl Watch {
                 tracing::debug!(%error, "the end of a supervisor cannot be waited for");
             }
         };
-        if tokio::time::timeout(HUNG_UP, gone).await.is_ok() {
-            self.shim = None;
-        } else {
+        if tokio::time::timeout(HUNG_UP, gone).await.is_err() {
             tracing::debug!(id = %self.key.id, "a supervisor has hung up and lives on");
+            return Stage::Examine;
         }
-        Stage::Examine
+        self.shim = None;
+        match self.refused.take() {
+            Some(Refused { short: true, detail }) => Box::pin(self.start_over(&detail)).await,
+            refused => {
+                self.refused = refused;
+                Stage::Examine
+            }
+        }
     }
 
     async fn pass_on(&mut self, link: &Link, ask: Ask) -> Option<Stage> {
@@ -111,8 +118,11 @@ impl Watch {
                 }
                 self.acknowledge(link).await
             }
-            Notice::Refused { why } => {
-                self.refused = Some(format!("the supervisor refused the launch: {why}"));
+            Notice::Refused { why, errno } => {
+                let error = errno.map(io::Error::from_raw_os_error);
+                let short = error.is_some_and(|error| is_shortage(&error));
+                let detail = format!("the supervisor refused the launch: {why}");
+                self.refused = Some(Refused { short, detail });
                 None
             }
             Notice::Paused { missed, .. } => {

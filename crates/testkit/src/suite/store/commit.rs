@@ -20,6 +20,26 @@ pub async fn a_conflict_writes_nothing(world: &StoreWorld) {
     assert_eq!(must(world.store.end().await), end);
 }
 
+/// A change made on an older revision is a conflict before anything else, even where a claim has made it a stranger's.
+pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let other = world.node("b").await;
+    let waiting = world.submit(world.draft()).await;
+    let late = world.change(&waiting, cancel());
+    assert_eq!(late.author, Author::Anyone);
+    let claimed = world.claim(&node).await;
+    let found = claimed.first().map(|stored| stored.revision);
+    for stranger in [Author::Anyone, Author::Owner(other)] {
+        let mut late = late.clone();
+        late.author = stranger;
+        refused!(
+            world.store.commit(late).await,
+            StoreError::Conflict { found: revision } if Some(*revision) == found
+        );
+    }
+    assert_eq!(world.load(waiting.process.id).await.revision, waiting.revision.next());
+}
+
 /// A write that is sent again gets the same answer and changes nothing, even after others.
 pub async fn the_same_op_gets_the_same_answer(world: &StoreWorld) {
     let node = world.node("a").await;
