@@ -47,8 +47,12 @@ pub enum ComposeError {
     },
 }
 
-/// Opens every part; to be called inside the runtime.
-pub(crate) fn compose(state: &StateDir, settings: &Settings) -> Result<Composed, ComposeError> {
+/// Opens every part; to be called inside the runtime. `open_files` is the soft limit that commands get.
+pub(crate) fn compose(
+    state: &StateDir,
+    settings: &Settings,
+    open_files: Option<u64>,
+) -> Result<Composed, ComposeError> {
     let failed = |part| move |source| ComposeError::Part { part, source };
     let clock = SystemClock::open(state.path()).map_err(failed("clock"))?;
     let boot = clock.boot_id().to_owned();
@@ -60,6 +64,7 @@ pub(crate) fn compose(state: &StateDir, settings: &Settings) -> Result<Composed,
         boot_id: boot.clone(),
         containment: containment(settings.containment),
         adopt_orphans: true,
+        open_files,
     })
     .map_err(failed("spawner"))?;
     let clock: Arc<dyn Clock> = Arc::new(clock);

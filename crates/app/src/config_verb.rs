@@ -3,6 +3,7 @@
 use crate::config::{self, ConfigError, Flags, Settings, Sources};
 use crate::failure::Failure;
 use longhaul_cli::ConfigVerb;
+use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -24,12 +25,22 @@ pub(crate) fn config_verb(
         }
         ConfigVerb::Check => {
             checked(&sources, state_dir)?;
+            if json {
+                return Ok(pretty(&json!({ "ok": true })));
+            }
             Ok("every file is in order\n".to_owned())
         }
         ConfigVerb::Schema => Ok(pretty(&config::schema())),
         ConfigVerb::Path => {
+            let paths = || sources.user_file.iter().chain(&sources.project_files);
+            if json {
+                let files: Vec<_> = paths()
+                    .map(|path| json!({ "path": path.to_string_lossy(), "exists": path.exists() }))
+                    .collect();
+                return Ok(pretty(&json!({ "files": files })));
+            }
             let mut out = String::new();
-            for path in sources.user_file.iter().chain(&sources.project_files) {
+            for path in paths() {
                 let missing = if path.exists() { "" } else { "  (not there)" };
                 // Writing into a text cannot fail.
                 let _ = writeln!(out, "{}{missing}", path.display());

@@ -55,7 +55,11 @@ fn perform(cli: Cli, json: bool) -> Result<ExitCode, Failure> {
             let flags = flags(&ServeArgs::default(), &cli.global);
             print(&config_verb(&args.verb, &state_dir, flags, json)?)
         }
-        Verb::Version => print(&version(&place(state_dir, false), json)),
+        Verb::Version => {
+            let (text, other) = version(&place(state_dir, false), json);
+            let printed = print(&text)?;
+            other.map_or(Ok(printed), |problem| Err(Failure::Manager { problem }))
+        }
         Verb::Init(_)
         | Verb::Run(_)
         | Verb::Status(_)

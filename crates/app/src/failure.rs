@@ -69,6 +69,12 @@ pub enum Failure {
         /// What to do.
         help: Option<String>,
     },
+    /// What answers is no manager of this version, or may not be asked.
+    #[error("{}", problem.title)]
+    Manager {
+        /// What the client says of it.
+        problem: Box<Problem>,
+    },
     /// Standard output is gone.
     #[error("standard output cannot be written")]
     Output {
@@ -81,11 +87,13 @@ pub enum Failure {
 impl Failure {
     /// The exit code that stands for it.
     #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Manager { problem } if problem.slug == "not_authorised" => 7,
             Self::Config(_) | Self::Place { .. } => 2,
             Self::Log { .. } | Self::Init { .. } | Self::Output { .. } => 1,
-            Self::StateDir(_)
+            Self::Manager { .. }
+            | Self::StateDir(_)
             | Self::Lock(_)
             | Self::System { .. }
             | Self::Compose(_)
@@ -97,6 +105,7 @@ impl Failure {
     #[must_use]
     pub fn problem(&self) -> Problem {
         let (slug, detail, help) = match self {
+            Self::Manager { problem } => return problem.as_ref().clone(),
             Self::Config(error) => ("invalid_configuration", error.why(), error.help()),
             Self::Place { why } => (
                 "state_dir_unusable",

@@ -18,6 +18,7 @@ mod serve;
 mod shim;
 mod state_dir;
 mod version;
+mod vital;
 
 pub use compose::ComposeError;
 pub use dispatch::run;

@@ -1,7 +1,7 @@
 //! The log of a manager.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tracing::level_filters::LevelFilter;
@@ -30,12 +30,28 @@ pub(crate) fn begin(verbosity: u8) {
         _ => LevelFilter::TRACE,
     };
     let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(|| Lossy(io::stderr()))
+        // They would go to standard error as well, by a way that panics when it is broken.
+        .log_internal_errors(false)
         .with_max_level(level)
         .with_target(verbosity > 0)
         .finish();
     // Only a program around this library can have set one before, and then that is the one it wants.
     let _ = tracing::subscriber::set_global_default(log);
+}
+
+/// Loses what cannot be written: a full disk or a reader that went away must not end what is merely told.
+struct Lossy<W>(W);
+
+impl<W: Write> Write for Lossy<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.0.write(bytes).unwrap_or(bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
 }
 
 /// The last lines of a log, of those behind an offset.

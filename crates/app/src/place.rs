@@ -41,7 +41,8 @@ impl<V: Fn(&str) -> Option<OsString>> Seeker<V> {
     pub(crate) fn seek(self) -> Result<PathBuf, PlaceError> {
         let variable =
             |name: &str| (self.variable)(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        if let Some(path) = self.flag.or_else(|| variable("LONGHAUL_STATE_DIR")) {
+        let flag = self.flag.filter(|path| !path.as_os_str().is_empty());
+        if let Some(path) = flag.or_else(|| variable("LONGHAUL_STATE_DIR")) {
             return absolute(path, self.here);
         }
         if let Some(socket) = variable("LONGHAUL_SOCKET")
@@ -120,6 +121,8 @@ mod tests {
         assert_eq!(seek(Some("/from/flag"), &variables, &deep), Path::new("/from/flag"));
         assert_eq!(seek(Some("near"), &variables, &deep), deep.join("near"));
         assert_eq!(seek(None, &variables, &deep), Path::new("/from/environment"));
+        variables.insert("LONGHAUL_STATE_DIR", String::new());
+        assert_eq!(seek(Some(""), &variables, &deep), Path::new("/from/socket"));
         variables.remove("LONGHAUL_STATE_DIR");
         assert_eq!(seek(None, &variables, &deep), Path::new("/from/socket"));
         variables.remove("LONGHAUL_SOCKET");

@@ -1,5 +1,6 @@
 //! `longhaul serve`: the manager.
 
+mod descriptors;
 mod signals;
 
 use crate::announce::announce;
@@ -9,6 +10,8 @@ use crate::failure::Failure;
 use crate::lock::{LockError, ManagerLock};
 use crate::log;
 use crate::state_dir::StateDir;
+use crate::vital;
+use descriptors::Descriptors;
 use longhaul_engine::ports::NodeFacts;
 use longhaul_engine::{Engine, Shutdown};
 use longhaul_http::{Bounds, Face, LaunchDefaults};
@@ -59,6 +62,7 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
         log::redirect(path).map_err(|source| Failure::Log { path: path.clone(), source })?;
     }
     log::begin(order.verbosity);
+    vital::guard();
     let layers = Sources::of(state.path(), order.flags.clone()).read()?;
     let settings = Settings::of(&layers, state.path())?;
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
@@ -71,7 +75,7 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(system("start its runtime"))?;
-    runtime.block_on(manage(&state, &settings))
+    runtime.block_on(manage(&state, &settings, descriptors::raise()))
 }
 
 /// Takes the lock; none if another manager answers already and this one was started by a client.
@@ -89,16 +93,17 @@ fn lock(state: &StateDir, autostarted: bool) -> Result<Option<ManagerLock>, Lock
     }
 }
 
-async fn manage(state: &StateDir, settings: &Settings) -> Result<(), Failure> {
+async fn manage(state: &StateDir, settings: &Settings, descriptors: Descriptors) -> Result<(), Failure> {
     let mut signals = Signals::catch().map_err(system("catch signals"))?;
-    let Composed { parts, boot } = compose(state, settings)?;
+    let Composed { parts, boot } = compose(state, settings, descriptors.given)?;
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let engine = Engine::start(parts, engine_settings(state, settings, node)).await;
     let engine = engine.map_err(|source| Failure::Engine { source })?;
     let listener = listen(state).map_err(system("listen on its socket"))?;
     let router = longhaul_http::router(face(&engine, state, settings));
     greet(state, settings);
-    let bounds = Bounds::for_user(rustix::process::geteuid().as_raw());
+    let mut bounds = Bounds::for_user(rustix::process::geteuid().as_raw());
+    bounds.connections = descriptors::for_connections(descriptors.raised, bounds.connections);
     let open = longhaul_http::serve(listener, router, bounds, signals.end()).await;
     if let Err(error) = state.remove_socket() {
         tracing::warn!(%error, "the socket could not be removed");

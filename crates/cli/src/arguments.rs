@@ -4,13 +4,15 @@ mod act;
 mod launch;
 mod look;
 mod manager;
+mod misread;
 
 pub use act::{CancelArgs, ProgressArgs, RestartArgs, RetryArgs, SetArgs};
 pub use launch::RunArgs;
 pub use look::{ExplainArgs, InspectArgs, Lines, LogsArgs, StatusArgs, StreamName, WaitArgs, WaitGoal};
 pub use manager::{CompletionsArgs, ConfigArgs, ConfigVerb, InitArgs, ServeArgs};
+pub use misread::Misread;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -83,7 +85,8 @@ pub struct Global {
     #[arg(short, long, global = true, value_name = "NAME")]
     pub project: Option<String>,
     /// The state directory of the manager
-    #[arg(long, global = true, value_name = "DIR", env = "LONGHAUL_STATE_DIR", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "DIR", env = "LONGHAUL_STATE_DIR", hide_env_values = true,
+          value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub state_dir: Option<PathBuf>,
     /// Do not start a manager when none answers
     #[arg(long, global = true, env = "LONGHAUL_NO_AUTOSTART", hide_env_values = true,
@@ -175,8 +178,8 @@ pub enum Verb {
 ///
 /// # Errors
 /// What is wrong with them, or the help that was asked for; it knows how to print itself and which code to exit with.
-pub fn parse() -> Result<Cli, clap::Error> {
-    read(std::env::args_os())
+pub fn parse() -> Result<Cli, Misread> {
+    read(std::env::args_os()).map_err(|error| Misread::new(error, std::env::args_os()))
 }
 
 /// Reads the given arguments, the first of which names the program.
@@ -220,6 +223,36 @@ mod tests {
         assert_eq!(refused("run -b").exit_code(), 2);
         assert_eq!(refused("frobnicate").exit_code(), 2);
         assert_eq!(refused("run --timeout -5m -- true").exit_code(), 2);
+    }
+
+    #[test]
+    fn empty_reference_is_wrong_usage() {
+        for verb in ["inspect", "status", "logs", "wait", "cancel", "restart", "retry", "pause", "resume"] {
+            let error = read(["longhaul", verb, ""].map(Into::into)).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains("it is empty"), "{verb}: {error}");
+        }
+        let words = ["longhaul", "run", "--parent", "", "true"];
+        assert_eq!(read(words.map(Into::into)).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn negative_values_are_refused_in_our_own_words() {
+        for (line, why) in [
+            ("run --timeout -1 -- true", "it is negative"),
+            ("run --timeout -5m -- true", "it is negative"),
+            ("run --delay -5 -- true", "it is negative"),
+            ("run --grace -1s -- true", "it is negative"),
+            ("run --retry 1 --backoff -1s..2s -- true", "it is negative"),
+            ("run --retry -1 -- true", "-1 is not in 0..=100"),
+            ("run --timeout 9999999999d -- true", "it is longer than 30 days"),
+            ("wait x --timeout -1", "it is negative"),
+            ("status -n -1", "-1 is not in 1.."),
+            ("logs x -n -1", "say a number, or all"),
+            ("logs x --since -1h", "it is negative"),
+        ] {
+            let error = refused(line);
+            assert!(error.exit_code() == 2 && error.to_string().contains(why), "{line}: {error}");
+        }
     }
 
     #[test]

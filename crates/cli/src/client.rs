@@ -130,7 +130,10 @@ impl Client {
                 .map_err(broken)?;
         // It ends by itself when sender and body are dropped; what goes wrong is told to them.
         drop(tokio::spawn(connection));
-        sender.send_request(request).await.map_err(broken)
+        sender.send_request(request).await.map_err(|error| {
+            // Garbage breaks nothing: it comes from something that was never a manager.
+            if error.is_parse() { Failure::Stranger { socket: self.socket.clone() } } else { broken(error) }
+        })
     }
 
     async fn connect(&self) -> Result<tokio::net::UnixStream, Failure> {

@@ -186,19 +186,30 @@ fn terminal_width() -> u16 {
 
 #[cfg(test)]
 #[derive(Clone, Default)]
-pub(crate) struct Kept(std::rc::Rc<RefCell<Vec<u8>>>);
+pub(crate) struct Kept {
+    text: std::rc::Rc<RefCell<Vec<u8>>>,
+    refusal: std::rc::Rc<std::cell::Cell<Option<io::ErrorKind>>>,
+}
 
 #[cfg(test)]
 impl Kept {
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.borrow().clone()).unwrap()
+        String::from_utf8(self.text.borrow().clone()).unwrap()
+    }
+
+    /// Takes nothing from now on.
+    pub(crate) fn refuse(&self, kind: io::ErrorKind) {
+        self.refusal.set(Some(kind));
     }
 }
 
 #[cfg(test)]
 impl Write for Kept {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
+        match self.refusal.get() {
+            Some(kind) => Err(kind.into()),
+            None => self.text.borrow_mut().write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

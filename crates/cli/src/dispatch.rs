@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::request::Surroundings;
 use crate::verb;
-use longhaul_wire::api::Version;
+use longhaul_wire::api::{Problem, Version};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -55,16 +55,23 @@ pub fn run(cli: Cli, place: Place) -> i32 {
     }
 }
 
-/// Asks the manager who it is; none if it does not answer. It is never started for this.
-#[must_use]
-pub fn manager_version(place: &Place) -> Option<Version> {
+/// Asks the manager who it is; none if there is none. It is never started for this.
+///
+/// # Errors
+/// What answers instead of a manager of this version, or why it may not be asked.
+pub fn manager_version(place: &Place) -> Result<Option<Version>, Box<Problem>> {
     let client = Client::new(Place {
         socket: place.socket.clone(),
         state_dir: place.state_dir.clone(),
         autostart: None,
     })
     .with_patience(VERSION_PATIENCE);
-    runtime().ok()?.block_on(client.fetch(&Path::version())).ok()
+    let answer = runtime().and_then(|runtime| runtime.block_on(client.fetch(&Path::version())));
+    match answer {
+        Ok(version) => Ok(Some(version)),
+        Err(Failure::Down { .. }) => Ok(None),
+        Err(failure) => Err(Box::new(failure.into_problem())),
+    }
 }
 
 /// Makes the one small runtime that a client needs.
@@ -185,7 +192,31 @@ mod tests {
             state_dir: top.path().to_owned(),
             autostart: Some(Box::new(|| panic!("it was started"))),
         };
-        assert_eq!(manager_version(&place), None);
+        assert_eq!(manager_version(&place), Ok(None));
+    }
+
+    #[test]
+    fn what_answers_instead_of_a_manager_is_told() {
+        let other = "HTTP/1.1 200 OK\r\nlonghaul-protocol: 99\r\nlonghaul-version: 9.9.9\r\ncontent-length: 2\r\n\r\n{}";
+        let foreign = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        for (answer, slug, words) in [
+            (other, "other_protocol", "99"),
+            (foreign, "not_a_manager", "no longhaul manager"),
+            ("SSH-2.0-OpenSSH_9.2\r\n", "not_a_manager", "no longhaul manager"),
+        ] {
+            let top = tempfile::tempdir().unwrap();
+            let socket = top.path().join("longhaul.sock");
+            let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            let other_end = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _request = std::io::Read::read(&mut stream, &mut [0; 1024]).unwrap();
+                std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+            });
+            let place = Place { socket, state_dir: top.path().to_owned(), autostart: None };
+            let problem = manager_version(&place).unwrap_err();
+            assert!(problem.slug == slug && problem.title.contains(words), "{answer}: {problem:?}");
+            other_end.join().unwrap();
+        }
     }
 
     fn place() -> Place {

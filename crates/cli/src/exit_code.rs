@@ -49,14 +49,20 @@ pub(crate) fn of_failure(failure: &Failure, regime: Regime) -> i32 {
     let code = match failure {
         Failure::Interrupted => return CTRL_C,
         Failure::Usage { .. } | Failure::Choice { .. } | Failure::NotText { .. } => return USAGE,
+        // Nothing was run, so that the code can be about nothing else.
+        Failure::Problem { problem } if problem.slug == "invalid_request" => return USAGE,
         Failure::Problem { problem } => of_problem(problem),
+        Failure::Unclear { cause, .. } => return of_failure(cause, regime),
         Failure::Down { .. }
         | Failure::Stranger { .. }
         | Failure::Protocol { .. }
         | Failure::Broken { .. }
         | Failure::Silent { .. } => UNREACHABLE,
         Failure::Forbidden { .. } => FORBIDDEN,
-        Failure::File { .. } | Failure::Unfinished { .. } | Failure::Output { .. } => FAILED,
+        Failure::File { .. }
+        | Failure::Unfinished { .. }
+        | Failure::Output { .. }
+        | Failure::Untold { .. } => FAILED,
     };
     match regime {
         Regime::Control => code,
@@ -148,7 +154,6 @@ mod tests {
         for (slug, code) in [
             ("internal", 1),
             ("payload_too_large", 1),
-            ("invalid_request", 2),
             ("process_not_found", 3),
             ("ambiguous_id", 3),
             ("invalid_status_transition", 4),
@@ -178,6 +183,13 @@ mod tests {
     }
 
     #[test]
+    fn refused_usage_is_two_in_both_regimes() {
+        for regime in [Regime::Control, Regime::PassThrough] {
+            assert_eq!(of_failure(&problem("invalid_request", 400), regime), 2);
+        }
+    }
+
+    #[test]
     fn unknown_word_goes_by_its_http_status() {
         for (status, code) in
             [(400, 2), (401, 7), (403, 7), (404, 3), (409, 4), (429, 5), (503, 6), (507, 6), (500, 1)]
@@ -199,6 +211,7 @@ mod tests {
             Failure::Protocol { theirs: "2".to_owned(), manager: None },
             Failure::Broken { why: "x".to_owned() },
             Failure::Silent { waited: Duration::from_secs(1) },
+            Failure::Broken { why: "x".to_owned() }.of_launch(None),
         ];
         for failure in failures {
             assert_eq!(of_failure(&failure, Regime::Control), 6, "{failure:?}");

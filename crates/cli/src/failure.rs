@@ -4,10 +4,11 @@ mod report;
 
 pub(crate) use report::report;
 
+use crate::nearest::nearest_path;
 use crate::place::StartError;
 use longhaul_wire::api::{PROTOCOL, Problem};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Why something that was asked did not happen.
@@ -34,6 +35,12 @@ pub(crate) enum Failure {
     /// No answer came in time.
     #[error("the manager did not answer within {} s", waited.as_secs())]
     Silent { waited: Duration },
+    /// The answer to a launch was lost, so that nobody knows whether it was taken.
+    #[error("it is not known whether it was launched: {cause}")]
+    Unclear { cause: Box<Self>, launch_key: Option<bool> },
+    /// It was launched, and its id could not be told.
+    #[error("{id} was launched, but its id cannot be written to {to}")]
+    Untold { id: String, to: String, source: io::Error },
     /// What was said makes no sense together.
     #[error("{what}")]
     Usage { what: String, why: Option<String>, help: String },
@@ -45,7 +52,7 @@ pub(crate) enum Failure {
     NotText { position: usize, shown: String },
     /// A file of the caller cannot be used.
     #[error("cannot {verb} {}", path.display())]
-    File { verb: &'static str, path: PathBuf, source: io::Error },
+    File { verb: &'static str, path: PathBuf, nearest: Option<PathBuf>, source: io::Error },
     /// What was asked for went wrong, though it was accepted.
     #[error("{what}")]
     Unfinished { what: String, why: Option<String>, help: String },
@@ -58,6 +65,21 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Makes one of a file of the caller, and looks for the one that was probably meant.
+    pub(crate) fn file(verb: &'static str, path: &Path, source: io::Error) -> Self {
+        let missing = source.kind() == io::ErrorKind::NotFound;
+        let nearest = if missing { nearest_path(path) } else { None };
+        Self::File { verb, path: path.to_owned(), nearest, source }
+    }
+
+    /// Says of a launch without an answer that it may have been taken all the same.
+    pub(crate) fn of_launch(self, launch_key: Option<bool>) -> Self {
+        if matches!(self, Self::Broken { .. } | Self::Silent { .. }) {
+            return Self::Unclear { cause: Box::new(self), launch_key };
+        }
+        self
+    }
+
     /// Gives the word that names this kind of failure on every face.
     pub(crate) fn slug(&self) -> &str {
         match self {
@@ -68,11 +90,12 @@ impl Failure {
             Self::Protocol { .. } => "other_protocol",
             Self::Broken { .. } => "connection_broken",
             Self::Silent { .. } => "manager_silent",
+            Self::Unclear { cause, .. } => cause.slug(),
             Self::Usage { .. } | Self::NotText { .. } => "invalid_request",
             Self::Choice { .. } => "input_needed",
             Self::File { .. } => "file_unusable",
             Self::Unfinished { .. } => "not_finished",
-            Self::Output { .. } => "output_unwritable",
+            Self::Output { .. } | Self::Untold { .. } => "output_unwritable",
             Self::Interrupted => "interrupted_by_user",
         }
     }
@@ -85,6 +108,8 @@ impl Failure {
             Self::Forbidden { .. }
             | Self::Stranger { .. }
             | Self::Protocol { .. }
+            | Self::Unclear { .. }
+            | Self::Untold { .. }
             | Self::Usage { .. }
             | Self::Choice { .. }
             | Self::NotText { .. }
@@ -120,6 +145,8 @@ impl Failure {
             | Self::Protocol { .. }
             | Self::Broken { .. }
             | Self::Silent { .. }
+            | Self::Unclear { .. }
+            | Self::Untold { .. }
             | Self::Usage { .. }
             | Self::NotText { .. }
             | Self::File { .. }

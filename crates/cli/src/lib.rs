@@ -12,6 +12,7 @@ mod dispatch;
 mod exit_code;
 mod explain;
 mod failure;
+mod nearest;
 mod output;
 mod place;
 mod render;
@@ -22,8 +23,8 @@ mod verb;
 
 pub use arguments::{
     CancelArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, ExplainArgs, Format, Global, InitArgs,
-    InspectArgs, Lines, LogsArgs, Paint, ProgressArgs, RestartArgs, RetryArgs, RunArgs, ServeArgs, SetArgs,
-    StatusArgs, StreamName, Verb, WaitArgs, WaitGoal, parse,
+    InspectArgs, Lines, LogsArgs, Misread, Paint, ProgressArgs, RestartArgs, RetryArgs, RunArgs, ServeArgs,
+    SetArgs, StatusArgs, StreamName, Verb, WaitArgs, WaitGoal, parse,
 };
 pub use completion::complete_if_asked;
 pub use dispatch::{manager_version, run};

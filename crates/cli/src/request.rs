@@ -78,6 +78,13 @@ fn command(words: &[OsString], shell: bool) -> Result<CommandRequest, Failure> {
         })?;
         texts.push(text.to_owned());
     }
+    if !shell && texts.first().is_some_and(String::is_empty) {
+        return Err(Failure::Usage {
+            what: "the command is empty".to_owned(),
+            why: Some("its first word names the program".to_owned()),
+            help: "longhaul run -- COMMAND".to_owned(),
+        });
+    }
     if shell {
         return Ok(CommandRequest {
             program: "/bin/sh".to_owned(),

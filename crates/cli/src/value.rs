@@ -2,6 +2,7 @@
 
 mod declared;
 mod percent;
+mod reference;
 mod retry;
 mod signal;
 mod size;
@@ -13,6 +14,8 @@ pub use retry::{Backoff, RetryOn};
 pub use signal::Signal;
 pub use size::Size;
 pub use span::Span;
+
+pub(crate) use reference::reference;
 
 /// What is no value of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -23,6 +23,18 @@ impl Fault {
         Self::new(400, "invalid_request", format!("invalid {what}")).because(why)
     }
 
+    /// A report says `running` of a process that is not.
+    pub(crate) fn not_running(status: Status, id: &str) -> Self {
+        let slug = "invalid_status_transition";
+        let mut fault = Self::new(409, slug, format!("cannot set running on a process that is {status}"));
+        if status.is_ended() {
+            fault = fault.because(STAYS).help(AGAIN.replace("ID", id));
+        }
+        fault.0.current_status = Some(status.as_str().to_owned());
+        fault.0.attempted = Some(Status::Running.as_str().to_owned());
+        fault
+    }
+
     pub(crate) fn because(mut self, why: impl Into<String>) -> Self {
         self.0.detail = Some(why.into());
         self
@@ -113,6 +125,9 @@ fn rejected(rejection: &Rejection, id: &str) -> Fault {
     fault
 }
 
+const STAYS: &str = "what has ended stays as it is";
+const AGAIN: &str = "`longhaul restart ID` runs it again as a new process";
+
 struct Way {
     why: &'static str,
     help: &'static str,
@@ -128,9 +143,7 @@ fn way_out(rejection: &Rejection, status: Status, attempted: Verb) -> Option<Way
         (_, Verb::Restart) => {
             way("only what has ended can be run again", "`longhaul cancel ID` ends it, then restart it")
         }
-        _ if status.is_ended() => {
-            way("what has ended stays as it is", "`longhaul restart ID` runs it again as a new process")
-        }
+        _ if status.is_ended() => way(STAYS, AGAIN),
         (_, Verb::Pause) => way("only what runs can be paused", "`longhaul status ID` says why it waits"),
         (_, Verb::Resume) => {
             way("only what is paused can be resumed", "`longhaul status ID` says where it stands")

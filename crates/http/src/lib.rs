@@ -1,8 +1,8 @@
 //! The HTTP face of longhaul: JSON over HTTP/1.1 on a Unix socket.
 //!
 //! [`router`] answers requests out of an engine, [`serve`] carries it over a socket to its owner alone. Every answer
-//! names the protocol in the header `longhaul-protocol`; every error is a `application/problem+json`
-//! ([`longhaul_wire::api::Problem`]).
+//! names the protocol in the header `longhaul-protocol` and the version in `longhaul-version`; every error is a
+//! `application/problem+json` ([`longhaul_wire::api::Problem`]).
 //!
 //! | route | answer |
 //! | --- | --- |
@@ -21,6 +21,7 @@ mod convert;
 mod face;
 mod fault;
 mod query;
+mod reference;
 mod reply;
 mod router;
 mod routes;

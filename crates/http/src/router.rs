@@ -10,6 +10,9 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use longhaul_wire::api::{PROTOCOL, PROTOCOL_HEADER};
 
+/// The header in which every answer names the version of the program.
+const VERSION_HEADER: HeaderName = HeaderName::from_static("longhaul-version");
+
 /// Builds the routes of the API over an engine.
 pub fn router(face: Face) -> Router {
     Router::new()
@@ -41,8 +44,10 @@ async fn unknown_method(method: Method, uri: Uri) -> Fault {
     Fault::new(405, "method_not_allowed", format!("{} does not take {method}", uri.path()))
 }
 
-/// Puts the version of the protocol on every answer, refusals included.
+/// Puts the versions of the protocol and of the program on every answer, refusals included.
 pub(crate) async fn named_protocol(mut response: Response) -> Response {
-    response.headers_mut().insert(HeaderName::from_static(PROTOCOL_HEADER), HeaderValue::from(PROTOCOL));
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static(PROTOCOL_HEADER), HeaderValue::from(PROTOCOL));
+    headers.insert(VERSION_HEADER, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     response
 }

@@ -8,6 +8,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -19,7 +20,7 @@ use tokio::task::JoinSet;
 pub struct Bounds {
     /// The user that may connect.
     pub owner: u32,
-    /// The most connections at once; further ones wait to be taken.
+    /// The most connections at once; further ones are answered `too_many_connections` and closed.
     pub connections: usize,
     /// How long a client may take to send the head of a request.
     pub header: Duration,
@@ -29,12 +30,16 @@ impl Bounds {
     /// The usual bounds, for this user.
     #[must_use]
     pub const fn for_user(owner: u32) -> Self {
-        Self { owner, connections: 256, header: Duration::from_secs(30) }
+        Self { owner, connections: 4_096, header: Duration::from_secs(30) }
     }
 }
 
 /// The largest head of a request, and what is kept of a connection in memory.
 const HEAD: usize = 64 * 1024;
+/// So many of those that there is no room for are told so at once; the rest are closed without a word.
+const TOLD: usize = 64;
+/// How long one of those may take to ask, so that it can be told.
+const HASTE: Duration = Duration::from_secs(2);
 /// When the system has no descriptor left, one may come free by then.
 const RESPITE: Duration = Duration::from_millis(50);
 
@@ -46,26 +51,35 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> OpenConnections {
     let mut open = OpenConnections { graceful: GracefulShutdown::new(), tasks: JoinSet::new() };
-    let stranger = Router::new()
-        .fallback(async || {
+    let doors = Doors {
+        known: router,
+        stranger: refusing(|| {
             Fault::new(403, "not_authorised", "this manager serves its own user alone")
                 .help("set LONGHAUL_STATE_DIR to a directory of your own")
-                .into_response()
-        })
-        .layer(axum::middleware::map_response(named_protocol));
-    let room = Arc::new(Semaphore::new(bounds.connections));
+        }),
+        crowd: refusing(|| {
+            Fault::new(503, "too_many_connections", "the manager has as many connections as it takes")
+                .because("each wait and each followed output holds one")
+                .help("end some of them, then ask again")
+        }),
+        room: Arc::new(Semaphore::new(bounds.connections)),
+        told: Arc::new(Semaphore::new(TOLD)),
+        bounds,
+    };
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
             () = &mut stop => return open,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                let known = stream.peer_cred().is_ok_and(|peer| peer.uid() == bounds.owner);
-                let router = if known { &router } else { &stranger };
-                open.take(stream, router.clone(), &bounds, permit);
+            Ok((stream, _)) if is_abandoned(&stream) => {
+                tracing::debug!("a client went away before its turn");
             }
+            Ok((stream, _)) => match doors.choose(&stream) {
+                Some(door) => open.take(stream, door),
+                None => tracing::debug!("a connection was closed: there is no room to tell so"),
+            },
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
                 tokio::time::sleep(RESPITE).await;
@@ -75,13 +89,50 @@ pub async fn serve(
     }
 }
 
-async fn accept(
-    listener: &UnixListener,
-    room: &Arc<Semaphore>,
-) -> std::io::Result<(UnixStream, OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+/// Who is let in, and what the others are told.
+struct Doors {
+    known: Router,
+    stranger: Router,
+    crowd: Router,
+    room: Arc<Semaphore>,
+    told: Arc<Semaphore>,
+    bounds: Bounds,
+}
+
+/// What a connection is served by, and its place.
+struct Door {
+    router: Router,
+    header: Duration,
+    keep_alive: bool,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Doors {
+    /// None if there is not even room to say that there is none.
+    fn choose(&self, stream: &UnixStream) -> Option<Door> {
+        let known = stream.peer_cred().is_ok_and(|peer| peer.uid() == self.bounds.owner);
+        if let Ok(permit) = self.room.clone().try_acquire_owned() {
+            let router = if known { &self.known } else { &self.stranger }.clone();
+            return Some(Door { router, header: self.bounds.header, keep_alive: true, permit });
+        }
+        let permit = self.told.clone().try_acquire_owned().ok()?;
+        let header = self.bounds.header.min(HASTE);
+        Some(Door { router: self.crowd.clone(), header, keep_alive: false, permit })
+    }
+}
+
+/// Refuses everything for one reason.
+fn refusing(fault: impl Fn() -> Fault + Clone + Send + Sync + 'static) -> Router {
+    Router::new()
+        .fallback(async move || fault().into_response())
+        .layer(axum::middleware::map_response(named_protocol))
+}
+
+/// Whether the client has closed its end for good; one that only has nothing more to say still reads.
+fn is_abandoned(stream: &UnixStream) -> bool {
+    let mut ends = [PollFd::new(stream, PollFlags::empty())];
+    let looked = poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    looked.is_ok() && ends.iter().any(|end| end.revents().contains(PollFlags::HUP))
 }
 
 /// Connections that outlive the socket they came through.
@@ -106,10 +157,12 @@ impl OpenConnections {
         tasks.shutdown().await;
     }
 
-    fn take(&mut self, stream: UnixStream, router: Router, bounds: &Bounds, permit: OwnedSemaphorePermit) {
+    fn take(&mut self, stream: UnixStream, door: Door) {
+        let Door { router, header, keep_alive, permit } = door;
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(bounds.header)
+            .header_read_timeout(header)
+            .keep_alive(keep_alive)
             .max_buf_size(HEAD)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
         let connection = self.graceful.watch(connection);

@@ -10,9 +10,9 @@ pub enum Kind {
     Count(u64),
     /// Yes or no.
     Flag,
-    /// A span of time that is at least this long.
+    /// A span of time that is at least this long, and at most 30 days.
     Span(Duration),
-    /// As [`Kind::Span`], or `never`.
+    /// A span of time that is at least this long, or `never`.
     SpanOrNever(Duration),
     /// A number of bytes.
     Size,
@@ -80,6 +80,9 @@ impl Kind {
                         "it is shorter than {}",
                         Written(&Value::Span(Some(least)))
                     )));
+                }
+                if matches!(self, Self::Span(_)) && span > LONGEST {
+                    return Err(misfit("it is longer than 30 days"));
                 }
                 Ok(Value::Span(Some(span)))
             }
@@ -169,6 +172,8 @@ impl fmt::Display for Written<'_> {
     }
 }
 
+/// The longest [`Kind::Span`], as for the flags of a launch.
+const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 /// Units of time in milliseconds, largest first.
 const SPANS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 /// Units of bytes, largest first.
@@ -237,6 +242,14 @@ mod tests {
         let span = Kind::Span(Duration::ZERO).read(&number, false).unwrap();
         assert_eq!(span, Value::Span(Some(Duration::from_secs(90))));
         assert_eq!(Kind::Size.read(&number, false).unwrap(), Value::Size(90));
+    }
+
+    #[test]
+    fn span_is_at_most_thirty_days_unless_it_may_be_never() {
+        let read = |kind: Kind, text: &str| kind.read(&Raw::Text(text.into()), false);
+        assert!(read(Kind::Span(Duration::ZERO), "30d").is_ok());
+        assert!(read(Kind::Span(Duration::ZERO), "2592000001ms").is_err());
+        assert!(read(Kind::SpanOrNever(Duration::ZERO), "365d").is_ok());
     }
 
     #[test]

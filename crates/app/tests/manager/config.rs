@@ -29,12 +29,17 @@ fn check_finds_what_a_project_must_not_say() {
     let project = bench.top().join("project");
     std::fs::create_dir_all(&project).unwrap();
     assert_eq!(bench.run(&["config", "check"]).code, 0);
+    assert_eq!(bench.run(&["--json", "config", "check"]).out, "{\n  \"ok\": true\n}\n");
     std::fs::write(project.join("longhaul.toml"), "\nstore = \"memory\"\n").unwrap();
     let said = bench.run(&["config", "check"]);
     assert_eq!(said.code, 2);
     for part in ["store", "longhaul.toml", "line 2", "help:"] {
         assert!(said.err.contains(part), "{part} in {}", said.err);
     }
+    let paths: serde_json::Value =
+        serde_json::from_str(&bench.run(&["--json", "config", "path"]).out).unwrap();
+    let exist: Vec<_> = paths["files"].as_array().unwrap().iter().map(|file| &file["exists"]).collect();
+    assert_eq!(exist, [false, true, false]);
     let problem = bench.run(&["--json", "config", "check"]).err;
     let problem: serde_json::Value = serde_json::from_str(&problem).unwrap();
     assert_eq!(problem["type"], "invalid_configuration");

@@ -1,5 +1,7 @@
 use crate::bench::{Bench, until};
 use rustix::process::Signal;
+use std::fs::File;
+use std::process::Stdio;
 
 #[test]
 fn work_outlives_a_killed_manager_and_its_end_is_known() {
@@ -35,6 +37,26 @@ fn manager_stops_everything_first_if_that_is_wanted() {
     assert!(server.wait().unwrap().success());
     let ended = bench.show(&id);
     assert_eq!((&ended["status"], &ended["exit"]["stopped_by"]), (&"cancelled".into(), &"shutdown".into()));
+}
+
+#[test]
+fn manager_whose_log_cannot_be_written_works_on() {
+    for sink in ["full device", "closed pipe"] {
+        let bench = Bench::new();
+        let mut serve = bench.command(&["-vv", "serve"]);
+        match sink {
+            "full device" => serve.stderr(File::options().write(true).open("/dev/full").unwrap()),
+            _ => serve.stderr(Stdio::piped()),
+        };
+        let mut server = serve.spawn().unwrap();
+        drop(server.stderr.take());
+        until("it answers", || bench.run(&["--no-autostart", "status"]).code == 0);
+        let id = bench.launch("exit 3");
+        assert_eq!(bench.run(&["--no-autostart", "wait", &id]).code, 3, "{sink}");
+        assert_eq!(bench.manager().unwrap().as_raw_nonzero().get().unsigned_abs(), server.id(), "{sink}");
+        bench.end_manager(Signal::TERM);
+        assert!(server.wait().unwrap().success(), "{sink}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What may be said when changing processes.
 
 use crate::completion::references;
-use crate::value::Percent;
+use crate::value::{Percent, reference};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
@@ -9,7 +9,7 @@ use clap_complete::engine::ArgValueCandidates;
 #[derive(Clone, Debug, Default, Args)]
 pub struct CancelArgs {
     /// The processes: ids, unique prefixes, names or @last; without them there is a choice
-    #[arg(value_name = "ID", conflicts_with = "all", add = ArgValueCandidates::new(references))]
+    #[arg(value_name = "ID", conflicts_with = "all", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
     /// Kill at once instead of asking first
     #[arg(long, visible_alias = "force")]
@@ -27,7 +27,7 @@ pub struct CancelArgs {
 pub struct RestartArgs {
     /// The process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", required_unless_present = "interrupted", conflicts_with = "interrupted",
-          add = ArgValueCandidates::new(references))]
+          value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: Option<String>,
     /// Leave it to the background and print its id
     #[arg(short, long)]
@@ -41,7 +41,7 @@ pub struct RestartArgs {
 #[derive(Clone, Debug, Args)]
 pub struct RetryArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(references))]
+    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ pub struct RetryArgs {
 #[derive(Clone, Debug, Args)]
 pub struct SetArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(references))]
+    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ pub struct SetArgs {
 #[derive(Clone, Debug, Args)]
 pub struct ProgressArgs {
     /// How far: 42, 42% or 412/1000
-    #[arg(value_name = "N", required_unless_present = "stage")]
+    #[arg(value_name = "N", required_unless_present = "stage", allow_negative_numbers = true)]
     pub progress: Option<Percent>,
     /// What it is doing
     #[arg(long, value_name = "TEXT")]

@@ -1,6 +1,6 @@
 //! What may be said about a launch.
 
-use crate::value::{Backoff, Declared, RetryOn, Signal, Size, Span};
+use crate::value::{Backoff, Declared, RetryOn, Signal, Size, Span, reference};
 use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -55,22 +55,29 @@ pub struct RunArgs {
     #[arg(long)]
     pub shell: bool,
     /// Stop it after this time; 0 means never
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub timeout: Option<Span>,
     /// From the stop signal to KILL
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub grace: Option<Span>,
     /// Ask it to end with this signal
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<Signal>,
     /// Try again after a failure, so many times
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true,
+          value_parser = clap::value_parser!(u32).range(0..=100))]
     pub retry: Option<u32>,
     /// The first and the longest wait between attempts, such as 1s..60s
-    #[arg(long, value_name = "FIRST[..LONGEST]", requires = "retry")]
+    #[arg(long, value_name = "FIRST[..LONGEST]", requires = "retry", allow_hyphen_values = true)]
     pub backoff: Option<Backoff>,
     /// Try again only after these exit codes; timeout and interrupted count when they are named
-    #[arg(long, value_name = "CODES", value_delimiter = ',', requires = "retry")]
+    #[arg(
+        long,
+        value_name = "CODES",
+        value_delimiter = ',',
+        requires = "retry",
+        allow_negative_numbers = true
+    )]
     pub retry_on: Vec<RetryOn>,
     /// The same key in the same session never starts a second copy
     #[arg(long, value_name = "KEY")]
@@ -79,10 +86,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub no_queue: bool,
     /// Start it not before this time has passed
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub delay: Option<Span>,
     /// Make it a child of this process; inside of a process that one is the default
-    #[arg(long, value_name = "ID", conflicts_with = "no_parent")]
+    #[arg(long, value_name = "ID", conflicts_with = "no_parent", value_parser = reference)]
     pub parent: Option<String>,
     /// Make it nobody's child
     #[arg(long)]
@@ -100,10 +107,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub keep_leftovers: bool,
     /// Keep so much output from the beginning
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub log_head: Option<Size>,
     /// Keep so much output from the end
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub log_tail: Option<Size>,
     /// Print what would be asked for, and ask for nothing
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! What may be said when looking at processes.
 
 use crate::completion::references;
-use crate::value::{BadValue, Span};
+use crate::value::{BadValue, Span, reference};
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 use std::str::FromStr;
@@ -10,13 +10,14 @@ use std::str::FromStr;
 #[derive(Clone, Debug, Default, Args)]
 pub struct StatusArgs {
     /// A project, or ids, for which all is told
-    #[arg(value_name = "PROJECT|ID", add = ArgValueCandidates::new(references))]
+    #[arg(value_name = "PROJECT|ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub targets: Vec<String>,
     /// Show what has ended too
     #[arg(short, long)]
     pub all: bool,
     /// Show only the newest, so many
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true,
+          value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Show only the newest one, ended or not
     #[arg(short, long, conflicts_with = "limit")]
@@ -39,22 +40,22 @@ pub struct StatusArgs {
 #[derive(Clone, Debug, Args)]
 pub struct LogsArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(references))]
+    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
     /// Go on until they have ended
     #[arg(short, long)]
     pub follow: bool,
     /// How many lines from the end, or all; 50 unless --since says where to begin
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true)]
     pub lines: Option<Lines>,
     /// Only this stream
     #[arg(long, value_enum)]
     pub stream: Option<StreamName>,
     /// Only what is not older than this
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<Span>,
     /// Another attempt than the latest
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attempt: Option<u32>,
     /// Begin each line with its time
     #[arg(short, long)]
@@ -102,7 +103,7 @@ pub enum StreamName {
 #[derive(Clone, Debug, Args)]
 pub struct WaitArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(references))]
+    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
     /// Until the first of them
     #[arg(long, conflicts_with = "all")]
@@ -114,7 +115,7 @@ pub struct WaitArgs {
     #[arg(long = "for", value_name = "STATUS", value_enum, default_value_t = WaitGoal::Ended)]
     pub goal: WaitGoal,
     /// Give up after this time, with exit code 75
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub timeout: Option<Span>,
 }
 
@@ -132,7 +133,7 @@ pub enum WaitGoal {
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(references))]
+    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
 }
 

@@ -54,8 +54,10 @@ fn refusal_that_is_no_problem_is_quoted() {
 
 #[test]
 fn answer_without_a_protocol_is_a_stranger() {
-    let failure = failure_of(|_| Answer::Raw(response("200 OK", "", "{}")));
-    assert!(matches!(failure, Failure::Stranger { .. }), "{failure:?}");
+    for answer in [response("200 OK", "", "{}"), b"SSH-2.0-OpenSSH\r\n".to_vec()] {
+        let failure = failure_of(move |_| Answer::Raw(answer.clone()));
+        assert!(matches!(failure, Failure::Stranger { .. }), "{failure:?}");
+    }
 }
 
 #[test]
@@ -65,9 +67,9 @@ fn other_protocol_is_named_even_with_a_refusal() {
 }
 
 #[test]
-fn nonsense_and_half_answers_are_broken_connections() {
+fn half_answers_are_broken_connections() {
     let half = b"HTTP/1.1 200 OK\r\nlonghaul-protocol: 1\r\ncontent-length: 100\r\n\r\n{\"version\"";
-    for bytes in [&b""[..], b"SSH-2.0-OpenSSH\r\n", half] {
+    for bytes in [&b""[..], half] {
         let bytes = bytes.to_vec();
         let failure = failure_of(move |_| Answer::Raw(bytes.clone()));
         assert!(matches!(failure, Failure::Broken { .. }), "{failure:?}");

@@ -76,6 +76,10 @@ pub(crate) fn report(failure: &Failure) -> Report {
         Failure::Silent { .. } => {
             (None, vec!["longhaul version      see whether the manager answers".to_owned()])
         }
+        Failure::Unclear { cause, launch_key } => (report(cause).why, look_for_it(*launch_key)),
+        Failure::Untold { id, source, .. } => {
+            (Some(source.to_string()), vec![format!("longhaul status {id}      see what became of it")])
+        }
         Failure::Usage { why, help, .. } | Failure::Unfinished { why, help, .. } => {
             (why.clone(), vec![help.clone()])
         }
@@ -84,13 +88,30 @@ pub(crate) fn report(failure: &Failure) -> Report {
             Some("what is remembered about a process is text".to_owned()),
             vec!["rename the file, or hand the name over in a file of its own".to_owned()],
         ),
-        Failure::File { source, .. } => {
-            (Some(source.to_string()), vec!["name another one, or make this one fit".to_owned()])
-        }
+        Failure::File { source, nearest, .. } => (
+            Some(source.to_string()),
+            vec![match nearest {
+                Some(nearest) => format!("the nearest that exists is {}", nearest.display()),
+                None => "name another one, or make this one fit".to_owned(),
+            }],
+        ),
         Failure::Output { source } => (Some(source.to_string()), Vec::new()),
         Failure::Interrupted => (None, Vec::new()),
     };
     Report { what: failure.to_string(), slug: failure.slug().to_owned(), why, help }
+}
+
+/// Says how to find out about a launch without an answer: whether it had a key, if it can have one.
+fn look_for_it(launch_key: Option<bool>) -> Vec<String> {
+    let mut help = vec!["longhaul status -a      see whether it is there".to_owned()];
+    match launch_key {
+        Some(true) => {
+            help.push("or ask again with the same --launch-key: it never starts a second copy".to_owned())
+        }
+        Some(false) => help.push("with --launch-key KEY it is safe to ask again".to_owned()),
+        None => {}
+    }
+    help
 }
 
 fn report_of_problem(problem: &Problem) -> Report {

@@ -27,11 +27,20 @@ impl Surroundings {
         Self { directory: Some(directory.to_owned()), variables }
     }
 
+    /// Adds a variable that is no text.
+    #[cfg(test)]
+    pub(crate) fn with_lost(mut self, name: &str) -> Self {
+        use std::os::unix::ffi::OsStringExt;
+        self.variables.push((name.into(), OsString::from_vec(vec![b's', 0xff])));
+        self
+    }
+
     /// Gives the directory, if it still exists.
     pub(super) fn directory(&self) -> Result<PathBuf, Failure> {
         self.directory.clone().ok_or_else(|| Failure::File {
             verb: "work in",
             path: ".".into(),
+            nearest: None,
             source: io::Error::from(io::ErrorKind::NotFound),
         })
     }
@@ -46,6 +55,13 @@ impl Surroundings {
     pub(super) fn environment(&self) -> BTreeMap<String, String> {
         let texts = self.variables.iter().map(|(name, value)| (name.to_str(), value.to_str()));
         texts.filter_map(|(name, value)| Some((name?.to_owned(), value?.to_owned()))).collect()
+    }
+
+    /// Names the variables that are no text, as far as their names can be shown.
+    pub(crate) fn lost_variables(&self) -> Vec<String> {
+        let lost =
+            self.variables.iter().filter(|(name, value)| name.to_str().is_none() || value.to_str().is_none());
+        lost.map(|(name, _)| name.to_string_lossy().into_owned()).collect()
     }
 }
 
@@ -67,11 +83,7 @@ pub(super) fn declared(
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut all = BTreeMap::new();
     for file in files {
-        let text = fs::read_to_string(file).map_err(|source| Failure::File {
-            verb: "read",
-            path: file.clone(),
-            source,
-        })?;
+        let text = fs::read_to_string(file).map_err(|source| Failure::file("read", file, source))?;
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim_start();
             if line.is_empty() || line.starts_with('#') {

@@ -12,7 +12,7 @@ pub(super) fn directory(said: Option<&Path>, around: &Surroundings) -> Result<Pa
         return around.directory();
     };
     let directory = absolute(said, around)?;
-    let unusable = |source| Failure::File { verb: "work in", path: said.to_owned(), source };
+    let unusable = |source| Failure::file("work in", &directory, source);
     if fs::metadata(&directory).map_err(unusable)?.is_dir() {
         Ok(directory)
     } else {
@@ -23,7 +23,7 @@ pub(super) fn directory(said: Option<&Path>, around: &Surroundings) -> Result<Pa
 /// Gives the absolute path of a file that can be read.
 pub(super) fn file(said: &Path, around: &Surroundings) -> Result<String, Failure> {
     let path = absolute(said, around)?;
-    fs::metadata(&path).map_err(|source| Failure::File { verb: "read", path: said.to_owned(), source })?;
+    fs::metadata(&path).map_err(|source| Failure::file("read", &path, source))?;
     text(&path)
 }
 

@@ -6,16 +6,20 @@ use std::time::Duration;
 
 /// The longest time that a flag takes: 30 days.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The most digits of a number that every unit can hold.
+const MOST_DIGITS: usize = 6;
 
 /// Is a length of time of at most 30 days: `90`, `1.5` (seconds), `5m`, `1h 30m`, `2 days`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(Duration);
 
 impl Span {
-    /// Gives it in milliseconds.
+    /// Gives it in milliseconds; what is not nothing is at least one.
     #[must_use]
     pub fn as_millis(self) -> u64 {
-        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+        let whole = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        // Zero means never, or at once: nobody who says a short time means that.
+        whole.max(u64::from(!self.0.is_zero()))
     }
 
     /// Gives it as the standard library's duration.
@@ -32,7 +36,7 @@ impl FromStr for Span {
         let text = text.trim();
         let length = if is_plain_number(text) { seconds(text)? } else { friendly(text)? };
         if length > LONGEST {
-            return Err(BadValue::new("it is longer than 30 days"));
+            return Err(too_long());
         }
         Ok(Self(length))
     }
@@ -44,17 +48,51 @@ fn is_plain_number(text: &str) -> bool {
 
 fn seconds(text: &str) -> Result<Duration, BadValue> {
     let seconds: f64 = text.parse().map_err(|_not_a_number| unreadable())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_out_of_range| {
-        BadValue::new(if seconds < 0.0 { "it is negative" } else { "it is longer than 30 days" })
-    })
+    let length = Duration::try_from_secs_f64(seconds)
+        .map_err(|_out_of_range| if seconds < 0.0 { negative() } else { too_long() })?;
+    Ok(if seconds > 0.0 { length.max(Duration::from_nanos(1)) } else { length })
 }
 
 fn friendly(text: &str) -> Result<Duration, BadValue> {
-    let span: jiff::Span = text.parse().map_err(|_unreadable: jiff::Error| unreadable())?;
+    let span: jiff::Span = text.parse().map_err(|_unreadable: jiff::Error| refusal(text))?;
     let length = span
         .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
         .map_err(|_months_or_years| BadValue::new("months and years have no fixed length; say days"))?;
-    Duration::try_from(length).map_err(|_negative| BadValue::new("it is negative"))
+    Duration::try_from(length).map_err(|_negative| negative())
+}
+
+/// Tells a length that is too large to be counted from what is no length at all.
+fn refusal(text: &str) -> BadValue {
+    match shortened(text).parse::<jiff::Span>() {
+        Ok(span) if span.is_negative() => negative(),
+        Ok(_) => too_long(),
+        Err(_) => unreadable(),
+    }
+}
+
+/// Cuts whole numbers down to a size that every unit can hold.
+fn shortened(text: &str) -> String {
+    let mut digits = 0;
+    let mut fraction = false;
+    text.chars()
+        .filter(|each| {
+            if each.is_ascii_digit() {
+                digits += 1;
+                return fraction || digits <= MOST_DIGITS;
+            }
+            digits = 0;
+            fraction = *each == '.';
+            true
+        })
+        .collect()
+}
+
+fn negative() -> BadValue {
+    BadValue::new("it is negative")
+}
+
+fn too_long() -> BadValue {
+    BadValue::new("it is longer than 30 days")
 }
 
 fn unreadable() -> BadValue {
@@ -90,6 +128,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shorter_than_a_millisecond_is_not_nothing() {
+        for text in ["0.0001s", "1µs", "1us", "1ns", "0.0001", "0.00000000001", "0.5ms"] {
+            assert_eq!(millis(text), 1, "{text}");
+        }
+        for text in ["0", "0s", "0ms", "0.0"] {
+            assert_eq!(millis(text), 0, "{text}");
+        }
+    }
+
+    #[test]
     fn negative_and_absurd_lengths_are_refused() {
         for text in [
             "-1",
@@ -112,7 +160,12 @@ mod tests {
     #[test]
     fn refusal_says_why() {
         assert_eq!(why("-5m"), "it is negative");
-        assert_eq!(why("31d"), "it is longer than 30 days");
+        for text in ["31d", "9999999999d", "99999999999999999999999s", "99999999999999h 3m", "9e9"] {
+            let expected = if text == "9e9" { "say seconds" } else { "it is longer than 30 days" };
+            assert!(why(text).starts_with(expected), "{text}: {}", why(text));
+        }
+        assert_eq!(why("-9999999999d"), "it is negative");
+        assert_eq!(why("-1"), "it is negative");
         assert!(why("soon").starts_with("say seconds"));
     }
 

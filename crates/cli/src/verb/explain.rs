@@ -5,10 +5,32 @@ use crate::console::Console;
 use crate::exit_code::DONE;
 use crate::explain::{EXPLANATIONS, explanation};
 use crate::failure::Failure;
+use serde::Serialize;
+
+/// One word with its explanation, for programs.
+#[derive(Serialize)]
+struct Explained<'a> {
+    #[serde(rename = "type")]
+    slug: &'a str,
+    explanation: &'a str,
+}
+
+/// All of them.
+#[derive(Serialize)]
+struct List<'a> {
+    schema: &'static str,
+    errors: Vec<Explained<'a>>,
+}
 
 /// Explains an error, or lists all that can be explained.
 pub(crate) fn explain(console: &Console, args: &ExplainArgs) -> Result<i32, Failure> {
     let Some(code) = &args.code else {
+        if console.is_json() {
+            let all = EXPLANATIONS.iter().map(|(slug, text)| Explained { slug, explanation: text });
+            let document = List { schema: "longhaul/explain/v1", errors: all.collect() };
+            console.print_json(&document)?;
+            return Ok(DONE);
+        }
         let list: String = EXPLANATIONS.iter().map(|(slug, _)| format!("{slug}\n")).collect();
         console.print(&list)?;
         return Ok(DONE);
@@ -19,6 +41,10 @@ pub(crate) fn explain(console: &Console, args: &ExplainArgs) -> Result<i32, Fail
         why: None,
         help: "longhaul explain      lists them all".to_owned(),
     })?;
+    if console.is_json() {
+        console.print_json(&Explained { slug: code, explanation: text })?;
+        return Ok(DONE);
+    }
     console.print(&format!("{code}\n\n{text}\n"))?;
     Ok(DONE)
 }

@@ -32,7 +32,8 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
 ) -> Result<i32, Failure> {
     let mut codes = match args.ids.as_slice() {
         [id] => {
-            show(context, args, id, None, out).await?;
+            let id = named(context, id).await?;
+            show(context, args, &id, None, out).await?;
             Vec::new()
         }
         ids => show_many(context, args, ids, out).await?,
@@ -45,6 +46,15 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
         }
     }
     Ok(first_failed(codes))
+}
+
+/// Gives what output is asked for by: programs read whole ids, whatever was said.
+async fn named(context: &Context, reference: &str) -> Result<String, Failure> {
+    if !context.console.is_json() {
+        return Ok(reference.to_owned());
+    }
+    let process: ProcessView = context.client.fetch(&Path::process(reference)).await?;
+    Ok(process.id)
 }
 
 async fn show<W: AsyncWrite + Unpin>(

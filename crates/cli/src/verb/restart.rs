@@ -1,7 +1,7 @@
 //! `restart`
 
 use super::foreground::{Signals, accompany};
-use super::run::announce;
+use super::run::{announce, untold};
 use super::{complained, first_failed};
 use crate::arguments::RestartArgs;
 use crate::client::Path;
@@ -57,11 +57,13 @@ async fn restart_interrupted(context: &Context) -> Result<i32, Failure> {
         codes.push(match again(context, &process.id).await {
             Ok(launched) => {
                 context.console.say(&format!("{} runs again as:", label(process)));
-                if context.console.is_json() {
-                    context.console.print_json(&launched)?;
+                let id = &launched.process.id;
+                let told = if context.console.is_json() {
+                    context.console.print_json(&launched)
                 } else {
-                    context.console.print(&format!("{}\n", launched.process.id))?;
-                }
+                    context.console.print(&format!("{id}\n"))
+                };
+                told.map_err(|failure| untold(failure, id))?;
                 DONE
             }
             Err(failure) => complained(context, failure),
@@ -71,5 +73,6 @@ async fn restart_interrupted(context: &Context) -> Result<i32, Failure> {
 }
 
 async fn again(context: &Context, id: &str) -> Result<Launched, Failure> {
-    context.client.send(&Path::process_part(id, "restart"), &RestartRequest {}).await
+    let outcome = context.client.send(&Path::process_part(id, "restart"), &RestartRequest {}).await;
+    outcome.map_err(|failure: Failure| failure.of_launch(None))
 }

@@ -25,14 +25,18 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failur
         context.console.print_json(&shown(&request))?;
         return Ok(DONE);
     }
-    let unwritable =
-        |source| Failure::File { verb: "write", path: args.id_file.clone().unwrap_or_default(), source };
+    warn_of_lost_variables(context, args, &request);
     // Made before the launch: what cannot be made must not leave a process behind that nobody knows.
-    let id_file = args.id_file.as_ref().map(File::create).transpose().map_err(unwritable)?;
+    let id_file = args.id_file.as_deref().map(create).transpose()?;
     let signals = if args.background { None } else { Some(Signals::new()?) };
     let launched = submit(context, &request).await?;
-    if let Some(mut file) = id_file {
-        writeln!(file, "{}", launched.process.id).map_err(unwritable)?;
+    if let Some((path, mut file)) = id_file {
+        let id = &launched.process.id;
+        writeln!(file, "{id}").map_err(|source| Failure::Untold {
+            id: id.clone(),
+            to: path.display().to_string(),
+            source,
+        })?;
     }
     if !launched.created {
         context.console.say(&format!(
@@ -46,6 +50,21 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failur
     }
 }
 
+fn create(path: &std::path::Path) -> Result<(&std::path::Path, File), Failure> {
+    Ok((path, File::create(path).map_err(|source| Failure::file("write", path, source))?))
+}
+
+/// Tells which variables are not handed over.
+fn warn_of_lost_variables(context: &Context, args: &RunArgs, request: &LaunchRequest) {
+    let declared = request.command.as_ref().map(|command| &command.environment.declared);
+    let mut lost = context.around.lost_variables();
+    lost.retain(|name| !args.clear_env && !declared.is_some_and(|declared| declared.contains_key(name)));
+    if !lost.is_empty() {
+        let names = lost.join(", ");
+        context.console.say(&clean_label(&format!("not handed over, because it is not UTF-8: {names}")));
+    }
+}
+
 /// Asks for the launch; again after a broken connection if its key sees to it that there is one process only.
 async fn submit(context: &Context, request: &LaunchRequest) -> Result<Launched, Failure> {
     let outcome = context.client.send(&Path::processes(), request).await;
@@ -55,6 +74,7 @@ async fn submit(context: &Context, request: &LaunchRequest) -> Result<Launched, 
         }
         outcome => outcome,
     }
+    .map_err(|failure| failure.of_launch(Some(request.launch_key.is_some())))
 }
 
 /// Prints the id of what goes on in the background, and tells people what they can do with it.
@@ -64,16 +84,27 @@ pub(super) async fn announce(context: &Context, mut launched: Launched) -> Resul
     if for_people {
         launched.process = started(context, launched.process).await;
     }
+    let id = &launched.process.id;
     match console.format {
-        Some(Format::Json | Format::Ndjson) => console.print_json(&launched)?,
-        Some(Format::Table | Format::Wide | Format::Name) | None => {
-            console.print(&format!("{}\n", launched.process.id))?;
-        }
+        Some(Format::Json | Format::Ndjson) => console.print_json(&launched),
+        Some(Format::Table | Format::Wide | Format::Name) | None => console.print(&format!("{id}\n")),
     }
+    .map_err(|failure| untold(failure, id))?;
     if for_people {
         console.say(&introduction(&launched.process));
     }
     Ok(DONE)
+}
+
+/// Names what was launched, unless nobody wants to know.
+pub(super) fn untold(failure: Failure, id: &str) -> Failure {
+    if failure.is_closed_output() {
+        return failure;
+    }
+    if let Failure::Output { source } = failure {
+        return Failure::Untold { id: id.to_owned(), to: "standard output".to_owned(), source };
+    }
+    failure
 }
 
 /// Gives a launch a moment to start, so that its pid can be told.

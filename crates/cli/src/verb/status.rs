@@ -11,7 +11,7 @@ use crate::standing::Standing;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ProcessList, ProcessView, WaitReply};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -45,10 +45,13 @@ pub(crate) async fn status(context: &Context, args: &StatusArgs) -> Result<i32, 
     loop {
         let (list, code) = match meant(context, args).await? {
             (Meant::List(project), code) => {
-                let list = listed(context, args, project.as_deref()).await?;
+                let mut list = listed(context, args, project.as_deref()).await?;
                 if !args.watch && list.processes.is_empty() && !context.console.is_json() {
                     context.console.say(&nothing(args, project.as_deref()));
                 } else {
+                    if args.watch && !redraws(context) {
+                        seen.add_ended(context, &mut list).await;
+                    }
                     seen.show(context, args, &list, false)?;
                 }
                 (list, code)
@@ -175,6 +178,11 @@ async fn change(context: &Context, processes: &[ProcessView]) -> Result<(), Fail
     Ok(())
 }
 
+/// Tells whether a watch shows all of it again, instead of only what has changed.
+fn redraws(context: &Context) -> bool {
+    context.console.out.terminal && !context.console.is_json()
+}
+
 /// What was shown before, so that a watch tells of changes only.
 #[derive(Default)]
 struct Seen {
@@ -191,7 +199,7 @@ impl Seen {
         pages: bool,
     ) -> Result<(), Failure> {
         let console = &context.console;
-        let redraw = args.watch && console.out.terminal && !console.is_json();
+        let redraw = args.watch && redraws(context);
         if args.watch && !redraw {
             return self.show_changes(context, list);
         }
@@ -214,6 +222,25 @@ impl Seen {
             console.hint(&summary(&list.processes));
         }
         Ok(())
+    }
+
+    /// Adds what has ended since it was shown, and has left the list with that.
+    async fn add_ended(&mut self, context: &Context, list: &mut ProcessList) {
+        let listed: BTreeSet<&str> = list.processes.iter().map(|process| process.id.as_str()).collect();
+        let is_missing = |process: &&ProcessView| {
+            !Standing::of(process).is_ended() && !listed.contains(process.id.as_str())
+        };
+        let missing: Vec<String> =
+            self.processes.values().filter(is_missing).map(|process| process.id.clone()).collect();
+        for id in missing {
+            match context.client.fetch::<ProcessView>(&Path::process(&id)).await {
+                Ok(process) if Standing::of(&process).is_ended() => list.processes.push(process),
+                // It is there, and no longer wanted; or it is forgotten.
+                Ok(_) => drop(self.processes.remove(&id)),
+                Err(failure) if failure.slug() == "process_not_found" => drop(self.processes.remove(&id)),
+                Err(_asked_again_next_time) => {}
+            }
+        }
     }
 
     fn show_changes(&mut self, context: &Context, list: &ProcessList) -> Result<(), Failure> {

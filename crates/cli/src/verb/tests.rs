@@ -71,8 +71,55 @@ fn broken_launch_is_repeated_only_with_a_launch_key() {
     };
     let came = said("run -b -- true", false, breaks_once());
     assert_eq!((came.code(), came.asked.len()), (6, 1));
+    let report = crate::failure::report(&came.outcome.unwrap_err()).text(str::to_owned);
+    assert!(report.contains("not known whether") && report.contains("[connection_broken]"), "{report}");
+    assert!(report.contains("longhaul status -a") && report.contains("--launch-key"), "{report}");
     let came = said("run -b --launch-key k -- true", false, breaks_once());
     assert_eq!((came.code(), came.asked.len()), (0, 2));
+}
+
+#[test]
+fn restart_without_an_answer_may_have_been_taken() {
+    let came = said("restart -b b7d0", false, |_| Answer::Raw(Vec::new()));
+    assert_eq!(came.code(), 6);
+    let report = crate::failure::report(&came.outcome.unwrap_err()).text(str::to_owned);
+    assert!(report.contains("not known whether") && report.contains("longhaul status -a"), "{report}");
+}
+
+#[test]
+fn launch_that_cannot_be_told_names_its_id() {
+    let came = said_to("run -b -- true", false, Some(std::io::ErrorKind::StorageFull), |_| {
+        launched(&samples::queued())
+    });
+    assert_eq!(came.code(), 1);
+    let report = crate::failure::report(&came.outcome.unwrap_err()).text(str::to_owned);
+    assert!(report.contains(&samples::queued().id) && report.contains("[output_unwritable]"), "{report}");
+}
+
+#[test]
+fn variables_that_are_no_text_are_named_once() {
+    let lost = |line: &str| said(line, false, |_| launched(&samples::queued())).err;
+    assert_eq!(lost("run -b -- true"), "");
+    for (line, told) in [
+        ("run -b -- true", true),
+        ("run -b -q -- true", false),
+        ("run -b --clear-env -- true", false),
+        ("run -b -e ODD=x -- true", false),
+    ] {
+        let came = said_lost(line, |_| launched(&samples::queued()));
+        assert_eq!(came.err.matches("ODD").count(), usize::from(told), "{line}: {}", came.err);
+    }
+}
+
+#[test]
+fn empty_command_is_wrong_usage() {
+    let words = ["longhaul", "run", "--", ""];
+    let Cli { command: Verb::Run(args), global } = read(words.map(Into::into)).unwrap() else {
+        panic!("another verb");
+    };
+    let around = Surroundings::of(Path::new("/"), &[]);
+    let failure = crate::request::launch_request(&args, &global, &around).unwrap_err();
+    assert_eq!(of_failure(&failure, Regime::PassThrough), 2);
 }
 
 #[test]
@@ -301,6 +348,42 @@ fn logs_ask_for_fifty_lines_and_print_them() {
 }
 
 #[test]
+fn log_in_json_names_the_whole_id() {
+    let came = said("logs --json 0a1b", false, |asked| {
+        if asked.path.contains("/output") {
+            output(&[(FrameKind::Stdout, 0, b"one\n"), (FrameKind::End, 4, b"")])
+        } else {
+            process(&samples::running())
+        }
+    });
+    let piece: Value = serde_json::from_str(&came.out).unwrap();
+    assert_eq!(piece["id"], json!(samples::running().id));
+}
+
+#[test]
+fn watch_of_a_pipe_tells_of_each_end_once() {
+    let looks = Rc::new(Cell::new(0));
+    let came = said("status -w", false, move |asked| {
+        if asked.path.starts_with("/v1/wait") {
+            return waited(&[ended(samples::running(), 7)], false);
+        }
+        if asked.path.starts_with("/v1/processes/") {
+            return process(&ended(samples::running(), 7));
+        }
+        looks.set(looks.get() + 1);
+        match looks.get() {
+            1 => list(&[samples::running(), samples::queued()]),
+            2 | 3 => list(&[samples::queued()]),
+            _ => problem(500, "internal"),
+        }
+    });
+    assert!(came.outcome.is_err(), "the watch goes on until something fails");
+    let rows: Vec<&str> = came.out.lines().filter(|line| line.contains("0a1b2c3d")).collect();
+    assert_eq!(rows.len(), 2, "{}", came.out);
+    assert!(rows[0].contains("running") && rows[1].contains("failed"), "{rows:?}");
+}
+
+#[test]
 fn log_flags_reach_the_manager() {
     let end = |_: &Asked| output(&[(FrameKind::End, 0, b"")]);
     let asked = |line| said(line, false, end).asked[0].clone();
@@ -525,14 +608,58 @@ fn explain_knows_words_in_brackets_too() {
     assert!(explain(&console, &unknown).is_err());
 }
 
+#[test]
+fn explanations_are_json_where_that_is_asked_for() {
+    let explained = |code: Option<&str>| -> Value {
+        let (console, out, _err) = Console::kept(Some(Format::Json), false);
+        let args = crate::arguments::ExplainArgs { code: code.map(str::to_owned) };
+        assert_eq!(explain(&console, &args).unwrap(), 0);
+        serde_json::from_str(&out.text()).unwrap()
+    };
+    assert_eq!(explained(Some("no_slot"))["type"], json!("no_slot"));
+    assert_eq!(explained(None)["schema"], json!("longhaul/explain/v1"));
+}
+
 /// Says a command line to a manager that answers so.
 fn said(line: &str, terminal: bool, answer: impl Fn(&Asked) -> Answer + 'static) -> Came {
+    said_from(surroundings(), line, terminal, None, answer)
+}
+
+/// Says it where standard output cannot be written for this reason.
+fn said_to(
+    line: &str,
+    terminal: bool,
+    unwritable: Option<std::io::ErrorKind>,
+    answer: impl Fn(&Asked) -> Answer + 'static,
+) -> Came {
+    said_from(surroundings(), line, terminal, unwritable, answer)
+}
+
+/// Says it where the variable ODD is no text.
+fn said_lost(line: &str, answer: impl Fn(&Asked) -> Answer + 'static) -> Came {
+    said_from(surroundings().with_lost("ODD"), line, false, None, answer)
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings::of(Path::new("/"), &[("PATH", "/bin"), ("OWN", "\"x\"")])
+}
+
+fn said_from(
+    around: Surroundings,
+    line: &str,
+    terminal: bool,
+    unwritable: Option<std::io::ErrorKind>,
+    answer: impl Fn(&Asked) -> Answer + 'static,
+) -> Came {
     let words = ["longhaul"].into_iter().chain(line.split(' ')).map(Into::into);
     let Cli { global, command } = read(words).unwrap();
     let (mut console, out, err) = Console::kept(global.format(), terminal);
     console.yes = global.yes;
+    console.quiet = global.quiet;
+    if let Some(kind) = unwritable {
+        out.refuse(kind);
+    }
     Fake::run(answer, |fake| async move {
-        let around = Surroundings::of(Path::new("/"), &[("PATH", "/bin"), ("OWN", "\"x\"")]);
         let context = Context { client: fake.client(), console, global, around };
         let outcome = perform(&context, &command, out.clone()).await;
         Came { outcome, out: out.text(), err: err.text(), asked: fake.asked(), bodies: fake.bodies() }

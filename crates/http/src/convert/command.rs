@@ -71,7 +71,7 @@ pub(super) fn command(
             head: kept("head", request.output.head, defaults.output.head)?,
             tail: kept("tail", request.output.tail, defaults.output.tail)?,
         },
-        limits: limits(&request.limits),
+        limits: limits(&request.limits)?,
     };
     Ok((spec, captured))
 }
@@ -174,14 +174,20 @@ fn kept(end: &str, asked: Option<u64>, usual: u64) -> Result<u64, Fault> {
     }
 }
 
-fn limits(request: &LimitsRequest) -> ResourceLimits {
-    ResourceLimits {
-        cpu_seconds: request.cpu_seconds,
-        memory_bytes: request.memory_bytes,
-        open_files: request.open_files,
-        processes: request.processes,
-        file_bytes: request.file_bytes,
-    }
+fn limits(request: &LimitsRequest) -> Result<ResourceLimits, Fault> {
+    let bounded =
+        |what: &str, limit: Option<u64>| match limit {
+            Some(0) => Err(Fault::invalid(what, "a limit of 0 lets nothing run")
+                .help("leave the limit out for none at all")),
+            other => Ok(other),
+        };
+    Ok(ResourceLimits {
+        cpu_seconds: bounded("limits.cpu_seconds", request.cpu_seconds)?,
+        memory_bytes: bounded("limits.memory_bytes", request.memory_bytes)?,
+        open_files: bounded("limits.open_files", request.open_files)?,
+        processes: bounded("limits.processes", request.processes)?,
+        file_bytes: bounded("limits.file_bytes", request.file_bytes)?,
+    })
 }
 
 #[cfg(test)]
@@ -203,6 +209,8 @@ mod tests {
         assert!(refused(|request| request.timeout_ms = u64::MAX));
         assert!(refused(|request| request.stop_signal = Some(0)));
         assert!(refused(|request| request.stop_signal = Some(65)));
+        assert!(refused(|request| request.limits.cpu_seconds = Some(0)));
+        assert!(refused(|request| request.limits.file_bytes = Some(0)));
         assert!(refused(|request| request.stdin = Some("relative".into())));
         assert!(refused(|request| {
             request.environment.declared.insert("A=B".into(), String::new());

@@ -3,8 +3,8 @@
 use crate::convert::command::{self, LaunchDefaults};
 use crate::fault::Fault;
 use longhaul_domain::{
-    AgentFacts, JsonText, NodeId, Priority, ProcessId, ProcessType, ReportedSpec, RetryPolicy, Spec,
-    Timestamp, Work,
+    AgentFacts, JsonText, NodeId, Priority, ProcessId, ProcessName, ProcessType, ReportedSpec, RetryPolicy,
+    Spec, Timestamp, Work,
 };
 use longhaul_engine::Launch;
 use longhaul_wire::api::{LaunchRequest, ReportedRequest, RetryRequest};
@@ -16,6 +16,11 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// The longest description, agent name or message id, in bytes.
 const LONGEST_TEXT: usize = 4 * 1024;
+/// The most lists and objects inside each other in the caller's JSON: answers put more around it, and readers of JSON
+/// commonly give up at 128.
+const DEEPEST: usize = 64;
+/// The most exit codes that a retry names.
+const MOST_CODES: usize = 100;
 /// The longest prompt, in bytes.
 const LONGEST_PROMPT: usize = 256 * 1024;
 /// The most capabilities.
@@ -46,7 +51,7 @@ pub(crate) fn launch(
     let spec = Spec {
         work,
         kind,
-        name: parsed(request.name.as_deref())?,
+        name: request.name.as_deref().map(name).transpose()?,
         project: parsed(request.project.as_deref())?,
         session: parsed(request.session_id.as_deref())?,
         description: text("description", request.description, LONGEST_TEXT)?,
@@ -85,7 +90,29 @@ pub(super) fn within(what: &str, millis: u64) -> Result<Duration, Fault> {
 
 /// JSON of the caller's that is kept as it is.
 pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, Fault> {
+    if is_deeper(value, DEEPEST) {
+        return Err(Fault::invalid(what, format!("it is nested deeper than {DEEPEST} levels")));
+    }
     JsonText::checked(value.to_string()).map_err(|error| Fault::invalid(what, error.to_string()))
+}
+
+/// Whether there are more lists and objects inside each other than this.
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let inside = |most: usize| move |value: &Value| is_deeper(value, most);
+    match (value, levels.checked_sub(1)) {
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => false,
+        (Value::Array(_) | Value::Object(_), None) => true,
+        (Value::Array(values), Some(rest)) => values.iter().any(inside(rest)),
+        (Value::Object(fields), Some(rest)) => fields.values().any(inside(rest)),
+    }
+}
+
+/// A name; one that begins as `@last` does could never be asked for.
+fn name(text: &str) -> Result<ProcessName, Fault> {
+    if text.starts_with('@') {
+        return Err(Fault::invalid("name", "it begins with @, which is kept for words such as @last"));
+    }
+    Ok(text.parse()?)
 }
 
 fn parsed<T>(text: Option<&str>) -> Result<Option<T>, Fault>
@@ -142,6 +169,15 @@ fn retry(request: &RetryRequest) -> Result<RetryPolicy, Fault> {
             format!("{} are more than the most, {}", request.retries, RetryPolicy::MOST_RETRIES),
         ));
     }
+    if request.codes.len() > MOST_CODES {
+        return Err(Fault::invalid(
+            "codes of the retry",
+            format!("there are {} of them, {MOST_CODES} may be", request.codes.len()),
+        ));
+    }
+    if let Some(code) = request.codes.iter().find(|code| !(1..=255).contains(*code)) {
+        return Err(Fault::invalid("codes of the retry", format!("no failure exits with {code}")));
+    }
     let none = RetryPolicy::none();
     let wait = |what, millis: Option<u64>, usual| match millis.map(Duration::from_millis) {
         None => Ok(usual),
@@ -196,6 +232,37 @@ mod tests {
         let kept = with(serde_json::json!({"a": 1})).unwrap().spec.metadata.unwrap();
         assert_eq!(kept.as_str(), r#"{"a":1}"#);
         assert!(with(Value::Null).unwrap().spec.metadata.is_none());
+    }
+
+    #[test]
+    fn json_has_at_most_64_levels() {
+        let nested = |levels: usize| {
+            (1..levels).fold(serde_json::json!({}), |inner, _| serde_json::json!({ "a": inner }))
+        };
+        let with = |metadata| read(LaunchRequest { metadata: Some(metadata), ..command_request() });
+        assert!(with(nested(64)).is_ok());
+        assert!(with(nested(65)).is_err());
+        assert!(json_text("result", &serde_json::json!([nested(64)])).is_err());
+    }
+
+    #[test]
+    fn retry_names_codes_that_a_failure_can_have() {
+        let with = |codes: Vec<i32>| {
+            let retry = Some(RetryRequest { retries: 1, codes, ..RetryRequest::default() });
+            read(LaunchRequest { retry, ..command_request() })
+        };
+        assert!(with((1..=100).collect()).is_ok());
+        assert!(with(vec![255]).is_ok());
+        for refused in [(1..=101).collect(), vec![0], vec![1, -1], vec![256]] {
+            assert!(with(refused).is_err());
+        }
+    }
+
+    #[test]
+    fn name_begins_with_anything_but_an_at_sign() {
+        let with = |name: &str| read(LaunchRequest { name: Some(name.to_owned()), ..command_request() });
+        assert!(with("@last").is_err());
+        assert!(with("last@").is_ok());
     }
 
     #[test]

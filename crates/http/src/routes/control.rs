@@ -4,8 +4,9 @@ use crate::body::Ask;
 use crate::convert::{note, view};
 use crate::face::Face;
 use crate::fault::Fault;
+use crate::reference::Reference;
 use crate::reply::Reply;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use longhaul_domain::{Command, ProcessId, StopCause};
 use longhaul_engine::Engine;
 use longhaul_wire::api::{CancelRequest, Launched, Outcome, RestartRequest};
@@ -13,7 +14,7 @@ use longhaul_wire::api::{CancelRequest, Launched, Outcome, RestartRequest};
 /// `POST /v1/processes/{ref}/cancel`.
 pub(crate) async fn cancel(
     State(face): State<Face>,
-    Path(reference): Path<String>,
+    Reference(reference): Reference,
     Ask(request): Ask<CancelRequest>,
 ) -> Result<Reply<Outcome>, Fault> {
     let cause = StopCause::User;
@@ -25,7 +26,7 @@ pub(crate) async fn cancel(
 /// `POST /v1/processes/{ref}/pause`.
 pub(crate) async fn pause(
     State(face): State<Face>,
-    Path(reference): Path<String>,
+    Reference(reference): Reference,
 ) -> Result<Reply<Outcome>, Fault> {
     let id = face.engine.find(&reference).await?;
     ask(&face.engine, id, Command::Pause).await
@@ -34,7 +35,7 @@ pub(crate) async fn pause(
 /// `POST /v1/processes/{ref}/resume`.
 pub(crate) async fn resume(
     State(face): State<Face>,
-    Path(reference): Path<String>,
+    Reference(reference): Reference,
 ) -> Result<Reply<Outcome>, Fault> {
     let id = face.engine.find(&reference).await?;
     ask(&face.engine, id, Command::Resume).await
@@ -43,7 +44,7 @@ pub(crate) async fn resume(
 /// `POST /v1/processes/{ref}/retry`.
 pub(crate) async fn retry(
     State(face): State<Face>,
-    Path(reference): Path<String>,
+    Reference(reference): Reference,
 ) -> Result<Reply<Outcome>, Fault> {
     let id = face.engine.find(&reference).await?;
     ask(&face.engine, id, Command::RetryNow).await
@@ -52,7 +53,7 @@ pub(crate) async fn retry(
 /// `POST /v1/processes/{ref}/restart`.
 pub(crate) async fn restart(
     State(face): State<Face>,
-    Path(reference): Path<String>,
+    Reference(reference): Reference,
     Ask(RestartRequest {}): Ask<RestartRequest>,
 ) -> Result<Reply<Launched>, Fault> {
     let id = face.engine.find(&reference).await?;

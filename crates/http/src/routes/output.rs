@@ -4,8 +4,9 @@ use crate::convert::moment;
 use crate::face::Face;
 use crate::fault::Fault;
 use crate::query::{Query, invalid};
+use crate::reference::Reference;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use frames::Frames;
@@ -26,7 +27,7 @@ const PARAMETERS: &[&str] = &["from", "lines", "since", "since_ms", "stream", "a
 /// Frames are read when the client takes them, so a slow one costs one piece of memory and holds nobody up.
 pub(crate) async fn output(
     State(face): State<Face>,
-    Path(reference): Path<String>,
+    Reference(reference): Reference,
     query: Query,
 ) -> Result<Response, Fault> {
     query.only(PARAMETERS)?;

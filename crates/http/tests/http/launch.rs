@@ -156,11 +156,39 @@ async fn what_cannot_be_read_is_an_invalid_request() {
         "{}",
         "",
         "\u{0}\u{1}",
+        "[[\"x\", [], \"/\"]]",
+        r#"{"command": ["x", [], "/work"]}"#,
+        r#"{"command": {"program": "x", "directory": "/work", "limits": [7]}}"#,
     ] {
         let problem = world.ask("POST", "/v1/processes", Body::from(body)).await.problem();
         assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{body}");
         assert!(problem.detail.is_some(), "{body}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deepest_json_that_is_taken_can_be_read_in_a_list() {
+    let world = World::new().await;
+    let nested = |levels: usize| (1..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
+    let kept = world.post("/v1/processes", with(command("run"), "metadata", nested(64))).await;
+    assert_eq!(kept.status, 201);
+    let problem = world.post("/v1/processes", with(command("run"), "metadata", nested(65))).await.problem();
+    assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"));
+    assert!(problem.detail.unwrap().contains("64"));
+    let reported = world.post("/v1/processes", json!({ "reported": {} })).await.json();
+    let path = format!("/v1/processes/{}/complete", reported["process"]["id"].as_str().unwrap());
+    assert_eq!(world.post(&path, json!({ "result": nested(65) })).await.problem().status, 400);
+    assert_eq!(world.post(&path, json!({ "result": nested(64) })).await.status, 200);
+    let all = world.get("/v1/processes?all=true").await.json();
+    assert_eq!(all["processes"][0]["result"], nested(64));
+    assert_eq!(all["processes"][1]["metadata"], nested(64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reference_that_is_no_text_is_an_invalid_request() {
+    let world = World::new().await;
+    let problem = world.get("/v1/processes/%ff%fe").await.problem();
+    assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"));
 }
 
 #[tokio::test(start_paused = true)]

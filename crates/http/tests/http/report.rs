@@ -1,5 +1,6 @@
 use crate::world::{World, millis};
 use axum::body::Body;
+use longhaul_wire::api::Problem;
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
@@ -73,6 +74,63 @@ async fn failure_keeps_the_reporters_words() {
         (&outcome["process"]["status"], &outcome["process"]["error"]),
         (&json!("failed"), &json!("disk full"))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn failure_without_a_word_is_refused() {
+    let world = World::new().await;
+    let id = reported(&world).await;
+    for body in [json!({}), json!({"error": " "})] {
+        assert_eq!(world.post(&format!("/v1/processes/{id}/fail"), body).await.problem().status, 400);
+    }
+    assert_eq!(world.show(&id).await["status"], "running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn update_with_an_end_that_is_refused_keeps_nothing() {
+    let world = World::new().await;
+    let id = world.launch("run").await;
+    world.pass(millis(1)).await;
+    let before = world.show(&id).await;
+    let problem = refused(&world, &id, json!({"status": "completed", "progress": 77, "stage": "x"})).await;
+    assert_eq!((problem.status, problem.slug.as_str()), (409, "unsupported"));
+    let after = world.show(&id).await;
+    assert_eq!(
+        (&after["progress"], &after["stage"], &after["revision"]),
+        (&before["progress"], &before["stage"], &before["revision"])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn update_with_an_end_that_is_there_changes_nothing() {
+    let world = World::new().await;
+    let id = reported(&world).await;
+    let body = json!({"status": "completed", "progress": 90, "stage": "last"});
+    assert_eq!(update(&world, &id, body.clone()).await["changed"], true);
+    let again = update(&world, &id, body).await;
+    assert_eq!((&again["changed"], &again["note"]), (&json!(false), &json!("already_so")));
+    let problem = refused(&world, &id, json!({"status": "failed", "progress": 1})).await;
+    assert_eq!((problem.status, problem.attempted.as_deref()), (409, Some("fail")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn running_is_nothing_new_while_it_runs_and_refused_after_the_end() {
+    let world = World::new().await;
+    let id = reported(&world).await;
+    for body in [json!({"status": "running"}), json!({})] {
+        let quiet = update(&world, &id, body).await;
+        assert_eq!((&quiet["changed"], &quiet["note"]), (&json!(false), &json!("already_so")));
+    }
+    assert_eq!(update(&world, &id, json!({"status": "running", "progress": 5})).await["changed"], true);
+    update(&world, &id, json!({"status": "completed"})).await;
+    let problem = refused(&world, &id, json!({"status": "running", "progress": 5})).await;
+    assert_eq!(problem.title, "cannot set running on a process that is completed");
+    assert_eq!((problem.status, problem.attempted.as_deref()), (409, Some("running")));
+    assert_eq!(problem.current_status.as_deref(), Some("completed"));
+}
+
+async fn refused(world: &World, id: &str, body: Value) -> Problem {
+    world.ask("PATCH", &format!("/v1/processes/{id}"), Body::from(body.to_string())).await.problem()
 }
 
 async fn reported(world: &World) -> String {

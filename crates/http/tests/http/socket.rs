@@ -53,19 +53,53 @@ async fn client_that_never_sends_its_head_is_cut_off() {
 }
 
 #[tokio::test]
-async fn connection_beyond_the_bound_waits_for_its_turn() {
+async fn connection_beyond_the_bound_is_told_so_at_once() {
     let mut bounds = bounds();
     bounds.connections = 2;
     let server = Server::start(bounds).await;
     let (first, second) = (server.connect().await, server.connect().await);
-    let mut third = server.connect().await;
-    third.write_all(HEALTH).await.unwrap();
-    let mut byte = [0];
-    let early = tokio::time::timeout(millis(200), third.read(&mut byte)).await;
-    assert!(early.is_err(), "it was taken at once");
+    let answer = server.answer(b"GET /v1/health HTTP/1.1\r\nhost: longhaul\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("too_many_connections"), "{answer}");
+    assert!(answer.contains("longhaul-protocol: 1") && answer.contains("connection: close"), "{answer}");
     drop((first, second));
-    let taken = tokio::time::timeout(PATIENCE, third.read(&mut byte)).await;
-    assert_eq!(taken.unwrap().unwrap(), 1);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !server.answer(HEALTH).await.starts_with("HTTP/1.1 200") {
+        assert!(tokio::time::Instant::now() < deadline, "the room never comes free");
+    }
+}
+
+#[tokio::test]
+async fn hundreds_of_long_waits_lock_nobody_out() {
+    let server = Server::start(bounds()).await;
+    let id = server.world.launch("run").await;
+    let wait = format!("GET /v1/wait?id={id} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let mut waiting = Vec::new();
+    for _ in 0..300 {
+        let mut client = server.connect().await;
+        client.write_all(wait.as_bytes()).await.unwrap();
+        waiting.push(client);
+    }
+    assert!(server.answer(HEALTH).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn request_of_a_client_that_went_away_before_its_turn_is_not_done() {
+    let idle = Server::prepare();
+    let launch = crate::world::command("run").to_string();
+    let head = format!("POST /v1/processes HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", launch.len());
+    let request = [head.as_bytes(), launch.as_bytes()].concat();
+    let mut gone = UnixStream::connect(&idle.path).await.unwrap();
+    gone.write_all(&request).await.unwrap();
+    drop(gone);
+    let mut silent = UnixStream::connect(&idle.path).await.unwrap();
+    silent.write_all(&request).await.unwrap();
+    silent.shutdown().await.unwrap();
+    let server = idle.start(bounds()).await;
+    let mut answer = [0; 12];
+    tokio::time::timeout(PATIENCE, silent.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 201");
+    let all = server.world.get("/v1/processes").await.json();
+    assert_eq!(all["processes"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -105,12 +139,17 @@ struct Server {
     _directory: tempfile::TempDir,
 }
 
-impl Server {
-    async fn start(bounds: Bounds) -> Self {
+/// A socket that nobody serves yet.
+struct Prepared {
+    listener: UnixListener,
+    path: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl Prepared {
+    async fn start(self, bounds: Bounds) -> Server {
+        let Self { listener, path, directory } = self;
         let world = World::new().await;
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("s.sock");
-        let listener = UnixListener::bind(&path).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let router = world.router.clone();
         let task = tokio::spawn(async move {
@@ -119,7 +158,20 @@ impl Server {
             })
             .await
         });
-        Self { world, path, stop: Some(stop), task: Some(task), _directory: directory }
+        Server { world, path, stop: Some(stop), task: Some(task), _directory: directory }
+    }
+}
+
+impl Server {
+    fn prepare() -> Prepared {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        Prepared { listener, path, directory }
+    }
+
+    async fn start(bounds: Bounds) -> Self {
+        Self::prepare().start(bounds).await
     }
 
     async fn connect(&self) -> UnixStream {

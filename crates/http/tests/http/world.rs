@@ -124,6 +124,7 @@ impl Answer {
     pub(crate) fn problem(&self) -> Problem {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
         assert_eq!(self.headers["longhaul-protocol"], "1");
+        assert_eq!(self.headers["longhaul-version"], env!("CARGO_PKG_VERSION"));
         let problem: Problem = serde_json::from_slice(&self.bytes).unwrap();
         assert_eq!(problem.status, self.status.as_u16());
         problem

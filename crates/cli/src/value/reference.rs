@@ -1,0 +1,22 @@
+//! What names a process.
+
+use super::BadValue;
+
+/// Reads what names a process: an id, a prefix of one, a name or `@last`.
+pub(crate) fn reference(text: &str) -> Result<String, BadValue> {
+    if text.trim().is_empty() {
+        return Err(BadValue::new("it is empty; say an id, a unique prefix, a name or @last"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_names_no_process() {
+        assert!(reference("").is_err() && reference(" ").is_err());
+        assert_eq!(reference("@last").as_deref(), Ok("@last"));
+    }
+}
