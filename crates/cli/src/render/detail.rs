@@ -167,7 +167,7 @@ mod tests {
             "\
 tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
   command    cargo test 'two words'
-  directory  /work/atlas
+  directory  /home/ada/atlas
   project    atlas
   progress   41 %, eta ~3m
   stage      412/1000

@@ -14,7 +14,7 @@ pub(crate) fn running() -> ProcessView {
         name: Some("tests".to_owned()),
         project: Some("atlas".to_owned()),
         command: vec!["cargo".to_owned(), "test".to_owned(), "two words".to_owned()],
-        directory: Some("/work/atlas".to_owned()),
+        directory: Some("/home/ada/atlas".to_owned()),
         status: "running".to_owned(),
         stage: Some("412/1000".to_owned()),
         progress: Some(41.2),
