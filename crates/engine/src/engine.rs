@@ -166,8 +166,8 @@ impl Core {
         *self.closing.borrow()
     }
 
-    pub(crate) fn policy(&self) -> (PolicyVersion, Policy) {
-        self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn policy_version(&self) -> PolicyVersion {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner).0
     }
 
     pub(crate) async fn refresh_policy(&self) -> Result<(), EngineError> {

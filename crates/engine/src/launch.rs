@@ -4,8 +4,8 @@ use crate::engine::{Core, Engine};
 use crate::error::EngineError;
 use crate::shield::to_its_end;
 use longhaul_domain::{Lineage, Placement, Process, ProcessId, SlotKey, Spec, Work};
-use longhaul_ports::{Claimant, Limits, PlacementClass, Refusal, StoreError, Stored, Submission, Submitted};
-use std::sync::Arc;
+use longhaul_ports::{Claimant, Limits, Refusal, StoreError, Stored, Submission, Submitted};
+use std::sync::{Arc, PoisonError};
 
 /// So often a launch is tried again when the queue policy changed under it.
 const MOST_RESOLVES: u32 = 5;
@@ -104,7 +104,7 @@ impl Core {
                 Err(error) => return Err(error.into()),
             }
         }
-        let found = self.policy().0;
+        let found = self.policy_version();
         Err(EngineError::Refused { refusal: Refusal::StalePolicy { found } })
     }
 
@@ -133,9 +133,9 @@ impl Core {
     }
 
     fn limits_of(&self, process: &Process) -> Limits {
-        let (version, policy) = self.policy();
-        let slots = process.spec.key.as_ref().and_then(|key| policy.slots_of(key));
-        Limits { policy: version, slots, tree: self.settings.tree }
+        let known = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = process.spec.key.as_ref().and_then(|key| known.1.slots_of(key));
+        Limits { policy: known.0, slots, tree: self.settings.tree }
     }
 
     /// The key of a launch for an agent: its model, else the configured one.
@@ -146,15 +146,10 @@ impl Core {
     }
 
     fn may_run(&self, process: &Process) -> bool {
-        let class = match &process.spec.placement {
-            Placement::Node(node) => PlacementClass::Node(node.clone()),
-            shared @ (Placement::Here | Placement::Anywhere | Placement::Labels(_)) => {
-                PlacementClass::Shared(shared.clone())
-            }
-        };
-        match class {
-            PlacementClass::Node(node) => node == self.lease.node,
-            PlacementClass::Shared(placement) => placement == Placement::Anywhere,
+        match &process.spec.placement {
+            Placement::Node(node) => *node == self.lease.node,
+            Placement::Anywhere => true,
+            Placement::Here | Placement::Labels(_) => false,
         }
     }
 }

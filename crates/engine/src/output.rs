@@ -2,8 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::turn::is_over;
-use longhaul_domain::{AttemptNo, ProcessId, Timestamp};
+use longhaul_domain::{AttemptNo, ProcessId, Status, Timestamp};
 use longhaul_ports::{
     AttemptKey, OutputError, OutputPage, OutputPlace, OutputSize, OutputSource, Stored, Wanted,
 };
@@ -91,9 +90,9 @@ impl Engine {
     }
 }
 
-/// Whether nothing more will be written for an attempt.
+/// Whether nothing more will be written for an attempt: it waits for the next one, has had it, or has ended.
 fn attempt_is_over(stored: &Stored, attempt: AttemptNo) -> bool {
-    stored.process.attempt > attempt
-        || (stored.process.attempt == attempt && attempt > AttemptNo(0) && is_over(stored.process.status()))
-        || stored.process.status().is_ended()
+    let process = &stored.process;
+    let waits = attempt > AttemptNo(0) && process.attempt == attempt && process.status() == Status::Pending;
+    waits || process.attempt > attempt || process.status().is_ended()
 }

@@ -87,7 +87,7 @@ fn room(core: &Core) -> Room {
 }
 
 async fn heed(core: &Arc<Core>, calls: &Calls) -> Result<(), EngineError> {
-    if calls.policy != core.policy().0 {
+    if calls.policy != core.policy_version() {
         core.refresh_policy().await?;
     }
     for id in &calls.wishes {

@@ -2,9 +2,7 @@
 
 use crate::engine::{Answer, Core};
 use crate::error::EngineError;
-use longhaul_domain::{
-    Command, Effect, Input, Observation, OpId, ProcessId, Revision, Status, Step, Wish, WishNo,
-};
+use longhaul_domain::{Command, Effect, Input, Observation, OpId, ProcessId, Revision, Step, Wish, WishNo};
 use longhaul_ports::{Author, Change, Refusal, StoreError, Stored};
 use std::sync::Arc;
 
@@ -162,9 +160,4 @@ impl Core {
         self.parts.store.wish(&stored.process.id, op, wish).await?;
         Ok(Answer { stored, changed: true, note: None })
     }
-}
-
-/// Whether an attempt is over for the spawner: its end, or the wait for another one, is durable.
-pub(crate) fn is_over(status: Status) -> bool {
-    status.is_ended() || status == Status::Pending
 }

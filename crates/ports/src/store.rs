@@ -201,3 +201,16 @@ pub enum PlacementClass {
     /// As [`Placement::Labels`] or [`Placement::Anywhere`] say.
     Shared(Placement),
 }
+
+impl PlacementClass {
+    /// The class of a waiter that was placed so.
+    #[must_use]
+    pub fn of(placement: &Placement) -> Self {
+        match placement {
+            Placement::Node(node) => Self::Node(node.clone()),
+            shared @ (Placement::Here | Placement::Labels(_) | Placement::Anywhere) => {
+                Self::Shared(shared.clone())
+            }
+        }
+    }
+}

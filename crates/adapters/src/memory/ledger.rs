@@ -2,8 +2,8 @@
 
 use super::news::News;
 use longhaul_domain::{
-    Deadline, Epoch, Event, NodeId, OpId, Placement, Policy, PolicyVersion, ProcessId, Revision, Seq,
-    SlotKey, Spec, Standing, Timestamp, WishNo, admission::Rank,
+    Deadline, Epoch, Event, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey, Spec,
+    Standing, Timestamp, WishNo, admission::Rank,
 };
 use longhaul_domain::{LaunchKey, SessionId};
 use longhaul_ports::{Author, Cursor, Lease, Logged, NodeFacts, PlacementClass, StoreError, Stored};
@@ -176,12 +176,7 @@ pub(super) fn is_root(stored: &Stored) -> bool {
 
 /// The nodes that may run it.
 pub(super) fn class(spec: &Spec) -> PlacementClass {
-    match &spec.placement {
-        Placement::Node(node) => PlacementClass::Node(node.clone()),
-        shared @ (Placement::Here | Placement::Labels(_) | Placement::Anywhere) => {
-            PlacementClass::Shared(shared.clone())
-        }
-    }
+    PlacementClass::of(&spec.placement)
 }
 
 pub(super) fn fenced(lease: &Lease) -> StoreError {
