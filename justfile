@@ -25,3 +25,11 @@ deny:
 bench *ARGS:
     cargo build --release --workspace --bins
     cargo run --release -p longhaul-tests --bin bench -- {{ ARGS }}
+
+# Replays one seed of the simulation with its log.
+sim SEED:
+    LONGHAUL_SIM_SEED={{ SEED }} cargo test -p longhaul-tests --test simulation -- --exact --nocapture a_seed_can_be_replayed
+
+# Runs so many seeds of the simulation.
+sim-many N:
+    LONGHAUL_SIM_SEEDS={{ N }} cargo test -p longhaul-tests --test simulation -- --exact --nocapture every_seed_keeps_every_promise

@@ -47,6 +47,15 @@ impl Api {
 
     /// Launches a command.
     pub(crate) fn launch(&mut self, command: &[&str]) -> Result<ProcessView, Failure> {
+        self.launch_under(None, command)
+    }
+
+    /// Launches a command as a child of a process.
+    pub(crate) fn launch_under(
+        &mut self,
+        parent: Option<&str>,
+        command: &[&str],
+    ) -> Result<ProcessView, Failure> {
         let (program, args) = command.split_first().ok_or("a command has a program")?;
         let request = LaunchRequest {
             command: Some(CommandRequest {
@@ -56,6 +65,7 @@ impl Api {
                 environment: self.environment.clone(),
                 ..CommandRequest::default()
             }),
+            parent_id: parent.map(str::to_owned),
             ..LaunchRequest::default()
         };
         let launched: Launched = self.ask(&Method::POST, "/v1/processes", Some(&request))?;
@@ -90,9 +100,16 @@ impl Api {
         Ok(())
     }
 
+    /// Asks a process and all its descendants to end.
+    pub(crate) fn cancel(&mut self, id: &str) -> Result<(), Failure> {
+        let path = format!("/v1/processes/{id}/cancel");
+        let _: Outcome = self.ask(&Method::POST, &path, Some(&CancelRequest::default()))?;
+        Ok(())
+    }
+
     /// Kills a process.
     pub(crate) fn kill(&mut self, id: &str) -> Result<(), Failure> {
-        let request = CancelRequest { force: true };
+        let request = CancelRequest { force: true, ..CancelRequest::default() };
         let _: Outcome = self.ask(&Method::POST, &format!("/v1/processes/{id}/cancel"), Some(&request))?;
         Ok(())
     }

@@ -23,6 +23,7 @@ pub(crate) struct Bed {
     program: PathBuf,
     state: PathBuf,
     slots: u32,
+    settings: Vec<(&'static str, &'static str)>,
     manager: Option<Child>,
     // Removed last.
     home: TempDir,
@@ -32,6 +33,18 @@ impl Bed {
     /// A manager with so many slots on an empty state directory, or on a copy of `seed`.
     pub(crate) fn start(program: &Path, slots: u32, seed: Option<&Path>) -> Result<Self, Failure> {
         let mut bed = Self::prepare(program, slots, seed)?;
+        bed.restart()?;
+        Ok(bed)
+    }
+
+    /// The same on an empty state directory, with other variables for the manager.
+    pub(crate) fn adjusted(
+        program: &Path,
+        slots: u32,
+        settings: &[(&'static str, &'static str)],
+    ) -> Result<Self, Failure> {
+        let mut bed = Self::prepare(program, slots, None)?;
+        bed.settings.extend_from_slice(settings);
         bed.restart()?;
         Ok(bed)
     }
@@ -47,7 +60,7 @@ impl Bed {
                 fs::copy(entry.path(), state.join(entry.file_name()))?;
             }
         }
-        Ok(Self { program: program.to_owned(), state, slots, manager: None, home })
+        Ok(Self { program: program.to_owned(), state, slots, settings: Vec::new(), manager: None, home })
     }
 
     /// Starts the manager and gives the time until it answered.
@@ -56,6 +69,7 @@ impl Bed {
         let log = fs::File::create(self.home.path().join("serve.log"))?;
         let manager = self
             .command()
+            .envs(self.settings.iter().copied())
             .args(["serve", "--max-parallel", &self.slots.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

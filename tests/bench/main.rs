@@ -16,6 +16,7 @@ mod program;
 mod report;
 mod sample;
 mod seed;
+mod stores;
 
 use options::{Options, Task};
 use std::process::ExitCode;

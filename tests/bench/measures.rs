@@ -1,5 +1,8 @@
 //! What is measured, in the order of the table.
 
+mod cascading;
+mod choosing;
+mod deciding;
 mod ending;
 mod following;
 mod idling;
@@ -7,8 +10,11 @@ mod launching;
 mod looping;
 mod memory;
 mod output;
+mod paging;
 mod starting;
 mod status;
+mod storing;
+mod subscribing;
 
 use crate::Failure;
 use crate::figures::Figure;
@@ -25,7 +31,7 @@ pub(crate) struct Measure {
 }
 
 /// All of them.
-pub(crate) const ALL: [Measure; 12] = [
+pub(crate) const ALL: [Measure; 20] = [
     measure("run-empty", "run -b as a whole command", launching::empty),
     measure("run-full", "the same with 100,000 finished records", launching::full),
     measure("first-act", "from the call until the child's first act", launching::first_act),
@@ -38,11 +44,19 @@ pub(crate) const ALL: [Measure; 12] = [
     measure("follow", "from a written line until logs -f shows it", following::lines),
     measure("idle", "wake-ups of the manager with 20 sleepers", idling::wakeups),
     measure("start", "start of the manager with 10,000 records, 100 of them live", starting::crowded),
+    measure("decide", "decisions of the domain on one core", deciding::decisions),
+    measure("store-memory", "commits of the store in memory, beside 100,000 records", storing::memory),
+    measure("store-sqlite", "durable commits of the store in a database, 16 writers", storing::sqlite),
+    measure("store-fs", "durable commits of the store in files, 16 writers", storing::files),
+    measure("choose", "claims among 100,000 waiters of 1,000 keys", choosing::claims),
+    measure("page", "pages of 50 of a database with 1,000,000 records", paging::pages),
+    measure("cascade", "from a cancel until 1,000 descendants are gone", cascading::descendants),
+    measure("subscribe", "launches beside bad subscribers, to launches alone", subscribing::launches),
 ];
 
 /// Those whose name begins so, or all.
 pub(crate) fn chosen(only: Option<&str>) -> Result<Vec<&'static Measure>, Failure> {
-    static MEASURES: [Measure; 12] = ALL;
+    static MEASURES: [Measure; 20] = ALL;
     let chosen: Vec<&Measure> =
         MEASURES.iter().filter(|measure| only.is_none_or(|only| measure.name.starts_with(only))).collect();
     if chosen.is_empty() {

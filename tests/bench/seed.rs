@@ -77,7 +77,7 @@ async fn finish_one<S: ProcessStore + Queues>(store: &S, clock: &dyn Clock) -> R
 }
 
 /// The whole life of a command at once.
-fn lived(process: &Process, ctx: &Context) -> Result<(Process, Vec<Event>), Failure> {
+pub(crate) fn lived(process: &Process, ctx: &Context) -> Result<(Process, Vec<Event>), Failure> {
     let attempt = AttemptNo(1);
     let exit = Exit {
         status: ExitStatus::Code(0),
@@ -86,6 +86,7 @@ fn lived(process: &Process, ctx: &Context) -> Result<(Process, Vec<Event>), Fail
         last_signal: None,
         swept: 0,
         leftovers: 0,
+        limit: None,
         usage: Usage::default(),
         output_bytes: 4_096,
         dropped_bytes: 0,
@@ -105,7 +106,7 @@ fn lived(process: &Process, ctx: &Context) -> Result<(Process, Vec<Event>), Fail
     Ok((next, events))
 }
 
-fn spec() -> Result<Spec, Failure> {
+pub(crate) fn spec() -> Result<Spec, Failure> {
     let mut command = CommandSpec::of("cargo", &["test", "--workspace", "--release"], "/home/someone/work");
     command.timeout = Some(Duration::from_secs(600));
     let mut spec = Spec::of(Work::Command(Box::new(command)));

@@ -1,12 +1,18 @@
-//! Driven adapters of longhaul, one module and one Cargo feature each; none imports another.
+//! Driven adapters of longhaul, one module and one Cargo feature each; none imports another, except that `fs` is
+//! `memory` with a log.
 //!
 //! | feature | module | port | for |
 //! | --- | --- | --- | --- |
 //! | `memory` | [`memory`] | store | tests and embedding; the reference |
 //! | `sqlite` | [`sqlite`] | store | one machine |
+//! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
 //! | `os` | [`os`] | spawner, output | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 
+#[cfg(feature = "fs")]
+mod fingerprint;
+#[cfg(feature = "fs")]
+pub mod fs;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "os")]

@@ -1,12 +1,14 @@
 //! The store in memory: the reference for what every store does.
 //!
-//! One lock around plain ordered maps, and every answer computed from the records: nothing is counted twice, so nothing
-//! can disagree. It is not durable beyond the process that holds it.
+//! One lock around plain ordered maps: the records, and an index over them that follows from the records alone. It is not
+//! durable beyond the process that holds it.
 
 mod claim;
-mod ledger;
+mod index;
+pub(crate) mod ledger;
 mod look;
-mod news;
+pub(crate) mod news;
+mod rows;
 mod submit;
 mod upkeep;
 mod write;
@@ -48,9 +50,9 @@ impl MemoryStore {
     fn write<T>(&self, write: impl FnOnce(&mut Ledger, Timestamp) -> T) -> T {
         let now = self.clock.now();
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = ledger.next_due();
+        let due = ledger.rows.index().first_due();
         let answer = write(&mut ledger, now);
-        if ledger.next_due().is_some_and(|next| due.is_none_or(|due| next < due)) {
+        if ledger.rows.index().first_due().is_some_and(|next| due.is_none_or(|due| next < due)) {
             ledger.news.for_all();
         }
         drop(ledger);
@@ -197,3 +199,6 @@ impl Membership for MemoryStore {
         Ok(self.look(|ledger| ledger.members().cloned().collect()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,16 +8,20 @@
 //! changes is written with each commit. Who is called, and which due rows were handed out, is kept in memory: one
 //! manager at a time uses a database.
 
+mod answers;
 mod bells;
 mod claim;
 mod class;
 mod commit;
 mod events;
 mod failure;
+mod filing;
 mod handed;
 mod ledger;
+mod lines;
 mod list;
 mod membership;
+mod migrate;
 mod opening;
 mod process;
 mod queues;
@@ -68,13 +72,13 @@ pub struct SqliteOptions {
     pub cache_kib: u32,
     /// Events that are kept at least; 100,000 by default.
     pub kept_events: u64,
-    /// The most pages of 4 KiB that the database may have; none means as many as the disk takes.
-    pub most_pages: Option<u32>,
+    /// The most that the database may take, in KiB; none means as much as the disk has.
+    pub most_kib: Option<u32>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 2, cache_kib: 768, kept_events: 100_000, most_pages: None }
+        Self { readers: 2, cache_kib: 768, kept_events: 100_000, most_kib: None }
     }
 }
 

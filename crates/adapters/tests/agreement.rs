@@ -1,7 +1,8 @@
 //! The stores of one machine answer as the reference does, whatever they are asked.
-#![cfg(all(feature = "memory", feature = "sqlite"))]
+#![cfg(all(feature = "fs", feature = "memory", feature = "sqlite"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_testkit::fakes::VirtualClock;
@@ -22,6 +23,14 @@ fn sqlite() -> StoreWorld {
     StoreWorld::new(Arc::new(store), clock).guarded(directory)
 }
 
+fn fs() -> StoreWorld {
+    let clock = VirtualClock::default();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = FsStore::open(&path, Arc::new(clock.clone()), FsOptions::default()).unwrap();
+    StoreWorld::new(Arc::new(store), clock).guarded(directory)
+}
+
 #[tokio::test]
 async fn the_reference_agrees_with_itself() {
     agree(&memory(), &memory(), 7, 500).await;
@@ -32,6 +41,17 @@ async fn sqlite_agrees_with_the_reference() {
     let mut tally = Tally::default();
     for seed in 0..12 {
         tally = tally.and(agree(&memory(), &sqlite(), seed, 400).await);
+    }
+    let Tally { accepted, refused, claimed, written, unwritten, handed, swept } = tally;
+    let least = [accepted, refused, claimed, written, unwritten, handed, swept].into_iter().min();
+    assert!(least >= Some(20), "the script has to come to something: {tally:?}");
+}
+
+#[tokio::test]
+async fn fs_agrees_with_the_reference() {
+    let mut tally = Tally::default();
+    for seed in 0..6 {
+        tally = tally.and(agree(&memory(), &fs(), seed, 400).await);
     }
     let Tally { accepted, refused, claimed, written, unwritten, handed, swept } = tally;
     let least = [accepted, refused, claimed, written, unwritten, handed, swept].into_iter().min();

@@ -10,6 +10,8 @@
 
 #[path = "os/bench.rs"]
 mod bench;
+#[path = "os/limits.rs"]
+mod limits;
 #[path = "os/lives.rs"]
 mod lives;
 #[path = "os/losses.rs"]

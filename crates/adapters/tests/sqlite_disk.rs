@@ -206,7 +206,7 @@ async fn a_full_store_takes_work_again_once_there_is_room() {
     let path = directory.path().join("store.db");
     let clock = VirtualClock::default();
     let ids = SequentialIds::default();
-    let options = SqliteOptions { most_pages: Some(200), ..SqliteOptions::default() };
+    let options = SqliteOptions { most_kib: Some(800), ..SqliteOptions::default() };
     let store = SqliteStore::open(&path, Arc::new(clock.clone()), options).unwrap();
     let mut accepted = Vec::new();
     let full = loop {
@@ -224,7 +224,7 @@ async fn a_full_store_takes_work_again_once_there_is_room() {
         end(&store, &ids, *id).await;
     }
     clock.advance(Duration::from_secs(3600));
-    let rule = Retention { age: Some(Duration::from_secs(60)), count: None };
+    let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
     assert_eq!(store.sweep(&rule, 100).await.unwrap().ids, accepted[..5]);
     store.submit(large(&ids, 20_000)).await.unwrap();
 }
@@ -234,7 +234,7 @@ async fn what_does_not_fit_leaves_room_for_what_does() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let ids = SequentialIds::default();
-    let options = SqliteOptions { most_pages: Some(200), ..SqliteOptions::default() };
+    let options = SqliteOptions { most_kib: Some(800), ..SqliteOptions::default() };
     let store = Arc::new(SqliteStore::open(&path, Arc::new(VirtualClock::default()), options).unwrap());
     let mut small = Vec::new();
     let mut large_ones = Vec::new();
@@ -316,7 +316,7 @@ async fn swept_work_is_not_accepted_again() {
     store.submit(new.clone()).await.unwrap();
     end(&store, &ids, id).await;
     clock.advance(Duration::from_secs(3600));
-    let rule = Retention { age: Some(Duration::from_secs(60)), count: None };
+    let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
     assert_eq!(store.sweep(&rule, 1).await.unwrap().ids, [id]);
     let again = store.submit(new.clone()).await.unwrap();
     let same = Submitted::Existing { id, stored: None, same_spec: true };
@@ -327,6 +327,103 @@ async fn swept_work_is_not_accepted_again() {
     other.process.spec = spec.into();
     let answer = store.submit(other).await.unwrap();
     assert!(matches!(answer, Submitted::Existing { same_spec: false, .. }), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_sequence_is_never_used_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let clock = VirtualClock::default();
+    let ids = SequentialIds::default();
+    let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
+    let mut last = 0;
+    for _ in 0..3 {
+        // Two stores write to the same database in turn; the newest is gone whenever the other one goes on.
+        let stores = [open(&path, &clock), open(&path, &clock)];
+        for turn in 0..6 {
+            let store = &stores[turn % 2];
+            let (kept, gone) = (work(&ids, None, 0), work(&ids, None, 0));
+            let id = gone.process.id;
+            for new in [kept, gone] {
+                let Submitted::Waiting(stored) = store.submit(new).await.unwrap() else { panic!("it waits") };
+                assert!(stored.seq.0 > last, "{} after {last}", stored.seq.0);
+                last = stored.seq.0;
+            }
+            end(store, &ids, id).await;
+            clock.advance(Duration::from_secs(3600));
+            assert_eq!(store.sweep(&rule, 10).await.unwrap().ids, [id]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_sees_who_came_by_another_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let clock = VirtualClock::default();
+    let ids = SequentialIds::default();
+    let (here, there) = (open(&path, &clock), open(&path, &clock));
+    let lease = here.register(&facts()).await.unwrap();
+    for _ in 0..3 {
+        here.submit(work(&ids, Some("k"), 0)).await.unwrap();
+    }
+    assert_eq!(here.claim(&lease, &room(&lease, 1)).await.unwrap().len(), 1);
+    let urgent = work(&ids, Some("l"), 9);
+    let id = urgent.process.id;
+    there.submit(urgent).await.unwrap();
+    let claimed = here.claim(&lease, &room(&lease, 1)).await.unwrap();
+    assert_eq!(claimed[0].process.id, id);
+    // And who left by it.
+    assert_eq!(there.claim(&lease, &room(&lease, 1)).await.unwrap().len(), 1);
+    assert_eq!(here.claim(&lease, &room(&lease, 9)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_swept_leaves_no_label() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let clock = VirtualClock::default();
+    let ids = SequentialIds::default();
+    let store = open(&path, &clock);
+    for _ in 0..300 {
+        let new = work(&ids, Some("k"), 0);
+        let id = new.process.id;
+        store.submit(new).await.unwrap();
+        end(&store, &ids, id).await;
+    }
+    let beside = rusqlite::Connection::open(&path).unwrap();
+    let labels = || -> u32 {
+        beside.query_row("SELECT count(*) FROM label WHERE what = 'key'", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(labels(), 256);
+    clock.advance(Duration::from_secs(3600));
+    let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
+    assert_eq!(store.sweep(&rule, 100).await.unwrap().ids.len(), 100);
+    assert_eq!(labels(), 156);
+    assert_eq!(store.sweep(&rule, 1_000).await.unwrap().ids.len(), 200);
+    let left: u32 = beside.query_row("SELECT count(*) FROM label", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_database_with_pages_of_another_size_is_used_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let clock = VirtualClock::default();
+    let ids = SequentialIds::default();
+    let new = work(&ids, Some("k"), 0);
+    open(&path, &clock).submit(new.clone()).await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA page_size = 8192; VACUUM").unwrap();
+    drop(other);
+    let store = open(&path, &clock);
+    assert!(store.load(&[new.process.id]).await.unwrap()[0].is_some());
+    store.submit(work(&ids, Some("k"), 0)).await.unwrap();
+    let size: u32 = rusqlite::Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA page_size", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(size, 8_192);
 }
 
 #[tokio::test]
@@ -341,7 +438,7 @@ async fn an_answer_outlives_its_record() {
     let change = ending(&store, &ids, id).await;
     let revision = store.commit(change.clone()).await.unwrap();
     clock.advance(Duration::from_secs(3600));
-    let rule = Retention { age: Some(Duration::from_secs(60)), count: None };
+    let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
     assert_eq!(store.sweep(&rule, 1).await.unwrap().ids, [id]);
     assert_eq!(store.commit(change.clone()).await.unwrap(), revision);
     let other = store.commit(Change { op: ids.op(), ..change }).await;
@@ -355,7 +452,8 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
     let ids = SequentialIds::default();
     let lease = store.register(&facts()).await.unwrap();
     let mut all: Vec<Stored> = Vec::new();
-    for turn in 0..90_usize {
+    // More than are filed together, so that some are found by their labels and some are not filed yet.
+    for turn in 0..310_usize {
         let pick = |of: usize| (turn / of).is_multiple_of(2);
         let mut new = work(&ids, pick(1).then_some("k"), 0);
         let mut spec = new.process.spec.as_ref().clone();
@@ -382,6 +480,10 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
             }
         }
         all.push(store.load(&[id]).await.unwrap().remove(0).unwrap());
+    }
+    for stored in store.claim(&lease, &room(&lease, 20)).await.unwrap() {
+        let place = all.iter().position(|known| known.process.id == stored.process.id).unwrap();
+        all[place] = stored;
     }
     all.reverse();
     let parent = all[all.len() - 2].process.lineage.ancestors[0];
@@ -411,11 +513,22 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
     for a in &single {
         for b in &single {
             let filter = both(a, b);
-            let expected: Vec<&Stored> = all.iter().filter(|stored| filter.admits(stored)).collect();
+            let mut expected: Vec<&Stored> = all.iter().filter(|stored| filter.admits(stored)).collect();
             found += usize::from(!expected.is_empty());
-            let page = PageAsk { order: Order::NewestFirst, after: None, most: 1_000 };
-            let listed = store.list(&filter, &page).await.unwrap().processes;
-            assert_eq!(listed.iter().collect::<Vec<_>>(), expected, "{filter:?}");
+            for order in [Order::NewestFirst, Order::OldestFirst] {
+                let mut page = PageAsk { order, after: None, most: 61 };
+                let mut listed = Vec::new();
+                loop {
+                    let Listing { processes, next } = store.list(&filter, &page).await.unwrap();
+                    listed.extend(processes);
+                    page.after = next;
+                    if next.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(listed.iter().collect::<Vec<_>>(), expected, "{filter:?}");
+                expected.reverse();
+            }
         }
     }
     assert!(found > 150, "{found} filters found something");

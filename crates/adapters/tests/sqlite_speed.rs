@@ -108,6 +108,42 @@ async fn it_is_fast_and_small() {
     let beats = times(200, async |_| drop(store.beat(&lease).await.unwrap())).await;
     report("beat", &beats);
     println!("resident with 100,000: {} KiB", resident());
+    println!("on the disk: {} bytes a record", std::fs::metadata(&path).unwrap().len() / 100_000);
+}
+
+#[ignore = "measures, and needs a quiet machine"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_queue_of_many_keys_is_claimed_from_fast() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let store = Arc::new(open(&path));
+    let me = NodeFacts { id: NodeId::new("n").unwrap(), boot: String::new(), version: String::new() };
+    let lease = store.register(&me).await.unwrap();
+    let ids = Arc::new(SequentialIds::default());
+    let fill: Vec<_> = (0..100)
+        .map(|writer| {
+            let (store, ids) = (Arc::clone(&store), Arc::clone(&ids));
+            tokio::spawn(async move {
+                for turn in 0..1_000 {
+                    let mut new = work(&ids, None);
+                    let mut spec = new.process.spec.as_ref().clone();
+                    spec.key = Some(SlotKey::new(&format!("key-{}", (turn + writer * 10) % 1_000)).unwrap());
+                    new.process.spec = spec.into();
+                    store.submit(new).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for fill in fill {
+        fill.await.unwrap();
+    }
+    let room = Room { roots: 100_000, batch: 1, classes: vec![PlacementClass::Shared(Placement::Here)] };
+    let claims = times(500, async |_| drop(store.claim(&lease, &room).await.unwrap())).await;
+    report("claim 1 of 100,000 of 1,000 keys", &claims);
+    let page = PageAsk { order: Order::NewestFirst, after: None, most: 50 };
+    let waiting = Filter { statuses: vec![Status::Pending], ..Filter::default() };
+    let lists = times(50, async |_| drop(store.list(&waiting, &page).await.unwrap())).await;
+    report("list 50 that wait", &lists);
 }
 
 fn open(path: &Path) -> SqliteStore {

@@ -1,12 +1,9 @@
 //! A manager that a managed process started is no part of that process.
 
 use longhaul_domain::ProcessId;
-use longhaul_shim::{Hello, Order};
+use longhaul_shim::{AttemptDirectory, Hello, Order};
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,9 +36,8 @@ fn attempt_above(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf>
 }
 
 fn greet(directory: &Path) -> io::Result<()> {
-    let opened = File::open(directory)?;
-    let socket = format!("/proc/self/fd/{}/{}", opened.as_raw_fd(), longhaul_shim::SOCKET);
-    let mut shim = UnixStream::connect(socket)?;
+    // Work that has only just begun may start a manager before its shim has a socket.
+    let mut shim = AttemptDirectory::open(directory)?.connect_within(PATIENCE)?;
     shim.set_read_timeout(Some(PATIENCE))?;
     shim.set_write_timeout(Some(PATIENCE))?;
     let hello = Hello { manager: true, ..Hello::default() };

@@ -4,14 +4,15 @@ use crate::announce::ATTEMPTS;
 use crate::config::{Containment, Settings, StoreChoice};
 use crate::shim;
 use crate::state_dir::StateDir;
+use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_engine::Parts;
-use longhaul_engine::ports::{Clock, Store, StoreError};
+use longhaul_engine::ports::{Clock, Migrate, Store, StoreError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The parts of an engine, and the boot of the machine that they are opened in.
@@ -84,14 +85,44 @@ fn output(attempts_dir: PathBuf) -> io::Result<OsOutput> {
 }
 
 fn store(choice: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, ComposeError> {
+    let failed = |source| ComposeError::Store { store: choice.to_string(), source };
     match choice {
         StoreChoice::Memory => Ok(Arc::new(MemoryStore::new(clock.clone()))),
-        StoreChoice::Sqlite(path) => {
-            let opened = SqliteStore::open(path, clock.clone(), SqliteOptions::default());
-            let store = opened.map_err(|source| ComposeError::Store { store: choice.to_string(), source })?;
-            Ok(Arc::new(store))
-        }
+        StoreChoice::Sqlite(path) => Ok(Arc::new(sqlite(path, clock).map_err(failed)?)),
+        StoreChoice::Fs(path) => Ok(Arc::new(files(path, clock).map_err(failed)?)),
     }
+}
+
+fn sqlite(path: &Path, clock: &Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(path, clock.clone(), SqliteOptions::default())
+}
+
+fn files(path: &Path, clock: &Arc<dyn Clock>) -> Result<FsStore, StoreError> {
+    FsStore::open(path, clock.clone(), FsOptions::default())
+}
+
+/// A store whose content can be moved to another one.
+pub(crate) trait Movable: Store + Migrate {}
+
+impl<T: Store + Migrate> Movable for T {}
+
+/// Opens a store for nobody else to use meanwhile; none if somebody uses it, or if it is kept nowhere.
+pub(crate) fn movable(
+    choice: &StoreChoice,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Box<dyn Movable>>, StoreError> {
+    match choice {
+        StoreChoice::Memory => Ok(None),
+        StoreChoice::Sqlite(path) if SqliteStore::is_used(path) => Ok(None),
+        StoreChoice::Sqlite(path) => Ok(Some(Box::new(sqlite(path, clock)?))),
+        StoreChoice::Fs(path) => Ok(Some(Box::new(files(path, clock)?))),
+    }
+}
+
+/// The clock of a state directory.
+pub(crate) fn clock(state: &StateDir) -> Result<Arc<dyn Clock>, ComposeError> {
+    let clock = SystemClock::open(state.path());
+    Ok(Arc::new(clock.map_err(|source| ComposeError::Part { part: "clock", source })?))
 }
 
 const fn containment(choice: Containment) -> ContainmentChoice {

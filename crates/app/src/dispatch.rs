@@ -8,8 +8,9 @@ use crate::init::init;
 use crate::place::Seeker;
 use crate::serve::{Serve, serve};
 use crate::state_dir::SOCKET;
+use crate::store_copy::store_copy;
 use crate::version::version;
-use longhaul_cli::{Autostart, Cli, Format, Global, Place, ServeArgs, Verb};
+use longhaul_cli::{Autostart, Cli, Format, Global, Place, ServeArgs, StoreVerb, Verb};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -55,6 +56,10 @@ fn perform(cli: Cli, json: bool) -> Result<ExitCode, Failure> {
             let flags = flags(&ServeArgs::default(), &cli.global);
             print(&config_verb(&args.verb, &state_dir, flags, json)?)
         }
+        Verb::Store(args) => {
+            let StoreVerb::Copy { from, to } = &args.verb;
+            print(&store_copy(&state_dir, from, to, json)?)
+        }
         Verb::Version => {
             let (text, other) = version(&place(state_dir, false), json);
             let printed = print(&text)?;
@@ -72,6 +77,14 @@ fn perform(cli: Cli, json: bool) -> Result<ExitCode, Failure> {
         | Verb::Resume(_)
         | Verb::Inspect(_)
         | Verb::Progress(_)
+        | Verb::Clear(_)
+        | Verb::Prune(_)
+        | Verb::Queue(_)
+        | Verb::Session(_)
+        | Verb::Stats(_)
+        | Verb::Track(_)
+        | Verb::Tree(_)
+        | Verb::Why(_)
         | Verb::Completions(_)
         | Verb::Explain(_) => {
             let place = place(state_dir, !no_autostart);

@@ -6,6 +6,7 @@ use crate::init::InitError;
 use crate::lock::LockError;
 use crate::place::PlaceError;
 use crate::state_dir::StateDirError;
+use crate::store_copy::CopyError;
 use longhaul_engine::EngineError;
 use longhaul_wire::api::Problem;
 use std::error::Error;
@@ -69,6 +70,9 @@ pub enum Failure {
         /// What to do.
         help: Option<String>,
     },
+    /// A store was not copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// What answers is no manager of this version, or may not be asked.
     #[error("{}", problem.title)]
     Manager {
@@ -90,6 +94,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Manager { problem } if problem.slug == "not_authorised" => 7,
+            Self::Copy(error) => error.exit_code(),
             Self::Config(_) | Self::Place { .. } => 2,
             Self::Log { .. } | Self::Init { .. } | Self::Output { .. } => 1,
             Self::Manager { .. }
@@ -114,6 +119,7 @@ impl Failure {
             ),
             Self::StateDir(error) => ("state_dir_unusable", Some(error.why()), Some(error.help())),
             Self::Lock(error) => ("already_running", Some(error.why()), Some(error.help())),
+            Self::Copy(error) => (error.slug(), causes(error), error.help()),
             Self::Compose(error) => ("store_unavailable", causes(error), error.help()),
             Self::Init { why, help, .. } => ("invalid_request", why.clone(), help.clone()),
             Self::Engine { .. } => ("store_unavailable", causes(self), None),

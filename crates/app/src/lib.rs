@@ -17,6 +17,7 @@ mod place;
 mod serve;
 mod shim;
 mod state_dir;
+mod store_copy;
 mod version;
 mod vital;
 
@@ -26,3 +27,4 @@ pub use failure::Failure;
 pub use lock::{Holder, LockError, ManagerLock};
 pub use serve::{Serve, serve};
 pub use state_dir::{StateDir, StateDirError};
+pub use store_copy::CopyError;

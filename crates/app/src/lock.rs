@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 /// The lock in a state directory.
-const LOCK: &str = "manager.lock";
+pub(crate) const LOCK: &str = "manager.lock";
 /// No lock file that we wrote is longer.
 const LONGEST: u64 = 4096;
 

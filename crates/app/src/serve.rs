@@ -15,7 +15,7 @@ use descriptors::Descriptors;
 use longhaul_engine::ports::NodeFacts;
 use longhaul_engine::{Engine, Shutdown};
 use longhaul_http::{Bounds, Face, LaunchDefaults};
-use longhaul_wire::api::{PROTOCOL, Version};
+use longhaul_wire::api::{PROTOCOL, RetentionView, Version};
 use rustix::fs::Mode;
 use signals::Signals;
 use std::io::{self, Write};
@@ -146,6 +146,10 @@ fn engine_settings(state: &StateDir, settings: &Settings, node: NodeFacts) -> lo
         socket: Some(state.socket().to_string_lossy().into_owned()),
         default_key: settings.default_key.clone(),
         hidden: HIDDEN.iter().map(|name| (*name).to_owned()).collect(),
+        level_limits: settings.level_limits.clone(),
+        retention: settings.retention,
+        retention_bytes: settings.retention_bytes,
+        output_total: settings.output_total,
     }
 }
 
@@ -160,7 +164,17 @@ fn face(engine: &Engine, state: &StateDir, settings: &Settings) -> Face {
             store: settings.store.to_string(),
             node_id: settings.node.to_string(),
         }),
-        defaults: LaunchDefaults { grace: settings.grace, output: settings.output },
+        defaults: LaunchDefaults {
+            grace: settings.grace,
+            output: settings.output,
+            children: settings.children,
+            on_session_end: settings.on_session_end,
+        },
+        retention: settings.retention.map(|rule| RetentionView {
+            age_ms: rule.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+            count: rule.count,
+            bytes: settings.retention_bytes,
+        }),
     }
 }
 

@@ -5,12 +5,24 @@ mod launch;
 mod look;
 mod manager;
 mod misread;
+mod queue;
+mod track;
+mod upkeep;
+mod work;
 
-pub use act::{CancelArgs, ProgressArgs, RestartArgs, RetryArgs, SetArgs};
+pub use act::{CancelArgs, Expected, ProgressArgs, RestartArgs, RetryArgs, SetArgs};
 pub use launch::RunArgs;
-pub use look::{ExplainArgs, InspectArgs, Lines, LogsArgs, StatusArgs, StreamName, WaitArgs, WaitGoal};
+pub use look::{
+    ExplainArgs, InspectArgs, Lines, LogsArgs, StatusArgs, StreamName, TreeArgs, WaitArgs, WaitGoal,
+};
 pub use manager::{CompletionsArgs, ConfigArgs, ConfigVerb, InitArgs, ServeArgs};
 pub use misread::Misread;
+pub use queue::{MoveArgs, QueueArgs, QueueVerb, WhyArgs};
+pub use track::{TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb};
+pub use upkeep::{
+    ClearArgs, PruneArgs, SessionArgs, SessionEndArgs, SessionVerb, StatsArgs, StoreArgs, StoreVerb,
+};
+pub use work::{ChildrenRule, SessionRule, WorkArgs};
 
 use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -140,6 +152,8 @@ pub enum Verb {
     /// Show what lives, or everything about one process
     #[command(visible_alias = "ps")]
     Status(StatusArgs),
+    /// Show processes below those that started them
+    Tree(TreeArgs),
     /// Show the output of processes
     #[command(visible_alias = "log")]
     Logs(LogsArgs),
@@ -156,6 +170,20 @@ pub enum Verb {
     Pause(SetArgs),
     /// Let paused processes go on
     Resume(SetArgs),
+    /// Say why a process waits, and for whom
+    Why(WhyArgs),
+    /// Show the queues of concurrency keys, or change one
+    Queue(QueueArgs),
+    /// End a session
+    Session(SessionArgs),
+    /// Report work that you do yourself: its begin, its progress, its end
+    Track(TrackArgs),
+    /// Count processes by level: how many live, how they ended, how long they took
+    Stats(StatsArgs),
+    /// Let records of ended processes go, with their output
+    Prune(PruneArgs),
+    /// Stop everything and let all records go
+    Clear(ClearArgs),
     /// Print everything that is known about processes, as JSON
     Inspect(InspectArgs),
     /// Report how far the work has come, from inside of it
@@ -164,6 +192,8 @@ pub enum Verb {
     Serve(ServeArgs),
     /// Keep the state of this project in its own directory
     Init(InitArgs),
+    /// Copy one store to another
+    Store(StoreArgs),
     /// Show and check the configuration
     Config(ConfigArgs),
     /// Show the versions of the program and of the manager
@@ -193,101 +223,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn command_tree_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn flags_behind_the_command_belong_to_it() {
-        let Verb::Run(run) = parsed("run -b sleep -b 5").command else {
-            panic!("another verb");
-        };
-        assert!(run.background);
-        assert_eq!(run.command, ["sleep", "-b", "5"]);
-    }
-
-    #[test]
-    fn double_dash_ends_the_flags() {
-        let Verb::Run(run) = parsed("run -- -x --json").command else {
-            panic!("another verb");
-        };
-        assert_eq!(run.command, ["-x", "--json"]);
-    }
-
-    #[test]
-    fn run_without_a_command_is_wrong_usage() {
-        assert_eq!(refused("run -b").exit_code(), 2);
-        assert_eq!(refused("frobnicate").exit_code(), 2);
-        assert_eq!(refused("run --timeout -5m -- true").exit_code(), 2);
-    }
-
-    #[test]
-    fn empty_reference_is_wrong_usage() {
-        for verb in ["inspect", "status", "logs", "wait", "cancel", "restart", "retry", "pause", "resume"] {
-            let error = read(["longhaul", verb, ""].map(Into::into)).unwrap_err();
-            assert!(error.exit_code() == 2 && error.to_string().contains("it is empty"), "{verb}: {error}");
-        }
-        let words = ["longhaul", "run", "--parent", "", "true"];
-        assert_eq!(read(words.map(Into::into)).unwrap_err().exit_code(), 2);
-    }
-
-    #[test]
-    fn negative_values_are_refused_in_our_own_words() {
-        for (line, why) in [
-            ("run --timeout -1 -- true", "it is negative"),
-            ("run --timeout -5m -- true", "it is negative"),
-            ("run --delay -5 -- true", "it is negative"),
-            ("run --grace -1s -- true", "it is negative"),
-            ("run --retry 1 --backoff -1s..2s -- true", "it is negative"),
-            ("run --retry -1 -- true", "-1 is not in 0..=100"),
-            ("run --timeout 9999999999d -- true", "it is longer than 30 days"),
-            ("wait x --timeout -1", "it is negative"),
-            ("status -n -1", "-1 is not in 1.."),
-            ("logs x -n -1", "say a number, or all"),
-            ("logs x --since -1h", "it is negative"),
-        ] {
-            let error = refused(line);
-            assert!(error.exit_code() == 2 && error.to_string().contains(why), "{line}: {error}");
-        }
-    }
-
-    #[test]
-    fn aliases_mean_the_same() {
-        assert!(matches!(parsed("ps").command, Verb::Status(_)));
-        assert!(matches!(parsed("log x").command, Verb::Logs(_)));
-        assert!(matches!(parsed("stop x").command, Verb::Cancel(_)));
-    }
-
-    #[test]
-    fn global_flags_stand_before_or_behind_the_verb() {
-        assert_eq!(parsed("--json status").global.format(), Some(Format::Json));
-        assert_eq!(parsed("status -o ndjson").global.format(), Some(Format::Ndjson));
-        assert_eq!(parsed("status").global.format(), None);
-    }
-
-    #[test]
-    fn verbs_are_never_abbreviated() {
-        assert_eq!(refused("stat").exit_code(), 2);
-    }
-
-    #[test]
-    fn debug_output_of_a_launch_hides_values() {
-        assert!(!format!("{:?}", parsed("run -e TOKEN=hunter2 -- true")).contains("hunter2"));
-    }
-
-    fn parsed(line: &str) -> Cli {
-        read(words(line)).unwrap()
-    }
-
-    fn refused(line: &str) -> clap::Error {
-        read(words(line)).unwrap_err()
-    }
-
-    fn words(line: &str) -> Vec<std::ffi::OsString> {
-        ["longhaul"].into_iter().chain(line.split(' ')).map(Into::into).collect()
-    }
-}
+mod tests;

@@ -51,6 +51,11 @@ impl Client {
         self
     }
 
+    /// Gives the socket that the manager answers at.
+    pub(crate) fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
     /// Asks for something.
     pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Failure> {
         self.ask(Method::GET, path, None, Some(self.patience)).await
@@ -73,6 +78,15 @@ impl Client {
         body: &B,
     ) -> Result<T, Failure> {
         self.ask(Method::POST, path, Some(encoded(body)?), Some(self.patience)).await
+    }
+
+    /// Asks for a change that takes as long as it takes.
+    pub(crate) async fn send_slowly<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &Path,
+        body: &B,
+    ) -> Result<T, Failure> {
+        self.ask(Method::POST, path, Some(encoded(body)?), None).await
     }
 
     /// Asks for a change of what is there.

@@ -11,7 +11,9 @@ use crate::render::short;
 use clap::CommandFactory;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
-use longhaul_wire::api::ProcessList;
+use longhaul_wire::api::{ProcessList, ProcessView, QueueListing};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -39,14 +41,34 @@ pub fn complete_if_asked(socket: fn() -> Option<PathBuf>) {
 
 /// Gives the ids and names of processes.
 pub(crate) fn references() -> Vec<CompletionCandidate> {
-    let Some(socket) = SOCKET.get().and_then(|socket| socket()) else {
-        return Vec::new();
-    };
+    processes().map(|list| candidates(&list)).unwrap_or_default()
+}
+
+/// Gives the sessions that processes belong to.
+pub(crate) fn sessions() -> Vec<CompletionCandidate> {
+    processes().map(|list| told(&list, |process| process.session_id.as_deref())).unwrap_or_default()
+}
+
+/// Gives the agents behind processes.
+pub(crate) fn agents() -> Vec<CompletionCandidate> {
+    processes().map(|list| told(&list, |process| process.agent_id.as_deref())).unwrap_or_default()
+}
+
+/// Gives the concurrency keys that have slots, or that anybody runs or waits with.
+pub(crate) fn keys() -> Vec<CompletionCandidate> {
+    asked(&Path::queues()).map(|listing| of_queues(&listing)).unwrap_or_default()
+}
+
+fn processes() -> Option<ProcessList> {
+    asked(&Path::processes().with("all", "true").with("limit", "50"))
+}
+
+/// Asks the manager, if there is one, and not for long.
+fn asked<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let socket = SOCKET.get().and_then(|socket| socket())?;
     let state_dir = socket.parent().map(PathBuf::from).unwrap_or_default();
     let client = Client::new(Place { socket, state_dir, autostart: None }).with_patience(PATIENCE);
-    let path = Path::processes().with("all", "true").with("limit", "50");
-    let list = runtime().and_then(|runtime| runtime.block_on(client.fetch::<ProcessList>(&path)));
-    list.map(|list| candidates(&list)).unwrap_or_default()
+    runtime().and_then(|runtime| runtime.block_on(client.fetch(path))).ok()
 }
 
 /// Prints the script that a shell reads.
@@ -72,11 +94,33 @@ fn candidates(list: &ProcessList) -> Vec<CompletionCandidate> {
     all
 }
 
+/// Gives what is said of processes, each once, what is said of the newest first.
+fn told<'a>(
+    list: &'a ProcessList,
+    word: impl Fn(&'a ProcessView) -> Option<&'a str>,
+) -> Vec<CompletionCandidate> {
+    let mut seen = BTreeSet::new();
+    let words = list.processes.iter().filter_map(word).filter(|word| seen.insert(*word));
+    words.map(CompletionCandidate::new).collect()
+}
+
+fn of_queues(listing: &QueueListing) -> Vec<CompletionCandidate> {
+    let queues = listing.queues.iter().filter_map(|queue| {
+        let help = format!("{} running, {} waiting", queue.running, queue.waiting);
+        Some((queue.key.as_deref()?, help))
+    });
+    let mut all: BTreeMap<&str, String> =
+        listing.slots.iter().map(|(key, slots)| (key.as_str(), format!("{slots} slots"))).collect();
+    all.extend(queues);
+    all.into_iter().map(|(key, help)| CompletionCandidate::new(key).help(Some(help.into()))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::render::samples;
     use clap_complete::Shell;
+    use longhaul_wire::api::QueueView;
 
     #[test]
     fn every_shell_has_a_script() {
@@ -93,5 +137,24 @@ mod tests {
         let all = candidates(&list);
         assert_eq!(all[0].get_value(), "0a1b2c3d");
         assert_eq!(all[0].get_help().unwrap().to_string(), "running  cargo test two words");
+    }
+
+    #[test]
+    fn sessions_and_keys_are_offered_once() {
+        let mut first = samples::running();
+        first.session_id = Some("s1".to_owned());
+        let processes = vec![first.clone(), samples::queued(), first];
+        let list = ProcessList { processes, ..ProcessList::default() };
+        let sessions = told(&list, |process| process.session_id.as_deref());
+        assert_eq!(sessions.iter().map(|each| each.get_value()).collect::<Vec<_>>(), ["s1"]);
+        let listing = QueueListing {
+            queues: vec![samples::queue(), QueueView::default()],
+            slots: [("cargo".to_owned(), 1), ("claude-*".to_owned(), 2)].into(),
+            ..QueueListing::default()
+        };
+        let all = of_queues(&listing);
+        let told: Vec<_> = all.iter().map(|each| each.get_value().to_str().unwrap()).collect();
+        assert_eq!(told, ["cargo", "claude-*"]);
+        assert_eq!(all[0].get_help().unwrap().to_string(), "1 running, 2 waiting");
     }
 }

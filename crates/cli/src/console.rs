@@ -108,6 +108,11 @@ impl Console {
         (self.err.terminal || self.verbose) && !self.quiet && !self.is_json()
     }
 
+    /// Shows what a question is about, to whoever is asked.
+    pub(crate) fn ask_about(&self, text: &str) {
+        self.write_err(text);
+    }
+
     /// Tells what went wrong; not of what the user did, nor to a reader that went away.
     pub(crate) fn complain(&self, failure: Failure) {
         if failure.is_closed_output() || matches!(failure, Failure::Interrupted) {

@@ -27,7 +27,7 @@ pub(crate) struct Context {
 
 /// Does what was asked, and gives the exit code.
 ///
-/// `serve`, `init`, `config` and `version` are the program's own; they are refused here.
+/// `serve`, `init`, `store`, `config` and `version` are the program's own; they are refused here.
 #[must_use]
 pub fn run(cli: Cli, place: Place) -> i32 {
     let Cli { global, command } = cli;
@@ -84,7 +84,13 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 }
 
 async fn perform(context: &Context, command: Verb) -> i32 {
-    let (outcome, regime) = match &command {
+    let (outcome, regime) = outcome_of(context, &command).await;
+    finish(context, outcome, regime)
+}
+
+/// Does what a verb of a client says.
+pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32, Failure>, Regime) {
+    match command {
         Verb::Run(args) if args.background || args.dry_run => {
             (verb::run(context, args).await, Regime::Control)
         }
@@ -98,13 +104,22 @@ async fn perform(context: &Context, command: Verb) -> i32 {
         Verb::Wait(args) => (or_ctrl_c(verb::wait(context, args)).await, Regime::PassThrough),
         Verb::Cancel(args) => (verb::cancel(context, args).await, Regime::Control),
         Verb::Restart(args) => (verb::restart(context, args).await, Regime::Control),
-        Verb::Retry(args) => (verb::retry(context, &args.ids).await, Regime::Control),
-        Verb::Pause(args) => (verb::pause(context, &args.ids).await, Regime::Control),
-        Verb::Resume(args) => (verb::resume(context, &args.ids).await, Regime::Control),
+        Verb::Retry(args) => (verb::retry(context, args).await, Regime::Control),
+        Verb::Pause(args) => (verb::pause(context, args).await, Regime::Control),
+        Verb::Resume(args) => (verb::resume(context, args).await, Regime::Control),
+        Verb::Tree(args) => (verb::tree(context, args).await, Regime::Control),
+        Verb::Why(args) => (verb::why(context, args).await, Regime::Control),
+        Verb::Queue(args) => (verb::queue(context, args).await, Regime::Control),
+        Verb::Session(args) => (verb::session(context, args).await, Regime::Control),
+        Verb::Track(args) => (verb::track(context, args).await, Regime::Control),
+        Verb::Stats(args) => (verb::stats(context, args).await, Regime::Control),
+        Verb::Prune(args) => (verb::prune(context, args).await, Regime::Control),
+        Verb::Clear(args) => (verb::clear(context, args).await, Regime::Control),
         Verb::Inspect(args) => (verb::inspect(context, args).await, Regime::Control),
         Verb::Progress(args) => (verb::progress(context, args).await, Regime::Control),
         Verb::Serve(_)
         | Verb::Init(_)
+        | Verb::Store(_)
         | Verb::Config(_)
         | Verb::Version
         | Verb::Completions(_)
@@ -116,8 +131,7 @@ async fn perform(context: &Context, command: Verb) -> i32 {
             };
             (Err(failure), Regime::Control)
         }
-    };
-    finish(context, outcome, regime)
+    }
 }
 
 async fn or_ctrl_c(work: impl Future<Output = Result<i32, Failure>>) -> Result<i32, Failure> {

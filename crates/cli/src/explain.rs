@@ -28,7 +28,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "no_slot",
         "No slot is free, and --no-queue says not to wait for one.\nWithout --no-queue the launch waits for its turn.",
     ),
-    ("level_full", "As many processes of this tree live on this level as may (limits.max_per_level)."),
+    (
+        "level_full",
+        "As many processes of this tree live on this level as may (limits.max_per_level).\nSee: longhaul tree ID",
+    ),
     ("too_deep", "The process would lie deeper in its tree than is allowed (limits.max_levels)."),
     (
         "ancestor_closing",
@@ -44,7 +47,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "key_conflict",
-        "The launch key was used in this session for another launch.\nA launch key compares command, arguments, directory, type, key, limits and declared variables.",
+        "The launch key was used in this session for another launch.\nA launch key compares command, arguments, directory, type, key, limits and declared variables;\nthe error names what differs.",
     ),
     ("stale_policy", "The limits were changed while the launch was under way. Ask again."),
     (
@@ -55,6 +58,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     (
         "shutting_down",
         "The manager is ending. What runs goes on, or is stopped if it was told to; ask the next one.",
+    ),
+    (
+        "clearing",
+        "Everything is being stopped and let go, because somebody said: longhaul clear\nLaunch again when that is over.",
     ),
     (
         "already_running",

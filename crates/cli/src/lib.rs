@@ -5,6 +5,7 @@
 //! [`Place`]. Data goes to standard output, text for people to standard error.
 
 mod arguments;
+mod choice;
 mod client;
 mod completion;
 mod console;
@@ -22,11 +23,14 @@ mod value;
 mod verb;
 
 pub use arguments::{
-    CancelArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, ExplainArgs, Format, Global, InitArgs,
-    InspectArgs, Lines, LogsArgs, Misread, Paint, ProgressArgs, RestartArgs, RetryArgs, RunArgs, ServeArgs,
-    SetArgs, StatusArgs, StreamName, Verb, WaitArgs, WaitGoal, parse,
+    CancelArgs, ChildrenRule, ClearArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, Expected, ExplainArgs,
+    Format, Global, InitArgs, InspectArgs, Lines, LogsArgs, Misread, MoveArgs, Paint, ProgressArgs,
+    PruneArgs, QueueArgs, QueueVerb, RestartArgs, RetryArgs, RunArgs, ServeArgs, SessionArgs, SessionEndArgs,
+    SessionRule, SessionVerb, SetArgs, StatsArgs, StatusArgs, StoreArgs, StoreVerb, StreamName, TrackArgs,
+    TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb, TreeArgs, Verb, WaitArgs,
+    WaitGoal, WhyArgs, WorkArgs, parse,
 };
 pub use completion::complete_if_asked;
 pub use dispatch::{manager_version, run};
 pub use place::{Autostart, Place, StartError};
-pub use value::{Backoff, BadValue, Declared, Percent, RetryOn, Signal, Size, Span};
+pub use value::{Age, At, Backoff, BadValue, Declared, Percent, RetryOn, Signal, Size, Slots, Span};

@@ -2,15 +2,22 @@
 
 mod amount;
 mod detail;
+mod grid;
 mod line;
 mod moment;
+mod queue;
+mod stats;
 mod table;
+mod tree;
 
 pub(crate) use amount::bytes;
 pub(crate) use detail::detail;
 pub(crate) use line::{ended_line, label, short, waiting_line};
 pub(crate) use moment::{Now, moment_of_millis};
+pub(crate) use queue::{queues, why};
+pub(crate) use stats::stats;
 pub(crate) use table::{Look, summary, table};
+pub(crate) use tree::tree;
 
 #[cfg(test)]
 pub(crate) mod samples;

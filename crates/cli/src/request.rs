@@ -5,18 +5,23 @@ mod place;
 
 pub(crate) use environment::Surroundings;
 
-use crate::arguments::{Global, RunArgs};
+use crate::arguments::{ChildrenRule, Global, RunArgs, SessionRule, TrackStartArgs, WorkArgs};
 use crate::failure::Failure;
-use crate::value::{RetryOn, Signal, Size, Span};
-use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest, OutputRequest, RetryRequest};
+use crate::value::{At, RetryOn, Signal, Size, Span};
+use longhaul_wire::api::{
+    CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReportedRequest,
+    RetryRequest,
+};
 use serde_json::{Map, Value};
 use std::ffi::OsString;
+use std::path::Path;
 
-/// Puts a launch together.
+/// Puts the launch of a command together, for the manager at this socket.
 pub(crate) fn launch_request(
     run: &RunArgs,
     global: &Global,
     around: &Surroundings,
+    socket: &Path,
 ) -> Result<LaunchRequest, Failure> {
     let directory = place::directory(run.directory.as_deref(), around)?;
     let project = global.project.clone().or_else(|| place::project(&directory));
@@ -37,21 +42,68 @@ pub(crate) fn launch_request(
                 head: run.log_head.map(Size::as_bytes),
                 tail: run.log_tail.map(Size::as_bytes),
             },
+            limits: LimitsRequest {
+                cpu_seconds: run.max_cpu.map(|span| span.as_millis().div_ceil(1000)),
+                memory_bytes: run.max_memory.map(Size::as_bytes),
+                open_files: run.max_files,
+                processes: run.max_processes,
+                file_bytes: run.max_file_size.map(Size::as_bytes),
+            },
             ..command(&run.command, run.shell)?
         }),
-        kind: run.kind.clone(),
-        name: run.name.clone(),
-        project,
-        session_id: run.session.clone().or_else(|| around.variable("LONGHAUL_SESSION")),
-        description: run.description.clone(),
-        metadata: metadata(&run.meta)?,
-        parent_id: parent(run, around),
-        key: run.key.clone(),
-        priority: run.priority,
-        launch_key: run.launch_key.clone(),
-        delay_ms: run.delay.map(Span::as_millis),
-        no_queue: run.no_queue,
         retry: retry(run),
+        ..work_request(&run.work, project, around, socket)?
+    })
+}
+
+/// Puts the begin of reported work together, for the manager at this socket.
+pub(crate) fn track_request(
+    start: &TrackStartArgs,
+    global: &Global,
+    around: &Surroundings,
+    socket: &Path,
+) -> Result<LaunchRequest, Failure> {
+    let here = || around.directory().ok().and_then(|directory| place::project(&directory));
+    let project = global.project.clone().or_else(here);
+    Ok(LaunchRequest {
+        reported: Some(ReportedRequest {
+            node_id: start.node.clone(),
+            queued: start.queued,
+            heartbeat_ms: start.heartbeat.map(Span::as_millis),
+            grace_ms: start.grace.map(Span::as_millis),
+        }),
+        ..work_request(&start.work, project, around, socket)?
+    })
+}
+
+/// Puts together what every launch says.
+fn work_request(
+    work: &WorkArgs,
+    project: Option<String>,
+    around: &Surroundings,
+    socket: &Path,
+) -> Result<LaunchRequest, Failure> {
+    let adopted = || around.own_process(socket).filter(|_| !work.no_parent);
+    Ok(LaunchRequest {
+        kind: work.kind.clone(),
+        name: work.name.clone(),
+        project,
+        session_id: work.session.clone().or_else(|| around.variable("LONGHAUL_SESSION")),
+        description: work.description.clone(),
+        metadata: metadata(&work.meta)?,
+        parent_id: work.parent.clone().or_else(adopted),
+        agent_id: work.agent_id.clone(),
+        agent_type: work.agent_type.clone(),
+        capabilities: work.capability.clone(),
+        key: work.key.clone(),
+        priority: work.priority,
+        launch_key: work.launch_key.clone(),
+        delay_ms: work.delay.map(Span::as_millis),
+        not_before: work.at.map(At::rfc3339),
+        children: work.children.map(|rule| ChildrenRule::word(rule).to_owned()),
+        on_session_end: work.on_session_end.map(|rule| SessionRule::word(rule).to_owned()),
+        session_grace_ms: work.session_grace.map(Span::as_millis),
+        no_queue: work.no_queue,
         ..LaunchRequest::default()
     })
 }
@@ -119,13 +171,6 @@ fn metadata(said: &[String]) -> Result<Option<Value>, Failure> {
         }
     }
     Ok(Some(Value::Object(all)))
-}
-
-fn parent(run: &RunArgs, around: &Surroundings) -> Option<String> {
-    if run.no_parent {
-        return None;
-    }
-    run.parent.clone().or_else(|| around.variable("LONGHAUL_ID"))
 }
 
 fn retry(run: &RunArgs) -> Option<RetryRequest> {

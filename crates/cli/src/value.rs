@@ -1,21 +1,27 @@
 //! Values of flags, as people write them.
 
+mod age;
+mod at;
 mod declared;
 mod percent;
 mod reference;
 mod retry;
 mod signal;
 mod size;
+mod slots;
 mod span;
 
+pub use age::Age;
+pub use at::At;
 pub use declared::Declared;
 pub use percent::Percent;
 pub use retry::{Backoff, RetryOn};
 pub use signal::Signal;
 pub use size::Size;
+pub use slots::Slots;
 pub use span::Span;
 
-pub(crate) use reference::reference;
+pub(crate) use reference::{key, reference};
 
 /// What is no value of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

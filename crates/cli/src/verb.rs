@@ -1,28 +1,45 @@
 //! What the verbs do.
 
 mod cancel;
+mod clear;
 mod explain;
 mod foreground;
 mod inspect;
 mod logs;
 mod order;
 mod progress;
+mod prune;
+mod queue;
 mod restart;
 mod run;
+mod session;
+mod stats;
 mod status;
+mod track;
+mod tree;
 mod wait;
+mod why;
 
 pub(crate) use cancel::cancel;
+pub(crate) use clear::clear;
 pub(crate) use explain::explain;
 pub(crate) use inspect::inspect;
 pub(crate) use logs::logs;
 pub(crate) use order::{pause, resume, retry};
 pub(crate) use progress::progress;
+pub(crate) use prune::prune;
+pub(crate) use queue::queue;
 pub(crate) use restart::restart;
 pub(crate) use run::run;
+pub(crate) use session::session;
+pub(crate) use stats::stats;
 pub(crate) use status::status;
+pub(crate) use track::track;
+pub(crate) use tree::tree;
 pub(crate) use wait::wait;
+pub(crate) use why::why;
 
+use crate::arguments::Expected;
 use crate::dispatch::Context;
 use crate::exit_code::{DONE, Regime, of_failure};
 use crate::failure::Failure;
@@ -37,6 +54,18 @@ fn complained(context: &Context, failure: Failure) -> i32 {
 /// Gives the first code that is not zero.
 fn first_failed(codes: impl IntoIterator<Item = i32>) -> i32 {
     codes.into_iter().find(|code| *code != DONE).unwrap_or(DONE)
+}
+
+/// Refuses an expected revision where more than one process is meant: each counts its own.
+fn check_expected(expected: Expected, count: usize) -> Result<(), Failure> {
+    if expected.revision.is_none() || count == 1 {
+        return Ok(());
+    }
+    Err(Failure::Usage {
+        what: "a revision is that of one process".to_owned(),
+        why: Some(format!("{count} are meant")),
+        help: "name one process with --expect-revision".to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -90,6 +90,7 @@ const EXIT: Exit = Exit {
     last_signal: None,
     swept: 0,
     leftovers: 0,
+    limit: None,
     usage: Usage { user: Duration::ZERO, system: Duration::ZERO, peak_memory: 0 },
     output_bytes: 0,
     dropped_bytes: 0,

@@ -10,8 +10,8 @@ use crate::input::{Context, Input, Observation, Verb};
 use crate::process::Process;
 use crate::progress::Vitals;
 use crate::rejection::Rejection;
-use crate::spec::Work;
-use crate::state::{Pending, State, Urgency};
+use crate::spec::{ChildrenPolicy, Work};
+use crate::state::{Lingering, Pending, State, Urgency};
 
 mod asked;
 mod seen;
@@ -47,8 +47,51 @@ impl Decision<'_> {
     }
 
     fn ended(&self, ending: Ending) -> Step {
-        let vitals = self.vitals.clone();
-        Step { events: vec![self.event(Fact::Ended { ending, vitals })], ..Step::nothing() }
+        self.ended_at(ending, self.vitals.clone())
+    }
+
+    /// The end of a process, and what its policy says of its descendants. Whoever told it to end has said that already,
+    /// whatever its end is called then.
+    fn ended_at(&self, ending: Ending, vitals: Vitals) -> Step {
+        let by_itself = !self.told_to_end() && !matches!(ending, Ending::Cancelled { .. });
+        let seen = !matches!(ending, Ending::Interrupted { .. });
+        match self.process.spec.children {
+            ChildrenPolicy::Cancel if by_itself && self.process.cascade.is_none() => Step {
+                events: vec![
+                    self.event(Fact::Ended { ending, vitals }),
+                    self.event(Fact::CascadeBegan { cause: StopCause::Parent, force: false }),
+                ],
+                effects: vec![Effect::Cascade { force: false }],
+                note: None,
+            },
+            ChildrenPolicy::Wait if by_itself && seen => Step {
+                events: vec![self.event(Fact::Lingered { ending, vitals })],
+                effects: vec![Effect::AwaitDescendants],
+                note: None,
+            },
+            ChildrenPolicy::Keep | ChildrenPolicy::Cancel | ChildrenPolicy::Wait => {
+                Step { events: vec![self.event(Fact::Ended { ending, vitals })], ..Step::nothing() }
+            }
+        }
+    }
+
+    fn told_to_end(&self) -> bool {
+        match &self.process.state {
+            State::Withdrawing { .. } => true,
+            State::Stopping { cause, .. } => !matches!(cause, StopCause::Timeout),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => false,
+        }
+    }
+
+    /// The end of a process whose own work was over before.
+    fn released(&self, lingering: &Lingering) -> Event {
+        self.event(Fact::Ended { ending: lingering.ending.clone(), vitals: lingering.vitals.clone() })
     }
 
     /// The end of an attempt: another one if the policy says so, else the end of the process.
@@ -89,6 +132,9 @@ impl Decision<'_> {
 
     fn tick(&self) -> Step {
         let attempt = self.process.attempt;
+        if self.process.session_deadline().is_some_and(|leave_by| leave_by <= self.ctx.now) {
+            return self.cancel(StopCause::Session);
+        }
         match &self.process.state {
             State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. })
                 if *at <= self.ctx.now =>
@@ -120,6 +166,7 @@ impl Decision<'_> {
             | State::Paused { .. }
             | State::Stopping { .. }
             | State::Withdrawing { .. }
+            | State::Lingering(_)
             | State::Ended(_) => Step::nothing(),
         }
     }

@@ -43,6 +43,13 @@ pub enum Effect {
     },
     /// Launch the same details as a new process.
     Relaunch,
+    /// Cancel every live descendant, deepest first, without waiting between them; tell when none is left.
+    Cascade {
+        /// Without a grace.
+        force: bool,
+    },
+    /// Tell when no descendant lives any more.
+    AwaitDescendants,
 }
 
 impl Effect {
@@ -56,7 +63,9 @@ impl Effect {
             | Self::Pause { .. }
             | Self::Resume { .. }
             | Self::Keep { .. }
-            | Self::Relaunch => false,
+            | Self::Relaunch
+            | Self::Cascade { .. }
+            | Self::AwaitDescendants => false,
         }
     }
 }
@@ -93,6 +102,8 @@ pub enum Note {
     AlreadySo,
     /// It had ended already.
     AlreadyEnded,
+    /// Its policy says that it goes on.
+    GoesOn,
     /// What was seen comes too late, or belongs to another attempt.
     Stale,
 }

@@ -148,6 +148,8 @@ pub struct Exit {
     pub swept: u32,
     /// Descendants that were alive when the command exited by itself.
     pub leftovers: u32,
+    /// The limit that ended it, as far as that can be told.
+    pub limit: Option<ExceededLimit>,
     /// What it used.
     pub usage: Usage,
     /// Bytes of output that were written to the log.
@@ -168,6 +170,67 @@ pub enum ExitStatus {
         /// Whether a core was dumped.
         core: bool,
     },
+}
+
+/// A limit that ended an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExceededLimit {
+    /// Its processor time was over.
+    Cpu,
+    /// The kernel ended it for want of memory: its own limit, or the machine's.
+    Memory,
+    /// It wrote a file that was larger than allowed.
+    FileSize,
+}
+
+impl ExceededLimit {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::FileSize => "file_size",
+        }
+    }
+}
+
+/// What the whole tree of an attempt uses at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TreeUsage {
+    /// Processes alive.
+    pub processes: u32,
+    /// Processor time, of those that ended as well as far as that is known.
+    pub cpu: Duration,
+    /// Resident memory, in bytes.
+    pub memory: u64,
+    /// Bytes read from storage; none where that is not told.
+    pub read: Option<u64>,
+    /// Bytes written to storage; none where that is not told.
+    pub written: Option<u64>,
+    /// What keeps it within its limits.
+    pub limited_by: LimitMechanism,
+}
+
+/// What keeps an attempt within its limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitMechanism {
+    /// Each of its processes by itself (`setrlimit`).
+    #[default]
+    Rlimit,
+    /// The tree as a whole where a controller is delegated (memory, number of processes); each process for the rest.
+    Cgroup,
+}
+
+impl LimitMechanism {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rlimit => "rlimit",
+            Self::Cgroup => "cgroup",
+        }
+    }
 }
 
 /// What an attempt used up.

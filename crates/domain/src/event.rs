@@ -1,7 +1,7 @@
 //! What became true. The record of a process is the fold of its events.
 
 use crate::ending::{Ending, Exit, StopCause};
-use crate::id::{AttemptNo, NodeId, Stage};
+use crate::id::{AttemptNo, NodeId, Priority, Stage};
 use crate::progress::Vitals;
 use crate::state::Containment;
 use crate::time::{Awake, Timestamp};
@@ -78,6 +78,32 @@ pub enum Fact {
     },
     /// Killed, and still not empty.
     BecameStuck,
+    /// Its own work is over; it ends when its descendants have.
+    Lingered {
+        /// How it ended.
+        ending: Ending,
+        /// Its last progress and stage.
+        vitals: Vitals,
+    },
+    /// Its descendants were told to end; none can join any more.
+    CascadeBegan {
+        /// Why.
+        cause: StopCause,
+        /// Without a grace.
+        force: bool,
+    },
+    /// None of its descendants lives any more.
+    CascadeEnded,
+    /// It was moved in its queue.
+    Prioritized {
+        /// How urgent it is now.
+        priority: Priority,
+    },
+    /// Its session ended.
+    SessionEnded {
+        /// When it is cancelled for that.
+        leave_by: Timestamp,
+    },
     /// It ended.
     Ended {
         /// How.
@@ -111,6 +137,11 @@ impl Fact {
             Self::StopBegan { .. } => "stop_began",
             Self::KillBegan { .. } => "kill_began",
             Self::BecameStuck => "became_stuck",
+            Self::Lingered { .. } => "lingered",
+            Self::CascadeBegan { .. } => "cascade_began",
+            Self::CascadeEnded => "cascade_ended",
+            Self::Prioritized { .. } => "prioritized",
+            Self::SessionEnded { .. } => "session_ended",
             Self::Ended { .. } => "ended",
             Self::LateExit { .. } => "late_exit",
         }

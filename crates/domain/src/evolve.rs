@@ -2,9 +2,9 @@
 
 use crate::event::{Event, Fact};
 use crate::id::NodeId;
-use crate::process::Process;
+use crate::process::{Cascade, Process};
 use crate::spec::Work;
-use crate::state::{Ended, Execution, LateExit, Pending, State, Urgency};
+use crate::state::{Ended, Execution, LateExit, Lingering, Pending, State, Urgency};
 use crate::time::Timestamp;
 
 impl Process {
@@ -34,6 +34,7 @@ impl Process {
                     | State::Reported { .. }
                     | State::Paused { .. }
                     | State::Withdrawing { .. }
+                    | State::Lingering(_)
                     | State::Ended(_) => self.state = State::Running { execution, timeout_at: *timeout_at },
                 }
             }
@@ -72,6 +73,7 @@ impl Process {
                     | State::Starting { .. }
                     | State::Running { .. }
                     | State::Paused { .. }
+                    | State::Lingering(_)
                     | State::Ended(_)) => State::Stopping {
                         execution: before.execution().copied(),
                         cause: *cause,
@@ -82,6 +84,16 @@ impl Process {
             }
             Fact::KillBegan { stuck_at } => self.hasten(Urgency::Killing { stuck_at: *stuck_at }),
             Fact::BecameStuck => self.hasten(Urgency::Stuck),
+            Fact::Lingered { ending, vitals } => {
+                let (ending, vitals) = (ending.clone(), vitals.clone());
+                self.state = State::Lingering(Box::new(Lingering { since: at, ending, vitals }));
+            }
+            Fact::CascadeBegan { cause, force } => {
+                self.cascade = Some(Cascade { cause: *cause, force: *force });
+            }
+            Fact::CascadeEnded => self.cascade = None,
+            Fact::Prioritized { priority } => self.priority = *priority,
+            Fact::SessionEnded { leave_by } => self.leave_by = Some(*leave_by),
             Fact::Ended { ending, vitals } => {
                 self.state = State::Ended(Box::new(Ended {
                     at,

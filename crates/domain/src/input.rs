@@ -1,10 +1,11 @@
 //! What can happen to a process: commands are asked, observations are seen, a tick is time passing.
 
 use crate::ending::{Exit, Interruption, StartFailure, StopCause};
-use crate::id::{AttemptNo, NodeId};
+use crate::id::{AttemptNo, NodeId, Priority};
 use crate::json::JsonText;
 use crate::progress::Report;
 use crate::retry::Chance;
+use crate::spec::SessionPolicy;
 use crate::state::Containment;
 use crate::time::{Awake, Timestamp};
 
@@ -44,7 +45,14 @@ pub enum Command {
         /// Who asks.
         cause: StopCause,
     },
-    /// Halt it with all its descendants.
+    /// End it and all processes below it; none can join them any more.
+    Terminate {
+        /// Who asks.
+        cause: StopCause,
+        /// Without a grace.
+        force: bool,
+    },
+    /// Halt it with everything that its command started.
     Pause,
     /// Let it go on.
     Resume,
@@ -52,6 +60,16 @@ pub enum Command {
     Restart,
     /// Do not wait for the retry any longer.
     RetryNow,
+    /// Move it in its queue.
+    Prioritize {
+        /// How urgent it is from now on.
+        priority: Priority,
+    },
+    /// Its session ended.
+    EndSession {
+        /// What to do instead of what it declared.
+        policy: Option<SessionPolicy>,
+    },
 }
 
 /// What someone asked for, by name.
@@ -75,6 +93,12 @@ pub enum Verb {
     Restart,
     /// [`Command::RetryNow`].
     RetryNow,
+    /// [`Command::Terminate`].
+    Terminate,
+    /// [`Command::Prioritize`].
+    Prioritize,
+    /// [`Command::EndSession`].
+    EndSession,
 }
 
 impl Command {
@@ -91,6 +115,9 @@ impl Command {
             Self::Resume => Verb::Resume,
             Self::Restart => Verb::Restart,
             Self::RetryNow => Verb::RetryNow,
+            Self::Terminate { .. } => Verb::Terminate,
+            Self::Prioritize { .. } => Verb::Prioritize,
+            Self::EndSession { .. } => Verb::EndSession,
         }
     }
 }
@@ -109,6 +136,9 @@ impl Verb {
             Self::Resume => "resume",
             Self::Restart => "restart",
             Self::RetryNow => "retry",
+            Self::Terminate => "terminate",
+            Self::Prioritize => "prioritize",
+            Self::EndSession => "end the session of",
         }
     }
 }
@@ -132,6 +162,18 @@ pub enum Wish {
     Resume,
     /// [`Command::RetryNow`].
     RetryNow,
+    /// [`Command::Terminate`].
+    Terminate {
+        /// Who asks.
+        cause: StopCause,
+        /// Without a grace.
+        force: bool,
+    },
+    /// [`Command::EndSession`].
+    EndSession {
+        /// What to do instead of what it declared.
+        policy: Option<SessionPolicy>,
+    },
 }
 
 impl Wish {
@@ -144,6 +186,8 @@ impl Wish {
             Self::Pause => Command::Pause,
             Self::Resume => Command::Resume,
             Self::RetryNow => Command::RetryNow,
+            Self::Terminate { cause, force } => Command::Terminate { cause, force },
+            Self::EndSession { policy } => Command::EndSession { policy },
         }
     }
 }
@@ -209,6 +253,8 @@ pub enum Observation {
         /// The last one.
         last: Timestamp,
     },
+    /// None of its descendants lives any more.
+    DescendantsEnded,
     /// A pause could not be carried out.
     PauseFailed {
         /// Of this attempt.

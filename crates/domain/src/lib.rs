@@ -43,7 +43,8 @@ mod time;
 
 pub use effect::{Effect, Note, Step};
 pub use ending::{
-    Ending, Exit, ExitStatus, Failure, Interruption, StartFailure, StartStage, StopCause, Usage,
+    Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption, LimitMechanism, StartFailure, StartStage,
+    StopCause, TreeUsage, Usage,
 };
 pub use event::{Event, Fact};
 pub use id::{
@@ -54,16 +55,16 @@ pub use id::{
 pub use input::{Capabilities, Command, Context, Input, Observation, Verb, Wish};
 pub use json::{JsonText, JsonTooLarge, LARGEST_JSON};
 pub use lineage::Lineage;
-pub use policy::{Policy, TreeLimits};
-pub use process::{Head, MOST_NEVER_RAN, Process};
+pub use policy::{Hold, Policy, TreeLimits};
+pub use process::{Cascade, Head, MOST_NEVER_RAN, Process};
 pub use progress::{InvalidProgress, Pace, Progress, Report, Vitals};
 pub use rejection::Rejection;
 pub use retention::Retention;
 pub use retry::{Chance, RetryPolicy};
 pub use spec::{
-    AgentFacts, CommandSpec, Environment, EnvironmentHash, Leftovers, OutputBound, Placement, ProcessType,
-    ReportedSpec, ResourceLimits, Spec, Stdin, StopPolicy, Work,
+    AgentFacts, ChildrenPolicy, CommandSpec, Environment, EnvironmentHash, Leftovers, OutputBound, Placement,
+    ProcessType, ReportedSpec, ResourceLimits, SessionPolicy, Spec, Stdin, StopPolicy, Work,
 };
-pub use state::{Containment, Ended, Execution, LateExit, Pending, State, Urgency};
+pub use state::{Containment, Ended, Execution, LateExit, Lingering, Pending, State, Urgency};
 pub use status::{Standing, Status, UnknownStatus};
 pub use time::{Awake, Deadline, Timestamp, millis};

@@ -1,7 +1,8 @@
 //! How many slots a key has.
 
 use crate::id::SlotKey;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
 
 /// The limits of all keys: by name, by pattern, and for the rest. 0 slots means no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +12,19 @@ pub struct Policy {
     /// Slots of a key that nothing else covers.
     pub default_slots: u32,
     /// Keys whose waiters are held back; what runs goes on.
-    pub held: BTreeSet<SlotKey>,
+    pub held: BTreeMap<SlotKey, Hold>,
+    /// What configuration these limits were last set from: only a changed one is set again, so that what was changed
+    /// while running outlives a restart.
+    pub configured: u64,
+}
+
+/// Since when and by whom a queue is held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hold {
+    /// Since when.
+    pub since: Timestamp,
+    /// By whom, in their own words.
+    pub by: Option<String>,
 }
 
 impl Policy {
@@ -39,7 +52,12 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { slots: BTreeMap::new(), default_slots: Self::DEFAULT_SLOTS, held: BTreeSet::new() }
+        Self {
+            slots: BTreeMap::new(),
+            default_slots: Self::DEFAULT_SLOTS,
+            held: BTreeMap::new(),
+            configured: 0,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One process: what was asked, where it is in its life, and the flat facts that a store indexes.
 
 use crate::effect::Effect;
+use crate::ending::StopCause;
 use crate::event::{Event, Fact};
 use crate::id::{
     AgentId, AttemptNo, Level, NodeId, Priority, ProcessId, ProcessName, ProjectName, SessionId, SlotKey,
@@ -36,8 +37,23 @@ pub struct Process {
     pub queued_at: Timestamp,
     /// When the latest attempt began to run.
     pub started_at: Option<Timestamp>,
+    /// How urgent it is now: as it was asked for, until it is moved.
+    pub priority: Priority,
+    /// Its descendants have to end, and not all are known to have.
+    pub cascade: Option<Cascade>,
+    /// Its session ended: when it is cancelled for that.
+    pub leave_by: Option<Timestamp>,
     /// Where it is in its life.
     pub state: State,
+}
+
+/// The end of everything below a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cascade {
+    /// Why.
+    pub cause: StopCause,
+    /// Without a grace.
+    pub force: bool,
 }
 
 /// This many attempts in a row that never ran are a failure.
@@ -56,6 +72,9 @@ impl Process {
         };
         let process = Self {
             id,
+            priority: spec.priority,
+            cascade: None,
+            leave_by: None,
             spec,
             lineage,
             node,
@@ -86,7 +105,8 @@ impl Process {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. } => None,
+            | State::Withdrawing { .. }
+            | State::Lingering(_) => None,
         }
     }
 
@@ -106,7 +126,22 @@ impl Process {
             | State::Starting { .. }
             | State::Reported { .. }
             | State::Paused { .. }
+            | State::Lingering(_)
             | State::Ended(_) => None,
+        }
+    }
+
+    /// When to send it a tick because its session ended; none while that is not so, and once it is told to end.
+    #[must_use]
+    pub const fn session_deadline(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Lingering(_) => self.leave_by,
+            State::Stopping { .. } | State::Withdrawing { .. } | State::Ended(_) => None,
         }
     }
 
@@ -126,6 +161,7 @@ impl Process {
             | State::Running { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
+            | State::Lingering(_)
             | State::Ended(_) => None,
         }
     }
@@ -142,8 +178,47 @@ impl Process {
                 Urgency::Asked { .. } => Effect::Stop { attempt, cause: *cause },
                 Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill { attempt, cause: *cause },
             }),
-            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => None,
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => None,
         }
+    }
+
+    /// What has to be done about its descendants, derived from the record alone.
+    #[must_use]
+    pub const fn wanted_below(&self) -> Option<Effect> {
+        match (self.cascade, &self.state) {
+            (Some(Cascade { force, .. }), _) => Some(Effect::Cascade { force }),
+            (None, State::Lingering(_)) => Some(Effect::AwaitDescendants),
+            (
+                None,
+                State::Pending(_)
+                | State::Starting { .. }
+                | State::Running { .. }
+                | State::Reported { .. }
+                | State::Paused { .. }
+                | State::Stopping { .. }
+                | State::Withdrawing { .. }
+                | State::Ended(_),
+            ) => None,
+        }
+    }
+
+    /// When a row of it without owner wants a decision.
+    ///
+    /// One that has something to do about its descendants always does: their end may have been missed.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        if self.wanted_below().is_some() {
+            return Some(self.queued_at);
+        }
+        let own = match self.next_deadline() {
+            Some(Deadline::At(at)) => Some(at),
+            Some(Deadline::Awake(_)) | None => None,
+        };
+        own.into_iter().chain(self.session_deadline()).min()
     }
 
     /// The flat facts that a store compares, sorts and indexes.
@@ -153,14 +228,13 @@ impl Process {
         Head {
             status: self.status(),
             standing,
-            closing: matches!(self.status(), Status::Stopping) || self.status().is_ended(),
+            closing: self.cascade.is_some()
+                || matches!(self.status(), Status::Stopping)
+                || self.status().is_ended(),
             attempt: self.attempt,
             key: self.spec.key.clone(),
-            priority: self.spec.priority,
-            due: match self.next_deadline() {
-                Some(Deadline::At(at)) => Some(at),
-                Some(Deadline::Awake(_)) | None => None,
-            },
+            priority: self.priority,
+            due: self.due(),
             ancestors: self.lineage.ancestors.clone(),
             level: self.lineage.level(),
             session: self.spec.session.clone(),
@@ -197,7 +271,7 @@ pub struct Head {
     pub key: Option<SlotKey>,
     /// How urgent it is.
     pub priority: Priority,
-    /// When a row without owner wants a decision.
+    /// When a row without owner wants a decision. An ended one that still wants one is not let go.
     pub due: Option<Timestamp>,
     /// From the root down to the parent.
     pub ancestors: Vec<ProcessId>,

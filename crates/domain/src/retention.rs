@@ -10,6 +10,8 @@ pub struct Retention {
     pub age: Option<Duration>,
     /// The most ended records that are kept; none keeps all.
     pub count: Option<u64>,
+    /// What ended before this moment goes; a bound in bytes comes to this.
+    pub before: Option<Timestamp>,
 }
 
 impl Retention {
@@ -21,12 +23,13 @@ impl Retention {
     pub fn lets_go(&self, now: Timestamp, completed_at: Timestamp, newer: u64) -> bool {
         let old = now.since(completed_at);
         self.age.is_some_and(|age| old > age)
+            || self.before.is_some_and(|before| completed_at < before)
             || (self.count.is_some_and(|count| newer >= count) && old > Self::YOUNGEST_BY_COUNT)
     }
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { age: Some(Duration::from_secs(7 * 24 * 3600)), count: Some(100_000) }
+        Self { age: Some(Duration::from_secs(7 * 24 * 3600)), count: Some(100_000), before: None }
     }
 }

@@ -41,6 +41,10 @@ pub struct Spec {
     pub placement: Placement,
     /// When a failed attempt is followed by another.
     pub retry: RetryPolicy,
+    /// What becomes of its descendants when it ends by itself.
+    pub children: ChildrenPolicy,
+    /// What becomes of it when its session ends.
+    pub on_session_end: SessionPolicy,
 }
 
 impl Spec {
@@ -62,6 +66,8 @@ impl Spec {
             not_before: None,
             placement: Placement::default(),
             retry: RetryPolicy::none(),
+            children: ChildrenPolicy::default(),
+            on_session_end: SessionPolicy::default(),
         }
     }
 
@@ -81,6 +87,23 @@ impl Spec {
     #[must_use]
     pub fn same_launch(&self, other: &Self) -> bool {
         self.launch_part() == other.launch_part()
+    }
+
+    /// What two launches with the same key do not have in common, in words; nothing if they are
+    /// [the same](Self::same_launch).
+    #[must_use]
+    pub fn launch_differences(&self, other: &Self) -> Vec<&'static str> {
+        let mut differs = self.work.differences(&other.work);
+        let mine = (&self.kind, &self.key, &self.agent);
+        let theirs = (&other.kind, &other.key, &other.agent);
+        differs.extend(differing([
+            ("type", mine.0 == theirs.0),
+            ("key", mine.1 == theirs.1),
+            ("prompt", mine.2.prompt == theirs.2.prompt),
+            ("agent", mine.2.agent == theirs.2.agent),
+            ("model", mine.2.model == theirs.2.model),
+        ]));
+        differs
     }
 
     /// The part that [`same_launch`](Self::same_launch) compares, with everything else as if it had not been asked for.
@@ -129,6 +152,33 @@ pub enum Work {
     Command(Box<CommandSpec>),
     /// Work that someone else does and reports.
     Reported(ReportedSpec),
+}
+
+impl Work {
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
+        match (self, other) {
+            (Self::Command(mine), Self::Command(theirs)) => differing([
+                ("program", mine.program == theirs.program),
+                ("arguments", mine.args == theirs.args),
+                ("directory", mine.directory == theirs.directory),
+                ("declared variables", mine.environment.declared == theirs.environment.declared),
+                ("timeout", mine.timeout == theirs.timeout),
+                ("limits", mine.limits == theirs.limits),
+            ])
+            .collect(),
+            (Self::Reported(mine), Self::Reported(theirs)) => {
+                differing([("node", mine.node == theirs.node), ("queueing", mine.queued == theirs.queued)])
+                    .collect()
+            }
+            (Self::Command(_), Self::Reported(_)) | (Self::Reported(_), Self::Command(_)) => {
+                vec!["kind of work"]
+            }
+        }
+    }
+}
+
+fn differing<const N: usize>(parts: [(&'static str, bool); N]) -> impl Iterator<Item = &'static str> {
+    parts.into_iter().filter(|(_, same)| !same).map(|(what, _)| what)
 }
 
 /// A command line and how to run it.
@@ -373,6 +423,30 @@ pub enum Placement {
     Anywhere,
 }
 
+/// What becomes of the live descendants of a process that ends by itself; a cancel always reaches them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChildrenPolicy {
+    /// They go on.
+    #[default]
+    Keep,
+    /// They are cancelled.
+    Cancel,
+    /// It has not ended before they have: it stays running, without a slot, and ends as it did then.
+    Wait,
+}
+
+/// What becomes of a process when its session ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionPolicy {
+    /// It goes on.
+    #[default]
+    Keep,
+    /// It is cancelled.
+    Cancel,
+    /// It may go on for so long, and is cancelled then.
+    Grace(Duration),
+}
+
 impl fmt::Display for ProcessType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -429,5 +503,41 @@ mod tests {
             command.environment.declared.push(("A".to_owned(), "1".to_owned()));
         }
         assert!(!first.same_launch(&declared));
+    }
+
+    #[test]
+    fn launches_differ_in_words_exactly_where_they_are_not_the_same() {
+        let first = Spec::of(Work::Command(Box::new(CommandSpec::of("make", &["check"], "/src"))));
+        let with = |change: &dyn Fn(&mut CommandSpec)| {
+            let mut spec = first.clone();
+            if let Work::Command(command) = &mut spec.work {
+                change(command);
+            }
+            spec
+        };
+        let reported = Spec::of(Work::Reported(ReportedSpec::default()));
+        let queued = ReportedSpec { queued: true, ..ReportedSpec::default() };
+        let agent = AgentFacts { model: Some("opus".to_owned()), ..AgentFacts::default() };
+        for (other, expected) in [
+            (with(&|command| command.program = "ninja".to_owned()), vec!["program"]),
+            (with(&|command| command.args.clear()), vec!["arguments"]),
+            (with(&|command| command.directory = "/".to_owned()), vec!["directory"]),
+            (
+                with(&|command| command.environment.declared.push(("A".to_owned(), "1".to_owned()))),
+                vec!["declared variables"],
+            ),
+            (with(&|command| command.timeout = Some(Duration::from_secs(1))), vec!["timeout"]),
+            (with(&|command| command.limits.open_files = Some(1)), vec!["limits"]),
+            (with(&|command| command.stop.grace = Duration::ZERO), vec![]),
+            (Spec { kind: ProcessType::Build, ..first.clone() }, vec!["type"]),
+            (Spec { key: SlotKey::new("k").ok(), agent, ..first.clone() }, vec!["key", "model"]),
+            (Spec { project: ProjectName::new("p").ok(), ..first.clone() }, vec![]),
+            (reported.clone(), vec!["kind of work"]),
+        ] {
+            assert_eq!(first.launch_differences(&other), expected);
+            assert_eq!(other.launch_differences(&first), expected);
+            assert_eq!(first.same_launch(&other), expected.is_empty());
+        }
+        assert_eq!(reported.launch_differences(&Spec::of(Work::Reported(queued))), ["queueing"]);
     }
 }

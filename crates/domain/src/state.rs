@@ -58,6 +58,8 @@ pub enum State {
         /// When it counts as cancelled without an answer.
         until: Timestamp,
     },
+    /// Its own work is over, and it ends as soon as its last live descendant has.
+    Lingering(Box<Lingering>),
     /// Final.
     Ended(Box<Ended>),
 }
@@ -132,6 +134,17 @@ pub enum Urgency {
     Stuck,
 }
 
+/// An end that waits for the descendants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lingering {
+    /// Since when its own work is over.
+    pub since: Timestamp,
+    /// How it ended.
+    pub ending: Ending,
+    /// Its last progress and stage.
+    pub vitals: Vitals,
+}
+
 /// The end of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -161,7 +174,7 @@ impl State {
         match self {
             Self::Pending(_) => Status::Pending,
             Self::Starting { .. } => Status::Starting,
-            Self::Running { .. } | Self::Reported { .. } => Status::Running,
+            Self::Running { .. } | Self::Reported { .. } | Self::Lingering(_) => Status::Running,
             Self::Paused { .. } => Status::Paused,
             Self::Stopping { .. } | Self::Withdrawing { .. } => Status::Stopping,
             Self::Ended(ended) => ended.ending.status(),
@@ -173,7 +186,9 @@ impl State {
     pub const fn standing(&self) -> Standing {
         match self {
             Self::Pending(Pending::Queued) => Standing::Waiting,
-            Self::Pending(Pending::Delayed { .. } | Pending::Retrying { .. }) => Standing::Idle,
+            Self::Pending(Pending::Delayed { .. } | Pending::Retrying { .. }) | Self::Lingering(_) => {
+                Standing::Idle
+            }
             Self::Starting { .. } | Self::Running { .. } | Self::Paused { .. } | Self::Stopping { .. } => {
                 Standing::Holding
             }
@@ -198,6 +213,7 @@ impl State {
             | Self::Starting { .. }
             | Self::Reported { .. }
             | Self::Withdrawing { .. }
+            | Self::Lingering(_)
             | Self::Ended(_) => None,
         }
     }

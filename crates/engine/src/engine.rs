@@ -1,18 +1,23 @@
 //! The handle of an engine.
 
+use crate::clear::Clearing;
+use crate::descend::Kin;
 use crate::error::EngineError;
 use crate::hub::Hub;
 use crate::lanes::Lanes;
 use crate::owned::Owned;
 use crate::parts::{Parts, Settings};
+use crate::queues::settled_policy;
+use crate::retention::{Sweeps, keep_tidy};
 use crate::shield::to_its_end;
+use crate::subscribe::Listeners;
 use crate::timers::Timers;
 use crate::vitals::VitalsCache;
 use crate::{pump, recover, timers};
 use longhaul_domain::{
-    Command, Context, Input, NodeId, Note, Policy, PolicyVersion, ProcessId, Revision, Timestamp,
+    Command, Context, Input, NodeId, Note, Policy, PolicyVersion, ProcessId, Revision, Timestamp, TreeUsage,
 };
-use longhaul_ports::{Author, Filter, Lease, Listing, PageAsk, Stored};
+use longhaul_ports::{AttemptKey, Author, Filter, Lease, Listing, PageAsk, Stored};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -34,7 +39,11 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) vitals: VitalsCache,
     pub(crate) owned: Owned,
+    pub(crate) kin: Kin,
     pub(crate) lanes: Lanes,
+    pub(crate) sweeps: Sweeps,
+    pub(crate) clearing: Clearing,
+    pub(crate) listeners: Listeners,
     /// Becomes true when the engine takes nothing new.
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -58,7 +67,7 @@ impl Engine {
     /// [`EngineError::Store`] if the store cannot be joined or read.
     pub async fn start(parts: Parts, settings: Settings) -> Result<Self, EngineError> {
         let lease = parts.store.register(&settings.node).await?;
-        let policy = settled_policy(&parts, settings.policy.as_ref()).await?;
+        let policy = settled_policy(parts.store.as_ref(), settings.policy.as_ref()).await?;
         let (lanes, inbox) = Lanes::new();
         let core = Arc::new(Core {
             parts,
@@ -69,15 +78,25 @@ impl Engine {
             timers: Timers::default(),
             vitals: VitalsCache::default(),
             owned: Owned::default(),
+            kin: Kin::default(),
             lanes,
+            sweeps: Sweeps::default(),
+            clearing: Clearing::default(),
+            listeners: Listeners::new(),
             closing: watch::Sender::new(false),
             tasks: Mutex::default(),
         });
-        recover::recover(&core).await?;
+        let recovered = recover::recover(&core).await;
+        if recovered.is_err() {
+            core.closing.send_replace(true);
+        }
+        core.kin.open();
+        recovered?;
         let mut tasks = inbox.work(&core);
         tasks.push(tokio::spawn(pump::claim(core.clone())));
         tasks.push(tokio::spawn(pump::observe(core.clone())));
         tasks.push(tokio::spawn(timers::keep_time(core.clone())));
+        tasks.push(tokio::spawn(keep_tidy(core.clone())));
         core.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         Ok(Self { core })
     }
@@ -116,6 +135,21 @@ impl Engine {
     ) -> Result<Answer, EngineError> {
         let core = self.core.clone();
         to_its_end(async move { core.turn(id, &Input::Command(command), expected).await }).await
+    }
+
+    /// What the tree of a process uses at this moment; none if it does not run on this node, or cannot be told.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown id.
+    pub async fn usage(&self, id: ProcessId) -> Result<Option<TreeUsage>, EngineError> {
+        let stored = self.process(id).await?;
+        let is_here = stored.owner.as_ref().is_some_and(|owner| owner.node == self.core.lease.node);
+        if !is_here || stored.process.state.execution().is_none() {
+            return Ok(None);
+        }
+        let key = AttemptKey { id, attempt: stored.process.attempt };
+        let used = self.core.parts.spawner.usage(key).await;
+        Ok(used.inspect_err(|error| tracing::debug!(%id, %error, "its usage cannot be told")).ok())
     }
 
     /// The present moment.
@@ -174,19 +208,5 @@ impl Core {
         let fresh = self.parts.store.policy().await?;
         *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
-    }
-}
-
-async fn settled_policy(
-    parts: &Parts,
-    wanted: Option<&Policy>,
-) -> Result<(PolicyVersion, Policy), EngineError> {
-    let (version, found) = parts.store.policy().await?;
-    match wanted {
-        Some(wanted) if *wanted != found => {
-            let version = parts.store.set_policy(version, wanted).await?;
-            Ok((version, wanted.clone()))
-        }
-        Some(_) | None => Ok((version, found)),
     }
 }

@@ -38,12 +38,14 @@ pub enum EngineError {
         refusal: Refusal,
     },
     /// The launch key belongs to a process that was asked for in another way.
-    #[error("the launch key {key:?} belongs to process {holder}, which was launched differently")]
+    #[error("the launch key {key:?} belongs to process {holder}, {}", conflict(differs))]
     KeyConflict {
         /// The key.
         key: String,
         /// Its process.
         holder: ProcessId,
+        /// What differs, in words; nothing if its record was let go and cannot be compared or shown.
+        differs: Vec<&'static str>,
     },
     /// The caller decided on an older revision.
     #[error("process {id} moved on to revision {found}")]
@@ -90,6 +92,9 @@ pub enum EngineError {
         /// What is known of it.
         what: String,
     },
+    /// Everything is being cleared, and nothing new is taken meanwhile.
+    #[error("everything is being cleared")]
+    Clearing,
     /// The manager is ending and takes nothing new.
     #[error("the manager is shutting down")]
     ShuttingDown,
@@ -116,4 +121,11 @@ impl From<StoreError> for EngineError {
         }
         Self::Store { source }
     }
+}
+
+fn conflict(differs: &[&str]) -> String {
+    if differs.is_empty() {
+        return "whose record is not kept any more".to_owned();
+    }
+    format!("which was launched with another {}", differs.join(", "))
 }

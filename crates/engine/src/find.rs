@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::{Candidate, EngineError};
-use longhaul_domain::{ProcessId, ProcessName};
+use longhaul_domain::{AgentId, ProcessId, ProcessName};
 use longhaul_ports::{Filter, Order, PageAsk, Stored};
 
 /// The shortest prefix of an id that is looked up.
@@ -44,6 +44,19 @@ impl Engine {
             ([], Some(newest)) => Ok(newest.process.id),
             ([only], _) => Ok(only.process.id),
             (several, _) => Err(ambiguous(reference, several.iter().copied())),
+        }
+    }
+
+    /// The process behind which an agent stands: the newest live one, else the newest.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store cannot be read.
+    pub async fn agent(&self, agent: &AgentId) -> Result<Option<Stored>, EngineError> {
+        let of_agent = Filter { agent: Some(agent.clone()), ..Filter::default() };
+        let live = Filter { statuses: crate::descend::LIVE.to_vec(), ..of_agent.clone() };
+        match self.page(live, 1).await?.pop() {
+            Some(stored) => Ok(Some(stored)),
+            None => Ok(self.page(of_agent, 1).await?.pop()),
         }
     }
 

@@ -101,6 +101,7 @@ const fn last_of(input: &Input) -> Option<AttemptNo> {
             | Observation::Spawned { .. }
             | Observation::NodeLost { .. }
             | Observation::HeartbeatMissed { .. }
+            | Observation::DescendantsEnded
             | Observation::PauseFailed { .. },
         )
         | Input::Command(_)

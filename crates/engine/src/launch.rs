@@ -3,7 +3,7 @@
 use crate::engine::{Core, Engine};
 use crate::error::EngineError;
 use crate::shield::to_its_end;
-use longhaul_domain::{Lineage, Placement, Process, ProcessId, SlotKey, Spec, Work};
+use longhaul_domain::{Level, Lineage, Placement, Process, ProcessId, ResourceLimits, SlotKey, Spec, Work};
 use longhaul_ports::{Claimant, Limits, Refusal, StoreError, Stored, Submission, Submitted};
 use std::sync::{Arc, PoisonError};
 
@@ -79,12 +79,16 @@ impl Core {
         if self.is_closing() {
             return Err(EngineError::ShuttingDown);
         }
+        if self.clearing.is_under_way() {
+            return Err(EngineError::Clearing);
+        }
         if spec.key.is_none() {
             spec.key = self.key_of_agent(&spec);
         }
         if spec.placement == Placement::Here {
             spec.placement = Placement::Node(self.lease.node.clone());
         }
+        self.bound(&mut spec, lineage.level());
         let (process, events) =
             Process::submit(&self.context(), self.parts.ids.process(), lineage, Arc::new(spec));
         for _ in 0..MOST_RESOLVES {
@@ -118,9 +122,11 @@ impl Core {
             Submitted::Existing { stored: Some(stored), same_spec: true, .. } => {
                 Ok(Launched { stored, created: false })
             }
-            Submitted::Existing { id, .. } => {
+            Submitted::Existing { id, stored, .. } => {
                 let key = process.spec.launch_key.as_ref().map_or_else(String::new, ToString::to_string);
-                Err(EngineError::KeyConflict { key, holder: id })
+                let first = stored.map(|stored| stored.process.spec);
+                let differs = first.map(|first| first.launch_differences(&process.spec)).unwrap_or_default();
+                Err(EngineError::KeyConflict { key, holder: id, differs })
             }
         }
     }
@@ -130,6 +136,22 @@ impl Core {
         self.settle(&stored);
         self.perform_beside(stored.clone());
         Launched { stored, created: true }
+    }
+
+    /// What a launch does not bound itself is bounded as its level is.
+    fn bound(&self, spec: &mut Spec, level: Level) {
+        let (Work::Command(command), Some(bounds)) = (&mut spec.work, self.settings.level_limits.get(&level))
+        else {
+            return;
+        };
+        let asked = command.limits;
+        command.limits = ResourceLimits {
+            cpu_seconds: asked.cpu_seconds.or(bounds.cpu_seconds),
+            memory_bytes: asked.memory_bytes.or(bounds.memory_bytes),
+            open_files: asked.open_files.or(bounds.open_files),
+            processes: asked.processes.or(bounds.processes),
+            file_bytes: asked.file_bytes.or(bounds.file_bytes),
+        };
     }
 
     fn limits_of(&self, process: &Process) -> Limits {

@@ -6,11 +6,14 @@
 //! idempotent per attempt, and recovery derives them again from the records alone, so the engine may die between any
 //! two steps.
 
+mod clear;
+mod descend;
 mod engine;
 mod environment;
 mod error;
 mod find;
 mod hub;
+mod interrupted;
 mod lanes;
 mod launch;
 mod output;
@@ -18,20 +21,33 @@ mod owned;
 mod parts;
 mod perform;
 mod pump;
+mod queues;
 mod recover;
 mod restart;
+mod retention;
+mod session;
 mod shield;
 mod shutdown;
+mod stats;
+mod subscribe;
 mod timers;
+mod tree;
 mod turn;
 mod vitals;
 mod wait;
+mod why;
 
+pub use clear::Cleared;
 pub use engine::{Answer, Engine};
 pub use error::{Candidate, EngineError};
 pub use launch::{Launch, Launched};
 pub use longhaul_ports as ports;
 pub use output::Followed;
 pub use parts::{Parts, Settings};
+pub use retention::Pruned;
 pub use shutdown::Shutdown;
+pub use stats::{LevelStats, Stats};
+pub use subscribe::{CallbackGuard, Notice, Subscription};
+pub use tree::Told;
 pub use wait::{Goal, Mode, Waited};
+pub use why::Why;

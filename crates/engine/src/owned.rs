@@ -17,6 +17,17 @@ impl Owned {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
 
+    /// Whether a process surely lives on this node, as far as this node has seen.
+    pub(crate) fn knows(&self, id: ProcessId) -> bool {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
+    /// The descendants of a process that live on this node, for when the store cannot be asked.
+    pub(crate) fn below(&self, id: ProcessId) -> Vec<Stored> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.values().filter(|stored| stored.process.lineage.ancestors.contains(&id)).cloned().collect()
+    }
+
     /// Keeps a record that was claimed or committed, while its attempt lives on this node.
     pub(crate) fn keep(&self, me: &NodeId, after: &Stored) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);

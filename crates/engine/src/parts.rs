@@ -1,7 +1,8 @@
 //! What an engine is put together from.
 
-use longhaul_domain::{Policy, SlotKey, TreeLimits};
+use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SlotKey, TreeLimits};
 use longhaul_ports::{Clock, IdSource, NodeFacts, OutputLog, Spawner, Store, Vault};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The ports of an engine.
@@ -30,7 +31,8 @@ pub struct Settings {
     pub max_parallel: u32,
     /// The bounds of a tree.
     pub tree: TreeLimits,
-    /// Set at the start if the store has another one; none leaves the store's.
+    /// The configured limits of the queues. They are set at the start if they are others than were set from a
+    /// configuration last, so that what was changed while running outlives a restart; holds are kept. None leaves all.
     pub policy: Option<Policy>,
     /// Where children reach this manager: their `LONGHAUL_SOCKET`.
     pub socket: Option<String>,
@@ -38,9 +40,35 @@ pub struct Settings {
     pub default_key: Option<SlotKey>,
     /// Variables that no child ever gets, because they are secrets of the manager's.
     pub hidden: Vec<String>,
+    /// What a command on such a level may use up, where its launch does not say.
+    pub level_limits: BTreeMap<Level, ResourceLimits>,
+    /// When ended records go by themselves; none keeps them by age and number.
+    pub retention: Option<Retention>,
+    /// The most bytes of output of ended records: past it the oldest records go.
+    pub retention_bytes: Option<u64>,
+    /// The most bytes of output in all: past it the output of ended records goes, oldest first, and the records stay.
+    pub output_total: Option<u64>,
 }
 
 impl Settings {
+    /// A node by itself with nothing else chosen: 10 roots, default trees, everything kept.
+    #[must_use]
+    pub fn of(node: NodeFacts) -> Self {
+        Self {
+            node,
+            max_parallel: 10,
+            tree: TreeLimits::default(),
+            policy: None,
+            level_limits: BTreeMap::new(),
+            retention: None,
+            retention_bytes: None,
+            output_total: None,
+            socket: None,
+            default_key: None,
+            hidden: Vec::new(),
+        }
+    }
+
     /// The most roots, in the words of the store.
     pub(crate) const fn roots(&self) -> u32 {
         if self.max_parallel == 0 { u32::MAX } else { self.max_parallel }

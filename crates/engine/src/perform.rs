@@ -13,16 +13,19 @@ const SHORTAGE: Duration = Duration::from_millis(500);
 
 impl Core {
     pub(crate) async fn perform_all(self: &Arc<Self>, stored: &Stored, effects: Vec<Effect>) {
-        for effect in effects {
+        let mut effects = effects.into_iter();
+        while let Some(effect) = effects.next() {
+            if let Effect::Cascade { force } = effect {
+                return self.cascade(stored, force, effects.collect());
+            }
             self.perform(stored, effect).await;
         }
     }
 
     /// Performs what the state of a record wants done.
     pub(crate) async fn perform_wanted(self: &Arc<Self>, stored: &Stored) {
-        if let Some(effect) = stored.process.wanted() {
-            self.perform(stored, effect).await;
-        }
+        let wanted = stored.process.wanted_below().into_iter().chain(stored.process.wanted());
+        self.perform_all(stored, wanted.collect()).await;
     }
 
     /// The same beside what the caller does.
@@ -51,6 +54,8 @@ impl Core {
             Effect::Keep { report } => self.keep(stored, &report).await,
             // A restart is a launch of its own: whoever asked for it goes on with it.
             Effect::Relaunch => {}
+            Effect::Cascade { force } => self.cascade(stored, force, Vec::new()),
+            Effect::AwaitDescendants => self.await_descendants(id),
         }
     }
 
@@ -102,15 +107,29 @@ impl Core {
     async fn stop(self: &Arc<Self>, key: AttemptKey, cause: StopCause, force: bool) {
         if let Err(error) = self.parts.spawner.stop(key, StopOrder { cause, force }).await {
             tracing::warn!(id = %key.id, %error, "the stop found nothing to stop");
-            self.look_again(key).await;
+            if self.look_again(key).await
+                && let Err(error) = self.parts.spawner.stop(key, StopOrder { cause, force }).await
+            {
+                tracing::warn!(id = %key.id, %error, "the stop did not reach what lives");
+            }
         }
     }
 
-    /// Finds out what became of an attempt that the spawner does not watch.
-    async fn look_again(self: &Arc<Self>, key: AttemptKey) {
+    /// Finds out what became of an attempt that the spawner does not watch; true if it lives and is watched now.
+    async fn look_again(self: &Arc<Self>, key: AttemptKey) -> bool {
         match self.parts.spawner.adopt(key).await {
-            Ok(Found::Alive(observation) | Found::Over(observation)) => self.lanes.seen(key.id, observation),
-            Err(error) => tracing::error!(id = %key.id, %error, "nothing can be told about an attempt"),
+            Ok(Found::Alive(observation)) => {
+                self.lanes.seen(key.id, observation);
+                true
+            }
+            Ok(Found::Over(observation)) => {
+                self.lanes.seen(key.id, observation);
+                false
+            }
+            Err(error) => {
+                tracing::error!(id = %key.id, %error, "nothing can be told about an attempt");
+                false
+            }
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) async fn claim(core: Arc<Core>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "the store did not answer a claim");
+                // The call may have been taken and not heeded: it is asked for once more.
+                greeted = false;
                 let until: Awake = core.parts.clock.awake().plus(PATIENCE);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             }
@@ -104,6 +106,9 @@ pub(crate) async fn attend(core: &Arc<Core>) -> Result<Option<Timestamp>, Engine
         let more = u32::try_from(due.len()).unwrap_or(u32::MAX) >= BATCH;
         for stored in due {
             core.lanes.tick(stored.process.id);
+            if stored.process.wanted_below().is_some() {
+                core.perform_beside(stored);
+            }
         }
         if !more {
             return Ok(core.parts.store.beat(&core.lease).await?.due);

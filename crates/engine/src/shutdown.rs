@@ -35,6 +35,7 @@ impl Engine {
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
+        self.core.listeners.end();
         self.core.parts.store.leave(&self.core.lease).await?;
         Ok(())
     }
@@ -45,6 +46,7 @@ impl Engine {
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
+        self.core.listeners.end();
     }
 
     async fn stop_all(&self) -> Result<(), EngineError> {

@@ -30,6 +30,8 @@ struct Due {
 enum Job {
     /// A deadline of a process that this node owns.
     Tick(ProcessId),
+    /// A process of this node whose session ended.
+    Leave(ProcessId),
     /// The heartbeat of reported work.
     Heartbeat(ProcessId),
     /// Vitals that wait to be written.
@@ -111,6 +113,8 @@ impl Core {
             Some(Deadline::At(_)) | None => None,
         };
         self.timers.set(Job::Tick(id), deadline);
+        let leave = stored.process.session_deadline().filter(|_| stored.owner.is_some());
+        self.timers.set(Job::Leave(id), leave.map(Deadline::At));
         let heartbeat = stored.process.heartbeat_due(self.last_beat(stored));
         self.timers.set(Job::Heartbeat(id), heartbeat.map(Deadline::At));
     }
@@ -145,7 +149,7 @@ async fn until(core: &Core, deadline: Option<Deadline>) {
 
 async fn run(core: &Arc<Core>, job: Job) {
     match job {
-        Job::Tick(id) => core.lanes.tick(id),
+        Job::Tick(id) | Job::Leave(id) => core.lanes.tick(id),
         Job::Heartbeat(id) => check_heartbeat(core, id).await,
         Job::Vitals(id) => core.write_vitals(id).await,
         Job::Attend => attend(core).await,

@@ -4,6 +4,7 @@ use crate::engine::{Answer, Core};
 use crate::error::EngineError;
 use longhaul_domain::{Command, Effect, Input, Observation, OpId, ProcessId, Revision, Step, Wish, WishNo};
 use longhaul_ports::{Author, Change, Refusal, StoreError, Stored};
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// A write without an answer is sent again so often before it counts as failed.
@@ -43,6 +44,15 @@ impl Core {
                 other => return other,
             }
         }
+    }
+
+    /// The same for a caller that is itself part of a turn, whose future must not contain itself.
+    pub(crate) fn turn_boxed(
+        self: Arc<Self>,
+        id: ProcessId,
+        command: Command,
+    ) -> Pin<Box<dyn Future<Output = Result<Answer, EngineError>> + Send>> {
+        Box::pin(async move { self.turn(id, &Input::Command(command), None).await })
     }
 
     /// Answers the orders that were left for this node, oldest first.
@@ -124,7 +134,21 @@ impl Core {
         );
         if cannot_commit {
             let stops = effects.iter().filter(|effect| effect.only_stops()).cloned().collect();
-            self.perform_all(stored, stops).await;
+            let below = effects.iter().find_map(|effect| match effect {
+                Effect::Cascade { force } => Some(*force),
+                Effect::Spawn { .. }
+                | Effect::Stop { .. }
+                | Effect::Kill { .. }
+                | Effect::Pause { .. }
+                | Effect::Resume { .. }
+                | Effect::Keep { .. }
+                | Effect::Relaunch
+                | Effect::AwaitDescendants => None,
+            });
+            match below {
+                Some(force) => self.cascade_unrecorded(stored, force, stops),
+                None => self.perform_all(stored, stops).await,
+            }
         }
     }
 
@@ -133,6 +157,7 @@ impl Core {
         let id = after.process.id;
         if after.process.status().is_ended() {
             self.vitals.forget(id);
+            self.descendant_ended(after);
         }
         self.owned.keep(&self.lease.node, after);
         self.arm(after);
@@ -147,9 +172,17 @@ impl Core {
             Input::Command(Command::Pause) => Wish::Pause,
             Input::Command(Command::Resume) => Wish::Resume,
             Input::Command(Command::RetryNow) => Wish::RetryNow,
+            Input::Command(Command::Terminate { cause, force }) => {
+                Wish::Terminate { cause: *cause, force: *force }
+            }
+            Input::Command(Command::EndSession { policy }) => Wish::EndSession { policy: *policy },
             // Only the owner sees and reports what happens to a process.
             Input::Command(
-                Command::Progress(_) | Command::Complete { .. } | Command::Fail { .. } | Command::Restart,
+                Command::Progress(_)
+                | Command::Complete { .. }
+                | Command::Fail { .. }
+                | Command::Restart
+                | Command::Prioritize { .. },
             )
             | Input::Observation(_)
             | Input::Tick => {

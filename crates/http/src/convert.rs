@@ -2,11 +2,22 @@
 
 mod command;
 mod launch;
+mod look;
 mod moment;
+mod outcome;
 mod process;
+mod queue;
 mod reason;
+mod stats;
+mod usage;
+mod why;
 
 pub use command::LaunchDefaults;
-pub(crate) use launch::{json_text, launch};
+pub(crate) use launch::{graceless, json_text, launch, session_policy};
+pub(crate) use look::{Depth, view, views};
 pub(crate) use moment::{moment, rfc3339};
-pub(crate) use process::{note, view};
+pub(crate) use outcome::{outcome, outcomes};
+pub(crate) use queue::{idle, listing};
+pub(crate) use stats::stats;
+pub(crate) use usage::usage;
+pub(crate) use why::why;

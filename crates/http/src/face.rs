@@ -2,7 +2,7 @@
 
 use crate::convert::LaunchDefaults;
 use longhaul_engine::Engine;
-use longhaul_wire::api::Version;
+use longhaul_wire::api::{RetentionView, Version};
 use std::sync::Arc;
 
 /// What every route works with. Clones share it.
@@ -14,4 +14,6 @@ pub struct Face {
     pub about: Arc<Version>,
     /// What a launch gets that asks for nothing else.
     pub defaults: LaunchDefaults,
+    /// The rule by which ended records are let go; none keeps them.
+    pub retention: Option<RetentionView>,
 }

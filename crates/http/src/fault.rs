@@ -3,7 +3,7 @@
 use crate::reply::json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use longhaul_domain::{InvalidText, Rejection, Status, Verb};
+use longhaul_domain::{InvalidText, Level, ProcessId, Rejection, Status, Verb};
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::{Refusal, StoreError};
 use longhaul_wire::api::Problem;
@@ -45,6 +45,30 @@ impl Fault {
         self
     }
 
+    /// What a client is told.
+    pub(crate) fn into_problem(self) -> Problem {
+        *self.0
+    }
+
+    /// A launch names a parent that nobody knows.
+    pub(crate) fn of_parent(error: EngineError) -> Self {
+        let is_unknown = matches!(error, EngineError::NotFound { .. });
+        let fault = Self::from(error);
+        if !is_unknown {
+            return fault;
+        }
+        fault
+            .because("it was named as the parent")
+            .help("launch it without a parent, or under one that is there")
+    }
+
+    fn at_level(mut self, level: Level, used: Option<u32>, max: u32) -> Self {
+        self.0.level = Some(level.0);
+        self.0.used = used.map(u64::from);
+        self.0.max = Some(max.into());
+        self
+    }
+
     fn among(mut self, candidates: impl IntoIterator<Item = String>) -> Self {
         self.0.candidates = candidates.into_iter().collect();
         self
@@ -71,8 +95,9 @@ impl From<EngineError> for Fault {
     fn from(error: EngineError) -> Self {
         let title = error.to_string();
         match error {
-            EngineError::NotFound { .. } => Self::new(404, "process_not_found", title)
-                .help("`longhaul status -a` lists every process"),
+            EngineError::NotFound { .. } => {
+                Self::new(404, "process_not_found", title).help("`longhaul status -a` lists every process")
+            }
             EngineError::Ambiguous { candidates, .. } => Self::new(409, "ambiguous_id", title)
                 .help("use more characters of the id")
                 .among(candidates.iter().map(|found| match &found.name {
@@ -81,10 +106,7 @@ impl From<EngineError> for Fault {
                 })),
             EngineError::Rejected { id, rejection } => rejected(&rejection, &id.short()),
             EngineError::Refused { refusal } => refused(&refusal),
-            EngineError::KeyConflict { holder, .. } => Self::new(409, "key_conflict", title)
-                .because("a launch key stands for one command, directory, type, key, limits and declared variables")
-                .help("take another launch key, or launch what the first one asked for")
-                .among([holder.to_string()]),
+            EngineError::KeyConflict { holder, differs, .. } => conflict(title, holder, &differs),
             EngineError::RevisionMoved { .. } => {
                 Self::new(409, "revision_moved", title).help("look at the process and decide again")
             }
@@ -95,19 +117,26 @@ impl From<EngineError> for Fault {
                     None => fault,
                 }
             }
-            EngineError::Output { source } => {
-                Self::new(500, "internal", title).because(with_causes(&source))
-            }
-            EngineError::Vault { source } => {
-                Self::new(500, "internal", title).because(with_causes(&source))
-            }
+            EngineError::Output { source } => Self::new(500, "internal", title).because(with_causes(&source)),
+            EngineError::Vault { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Store { source } => unstored(&source),
-            EngineError::ShuttingDown => {
-                Self::new(503, "shutting_down", title).help("ask again: the next command starts a new manager")
-            }
+            EngineError::Clearing => Self::new(503, "clearing", title)
+                .because("everything is being stopped and let go")
+                .help("launch again when that is over"),
+            EngineError::ShuttingDown => Self::new(503, "shutting_down", title)
+                .help("ask again: the next command starts a new manager"),
             EngineError::Broken { .. } | _ => Self::new(500, "internal", title),
         }
     }
+}
+
+fn conflict(title: String, holder: ProcessId, differs: &[&'static str]) -> Fault {
+    let mut fault = Fault::new(409, "key_conflict", title)
+        .because("a launch key stands for one command, directory, type, key, limits and declared variables")
+        .help("take another launch key, or launch what the first one asked for")
+        .among([holder.to_string()]);
+    fault.0.differs = differs.iter().map(ToString::to_string).collect();
+    fault
 }
 
 fn rejected(rejection: &Rejection, id: &str) -> Fault {
@@ -151,7 +180,19 @@ fn way_out(rejection: &Rejection, status: Status, attempted: Verb) -> Option<Way
         (_, Verb::RetryNow) => {
             way("only what waits for its retry can be hurried", "`longhaul status ID` says where it stands")
         }
-        (_, Verb::Progress | Verb::Complete | Verb::Fail | Verb::Cancel | Verb::Force) => None,
+        (_, Verb::Prioritize) => {
+            way("only what waits can be moved in its queue", "`longhaul status ID` says where it stands")
+        }
+        (
+            _,
+            Verb::Progress
+            | Verb::Complete
+            | Verb::Fail
+            | Verb::Cancel
+            | Verb::Force
+            | Verb::Terminate
+            | Verb::EndSession,
+        ) => None,
     }
 }
 
@@ -164,12 +205,14 @@ fn refused(refusal: &Refusal) -> Fault {
         Refusal::AncestorClosing { ancestor } => Fault::new(409, "ancestor_closing", title)
             .because("what is ending takes no new children")
             .among([ancestor.to_string()]),
-        Refusal::TooDeep { .. } => {
-            Fault::new(409, "too_deep", title).help("`limits.max_levels` sets the deepest level")
-        }
-        Refusal::LevelFull { .. } => {
-            Fault::new(409, "level_full", title).help("wait for one of them, or raise `limits.max_per_level`")
-        }
+        Refusal::TooDeep { level, deepest } => Fault::new(409, "too_deep", title)
+            .because("each child stands one level below its parent")
+            .help("`limits.max_levels` sets the deepest level")
+            .at_level(*level, None, deepest.0.into()),
+        Refusal::LevelFull { level, live, most } => Fault::new(409, "level_full", title)
+            .because("a level of a tree takes so many live processes and no more")
+            .help("wait for one of them, or raise `limits.max_per_level`")
+            .at_level(*level, Some(*live), *most),
         Refusal::NoSlot { key, holders } => {
             let fault = Fault::new(409, "no_slot", title);
             match key {
@@ -229,7 +272,7 @@ fn with_causes(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_domain::{ProcessId, SlotKey};
+    use longhaul_domain::SlotKey;
 
     #[test]
     fn rejection_names_status_attempt_and_way_out() {

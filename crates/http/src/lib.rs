@@ -9,10 +9,21 @@
 //! | `POST /v1/processes` | launches |
 //! | `GET /v1/processes` | lists; what lives unless asked otherwise |
 //! | `GET`, `PATCH /v1/processes/{ref}` | shows, takes in a report |
-//! | `POST /v1/processes/{ref}/cancel`, `/pause`, `/resume`, `/retry`, `/restart`, `/complete`, `/fail` | asks for it |
+//! | `POST /v1/processes/{ref}/cancel` | ends it with all its descendants |
+//! | `POST /v1/processes/{ref}/pause`, `/resume` | halts it, lets it go on; its descendants too if asked |
+//! | `POST /v1/processes/{ref}/priority`, `/retry`, `/restart`, `/complete`, `/fail` | asks for it |
+//! | `GET /v1/processes/{ref}/why`, `/usage`, `/tree` | why it waits, what it uses, all below it |
 //! | `GET /v1/processes/{ref}/output` | frames of output ([`longhaul_wire::output`]) |
+//! | `POST /v1/cancel` | ends one level of a tree, or of all |
+//! | `GET /v1/queues`, `GET`, `PATCH /v1/queues/{key}` | shows queues, changes their slots, holds them |
+//! | `GET /v1/sessions/{id}`, `POST /v1/sessions/{id}/end` | lists a session, ends it |
+//! | `GET /v1/stats` | counts by level and in total |
+//! | `POST /v1/prune`, `/v1/clear` | lets ended records go, or everything |
+//! | `POST /v1/restart-interrupted` | runs interrupted work again |
 //! | `GET /v1/wait` | parks until processes have ended or run |
 //! | `GET /v1/version`, `GET /v1/health` | who answers, and that it does |
+//!
+//! Commands to one process take `?revision=`: they are refused if it has moved on from there.
 //!
 //! `{ref}` is an id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`.
 

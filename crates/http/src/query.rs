@@ -3,6 +3,7 @@
 use crate::fault::Fault;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use longhaul_domain::Revision;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -67,6 +68,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
         Ok(Self::parse(parts.uri.query().unwrap_or_default()))
+    }
+}
+
+/// The revision that a command was decided on, from `?revision=`; any other parameter is refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected(pub(crate) Option<Revision>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Expected {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let query = Query::from_request_parts(parts, state).await?;
+        query.only(&["revision"])?;
+        Ok(Self(query.read::<u64>("revision")?.map(Revision)))
     }
 }
 

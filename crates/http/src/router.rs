@@ -2,7 +2,9 @@
 
 use crate::face::Face;
 use crate::fault::Fault;
-use crate::routes::{control, health, launch, list, output, report, show, wait};
+use crate::routes::{
+    control, health, launch, level, list, output, queue, report, session, show, stats, upkeep, wait,
+};
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::map_response;
@@ -21,11 +23,24 @@ pub fn router(face: Face) -> Router {
         .route("/v1/processes/{reference}/cancel", post(control::cancel))
         .route("/v1/processes/{reference}/pause", post(control::pause))
         .route("/v1/processes/{reference}/resume", post(control::resume))
+        .route("/v1/processes/{reference}/priority", post(control::priority))
         .route("/v1/processes/{reference}/retry", post(control::retry))
         .route("/v1/processes/{reference}/restart", post(control::restart))
         .route("/v1/processes/{reference}/complete", post(report::complete))
         .route("/v1/processes/{reference}/fail", post(report::fail))
         .route("/v1/processes/{reference}/output", get(output::output))
+        .route("/v1/processes/{reference}/usage", get(show::usage))
+        .route("/v1/processes/{reference}/why", get(show::why))
+        .route("/v1/processes/{reference}/tree", get(show::tree))
+        .route("/v1/cancel", post(level::cancel))
+        .route("/v1/queues", get(queue::list))
+        .route("/v1/queues/{key}", get(queue::show).patch(queue::change))
+        .route("/v1/sessions/{id}", get(session::show))
+        .route("/v1/sessions/{id}/end", post(session::end))
+        .route("/v1/stats", get(stats::stats))
+        .route("/v1/prune", post(upkeep::prune))
+        .route("/v1/clear", post(upkeep::clear))
+        .route("/v1/restart-interrupted", post(upkeep::restart_interrupted))
         .route("/v1/wait", get(wait::wait))
         .route("/v1/version", get(health::version))
         .route("/v1/health", get(health::health))

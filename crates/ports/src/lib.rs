@@ -7,6 +7,7 @@ mod clock;
 mod events;
 mod ids;
 mod membership;
+mod migrate;
 mod output;
 mod queues;
 mod spawner;
@@ -18,6 +19,7 @@ pub use clock::{Clock, WallTime};
 pub use events::{Cursor, EventLog, EventPage, Logged};
 pub use ids::IdSource;
 pub use membership::{Calls, Lease, Membership, NodeFacts};
+pub use migrate::{Books, Member, Migrate, OldKey, Tombstone};
 pub use output::{
     Chunk, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
 };

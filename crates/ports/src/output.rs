@@ -43,7 +43,20 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// Where a person finds it.
     fn place(&self, key: AttemptKey) -> OutputPlace;
 
-    /// Lets go of everything kept for a process, its output included.
+    /// How many bytes of storage the output of a process takes, so that removing it would give them back; 0 if there is
+    /// none.
+    ///
+    /// # Errors
+    /// [`OutputError::Failed`] if that cannot be told.
+    async fn stored_bytes(&self, id: ProcessId) -> Result<u64, OutputError>;
+
+    /// The processes of which anything is kept, at most `most` with an id after this one, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`OutputError::Unlisted`] if that cannot be told.
+    async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError>;
+
+    /// Lets go of everything kept for a process, its output included; never while an attempt of it is at work.
     ///
     /// # Errors
     /// [`OutputError::Failed`] if something is left.
@@ -118,6 +131,13 @@ pub enum OutputError {
     Missing {
         /// Which.
         key: AttemptKey,
+    },
+    /// It cannot be told of which processes anything is kept.
+    #[error("what is kept could not be listed")]
+    Unlisted {
+        /// Why.
+        #[source]
+        source: crate::store::Source,
     },
     /// It cannot be read or removed.
     #[error("the output of {id} could not be {tried}")]

@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 use async_trait::async_trait;
-use longhaul_domain::{Policy, PolicyVersion, ProcessId, SlotKey, Timestamp};
+use longhaul_domain::{Hold, Policy, PolicyVersion, ProcessId, SlotKey, Timestamp};
 use std::fmt::Debug;
 
 /// Shows the queues and keeps their policy.
@@ -35,8 +35,8 @@ pub struct QueueView {
     pub key: Option<SlotKey>,
     /// Its slots; none means no limit.
     pub slots: Option<u32>,
-    /// Its waiters are held back.
-    pub held: bool,
+    /// Since when and by whom its waiters are held back.
+    pub held: Option<Hold>,
     /// Who holds a slot, in the order of their submits.
     pub holders: Vec<ProcessId>,
     /// Who waits, best first.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, Capabilities, CommandSpec, Observation, ProcessId, StartFailure, StopCause,
+    AttemptNo, Capabilities, CommandSpec, Observation, ProcessId, StartFailure, StopCause, TreeUsage,
 };
 use std::fmt::Debug;
 
@@ -45,6 +45,12 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`pause`](Self::pause).
     async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;
+
+    /// What the tree of a live attempt uses at this moment.
+    ///
+    /// # Errors
+    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it cannot be told.
+    async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError>;
 
     /// Parks until something was seen of an attempt. Each is handed out once, in order per attempt.
     async fn next(&self) -> Seen;

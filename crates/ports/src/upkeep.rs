@@ -15,7 +15,8 @@ pub trait Upkeep: Debug + Send + Sync + 'static {
     /// [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError>;
 
-    /// Lets go of at most `most` ended records that the rule covers, oldest first; live ones never.
+    /// Lets go of at most `most` ended records that the rule covers, oldest first; live ones never, nor ended ones that
+    /// are due for attention. `most` may be 0: then it only tells the total.
     ///
     /// # Errors
     /// Only when the store as a whole cannot be written.
@@ -29,4 +30,6 @@ pub struct Swept {
     pub ids: Vec<ProcessId>,
     /// Whether more are covered by the rule.
     pub more: bool,
+    /// How many records this store has ever let go.
+    pub total: u64,
 }

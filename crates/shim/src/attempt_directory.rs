@@ -8,7 +8,7 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -31,6 +31,7 @@ pub const EXIT: &str = "exit";
 
 const LOCK_TRIES: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
+const CONNECT_PAUSE: Duration = Duration::from_millis(5);
 
 /// An open attempt directory.
 #[derive(Debug)]
@@ -90,8 +91,27 @@ impl AttemptDirectory {
     }
 
     /// Connects to the shim; how long the path of the directory is does not matter.
+    ///
+    /// A young shim may be alive and have no socket yet.
     pub fn connect(&self) -> io::Result<UnixStream> {
         UnixStream::connect(self.through_proc(SOCKET))
+    }
+
+    /// Connects to the shim; while it lives and has no socket yet, waits for that, but not longer than `patience`.
+    pub fn connect_within(&self, patience: Duration) -> io::Result<UnixStream> {
+        let begin = Instant::now();
+        loop {
+            match self.connect() {
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+                        && begin.elapsed() < patience
+                        && self.is_locked()? =>
+                {
+                    std::thread::sleep(CONNECT_PAUSE);
+                }
+                done => return done,
+            }
+        }
     }
 
     pub(crate) fn listen(&self) -> io::Result<UnixListener> {
@@ -103,6 +123,17 @@ impl AttemptDirectory {
         let listener = listener?;
         listener.set_nonblocking(true)?;
         Ok(listener)
+    }
+
+    /// Creates a file of which a try that failed may have left something.
+    fn create_anew(&self, name: &str) -> io::Result<OwnedFd> {
+        match self.create(name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.remove(name)?;
+                self.create(name)
+            }
+            done => done,
+        }
     }
 
     /// Creates a file that must not exist yet, readable and writable by the owner only.
@@ -130,8 +161,7 @@ impl AttemptDirectory {
     pub(crate) fn write_durably(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let temporary = format!("{name}.tmp");
         let replaces = self.exists(name);
-        self.remove(&temporary)?;
-        let mut file = fs::File::from(self.create(&temporary)?);
+        let mut file = fs::File::from(self.create_anew(&temporary)?);
         let written = file.write_all(bytes).and_then(|()| if replaces { file.sync_all() } else { Ok(()) });
         if let Err(error) = written.and_then(|()| self.rename(&temporary, name)) {
             drop(self.remove(&temporary));

@@ -1,6 +1,7 @@
 //! How an attempt ended: the file `exit`, which outlives everything.
 
 use crate::{
+    limit::ExceededLimit,
     reason::StopReason,
     record::{RecordError, RecordLines, RecordWriter},
 };
@@ -43,6 +44,8 @@ pub struct ExitRecord {
     pub stime_ms: u64,
     /// The largest resident set of one of these processes, in kilobytes.
     pub max_rss_kb: u64,
+    /// The limit that ended it, where that is sure.
+    pub limit: Option<ExceededLimit>,
     /// It was paused when it ended.
     pub paused: bool,
     /// All output was read and no descendant is left to be ended: nothing about this attempt changes any more.
@@ -145,6 +148,7 @@ impl ExitRecord {
             utime_ms: 0,
             stime_ms: 0,
             max_rss_kb: 0,
+            limit: None,
             paused: false,
             settled: true,
         }
@@ -178,6 +182,7 @@ impl ExitRecord {
             .text("utime_ms", self.utime_ms)
             .text("stime_ms", self.stime_ms)
             .text("max_rss_kb", self.max_rss_kb)
+            .some("limit", self.limit)
             .text("paused", u8::from(self.paused))
             .text("settled", u8::from(self.settled))
             .finish()
@@ -202,6 +207,8 @@ impl ExitRecord {
             utime_ms: lines.number("utime_ms")?,
             stime_ms: lines.number("stime_ms")?,
             max_rss_kb: lines.number("max_rss_kb")?,
+            // A word of a later version tells nothing here; how it ended stands without it.
+            limit: lines.text("limit")?.and_then(ExceededLimit::from_word),
             paused: lines.flag("paused")?,
             settled: lines.flag("settled")?,
         })
@@ -239,6 +246,7 @@ mod tests {
             escalated: Some(9),
             swept: 4,
             pipe_held: true,
+            limit: Some(ExceededLimit::FileSize),
             output_bytes: u64::MAX,
             settled: false,
             ..ExitRecord::never_ran(5, -6)
@@ -268,6 +276,16 @@ mod tests {
         let mut record = RecordWriter::new(FORM);
         let bytes = record.text("kind", "never_ran").text("moon", "full").text("ended_at", 5).text("wall", 6);
         assert_eq!(ExitRecord::decode(&bytes.finish()).map(|record| record.ending), Ok(Ending::NeverRan));
+    }
+
+    #[test]
+    fn limit_of_a_later_version_and_none_of_an_earlier_one_are_no_error() {
+        for limit in [None, Some("gravity")] {
+            let mut record = RecordWriter::new(FORM);
+            record.text("kind", "exited").text("code", 1).text("ended_at", 5).text("wall", 6);
+            let decoded = ExitRecord::decode(&record.some("limit", limit).finish()).unwrap();
+            assert_eq!((decoded.ending, decoded.limit), (Ending::Exited { code: 1 }, None));
+        }
     }
 
     #[test]

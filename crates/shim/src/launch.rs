@@ -44,6 +44,8 @@ pub struct Launch {
     pub containment: AllowedContainment,
     /// The resource limits set before the program starts.
     pub limits: Vec<ResourceLimit>,
+    /// The limits set on its cgroup before anything is in it.
+    pub tree_limits: TreeLimits,
     /// What added to the boot-time clock gives steady time, in milliseconds.
     pub anchor_ms: u64,
     /// The id of this boot, kept in the identity.
@@ -92,6 +94,27 @@ impl Default for OutputBound {
     }
 }
 
+/// Limits of the whole tree, which only its cgroup can keep.
+///
+/// Where the controller is there, the limit of each process by itself is left out in favour of the one of the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TreeLimits {
+    /// Bytes of memory; nothing of it is moved to swap.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub processes: Option<u64>,
+}
+
+// These numbers are the same on every architecture that this is built for.
+/// The `RLIMIT_*` number of processor time in seconds.
+pub(crate) const PROCESSOR_TIME: u32 = 0;
+/// The `RLIMIT_*` number of the length of a written file in bytes.
+pub(crate) const FILE_SIZE: u32 = 1;
+/// The `RLIMIT_*` number of the processes of a user.
+pub(crate) const PROCESSES: u32 = 6;
+/// The `RLIMIT_*` number of the address space in bytes.
+pub(crate) const ADDRESS_SPACE: u32 = 9;
+
 /// One resource limit, by the kernel's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceLimit {
@@ -133,6 +156,8 @@ mod tag {
     pub(super) const SYNC_PARENTS: u8 = 17;
     pub(super) const KEEP_LEFTOVERS: u8 = 18;
     pub(super) const ROTATE: u8 = 19;
+    pub(super) const TREE_MEMORY: u8 = 20;
+    pub(super) const TREE_PROCESSES: u8 = 21;
 }
 
 impl Launch {
@@ -153,6 +178,7 @@ impl Launch {
             cgroup: None,
             containment: AllowedContainment::Auto,
             limits: Vec::new(),
+            tree_limits: TreeLimits::default(),
             anchor_ms: 0,
             boot_id: String::new(),
             sync_parents: 0,
@@ -192,6 +218,12 @@ impl Launch {
         for limit in &self.limits {
             frame.bytes(tag::LIMIT, &limit.encode());
         }
+        if let Some(bytes) = self.tree_limits.memory {
+            frame.number(tag::TREE_MEMORY, bytes);
+        }
+        if let Some(most) = self.tree_limits.processes {
+            frame.number(tag::TREE_PROCESSES, most);
+        }
         frame.finish()
     }
 
@@ -224,6 +256,8 @@ impl Launch {
                     let limit = ResourceLimit::decode(field.bytes()).ok_or_else(|| field.bad())?;
                     launch.limits.push(limit);
                 }
+                tag::TREE_MEMORY => launch.tree_limits.memory = Some(field.number()?),
+                tag::TREE_PROCESSES => launch.tree_limits.processes = Some(field.number()?),
                 tag::ANCHOR => launch.anchor_ms = field.number()?,
                 tag::BOOT => launch.boot_id = field.text()?.to_owned(),
                 tag::SYNC_PARENTS => launch.sync_parents = field.small()?,

@@ -19,17 +19,29 @@
 //!    When it was stopped, the end is recorded only once the whole tree is proven empty.
 //! 6. The shim leaves when the record is settled and confirmed, or one second after it was told.
 //!
+//! The socket for others is made when the starter hangs up, or 100 ms after the gate opened: most attempts end before
+//! anybody but their starter could need it. One that cannot be made, on a full disk, is tried again. Whoever finds the
+//! lock held and no socket waits for it ([`AttemptDirectory::connect_within`]).
+//!
 //! A manager that the command starts is no part of it if it says hello to the shim; other shims never are.
+//!
+//! # Limits
+//! Each process has the limits of the launch by `setrlimit`. Those of memory and of processes are set on the cgroup of
+//! the tree instead where it has the controllers; out of memory, the kernel then kills the tree as a whole. The exit
+//! record names the limit that ended the program, where there is proof: SIGXFSZ; SIGXCPU or SIGKILL and processor time
+//! used up; SIGKILL and the word of the kernel, in `memory.events` of the cgroup or in its log, that it killed for want
+//! of memory. A program that is refused memory by its own limit and leaves by itself has a code and no limit.
 //!
 //! # Messages
 //! A frame is a `u32` length of all that follows, a `u8` kind, and fields; a field is a `u8` tag, a `u32` length, and
 //! bytes. All numbers are little endian. Unknown kinds are answered with an error, unknown tags are skipped. Kind and
 //! tags of hello (1), status (3), stop (4), signal (5) and acknowledge (8) are frozen for ever.
 //!
-//! Every peer that said hello is told of every change. The first connection counts as greeted. An order on any
-//! connection is answered there: hello by [`Notice::Hello`], stop and status by [`Notice::Status`], signal by
-//! [`Notice::Signaled`], pause and resume by [`Notice::Paused`] and [`Notice::Resumed`], a wrong one by
-//! [`Notice::Error`]. A hello to an attempt that ended brings [`Notice::Exited`] too.
+//! Every peer that said hello is told of every change; of the start by [`Notice::Started`] or by its status, if it wants
+//! no descriptors. The first connection counts as greeted. An order on any connection is answered there: hello by
+//! [`Notice::Hello`], stop and status by [`Notice::Status`], signal by [`Notice::Signaled`], pause and resume by
+//! [`Notice::Paused`] and [`Notice::Resumed`], a wrong one by [`Notice::Error`]. A hello to an attempt that ended brings
+//! [`Notice::Exited`] too.
 //!
 //! # Files of an attempt directory
 //! These are frozen for ever; see [`Identity`], [`ExitRecord`] and [`OutputLog`] for their content.
@@ -37,11 +49,11 @@
 //! | file | content |
 //! | --- | --- |
 //! | the directory | its own `flock` is held for as long as the shim lives |
-//! | `ctl` | the Unix socket of the shim |
+//! | `ctl` | the Unix socket of the shim, once its starter has hung up or the attempt has run for 100 ms |
 //! | `identity` | who runs, durable before the command starts |
 //! | `exit` | how it ended, durable before it is told as durable |
 //! | `output.log` | the bytes of both outputs, each at its own offset for ever |
-//! | `output.idx` | 16-byte entries: end offset of a run (low 56 bits) and stream (top 8 bits: 1 stdout, 2 stderr), then the steady time of its start in milliseconds |
+//! | `output.idx` | 16-byte entries: end offset of a run (low 56 bits) and stream (top 8 bits: 1 stdout, 2 stderr), then the steady time of its start in milliseconds; there from the first entry on |
 //! | `output.gap` | four `u64`: the range of the log that was given back, and that of the index |
 //! | `output.tail0`, `output.tail1`, `output.idx0`, `output.idx1` | the tails, where holes cannot be punched: `LHTAIL1`, a zero byte, the offset of the first byte as `u64`, then content |
 //!
@@ -51,7 +63,8 @@
 //! `start_time`, `cgroup` (if any), `mechanism`, `started_at`, `wall`. `exit` has `kind` (`exited` with `code`,
 //! `signaled` with `signal` and `core`, `spawn_failed` with `stage` and `errno`, `never_ran`), `ended_at`, `wall`,
 //! `run_ms`, `stopped` and `escalated` (if any), `swept`, `leftovers`, `pipe_held`, `output_bytes`, `dropped_bytes`,
-//! `write_errors`, `utime_ms`, `stime_ms`, `max_rss_kb`, `paused`, `settled`.
+//! `write_errors`, `utime_ms`, `stime_ms`, `max_rss_kb`, `limit` (if one ended it: `cpu`, `memory`, `file_size`),
+//! `paused`, `settled`.
 
 mod attempt_directory;
 mod channel;
@@ -61,8 +74,10 @@ mod exit;
 mod frame;
 mod identity;
 mod launch;
+mod limit;
 mod notice;
 mod order;
+mod out_of_memory;
 mod output;
 mod plan;
 mod program;
@@ -77,9 +92,11 @@ pub use containment::{AllowedContainment, Containment};
 pub use exit::{Ending, ExitRecord, SpawnStage};
 pub use frame::{Field, Fields, Frame, FrameBuffer, FrameWriter, LONGEST_FRAME, ProtocolError};
 pub use identity::Identity;
-pub use launch::{Environment, Launch, Leftovers, OutputBound, ResourceLimit, StdinSource};
+pub use launch::{Environment, Launch, Leftovers, OutputBound, ResourceLimit, StdinSource, TreeLimits};
+pub use limit::{EndEvidence, ExceededLimit};
 pub use notice::{Descriptor, ErrorCode, Notice, Welcome};
 pub use order::{Hello, Order, PROTOCOL_VERSION, SignalTarget, StopOrder};
+pub use out_of_memory::{has_killed_in_group, has_logged_kill};
 pub use output::{Chunk, Entries, IndexEntry, OutputLog, Run, Stream};
 pub use plan::{LONGEST_PLAN, StopPlan, StopStep};
 pub use program::{main, run_if_asked};

@@ -326,6 +326,7 @@ mod tests {
             reason: Some(StopReason::User),
             mechanism: Containment::Group,
             leader_stopped: true,
+            managers: vec![9, 10],
         };
         vec![
             Notice::Hello(Welcome {

@@ -3,7 +3,7 @@
 //! | file | content |
 //! | --- | --- |
 //! | `output.log` | the bytes, each at its own offset for ever |
-//! | `output.idx` | 16-byte entries: end offset of a run (56 bits) and its stream (top 8 bits), steady time of its start |
+//! | `output.idx` | 16-byte entries: end offset of a run (56 bits) and its stream (top 8 bits), steady time of its start; none before the first |
 //! | `output.gap` | four little-endian `u64`: the dropped range of the log, the dropped range of the index |
 //! | `output.tail0`, `output.tail1`, `output.idx0`, `output.idx1` | only where holes cannot be punched |
 //!
@@ -11,6 +11,8 @@
 
 mod entry;
 mod gap;
+mod index;
+mod place;
 mod reader;
 mod segments;
 mod writer;

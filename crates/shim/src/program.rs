@@ -4,6 +4,7 @@ mod cgroup;
 mod child;
 mod connection;
 mod connections;
+mod door;
 mod ending;
 mod fork;
 mod hold;

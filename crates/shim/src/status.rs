@@ -26,6 +26,8 @@ pub struct Status {
     pub mechanism: Containment,
     /// The program itself is stopped, by a pause or by somebody else.
     pub leader_stopped: bool,
+    /// The pids of managers that have introduced themselves and still live; they and what they start are no part of it.
+    pub managers: Vec<u32>,
 }
 
 /// Where an attempt is in its life.
@@ -55,6 +57,7 @@ mod tag {
     pub(super) const REASON: u8 = 6;
     pub(super) const MECHANISM: u8 = 7;
     pub(super) const LEADER_STOPPED: u8 = 8;
+    pub(super) const MANAGER: u8 = 9;
 }
 
 impl Status {
@@ -74,6 +77,9 @@ impl Status {
         for pid in &self.survivors {
             frame.number(tag::SURVIVOR, u64::from(*pid));
         }
+        for pid in &self.managers {
+            frame.number(tag::MANAGER, u64::from(*pid));
+        }
         frame.finish()
     }
 
@@ -88,6 +94,7 @@ impl Status {
             reason: None,
             mechanism: Containment::Group,
             leader_stopped: false,
+            managers: Vec::new(),
         };
         for field in frame.fields() {
             let field = field?;
@@ -104,6 +111,7 @@ impl Status {
                 tag::MECHANISM => {
                     status.mechanism = Containment::from_word(field.text()?).ok_or_else(|| field.bad())?;
                 }
+                tag::MANAGER => status.managers.push(field.small()?),
                 tag::LEADER_STOPPED => status.leader_stopped = field.flag()?,
                 _ => {}
             }

@@ -7,24 +7,29 @@
 mod clock;
 mod faults;
 mod faulty;
+mod faulty_outside;
 mod ids;
 mod journal;
 mod output;
 mod script;
 mod spawner;
+mod trouble;
 mod vault;
 mod world;
 
 pub use clock::VirtualClock;
-pub use faults::{Call, Fault, Faults};
+pub use faults::{Call, Fault, Mischief};
 pub use faulty::FaultyStore;
+pub use faulty_outside::{FaultyOutput, FaultySpawner, FaultyVault};
 pub use ids::SequentialIds;
 pub use journal::{Act, Entry};
 pub use output::FakeOutput;
 pub use script::{Answer, Course, Obedience, Script};
 pub use spawner::ScriptedSpawner;
+pub use trouble::Trouble;
 pub use vault::FakeVault;
 
+pub(crate) use ids::mix as spread;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A test that panicked while it held the lock has failed already; the others go on.

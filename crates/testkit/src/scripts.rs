@@ -15,5 +15,8 @@ mod life;
 mod specs;
 
 pub use inputs::{commands, endings, exits, inputs, observations, reports, vitals, wishes};
+pub(crate) use life::aim;
 pub use life::{Life, Move, Record, lives};
-pub use specs::{commands_to_run, placements, policies, reported, retries, specs};
+pub use specs::{
+    children, commands_to_run, placements, policies, reported, retries, session_policies, specs,
+};

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish, WishNo,
+    AttemptNo, Hold, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
+    WishNo,
 };
 use longhaul_ports::{
     Author, Calls, Change, Cursor, EventLog, EventPage, Filter, IdSource, Lease, Listing, Membership,
@@ -32,6 +33,12 @@ enum Broken {
     NeverParks,
     SweepsTheWrongOnes,
     ForgetsVitals,
+    ForgetsMarks,
+    ForgetsMoves,
+    ForgetsHolds,
+    HidesHolders,
+    HidesTotals,
+    AttendsToNobody,
 }
 
 #[derive(Debug)]
@@ -78,6 +85,12 @@ impl ProcessStore for BrokenStore {
         if self.broken == Broken::IgnoresOps {
             change.op = self.ids.op();
         }
+        if self.broken == Broken::ForgetsMarks {
+            change.next.cascade = None;
+        }
+        if self.broken == Broken::ForgetsMoves {
+            change.next.priority = change.next.spec.priority;
+        }
         self.inner.commit(change).await
     }
 
@@ -117,16 +130,23 @@ impl ProcessStore for BrokenStore {
 #[async_trait]
 impl Upkeep for BrokenStore {
     async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
+        if self.broken == Broken::AttendsToNobody {
+            return Ok(Vec::new());
+        }
         self.inner.attention(by, most).await
     }
 
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
         let rule = if self.broken == Broken::SweepsTheWrongOnes {
-            Retention { age: Some(Duration::ZERO), count: None }
+            Retention { age: Some(Duration::ZERO), count: None, before: None }
         } else {
             *rule
         };
-        self.inner.sweep(&rule, most).await
+        let mut swept = self.inner.sweep(&rule, most).await?;
+        if self.broken == Broken::HidesTotals {
+            swept.total = swept.ids.len() as u64;
+        }
+        Ok(swept)
     }
 }
 
@@ -141,11 +161,19 @@ impl Queues for BrokenStore {
         expected: PolicyVersion,
         policy: &Policy,
     ) -> Result<PolicyVersion, StoreError> {
-        self.inner.set_policy(expected, policy).await
+        let mut policy = policy.clone();
+        if self.broken == Broken::ForgetsHolds {
+            policy.held.values_mut().for_each(|hold| *hold = Hold::default());
+        }
+        self.inner.set_policy(expected, &policy).await
     }
 
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
-        self.inner.queues(only).await
+        let mut queues = self.inner.queues(only).await?;
+        if self.broken == Broken::HidesHolders {
+            queues.iter_mut().for_each(|queue| queue.holders.truncate(2));
+        }
+        Ok(queues)
     }
 }
 
@@ -232,6 +260,15 @@ controls! {
     a_store_that_never_parks_fails: NeverParks fails a_reader_that_waits_parks_until_something_happens;
     a_store_that_calls_for_nothing_fails: NeverParks fails an_answered_call_is_not_repeated;
     a_store_that_sweeps_too_much_fails: SweepsTheWrongOnes fails a_sweep_takes_the_oldest_first;
+    a_store_that_forgets_who_was_told_to_end_fails: ForgetsMarks fails a_tree_that_was_told_to_end_gets_no_children;
+    a_store_that_loses_a_cascade_fails: ForgetsMarks fails an_unfinished_cascade_is_handed_out_until_it_is_done;
+    a_store_that_attends_to_nobody_fails: AttendsToNobody fails who_waits_for_its_children_is_handed_out;
+    a_store_that_forgets_a_move_fails: ForgetsMoves fails a_moved_waiter_takes_its_new_place;
+    a_store_that_lets_a_moved_key_wait_fails: ForgetsMoves fails a_moved_waiter_brings_its_key_forward;
+    a_store_that_forgets_a_move_by_and_by_fails: ForgetsMoves fails a_move_lasts;
+    a_store_that_forgets_who_held_a_queue_fails: ForgetsHolds fails a_hold_is_kept_with_its_moment_and_its_author;
+    a_store_that_loses_holders_fails: HidesHolders fails a_slot_returns_whatever_ends_its_holder;
+    a_store_that_does_not_count_its_sweeps_fails: HidesTotals fails a_sweep_tells_how_many_were_ever_let_go;
     a_store_that_forgets_vitals_fails: ForgetsVitals fails the_latest_vitals_win;
 }
 

@@ -2,8 +2,14 @@
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{Capabilities, Chance, Context, Lineage, Process, ProcessId, Spec, TreeLimits, Work};
-use longhaul_ports::{Clock, Limits, ProcessStore, Queues, StoreError, Submission, Submitted};
-use longhaul_testkit::fakes::{Call, Fault, FaultyStore, VirtualClock};
+use longhaul_ports::{
+    AttemptKey, Clock, Limits, OutputLog, ProcessStore, Queues, SpawnError, Spawner, StartOrder, StoreError,
+    Submission, Submitted, Vault,
+};
+use longhaul_testkit::fakes::{
+    Call, FakeVault, Fault, FaultyOutput, FaultySpawner, FaultyStore, FaultyVault, ScriptedSpawner, Trouble,
+    VirtualClock,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,4 +123,32 @@ async fn chaos_strikes_some_calls_and_the_same_ones_for_a_seed() {
     assert!((20..=90).contains(&count), "{count} of 200");
     assert_eq!(first, struck(1).await);
     assert_ne!(first, struck(2).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_other_ports_fail_with_the_store_and_a_dead_life_asks_nothing_any_more() {
+    let clock = VirtualClock::default();
+    let trouble = Arc::new(Trouble::mortal(Arc::new(clock.clone())));
+    let children = Arc::new(ScriptedSpawner::new(clock.clone()));
+    let spawner = FaultySpawner::sharing(children.clone(), trouble.clone());
+    let vault = FaultyVault::sharing(Arc::new(FakeVault::default()), trouble.clone());
+    let output = FaultyOutput::sharing(Arc::new(children.output()), trouble.clone());
+    let id = ProcessId::new(uuid::Uuid::from_u128(1));
+    trouble.fail_on(Call::Start, 1, Fault::Unknown);
+    let started = spawner.start(order(id)).await;
+    assert!(matches!(started, Err(SpawnError::Unreachable { .. })), "{started:?}");
+    assert_eq!(children.live().len(), 1, "it was started all the same");
+    trouble.fail_on(Call::Keep, 1, Fault::Unavailable);
+    assert!(vault.keep(&[]).await.is_err(), "the first one fails");
+    assert!(vault.keep(&[]).await.is_ok(), "the second one does not");
+    trouble.fail_on(Call::Remove, 1, Fault::Unavailable);
+    assert!(output.remove(id).await.is_err(), "it is not removed");
+    trouble.kill();
+    let asked = tokio::time::timeout(Duration::from_secs(60), vault.keep(&[])).await;
+    assert!(asked.is_err(), "the dead are not answered");
+}
+
+fn order(id: ProcessId) -> StartOrder {
+    let key = AttemptKey { id, attempt: longhaul_domain::AttemptNo(1) };
+    StartOrder { key, command: longhaul_domain::CommandSpec::of("run", &[], "/"), environment: Vec::new() }
 }

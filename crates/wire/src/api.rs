@@ -6,18 +6,30 @@
 mod launch;
 mod problem;
 mod process;
+mod queue;
 mod reply;
+mod upkeep;
+mod why;
 
 pub use launch::{
     CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReportedRequest,
     RetryRequest,
 };
 pub use problem::Problem;
-pub use process::{ExitView, PendingView, ProcessView, StartFailureView, UsageView};
+pub use process::{
+    ExitView, LimitsView, PendingView, ProcessView, StartFailureView, TreeUsageView, UsageView,
+};
+pub use queue::{HoldView, QueueListing, QueueRequest, QueueView, SlotsRequest};
 pub use reply::{
-    CancelRequest, CompleteRequest, FailRequest, Launched, Outcome, ProcessList, RestartRequest,
+    CancelLevelRequest, CancelRequest, CompleteRequest, EndSessionRequest, FailRequest, Launched, Outcome,
+    OutcomeView, OutcomesReply, PauseRequest, PriorityRequest, ProcessList, ProcessesReply, RestartRequest,
     UpdateRequest, Version, WaitReply,
 };
+pub use upkeep::{
+    ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, RestartInterruptedRequest,
+    RetentionView, StatsView, UsageReply,
+};
+pub use why::{HolderView, WhyView};
 
 /// The version of this API; it changes only when old clients would misunderstand.
 pub const PROTOCOL: u32 = 1;

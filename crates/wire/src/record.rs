@@ -147,7 +147,7 @@ pub fn encode_wish(wish: &Wish) -> String {
 /// # Errors
 /// [`BrokenRecord`] if it cannot be read.
 pub fn decode_wish(text: &str) -> Result<Wish, BrokenRecord> {
-    Ok(read::<wish::WishRecord>("wish", text)?.into())
+    read::<wish::WishRecord>("wish", text)?.try_into()
 }
 
 /// A record that says by whom it may be read.

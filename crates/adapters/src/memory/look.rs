@@ -1,54 +1,61 @@
 //! Lists, queues and the event log.
 
-use super::ledger::{Ledger, standing};
-use longhaul_domain::{SlotKey, Standing};
+use super::index::Queue;
+use super::ledger::Ledger;
+use longhaul_domain::{ProcessId, Seq, SlotKey};
 use longhaul_ports::{Cursor, EventPage, Filter, Listing, Order, PageAsk, PageKey, QueueView, Stored};
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 impl Ledger {
-    pub(super) fn list(&self, filter: &Filter, page: &PageAsk) -> Listing {
-        let admitted = |stored: &&Stored| filter.admits(stored) && is_after(page, stored);
+    pub(crate) fn list(&self, filter: &Filter, page: &PageAsk) -> Listing {
         let most = usize::try_from(page.most.max(1)).unwrap_or(usize::MAX);
-        let mut processes: Vec<Stored> = match page.order {
-            Order::NewestFirst => {
-                self.in_order().rev().filter(admitted).take(most.saturating_add(1)).cloned().collect()
-            }
-            Order::OldestFirst => {
-                self.in_order().filter(admitted).take(most.saturating_add(1)).cloned().collect()
-            }
+        let rest = self.rows.index().narrowest(filter).range(rest(page)).map(|(_, id)| id);
+        let mut processes = match page.order {
+            Order::NewestFirst => self.admitted(filter, rest.rev(), most.saturating_add(1)),
+            Order::OldestFirst => self.admitted(filter, rest, most.saturating_add(1)),
         };
         let more = processes.len() > most;
         processes.truncate(most);
         Listing { next: processes.last().filter(|_| more).map(|stored| PageKey(stored.seq)), processes }
     }
 
-    pub(super) fn queues(&self, only: Option<&SlotKey>) -> Vec<QueueView> {
-        let keys: BTreeSet<Option<SlotKey>> = self
-            .in_order()
-            .filter(|stored| match standing(stored) {
-                Standing::Waiting | Standing::Holding => true,
-                Standing::Idle | Standing::Ended => false,
-            })
-            .map(|stored| stored.process.spec.key.clone())
+    fn admitted<'a>(
+        &self,
+        filter: &Filter,
+        among: impl Iterator<Item = &'a ProcessId>,
+        most: usize,
+    ) -> Vec<Stored> {
+        let among = among.filter_map(|id| self.stored(id));
+        among.filter(|stored| filter.admits(stored)).take(most).cloned().collect()
+    }
+
+    pub(crate) fn queues(&self, only: Option<&SlotKey>) -> Vec<QueueView> {
+        let index = self.rows.index();
+        let keys: BTreeSet<&Option<SlotKey>> = index
+            .waiting()
+            .keys()
+            .chain(index.held_keys())
             .filter(|key| only.is_none() || key.as_ref() == only)
             .collect();
         keys.into_iter().map(|key| self.queue(key)).collect()
     }
 
-    fn queue(&self, key: Option<SlotKey>) -> QueueView {
-        let waiters: Vec<&Stored> =
-            self.waiters().into_iter().filter(|stored| stored.process.spec.key == key).collect();
+    fn queue(&self, key: &Option<SlotKey>) -> QueueView {
+        let index = self.rows.index();
+        let waiters = index.waiting().get(key).map(Queue::ranked).unwrap_or_default();
+        let since = waiters.iter().filter_map(|id| self.stored(id)).map(|stored| stored.process.queued_at);
         QueueView {
             slots: key.as_ref().and_then(|key| self.policy.1.slots_of(key)),
-            held: key.as_ref().is_some_and(|key| self.policy.1.held.contains(key)),
-            holders: self.holders(key.as_ref()).map(|stored| stored.process.id).collect(),
-            oldest: waiters.iter().map(|stored| stored.process.queued_at).min(),
-            waiters: waiters.iter().map(|stored| stored.process.id).collect(),
-            key,
+            held: key.as_ref().and_then(|key| self.policy.1.held.get(key)).cloned(),
+            holders: index.holders(key).values().copied().collect(),
+            oldest: since.min(),
+            waiters,
+            key: key.clone(),
         }
     }
 
-    pub(super) fn events(&self, after: Option<Cursor>, most: u32) -> EventPage {
+    pub(crate) fn events(&self, after: Option<Cursor>, most: u32) -> EventPage {
         let first = self.log.front().map(|logged| logged.cursor);
         EventPage {
             gap: match (after, first) {
@@ -57,8 +64,7 @@ impl Ledger {
             },
             events: self
                 .log
-                .iter()
-                .filter(|logged| after.is_none_or(|after| logged.cursor > after))
+                .range(self.log.partition_point(|logged| Some(logged.cursor) <= after)..)
                 .take(usize::try_from(most).unwrap_or(usize::MAX))
                 .cloned()
                 .collect(),
@@ -66,14 +72,16 @@ impl Ledger {
     }
 
     /// The place after the newest event.
-    pub(super) const fn end(&self) -> Cursor {
+    pub(crate) const fn end(&self) -> Cursor {
         self.last_cursor
     }
 }
 
-fn is_after(page: &PageAsk, stored: &Stored) -> bool {
-    page.after.is_none_or(|PageKey(after)| match page.order {
-        Order::NewestFirst => stored.seq < after,
-        Order::OldestFirst => stored.seq > after,
-    })
+/// What is left of a list.
+fn rest(page: &PageAsk) -> (Bound<Seq>, Bound<Seq>) {
+    let after = page.after.map_or(Bound::Unbounded, |PageKey(after)| Bound::Excluded(after));
+    match page.order {
+        Order::NewestFirst => (Bound::Unbounded, after),
+        Order::OldestFirst => (after, Bound::Unbounded),
+    }
 }

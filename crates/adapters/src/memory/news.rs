@@ -7,23 +7,23 @@ use std::collections::BTreeMap;
 
 /// Counts of what is new, for all nodes and for single ones. Only waiting for a call takes them in.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(crate) struct News {
     for_all: u64,
     for_one: BTreeMap<NodeId, u64>,
     taken: BTreeMap<NodeId, u64>,
 }
 
 impl News {
-    pub(super) fn for_all(&mut self) {
+    pub(crate) fn for_all(&mut self) {
         self.for_all += 1;
     }
 
-    pub(super) fn for_one(&mut self, node: &NodeId) {
+    pub(crate) fn for_one(&mut self, node: &NodeId) {
         *self.for_one.entry(node.clone()).or_default() += 1;
     }
 
     /// A waiter concerns those who may run it.
-    pub(super) fn waiter(&mut self, class: &PlacementClass) {
+    pub(crate) fn waiter(&mut self, class: &PlacementClass) {
         match class {
             PlacementClass::Node(node) => self.for_one(node),
             PlacementClass::Shared(_) => self.for_all(),
@@ -31,7 +31,7 @@ impl News {
     }
 
     /// Whether there is something new; from here on it is not.
-    pub(super) fn take(&mut self, node: &NodeId) -> bool {
+    pub(crate) fn take(&mut self, node: &NodeId) -> bool {
         let now = self.for_all + self.for_one.get(node).copied().unwrap_or(0);
         let before = self.taken.insert(node.clone(), now);
         before.unwrap_or(0) < now
@@ -39,7 +39,7 @@ impl News {
 }
 
 impl Ledger {
-    pub(super) fn register(&mut self, me: &NodeFacts) -> Lease {
+    pub(crate) fn register(&mut self, me: &NodeFacts) -> Lease {
         let node = self.nodes.entry(me.id.clone()).or_insert_with(|| Node {
             facts: me.clone(),
             epoch: Epoch(0),
@@ -49,18 +49,12 @@ impl Ledger {
         node.epoch = node.epoch.next();
         node.left = false;
         let lease = Lease { node: me.id.clone(), epoch: node.epoch };
-        for row in self.rows.values_mut() {
-            if let Some(owner) = &mut row.stored.owner
-                && owner.node == lease.node
-            {
-                owner.epoch = lease.epoch;
-            }
-        }
+        self.renew(&lease);
         lease
     }
 
     /// An older life that leaves late does not take the new one with it.
-    pub(super) fn leave(&mut self, by: &Lease) {
+    pub(crate) fn leave(&mut self, by: &Lease) {
         if let Some(node) = self.nodes.get_mut(&by.node)
             && node.epoch == by.epoch
         {
@@ -68,19 +62,18 @@ impl Ledger {
         }
     }
 
-    pub(super) fn members(&self) -> impl Iterator<Item = &NodeFacts> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = &NodeFacts> {
         self.nodes.values().filter(|node| !node.left).map(|node| &node.facts)
     }
 
-    pub(super) fn calls(&self, now: Timestamp, by: &Lease) -> Calls {
-        let wishes = self.in_order().filter(|stored| {
-            !stored.wishes.is_empty() && stored.owner.as_ref().is_some_and(|owner| owner.node == by.node)
-        });
+    pub(crate) fn calls(&self, now: Timestamp, by: &Lease) -> Calls {
+        let index = self.rows.index();
+        let owned = index.owned_by(&by.node).values().filter_map(|id| self.stored(id));
         Calls {
             now,
             lease_until: None,
-            wishes: wishes.map(|stored| stored.process.id).collect(),
-            due: self.next_due(),
+            wishes: owned.filter(|own| !own.wishes.is_empty()).map(|own| own.process.id).collect(),
+            due: index.first_due(),
             policy: self.policy.0,
         }
     }

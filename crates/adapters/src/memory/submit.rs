@@ -1,6 +1,7 @@
 //! New processes and the guards that they pass.
 
-use super::ledger::{Ledger, Row, class, count, is_root, rank, standing};
+use super::index::Lane;
+use super::ledger::{Ledger, Row, class, count, standing};
 use longhaul_domain::{
     Head, ProcessId, Revision, SlotKey, Standing, Timestamp, Vitals, WishNo, admission::Rank,
 };
@@ -8,7 +9,7 @@ use longhaul_ports::{Claimant, Limits, PlacementClass, Refusal, StoreError, Stor
 use std::sync::Arc;
 
 impl Ledger {
-    pub(super) fn submit(&mut self, now: Timestamp, new: Submission) -> Result<Submitted, StoreError> {
+    pub(crate) fn submit(&mut self, now: Timestamp, new: Submission) -> Result<Submitted, StoreError> {
         if let Some(existing) = self.existing(&new) {
             return Ok(existing);
         }
@@ -60,7 +61,7 @@ impl Ledger {
         self.guard_tree(ancestors, head, limits)?;
         let will_wait = head.standing == Standing::Waiting || head.due.is_some();
         if will_wait && let (Some(key), Some(slots)) = (&head.key, limits.slots) {
-            let holders = self.ids_of_holders(key);
+            let holders = self.ids_of_holders(&head.key);
             let by_ancestors = holders.iter().all(|holder| ancestors.contains(holder));
             if count(holders.len()) >= slots && by_ancestors {
                 return Err(Refusal::HeldByAncestors { key: key.clone(), holders });
@@ -86,52 +87,44 @@ impl Ledger {
         if head.level > limits.tree.deepest {
             return Err(Refusal::TooDeep { level: head.level, deepest: limits.tree.deepest });
         }
-        let on_level = self.in_order().filter(|stored| {
-            standing(stored) != Standing::Ended
-                && stored.process.lineage.level() == head.level
-                && stored.process.lineage.ancestors.first() == Some(root)
-        });
-        let live = count(on_level.count());
+        let live = self.rows.index().live_on(*root, head.level);
         if live >= limits.tree.per_level {
             return Err(Refusal::LevelFull { level: head.level, live, most: limits.tree.per_level });
         }
         Ok(())
     }
 
-    fn ids_of_holders(&self, key: &SlotKey) -> Vec<ProcessId> {
-        self.holders(Some(key)).map(|stored| stored.process.id).collect()
+    fn ids_of_holders(&self, key: &Option<SlotKey>) -> Vec<ProcessId> {
+        self.rows.index().holders(key).values().copied().collect()
     }
 
     /// What keeps it from being claimed at once: its key is full or held, the node has no room, or somebody ahead in
     /// its key waits.
     fn obstacle(&self, new: &Submission, head: &Head) -> Option<Refusal> {
         let by_key = || Refusal::NoSlot {
-            holders: head.key.as_ref().map(|key| self.ids_of_holders(key)).unwrap_or_default(),
+            holders: head.key.as_ref().map(|_| self.ids_of_holders(&head.key)).unwrap_or_default(),
             key: head.key.clone(),
         };
+        let index = self.rows.index();
         let Some(claimant) = new.claim_for.as_ref().filter(|to| may_run(to, &class(&new.process.spec)))
         else {
             return Some(by_key());
         };
         if let Some(key) = &head.key {
-            let taken = count(self.holders(Some(key)).count());
-            if self.policy.1.held.contains(key) || new.limits.slots.is_some_and(|slots| taken >= slots) {
+            let taken = count(index.holders(&head.key).len());
+            if self.policy.1.held.contains_key(key) || new.limits.slots.is_some_and(|slots| taken >= slots) {
                 return Some(by_key());
             }
         }
-        let roots: Vec<ProcessId> = self.roots_of(&claimant.lease.node).collect();
+        let roots = index.roots_of(&claimant.lease.node);
         let roots_full = count(roots.len()) >= claimant.roots;
         if roots_full && head.ancestors.is_empty() {
-            return Some(Refusal::NoSlot { key: None, holders: roots });
+            return Some(Refusal::NoSlot { key: None, holders: roots.values().copied().collect() });
         }
         let me = Rank { priority: head.priority, seq: self.last_seq.next() };
-        let ahead = self.waiters().into_iter().any(|waiter| {
-            waiter.process.spec.key == head.key
-                && rank(waiter) < me
-                && may_run(claimant, &class(&waiter.process.spec))
-                && !(roots_full && is_root(waiter))
-        });
-        ahead.then(by_key)
+        let may = |lane: &Lane| may_run(claimant, &lane.class) && !(roots_full && lane.root);
+        let first = index.waiting().get(&head.key).and_then(|queue| queue.first(may));
+        first.is_some_and(|(rank, _)| rank < me).then(by_key)
     }
 
     fn insert(&mut self, new: Submission) -> Stored {
@@ -149,10 +142,8 @@ impl Ledger {
             wishes: Vec::new(),
             vitals: Vitals::default(),
         };
-        self.by_seq.insert(stored.seq, id);
-        self.append(id, stored.revision, &new.events);
-        let row = Row { stored: stored.clone(), last_wish: WishNo(0), handed_until: None };
-        self.rows.insert(id, row);
+        self.append(id, stored.revision, new.events);
+        self.rows.insert(Row { stored: stored.clone(), last_wish: WishNo(0), handed_until: None });
         stored
     }
 }

@@ -1,6 +1,6 @@
 //! What has to be done for processes that nobody owns.
 
-use super::ledger::{Ledger, Row, count};
+use super::ledger::{Ledger, Row};
 use longhaul_domain::{ProcessId, Retention, Seq, Timestamp};
 use longhaul_ports::{Lease, StoreError, Stored, Swept};
 use std::time::Duration;
@@ -9,47 +9,49 @@ use std::time::Duration;
 const HANDED_FOR: Duration = Duration::from_secs(5);
 
 impl Ledger {
-    pub(super) fn attention(
+    pub(crate) fn attention(
         &mut self,
         now: Timestamp,
         by: &Lease,
         most: u32,
     ) -> Result<Vec<Stored>, StoreError> {
         self.check(by)?;
-        let mut due: Vec<(Timestamp, &mut Row)> = self
-            .rows
-            .values_mut()
-            .filter(|row| row.handed_until.is_none_or(|until| until <= now))
-            .filter_map(|row| Some((row.due().filter(|due| *due <= now)?, row)))
-            .collect();
-        due.sort_by_key(|(due, row)| (*due, row.stored.seq));
+        let due = self.rows.index().due(now).filter_map(|id| self.rows.get(id));
+        let mut due: Vec<(Timestamp, Seq, ProcessId)> =
+            due.filter_map(|row| Some((row.due()?, row.stored.seq, row.stored.process.id))).collect();
+        due.sort_unstable();
         due.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-        Ok(due
-            .into_iter()
-            .map(|(_, row)| {
+        let hand = |(.., id): (Timestamp, Seq, ProcessId)| {
+            self.rows.change(&id, |row| {
                 row.handed_until = Some(now.plus(HANDED_FOR));
                 row.stored.clone()
             })
-            .collect())
+        };
+        Ok(due.into_iter().filter_map(hand).collect())
     }
 
-    pub(super) fn sweep(&mut self, now: Timestamp, rule: &Retention, most: u32) -> Swept {
-        let mut ended: Vec<(Timestamp, Seq, ProcessId)> = self
-            .in_order()
-            .filter_map(|stored| Some((stored.process.completed_at()?, stored.seq, stored.process.id)))
-            .collect();
-        ended.sort_unstable();
-        let covered: Vec<(Seq, ProcessId)> = (0_u64..)
-            .zip(ended.iter().rev())
-            .filter(|(newer, (completed_at, ..))| rule.lets_go(now, *completed_at, *newer))
-            .map(|(_, (_, seq, id))| (*seq, *id))
-            .collect();
-        let mut swept = Swept { ids: Vec::new(), more: count(covered.len()) > most };
-        for (seq, id) in covered.into_iter().rev().take(usize::try_from(most).unwrap_or(usize::MAX)) {
-            self.by_seq.remove(&seq);
-            self.rows.remove(&id);
-            swept.ids.push(id);
-        }
-        swept
+    pub(crate) fn sweep(&mut self, now: Timestamp, rule: &Retention, most: u32) -> Swept {
+        let (gone, more) = self.let_go(now, rule, most);
+        let ids = gone.iter().map(|row| row.stored.process.id).collect();
+        Swept { ids, more, total: self.swept }
+    }
+
+    /// The records that a sweep took out, oldest first, and whether more are covered.
+    pub(crate) fn let_go(&mut self, now: Timestamp, rule: &Retention, most: u32) -> (Vec<Row>, bool) {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let ended = self.rows.index().ended();
+        // What ended later is younger and has fewer after it: behind the first that stays all stay.
+        let covered = ended
+            .iter()
+            .zip((0..ended.len() as u64).rev())
+            .take_while(|(((completed_at, _), _), newer)| rule.lets_go(now, *completed_at, *newer))
+            .map(|((_, id), _)| *id)
+            .filter(|id| self.rows.get(id).is_some_and(|row| row.due().is_none()));
+        let mut covered: Vec<ProcessId> = covered.take(most.saturating_add(1)).collect();
+        let more = covered.len() > most;
+        covered.truncate(most);
+        let gone: Vec<Row> = covered.iter().filter_map(|id| self.rows.remove(id)).collect();
+        self.swept = self.swept.saturating_add(gone.len() as u64);
+        (gone, more)
     }
 }

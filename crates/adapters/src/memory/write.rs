@@ -1,6 +1,6 @@
 //! Changes of records.
 
-use super::ledger::{Answer, Ledger, class, standing};
+use super::ledger::{Answer, Ledger, Row, class, standing};
 use longhaul_domain::{
     AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Revision, Standing, Vitals, Wish, WishNo,
 };
@@ -10,7 +10,7 @@ use longhaul_ports::{Author, Change, Refusal, StoreError};
 const MOST_WISHES: usize = 16;
 
 impl Ledger {
-    pub(super) fn commit(&mut self, change: Change) -> Result<Revision, StoreError> {
+    pub(crate) fn commit(&mut self, change: Change) -> Result<Revision, StoreError> {
         if let Some(Answer::Committed(revision)) = self.answered(&change.op) {
             return Ok(revision);
         }
@@ -23,50 +23,53 @@ impl Ledger {
         self.check_author(before, &change.author)?;
         let held = standing(before) == Standing::Holding;
         let revision = before.revision.next();
-        let Some(row) = self.rows.get_mut(&id) else {
-            return Err(StoreError::Missing { id });
-        };
-        row.handed_until = None;
-        let stored = &mut row.stored;
-        stored.process = change.next;
-        stored.revision = revision;
-        stored.wishes.retain(|(no, _)| *no > change.taken);
-        let after = standing(stored);
-        match after {
-            Standing::Holding => {}
-            Standing::Waiting | Standing::Idle | Standing::Ended => stored.owner = None,
-        }
-        let class = class(&stored.process.spec);
-        if after == Standing::Waiting {
+        let class = class(&before.process.spec);
+        let after = self.rows.change(&id, |row| {
+            row.handed_until = None;
+            let stored = &mut row.stored;
+            stored.process = change.next;
+            stored.revision = revision;
+            stored.wishes.retain(|(no, _)| *no > change.taken);
+            let after = standing(stored);
+            match after {
+                Standing::Holding => {}
+                Standing::Waiting | Standing::Idle | Standing::Ended => stored.owner = None,
+            }
+            after
+        });
+        if after == Some(Standing::Waiting) {
             self.news.waiter(&class);
         }
-        if held && after != Standing::Holding {
+        if held && after != Some(Standing::Holding) {
             self.news.for_all();
         }
-        self.append(id, revision, &change.events);
+        self.append(id, revision, change.events);
         self.remember(change.op, Answer::Committed(revision));
         Ok(revision)
     }
 
-    pub(super) fn wish(&mut self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
+    pub(crate) fn wish(&mut self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
         if let Some(Answer::Wished(no)) = self.answered(&op) {
             return Ok(no);
         }
-        let row = self.rows.get_mut(id).ok_or(StoreError::Missing { id: *id })?;
-        if row.stored.wishes.len() >= MOST_WISHES {
+        let stored = self.stored(id).ok_or(StoreError::Missing { id: *id })?;
+        if stored.wishes.len() >= MOST_WISHES {
             return Err(StoreError::Refused(Refusal::TooManyWishes));
         }
-        row.last_wish = row.last_wish.next();
-        let no = row.last_wish;
-        row.stored.wishes.push((no, wish));
-        if let Some(owner) = &row.stored.owner {
+        if let Some(owner) = stored.owner.clone() {
             self.news.for_one(&owner.node);
         }
+        let leave = |row: &mut Row| {
+            row.last_wish = row.last_wish.next();
+            row.stored.wishes.push((row.last_wish, wish));
+            row.last_wish
+        };
+        let no = self.rows.change(id, leave).ok_or(StoreError::Missing { id: *id })?;
         self.remember(op, Answer::Wished(no));
         Ok(no)
     }
 
-    pub(super) fn touch(
+    pub(crate) fn touch(
         &mut self,
         by: &Author,
         id: ProcessId,
@@ -78,13 +81,11 @@ impl Ledger {
         if stored.process.attempt != attempt || standing(stored) == Standing::Ended {
             return Err(StoreError::Conflict { found: stored.revision });
         }
-        if let Some(row) = self.rows.get_mut(&id) {
-            row.stored.vitals = vitals.clone();
-        }
+        self.rows.change(&id, |row| row.stored.vitals = vitals.clone());
         Ok(())
     }
 
-    pub(super) fn set_policy(
+    pub(crate) fn set_policy(
         &mut self,
         expected: PolicyVersion,
         policy: &Policy,

@@ -8,11 +8,14 @@ use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// How many parents of a new attempt directory have new entries: the one of its process and the one of all.
 pub(super) const NEW_LEVELS: u8 = 2;
+
+/// The unit in which the system counts the storage of a file, in bytes.
+const BLOCK: u64 = 512;
 
 const FRESH_EXIT: &str = "exit.tmp";
 
@@ -99,12 +102,78 @@ impl Attempts {
         }
     }
 
-    /// Removes everything of a process; nothing there is not an error.
+    /// The bytes of storage that the attempts of a process take; 0 if there are none.
+    pub(super) fn stored_bytes(&self, id: ProcessId) -> io::Result<u64> {
+        let absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let attempts = match fs::read_dir(self.process(id)) {
+            Err(error) if absent(&error) => return Ok(0),
+            other => other?,
+        };
+        let mut bytes = 0_u64;
+        for attempt in attempts {
+            for file in fs::read_dir(attempt?.path())? {
+                match file?.metadata() {
+                    Ok(metadata) => bytes = bytes.saturating_add(metadata.blocks().saturating_mul(BLOCK)),
+                    Err(error) if absent(&error) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The processes that have a directory, at most `most` after this one, in the order of their ids.
+    pub(super) fn kept(&self, after: Option<ProcessId>, most: u32) -> io::Result<Vec<ProcessId>> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            let id = name.to_str().and_then(|name| name.parse::<ProcessId>().ok());
+            // Only names that this program writes: another spelling of an id is a directory of somebody else.
+            if let Some(id) = id.filter(|id| name.to_str() == Some(id.to_string().as_str()))
+                && after.is_none_or(|after| id > after)
+            {
+                ids.push(id);
+            }
+        }
+        ids.sort_unstable();
+        ids.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        Ok(ids)
+    }
+
+    /// Removes everything of a process; nothing there is not an error, an attempt at work is.
     pub(super) fn remove(&self, id: ProcessId) -> io::Result<()> {
+        if self.is_at_work(id)? {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "an attempt of it is at work"));
+        }
         match fs::remove_dir_all(self.process(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Whether a shim of it lives that has not recorded an end.
+    fn is_at_work(&self, id: ProcessId) -> io::Result<bool> {
+        let process = match descend(self.fd.as_fd(), &id.to_string()) {
+            Ok(process) => process,
+            // What is no directory of ours is at no work of ours.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        for entry in rustix::fs::Dir::read_from(&process)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name.parse::<u32>().is_err() {
+                continue;
+            }
+            let Ok(attempt) = descend(process.as_fd(), &name) else {
+                continue;
+            };
+            let attempt = AttemptDirectory::from(attempt);
+            let has_ended = statat(&attempt, EXIT, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+            if !has_ended && attempt.is_locked()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn process(&self, id: ProcessId) -> PathBuf {

@@ -2,10 +2,12 @@
 
 use longhaul_ports::AttemptKey;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 const OURS: &str = "longhaul-";
+/// The controllers by which a tree is limited as a whole.
+const WANTED: [&str; 2] = ["memory", "pids"];
 
 /// A directory of the cgroup v2 tree in which groups can be made.
 #[derive(Debug)]
@@ -36,6 +38,9 @@ impl Cgroups {
         let this = Self { path };
         fs::metadata(this.path.join("cgroup.kill"))?;
         this.remove_empty();
+        // Where they are not delegated, each process is limited by itself.
+        delegate(&outside);
+        delegate(&this.path);
         Ok(this)
     }
 
@@ -60,6 +65,24 @@ impl Drop for Cgroups {
     fn drop(&mut self) {
         // The kernel keeps it while an attempt has a group in it.
         drop(fs::remove_dir(&self.path));
+    }
+}
+
+/// Hands the wanted controllers that a group has on to the groups below it.
+///
+/// The kernel refuses that to a group that is not delegated, or in which processes are.
+fn delegate(group: &Path) {
+    let listed = |file| fs::read_to_string(group.join(file)).unwrap_or_default();
+    let (there, handed_on) = (listed("cgroup.controllers"), listed("cgroup.subtree_control"));
+    let has = |list: &str, name: &str| list.split_ascii_whitespace().any(|each| each == name);
+    let more = WANTED.into_iter().filter(|name| has(&there, name) && !has(&handed_on, name));
+    let order: Vec<String> = more.map(|name| format!("+{name}")).collect();
+    if order.is_empty() {
+        return;
+    }
+    let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.subtree_control"));
+    if let Err(error) = control.and_then(|mut control| control.write_all(order.join(" ").as_bytes())) {
+        tracing::debug!(%error, group = %group.display(), "trees cannot be limited as a whole here");
     }
 }
 
@@ -129,6 +152,26 @@ mod tests {
         let part = "41 31 0:38 /docker/1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         assert_eq!(home(part, "0::/docker/1/app\n"), Some(PathBuf::from("/sys/fs/cgroup/app")));
         assert_eq!(home(part, "0::/elsewhere\n"), None);
+    }
+
+    #[test]
+    fn wanted_controllers_that_are_there_are_handed_on_once() {
+        for (there, before, expected) in [
+            ("cpu io memory pids\n", "", "+memory +pids"),
+            ("cpu pids\n", "cpu\n", "+pids"),
+            ("memory pids\n", "memory pids\n", "memory pids\n"),
+            ("hugetlb\n", "", ""),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let control = dir.path().join("cgroup.subtree_control");
+            fs::write(dir.path().join("cgroup.controllers"), there).unwrap();
+            fs::write(&control, before).unwrap();
+            delegate(dir.path());
+            assert_eq!(fs::read_to_string(control).unwrap(), expected, "{there}");
+        }
+        let bare = tempfile::tempdir().unwrap();
+        delegate(bare.path());
+        assert_eq!(fs::read_dir(bare.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use longhaul_domain::{Leftovers, ResourceLimits, StartFailure, StartStage, Stdin
 use longhaul_ports::{AttemptKey, StartOrder};
 use longhaul_shim::{
     AllowedContainment, Containment, Launch, OutputBound, ResourceLimit, StdinSource, StopPlan, StopStep,
+    TreeLimits,
 };
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -30,6 +31,8 @@ const INTERRUPT: i32 = 2;
 
 // Numbers of limits are the same on every architecture that this is built for, except on MIPS and SPARC.
 const OPEN_FILES: u32 = 7;
+pub(super) const PROCESSOR_TIME: u32 = 0;
+pub(super) const FILE_SIZE: u32 = 1;
 
 /// What has to be known about an attempt to stand in for its shim.
 #[derive(Clone, Debug)]
@@ -95,6 +98,10 @@ pub(super) fn prepare(
     launch.stop_plan = plan(&command.stop);
     launch.output = OutputBound { head: command.output.head, tail: command.output.tail, rotate: false };
     launch.containment = allowed(options.containment);
+    if cgroup.is_some() {
+        launch.tree_limits =
+            TreeLimits { memory: command.limits.memory_bytes, processes: command.limits.processes };
+    }
     launch.cgroup = cgroup;
     launch.limits = limits(&command.limits);
     if command.limits.open_files.is_none() {
@@ -172,11 +179,11 @@ fn inherited_files(soft: u64) -> ResourceLimit {
 
 fn limits(limits: &ResourceLimits) -> Vec<ResourceLimit> {
     let asked = [
-        (0, limits.cpu_seconds, PROCESSOR_GRACE),
+        (PROCESSOR_TIME, limits.cpu_seconds, PROCESSOR_GRACE),
         (9, limits.memory_bytes, 0),
         (OPEN_FILES, limits.open_files, 0),
         (6, limits.processes, 0),
-        (1, limits.file_bytes, 0),
+        (FILE_SIZE, limits.file_bytes, 0),
     ];
     let set = asked.into_iter().filter_map(|(resource, limit, grace)| {
         let soft = limit?;
@@ -233,6 +240,19 @@ mod tests {
         order.command.limits.open_files = Some(50);
         let limits = prepare(&order, &options, None).unwrap().limits;
         assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 50, hard: 50 }]);
+    }
+
+    #[test]
+    fn the_tree_as_a_whole_is_limited_only_where_it_has_a_group() {
+        let mut order = order(&[]);
+        order.command.limits.memory_bytes = Some(1 << 20);
+        order.command.limits.processes = Some(7);
+        let with = prepare(&order, &options(), Some("/sys/fs/cgroup/x".into())).unwrap();
+        assert_eq!(with.tree_limits, TreeLimits { memory: Some(1 << 20), processes: Some(7) });
+        let without = prepare(&order, &options(), None).unwrap();
+        assert_eq!(without.tree_limits, TreeLimits::default());
+        // The shim leaves these out where the group keeps them.
+        assert_eq!((with.limits.len(), without.limits.len()), (2, 2));
     }
 
     #[test]

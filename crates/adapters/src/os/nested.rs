@@ -37,7 +37,8 @@ fn attempt_of(pid: u32) -> Option<PathBuf> {
 }
 
 fn introduce(directory: &Path) -> io::Result<()> {
-    let mut socket = AttemptDirectory::open(directory)?.connect()?;
+    // Work that has only just begun may start a manager before its shim has a socket.
+    let mut socket = AttemptDirectory::open(directory)?.connect_within(PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     socket.write_all(&Order::Hello(Hello::default()).encode())?;

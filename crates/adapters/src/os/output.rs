@@ -124,6 +124,21 @@ impl OutputLog for OsOutput {
         OutputPlace(self.attempts.path_of(key).join(LOG).display().to_string())
     }
 
+    async fn stored_bytes(&self, id: ProcessId) -> Result<u64, OutputError> {
+        let attempts = Arc::clone(&self.attempts);
+        let counted = tokio::task::spawn_blocking(move || attempts.stored_bytes(id)).await;
+        let failed =
+            |error: io::Error| OutputError::Failed { id, tried: "measured", source: Box::new(error) };
+        counted.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
+    }
+
+    async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError> {
+        let attempts = Arc::clone(&self.attempts);
+        let listed = tokio::task::spawn_blocking(move || attempts.kept(after, most)).await;
+        let failed = |error: io::Error| OutputError::Unlisted { source: Box::new(error) };
+        listed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
+    }
+
     async fn remove(&self, id: ProcessId) -> Result<(), OutputError> {
         let attempts = Arc::clone(&self.attempts);
         let removed = tokio::task::spawn_blocking(move || attempts.remove(id)).await;

@@ -60,8 +60,8 @@ pub(super) fn watch(fd: impl AsFd) -> io::Result<Receiver> {
 }
 
 /// Waits until the process has ended.
-pub(super) async fn ended(fd: impl AsFd) -> io::Result<()> {
-    watch(fd)?.readable().await
+pub(super) async fn ended(fd: OwnedFd) -> io::Result<()> {
+    Receiver::from_owned_fd_unchecked(fd)?.readable().await
 }
 
 /// Sends a signal; a number without a name is not sent.
@@ -155,7 +155,7 @@ mod tests {
             let mut child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
             let fd = open_child(child.id()).unwrap();
             let start = ProcessStat::read(child.id()).unwrap().start_time;
-            ended(&fd).await.unwrap();
+            ended(fd.try_clone().unwrap()).await.unwrap();
             let zombie = ProcessStat::read(child.id()).unwrap();
             assert_eq!(EndStatus::of_raw(zombie.raw_status), expected);
             assert_eq!(status(&fd, child.id(), start).await, Some(expected));

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 const STAT: usize = 1 << 10;
+const COMMAND_LINE: u64 = 8 << 10;
 const LARGEST_ENVIRONMENT: u64 = 512 << 10;
 
 /// The part of `/proc/<pid>/stat` that matters here.
@@ -13,7 +14,12 @@ const LARGEST_ENVIRONMENT: u64 = 512 << 10;
 pub(super) struct ProcessStat {
     pub(super) pid: u32,
     pub(super) parent: u32,
+    pub(super) group: u32,
     pub(super) session: u32,
+    /// The processor time that it used itself, in clock ticks.
+    pub(super) used: u64,
+    /// The same of the children that it has waited for.
+    pub(super) waited_for: u64,
     /// In clock ticks since boot; with the pid it names one process for ever.
     pub(super) start_time: u64,
     /// How it ended, as `wait` would tell it; only if it has, and where this program may know.
@@ -53,11 +59,15 @@ impl ProcessStat {
         let mut fields = text.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
         let parent = fields.next()?.parse().ok()?;
-        let session = fields.nth(1)?.parse().ok()?;
-        let threads = fields.nth(13)?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        let session = fields.next()?.parse().ok()?;
+        let mut ticks = fields.by_ref().skip(7).map(|field| field.parse::<u64>().ok());
+        let used = ticks.next()??.saturating_add(ticks.next()??);
+        let waited_for = ticks.next()??.saturating_add(ticks.next()??);
+        let threads = fields.nth(2)?.parse().ok()?;
         let start_time = fields.nth(1)?.parse().ok()?;
         let raw_status = fields.nth(29)?.parse().ok()?;
-        Some(Self { pid, parent, session, start_time, raw_status, state, threads })
+        Some(Self { pid, parent, group, session, used, waited_for, start_time, raw_status, state, threads })
     }
 }
 
@@ -106,6 +116,47 @@ pub(super) fn own_children() -> Option<Vec<u32>> {
     Some(children)
 }
 
+/// The children of a process, as the kernel lists them for each of its threads; without such lists, by a look at all.
+pub(super) fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let mut children = Vec::new();
+    for thread in threads.flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(listed) => {
+                children.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()))
+            }
+            // A thread that ended meanwhile has left its children to another one.
+            Err(_) if !thread.path().exists() => {}
+            Err(_) => {
+                let all = everyone().into_iter().filter(|each| each.parent == pid);
+                return all.map(|each| each.pid).collect();
+            }
+        }
+    }
+    children
+}
+
+/// Tells whether a process was started with a word as its first argument.
+pub(super) fn has_first_argument(pid: u32, word: &str) -> bool {
+    let mut bytes = Vec::new();
+    let Ok(file) = File::open(format!("/proc/{pid}/cmdline")) else {
+        return false;
+    };
+    let read = file.take(COMMAND_LINE).read_to_end(&mut bytes);
+    read.is_ok() && bytes.split(|byte| *byte == 0).nth(1) == Some(word.as_bytes())
+}
+
+/// The limits of a live process by their names in `/proc`, each with its soft and its hard value; none is unlimited.
+pub(super) fn limit(pid: u32, name: &str) -> Option<(u64, u64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let mut fields = line.split_ascii_whitespace();
+    let soft = fields.next()?.parse().ok()?;
+    Some((soft, fields.next()?.parse().unwrap_or(u64::MAX)))
+}
+
 /// Looks at every process that there is.
 pub(super) fn everyone() -> Vec<ProcessStat> {
     let Ok(entries) = fs::read_dir("/proc") else {
@@ -125,6 +176,7 @@ mod tests {
         let line = format!("{begin}{} 256\n", " 0".repeat(29));
         let stat = ProcessStat::parse(77, line.as_bytes()).unwrap();
         assert_eq!((stat.parent, stat.session, stat.threads, stat.start_time), (5, 7, 3, 999));
+        assert_eq!((stat.group, stat.used, stat.waited_for), (6, 15 + 16, 17 + 18));
         assert!(stat.is_stopped() && !stat.is_dead() && stat.raw_status == 256);
     }
 

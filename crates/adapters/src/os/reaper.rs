@@ -1,6 +1,7 @@
 //! Which children are waited for by whom.
 
 use super::procfs::{self, ProcessStat};
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
 use std::collections::BTreeSet;
 use std::io;
@@ -52,6 +53,11 @@ impl Reaper {
     }
 
     fn reap_orphans(&self) {
+        // Most that end are shims, which whoever awaits them has reaped by now: then nobody needs to be looked for.
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if let Ok(None) | Err(Errno::CHILD) = waitid(WaitId::All, look) {
+            return;
+        }
         let awaited = self.lock();
         let me = std::process::id();
         let orphans = match procfs::own_children() {

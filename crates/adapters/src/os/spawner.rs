@@ -8,7 +8,7 @@ use super::options::{ContainmentChoice, OsOptions};
 use super::reaper::Reaper;
 use super::watch::{Ask, Beginning, Watch};
 use async_trait::async_trait;
-use longhaul_domain::Capabilities;
+use longhaul_domain::{Capabilities, TreeUsage};
 use longhaul_ports::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
 use std::collections::BTreeMap;
 use std::io;
@@ -21,6 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same at the start of a manager, for which its first client waits; an attempt becomes known later all the same.
 const PATIENCE_FOR_FOUND: Duration = Duration::from_secs(2);
+/// The same where many are looked at one after the other, by somebody who waits for the whole list.
+const PATIENCE_FOR_USAGE: Duration = Duration::from_secs(1);
 
 /// Runs each attempt under a shim of its own, and watches the shims.
 ///
@@ -157,6 +159,17 @@ impl Spawner for OsSpawner {
         let (answer, resumed) = oneshot::channel();
         self.ask(key, Ask::Resume(answer))?;
         Self::answered(key, resumed).await
+    }
+
+    async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
+        let (answer, usage) = oneshot::channel();
+        self.ask(key, Ask::Usage(answer))?;
+        match tokio::time::timeout(PATIENCE_FOR_USAGE, usage).await {
+            Ok(Ok(Ok(usage))) => Ok(usage),
+            Ok(Ok(Err(what))) => Err(SpawnError::Unreachable { key, what }),
+            Ok(Err(_)) => Err(SpawnError::Unknown { key }),
+            Err(_) => Err(silent(key)),
+        }
     }
 
     async fn next(&self) -> Seen {

@@ -1,5 +1,6 @@
 //! Standing in for a shim that is gone: its command lives on, and its output, its stop and its end are seen to here.
 
+mod bounds;
 mod drain;
 mod stop;
 mod tree;
@@ -9,6 +10,7 @@ use super::pidfd::EndStatus;
 use super::spawner::Shared;
 use super::watch::{Ask, Stage, Watch};
 use super::{attempts, cgroups, pidfd, translate};
+use bounds::Bounds;
 use drain::Drain;
 use longhaul_domain::Interruption;
 use longhaul_ports::AttemptKey;
@@ -35,6 +37,7 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     let held = std::mem::take(&mut watch.held);
     let tail = watch.conduct.tail;
     let mut drain = Drain::new(&directory, [held.stdout, held.stderr], tail, watch.shared.options.anchor_ms);
+    let mut bounds = Bounds::of(&identity);
     let mut stopping = watch.stop.map(|order| Stopping::new(order, &watch.conduct.stop));
     match accompany(watch, &tree, &pidfd, &mut drain, &mut stopping).await {
         Ok(Seen::Ended) => {}
@@ -44,9 +47,16 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
         }
     }
     drain.finish();
+    bounds.see_end();
     let status = pidfd::status(&pidfd, identity.pid, identity.start_time).await;
     watch.shared.reaper.release(identity.pid);
-    let ending = match judge(status, stopping.is_some()) {
+    let killed = stopping.as_ref().is_some_and(|stopping| stopping.last_signal() == Some(KILL));
+    let limit = match status.map(ending_of) {
+        Some(ending) => bounds.exceeded(ending, killed, &watch.shared.options).await,
+        None => None,
+    };
+    let is_explained = stopping.is_some() || limit.is_some();
+    let ending = match judge(status, is_explained) {
         Ok(ending) => ending,
         Err(why) => {
             let swept = tree.empty_soon().await;
@@ -61,6 +71,7 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     let left = tree.others().await;
     let mut record = ExitRecord::never_ran(steady_ms(&watch.shared.options), wall_ms());
     record.ending = ending;
+    record.limit = limit;
     record.run_ms = record.ended_at.saturating_sub(identity.started_at);
     record.output_bytes = drain.length();
     record.dropped_bytes = drain.dropped();
@@ -132,6 +143,15 @@ async fn accompany(
                     tree.release().await;
                     drop(answer.send(Ok(())));
                 }
+                Some(Ask::Usage(answer)) => {
+                    let tree = tree.clone();
+                    // Not waited for: its answer goes where it was asked for, or nowhere if nobody is left.
+                    drop(tokio::spawn(async move {
+                        if let Some(usage) = tree.usage().await {
+                            drop(answer.send(Ok(usage)));
+                        }
+                    }));
+                }
                 // Its record is over without it; what it still does is seen and told all the same.
                 Some(Ask::Settle) => {}
             },
@@ -142,17 +162,23 @@ async fn accompany(
 }
 
 /// Tells what an end means that only the kernel saw.
-fn judge(status: Option<EndStatus>, stopped: bool) -> Result<Ending, Interruption> {
+fn judge(status: Option<EndStatus>, is_explained: bool) -> Result<Ending, Interruption> {
     match status {
-        Some(EndStatus::Code(code)) => Ok(Ending::Exited { code }),
         // Whoever killed the supervisor has most likely killed the command too: it did not fail by itself.
-        Some(EndStatus::Signal { number: KILL, .. }) if !stopped => {
+        Some(EndStatus::Signal { number: KILL, .. }) if !is_explained => {
             Err(translate::killed("the supervisor was killed, and then the command by signal 9"))
         }
-        Some(EndStatus::Signal { number, core }) => Ok(Ending::Signaled { signal: number, core }),
+        Some(status) => Ok(ending_of(status)),
         None => {
             Err(translate::killed("the supervisor was killed, the command ended later, and nobody saw how"))
         }
+    }
+}
+
+const fn ending_of(status: EndStatus) -> Ending {
+    match status {
+        EndStatus::Code(code) => Ending::Exited { code },
+        EndStatus::Signal { number, core } => Ending::Signaled { signal: number, core },
     }
 }
 

@@ -5,7 +5,7 @@ use longhaul_domain::{
     Usage,
 };
 use longhaul_ports::AttemptKey;
-use longhaul_shim::{Ending, ExitRecord, Identity, SpawnStage, StopReason};
+use longhaul_shim::{Ending, ExceededLimit, ExitRecord, Identity, SpawnStage, StopReason};
 use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
@@ -39,6 +39,7 @@ pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: Option<&str>) 
         }
     };
     let exit = Exit {
+        limit: record.limit.map(limit),
         status,
         at: moment(record.ended_at),
         stopped: record.stopped.map(cause),
@@ -87,6 +88,14 @@ const fn cause(reason: StopReason) -> StopCause {
         StopReason::Session => StopCause::Session,
         StopReason::Shutdown => StopCause::Shutdown,
         StopReason::Limit => StopCause::Limit,
+    }
+}
+
+const fn limit(limit: ExceededLimit) -> longhaul_domain::ExceededLimit {
+    match limit {
+        ExceededLimit::Cpu => longhaul_domain::ExceededLimit::Cpu,
+        ExceededLimit::Memory => longhaul_domain::ExceededLimit::Memory,
+        ExceededLimit::FileSize => longhaul_domain::ExceededLimit::FileSize,
     }
 }
 
@@ -159,6 +168,24 @@ mod tests {
         };
         assert_eq!((failure.stage, failure.errno), (StartStage::Exec, Some(2)));
         assert!(failure.detail.starts_with("/opt/tool") && failure.detail.contains("interpreter"));
+    }
+
+    #[test]
+    fn the_limit_that_ended_a_command_is_told() {
+        let mut record = ExitRecord::never_ran(1, 2);
+        record.ending = Ending::Signaled { signal: 24, core: false };
+        for (said, heard) in [
+            (None, None),
+            (Some(ExceededLimit::Cpu), Some(longhaul_domain::ExceededLimit::Cpu)),
+            (Some(ExceededLimit::Memory), Some(longhaul_domain::ExceededLimit::Memory)),
+            (Some(ExceededLimit::FileSize), Some(longhaul_domain::ExceededLimit::FileSize)),
+        ] {
+            record.limit = said;
+            let Observation::Exited { exit, .. } = over(key(), &record, None) else {
+                panic!("not an exit");
+            };
+            assert_eq!(exit.limit, heard);
+        }
     }
 
     #[test]

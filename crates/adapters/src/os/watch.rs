@@ -13,7 +13,7 @@ use super::spawner::{Shared, Watches};
 use super::{takeover, translate};
 use beginning::Starting;
 use child::ShimChild;
-use longhaul_domain::{Observation, StartFailure, StartStage};
+use longhaul_domain::{Observation, StartFailure, StartStage, TreeUsage};
 use longhaul_ports::{AttemptKey, Found, Seen, StopOrder};
 use longhaul_shim::{Ending, ExitRecord, Identity};
 use std::collections::VecDeque;
@@ -30,6 +30,9 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 /// Answers whether something was done, or why not.
 pub(super) type Answer = oneshot::Sender<Result<(), String>>;
 
+/// Answers what a tree uses, or why that cannot be told.
+pub(super) type UsageAnswer = oneshot::Sender<Result<TreeUsage, String>>;
+
 /// What a watch is asked.
 #[derive(Debug)]
 pub(super) enum Ask {
@@ -41,6 +44,8 @@ pub(super) enum Ask {
     Pause(Answer),
     /// To let the tree go on.
     Resume(Answer),
+    /// What the tree uses; dropped if nothing of it runs any more.
+    Usage(UsageAnswer),
     /// To let go of it: its end is recorded.
     Settle,
 }
@@ -63,6 +68,8 @@ pub(super) struct Watch {
     finders: Vec<oneshot::Sender<Result<Found, String>>>,
     /// Orders to halt and to go on that the shim has not answered yet, in their order.
     unanswered: VecDeque<Unanswered>,
+    /// Who waits to be told what the tree uses, until the shim has said who is no part of it.
+    counters: Vec<UsageAnswer>,
     /// The start, until something runs or it is over.
     starting: Option<Box<Starting>>,
     refused: Option<Refused>,
@@ -152,6 +159,7 @@ impl Watch {
             audience: Audience::Everyone,
             finders: Vec::new(),
             unanswered: VecDeque::new(),
+            counters: Vec::new(),
             starting: None,
             refused: None,
             settled: false,
@@ -352,6 +360,7 @@ impl Watch {
                 Ask::Find(answer) => self.finders.push(answer),
                 Ask::Stop(order) => self.note_stop(order),
                 Ask::Pause(answer) | Ask::Resume(answer) => drop(answer.send(Err(what.to_owned()))),
+                Ask::Usage(answer) => drop(answer.send(Err(what.to_owned()))),
                 Ask::Settle => self.settled = true,
             }
         }
@@ -387,7 +396,8 @@ impl Watch {
                     Some(Ask::Pause(answer)) => drop(answer.send(Err("it has ended".to_owned()))),
                     // None of it is halted.
                     Some(Ask::Resume(answer)) => drop(answer.send(Ok(()))),
-                    Some(Ask::Stop(_)) => {}
+                    // Whoever asks is told that nothing runs by being told nothing.
+                    Some(Ask::Usage(_) | Ask::Stop(_)) => {}
                     Some(Ask::Settle) | None => break,
                 },
                 () = shim => self.shim = None,

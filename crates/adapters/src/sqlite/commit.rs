@@ -1,5 +1,6 @@
 //! Decided changes.
 
+use super::answers::Answers;
 use super::bells::News;
 use super::failure::Halt;
 use super::ledger::Ledger;
@@ -9,17 +10,14 @@ use longhaul_domain::{OpId, ProcessId, Revision, Standing};
 use longhaul_ports::{Change, StoreError};
 use rusqlite::{OptionalExtension, params};
 
-/// So many answers are kept for one process.
-const KEPT_OPS: i64 = 64;
-
 impl Ledger {
     pub(super) fn commit_change(&mut self, change: &Change) -> Result<Revision, Halt> {
         let id = change.next.id;
-        let Some(before) = row::before(&self.connection, &id)? else {
+        let Some(mut before) = row::before(&self.connection, &id)? else {
             let answer = self.answered_before_the_sweep(&id, change.op)?;
             return Ok(Revision(row::uint(answer.ok_or(StoreError::Missing { id })?)));
         };
-        if let Some(answer) = self.answered(before.seq, change.op)? {
+        if let Some(answer) = before.answers.to(change.op) {
             return Ok(Revision(row::uint(answer)));
         }
         // First, because whoever decided on an old record may only have been overtaken by a claim.
@@ -32,19 +30,23 @@ impl Ledger {
             Standing::Waiting | Standing::Idle | Standing::Ended => None,
         };
         let revision = before.revision.next();
+        before.answers.remember(change.op, row::int(revision.0));
         row::update(&self.connection, &before, &change.next, revision, owner.as_ref())?;
         if change.taken.0 > 0 {
             self.sql("DELETE FROM wish WHERE seq = ?1 AND no <= ?2")?
                 .execute(params![before.seq, row::int(change.taken.0)])?;
         }
         self.append(&id, revision, &change.events)?;
-        self.remember(before.seq, change.op, row::int(revision.0))?;
         self.tell_of_change(&before, change)?;
         Ok(revision)
     }
 
     fn tell_of_change(&mut self, before: &Before, change: &Change) -> Result<(), Halt> {
         let head = change.next.head();
+        let moved = before.priority != i64::from(head.priority.value());
+        if moved || before.standing != row::standing(head.standing) {
+            self.lines.moved(head.key.as_ref());
+        }
         if head.standing == Standing::Waiting {
             self.tell(waiter(&change.next.spec.placement));
         }
@@ -59,44 +61,16 @@ impl Ledger {
     }
 
     pub(super) fn someone_waits(&self) -> Result<bool, Halt> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM process INDEXED BY waiting WHERE standing = 0)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM process INDEXED BY live WHERE standing < 3 AND standing = 0)";
         Ok(self.sql(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// What was answered to this write before.
-    pub(super) fn answered(&self, seq: i64, op: OpId) -> Result<Option<i64>, Halt> {
-        Ok(self
-            .sql("SELECT answer FROM op WHERE seq = ?1 AND op = ?2")?
-            .query_row(params![seq, op.as_uuid().as_bytes()], |row| row.get(0))
-            .optional()?)
-    }
-
-    /// The same for a process whose record is gone: its latest answers are kept.
+    /// What was answered to this write of a process whose record is gone: its latest answers are kept.
     pub(super) fn answered_before_the_sweep(&self, id: &ProcessId, op: OpId) -> Result<Option<i64>, Halt> {
-        let seq = self
-            .sql("SELECT seq FROM swept WHERE id = ?1")?
+        let answers = self
+            .sql("SELECT answers FROM swept WHERE id = ?1")?
             .query_row([id.as_uuid().as_bytes()], |row| row.get(0))
             .optional()?;
-        match seq {
-            Some(seq) => self.answered(seq, op),
-            None => Ok(None),
-        }
-    }
-
-    pub(super) fn remember(&self, seq: i64, op: OpId, answer: i64) -> Result<(), Halt> {
-        let last: i64 = self
-            .sql("SELECT coalesce(max(no), 0) FROM op WHERE seq = ?1")?
-            .query_row([seq], |row| row.get(0))?;
-        self.sql("INSERT INTO op (seq, no, op, answer) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-            seq,
-            last + 1,
-            op.as_uuid().as_bytes(),
-            answer
-        ])?;
-        if last >= KEPT_OPS {
-            self.sql("DELETE FROM op WHERE seq = ?1 AND no <= ?2")?
-                .execute(params![seq, last + 1 - KEPT_OPS])?;
-        }
-        Ok(())
+        Ok(answers.and_then(|answers| Answers::new(answers).to(op)))
     }
 }

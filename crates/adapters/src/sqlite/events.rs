@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use longhaul_domain::Revision;
 use longhaul_ports::{Cursor, EventLog, EventPage, Logged, StoreError};
 use longhaul_wire::record;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 /// The most events on a page.
 const MOST: u32 = 10_000;
@@ -27,10 +27,10 @@ impl EventLog for SqliteStore {
 
     async fn end(&self) -> Result<Cursor, StoreError> {
         self.read(|connection| {
+            // The newest event is never let go of.
             let last: Option<i64> = connection
-                .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'event'")?
-                .query_row([], |row| row.get(0))
-                .optional()?;
+                .prepare_cached("SELECT max(cursor) FROM event")?
+                .query_row([], |row| row.get(0))?;
             Ok(Cursor(last.map_or(0, row::uint)))
         })
         .await

@@ -2,6 +2,8 @@
 
 use super::bells::News;
 use super::failure::Halt;
+use super::lines::KnownLines;
+use super::opening;
 use super::row;
 use super::writer::Effort;
 use longhaul_domain::{Epoch, Event, NodeId, Policy, PolicyVersion, ProcessId, Revision, Timestamp};
@@ -12,8 +14,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// The log is moved into the database beyond so many pages.
-const LONG_LOG: i32 = 1_000;
+/// The log is moved into the database beyond so many bytes.
+const LONG_LOG: i32 = 4_096_000;
 /// So many events may be there beyond those that are kept, so that trimming is rare.
 const TRIM_STEP: u64 = 1_000;
 
@@ -23,7 +25,12 @@ pub(super) struct Ledger {
     clock: Arc<dyn Clock>,
     /// Pages in the log after the last commit.
     log_pages: Arc<AtomicI32>,
+    /// So many pages in the log are too many.
+    long_log: i32,
     kept_events: u64,
+    /// Processes were added that are not filed.
+    grown: bool,
+    pub(super) lines: KnownLines,
     /// A place at or before the oldest event.
     oldest: i64,
     newest: i64,
@@ -45,6 +52,8 @@ impl Ledger {
             seen.store(pages, Ordering::Relaxed);
             Ok(())
         }))?;
+        let page_size = opening::page_size(&connection)?;
+        let page_size = i32::try_from(page_size).unwrap_or(LONG_LOG).max(1);
         let oldest =
             connection.query_row("SELECT coalesce(min(cursor), 0) FROM event", [], |row| row.get(0))?;
         let newest =
@@ -53,6 +62,9 @@ impl Ledger {
             connection,
             clock,
             log_pages,
+            long_log: LONG_LOG / page_size,
+            grown: false,
+            lines: KnownLines::default(),
             kept_events: kept_events.max(1),
             oldest,
             newest,
@@ -135,6 +147,8 @@ impl Ledger {
             self.effort = Some(effort);
         }
         self.news.clear();
+        self.grown = false;
+        self.lines.begin();
         self.run("BEGIN IMMEDIATE")
     }
 
@@ -150,6 +164,7 @@ impl Ledger {
     pub(super) fn revert(&mut self) -> rusqlite::Result<()> {
         self.news.truncate(self.marked);
         self.policy = None;
+        self.lines.doubt();
         self.run("ROLLBACK TO step")?;
         self.run("RELEASE step")
     }
@@ -159,14 +174,30 @@ impl Ledger {
         !self.connection.is_autocommit()
     }
 
+    /// A process was added.
+    pub(super) const fn grew(&mut self) {
+        self.grown = true;
+    }
+
+    /// Does what is only due now and then, as part of what was done. Only what added something can make it fail for
+    /// want of room.
+    pub(super) fn upkeep(&mut self) -> rusqlite::Result<()> {
+        if self.grown {
+            self.file()?;
+        }
+        self.trim()
+    }
+
     /// Lets go of events beyond those that are kept, some at a time.
-    pub(super) fn trim(&mut self) -> rusqlite::Result<()> {
+    fn trim(&mut self) -> rusqlite::Result<()> {
         let there = u64::try_from(self.newest.saturating_sub(self.oldest)).unwrap_or(0);
         if there < self.kept_events.saturating_add(TRIM_STEP) {
             return Ok(());
         }
         let last = self.newest.saturating_sub(row::int(self.kept_events));
-        self.sql("DELETE FROM event WHERE cursor <= ?1")?.execute([last])?;
+        // The newest stays whatever happens, because the next one gets its place from it.
+        self.sql("DELETE FROM event WHERE cursor <= ?1 AND cursor < (SELECT max(cursor) FROM event)")?
+            .execute([last])?;
         self.oldest = last;
         Ok(())
     }
@@ -180,6 +211,7 @@ impl Ledger {
     pub(super) fn abandon(&mut self) {
         self.news.clear();
         self.policy = None;
+        self.lines.forget();
         if self.is_open()
             && let Err(error) = self.run("ROLLBACK")
         {
@@ -190,7 +222,7 @@ impl Ledger {
 
     /// Moves the log into the database if it is long.
     pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
-        if self.log_pages.load(Ordering::Relaxed) < LONG_LOG {
+        if self.log_pages.load(Ordering::Relaxed) < self.long_log {
             return Ok(());
         }
         self.log_pages.store(0, Ordering::Relaxed);

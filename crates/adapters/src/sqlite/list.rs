@@ -1,40 +1,79 @@
 //! Pages of records.
 
 use super::failure::Halt;
-use super::row;
+use super::{filing, row};
 use longhaul_domain::{ProcessId, Seq, Status};
-use longhaul_ports::{Filter, Listing, Order, PageAsk, PageKey};
+use longhaul_ports::{Filter, Listing, Order, PageAsk, PageKey, Stored};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 /// A page ends early when its records are larger than this together, in bytes.
 const LARGEST_PAGE: usize = 8 * 1024 * 1024;
 /// The most records on a page.
 const MOST: u32 = 1_000;
 
+/// So many records next to the place where a page begins are looked through before an index is asked: labels are
+/// filed late, and what is asked for most often is new.
+const WINDOW: i64 = 256;
+
 pub(super) fn page(connection: &Connection, filter: &Filter, page: &PageAsk) -> Result<Listing, Halt> {
-    let Some(question) = Question::of(connection, filter, page)? else {
+    let Some(question) = Question::of(connection, filter)? else {
         return Ok(Listing { processes: Vec::new(), next: None });
     };
-    let most = page.most.clamp(1, MOST) as usize;
-    let mut statement = connection.prepare_cached(&question.sql(page.order, most + 1))?;
-    let mut rows = statement.query(params_from_iter(question.values))?;
-    let mut processes = Vec::new();
-    let mut bytes = 0_usize;
-    let mut more = false;
-    while let Some(row) = rows.next()? {
-        if processes.len() == most || bytes > LARGEST_PAGE {
-            more = true;
-            break;
+    let mut sheet = Sheet { most: page.most.clamp(1, MOST) as usize, ..Sheet::default() };
+    let filed = filing::filed(connection)?;
+    let after = page.after.map(|PageKey(after)| row::int(after.0));
+    match (&question.lead, page.order) {
+        (None, order) => {
+            let (above, below) = match order {
+                Order::NewestFirst => (0, after.unwrap_or(i64::MAX)),
+                Order::OldestFirst => (after.unwrap_or(0), i64::MAX),
+            };
+            question.walk(connection, &mut sheet, order, above, below)?;
         }
-        bytes = bytes.saturating_add(row.get_ref(4)?.as_bytes().map_or(0, <[u8]>::len));
-        bytes = bytes.saturating_add(row.get_ref(5)?.as_bytes().map_or(0, <[u8]>::len));
-        processes.push(row::stored(connection, row)?);
+        (Some(lead), Order::NewestFirst) => {
+            let newest: i64 = connection
+                .prepare_cached("SELECT coalesce(max(seq), 0) FROM process")?
+                .query_row([], |row| row.get(0))?;
+            let below = after.unwrap_or(i64::MAX).min(newest.saturating_add(1));
+            let seam = filed.min(below.saturating_sub(WINDOW)).max(0);
+            question.walk(connection, &mut sheet, page.order, seam, below)?;
+            question.follow(connection, &mut sheet, lead, page.order, 0, seam.saturating_add(1))?;
+        }
+        (Some(lead), Order::OldestFirst) => {
+            let above = after.unwrap_or(0);
+            question.follow(connection, &mut sheet, lead, page.order, above, filed.saturating_add(1))?;
+            question.walk(connection, &mut sheet, page.order, above.max(filed), i64::MAX)?;
+        }
     }
     Ok(Listing {
-        next: processes.last().filter(|_| more).map(|stored| PageKey(Seq(stored.seq.0))),
-        processes,
+        next: sheet.processes.last().filter(|_| sheet.more).map(|stored| PageKey(Seq(stored.seq.0))),
+        processes: sheet.processes,
     })
+}
+
+/// What is on the page so far.
+#[derive(Default)]
+struct Sheet {
+    most: usize,
+    processes: Vec<Stored>,
+    bytes: usize,
+    /// Another one was found that has no place.
+    more: bool,
+}
+
+impl Sheet {
+    fn add(&mut self, connection: &Connection, row: &Row<'_>) -> Result<(), Halt> {
+        self.more = self.processes.len() == self.most || self.bytes > LARGEST_PAGE;
+        if self.more {
+            return Ok(());
+        }
+        for column in [4, 5] {
+            self.bytes = self.bytes.saturating_add(row.get_ref(column)?.as_bytes().map_or(0, <[u8]>::len));
+        }
+        self.processes.push(row::stored(connection, row)?);
+        Ok(())
+    }
 }
 
 /// The conditions of a filter, and the values that they compare with.
@@ -42,56 +81,71 @@ pub(super) fn page(connection: &Connection, filter: &Filter, page: &PageAsk) -> 
 struct Question {
     conditions: Vec<String>,
     values: Vec<Value>,
-    /// Named where no condition leads to a good index by itself.
-    index: Option<&'static str>,
+    /// None if no index leads to what is asked for.
+    lead: Option<Lead>,
+}
+
+/// What finds candidates without looking at every record.
+enum Lead {
+    Label {
+        what: &'static str,
+        value: Value,
+    },
+    /// The lowest and the highest id.
+    Ids(Vec<u8>, Vec<u8>),
+    /// A condition on the standing of live ones.
+    Live(&'static str),
 }
 
 impl Question {
     /// None if no record can pass.
-    fn of(connection: &Connection, filter: &Filter, page: &PageAsk) -> Result<Option<Self>, Halt> {
+    fn of(connection: &Connection, filter: &Filter) -> Result<Option<Self>, Halt> {
         let mut question = Self::default();
-        question.text("p.session", filter.session.as_ref().map(|name| name.as_str()));
-        question.text("p.project", filter.project.as_ref().map(|name| name.as_str()));
-        question.text("p.name", filter.name.as_ref().map(|name| name.as_str()));
-        question.text("p.agent", filter.agent.as_ref().map(|name| name.as_str()));
-        question.text("p.owner_node", filter.owner.as_ref().map(|name| name.as_str()));
-        if let Some(key) = &filter.key {
-            question.conditions.push("p.key <> ''".to_owned());
-            question.text("p.key", Some(key.as_str()));
-        }
-        if let Some(parent) = filter.parent {
-            question.compare("p.parent =", blob(parent));
-        }
-        if let Some(ancestor) = filter.ancestor {
-            question.below(connection, ancestor)?;
-        }
+        // The first condition that can lead does; those that let fewest pass come first.
         if let Some(begin) = &filter.id_prefix {
             let Some((low, high)) = range(begin) else {
                 return Ok(None);
             };
             question.compare("p.id >=", Value::Blob(low.to_vec()));
             question.compare("p.id <=", Value::Blob(high.to_vec()));
+            // A short beginning is that of many.
+            if begin.len() > 3 {
+                question.lead = Some(Lead::Ids(low.to_vec(), high.to_vec()));
+            }
         }
-        let led = !question.conditions.is_empty();
-        question.text("p.node", filter.node.as_ref().map(|name| name.as_str()));
-        question.text("p.kind", filter.kind.as_ref().map(ToString::to_string).as_deref());
+        if let Some(parent) = filter.parent {
+            question.label("parent", Some(blob(parent)));
+        }
+        if let Some(ancestor) = filter.ancestor {
+            question.below(connection, ancestor)?;
+        }
+        question.statuses(filter);
+        if let Some(owner) = &filter.owner {
+            question.compare("p.owner_node =", Value::Text(owner.to_string()));
+            // Whoever has an owner holds a slot.
+            question.lead.get_or_insert(Lead::Live("standing = 1"));
+        }
+        for (what, value) in [
+            ("name", filter.name.as_ref().map(|name| name.as_str())),
+            ("key", filter.key.as_ref().map(|name| name.as_str())),
+            ("agent", filter.agent.as_ref().map(|name| name.as_str())),
+            ("session", filter.session.as_ref().map(|name| name.as_str())),
+            ("project", filter.project.as_ref().map(|name| name.as_str())),
+            ("node", filter.node.as_ref().map(|name| name.as_str())),
+            ("kind", filter.kind.as_ref().map(ToString::to_string).as_deref()),
+        ] {
+            question.label(what, value.map(|value| Value::Text(value.to_owned())));
+        }
         if let Some(level) = filter.level {
             question.compare("p.level =", Value::Integer(level.0.into()));
-        }
-        question.statuses(filter, led);
-        if let Some(PageKey(after)) = page.after {
-            let side = match page.order {
-                Order::NewestFirst => "p.seq <",
-                Order::OldestFirst => "p.seq >",
-            };
-            question.compare(side, Value::Integer(row::int(after.0)));
         }
         Ok(Some(question))
     }
 
-    fn text(&mut self, column: &str, value: Option<&str>) {
+    fn label(&mut self, what: &'static str, value: Option<Value>) {
         if let Some(value) = value {
-            self.compare(&format!("{column} ="), Value::Text(value.to_owned()));
+            self.compare(&format!("p.{what} ="), value.clone());
+            self.lead.get_or_insert(Lead::Label { what, value });
         }
     }
 
@@ -108,8 +162,7 @@ impl Question {
             .optional()?;
         // One that was swept may have been a root or not, so every family is looked through.
         if let Some(root) = root {
-            let root = root.map_or(ancestor, row::id);
-            self.compare("p.root =", blob(root));
+            self.label("root", Some(blob(root.map_or(ancestor, row::id))));
         }
         self.values.push(blob(ancestor));
         let place = self.values.len();
@@ -117,7 +170,7 @@ impl Question {
         Ok(())
     }
 
-    fn statuses(&mut self, filter: &Filter, led: bool) {
+    fn statuses(&mut self, filter: &Filter) {
         if filter.statuses.is_empty() {
             return;
         }
@@ -128,30 +181,98 @@ impl Question {
             filter.statuses.iter().any(|status| status.is_ended()),
             filter.statuses.contains(&Status::Pending),
         );
-        let (condition, index) = match (ended, pending) {
+        let live = match (ended, pending) {
             (true, _) => return,
-            (false, true) => ("p.standing < 3", "live"),
+            (false, true) => "standing < 3",
             // What is at work neither waits nor has ended; a delay or a retry stands here too.
-            (false, false) => ("p.standing BETWEEN 1 AND 2", "active"),
+            (false, false) => "standing BETWEEN 1 AND 2",
         };
-        self.conditions.push(condition.to_owned());
-        if !led {
-            self.index = Some(index);
-        }
+        self.lead.get_or_insert(Lead::Live(live));
     }
 
-    fn sql(&self, order: Order, most: usize) -> String {
-        let select = match self.index {
-            Some(index) => row::SELECT.replacen("process p", &format!("process p INDEXED BY {index}"), 1),
-            None => row::SELECT.to_owned(),
+    /// Looks at every record between two places.
+    fn walk(
+        &self,
+        connection: &Connection,
+        sheet: &mut Sheet,
+        order: Order,
+        above: i64,
+        below: i64,
+    ) -> Result<(), Halt> {
+        let mut values = self.values.clone();
+        values.extend([Value::Integer(above), Value::Integer(below)]);
+        let (low, high) = (values.len() - 1, values.len());
+        let sql = format!(
+            "{} WHERE p.seq > ?{low} AND p.seq < ?{high} {} ORDER BY p.seq {}",
+            row::SELECT.replacen("process p", "process p NOT INDEXED", 1),
+            self.and(),
+            direction(order),
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while !sheet.more
+            && let Some(row) = rows.next()?
+        {
+            sheet.add(connection, row)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the records between two places that an index leads to.
+    fn follow(
+        &self,
+        connection: &Connection,
+        sheet: &mut Sheet,
+        lead: &Lead,
+        order: Order,
+        above: i64,
+        below: i64,
+    ) -> Result<(), Halt> {
+        let between = [Value::Integer(above), Value::Integer(below)];
+        let (from, values) = match lead {
+            Lead::Label { what, value } => (
+                format!("label WHERE what = '{what}' AND value = ?3"),
+                [&between[..], std::slice::from_ref(value)].concat(),
+            ),
+            Lead::Ids(low, high) => (
+                "process INDEXED BY by_id WHERE id >= ?3 AND id <= ?4".to_owned(),
+                [&between[..], &[Value::Blob(low.clone()), Value::Blob(high.clone())]].concat(),
+            ),
+            Lead::Live(standing) => {
+                (format!("process INDEXED BY live WHERE standing < 3 AND {standing}"), between.to_vec())
+            }
         };
-        let conditions =
-            if self.conditions.is_empty() { "1".to_owned() } else { self.conditions.join(" AND ") };
-        let direction = match order {
-            Order::NewestFirst => "DESC",
-            Order::OldestFirst => "ASC",
-        };
-        format!("{select} WHERE {conditions} ORDER BY p.seq {direction} LIMIT {most}")
+        let sql =
+            format!("SELECT seq FROM {from} AND seq > ?1 AND seq < ?2 ORDER BY seq {}", direction(order));
+        let mut leading = connection.prepare_cached(&sql)?;
+        let place = self.values.len() + 1;
+        let sql = format!("{} WHERE p.seq = ?{place} {}", row::SELECT, self.and());
+        let mut one = connection.prepare_cached(&sql)?;
+        let mut values_of_one = self.values.clone();
+        values_of_one.push(Value::Null);
+        let mut seqs = leading.query(params_from_iter(values))?;
+        while !sheet.more
+            && let Some(seq) = seqs.next()?
+        {
+            if let Some(last) = values_of_one.last_mut() {
+                *last = seq.get(0)?;
+            }
+            if let Some(row) = one.query(params_from_iter(&values_of_one))?.next()? {
+                sheet.add(connection, row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn and(&self) -> String {
+        self.conditions.iter().map(|condition| format!(" AND {condition}")).collect()
+    }
+}
+
+const fn direction(order: Order) -> &'static str {
+    match order {
+        Order::NewestFirst => "DESC",
+        Order::OldestFirst => "ASC",
     }
 }
 

@@ -69,8 +69,11 @@ impl Ledger {
                 RETURNING epoch",
             )?
             .query_row(params![me.id.as_str(), me.boot, me.version], |row| row.get(0))?;
-        self.sql("UPDATE process SET owner_epoch = ?2 WHERE owner_node = ?1")?
-            .execute(params![me.id.as_str(), epoch])?;
+        self.sql(
+            "UPDATE process SET owner_epoch = ?2 WHERE seq IN
+            (SELECT seq FROM process INDEXED BY live WHERE standing < 3 AND standing = 1 AND owner_node = ?1)",
+        )?
+        .execute(params![me.id.as_str(), epoch])?;
         let lease = Lease { node: me.id.clone(), epoch: Epoch(row::uint(epoch)) };
         let busy = self.someone_waits()?
             || first_due(&self.connection, &Handed::default())?.is_some()

@@ -6,7 +6,7 @@
 
 use super::SqliteOptions;
 use super::failure::{at_opening, corrupt};
-use super::schema::{APPLICATION, STEPS, TABLES, VERSION};
+use super::schema::{APPLICATION, PAGE, STEPS, TABLES, VERSION};
 use longhaul_ports::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -122,6 +122,9 @@ fn renew(path: &Path, from: u32) -> Result<(), StoreError> {
 /// Applies every step that is missing, all or none.
 fn raise(path: &Path, from: u32) -> rusqlite::Result<()> {
     let mut connection = open(path)?;
+    if from == 0 {
+        connection.pragma_update(None, "page_size", PAGE)?;
+    }
     connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
@@ -190,10 +193,16 @@ pub(super) fn for_writing(connection: &Connection, options: &SqliteOptions) -> r
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.query_row("PRAGMA journal_size_limit = 8388608", [], |_| Ok(()))?;
-    if let Some(most) = options.most_pages {
+    if let Some(kib) = options.most_kib {
+        let most = u64::from(kib) * 1024 / u64::from(page_size(connection)?);
         connection.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;
     }
     Ok(())
+}
+
+/// In bytes; a database keeps the size that it was made with.
+pub(super) fn page_size(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("PRAGMA page_size", [], |row| row.get(0))
 }
 
 pub(super) fn for_reading(connection: &Connection) -> rusqlite::Result<()> {

@@ -55,7 +55,7 @@ fn queues(connection: &Connection, only: Option<&SlotKey>) -> Result<Vec<QueueVi
         };
         let line = lines.entry(key.clone()).or_insert_with(|| QueueView {
             slots: key.as_ref().and_then(|key| policy.slots_of(key)),
-            held: key.as_ref().is_some_and(|key| policy.held.contains(key)),
+            held: key.as_ref().and_then(|key| policy.held.get(key)).cloned(),
             key,
             holders: Vec::new(),
             waiters: Vec::new(),
@@ -71,14 +71,13 @@ fn queues(connection: &Connection, only: Option<&SlotKey>) -> Result<Vec<QueueVi
         Ok(())
     };
     let of = if only.is_some() { "AND key = ?1" } else { "AND ?1 IS NULL" };
-    for (index, standing, order, waits) in [
-        ("holding", Standing::Holding, "seq", false),
-        ("waiting", Standing::Waiting, "priority DESC, seq", true),
-    ] {
+    for (standing, order, waits) in
+        [(Standing::Holding, "seq", false), (Standing::Waiting, "priority DESC, seq", true)]
+    {
         let standing = row::standing(standing);
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT key, id, queued_at FROM process INDEXED BY {index}
-            WHERE standing = {standing} {of} ORDER BY {order}"
+            "SELECT key, id, queued_at FROM process INDEXED BY live
+            WHERE standing < 3 AND standing = {standing} {of} ORDER BY {order}"
         ))?;
         let mut rows = statement.query([only.map(|key| key.as_str())])?;
         while let Some(row) = rows.next()? {

@@ -1,7 +1,8 @@
 //! Rows of the process table, and what belongs to them.
 
-use super::class;
+use super::answers::Answers;
 use super::failure::{Halt, corrupt};
+use super::{class, filing};
 use longhaul_domain::{
     AttemptNo, Epoch, Head, Process, ProcessId, Revision, Seq, Standing, Vitals, Wish, WishNo,
 };
@@ -11,12 +12,15 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::str::FromStr;
 use uuid::Uuid;
 
+/// A specification that is larger than this, in bytes, is kept beside the row.
+const LARGEST_INLINE: usize = 1_024;
+
 /// What [`stored`] reads, to be followed by conditions on `p`.
 pub(super) const SELECT: &str = "
-    SELECT p.seq, p.revision, p.owner_node, p.owner_epoch, p.life, s.body, v.body,
-        EXISTS (SELECT 1 FROM wish w WHERE w.seq = p.seq)
+    SELECT p.seq, p.revision, p.owner_node, p.owner_epoch, p.life, coalesce(p.spec, s.body), v.body,
+        p.wish_no > 0 AND EXISTS (SELECT 1 FROM wish w WHERE w.seq = p.seq)
     FROM process p
-    JOIN spec s ON s.seq = p.seq
+    LEFT JOIN spec s ON p.spec IS NULL AND s.seq = p.seq
     LEFT JOIN vitals v ON v.seq = p.seq AND v.attempt = p.attempt ";
 
 /// The record of an id.
@@ -67,22 +71,30 @@ fn wishes(connection: &Connection, seq: i64) -> Result<Vec<(WishNo, Wish)>, Halt
     Ok(wishes)
 }
 
-/// Writes a new process, which nobody owns.
-pub(super) fn insert(connection: &Connection, process: &Process, spec: &str) -> Result<Seq, Halt> {
+/// Writes a new process.
+pub(super) fn insert(
+    connection: &Connection,
+    process: &Process,
+    spec: &str,
+    revision: Revision,
+    owner: Option<&Lease>,
+) -> Result<Seq, Halt> {
     let head = process.head();
     let root = head.ancestors.first().map(|root| *root.as_uuid().as_bytes());
     let parent = head.ancestors.last().map(|parent| *parent.as_uuid().as_bytes());
-    connection
+    let inline = spec.len() <= LARGEST_INLINE;
+    let seq: i64 = connection
         .prepare_cached(
-            "INSERT INTO process (id, revision, standing, closing, status, attempt, key, class, child, priority,
+            "INSERT INTO process (seq, id, revision, standing, closing, status, attempt, key, class, child, priority,
                 due, root, parent, level, ancestors, session, project, name, kind, node, agent, queued_at,
-                completed_at, life)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-                ?22, ?23, ?24)",
+                completed_at, life, owner_node, owner_epoch, spec)
+            VALUES ((SELECT 1 + max(coalesce((SELECT max(seq) FROM process), 0), highest) FROM mark), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                ?22, ?23, ?24, ?25, ?26, ?27)
+            RETURNING seq",
         )?
-        .execute(params![
+        .query_row(params![
             process.id.as_uuid().as_bytes(),
-            int(Revision(1).0),
+            int(revision.0),
             standing(head.standing),
             head.closing,
             head.status.as_str(),
@@ -105,9 +117,15 @@ pub(super) fn insert(connection: &Connection, process: &Process, spec: &str) -> 
             head.queued_at.0,
             head.completed_at.map(|at| at.0),
             record::encode_life(process),
-        ])?;
-    let seq = connection.last_insert_rowid();
-    connection.prepare_cached("INSERT INTO spec (seq, body) VALUES (?1, ?2)")?.execute(params![seq, spec])?;
+            owner.map(|lease| lease.node.as_str()),
+            owner.map(|lease| int(lease.epoch.0)),
+            inline.then_some(spec),
+        ], |row| row.get(0))?;
+    if !inline {
+        connection
+            .prepare_cached("INSERT INTO spec (seq, body) VALUES (?1, ?2)")?
+            .execute(params![seq, spec])?;
+    }
     Ok(Seq(uint(seq)))
 }
 
@@ -121,12 +139,15 @@ pub(super) struct Before {
     pub(super) node: Option<String>,
     pub(super) due: Option<i64>,
     pub(super) standing: i64,
+    pub(super) priority: i64,
+    pub(super) answers: Answers,
 }
 
 pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<Before>, Halt> {
     let found = connection
         .prepare_cached(
-            "SELECT seq, revision, owner_node, owner_epoch, attempt, node, due, standing FROM process WHERE id = ?1",
+            "SELECT seq, revision, owner_node, owner_epoch, attempt, node, due, standing, answers, priority
+            FROM process WHERE id = ?1",
         )?
         .query_row([id.as_uuid().as_bytes()], |row| {
             let owner = (row.get(2)?, row.get(3)?);
@@ -138,6 +159,8 @@ pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<B
                 node: row.get(5)?,
                 due: row.get(6)?,
                 standing: row.get(7)?,
+                answers: Answers::new(row.get(8)?),
+                priority: row.get(9)?,
             };
             Ok((before, owner))
         })
@@ -148,7 +171,7 @@ pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<B
     Ok(Some(Before { owner: owner(node, epoch)?, ..before }))
 }
 
-/// Writes what changed: only the life if nothing did that an index holds.
+/// Writes what changed, and what was answered; no index is touched if nothing changed that it holds.
 pub(super) fn update(
     connection: &Connection,
     before: &Before,
@@ -158,14 +181,18 @@ pub(super) fn update(
 ) -> Result<(), Halt> {
     let head = process.head();
     let life = record::encode_life(process);
+    let node = head.node.as_ref().map(|node| node.as_str());
+    filing::moved(connection, before.seq, before.node.as_deref(), node)?;
     let unmoved = before.standing == standing(head.standing)
+        && before.priority == i64::from(head.priority.value())
         && before.due == head.due.map(|due| due.0)
-        && before.node.as_deref() == head.node.as_ref().map(|node| node.as_str())
         && before.owner.as_ref() == owner;
     if unmoved {
         connection
             .prepare_cached(
-                "UPDATE process SET revision = ?2, closing = ?3, status = ?4, attempt = ?5, life = ?6 WHERE seq = ?1",
+                "UPDATE process SET revision = ?2, closing = ?3, status = ?4, attempt = ?5, life = ?6, node = ?7,
+                    answers = ?8
+                WHERE seq = ?1",
             )?
             .execute(params![
                 before.seq,
@@ -173,14 +200,17 @@ pub(super) fn update(
                 head.closing,
                 head.status.as_str(),
                 head.attempt.0,
-                life
+                life,
+                node,
+                before.answers.bytes(),
             ])?;
         return Ok(());
     }
     connection
         .prepare_cached(
             "UPDATE process SET revision = ?2, closing = ?3, status = ?4, attempt = ?5, life = ?6, standing = ?7,
-                due = ?8, node = ?9, owner_node = ?10, owner_epoch = ?11, completed_at = ?12
+                due = ?8, node = ?9, owner_node = ?10, owner_epoch = ?11, completed_at = ?12, answers = ?13,
+                priority = ?14
             WHERE seq = ?1",
         )?
         .execute(params![
@@ -192,10 +222,12 @@ pub(super) fn update(
             life,
             standing(head.standing),
             head.due.map(|due| due.0),
-            head.node.as_ref().map(|node| node.as_str()),
+            node,
             owner.map(|lease| lease.node.as_str()),
             owner.map(|lease| int(lease.epoch.0)),
             head.completed_at.map(|at| at.0),
+            before.answers.bytes(),
+            head.priority.value(),
         ])?;
     Ok(())
 }
@@ -247,11 +279,6 @@ pub(super) fn count(number: usize) -> u32 {
 
 pub(super) fn name<T: FromStr>(text: &str) -> Result<T, Halt> {
     text.parse().map_err(|_| Halt::Answer(corrupt("a column holds no valid name")))
-}
-
-/// The submit sequence, as it is written.
-pub(super) fn seq_of(stored: &Stored) -> i64 {
-    int(stored.seq.0)
 }
 
 fn unreadable(error: rusqlite::types::FromSqlError) -> Halt {

@@ -1,6 +1,7 @@
 //! New processes and the guards that they pass.
 
 use super::bells::News;
+use super::claim::Handover;
 use super::class;
 use super::failure::Halt;
 use super::ledger::{Ledger, policy_version};
@@ -36,12 +37,12 @@ impl Ledger {
         };
         match at_once {
             Chance::For(lease) => {
-                let stored = self.insert(new, &spec)?;
-                Ok(Submitted::Claimed(self.hand_over(stored, &lease)?))
+                let handover = Handover::of(new.process.clone(), self.now(), &lease);
+                Ok(Submitted::Claimed(self.insert(new, &spec, Some(handover))?))
             }
             Chance::Blocked(obstacle) if new.or_refuse => Err(self.no_slot(&head, &obstacle)?.into()),
             Chance::Blocked(_) | Chance::None => {
-                let stored = self.insert(new, &spec)?;
+                let stored = self.insert(new, &spec, None)?;
                 self.tell_of_submitted(&stored, &head)?;
                 Ok(Submitted::Waiting(stored))
             }
@@ -141,7 +142,7 @@ impl Ledger {
 
     /// Who holds a slot of its key, in the order of their submits.
     fn holders(&self, head: &Head) -> Result<Vec<ProcessId>, Halt> {
-        let sql = "SELECT id FROM process WHERE standing = 1 AND key = ?1 ORDER BY seq";
+        let sql = "SELECT id FROM process INDEXED BY live WHERE standing < 3 AND standing = 1 AND key = ?1 ORDER BY seq";
         row::ids(&self.connection, sql, [row::key(head)])
     }
 
@@ -155,7 +156,7 @@ impl Ledger {
             return Ok(Chance::Blocked(Obstacle::Key));
         }
         if let Some(key) = &head.key {
-            let held = self.policy()?.1.held.contains(key);
+            let held = self.policy()?.1.held.contains_key(key);
             if held || self.is_full(key, new.limits.slots)? {
                 return Ok(Chance::Blocked(Obstacle::Key));
             }
@@ -191,7 +192,8 @@ impl Ledger {
                 key: None,
                 holders: row::ids(
                     &self.connection,
-                    "SELECT id FROM process WHERE owner_node = ?1 AND child = 0 ORDER BY seq",
+                    "SELECT id FROM process INDEXED BY live WHERE standing < 3 AND standing = 1 AND owner_node = ?1 AND child = 0
+                    ORDER BY seq",
                     [node.as_str()],
                 )?,
             },
@@ -216,28 +218,35 @@ impl Ledger {
         Ok(false)
     }
 
-    fn insert(&mut self, new: &Submission, spec: &str) -> Result<Stored, Halt> {
-        let seq = row::insert(&self.connection, &new.process, spec)?;
+    fn insert(&mut self, new: &Submission, spec: &str, claimed: Option<Handover>) -> Result<Stored, Halt> {
+        let id = new.process.id;
+        let (process, revision, owner) = match &claimed {
+            Some(handover) => (&handover.process, Revision(2), handover.owner.clone()),
+            None => (&new.process, Revision(1), None),
+        };
+        let seq = row::insert(&self.connection, process, spec, revision, owner.as_ref())?;
+        self.grew();
+        self.lines.moved(process.spec.key.as_ref());
         if let Some(key) = &new.process.spec.launch_key {
             self.sql("INSERT INTO launch (session, key, id, fingerprint) VALUES (?1, ?2, ?3, ?4)")?.execute(
                 params![
                     session(&new.process.spec),
                     key.as_str(),
-                    new.process.id.as_uuid().as_bytes(),
+                    id.as_uuid().as_bytes(),
                     fingerprint(&new.process.spec.launch_part())
                 ],
             )?;
         }
-        let stored = Stored {
-            process: new.process.clone(),
-            revision: Revision(1),
-            seq,
-            owner: None,
-            wishes: Vec::new(),
-            vitals: Vitals::default(),
+        self.append(&id, Revision(1), &new.events)?;
+        let process = match claimed {
+            Some(handover) => {
+                self.append(&id, revision, &handover.events)?;
+                self.serve(&handover.process)?;
+                handover.process
+            }
+            None => new.process.clone(),
         };
-        self.append(&new.process.id, stored.revision, &new.events)?;
-        Ok(stored)
+        Ok(Stored { process, revision, seq, owner, wishes: Vec::new(), vitals: Vitals::default() })
     }
 
     fn tell_of_submitted(&mut self, stored: &Stored, head: &Head) -> Result<(), Halt> {

@@ -1,6 +1,8 @@
 //! Letting go of what is old.
 
+use super::answers::Answers;
 use super::failure::Halt;
+use super::filing;
 use super::ledger::Ledger;
 use super::row;
 use super::submit::fingerprint;
@@ -11,9 +13,9 @@ use rusqlite::params;
 /// So many swept ids are remembered, so that sending one again does not start it again.
 const KEPT_SWEPT: i64 = 100_000;
 /// So many of the answers that a swept process gave are remembered, so that sending a write again gets the same one.
-const KEPT_ANSWERS: i64 = 4;
-/// A key that was not served for so many claims counts as never served.
-const KEPT_SERVED: i64 = 10_000;
+const KEPT_ANSWERS: usize = 4;
+/// A key that was not served while so many events were logged counts as never served.
+const KEPT_SERVED: i64 = 40_000;
 
 impl Ledger {
     pub(super) fn sweep(&mut self, rule: &Retention, most: u32) -> Result<Swept, Halt> {
@@ -26,14 +28,17 @@ impl Ledger {
             self.forget(seq, id)?;
             swept.ids.push(id);
         }
-        for sql in [
-            "DELETE FROM op WHERE seq IN (SELECT seq FROM swept WHERE no <= (SELECT max(no) FROM swept) - ?1)",
-            "DELETE FROM swept WHERE no <= (SELECT max(no) FROM swept) - ?1",
-        ] {
-            self.sql(sql)?.execute([KEPT_SWEPT])?;
-        }
-        self.sql("DELETE FROM served WHERE at <= (SELECT max(at) FROM served) - ?1")?
+        self.sql("DELETE FROM swept WHERE no <= (SELECT max(no) FROM swept) - ?1")?.execute([KEPT_SWEPT])?;
+        let forgotten = self
+            .sql("DELETE FROM served WHERE at <= (SELECT max(at) FROM served) - ?1")?
             .execute([KEPT_SERVED])?;
+        if forgotten > 0 {
+            self.lines.forget();
+        }
+        swept.total = self
+            .sql("SELECT coalesce(max(no), 0) FROM swept")?
+            .query_row([], |row| row.get::<_, i64>(0))
+            .map(row::uint)?;
         Ok(swept)
     }
 
@@ -45,23 +50,33 @@ impl Ledger {
             .query_row([], |row| row.get(0))?;
         let mut newer = row::uint(ended);
         let mut statement = self.sql(
-            "SELECT seq, id, completed_at FROM process WHERE completed_at IS NOT NULL
-            ORDER BY completed_at, seq LIMIT ?1",
+            "SELECT seq, id, completed_at, due FROM process WHERE completed_at IS NOT NULL
+            ORDER BY completed_at, seq",
         )?;
-        let mut rows = statement.query([most])?;
+        let mut rows = statement.query([])?;
         let mut covered = Vec::new();
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next()?.filter(|_| row::count(covered.len()) < most) {
             newer = newer.saturating_sub(1);
             if !rule.lets_go(now, Timestamp(row.get(2)?), newer) {
                 break;
             }
-            covered.push((row.get(0)?, row::id(row.get(1)?)));
+            // What still has something to do about its descendants stays.
+            if row.get::<_, Option<i64>>(3)?.is_none() {
+                covered.push((row.get(0)?, row::id(row.get(1)?)));
+            }
         }
         Ok(covered)
     }
 
     fn forget(&self, seq: i64, id: ProcessId) -> Result<(), Halt> {
         let stored = row::by_seq(&self.connection, seq)?.ok_or(StoreError::Missing { id })?;
+        let answers: Vec<u8> =
+            self.sql("SELECT answers FROM process WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?;
+        let mut answers = Answers::new(answers);
+        answers.keep(KEPT_ANSWERS);
+        filing::unfile(&self.connection, seq)?;
+        // The newest alone says which sequence comes next.
+        self.sql("UPDATE mark SET highest = ?1 WHERE ?1 = (SELECT max(seq) FROM process)")?.execute([seq])?;
         for sql in [
             "DELETE FROM process WHERE seq = ?1",
             "DELETE FROM spec WHERE seq = ?1",
@@ -70,11 +85,9 @@ impl Ledger {
         ] {
             self.sql(sql)?.execute([seq])?;
         }
-        self.sql("DELETE FROM op WHERE seq = ?1 AND no <= (SELECT max(no) FROM op WHERE seq = ?1) - ?2")?
-            .execute(params![seq, KEPT_ANSWERS])?;
         // Written last, into room that was just made: a full store can still be swept.
-        self.sql("INSERT OR REPLACE INTO swept (id, seq, fingerprint) VALUES (?1, ?2, ?3)")?
-            .execute(params![id.as_uuid().as_bytes(), seq, fingerprint(&stored.process.spec)])?;
+        self.sql("INSERT OR REPLACE INTO swept (id, fingerprint, answers) VALUES (?1, ?2, ?3)")?
+            .execute(params![id.as_uuid().as_bytes(), fingerprint(&stored.process.spec), answers.bytes()])?;
         Ok(())
     }
 }

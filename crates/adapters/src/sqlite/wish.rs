@@ -14,11 +14,11 @@ const MOST_WISHES: u32 = 16;
 
 impl Ledger {
     pub(super) fn wish(&mut self, id: &ProcessId, op: OpId, wish: &Wish) -> Result<WishNo, Halt> {
-        let Some(before) = row::before(&self.connection, id)? else {
+        let Some(mut before) = row::before(&self.connection, id)? else {
             let answer = self.answered_before_the_sweep(id, op)?;
             return Ok(WishNo(row::uint(answer.ok_or(StoreError::Missing { id: *id })?)));
         };
-        if let Some(no) = self.answered(before.seq, op)? {
+        if let Some(no) = before.answers.to(op) {
             return Ok(WishNo(row::uint(no)));
         }
         let open: u32 = self
@@ -28,14 +28,19 @@ impl Ledger {
             return Err(Refusal::TooManyWishes.into());
         }
         let no: i64 = self
-            .sql("UPDATE process SET wish_no = wish_no + 1 WHERE seq = ?1 RETURNING wish_no")?
+            .sql("SELECT wish_no + 1 FROM process WHERE seq = ?1")?
             .query_row([before.seq], |row| row.get(0))?;
+        before.answers.remember(op, no);
+        self.sql("UPDATE process SET wish_no = ?2, answers = ?3 WHERE seq = ?1")?.execute(params![
+            before.seq,
+            no,
+            before.answers.bytes()
+        ])?;
         self.sql("INSERT INTO wish (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
             before.seq,
             no,
             record::encode_wish(wish)
         ])?;
-        self.remember(before.seq, op, no)?;
         if let Some(owner) = before.owner {
             self.tell(News::For(owner.node));
         }

@@ -195,7 +195,7 @@ impl Desk {
                 Err(error) => return Err(Undone::Before(error)),
             }
         }
-        self.ledger.trim().map_err(Undone::Before)?;
+        self.ledger.upkeep().map_err(Undone::Before)?;
         let news = self.ledger.commit().map_err(Undone::AtCommit)?;
         if effort == Effort::Durable {
             self.synced = Some(self.ledger.now());

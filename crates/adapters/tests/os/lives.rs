@@ -24,6 +24,22 @@ async fn the_next_life_finds_what_runs_and_sees_its_end() {
 }
 
 #[tokio::test]
+async fn the_next_life_finds_and_stops_what_began_this_very_moment() {
+    for number in 0..5 {
+        let mut bench = Bench::new();
+        let key = key(number);
+        bench.start(key, "exec sleep 1000").await;
+        let pid = bench.spawned().await;
+        // Younger than its supervisor's socket.
+        bench.next_life();
+        let found = bench.spawner.adopt(key).await.unwrap();
+        assert!(matches!(found, Found::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
+        bench.spawner.stop(key, by_user(false)).await.unwrap();
+        assert_eq!(bench.exited().await.stopped, Some(StopCause::User));
+    }
+}
+
+#[tokio::test]
 async fn the_next_life_finds_what_ended_meanwhile() {
     let mut bench = Bench::new();
     bench.start(key(1), WAITS).await;

@@ -66,6 +66,25 @@ async fn a_flood_keeps_head_and_tail_and_tells_the_gap() {
 }
 
 #[tokio::test]
+async fn an_attempt_at_work_is_not_removed_and_another_name_is_not_listed() {
+    let bench = Bench::new();
+    for name in ["lost+found", "bg-00000000-0000-4000-8000-000000000001"] {
+        std::fs::create_dir(bench.path().join("attempts").join(name)).unwrap();
+    }
+    bench.start(key(1), "echo begun; while [ ! -e go ]; do sleep 0.01; done").await;
+    bench.spawned().await;
+    bench.says(key(1), "begun\n").await;
+    assert_eq!(bench.output.kept(None, 10).await.unwrap(), [key(1).id]);
+    let refused = bench.output.remove(key(1).id).await;
+    assert!(matches!(refused, Err(OutputError::Failed { tried: "removed", .. })), "{refused:?}");
+    assert_eq!(bench.text(key(1)).await, "begun\n");
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    bench.exited().await;
+    bench.output.remove(key(1).id).await.unwrap();
+    assert_eq!(bench.output.kept(None, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn what_was_removed_is_missing() {
     let bench = Bench::new();
     bench.start(key(1), "echo hello").await;

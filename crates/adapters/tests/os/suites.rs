@@ -98,7 +98,7 @@ impl Pen for Files {
         let directory = self.attempts.join(key.id.to_string()).join(key.attempt.to_string());
         std::fs::create_dir_all(&directory).unwrap();
         let open = |name| OpenOptions::new().create(true).append(true).open(directory.join(name)).unwrap();
-        let (mut log, mut index) = (open("output.log"), open("output.idx"));
+        let mut log = open("output.log");
         if !bytes.is_empty() {
             log.write_all(bytes).unwrap();
             let stream = match source {
@@ -107,7 +107,8 @@ impl Pen for Files {
             };
             let time = u64::try_from(self.clock.now().0).unwrap();
             let end = log.metadata().unwrap().len();
-            index.write_all(&IndexEntry { end, stream, time }.encode()).unwrap();
+            // There is none before its first entry.
+            open("output.idx").write_all(&IndexEntry { end, stream, time }.encode()).unwrap();
         }
     }
 

@@ -48,11 +48,42 @@ pub(crate) const SLOTS_KIND: Kind = Kind::Count(MANY);
 /// What each key of [`SLOTS`] means.
 pub(crate) const SLOTS_MEANING: &str = "slots of a concurrency key or of all that begin so (`opus*`); 0 means no limit, the longest pattern wins";
 
+/// The table of what a command may use up, by the level that it is on.
+pub(crate) const LEVELS: &str = "limits.level";
+/// The deepest level that [`LEVELS`] may name.
+pub(crate) const DEEPEST: u8 = 64;
+/// What stands in [`LEVELS`] for each level.
+pub(crate) const LEVEL_FIELDS: &[LevelField] = &[
+    LevelField { name: "cpu", kind: Kind::Span(SECOND), meaning: "processor time of an attempt" },
+    LevelField { name: "file_size", kind: Kind::Size, meaning: "the size of one written file" },
+    LevelField { name: "memory", kind: Kind::Size, meaning: "memory of an attempt" },
+    LevelField { name: "open_files", kind: Kind::Count(MANY), meaning: "open files" },
+    LevelField { name: "processes", kind: Kind::Count(MANY), meaning: "processes at once" },
+];
+
+/// What a command on some level may use up of one thing, where its launch does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LevelField {
+    /// Its name below the level.
+    pub(crate) name: &'static str,
+    /// What it holds; 0 means no limit.
+    pub(crate) kind: Kind,
+    /// What it means.
+    pub(crate) meaning: &'static str,
+}
+
 const MANY: u64 = u32::MAX as u64;
+const SECOND: Duration = Duration::from_secs(1);
 const NO_TIME: Duration = Duration::ZERO;
 
-/// Every key but those of `keys.limit`, by name.
+/// Every key but those of `keys.limit` and `limits.level`, by name.
 pub const KEYS: &[Key] = &[
+    key(
+        "children.on_end",
+        Kind::Word(&["keep", "cancel", "wait"]),
+        "keep",
+        "what becomes of the live descendants of a process that ends by itself",
+    ),
     key(
         "detection.deadline",
         Kind::Span(NO_TIME),
@@ -66,7 +97,12 @@ pub const KEYS: &[Key] = &[
     own("node.id", Kind::Name, None, "the name of this node, unique in a cluster; its host name by default"),
     key("output.head", Kind::Size, "1MiB", "output kept from the beginning of an attempt"),
     key("output.tail", Kind::Size, "64MiB", "output kept from the end of an attempt"),
-    key("output.total", Kind::Size, "20GiB", "output kept in all"),
+    key(
+        "output.total",
+        Kind::Size,
+        "20GiB",
+        "output kept in all; past it that of ended processes goes, 0 means no limit",
+    ),
     key(
         "retention.age",
         Kind::SpanOrNever(Duration::from_secs(60)),
@@ -74,7 +110,12 @@ pub const KEYS: &[Key] = &[
         "how long ended processes are kept",
     ),
     key("retention.auto", Kind::Flag, "true", "let go of ended processes that are old"),
-    key("retention.bytes", Kind::Size, "5GiB", "output of ended processes that is kept"),
+    key(
+        "retention.bytes",
+        Kind::Size,
+        "5GiB",
+        "output of ended processes; past it the oldest go, 0 means no limit",
+    ),
     key(
         "retention.count",
         Kind::Count(u64::MAX),
@@ -86,6 +127,18 @@ pub const KEYS: &[Key] = &[
         Kind::Flag,
         Some("false"),
         "stop all processes when the manager is told to end",
+    ),
+    key(
+        "session.grace",
+        Kind::Span(NO_TIME),
+        "30s",
+        "how long a process goes on where session.on_end is grace",
+    ),
+    key(
+        "session.on_end",
+        Kind::Word(&["keep", "cancel", "grace"]),
+        "keep",
+        "what becomes of a process when its session ends",
     ),
     own(
         "shim.containment",
@@ -101,18 +154,16 @@ pub const KEYS: &[Key] = &[
     ),
     own(STATE, Kind::Text, None, "the state directory; per project after `longhaul init`, else per user"),
     key("stop.grace", Kind::Span(NO_TIME), "5s", "from the stop signal to KILL"),
-    own("store", Kind::Text, Some("sqlite:"), "where processes are kept: sqlite:, sqlite:PATH, memory"),
+    own(
+        "store",
+        Kind::Text,
+        Some("sqlite:"),
+        "where processes are kept: sqlite:, sqlite:PATH, fs:PATH, memory",
+    ),
 ];
 
 /// Keys that are known and checked, but that nothing obeys yet.
-pub(crate) const NOT_IN_EFFECT: &[&str] = &[
-    "detection.deadline",
-    "output.total",
-    "retention.age",
-    "retention.auto",
-    "retention.bytes",
-    "retention.count",
-];
+pub(crate) const NOT_IN_EFFECT: &[&str] = &["detection.deadline"];
 
 const fn key(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
     Key { name, kind, default: Some(default), trust: Trust::Anyone, meaning }

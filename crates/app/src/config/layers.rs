@@ -2,7 +2,7 @@
 
 use crate::config::error::ConfigError;
 use crate::config::file::{self, Entry};
-use crate::config::key::{self, KEYS, Key, SLOTS, SLOTS_KIND, Trust};
+use crate::config::key::{self, DEEPEST, KEYS, Key, LEVEL_FIELDS, LEVELS, SLOTS, SLOTS_KIND, Trust};
 use crate::config::kind::{Kind, Raw, Value};
 use crate::config::nearest::nearest;
 use crate::config::origin::Origin;
@@ -15,6 +15,7 @@ use std::path::Path;
 pub struct Layers {
     settings: BTreeMap<&'static str, Setting>,
     slots: BTreeMap<String, Setting>,
+    levels: BTreeMap<(u8, &'static str), Setting>,
 }
 
 /// A value and where it comes from.
@@ -36,6 +37,11 @@ impl Layers {
     /// The slots by pattern.
     pub fn slots(&self) -> impl Iterator<Item = (&str, &Setting)> {
         self.slots.iter().map(|(pattern, setting)| (pattern.as_str(), setting))
+    }
+
+    /// What a command may use up, by its level and by the name of what.
+    pub fn levels(&self) -> impl Iterator<Item = (u8, &'static str, &Setting)> {
+        self.levels.iter().map(|((level, name), setting)| (*level, *name, setting))
     }
 
     pub(super) fn read(sources: &Sources) -> Result<Self, ConfigError> {
@@ -73,6 +79,9 @@ impl Layers {
         if let Some(pattern) = entry.pattern {
             return self.set_slots(pattern, &entry.raw, origin);
         }
+        if let Some((level, name)) = below_levels(&entry.key, '.') {
+            return self.set_level(level, name, &entry.raw, origin);
+        }
         let Some(key) = key::find(&entry.key) else {
             let names = KEYS.iter().map(|key| key.name);
             return Err(ConfigError::UnknownKey {
@@ -96,6 +105,14 @@ impl Layers {
             let name = key.variable();
             if let Some(text) = environment.get(&name).filter(|text| !text.is_empty()) {
                 self.set(key, &Raw::Text(text.clone()), Origin::Environment { name })?;
+            }
+        }
+        for (variable, text) in environment.iter().filter(|(_, text)| !text.is_empty()) {
+            let lower = variable.strip_prefix("LONGHAUL_").unwrap_or_default().to_ascii_lowercase();
+            let plain = lower.replacen("limits_level", LEVELS, 1);
+            if let Some((level, name)) = below_levels(&plain, '_') {
+                let origin = Origin::Environment { name: variable.clone() };
+                self.set_level(level, name, &Raw::Text(text.clone()), origin)?;
             }
         }
         let name = "LONGHAUL_KEYS_LIMIT";
@@ -139,6 +156,26 @@ impl Layers {
         Ok(())
     }
 
+    fn set_level(&mut self, level: &str, name: &str, raw: &Raw, origin: Origin) -> Result<(), ConfigError> {
+        let number = level.parse::<u8>().ok().filter(|number| *number <= DEEPEST);
+        let field = LEVEL_FIELDS.iter().find(|field| field.name == name);
+        let (Some(number), Some(field)) = (number, field) else {
+            let written = level;
+            let level = number.unwrap_or_default();
+            let names: Vec<String> =
+                LEVEL_FIELDS.iter().map(|field| format!("{LEVELS}.{level}.{}", field.name)).collect();
+            let meant = format!("{LEVELS}.{level}.{name}");
+            return Err(ConfigError::UnknownKey {
+                key: format!("{LEVELS}.{written}.{name}"),
+                origin,
+                nearest: nearest(&meant, names.iter().map(String::as_str)).map(str::to_owned),
+            });
+        };
+        let setting = read(&format!("{LEVELS}.{number}.{name}"), field.kind, raw, origin)?;
+        self.levels.insert((number, field.name), setting);
+        Ok(())
+    }
+
     fn set_slots(&mut self, pattern: String, raw: &Raw, origin: Origin) -> Result<(), ConfigError> {
         let name = format!("{SLOTS}.{pattern:?}");
         let begin = pattern.strip_suffix('*').unwrap_or(&pattern);
@@ -155,6 +192,11 @@ impl Layers {
         self.slots.insert(pattern, setting);
         Ok(())
     }
+}
+
+/// The level and what is limited there, of a key in the table of levels.
+fn below_levels(key: &str, separator: char) -> Option<(&str, &str)> {
+    key.strip_prefix(LEVELS)?.strip_prefix(separator)?.split_once(separator)
 }
 
 fn read(name: &str, kind: Kind, raw: &Raw, origin: Origin) -> Result<Setting, ConfigError> {
@@ -265,6 +307,39 @@ mod tests {
             seen,
             expected.map(|(pattern, slots)| (pattern, &*Box::leak(Box::new(Value::Count(slots)))))
         );
+    }
+
+    #[test]
+    fn limits_of_a_level_come_from_files_and_the_environment() {
+        let world = World::new();
+        let mut sources = world
+            .sources("[limits.level.2]\nmemory = \"1GiB\"\ncpu = 60\n[limits.level]\n0.processes = 9\n", "");
+        sources.environment.insert("LONGHAUL_LIMITS_LEVEL_2_OPEN_FILES".into(), "64".into());
+        let layers = sources.read().unwrap();
+        let seen: Vec<_> =
+            layers.levels().map(|(level, name, setting)| (level, name, &setting.value)).collect();
+        let minute = Value::Span(Some(std::time::Duration::from_secs(60)));
+        let expected = [
+            (0, "processes", &Value::Count(9)),
+            (2, "cpu", &minute),
+            (2, "memory", &Value::Size(1 << 30)),
+            (2, "open_files", &Value::Count(64)),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn unknown_limit_of_a_level_names_the_nearest_one() {
+        let world = World::new();
+        let refused = world.sources("limits.level.2.memry = 1\n", "").read();
+        let Err(ConfigError::UnknownKey { key, nearest, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(
+            (key.as_str(), nearest.as_deref()),
+            ("limits.level.2.memry", Some("limits.level.2.memory"))
+        );
+        assert!(world.sources("limits.level.65.memory = 1\n", "").read().is_err());
+        assert!(world.sources("limits.level.x.memory = 1\n", "").read().is_err());
+        assert!(world.sources("limits.level = 1\n", "").read().is_err());
     }
 
     #[test]

@@ -4,7 +4,11 @@ use crate::config::error::ConfigError;
 use crate::config::kind::Value;
 use crate::config::layers::{Layers, Setting};
 use crate::config::origin::Origin;
-use longhaul_domain::{Level, NodeId, OutputBound, Policy, SlotKey, TreeLimits};
+use longhaul_domain::{
+    ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy, SlotKey,
+    TreeLimits,
+};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +27,18 @@ pub struct Settings {
     pub grace: Duration,
     /// How much output is kept of an attempt.
     pub output: OutputBound,
+    /// What becomes of live descendants when a process ends by itself, where its launch does not say.
+    pub children: ChildrenPolicy,
+    /// What becomes of a process when its session ends, where its launch does not say.
+    pub on_session_end: SessionPolicy,
+    /// What a command on some level may use up, where its launch does not say.
+    pub level_limits: BTreeMap<Level, ResourceLimits>,
+    /// When ended records go by themselves.
+    pub retention: Option<Retention>,
+    /// The most output of ended records that is kept, if they go by themselves.
+    pub retention_bytes: Option<u64>,
+    /// The most output that is kept in all.
+    pub output_total: Option<u64>,
     /// Where processes are kept.
     pub store: StoreChoice,
     /// The name of this node.
@@ -42,6 +58,8 @@ pub enum StoreChoice {
     Memory,
     /// In a SQLite file.
     Sqlite(PathBuf),
+    /// In a directory of JSON files.
+    Fs(PathBuf),
 }
 
 /// What keeps the descendants of a command together.
@@ -63,6 +81,7 @@ impl Settings {
     /// # Errors
     /// [`ConfigError::BadValue`] for a store that is not known.
     pub fn of(layers: &Layers, state_dir: &Path) -> Result<Self, ConfigError> {
+        let sweeps = flag(layers, "retention.auto");
         Ok(Self {
             max_parallel: small(layers, "limits.max_parallel"),
             tree: TreeLimits {
@@ -79,6 +98,24 @@ impl Settings {
             default_key: text(layers, "keys.default").and_then(|key| SlotKey::new(key).ok()),
             grace: span(layers, "stop.grace"),
             output: OutputBound { head: count(layers, "output.head"), tail: count(layers, "output.tail") },
+            children: match text(layers, "children.on_end") {
+                Some("cancel") => ChildrenPolicy::Cancel,
+                Some("wait") => ChildrenPolicy::Wait,
+                Some(_) | None => ChildrenPolicy::Keep,
+            },
+            on_session_end: match text(layers, "session.on_end") {
+                Some("cancel") => SessionPolicy::Cancel,
+                Some("grace") => SessionPolicy::Grace(span(layers, "session.grace")),
+                Some(_) | None => SessionPolicy::Keep,
+            },
+            level_limits: level_limits(layers),
+            retention: sweeps.then(|| Retention {
+                age: span_or_never(layers, "retention.age"),
+                count: Some(count(layers, "retention.count")),
+                before: None,
+            }),
+            retention_bytes: bound(layers, "retention.bytes").filter(|_| sweeps),
+            output_total: bound(layers, "output.total"),
             store: store(layers, state_dir)?,
             node: node(layers),
             stop_processes: flag(layers, "serve.stop_processes"),
@@ -98,8 +135,28 @@ impl std::fmt::Display for StoreChoice {
         match self {
             Self::Memory => f.write_str("memory"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Fs(path) => write!(f, "fs:{}", path.display()),
         }
     }
+}
+
+impl StoreChoice {
+    /// Reads a URL as it stands in the configuration; none for a store that is not known.
+    #[must_use]
+    pub fn of(url: &str, state_dir: &Path) -> Option<Self> {
+        match url.split_once(':') {
+            Some(("sqlite", path)) => Some(Self::Sqlite(below(state_dir, path, DATABASE))),
+            Some(("fs", path)) => Some(Self::Fs(below(state_dir, path, DIRECTORY))),
+            Some(("memory", "")) => Some(Self::Memory),
+            None if url == "memory" => Some(Self::Memory),
+            Some(_) | None => None,
+        }
+    }
+}
+
+fn below(state_dir: &Path, path: &str, otherwise: &str) -> PathBuf {
+    let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
+    state_dir.join(if path.is_empty() { otherwise } else { path })
 }
 
 fn store(layers: &Layers, state_dir: &Path) -> Result<StoreChoice, ConfigError> {
@@ -109,16 +166,10 @@ fn store(layers: &Layers, state_dir: &Path) -> Result<StoreChoice, ConfigError> 
     let Value::Text(url) = &setting.value else {
         return Ok(StoreChoice::Sqlite(state_dir.join(DATABASE)));
     };
-    match url.split_once(':') {
-        Some(("sqlite", "")) => Ok(StoreChoice::Sqlite(state_dir.join(DATABASE))),
-        Some(("sqlite", path)) => {
-            let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
-            Ok(StoreChoice::Sqlite(state_dir.join(path)))
-        }
-        Some(("memory", "")) | None if url.starts_with("memory") => Ok(StoreChoice::Memory),
-        Some((scheme, _)) => Err(bad_store(scheme, setting.origin.clone())),
-        None => Err(bad_store(url, setting.origin.clone())),
-    }
+    StoreChoice::of(url, state_dir).ok_or_else(|| {
+        let scheme = url.split_once(':').map_or(url.as_str(), |(scheme, _)| scheme);
+        bad_store(scheme, setting.origin.clone())
+    })
 }
 
 /// Names the scheme alone: the rest may hold a password.
@@ -128,12 +179,14 @@ fn bad_store(scheme: &str, origin: Origin) -> ConfigError {
         text: format!("{scheme:?}"),
         origin: Box::new(origin),
         why: "this program has no such store".to_owned(),
-        help: "give sqlite:, sqlite:PATH or memory".to_owned(),
+        help: "give sqlite:, sqlite:PATH, fs:PATH or memory".to_owned(),
     }
 }
 
 /// The name of the database in the state directory.
 const DATABASE: &str = "longhaul.db";
+/// The name of the directory of files in the state directory.
+const DIRECTORY: &str = "store";
 
 fn node(layers: &Layers) -> NodeId {
     let named = text(layers, "node.id").and_then(|name| NodeId::new(name).ok());
@@ -161,6 +214,40 @@ fn span(layers: &Layers, key: &str) -> Duration {
         Some(Value::Span(None) | Value::Count(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_))
         | None => Duration::ZERO,
     }
+}
+
+fn span_or_never(layers: &Layers, key: &str) -> Option<Duration> {
+    match layers.setting(key).map(|setting| &setting.value) {
+        Some(Value::Span(span)) => *span,
+        Some(Value::Count(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_)) | None => None,
+    }
+}
+
+/// What a command may use up, by level; 0 means no limit.
+fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
+    let mut all: BTreeMap<Level, ResourceLimits> = BTreeMap::new();
+    for (level, name, setting) in layers.levels() {
+        let limits = all.entry(Level(level)).or_default();
+        let limit = match setting.value {
+            Value::Span(span) => span.map(|span| span.as_secs()),
+            Value::Count(_) | Value::Size(_) | Value::Flag(_) | Value::Text(_) => Some(number(setting)),
+        };
+        let limit = limit.filter(|limit| *limit > 0);
+        match name {
+            "cpu" => limits.cpu_seconds = limit,
+            "file_size" => limits.file_bytes = limit,
+            "memory" => limits.memory_bytes = limit,
+            "open_files" => limits.open_files = limit,
+            "processes" => limits.processes = limit,
+            _ => {}
+        }
+    }
+    all
+}
+
+/// A number of which 0 means no limit.
+fn bound(layers: &Layers, key: &str) -> Option<u64> {
+    Some(count(layers, key)).filter(|bound| *bound > 0)
 }
 
 fn count(layers: &Layers, key: &str) -> u64 {
@@ -199,6 +286,42 @@ mod tests {
         assert_eq!(settings.output, OutputBound::default());
         assert_eq!(settings.store, StoreChoice::Sqlite("/state/longhaul.db".into()));
         assert!(!settings.stop_processes);
+        assert_eq!(settings.children, ChildrenPolicy::default());
+        assert_eq!(settings.on_session_end, SessionPolicy::default());
+        assert!(settings.level_limits.is_empty());
+        assert_eq!(settings.retention, Some(Retention::default()));
+        assert_eq!(settings.retention_bytes, Some(5 << 30));
+        assert_eq!(settings.output_total, Some(20 << 30));
+    }
+
+    #[test]
+    fn retention_is_from_a_minute_to_never_and_can_be_switched_off() {
+        let settings = |lines: &str| from_file(lines).unwrap();
+        let minute = settings("retention.age = \"60s\"\nretention.count = 5\n");
+        let rule = Retention { age: Some(Duration::from_secs(60)), count: Some(5), before: None };
+        assert_eq!(minute.retention, Some(rule));
+        assert_eq!(settings("retention.age = \"never\"\n").retention.unwrap().age, None);
+        assert_eq!(settings("retention.bytes = 0\noutput.total = 0\n").retention_bytes, None);
+        let off = settings("retention.auto = false\n");
+        assert_eq!((off.retention, off.retention_bytes), (None, None));
+        assert!(from_file("retention.age = \"59s\"\n").is_err());
+    }
+
+    #[test]
+    fn limits_of_levels_and_policies_are_read() {
+        let settings = from_file(
+            "[limits.level.2]\nmemory = \"1GiB\"\ncpu = \"90s\"\nprocesses = 0\n[session]\non_end = \"grace\"\ngrace = 7\n[children]\non_end = \"wait\"\n",
+        )
+        .unwrap();
+        let limits = ResourceLimits {
+            cpu_seconds: Some(90),
+            memory_bytes: Some(1 << 30),
+            ..ResourceLimits::default()
+        };
+        assert_eq!(settings.level_limits, BTreeMap::from([(Level(2), limits)]));
+        assert_eq!(settings.on_session_end, SessionPolicy::Grace(Duration::from_secs(7)));
+        assert_eq!(settings.children, ChildrenPolicy::Wait);
+        assert!(from_file("session.on_end = \"stop\"\n").is_err());
     }
 
     #[test]
@@ -212,6 +335,10 @@ mod tests {
         assert_eq!(store("sqlite:/x/y.db").unwrap(), StoreChoice::Sqlite("/x/y.db".into()));
         assert_eq!(store("sqlite:///x/y.db").unwrap(), StoreChoice::Sqlite("/x/y.db".into()));
         assert_eq!(store("sqlite:y.db").unwrap(), StoreChoice::Sqlite("/state/y.db".into()));
+        assert_eq!(store("fs:").unwrap(), StoreChoice::Fs("/state/store".into()));
+        assert_eq!(store("fs:/x/y").unwrap(), StoreChoice::Fs("/x/y".into()));
+        assert_eq!(store("fs:y").unwrap().to_string(), "fs:/state/y");
+        assert!(store("memory:x").is_err() && store("fs").is_err() && store("").is_err());
     }
 
     #[test]
@@ -220,6 +347,14 @@ mod tests {
         let error = of(flags).unwrap_err();
         let said = format!("{error} {:?} {:?}", error.why(), error.help());
         assert!(said.contains("redis") && !said.contains("hunter2"), "{said}");
+    }
+
+    fn from_file(lines: &str) -> Result<Settings, ConfigError> {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("config.toml");
+        std::fs::write(&path, lines).unwrap();
+        let sources = Sources { user_file: Some(path), ..Sources::default() };
+        Settings::of(&sources.read()?, Path::new("/state"))
     }
 
     fn of(flags: Flags) -> Result<Settings, ConfigError> {

@@ -1,6 +1,6 @@
 //! The configuration as people and programs read it.
 
-use crate::config::key::{KEYS, Key, NOT_IN_EFFECT, SLOTS, SLOTS_MEANING};
+use crate::config::key::{KEYS, Key, LEVEL_FIELDS, LEVELS, NOT_IN_EFFECT, SLOTS, SLOTS_MEANING};
 use crate::config::kind::{Kind, Value, Written};
 use crate::config::layers::{Layers, Setting};
 use serde_json::{Map, json};
@@ -70,6 +70,10 @@ pub fn schema() -> serde_json::Value {
     if let Some(keys) = keys.and_then(serde_json::Value::as_object_mut) {
         keys.insert("limit".to_owned(), slots);
     }
+    let limits = properties.get_mut("limits").and_then(|table| table.pointer_mut("/properties"));
+    if let Some(limits) = limits.and_then(serde_json::Value::as_object_mut) {
+        limits.insert("level".to_owned(), schema_of_levels());
+    }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "longhaul configuration",
@@ -82,7 +86,9 @@ pub fn schema() -> serde_json::Value {
 fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&Setting>)> {
     let fixed = KEYS.iter().map(|key| (key.name.to_owned(), layers.setting(key.name)));
     let slots = layers.slots().map(|(pattern, setting)| (format!("{SLOTS}.{pattern:?}"), Some(setting)));
-    fixed.chain(slots)
+    let levels =
+        layers.levels().map(|(level, name, setting)| (format!("{LEVELS}.{level}.{name}"), Some(setting)));
+    fixed.chain(slots).chain(levels)
 }
 
 /// The value without a password: what stands between `//` and `@` in the URL of a store.
@@ -110,8 +116,29 @@ fn plain(value: &Value) -> serde_json::Value {
     }
 }
 
-fn schema_of(key: &Key) -> serde_json::Value {
-    let kind = match key.kind {
+fn schema_of_levels() -> serde_json::Value {
+    let fields: Map<String, serde_json::Value> = LEVEL_FIELDS
+        .iter()
+        .map(|field| {
+            let mut schema = schema_of_kind(field.kind);
+            if let Some(schema) = schema.as_object_mut() {
+                schema.insert("description".to_owned(), json!(field.meaning));
+            }
+            (field.name.to_owned(), schema)
+        })
+        .collect();
+    json!({
+        "type": "object",
+        "description": "what a command may use up, by the level that it is on, where its launch does not say",
+        "patternProperties": {
+            "^[0-9]+$": { "type": "object", "properties": fields, "additionalProperties": false },
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn schema_of_kind(kind: Kind) -> serde_json::Value {
+    match kind {
         Kind::Count(most) => json!({ "type": "integer", "minimum": 0, "maximum": most }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Span(_) => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ ?(ms|s|m|h|d)?$" }),
@@ -122,7 +149,10 @@ fn schema_of(key: &Key) -> serde_json::Value {
         Kind::Word(words) => json!({ "enum": words }),
         Kind::Text => json!({ "type": "string" }),
         Kind::Name => json!({ "type": "string", "minLength": 1, "maxLength": 128 }),
-    };
+    }
+}
+
+fn schema_of(key: &Key) -> serde_json::Value {
     let effect = if NOT_IN_EFFECT.contains(&key.name) { " (not in effect yet)" } else { "" };
     let mut schema = Map::new();
     schema.insert("description".to_owned(), json!(format!("{}{effect}", key.meaning)));
@@ -130,7 +160,7 @@ fn schema_of(key: &Key) -> serde_json::Value {
         schema.insert("x-default".to_owned(), json!(default));
     }
     schema.insert("x-environment".to_owned(), json!(key.variable()));
-    if let serde_json::Value::Object(kind) = kind {
+    if let serde_json::Value::Object(kind) = schema_of_kind(key.kind) {
         schema.extend(kind);
     }
     schema.into()
@@ -143,9 +173,11 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_read_again() {
-        let shown = show(&Sources::default().read().unwrap(), false);
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("config.toml");
+        std::fs::write(&path, "limits.level.3.memory = 7\n[keys.limit]\n\"a.b*\" = 2\n").unwrap();
+        let sources = Sources { user_file: Some(path.clone()), ..Sources::default() };
+        let shown = show(&sources.read().unwrap(), false);
         std::fs::write(&path, &shown).unwrap();
         let sources = Sources { user_file: Some(path), ..Sources::default() };
         assert_eq!(show(&sources.read().unwrap(), false), shown);
@@ -177,5 +209,6 @@ mod tests {
             assert!(schema.pointer(&pointer).is_some(), "{pointer}");
         }
         assert!(schema.pointer("/properties/keys/properties/limit").is_some());
+        assert!(schema.pointer("/properties/limits/properties/level").is_some());
     }
 }

@@ -11,3 +11,4 @@ mod bench;
 mod config;
 mod lifecycle;
 mod start;
+mod store;

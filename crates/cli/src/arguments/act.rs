@@ -5,36 +5,62 @@ use crate::value::{Percent, reference};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
+/// The revision that a command is about.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Expected {
+    /// Do it only if the process still has this revision
+    #[arg(long = "expect-revision", value_name = "N")]
+    pub revision: Option<u64>,
+}
+
 /// What `cancel` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct CancelArgs {
     /// The processes: ids, unique prefixes, names or @last; without them there is a choice
-    #[arg(value_name = "ID", conflicts_with = "all", value_parser = reference, add = ArgValueCandidates::new(references))]
+    #[arg(value_name = "ID", conflicts_with_all = ["all", "level"], value_parser = reference,
+          add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
     /// Kill at once instead of asking first
     #[arg(long, visible_alias = "force")]
     pub now: bool,
+    /// Leave their descendants alone
+    #[arg(long, conflicts_with = "level")]
+    pub alone: bool,
     /// Everything that lives; with --project, in that project
     #[arg(long)]
     pub all: bool,
+    /// Everything on this level, and below it; the roots are on level 0
+    #[arg(long, value_name = "N", conflicts_with_all = ["all", "revision"],
+          allow_negative_numbers = true)]
+    pub level: Option<u8>,
+    /// With --level: only in the tree of this process
+    #[arg(long, value_name = "ID", requires = "level", value_parser = reference,
+          add = ArgValueCandidates::new(references))]
+    pub tree: Option<String>,
     /// Do not wait for the end
     #[arg(long)]
     pub no_wait: bool,
+    /// The revision that it is about.
+    #[command(flatten)]
+    pub expected: Expected,
 }
 
 /// What `restart` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RestartArgs {
-    /// The process: an id, a unique prefix, a name or @last
-    #[arg(value_name = "ID", required_unless_present = "interrupted", conflicts_with = "interrupted",
-          value_parser = reference, add = ArgValueCandidates::new(references))]
-    pub id: Option<String>,
+    /// The process: an id, a unique prefix, a name or @last; several with -b or --interrupted
+    #[arg(value_name = "ID", required_unless_present = "interrupted", value_parser = reference,
+          add = ArgValueCandidates::new(references))]
+    pub ids: Vec<String>,
     /// Leave it to the background and print its id
     #[arg(short, long)]
     pub background: bool,
-    /// Everything that was interrupted and was not restarted yet, in the background
-    #[arg(long)]
+    /// What was interrupted and was not restarted yet, in the background: all of it, or what is named
+    #[arg(long, conflicts_with = "revision")]
     pub interrupted: bool,
+    /// The revision that it is about.
+    #[command(flatten)]
+    pub expected: Expected,
 }
 
 /// What `retry` takes.
@@ -43,6 +69,9 @@ pub struct RetryArgs {
     /// The processes: ids, unique prefixes, names or @last
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
+    /// The revision that it is about.
+    #[command(flatten)]
+    pub expected: Expected,
 }
 
 /// What `pause` and `resume` take.
@@ -51,6 +80,12 @@ pub struct SetArgs {
     /// The processes: ids, unique prefixes, names or @last
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
+    /// Their descendants too
+    #[arg(long, conflicts_with = "revision")]
+    pub tree: bool,
+    /// The revision that it is about.
+    #[command(flatten)]
+    pub expected: Expected,
 }
 
 /// What `progress` takes.
@@ -63,6 +98,6 @@ pub struct ProgressArgs {
     #[arg(long, value_name = "TEXT")]
     pub stage: Option<String>,
     /// The process; inside of one that one is the default
-    #[arg(long, value_name = "ID", env = "LONGHAUL_ID")]
+    #[arg(long, value_name = "ID", env = "LONGHAUL_ID", hide_env_values = true, add = ArgValueCandidates::new(references))]
     pub id: Option<String>,
 }

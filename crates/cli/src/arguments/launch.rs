@@ -1,6 +1,7 @@
 //! What may be said about a launch.
 
-use crate::value::{Backoff, Declared, RetryOn, Signal, Size, Span, reference};
+use super::WorkArgs;
+use crate::value::{Backoff, Declared, RetryOn, Signal, Size, Span};
 use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,24 +22,9 @@ pub struct RunArgs {
     /// Leave it to the background and print its id
     #[arg(short, long)]
     pub background: bool,
-    /// A name that people may use in place of the id
-    #[arg(short, long)]
-    pub name: Option<String>,
-    /// A sentence about it
-    #[arg(long, value_name = "TEXT")]
-    pub description: Option<String>,
-    /// jules_session, test_suite, build, server, analysis, custom or custom:NAME
-    #[arg(long = "type", value_name = "TYPE")]
-    pub kind: Option<String>,
-    /// Something to remember about it; a JSON object is taken as a whole
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub meta: Vec<String>,
-    /// Its concurrency key
-    #[arg(long)]
-    pub key: Option<String>,
-    /// −100 to 100, higher first
-    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-100..=100))]
-    pub priority: Option<i64>,
+    /// What every launch takes.
+    #[command(flatten)]
+    pub work: WorkArgs,
     /// Work in this directory
     #[arg(short = 'C', long, value_name = "DIR")]
     pub directory: Option<PathBuf>,
@@ -79,27 +65,6 @@ pub struct RunArgs {
         allow_negative_numbers = true
     )]
     pub retry_on: Vec<RetryOn>,
-    /// The same key in the same session never starts a second copy
-    #[arg(long, value_name = "KEY")]
-    pub launch_key: Option<String>,
-    /// Refuse it instead of letting it wait for a slot
-    #[arg(long)]
-    pub no_queue: bool,
-    /// Start it not before this time has passed
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub delay: Option<Span>,
-    /// Make it a child of this process; inside of a process that one is the default
-    #[arg(long, value_name = "ID", conflicts_with = "no_parent", value_parser = reference)]
-    pub parent: Option<String>,
-    /// Make it nobody's child
-    #[arg(long)]
-    pub no_parent: bool,
-    /// The session that asks
-    #[arg(long, value_name = "ID")]
-    pub session: Option<String>,
-    /// Write its id to this file too
-    #[arg(long, value_name = "FILE")]
-    pub id_file: Option<PathBuf>,
     /// Let it read its standard input from this file
     #[arg(long, value_name = "FILE")]
     pub stdin: Option<PathBuf>,
@@ -112,6 +77,21 @@ pub struct RunArgs {
     /// Keep so much output from the end
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub log_tail: Option<Size>,
+    /// Let each attempt use so much processor time
+    #[arg(long, help_heading = "Limits", value_name = "TIME", allow_hyphen_values = true)]
+    pub max_cpu: Option<Span>,
+    /// Let it use so much memory
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
+    pub max_memory: Option<Size>,
+    /// Let it open so many files at once
+    #[arg(long, help_heading = "Limits", value_name = "N", allow_negative_numbers = true)]
+    pub max_files: Option<u64>,
+    /// Let it run so many processes at once
+    #[arg(long, help_heading = "Limits", value_name = "N", allow_negative_numbers = true)]
+    pub max_processes: Option<u64>,
+    /// Let no file that it writes become larger
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
+    pub max_file_size: Option<Size>,
     /// Print what would be asked for, and ask for nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -1,6 +1,6 @@
 //! What may be said when looking at processes.
 
-use crate::completion::references;
+use crate::completion::{agents, references, sessions};
 use crate::value::{BadValue, Span, reference};
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
@@ -26,14 +26,37 @@ pub struct StatusArgs {
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     pub status: Vec<String>,
     /// Show only what this session asked for
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
+    /// Show only this level; the roots are on level 0
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub level: Option<u8>,
+    /// Show only what is behind this agent
+    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(agents))]
+    pub agent_id: Option<String>,
+    /// Show only the children of this process
+    #[arg(long, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    pub parent: Option<String>,
+    /// Show only the tree that this process belongs to
+    #[arg(long, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    pub tree: Option<String>,
     /// Show only this type
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
     /// Show it again whenever it changes
     #[arg(short, long)]
     pub watch: bool,
+}
+
+/// What `tree` takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TreeArgs {
+    /// The process at the top: an id, a unique prefix, a name or @last; without it everything that lives
+    #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    pub id: Option<String>,
+    /// Show what has ended too; below a process that is named that is always so
+    #[arg(short, long)]
+    pub all: bool,
 }
 
 /// What `logs` takes.
@@ -103,8 +126,11 @@ pub enum StreamName {
 #[derive(Clone, Debug, Args)]
 pub struct WaitArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    #[arg(required_unless_present = "session", value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
+    /// All processes of this session, those that have ended already too
+    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(sessions))]
+    pub session: Option<String>,
     /// Until the first of them
     #[arg(long, conflicts_with = "all")]
     pub any: bool,

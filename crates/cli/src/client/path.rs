@@ -17,10 +17,7 @@ impl Path {
 
     /// One process.
     pub(crate) fn process(reference: &str) -> Self {
-        let mut path = Self::processes();
-        path.text.push('/');
-        escape(reference, &mut path.text);
-        path
+        Self::processes().below(reference)
     }
 
     /// Something of one process.
@@ -34,6 +31,48 @@ impl Path {
     /// The long poll.
     pub(crate) fn wait() -> Self {
         Self::of("/v1/wait")
+    }
+
+    /// The queues.
+    pub(crate) fn queues() -> Self {
+        Self::of("/v1/queues")
+    }
+
+    /// One queue.
+    pub(crate) fn queue(key: &str) -> Self {
+        Self::queues().below(key)
+    }
+
+    /// The end of a session.
+    pub(crate) fn session_end(session: &str) -> Self {
+        let mut path = Self::of("/v1/sessions").below(session);
+        path.text.push_str("/end");
+        path
+    }
+
+    /// The end of a level.
+    pub(crate) fn cancel_level() -> Self {
+        Self::of("/v1/cancel")
+    }
+
+    /// Numbers about processes.
+    pub(crate) fn stats() -> Self {
+        Self::of("/v1/stats")
+    }
+
+    /// What lets ended records go.
+    pub(crate) fn prune() -> Self {
+        Self::of("/v1/prune")
+    }
+
+    /// What lets everything go.
+    pub(crate) fn clear() -> Self {
+        Self::of("/v1/clear")
+    }
+
+    /// What runs interrupted work again.
+    pub(crate) fn restart_interrupted() -> Self {
+        Self::of("/v1/restart-interrupted")
     }
 
     /// Who answers.
@@ -66,6 +105,12 @@ impl Path {
         &self.text
     }
 
+    fn below(mut self, name: &str) -> Self {
+        self.text.push('/');
+        escape(name, &mut self.text);
+        self
+    }
+
     fn of(text: &str) -> Self {
         Self { text: text.to_owned(), has_query: false }
     }
@@ -95,6 +140,8 @@ mod tests {
     fn references_and_values_are_escaped() {
         assert_eq!(Path::process("@last").as_str(), "/v1/processes/%40last");
         assert_eq!(Path::process_part("../x y", "cancel").as_str(), "/v1/processes/..%2Fx%20y/cancel");
+        assert_eq!(Path::queue("claude/opus*").as_str(), "/v1/queues/claude%2Fopus%2A");
+        assert_eq!(Path::session_end("a b").as_str(), "/v1/sessions/a%20b/end");
         assert_eq!(Path::process("..").as_str(), "/v1/processes/%2E%2E");
         assert_eq!(
             Path::processes()

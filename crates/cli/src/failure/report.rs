@@ -127,7 +127,7 @@ fn report_of_problem(problem: &Problem) -> Report {
             problem.title.clone()
         },
         slug: problem.slug.clone(),
-        why: match (problem.detail.clone(), named(&problem.candidates)) {
+        why: match (detail(problem), named(&problem.candidates)) {
             (Some(detail), Some(named))
                 if !problem.candidates.iter().any(|each| detail.contains(each.as_str())) =>
             {
@@ -138,6 +138,23 @@ fn report_of_problem(problem: &Problem) -> Report {
         },
         help,
     }
+}
+
+/// Gives why, with what differs and how full a level is where the words do not say it.
+fn detail(problem: &Problem) -> Option<String> {
+    let mut parts: Vec<String> = Vec::new();
+    let is_said = |word: &str| problem.title.contains(word);
+    if !problem.differs.is_empty() && !problem.differs.iter().all(|each| is_said(each)) {
+        parts.push(format!("what differs: {}", problem.differs.join(", ")));
+    }
+    if let (Some(level), Some(max)) = (problem.level, problem.max)
+        && !is_said(&max.to_string())
+    {
+        let used = problem.used.map(|used| format!("{used} of ")).unwrap_or_default();
+        parts.push(format!("level {level}, {used}{max}"));
+    }
+    parts.extend(problem.detail.clone());
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 fn named(candidates: &[String]) -> Option<String> {
@@ -197,6 +214,27 @@ mod tests {
              why:  abcd0, abcd1, abcd2, abcd3, abcd4, abcd5 and 2 more\n  \
              help: longhaul explain ambiguous_id\n"
         );
+    }
+
+    #[test]
+    fn refusal_tells_what_differs_and_how_full_a_level_is() {
+        let conflict = Problem {
+            slug: "key_conflict".to_owned(),
+            title: "the launch key has another launch".to_owned(),
+            differs: vec!["command".to_owned(), "directory".to_owned()],
+            ..Problem::default()
+        };
+        assert!(text(&conflict.into()).contains("why:  what differs: command, directory\n"));
+        let full = |title: &str| Problem {
+            slug: "level_full".to_owned(),
+            title: title.to_owned(),
+            level: Some(1),
+            used: Some(20),
+            max: Some(20),
+            ..Problem::default()
+        };
+        assert!(text(&full("the tree is full").into()).contains("why:  level 1, 20 of 20\n"));
+        assert!(!text(&full("level 1 has 20 of 20").into()).contains("why:"));
     }
 
     #[test]

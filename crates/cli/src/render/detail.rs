@@ -7,7 +7,10 @@ use crate::console::Face;
 use crate::standing::Standing;
 use crate::value::Signal;
 use longhaul_view::clean_label;
-use longhaul_wire::api::ProcessView;
+use longhaul_wire::api::{LimitsView, ProcessView, TreeUsageView};
+
+/// The least width of a command among the next steps.
+const STEP: usize = 34;
 
 /// Writes the page.
 pub(crate) fn detail(process: &ProcessView, face: Face, unicode: bool, now: Now) -> String {
@@ -18,9 +21,11 @@ pub(crate) fn detail(process: &ProcessView, face: Face, unicode: bool, now: Now)
     for (label, value) in facts(process, now) {
         text.push_str(&format!("  {label:<10} {}\n", clean_label(&value)));
     }
-    for (index, (command, what)) in next_steps(process).into_iter().enumerate() {
+    let steps = next_steps(process);
+    let widest = steps.iter().map(|(command, _)| command.len()).max().unwrap_or_default().max(STEP);
+    for (index, (command, what)) in steps.into_iter().enumerate() {
         let label = if index == 0 { "next" } else { "" };
-        text.push_str(&format!("  {label:<10} {command:<34} {what}\n"));
+        text.push_str(&format!("  {label:<10} {command:<widest$} {what}\n"));
     }
     text
 }
@@ -41,11 +46,13 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
     let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
     add("why", why(process, now));
     add("conditions", Some(process.conditions.join(", ")).filter(|text| !text.is_empty()));
+    add("ending", process.ending_descendants.then(|| "its descendants, which have not all ended".to_owned()));
     add("about", process.description.clone());
     add("command", Some(command_line(&process.command)).filter(|text| !text.is_empty()));
     add("directory", process.directory.clone());
     add("project", process.project.clone());
-    add("session", process.session_id.clone());
+    add("session", session(process, now));
+    add("agent", agent(process));
     add("progress", progress(process));
     add("stage", process.stage.clone());
     add(
@@ -60,7 +67,10 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
         }),
     );
     add("node", process.node_id.clone());
-    add("parent", process.parent_id.clone());
+    add("uses", process.usage.as_ref().map(usage));
+    add("limits", process.limits.as_ref().and_then(|asked| limits(asked, process.usage.as_ref())));
+    add("parent", process.parent_id.as_ref().map(|parent| format!("{parent} (level {})", process.level)));
+    add("children", children(&process.children));
     add("again", process.restarted_from.as_ref().map(|origin| format!("restarted from {origin}")));
     add("key", process.key.clone());
     add("queued", Some(process.queued_at.as_str()).filter(|at| !at.is_empty()).map(|at| now.clock(at)));
@@ -95,6 +105,73 @@ fn progress(process: &ProcessView) -> Option<String> {
     })
 }
 
+/// Gives the session, and what its end means to this process.
+fn session(process: &ProcessView, now: Now) -> Option<String> {
+    let mut text = process.session_id.clone()?;
+    let rule = match (process.on_session_end.as_str(), process.session_grace_ms) {
+        ("cancel", _) => Some("it is cancelled when that ends".to_owned()),
+        ("grace", Some(grace)) => Some(format!("it is cancelled {} after the end of that", length(grace))),
+        _ => None,
+    };
+    let rule = match process.leave_by.as_deref() {
+        Some(by) => Some(format!("which ended; it is cancelled at {}", now.clock(by))),
+        None => rule,
+    };
+    if let Some(rule) = rule {
+        text.push_str(&format!(", {rule}"));
+    }
+    Some(text)
+}
+
+fn agent(process: &ProcessView) -> Option<String> {
+    let mut text = process.agent_id.clone().or_else(|| process.agent_type.clone())?;
+    if let (Some(_), Some(kind)) = (&process.agent_id, &process.agent_type) {
+        text.push_str(&format!(" ({kind})"));
+    }
+    if !process.capabilities.is_empty() {
+        text.push_str(&format!(", can {}", process.capabilities.join(", ")));
+    }
+    Some(text)
+}
+
+fn children(rule: &str) -> Option<String> {
+    match rule {
+        "cancel" => Some("are cancelled when it ends".to_owned()),
+        "wait" => Some("it ends when they have".to_owned()),
+        _ => None,
+    }
+}
+
+fn usage(usage: &TreeUsageView) -> String {
+    let mut parts = vec![
+        format!("{} of processor time", length(usage.cpu_ms)),
+        format!("{} of memory", bytes(usage.memory_bytes)),
+        if usage.processes == 1 { "1 process".to_owned() } else { format!("{} processes", usage.processes) },
+    ];
+    parts.extend(usage.read_bytes.map(|read| format!("{} read", bytes(read))));
+    parts.extend(usage.written_bytes.map(|written| format!("{} written", bytes(written))));
+    parts.join(", ")
+}
+
+/// Gives the limits that were asked for, and what keeps the process within them.
+fn limits(limits: &LimitsView, usage: Option<&TreeUsageView>) -> Option<String> {
+    let mut parts = Vec::new();
+    parts.extend(
+        limits
+            .cpu_seconds
+            .map(|seconds| format!("{} of processor time", length(seconds.saturating_mul(1000)))),
+    );
+    parts.extend(limits.memory_bytes.map(|memory| format!("{} of memory", bytes(memory))));
+    parts.extend(limits.open_files.map(|files| format!("{files} open files")));
+    parts.extend(limits.processes.map(|processes| format!("{processes} processes")));
+    parts.extend(limits.file_bytes.map(|size| format!("files of {}", bytes(size))));
+    if parts.is_empty() {
+        return None;
+    }
+    let by = usage.map(|usage| format!(" (by {})", usage.limited_by)).unwrap_or_default();
+    Some(parts.join(", ") + &by)
+}
+
 fn exit(process: &ProcessView) -> Option<String> {
     let exit = process.exit.as_ref()?;
     let mut parts = Vec::new();
@@ -106,6 +183,7 @@ fn exit(process: &ProcessView) -> Option<String> {
         (None, None) => {}
     }
     parts.extend(exit.stopped_by.as_ref().map(|by| format!("stopped by {by}")));
+    parts.extend(exit.limit.as_ref().map(|limit| format!("over its limit of {limit}")));
     parts.extend((exit.swept > 0).then(|| format!("{} descendants swept", exit.swept)));
     parts.extend((exit.leftovers > 0).then(|| format!("{} descendants left over", exit.leftovers)));
     parts.extend((exit.dropped_bytes > 0).then(|| format!("{} of output lost", bytes(exit.dropped_bytes))));
@@ -120,7 +198,11 @@ fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
         Standing::Pending if process.pending.as_ref().is_some_and(|pending| pending.why == "retry") => {
             vec![step("retry", "try again now"), step("cancel", "give up")]
         }
-        Standing::Pending => vec![step("wait --for running", "until it starts"), step("cancel", "give up")],
+        Standing::Pending => vec![
+            step("why", "see what it waits for"),
+            step("wait --for running", "until it starts"),
+            step("cancel", "give up"),
+        ],
         Standing::Starting | Standing::Running | Standing::OtherLive => {
             vec![step("wait", "until it ends"), step("cancel", "stop it")]
         }
@@ -183,6 +265,42 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
              longhaul cancel 0a1b2c3d           stop it
 "
         );
+    }
+
+    #[test]
+    fn page_tells_session_agent_use_limits_and_children() {
+        let mut process = samples::running();
+        process.session_id = Some("s1".to_owned());
+        process.on_session_end = "grace".to_owned();
+        process.session_grace_ms = Some(30_000);
+        process.agent_id = Some("a1".to_owned());
+        process.agent_type = Some("coder".to_owned());
+        process.capabilities = vec!["read".to_owned(), "write".to_owned()];
+        process.children = "wait".to_owned();
+        process.parent_id = Some("cafe".to_owned());
+        process.level = 1;
+        process.usage = Some(TreeUsageView {
+            processes: 3,
+            cpu_ms: 61_000,
+            memory_bytes: 12 << 20,
+            read_bytes: Some(1_024),
+            written_bytes: None,
+            limited_by: "cgroup".to_owned(),
+        });
+        process.limits = Some(LimitsView { memory_bytes: Some(1 << 30), ..LimitsView::default() });
+        let shown = page(&process);
+        for line in [
+            "  session    s1, it is cancelled 30s after the end of that\n",
+            "  agent      a1 (coder), can read, write\n",
+            "  uses       1m 1s of processor time, 12 MiB of memory, 3 processes, 1 KiB read\n",
+            "  limits     1 GiB of memory (by cgroup)\n",
+            "  parent     cafe (level 1)\n",
+            "  children   it ends when they have\n",
+        ] {
+            assert!(shown.contains(line), "{line}{shown}");
+        }
+        process.leave_by = Some("2026-11-21T01:51:00Z".to_owned());
+        assert!(page(&process).contains("s1, which ended; it is cancelled at 2026-11-21 01:51:00 UTC\n"));
     }
 
     #[test]

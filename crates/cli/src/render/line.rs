@@ -38,7 +38,8 @@ pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
         Standing::Pending => {
             let why = process.pending.as_ref().map(|pending| pending.why.clone());
             match (why.as_deref(), &process.key) {
-                (Some("queued"), Some(key)) => Some(format!("queued ({key})")),
+                (Some(why @ ("queued" | "held")), Some(key)) => Some(format!("{why} ({key})")),
+                (Some("no_node"), _) => Some("no node".to_owned()),
                 _ => why,
             }
         }

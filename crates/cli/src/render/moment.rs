@@ -51,7 +51,8 @@ impl Now {
         format!("{:.3}", self.at)
     }
 
-    fn millis_since(self, moment: &str) -> Option<u64> {
+    /// Counts the milliseconds since a moment.
+    pub(crate) fn millis_since(self, moment: &str) -> Option<u64> {
         let moment: Timestamp = moment.parse().ok()?;
         let millis = self.at.as_millisecond().checked_sub(moment.as_millisecond())?;
         Some(u64::try_from(millis).unwrap_or(0))

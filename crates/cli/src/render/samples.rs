@@ -1,6 +1,9 @@
 //! Processes for tests, as a manager tells of them.
 
-use longhaul_wire::api::{ExitView, PendingView, ProcessView};
+use longhaul_wire::api::{
+    ExitView, HoldView, HolderView, LevelStatsView, PendingView, ProcessView, QueueListing, QueueView,
+    StatsView, WhyView,
+};
 
 /// When the samples are looked at.
 pub(crate) const NOW: &str = "2026-11-21T01:50:00Z";
@@ -112,4 +115,122 @@ pub(crate) fn interrupted() -> ProcessView {
         duration_ms: Some(3_600_000),
         ..ProcessView::default()
     }
+}
+
+/// A tree of four that is three levels deep, and a root beside it; in no order.
+pub(crate) fn family() -> Vec<ProcessView> {
+    let member =
+        |id: &str, name: &str, parent: Option<&str>, level: u8, status: &str, at: &str| ProcessView {
+            id: format!("{id}-0000-4000-8000-000000000000"),
+            work: "command".to_owned(),
+            name: Some(name.to_owned()),
+            parent_id: parent.map(|parent| format!("{parent}-0000-4000-8000-000000000000")),
+            root_id: format!(
+                "{}-0000-4000-8000-000000000000",
+                if id.starts_with('a') { "aaaa0000" } else { id }
+            ),
+            level,
+            status: status.to_owned(),
+            completed_at: (status == "completed").then(|| NOW.to_owned()),
+            queued_at: format!("2026-11-21T01:{at}:00Z"),
+            ..ProcessView::default()
+        };
+    let mut deep = member("aaaa0011", "deep", Some("aaaa0001"), 2, "pending", "13");
+    deep.pending = Some(PendingView { why: "queued".to_owned(), ..PendingView::default() });
+    deep.key = Some("cargo".to_owned());
+    let mut top = member("aaaa0000", "train", None, 0, "running", "10");
+    top.stage = Some("epoch 3".to_owned());
+    top.progress = Some(30.4);
+    vec![
+        member("bbbb0000", "lint", None, 0, "running", "20"),
+        deep,
+        member("aaaa0002", "e2e", Some("aaaa0000"), 1, "paused", "12"),
+        member("aaaa0001", "unit", Some("aaaa0000"), 1, "completed", "11"),
+        top,
+    ]
+}
+
+/// The queue that the build waits in.
+pub(crate) fn queue() -> QueueView {
+    QueueView {
+        key: Some("cargo".to_owned()),
+        slots: Some(1),
+        running: 1,
+        waiting: 2,
+        oldest_at: Some("2026-11-21T01:47:00Z".to_owned()),
+        oldest_wait_ms: Some(180_000),
+        holders: vec![running().id],
+        waiters: vec![queued().id, failed().id],
+        ..QueueView::default()
+    }
+}
+
+/// All queues: of no key, with somebody waiting, held, and a limit that nobody needs.
+pub(crate) fn listing() -> QueueListing {
+    let held = QueueView {
+        key: Some("deploy".to_owned()),
+        slots: Some(2),
+        held: Some(HoldView { since: "2026-11-21T01:45:00Z".to_owned(), by: Some("ada".to_owned()) }),
+        waiting: 1,
+        oldest_wait_ms: Some(30_000),
+        ..QueueView::default()
+    };
+    QueueListing {
+        queues: vec![QueueView { running: 3, ..QueueView::default() }, queue(), held],
+        slots: [("cargo".to_owned(), 1), ("claude-*".to_owned(), 4)].into(),
+        default_slots: 1,
+        at: NOW.to_owned(),
+    }
+}
+
+/// Why the build waits.
+pub(crate) fn why() -> WhyView {
+    WhyView {
+        id: queued().id,
+        name: Some("build".to_owned()),
+        status: "pending".to_owned(),
+        why: "queued".to_owned(),
+        reason: "it waits for a slot of the key cargo".to_owned(),
+        key: Some("cargo".to_owned()),
+        position: Some(2),
+        ahead: Some(1),
+        slots: Some(1),
+        holders: vec![HolderView {
+            id: running().id,
+            name: Some("tests".to_owned()),
+            status: Some("running".to_owned()),
+            started_at: running().started_at,
+        }],
+        queued_at: queued().queued_at,
+        at: NOW.to_owned(),
+        ..WhyView::default()
+    }
+}
+
+/// Numbers of two levels.
+pub(crate) fn stats() -> StatsView {
+    let counts = |completed, failed, timeout| {
+        [("completed", completed), ("failed", failed), ("timeout", timeout)]
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(status, count)| (status.to_owned(), count))
+            .collect()
+    };
+    let roots = LevelStatsView {
+        level: Some(0),
+        live: 1,
+        by_status: counts(2, 1, 0),
+        failures: 1,
+        restarts: 1,
+        mean_ms: Some(1_234),
+        p95_ms: Some(125_000),
+    };
+    let children = LevelStatsView {
+        level: Some(1),
+        by_status: counts(3, 0, 1),
+        failures: 1,
+        ..LevelStatsView::default()
+    };
+    let total = LevelStatsView { level: None, by_status: counts(5, 1, 1), failures: 2, ..roots };
+    StatsView { levels: vec![roots, children], total, at: NOW.to_owned() }
 }

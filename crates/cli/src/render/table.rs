@@ -1,9 +1,10 @@
 //! Many processes in a table.
 
-use super::amount::rough;
+use super::amount::{bytes, length, rough};
 use super::line::{few_words, short, title};
 use super::moment::Now;
-use crate::console::Face;
+use crate::arguments::Format;
+use crate::console::{Console, Face};
 use crate::standing::Standing;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, TableStyle};
 use longhaul_view::clean_label;
@@ -28,6 +29,18 @@ pub(crate) struct Look {
     pub(crate) wide: bool,
     pub(crate) unicode: bool,
     pub(crate) width: u16,
+}
+
+impl Look {
+    /// Gives how data looks at the other end of a console.
+    pub(crate) fn of(console: &Console) -> Self {
+        Self {
+            face: console.out,
+            wide: console.format == Some(Format::Wide),
+            unicode: console.unicode,
+            width: console.width,
+        }
+    }
 }
 
 /// Writes a table: aligned and short for a terminal, else one process a line with tabs between whole texts.
@@ -86,7 +99,23 @@ const STARTED: Column = ("STARTED", |process, look, now| match &process.started_
     None => "-".to_owned(),
 });
 
-const WIDE: [Column; 6] = [
+const WIDE: [Column; 9] = [
+    ("CPU", |process, look, _| match &process.usage {
+        Some(usage) if look.face.terminal => length(usage.cpu_ms),
+        Some(usage) => format!("{}ms", usage.cpu_ms),
+        None => "-".to_owned(),
+    }),
+    ("MEMORY", |process, look, _| match &process.usage {
+        Some(usage) if look.face.terminal => bytes(usage.memory_bytes),
+        Some(usage) => usage.memory_bytes.to_string(),
+        None => "-".to_owned(),
+    }),
+    ("UPTIME", |process, look, _| match process.duration_ms {
+        _ if Standing::of(process).is_ended() => "-".to_owned(),
+        Some(millis) if look.face.terminal => length(millis),
+        Some(millis) => format!("{millis}ms"),
+        None => "-".to_owned(),
+    }),
     ("TYPE", |process, look, _| text(Some(&process.kind), look, usize::MAX)),
     ("NODE", |process, look, _| text(process.node_id.as_deref(), look, usize::MAX)),
     ("PID", |process, _, _| process.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string())),
@@ -224,6 +253,7 @@ const fn table_colour(colour: anstyle::AnsiColor) -> Color {
 mod tests {
     use super::*;
     use crate::render::samples;
+    use longhaul_wire::api::TreeUsageView;
 
     #[test]
     fn terminal_gets_a_table() {
@@ -285,6 +315,19 @@ ID        NAME   STATUS     PROGRESS         ETA
 "
         );
         assert!(table(&[samples::running()], Look { width: 10, ..narrow }, now()).contains("● running"));
+    }
+
+    #[test]
+    fn wide_table_tells_what_a_tree_uses_and_for_how_long() {
+        let mut process = samples::running();
+        process.usage =
+            Some(TreeUsageView { cpu_ms: 61_500, memory_bytes: 12 << 20, ..TreeUsageView::default() });
+        let shown = table(&[process.clone(), samples::failed()], look(true, true), now());
+        let row = shown.lines().nth(1).unwrap();
+        assert!(row.contains("2m ago   1m 1s  12 MiB  2m "), "{shown}");
+        assert!(shown.lines().nth(2).unwrap().contains("14m ago  -      -       -  "), "{shown}");
+        let piped = table(&[process], look(false, true), now());
+        assert!(piped.contains("\t61500ms\t12582912\t120000ms\t"), "{piped}");
     }
 
     #[test]

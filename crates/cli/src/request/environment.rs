@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::value::Declared;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fmt, fs, io};
 
 /// Where the caller stands: its directory and its variables.
@@ -22,7 +22,7 @@ impl Surroundings {
 
     /// Makes some up.
     #[cfg(test)]
-    pub(crate) fn of(directory: &std::path::Path, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn of(directory: &Path, variables: &[(&str, &str)]) -> Self {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self { directory: Some(directory.to_owned()), variables }
     }
@@ -51,6 +51,13 @@ impl Surroundings {
         value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
     }
 
+    /// Gives the process that the caller runs inside of, if it is one of the manager at this socket.
+    pub(crate) fn own_process(&self, socket: &Path) -> Option<String> {
+        let own = self.variable("LONGHAUL_SOCKET").map(PathBuf::from);
+        let same = own.is_none_or(|own| own == socket || is_same_file(&own, socket));
+        self.variable("LONGHAUL_ID").filter(|_| same)
+    }
+
     /// Gives all variables that are text.
     pub(super) fn environment(&self) -> BTreeMap<String, String> {
         let texts = self.variables.iter().map(|(name, value)| (name.to_str(), value.to_str()));
@@ -73,6 +80,10 @@ impl fmt::Debug for Surroundings {
             .field("variables", &self.variables.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .finish()
     }
+}
+
+fn is_same_file(left: &Path, right: &Path) -> bool {
+    matches!((fs::canonicalize(left), fs::canonicalize(right)), (Ok(left), Ok(right)) if left == right)
 }
 
 /// Collects what is declared in files and then, over it, on the command line.

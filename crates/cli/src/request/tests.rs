@@ -1,9 +1,8 @@
 //! Launches as they are asked for.
 
 use super::*;
-use crate::arguments::{Verb, read};
+use crate::arguments::{Cli, TrackArgs, TrackVerb, Verb, read};
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
 
 #[test]
 fn plain_launch_says_directory_project_and_environment() {
@@ -73,6 +72,30 @@ fn every_flag_arrives() {
             "abcd",
             "--session",
             "s",
+            "--children",
+            "wait",
+            "--on-session-end",
+            "grace",
+            "--session-grace",
+            "30s",
+            "--agent-id",
+            "a",
+            "--agent-type",
+            "coder",
+            "--capability",
+            "read,write",
+            "--capability",
+            "test",
+            "--max-cpu",
+            "1500ms",
+            "--max-memory",
+            "1GiB",
+            "--max-files",
+            "64",
+            "--max-processes",
+            "8",
+            "--max-file-size",
+            "1K",
             "--stdin",
             "in.txt",
             "--keep-leftovers",
@@ -98,6 +121,61 @@ fn every_flag_arrives() {
     assert!(command.stdin.unwrap().ends_with("/in.txt"));
     assert_eq!((command.output.head, command.output.tail), (Some(1_024), Some(2 << 20)));
     assert!(command.keep_leftovers);
+    assert_eq!(
+        (request.children.as_deref(), request.on_session_end.as_deref(), request.session_grace_ms),
+        (Some("wait"), Some("grace"), Some(30_000))
+    );
+    assert_eq!((request.agent_id.as_deref(), request.agent_type.as_deref()), (Some("a"), Some("coder")));
+    assert_eq!(request.capabilities, ["read", "write", "test"]);
+    let limits = command.limits;
+    assert_eq!(
+        (limits.cpu_seconds, limits.memory_bytes, limits.open_files, limits.processes, limits.file_bytes),
+        (Some(2), Some(1 << 30), Some(64), Some(8), Some(1_024))
+    );
+}
+
+#[test]
+fn moment_of_a_launch_is_handed_over_as_it_is_and_excludes_a_delay() {
+    let request = asked(&["--at", "2026-11-21T15:00:00+01:00", "true"], Path::new("/"), &[]);
+    assert_eq!(request.not_before.as_deref(), Some("2026-11-21T14:00:00Z"));
+    assert_eq!(request.delay_ms, None);
+    let both = ["longhaul", "run", "--at", "15:00", "--delay", "1s", "true"];
+    assert_eq!(read(both.map(OsString::from)).unwrap_err().exit_code(), 2);
+}
+
+#[test]
+fn parent_is_adopted_only_from_the_manager_that_is_asked() {
+    let top = tempfile::tempdir().unwrap();
+    let socket = top.path().join("longhaul.sock");
+    std::fs::write(&socket, "").unwrap();
+    let other_way = top.path().join("link");
+    std::os::unix::fs::symlink(top.path(), &other_way).unwrap();
+    let parent = |said: &Path| {
+        let variables = [("LONGHAUL_ID", "p1"), ("LONGHAUL_SOCKET", said.to_str().unwrap())];
+        Surroundings::of(Path::new("/"), &variables).own_process(&socket)
+    };
+    assert_eq!(parent(&socket).as_deref(), Some("p1"));
+    assert_eq!(parent(&other_way.join("longhaul.sock")).as_deref(), Some("p1"));
+    assert_eq!(parent(Path::new("/other/longhaul.sock")), None);
+}
+
+#[test]
+fn reported_work_says_what_every_launch_says_and_its_own() {
+    let words = "longhaul track start -n n --session s --key k --parent p --node host-7 --queued --heartbeat 1m \
+                 --grace 5s --agent-id a --meta a=1 -p atlas";
+    let Cli { command: Verb::Track(TrackArgs { verb: TrackVerb::Start(start) }), global } =
+        read(words.split_whitespace().map(OsString::from)).unwrap()
+    else {
+        panic!("another verb");
+    };
+    let around = Surroundings::of(Path::new("/"), &[("LONGHAUL_ID", "p1")]);
+    let request = track_request(&start, &global, &around, Path::new("/s/longhaul.sock")).unwrap();
+    assert!(request.command.is_none());
+    let reported = request.reported.unwrap();
+    assert_eq!((reported.node_id.as_deref(), reported.queued), (Some("host-7"), true));
+    assert_eq!((reported.heartbeat_ms, reported.grace_ms), (Some(60_000), Some(5_000)));
+    assert_eq!((request.name.as_deref(), request.parent_id.as_deref()), (Some("n"), Some("p")));
+    assert_eq!((request.key.as_deref(), request.project.as_deref()), (Some("k"), Some("atlas")));
 }
 
 #[test]
@@ -175,5 +253,5 @@ fn request(words: &[&str], directory: &Path, variables: &[(&str, &str)]) -> Resu
     let Verb::Run(run) = cli.command else {
         panic!("another verb");
     };
-    launch_request(&run, &cli.global, &Surroundings::of(directory, variables))
+    launch_request(&run, &cli.global, &Surroundings::of(directory, variables), Path::new("/s/longhaul.sock"))
 }

@@ -1,4 +1,4 @@
-//! What names a process.
+//! What names a process, or a queue.
 
 use super::BadValue;
 
@@ -10,6 +10,14 @@ pub(crate) fn reference(text: &str) -> Result<String, BadValue> {
     Ok(text.to_owned())
 }
 
+/// Reads a concurrency key, or a pattern of keys.
+pub(crate) fn key(text: &str) -> Result<String, BadValue> {
+    if text.trim().is_empty() {
+        return Err(BadValue::new("it is empty; say a key, such as cargo"));
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -17,6 +25,8 @@ mod tests {
     #[test]
     fn nothing_names_no_process() {
         assert!(reference("").is_err() && reference(" ").is_err());
+        assert!(key("").is_err() && key("\t").is_err());
+        assert_eq!(key("claude-*").as_deref(), Ok("claude-*"));
         assert_eq!(reference("@last").as_deref(), Ok("@last"));
     }
 }

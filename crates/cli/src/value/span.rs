@@ -8,6 +8,8 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The most digits of a number that every unit can hold.
 const MOST_DIGITS: usize = 6;
+/// What to say of what is no length at all.
+const UNREADABLE: &str = "say seconds, such as 90, or a number with a unit, such as 500ms, 5m or 1h 30m";
 
 /// Is a length of time of at most 30 days: `90`, `1.5` (seconds), `5m`, `1h 30m`, `2 days`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,39 +35,51 @@ impl FromStr for Span {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        let text = text.trim();
-        let length = if is_plain_number(text) { seconds(text)? } else { friendly(text)? };
-        if length > LONGEST {
-            return Err(too_long());
-        }
-        Ok(Self(length))
+        length_within(text, LONGEST, "it is longer than 30 days").map(Self)
     }
+}
+
+/// Reads a length of time that is not longer than `longest`, and says `too_long` of one that is.
+pub(super) fn length_within(text: &str, longest: Duration, too_long: &str) -> Result<Duration, BadValue> {
+    let text = text.trim();
+    let read = if is_plain_number(text) { seconds(text) } else { friendly(text) };
+    match read {
+        Ok(length) if length <= longest => Ok(length),
+        Ok(_) | Err(Unread::TooLong) => Err(BadValue::new(too_long)),
+        Err(Unread::Wrong(wrong)) => Err(wrong),
+    }
+}
+
+/// Why a text is no length of time.
+enum Unread {
+    TooLong,
+    Wrong(BadValue),
 }
 
 fn is_plain_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+'))
 }
 
-fn seconds(text: &str) -> Result<Duration, BadValue> {
+fn seconds(text: &str) -> Result<Duration, Unread> {
     let seconds: f64 = text.parse().map_err(|_not_a_number| unreadable())?;
     let length = Duration::try_from_secs_f64(seconds)
-        .map_err(|_out_of_range| if seconds < 0.0 { negative() } else { too_long() })?;
+        .map_err(|_out_of_range| if seconds < 0.0 { negative() } else { Unread::TooLong })?;
     Ok(if seconds > 0.0 { length.max(Duration::from_nanos(1)) } else { length })
 }
 
-fn friendly(text: &str) -> Result<Duration, BadValue> {
+fn friendly(text: &str) -> Result<Duration, Unread> {
     let span: jiff::Span = text.parse().map_err(|_unreadable: jiff::Error| refusal(text))?;
-    let length = span
-        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-        .map_err(|_months_or_years| BadValue::new("months and years have no fixed length; say days"))?;
+    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_months_or_years| {
+        Unread::Wrong(BadValue::new("months and years have no fixed length; say days"))
+    })?;
     Duration::try_from(length).map_err(|_negative| negative())
 }
 
 /// Tells a length that is too large to be counted from what is no length at all.
-fn refusal(text: &str) -> BadValue {
+fn refusal(text: &str) -> Unread {
     match shortened(text).parse::<jiff::Span>() {
         Ok(span) if span.is_negative() => negative(),
-        Ok(_) => too_long(),
+        Ok(_) => Unread::TooLong,
         Err(_) => unreadable(),
     }
 }
@@ -87,16 +101,12 @@ fn shortened(text: &str) -> String {
         .collect()
 }
 
-fn negative() -> BadValue {
-    BadValue::new("it is negative")
+fn negative() -> Unread {
+    Unread::Wrong(BadValue::new("it is negative"))
 }
 
-fn too_long() -> BadValue {
-    BadValue::new("it is longer than 30 days")
-}
-
-fn unreadable() -> BadValue {
-    BadValue::new("say seconds, such as 90, or a number with a unit, such as 500ms, 5m or 1h 30m")
+fn unreadable() -> Unread {
+    Unread::Wrong(BadValue::new(UNREADABLE))
 }
 
 #[cfg(test)]

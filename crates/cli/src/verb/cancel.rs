@@ -1,31 +1,33 @@
 //! `cancel`
 
+use super::order::outcome;
 use super::status::all_pages;
-use super::{complained, first_failed};
+use super::{check_expected, complained, first_failed};
 use crate::arguments::CancelArgs;
+use crate::choice::{Question, counted, some_of};
 use crate::client::Path;
 use crate::dispatch::Context;
 use crate::exit_code::{DONE, FAILED};
 use crate::failure::Failure;
 use crate::render::{ended_line, label, short, waiting_line};
 use crate::standing::Standing;
-use longhaul_wire::api::{CancelRequest, Outcome, ProcessView, WaitReply};
+use longhaul_wire::api::{CancelLevelRequest, CancelRequest, Outcome, OutcomesReply, ProcessView, WaitReply};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// How long an end is waited for: the longest usual grace and two seconds.
 const PATIENCE: Duration = Duration::from_secs(62);
 /// How often it is looked at whether the end is stuck.
 const SLICE: Duration = Duration::from_secs(2);
+/// How often it is looked at whether the last descendant is gone.
+const STEP: Duration = Duration::from_millis(100);
 
 /// Stops processes with all their descendants.
 pub(crate) async fn cancel(context: &Context, args: &CancelArgs) -> Result<i32, Failure> {
-    let ids = chosen(context, args).await?;
     let mut codes = Vec::new();
     let mut stopping = Vec::new();
-    for id in &ids {
-        let path = Path::process_part(id, "cancel");
-        match context.client.send::<_, Outcome>(&path, &CancelRequest { force: args.now }).await {
+    for outcome in told(context, args).await? {
+        match outcome {
             Ok(outcome) => stopping.push(outcome),
             Err(failure) => codes.push(complained(context, failure)),
         }
@@ -36,10 +38,53 @@ pub(crate) async fn cancel(context: &Context, args: &CancelArgs) -> Result<i32, 
     Ok(first_failed(codes))
 }
 
+/// Tells all that are meant to end.
+async fn told(context: &Context, args: &CancelArgs) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
+    if let Some(level) = args.level {
+        return told_level(context, args, level).await;
+    }
+    let ids = chosen(context, args).await?;
+    check_expected(args.expected, ids.len())?;
+    let request = CancelRequest { force: args.now, alone: args.alone };
+    let mut outcomes = Vec::new();
+    for id in &ids {
+        let path = Path::process_part(id, "cancel").with_some("revision", args.expected.revision);
+        outcomes.push(context.client.send(&path, &request).await);
+    }
+    Ok(outcomes)
+}
+
+/// Tells a level to end: of one tree, or of all of them when somebody confirms that.
+async fn told_level(
+    context: &Context,
+    args: &CancelArgs,
+    level: u8,
+) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
+    if args.tree.is_none() {
+        let path = Path::processes().with("level", &level.to_string());
+        let live = all_pages(context, path, None).await?.processes;
+        let question = Question {
+            text: format!("Cancel level {level} of all trees, {} with all descendants?", counted(live.len())),
+            would: format!("{} would be cancelled", counted(live.len())),
+            list: live.iter().map(label).collect(),
+            help: "longhaul cancel --level N --yes, or --tree ID for one tree",
+        };
+        if !live.is_empty() && !question.ask(&context.console)? {
+            return Ok(Vec::new());
+        }
+    }
+    let request = CancelLevelRequest { level: Some(level), tree: args.tree.clone(), force: args.now };
+    let reply: OutcomesReply = context.client.send_slowly(&Path::cancel_level(), &request).await?;
+    if reply.outcomes.is_empty() {
+        context.console.say(&format!("nothing lives on level {level}"));
+    }
+    Ok(reply.outcomes.iter().map(outcome).collect())
+}
+
 /// Waits for the end of what was told to end, and says what happened.
 async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> Result<i32, Failure> {
     let console = &context.console;
-    if !outcome.changed && Standing::of(&outcome.process).is_ended() {
+    if !outcome.changed && is_over(&outcome.process) {
         console.say(&format!("already ended: {}", ended_line(&outcome.process, console.unicode)));
     } else if !args.no_wait {
         outcome.process = gone(context, outcome.process).await?;
@@ -52,8 +97,16 @@ async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> 
     if console.is_json() {
         console.print_json(&outcome)?;
     }
-    if args.no_wait || Standing::of(&outcome.process).is_ended() {
+    if args.no_wait || is_over(&outcome.process) {
         return Ok(DONE);
+    }
+    if Standing::of(&outcome.process).is_ended() {
+        console.complain(Failure::Unfinished {
+            what: format!("{} has ended, but not all of its descendants have", label(&outcome.process)),
+            why: None,
+            help: format!("longhaul tree {}      see what stands in the way", short(&outcome.process.id)),
+        });
+        return Ok(FAILED);
     }
     let help = if args.now {
         format!("longhaul status {}      see what stands in the way", short(&outcome.process.id))
@@ -79,7 +132,21 @@ async fn gone(context: &Context, process: ProcessView) -> Result<ProcessView, Fa
             None => break,
         }
     }
+    // No long poll tells of the last descendant.
+    while Standing::of(&process).is_ended() && !is_over(&process) && Instant::now() < until {
+        sleep(STEP).await;
+        match context.client.fetch(&Path::process(&process.id)).await {
+            Ok(seen) => process = seen,
+            Err(failure) if failure.is_passing() => {}
+            Err(failure) => return Err(failure),
+        }
+    }
     Ok(process)
+}
+
+/// Whether it has ended with all that it was to take along.
+fn is_over(process: &ProcessView) -> bool {
+    Standing::of(process).is_ended() && !process.ending_descendants
 }
 
 fn is_stuck(process: &ProcessView) -> bool {
@@ -97,59 +164,21 @@ async fn chosen(context: &Context, args: &CancelArgs) -> Result<Vec<String>, Fai
         context.console.say("nothing lives that could be cancelled");
         return Ok(Vec::new());
     }
-    if args.all { all_of(context, &live) } else { picked(context, &live) }
-}
-
-fn all_of(context: &Context, live: &[ProcessView]) -> Result<Vec<String>, Failure> {
+    if !args.all {
+        return some_of(
+            &context.console,
+            &live,
+            "Cancel which?",
+            "longhaul cancel ID, or longhaul cancel --all --yes",
+        );
+    }
+    let alone = if args.alone { "" } else { " with all descendants" };
+    let question = Question {
+        text: format!("Cancel {}{alone}?", counted(live.len())),
+        would: format!("{} would be cancelled", counted(live.len())),
+        list: live.iter().map(label).collect(),
+        help: "longhaul cancel --all --yes",
+    };
     let ids = || live.iter().map(|process| process.id.clone()).collect();
-    if context.console.yes {
-        return Ok(ids());
-    }
-    if !context.console.can_ask {
-        return Err(Failure::Choice {
-            what: format!("{} would be cancelled, and nobody can be asked", counted(live.len())),
-            candidates: live.iter().map(label).collect(),
-            help: "longhaul cancel --all --yes".to_owned(),
-        });
-    }
-    let question = format!("Cancel {} with all descendants?", counted(live.len()));
-    match inquire::Confirm::new(&question).with_default(false).prompt() {
-        Ok(true) => Ok(ids()),
-        Ok(false) => Ok(Vec::new()),
-        Err(error) => Err(unanswered(error)),
-    }
-}
-
-fn picked(context: &Context, live: &[ProcessView]) -> Result<Vec<String>, Failure> {
-    if !context.console.can_ask {
-        return Err(Failure::Choice {
-            what: "no process is named, and nobody can be asked".to_owned(),
-            candidates: live.iter().map(label).collect(),
-            help: "longhaul cancel ID, or longhaul cancel --all --yes".to_owned(),
-        });
-    }
-    let lines: Vec<String> =
-        live.iter().map(|process| waiting_line(process, context.console.unicode)).collect();
-    let chosen = inquire::MultiSelect::new("Cancel which?", lines).raw_prompt().map_err(unanswered)?;
-    Ok(chosen.iter().filter_map(|option| live.get(option.index)).map(|process| process.id.clone()).collect())
-}
-
-fn counted(count: usize) -> String {
-    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
-}
-
-fn unanswered(error: inquire::InquireError) -> Failure {
-    match error {
-        inquire::InquireError::OperationCanceled | inquire::InquireError::OperationInterrupted => {
-            Failure::Interrupted
-        }
-        inquire::InquireError::NotTTY
-        | inquire::InquireError::InvalidConfiguration(_)
-        | inquire::InquireError::IO(_)
-        | inquire::InquireError::Custom(_) => Failure::Choice {
-            what: "nobody can be asked".to_owned(),
-            candidates: Vec::new(),
-            help: "longhaul cancel ID".to_owned(),
-        },
-    }
+    Ok(if question.ask(&context.console)? { ids() } else { Vec::new() })
 }

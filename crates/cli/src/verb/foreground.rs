@@ -172,7 +172,7 @@ async fn end(context: &Context, id: &str) -> Result<ProcessView, Failure> {
 
 async fn cancel(context: &Context, id: &str, force: bool) -> Result<(), Failure> {
     let path = Path::process_part(id, "cancel");
-    let _outcome: Outcome = context.client.send(&path, &CancelRequest { force }).await?;
+    let _outcome: Outcome = context.client.send(&path, &CancelRequest { force, alone: false }).await?;
     Ok(())
 }
 

@@ -14,7 +14,8 @@ pub(crate) async fn inspect(context: &Context, args: &InspectArgs) -> Result<i32
     let console = &context.console;
     let mut codes = Vec::new();
     for id in &args.ids {
-        let process: ProcessView = match context.client.fetch(&Path::process(id)).await {
+        let process: ProcessView = match context.client.fetch(&Path::process(id).with("usage", "true")).await
+        {
             Ok(process) => process,
             Err(failure) => {
                 codes.push(complained(context, failure));

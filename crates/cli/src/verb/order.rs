@@ -1,36 +1,61 @@
 //! `pause`, `resume` and `retry`: an order to each process that is named.
 
-use super::{complained, first_failed};
-use crate::arguments::Format;
+use super::{check_expected, complained, first_failed};
+use crate::arguments::{Expected, Format, RetryArgs, SetArgs};
 use crate::client::Path;
 use crate::dispatch::Context;
 use crate::exit_code::DONE;
 use crate::failure::Failure;
-use crate::render::label;
+use crate::render::{Now, label};
+use crate::standing::Standing;
 use longhaul_view::clean_label;
-use longhaul_wire::api::Outcome;
+use longhaul_wire::api::{Outcome, OutcomeView, OutcomesReply, PauseRequest};
+use serde::Serialize;
 use serde_json::json;
 
 /// Halts processes.
-pub(crate) async fn pause(context: &Context, ids: &[String]) -> Result<i32, Failure> {
-    order(context, ids, "pause").await
+pub(crate) async fn pause(context: &Context, args: &SetArgs) -> Result<i32, Failure> {
+    set(context, args, "pause").await
 }
 
 /// Lets paused processes go on.
-pub(crate) async fn resume(context: &Context, ids: &[String]) -> Result<i32, Failure> {
-    order(context, ids, "resume").await
+pub(crate) async fn resume(context: &Context, args: &SetArgs) -> Result<i32, Failure> {
+    set(context, args, "resume").await
 }
 
 /// Tries again now what waits for its next attempt.
-pub(crate) async fn retry(context: &Context, ids: &[String]) -> Result<i32, Failure> {
-    order(context, ids, "retry").await
+pub(crate) async fn retry(context: &Context, args: &RetryArgs) -> Result<i32, Failure> {
+    order(context, &args.ids, args.expected, "retry", &json!({})).await
 }
 
-async fn order(context: &Context, ids: &[String], verb: &str) -> Result<i32, Failure> {
+async fn set(context: &Context, args: &SetArgs, verb: &str) -> Result<i32, Failure> {
+    if !args.tree {
+        return order(context, &args.ids, args.expected, verb, &PauseRequest::default()).await;
+    }
+    let mut codes = Vec::new();
+    for id in &args.ids {
+        let path = Path::process_part(id, verb);
+        let reply = context.client.send_slowly(&path, &PauseRequest { descendants: true }).await;
+        codes.push(match reply {
+            Ok(reply) => tell_all(context, &reply)?,
+            Err(failure) => complained(context, failure),
+        });
+    }
+    Ok(first_failed(codes))
+}
+
+async fn order<B: Serialize>(
+    context: &Context,
+    ids: &[String],
+    expected: Expected,
+    verb: &str,
+    body: &B,
+) -> Result<i32, Failure> {
+    check_expected(expected, ids.len())?;
     let mut codes = Vec::new();
     for id in ids {
-        let outcome = context.client.send(&Path::process_part(id, verb), &json!({})).await;
-        codes.push(match outcome {
+        let path = Path::process_part(id, verb).with_some("revision", expected.revision);
+        codes.push(match context.client.send(&path, body).await {
             Ok(outcome) => {
                 tell(context, &outcome)?;
                 DONE
@@ -41,15 +66,60 @@ async fn order(context: &Context, ids: &[String], verb: &str) -> Result<i32, Fai
     Ok(first_failed(codes))
 }
 
-fn tell(context: &Context, outcome: &Outcome) -> Result<(), Failure> {
-    let process = &outcome.process;
+/// Tells what came of an order to one process.
+pub(super) fn tell(context: &Context, outcome: &Outcome) -> Result<(), Failure> {
     match context.console.format {
         Some(Format::Json | Format::Ndjson) => context.console.print_json(outcome)?,
-        Some(Format::Name) => context.console.print(&format!("{}\n", process.id))?,
+        Some(Format::Name) => context.console.print(&format!("{}\n", outcome.process.id))?,
         Some(Format::Table | Format::Wide) | None => {
-            let already = if outcome.changed { "is" } else { "was already" };
-            context.console.say(&format!("{} {already} {}", label(process), clean_label(&process.status)));
+            context.console.say(&line(outcome, Now::here(context.console.utc)));
         }
     }
     Ok(())
+}
+
+/// Tells what came of an order to many, and gives the code of the first that was refused.
+pub(super) fn tell_all(context: &Context, reply: &OutcomesReply) -> Result<i32, Failure> {
+    let console = &context.console;
+    if console.is_json() {
+        console.print_json(reply)?;
+    }
+    let mut codes = Vec::new();
+    for view in &reply.outcomes {
+        match outcome(view) {
+            Ok(outcome) if !console.is_json() => tell(context, &outcome)?,
+            Ok(_) => {}
+            Err(failure) => codes.push(complained(context, failure)),
+        }
+    }
+    Ok(first_failed(codes))
+}
+
+/// Understands what came of an order to one of many.
+pub(super) fn outcome(view: &OutcomeView) -> Result<Outcome, Failure> {
+    match (&view.process, &view.problem) {
+        (_, Some(problem)) => Err(Failure::from(problem.clone())),
+        (Some(process), None) => {
+            Ok(Outcome { process: process.clone(), changed: view.changed, note: view.note.clone() })
+        }
+        (None, None) => {
+            Err(Failure::Broken { why: format!("its answer does not say what came of {}", view.id) })
+        }
+    }
+}
+
+fn line(outcome: &Outcome, now: Now) -> String {
+    let process = &outcome.process;
+    let status = clean_label(&process.status);
+    let label = label(process);
+    let told_to_end = matches!(Standing::of(process), Standing::Stopping) || Standing::of(process).is_ended();
+    if let Some(by) = process.leave_by.as_deref().filter(|_| outcome.changed && !told_to_end) {
+        return format!("{label} is {status}, and is cancelled at {}", now.clock(by));
+    }
+    match outcome.note.as_deref() {
+        _ if outcome.changed => format!("{label} is {status}"),
+        Some("already_ended") => format!("{label} had ended already: {status}"),
+        Some("goes_on") => format!("{label} goes on, {status}"),
+        Some(_) | None => format!("{label} was already {status}"),
+    }
 }

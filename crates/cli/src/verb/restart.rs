@@ -2,77 +2,92 @@
 
 use super::foreground::{Signals, accompany};
 use super::run::{announce, untold};
-use super::{complained, first_failed};
-use crate::arguments::RestartArgs;
+use super::status::all_pages;
+use super::{check_expected, complained, first_failed};
+use crate::arguments::{Expected, RestartArgs};
 use crate::client::Path;
 use crate::dispatch::Context;
 use crate::exit_code::{DONE, Regime, of_failure};
 use crate::failure::Failure;
-use crate::render::label;
-use crate::verb::status::all_pages;
-use longhaul_wire::api::{Launched, RestartRequest};
-use std::collections::BTreeSet;
+use crate::render::{label, short};
+use longhaul_wire::api::{Launched, ProcessesReply, RestartInterruptedRequest, RestartRequest};
 
 /// Runs processes again, as new ones.
 pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32, Failure> {
-    let Some(id) = &args.id else {
-        return restart_interrupted(context).await;
-    };
-    let signals = if args.background { None } else { Some(Signals::new()?) };
-    let launched = again(context, id).await?;
-    match signals {
-        // From here on the code is about the process, whatever goes wrong.
-        Some(signals) => match accompany(context, launched.process, signals).await {
-            Err(failure) => {
-                let code = of_failure(&failure, Regime::PassThrough);
-                context.console.complain(failure);
-                Ok(code)
-            }
-            code => code,
-        },
-        None => announce(context, launched).await,
+    if args.interrupted {
+        return restart_interrupted(context, args).await;
     }
-}
-
-/// Restarts what was interrupted and has no successor yet.
-async fn restart_interrupted(context: &Context) -> Result<i32, Failure> {
-    let mut path = Path::processes().with("all", "true");
-    if let Some(project) = &context.global.project {
-        path = path.with("project", project);
+    check_expected(args.expected, args.ids.len())?;
+    if args.background {
+        let mut codes = Vec::new();
+        for id in &args.ids {
+            codes.push(match again(context, id, args.expected).await {
+                Ok(launched) => announce(context, launched).await?,
+                Err(failure) => complained(context, failure),
+            });
+        }
+        return Ok(first_failed(codes));
     }
-    let all = all_pages(context, path, None).await?.processes;
-    let restarted: BTreeSet<&str> =
-        all.iter().filter_map(|process| process.restarted_from.as_deref()).collect();
-    let mut waiting: Vec<_> = all
-        .iter()
-        .filter(|process| process.status == "interrupted" && !restarted.contains(process.id.as_str()))
-        .collect();
-    if waiting.is_empty() {
-        context.console.say("nothing interrupted waits for a restart");
-    }
-    // The list begins with the newest; what was launched first goes first.
-    waiting.reverse();
-    let mut codes = Vec::new();
-    for process in waiting {
-        codes.push(match again(context, &process.id).await {
-            Ok(launched) => {
-                context.console.say(&format!("{} runs again as:", label(process)));
-                let id = &launched.process.id;
-                let told = if context.console.is_json() {
-                    context.console.print_json(&launched)
-                } else {
-                    context.console.print(&format!("{id}\n"))
-                };
-                told.map_err(|failure| untold(failure, id))?;
-                DONE
-            }
-            Err(failure) => complained(context, failure),
+    let [id] = args.ids.as_slice() else {
+        return Err(Failure::Usage {
+            what: "only one process can have the foreground".to_owned(),
+            why: None,
+            help: "longhaul restart -b ID...".to_owned(),
         });
+    };
+    let signals = Signals::new()?;
+    let launched = again(context, id, args.expected).await?;
+    // From here on the code is about the process, whatever goes wrong.
+    match accompany(context, launched.process, signals).await {
+        Err(failure) => {
+            let code = of_failure(&failure, Regime::PassThrough);
+            context.console.complain(failure);
+            Ok(code)
+        }
+        code => code,
     }
-    Ok(first_failed(codes))
 }
 
-async fn again(context: &Context, id: &str) -> Result<Launched, Failure> {
-    let outcome = context.client.send(&Path::process_part(id, "restart"), &RestartRequest {}).await;
+/// Restarts what was interrupted and has no successor yet, and prints the new ids.
+async fn restart_interrupted(context: &Context, args: &RestartArgs) -> Result<i32, Failure> {
+    let console = &context.console;
+    let mut request = RestartInterruptedRequest { ids: args.ids.clone() };
+    if let (Some(project), []) = (&context.global.project, args.ids.as_slice()) {
+        let path = Path::processes().with("status", "interrupted").with("project", project);
+        let mut of_project = all_pages(context, path, None).await?.processes;
+        // The list begins with the newest; what was launched first goes first.
+        of_project.reverse();
+        request.ids = of_project.into_iter().map(|process| process.id).collect();
+        if request.ids.is_empty() {
+            return told(context, &ProcessesReply::default());
+        }
+    }
+    let reply: Result<ProcessesReply, Failure> =
+        context.client.send_slowly(&Path::restart_interrupted(), &request).await;
+    let reply = reply.map_err(|failure| failure.of_launch(None))?;
+    for process in &reply.processes {
+        let origin = process.restarted_from.as_deref().map(short).unwrap_or_default();
+        console.hint(&format!("{} runs {origin} again", label(process)));
+    }
+    told(context, &reply)
+}
+
+fn told(context: &Context, reply: &ProcessesReply) -> Result<i32, Failure> {
+    let console = &context.console;
+    if console.is_json() {
+        console.print_json(reply)?;
+    } else if reply.processes.is_empty() {
+        console.say("nothing interrupted waits for a restart");
+    } else {
+        let ids: Vec<&str> = reply.processes.iter().map(|process| process.id.as_str()).collect();
+        let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
+        console.print(&text).map_err(|failure| untold(failure, &ids.join(", ")))?;
+    }
+    Ok(DONE)
+}
+
+async fn again(context: &Context, id: &str, expected: Expected) -> Result<Launched, Failure> {
+    let path = Path::process_part(id, "restart").with_some("revision", expected.revision);
+    let outcome = context.client.send(&path, &RestartRequest {}).await;
     outcome.map_err(|failure: Failure| failure.of_launch(None))
 }

@@ -1,7 +1,7 @@
 //! `run`
 
 use super::foreground::{Signals, accompany};
-use crate::arguments::{Format, RunArgs};
+use crate::arguments::{Format, RunArgs, WorkArgs};
 use crate::client::Path;
 use crate::dispatch::Context;
 use crate::exit_code::DONE;
@@ -20,38 +20,48 @@ const START: Duration = Duration::from_millis(400);
 
 /// Runs a command.
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failure> {
-    let request = launch_request(args, &context.global, &context.around)?;
+    let request = launch_request(args, &context.global, &context.around, context.client.socket())?;
     if args.dry_run {
         context.console.print_json(&shown(&request))?;
         return Ok(DONE);
     }
     warn_of_lost_variables(context, args, &request);
-    // Made before the launch: what cannot be made must not leave a process behind that nobody knows.
-    let id_file = args.id_file.as_deref().map(create).transpose()?;
+    let id_file = IdFile::of(&args.work)?;
     let signals = if args.background { None } else { Some(Signals::new()?) };
-    let launched = submit(context, &request).await?;
-    if let Some((path, mut file)) = id_file {
-        let id = &launched.process.id;
-        writeln!(file, "{id}").map_err(|source| Failure::Untold {
-            id: id.clone(),
-            to: path.display().to_string(),
-            source,
-        })?;
-    }
-    if !launched.created {
-        context.console.say(&format!(
-            "the launch key was used before: this is {}, which has it",
-            label(&launched.process)
-        ));
-    }
+    let launched = submit(context, &args.work, request).await?;
+    id_file.write(&launched.process.id)?;
     match signals {
         Some(signals) => accompany(context, launched.process, signals).await,
         None => announce(context, launched).await,
     }
 }
 
-fn create(path: &std::path::Path) -> Result<(&std::path::Path, File), Failure> {
-    Ok((path, File::create(path).map_err(|source| Failure::file("write", path, source))?))
+/// The file that an id goes to.
+///
+/// It is made before the launch: what cannot be made must not leave a process behind that nobody knows.
+pub(super) struct IdFile<'a>(Option<(&'a std::path::Path, File)>);
+
+impl<'a> IdFile<'a> {
+    /// Makes it, if one is named.
+    pub(super) fn of(work: &'a WorkArgs) -> Result<Self, Failure> {
+        let Some(path) = work.id_file.as_deref() else {
+            return Ok(Self(None));
+        };
+        let file = File::create(path).map_err(|source| Failure::file("write", path, source))?;
+        Ok(Self(Some((path, file))))
+    }
+
+    /// Writes the id, if there is a file for it.
+    pub(super) fn write(self, id: &str) -> Result<(), Failure> {
+        let Some((path, mut file)) = self.0 else {
+            return Ok(());
+        };
+        writeln!(file, "{id}").map_err(|source| Failure::Untold {
+            id: id.to_owned(),
+            to: path.display().to_string(),
+            source,
+        })
+    }
 }
 
 /// Tells which variables are not handed over.
@@ -65,16 +75,54 @@ fn warn_of_lost_variables(context: &Context, args: &RunArgs, request: &LaunchReq
     }
 }
 
-/// Asks for the launch; again after a broken connection if its key sees to it that there is one process only.
-async fn submit(context: &Context, request: &LaunchRequest) -> Result<Launched, Failure> {
-    let outcome = context.client.send(&Path::processes(), request).await;
-    match outcome {
+/// Asks for a launch, and says so if there was one like it before.
+///
+/// A parent that was adopted and that the manager does not know is given up: it is one of another state.
+pub(super) async fn submit(
+    context: &Context,
+    work: &WorkArgs,
+    mut request: LaunchRequest,
+) -> Result<Launched, Failure> {
+    let mut outcome = ask(context, &request).await;
+    if let (Err(failure), None, Some(adopted)) = (&outcome, &work.parent, &request.parent_id)
+        && matches!(failure.slug(), "process_not_found" | "parent_missing")
+        && is_unknown(context, adopted).await
+    {
+        let adopted = clean_label(short(adopted)).into_owned();
+        context.console.hint(&format!(
+            "{adopted}, which this runs inside of, is not known to this manager: it becomes nobody's child"
+        ));
+        request.parent_id = None;
+        outcome = ask(context, &request).await;
+    }
+    let launched = outcome.map_err(|failure| failure.of_launch(Some(request.launch_key.is_some())))?;
+    if !launched.created {
+        let stands = match launched.outcome.as_str() {
+            "already_ended" => "and has ended",
+            "already_running" => "and still lives",
+            _ => "which has it",
+        };
+        context
+            .console
+            .say(&format!("the launch key was used before: this is {}, {stands}", label(&launched.process)));
+    }
+    Ok(launched)
+}
+
+/// Asks for a launch; again after a broken connection if its key sees to it that there is one process only.
+async fn ask(context: &Context, request: &LaunchRequest) -> Result<Launched, Failure> {
+    match context.client.send(&Path::processes(), request).await {
         Err(Failure::Broken { .. }) if request.launch_key.is_some() => {
             context.client.send(&Path::processes(), request).await
         }
         outcome => outcome,
     }
-    .map_err(|failure| failure.of_launch(Some(request.launch_key.is_some())))
+}
+
+/// Tells whether the manager knows no such process, whatever became of it.
+async fn is_unknown(context: &Context, id: &str) -> bool {
+    let known: Result<ProcessView, Failure> = context.client.fetch(&Path::process(id)).await;
+    known.is_err_and(|failure| failure.slug() == "process_not_found")
 }
 
 /// Prints the id of what goes on in the background, and tells people what they can do with it.
@@ -131,6 +179,12 @@ fn introduction(process: &ProcessView) -> String {
     }
     if let Some(path) = &process.log_path {
         text.push_str(&format!("\n  log:    {}", clean_label(path)));
+    }
+    if process.work == "reported" {
+        text.push_str(&format!(
+            "\n  report: longhaul track progress {id} 10\n  end:    longhaul track complete {id}\n  or:     longhaul track fail {id} --error WHY"
+        ));
+        return text;
     }
     text.push_str(&format!(
         "\n  follow: longhaul logs -f {id}\n  wait:   longhaul wait {id}\n  cancel: longhaul cancel {id}"

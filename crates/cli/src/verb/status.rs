@@ -102,7 +102,7 @@ async fn meant(context: &Context, args: &StatusArgs) -> Result<(Meant, i32), Fai
     let mut processes = Vec::new();
     let mut codes = Vec::new();
     for target in &args.targets {
-        match context.client.fetch(&Path::process(target)).await {
+        match context.client.fetch(&page_of(target)).await {
             Ok(process) => processes.push(process),
             Err(failure) => codes.push(complained(context, failure)),
         }
@@ -110,9 +110,14 @@ async fn meant(context: &Context, args: &StatusArgs) -> Result<(Meant, i32), Fai
     Ok((Meant::Processes(processes), first_failed(codes)))
 }
 
+/// Asks for one process with all that can be told.
+fn page_of(reference: &str) -> Path {
+    Path::process(reference).with("usage", "true")
+}
+
 /// Finds out whether one word names a process or a project: what looks like an id is tried as one first.
 async fn one_meant(context: &Context, target: &str) -> Result<Meant, Failure> {
-    let process = async || context.client.fetch::<ProcessView>(&Path::process(target)).await;
+    let process = async || context.client.fetch::<ProcessView>(&page_of(target)).await;
     let looks_like_id = target.starts_with('@')
         || target.starts_with("bg-")
         || (target.len() >= 4 && target.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'));
@@ -146,6 +151,11 @@ async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> 
         .with_some("all", everything.then_some(true))
         .with_some("project", project)
         .with_some("session", args.session.as_deref())
+        .with_some("level", args.level)
+        .with_some("agent_id", args.agent_id.as_deref())
+        .with_some("parent", args.parent.as_deref())
+        .with_some("tree", args.tree.as_deref())
+        .with_some("usage", (context.console.format == Some(Format::Wide)).then_some(true))
         .with_some("type", args.kind.as_deref());
     let most = if args.latest { Some(1) } else { args.limit };
     all_pages(context, path, most).await
@@ -153,7 +163,12 @@ async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> 
 
 fn nothing(args: &StatusArgs, project: Option<&str>) -> String {
     let place = project.map(|project| format!(" in project {}", clean_label(project))).unwrap_or_default();
-    if !args.status.is_empty() || args.session.is_some() || args.kind.is_some() {
+    let filtered = !args.status.is_empty()
+        || args.level.is_some()
+        || [&args.session, &args.kind, &args.agent_id, &args.parent, &args.tree]
+            .iter()
+            .any(|each| each.is_some());
+    if filtered {
         format!("nothing fits{place}")
     } else if args.all || args.latest {
         format!("nothing was run{place} yet; begin with: longhaul run -b -- COMMAND")
@@ -292,13 +307,7 @@ fn text_of(context: &Context, list: &ProcessList) -> Result<String, Failure> {
         }
         Some(Format::Name) => Ok(list.processes.iter().map(|process| format!("{}\n", process.id)).collect()),
         Some(Format::Table | Format::Wide) | None => {
-            let look = Look {
-                face: console.out,
-                wide: console.format == Some(Format::Wide),
-                unicode: console.unicode,
-                width: console.width,
-            };
-            Ok(table(&list.processes, look, Now::said(&list.at, console.utc)))
+            Ok(table(&list.processes, Look::of(console), Now::said(&list.at, console.utc)))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `wait`
 
+use super::status::all_pages;
 use crate::arguments::{Format, WaitArgs, WaitGoal};
 use crate::client::Path;
 use crate::dispatch::Context;
@@ -19,12 +20,29 @@ const ABSENCE: Duration = Duration::from_secs(15);
 const STEP: Duration = Duration::from_millis(100);
 /// How often a person who watches is told how far the work is.
 const GLANCE: Duration = Duration::from_secs(2);
+/// The most processes that one long poll names; the others have their turn when one of these has ended.
+const MOST_NAMED: usize = 200;
 
 /// Waits until processes have ended, or started, and gives the exit code of the one that decides.
 pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Failure> {
     let until = args.timeout.map(|timeout| Instant::now() + timeout.as_duration());
     let bar = Bar::new(context);
-    let mut known: Vec<Option<ProcessView>> = vec![None; args.ids.len()];
+    let mut ids = args.ids.clone();
+    let mut known: Vec<Option<ProcessView>> = vec![None; ids.len()];
+    if let Some(session) = &args.session {
+        for process in of_session(context, session).await? {
+            let standing = Standing::of(&process);
+            if standing.is_ended() && standing != Standing::Completed {
+                tell(context, &process);
+            }
+            ids.push(process.id.clone());
+            known.push(Some(process));
+        }
+        if ids.is_empty() {
+            context.console.say(&format!("nothing belongs to session {}", clean_label(session)));
+            return conclude(context, args, known);
+        }
+    }
     // A person sees at once where it stands.
     let mut glance = Duration::ZERO;
     loop {
@@ -40,7 +58,7 @@ pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Fail
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let slice = if bar.is_shown() { Some(left.map_or(glance, |left| left.min(glance))) } else { left };
         glance = GLANCE;
-        let reply = ask(context, args, &waiting, slice).await?;
+        let reply = ask(context, args.goal, named(&ids, &waiting), slice).await?;
         let mut nothing_new = true;
         for (index, process) in waiting.iter().zip(reply.processes) {
             if is_reached(Some(&process), args.goal) {
@@ -88,19 +106,31 @@ pub(super) async fn patiently(
     }
 }
 
+/// Gives all processes of a session; what was launched first goes first.
+async fn of_session(context: &Context, session: &str) -> Result<Vec<ProcessView>, Failure> {
+    let path = Path::processes().with("all", "true").with("session", session);
+    let mut processes = all_pages(context, path, None).await?.processes;
+    processes.reverse();
+    Ok(processes)
+}
+
+fn named<'a>(ids: &'a [String], waiting: &'a [usize]) -> impl Iterator<Item = &'a str> {
+    waiting.iter().filter_map(|index| ids.get(*index)).map(String::as_str).take(MOST_NAMED)
+}
+
 /// Asks for the first of those that are still waited for: each is told of when its turn comes.
 async fn ask(
     context: &Context,
-    args: &WaitArgs,
-    waiting: &[usize],
+    goal: WaitGoal,
+    ids: impl Iterator<Item = &str>,
     slice: Option<Duration>,
 ) -> Result<WaitReply, Failure> {
-    let goal = match args.goal {
+    let goal = match goal {
         WaitGoal::Ended => "ended",
         WaitGoal::Running => "running",
     };
     let mut path = Path::wait().with("mode", "any").with("for", goal);
-    for id in waiting.iter().filter_map(|index| args.ids.get(*index)) {
+    for id in ids {
         path = path.with("id", id);
     }
     let path = path.with_some("timeout_ms", slice.map(|slice| slice.as_millis()));
@@ -127,7 +157,7 @@ fn tell(context: &Context, process: &ProcessView) {
 fn conclude(context: &Context, args: &WaitArgs, known: Vec<Option<ProcessView>>) -> Result<i32, Failure> {
     let timed_out = {
         let reached = known.iter().filter(|each| is_reached(each.as_ref(), args.goal)).count();
-        if args.any { reached == 0 } else { reached < known.len() }
+        reached < if args.any { known.len().min(1) } else { known.len() }
     };
     let processes: Vec<ProcessView> = known.into_iter().flatten().collect();
     let mut first = None;
@@ -150,7 +180,8 @@ fn conclude(context: &Context, args: &WaitArgs, known: Vec<Option<ProcessView>>)
         }
         Some(Format::Table | Format::Wide) | None => {}
     }
-    Ok(first.unwrap_or(STILL_LIVE))
+    let nothing = if args.session.is_some() { DONE } else { STILL_LIVE };
+    Ok(first.unwrap_or(nothing))
 }
 
 fn code_of(process: &ProcessView, goal: WaitGoal) -> i32 {

@@ -4,11 +4,12 @@ use super::{Decision, stopped};
 use crate::effect::{Effect, Note, Step};
 use crate::ending::{Ending, Failure, Interruption, StopCause};
 use crate::event::{Event, Fact};
+use crate::id::Priority;
 use crate::input::{Command, Verb};
 use crate::json::JsonText;
 use crate::progress::Report;
 use crate::rejection::Rejection;
-use crate::spec::Work;
+use crate::spec::{ChildrenPolicy, SessionPolicy, Work};
 use crate::state::{Pending, State, Urgency};
 use crate::time::Awake;
 
@@ -24,6 +25,9 @@ impl Decision<'_> {
             Command::Resume => self.resume(),
             Command::Restart => self.restart(),
             Command::RetryNow => self.retry_now(),
+            Command::Terminate { cause, force } => Ok(self.terminate(*cause, *force)),
+            Command::Prioritize { priority } => self.prioritize(*priority),
+            Command::EndSession { policy } => Ok(self.end_session(*policy)),
         }
     }
 
@@ -45,6 +49,7 @@ impl Decision<'_> {
                 step.effects.push(Effect::Keep { report: report.clone() });
                 Ok(step)
             }
+            State::Lingering(_) => Err(self.over(Verb::Progress)),
             State::Pending(_) | State::Ended(_) => Err(self.forbidden(Verb::Progress)),
         }
     }
@@ -56,8 +61,15 @@ impl Decision<'_> {
                 let mut vitals = self.vitals.clone();
                 vitals.progress = Some(crate::progress::Progress::DONE);
                 let ending = Ending::Completed { exit: None, result: result.cloned() };
-                Ok(Step { events: vec![self.event(Fact::Ended { ending, vitals })], ..Step::nothing() })
+                Ok(self.ended_at(ending, vitals))
             }
+            State::Lingering(lingering) => match &lingering.ending {
+                Ending::Completed { .. } => Ok(Step::noted(Note::AlreadySo)),
+                Ending::Failed { .. }
+                | Ending::Timeout { .. }
+                | Ending::Cancelled { .. }
+                | Ending::Interrupted { .. } => Err(self.over(Verb::Complete)),
+            },
             State::Ended(ended) => match &ended.ending {
                 Ending::Completed { .. } => Ok(Step::noted(Note::AlreadySo)),
                 Ending::Failed { .. }
@@ -82,6 +94,13 @@ impl Decision<'_> {
                 Ok(self.ended(Ending::Failed { failure }))
             }
             State::Withdrawing { cause, .. } => Ok(self.ended(stopped(*cause, None))),
+            State::Lingering(lingering) => match &lingering.ending {
+                Ending::Failed { .. } => Ok(Step::noted(Note::AlreadySo)),
+                Ending::Completed { .. }
+                | Ending::Timeout { .. }
+                | Ending::Cancelled { .. }
+                | Ending::Interrupted { .. } => Err(self.over(Verb::Fail)),
+            },
             State::Ended(ended) => match &ended.ending {
                 Ending::Failed { .. } => Ok(Step::noted(Note::AlreadySo)),
                 Ending::Completed { .. }
@@ -97,7 +116,7 @@ impl Decision<'_> {
         }
     }
 
-    fn cancel(&self, cause: StopCause) -> Step {
+    pub(super) fn cancel(&self, cause: StopCause) -> Step {
         match &self.process.state {
             State::Pending(_) => self.ended(stopped(cause, None)),
             State::Starting { .. }
@@ -110,6 +129,7 @@ impl Decision<'_> {
                 note: None,
             },
             State::Stopping { .. } | State::Withdrawing { .. } => Step::noted(Note::AlreadySo),
+            State::Lingering(lingering) => Step { events: vec![self.released(lingering)], ..Step::nothing() },
             State::Ended(_) => Step::noted(Note::AlreadyEnded),
         }
     }
@@ -141,18 +161,100 @@ impl Decision<'_> {
                 step.effects.push(Effect::Kill { attempt, cause: why });
                 step
             }
+            State::Lingering(lingering) => Step { events: vec![self.released(lingering)], ..Step::nothing() },
             State::Ended(_) => Step::noted(Note::AlreadyEnded),
         }
     }
 
-    /// A timeout that is followed by another attempt ends only the attempt: whoever asks for the end of the process
-    /// meanwhile must not see it come back.
+    /// The mark comes with the same commit, so that no child can join in between, and the descendants are told before
+    /// the process itself: signals leave deepest first.
+    fn terminate(&self, cause: StopCause, force: bool) -> Step {
+        let mut step = match &self.process.state {
+            // It ends as it did when the last of them has ended.
+            State::Lingering(_) => Step::noted(Note::AlreadySo),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => {
+                if force {
+                    self.force(cause)
+                } else {
+                    self.cancel(cause)
+                }
+            }
+        };
+        let forced = self.process.cascade.map(|cascade| cascade.force);
+        let under_way = forced.is_some_and(|forced| forced || !force);
+        if !under_way {
+            step.events.push(self.event(Fact::CascadeBegan { cause, force }));
+            step.note = None;
+        }
+        step.effects.insert(0, Effect::Cascade { force: force || forced == Some(true) });
+        step
+    }
+
+    fn prioritize(&self, priority: Priority) -> Result<Step, Rejection> {
+        match &self.process.state {
+            State::Pending(_) if priority == self.process.priority => Ok(Step::noted(Note::AlreadySo)),
+            State::Pending(_) => {
+                Ok(Step { events: vec![self.event(Fact::Prioritized { priority })], ..Step::nothing() })
+            }
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Err(self.forbidden(Verb::Prioritize)),
+        }
+    }
+
+    /// Descendants are left alone: they may be of another session.
+    fn end_session(&self, policy: Option<SessionPolicy>) -> Step {
+        match &self.process.state {
+            State::Ended(_) => return Step::noted(Note::AlreadyEnded),
+            State::Withdrawing { .. } => return Step::noted(Note::AlreadySo),
+            State::Stopping { cause, .. } if !self.outranks(StopCause::Session, *cause) => {
+                return Step::noted(Note::AlreadySo);
+            }
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Lingering(_) => {}
+        }
+        match policy.unwrap_or(self.process.spec.on_session_end) {
+            // The grace that it was given before stands.
+            SessionPolicy::Keep if self.process.leave_by.is_some() => Step::noted(Note::AlreadySo),
+            SessionPolicy::Keep => Step::noted(Note::GoesOn),
+            SessionPolicy::Cancel => self.cancel(StopCause::Session),
+            SessionPolicy::Grace(grace) => {
+                let leave_by = self.ctx.now.plus(grace);
+                if self.process.leave_by.is_some_and(|before| before <= leave_by) {
+                    return Step::noted(Note::AlreadySo);
+                }
+                Step { events: vec![self.event(Fact::SessionEnded { leave_by })], ..Step::nothing() }
+            }
+        }
+    }
+
+    /// A timeout that is followed by another attempt, or by a wait for the descendants, ends only the attempt: whoever
+    /// asks for the end of the process meanwhile must not see it go on.
     fn outranks(&self, cause: StopCause, before: StopCause) -> bool {
         let covers = |ending| self.process.spec.retry.covers(&ending, self.process.retries);
         let lost = Ending::Interrupted { why: Interruption::NodeGone };
         matches!(before, StopCause::Timeout)
             && !matches!(cause, StopCause::Timeout)
-            && (covers(Ending::Timeout { exit: None }) || covers(lost))
+            && (matches!(self.process.spec.children, ChildrenPolicy::Wait)
+                || covers(Ending::Timeout { exit: None })
+                || covers(lost))
     }
 
     /// A stop under way that goes on for another cause, with the grace that it has.
@@ -181,6 +283,7 @@ impl Decision<'_> {
                 })
             }
             State::Paused { .. } => Ok(Step::noted(Note::AlreadySo)),
+            State::Lingering(_) => Err(self.over(Verb::Pause)),
             State::Pending(_)
             | State::Starting { .. }
             | State::Reported { .. }
@@ -198,6 +301,7 @@ impl Decision<'_> {
                 note: None,
             }),
             State::Running { .. } => Ok(Step::noted(Note::AlreadySo)),
+            State::Lingering(_) => Err(self.over(Verb::Resume)),
             State::Pending(_)
             | State::Starting { .. }
             | State::Reported { .. }
@@ -225,6 +329,7 @@ impl Decision<'_> {
             | State::Reported { .. }
             | State::Stopping { .. }
             | State::Withdrawing { .. }
+            | State::Lingering(_)
             | State::Ended(_) => None,
         }
     }
@@ -248,8 +353,13 @@ impl Decision<'_> {
             | State::Paused { .. }
             | State::Stopping { .. }
             | State::Withdrawing { .. }
+            | State::Lingering(_)
             | State::Ended(_) => Err(self.forbidden(Verb::RetryNow)),
         }
+    }
+
+    fn over(&self, verb: Verb) -> Rejection {
+        self.unsupported(verb, "a process whose own work is over: it only waits for its children")
     }
 
     /// The end of a command is seen, not reported.

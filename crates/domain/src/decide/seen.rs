@@ -27,6 +27,7 @@ impl Decision<'_> {
             Observation::Exited { attempt, exit } => self.exited(*attempt, exit),
             Observation::SupervisorLost { attempt, why } => self.of(*attempt, || self.node_lost(why)),
             Observation::HeartbeatMissed { last } => self.heartbeat_missed(*last),
+            Observation::DescendantsEnded => self.descendants_ended(),
             Observation::PauseFailed { attempt } => self.of(*attempt, || self.pause_failed()),
         }
     }
@@ -53,6 +54,7 @@ impl Decision<'_> {
             | State::Paused { .. }
             | State::Stopping { .. }
             | State::Withdrawing { .. }
+            | State::Lingering(_)
             | State::Ended(_) => Step::noted(Note::Stale),
         }
     }
@@ -76,6 +78,7 @@ impl Decision<'_> {
             | State::Paused { .. }
             | State::Stopping { .. }
             | State::Withdrawing { .. }
+            | State::Lingering(_)
             | State::Ended(_) => Step::noted(Note::Stale),
         }
     }
@@ -85,9 +88,11 @@ impl Decision<'_> {
             State::Starting { .. } => self.ended(Ending::Failed { failure: Failure::Start(failure.clone()) }),
             State::Stopping { execution: None, cause, .. } => self.ended(stopped(*cause, None)),
             State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
-            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => {
-                Step::noted(Note::Stale)
-            }
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Step::noted(Note::Stale),
         }
     }
 
@@ -102,9 +107,11 @@ impl Decision<'_> {
             }
             State::Stopping { execution: None, cause, .. } => self.ended(stopped(*cause, None)),
             State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
-            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => {
-                Step::noted(Note::Stale)
-            }
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Step::noted(Note::Stale),
         }
     }
 
@@ -141,9 +148,11 @@ impl Decision<'_> {
                 | StopCause::Shutdown
                 | StopCause::Limit => self.ended(ending_of(exit, Some(*cause))),
             },
-            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => {
-                Step::noted(Note::Stale)
-            }
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Step::noted(Note::Stale),
         })
     }
 
@@ -162,9 +171,11 @@ impl Decision<'_> {
                 | StopCause::Shutdown
                 | StopCause::Limit => self.ended(interrupted),
             },
-            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Ended(_) => {
-                Step::noted(Note::Stale)
-            }
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Step::noted(Note::Stale),
         }
     }
 
@@ -178,8 +189,20 @@ impl Decision<'_> {
             | State::Running { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
+            | State::Lingering(_)
             | State::Ended(_) => Step::noted(Note::Stale),
         }
+    }
+
+    fn descendants_ended(&self) -> Step {
+        let mut step = Step::nothing();
+        if self.process.cascade.is_some() {
+            step.events.push(self.event(Fact::CascadeEnded));
+        }
+        if let State::Lingering(lingering) = &self.process.state {
+            step.events.push(self.released(lingering));
+        }
+        if step.events.is_empty() { Step::noted(Note::Stale) } else { step }
     }
 
     fn pause_failed(&self) -> Step {
@@ -194,6 +217,7 @@ impl Decision<'_> {
             | State::Reported { .. }
             | State::Stopping { .. }
             | State::Withdrawing { .. }
+            | State::Lingering(_)
             | State::Ended(_) => Step::noted(Note::Stale),
         }
     }

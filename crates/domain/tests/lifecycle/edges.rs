@@ -6,7 +6,7 @@ use longhaul_domain::Status::{self, *};
 use std::collections::BTreeSet;
 
 /// Every change of status that one decision can bring about.
-const LEGAL: [(Status, Status); 32] = [
+const LEGAL: [(Status, Status); 33] = [
     (Pending, Starting),
     (Pending, Running), // reported work that waited for a slot
     (Pending, Cancelled),
@@ -35,6 +35,7 @@ const LEGAL: [(Status, Status); 32] = [
     (Paused, Cancelled),
     (Paused, Interrupted),
     (Stopping, Pending),   // stopped for a timeout that is tried again
+    (Stopping, Running),   // stopped for its timeout, and awaits its children
     (Stopping, Completed), // the reporter was faster than the cancel
     (Stopping, Timeout),
     (Stopping, Cancelled),

@@ -1,12 +1,13 @@
 //! One input for each column of the table.
 
 use longhaul_domain::{
-    AttemptNo, Command, Containment, Exit, ExitStatus, Input, Interruption, NodeId, Observation, Process,
-    Report, Stage, StartFailure, StartStage, StopCause, Timestamp, Usage, Wish,
+    AttemptNo, Command, Containment, Exit, ExitStatus, Input, Interruption, NodeId, Observation, Priority,
+    Process, Report, SessionPolicy, Stage, StartFailure, StartStage, StopCause, Timestamp, Usage, Wish,
 };
+use std::time::Duration;
 
 /// The columns of the table.
-pub(crate) const COLUMNS: [&str; 31] = [
+pub(crate) const COLUMNS: [&str; 39] = [
     "progress",
     "complete",
     "fail",
@@ -16,6 +17,13 @@ pub(crate) const COLUMNS: [&str; 31] = [
     "resume",
     "restart",
     "retry_now",
+    "terminate",
+    "terminate_now",
+    "prioritize",
+    "end_session",
+    "end_session_keep",
+    "end_session_cancel",
+    "end_session_grace",
     "wished_cancel",
     "claimed",
     "orphaned",
@@ -29,6 +37,7 @@ pub(crate) const COLUMNS: [&str; 31] = [
     "exited_cancelled",
     "supervisor_lost",
     "heartbeat_missed",
+    "descendants_ended",
     "pause_failed",
     "tick",
     "claimed_stale",
@@ -73,6 +82,13 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "resume" => asked(Command::Resume),
         "restart" => asked(Command::Restart),
         "retry_now" => asked(Command::RetryNow),
+        "terminate" => asked(Command::Terminate { cause, force: false }),
+        "terminate_now" => asked(Command::Terminate { cause, force: true }),
+        "prioritize" => asked(Command::Prioritize { priority: Priority::new(7).unwrap() }),
+        "end_session" => asked(Command::EndSession { policy: None }),
+        "end_session_keep" => asked(Command::EndSession { policy: Some(SessionPolicy::Keep) }),
+        "end_session_cancel" => asked(Command::EndSession { policy: Some(SessionPolicy::Cancel) }),
+        "end_session_grace" => asked(Command::EndSession { policy: Some(SessionPolicy::Grace(GRACE)) }),
         "wished_cancel" => seen(Observation::Wished(Wish::Cancel { cause })),
         "claimed" => seen(Observation::Claimed { attempt, node: NodeId::new("here").unwrap() }),
         "orphaned" => seen(Observation::Orphaned),
@@ -101,6 +117,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
             why: Interruption::SupervisorKilled { evidence: "its lock is free".to_owned() },
         }),
         "heartbeat_missed" => seen(Observation::HeartbeatMissed { last: Timestamp(5) }),
+        "descendants_ended" => seen(Observation::DescendantsEnded),
         "pause_failed" => seen(Observation::PauseFailed { attempt }),
         "tick" => Input::Tick,
         other => panic!("no input is called {other:?}"),
@@ -121,11 +138,15 @@ pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit
         last_signal: None,
         swept: 0,
         leftovers: 0,
-        usage: Usage { user: std::time::Duration::ZERO, system: std::time::Duration::ZERO, peak_memory: 0 },
+        limit: None,
+        usage: Usage { user: Duration::ZERO, system: Duration::ZERO, peak_memory: 0 },
         output_bytes: 0,
         dropped_bytes: 0,
     }
 }
+
+/// How long a process may go on after its session, if it may.
+pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
 const TERMINATED: ExitStatus = ExitStatus::Signal { number: 15, core: false };
 

@@ -3,8 +3,8 @@
 use crate::inputs::{COLUMNS, column, input};
 use crate::situations::{Situation, command_spec};
 use longhaul_domain::{
-    Chance, Context, Deadline, Effect, Input, Pending, Process, Rejection, ReportedSpec, RetryPolicy, Spec,
-    State, Step, Timestamp, Vitals, Work,
+    Chance, ChildrenPolicy, Context, Deadline, Effect, Input, Pending, Process, Rejection, ReportedSpec,
+    RetryPolicy, SessionPolicy, Spec, State, Step, Timestamp, Vitals, Work,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -57,7 +57,8 @@ pub(crate) fn live(script: &Script) -> Vec<Turn> {
                 vec![Input::Tick]
             }
             Move::Deadline => {
-                reach(&mut life.ctx, life.process.next_deadline());
+                let deadline = next_deadline(&life);
+                reach(&mut life.ctx, deadline);
                 vec![Input::Tick]
             }
             Move::Likely(pick) => {
@@ -89,6 +90,16 @@ pub(crate) fn turn(life: &mut Situation, input: Input) -> Turn {
     Turn { before, ctx: life.ctx, vitals, input, answer, after: life.process.clone() }
 }
 
+/// The deadline of its state or that of its session, whichever comes first.
+pub(crate) fn next_deadline(life: &Situation) -> Option<Deadline> {
+    let wait = |deadline| match deadline {
+        Deadline::At(at) => at.since(life.ctx.now),
+        Deadline::Awake(at) => at.since(life.ctx.awake),
+    };
+    let session = life.process.session_deadline().map(Deadline::At);
+    life.process.next_deadline().into_iter().chain(session).min_by_key(|deadline| wait(*deadline))
+}
+
 /// Moves time on to a deadline, if there is one that still lies ahead.
 pub(crate) fn reach(ctx: &mut Context, deadline: Option<Deadline>) {
     match deadline {
@@ -113,6 +124,7 @@ pub(crate) fn awaited(process: &Process) -> Option<Input> {
         State::Running { .. } | State::Stopping { .. } => Some(input("exited_0", present)),
         State::Reported { .. } | State::Withdrawing { .. } => Some(input("complete", present)),
         State::Paused { .. } => Some(input("resume", present)),
+        State::Lingering(_) => Some(input("descendants_ended", present)),
     }
 }
 
@@ -144,8 +156,11 @@ pub(crate) fn specs() -> impl Strategy<Value = Spec> {
     });
     let work = prop_oneof![3 => commands, 1 => reports];
     let moments = prop::option::weighted(0.2, 0_i64..100_000);
-    (work, retries(), moments).prop_map(|(work, retry, later)| Spec {
+    let after = (children(), session_policies());
+    (work, retries(), moments, after).prop_map(|(work, retry, later, (children, on_session_end))| Spec {
         retry,
+        children,
+        on_session_end,
         not_before: later.map(|later| Timestamp(1_700_000_000_000 + later)),
         ..Spec::of(work)
     })
@@ -163,6 +178,15 @@ fn retries() -> impl Strategy<Value = RetryPolicy> {
     })
 }
 
+fn children() -> impl Strategy<Value = ChildrenPolicy> {
+    prop_oneof![Just(ChildrenPolicy::Keep), Just(ChildrenPolicy::Cancel), Just(ChildrenPolicy::Wait)]
+}
+
+fn session_policies() -> impl Strategy<Value = SessionPolicy> {
+    let grace = (0_u64..100).prop_map(|seconds| SessionPolicy::Grace(Duration::from_secs(seconds)));
+    prop_oneof![Just(SessionPolicy::Keep), Just(SessionPolicy::Cancel), grace]
+}
+
 fn moves() -> impl Strategy<Value = Move> {
     prop_oneof![
         2 => (0_u64..40_000, 0_u64..40_000).prop_map(|(awake, asleep)| Move::Wait { awake, asleep }),
@@ -174,15 +198,22 @@ fn moves() -> impl Strategy<Value = Move> {
 
 const fn likely(state: &State) -> &'static [&'static str] {
     match state {
-        State::Pending(Pending::Queued) => &["claimed"],
-        State::Pending(Pending::Delayed { .. } | Pending::Retrying { .. }) => &["tick", "retry_now"],
+        State::Pending(Pending::Queued) => &["claimed", "claimed", "claimed", "prioritize", "end_session"],
+        State::Pending(Pending::Delayed { .. } | Pending::Retrying { .. }) => {
+            &["tick", "retry_now", "prioritize"]
+        }
         State::Starting { .. } => &["spawned", "spawned", "never_ran", "exited_1", "cancel", "progress"],
-        State::Running { .. } => &["pause", "progress", "exited_1", "exited_0", "cancel", "node_lost"],
-        State::Reported { .. } => &["progress", "progress", "cancel", "complete", "fail"],
+        State::Running { .. } => {
+            &["pause", "progress", "exited_1", "exited_0", "cancel", "node_lost", "terminate", "end_session"]
+        }
+        State::Reported { .. } => &["progress", "progress", "cancel", "complete", "fail", "terminate"],
         State::Paused { .. } => &["resume", "resume", "pause_failed", "cancel", "force"],
         State::Stopping { .. } => &["cancel", "force", "spawned", "exited_1", "exited_0", "orphaned"],
         State::Withdrawing { .. } => &["progress", "fail", "cancel", "complete"],
-        State::Ended(_) => &["exited_1", "restart", "cancel", "complete", "fail"],
+        State::Lingering(_) => &["terminate", "terminate_now", "end_session", "tick", "descendants_ended"],
+        State::Ended(_) => {
+            &["terminate", "descendants_ended", "exited_1", "restart", "cancel", "complete", "fail"]
+        }
     }
 }
 

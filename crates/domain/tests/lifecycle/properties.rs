@@ -5,8 +5,8 @@ use crate::inputs::{COLUMNS, column, input};
 use crate::lives::{Script, Turn, awaited, live, reach, scripts, turn, wild_events};
 use crate::situations::{Situation, situations};
 use longhaul_domain::{
-    Command, Deadline, Effect, Fact, Input, MOST_NEVER_RAN, Note, Observation, Process, Progress, Rejection,
-    Standing, State, Status, StopCause, Verb, Wish, Work,
+    ChildrenPolicy, Command, Deadline, Effect, Ending, Fact, Input, MOST_NEVER_RAN, Note, Observation,
+    Process, Progress, Rejection, SessionPolicy, Standing, State, Status, StopCause, Verb, Wish, Work,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -42,7 +42,9 @@ proptest! {
                 prop_assert_eq!(&before.ending, &after.ending);
                 prop_assert_eq!((before.at, &before.vitals), (after.at, &after.vitals));
                 prop_assert!(before.late.is_none() || before.late == after.late);
-                prop_assert_eq!(&Process { state: turn.before.state.clone(), ..turn.after }, &turn.before);
+                // What has to become of its descendants is another matter than its own end.
+                let (state, cascade) = (turn.before.state.clone(), turn.before.cascade);
+                prop_assert_eq!(&Process { state, cascade, ..turn.after }, &turn.before);
             }
         }
     }
@@ -68,29 +70,35 @@ proptest! {
     }
 
     #[test]
-    fn a_tick_does_something_at_the_deadline_and_nothing_before_it(script in scripts()) {
+    fn a_tick_does_something_at_each_deadline_and_nothing_before_them(script in scripts()) {
         for Turn { ctx, vitals, after, .. } in live(&script) {
-            let deadline = after.next_deadline();
-            let (mut early, mut due) = (ctx, ctx);
-            match deadline {
-                Some(Deadline::At(at)) => {
-                    early.now.0 = at.0 - 1;
-                    due.now = at;
-                }
-                Some(Deadline::Awake(at)) => {
-                    early.awake.0 = at.0 - 1;
-                    due.awake = at;
-                }
-                None => due.awake.0 = i64::MAX,
-            }
+            let deadlines = |process: &Process| [process.next_deadline(), process.session_deadline().map(Deadline::At)];
             let tick = |ctx| after.decide(&ctx, &vitals, &Input::Tick).unwrap().events;
-            prop_assert_eq!(!tick(due).is_empty(), deadline.is_some());
-            if deadline.is_some() {
-                prop_assert_eq!(tick(early), []);
+            let mut early = ctx;
+            let mut waits = false;
+            for (place, deadline) in deadlines(&after).into_iter().enumerate() {
+                let mut due = ctx;
+                match deadline {
+                    Some(Deadline::At(at)) => {
+                        early.now.0 = if waits { early.now.0.min(at.0 - 1) } else { at.0 - 1 };
+                        due.now = at;
+                        waits = true;
+                    }
+                    Some(Deadline::Awake(at)) => {
+                        early.awake.0 = at.0 - 1;
+                        due.awake = at;
+                    }
+                    None => continue,
+                }
                 let mut ticked = after.clone();
                 ticked.evolve(&tick(due));
-                prop_assert_ne!(ticked.next_deadline(), deadline);
+                prop_assert_ne!(deadlines(&ticked)[place], deadline);
             }
+            if deadlines(&after) == [None, None] {
+                early.now.0 = i64::MAX;
+                early.awake.0 = i64::MAX;
+            }
+            prop_assert_eq!(tick(early), []);
         }
     }
 
@@ -100,19 +108,26 @@ proptest! {
         let cancel = input("cancel", life.process.attempt);
         turn(&mut life, cancel);
         for _ in 0..4 {
-            match life.process.next_deadline() {
-                Some(deadline) => {
-                    reach(&mut life.ctx, Some(deadline));
-                    turn(&mut life, Input::Tick);
-                }
-                None => {
-                    if let Some(fact) = awaited(&life.process) {
-                        turn(&mut life, fact);
-                    }
-                }
-            }
+            prop_assert!(!matches!(life.process.state, State::Lingering(_)), "it waits for others");
+            answer(&mut life);
         }
         prop_assert!(life.process.status().is_ended(), "{:?}", life.process.state);
+    }
+
+    #[test]
+    fn a_terminated_life_ends_with_all_below_it(script in scripts()) {
+        let mut life = life_after(&script);
+        let terminate = input("terminate", life.process.attempt);
+        turn(&mut life, terminate);
+        prop_assert!(life.process.cascade.is_some());
+        for _ in 0..4 {
+            prop_assert!(life.process.head().closing, "someone may join {:?}", life.process.state);
+            answer(&mut life);
+        }
+        prop_assert!(life.process.status().is_ended(), "{:?}", life.process.state);
+        let below = input("descendants_ended", life.process.attempt);
+        turn(&mut life, below);
+        prop_assert_eq!(life.process.cascade, None);
     }
 
     #[test]
@@ -121,9 +136,18 @@ proptest! {
         for turn in live(&script) {
             if let Some(attempt) = asked {
                 prop_assert_eq!(turn.after.attempt, attempt, "after {:?}", turn.input);
-                prop_assert!(turn.after.status() >= Status::Stopping, "after {:?}", turn.input);
+                let over = matches!(turn.before.state, State::Lingering(_));
+                prop_assert!(over || turn.after.status() >= Status::Stopping, "after {:?}", turn.input);
             }
-            if matches!(turn.input, Input::Command(Command::Cancel { .. } | Command::Force { .. })) {
+            if matches!(
+                turn.input,
+                Input::Command(
+                    Command::Cancel { .. }
+                        | Command::Force { .. }
+                        | Command::Terminate { .. }
+                        | Command::EndSession { policy: Some(SessionPolicy::Cancel) }
+                )
+            ) {
                 asked = Some(turn.after.attempt);
             }
         }
@@ -168,7 +192,10 @@ proptest! {
             for event in turn.answer.map(|step| step.events).unwrap_or_default() {
                 match event.fact {
                     Fact::Claimed { .. } => holds = true,
-                    Fact::NeverRan | Fact::RetryScheduled { .. } | Fact::Ended { .. } => holds = false,
+                    Fact::NeverRan
+                    | Fact::RetryScheduled { .. }
+                    | Fact::Lingered { .. }
+                    | Fact::Ended { .. } => holds = false,
                     Fact::Submitted
                     | Fact::Spawned { .. }
                     | Fact::BecameDue
@@ -178,6 +205,10 @@ proptest! {
                     | Fact::StopBegan { .. }
                     | Fact::KillBegan { .. }
                     | Fact::BecameStuck
+                    | Fact::CascadeBegan { .. }
+                    | Fact::CascadeEnded
+                    | Fact::Prioritized { .. }
+                    | Fact::SessionEnded { .. }
                     | Fact::LateExit { .. } => {}
                 }
             }
@@ -185,7 +216,8 @@ proptest! {
             prop_assert_eq!(head.standing == Standing::Holding, holds, "{:?}", turn.after.state);
             prop_assert_eq!(head.standing == Standing::Ended, head.status.is_ended());
             prop_assert_eq!(head.standing == Standing::Ended, head.completed_at.is_some());
-            prop_assert_eq!(head.closing, head.status >= Status::Stopping);
+            let marked = turn.after.cascade.is_some();
+            prop_assert_eq!(head.closing, marked || head.status >= Status::Stopping);
         }
     }
 
@@ -210,6 +242,10 @@ proptest! {
                     Effect::Spawn { .. } | Effect::Stop { .. } | Effect::Kill { .. } | Effect::Pause { .. } => {
                         prop_assert_eq!(turn.after.wanted(), Some(effect));
                     }
+                    Effect::Cascade { .. } | Effect::AwaitDescendants => {
+                        prop_assert_eq!(turn.after.wanted_below(), Some(effect));
+                        prop_assert_eq!(turn.after.due(), Some(turn.after.queued_at));
+                    }
                     Effect::Resume { .. } | Effect::Keep { .. } | Effect::Relaunch => {}
                 }
             }
@@ -219,15 +255,89 @@ proptest! {
     #[test]
     fn an_ending_keeps_the_last_vitals_and_a_completion_reported_is_whole(script in scripts()) {
         for turn in live(&script) {
-            let State::Ended(ended) = &turn.after.state else { continue };
+            let (vitals, fresh) = match (&turn.before.state, &turn.after.state) {
+                (State::Lingering(before), State::Ended(ended)) => {
+                    prop_assert_eq!((&before.ending, &before.vitals), (&ended.ending, &ended.vitals));
+                    continue;
+                }
+                (State::Lingering(_) | State::Ended(_), _) => continue,
+                (_, State::Lingering(after)) => (&after.vitals, after.since),
+                (_, State::Ended(after)) => (&after.vitals, after.at),
+                _ => continue,
+            };
+            prop_assert_eq!(fresh, turn.ctx.now);
+            prop_assert_eq!(&vitals.stage, &turn.vitals.stage);
+            if matches!(turn.input, Input::Command(Command::Complete { .. })) {
+                prop_assert_eq!(vitals.progress, Some(Progress::DONE));
+            } else {
+                prop_assert_eq!(vitals, &turn.vitals);
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_of_its_own_does_with_the_children_what_was_declared(script in scripts()) {
+        for turn in live(&script) {
             if turn.before.status().is_ended() {
                 continue;
             }
-            prop_assert_eq!(&ended.vitals.stage, &turn.vitals.stage);
-            if matches!(turn.input, Input::Command(Command::Complete { .. })) {
-                prop_assert_eq!(ended.vitals.progress, Some(Progress::DONE));
-            } else {
-                prop_assert_eq!(&ended.vitals, &turn.vitals);
+            let before = &turn.before.state;
+            let told = matches!(before, State::Withdrawing { .. })
+                || matches!(before, State::Stopping { cause, .. } if *cause != StopCause::Timeout);
+            let lingers = !matches!(before, State::Lingering(_)) && matches!(turn.after.state, State::Lingering(_));
+            prop_assert!(!lingers || (!told && script.spec.children == ChildrenPolicy::Wait));
+            let State::Ended(ended) = &turn.after.state else { continue };
+            let by_itself = !told && !matches!(ended.ending, Ending::Cancelled { .. });
+            match script.spec.children {
+                ChildrenPolicy::Keep => {}
+                ChildrenPolicy::Cancel => prop_assert!(!by_itself || turn.after.cascade.is_some()),
+                ChildrenPolicy::Wait => {
+                    let seen = !matches!(ended.ending, Ending::Interrupted { .. });
+                    prop_assert!(!by_itself || !seen || matches!(before, State::Lingering(_)));
+                }
+            }
+            let asked = matches!(turn.input, Input::Command(Command::Terminate { .. }));
+            let began = turn.before.cascade.is_none() && turn.after.cascade.is_some();
+            let declared = by_itself && script.spec.children == ChildrenPolicy::Cancel;
+            prop_assert!(!began || asked || declared, "{:?}", turn.input);
+        }
+    }
+
+    #[test]
+    fn a_mark_comes_with_its_commit_and_goes_when_all_below_have_ended(script in scripts()) {
+        for turn in live(&script) {
+            let (before, after) = (turn.before.cascade, turn.after.cascade);
+            if let Input::Command(Command::Terminate { force, .. }) = turn.input {
+                prop_assert!(after.is_some_and(|mark| mark.force || !force), "{after:?}");
+                prop_assert!(before.is_none_or(|mark| !mark.force || after == before), "{after:?}");
+            }
+            let seen = matches!(turn.input, Input::Observation(Observation::DescendantsEnded));
+            prop_assert_eq!(before.is_some() && after.is_none(), before.is_some() && seen);
+            prop_assert!(after.is_none() || (turn.after.head().closing && turn.after.due().is_some()));
+        }
+    }
+
+    #[test]
+    fn only_what_waits_is_moved_in_its_queue(script in scripts()) {
+        for turn in live(&script) {
+            let moved = turn.after.priority != turn.before.priority;
+            let asked = matches!(turn.input, Input::Command(Command::Prioritize { .. }));
+            prop_assert!(!moved || (asked && turn.before.status() == Status::Pending));
+            prop_assert_eq!(asked && turn.answer.is_err(), asked && turn.before.status() != Status::Pending);
+            prop_assert_eq!(turn.after.head().priority, turn.after.priority);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_session_is_not_put_off_and_takes_it_along_at_last(script in scripts()) {
+        for turn in live(&script) {
+            if let Some(before) = turn.before.leave_by {
+                prop_assert!(turn.after.leave_by.is_some_and(|after| after <= before));
+            }
+            let late = turn.before.session_deadline().is_some_and(|leave_by| leave_by <= turn.ctx.now);
+            if late && matches!(turn.input, Input::Tick) {
+                prop_assert!(turn.after.status() >= Status::Stopping, "{:?}", turn.after.state);
+                prop_assert_eq!(turn.after.session_deadline(), None);
             }
         }
     }
@@ -256,7 +366,8 @@ proptest! {
         let mut life = Situation::of(script.spec);
         for event in events {
             life.process.evolve(std::slice::from_ref(&event));
-            let _ = (life.process.head(), life.process.next_deadline(), life.process.wanted());
+            let _ = (life.process.head(), life.process.next_deadline(), life.process.session_deadline());
+            let _ = (life.process.wanted(), life.process.wanted_below());
         }
         for name in COLUMNS {
             for input in column(name, &life.process) {
@@ -270,7 +381,18 @@ proptest! {
 #[test]
 fn a_wish_is_answered_like_its_command() {
     let cause = StopCause::Parent;
-    let wishes = [Wish::Cancel { cause }, Wish::Force { cause }, Wish::Pause, Wish::Resume, Wish::RetryNow];
+    let wishes = [
+        Wish::Cancel { cause },
+        Wish::Force { cause },
+        Wish::Pause,
+        Wish::Resume,
+        Wish::RetryNow,
+        Wish::Terminate { cause, force: false },
+        Wish::Terminate { cause, force: true },
+        Wish::EndSession { policy: None },
+        Wish::EndSession { policy: Some(SessionPolicy::Cancel) },
+        Wish::EndSession { policy: Some(SessionPolicy::Grace(Duration::from_secs(9))) },
+    ];
     for (row, Situation { process, ctx, vitals }) in situations() {
         for wish in wishes {
             let wished = Input::Observation(Observation::Wished(wish));
@@ -306,12 +428,28 @@ fn random_lives_reach_every_state() {
     for _ in 0..2_000 {
         let script = scripts().new_tree(&mut runner).unwrap().current();
         seen.extend(live(&script).iter().map(|turn| {
-            let idle = turn.after.head().standing;
-            (turn.after.status(), idle, turn.after.spec.command().is_some())
+            let lingers = matches!(turn.after.state, State::Lingering(_));
+            (turn.after.status(), turn.after.head().standing, turn.after.spec.command().is_some(), lingers)
         }));
     }
-    // Pending waits or idles; running and stopping reports hold a slot or none; all endings but a report's timeout.
-    assert_eq!(seen.len(), 21, "{seen:?}");
+    // Pending waits or idles; running and stopping reports hold a slot or none; either kind lingers; all endings but a
+    // report's timeout.
+    assert_eq!(seen.len(), 23, "{seen:?}");
+}
+
+/// Lets the world do the next thing that it has to do: a deadline passes, or the awaited fact is seen.
+fn answer(life: &mut Situation) {
+    match life.process.next_deadline() {
+        Some(deadline) => {
+            reach(&mut life.ctx, Some(deadline));
+            turn(life, Input::Tick);
+        }
+        None => {
+            if let Some(fact) = awaited(&life.process) {
+                turn(life, fact);
+            }
+        }
+    }
 }
 
 fn life_after(script: &Script) -> Situation {

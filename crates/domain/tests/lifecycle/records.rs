@@ -2,10 +2,11 @@
 
 use crate::inputs::{exited, input};
 use crate::lives::turn;
-use crate::situations::{Situation, command, command_spec, report, stubborn};
+use crate::situations::{Situation, awaiting_command, command, command_spec, report, stubborn};
 use longhaul_domain::{
-    AttemptNo, Chance, Command, Containment, Deadline, Effect, Ending, ExitStatus, Input, NodeId, Progress,
-    Report, RetryPolicy, Spec, Stage, State, Status, StopCause, Timestamp, Vitals,
+    AttemptNo, Cascade, Chance, ChildrenPolicy, Command, Containment, Deadline, Effect, Ending, ExitStatus,
+    Input, NodeId, Priority, Progress, Report, RetryPolicy, SessionPolicy, Spec, Stage, Standing, State,
+    Status, StopCause, Timestamp, Vitals,
 };
 use std::time::Duration;
 
@@ -121,6 +122,76 @@ fn a_retry_remembers_how_the_last_attempt_ended() {
         panic!("{:?}", life.process.state)
     };
     assert_eq!(after.status(), Status::Interrupted);
+}
+
+#[test]
+fn whoever_lingers_runs_without_slot_and_asks_for_a_look_at_its_descendants() {
+    let life = awaiting_command().after(&["claimed", "spawned"]).later(5).after(&["exited_1"]).later(5);
+    let State::Lingering(lingering) = &life.process.state else { panic!("{:?}", life.process.state) };
+    assert_eq!(lingering.since, Timestamp(life.ctx.now.0 - 5_000));
+    assert_eq!(lingering.ending.status(), Status::Failed);
+    assert_eq!((life.process.wanted(), life.process.wanted_below()), (None, Some(Effect::AwaitDescendants)));
+    let head = life.process.head();
+    assert_eq!((head.status, head.standing, head.closing), (Status::Running, Standing::Idle, false));
+    assert_eq!((head.due, head.completed_at), (Some(life.process.queued_at), None));
+    let ended = life.clone().after(&["descendants_ended"]).process;
+    assert_eq!((ended.completed_at(), ended.due()), (Some(life.ctx.now), None));
+}
+
+#[test]
+fn a_mark_outlasts_the_end_until_all_below_have_ended() {
+    let life = command().after(&["claimed", "spawned", "terminate", "exited_0"]);
+    let mark = Cascade { cause: StopCause::User, force: false };
+    assert_eq!((life.process.status(), life.process.cascade), (Status::Cancelled, Some(mark)));
+    assert_eq!(life.process.wanted_below(), Some(Effect::Cascade { force: false }));
+    assert_eq!(life.process.head().due, Some(life.process.queued_at), "no sweep takes it");
+    let done = life.after(&["descendants_ended"]).process;
+    assert_eq!((done.cascade, done.wanted_below(), done.head().due), (None, None, None));
+}
+
+#[test]
+fn to_kill_the_tree_is_more_than_to_cancel_it_and_is_not_taken_back() {
+    let mut life = command().after(&["claimed", "spawned", "terminate", "terminate_now"]);
+    let killed = Some(Cascade { cause: StopCause::User, force: true });
+    assert_eq!(life.process.cascade, killed);
+    let cause = StopCause::Session;
+    let again = turn(&mut life, Input::Command(Command::Terminate { cause, force: false })).answer.unwrap();
+    assert_eq!(life.process.cascade, killed);
+    assert_eq!(again.effects, [Effect::Cascade { force: true }]);
+}
+
+#[test]
+fn children_that_go_along_go_because_of_their_parent() {
+    let life = command().with_children(ChildrenPolicy::Cancel).after(&["claimed", "spawned", "exited_0"]);
+    assert_eq!(life.process.cascade, Some(Cascade { cause: StopCause::Parent, force: false }));
+}
+
+#[test]
+fn the_end_of_a_session_does_what_was_declared_unless_it_says_otherwise() {
+    let grace = SessionPolicy::Grace(Duration::from_secs(9));
+    let after = |declared, said| {
+        let mut life = Situation::of(Spec { on_session_end: declared, ..command_spec() });
+        turn(&mut life, Input::Command(Command::EndSession { policy: said })).answer.unwrap();
+        (life.process.status(), life.process.leave_by.map(|leave_by| leave_by.since(life.ctx.now)))
+    };
+    let stays = (Status::Pending, None);
+    let may_stay = |seconds| (Status::Pending, Some(Duration::from_secs(seconds)));
+    let goes = (Status::Cancelled, None);
+    assert_eq!(after(SessionPolicy::Keep, None), stays);
+    assert_eq!(after(SessionPolicy::Cancel, None), goes);
+    assert_eq!(after(grace, None), may_stay(9));
+    assert_eq!(after(SessionPolicy::Cancel, Some(SessionPolicy::Keep)), stays);
+    assert_eq!(after(SessionPolicy::Keep, Some(SessionPolicy::Cancel)), goes);
+    assert_eq!(after(grace, Some(SessionPolicy::Grace(Duration::ZERO))), may_stay(0));
+}
+
+#[test]
+fn a_move_in_the_queue_changes_the_record_and_not_what_was_asked_for() {
+    let moved = command().after(&["prioritize"]).process;
+    assert_eq!((moved.priority.value(), moved.head().priority.value()), (7, 7));
+    assert_eq!(moved.spec.priority, Priority::default());
+    let claimed = command().after(&["prioritize", "claimed", "never_ran"]).process;
+    assert_eq!(claimed.priority.value(), 7, "it goes back to the place that it was moved to");
 }
 
 fn after_exit(spec: &Spec, status: ExitStatus) -> Status {

@@ -2,8 +2,8 @@
 
 use crate::inputs::input;
 use longhaul_domain::{
-    Awake, Capabilities, Chance, CommandSpec, Context, Lineage, Process, ProcessId, ReportedSpec,
-    RetryPolicy, Spec, Timestamp, Vitals, Work,
+    Awake, Capabilities, Chance, ChildrenPolicy, CommandSpec, Context, Lineage, Process, ProcessId,
+    ReportedSpec, RetryPolicy, Spec, Timestamp, Vitals, Work,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +64,109 @@ pub(crate) fn situations() -> Vec<(&'static str, Situation)> {
         ("cancelled report", report().after(&["cancel", "fail"])),
         ("interrupted report", report().after(&["heartbeat_missed"])),
     ]
+    .into_iter()
+    .chain(moved_and_leaving())
+    .chain(taking_along())
+    .chain(awaiting())
+    .chain(marked())
+    .collect()
+}
+
+/// Moved in the queue, and after the end of the session.
+fn moved_and_leaving() -> Vec<(&'static str, Situation)> {
+    let leaving = |work: Situation| work.after(&["end_session_grace"]);
+    let past = |work: Situation| leaving(work).later(30);
+    let running = || command().after(&["claimed", "spawned"]);
+    vec![
+        ("queued command, moved", command().after(&["prioritize"])),
+        ("queued command, leaving", leaving(command())),
+        ("queued command, past its leave", past(command())),
+        ("delayed, past its leave", past(delayed())),
+        ("retrying, past its leave", past(stubborn().after(&["claimed", "spawned", "exited_1"]))),
+        ("starting, past its leave", past(command().after(&["claimed"]))),
+        ("running, leaving", leaving(running())),
+        ("running, past its leave", past(running())),
+        ("running, past its leave and its timeout", past(running()).later(30)),
+        ("reported, past its leave", past(report())),
+        ("paused, past its leave", past(running().after(&["pause"]))),
+        ("stopping, past its leave", past(running()).after(&["tick"])),
+        ("lingering, past its leave", past(awaiting_command().after(&["claimed", "spawned", "exited_0"]))),
+    ]
+}
+
+/// Descendants are cancelled when it ends by itself.
+fn taking_along() -> Vec<(&'static str, Situation)> {
+    let along = |work: Situation| work.with_children(ChildrenPolicy::Cancel);
+    let started = ["claimed", "spawned"];
+    vec![
+        ("starting, takes its children along", along(command()).after(&["claimed"])),
+        ("running, takes its children along", along(command()).after(&started)),
+        ("running, takes its children along, with retries", along(stubborn()).after(&started)),
+        ("reported, takes its children along", along(report())),
+        ("stopping, takes its children along", along(command()).after(&started).after(&["cancel"])),
+        (
+            "stopping, for its timeout, takes its children along",
+            along(command()).after(&started).later(60).after(&["tick"]),
+        ),
+        ("withdrawing, takes its children along", along(report()).after(&["cancel"])),
+    ]
+}
+
+/// Descendants are waited for when it ends by itself.
+fn awaiting() -> Vec<(&'static str, Situation)> {
+    let command = awaiting_command;
+    let report = || report().with_children(ChildrenPolicy::Wait);
+    let started = ["claimed", "spawned"];
+    let timing_out = || command().after(&started).later(60).after(&["tick"]);
+    vec![
+        ("starting, awaits its children", command().after(&["claimed"])),
+        ("running, awaits its children", command().after(&started)),
+        (
+            "running, awaits its children, with retries",
+            stubborn().with_children(ChildrenPolicy::Wait).after(&started),
+        ),
+        ("reported, awaits its children", report()),
+        ("stopping, awaits its children", command().after(&started).after(&["cancel"])),
+        ("stopping, for its timeout, awaits its children", timing_out()),
+        ("withdrawing, awaits its children", report().after(&["cancel"])),
+        ("lingering", command().after(&started).after(&["exited_0"])),
+        ("lingering, failed", command().after(&started).after(&["exited_1"])),
+        ("lingering, timed out", timing_out().after(&["exited_timeout"])),
+        ("lingering, leaving", command().after(&started).after(&["exited_0", "end_session_grace"])),
+        ("lingering report, completed", report().after(&["complete"])),
+        ("lingering report, failed", report().after(&["fail"])),
+    ]
+}
+
+/// All below it was told to end.
+fn marked() -> Vec<(&'static str, Situation)> {
+    let started = ["claimed", "spawned"];
+    let timing_out = |work: Situation| work.after(&started).later(60).after(&["tick", "terminate"]);
+    let lingering = || awaiting_command().after(&started).after(&["exited_0"]);
+    vec![
+        ("stopping, marked", command().after(&started).after(&["terminate"])),
+        ("killing, marked", command().after(&started).after(&["terminate_now"])),
+        ("stopping, for its timeout, marked", timing_out(command())),
+        (
+            "stopping, for its timeout, takes its children along, marked",
+            timing_out(command().with_children(ChildrenPolicy::Cancel)),
+        ),
+        ("stopping, with retries, marked", timing_out(stubborn())),
+        ("withdrawing, marked", report().after(&["terminate"])),
+        ("lingering, marked", lingering().after(&["terminate"])),
+        ("lingering, marked to be killed", lingering().after(&["terminate_now"])),
+        ("cancelled, marked", command().after(&["terminate"])),
+        ("cancelled, marked to be killed", command().after(&["terminate_now"])),
+        (
+            "completed, marked",
+            command().with_children(ChildrenPolicy::Cancel).after(&started).after(&["exited_0"]),
+        ),
+        (
+            "interrupted, marked",
+            command().with_children(ChildrenPolicy::Cancel).after(&started).after(&["supervisor_lost"]),
+        ),
+        ("cancelled, its descendants too", command().after(&["terminate", "descendants_ended"])),
+    ]
 }
 
 /// A command with a timeout of a minute and without retries.
@@ -108,6 +211,11 @@ fn delayed() -> Situation {
     Situation::of(Spec { not_before: Some(START.plus(Duration::from_secs(60))), ..command_spec() })
 }
 
+/// A command that ends only after its descendants.
+pub(crate) fn awaiting_command() -> Situation {
+    command().with_children(ChildrenPolicy::Wait)
+}
+
 fn unlucky() -> Situation {
     (0..4).fold(command(), |life, _| life.after(&["claimed", "never_ran"]))
 }
@@ -139,6 +247,11 @@ impl Situation {
         self.ctx.now = self.ctx.now.plus(span);
         self.ctx.awake = self.ctx.awake.plus(span);
         self
+    }
+
+    /// The same with something else to become of its descendants; before anything happened.
+    pub(crate) fn with_children(self, children: ChildrenPolicy) -> Self {
+        Self::of(Spec { children, ..Spec::clone(&self.process.spec) })
     }
 
     fn without_pause(mut self) -> Self {

@@ -1,10 +1,11 @@
 //! What counts which time.
 
-use crate::inputs::input;
+use crate::inputs::{GRACE, input};
 use crate::lives::turn;
-use crate::situations::{Situation, command, command_spec, report, stubborn};
+use crate::situations::{Situation, awaiting_command, command, command_spec, report, stubborn};
 use longhaul_domain::{
-    Awake, Deadline, Ending, Fact, Input, Pending, Spec, State, Status, StopCause, Timestamp, Work,
+    Awake, Command, Deadline, Ending, Fact, Input, Pending, SessionPolicy, Spec, State, Status, StopCause,
+    Timestamp, Work,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -104,6 +105,69 @@ fn a_heartbeat_is_due_after_the_last_sign_of_life_and_only_from_reporters() {
 }
 
 #[test]
+fn whatever_may_outlive_its_session_is_cancelled_for_it_when_its_grace_is_over() {
+    let running = || command().after(&["claimed", "spawned"]);
+    let lives = [command(), command().after(&["claimed"]), running(), running().after(&["pause"]), report()];
+    for life in lives {
+        let mut life = life.after(&["end_session_grace"]);
+        let leave_by = life.ctx.now.plus(GRACE);
+        assert_eq!(life.process.session_deadline(), Some(leave_by));
+        assert_eq!(life.process.head().due.filter(|due| *due > leave_by), None);
+        // A grace is over asleep or not.
+        life.ctx.now = leave_by;
+        let told = life.after(&["tick"]).process;
+        assert_eq!(cause(&told.state), Some(StopCause::Session), "{:?}", told.state);
+        assert_eq!(told.session_deadline(), None);
+    }
+}
+
+#[test]
+fn of_two_ends_of_a_session_the_sooner_one_counts() {
+    let mut life = command().after(&["claimed", "spawned", "end_session_grace"]);
+    let first = life.process.leave_by;
+    let end = |life: &mut Situation, grace| {
+        let policy = Some(SessionPolicy::Grace(Duration::from_secs(grace)));
+        turn(life, Input::Command(Command::EndSession { policy })).answer.unwrap();
+        life.process.leave_by
+    };
+    assert_eq!(end(&mut life, 60), first);
+    let sooner = life.ctx.now.plus(Duration::from_secs(10));
+    assert_eq!(end(&mut life, 10), Some(sooner));
+    assert_eq!(end(&mut life, 30), Some(sooner));
+}
+
+#[test]
+fn a_row_is_due_at_the_sooner_of_its_own_moment_and_the_end_of_its_grace() {
+    let delayed = |moment: Timestamp| Situation::of(Spec { not_before: Some(moment), ..command_spec() });
+    let now = command().ctx.now;
+    for (wait, due) in [(20, 20), (40, 30)] {
+        let life = delayed(now.plus(Duration::from_secs(wait))).after(&["end_session_grace"]);
+        assert_eq!(life.process.due(), Some(now.plus(Duration::from_secs(due))));
+    }
+    assert_eq!(command().process.due(), None);
+}
+
+#[test]
+fn the_end_of_a_session_takes_over_the_stop_for_a_timeout_that_another_attempt_would_follow() {
+    let timing_out = || stubborn().after(&["claimed", "spawned"]).later(60).after(&["tick"]);
+    let ended = timing_out().after(&["end_session_cancel", "exited_timeout"]).process;
+    assert_eq!(cause(&ended.state), Some(StopCause::Session), "{:?}", ended.state);
+    let late =
+        timing_out().after(&["end_session_grace", "exited_timeout"]).later(30).after(&["tick"]).process;
+    assert_eq!(cause(&late.state), Some(StopCause::Session), "{:?}", late.state);
+}
+
+#[test]
+fn a_cancel_takes_over_the_stop_for_a_timeout_that_a_wait_for_the_children_would_follow() {
+    let timing_out = || awaiting_command().after(&["claimed", "spawned"]).later(60).after(&["tick"]);
+    let deadline = timing_out().process.next_deadline();
+    let cancelled = timing_out().later(3).after(&["cancel"]);
+    assert_eq!(cancelled.process.next_deadline(), deadline);
+    let ended = cancelled.after(&["exited_timeout"]).process;
+    assert_eq!(cause(&ended.state), Some(StopCause::User), "{:?}", ended.state);
+}
+
+#[test]
 fn a_delay_that_is_over_is_none() {
     let spec = |moment| Spec { not_before: Some(Timestamp(moment)), ..command_spec() };
     let now = command().ctx.now;
@@ -133,4 +197,13 @@ fn a_timeout_without_end_does_not_wrap() {
     command.timeout = Some(Duration::MAX);
     let life = Situation::of(spec).after(&["claimed", "spawned"]);
     assert_eq!(life.process.next_deadline(), Some(Deadline::Awake(Awake(i64::MAX))));
+}
+
+/// Who told it to end.
+fn cause(state: &State) -> Option<StopCause> {
+    if let State::Stopping { cause, .. } | State::Withdrawing { cause, .. } = state {
+        return Some(*cause);
+    }
+    let State::Ended(ended) = state else { return None };
+    if let Ending::Cancelled { by, .. } = &ended.ending { Some(*by) } else { None }
 }

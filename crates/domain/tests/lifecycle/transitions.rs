@@ -92,6 +92,7 @@ fn done(process: &Process, step: &Step) -> String {
     let note = step.note.map(|note| match note {
         Note::AlreadySo => "note:already_so",
         Note::AlreadyEnded => "note:already_ended",
+        Note::GoesOn => "note:goes_on",
         Note::Stale => "note:stale",
     });
     if step.events.is_empty() && step.effects.is_empty() {
@@ -110,7 +111,9 @@ fn done(process: &Process, step: &Step) -> String {
             | Effect::Kill { attempt, .. }
             | Effect::Pause { attempt }
             | Effect::Resume { attempt } => *attempt,
-            Effect::Keep { .. } | Effect::Relaunch => continue,
+            Effect::Keep { .. } | Effect::Relaunch | Effect::Cascade { .. } | Effect::AwaitDescendants => {
+                continue;
+            }
         };
         assert_eq!(about, after.attempt, "{effect:?} is about another attempt");
     }
@@ -125,6 +128,7 @@ const fn whereabouts(state: &State) -> &'static str {
         State::Pending(Pending::Retrying { .. }) => "retrying",
         State::Reported { .. } => "reported",
         State::Withdrawing { .. } => "withdrawing",
+        State::Lingering(_) => "lingering",
         State::Stopping { urgency, .. } => match urgency {
             Urgency::Asked { .. } => "stopping",
             Urgency::Killing { .. } => "killing",
@@ -145,5 +149,8 @@ const fn word(effect: &Effect) -> &'static str {
         Effect::Resume { .. } => "resume",
         Effect::Keep { .. } => "keep",
         Effect::Relaunch => "relaunch",
+        Effect::Cascade { force: false } => "cascade",
+        Effect::Cascade { force: true } => "cascade_now",
+        Effect::AwaitDescendants => "await",
     }
 }

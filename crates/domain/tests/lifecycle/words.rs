@@ -1,13 +1,13 @@
 //! The words, texts and small rules around the lifecycle.
 
-use crate::inputs::{exit, input};
-use crate::situations::{command, command_spec, report, situations};
+use crate::inputs::{COLUMNS, column, exit, input};
+use crate::situations::{Situation, awaiting_command, command, command_spec, report, situations};
 use longhaul_domain::{
-    Containment, Ending, Environment, ExitStatus, Fact, Failure, Interruption, JsonText, LARGEST_JSON, Level,
-    Lineage, Process, ProcessId, ProcessType, ReportedSpec, Retention, Spec, StartStage, Status, StopCause,
-    Timestamp, UnknownStatus, Verb, Work,
+    Containment, Ending, Environment, ExceededLimit, ExitStatus, Fact, Failure, Interruption, JsonText,
+    LARGEST_JSON, Level, LimitMechanism, Lineage, Process, ProcessId, ProcessType, ReportedSpec, Retention,
+    Spec, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb, Work,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +57,11 @@ fn a_refusal_says_the_present_status_and_the_attempt() {
         "cannot complete a command: its end is observed (it is running)"
     );
     assert_eq!(refused(command(), "retry_now"), "cannot retry a process that is pending");
+    assert_eq!(refused(report(), "prioritize"), "cannot prioritize a process that is running");
+    assert_eq!(
+        refused(awaiting_command().after(&["claimed", "spawned", "exited_0"]), "progress"),
+        "cannot progress a process whose own work is over: it only waits for its children (it is running)"
+    );
 }
 
 #[test]
@@ -71,6 +76,9 @@ fn no_two_things_share_a_word() {
         Verb::Resume,
         Verb::Restart,
         Verb::RetryNow,
+        Verb::Terminate,
+        Verb::Prioritize,
+        Verb::EndSession,
     ];
     assert_distinct(&verbs.map(Verb::as_str));
     let causes = [
@@ -104,7 +112,22 @@ fn no_two_things_share_a_word() {
         Interruption::RecordLost { found: text() },
     ];
     assert_distinct(&whys.each_ref().map(Interruption::as_str));
-    assert_eq!(Fact::Submitted.name(), "submitted");
+    let limits = [ExceededLimit::Cpu, ExceededLimit::Memory, ExceededLimit::FileSize];
+    assert_distinct(&limits.map(ExceededLimit::as_str));
+    assert_distinct(&[LimitMechanism::Rlimit, LimitMechanism::Cgroup].map(LimitMechanism::as_str));
+}
+
+#[test]
+fn every_fact_has_a_word_of_its_own() {
+    let mut words = BTreeMap::from([variant(&Fact::Submitted)]);
+    for (_, Situation { process, ctx, vitals }) in situations() {
+        for input in COLUMNS.iter().flat_map(|name| column(name, &process)) {
+            let step = process.decide(&ctx, &vitals, &input).unwrap_or_default();
+            words.extend(step.events.iter().map(|event| variant(&event.fact)));
+        }
+    }
+    assert_eq!(words.len(), 19, "{words:?}");
+    assert_distinct(&words.into_values().collect::<Vec<_>>());
 }
 
 #[test]
@@ -173,7 +196,10 @@ fn records_go_by_age_and_by_count_but_the_count_takes_none_of_the_last_day() {
     assert!(!kept.lets_go(after(day), ended, 1_000_000));
     assert!(kept.lets_go(after(day + Duration::from_millis(1)), ended, 100_000));
     assert!(!kept.lets_go(after(2 * day), ended, 99_999));
-    let forever = Retention { age: None, count: None };
+    let bounded = Retention { before: Some(Timestamp(1)), ..kept };
+    assert!(bounded.lets_go(after(Duration::ZERO), ended, 0), "a bound in bytes spares no day");
+    assert!(!bounded.lets_go(after(Duration::ZERO), Timestamp(1), 0));
+    let forever = Retention { age: None, count: None, before: None };
     assert!(!forever.lets_go(Timestamp(i64::MAX), ended, u64::MAX));
 }
 
@@ -191,7 +217,14 @@ fn a_head_copies_what_stores_index() {
         assert_eq!((head.status, head.attempt), (process.status(), process.attempt), "[{row}]");
         assert_eq!((head.queued_at, head.completed_at), (process.queued_at, process.completed_at()));
         assert_eq!(head.node, process.node, "[{row}]");
+        assert_eq!((head.priority, head.due), (process.priority, process.due()), "[{row}]");
     }
+}
+
+/// The name of its variant, and its word.
+fn variant(fact: &Fact) -> (String, &'static str) {
+    let debug = format!("{fact:?}");
+    (debug.split(' ').next().unwrap_or_default().to_owned(), fact.name())
 }
 
 fn assert_distinct(words: &[&str]) {

@@ -132,7 +132,7 @@ async fn retry_now_does_not_wait() {
 async fn a_restart_is_a_new_process_with_the_same_details() {
     let world = World::new().await;
     let id = world.launch("exit 3 1000").await;
-    let refused = world.engine.restart(id).await;
+    let refused = world.engine.restart(id, None).await;
     let running = matches!(
         refused,
         Err(EngineError::Rejected {
@@ -142,7 +142,7 @@ async fn a_restart_is_a_new_process_with_the_same_details() {
     );
     assert!(running, "{refused:?}");
     world.end(id).await;
-    let again = world.engine.restart(id).await.unwrap().stored.process;
+    let again = world.engine.restart(id, None).await.unwrap().stored.process;
     assert_ne!(again.id, id);
     assert_eq!(again.lineage.restarted_from, Some(id));
     assert_eq!(again.spec, world.stored(id).await.process.spec);

@@ -7,10 +7,21 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod cascades;
+mod clearing;
 mod faults;
+mod interrupted;
 mod lifecycle;
+mod measure;
 mod queueing;
+mod queues;
 mod recovery;
 mod reported;
+mod retention;
+mod sessions;
+mod statistics;
+mod subscribers;
+mod trees;
 mod waiting;
+mod why;
 mod world;

@@ -8,6 +8,7 @@ use longhaul_domain::{
 use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store, Stored};
 use longhaul_engine::{Engine, EngineError, Goal, Launch, Launched, Mode, Parts, Settings, Shutdown};
 use longhaul_testkit::fakes::{FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +42,10 @@ impl World {
             socket: Some("/socket".to_owned()),
             default_key: None,
             hidden: vec!["SECRET".to_owned()],
+            level_limits: BTreeMap::new(),
+            retention: None,
+            retention_bytes: None,
+            output_total: None,
         };
         adjust(&mut settings);
         let orders = Arc::new(Mutex::new(Vec::new()));

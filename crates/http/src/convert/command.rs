@@ -3,7 +3,8 @@
 use crate::convert::launch::within;
 use crate::fault::Fault;
 use longhaul_domain::{
-    CommandSpec, Environment, Leftovers, OutputBound, ProcessType, ResourceLimits, Stdin, StopPolicy,
+    ChildrenPolicy, CommandSpec, Environment, Leftovers, OutputBound, ProcessType, ResourceLimits,
+    SessionPolicy, Stdin, StopPolicy,
 };
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LimitsRequest};
 use std::time::Duration;
@@ -15,11 +16,20 @@ pub struct LaunchDefaults {
     pub grace: Duration,
     /// How much output is kept of an attempt.
     pub output: OutputBound,
+    /// What becomes of its live descendants when it ends by itself.
+    pub children: ChildrenPolicy,
+    /// What becomes of it when its session ends.
+    pub on_session_end: SessionPolicy,
 }
 
 impl Default for LaunchDefaults {
     fn default() -> Self {
-        Self { grace: StopPolicy::DEFAULT_GRACE, output: OutputBound::default() }
+        Self {
+            grace: StopPolicy::DEFAULT_GRACE,
+            output: OutputBound::default(),
+            children: ChildrenPolicy::default(),
+            on_session_end: SessionPolicy::default(),
+        }
     }
 }
 

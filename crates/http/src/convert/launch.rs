@@ -1,10 +1,12 @@
 //! From a request to a launch, with every check that needs no store.
 
 use crate::convert::command::{self, LaunchDefaults};
+use crate::convert::moment::exact;
 use crate::fault::Fault;
+use crate::query;
 use longhaul_domain::{
-    AgentFacts, JsonText, NodeId, Priority, ProcessId, ProcessName, ProcessType, ReportedSpec, RetryPolicy,
-    Spec, Timestamp, Work,
+    AgentFacts, ChildrenPolicy, JsonText, NodeId, Priority, ProcessId, ProcessName, ProcessType,
+    ReportedSpec, RetryPolicy, SessionPolicy, Spec, Timestamp, Work,
 };
 use longhaul_engine::Launch;
 use longhaul_wire::api::{LaunchRequest, ReportedRequest, RetryRequest};
@@ -68,11 +70,13 @@ pub(crate) fn launch(
         key: parsed(request.key.as_deref())?,
         priority: Priority::new(request.priority.unwrap_or(0))?,
         launch_key: parsed(request.launch_key.as_deref())?,
-        not_before: request
-            .delay_ms
-            .filter(|delay| *delay > 0)
-            .map(|delay| within("delay", delay).map(|delay| now.plus(delay)))
-            .transpose()?,
+        not_before: not_before(request.delay_ms, request.not_before.as_deref(), now)?,
+        children: request.children.as_deref().map_or(Ok(defaults.children), children)?,
+        on_session_end: match request.on_session_end.as_deref() {
+            Some(word) => session_policy(word, request.session_grace_ms)?,
+            None if request.session_grace_ms.is_none() => defaults.on_session_end,
+            None => return Err(graceless()),
+        },
         retry: request.retry.map_or_else(|| Ok(RetryPolicy::none()), |retry| self::retry(&retry))?,
         ..Spec::of(Work::Reported(ReportedSpec::default()))
     };
@@ -86,6 +90,54 @@ pub(super) fn within(what: &str, millis: u64) -> Result<Duration, Fault> {
         return Err(Fault::invalid(what, format!("{millis} ms are more than the longest, 30 days")));
     }
     Ok(span)
+}
+
+/// When it may begin; none if that is now.
+fn not_before(delay: Option<u64>, at: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    let at = match (delay, at) {
+        (Some(_), Some(_)) => {
+            return Err(Fault::invalid("launch", "it has both a delay and a moment to begin at")
+                .help("give `delay_ms` or `not_before`"));
+        }
+        (Some(delay), None) => now.plus(within("delay", delay)?),
+        (None, Some(text)) => exact(text)?,
+        (None, None) => return Ok(None),
+    };
+    if at.since(now) > LONGEST {
+        return Err(Fault::invalid("not_before", "it is more than 30 days away"));
+    }
+    Ok((at > now).then_some(at))
+}
+
+fn children(word: &str) -> Result<ChildrenPolicy, Fault> {
+    match word {
+        "keep" => Ok(ChildrenPolicy::Keep),
+        "cancel" => Ok(ChildrenPolicy::Cancel),
+        "wait" => Ok(ChildrenPolicy::Wait),
+        _ => Err(query::invalid("policy for children", word, &"it is none of keep, cancel and wait")),
+    }
+}
+
+/// What happens at the end of a session, from its word and its grace in milliseconds.
+pub(crate) fn session_policy(word: &str, grace: Option<u64>) -> Result<SessionPolicy, Fault> {
+    match (word, grace) {
+        ("keep", None) => Ok(SessionPolicy::Keep),
+        ("cancel", None) => Ok(SessionPolicy::Cancel),
+        ("grace", Some(grace)) => Ok(SessionPolicy::Grace(within("grace of the session", grace)?)),
+        ("grace", None) => Err(Fault::invalid("policy for the end of a session", "it has no grace")
+            .help("say how long: `session_grace_ms` of a launch, `grace_ms` of the end of a session")),
+        ("keep" | "cancel", Some(_)) => Err(graceless()),
+        _ => Err(query::invalid(
+            "policy for the end of a session",
+            word,
+            &"it is none of keep, cancel and grace",
+        )),
+    }
+}
+
+/// There is a grace that nothing waits for.
+pub(crate) fn graceless() -> Fault {
+    Fault::invalid("policy for the end of a session", "a grace needs the policy `grace`")
 }
 
 /// JSON of the caller's that is kept as it is.

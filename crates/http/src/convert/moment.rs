@@ -12,6 +12,13 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
     format!("{moment:.3}")
 }
 
+/// Reads a moment in RFC 3339.
+pub(super) fn exact(text: &str) -> Result<Timestamp, Fault> {
+    let moment = text.parse::<jiff::Timestamp>();
+    let moment = moment.map_err(|_| query::invalid("moment", text, &"it is no RFC 3339 with an offset"))?;
+    Ok(Timestamp(moment.as_millisecond()))
+}
+
 /// Reads a moment: RFC 3339, or how long ago it was (`30s`, `10m`, `2h`, `1d`, a plain number for seconds).
 pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
     if let Ok(moment) = text.parse::<jiff::Timestamp>() {

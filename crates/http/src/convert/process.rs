@@ -3,34 +3,43 @@
 use crate::convert::moment::rfc3339;
 use crate::convert::reason;
 use longhaul_domain::{
-    Ending, Exit, ExitStatus, Failure, Leftovers, Note, Pending, Process, Progress, State, Status, Timestamp,
-    Urgency, Vitals, Work,
+    ChildrenPolicy, Ending, Exit, ExitStatus, Failure, Hold, Leftovers, Pending, Process, Progress,
+    ResourceLimits, SessionPolicy, State, Status, Timestamp, TreeUsage, Urgency, Vitals, Work,
 };
-use longhaul_engine::Engine;
-use longhaul_engine::ports::{AttemptKey, Stored};
-use longhaul_wire::api::{ExitView, PendingView, ProcessView, StartFailureView, UsageView};
+use longhaul_engine::ports::Stored;
+use longhaul_wire::api::{
+    ExitView, HolderView, LimitsView, PendingView, ProcessView, StartFailureView, TreeUsageView, UsageView,
+};
 use std::time::Duration;
 
-/// The record as clients see it now.
-pub(crate) fn view(engine: &Engine, stored: &Stored) -> ProcessView {
-    let process = &stored.process;
-    let key = AttemptKey { id: process.id, attempt: process.attempt };
-    let has_output = process.spec.command().is_some() && process.attempt.0 > 0;
-    let log_path = has_output.then(|| engine.output_place(key).0);
-    seen(stored, engine.now(), log_path)
+/// What clients see of a process beside its record.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    /// When it is looked at.
+    pub(super) now: Timestamp,
+    /// Where its output is kept.
+    pub(super) log_path: Option<String>,
+    /// What keeps it waiting beside its turn.
+    pub(super) hindrance: Hindrance,
+    /// What its tree uses.
+    pub(super) usage: Option<TreeUsage>,
 }
 
-/// The word for why nothing changed.
-pub(crate) fn note(note: Note) -> String {
-    match note {
-        Note::AlreadySo => "already_so",
-        Note::AlreadyEnded => "already_ended",
-        Note::Stale => "stale",
-    }
-    .to_owned()
+/// What keeps a process waiting beside its turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hindrance {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its queue is held.
+    Held(Hold),
+    /// No node may run it.
+    NoNode,
 }
 
-fn seen(stored: &Stored, now: Timestamp, log_path: Option<String>) -> ProcessView {
+/// The record as clients see it.
+pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
+    let now = around.now;
     let process = &stored.process;
     let spec = &process.spec;
     let status = process.status();
@@ -41,6 +50,7 @@ fn seen(stored: &Stored, now: Timestamp, log_path: Option<String>) -> ProcessVie
     let command = spec.command();
     let lineage = &process.lineage;
     let agent = &spec.agent;
+    let (on_session_end, session_grace) = session(spec.on_session_end);
     ProcessView {
         id: process.id.to_string(),
         work: work(&spec.work).to_owned(),
@@ -55,8 +65,8 @@ fn seen(stored: &Stored, now: Timestamp, log_path: Option<String>) -> ProcessVie
         }),
         directory: command.map(|command| command.directory.clone()),
         status: status.as_str().to_owned(),
-        pending: pending(&process.state),
-        reason: reason::reason(process, now),
+        pending: pending(&process.state, &around.hindrance),
+        reason: reason::reason(process, now, &around.hindrance),
         stage: vitals.stage.as_ref().map(ToString::to_string),
         progress: progress(process, vitals).map(Progress::percent),
         eta_ms: (status == Status::Running).then(|| vitals.eta(now)).flatten().map(millis),
@@ -67,8 +77,13 @@ fn seen(stored: &Stored, now: Timestamp, log_path: Option<String>) -> ProcessVie
         root_id: lineage.root(process.id).to_string(),
         level: lineage.level().0,
         restarted_from: lineage.restarted_from.map(|id| id.to_string()),
+        children: children(spec.children).to_owned(),
+        ending_descendants: process.cascade.is_some(),
+        on_session_end: on_session_end.to_owned(),
+        session_grace_ms: session_grace.map(millis),
+        leave_by: process.session_deadline().map(rfc3339),
         key: spec.key.as_ref().map(ToString::to_string),
-        priority: spec.priority.value(),
+        priority: process.priority.value(),
         launch_key: spec.launch_key.as_ref().map(ToString::to_string),
         agent_id: agent.agent_id.as_ref().map(ToString::to_string),
         agent_type: agent.agent_type.as_ref().map(ToString::to_string),
@@ -105,8 +120,20 @@ fn seen(stored: &Stored, now: Timestamp, log_path: Option<String>) -> ProcessVie
         duration_ms: duration(process, now).map(millis),
         timeout_ms: command.and_then(|command| command.timeout).map(millis),
         output_bytes: command.map(|_| exit.map_or(vitals.output_bytes, |exit| exit.output_bytes)),
-        log_path,
+        limits: command.map(|command| limits(&command.limits)),
+        usage: around.usage.as_ref().map(tree_usage),
+        log_path: around.log_path,
         revision: stored.revision.0,
+    }
+}
+
+/// One who has what others wait for.
+pub(super) fn holder(process: &Process) -> HolderView {
+    HolderView {
+        id: process.id.to_string(),
+        name: process.spec.name.as_ref().map(ToString::to_string),
+        status: Some(process.status().as_str().to_owned()),
+        started_at: process.started_at.map(rfc3339),
     }
 }
 
@@ -131,13 +158,24 @@ fn ended(process: &Process) -> Option<&longhaul_domain::Ended> {
         | State::Reported { .. }
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. } => None,
+        | State::Withdrawing { .. }
+        | State::Lingering(_) => None,
     }
 }
 
-/// The last words of an ended process are in its ending.
+/// The last words of a process whose work is over are in its ending.
 fn vitals(stored: &Stored) -> &Vitals {
-    ended(&stored.process).map_or(&stored.vitals, |ended| &ended.vitals)
+    match &stored.process.state {
+        State::Ended(ended) => &ended.vitals,
+        State::Lingering(lingering) => &lingering.vitals,
+        State::Pending(_)
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Reported { .. }
+        | State::Paused { .. }
+        | State::Stopping { .. }
+        | State::Withdrawing { .. } => &stored.vitals,
+    }
 }
 
 /// What has completed is done to the full, and reported work that has begun is at least at nothing.
@@ -149,12 +187,16 @@ fn progress(process: &Process, vitals: &Vitals) -> Option<Progress> {
     }
 }
 
-fn pending(state: &State) -> Option<PendingView> {
+fn pending(state: &State, hindrance: &Hindrance) -> Option<PendingView> {
     let State::Pending(pending) = state else {
         return None;
     };
     let (why, due, last_error) = match pending {
-        Pending::Queued => ("queued", None, None),
+        Pending::Queued => match hindrance {
+            Hindrance::None => ("queued", None, None),
+            Hindrance::Held(_) => ("held", None, None),
+            Hindrance::NoNode => ("no_node", None, None),
+        },
         Pending::Delayed { until } => ("delayed", Some(*until), None),
         Pending::Retrying { at, after } => ("retry", Some(*at), Some(reason::of_ending(after))),
     };
@@ -166,7 +208,7 @@ fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
     match ending {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
         Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {
-            reason::reason(process, now)
+            reason::reason(process, now, &Hindrance::None)
         }
     }
 }
@@ -181,6 +223,7 @@ fn exit(exit: &Exit) -> ExitView {
         signal,
         core,
         stopped_by: exit.stopped.map(|cause| cause.as_str().to_owned()),
+        limit: exit.limit.map(|limit| limit.as_str().to_owned()),
         last_signal: exit.last_signal,
         swept: exit.swept,
         leftovers: exit.leftovers,
@@ -198,6 +241,9 @@ fn conditions(process: &Process) -> Vec<String> {
     if let State::Stopping { urgency: Urgency::Stuck, .. } = &process.state {
         conditions.push("stuck".to_owned());
     }
+    if let State::Lingering(_) = &process.state {
+        conditions.push("waits_for_children".to_owned());
+    }
     if let Some(ended) = ended(process) {
         let kept = process.spec.command().is_some_and(|command| command.leftovers == Leftovers::Keep);
         if kept && ended.ending.exit().is_some_and(|exit| exit.leftovers > 0) {
@@ -207,8 +253,46 @@ fn conditions(process: &Process) -> Vec<String> {
     conditions
 }
 
+const fn children(policy: ChildrenPolicy) -> &'static str {
+    match policy {
+        ChildrenPolicy::Keep => "keep",
+        ChildrenPolicy::Cancel => "cancel",
+        ChildrenPolicy::Wait => "wait",
+    }
+}
+
+const fn session(policy: SessionPolicy) -> (&'static str, Option<Duration>) {
+    match policy {
+        SessionPolicy::Keep => ("keep", None),
+        SessionPolicy::Cancel => ("cancel", None),
+        SessionPolicy::Grace(grace) => ("grace", Some(grace)),
+    }
+}
+
+const fn limits(limits: &ResourceLimits) -> LimitsView {
+    LimitsView {
+        cpu_seconds: limits.cpu_seconds,
+        memory_bytes: limits.memory_bytes,
+        open_files: limits.open_files,
+        processes: limits.processes,
+        file_bytes: limits.file_bytes,
+    }
+}
+
+/// What a tree uses, as clients see it.
+pub(super) fn tree_usage(usage: &TreeUsage) -> TreeUsageView {
+    TreeUsageView {
+        processes: usage.processes,
+        cpu_ms: millis(usage.cpu),
+        memory_bytes: usage.memory,
+        read_bytes: usage.read,
+        written_bytes: usage.written,
+        limited_by: usage.limited_by.as_str().to_owned(),
+    }
+}
+
 /// From the begin of the latest attempt to its end; a process between two attempts has none that counts.
-fn duration(process: &Process, now: Timestamp) -> Option<Duration> {
+pub(super) fn duration(process: &Process, now: Timestamp) -> Option<Duration> {
     let started = process.started_at?;
     match &process.state {
         State::Pending(_) | State::Starting { .. } => None,
@@ -217,10 +301,11 @@ fn duration(process: &Process, now: Timestamp) -> Option<Duration> {
         | State::Reported { .. }
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. } => Some(now.since(started)),
+        | State::Withdrawing { .. }
+        | State::Lingering(_) => Some(now.since(started)),
     }
 }
 
-fn millis(span: Duration) -> u64 {
+pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,16 +1,20 @@
 //! One sentence: why a process stands where it stands.
 
 use crate::convert::moment::{rfc3339, span};
+use crate::convert::process::Hindrance;
 use longhaul_domain::{
-    Ending, Exit, ExitStatus, Failure, Interruption, Pending, Process, State, StopCause, Timestamp, Urgency,
+    Ending, ExceededLimit, Exit, ExitStatus, Failure, Hold, Interruption, Pending, Placement, Process,
+    SlotKey, State, StopCause, Timestamp, Urgency,
 };
 
 /// Why a process stands where it stands; nothing to say of one that simply runs.
-pub(super) fn reason(process: &Process, now: Timestamp) -> Option<String> {
+pub(super) fn reason(process: &Process, now: Timestamp, hindrance: &Hindrance) -> Option<String> {
     match &process.state {
-        State::Pending(pending) => Some(of_pending(process, pending, now)),
+        State::Pending(pending) => Some(of_pending(process, pending, now, hindrance)),
         State::Starting { .. } => Some("its command is being started".to_owned()),
-        State::Running { .. } | State::Reported { .. } => None,
+        State::Running { .. } | State::Reported { .. } => process
+            .session_deadline()
+            .map(|leave_by| format!("its session ended; it is cancelled at {}", rfc3339(leave_by))),
         State::Paused { since, .. } => Some(format!("paused for {}", span(now.since(*since)))),
         State::Stopping { cause, urgency, .. } => Some(match urgency {
             Urgency::Asked { .. } => {
@@ -22,6 +26,10 @@ pub(super) fn reason(process: &Process, now: Timestamp) -> Option<String> {
         State::Withdrawing { cause, until, .. } => {
             Some(format!("its reporter was asked to end it {} and has until {}", by(*cause), rfc3339(*until)))
         }
+        State::Lingering(lingering) => Some(format!(
+            "its own work is over ({}); it waits for its children",
+            of_ending(&lingering.ending)
+        )),
         State::Ended(ended) => Some(match &ended.ending {
             Ending::Timeout { exit } => {
                 let limit = process.spec.command().and_then(|command| command.timeout);
@@ -59,10 +67,16 @@ pub(super) fn of_ending(ending: &Ending) -> String {
     }
 }
 
-fn of_pending(process: &Process, pending: &Pending, now: Timestamp) -> String {
+fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &Hindrance) -> String {
     match (pending, &process.spec.key) {
-        (Pending::Queued, Some(key)) => format!("waits for a slot of the key {key}"),
-        (Pending::Queued, None) => "waits for its turn: its node runs as much as it may".to_owned(),
+        (Pending::Queued, key) => match (hindrance, key) {
+            (Hindrance::NoNode, _) => nowhere(&process.spec.placement),
+            (Hindrance::Held(hold), Some(key)) => of_hold(key, hold),
+            (Hindrance::None, Some(key)) => format!("waits for a slot of the key {key}"),
+            (Hindrance::None | Hindrance::Held(_), None) => {
+                "waits for its turn: its node runs as much as it may".to_owned()
+            }
+        },
         (Pending::Delayed { until }, _) => format!("waits until {}", rfc3339(*until)),
         (Pending::Retrying { at, after }, _) => format!(
             "retry {} of {} in {} after: {}",
@@ -74,8 +88,54 @@ fn of_pending(process: &Process, pending: &Pending, now: Timestamp) -> String {
     }
 }
 
+/// A queue that is held, in one sentence.
+pub(super) fn of_hold(key: &SlotKey, hold: &Hold) -> String {
+    let since = rfc3339(hold.since);
+    match &hold.by {
+        Some(by) => format!("the queue of the key {key} is held by {by} since {since}"),
+        None => format!("the queue of the key {key} is held since {since}"),
+    }
+}
+
+/// That nobody may run it, in one sentence.
+pub(super) fn nowhere(placement: &Placement) -> String {
+    match placement {
+        Placement::Node(node) => format!("only the node {node} may run it, and it is not there"),
+        Placement::Labels(_) => format!("no node has all its labels: {}", place(placement)),
+        Placement::Here | Placement::Anywhere => "no node is there that may run it".to_owned(),
+    }
+}
+
+/// Where alone a process may run.
+pub(super) fn place(placement: &Placement) -> String {
+    match placement {
+        Placement::Here => "here".to_owned(),
+        Placement::Node(node) => node.to_string(),
+        Placement::Labels(labels) => labels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        Placement::Anywhere => "anywhere".to_owned(),
+    }
+}
+
+/// A limit that ended it is named before the code or signal that it did it by.
 fn of_exit(exit: &Exit) -> String {
-    match exit.status {
+    let status = of_status(exit.status);
+    match (exit.limit, exit.status) {
+        (None, _) => status,
+        (Some(ExceededLimit::Memory), ExitStatus::Signal { .. }) => {
+            format!("killed for want of memory; {status}")
+        }
+        (Some(ExceededLimit::Memory), ExitStatus::Code(_)) => {
+            format!("one of its processes was killed for want of memory; {status}")
+        }
+        (Some(ExceededLimit::Cpu), _) => format!("its processor time was over; {status}"),
+        (Some(ExceededLimit::FileSize), _) => {
+            format!("it wrote a file that was larger than allowed; {status}")
+        }
+    }
+}
+
+fn of_status(status: ExitStatus) -> String {
+    match status {
         ExitStatus::Code(code) => format!("exited with code {code}"),
         ExitStatus::Signal { number, core } => {
             let dumped = if core { ", core dumped" } else { "" };
@@ -184,13 +244,35 @@ mod tests {
             exit: Exit { stopped: Some(StopCause::Timeout), ..exit(signal(15)) },
         };
         see(&mut process, exited, 61_000);
-        let said = reason(&process, Timestamp(61_000)).unwrap();
+        let said = reason(&process, Timestamp(61_000), &Hindrance::None).unwrap();
         assert_eq!(said, "it ran longer than its timeout of 1 min; killed by signal 15 (TERM)");
     }
 
     #[test]
+    fn exceeded_limit_is_named_as_such() {
+        let ended_by = |limit, status| of_exit(&Exit { limit: Some(limit), ..exit(status) });
+        let said = [
+            (ExceededLimit::Memory, signal(9), "killed for want of memory; killed by signal 9 (KILL)"),
+            (
+                ExceededLimit::Memory,
+                code(137),
+                "one of its processes was killed for want of memory; exited with code 137",
+            ),
+            (ExceededLimit::Cpu, signal(24), "its processor time was over; killed by signal 24 (XCPU)"),
+            (
+                ExceededLimit::FileSize,
+                signal(25),
+                "it wrote a file that was larger than allowed; killed by signal 25 (XFSZ)",
+            ),
+        ];
+        for (limit, status, words) in said {
+            assert_eq!(ended_by(limit, status), words);
+        }
+    }
+
+    #[test]
     fn what_simply_runs_needs_no_reason() {
-        assert_eq!(reason(&running(), Timestamp(1_000)), None);
+        assert_eq!(reason(&running(), Timestamp(1_000), &Hindrance::None), None);
     }
 
     fn running() -> Process {
@@ -224,6 +306,7 @@ mod tests {
             last_signal: None,
             swept: 0,
             leftovers: 0,
+            limit: None,
             usage: Usage::default(),
             output_bytes: 0,
             dropped_bytes: 0,

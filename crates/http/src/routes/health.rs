@@ -3,8 +3,7 @@
 use crate::face::Face;
 use crate::reply::Reply;
 use axum::extract::State;
-use longhaul_wire::api::Version;
-use serde_json::{Value, json};
+use longhaul_wire::api::{Health, Version};
 
 /// `GET /v1/version`.
 pub(crate) async fn version(State(face): State<Face>) -> Reply<Version> {
@@ -12,6 +11,7 @@ pub(crate) async fn version(State(face): State<Face>) -> Reply<Version> {
 }
 
 /// `GET /v1/health`.
-pub(crate) async fn health() -> Reply<Value> {
-    Reply::ok(json!({ "status": "ok" }))
+pub(crate) async fn health(State(face): State<Face>) -> Reply<Health> {
+    let swept = face.engine.swept();
+    Reply::ok(Health { status: "ok".to_owned(), swept, retention: face.retention })
 }

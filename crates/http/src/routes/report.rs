@@ -1,15 +1,15 @@
 //! What workers tell.
 
 use crate::body::Ask;
-use crate::convert::{json_text, note, view};
+use crate::convert::{json_text, outcome};
 use crate::face::Face;
 use crate::fault::Fault;
-use crate::query::invalid;
+use crate::query::{Expected, invalid};
 use crate::reference::Reference;
 use crate::reply::Reply;
 use crate::routes::control::ask;
-use axum::extract::State;
-use longhaul_domain::{Command, Note, Process, ProcessId, Progress, Report, Stage, Status, StopCause};
+use axum::extract;
+use longhaul_domain::{Command, Note, Process, ProcessId, Progress, Report, Revision, Stage, State, Status};
 use longhaul_engine::Engine;
 use longhaul_wire::api::{CompleteRequest, FailRequest, Outcome, UpdateRequest};
 
@@ -18,8 +18,9 @@ const LONGEST_ERROR: usize = 64 * 1024;
 
 /// `PATCH /v1/processes/{ref}`.
 pub(crate) async fn update(
-    State(face): State<Face>,
+    extract::State(face): extract::State<Face>,
     Reference(reference): Reference,
+    Expected(expected): Expected,
     Ask(request): Ask<UpdateRequest>,
 ) -> Result<Reply<Outcome>, Fault> {
     let report = Report {
@@ -35,34 +36,61 @@ pub(crate) async fn update(
     let id = engine.find(&reference).await?;
     let process = engine.process(id).await?.process;
     match asked {
-        None => told(engine, id, report).await,
-        Some(Asked::Running) if is_under_way(process.status()) => told(engine, id, report).await,
+        None => told(engine, id, report, expected).await,
+        Some(Asked::Running) if is_under_way(process.status()) => told(engine, id, report, expected).await,
         Some(Asked::Running) => Err(Fault::not_running(process.status(), &id.short())),
         Some(Asked::End(end)) => {
+            let mut expected = expected;
             // What is said along with an end that is refused, or is there already, must not be kept.
             if report != Report::default() && is_awaited(&process, &end) {
-                ask(engine, id, Command::Progress(report)).await?;
+                let answer = engine.command(id, Command::Progress(report), expected).await?;
+                expected = expected.map(|_| answer.stored.revision);
             }
-            ask(engine, id, end).await
+            finish(engine, id, end, expected).await
         }
     }
 }
 
 /// Takes in a report; one that says nothing is a sign of life and changes nothing.
-async fn told(engine: &Engine, id: ProcessId, report: Report) -> Result<Reply<Outcome>, Fault> {
+async fn told(
+    engine: &Engine,
+    id: ProcessId,
+    report: Report,
+    expected: Option<Revision>,
+) -> Result<Reply<Outcome>, Fault> {
     let is_empty = report == Report::default();
-    let answer = engine.command(id, Command::Progress(report), None).await?;
-    let quiet = answer.note.or_else(|| is_empty.then_some(Note::AlreadySo));
-    Ok(Reply::ok(Outcome {
-        process: view(engine, &answer.stored),
-        changed: answer.changed && !is_empty,
-        note: quiet.map(note),
-    }))
+    let mut answer = engine.command(id, Command::Progress(report), expected).await?;
+    if is_empty {
+        answer.changed = false;
+        answer.note.get_or_insert(Note::AlreadySo);
+    }
+    Ok(Reply::ok(outcome(engine, answer).await))
+}
+
+async fn finish(
+    engine: &Engine,
+    id: ProcessId,
+    end: End,
+    expected: Option<Revision>,
+) -> Result<Reply<Outcome>, Fault> {
+    match end {
+        End::Told(end) => ask(engine, id, end, expected).await,
+        End::Cancelled => {
+            let answer = engine.terminate(id, false, expected).await?;
+            Ok(Reply::ok(outcome(engine, answer).await))
+        }
+    }
 }
 
 /// Whether such an end can come, and has not yet.
-fn is_awaited(process: &Process, end: &Command) -> bool {
-    let told = matches!(end, Command::Complete { .. } | Command::Fail { .. });
+fn is_awaited(process: &Process, end: &End) -> bool {
+    if let State::Lingering(_) = &process.state {
+        return false;
+    }
+    let told = match end {
+        End::Told(_) => true,
+        End::Cancelled => false,
+    };
     is_under_way(process.status()) && !(told && process.spec.command().is_some())
 }
 
@@ -81,8 +109,9 @@ const fn is_under_way(status: Status) -> bool {
 
 /// `POST /v1/processes/{ref}/complete`.
 pub(crate) async fn complete(
-    State(face): State<Face>,
+    extract::State(face): extract::State<Face>,
     Reference(reference): Reference,
+    Expected(expected): Expected,
     Ask(request): Ask<CompleteRequest>,
 ) -> Result<Reply<Outcome>, Fault> {
     let result = request
@@ -91,13 +120,14 @@ pub(crate) async fn complete(
         .map(|value| json_text("result", &value))
         .transpose()?;
     let id = face.engine.find(&reference).await?;
-    ask(&face.engine, id, Command::Complete { result }).await
+    ask(&face.engine, id, Command::Complete { result }, expected).await
 }
 
 /// `POST /v1/processes/{ref}/fail`.
 pub(crate) async fn fail(
-    State(face): State<Face>,
+    extract::State(face): extract::State<Face>,
     Reference(reference): Reference,
+    Expected(expected): Expected,
     Ask(request): Ask<FailRequest>,
 ) -> Result<Reply<Outcome>, Fault> {
     if request.error.trim().is_empty() {
@@ -111,26 +141,35 @@ pub(crate) async fn fail(
         ));
     }
     let id = face.engine.find(&reference).await?;
-    ask(&face.engine, id, Command::Fail { error: request.error }).await
+    ask(&face.engine, id, Command::Fail { error: request.error }, expected).await
 }
 
 /// What a reporter asks for by a status.
 enum Asked {
     /// That it goes on.
     Running,
-    /// That it ends so.
-    End(Command),
+    /// That it ends.
+    End(End),
+}
+
+/// The end that a reporter asks for.
+enum End {
+    /// As it says.
+    Told(Command),
+    /// By a cancel, which reaches all its descendants.
+    Cancelled,
 }
 
 fn asked(word: &str) -> Result<Asked, Fault> {
     let status: Status = word.parse().map_err(|error| invalid("status", word, &error))?;
     match status {
         Status::Running => Ok(Asked::Running),
-        Status::Completed => Ok(Asked::End(Command::Complete { result: None })),
+        Status::Completed => Ok(Asked::End(End::Told(Command::Complete { result: None }))),
         Status::Failed => {
-            Ok(Asked::End(Command::Fail { error: "its reporter says that it failed".to_owned() }))
+            let error = "its reporter says that it failed".to_owned();
+            Ok(Asked::End(End::Told(Command::Fail { error })))
         }
-        Status::Cancelled => Ok(Asked::End(Command::Cancel { cause: StopCause::User })),
+        Status::Cancelled => Ok(Asked::End(End::Cancelled)),
         Status::Pending
         | Status::Starting
         | Status::Paused

@@ -1,6 +1,6 @@
 //! Waits.
 
-use crate::convert::view;
+use crate::convert::{Depth, views};
 use crate::face::Face;
 use crate::fault::Fault;
 use crate::query::{Query, invalid};
@@ -34,7 +34,7 @@ pub(crate) async fn wait(State(face): State<Face>, query: Query) -> Result<Reply
     }
     let waited = engine.wait(&ids, goal, mode, patience).await?;
     Ok(Reply::ok(WaitReply {
-        processes: waited.processes.iter().map(|stored| view(engine, stored)).collect(),
+        processes: views(engine, &waited.processes, Depth::Records).await,
         timed_out: waited.timed_out,
     }))
 }

@@ -49,7 +49,10 @@ async fn taken_launch_key_answers_with_the_process_that_has_it() {
     let first = world.post("/v1/processes", launch.clone()).await.json();
     let second = world.post("/v1/processes", launch).await;
     assert_eq!(second.status, 200);
-    assert_eq!(second.json()["created"], false);
+    assert_eq!(
+        (&second.json()["created"], &second.json()["outcome"]),
+        (&json!(false), &json!("already_running"))
+    );
     assert_eq!(second.json()["process"]["id"], first["process"]["id"]);
     let other = with(command("stubborn"), "launch_key", json!("k"));
     let problem = world.post("/v1/processes", other).await.problem();
@@ -213,8 +216,39 @@ async fn version_and_health_answer() {
     let world = World::new().await;
     assert_eq!(world.get("/v1/version").await.json()["version"], "1.2.3");
     let health = world.get("/v1/health").await;
-    assert_eq!((health.status.as_u16(), health.json()), (200, json!({"status": "ok"})));
+    let retention = json!({ "age_ms": 60_000, "count": 7, "bytes": null });
+    let expected = json!({ "status": "ok", "swept": 0, "retention": retention });
+    assert_eq!((health.status.as_u16(), health.json()), (200, expected));
     assert_eq!(health.headers["longhaul-protocol"], "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn moment_to_begin_at_is_waited_for() {
+    let world = World::new().await;
+    let id = world.submit(with(command("run"), "not_before", json!("2023-11-14T23:13:25+01:00"))).await;
+    let waits = world.show(&id).await;
+    assert_eq!(waits["pending"]["due_at"], "2023-11-14T22:13:25.000Z");
+    world.pass(millis(5_010)).await;
+    assert_eq!(world.show(&id).await["status"], "running");
+    let past = world.submit(with(command("run"), "not_before", json!("1999-01-01T00:00:00Z"))).await;
+    world.pass(millis(10)).await;
+    assert_eq!(world.show(&past).await["status"], "running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn launch_key_tells_running_ended_and_different_apart() {
+    let world = World::new().await;
+    let launch = with(command("exit 0 1000"), "launch_key", json!("k"));
+    let outcome = async || world.post("/v1/processes", launch.clone()).await.json()["outcome"].clone();
+    assert_eq!(outcome().await, "created");
+    assert_eq!(outcome().await, "already_running");
+    world.pass(millis(2_000)).await;
+    assert_eq!(outcome().await, "already_ended");
+    let mut other = with(launch.clone(), "type", json!("build"));
+    other["command"]["directory"] = json!("/elsewhere");
+    let problem = world.post("/v1/processes", other).await.problem();
+    assert_eq!((problem.status, problem.slug.as_str()), (409, "key_conflict"));
+    assert_eq!(problem.differs, ["directory", "type"]);
 }
 
 fn one_slot(key: &str) -> Policy {

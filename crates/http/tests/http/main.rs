@@ -8,10 +8,17 @@
 )]
 
 mod control;
+mod hostile;
 mod launch;
 mod list;
 mod output;
+mod queue;
 mod report;
+mod revision;
+mod session;
+mod show;
 mod socket;
+mod tree;
+mod upkeep;
 mod wait;
 mod world;

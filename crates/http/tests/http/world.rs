@@ -6,12 +6,12 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_domain::{NodeId, TreeLimits};
+use longhaul_domain::NodeId;
 use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store};
 use longhaul_engine::{Engine, Parts, Settings};
 use longhaul_http::{Face, LaunchDefaults, router};
 use longhaul_testkit::fakes::{FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock};
-use longhaul_wire::api::{Problem, Version};
+use longhaul_wire::api::{Problem, RetentionView, Version};
 use longhaul_wire::output::Frame;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) spawner: Arc<ScriptedSpawner>,
     pub(crate) orders: Arc<Mutex<Vec<StartOrder>>>,
+    pub(crate) engine: Engine,
     pub(crate) router: axum::Router,
 }
 
@@ -48,19 +49,11 @@ impl World {
             noted.lock().unwrap().push(order.clone());
             Script::of_words(&order.command.program, &order.command.args)
         }));
-        let mut settings = Settings {
-            node: NodeFacts {
-                id: NodeId::new("here").unwrap(),
-                boot: "boot-1".to_owned(),
-                version: "0".to_owned(),
-            },
-            max_parallel: 10,
-            tree: TreeLimits::default(),
-            policy: None,
-            socket: None,
-            default_key: None,
-            hidden: Vec::new(),
-        };
+        let mut settings = Settings::of(NodeFacts {
+            id: NodeId::new("here").unwrap(),
+            boot: "boot-1".to_owned(),
+            version: "0".to_owned(),
+        });
         adjust(&mut settings);
         let parts = Parts {
             store: store.clone(),
@@ -74,8 +67,10 @@ impl World {
             engine: Engine::start(parts, settings).await.unwrap(),
             about: Arc::new(Version { version: "1.2.3".to_owned(), protocol: 1, ..Version::default() }),
             defaults: LaunchDefaults::default(),
+            retention: Some(RetentionView { age_ms: Some(60_000), count: Some(7), bytes: None }),
         };
-        Self { clock, store, spawner, orders, router: router(face) }
+        let engine = face.engine.clone();
+        Self { clock, store, spawner, orders, engine, router: router(face) }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -97,11 +92,20 @@ impl World {
         }
     }
 
-    /// Launches a command whose script is in its words, and gives its id.
-    pub(crate) async fn launch(&self, words: &str) -> String {
-        let answer = self.post("/v1/processes", command(words)).await;
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.ask("PATCH", path, Body::from(body.to_string())).await
+    }
+
+    /// Launches what is asked for, and gives its id.
+    pub(crate) async fn submit(&self, launch: Value) -> String {
+        let answer = self.post("/v1/processes", launch).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.json()["process"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Launches a command whose script is in its words, and gives its id.
+    pub(crate) async fn launch(&self, words: &str) -> String {
+        self.submit(command(words)).await
     }
 
     pub(crate) async fn show(&self, id: &str) -> Value {
@@ -158,4 +162,9 @@ pub(crate) fn with(mut launch: Value, field: &str, value: Value) -> Value {
 
 pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// A command that is a child of this process.
+pub(crate) fn child(words: &str, parent: &str) -> Value {
+    with(command(words), "parent_id", json!(parent))
 }

@@ -8,16 +8,14 @@ use std::{
     },
 };
 
-use rustix::{
-    fs::{FallocateFlags, Mode, OFlags},
-    io::Errno,
-    pipe::SpliceFlags,
-};
+use rustix::{fs::FallocateFlags, io::Errno, pipe::SpliceFlags};
 
 use super::{
     entry::{ENTRY, IndexEntry, Stream},
     gap::{GAP, Gap},
-    segments::{INDEX, LOG, TAIL_HEADER, tail_header},
+    index::Index,
+    place::Place,
+    segments::{INDEX, LOG},
 };
 use crate::{attempt_directory::AttemptDirectory, clock, launch::OutputBound};
 
@@ -42,7 +40,7 @@ pub(crate) enum Taken {
 pub(crate) struct OutputWriter {
     directory: AttemptDirectory,
     log: Place,
-    index: Place,
+    index: Index,
     bounding: Bounding,
     head: u64,
     tail: u64,
@@ -56,13 +54,6 @@ pub(crate) struct OutputWriter {
     moving: Moving,
     dropped: u64,
     write_errors: u64,
-}
-
-/// A file and where offsets are in it.
-struct Place {
-    file: std::fs::File,
-    base: u64,
-    header: u64,
 }
 
 /// How the middle is given back.
@@ -87,16 +78,20 @@ struct OpenRun {
 }
 
 impl OutputWriter {
-    pub(crate) fn create(directory: OwnedFd, bound: OutputBound, anchor_ms: u64) -> io::Result<Self> {
+    /// Creates the log, but not the index, which many an attempt never needs; `trash` takes what cannot be stored.
+    pub(crate) fn create(
+        directory: OwnedFd,
+        bound: OutputBound,
+        anchor_ms: u64,
+        trash: OwnedFd,
+    ) -> io::Result<Self> {
         let directory = AttemptDirectory::from(directory);
         let log = Place::first(directory.create(LOG.head)?);
-        let index = Place::first(directory.create(INDEX.head)?);
         let punches = !bound.rotate && punch(&log.file, 0, BLOCK).is_ok();
-        let trash = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self {
             directory,
             log,
-            index,
+            index: Index::Absent,
             bounding: if punches { Bounding::Punch } else { Bounding::Rotate { present: None } },
             head: bound.head.next_multiple_of(BLOCK),
             tail: bound.tail.next_multiple_of(BLOCK),
@@ -140,7 +135,7 @@ impl OutputWriter {
         if let Some(run) = &mut self.run
             && run.dirty
         {
-            match self.index.write(run.at, &run.entry.encode()) {
+            match self.index.write(&self.directory, run.at, &run.entry.encode()) {
                 Ok(()) => run.dirty = false,
                 Err(_) => self.write_errors = self.write_errors.saturating_add(1),
             }
@@ -195,7 +190,8 @@ impl OutputWriter {
         self.flush();
         let at = self.index_length.saturating_sub(self.index_limit()) / ENTRY * ENTRY;
         let mut bytes = [0; 16];
-        self.index.file.read_exact_at(&mut bytes, at)?;
+        let index = self.index.file().ok_or(io::ErrorKind::UnexpectedEof)?;
+        index.read_exact_at(&mut bytes, at)?;
         let end = IndexEntry::decode(bytes).map_or(0, |entry| entry.end / BLOCK * BLOCK);
         if end > self.gap.log.end.max(self.head) { self.drop_until(end) } else { Ok(()) }
     }
@@ -217,8 +213,8 @@ impl OutputWriter {
         let from = before.index.end / BLOCK * BLOCK;
         let from = from.max(gap.index.start.next_multiple_of(BLOCK));
         let until = gap.index.end / BLOCK * BLOCK;
-        if until > from {
-            punch(&self.index.file, from, until.saturating_sub(from))?;
+        if let Some(index) = self.index.file().filter(|_| until > from) {
+            punch(index, from, until.saturating_sub(from))?;
         }
         Ok(())
     }
@@ -238,8 +234,8 @@ impl OutputWriter {
     fn first_entry_behind(&self, at: u64, offset: u64) -> io::Result<u64> {
         let mut block = [0; 4 << 10];
         let mut at = at;
-        while at < self.index_length {
-            let got = self.index.file.read_at(&mut block, at)?;
+        while let Some(index) = self.index.file().filter(|_| at < self.index_length) {
+            let got = index.read_at(&mut block, at)?;
             let (entries, _) = block.get(..got).unwrap_or(&[]).as_chunks::<16>();
             if entries.is_empty() {
                 break;
@@ -260,7 +256,7 @@ impl OutputWriter {
         }
         let most = (self.tail / 2).max(SMALLEST_TAIL);
         let used = self.length.saturating_sub(self.log.base);
-        let entries = self.index_length.saturating_sub(self.index.base);
+        let entries = self.index_length.saturating_sub(self.index.base());
         if present.is_none() || used >= most || entries >= self.index_limit() {
             self.turn(present)?;
             return Ok(most.min(STEP));
@@ -279,7 +275,7 @@ impl OutputWriter {
         if present.is_some() {
             let mut gap = self.gap.clone();
             gap.log.end = self.log.base;
-            gap.index.end = self.index.base;
+            gap.index.end = self.index.base();
             self.write_gap(&gap)?;
         } else {
             // Nothing is dropped yet, but this is where it will begin.
@@ -288,7 +284,7 @@ impl OutputWriter {
         let [log_first, log_second] = LOG.tails;
         let [index_first, index_second] = INDEX.tails;
         let (log, index) = if next == 0 { (log_first, index_first) } else { (log_second, index_second) };
-        self.index = Place::tail(&self.directory, index, self.index_length)?;
+        self.index = Index::Present(Place::tail(&self.directory, index, self.index_length)?);
         self.log = Place::tail(&self.directory, log, self.length)?;
         self.bounding = Bounding::Rotate { present: Some(next) };
         Ok(())
@@ -346,30 +342,6 @@ impl OutputWriter {
             Err(Errno::AGAIN | Errno::INTR) => Taken::Nothing,
             Err(_) => Taken::Ended,
         }
-    }
-}
-
-impl Place {
-    fn first(file: OwnedFd) -> Self {
-        Self { file: file.into(), base: 0, header: 0 }
-    }
-
-    /// Begins a tail under another name first, so that whoever reads the old one keeps reading it.
-    fn tail(directory: &AttemptDirectory, name: &str, base: u64) -> io::Result<Self> {
-        const FRESH: &str = "output.tmp";
-        directory.remove(FRESH)?;
-        let file = std::fs::File::from(directory.create(FRESH)?);
-        file.write_all_at(&tail_header(base), 0)?;
-        directory.rename(FRESH, name)?;
-        Ok(Self { file, base, header: TAIL_HEADER })
-    }
-
-    fn position(&self, offset: u64) -> u64 {
-        offset.saturating_sub(self.base).saturating_add(self.header)
-    }
-
-    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, self.position(offset))
     }
 }
 

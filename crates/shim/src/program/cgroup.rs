@@ -2,14 +2,18 @@
 
 use std::{
     fs, io,
+    io::Write as _,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+
+use crate::launch::{ADDRESS_SPACE, PROCESSES, TreeLimits};
 
 const MAGIC: u64 = 0x6367_7270;
 const DEEPEST: u32 = 16;
+const EVENTS: usize = 256;
 
 /// An open cgroup that holds this attempt and nothing else.
 #[derive(Debug)]
@@ -21,11 +25,11 @@ pub(super) struct Cgroup {
 impl Cgroup {
     /// Opens the cgroup, makes it if absent, and makes sure that it is empty and can be killed.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        if let Err(error) = fs::create_dir(path)
-            && error.kind() != io::ErrorKind::AlreadyExists
-        {
-            return Err(error);
-        }
+        let made = match fs::create_dir(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error),
+        };
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         let kind = rustix::fs::fstatfs(&fd)?.f_type;
@@ -33,9 +37,9 @@ impl Cgroup {
         if u64::try_from(kind) != Ok(MAGIC) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        fs::metadata(cgroup.path.join("cgroup.kill"))?;
+        rustix::fs::statat(&cgroup.fd, "cgroup.kill", AtFlags::SYMLINK_NOFOLLOW)?;
         // Whatever is in there already is not ours to kill.
-        if cgroup.is_populated()? { Err(io::ErrorKind::ResourceBusy.into()) } else { Ok(cgroup) }
+        if !made && cgroup.is_populated()? { Err(io::ErrorKind::ResourceBusy.into()) } else { Ok(cgroup) }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -48,6 +52,11 @@ impl Cgroup {
 
     pub(super) fn is_frozen(&self) -> io::Result<bool> {
         self.event("frozen")
+    }
+
+    /// Sets limits of all inside together; returns the numbers of the limits of each process that they make needless.
+    pub(super) fn limit(&self, limits: &TreeLimits) -> Vec<u32> {
+        limit_group(&self.path, limits)
     }
 
     /// Kills everything inside, even what is being forked.
@@ -72,7 +81,12 @@ impl Cgroup {
     }
 
     fn event(&self, key: &str) -> io::Result<bool> {
-        let events = fs::read_to_string(self.path.join("cgroup.events"))?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.fd, "cgroup.events", flags, Mode::empty())?;
+        let mut buffer = [0; EVENTS];
+        // The kernel gives the whole of such a file at once.
+        let got = rustix::io::read(&file, &mut buffer)?;
+        let events = std::str::from_utf8(buffer.get(..got).unwrap_or(&[])).unwrap_or("");
         let mut lines = events.lines().filter_map(|line| line.split_once(' '));
         Ok(lines.any(|(each, value)| each == key && value == "1"))
     }
@@ -84,6 +98,30 @@ impl AsFd for Cgroup {
     }
 }
 
+/// Sets what the controllers that are there allow; where they are not, there are no such files.
+fn limit_group(path: &Path, limits: &TreeLimits) -> Vec<u32> {
+    let set = |file: &str, value: &str| {
+        // Never made: in a directory that is no cgroup this would pretend a limit.
+        let opened = fs::OpenOptions::new().write(true).open(path.join(file));
+        opened.and_then(|mut file| file.write_all(value.as_bytes())).is_ok()
+    };
+    let mut needless = Vec::new();
+    if let Some(bytes) = limits.memory
+        && set("memory.max", &bytes.to_string())
+    {
+        // Neither is needed for the limit: moved to swap, work would go on slowly for ever, and half killed worse.
+        let _no_swap_to_forbid = set("memory.swap.max", "0");
+        let _killed_one_by_one = set("memory.oom.group", "1");
+        needless.push(ADDRESS_SPACE);
+    }
+    if let Some(most) = limits.processes
+        && set("pids.max", &most.to_string())
+    {
+        needless.push(PROCESSES);
+    }
+    needless
+}
+
 fn collect(path: &Path, depth: u32, pids: &mut Vec<u32>) {
     let listed = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
     pids.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
@@ -93,6 +131,10 @@ fn collect(path: &Path, depth: u32, pids: &mut Vec<u32>) {
 }
 
 fn remove_below(path: &Path, depth: u32) {
+    // Most have nothing below them, and their many files take long to list.
+    if fs::remove_dir(path).is_ok() {
+        return;
+    }
     for below in directories(path, depth) {
         remove_below(&below, depth.saturating_sub(1));
     }
@@ -112,4 +154,52 @@ fn directories(path: &Path, depth: u32) -> Vec<PathBuf> {
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: TreeLimits = TreeLimits { memory: Some(1_000_000), processes: Some(5) };
+
+    struct Group(PathBuf);
+
+    impl Group {
+        fn new(name: &str, files: &[&str]) -> Self {
+            let path = std::env::temp_dir().join(format!("shim-{name}-{}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            for file in files {
+                fs::write(path.join(file), "").unwrap();
+            }
+            Self(path)
+        }
+
+        fn text(&self, file: &str) -> Option<String> {
+            fs::read_to_string(self.0.join(file)).ok()
+        }
+    }
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    #[test]
+    fn limits_of_the_tree_replace_those_of_each_process_where_there_are_controllers() {
+        let group = Group::new("limits", &["memory.max", "memory.swap.max", "memory.oom.group", "pids.max"]);
+        assert_eq!(limit_group(&group.0, &LIMITS), [ADDRESS_SPACE, PROCESSES]);
+        assert_eq!(group.text("memory.max").as_deref(), Some("1000000"));
+        assert_eq!(group.text("memory.swap.max").as_deref(), Some("0"));
+        assert_eq!(group.text("memory.oom.group").as_deref(), Some("1"));
+        assert_eq!(group.text("pids.max").as_deref(), Some("5"));
+    }
+
+    #[test]
+    fn controller_that_is_not_there_is_neither_pretended_nor_needed() {
+        let group = Group::new("bare", &["pids.max"]);
+        assert_eq!(limit_group(&group.0, &LIMITS), [PROCESSES]);
+        assert_eq!(group.text("memory.max"), None);
+        assert_eq!(limit_group(&group.0, &TreeLimits::default()), [0_u32; 0]);
+    }
 }

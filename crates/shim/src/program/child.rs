@@ -64,9 +64,9 @@ struct ChildEnds {
     stderr: RawFd,
 }
 
-/// Makes the child and leaves it waiting.
-pub(super) fn spawn(launch: &Launch, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Gated> {
-    let prepared = Prepared::new(launch)?;
+/// Makes the child and leaves it waiting; the limits whose numbers are `needless` are left out.
+pub(super) fn spawn(launch: &Launch, cgroup: Option<BorrowedFd<'_>>, needless: &[u32]) -> io::Result<Gated> {
+    let prepared = Prepared::new(launch, needless)?;
     let (gate_out, gate) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (report, report_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (stdout, stdout_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
@@ -90,7 +90,8 @@ pub(super) fn spawn(launch: &Launch, cgroup: Option<BorrowedFd<'_>>) -> io::Resu
 }
 
 impl Prepared {
-    fn new(launch: &Launch) -> io::Result<Self> {
+    fn new(launch: &Launch, needless: &[u32]) -> io::Result<Self> {
+        let limits = launch.limits.iter().filter(|limit| !needless.contains(&limit.resource));
         let stdin = match &launch.stdin {
             StdinSource::Null => Path::new("/dev/null"),
             StdinSource::File(path) => path,
@@ -101,7 +102,7 @@ impl Prepared {
             environment: PointerList::new(launch.environment.0.iter().map(|each| text(each)))?,
             directory: text(launch.directory.as_os_str())?,
             stdin: text(stdin.as_os_str())?,
-            limits: launch.limits.clone(),
+            limits: limits.copied().collect(),
         })
     }
 }

@@ -1,33 +1,35 @@
 //! All peers of the shim, few and bounded.
 
-use std::os::{
-    fd::{AsFd as _, BorrowedFd},
-    unix::net::UnixListener,
-};
+use std::os::fd::BorrowedFd;
 
-use super::connection::Connection;
-use crate::{clock, notice::Notice};
+use super::{connection::Connection, door::Door};
+use crate::{attempt_directory::AttemptDirectory, clock, notice::Notice};
 
 const MOST: usize = 8;
 const GREETING_MS: u64 = 5_000;
 
-/// The open connections and the socket on which new ones arrive.
+/// The open connections and the door through which new ones come.
 pub(super) struct Connections {
     list: Vec<Connection>,
-    listener: Option<UnixListener>,
+    door: Door,
 }
 
 impl Connections {
     pub(super) fn new(first: Connection) -> Self {
-        Self { list: vec![first], listener: None }
+        Self { list: vec![first], door: Door::new(clock::awake_ms()) }
     }
 
-    pub(super) fn listen(&mut self, listener: UnixListener) {
-        self.listener = Some(listener);
+    /// Lets others connect as soon as they may need to.
+    pub(super) fn advance_door(&mut self, directory: &AttemptDirectory, now: u64) {
+        self.door.advance(directory, self.list.is_empty(), now);
+    }
+
+    pub(super) fn remove_door(&self, directory: &AttemptDirectory) {
+        self.door.remove(directory);
     }
 
     pub(super) fn listener(&self) -> Option<BorrowedFd<'_>> {
-        self.listener.as_ref().map(|listener| listener.as_fd())
+        self.door.as_fd()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
@@ -44,7 +46,7 @@ impl Connections {
 
     /// Takes in whoever waits at the socket.
     pub(super) fn accept(&mut self) {
-        let Some(listener) = &self.listener else {
+        let Some(listener) = self.door.listener() else {
             return;
         };
         while let Ok((socket, _)) = listener.accept() {
@@ -92,9 +94,10 @@ impl Connections {
         });
     }
 
-    /// Returns when the next silent peer must be dropped, in awake milliseconds.
+    /// Returns when a silent peer must be dropped or the door opened next, in awake milliseconds.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let silent = self.list.iter().filter(|each| !each.greeted);
-        silent.map(|each| each.opened.saturating_add(GREETING_MS)).min()
+        let silent = silent.map(|each| each.opened.saturating_add(GREETING_MS));
+        silent.chain(self.door.next_deadline()).min()
     }
 }

@@ -125,6 +125,7 @@ impl Supervisor {
             utime_ms: end.user_ms,
             stime_ms: end.system_ms,
             max_rss_kb: end.max_rss_kb,
+            limit: end.limit,
             paused: end.paused,
             settled,
         }

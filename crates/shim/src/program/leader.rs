@@ -6,6 +6,7 @@ use super::{child::REPORT, sys::Reaped};
 use crate::{
     clock,
     exit::{Ending, SpawnStage},
+    limit::ExceededLimit,
 };
 
 /// Where the leader is in its life.
@@ -32,6 +33,7 @@ pub(super) struct LeaderEnd {
     pub(super) user_ms: u64,
     pub(super) system_ms: u64,
     pub(super) max_rss_kb: u64,
+    pub(super) limit: Option<ExceededLimit>,
     pub(super) paused: bool,
 }
 
@@ -79,6 +81,7 @@ impl LeaderEnd {
             user_ms: reaped.user_ms,
             system_ms: reaped.system_ms,
             max_rss_kb: reaped.max_rss_kb,
+            limit: None,
             paused,
         }
     }

@@ -5,6 +5,8 @@ use std::{fs, io::Read as _, os::unix::fs::MetadataExt as _};
 use crate::channel::ATTEMPT_ARGUMENT;
 
 const STAT: usize = 1 << 10;
+/// A hundred ticks a second is what the kernel shows, however it counts.
+const TICK_MS: u64 = 10;
 const COMMAND_LINE: u64 = 8 << 10;
 
 /// The part of `/proc/<pid>/stat` that matters here.
@@ -15,6 +17,8 @@ pub(super) struct ProcessStat {
     pub(super) parent: u32,
     pub(super) group: u32,
     pub(super) threads: u64,
+    /// The processor time that it used itself, in clock ticks.
+    pub(super) ticks: u64,
     /// In clock ticks since boot; with the pid it names one process for ever.
     pub(super) start_time: u64,
 }
@@ -34,9 +38,17 @@ impl ProcessStat {
         let state = *fields.next()?.as_bytes().first()?;
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
-        let threads = fields.nth(14)?.parse().ok()?;
+        let user: u64 = fields.nth(8)?.parse().ok()?;
+        let system: u64 = fields.next()?.parse().ok()?;
+        let threads = fields.nth(4)?.parse().ok()?;
         let start_time = fields.nth(1)?.parse().ok()?;
-        Some(Self { pid, state, parent, group, threads, start_time })
+        let ticks = user.saturating_add(system);
+        Some(Self { pid, state, parent, group, threads, ticks, start_time })
+    }
+
+    /// Returns the processor time that it used itself, in milliseconds.
+    pub(super) fn cpu_ms(&self) -> u64 {
+        self.ticks.saturating_mul(TICK_MS)
     }
 
     /// Tells whether no thread of it runs any more.
@@ -133,7 +145,8 @@ mod tests {
     fn stat_is_read_behind_a_hostile_name() {
         let line = b"77 (a) R 1 (b) T 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 3 22 999 0";
         let stat = ProcessStat::parse(77, line).unwrap();
-        let expected = ProcessStat { pid: 77, state: b'T', parent: 5, group: 6, threads: 3, start_time: 999 };
+        let expected =
+            ProcessStat { pid: 77, state: b'T', parent: 5, group: 6, threads: 3, ticks: 31, start_time: 999 };
         assert_eq!(stat, expected);
         assert!(stat.is_stopped() && !stat.is_dead());
     }

@@ -75,10 +75,10 @@ struct Contained {
 /// Serves the attempt of a directory and returns the exit code of the shim.
 pub(super) fn serve(path: &Path) -> i32 {
     sys::close_inherited();
-    let Ok(mut control) = take_control() else {
+    let Ok((mut control, null)) = take_control() else {
         return REFUSED;
     };
-    match begin(path, &mut control) {
+    match begin(path, &mut control, null) {
         Ok(Some(start)) => {
             Start::supervise(start, control);
             DONE
@@ -107,10 +107,6 @@ struct Start {
 impl Start {
     fn supervise(self, mut control: Connection) {
         control.limit_to_orders();
-        let mut connections = Connections::new(control);
-        if let Ok(listener) = self.directory.listen() {
-            connections.listen(listener);
-        }
         let supervisor = Supervisor {
             directory: self.directory,
             lock: self.lock,
@@ -120,7 +116,7 @@ impl Start {
             leader: self.leader,
             tree: self.tree,
             pumps: self.pumps,
-            connections,
+            connections: Connections::new(control),
             stopping: None,
             pause: Pause::Free,
             paused_ms: 0,
@@ -132,8 +128,9 @@ impl Start {
     }
 }
 
-/// Moves the control connection from standard input, where the child would see it, to a descriptor of its own.
-fn take_control() -> io::Result<Connection> {
+/// Moves the control connection from standard input, where the child would see it, to a descriptor of its own; returns
+/// the null device too, which took its place.
+fn take_control() -> io::Result<(Connection, OwnedFd)> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     sys::null_stdin(&null)?;
@@ -143,10 +140,10 @@ fn take_control() -> io::Result<Connection> {
     control.greeted = true;
     control.wants_descriptors = true;
     control.set_limit(LONGEST_FRAME);
-    Ok(control)
+    Ok((control, null))
 }
 
-fn begin(path: &Path, control: &mut Connection) -> Result<Option<Start>, Refusal> {
+fn begin(path: &Path, control: &mut Connection, null: OwnedFd) -> Result<Option<Start>, Refusal> {
     // Fails only for who leads a session already.
     let _leads_already = rustix::process::setsid();
     let signals = sys::block_signals().map_err(Refusal::because("cannot block signals"))?;
@@ -164,7 +161,11 @@ fn begin(path: &Path, control: &mut Connection) -> Result<Option<Start>, Refusal
     let Some(launch) = await_launch(control)? else {
         return Ok(None);
     };
-    start(directory, lock, launch, signals, control.peer).map(Some)
+    let copy = directory.as_fd().try_clone_to_owned();
+    let copy = copy.map_err(Refusal::because("cannot copy a descriptor"))?;
+    let writer = OutputWriter::create(copy, launch.output, launch.anchor_ms, null)
+        .map_err(Refusal::because("cannot create the output files"))?;
+    start(directory, lock, launch, signals, writer, control.peer).map(Some)
 }
 
 /// Reads orders until the launch; `None` if the peer goes away first or stays silent.
@@ -208,12 +209,9 @@ fn start(
     lock: OwnedFd,
     launch: Launch,
     signals: OwnedFd,
+    writer: OutputWriter,
     manager: u32,
 ) -> Result<Start, Refusal> {
-    let copy = directory.as_fd().try_clone_to_owned();
-    let copy = copy.map_err(Refusal::because("cannot copy a descriptor"))?;
-    let writer = OutputWriter::create(copy, launch.output, launch.anchor_ms)
-        .map_err(Refusal::because("cannot create the output files"))?;
     let Contained { gated, containment, cgroup } = contain(&launch, &directory)?;
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
     // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
@@ -259,7 +257,9 @@ fn contain(launch: &Launch, directory: &AttemptDirectory) -> Result<Contained, R
     if let Some(path) = launch.cgroup.as_ref().filter(|_| wants_cgroup)
         && let Ok(cgroup) = Cgroup::open(path)
     {
-        match child::spawn(launch, Some(cgroup.as_fd())) {
+        // Before anybody is inside: nobody ever runs without them.
+        let needless = cgroup.limit(&launch.tree_limits);
+        match child::spawn(launch, Some(cgroup.as_fd()), &needless) {
             Ok(gated) => {
                 return Ok(Contained { gated, containment: Containment::Cgroup, cgroup: Some(cgroup) });
             }
@@ -269,7 +269,7 @@ fn contain(launch: &Launch, directory: &AttemptDirectory) -> Result<Contained, R
     let Some(containment) = fallback else {
         return Err(Refusal::new("the cgroup cannot be used"));
     };
-    match child::spawn(launch, None) {
+    match child::spawn(launch, None, &[]) {
         Ok(gated) => Ok(Contained { gated, containment, cgroup: None }),
         Err(error) => {
             if !is_shortage(&error) {

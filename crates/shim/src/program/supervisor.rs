@@ -8,14 +8,23 @@ use super::{
     hold,
     leader::{Leader, LeaderEnd, Report, read_report},
     poll::News,
+    procfs::ProcessStat,
     pumps::Pumps,
     stopping::{self, Progress, Stopping},
     sys,
     tree::Tree,
 };
 use crate::{
-    attempt_directory::AttemptDirectory, clock, exit::Ending, identity::Identity, launch::Launch,
-    output::Stream, plan::StopPlan, reason::StopReason,
+    attempt_directory::AttemptDirectory,
+    clock,
+    exit::Ending,
+    identity::Identity,
+    launch::{Launch, PROCESSOR_TIME},
+    limit::{EndEvidence, ExceededLimit},
+    out_of_memory::has_logged_kill,
+    output::Stream,
+    plan::StopPlan,
+    reason::StopReason,
 };
 
 const GATHER: Duration = Duration::from_micros(200);
@@ -66,7 +75,7 @@ impl Supervisor {
             self.react(&news);
         }
         self.tree.remove_cgroup();
-        drop(self.directory.remove(crate::attempt_directory::SOCKET));
+        self.connections.remove_door(&self.directory);
         // The lock is the last thing to go: until then this attempt is alive for everybody else.
         drop(self.lock);
     }
@@ -99,6 +108,9 @@ impl Supervisor {
         self.advance_stop(now);
         let done = self.advance_ending(now);
         self.connections.drop_broken(now);
+        if !done {
+            self.connections.advance_door(&self.directory, now);
+        }
         done
     }
 
@@ -206,9 +218,10 @@ impl Supervisor {
     }
 
     fn reap(&mut self) {
-        let mut bytes = [0; 128];
-        while rustix::io::read(&self.signals, &mut bytes).is_ok_and(|got| got > 0) {}
+        // One read is enough: this signal is pending once at most, however many children have ended.
+        let _said_once = rustix::io::read(&self.signals, &mut [0; 128]);
         let leader = self.tree.leader();
+        let own_cpu_ms = self.own_cpu_ms();
         let mut end = None;
         self.childless = stopping::reap(|reaped| {
             if reaped.pid == leader {
@@ -216,11 +229,11 @@ impl Supervisor {
             }
         });
         if let Some(reaped) = end {
-            self.end_leader(&reaped);
+            self.end_leader(&reaped, own_cpu_ms);
         }
     }
 
-    fn end_leader(&mut self, reaped: &sys::Reaped) {
+    fn end_leader(&mut self, reaped: &sys::Reaped, own_cpu_ms: Option<u64>) {
         let now = clock::awake_ms();
         let run_ms = self
             .leader
@@ -232,7 +245,33 @@ impl Supervisor {
             Leader::Starting { .. } | Leader::Running { .. } | Leader::Ended(_) => None,
         };
         let paused = self.pause != Pause::Free;
-        self.leader = Leader::Ended(LeaderEnd::new(reaped, decided, run_ms, paused));
+        let mut end = LeaderEnd::new(reaped, decided, run_ms, paused);
+        end.limit = self.exceeded(&end, own_cpu_ms);
+        self.leader = Leader::Ended(end);
+    }
+
+    /// Looks what the leader alone has used, which only shows until it is waited for, if it has a limit of that.
+    fn own_cpu_ms(&self) -> Option<u64> {
+        let is_limited = self.launch.limits.iter().any(|limit| limit.resource == PROCESSOR_TIME);
+        let dead = || ProcessStat::read(self.tree.leader()).filter(ProcessStat::is_dead);
+        is_limited.then(dead).flatten().map(|stat| stat.cpu_ms())
+    }
+
+    fn exceeded(&self, end: &LeaderEnd, own_cpu_ms: Option<u64>) -> Option<ExceededLimit> {
+        let waited_for = end.user_ms.saturating_add(end.system_ms);
+        let killed = self.stopping.as_ref().is_some_and(|stopping| stopping.escalated == Some(libc::SIGKILL));
+        let (cpu_ms, out_of_memory) = match end.ending {
+            Ending::Signaled { signal, .. } => {
+                let is_kill = signal == libc::SIGKILL && !killed;
+                let since = self.leader.since();
+                let is_logged = || has_logged_kill(self.tree.leader(), since.unwrap_or(0));
+                (own_cpu_ms, is_kill && (self.tree.has_run_out_of_memory() || is_logged()))
+            }
+            Ending::Exited { code } => (Some(waited_for), code != 0 && self.tree.has_run_out_of_memory()),
+            Ending::SpawnFailed { .. } | Ending::NeverRan => return None,
+        };
+        let (ending, limits) = (end.ending, self.launch.limits.as_slice());
+        EndEvidence { ending, cpu_ms, limits, out_of_memory, killed }.exceeded()
     }
 
     /// Holds or releases the whole tree.

@@ -16,16 +16,24 @@ use crate::{
 const MOST_SURVIVORS: usize = 64;
 
 impl Supervisor {
-    /// Tells everybody that the program runs, with descriptors for those who want them.
+    /// Tells everybody that the program runs: with descriptors to those who want them, by its status to the others.
     pub(super) fn tell_started(&mut self) {
+        let mut status = None;
         for place in 0..self.connections.count() {
-            let wanted =
-                self.connections.nth(place).is_some_and(|each| each.greeted && each.wants_descriptors);
-            if wanted {
-                self.tell_started_to(place);
+            let wants_descriptors =
+                self.connections.nth(place).filter(|each| each.greeted).map(|each| each.wants_descriptors);
+            match wants_descriptors {
+                Some(true) => self.tell_started_to(place),
+                Some(false) => {
+                    let notice = status.take().unwrap_or_else(|| Notice::Status(Box::new(self.status())));
+                    if let Some(connection) = self.connections.nth(place) {
+                        connection.send(&notice, Vec::new());
+                    }
+                    status = Some(notice);
+                }
+                None => {}
             }
         }
-        self.tell_status();
     }
 
     pub(super) fn tell_started_to(&mut self, place: usize) {
@@ -62,6 +70,7 @@ impl Supervisor {
             survivors,
             reason: self.stopping.as_ref().and_then(|each| each.reason),
             mechanism: self.tree.containment(),
+            managers: self.tree.managers(),
             leader_stopped: !self.leader.has_ended() && stat.is_some_and(|stat| stat.is_stopped()),
         }
     }

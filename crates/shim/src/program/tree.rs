@@ -1,6 +1,6 @@
 //! The processes of an attempt: who belongs to it, and how they are reached.
 
-use std::{collections::BTreeSet, io, os::fd::OwnedFd};
+use std::{cell::OnceCell, collections::BTreeSet, io, os::fd::OwnedFd};
 
 use rustix::process::{Pid, PidfdFlags};
 
@@ -9,7 +9,7 @@ use super::{
     procfs::{Executable, Family, ProcessStat, everyone, has_shim_arguments},
     sys,
 };
-use crate::containment::Containment;
+use crate::{containment::Containment, out_of_memory::has_killed_in_group};
 
 const MOST_MANAGERS: usize = 16;
 
@@ -23,8 +23,9 @@ pub(super) struct Tree {
     leader: Birth,
     pidfd: OwnedFd,
     shim: u32,
-    executable: Option<Executable>,
-    kernel_lists: bool,
+    /// Looked at only when there is somebody to tell apart, which for most attempts there never is.
+    executable: OnceCell<Option<Executable>>,
+    kernel_lists: OnceCell<bool>,
     managers: Vec<Birth>,
 }
 
@@ -55,8 +56,8 @@ impl Tree {
             leader,
             pidfd,
             shim: std::process::id(),
-            executable: Executable::of("self"),
-            kernel_lists: Family::kernel_has_lists(),
+            executable: OnceCell::new(),
+            kernel_lists: OnceCell::new(),
             managers: Vec::new(),
         }
     }
@@ -87,6 +88,14 @@ impl Tree {
         }
     }
 
+    /// Lists the managers that live.
+    pub(super) fn managers(&self) -> Vec<u32> {
+        let lives = |birth: &&Birth| {
+            ProcessStat::read(birth.0).is_some_and(|stat| stat.start_time == birth.1 && !stat.is_dead())
+        };
+        self.managers.iter().filter(lives).map(|birth| birth.0).collect()
+    }
+
     /// Lists who is alive.
     pub(super) fn members(&self) -> Vec<Member> {
         let mut members = Vec::new();
@@ -100,6 +109,11 @@ impl Tree {
         let strangers = self.visit(|_| {});
         let inside = cgroup.pids();
         (!inside.iter().any(|pid| strangers.contains(pid))).then_some(cgroup)
+    }
+
+    /// Tells whether the kernel killed somebody in the cgroup for want of memory.
+    pub(super) fn has_run_out_of_memory(&self) -> bool {
+        self.cgroup.as_ref().is_some_and(|cgroup| has_killed_in_group(cgroup.path()))
     }
 
     /// Tells whether the kernel knows nobody in the cgroup, nor in those below it.
@@ -190,7 +204,7 @@ impl Tree {
         strangers: &mut BTreeSet<u32>,
         see: &mut impl FnMut(Member),
     ) {
-        let family = Family::now(self.kernel_lists);
+        let family = Family::now(*self.kernel_lists.get_or_init(Family::kernel_has_lists));
         let mut open: Vec<(u32, bool)> = vec![(self.shim, false)];
         while let Some((parent, strange)) = open.pop() {
             for pid in family.children(parent) {
@@ -234,6 +248,7 @@ impl Tree {
             return true;
         }
         let executable = Executable::of(&stat.pid.to_string());
-        executable.is_some() && executable == self.executable && has_shim_arguments(stat.pid)
+        let own = self.executable.get_or_init(|| Executable::of("self"));
+        executable.is_some() && executable == *own && has_shim_arguments(stat.pid)
     }
 }

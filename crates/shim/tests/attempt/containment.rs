@@ -139,7 +139,9 @@ fn manager_started_by_the_work_is_no_part_of_it() {
         attempt.peer.started();
         let manager = number_in(&pid_file);
         let path = directory.path().join("path.tmp");
-        fs::write(&path, attempt.path().join("ctl").to_str().unwrap()).unwrap();
+        let socket = attempt.path().join("ctl");
+        until("the socket is there", || socket.exists().then_some(()));
+        fs::write(&path, socket.to_str().unwrap()).unwrap();
         fs::rename(&path, directory.path().join("path")).unwrap();
         attempt.await_output("hello");
         let child = until("the manager has a child", || children(manager).first().copied());

@@ -124,16 +124,24 @@ fn directory_with_a_very_long_path_works() {
 
 #[test]
 fn symbolic_link_in_the_place_of_a_file_is_not_followed() {
-    for name in ["output.log", "output.idx"] {
-        let mut attempt = Attempt::idle();
+    let planted = |name: &str| {
+        let attempt = Attempt::idle();
         let target = attempt.path().join("target");
-        let link = attempt.path().join(name);
-        std::os::unix::fs::symlink(&target, &link).unwrap();
-        attempt.peer.tell(&longhaul_shim::Order::Launch(Box::new(script("exit 0"))));
-        attempt.shim.wait().unwrap();
-        assert!(!target.exists(), "{name}");
-        assert_eq!(attempt.files().identity().unwrap(), None, "{name}");
-    }
+        std::os::unix::fs::symlink(&target, attempt.path().join(name)).unwrap();
+        attempt.peer.tell(&longhaul_shim::Order::Launch(Box::new(script("echo out"))));
+        (attempt, target)
+    };
+    let (mut attempt, target) = planted("output.log");
+    attempt.shim.wait().unwrap();
+    assert!(!target.exists());
+    assert_eq!(attempt.files().identity().unwrap(), None);
+    // The index is made only when there is something to write into it.
+    let (mut attempt, target) = planted("output.idx");
+    let record = attempt.peer.settled();
+    assert!(!target.exists());
+    assert!(record.write_errors > 0, "{record:?}");
+    assert_eq!(attempt.log(), "out\n");
+    attempt.finish();
 }
 
 #[test]

@@ -164,7 +164,7 @@ impl Attempt {
     }
 
     pub(crate) fn connect(&self, hello: Hello) -> Peer {
-        let peer = Peer::new(self.files().connect().unwrap());
+        let peer = Peer::new(self.files().connect_within(PATIENCE).unwrap());
         peer.tell(&Order::Hello(hello));
         peer
     }

@@ -75,6 +75,46 @@ fn streams_and_times_are_told_apart() {
 }
 
 #[test]
+fn output_that_is_empty_has_no_index_and_reads_as_empty() {
+    for rotate in [false, true] {
+        let (directory, record) = finished(&bounded("true", MIB, MIB, rotate));
+        assert_eq!((record.output_bytes, record.write_errors), (0, 0));
+        assert!(directory.path().join("output.log").exists());
+        assert!(!directory.path().join("output.idx").exists());
+        let log = OutputLog::open(directory.path()).unwrap();
+        assert_eq!(log.entries(0).unwrap().count(), 0);
+        assert_eq!((log.length().unwrap(), log.gap().unwrap()), (0, None));
+        assert_eq!(log.offset_at_time(0).unwrap(), 0);
+        assert_eq!(log.offset_of_last_lines(3).unwrap(), 0);
+        assert_eq!(log.read_at(0, &mut [0; 9]).unwrap(), Chunk::End);
+    }
+}
+
+#[test]
+fn index_that_cannot_be_made_is_tried_again_and_loses_no_output() {
+    for rotate in [false, true] {
+        let mut attempt = Attempt::idle();
+        let index = attempt.path().join("output.idx");
+        let go = attempt.path().join("go");
+        fs::create_dir(&index).unwrap();
+        let text = format!("echo one; while [ ! -e {} ]; do sleep 0.01; done; echo two >&2", go.display());
+        attempt.peer.tell(&Order::Launch(Box::new(bounded(&text, MIB, MIB, rotate))));
+        attempt.peer.started();
+        attempt.await_output("one");
+        assert_eq!(attempt.output().offset_of_last_lines(1).unwrap(), 0);
+        fs::remove_dir(&index).unwrap();
+        fs::write(&go, "").unwrap();
+        let record = attempt.peer.settled();
+        assert!(record.write_errors > 0 && record.dropped_bytes == 0, "{record:?}");
+        let runs: Vec<_> = attempt.output().entries(0).unwrap().map(Result::unwrap).collect();
+        assert_eq!(runs.first().unwrap().range.start, 0);
+        let last = runs.last().unwrap();
+        assert_eq!((last.range.end, last.stream), (8, Stream::Stderr));
+        attempt.finish();
+    }
+}
+
+#[test]
 fn neighbours_within_a_millisecond_share_an_entry() {
     let (directory, _) = finished(&script("dd if=/dev/zero bs=1M count=64 2>/dev/null"));
     let log = OutputLog::open(directory.path()).unwrap();

@@ -9,7 +9,7 @@ use longhaul_shim::{
     Descriptor, Ending, ErrorCode, FrameWriter, Hello, Notice, Order, StopOrder, StopReason,
 };
 
-use crate::harness::{Attempt, Peer, is_alive, kill, script, until};
+use crate::harness::{Attempt, PATIENCE, Peer, is_alive, kill, script, until};
 
 fn force() -> Order {
     Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) })
@@ -70,6 +70,54 @@ fn shim_goes_on_when_every_manager_is_gone() {
 }
 
 #[test]
+fn attempt_whose_starter_is_gone_at_once_is_found_and_stopped() {
+    for _ in 0..10 {
+        let mut attempt = Attempt::launch(&script("sleep 60"));
+        let (identity, _) = attempt.peer.started();
+        let files = attempt.files();
+        drop(attempt.peer);
+        let socket = files.connect_within(PATIENCE).unwrap();
+        let mut next = Peer::new(socket);
+        next.tell(&Order::Hello(Hello { want_descriptors: true, ..Hello::default() }));
+        assert_eq!(next.started().0, identity);
+        next.tell(&force());
+        assert_eq!(next.settled().stopped, Some(StopReason::User));
+        next.tell(&Order::Acknowledge);
+        until("the shim leaves", || attempt.shim.try_wait().unwrap());
+        assert!(!attempt.directory.path().join("ctl").exists());
+    }
+}
+
+#[test]
+fn starter_that_is_gone_before_it_hears_of_the_start_loses_nothing() {
+    let mut attempt = Attempt::launch(&script("sleep 60"));
+    let files = attempt.files();
+    drop(attempt.peer);
+    until("the work has an identity", || files.identity().unwrap());
+    let mut next = Peer::new(files.connect_within(PATIENCE).unwrap());
+    next.tell(&Order::Hello(Hello::default()));
+    next.tell(&force());
+    assert_eq!(next.settled().stopped, Some(StopReason::User));
+    next.tell(&Order::Acknowledge);
+    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+}
+
+#[test]
+fn nobody_waits_for_the_socket_of_a_dead_shim() {
+    let mut attempt = Attempt::launch(&script("exec sleep 60"));
+    let (identity, _) = attempt.peer.started();
+    drop(attempt.connect(Hello::default()));
+    attempt.shim.kill().unwrap();
+    attempt.shim.wait().unwrap();
+    assert!(attempt.path().join("ctl").exists());
+    let begin = std::time::Instant::now();
+    let error = attempt.files().connect_within(PATIENCE).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    assert!(begin.elapsed() < PATIENCE / 2);
+    kill(identity.pid);
+}
+
+#[test]
 fn hostile_peers_neither_block_nor_end_the_shim() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     attempt.peer.started();
@@ -83,7 +131,7 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
     let second_launch = Order::Launch(Box::new(script("true"))).encode();
     garbage[4] = 9;
     for bytes in [garbage, huge, empty, half, unknown, bad_stop, second_launch] {
-        let mut peer = attempt.files().connect().unwrap();
+        let mut peer = attempt.files().connect_within(PATIENCE).unwrap();
         let _may_be_refused = peer.write_all(&bytes);
     }
     // A peer that asks without end and never reads the answers is given up.
@@ -149,6 +197,7 @@ fn other_user_is_not_let_in() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     let (identity, _) = attempt.peer.started();
     let socket = attempt.path().join("ctl");
+    until("the socket is there", || socket.exists().then_some(()));
     for path in [attempt.path(), &socket] {
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     }

@@ -1,27 +1,27 @@
-//! When a store fails, and how.
+//! When a port fails, and how.
 
 use super::ids::mix;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How one call of a store goes wrong.
+/// How one call of a port goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails before anything was written.
+    /// It fails before anything was done.
     Unavailable,
-    /// It is written, and the answer is lost.
+    /// It is done, and the answer is lost.
     Unknown,
     /// It is refused because nothing can be written; reads go on.
     ReadOnly,
     /// It takes so long, and then goes well.
     Late(Duration),
-    /// It never returns and nothing was written: the caller is to be dropped there, as a crash would.
+    /// It never returns and nothing was done: the caller is to be dropped there, as a crash would.
     CrashBefore,
-    /// It is written and never returns.
+    /// It is done and never returns.
     CrashAfter,
 }
 
-/// What was asked of a store.
+/// What was asked of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
     /// `submit`.
@@ -50,6 +50,28 @@ pub enum Call {
     Register,
     /// `beat`, `called` or `nodes`.
     Beat,
+    /// `start` of a spawner.
+    Start,
+    /// `adopt` of a spawner.
+    Adopt,
+    /// `stop` of a spawner.
+    Stop,
+    /// `pause` or `resume` of a spawner.
+    Halt,
+    /// `usage` of a spawner.
+    Usage,
+    /// `next` of a spawner, which cannot fail but crash or be late.
+    Next,
+    /// `settled` of a spawner, which cannot fail but crash or be late.
+    Settled,
+    /// `keep` of a vault.
+    Keep,
+    /// `open` of a vault.
+    Open,
+    /// Anything that reads the output log.
+    Output,
+    /// `remove` of the output log.
+    Remove,
 }
 
 impl Call {
@@ -64,17 +86,45 @@ impl Call {
             | Self::Touch
             | Self::Sweep
             | Self::SetPolicy
-            | Self::Register => true,
-            Self::Read | Self::Attention | Self::Queues | Self::Events | Self::Beat => false,
+            | Self::Register
+            | Self::Start
+            | Self::Stop
+            | Self::Halt
+            | Self::Keep
+            | Self::Remove => true,
+            Self::Read
+            | Self::Attention
+            | Self::Queues
+            | Self::Events
+            | Self::Beat
+            | Self::Adopt
+            | Self::Usage
+            | Self::Next
+            | Self::Settled
+            | Self::Open
+            | Self::Output => false,
         }
     }
 }
 
+/// Faults that are drawn from a seed: one call in so many goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mischief {
+    /// What everything is drawn from.
+    pub seed: u64,
+    /// One call in so many goes wrong.
+    pub one_in: u32,
+    /// A late call is late by less than this; zero for no late ones.
+    pub late: Duration,
+    /// One fault in so many is a crash; 0 for none.
+    pub crash_in: u32,
+}
+
 /// The plan after which calls fail, and the list of what was called.
 #[derive(Debug, Default)]
-pub struct Faults {
+pub(super) struct Faults {
     planned: VecDeque<Planned>,
-    chaos: Option<Chaos>,
+    mischief: Option<Drawn>,
     down: bool,
     calls: Vec<Call>,
 }
@@ -88,9 +138,9 @@ struct Planned {
 }
 
 #[derive(Debug)]
-struct Chaos {
+struct Drawn {
     state: u64,
-    one_in: u64,
+    rule: Mischief,
 }
 
 impl Faults {
@@ -99,8 +149,8 @@ impl Faults {
         self.planned.push_back(Planned { only, after, fault });
     }
 
-    pub(super) fn set_chaos(&mut self, seed: u64, one_in: u32) {
-        self.chaos = (one_in > 0).then(|| Chaos { state: mix(seed), one_in: u64::from(one_in) });
+    pub(super) fn set_mischief(&mut self, rule: Mischief) {
+        self.mischief = (rule.one_in > 0).then(|| Drawn { state: mix(rule.seed), rule });
     }
 
     pub(super) const fn set_down(&mut self, down: bool) {
@@ -117,7 +167,7 @@ impl Faults {
         if self.down {
             return Some(Fault::Unavailable);
         }
-        self.planned_for(call).or_else(|| self.drawn(call))
+        self.planned_for(call).or_else(|| self.mischief.as_mut()?.strike(call))
     }
 
     fn planned_for(&mut self, call: Call) -> Option<Fault> {
@@ -129,13 +179,24 @@ impl Faults {
         }
         self.planned.remove(place).map(|planned| planned.fault)
     }
+}
 
-    fn drawn(&mut self, call: Call) -> Option<Fault> {
-        let chaos = self.chaos.as_mut()?;
-        chaos.state = mix(chaos.state);
-        if !chaos.state.is_multiple_of(chaos.one_in) {
+impl Drawn {
+    fn strike(&mut self, call: Call) -> Option<Fault> {
+        self.state = mix(self.state);
+        let drawn = self.state;
+        if !drawn.is_multiple_of(u64::from(self.rule.one_in)) {
             return None;
         }
-        Some(if call.writes() && (chaos.state >> 32) & 1 == 1 { Fault::Unknown } else { Fault::Unavailable })
+        let second = (drawn >> 32) & 1 == 1;
+        let crash_in = u64::from(self.rule.crash_in);
+        if crash_in > 0 && mix(drawn ^ 1).is_multiple_of(crash_in) {
+            return Some(if second { Fault::CrashAfter } else { Fault::CrashBefore });
+        }
+        let late = u64::try_from(self.rule.late.as_millis()).unwrap_or(u64::MAX);
+        if late > 0 && mix(drawn ^ 2).is_multiple_of(3) {
+            return Some(Fault::Late(Duration::from_millis(mix(drawn ^ 3) % late)));
+        }
+        Some(if call.writes() && second { Fault::Unknown } else { Fault::Unavailable })
     }
 }

@@ -1,11 +1,10 @@
 //! A store that fails when a test says so.
 
-use super::faults::{Call, Fault, Faults};
-use super::locked;
+use super::faults::{Call, Fault};
+use super::trouble::{Failed, Trouble};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, Deadline, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
-    WishNo,
+    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish, WishNo,
 };
 use longhaul_ports::{
     Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Lease, Listing, Membership, NodeFacts,
@@ -13,54 +12,57 @@ use longhaul_ports::{
     Upkeep,
 };
 use std::future::Future;
-use std::sync::{Arc, Mutex};
-use tokio::sync::Notify;
+use std::sync::Arc;
 
 /// A store that fails when a test says so, around one that works.
 #[derive(Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    faults: Mutex<Faults>,
-    crashed: Notify,
+    trouble: Arc<Trouble>,
 }
 
 impl FaultyStore {
     /// A store that does not fail yet; the clock is for calls that take long.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { inner, clock, faults: Mutex::default(), crashed: Notify::new() }
+        Self::sharing(inner, Arc::new(Trouble::new(clock)))
     }
 
-    /// Makes the n-th call from now on go wrong; the first is 1. Plans are met in the order in which they were made.
+    /// A store that fails together with the other ports of one life.
+    #[must_use]
+    pub const fn sharing(inner: Arc<dyn Store>, trouble: Arc<Trouble>) -> Self {
+        Self { inner, trouble }
+    }
+
+    /// As [`Trouble::fail`].
     pub fn fail(&self, nth: u32, fault: Fault) {
-        locked(&self.faults).plan(None, nth, fault);
+        self.trouble.fail(nth, fault);
     }
 
-    /// Makes the n-th call of this kind from now on go wrong; the first is 1.
+    /// As [`Trouble::fail_on`].
     pub fn fail_on(&self, call: Call, nth: u32, fault: Fault) {
-        locked(&self.faults).plan(Some(call), nth, fault);
+        self.trouble.fail_on(call, nth, fault);
     }
 
-    /// Makes one call in so many go wrong, by a seed: reads before, writes before or after they were applied. 0 ends it.
+    /// As [`Trouble::set_chaos`].
     pub fn set_chaos(&self, seed: u64, one_in: u32) {
-        locked(&self.faults).set_chaos(seed, one_in);
+        self.trouble.set_chaos(seed, one_in);
     }
 
-    /// While it is down, every call is answered as unavailable.
+    /// As [`Trouble::set_down`].
     pub fn set_down(&self, down: bool) {
-        locked(&self.faults).set_down(down);
+        self.trouble.set_down(down);
     }
 
     /// What was called so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        locked(&self.faults).calls().to_vec()
+        self.trouble.calls()
     }
 
-    /// Parks until a call met [`Fault::CrashBefore`] or [`Fault::CrashAfter`].
+    /// As [`Trouble::crashed`].
     pub async fn crashed(&self) {
-        self.crashed.notified().await;
+        self.trouble.crashed().await;
     }
 
     async fn through<T>(
@@ -69,34 +71,12 @@ impl FaultyStore {
         op: OpId,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let fault = locked(&self.faults).strike(call);
-        match fault {
-            None => work.await,
-            Some(Fault::Unavailable) => Err(StoreError::Unavailable { source: "the test says so".into() }),
-            Some(Fault::Unknown) => {
-                work.await?;
-                Err(StoreError::Unknown { op, source: "the test says so".into() })
-            }
-            Some(Fault::ReadOnly) if call.writes() => {
-                Err(StoreError::ReadOnly { why: "the test says so".to_owned() })
-            }
-            Some(Fault::ReadOnly) => work.await,
-            Some(Fault::Late(span)) => {
-                let until = self.clock.now().plus(span);
-                self.clock.sleep_until(Deadline::At(until)).await;
-                work.await
-            }
-            Some(Fault::CrashBefore) => self.hang().await,
-            Some(Fault::CrashAfter) => {
-                work.await?;
-                self.hang().await
-            }
-        }
-    }
-
-    async fn hang<T>(&self) -> T {
-        self.crashed.notify_one();
-        std::future::pending().await
+        let error = |failed| match failed {
+            Failed::Unavailable => StoreError::Unavailable { source: "the test says so".into() },
+            Failed::Unknown => StoreError::Unknown { op, source: "the test says so".into() },
+            Failed::ReadOnly => StoreError::ReadOnly { why: "the test says so".to_owned() },
+        };
+        self.trouble.through(call, work, error).await
     }
 }
 

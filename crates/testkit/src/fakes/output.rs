@@ -8,7 +8,7 @@ use longhaul_ports::{
     AttemptKey, Chunk, Clock, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource,
     Wanted,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
@@ -118,6 +118,17 @@ impl OutputLog for FakeOutput {
 
     fn place(&self, key: AttemptKey) -> OutputPlace {
         OutputPlace(format!("memory:{}/{}", key.id, key.attempt))
+    }
+
+    async fn stored_bytes(&self, id: ProcessId) -> Result<u64, OutputError> {
+        let logs = locked(&self.logs);
+        Ok(logs.iter().filter(|(key, _)| key.id == id).map(|(_, log)| offset(log.bytes.len())).sum())
+    }
+
+    async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError> {
+        let ids: BTreeSet<ProcessId> = locked(&self.logs).keys().map(|key| key.id).collect();
+        let later = ids.into_iter().filter(|id| after.is_none_or(|after| *id > after));
+        Ok(later.take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
     }
 
     async fn remove(&self, id: ProcessId) -> Result<(), OutputError> {

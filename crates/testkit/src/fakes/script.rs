@@ -143,7 +143,7 @@ impl Script {
     }
 
     /// Reads a script from the words of a command line, so that a test can write the child into its launch:
-    /// `exit CODE [MS]`, `sleep MS`, `run`, `stubborn`, `missing`, `never`, `lost MS`, `slow MS`, `echo WORD…`.
+    /// `exit CODE [MS]`, `sleep MS`, `run`, `stubborn`, `undying`, `missing`, `never`, `lost MS`, `slow MS`, `echo WORD…`.
     ///
     /// Anything else runs until it is stopped.
     #[must_use]
@@ -154,6 +154,7 @@ impl Script {
             "exit" => Self::exits(span(1), args.first().and_then(|arg| arg.parse().ok()).unwrap_or(0)),
             "sleep" => Self::exits(span(0), 0),
             "stubborn" => Self::ignores_term(),
+            "undying" => Self { obedience: Obedience::Never, ..Self::runs() },
             "missing" => Self::fails_to_start(),
             "never" => Self::never_runs(),
             "lost" => Self::is_lost(span(0)),

@@ -5,7 +5,7 @@ use super::script::{Answer, Script};
 use super::world::World;
 use super::{FakeOutput, VirtualClock, locked};
 use async_trait::async_trait;
-use longhaul_domain::{Capabilities, Deadline, ExitStatus, Interruption, Observation, ProcessId};
+use longhaul_domain::{Capabilities, Deadline, ExitStatus, Interruption, Observation, ProcessId, TreeUsage};
 use longhaul_ports::{AttemptKey, Clock, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -185,6 +185,7 @@ impl Machine {
     async fn moved(&self, changed: impl Future<Output = ()>, next: Option<longhaul_domain::Awake>) {
         match next {
             Some(at) => tokio::select! {
+                biased;
                 () = changed => {}
                 () = self.clock.sleep_until(Deadline::Awake(at)) => {}
             },
@@ -274,6 +275,11 @@ impl Spawner for ScriptedSpawner {
         }
         let what = "it does not run".to_owned();
         Err(SpawnError::Unreachable { key, what })
+    }
+
+    async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
+        self.is_watched(key)?;
+        Ok(TreeUsage { processes: 1, ..TreeUsage::default() })
     }
 
     async fn next(&self) -> Seen {

@@ -316,6 +316,7 @@ impl World {
             },
             swept: 0,
             leftovers: 0,
+            limit: None,
             usage: Usage::default(),
             output_bytes: self.output.written(key),
             dropped_bytes: 0,

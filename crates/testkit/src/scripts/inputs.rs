@@ -1,11 +1,11 @@
 //! What may happen to a process.
 
-use super::specs::{moment, span};
+use super::specs::{moment, priority, session_policies, span};
 use crate::suite::must;
 use longhaul_domain::{
-    AttemptNo, Command, Containment, Ending, Exit, ExitStatus, Failure, Input, Interruption, JsonText,
-    NodeId, Observation, Pace, Progress, Report, Stage, StartFailure, StartStage, StopCause, Usage, Vitals,
-    Wish,
+    AttemptNo, Command, Containment, Ending, ExceededLimit, Exit, ExitStatus, Failure, Input, Interruption,
+    JsonText, NodeId, Observation, Pace, Progress, Report, Stage, StartFailure, StartStage, StopCause, Usage,
+    Vitals, Wish,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -31,6 +31,9 @@ pub fn commands() -> impl Strategy<Value = Command> {
         Just(Command::Resume),
         Just(Command::Restart),
         Just(Command::RetryNow),
+        (cause(), any::<bool>()).prop_map(|(cause, force)| Command::Terminate { cause, force }),
+        priority().prop_map(|priority| Command::Prioritize { priority }),
+        option::of(session_policies()).prop_map(|policy| Command::EndSession { policy }),
     ]
 }
 
@@ -54,6 +57,7 @@ pub fn observations() -> impl Strategy<Value = Observation> {
             .prop_map(|(attempt, why)| Observation::SupervisorLost { attempt, why }),
         1 => interruption().prop_map(|why| Observation::NodeLost { why }),
         1 => moment().prop_map(|last| Observation::HeartbeatMissed { last }),
+        1 => Just(Observation::DescendantsEnded),
         1 => attempt().prop_map(|attempt| Observation::PauseFailed { attempt }),
     ]
 }
@@ -66,6 +70,8 @@ pub fn wishes() -> impl Strategy<Value = Wish> {
         Just(Wish::Pause),
         Just(Wish::Resume),
         Just(Wish::RetryNow),
+        (cause(), any::<bool>()).prop_map(|(cause, force)| Wish::Terminate { cause, force }),
+        option::of(session_policies()).prop_map(|policy| Wish::EndSession { policy }),
     ]
 }
 
@@ -88,6 +94,11 @@ pub fn vitals() -> impl Strategy<Value = Vitals> {
         })
 }
 
+/// Limits that may have ended an attempt.
+fn limit() -> impl Strategy<Value = ExceededLimit> {
+    prop_oneof![Just(ExceededLimit::Cpu), Just(ExceededLimit::Memory), Just(ExceededLimit::FileSize)]
+}
+
 /// Ways in which a command exits.
 pub fn exits() -> impl Strategy<Value = Exit> {
     let status = prop_oneof![
@@ -106,12 +117,24 @@ pub fn exits() -> impl Strategy<Value = Exit> {
         option::of(cause()),
         option::of(1..=31_u8),
         any::<[u32; 2]>(),
+        option::of(limit()),
         usage,
         any::<[u64; 2]>(),
     )
-        .prop_map(|(status, at, stopped, last_signal, [swept, leftovers], usage, bytes)| {
+        .prop_map(|(status, at, stopped, last_signal, [swept, leftovers], limit, usage, bytes)| {
             let [output_bytes, dropped_bytes] = bytes;
-            Exit { status, at, stopped, last_signal, swept, leftovers, usage, output_bytes, dropped_bytes }
+            Exit {
+                status,
+                at,
+                stopped,
+                last_signal,
+                swept,
+                leftovers,
+                limit,
+                usage,
+                output_bytes,
+                dropped_bytes,
+            }
         })
 }
 

@@ -104,8 +104,10 @@ impl Move {
     }
 }
 
-fn aim(observation: &mut Observation, present: AttemptNo) {
+/// Makes an observation one of this attempt; a claim of the next one.
+pub(crate) fn aim(observation: &mut Observation, present: AttemptNo) {
     match observation {
+        Observation::DescendantsEnded => {}
         Observation::Claimed { attempt, .. } => *attempt = present.next(),
         Observation::Spawned { attempt, .. }
         | Observation::SpawnFailed { attempt, .. }

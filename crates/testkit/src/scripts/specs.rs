@@ -2,12 +2,12 @@
 
 use crate::suite::must;
 use longhaul_domain::{
-    AgentFacts, AgentId, AgentType, Capability, CommandSpec, Environment, EnvironmentHash, JsonText,
-    LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy, Priority, ProcessName, ProcessType,
-    ProjectName, ReportedSpec, ResourceLimits, RetryPolicy, SessionId, SlotKey, Spec, Stdin, StopPolicy,
-    Timestamp, TypeName, Work,
+    AgentFacts, AgentId, AgentType, Capability, ChildrenPolicy, CommandSpec, Environment, EnvironmentHash,
+    Hold, JsonText, LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy, Priority, ProcessName,
+    ProcessType, ProjectName, ReportedSpec, ResourceLimits, RetryPolicy, SessionId, SessionPolicy, SlotKey,
+    Spec, Stdin, StopPolicy, Timestamp, TypeName, Work,
 };
-use proptest::collection::{btree_map, btree_set, vec};
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use std::time::Duration;
@@ -27,7 +27,8 @@ pub fn specs() -> impl Strategy<Value = Spec> {
         option::of(json()),
     );
     let queue = (option::of(key()), priority(), option::of(moment()), placements(), retries());
-    (work, kind(), names, agent(), queue).prop_map(|(work, kind, names, agent, queue)| {
+    let after = (children(), session_policies());
+    (work, kind(), names, agent(), queue, after).prop_map(|(work, kind, names, agent, queue, after)| {
         let (name, project, session, launch_key, description, metadata) = names;
         let (key, priority, not_before, placement, retry) = queue;
         Spec {
@@ -45,6 +46,8 @@ pub fn specs() -> impl Strategy<Value = Spec> {
             not_before,
             placement,
             retry,
+            children: after.0,
+            on_session_end: after.1,
         }
     })
 }
@@ -92,6 +95,16 @@ pub fn placements() -> impl Strategy<Value = Placement> {
     ]
 }
 
+/// What becomes of descendants.
+pub fn children() -> impl Strategy<Value = ChildrenPolicy> {
+    prop_oneof![Just(ChildrenPolicy::Keep), Just(ChildrenPolicy::Cancel), Just(ChildrenPolicy::Wait)]
+}
+
+/// What becomes of a process when its session ends.
+pub fn session_policies() -> impl Strategy<Value = SessionPolicy> {
+    prop_oneof![Just(SessionPolicy::Keep), Just(SessionPolicy::Cancel), span().prop_map(SessionPolicy::Grace)]
+}
+
 /// When a failed attempt is followed by another.
 pub fn retries() -> impl Strategy<Value = RetryPolicy> {
     (0..5_u32, span(), span(), vec(any::<i32>(), 0..3), any::<bool>(), any::<bool>()).prop_map(
@@ -109,8 +122,10 @@ pub fn retries() -> impl Strategy<Value = RetryPolicy> {
 /// How many slots the keys have.
 pub fn policies() -> impl Strategy<Value = Policy> {
     let pattern = prop_oneof![name(), name().prop_map(|text| format!("{text}*"))];
-    (btree_map(pattern, 0..9_u32, 0..4), 0..9_u32, btree_set(key(), 0..3))
-        .prop_map(|(slots, default_slots, held)| Policy { slots, default_slots, held })
+    let hold = (moment(), option::of(text())).prop_map(|(since, by)| Hold { since, by });
+    (btree_map(pattern, 0..9_u32, 0..4), 0..9_u32, btree_map(key(), hold, 0..3), any::<u64>()).prop_map(
+        |(slots, default_slots, held, configured)| Policy { slots, default_slots, held, configured },
+    )
 }
 
 fn agent() -> impl Strategy<Value = AgentFacts> {
@@ -186,7 +201,7 @@ fn node() -> impl Strategy<Value = NodeId> {
     "[a-c]".prop_map(|text| must(NodeId::new(&text)))
 }
 
-fn priority() -> impl Strategy<Value = Priority> {
+pub(super) fn priority() -> impl Strategy<Value = Priority> {
     (-100..=100_i64).prop_map(|value| must(Priority::new(value)))
 }
 

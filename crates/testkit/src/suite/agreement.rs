@@ -5,8 +5,8 @@ use crate::fakes::SequentialIds;
 use crate::suite::store::{claimant, exited, never_ran, room, spawned};
 use crate::suite::{must, some};
 use longhaul_domain::{
-    AttemptNo, Command, Input, NodeId, Observation, Policy, ProcessId, Retention, Status, StopCause, Vitals,
-    Wish, WishNo,
+    AttemptNo, ChildrenPolicy, Command, Hold, Input, NodeId, Observation, Policy, Priority, ProcessId,
+    Retention, SessionId, SessionPolicy, SlotKey, Status, StopCause, Vitals, Wish, WishNo,
 };
 use longhaul_ports::{
     Author, Calls, Change, Claimant, Cursor, Filter, IdSource, Lease, Order, PageAsk, PageKey, Room,
@@ -192,6 +192,12 @@ impl<'a> Script<'a> {
             3 => draft.not_before(self.one.now().plus(Duration::from_millis(self.draw(5_000)))),
             _ => draft,
         };
+        if self.odds(3) {
+            draft.spec.children = if self.odds(2) { ChildrenPolicy::Wait } else { ChildrenPolicy::Cancel };
+        }
+        if self.odds(3) {
+            draft = draft.session(if self.odds(2) { "s" } else { "t" });
+        }
         if self.odds(8) {
             draft = draft.launch_key(if self.odds(2) { "x" } else { "y" });
         }
@@ -258,6 +264,9 @@ impl<'a> Script<'a> {
 
     fn input(&self, stored: &Stored) -> Input {
         let user = StopCause::User;
+        if self.odds(4) {
+            return self.asked_of_any();
+        }
         match (stored.process.status(), self.draw(8)) {
             (Status::Pending, 0) | (Status::Running | Status::Paused, 0) => {
                 Input::Command(Command::Cancel { cause: user })
@@ -274,10 +283,37 @@ impl<'a> Script<'a> {
         }
     }
 
+    /// What concerns every state: descendants, sessions, and the place in a queue.
+    fn asked_of_any(&self) -> Input {
+        match self.draw(8) {
+            0 => Input::Command(Command::Terminate { cause: StopCause::User, force: self.odds(2) }),
+            1 | 2 => Input::Observation(Observation::DescendantsEnded),
+            3 => Input::Command(Command::EndSession { policy: self.session_policy() }),
+            _ => {
+                let value = i64::try_from(self.draw(5)).unwrap_or(0);
+                Input::Command(Command::Prioritize { priority: must(Priority::new(value)) })
+            }
+        }
+    }
+
+    fn session_policy(&self) -> Option<SessionPolicy> {
+        match self.draw(4) {
+            0 => None,
+            1 => Some(SessionPolicy::Keep),
+            2 => Some(SessionPolicy::Cancel),
+            _ => Some(SessionPolicy::Grace(Duration::from_millis(self.draw(5_000)))),
+        }
+    }
+
     async fn wish(&mut self) {
         let Some(id) = self.id() else { return };
         let op = self.chance.op();
-        both!(self, format!("a wish for {id}"), store => store.wish(&id, op, Wish::Pause)).ok();
+        let wish = match self.draw(4) {
+            0 => Wish::Terminate { cause: StopCause::Session, force: self.odds(2) },
+            1 => Wish::EndSession { policy: self.session_policy() },
+            _ => Wish::Pause,
+        };
+        both!(self, format!("a wish for {id}"), store => store.wish(&id, op, wish)).ok();
     }
 
     async fn touch(&mut self) {
@@ -295,14 +331,25 @@ impl<'a> Script<'a> {
     }
 
     async fn sweep(&mut self) {
-        let rule = Retention { age: Some(Duration::from_secs(self.draw(60))), count: Some(self.draw(20)) };
-        let swept = both!(self, "a sweep", store => store.sweep(&rule, 2));
+        let rule = Retention {
+            age: Some(Duration::from_secs(self.draw(60))),
+            count: Some(self.draw(20)),
+            before: self.odds(4).then(|| self.one.now()),
+        };
+        let most = if self.odds(4) { 0 } else { 2 };
+        let swept = both!(self, "a sweep", store => store.sweep(&rule, most));
         self.tally.swept += swept.map_or(0, |swept| swept.ids.len());
     }
 
     async fn set_policy(&mut self) {
         let (version, mut policy): (_, Policy) = must(self.one.store.policy().await);
         policy.slots.insert("k".to_owned(), u32::try_from(self.draw(4)).unwrap_or(0));
+        let held = must(SlotKey::new("l"));
+        if self.odds(3) {
+            policy.held.insert(held, Hold { since: self.one.now(), by: Some("someone".to_owned()) });
+        } else {
+            policy.held.remove(&held);
+        }
         both!(self, "a policy", store => store.set_policy(version, &policy)).ok();
     }
 
@@ -323,6 +370,9 @@ impl<'a> Script<'a> {
         let filter = Filter { statuses, level: Some(longhaul_domain::Level(0)), ..Filter::default() };
         let page = PageAsk { order: Order::NewestFirst, after: None, most: 1000 };
         both!(self, "a filtered page", store => store.list(&filter, &page)).ok();
+        let session = Some(must(SessionId::new("s")));
+        let filter = Filter { session, ..Filter::default() };
+        both!(self, "a session", store => store.list(&filter, &page)).ok();
         both!(self, "the queues", store => store.queues(None)).ok();
         both!(self, "the policy", store => store.policy()).ok();
         both!(self, "the nodes", store => store.nodes()).ok();

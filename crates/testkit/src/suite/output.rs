@@ -275,6 +275,28 @@ pub async fn removed_output_is_gone(world: &OutputWorld) {
     must(world.output.remove(world.key().id).await);
 }
 
+/// What is kept is listed in the order of ids, page by page, each process once however many attempts it has.
+pub async fn what_is_kept_is_listed_page_by_page(world: &OutputWorld) {
+    assert_eq!(must(world.output.kept(None, 10).await), []);
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        let first = world.key();
+        world.out(first, "text").await;
+        world.out(AttemptKey { attempt: AttemptNo(2), ..first }, "text").await;
+        ids.push(first.id);
+    }
+    ids.sort_unstable();
+    assert_eq!(must(world.output.kept(None, 100).await), ids);
+    let (begin, end) = ids.split_at(2);
+    assert_eq!(must(world.output.kept(None, 2).await), begin);
+    assert_eq!(must(world.output.kept(begin.last().copied(), 100).await), end);
+    let last = *some(ids.last());
+    assert_eq!(must(world.output.kept(Some(last), 100).await), []);
+    must(world.output.remove(last).await);
+    let (_, rest) = some(ids.split_last());
+    assert_eq!(must(world.output.kept(None, 100).await), rest);
+}
+
 /// Runs every rule for readers of output, one test each.
 ///
 /// Takes a function that opens an [`OutputWorld`].
@@ -294,6 +316,7 @@ macro_rules! output_suite {
             whoever_waits_for_more_parks_until_there_is
             attempts_are_kept_apart
             removed_output_is_gone
+            what_is_kept_is_listed_page_by_page
         }
     };
 }

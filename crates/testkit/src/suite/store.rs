@@ -4,6 +4,7 @@ mod claim;
 mod commit;
 mod crowd;
 mod draft;
+mod endings;
 mod events;
 mod launch;
 mod list;
@@ -22,6 +23,7 @@ pub use claim::*;
 pub use commit::*;
 pub use crowd::*;
 pub use draft::Draft;
+pub use endings::*;
 pub use events::*;
 pub use launch::*;
 pub use list::*;
@@ -66,6 +68,9 @@ macro_rules! store_suite {
             a_closing_parent_gets_no_children
             a_closing_ancestor_closes_the_whole_tree
             other_parents_are_open
+            a_parent_that_waits_for_its_children_is_open
+            a_tree_that_was_told_to_end_gets_no_children
+            a_level_counts_who_waits_for_its_children
             a_tree_too_deep_is_refused
             a_full_level_is_refused_until_one_ends
             a_key_held_by_its_own_ancestors_is_refused
@@ -78,6 +83,7 @@ macro_rules! store_suite {
             a_pinned_waiter_blocks_nobody
             a_claim_takes_only_its_classes
             reported_work_is_never_owned
+            reported_work_keeps_the_node_that_it_named
             a_claim_begins_with_fresh_vitals
             a_tree_of_waiting_parents_never_stalls
             higher_priority_goes_first
@@ -90,6 +96,8 @@ macro_rules! store_suite {
             only_limited_keys_have_a_limit
             a_slot_returns_on_every_ending
             a_slot_returns_between_attempts
+            a_slot_returns_before_the_children_have_ended
+            a_slot_returns_whatever_ends_its_holder
             paused_and_stopping_work_holds_its_slot
             a_conflict_writes_nothing
             a_commit_on_an_old_revision_is_a_conflict_whoever_writes
@@ -119,21 +127,31 @@ macro_rules! store_suite {
             pages_are_stable_whatever_happens
             a_cursor_needs_no_record
             each_field_of_a_filter_filters
+            a_session_lists_its_processes_on_every_node
             a_short_prefix_finds_every_id_that_begins_so
             a_due_row_is_handed_out_once_in_five_seconds
             a_decided_row_is_not_handed_out
             only_ownerless_due_rows_are_handed_out
+            who_waits_for_its_children_is_handed_out
+            an_unfinished_cascade_is_handed_out_until_it_is_done
+            a_waiter_is_due_at_the_end_of_its_grace
             attention_hands_out_the_longest_due_first
             an_old_lease_gets_no_attention
             a_sweep_never_takes_live_records
             a_sweep_takes_the_oldest_first
             a_sweep_by_count_spares_the_last_day
+            a_sweep_up_to_a_moment_spares_what_ended_later
+            a_sweep_tells_how_many_were_ever_let_go
             a_sweep_without_bounds_takes_nothing
             the_policy_is_versioned
             a_stale_change_of_the_policy_is_refused
             changed_limits_count_at_the_next_claim
             a_held_key_gives_nobody_a_slot
             queues_show_holders_and_waiters_in_order
+            a_hold_is_kept_with_its_moment_and_its_author
+            a_moved_waiter_takes_its_new_place
+            a_moved_waiter_brings_its_key_forward
+            a_move_lasts
             cursors_grow_and_go_on
             the_end_is_behind_the_newest_event
             a_reader_that_waits_parks_until_something_happens

@@ -49,6 +49,14 @@ pub struct LaunchRequest {
     pub launch_key: Option<String>,
     /// Not before so many milliseconds from now.
     pub delay_ms: Option<u64>,
+    /// Not before this moment, in RFC 3339; not together with `delay_ms`.
+    pub not_before: Option<String>,
+    /// What becomes of its live descendants when it ends by itself: `keep`, `cancel` or `wait`.
+    pub children: Option<String>,
+    /// What becomes of it when its session ends: `keep`, `cancel` or `grace`.
+    pub on_session_end: Option<String>,
+    /// How long it may go on after the end of its session, in milliseconds; only with `grace`.
+    pub session_grace_ms: Option<u64>,
     /// Refuse it instead of letting it wait for a slot.
     pub no_queue: bool,
     /// Further attempts after a failure.

@@ -24,4 +24,12 @@ pub struct Problem {
     pub attempted: Option<String>,
     /// Ids or names that may have been meant, or that stand in the way.
     pub candidates: Vec<String>,
+    /// What differs from the launch that has the launch key.
+    pub differs: Vec<String>,
+    /// The level of a tree that is too deep or full.
+    pub level: Option<u8>,
+    /// How much of a limit is taken.
+    pub used: Option<u64>,
+    /// The limit.
+    pub max: Option<u64>,
 }

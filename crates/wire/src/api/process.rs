@@ -54,6 +54,16 @@ pub struct ProcessView {
     pub level: u8,
     /// The process that it runs again.
     pub restarted_from: Option<String>,
+    /// What becomes of its live descendants when it ends by itself: `keep`, `cancel` or `wait`.
+    pub children: String,
+    /// True while its descendants have to end and not all have; no child can join it any more.
+    pub ending_descendants: bool,
+    /// What becomes of it when its session ends: `keep`, `cancel` or `grace`.
+    pub on_session_end: String,
+    /// How long it may go on after the end of its session, in milliseconds; null unless that is `grace`.
+    pub session_grace_ms: Option<u64>,
+    /// Its session ended: when it is cancelled for that.
+    pub leave_by: Option<String>,
     /// Its concurrency key.
     pub key: Option<String>,
     /// How urgent it is.
@@ -90,7 +100,7 @@ pub struct ProcessView {
     pub result: Option<serde_json::Value>,
     /// An exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
-    /// Facts beside the status, such as `stuck`.
+    /// Facts beside the status: `stuck`, `detached_children`, `waits_for_children`.
     pub conditions: Vec<String>,
     /// When it was accepted.
     pub queued_at: String,
@@ -102,6 +112,10 @@ pub struct ProcessView {
     pub duration_ms: Option<u64>,
     /// How long it may run, in milliseconds; null means as long as it likes.
     pub timeout_ms: Option<u64>,
+    /// What an attempt may use up, as it was asked for; null for reported work.
+    pub limits: Option<LimitsView>,
+    /// What its whole tree uses now; null unless it was asked for and the process runs here.
+    pub usage: Option<TreeUsageView>,
     /// Bytes of output of the latest attempt.
     pub output_bytes: Option<u64>,
     /// Where its output is kept.
@@ -114,7 +128,7 @@ pub struct ProcessView {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PendingView {
-    /// `queued`, `delayed` or `retry`.
+    /// `queued`, `held`, `no_node`, `delayed` or `retry`.
     pub why: String,
     /// When it is due, if it waits for a moment.
     pub due_at: Option<String>,
@@ -144,6 +158,8 @@ pub struct ExitView {
     pub core: bool,
     /// Why it was stopped: `user`, `timeout`, `parent`, `session`, `shutdown`, `limit`; null if it was not.
     pub stopped_by: Option<String>,
+    /// The limit that ended it, as far as that can be told: `cpu`, `memory` or `file_size`.
+    pub limit: Option<String>,
     /// The last signal that was needed to end its tree.
     pub last_signal: Option<u8>,
     /// Descendants that were killed after the command itself was gone.
@@ -166,4 +182,39 @@ pub struct UsageView {
     pub system_ms: u64,
     /// The largest resident memory of one process.
     pub peak_memory_bytes: u64,
+}
+
+/// What an attempt may use up. Null is no limit of ours.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LimitsView {
+    /// Processor seconds.
+    pub cpu_seconds: Option<u64>,
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Open files.
+    pub open_files: Option<u64>,
+    /// Processes: of the tree where it is limited by `cgroup`, of the user by `rlimit`.
+    pub processes: Option<u64>,
+    /// Bytes of one written file.
+    pub file_bytes: Option<u64>,
+}
+
+/// What the whole tree of a process uses at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TreeUsageView {
+    /// Processes alive.
+    pub processes: u32,
+    /// Processor time, of those that ended as well as far as that is known.
+    pub cpu_ms: u64,
+    /// Resident memory.
+    pub memory_bytes: u64,
+    /// Bytes read from storage; null where that is not told.
+    pub read_bytes: Option<u64>,
+    /// Bytes written to storage; null where that is not told.
+    pub written_bytes: Option<u64>,
+    /// What keeps it within its limits: `rlimit` (each process by itself) or `cgroup` (the tree as a whole where the
+    /// controller is delegated, each process for the rest).
+    pub limited_by: String,
 }

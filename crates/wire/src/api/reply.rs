@@ -1,6 +1,6 @@
 //! The other requests and answers.
 
-use crate::api::ProcessView;
+use crate::api::{Problem, ProcessView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,8 @@ pub struct Launched {
     pub process: ProcessView,
     /// False if its launch key was taken before: this is the process that has it.
     pub created: bool,
+    /// `created`, `already_running` or `already_ended`.
+    pub outcome: String,
 }
 
 /// The answer to a command.
@@ -22,8 +24,40 @@ pub struct Outcome {
     pub process: ProcessView,
     /// Whether anything changed.
     pub changed: bool,
-    /// Why nothing changed: `already_so` or `already_ended`.
+    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`.
     pub note: Option<String>,
+}
+
+/// The answer to a command to many.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OutcomesReply {
+    /// What came of it, one for each process that was told.
+    pub outcomes: Vec<OutcomeView>,
+}
+
+/// What came of a command to one of many.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OutcomeView {
+    /// The process that was told.
+    pub id: String,
+    /// The process as it is now; null if it was refused.
+    pub process: Option<ProcessView>,
+    /// Whether anything changed.
+    pub changed: bool,
+    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`.
+    pub note: Option<String>,
+    /// Why it was refused.
+    pub problem: Option<Problem>,
+}
+
+/// Processes, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ProcessesReply {
+    /// The processes.
+    pub processes: Vec<ProcessView>,
 }
 
 /// One page of processes.
@@ -38,12 +72,54 @@ pub struct ProcessList {
     pub at: String,
 }
 
-/// Asks for an end.
+/// Asks for the end of a process and of all its descendants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CancelRequest {
     /// Kill at once instead of asking first.
     pub force: bool,
+    /// Leave its descendants alone.
+    pub alone: bool,
+}
+
+/// Asks for the end of one level, of one tree or of all.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CancelLevelRequest {
+    /// The level; 0 is that of the roots. There is no default.
+    pub level: Option<u8>,
+    /// Any member of the tree that is meant; all trees without it.
+    pub tree: Option<String>,
+    /// Kill at once instead of asking first.
+    pub force: bool,
+}
+
+/// Asks for a pause, or for its end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PauseRequest {
+    /// Tell all its descendants as well; the answer is an [`OutcomesReply`] then.
+    pub descendants: bool,
+}
+
+/// Moves a process that waits: exactly one of both.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PriorityRequest {
+    /// −100 to 100, higher first.
+    pub priority: Option<i64>,
+    /// Before all others that wait for the same key.
+    pub first: bool,
+}
+
+/// Ends a session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EndSessionRequest {
+    /// `keep`, `cancel` or `grace` for all its processes; without it each does as it was launched to.
+    pub policy: Option<String>,
+    /// How long they may go on, in milliseconds; only with `grace`.
+    pub grace_ms: Option<u64>,
 }
 
 /// Asks for another run.

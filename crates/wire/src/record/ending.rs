@@ -1,7 +1,7 @@
 use super::{BrokenRecord, Span, is_zero};
 use longhaul_domain::{
-    Ending, Exit, ExitStatus, Failure, Interruption, JsonText, StartFailure, StartStage, StopCause,
-    Timestamp, Usage,
+    Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption, JsonText, StartFailure, StartStage,
+    StopCause, Timestamp, Usage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,8 @@ pub(super) struct ExitRecord {
     swept: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     leftovers: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitRecord>,
     #[serde(default, skip_serializing_if = "is_zero")]
     user: Span,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -94,6 +96,14 @@ enum ExitStatusRecord {
         #[serde(default, skip_serializing_if = "is_zero")]
         core: bool,
     },
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum LimitRecord {
+    Cpu,
+    Memory,
+    FileSize,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -197,6 +207,11 @@ impl From<&Exit> for ExitRecord {
             last_signal: exit.last_signal,
             swept: exit.swept,
             leftovers: exit.leftovers,
+            limit: exit.limit.map(|limit| match limit {
+                ExceededLimit::Cpu => LimitRecord::Cpu,
+                ExceededLimit::Memory => LimitRecord::Memory,
+                ExceededLimit::FileSize => LimitRecord::FileSize,
+            }),
             user: exit.usage.user.into(),
             system: exit.usage.system.into(),
             peak_memory: exit.usage.peak_memory,
@@ -220,6 +235,11 @@ impl TryFrom<ExitRecord> for Exit {
             last_signal: record.last_signal,
             swept: record.swept,
             leftovers: record.leftovers,
+            limit: record.limit.map(|limit| match limit {
+                LimitRecord::Cpu => ExceededLimit::Cpu,
+                LimitRecord::Memory => ExceededLimit::Memory,
+                LimitRecord::FileSize => ExceededLimit::FileSize,
+            }),
             usage: Usage {
                 user: record.user.try_into()?,
                 system: record.system.try_into()?,

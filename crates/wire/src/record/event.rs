@@ -2,7 +2,7 @@ use super::ending::{CauseRecord, EndingRecord, ExitRecord};
 use super::life::ContainmentRecord;
 use super::vitals::VitalsRecord;
 use super::{BrokenRecord, Span, is_zero, name, span};
-use longhaul_domain::{AttemptNo, Awake, Event, Fact, Timestamp};
+use longhaul_domain::{AttemptNo, Awake, Event, Fact, Priority, Timestamp};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -53,6 +53,23 @@ enum FactRecord {
         stuck_at: i64,
     },
     BecameStuck,
+    Lingered {
+        ending: Box<EndingRecord>,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        vitals: Box<VitalsRecord>,
+    },
+    CascadeBegan {
+        cause: CauseRecord,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        force: bool,
+    },
+    CascadeEnded,
+    Prioritized {
+        priority: i8,
+    },
+    SessionEnded {
+        leave_by: i64,
+    },
     Ended {
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
@@ -101,6 +118,15 @@ impl From<&Fact> for FactRecord {
             }
             Fact::KillBegan { stuck_at } => Self::KillBegan { stuck_at: stuck_at.0 },
             Fact::BecameStuck => Self::BecameStuck,
+            Fact::Lingered { ending, vitals } => {
+                Self::Lingered { ending: Box::new(ending.into()), vitals: Box::new(vitals.into()) }
+            }
+            Fact::CascadeBegan { cause, force } => {
+                Self::CascadeBegan { cause: (*cause).into(), force: *force }
+            }
+            Fact::CascadeEnded => Self::CascadeEnded,
+            Fact::Prioritized { priority } => Self::Prioritized { priority: priority.value() },
+            Fact::SessionEnded { leave_by } => Self::SessionEnded { leave_by: leave_by.0 },
             Fact::Ended { ending, vitals } => {
                 Self::Ended { ending: Box::new(ending.into()), vitals: Box::new(vitals.into()) }
             }
@@ -138,6 +164,16 @@ impl TryFrom<FactRecord> for Fact {
             }
             FactRecord::KillBegan { stuck_at } => Self::KillBegan { stuck_at: Awake(stuck_at) },
             FactRecord::BecameStuck => Self::BecameStuck,
+            FactRecord::Lingered { ending, vitals } => {
+                Self::Lingered { ending: (*ending).try_into()?, vitals: (*vitals).try_into()? }
+            }
+            FactRecord::CascadeBegan { cause, force } => Self::CascadeBegan { cause: cause.into(), force },
+            FactRecord::CascadeEnded => Self::CascadeEnded,
+            FactRecord::Prioritized { priority } => Self::Prioritized {
+                priority: Priority::new(priority.into())
+                    .map_err(|invalid| BrokenRecord::damaged(invalid.to_string()))?,
+            },
+            FactRecord::SessionEnded { leave_by } => Self::SessionEnded { leave_by: Timestamp(leave_by) },
             FactRecord::Ended { ending, vitals } => {
                 Self::Ended { ending: (*ending).try_into()?, vitals: (*vitals).try_into()? }
             }

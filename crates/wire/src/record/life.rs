@@ -3,7 +3,8 @@ use super::spec::FixedRecord;
 use super::vitals::VitalsRecord;
 use super::{BrokenRecord, Span, is_zero, some_name, span, text};
 use longhaul_domain::{
-    AttemptNo, Awake, Containment, Ended, Execution, LateExit, Pending, Process, State, Timestamp, Urgency,
+    AttemptNo, Awake, Cascade, Containment, Ended, Execution, LateExit, Lingering, Pending, Priority,
+    Process, State, Timestamp, Urgency,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -21,7 +22,21 @@ pub(super) struct LifeRecord {
     never_ran: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_at: Option<i64>,
+    /// Only where it is another than was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priority: Option<i8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cascade: Option<CascadeRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leave_by: Option<i64>,
     state: StateRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CascadeRecord {
+    cause: CauseRecord,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    force: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,6 +80,12 @@ enum StateRecord {
         slot: bool,
         cause: CauseRecord,
         until: i64,
+    },
+    Lingering {
+        since: i64,
+        ending: Box<EndingRecord>,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        vitals: Box<VitalsRecord>,
     },
     Ended {
         at: i64,
@@ -115,6 +136,13 @@ impl From<&Process> for LifeRecord {
             retries: process.retries,
             never_ran: process.never_ran,
             started_at: process.started_at.map(|at| at.0),
+            priority: Some(process.priority)
+                .filter(|priority| *priority != process.spec.priority)
+                .map(Priority::value),
+            cascade: process
+                .cascade
+                .map(|cascade| CascadeRecord { cause: cascade.cause.into(), force: cascade.force }),
+            leave_by: process.leave_by.map(|at| at.0),
             state: (&process.state).into(),
         }
     }
@@ -123,8 +151,16 @@ impl From<&Process> for LifeRecord {
 impl LifeRecord {
     pub(super) fn into_process(self, fixed: FixedRecord) -> Result<Process, BrokenRecord> {
         let (id, lineage, queued_at, spec) = fixed.into_parts()?;
+        let priority = match self.priority.map(|value| Priority::new(value.into())) {
+            Some(Ok(priority)) => priority,
+            Some(Err(invalid)) => return Err(BrokenRecord::damaged(invalid.to_string())),
+            None => spec.priority,
+        };
         Ok(Process {
             id,
+            priority,
+            cascade: self.cascade.map(|record| Cascade { cause: record.cause.into(), force: record.force }),
+            leave_by: self.leave_by.map(Timestamp),
             spec: Arc::new(spec),
             lineage,
             node: some_name(&self.node)?,
@@ -169,6 +205,11 @@ impl From<&State> for StateRecord {
             State::Withdrawing { slot, cause, until } => {
                 Self::Withdrawing { slot: *slot, cause: (*cause).into(), until: until.0 }
             }
+            State::Lingering(lingering) => Self::Lingering {
+                since: lingering.since.0,
+                ending: Box::new((&lingering.ending).into()),
+                vitals: Box::new((&lingering.vitals).into()),
+            },
             State::Ended(ended) => Self::Ended {
                 at: ended.at.0,
                 ending: Box::new((&ended.ending).into()),
@@ -215,6 +256,11 @@ impl TryFrom<StateRecord> for State {
             StateRecord::Withdrawing { slot, cause, until } => {
                 Self::Withdrawing { slot, cause: cause.into(), until: Timestamp(until) }
             }
+            StateRecord::Lingering { since, ending, vitals } => Self::Lingering(Box::new(Lingering {
+                since: Timestamp(since),
+                ending: (*ending).try_into()?,
+                vitals: (*vitals).try_into()?,
+            })),
             StateRecord::Ended { at, ending, vitals, late } => Self::Ended(Box::new(Ended {
                 at: Timestamp(at),
                 ending: (*ending).try_into()?,

@@ -1,5 +1,5 @@
-use super::{BrokenRecord, names};
-use longhaul_domain::Policy;
+use super::{BrokenRecord, is_zero, name};
+use longhaul_domain::{Hold, Policy, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -8,8 +8,17 @@ pub(super) struct PolicyRecord {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     slots: BTreeMap<String, u32>,
     default_slots: u32,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    held: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    held: BTreeMap<String, HoldRecord>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    configured: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HoldRecord {
+    since: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 impl From<&Policy> for PolicyRecord {
@@ -17,7 +26,12 @@ impl From<&Policy> for PolicyRecord {
         Self {
             slots: policy.slots.clone(),
             default_slots: policy.default_slots,
-            held: policy.held.iter().map(ToString::to_string).collect(),
+            held: policy
+                .held
+                .iter()
+                .map(|(key, hold)| (key.to_string(), HoldRecord { since: hold.since.0, by: hold.by.clone() }))
+                .collect(),
+            configured: policy.configured,
         }
     }
 }
@@ -29,7 +43,12 @@ impl TryFrom<PolicyRecord> for Policy {
         Ok(Self {
             slots: record.slots,
             default_slots: record.default_slots,
-            held: names(&record.held)?.into_iter().collect(),
+            held: record
+                .held
+                .into_iter()
+                .map(|(key, hold)| Ok((name(&key)?, Hold { since: Timestamp(hold.since), by: hold.by })))
+                .collect::<Result<_, BrokenRecord>>()?,
+            configured: record.configured,
         })
     }
 }

@@ -2,8 +2,8 @@ use super::command::CommandRecord;
 use super::ending::json;
 use super::{BrokenRecord, Span, is_zero, name, names, some_name, span, text};
 use longhaul_domain::{
-    AgentFacts, Lineage, Placement, Priority, Process, ProcessId, ReportedSpec, RetryPolicy, Spec, Timestamp,
-    Work,
+    AgentFacts, ChildrenPolicy, Lineage, Placement, Priority, Process, ProcessId, ReportedSpec, RetryPolicy,
+    SessionPolicy, Spec, Timestamp, Work,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,28 @@ pub(super) struct SpecRecord {
     not_before: Option<i64>,
     placement: PlacementRecord,
     retry: RetryRecord,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    children: ChildrenRecord,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    on_session_end: SessionPolicyRecord,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ChildrenRecord {
+    #[default]
+    Keep,
+    Cancel,
+    Wait,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SessionPolicyRecord {
+    #[default]
+    Keep,
+    Cancel,
+    Grace(Span),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,6 +175,8 @@ impl From<&Spec> for SpecRecord {
                 Placement::Anywhere => PlacementRecord::Anywhere,
             },
             retry: (&spec.retry).into(),
+            children: spec.children.into(),
+            on_session_end: spec.on_session_end.into(),
         }
     }
 }
@@ -185,6 +209,50 @@ impl TryFrom<SpecRecord> for Spec {
                 PlacementRecord::Anywhere => Placement::Anywhere,
             },
             retry: record.retry.try_into()?,
+            children: record.children.into(),
+            on_session_end: record.on_session_end.try_into()?,
+        })
+    }
+}
+
+impl From<ChildrenPolicy> for ChildrenRecord {
+    fn from(policy: ChildrenPolicy) -> Self {
+        match policy {
+            ChildrenPolicy::Keep => Self::Keep,
+            ChildrenPolicy::Cancel => Self::Cancel,
+            ChildrenPolicy::Wait => Self::Wait,
+        }
+    }
+}
+
+impl From<ChildrenRecord> for ChildrenPolicy {
+    fn from(record: ChildrenRecord) -> Self {
+        match record {
+            ChildrenRecord::Keep => Self::Keep,
+            ChildrenRecord::Cancel => Self::Cancel,
+            ChildrenRecord::Wait => Self::Wait,
+        }
+    }
+}
+
+impl From<SessionPolicy> for SessionPolicyRecord {
+    fn from(policy: SessionPolicy) -> Self {
+        match policy {
+            SessionPolicy::Keep => Self::Keep,
+            SessionPolicy::Cancel => Self::Cancel,
+            SessionPolicy::Grace(grace) => Self::Grace(grace.into()),
+        }
+    }
+}
+
+impl TryFrom<SessionPolicyRecord> for SessionPolicy {
+    type Error = BrokenRecord;
+
+    fn try_from(record: SessionPolicyRecord) -> Result<Self, BrokenRecord> {
+        Ok(match record {
+            SessionPolicyRecord::Keep => Self::Keep,
+            SessionPolicyRecord::Cancel => Self::Cancel,
+            SessionPolicyRecord::Grace(grace) => Self::Grace(grace.try_into()?),
         })
     }
 }

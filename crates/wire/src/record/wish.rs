@@ -1,15 +1,30 @@
 use super::ending::CauseRecord;
+use super::spec::SessionPolicyRecord;
+use super::{BrokenRecord, is_zero};
 use longhaul_domain::Wish;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum WishRecord {
-    Cancel { cause: CauseRecord },
-    Force { cause: CauseRecord },
+    Cancel {
+        cause: CauseRecord,
+    },
+    Force {
+        cause: CauseRecord,
+    },
     Pause,
     Resume,
     Retry,
+    Terminate {
+        cause: CauseRecord,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        force: bool,
+    },
+    EndSession {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<SessionPolicyRecord>,
+    },
 }
 
 impl From<&Wish> for WishRecord {
@@ -20,18 +35,26 @@ impl From<&Wish> for WishRecord {
             Wish::Pause => Self::Pause,
             Wish::Resume => Self::Resume,
             Wish::RetryNow => Self::Retry,
+            Wish::Terminate { cause, force } => Self::Terminate { cause: cause.into(), force },
+            Wish::EndSession { policy } => Self::EndSession { policy: policy.map(Into::into) },
         }
     }
 }
 
-impl From<WishRecord> for Wish {
-    fn from(record: WishRecord) -> Self {
-        match record {
+impl TryFrom<WishRecord> for Wish {
+    type Error = BrokenRecord;
+
+    fn try_from(record: WishRecord) -> Result<Self, BrokenRecord> {
+        Ok(match record {
             WishRecord::Cancel { cause } => Self::Cancel { cause: cause.into() },
             WishRecord::Force { cause } => Self::Force { cause: cause.into() },
             WishRecord::Pause => Self::Pause,
             WishRecord::Resume => Self::Resume,
             WishRecord::Retry => Self::RetryNow,
-        }
+            WishRecord::Terminate { cause, force } => Self::Terminate { cause: cause.into(), force },
+            WishRecord::EndSession { policy } => {
+                Self::EndSession { policy: policy.map(SessionPolicyRecord::try_into).transpose()? }
+            }
+        })
     }
 }

@@ -7,12 +7,15 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use tokio::net::unix::pipe::Receiver;
 
 const BLOCK: usize = 64 << 10;
 const ENTRY: u64 = 16;
+const LOG: &str = "output.log";
+const INDEX: &str = "output.idx";
+const WRITABLE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Neighbours within this time are one run, in milliseconds.
 const MERGE_MS: u64 = 1;
 /// The files of a log that has turned; only its own writer knows how to go on with them.
@@ -41,13 +44,20 @@ struct Pipe {
 #[derive(Debug)]
 struct Log {
     bytes: File,
-    index: File,
+    index: Index,
     length: u64,
     index_length: u64,
     /// How much more is kept.
     room: u64,
     last: Option<IndexEntry>,
     anchor_ms: i64,
+}
+
+/// The file of the index, which is made with its first entry.
+#[derive(Debug)]
+struct Index {
+    directory: OwnedFd,
+    file: Option<File>,
 }
 
 impl Drain {
@@ -130,12 +140,14 @@ impl Log {
         if TURNED.iter().any(|name| statat(directory, *name, AtFlags::SYMLINK_NOFOLLOW).is_ok()) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = |name: &str| openat(directory, name, flags, Mode::empty()).map(File::from);
-        let (bytes, index) = (open("output.log")?, open("output.idx")?);
-        let (length, index_length) = (bytes.metadata()?.len(), index.metadata()?.len() / ENTRY * ENTRY);
+        let bytes = File::from(openat(directory, LOG, WRITABLE, Mode::empty())?);
+        let index = Index::open(directory)?;
+        let (length, index_length) = (bytes.metadata()?.len(), index.length()? / ENTRY * ENTRY);
         let mut log = Self { bytes, index, length, index_length, room, last: None, anchor_ms };
-        log.describe_rest()?;
+        if let Err(error) = log.describe_rest() {
+            // The next entry describes it too.
+            tracing::debug!(%error, "output has no entry in its index");
+        }
         Ok(log)
     }
 
@@ -144,7 +156,7 @@ impl Log {
         let mut entry = [0; 16];
         let described = match self.index_length.checked_sub(ENTRY) {
             Some(at) => {
-                self.index.read_exact_at(&mut entry, at)?;
+                self.index.file()?.read_exact_at(&mut entry, at)?;
                 IndexEntry::decode(entry).map_or(0, |entry| entry.end)
             }
             None => 0,
@@ -178,7 +190,7 @@ impl Log {
             Some(_) | None => IndexEntry { end: self.length, stream, time },
         };
         self.last = None;
-        self.index.write_all_at(&entry.encode(), self.index_length)?;
+        self.index.file()?.write_all_at(&entry.encode(), self.index_length)?;
         self.index_length = self.index_length.saturating_add(ENTRY);
         self.last = Some(entry);
         Ok(())
@@ -188,6 +200,33 @@ impl Log {
         let boot = clock_gettime(ClockId::Boottime);
         let boot_ms = boot.tv_sec.saturating_mul(1_000).saturating_add(boot.tv_nsec / 1_000_000);
         u64::try_from(self.anchor_ms.saturating_add(boot_ms)).unwrap_or(0)
+    }
+}
+
+impl Index {
+    fn open(directory: &AttemptDirectory) -> io::Result<Self> {
+        let file = match openat(directory, INDEX, WRITABLE, Mode::empty()) {
+            Ok(file) => Some(File::from(file)),
+            Err(Errno::NOENT) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { directory: directory.as_fd().try_clone_to_owned()?, file })
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.file.as_ref().map_or(Ok(0), |file| Ok(file.metadata()?.len()))
+    }
+
+    /// The file, made now if there is none; nobody else writes here as long as the lock is held.
+    fn file(&mut self) -> io::Result<&File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let flags = WRITABLE | OFlags::CREATE | OFlags::EXCL;
+                openat(&self.directory, INDEX, flags, Mode::RUSR | Mode::WUSR)?.into()
+            }
+        };
+        Ok(self.file.insert(file))
     }
 }
 
@@ -227,7 +266,6 @@ mod tests {
     async fn output_goes_on_behind_what_is_there_and_every_byte_is_described() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("output.log"), "before").unwrap();
-        std::fs::write(dir.path().join("output.idx"), "").unwrap();
         let (mut drain, [mut stdout, mut stderr]) = begun(dir.path(), 100);
         stdout.write_all(b"one").unwrap();
         while drain.length() < 9 {
@@ -243,6 +281,21 @@ mod tests {
         assert_eq!(runs.first().unwrap().range.start, 0);
         let last = runs.last().unwrap();
         assert_eq!((last.range.clone(), last.stream), (9..12, Stream::Stderr));
+    }
+
+    #[tokio::test]
+    async fn an_index_that_cannot_be_made_is_tried_again_and_loses_no_output() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("output.log"), "").unwrap();
+        let directory = AttemptDirectory::open(dir.path()).unwrap();
+        let mut log = Log::open(&directory, 100, 0).unwrap();
+        assert!(!dir.path().join("output.idx").exists());
+        std::fs::create_dir(dir.path().join("output.idx")).unwrap();
+        assert_eq!(log.append(b"one", Stream::Stdout), 3);
+        std::fs::remove_dir(dir.path().join("output.idx")).unwrap();
+        assert_eq!(log.append(b"two", Stream::Stderr), 3);
+        let runs = runs(dir.path());
+        assert_eq!((runs.len(), runs.first().unwrap().range.clone()), (1, 0..6));
     }
 
     #[tokio::test]

@@ -8,11 +8,13 @@ use crate::os::launch;
 use crate::os::pidfd;
 use crate::os::procfs::{self, FileIdentity, ProcessStat};
 use crate::os::spawner::Shared;
+use crate::os::usage::{Census, pids_in};
+use longhaul_domain::TreeUsage;
 use longhaul_ports::AttemptKey;
 use longhaul_shim::Identity;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +97,16 @@ impl Tree {
     /// Lets everybody go on.
     pub(super) async fn release(&self) {
         self.beside(Inner::release).await;
+    }
+
+    /// What they use together; none if nobody is left.
+    pub(super) async fn usage(&self) -> Option<TreeUsage> {
+        self.beside(|inner| {
+            let cgroup = inner.cgroup.as_deref();
+            Census::of(inner.members(), cgroup).usage(cgroup)
+        })
+        .await
+        .flatten()
     }
 
     /// Counts who is alive beside the command itself.
@@ -205,9 +217,4 @@ fn deliver(member: &ProcessStat, signal: i32) {
         // One that has ended meanwhile needs no signal.
         drop(pidfd::send(&fd, signal));
     }
-}
-
-fn pids_in(cgroup: &Path) -> BTreeSet<u32> {
-    let listed = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
-    listed.lines().filter_map(|line| line.parse().ok()).collect()
 }

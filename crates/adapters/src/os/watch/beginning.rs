@@ -165,6 +165,7 @@ impl Watch {
                     Some(Ask::Pause(answer)) => drop(answer.send(Err("it has not started yet".to_owned()))),
                     // None of it is halted.
                     Some(Ask::Resume(answer)) => drop(answer.send(Ok(()))),
+                    Some(Ask::Usage(answer)) => drop(answer.send(Err("it has not started yet".to_owned()))),
                     Some(Ask::Settle) => self.settled = true,
                     None => return Some(Stage::Left),
                 },

@@ -2,6 +2,7 @@
 
 use super::{Ask, Refused, Stage, Unanswered, Watch};
 use crate::os::link::{Held, Link};
+use crate::os::usage::Census;
 use crate::os::{pidfd, translate};
 use longhaul_shim::{ErrorCode, Notice, Order, Phase, StopOrder, is_shortage};
 use std::io;
@@ -42,6 +43,9 @@ impl Watch {
         while !self.unanswered.is_empty() {
             self.answer(Err("its supervisor is gone".to_owned()));
         }
+        for counter in self.counters.drain(..) {
+            drop(counter.send(Err("its supervisor is gone".to_owned())));
+        }
         if self.is_over() { Stage::Over } else { self.outlive_shim().await }
     }
 
@@ -53,7 +57,7 @@ impl Watch {
                 shim.ended(&shared.reaper).await;
             } else if let Some(identity) = identity
                 && let Ok(Some(shim)) = pidfd::open(identity.shim_pid, identity.shim_start)
-                && let Err(error) = pidfd::ended(&shim).await
+                && let Err(error) = pidfd::ended(shim).await
             {
                 tracing::debug!(%error, "the end of a supervisor cannot be waited for");
             }
@@ -87,6 +91,14 @@ impl Watch {
                 self.unanswered.push_back(Unanswered::Resume(answer));
                 send(link, &Order::Resume).await;
             }
+            // What outlives its end is no part of what was asked about: told nothing, as by what has ended.
+            Ask::Usage(_) if self.is_over() => {}
+            Ask::Usage(answer) => {
+                self.counters.push(answer);
+                if self.counters.len() == 1 {
+                    send(link, &Order::Status).await;
+                }
+            }
             Ask::Settle => {
                 self.settled = true;
                 return self.acknowledge(link).await;
@@ -113,6 +125,7 @@ impl Watch {
                 self.durable |= durable;
                 self.see_end(&record);
                 self.held = Held::default();
+                self.counters.clear();
                 while !self.unanswered.is_empty() {
                     self.refuse("it has ended".to_owned());
                 }
@@ -151,10 +164,34 @@ impl Watch {
                     let survivors = &status.survivors;
                     tracing::warn!(id = %self.key.id, ?survivors, "killed, and still alive");
                 }
+                self.count(status.managers);
                 None
             }
             Notice::Hello(_) | Notice::Signaled { .. } => None,
         }
+    }
+
+    /// Tells whoever asked what the tree uses, beside the watch: much of it may have to be read.
+    fn count(&mut self, managers: Vec<u32>) {
+        let counters = std::mem::take(&mut self.counters);
+        if counters.is_empty() {
+            return;
+        }
+        let Some(identity) = self.identity.clone() else {
+            for counter in counters {
+                drop(counter.send(Err("it has not started yet".to_owned())));
+            }
+            return;
+        };
+        // Not waited for: each answer goes where it was asked for.
+        drop(tokio::task::spawn_blocking(move || {
+            let census = Census::under_shim(&identity, &managers);
+            if let Some(usage) = census.and_then(|census| census.usage(identity.cgroup.as_deref())) {
+                for counter in counters {
+                    drop(counter.send(Ok(usage)));
+                }
+            }
+        }));
     }
 
     /// Confirms the end to the shim, once it is settled here and durable there.

@@ -40,14 +40,14 @@ fn end_that_was_not_its_own_is_told() {
 fn first_ctrl_c_cancels() {
     let came = accompanied(&[Wish::Interrupt], &samples::cancelled());
     assert_eq!(came.outcome.unwrap(), 130);
-    assert_eq!(came.cancels, ["{\"force\":false}"]);
+    assert_eq!(came.cancels, ["{\"force\":false,\"alone\":false}"]);
 }
 
 #[test]
 fn second_ctrl_c_kills() {
     let came = accompanied(&[Wish::Interrupt, Wish::Interrupt], &samples::cancelled());
     assert_eq!(came.outcome.unwrap(), 130);
-    assert_eq!(came.cancels, ["{\"force\":false}", "{\"force\":true}"]);
+    assert_eq!(came.cancels, ["{\"force\":false,\"alone\":false}", "{\"force\":true,\"alone\":false}"]);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn process_that_completes_in_spite_of_ctrl_c_keeps_its_code() {
 fn termination_cancels_and_exits_by_signal() {
     let came = accompanied(&[Wish::Terminate], &samples::cancelled());
     assert_eq!(came.outcome.unwrap(), 137);
-    assert_eq!(came.cancels, ["{\"force\":false}"]);
+    assert_eq!(came.cancels, ["{\"force\":false,\"alone\":false}"]);
 }
 
 #[test]

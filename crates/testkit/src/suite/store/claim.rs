@@ -1,8 +1,8 @@
 //! A claim gives a node what it may run, and nothing else.
 
-use super::world::{StoreWorld, author, cancel, complete, exited, ids, never_ran, room};
+use super::world::{StoreWorld, author, cancel, complete, exited, ids, never_ran, node_id, room};
 use crate::suite::{must, refused, some};
-use longhaul_domain::{Capability, Fact, Placement, State, Status, Vitals};
+use longhaul_domain::{Capability, Fact, Placement, State, Status, Vitals, Work};
 use longhaul_ports::{Author, PlacementClass, Room, StoreError};
 
 /// A claim begins an attempt: owner, node, number and event are there in one step.
@@ -120,6 +120,28 @@ pub async fn reported_work_is_never_owned(world: &StoreWorld) {
     assert_eq!(withdrawing.owner, None);
     let done = must(world.turn(&withdrawing, complete()).await);
     assert_eq!(done.process.status(), Status::Completed);
+}
+
+/// The node that a reporter named stays what it is, whoever hands out its slot; no lease is asked of it, and where none
+/// was named none appears.
+pub async fn reported_work_keeps_the_node_that_it_named(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let label = Some(node_id("a label"));
+    for (place, label) in [label, None].into_iter().enumerate() {
+        for mut draft in [world.draft().reported(), world.draft().reported_in_queue()] {
+            if let Work::Reported(reported) = &mut draft.spec.work {
+                reported.node = label.clone();
+            }
+            let submitted = world.submit(draft).await;
+            let id = submitted.process.id;
+            assert_eq!(submitted.process.node, label, "{place}");
+            world.claim(&node).await;
+            let begun = world.load(id).await;
+            assert_eq!((&begun.process.node, &begun.owner), (&label, &None));
+            let done = must(world.turn(&begun, complete()).await);
+            assert_eq!((&done.process.node, &done.owner), (&label, &None));
+        }
+    }
 }
 
 /// A new attempt begins without the vitals of the last one, and its number is new.

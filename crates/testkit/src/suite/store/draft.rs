@@ -2,8 +2,8 @@
 
 use crate::suite::must;
 use longhaul_domain::{
-    CommandSpec, LaunchKey, Lineage, Placement, Priority, ProcessId, ReportedSpec, RetryPolicy, SessionId,
-    SlotKey, Spec, Timestamp, TreeLimits, Work,
+    ChildrenPolicy, CommandSpec, LaunchKey, Lineage, Placement, Priority, ProcessId, ReportedSpec,
+    RetryPolicy, SessionId, SlotKey, Spec, Timestamp, TreeLimits, Work,
 };
 use longhaul_ports::{Claimant, Stored};
 use std::time::Duration;
@@ -79,6 +79,12 @@ impl Draft {
     /// Another attempt after a failure, one second later at the earliest.
     pub(crate) fn retrying(mut self) -> Self {
         self.spec.retry = RetryPolicy { retries: 3, first: Duration::from_secs(2), ..RetryPolicy::none() };
+        self
+    }
+
+    /// Waits for its descendants before it ends.
+    pub(crate) fn awaiting(mut self) -> Self {
+        self.spec.children = ChildrenPolicy::Wait;
         self
     }
 

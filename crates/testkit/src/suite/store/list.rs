@@ -184,3 +184,24 @@ pub async fn a_short_prefix_finds_every_id_that_begins_so(world: &StoreWorld) {
         assert_eq!(listed(world, &filter).await, expected);
     }
 }
+
+/// A session lists all of its processes, live and ended, of every kind and on any node, and none of another one.
+pub async fn a_session_lists_its_processes_on_every_node(world: &StoreWorld) {
+    let [here, there] = [world.node("a").await, world.node("b").await];
+    let session = |name: &str| Filter { session: Some(must(SessionId::new(name))), ..Filter::default() };
+    let root = world.run(world.draft().session("s"), &here).await;
+    world.run(world.draft().session("s2").child_of(&root), &here).await;
+    let elsewhere = world.run(world.draft().session("s"), &there).await;
+    let done = world.exit(&elsewhere, 0).await;
+    let child = world.submit(world.draft().session("s").child_of(&root)).await;
+    let reported = world.submit(world.draft().session("s").reported()).await;
+    world.submit(world.draft()).await;
+    world.submit(world.draft().session("S")).await;
+    let expected = [&root, &done, &child, &reported].map(|stored| stored.process.id);
+    assert_eq!(listed(world, &session("s")).await, expected);
+    assert_eq!(listed(world, &session("none")).await, []);
+    let live = Filter { statuses: vec![Status::Running], ..session("s") };
+    assert_eq!(listed(world, &live).await, [root.process.id, reported.process.id]);
+    let newest = all_pages(world, &session("s"), Order::NewestFirst, 2).await;
+    assert_eq!(ids(&newest).into_iter().rev().collect::<Vec<_>>(), expected);
+}

@@ -1,7 +1,7 @@
 //! The order of claim: priority, then the key served least recently, then the submit.
 
 use super::draft::Draft;
-use super::world::{StoreWorld, ids, never_ran, room};
+use super::world::{StoreWorld, ids, never_ran, prioritize, room};
 use crate::fakes::SequentialIds;
 use crate::suite::{must, some};
 use longhaul_domain::admission::{self, Line, Rank};
@@ -86,6 +86,12 @@ pub async fn the_order_of_claim_is_the_pure_rule(world: &StoreWorld) {
             let stored = world.submit(drawn(world, chance.chance().0)).await;
             model.waiters.push(stored);
         }
+        if chance.chance().0.is_multiple_of(2)
+            && let Some(waiter) = model.waiters.first_mut()
+        {
+            let priority = i64::try_from(chance.chance().0 % 3).unwrap_or(0);
+            *waiter = must(world.turn(waiter, prioritize(priority)).await);
+        }
         let one = Room { batch: 1, ..room(&node) };
         let claimed = must(world.store.claim(&node, &one).await);
         let expected = model.next(|key| policy.slots.get(key).copied().filter(|slots| *slots > 0));
@@ -120,7 +126,7 @@ impl Model {
         let mut lines: BTreeMap<Option<String>, Line> = BTreeMap::new();
         for waiter in &self.waiters {
             let key = key(waiter);
-            let rank = Rank { priority: waiter.process.spec.priority, seq: waiter.seq };
+            let rank = Rank { priority: waiter.process.priority, seq: waiter.seq };
             let held = self.holders.iter().filter(|holder| self::key(holder) == key);
             let line = Line {
                 first: rank,

@@ -1,8 +1,8 @@
 //! The policy of the queues, and what they look like.
 
-use super::world::{StoreWorld, ids};
+use super::world::{StoreWorld, ids, never_ran, prioritize};
 use crate::suite::{must, refused};
-use longhaul_domain::SlotKey;
+use longhaul_domain::{Hold, SlotKey};
 use longhaul_ports::{QueueView, Refusal, StoreError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub async fn the_policy_is_versioned(world: &StoreWorld) {
     let (first, mut policy) = must(world.store.policy().await);
     policy.slots.insert("gpu*".to_owned(), 2);
     policy.default_slots = 7;
-    policy.held.insert(must(SlotKey::new("gpu1")));
+    policy.held.insert(must(SlotKey::new("gpu1")), Hold::default());
     let second = must(world.store.set_policy(first, &policy).await);
     assert_eq!(second, first.next());
     assert_eq!(must(world.store.policy().await), (second, policy));
@@ -56,7 +56,7 @@ pub async fn a_held_key_gives_nobody_a_slot(world: &StoreWorld) {
     let node = world.node("a").await;
     let held = must(SlotKey::new("k"));
     let (version, mut policy) = must(world.store.policy().await);
-    policy.held.insert(held.clone());
+    policy.held.insert(held.clone(), Hold::default());
     let version = must(world.store.set_policy(version, &policy).await);
     let waiter = world.submit(world.draft().key("k").priority(100)).await;
     let other = world.submit(world.draft().key("other")).await;
@@ -88,7 +88,7 @@ pub async fn queues_show_holders_and_waiters_in_order(world: &StoreWorld) {
     let expected = QueueView {
         key: Some(k.clone()),
         slots: Some(2),
-        held: false,
+        held: None,
         holders: ids(&holders),
         waiters: vec![first.process.id, late.process.id],
         oldest: Some(since),
@@ -96,13 +96,88 @@ pub async fn queues_show_holders_and_waiters_in_order(world: &StoreWorld) {
     let without_key = QueueView {
         key: None,
         slots: None,
-        held: false,
+        held: None,
         holders: Vec::new(),
         waiters: vec![free.process.id],
         oldest: Some(free_since),
     };
     assert_eq!(queues, [without_key, expected.clone()]);
     assert_eq!(must(world.store.queues(Some(&k)).await), [expected]);
+}
+
+/// Who held a key back, and since when, is kept and shown with its queue.
+pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreWorld) {
+    let (version, mut policy) = must(world.store.policy().await);
+    let named = Hold { since: world.now(), by: Some("ann \u{2603} \"quoted\"".to_owned()) };
+    let unnamed = Hold { since: world.now().plus(Duration::from_secs(1)), by: None };
+    policy.held.insert(must(SlotKey::new("k")), named.clone());
+    policy.held.insert(must(SlotKey::new("l")), unnamed.clone());
+    policy.configured = u64::MAX;
+    let version = must(world.store.set_policy(version, &policy).await);
+    assert_eq!(must(world.store.policy().await), (version, policy.clone()));
+    for (key, hold) in [("k", Some(named)), ("l", Some(unnamed)), ("m", None)] {
+        world.submit(world.draft().key(key)).await;
+        let key = must(SlotKey::new(key));
+        let held: Vec<_> =
+            must(world.store.queues(Some(&key)).await).into_iter().map(|queue| queue.held).collect();
+        assert_eq!(held, [hold], "{key}");
+    }
+    policy.held.clear();
+    must(world.store.set_policy(version, &policy).await);
+    assert!(must(world.store.queues(None).await).iter().all(|queue| queue.held.is_none()));
+}
+
+/// A waiter that was moved stands where its new priority puts it: in its queue, in the order of claim, and before a
+/// submit that would be claimed at once.
+pub async fn a_moved_waiter_takes_its_new_place(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let mut waiters = Vec::new();
+    for _ in 0..3 {
+        waiters.push(world.submit(world.draft().key("k")).await);
+    }
+    let [first, second, third] = must(ids(&waiters).try_into());
+    for (id, priority, expected) in [
+        (third, 5, [third, first, second]),
+        (second, 7, [second, third, first]),
+        (second, -7, [third, first, second]),
+        (first, 5, [first, third, second]),
+    ] {
+        let waiter = world.load(id).await;
+        let moved = must(world.turn(&waiter, prioritize(priority)).await);
+        assert_eq!((i64::from(moved.process.priority.value()), moved.seq), (priority, waiter.seq));
+        let queues = must(world.store.queues(None).await);
+        let shown: Vec<_> = queues.into_iter().map(|queue| queue.waiters).collect();
+        assert_eq!(shown, [expected]);
+    }
+    let at_once = world.draft().key("k").priority(-6).claimed_for(super::world::claimant(&node));
+    let behind = world.submit(at_once).await.process.id;
+    assert_eq!(world.claim_ids(&node).await, [first, third, behind, second]);
+}
+
+/// Between keys, a waiter that was moved counts with its new priority too.
+pub async fn a_moved_waiter_brings_its_key_forward(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let other = world.submit(world.draft().key("other").priority(3)).await;
+    let waiter = world.submit(world.draft().key("k")).await;
+    must(world.turn(&waiter, prioritize(4)).await);
+    assert_eq!(world.claim_ids(&node).await, [waiter.process.id, other.process.id]);
+}
+
+/// What is moved before it waits takes its new place when it does, and keeps it from one attempt to the next.
+pub async fn a_move_lasts(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let early = world.submit(world.draft().key("k")).await;
+    let delayed = world.draft().key("k").not_before(world.now().plus(Duration::from_secs(1)));
+    let delayed = world.submit(delayed).await;
+    let moved = must(world.turn(&delayed, prioritize(1)).await);
+    world.clock.advance(Duration::from_secs(1));
+    must(world.turn(&moved, longhaul_domain::Input::Tick).await);
+    let claimed = world.claim(&node).await;
+    assert_eq!(ids(&claimed), [delayed.process.id, early.process.id]);
+    for stored in claimed.iter().rev() {
+        must(world.turn(stored, never_ran(stored.process.attempt)).await);
+    }
+    assert_eq!(world.claim_ids(&node).await, [delayed.process.id, early.process.id]);
 }
 
 async fn set(world: &StoreWorld, key: &str, slots: u32) {

@@ -1,6 +1,6 @@
 //! Slots: how many of a key work at once, and when a slot returns.
 
-use super::world::{StoreWorld, cancel, complete, exited, never_ran, spawned};
+use super::world::{StoreWorld, cancel, complete, descendants_ended, exited, never_ran, spawned};
 use crate::suite::{must, some};
 use longhaul_domain::{Command, Input, Interruption, Observation, Pending, StartFailure, StartStage, State};
 
@@ -93,6 +93,22 @@ pub async fn a_slot_returns_between_attempts(world: &StoreWorld) {
     assert_eq!(next.process.id, waiter.process.id);
     must(world.turn(&next, never_ran(next.process.attempt)).await);
     assert_slots(world, 0).await;
+}
+
+/// Whoever only waits for its children holds no slot and has no owner.
+pub async fn a_slot_returns_before_the_children_have_ended(world: &StoreWorld) {
+    let node = world.node("a").await;
+    limited(world, 1).await;
+    let (parent, child) = world.lingering(&node, world.draft().key("k")).await;
+    assert_eq!(parent.owner, None);
+    let queues = must(world.store.queues(None).await);
+    let holders: Vec<_> = queues.iter().flat_map(|queue| queue.holders.clone()).collect();
+    assert_eq!(holders, [child.process.id], "which has no key");
+    let next = world.start(world.draft().key("k"), &node).await;
+    world.exit(&child, 0).await;
+    must(world.turn(&parent, descendants_ended()).await);
+    assert_eq!(world.load(next.process.id).await, next);
+    assert_slots(world, 1).await;
 }
 
 /// Paused and stopping work holds its slot and keeps its owner.

@@ -1,8 +1,8 @@
 //! Trees: who may have children, how deep, and how many.
 
-use super::world::{StoreWorld, cancel, claimant, exited};
+use super::world::{StoreWorld, cancel, claimant, descendants_ended, exited, terminate};
 use crate::suite::{must, refused};
-use longhaul_domain::{Level, Lineage, TreeLimits};
+use longhaul_domain::{Level, Lineage, Status, TreeLimits};
 use longhaul_ports::{Refusal, StoreError};
 
 /// A child of nobody is refused.
@@ -56,6 +56,43 @@ pub async fn other_parents_are_open(world: &StoreWorld) {
     world.submit(world.draft().child_of(&paused)).await;
     let reported = world.submit(world.draft().reported()).await;
     world.submit(world.draft().child_of(&reported)).await;
+}
+
+/// A process that waits for its children is open as long as they may have children of their own.
+pub async fn a_parent_that_waits_for_its_children_is_open(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let (_, child) = world.lingering(&node, world.draft()).await;
+    world.submit(world.draft().child_of(&child)).await;
+}
+
+/// Once a tree was told to end nobody joins it, even where the told one goes on until its children have ended.
+pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let (parent, child) = world.lingering(&node, world.draft()).await;
+    let marked = must(world.turn(&parent, terminate()).await);
+    assert_eq!(marked.process.status(), Status::Running);
+    let id = parent.process.id;
+    for below in [&parent, &child] {
+        refused!(
+            world.try_submit(world.draft().child_of(below)).await,
+            StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == id
+        );
+    }
+}
+
+/// What waits for its children still counts on its level.
+pub async fn a_level_counts_who_waits_for_its_children(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let tree = TreeLimits { deepest: Level(10), per_level: 1 };
+    let root = world.run(world.draft(), &node).await;
+    let (parent, child) = world.lingering(&node, world.draft().child_of(&root)).await;
+    refused!(
+        world.try_submit(world.draft().within(tree).child_of(&root)).await,
+        StoreError::Refused(Refusal::LevelFull { level: Level(1), live: 1, most: 1 })
+    );
+    world.exit(&child, 0).await;
+    must(world.turn(&parent, descendants_ended()).await);
+    world.submit(world.draft().within(tree).child_of(&root)).await;
 }
 
 /// No tree gets deeper than its limit.

@@ -1,9 +1,9 @@
 //! What has to be done for processes that nobody owns, and what may go.
 
-use super::world::{StoreWorld, cancel, ids};
+use super::world::{StoreWorld, cancel, descendants_ended, ids, room, terminate};
 use crate::suite::{must, refused};
-use longhaul_domain::{Input, Retention};
-use longhaul_ports::{Filter, Order, PageAsk, StoreError};
+use longhaul_domain::{Command, Input, Retention, SessionPolicy, Timestamp};
+use longhaul_ports::{Filter, Order, PageAsk, Room, StoreError};
 use std::time::Duration;
 
 const S: Duration = Duration::from_secs(1);
@@ -59,6 +59,61 @@ pub async fn only_ownerless_due_rows_are_handed_out(world: &StoreWorld) {
     assert!(!ids(&handed).contains(&later.process.id));
 }
 
+/// An end that waits for the descendants is handed out: their end may have been missed.
+pub async fn who_waits_for_its_children_is_handed_out(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let (parent, _child) = world.lingering(&node, world.draft()).await;
+    let handed = must(world.store.attention(&node, 10).await);
+    assert_eq!(handed.as_slice(), std::slice::from_ref(&parent));
+    assert_eq!(must(world.store.attention(&node, 10).await), []);
+    world.clock.advance(S * 5);
+    assert_eq!(must(world.store.attention(&node, 10).await), std::slice::from_ref(&parent));
+    must(world.turn(&parent, descendants_ended()).await);
+    world.clock.advance(S * 5);
+    assert_eq!(must(world.store.attention(&node, 10).await), []);
+}
+
+/// An ended one whose descendants were told to end is handed out until they are seen to have, and no sweep takes it
+/// before.
+pub async fn an_unfinished_cascade_is_handed_out_until_it_is_done(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let parent = world.run(world.draft(), &node).await;
+    world.run(world.draft().child_of(&parent), &node).await;
+    let stopping = must(world.turn(&parent, terminate()).await);
+    assert_eq!(must(world.store.attention(&node, 10).await), [], "its owner looks after it");
+    let ended = world.exit(&stopping, 0).await;
+    let all = Retention { age: Some(Duration::ZERO), count: Some(0), before: Some(Timestamp(i64::MAX)) };
+    for _ in 0..3 {
+        let handed = must(world.store.attention(&node, 10).await);
+        assert_eq!(handed.as_slice(), std::slice::from_ref(&ended));
+        assert_eq!(must(world.store.attention(&node, 10).await), []);
+        world.clock.advance(S * 5);
+        assert_eq!(must(world.store.sweep(&all, 10).await).ids, []);
+    }
+    must(world.turn(&ended, descendants_ended()).await);
+    assert_eq!(must(world.store.attention(&node, 10).await), []);
+    assert_eq!(must(world.store.sweep(&all, 10).await).ids, [ended.process.id]);
+}
+
+/// A waiter whose session ended stays a waiter, and is handed out when its grace is over.
+pub async fn a_waiter_is_due_at_the_end_of_its_grace(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let end = Input::Command(Command::EndSession { policy: Some(SessionPolicy::Grace(S * 30)) });
+    let mut leaving = Vec::new();
+    for _ in 0..2 {
+        let waiter = world.submit(world.draft().session("s")).await;
+        leaving.push(must(world.turn(&waiter, end.clone()).await));
+    }
+    assert_eq!(must(world.store.beat(&node).await).due, Some(world.now().plus(S * 30)));
+    world.clock.advance(S * 29);
+    assert_eq!(must(world.store.attention(&node, 10).await), []);
+    let one = Room { batch: 1, ..room(&node) };
+    assert_eq!(ids(&must(world.store.claim(&node, &one).await)), ids(leaving.get(..1).unwrap_or_default()));
+    world.clock.advance(S);
+    // Its owner looks after the one that was claimed.
+    assert_eq!(must(world.store.attention(&node, 10).await), leaving.get(1..).unwrap_or_default());
+}
+
 /// No more is handed out than was asked for, the longest due first.
 pub async fn attention_hands_out_the_longest_due_first(world: &StoreWorld) {
     let node = world.node("a").await;
@@ -90,7 +145,7 @@ pub async fn a_sweep_never_takes_live_records(world: &StoreWorld) {
     world.submit(world.draft()).await;
     world.submit(world.draft().reported()).await;
     world.clock.advance(DAY * 1000);
-    let rule = Retention { age: Some(Duration::ZERO), count: Some(0) };
+    let rule = Retention { age: Some(Duration::ZERO), count: Some(0), before: None };
     let swept = must(world.store.sweep(&rule, 100).await);
     assert_eq!((swept.ids, swept.more), (Vec::new(), false));
     assert_eq!(all(world).await.len(), 3);
@@ -105,7 +160,7 @@ pub async fn a_sweep_takes_the_oldest_first(world: &StoreWorld) {
         ended.push(stored.process.id);
         world.clock.advance(S * 10);
     }
-    let rule = Retention { age: Some(S * 15), count: None };
+    let rule = Retention { age: Some(S * 15), count: None, before: None };
     let first = must(world.store.sweep(&rule, 2).await);
     assert_eq!(first.ids, ended.get(..2).unwrap_or_default());
     assert!(first.more);
@@ -126,11 +181,46 @@ pub async fn a_sweep_by_count_spares_the_last_day(world: &StoreWorld) {
         ended.push(stored.process.id);
         world.clock.advance(S);
     }
-    let rule = Retention { age: None, count: Some(1) };
+    let rule = Retention { age: None, count: Some(1), before: None };
     assert_eq!(must(world.store.sweep(&rule, 10).await).ids, []);
     world.clock.advance(DAY);
     let swept = must(world.store.sweep(&rule, 10).await);
     assert_eq!(swept.ids, ended.get(..2).unwrap_or_default());
+}
+
+/// What ended before a moment goes, however young it is.
+pub async fn a_sweep_up_to_a_moment_spares_what_ended_later(world: &StoreWorld) {
+    let mut ended = Vec::new();
+    for _ in 0..3 {
+        let stored = world.submit(world.draft()).await;
+        must(world.turn(&stored, cancel()).await);
+        ended.push((world.now(), stored.process.id));
+        world.clock.advance(S);
+    }
+    let moment = ended.get(1).map(|(at, _)| *at);
+    let rule = Retention { age: None, count: None, before: moment };
+    let gone: Vec<_> = ended.iter().take(1).map(|(_, id)| *id).collect();
+    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, gone);
+    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, []);
+    assert_eq!(all(world).await.len(), 2);
+}
+
+/// The count of what was ever let go grows with each sweep; a sweep of nothing only tells it.
+pub async fn a_sweep_tells_how_many_were_ever_let_go(world: &StoreWorld) {
+    for _ in 0..3 {
+        let stored = world.submit(world.draft()).await;
+        must(world.turn(&stored, cancel()).await);
+        world.clock.advance(S);
+    }
+    let rule = Retention { age: Some(Duration::ZERO), count: None, before: None };
+    let asked = must(world.store.sweep(&rule, 0).await);
+    assert_eq!((asked.ids, asked.more, asked.total), (Vec::new(), true, 0));
+    assert_eq!(all(world).await.len(), 3);
+    let mut totals = Vec::new();
+    for most in [2, 0, 2, 2, 0] {
+        totals.push(must(world.store.sweep(&rule, most).await).total);
+    }
+    assert_eq!(totals, [2, 2, 3, 3, 3]);
 }
 
 /// The rule that keeps everything takes nothing.
@@ -138,7 +228,7 @@ pub async fn a_sweep_without_bounds_takes_nothing(world: &StoreWorld) {
     let stored = world.submit(world.draft()).await;
     must(world.turn(&stored, cancel()).await);
     world.clock.advance(DAY * 1000);
-    let rule = Retention { age: None, count: None };
+    let rule = Retention { age: None, count: None, before: None };
     assert_eq!(must(world.store.sweep(&rule, 10).await).ids, []);
 }
 

@@ -5,7 +5,7 @@ use crate::fakes::{SequentialIds, VirtualClock};
 use crate::suite::{instead_of, must, some};
 use longhaul_domain::{
     AttemptNo, Capabilities, Command, Containment, Context, Exit, ExitStatus, Input, NodeId, Observation,
-    Process, ProcessId, StopCause, Timestamp, Usage,
+    Priority, Process, ProcessId, State, StopCause, Timestamp, Usage,
 };
 use longhaul_ports::{
     Author, Change, Claimant, Clock, IdSource, Lease, Limits, NodeFacts, PlacementClass, Room, Store,
@@ -146,6 +146,15 @@ impl StoreWorld {
         must(self.turn(stored, exited(stored, self.now(), code)).await)
     }
 
+    /// What waits for its children, with one of them at work.
+    pub(crate) async fn lingering(&self, lease: &Lease, draft: Draft) -> (Stored, Stored) {
+        let parent = self.run(draft.awaiting(), lease).await;
+        let child = self.run(self.draft().child_of(&parent), lease).await;
+        let parent = self.exit(&parent, 0).await;
+        assert!(matches!(parent.process.state, State::Lingering(_)), "{:?}", parent.process.state);
+        (parent, child)
+    }
+
     pub(crate) async fn claim(&self, lease: &Lease) -> Vec<Stored> {
         must(self.store.claim(lease, &room(lease)).await)
     }
@@ -216,6 +225,7 @@ pub(crate) fn exited(stored: &Stored, at: Timestamp, code: i32) -> Input {
             last_signal: None,
             swept: 0,
             leftovers: 0,
+            limit: None,
             usage: Usage::default(),
             output_bytes: 0,
             dropped_bytes: 0,
@@ -229,6 +239,21 @@ pub(crate) fn never_ran(attempt: AttemptNo) -> Input {
 
 pub(crate) const fn cancel() -> Input {
     Input::Command(Command::Cancel { cause: StopCause::User })
+}
+
+/// To end it and all below it.
+pub(crate) const fn terminate() -> Input {
+    Input::Command(Command::Terminate { cause: StopCause::User, force: false })
+}
+
+/// None below it lives any more.
+pub(crate) const fn descendants_ended() -> Input {
+    Input::Observation(Observation::DescendantsEnded)
+}
+
+/// To move it in its queue.
+pub(crate) fn prioritize(priority: i64) -> Input {
+    Input::Command(Command::Prioritize { priority: must(Priority::new(priority)) })
 }
 
 pub(crate) const fn complete() -> Input {

@@ -69,6 +69,8 @@ pub(super) fn wish() -> BoxedStrategy<Wish> {
         Just(Wish::Pause),
         Just(Wish::Resume),
         Just(Wish::RetryNow),
+        (cause(), any::<bool>()).prop_map(|(cause, force)| Wish::Terminate { cause, force }),
+        some(session_policy()).prop_map(|policy| Wish::EndSession { policy }),
     ]
     .boxed()
 }
@@ -77,10 +79,37 @@ pub(super) fn policy() -> BoxedStrategy<Policy> {
     (
         prop::collection::btree_map(any::<String>(), any::<u32>(), 0..4),
         any::<u32>(),
-        prop::collection::btree_set(name::<SlotKey>(), 0..4),
+        prop::collection::btree_map(name::<SlotKey>(), hold(), 0..4),
+        any::<u64>(),
     )
-        .prop_map(|(slots, default_slots, held)| Policy { slots, default_slots, held })
+        .prop_map(|(slots, default_slots, held, configured)| Policy {
+            slots,
+            default_slots,
+            held,
+            configured,
+        })
         .boxed()
+}
+
+fn hold() -> BoxedStrategy<Hold> {
+    (timestamp(), any::<Option<String>>()).prop_map(|(since, by)| Hold { since, by }).boxed()
+}
+
+fn session_policy() -> BoxedStrategy<SessionPolicy> {
+    prop_oneof![
+        Just(SessionPolicy::Keep),
+        Just(SessionPolicy::Cancel),
+        span().prop_map(SessionPolicy::Grace),
+    ]
+    .boxed()
+}
+
+fn children() -> BoxedStrategy<ChildrenPolicy> {
+    prop::sample::select(vec![ChildrenPolicy::Keep, ChildrenPolicy::Cancel, ChildrenPolicy::Wait]).boxed()
+}
+
+fn priority() -> BoxedStrategy<Priority> {
+    (-100_i64..=100).prop_map(|value| Priority::new(value).unwrap()).boxed()
 }
 
 pub(super) fn vitals() -> BoxedStrategy<Vitals> {
@@ -107,12 +136,17 @@ fn exit() -> BoxedStrategy<Exit> {
         system,
         peak_memory,
     });
+    let limit =
+        prop::sample::select(vec![ExceededLimit::Cpu, ExceededLimit::Memory, ExceededLimit::FileSize]);
     (
-        (status, timestamp(), some(cause()), any::<Option<u8>>()),
+        (status, timestamp(), some(cause()), any::<Option<u8>>(), some(limit.boxed())),
         (any::<u32>(), any::<u32>(), usage, any::<u64>(), any::<u64>()),
     )
         .prop_map(
-            |((status, at, stopped, last_signal), (swept, leftovers, usage, output_bytes, dropped_bytes))| {
+            |(
+                (status, at, stopped, last_signal, limit),
+                (swept, leftovers, usage, output_bytes, dropped_bytes),
+            )| {
                 Exit {
                     status,
                     at,
@@ -120,6 +154,7 @@ fn exit() -> BoxedStrategy<Exit> {
                     last_signal,
                     swept,
                     leftovers,
+                    limit,
                     usage,
                     output_bytes,
                     dropped_bytes,
@@ -207,6 +242,9 @@ fn state() -> BoxedStrategy<State> {
             cause,
             until
         }),
+        (timestamp(), ending(), vitals()).prop_map(|(since, ending, vitals)| {
+            State::Lingering(Box::new(Lingering { since, ending, vitals }))
+        }),
         (timestamp(), ending(), vitals(), some(late.boxed())).prop_map(|(at, ending, vitals, late)| {
             State::Ended(Box::new(Ended { at, ending, vitals, late }))
         }),
@@ -215,7 +253,15 @@ fn state() -> BoxedStrategy<State> {
 }
 
 pub(super) fn event() -> BoxedStrategy<Event> {
+    let of_kin = prop_oneof![
+        (ending(), vitals()).prop_map(|(ending, vitals)| Fact::Lingered { ending, vitals }),
+        (cause(), any::<bool>()).prop_map(|(cause, force)| Fact::CascadeBegan { cause, force }),
+        Just(Fact::CascadeEnded),
+        priority().prop_map(|priority| Fact::Prioritized { priority }),
+        timestamp().prop_map(|leave_by| Fact::SessionEnded { leave_by }),
+    ];
     let fact = prop_oneof![
+        of_kin,
         Just(Fact::Submitted),
         (any::<u32>(), name())
             .prop_map(|(attempt, node)| Fact::Claimed { attempt: AttemptNo(attempt), node }),
@@ -329,13 +375,15 @@ fn spec() -> BoxedStrategy<Spec> {
     (
         (work, kind, some(name()), some(name()), some(name())),
         (any::<Option<String>>(), some(json()), agent, some(name())),
-        (-100_i64..=100, some(name()), some(timestamp()), placement, retry),
+        (priority(), some(name()), some(timestamp()), placement, retry),
+        (children(), session_policy()),
     )
         .prop_map(
             |(
                 (work, kind, name, project, session),
                 (description, metadata, agent, key),
                 (priority, launch_key, not_before, placement, retry),
+                (children, on_session_end),
             )| Spec {
                 work,
                 kind,
@@ -346,11 +394,13 @@ fn spec() -> BoxedStrategy<Spec> {
                 metadata,
                 agent,
                 key,
-                priority: Priority::new(priority).unwrap(),
+                priority,
                 launch_key,
                 not_before,
                 placement,
                 retry,
+                children,
+                on_session_end,
             },
         )
         .boxed()
@@ -359,14 +409,23 @@ fn spec() -> BoxedStrategy<Spec> {
 pub(super) fn process() -> BoxedStrategy<Process> {
     let lineage = (prop::collection::vec(id(), 0..4), some(id()))
         .prop_map(|(ancestors, restarted_from)| Lineage { ancestors, restarted_from });
+    let cascade = (cause(), any::<bool>()).prop_map(|(cause, force)| Cascade { cause, force });
     (
         (id(), spec(), lineage, some(name())),
         (any::<(u32, u32, u32)>(), timestamp(), some(timestamp()), state()),
+        (some(priority()), some(cascade.boxed()), some(timestamp())),
     )
         .prop_map(
-            |((id, spec, lineage, node), ((attempt, retries, never_ran), queued_at, started_at, state))| {
+            |(
+                (id, spec, lineage, node),
+                ((attempt, retries, never_ran), queued_at, started_at, state),
+                (priority, cascade, leave_by),
+            )| {
                 Process {
                     id,
+                    priority: priority.unwrap_or(spec.priority),
+                    cascade,
+                    leave_by,
                     spec: Arc::new(spec),
                     lineage,
                     node,

@@ -1,11 +1,19 @@
 //! The exact text of one record per state: what was written once must be readable for ever.
 
-use crate::record::{decode, encode_life, encode_spec};
+use crate::record::{
+    BrokenRecord, decode, decode_event, decode_policy, decode_wish, encode_event, encode_life, encode_policy,
+    encode_spec, encode_wish,
+};
 use longhaul_domain::*;
 use std::time::Duration;
 
 const SPEC: &str = include_str!("golden/spec.json");
 const LIVES: &str = include_str!("golden/lives.jsonl");
+const LATER_LIVES: &str = include_str!("golden/later-lives.jsonl");
+const LATER_SPECS: &str = include_str!("golden/later-specs.jsonl");
+const LATER_EVENTS: &str = include_str!("golden/later-events.jsonl");
+const WISHES: &str = include_str!("golden/wishes.jsonl");
+const POLICIES: &str = include_str!("golden/policies.jsonl");
 
 #[test]
 fn the_records_of_every_state_are_written_as_they_always_were() {
@@ -21,6 +29,58 @@ fn the_records_of_format_1_are_read_as_they_were_meant() {
     assert_eq!(LIVES.lines().count(), processes.len());
     for (life, process) in LIVES.lines().zip(processes) {
         assert_eq!(decode(SPEC.trim_end(), life), Ok(process));
+    }
+}
+
+/// Whatever is written now is what was kept, and whatever was kept is read as it was meant.
+fn check<T: PartialEq + std::fmt::Debug>(
+    kept: &str,
+    meant: &[T],
+    write: impl Fn(&T) -> String,
+    read: impl Fn(&str) -> Result<T, BrokenRecord>,
+) {
+    let written: Vec<String> = meant.iter().map(write).collect();
+    let kept: Vec<&str> = kept.lines().collect();
+    assert_eq!(written, kept, "written now:\n{}", written.join("\n"));
+    for (text, meant) in kept.into_iter().zip(meant) {
+        assert_eq!(read(text).as_ref(), Ok(meant), "{text}");
+    }
+}
+
+#[test]
+fn later_fields_of_a_life_are_written_and_read_as_they_always_were() {
+    check(LATER_LIVES, &with_later_fields(), encode_life, |life| decode(SPEC.trim_end(), life));
+}
+
+#[test]
+fn policies_of_a_spec_are_written_and_read_as_they_always_were() {
+    let life = encode_life(&running());
+    check(LATER_SPECS, &with_policies(), encode_spec, |spec| decode(spec, &life));
+}
+
+#[test]
+fn later_events_are_written_and_read_as_they_always_were() {
+    check(LATER_EVENTS, &later_events(), encode_event, decode_event);
+}
+
+#[test]
+fn wishes_are_written_and_read_as_they_always_were() {
+    check(WISHES, &wishes(), encode_wish, decode_wish);
+}
+
+#[test]
+fn policies_are_written_and_read_as_they_always_were() {
+    check(POLICIES, &policies(), encode_policy, decode_policy);
+}
+
+#[test]
+fn records_without_the_later_fields_stand_for_their_defaults() {
+    for life in LIVES.lines() {
+        let process = decode(SPEC.trim_end(), life).unwrap();
+        assert_eq!(process.priority, process.spec.priority);
+        assert_eq!((process.cascade, process.leave_by), (None, None));
+        assert_eq!(process.spec.children, ChildrenPolicy::Keep);
+        assert_eq!(process.spec.on_session_end, SessionPolicy::Keep);
     }
 }
 
@@ -87,6 +147,105 @@ pub(super) fn one_per_state() -> Vec<Process> {
     .into()
 }
 
+/// What later versions added, beside the records that are as old as the format.
+fn with_later_fields() -> Vec<Process> {
+    let mut moved = with(State::Pending(Pending::Queued));
+    moved.priority = Priority::new(-7).unwrap();
+    let mut ending_below = with(State::Running { execution: execution(), timeout_at: None });
+    ending_below.cascade = Some(Cascade { cause: StopCause::User, force: true });
+    ending_below.leave_by = Some(Timestamp(77_000));
+    let mut asked = with(State::Reported { slot: false });
+    asked.cascade = Some(Cascade { cause: StopCause::Parent, force: false });
+    let lingering = with(State::Lingering(Box::new(Lingering {
+        since: Timestamp(8_000),
+        ending: Ending::Completed { exit: Some(Exit { limit: None, ..exit() }), result: None },
+        vitals: Vitals { progress: Some(Progress::DONE), ..Vitals::default() },
+    })));
+    let limited = |limit| {
+        let exit = Exit { limit: Some(limit), stopped: None, last_signal: None, ..exit() };
+        with(State::Ended(Box::new(Ended {
+            at: Timestamp(9_000),
+            ending: Ending::Failed { failure: Failure::Exit(exit) },
+            vitals: Vitals::default(),
+            late: None,
+        })))
+    };
+    vec![
+        moved,
+        ending_below,
+        asked,
+        lingering,
+        limited(ExceededLimit::Cpu),
+        limited(ExceededLimit::Memory),
+        limited(ExceededLimit::FileSize),
+    ]
+}
+
+/// One spec for each policy that later versions added.
+fn with_policies() -> Vec<Process> {
+    let policies = [
+        (ChildrenPolicy::Cancel, SessionPolicy::Keep),
+        (ChildrenPolicy::Wait, SessionPolicy::Cancel),
+        (ChildrenPolicy::Keep, SessionPolicy::Grace(Duration::from_millis(2_500))),
+    ];
+    let process = |(children, on_session_end)| {
+        let mut process = running();
+        process.spec = Spec { children, on_session_end, ..process.spec.as_ref().clone() }.into();
+        process
+    };
+    policies.map(process).into()
+}
+
+fn later_events() -> Vec<Event> {
+    let vitals = Vitals { progress: Some(Progress::DONE), ..Vitals::default() };
+    let ending = Ending::Completed { exit: None, result: None };
+    [
+        Fact::Lingered { ending, vitals },
+        Fact::CascadeBegan { cause: StopCause::User, force: true },
+        Fact::CascadeBegan { cause: StopCause::Parent, force: false },
+        Fact::CascadeEnded,
+        Fact::Prioritized { priority: Priority::new(100).unwrap() },
+        Fact::SessionEnded { leave_by: Timestamp(77_000) },
+    ]
+    .map(|fact| Event { at: Timestamp(5_000), fact })
+    .into()
+}
+
+fn wishes() -> Vec<Wish> {
+    let cause = StopCause::User;
+    vec![
+        Wish::Cancel { cause },
+        Wish::Force { cause: StopCause::Parent },
+        Wish::Pause,
+        Wish::Resume,
+        Wish::RetryNow,
+        Wish::Terminate { cause, force: false },
+        Wish::Terminate { cause: StopCause::Parent, force: true },
+        Wish::EndSession { policy: None },
+        Wish::EndSession { policy: Some(SessionPolicy::Cancel) },
+        Wish::EndSession { policy: Some(SessionPolicy::Grace(Duration::from_secs(30))) },
+    ]
+}
+
+fn policies() -> Vec<Policy> {
+    let slots = || [("claude-*".to_owned(), 2), ("builds".to_owned(), 0)].into();
+    let key = |text| SlotKey::new(text).unwrap();
+    vec![
+        Policy::default(),
+        Policy { slots: slots(), default_slots: 3, ..Policy::default() },
+        Policy {
+            slots: slots(),
+            default_slots: 3,
+            held: [
+                (key("builds"), Hold { since: Timestamp(4_000), by: Some("ada".to_owned()) }),
+                (key("claude-opus"), Hold { since: Timestamp(5_000), by: None }),
+            ]
+            .into(),
+            configured: 0x1234_5678_9abc_def0,
+        },
+    ]
+}
+
 fn with(state: State) -> Process {
     let mut command = CommandSpec::of("make", &["-j2", "check"], "/src");
     command.environment.declared = vec![("LANG".to_owned(), "C".to_owned())];
@@ -96,6 +255,9 @@ fn with(state: State) -> Process {
     spec.key = SlotKey::new("builds").ok();
     spec.session = SessionId::new("s-1").ok();
     Process {
+        priority: spec.priority,
+        cascade: None,
+        leave_by: None,
         id: ProcessId::new(uuid::Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef)),
         spec: spec.into(),
         lineage: Lineage { ancestors: vec![ProcessId::new(uuid::Uuid::from_u128(1))], restarted_from: None },
@@ -121,6 +283,7 @@ fn exit() -> Exit {
         last_signal: Some(15),
         swept: 1,
         leftovers: 0,
+        limit: None,
         usage: Usage { user: Duration::from_micros(1_250_500), system: Duration::ZERO, peak_memory: 4_096 },
         output_bytes: 42,
         dropped_bytes: 0,

@@ -1,0 +1,127 @@
+//! The store of one machine in files that people and tools can read: the store in memory with a log of its changes.
+//!
+//! Each commit is one file of JSON lines, written under another name, forced to the disk and renamed; steps that wait
+//! at the same time share one. After every thousand commits a checkpoint takes everything down in one file, and the
+//! commits before it go. One program at a time uses a store.
+//!
+//! ```text
+//! jq -c 'select(.process) | .process | {id, revision}' store/checkpoint.jsonl store/commits/*.jsonl
+//! ```
+//!
+//! After a write that the disk failed nothing more is acknowledged until the store is opened again.
+
+mod book;
+mod checkpoint;
+mod core;
+mod failure;
+mod line;
+mod membership;
+mod migrate;
+mod place;
+mod process;
+mod replay;
+mod sheet;
+mod upkeep;
+mod writer;
+
+use book::{Book, Shared};
+use checkpoint::Checkpoints;
+use longhaul_domain::{OpId, Timestamp};
+use longhaul_ports::{Clock, StoreError};
+use place::Place;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::RwLockReadGuard;
+use uuid::Uuid;
+use writer::{Effort, Writer};
+
+/// The format that is written here, and the newest that is read.
+const FORMAT: u32 = 1;
+
+/// Steps that carry no op: whoever lost their answer lists what there is.
+const NO_OP: OpId = OpId::new(Uuid::nil());
+
+/// A store in a directory of JSON files.
+///
+/// It may be opened and dropped anywhere; both do I/O and may take a while for a large store.
+pub struct FsStore {
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    // Dropped in this order: the writer orders checkpoints.
+    writer: Writer,
+    _checkpoints: Checkpoints,
+}
+
+/// How a directory is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FsOptions {
+    /// The most that its files may take, in KiB; none means as much as the disk has. A checkpoint may pass it for a
+    /// moment.
+    pub most_kib: Option<u32>,
+}
+
+impl FsStore {
+    /// Opens the store in the directory `path`, or makes a new one if there is none; the directory above must exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] and [`StoreError::Format`] if the directory is not one of ours, of a newer program, or
+    /// damaged: it was left untouched. [`StoreError::ReadOnly`] if it may not be written, [`StoreError::Unavailable`]
+    /// if another program uses it or it cannot be opened.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>, options: FsOptions) -> Result<Self, StoreError> {
+        let most = options.most_kib.map(|kib| u64::from(kib) * 1024);
+        let place = Place::take(path, most)?;
+        let shared = Arc::new(Shared::open(place)?);
+        shared.place.tidy();
+        shared.place.sign();
+        let checkpoints = Checkpoints::start(Arc::clone(&shared))?;
+        let writer = Writer::start(Arc::clone(&shared), Arc::clone(&clock), checkpoints.order()?)?;
+        Ok(Self { shared, clock, writer, _checkpoints: checkpoints })
+    }
+
+    /// One durable step; `op` names it where its answer may get lost.
+    async fn write<T: Send + 'static>(
+        &self,
+        op: OpId,
+        step: impl Fn(&mut core::Core, Timestamp) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.apply(op, Effort::Durable, step).await
+    }
+
+    /// The records as they are on the disk.
+    async fn book(&self) -> Result<RwLockReadGuard<'_, Book>, StoreError> {
+        let book = self.shared.book.read().await;
+        match &book.lost {
+            None => Ok(book),
+            Some(why) => Err(StoreError::Unavailable { source: why.clone().into() }),
+        }
+    }
+
+    /// Parks until `look` has an answer.
+    async fn parked<T>(&self, mut look: impl FnMut(&mut Book) -> Option<T> + Send) -> Result<T, StoreError> {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let mut book = self.shared.book.write().await;
+                if let Some(why) = &book.lost {
+                    return Err(StoreError::Unavailable { source: why.clone().into() });
+                }
+                if let Some(answer) = look(&mut book) {
+                    return Ok(answer);
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+impl fmt::Debug for FsStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FsStore").field("path", &self.shared.place.root()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

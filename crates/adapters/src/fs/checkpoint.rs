@@ -1,0 +1,158 @@
+//! Checkpoints: everything in one file, so that the commits before it can go.
+//!
+//! A checkpoint is written while the store goes on: it takes in everything up to the commit that it begins at, and may
+//! show parts of what came after. The commits from there on are kept and read again, and each of their lines is
+//! absolute, so that both together are what the store is.
+
+use super::book::Shared;
+use super::failure::{Trouble, closed};
+use super::line::{Extent, Line};
+use super::place::Sheet;
+use super::sheet::{Pen, Title};
+use longhaul_domain::ProcessId;
+use longhaul_ports::{Cursor, StoreError};
+use std::io::{self, Write};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+/// A checkpoint follows after so many commits.
+pub(super) const EVERY: u64 = 1_000;
+/// So many lines are taken down before a writer gets its turn.
+const STEP: usize = 256;
+/// So many of the latest answers are kept for good: nobody sends a write again much later.
+const KEPT_ANSWERS: usize = 10_000;
+
+/// Writes checkpoints beside everything else.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    asked: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpoints {
+    pub(super) fn start(shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let (asked, orders): (SyncSender<()>, Receiver<()>) = sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("store-checkpoint".to_owned())
+            .spawn(move || {
+                while orders.recv().is_ok() {
+                    write_or_tell(&shared);
+                }
+            })
+            .map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
+        Ok(Self { asked: Some(asked), thread: Some(thread) })
+    }
+
+    /// A handle for whoever sees that one is due.
+    pub(super) fn order(&self) -> Result<SyncSender<()>, StoreError> {
+        self.asked.clone().ok_or_else(closed)
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        self.asked = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing left to finish.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Writes one; without it the commits stay, which is no loss.
+pub(super) fn write_or_tell(shared: &Shared) {
+    if let Err(trouble) = write(shared) {
+        tracing::warn!(%trouble, "a checkpoint of the store was not written");
+        if trouble.is_final() {
+            shared.fail(format!("a checkpoint failed ({trouble}); restart to open it anew"));
+        }
+    }
+}
+
+fn write(shared: &Shared) -> Result<(), Trouble> {
+    let _alone = shared.checkpointing();
+    let from = shared.book.blocking_read().last;
+    if from <= shared.taken_in.load(Ordering::Relaxed) || shared.failed().is_some() {
+        return Ok(());
+    }
+    shared.place.prepare(Sheet::Checkpoint, |to| {
+        let mut pen = Pen::begin(to, Title::Checkpoint(from))?;
+        take_down(shared, &mut pen)?;
+        pen.finish().map(drop)
+    })?;
+    let _files = shared.files();
+    shared.place.publish(Sheet::Checkpoint)?;
+    shared.taken_in.store(from, Ordering::Relaxed);
+    if let Err(error) = shared.place.remove_commits(from) {
+        tracing::warn!(%error, "commits that a checkpoint took in could not be removed");
+    }
+    Ok(())
+}
+
+fn take_down<W: Write>(shared: &Shared, pen: &mut Pen<W>) -> io::Result<()> {
+    take_down_ground(shared, pen)?;
+    let mut after: Option<ProcessId> = None;
+    while let Some((lines, last)) = next_rows(shared, after) {
+        lines.iter().try_for_each(|line| pen.line(line))?;
+        after = Some(last);
+    }
+    let mut after = Cursor(0);
+    while let Some((lines, last)) = next_events(shared, after) {
+        lines.iter().try_for_each(|line| pen.line(line))?;
+        after = last;
+    }
+    pen.line(&Line::Until { commit: shared.book.blocking_read().last })
+}
+
+/// Everything but processes and events.
+fn take_down_ground<W: Write>(shared: &Shared, pen: &mut Pen<W>) -> io::Result<()> {
+    let lines: Vec<Line> = {
+        let book = shared.book.blocking_read();
+        let (core, ledger) = (&book.core, &book.core.ledger);
+        let beyond = ledger.ops_in_order.len().saturating_sub(KEPT_ANSWERS);
+        let ops = ledger.ops_in_order.iter().skip(beyond);
+        let swept = core.tombs_in_order.iter().filter_map(|id| Some((*id, *core.tombs.get(id)?)));
+        std::iter::once(core.counters())
+            .chain(ledger.nodes.values().map(Line::node))
+            .chain(std::iter::once(Line::policy(ledger.policy.0, &ledger.policy.1)))
+            .chain(ledger.served.iter().map(|(key, at)| Line::served(key.as_ref(), *at)))
+            .chain(core.old_keys.values().map(Line::launch_key))
+            .chain(swept.map(|(id, spec)| Line::swept(id, spec)))
+            .chain(ops.filter_map(|op| Some(Line::answer(*op, ledger.answered(op)?))))
+            .collect()
+    };
+    lines.iter().try_for_each(|line| pen.line(line))
+}
+
+fn next_rows(shared: &Shared, after: Option<ProcessId>) -> Option<(Vec<Line>, ProcessId)> {
+    let book = shared.book.blocking_read();
+    let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let rows = book.core.ledger.rows.by_id().range((begin, Bound::Unbounded)).take(STEP);
+    let mut last = None;
+    let lines = rows
+        .map(|(id, row)| {
+            last = Some(*id);
+            Line::process(row, Extent::Whole)
+        })
+        .collect();
+    Some((lines, last?))
+}
+
+fn next_events(shared: &Shared, after: Cursor) -> Option<(Vec<Line>, Cursor)> {
+    let book = shared.book.blocking_read();
+    let log = &book.core.ledger.log;
+    let begin = log.partition_point(|logged| logged.cursor <= after);
+    let mut last = None;
+    let lines = log
+        .range(begin..)
+        .take(STEP)
+        .map(|logged| {
+            last = Some(logged.cursor);
+            Line::event(logged)
+        })
+        .collect();
+    Some((lines, last?))
+}

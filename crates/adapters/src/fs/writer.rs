@@ -1,0 +1,327 @@
+//! The one thread that writes.
+
+use super::book::{Book, Shared};
+use super::checkpoint::{self, EVERY};
+use super::core::Core;
+use super::failure::{Trouble, closed};
+use super::place::Sheet;
+use super::sheet::{Pen, Title};
+use longhaul_domain::{OpId, Timestamp};
+use longhaul_ports::{Clock, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// The most steps in one commit: beyond this the first of them would wait for the last.
+const LARGEST_BATCH: usize = 512;
+/// Light steps are written after this long at the latest.
+const LONGEST_UNWRITTEN: Duration = Duration::from_millis(900);
+/// A full store with so many commits or more gains room by a checkpoint, as does one that was swept.
+const WORTH_A_CHECKPOINT: u64 = 16;
+
+/// How hard a step tries to outlive a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// It is on the disk before it is answered.
+    Durable,
+    /// A crash may lose it within the next second.
+    Light,
+}
+
+/// Takes steps from many callers and commits those that wait together.
+#[derive(Debug)]
+pub(super) struct Writer {
+    line: Option<Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        clock: Arc<dyn Clock>,
+        due: SyncSender<()>,
+    ) -> Result<Self, StoreError> {
+        let (line, jobs) = channel();
+        let asked_at = shared.taken_in.load(Ordering::Relaxed);
+        let desk = Desk {
+            shared,
+            clock,
+            due,
+            asked_at,
+            first_due: None,
+            light_since: None,
+            was_full: false,
+            squeezed: (0, 0),
+        };
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || desk.work(&jobs))
+            .map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
+        Ok(Self { line: Some(line), thread: Some(thread) })
+    }
+
+    /// Applies one step; it may be run again if the batch that it was in had to be undone.
+    pub(super) async fn apply<T: Send + 'static>(
+        &self,
+        op: OpId,
+        effort: Effort,
+        step: impl Fn(&mut Core, Timestamp) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (to, answer) = oneshot::channel();
+        let job = Step { op, effort, step, answer: None, to: Some(to) };
+        let line = self.line.as_ref().ok_or_else(closed)?;
+        line.send(Box::new(job)).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.line = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing left to write.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A step that waits for its answer.
+trait Job: Send {
+    fn effort(&self) -> Effort;
+    fn run(&mut self, core: &mut Core, now: Timestamp);
+    /// Hands out the answer of the last run.
+    fn answer(&mut self);
+    /// Answers with an error instead.
+    fn fail(&mut self, error: &dyn Fn(OpId) -> StoreError);
+}
+
+struct Step<T, F> {
+    op: OpId,
+    effort: Effort,
+    step: F,
+    answer: Option<Result<T, StoreError>>,
+    to: Option<oneshot::Sender<Result<T, StoreError>>>,
+}
+
+impl<T, F> Job for Step<T, F>
+where
+    T: Send,
+    F: Fn(&mut Core, Timestamp) -> Result<T, StoreError> + Send,
+{
+    fn effort(&self) -> Effort {
+        self.effort
+    }
+
+    fn run(&mut self, core: &mut Core, now: Timestamp) {
+        self.answer = Some((self.step)(core, now));
+    }
+
+    fn answer(&mut self) {
+        if let (Some(to), Some(answer)) = (self.to.take(), self.answer.take()) {
+            // Whoever asked may have gone away; the step stands.
+            let _ = to.send(answer);
+        }
+    }
+
+    fn fail(&mut self, error: &dyn Fn(OpId) -> StoreError) {
+        if let Some(to) = self.to.take() {
+            // Whoever asked may have gone away.
+            let _ = to.send(Err(error(self.op)));
+        }
+    }
+}
+
+/// Where the writing thread works.
+struct Desk {
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    /// Orders a checkpoint.
+    due: SyncSender<()>,
+    /// The commit at which one was ordered last.
+    asked_at: u64,
+    /// When the first row without owner is due, as of the last step.
+    first_due: Option<Timestamp>,
+    /// Since when something light waits to be written.
+    light_since: Option<Instant>,
+    /// The last write found no room.
+    was_full: bool,
+    /// The commit at which a full store was made smaller last, and what had been swept by then.
+    squeezed: (u64, u64),
+}
+
+impl Desk {
+    fn work(mut self, jobs: &Receiver<Box<dyn Job>>) {
+        while let Some(first) = self.next(jobs) {
+            let mut batch: Vec<Box<dyn Job>> = first.into_iter().collect();
+            while batch.len() < LARGEST_BATCH
+                && let Ok(next) = jobs.try_recv()
+            {
+                batch.push(next);
+            }
+            self.settle(batch);
+            self.order_checkpoint();
+        }
+        if self.light_since.is_some() {
+            self.settle(Vec::new());
+        }
+    }
+
+    /// The next step, or nothing when it is time to write what is light; none when the store is closed.
+    fn next(&self, jobs: &Receiver<Box<dyn Job>>) -> Option<Option<Box<dyn Job>>> {
+        let Some(since) = self.light_since else {
+            return jobs.recv().ok().map(Some);
+        };
+        match jobs.recv_timeout(LONGEST_UNWRITTEN.saturating_sub(since.elapsed())) {
+            Ok(job) => Some(Some(job)),
+            Err(RecvTimeoutError::Timeout) => Some(None),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn settle(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        if let Some(why) = self.shared.failed() {
+            self.light_since = None;
+            let error = |_| StoreError::ReadOnly { why: why.clone() };
+            batch.iter_mut().for_each(|job| job.fail(&error));
+            return;
+        }
+        if self.was_full
+            && let Err(trouble) = self.shared.place.has_room(0)
+        {
+            self.light_since = None;
+            batch.iter_mut().for_each(|job| job.fail(&|op| trouble.answer(op)));
+            return;
+        }
+        match self.commit(&mut batch) {
+            Ok(()) => {
+                self.shared.changed.notify_waiters();
+                batch.iter_mut().for_each(|job| job.answer());
+            }
+            Err(trouble) => self.undone(batch, &trouble),
+        }
+    }
+
+    /// Runs every step and writes what changed into one file. Until that is on the disk nobody else looks.
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Trouble> {
+        let shared = Arc::clone(&self.shared);
+        let mut book = shared.book.blocking_write();
+        for job in batch.iter_mut() {
+            job.run(&mut book.core, self.clock.now());
+        }
+        let next = book.core.ledger.rows.index().first_due();
+        if next.is_some_and(|next| self.first_due.is_none_or(|due| next < due)) {
+            book.core.ledger.news.for_all();
+        }
+        self.first_due = next;
+        if !self.is_to_be_written(&book.core, batch) {
+            return Ok(());
+        }
+        let no = book.last.saturating_add(1);
+        let lines = book.core.take_news();
+        let place = &self.shared.place;
+        let prepared = place.prepare(Sheet::Commit(no), |to| {
+            let mut pen = Pen::begin(to, Title::Commit(no))?;
+            lines.iter().try_for_each(|line| pen.line(line))?;
+            pen.finish().map(drop)
+        });
+        let written = prepared.and_then(|()| place.publish(Sheet::Commit(no)));
+        self.light_since = None;
+        match written {
+            Ok(()) => {
+                book.last = no;
+                self.was_full = false;
+                Ok(())
+            }
+            Err(trouble) => {
+                self.read_again(&mut book);
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Light steps wait for one that is not, or for their time.
+    fn is_to_be_written(&mut self, core: &Core, batch: &[Box<dyn Job>]) -> bool {
+        let light = batch.iter().all(|job| job.effort() == Effort::Light);
+        if !core.has_news() {
+            self.light_since = None;
+            return false;
+        }
+        if core.wants_writing() || !light || batch.is_empty() {
+            return true;
+        }
+        let since = *self.light_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= LONGEST_UNWRITTEN
+    }
+
+    /// What was not written did not happen: the files say what did.
+    fn read_again(&self, book: &mut Book) {
+        let _files = self.shared.files();
+        match Book::read(&self.shared.place) {
+            Ok((mut fresh, _)) => {
+                fresh.core.ledger.news = std::mem::take(&mut book.core.ledger.news);
+                fresh.core.ledger.news.for_all();
+                *book = fresh;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store cannot be read any more");
+                book.lost = Some(error.to_string());
+                self.shared.fail(format!("it cannot be read any more ({error}); restart to open it anew"));
+            }
+        }
+    }
+
+    /// A full disk may still take one small step; a disk that failed is not asked again.
+    fn undone(&mut self, mut batch: Vec<Box<dyn Job>>, trouble: &Trouble) {
+        if trouble.is_final() {
+            self.shared.fail(format!("a write failed ({trouble}); restart to open it anew"));
+        } else {
+            tracing::warn!(%trouble, "a write to the store failed");
+        }
+        match trouble {
+            Trouble::Full => {
+                self.was_full = true;
+                if self.squeeze() {
+                    return self.settle(batch);
+                }
+                if batch.len() > 1 {
+                    for job in batch {
+                        self.settle(vec![job]);
+                    }
+                    return;
+                }
+            }
+            Trouble::ReadOnly(_) | Trouble::NotWritten(_) | Trouble::Disk(_) | Trouble::Unsure(_) => {}
+        }
+        batch.iter_mut().for_each(|job| job.fail(&|op| trouble.answer(op)));
+    }
+
+    /// Makes a full store smaller if that is worth a try; once for every commit that follows.
+    fn squeeze(&mut self) -> bool {
+        let (last, swept) = {
+            let book = self.shared.book.blocking_read();
+            (book.last, book.core.ledger.swept)
+        };
+        let taken_in = self.shared.taken_in.load(Ordering::Relaxed);
+        let worth_it = swept > self.squeezed.1 || last.saturating_sub(taken_in) >= WORTH_A_CHECKPOINT;
+        if last == self.squeezed.0 || !worth_it {
+            return false;
+        }
+        self.squeezed = (last, swept);
+        checkpoint::write_or_tell(&self.shared);
+        self.shared.taken_in.load(Ordering::Relaxed) > taken_in
+    }
+
+    fn order_checkpoint(&mut self) {
+        let last = self.shared.book.blocking_read().last;
+        let done = self.shared.taken_in.load(Ordering::Relaxed);
+        if last.saturating_sub(self.asked_at.max(done)) >= EVERY {
+            // One that is under way takes in enough; what it leaves is ordered next time.
+            if self.due.try_send(()).is_ok() {
+                self.asked_at = last;
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Where rows are found without a look at all of them.
+
+use super::ledger::{Row, class, rank, standing};
+use longhaul_domain::admission::Rank;
+use longhaul_domain::{
+    Level, NodeId, Priority, ProcessId, Seq, SessionId, SlotKey, Spec, Standing, Timestamp,
+};
+use longhaul_ports::{Filter, PlacementClass};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rows in the order of their submits.
+pub(crate) type InOrder = BTreeMap<Seq, ProcessId>;
+
+/// Where rows are found without a look at all of them. All of it follows from the rows.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    all: InOrder,
+    sessions: BTreeMap<SessionId, InOrder>,
+    /// The descendants of each ancestor, at any depth.
+    families: BTreeMap<ProcessId, InOrder>,
+    live: InOrder,
+    /// How many live on each level under each root.
+    levels: BTreeMap<(ProcessId, Level), u32>,
+    waiting: BTreeMap<Option<SlotKey>, Queue>,
+    holding: BTreeMap<Option<SlotKey>, InOrder>,
+    owned: BTreeMap<NodeId, InOrder>,
+    /// The roots that each node holds.
+    roots: BTreeMap<NodeId, InOrder>,
+    due: BTreeMap<(Timestamp, Seq), ProcessId>,
+    ended: BTreeMap<(Timestamp, Seq), ProcessId>,
+}
+
+/// The waiters of one key.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Queue(BTreeMap<Lane, BTreeMap<Rank, ProcessId>>);
+
+/// Waiters of one key that the same nodes may run at the same times.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Lane {
+    pub(crate) class: PlacementClass,
+    pub(crate) root: bool,
+}
+
+/// All that decides where a row is found, as it is at one moment.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    id: ProcessId,
+    seq: Seq,
+    spec: Arc<Spec>,
+    root: Option<ProcessId>,
+    level: Level,
+    standing: Standing,
+    priority: Priority,
+    owner: Option<NodeId>,
+    due: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+}
+
+static NOTHING: InOrder = BTreeMap::new();
+
+impl Index {
+    /// When the first row without owner is due.
+    pub(crate) fn first_due(&self) -> Option<Timestamp> {
+        self.due.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// The rows without owner that are due by then.
+    pub(crate) fn due(&self, by: Timestamp) -> impl Iterator<Item = &ProcessId> {
+        self.due.range(..=(by, Seq(u64::MAX))).map(|(_, id)| id)
+    }
+
+    /// What has ended, with its moment, oldest first.
+    pub(crate) const fn ended(&self) -> &BTreeMap<(Timestamp, Seq), ProcessId> {
+        &self.ended
+    }
+
+    pub(crate) fn live_on(&self, root: ProcessId, level: Level) -> u32 {
+        self.levels.get(&(root, level)).copied().unwrap_or(0)
+    }
+
+    /// The keys for which somebody waits.
+    pub(crate) const fn waiting(&self) -> &BTreeMap<Option<SlotKey>, Queue> {
+        &self.waiting
+    }
+
+    /// The keys of which somebody holds a slot.
+    pub(crate) fn held_keys(&self) -> impl Iterator<Item = &Option<SlotKey>> {
+        self.holding.keys()
+    }
+
+    /// Who holds a slot of a key.
+    pub(crate) fn holders(&self, key: &Option<SlotKey>) -> &InOrder {
+        self.holding.get(key).unwrap_or(&NOTHING)
+    }
+
+    pub(crate) fn owned_by(&self, node: &NodeId) -> &InOrder {
+        self.owned.get(node).unwrap_or(&NOTHING)
+    }
+
+    /// The roots that a node holds.
+    pub(crate) fn roots_of(&self, node: &NodeId) -> &InOrder {
+        self.roots.get(node).unwrap_or(&NOTHING)
+    }
+
+    /// The fewest rows among which is everything that a filter admits.
+    pub(crate) fn narrowest(&self, filter: &Filter) -> &InOrder {
+        let families = filter.ancestor.iter().chain(&filter.parent).map(|above| self.families.get(above));
+        let sessions = filter.session.iter().map(|session| self.sessions.get(session));
+        let owned = filter.owner.iter().map(|node| self.owned.get(node));
+        let found = families.chain(sessions).chain(owned).map(|found| found.unwrap_or(&NOTHING));
+        let statuses = &filter.statuses;
+        let live_only = !statuses.is_empty() && statuses.iter().all(|status| !status.is_ended());
+        let live = live_only.then_some(&self.live);
+        found.chain(live).min_by_key(|found| found.len()).unwrap_or(&self.all)
+    }
+
+    pub(super) fn insert(&mut self, row: &Row) {
+        let (process, at) = (&row.stored.process, row.stored.seq);
+        self.all.insert(at, process.id);
+        if let Some(session) = &process.spec.session {
+            file(&mut self.sessions, session, at, process.id);
+        }
+        for ancestor in &process.lineage.ancestors {
+            file(&mut self.families, ancestor, at, process.id);
+        }
+        self.enter(&Place::of(row));
+    }
+
+    pub(super) fn remove(&mut self, row: &Row) {
+        let (process, at) = (&row.stored.process, row.stored.seq);
+        self.all.remove(&at);
+        if let Some(session) = &process.spec.session {
+            unfile(&mut self.sessions, session, &at);
+        }
+        for ancestor in &process.lineage.ancestors {
+            unfile(&mut self.families, ancestor, &at);
+        }
+        self.leave(&Place::of(row));
+    }
+
+    pub(super) fn moved(&mut self, from: &Place, to: &Place) {
+        if from != to {
+            self.leave(from);
+            self.enter(to);
+        }
+    }
+
+    fn enter(&mut self, place: &Place) {
+        let Place { id, seq, .. } = *place;
+        if let Some(level) = place.level() {
+            *self.levels.entry(level).or_default() += 1;
+        }
+        if place.is_live() {
+            self.live.insert(seq, id);
+        }
+        match place.standing {
+            Standing::Waiting => {
+                let queue = self.waiting.entry(place.spec.key.clone()).or_default();
+                file(&mut queue.0, &place.lane(), place.rank(), id);
+            }
+            Standing::Holding => file(&mut self.holding, &place.spec.key, seq, id),
+            Standing::Idle | Standing::Ended => {}
+        }
+        if let Some(node) = &place.owner {
+            file(&mut self.owned, node, seq, id);
+        }
+        if let Some(node) = place.held_root_of() {
+            file(&mut self.roots, node, seq, id);
+        }
+        if let Some(due) = place.due {
+            self.due.insert((due, seq), id);
+        }
+        if let Some(at) = place.ended_at {
+            self.ended.insert((at, seq), id);
+        }
+    }
+
+    /// The exact opposite of [`enter`](Self::enter).
+    fn leave(&mut self, place: &Place) {
+        let seq = place.seq;
+        if let Some(level) = place.level()
+            && let Some(live) = self.levels.get_mut(&level)
+        {
+            *live = live.saturating_sub(1);
+            if *live == 0 {
+                self.levels.remove(&level);
+            }
+        }
+        if place.is_live() {
+            self.live.remove(&seq);
+        }
+        match place.standing {
+            Standing::Waiting => {
+                if let Some(queue) = self.waiting.get_mut(&place.spec.key) {
+                    unfile(&mut queue.0, &place.lane(), &place.rank());
+                    if queue.0.is_empty() {
+                        self.waiting.remove(&place.spec.key);
+                    }
+                }
+            }
+            Standing::Holding => unfile(&mut self.holding, &place.spec.key, &seq),
+            Standing::Idle | Standing::Ended => {}
+        }
+        if let Some(node) = &place.owner {
+            unfile(&mut self.owned, node, &seq);
+        }
+        if let Some(node) = place.held_root_of() {
+            unfile(&mut self.roots, node, &seq);
+        }
+        if let Some(due) = place.due {
+            self.due.remove(&(due, seq));
+        }
+        if let Some(at) = place.ended_at {
+            self.ended.remove(&(at, seq));
+        }
+    }
+}
+
+impl Queue {
+    /// The best waiter of those lanes.
+    pub(crate) fn first(&self, may: impl Fn(&Lane) -> bool) -> Option<(Rank, ProcessId)> {
+        let lanes = self.0.iter().filter(|(lane, _)| may(lane));
+        lanes.filter_map(|(_, lane)| lane.first_key_value()).map(|(rank, id)| (*rank, *id)).min()
+    }
+
+    /// All waiters, best first.
+    pub(crate) fn ranked(&self) -> Vec<ProcessId> {
+        let mut ranked: Vec<(&Rank, &ProcessId)> = self.0.values().flatten().collect();
+        ranked.sort_unstable();
+        ranked.into_iter().map(|(_, id)| *id).collect()
+    }
+}
+
+impl Place {
+    pub(super) fn of(row: &Row) -> Self {
+        let stored = &row.stored;
+        let process = &stored.process;
+        Self {
+            id: process.id,
+            seq: stored.seq,
+            spec: Arc::clone(&process.spec),
+            root: process.lineage.ancestors.first().copied(),
+            level: process.lineage.level(),
+            standing: standing(stored),
+            priority: rank(stored).priority,
+            owner: stored.owner.as_ref().map(|lease| lease.node.clone()),
+            due: row.due_again(),
+            ended_at: process.completed_at(),
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        self.standing != Standing::Ended
+    }
+
+    /// The level that it makes fuller; roots stand on none.
+    fn level(&self) -> Option<(ProcessId, Level)> {
+        self.root.filter(|_| self.is_live()).map(|root| (root, self.level))
+    }
+
+    fn lane(&self) -> Lane {
+        Lane { class: class(&self.spec), root: self.root.is_none() }
+    }
+
+    const fn rank(&self) -> Rank {
+        Rank { priority: self.priority, seq: self.seq }
+    }
+
+    fn held_root_of(&self) -> Option<&NodeId> {
+        let held = self.root.is_none() && self.standing == Standing::Holding;
+        self.owner.as_ref().filter(|_| held)
+    }
+}
+
+fn file<K: Ord + Clone, P: Ord>(
+    files: &mut BTreeMap<K, BTreeMap<P, ProcessId>>,
+    under: &K,
+    at: P,
+    id: ProcessId,
+) {
+    if let Some(file) = files.get_mut(under) {
+        file.insert(at, id);
+    } else {
+        files.insert(under.clone(), BTreeMap::from([(at, id)]));
+    }
+}
+
+fn unfile<K: Ord, P: Ord>(files: &mut BTreeMap<K, BTreeMap<P, ProcessId>>, under: &K, at: &P) {
+    if let Some(file) = files.get_mut(under) {
+        file.remove(at);
+        if file.is_empty() {
+            files.remove(under);
+        }
+    }
+}

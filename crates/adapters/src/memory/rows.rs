@@ -1,0 +1,69 @@
+//! The records, and the index over them.
+
+use super::index::{Index, Place};
+use super::ledger::Row;
+use longhaul_domain::ProcessId;
+use std::collections::BTreeMap;
+
+/// The records, and the index over them. Rows change only here, so that the index follows.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    rows: BTreeMap<ProcessId, Row>,
+    index: Index,
+}
+
+impl Rows {
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(crate) fn get(&self, id: &ProcessId) -> Option<&Row> {
+        self.rows.get(id)
+    }
+
+    /// All rows by their ids, for whoever takes everything down.
+    #[cfg(feature = "fs")]
+    pub(crate) const fn by_id(&self) -> &BTreeMap<ProcessId, Row> {
+        &self.rows
+    }
+
+    /// Puts a row in, in the place of an older one.
+    pub(crate) fn insert(&mut self, row: Row) {
+        self.remove(&row.stored.process.id);
+        self.index.insert(&row);
+        self.rows.insert(row.stored.process.id, row);
+        self.check();
+    }
+
+    pub(crate) fn remove(&mut self, id: &ProcessId) -> Option<Row> {
+        let row = self.rows.remove(id)?;
+        self.index.remove(&row);
+        self.check();
+        Some(row)
+    }
+
+    /// Changes a row. Its identity, its session and its place in its tree stay as they are.
+    pub(crate) fn change<T>(&mut self, id: &ProcessId, change: impl FnOnce(&mut Row) -> T) -> Option<T> {
+        let row = self.rows.get_mut(id)?;
+        let before = Place::of(row);
+        let answer = change(row);
+        self.index.moved(&before, &Place::of(row));
+        self.check();
+        Some(answer)
+    }
+
+    /// In tests every change is held to an index that is made anew.
+    #[cfg(test)]
+    fn check(&self) {
+        let mut fresh = Index::default();
+        self.rows.values().for_each(|row| fresh.insert(row));
+        assert_eq!(self.index, fresh, "the index does not follow from the rows");
+    }
+
+    #[cfg(not(test))]
+    const fn check(&self) {}
+}

@@ -1,0 +1,140 @@
+//! Which limit ended a command without its shim.
+
+use crate::os::examine::steady_ms;
+use crate::os::launch::{FILE_SIZE, PROCESSOR_TIME};
+use crate::os::options::OsOptions;
+use crate::os::procfs::{self, ProcessStat};
+use longhaul_shim::{
+    EndEvidence, Ending, ExceededLimit, Identity, ResourceLimit, has_killed_in_group, has_logged_kill,
+};
+use rustix::time::{ClockId, clock_gettime};
+use std::path::PathBuf;
+
+const KILL: i32 = 9;
+/// A hundred ticks a second is what the kernel shows, however it counts.
+const TICK_MS: u64 = 10;
+
+/// The limits of a command and what it used of them.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    pid: u32,
+    start_time: u64,
+    started_at: u64,
+    cgroup: Option<PathBuf>,
+    limits: Vec<ResourceLimit>,
+    end: Option<ProcessStat>,
+}
+
+impl Bounds {
+    /// Looks at the limits, which show only while it lives.
+    pub(super) fn of(identity: &Identity) -> Self {
+        let named = [(PROCESSOR_TIME, "Max cpu time"), (FILE_SIZE, "Max file size")];
+        let limit = |(resource, name)| {
+            let (soft, hard) = procfs::limit(identity.pid, name)?;
+            Some(ResourceLimit { resource, soft, hard })
+        };
+        Self {
+            pid: identity.pid,
+            start_time: identity.start_time,
+            started_at: identity.started_at,
+            cgroup: identity.cgroup.clone(),
+            limits: named.into_iter().filter_map(limit).collect(),
+            end: None,
+        }
+    }
+
+    /// Looks at what it used, which shows only until somebody has waited for it.
+    pub(super) fn see_end(&mut self) {
+        let is_it = |stat: &ProcessStat| stat.start_time == self.start_time && stat.is_dead();
+        self.end = ProcessStat::read(self.pid).filter(is_it);
+    }
+
+    /// Names the limit that ended it, where that is sure; `killed` if it was killed from here.
+    pub(super) async fn exceeded(
+        &self,
+        ending: Ending,
+        killed: bool,
+        options: &OsOptions,
+    ) -> Option<ExceededLimit> {
+        let this = self.clone();
+        let now = steady_ms(options);
+        // The log of the kernel may be long.
+        let judged = tokio::task::spawn_blocking(move || this.judge(ending, killed, now));
+        judged.await.ok().flatten()
+    }
+
+    fn judge(&self, ending: Ending, killed: bool, now: u64) -> Option<ExceededLimit> {
+        let in_group = || self.cgroup.as_deref().is_some_and(has_killed_in_group);
+        let (ticks, out_of_memory) = match ending {
+            Ending::Signaled { signal, .. } => {
+                let is_kill = signal == KILL && !killed;
+                (self.end.map(|end| end.used), is_kill && (in_group() || self.is_logged(now)))
+            }
+            Ending::Exited { code } => {
+                (self.end.map(|end| end.used.saturating_add(end.waited_for)), code != 0 && in_group())
+            }
+            Ending::SpawnFailed { .. } | Ending::NeverRan => return None,
+        };
+        let cpu_ms = ticks.map(|ticks| ticks.saturating_mul(TICK_MS));
+        EndEvidence { ending, cpu_ms, limits: &self.limits, out_of_memory, killed }.exceeded()
+    }
+
+    fn is_logged(&self, now: u64) -> bool {
+        let awake = clock_gettime(ClockId::Monotonic).tv_sec;
+        let awake_ms = u64::try_from(awake).unwrap_or(0).saturating_mul(1_000);
+        // Time asleep counts here too, which makes this earlier than it was, and never later.
+        has_logged_kill(self.pid, awake_ms.saturating_sub(now.saturating_sub(self.started_at)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_shim::Containment;
+
+    const CPU: Option<ExceededLimit> = Some(ExceededLimit::Cpu);
+
+    fn bounds(used: u64) -> Bounds {
+        let me = ProcessStat::read(std::process::id()).unwrap();
+        let identity = Identity {
+            process: String::new(),
+            attempt: 1,
+            boot_id: String::new(),
+            shim_pid: 1,
+            shim_start: 1,
+            pid: me.pid,
+            start_time: me.start_time,
+            cgroup: None,
+            mechanism: Containment::Subreaper,
+            started_at: 0,
+            wall: 0,
+        };
+        let limits = vec![ResourceLimit { resource: PROCESSOR_TIME, soft: 1, hard: 6 }];
+        let mut end = me;
+        end.used = used;
+        Bounds { limits, end: Some(end), ..Bounds::of(&identity) }
+    }
+
+    fn by(signal: i32) -> Ending {
+        Ending::Signaled { signal, core: false }
+    }
+
+    #[test]
+    fn processor_time_that_was_used_up_is_named() {
+        assert_eq!(bounds(100).judge(by(24), false, 0), CPU);
+        assert_eq!(bounds(600).judge(by(KILL), false, 0), CPU);
+        assert_eq!(bounds(600).judge(by(KILL), true, 0), None);
+        assert_eq!(bounds(100).judge(by(KILL), false, 0), None);
+    }
+
+    #[test]
+    fn kill_in_its_group_for_want_of_memory_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let bounds = Bounds { cgroup: Some(dir.path().to_owned()), ..bounds(1) };
+        assert_eq!(bounds.judge(by(KILL), false, 0), None);
+        std::fs::write(dir.path().join("memory.events"), "oom 1\noom_kill 1\n").unwrap();
+        assert_eq!(bounds.judge(by(KILL), false, 0), Some(ExceededLimit::Memory));
+        assert_eq!(bounds.judge(by(15), false, 0), None);
+        assert_eq!(bounds.judge(Ending::Exited { code: 0 }, false, 0), None);
+    }
+}

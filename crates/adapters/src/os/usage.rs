@@ -1,0 +1,258 @@
+//! What the tree of a live attempt uses.
+//!
+//! Processor time is that of the attempt's control group where it has one to itself; else it is summed over who lives,
+//! with what each of them has waited for, and with what the shim has. Memory is resident memory (`VmRSS`), in which pages
+//! that several processes share count for each: telling those apart takes the kernel some 50 ms per gigabyte. Bytes
+//! read and written are those that storage had to do with, not those of caches and pipes.
+
+use super::procfs::{self, FileIdentity, ProcessStat};
+use longhaul_domain::{LimitMechanism, TreeUsage};
+use longhaul_shim::{ATTEMPT_ARGUMENT, Containment, Identity};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A hundred ticks a second is what the kernel shows, however it counts.
+const TICK: Duration = Duration::from_millis(10);
+const KILOBYTE: u64 = 1024;
+/// How deep groups that the work made are looked into.
+const DEEPEST: u32 = 16;
+
+/// Who belongs to an attempt.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    /// The processes alive.
+    pub(super) members: Vec<ProcessStat>,
+    /// The processor time of those that the shim has waited for; none where it is not theirs alone.
+    pub(super) waited_for: Duration,
+    /// Nobody else is in its control group.
+    pub(super) has_group_to_itself: bool,
+}
+
+impl Census {
+    /// Looks who lives under a shim; managers and other shims, with all that is below them, are no part of it.
+    ///
+    /// None if the shim is gone.
+    pub(super) fn under_shim(identity: &Identity, managers: &[u32]) -> Option<Self> {
+        let shim =
+            ProcessStat::read(identity.shim_pid).filter(|stat| stat.start_time == identity.shim_start)?;
+        let shims = Strangers { managers, shim: FileIdentity::of_process(shim.pid) };
+        let mut seen = BTreeSet::from([shim.pid]);
+        let mut strange = BTreeSet::new();
+        let mut members = Vec::new();
+        let mut open = vec![(shim.pid, false)];
+        while let Some((parent, is_strange)) = open.pop() {
+            for pid in procfs::children(parent) {
+                if !seen.insert(pid) {
+                    continue;
+                }
+                let Some(stat) = ProcessStat::read(pid).filter(|stat| !stat.is_dead()) else {
+                    continue;
+                };
+                let is_strange = is_strange || pid != identity.pid && shims.include(pid);
+                if is_strange {
+                    strange.insert(pid);
+                } else {
+                    members.push(stat);
+                }
+                open.push((pid, is_strange));
+            }
+        }
+        let inside = identity.cgroup.as_deref().map(pids_in).unwrap_or_default();
+        let elsewhere = inside.difference(&seen).filter_map(|pid| ProcessStat::read(*pid));
+        let of_group: Vec<ProcessStat> = match identity.mechanism {
+            Containment::Group => procfs::everyone(),
+            Containment::Cgroup | Containment::Subreaper => Vec::new(),
+        };
+        // Without a subreaper, whoever lost its parent is found by its group only.
+        let is_of_group = |stat: &ProcessStat| {
+            stat.group == identity.pid && stat.start_time >= identity.start_time && !seen.contains(&stat.pid)
+        };
+        let orphans = of_group.into_iter().filter(is_of_group);
+        let others = elsewhere
+            .chain(orphans)
+            .filter(|stat| !stat.is_dead() && !strange.contains(&stat.parent) && !shims.include(stat.pid));
+        members.extend(others);
+        let has_group_to_itself = is_all_there_is(&inside, &members);
+        // A shim that has adopted what strangers left has waited for that too.
+        let waited_for = if strange.is_empty() { ticks(shim.waited_for) } else { Duration::ZERO };
+        Some(Self { members, waited_for, has_group_to_itself })
+    }
+
+    /// Counts who was found without the help of a shim.
+    pub(super) fn of(members: Vec<ProcessStat>, cgroup: Option<&Path>) -> Self {
+        let inside = cgroup.map(pids_in).unwrap_or_default();
+        let has_group_to_itself = is_all_there_is(&inside, &members);
+        Self { members, waited_for: Duration::ZERO, has_group_to_itself }
+    }
+
+    /// Adds up what they use; none if nobody is left.
+    pub(super) fn usage(&self, cgroup: Option<&Path>) -> Option<TreeUsage> {
+        let used: Vec<Used> = self.members.iter().filter_map(Used::by).collect();
+        if used.is_empty() {
+            return None;
+        }
+        let group_time = cgroup.filter(|_| self.has_group_to_itself).and_then(processor_time);
+        let summed = used.iter().map(|each| each.cpu).fold(self.waited_for, Duration::saturating_add);
+        let all = |bytes: fn(&Used) -> Option<u64>| {
+            used.iter().map(bytes).try_fold(0_u64, |sum, each| Some(sum.saturating_add(each?)))
+        };
+        Some(TreeUsage {
+            processes: u32::try_from(used.len()).unwrap_or(u32::MAX),
+            cpu: group_time.unwrap_or(summed),
+            memory: used.iter().map(|each| each.memory).fold(0, u64::saturating_add),
+            read: all(|each| each.read),
+            written: all(|each| each.written),
+            limited_by: cgroup.map_or(LimitMechanism::Rlimit, mechanism),
+        })
+    }
+}
+
+/// Tells what keeps a tree within its limits: a group that has one, or each process itself.
+pub(super) fn mechanism(cgroup: &Path) -> LimitMechanism {
+    let is_limited = |file| {
+        let value = fs::read_to_string(cgroup.join(file));
+        value.is_ok_and(|value| !value.trim_end().is_empty() && value.trim_end() != "max")
+    };
+    if is_limited("memory.max") || is_limited("pids.max") {
+        LimitMechanism::Cgroup
+    } else {
+        LimitMechanism::Rlimit
+    }
+}
+
+/// The processes in a group and in those below it.
+pub(super) fn pids_in(cgroup: &Path) -> BTreeSet<u32> {
+    let mut pids = BTreeSet::new();
+    let mut open = vec![(cgroup.to_owned(), 0)];
+    while let Some((path, depth)) = open.pop() {
+        let listed = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+        pids.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
+        if depth < DEEPEST {
+            open.extend(directories(&path).map(|below| (below, depth + 1)));
+        }
+    }
+    pids
+}
+
+fn directories(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+}
+
+fn is_all_there_is(inside: &BTreeSet<u32>, members: &[ProcessStat]) -> bool {
+    let members: BTreeSet<u32> = members.iter().map(|member| member.pid).collect();
+    inside.is_subset(&members)
+}
+
+/// The processor time of all that ever were in a group.
+fn processor_time(cgroup: &Path) -> Option<Duration> {
+    let text = fs::read_to_string(cgroup.join("cpu.stat")).ok()?;
+    let used = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+    used.parse().ok().map(Duration::from_micros)
+}
+
+fn ticks(ticks: u64) -> Duration {
+    TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
+}
+
+/// Programs inside a tree that are no part of it.
+struct Strangers<'a> {
+    managers: &'a [u32],
+    shim: Option<FileIdentity>,
+}
+
+impl Strangers<'_> {
+    fn include(&self, pid: u32) -> bool {
+        self.managers.contains(&pid)
+            || self.shim.is_some()
+                && FileIdentity::of_process(pid) == self.shim
+                && procfs::has_first_argument(pid, ATTEMPT_ARGUMENT)
+    }
+}
+
+/// What one process uses.
+struct Used {
+    cpu: Duration,
+    memory: u64,
+    read: Option<u64>,
+    written: Option<u64>,
+}
+
+impl Used {
+    /// None if it has gone meanwhile.
+    fn by(stat: &ProcessStat) -> Option<Self> {
+        let status = fs::read_to_string(format!("/proc/{}/status", stat.pid)).ok()?;
+        // What has ended and was not waited for yet has no memory any more.
+        let resident = number_after(&status, "VmRSS:").unwrap_or(0);
+        let io = fs::read_to_string(format!("/proc/{}/io", stat.pid));
+        let now =
+            ProcessStat::read(stat.pid).filter(|now| now.start_time == stat.start_time && !now.is_dead())?;
+        let io = io.ok();
+        Some(Self {
+            cpu: ticks(now.used.saturating_add(now.waited_for)),
+            memory: resident.saturating_mul(KILOBYTE),
+            read: io.as_deref().and_then(|io| number_after(io, "read_bytes:")),
+            written: io.as_deref().and_then(|io| number_after(io, "write_bytes:")),
+        })
+    }
+}
+
+fn number_after(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn group_that_has_a_limit_is_named_as_the_mechanism() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(mechanism(dir.path()), LimitMechanism::Rlimit);
+        for (file, value, expected) in [
+            ("memory.max", "max\n", LimitMechanism::Rlimit),
+            ("pids.max", "max\n", LimitMechanism::Rlimit),
+            ("pids.max", "20\n", LimitMechanism::Cgroup),
+        ] {
+            fs::write(dir.path().join(file), value).unwrap();
+            assert_eq!(mechanism(dir.path()), expected, "{file} {value}");
+        }
+    }
+
+    #[test]
+    fn time_of_the_group_counts_only_if_nobody_else_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("cpu.stat"), "usage_usec 1500000\nuser_usec 1\n").unwrap();
+        let census = |has_group_to_itself| Census {
+            members: ProcessStat::read(std::process::id()).into_iter().collect(),
+            waited_for: Duration::from_secs(7_000_000),
+            has_group_to_itself,
+        };
+        let alone = census(true).usage(Some(dir.path())).unwrap();
+        assert_eq!((alone.cpu, alone.processes), (Duration::from_millis(1_500), 1));
+        assert!(alone.memory > 0 && alone.read.is_some());
+        let shared = census(false).usage(Some(dir.path())).unwrap();
+        assert!(shared.cpu >= Duration::from_secs(7_000_000));
+    }
+
+    #[test]
+    fn nobody_uses_nothing_that_could_be_told() {
+        assert_eq!(Census::default().usage(None), None);
+        let mut gone = ProcessStat::read(std::process::id()).unwrap();
+        gone.start_time = 1;
+        let census = Census { members: vec![gone], ..Census::default() };
+        assert_eq!(census.usage(None), None);
+    }
+
+    #[test]
+    fn groups_below_belong_to_a_group() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        fs::write(dir.path().join("cgroup.procs"), "5\n").unwrap();
+        fs::write(dir.path().join("a/b/cgroup.procs"), "6\n7\n").unwrap();
+        assert_eq!(pids_in(dir.path()), BTreeSet::from([5, 6, 7]));
+    }
+}

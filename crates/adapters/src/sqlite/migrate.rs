@@ -1,0 +1,218 @@
+//! Everything that a database keeps, into another store and out of one.
+
+use super::failure::Halt;
+use super::ledger::{Ledger, policy};
+use super::process::NO_OP;
+use super::submit::fingerprint;
+use super::{SqliteStore, row};
+use async_trait::async_trait;
+use longhaul_domain::{Epoch, Seq, SlotKey, Vitals};
+use longhaul_ports::{
+    Books, Cursor, Logged, Member, Migrate, NodeFacts, OldKey, StoreError, Stored, Tombstone,
+};
+use longhaul_wire::record;
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use std::path::Path;
+use std::time::Duration;
+
+impl SqliteStore {
+    /// Whether another program has the database at `path` open; not so if there is none, or none of ours.
+    #[must_use]
+    pub fn is_used(path: &Path) -> bool {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let alone = || {
+            let connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(Duration::ZERO)?;
+            // Whoever has it open in WAL mode holds a shared lock on it all the time.
+            connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+        };
+        let outcome: rusqlite::Result<()> = alone();
+        outcome.is_err_and(|error| {
+            matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+        })
+    }
+}
+
+#[async_trait]
+impl Migrate for SqliteStore {
+    async fn books(&self) -> Result<Books, StoreError> {
+        self.read(books).await
+    }
+
+    async fn take_processes(&self, processes: &[Stored]) -> Result<(), StoreError> {
+        let processes = processes.to_vec();
+        self.write(NO_OP, move |ledger| processes.iter().try_for_each(|stored| ledger.take_process(stored)))
+            .await
+    }
+
+    async fn take_events(&self, events: &[Logged]) -> Result<(), StoreError> {
+        let events = events.to_vec();
+        self.write(NO_OP, move |ledger| events.iter().try_for_each(|logged| ledger.take_event(logged))).await
+    }
+
+    async fn take_books(&self, books: &Books) -> Result<(), StoreError> {
+        let books = books.clone();
+        self.write(NO_OP, move |ledger| ledger.take_books(&books)).await
+    }
+}
+
+impl Ledger {
+    fn take_process(&mut self, stored: &Stored) -> Result<(), Halt> {
+        let process = &stored.process;
+        self.set_highest(stored.seq.0.saturating_sub(1))?;
+        let spec = record::encode_spec(process);
+        let seq = row::insert(&self.connection, process, &spec, stored.revision, stored.owner.as_ref())?;
+        let seq = row::int(seq.0);
+        self.grew();
+        self.lines.moved(process.spec.key.as_ref());
+        if let Some(key) = &process.spec.launch_key {
+            let session = process.spec.session.as_ref().map_or("", |session| session.as_str());
+            self.sql("INSERT INTO launch (session, key, id, fingerprint) VALUES (?1, ?2, ?3, ?4)")?.execute(
+                params![
+                    session,
+                    key.as_str(),
+                    process.id.as_uuid().as_bytes(),
+                    fingerprint(&process.spec.launch_part())
+                ],
+            )?;
+        }
+        for (no, wish) in &stored.wishes {
+            self.sql("INSERT INTO wish (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
+                seq,
+                row::int(no.0),
+                record::encode_wish(wish)
+            ])?;
+            self.sql("UPDATE process SET wish_no = max(wish_no, ?2) WHERE seq = ?1")?
+                .execute(params![seq, row::int(no.0)])?;
+        }
+        if stored.vitals != Vitals::default() {
+            self.sql("INSERT INTO vitals (seq, attempt, body) VALUES (?1, ?2, ?3)")?.execute(params![
+                seq,
+                process.attempt.0,
+                record::encode_vitals(&stored.vitals)
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn take_event(&self, logged: &Logged) -> Result<(), Halt> {
+        self.sql("INSERT INTO event (cursor, id, revision, idx, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                row::int(logged.cursor.0),
+                logged.id.as_uuid().as_bytes(),
+                row::int(logged.revision.0),
+                logged.index,
+                record::encode_event(&logged.event)
+            ])?;
+        Ok(())
+    }
+
+    fn take_books(&self, books: &Books) -> Result<(), Halt> {
+        let (version, policy) = &books.policy;
+        self.sql("INSERT OR REPLACE INTO policy (one, version, body) VALUES (1, ?1, ?2)")?
+            .execute(params![row::int(version.0), record::encode_policy(policy)])?;
+        for Member { facts, epoch, left } in &books.nodes {
+            self.sql("INSERT INTO node (id, epoch, boot, version, gone) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![facts.id.as_str(), row::int(epoch.0), facts.boot, facts.version, left])?;
+        }
+        for (at, key) in (1_i64..).zip(&books.served) {
+            let key = key.as_ref().map_or("", |key| key.as_str());
+            self.sql("INSERT INTO served (key, at) VALUES (?1, ?2)")?.execute(params![key, at])?;
+        }
+        for old in &books.old_keys {
+            let session = old.session.as_ref().map_or("", |session| session.as_str());
+            self.sql("INSERT INTO launch (session, key, id, fingerprint) VALUES (?1, ?2, ?3, ?4)")?.execute(
+                params![session, old.key.as_str(), old.id.as_uuid().as_bytes(), signed(old.launch)],
+            )?;
+        }
+        // The newest one's number says how many there ever were.
+        let count = u64::try_from(books.swept.len()).unwrap_or(u64::MAX);
+        let first = books.swept_total.saturating_sub(count).saturating_add(1);
+        for (no, tombstone) in (first..).zip(&books.swept) {
+            self.sql("INSERT INTO swept (no, id, fingerprint, answers) VALUES (?1, ?2, ?3, x'')")?
+                .execute(params![row::int(no), tombstone.id.as_uuid().as_bytes(), signed(tombstone.spec)])?;
+        }
+        self.set_highest(books.last_seq.0)
+    }
+
+    fn set_highest(&self, seq: u64) -> Result<(), Halt> {
+        self.sql("UPDATE mark SET highest = ?1")?.execute([row::int(seq)])?;
+        Ok(())
+    }
+}
+
+fn books(connection: &Connection) -> Result<Books, Halt> {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get(0).map(row::uint));
+    Ok(Books {
+        policy: policy(connection)?,
+        nodes: nodes(connection)?,
+        served: served(connection)?,
+        old_keys: old_keys(connection)?,
+        swept: swept(connection)?,
+        swept_total: number("SELECT coalesce(max(no), 0) FROM swept")?,
+        last_seq: Seq(number("SELECT max(coalesce((SELECT max(seq) FROM process), 0), highest) FROM mark")?),
+        end: Cursor(number("SELECT coalesce(max(cursor), 0) FROM event")?),
+    })
+}
+
+fn nodes(connection: &Connection) -> Result<Vec<Member>, Halt> {
+    let mut statement = connection.prepare("SELECT id, boot, version, epoch, gone FROM node ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    let mut nodes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        let facts = NodeFacts { id: row::name(&id)?, boot: row.get(1)?, version: row.get(2)? };
+        nodes.push(Member { facts, epoch: Epoch(row::uint(row.get(3)?)), left: row.get(4)? });
+    }
+    Ok(nodes)
+}
+
+fn served(connection: &Connection) -> Result<Vec<Option<SlotKey>>, Halt> {
+    let mut statement = connection.prepare("SELECT key FROM served ORDER BY at, key")?;
+    let mut rows = statement.query([])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        keys.push(if key.is_empty() { None } else { Some(row::name(&key)?) });
+    }
+    Ok(keys)
+}
+
+fn old_keys(connection: &Connection) -> Result<Vec<OldKey>, Halt> {
+    let mut statement = connection.prepare(
+        "SELECT session, key, id, fingerprint FROM launch
+        WHERE NOT EXISTS (SELECT 1 FROM process WHERE process.id = launch.id) ORDER BY session, key",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (session, key): (String, String) = (row.get(0)?, row.get(1)?);
+        keys.push(OldKey {
+            session: if session.is_empty() { None } else { Some(row::name(&session)?) },
+            key: row::name(&key)?,
+            id: row::id(row.get(2)?),
+            launch: unsigned(row.get(3)?),
+        });
+    }
+    Ok(keys)
+}
+
+fn swept(connection: &Connection) -> Result<Vec<Tombstone>, Halt> {
+    let mut statement = connection.prepare("SELECT id, fingerprint FROM swept ORDER BY no")?;
+    let mut rows = statement.query([])?;
+    let mut swept = Vec::new();
+    while let Some(row) = rows.next()? {
+        swept.push(Tombstone { id: row::id(row.get(0)?), spec: unsigned(row.get(1)?) });
+    }
+    Ok(swept)
+}
+
+/// A fingerprint is the same bits, as a column holds them.
+const fn signed(fingerprint: u64) -> i64 {
+    fingerprint.cast_signed()
+}
+
+const fn unsigned(fingerprint: i64) -> u64 {
+    fingerprint.cast_unsigned()
+}

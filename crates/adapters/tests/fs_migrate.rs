@@ -1,0 +1,153 @@
+//! What is moved from one store to another goes on there as if nothing had happened.
+#![cfg(all(feature = "fs", feature = "sqlite"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use longhaul_adapters::fs::{FsOptions, FsStore};
+use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
+use longhaul_domain::{LaunchKey, ReportedSpec, Retention, Wish, Work};
+use longhaul_ports::*;
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::agreement::agree;
+use longhaul_testkit::suite::store::Draft;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+trait Movable: Store + Migrate {}
+impl<T: Store + Migrate> Movable for T {}
+
+#[tokio::test]
+async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
+    for seed in 0..2 {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let clock = VirtualClock::default();
+        let files: Arc<FsStore> = Arc::new(fs(&at("files"), &clock));
+        let database: Arc<SqliteStore> = Arc::new(sqlite(&at("database"), &clock));
+        // Both clocks are one, which is moved twice.
+        let world = |store: Arc<dyn Store>| StoreWorld::new(store, clock.clone());
+        agree(&world(files.clone()), &world(database.clone()), seed, 300).await;
+        assert_same(files.as_ref(), database.as_ref()).await;
+
+        let from_files = Arc::new(sqlite(&at("database of files"), &clock));
+        copy(files.as_ref(), from_files.as_ref()).await;
+        assert_same(files.as_ref(), from_files.as_ref()).await;
+        let from_database = Arc::new(fs(&at("files of database"), &clock));
+        copy(database.as_ref(), from_database.as_ref()).await;
+        assert_same(database.as_ref(), from_database.as_ref()).await;
+        // Who has a due row for itself is not moved.
+        clock.advance(Duration::from_secs(6));
+        agree(&world(files.clone()), &world(from_files.clone()), seed + 100, 200).await;
+        drop((files, from_files));
+        let again = Arc::new(sqlite(&at("database of files"), &clock));
+        agree(&world(database.clone()), &world(from_database.clone()), seed + 200, 200).await;
+        drop(from_database);
+        let reopened = Arc::new(fs(&at("files of database"), &clock));
+        assert_same(database.as_ref(), reopened.as_ref()).await;
+        drop(again);
+    }
+}
+
+#[tokio::test]
+async fn what_was_let_go_is_remembered_in_the_other_store_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = VirtualClock::default();
+    let world = |store: Arc<dyn Store>| StoreWorld::new(store, clock.clone());
+    let first = Arc::new(fs(&directory.path().join("a"), &clock));
+    let second = Arc::new(sqlite(&directory.path().join("b"), &clock));
+    let third = Arc::new(fs(&directory.path().join("c"), &clock));
+    let new = {
+        let world = world(first.clone());
+        let mut draft = Draft::new(world.ids.process());
+        draft.spec.work = Work::Reported(ReportedSpec::default());
+        draft.spec.launch_key = LaunchKey::new("once").ok();
+        let new = submission(draft);
+        first.submit(new.clone()).await.unwrap();
+        let stored = first.load(&[new.process.id]).await.unwrap().remove(0).unwrap();
+        first.wish(&new.process.id, world.ids.op(), Wish::Pause).await.unwrap();
+        first.commit(completion(&stored, world.ids.op())).await.unwrap();
+        clock.advance(Duration::from_secs(90));
+        let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
+        assert_eq!(first.sweep(&rule, 9).await.unwrap().ids, [new.process.id]);
+        new
+    };
+    copy(first.as_ref(), second.as_ref()).await;
+    copy(second.as_ref(), third.as_ref()).await;
+    for store in [second as Arc<dyn Movable>, third as Arc<dyn Movable>] {
+        let id = new.process.id;
+        let again = store.submit(new.clone()).await.unwrap();
+        assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: true });
+        let mut other = new.clone();
+        other.process.id = world(store_of(&store)).ids.process();
+        let again = store.submit(other).await.unwrap();
+        assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: true });
+        let books = store.books().await.unwrap();
+        assert_eq!((books.swept_total, books.swept.len(), books.old_keys.len()), (1, 1, 1));
+        assert!(store.end().await.unwrap() > Cursor(0));
+    }
+}
+
+#[test]
+fn a_database_that_is_open_elsewhere_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("database");
+    assert!(!SqliteStore::is_used(&path));
+    assert!(!path.exists());
+    let store = sqlite(&path, &VirtualClock::default());
+    assert!(SqliteStore::is_used(&path));
+    drop(store);
+    assert!(!SqliteStore::is_used(&path));
+}
+
+fn store_of(store: &Arc<dyn Movable>) -> Arc<dyn Store> {
+    Arc::clone(store) as Arc<dyn Store>
+}
+
+fn submission(draft: Draft) -> Submission {
+    use longhaul_domain::*;
+    let (process, events) = Process::submit(&context(), draft.id, draft.lineage, Arc::new(draft.spec));
+    let limits = Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() };
+    Submission { process, events, limits, claim_for: None, or_refuse: false }
+}
+
+fn completion(stored: &Stored, op: longhaul_domain::OpId) -> Change {
+    use longhaul_domain::*;
+    let input = Input::Command(Command::Complete { result: None });
+    let step = stored.process.decide(&context(), &stored.vitals, &input).unwrap();
+    let mut next = stored.process.clone();
+    next.evolve(&step.events);
+    let (author, expected) = (Author::Anyone, stored.revision);
+    Change { op, author, expected, next, events: step.events, taken: WishNo(0) }
+}
+
+fn context() -> longhaul_domain::Context {
+    use longhaul_domain::*;
+    Context { now: Timestamp(0), awake: Awake(0), chance: Chance(0), capabilities: Capabilities::ALL }
+}
+
+async fn copy(from: &dyn Movable, to: &dyn Movable) {
+    to.take_processes(&everything(from).await).await.unwrap();
+    to.take_events(&from.read(None, 10_000, false).await.unwrap().events).await.unwrap();
+    to.take_books(&from.books().await.unwrap()).await.unwrap();
+}
+
+async fn assert_same(one: &dyn Movable, other: &dyn Movable) {
+    assert_eq!(everything(one).await, everything(other).await);
+    assert_eq!(one.read(None, 10_000, false).await.unwrap(), other.read(None, 10_000, false).await.unwrap());
+    assert_eq!(one.books().await.unwrap(), other.books().await.unwrap());
+    assert_eq!(one.queues(None).await.unwrap(), other.queues(None).await.unwrap());
+}
+
+async fn everything(store: &dyn Movable) -> Vec<Stored> {
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1_000 };
+    store.list(&Filter::default(), &page).await.unwrap().processes
+}
+
+fn fs(path: &Path, clock: &VirtualClock) -> FsStore {
+    FsStore::open(path, Arc::new(clock.clone()), FsOptions::default()).unwrap()
+}
+
+fn sqlite(path: &Path, clock: &VirtualClock) -> SqliteStore {
+    SqliteStore::open(path, Arc::new(clock.clone()), SqliteOptions::default()).unwrap()
+}

@@ -1,0 +1,65 @@
+//! Runs a command under an engine that lives in this very program, with a store in memory.
+//!
+//! Run it with `cargo run -p longhaul --example embed`.
+
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
+use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
+use longhaul_domain::{CommandSpec, NodeId, Spec, Work};
+use longhaul_engine::ports::{AttemptKey, Clock, NodeFacts, Wanted};
+use longhaul_engine::{Engine, Goal, Launch, Mode, Parts, Settings, Shutdown};
+use std::error::Error;
+use std::io::Write;
+use std::sync::Arc;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Each command runs under a supervisor of its own: this program once more, which goes no further than here then.
+    longhaul_shim::run_if_asked();
+    tokio::runtime::Runtime::new()?.block_on(embed())
+}
+
+async fn embed() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
+    let engine = start(dir.path()).await?;
+    let command = Box::new(CommandSpec::of("sh", &["-c", "echo hello from $0", "below"], "/"));
+    let captured = Some(std::env::vars().collect());
+    let launch = Launch { spec: Spec::of(Work::Command(command)), parent: None, captured, no_queue: false };
+    let id = engine.launch(launch).await?.stored.process.id;
+    let ended = engine.wait(&[id], Goal::Ended, Mode::All, None).await?;
+    for process in ended.processes.iter().map(|stored| &stored.process) {
+        let key = AttemptKey { id, attempt: process.attempt };
+        let page = engine.output(key, Wanted { from: 0, most: 1 << 16, only: None }).await?;
+        for chunk in page.chunks {
+            std::io::stdout().write_all(&chunk.bytes)?;
+        }
+        writeln!(std::io::stdout(), "it is {}", process.status())?;
+    }
+    engine.shut_down(Shutdown::StopAll).await?;
+    Ok(())
+}
+
+/// Puts an engine together: which parts it has is decided here and nowhere else.
+async fn start(dir: &std::path::Path) -> Result<Engine, Box<dyn Error>> {
+    let clock = SystemClock::open(dir)?;
+    let boot = clock.boot_id().to_owned();
+    let spawner = OsSpawner::open(OsOptions {
+        attempts_dir: dir.join("attempts"),
+        shim: std::env::current_exe()?,
+        anchor_ms: clock.anchor_ms(),
+        boot_id: boot.clone(),
+        containment: ContainmentChoice::Auto,
+        adopt_orphans: false,
+        open_files: None,
+    })?;
+    let clock: Arc<dyn Clock> = Arc::new(clock);
+    let parts = Parts {
+        store: Arc::new(MemoryStore::new(clock.clone())),
+        spawner: Arc::new(spawner),
+        output: Arc::new(OsOutput::open(&dir.join("attempts"))?),
+        vault: Arc::new(FileVault::open(dir)?),
+        clock,
+        ids: Arc::new(RandomIds),
+    };
+    let node = NodeFacts { id: NodeId::new("embedded")?, boot, version: "1".to_owned() };
+    Ok(Engine::start(parts, Settings::of(node)).await?)
+}

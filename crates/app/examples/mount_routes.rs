@@ -1,0 +1,96 @@
+//! A web service that mounts the routes of longhaul beside its own.
+//!
+//! Run it with `cargo run -p longhaul --example mount_routes`: it asks itself a few things and ends. With `--stay` it
+//! serves until it is stopped. Whoever can reach the port can do everything: put your own authorisation in front.
+
+use axum::Router;
+use axum::routing::get;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
+use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
+use longhaul_domain::NodeId;
+use longhaul_engine::ports::{Clock, NodeFacts};
+use longhaul_engine::{Engine, Parts, Settings, Shutdown};
+use longhaul_http::{Face, LaunchDefaults};
+use longhaul_wire::api::{PROTOCOL, Version};
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    longhaul_shim::run_if_asked();
+    tokio::runtime::Runtime::new()?.block_on(service())
+}
+
+async fn service() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
+    let engine = start(dir.path()).await?;
+    let about = Version { version: "1".to_owned(), protocol: PROTOCOL, ..Version::default() };
+    let defaults = LaunchDefaults::default();
+    let face = Face { engine: engine.clone(), about: Arc::new(about), defaults, retention: None };
+    let app = Router::new()
+        .route("/hello", get(|| async { "hello from the service itself" }))
+        .nest("/jobs", longhaul_http::router(face));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let mut out = std::io::stdout();
+    writeln!(out, "listening on http://{address}")?;
+    if std::env::args().any(|argument| argument == "--stay") {
+        return Ok(server.await??);
+    }
+    writeln!(out, "{}", ask(address, "GET", "/hello", "").await?)?;
+    let launch = r#"{"command": {"program": "/bin/true", "directory": "/"}, "name": "job"}"#;
+    ask(address, "POST", "/jobs/v1/processes", launch).await?;
+    let waited = ask(address, "GET", "/jobs/v1/wait?id=job", "").await?;
+    writeln!(out, "the job is completed: {}", waited.contains(r#""status":"completed""#))?;
+    engine.shut_down(Shutdown::StopAll).await?;
+    Ok(())
+}
+
+/// Sends a request; gives the body of the answer.
+async fn ask(
+    to: std::net::SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<String, Box<dyn Error>> {
+    let mut stream = TcpStream::connect(to).await?;
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n");
+    let kind = "content-type: application/json";
+    let request = format!("{head}{kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).ok_or("no answer")?)
+}
+
+/// The same parts as in the example `embed`.
+async fn start(dir: &Path) -> Result<Engine, Box<dyn Error>> {
+    let clock = SystemClock::open(dir)?;
+    let boot = clock.boot_id().to_owned();
+    let attempts = dir.join("attempts");
+    let spawner = OsSpawner::open(OsOptions {
+        attempts_dir: attempts.clone(),
+        shim: std::env::current_exe()?,
+        anchor_ms: clock.anchor_ms(),
+        boot_id: boot.clone(),
+        containment: ContainmentChoice::Auto,
+        adopt_orphans: false,
+        open_files: None,
+    })?;
+    let clock: Arc<dyn Clock> = Arc::new(clock);
+    let parts = Parts {
+        store: Arc::new(MemoryStore::new(clock.clone())),
+        spawner: Arc::new(spawner),
+        output: Arc::new(OsOutput::open(&attempts)?),
+        vault: Arc::new(FileVault::open(dir)?),
+        clock,
+        ids: Arc::new(RandomIds),
+    };
+    let node = NodeFacts { id: NodeId::new("service")?, boot, version: "1".to_owned() };
+    Ok(Engine::start(parts, Settings::of(node)).await?)
+}

@@ -1,0 +1,200 @@
+//! A spawner of one's own: commands are Rust functions on threads. It can neither pause nor signal what it runs, says
+//! so, and whoever asks for it is refused.
+//!
+//! Run it with `cargo run -p longhaul --example own_spawner`.
+
+use async_trait::async_trait;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_adapters::os::OsOutput;
+use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
+use longhaul_domain::{
+    Capabilities, Command, CommandSpec, Exit, ExitStatus, Interruption, NodeId, Observation, Spec,
+    StartFailure, StartStage, StopCause, TreeUsage, Usage, Work,
+};
+use longhaul_engine::ports::{
+    AttemptKey, Clock, Found, NodeFacts, Seen, SpawnError, Spawner, StartOrder, StopOrder,
+};
+use longhaul_engine::{Engine, Goal, Launch, Mode, Parts, Settings, Shutdown};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What a command does; it has to look now and then whether it was told to end.
+type Function = fn(&[String], &Asked) -> i32;
+
+/// Whether a function was told to end, and why.
+#[derive(Clone, Debug, Default)]
+struct Asked(Arc<Mutex<Option<StopCause>>>);
+
+impl Asked {
+    fn cause(&self) -> Option<StopCause> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs functions by their names.
+#[derive(Debug)]
+struct ThreadSpawner {
+    functions: BTreeMap<String, Function>,
+    clock: Arc<dyn Clock>,
+    running: Mutex<BTreeMap<AttemptKey, Asked>>,
+    tell: mpsc::UnboundedSender<Seen>,
+    told: tokio::sync::Mutex<mpsc::UnboundedReceiver<Seen>>,
+}
+
+impl ThreadSpawner {
+    fn new(clock: Arc<dyn Clock>, functions: BTreeMap<String, Function>) -> Self {
+        let (tell, told) = mpsc::unbounded_channel();
+        Self { functions, clock, running: Mutex::default(), tell, told: told.into() }
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<AttemptKey, Asked>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asked(&self, key: AttemptKey) -> Result<Asked, SpawnError> {
+        self.running().get(&key).cloned().ok_or(SpawnError::Unknown { key })
+    }
+}
+
+#[async_trait]
+impl Spawner for ThreadSpawner {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { pause: false, signals: false, separate_stderr: false, pid: false, survives: false }
+    }
+
+    async fn start(&self, order: StartOrder) -> Result<(), SpawnError> {
+        let (key, CommandSpec { program, args, .. }) = (order.key, order.command);
+        let Some(function) = self.functions.get(&program).copied() else {
+            let detail = format!("there is no function {program}");
+            return Err(SpawnError::Refused {
+                failure: StartFailure { stage: StartStage::Exec, errno: None, detail },
+            });
+        };
+        let asked = Asked::default();
+        if self.running().insert(key, asked.clone()).is_some() {
+            return Ok(());
+        }
+        let (tell, clock) = (self.tell.clone(), Arc::clone(&self.clock));
+        let at = clock.now();
+        let spawned = Observation::Spawned { attempt: key.attempt, pid: None, containment: None, at };
+        // Nobody listens any more once the engine has ended.
+        let _ = tell.send(Seen { id: key.id, observation: spawned });
+        std::thread::spawn(move || {
+            let status = ExitStatus::Code(function(&args, &asked));
+            let exit = exit(status, clock.now(), asked.cause());
+            let observation = Observation::Exited { attempt: key.attempt, exit };
+            let _ = tell.send(Seen { id: key.id, observation });
+        });
+        Ok(())
+    }
+
+    async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError> {
+        // Threads end with their program: whatever an earlier life started is gone.
+        let why =
+            Interruption::SupervisorKilled { evidence: "threads do not outlive their program".to_owned() };
+        Ok(Found::Over(Observation::SupervisorLost { attempt: key.attempt, why }))
+    }
+
+    async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError> {
+        let asked = self.asked(key)?;
+        asked.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(order.cause);
+        Ok(())
+    }
+
+    async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError> {
+        Err(SpawnError::Unreachable { key, what: "a thread cannot be halted".to_owned() })
+    }
+
+    async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError> {
+        self.asked(key).map(|_| ())
+    }
+
+    async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
+        self.asked(key).map(|_| TreeUsage::default())
+    }
+
+    async fn next(&self) -> Seen {
+        match self.told.lock().await.recv().await {
+            Some(seen) => seen,
+            // This spawner holds a sender itself, so that this never is the end.
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn settled(&self, key: AttemptKey) {
+        self.running().remove(&key);
+    }
+}
+
+fn exit(status: ExitStatus, at: longhaul_domain::Timestamp, stopped: Option<StopCause>) -> Exit {
+    Exit {
+        status,
+        at,
+        stopped,
+        last_signal: None,
+        swept: 0,
+        leftovers: 0,
+        limit: None,
+        usage: Usage::default(),
+        output_bytes: 0,
+        dropped_bytes: 0,
+    }
+}
+
+/// Waits until it is told to end.
+fn idle(_: &[String], asked: &Asked) -> i32 {
+    while asked.cause().is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    0
+}
+
+/// Succeeds if its arguments are sorted.
+fn sorted(args: &[String], _: &Asked) -> i32 {
+    i32::from(!args.is_sorted())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::open(dir.path())?);
+    let functions: [(&str, Function); 2] = [("idle", idle), ("sorted", sorted)];
+    let functions = functions.map(|(name, function)| (name.to_owned(), function)).into();
+    let parts = Parts {
+        store: Arc::new(MemoryStore::new(clock.clone())),
+        spawner: Arc::new(ThreadSpawner::new(clock.clone(), functions)),
+        output: Arc::new(OsOutput::open(&dir.path().join("attempts"))?),
+        vault: Arc::new(FileVault::open(dir.path())?),
+        clock,
+        ids: Arc::new(RandomIds),
+    };
+    let node = NodeFacts { id: NodeId::new("threads")?, boot: "b".to_owned(), version: "1".to_owned() };
+    let engine = Engine::start(parts, Settings::of(node)).await?;
+    let mut out = std::io::stdout();
+    for words in [&["sorted", "a", "b"][..], &["sorted", "b", "a"], &["unknown"]] {
+        let id = launch(&engine, words).await?;
+        engine.wait(&[id], Goal::Ended, Mode::All, None).await?;
+        writeln!(out, "{} is {}", words.join(" "), engine.process(id).await?.process.status())?;
+    }
+    let id = launch(&engine, &["idle"]).await?;
+    engine.wait(&[id], Goal::Running, Mode::All, None).await?;
+    if let Err(refused) = engine.command(id, Command::Pause, None).await {
+        writeln!(out, "pause: {refused}")?;
+    }
+    engine.terminate(id, false, None).await?;
+    engine.wait(&[id], Goal::Ended, Mode::All, None).await?;
+    writeln!(out, "idle is {}", engine.process(id).await?.process.status())?;
+    engine.shut_down(Shutdown::StopAll).await?;
+    Ok(())
+}
+
+async fn launch(engine: &Engine, words: &[&str]) -> Result<longhaul_domain::ProcessId, Box<dyn Error>> {
+    let (program, args) = words.split_first().ok_or("there is no program")?;
+    let spec = Spec::of(Work::Command(Box::new(CommandSpec::of(program, args, "/"))));
+    let launch = Launch { spec, parent: None, captured: None, no_queue: false };
+    Ok(engine.launch(launch).await?.stored.process.id)
+}

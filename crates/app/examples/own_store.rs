@@ -1,0 +1,207 @@
+//! A store of one's own: the store in memory with a trail of everything that was changed, and the suite that says
+//! whether it still is a store.
+//!
+//! `cargo test -p longhaul --example own_store` runs the suite, `cargo run -p longhaul --example own_store` shows it.
+
+use async_trait::async_trait;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{
+    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish, WishNo,
+};
+use longhaul_engine::ports::{
+    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, Lease, Listing, Membership, NodeFacts,
+    PageAsk, ProcessStore, QueueView, Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept,
+    Upkeep,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A store that remembers who changed what.
+#[derive(Clone, Debug)]
+pub struct AuditedStore<S> {
+    inner: S,
+    trail: Arc<Mutex<Vec<String>>>,
+}
+
+impl<S: Store> AuditedStore<S> {
+    /// Watches what is done to a store.
+    pub fn new(inner: S) -> Self {
+        Self { inner, trail: Arc::default() }
+    }
+
+    /// One line for each change so far.
+    #[must_use]
+    pub fn trail(&self) -> Vec<String> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, line: String) {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
+
+#[async_trait]
+impl<S: Store> ProcessStore for AuditedStore<S> {
+    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+        let id = new.process.id;
+        let submitted = self.inner.submit(new).await?;
+        // What an earlier call did is no change of this one.
+        if !matches!(submitted, Submitted::Existing { .. }) {
+            self.note(format!("{id} submitted"));
+        }
+        Ok(submitted)
+    }
+
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        let facts: Vec<&str> = change.events.iter().map(|event| event.fact.name()).collect();
+        let line = match &change.author {
+            Author::Owner(lease) => format!("{} {} by {}", change.next.id, facts.join(" "), lease.node),
+            Author::Anyone => format!("{} {}", change.next.id, facts.join(" ")),
+        };
+        let revision = self.inner.commit(change).await?;
+        self.note(format!("{line} at {revision}"));
+        Ok(revision)
+    }
+
+    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+        let claimed = self.inner.claim(by, room).await?;
+        for stored in &claimed {
+            self.note(format!("{} claimed by {}", stored.process.id, by.node));
+        }
+        Ok(claimed)
+    }
+
+    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
+        self.inner.wish(id, op, wish).await
+    }
+
+    async fn touch(
+        &self,
+        by: &Author,
+        vitals: &[(ProcessId, AttemptNo, Vitals)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.inner.touch(by, vitals).await
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.inner.load(ids).await
+    }
+
+    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+        self.inner.list(filter, page).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> Upkeep for AuditedStore<S> {
+    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
+        self.inner.attention(by, most).await
+    }
+
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+        let swept = self.inner.sweep(rule, most).await?;
+        for id in &swept.ids {
+            self.note(format!("{id} let go"));
+        }
+        Ok(swept)
+    }
+}
+
+#[async_trait]
+impl<S: Store> Queues for AuditedStore<S> {
+    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
+        self.inner.policy().await
+    }
+
+    async fn set_policy(
+        &self,
+        expected: PolicyVersion,
+        policy: &Policy,
+    ) -> Result<PolicyVersion, StoreError> {
+        self.inner.set_policy(expected, policy).await
+    }
+
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+        self.inner.queues(only).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> EventLog for AuditedStore<S> {
+    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+        self.inner.read(after, most, wait).await
+    }
+
+    async fn end(&self) -> Result<Cursor, StoreError> {
+        self.inner.end().await
+    }
+}
+
+#[async_trait]
+impl<S: Store> Membership for AuditedStore<S> {
+    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+        self.inner.register(me).await
+    }
+
+    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+        self.inner.beat(by).await
+    }
+
+    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+        self.inner.called(by).await
+    }
+
+    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
+        self.inner.leave(by).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+        self.inner.nodes().await
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(show())
+}
+
+/// Runs scripted work on it, in time that costs none.
+async fn show() -> Result<(), Box<dyn std::error::Error>> {
+    use longhaul_domain::{CommandSpec, NodeId, Spec, Work};
+    use longhaul_engine::{Engine, Launch, Parts, Settings};
+    use longhaul_testkit::fakes::{FakeVault, ScriptedSpawner, SequentialIds, VirtualClock};
+    use std::io::Write;
+
+    let clock = VirtualClock::default();
+    let spawner = ScriptedSpawner::new(clock.clone());
+    let store = AuditedStore::new(MemoryStore::new(Arc::new(clock.clone())));
+    let parts = Parts {
+        store: Arc::new(store.clone()),
+        output: Arc::new(spawner.output()),
+        spawner: Arc::new(spawner),
+        vault: Arc::new(FakeVault::default()),
+        clock: Arc::new(clock.clone()),
+        ids: Arc::new(SequentialIds::default()),
+    };
+    let node = NodeFacts { id: NodeId::new("here")?, boot: "b".to_owned(), version: "1".to_owned() };
+    let engine = Engine::start(parts, Settings::of(node)).await?;
+    let spec = Spec::of(Work::Command(Box::new(CommandSpec::of("sleep", &["1000"], "/"))));
+    engine.launch(Launch { spec, parent: None, captured: None, no_queue: false }).await?;
+    clock.run_for(std::time::Duration::from_secs(2)).await;
+    for line in store.trail() {
+        writeln!(std::io::stdout(), "{line}")?;
+    }
+    engine.abandon();
+    Ok(())
+}
+
+#[cfg(test)]
+mod suite {
+    use super::AuditedStore;
+    use longhaul_adapters::memory::MemoryStore;
+    use longhaul_testkit::suite::StoreWorld;
+    use std::sync::Arc;
+
+    longhaul_testkit::store_suite!(|clock| {
+        let store = AuditedStore::new(MemoryStore::new(Arc::new(clock.clone())));
+        StoreWorld::new(Arc::new(store), clock)
+    });
+}

@@ -1,0 +1,352 @@
+//! `longhaul store copy`: everything that one store keeps, into another one.
+
+use crate::compose::{self, Movable};
+use crate::config::StoreChoice;
+use crate::failure::Failure;
+use crate::lock::{LOCK, ManagerLock};
+use crate::state_dir::StateDir;
+use longhaul_engine::ports::{Clock, Cursor, Filter, Order, PageAsk, StoreError};
+use serde_json::json;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// So many records are moved at once.
+const PAGE: u32 = 500;
+
+/// Why a store was not copied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// There is no such kind of store.
+    #[error("this program has no store {scheme:?}")]
+    Unknown {
+        /// The part of the URL before the colon: the rest may hold a password.
+        scheme: String,
+    },
+    /// What is in memory ends with its manager.
+    #[error("a store in memory cannot be copied")]
+    Memory,
+    /// There is nothing to copy.
+    #[error("there is no store {store}")]
+    Missing {
+        /// Where it should be.
+        store: String,
+    },
+    /// Something is in the way.
+    #[error("{} is there already", path.display())]
+    Exists {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Another program uses it, which does not say who it is.
+    #[error("another program uses the store {store}")]
+    InUse {
+        /// Which.
+        store: String,
+    },
+    /// One of the stores failed.
+    #[error("the store {store} cannot be copied")]
+    Store {
+        /// Which.
+        store: String,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// A file could not be moved or removed.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What was read back is not what was written.
+    #[error("the copy differs from the original in {what}")]
+    Differs {
+        /// In what.
+        what: String,
+    },
+}
+
+/// Copies a store and gives what is printed.
+pub(crate) fn store_copy(state_dir: &Path, from: &str, to: &str, json: bool) -> Result<String, Failure> {
+    let (from, to) = (chosen(from, state_dir)?, chosen(to, state_dir)?);
+    let draft = room_for(&to)?;
+    if !path_of(&from)?.exists() {
+        return Err(CopyError::Missing { store: from.to_string() }.into());
+    }
+    let state = StateDir::prepare(state_dir)?;
+    let _locks = locks(&state, [&from, &to])?;
+    let clock = compose::clock(&state)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::System { tried: "start its runtime", source })?;
+    let copied = runtime.block_on(copy(&from, &draft, &clock));
+    let place = path_of(&to)?;
+    let counts = match copied.and_then(|counts| moved(path_of(&draft)?, place).map(|()| counts)) {
+        Ok(counts) => counts,
+        Err(error) => {
+            // It was made here and is not whole.
+            discard(path_of(&draft)?);
+            return Err(error.into());
+        }
+    };
+    Ok(counts.told(&from, &to, json))
+}
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    processes: u64,
+    events: u64,
+    nodes: usize,
+    old_keys: usize,
+    swept: usize,
+}
+
+impl Counts {
+    fn told(self, from: &StoreChoice, to: &StoreChoice, as_json: bool) -> String {
+        let Self { processes, events, nodes, old_keys, swept } = self;
+        if as_json {
+            let told = json!({
+                "from": from.to_string(), "to": to.to_string(), "processes": processes, "events": events,
+                "nodes": nodes, "old_launch_keys": old_keys, "swept": swept, "compared": true,
+            });
+            return format!("{told:#}\n");
+        }
+        format!(
+            "copied {from} to {to}\n\
+            {processes} processes, {events} events, {nodes} nodes, {old_keys} launch keys and {swept} ids of processes \
+            that were let go; all of it was read back and compared\n\
+            to use it: store = \"{to}\" in the configuration\n"
+        )
+    }
+}
+
+fn chosen(url: &str, state_dir: &Path) -> Result<StoreChoice, CopyError> {
+    StoreChoice::of(url, state_dir).ok_or_else(|| CopyError::Unknown {
+        scheme: url.split_once(':').map_or(url, |(scheme, _)| scheme).to_owned(),
+    })
+}
+
+fn path_of(store: &StoreChoice) -> Result<&Path, CopyError> {
+    match store {
+        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) => Ok(path),
+        StoreChoice::Memory => Err(CopyError::Memory),
+    }
+}
+
+/// Where the copy is made: beside its place, so that a copy that was cut short is never taken for a whole one.
+fn room_for(to: &StoreChoice) -> Result<StoreChoice, CopyError> {
+    let place = path_of(to)?;
+    let mut name = OsString::from(place.as_os_str());
+    name.push(".copying");
+    let draft = PathBuf::from(name);
+    let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    let (free, draft) = match to {
+        StoreChoice::Sqlite(_) => (!taken(place), StoreChoice::Sqlite(draft)),
+        StoreChoice::Fs(_) => (!taken(place) || is_empty(place), StoreChoice::Fs(draft)),
+        StoreChoice::Memory => return Err(CopyError::Memory),
+    };
+    if !free {
+        return Err(CopyError::Exists { path: place.to_owned() });
+    }
+    match path_of(&draft)? {
+        path if taken(path) => Err(CopyError::Exists { path: path.to_owned() }),
+        _ => Ok(draft),
+    }
+}
+
+fn taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// The locks of every manager that may use one of the stores: of this state directory, and of those that they lie in.
+fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>, Failure> {
+    let mut locks = vec![ManagerLock::take(state)?];
+    let mut seen = vec![fs::canonicalize(state.path()).unwrap_or_else(|_| state.path().to_owned())];
+    for store in stores {
+        let Some(parent) = path_of(store)?.parent().and_then(|parent| fs::canonicalize(parent).ok()) else {
+            continue;
+        };
+        if parent.join(LOCK).exists() && !seen.contains(&parent) {
+            locks.push(ManagerLock::take(&StateDir::prepare(&parent)?)?);
+            seen.push(parent);
+        }
+    }
+    Ok(locks)
+}
+
+/// Copies, closes the copy, opens it anew and compares.
+async fn copy(from: &StoreChoice, to: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Counts, CopyError> {
+    let original = opened(from, clock)?;
+    let counts = {
+        let copy = opened(to, clock)?;
+        fill(original.as_ref(), copy.as_ref(), from, to).await?
+    };
+    let copy = opened(to, clock)?;
+    let compared = compare(original.as_ref(), copy.as_ref(), from, to).await?;
+    if counts != compared {
+        return Err(CopyError::Differs { what: "the number of records".to_owned() });
+    }
+    Ok(counts)
+}
+
+fn opened(choice: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Box<dyn Movable>, CopyError> {
+    compose::movable(choice, clock).map_err(failed(choice))?.ok_or_else(|| match choice {
+        StoreChoice::Memory => CopyError::Memory,
+        StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => CopyError::InUse { store: choice.to_string() },
+    })
+}
+
+async fn fill(
+    original: &dyn Movable,
+    copy: &dyn Movable,
+    from: &StoreChoice,
+    to: &StoreChoice,
+) -> Result<Counts, CopyError> {
+    let mut counts = Counts::default();
+    let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+    loop {
+        let listing = original.list(&Filter::default(), &page).await.map_err(failed(from))?;
+        copy.take_processes(&listing.processes).await.map_err(failed(to))?;
+        counts.processes += listing.processes.len() as u64;
+        page.after = listing.next;
+        if page.after.is_none() {
+            break;
+        }
+    }
+    let mut after = None;
+    loop {
+        let events = original.read(after, PAGE, false).await.map_err(failed(from))?.events;
+        let Some(last) = events.last() else { break };
+        after = Some(last.cursor);
+        copy.take_events(&events).await.map_err(failed(to))?;
+        counts.events += events.len() as u64;
+    }
+    let books = original.books().await.map_err(failed(from))?;
+    copy.take_books(&books).await.map_err(failed(to))?;
+    Ok(Counts {
+        nodes: books.nodes.len(),
+        old_keys: books.old_keys.len(),
+        swept: books.swept.len(),
+        ..counts
+    })
+}
+
+/// Reads both and compares everything; counts what the copy has.
+async fn compare(
+    original: &dyn Movable,
+    copy: &dyn Movable,
+    from: &StoreChoice,
+    to: &StoreChoice,
+) -> Result<Counts, CopyError> {
+    let mut counts = Counts::default();
+    let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+    loop {
+        let listing = copy.list(&Filter::default(), &page).await.map_err(failed(to))?;
+        let ids: Vec<_> = listing.processes.iter().map(|stored| stored.process.id).collect();
+        let expected = original.load(&ids).await.map_err(failed(from))?;
+        for (found, expected) in listing.processes.into_iter().zip(expected) {
+            let id = found.process.id;
+            if Some(found) != expected {
+                return Err(CopyError::Differs { what: format!("the process {id}") });
+            }
+            counts.processes += 1;
+        }
+        page.after = listing.next;
+        if page.after.is_none() {
+            break;
+        }
+    }
+    let mut after: Option<Cursor> = None;
+    loop {
+        let expected = original.read(after, PAGE, false).await.map_err(failed(from))?.events;
+        let found = copy.read(after, PAGE, false).await.map_err(failed(to))?.events;
+        if found != expected {
+            let after = after.unwrap_or_default().0;
+            return Err(CopyError::Differs { what: format!("the events after {after}") });
+        }
+        let Some(last) = found.last() else { break };
+        after = Some(last.cursor);
+        counts.events += found.len() as u64;
+    }
+    let expected = original.books().await.map_err(failed(from))?;
+    let found = copy.books().await.map_err(failed(to))?;
+    if found != expected {
+        return Err(CopyError::Differs { what: "what is kept beside processes and events".to_owned() });
+    }
+    Ok(Counts {
+        nodes: found.nodes.len(),
+        old_keys: found.old_keys.len(),
+        swept: found.swept.len(),
+        ..counts
+    })
+}
+
+/// Puts the whole copy in its place.
+fn moved(draft: &Path, place: &Path) -> Result<(), CopyError> {
+    let renamed = fs::rename(draft, place).and_then(|()| {
+        let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+        fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    });
+    renamed.map_err(|source| CopyError::File { path: place.to_owned(), source })
+}
+
+fn discard(draft: &Path) {
+    // What matters is why; what is left is in the way of the next copy, which says so.
+    let _ = if draft.is_dir() { fs::remove_dir_all(draft) } else { fs::remove_file(draft) };
+}
+
+fn failed(store: &StoreChoice) -> impl Fn(StoreError) -> CopyError {
+    let store = store.to_string();
+    move |source| CopyError::Store { store: store.clone(), source }
+}
+
+impl CopyError {
+    /// The exit code that stands for it.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unknown { .. } | Self::Memory => 2,
+            Self::Missing { .. } | Self::Exists { .. } => 1,
+            Self::InUse { .. } | Self::Store { .. } => 6,
+            Self::File { .. } | Self::Differs { .. } => 1,
+        }
+    }
+
+    /// The word that programs know it by.
+    pub(crate) const fn slug(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } | Self::Memory | Self::Missing { .. } | Self::Exists { .. } => {
+                "invalid_request"
+            }
+            Self::InUse { .. } => "already_running",
+            Self::Store { .. } => "store_unavailable",
+            Self::File { .. } | Self::Differs { .. } => "internal",
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } | Self::Memory => Some("give sqlite:PATH or fs:PATH".to_owned()),
+            Self::Missing { .. } => {
+                Some("relative paths begin at the state directory, as in the configuration".to_owned())
+            }
+            Self::Exists { .. } => Some("give another place, or move away what is there".to_owned()),
+            Self::InUse { .. } => Some("end the manager that uses it (its processes go on)".to_owned()),
+            Self::Store { source: StoreError::Corrupt { way_out, .. }, .. } => Some(way_out.clone()),
+            Self::Store { source: StoreError::Format { .. }, .. } => {
+                Some("use the newer program that wrote it; nothing was changed".to_owned())
+            }
+            Self::Store { .. } | Self::File { .. } => None,
+            Self::Differs { .. } => Some("nothing was put in place; the original is as it was".to_owned()),
+        }
+    }
+}

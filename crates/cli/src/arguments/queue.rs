@@ -1,0 +1,70 @@
+//! What may be said about queues.
+
+use super::Expected;
+use crate::completion::{keys, references};
+use crate::value::{Slots, key, reference};
+use clap::{ArgGroup, Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
+
+const EXAMPLES: &str = "\
+Examples:
+  longhaul queue                            every queue: who runs, who waits, and for how long
+  longhaul queue cargo --limit 2            two at a time from now on
+  longhaul queue 'claude-opus*' --limit 1   every key that begins so
+  longhaul queue '*' --limit 4              every key that nothing else covers
+  longhaul queue move build --first";
+
+/// What `queue` takes.
+#[derive(Clone, Debug, Default, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub struct QueueArgs {
+    /// One concurrency key; with --limit also a pattern such as claude-*
+    #[arg(value_name = "KEY", value_parser = key, add = ArgValueCandidates::new(keys))]
+    pub key: Option<String>,
+    /// Let so many run at once, 0 for as many as are asked for, default for what covers the key else
+    #[arg(long, value_name = "N|default", requires = "key", allow_hyphen_values = true)]
+    pub limit: Option<Slots>,
+    /// Let nobody start who waits; what runs goes on
+    #[arg(long, requires = "key", conflicts_with = "release")]
+    pub hold: bool,
+    /// Let them start again
+    #[arg(long, requires = "key")]
+    pub release: bool,
+    /// What else to do.
+    #[command(subcommand)]
+    pub verb: Option<QueueVerb>,
+}
+
+/// What to do with one that waits.
+#[derive(Clone, Debug, Subcommand)]
+pub enum QueueVerb {
+    /// Move a process that waits
+    Move(MoveArgs),
+}
+
+/// What `queue move` takes.
+#[derive(Clone, Debug, Default, Args)]
+#[command(group = ArgGroup::new("where").required(true))]
+pub struct MoveArgs {
+    /// The process: an id, a unique prefix, a name or @last
+    #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    pub id: String,
+    /// Before all others that wait for the same key
+    #[arg(long, group = "where")]
+    pub first: bool,
+    /// To this priority: −100 to 100, higher first
+    #[arg(long, group = "where", value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i64).range(-100..=100))]
+    pub priority: Option<i64>,
+    /// The revision that it is about.
+    #[command(flatten)]
+    pub expected: Expected,
+}
+
+/// What `why` takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct WhyArgs {
+    /// The process: an id, a unique prefix, a name or @last; without it there is a choice
+    #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    pub id: Option<String>,
+}

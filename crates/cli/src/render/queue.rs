@@ -1,0 +1,274 @@
+//! Queues, and why somebody waits in one.
+
+use super::amount::{length, rough};
+use super::grid::{Side, grid};
+use super::line::short;
+use super::moment::Now;
+use super::table::Look;
+use crate::standing::Standing;
+use longhaul_view::clean_label;
+use longhaul_wire::api::{HoldView, HolderView, ProcessView, QueueListing, QueueView, WhyView};
+
+/// The most holders that are named one by one.
+const MOST_NAMED: usize = 10;
+
+/// Writes the queues, and the limits of keys that nobody uses now.
+pub(crate) fn queues(listing: &QueueListing, look: Look, now: Now) -> String {
+    let mut heads = vec![
+        ("KEY", Side::Left),
+        ("LIMIT", Side::Right),
+        ("RUNNING", Side::Right),
+        ("WAITING", Side::Right),
+        ("OLDEST WAIT", Side::Right),
+        ("HELD BY", Side::Left),
+    ];
+    if look.wide {
+        heads.extend([("HOLDERS", Side::Left), ("NEXT", Side::Left)]);
+    }
+    let mut rows: Vec<Vec<String>> = listing.queues.iter().map(|queue| row(queue, look, now)).collect();
+    let shown = |key: &str| listing.queues.iter().any(|queue| queue.key.as_deref() == Some(key));
+    for (key, slots) in listing.slots.iter().filter(|(key, _)| !shown(key)) {
+        let mut row = vec![clean_label(key).into_owned(), limit(Some(*slots).filter(|slots| *slots > 0))];
+        row.resize(heads.len(), "-".to_owned());
+        rows.push(row);
+    }
+    grid(&heads, &rows, look)
+}
+
+/// Says what one process waits for.
+pub(crate) fn why(why: &WhyView, unicode: bool, now: Now) -> String {
+    let process = ProcessView { status: why.status.clone(), ..ProcessView::default() };
+    let glyph = Standing::of(&process).glyph(unicode);
+    let mut text =
+        format!("{} {glyph} {}: {}\n", named(&why.id, why.name.as_deref()), why.status, why.reason);
+    for (label, value) in facts(why, now) {
+        text.push_str(&format!("  {label:<10} {value}\n"));
+    }
+    clean_lines(&text)
+}
+
+fn row(queue: &QueueView, look: Look, now: Now) -> Vec<String> {
+    let id = |id: &String| if look.face.terminal { short(id).to_owned() } else { id.clone() };
+    let oldest = match (&queue.oldest_at, queue.oldest_wait_ms) {
+        (Some(at), _) if !look.face.terminal => at.clone(),
+        (_, Some(millis)) => rough(millis),
+        (_, None) => "-".to_owned(),
+    };
+    let mut row = vec![
+        queue.key.as_deref().map_or_else(|| "-".to_owned(), |key| clean_label(key).into_owned()),
+        limit(queue.slots),
+        queue.running.to_string(),
+        queue.waiting.to_string(),
+        oldest,
+        queue.held.as_ref().map_or_else(|| "-".to_owned(), |hold| held(hold, look, now)),
+    ];
+    if look.wide {
+        let holders: Vec<String> = queue.holders.iter().map(id).collect();
+        row.push(Some(holders.join(" ")).filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned()));
+        row.push(queue.waiters.first().map_or_else(|| "-".to_owned(), id));
+    }
+    row
+}
+
+fn limit(slots: Option<u32>) -> String {
+    slots.map_or_else(|| "none".to_owned(), |slots| slots.to_string())
+}
+
+fn held(hold: &HoldView, look: Look, now: Now) -> String {
+    let by = hold.by.as_deref().unwrap_or("somebody");
+    let by = clean_label(by);
+    if look.face.terminal { format!("{by}, {}", now.ago(&hold.since)) } else { by.into_owned() }
+}
+
+fn facts(why: &WhyView, now: Now) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
+    add("key", why.key.clone());
+    add(
+        "position",
+        why.position.map(|position| match why.ahead.unwrap_or_else(|| position.saturating_sub(1)) {
+            0 => format!("{position}, it is next"),
+            ahead => format!("{position}, behind {ahead}"),
+        }),
+    );
+    let contended = matches!(why.why.as_str(), "queued" | "node_full");
+    add("slots", why.slots.filter(|_| contended).map(|slots| slots.to_string()));
+    let more = why.holders.len().saturating_sub(MOST_NAMED);
+    for (index, holder) in why.holders.iter().take(MOST_NAMED).enumerate() {
+        add(if index == 0 { "taken by" } else { "" }, Some(told(holder, now)));
+    }
+    add("", (more > 0).then(|| format!("and {more} more")));
+    add(
+        "held by",
+        why.held.as_ref().map(|hold| {
+            let by = hold.by.as_deref().unwrap_or("somebody");
+            format!("{by}, since {} ({})", now.clock(&hold.since), now.ago(&hold.since))
+        }),
+    );
+    add(
+        "due",
+        why.due_at.as_deref().map(|due| match now.until(due) {
+            Some(left) => format!("{} (in {left})", now.clock(due)),
+            None => now.clock(due),
+        }),
+    );
+    add("attempt", why.next_attempt.map(|attempt| format!("{attempt} is next")));
+    add("last", why.last_error.clone());
+    add("runs on", why.placement.clone());
+    let waits = why.why != "not_waiting" && !why.queued_at.is_empty();
+    add(
+        "since",
+        waits.then(|| {
+            let waited = now.millis_since(&why.queued_at).map(length);
+            let waited = waited.map(|waited| format!(" ({waited})")).unwrap_or_default();
+            format!("{}{waited}", now.clock(&why.queued_at))
+        }),
+    );
+    for (index, (command, what)) in next_steps(why).into_iter().enumerate() {
+        add(if index == 0 { "next" } else { "" }, Some(format!("{command:<44} {what}")));
+    }
+    facts
+}
+
+fn told(holder: &HolderView, now: Now) -> String {
+    let mut text = named(&holder.id, holder.name.as_deref());
+    if let Some(status) = &holder.status {
+        text.push_str(&format!(", {status}"));
+    }
+    if let Some(at) = &holder.started_at {
+        text.push_str(&format!(" since {} ({})", now.clock(at), now.ago(at)));
+    }
+    text
+}
+
+fn next_steps(why: &WhyView) -> Vec<(String, &'static str)> {
+    let id = short(&why.id);
+    let key =
+        why.key.as_deref().filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)));
+    match why.why.as_str() {
+        "queued" => {
+            let mut steps =
+                vec![(format!("longhaul queue move {id} --first"), "let it go before the others")];
+            steps.extend(key.map(|key| (format!("longhaul queue {key} --limit N"), "let more of them run")));
+            steps
+        }
+        "held" => key
+            .map(|key| (format!("longhaul queue {key} --release"), "let them start again"))
+            .into_iter()
+            .collect(),
+        "retry" => vec![(format!("longhaul retry {id}"), "try again now")],
+        _ => Vec::new(),
+    }
+}
+
+fn named(id: &str, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("{} {name}", short(id)),
+        None => short(id).to_owned(),
+    }
+}
+
+/// Makes every line fit for a terminal, and no more lines than there are.
+fn clean_lines(text: &str) -> String {
+    text.lines().map(|line| clean_label(line).into_owned() + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::Face;
+    use crate::render::samples;
+
+    #[test]
+    fn table_of_queues() {
+        assert_eq!(
+            queues(&samples::listing(), look(true, false), now()),
+            "\
+KEY       LIMIT  RUNNING  WAITING  OLDEST WAIT  HELD BY
+-          none        3        0            -  -
+cargo         1        1        2           3m  -
+deploy        2        0        1          30s  ada, 5m ago
+claude-*      4        -        -            -  -
+"
+        );
+    }
+
+    #[test]
+    fn wide_table_names_holders_and_the_next() {
+        let shown = queues(&samples::listing(), look(true, true), now());
+        assert!(shown.lines().next().unwrap().ends_with("HELD BY      HOLDERS   NEXT"), "{shown}");
+        assert!(shown.contains("-            0a1b2c3d  9f8e7d6c"), "{shown}");
+    }
+
+    #[test]
+    fn pipe_gets_tabs_whole_ids_and_moments() {
+        let shown = queues(&samples::listing(), look(false, true), now());
+        assert_eq!(
+            shown.lines().nth(2).unwrap(),
+            "cargo\t1\t1\t2\t2026-11-21T01:47:00Z\t-\t0a1b2c3d-1111-4111-8111-111111111111\t\
+             9f8e7d6c-2222-4222-8222-222222222222"
+        );
+    }
+
+    #[test]
+    fn queued_is_told_with_place_and_holders() {
+        assert_eq!(
+            why(&samples::why(), true, now()),
+            "\
+9f8e7d6c build ◌ pending: it waits for a slot of the key cargo
+  key        cargo
+  position   2, behind 1
+  slots      1
+  taken by   0a1b2c3d tests, running since 2026-11-21 01:48:00 UTC (2m ago)
+  since      2026-11-21 01:49:30 UTC (30s)
+  next       longhaul queue move 9f8e7d6c --first         let it go before the others
+             longhaul queue cargo --limit N               let more of them run
+"
+        );
+    }
+
+    #[test]
+    fn held_delayed_and_retried_are_told_with_their_times() {
+        let held = WhyView {
+            why: "held".to_owned(),
+            holders: Vec::new(),
+            held: Some(HoldView { since: "2026-11-21T01:45:00Z".to_owned(), by: Some("ada".to_owned()) }),
+            ..samples::why()
+        };
+        let text = why(&held, true, now());
+        assert!(text.contains("  held by    ada, since 2026-11-21 01:45:00 UTC (5m ago)\n"), "{text}");
+        assert!(text.contains("longhaul queue cargo --release"), "{text}");
+        let retry = WhyView {
+            id: samples::queued().id,
+            status: "pending".to_owned(),
+            why: "retry".to_owned(),
+            due_at: Some("2026-11-21T01:50:04Z".to_owned()),
+            next_attempt: Some(2),
+            last_error: Some("exit 1".to_owned()),
+            ..WhyView::default()
+        };
+        let text = why(&retry, false, now());
+        assert!(text.contains("  due        2026-11-21 01:50:04 UTC (in 4.0s)\n"), "{text}");
+        assert!(text.contains("  attempt    2 is next\n  last       exit 1\n"), "{text}");
+        assert!(text.contains("longhaul retry 9f8e7d6c"), "{text}");
+    }
+
+    #[test]
+    fn words_of_strangers_stay_on_their_line() {
+        let mut evil = samples::why();
+        evil.name = Some("a\u{1b}[2J".to_owned());
+        let text = why(&evil, true, now());
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        let mut many = samples::why();
+        many.holders = vec![many.holders[0].clone(); 12];
+        assert!(why(&many, true, now()).contains("             and 2 more\n"));
+    }
+
+    fn look(terminal: bool, wide: bool) -> Look {
+        Look { face: Face { terminal, colour: false }, wide, unicode: true, width: 120 }
+    }
+
+    fn now() -> Now {
+        Now::said(samples::NOW, true)
+    }
+}

@@ -1,0 +1,125 @@
+//! `queue`
+
+use super::order::tell;
+use crate::arguments::{Format, MoveArgs, QueueArgs, QueueVerb};
+use crate::client::Path;
+use crate::dispatch::Context;
+use crate::exit_code::DONE;
+use crate::failure::Failure;
+use crate::render::{Look, Now, label, queues};
+use crate::value::Slots;
+use longhaul_view::clean_label;
+use longhaul_wire::api::{Outcome, PriorityRequest, QueueListing, QueueRequest, SlotsRequest};
+use serde::Serialize;
+
+/// What programs are told.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    listing: &'a QueueListing,
+}
+
+/// Shows queues, or changes one.
+pub(crate) async fn queue(context: &Context, args: &QueueArgs) -> Result<i32, Failure> {
+    if let Some(QueueVerb::Move(args)) = &args.verb {
+        return move_to(context, args).await;
+    }
+    let Some(key) = &args.key else {
+        let listing: QueueListing = context.client.fetch(&Path::queues()).await?;
+        show(context, &listing, context.console.format == Some(Format::Wide))?;
+        return Ok(DONE);
+    };
+    if args.limit.is_none() && !args.hold && !args.release {
+        let mut listing: QueueListing = context.client.fetch(&Path::queue(key)).await?;
+        listing.slots.retain(|covered, _| covered == key);
+        show(context, &listing, true)?;
+        return Ok(DONE);
+    }
+    let request = QueueRequest {
+        slots: args.limit.map(|slots| match slots {
+            Slots::Default => SlotsRequest::Default,
+            Slots::Count(slots) => SlotsRequest::Count(slots),
+        }),
+        held: (args.hold || args.release).then_some(args.hold),
+        by: if args.hold { by(context) } else { None },
+    };
+    let listing: QueueListing = context.client.amend(&Path::queue(key), &request).await?;
+    if context.console.is_json() {
+        context.console.print_json(&Document { schema: SCHEMA, listing: &listing })?;
+    }
+    context.console.say(&done(key, args));
+    Ok(DONE)
+}
+
+const SCHEMA: &str = "longhaul/queues/v1";
+
+fn show(context: &Context, listing: &QueueListing, wide: bool) -> Result<(), Failure> {
+    let console = &context.console;
+    match console.format {
+        Some(Format::Json) => return console.print_json(&Document { schema: SCHEMA, listing }),
+        Some(Format::Ndjson) => return listing.queues.iter().try_for_each(|queue| console.print_json(queue)),
+        Some(Format::Name) => {
+            let keys: String = listing
+                .queues
+                .iter()
+                .filter_map(|queue| queue.key.as_ref())
+                .map(|key| format!("{key}\n"))
+                .collect();
+            return console.print(&keys);
+        }
+        Some(Format::Table | Format::Wide) | None => {}
+    }
+    if listing.queues.is_empty() && listing.slots.is_empty() {
+        console.say("nobody runs and nobody waits");
+    } else {
+        let look = Look { wide, ..Look::of(console) };
+        console.print(&queues(listing, look, Now::said(&listing.at, console.utc)))?;
+    }
+    console.hint(&match listing.default_slots {
+        0 => "every other key has no limit".to_owned(),
+        slots => format!("every other key has {}", counted(slots)),
+    });
+    Ok(())
+}
+
+/// Moves a process that waits.
+async fn move_to(context: &Context, args: &MoveArgs) -> Result<i32, Failure> {
+    let path = Path::process_part(&args.id, "priority").with_some("revision", args.expected.revision);
+    let request = PriorityRequest { priority: args.priority, first: args.first };
+    let outcome: Outcome = context.client.send(&path, &request).await?;
+    if context.console.format.is_some() {
+        tell(context, &outcome)?;
+        return Ok(DONE);
+    }
+    let process = &outcome.process;
+    let was = if outcome.changed { "has" } else { "had already" };
+    let first = if args.first { ", before all others that wait for the same" } else { "" };
+    context.console.say(&format!("{} {was} priority {}{first}", label(process), process.priority));
+    Ok(DONE)
+}
+
+/// Says who holds a queue: the session, or else the user.
+fn by(context: &Context) -> Option<String> {
+    ["LONGHAUL_SESSION", "USER", "LOGNAME"].into_iter().find_map(|name| context.around.variable(name))
+}
+
+fn done(key: &str, args: &QueueArgs) -> String {
+    let key = clean_label(key);
+    let limit = args.limit.map(|slots| match slots {
+        Slots::Default => "has as many slots as what covers it else".to_owned(),
+        Slots::Count(0) => "has no limit".to_owned(),
+        Slots::Count(slots) => format!("has {}", counted(slots)),
+    });
+    let hold = match (args.hold, args.release) {
+        (true, _) => Some("is held: who waits stays where it is, and what runs goes on".to_owned()),
+        (false, true) => Some("is released".to_owned()),
+        (false, false) => None,
+    };
+    let said: Vec<String> = limit.into_iter().chain(hold).collect();
+    format!("{key} {}", said.join(", and "))
+}
+
+fn counted(slots: u32) -> String {
+    if slots == 1 { "1 slot".to_owned() } else { format!("{slots} slots") }
+}

@@ -1,0 +1,240 @@
+//! Launches, and what is run again.
+
+use super::*;
+
+#[test]
+fn background_launch_prints_the_id_and_nothing_else() {
+    let came = said("run -b -- true", false, |_| launched(&samples::queued()));
+    assert_eq!(came.code(), 0);
+    assert_eq!(came.out, "9f8e7d6c-2222-4222-8222-222222222222\n");
+    assert_eq!(came.err, "");
+    assert_eq!(came.asked, ["POST /v1/processes"]);
+    let body: Value = serde_json::from_str(&came.bodies[0]).unwrap();
+    assert_eq!(body.pointer("/command/program"), Some(&json!("true")));
+}
+
+#[test]
+fn background_launch_tells_a_person_pid_log_and_what_to_do() {
+    let came = said("run -b -- true", true, |asked| {
+        if asked.path.starts_with("/v1/wait") {
+            waited(&[samples::running()], false)
+        } else {
+            launched(&samples::queued())
+        }
+    });
+    assert_eq!(came.out, "0a1b2c3d-1111-4111-8111-111111111111\n");
+    for text in
+        ["pid 4711", "/state/attempts/0a1b2c3d/1/output.log", "logs -f", "longhaul wait", "longhaul cancel"]
+    {
+        assert!(came.err.contains(text), "{text}: {}", came.err);
+    }
+}
+
+#[test]
+fn broken_launch_is_repeated_only_with_a_launch_key() {
+    let breaks_once = || {
+        let tries = Rc::new(Cell::new(0));
+        move |_: &Asked| {
+            tries.set(tries.get() + 1);
+            if tries.get() == 1 { Answer::Raw(Vec::new()) } else { launched(&samples::queued()) }
+        }
+    };
+    let came = said("run -b -- true", false, breaks_once());
+    assert_eq!((came.code(), came.asked.len()), (6, 1));
+    let report = crate::failure::report(&came.outcome.unwrap_err()).text(str::to_owned);
+    assert!(report.contains("not known whether") && report.contains("[connection_broken]"), "{report}");
+    assert!(report.contains("longhaul status -a") && report.contains("--launch-key"), "{report}");
+    let came = said("run -b --launch-key k -- true", false, breaks_once());
+    assert_eq!((came.code(), came.asked.len()), (0, 2));
+}
+
+#[test]
+fn restart_without_an_answer_may_have_been_taken() {
+    let came = said("restart -b b7d0", false, |_| Answer::Raw(Vec::new()));
+    assert_eq!(came.code(), 6);
+    assert!(
+        came.err.contains("not known whether") && came.err.contains("longhaul status -a"),
+        "{}",
+        came.err
+    );
+}
+
+#[test]
+fn launch_that_cannot_be_told_names_its_id() {
+    let came = said_to("run -b -- true", false, Some(std::io::ErrorKind::StorageFull), |_| {
+        launched(&samples::queued())
+    });
+    assert_eq!(came.code(), 1);
+    let report = crate::failure::report(&came.outcome.unwrap_err()).text(str::to_owned);
+    assert!(report.contains(&samples::queued().id) && report.contains("[output_unwritable]"), "{report}");
+}
+
+#[test]
+fn variables_that_are_no_text_are_named_once() {
+    let lost = |line: &str| said(line, false, |_| launched(&samples::queued())).err;
+    assert_eq!(lost("run -b -- true"), "");
+    for (line, told) in [
+        ("run -b -- true", true),
+        ("run -b -q -- true", false),
+        ("run -b --clear-env -- true", false),
+        ("run -b -e ODD=x -- true", false),
+    ] {
+        let came = said_lost(line, |_| launched(&samples::queued()));
+        assert_eq!(came.err.matches("ODD").count(), usize::from(told), "{line}: {}", came.err);
+    }
+}
+
+#[test]
+fn empty_command_is_wrong_usage() {
+    let words = ["longhaul", "run", "--", ""];
+    let Cli { command: Verb::Run(args), global } = read(words.map(Into::into)).unwrap() else {
+        panic!("another verb");
+    };
+    let around = Surroundings::of(Path::new("/"), &[]);
+    let failure = crate::request::launch_request(&args, &global, &around, Path::new("/s")).unwrap_err();
+    assert_eq!(of_failure(&failure, Regime::PassThrough), 2);
+}
+
+#[test]
+fn background_launch_in_json_is_the_whole_answer() {
+    let came = said("run -b --json -- true", true, |_| launched(&samples::queued()));
+    let answer: Value = serde_json::from_str(&came.out).unwrap();
+    assert_eq!(answer.pointer("/created"), Some(&json!(true)));
+    assert_eq!(came.err, "");
+}
+
+#[test]
+fn id_file_holds_the_id_and_is_made_before_the_launch() {
+    let top = tempfile::tempdir().unwrap();
+    let file = top.path().join("id");
+    let came =
+        said(
+            &format!("run -b --id-file {} -- true", file.display()),
+            false,
+            |_| launched(&samples::queued()),
+        );
+    assert_eq!(came.code(), 0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "9f8e7d6c-2222-4222-8222-222222222222\n");
+    let came = said("run -b --id-file /nonexistent/id -- true", false, |_| launched(&samples::queued()));
+    assert_eq!((came.code(), came.asked.len()), (1, 0));
+}
+
+#[test]
+fn dry_run_asks_for_nothing() {
+    let came = said("run --dry-run -e SECRET=x -- make", false, |_| Answer::Silence);
+    assert_eq!((came.code(), came.asked.len()), (0, 0));
+    assert!(came.out.contains("\"make\"") && !came.out.contains("\"x\""), "{}", came.out);
+}
+
+#[test]
+fn refused_launch_keeps_its_code() {
+    assert_eq!(said("run -b -- true", false, |_| problem(409, "no_slot")).code(), 5);
+    assert_eq!(said("run -b -- true", false, |_| problem(503, "store_unavailable")).code(), 6);
+}
+
+#[test]
+fn restart_in_the_background_prints_the_new_id() {
+    let came = said("restart -b b7d0", false, |_| launched(&samples::queued()));
+    assert_eq!(came.out, format!("{}\n", samples::queued().id));
+    assert_eq!(came.asked, ["POST /v1/processes/b7d0/restart"]);
+}
+
+#[test]
+fn restart_of_what_runs_is_four() {
+    let came = said("restart 0a1b", false, |_| problem(409, "invalid_status_transition"));
+    assert_eq!(came.code(), 4);
+}
+
+#[test]
+fn interrupted_work_is_restarted_and_the_new_ids_are_printed() {
+    let mut again = samples::running();
+    again.restarted_from = Some(samples::interrupted().id);
+    let reply = json!({"processes": [again]});
+    let came = said("restart --interrupted", false, move |_| Answer::Json(200, reply.clone()));
+    assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
+    assert_eq!(
+        (came.asked, came.bodies),
+        (vec!["POST /v1/restart-interrupted".to_owned()], vec!["{\"ids\":[]}".to_owned()])
+    );
+    let came =
+        said("restart --interrupted dead beef", false, |_| Answer::Json(200, json!({"processes": []})));
+    assert_eq!((came.code(), came.out.as_str()), (0, ""));
+    assert_eq!(came.err, "nothing interrupted waits for a restart\n");
+    assert_eq!(came.body(0), json!({"ids": ["dead", "beef"]}));
+}
+
+#[test]
+fn interrupted_work_of_a_project_is_named_to_the_manager() {
+    let came = said("restart --interrupted -p atlas", false, |asked| {
+        if asked.method == "POST" {
+            Answer::Json(200, json!({"processes": []}))
+        } else {
+            list(&[samples::interrupted()])
+        }
+    });
+    assert_eq!(came.asked[0], "GET /v1/processes?status=interrupted&project=atlas&limit=200");
+    assert_eq!(came.body(1), json!({"ids": [samples::interrupted().id]}));
+    let came = said("restart --interrupted -p atlas", false, |_| list(&[]));
+    assert_eq!((came.code(), came.asked.len()), (0, 1), "nothing of another project is restarted");
+}
+
+#[test]
+fn only_one_process_is_restarted_in_the_foreground() {
+    let came = said("restart a b", false, |_| Answer::Silence);
+    assert_eq!((came.code(), came.asked.len()), (2, 0));
+    let came = said("restart -b a b", false, |_| launched(&samples::queued()));
+    assert_eq!((came.code(), came.out.lines().count()), (0, 2));
+}
+
+/// Launches inside of a process of this manager.
+fn inside(line: &str, terminal: bool, answer: impl Fn(&Asked) -> Answer + 'static) -> Came {
+    let around = Surroundings::of(Path::new("/"), &[("LONGHAUL_ID", "p1"), ("USER", "ada")]);
+    said_from(around, line, terminal, None, answer)
+}
+
+#[test]
+fn adopted_parent_that_is_unknown_is_given_up_with_a_hint() {
+    let came = inside("run -b -- true", true, |asked| {
+        if asked.method == "GET" {
+            return if asked.path.starts_with("/v1/wait") {
+                waited(&[samples::running()], false)
+            } else {
+                problem(404, "process_not_found")
+            };
+        }
+        let body: Value = serde_json::from_str(&asked.body).unwrap();
+        if body["parent_id"] == json!("p1") {
+            problem(404, "process_not_found")
+        } else {
+            launched(&samples::queued())
+        }
+    });
+    assert_eq!(came.code(), 0);
+    assert_eq!(came.asked[..3], ["POST /v1/processes", "GET /v1/processes/p1", "POST /v1/processes"]);
+    assert!(came.err.starts_with("p1, which this runs inside of, is not known"), "{}", came.err);
+}
+
+#[test]
+fn adopted_parent_that_is_known_stays_and_a_named_one_is_never_given_up() {
+    let came = inside("run -b -- true", false, |asked| {
+        if asked.method == "GET" { process(&samples::failed()) } else { problem(409, "parent_missing") }
+    });
+    assert_eq!(
+        (came.code(), came.asked.len()),
+        (5, 2),
+        "it has ended: that is no reason to get away from it"
+    );
+    let came = inside("track start --parent nope", false, |_| problem(404, "process_not_found"));
+    assert_eq!((came.code(), came.asked.len()), (3, 1));
+    let came = inside("run -b -- true", false, |_| problem(409, "ancestor_closing"));
+    assert_eq!((came.code(), came.asked.len()), (5, 1));
+}
+
+#[test]
+fn launch_key_that_was_used_says_what_became_of_it() {
+    for (outcome, told) in [("already_running", "and still lives"), ("already_ended", "and has ended")] {
+        let answer = json!({"process": samples::failed(), "created": false, "outcome": outcome});
+        let came = said("run -b --launch-key k -- true", false, move |_| Answer::Json(200, answer.clone()));
+        assert!(came.code() == 0 && came.err.contains(told), "{}", came.err);
+    }
+}

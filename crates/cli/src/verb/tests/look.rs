@@ -1,0 +1,171 @@
+//! What is shown of processes.
+
+use super::*;
+
+#[test]
+fn status_prints_what_lives() {
+    let came = said("status", false, |_| list(&[samples::running()]));
+    assert_eq!(came.out.lines().count(), 2);
+    assert_eq!(came.asked, ["GET /v1/processes?limit=200"]);
+}
+
+#[test]
+fn status_of_nothing_is_one_sentence_on_standard_error() {
+    let came = said("status", false, |_| list(&[]));
+    assert_eq!((came.code(), came.out.as_str()), (0, ""));
+    assert_eq!(came.err, "nothing is running; longhaul status -a shows what has ended\n");
+}
+
+#[test]
+fn status_in_json_has_a_schema_even_when_empty() {
+    let came = said("status --json", false, |_| list(&[]));
+    let document: Value = serde_json::from_str(&came.out).unwrap();
+    assert_eq!(
+        document,
+        json!({"schema": "longhaul/status/v1", "at": samples::NOW, "processes": [], "cursor": null})
+    );
+    assert_eq!(came.err, "");
+}
+
+#[test]
+fn status_collects_all_pages() {
+    let came = said("status -a -o name", false, |asked| {
+        if asked.path.contains("cursor=next") {
+            list(&[samples::failed()])
+        } else {
+            Answer::Json(
+                200,
+                json!({"processes": [samples::running()], "cursor": "next", "at": samples::NOW}),
+            )
+        }
+    });
+    assert_eq!(came.out, format!("{}\n{}\n", samples::running().id, samples::failed().id));
+    assert_eq!(
+        came.asked,
+        ["GET /v1/processes?all=true&limit=200", "GET /v1/processes?all=true&limit=200&cursor=next"]
+    );
+}
+
+#[test]
+fn limit_is_the_size_of_the_page() {
+    let came = said("status -l -o name", false, |_| {
+        Answer::Json(200, json!({"processes": [samples::running()], "cursor": "next", "at": samples::NOW}))
+    });
+    assert_eq!(came.asked, ["GET /v1/processes?all=true&limit=1"]);
+}
+
+#[test]
+fn status_of_a_project_filters_by_it() {
+    let came = said("status atlas", false, |_| list(&[samples::running()]));
+    assert_eq!(came.asked.last().unwrap(), "GET /v1/processes?project=atlas&limit=200");
+    assert_eq!(came.code(), 0);
+}
+
+#[test]
+fn status_of_an_id_is_its_page() {
+    let came = said("status 0a1b", false, |asked| {
+        assert_eq!(asked.path, "/v1/processes/0a1b?usage=true");
+        process(&samples::running())
+    });
+    assert!(came.out.contains("next       longhaul logs -f 0a1b2c3d"), "{}", came.out);
+}
+
+#[test]
+fn status_of_an_unknown_id_is_three() {
+    let came = said("status 0a1b", false, |asked| {
+        if asked.path.starts_with("/v1/processes/") { problem(404, "process_not_found") } else { list(&[]) }
+    });
+    assert_eq!(came.code(), 3);
+}
+
+#[test]
+fn watch_of_a_pipe_tells_of_each_end_once() {
+    let looks = Rc::new(Cell::new(0));
+    let came = said("status -w", false, move |asked| {
+        if asked.path.starts_with("/v1/wait") {
+            return waited(&[ended(samples::running(), 7)], false);
+        }
+        if asked.path.starts_with("/v1/processes/") {
+            return process(&ended(samples::running(), 7));
+        }
+        looks.set(looks.get() + 1);
+        match looks.get() {
+            1 => list(&[samples::running(), samples::queued()]),
+            2 | 3 => list(&[samples::queued()]),
+            _ => problem(500, "internal"),
+        }
+    });
+    assert!(came.outcome.is_err(), "the watch goes on until something fails");
+    let rows: Vec<&str> = came.out.lines().filter(|line| line.contains("0a1b2c3d")).collect();
+    assert_eq!(rows.len(), 2, "{}", came.out);
+    assert!(rows[0].contains("running") && rows[1].contains("failed"), "{rows:?}");
+}
+
+#[test]
+fn inspect_is_json_by_default() {
+    let came = said("inspect 0a1b", false, |_| process(&samples::running()));
+    let seen: ProcessView = serde_json::from_str(&came.out).unwrap();
+    assert_eq!(seen, samples::running());
+}
+
+#[test]
+fn explain_knows_words_in_brackets_too() {
+    let (console, out, _err) = Console::kept(None, false);
+    let args = crate::arguments::ExplainArgs { code: Some("[no_slot]".to_owned()) };
+    assert_eq!(explain(&console, &args).unwrap(), 0);
+    assert!(out.text().starts_with("no_slot\n\n"));
+    let unknown = crate::arguments::ExplainArgs { code: Some("nonsense".to_owned()) };
+    assert!(explain(&console, &unknown).is_err());
+}
+
+#[test]
+fn explanations_are_json_where_that_is_asked_for() {
+    let explained = |code: Option<&str>| -> Value {
+        let (console, out, _err) = Console::kept(Some(Format::Json), false);
+        let args = crate::arguments::ExplainArgs { code: code.map(str::to_owned) };
+        assert_eq!(explain(&console, &args).unwrap(), 0);
+        serde_json::from_str(&out.text()).unwrap()
+    };
+    assert_eq!(explained(Some("no_slot"))["type"], json!("no_slot"));
+    assert_eq!(explained(None)["schema"], json!("longhaul/explain/v1"));
+}
+
+#[test]
+fn formats_other_than_json_are_for_people() {
+    for format in [Format::Table, Format::Wide, Format::Name] {
+        let (console, _out, _err) = Console::kept(Some(format), false);
+        assert!(!console.is_json());
+    }
+}
+
+#[test]
+fn filters_of_status_reach_the_manager() {
+    let came =
+        said("status --session s --level 1 --agent-id a --parent p --tree t --type build", false, |_| {
+            list(&[])
+        });
+    assert_eq!(
+        came.asked,
+        ["GET /v1/processes?session=s&level=1&agent_id=a&parent=p&tree=t&type=build&limit=200"]
+    );
+    assert_eq!(came.err, "nothing fits\n");
+}
+
+#[test]
+fn wide_status_asks_for_what_trees_use() {
+    let came = said("status -o wide", true, |_| {
+        let mut process = samples::running();
+        process.usage = Some(longhaul_wire::api::TreeUsageView {
+            cpu_ms: 1_500,
+            memory_bytes: 3 << 20,
+            ..longhaul_wire::api::TreeUsageView::default()
+        });
+        list(&[process])
+    });
+    assert_eq!(came.asked, ["GET /v1/processes?usage=true&limit=200"]);
+    assert!(
+        came.out.contains("CPU") && came.out.contains("1.5s") && came.out.contains("3 MiB"),
+        "{}",
+        came.out
+    );
+}

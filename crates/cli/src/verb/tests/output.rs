@@ -1,0 +1,117 @@
+//! Output of processes.
+
+use super::*;
+
+#[test]
+fn logs_ask_for_fifty_lines_and_print_them() {
+    let came = said("logs 0a1b", false, |_| {
+        output(&[
+            (FrameKind::Stdout, 0, b"one\n"),
+            (FrameKind::Stderr, 4, b"two\n"),
+            (FrameKind::End, 8, b""),
+        ])
+    });
+    assert_eq!((came.code(), came.out.as_str()), (0, "one\ntwo\n"));
+    assert_eq!(came.asked, ["GET /v1/processes/0a1b/output?lines=50"]);
+}
+
+#[test]
+fn log_in_json_names_the_whole_id() {
+    let came = said("logs --json 0a1b", false, |asked| {
+        if asked.path.contains("/output") {
+            output(&[(FrameKind::Stdout, 0, b"one\n"), (FrameKind::End, 4, b"")])
+        } else {
+            process(&samples::running())
+        }
+    });
+    let piece: Value = serde_json::from_str(&came.out).unwrap();
+    assert_eq!(piece["id"], json!(samples::running().id));
+}
+
+#[test]
+fn log_flags_reach_the_manager() {
+    let end = |_: &Asked| output(&[(FrameKind::End, 0, b"")]);
+    let asked = |line| said(line, false, end).asked[0].clone();
+    assert_eq!(asked("logs x -n all --stream stderr"), "GET /v1/processes/x/output?stream=stderr");
+    assert_eq!(
+        asked("logs x --since 10m --attempt 2"),
+        "GET /v1/processes/x/output?attempt=2&since=600000ms"
+    );
+    assert_eq!(asked("logs x -f -n 5"), "GET /v1/processes/x/output?follow=true&lines=5");
+}
+
+#[test]
+fn gap_is_told_on_standard_error() {
+    let came = said("logs x", false, |_| {
+        let far = 4 + (12 << 20);
+        output(&[
+            (FrameKind::Stdout, 0, b"one\n"),
+            (FrameKind::Gap, far, b""),
+            (FrameKind::Stdout, far, b"two\n"),
+            (FrameKind::End, far + 4, b""),
+        ])
+    });
+    assert_eq!((came.out.as_str(), came.err.as_str()), ("one\ntwo\n", "… 12 MiB dropped …\n"));
+}
+
+#[test]
+fn terminal_is_protected_from_output_unless_it_is_raw() {
+    let evil = |_: &Asked| output(&[(FrameKind::Stdout, 0, b"a\x1b[2Jb\n"), (FrameKind::End, 6, b"")]);
+    assert_eq!(said("logs x", true, evil).out, "ab\n");
+    assert_eq!(said("logs --raw x", true, evil).out, "a\u{1b}[2Jb\n");
+    assert_eq!(said("logs x", false, evil).out, "a\u{1b}[2Jb\n");
+}
+
+#[test]
+fn followed_output_goes_on_where_the_connection_broke() {
+    let tries = Rc::new(Cell::new(0));
+    let came = said("logs -f x", false, move |_| {
+        tries.set(tries.get() + 1);
+        match tries.get() {
+            1 => Answer::Stream {
+                pieces: vec![crate::client::fake::frames(&[(FrameKind::Stdout, 0, b"one\n")])],
+                proper: false,
+            },
+            2 => Answer::Raw(Vec::new()),
+            _ => output(&[(FrameKind::Stdout, 4, b"two\n"), (FrameKind::End, 8, b"")]),
+        }
+    });
+    assert_eq!((came.code(), came.out.as_str()), (0, "one\ntwo\n"));
+    assert_eq!(came.asked.last().unwrap(), "GET /v1/processes/x/output?follow=true&from=4");
+}
+
+#[test]
+fn output_that_is_not_followed_and_breaks_is_a_failure() {
+    let came = said("logs x", false, |_| Answer::Stream { pieces: vec![vec![1, 2, 3]], proper: true });
+    assert_eq!(came.code(), 6);
+}
+
+#[test]
+fn followed_processes_are_told_apart() {
+    let came = said("logs -f 0a1b b7d0", false, |asked| {
+        if asked.path.ends_with("/0a1b") {
+            process(&samples::running())
+        } else if asked.path.ends_with("/b7d0") {
+            process(&samples::failed())
+        } else if asked.path.contains("0a1b2c3d") {
+            output(&[(FrameKind::Stdout, 0, b"alpha\n"), (FrameKind::End, 6, b"")])
+        } else {
+            output(&[(FrameKind::Stdout, 0, b"beta"), (FrameKind::End, 4, b"")])
+        }
+    });
+    let mut lines: Vec<&str> = came.out.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["b7d0ha00 | beta", "tests | alpha"]);
+}
+
+#[test]
+fn followed_log_exits_as_the_process_did_when_asked() {
+    let came = said("logs -f --exit-status b7d0", false, |asked| {
+        if asked.path.starts_with("/v1/wait") {
+            waited(&[samples::failed()], false)
+        } else {
+            output(&[(FrameKind::End, 0, b"")])
+        }
+    });
+    assert_eq!(came.code(), 1);
+}

@@ -1,0 +1,95 @@
+//! `tree`
+
+use super::status::all_pages;
+use crate::arguments::{Format, TreeArgs};
+use crate::client::Path;
+use crate::dispatch::Context;
+use crate::exit_code::DONE;
+use crate::failure::Failure;
+use crate::render::{Look, tree as drawn};
+use crate::standing::Standing;
+use longhaul_wire::api::{ProcessView, ProcessesReply};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What programs are told.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    processes: &'a [ProcessView],
+}
+
+/// Shows processes below those that started them.
+pub(crate) async fn tree(context: &Context, args: &TreeArgs) -> Result<i32, Failure> {
+    let console = &context.console;
+    let processes = match &args.id {
+        Some(id) => below(context, id).await?,
+        None => forest(context, args.all).await?,
+    };
+    match console.format {
+        Some(Format::Json) => {
+            console.print_json(&Document { schema: "longhaul/tree/v1", processes: &processes })?;
+        }
+        Some(Format::Ndjson) => processes.iter().try_for_each(|process| console.print_json(process))?,
+        Some(Format::Name) => {
+            let ids: String = processes.iter().map(|process| format!("{}\n", process.id)).collect();
+            console.print(&ids)?;
+        }
+        Some(Format::Table | Format::Wide) | None if processes.is_empty() => console.say(if args.all {
+            "nothing was run yet; begin with: longhaul run -b -- COMMAND"
+        } else {
+            "nothing is running; longhaul tree -a shows what has ended"
+        }),
+        Some(Format::Table | Format::Wide) | None => console.print(&drawn(&processes, Look::of(console)))?,
+    }
+    Ok(DONE)
+}
+
+async fn below(context: &Context, id: &str) -> Result<Vec<ProcessView>, Failure> {
+    let reply: ProcessesReply = context.client.fetch(&Path::process_part(id, "tree")).await?;
+    Ok(reply.processes)
+}
+
+/// Collects what lives with the ancestors that lead to it, or everything; oldest first.
+async fn forest(context: &Context, all: bool) -> Result<Vec<ProcessView>, Failure> {
+    let path = Path::processes()
+        .with_some("all", all.then_some(true))
+        .with_some("project", context.global.project.as_deref());
+    let mut processes = all_pages(context, path, None).await?.processes;
+    processes.reverse();
+    let known: BTreeSet<&str> = processes.iter().map(|process| process.id.as_str()).collect();
+    let is_lost =
+        |process: &&ProcessView| process.parent_id.as_deref().is_some_and(|parent| !known.contains(parent));
+    let roots: BTreeSet<String> =
+        processes.iter().filter(is_lost).map(|process| process.root_id.clone()).collect();
+    for root in roots {
+        match below(context, &root).await {
+            Ok(whole) => add_ancestors(&mut processes, whole),
+            // What led to it was let go.
+            Err(failure) if failure.slug() == "process_not_found" => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(processes)
+}
+
+/// Adds those of a whole tree that lead to what is known, and what lives.
+fn add_ancestors(processes: &mut Vec<ProcessView>, whole: Vec<ProcessView>) {
+    let mut known: BTreeSet<String> = processes.iter().map(|process| process.id.clone()).collect();
+    let parents: BTreeMap<&str, &str> = whole
+        .iter()
+        .filter_map(|process| Some((process.id.as_str(), process.parent_id.as_deref()?)))
+        .collect();
+    let mut wanted: BTreeSet<String> = BTreeSet::new();
+    let leads =
+        whole.iter().filter(|process| known.contains(&process.id) || !Standing::of(process).is_ended());
+    for process in leads {
+        let mut at = Some(process.id.as_str());
+        while let Some(id) = at.filter(|id| wanted.insert((*id).to_owned())) {
+            at = parents.get(id).copied();
+        }
+    }
+    processes.extend(
+        whole.into_iter().filter(|process| wanted.contains(&process.id) && known.insert(process.id.clone())),
+    );
+}

@@ -1,0 +1,186 @@
+//! Retention: ended records and their output go when their time is over.
+
+mod output;
+mod rounds;
+
+use crate::engine::{Core, Engine};
+use crate::error::EngineError;
+use crate::shield::to_its_end;
+use longhaul_domain::{ProcessId, Retention, Seq, Status, Timestamp};
+use longhaul_ports::{Filter, Order, PageAsk, StoreError, Stored, Swept};
+pub(crate) use rounds::keep_tidy;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The most records that one write lets go.
+const BATCH: u32 = 200;
+const PAGE: u32 = 500;
+/// A sweep without an answer is sent again so often.
+const MOST_REPEATS: u32 = 5;
+pub(crate) const ENDED: [Status; 5] =
+    [Status::Completed, Status::Failed, Status::Timeout, Status::Cancelled, Status::Interrupted];
+
+/// What was let go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// These processes, oldest first.
+    pub ids: Vec<ProcessId>,
+    /// The bytes of storage that their output took.
+    pub bytes: u64,
+    /// How many records the store has ever let go.
+    pub total: u64,
+}
+
+/// What an engine knows of its sweeps.
+#[derive(Debug, Default)]
+pub(crate) struct Sweeps {
+    total: AtomicU64,
+    /// Output may be left whose record is gone.
+    leftover: AtomicBool,
+}
+
+impl Engine {
+    /// Lets go of the ended records that the rule covers, and of their output. With `bytes`, the newest ended records
+    /// whose output comes to so much are the most that stay. A dry run changes nothing and tells what would go.
+    ///
+    /// Who asks by name means what has just ended too: the count of the rule has no youngest age here.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store cannot be read or written, [`EngineError::Output`] if it cannot be told what
+    /// output there is.
+    pub async fn prune(
+        &self,
+        rule: &Retention,
+        bytes: Option<u64>,
+        dry_run: bool,
+    ) -> Result<Pruned, EngineError> {
+        let (core, rule) = (self.core.clone(), *rule);
+        to_its_end(async move {
+            let before = match bytes {
+                Some(most) => core.outputs().await?.first_to_stay(most),
+                None => None,
+            };
+            let by_count = match rule.count {
+                Some(most) => core.first_to_stay(most).await?,
+                None => None,
+            };
+            let rule = Retention { count: None, before: rule.before.max(before).max(by_count), ..rule };
+            if dry_run { core.covered(&rule).await } else { core.let_go(&rule).await }
+        })
+        .await
+    }
+
+    /// How many records the store has ever let go, as far as this engine has seen.
+    #[must_use]
+    pub fn swept(&self) -> u64 {
+        self.core.sweeps.total.load(Ordering::Relaxed)
+    }
+}
+
+impl Core {
+    /// What a rule covers now, in the words of [`Retention::lets_go`].
+    async fn covered(&self, rule: &Retention) -> Result<Pruned, EngineError> {
+        let mut ended: Vec<(Timestamp, Seq, ProcessId, bool)> = Vec::new();
+        let filter = Filter { statuses: ENDED.to_vec(), ..Filter::default() };
+        self.each(&filter, |stored| {
+            if let Some(at) = stored.process.completed_at() {
+                let is_open = stored.process.head().due.is_some();
+                ended.push((at, stored.seq, stored.process.id, is_open));
+            }
+        })
+        .await?;
+        ended.sort_unstable();
+        let now = self.parts.clock.now();
+        let covered = (0_u64..)
+            .zip(ended.iter().rev())
+            .filter(|(newer, (at, _, _, is_open))| !is_open && rule.lets_go(now, *at, *newer));
+        let mut ids: Vec<ProcessId> = covered.map(|(_, (_, _, id, _))| *id).collect();
+        ids.reverse();
+        let mut pruned = Pruned { ids, bytes: 0, total: self.sweeps.total.load(Ordering::Relaxed) };
+        for id in &pruned.ids {
+            pruned.bytes = pruned.bytes.saturating_add(self.stored_bytes(*id).await);
+        }
+        Ok(pruned)
+    }
+
+    /// The moment before which records go so that so many of the newest stay; of those that ended in the same
+    /// millisecond rather a few more.
+    async fn first_to_stay(&self, most: u64) -> Result<Option<Timestamp>, EngineError> {
+        let mut ended: Vec<Timestamp> = Vec::new();
+        let filter = Filter { statuses: ENDED.to_vec(), ..Filter::default() };
+        self.each(&filter, |stored| ended.extend(stored.process.completed_at())).await?;
+        ended.sort_unstable_by(|one, other| other.cmp(one));
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let Some(first_to_go) = ended.get(most) else {
+            return Ok(None);
+        };
+        let behind = Timestamp(first_to_go.0.saturating_add(1));
+        Ok(match most.checked_sub(1).and_then(|last| ended.get(last)) {
+            Some(last_to_stay) => Some(behind.min(*last_to_stay)),
+            None => Some(behind),
+        })
+    }
+
+    /// Lets go of everything that a rule covers: the record first, then the output, so that no record ever tells of
+    /// output that a sweep which failed half-way took along.
+    pub(crate) async fn let_go(self: &Arc<Self>, rule: &Retention) -> Result<Pruned, EngineError> {
+        let mut pruned = Pruned::default();
+        loop {
+            let swept = self.sweep(rule, BATCH).await?;
+            for id in &swept.ids {
+                self.vitals.forget(*id);
+                pruned.bytes = pruned.bytes.saturating_add(self.stored_bytes(*id).await);
+                self.remove_output(*id).await;
+            }
+            pruned.total = swept.total;
+            let done = swept.ids.is_empty() || !swept.more;
+            pruned.ids.extend(swept.ids);
+            if done {
+                return Ok(pruned);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, EngineError> {
+        let mut repeats = 0;
+        loop {
+            match self.parts.store.sweep(rule, most).await {
+                Ok(swept) => {
+                    self.sweeps.total.store(swept.total, Ordering::Relaxed);
+                    return Ok(swept);
+                }
+                Err(StoreError::Unknown { .. }) if repeats < MOST_REPEATS => {
+                    repeats += 1;
+                    // What went with the lost answer is named by nobody any more.
+                    self.sweeps.leftover.store(true, Ordering::Relaxed);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn remove_output(&self, id: ProcessId) {
+        if let Err(error) = self.parts.output.remove(id).await {
+            tracing::warn!(%id, %error, "the output of a process could not be removed yet");
+            self.sweeps.leftover.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Shows every record that a filter admits, oldest first, and holds only one page of them.
+    pub(crate) async fn each(
+        &self,
+        filter: &Filter,
+        mut look: impl FnMut(Stored) + Send,
+    ) -> Result<(), EngineError> {
+        let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+        loop {
+            let listing = self.parts.store.list(filter, &page).await?;
+            listing.processes.into_iter().for_each(&mut look);
+            match listing.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The task that lets go of what is old by itself.
+
+use super::output::Outputs;
+use crate::engine::Core;
+use crate::error::EngineError;
+use longhaul_domain::{Deadline, ProcessId, Retention, Timestamp, millis};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// The longest pause between two rounds.
+const HOUR: Duration = Duration::from_secs(3600);
+/// The shortest one.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// Where records are kept for less than some hours, rounds come so much more often than records go.
+const ROUNDS_PER_AGE: u32 = 4;
+/// The pause after a round that failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bounds in bytes let go of nothing that ended later than this long ago: whoever waited for it shall see it.
+const YOUNGEST: Duration = Duration::from_secs(60);
+/// Output without a record is looked for again after this long.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// So many records are asked for at once, and so long is the pause afterwards, when output without a record is sought.
+const LOOK: usize = 200;
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// The first round comes so long after the start.
+const START: Duration = Duration::from_secs(1);
+const NOTHING: Retention = Retention { age: None, count: None, before: None };
+
+/// Lets go of old records and output: at the start, and from then on once an hour.
+pub(crate) async fn keep_tidy(core: Arc<Core>) {
+    let clock = core.parts.clock.clone();
+    // Whoever started this engine wants something of it first; only how many ever went is told at once.
+    if let Err(error) = core.sweep(&NOTHING, 0).await {
+        tracing::warn!(%error, "the store did not tell how many records it has let go");
+    }
+    clock.sleep_until(Deadline::At(clock.now().plus(START))).await;
+    let mut searched: Option<Timestamp> = None;
+    loop {
+        let mut pause = pause(&core);
+        if let Err(error) = round(&core).await {
+            tracing::warn!(%error, "what is old could not be let go of yet");
+            pause = pause.min(PATIENCE);
+        }
+        let is_stale = searched.is_none_or(|at| clock.now().since(at) >= DAY);
+        if is_stale || core.sweeps.leftover.swap(false, Ordering::Relaxed) {
+            match remove_unknown(&core).await {
+                Ok(()) => searched = Some(clock.now()),
+                Err(error) => {
+                    tracing::warn!(%error, "output without a record could not be looked for");
+                    searched = None;
+                }
+            }
+        }
+        clock.sleep_until(Deadline::At(clock.now().plus(pause))).await;
+    }
+}
+
+fn pause(core: &Core) -> Duration {
+    let age = core.settings.retention.and_then(|rule| rule.age);
+    age.map_or(HOUR, |age| age / ROUNDS_PER_AGE).clamp(SHORTEST, HOUR)
+}
+
+async fn round(core: &Arc<Core>) -> Result<(), EngineError> {
+    let settings = &core.settings;
+    let rule = settings.retention.unwrap_or(NOTHING);
+    let bounds = (settings.retention_bytes, settings.output_total);
+    let outputs = match bounds {
+        (None, None) => Outputs::default(),
+        (Some(_), _) | (_, Some(_)) => core.outputs().await?,
+    };
+    let young = Timestamp(core.parts.clock.now().0.saturating_sub(millis(YOUNGEST)));
+    let by_bytes = bounds.0.and_then(|most| outputs.first_to_stay(most)).map(|before| before.min(young));
+    let pruned = core.let_go(&Retention { before: rule.before.max(by_bytes), ..rule }).await?;
+    if !pruned.ids.is_empty() {
+        tracing::info!(records = pruned.ids.len(), bytes = pruned.bytes, "old records were let go of");
+    }
+    if let Some(most) = bounds.1 {
+        for id in outputs.without(&pruned.ids).beyond(most, young) {
+            core.remove_output(id).await;
+        }
+    }
+    Ok(())
+}
+
+/// Removes output whose record was swept while its removal was cut off.
+///
+/// A store that never let go of so many is not the one that this output was kept for: then it all stays.
+async fn remove_unknown(core: &Arc<Core>) -> Result<(), EngineError> {
+    let kept: Vec<ProcessId> = core.all_kept().await?.into_iter().collect();
+    let mut unknown = Vec::new();
+    for ids in kept.chunks(LOOK) {
+        let records = core.parts.store.load(ids).await?;
+        unknown.extend(ids.iter().zip(&records).filter(|(_, record)| record.is_none()).map(|(id, _)| *id));
+        let clock = &core.parts.clock;
+        clock.sleep_until(Deadline::Awake(clock.awake().plus(LOOK_PAUSE))).await;
+    }
+    if u64::try_from(unknown.len()).unwrap_or(u64::MAX) > core.sweeps.total.load(Ordering::Relaxed) {
+        let count = unknown.len();
+        tracing::warn!(count, "there is output of processes that this store never knew: it is left alone");
+        return Ok(());
+    }
+    for id in unknown {
+        core.remove_output(id).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! The end of a session: what each of its processes declared for it happens.
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::shield::to_its_end;
+use crate::tree::Told;
+use longhaul_domain::{Command, ProcessId, SessionId, SessionPolicy};
+use longhaul_ports::Filter;
+
+impl Engine {
+    /// Tells every live process of a session that it ended; `policy` instead of what each declared. Nothing of another
+    /// session is touched, descendants included.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store cannot be read.
+    pub async fn end_session(
+        &self,
+        session: &SessionId,
+        policy: Option<SessionPolicy>,
+    ) -> Result<Vec<Told>, EngineError> {
+        let filter = Filter {
+            statuses: crate::descend::LIVE.to_vec(),
+            session: Some(session.clone()),
+            ..Filter::default()
+        };
+        let ids: Vec<ProcessId> =
+            self.core.all(&filter).await?.into_iter().map(|stored| stored.process.id).collect();
+        let (engine, command) = (self.clone(), Command::EndSession { policy });
+        to_its_end(async move { Ok(engine.tell(ids, &command).await) }).await
+    }
+}

@@ -1,0 +1,166 @@
+//! Trees: a process with all that stands below it, looked at and told as one.
+
+use crate::descend::LIVE;
+use crate::engine::{Answer, Engine};
+use crate::error::EngineError;
+use crate::shield::to_its_end;
+use longhaul_domain::{Command, Level, Note, ProcessId, Revision, StopCause};
+use longhaul_ports::{Filter, Stored};
+use std::collections::{BTreeMap, HashSet};
+use tokio::task::JoinSet;
+
+/// So many processes are told side by side.
+const SIDE_BY_SIDE: usize = 32;
+
+/// What one of several processes said to the same command.
+#[derive(Debug)]
+pub struct Told {
+    /// Which.
+    pub id: ProcessId,
+    /// What came of it.
+    pub outcome: Result<Answer, EngineError>,
+}
+
+impl Engine {
+    /// Ends a process and all processes below it; none can join them any more. It returns when that is durable.
+    ///
+    /// One that has ended is asked all the same while there is life below it.
+    ///
+    /// # Errors
+    /// As [`command`](Self::command).
+    pub async fn terminate(
+        &self,
+        id: ProcessId,
+        force: bool,
+        expected: Option<Revision>,
+    ) -> Result<Answer, EngineError> {
+        // What lives here is asked even if the store cannot be.
+        if !self.core.owned.knows(id)
+            && let Some(stored) = self.is_over_with_all_below(id).await?
+        {
+            return match expected {
+                Some(expected) if expected != stored.revision => {
+                    Err(EngineError::RevisionMoved { id, found: stored.revision })
+                }
+                Some(_) | None => Ok(Answer { stored, changed: false, note: Some(Note::AlreadyEnded) }),
+            };
+        }
+        self.command(id, Command::Terminate { cause: StopCause::User, force }, expected).await
+    }
+
+    /// Ends every live process of one level with all that stands below it: of one tree, which any of its members names,
+    /// or of all.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown member; [`EngineError::Store`] if the store cannot be read.
+    pub async fn terminate_level(
+        &self,
+        level: Level,
+        tree: Option<ProcessId>,
+        force: bool,
+    ) -> Result<Vec<Told>, EngineError> {
+        let mut filter = Filter { statuses: LIVE.to_vec(), level: Some(level), ..Filter::default() };
+        let mut ids = Vec::new();
+        match tree {
+            Some(member) => {
+                let root = self.process(member).await?.process.lineage.root(member);
+                if level == Level(0) {
+                    ids.push(root);
+                } else {
+                    filter.ancestor = Some(root);
+                    ids.extend(ids_of(self.core.all(&filter).await?));
+                }
+            }
+            None => ids.extend(ids_of(self.core.all(&filter).await?)),
+        }
+        let (engine, command) = (self.clone(), Command::Terminate { cause: StopCause::User, force });
+        to_its_end(async move { Ok(engine.tell(ids, &command).await) }).await
+    }
+
+    /// Halts a process and all that live below it, from the top down. Those that cannot be halted say why.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
+    pub async fn pause_tree(&self, id: ProcessId) -> Result<Vec<Told>, EngineError> {
+        let engine = self.clone();
+        to_its_end(async move { engine.tell_tree(id, &Command::Pause).await }).await
+    }
+
+    /// Lets a process and all that live below it go on, whoever halted them. Those that cannot say why.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
+    pub async fn resume_tree(&self, id: ProcessId) -> Result<Vec<Told>, EngineError> {
+        let engine = self.clone();
+        to_its_end(async move { engine.tell_tree(id, &Command::Resume).await }).await
+    }
+
+    /// A process and all that were ever below it, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown id.
+    pub async fn tree(&self, id: ProcessId) -> Result<Vec<Stored>, EngineError> {
+        let mut tree = vec![self.process(id).await?];
+        tree.extend(self.core.all(&Filter { ancestor: Some(id), ..Filter::default() }).await?);
+        Ok(tree)
+    }
+
+    /// A process, if it has ended and nothing lives below it.
+    async fn is_over_with_all_below(&self, id: ProcessId) -> Result<Option<Stored>, EngineError> {
+        let stored = self.process(id).await?;
+        let is_over = stored.process.status().is_ended() && stored.process.cascade.is_none();
+        Ok(if is_over && !self.core.has_live_below(id).await? { Some(stored) } else { None })
+    }
+
+    /// Whoever was told may have had children until then: the levels below are looked at afterwards.
+    async fn tell_tree(&self, id: ProcessId, command: &Command) -> Result<Vec<Told>, EngineError> {
+        self.process(id).await?;
+        let mut told = self.tell(vec![id], command).await;
+        let mut known = HashSet::from([id]);
+        loop {
+            let mut by_level: BTreeMap<Level, Vec<ProcessId>> = BTreeMap::new();
+            for stored in self.core.live_below(id).await? {
+                if known.insert(stored.process.id) {
+                    by_level.entry(stored.process.lineage.level()).or_default().push(stored.process.id);
+                }
+            }
+            if by_level.is_empty() {
+                return Ok(told);
+            }
+            for ids in by_level.into_values() {
+                told.extend(self.tell(ids, command).await);
+            }
+        }
+    }
+
+    /// Asks the same of several processes, side by side; the answers stand in their order.
+    pub(crate) async fn tell(&self, ids: Vec<ProcessId>, command: &Command) -> Vec<Told> {
+        let mut telling = JoinSet::new();
+        let mut told = BTreeMap::new();
+        let mut left = ids.iter().copied().enumerate();
+        loop {
+            while telling.len() < SIDE_BY_SIDE
+                && let Some((place, id)) = left.next()
+            {
+                let (engine, command) = (self.clone(), command.clone());
+                telling.spawn(async move { (place, engine.command(id, command, None).await) });
+            }
+            match telling.join_next().await {
+                Some(Ok((place, outcome))) => {
+                    told.insert(place, outcome);
+                }
+                Some(Err(_)) => {}
+                None => break,
+            }
+        }
+        let unanswered = || Err(EngineError::Broken { what: "a command was given up".to_owned() });
+        let answers = ids.into_iter().enumerate();
+        answers
+            .map(|(place, id)| Told { id, outcome: told.remove(&place).unwrap_or_else(unanswered) })
+            .collect()
+    }
+}
+
+fn ids_of(found: Vec<Stored>) -> impl Iterator<Item = ProcessId> {
+    found.into_iter().map(|stored| stored.process.id)
+}

@@ -1,0 +1,223 @@
+//! Why a process waits: the same facts that a claim goes by, told instead of used.
+
+use crate::descend::LIVE;
+use crate::engine::{Core, Engine};
+use crate::error::EngineError;
+use longhaul_domain::{
+    Ending, Hold, Level, NodeId, Pending, Placement, ProcessId, SlotKey, State, Status, Timestamp,
+};
+use longhaul_ports::{Filter, QueueView, Stored};
+
+/// So many waiters are looked at in one call.
+const CHUNK: usize = 500;
+
+/// Why a process waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It does not wait.
+    NotWaiting {
+        /// Where it stands.
+        status: Status,
+    },
+    /// For a slot of its key, or for those ahead of it.
+    Queued {
+        /// The key; none is the queue of processes without one.
+        key: Option<SlotKey>,
+        /// Its place among those of its key that may go; 1 is next.
+        position: u32,
+        /// How many of them are ahead.
+        ahead: u32,
+        /// The slots of the key; none means no limit.
+        slots: Option<u32>,
+        /// Who holds them.
+        holders: Vec<ProcessId>,
+        /// Every slot is held by an ancestor of somebody who waits for one: if each waits for its child, nothing moves
+        /// until a limit is raised or one of them ends.
+        stalled: bool,
+    },
+    /// Its queue is held back.
+    Held {
+        /// The key.
+        key: SlotKey,
+        /// Since when and by whom.
+        hold: Hold,
+        /// Its place once it goes on; 1 is next.
+        position: u32,
+    },
+    /// Its key has room, its node has not.
+    NodeFull {
+        /// The most roots that its node runs at once.
+        limit: u32,
+        /// Those that it runs.
+        holders: Vec<ProcessId>,
+        /// Its place among those of its key; 1 is next.
+        position: u32,
+    },
+    /// For a moment that was chosen at its launch.
+    Delayed {
+        /// That moment.
+        until: Timestamp,
+    },
+    /// For its next attempt.
+    Retrying {
+        /// The next attempt: 2, 3, …
+        attempt: u32,
+        /// When it is due.
+        at: Timestamp,
+        /// How the last one ended.
+        after: Ending,
+    },
+    /// No node may run it.
+    NoNode {
+        /// Which would.
+        placement: Placement,
+    },
+}
+
+impl Engine {
+    /// Why a process waits, as of now.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown id.
+    pub async fn why(&self, id: ProcessId) -> Result<Why, EngineError> {
+        let stored = self.process(id).await?;
+        match &stored.process.state {
+            State::Pending(Pending::Queued) => self.core.why_queued(&stored).await,
+            State::Pending(Pending::Delayed { until }) => Ok(Why::Delayed { until: *until }),
+            State::Pending(Pending::Retrying { at, after }) => Ok(Why::Retrying {
+                attempt: stored.process.attempt.next().0,
+                at: *at,
+                after: after.as_ref().clone(),
+            }),
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Ok(Why::NotWaiting { status: stored.process.status() }),
+        }
+    }
+}
+
+impl Core {
+    async fn why_queued(&self, stored: &Stored) -> Result<Why, EngineError> {
+        let spec = &stored.process.spec;
+        let nodes: Vec<NodeId> = self.parts.store.nodes().await?.into_iter().map(|facts| facts.id).collect();
+        if !fits_any(&spec.placement, &nodes) {
+            return Ok(Why::NoNode { placement: spec.placement.clone() });
+        }
+        let roots = self.roots_held().await?;
+        let crowd = Crowd { node: &self.lease.node, nodes: &nodes, full: self.is_full(roots.len()) };
+        let Some(queue) = self.queue_of(&stored.process).await? else {
+            // It was claimed between the two looks.
+            return Ok(Why::NotWaiting { status: self.load(stored.process.id).await?.process.status() });
+        };
+        let ahead = self.ahead_of(stored, &queue, &crowd).await?;
+        let position = ahead.saturating_add(1);
+        if let (Some(key), Some(hold)) = (&queue.key, &queue.held) {
+            return Ok(Why::Held { key: key.clone(), hold: hold.clone(), position });
+        }
+        let is_open = queue.slots.is_none_or(|slots| count(queue.holders.len()) < slots);
+        if is_open && crowd.shuts_out(stored) {
+            return Ok(Why::NodeFull { limit: self.settings.max_parallel, holders: roots, position });
+        }
+        Ok(Why::Queued {
+            stalled: !is_open && self.is_stalled(&queue).await?,
+            key: queue.key,
+            position,
+            ahead,
+            slots: queue.slots,
+            holders: queue.holders,
+        })
+    }
+
+    /// The roots that this node runs, in the order of their submits.
+    async fn roots_held(&self) -> Result<Vec<ProcessId>, EngineError> {
+        if self.settings.max_parallel == 0 {
+            return Ok(Vec::new());
+        }
+        let filter = Filter {
+            statuses: LIVE.to_vec(),
+            owner: Some(self.lease.node.clone()),
+            level: Some(Level(0)),
+            ..Filter::default()
+        };
+        Ok(self.all(&filter).await?.into_iter().map(|stored| stored.process.id).collect())
+    }
+
+    fn is_full(&self, roots: usize) -> bool {
+        count(roots) >= self.settings.roots()
+    }
+
+    /// How many waiters of its key go before it, leaving out those that it passes.
+    async fn ahead_of(
+        &self,
+        stored: &Stored,
+        queue: &QueueView,
+        crowd: &Crowd<'_>,
+    ) -> Result<u32, EngineError> {
+        let before: Vec<ProcessId> =
+            queue.waiters.iter().copied().take_while(|waiter| *waiter != stored.process.id).collect();
+        let mut ahead: u32 = 0;
+        for chunk in before.chunks(CHUNK) {
+            for waiter in self.parts.store.load(chunk).await?.into_iter().flatten() {
+                let passed = !fits_any(&waiter.process.spec.placement, crowd.nodes)
+                    || (crowd.shuts_out(&waiter) && !crowd.shuts_out(stored));
+                ahead = ahead.saturating_add(u32::from(!passed));
+            }
+        }
+        Ok(ahead)
+    }
+
+    /// Whether every holder is an ancestor of somebody who waits for a slot of the same key.
+    async fn is_stalled(&self, queue: &QueueView) -> Result<bool, EngineError> {
+        for holder in &queue.holders {
+            let filter = Filter {
+                statuses: vec![Status::Pending],
+                ancestor: Some(*holder),
+                key: queue.key.clone(),
+                ..Filter::default()
+            };
+            let mut below = self.all(&filter).await?.into_iter();
+            if !below.any(|stored| matches!(stored.process.state, State::Pending(Pending::Queued))) {
+                return Ok(false);
+            }
+        }
+        Ok(!queue.holders.is_empty())
+    }
+}
+
+/// Who may run what just now.
+struct Crowd<'a> {
+    node: &'a NodeId,
+    nodes: &'a [NodeId],
+    /// This node runs as many roots as it may.
+    full: bool,
+}
+
+impl Crowd<'_> {
+    /// Whether a waiter cannot go because its node has no room for roots; of other nodes that is not known here.
+    fn shuts_out(&self, stored: &Stored) -> bool {
+        let only_here = match &stored.process.spec.placement {
+            Placement::Node(node) => node == self.node,
+            Placement::Anywhere | Placement::Here => self.nodes.len() == 1,
+            Placement::Labels(_) => false,
+        };
+        self.full && only_here && stored.process.lineage.ancestors.is_empty()
+    }
+}
+
+/// Whether a node that is there takes such waiters; none has labels yet.
+fn fits_any(placement: &Placement, nodes: &[NodeId]) -> bool {
+    match placement {
+        Placement::Node(node) => nodes.contains(node),
+        Placement::Anywhere | Placement::Here => !nodes.is_empty(),
+        Placement::Labels(_) => false,
+    }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

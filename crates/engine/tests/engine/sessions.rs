@@ -1,0 +1,143 @@
+use crate::trees::child;
+use crate::world::{World, command, reported, seconds};
+use longhaul_domain::{
+    Ending, Note, Policy, ProcessId, SessionId, SessionPolicy, SlotKey, Spec, State, Status, StopCause,
+};
+use longhaul_engine::Told;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+fn session(name: &str) -> SessionId {
+    SessionId::new(name).unwrap()
+}
+
+fn of(name: &str, on_session_end: SessionPolicy, spec: Spec) -> Spec {
+    Spec { session: Some(session(name)), on_session_end, ..spec }
+}
+
+fn ids(told: &[Told]) -> Vec<ProcessId> {
+    told.iter().map(|told| told.id).collect()
+}
+
+async fn cause(world: &World, id: ProcessId) -> Option<StopCause> {
+    let State::Ended(ended) = world.stored(id).await.process.state else {
+        return None;
+    };
+    if let Ending::Cancelled { by, .. } = ended.ending { Some(by) } else { None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_process_of_a_session_does_what_it_declared_when_the_session_ends() {
+    let world = World::new().await;
+    let keeps = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
+    let goes = world.launch_spec(of("s", SessionPolicy::Cancel, command("run"))).await;
+    let leaves = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), command("run"))).await;
+    let over = world.launch_spec(of("s", SessionPolicy::Cancel, command("exit 0"))).await;
+    world.end(over).await;
+    let told = world.engine.end_session(&session("s"), None).await.unwrap();
+    assert_eq!(ids(&told), [keeps, goes, leaves], "what ended is not asked");
+    let notes: Vec<Option<Note>> = told.iter().map(|told| told.outcome.as_ref().unwrap().note).collect();
+    assert_eq!(notes, [Some(Note::GoesOn), None, None]);
+    world.pass(seconds(59)).await;
+    assert_eq!(cause(&world, goes).await, Some(StopCause::Session));
+    assert_eq!(world.status(leaves).await, Status::Running);
+    world.pass(seconds(2)).await;
+    assert_eq!(cause(&world, leaves).await, Some(StopCause::Session));
+    assert_eq!(world.status(keeps).await, Status::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_another_session_is_touched() {
+    let world = World::new().await;
+    let mine = world.launch_spec(of("s", SessionPolicy::Cancel, command("run"))).await;
+    let other = world.launch_spec(of("t", SessionPolicy::Cancel, command("run"))).await;
+    let none = world.launch("run").await;
+    // Below a process of the session, and of another one.
+    let below = child(&world, mine, of("t", SessionPolicy::Cancel, command("run"))).await;
+    let told = world.engine.end_session(&session("s"), Some(SessionPolicy::Cancel)).await.unwrap();
+    assert_eq!(ids(&told), [mine]);
+    world.pass(seconds(100)).await;
+    assert_eq!(cause(&world, mine).await, Some(StopCause::Session));
+    for id in [other, none, below] {
+        assert_eq!(world.status(id).await, Status::Running);
+    }
+    assert!(world.engine.end_session(&session("unknown"), None).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_is_asked_for_overrules_what_was_declared() {
+    let world = World::new().await;
+    let id = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
+    world.settle().await;
+    world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(10)))).await.unwrap();
+    // A second end gives no more time.
+    let again =
+        world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(100)))).await.unwrap();
+    assert_eq!(again[0].outcome.as_ref().unwrap().note, Some(Note::AlreadySo));
+    world.pass(seconds(11)).await;
+    assert_eq!(cause(&world, id).await, Some(StopCause::Session));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grace_of_a_session_ends_after_a_restart_too() {
+    for away in [Duration::ZERO, seconds(5), seconds(100)] {
+        let mut world = World::new().await;
+        let running = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), command("run"))).await;
+        let paused = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), command("run"))).await;
+        let reporting = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), reported(|_| {}))).await;
+        world.settle().await;
+        world.ask(paused, longhaul_domain::Command::Pause).await.unwrap();
+        world.engine.end_session(&session("s"), None).await.unwrap();
+        world.engine.abandon();
+        world.pass(away).await;
+        world.crash().await;
+        world.pass(seconds(55).saturating_sub(away)).await;
+        if away < seconds(60) {
+            for id in [running, paused, reporting] {
+                assert!(!world.status(id).await.is_ended());
+            }
+            world.pass(seconds(6)).await;
+        }
+        world.pass(seconds(6)).await;
+        assert_eq!(cause(&world, running).await, Some(StopCause::Session), "away {away:?}");
+        assert_eq!(cause(&world, paused).await, Some(StopCause::Session), "away {away:?}");
+        assert_eq!(world.status(reporting).await, Status::Stopping, "away {away:?}");
+        assert_eq!(world.end(reporting).await, Status::Cancelled);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grace_of_a_session_ends_for_what_still_waits() {
+    let world = World::with(|settings| {
+        let slots = BTreeMap::from([("k".to_owned(), 1)]);
+        settings.policy = Some(Policy { slots, ..Policy::default() });
+    })
+    .await;
+    let keyed = |words| Spec { key: SlotKey::new("k").ok(), ..command(words) };
+    let holder = world.launch_spec(keyed("run")).await;
+    let waits = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), keyed("run"))).await;
+    let until = Some(world.engine.now().plus(seconds(3_600)));
+    let delayed = Spec { not_before: until, ..command("run") };
+    let delayed = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), delayed)).await;
+    world.engine.end_session(&session("s"), None).await.unwrap();
+    world.pass(seconds(50)).await;
+    assert_eq!(world.status(waits).await, Status::Pending);
+    world.pass(seconds(11)).await;
+    assert_eq!(cause(&world, waits).await, Some(StopCause::Session));
+    assert_eq!(cause(&world, delayed).await, Some(StopCause::Session));
+    assert_eq!(world.spawner.runs(waits), 0);
+    assert_eq!(world.status(holder).await, Status::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_claimed_after_its_session_ended_leaves_in_time_all_the_same() {
+    let world = World::with(|settings| settings.max_parallel = 1).await;
+    let first = world.launch("exit 0 10000").await;
+    let waits = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), command("run"))).await;
+    world.engine.end_session(&session("s"), None).await.unwrap();
+    world.end(first).await;
+    world.pass(seconds(45)).await;
+    assert_eq!(world.status(waits).await, Status::Running);
+    world.pass(seconds(16)).await;
+    assert_eq!(cause(&world, waits).await, Some(StopCause::Session));
+}

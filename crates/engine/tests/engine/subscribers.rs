@@ -1,0 +1,304 @@
+use crate::world::{World, command, reported, seconds};
+use longhaul_domain::{Command, Fact, ProcessId, Report, Stage, Status};
+use longhaul_engine::ports::{Cursor, EventLog, Logged};
+use longhaul_engine::{Notice, Shutdown, Subscription};
+use longhaul_testkit::fakes::{Call, Fault};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The next notice; where nothing would ever come the test fails instead of waiting.
+async fn next_of(subscription: &mut Subscription) -> Option<Notice> {
+    tokio::time::timeout(PATIENCE, subscription.next()).await.expect("it is told, or it is over")
+}
+
+/// Whatever comes until a subscription is over, or says nothing for a second of virtual time.
+async fn drained(world: &World, subscription: &mut Subscription) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    loop {
+        world.settle().await;
+        tokio::select! {
+            biased;
+            notice = subscription.next() => match notice {
+                Some(notice) => notices.push(notice),
+                None => return notices,
+            },
+            () = world.settle() => return notices,
+        }
+    }
+}
+
+fn events(notices: &[Notice]) -> Vec<Logged> {
+    let event = |notice: &Notice| match notice {
+        Notice::Event(logged) => Some(logged.clone()),
+        Notice::Resync { .. } => None,
+    };
+    notices.iter().filter_map(event).collect()
+}
+
+fn facts_of(id: ProcessId, events: &[Logged]) -> Vec<&'static str> {
+    events.iter().filter(|logged| logged.id == id).map(|logged| logged.event.fact.name()).collect()
+}
+
+/// Waits on another thread's work, which no clock of ours drives.
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let begin = std::time::Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_sees_everything_from_now_on_in_order() {
+    let world = World::new().await;
+    let before = world.launch("exit 0").await;
+    world.end(before).await;
+    let mut subscription = world.engine.subscribe(None, 100).await.unwrap();
+    let id = world.launch("exit 0 1000").await;
+    world.end(id).await;
+    let seen = events(&drained(&world, &mut subscription).await);
+    assert!(seen.iter().all(|logged| logged.id == id));
+    assert_eq!(facts_of(id, &seen), ["submitted", "claimed", "spawned", "ended"]);
+    assert!(seen.windows(2).all(|pair| {
+        (pair[0].revision, pair[0].index) < (pair[1].revision, pair[1].index)
+            && pair[0].cursor < pair[1].cursor
+    }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_goes_on_from_where_it_was() {
+    let world = World::new().await;
+    let first = world.launch("exit 0").await;
+    world.end(first).await;
+    let mut all = world.engine.subscribe(Some(Cursor(0)), 100).await.unwrap();
+    let all = events(&drained(&world, &mut all).await);
+    let mut rest = world.engine.subscribe(Some(all[1].cursor), 100).await.unwrap();
+    assert_eq!(events(&drained(&world, &mut rest).await), all[2..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_never_reads_and_one_that_panics_harm_nobody_while_a_thousand_run() {
+    let world = World::with(|settings| settings.max_parallel = 0).await;
+    let mut silent = world.engine.subscribe(None, 16).await.unwrap();
+    let mut good = world.engine.subscribe(None, 16).await.unwrap();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let mut panicking = world.engine.on_event(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        panic!("on purpose");
+    });
+    panicking.listening().await;
+    let reading = tokio::spawn(async move {
+        let mut seen: BTreeMap<ProcessId, Vec<Logged>> = BTreeMap::new();
+        while let Some(Notice::Event(logged)) = good.next().await {
+            seen.entry(logged.id).or_default().push(logged);
+        }
+        seen
+    });
+    let mut ids = Vec::new();
+    for n in 0..1_000 {
+        ids.push(world.launch(&format!("exit 0 {}", n % 20)).await);
+    }
+    for id in &ids {
+        assert_eq!(world.end(*id).await, Status::Completed);
+    }
+    world.pass(seconds(2)).await;
+    eventually("the panicking one is called", || calls.load(Ordering::SeqCst) > 0);
+    world.shut_down(Shutdown::Leave).await;
+
+    let seen = reading.await.unwrap();
+    assert_eq!(seen.len(), 1_000);
+    for of_one in seen.values() {
+        let names: Vec<&str> = of_one.iter().map(|logged| logged.event.fact.name()).collect();
+        assert_eq!(names, ["submitted", "claimed", "spawned", "ended"]);
+    }
+    let cut_off = drained(&world, &mut silent).await;
+    let held = events(&cut_off);
+    assert_eq!(held.len(), 16);
+    assert_eq!(cut_off.last(), Some(&Notice::Resync { from: held[15].cursor }));
+    assert_eq!(silent.next().await, None);
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "one that panicked is called no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_was_cut_off_misses_nothing_when_it_resumes() {
+    let world = World::new().await;
+    let mut slow = world.engine.subscribe(None, 3).await.unwrap();
+    let ids = [world.launch("exit 0").await, world.launch("exit 1").await];
+    world.pass(seconds(5)).await;
+    let mut seen = Vec::new();
+    let mut resyncs = 0;
+    loop {
+        match slow.next().await {
+            Some(Notice::Event(logged)) => seen.push(logged),
+            Some(Notice::Resync { from }) => {
+                resyncs += 1;
+                slow = world.engine.subscribe(Some(from), 100).await.unwrap();
+            }
+            None => unreachable!("a resync comes first"),
+        }
+        if seen.len() == 8 {
+            break;
+        }
+    }
+    assert_eq!(resyncs, 1);
+    for id in ids {
+        assert_eq!(facts_of(id, &seen), ["submitted", "claimed", "spawned", "ended"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_that_is_read_within_a_second_cuts_nobody_off() {
+    let world = World::new().await;
+    let mut subscription = world.engine.subscribe(None, 1).await.unwrap();
+    let id = world.launch("exit 0").await;
+    world.pass(Duration::from_millis(900)).await;
+    let seen = drained(&world, &mut subscription).await;
+    assert_eq!(facts_of(id, &events(&seen)), ["submitted", "claimed", "spawned", "ended"]);
+    assert_eq!(seen.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_no_longer_kept_are_a_resync() {
+    let world = World::new().await;
+    let id = world.launch_spec(reported(|_| {})).await;
+    let first = world.store.read(None, 1, false).await.unwrap().events[0].cursor;
+    for n in 0..100_010 {
+        let stage = Some(Stage::new(&format!("stage {n}")).unwrap());
+        world.ask(id, Command::Progress(Report { progress: None, stage })).await.unwrap();
+    }
+    let mut subscription = world.engine.subscribe(Some(first), 10).await.unwrap();
+    let Some(Notice::Resync { from }) = next_of(&mut subscription).await else { panic!("events are lost") };
+    assert_eq!(next_of(&mut subscription).await, None);
+    let mut resumed = world.engine.subscribe(Some(from), 10).await.unwrap();
+    let Some(Notice::Event(logged)) = next_of(&mut resumed).await else { panic!("it goes on") };
+    assert_eq!(logged.cursor, Cursor(from.0 + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_this_log_never_reached_is_a_resync() {
+    let world = World::new().await;
+    world.launch("run").await;
+    let end = world.store.end().await.unwrap();
+    let mut subscription = world.engine.subscribe(Some(Cursor(end.0 + 1_000)), 10).await.unwrap();
+    assert_eq!(next_of(&mut subscription).await, Some(Notice::Resync { from: end }));
+    assert_eq!(next_of(&mut subscription).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_shutdown_stops_is_still_told_and_then_it_is_over() {
+    let world = World::new().await;
+    let mut subscription = world.engine.subscribe(None, 100).await.unwrap();
+    let id = world.launch("run").await;
+    world.settle().await;
+    world.shut_down(Shutdown::StopAll).await;
+    let seen = drained(&world, &mut subscription).await;
+    let Notice::Event(last) = seen.last().unwrap() else { panic!("{seen:?}") };
+    assert!(matches!(last.event.fact, Fact::Ended { .. }) && last.id == id, "{last:?}");
+    assert_eq!(subscription.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_read_yet_when_the_engine_ends_is_still_told() {
+    let world = World::new().await;
+    let mut subscription = world.engine.subscribe(None, 100).await.unwrap();
+    world.settle().await;
+    world.store.fail_on(Call::Events, 1, Fault::Late(seconds(60)));
+    let id = world.launch("exit 0").await;
+    world.settle().await;
+    assert_eq!(world.status(id).await, Status::Completed);
+    world.shut_down(Shutdown::Leave).await;
+    let seen = events(&drained(&world, &mut subscription).await);
+    assert_eq!(facts_of(id, &seen), ["submitted", "claimed", "spawned", "ended"]);
+    assert_eq!(next_of(&mut subscription).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_cannot_be_read_for_a_while_loses_nothing() {
+    let world = World::new().await;
+    let mut subscription = world.engine.subscribe(None, 100).await.unwrap();
+    world.settle().await;
+    // The look that waits already is the first: it goes well.
+    for _ in 0..3 {
+        world.store.fail_on(Call::Events, 1, Fault::Unavailable);
+    }
+    let id = world.launch("exit 0").await;
+    world.pass(seconds(3)).await;
+    let seen = events(&drained(&world, &mut subscription).await);
+    assert_eq!(facts_of(id, &seen), ["submitted", "claimed", "spawned", "ended"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_sleeps_for_ever_delays_neither_others_nor_the_end() {
+    let world = World::new().await;
+    let (release, asleep) = mpsc::channel::<()>();
+    let mut sleeping = world.engine.on_event(move |_| {
+        // Until the test is over.
+        let _ = asleep.recv();
+    });
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let noted = told.clone();
+    let mut other = world.engine.on_event(move |notice| noted.lock().unwrap().push(notice.clone()));
+    sleeping.listening().await;
+    other.listening().await;
+    let id = world.launch("exit 0 1000").await;
+    assert_eq!(world.end(id).await, Status::Completed);
+    world.settle().await;
+    eventually("the other one is told", || told.lock().unwrap().len() == 4);
+    world.shut_down(Shutdown::StopAll).await;
+    drop((sleeping, release));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_falls_behind_is_told_so_and_called_no_more() {
+    let world = World::with(|settings| settings.max_parallel = 0).await;
+    let (release, gate) = mpsc::channel::<()>();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let noted = told.clone();
+    let mut slow = world.engine.on_event(move |notice| {
+        if noted.lock().unwrap().is_empty() {
+            let _ = gate.recv();
+        }
+        noted.lock().unwrap().push(notice.clone());
+    });
+    slow.listening().await;
+    for _ in 0..400 {
+        world.launch_spec(command("exit 0")).await;
+        world.settle().await;
+    }
+    world.pass(seconds(2)).await;
+    drop(release);
+    let is_over = || matches!(told.lock().unwrap().last(), Some(Notice::Resync { .. }));
+    eventually("it is told that it fell behind", is_over);
+    let notices = told.lock().unwrap().clone();
+    let last = events(&notices).last().unwrap().cursor;
+    assert_eq!(notices.last(), Some(&Notice::Resync { from: last }));
+    assert!(events(&notices).windows(2).all(|pair| pair[1].cursor.0 == pair[0].cursor.0 + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_guard_ends_a_callback() {
+    let world = World::new().await;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let (counted, kept) = (calls.clone(), Arc::new(()));
+    let held = kept.clone();
+    let mut guard = world.engine.on_event(move |_| {
+        let _ = &held;
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    guard.listening().await;
+    let id = world.launch("exit 0").await;
+    world.end(id).await;
+    world.settle().await;
+    eventually("it is called", || calls.load(Ordering::SeqCst) == 4);
+    drop(guard);
+    world.settle().await;
+    eventually("its thread ends", || Arc::strong_count(&kept) == 1);
+    let id = world.launch("exit 0").await;
+    world.end(id).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 4);
+}

@@ -1,0 +1,220 @@
+use crate::queues::{key, keyed, with_slots};
+use crate::trees::child;
+use crate::world::{World, command, retrying, seconds};
+use longhaul_domain::{
+    Capability, Ending, Hold, NodeId, Placement, Policy, Priority, ProcessId, Spec, Status,
+};
+use longhaul_engine::Why;
+use longhaul_engine::ports::AttemptKey;
+use std::collections::BTreeMap;
+
+async fn why(world: &World, id: ProcessId) -> Why {
+    world.engine.why(id).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_is_told_its_key_its_place_and_who_holds_the_slots() {
+    let world = with_slots(&[("k", 1)]).await;
+    let holder = world.launch_spec(keyed("run", "k")).await;
+    let first = world.launch_spec(keyed("run", "k")).await;
+    let second = world.launch_spec(keyed("run", "k")).await;
+    world.launch_spec(Spec { priority: Priority::new(1).unwrap(), ..keyed("run", "k") }).await;
+    world.settle().await;
+    let expected = |position| Why::Queued {
+        key: Some(key("k")),
+        position,
+        ahead: position - 1,
+        slots: Some(1),
+        holders: vec![holder],
+        stalled: false,
+    };
+    assert_eq!(why(&world, first).await, expected(2));
+    assert_eq!(why(&world, second).await, expected(3));
+    assert_eq!(why(&world, holder).await, Why::NotWaiting { status: Status::Running });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_of_a_held_queue_is_told_since_when_and_by_whom() {
+    let world = World::new().await;
+    world.engine.hold_queue(&key("k"), Some("ann".to_owned())).await.unwrap();
+    let hold = Hold { since: world.engine.now(), by: Some("ann".to_owned()) };
+    world.launch_spec(keyed("run", "k")).await;
+    let id = world.launch_spec(keyed("run", "k")).await;
+    world.pass(seconds(10)).await;
+    assert_eq!(why(&world, id).await, Why::Held { key: key("k"), hold, position: 2 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_root_is_told_that_its_node_is_full_and_a_child_passes_it() {
+    let world = World::with(|settings| settings.max_parallel = 2).await;
+    let first = world.launch_spec(keyed("run", "a")).await;
+    let second = world.launch("run").await;
+    let waits = world.launch("run").await;
+    let behind = world.launch("run").await;
+    world.settle().await;
+    let full = |position| Why::NodeFull { limit: 2, holders: vec![first, second], position };
+    assert_eq!(why(&world, waits).await, full(1));
+    assert_eq!(why(&world, behind).await, full(2));
+    let below = child(&world, first, command("run")).await;
+    world.settle().await;
+    assert_eq!(why(&world, below).await, Why::NotWaiting { status: Status::Running });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_and_a_retry_are_told_with_their_moments() {
+    let world = World::new().await;
+    let until = world.engine.now().plus(seconds(600));
+    let id = world.launch_spec(Spec { not_before: Some(until), ..command("run") }).await;
+    assert_eq!(why(&world, id).await, Why::Delayed { until });
+    let id = world.launch_spec(retrying("exit 3", 2)).await;
+    world.settle().await;
+    let told = why(&world, id).await;
+    let Why::Retrying { attempt, at, after } = told else { unreachable!("{told:?}") };
+    assert!(attempt == 2 && at > world.engine.now() && matches!(after, Ending::Failed { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_for_a_node_that_is_not_there_is_told_so_and_blocks_nobody() {
+    let world = with_slots(&[("k", 1)]).await;
+    let holder = world.launch_spec(keyed("run", "k")).await;
+    let elsewhere = Placement::Node(NodeId::new("elsewhere").unwrap());
+    let labels = Placement::Labels(vec![Capability::new("gpu").unwrap()]);
+    for placement in [elsewhere, labels] {
+        let id = world.launch_spec(Spec { placement: placement.clone(), ..keyed("run", "k") }).await;
+        assert_eq!(why(&world, id).await, Why::NoNode { placement });
+    }
+    let next = world.launch_spec(keyed("run", "k")).await;
+    world.settle().await;
+    assert!(matches!(why(&world, next).await, Why::Queued { position: 1, .. }));
+    world.cancel(holder).await;
+    world.pass(seconds(1)).await;
+    assert_eq!(world.status(next).await, Status::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn trees_that_hold_every_slot_and_wait_for_their_own_children_are_told_as_stalled() {
+    let world = with_slots(&[("k", 2)]).await;
+    let one = world.launch_spec(keyed("run", "k")).await;
+    let other = world.launch_spec(keyed("run", "k")).await;
+    world.settle().await;
+    let below = child(&world, one, keyed("run", "k")).await;
+    assert!(matches!(why(&world, below).await, Why::Queued { stalled: false, .. }), "one of them works on");
+    let beside = child(&world, other, keyed("run", "k")).await;
+    for id in [below, beside] {
+        assert!(matches!(why(&world, id).await, Why::Queued { stalled: true, .. }));
+    }
+    world.engine.set_slots("k", Some(3)).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.status(below).await, Status::Running);
+    assert!(matches!(why(&world, beside).await, Why::Queued { stalled: false, .. }));
+}
+
+/// What waits, with what it was told.
+async fn told(world: &World, ids: &[ProcessId]) -> BTreeMap<ProcessId, Why> {
+    let mut told = BTreeMap::new();
+    for id in ids {
+        if world.status(*id).await == Status::Pending {
+            told.insert(*id, why(world, *id).await);
+        }
+    }
+    told
+}
+
+const fn position(why: &Why) -> Option<u32> {
+    match why {
+        Why::Queued { position, .. } | Why::Held { position, .. } | Why::NodeFull { position, .. } => {
+            Some(*position)
+        }
+        Why::NotWaiting { .. } | Why::Delayed { .. } | Why::Retrying { .. } | Why::NoNode { .. } => None,
+    }
+}
+
+/// At rest nobody who may go waits, and what was said of the limits is so.
+async fn check_at_rest(world: &World, told: &BTreeMap<ProcessId, Why>, seed: u64) {
+    for (id, why) in told {
+        match why {
+            Why::Queued { slots, holders, position, ahead, .. } => {
+                let slots = slots.expect("without a limit only a full node keeps one waiting");
+                assert!(holders.len() >= slots as usize, "seed {seed}: {id} could go: {why:?}");
+                assert_eq!(*position, ahead + 1);
+            }
+            Why::NodeFull { limit, holders, .. } => {
+                assert_eq!(holders.len(), *limit as usize, "seed {seed}");
+                for holder in holders {
+                    assert!(world.stored(*holder).await.process.lineage.ancestors.is_empty());
+                }
+            }
+            Why::Held { key, .. } => {
+                assert!(world.engine.policy().await.unwrap().held.contains_key(key), "seed {seed}");
+            }
+            Why::NotWaiting { .. } | Why::Delayed { .. } | Why::Retrying { .. } | Why::NoNode { .. } => {
+                unreachable!("seed {seed}: {id} waits: {why:?}")
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_told_to_be_next_in_its_key_is_the_one_that_goes_next() {
+    for seed in 0..60 {
+        let mut dice = Dice(seed);
+        let slots = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        let world = World::with(|settings| {
+            settings.max_parallel = 3;
+            settings.policy = Some(Policy { slots, ..Policy::default() });
+        })
+        .await;
+        let mut ids = Vec::new();
+        for _ in 0..14 {
+            let mut spec = match dice.below(4) {
+                0 => command("run"),
+                1 => keyed("run", "a"),
+                _ => keyed("run", "b"),
+            };
+            spec.priority = Priority::new(dice.below(3) as i64).unwrap();
+            let parent =
+                (dice.below(3) == 0 && !ids.is_empty()).then(|| ids[dice.below(ids.len() as u64) as usize]);
+            match parent {
+                Some(parent) => ids.extend(crate::trees::try_child(&world, parent, spec).await.ok()),
+                None => ids.push(world.launch_spec(spec).await),
+            }
+            if dice.below(6) == 0 {
+                world.engine.hold_queue(&key("b"), None).await.unwrap();
+            } else {
+                world.engine.release_queue(&key("b")).await.unwrap();
+            }
+            world.settle().await;
+        }
+        for _ in 0..40 {
+            let before = told(&world, &ids).await;
+            check_at_rest(&world, &before, seed).await;
+            let live: Vec<AttemptKey> = world.spawner.live();
+            if live.is_empty() {
+                break;
+            }
+            world.spawner.exit(live[dice.below(live.len() as u64) as usize], 0);
+            world.settle().await;
+            let mut claimed: BTreeMap<Option<String>, Vec<u32>> = BTreeMap::new();
+            for (id, why) in &before {
+                let stored = world.stored(*id).await;
+                if stored.process.status() != Status::Pending {
+                    let key = stored.process.spec.key.as_ref().map(ToString::to_string);
+                    claimed.entry(key).or_default().extend(position(why));
+                }
+            }
+            for (key, positions) in claimed {
+                assert_eq!(positions, [1], "seed {seed}, key {key:?}");
+            }
+        }
+    }
+}
+
+/// The same numbers for the same seed.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+}

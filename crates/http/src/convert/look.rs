@@ -1,0 +1,90 @@
+//! Looks at processes with what stands around them.
+
+use crate::convert::process::{Around, Hindrance, seen};
+use crate::fault::Fault;
+use crate::query::Query;
+use futures_util::{StreamExt, stream};
+use longhaul_domain::{Pending, Placement, Policy, State};
+use longhaul_engine::ports::{AttemptKey, Stored};
+use longhaul_engine::{Engine, Why};
+use longhaul_wire::api::ProcessView;
+
+/// So many processes are asked for their usage side by side.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Whether to find out what the trees use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The records, and what hinders those that wait.
+    Records,
+    /// What the trees of those that run use as well.
+    Usage,
+}
+
+impl Depth {
+    /// What `?usage=` asks for.
+    pub(crate) fn asked(query: &Query) -> Result<Self, Fault> {
+        Ok(if query.flag("usage")? { Self::Usage } else { Self::Records })
+    }
+}
+
+/// A process as clients see it now.
+pub(crate) async fn view(engine: &Engine, stored: &Stored, depth: Depth) -> ProcessView {
+    let policy = policy_for(engine, std::slice::from_ref(stored)).await;
+    look(engine, stored, depth, policy.as_ref()).await
+}
+
+/// Processes as clients see them now, in their order.
+pub(crate) async fn views(engine: &Engine, all: &[Stored], depth: Depth) -> Vec<ProcessView> {
+    let policy = policy_for(engine, all).await;
+    let looks: Vec<_> = all.iter().map(|stored| look(engine, stored, depth, policy.as_ref())).collect();
+    stream::iter(looks).buffered(SIDE_BY_SIDE).collect().await
+}
+
+/// What cannot be found out now is left out: the record is worth more than what stands around it.
+async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Policy>) -> ProcessView {
+    let process = &stored.process;
+    let key = AttemptKey { id: process.id, attempt: process.attempt };
+    let has_output = process.spec.command().is_some() && process.attempt.0 > 0;
+    let usage = match (depth, process.state.execution()) {
+        (Depth::Usage, Some(_)) => engine.usage(process.id).await.unwrap_or_default(),
+        (Depth::Usage, None) | (Depth::Records, _) => None,
+    };
+    let around = Around {
+        now: engine.now(),
+        log_path: has_output.then(|| engine.output_place(key).0),
+        hindrance: hindrance(engine, stored, policy).await,
+        usage,
+    };
+    seen(stored, around)
+}
+
+/// The policy, if any of them waits for what it may withhold.
+async fn policy_for(engine: &Engine, all: &[Stored]) -> Option<Policy> {
+    let may_be_held = |stored: &Stored| is_queued(stored) && stored.process.spec.key.is_some();
+    if !all.iter().any(may_be_held) {
+        return None;
+    }
+    engine.policy().await.ok()
+}
+
+async fn hindrance(engine: &Engine, stored: &Stored, policy: Option<&Policy>) -> Hindrance {
+    if !is_queued(stored) {
+        return Hindrance::None;
+    }
+    let spec = &stored.process.spec;
+    let is_bound_elsewhere = match &spec.placement {
+        Placement::Here | Placement::Anywhere => false,
+        Placement::Node(node) => node != engine.node(),
+        Placement::Labels(_) => true,
+    };
+    if is_bound_elsewhere && matches!(engine.why(stored.process.id).await, Ok(Why::NoNode { .. })) {
+        return Hindrance::NoNode;
+    }
+    let hold = spec.key.as_ref().and_then(|key| policy?.held.get(key));
+    hold.map_or(Hindrance::None, |hold| Hindrance::Held(hold.clone()))
+}
+
+const fn is_queued(stored: &Stored) -> bool {
+    matches!(stored.process.state, State::Pending(Pending::Queued))
+}

@@ -1,0 +1,19 @@
+//! What a process uses, as clients see it.
+
+use crate::convert::moment::rfc3339;
+use crate::convert::process::{duration, millis, tree_usage};
+use longhaul_domain::{Timestamp, TreeUsage};
+use longhaul_engine::ports::Stored;
+use longhaul_wire::api::UsageReply;
+
+/// What the tree of a process uses at a moment.
+pub(crate) fn usage(stored: &Stored, usage: Option<&TreeUsage>, now: Timestamp) -> UsageReply {
+    let process = &stored.process;
+    UsageReply {
+        id: process.id.to_string(),
+        status: process.status().as_str().to_owned(),
+        uptime_ms: duration(process, now).map(millis),
+        usage: usage.map(tree_usage),
+        at: rfc3339(now),
+    }
+}

@@ -1,0 +1,137 @@
+//! Why a process waits, as clients see it.
+
+use crate::convert::moment::{rfc3339, span};
+use crate::convert::process::{Hindrance, holder};
+use crate::convert::queue::hold;
+use crate::convert::reason;
+use longhaul_domain::{Process, ProcessId, Timestamp};
+use longhaul_engine::ports::Stored;
+use longhaul_engine::{Engine, EngineError, Why};
+use longhaul_wire::api::{HolderView, WhyView};
+
+/// So many holders are shown with their names; the rest by their ids.
+const NAMED: usize = 100;
+
+/// Why a process waits.
+pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, EngineError> {
+    let why = engine.why(id).await?;
+    let stored = engine.process(id).await?;
+    let ids: &[ProcessId] = match &why {
+        Why::Queued { holders, .. } | Why::NodeFull { holders, .. } => holders,
+        Why::NotWaiting { .. }
+        | Why::Held { .. }
+        | Why::Delayed { .. }
+        | Why::Retrying { .. }
+        | Why::NoNode { .. } => &[],
+    };
+    let mut holders = Vec::new();
+    for (place, id) in ids.iter().enumerate() {
+        let found = if place < NAMED { engine.process(*id).await.ok() } else { None };
+        holders.push(found.map_or_else(
+            || HolderView { id: id.to_string(), ..HolderView::default() },
+            |stored| holder(&stored.process),
+        ));
+    }
+    Ok(told(&stored, &why, holders, engine.now()))
+}
+
+fn told(stored: &Stored, why: &Why, holders: Vec<HolderView>, now: Timestamp) -> WhyView {
+    let process = &stored.process;
+    let common = WhyView {
+        id: process.id.to_string(),
+        name: process.spec.name.as_ref().map(ToString::to_string),
+        status: process.status().as_str().to_owned(),
+        key: process.spec.key.as_ref().map(ToString::to_string),
+        queued_at: rfc3339(process.queued_at),
+        at: rfc3339(now),
+        reason: sentence(process, why, now),
+        holders,
+        ..WhyView::default()
+    };
+    match why {
+        Why::NotWaiting { status } => {
+            WhyView { why: "not_waiting".to_owned(), status: status.as_str().to_owned(), ..common }
+        }
+        Why::Queued { position, ahead, slots, stalled, .. } => WhyView {
+            why: "queued".to_owned(),
+            position: Some(*position),
+            ahead: Some(*ahead),
+            slots: *slots,
+            stalled: *stalled,
+            ..common
+        },
+        Why::Held { hold: held, position, .. } => WhyView {
+            why: "held".to_owned(),
+            position: Some(*position),
+            ahead: Some(position.saturating_sub(1)),
+            held: Some(hold(held)),
+            ..common
+        },
+        Why::NodeFull { limit, position, .. } => WhyView {
+            why: "node_full".to_owned(),
+            position: Some(*position),
+            ahead: Some(position.saturating_sub(1)),
+            slots: Some(*limit),
+            ..common
+        },
+        Why::Delayed { until } => {
+            WhyView { why: "delayed".to_owned(), due_at: Some(rfc3339(*until)), ..common }
+        }
+        Why::Retrying { attempt, at, after } => WhyView {
+            why: "retry".to_owned(),
+            due_at: Some(rfc3339(*at)),
+            next_attempt: Some(*attempt),
+            last_error: Some(reason::of_ending(after)),
+            ..common
+        },
+        Why::NoNode { placement } => {
+            WhyView { why: "no_node".to_owned(), placement: Some(reason::place(placement)), ..common }
+        }
+    }
+}
+
+fn sentence(process: &Process, why: &Why, now: Timestamp) -> String {
+    match why {
+        Why::NotWaiting { status } => reason::reason(process, now, &Hindrance::None)
+            .unwrap_or_else(|| format!("it does not wait: it is {status}")),
+        Why::Queued { key, ahead, slots, holders, stalled, .. } => {
+            let what = key.as_ref().map_or_else(
+                || "waits for its turn".to_owned(),
+                |key| format!("waits for a slot of the key {key}"),
+            );
+            let taken =
+                slots.map_or_else(String::new, |slots| format!(" ({} of {slots} taken)", holders.len()));
+            let stands = if *stalled {
+                "; each is held by an ancestor of one that waits: raise the limit, or cancel one of them"
+            } else {
+                ""
+            };
+            format!("{what}{taken}; {}{stands}", before(*ahead))
+        }
+        Why::Held { key, hold, position } => {
+            format!("{}; {}", reason::of_hold(key, hold), before(position.saturating_sub(1)))
+        }
+        Why::NodeFull { limit, position, .. } => format!(
+            "its node runs {limit} processes, as many as it may; {}",
+            before(position.saturating_sub(1))
+        ),
+        Why::Delayed { until } => {
+            format!("waits until {}, {} from now", rfc3339(*until), span(until.since(now)))
+        }
+        Why::Retrying { attempt, at, after } => format!(
+            "attempt {attempt} begins at {}, in {}, after: {}",
+            rfc3339(*at),
+            span(at.since(now)),
+            reason::of_ending(after)
+        ),
+        Why::NoNode { placement } => reason::nowhere(placement),
+    }
+}
+
+fn before(ahead: u32) -> String {
+    match ahead {
+        0 => "it is next".to_owned(),
+        1 => "1 is before it".to_owned(),
+        ahead => format!("{ahead} are before it"),
+    }
+}

@@ -1,0 +1,117 @@
+//! What the kernel says about those it killed for want of memory.
+
+use std::{
+    fs,
+    io::{ErrorKind, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+/// The counts of a cgroup, to which later kernels add lines.
+const EVENTS: &str = "memory.events";
+const LONGEST_EVENTS: u64 = 4 << 10;
+
+const LOG: &str = "/dev/kmsg";
+/// The longest record that the kernel hands out, in bytes.
+const LONGEST: usize = 8 << 10;
+/// More are never kept; the log of a machine that floods it is not followed for ever.
+const MOST: u32 = 100_000;
+/// How far the clock of the log may lie from ours, in milliseconds.
+const SLACK_MS: u64 = 10_000;
+
+/// Tells whether the kernel killed somebody in a cgroup for want of memory, that of the machine included.
+///
+/// Without the controller of memory there is no such word.
+pub fn has_killed_in_group(cgroup: &Path) -> bool {
+    let mut text = String::new();
+    let Ok(file) = fs::File::open(cgroup.join(EVENTS)) else {
+        return false;
+    };
+    let read = file.take(LONGEST_EVENTS).read_to_string(&mut text);
+    let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    read.is_ok() && kills.is_some_and(|count| count != "0")
+}
+
+/// Tells whether the kernel logged that it killed a process for want of memory, after a millisecond of the clock that
+/// counts since boot but not asleep.
+///
+/// Without the right to read the log there is no such word.
+pub fn has_logged_kill(pid: u32, since: u64) -> bool {
+    let options = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(LOG);
+    let Ok(mut log) = options else {
+        return false;
+    };
+    let mut buffer = vec![0; LONGEST];
+    for _ in 0..MOST {
+        match log.read(&mut buffer) {
+            Ok(got) => {
+                if says_killed(buffer.get(..got).unwrap_or(&[]), pid, since) {
+                    return true;
+                }
+            }
+            // Records were overwritten before they were read; the next read goes on behind them.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe || error.kind() == ErrorKind::Interrupted => {
+            }
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// A record is `level,number,microseconds,flags;text`.
+fn says_killed(record: &[u8], pid: u32, since: u64) -> bool {
+    let text = String::from_utf8_lossy(record);
+    let Some((head, message)) = text.split_once(';') else {
+        return false;
+    };
+    let mut fields = head.split(',');
+    // Programs write to this log too: what they write is of another facility than the kernel's own.
+    let is_of_kernel =
+        fields.next().and_then(|level| level.parse::<u32>().ok()).is_some_and(|level| level < 8);
+    let at = fields.nth(1).and_then(|at| at.parse::<u64>().ok()).map(|at| at / 1_000);
+    let is_recent = at.is_some_and(|at| at.saturating_add(SLACK_MS) >= since);
+    let message = message.lines().next().unwrap_or("");
+    is_of_kernel
+        && is_recent
+        && message.contains("ut of memory")
+        && message.contains(&format!(": Killed process {pid} ("))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: &[u8] = b"3,339,5140900123,-;Memory cgroup out of memory: Killed process 1234 (python3) total-vm:1kB\n SUBSYSTEM=x\n";
+
+    #[test]
+    fn kill_for_want_of_memory_is_recognised() {
+        assert!(says_killed(GROUP, 1_234, 5_140_000));
+        let machine = b"3,339,5140900123,-;Out of memory: Killed process 1234 (a b) total-vm:1kB";
+        assert!(says_killed(machine, 1_234, 5_150_000));
+    }
+
+    #[test]
+    fn other_records_are_not_taken_for_one() {
+        assert!(!says_killed(GROUP, 123, 5_140_000));
+        assert!(!says_killed(GROUP, 1_234, 5_151_000), "long before");
+        let forged = b"12,339,5140900123,-;Out of memory: Killed process 1234 (x)";
+        assert!(!says_killed(forged, 1_234, 0));
+        assert!(!says_killed(b"6,1,2,-;hello", 1_234, 0));
+        assert!(!says_killed(b"", 1_234, 0));
+    }
+
+    #[test]
+    fn group_in_which_the_kernel_killed_is_believed() {
+        let group = std::env::temp_dir().join(format!("shim-events-{}", std::process::id()));
+        fs::create_dir(&group).unwrap();
+        assert!(!has_killed_in_group(&group));
+        for (events, expected) in [
+            ("low 0\nhigh 0\nmax 9\noom 1\noom_kill 0\noom_group_kill 0\n", false),
+            ("low 0\nhigh 0\nmax 9\noom 1\noom_kill 2\noom_group_kill 1\n", true),
+        ] {
+            fs::write(group.join(EVENTS), events).unwrap();
+            assert_eq!(has_killed_in_group(&group), expected, "{events}");
+        }
+        fs::remove_dir_all(group).unwrap();
+    }
+}

@@ -1,0 +1,170 @@
+//! What goes wrong for one life of an engine.
+
+use super::faults::{Call, Fault, Faults, Mischief};
+use super::locked;
+use longhaul_domain::Deadline;
+use longhaul_ports::Clock;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What goes wrong for one life of an engine: its faulty ports share it.
+#[derive(Debug)]
+pub struct Trouble {
+    clock: Arc<dyn Clock>,
+    faults: Mutex<Faults>,
+    crashed: Notify,
+    /// A crash is the end of everything that shares this.
+    mortal: bool,
+    dead: AtomicBool,
+}
+
+/// How a call failed, for the error of its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    Unavailable,
+    Unknown,
+    ReadOnly,
+}
+
+impl Trouble {
+    /// Nothing goes wrong yet; the clock is for calls that take long. After a crash other calls go on.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            faults: Mutex::default(),
+            crashed: Notify::new(),
+            mortal: false,
+            dead: AtomicBool::new(false),
+        }
+    }
+
+    /// The same for one life: from its crash on no call ever returns or does anything, whoever still calls.
+    #[must_use]
+    pub fn mortal(clock: Arc<dyn Clock>) -> Self {
+        Self { mortal: true, ..Self::new(clock) }
+    }
+
+    /// Makes the n-th call from now on go wrong; the first is 1. Plans are met in the order in which they were made.
+    pub fn fail(&self, nth: u32, fault: Fault) {
+        locked(&self.faults).plan(None, nth, fault);
+    }
+
+    /// Makes the n-th call of this kind from now on go wrong; the first is 1.
+    pub fn fail_on(&self, call: Call, nth: u32, fault: Fault) {
+        locked(&self.faults).plan(Some(call), nth, fault);
+    }
+
+    /// Makes one call in so many go wrong, by a seed: reads before, writes before or after they were applied. 0 ends it.
+    pub fn set_chaos(&self, seed: u64, one_in: u32) {
+        self.set_mischief(Mischief { seed, one_in, late: Duration::ZERO, crash_in: 0 });
+    }
+
+    /// Draws faults from now on as this says.
+    pub fn set_mischief(&self, mischief: Mischief) {
+        locked(&self.faults).set_mischief(mischief);
+    }
+
+    /// While it is down, every call that can fail is answered as unavailable.
+    pub fn set_down(&self, down: bool) {
+        locked(&self.faults).set_down(down);
+    }
+
+    /// What was called so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        locked(&self.faults).calls().to_vec()
+    }
+
+    /// Parks until a call met [`Fault::CrashBefore`] or [`Fault::CrashAfter`].
+    pub async fn crashed(&self) {
+        self.crashed.notified().await;
+    }
+
+    /// Ends the life, as a crash in no call at all would.
+    pub fn kill(&self) {
+        if self.mortal {
+            self.dead.store(true, Ordering::Relaxed);
+        }
+        self.crashed.notify_one();
+    }
+
+    /// Whether a mortal life is over.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// A call that can fail.
+    pub(super) async fn through<T, E>(
+        &self,
+        call: Call,
+        work: impl Future<Output = Result<T, E>> + Send,
+        error: impl FnOnce(Failed) -> E + Send,
+    ) -> Result<T, E> {
+        self.live().await;
+        let fault = locked(&self.faults).strike(call);
+        let answer = match fault {
+            None => work.await,
+            Some(Fault::Unavailable) => Err(error(Failed::Unavailable)),
+            Some(Fault::Unknown) => {
+                work.await?;
+                Err(error(Failed::Unknown))
+            }
+            Some(Fault::ReadOnly) if call.writes() => Err(error(Failed::ReadOnly)),
+            Some(Fault::ReadOnly) => work.await,
+            Some(Fault::Late(span)) => {
+                self.delay(span).await;
+                work.await
+            }
+            Some(Fault::CrashBefore) => self.crash().await,
+            Some(Fault::CrashAfter) => {
+                work.await?;
+                self.crash().await
+            }
+        };
+        self.live().await;
+        answer
+    }
+
+    /// A call that cannot fail: it is late, or a crash.
+    pub(super) async fn surely<T>(&self, call: Call, work: impl Future<Output = T> + Send) -> T {
+        self.live().await;
+        let fault = locked(&self.faults).strike(call);
+        let answer = match fault {
+            None | Some(Fault::Unavailable | Fault::Unknown | Fault::ReadOnly) => work.await,
+            Some(Fault::Late(span)) => {
+                self.delay(span).await;
+                work.await
+            }
+            Some(Fault::CrashBefore) => self.crash().await,
+            Some(Fault::CrashAfter) => {
+                work.await;
+                self.crash().await
+            }
+        };
+        self.live().await;
+        answer
+    }
+
+    async fn delay(&self, span: Duration) {
+        let until = self.clock.now().plus(span);
+        self.clock.sleep_until(Deadline::At(until)).await;
+        self.live().await;
+    }
+
+    async fn crash<T>(&self) -> T {
+        self.kill();
+        std::future::pending().await
+    }
+
+    /// Whoever calls after the end waits for ever.
+    async fn live(&self) {
+        if self.is_dead() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

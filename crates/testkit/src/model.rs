@@ -1,0 +1,181 @@
+//! A model of a store that is obviously right, and a property test that holds any store to it.
+//!
+//! The model keeps plain lists and looks through all of them for every answer. It shares no code with any store: the
+//! rules are said once more, in the plainest way, so that a mistake has to be made twice to go unseen.
+//!
+//! ```
+//! use longhaul_adapters::memory::MemoryStore;
+//! use longhaul_testkit::suite::StoreWorld;
+//! use std::sync::Arc;
+//!
+//! longhaul_testkit::model_suite!(|clock| {
+//!     let store = MemoryStore::new(Arc::new(clock.clone()));
+//!     StoreWorld::new(Arc::new(store), clock)
+//! });
+//! # fn main() {}
+//! ```
+
+mod accept;
+mod change;
+mod compare;
+mod look;
+mod request;
+mod step;
+
+pub use compare::{holds, holds_in};
+pub use request::{No, Reply, Request};
+pub use step::{New, Step};
+
+use longhaul_domain::{
+    Epoch, Event, LaunchKey, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, SessionId, SlotKey,
+    Spec, Standing, Timestamp, WishNo,
+};
+use longhaul_ports::{Change, Clock, Lease, Stored};
+use std::sync::Arc;
+
+/// Runs one property over a store: whatever is asked of it, it answers as the model does.
+///
+/// Takes a function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
+/// [`StoreWorld`](crate::suite::StoreWorld) around an empty store.
+#[macro_export]
+macro_rules! model_suite {
+    ($open:expr $(,)?) => {
+        #[test]
+        fn it_answers_as_the_model_does() {
+            $crate::model::holds($open);
+        }
+    };
+}
+
+/// Everything that a store knows, in plain lists.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub(crate) now: Timestamp,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) nodes: Vec<(NodeId, Epoch)>,
+    pub(crate) policy: (PolicyVersion, Policy),
+    pub(crate) launch_keys: Vec<(Option<SessionId>, LaunchKey, ProcessId, Arc<Spec>)>,
+    /// Which keys were served, the last one last.
+    pub(crate) served: Vec<Option<SlotKey>>,
+    pub(crate) events: Vec<(ProcessId, Revision, u32, Event)>,
+    pub(crate) commits: Vec<(OpId, Revision)>,
+    pub(crate) wishes: Vec<(OpId, WishNo)>,
+    pub(crate) last_seq: u64,
+    pub(crate) swept: u64,
+    /// How many identities were drawn.
+    pub(crate) drawn: u64,
+    pub(crate) last_change: Option<Change>,
+    /// What was asked last.
+    pub(crate) asked: Request,
+    /// What the answer has to be.
+    pub(crate) reply: Reply,
+}
+
+/// A record, and what belongs to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) stored: Stored,
+    pub(crate) last_wish: WishNo,
+    pub(crate) handed_until: Option<Timestamp>,
+}
+
+impl Row {
+    pub(crate) const fn id(&self) -> ProcessId {
+        self.stored.process.id
+    }
+
+    pub(crate) const fn standing(&self) -> Standing {
+        self.stored.process.state.standing()
+    }
+
+    pub(crate) fn key(&self) -> Option<&SlotKey> {
+        self.stored.process.spec.key.as_ref()
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        self.stored.process.lineage.ancestors.is_empty()
+    }
+}
+
+impl Model {
+    /// An empty store.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            now: crate::fakes::VirtualClock::default().now(),
+            rows: Vec::new(),
+            nodes: Vec::new(),
+            policy: (PolicyVersion(0), Policy::default()),
+            launch_keys: Vec::new(),
+            served: Vec::new(),
+            events: Vec::new(),
+            commits: Vec::new(),
+            wishes: Vec::new(),
+            last_seq: 0,
+            swept: 0,
+            drawn: 0,
+            last_change: None,
+            asked: Request::Nothing,
+            reply: Reply::Done,
+        }
+    }
+
+    /// Takes one request in.
+    #[must_use]
+    pub fn after(mut self, asked: Request) -> Self {
+        self.reply = match &asked {
+            Request::Nothing => Reply::Done,
+            Request::Submit(new) => Reply::Submitted(Box::new(self.submit(new))),
+            Request::Claim(lease, room) => Reply::Records(self.claim(lease, room)),
+            Request::Commit(change) => {
+                self.last_change = Some(change.as_ref().clone());
+                Reply::Committed(self.commit(change))
+            }
+            Request::Wish(id, op, wish) => Reply::Wished(self.wish(*id, *op, *wish)),
+            Request::Touch(author, id, attempt, vitals) => {
+                Reply::Touched(self.touch(author, *id, *attempt, vitals))
+            }
+            Request::Attention(lease, most) => Reply::Records(self.attention(lease, *most)),
+            Request::Sweep(rule, most) => Reply::Swept(self.sweep(rule, *most)),
+            Request::SetPolicy(expected, policy) => Reply::Policy(self.set_policy(*expected, policy)),
+            Request::Register(facts) => Reply::Registered(self.register(facts)),
+            Request::Pass(span) => {
+                self.now = self.now.plus(*span);
+                Reply::Done
+            }
+        };
+        self.asked = asked;
+        self
+    }
+
+    pub(crate) fn row(&self, id: ProcessId) -> Option<&Row> {
+        self.rows.iter().find(|row| row.id() == id)
+    }
+
+    pub(crate) fn lease(&self, node: &NodeId) -> Option<Lease> {
+        let (node, epoch) = self.nodes.iter().find(|(known, _)| known == node)?;
+        Some(Lease { node: node.clone(), epoch: *epoch })
+    }
+
+    /// Who holds a slot of a key, in the order of their submits.
+    pub(crate) fn holders(&self, key: &SlotKey) -> Vec<ProcessId> {
+        let holds = |row: &&Row| row.standing() == Standing::Holding && row.key() == Some(key);
+        self.rows.iter().filter(holds).map(Row::id).collect()
+    }
+
+    /// The roots that a node holds, in the order of their submits.
+    pub(crate) fn roots_of(&self, node: &NodeId) -> Vec<ProcessId> {
+        let holds = |row: &&Row| {
+            row.is_root()
+                && row.standing() == Standing::Holding
+                && row.stored.owner.as_ref().is_some_and(|owner| owner.node == *node)
+        };
+        self.rows.iter().filter(holds).map(Row::id).collect()
+    }
+
+    pub(crate) fn note(&mut self, id: ProcessId, revision: Revision, events: &[Event]) {
+        for (index, event) in (0..).zip(events) {
+            self.events.push((id, revision, index, event.clone()));
+        }
+    }
+}

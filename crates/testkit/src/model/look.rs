@@ -1,0 +1,83 @@
+//! What is due, what goes, and how the queues stand.
+
+use super::request::No;
+use super::{Model, Row};
+use longhaul_domain::{ProcessId, Retention, Seq, SlotKey, Standing, Timestamp};
+use longhaul_ports::{Lease, QueueView, Stored, Swept};
+use std::cmp::Reverse;
+use std::time::Duration;
+
+impl Model {
+    pub(super) fn attention(&mut self, by: &Lease, most: u32) -> Result<Vec<Stored>, No> {
+        self.check(by)?;
+        let now = self.now;
+        let mut due: Vec<(Timestamp, &mut Row)> = Vec::new();
+        for row in &mut self.rows {
+            let is_free = row.handed_until.is_none_or(|until| until <= now);
+            let at = row.stored.process.due().filter(|at| *at <= now && row.stored.owner.is_none());
+            if let Some(at) = at.filter(|_| is_free) {
+                due.push((at, row));
+            }
+        }
+        due.sort_by_key(|(at, row)| (*at, row.stored.seq));
+        due.truncate(most as usize);
+        let hand = |(_, row): (Timestamp, &mut Row)| {
+            row.handed_until = Some(now.plus(Duration::from_secs(5)));
+            row.stored.clone()
+        };
+        Ok(due.into_iter().map(hand).collect())
+    }
+
+    pub(super) fn sweep(&mut self, rule: &Retention, most: u32) -> Result<Swept, No> {
+        let mut ended: Vec<(Timestamp, Seq, ProcessId, bool)> = Vec::new();
+        for row in &self.rows {
+            if let Some(at) = row.stored.process.completed_at() {
+                ended.push((at, row.stored.seq, row.id(), row.stored.process.due().is_some()));
+            }
+        }
+        ended.sort_by_key(|(at, seq, ..)| (*at, *seq));
+        let count = ended.len();
+        let mut covered: Vec<ProcessId> = Vec::new();
+        for (older, (at, _, id, is_due)) in ended.into_iter().enumerate() {
+            let newer = (count - older - 1) as u64;
+            if rule.lets_go(self.now, at, newer) && !is_due {
+                covered.push(id);
+            }
+        }
+        let more = covered.len() > most as usize;
+        covered.truncate(most as usize);
+        self.rows.retain(|row| !covered.contains(&row.id()));
+        self.swept += covered.len() as u64;
+        Ok(Swept { ids: covered, more, total: self.swept })
+    }
+
+    /// Every key with a waiter or a holder, in the order of the keys.
+    pub(super) fn queues(&self) -> Vec<QueueView> {
+        let mut keys: Vec<Option<SlotKey>> = Vec::new();
+        for row in &self.rows {
+            let counts = matches!(row.standing(), Standing::Waiting | Standing::Holding);
+            if counts && !keys.contains(&row.key().cloned()) {
+                keys.push(row.key().cloned());
+            }
+        }
+        keys.sort();
+        keys.into_iter().map(|key| self.queue(key)).collect()
+    }
+
+    fn queue(&self, key: Option<SlotKey>) -> QueueView {
+        let of_key = |standing: Standing| {
+            let fits = |row: &&Row| row.standing() == standing && row.key() == key.as_ref();
+            self.rows.iter().filter(fits).collect::<Vec<_>>()
+        };
+        let mut waiters = of_key(Standing::Waiting);
+        waiters.sort_by_key(|row| (Reverse(row.stored.process.priority), row.stored.seq));
+        QueueView {
+            slots: key.as_ref().and_then(|key| self.policy.1.slots_of(key)),
+            held: key.as_ref().and_then(|key| self.policy.1.held.get(key)).cloned(),
+            holders: of_key(Standing::Holding).into_iter().map(Row::id).collect(),
+            oldest: waiters.iter().map(|row| row.stored.process.queued_at).min(),
+            waiters: waiters.into_iter().map(Row::id).collect(),
+            key,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Whole lives, drawn at random: whatever happens to a process, its slot is taken while it is at work, and never longer.
+
+use super::world::{StoreWorld, descendants_ended, exited, room, spawned};
+use crate::fakes::SequentialIds;
+use crate::scripts::{self, Life};
+use crate::suite::must;
+use longhaul_domain::{
+    Command, Input, Observation, Placement, Process, ProcessId, SlotKey, Standing, State, Status, StopCause,
+};
+use longhaul_ports::{Filter, IdSource, Lease, Order, PageAsk, StoreError, Stored};
+use proptest::prelude::Strategy;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const LIVES: usize = 100;
+const MOVES: usize = 12;
+const SIDE_BY_SIDE: usize = 10;
+const SLOTS: u32 = 3;
+
+/// Many lives side by side over few keys: after every change the holders of each key are exactly the processes at work
+/// under it, in the order of their submits and no more than it has slots, the waiters those who wait; and when all have
+/// ended, nothing is held.
+pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let (version, mut policy) = must(world.store.policy().await);
+    policy.default_slots = SLOTS;
+    must(world.store.set_policy(version, &policy).await);
+    let mut crowd = Crowd { to_come: drawn(), ..Crowd::default() };
+    while crowd.go_on(world, &node).await {
+        agrees(world).await;
+    }
+    assert_eq!(must(world.store.queues(None).await), []);
+    for _ in 0..SLOTS {
+        world.submit(world.draft().key("k")).await;
+    }
+    assert_eq!(world.claim(&node).await.len(), usize::try_from(SLOTS).unwrap_or(0));
+    let every_way = BTreeSet::from([
+        Status::Pending,
+        Status::Running,
+        Status::Completed,
+        Status::Failed,
+        Status::Timeout,
+        Status::Cancelled,
+        Status::Interrupted,
+    ]);
+    assert_eq!(crowd.let_go, every_way, "the lives have to let go in every way there is");
+}
+
+/// The lives, and where those were that had just let go of a slot.
+#[derive(Debug, Default)]
+struct Crowd {
+    to_come: Vec<Life>,
+    present: Vec<(ProcessId, Life)>,
+    chance: SequentialIds,
+    let_go: BTreeSet<Status>,
+}
+
+impl Crowd {
+    /// Lets one thing happen; false when all is over.
+    async fn go_on(&mut self, world: &StoreWorld, node: &Lease) -> bool {
+        while self.present.len() < SIDE_BY_SIDE
+            && let Some(life) = self.to_come.pop()
+        {
+            let mut draft = world.draft();
+            draft.spec = life.spec.clone();
+            draft.spec.key = Some(must(SlotKey::new(if self.odds(2) { "k" } else { "l" })));
+            draft.spec.placement = Placement::Anywhere;
+            draft.spec.launch_key = None;
+            draft.spec.not_before = None;
+            self.present.push((world.submit(draft).await.process.id, life));
+        }
+        let place = usize::try_from(self.chance.chance().0).unwrap_or(0) % self.present.len().max(1);
+        let Some((id, mut life)) = self.present.get(place).cloned() else {
+            return false;
+        };
+        must(world.store.claim(node, &room(node)).await);
+        let stored = world.load(id).await;
+        if let Some(input) = self.input(world, &stored, &mut life) {
+            self.happen(world, &stored, input).await;
+            self.present.insert(place, (id, life));
+            self.present.remove(place + 1);
+        } else {
+            self.present.remove(place);
+        }
+        true
+    }
+
+    /// What happens to it next; none if it is over. Left to chance alone, hardly any would begin and exit by itself.
+    fn input(&self, world: &StoreWorld, stored: &Stored, life: &mut Life) -> Option<Input> {
+        if life.moves.is_empty() && stored.process.status().is_ended() {
+            return None;
+        }
+        let likely = match &stored.process.state {
+            State::Pending(_) if !self.odds(16) => {
+                world.clock.advance(Duration::from_secs(60));
+                Some(Input::Tick)
+            }
+            State::Starting { .. } if !self.odds(4) => Some(spawned(stored)),
+            State::Running { .. } | State::Stopping { .. } if self.odds(3) => {
+                let timed_out = self.odds(4).then_some(StopCause::Timeout);
+                Some(stopped(exited(stored, world.now(), i32::from(self.odds(2))), timed_out))
+            }
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => None,
+        };
+        likely
+            .or_else(|| {
+                let next = (!life.moves.is_empty()).then(|| life.moves.remove(0));
+                next.map(|next| {
+                    world.clock.advance(next.pass);
+                    next.aimed_at(&stored.process)
+                })
+            })
+            .or_else(|| Some(closing(world, stored)))
+    }
+
+    /// What only a store brings about is left to it, and what is refused does not happen.
+    async fn happen(&mut self, world: &StoreWorld, stored: &Stored, input: Input) {
+        if matches!(input, Input::Observation(Observation::Claimed { .. }))
+            || stored.process.decide(&world.context(), &stored.vitals, &input).is_err()
+        {
+            return;
+        }
+        let change = world.change(stored, input);
+        let holds = |process: &Process| process.state.standing() == Standing::Holding;
+        if holds(&stored.process) && !holds(&change.next) {
+            self.let_go.insert(change.next.status());
+        }
+        must::<_, StoreError>(world.store.commit(change).await);
+    }
+
+    fn odds(&self, one_in: u64) -> bool {
+        self.chance.chance().0.is_multiple_of(one_in)
+    }
+}
+
+fn stopped(mut input: Input, cause: Option<StopCause>) -> Input {
+    if let Input::Observation(Observation::Exited { exit, .. }) = &mut input {
+        exit.stopped = cause;
+    }
+    input
+}
+
+/// What brings it to its end, or closer.
+fn closing(world: &StoreWorld, stored: &Stored) -> Input {
+    match &stored.process.state {
+        State::Stopping { .. } => exited(stored, world.now(), 0),
+        State::Lingering(_) => descendants_ended(),
+        State::Pending(_)
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Reported { .. }
+        | State::Paused { .. }
+        | State::Withdrawing { .. }
+        | State::Ended(_) => Input::Command(Command::Force { cause: StopCause::Shutdown }),
+    }
+}
+
+async fn agrees(world: &StoreWorld) {
+    let records = all(world).await;
+    let queues = must(world.store.queues(None).await);
+    for key in ["k", "l"] {
+        let standing = |standing: Standing| -> Vec<&Stored> {
+            let ours = |stored: &&Stored| stored.process.spec.key.as_ref().map(SlotKey::as_str) == Some(key);
+            records.iter().filter(ours).filter(|stored| stored.process.head().standing == standing).collect()
+        };
+        let at_work: Vec<_> = standing(Standing::Holding).iter().map(|stored| stored.process.id).collect();
+        let mut waiting = standing(Standing::Waiting);
+        waiting.sort_by_key(|stored| (std::cmp::Reverse(stored.process.priority), stored.seq));
+        let waiting: Vec<_> = waiting.iter().map(|stored| stored.process.id).collect();
+        let queue = queues.iter().find(|queue| queue.key.as_ref().map(SlotKey::as_str) == Some(key));
+        let (holders, waiters) =
+            queue.map_or((Vec::new(), Vec::new()), |queue| (queue.holders.clone(), queue.waiters.clone()));
+        assert_eq!(holders, at_work, "the holders of {key} are those at work");
+        assert_eq!(waiters, waiting, "the waiters of {key} are those who wait");
+        assert!(holders.len() <= usize::try_from(SLOTS).unwrap_or(0), "{key} has {} holders", holders.len());
+    }
+}
+
+async fn all(world: &StoreWorld) -> Vec<Stored> {
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1000 };
+    must(world.store.list(&Filter::default(), &page).await).processes
+}
+
+/// The same lives every time, so that a failure comes again.
+fn drawn() -> Vec<Life> {
+    let mut runner = TestRunner::deterministic();
+    let lives = scripts::lives(MOVES);
+    (0..LIVES).map(|_| must(lives.new_tree(&mut runner)).current()).collect()
+}

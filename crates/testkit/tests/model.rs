@@ -1,0 +1,46 @@
+//! Every store of ours answers as the model does, and a store that does not is found out.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::suite::StoreWorld;
+use std::sync::Arc;
+
+mod memory {
+    use super::{Arc, StoreWorld, VirtualClock};
+    use longhaul_adapters::memory::MemoryStore;
+
+    fn open(clock: VirtualClock) -> StoreWorld {
+        StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
+    }
+
+    longhaul_testkit::model_suite!(open);
+}
+
+mod sqlite {
+    use super::{Arc, StoreWorld, VirtualClock};
+    use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
+
+    fn open(clock: VirtualClock) -> StoreWorld {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("store.db");
+        let store = SqliteStore::open(&path, Arc::new(clock.clone()), SqliteOptions::default());
+        StoreWorld::new(Arc::new(store.expect("a store")), clock).guarded(directory)
+    }
+
+    longhaul_testkit::model_suite!(open);
+}
+
+mod fs {
+    use super::{Arc, StoreWorld, VirtualClock};
+    use longhaul_adapters::fs::{FsOptions, FsStore};
+
+    fn open(clock: VirtualClock) -> StoreWorld {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("store");
+        let store = FsStore::open(&path, Arc::new(clock.clone()), FsOptions::default());
+        StoreWorld::new(Arc::new(store.expect("a store")), clock).guarded(directory)
+    }
+
+    longhaul_testkit::model_suite!(open);
+}

@@ -1,0 +1,140 @@
+//! What is counted, kept and let go.
+
+use crate::api::TreeUsageView;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// That the manager answers, and what it lets go.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
+    /// How many ended records were ever let go.
+    pub swept: u64,
+    /// The rule by which ended records are let go; null if they are kept for ever.
+    pub retention: Option<RetentionView>,
+}
+
+/// Which ended records are let go, by whichever bound comes first. Null bounds nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RetentionView {
+    /// Those that ended longer ago than so many milliseconds.
+    pub age_ms: Option<u64>,
+    /// All but so many.
+    pub count: Option<u64>,
+    /// The oldest of those whose output takes more than so many bytes together.
+    pub bytes: Option<u64>,
+}
+
+/// Numbers about processes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StatsView {
+    /// By level, that of the roots first.
+    pub levels: Vec<LevelStatsView>,
+    /// All together.
+    pub total: LevelStatsView,
+    /// When this was true.
+    pub at: String,
+}
+
+/// Numbers about the processes of one level, or of all.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LevelStatsView {
+    /// The level; null for all together.
+    pub level: Option<u8>,
+    /// Processes that have not ended.
+    pub live: u64,
+    /// Processes by status; those that no process has are missing.
+    pub by_status: BTreeMap<String, u64>,
+    /// Those that are `failed`, `timeout` or `interrupted`.
+    pub failures: u64,
+    /// Retries, and processes that run another one again.
+    pub restarts: u64,
+    /// How long those that ran and have ended took on average, in milliseconds; null if there are none.
+    pub mean_ms: Option<u64>,
+    /// How long 95 of 100 of them took at most, in milliseconds; null if there are none.
+    pub p95_ms: Option<u64>,
+}
+
+/// What the tree of a process uses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct UsageReply {
+    /// The process.
+    pub id: String,
+    /// Where it stands.
+    pub status: String,
+    /// For how long its latest attempt has run, in milliseconds; null before it began.
+    pub uptime_ms: Option<u64>,
+    /// What it uses now; null if it does not run here.
+    pub usage: Option<TreeUsageView>,
+    /// When this was true.
+    pub at: String,
+}
+
+/// Lets ended records and their output go; at least one bound is needed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PruneRequest {
+    /// Those that ended longer ago than so many milliseconds.
+    pub older_than_ms: Option<u64>,
+    /// All but so many of those that ended last.
+    pub keep: Option<u64>,
+    /// The oldest of those whose output takes more than so many bytes together.
+    pub bytes: Option<u64>,
+    /// Only say what would go.
+    pub dry_run: bool,
+}
+
+/// What was let go, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PruneReply {
+    /// True if nothing was done.
+    pub dry_run: bool,
+    /// The records that went.
+    pub ids: Vec<String>,
+    /// How many they are.
+    pub count: u64,
+    /// Bytes of output that went with them.
+    pub bytes: u64,
+    /// How many records were ever let go.
+    pub total: u64,
+}
+
+/// Stops everything and lets every record go: `dry_run` or `confirm` is needed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClearRequest {
+    /// Only say what would be stopped and let go.
+    pub dry_run: bool,
+    /// Do it.
+    pub confirm: bool,
+}
+
+/// What was stopped and let go, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ClearReply {
+    /// True if nothing was done.
+    pub dry_run: bool,
+    /// What lived and was stopped.
+    pub stopped: Vec<String>,
+    /// How many ended records went.
+    pub removed: u64,
+    /// What would not end.
+    pub left: Vec<String>,
+}
+
+/// Asks for interrupted work to be run again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RestartInterruptedRequest {
+    /// Ids, unique prefixes or names; everything that is interrupted if there are none.
+    pub ids: Vec<String>,
+}

@@ -1,0 +1,53 @@
+//! How long it takes to give a node the next of many waiters.
+
+use super::Found;
+use crate::Failure;
+use crate::figures::{CHOOSE_MEMORY, CHOOSE_SQLITE, CLAIM_P50, CLAIM_P99};
+use crate::sample::Sample;
+use crate::stores;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{NodeId, Placement};
+use longhaul_ports::{Clock, NodeFacts, PlacementClass, Room, Store};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+const KEYS: usize = 1_000;
+
+/// Choosing is what is left of a claim where nothing has to reach a disk.
+pub(super) fn claims(_: &Path, quick: bool) -> Result<Found, Failure> {
+    let runtime = stores::runtime()?;
+    let (ram, disk) = (stores::in_memory()?, stores::on_disk()?);
+    let clock = stores::clock(ram.path())?;
+    let ask = |store: Arc<dyn Store>| runtime.block_on(ask(&store, &clock, quick));
+    let memory = ask(Arc::new(MemoryStore::new(Arc::clone(&clock))))?;
+    let in_ram = ask(Arc::new(stores::database(ram.path())?))?;
+    let durable = ask(Arc::new(stores::database(disk.path())?))?;
+    Ok(vec![
+        (CHOOSE_MEMORY, memory.percentile(99)?),
+        (CHOOSE_SQLITE, in_ram.percentile(99)?),
+        (CLAIM_P50, durable.median()?),
+        (CLAIM_P99, durable.percentile(99)?),
+    ])
+}
+
+async fn ask(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, quick: bool) -> Result<Sample, Failure> {
+    stores::line_up(store, clock, if quick { 10_000 } else { 100_000 }, KEYS).await?;
+    let me = NodeFacts { id: NodeId::new("bench")?, boot: String::new(), version: String::new() };
+    let lease = store.register(&me).await?;
+    let classes = vec![PlacementClass::Shared(Placement::Here)];
+    let room = Room { roots: u32::MAX, batch: 1, classes };
+    let mut sample = Sample::default();
+    for round in 0..if quick { 100 } else { 1_000 } {
+        let began = Instant::now();
+        let claimed = store.claim(&lease, &room).await?;
+        // The first ones find cold caches.
+        if round >= 5 {
+            sample.add_span(began.elapsed());
+        }
+        if claimed.len() != 1 {
+            return Err("nobody was claimed though many wait".into());
+        }
+    }
+    Ok(sample)
+}

@@ -1,0 +1,81 @@
+//! How many decisions a second one core makes.
+
+use super::Found;
+use crate::Failure;
+use crate::figures::DECISIONS;
+use crate::sample::Sample;
+use longhaul_domain::{
+    AttemptNo, Awake, Capabilities, Chance, Command, CommandSpec, Containment, Context, Exit, ExitStatus,
+    Input, Lineage, NodeId, Observation, Process, ProcessId, Report, Spec, Stage, Status, Timestamp, Usage,
+    Vitals, Work,
+};
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const BEGIN: Timestamp = Timestamp(1_700_000_000_000);
+const EXIT: Exit = Exit {
+    status: ExitStatus::Code(0),
+    at: BEGIN,
+    stopped: None,
+    last_signal: None,
+    swept: 0,
+    leftovers: 0,
+    limit: None,
+    usage: Usage { user: Duration::ZERO, system: Duration::ZERO, peak_memory: 0 },
+    output_bytes: 0,
+    dropped_bytes: 0,
+};
+
+pub(super) fn decisions(_: &Path, quick: bool) -> Result<Found, Failure> {
+    let script = script()?;
+    let mut command = CommandSpec::of("make", &["all"], "/src");
+    command.timeout = Some(Duration::from_secs(60));
+    let spec = Arc::new(Spec::of(Work::Command(Box::new(command))));
+    let id = longhaul_ports::IdSource::process(&longhaul_adapters::system::RandomIds);
+    let lives: u32 = if quick { 20_000 } else { 200_000 };
+    let mut sample = Sample::default();
+    for _ in 0..3 {
+        let began = Instant::now();
+        for _ in 0..lives {
+            if live(id, &spec, &script)? != Status::Completed {
+                return Err("a life did not end as it should".into());
+            }
+        }
+        let made = f64::from(lives) * f64::from(u32::try_from(script.len())?);
+        sample.add(made / began.elapsed().as_secs_f64());
+    }
+    Ok(vec![(DECISIONS, sample.median()?)])
+}
+
+fn live(id: ProcessId, spec: &Arc<Spec>, script: &[Input]) -> Result<Status, Failure> {
+    let mut ctx = Context { now: BEGIN, awake: Awake(0), chance: Chance(1), capabilities: Capabilities::ALL };
+    let (mut process, _) = Process::submit(&ctx, id, Lineage::default(), Arc::clone(spec));
+    let vitals = Vitals::default();
+    for input in script {
+        ctx.awake.0 += 1;
+        let step = process.decide(&ctx, &vitals, black_box(input))?;
+        process.evolve(&step.events);
+    }
+    Ok(black_box(process.status()))
+}
+
+/// From the claim to the end.
+fn script() -> Result<Vec<Input>, Failure> {
+    let attempt = AttemptNo(1);
+    let report = |stage: &str| -> Result<Input, Failure> {
+        Ok(Input::Command(Command::Progress(Report { progress: None, stage: Some(Stage::new(stage)?) })))
+    };
+    let containment = Some(Containment::Cgroup);
+    Ok(vec![
+        Input::Observation(Observation::Claimed { attempt, node: NodeId::new("here")? }),
+        Input::Observation(Observation::Spawned { attempt, pid: Some(4_711), containment, at: BEGIN }),
+        report("compiling")?,
+        Input::Command(Command::Pause),
+        Input::Command(Command::Resume),
+        report("linking")?,
+        Input::Tick,
+        Input::Observation(Observation::Exited { attempt, exit: EXIT }),
+    ])
+}

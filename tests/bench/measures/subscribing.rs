@@ -1,0 +1,80 @@
+//! What subscribers that sleep, panic or never read cost a launch.
+//!
+//! Around the engine everything is faked, so that no disk and no child hides it.
+
+use super::Found;
+use crate::Failure;
+use crate::figures::LAUNCH_RATIO;
+use crate::sample::Sample;
+use crate::stores;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{Command, CommandSpec, NodeId, Spec, StopCause, Work};
+use longhaul_engine::{Engine, Launch, Parts, Settings};
+use longhaul_ports::{Clock, NodeFacts};
+use longhaul_testkit::fakes::{FakeVault, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Rounds with and without alternate, so that whatever else the machine does falls on both.
+pub(super) fn launches(_: &Path, quick: bool) -> Result<Found, Failure> {
+    let (rounds, count) = if quick { (3, 300) } else { (9, 2_000) };
+    let runtime = stores::runtime()?;
+    let found = runtime.block_on(async {
+        let (mut alone, mut beside) = (Sample::default(), Sample::default());
+        for _ in 0..rounds {
+            alone.add(p99(&engine().await?, count).await?);
+            let engine = engine().await?;
+            let mut guards = [
+                engine.on_event(|_| std::thread::sleep(Duration::from_secs(60))),
+                engine.on_event(|_| std::panic::resume_unwind(Box::new("on purpose"))),
+            ];
+            for guard in &mut guards {
+                guard.listening().await;
+            }
+            let silent = engine.subscribe(None, 16).await?;
+            beside.add(p99(&engine, count).await?);
+            drop((guards, silent));
+        }
+        Ok(vec![(LAUNCH_RATIO, beside.median()? / alone.median()?)])
+    });
+    // One of them sleeps still.
+    runtime.shutdown_background();
+    found
+}
+
+async fn engine() -> Result<Engine, Failure> {
+    let clock = VirtualClock::default();
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let spawner = ScriptedSpawner::casting(clock, |order| {
+        Script::of_words(&order.command.program, &order.command.args)
+    });
+    let parts = Parts {
+        store: Arc::new(MemoryStore::new(Arc::clone(&shared))),
+        output: Arc::new(spawner.output()),
+        spawner: Arc::new(spawner),
+        vault: Arc::new(FakeVault::default()),
+        clock: shared,
+        ids: Arc::new(SequentialIds::default()),
+    };
+    let node = NodeFacts { id: NodeId::new("bench")?, boot: String::new(), version: String::new() };
+    Ok(Engine::start(parts, Settings::of(node)).await?)
+}
+
+/// The milliseconds that 99 of 100 launches do not exceed.
+async fn p99(engine: &Engine, count: u32) -> Result<f64, Failure> {
+    let spec = Spec::of(Work::Command(Box::new(CommandSpec::of("run", &[], "/work"))));
+    let mut sample = Sample::default();
+    for _ in 0..count {
+        let launch = Launch { spec: spec.clone(), parent: None, captured: None, no_queue: false };
+        let began = Instant::now();
+        let id = engine.launch(launch).await?.stored.process.id;
+        sample.add_span(began.elapsed());
+        // Only a few live at a time: the fakes are made for few.
+        engine.command(id, Command::Force { cause: StopCause::User }, None).await?;
+        while !engine.process(id).await?.process.status().is_ended() {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(sample.percentile(99)?)
+}

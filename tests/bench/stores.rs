@@ -1,0 +1,169 @@
+//! Stores on their own, without a manager, and what is written into them.
+
+use crate::Failure;
+use crate::seed;
+use longhaul_adapters::fs::{FsOptions, FsStore};
+use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
+use longhaul_adapters::system::{RandomIds, SystemClock};
+use longhaul_domain::{
+    Capabilities, Command, Context, Input, Lineage, PolicyVersion, Process, Revision, Seq, SlotKey, Spec,
+    StopCause, TreeLimits, Vitals, WishNo,
+};
+use longhaul_ports::{
+    Author, Books, Change, Clock, IdSource, Limits, Migrate, Store, Stored, Submission, Submitted,
+};
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+
+/// A failure that may cross threads.
+type Refused = Box<dyn std::error::Error + Send + Sync>;
+
+/// So many writers fill a store, for it commits together what arrives together.
+const WRITERS: usize = 256;
+/// So many records are taken in at once.
+const LOAD: u64 = 2_000;
+
+/// A directory on a disk, which `/tmp` may not be.
+pub(crate) fn on_disk() -> Result<TempDir, Failure> {
+    let here = std::env::current_exe()?;
+    let here = here.parent().ok_or("this program lies nowhere")?;
+    Ok(tempfile::Builder::new().prefix("longhaul-store-").tempdir_in(here)?)
+}
+
+/// A directory that only memory holds.
+pub(crate) fn in_memory() -> Result<TempDir, Failure> {
+    Ok(tempfile::Builder::new().prefix("longhaul-store-").tempdir_in("/dev/shm")?)
+}
+
+/// Two threads, as the machine has cores that a floor is meant for.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    Ok(Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+pub(crate) fn clock(home: &Path) -> Result<Arc<dyn Clock>, Failure> {
+    Ok(Arc::new(SystemClock::open(home)?))
+}
+
+pub(crate) fn database(home: &Path) -> Result<SqliteStore, Failure> {
+    Ok(SqliteStore::open(&home.join("store.db"), clock(home)?, SqliteOptions::default())?)
+}
+
+pub(crate) fn files(home: &Path) -> Result<FsStore, Failure> {
+    Ok(FsStore::open(&home.join("store"), clock(home)?, FsOptions::default())?)
+}
+
+/// A process that was submitted now.
+pub(crate) fn work(clock: &dyn Clock, spec: &Arc<Spec>) -> Submission {
+    let (process, events) =
+        Process::submit(&context(clock), RandomIds.process(), Lineage::default(), Arc::clone(spec));
+    let limits = Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() };
+    Submission { process, events, limits, claim_for: None, or_refuse: false }
+}
+
+/// Lets so many writers submit processes and end each: two commits in each of so many turns.
+pub(crate) async fn turns(
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    writers: usize,
+    turns: u32,
+) -> Result<(), Failure> {
+    let spec = Arc::new(seed::spec()?);
+    share(writers, turns, |_, turns| {
+        let (store, clock, spec) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&spec));
+        async move {
+            for _ in 0..turns {
+                let Submitted::Waiting(stored) = store.submit(work(&*clock, &spec)).await? else {
+                    return Err("a new record did not stand waiting".into());
+                };
+                store.commit(cancelling(&stored, &*clock)?).await?;
+            }
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// Lets processes wait that use so many keys in turn.
+pub(crate) async fn line_up(
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    waiters: u32,
+    keys: usize,
+) -> Result<(), Failure> {
+    let mut specs = Vec::new();
+    for key in 0..keys {
+        let key = Some(SlotKey::new(&format!("key-{key}"))?);
+        specs.push(Arc::new(Spec { key, ..seed::spec()? }));
+    }
+    share(WRITERS, waiters, |writer, waiters| {
+        let (store, clock, specs) = (Arc::clone(store), Arc::clone(clock), specs.clone());
+        async move {
+            let begin = keys * writer / WRITERS;
+            for spec in specs.iter().cycle().skip(begin).take(waiters) {
+                store.submit(work(&*clock, spec)).await?;
+            }
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// Writes completed records into a store in which nothing was ever kept.
+pub(crate) async fn fill<S: Migrate>(store: &S, clock: &dyn Clock, count: u64) -> Result<(), Failure> {
+    let spec = Arc::new(seed::spec()?);
+    let mut done = 0;
+    while done < count {
+        let until = count.min(done + LOAD);
+        let load: Result<Vec<Stored>, Failure> =
+            (done + 1..=until).map(|seq| finished(clock, &spec, Seq(seq))).collect();
+        store.take_processes(&load?).await?;
+        done = until;
+    }
+    store.take_books(&Books { last_seq: Seq(count), ..Books::default() }).await?;
+    Ok(())
+}
+
+fn finished(clock: &dyn Clock, spec: &Arc<Spec>, seq: Seq) -> Result<Stored, Failure> {
+    let ctx = context(clock);
+    let (process, _) = Process::submit(&ctx, RandomIds.process(), Lineage::default(), Arc::clone(spec));
+    let (process, _) = seed::lived(&process, &ctx)?;
+    let vitals = Vitals::default();
+    Ok(Stored { process, revision: Revision(2), seq, owner: None, wishes: Vec::new(), vitals })
+}
+
+fn cancelling(stored: &Stored, clock: &dyn Clock) -> Result<Change, Refused> {
+    let input = Input::Command(Command::Cancel { cause: StopCause::User });
+    let step = stored.process.decide(&context(clock), &stored.vitals, &input)?;
+    let mut next = stored.process.clone();
+    next.evolve(&step.events);
+    let (author, expected) = (Author::Anyone, stored.revision);
+    Ok(Change { op: RandomIds.op(), author, expected, next, events: step.events, taken: WishNo(0) })
+}
+
+/// Lets so many writers do so many acts in all: each is told its number and its share.
+async fn share<A>(writers: usize, acts: u32, write: impl Fn(usize, usize) -> A) -> Result<(), Failure>
+where
+    A: Future<Output = Result<(), Refused>> + Send + 'static,
+{
+    let acts = usize::try_from(acts)?;
+    let mut under_way = JoinSet::new();
+    for writer in 0..writers {
+        under_way.spawn(write(writer, acts / writers + usize::from(writer < acts % writers)));
+    }
+    while let Some(done) = under_way.join_next().await {
+        done?.map_err(|refused| refused as Failure)?;
+    }
+    Ok(())
+}
+
+fn context(clock: &dyn Clock) -> Context {
+    Context {
+        now: clock.now(),
+        awake: clock.awake(),
+        chance: RandomIds.chance(),
+        capabilities: Capabilities::ALL,
+    }
+}

@@ -1,0 +1,117 @@
+//! Whole deployments in virtual time: several engines over one store, while everything around them fails.
+//!
+//! One seed derives everything: identities, chance, faults, crashes, scripts and what is asked. The same seed gives the
+//! same log byte for byte. `LONGHAUL_SIM_SEED=7` replays one seed with its log, `LONGHAUL_SIM_SEEDS=100000` runs so many.
+//!
+//! The leases of the store in memory never end by themselves, as on a single machine: a node crashes and comes back, and
+//! nobody else takes over what it owned.
+
+#![expect(clippy::print_stdout, reason = "the log of a replayed seed is what was asked for")]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+mod chance;
+mod checks;
+mod node;
+mod oracle;
+mod run;
+mod settled;
+mod specs;
+mod witness;
+mod workload;
+mod world;
+
+use run::{Outcome, run, run_sabotaged};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{available_parallelism, scope};
+use witness::Sabotage;
+
+/// The first seed of the many; further runs may begin elsewhere.
+const FIRST: u64 = 1;
+const SEEDS: u64 = 1_000;
+const TWICE: u64 = 20;
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    let first = number("LONGHAUL_SIM_FIRST").unwrap_or(FIRST);
+    let after = first + number("LONGHAUL_SIM_SEEDS").unwrap_or(SEEDS);
+    let (next, events, crashes) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
+    let failed = scope(|scope| {
+        let work = || {
+            let mut failed = Vec::new();
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= after || failed.len() >= 3 {
+                    return failed;
+                }
+                let outcome = run(seed);
+                events.fetch_add(outcome.events, Ordering::Relaxed);
+                crashes.fetch_add(outcome.crashes, Ordering::Relaxed);
+                if !outcome.violations.is_empty() {
+                    failed.push((seed, outcome.violations));
+                }
+            }
+        };
+        let threads = available_parallelism().map_or(1, NonZero::get);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|_| panicked()))
+            .collect::<Vec<_>>()
+    });
+    println!("{} seeds, {events:?} events, {crashes:?} crashes", after - first);
+    assert!(failed.is_empty(), "{}", told(&failed));
+    assert!(crashes.into_inner() > 0 && events.into_inner() > 0, "nothing happened at all");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_log() {
+    for seed in FIRST..FIRST + TWICE {
+        let (one, other) = (run(seed), run(seed));
+        let differs = one.log.iter().zip(&other.log).position(|(one, other)| one != other);
+        if let Some(line) = differs {
+            let lines = (one.log.get(line), other.log.get(line));
+            panic!("seed {seed} differs in line {line}: {lines:#?}");
+        }
+        assert_eq!(one.log.len(), other.log.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_seed_can_be_replayed() {
+    let Some(seed) = number("LONGHAUL_SIM_SEED") else {
+        assert!(!run(FIRST).log.is_empty(), "a replay shows its log");
+        return;
+    };
+    let outcome = run(seed);
+    for line in &outcome.log {
+        println!("{line}");
+    }
+    assert!(outcome.violations.is_empty(), "{}", told(&[(seed, outcome.violations)]));
+}
+
+#[test]
+fn the_oracle_sees_a_store_that_breaks_a_promise() {
+    for sabotage in Sabotage::ALL {
+        let seen = (FIRST..FIRST + 60).any(|seed| {
+            let Outcome { violations, .. } = run_sabotaged(seed, sabotage);
+            violations.iter().any(|violation| violation.contains(sabotage.shows()))
+        });
+        assert!(seen, "nobody noticed {sabotage:?}");
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn panicked() -> ! {
+    panic!("a seed panicked; it is named above")
+}
+
+fn told(failed: &[(u64, Vec<String>)]) -> String {
+    let told = failed.iter().map(|(seed, violations)| {
+        format!("seed {seed} (replay it with `just sim {seed}`):\n  {}", violations.join("\n  "))
+    });
+    told.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,205 @@
+//! A node: a machine with its children, and the lives of the engine on it, one after the other.
+
+use crate::chance::Chance;
+use crate::oracle::Oracle;
+use crate::witness::Witness;
+use futures_util::FutureExt;
+use longhaul_domain::{NodeId, Standing, Status, Timestamp};
+use longhaul_engine::ports::{Clock, NodeFacts};
+use longhaul_engine::{Engine, EngineError, Parts, Settings};
+use longhaul_testkit::fakes::{
+    FakeVault, FaultyOutput, FaultySpawner, FaultyStore, FaultyVault, Mischief, Script, ScriptedSpawner,
+    SequentialIds, Trouble, VirtualClock,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// A node: what outlives its engines, and the present life.
+pub(crate) struct Node {
+    pub(crate) settings: Settings,
+    pub(crate) spawner: Arc<ScriptedSpawner>,
+    vault: Arc<FakeVault>,
+    ids: Arc<SequentialIds>,
+    chance: Chance,
+    phase: Phase,
+    /// How much of the machine's journal was looked at.
+    pub(crate) read: usize,
+}
+
+enum Phase {
+    Down { until: Timestamp },
+    Starting { trouble: Arc<Trouble>, start: JoinHandle<Result<Engine, EngineError>> },
+    Up { trouble: Arc<Trouble>, engine: Engine },
+}
+
+/// What the lives of all nodes have in common.
+pub(crate) struct Ground {
+    pub(crate) clock: VirtualClock,
+    pub(crate) store: Arc<Witness>,
+    pub(crate) oracle: Arc<Mutex<Oracle>>,
+    /// Nothing goes wrong any more.
+    pub(crate) calm: bool,
+}
+
+impl Ground {
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Oracle) -> T) -> T {
+        look(&mut self.oracle.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Node {
+    pub(crate) fn new(ground: &Ground, id: &NodeId, settings: Settings, mut chance: Chance) -> Self {
+        let (oracle, here) = (ground.oracle.clone(), id.clone());
+        let spawner = ScriptedSpawner::casting(ground.clock.clone(), move |order| {
+            let mut oracle = oracle.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = oracle.name(order.key.id);
+            let recorded = oracle.lives.get(&order.key.id).is_some_and(|life| {
+                let status = life.process.status();
+                life.process.attempt == order.key.attempt
+                    && life.process.state.standing() == Standing::Holding
+                    && life.owner.as_ref() == Some(&here)
+                    && matches!(status, Status::Starting | Status::Stopping)
+            });
+            if !recorded {
+                let attempt = order.key.attempt;
+                oracle.violated(format_args!(
+                    "{name}: attempt {attempt} starts on {here} and no record says so"
+                ));
+            }
+            Script::of_words(&order.command.program, &order.command.args)
+        });
+        Self {
+            settings,
+            spawner: Arc::new(spawner),
+            vault: Arc::default(),
+            ids: Arc::new(SequentialIds::seeded(chance.next())),
+            chance,
+            phase: Phase::Down { until: ground.clock.now() },
+            read: 0,
+        }
+    }
+
+    pub(crate) const fn id(&self) -> &NodeId {
+        &self.settings.node.id
+    }
+
+    pub(crate) const fn engine(&self) -> Option<&Engine> {
+        match &self.phase {
+            Phase::Up { engine, .. } => Some(engine),
+            Phase::Down { .. } | Phase::Starting { .. } => None,
+        }
+    }
+
+    /// The manager is killed; with the machine, if that starts anew.
+    pub(crate) fn kill(&mut self, ground: &Ground, reboot: bool) {
+        ground.with(|oracle| oracle.note(format_args!("{} is killed, reboot: {reboot}", self.id())));
+        match &self.phase {
+            Phase::Up { trouble, .. } | Phase::Starting { trouble, .. } => trouble.kill(),
+            Phase::Down { .. } => {}
+        }
+        if reboot {
+            self.spawner.reboot();
+            self.settings.node.boot.push('+');
+        }
+    }
+
+    /// Nothing goes wrong in this life any more.
+    pub(crate) fn calm(&self) {
+        match &self.phase {
+            Phase::Up { trouble, .. } | Phase::Starting { trouble, .. } => trouble.set_chaos(0, 0),
+            Phase::Down { .. } => {}
+        }
+    }
+
+    /// Buries a dead life and begins the next one. True if one ended.
+    pub(crate) fn tick(&mut self, ground: &Ground) -> bool {
+        let id = self.id().clone();
+        match &mut self.phase {
+            Phase::Up { trouble, engine } if trouble.is_dead() => {
+                ground.with(|oracle| oracle.note(format_args!("{id} is down")));
+                engine.abandon();
+                self.bury(ground);
+                true
+            }
+            Phase::Up { .. } => false,
+            Phase::Starting { trouble, start } if trouble.is_dead() => {
+                ground.with(|oracle| oracle.note(format_args!("{id} is down before it was up")));
+                start.abort();
+                self.bury(ground);
+                true
+            }
+            Phase::Starting { trouble, start } => {
+                match start.now_or_never() {
+                    Some(Ok(Ok(engine))) => {
+                        ground.with(|oracle| oracle.note(format_args!("{id} is up")));
+                        self.phase = Phase::Up { trouble: trouble.clone(), engine };
+                    }
+                    Some(Ok(Err(error))) => {
+                        ground.with(|oracle| oracle.note(format_args!("{id} cannot start: {error}")));
+                        trouble.kill();
+                        self.bury(ground);
+                    }
+                    Some(Err(error)) => {
+                        ground
+                            .with(|oracle| oracle.violated(format_args!("{id} broke at its start: {error}")));
+                        trouble.kill();
+                        self.bury(ground);
+                    }
+                    None => {}
+                }
+                false
+            }
+            Phase::Down { until } => {
+                if *until <= ground.clock.now() {
+                    self.begin(ground);
+                }
+                false
+            }
+        }
+    }
+
+    fn bury(&mut self, ground: &Ground) {
+        self.spawner = Arc::new(self.spawner.reopened());
+        let away = Duration::from_millis(self.chance.below(4_000));
+        self.phase = Phase::Down { until: ground.clock.now().plus(away) };
+    }
+
+    fn begin(&mut self, ground: &Ground) {
+        let trouble = Arc::new(Trouble::mortal(Arc::new(ground.clock.clone())));
+        if !ground.calm {
+            trouble.set_mischief(self.mischief());
+        }
+        let parts = Parts {
+            store: Arc::new(FaultyStore::sharing(ground.store.clone(), trouble.clone())),
+            spawner: Arc::new(FaultySpawner::sharing(self.spawner.clone(), trouble.clone())),
+            output: Arc::new(FaultyOutput::sharing(Arc::new(self.spawner.output()), trouble.clone())),
+            vault: Arc::new(FaultyVault::sharing(self.vault.clone(), trouble.clone())),
+            clock: Arc::new(ground.clock.clone()),
+            ids: self.ids.clone(),
+        };
+        ground.with(|oracle| oracle.note(format_args!("{} starts", self.id())));
+        let start = tokio::spawn(Engine::start(parts, self.settings.clone()));
+        self.phase = Phase::Starting { trouble, start };
+    }
+
+    /// Some lives are quiet, some are not.
+    fn mischief(&mut self) -> Mischief {
+        Mischief {
+            seed: self.chance.next(),
+            one_in: [0, 200, 50, 20, 8]
+                .get(usize::try_from(self.chance.below(5)).unwrap_or(0))
+                .copied()
+                .unwrap_or(0),
+            late: Duration::from_millis(self.chance.below(3_000)),
+            crash_in: [0, 4, 10]
+                .get(usize::try_from(self.chance.below(3)).unwrap_or(0))
+                .copied()
+                .unwrap_or(0),
+        }
+    }
+}
+
+pub(crate) fn facts(id: &NodeId) -> NodeFacts {
+    NodeFacts { id: id.clone(), boot: "boot".to_owned(), version: "0".to_owned() }
+}

@@ -1,0 +1,115 @@
+//! One seed, from its beginning to its end.
+
+use crate::specs::KEYS;
+use crate::witness::Sabotage;
+use crate::world::World;
+use longhaul_domain::{ProcessId, SlotKey};
+use std::time::Duration;
+
+/// What came of a seed.
+pub(crate) struct Outcome {
+    pub(crate) log: Vec<String>,
+    pub(crate) violations: Vec<String>,
+    pub(crate) events: u64,
+    pub(crate) crashes: u64,
+}
+
+/// Everything that was accepted gets this long to come to rest once nothing goes wrong any more.
+const REST: u64 = 60;
+/// Everything that is told to end has ended after this long.
+const END: u64 = 60;
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(seed: u64) -> Outcome {
+    play(seed, None)
+}
+
+pub(crate) fn run_sabotaged(seed: u64, sabotage: Sabotage) -> Outcome {
+    play(seed, Some(sabotage))
+}
+
+fn play(seed: u64, sabotage: Option<Sabotage>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let Ok(runtime) = runtime else { panic!("seed {seed}: no runtime") };
+    let shown = Shown(seed);
+    let outcome = runtime.block_on(async {
+        let mut world = World::new(seed, sabotage);
+        let steps = 10 + world.chance.below(40);
+        for number in 0..steps {
+            world.step(number).await;
+        }
+        world.calm();
+        rest(&mut world).await;
+        world.check_settled();
+        end_all(&mut world).await;
+        world.check_over();
+        let crashes = world.crashes;
+        world.ground.with(|oracle| Outcome {
+            log: std::mem::take(&mut oracle.log),
+            violations: std::mem::take(&mut oracle.violations),
+            events: oracle.events,
+            crashes,
+        })
+    });
+    std::mem::forget(shown);
+    outcome
+}
+
+/// Says which seed it was when one panics.
+struct Shown(u64);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        println!("seed {} (replay it with `just sim {}`) panicked", self.0, self.0);
+    }
+}
+
+/// A crash that was on its way still comes: then the rest begins anew.
+async fn rest(world: &mut World) {
+    let mut quiet = 0;
+    while quiet < REST {
+        let before = world.crashes;
+        world.pass(SECOND).await;
+        quiet = if world.crashes == before { quiet + 1 } else { 0 };
+    }
+}
+
+async fn end_all(world: &mut World) {
+    for round in 0..END {
+        let live: Vec<ProcessId> = world.ground.with(|oracle| {
+            let live = oracle.lives.iter().filter(|(_, life)| !life.has_ended());
+            live.map(|(id, _)| *id).collect()
+        });
+        if live.is_empty() {
+            return;
+        }
+        if round % 10 == 0 {
+            tell_all(world, live);
+        }
+        world.pass(SECOND).await;
+    }
+}
+
+fn tell_all(world: &World, live: Vec<ProcessId>) {
+    let engines = world.engines();
+    if engines.len() < world.nodes.len() {
+        world.ground.with(|oracle| oracle.violated("a node did not come up again"));
+    }
+    let Some(engine) = engines.into_iter().next() else { return };
+    let oracle = world.ground.oracle.clone();
+    tokio::spawn(async move {
+        for key in KEYS.iter().filter_map(|key| SlotKey::new(key).ok()) {
+            let released = engine.release_queue(&key).await;
+            if let (Err(error), Ok(mut oracle)) = (released, oracle.lock()) {
+                oracle.violated(format_args!("{key} cannot be released: {error}"));
+            }
+        }
+        for id in live {
+            let told = engine.terminate(id, false, None).await;
+            if let (Err(error), Ok(mut oracle)) = (told, oracle.lock()) {
+                let name = oracle.name(id);
+                oracle.violated(format_args!("{name} cannot be ended: {error}"));
+            }
+        }
+    });
+}

@@ -1,0 +1,134 @@
+//! What has to be true once nothing has gone wrong for a while.
+
+use crate::oracle::{Life, Oracle};
+use crate::world::World;
+use longhaul_domain::{Pending, ProcessId, Standing, State, Timestamp};
+use longhaul_engine::ports::Clock;
+
+impl World {
+    /// Nothing is left undone.
+    pub(crate) fn check_settled(&self) {
+        let nodes = self.nodes.len();
+        self.ground.with(|oracle| {
+            let now = oracle.clock.now();
+            let mut left: Vec<String> = Vec::new();
+            for life in oracle.lives.values() {
+                let what = undone(oracle, life, now, nodes);
+                left.extend(what.map(|what| format!("settled: p{} {what}", life.number)));
+            }
+            for what in left {
+                oracle.violated(what);
+            }
+        });
+        self.check_nothing_lost();
+    }
+
+    /// Everything has ended: no slot is taken, no child lives.
+    pub(crate) fn check_over(&self) {
+        let lines = self.ground.store.lines();
+        self.ground.with(|oracle| {
+            let live: Vec<_> =
+                oracle.lives.values().filter(|life| !life.has_ended()).map(|life| life.number).collect();
+            if !live.is_empty() {
+                oracle.violated(format_args!("over: p{live:?} still live"));
+            }
+            if !lines.is_empty() {
+                oracle.violated(format_args!("over: slots or places are still taken: {lines:?}"));
+            }
+        });
+        for node in &self.nodes {
+            let live = node.spawner.live();
+            if !live.is_empty() {
+                self.ground.with(|oracle| oracle.violated(format_args!("over: {live:?} still run")));
+            }
+        }
+        self.check_nothing_lost();
+    }
+
+    fn check_nothing_lost(&self) {
+        let kept = |id: &ProcessId| self.ground.store.present(*id);
+        self.ground.with(|oracle| {
+            let wrong: Vec<String> = oracle
+                .lives
+                .iter()
+                .filter(|(id, life)| {
+                    !life.swept && kept(id).is_none_or(|stored| stored.process != life.process)
+                })
+                .map(|(_, life)| format!("p{} is not kept as its events tell it", life.number))
+                .collect();
+            for what in wrong {
+                oracle.violated(what);
+            }
+        });
+    }
+}
+
+/// What should have happened by now.
+fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<String> {
+    let process = &life.process;
+    let above = || process.lineage.ancestors.iter().filter_map(|id| oracle.lives.get(id));
+    if life.has_ended() {
+        return process.cascade.is_some().then(|| "still tells those below it".to_owned());
+    }
+    if oracle.must_end.contains(&process.id) {
+        return Some(format!("was to end and is {:?}", process.state));
+    }
+    if let Some(told) = std::iter::once(life).chain(above()).find(|life| life.terminated) {
+        return Some(format!("lives although p{} was told to end with all below it", told.number));
+    }
+    if process.leave_by.is_some_and(|by| by < now) {
+        return Some("outlived its session".to_owned());
+    }
+    match &process.state {
+        State::Pending(Pending::Queued) => idle_room(oracle, life, nodes),
+        State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. }) => {
+            (*at < now).then(|| format!("was due at {at:?} and is {:?}", process.state))
+        }
+        State::Starting { .. } | State::Stopping { .. } | State::Withdrawing { .. } => {
+            Some(format!("does not get on: {:?}", process.state))
+        }
+        State::Running { timeout_at, .. } => {
+            let program = process.spec.command().map(|command| command.program.as_str());
+            let finite = matches!(program, Some("exit" | "sleep" | "lost"));
+            (finite || timeout_at.is_some()).then(|| "has an end that nobody saw".to_owned())
+        }
+        State::Lingering(_) => {
+            let below =
+                |other: &&Life| !other.has_ended() && other.process.lineage.ancestors.contains(&process.id);
+            let waits = oracle.lives.values().find(below).is_some();
+            (!waits).then(|| "waits for nobody".to_owned())
+        }
+        State::Reported { .. } => {
+            let beats = process.heartbeat_due(None).is_some();
+            beats.then(|| "gives no sign of life and still runs".to_owned())
+        }
+        State::Paused { .. } | State::Ended(_) => None,
+    }
+}
+
+/// Why a waiter still waits although it need not.
+fn idle_room(oracle: &Oracle, life: &Life, nodes: usize) -> Option<String> {
+    if let Some(key) = life.key() {
+        let slots =
+            oracle.policy.slots_of(key).map_or(usize::MAX, |slots| usize::try_from(slots).unwrap_or(0));
+        if oracle.policy.held.contains_key(key) || oracle.holders(key) >= slots {
+            return None;
+        }
+    }
+    let roots = usize::try_from(oracle.roots).unwrap_or(usize::MAX);
+    let busy = |life: &&Life| life.is_root() && life.standing() == Standing::Holding && life.owner.is_some();
+    let here = |other: &&Life| match &life.process.spec.placement {
+        longhaul_domain::Placement::Node(node) => other.owner.as_ref() == Some(node),
+        longhaul_domain::Placement::Here
+        | longhaul_domain::Placement::Labels(_)
+        | longhaul_domain::Placement::Anywhere => true,
+    };
+    let most = match &life.process.spec.placement {
+        longhaul_domain::Placement::Node(_) => roots,
+        longhaul_domain::Placement::Here
+        | longhaul_domain::Placement::Labels(_)
+        | longhaul_domain::Placement::Anywhere => roots.saturating_mul(nodes),
+    };
+    let full = life.is_root() && oracle.lives.values().filter(busy).filter(here).count() >= most;
+    (!full).then(|| "waits although it could run".to_owned())
+}

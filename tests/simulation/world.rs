@@ -1,0 +1,97 @@
+//! All nodes of one seed over their store, and the passing of time.
+
+use crate::chance::Chance;
+use crate::node::{Ground, Node, facts};
+use crate::oracle::Oracle;
+use crate::witness::{Sabotage, Witness};
+use crate::workload::ask;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{Level, NodeId, Policy, TreeLimits};
+use longhaul_engine::{Engine, Settings};
+use longhaul_testkit::fakes::VirtualClock;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// All nodes of one seed over their store.
+pub(crate) struct World {
+    pub(crate) ground: Ground,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) chance: Chance,
+    pub(crate) crashes: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
+        let mut chance = Chance::seeded(seed);
+        let clock = VirtualClock::default();
+        let tree = TreeLimits { deepest: Level(3), per_level: 3 };
+        let roots = u32::try_from(2 + chance.below(5)).unwrap_or(2);
+        let oracle = Arc::new(Mutex::new(Oracle::new(clock.clone(), tree, roots)));
+        let memory = MemoryStore::new(Arc::new(clock.clone()));
+        let store = Arc::new(Witness::new(memory, oracle.clone(), sabotage));
+        let ground = Ground { clock, store, oracle, calm: false };
+        let policy = Policy {
+            slots: [("one".to_owned(), 1), ("two".to_owned(), 2)].into(),
+            default_slots: 4,
+            ..Policy::default()
+        };
+        let count = 1 + chance.below(5);
+        let names = (1..=count).filter_map(|number| NodeId::new(&format!("n{number}")).ok());
+        let nodes = names
+            .map(|id| {
+                let settings = Settings {
+                    max_parallel: roots,
+                    tree,
+                    policy: Some(policy.clone()),
+                    ..Settings::of(facts(&id))
+                };
+                Node::new(&ground, &id, settings, chance.fork())
+            })
+            .collect();
+        Self { ground, nodes, chance, crashes: 0 }
+    }
+
+    /// Asks for something, lets something happen, and looks.
+    pub(crate) async fn step(&mut self, number: u64) {
+        let engines = self.engines();
+        for _ in 0..=self.chance.below(3) {
+            if let Some(engine) = self.chance.pick(&engines) {
+                ask(&self.ground, &mut self.chance, &engine, number);
+            }
+        }
+        if self.chance.odds(12) {
+            let (reboot, place) = (self.chance.odds(4), self.chance.below(5));
+            if let Some(node) = self.nodes.get_mut(usize::try_from(place).unwrap_or(0)) {
+                node.kill(&self.ground, reboot);
+            }
+        }
+        if self.chance.odds(40) {
+            self.ground.clock.suspend(Duration::from_millis(self.chance.below(5_000)));
+        }
+        let span = if self.chance.odds(3) { 0 } else { self.chance.below(1_500) };
+        self.pass(Duration::from_millis(span)).await;
+    }
+
+    /// Lets time pass and buries the dead.
+    pub(crate) async fn pass(&mut self, span: Duration) {
+        self.ground.clock.run_for(span).await;
+        for node in &mut self.nodes {
+            self.crashes += u64::from(node.tick(&self.ground));
+        }
+        self.ground.clock.settle().await;
+        self.check_machines();
+    }
+
+    /// From here on nothing goes wrong.
+    pub(crate) fn calm(&mut self) {
+        self.ground.calm = true;
+        self.ground.with(|oracle| oracle.note("calm"));
+        for node in &self.nodes {
+            node.calm();
+        }
+    }
+
+    pub(crate) fn engines(&self) -> Vec<Engine> {
+        self.nodes.iter().filter_map(Node::engine).cloned().collect()
+    }
+}
