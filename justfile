@@ -33,3 +33,11 @@ sim SEED:
 # Runs so many seeds of the simulation.
 sim-many N:
     LONGHAUL_SIM_SEEDS={{ N }} cargo test -p longhaul-tests --test simulation -- --exact --nocapture every_seed_keeps_every_promise
+
+# Lists the tests of each promised row; fails on a gap.
+rows *ARGS:
+    scripts/rows {{ ARGS }}
+
+# Takes out one guard after the other and expects its test to fail.
+sabotage *ARGS:
+    scripts/sabotage {{ ARGS }}

@@ -6,8 +6,8 @@ use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{RandomIds, SystemClock};
 use longhaul_domain::{
-    Capabilities, Command, Context, Input, Lineage, PolicyVersion, Process, Revision, Seq, SlotKey, Spec,
-    StopCause, TreeLimits, Vitals, WishNo,
+    Capabilities, Command, Context, Input, Lineage, PolicyVersion, Process, ProcessId, Revision, Seq,
+    SlotKey, Spec, StopCause, TreeLimits, Vitals, WishNo,
 };
 use longhaul_ports::{
     Author, Books, Change, Clock, IdSource, Limits, Migrate, Store, Stored, Submission, Submitted,
@@ -24,7 +24,7 @@ type Refused = Box<dyn std::error::Error + Send + Sync>;
 /// So many writers fill a store, for it commits together what arrives together.
 const WRITERS: usize = 256;
 /// So many records are taken in at once.
-const LOAD: u64 = 2_000;
+const LOAD: usize = 2_000;
 
 /// A directory on a disk, which `/tmp` may not be.
 pub(crate) fn on_disk() -> Result<TempDir, Failure> {
@@ -114,21 +114,25 @@ pub(crate) async fn line_up(
 /// Writes completed records into a store in which nothing was ever kept.
 pub(crate) async fn fill<S: Migrate>(store: &S, clock: &dyn Clock, count: u64) -> Result<(), Failure> {
     let spec = Arc::new(seed::spec()?);
-    let mut done = 0;
-    while done < count {
-        let until = count.min(done + LOAD);
-        let load: Result<Vec<Stored>, Failure> =
-            (done + 1..=until).map(|seq| finished(clock, &spec, Seq(seq))).collect();
-        store.take_processes(&load?).await?;
-        done = until;
+    let mut ids: Vec<ProcessId> = (0..count).map(|_| RandomIds.process()).collect();
+    // An index over them is written much sooner in its order.
+    ids.sort_unstable();
+    let mut last = Seq(0);
+    for ids in ids.chunks(LOAD) {
+        let mut load = Vec::with_capacity(LOAD);
+        for id in ids {
+            last = last.next();
+            load.push(finished(clock, &spec, *id, last)?);
+        }
+        store.take_processes(&load).await?;
     }
-    store.take_books(&Books { last_seq: Seq(count), ..Books::default() }).await?;
+    store.take_books(&Books { last_seq: last, ..Books::default() }).await?;
     Ok(())
 }
 
-fn finished(clock: &dyn Clock, spec: &Arc<Spec>, seq: Seq) -> Result<Stored, Failure> {
+fn finished(clock: &dyn Clock, spec: &Arc<Spec>, id: ProcessId, seq: Seq) -> Result<Stored, Failure> {
     let ctx = context(clock);
-    let (process, _) = Process::submit(&ctx, RandomIds.process(), Lineage::default(), Arc::clone(spec));
+    let (process, _) = Process::submit(&ctx, id, Lineage::default(), Arc::clone(spec));
     let (process, _) = seed::lived(&process, &ctx)?;
     let vitals = Vitals::default();
     Ok(Stored { process, revision: Revision(2), seq, owner: None, wishes: Vec::new(), vitals })

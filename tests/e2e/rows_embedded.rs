@@ -38,7 +38,7 @@ async fn end_of(engine: &Engine, clock: &VirtualClock, id: ProcessId) -> Status 
     let ids = [id];
     let waited = engine.wait(&ids, Goal::Ended, Mode::All, None);
     let waited = clock.run_until(Duration::from_secs(60), waited).await.unwrap().unwrap();
-    waited.processes[0].process.status()
+    waited.processes.first().unwrap().process.status()
 }
 
 /// What a callback on its own thread says; no clock of ours drives that thread.
@@ -56,7 +56,7 @@ async fn q5_callbacks_tell_start_and_end_and_cannot_block_or_break_the_engine() 
     let (engine, clock) = host(|_| {}).await;
     let mut panicking = engine.on_event(|_| panic!("on purpose"));
     let (release, stuck) = channel::<()>();
-    let mut sleeping = engine.on_event(move |_| drop(stuck.recv()));
+    let mut sleeping = engine.on_event(move |_| assert!(stuck.recv().is_err()));
     let (tell, told) = channel();
     let mut telling = engine.on_event(move |notice| {
         if let Notice::Event(logged) = notice {

@@ -104,9 +104,9 @@ fn h2_queries_by_parent_level_agent_and_session_and_statistics_per_level() {
     };
     assert_eq!(listed(&["--parent", &root]), sorted(vec![first.clone(), second.clone()]));
     assert_eq!(listed(&["--level", "1"]), sorted(vec![first.clone(), second.clone()]));
-    assert_eq!(listed(&["--agent-id", "a"]), [first.clone()]);
+    assert_eq!(listed(&["--agent-id", "a"]), std::slice::from_ref(&first));
     assert_eq!(home.record(&first)["agent_id"], "a");
-    assert_eq!(listed(&["--session", "s", "--level", "0"]), [root.clone()]);
+    assert_eq!(listed(&["--session", "s", "--level", "0"]), std::slice::from_ref(&root));
     assert_eq!(listed(&["--tree", &second]).len(), 3);
     assert_eq!(ids(&json_of(&home, &["tree", &root, "--json"])).len(), 3);
     let failed = home.ok(&["run", "-b", "--parent", &root, "--", "sh", "-c", "exit 3"]);

@@ -15,7 +15,7 @@ fn agent(model: &str) -> Value {
 fn launch(home: &Home, request: &Value) -> String {
     let (code, launched) = http(home, "POST", "/v1/processes", request);
     assert_eq!(code, 201, "{launched}");
-    launched["process"]["id"].as_str().unwrap().to_owned()
+    launched.pointer("/process/id").and_then(serde_json::Value::as_str).unwrap().to_owned()
 }
 
 /// Starts a manager in which `key` has one slot.
@@ -171,9 +171,9 @@ fn q4_queries_by_id_status_session_parent_all_and_counts_per_key() {
         assert_eq!(code, 200, "{listing}");
         ids(&listing)
     };
-    assert_eq!(found("status=pending"), [waits.clone()]);
-    assert_eq!(found("status=completed"), [done.clone()]);
-    assert_eq!(found("session=s"), [parent.clone()]);
+    assert_eq!(found("status=pending"), std::slice::from_ref(&waits));
+    assert_eq!(found("status=completed"), std::slice::from_ref(&done));
+    assert_eq!(found("session=s"), std::slice::from_ref(&parent));
     assert_eq!(found(&format!("parent={parent}")), [child]);
     assert_eq!(found("all=true").len(), 4);
     assert_eq!(home.record(&done)["id"], done.as_str());

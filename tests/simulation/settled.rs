@@ -2,7 +2,7 @@
 
 use crate::oracle::{Life, Oracle};
 use crate::world::World;
-use longhaul_domain::{Pending, ProcessId, Standing, State, Timestamp};
+use longhaul_domain::{Pending, ProcessId, Standing, State, StopCause, Timestamp};
 use longhaul_engine::ports::Clock;
 
 impl World {
@@ -68,12 +68,15 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
     let process = &life.process;
     let above = || process.lineage.ancestors.iter().filter_map(|id| oracle.lives.get(id));
     if life.has_ended() {
-        return process.cascade.is_some().then(|| "still tells those below it".to_owned());
+        let spared = |other: &Life| !other.has_ended() && is_spared(life, other);
+        let waits = oracle.lives.values().any(spared);
+        return (process.cascade.is_some() && !waits).then(|| "still tells those below it".to_owned());
     }
     if oracle.must_end.contains(&process.id) {
         return Some(format!("was to end and is {:?}", process.state));
     }
-    if let Some(told) = std::iter::once(life).chain(above()).find(|life| life.terminated) {
+    let told = |top: &&Life| top.terminated && !is_spared(top, life);
+    if let Some(told) = std::iter::once(life).chain(above()).find(told) {
         return Some(format!("lives although p{} was told to end with all below it", told.number));
     }
     if process.leave_by.is_some_and(|by| by < now) {
@@ -104,6 +107,16 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
         }
         State::Paused { .. } | State::Ended(_) => None,
     }
+}
+
+/// Whether a process outlives one above it whose session ended: it is of another one.
+fn is_spared(top: &Life, below: &Life) -> bool {
+    let by_session = top.process.cascade.is_some_and(|cascade| cascade.cause == StopCause::Session);
+    let theirs = &below.process.spec.session;
+    by_session
+        && below.process.lineage.ancestors.contains(&top.process.id)
+        && theirs.is_some()
+        && *theirs != top.process.spec.session
 }
 
 /// Why a waiter still waits although it need not.

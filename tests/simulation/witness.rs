@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) enum Sabotage {
     /// It forgets the limits of its keys.
     ForgetsLimits,
-    /// It loses the owner's revision check.
-    ForgetsRevisions,
+    /// It changes records and keeps no event of it.
+    ForgetsEvents,
     /// It answers a submission and forgets it.
     LosesLaunches,
     /// It never calls anybody for freed slots: what waits goes on waiting.
@@ -34,7 +34,7 @@ pub(crate) enum Sabotage {
 impl Sabotage {
     pub(crate) const ALL: [Self; 5] = [
         Self::ForgetsLimits,
-        Self::ForgetsRevisions,
+        Self::ForgetsEvents,
         Self::LosesLaunches,
         Self::SwallowsCalls,
         Self::ForgetsMarks,
@@ -44,7 +44,7 @@ impl Sabotage {
     pub(crate) const fn shows(self) -> &'static str {
         match self {
             Self::ForgetsLimits => "is holder",
-            Self::ForgetsRevisions => "",
+            Self::ForgetsEvents => "the events tell",
             Self::LosesLaunches => "was acknowledged and is lost",
             Self::SwallowsCalls => "waits although",
             Self::ForgetsMarks => "while it was closing",
@@ -167,13 +167,15 @@ impl ProcessStore for Witness {
     }
 
     async fn commit(&self, mut change: Change) -> Result<Revision, StoreError> {
-        if self.is(Sabotage::ForgetsRevisions)
-            && let Some(present) = self.present(change.next.id)
-        {
-            change.expected = present.revision;
+        let id = change.next.id;
+        if self.is(Sabotage::ForgetsEvents) {
+            change.events.clear();
         }
         let answer = self.inner.commit(change).await;
         self.look();
+        if let (Ok(_), Some(stored)) = (&answer, self.present(id)) {
+            self.oracle().compare(&stored);
+        }
         answer
     }
 

@@ -11,6 +11,7 @@ use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_engine::Parts;
 use longhaul_engine::ports::{Clock, Migrate, Store, StoreError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(crate) struct Composed {
     pub(crate) parts: Parts,
     /// The identity of the boot.
     pub(crate) boot: String,
+    /// Keeps other managers away from the store for as long as it is held.
+    pub(crate) sole_user: Option<File>,
 }
 
 /// Why a part could not be opened.
@@ -69,27 +72,50 @@ pub(crate) fn compose(
     })
     .map_err(failed("spawner"))?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
+    let (store, sole_user) = store(&settings.store, &clock)?;
     let parts = Parts {
-        store: store(&settings.store, &clock)?,
+        store,
         spawner: Arc::new(spawner),
         output: Arc::new(output(attempts_dir).map_err(failed("output"))?),
         vault: Arc::new(FileVault::open(state.path()).map_err(failed("vault"))?),
         clock,
         ids: Arc::new(RandomIds),
     };
-    Ok(Composed { parts, boot })
+    Ok(Composed { parts, boot, sole_user })
 }
 
 fn output(attempts_dir: PathBuf) -> io::Result<OsOutput> {
     OsOutput::open(&attempts_dir)
 }
 
-fn store(choice: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, ComposeError> {
+fn store(
+    choice: &StoreChoice,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Arc<dyn Store>, Option<File>), ComposeError> {
     let failed = |source| ComposeError::Store { store: choice.to_string(), source };
     match choice {
-        StoreChoice::Memory => Ok(Arc::new(MemoryStore::new(clock.clone()))),
-        StoreChoice::Sqlite(path) => Ok(Arc::new(sqlite(path, clock).map_err(failed)?)),
-        StoreChoice::Fs(path) => Ok(Arc::new(files(path, clock).map_err(failed)?)),
+        StoreChoice::Memory => Ok((Arc::new(MemoryStore::new(clock.clone())), None)),
+        StoreChoice::Sqlite(path) => {
+            let store = sqlite(path, clock).map_err(failed)?;
+            Ok((Arc::new(store), Some(sole_user(path).map_err(failed)?)))
+        }
+        // It keeps others away by itself.
+        StoreChoice::Fs(path) => Ok((Arc::new(files(path, clock).map_err(failed)?), None)),
+    }
+}
+
+/// Locks a database for this manager: another one, of another state directory, would take over the node, find none of
+/// its attempts, and call them all interrupted. SQLite's own locks are of another kind and are not disturbed.
+fn sole_user(path: &Path) -> Result<File, StoreError> {
+    let refused = |source: io::Error| StoreError::Unavailable { source: Box::new(source) };
+    let file = File::open(path).map_err(refused)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let source = format!("{} is in use by another manager", path.display()).into();
+            Err(StoreError::Unavailable { source })
+        }
+        Err(TryLockError::Error(error)) => Err(refused(error)),
     }
 }
 
@@ -142,6 +168,9 @@ impl ComposeError {
             Self::Store { source: StoreError::Corrupt { way_out, .. }, .. } => Some(way_out.clone()),
             Self::Store { source: StoreError::Format { .. }, .. } => {
                 Some("use the newer program that wrote it; nothing was changed".to_owned())
+            }
+            Self::Store { source: StoreError::Unavailable { .. }, .. } => {
+                Some("one store serves one state directory on a machine; `longhaul config show --origin` tells which is used".to_owned())
             }
             Self::Store { .. } => None,
             Self::Part { .. } => {

@@ -95,7 +95,7 @@ fn lock(state: &StateDir, autostarted: bool) -> Result<Option<ManagerLock>, Lock
 
 async fn manage(state: &StateDir, settings: &Settings, descriptors: Descriptors) -> Result<(), Failure> {
     let mut signals = Signals::catch().map_err(system("catch signals"))?;
-    let Composed { parts, boot } = compose(state, settings, descriptors.given)?;
+    let Composed { parts, boot, sole_user: _held } = compose(state, settings, descriptors.given)?;
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let engine = Engine::start(parts, engine_settings(state, settings, node)).await;
     let engine = engine.map_err(|source| Failure::Engine { source })?;

@@ -1,5 +1,7 @@
 //! The examples do what they say, and what `docs/compose.md` shows of them is what they are.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -133,7 +133,7 @@ impl Decision<'_> {
     fn tick(&self) -> Step {
         let attempt = self.process.attempt;
         if self.process.session_deadline().is_some_and(|leave_by| leave_by <= self.ctx.now) {
-            return self.cancel(StopCause::Session);
+            return self.terminate(StopCause::Session, false);
         }
         match &self.process.state {
             State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. })

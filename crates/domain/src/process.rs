@@ -139,8 +139,10 @@ impl Process {
             | State::Starting { .. }
             | State::Running { .. }
             | State::Reported { .. }
-            | State::Paused { .. }
-            | State::Lingering(_) => self.leave_by,
+            | State::Paused { .. } => self.leave_by,
+            // Told to end, it only waits for those below it.
+            State::Lingering(_) if self.cascade.is_some() => None,
+            State::Lingering(_) => self.leave_by,
             State::Stopping { .. } | State::Withdrawing { .. } | State::Ended(_) => None,
         }
     }

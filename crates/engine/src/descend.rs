@@ -92,7 +92,7 @@ impl Core {
                 return core.perform_all(&stored, rest).await;
             }
             let until: Awake = core.parts.clock.awake().plus(PATIENCE);
-            let telling = core.tell_below(id, force);
+            let telling = core.tell_below(&stored, force);
             tokio::pin!(telling);
             // A store that does not answer does not keep the process itself from being asked.
             let told = tokio::select! {
@@ -105,7 +105,7 @@ impl Core {
                 Some(told) => told,
                 None => telling.await,
             };
-            core.tell_until_told(id, force, told).await;
+            core.tell_until_told(&stored, force, told).await;
             locked(&core.kin.telling).remove(&(id, force));
             core.look_below(id).await;
         });
@@ -119,7 +119,7 @@ impl Core {
             let id = stored.process.id;
             // What the store cannot tell, this node knows of its own.
             let below = core.live_below(id).await.unwrap_or_else(|_| core.owned.below(id));
-            core.tell_all(below, force).await;
+            core.tell_all(&stored, below, force).await;
             core.perform_all(&stored, rest).await;
         });
     }
@@ -172,7 +172,8 @@ impl Core {
     }
 
     /// Goes on until everybody was told, or somebody else does it: the mark is gone, or its force is another.
-    async fn tell_until_told(self: &Arc<Self>, id: ProcessId, force: bool, first: Result<bool, EngineError>) {
+    async fn tell_until_told(self: &Arc<Self>, top: &Stored, force: bool, first: Result<bool, EngineError>) {
+        let id = top.process.id;
         let (mut told, mut wait) = (first, FIRST_WAIT);
         loop {
             match told {
@@ -185,7 +186,7 @@ impl Core {
             }
             told = match self.load(id).await {
                 Ok(stored) if stored.process.cascade.is_some_and(|cascade| cascade.force == force) => {
-                    self.tell_below(id, force).await
+                    self.tell_below(&stored, force).await
                 }
                 Ok(_) | Err(EngineError::NotFound { .. }) => return,
                 Err(error) => Err(error),
@@ -194,17 +195,17 @@ impl Core {
     }
 
     /// Tells every live descendant, deepest first, with a bounded wait between levels; true if all know now.
-    async fn tell_below(self: &Arc<Self>, id: ProcessId, force: bool) -> Result<bool, EngineError> {
-        let below = self.live_below(id).await?;
-        Ok(self.tell_all(below, force).await)
+    async fn tell_below(self: &Arc<Self>, top: &Stored, force: bool) -> Result<bool, EngineError> {
+        let below = self.live_below(top.process.id).await?;
+        Ok(self.tell_all(top, below, force).await)
     }
 
-    async fn tell_all(self: &Arc<Self>, below: Vec<Stored>, force: bool) -> bool {
+    async fn tell_all(self: &Arc<Self>, top: &Stored, below: Vec<Stored>, force: bool) -> bool {
         let cause = StopCause::Parent;
         let command = if force { Command::Force { cause } } else { Command::Cancel { cause } };
         let mut by_level: BTreeMap<Level, Vec<ProcessId>> = BTreeMap::new();
         for each in below {
-            if !self.is_told(&each, &command) {
+            if goes_with(top, &each) && !self.is_told(&each, &command) {
                 by_level.entry(each.process.lineage.level()).or_default().push(each.process.id);
             }
         }
@@ -306,6 +307,13 @@ impl Core {
         *wait = wait.saturating_mul(2).min(LONGEST_WAIT);
         !self.is_closing()
     }
+}
+
+/// Whether a descendant has to end with the top. The end of a session touches nothing of another one.
+fn goes_with(top: &Stored, descendant: &Stored) -> bool {
+    let by_session = top.process.cascade.is_some_and(|cascade| cascade.cause == StopCause::Session);
+    let theirs = &descendant.process.spec.session;
+    !by_session || theirs.is_none() || *theirs == top.process.spec.session
 }
 
 fn below(id: ProcessId) -> Filter {

@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) lease: Lease,
     pub(crate) policy: Mutex<(PolicyVersion, Policy)>,
+    /// Whoever changes the policy here does it one after the other: each reads what the one before wrote.
+    pub(crate) policy_turns: tokio::sync::Mutex<()>,
     pub(crate) hub: Hub,
     pub(crate) timers: Timers,
     pub(crate) vitals: VitalsCache,
@@ -74,6 +76,7 @@ impl Engine {
             settings,
             lease,
             policy: Mutex::new(policy),
+            policy_turns: tokio::sync::Mutex::default(),
             hub: Hub::default(),
             timers: Timers::default(),
             vitals: VitalsCache::default(),

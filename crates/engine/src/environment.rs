@@ -1,7 +1,7 @@
 //! The environment of a command, put together at its start.
 
 use crate::engine::Core;
-use longhaul_domain::CommandSpec;
+use longhaul_domain::{CommandSpec, SessionId};
 use longhaul_ports::VaultError;
 use std::collections::BTreeMap;
 
@@ -18,13 +18,14 @@ const NON_INTERACTIVE: &[(&str, &str)] = &[
 ];
 
 /// Set anew for every attempt; a captured value belongs to another process.
-const OURS: &[&str] = &["LONGHAUL_ID", "LONGHAUL_ATTEMPT", "LONGHAUL_SOCKET"];
+const OURS: &[&str] = &["LONGHAUL_ID", "LONGHAUL_ATTEMPT", "LONGHAUL_SOCKET", "LONGHAUL_SESSION"];
 
 impl Core {
     /// Captured variables without the removed and the hidden ones, then defaults, then declared ones.
     pub(crate) async fn environment_of(
         &self,
         command: &CommandSpec,
+        session: Option<&SessionId>,
     ) -> Result<Vec<(String, String)>, VaultError> {
         let asked = &command.environment;
         let captured = match &asked.captured {
@@ -45,6 +46,9 @@ impl Core {
         }
         if let Some(socket) = &self.settings.socket {
             all.insert("LONGHAUL_SOCKET".to_owned(), socket.clone());
+        }
+        if let Some(session) = session {
+            all.insert("LONGHAUL_SESSION".to_owned(), session.to_string());
         }
         all.extend(asked.declared.iter().cloned());
         Ok(all.into_iter().collect())

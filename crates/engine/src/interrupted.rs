@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 impl Engine {
     /// Runs interrupted processes again, each as a new one: these, else every command whose last end is that it was
-    /// interrupted, oldest first. Asking twice starts nothing twice; the answer then names what was started before.
+    /// interrupted, oldest first. Asking twice starts nothing twice; who names them is then told what was started before.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] if one of `ids` was not interrupted, [`EngineError::Rejected`] if it has not ended:
@@ -31,7 +31,9 @@ impl Engine {
             let (mut launched, mut failed) = (Vec::new(), None);
             for old in chosen {
                 match core.run_once_more(&old).await {
-                    Ok(one) => launched.push(one),
+                    // Whoever asks for all of them wants to know what that began.
+                    Ok(one) if named || one.created => launched.push(one),
+                    Ok(_) => {}
                     Err(error) => {
                         tracing::warn!(id = %old.id, %error, "interrupted work could not be run again");
                         failed.get_or_insert(error);

@@ -3,12 +3,18 @@
 use crate::engine::{Core, Engine};
 use crate::error::EngineError;
 use crate::shield::to_its_end;
-use longhaul_domain::{Level, Lineage, Placement, Process, ProcessId, ResourceLimits, SlotKey, Spec, Work};
+use longhaul_domain::{
+    Awake, Deadline, Level, Lineage, Placement, Process, ProcessId, ResourceLimits, SlotKey, Spec, Work,
+};
 use longhaul_ports::{Claimant, Limits, Refusal, StoreError, Stored, Submission, Submitted};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 /// So often a launch is tried again when the queue policy changed under it.
-const MOST_RESOLVES: u32 = 5;
+const MOST_RESOLVES: u32 = 20;
+
+/// The wait before a store that failed is asked again.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What to launch.
 #[derive(Clone, Debug)]
@@ -91,6 +97,7 @@ impl Core {
         self.bound(&mut spec, lineage.level());
         let (process, events) =
             Process::submit(&self.context(), self.parts.ids.process(), lineage, Arc::new(spec));
+        let mut unheard = false;
         for _ in 0..MOST_RESOLVES {
             let submission = Submission {
                 process: process.clone(),
@@ -104,9 +111,17 @@ impl Core {
                 Ok(submitted) => return self.accepted(submitted, &process),
                 Err(StoreError::Refused(Refusal::StalePolicy { .. })) => self.refresh_policy().await?,
                 // The id makes sure that it counts once.
-                Err(StoreError::Unknown { .. }) => {}
-                Err(error) => return Err(error.into()),
+                Err(StoreError::Unknown { .. }) => unheard = true,
+                Err(error) => {
+                    if unheard {
+                        self.begin_if_accepted(process.id);
+                    }
+                    return Err(error.into());
+                }
             }
+        }
+        if unheard {
+            self.begin_if_accepted(process.id);
         }
         let found = self.policy_version();
         Err(EngineError::Refused { refusal: Refusal::StalePolicy { found } })
@@ -131,10 +146,35 @@ impl Core {
         }
     }
 
+    /// The launch failed after an answer was lost: if it was accepted all the same, it may be this node's already, and
+    /// nobody else would ever start it.
+    fn begin_if_accepted(self: &Arc<Self>, id: ProcessId) {
+        let core = self.clone();
+        tokio::spawn(async move {
+            while !core.is_closing() {
+                match core.load(id).await {
+                    Ok(stored) => {
+                        core.begun(stored);
+                        return;
+                    }
+                    Err(EngineError::NotFound { .. }) => return,
+                    Err(error) => {
+                        tracing::warn!(%id, %error, "it cannot be told yet whether it was accepted")
+                    }
+                }
+                let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            }
+        });
+    }
+
     /// Whoever launched need not wait for the start.
     fn begun(self: &Arc<Self>, stored: Stored) -> Launched {
         self.settle(&stored);
-        self.perform_beside(stored.clone());
+        // Another node may have claimed it before an answer that was lost.
+        if self.author_of(&stored).is_some() {
+            self.perform_beside(stored.clone());
+        }
         Launched { stored, created: true }
     }
 

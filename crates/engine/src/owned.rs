@@ -2,13 +2,13 @@
 
 use longhaul_domain::{NodeId, ProcessId};
 use longhaul_ports::Stored;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Records as this node last committed them. One that turns out to be old costs a conflict, never a wrong write.
 #[derive(Debug, Default)]
 pub(crate) struct Owned {
-    records: Mutex<HashMap<ProcessId, Stored>>,
+    records: Mutex<BTreeMap<ProcessId, Stored>>,
 }
 
 impl Owned {
@@ -29,13 +29,17 @@ impl Owned {
     }
 
     /// Keeps a record that was claimed or committed, while its attempt lives on this node.
-    pub(crate) fn keep(&self, me: &NodeId, after: &Stored) {
+    ///
+    /// True if this was the write with which the node let go of it.
+    pub(crate) fn keep(&self, me: &NodeId, after: &Stored) -> bool {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let is_live = after.process.state.standing() == longhaul_domain::Standing::Holding;
         if is_live && after.owner.as_ref().is_some_and(|owner| owner.node == *me) {
             records.insert(after.process.id, after.clone());
+            false
         } else {
             records.remove(&after.process.id);
+            !is_live && after.owner.is_some()
         }
     }
 }

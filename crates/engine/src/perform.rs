@@ -1,14 +1,15 @@
 //! Effects become calls of ports; what they lead to comes back as observations.
 
 use crate::engine::Core;
+use crate::error::EngineError;
 use longhaul_domain::{
-    AttemptNo, Deadline, Effect, Observation, ProcessId, StartFailure, StartStage, StopCause, Work,
+    AttemptNo, Deadline, Effect, Observation, ProcessId, StartFailure, StartStage, Status, StopCause, Work,
 };
 use longhaul_ports::{AttemptKey, Found, SpawnError, StartOrder, StopOrder, Stored, VaultError};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The wait before a start that met a shortage is tried again.
+/// The wait before what met a shortage is tried again.
 const SHORTAGE: Duration = Duration::from_millis(500);
 
 impl Core {
@@ -44,11 +45,18 @@ impl Core {
                 if let Err(error) = self.parts.spawner.pause(AttemptKey { id, attempt }).await {
                     tracing::warn!(%id, %error, "the pause could not be carried out");
                     self.lanes.seen(id, Observation::PauseFailed { attempt });
+                    // It may have been carried out all the same, and nobody else would let it go on.
+                    self.again_later(AttemptKey { id, attempt });
+                } else {
+                    self.check_halt(stored).await;
                 }
             }
             Effect::Resume { attempt } => {
                 if let Err(error) = self.parts.spawner.resume(AttemptKey { id, attempt }).await {
                     tracing::warn!(%id, %error, "the resume could not be carried out");
+                    self.again_later(AttemptKey { id, attempt });
+                } else {
+                    self.check_halt(stored).await;
                 }
             }
             Effect::Keep { report } => self.keep(stored, &report).await,
@@ -63,7 +71,7 @@ impl Core {
         let Work::Command(command) = &stored.process.spec.work else {
             return;
         };
-        let environment = match self.environment_of(command).await {
+        let environment = match self.environment_of(command, stored.process.spec.session.as_ref()).await {
             Ok(environment) => environment,
             Err(error @ VaultError::Missing { .. }) => {
                 let failure =
@@ -73,7 +81,7 @@ impl Core {
             }
             Err(error) => {
                 tracing::warn!(id = %key.id, %error, "the start waits until the environment can be read");
-                return self.spawn_later(key);
+                return self.again_later(key);
             }
         };
         let order = StartOrder { key, command: command.as_ref().clone(), environment };
@@ -89,19 +97,45 @@ impl Core {
         }
     }
 
-    /// Something ran short that others may give back: what was accepted waits for it instead of failing.
-    fn spawn_later(self: &Arc<Self>, key: AttemptKey) {
+    /// What could not be done or told now is tried again until it can be, as long as the attempt is the present one.
+    pub(crate) fn again_later(self: &Arc<Self>, key: AttemptKey) {
         let core = self.clone();
-        let again = core.parts.clock.awake().plus(SHORTAGE);
         tokio::spawn(async move {
-            core.parts.clock.sleep_until(Deadline::Awake(again)).await;
-            if let Ok(stored) = core.load(key.id).await
-                && stored.process.attempt == key.attempt
-                && !core.is_closing()
-            {
-                Box::pin(core.perform_wanted(&stored)).await;
+            loop {
+                let again = core.parts.clock.awake().plus(SHORTAGE);
+                core.parts.clock.sleep_until(Deadline::Awake(again)).await;
+                if core.is_closing() {
+                    return;
+                }
+                match core.load(key.id).await {
+                    Ok(stored) => return Box::pin(core.try_again(&stored, key)).await,
+                    Err(EngineError::NotFound { .. }) => return,
+                    Err(error) => tracing::warn!(id = %key.id, %error, "another try waits for the store"),
+                }
             }
         });
+    }
+
+    /// A pause and a resume may overtake each other on their way: what the record says now counts.
+    async fn check_halt(self: &Arc<Self>, done: &Stored) {
+        let (id, attempt) = (done.process.id, done.process.attempt);
+        match self.load(id).await {
+            Ok(now) if now.process.attempt == attempt && now.process.wanted() != done.process.wanted() => {
+                Box::pin(self.perform_wanted(&now)).await;
+            }
+            Ok(_) | Err(EngineError::NotFound { .. }) => {}
+            Err(_) => self.again_later(AttemptKey { id, attempt }),
+        }
+    }
+
+    async fn try_again(self: &Arc<Self>, stored: &Stored, key: AttemptKey) {
+        let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == self.lease.node);
+        if stored.process.attempt != key.attempt || !is_mine {
+            return;
+        }
+        if stored.process.status() == Status::Starting || self.look_again(key).await {
+            self.perform_wanted(stored).await;
+        }
     }
 
     async fn stop(self: &Arc<Self>, key: AttemptKey, cause: StopCause, force: bool) {
@@ -111,6 +145,7 @@ impl Core {
                 && let Err(error) = self.parts.spawner.stop(key, StopOrder { cause, force }).await
             {
                 tracing::warn!(id = %key.id, %error, "the stop did not reach what lives");
+                self.again_later(key);
             }
         }
     }
@@ -127,7 +162,8 @@ impl Core {
                 false
             }
             Err(error) => {
-                tracing::error!(id = %key.id, %error, "nothing can be told about an attempt");
+                tracing::error!(id = %key.id, %error, "nothing can be told about an attempt yet");
+                self.again_later(key);
                 false
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::engine::Core;
 use crate::error::EngineError;
-use longhaul_domain::{Awake, Deadline, Placement, Status, Timestamp};
+use longhaul_domain::{Awake, Deadline, Placement, Status, Timestamp, Work};
 use longhaul_ports::{Calls, Filter, Order, PageAsk, PlacementClass, Room, StoreError, Stored};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub(crate) async fn claim(core: Arc<Core>) {
             return;
         }
         let outcome = tokio::select! {
+            biased;
             outcome = round(&core, greeted) => outcome,
             _ = closing.changed() => return,
         };
@@ -54,7 +55,7 @@ async fn round(core: &Arc<Core>, greeted: bool) -> Result<(), EngineError> {
 /// Claims once; true if there may be more.
 async fn fill(core: &Arc<Core>) -> Result<bool, EngineError> {
     let claimed = match core.parts.store.claim(&core.lease, &room(core)).await {
-        Err(StoreError::Unknown { .. }) => starting(core).await?,
+        Err(StoreError::Unknown { .. }) => taken_unheard(core).await,
         answer => answer?,
     };
     let more = u32::try_from(claimed.len()).unwrap_or(u32::MAX) >= BATCH;
@@ -65,7 +66,33 @@ async fn fill(core: &Arc<Core>) -> Result<bool, EngineError> {
     Ok(more)
 }
 
-/// After a claim without an answer: what this node owns and has not started. A start that is under way is not harmed.
+/// After a claim without an answer: what it may have taken. Until that is known nothing else would ever start it.
+async fn taken_unheard(core: &Core) -> Vec<Stored> {
+    loop {
+        match arm_reported(core).await {
+            Ok(()) => match starting(core).await {
+                Ok(taken) => return taken,
+                Err(error) => tracing::warn!(%error, "what a claim took cannot be told yet"),
+            },
+            Err(error) => tracing::warn!(%error, "what a claim took cannot be told yet"),
+        }
+        let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+        core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+    }
+}
+
+/// Reported work has no owner: its heartbeats are watched for whoever claimed it.
+async fn arm_reported(core: &Core) -> Result<(), EngineError> {
+    let filter = Filter { statuses: vec![Status::Running, Status::Stopping], ..Filter::default() };
+    for stored in core.all(&filter).await? {
+        if matches!(stored.process.spec.work, Work::Reported(_)) {
+            core.arm(&stored);
+        }
+    }
+    Ok(())
+}
+
+/// What this node owns and has not started. A start that is under way is not harmed.
 async fn starting(core: &Core) -> Result<Vec<Stored>, EngineError> {
     let filter = Filter {
         statuses: vec![Status::Starting],

@@ -29,16 +29,17 @@ impl Engine {
         Ok(self.core.parts.store.policy().await?.1)
     }
 
-    /// Sets the slots of a key or of a pattern, from now on; 0 means no limit. `None` takes them back, so that what
-    /// else covers the key does. The pattern `*` stands for every key that nothing else covers. What runs goes on.
+    /// Sets the slots of a key or of a pattern, from now on; 0 means no limit. `None` goes back to what is configured for
+    /// it, else to what else covers the key. The pattern `*` stands for every key that nothing else covers. What runs goes on.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for a pattern that no key can match.
     pub async fn set_slots(&self, pattern: &str, slots: Option<u32>) -> Result<Policy, EngineError> {
         check_pattern(pattern)?;
         let configured = self.core.settings.policy.as_ref().map(|policy| policy.default_slots);
+        let own = self.core.settings.policy.as_ref().and_then(|policy| policy.slots.get(pattern)).copied();
         let (pattern, rest) = (pattern.to_owned(), configured.unwrap_or(Policy::DEFAULT_SLOTS));
-        self.change_policy(move |policy| match (pattern.as_str(), slots) {
+        self.change_policy(move |policy| match (pattern.as_str(), slots.or(own)) {
             ("*", slots) => policy.default_slots = slots.unwrap_or(rest),
             (_, Some(slots)) => {
                 policy.slots.insert(pattern.clone(), slots);
@@ -108,6 +109,7 @@ impl Engine {
     ) -> Result<Policy, EngineError> {
         let core = self.core.clone();
         to_its_end(async move {
+            let _turn = core.policy_turns.lock().await;
             let changed = replace_policy(core.parts.store.as_ref(), |policy| {
                 change(policy);
             })

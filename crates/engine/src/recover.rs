@@ -47,6 +47,10 @@ async fn look(core: &Arc<Core>, stored: Stored) {
     if stored.owner.as_ref().is_none_or(|owner| owner.node != core.lease.node) {
         return;
     }
+    // First of all, so that an order that was accepted while nobody was here is not overtaken by what is found.
+    let Some(stored) = answered(core, stored).await else {
+        return;
+    };
     let key = AttemptKey { id, attempt: stored.process.attempt };
     match core.parts.spawner.adopt(key).await {
         Ok(Found::Over(observation)) => digest(core, id, &Input::Observation(observation)).await,
@@ -58,6 +62,23 @@ async fn look(core: &Arc<Core>, stored: Stored) {
                 core.perform_wanted(&stored).await;
             }
         }
-        Err(error) => tracing::error!(%id, %error, "nothing can be told about an attempt"),
+        Err(error) => {
+            tracing::error!(%id, %error, "nothing can be told about an attempt yet");
+            core.arm(&stored);
+            core.again_later(key);
+        }
     }
+}
+
+/// The record with the orders answered that were left for it; as it is if they cannot be answered now.
+async fn answered(core: &Arc<Core>, stored: Stored) -> Option<Stored> {
+    if stored.wishes.is_empty() {
+        return Some(stored);
+    }
+    let id = stored.process.id;
+    if let Err(error) = core.answer_wishes(id).await {
+        tracing::warn!(%id, %error, "orders wait until they can be answered");
+    }
+    let stored = core.load(id).await.unwrap_or(stored);
+    LIVE.contains(&stored.process.status()).then_some(stored)
 }

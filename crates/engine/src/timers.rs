@@ -1,6 +1,7 @@
 //! Deadlines of processes, and the task that waits for them.
 
 use crate::engine::Core;
+use crate::error::EngineError;
 use crate::pump;
 use longhaul_domain::{Awake, Deadline, Input, Observation, ProcessId, Timestamp};
 use longhaul_ports::Stored;
@@ -134,6 +135,8 @@ pub(crate) async fn keep_time(core: Arc<Core>) {
         }
         let (steady, awake) = core.timers.first();
         tokio::select! {
+            // In a fixed order, so that a simulation can be replayed.
+            biased;
             () = core.timers.changed.notified() => {}
             () = until(&core, steady.map(Deadline::At)), if steady.is_some() => {}
             () = until(&core, awake.map(Deadline::Awake)), if awake.is_some() => {}
@@ -172,7 +175,15 @@ async fn attend(core: &Arc<Core>) {
 
 /// A due heartbeat is checked against the last beat; only a miss is an input to the rules.
 async fn check_heartbeat(core: &Arc<Core>, id: ProcessId) {
-    let Ok(stored) = core.load(id).await else { return };
+    let stored = match core.load(id).await {
+        Ok(stored) => stored,
+        Err(EngineError::NotFound { .. }) => return,
+        Err(error) => {
+            tracing::warn!(%id, %error, "a heartbeat cannot be checked yet");
+            let again = core.parts.clock.now().plus(PAUSE);
+            return core.timers.set(Job::Heartbeat(id), Some(Deadline::At(again)));
+        }
+    };
     let last = core.last_beat(&stored);
     match stored.process.heartbeat_due(last) {
         Some(due) if due <= core.parts.clock.now() => {

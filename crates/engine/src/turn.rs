@@ -2,11 +2,16 @@
 
 use crate::engine::{Answer, Core};
 use crate::error::EngineError;
-use longhaul_domain::{Command, Effect, Input, Observation, OpId, ProcessId, Revision, Step, Wish, WishNo};
+use longhaul_domain::{
+    Awake, Command, Deadline, Effect, Input, Observation, OpId, ProcessId, Revision, Step, Wish, WishNo,
+};
 use longhaul_ports::{Author, Change, Refusal, StoreError, Stored};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// The wait before a store that failed is asked again.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// A write without an answer is sent again so often before it counts as failed.
 const MOST_REPEATS: u32 = 5;
 
@@ -159,13 +164,35 @@ impl Core {
             self.vitals.forget(id);
             self.descendant_ended(after);
         }
-        self.owned.keep(&self.lease.node, after);
+        if self.owned.keep(&self.lease.node, after) && !after.process.status().is_ended() {
+            self.answer_if_ownerless(id);
+        }
         self.arm(after);
         self.hub.changed(id);
     }
 
+    /// Answers the orders of a process that nobody owns any more; returns at once.
+    pub(crate) fn answer_if_ownerless(self: &Arc<Self>, id: ProcessId) {
+        let core = self.clone();
+        tokio::spawn(async move {
+            while !core.is_closing() {
+                let answered = match core.load(id).await {
+                    Ok(stored) if stored.owner.is_some() || stored.wishes.is_empty() => return,
+                    Ok(_) => Box::pin(core.answer_wishes(id)).await,
+                    Err(error) => Err(error),
+                };
+                match answered {
+                    Ok(()) | Err(EngineError::NotFound { .. }) => return,
+                    Err(error) => tracing::warn!(%id, %error, "an order waits until it can be answered"),
+                }
+                let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            }
+        });
+    }
+
     /// Leaves an order for the node that owns the process.
-    async fn leave_wish(&self, stored: Stored, input: &Input) -> Result<Answer, EngineError> {
+    async fn leave_wish(self: &Arc<Self>, stored: Stored, input: &Input) -> Result<Answer, EngineError> {
         let wish = match input {
             Input::Command(Command::Cancel { cause }) => Wish::Cancel { cause: *cause },
             Input::Command(Command::Force { cause }) => Wish::Force { cause: *cause },
@@ -190,7 +217,10 @@ impl Core {
             }
         };
         let op: OpId = self.parts.ids.op();
-        self.parts.store.wish(&stored.process.id, op, wish).await?;
+        let id = stored.process.id;
+        self.parts.store.wish(&id, op, wish).await?;
+        // Its owner may have let go of it just before: then the order is anybody's to answer.
+        self.answer_if_ownerless(id);
         Ok(Answer { stored, changed: true, note: None })
     }
 }

@@ -216,11 +216,14 @@ fn refused(refusal: &Refusal) -> Fault {
         Refusal::NoSlot { key, holders } => {
             let fault = Fault::new(409, "no_slot", title);
             match key {
+                Some(key) if holders.is_empty() => {
+                    fault.because(format!("the queue of the key {key} is held, or others wait in it"))
+                }
                 Some(key) => fault.because(format!("every slot of the key {key} is taken")),
                 None => fault
                     .because("the limit of processes that run at once is reached (`limits.max_parallel`)"),
             }
-            .help("launch without --no-queue to let it wait for its turn")
+            .help("`longhaul queue` shows the queues; launch without --no-queue to let it wait for its turn")
             .among(holders.iter().map(ToString::to_string))
         }
         Refusal::HeldByAncestors { holders, .. } => Fault::new(409, "held_by_ancestors", title)

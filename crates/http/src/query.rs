@@ -81,6 +81,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Expected {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
         let query = Query::from_request_parts(parts, state).await?;
         query.only(&["revision"])?;
+        // An empty one is a variable that was not set, and must not switch the guard off.
+        if query.pairs.iter().any(|(_, value)| value.is_empty()) {
+            return Err(invalid("revision", "", &"it is empty"));
+        }
         Ok(Self(query.read::<u64>("revision")?.map(Revision)))
     }
 }

@@ -30,19 +30,19 @@ impl Ledger {
         let index = self.rows.index();
         let roots_full = count(index.roots_of(&by.node).len()) >= room.roots;
         let may = move |lane: &Lane| !(roots_full && lane.root) && room.classes.contains(&lane.class);
-        index.waiting().iter().filter_map(move |(key, queue)| {
+        index.queues().iter().filter_map(move |(key, queue)| {
             let (rank, id) = queue.first(may)?;
-            Some((id, self.line(rank, key)))
+            Some((id, self.line(rank, key, count(queue.holders().len()))))
         })
     }
 
-    fn line(&self, first: Rank, key: &Option<SlotKey>) -> Line {
+    fn line(&self, first: Rank, key: &Option<SlotKey>, taken: u32) -> Line {
         let policy = &self.policy.1;
         Line {
             first,
             served: self.served.get(key).copied().unwrap_or(0),
             slots: key.as_ref().and_then(|key| policy.slots_of(key)),
-            taken: count(self.rows.index().holders(key).len()),
+            taken,
             held: key.as_ref().is_some_and(|key| policy.held.contains_key(key)),
         }
     }

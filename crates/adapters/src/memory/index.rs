@@ -22,8 +22,8 @@ pub(crate) struct Index {
     live: InOrder,
     /// How many live on each level under each root.
     levels: BTreeMap<(ProcessId, Level), u32>,
-    waiting: BTreeMap<Option<SlotKey>, Queue>,
-    holding: BTreeMap<Option<SlotKey>, InOrder>,
+    /// The keys for which somebody waits, or of which somebody holds a slot.
+    queues: BTreeMap<Option<SlotKey>, Queue>,
     owned: BTreeMap<NodeId, InOrder>,
     /// The roots that each node holds.
     roots: BTreeMap<NodeId, InOrder>,
@@ -31,9 +31,12 @@ pub(crate) struct Index {
     ended: BTreeMap<(Timestamp, Seq), ProcessId>,
 }
 
-/// The waiters of one key.
+/// Who waits for one key, and who holds its slots.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Queue(BTreeMap<Lane, BTreeMap<Rank, ProcessId>>);
+pub(crate) struct Queue {
+    waiting: BTreeMap<Lane, BTreeMap<Rank, ProcessId>>,
+    holding: InOrder,
+}
 
 /// Waiters of one key that the same nodes may run at the same times.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,19 +82,14 @@ impl Index {
         self.levels.get(&(root, level)).copied().unwrap_or(0)
     }
 
-    /// The keys for which somebody waits.
-    pub(crate) const fn waiting(&self) -> &BTreeMap<Option<SlotKey>, Queue> {
-        &self.waiting
-    }
-
-    /// The keys of which somebody holds a slot.
-    pub(crate) fn held_keys(&self) -> impl Iterator<Item = &Option<SlotKey>> {
-        self.holding.keys()
+    /// The keys for which somebody waits, or of which somebody holds a slot.
+    pub(crate) const fn queues(&self) -> &BTreeMap<Option<SlotKey>, Queue> {
+        &self.queues
     }
 
     /// Who holds a slot of a key.
     pub(crate) fn holders(&self, key: &Option<SlotKey>) -> &InOrder {
-        self.holding.get(key).unwrap_or(&NOTHING)
+        self.queues.get(key).map_or(&NOTHING, Queue::holders)
     }
 
     pub(crate) fn owned_by(&self, node: &NodeId) -> &InOrder {
@@ -156,10 +154,13 @@ impl Index {
         }
         match place.standing {
             Standing::Waiting => {
-                let queue = self.waiting.entry(place.spec.key.clone()).or_default();
-                file(&mut queue.0, &place.lane(), place.rank(), id);
+                let queue = self.queues.entry(place.spec.key.clone()).or_default();
+                file(&mut queue.waiting, &place.lane(), place.rank(), id);
             }
-            Standing::Holding => file(&mut self.holding, &place.spec.key, seq, id),
+            Standing::Holding => {
+                let queue = self.queues.entry(place.spec.key.clone()).or_default();
+                queue.holding.insert(seq, id);
+            }
             Standing::Idle | Standing::Ended => {}
         }
         if let Some(node) = &place.owner {
@@ -190,17 +191,15 @@ impl Index {
         if place.is_live() {
             self.live.remove(&seq);
         }
-        match place.standing {
-            Standing::Waiting => {
-                if let Some(queue) = self.waiting.get_mut(&place.spec.key) {
-                    unfile(&mut queue.0, &place.lane(), &place.rank());
-                    if queue.0.is_empty() {
-                        self.waiting.remove(&place.spec.key);
-                    }
-                }
+        if let Some(queue) = self.queues.get_mut(&place.spec.key) {
+            match place.standing {
+                Standing::Waiting => unfile(&mut queue.waiting, &place.lane(), &place.rank()),
+                Standing::Holding => drop(queue.holding.remove(&seq)),
+                Standing::Idle | Standing::Ended => {}
             }
-            Standing::Holding => unfile(&mut self.holding, &place.spec.key, &seq),
-            Standing::Idle | Standing::Ended => {}
+            if queue.waiting.is_empty() && queue.holding.is_empty() {
+                self.queues.remove(&place.spec.key);
+            }
         }
         if let Some(node) = &place.owner {
             unfile(&mut self.owned, node, &seq);
@@ -218,15 +217,20 @@ impl Index {
 }
 
 impl Queue {
+    /// Who holds a slot.
+    pub(crate) const fn holders(&self) -> &InOrder {
+        &self.holding
+    }
+
     /// The best waiter of those lanes.
     pub(crate) fn first(&self, may: impl Fn(&Lane) -> bool) -> Option<(Rank, ProcessId)> {
-        let lanes = self.0.iter().filter(|(lane, _)| may(lane));
+        let lanes = self.waiting.iter().filter(|(lane, _)| may(lane));
         lanes.filter_map(|(_, lane)| lane.first_key_value()).map(|(rank, id)| (*rank, *id)).min()
     }
 
     /// All waiters, best first.
     pub(crate) fn ranked(&self) -> Vec<ProcessId> {
-        let mut ranked: Vec<(&Rank, &ProcessId)> = self.0.values().flatten().collect();
+        let mut ranked: Vec<(&Rank, &ProcessId)> = self.waiting.values().flatten().collect();
         ranked.sort_unstable();
         ranked.into_iter().map(|(_, id)| *id).collect()
     }

@@ -4,7 +4,6 @@ use super::index::Queue;
 use super::ledger::Ledger;
 use longhaul_domain::{ProcessId, Seq, SlotKey};
 use longhaul_ports::{Cursor, EventPage, Filter, Listing, Order, PageAsk, PageKey, QueueView, Stored};
-use std::collections::BTreeSet;
 use std::ops::Bound;
 
 impl Ledger {
@@ -31,24 +30,18 @@ impl Ledger {
     }
 
     pub(crate) fn queues(&self, only: Option<&SlotKey>) -> Vec<QueueView> {
-        let index = self.rows.index();
-        let keys: BTreeSet<&Option<SlotKey>> = index
-            .waiting()
-            .keys()
-            .chain(index.held_keys())
-            .filter(|key| only.is_none() || key.as_ref() == only)
-            .collect();
-        keys.into_iter().map(|key| self.queue(key)).collect()
+        let queues = self.rows.index().queues().iter();
+        let asked = queues.filter(|(key, _)| only.is_none() || key.as_ref() == only);
+        asked.map(|(key, queue)| self.queue(key, queue)).collect()
     }
 
-    fn queue(&self, key: &Option<SlotKey>) -> QueueView {
-        let index = self.rows.index();
-        let waiters = index.waiting().get(key).map(Queue::ranked).unwrap_or_default();
+    fn queue(&self, key: &Option<SlotKey>, queue: &Queue) -> QueueView {
+        let waiters = queue.ranked();
         let since = waiters.iter().filter_map(|id| self.stored(id)).map(|stored| stored.process.queued_at);
         QueueView {
             slots: key.as_ref().and_then(|key| self.policy.1.slots_of(key)),
             held: key.as_ref().and_then(|key| self.policy.1.held.get(key)).cloned(),
-            holders: index.holders(key).values().copied().collect(),
+            holders: queue.holders().values().copied().collect(),
             oldest: since.min(),
             waiters,
             key: key.clone(),

@@ -123,7 +123,7 @@ impl Ledger {
         }
         let me = Rank { priority: head.priority, seq: self.last_seq.next() };
         let may = |lane: &Lane| may_run(claimant, &lane.class) && !(roots_full && lane.root);
-        let first = index.waiting().get(&head.key).and_then(|queue| queue.first(may));
+        let first = index.queues().get(&head.key).and_then(|queue| queue.first(may));
         first.is_some_and(|(rank, _)| rank < me).then(by_key)
     }
 

@@ -93,7 +93,12 @@ pub const KEYS: &[Key] = &[
     key("keys.default", Kind::Name, "sonnet", "the concurrency key of an agent launch that names no model"),
     key("limits.max_levels", Kind::Count(64), "10", "the deepest level under a root"),
     key("limits.max_parallel", Kind::Count(MANY), "10", "roots that run at once on a node; 0 means no limit"),
-    key("limits.max_per_level", Kind::Count(MANY), "20", "live processes on one level of a tree"),
+    key(
+        "limits.max_per_level",
+        Kind::Count(MANY),
+        "20",
+        "live processes on one level of a tree; 0 means no limit",
+    ),
     own("node.id", Kind::Name, None, "the name of this node, unique in a cluster; its host name by default"),
     key("output.head", Kind::Size, "1MiB", "output kept from the beginning of an attempt"),
     key("output.tail", Kind::Size, "64MiB", "output kept from the end of an attempt"),

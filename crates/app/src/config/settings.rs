@@ -86,7 +86,11 @@ impl Settings {
             max_parallel: small(layers, "limits.max_parallel"),
             tree: TreeLimits {
                 deepest: Level(u8::try_from(count(layers, "limits.max_levels")).unwrap_or(u8::MAX)),
-                per_level: small(layers, "limits.max_per_level"),
+                // As for slots and for the node: 0 means no limit.
+                per_level: match small(layers, "limits.max_per_level") {
+                    0 => u32::MAX,
+                    most => most,
+                },
             },
             policy: Policy {
                 slots: layers

@@ -1,5 +1,6 @@
 //! `progress`
 
+use super::track::warn_of_stop;
 use crate::arguments::ProgressArgs;
 use crate::client::Path;
 use crate::dispatch::Context;
@@ -24,5 +25,6 @@ pub(crate) async fn progress(context: &Context, args: &ProgressArgs) -> Result<i
     if context.console.is_json() {
         context.console.print_json(&outcome)?;
     }
+    warn_of_stop(context, &outcome.process);
     Ok(DONE)
 }

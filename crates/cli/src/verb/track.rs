@@ -11,7 +11,7 @@ use crate::exit_code::DONE;
 use crate::failure::Failure;
 use crate::request::track_request;
 use crate::value::Percent;
-use longhaul_wire::api::{CompleteRequest, FailRequest, Outcome, UpdateRequest};
+use longhaul_wire::api::{CompleteRequest, FailRequest, Outcome, ProcessView, UpdateRequest};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
@@ -45,7 +45,21 @@ async fn progress(context: &Context, args: &TrackProgressArgs) -> Result<i32, Fa
     if context.console.format.is_some() {
         tell(context, &outcome)?;
     }
+    warn_of_stop(context, &outcome.process);
     Ok(DONE)
+}
+
+/// Whoever reports on work that was asked to end is told so in every answer, wherever it reads.
+pub(super) fn warn_of_stop(context: &Context, process: &ProcessView) {
+    if process.status == "stopping" {
+        let why = process.reason.as_deref().unwrap_or("it was asked to end");
+        context.console.say(&format!("stopping: {why}"));
+        if process.work == "reported" {
+            context
+                .console
+                .say(&format!("acknowledge: longhaul track fail {} --error cancelled", process.id));
+        }
+    }
 }
 
 async fn complete(context: &Context, args: &TrackCompleteArgs) -> Result<i32, Failure> {

@@ -116,7 +116,7 @@ impl Decision<'_> {
         }
     }
 
-    pub(super) fn cancel(&self, cause: StopCause) -> Step {
+    fn cancel(&self, cause: StopCause) -> Step {
         match &self.process.state {
             State::Pending(_) => self.ended(stopped(cause, None)),
             State::Starting { .. }
@@ -168,7 +168,7 @@ impl Decision<'_> {
 
     /// The mark comes with the same commit, so that no child can join in between, and the descendants are told before
     /// the process itself: signals leave deepest first.
-    fn terminate(&self, cause: StopCause, force: bool) -> Step {
+    pub(super) fn terminate(&self, cause: StopCause, force: bool) -> Step {
         let mut step = match &self.process.state {
             // It ends as it did when the last of them has ended.
             State::Lingering(_) => Step::noted(Note::AlreadySo),
@@ -214,7 +214,7 @@ impl Decision<'_> {
         }
     }
 
-    /// Descendants are left alone: they may be of another session.
+    /// Its descendants go with it, except those of another session: whoever performs the cascade leaves them alone.
     fn end_session(&self, policy: Option<SessionPolicy>) -> Step {
         match &self.process.state {
             State::Ended(_) => return Step::noted(Note::AlreadyEnded),
@@ -234,7 +234,7 @@ impl Decision<'_> {
             // The grace that it was given before stands.
             SessionPolicy::Keep if self.process.leave_by.is_some() => Step::noted(Note::AlreadySo),
             SessionPolicy::Keep => Step::noted(Note::GoesOn),
-            SessionPolicy::Cancel => self.cancel(StopCause::Session),
+            SessionPolicy::Cancel => self.terminate(StopCause::Session, false),
             SessionPolicy::Grace(grace) => {
                 let leave_by = self.ctx.now.plus(grace);
                 if self.process.leave_by.is_some_and(|before| before <= leave_by) {

@@ -296,7 +296,10 @@ proptest! {
                     prop_assert!(!by_itself || !seen || matches!(before, State::Lingering(_)));
                 }
             }
-            let asked = matches!(turn.input, Input::Command(Command::Terminate { .. }));
+            let asked = matches!(
+                turn.input,
+                Input::Command(Command::Terminate { .. } | Command::EndSession { .. }) | Input::Tick
+            );
             let began = turn.before.cascade.is_none() && turn.after.cascade.is_some();
             let declared = by_itself && script.spec.children == ChildrenPolicy::Cancel;
             prop_assert!(!began || asked || declared, "{:?}", turn.input);
@@ -336,7 +339,8 @@ proptest! {
             }
             let late = turn.before.session_deadline().is_some_and(|leave_by| leave_by <= turn.ctx.now);
             if late && matches!(turn.input, Input::Tick) {
-                prop_assert!(turn.after.status() >= Status::Stopping, "{:?}", turn.after.state);
+                let ends = turn.after.status() >= Status::Stopping;
+                prop_assert!(ends || turn.after.cascade.is_some(), "{:?}", turn.after.state);
                 prop_assert_eq!(turn.after.session_deadline(), None);
             }
         }

@@ -9,7 +9,9 @@ use crate::reference::Reference;
 use crate::reply::Reply;
 use crate::routes::control::ask;
 use axum::extract;
-use longhaul_domain::{Command, Note, Process, ProcessId, Progress, Report, Revision, Stage, State, Status};
+use longhaul_domain::{
+    Command, Note, Process, ProcessId, Progress, Report, Revision, Stage, State, Status, StopCause,
+};
 use longhaul_engine::Engine;
 use longhaul_wire::api::{CompleteRequest, FailRequest, Outcome, UpdateRequest};
 
@@ -46,7 +48,8 @@ pub(crate) async fn update(
                 let answer = engine.command(id, Command::Progress(report), expected).await?;
                 expected = expected.map(|_| answer.stored.revision);
             }
-            finish(engine, id, end, expected).await
+            let is_reported = process.spec.command().is_none();
+            finish(engine, id, end, is_reported, expected).await
         }
     }
 }
@@ -71,10 +74,17 @@ async fn finish(
     engine: &Engine,
     id: ProcessId,
     end: End,
+    is_reported: bool,
     expected: Option<Revision>,
 ) -> Result<Reply<Outcome>, Fault> {
     match end {
         End::Told(end) => ask(engine, id, end, expected).await,
+        // Who reports that its own work was cancelled has ended it: there is nobody else to wait for.
+        End::Cancelled if is_reported => {
+            // Its descendants are asked first, with their grace.
+            engine.terminate(id, false, expected).await?;
+            ask(engine, id, Command::Force { cause: StopCause::User }, None).await
+        }
         End::Cancelled => {
             let answer = engine.terminate(id, false, expected).await?;
             Ok(Reply::ok(outcome(engine, answer).await))
