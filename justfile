@@ -30,14 +30,18 @@ bench *ARGS:
 sim SEED:
     LONGHAUL_SIM_SEED={{ SEED }} cargo test -p longhaul-tests --test simulation -- --exact --nocapture a_seed_can_be_replayed
 
-# Runs so many seeds of the simulation.
-sim-many N:
-    LONGHAUL_SIM_SEEDS={{ N }} cargo test -p longhaul-tests --test simulation -- --exact --nocapture every_seed_keeps_every_promise
+# Runs so many seeds of the simulation, from one on.
+sim-many N FIRST="1":
+    LONGHAUL_SIM_FIRST={{ FIRST }} LONGHAUL_SIM_SEEDS={{ N }} cargo test --release -p longhaul-tests --test simulation -- --exact --nocapture every_seed_keeps_every_promise
 
-# Lists the tests of each promised row; fails on a gap.
+# Lists the tests of each promised row; fails where one lacks a test, or a sabotage that turns it red.
 rows *ARGS:
     scripts/rows {{ ARGS }}
 
-# Takes out one guard after the other and expects its test to fail.
+# Takes out one guard after the other, or those of a group, and expects their tests to fail.
 sabotage *ARGS:
     scripts/sabotage {{ ARGS }}
+
+# Tells which share of the lines of domain, ports and engine their tests run.
+cover *ARGS:
+    scripts/cover {{ ARGS }}

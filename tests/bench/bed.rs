@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::act::ACT;
 use crate::api::Api;
+use crate::ground;
 use rustix::fs::{CWD, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use std::env;
@@ -13,20 +14,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// How long a manager may take to come or to go before it counts as broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A state directory with a manager on it; both are gone, with all that still runs, when it is dropped.
+/// A state directory with a manager on it; the manager is gone, with all that still runs, when it is dropped.
 pub(crate) struct Bed {
     program: PathBuf,
     state: PathBuf,
     slots: u32,
     settings: Vec<(&'static str, &'static str)>,
     manager: Option<Child>,
-    // Removed last.
-    home: TempDir,
+    home: PathBuf,
 }
 
 impl Bed {
@@ -51,8 +50,8 @@ impl Bed {
 
     /// The same without the manager.
     fn prepare(program: &Path, slots: u32, seed: Option<&Path>) -> Result<Self, Failure> {
-        let home = tempfile::Builder::new().prefix("longhaul-bench-").tempdir()?;
-        let state = home.path().join("state");
+        let home = ground::patch("bed-")?;
+        let state = home.join("state");
         fs::DirBuilder::new().mode(0o700).create(&state)?;
         if let Some(seed) = seed {
             for entry in fs::read_dir(seed)? {
@@ -66,7 +65,7 @@ impl Bed {
     /// Starts the manager and gives the time until it answered.
     pub(crate) fn restart(&mut self) -> Result<Duration, Failure> {
         let began = Instant::now();
-        let log = fs::File::create(self.home.path().join("serve.log"))?;
+        let log = fs::File::create(self.home.join("serve.log"))?;
         let manager = self
             .command()
             .envs(self.settings.iter().copied())
@@ -79,7 +78,7 @@ impl Bed {
         while UnixStream::connect(self.state.join("longhaul.sock")).is_err() {
             let over = manager.try_wait()?.is_some() || began.elapsed() > PATIENCE;
             if over {
-                let log = fs::read_to_string(self.home.path().join("serve.log"))?;
+                let log = fs::read_to_string(self.home.join("serve.log"))?;
                 return Err(format!("the manager does not answer: {log}").into());
             }
             sleep(Duration::from_micros(500));
@@ -110,7 +109,7 @@ impl Bed {
     /// The program, with this bed as its place.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.current_dir(self.home.path()).env("LONGHAUL_STATE_DIR", &self.state);
+        command.current_dir(&self.home).env("LONGHAUL_STATE_DIR", &self.state);
         for (name, _) in env::vars_os() {
             let ours = name.to_str().is_some_and(|name| name.starts_with("LONGHAUL_"));
             if ours && name != "LONGHAUL_STATE_DIR" {
@@ -133,7 +132,7 @@ impl Bed {
 
     /// A connection to the manager.
     pub(crate) fn api(&self) -> Result<Api, Failure> {
-        Api::connect(&self.state.join("longhaul.sock"), self.home.path())
+        Api::connect(&self.state.join("longhaul.sock"), &self.home)
     }
 
     /// The process id of the manager.
@@ -141,9 +140,9 @@ impl Bed {
         Ok(self.manager.as_ref().ok_or("no manager runs")?.id())
     }
 
-    /// A path of this name that is gone with the bed.
+    /// A path of this name beside the state directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
+        self.home.join(name)
     }
 
     /// A named pipe of this name.

@@ -9,6 +9,8 @@ mod act;
 mod api;
 mod bed;
 mod figures;
+mod ground;
+mod machine;
 mod measures;
 mod options;
 mod procfs;
@@ -60,6 +62,7 @@ fn measure(only: Option<&str>, quick: bool) -> Result<bool, Failure> {
     let chosen = measures::chosen(only)?;
     let program = program::find()?;
     println!("{}", report::machine(&program));
+    println!("{}", machine::pace()?);
     if quick {
         println!("# quick: fewer repetitions, and fewer records than the names say");
     }
@@ -79,6 +82,7 @@ fn measure(only: Option<&str>, quick: bool) -> Result<bool, Failure> {
             }
         }
     }
+    ground::clear()?;
     Ok(held)
 }
 

@@ -71,6 +71,7 @@ async fn finish_one<S: ProcessStore + Queues>(store: &S, clock: &dyn Clock) -> R
         next,
         events,
         taken: WishNo(0),
+        childless: false,
     };
     store.commit(change).await?;
     Ok(())

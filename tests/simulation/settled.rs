@@ -75,11 +75,19 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
     if oracle.must_end.contains(&process.id) {
         return Some(format!("was to end and is {:?}", process.state));
     }
-    let told = |top: &&Life| top.terminated && !is_spared(top, life);
+    // What was told to end, and only waits for those whom the end of its session spares.
+    let waits_for_spared = |top: &Life| {
+        let spared = |other: &Life| !other.has_ended() && is_spared(top, other);
+        matches!(top.process.state, State::Lingering(_)) && oracle.lives.values().any(spared)
+    };
+    let told = |top: &&Life| {
+        let itself = top.process.id == life.process.id;
+        top.terminated && !is_spared(top, life) && !(itself && waits_for_spared(top))
+    };
     if let Some(told) = std::iter::once(life).chain(above()).find(told) {
         return Some(format!("lives although p{} was told to end with all below it", told.number));
     }
-    if process.leave_by.is_some_and(|by| by < now) {
+    if process.session_deadline().is_some_and(|by| by < now) {
         return Some("outlived its session".to_owned());
     }
     match &process.state {

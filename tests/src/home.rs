@@ -5,6 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+/// How a shell script begins that shall not end before its test has seen it run: see [`Home::open_gate`].
+pub const GATED: &str = "while [ ! -e go ]; do sleep 0.02; done";
+
 /// A state directory of its own. Dropping it stops its manager and everything that ran under it.
 #[derive(Debug)]
 pub struct Home {
@@ -112,6 +115,19 @@ impl Home {
     /// Waits until a process has this status.
     pub fn until_status(&self, id: &str, status: &str) {
         crate::until(&format!("{id} is {status}"), || (self.status(id) == status).then_some(()));
+    }
+
+    /// Lets a command go on that waits for this file in its directory, as one that [`GATED`] begins does.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn open_gate(&self) {
+        fs::write(self.work().join("go"), "").unwrap();
+    }
+
+    /// Waits until a command has written this file in its directory: then it has come so far.
+    pub fn until_written(&self, name: &str) {
+        crate::until(&format!("{name} is written"), || self.work().join(name).exists().then_some(()));
     }
 
     /// The process id of a running command.

@@ -13,6 +13,8 @@ pub struct Stat {
     pub session: u32,
     /// Processor time, in ticks.
     pub ticks: u64,
+    /// Threads that have not ended; a zombie counts itself.
+    pub threads: u64,
 }
 
 /// What the kernel says about a process; none if there is none.
@@ -26,13 +28,14 @@ pub fn stat(pid: u32) -> Option<Stat> {
         parent: u32::try_from(number(1)?).ok()?,
         session: u32::try_from(number(3)?).ok()?,
         ticks: number(11)? + number(12)?,
+        threads: number(17)?,
     })
 }
 
-/// Whether a process runs: a zombie does not.
+/// Whether a process runs: a zombie does not, unless other threads of it still do and hold its files.
 #[must_use]
 pub fn is_alive(pid: u32) -> bool {
-    stat(pid).is_some_and(|stat| stat.state != 'Z' && stat.state != 'X')
+    stat(pid).is_some_and(|stat| stat.threads > 1 || (stat.state != 'Z' && stat.state != 'X'))
 }
 
 /// Processor time of a process, in ticks; 0 if there is none.
@@ -64,8 +67,17 @@ pub fn descendants(pid: u32) -> Vec<u32> {
 ///
 /// # Panics
 /// When `kill` cannot be run.
-#[expect(clippy::unwrap_used, reason = "a test without kill(1) cannot go on")]
 pub fn kill(signal: &str, pid: u32) {
-    let status = std::process::Command::new("kill").args([signal, &pid.to_string()]).status();
+    kill_together(signal, &[pid]);
+}
+
+/// Sends a signal to several at once, so that nobody sees one of them gone and another alive.
+///
+/// # Panics
+/// When `kill` cannot be run.
+#[expect(clippy::unwrap_used, reason = "a test without kill(1) cannot go on")]
+pub fn kill_together(signal: &str, pids: &[u32]) {
+    let pids = pids.iter().map(u32::to_string);
+    let status = std::process::Command::new("kill").arg(signal).args(pids).status();
     status.unwrap();
 }

@@ -9,7 +9,7 @@
 //! | `os` | [`os`] | spawner, output | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 
-#[cfg(feature = "fs")]
+#[cfg(any(feature = "memory", feature = "sqlite"))]
 mod fingerprint;
 #[cfg(feature = "fs")]
 pub mod fs;
@@ -17,6 +17,8 @@ pub mod fs;
 pub mod memory;
 #[cfg(feature = "os")]
 pub mod os;
+#[cfg(any(feature = "memory", feature = "sqlite"))]
+mod prefix;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "system")]

@@ -5,6 +5,7 @@
 
 mod claim;
 mod index;
+mod label;
 pub(crate) mod ledger;
 mod look;
 pub(crate) mod news;

@@ -608,6 +608,7 @@ async fn ending(store: &FsStore, ids: &SequentialIds, id: ProcessId) -> Change {
         next,
         events: step.events,
         taken: WishNo(0),
+        childless: false,
     }
 }
 

@@ -65,8 +65,8 @@ async fn what_was_let_go_is_remembered_in_the_other_store_too() {
         let new = submission(draft);
         first.submit(new.clone()).await.unwrap();
         let stored = first.load(&[new.process.id]).await.unwrap().remove(0).unwrap();
-        first.wish(&new.process.id, world.ids.op(), Wish::Pause).await.unwrap();
-        first.commit(completion(&stored, world.ids.op())).await.unwrap();
+        let taken = first.wish(&new.process.id, world.ids.op(), Wish::Pause).await.unwrap();
+        first.commit(Change { taken, ..completion(&stored, world.ids.op()) }).await.unwrap();
         clock.advance(Duration::from_secs(90));
         let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
         assert_eq!(first.sweep(&rule, 9).await.unwrap().ids, [new.process.id]);
@@ -118,7 +118,7 @@ fn completion(stored: &Stored, op: longhaul_domain::OpId) -> Change {
     let mut next = stored.process.clone();
     next.evolve(&step.events);
     let (author, expected) = (Author::Anyone, stored.revision);
-    Change { op, author, expected, next, events: step.events, taken: WishNo(0) }
+    Change { op, author, expected, next, events: step.events, taken: WishNo(0), childless: false }
 }
 
 fn context() -> longhaul_domain::Context {

@@ -75,7 +75,7 @@ async fn ending(store: &FsStore, ids: &SequentialIds, id: ProcessId) -> Change {
     let mut next = stored.process.clone();
     next.evolve(&step.events);
     let (author, expected) = (Author::Anyone, stored.revision);
-    Change { op: ids.op(), author, expected, next, events: step.events, taken: WishNo(0) }
+    Change { op: ids.op(), author, expected, next, events: step.events, taken: WishNo(0), childless: false }
 }
 
 fn context(now: i64) -> Context {

@@ -95,6 +95,7 @@ impl Scale {
             next,
             events: step.events,
             taken: WishNo(0),
+            childless: false,
         };
         self.store.commit(change).await.unwrap();
     }

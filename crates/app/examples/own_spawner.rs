@@ -114,7 +114,7 @@ impl Spawner for ThreadSpawner {
     }
 
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
-        self.asked(key).map(|_| TreeUsage::default())
+        self.asked(key).map(|_| TreeUsage { processes: 1, ..TreeUsage::default() })
     }
 
     async fn next(&self) -> Seen {

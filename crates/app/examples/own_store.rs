@@ -205,3 +205,16 @@ mod suite {
         StoreWorld::new(Arc::new(store), clock)
     });
 }
+
+#[cfg(test)]
+mod model {
+    use super::AuditedStore;
+    use longhaul_adapters::memory::MemoryStore;
+    use longhaul_testkit::suite::StoreWorld;
+    use std::sync::Arc;
+
+    longhaul_testkit::model_suite!(|clock| {
+        let store = AuditedStore::new(MemoryStore::new(Arc::new(clock.clone())));
+        StoreWorld::new(Arc::new(store), clock)
+    });
+}

@@ -50,7 +50,7 @@ pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
         match manager.try_wait() {
             // It left the place to another one, which is about to answer.
             Ok(Some(status)) if status.success() => {}
-            Ok(Some(status)) => return Err(ended(status, log::last_lines(&log, logged, LINES))),
+            Ok(Some(status)) => return Err(ended(&state, status, log::last_lines(&log, logged, LINES))),
             Ok(None) | Err(_) => {}
         }
         if begun.elapsed() > PATIENCE {
@@ -63,13 +63,16 @@ pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
     }
 }
 
-/// Why a manager ended before it answered: in its own words, if its log has them.
-fn ended(status: ExitStatus, last_lines: Vec<String>) -> StartError {
+/// Why a manager ended before it answered: in its own words, if its log has them. A full disk has no room for them.
+fn ended(state: &StateDir, status: ExitStatus, last_lines: Vec<String>) -> StartError {
     let said =
         last_lines.iter().rev().find_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok());
     match said {
         Some(problem) => StartError::Refused { problem: Box::new(problem) },
-        None => StartError::Ended { ending: status.to_string(), last_lines },
+        None => match Failure::of_full_disk(state) {
+            Some(full) => StartError::Refused { problem: Box::new(full.problem()) },
+            None => StartError::Ended { ending: status.to_string(), last_lines },
+        },
     }
 }
 

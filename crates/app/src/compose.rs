@@ -1,16 +1,20 @@
 //! The one place that knows which adapters are behind the ports.
 
 use crate::announce::ATTEMPTS;
+use crate::binding::{Binding, UnusableFile};
 use crate::config::{Containment, Settings, StoreChoice};
+use crate::failure::causes;
 use crate::shim;
 use crate::state_dir::StateDir;
+use crate::stores::Stores;
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
+use longhaul_domain::ProcessId;
 use longhaul_engine::Parts;
-use longhaul_engine::ports::{Clock, Migrate, Store, StoreError};
+use longhaul_engine::ports::{Clock, IdSource, Migrate, Store, StoreError};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,6 +44,25 @@ pub enum ComposeError {
         #[source]
         source: StoreError,
     },
+    /// Work lives in the store that another state directory started.
+    #[error("the store {store} holds live work of another state directory")]
+    Foreign {
+        /// Which store.
+        store: String,
+        /// A process that lives.
+        live: ProcessId,
+        /// The state directory that started it; none if the store does not say.
+        state_dir: Option<PathBuf>,
+    },
+    /// The file that says which state directory a store belongs to.
+    #[error("{} cannot be used", path.display())]
+    Binding {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The clock, the vault, the spawner or its shim.
     #[error("the {part} cannot be opened")]
     Part {
@@ -51,11 +74,22 @@ pub enum ComposeError {
     },
 }
 
-/// Opens every part; to be called inside the runtime. `open_files` is the soft limit that commands get.
-pub(crate) fn compose(
+/// What a composition depends on beside the configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Surroundings {
+    /// Stores that the program knows beside these.
+    pub(crate) stores: Stores,
+    /// Whether children of this process that nobody else waits for are its own.
+    pub(crate) adopt_orphans: bool,
+    /// The soft limit of open files that commands get.
+    pub(crate) open_files: Option<u64>,
+}
+
+/// Opens every part; to be called inside the runtime.
+pub(crate) async fn compose(
     state: &StateDir,
     settings: &Settings,
-    open_files: Option<u64>,
+    around: &Surroundings,
 ) -> Result<Composed, ComposeError> {
     let failed = |part| move |source| ComposeError::Part { part, source };
     let clock = SystemClock::open(state.path()).map_err(failed("clock"))?;
@@ -67,12 +101,13 @@ pub(crate) fn compose(
         anchor_ms: clock.anchor_ms(),
         boot_id: boot.clone(),
         containment: containment(settings.containment),
-        adopt_orphans: true,
-        open_files,
+        adopt_orphans: around.adopt_orphans,
+        open_files: around.open_files,
     })
     .map_err(failed("spawner"))?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let (store, sole_user) = store(&settings.store, &clock)?;
+    let (store, sole_user) = store(&settings.store, &clock, &around.stores).await?;
+    Binding::check(state, &settings.store, store.as_ref()).await?;
     let parts = Parts {
         store,
         spawner: Arc::new(spawner),
@@ -88,31 +123,39 @@ fn output(attempts_dir: PathBuf) -> io::Result<OsOutput> {
     OsOutput::open(&attempts_dir)
 }
 
-fn store(
+async fn store(
     choice: &StoreChoice,
     clock: &Arc<dyn Clock>,
+    others: &Stores,
 ) -> Result<(Arc<dyn Store>, Option<File>), ComposeError> {
     let failed = |source| ComposeError::Store { store: choice.to_string(), source };
     match choice {
         StoreChoice::Memory => Ok((Arc::new(MemoryStore::new(clock.clone())), None)),
         StoreChoice::Sqlite(path) => {
             let store = sqlite(path, clock).map_err(failed)?;
-            Ok((Arc::new(store), Some(sole_user(path).map_err(failed)?)))
+            Ok((Arc::new(store), Some(sole_user(choice, path).map_err(failed)?)))
         }
         // It keeps others away by itself.
         StoreChoice::Fs(path) => Ok((Arc::new(files(path, clock).map_err(failed)?), None)),
+        StoreChoice::Other(url) => match others.open(url, clock).await {
+            Some(opened) => Ok((opened.map_err(failed)?, None)),
+            None => {
+                let source = "this program has no such store".into();
+                Err(failed(StoreError::Unavailable { source }))
+            }
+        },
     }
 }
 
 /// Locks a database for this manager: another one, of another state directory, would take over the node, find none of
 /// its attempts, and call them all interrupted. SQLite's own locks are of another kind and are not disturbed.
-fn sole_user(path: &Path) -> Result<File, StoreError> {
+fn sole_user(choice: &StoreChoice, path: &Path) -> Result<File, StoreError> {
     let refused = |source: io::Error| StoreError::Unavailable { source: Box::new(source) };
     let file = File::open(path).map_err(refused)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            let source = format!("{} is in use by another manager", path.display()).into();
+            let source = format!("{} is in use by {}", path.display(), Binding::user(choice)).into();
             Err(StoreError::Unavailable { source })
         }
         Err(TryLockError::Error(error)) => Err(refused(error)),
@@ -138,7 +181,7 @@ pub(crate) fn movable(
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Box<dyn Movable>>, StoreError> {
     match choice {
-        StoreChoice::Memory => Ok(None),
+        StoreChoice::Memory | StoreChoice::Other(_) => Ok(None),
         StoreChoice::Sqlite(path) if SqliteStore::is_used(path) => Ok(None),
         StoreChoice::Sqlite(path) => Ok(Some(Box::new(sqlite(path, clock)?))),
         StoreChoice::Fs(path) => Ok(Some(Box::new(files(path, clock)?))),
@@ -151,6 +194,11 @@ pub(crate) fn clock(state: &StateDir) -> Result<Arc<dyn Clock>, ComposeError> {
     Ok(Arc::new(clock.map_err(|source| ComposeError::Part { part: "clock", source })?))
 }
 
+/// An id that nothing else has.
+pub(crate) fn random_id() -> String {
+    RandomIds.op().as_uuid().to_string()
+}
+
 const fn containment(choice: Containment) -> ContainmentChoice {
     match choice {
         Containment::Auto => ContainmentChoice::Auto,
@@ -160,7 +208,30 @@ const fn containment(choice: Containment) -> ContainmentChoice {
     }
 }
 
+impl From<UnusableFile> for ComposeError {
+    fn from(UnusableFile { path, source }: UnusableFile) -> Self {
+        Self::Binding { path, source }
+    }
+}
+
 impl ComposeError {
+    /// Why it is refused.
+    #[must_use]
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Self::Foreign { live, state_dir, .. } => {
+                let place = state_dir.as_ref().map_or_else(
+                    || "a directory that the store does not name".to_owned(),
+                    |path| path.display().to_string(),
+                );
+                Some(format!(
+                    "the process {live} lives, started from {place}; from here it would not be found, and called interrupted"
+                ))
+            }
+            Self::Store { .. } | Self::Binding { .. } | Self::Part { .. } => causes(self),
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> Option<String> {
@@ -173,6 +244,13 @@ impl ComposeError {
                 Some("one store serves one state directory on a machine; `longhaul config show --origin` tells which is used".to_owned())
             }
             Self::Store { .. } => None,
+            Self::Foreign { state_dir, .. } => {
+                let path = state_dir.as_ref().map_or_else(|| "DIR".to_owned(), |path| path.display().to_string());
+                Some(format!(
+                    "use that one: LONGHAUL_STATE_DIR={path}; if it is gone for good: `longhaul store adopt`"
+                ))
+            }
+            Self::Binding { .. } => Some("it should be yours to read and write".to_owned()),
             Self::Part { .. } => {
                 Some("everything in the state directory should be yours to read and write".to_owned())
             }

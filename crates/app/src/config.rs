@@ -14,6 +14,7 @@ mod origin;
 mod settings;
 mod show;
 mod sources;
+mod stray;
 
 pub use error::ConfigError;
 pub use key::{KEYS, Key, Trust};
@@ -24,3 +25,4 @@ pub use settings::{Containment, Settings, StoreChoice};
 pub use show::{schema, show, show_json};
 pub use sources::{Flags, Sources, user_file};
 pub(crate) use sources::{PROJECT_STATE, state_of_user_file};
+pub use stray::{Stray, strays};

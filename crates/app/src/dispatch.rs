@@ -1,14 +1,16 @@
 //! From the command line to what does it.
 
 use crate::autostart::autostart;
-use crate::config::Flags;
+use crate::config::{Flags, Settings, Sources};
 use crate::config_verb::config_verb;
 use crate::failure::Failure;
 use crate::init::init;
 use crate::place::Seeker;
 use crate::serve::{Serve, serve};
 use crate::state_dir::SOCKET;
+use crate::store_adopt::store_adopt;
 use crate::store_copy::store_copy;
+use crate::stores::Stores;
 use crate::version::version;
 use longhaul_cli::{Autostart, Cli, Format, Global, Place, ServeArgs, StoreVerb, Verb};
 use std::io::{self, Write};
@@ -16,8 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Does what the arguments of the program ask, and gives its exit code.
-#[must_use]
-pub fn run() -> ExitCode {
+pub(crate) fn run(stores: &Stores) -> ExitCode {
     longhaul_cli::complete_if_asked(|| state_dir(None).ok().map(|state_dir| state_dir.join(SOCKET)));
     let cli = match longhaul_cli::parse() {
         Ok(cli) => cli,
@@ -25,7 +26,7 @@ pub fn run() -> ExitCode {
     };
     let json = matches!(cli.global.format(), Some(Format::Json | Format::Ndjson));
     let autostarted = matches!(&cli.command, Verb::Serve(args) if args.autostarted);
-    perform(cli, json).unwrap_or_else(|failure| {
+    perform(cli, json, stores).unwrap_or_else(|failure| {
         if autostarted {
             failure.log();
         } else {
@@ -35,7 +36,7 @@ pub fn run() -> ExitCode {
     })
 }
 
-fn perform(cli: Cli, json: bool) -> Result<ExitCode, Failure> {
+fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
     let Global { state_dir: flag, no_autostart, .. } = &cli.global;
     if let Verb::Init(args) = &cli.command {
         return print(&begun_project(args.force)?);
@@ -48,18 +49,24 @@ fn perform(cli: Cli, json: bool) -> Result<ExitCode, Failure> {
                 log: args.log.clone(),
                 autostarted: args.autostarted,
                 verbosity: cli.global.verbose,
+                stores: stores.clone(),
                 state_dir,
             })?;
             Ok(ExitCode::SUCCESS)
         }
         Verb::Config(args) => {
             let flags = flags(&ServeArgs::default(), &cli.global);
-            print(&config_verb(&args.verb, &state_dir, flags, json)?)
+            print(&config_verb(&args.verb, &state_dir, flags, stores, json)?)
         }
-        Verb::Store(args) => {
-            let StoreVerb::Copy { from, to } = &args.verb;
-            print(&store_copy(&state_dir, from, to, json)?)
-        }
+        Verb::Store(args) => match &args.verb {
+            StoreVerb::Copy { from, to } => print(&store_copy(&state_dir, from, to, json)?),
+            StoreVerb::Adopt { store } => {
+                let flags = Flags { store: store.clone(), ..flags(&ServeArgs::default(), &cli.global) };
+                let settings =
+                    Settings::knowing(&Sources::of(&state_dir, flags).read()?, &state_dir, stores)?;
+                print(&store_adopt(&state_dir, &settings.store, json)?)
+            }
+        },
         Verb::Version => {
             let (text, other) = version(&place(state_dir, false), json);
             let printed = print(&text)?;
@@ -95,7 +102,7 @@ fn perform(cli: Cli, json: bool) -> Result<ExitCode, Failure> {
 }
 
 /// The state directory that is meant, as an absolute path.
-fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, Failure> {
+pub(crate) fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let seeker =
         Seeker { flag, variable: |name: &str| std::env::var_os(name), here: std::env::current_dir() };
     Ok(seeker.seek()?)

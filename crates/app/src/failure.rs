@@ -5,7 +5,8 @@ use crate::config::ConfigError;
 use crate::init::InitError;
 use crate::lock::LockError;
 use crate::place::PlaceError;
-use crate::state_dir::StateDirError;
+use crate::reserve;
+use crate::state_dir::{StateDir, StateDirError};
 use crate::store_copy::CopyError;
 use longhaul_engine::EngineError;
 use longhaul_wire::api::Problem;
@@ -60,6 +61,17 @@ pub enum Failure {
         #[source]
         source: EngineError,
     },
+    /// The disk is full, and so the manager could not begin.
+    #[error("the disk of the state directory {} is full", state_dir.display())]
+    FullDisk {
+        /// The state directory.
+        state_dir: PathBuf,
+        /// How many bytes are free.
+        free: u64,
+        /// What could not be done, if that is known.
+        #[source]
+        source: Option<Box<Self>>,
+    },
     /// A project got no state of its own.
     #[error("{what}")]
     Init {
@@ -89,6 +101,12 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// That a disk is full, if it is.
+    pub(crate) fn of_full_disk(state: &StateDir) -> Option<Self> {
+        let free = reserve::free(state).ok().filter(|free| *free < reserve::PIECE)?;
+        Some(Self::FullDisk { state_dir: state.path().to_owned(), free, source: None })
+    }
+
     /// The exit code that stands for it.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -102,6 +120,7 @@ impl Failure {
             | Self::Lock(_)
             | Self::System { .. }
             | Self::Compose(_)
+            | Self::FullDisk { .. }
             | Self::Engine { .. } => 6,
         }
     }
@@ -120,9 +139,19 @@ impl Failure {
             Self::StateDir(error) => ("state_dir_unusable", Some(error.why()), Some(error.help())),
             Self::Lock(error) => ("already_running", Some(error.why()), Some(error.help())),
             Self::Copy(error) => (error.slug(), causes(error), error.help()),
-            Self::Compose(error) => ("store_unavailable", causes(error), error.help()),
+            Self::Compose(error @ ComposeError::Foreign { .. }) => {
+                ("foreign_store", error.why(), error.help())
+            }
+            Self::Compose(error) => ("store_unavailable", error.why(), error.help()),
             Self::Init { why, help, .. } => ("invalid_request", why.clone(), help.clone()),
             Self::Engine { .. } => ("store_unavailable", causes(self), None),
+            Self::FullDisk { free, .. } => (
+                "store_full",
+                causes(self),
+                Some(format!(
+                    "make room, {free} bytes are free; what runs goes on meanwhile, with its timeout"
+                )),
+            ),
             Self::Log { .. } | Self::System { .. } | Self::Output { .. } => ("internal", causes(self), None),
         };
         Problem { slug: slug.to_owned(), title: self.to_string(), detail, help, ..Problem::default() }
@@ -153,7 +182,7 @@ impl Failure {
 }
 
 /// Everything behind an error, in one line.
-fn causes(error: &dyn Error) -> Option<String> {
+pub(crate) fn causes(error: &dyn Error) -> Option<String> {
     let mut texts = Vec::new();
     let mut cause = error.source();
     while let Some(next) = cause {

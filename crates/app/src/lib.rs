@@ -1,10 +1,13 @@
 //! The program `longhaul`: configuration, composition, and the manager itself.
 //!
-//! [`run`] does what the command line asks: verbs of a client go to `longhaul_cli`, everything about the manager is
-//! here. `compose` alone knows which store and which spawner are behind the ports.
+//! [`Builder::run`] does what the command line asks: verbs of a client go to `longhaul_cli`, everything about the manager
+//! is here. [`Builder::open`] puts the same engine into another program. `compose` alone knows which store and which
+//! spawner are behind the ports.
 
 mod announce;
 mod autostart;
+mod binding;
+mod builder;
 mod compose;
 pub mod config;
 mod config_verb;
@@ -13,18 +16,24 @@ mod failure;
 mod init;
 mod lock;
 mod log;
+mod longhaul;
 mod place;
+mod reserve;
 mod serve;
 mod shim;
 mod state_dir;
+mod store_adopt;
 mod store_copy;
+mod stores;
 mod version;
 mod vital;
 
+pub use builder::Builder;
 pub use compose::ComposeError;
-pub use dispatch::run;
 pub use failure::Failure;
 pub use lock::{Holder, LockError, ManagerLock};
+pub use longhaul::Longhaul;
 pub use serve::{Serve, serve};
 pub use state_dir::{StateDir, StateDirError};
 pub use store_copy::CopyError;
+pub use stores::{OpenedStore, Stores};

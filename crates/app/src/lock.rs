@@ -71,7 +71,11 @@ impl ManagerLock {
             }
             Err(errno) => return Err(failed(errno.into())),
         }
-        write_holder(&mut file).map_err(failed)?;
+        match write_holder(&mut file) {
+            // It is for people: the lock holds without it.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            written => written.map_err(failed)?,
+        }
         Ok(Self { _file: file })
     }
 }
@@ -79,9 +83,10 @@ impl ManagerLock {
 fn write_holder(file: &mut File) -> io::Result<()> {
     let start = start_ticks().unwrap_or_default();
     let text = format!("pid={}\nstart={start}\nversion={}\n", std::process::id(), env!("CARGO_PKG_VERSION"));
-    file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
-    file.write_all(text.as_bytes())
+    // What is there is written over before it is cut: on a full disk its block would go to somebody else.
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
 /// When this process was started, in clock ticks since the boot: field 22 of its `stat`, where 2 may hold spaces.
@@ -92,7 +97,7 @@ fn start_ticks() -> Option<u64> {
 }
 
 impl Holder {
-    fn read(file: &mut File) -> Self {
+    pub(crate) fn read(file: &mut File) -> Self {
         let mut text = String::new();
         // What cannot be read is simply not told.
         let _ = file.take(LONGEST).read_to_string(&mut text);

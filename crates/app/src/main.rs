@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     longhaul_shim::run_if_asked();
-    longhaul::run()
+    longhaul::Longhaul::builder().run()
 }

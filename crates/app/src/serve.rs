@@ -4,12 +4,14 @@ mod descriptors;
 mod signals;
 
 use crate::announce::announce;
-use crate::compose::{Composed, compose};
+use crate::compose::{Composed, Surroundings, compose};
 use crate::config::{Flags, Settings, Sources};
 use crate::failure::Failure;
 use crate::lock::{LockError, ManagerLock};
 use crate::log;
+use crate::reserve::Reserve;
 use crate::state_dir::StateDir;
+use crate::stores::Stores;
 use crate::vital;
 use descriptors::Descriptors;
 use longhaul_engine::ports::NodeFacts;
@@ -37,6 +39,8 @@ pub struct Serve {
     pub autostarted: bool,
     /// How much it tells.
     pub verbosity: u8,
+    /// Stores that the program knows beside its own.
+    pub stores: Stores,
 }
 
 /// Requests and streams get this long to come to their end after the engine has.
@@ -59,23 +63,56 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
     }
     let state = StateDir::prepare(&order.state_dir)?;
     if let Some(path) = &order.log {
-        log::redirect(path).map_err(|source| Failure::Log { path: path.clone(), source })?;
+        match log::redirect(path) {
+            // Its words are lost, as those of any log on a full disk.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            redirected => redirected.map_err(|source| Failure::Log { path: path.clone(), source })?,
+        }
     }
     log::begin(order.verbosity);
     vital::guard();
     let layers = Sources::of(state.path(), order.flags.clone()).read()?;
-    let settings = Settings::of(&layers, state.path())?;
+    let settings = Settings::knowing(&layers, state.path(), &order.stores)?;
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let Some(_lock) = lock(&state, order.autostarted)? else {
         return Ok(());
     };
+    make_room(&state);
     announce(|name| std::env::var_os(name));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
         .build()
         .map_err(system("start its runtime"))?;
-    runtime.block_on(manage(&state, &settings, descriptors::raise()))
+    let descriptors = descriptors::raise();
+    let around =
+        Surroundings { stores: order.stores.clone(), adopt_orphans: true, open_files: descriptors.given };
+    runtime
+        .block_on(manage(&state, &settings, &around, descriptors))
+        .map_err(|failure| of_full_disk(&state, failure))
+}
+
+/// A full disk must not keep a manager from its processes.
+fn make_room(state: &StateDir) {
+    match Reserve::prepare(state) {
+        Ok(Reserve::Kept) => {}
+        Ok(Reserve::Released) => {
+            tracing::warn!("the disk is full: the manager begins with room from its reserve");
+        }
+        Ok(Reserve::Spent) => tracing::warn!("the disk is full, and nothing is left of the reserve"),
+        Err(error) => tracing::warn!(%error, "no room is kept for a full disk"),
+    }
+}
+
+/// Says that the disk is full, where that is why nothing works.
+fn of_full_disk(state: &StateDir, failure: Failure) -> Failure {
+    let is_of_store = matches!(failure, Failure::Compose(_) | Failure::Engine { .. });
+    match Failure::of_full_disk(state).filter(|_| is_of_store) {
+        Some(Failure::FullDisk { state_dir, free, .. }) => {
+            Failure::FullDisk { state_dir, free, source: Some(Box::new(failure)) }
+        }
+        Some(_) | None => failure,
+    }
 }
 
 /// Takes the lock; none if another manager answers already and this one was started by a client.
@@ -93,11 +130,17 @@ fn lock(state: &StateDir, autostarted: bool) -> Result<Option<ManagerLock>, Lock
     }
 }
 
-async fn manage(state: &StateDir, settings: &Settings, descriptors: Descriptors) -> Result<(), Failure> {
+async fn manage(
+    state: &StateDir,
+    settings: &Settings,
+    around: &Surroundings,
+    descriptors: Descriptors,
+) -> Result<(), Failure> {
     let mut signals = Signals::catch().map_err(system("catch signals"))?;
-    let Composed { parts, boot, sole_user: _held } = compose(state, settings, descriptors.given)?;
+    let Composed { parts, boot, sole_user: _held } = compose(state, settings, around).await?;
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
-    let engine = Engine::start(parts, engine_settings(state, settings, node)).await;
+    let socket = state.socket().to_string_lossy().into_owned();
+    let engine = Engine::start(parts, engine_settings(Some(socket), settings, node)).await;
     let engine = engine.map_err(|source| Failure::Engine { source })?;
     let listener = listen(state).map_err(system("listen on its socket"))?;
     let router = longhaul_http::router(face(&engine, state, settings));
@@ -137,13 +180,18 @@ fn listen(state: &StateDir) -> io::Result<UnixListener> {
     UnixListener::from_std(listener)
 }
 
-fn engine_settings(state: &StateDir, settings: &Settings, node: NodeFacts) -> longhaul_engine::Settings {
+/// What an engine is told by the configuration; `socket` is where its children reach it.
+pub(crate) fn engine_settings(
+    socket: Option<String>,
+    settings: &Settings,
+    node: NodeFacts,
+) -> longhaul_engine::Settings {
     longhaul_engine::Settings {
         node,
         max_parallel: settings.max_parallel,
         tree: settings.tree,
         policy: Some(settings.policy.clone()),
-        socket: Some(state.socket().to_string_lossy().into_owned()),
+        socket,
         default_key: settings.default_key.clone(),
         hidden: HIDDEN.iter().map(|name| (*name).to_owned()).collect(),
         level_limits: settings.level_limits.clone(),
@@ -169,6 +217,7 @@ fn face(engine: &Engine, state: &StateDir, settings: &Settings) -> Face {
             output: settings.output,
             children: settings.children,
             on_session_end: settings.on_session_end,
+            session_grace: settings.session_grace,
         },
         retention: settings.retention.map(|rule| RetentionView {
             age_ms: rule.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),

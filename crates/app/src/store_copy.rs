@@ -1,5 +1,6 @@
 //! `longhaul store copy`: everything that one store keeps, into another one.
 
+use crate::binding::{Binding, UnusableFile};
 use crate::compose::{self, Movable};
 use crate::config::StoreChoice;
 use crate::failure::Failure;
@@ -26,8 +27,8 @@ pub enum CopyError {
         /// The part of the URL before the colon: the rest may hold a password.
         scheme: String,
     },
-    /// What is in memory ends with its manager.
-    #[error("a store in memory cannot be copied")]
+    /// There is nothing on the disk.
+    #[error("a store in memory ends with its manager")]
     Memory,
     /// There is nothing to copy.
     #[error("there is no store {store}")]
@@ -41,14 +42,16 @@ pub enum CopyError {
         /// Where.
         path: PathBuf,
     },
-    /// Another program uses it, which does not say who it is.
-    #[error("another program uses the store {store}")]
+    /// Somebody uses it.
+    #[error("the store {store} is in use by {user}")]
     InUse {
         /// Which.
         store: String,
+        /// Who uses it, as far as that is known.
+        user: String,
     },
     /// One of the stores failed.
-    #[error("the store {store} cannot be copied")]
+    #[error("the store {store} cannot be used")]
     Store {
         /// Which.
         store: String,
@@ -87,9 +90,19 @@ pub(crate) fn store_copy(state_dir: &Path, from: &str, to: &str, json: bool) -> 
         .enable_all()
         .build()
         .map_err(|source| Failure::System { tried: "start its runtime", source })?;
+    let cleared = runtime.block_on(cleared(&draft, &clock))?;
     let copied = runtime.block_on(copy(&from, &draft, &clock));
     let place = path_of(&to)?;
-    let counts = match copied.and_then(|counts| moved(path_of(&draft)?, place).map(|()| counts)) {
+    let placed = copied.and_then(|counts| {
+        // What is beside a file does not move with it.
+        let bound = match &to {
+            StoreChoice::Sqlite(_) => &to,
+            StoreChoice::Fs(_) | StoreChoice::Memory | StoreChoice::Other(_) => &draft,
+        };
+        Binding::copy(&from, bound)?;
+        moved(path_of(&draft)?, place).map(|()| counts)
+    });
+    let counts = match placed {
         Ok(counts) => counts,
         Err(error) => {
             // It was made here and is not whole.
@@ -97,7 +110,7 @@ pub(crate) fn store_copy(state_dir: &Path, from: &str, to: &str, json: bool) -> 
             return Err(error.into());
         }
     };
-    Ok(counts.told(&from, &to, json))
+    Ok(counts.told(&from, &to, cleared.as_deref(), json))
 }
 
 /// What was copied.
@@ -111,17 +124,21 @@ struct Counts {
 }
 
 impl Counts {
-    fn told(self, from: &StoreChoice, to: &StoreChoice, as_json: bool) -> String {
+    fn told(self, from: &StoreChoice, to: &StoreChoice, cleared: Option<&Path>, as_json: bool) -> String {
         let Self { processes, events, nodes, old_keys, swept } = self;
         if as_json {
             let told = json!({
                 "from": from.to_string(), "to": to.to_string(), "processes": processes, "events": events,
                 "nodes": nodes, "old_launch_keys": old_keys, "swept": swept, "compared": true,
+                "cleared": cleared.map(Path::to_string_lossy),
             });
             return format!("{told:#}\n");
         }
+        let cleared = cleared.map_or_else(String::new, |path| {
+            format!("{} was left by a copy that was cut short; it is gone\n", path.display())
+        });
         format!(
-            "copied {from} to {to}\n\
+            "{cleared}copied {from} to {to}\n\
             {processes} processes, {events} events, {nodes} nodes, {old_keys} launch keys and {swept} ids of processes \
             that were let go; all of it was read back and compared\n\
             to use it: store = \"{to}\" in the configuration\n"
@@ -138,7 +155,7 @@ fn chosen(url: &str, state_dir: &Path) -> Result<StoreChoice, CopyError> {
 fn path_of(store: &StoreChoice) -> Result<&Path, CopyError> {
     match store {
         StoreChoice::Sqlite(path) | StoreChoice::Fs(path) => Ok(path),
-        StoreChoice::Memory => Err(CopyError::Memory),
+        StoreChoice::Memory | StoreChoice::Other(_) => Err(CopyError::Memory),
     }
 }
 
@@ -152,14 +169,29 @@ fn room_for(to: &StoreChoice) -> Result<StoreChoice, CopyError> {
     let (free, draft) = match to {
         StoreChoice::Sqlite(_) => (!taken(place), StoreChoice::Sqlite(draft)),
         StoreChoice::Fs(_) => (!taken(place) || is_empty(place), StoreChoice::Fs(draft)),
-        StoreChoice::Memory => return Err(CopyError::Memory),
+        StoreChoice::Memory | StoreChoice::Other(_) => return Err(CopyError::Memory),
     };
     if !free {
         return Err(CopyError::Exists { path: place.to_owned() });
     }
-    match path_of(&draft)? {
-        path if taken(path) => Err(CopyError::Exists { path: path.to_owned() }),
-        _ => Ok(draft),
+    Ok(draft)
+}
+
+/// Takes away what a copy that was cut short left behind, and says where that was.
+async fn cleared(draft: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Option<PathBuf>, CopyError> {
+    let path = path_of(draft)?;
+    if !taken(path) {
+        return Ok(None);
+    }
+    match compose::movable(draft, clock) {
+        // Whoever copies to the same place now has it open.
+        Ok(None) => Err(CopyError::InUse { store: draft.to_string(), user: "another copy".to_owned() }),
+        Ok(Some(_leftover)) => {
+            discard(path);
+            Ok(Some(path.to_owned()))
+        }
+        // Nothing that a copy leaves.
+        Err(_) => Err(CopyError::Exists { path: path.to_owned() }),
     }
 }
 
@@ -200,8 +232,10 @@ async fn copy(from: &StoreChoice, to: &StoreChoice, clock: &Arc<dyn Clock>) -> R
 
 fn opened(choice: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Box<dyn Movable>, CopyError> {
     compose::movable(choice, clock).map_err(failed(choice))?.ok_or_else(|| match choice {
-        StoreChoice::Memory => CopyError::Memory,
-        StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => CopyError::InUse { store: choice.to_string() },
+        StoreChoice::Memory | StoreChoice::Other(_) => CopyError::Memory,
+        StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => {
+            CopyError::InUse { store: choice.to_string(), user: Binding::user(choice) }
+        }
     })
 }
 
@@ -300,13 +334,27 @@ fn moved(draft: &Path, place: &Path) -> Result<(), CopyError> {
 }
 
 fn discard(draft: &Path) {
-    // What matters is why; what is left is in the way of the next copy, which says so.
-    let _ = if draft.is_dir() { fs::remove_dir_all(draft) } else { fs::remove_file(draft) };
+    // What matters is why; what is left is taken away by the next copy.
+    if draft.is_dir() {
+        let _ = fs::remove_dir_all(draft);
+        return;
+    }
+    for ending in ["-wal", "-shm", "-journal", ""] {
+        let mut name = OsString::from(draft.as_os_str());
+        name.push(ending);
+        let _ = fs::remove_file(PathBuf::from(name));
+    }
 }
 
 fn failed(store: &StoreChoice) -> impl Fn(StoreError) -> CopyError {
     let store = store.to_string();
     move |source| CopyError::Store { store: store.clone(), source }
+}
+
+impl From<UnusableFile> for CopyError {
+    fn from(UnusableFile { path, source }: UnusableFile) -> Self {
+        Self::File { path, source }
+    }
 }
 
 impl CopyError {

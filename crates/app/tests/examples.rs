@@ -22,6 +22,11 @@ fn an_embedded_engine_runs_a_command() {
 }
 
 #[test]
+fn a_handle_is_found_by_its_state_directory() {
+    assert_eq!(run("handle"), "it is failed\n");
+}
+
+#[test]
 fn a_store_of_ones_own_carries_an_engine() {
     let trail = run("own_store");
     assert!(trail.lines().next().is_some_and(|line| line.ends_with(" submitted")), "{trail}");

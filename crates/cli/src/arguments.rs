@@ -6,6 +6,7 @@ mod look;
 mod manager;
 mod misread;
 mod queue;
+mod quick;
 mod track;
 mod upkeep;
 mod work;
@@ -217,6 +218,11 @@ pub(crate) fn read<I>(arguments: I) -> Result<Cli, clap::Error>
 where
     I: IntoIterator<Item = std::ffi::OsString>,
 {
+    let arguments: Vec<std::ffi::OsString> = arguments.into_iter().collect();
+    quick::read(&arguments).map_or_else(|| read_whole(&arguments), Ok)
+}
+
+fn read_whole(arguments: &[std::ffi::OsString]) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     let matches = command.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))

@@ -18,10 +18,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long an ordinary answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a manager that is gone may take to close its socket.
+const DEPARTURE: Duration = Duration::from_secs(1);
+/// The wait between two questions to one that goes away.
+const STEP: Duration = Duration::from_millis(10);
 /// The longest text of a foreign error that is repeated.
 const LONGEST_QUOTE: usize = 200;
 
@@ -125,8 +129,12 @@ impl Client {
         body: Option<Bytes>,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, Failure> {
+        let is_question = method == Method::GET;
         let request = request(method, path, body)?;
-        let answer = within(patience, self.exchange(request)).await?;
+        let answer = within(patience, async {
+            if is_question { self.put(request).await } else { self.exchange(request).await }
+        });
+        let answer = answer.await?;
         self.check_protocol(&answer)?;
         if answer.status().is_success() {
             return Ok(answer);
@@ -134,6 +142,21 @@ impl Client {
         let status = answer.status();
         let bytes = within(Some(self.patience), whole(answer.into_body())).await?;
         Err(refusal(status, &bytes))
+    }
+
+    /// Asks, and asks again where a manager went away before it said anything: one that was just killed may still take
+    /// connections for a moment. A question changes nothing, so the next manager may answer it.
+    async fn put(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        let until = Instant::now() + DEPARTURE;
+        loop {
+            match self.exchange(request.clone()).await {
+                // Whoever may not start the next one is told of the last.
+                Err(Failure::Broken { .. }) if self.autostart.is_some() && Instant::now() < until => {
+                    sleep(STEP).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {

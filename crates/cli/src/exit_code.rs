@@ -99,8 +99,10 @@ fn of_problem(problem: &Problem) -> i32 {
         | "parent_missing" | "held_by_ancestors" | "key_conflict" | "stale_policy" | "too_many_wishes" => {
             REFUSED
         }
-        "store_unavailable" | "store_read_only" | "store_full" | "shutting_down" | "clearing"
-        | "not_found" | "method_not_allowed" | "state_dir_unusable" | "already_running" => UNREACHABLE,
+        "store_unavailable" | "foreign_store" | "store_read_only" | "store_full" | "shutting_down"
+        | "clearing" | "not_found" | "method_not_allowed" | "state_dir_unusable" | "already_running" => {
+            UNREACHABLE
+        }
         "revision_moved" => FAILED,
         "invalid_request" | "invalid_configuration" => USAGE,
         _ => match problem.status {

@@ -81,10 +81,18 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The store does not answer. What runs goes on, and its end is recorded when the store is back.",
     ),
     (
+        "foreign_store",
+        "Processes that live in this store were started from another state directory. From here they would not be\nfound. Use that directory, or, if it is gone for good: longhaul store adopt",
+    ),
+    (
         "store_read_only",
         "The store cannot be written. Look at permissions and mounts of the state directory.",
     ),
-    ("store_full", "The disk of the store is full. Make room; what runs goes on meanwhile."),
+    (
+        "output_removed",
+        "The process wrote output, which was let go of since: all output together is bounded by output.total, and the\noldest goes first. The record stays, with exit code and times: longhaul status ID",
+    ),
+    ("store_full", "The disk of the store is full. Make room; what runs goes on, a stop goes ahead, and the records follow."),
     (
         "not_found",
         "The manager does not know this request: it is older than this program.\nEnd it and run the new one: longhaul serve",

@@ -12,6 +12,7 @@ use crate::progress::Vitals;
 use crate::rejection::Rejection;
 use crate::spec::{ChildrenPolicy, Work};
 use crate::state::{Lingering, Pending, State, Urgency};
+use crate::time::Timestamp;
 
 mod asked;
 mod seen;
@@ -46,31 +47,39 @@ impl Decision<'_> {
         Event { at: self.ctx.now, fact }
     }
 
+    /// When an end was: as its exit tells, which may become known much later; else now.
+    fn moment_of(&self, ending: &Ending) -> Timestamp {
+        let now = self.ctx.now;
+        let began = self.process.started_at.unwrap_or(self.process.queued_at);
+        ending.exit().map_or(now, |exit| exit.at.min(now).max(began))
+    }
+
     fn ended(&self, ending: Ending) -> Step {
-        self.ended_at(ending, self.vitals.clone())
+        self.ended_with(ending, self.vitals.clone())
     }
 
     /// The end of a process, and what its policy says of its descendants. Whoever told it to end has said that already,
     /// whatever its end is called then.
-    fn ended_at(&self, ending: Ending, vitals: Vitals) -> Step {
+    fn ended_with(&self, ending: Ending, vitals: Vitals) -> Step {
+        let at = self.moment_of(&ending);
         let by_itself = !self.told_to_end() && !matches!(ending, Ending::Cancelled { .. });
         let seen = !matches!(ending, Ending::Interrupted { .. });
         match self.process.spec.children {
             ChildrenPolicy::Cancel if by_itself && self.process.cascade.is_none() => Step {
                 events: vec![
-                    self.event(Fact::Ended { ending, vitals }),
+                    Event { at, fact: Fact::Ended { ending, vitals } },
                     self.event(Fact::CascadeBegan { cause: StopCause::Parent, force: false }),
                 ],
                 effects: vec![Effect::Cascade { force: false }],
                 note: None,
             },
             ChildrenPolicy::Wait if by_itself && seen => Step {
-                events: vec![self.event(Fact::Lingered { ending, vitals })],
+                events: vec![Event { at, fact: Fact::Lingered { ending, vitals } }],
                 effects: vec![Effect::AwaitDescendants],
                 note: None,
             },
             ChildrenPolicy::Keep | ChildrenPolicy::Cancel | ChildrenPolicy::Wait => {
-                Step { events: vec![self.event(Fact::Ended { ending, vitals })], ..Step::nothing() }
+                Step { events: vec![Event { at, fact: Fact::Ended { ending, vitals } }], ..Step::nothing() }
             }
         }
     }

@@ -104,6 +104,8 @@ pub enum Fact {
         /// When it is cancelled for that.
         leave_by: Timestamp,
     },
+    /// It goes on after the end of its session: the moment at which it was to leave is taken back.
+    SessionKept,
     /// It ended.
     Ended {
         /// How.
@@ -142,6 +144,7 @@ impl Fact {
             Self::CascadeEnded => "cascade_ended",
             Self::Prioritized { .. } => "prioritized",
             Self::SessionEnded { .. } => "session_ended",
+            Self::SessionKept => "session_kept",
             Self::Ended { .. } => "ended",
             Self::LateExit { .. } => "late_exit",
         }

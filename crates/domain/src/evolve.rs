@@ -94,6 +94,7 @@ impl Process {
             Fact::CascadeEnded => self.cascade = None,
             Fact::Prioritized { priority } => self.priority = *priority,
             Fact::SessionEnded { leave_by } => self.leave_by = Some(*leave_by),
+            Fact::SessionKept => self.leave_by = None,
             Fact::Ended { ending, vitals } => {
                 self.state = State::Ended(Box::new(Ended {
                     at,

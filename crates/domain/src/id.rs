@@ -200,9 +200,12 @@ counters! {
     Level(u8);
 }
 
-/// How urgent a process is within the order of claim: −100 to 100, 0 by default, higher first.
+/// How urgent a process is within the order of claim, 0 by default, higher first.
+///
+/// What is asked for lies from −100 to 100. Above that stands only who was moved before the best waiter of its key, so
+/// that there is always a place before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Priority(i8);
+pub struct Priority(i32);
 
 impl Priority {
     /// Checks and wraps a number from −100 to 100.
@@ -210,18 +213,39 @@ impl Priority {
     /// # Errors
     /// [`InvalidText`] outside that range.
     pub fn new(value: i64) -> Result<Self, InvalidText> {
-        match i8::try_from(value) {
-            Ok(small) if (-100..=100).contains(&small) => Ok(Self(small)),
+        match i32::try_from(value) {
+            Ok(small) if (LOWEST..=HIGHEST_ASKED).contains(&small) => Ok(Self(small)),
             _ => Err(InvalidText { what: "priority", why: "it is not between -100 and 100" }),
         }
     }
 
+    /// Checks and wraps a number that was kept: one that was asked for, or that a move came to.
+    ///
+    /// # Errors
+    /// [`InvalidText`] for one that neither can be.
+    pub fn kept(value: i64) -> Result<Self, InvalidText> {
+        match i32::try_from(value) {
+            Ok(kept) if kept >= LOWEST => Ok(Self(kept)),
+            _ => Err(InvalidText { what: "priority", why: "no process was ever given it" }),
+        }
+    }
+
+    /// The next more urgent one; none above the highest number there is, which takes two thousand million moves.
+    #[must_use]
+    pub fn above(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
+
     /// The number itself.
     #[must_use]
-    pub const fn value(self) -> i8 {
+    pub const fn value(self) -> i32 {
         self.0
     }
 }
+
+const LOWEST: i32 = -100;
+/// Above it only a move goes.
+const HIGHEST_ASKED: i32 = 100;
 
 #[cfg(test)]
 mod tests {
@@ -249,5 +273,9 @@ mod tests {
         assert!(
             Priority::new(101).is_err() && Priority::new(-101).is_err() && Priority::new(i64::MIN).is_err()
         );
+        let moved = Priority::new(100).unwrap().above().unwrap();
+        assert_eq!(Priority::kept(101).unwrap(), moved);
+        assert!(Priority::kept(-101).is_err() && Priority::kept(i64::MAX).is_err());
+        assert_eq!(Priority::kept(i32::MAX.into()).unwrap().above(), None);
     }
 }

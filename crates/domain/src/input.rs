@@ -66,6 +66,10 @@ pub enum Command {
         priority: Priority,
     },
     /// Its session ended.
+    ///
+    /// A session is a label that may be used again: who joins it later is not concerned by an end before, and every end
+    /// is asked of whoever is in it then. Of several graces the one that is over first counts. To keep it in so many
+    /// words takes a grace back; a stop under way goes on.
     EndSession {
         /// What to do instead of what it declared.
         policy: Option<SessionPolicy>,

@@ -55,7 +55,7 @@ pub use id::{
 pub use input::{Capabilities, Command, Context, Input, Observation, Verb, Wish};
 pub use json::{JsonText, JsonTooLarge, LARGEST_JSON};
 pub use lineage::Lineage;
-pub use policy::{Hold, Policy, TreeLimits};
+pub use policy::{Configured, Hold, Policy, TreeLimits};
 pub use process::{Cascade, Head, MOST_NEVER_RAN, Process};
 pub use progress::{InvalidProgress, Pace, Progress, Report, Vitals};
 pub use rejection::Rejection;

@@ -13,9 +13,17 @@ pub struct Policy {
     pub default_slots: u32,
     /// Keys whose waiters are held back; what runs goes on.
     pub held: BTreeMap<SlotKey, Hold>,
-    /// What configuration these limits were last set from: only a changed one is set again, so that what was changed
-    /// while running outlives a restart.
-    pub configured: u64,
+    /// The configured limits as they were last taken over; none if none ever were.
+    pub configured: Option<Configured>,
+}
+
+/// Limits as a configuration has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configured {
+    /// Slots by key, or by pattern.
+    pub slots: BTreeMap<String, u32>,
+    /// Slots of a key that nothing else covers.
+    pub default_slots: u32,
 }
 
 /// Since when and by whom a queue is held.
@@ -39,6 +47,31 @@ impl Policy {
         (slots > 0).then_some(slots)
     }
 
+    /// Takes over what is configured otherwise than it was when that was last done: what was changed while running stays
+    /// as far as its configuration does. Holds are no part of a configuration.
+    pub fn configure(&mut self, now: &Configured) {
+        let before = self.configured.replace(now.clone());
+        let Some(before) = before else {
+            self.slots.clone_from(&now.slots);
+            self.default_slots = now.default_slots;
+            return;
+        };
+        for pattern in before.slots.keys().chain(now.slots.keys()) {
+            match (before.slots.get(pattern), now.slots.get(pattern)) {
+                (old, new) if old == new => {}
+                (_, Some(slots)) => {
+                    self.slots.insert(pattern.clone(), *slots);
+                }
+                (_, None) => {
+                    self.slots.remove(pattern);
+                }
+            }
+        }
+        if before.default_slots != now.default_slots {
+            self.default_slots = now.default_slots;
+        }
+    }
+
     fn by_pattern(&self, key: &SlotKey) -> Option<&u32> {
         self.slots
             .iter()
@@ -56,7 +89,7 @@ impl Default for Policy {
             slots: BTreeMap::new(),
             default_slots: Self::DEFAULT_SLOTS,
             held: BTreeMap::new(),
-            configured: 0,
+            configured: None,
         }
     }
 }
@@ -95,5 +128,27 @@ mod tests {
         assert_eq!(slots("claude-sonnet"), Some(2));
         assert_eq!(slots("other"), Some(5));
         assert_eq!(slots("free"), None);
+    }
+
+    #[test]
+    fn only_what_is_configured_otherwise_than_before_is_set_anew() {
+        let of = |pairs: &[(&str, u32)]| -> BTreeMap<String, u32> {
+            pairs.iter().map(|(pattern, slots)| ((*pattern).to_owned(), *slots)).collect()
+        };
+        let configured = |pairs, default_slots| Configured { slots: of(pairs), default_slots };
+        let mut policy = Policy { slots: of(&[("before", 1)]), default_slots: 7, ..Policy::default() };
+        policy.configure(&configured(&[("same", 1), ("changed", 1), ("gone", 1)], 5));
+        assert_eq!(policy.slots, of(&[("same", 1), ("changed", 1), ("gone", 1)]));
+        assert_eq!(policy.default_slots, 5, "the first one is taken over as a whole");
+        policy.slots = of(&[("same", 8), ("changed", 8), ("gone", 8), ("live", 8)]);
+        policy.default_slots = 8;
+        policy.configure(&configured(&[("same", 1), ("changed", 2), ("new", 3)], 5));
+        assert_eq!(policy.slots, of(&[("same", 8), ("changed", 2), ("new", 3), ("live", 8)]));
+        assert_eq!(policy.default_slots, 8);
+        let after = policy.clone();
+        policy.configure(&configured(&[("same", 1), ("changed", 2), ("new", 3)], 5));
+        assert_eq!(policy, after);
+        policy.configure(&configured(&[("same", 1), ("changed", 2), ("new", 3)], 6));
+        assert_eq!((policy.slots, policy.default_slots), (after.slots, 6));
     }
 }

@@ -265,7 +265,7 @@ pub struct Head {
     pub status: Status,
     /// What to do with slot and queue.
     pub standing: Standing,
-    /// No child may join any more.
+    /// No child may join any more; see [`is_ending`](Self::is_ending) for whoever stands further below.
     pub closing: bool,
     /// The latest attempt.
     pub attempt: AttemptNo,
@@ -295,4 +295,15 @@ pub struct Head {
     pub queued_at: Timestamp,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
+}
+
+impl Head {
+    /// Whether nobody may join anywhere below it: it is ending, or has ended and its descendants still have to.
+    ///
+    /// Below the living child of one whose work is over, work goes on.
+    #[must_use]
+    pub const fn is_ending(&self) -> bool {
+        let is_over = matches!(self.standing, Standing::Ended) && self.due.is_none();
+        self.closing && !is_over
+    }
 }

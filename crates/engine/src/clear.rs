@@ -5,8 +5,9 @@ use crate::engine::{Core, Engine};
 use crate::error::EngineError;
 use crate::retention::ENDED;
 use crate::shield::to_its_end;
+use crate::tree::Told;
 use longhaul_domain::{Command, Deadline, ProcessId, Retention, Status, StopCause, Timestamp};
-use longhaul_ports::{Filter, Order, PageAsk, Stored};
+use longhaul_ports::{Filter, Order, PageAsk, Refusal, StoreError, Stored};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,8 +52,8 @@ impl Engine {
     /// A dry run changes nothing and tells what would be stopped and how many records would go.
     ///
     /// # Errors
-    /// [`EngineError::Clearing`] while another one is under way, [`EngineError::Store`] if the store cannot be read or
-    /// written.
+    /// [`EngineError::Clearing`] while another one is under way, [`EngineError::Store`] if the store cannot be read,
+    /// [`EngineError::ClearUnfinished`] if it cannot be written: what runs is told to stop all the same.
     pub async fn clear(&self, dry_run: bool) -> Result<Cleared, EngineError> {
         let core = self.core.clone();
         if dry_run {
@@ -107,15 +108,27 @@ impl Core {
             }
             let fresh = live.iter().map(|stored| stored.process.id).filter(|id| told.insert(*id));
             cleared.stopped.extend(fresh);
-            self.stop_live(&live).await?;
+            if let Some(Unwritable { reached, source }) = self.stop_live(&live).await? {
+                let stopped = live.iter().map(|stored| stored.process.id).filter(|id| reached.contains(id));
+                return Err(EngineError::ClearUnfinished { stopped: stopped.collect(), removed: 0, source });
+            }
         }
-        cleared.removed = self.remove_ended().await?;
-        cleared.left = self.all(&live()).await?.iter().map(|stored| stored.process.id).collect();
-        Ok(cleared)
+        let source = match self.remove_ended(&mut cleared.removed).await {
+            Ok(()) => {
+                cleared.left = self.all(&live()).await?.iter().map(|stored| stored.process.id).collect();
+                return Ok(cleared);
+            }
+            Err(EngineError::Store { source }) => source,
+            Err(EngineError::Refused { refusal }) => StoreError::Refused(refusal),
+            Err(error) => return Err(error),
+        };
+        let Cleared { stopped, removed, .. } = cleared;
+        Err(EngineError::ClearUnfinished { stopped, removed, source })
     }
 
-    /// Asks them to end, and kills what has not ended within its grace.
-    async fn stop_live(self: &Arc<Self>, live: &[Stored]) -> Result<(), EngineError> {
+    /// Asks them to end, and kills what has not ended within its grace. Where nothing can be written, whoever supervises
+    /// them sees to that, and waiting for their records would be in vain.
+    async fn stop_live(self: &Arc<Self>, live: &[Stored]) -> Result<Option<Unwritable>, EngineError> {
         // What waits comes first, so that nothing is started in the place of what is stopped.
         let waits = |stored: &&Stored| stored.process.status() == Status::Pending;
         let (waiting, running): (Vec<&Stored>, Vec<&Stored>) = live.iter().partition(waits);
@@ -124,24 +137,46 @@ impl Core {
         let graces = live.iter().filter_map(|stored| stored.process.spec.command());
         let grace = graces.map(|command| command.stop.patience()).max().unwrap_or_default();
         let cause = StopCause::User;
-        self.tell_or_warn(ids.clone(), &Command::Cancel { cause }).await;
+        if let Err(unwritable) = self.tell_or_warn(ids.clone(), &Command::Cancel { cause }).await {
+            return Ok(Some(unwritable));
+        }
         if self.all_end_within(&ids, grace.saturating_add(MARGIN)).await? {
-            return Ok(());
+            return Ok(None);
         }
         let stubborn: Vec<ProcessId> =
             self.all(&self::live()).await?.iter().map(|stored| stored.process.id).collect();
-        self.tell_or_warn(stubborn.clone(), &Command::Force { cause }).await;
+        if let Err(unwritable) = self.tell_or_warn(stubborn.clone(), &Command::Force { cause }).await {
+            return Ok(Some(unwritable));
+        }
         self.all_end_within(&stubborn, KILLED).await?;
-        Ok(())
+        Ok(None)
     }
 
-    async fn tell_or_warn(self: &Arc<Self>, ids: Vec<ProcessId>, command: &Command) {
-        for told in (Engine { core: self.clone() }).tell(ids, command).await {
-            match told.outcome {
-                Ok(_) | Err(EngineError::NotFound { .. }) => {}
-                Err(error) => tracing::warn!(id = %told.id, %error, "a process could not be told to end"),
+    async fn tell_or_warn(
+        self: &Arc<Self>,
+        ids: Vec<ProcessId>,
+        command: &Command,
+    ) -> Result<(), Unwritable> {
+        let mut reached = BTreeSet::new();
+        let mut unwritten = None;
+        for Told { id, outcome } in (Engine { core: self.clone() }).tell(ids, command).await {
+            match outcome {
+                Ok(_) => {
+                    reached.insert(id);
+                }
+                Err(EngineError::NotFound { .. }) => {}
+                Err(EngineError::StopUnrecorded { source, .. }) => {
+                    reached.insert(id);
+                    unwritten = lasting(source).or(unwritten);
+                }
+                Err(EngineError::Store { source }) => unwritten = lasting(source).or(unwritten),
+                Err(EngineError::Refused { refusal }) => {
+                    unwritten = lasting(StoreError::Refused(refusal)).or(unwritten);
+                }
+                Err(error) => tracing::warn!(%id, %error, "a process could not be told to end"),
             }
         }
+        unwritten.map_or(Ok(()), |source| Err(Unwritable { reached, source }))
     }
 
     /// Parks until nothing lives any more; false if the time is over first.
@@ -165,14 +200,13 @@ impl Core {
     }
 
     /// Lets go of every ended record; one whose descendants are still being seen to gets a moment.
-    async fn remove_ended(self: &Arc<Self>) -> Result<u64, EngineError> {
+    async fn remove_ended(self: &Arc<Self>, removed: &mut u64) -> Result<(), EngineError> {
         let everything = Retention { age: None, count: None, before: Some(Timestamp(i64::MAX)) };
         let ended = Filter { statuses: ENDED.to_vec(), ..Filter::default() };
         let one = PageAsk { order: Order::OldestFirst, after: None, most: 1 };
-        let mut removed = 0_u64;
         for _ in 0..MOST_LOOKS {
             let pruned = self.let_go(&everything).await?;
-            removed = removed.saturating_add(u64::try_from(pruned.ids.len()).unwrap_or(u64::MAX));
+            *removed = removed.saturating_add(u64::try_from(pruned.ids.len()).unwrap_or(u64::MAX));
             let listing = self.parts.store.list(&ended, &one).await?;
             if listing.processes.is_empty() && listing.next.is_none() {
                 break;
@@ -180,8 +214,21 @@ impl Core {
             let again = self.parts.clock.awake().plus(SETTLING);
             self.parts.clock.sleep_until(Deadline::Awake(again)).await;
         }
-        Ok(removed)
+        Ok(())
     }
+}
+
+/// The store can write nothing, and that will not pass by itself.
+#[derive(Debug)]
+struct Unwritable {
+    /// Who was told to end all the same.
+    reached: BTreeSet<ProcessId>,
+    source: StoreError,
+}
+
+/// An error of the store that waiting does not mend.
+fn lasting(error: StoreError) -> Option<StoreError> {
+    matches!(error, StoreError::ReadOnly { .. } | StoreError::Refused(Refusal::Full)).then_some(error)
 }
 
 fn live() -> Filter {

@@ -12,6 +12,7 @@ use crate::retention::{Sweeps, keep_tidy};
 use crate::shield::to_its_end;
 use crate::subscribe::Listeners;
 use crate::timers::Timers;
+use crate::unrecorded::Unrecorded;
 use crate::vitals::VitalsCache;
 use crate::{pump, recover, timers};
 use longhaul_domain::{
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) vitals: VitalsCache,
     pub(crate) owned: Owned,
+    pub(crate) unrecorded: Unrecorded,
     pub(crate) kin: Kin,
     pub(crate) lanes: Lanes,
     pub(crate) sweeps: Sweeps,
@@ -81,6 +83,7 @@ impl Engine {
             timers: Timers::default(),
             vitals: VitalsCache::default(),
             owned: Owned::default(),
+            unrecorded: Unrecorded::default(),
             kin: Kin::default(),
             lanes,
             sweeps: Sweeps::default(),
@@ -129,7 +132,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Rejected`] with its status and what was tried, [`EngineError::RevisionMoved`],
-    /// [`EngineError::NotFound`].
+    /// [`EngineError::NotFound`]; [`EngineError::StopUnrecorded`] if the store cannot write while a stop goes ahead.
     pub async fn command(
         &self,
         id: ProcessId,

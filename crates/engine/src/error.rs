@@ -2,6 +2,7 @@
 
 use longhaul_domain::{ProcessId, ProcessName, Rejection, Revision, Status};
 use longhaul_ports::{OutputError, Refusal, StoreError, VaultError};
+use std::fmt;
 
 /// Why a use case did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,28 @@ pub enum EngineError {
         #[source]
         source: StoreError,
     },
+    /// A stop went ahead that the store cannot record.
+    #[error("process {id} {reached}, and its record follows when the store can write")]
+    StopUnrecorded {
+        /// The process.
+        id: ProcessId,
+        /// How far the stop has come.
+        reached: Reached,
+        /// Why it cannot be recorded.
+        #[source]
+        source: StoreError,
+    },
+    /// A clear stopped what it could and came no further.
+    #[error("not everything could be cleared: {} told to stop, {} let go", stopped.len(), removed)]
+    ClearUnfinished {
+        /// What was told to end, oldest first.
+        stopped: Vec<ProcessId>,
+        /// How many records went.
+        removed: u64,
+        /// What it met.
+        #[source]
+        source: StoreError,
+    },
     /// A defect of ours: the request was given up, everything else goes on.
     #[error("an internal error: {what}")]
     Broken {
@@ -98,6 +121,24 @@ pub enum EngineError {
     /// The manager is ending and takes nothing new.
     #[error("the manager is shutting down")]
     ShuttingDown,
+}
+
+/// How far a stop has come that no record tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// Its tree was told to end.
+    Told,
+    /// It had ended before.
+    Ended,
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Told => "was told to stop",
+            Self::Ended => "has ended",
+        })
+    }
 }
 
 /// A process that may have been meant.

@@ -1,5 +1,6 @@
 //! Finds the process that a person means.
 
+use crate::descend::LIVE;
 use crate::engine::Engine;
 use crate::error::{Candidate, EngineError};
 use longhaul_domain::{AgentId, ProcessId, ProcessName};
@@ -37,13 +38,15 @@ impl Engine {
         let Ok(name) = ProcessName::new(reference) else {
             return Err(not_found());
         };
-        let named = self.page(Filter { name: Some(name), ..Filter::default() }, MOST_CANDIDATES).await?;
-        let live: Vec<&Stored> = named.iter().filter(|stored| !stored.process.status().is_ended()).collect();
-        match (live.as_slice(), named.first()) {
-            ([], None) => Err(not_found()),
-            ([], Some(newest)) => Ok(newest.process.id),
-            ([only], _) => Ok(only.process.id),
-            (several, _) => Err(ambiguous(reference, several.iter().copied())),
+        let named = Filter { name: Some(name), ..Filter::default() };
+        let live = Filter { statuses: LIVE.to_vec(), ..named.clone() };
+        match self.page(live, MOST_CANDIDATES).await?.as_slice() {
+            [] => {
+                let newest = self.page(named, 1).await?;
+                newest.first().map(|stored| stored.process.id).ok_or_else(not_found)
+            }
+            [only] => Ok(only.process.id),
+            several => Err(ambiguous(reference, several.iter())),
         }
     }
 
@@ -53,7 +56,7 @@ impl Engine {
     /// [`EngineError::Store`] if the store cannot be read.
     pub async fn agent(&self, agent: &AgentId) -> Result<Option<Stored>, EngineError> {
         let of_agent = Filter { agent: Some(agent.clone()), ..Filter::default() };
-        let live = Filter { statuses: crate::descend::LIVE.to_vec(), ..of_agent.clone() };
+        let live = Filter { statuses: LIVE.to_vec(), ..of_agent.clone() };
         match self.page(live, 1).await?.pop() {
             Some(stored) => Ok(Some(stored)),
             None => Ok(self.page(of_agent, 1).await?.pop()),

@@ -71,12 +71,16 @@ pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: &Input) {
         match core.turn(id, input, None).await {
             Ok(_) | Err(EngineError::NotFound { .. } | EngineError::Rejected { .. }) => {
                 if let Some(attempt) = last_of(input) {
+                    core.unrecorded.recorded(id);
                     core.settled(id, attempt).await;
                 }
                 return;
             }
             Err(error) => {
                 tracing::warn!(%id, %error, "an observation waits until it can be committed");
+                if last_of(input).is_some() {
+                    core.unrecorded.note(id);
+                }
                 let until: Awake = core.parts.clock.awake().plus(wait);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
                 wait = wait.saturating_mul(2).min(LONGEST_WAIT);

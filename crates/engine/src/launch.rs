@@ -25,7 +25,7 @@ pub struct Launch {
     pub parent: Option<ProcessId>,
     /// The caller's environment, to be kept under its hash.
     pub captured: Option<Vec<(String, String)>>,
-    /// Refuse it instead of letting it wait for a slot.
+    /// Refuse it instead of letting it wait for a slot. Reported work with a key takes one then.
     pub no_queue: bool,
 }
 
@@ -44,7 +44,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Refused`] with the guard that it met, [`EngineError::KeyConflict`],
-    /// [`EngineError::ShuttingDown`].
+    /// [`EngineError::ShuttingDown`]; [`EngineError::Invalid`] for what waits for a moment and may not wait for a slot.
     pub async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
         let core = self.core.clone();
         to_its_end(async move { core.launch(launch).await }).await
@@ -53,6 +53,14 @@ impl Engine {
 
 impl Core {
     async fn launch(self: &Arc<Self>, launch: Launch) -> Result<Launched, EngineError> {
+        let now = self.parts.clock.now();
+        if launch.no_queue && launch.spec.not_before.is_some_and(|moment| moment > now) {
+            return Err(EngineError::Invalid {
+                what: "launch",
+                why: "what waits for a moment cannot be refused for want of a slot now".to_owned(),
+                help: Some("take either the delay or the refusal, not both".to_owned()),
+            });
+        }
         let lineage = match launch.parent {
             Some(parent) => self.lineage_under(parent).await?,
             None => Lineage::default(),
@@ -90,6 +98,12 @@ impl Core {
         }
         if spec.key.is_none() {
             spec.key = self.key_of_agent(&spec);
+        }
+        if let Work::Reported(reported) = &mut spec.work
+            && no_queue
+            && spec.key.is_some()
+        {
+            reported.queued = true;
         }
         if spec.placement == Placement::Here {
             spec.placement = Placement::Node(self.lease.node.clone());

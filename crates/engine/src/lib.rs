@@ -33,13 +33,14 @@ mod subscribe;
 mod timers;
 mod tree;
 mod turn;
+mod unrecorded;
 mod vitals;
 mod wait;
 mod why;
 
 pub use clear::Cleared;
 pub use engine::{Answer, Engine};
-pub use error::{Candidate, EngineError};
+pub use error::{Candidate, EngineError, Reached};
 pub use launch::{Launch, Launched};
 pub use longhaul_ports as ports;
 pub use output::Followed;

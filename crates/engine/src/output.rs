@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use longhaul_domain::{AttemptNo, ProcessId, Status, Timestamp};
+use longhaul_domain::{AttemptNo, ProcessId, State, Status, Timestamp};
 use longhaul_ports::{
     AttemptKey, OutputError, OutputPage, OutputPlace, OutputSize, OutputSource, Stored, Wanted,
 };
@@ -31,6 +31,32 @@ impl Engine {
     /// [`EngineError::Output`] if there is none or it cannot be read.
     pub async fn output_size(&self, key: AttemptKey) -> Result<OutputSize, EngineError> {
         self.core.parts.output.size(key).await.map_err(|source| EngineError::Output { source })
+    }
+
+    /// Bytes of output that the latest attempt of a command has written so far, while no record tells: as the log is at
+    /// this moment. None where a record does, before the first attempt, on another node, and if it cannot be told.
+    pub async fn written(&self, stored: &Stored) -> Option<u64> {
+        let process = &stored.process;
+        let is_here = process.node.as_ref() == Some(self.node());
+        let is_told = match &process.state {
+            State::Ended(ended) => ended.ending.exit().is_some(),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_) => false,
+        };
+        if !is_here || is_told || process.spec.command().is_none() {
+            return None;
+        }
+        let key = AttemptKey { id: process.id, attempt: process.attempt };
+        let size = self.core.parts.output.size(key).await;
+        size.inspect_err(|error| tracing::debug!(id = %key.id, %error, "its output cannot be measured"))
+            .ok()
+            .map(|size| size.end)
     }
 
     /// Where the last `lines` lines begin.

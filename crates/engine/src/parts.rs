@@ -31,8 +31,8 @@ pub struct Settings {
     pub max_parallel: u32,
     /// The bounds of a tree.
     pub tree: TreeLimits,
-    /// The configured limits of the queues. They are set at the start if they are others than were set from a
-    /// configuration last, so that what was changed while running outlives a restart; holds are kept. None leaves all.
+    /// The configured limits of the queues. Of these, what is other than at the last start is set, so that what was
+    /// changed while running outlives a restart; holds are kept. None leaves all.
     pub policy: Option<Policy>,
     /// Where children reach this manager: their `LONGHAUL_SOCKET`.
     pub socket: Option<String>,

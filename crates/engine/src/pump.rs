@@ -61,7 +61,11 @@ async fn fill(core: &Arc<Core>) -> Result<bool, EngineError> {
     let more = u32::try_from(claimed.len()).unwrap_or(u32::MAX) >= BATCH;
     for stored in claimed {
         core.settle(&stored);
-        core.perform_beside(stored);
+        if stored.wishes.is_empty() {
+            core.perform_beside(stored);
+        } else {
+            core.answer_beside(stored.process.id);
+        }
     }
     Ok(more)
 }
@@ -133,6 +137,9 @@ pub(crate) async fn attend(core: &Arc<Core>) -> Result<Option<Timestamp>, Engine
         let more = u32::try_from(due.len()).unwrap_or(u32::MAX) >= BATCH;
         for stored in due {
             core.lanes.tick(stored.process.id);
+            if !stored.wishes.is_empty() {
+                core.answer_if_ownerless(stored.process.id);
+            }
             if stored.process.wanted_below().is_some() {
                 core.perform_beside(stored);
             }

@@ -4,7 +4,8 @@ use crate::engine::{Answer, Core, Engine};
 use crate::error::EngineError;
 use crate::shield::to_its_end;
 use longhaul_domain::{
-    Command, Hold, Note, Pending, Policy, PolicyVersion, Priority, Process, ProcessId, SlotKey, State,
+    Command, Configured, Hold, Note, Pending, Policy, PolicyVersion, Priority, Process, ProcessId, SlotKey,
+    State,
 };
 use longhaul_ports::{QueueView, Refusal, Store, StoreError, Stored};
 use std::sync::PoisonError;
@@ -75,11 +76,13 @@ impl Engine {
         .await
     }
 
-    /// Makes a waiting process the most urgent one of its key.
+    /// Makes a waiting process the most urgent one of its key, by a priority one above that of the best waiter: beyond
+    /// what anybody may ask for, if need be, so that it can be done again and again. It keeps that priority until it is
+    /// moved elsewhere.
     ///
     /// # Errors
-    /// [`EngineError::Rejected`] if it does not wait, [`EngineError::Invalid`] if the best waiter of its key already has
-    /// the highest priority there is.
+    /// [`EngineError::Rejected`] if it does not wait, [`EngineError::Invalid`] if the best waiter of its key has the
+    /// highest priority there can be.
     pub async fn move_first(&self, id: ProcessId) -> Result<Answer, EngineError> {
         let stored = self.process(id).await?;
         let priority = match (&stored.process.state, self.best_of(&stored).await?) {
@@ -131,23 +134,16 @@ impl Core {
     }
 }
 
-/// Sets what is configured, unless it was set before and only changed while running since.
+/// Takes over what is configured otherwise than it was at the last start; all else is as it was left.
 pub(crate) async fn settled_policy(
     store: &dyn Store,
     configured: Option<&Policy>,
 ) -> Result<(PolicyVersion, Policy), EngineError> {
-    let Some(configured) = configured else {
+    let Some(Policy { slots, default_slots, .. }) = configured else {
         return Ok(store.policy().await?);
     };
-    let print = fingerprint(configured);
-    replace_policy(store, |policy| {
-        if policy.configured != print {
-            policy.slots.clone_from(&configured.slots);
-            policy.default_slots = configured.default_slots;
-            policy.configured = print;
-        }
-    })
-    .await
+    let configured = Configured { slots: slots.clone(), default_slots: *default_slots };
+    replace_policy(store, |policy| policy.configure(&configured)).await
 }
 
 /// Replaces the policy by a changed one, on the newest; a change that changes nothing is not written.
@@ -174,18 +170,6 @@ async fn replace_policy(
     }
 }
 
-/// The same limits have the same number for ever, in every program: FNV-1a over what is configured.
-fn fingerprint(policy: &Policy) -> u64 {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let slots = policy.slots.iter().flat_map(|(pattern, slots)| {
-        // A pattern holds no zero byte, so that where it ends is plain.
-        pattern.bytes().chain([0]).chain(slots.to_le_bytes())
-    });
-    let bytes = policy.default_slots.to_le_bytes().into_iter().chain(slots);
-    bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
-}
-
 fn check_pattern(pattern: &str) -> Result<(), EngineError> {
     let invalid = |why: &str| EngineError::Invalid {
         what: "concurrency key",
@@ -206,11 +190,11 @@ fn check_pattern(pattern: &str) -> Result<(), EngineError> {
 /// A priority that puts a waiter before the best one of its key.
 fn above(waiter: &Stored, best: &Stored) -> Result<Priority, EngineError> {
     let highest = best.process.priority;
-    match Priority::new(i64::from(highest.value()).saturating_add(1)) {
-        Ok(higher) => Ok(higher),
+    match highest.above() {
+        Some(higher) => Ok(higher),
         // Among equals the earlier submit goes first.
-        Err(_) if waiter.seq < best.seq => Ok(highest),
-        Err(_) => Err(EngineError::Invalid {
+        None if waiter.seq < best.seq => Ok(highest),
+        None => Err(EngineError::Invalid {
             what: "move",
             why: format!("process {} is first with the highest priority there is", best.process.id),
             help: Some(format!("give {} a lower priority first", best.process.id)),
@@ -221,18 +205,6 @@ fn above(waiter: &Stored, best: &Stored) -> Result<Priority, EngineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn the_fingerprint_is_the_same_for_ever_and_sees_limits_alone() {
-        let policy = Policy { slots: BTreeMap::from([("k".to_owned(), 1)]), ..Policy::default() };
-        assert_eq!(fingerprint(&Policy { default_slots: 0, ..Policy::default() }), 0x4d25_767f_9dce_13f5);
-        let held = BTreeMap::from([(SlotKey::new("k").unwrap(), Hold::default())]);
-        assert_eq!(fingerprint(&policy), fingerprint(&Policy { held, configured: 9, ..policy.clone() }));
-        assert_ne!(fingerprint(&policy), fingerprint(&Policy { default_slots: 6, ..policy.clone() }));
-        let other = Policy { slots: BTreeMap::from([("k".to_owned(), 2)]), ..Policy::default() };
-        assert_ne!(fingerprint(&policy), fingerprint(&other));
-    }
 
     #[test]
     fn a_pattern_has_its_star_at_the_end() {

@@ -79,6 +79,10 @@ async fn answered(core: &Arc<Core>, stored: Stored) -> Option<Stored> {
     if let Err(error) = core.answer_wishes(id).await {
         tracing::warn!(%id, %error, "orders wait until they can be answered");
     }
-    let stored = core.load(id).await.unwrap_or(stored);
+    // A store that does not tell now was heard when the orders were answered: an older record would undo that.
+    let stored = match core.load(id).await {
+        Ok(stored) => stored,
+        Err(_) => core.owned.take(id).unwrap_or(stored),
+    };
     LIVE.contains(&stored.process.status()).then_some(stored)
 }

@@ -11,6 +11,9 @@ impl Engine {
     /// Tells every live process of a session that it ended; `policy` instead of what each declared. Nothing of another
     /// session is touched, descendants included.
     ///
+    /// A session is a label and may be used again: it takes new processes after its end, and another end reaches them and
+    /// whoever is left. A `policy` of keep takes back the grace that an end before gave.
+    ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
     pub async fn end_session(

@@ -3,7 +3,7 @@
 use crate::engine::Core;
 use crate::error::EngineError;
 use crate::pump;
-use longhaul_domain::{Awake, Deadline, Input, Observation, ProcessId, Timestamp};
+use longhaul_domain::{Awake, Deadline, Input, Observation, ProcessId, Revision, Timestamp};
 use longhaul_ports::Stored;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,14 @@ pub(crate) struct Timers {
 struct Due {
     steady: BTreeSet<(Timestamp, Job)>,
     awake: BTreeSet<(Awake, Job)>,
-    of: HashMap<Job, Deadline>,
+    of: HashMap<Job, Set>,
+}
+
+/// A deadline, and the revision that it follows from if it is one of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Set {
+    deadline: Deadline,
+    as_of: Option<Revision>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,25 +60,29 @@ impl Timers {
     }
 
     fn set(&self, job: Job, deadline: Option<Deadline>) {
+        self.set_as_of(None, job, deadline);
+    }
+
+    /// What an older record says takes nothing away: the answer to the write of it may have come late.
+    fn set_as_of(&self, as_of: Option<Revision>, job: Job, deadline: Option<Deadline>) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        if due.of.get(&job).copied() == deadline {
+        let known = due.of.get(&job).copied();
+        if let (Some(as_of), Some(known)) = (as_of, known.and_then(|known| known.as_of))
+            && as_of < known
+        {
             return;
         }
         due.clear(job);
+        let Some(deadline) = deadline else { return };
         match deadline {
-            Some(Deadline::At(at)) => {
-                due.steady.insert((at, job));
-            }
-            Some(Deadline::Awake(at)) => {
-                due.awake.insert((at, job));
-            }
-            None => return,
-        }
-        if let Some(deadline) = deadline {
-            due.of.insert(job, deadline);
-        }
+            Deadline::At(at) => due.steady.insert((at, job)),
+            Deadline::Awake(at) => due.awake.insert((at, job)),
+        };
+        due.of.insert(job, Set { deadline, as_of });
         drop(due);
-        self.changed.notify_one();
+        if known.map(|known| known.deadline) != Some(deadline) {
+            self.changed.notify_one();
+        }
     }
 
     fn first(&self) -> (Option<Timestamp>, Option<Awake>) {
@@ -79,21 +90,24 @@ impl Timers {
         (due.steady.first().map(|(at, _)| *at), due.awake.first().map(|(at, _)| *at))
     }
 
-    fn take_due(&self, now: Timestamp, awake: Awake) -> Vec<Job> {
+    /// What is due, with the revision that each follows from.
+    fn take_due(&self, now: Timestamp, awake: Awake) -> Vec<(Job, Option<Revision>)> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let steady = due.steady.iter().take_while(|(at, _)| *at <= now).map(|(_, job)| *job);
         let jobs: Vec<Job> =
             steady.chain(due.awake.iter().take_while(|(at, _)| *at <= awake).map(|(_, job)| *job)).collect();
-        for job in &jobs {
-            due.clear(*job);
+        let mut taken = Vec::new();
+        for job in jobs {
+            taken.push((job, due.of.get(&job).and_then(|set| set.as_of)));
+            due.clear(job);
         }
-        jobs
+        taken
     }
 }
 
 impl Due {
     fn clear(&mut self, job: Job) {
-        match self.of.remove(&job) {
+        match self.of.remove(&job).map(|set| set.deadline) {
             Some(Deadline::At(at)) => {
                 self.steady.remove(&(at, job));
             }
@@ -113,11 +127,12 @@ impl Core {
             Some(deadline @ Deadline::Awake(_)) => Some(deadline),
             Some(Deadline::At(_)) | None => None,
         };
-        self.timers.set(Job::Tick(id), deadline);
+        let as_of = Some(stored.revision);
+        self.timers.set_as_of(as_of, Job::Tick(id), deadline);
         let leave = stored.process.session_deadline().filter(|_| stored.owner.is_some());
-        self.timers.set(Job::Leave(id), leave.map(Deadline::At));
+        self.timers.set_as_of(as_of, Job::Leave(id), leave.map(Deadline::At));
         let heartbeat = stored.process.heartbeat_due(self.last_beat(stored));
-        self.timers.set(Job::Heartbeat(id), heartbeat.map(Deadline::At));
+        self.timers.set_as_of(as_of, Job::Heartbeat(id), heartbeat.map(Deadline::At));
     }
 
     /// A reporter could not give a sign of life while this engine was away.
@@ -130,8 +145,8 @@ impl Core {
 pub(crate) async fn keep_time(core: Arc<Core>) {
     loop {
         let clock = &core.parts.clock;
-        for job in core.timers.take_due(clock.now(), clock.awake()) {
-            run(&core, job).await;
+        for (job, as_of) in core.timers.take_due(clock.now(), clock.awake()) {
+            run(&core, job, as_of).await;
         }
         let (steady, awake) = core.timers.first();
         tokio::select! {
@@ -150,10 +165,10 @@ async fn until(core: &Core, deadline: Option<Deadline>) {
     }
 }
 
-async fn run(core: &Arc<Core>, job: Job) {
+async fn run(core: &Arc<Core>, job: Job, as_of: Option<Revision>) {
     match job {
         Job::Tick(id) | Job::Leave(id) => core.lanes.tick(id),
-        Job::Heartbeat(id) => check_heartbeat(core, id).await,
+        Job::Heartbeat(id) => check_heartbeat(core, id, as_of).await,
         Job::Vitals(id) => core.write_vitals(id).await,
         Job::Attend => attend(core).await,
     }
@@ -174,14 +189,14 @@ async fn attend(core: &Arc<Core>) {
 }
 
 /// A due heartbeat is checked against the last beat; only a miss is an input to the rules.
-async fn check_heartbeat(core: &Arc<Core>, id: ProcessId) {
+async fn check_heartbeat(core: &Arc<Core>, id: ProcessId, as_of: Option<Revision>) {
     let stored = match core.load(id).await {
         Ok(stored) => stored,
         Err(EngineError::NotFound { .. }) => return,
         Err(error) => {
             tracing::warn!(%id, %error, "a heartbeat cannot be checked yet");
             let again = core.parts.clock.now().plus(PAUSE);
-            return core.timers.set(Job::Heartbeat(id), Some(Deadline::At(again)));
+            return core.timers.set_as_of(as_of, Job::Heartbeat(id), Some(Deadline::At(again)));
         }
     };
     let last = core.last_beat(&stored);

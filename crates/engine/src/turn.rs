@@ -1,7 +1,7 @@
 //! One turn: decide, commit, perform.
 
 use crate::engine::{Answer, Core};
-use crate::error::EngineError;
+use crate::error::{EngineError, Reached};
 use longhaul_domain::{
     Awake, Command, Deadline, Effect, Input, Observation, OpId, ProcessId, Revision, Step, Wish, WishNo,
 };
@@ -26,6 +26,8 @@ impl Core {
         // Only the owner moves a record on, so that what it committed last is usually what the store has. Where nothing
         // would be committed, nothing would tell that it is old: then the store is asked.
         let mut kept = self.owned.take(id).filter(|_| expected.is_none());
+        // Between the look that saw nobody left and this somebody may have joined.
+        let childless = matches!(input, Input::Observation(Observation::DescendantsEnded));
         loop {
             let (stored, is_kept) = match kept.take() {
                 Some(stored) => (self.with_vitals(stored), true),
@@ -44,8 +46,12 @@ impl Core {
             let Some(author) = self.author_of(&stored) else {
                 return self.leave_wish(stored, input).await;
             };
-            match self.carry_out(stored, author, step, WishNo(0)).await {
+            match self.carry_out(stored, author, step, WishNo(0), childless).await {
                 Err(EngineError::Store { source: StoreError::Conflict { .. } }) => {}
+                Err(EngineError::Refused { refusal: Refusal::DescendantLives { .. } }) => {
+                    self.await_descendants(id);
+                    return Ok(Answer { stored: self.load(id).await?, changed: false, note: None });
+                }
                 other => return other,
             }
         }
@@ -73,7 +79,7 @@ impl Core {
             let input = Input::Observation(Observation::Wished(wish));
             // A wish that the rules refuse is answered too: by a commit that takes it and changes nothing.
             let step = stored.process.decide(&self.context(), &stored.vitals, &input).unwrap_or_default();
-            match self.carry_out(stored, author, step, taken).await {
+            match self.carry_out(stored, author, step, taken, false).await {
                 Ok(_) | Err(EngineError::Store { source: StoreError::Conflict { .. } }) => {}
                 Err(error) => return Err(error),
             }
@@ -86,6 +92,7 @@ impl Core {
         author: Author,
         step: Step,
         taken: WishNo,
+        childless: bool,
     ) -> Result<Answer, EngineError> {
         let Step { events, effects, note } = step;
         if events.is_empty() && taken == WishNo(0) {
@@ -104,13 +111,11 @@ impl Core {
             next: next.clone(),
             events,
             taken,
+            childless,
         };
         let revision = match self.commit(change).await {
             Ok(revision) => revision,
-            Err(error) => {
-                self.stop_anyway(&stored, &effects, &error).await;
-                return Err(error.into());
-            }
+            Err(source) => return Err(self.unrecorded(stored, &effects, source).await),
         };
         let mut after = Stored { process: next, revision, ..stored };
         after.wishes.retain(|(no, _)| *no > taken);
@@ -121,40 +126,81 @@ impl Core {
     }
 
     /// Commits, and sends a write without an answer again: the op makes sure that it counts once.
-    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+    async fn commit(self: &Arc<Self>, change: Change) -> Result<Revision, StoreError> {
         let mut repeats = 0;
         loop {
             match self.parts.store.commit(change.clone()).await {
                 Err(StoreError::Unknown { .. }) if repeats < MOST_REPEATS => repeats += 1,
+                Err(error)
+                    if repeats > 0
+                        && (matches!(error, StoreError::Unknown { .. }) || cannot_write(&error)) =>
+                {
+                    self.catch_up(change.next.id);
+                    return Err(error);
+                }
                 other => return other,
             }
         }
     }
 
-    /// A stop goes ahead even when the store cannot commit it; the exit record of the attempt tells of it later.
-    async fn stop_anyway(self: &Arc<Self>, stored: &Stored, effects: &[Effect], error: &StoreError) {
-        let cannot_commit = matches!(
-            error,
-            StoreError::Unavailable { .. } | StoreError::ReadOnly { .. } | StoreError::Refused(Refusal::Full)
-        );
-        if cannot_commit {
-            let stops = effects.iter().filter(|effect| effect.only_stops()).cloned().collect();
-            let below = effects.iter().find_map(|effect| match effect {
-                Effect::Cascade { force } => Some(*force),
-                Effect::Spawn { .. }
-                | Effect::Stop { .. }
-                | Effect::Kill { .. }
-                | Effect::Pause { .. }
-                | Effect::Resume { .. }
-                | Effect::Keep { .. }
-                | Effect::Relaunch
-                | Effect::AwaitDescendants => None,
-            });
-            match below {
-                Some(force) => self.cascade_unrecorded(stored, force, stops),
-                None => self.perform_all(stored, stops).await,
+    /// The write failed after an answer was lost: if it was done all the same, nobody else would do what follows from
+    /// it. That can be told from the record alone.
+    fn catch_up(self: &Arc<Self>, id: ProcessId) {
+        let core = self.clone();
+        tokio::spawn(async move {
+            while !core.is_closing() {
+                match core.load(id).await {
+                    Ok(stored) => {
+                        core.settle(&stored);
+                        if core.author_of(&stored).is_some() {
+                            core.perform_wanted(&stored).await;
+                        }
+                        return;
+                    }
+                    Err(EngineError::NotFound { .. }) => return,
+                    Err(error) => tracing::warn!(%id, %error, "it cannot be told yet whether it was written"),
+                }
+                let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             }
+        });
+    }
+
+    /// A stop goes ahead even when the store cannot commit it; the exit record of the attempt tells of it later.
+    async fn unrecorded(
+        self: &Arc<Self>,
+        stored: Stored,
+        effects: &[Effect],
+        source: StoreError,
+    ) -> EngineError {
+        if !cannot_write(&source) {
+            return source.into();
         }
+        let id = stored.process.id;
+        let stops: Vec<Effect> = effects.iter().filter(|effect| effect.only_stops()).cloned().collect();
+        let is_stop = !stops.is_empty();
+        let below = effects.iter().find_map(|effect| match effect {
+            Effect::Cascade { force } => Some(*force),
+            Effect::Spawn { .. }
+            | Effect::Stop { .. }
+            | Effect::Kill { .. }
+            | Effect::Pause { .. }
+            | Effect::Resume { .. }
+            | Effect::Keep { .. }
+            | Effect::Relaunch
+            | Effect::AwaitDescendants => None,
+        });
+        match below {
+            Some(force) => self.cascade_unrecorded(&stored, force, stops),
+            None => self.perform_all(&stored, stops).await,
+        }
+        // It is still what the store has: whoever asks again must not need the store for it.
+        self.owned.keep(&self.lease.node, &stored);
+        if !is_stop {
+            return source.into();
+        }
+        let reached = if self.unrecorded.has(id) { Reached::Ended } else { Reached::Told };
+        EngineError::StopUnrecorded { id, reached, source }
     }
 
     /// After a commit: tell those who wait, and set the next deadline.
@@ -184,6 +230,26 @@ impl Core {
                 match answered {
                     Ok(()) | Err(EngineError::NotFound { .. }) => return,
                     Err(error) => tracing::warn!(%id, %error, "an order waits until it can be answered"),
+                }
+                let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            }
+        });
+    }
+
+    /// Answers the orders that a process brought along from the queue, then performs what it wants; returns at once.
+    pub(crate) fn answer_beside(self: &Arc<Self>, id: ProcessId) {
+        let core = self.clone();
+        tokio::spawn(async move {
+            while !core.is_closing() {
+                let answered = match core.answer_wishes(id).await {
+                    Ok(()) => core.load(id).await,
+                    Err(error) => Err(error),
+                };
+                match answered {
+                    Ok(stored) => return core.perform_wanted(&stored).await,
+                    Err(EngineError::NotFound { .. }) => return,
+                    Err(error) => tracing::warn!(%id, %error, "a start waits until orders can be answered"),
                 }
                 let until: Awake = core.parts.clock.awake().plus(PATIENCE);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -223,4 +289,12 @@ impl Core {
         self.answer_if_ownerless(id);
         Ok(Answer { stored, changed: true, note: None })
     }
+}
+
+/// Whether a store that answers so could write nothing.
+pub(crate) const fn cannot_write(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Unavailable { .. } | StoreError::ReadOnly { .. } | StoreError::Refused(Refusal::Full)
+    )
 }

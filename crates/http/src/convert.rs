@@ -14,10 +14,10 @@ mod why;
 
 pub use command::LaunchDefaults;
 pub(crate) use launch::{graceless, json_text, launch, session_policy};
-pub(crate) use look::{Depth, view, views};
+pub(crate) use look::{Depth, output_is_gone, view, views};
 pub(crate) use moment::{moment, rfc3339};
 pub(crate) use outcome::{outcome, outcomes};
 pub(crate) use queue::{idle, listing};
-pub(crate) use stats::stats;
+pub(crate) use stats::{stats, uses};
 pub(crate) use usage::usage;
 pub(crate) use why::why;

@@ -62,6 +62,13 @@ impl Fault {
             .help("launch it without a parent, or under one that is there")
     }
 
+    /// The same under another title, with its own as the reason where it had none.
+    fn under(mut self, title: String) -> Self {
+        let own = std::mem::replace(&mut self.0.title, title);
+        self.0.detail.get_or_insert(own);
+        self
+    }
+
     fn at_level(mut self, level: Level, used: Option<u32>, max: u32) -> Self {
         self.0.level = Some(level.0);
         self.0.used = used.map(u64::from);
@@ -95,9 +102,9 @@ impl From<EngineError> for Fault {
     fn from(error: EngineError) -> Self {
         let title = error.to_string();
         match error {
-            EngineError::NotFound { .. } => {
-                Self::new(404, "process_not_found", title).help("`longhaul status -a` lists every process")
-            }
+            EngineError::NotFound { .. } => Self::new(404, "process_not_found", title).help(
+                "`longhaul status -a` lists every process; ended ones go after a while (`retention.*`)",
+            ),
             EngineError::Ambiguous { candidates, .. } => Self::new(409, "ambiguous_id", title)
                 .help("use more characters of the id")
                 .among(candidates.iter().map(|found| match &found.name {
@@ -120,6 +127,12 @@ impl From<EngineError> for Fault {
             EngineError::Output { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Vault { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Store { source } => unstored(&source),
+            EngineError::StopUnrecorded { source, .. } => unstored(&source).under(title).help(
+                "see to it that the store can write (is there room on the disk of the state directory?)",
+            ),
+            EngineError::ClearUnfinished { source, .. } => unstored(&source).under(title).help(
+                "see to it that the store can write, then clear again: what was told to stop ends meanwhile",
+            ),
             EngineError::Clearing => Self::new(503, "clearing", title)
                 .because("everything is being stopped and let go")
                 .help("launch again when that is over"),
@@ -237,7 +250,7 @@ fn refused(refusal: &Refusal) -> Fault {
             .help("large inputs belong into a file that the command reads"),
         Refusal::Full => Fault::new(507, "store_full", title)
             .help("make room on the disk of the state directory; running work goes on meanwhile"),
-        _ => Fault::new(409, "refused", title),
+        Refusal::DescendantLives { .. } | _ => Fault::new(409, "refused", title),
     }
 }
 
@@ -276,6 +289,7 @@ fn with_causes(error: &dyn Error) -> String {
 mod tests {
     use super::*;
     use longhaul_domain::SlotKey;
+    use longhaul_engine::Reached;
 
     #[test]
     fn rejection_names_status_attempt_and_way_out() {
@@ -297,6 +311,24 @@ mod tests {
             refused(&Refusal::NoSlot { key: Some(SlotKey::new("opus").unwrap()), holders: vec![holder] });
         assert_eq!((problem.status, problem.slug.as_str()), (409, "no_slot"));
         assert_eq!(problem.candidates, [holder.to_string()]);
+    }
+
+    #[test]
+    fn stop_that_went_ahead_on_a_full_disk_says_both() {
+        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let full = || StoreError::Refused(Refusal::Full);
+        for (reached, word) in [(Reached::Told, "was told to stop"), (Reached::Ended, "has ended")] {
+            let Fault(problem) = Fault::from(EngineError::StopUnrecorded { id, reached, source: full() });
+            assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
+            assert!(problem.title.contains(word), "{}", problem.title);
+            assert_eq!(problem.detail, Some(Refusal::Full.to_string()));
+            assert!(problem.help.unwrap().contains("room on the disk"));
+        }
+        let cleared = EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: full() };
+        let Fault(problem) = Fault::from(cleared);
+        assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
+        assert_eq!(problem.title, "not everything could be cleared: 1 told to stop, 0 let go");
+        assert!(!problem.help.unwrap().contains("running work goes on"));
     }
 
     #[test]

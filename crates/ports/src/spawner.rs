@@ -46,7 +46,7 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// As [`pause`](Self::pause).
     async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;
 
-    /// What the tree of a live attempt uses at this moment.
+    /// What the tree of a live attempt uses at this moment: at least one process.
     ///
     /// # Errors
     /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it cannot be told.

@@ -24,7 +24,11 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// event together. With `claim_for`, when nobody ahead in its key waits and there is room, it is claimed at once;
     /// with `or_refuse` it never waits.
     ///
-    /// Submitting the same id again gives what it became: `Existing` with the same specification.
+    /// Its ancestors are open if its parent neither is ending nor has ended, and none further above
+    /// [is ending](longhaul_domain::Head::is_ending); one that was let go had ended.
+    ///
+    /// Submitting the same id again gives what it became: `Existing` with the same specification, without the record if
+    /// that was let go; the latest 100,000 that were are known.
     ///
     /// # Errors
     /// [`StoreError::Refused`] with the guard that it met; nothing was written.
@@ -45,11 +49,13 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// The same `op` again gives the same answer and changes nothing.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if it has moved on, [`StoreError::Fenced`] if the author is not its owner.
+    /// [`StoreError::Conflict`] if it has moved on, [`StoreError::Fenced`] if the author is not its owner, or if nobody
+    /// owns it and the author's lease is not the newest of its node; [`StoreError::Refused`] with
+    /// [`Refusal::DescendantLives`] if the change asks for that guard.
     async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
 
-    /// Leaves an order for the owner and calls it. At most 16 are open per process. The same `op` again gives the same
-    /// number.
+    /// Leaves an order for the owner and calls it; without an owner the row is due for attention as long as the order is
+    /// open. At most 16 are open per process. The same `op` again gives the same number.
     ///
     /// # Errors
     /// [`StoreError::Missing`], or [`StoreError::Refused`] with [`Refusal::TooManyWishes`].
@@ -180,6 +186,8 @@ pub struct Change {
     pub events: Vec<Event>,
     /// Wishes up to here are answered by this change.
     pub taken: WishNo,
+    /// Refuse it while one of its descendants lives.
+    pub childless: bool,
 }
 
 /// What a node has room for.

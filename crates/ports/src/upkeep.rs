@@ -8,8 +8,9 @@ use std::fmt::Debug;
 /// Finds what wants a decision, and lets go of what is old.
 #[async_trait]
 pub trait Upkeep: Debug + Send + Sync + 'static {
-    /// Ownerless rows that need a decision: due, orphaned (lease and grace over), unfinished cascade. Each is handed to
-    /// one engine for 5 s.
+    /// Ownerless rows that need a decision: due, orphaned (lease and grace over), unfinished cascade, open wishes. A
+    /// row with open wishes is due since it was accepted, whether it was never owned, was let go of, or has ended: who
+    /// left a wish or let go may be gone before looking. Each is handed to one engine for 5 s.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of its node.

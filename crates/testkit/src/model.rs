@@ -62,6 +62,8 @@ pub struct Model {
     pub(crate) wishes: Vec<(OpId, WishNo)>,
     pub(crate) last_seq: u64,
     pub(crate) swept: u64,
+    /// Who was swept, and what was asked of it.
+    pub(crate) gone: Vec<(ProcessId, Arc<Spec>)>,
     /// How many identities were drawn.
     pub(crate) drawn: u64,
     pub(crate) last_change: Option<Change>,
@@ -86,6 +88,14 @@ impl Row {
 
     pub(crate) const fn standing(&self) -> Standing {
         self.stored.process.state.standing()
+    }
+
+    /// When it wants a decision, if nobody owns it; with an open order it has since it was accepted.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        if self.stored.wishes.is_empty() {
+            return self.stored.process.due();
+        }
+        Some(self.stored.process.queued_at)
     }
 
     pub(crate) fn key(&self) -> Option<&SlotKey> {
@@ -113,6 +123,7 @@ impl Model {
             wishes: Vec::new(),
             last_seq: 0,
             swept: 0,
+            gone: Vec::new(),
             drawn: 0,
             last_change: None,
             asked: Request::Nothing,

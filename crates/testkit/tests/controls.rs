@@ -8,13 +8,14 @@ use longhaul_domain::{
 };
 use longhaul_ports::{
     Author, Calls, Change, Cursor, EventLog, EventPage, Filter, IdSource, Lease, Listing, Membership,
-    NodeFacts, Order, PageAsk, ProcessStore, QueueView, Queues, Room, StoreError, Stored, Submission,
-    Submitted, Swept, Upkeep,
+    NodeFacts, Order, PageAsk, ProcessStore, QueueView, Queues, Refusal, Room, StoreError, Stored,
+    Submission, Submitted, Swept, Upkeep,
 };
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
+use longhaul_testkit::model;
 use longhaul_testkit::suite::{StoreWorld, agreement, store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The promise that a store breaks.
@@ -39,6 +40,13 @@ enum Broken {
     HidesHolders,
     HidesTotals,
     AttendsToNobody,
+    LooksAtParentsOnly,
+    NeverOpensAgain,
+    LetsAnyLeaseWrite,
+    EndsAboveLife,
+    OverlooksWishes,
+    CallsNobody,
+    ForgetsTheSwept,
 }
 
 #[derive(Debug)]
@@ -46,11 +54,16 @@ struct BrokenStore {
     inner: MemoryStore,
     broken: Broken,
     ids: SequentialIds,
+    swept: Mutex<Vec<ProcessId>>,
 }
 
 impl BrokenStore {
     async fn present(&self, id: ProcessId) -> Option<Stored> {
         self.inner.load(&[id]).await.ok()?.pop().flatten()
+    }
+
+    fn gone(&self) -> MutexGuard<'_, Vec<ProcessId>> {
+        self.swept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,7 +73,28 @@ impl ProcessStore for BrokenStore {
         if self.broken == Broken::IgnoresClaimFor {
             new.claim_for = None;
         }
-        self.inner.submit(new).await
+        if self.broken == Broken::ForgetsTheSwept && self.gone().contains(&new.process.id) {
+            new.process.id = self.ids.process();
+        }
+        let ancestors = new.process.lineage.ancestors.clone();
+        if self.broken == Broken::NeverOpensAgain {
+            for ancestor in ancestors {
+                if self.present(ancestor).await.is_none_or(|stored| stored.process.status().is_ended()) {
+                    return Err(StoreError::Refused(Refusal::AncestorClosing { ancestor }));
+                }
+            }
+            return self.inner.submit(new).await;
+        }
+        let answer = self.inner.submit(new.clone()).await;
+        match answer {
+            Err(StoreError::Refused(Refusal::AncestorClosing { ancestor }))
+                if self.broken == Broken::LooksAtParentsOnly && ancestors.last() != Some(&ancestor) =>
+            {
+                new.process.lineage.ancestors.retain(|above| *above != ancestor);
+                self.inner.submit(new).await
+            }
+            answer => answer,
+        }
     }
 
     async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
@@ -78,12 +112,18 @@ impl ProcessStore for BrokenStore {
                 change.expected = present.revision;
                 change.author = present.owner.clone().map_or(Author::Anyone, Author::Owner);
             }
+            if self.broken == Broken::LetsAnyLeaseWrite && present.owner.is_none() {
+                change.author = Author::Anyone;
+            }
             if self.broken == Broken::IgnoresOwners {
                 change.author = present.owner.map_or(Author::Anyone, Author::Owner);
             }
         }
         if self.broken == Broken::IgnoresOps {
             change.op = self.ids.op();
+        }
+        if self.broken == Broken::EndsAboveLife {
+            change.childless = false;
         }
         if self.broken == Broken::ForgetsMarks {
             change.next.cascade = None;
@@ -96,6 +136,11 @@ impl ProcessStore for BrokenStore {
 
     async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
         let op = if self.broken == Broken::IgnoresOps { self.ids.op() } else { op };
+        if self.broken == Broken::CallsNobody
+            && self.present(*id).await.is_some_and(|stored| stored.owner.is_none())
+        {
+            return Ok(WishNo(1));
+        }
         self.inner.wish(id, op, wish).await
     }
 
@@ -133,7 +178,11 @@ impl Upkeep for BrokenStore {
         if self.broken == Broken::AttendsToNobody {
             return Ok(Vec::new());
         }
-        self.inner.attention(by, most).await
+        let mut due = self.inner.attention(by, most).await?;
+        if self.broken == Broken::OverlooksWishes {
+            due.retain(|stored| stored.wishes.is_empty());
+        }
+        Ok(due)
     }
 
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
@@ -143,6 +192,7 @@ impl Upkeep for BrokenStore {
             *rule
         };
         let mut swept = self.inner.sweep(&rule, most).await?;
+        self.gone().extend(&swept.ids);
         if self.broken == Broken::HidesTotals {
             swept.total = swept.ids.len() as u64;
         }
@@ -223,9 +273,12 @@ impl Membership for BrokenStore {
 }
 
 fn world(broken: Broken) -> StoreWorld {
-    let clock = VirtualClock::default();
+    opened(broken, VirtualClock::default())
+}
+
+fn opened(broken: Broken, clock: VirtualClock) -> StoreWorld {
     let inner = MemoryStore::new(Arc::new(clock.clone()));
-    let store = BrokenStore { inner, broken, ids: SequentialIds::seeded(77) };
+    let store = BrokenStore { inner, broken, ids: SequentialIds::seeded(77), swept: Mutex::default() };
     StoreWorld::new(Arc::new(store), clock)
 }
 
@@ -269,7 +322,56 @@ controls! {
     a_store_that_forgets_who_held_a_queue_fails: ForgetsHolds fails a_hold_is_kept_with_its_moment_and_its_author;
     a_store_that_loses_holders_fails: HidesHolders fails a_slot_returns_whatever_ends_its_holder;
     a_store_that_does_not_count_its_sweeps_fails: HidesTotals fails a_sweep_tells_how_many_were_ever_let_go;
+    a_store_that_looks_at_parents_only_fails: LooksAtParentsOnly fails a_closing_ancestor_closes_the_whole_tree;
+    a_store_that_opens_a_tree_too_early_fails: LooksAtParentsOnly fails one_that_ended_before_its_descendants_keeps_its_tree_closed;
+    a_store_that_closes_a_tree_for_ever_fails: NeverOpensAgain fails below_the_child_of_one_that_is_over_work_goes_on;
+    a_store_that_lets_any_lease_write_fails: LetsAnyLeaseWrite fails an_old_lease_writes_nothing_that_nobody_owns;
+    a_store_that_ends_parents_above_life_fails: EndsAboveLife fails a_change_for_the_childless_is_refused_while_a_descendant_lives;
+    a_store_that_lets_a_child_join_an_end_fails: EndsAboveLife fails a_child_joins_before_the_end_or_not_at_all;
+    a_store_that_overlooks_wishes_fails: OverlooksWishes fails an_open_wish_without_owner_is_handed_out;
+    a_store_that_calls_nobody_for_wishes_fails: CallsNobody fails an_open_wish_without_owner_calls;
+    a_store_that_forgets_whom_it_swept_fails: ForgetsTheSwept fails the_same_id_again_is_known_after_its_sweep;
     a_store_that_forgets_vitals_fails: ForgetsVitals fails the_latest_vitals_win;
+}
+
+/// The model finds out a store that breaks a promise. Those are named here that nearly every script meets.
+macro_rules! model_controls {
+    ($($control:ident: $broken:ident;)+) => { $(
+        #[test]
+        fn $control() {
+            let holds = |broken| {
+                let open = |clock| opened(broken, clock);
+                catch_unwind(AssertUnwindSafe(|| model::holds_in(open, SCRIPTS))).is_ok()
+            };
+            assert!(!holds(Broken::$broken), "the model sees no difference");
+        }
+    )+ };
+}
+
+/// So many scripts are tried before a store counts as right.
+const SCRIPTS: u32 = 4_096;
+
+model_controls! {
+    a_store_that_ignores_the_expected_revision_differs_from_the_model: IgnoresExpected;
+    a_store_that_ignores_ops_differs_from_the_model: IgnoresOps;
+    a_store_that_lets_anyone_write_differs_from_the_model: IgnoresOwners;
+    a_store_that_lets_any_lease_write_differs_from_the_model: LetsAnyLeaseWrite;
+    a_store_that_overfills_a_node_differs_from_the_model: IgnoresRoom;
+    a_store_that_makes_everyone_wait_differs_from_the_model: IgnoresClaimFor;
+    a_store_that_mixes_records_up_differs_from_the_model: LoadsInItsOwnOrder;
+    a_store_that_sweeps_too_much_differs_from_the_model: SweepsTheWrongOnes;
+    a_store_that_forgets_whom_it_swept_differs_from_the_model: ForgetsTheSwept;
+    a_store_that_does_not_count_its_sweeps_differs_from_the_model: HidesTotals;
+    a_store_that_forgets_vitals_differs_from_the_model: ForgetsVitals;
+    a_store_that_forgets_who_was_told_to_end_differs_from_the_model: ForgetsMarks;
+    a_store_that_forgets_a_move_differs_from_the_model: ForgetsMoves;
+    a_store_that_forgets_who_held_a_queue_differs_from_the_model: ForgetsHolds;
+    a_store_that_loses_holders_differs_from_the_model: HidesHolders;
+    a_store_that_attends_to_nobody_differs_from_the_model: AttendsToNobody;
+    a_store_that_overlooks_wishes_differs_from_the_model: OverlooksWishes;
+    a_store_that_closes_a_tree_for_ever_differs_from_the_model: NeverOpensAgain;
+    a_store_that_looks_at_parents_only_differs_from_the_model: LooksAtParentsOnly;
+    a_store_that_ends_parents_above_life_differs_from_the_model: EndsAboveLife;
 }
 
 /// Every rule that is written stands in the list that adapters run.

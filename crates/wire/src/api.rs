@@ -27,7 +27,7 @@ pub use reply::{
 };
 pub use upkeep::{
     ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, RestartInterruptedRequest,
-    RetentionView, StatsView, UsageReply,
+    RetentionView, StatsView, SumUsageView, UsageReply,
 };
 pub use why::{HolderView, WhyView};
 

@@ -114,7 +114,8 @@ fn take_down_ground<W: Write>(shared: &Shared, pen: &mut Pen<W>) -> io::Result<(
         let (core, ledger) = (&book.core, &book.core.ledger);
         let beyond = ledger.ops_in_order.len().saturating_sub(KEPT_ANSWERS);
         let ops = ledger.ops_in_order.iter().skip(beyond);
-        let swept = core.tombs_in_order.iter().filter_map(|id| Some((*id, *core.tombs.get(id)?)));
+        let swept =
+            core.ledger.tombs_in_order.iter().filter_map(|id| Some((*id, *core.ledger.tombs.get(id)?)));
         std::iter::once(core.counters())
             .chain(ledger.nodes.values().map(Line::node))
             .chain(std::iter::once(Line::policy(ledger.policy.0, &ledger.policy.1)))

@@ -12,13 +12,11 @@ use longhaul_ports::{
     Stored, Submission, Submitted, Swept, Tombstone,
 };
 use longhaul_wire::record;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The largest specification that is kept, in bytes.
 const LARGEST_SPEC: usize = 1024 * 1024;
-/// So many swept ids are remembered, so that sending one again does not start it again.
-const KEPT_SWEPT: usize = 100_000;
 
 /// Everything that a store knows.
 #[derive(Debug, Default)]
@@ -26,9 +24,6 @@ pub(super) struct Core {
     pub(super) ledger: Ledger,
     /// Launch keys whose process was let go: such a key never starts a second copy.
     pub(super) old_keys: BTreeMap<(Option<SessionId>, LaunchKey), OldKey>,
-    /// Processes that were let go, with the fingerprint of what was asked for.
-    pub(super) tombs: BTreeMap<ProcessId, u64>,
-    pub(super) tombs_in_order: VecDeque<ProcessId>,
     news: Draft,
 }
 
@@ -74,9 +69,8 @@ impl Core {
         if self.ledger.stored(&id).is_some() {
             return None;
         }
-        if let Some(kept) = self.tombs.get(&id) {
-            let same_spec = *kept == Fingerprint::of(spec);
-            return Some(Submitted::Existing { id, stored: None, same_spec });
+        if let Some(buried) = self.ledger.buried(new) {
+            return Some(buried);
         }
         let old = self.old_keys.get(&(spec.session.clone(), spec.launch_key.clone()?))?;
         let same_spec = old.launch == Fingerprint::of(&spec.launch_part());
@@ -146,7 +140,6 @@ impl Core {
             self.news.rows.remove(&id);
             self.news.vitals.remove(&id);
             self.news.swept.push((id, Fingerprint::of(spec)));
-            self.bury(id, Fingerprint::of(spec));
             if let Some(key) = spec.launch_key.clone() {
                 let launch = Fingerprint::of(&spec.launch_part());
                 let old = OldKey { session: spec.session.clone(), key, id, launch };
@@ -156,17 +149,6 @@ impl Core {
             swept.ids.push(id);
         }
         swept
-    }
-
-    pub(super) fn bury(&mut self, id: ProcessId, spec: u64) {
-        if self.tombs.insert(id, spec).is_none() {
-            self.tombs_in_order.push_back(id);
-        }
-        while self.tombs_in_order.len() > KEPT_SWEPT {
-            if let Some(oldest) = self.tombs_in_order.pop_front() {
-                self.tombs.remove(&oldest);
-            }
-        }
     }
 
     /// Keeps a launch key without its process.
@@ -203,13 +185,13 @@ impl Core {
             ledger.served.iter().map(|(key, at)| (*at, key.clone())).collect();
         served.sort();
         let member = |node: &Node| Member { facts: node.facts.clone(), epoch: node.epoch, left: node.left };
-        let tombstone = |id: &ProcessId| Some(Tombstone { id: *id, spec: *self.tombs.get(id)? });
+        let tombstone = |id: &ProcessId| Some(Tombstone { id: *id, spec: *ledger.tombs.get(id)? });
         Books {
             policy: ledger.policy.clone(),
             nodes: ledger.nodes.values().map(member).collect(),
             served: served.into_iter().map(|(_, key)| key).collect(),
             old_keys: self.old_keys.values().cloned().collect(),
-            swept: self.tombs_in_order.iter().filter_map(tombstone).collect(),
+            swept: ledger.tombs_in_order.iter().filter_map(tombstone).collect(),
             swept_total: ledger.swept,
             last_seq: ledger.last_seq,
             end: ledger.last_cursor,
@@ -251,7 +233,7 @@ impl Core {
         }
         for tombstone in &books.swept {
             self.news.swept.push((tombstone.id, tombstone.spec));
-            self.bury(tombstone.id, tombstone.spec);
+            self.ledger.bury(tombstone.id, tombstone.spec);
         }
     }
 

@@ -53,7 +53,7 @@ impl Core {
                 let of = id(&line.id)?;
                 // One that came from another store was never here.
                 self.ledger.rows.remove(&of);
-                self.bury(of, hexadecimal(&line.spec)?);
+                self.ledger.bury(of, hexadecimal(&line.spec)?);
             }
             Line::LaunchKey(line) => self.retire(line.read()?),
             Line::Event(line) => {

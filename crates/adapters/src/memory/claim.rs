@@ -53,6 +53,7 @@ impl Ledger {
         let attempt = before.process.attempt.next();
         let events = [Event { at: now, fact: Fact::Claimed { attempt, node: to.node.clone() } }];
         let stored = self.rows.change(&id, |row| {
+            row.handed_until = None;
             let stored = &mut row.stored;
             stored.process.evolve(&events);
             stored.revision = stored.revision.next();

@@ -1,12 +1,12 @@
 //! Where rows are found without a look at all of them.
 
+use super::label::Label;
 use super::ledger::{Row, class, rank, standing};
 use longhaul_domain::admission::Rank;
-use longhaul_domain::{
-    Level, NodeId, Priority, ProcessId, Seq, SessionId, SlotKey, Spec, Standing, Timestamp,
-};
+use longhaul_domain::{Level, NodeId, Priority, ProcessId, Seq, SlotKey, Spec, Standing, Status, Timestamp};
 use longhaul_ports::{Filter, PlacementClass};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// Rows in the order of their submits.
@@ -16,10 +16,10 @@ pub(crate) type InOrder = BTreeMap<Seq, ProcessId>;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Index {
     all: InOrder,
-    sessions: BTreeMap<SessionId, InOrder>,
-    /// The descendants of each ancestor, at any depth.
-    families: BTreeMap<ProcessId, InOrder>,
+    labels: BTreeMap<Label, InOrder>,
     live: InOrder,
+    /// What has ended, by its status.
+    ended_as: BTreeMap<Status, InOrder>,
     /// How many live on each level under each root.
     levels: BTreeMap<(ProcessId, Level), u32>,
     /// The keys for which somebody waits, or of which somebody holds a slot.
@@ -57,7 +57,8 @@ pub(super) struct Place {
     priority: Priority,
     owner: Option<NodeId>,
     due: Option<Timestamp>,
-    ended_at: Option<Timestamp>,
+    /// When, and as what.
+    ended: Option<(Timestamp, Status)>,
 }
 
 static NOTHING: InOrder = BTreeMap::new();
@@ -82,6 +83,17 @@ impl Index {
         self.levels.get(&(root, level)).copied().unwrap_or(0)
     }
 
+    /// Whether anybody lives on a deeper level of that tree.
+    pub(crate) fn lives_below(&self, root: ProcessId, level: Level) -> bool {
+        let deeper = (Bound::Excluded((root, level)), Bound::Included((root, Level(u8::MAX))));
+        self.levels.range(deeper).next().is_some()
+    }
+
+    /// The descendants of a process, at any depth, whether they live or have ended.
+    pub(crate) fn family_of(&self, id: &ProcessId) -> &InOrder {
+        self.labels.get(&Label::Below(*id)).unwrap_or(&NOTHING)
+    }
+
     /// The keys for which somebody waits, or of which somebody holds a slot.
     pub(crate) const fn queues(&self) -> &BTreeMap<Option<SlotKey>, Queue> {
         &self.queues
@@ -103,24 +115,30 @@ impl Index {
 
     /// The fewest rows among which is everything that a filter admits.
     pub(crate) fn narrowest(&self, filter: &Filter) -> &InOrder {
-        let families = filter.ancestor.iter().chain(&filter.parent).map(|above| self.families.get(above));
-        let sessions = filter.session.iter().map(|session| self.sessions.get(session));
+        let labelled = Label::asked(filter).map(|label| self.labels.get(&label));
         let owned = filter.owner.iter().map(|node| self.owned.get(node));
-        let found = families.chain(sessions).chain(owned).map(|found| found.unwrap_or(&NOTHING));
+        let found = labelled.chain(owned).map(|found| found.unwrap_or(&NOTHING));
         let statuses = &filter.statuses;
         let live_only = !statuses.is_empty() && statuses.iter().all(|status| !status.is_ended());
         let live = live_only.then_some(&self.live);
         found.chain(live).min_by_key(|found| found.len()).unwrap_or(&self.all)
     }
 
+    /// The rows of these ended statuses, if they are no more than `most`; with a live one among them never.
+    pub(crate) fn ended_as(&self, statuses: &[Status], most: usize) -> Option<InOrder> {
+        if statuses.is_empty() || statuses.iter().any(|status| !status.is_ended()) {
+            return None;
+        }
+        let found: Vec<&InOrder> = statuses.iter().filter_map(|status| self.ended_as.get(status)).collect();
+        let count: usize = found.iter().map(|found| found.len()).sum();
+        (count <= most).then(|| found.into_iter().flatten().map(|(seq, id)| (*seq, *id)).collect())
+    }
+
     pub(super) fn insert(&mut self, row: &Row) {
         let (process, at) = (&row.stored.process, row.stored.seq);
         self.all.insert(at, process.id);
-        if let Some(session) = &process.spec.session {
-            file(&mut self.sessions, session, at, process.id);
-        }
-        for ancestor in &process.lineage.ancestors {
-            file(&mut self.families, ancestor, at, process.id);
+        for label in Label::of(process) {
+            file(&mut self.labels, &label, at, process.id);
         }
         self.enter(&Place::of(row));
     }
@@ -128,11 +146,8 @@ impl Index {
     pub(super) fn remove(&mut self, row: &Row) {
         let (process, at) = (&row.stored.process, row.stored.seq);
         self.all.remove(&at);
-        if let Some(session) = &process.spec.session {
-            unfile(&mut self.sessions, session, &at);
-        }
-        for ancestor in &process.lineage.ancestors {
-            unfile(&mut self.families, ancestor, &at);
+        for label in Label::of(process) {
+            unfile(&mut self.labels, &label, &at);
         }
         self.leave(&Place::of(row));
     }
@@ -172,8 +187,9 @@ impl Index {
         if let Some(due) = place.due {
             self.due.insert((due, seq), id);
         }
-        if let Some(at) = place.ended_at {
+        if let Some((at, status)) = place.ended {
             self.ended.insert((at, seq), id);
+            file(&mut self.ended_as, &status, seq, id);
         }
     }
 
@@ -210,8 +226,9 @@ impl Index {
         if let Some(due) = place.due {
             self.due.remove(&(due, seq));
         }
-        if let Some(at) = place.ended_at {
+        if let Some((at, status)) = place.ended {
             self.ended.remove(&(at, seq));
+            unfile(&mut self.ended_as, &status, &seq);
         }
     }
 }
@@ -250,7 +267,7 @@ impl Place {
             priority: rank(stored).priority,
             owner: stored.owner.as_ref().map(|lease| lease.node.clone()),
             due: row.due_again(),
-            ended_at: process.completed_at(),
+            ended: process.completed_at().map(|at| (at, process.status())),
         }
     }
 

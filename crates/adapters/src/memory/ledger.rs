@@ -15,6 +15,8 @@ use std::sync::Arc;
 const KEPT_EVENTS: usize = 100_000;
 /// The newest writes whose answers are kept.
 const KEPT_OPS: usize = 100_000;
+/// So many swept ids are remembered, so that sending one again does not start it again.
+const KEPT_SWEPT: usize = 100_000;
 
 /// Everything that a store in memory knows.
 #[derive(Debug, Default)]
@@ -30,6 +32,9 @@ pub(crate) struct Ledger {
     /// When each key was served last, as a count of claims.
     pub(crate) served: BTreeMap<Option<SlotKey>, u64>,
     pub(crate) claims: u64,
+    /// Processes that were let go, with the fingerprint of what was asked for.
+    pub(crate) tombs: BTreeMap<ProcessId, u64>,
+    pub(crate) tombs_in_order: VecDeque<ProcessId>,
     /// How many records were ever let go.
     pub(crate) swept: u64,
     pub(crate) news: News,
@@ -114,6 +119,18 @@ impl Ledger {
         }
     }
 
+    /// Remembers what was let go.
+    pub(crate) fn bury(&mut self, id: ProcessId, spec: u64) {
+        if self.tombs.insert(id, spec).is_none() {
+            self.tombs_in_order.push_back(id);
+        }
+        while self.tombs_in_order.len() > KEPT_SWEPT {
+            if let Some(oldest) = self.tombs_in_order.pop_front() {
+                self.tombs.remove(&oldest);
+            }
+        }
+    }
+
     /// Gives what a node owns to its newest lease.
     pub(crate) fn renew(&mut self, lease: &Lease) {
         let owned: Vec<ProcessId> = self.rows.index().owned_by(&lease.node).values().copied().collect();
@@ -128,6 +145,9 @@ impl Row {
     pub(crate) fn due(&self) -> Option<Timestamp> {
         if self.stored.owner.is_some() {
             return None;
+        }
+        if !self.stored.wishes.is_empty() {
+            return Some(self.stored.process.queued_at);
         }
         self.stored.process.due()
     }

@@ -1,15 +1,22 @@
 //! Lists, queues and the event log.
 
-use super::index::Queue;
+use super::index::{InOrder, Queue};
 use super::ledger::Ledger;
+use crate::prefix;
 use longhaul_domain::{ProcessId, Seq, SlotKey};
 use longhaul_ports::{Cursor, EventPage, Filter, Listing, Order, PageAsk, PageKey, QueueView, Stored};
 use std::ops::Bound;
+use uuid::Uuid;
+
+/// Rows that have to be put into order first are worth it if they are so many times fewer.
+const WORTH_IT: usize = 16;
 
 impl Ledger {
     pub(crate) fn list(&self, filter: &Filter, page: &PageAsk) -> Listing {
         let most = usize::try_from(page.most.max(1)).unwrap_or(usize::MAX);
-        let rest = self.rows.index().narrowest(filter).range(rest(page)).map(|(_, id)| id);
+        let narrowest = self.rows.index().narrowest(filter);
+        let few = self.few(filter, narrowest.len() / WORTH_IT);
+        let rest = few.as_ref().unwrap_or(narrowest).range(rest(page)).map(|(_, id)| id);
         let mut processes = match page.order {
             Order::NewestFirst => self.admitted(filter, rest.rev(), most.saturating_add(1)),
             Order::OldestFirst => self.admitted(filter, rest, most.saturating_add(1)),
@@ -17,6 +24,19 @@ impl Ledger {
         let more = processes.len() > most;
         processes.truncate(most);
         Listing { next: processes.last().filter(|_| more).map(|stored| PageKey(stored.seq)), processes }
+    }
+
+    /// Rows among which is everything that a filter admits, put into order for it, if they are no more than `most`.
+    fn few(&self, filter: &Filter, most: usize) -> Option<InOrder> {
+        if let Some(begin) = &filter.id_prefix {
+            // Nothing else is printed so either.
+            let Some((low, high)) = prefix::range(begin) else { return Some(InOrder::new()) };
+            let [low, high] = [low, high].map(|id| ProcessId::new(Uuid::from_bytes(id)));
+            let rows = self.rows.between(low, high).take(most.saturating_add(1));
+            let found: InOrder = rows.map(|row| (row.stored.seq, row.stored.process.id)).collect();
+            return Some(found).filter(|found| found.len() <= most);
+        }
+        self.rows.index().ended_as(&filter.statuses, most)
     }
 
     fn admitted<'a>(

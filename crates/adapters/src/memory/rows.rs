@@ -25,6 +25,11 @@ impl Rows {
         self.rows.get(id)
     }
 
+    /// The rows with ids from one to the other.
+    pub(crate) fn between(&self, low: ProcessId, high: ProcessId) -> impl Iterator<Item = &Row> {
+        self.rows.range(low..=high).map(|(_, row)| row)
+    }
+
     /// All rows by their ids, for whoever takes everything down.
     #[cfg(feature = "fs")]
     pub(crate) const fn by_id(&self) -> &BTreeMap<ProcessId, Row> {

@@ -2,6 +2,7 @@
 
 use super::index::Lane;
 use super::ledger::{Ledger, Row, class, count, standing};
+use crate::fingerprint::Fingerprint;
 use longhaul_domain::{
     Head, ProcessId, Revision, SlotKey, Standing, Timestamp, Vitals, WishNo, admission::Rank,
 };
@@ -45,6 +46,9 @@ impl Ledger {
                 same_spec: stored.process.spec == *spec,
             });
         }
+        if let Some(buried) = self.buried(new) {
+            return Some(buried);
+        }
         let key = spec.launch_key.clone()?;
         let (id, first) = self.launch_keys.get(&(spec.session.clone(), key))?;
         Some(Submitted::Existing {
@@ -52,6 +56,13 @@ impl Ledger {
             stored: self.stored(id).cloned(),
             same_spec: first.same_launch(spec),
         })
+    }
+
+    /// The same id, of a process that was let go.
+    pub(crate) fn buried(&self, new: &Submission) -> Option<Submitted> {
+        let id = new.process.id;
+        let same_spec = *self.tombs.get(&id)? == Fingerprint::of(&new.process.spec);
+        Some(Submitted::Existing { id, stored: None, same_spec })
     }
 
     fn guard(&self, ancestors: &[ProcessId], head: &Head, limits: &Limits) -> Result<(), Refusal> {
@@ -77,10 +88,11 @@ impl Ledger {
         if self.stored(parent).is_none() {
             return Err(Refusal::ParentMissing { parent: *parent });
         }
-        // An ancestor that was let go had ended before.
-        let closing = ancestors
-            .iter()
-            .find(|ancestor| self.stored(ancestor).is_none_or(|row| row.process.head().closing));
+        // An ancestor further above that was let go had ended before.
+        let closing = ancestors.iter().find(|ancestor| {
+            let head = self.stored(ancestor).map(|stored| stored.process.head());
+            head.is_some_and(|head| head.is_ending() || (*ancestor == parent && head.closing))
+        });
         if let Some(ancestor) = closing {
             return Err(Refusal::AncestorClosing { ancestor: *ancestor });
         }

@@ -1,6 +1,7 @@
 //! What has to be done for processes that nobody owns.
 
 use super::ledger::{Ledger, Row};
+use crate::fingerprint::Fingerprint;
 use longhaul_domain::{ProcessId, Retention, Seq, Timestamp};
 use longhaul_ports::{Lease, StoreError, Stored, Swept};
 use std::time::Duration;
@@ -51,6 +52,9 @@ impl Ledger {
         let more = covered.len() > most;
         covered.truncate(most);
         let gone: Vec<Row> = covered.iter().filter_map(|id| self.rows.remove(id)).collect();
+        for Row { stored, .. } in &gone {
+            self.bury(stored.process.id, Fingerprint::of(&stored.process.spec));
+        }
         self.swept = self.swept.saturating_add(gone.len() as u64);
         (gone, more)
     }

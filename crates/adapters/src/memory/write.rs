@@ -2,7 +2,7 @@
 
 use super::ledger::{Answer, Ledger, Row, class, standing};
 use longhaul_domain::{
-    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Revision, Standing, Vitals, Wish, WishNo,
+    AttemptNo, OpId, Policy, PolicyVersion, Process, ProcessId, Revision, Standing, Vitals, Wish, WishNo,
 };
 use longhaul_ports::{Author, Change, Refusal, StoreError};
 
@@ -21,6 +21,11 @@ impl Ledger {
             return Err(StoreError::Conflict { found: before.revision });
         }
         self.check_author(before, &change.author)?;
+        if change.childless
+            && let Some(descendant) = self.live_below(&before.process)
+        {
+            return Err(StoreError::Refused(Refusal::DescendantLives { descendant }));
+        }
         let held = standing(before) == Standing::Holding;
         let revision = before.revision.next();
         let class = class(&before.process.spec);
@@ -46,6 +51,18 @@ impl Ledger {
         self.append(id, revision, change.events);
         self.remember(change.op, Answer::Committed(revision));
         Ok(revision)
+    }
+
+    /// The earliest descendant that lives.
+    fn live_below(&self, process: &Process) -> Option<ProcessId> {
+        let (root, level) = (process.lineage.root(process.id), process.lineage.level());
+        let index = self.rows.index();
+        if !index.lives_below(root, level) {
+            return None;
+        }
+        let lives =
+            |id: &&ProcessId| self.stored(id).is_some_and(|stored| standing(stored) != Standing::Ended);
+        index.family_of(&process.id).values().find(lives).copied()
     }
 
     pub(crate) fn wish(&mut self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {

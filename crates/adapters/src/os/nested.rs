@@ -1,7 +1,6 @@
 //! A manager that was started from inside a managed process, which is no part of that process.
 
-use super::procfs::ProcessStat;
-use longhaul_shim::{ATTEMPT_ARGUMENT, AttemptDirectory, Hello, Order};
+use longhaul_shim::{ATTEMPT_ARGUMENT, AttemptDirectory, Hello, Order, ProcessStat};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Processes by a descriptor that never means another one.
 #![expect(unsafe_code, reason = "asking a pidfd how its process ended has no safe form")]
 
-use super::procfs::ProcessStat;
+use longhaul_shim::ProcessStat;
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 use rustix::process::{

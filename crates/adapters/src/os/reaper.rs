@@ -1,6 +1,7 @@
 //! Which children are waited for by whom.
 
-use super::procfs::{self, ProcessStat};
+use super::procfs;
+use longhaul_shim::ProcessStat;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
 use std::collections::BTreeSet;
@@ -65,7 +66,7 @@ impl Reaper {
                 let orphans = children.into_iter().filter(|pid| !awaited.contains(pid));
                 orphans.filter_map(ProcessStat::read).collect()
             }
-            None => procfs::everyone(),
+            None => ProcessStat::everyone(),
         };
         for stat in orphans {
             if stat.parent == me && stat.is_dead() && !awaited.contains(&stat.pid) {

@@ -5,9 +5,9 @@
 //! that several processes share count for each: telling those apart takes the kernel some 50 ms per gigabyte. Bytes
 //! read and written are those that storage had to do with, not those of caches and pipes.
 
-use super::procfs::{self, FileIdentity, ProcessStat};
+use super::procfs;
 use longhaul_domain::{LimitMechanism, TreeUsage};
-use longhaul_shim::{ATTEMPT_ARGUMENT, Containment, Identity};
+use longhaul_shim::{Containment, FileIdentity, Identity, ProcessStat};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ impl Census {
         let inside = identity.cgroup.as_deref().map(pids_in).unwrap_or_default();
         let elsewhere = inside.difference(&seen).filter_map(|pid| ProcessStat::read(*pid));
         let of_group: Vec<ProcessStat> = match identity.mechanism {
-            Containment::Group => procfs::everyone(),
+            Containment::Group => ProcessStat::everyone(),
             Containment::Cgroup | Containment::Subreaper => Vec::new(),
         };
         // Without a subreaper, whoever lost its parent is found by its group only.
@@ -168,7 +168,7 @@ impl Strangers<'_> {
         self.managers.contains(&pid)
             || self.shim.is_some()
                 && FileIdentity::of_process(pid) == self.shim
-                && procfs::has_first_argument(pid, ATTEMPT_ARGUMENT)
+                && ProcessStat::has_shim_arguments(pid)
     }
 }
 

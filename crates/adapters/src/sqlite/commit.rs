@@ -6,8 +6,8 @@ use super::failure::Halt;
 use super::ledger::Ledger;
 use super::row::{self, Before};
 use super::submit::waiter;
-use longhaul_domain::{OpId, ProcessId, Revision, Standing};
-use longhaul_ports::{Change, StoreError};
+use longhaul_domain::{OpId, Process, ProcessId, Revision, Standing};
+use longhaul_ports::{Change, Refusal, StoreError};
 use rusqlite::{OptionalExtension, params};
 
 impl Ledger {
@@ -25,6 +25,9 @@ impl Ledger {
             return Err(StoreError::Conflict { found: before.revision }.into());
         }
         self.check_author(before.owner.as_ref(), &change.author)?;
+        if change.childless {
+            self.refuse_above_life(&change.next)?;
+        }
         let owner = match change.next.state.standing() {
             Standing::Holding => before.owner.clone(),
             Standing::Waiting | Standing::Idle | Standing::Ended => None,
@@ -54,9 +57,39 @@ impl Ledger {
         if freed && self.someone_waits()? {
             self.tell(News::ForAll);
         }
+        if before.wished && head.standing != Standing::Holding && self.has_open_wishes(before.seq)? {
+            self.tell_if_first_due(head.queued_at.0)?;
+        }
         match head.due.map(|due| due.0) {
             Some(due) if before.due != Some(due) || before.owner.is_some() => self.tell_if_first_due(due),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    fn has_open_wishes(&self, seq: i64) -> Result<bool, Halt> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM wish WHERE seq = ?1)";
+        Ok(self.sql(sql)?.query_row([seq], |row| row.get(0))?)
+    }
+
+    fn refuse_above_life(&self, process: &Process) -> Result<(), Halt> {
+        let root = process.lineage.root(process.id);
+        let descendant = self
+            .sql(
+                "SELECT id FROM process WHERE root = ?1 AND level > ?2 AND standing < 3
+                    AND instr(ancestors, ?3) > 0 ORDER BY seq LIMIT 1",
+            )?
+            .query_row(
+                params![
+                    root.as_uuid().as_bytes(),
+                    process.lineage.level().0,
+                    process.id.as_uuid().as_bytes()
+                ],
+                |row| row.get(0).map(row::id),
+            )
+            .optional()?;
+        match descendant {
+            Some(descendant) => Err(Refusal::DescendantLives { descendant }.into()),
+            None => Ok(()),
         }
     }
 

@@ -93,7 +93,8 @@ pub(super) fn not_applied(error: rusqlite::Error) -> StoreError {
     match Verdict::on(&error) {
         Verdict::Damaged => corrupt(error.to_string()),
         Verdict::ReadOnly => StoreError::ReadOnly { why: error.to_string() },
-        Verdict::Full | Verdict::Disk | Verdict::Step => StoreError::Unavailable { source: Box::new(error) },
+        Verdict::Full => StoreError::Refused(Refusal::Full),
+        Verdict::Disk | Verdict::Step => StoreError::Unavailable { source: Box::new(error) },
     }
 }
 

@@ -237,6 +237,6 @@ impl Ledger {
         let Some((priority, seq)) = first else {
             return Ok(None);
         };
-        Ok(Some(Rank { priority: Priority::new(priority).unwrap_or_default(), seq: Seq(row::uint(seq)) }))
+        Ok(Some(Rank { priority: Priority::kept(priority).unwrap_or_default(), seq: Seq(row::uint(seq)) }))
     }
 }

@@ -2,10 +2,12 @@
 
 use super::failure::Halt;
 use super::{filing, row};
-use longhaul_domain::{ProcessId, Seq, Status};
+use crate::prefix;
+use longhaul_domain::{Level, ProcessId, Seq, Status};
 use longhaul_ports::{Filter, Listing, Order, PageAsk, PageKey, Stored};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use std::collections::BTreeSet;
 
 /// A page ends early when its records are larger than this together, in bytes.
 const LARGEST_PAGE: usize = 8 * 1024 * 1024;
@@ -15,6 +17,8 @@ const MOST: u32 = 1_000;
 /// So many records next to the place where a page begins are looked through before an index is asked: labels are
 /// filed late, and what is asked for most often is new.
 const WINDOW: i64 = 256;
+/// Fewer than this are few.
+const FEW: u32 = 1_000;
 
 pub(super) fn page(connection: &Connection, filter: &Filter, page: &PageAsk) -> Result<Listing, Halt> {
     let Some(question) = Question::of(connection, filter)? else {
@@ -95,6 +99,8 @@ enum Lead {
     Ids(Vec<u8>, Vec<u8>),
     /// A condition on the standing of live ones.
     Live(&'static str),
+    /// Ended ones, by the words for statuses other than completed.
+    Ended(Vec<&'static str>),
 }
 
 impl Question {
@@ -103,7 +109,7 @@ impl Question {
         let mut question = Self::default();
         // The first condition that can lead does; those that let fewest pass come first.
         if let Some(begin) = &filter.id_prefix {
-            let Some((low, high)) = range(begin) else {
+            let Some((low, high)) = prefix::range(begin) else {
                 return Ok(None);
             };
             question.compare("p.id >=", Value::Blob(low.to_vec()));
@@ -119,7 +125,7 @@ impl Question {
         if let Some(ancestor) = filter.ancestor {
             question.below(connection, ancestor)?;
         }
-        question.statuses(filter);
+        question.statuses(connection, filter)?;
         if let Some(owner) = &filter.owner {
             question.compare("p.owner_node =", Value::Text(owner.to_string()));
             // Whoever has an owner holds a slot.
@@ -137,7 +143,16 @@ impl Question {
             question.label(what, value.map(|value| Value::Text(value.to_owned())));
         }
         if let Some(level) = filter.level {
-            question.compare("p.level =", Value::Integer(level.0.into()));
+            let value = Value::Integer(level.0.into());
+            // Most are roots: those have no label of their level.
+            if level == Level(0) {
+                question.compare("p.level =", value);
+            } else {
+                question.label("level", Some(value));
+            }
+        }
+        if !filter.statuses.is_empty() && filter.statuses.iter().all(is_unwell) {
+            question.lead.get_or_insert(Lead::Ended(words(filter)));
         }
         Ok(Some(question))
     }
@@ -170,24 +185,28 @@ impl Question {
         Ok(())
     }
 
-    fn statuses(&mut self, filter: &Filter) {
+    fn statuses(&mut self, connection: &Connection, filter: &Filter) -> Result<(), Halt> {
         if filter.statuses.is_empty() {
-            return;
+            return Ok(());
         }
-        let words: Vec<String> =
-            filter.statuses.iter().map(|status| format!("'{}'", status.as_str())).collect();
-        self.conditions.push(format!("p.status IN ({})", words.join(", ")));
+        let words = words(filter);
+        self.conditions.push(format!("p.status IN ('{}')", words.join("', '")));
+        if filter.statuses.iter().all(is_unwell) && are_few(connection, &words)? {
+            self.lead.get_or_insert(Lead::Ended(words));
+            return Ok(());
+        }
         let (ended, pending) = (
             filter.statuses.iter().any(|status| status.is_ended()),
             filter.statuses.contains(&Status::Pending),
         );
         let live = match (ended, pending) {
-            (true, _) => return,
+            (true, _) => return Ok(()),
             (false, true) => "standing < 3",
             // What is at work neither waits nor has ended; a delay or a retry stands here too.
             (false, false) => "standing BETWEEN 1 AND 2",
         };
         self.lead.get_or_insert(Lead::Live(live));
+        Ok(())
     }
 
     /// Looks at every record between two places.
@@ -231,19 +250,21 @@ impl Question {
         let between = [Value::Integer(above), Value::Integer(below)];
         let (from, values) = match lead {
             Lead::Label { what, value } => (
-                format!("label WHERE what = '{what}' AND value = ?3"),
+                vec![format!("label WHERE what = '{what}' AND value = ?3")],
                 [&between[..], std::slice::from_ref(value)].concat(),
             ),
             Lead::Ids(low, high) => (
-                "process INDEXED BY by_id WHERE id >= ?3 AND id <= ?4".to_owned(),
+                vec!["process INDEXED BY by_id WHERE id >= ?3 AND id <= ?4".to_owned()],
                 [&between[..], &[Value::Blob(low.clone()), Value::Blob(high.clone())]].concat(),
             ),
             Lead::Live(standing) => {
-                (format!("process INDEXED BY live WHERE standing < 3 AND {standing}"), between.to_vec())
+                (vec![format!("process INDEXED BY live WHERE standing < 3 AND {standing}")], between.to_vec())
             }
+            Lead::Ended(words) => (words.iter().map(|word| ended_as(word)).collect(), between.to_vec()),
         };
-        let sql =
-            format!("SELECT seq FROM {from} AND seq > ?1 AND seq < ?2 ORDER BY seq {}", direction(order));
+        let parts: Vec<String> =
+            from.iter().map(|from| format!("SELECT seq FROM {from} AND seq > ?1 AND seq < ?2")).collect();
+        let sql = format!("{} ORDER BY seq {}", parts.join(" UNION ALL "), direction(order));
         let mut leading = connection.prepare_cached(&sql)?;
         let place = self.values.len() + 1;
         let sql = format!("{} WHERE p.seq = ?{place} {}", row::SELECT, self.and());
@@ -269,6 +290,31 @@ impl Question {
     }
 }
 
+/// Each once.
+fn words(filter: &Filter) -> Vec<&'static str> {
+    let words: BTreeSet<&'static str> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    words.into_iter().collect()
+}
+
+fn is_unwell(status: &Status) -> bool {
+    status.is_ended() && *status != Status::Completed
+}
+
+fn ended_as(word: &str) -> String {
+    format!("process INDEXED BY unwell WHERE standing = 3 AND status <> 'completed' AND status = '{word}'")
+}
+
+/// Whether so few ended as one of these that looking at each is cheaper than whatever else may lead.
+fn are_few(connection: &Connection, words: &[&str]) -> Result<bool, Halt> {
+    let mut left = FEW;
+    for word in words {
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {FEW})", ended_as(word));
+        let count: u32 = connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
+        left = left.saturating_sub(count);
+    }
+    Ok(left > 0)
+}
+
 const fn direction(order: Order) -> &'static str {
     match order {
         Order::NewestFirst => "DESC",
@@ -278,56 +324,4 @@ const fn direction(order: Order) -> &'static str {
 
 fn blob(id: ProcessId) -> Value {
     Value::Blob(id.as_uuid().as_bytes().to_vec())
-}
-
-/// The lowest and the highest id that is printed so; none if no id is.
-fn range(begin: &str) -> Option<([u8; 16], [u8; 16])> {
-    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-    if begin.len() > 36 {
-        return None;
-    }
-    let mut digits = Vec::with_capacity(32);
-    for (place, c) in begin.bytes().enumerate() {
-        match c {
-            b'-' if HYPHENS.contains(&place) => {}
-            b'0'..=b'9' if !HYPHENS.contains(&place) => digits.push(c - b'0'),
-            b'a'..=b'f' if !HYPHENS.contains(&place) => digits.push(c - b'a' + 10),
-            _ => return None,
-        }
-    }
-    let fill = |rest: u8| {
-        let mut id = [0_u8; 16];
-        for (place, byte) in id.iter_mut().enumerate() {
-            let digit = |at: usize| digits.get(at).copied().unwrap_or(rest);
-            *byte = digit(2 * place) << 4 | digit(2 * place + 1);
-        }
-        id
-    };
-    Some((fill(0), fill(15)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
-
-    #[test]
-    fn a_prefix_covers_exactly_the_ids_that_are_printed_so() {
-        let id = Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef);
-        let text = id.to_string();
-        for end in 0..=text.len() {
-            let (low, high) = range(&text[..end]).unwrap();
-            assert!(low <= *id.as_bytes() && *id.as_bytes() <= high, "{end}");
-            assert!(Uuid::from_bytes(low).to_string().starts_with(&text[..end]));
-            assert!(Uuid::from_bytes(high).to_string().starts_with(&text[..end]));
-        }
-    }
-
-    #[test]
-    fn what_no_id_is_printed_like_covers_none() {
-        for begin in ["0123A", "012345678", "01234567-89ab4", "%", "0123 ", "-"] {
-            assert_eq!(range(begin), None, "{begin}");
-        }
-        assert_eq!(range(&"0".repeat(37)), None);
-    }
 }

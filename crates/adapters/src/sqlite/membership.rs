@@ -3,9 +3,10 @@ use super::failure::Halt;
 use super::handed::Handed;
 use super::ledger::{Ledger, check, policy_version};
 use super::process::NO_OP;
+use super::upkeep::first_due;
 use super::{SqliteStore, row};
 use async_trait::async_trait;
-use longhaul_domain::{Epoch, ProcessId, Revision, Timestamp};
+use longhaul_domain::{Epoch, ProcessId, Timestamp};
 use longhaul_ports::{Calls, Lease, Membership, NodeFacts, StoreError};
 use rusqlite::{Connection, params};
 use std::sync::Arc;
@@ -99,22 +100,4 @@ fn wished(connection: &Connection, by: &Lease) -> Result<Vec<ProcessId>, Halt> {
     let sql = "SELECT DISTINCT p.id FROM wish w CROSS JOIN process p ON p.seq = w.seq
         WHERE p.owner_node = ?1 ORDER BY p.seq";
     row::ids(connection, sql, [by.node.as_str()])
-}
-
-/// When the next row without owner is due. One that an engine has for itself is due again when its time is over, so
-/// that a timer set by this never fires in vain.
-fn first_due(connection: &Connection, handed: &Handed) -> Result<Option<Timestamp>, Halt> {
-    let mut statement = connection.prepare_cached(
-        "SELECT due, id, revision FROM process WHERE due IS NOT NULL AND owner_node IS NULL
-        ORDER BY due, seq LIMIT ?1",
-    )?;
-    let mut rows = statement.query([row::count(handed.len()).saturating_add(1)])?;
-    let mut first: Option<Timestamp> = None;
-    while let Some(row) = rows.next()? {
-        let due = Timestamp(row.get(0)?);
-        let revision = Revision(row::uint(row.get(2)?));
-        let due = due.max(handed.until(&row::id(row.get(1)?), revision).unwrap_or(due));
-        first = Some(first.map_or(due, |first| first.min(due)));
-    }
-    Ok(first)
 }

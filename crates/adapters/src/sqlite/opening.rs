@@ -229,3 +229,43 @@ fn blocked(path: &Path, error: io::Error) -> StoreError {
     }
     StoreError::Unavailable { source: Box::new(error) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_an_older_version_becomes_one_of_this() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        for older in 1..VERSION {
+            let connection = Connection::open(&path).unwrap();
+            STEPS.iter().take(older as usize).for_each(|step| connection.execute_batch(step).unwrap());
+            connection.pragma_update(None, "application_id", APPLICATION).unwrap();
+            connection.pragma_update(None, "user_version", older).unwrap();
+            let child = "INSERT INTO process (seq, id, revision, standing, closing, status, attempt, key, class, child,
+                    priority, level, ancestors, kind, queued_at, life)
+                VALUES (5, x'05', 1, 3, 1, 'failed', 1, '', '', 1, 0, 2, x'', '', 1, '');
+                UPDATE mark SET highest = 7, filed = 5";
+            connection.execute_batch(child).unwrap();
+            drop(connection);
+            prepare(&path).unwrap();
+            assert_eq!(version_of(&path).unwrap(), Some(VERSION));
+            let schema = |connection: &Connection| {
+                let sql = "SELECT group_concat(sql) FROM (SELECT sql FROM sqlite_schema ORDER BY name)";
+                connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap()
+            };
+            let fresh = directory.path().join("fresh.db");
+            prepare(&fresh).unwrap();
+            let renewed = Connection::open(&path).unwrap();
+            assert_eq!(schema(&renewed), schema(&Connection::open(&fresh).unwrap()));
+            let highest: u32 = renewed.query_row("SELECT highest FROM mark", [], |row| row.get(0)).unwrap();
+            assert_eq!(highest, 7, "what was there stays");
+            let leads = "SELECT label.seq + unwell.seq FROM label, process unwell INDEXED BY unwell
+                WHERE what = 'level' AND value = 2
+                    AND unwell.standing = 3 AND unwell.status <> 'completed' AND unwell.status = 'failed'";
+            assert_eq!(renewed.query_row(leads, [], |row| row.get::<_, u32>(0)).unwrap(), 10);
+            [path.as_path(), fresh.as_path()].iter().for_each(|path| fs::remove_file(path).unwrap());
+        }
+    }
+}

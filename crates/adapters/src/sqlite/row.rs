@@ -140,13 +140,16 @@ pub(super) struct Before {
     pub(super) due: Option<i64>,
     pub(super) standing: i64,
     pub(super) priority: i64,
+    /// Whether anything was ever wished of it.
+    pub(super) wished: bool,
     pub(super) answers: Answers,
 }
 
 pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<Before>, Halt> {
     let found = connection
         .prepare_cached(
-            "SELECT seq, revision, owner_node, owner_epoch, attempt, node, due, standing, answers, priority
+            "SELECT seq, revision, owner_node, owner_epoch, attempt, node, due, standing, answers, priority,
+                wish_no > 0
             FROM process WHERE id = ?1",
         )?
         .query_row([id.as_uuid().as_bytes()], |row| {
@@ -161,6 +164,7 @@ pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<B
                 standing: row.get(7)?,
                 answers: Answers::new(row.get(8)?),
                 priority: row.get(9)?,
+                wished: row.get(10)?,
             };
             Ok((before, owner))
         })

@@ -8,7 +8,7 @@ pub(super) const APPLICATION: u32 = 0x4c48_6175;
 pub(super) const PAGE: u32 = 2_048;
 
 /// Each step leads from its place in this list to the next version.
-pub(super) const STEPS: [&str; 1] = [FIRST];
+pub(super) const STEPS: [&str; 2] = [FIRST, SECOND];
 
 /// The version that is written here, and the newest that is read.
 #[expect(clippy::cast_possible_truncation, reason = "a list of steps is short")]
@@ -104,4 +104,23 @@ CREATE TABLE served (key TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE swept (
     no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, fingerprint INTEGER NOT NULL, answers BLOB NOT NULL
 );
+";
+
+/// What is rare is found among many: a bad end, and whoever stands below another.
+const SECOND: &str = "
+CREATE INDEX unwell ON process (status) WHERE standing = 3 AND status <> 'completed';
+DROP VIEW labels;
+CREATE VIEW labels (what, value, seq) AS
+    SELECT 'key', key, seq FROM process WHERE key <> ''
+    UNION ALL SELECT 'session', session, seq FROM process WHERE session IS NOT NULL
+    UNION ALL SELECT 'project', project, seq FROM process WHERE project IS NOT NULL
+    UNION ALL SELECT 'name', name, seq FROM process WHERE name IS NOT NULL
+    UNION ALL SELECT 'agent', agent, seq FROM process WHERE agent IS NOT NULL
+    UNION ALL SELECT 'node', node, seq FROM process WHERE node IS NOT NULL
+    UNION ALL SELECT 'kind', kind, seq FROM process
+    UNION ALL SELECT 'level', level, seq FROM process WHERE level > 0
+    UNION ALL SELECT 'parent', parent, seq FROM process WHERE parent IS NOT NULL
+    UNION ALL SELECT 'root', root, seq FROM process WHERE root IS NOT NULL;
+INSERT INTO label (what, value, seq)
+    SELECT 'level', level, seq FROM process, mark WHERE level > 0 AND seq <= filed ORDER BY level, seq;
 ";

@@ -4,10 +4,13 @@ use super::bells::News;
 use super::claim::Handover;
 use super::class;
 use super::failure::Halt;
+use super::handed::Handed;
 use super::ledger::{Ledger, policy_version};
 use super::row;
+use super::upkeep::first_due;
+use crate::fingerprint::Fingerprint;
 use longhaul_domain::{
-    Head, NodeId, Placement, Process, ProcessId, Revision, SlotKey, Spec, Standing, Status, Vitals,
+    Head, NodeId, Placement, Process, ProcessId, Revision, SlotKey, Spec, Standing, Status, Timestamp, Vitals,
 };
 use longhaul_ports::{Claimant, Lease, Limits, Refusal, Stored, Submission, Submitted};
 use longhaul_wire::record;
@@ -114,17 +117,19 @@ impl Ledger {
         let (Some(root), Some(parent)) = (head.ancestors.first(), head.ancestors.last()) else {
             return Ok(());
         };
+        // Whether it is closing, and whether its work is over.
         let closing = |id: &ProcessId| {
-            self.sql("SELECT closing FROM process WHERE id = ?1")?
-                .query_row([id.as_uuid().as_bytes()], |row| row.get::<_, bool>(0))
+            self.sql("SELECT closing, standing = 3 AND due IS NULL FROM process WHERE id = ?1")?
+                .query_row([id.as_uuid().as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()
         };
         if closing(parent)?.is_none() {
             return Err(Refusal::ParentMissing { parent: *parent }.into());
         }
         for ancestor in &head.ancestors {
-            // One that was swept had ended before.
-            if closing(ancestor)?.unwrap_or(true) {
+            // One further above that was swept had ended before.
+            let (closing, is_over) = closing(ancestor)?.unwrap_or((true, true));
+            if closing && (ancestor == parent || !is_over) {
                 return Err(Refusal::AncestorClosing { ancestor: *ancestor }.into());
             }
         }
@@ -261,10 +266,8 @@ impl Ledger {
 
     /// Nodes set a timer by the first due row, so a new first one is news.
     pub(super) fn tell_if_first_due(&mut self, due: i64) -> Result<(), Halt> {
-        let first: Option<i64> = self
-            .sql("SELECT min(due) FROM process WHERE due IS NOT NULL AND owner_node IS NULL")?
-            .query_row([], |row| row.get(0))?;
-        if first == Some(due) {
+        let first = first_due(&self.connection, &Handed::default())?;
+        if first == Some(Timestamp(due)) {
             self.tell(News::ForAll);
         }
         Ok(())
@@ -307,11 +310,7 @@ fn session(spec: &Spec) -> &str {
     spec.session.as_ref().map_or("", |session| session.as_str())
 }
 
-/// Tells one specification from another when the record itself is gone (FNV-1a over its text).
+/// As a column holds it.
 pub(super) fn fingerprint(spec: &Spec) -> i64 {
-    let text = record::encode_spec_alone(spec);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    i64::from_ne_bytes(hash.to_ne_bytes())
+    Fingerprint::of(spec).cast_signed()
 }

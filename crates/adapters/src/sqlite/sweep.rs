@@ -50,8 +50,9 @@ impl Ledger {
             .query_row([], |row| row.get(0))?;
         let mut newer = row::uint(ended);
         let mut statement = self.sql(
-            "SELECT seq, id, completed_at, due FROM process WHERE completed_at IS NOT NULL
-            ORDER BY completed_at, seq",
+            "SELECT seq, id, completed_at,
+                due IS NOT NULL OR (wish_no > 0 AND EXISTS (SELECT 1 FROM wish w WHERE w.seq = process.seq))
+            FROM process WHERE completed_at IS NOT NULL ORDER BY completed_at, seq",
         )?;
         let mut rows = statement.query([])?;
         let mut covered = Vec::new();
@@ -60,8 +61,8 @@ impl Ledger {
             if !rule.lets_go(now, Timestamp(row.get(2)?), newer) {
                 break;
             }
-            // What still has something to do about its descendants stays.
-            if row.get::<_, Option<i64>>(3)?.is_none() {
+            // What still has something to do, or to answer, stays.
+            if !row.get::<_, bool>(3)? {
                 covered.push((row.get(0)?, row::id(row.get(1)?)));
             }
         }

@@ -6,7 +6,7 @@ use super::{SqliteStore, row};
 use async_trait::async_trait;
 use longhaul_domain::{Retention, Revision, Timestamp};
 use longhaul_ports::{Lease, StoreError, Stored, Swept, Upkeep};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use std::sync::Arc;
 
 #[async_trait]
@@ -26,20 +26,46 @@ impl Upkeep for SqliteStore {
     }
 }
 
+/// Rows without owner that want a decision at some time, as (due, id, revision), the earliest `?1` of them. The cross
+/// join begins with the wishes, of which there are few.
+const UNOWNED: &str = "
+    SELECT min(due), id, revision FROM (
+        SELECT * FROM (
+            SELECT due, seq, id, revision FROM process WHERE due IS NOT NULL AND owner_node IS NULL
+            ORDER BY due, seq LIMIT ?1
+        ) UNION ALL
+        SELECT p.queued_at, p.seq, p.id, p.revision FROM wish w CROSS JOIN process p ON p.seq = w.seq
+        WHERE p.owner_node IS NULL
+    ) GROUP BY seq ORDER BY min(due), seq LIMIT ?1";
+
 fn due(connection: &Connection, now: Timestamp, handed: &Handed, most: u32) -> Result<Vec<Stored>, Halt> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, revision FROM process WHERE due <= ?1 AND due IS NOT NULL AND owner_node IS NULL
-        ORDER BY due, seq LIMIT ?2",
-    )?;
-    let limit = row::count(handed.len()).saturating_add(most);
-    let candidates = statement
-        .query_map(params![now.0, limit], |row| {
-            Ok((row.get(0).map(row::id)?, Revision(row::uint(row.get(1)?))))
-        })?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut statement = connection.prepare_cached(UNOWNED)?;
+    let mut found = statement.query([row::count(handed.len()).saturating_add(most)])?;
+    let mut candidates = Vec::new();
+    while let Some(row) = found.next()? {
+        if Timestamp(row.get(0)?) > now {
+            break;
+        }
+        candidates.push((row::id(row.get(1)?), Revision(row::uint(row.get(2)?))));
+    }
     let mut rows = Vec::new();
     for id in handed.take(now, &candidates, most as usize) {
         rows.extend(row::by_id(connection, &id)?);
     }
     Ok(rows)
+}
+
+/// When the next row without owner is due. One that an engine has for itself is due again when its time is over, so
+/// that a timer set by this never fires in vain.
+pub(super) fn first_due(connection: &Connection, handed: &Handed) -> Result<Option<Timestamp>, Halt> {
+    let mut statement = connection.prepare_cached(UNOWNED)?;
+    let mut rows = statement.query([row::count(handed.len()).saturating_add(1)])?;
+    let mut first: Option<Timestamp> = None;
+    while let Some(row) = rows.next()? {
+        let due = Timestamp(row.get(0)?);
+        let revision = Revision(row::uint(row.get(2)?));
+        let due = due.max(handed.until(&row::id(row.get(1)?), revision).unwrap_or(due));
+        first = Some(first.map_or(due, |first| first.min(due)));
+    }
+    Ok(first)
 }

@@ -27,9 +27,9 @@ impl Ledger {
         if open >= MOST_WISHES {
             return Err(Refusal::TooManyWishes.into());
         }
-        let no: i64 = self
-            .sql("SELECT wish_no + 1 FROM process WHERE seq = ?1")?
-            .query_row([before.seq], |row| row.get(0))?;
+        let (no, queued_at): (i64, i64) = self
+            .sql("SELECT wish_no + 1, queued_at FROM process WHERE seq = ?1")?
+            .query_row([before.seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
         before.answers.remember(op, no);
         self.sql("UPDATE process SET wish_no = ?2, answers = ?3 WHERE seq = ?1")?.execute(params![
             before.seq,
@@ -41,8 +41,9 @@ impl Ledger {
             no,
             record::encode_wish(wish)
         ])?;
-        if let Some(owner) = before.owner {
-            self.tell(News::For(owner.node));
+        match before.owner {
+            Some(owner) => self.tell(News::For(owner.node)),
+            None => self.tell_if_first_due(queued_at)?,
         }
         Ok(WishNo(row::uint(no)))
     }

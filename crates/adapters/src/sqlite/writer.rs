@@ -4,7 +4,7 @@ use super::bells::{Bells, News};
 use super::failure::{Halt, Verdict, closed, corrupt, not_applied};
 use super::ledger::Ledger;
 use longhaul_domain::{OpId, Timestamp};
-use longhaul_ports::StoreError;
+use longhaul_ports::{Refusal, StoreError};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -243,9 +243,8 @@ impl Desk {
             Verdict::Disk if at_commit => StoreError::Unknown { op, source: message.clone().into() },
             Verdict::Damaged => corrupt(message.clone()),
             Verdict::ReadOnly => StoreError::ReadOnly { why: message.clone() },
-            Verdict::Full | Verdict::Disk | Verdict::Step => {
-                StoreError::Unavailable { source: message.clone().into() }
-            }
+            Verdict::Full => StoreError::Refused(Refusal::Full),
+            Verdict::Disk | Verdict::Step => StoreError::Unavailable { source: message.clone().into() },
         };
         batch.iter_mut().for_each(|job| job.fail(&answer));
     }

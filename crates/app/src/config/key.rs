@@ -123,7 +123,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "retention.count",
-        Kind::Count(u64::MAX),
+        Kind::CountOrNever(u64::MAX),
         "100000",
         "ended processes that are kept, and all of the last 24 h",
     ),
@@ -137,7 +137,7 @@ pub const KEYS: &[Key] = &[
         "session.grace",
         Kind::Span(NO_TIME),
         "30s",
-        "how long a process goes on where session.on_end is grace",
+        "how long a process goes on after its session by the policy grace, where nobody says",
     ),
     key(
         "session.on_end",

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub enum Kind {
     /// A whole number up to this.
     Count(u64),
+    /// A whole number up to this, or `never`.
+    CountOrNever(u64),
     /// Yes or no.
     Flag,
     /// A span of time that is at least this long, and at most 30 days.
@@ -31,8 +33,10 @@ pub enum Value {
     Count(u64),
     /// Yes or no.
     Flag(bool),
-    /// A span of time; none means never.
-    Span(Option<Duration>),
+    /// A span of time.
+    Span(Duration),
+    /// `never`.
+    Never,
     /// A number of bytes.
     Size(u64),
     /// A text.
@@ -64,27 +68,30 @@ impl Kind {
     pub(super) fn read(self, raw: &Raw, outside: bool) -> Result<Value, Misfit> {
         let misfit = |why: &str| Misfit { why: why.to_owned(), help: self.example() };
         match (self, raw) {
-            (Self::Count(most), Raw::Number(text)) => count(text, most).map_err(|why| misfit(&why)),
-            (Self::Count(most), Raw::Text(text)) if outside => count(text, most).map_err(|why| misfit(&why)),
+            (Self::CountOrNever(_) | Self::SpanOrNever(_), Raw::Text(text)) if text == "never" => {
+                Ok(Value::Never)
+            }
+            (Self::Count(most) | Self::CountOrNever(most), Raw::Number(text)) => {
+                count(text, most).map_err(|why| misfit(&why))
+            }
+            (Self::Count(most) | Self::CountOrNever(most), Raw::Text(text)) if outside => {
+                count(text, most).map_err(|why| misfit(&why))
+            }
             (Self::Flag, Raw::Flag(flag)) => Ok(Value::Flag(*flag)),
             (Self::Flag, Raw::Text(text)) if outside => match text.as_str() {
                 "true" | "1" | "yes" | "on" => Ok(Value::Flag(true)),
                 "false" | "0" | "no" | "off" => Ok(Value::Flag(false)),
                 _ => Err(misfit("it is neither true nor false")),
             },
-            (Self::SpanOrNever(_), Raw::Text(text)) if text == "never" => Ok(Value::Span(None)),
             (Self::Span(least) | Self::SpanOrNever(least), Raw::Text(text) | Raw::Number(text)) => {
                 let span = span(text).ok_or_else(|| misfit("it is no span of time"))?;
                 if span < least {
-                    return Err(misfit(&format!(
-                        "it is shorter than {}",
-                        Written(&Value::Span(Some(least)))
-                    )));
+                    return Err(misfit(&format!("it is shorter than {}", Written(&Value::Span(least)))));
                 }
                 if matches!(self, Self::Span(_)) && span > LONGEST {
                     return Err(misfit("it is longer than 30 days"));
                 }
-                Ok(Value::Span(Some(span)))
+                Ok(Value::Span(span))
             }
             (Self::Size, Raw::Text(text) | Raw::Number(text)) => {
                 size(text).map(Value::Size).ok_or_else(|| misfit("it is no number of bytes"))
@@ -100,6 +107,7 @@ impl Kind {
             },
             (
                 Self::Count(_)
+                | Self::CountOrNever(_)
                 | Self::Flag
                 | Self::Span(_)
                 | Self::SpanOrNever(_)
@@ -119,6 +127,9 @@ impl Kind {
                 "give a whole number such as 10, without quotes".to_owned()
             }
             Self::Count(most) => format!("give a whole number from 0 to {most}, without quotes"),
+            Self::CountOrNever(_) => {
+                "give a whole number such as 10, without quotes, or \"never\"".to_owned()
+            }
             Self::Flag => "give true or false, without quotes".to_owned(),
             Self::Span(_) => "give a span such as \"500ms\", \"5s\", \"10m\", \"2h\" or \"7d\"".to_owned(),
             Self::SpanOrNever(_) => "give a span such as \"60s\", \"2h\" or \"7d\", or \"never\"".to_owned(),
@@ -162,8 +173,8 @@ impl fmt::Display for Written<'_> {
         match self.0 {
             Value::Count(count) => count.fmt(f),
             Value::Flag(flag) => flag.fmt(f),
-            Value::Span(None) => f.write_str("\"never\""),
-            Value::Span(Some(span)) => {
+            Value::Never => f.write_str("\"never\""),
+            Value::Span(span) => {
                 write!(f, "\"{}\"", scaled(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), SPANS))
             }
             Value::Size(size) => write!(f, "\"{}\"", scaled(*size, SIZES)),
@@ -240,7 +251,7 @@ mod tests {
     fn plain_numbers_are_seconds_and_bytes() {
         let number = Raw::Number("90".into());
         let span = Kind::Span(Duration::ZERO).read(&number, false).unwrap();
-        assert_eq!(span, Value::Span(Some(Duration::from_secs(90))));
+        assert_eq!(span, Value::Span(Duration::from_secs(90)));
         assert_eq!(Kind::Size.read(&number, false).unwrap(), Value::Size(90));
     }
 
@@ -250,6 +261,17 @@ mod tests {
         assert!(read(Kind::Span(Duration::ZERO), "30d").is_ok());
         assert!(read(Kind::Span(Duration::ZERO), "2592000001ms").is_err());
         assert!(read(Kind::SpanOrNever(Duration::ZERO), "365d").is_ok());
+    }
+
+    #[test]
+    fn count_may_be_never_where_that_is_said() {
+        let never = Raw::Text("never".into());
+        assert_eq!(Kind::CountOrNever(9).read(&never, false).unwrap(), Value::Never);
+        assert_eq!(Kind::CountOrNever(9).read(&Raw::Number("9".into()), false).unwrap(), Value::Count(9));
+        assert_eq!(Kind::CountOrNever(9).read(&Raw::Text("9".into()), true).unwrap(), Value::Count(9));
+        assert!(Kind::CountOrNever(9).read(&Raw::Text("9".into()), false).is_err());
+        assert!(Kind::CountOrNever(9).read(&Raw::Number("10".into()), false).is_err());
+        assert!(Kind::Count(9).read(&never, true).is_err());
     }
 
     #[test]

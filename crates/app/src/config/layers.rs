@@ -108,14 +108,12 @@ impl Layers {
             }
         }
         for (variable, text) in environment.iter().filter(|(_, text)| !text.is_empty()) {
-            let lower = variable.strip_prefix("LONGHAUL_").unwrap_or_default().to_ascii_lowercase();
-            let plain = lower.replacen("limits_level", LEVELS, 1);
-            if let Some((level, name)) = below_levels(&plain, '_') {
+            if let Some((level, name)) = below_levels_of(variable) {
                 let origin = Origin::Environment { name: variable.clone() };
-                self.set_level(level, name, &Raw::Text(text.clone()), origin)?;
+                self.set_level(&level, &name, &Raw::Text(text.clone()), origin)?;
             }
         }
-        let name = "LONGHAUL_KEYS_LIMIT";
+        let name = SLOTS_VARIABLE;
         for pair in environment.get(name).into_iter().flat_map(|list| list.split(',')) {
             let origin = Origin::Environment { name: name.to_owned() };
             let Some((pattern, slots)) = pair.rsplit_once('=') else {
@@ -192,6 +190,16 @@ impl Layers {
         self.slots.insert(pattern, setting);
         Ok(())
     }
+}
+
+/// The variable that holds pairs of [`SLOTS`].
+pub(super) const SLOTS_VARIABLE: &str = "LONGHAUL_KEYS_LIMIT";
+
+/// The level and what is limited there, of a variable of the environment.
+pub(super) fn below_levels_of(variable: &str) -> Option<(String, String)> {
+    let lower = variable.strip_prefix("LONGHAUL_")?.to_ascii_lowercase();
+    let plain = lower.replacen("limits_level", LEVELS, 1);
+    below_levels(&plain, '_').map(|(level, name)| (level.to_owned(), name.to_owned()))
 }
 
 /// The level and what is limited there, of a key in the table of levels.
@@ -318,7 +326,7 @@ mod tests {
         let layers = sources.read().unwrap();
         let seen: Vec<_> =
             layers.levels().map(|(level, name, setting)| (level, name, &setting.value)).collect();
-        let minute = Value::Span(Some(std::time::Duration::from_secs(60)));
+        let minute = Value::Span(std::time::Duration::from_secs(60));
         let expected = [
             (0, "processes", &Value::Count(9)),
             (2, "cpu", &minute),

@@ -4,6 +4,8 @@ use crate::config::error::ConfigError;
 use crate::config::kind::Value;
 use crate::config::layers::{Layers, Setting};
 use crate::config::origin::Origin;
+use crate::config::show::without_password;
+use crate::stores::Stores;
 use longhaul_domain::{
     ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy, SlotKey,
     TreeLimits,
@@ -31,6 +33,8 @@ pub struct Settings {
     pub children: ChildrenPolicy,
     /// What becomes of a process when its session ends, where its launch does not say.
     pub on_session_end: SessionPolicy,
+    /// How long a grace after the end of a session is where nobody says.
+    pub session_grace: Duration,
     /// What a command on some level may use up, where its launch does not say.
     pub level_limits: BTreeMap<Level, ResourceLimits>,
     /// When ended records go by themselves.
@@ -60,6 +64,8 @@ pub enum StoreChoice {
     Sqlite(PathBuf),
     /// In a directory of JSON files.
     Fs(PathBuf),
+    /// In a store that the program added, by its whole URL.
+    Other(String),
 }
 
 /// What keeps the descendants of a command together.
@@ -81,6 +87,14 @@ impl Settings {
     /// # Errors
     /// [`ConfigError::BadValue`] for a store that is not known.
     pub fn of(layers: &Layers, state_dir: &Path) -> Result<Self, ConfigError> {
+        Self::knowing(layers, state_dir, &Stores::default())
+    }
+
+    /// The same, for a program that knows more stores.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadValue`] for a store that is not known.
+    pub fn knowing(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<Self, ConfigError> {
         let sweeps = flag(layers, "retention.auto");
         Ok(Self {
             max_parallel: small(layers, "limits.max_parallel"),
@@ -107,6 +121,7 @@ impl Settings {
                 Some("wait") => ChildrenPolicy::Wait,
                 Some(_) | None => ChildrenPolicy::Keep,
             },
+            session_grace: span(layers, "session.grace"),
             on_session_end: match text(layers, "session.on_end") {
                 Some("cancel") => SessionPolicy::Cancel,
                 Some("grace") => SessionPolicy::Grace(span(layers, "session.grace")),
@@ -115,12 +130,12 @@ impl Settings {
             level_limits: level_limits(layers),
             retention: sweeps.then(|| Retention {
                 age: span_or_never(layers, "retention.age"),
-                count: Some(count(layers, "retention.count")),
+                count: count_or_never(layers, "retention.count"),
                 before: None,
             }),
             retention_bytes: bound(layers, "retention.bytes").filter(|_| sweeps),
             output_total: bound(layers, "output.total"),
-            store: store(layers, state_dir)?,
+            store: store(layers, state_dir, stores)?,
             node: node(layers),
             stop_processes: flag(layers, "serve.stop_processes"),
             shim: text(layers, "shim.path").filter(|path| !path.is_empty()).map(PathBuf::from),
@@ -140,12 +155,13 @@ impl std::fmt::Display for StoreChoice {
             Self::Memory => f.write_str("memory"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Fs(path) => write!(f, "fs:{}", path.display()),
+            Self::Other(url) => f.write_str(&without_password(url)),
         }
     }
 }
 
 impl StoreChoice {
-    /// Reads a URL as it stands in the configuration; none for a store that is not known.
+    /// Reads a URL as it stands in the configuration; none for a store that is none of longhaul's own.
     #[must_use]
     pub fn of(url: &str, state_dir: &Path) -> Option<Self> {
         match url.split_once(':') {
@@ -163,26 +179,31 @@ fn below(state_dir: &Path, path: &str, otherwise: &str) -> PathBuf {
     state_dir.join(if path.is_empty() { otherwise } else { path })
 }
 
-fn store(layers: &Layers, state_dir: &Path) -> Result<StoreChoice, ConfigError> {
+fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoice, ConfigError> {
     let Some(setting) = layers.setting("store") else {
         return Ok(StoreChoice::Sqlite(state_dir.join(DATABASE)));
     };
     let Value::Text(url) = &setting.value else {
         return Ok(StoreChoice::Sqlite(state_dir.join(DATABASE)));
     };
-    StoreChoice::of(url, state_dir).ok_or_else(|| {
-        let scheme = url.split_once(':').map_or(url.as_str(), |(scheme, _)| scheme);
-        bad_store(scheme, setting.origin.clone())
-    })
+    let other = || stores.knows(url).then(|| StoreChoice::Other(url.clone()));
+    let chosen = StoreChoice::of(url, state_dir).or_else(other);
+    chosen.ok_or_else(|| bad_store(url, setting.origin.clone()))
 }
 
-/// Names the scheme alone: the rest may hold a password.
-fn bad_store(scheme: &str, origin: Origin) -> ConfigError {
+/// Names the scheme alone where the rest may hold a password.
+fn bad_store(url: &str, origin: Origin) -> ConfigError {
+    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
+    let (text, why) = match scheme {
+        "memory" => (url, "the store in memory has no path: it is forgotten with its manager"),
+        "sqlite" | "fs" => (url, "a colon stands behind its name, with or without a path"),
+        _ => (scheme, "this program has no such store"),
+    };
     ConfigError::BadValue {
         key: "store".to_owned(),
-        text: format!("{scheme:?}"),
+        text: format!("{text:?}"),
         origin: Box::new(origin),
-        why: "this program has no such store".to_owned(),
+        why: why.to_owned(),
         help: "give sqlite:, sqlite:PATH, fs:PATH or memory".to_owned(),
     }
 }
@@ -204,7 +225,7 @@ fn node(layers: &Layers) -> NodeId {
 fn text<'a>(layers: &'a Layers, key: &str) -> Option<&'a str> {
     match &layers.setting(key)?.value {
         Value::Text(text) => Some(text),
-        Value::Count(_) | Value::Flag(_) | Value::Span(_) | Value::Size(_) => None,
+        Value::Count(_) | Value::Flag(_) | Value::Span(_) | Value::Never | Value::Size(_) => None,
     }
 }
 
@@ -214,16 +235,26 @@ fn flag(layers: &Layers, key: &str) -> bool {
 
 fn span(layers: &Layers, key: &str) -> Duration {
     match layers.setting(key).map(|setting| &setting.value) {
-        Some(Value::Span(Some(span))) => *span,
-        Some(Value::Span(None) | Value::Count(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_))
-        | None => Duration::ZERO,
+        Some(Value::Span(span)) => *span,
+        Some(Value::Never | Value::Count(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_)) | None => {
+            Duration::ZERO
+        }
     }
 }
 
 fn span_or_never(layers: &Layers, key: &str) -> Option<Duration> {
     match layers.setting(key).map(|setting| &setting.value) {
-        Some(Value::Span(span)) => *span,
-        Some(Value::Count(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_)) | None => None,
+        Some(Value::Span(span)) => Some(*span),
+        Some(Value::Never | Value::Count(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_)) | None => {
+            None
+        }
+    }
+}
+
+fn count_or_never(layers: &Layers, key: &str) -> Option<u64> {
+    match layers.setting(key).map(|setting| &setting.value) {
+        Some(Value::Count(count)) => Some(*count),
+        Some(Value::Never | Value::Span(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_)) | None => None,
     }
 }
 
@@ -233,10 +264,12 @@ fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
     for (level, name, setting) in layers.levels() {
         let limits = all.entry(Level(level)).or_default();
         let limit = match setting.value {
-            Value::Span(span) => span.map(|span| span.as_secs()),
-            Value::Count(_) | Value::Size(_) | Value::Flag(_) | Value::Text(_) => Some(number(setting)),
+            Value::Span(span) => span.as_secs(),
+            Value::Count(_) | Value::Size(_) | Value::Flag(_) | Value::Never | Value::Text(_) => {
+                number(setting)
+            }
         };
-        let limit = limit.filter(|limit| *limit > 0);
+        let limit = Some(limit).filter(|limit| *limit > 0);
         match name {
             "cpu" => limits.cpu_seconds = limit,
             "file_size" => limits.file_bytes = limit,
@@ -265,7 +298,7 @@ fn small(layers: &Layers, key: &str) -> u32 {
 fn number(setting: &Setting) -> u64 {
     match setting.value {
         Value::Count(number) | Value::Size(number) => number,
-        Value::Flag(_) | Value::Span(_) | Value::Text(_) => 0,
+        Value::Flag(_) | Value::Span(_) | Value::Never | Value::Text(_) => 0,
     }
 }
 
@@ -305,6 +338,7 @@ mod tests {
         let rule = Retention { age: Some(Duration::from_secs(60)), count: Some(5), before: None };
         assert_eq!(minute.retention, Some(rule));
         assert_eq!(settings("retention.age = \"never\"\n").retention.unwrap().age, None);
+        assert_eq!(settings("retention.count = \"never\"\n").retention.unwrap().count, None);
         assert_eq!(settings("retention.bytes = 0\noutput.total = 0\n").retention_bytes, None);
         let off = settings("retention.auto = false\n");
         assert_eq!((off.retention, off.retention_bytes), (None, None));
@@ -324,6 +358,7 @@ mod tests {
         };
         assert_eq!(settings.level_limits, BTreeMap::from([(Level(2), limits)]));
         assert_eq!(settings.on_session_end, SessionPolicy::Grace(Duration::from_secs(7)));
+        assert_eq!(settings.session_grace, Duration::from_secs(7));
         assert_eq!(settings.children, ChildrenPolicy::Wait);
         assert!(from_file("session.on_end = \"stop\"\n").is_err());
     }
@@ -342,6 +377,10 @@ mod tests {
         assert_eq!(store("fs:").unwrap(), StoreChoice::Fs("/state/store".into()));
         assert_eq!(store("fs:/x/y").unwrap(), StoreChoice::Fs("/x/y".into()));
         assert_eq!(store("fs:y").unwrap().to_string(), "fs:/state/y");
+        let why = |url: &str| store(url).unwrap_err().why().unwrap();
+        assert!(why("memory:x").contains("has no path"), "{}", why("memory:x"));
+        assert!(why("sqlite").contains("a colon"), "{}", why("sqlite"));
+        assert!(why("redis://me:secret@x").contains("no such store"));
         assert!(store("memory:x").is_err() && store("fs").is_err() && store("").is_err());
     }
 

@@ -91,19 +91,27 @@ fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&Setting>)> {
     fixed.chain(slots).chain(levels)
 }
 
-/// The value without a password: what stands between `//` and `@` in the URL of a store.
+/// The URL of a store without a password: what stands between `//` and `@`.
+pub(super) fn without_password(url: &str) -> String {
+    match (url.find("//"), url.rfind('@')) {
+        (Some(begin), Some(end)) if begin < end => {
+            let (head, tail) = (url.get(..begin).unwrap_or_default(), url.get(end..).unwrap_or_default());
+            format!("{head}//…{tail}")
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// The value as it may be shown.
 fn unsecret(name: &str, value: &Value) -> Value {
     match value {
-        Value::Text(url) if name == "store" => match (url.find("//"), url.rfind('@')) {
-            (Some(begin), Some(end)) if begin < end => {
-                let (head, tail) = (url.get(..begin).unwrap_or_default(), url.get(end..).unwrap_or_default());
-                Value::Text(format!("{head}//…{tail}"))
-            }
-            _ => value.clone(),
-        },
-        other @ (Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::Span(_) | Value::Size(_)) => {
-            other.clone()
-        }
+        Value::Text(url) if name == "store" => Value::Text(without_password(url)),
+        other @ (Value::Text(_)
+        | Value::Count(_)
+        | Value::Flag(_)
+        | Value::Span(_)
+        | Value::Never
+        | Value::Size(_)) => other.clone(),
     }
 }
 
@@ -112,7 +120,7 @@ fn plain(value: &Value) -> serde_json::Value {
         Value::Count(count) => json!(count),
         Value::Flag(flag) => json!(flag),
         Value::Text(text) => json!(text),
-        Value::Span(_) | Value::Size(_) => json!(Written(value).to_string().trim_matches('"')),
+        Value::Span(_) | Value::Never | Value::Size(_) => json!(Written(value).to_string().trim_matches('"')),
     }
 }
 
@@ -140,6 +148,9 @@ fn schema_of_levels() -> serde_json::Value {
 fn schema_of_kind(kind: Kind) -> serde_json::Value {
     match kind {
         Kind::Count(most) => json!({ "type": "integer", "minimum": 0, "maximum": most }),
+        Kind::CountOrNever(most) => {
+            json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": most }, { "const": "never" }] })
+        }
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Span(_) => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ ?(ms|s|m|h|d)?$" }),
         Kind::SpanOrNever(_) => {

@@ -37,6 +37,15 @@ impl Bench {
         self
     }
 
+    /// With this text as the user's file, in which `{top}` stands for the top directory.
+    pub(crate) fn with_config(self, text: &str) -> Self {
+        let config = self.top().join(".config/longhaul");
+        std::fs::create_dir_all(&config).unwrap();
+        let text = text.replace("{top}", &self.top().display().to_string());
+        std::fs::write(config.join("config.toml"), text).unwrap();
+        self
+    }
+
     pub(crate) fn top(&self) -> &Path {
         self.top.path()
     }

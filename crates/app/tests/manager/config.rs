@@ -65,3 +65,28 @@ fn limits_of_the_configuration_reach_the_manager() {
     assert_eq!(bench.show(&waiting)["pending"]["why"], "queued");
     assert_eq!(bench.run(&["run", "-b", "--no-queue", "--", "true"]).code, 5);
 }
+
+#[test]
+fn strange_variable_is_warned_of_and_no_error() {
+    let bench = Bench::new();
+    let run = |words: &[&str]| {
+        let said = bench.command(words).env("LONGHAUL_LIMITS_MAX_PARALEL", "4").output().unwrap();
+        assert!(said.status.success(), "{words:?} {said:?}");
+        (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap())
+    };
+    for verb in ["check", "show"] {
+        let (_, err) = run(&["config", verb]);
+        assert!(err.starts_with("warning: "), "{err}");
+        assert!(
+            err.contains("LONGHAUL_LIMITS_MAX_PARALEL; did you mean LONGHAUL_LIMITS_MAX_PARALLEL?"),
+            "{err}"
+        );
+        let (out, err) = run(&["--json", "config", verb]);
+        let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert!(
+            document["warnings"][0].as_str().unwrap().contains("MAX_PARALEL;") && err.is_empty(),
+            "{out}"
+        );
+    }
+    assert_eq!(bench.run(&["config", "check"]).err, "");
+}

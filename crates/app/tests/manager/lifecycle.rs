@@ -78,3 +78,44 @@ fn project_has_work_of_its_own_after_init() {
     assert_eq!(told.trim(), own.state().join("longhaul.sock").to_str().unwrap());
     assert!(own.is_serving() && !bench.is_serving());
 }
+
+#[test]
+fn output_that_is_gone_is_told_in_words() {
+    let bench = Bench::new();
+    let (spoke, silent) = (bench.launch("echo here"), bench.launch("true"));
+    for id in [&spoke, &silent] {
+        assert_eq!(bench.run(&["wait", id]).code, 0);
+        // As a sweep does it.
+        std::fs::remove_dir_all(bench.state().join("attempts").join(id)).unwrap();
+    }
+    let said = bench.run(&["logs", &spoke]);
+    assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");
+    for part in ["is gone", "output_removed", "output.total"] {
+        assert!(said.err.contains(part), "{part} in {}", said.err);
+    }
+    assert_eq!(bench.show(&spoke)["conditions"], serde_json::json!(["output_removed"]));
+    assert!(bench.run(&["status", &spoke]).out.contains("removed to make room"));
+    let said = bench.run(&["logs", &silent]);
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (0, "", ""));
+    assert_eq!(bench.show(&silent)["conditions"], serde_json::json!([]));
+}
+
+#[test]
+fn stats_and_the_wide_table_tell_what_live_work_uses() {
+    let bench = Bench::new();
+    let id = bench.launch("while :; do :; done");
+    let used = || {
+        let said = bench.run(&["--json", "stats"]);
+        serde_json::from_str::<serde_json::Value>(&said.out).unwrap()["total"].clone()
+    };
+    until("it has used processor time", || used()["usage"]["cpu_ms"].as_u64().is_some_and(|cpu| cpu > 0));
+    let total = used();
+    assert!(total["usage"]["memory_bytes"].as_u64().unwrap() > 0 && total["uptime_ms"].as_u64().unwrap() > 0);
+    assert!(total["usage"]["written_bytes"].is_u64(), "{total}");
+    let wide = bench.run(&["status", "-o", "wide"]).out;
+    let columns: Vec<Vec<&str>> = wide.lines().map(|line| line.split('\t').collect()).collect();
+    let of = |head: &str| columns[1][columns[0].iter().position(|found| *found == head).unwrap()];
+    assert!(of("WRITTEN").parse::<u64>().is_ok() && of("READ").parse::<u64>().is_ok(), "{wide}");
+    assert_eq!(bench.run(&["cancel", "--now", &id]).code, 0);
+    assert_eq!(used()["usage"], serde_json::Value::Null);
+}

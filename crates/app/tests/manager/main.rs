@@ -8,7 +8,10 @@
 )]
 
 mod bench;
+mod binding;
 mod config;
+mod full_disk;
+mod handle;
 mod lifecycle;
 mod start;
 mod store;

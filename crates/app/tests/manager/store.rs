@@ -97,6 +97,30 @@ fn copy_that_makes_no_sense_is_refused_and_leaves_nothing() {
     }
 }
 
+#[test]
+fn leftover_of_a_copy_that_was_cut_short_is_taken_away_and_told() {
+    let bench = Bench::new();
+    bench.launch("true");
+    bench.end_manager(Signal::TERM);
+    let place = |name: &str| bench.state().join(name);
+    std::fs::copy(place("longhaul.db"), place("x.db.copying")).unwrap();
+    std::fs::write(place("x.db.copying-wal"), "").unwrap();
+    assert_eq!(bench.run(&["store", "copy", "sqlite:", "fs:first"]).code, 0);
+    std::fs::rename(place("first"), place("x.copying")).unwrap();
+    for to in ["sqlite:x.db", "fs:x"] {
+        let said = bench.run(&["store", "copy", "sqlite:", to]);
+        assert_eq!(said.code, 0, "{to}: {said:?}");
+        assert!(said.out.contains(".copying was left by a copy that was cut short"), "{to}: {}", said.out);
+    }
+    for name in ["x.db.copying", "x.db.copying-wal", "x.copying"] {
+        assert!(!place(name).exists(), "{name}");
+    }
+    std::fs::write(place("y.db.copying"), "precious").unwrap();
+    let said = bench.run(&["store", "copy", "sqlite:", "sqlite:y.db"]);
+    assert!(said.code == 1 && said.err.contains("y.db.copying is there already"), "{said:?}");
+    assert_eq!(std::fs::read_to_string(place("y.db.copying")).unwrap(), "precious");
+}
+
 fn with_files(bench: Bench) -> Bench {
     let config = bench.top().join(".config/longhaul");
     std::fs::create_dir_all(&config).unwrap();

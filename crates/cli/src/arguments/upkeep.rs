@@ -30,7 +30,7 @@ pub struct SessionEndArgs {
     /// Do this with all of them instead
     #[arg(long, value_enum)]
     pub policy: Option<SessionRule>,
-    /// How long they may go on, with --policy grace
+    /// How long they may go on, with --policy grace; session.grace of the configuration if absent
     #[arg(long, value_name = "TIME", requires = "policy", allow_hyphen_values = true)]
     pub grace: Option<Span>,
 }
@@ -91,5 +91,11 @@ pub enum StoreVerb {
         /// The store that it goes to
         #[arg(value_name = "TO")]
         to: String,
+    },
+    /// Give a store to this state directory, when the one that its live work was started from is gone for good
+    Adopt {
+        /// The store, such as sqlite:PATH or fs:PATH; that of the configuration if absent
+        #[arg(value_name = "STORE")]
+        store: Option<String>,
     },
 }

@@ -61,7 +61,7 @@ pub struct WorkArgs {
     /// What becomes of it when its session ends; keep is the default
     #[arg(long, help_heading = "Its tree", value_name = "POLICY", value_enum)]
     pub on_session_end: Option<SessionRule>,
-    /// How long it may go on after the end of its session, with --on-session-end grace
+    /// How long it may go on after the end of its session, with --on-session-end grace; session.grace if absent
     #[arg(
         long,
         help_heading = "Its tree",

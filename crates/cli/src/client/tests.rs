@@ -67,6 +67,26 @@ fn other_protocol_is_named_even_with_a_refusal() {
 }
 
 #[test]
+fn question_to_one_that_goes_away_is_put_again_and_a_change_is_not() {
+    let tries = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&tries);
+    let departing = move |_: &fake::Asked| {
+        seen.set(seen.get() + 1);
+        if seen.get() % 2 == 1 { Answer::Raw(Vec::new()) } else { Answer::Json(200, json!({"version": "2"})) }
+    };
+    let (told, changed) = Fake::run(departing, |fake| async move {
+        let socket = fake.client().socket().to_owned();
+        let state_dir = socket.parent().unwrap().to_owned();
+        let client = Client::new(Place { socket, state_dir, autostart: Some(Box::new(|| Ok(()))) });
+        let told = client.fetch::<Version>(&Path::version()).await;
+        (told, client.send::<_, Version>(&Path::processes(), &json!({})).await)
+    });
+    assert_eq!(told.unwrap().version, "2");
+    assert!(matches!(changed, Err(Failure::Broken { .. })), "{changed:?}");
+    assert_eq!(tries.get(), 3);
+}
+
+#[test]
 fn half_answers_are_broken_connections() {
     let half = b"HTTP/1.1 200 OK\r\nlonghaul-protocol: 1\r\ncontent-length: 100\r\n\r\n{\"version\"";
     for bytes in [&b""[..], half] {

@@ -78,9 +78,19 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
     add("ended", process.completed_at.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
     add("took", process.duration_ms.filter(|_| process.completed_at.is_some()).map(length));
     add("exit", exit(process));
-    add("output", process.output_bytes.map(bytes));
+    add(
+        "output",
+        process.output_bytes.map(|size| match is_removed(process) {
+            true => format!("{}, removed to make room", bytes(size)),
+            false => bytes(size),
+        }),
+    );
     add("log", process.log_path.clone());
     facts
+}
+
+fn is_removed(process: &ProcessView) -> bool {
+    process.conditions.iter().any(|condition| condition == "output_removed")
 }
 
 fn why(process: &ProcessView, now: Now) -> Option<String> {
@@ -193,7 +203,7 @@ fn exit(process: &ProcessView) -> Option<String> {
 fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
     let id = short(&process.id);
     let step = |verb: &str, what| (format!("longhaul {verb} {id}"), what);
-    let streamed = process.work != "reported";
+    let streamed = process.work != "reported" && !is_removed(process);
     let mut steps = match Standing::of(process) {
         Standing::Pending if process.pending.as_ref().is_some_and(|pending| pending.why == "retry") => {
             vec![step("retry", "try again now"), step("cancel", "give up")]
@@ -301,6 +311,17 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         }
         process.leave_by = Some("2026-11-21T01:51:00Z".to_owned());
         assert!(page(&process).contains("s1, which ended; it is cancelled at 2026-11-21 01:51:00 UTC\n"));
+    }
+
+    #[test]
+    fn page_says_that_output_was_removed_and_does_not_offer_it() {
+        let mut process = samples::failed();
+        process.output_bytes = Some(1_536);
+        assert!(page(&process).contains("longhaul logs"), "{}", page(&process));
+        process.conditions = vec!["output_removed".to_owned()];
+        let page = page(&process);
+        assert!(page.contains("  output     1.5 KiB, removed to make room\n"), "{page}");
+        assert!(!page.contains("longhaul logs"), "{page}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use longhaul_wire::api::{
     ExitView, HoldView, HolderView, LevelStatsView, PendingView, ProcessView, QueueListing, QueueView,
-    StatsView, WhyView,
+    StatsView, SumUsageView, WhyView,
 };
 
 /// When the samples are looked at.
@@ -224,6 +224,14 @@ pub(crate) fn stats() -> StatsView {
         restarts: 1,
         mean_ms: Some(1_234),
         p95_ms: Some(125_000),
+        usage: Some(SumUsageView {
+            processes: 3,
+            cpu_ms: 61_000,
+            memory_bytes: 12 << 20,
+            read_bytes: Some(1_024),
+            written_bytes: None,
+        }),
+        uptime_ms: Some(125_000),
     };
     let children = LevelStatsView {
         level: Some(1),
@@ -231,6 +239,6 @@ pub(crate) fn stats() -> StatsView {
         failures: 1,
         ..LevelStatsView::default()
     };
-    let total = LevelStatsView { level: None, by_status: counts(5, 1, 1), failures: 2, ..roots };
+    let total = LevelStatsView { level: None, by_status: counts(5, 1, 1), failures: 2, ..roots.clone() };
     StatsView { levels: vec![roots, children], total, at: NOW.to_owned() }
 }

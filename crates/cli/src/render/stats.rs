@@ -1,6 +1,6 @@
 //! Numbers about processes, level by level.
 
-use super::amount::length;
+use super::amount::{bytes, length};
 use super::grid::{Side, grid};
 use super::table::Look;
 use longhaul_wire::api::{LevelStatsView, StatsView};
@@ -8,32 +8,80 @@ use longhaul_wire::api::{LevelStatsView, StatsView};
 /// The ends that have a column of their own.
 const ENDS: [&str; 5] = ["completed", "failed", "timeout", "cancelled", "interrupted"];
 
-/// Writes the numbers, with those of all levels at the end.
+/// What is told of the ends.
+const COUNTS: [(&str, Side); 11] = [
+    ("LEVEL", Side::Left),
+    ("LIVE", Side::Right),
+    ("COMPLETED", Side::Right),
+    ("FAILED", Side::Right),
+    ("TIMEOUT", Side::Right),
+    ("CANCELLED", Side::Right),
+    ("INTERRUPTED", Side::Right),
+    ("FAILURES", Side::Right),
+    ("RESTARTS", Side::Right),
+    ("MEAN", Side::Right),
+    ("P95", Side::Right),
+];
+
+/// What is told of those that live.
+const USES: [(&str, Side); 6] = [
+    ("PROCESSES", Side::Right),
+    ("CPU", Side::Right),
+    ("MEMORY", Side::Right),
+    ("READ", Side::Right),
+    ("WRITTEN", Side::Right),
+    ("UPTIME", Side::Right),
+];
+
+/// Writes the numbers, with those of all levels at the end. People get what those use that live below them, and only if
+/// something lives; programs get it in the same rows.
 pub(crate) fn stats(stats: &StatsView, look: Look) -> String {
-    let heads = [
-        ("LEVEL", Side::Left),
-        ("LIVE", Side::Right),
-        ("COMPLETED", Side::Right),
-        ("FAILED", Side::Right),
-        ("TIMEOUT", Side::Right),
-        ("CANCELLED", Side::Right),
-        ("INTERRUPTED", Side::Right),
-        ("FAILURES", Side::Right),
-        ("RESTARTS", Side::Right),
-        ("MEAN", Side::Right),
-        ("P95", Side::Right),
-    ];
-    let rows: Vec<Vec<String>> =
-        stats.levels.iter().chain([&stats.total]).map(|level| row(level, look)).collect();
-    grid(&heads, &rows, look)
+    let all = || stats.levels.iter().chain([&stats.total]);
+    if !look.face.terminal {
+        let heads: Vec<_> = COUNTS.iter().chain(&USES).copied().collect();
+        let rows: Vec<Vec<String>> =
+            all().map(|level| [counts(level, look), uses(level, look)].concat()).collect();
+        return grid(&heads, &rows, look);
+    }
+    let rows: Vec<Vec<String>> = all().map(|level| counts(level, look)).collect();
+    let counted = grid(&COUNTS, &rows, look);
+    if stats.total.usage.is_none() && stats.total.uptime_ms.is_none() {
+        return counted;
+    }
+    let heads: Vec<_> = COUNTS.iter().take(2).chain(&USES).copied().collect();
+    let rows: Vec<Vec<String>> = all()
+        .filter(|level| level.live > 0)
+        .map(|level| counts(level, look).into_iter().take(2).chain(uses(level, look)).collect())
+        .collect();
+    format!("{counted}\n{}", grid(&heads, &rows, look))
 }
 
-fn row(level: &LevelStatsView, look: Look) -> Vec<String> {
-    let time = |millis: Option<u64>| match millis {
+fn uses(level: &LevelStatsView, look: Look) -> Vec<String> {
+    let usage = level.usage.as_ref();
+    let size = |size: Option<u64>| match size {
+        Some(size) if look.face.terminal => bytes(size),
+        Some(size) => size.to_string(),
+        None => "-".to_owned(),
+    };
+    vec![
+        usage.map_or_else(|| "-".to_owned(), |usage| usage.processes.to_string()),
+        time(usage.map(|usage| usage.cpu_ms), look),
+        size(usage.map(|usage| usage.memory_bytes)),
+        size(usage.and_then(|usage| usage.read_bytes)),
+        size(usage.and_then(|usage| usage.written_bytes)),
+        time(level.uptime_ms, look),
+    ]
+}
+
+fn time(millis: Option<u64>, look: Look) -> String {
+    match millis {
         Some(millis) if look.face.terminal => length(millis),
         Some(millis) => format!("{millis}ms"),
         None => "-".to_owned(),
-    };
+    }
+}
+
+fn counts(level: &LevelStatsView, look: Look) -> Vec<String> {
     let mut row = vec![
         level.level.map_or_else(|| "total".to_owned(), |level| level.to_string()),
         level.live.to_string(),
@@ -42,8 +90,8 @@ fn row(level: &LevelStatsView, look: Look) -> Vec<String> {
     row.extend([
         level.failures.to_string(),
         level.restarts.to_string(),
-        time(level.mean_ms),
-        time(level.p95_ms),
+        time(level.mean_ms, look),
+        time(level.p95_ms, look),
     ]);
     row
 }
@@ -63,10 +111,21 @@ LEVEL  LIVE  COMPLETED  FAILED  TIMEOUT  CANCELLED  INTERRUPTED  FAILURES  RESTA
 0         1          2       1        0          0            0         1         1  1.2s  2m 5s
 1         0          3       0        1          0            0         1         0     -      -
 total     1          5       1        1          0            0         2         1  1.2s  2m 5s
+
+LEVEL  LIVE  PROCESSES    CPU  MEMORY   READ  WRITTEN  UPTIME
+0         1          3  1m 1s  12 MiB  1 KiB        -   2m 5s
+total     1          3  1m 1s  12 MiB  1 KiB        -   2m 5s
 "
         );
+        let mut ended = samples::stats();
+        (ended.total.usage, ended.total.uptime_ms) = (None, None);
+        assert_eq!(stats(&ended, look(true)).lines().count(), 4, "nothing lives");
         let piped = stats(&samples::stats(), look(false));
-        assert_eq!(piped.lines().nth(1).unwrap(), "0\t1\t2\t1\t0\t0\t0\t1\t1\t1234ms\t125000ms");
+        assert_eq!(
+            piped.lines().nth(1).unwrap(),
+            "0\t1\t2\t1\t0\t0\t0\t1\t1\t1234ms\t125000ms\t3\t61000ms\t12582912\t1024\t-\t125000ms"
+        );
+        assert!(piped.starts_with("LEVEL\tLIVE\t") && piped.contains("\tP95\tPROCESSES\tCPU\t"), "{piped}");
     }
 
     fn look(terminal: bool) -> Look {

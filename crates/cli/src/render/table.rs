@@ -99,7 +99,7 @@ const STARTED: Column = ("STARTED", |process, look, now| match &process.started_
     None => "-".to_owned(),
 });
 
-const WIDE: [Column; 9] = [
+const WIDE: [Column; 11] = [
     ("CPU", |process, look, _| match &process.usage {
         Some(usage) if look.face.terminal => length(usage.cpu_ms),
         Some(usage) => format!("{}ms", usage.cpu_ms),
@@ -110,6 +110,8 @@ const WIDE: [Column; 9] = [
         Some(usage) => usage.memory_bytes.to_string(),
         None => "-".to_owned(),
     }),
+    ("READ", |process, look, _| moved(process.usage.as_ref().and_then(|usage| usage.read_bytes), look)),
+    ("WRITTEN", |process, look, _| moved(process.usage.as_ref().and_then(|usage| usage.written_bytes), look)),
     ("UPTIME", |process, look, _| match process.duration_ms {
         _ if Standing::of(process).is_ended() => "-".to_owned(),
         Some(millis) if look.face.terminal => length(millis),
@@ -123,6 +125,15 @@ const WIDE: [Column; 9] = [
     ("SESSION", |process, look, _| text(process.session_id.as_deref(), look, usize::MAX)),
     ("COMMAND", |process, look, _| text(Some(&process.command.join(" ")), look, usize::MAX)),
 ];
+
+/// How much was read or written, where that is told.
+fn moved(size: Option<u64>, look: Look) -> String {
+    match size {
+        Some(size) if look.face.terminal => bytes(size),
+        Some(size) => size.to_string(),
+        None => "-".to_owned(),
+    }
+}
 
 fn columns(look: Look) -> impl Iterator<Item = Column> {
     let wide: &[Column] = if look.wide { &WIDE } else { &[] };
@@ -320,14 +331,21 @@ ID        NAME   STATUS     PROGRESS         ETA
     #[test]
     fn wide_table_tells_what_a_tree_uses_and_for_how_long() {
         let mut process = samples::running();
-        process.usage =
-            Some(TreeUsageView { cpu_ms: 61_500, memory_bytes: 12 << 20, ..TreeUsageView::default() });
+        process.usage = Some(TreeUsageView {
+            cpu_ms: 61_500,
+            memory_bytes: 12 << 20,
+            read_bytes: Some(2_048),
+            ..TreeUsageView::default()
+        });
         let shown = table(&[process.clone(), samples::failed()], look(true, true), now());
         let row = shown.lines().nth(1).unwrap();
-        assert!(row.contains("2m ago   1m 1s  12 MiB  2m "), "{shown}");
-        assert!(shown.lines().nth(2).unwrap().contains("14m ago  -      -       -  "), "{shown}");
+        assert!(row.contains("2m ago   1m 1s  12 MiB  2 KiB  -        2m "), "{shown}");
+        assert!(
+            shown.lines().nth(2).unwrap().contains("14m ago  -      -       -      -        -  "),
+            "{shown}"
+        );
         let piped = table(&[process], look(false, true), now());
-        assert!(piped.contains("\t61500ms\t12582912\t120000ms\t"), "{piped}");
+        assert!(piped.contains("\t61500ms\t12582912\t2048\t-\t120000ms\t"), "{piped}");
     }
 
     #[test]

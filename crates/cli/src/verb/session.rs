@@ -19,9 +19,9 @@ pub(crate) async fn session(context: &Context, args: &SessionArgs) -> Result<i32
 
 /// Ends a session.
 async fn end(context: &Context, args: &SessionEndArgs) -> Result<i32, Failure> {
-    if (args.policy == Some(SessionRule::Grace)) != args.grace.is_some() {
+    if args.grace.is_some() && args.policy != Some(SessionRule::Grace) {
         return Err(Failure::Usage {
-            what: "a grace is a length of time, and only the policy grace has one".to_owned(),
+            what: "only the policy grace has a length of time".to_owned(),
             why: None,
             help: "longhaul session end ID --policy grace --grace 30s".to_owned(),
         });

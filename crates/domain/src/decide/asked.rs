@@ -61,7 +61,7 @@ impl Decision<'_> {
                 let mut vitals = self.vitals.clone();
                 vitals.progress = Some(crate::progress::Progress::DONE);
                 let ending = Ending::Completed { exit: None, result: result.cloned() };
-                Ok(self.ended_at(ending, vitals))
+                Ok(self.ended_with(ending, vitals))
             }
             State::Lingering(lingering) => match &lingering.ending {
                 Ending::Completed { .. } => Ok(Step::noted(Note::AlreadySo)),
@@ -231,9 +231,10 @@ impl Decision<'_> {
             | State::Lingering(_) => {}
         }
         match policy.unwrap_or(self.process.spec.on_session_end) {
-            // The grace that it was given before stands.
-            SessionPolicy::Keep if self.process.leave_by.is_some() => Step::noted(Note::AlreadySo),
-            SessionPolicy::Keep => Step::noted(Note::GoesOn),
+            SessionPolicy::Keep if self.process.leave_by.is_none() => Step::noted(Note::GoesOn),
+            // A grace that it was given before stands until somebody takes it back in so many words.
+            SessionPolicy::Keep if policy.is_none() => Step::noted(Note::AlreadySo),
+            SessionPolicy::Keep => Step { events: vec![self.event(Fact::SessionKept)], ..Step::nothing() },
             SessionPolicy::Cancel => self.terminate(StopCause::Session, false),
             SessionPolicy::Grace(grace) => {
                 let leave_by = self.ctx.now.plus(grace);

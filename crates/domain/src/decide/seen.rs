@@ -207,9 +207,11 @@ impl Decision<'_> {
 
     fn pause_failed(&self) -> Step {
         match &self.process.state {
+            // It may have been carried out all the same, by a later try even: nobody else would let it go on.
             State::Paused { .. } => Step {
                 events: vec![self.event(Fact::Resumed { timeout_at: self.timeout_resumed() })],
-                ..Step::nothing()
+                effects: vec![Effect::Resume { attempt: self.process.attempt }],
+                note: None,
             },
             State::Pending(_)
             | State::Starting { .. }

@@ -6,7 +6,8 @@ use crate::lives::{Script, Turn, awaited, live, reach, scripts, turn, wild_event
 use crate::situations::{Situation, situations};
 use longhaul_domain::{
     ChildrenPolicy, Command, Deadline, Effect, Ending, Fact, Input, MOST_NEVER_RAN, Note, Observation,
-    Process, Progress, Rejection, SessionPolicy, Standing, State, Status, StopCause, Verb, Wish, Work,
+    Process, Progress, Rejection, SessionPolicy, Standing, State, Status, StopCause, Timestamp, Verb, Wish,
+    Work,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -209,6 +210,7 @@ proptest! {
                     | Fact::CascadeEnded
                     | Fact::Prioritized { .. }
                     | Fact::SessionEnded { .. }
+                    | Fact::SessionKept
                     | Fact::LateExit { .. } => {}
                 }
             }
@@ -265,7 +267,7 @@ proptest! {
                 (_, State::Ended(after)) => (&after.vitals, after.at),
                 _ => continue,
             };
-            prop_assert_eq!(fresh, turn.ctx.now);
+            prop_assert_eq!(fresh, moment_of_end(&turn.before, &turn.input, turn.ctx.now));
             prop_assert_eq!(&vitals.stage, &turn.vitals.stage);
             if matches!(turn.input, Input::Command(Command::Complete { .. })) {
                 prop_assert_eq!(vitals.progress, Some(Progress::DONE));
@@ -332,9 +334,13 @@ proptest! {
     }
 
     #[test]
-    fn the_end_of_a_session_is_not_put_off_and_takes_it_along_at_last(script in scripts()) {
+    fn the_end_of_a_session_is_taken_back_in_so_many_words_only_and_takes_it_along_at_last(script in scripts()) {
         for turn in live(&script) {
-            if let Some(before) = turn.before.leave_by {
+            let kept = Input::Command(Command::EndSession { policy: Some(SessionPolicy::Keep) });
+            if turn.input == kept && turn.before.leave_by.is_some() {
+                let told = turn.before.status() >= Status::Stopping;
+                prop_assert!(told || turn.after.leave_by.is_none(), "{:?}", turn.before.state);
+            } else if let Some(before) = turn.before.leave_by {
                 prop_assert!(turn.after.leave_by.is_some_and(|after| after <= before));
             }
             let late = turn.before.session_deadline().is_some_and(|leave_by| leave_by <= turn.ctx.now);
@@ -411,18 +417,32 @@ fn a_wish_is_answered_like_its_command() {
 }
 
 #[test]
-fn every_fact_bears_the_moment_of_its_decision_but_a_start_the_moment_of_the_start() {
+fn every_fact_bears_the_moment_of_its_decision_but_a_start_and_an_end_that_were_seen_their_own() {
     for (row, situation) in situations() {
         for name in COLUMNS {
             let mut life = situation.clone().later(1);
             for input in column(name, &situation.process) {
-                for event in turn(&mut life, input).answer.unwrap_or_default().events {
-                    let started = matches!(event.fact, Fact::Spawned { .. });
-                    assert_eq!(event.at == life.ctx.now, !started, "[{row}] {name}");
+                let turn = turn(&mut life, input);
+                for event in turn.answer.unwrap_or_default().events {
+                    let ends = matches!(event.fact, Fact::Ended { .. } | Fact::Lingered { .. });
+                    let expected = if ends {
+                        moment_of_end(&turn.before, &turn.input, life.ctx.now)
+                    } else if matches!(event.fact, Fact::Spawned { .. }) {
+                        Timestamp(77)
+                    } else {
+                        life.ctx.now
+                    };
+                    assert_eq!(event.at, expected, "[{row}] {name}");
                 }
             }
         }
     }
+}
+
+/// When what this input ends was over: at the moment of its exit, though not before it began; else now.
+fn moment_of_end(before: &Process, input: &Input, now: Timestamp) -> Timestamp {
+    let Input::Observation(Observation::Exited { exit, .. }) = input else { return now };
+    exit.at.max(before.started_at.unwrap_or(before.queued_at))
 }
 
 #[test]

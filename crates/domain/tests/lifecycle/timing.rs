@@ -1,11 +1,11 @@
 //! What counts which time.
 
-use crate::inputs::{GRACE, input};
+use crate::inputs::{GRACE, exit, input};
 use crate::lives::turn;
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, stubborn};
 use longhaul_domain::{
-    Awake, Command, Deadline, Ending, Fact, Input, Pending, SessionPolicy, Spec, State, Status, StopCause,
-    Timestamp, Work,
+    AttemptNo, Awake, ChildrenPolicy, Command, Deadline, Ending, Exit, ExitStatus, Fact, Input, Observation,
+    Pending, SessionPolicy, Spec, State, Status, StopCause, Timestamp, Work,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -43,6 +43,38 @@ proptest! {
             return Err(TestCaseError::fail("no deadline"));
         };
         prop_assert!((500..=1_000).contains(&(due.0 - failed.0)), "{} ms", due.0 - failed.0);
+    }
+
+    #[test]
+    fn an_end_is_dated_when_it_was_however_late_it_becomes_known(
+        ran in 0_u64..100_000,
+        unknown in 0_u64..100_000_000,
+        waits: bool,
+    ) {
+        let children = if waits { ChildrenPolicy::Wait } else { ChildrenPolicy::Keep };
+        let life = command().with_children(children).after(&["claimed"]);
+        let began = life.ctx.now;
+        let mut life = spawned_at(life, began);
+        let ended = began.plus(Duration::from_millis(ran));
+        life.ctx.now = ended.plus(Duration::from_millis(unknown));
+        let exited = exited_at(life.process.attempt, ended);
+        turn(&mut life, exited);
+        if let State::Lingering(lingering) = &life.process.state {
+            prop_assert_eq!((lingering.since, waits), (ended, true));
+        } else {
+            prop_assert_eq!((life.process.completed_at(), waits), (Some(ended), false));
+        }
+    }
+
+    #[test]
+    fn no_end_is_dated_before_its_start_or_after_the_moment_at_which_it_was_seen(at: i64) {
+        let life = command().after(&["claimed"]).later(10);
+        let began = life.ctx.now;
+        let mut life = spawned_at(life, began).later(10);
+        let exited = exited_at(life.process.attempt, Timestamp(at));
+        turn(&mut life, exited);
+        let ended = life.process.completed_at().unwrap();
+        prop_assert!(began <= ended && ended <= life.ctx.now, "{ended:?}");
     }
 }
 
@@ -206,4 +238,15 @@ fn cause(state: &State) -> Option<StopCause> {
     }
     let State::Ended(ended) = state else { return None };
     if let Ending::Cancelled { by, .. } = &ended.ending { Some(*by) } else { None }
+}
+
+fn spawned_at(mut life: Situation, at: Timestamp) -> Situation {
+    let attempt = life.process.attempt;
+    turn(&mut life, Input::Observation(Observation::Spawned { attempt, pid: None, containment: None, at }));
+    life
+}
+
+fn exited_at(attempt: AttemptNo, at: Timestamp) -> Input {
+    let exit = Exit { at, ..exit(ExitStatus::Code(0), None) };
+    Input::Observation(Observation::Exited { attempt, exit })
 }

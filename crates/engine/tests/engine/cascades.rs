@@ -95,12 +95,31 @@ async fn a_store_that_cannot_write_does_not_keep_a_tree_from_being_stopped() {
         world.store.fail_on(Call::Commit, nth, Fault::ReadOnly);
     }
     let answer = world.engine.terminate(ids[0], false, None).await;
-    assert!(matches!(answer, Err(EngineError::Store { .. })), "the answer says so: {answer:?}");
+    assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "the answer says so: {answer:?}");
     world.pass(seconds(6)).await;
     assert!(world.spawner.live().is_empty());
     for id in ids {
         assert_eq!(world.end(id).await, Status::Cancelled);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_joins_in_the_instant_of_the_end_is_waited_for() {
+    let world = World::new().await;
+    let root = world.launch_spec(with_children("exit 0 1000", ChildrenPolicy::Wait)).await;
+    child(&world, root, command("exit 0 2000")).await;
+    world.settle().await;
+    // The root's own end, the child's, and then the end that was decided after a look that saw nobody left.
+    world.store.fail_on(Call::Commit, 3, Fault::Late(seconds(1)));
+    world.pass(Duration::from_millis(2_500)).await;
+    assert_eq!(world.status(root).await, Status::Running);
+    let late = child(&world, root, command("exit 0 5000")).await;
+    world.pass(seconds(3)).await;
+    assert_eq!(world.status(late).await, Status::Running);
+    assert_eq!(world.status(root).await, Status::Running, "a child lives");
+    world.pass(seconds(3)).await;
+    assert_eq!(world.status(late).await, Status::Completed);
+    assert_eq!(world.status(root).await, Status::Completed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,7 +293,7 @@ async fn a_tree_is_stopped_even_while_the_store_cannot_be_reached_at_all() {
     let ids = family(&world, "run").await;
     world.store.set_down(true);
     let answer = world.engine.terminate(ids[0], false, None).await;
-    assert!(matches!(answer, Err(EngineError::Store { .. })), "the answer says so: {answer:?}");
+    assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "the answer says so: {answer:?}");
     world.pass(seconds(1)).await;
     assert!(world.spawner.live().is_empty());
     world.store.set_down(false);

@@ -1,6 +1,6 @@
 use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{Command, ProcessId, Spec, Status, Timestamp};
-use longhaul_engine::ports::{Clock, Filter, OutputLog, Stored};
+use longhaul_engine::ports::{Clock, Filter, OutputLog, Refusal, StoreError, Stored};
 use longhaul_engine::{Cleared, EngineError, Launch};
 use std::time::Duration;
 
@@ -152,4 +152,38 @@ async fn a_tree_whose_end_is_being_seen_to_is_cleared_too() {
     let cleared = world.clear().await;
     assert_eq!((cleared.removed, cleared.left), (2, vec![]));
     assert!(world.everything().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clear_without_room_stops_what_runs_and_says_what_is_left_to_do() {
+    let world = World::new().await;
+    let (ended, live) = world.populated().await;
+    world.store.set_full(true);
+    let asked_at = world.clock.now();
+    let cleared = world.clock.run_until(seconds(600), world.engine.clear(false)).await.expect("it ends");
+    let Err(EngineError::ClearUnfinished { stopped, removed, source }) = cleared else {
+        panic!("{cleared:?}")
+    };
+    assert!(matches!(source, StoreError::Refused(Refusal::Full)), "{source:?}");
+    // What is only reported, or waits, has nothing that could be stopped.
+    assert_eq!((stopped, removed), ([&live[..4], &live[6..]].concat(), 0));
+    assert!(world.clock.now().since(asked_at) < seconds(2), "nothing is waited for in vain");
+    world.pass(seconds(10)).await;
+    assert!(world.spawner.live().is_empty());
+    world.store.set_full(false);
+    assert_eq!(world.clear().await.removed, (ended.len() + live.len()) as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clear_that_can_let_nothing_go_says_so() {
+    let world = World::new().await;
+    let id = world.launch("exit 0").await;
+    world.end(id).await;
+    world.store.set_full(true);
+    let cleared = world.engine.clear(false).await;
+    let Err(EngineError::ClearUnfinished { stopped, removed: 0, source: StoreError::Refused(_) }) = cleared
+    else {
+        panic!("{cleared:?}")
+    };
+    assert!(stopped.is_empty());
 }

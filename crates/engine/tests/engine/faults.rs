@@ -1,7 +1,7 @@
-use crate::world::{World, command, seconds};
-use longhaul_domain::{Command, Status, StopCause};
-use longhaul_engine::EngineError;
-use longhaul_engine::ports::StoreError;
+use crate::world::{World, command, ran, seconds};
+use longhaul_domain::{Command, Spec, Status, StopCause, Timestamp};
+use longhaul_engine::ports::{Filter, Refusal, StoreError};
+use longhaul_engine::{EngineError, Reached};
 use longhaul_testkit::fakes::{Call, Fault};
 
 #[tokio::test(start_paused = true)]
@@ -25,15 +25,76 @@ async fn an_end_is_recorded_as_soon_as_the_store_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_that_could_not_be_recorded_for_long_is_dated_when_it_was() {
+    let world = World::new().await;
+    let id = world.launch("exit 0 1000").await;
+    world.settle().await;
+    world.store.set_down(true);
+    world.pass(seconds(60)).await;
+    world.store.set_down(false);
+    world.end(id).await;
+    assert_eq!(ran(&world, id).await, seconds(1));
+    let stats = world.engine.stats(&Filter::default()).await.unwrap();
+    assert_eq!(stats.total.mean, Some(seconds(1)), "durations follow");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_goes_ahead_when_the_store_cannot_write_and_is_recorded_later() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.settle().await;
     world.store.fail_on(Call::Commit, 1, Fault::ReadOnly);
     let answer = world.ask(id, Command::Cancel { cause: StopCause::User }).await;
-    let read_only = matches!(answer, Err(EngineError::Store { source: StoreError::ReadOnly { .. } }));
-    assert!(read_only, "the answer says so: {answer:?}");
+    let Err(EngineError::StopUnrecorded { id: told, reached: Reached::Told, source }) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(told, id);
+    assert!(matches!(source, StoreError::ReadOnly { .. }), "{source:?}");
     assert_eq!(world.end(id).await, Status::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_without_room_for_its_record_says_what_became_of_the_process() {
+    let world = World::new().await;
+    let runs = world.launch("run").await;
+    let ends = world.launch("exit 3 1000").await;
+    let waits = world.launch_spec(Spec { not_before: Some(Timestamp(i64::MAX)), ..command("run") }).await;
+    world.settle().await;
+    world.store.set_full(true);
+    world.pass(seconds(2)).await;
+    let reached = async |id| match world.engine.terminate(id, false, None).await {
+        Err(EngineError::StopUnrecorded { reached, source: StoreError::Refused(Refusal::Full), .. }) => {
+            Some(reached)
+        }
+        Err(EngineError::Refused { refusal: Refusal::Full }) => None,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reached(ends).await, Some(Reached::Ended));
+    assert_eq!(reached(runs).await, Some(Reached::Told));
+    world.settle().await;
+    assert!(world.spawner.live().is_empty());
+    assert_eq!(reached(runs).await, Some(Reached::Ended), "and later how it went");
+    assert_eq!(reached(waits).await, None, "nothing of it could be stopped");
+    world.store.set_full(false);
+    assert_eq!(world.end(runs).await, Status::Cancelled);
+    assert_eq!(world.end(ends).await, Status::Failed);
+    assert_eq!(ran(&world, ends).await, seconds(1));
+    assert_eq!(world.status(waits).await, Status::Pending);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_stop_reaches_what_the_first_did_not_end_while_the_store_is_down() {
+    let world = World::new().await;
+    let id = world.launch("stubborn").await;
+    world.settle().await;
+    world.store.set_down(true);
+    let cause = StopCause::User;
+    for command in [Command::Cancel { cause }, Command::Force { cause }] {
+        let answer = world.ask(id, command).await;
+        assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "{answer:?}");
+        world.settle().await;
+    }
+    assert!(world.spawner.live().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

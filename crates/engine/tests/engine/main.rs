@@ -13,6 +13,8 @@ mod faults;
 mod interrupted;
 mod lifecycle;
 mod measure;
+mod orders;
+mod outside;
 mod queueing;
 mod queues;
 mod recovery;

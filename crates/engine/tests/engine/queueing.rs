@@ -1,4 +1,4 @@
-use crate::world::{World, command, seconds};
+use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{Command, LaunchKey, Policy, Priority, ProcessId, SlotKey, Spec, Status};
 use longhaul_engine::ports::Refusal;
 use longhaul_engine::{EngineError, Launch};
@@ -76,6 +76,54 @@ async fn without_a_queue_a_launch_past_the_limit_is_refused_and_names_the_holder
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reported_work_without_a_queue_takes_a_slot_of_its_key_or_is_refused() {
+    let world = with_slots("k", 1).await;
+    let start = |key: Option<&str>| Launch {
+        spec: Spec { key: key.map(|key| SlotKey::new(key).unwrap()), ..reported(|_| {}) },
+        parent: None,
+        captured: None,
+        no_queue: true,
+    };
+    let first = world.engine.launch(start(Some("k"))).await.unwrap().stored.process.id;
+    assert_eq!(world.status(first).await, Status::Running, "it starts at once");
+    match world.engine.launch(start(Some("k"))).await {
+        Err(EngineError::Refused { refusal: Refusal::NoSlot { holders, .. } }) => {
+            assert_eq!(holders, [first]);
+        }
+        other => panic!("{other:?}"),
+    }
+    for _ in 0..2 {
+        let unbound = world.engine.launch(start(None)).await.unwrap().stored.process.id;
+        assert_eq!(
+            world.status(unbound).await,
+            Status::Running,
+            "without a key there is nothing to wait for"
+        );
+    }
+    world.ask(first, Command::Complete { result: None }).await.unwrap();
+    world.engine.launch(start(Some("k"))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_moment_cannot_be_told_not_to_wait_for_a_slot() {
+    let world = World::new().await;
+    let launch = |not_before| Launch {
+        spec: Spec { not_before: Some(not_before), ..command("run") },
+        parent: None,
+        captured: None,
+        no_queue: true,
+    };
+    let refused = world.engine.launch(launch(world.engine.now().plus(seconds(60)))).await;
+    let Err(EngineError::Invalid { what: "launch", why, help: Some(_) }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(why.contains("waits for a moment"), "{why}");
+    let past = world.engine.launch(launch(world.engine.now())).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.status(past.stored.process.id).await, Status::Running);
 }
 
 #[tokio::test(start_paused = true)]

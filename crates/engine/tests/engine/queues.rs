@@ -121,12 +121,19 @@ async fn what_was_changed_while_running_outlives_a_restart_with_the_same_configu
     world.crash().await;
     let policy = world.engine.policy().await.unwrap();
     assert_eq!((policy.slots["k"], policy.slots["live"]), (7, 3));
-    // A changed configuration is meant, and a hold is no part of it.
+    // What is configured otherwise is meant; a hold, and what is not configured, are no part of it.
     let slots = BTreeMap::from([("k".to_owned(), 2)]);
-    world.settings.policy = Some(Policy { slots: slots.clone(), default_slots: 9, ..Policy::default() });
+    world.settings.policy = Some(Policy { slots, default_slots: 9, ..Policy::default() });
     world.crash().await;
     let policy = world.engine.policy().await.unwrap();
-    assert_eq!((policy.slots, policy.default_slots, policy.held.len()), (slots, 9, 1));
+    assert_eq!((policy.slots["k"], policy.slots["live"], policy.slots.len()), (2, 3, 2));
+    assert_eq!((policy.default_slots, policy.held.len()), (9, 1));
+    world.engine.set_slots("k", Some(7)).await.unwrap();
+    let slots = BTreeMap::from([("k".to_owned(), 2), ("other".to_owned(), 4)]);
+    world.settings.policy = Some(Policy { slots, default_slots: 9, ..Policy::default() });
+    world.crash().await;
+    let policy = world.engine.policy().await.unwrap();
+    assert_eq!((policy.slots["k"], policy.slots["other"]), (7, 4), "an edit elsewhere leaves it alone");
     world.engine.set_slots("k", Some(5)).await.unwrap();
     world.settings.policy = None;
     world.crash().await;
@@ -152,18 +159,23 @@ async fn a_waiter_that_is_moved_first_is_the_next_to_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_moved_before_a_waiter_with_the_highest_priority_unless_it_was_earlier() {
+async fn a_move_to_the_front_can_be_repeated_for_ever() {
     let world = with_slots(&[("k", 1)]).await;
-    let ids = launch_many(&world, 2, "k").await;
-    let highest = || Spec { priority: Priority::new(100).unwrap(), ..keyed("run", "k") };
-    let highest = world.launch_spec(highest()).await;
-    let later = world.launch_spec(keyed("run", "k")).await;
-    let refused = world.engine.move_first(later).await;
-    assert!(matches!(refused, Err(EngineError::Invalid { .. })), "{refused:?}");
-    assert!(world.engine.move_first(ids[1]).await.unwrap().changed);
+    let ids = launch_many(&world, 3, "k").await;
+    let highest = Spec { priority: Priority::new(100).unwrap(), ..keyed("run", "k") };
+    let highest = world.launch_spec(highest).await;
+    let mut order = vec![highest, ids[1], ids[2]];
+    for nth in 0..250 {
+        let moved = order[1 + nth % 2];
+        assert!(world.engine.move_first(moved).await.unwrap().changed);
+        order.retain(|id| *id != moved);
+        order.insert(0, moved);
+        let queue = world.engine.queues(None).await.unwrap();
+        assert_eq!(queue[0].waiters, order);
+    }
     world.cancel(ids[0]).await;
     world.pass(seconds(1)).await;
-    assert_eq!(world.status(ids[1]).await, Status::Running);
+    assert_eq!(world.status(order[0]).await, Status::Running);
     assert_eq!(world.status(highest).await, Status::Pending);
 }
 

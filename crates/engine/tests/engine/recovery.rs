@@ -1,4 +1,4 @@
-use crate::world::{World, retrying, seconds};
+use crate::world::{World, ran, retrying, seconds};
 use longhaul_domain::{Command, Ending, Interruption, State, Status};
 use longhaul_testkit::fakes::{Call, Fault};
 use std::time::Duration;
@@ -26,6 +26,7 @@ async fn an_end_that_was_missed_is_recorded_before_anyone_can_ask() {
     world.pass(seconds(10)).await;
     world.crash().await;
     assert_eq!(world.status(id).await, Status::Failed);
+    assert_eq!(ran(&world, id).await, seconds(1), "it ended when it did, not when that was found");
 }
 
 #[tokio::test(start_paused = true)]

@@ -141,3 +141,39 @@ async fn what_is_claimed_after_its_session_ended_leaves_in_time_all_the_same() {
     world.pass(seconds(16)).await;
     assert_eq!(cause(&world, waits).await, Some(StopCause::Session));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_grace_is_taken_back_by_keeping_it_in_so_many_words() {
+    let world = World::new().await;
+    let leaves = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), command("run"))).await;
+    let stays = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
+    world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(30)))).await.unwrap();
+    // What it declared is not what somebody says now.
+    world.engine.end_session(&session("s"), None).await.unwrap();
+    assert!(world.stored(stays).await.process.leave_by.is_some());
+    let kept = world.engine.end_session(&session("s"), Some(SessionPolicy::Keep)).await.unwrap();
+    assert!(kept.iter().all(|told| told.outcome.as_ref().unwrap().changed));
+    world.pass(seconds(100)).await;
+    for id in [leaves, stays] {
+        assert_eq!(world.status(id).await, Status::Running);
+        assert_eq!(world.stored(id).await.process.leave_by, None);
+    }
+    // The next end finds it as it was before.
+    world.engine.end_session(&session("s"), None).await.unwrap();
+    world.pass(seconds(61)).await;
+    assert_eq!(cause(&world, leaves).await, Some(StopCause::Session));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_session_after_its_end_is_reached_by_the_next_one() {
+    let world = World::new().await;
+    let before = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
+    world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(60)))).await.unwrap();
+    let after = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
+    world.pass(seconds(61)).await;
+    assert_eq!(cause(&world, before).await, Some(StopCause::Session));
+    assert_eq!(world.status(after).await, Status::Running, "that end does not concern it");
+    let told = world.engine.end_session(&session("s"), Some(SessionPolicy::Cancel)).await.unwrap();
+    assert_eq!(ids(&told), [after]);
+    assert_eq!(world.end(after).await, Status::Cancelled);
+}

@@ -1,6 +1,6 @@
 use crate::world::{World, command, reported, retrying, seconds};
-use longhaul_domain::{Command, Level, ProcessId, SessionId, Spec, Status};
-use longhaul_engine::ports::{Filter, Order, PageAsk, Stored};
+use longhaul_domain::{AttemptNo, Command, Level, ProcessId, SessionId, Spec, Status};
+use longhaul_engine::ports::{AttemptKey, Filter, Order, OutputLog, OutputSource, PageAsk, Stored};
 use longhaul_engine::{Launch, LevelStats, Stats};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -101,6 +101,32 @@ fn recounted(records: &[Stored]) -> Stats {
         levels: levels.into_iter().map(|(level, of)| (level, recount(&of))).collect(),
         total: recount(&records.iter().collect::<Vec<_>>()),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_is_measured_until_a_record_tells_of_it() {
+    let world = World::new().await;
+    let (id, gone) = (world.launch("run").await, world.launch("lost 10").await);
+    let waits = Spec { not_before: Some(longhaul_domain::Timestamp(i64::MAX)), ..command("run") };
+    let waits = world.launch_spec(waits).await;
+    let reports = world.launch_spec(reported(|_| {})).await;
+    world.settle().await;
+    let written = async |id| world.engine.written(&world.stored(id).await).await;
+    assert_eq!((written(id).await, written(waits).await, written(reports).await), (Some(0), None, None));
+    let before = world.stored(id).await;
+    for id in [id, gone] {
+        let key = AttemptKey { id, attempt: AttemptNo(1) };
+        world.spawner.output().write(key, OutputSource::Stdout, b"hello\n");
+    }
+    assert_eq!(written(id).await, Some(6));
+    assert_eq!(world.stored(id).await, before, "nothing is committed for it");
+    world.cancel(id).await;
+    world.end(id).await;
+    world.end(gone).await;
+    assert_eq!(written(id).await, None, "its exit tells");
+    assert_eq!(written(gone).await, Some(6), "nothing else tells of one whose end was not seen");
+    world.spawner.output().remove(gone).await.unwrap();
+    assert_eq!(written(gone).await, None);
 }
 
 #[tokio::test(start_paused = true)]

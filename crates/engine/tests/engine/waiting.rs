@@ -47,7 +47,7 @@ async fn a_process_is_found_by_id_prefix_name_and_as_the_last() {
         assert_eq!(world.engine.find(reference).await.unwrap(), id, "{reference}");
     }
     assert!(matches!(world.engine.find(&text[..3]).await, Err(EngineError::NotFound { .. })));
-    let twin = world.launch_spec(named).await;
+    let twin = world.launch_spec(named.clone()).await;
     match world.engine.find("tests").await {
         Err(EngineError::Ambiguous { candidates, .. }) => {
             assert_eq!(candidates.iter().map(|one| one.id).collect::<Vec<_>>(), [twin, id]);
@@ -57,6 +57,12 @@ async fn a_process_is_found_by_id_prefix_name_and_as_the_last() {
     world.cancel(twin).await;
     world.end(twin).await;
     assert_eq!(world.engine.find("tests").await.unwrap(), id, "the live one is meant");
+    for _ in 0..12 {
+        let later = world.launch_spec(named.clone()).await;
+        world.cancel(later).await;
+        world.end(later).await;
+    }
+    assert_eq!(world.engine.find("tests").await.unwrap(), id, "however many have ended since");
 }
 
 #[tokio::test(start_paused = true)]

@@ -181,3 +181,9 @@ pub(crate) fn percent(percent: f64) -> Command {
 pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
+
+/// How long an ended process ran.
+pub(crate) async fn ran(world: &World, id: ProcessId) -> Duration {
+    let process = world.stored(id).await.process;
+    process.completed_at().unwrap().since(process.started_at.unwrap())
+}

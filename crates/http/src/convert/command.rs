@@ -20,7 +20,12 @@ pub struct LaunchDefaults {
     pub children: ChildrenPolicy,
     /// What becomes of it when its session ends.
     pub on_session_end: SessionPolicy,
+    /// How long a grace after the end of a session is where nobody says.
+    pub session_grace: Duration,
 }
+
+/// How long a process goes on after its session where nothing is configured.
+const SESSION_GRACE: Duration = Duration::from_secs(30);
 
 impl Default for LaunchDefaults {
     fn default() -> Self {
@@ -29,6 +34,7 @@ impl Default for LaunchDefaults {
             output: OutputBound::default(),
             children: ChildrenPolicy::default(),
             on_session_end: SessionPolicy::default(),
+            session_grace: SESSION_GRACE,
         }
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn launch(
         not_before: not_before(request.delay_ms, request.not_before.as_deref(), now)?,
         children: request.children.as_deref().map_or(Ok(defaults.children), children)?,
         on_session_end: match request.on_session_end.as_deref() {
-            Some(word) => session_policy(word, request.session_grace_ms)?,
+            Some(word) => session_policy(word, request.session_grace_ms, defaults.session_grace)?,
             None if request.session_grace_ms.is_none() => defaults.on_session_end,
             None => return Err(graceless()),
         },
@@ -118,14 +118,17 @@ fn children(word: &str) -> Result<ChildrenPolicy, Fault> {
     }
 }
 
-/// What happens at the end of a session, from its word and its grace in milliseconds.
-pub(crate) fn session_policy(word: &str, grace: Option<u64>) -> Result<SessionPolicy, Fault> {
+/// What happens at the end of a session, from its word and its grace in milliseconds, or else the usual one.
+pub(crate) fn session_policy(
+    word: &str,
+    grace: Option<u64>,
+    usual: Duration,
+) -> Result<SessionPolicy, Fault> {
     match (word, grace) {
         ("keep", None) => Ok(SessionPolicy::Keep),
         ("cancel", None) => Ok(SessionPolicy::Cancel),
         ("grace", Some(grace)) => Ok(SessionPolicy::Grace(within("grace of the session", grace)?)),
-        ("grace", None) => Err(Fault::invalid("policy for the end of a session", "it has no grace")
-            .help("say how long: `session_grace_ms` of a launch, `grace_ms` of the end of a session")),
+        ("grace", None) => Ok(SessionPolicy::Grace(usual)),
         ("keep" | "cancel", Some(_)) => Err(graceless()),
         _ => Err(query::invalid(
             "policy for the end of a session",

@@ -1,12 +1,12 @@
 //! Looks at processes with what stands around them.
 
-use crate::convert::process::{Around, Hindrance, seen};
+use crate::convert::process::{Around, Hindrance, output_at_end, seen};
 use crate::fault::Fault;
 use crate::query::Query;
 use futures_util::{StreamExt, stream};
 use longhaul_domain::{Pending, Placement, Policy, State};
-use longhaul_engine::ports::{AttemptKey, Stored};
-use longhaul_engine::{Engine, Why};
+use longhaul_engine::ports::{AttemptKey, OutputError, Stored};
+use longhaul_engine::{Engine, EngineError, Why};
 use longhaul_wire::api::ProcessView;
 
 /// So many processes are asked for their usage side by side.
@@ -31,7 +31,22 @@ impl Depth {
 /// A process as clients see it now.
 pub(crate) async fn view(engine: &Engine, stored: &Stored, depth: Depth) -> ProcessView {
     let policy = policy_for(engine, std::slice::from_ref(stored)).await;
-    look(engine, stored, depth, policy.as_ref()).await
+    let mut seen = look(engine, stored, depth, policy.as_ref()).await;
+    if output_is_gone(engine, stored).await {
+        seen.conditions.push("output_removed".to_owned());
+        seen.log_path = None;
+    }
+    seen
+}
+
+/// Whether the output of the latest attempt was kept, and is not kept any more.
+pub(crate) async fn output_is_gone(engine: &Engine, stored: &Stored) -> bool {
+    if output_at_end(stored) == 0 {
+        return false;
+    }
+    let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+    let missing = engine.output_size(key).await;
+    matches!(missing, Err(EngineError::Output { source: OutputError::Missing { .. } }))
 }
 
 /// Processes as clients see them now, in their order.
@@ -54,6 +69,7 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
         now: engine.now(),
         log_path: has_output.then(|| engine.output_place(key).0),
         hindrance: hindrance(engine, stored, policy).await,
+        written: engine.written(stored).await,
         usage,
     };
     seen(stored, around)

@@ -23,6 +23,8 @@ pub(super) struct Around {
     pub(super) hindrance: Hindrance,
     /// What its tree uses.
     pub(super) usage: Option<TreeUsage>,
+    /// What it has written so far, where its record does not tell.
+    pub(super) written: Option<u64>,
 }
 
 /// What keeps a process waiting beside its turn.
@@ -119,7 +121,10 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
         completed_at: process.completed_at().map(rfc3339),
         duration_ms: duration(process, now).map(millis),
         timeout_ms: command.and_then(|command| command.timeout).map(millis),
-        output_bytes: command.map(|_| exit.map_or(vitals.output_bytes, |exit| exit.output_bytes)),
+        output_bytes: command.map(|_| {
+            let told = exit.map_or(vitals.output_bytes, |exit| exit.output_bytes);
+            around.written.unwrap_or(told)
+        }),
         limits: command.map(|command| limits(&command.limits)),
         usage: around.usage.as_ref().map(tree_usage),
         log_path: around.log_path,
@@ -176,6 +181,12 @@ fn vitals(stored: &Stored) -> &Vitals {
         | State::Stopping { .. }
         | State::Withdrawing { .. } => &stored.vitals,
     }
+}
+
+/// Bytes of output that an ended process is known to have written with its latest attempt.
+pub(super) fn output_at_end(stored: &Stored) -> u64 {
+    let Some(ended) = ended(&stored.process) else { return 0 };
+    ended.ending.exit().map_or(ended.vitals.output_bytes, |exit| exit.output_bytes)
 }
 
 /// What has completed is done to the full, and reported work that has begun is at least at nothing.

@@ -23,10 +23,10 @@ const PARAMETERS: &[&str] = &[
 /// `GET /v1/processes`.
 pub(crate) async fn list(State(face): State<Face>, query: Query) -> Result<Reply<ProcessList>, Fault> {
     query.only(PARAMETERS)?;
-    listed(&face.engine, query.read("session")?, &query).await
+    listed(&face.engine, query.read("session")?, Span::Live, &query).await
 }
 
-/// The processes of a session, by the same parameters.
+/// The processes of a session, live and ended, by the same parameters.
 pub(super) async fn of_session(
     engine: &Engine,
     session: &SessionId,
@@ -36,7 +36,7 @@ pub(super) async fn of_session(
     if query.text("session").is_some() {
         return Err(Fault::invalid("session", "the path names one already"));
     }
-    listed(engine, Some(session.clone()), query).await
+    listed(engine, Some(session.clone()), Span::All, query).await
 }
 
 /// The root of the tree that `tree` names any member of.
@@ -46,12 +46,20 @@ pub(super) async fn root(engine: &Engine, query: &Query) -> Result<Option<Proces
     Ok(Some(engine.process(member).await?.process.lineage.root(member)))
 }
 
+/// What is listed where nobody says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Span {
+    Live,
+    All,
+}
+
 async fn listed(
     engine: &Engine,
     session: Option<SessionId>,
+    usual: Span,
     query: &Query,
 ) -> Result<Reply<ProcessList>, Fault> {
-    let filter = Filter { session, ..filter(engine, query).await? };
+    let filter = Filter { session, ..filter(engine, usual, query).await? };
     let page = page(query)?;
     let depth = Depth::asked(query)?;
     let mut listing = engine.list(&filter, &page).await?;
@@ -92,13 +100,13 @@ async fn add_root(
     Ok(())
 }
 
-async fn filter(engine: &Engine, query: &Query) -> Result<Filter, Fault> {
+async fn filter(engine: &Engine, usual: Span, query: &Query) -> Result<Filter, Fault> {
     let parent = match query.text("parent") {
         Some(reference) => Some(engine.find(reference).await?),
         None => None,
     };
     Ok(Filter {
-        statuses: statuses(query)?,
+        statuses: statuses(query, usual)?,
         project: query.read("project")?,
         name: query.read("name")?,
         node: query.read("node")?,
@@ -113,8 +121,8 @@ async fn filter(engine: &Engine, query: &Query) -> Result<Filter, Fault> {
     })
 }
 
-/// The statuses that are asked for; without any, what lives. `live` narrows what `all` widens.
-fn statuses(query: &Query) -> Result<Vec<Status>, Fault> {
+/// The statuses that are asked for; without any, the usual ones. `live` narrows what `all` widens.
+fn statuses(query: &Query, usual: Span) -> Result<Vec<Status>, Fault> {
     let words: Vec<&str> = query.all("status").flat_map(|list| list.split(',')).collect();
     if !words.is_empty() {
         if query.text("live").is_some() {
@@ -126,7 +134,10 @@ fn statuses(query: &Query) -> Result<Vec<Status>, Fault> {
             .collect();
     }
     let live = query.text("live").map(|_| query.flag("live")).transpose()?;
-    let all = query.flag("all")?;
+    let all = match query.text("all") {
+        Some(_) => query.flag("all")?,
+        None => usual == Span::All,
+    };
     let wants = |status: &Status| live.map_or(all || !status.is_ended(), |live| status.is_ended() != live);
     let wanted: Vec<Status> = Status::ALL.into_iter().filter(wants).collect();
     Ok(if wanted.len() == Status::ALL.len() { Vec::new() } else { wanted })
@@ -159,16 +170,19 @@ mod tests {
 
     #[test]
     fn only_what_lives_is_listed_unless_asked() {
-        let live = statuses(&Query::parse("")).unwrap();
+        let live = statuses(&Query::parse(""), Span::Live).unwrap();
         assert!(live.contains(&Status::Pending) && !live.contains(&Status::Completed));
-        assert!(statuses(&Query::parse("all=true")).unwrap().is_empty());
-        let asked = statuses(&Query::parse("status=failed,timeout&status=error")).unwrap();
+        assert!(statuses(&Query::parse("all=true"), Span::Live).unwrap().is_empty());
+        let asked = statuses(&Query::parse("status=failed,timeout&status=error"), Span::Live).unwrap();
         assert_eq!(asked, [Status::Failed, Status::Timeout, Status::Failed]);
-        assert!(statuses(&Query::parse("status=lost")).is_err());
-        assert!(statuses(&Query::parse("status=failed&live=true")).is_err());
-        assert_eq!(statuses(&Query::parse("live=true&all=true")).unwrap(), live);
-        let ended = statuses(&Query::parse("live=false")).unwrap();
+        assert!(statuses(&Query::parse("status=lost"), Span::Live).is_err());
+        assert!(statuses(&Query::parse("status=failed&live=true"), Span::Live).is_err());
+        assert_eq!(statuses(&Query::parse("live=true&all=true"), Span::Live).unwrap(), live);
+        let ended = statuses(&Query::parse("live=false"), Span::Live).unwrap();
         assert!(ended.iter().all(|status| status.is_ended()) && ended.len() == 5);
+        assert!(statuses(&Query::parse(""), Span::All).unwrap().is_empty());
+        assert_eq!(statuses(&Query::parse("all=false"), Span::All).unwrap(), live);
+        assert_eq!(statuses(&Query::parse("live=true"), Span::All).unwrap(), live);
     }
 
     #[test]

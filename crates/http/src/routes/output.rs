@@ -1,6 +1,6 @@
 //! Output, once or as it grows.
 
-use crate::convert::moment;
+use crate::convert::{moment, output_is_gone};
 use crate::face::Face;
 use crate::fault::Fault;
 use crate::query::{Query, invalid};
@@ -41,6 +41,15 @@ pub(crate) async fn output(
     let mut reader = Reader::new(face.engine, &stored, &query)?;
     reader.position = reader.begin(&query).await?;
     let first = reader.first().await?;
+    if first.is_none()
+        && reader.key().attempt == stored.process.attempt
+        && output_is_gone(&reader.engine, &stored).await
+    {
+        let id = stored.process.id;
+        return Err(Fault::new(410, "output_removed", format!("the output of {} is gone", id.short()))
+            .because("it was let go of to make room: `output.total`, or somebody removed it")
+            .help(format!("`longhaul status {}` still tells how it ended", id.short())));
+    }
     let pieces = stream::try_unfold((reader, first), |(mut reader, ready)| async move {
         let piece = match ready {
             Some(piece) => Some(piece),

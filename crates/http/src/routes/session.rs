@@ -12,7 +12,7 @@ use axum::extract::{Path, State};
 use longhaul_domain::SessionId;
 use longhaul_wire::api::{EndSessionRequest, OutcomesReply, ProcessList};
 
-/// `GET /v1/sessions/{id}`: the list of its processes.
+/// `GET /v1/sessions/{id}`: the list of its processes, live and ended.
 pub(crate) async fn show(
     State(face): State<Face>,
     id: Result<Path<String>, PathRejection>,
@@ -29,7 +29,7 @@ pub(crate) async fn end(
 ) -> Result<Reply<OutcomesReply>, Fault> {
     let session = session(id)?;
     let policy = match (request.policy.as_deref(), request.grace_ms) {
-        (Some(word), grace) => Some(session_policy(word, grace)?),
+        (Some(word), grace) => Some(session_policy(word, grace, face.defaults.session_grace)?),
         (None, Some(_)) => return Err(graceless()),
         (None, None) => None,
     };

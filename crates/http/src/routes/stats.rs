@@ -1,6 +1,6 @@
 //! Statistics.
 
-use crate::convert::stats as seen;
+use crate::convert::{stats as seen, uses};
 use crate::face::Face;
 use crate::fault::Fault;
 use crate::query::Query;
@@ -20,5 +20,6 @@ pub(crate) async fn stats(State(face): State<Face>, query: Query) -> Result<Repl
         ancestor: root(engine, &query).await?,
         ..Filter::default()
     };
-    Ok(Reply::ok(seen(&engine.stats(&scope).await?, engine.now())))
+    let uses = uses(engine, &scope).await?;
+    Ok(Reply::ok(seen(&engine.stats(&scope).await?, &uses, engine.now())))
 }

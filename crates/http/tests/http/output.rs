@@ -1,6 +1,6 @@
 use crate::world::{World, command, millis, with};
 use longhaul_domain::{AttemptNo, ProcessId};
-use longhaul_engine::ports::{AttemptKey, OutputSource};
+use longhaul_engine::ports::{AttemptKey, OutputLog, OutputSource};
 use longhaul_wire::output::{Frame, FrameKind, MEDIA_TYPE};
 use serde_json::json;
 
@@ -13,6 +13,25 @@ async fn output_comes_in_frames_and_ends_with_an_end() {
     assert_eq!(answer.headers["content-type"], MEDIA_TYPE);
     let frames = answer.frames();
     assert_eq!(said(&frames), [(FrameKind::Stdout, 0, "hello world\n"), (FrameKind::End, 12, "")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_that_was_removed_is_told_and_none_at_all_is_not() {
+    let world = World::new().await;
+    let (spoke, silent) = (world.launch("echo hello").await, world.launch("exit 0").await);
+    world.pass(millis(10)).await;
+    assert_eq!(world.show(&spoke).await["conditions"], json!([]));
+    for id in [&spoke, &silent] {
+        world.spawner.output().remove(key(id, 1).id).await.unwrap();
+    }
+    let problem = world.get(&format!("/v1/processes/{spoke}/output")).await.problem();
+    assert_eq!((problem.status, problem.slug.as_str()), (410, "output_removed"));
+    assert!(problem.detail.unwrap().contains("output.total"));
+    let shown = world.show(&spoke).await;
+    assert_eq!((&shown["conditions"], &shown["log_path"]), (&json!(["output_removed"]), &json!(null)));
+    let frames = world.get(&format!("/v1/processes/{silent}/output")).await.frames();
+    assert_eq!(said(&frames), [(FrameKind::End, 0, "")]);
+    assert_eq!(world.show(&silent).await["conditions"], json!([]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -29,6 +48,7 @@ async fn stream_offset_and_lines_choose_what_is_read() {
         let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.bytes.clone()).collect();
         String::from_utf8(bytes).unwrap()
     };
+    assert_eq!(world.show(&id).await["output_bytes"], 12, "while it runs");
     assert_eq!(read("").await, "one\nbad\ntwo\n");
     assert_eq!(read("stream=stderr").await, "bad\n");
     assert_eq!(read("stream=stdout").await, "one\ntwo\n");

@@ -40,6 +40,21 @@ async fn end_of_a_session_may_say_otherwise_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn grace_that_nobody_measures_is_the_configured_one() {
+    let world = World::new().await;
+    let declared = world.submit(of_session("run", json!({ "on_session_end": "grace" }))).await;
+    assert_eq!(world.show(&declared).await["session_grace_ms"], 30_000);
+    let keeps = world.submit(of_session("run", json!({}))).await;
+    world.post("/v1/sessions/s%201/end", json!({ "policy": "grace" })).await;
+    for id in [&declared, &keeps] {
+        assert_eq!(world.show(id).await["leave_by"], "2023-11-14T22:13:50.000Z");
+    }
+    let kept = world.post("/v1/sessions/s%201/end", json!({ "policy": "keep" })).await.json();
+    assert_eq!(kept["outcomes"][0]["changed"], true);
+    assert_eq!(world.show(&keeps).await["leave_by"], json!(null));
+}
+
+#[tokio::test(start_paused = true)]
 async fn session_lists_its_processes_by_the_parameters_of_the_list() {
     let world = World::new().await;
     let ended = world.submit(of_session("exit 0", json!({}))).await;
@@ -51,8 +66,10 @@ async fn session_lists_its_processes_by_the_parameters_of_the_list() {
         let ids = page["processes"].as_array().unwrap().iter().map(|process| process["id"].clone());
         ids.collect::<Vec<_>>()
     };
-    assert_eq!(list("").await, [live.as_str()]);
+    assert_eq!(list("").await, [live.as_str(), &ended]);
     assert_eq!(list("?all=true").await, [live.as_str(), &ended]);
+    assert_eq!(list("?live=true").await, [live.as_str()]);
+    assert_eq!(list("?all=false").await, [live.as_str()]);
     assert_eq!(world.get("/v1/sessions/s?session=t").await.problem().slug, "invalid_request");
 }
 
@@ -70,7 +87,6 @@ async fn policies_of_a_launch_are_shown_and_absurd_ones_refused() {
     for refused in [
         json!({ "children": "eat" }),
         json!({ "on_session_end": "whatever" }),
-        json!({ "on_session_end": "grace" }),
         json!({ "on_session_end": "cancel", "session_grace_ms": 1 }),
         json!({ "session_grace_ms": 1 }),
         json!({ "on_session_end": "grace", "session_grace_ms": u64::MAX }),
@@ -79,12 +95,9 @@ async fn policies_of_a_launch_are_shown_and_absurd_ones_refused() {
         let problem = world.post("/v1/processes", of_session("run", refused.clone())).await.problem();
         assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{refused}");
     }
-    for refused in [
-        json!({ "policy": "eat" }),
-        json!({ "policy": "grace" }),
-        json!({ "policy": "keep", "grace_ms": 1 }),
-        json!({ "grace_ms": 1 }),
-    ] {
+    for refused in
+        [json!({ "policy": "eat" }), json!({ "policy": "keep", "grace_ms": 1 }), json!({ "grace_ms": 1 })]
+    {
         let problem = world.post("/v1/sessions/s/end", refused.clone()).await.problem();
         assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{refused}");
     }

@@ -254,6 +254,8 @@ async fn statistics_count_by_level_and_in_total() {
             "restarts": 0,
             "mean_ms": took,
             "p95_ms": took,
+            "usage": { "processes": live, "cpu_ms": 0, "memory_bytes": 0, "read_bytes": null, "written_bytes": null },
+            "uptime_ms": 200,
         })
     };
     assert_eq!(

@@ -82,11 +82,17 @@ pub enum Refusal {
         /// Its id.
         parent: ProcessId,
     },
-    /// An ancestor is ending or has ended.
+    /// The parent is ending or has ended, or an ancestor further above is ending.
     #[error("the ancestor {ancestor} is ending or has ended")]
     AncestorClosing {
         /// Which.
         ancestor: ProcessId,
+    },
+    /// The change was meant for one below which nobody lives.
+    #[error("its descendant {descendant} lives")]
+    DescendantLives {
+        /// One of those that live.
+        descendant: ProcessId,
     },
     /// The tree would be too deep.
     #[error("level {level} is deeper than the {deepest} that are allowed")]

@@ -22,7 +22,6 @@ use super::{
     ending::Record,
     leader::Leader,
     orders::CAPABILITIES,
-    procfs::ProcessStat,
     pumps::Pumps,
     supervisor::{Pause, Supervisor},
     sys,
@@ -39,6 +38,7 @@ use crate::{
     notice::{Notice, Welcome},
     order::{Order, PROTOCOL_VERSION},
     output::OutputWriter,
+    process_stat::ProcessStat,
     shortage::is_shortage,
 };
 

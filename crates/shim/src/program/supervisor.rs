@@ -8,7 +8,6 @@ use super::{
     hold,
     leader::{Leader, LeaderEnd, Report, read_report},
     poll::News,
-    procfs::ProcessStat,
     pumps::Pumps,
     stopping::{self, Progress, Stopping},
     sys,
@@ -24,6 +23,7 @@ use crate::{
     out_of_memory::has_logged_kill,
     output::Stream,
     plan::StopPlan,
+    process_stat::ProcessStat,
     reason::StopReason,
 };
 
@@ -254,7 +254,7 @@ impl Supervisor {
     fn own_cpu_ms(&self) -> Option<u64> {
         let is_limited = self.launch.limits.iter().any(|limit| limit.resource == PROCESSOR_TIME);
         let dead = || ProcessStat::read(self.tree.leader()).filter(ProcessStat::is_dead);
-        is_limited.then(dead).flatten().map(|stat| stat.cpu_ms())
+        is_limited.then(dead).flatten().map(|stat| stat.used_ms())
     }
 
     fn exceeded(&self, end: &LeaderEnd, own_cpu_ms: Option<u64>) -> Option<ExceededLimit> {

@@ -4,12 +4,12 @@ use std::os::fd::OwnedFd;
 
 use super::{
     leader::Leader,
-    procfs::ProcessStat,
     supervisor::{Pause, Supervisor},
 };
 use crate::{
     clock,
     notice::{Descriptor, Notice},
+    process_stat::ProcessStat,
     status::{Phase, Status},
 };
 

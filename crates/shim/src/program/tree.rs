@@ -4,12 +4,11 @@ use std::{cell::OnceCell, collections::BTreeSet, io, os::fd::OwnedFd};
 
 use rustix::process::{Pid, PidfdFlags};
 
-use super::{
-    cgroup::Cgroup,
-    procfs::{Executable, Family, ProcessStat, everyone, has_shim_arguments},
-    sys,
+use super::{cgroup::Cgroup, procfs::Family, sys};
+use crate::{
+    containment::Containment, file_identity::FileIdentity, out_of_memory::has_killed_in_group,
+    process_stat::ProcessStat,
 };
-use crate::{containment::Containment, out_of_memory::has_killed_in_group};
 
 const MOST_MANAGERS: usize = 16;
 
@@ -24,7 +23,7 @@ pub(super) struct Tree {
     pidfd: OwnedFd,
     shim: u32,
     /// Looked at only when there is somebody to tell apart, which for most attempts there never is.
-    executable: OnceCell<Option<Executable>>,
+    executable: OnceCell<Option<FileIdentity>>,
     kernel_lists: OnceCell<bool>,
     managers: Vec<Birth>,
 }
@@ -190,7 +189,7 @@ impl Tree {
     }
 
     fn visit_group(&self, mut see: impl FnMut(Member)) {
-        for stat in everyone() {
+        for stat in ProcessStat::everyone() {
             let ours = stat.group == self.leader.0 && stat.start_time >= self.leader.1;
             if ours && !stat.is_dead() && !self.is_stranger(&stat) {
                 see(Member { stat, direct: stat.parent == self.shim });
@@ -247,8 +246,8 @@ impl Tree {
         if self.managers.contains(&birth) {
             return true;
         }
-        let executable = Executable::of(&stat.pid.to_string());
-        let own = self.executable.get_or_init(|| Executable::of("self"));
-        executable.is_some() && executable == *own && has_shim_arguments(stat.pid)
+        let executable = FileIdentity::of_process(stat.pid);
+        let own = self.executable.get_or_init(|| FileIdentity::of_process(std::process::id()));
+        executable.is_some() && executable == *own && ProcessStat::has_shim_arguments(stat.pid)
     }
 }

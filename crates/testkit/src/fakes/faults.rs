@@ -13,6 +13,8 @@ pub enum Fault {
     Unknown,
     /// It is refused because nothing can be written; reads go on.
     ReadOnly,
+    /// It is refused because there is no room; reads go on.
+    Full,
     /// It takes so long, and then goes well.
     Late(Duration),
     /// It never returns and nothing was done: the caller is to be dropped there, as a crash would.
@@ -75,6 +77,36 @@ pub enum Call {
 }
 
 impl Call {
+    /// Whether it makes a store larger.
+    const fn takes_room(self) -> bool {
+        match self {
+            Self::Submit
+            | Self::Claim
+            | Self::Commit
+            | Self::Wish
+            | Self::Touch
+            | Self::Sweep
+            | Self::SetPolicy
+            | Self::Register => true,
+            Self::Read
+            | Self::Attention
+            | Self::Queues
+            | Self::Events
+            | Self::Beat
+            | Self::Start
+            | Self::Adopt
+            | Self::Stop
+            | Self::Halt
+            | Self::Usage
+            | Self::Next
+            | Self::Settled
+            | Self::Keep
+            | Self::Open
+            | Self::Output
+            | Self::Remove => false,
+        }
+    }
+
     /// Whether it changes anything.
     #[must_use]
     pub const fn writes(self) -> bool {
@@ -126,6 +158,7 @@ pub(super) struct Faults {
     planned: VecDeque<Planned>,
     mischief: Option<Drawn>,
     down: bool,
+    full: bool,
     calls: Vec<Call>,
 }
 
@@ -157,6 +190,10 @@ impl Faults {
         self.down = down;
     }
 
+    pub(super) const fn set_full(&mut self, full: bool) {
+        self.full = full;
+    }
+
     pub(super) fn calls(&self) -> &[Call] {
         &self.calls
     }
@@ -166,6 +203,9 @@ impl Faults {
         self.calls.push(call);
         if self.down {
             return Some(Fault::Unavailable);
+        }
+        if self.full && call.takes_room() {
+            return Some(Fault::Full);
         }
         self.planned_for(call).or_else(|| self.mischief.as_mut()?.strike(call))
     }

@@ -8,8 +8,8 @@ use longhaul_domain::{
 };
 use longhaul_ports::{
     Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Lease, Listing, Membership, NodeFacts,
-    PageAsk, ProcessStore, QueueView, Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept,
-    Upkeep,
+    PageAsk, ProcessStore, QueueView, Queues, Refusal, Room, Store, StoreError, Stored, Submission,
+    Submitted, Swept, Upkeep,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -54,6 +54,11 @@ impl FaultyStore {
         self.trouble.set_down(down);
     }
 
+    /// As [`Trouble::set_full`].
+    pub fn set_full(&self, full: bool) {
+        self.trouble.set_full(full);
+    }
+
     /// What was called so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
@@ -75,6 +80,7 @@ impl FaultyStore {
             Failed::Unavailable => StoreError::Unavailable { source: "the test says so".into() },
             Failed::Unknown => StoreError::Unknown { op, source: "the test says so".into() },
             Failed::ReadOnly => StoreError::ReadOnly { why: "the test says so".to_owned() },
+            Failed::Full => StoreError::Refused(Refusal::Full),
         };
         self.trouble.through(call, work, error).await
     }

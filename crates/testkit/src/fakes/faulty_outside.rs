@@ -178,6 +178,7 @@ fn says(failed: Failed) -> String {
         Failed::Unavailable => "the test says so",
         Failed::Unknown => "the test says so, after it was done",
         Failed::ReadOnly => "the test says so, nothing can be written",
+        Failed::Full => "the test says so, there is no room",
     }
     .to_owned()
 }

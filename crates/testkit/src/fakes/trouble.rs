@@ -27,6 +27,7 @@ pub(super) enum Failed {
     Unavailable,
     Unknown,
     ReadOnly,
+    Full,
 }
 
 impl Trouble {
@@ -73,6 +74,11 @@ impl Trouble {
         locked(&self.faults).set_down(down);
     }
 
+    /// While it is full, every call that would make the store larger is refused for want of room.
+    pub fn set_full(&self, full: bool) {
+        locked(&self.faults).set_full(full);
+    }
+
     /// What was called so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
@@ -115,7 +121,8 @@ impl Trouble {
                 Err(error(Failed::Unknown))
             }
             Some(Fault::ReadOnly) if call.writes() => Err(error(Failed::ReadOnly)),
-            Some(Fault::ReadOnly) => work.await,
+            Some(Fault::Full) if call.writes() => Err(error(Failed::Full)),
+            Some(Fault::ReadOnly | Fault::Full) => work.await,
             Some(Fault::Late(span)) => {
                 self.delay(span).await;
                 work.await
@@ -135,7 +142,7 @@ impl Trouble {
         self.live().await;
         let fault = locked(&self.faults).strike(call);
         let answer = match fault {
-            None | Some(Fault::Unavailable | Fault::Unknown | Fault::ReadOnly) => work.await,
+            None | Some(Fault::Unavailable | Fault::Unknown | Fault::ReadOnly | Fault::Full) => work.await,
             Some(Fault::Late(span)) => {
                 self.delay(span).await;
                 work.await

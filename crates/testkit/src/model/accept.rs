@@ -13,6 +13,9 @@ impl Model {
             let same_spec = row.stored.process.spec == *spec;
             return Ok(Submitted::Existing { id: row.id(), stored: Some(row.stored.clone()), same_spec });
         }
+        if let Some((id, first)) = self.gone.iter().find(|(id, _)| *id == process.id) {
+            return Ok(Submitted::Existing { id: *id, stored: None, same_spec: first == spec });
+        }
         if let Some(key) = &spec.launch_key {
             let taken = self.launch_keys.iter().find(|taken| taken.0 == spec.session && taken.1 == *key);
             if let Some((_, _, id, first)) = taken {
@@ -65,7 +68,11 @@ impl Model {
                 return Err(Refusal::ParentMissing { parent: *parent });
             }
             for ancestor in ancestors {
-                if self.row(*ancestor).is_none_or(|row| row.stored.process.head().closing) {
+                // What was swept had ended, with nothing left to do.
+                let Some(row) = self.row(*ancestor) else { continue };
+                let head = row.stored.process.head();
+                let is_over = row.standing() == Standing::Ended && head.due.is_none();
+                if head.closing && (ancestor == parent || !is_over) {
                     return Err(Refusal::AncestorClosing { ancestor: *ancestor });
                 }
             }
@@ -187,6 +194,7 @@ impl Model {
         process.evolve(&events);
         row.stored.revision = row.stored.revision.next();
         row.stored.vitals = Vitals::default();
+        row.handed_until = None;
         row.stored.owner = matches!(row.stored.process.spec.work, Work::Command(_)).then(|| to.clone());
         let stored = row.stored.clone();
         self.served.push(stored.process.spec.key.clone());

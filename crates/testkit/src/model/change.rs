@@ -1,7 +1,7 @@
 //! Changes of records, of the policy and of the nodes.
 
-use super::Model;
 use super::request::No;
+use super::{Model, Row};
 use longhaul_domain::{
     AttemptNo, Epoch, OpId, Policy, PolicyVersion, ProcessId, Revision, Standing, Vitals, Wish, WishNo,
 };
@@ -31,6 +31,12 @@ impl Model {
             return Err(No::Conflict(before.revision));
         }
         self.check_author(&before, &change.author)?;
+        let lives = |row: &&Row| {
+            row.standing() != Standing::Ended && row.stored.process.lineage.ancestors.contains(&id)
+        };
+        if let Some(row) = self.rows.iter().find(lives).filter(|_| change.childless) {
+            return Err(No::Refused(Refusal::DescendantLives { descendant: row.id() }));
+        }
         let revision = before.revision.next();
         for row in self.rows.iter_mut().filter(|row| row.id() == id) {
             row.handed_until = None;

@@ -89,6 +89,14 @@ async fn compare(world: &StoreWorld, model: &Model) {
     let answer = ask(world, &model.asked).await;
     assert_eq!(answer, model.reply, "the answer to {:?}", model.asked);
     assert_eq!(records(world).await, model.rows.iter().map(Row::record).collect::<Vec<_>>(), "the records");
+    assert_eq!(loaded(world, model).await, model.rows.iter().rev().map(Row::record).collect::<Vec<_>>());
+    let now = model.now;
+    for lease in model.nodes.iter().filter_map(|(node, _)| model.lease(node)) {
+        let calls = must(world.store.beat(&lease).await);
+        let due = model.first_due().map(|due| due.max(now));
+        assert_eq!((calls.now, calls.due.map(|due| due.max(now))), (now, due), "when something is due");
+        assert_eq!(calls.wishes, model.wished(&lease), "what was left for {lease:?}");
+    }
     assert_eq!(must(world.store.queues(None).await), model.queues(), "the queues");
     assert_eq!(must(world.store.policy().await), model.policy, "the policy");
     assert_eq!(events(world).await, model.events, "the events");
@@ -136,6 +144,13 @@ impl Row {
 async fn records(world: &StoreWorld) -> Vec<Stored> {
     let page = PageAsk { order: Order::OldestFirst, after: None, most: 1_000 };
     must(world.store.list(&longhaul_ports::Filter::default(), &page).await).processes
+}
+
+/// All that are there, the newest first, and nothing of those that were swept.
+async fn loaded(world: &StoreWorld, model: &Model) -> Vec<Stored> {
+    let there = model.rows.iter().rev().map(Row::id);
+    let ids: Vec<ProcessId> = model.gone.iter().map(|(id, _)| *id).chain(there).collect();
+    must(world.store.load(&ids).await).into_iter().flatten().collect()
 }
 
 async fn events(world: &StoreWorld) -> Vec<(ProcessId, Revision, u32, Event)> {

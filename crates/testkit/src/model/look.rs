@@ -14,7 +14,7 @@ impl Model {
         let mut due: Vec<(Timestamp, &mut Row)> = Vec::new();
         for row in &mut self.rows {
             let is_free = row.handed_until.is_none_or(|until| until <= now);
-            let at = row.stored.process.due().filter(|at| *at <= now && row.stored.owner.is_none());
+            let at = row.due().filter(|at| *at <= now && row.stored.owner.is_none());
             if let Some(at) = at.filter(|_| is_free) {
                 due.push((at, row));
             }
@@ -28,11 +28,27 @@ impl Model {
         Ok(due.into_iter().map(hand).collect())
     }
 
+    /// When the first row without owner is due, or due again.
+    pub(super) fn first_due(&self) -> Option<Timestamp> {
+        let mut first: Option<Timestamp> = None;
+        for row in self.rows.iter().filter(|row| row.stored.owner.is_none()) {
+            let due = row.due().map(|due| row.handed_until.map_or(due, |until| due.max(until)));
+            first = first.into_iter().chain(due).min();
+        }
+        first
+    }
+
+    /// What a node owns and has open orders for, in the order of their submits.
+    pub(super) fn wished(&self, by: &Lease) -> Vec<ProcessId> {
+        let owned = self.rows.iter().filter(|row| row.stored.owner.as_ref() == Some(by));
+        owned.filter(|row| !row.stored.wishes.is_empty()).map(Row::id).collect()
+    }
+
     pub(super) fn sweep(&mut self, rule: &Retention, most: u32) -> Result<Swept, No> {
         let mut ended: Vec<(Timestamp, Seq, ProcessId, bool)> = Vec::new();
         for row in &self.rows {
             if let Some(at) = row.stored.process.completed_at() {
-                ended.push((at, row.stored.seq, row.id(), row.stored.process.due().is_some()));
+                ended.push((at, row.stored.seq, row.id(), row.due().is_some()));
             }
         }
         ended.sort_by_key(|(at, seq, ..)| (*at, *seq));
@@ -46,7 +62,9 @@ impl Model {
         }
         let more = covered.len() > most as usize;
         covered.truncate(most as usize);
-        self.rows.retain(|row| !covered.contains(&row.id()));
+        for row in self.rows.extract_if(.., |row| covered.contains(&row.id())) {
+            self.gone.push((row.id(), row.stored.process.spec));
+        }
         self.swept += covered.len() as u64;
         Ok(Swept { ids: covered, more, total: self.swept })
     }

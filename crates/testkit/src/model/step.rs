@@ -103,11 +103,15 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
             }),
         1 => Just(Step::Again),
         1 => (any::<Index>(), wishes()).prop_map(|(which, wish)| Step::Wish(which, wish)),
-        1 => any::<Index>().prop_map(|which| Step::Touch(which, Box::default())),
-        2 => (0..3_u8, 0..4_u32).prop_map(|(node, most)| Step::Attention(node, most)),
-        1 => (option::of(0..20_000_u64), option::of(0..3_u64), 0..4_u32).prop_map(|(age, count, most)| {
-            Step::Sweep(Retention { age: age.map(Duration::from_millis), count, before: None }, most)
+        1 => (any::<Index>(), 0..1_000_u64).prop_map(|(which, output_bytes)| {
+            Step::Touch(which, Box::new(Vitals { output_bytes, ..Vitals::default() }))
         }),
+        2 => (0..3_u8, 0..4_u32).prop_map(|(node, most)| Step::Attention(node, most)),
+        2 => (option::of(0..5_000_u64), option::of(0..3_u64), proptest::bool::weighted(0.4), 0..4_u32)
+            .prop_map(|(age, count, all, most)| {
+                let before = all.then_some(longhaul_domain::Timestamp(i64::MAX));
+                Step::Sweep(Retention { age: age.map(Duration::from_millis), count, before }, most)
+            }),
         1 => (proptest::collection::vec(0..4_u32, 0..3), option::of(0..3_u8), seldom())
             .prop_map(|(slots, held, stale)| Step::SetPolicy { slots, held, stale }),
         1 => (0..3_u8).prop_map(Step::Register),
@@ -126,7 +130,7 @@ fn news() -> impl Strategy<Value = New> {
         option::weighted(0.4, (0..3_u8, 0..4_u32)),
         seldom(),
         seldom(),
-        option::weighted(0.05, any::<Index>()),
+        option::weighted(0.1, any::<Index>()),
     );
     (what, names, how).prop_map(|(what, names, how)| New {
         key: what.0,
@@ -154,19 +158,20 @@ fn moves() -> impl Strategy<Value = Input> {
             containment: None,
             at: longhaul_domain::Timestamp(1_700_000_000_000),
         })),
-        2 => (0..3_i32).prop_map(|code| Input::Observation(Observation::Exited {
+        2 => (0..3_i32, 0..20_000_i64).prop_map(|(code, after)| Input::Observation(Observation::Exited {
             attempt: longhaul_domain::AttemptNo(0),
-            exit: exit(code),
+            exit: exit(code, after),
         })),
         1 => Just(Input::Tick),
         4 => inputs(),
     ]
 }
 
-fn exit(code: i32) -> Exit {
+/// An end may become known long after it was, and after later ones.
+fn exit(code: i32, after: i64) -> Exit {
     Exit {
         status: ExitStatus::Code(code),
-        at: longhaul_domain::Timestamp(1_700_000_000_000),
+        at: longhaul_domain::Timestamp(1_700_000_000_000_i64.saturating_add(after)),
         stopped: None,
         last_signal: None,
         swept: 0,
@@ -225,7 +230,7 @@ impl Model {
                     slots: slots.collect(),
                     default_slots: 2,
                     held: held.iter().map(|key| (slot_key(*key), hold.clone())).collect(),
-                    configured: 0,
+                    configured: None,
                 };
                 Some(Request::SetPolicy(self.version(*stale), policy))
             }
@@ -235,9 +240,8 @@ impl Model {
     }
 
     fn submission(&mut self, new: &New) -> Option<Submission> {
-        let again = new.again.as_ref().and_then(|which| self.pick(which));
-        let id = match again {
-            Some(stored) => stored.process.id,
+        let id = match new.again.as_ref().and_then(|which| self.pick_ever(which)) {
+            Some(id) => id,
             None => ProcessId::new(self.draw()),
         };
         let parent = new.parent.as_ref().and_then(|which| self.pick(which));
@@ -305,6 +309,7 @@ impl Model {
             next,
             events: step.events,
             taken: stored.wishes.first().map_or(WishNo(0), |(no, _)| *no),
+            childless: matches!(input, Input::Observation(Observation::DescendantsEnded)),
         })
     }
 
@@ -318,6 +323,15 @@ impl Model {
             return None;
         }
         self.rows.get(which.index(self.rows.len())).map(|row| row.stored.clone())
+    }
+
+    /// One that is there, or as often one that was.
+    fn pick_ever(&self, which: &Index) -> Option<ProcessId> {
+        let there = self.pick(which).map(|stored| stored.process.id);
+        if self.gone.is_empty() || which.index(2) == 0 {
+            return there;
+        }
+        self.gone.get(which.index(self.gone.len())).map(|(id, _)| *id)
     }
 
     fn lease_of(&self, node: u8, old: bool) -> Option<Lease> {

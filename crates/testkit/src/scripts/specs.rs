@@ -2,10 +2,10 @@
 
 use crate::suite::must;
 use longhaul_domain::{
-    AgentFacts, AgentId, AgentType, Capability, ChildrenPolicy, CommandSpec, Environment, EnvironmentHash,
-    Hold, JsonText, LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy, Priority, ProcessName,
-    ProcessType, ProjectName, ReportedSpec, ResourceLimits, RetryPolicy, SessionId, SessionPolicy, SlotKey,
-    Spec, Stdin, StopPolicy, Timestamp, TypeName, Work,
+    AgentFacts, AgentId, AgentType, Capability, ChildrenPolicy, CommandSpec, Configured, Environment,
+    EnvironmentHash, Hold, JsonText, LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy, Priority,
+    ProcessName, ProcessType, ProjectName, ReportedSpec, ResourceLimits, RetryPolicy, SessionId,
+    SessionPolicy, SlotKey, Spec, Stdin, StopPolicy, Timestamp, TypeName, Work,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -121,9 +121,12 @@ pub fn retries() -> impl Strategy<Value = RetryPolicy> {
 
 /// How many slots the keys have.
 pub fn policies() -> impl Strategy<Value = Policy> {
-    let pattern = prop_oneof![name(), name().prop_map(|text| format!("{text}*"))];
+    let pattern = || prop_oneof![name(), name().prop_map(|text| format!("{text}*"))];
     let hold = (moment(), option::of(text())).prop_map(|(since, by)| Hold { since, by });
-    (btree_map(pattern, 0..9_u32, 0..4), 0..9_u32, btree_map(key(), hold, 0..3), any::<u64>()).prop_map(
+    let slots = || btree_map(pattern(), 0..9_u32, 0..4);
+    let configured =
+        (slots(), 0..9_u32).prop_map(|(slots, default_slots)| Configured { slots, default_slots });
+    (slots(), 0..9_u32, btree_map(key(), hold, 0..3), option::of(configured)).prop_map(
         |(slots, default_slots, held, configured)| Policy { slots, default_slots, held, configured },
     )
 }

@@ -244,6 +244,7 @@ impl<'a> Script<'a> {
         let mut change = self.one.change(&stored, input);
         change.op = self.chance.op();
         change.taken = stored.wishes.first().map_or(WishNo(0), |(no, _)| *no);
+        change.childless = self.odds(4);
         match self.draw(16) {
             0 => change.author = Author::Anyone,
             1 => change.author = Author::Owner(self.lease()),

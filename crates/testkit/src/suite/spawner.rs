@@ -307,6 +307,28 @@ pub async fn a_halted_command_can_be_stopped(world: &SpawnerWorld) {
     assert_eq!(world.exit(key).await.stopped, Some(StopCause::User));
 }
 
+/// What is watched and runs uses something, and gives back no processor time; of anything else no usage is told.
+pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerWorld) {
+    let stranger = world.order(world.actors.runs()).key;
+    let spawner = world.spawner().await;
+    refused!(spawner.usage(stranger).await, SpawnError::Unknown { key: named } if *named == stranger);
+    let key = world.run(world.actors.runs()).await;
+    let first = must(spawner.usage(key).await);
+    assert!(first.processes >= 1, "{first:?}");
+    world.actors.pass(Duration::from_millis(50)).await;
+    let second = must(spawner.usage(key).await);
+    assert!(second.processes >= 1 && second.cpu >= first.cpu, "{first:?}, then {second:?}");
+    drop(spawner);
+    let spawner = world.crash().await;
+    refused!(spawner.usage(key).await, SpawnError::Unknown { .. });
+    must(spawner.adopt(key).await);
+    assert!(must(spawner.usage(key).await).processes >= 1);
+    must(spawner.stop(key, NOW).await);
+    world.exit(key).await;
+    spawner.settled(key).await;
+    refused!(spawner.usage(key).await, SpawnError::Unknown { .. });
+}
+
 /// The next life of the manager finds what still runs, sees its end, and can stop it.
 pub async fn the_next_life_finds_what_runs(world: &SpawnerWorld) {
     let short = world.run(world.actors.exits(Duration::from_millis(500), 4)).await;
@@ -397,6 +419,7 @@ macro_rules! spawner_suite {
             an_unknown_attempt_is_told
             a_halted_command_does_not_get_on
             a_halted_command_can_be_stopped
+            usage_is_told_of_what_runs_alone
             the_next_life_finds_what_runs
             the_next_life_finds_what_ended
             an_attempt_that_nobody_started_never_ran

@@ -49,6 +49,7 @@ macro_rules! store_suite {
             $open, store,
             accepted_work_is_there_on_return
             the_same_id_again_gives_what_it_became
+            the_same_id_again_is_known_after_its_sweep
             sequences_grow_with_submits
             a_stale_policy_is_refused
             reported_work_begins_at_once_without_owner
@@ -67,6 +68,10 @@ macro_rules! store_suite {
             a_missing_parent_is_refused
             a_closing_parent_gets_no_children
             a_closing_ancestor_closes_the_whole_tree
+            below_the_child_of_one_that_is_over_work_goes_on
+            one_that_ended_before_its_descendants_keeps_its_tree_closed
+            a_change_for_the_childless_is_refused_while_a_descendant_lives
+            a_child_joins_before_the_end_or_not_at_all
             other_parents_are_open
             a_parent_that_waits_for_its_children_is_open
             a_tree_that_was_told_to_end_gets_no_children
@@ -104,6 +109,7 @@ macro_rules! store_suite {
             the_same_op_gets_the_same_answer
             only_the_owner_writes
             an_old_lease_writes_nothing
+            an_old_lease_writes_nothing_that_nobody_owns
             anyone_writes_what_has_no_owner
             a_missing_process_is_told
             what_ended_keeps_its_node
@@ -134,6 +140,8 @@ macro_rules! store_suite {
             only_ownerless_due_rows_are_handed_out
             who_waits_for_its_children_is_handed_out
             an_unfinished_cascade_is_handed_out_until_it_is_done
+            an_open_wish_without_owner_is_handed_out
+            an_open_wish_without_owner_calls
             a_waiter_is_due_at_the_end_of_its_grace
             attention_hands_out_the_longest_due_first
             an_old_lease_gets_no_attention

@@ -55,7 +55,8 @@ pub struct LaunchRequest {
     pub children: Option<String>,
     /// What becomes of it when its session ends: `keep`, `cancel` or `grace`.
     pub on_session_end: Option<String>,
-    /// How long it may go on after the end of its session, in milliseconds; only with `grace`.
+    /// How long it may go on after the end of its session, in milliseconds; only with `grace`, where
+    /// `session.grace` says it otherwise.
     pub session_grace_ms: Option<u64>,
     /// Refuse it instead of letting it wait for a slot.
     pub no_queue: bool,

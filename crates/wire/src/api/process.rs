@@ -66,8 +66,8 @@ pub struct ProcessView {
     pub leave_by: Option<String>,
     /// Its concurrency key.
     pub key: Option<String>,
-    /// How urgent it is.
-    pub priority: i8,
+    /// How urgent it is: −100 to 100 as it was asked for, above that only by a move to the front of its queue.
+    pub priority: i32,
     /// Its launch key.
     pub launch_key: Option<String>,
     /// The agent behind it.
@@ -100,7 +100,8 @@ pub struct ProcessView {
     pub result: Option<serde_json::Value>,
     /// An exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
-    /// Facts beside the status: `stuck`, `detached_children`, `waits_for_children`.
+    /// Facts beside the status: `stuck`, `detached_children`, `waits_for_children`; of one process that was asked for,
+    /// `output_removed` as well.
     pub conditions: Vec<String>,
     /// When it was accepted.
     pub queued_at: String,

@@ -118,7 +118,7 @@ pub struct PriorityRequest {
 pub struct EndSessionRequest {
     /// `keep`, `cancel` or `grace` for all its processes; without it each does as it was launched to.
     pub policy: Option<String>,
-    /// How long they may go on, in milliseconds; only with `grace`.
+    /// How long they may go on, in milliseconds; only with `grace`, where `session.grace` says it otherwise.
     pub grace_ms: Option<u64>,
 }
 

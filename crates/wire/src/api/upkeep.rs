@@ -59,6 +59,26 @@ pub struct LevelStatsView {
     pub mean_ms: Option<u64>,
     /// How long 95 of 100 of them took at most, in milliseconds; null if there are none.
     pub p95_ms: Option<u64>,
+    /// What those that run here use now, all together; null if none does.
+    pub usage: Option<SumUsageView>,
+    /// For how long the one of them has run that began first, in milliseconds; null if none runs.
+    pub uptime_ms: Option<u64>,
+}
+
+/// What several processes use together, each with its whole tree.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SumUsageView {
+    /// Processes of the operating system that are alive.
+    pub processes: u64,
+    /// Processor time so far, in milliseconds.
+    pub cpu_ms: u64,
+    /// Resident memory, in bytes.
+    pub memory_bytes: u64,
+    /// Bytes read from storage; null where that is not told.
+    pub read_bytes: Option<u64>,
+    /// Bytes written to storage; null where that is not told.
+    pub written_bytes: Option<u64>,
 }
 
 /// What the tree of a process uses.

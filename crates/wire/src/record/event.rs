@@ -65,11 +65,12 @@ enum FactRecord {
     },
     CascadeEnded,
     Prioritized {
-        priority: i8,
+        priority: i32,
     },
     SessionEnded {
         leave_by: i64,
     },
+    SessionKept,
     Ended {
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
@@ -127,6 +128,7 @@ impl From<&Fact> for FactRecord {
             Fact::CascadeEnded => Self::CascadeEnded,
             Fact::Prioritized { priority } => Self::Prioritized { priority: priority.value() },
             Fact::SessionEnded { leave_by } => Self::SessionEnded { leave_by: leave_by.0 },
+            Fact::SessionKept => Self::SessionKept,
             Fact::Ended { ending, vitals } => {
                 Self::Ended { ending: Box::new(ending.into()), vitals: Box::new(vitals.into()) }
             }
@@ -170,10 +172,11 @@ impl TryFrom<FactRecord> for Fact {
             FactRecord::CascadeBegan { cause, force } => Self::CascadeBegan { cause: cause.into(), force },
             FactRecord::CascadeEnded => Self::CascadeEnded,
             FactRecord::Prioritized { priority } => Self::Prioritized {
-                priority: Priority::new(priority.into())
+                priority: Priority::kept(priority.into())
                     .map_err(|invalid| BrokenRecord::damaged(invalid.to_string()))?,
             },
             FactRecord::SessionEnded { leave_by } => Self::SessionEnded { leave_by: Timestamp(leave_by) },
+            FactRecord::SessionKept => Self::SessionKept,
             FactRecord::Ended { ending, vitals } => {
                 Self::Ended { ending: (*ending).try_into()?, vitals: (*vitals).try_into()? }
             }

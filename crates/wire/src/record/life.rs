@@ -24,7 +24,7 @@ pub(super) struct LifeRecord {
     started_at: Option<i64>,
     /// Only where it is another than was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    priority: Option<i8>,
+    priority: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cascade: Option<CascadeRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,7 +151,7 @@ impl From<&Process> for LifeRecord {
 impl LifeRecord {
     pub(super) fn into_process(self, fixed: FixedRecord) -> Result<Process, BrokenRecord> {
         let (id, lineage, queued_at, spec) = fixed.into_parts()?;
-        let priority = match self.priority.map(|value| Priority::new(value.into())) {
+        let priority = match self.priority.map(|value| Priority::kept(value.into())) {
             Some(Ok(priority)) => priority,
             Some(Err(invalid)) => return Err(BrokenRecord::damaged(invalid.to_string())),
             None => spec.priority,

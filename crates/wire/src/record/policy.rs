@@ -1,5 +1,5 @@
-use super::{BrokenRecord, is_zero, name};
-use longhaul_domain::{Hold, Policy, Timestamp};
+use super::{BrokenRecord, name};
+use longhaul_domain::{Configured, Hold, Policy, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -10,8 +10,16 @@ pub(super) struct PolicyRecord {
     default_slots: u32,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     held: BTreeMap<String, HoldRecord>,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    configured: u64,
+    /// Not `configured`, which was a number once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    configuration: Option<ConfigurationRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ConfigurationRecord {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    slots: BTreeMap<String, u32>,
+    default_slots: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -31,7 +39,10 @@ impl From<&Policy> for PolicyRecord {
                 .iter()
                 .map(|(key, hold)| (key.to_string(), HoldRecord { since: hold.since.0, by: hold.by.clone() }))
                 .collect(),
-            configured: policy.configured,
+            configuration: policy.configured.as_ref().map(|configured| ConfigurationRecord {
+                slots: configured.slots.clone(),
+                default_slots: configured.default_slots,
+            }),
         }
     }
 }
@@ -48,7 +59,9 @@ impl TryFrom<PolicyRecord> for Policy {
                 .into_iter()
                 .map(|(key, hold)| Ok((name(&key)?, Hold { since: Timestamp(hold.since), by: hold.by })))
                 .collect::<Result<_, BrokenRecord>>()?,
-            configured: record.configured,
+            configured: record
+                .configuration
+                .map(|record| Configured { slots: record.slots, default_slots: record.default_slots }),
         })
     }
 }

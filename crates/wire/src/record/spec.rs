@@ -38,7 +38,7 @@ pub(super) struct SpecRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     #[serde(default, skip_serializing_if = "is_zero")]
-    priority: i8,
+    priority: i32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     launch_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,9 +3,10 @@
 use crate::os::examine::steady_ms;
 use crate::os::launch::{FILE_SIZE, PROCESSOR_TIME};
 use crate::os::options::OsOptions;
-use crate::os::procfs::{self, ProcessStat};
+use crate::os::procfs;
 use longhaul_shim::{
-    EndEvidence, Ending, ExceededLimit, Identity, ResourceLimit, has_killed_in_group, has_logged_kill,
+    EndEvidence, Ending, ExceededLimit, Identity, ProcessStat, ResourceLimit, has_killed_in_group,
+    has_logged_kill,
 };
 use rustix::time::{ClockId, clock_gettime};
 use std::path::PathBuf;

@@ -6,12 +6,12 @@
 use super::{FIRST_PAUSE, KILL, LONGEST_PAUSE};
 use crate::os::launch;
 use crate::os::pidfd;
-use crate::os::procfs::{self, FileIdentity, ProcessStat};
+use crate::os::procfs;
 use crate::os::spawner::Shared;
 use crate::os::usage::{Census, pids_in};
 use longhaul_domain::TreeUsage;
 use longhaul_ports::AttemptKey;
-use longhaul_shim::Identity;
+use longhaul_shim::{FileIdentity, Identity, ProcessStat};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -177,7 +177,7 @@ impl Inner {
     fn members(&self) -> Vec<ProcessStat> {
         let me = std::process::id();
         let inside = self.cgroup.as_deref().map(pids_in).unwrap_or_default();
-        let everyone: Vec<ProcessStat> = procfs::everyone()
+        let everyone: Vec<ProcessStat> = ProcessStat::everyone()
             .into_iter()
             .filter(|stat| stat.pid != me && !stat.is_dead() && stat.start_time >= self.start_time)
             .collect();

@@ -167,9 +167,9 @@ fn grace_of_a_session_is_told_with_its_end() {
 }
 
 #[test]
-fn grace_of_a_session_and_its_policy_go_together() {
-    for line in ["session end s --policy grace", "session end s --policy cancel --grace 1s"] {
-        let came = said(line, false, |_| Answer::Silence);
-        assert_eq!((came.code(), came.asked.len()), (2, 0), "{line}");
-    }
+fn grace_of_a_session_belongs_to_its_policy_and_its_length_may_be_left_to_the_manager() {
+    let came = said("session end s --policy cancel --grace 1s", false, |_| Answer::Silence);
+    assert_eq!((came.code(), came.asked.len()), (2, 0));
+    let came = said("session end s --policy grace", false, |_| answered(&OutcomesReply::default()));
+    assert_eq!(came.body(0), json!({"policy": "grace", "grace_ms": null}));
 }

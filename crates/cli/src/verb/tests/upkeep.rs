@@ -7,7 +7,7 @@ use longhaul_wire::api::{ClearReply, PruneReply};
 fn stats_are_a_table_and_a_document() {
     let came = said("stats --session s --tree 0a1b -p atlas", true, |_| answered(&samples::stats()));
     assert_eq!(came.asked, ["GET /v1/stats?session=s&tree=0a1b&project=atlas"]);
-    assert_eq!((came.code(), came.out.lines().count()), (0, 4));
+    assert_eq!((came.code(), came.out.lines().count()), (0, 8));
     let came = said("stats --json", false, |_| answered(&samples::stats()));
     let document: Value = serde_json::from_str(&came.out).unwrap();
     assert_eq!(document["schema"], json!("longhaul/stats/v1"));

@@ -1,9 +1,9 @@
 //! One writer, one change at a time.
 
-use super::world::{StoreWorld, author, cancel, complete, exited, spawned};
+use super::world::{StoreWorld, author, cancel, complete, exited, node_id, spawned};
 use crate::suite::{must, refused};
 use longhaul_domain::{Input, Revision, Status};
-use longhaul_ports::{Author, StoreError};
+use longhaul_ports::{Author, Lease, StoreError};
 
 /// A change made on an older revision writes nothing, and is told the present one.
 pub async fn a_conflict_writes_nothing(world: &StoreWorld) {
@@ -96,6 +96,26 @@ pub async fn anyone_writes_what_has_no_owner(world: &StoreWorld) {
     let second = world.submit(world.draft().reported()).await;
     let mut change = world.change(&second, complete());
     change.author = Author::Owner(node);
+    must(world.store.commit(change).await);
+}
+
+/// What nobody owns is written under no lease but the newest of its node, and by no node that never joined.
+pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreWorld) {
+    let old = world.node("a").await;
+    let stored = world.submit(world.draft().reported()).await;
+    let new = world.node("a").await;
+    let ahead = Lease { epoch: new.epoch.next(), ..new.clone() };
+    let unknown = Lease { node: node_id("never-joined"), epoch: old.epoch };
+    let mut change = world.change(&stored, complete());
+    for stranger in [old, ahead, unknown] {
+        change.author = Author::Owner(stranger.clone());
+        refused!(
+            world.store.commit(change.clone()).await,
+            StoreError::Fenced { node, epoch } if *node == stranger.node && *epoch == stranger.epoch
+        );
+    }
+    assert_eq!(world.load(stored.process.id).await, stored);
+    change.author = Author::Owner(new);
     must(world.store.commit(change).await);
 }
 

@@ -106,6 +106,7 @@ async fn turn(store: &dyn Store, clock: &VirtualClock, stored: &Stored, input: I
         next: next.clone(),
         events: step.events,
         taken: WishNo(0),
+        childless: false,
     };
     let revision = must(store.commit(change.clone()).await);
     assert_eq!(must(store.commit(change).await), revision);

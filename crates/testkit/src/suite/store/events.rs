@@ -88,6 +88,7 @@ pub async fn a_trimmed_log_says_that_there_is_a_gap(world: &StoreWorld) {
             next: stored.process.clone(),
             events: (0..EACH).map(|_| Event { at, fact: fact.clone() }).collect(),
             taken: longhaul_domain::WishNo(0),
+            childless: false,
         };
         stored.revision = must(world.store.commit(change).await);
     }

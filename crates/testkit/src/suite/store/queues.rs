@@ -2,7 +2,7 @@
 
 use super::world::{StoreWorld, ids, never_ran, prioritize};
 use crate::suite::{must, refused};
-use longhaul_domain::{Hold, SlotKey};
+use longhaul_domain::{Configured, Hold, SlotKey};
 use longhaul_ports::{QueueView, Refusal, StoreError};
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreWorld) {
     let unnamed = Hold { since: world.now().plus(Duration::from_secs(1)), by: None };
     policy.held.insert(must(SlotKey::new("k")), named.clone());
     policy.held.insert(must(SlotKey::new("l")), unnamed.clone());
-    policy.configured = u64::MAX;
+    policy.configured = Some(Configured { slots: policy.slots.clone(), default_slots: u32::MAX });
     let version = must(world.store.set_policy(version, &policy).await);
     assert_eq!(must(world.store.policy().await), (version, policy.clone()));
     for (key, hold) in [("k", Some(named)), ("l", Some(unnamed)), ("m", None)] {
@@ -138,7 +138,8 @@ pub async fn a_moved_waiter_takes_its_new_place(world: &StoreWorld) {
     let [first, second, third] = must(ids(&waiters).try_into());
     for (id, priority, expected) in [
         (third, 5, [third, first, second]),
-        (second, 7, [second, third, first]),
+        // Beyond what may be asked for, as a move before a waiter with the highest priority does.
+        (second, 101, [second, third, first]),
         (second, -7, [third, first, second]),
         (first, 5, [first, third, second]),
     ] {

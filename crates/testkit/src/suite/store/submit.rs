@@ -1,6 +1,6 @@
 //! New work is accepted whole or not at all.
 
-use super::world::{StoreWorld, claimant, ids};
+use super::world::{StoreWorld, cancel, claimant, everything, ids};
 use crate::suite::{instead_of, must, refused, some};
 use longhaul_domain::{Fact, PolicyVersion, State, Status};
 use longhaul_ports::{Claimant, Filter, Order, PageAsk, Refusal, StoreError, Submitted};
@@ -32,6 +32,22 @@ pub async fn the_same_id_again_gives_what_it_became(world: &StoreWorld) {
     let expected = Submitted::Existing { id: became.process.id, stored: Some(became), same_spec: true };
     assert_eq!(again, expected);
     assert_eq!(must(world.store.read(None, 10, false).await).events.len(), 2);
+}
+
+/// A submit that is sent again after its record was let go starts nothing, and is told what it is.
+pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreWorld) {
+    let submission = world.submission(world.draft()).await;
+    let id = submission.process.id;
+    must(world.store.submit(submission.clone()).await);
+    must(world.turn(&world.load(id).await, cancel()).await);
+    assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [id]);
+    let again = must(world.store.submit(submission.clone()).await);
+    assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: true });
+    let mut other = world.draft().key("other");
+    other.id = id;
+    let again = must(world.try_submit(other).await);
+    assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: false });
+    assert!(!world.exists(id).await);
 }
 
 /// Each submit stands behind those before it.

@@ -1,7 +1,7 @@
 //! Trees: who may have children, how deep, and how many.
 
-use super::world::{StoreWorld, cancel, claimant, descendants_ended, exited, terminate};
-use crate::suite::{must, refused};
+use super::world::{StoreWorld, cancel, claimant, descendants_ended, everything, exited, terminate};
+use crate::suite::{instead_of, must, refused};
 use longhaul_domain::{Level, Lineage, Status, TreeLimits};
 use longhaul_ports::{Refusal, StoreError};
 
@@ -45,6 +45,86 @@ pub async fn a_closing_ancestor_closes_the_whole_tree(world: &StoreWorld) {
         world.try_submit(world.draft().child_of(&child)).await,
         StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == root.process.id
     );
+}
+
+/// Below the living child of one that ended by itself work goes on, also when that one was let go.
+pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let root = world.run(world.draft(), &node).await;
+    let child = world.run(world.draft().child_of(&root), &node).await;
+    world.exit(&root, 0).await;
+    let id = root.process.id;
+    world.submit(world.draft().child_of(&child)).await;
+    refused!(
+        world.try_submit(world.draft().child_of(&root)).await,
+        StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == id
+    );
+    assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [id]);
+    world.submit(world.draft().child_of(&child)).await;
+    refused!(
+        world.try_submit(world.draft().child_of(&root)).await,
+        StoreError::Refused(Refusal::ParentMissing { parent }) if *parent == id
+    );
+}
+
+/// One that was told to end with all below it keeps its tree closed after its own end, until they are seen to have.
+pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let root = world.run(world.draft(), &node).await;
+    let child = world.run(world.draft().child_of(&root), &node).await;
+    let stopping = must(world.turn(&root, terminate()).await);
+    let ended = world.exit(&stopping, 0).await;
+    refused!(
+        world.try_submit(world.draft().child_of(&child)).await,
+        StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == root.process.id
+    );
+    must(world.turn(&ended, descendants_ended()).await);
+    world.submit(world.draft().child_of(&child)).await;
+}
+
+/// A change for one below which nobody lives is refused, and writes nothing, while somebody does at any depth.
+pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let (_other, _its_child) = world.lingering(&node, world.draft()).await;
+    let top = world.run(world.draft(), &node).await;
+    let (parent, child) = world.lingering(&node, world.draft().child_of(&top)).await;
+    world.run(world.draft().child_of(&top), &node).await;
+    let grandchild = world.run(world.draft().child_of(&child), &node).await;
+    let mut end = world.change(&parent, descendants_ended());
+    end.childless = true;
+    for living in [child, grandchild] {
+        refused!(
+            world.store.commit(end.clone()).await,
+            StoreError::Refused(Refusal::DescendantLives { descendant }) if *descendant == living.process.id
+        );
+        assert_eq!(world.load(parent.process.id).await, parent);
+        world.exit(&living, 0).await;
+    }
+    must(world.store.commit(end).await);
+    assert!(world.load(parent.process.id).await.process.status().is_ended());
+}
+
+/// Of a child that joins and an end that has to find nobody below, one is refused.
+pub async fn a_child_joins_before_the_end_or_not_at_all(world: &StoreWorld) {
+    let node = world.node("a").await;
+    for turn in 0..20 {
+        let (parent, child) = world.lingering(&node, world.draft()).await;
+        world.exit(&child, 0).await;
+        let mut end = world.change(&parent, descendants_ended());
+        end.childless = true;
+        let joining = world.submission(world.draft().reported().child_of(&parent)).await;
+        let (ended, joined) = if turn % 2 == 0 {
+            tokio::join!(world.store.commit(end), world.store.submit(joining))
+        } else {
+            let (joined, ended) = tokio::join!(world.store.submit(joining), world.store.commit(end));
+            (ended, joined)
+        };
+        match (ended, joined) {
+            (Ok(_), Err(StoreError::Refused(Refusal::AncestorClosing { .. })))
+            | (Err(StoreError::Refused(Refusal::DescendantLives { .. })), Ok(_)) => {}
+            both => instead_of("one that is refused", &both),
+        }
+    }
 }
 
 /// A paused parent is open, and so is reported work.

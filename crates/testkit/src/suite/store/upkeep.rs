@@ -1,9 +1,9 @@
 //! What has to be done for processes that nobody owns, and what may go.
 
-use super::world::{StoreWorld, cancel, descendants_ended, ids, room, terminate};
-use crate::suite::{must, refused};
-use longhaul_domain::{Command, Input, Retention, SessionPolicy, Timestamp};
-use longhaul_ports::{Filter, Order, PageAsk, Room, StoreError};
+use super::world::{StoreWorld, cancel, descendants_ended, everything, ids, never_ran, room, terminate};
+use crate::suite::{must, parked, refused, some, soon};
+use longhaul_domain::{Command, Input, Retention, SessionPolicy, Wish};
+use longhaul_ports::{Filter, IdSource, Order, PageAsk, Room, StoreError, Stored};
 use std::time::Duration;
 
 const S: Duration = Duration::from_secs(1);
@@ -82,17 +82,72 @@ pub async fn an_unfinished_cascade_is_handed_out_until_it_is_done(world: &StoreW
     let stopping = must(world.turn(&parent, terminate()).await);
     assert_eq!(must(world.store.attention(&node, 10).await), [], "its owner looks after it");
     let ended = world.exit(&stopping, 0).await;
-    let all = Retention { age: Some(Duration::ZERO), count: Some(0), before: Some(Timestamp(i64::MAX)) };
     for _ in 0..3 {
         let handed = must(world.store.attention(&node, 10).await);
         assert_eq!(handed.as_slice(), std::slice::from_ref(&ended));
         assert_eq!(must(world.store.attention(&node, 10).await), []);
         world.clock.advance(S * 5);
-        assert_eq!(must(world.store.sweep(&all, 10).await).ids, []);
+        assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, []);
     }
     must(world.turn(&ended, descendants_ended()).await);
     assert_eq!(must(world.store.attention(&node, 10).await), []);
-    assert_eq!(must(world.store.sweep(&all, 10).await).ids, [ended.process.id]);
+    assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [ended.process.id]);
+}
+
+/// An order for what nobody owns is handed out until it is answered, whatever became of the process: who left it, and
+/// who let go of it, may be gone. No sweep takes the record before.
+pub async fn an_open_wish_without_owner_is_handed_out(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let wish = async |stored: &Stored| {
+        must(world.store.wish(&stored.process.id, world.ids.op(), Wish::Pause).await);
+        world.load(stored.process.id).await
+    };
+    let delayed = world.submit(world.draft().not_before(world.now().plus(DAY))).await;
+    let never_owned = wish(&world.submit(world.draft().reported()).await).await;
+    let ended = world.run(world.draft(), &node).await;
+    let ended = wish(&world.exit(&ended, 0).await).await;
+    let starting = wish(&world.start(world.draft(), &node).await).await;
+    let owned = wish(&world.run(world.draft(), &node).await).await;
+    let let_go = must(world.turn(&starting, never_ran(starting.process.attempt)).await);
+    assert_eq!(let_go.owner, None);
+    let delayed = wish(&delayed).await;
+    let wished = [delayed, never_owned, ended, let_go];
+    for _ in 0..2 {
+        assert_eq!(
+            must(world.store.beat(&node).await).due.map(|due| due.max(world.now())),
+            Some(world.now())
+        );
+        assert_eq!(must(world.store.attention(&node, 10).await), wished);
+        assert_eq!(must(world.store.attention(&node, 10).await), []);
+        assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, []);
+        world.clock.advance(S * 5);
+    }
+    for stored in &wished {
+        let mut answer = world.change(stored, Input::Tick);
+        answer.taken = some(stored.wishes.last()).0;
+        must(world.store.commit(answer).await);
+    }
+    assert_eq!(must(world.store.attention(&node, 10).await), []);
+    assert_eq!(
+        must(world.store.sweep(&everything(), 10).await).ids,
+        wished.get(2..3).map(ids).unwrap_or_default()
+    );
+    assert_eq!(must(world.store.beat(&node).await).wishes, [owned.process.id], "its owner is called instead");
+}
+
+/// An order for what nobody owns calls every node.
+pub async fn an_open_wish_without_owner_calls(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let stored = world.submit(world.draft().reported()).await;
+    world.hear_out(&node).await;
+    let called = {
+        let (store, node) = (world.store.clone(), node.clone());
+        tokio::spawn(async move { store.called(&node).await })
+    };
+    let called = parked(called).await;
+    must(world.store.wish(&stored.process.id, world.ids.op(), Wish::Pause).await);
+    let calls = must(must(soon(called).await));
+    assert!(calls.due.is_some_and(|due| due <= calls.now), "{calls:?}");
 }
 
 /// A waiter whose session ended stays a waiter, and is handed out when its grace is over.

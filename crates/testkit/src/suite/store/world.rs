@@ -5,7 +5,7 @@ use crate::fakes::{SequentialIds, VirtualClock};
 use crate::suite::{instead_of, must, some};
 use longhaul_domain::{
     AttemptNo, Capabilities, Command, Containment, Context, Exit, ExitStatus, Input, NodeId, Observation,
-    Priority, Process, ProcessId, State, StopCause, Timestamp, Usage,
+    Priority, Process, ProcessId, Retention, State, StopCause, Timestamp, Usage,
 };
 use longhaul_ports::{
     Author, Change, Claimant, Clock, IdSource, Lease, Limits, NodeFacts, PlacementClass, Room, Store,
@@ -13,6 +13,7 @@ use longhaul_ports::{
 };
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A store of its own for each rule, empty, with a clock that the rule moves.
 #[derive(Debug)]
@@ -132,6 +133,7 @@ impl StoreWorld {
             next,
             events: step.events,
             taken: longhaul_domain::WishNo(0),
+            childless: false,
         }
     }
 
@@ -251,9 +253,14 @@ pub(crate) const fn descendants_ended() -> Input {
     Input::Observation(Observation::DescendantsEnded)
 }
 
+/// Lets go of all that has ended.
+pub(crate) const fn everything() -> Retention {
+    Retention { age: Some(Duration::ZERO), count: Some(0), before: Some(Timestamp(i64::MAX)) }
+}
+
 /// To move it in its queue.
 pub(crate) fn prioritize(priority: i64) -> Input {
-    Input::Command(Command::Prioritize { priority: must(Priority::new(priority)) })
+    Input::Command(Command::Prioritize { priority: must(Priority::kept(priority)) })
 }
 
 pub(crate) const fn complete() -> Input {

@@ -80,7 +80,11 @@ pub(super) fn policy() -> BoxedStrategy<Policy> {
         prop::collection::btree_map(any::<String>(), any::<u32>(), 0..4),
         any::<u32>(),
         prop::collection::btree_map(name::<SlotKey>(), hold(), 0..4),
-        any::<u64>(),
+        some(
+            (prop::collection::btree_map(any::<String>(), any::<u32>(), 0..4), any::<u32>())
+                .prop_map(|(slots, default_slots)| Configured { slots, default_slots })
+                .boxed(),
+        ),
     )
         .prop_map(|(slots, default_slots, held, configured)| Policy {
             slots,
@@ -106,6 +110,10 @@ fn session_policy() -> BoxedStrategy<SessionPolicy> {
 
 fn children() -> BoxedStrategy<ChildrenPolicy> {
     prop::sample::select(vec![ChildrenPolicy::Keep, ChildrenPolicy::Cancel, ChildrenPolicy::Wait]).boxed()
+}
+
+fn moved_priority() -> BoxedStrategy<Priority> {
+    (-100..=i64::from(i32::MAX)).prop_map(|value| Priority::kept(value).unwrap()).boxed()
 }
 
 fn priority() -> BoxedStrategy<Priority> {
@@ -257,8 +265,9 @@ pub(super) fn event() -> BoxedStrategy<Event> {
         (ending(), vitals()).prop_map(|(ending, vitals)| Fact::Lingered { ending, vitals }),
         (cause(), any::<bool>()).prop_map(|(cause, force)| Fact::CascadeBegan { cause, force }),
         Just(Fact::CascadeEnded),
-        priority().prop_map(|priority| Fact::Prioritized { priority }),
+        moved_priority().prop_map(|priority| Fact::Prioritized { priority }),
         timestamp().prop_map(|leave_by| Fact::SessionEnded { leave_by }),
+        Just(Fact::SessionKept),
     ];
     let fact = prop_oneof![
         of_kin,
@@ -413,7 +422,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
     (
         (id(), spec(), lineage, some(name())),
         (any::<(u32, u32, u32)>(), timestamp(), some(timestamp()), state()),
-        (some(priority()), some(cascade.boxed()), some(timestamp())),
+        (some(moved_priority()), some(cascade.boxed()), some(timestamp())),
     )
         .prop_map(
             |(

@@ -69,6 +69,12 @@ fn wishes_are_written_and_read_as_they_always_were() {
 }
 
 #[test]
+fn a_policy_that_knows_only_the_number_of_its_configuration_is_read_as_set_from_none() {
+    let old = r#"{"format":1,"body":{"default_slots":3,"configured":1311768467463790320}}"#;
+    assert_eq!(decode_policy(old), Ok(Policy { default_slots: 3, ..Policy::default() }));
+}
+
+#[test]
 fn policies_are_written_and_read_as_they_always_were() {
     check(POLICIES, &policies(), encode_policy, decode_policy);
 }
@@ -206,6 +212,7 @@ fn later_events() -> Vec<Event> {
         Fact::CascadeEnded,
         Fact::Prioritized { priority: Priority::new(100).unwrap() },
         Fact::SessionEnded { leave_by: Timestamp(77_000) },
+        Fact::SessionKept,
     ]
     .map(|fact| Event { at: Timestamp(5_000), fact })
     .into()
@@ -241,7 +248,7 @@ fn policies() -> Vec<Policy> {
                 (key("claude-opus"), Hold { since: Timestamp(5_000), by: None }),
             ]
             .into(),
-            configured: 0x1234_5678_9abc_def0,
+            configured: Some(Configured { slots: slots(), default_slots: 4 }),
         },
     ]
 }

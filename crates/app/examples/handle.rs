@@ -1,0 +1,39 @@
+//! Opens a longhaul in this very program, with everything that its configuration chooses, and finds it again elsewhere.
+//!
+//! Run it with `cargo run -p longhaul --example handle`.
+
+use longhaul::Longhaul;
+use longhaul_domain::{CommandSpec, Spec, Work};
+use longhaul_engine::{Goal, Launch, Mode, Shutdown};
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Each command runs under a supervisor of its own: this program once more, which goes no further than here then.
+    longhaul_shim::run_if_asked();
+    tokio::runtime::Runtime::new()?.block_on(handle())
+}
+
+async fn handle() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
+    let longhaul = Longhaul::builder().state_dir(dir.path()).open().await?;
+    elsewhere(dir.path()).await?;
+    longhaul.shut_down(Shutdown::StopAll).await?;
+    Ok(())
+}
+
+/// Nothing was handed over to here but the place.
+async fn elsewhere(dir: &Path) -> Result<(), Box<dyn Error>> {
+    let longhaul = Longhaul::at(dir).ok_or("nobody has opened it")?;
+    let engine = longhaul.engine();
+    let command = Box::new(CommandSpec::of("sh", &["-c", "exit 3"], "/"));
+    let captured = Some(std::env::vars().collect());
+    let launch = Launch { spec: Spec::of(Work::Command(command)), parent: None, captured, no_queue: false };
+    let id = engine.launch(launch).await?.stored.process.id;
+    let ended = engine.wait(&[id], Goal::Ended, Mode::All, None).await?;
+    for stored in ended.processes {
+        writeln!(std::io::stdout(), "it is {}", stored.process.status())?;
+    }
+    Ok(())
+}

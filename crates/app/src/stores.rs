@@ -1,0 +1,53 @@
+//! Stores that a program adds to those of longhaul.
+
+use longhaul_engine::ports::{Clock, Store, StoreError};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What opening a store comes to.
+pub type OpenedStore = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>, StoreError>> + Send>>;
+
+type Open = Arc<dyn Fn(String, Arc<dyn Clock>) -> OpenedStore + Send + Sync>;
+
+/// How to open the stores that a program adds, by the scheme of their URL.
+#[derive(Clone, Default)]
+pub struct Stores {
+    known: BTreeMap<String, Open>,
+}
+
+impl Stores {
+    /// Adds a kind of store: `open` gets what stands behind `scheme:`, and the clock that the store has to use.
+    pub(crate) fn add<F, O>(&mut self, scheme: &str, open: F)
+    where
+        F: Fn(String, Arc<dyn Clock>) -> O + Send + Sync + 'static,
+        O: Future<Output = Result<Arc<dyn Store>, StoreError>> + Send + 'static,
+    {
+        self.known.insert(scheme.to_owned(), Arc::new(move |rest, clock| Box::pin(open(rest, clock))));
+    }
+
+    /// Whether it is known how to open the store of this URL.
+    #[must_use]
+    pub fn knows(&self, url: &str) -> bool {
+        url.split_once(':').is_some_and(|(scheme, _)| self.known.contains_key(scheme))
+    }
+
+    /// Opens the store of a URL; none if its scheme is not known.
+    pub(crate) async fn open(
+        &self,
+        url: &str,
+        clock: &Arc<dyn Clock>,
+    ) -> Option<Result<Arc<dyn Store>, StoreError>> {
+        let (scheme, rest) = url.split_once(':')?;
+        let open = self.known.get(scheme)?;
+        Some(open(rest.to_owned(), clock.clone()).await)
+    }
+}
+
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.known.keys()).finish()
+    }
+}

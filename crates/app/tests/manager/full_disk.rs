@@ -1,0 +1,88 @@
+use crate::bench::{Bench, Said};
+use std::process::Command;
+
+/// What is done on a disk of its own, which is gone with the last process that sees it. It gives the exit codes of what
+/// was asked with the disk full, after the manager was killed.
+const SCRIPT: &str = r#"
+set -e
+mount -t tmpfs -o size=24m,mode=700 tmpfs "$DISK"
+export LONGHAUL_STATE_DIR="$DISK/state"
+id=$("$L" run -b -- sh -c 'echo hello; exec sleep 60')
+"$L" wait --for running "$id" 2>/dev/null
+old=$(sed -n s/^pid=//p "$LONGHAUL_STATE_DIR/manager.lock")
+dd if=/dev/zero of="$DISK/fill" bs=1k 2>/dev/null || true
+kill -9 "$old"
+while kill -0 "$old" 2>/dev/null; do sleep 0.01; done
+set +e
+"$L" status --json; echo "status $?"
+"$L" logs "$id"; echo "logs $?"
+"$L" wait --timeout 10ms "$id"; echo "wait $?"
+"$L" cancel "$id"; echo "cancel $?"
+"$L" wait --timeout 10s "$id"; echo "ended $?"
+kill "$(sed -n s/^pid=//p "$LONGHAUL_STATE_DIR/manager.lock")"
+"#;
+
+#[test]
+#[ignore = "mounts a disk of its own"]
+fn killed_manager_comes_back_on_a_full_disk_and_serves_what_runs() {
+    for store in ["sqlite:", "fs:"] {
+        let bench = Bench::new().with_config(&format!("store = \"{store}\"\n"));
+        let said = on_a_disk_of_its_own(&bench, SCRIPT);
+        for line in ["\"running\"", "status 0", "hello", "logs 0", "wait 75", "cancel 0", "ended 143"] {
+            assert!(said.out.contains(line), "{store} {line}: {}\n{}", said.out, said.err);
+        }
+    }
+}
+
+/// The same on a disk that has no room for a reserve, and in a log that has none for words.
+const SMALL: &str = r#"
+set -e
+mount -t tmpfs -o size=6m,mode=700 tmpfs "$DISK"
+export LONGHAUL_STATE_DIR="$DISK/state"
+"$L" run -b -- sleep 60
+old=$(sed -n s/^pid=//p "$LONGHAUL_STATE_DIR/manager.lock")
+head -c $((4096 - $(wc -c < "$LONGHAUL_STATE_DIR/manager.log") % 4096)) /dev/zero | tr '\\0' x >> "$LONGHAUL_STATE_DIR/manager.log"
+dd if=/dev/zero of="$DISK/fill" bs=1k 2>/dev/null || true
+kill -9 "$old"
+while kill -0 "$old" 2>/dev/null; do sleep 0.01; done
+set +e
+"$L" status; echo "status $?"
+rm "$DISK/fill"
+"$L" cancel --all --yes; echo "cancel $?"
+kill "$(sed -n s/^pid=//p "$LONGHAUL_STATE_DIR/manager.lock")"
+"#;
+
+#[test]
+#[ignore = "mounts a disk of its own"]
+fn manager_that_has_no_room_at_all_is_refused_with_the_full_disk_as_the_reason() {
+    for store in ["sqlite:", "fs:"] {
+        let bench = Bench::new().with_config(&format!("store = \"{store}\"\n"));
+        let said = on_a_disk_of_its_own(&bench, SMALL);
+        for line in ["status 6", "cancel 0"] {
+            assert!(said.out.contains(line), "{store} {line}: {}\n{}", said.out, said.err);
+        }
+        for part in ["is full", "store_full", "make room"] {
+            assert!(said.err.contains(part), "{store} {part}: {}", said.err);
+        }
+    }
+}
+
+fn on_a_disk_of_its_own(bench: &Bench, script: &str) -> Said {
+    let disk = bench.top().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mut command = apart();
+    command.args(["sh", "-c", script]).env("HOME", bench.top()).env("DISK", &disk);
+    command.env_remove("LONGHAUL_STATE_DIR").env("L", env!("CARGO_BIN_EXE_longhaul"));
+    Said::of(command.output().expect("unshare of util-linux gives the test a disk of its own"))
+}
+
+/// A program that sees mounts of its own; who is not root is so in there.
+fn apart() -> Command {
+    let mut command = Command::new("unshare");
+    command.arg("--mount");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.arg("--");
+    command
+}

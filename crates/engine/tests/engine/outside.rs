@@ -1,0 +1,208 @@
+//! What the engine does when spawner and output do not do as they are told.
+
+use crate::world::{World, command, reported, seconds};
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{AttemptNo, Command, ProcessId, SessionPolicy, Spec, Status, StopCause, Wish};
+use longhaul_engine::ports::{
+    AttemptKey, Clock, IdSource, NodeFacts, OutputError, OutputSource, ProcessStore, Store, Wanted,
+};
+use longhaul_engine::{Engine, EngineError, Followed, Launch, Parts, Settings};
+use longhaul_testkit::fakes::{
+    Act, Call, FakeVault, Fault, FaultySpawner, FaultyStore, Script, ScriptedSpawner, SequentialIds, Trouble,
+    VirtualClock,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An engine whose spawner and whose store fail by themselves.
+struct Shaky {
+    clock: VirtualClock,
+    spawner: Arc<ScriptedSpawner>,
+    troubles: Arc<Trouble>,
+    store: Arc<FaultyStore>,
+    engine: Engine,
+}
+
+impl Shaky {
+    async fn new() -> Self {
+        let clock = VirtualClock::default();
+        let reference: Arc<dyn Clock> = Arc::new(clock.clone());
+        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(reference.clone()));
+        let store = Arc::new(FaultyStore::new(memory, reference.clone()));
+        let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), |order| {
+            Script::of_words(&order.command.program, &order.command.args)
+        }));
+        let troubles = Arc::new(Trouble::new(reference.clone()));
+        let parts = Parts {
+            store: store.clone(),
+            output: Arc::new(spawner.output()),
+            spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), troubles.clone())),
+            vault: Arc::new(FakeVault::default()),
+            clock: reference,
+            ids: Arc::new(SequentialIds::default()),
+        };
+        let node = NodeFacts { id: crate::world::node(), boot: "b".to_owned(), version: "0".to_owned() };
+        let engine = Engine::start(parts, Settings::of(node)).await.unwrap();
+        Self { clock, spawner, troubles, store, engine }
+    }
+
+    async fn launch(&self, words: &str) -> ProcessId {
+        let launch = Launch { spec: command(words), parent: None, captured: None, no_queue: false };
+        let id = self.engine.launch(launch).await.unwrap().stored.process.id;
+        self.clock.settle().await;
+        id
+    }
+
+    async fn status(&self, id: ProcessId) -> Status {
+        self.engine.process(id).await.unwrap().process.status()
+    }
+
+    /// Whether the machine halts it, by what was done to it last.
+    fn is_halted(&self, id: ProcessId) -> bool {
+        let journal = self.spawner.journal();
+        let last = journal
+            .iter()
+            .rev()
+            .find(|entry| entry.key.id == id && (entry.act == Act::Paused || entry.act == Act::Resumed));
+        last.is_some_and(|entry| entry.act == Act::Paused)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_record_calls_running_is_not_halted_when_the_answer_to_a_pause_was_lost() {
+    let shaky = Shaky::new().await;
+    let id = shaky.launch("run").await;
+    shaky.troubles.fail_on(Call::Halt, 1, Fault::Unknown);
+    // The second commit says that the pause failed; the engine has asked for the pause again before it is done.
+    shaky.store.fail_on(Call::Commit, 2, Fault::Late(seconds(2)));
+    shaky.engine.command(id, Command::Pause, None).await.unwrap();
+    shaky.clock.run_for(seconds(10)).await;
+    let status = shaky.status(id).await;
+    assert!([Status::Paused, Status::Running].contains(&status), "{status}");
+    assert_eq!(shaky.is_halted(id), status == Status::Paused, "{:?}", shaky.spawner.journal());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_was_lost_for_good_is_carried_out_all_the_same() {
+    let shaky = Shaky::new().await;
+    let (halts, leaves) = (shaky.launch("run").await, shaky.launch("run").await);
+    let lose_the_answer = || {
+        shaky.store.fail_on(Call::Commit, 1, Fault::Unknown);
+        shaky.store.fail_on(Call::Commit, 1, Fault::Unavailable);
+    };
+    lose_the_answer();
+    assert!(shaky.engine.command(halts, Command::Pause, None).await.is_err());
+    lose_the_answer();
+    let policy = Some(SessionPolicy::Grace(seconds(1)));
+    assert!(shaky.engine.command(leaves, Command::EndSession { policy }, None).await.is_err());
+    shaky.clock.run_for(seconds(5)).await;
+    assert_eq!(shaky.status(halts).await, Status::Paused);
+    assert!(shaky.is_halted(halts), "{:?}", shaky.spawner.journal());
+    assert_eq!(shaky.status(leaves).await, Status::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_waited_for_the_manager_is_kept_whichever_look_at_the_store_fails() {
+    for nth in 2..=8 {
+        let mut world = World::new().await;
+        let id = world.launch("run").await;
+        world.settle().await;
+        world.engine.abandon();
+        world.settle().await;
+        let policy = Some(SessionPolicy::Grace(seconds(1)));
+        world.store.wish(&id, world.ids.op(), Wish::EndSession { policy }).await.unwrap();
+        world.store.fail_on(Call::Read, nth, Fault::Unavailable);
+        world.spawner = Arc::new(world.spawner.reopened());
+        world.start().await;
+        world.pass(seconds(5)).await;
+        assert_eq!(world.status(id).await, Status::Cancelled, "without answer {nth}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_to_an_older_write_takes_no_deadline_away() {
+    let world = World::new().await;
+    let beating = reported(|reported| {
+        reported.queued = true;
+        reported.heartbeat = Some(Duration::from_millis(700));
+    });
+    let spec = Spec { not_before: Some(world.clock.now().plus(seconds(1))), ..beating };
+    let id = world.launch_spec(spec).await;
+    // It becomes due; it is claimed before whoever wrote that is answered.
+    world.store.fail_on(Call::Commit, 1, Fault::Unknown);
+    world.store.fail_on(Call::Commit, 1, Fault::Late(Duration::from_millis(300)));
+    world.pass(seconds(10)).await;
+    assert_eq!(world.status(id).await, Status::Interrupted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_does_not_get_through_is_tried_until_it_does() {
+    let shaky = Shaky::new().await;
+    let id = shaky.launch("run").await;
+    for _ in 0..3 {
+        shaky.troubles.fail_on(Call::Stop, 1, Fault::Unavailable);
+    }
+    shaky.engine.command(id, Command::Cancel { cause: StopCause::User }, None).await.unwrap();
+    shaky.clock.settle().await;
+    assert_eq!(shaky.status(id).await, Status::Stopping);
+    shaky.clock.run_for(seconds(3)).await;
+    assert_eq!(shaky.status(id).await, Status::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_tried_until_somebody_can_tell_what_became_of_the_attempt() {
+    let shaky = Shaky::new().await;
+    let id = shaky.launch("run").await;
+    shaky.troubles.fail_on(Call::Stop, 1, Fault::Unavailable);
+    shaky.troubles.fail_on(Call::Adopt, 1, Fault::Unavailable);
+    shaky.engine.command(id, Command::Cancel { cause: StopCause::User }, None).await.unwrap();
+    shaky.clock.run_for(seconds(3)).await;
+    assert_eq!(shaky.status(id).await, Status::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_is_found_by_size_by_lines_and_by_time() {
+    let world = World::new().await;
+    let id = world.launch("run").await;
+    world.settle().await;
+    let key = AttemptKey { id, attempt: AttemptNo(1) };
+    let (output, engine) = (world.spawner.output(), &world.engine);
+    output.write(key, OutputSource::Stdout, b"one\ntwo\n");
+    world.pass(seconds(5)).await;
+    let later = world.clock.now();
+    output.write(key, OutputSource::Stderr, b"three\n");
+    assert_eq!(engine.output_size(key).await.unwrap().end, 14);
+    assert_eq!(engine.output_tail(key, 1, None).await.unwrap(), 8);
+    assert_eq!(engine.output_tail(key, 1, Some(OutputSource::Stdout)).await.unwrap(), 4);
+    assert_eq!(engine.output_since(key, later).await.unwrap(), 8);
+    assert!(!engine.output_place(key).0.is_empty(), "a person can look there");
+    let none = AttemptKey { id, attempt: AttemptNo(2) };
+    let missing = |answer: Result<(), EngineError>| {
+        assert!(
+            matches!(&answer, Err(EngineError::Output { source: OutputError::Missing { .. } })),
+            "{answer:?}"
+        );
+    };
+    missing(engine.output_size(none).await.map(drop));
+    missing(engine.output_tail(none, 1, None).await.map(drop));
+    missing(engine.output_since(none, later).await.map(drop));
+    let all = Wanted { from: 0, most: 100, only: None };
+    missing(engine.output(none, all).await.map(drop));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_follows_output_that_is_not_there_yet_hears_of_the_start() {
+    let world = World::new().await;
+    world.engine.hold_queue(&"k".parse().unwrap(), None).await.unwrap();
+    let spec = Spec { key: "k".parse().ok(), ..command("run") };
+    let id = world.launch_spec(spec).await;
+    let follower = tokio::spawn({
+        let engine = world.engine.clone();
+        async move { engine.follow(id, AttemptNo(1), 0).await }
+    });
+    world.pass(seconds(5)).await;
+    assert!(!follower.is_finished(), "there is nothing to tell yet");
+    world.engine.release_queue(&"k".parse().unwrap()).await.unwrap();
+    let told = world.clock.run_until(Duration::from_secs(5), follower).await.unwrap().unwrap();
+    assert_eq!(told.unwrap(), Followed::Changed);
+}

@@ -1,0 +1,143 @@
+//! What the kernel tells about one process in `/proc/<pid>/stat`.
+
+use std::{
+    fs::{self, File},
+    io::Read as _,
+};
+
+use crate::channel::ATTEMPT_ARGUMENT;
+
+const STAT: usize = 1 << 10;
+const TICK_MS: u64 = 10;
+const COMMAND_LINE: u64 = 8 << 10;
+
+/// A process as the kernel describes it at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessStat {
+    /// Its id.
+    pub pid: u32,
+    /// Whose child it is.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: u32,
+    /// The processor time that it used itself, in clock ticks: a hundred a second, however the kernel counts.
+    pub used: u64,
+    /// The same of the children that it has waited for.
+    pub waited_for: u64,
+    /// In clock ticks since boot; with the pid it names one process for ever.
+    pub start_time: u64,
+    /// How it ended, as `wait` would tell it; only if it has, and where this program may know.
+    pub raw_status: i32,
+    state: u8,
+    threads: u64,
+}
+
+impl ProcessStat {
+    /// Reads what there is about a process; none if there is no such process.
+    #[must_use]
+    pub fn read(pid: u32) -> Option<Self> {
+        let mut buffer = [0; STAT];
+        let got = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut buffer).ok()?;
+        Self::parse(pid, buffer.get(..got)?)
+    }
+
+    /// Looks at every process that there is.
+    #[must_use]
+    pub fn everyone() -> Vec<Self> {
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter_map(Self::read).collect()
+    }
+
+    /// Returns the processor time that it used itself, in milliseconds.
+    #[must_use]
+    pub fn used_ms(&self) -> u64 {
+        self.used.saturating_mul(TICK_MS)
+    }
+
+    /// Tells whether no thread of it runs any more.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        // A first thread that ended before the others looks like a zombie too.
+        matches!(self.state, b'X' | b'x') || self.state == b'Z' && self.threads <= 1
+    }
+
+    /// Tells whether a signal has halted it.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
+    }
+
+    /// Tells whether it waits inside the kernel for what no signal interrupts.
+    ///
+    /// Once a signal is sent to it, it executes no further instruction of its program before it has acted on that.
+    #[must_use]
+    pub fn is_inside_kernel(&self) -> bool {
+        self.state == b'D'
+    }
+
+    /// Tells whether the first argument of a process is the one that makes a program serve as a shim.
+    #[must_use]
+    pub fn has_shim_arguments(pid: u32) -> bool {
+        let mut bytes = Vec::new();
+        let Ok(file) = File::open(format!("/proc/{pid}/cmdline")) else {
+            return false;
+        };
+        let read = file.take(COMMAND_LINE).read_to_end(&mut bytes);
+        read.is_ok() && bytes.split(|byte| *byte == 0).nth(1) == Some(ATTEMPT_ARGUMENT.as_bytes())
+    }
+
+    fn parse(pid: u32, bytes: &[u8]) -> Option<Self> {
+        // The name stands in parentheses and may hold anything, parentheses too.
+        let behind_name = bytes.iter().rposition(|byte| *byte == b')')?.checked_add(2)?;
+        let text = std::str::from_utf8(bytes.get(behind_name..)?).ok()?;
+        let mut fields = text.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        let session = fields.next()?.parse().ok()?;
+        let mut ticks = fields.by_ref().skip(7).map(|field| field.parse::<u64>().ok());
+        let used = ticks.next()??.saturating_add(ticks.next()??);
+        let waited_for = ticks.next()??.saturating_add(ticks.next()??);
+        let threads = fields.nth(2)?.parse().ok()?;
+        let start_time = fields.nth(1)?.parse().ok()?;
+        let raw_status = fields.nth(29)?.parse().ok()?;
+        Some(Self { pid, parent, group, session, used, waited_for, start_time, raw_status, state, threads })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_behind_a_hostile_name() {
+        let begin = "77 (a) R 1 (b) T 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 3 22 999";
+        let line = format!("{begin}{} 256\n", " 0".repeat(29));
+        let stat = ProcessStat::parse(77, line.as_bytes()).unwrap();
+        assert_eq!((stat.parent, stat.session, stat.threads, stat.start_time), (5, 7, 3, 999));
+        assert_eq!((stat.group, stat.used, stat.waited_for), (6, 15 + 16, 17 + 18));
+        assert!(stat.is_stopped() && !stat.is_dead() && stat.raw_status == 256);
+    }
+
+    #[test]
+    fn zombie_with_threads_left_is_alive() {
+        let line = |threads| {
+            let zeros = " 0".repeat(29);
+            format!("7 (a) Z 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 {threads} 22 1{zeros} 0")
+        };
+        assert!(ProcessStat::parse(7, line(1).as_bytes()).unwrap().is_dead());
+        assert!(!ProcessStat::parse(7, line(2).as_bytes()).unwrap().is_dead());
+    }
+
+    #[test]
+    fn this_process_is_among_all_and_no_shim() {
+        let me = std::process::id();
+        assert!(ProcessStat::everyone().iter().any(|stat| stat.pid == me));
+        assert!(!ProcessStat::has_shim_arguments(me));
+    }
+}
