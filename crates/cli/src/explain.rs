@@ -92,7 +92,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "output_removed",
         "The process wrote output, which was let go of since: all output together is bounded by output.total, and the\noldest goes first. The record stays, with exit code and times: longhaul status ID",
     ),
-    ("store_full", "The disk of the store is full. Make room; what runs goes on, a stop goes ahead, and the records follow."),
+    (
+        "store_full",
+        "The disk of the store is full. Make room; what runs goes on, a stop goes ahead, and the records follow.",
+    ),
     (
         "not_found",
         "The manager does not know this request: it is older than this program.\nEnd it and run the new one: longhaul serve",
