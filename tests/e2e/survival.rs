@@ -132,11 +132,12 @@ fn the_manager_stops_everything_within_the_grace_when_asked_to() {
 fn a_timeout_is_kept_while_no_manager_is_there() {
     let home = Home::new();
     let script = "echo $$ > pid; exec sleep 60";
-    let id = home.ok(&["run", "-b", "--timeout", "1s", "--", "sh", "-c", script]);
-    home.end_manager("-KILL");
+    let id = home.ok(&["run", "-b", "--timeout", "3s", "--", "sh", "-c", script]);
+    // Before it began there is nothing that could go on without a manager.
     let pid = until("its process id", || {
         std::fs::read_to_string(home.work().join("pid")).ok()?.trim().parse().ok()
     });
+    home.end_manager("-KILL");
     until("the time is over", || (!is_alive(pid)).then_some(()));
     assert_eq!(home.status(&id), "timeout");
 }

@@ -233,7 +233,7 @@ impl LimitMechanism {
     }
 }
 
-/// What an attempt used up.
+/// What the command of an attempt used up, with those of its descendants that it waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Processor time in its own code.

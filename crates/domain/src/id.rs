@@ -186,7 +186,7 @@ macro_rules! counters {
 counters! {
     /// Which execution of a process: 1, 2, … It counts claims and is never reused; 0 means not claimed yet.
     AttemptNo(u32);
-    /// How often a process was committed.
+    /// How often a process was written: its submit is the first time.
     Revision(u64);
     /// The order in which processes were submitted.
     Seq(u64);

@@ -10,6 +10,7 @@ use crate::parts::{Parts, Settings};
 use crate::queues::settled_policy;
 use crate::retention::{Sweeps, keep_tidy};
 use crate::shield::to_its_end;
+use crate::starts::Starts;
 use crate::subscribe::Listeners;
 use crate::timers::Timers;
 use crate::unrecorded::Unrecorded;
@@ -42,6 +43,7 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) vitals: VitalsCache,
     pub(crate) owned: Owned,
+    pub(crate) starts: Starts,
     pub(crate) unrecorded: Unrecorded,
     pub(crate) kin: Kin,
     pub(crate) lanes: Lanes,
@@ -83,6 +85,7 @@ impl Engine {
             timers: Timers::default(),
             vitals: VitalsCache::default(),
             owned: Owned::default(),
+            starts: Starts::default(),
             unrecorded: Unrecorded::default(),
             kin: Kin::default(),
             lanes,

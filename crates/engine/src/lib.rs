@@ -28,6 +28,7 @@ mod retention;
 mod session;
 mod shield;
 mod shutdown;
+mod starts;
 mod stats;
 mod subscribe;
 mod timers;

@@ -71,6 +71,9 @@ impl Core {
         let Work::Command(command) = &stored.process.spec.work else {
             return;
         };
+        if !self.starts.begin(&stored.process) {
+            return;
+        }
         let environment = match self.environment_of(command, stored.process.spec.session.as_ref()).await {
             Ok(environment) => environment,
             Err(error @ VaultError::Missing { .. }) => {
@@ -81,6 +84,7 @@ impl Core {
             }
             Err(error) => {
                 tracing::warn!(id = %key.id, %error, "the start waits until the environment can be read");
+                self.starts.failed(&stored.process);
                 return self.again_later(key);
             }
         };
@@ -92,6 +96,7 @@ impl Core {
             }
             Err(error) => {
                 tracing::warn!(id = %key.id, %error, "the start was not answered");
+                self.starts.failed(&stored.process);
                 self.look_again(key).await;
             }
         }
@@ -171,6 +176,7 @@ impl Core {
 
     /// Tells the spawner that the end of an attempt is durable.
     pub(crate) async fn settled(&self, id: ProcessId, attempt: AttemptNo) {
+        self.starts.over(id, attempt);
         self.parts.spawner.settled(AttemptKey { id, attempt }).await;
     }
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use longhaul_domain::{Event, ProcessId, Revision};
 use std::fmt::Debug;
 
-/// What became true, in one order for the whole store.
+/// What became true, in one order for the whole store. At least the newest 100,000 events are kept.
 #[async_trait]
 pub trait EventLog: Debug + Send + Sync + 'static {
     /// At most `most` events after a place, oldest first; from the oldest kept without one. With `wait` it parks until

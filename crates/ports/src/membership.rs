@@ -22,13 +22,16 @@ pub trait Membership: Debug + Send + Sync + 'static {
     async fn beat(&self, by: &Lease) -> Result<Calls, StoreError>;
 
     /// Parks until there is something new for this node since it last asked: a waiter it may claim, a freed slot, a
-    /// wish, a due row, a changed policy.
+    /// wish, a due row, a changed policy. The first one of a lease comes at once if there is a waiter, a row without
+    /// owner that is or will be due, or a wish for what the node owns. A call may be in vain, and a waiter that is
+    /// pinned to one node may call others.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn called(&self, by: &Lease) -> Result<Calls, StoreError>;
 
-    /// Leaves in good order. What it still owns stays its own, for its next registration.
+    /// Leaves in good order: the node is not listed any more. What it still owns stays its own, for its next
+    /// registration, and until then its lease stays good. From an older lease it changes nothing.
     ///
     /// # Errors
     /// Only when the store as a whole cannot be written.
@@ -70,7 +73,7 @@ pub struct Calls {
     pub lease_until: Option<Timestamp>,
     /// Processes of this node with open wishes.
     pub wishes: Vec<ProcessId>,
-    /// When the next row without owner is due.
+    /// When the next row without owner is due; one that was handed out not before its five seconds are over.
     pub due: Option<Timestamp>,
     /// The policy in force.
     pub policy: PolicyVersion,

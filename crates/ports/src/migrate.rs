@@ -8,9 +8,9 @@ use std::fmt::Debug;
 /// Takes in what another store gives out, as it is there: revisions, sequences, owners, cursors and all.
 ///
 /// Processes and events are given out by [`ProcessStore::list`](crate::ProcessStore::list) and
-/// [`EventLog::read`](crate::EventLog::read), the rest by [`books`](Self::books). Only a store in which nothing was ever
-/// kept takes anything in, processes first and the books last, and nobody else may use either store meanwhile. What
-/// writes were answered is not moved: nobody sends a write again through another store.
+/// [`EventLog::read`](crate::EventLog::read), the rest by [`books`](Self::books). Only a store in which nothing was
+/// ever kept takes anything in, processes first and the books last, and nobody else may use either store meanwhile.
+/// What writes were answered is not moved: nobody sends a write again through another store.
 #[async_trait]
 pub trait Migrate: Debug + Send + Sync + 'static {
     /// What a store keeps beside processes and events.

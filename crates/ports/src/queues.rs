@@ -14,14 +14,15 @@ pub trait Queues: Debug + Send + Sync + 'static {
     /// Only when the store as a whole cannot be read.
     async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError>;
 
-    /// Replaces the policy if it still is at `expected`; raising a limit or ending a hold calls the nodes.
+    /// Replaces the policy if it still is at `expected`, and calls the nodes.
     ///
     /// # Errors
     /// [`StoreError::Refused`] with [`crate::Refusal::StalePolicy`] if it has moved on.
     async fn set_policy(&self, expected: PolicyVersion, policy: &Policy)
     -> Result<PolicyVersion, StoreError>;
 
-    /// Every key that has a waiter or a holder, or only this one.
+    /// Every key that has a waiter or a holder, or only this one: in the order of the keys, that of work without one
+    /// first. A key with neither has no view, also if it was asked for.
     ///
     /// # Errors
     /// Only when the store as a whole cannot be read.
@@ -41,6 +42,6 @@ pub struct QueueView {
     pub holders: Vec<ProcessId>,
     /// Who waits, best first.
     pub waiters: Vec<ProcessId>,
-    /// Since when the longest waiter waits.
+    /// When the first of its waiters was accepted, whatever delays and attempts came between.
     pub oldest: Option<Timestamp>,
 }

@@ -20,9 +20,15 @@ use std::fmt::Debug;
 /// two processes at once.
 #[async_trait]
 pub trait ProcessStore: Debug + Send + Sync + 'static {
-    /// Accepts a new process: guards (launch key, ancestors open, level and tree limits), record, index, queue and
-    /// event together. With `claim_for`, when nobody ahead in its key waits and there is room, it is claimed at once;
-    /// with `or_refuse` it never waits.
+    /// Accepts a new process as revision 1: guards, record, index, queue and events together. Of the guards
+    /// the first that it meets answers: the id or launch key is taken, the lease of `claim_for`, the version of the policy, the
+    /// parent is missing, an ancestor closes, the depth, the level, a key held by its own ancestors alone, `or_refuse`.
+    ///
+    /// With `claim_for`, what waits is claimed in the same step, as revision 2 with an event of its own, unless its key
+    /// is full or held back, it is a root without room, it may not run on this node, or somebody goes first: a waiter
+    /// of its key, as urgent or more, that this node may run, which is whoever is shared or pinned to it, but no root
+    /// without room. With `or_refuse`, what would wait for a slot is refused instead, without `claim_for` always; what
+    /// is delayed is accepted, and so is reported work that begins at once, which needs no slot.
     ///
     /// Its ancestors are open if its parent neither is ending nor has ended, and none further above
     /// [is ending](longhaul_domain::Head::is_ending); one that was let go had ended.
@@ -31,7 +37,8 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// that was let go; the latest 100,000 that were are known.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] with the guard that it met; nothing was written.
+    /// [`StoreError::Refused`] with the guard that it met, [`StoreError::Fenced`] if the lease of `claim_for` is not
+    /// the newest of its node; nothing was written.
     async fn submit(&self, new: Submission) -> Result<Submitted, StoreError>;
 
     /// Gives this node the best waiters, best first: owner set, attempt + 1, slot taken, `Claimed` event applied.
@@ -44,25 +51,32 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
 
     /// Replaces the record if revision and author fit, and appends the events as (revision, index). Slot, queue,
     /// indexes and due time follow from the standing of `next`; a process that stands waiting, idle or ended has no
-    /// owner afterwards, except that what ended keeps its node in the record.
+    /// owner afterwards, except that what ended keeps its node in the record. Vitals stay as they are.
     ///
-    /// The same `op` again gives the same answer and changes nothing.
+    /// The same `op` again gives the same answer and changes nothing, also after a sweep. The answers to the latest 64
+    /// commits and wishes of a process are known, to the latest four once it was swept, as long as they are among the
+    /// latest 100,000 of the store.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if it has moved on, [`StoreError::Fenced`] if the author is not its owner, or if nobody
-    /// owns it and the author's lease is not the newest of its node; [`StoreError::Refused`] with
-    /// [`Refusal::DescendantLives`] if the change asks for that guard.
+    /// In this order, after the answer to a known `op`: [`StoreError::Missing`]; [`StoreError::Conflict`] if it has
+    /// moved on, whoever writes; [`StoreError::Fenced`] if the author is not its owner, or if nobody owns it and the
+    /// author's lease is not the newest of its node; [`StoreError::Refused`] with [`Refusal::DescendantLives`] if the
+    /// change asks for that guard.
     async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
 
-    /// Leaves an order for the owner and calls it; without an owner the row is due for attention as long as the order is
-    /// open. At most 16 are open per process. The same `op` again gives the same number.
+    /// Leaves an order for the owner and calls it; without an owner the row is due for attention as long as the order
+    /// is open, whether it waits, is delayed or has ended. At most 16 are open per process. The same `op` again gives
+    /// the same number, for as long as in [`commit`](Self::commit).
     ///
     /// # Errors
     /// [`StoreError::Missing`], or [`StoreError::Refused`] with [`Refusal::TooManyWishes`].
     async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError>;
 
-    /// Keeps the latest facts about live attempts: no revision, no event; a crash may lose the last second. The answers
-    /// stand in the order of the questions; one for another attempt than the present is `Conflict`.
+    /// Keeps the latest facts about live attempts: no revision, no event; a crash may lose the last second. They stay
+    /// through commits and the end, until the next attempt is claimed.
+    ///
+    /// The answers stand in the order of the questions: [`StoreError::Missing`], then [`StoreError::Fenced`] as for a
+    /// commit, then [`StoreError::Conflict`] for another attempt than the latest and for one that has ended.
     ///
     /// # Errors
     /// Only when the store as a whole cannot be reached.
@@ -95,7 +109,7 @@ impl<T: ProcessStore + Upkeep + Queues + EventLog + Membership> Store for T {}
 /// Who writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Author {
-    /// The owner, under its lease.
+    /// A node under its lease: for what it owns, and for what nobody owns if the lease is the newest of its node.
     Owner(Lease),
     /// Any engine, for a process that has no owner.
     Anyone,
@@ -106,7 +120,7 @@ pub enum Author {
 pub struct Stored {
     /// The record.
     pub process: Process,
-    /// How often it was committed.
+    /// How often it was written: 1 when it was submitted, one more with each claim and commit.
     pub revision: Revision,
     /// When it was submitted.
     pub seq: Seq,
@@ -114,7 +128,7 @@ pub struct Stored {
     pub owner: Option<Lease>,
     /// Orders that were left for the owner.
     pub wishes: Vec<(WishNo, Wish)>,
-    /// The latest facts about the live attempt.
+    /// The latest facts about the latest attempt.
     pub vitals: Vitals,
 }
 
@@ -127,16 +141,17 @@ pub struct Submission {
     pub events: Vec<Event>,
     /// The bounds that apply.
     pub limits: Limits,
-    /// Claim it at once for this node, if nobody ahead waits and there is room.
+    /// Claim it at once for this node, if nobody goes first and there is room.
     pub claim_for: Option<Claimant>,
-    /// Refuse it instead of letting it wait.
+    /// Refuse it instead of letting it wait for a slot.
     pub or_refuse: bool,
 }
 
 /// The bounds that apply to a submission, resolved by the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The policy that they come from; a store with a newer one refuses the submission as stale.
+    /// The policy that they come from; a store with a newer one refuses the submission as stale, one with an older one
+    /// takes it.
     pub policy: PolicyVersion,
     /// Slots of its key; none means no limit.
     pub slots: Option<u32>,

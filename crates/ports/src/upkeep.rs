@@ -10,7 +10,8 @@ use std::fmt::Debug;
 pub trait Upkeep: Debug + Send + Sync + 'static {
     /// Ownerless rows that need a decision: due, orphaned (lease and grace over), unfinished cascade, open wishes. A
     /// row with open wishes is due since it was accepted, whether it was never owned, was let go of, or has ended: who
-    /// left a wish or let go may be gone before looking. Each is handed to one engine for 5 s.
+    /// left a wish or let go may be gone before looking. The one due longest comes first. Each is handed to one engine
+    /// for 5 s, or until it is written: if it is still due after that commit, it is handed out at once.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of its node.

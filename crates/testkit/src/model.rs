@@ -18,6 +18,8 @@
 mod accept;
 mod change;
 mod compare;
+mod difference;
+mod hush;
 mod look;
 mod request;
 mod step;
@@ -53,6 +55,8 @@ pub struct Model {
     pub(crate) now: Timestamp,
     pub(crate) rows: Vec<Row>,
     pub(crate) nodes: Vec<(NodeId, Epoch)>,
+    /// Those who left since they registered last.
+    pub(crate) left: Vec<NodeId>,
     pub(crate) policy: (PolicyVersion, Policy),
     pub(crate) launch_keys: Vec<(Option<SessionId>, LaunchKey, ProcessId, Arc<Spec>)>,
     /// Which keys were served, the last one last.
@@ -115,6 +119,7 @@ impl Model {
             now: crate::fakes::VirtualClock::default().now(),
             rows: Vec::new(),
             nodes: Vec::new(),
+            left: Vec::new(),
             policy: (PolicyVersion(0), Policy::default()),
             launch_keys: Vec::new(),
             served: Vec::new(),
@@ -150,6 +155,7 @@ impl Model {
             Request::Sweep(rule, most) => Reply::Swept(self.sweep(rule, *most)),
             Request::SetPolicy(expected, policy) => Reply::Policy(self.set_policy(*expected, policy)),
             Request::Register(facts) => Reply::Registered(self.register(facts)),
+            Request::Leave(lease) => Reply::Left(self.leave(lease)),
             Request::Pass(span) => {
                 self.now = self.now.plus(*span);
                 Reply::Done

@@ -1,6 +1,7 @@
 //! Contract suites: one rule for each promise of a port, and one test for each rule.
 //!
-//! An adapter runs a suite in one line; each rule gets a world of its own.
+//! An adapter runs a suite in one line; each rule gets a world of its own, opened inside a tokio runtime. Beside this
+//! crate none is needed for that.
 //!
 //! ```
 //! use longhaul_adapters::memory::MemoryStore;
@@ -12,6 +13,22 @@
 //!     StoreWorld::new(Arc::new(store), clock)
 //! });
 //! # fn main() {}
+//! ```
+//!
+//! Rules of one's own do with a [`StoreWorld`] what those of the suite do:
+//!
+//! ```
+//! use longhaul_adapters::memory::MemoryStore;
+//! use longhaul_testkit::suite::{StoreWorld, hold, store};
+//! use std::sync::Arc;
+//!
+//! hold(async {
+//!     let world = store::open(|clock| StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock));
+//!     let node = world.node("here").await;
+//!     let running = world.run(world.draft().key("gpu").priority(5), &node).await;
+//!     let ended = world.exit(&running, 0).await;
+//!     assert_eq!(ended.owner, None);
+//! });
 //! ```
 
 pub mod agreement;
@@ -33,6 +50,7 @@ use crate::fakes::locked;
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
+use tokio::runtime::Builder;
 
 /// Something that has to happen by itself has happened after this long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,6 +64,16 @@ pub(crate) fn must<T, E: Debug>(answer: Result<T, E>) -> T {
     match answer {
         Ok(value) => value,
         Err(error) => panic!("it has to go well: {error:?}"),
+    }
+}
+
+/// What has to go well by a promise that is not obvious.
+#[track_caller]
+#[expect(clippy::panic, reason = "a rule fails by panicking")]
+pub(crate) fn kept<T, E: Debug>(promise: &str, answer: Result<T, E>) -> T {
+    match answer {
+        Ok(value) => value,
+        Err(error) => panic!("{promise}, instead: {error:?}"),
     }
 }
 
@@ -99,10 +127,17 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
 #[macro_export]
 macro_rules! rules_of {
     ($open:expr, $suite:ident, $($rule:ident)+) => { $(
-        #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $rule() {
-            let world = $crate::suite::$suite::open($open);
-            $crate::suite::$suite::$rule(&world).await;
+        #[test]
+        fn $rule() {
+            $crate::suite::hold(async {
+                let world = $crate::suite::$suite::open($open);
+                $crate::suite::$suite::$rule(&world).await;
+            });
         }
     )+ };
+}
+
+/// Runs one rule in a runtime of its own, so that whoever runs a suite needs none.
+pub fn hold(rule: impl Future<Output = ()>) {
+    must(Builder::new_multi_thread().worker_threads(2).enable_all().build()).block_on(rule);
 }

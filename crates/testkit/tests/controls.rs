@@ -8,8 +8,8 @@ use longhaul_domain::{
 };
 use longhaul_ports::{
     Author, Calls, Change, Cursor, EventLog, EventPage, Filter, IdSource, Lease, Listing, Membership,
-    NodeFacts, Order, PageAsk, ProcessStore, QueueView, Queues, Refusal, Room, StoreError, Stored,
-    Submission, Submitted, Swept, Upkeep,
+    NodeFacts, Order, PageAsk, PlacementClass, ProcessStore, QueueView, Queues, Refusal, Room, StoreError,
+    Stored, Submission, Submitted, Swept, Upkeep,
 };
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
 use longhaul_testkit::model;
@@ -47,6 +47,20 @@ enum Broken {
     OverlooksWishes,
     CallsNobody,
     ForgetsTheSwept,
+    ClaimsForAnyLease,
+    RefusesNewerLimits,
+    SeesPinnedWaitersOnly,
+    ClaimsWhatIsHeld,
+    RefusesWhatIsDelayed,
+    LetsDelayedStarve,
+    LetsAnyLeaseLeave,
+    FencesWhoLeft,
+    JoinsSilently,
+    ListsWithoutBound,
+    ForgetsVitalsAtCommits,
+    HandsOutOnce,
+    ForgetsAnswers,
+    MixesQueuesUp,
 }
 
 #[derive(Debug)]
@@ -55,6 +69,8 @@ struct BrokenStore {
     broken: Broken,
     ids: SequentialIds,
     swept: Mutex<Vec<ProcessId>>,
+    handed: Mutex<Vec<ProcessId>>,
+    left: Mutex<Vec<Lease>>,
 }
 
 impl BrokenStore {
@@ -63,8 +79,55 @@ impl BrokenStore {
     }
 
     fn gone(&self) -> MutexGuard<'_, Vec<ProcessId>> {
-        self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.swept)
     }
+
+    /// What a store answers that is mistaken about what may be claimed at once.
+    async fn submit_wrongly(&self, mut new: Submission) -> Result<Submitted, StoreError> {
+        let is_delayed = new.process.due().is_some();
+        let (version, policy) = self.inner.policy().await?;
+        if self.broken == Broken::RefusesNewerLimits && new.limits.policy > version {
+            return Err(StoreError::Refused(Refusal::StalePolicy { found: version }));
+        }
+        if self.broken == Broken::RefusesWhatIsDelayed && is_delayed && new.or_refuse {
+            return Err(StoreError::Refused(Refusal::NoSlot { key: None, holders: Vec::new() }));
+        }
+        if self.broken == Broken::LetsDelayedStarve && is_delayed {
+            new.limits.slots = None;
+        }
+        let mut answer = self.inner.submit(new.clone()).await;
+        while let (Broken::ClaimsForAnyLease, Err(StoreError::Fenced { .. }), Some(claimant)) =
+            (self.broken, &answer, &mut new.claim_for)
+        {
+            claimant.lease.epoch = claimant.lease.epoch.next();
+            if claimant.lease.epoch.0 > 9 {
+                break;
+            }
+            answer = self.inner.submit(new.clone()).await;
+        }
+        let (Some(claimant), Ok(Submitted::Waiting(stored))) = (&new.claim_for, &answer) else {
+            return answer;
+        };
+        let class = PlacementClass::of(&new.process.spec.placement);
+        if self.broken == Broken::SeesPinnedWaitersOnly && matches!(class, PlacementClass::Node(_)) {
+            let room = Room { roots: 1000, batch: 1, classes: vec![class] };
+            let claimed = self.inner.claim(&claimant.lease, &room).await?;
+            return Ok(claimed
+                .into_iter()
+                .next()
+                .map_or_else(|| Submitted::Waiting(stored.clone()), Submitted::Claimed));
+        }
+        if self.broken == Broken::ClaimsWhatIsHeld
+            && stored.process.spec.key.as_ref().is_some_and(|key| policy.held.contains_key(key))
+        {
+            return Ok(Submitted::Claimed(stored.clone()));
+        }
+        answer
+    }
+}
+
+fn locked<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -85,7 +148,7 @@ impl ProcessStore for BrokenStore {
             }
             return self.inner.submit(new).await;
         }
-        let answer = self.inner.submit(new.clone()).await;
+        let answer = self.submit_wrongly(new.clone()).await;
         match answer {
             Err(StoreError::Refused(Refusal::AncestorClosing { ancestor }))
                 if self.broken == Broken::LooksAtParentsOnly && ancestors.last() != Some(&ancestor) =>
@@ -128,6 +191,13 @@ impl ProcessStore for BrokenStore {
         if self.broken == Broken::ForgetsMarks {
             change.next.cascade = None;
         }
+        if self.broken == Broken::ForgetsAnswers && self.gone().contains(&change.next.id) {
+            return Err(StoreError::Missing { id: change.next.id });
+        }
+        if self.broken == Broken::ForgetsVitalsAtCommits {
+            let forgotten = [(change.next.id, change.next.attempt, Vitals::default())];
+            self.inner.touch(&change.author, &forgotten).await?;
+        }
         if self.broken == Broken::ForgetsMoves {
             change.next.priority = change.next.spec.priority;
         }
@@ -165,6 +235,12 @@ impl ProcessStore for BrokenStore {
 
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
         let mut page = page.clone();
+        if self.broken == Broken::ListsWithoutBound && page.most > 1_000 {
+            let first = self.inner.list(filter, &page).await?;
+            let Some(next) = first.next else { return Ok(first) };
+            let rest = self.inner.list(filter, &PageAsk { after: Some(next), ..page }).await?;
+            return Ok(Listing { processes: [first.processes, rest.processes].concat(), next: rest.next });
+        }
         if self.broken == Broken::ListsOldestFirst {
             page.order = Order::OldestFirst;
         }
@@ -179,6 +255,11 @@ impl Upkeep for BrokenStore {
             return Ok(Vec::new());
         }
         let mut due = self.inner.attention(by, most).await?;
+        if self.broken == Broken::HandsOutOnce {
+            let mut handed = locked(&self.handed);
+            due.retain(|stored| !handed.contains(&stored.process.id));
+            handed.extend(due.iter().map(|stored| stored.process.id));
+        }
         if self.broken == Broken::OverlooksWishes {
             due.retain(|stored| stored.wishes.is_empty());
         }
@@ -223,6 +304,9 @@ impl Queues for BrokenStore {
         if self.broken == Broken::HidesHolders {
             queues.iter_mut().for_each(|queue| queue.holders.truncate(2));
         }
+        if self.broken == Broken::MixesQueuesUp {
+            queues.reverse();
+        }
         Ok(queues)
     }
 }
@@ -246,10 +330,17 @@ impl EventLog for BrokenStore {
 #[async_trait]
 impl Membership for BrokenStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
-        self.inner.register(me).await
+        let lease = self.inner.register(me).await?;
+        if self.broken == Broken::JoinsSilently {
+            tokio::time::timeout(Duration::from_millis(5), self.inner.called(&lease)).await.ok();
+        }
+        Ok(lease)
     }
 
     async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+        if self.broken == Broken::FencesWhoLeft && locked(&self.left).contains(by) {
+            return Err(StoreError::Fenced { node: by.node.clone(), epoch: by.epoch });
+        }
         if self.broken == Broken::SwallowsNews {
             tokio::time::timeout(Duration::from_millis(5), self.inner.called(by)).await.ok();
         }
@@ -264,6 +355,10 @@ impl Membership for BrokenStore {
     }
 
     async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
+        locked(&self.left).push(by.clone());
+        if self.broken == Broken::LetsAnyLeaseLeave {
+            self.inner.leave(&Lease { epoch: by.epoch.next(), ..by.clone() }).await?;
+        }
         self.inner.leave(by).await
     }
 
@@ -278,7 +373,14 @@ fn world(broken: Broken) -> StoreWorld {
 
 fn opened(broken: Broken, clock: VirtualClock) -> StoreWorld {
     let inner = MemoryStore::new(Arc::new(clock.clone()));
-    let store = BrokenStore { inner, broken, ids: SequentialIds::seeded(77), swept: Mutex::default() };
+    let store = BrokenStore {
+        inner,
+        broken,
+        ids: SequentialIds::seeded(77),
+        swept: Mutex::default(),
+        handed: Mutex::default(),
+        left: Mutex::default(),
+    };
     StoreWorld::new(Arc::new(store), clock)
 }
 
@@ -332,6 +434,21 @@ controls! {
     a_store_that_calls_nobody_for_wishes_fails: CallsNobody fails an_open_wish_without_owner_calls;
     a_store_that_forgets_whom_it_swept_fails: ForgetsTheSwept fails the_same_id_again_is_known_after_its_sweep;
     a_store_that_forgets_vitals_fails: ForgetsVitals fails the_latest_vitals_win;
+    a_store_that_claims_for_any_lease_fails: ClaimsForAnyLease fails claim_for_needs_the_newest_lease;
+    a_store_that_refuses_newer_limits_fails: RefusesNewerLimits fails limits_of_a_newer_policy_are_taken;
+    a_store_that_overtakes_shared_waiters_fails: SeesPinnedWaitersOnly fails claim_for_waits_behind_whoever_this_node_may_run;
+    a_store_that_claims_what_is_held_fails: ClaimsWhatIsHeld fails claim_for_takes_nothing_of_a_held_key;
+    a_store_that_refuses_what_is_delayed_fails: RefusesWhatIsDelayed fails or_refuse_refuses_who_would_wait_for_a_slot;
+    a_store_that_lets_delayed_work_starve_fails: LetsDelayedStarve fails a_key_held_by_its_own_ancestors_is_refused_to_delayed_work;
+    a_store_that_lets_any_lease_leave_fails: LetsAnyLeaseLeave fails an_old_lease_takes_no_newer_node_with_it;
+    a_store_that_fences_who_left_fails: FencesWhoLeft fails whoever_leaves_keeps_its_lease;
+    a_store_that_joins_silently_fails: JoinsSilently fails whoever_joins_is_called_to_what_is_there;
+    a_store_that_lists_without_bound_fails: ListsWithoutBound fails a_page_holds_one_to_a_thousand_records;
+    a_store_that_forgets_vitals_at_commits_fails: ForgetsVitalsAtCommits fails vitals_outlive_a_commit;
+    a_store_that_takes_vitals_of_the_ended_fails: ForgetsVitals fails vitals_of_what_ended_are_a_conflict;
+    a_store_that_keeps_a_hand_out_fails: HandsOutOnce fails a_commit_ends_the_five_seconds;
+    a_store_that_forgets_answers_fails: ForgetsAnswers fails an_answer_outlives_its_record;
+    a_store_that_mixes_queues_up_fails: MixesQueuesUp fails queues_stand_in_the_order_of_their_keys;
 }
 
 /// The model finds out a store that breaks a promise. Those are named here that nearly every script meets.
@@ -372,6 +489,27 @@ model_controls! {
     a_store_that_closes_a_tree_for_ever_differs_from_the_model: NeverOpensAgain;
     a_store_that_looks_at_parents_only_differs_from_the_model: LooksAtParentsOnly;
     a_store_that_ends_parents_above_life_differs_from_the_model: EndsAboveLife;
+    a_store_that_claims_for_any_lease_differs_from_the_model: ClaimsForAnyLease;
+    a_store_that_refuses_newer_limits_differs_from_the_model: RefusesNewerLimits;
+    a_store_that_overtakes_shared_waiters_differs_from_the_model: SeesPinnedWaitersOnly;
+    a_store_that_claims_what_is_held_differs_from_the_model: ClaimsWhatIsHeld;
+    a_store_that_refuses_what_is_delayed_differs_from_the_model: RefusesWhatIsDelayed;
+    a_store_that_lets_any_lease_leave_differs_from_the_model: LetsAnyLeaseLeave;
+    a_store_that_fences_who_left_differs_from_the_model: FencesWhoLeft;
+    a_store_that_forgets_vitals_at_commits_differs_from_the_model: ForgetsVitalsAtCommits;
+    a_store_that_keeps_a_hand_out_differs_from_the_model: HandsOutOnce;
+    a_store_that_forgets_answers_differs_from_the_model: ForgetsAnswers;
+    a_store_that_mixes_queues_up_differs_from_the_model: MixesQueuesUp;
+}
+
+/// What the model says of a store that differs names the fields, and who said what.
+#[test]
+fn the_model_names_the_fields_that_differ() {
+    let open = |clock| opened(Broken::ForgetsVitals, clock);
+    let failure = catch_unwind(AssertUnwindSafe(|| model::holds_in(open, SCRIPTS))).unwrap_err();
+    let told = failure.downcast_ref::<String>().unwrap();
+    assert!(told.contains("vitals.output_bytes: the store 0, the model "), "{told}");
+    assert!(told.contains("after [\n"), "{told}");
 }
 
 /// Every rule that is written stands in the list that adapters run.

@@ -10,10 +10,12 @@ use uuid::Uuid;
 
 /// Rows that have to be put into order first are worth it if they are so many times fewer.
 const WORTH_IT: usize = 16;
+/// The most records on a page.
+const MOST: u32 = 1_000;
 
 impl Ledger {
     pub(crate) fn list(&self, filter: &Filter, page: &PageAsk) -> Listing {
-        let most = usize::try_from(page.most.max(1)).unwrap_or(usize::MAX);
+        let most = usize::try_from(page.most.clamp(1, MOST)).unwrap_or(usize::MAX);
         let narrowest = self.rows.index().narrowest(filter);
         let few = self.few(filter, narrowest.len() / WORTH_IT);
         let rest = few.as_ref().unwrap_or(narrowest).range(rest(page)).map(|(_, id)| id);

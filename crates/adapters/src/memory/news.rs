@@ -50,7 +50,19 @@ impl Ledger {
         node.left = false;
         let lease = Lease { node: me.id.clone(), epoch: node.epoch };
         self.renew(&lease);
+        if self.has_work_for(&lease) {
+            self.news.for_one(&lease.node);
+        }
         lease
+    }
+
+    /// What an earlier life of the node took in is new to this one.
+    fn has_work_for(&self, lease: &Lease) -> bool {
+        let index = self.rows.index();
+        let mut owned = index.owned_by(&lease.node).values().filter_map(|id| self.stored(id));
+        index.first_due().is_some()
+            || index.queues().values().any(|queue| queue.first(|_| true).is_some())
+            || owned.any(|own| !own.wishes.is_empty())
     }
 
     /// An older life that leaves late does not take the new one with it.

@@ -136,6 +136,26 @@ async fn a_late_answer_to_an_older_write_takes_no_deadline_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_that_is_under_way_is_not_asked_for_again() {
+    let shaky = Shaky::new().await;
+    shaky.troubles.fail_on(Call::Start, 1, Fault::Late(seconds(3)));
+    let slow = shaky.launch("run").await;
+    // Whatever a claim without an answer may have taken is started, and what starts just now looks the same.
+    shaky.store.fail_on(Call::Claim, 1, Fault::Unknown);
+    let spec = Spec { not_before: Some(shaky.clock.now().plus(seconds(1))), ..command("run") };
+    let launch = Launch { spec, parent: None, captured: None, no_queue: false };
+    let later = shaky.engine.launch(launch).await.unwrap().stored.process.id;
+    shaky.clock.run_for(seconds(10)).await;
+    for id in [slow, later] {
+        assert_eq!(shaky.status(id).await, Status::Running);
+        let journal = shaky.spawner.journal();
+        let acts: Vec<_> =
+            journal.iter().filter(|entry| entry.key.id == id).map(|entry| entry.act.clone()).collect();
+        assert_eq!(acts, [Act::Ordered, Act::Began]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_that_does_not_get_through_is_tried_until_it_does() {
     let shaky = Shaky::new().await;
     let id = shaky.launch("run").await;

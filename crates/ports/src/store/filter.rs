@@ -43,7 +43,7 @@ pub struct PageAsk {
     pub order: Order,
     /// Go on after this place.
     pub after: Option<PageKey>,
-    /// The most records on the page; 1 to 1,000.
+    /// The most records on the page, from 1 to 1,000; what lies outside counts as the nearer of the two.
     pub most: u32,
 }
 

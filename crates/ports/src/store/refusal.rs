@@ -18,9 +18,9 @@ pub enum StoreError {
     /// Not yours any more: stop owning, register again.
     #[error("node {node} at epoch {epoch} no longer owns it")]
     Fenced {
-        /// Who wrote.
+        /// The node that wrote; if it was [`Author::Anyone`](crate::Author::Anyone), the one that owns it.
         node: NodeId,
-        /// Under which epoch.
+        /// The epoch of its lease.
         epoch: Epoch,
     },
     /// There is none.
@@ -112,15 +112,17 @@ pub enum Refusal {
         /// The most allowed.
         most: u32,
     },
-    /// Every slot is taken and waiting was not wanted.
+    /// It would have to wait, and waiting was not wanted.
     #[error("no slot is free")]
     NoSlot {
-        /// The key, if the slots of a key are taken; else the node's limit is reached.
+        /// Its key; none if it has none, or if nothing is in its way but the node's limit on roots.
         key: Option<SlotKey>,
-        /// Who holds them.
+        /// Who holds slots of that key, perhaps nobody: it may be held back, its work belong elsewhere, or somebody go
+        /// first. Without a key the roots of the node if they are in its way.
         holders: Vec<ProcessId>,
     },
-    /// Its key is held entirely by its own ancestors: it would wait for ever.
+    /// Its key is held entirely by its own ancestors, and it stands waiting or has a time at which it
+    /// will: it would wait for ever.
     #[error("every slot of {key} is held by its own ancestors")]
     HeldByAncestors {
         /// The key.
@@ -137,7 +139,8 @@ pub enum Refusal {
     /// The order is not taken any more.
     #[error("too many open wishes for one process")]
     TooManyWishes,
-    /// The record is larger than a store takes.
+    /// The record is larger than the store takes. Every store takes a specification of 1 MiB, as `longhaul-wire` writes
+    /// it; whether a larger one is refused, and before which other guard, each store says for itself.
     #[error("a record of {bytes} bytes is too large")]
     TooLarge {
         /// Its size.

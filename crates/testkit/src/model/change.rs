@@ -3,7 +3,8 @@
 use super::request::No;
 use super::{Model, Row};
 use longhaul_domain::{
-    AttemptNo, Epoch, OpId, Policy, PolicyVersion, ProcessId, Revision, Standing, Vitals, Wish, WishNo,
+    AttemptNo, Epoch, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Standing, Vitals, Wish,
+    WishNo,
 };
 use longhaul_ports::{Author, Change, Lease, NodeFacts, Refusal, Stored};
 
@@ -103,11 +104,27 @@ impl Model {
         let lease = Lease { node: me.id.clone(), epoch: before.next() };
         self.nodes.retain(|(node, _)| *node != me.id);
         self.nodes.push((me.id.clone(), lease.epoch));
+        self.left.retain(|node| *node != me.id);
         for owner in self.rows.iter_mut().filter_map(|row| row.stored.owner.as_mut()) {
             if owner.node == me.id {
                 owner.epoch = lease.epoch;
             }
         }
         Ok(lease)
+    }
+
+    pub(super) fn leave(&mut self, by: &Lease) -> Result<(), No> {
+        if self.check(by).is_ok() && !self.left.contains(&by.node) {
+            self.left.push(by.node.clone());
+        }
+        Ok(())
+    }
+
+    /// Every node that registered and did not leave, by name.
+    pub(super) fn listed(&self) -> Vec<NodeId> {
+        let mut listed: Vec<NodeId> = self.nodes.iter().map(|(node, _)| node.clone()).collect();
+        listed.retain(|node| !self.left.contains(node));
+        listed.sort();
+        listed
     }
 }

@@ -1,31 +1,44 @@
 //! A store and the model are asked the same, and have to answer the same.
 
+use super::difference::difference;
+use super::hush::Hush;
 use super::request::{No, Reply, Request};
 use super::step::{Step, facts, steps};
 use super::{Model, Row};
 use crate::fakes::VirtualClock;
 use crate::suite::{StoreWorld, instead_of, must};
-use longhaul_domain::{Event, ProcessId, Revision};
+use longhaul_domain::{Event, NodeId, ProcessId, Revision};
 use longhaul_ports::{Order, PageAsk, Stored};
 use proptest::prelude::{BoxedStrategy, Just, Strategy};
 use proptest::test_runner::{Config, TestError, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
+use std::cell::Cell;
+use std::fmt::Debug;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-/// So many scripts are tried by [`holds`].
-const SCRIPTS: u32 = 64;
+/// So many scripts are tried by [`holds`] if the store is quick.
+const SCRIPTS: u32 = 256;
+/// So many of them however slow it is.
+const FEWEST: u32 = 64;
+/// Beyond these no more are begun after this long.
+const QUICK: Duration = Duration::from_secs(3);
 /// These nodes are there from the beginning: without one nothing happens.
 const NODES: [u8; 2] = [0, 1];
 /// The longest of them.
 const LONGEST: usize = 60;
 
-/// Holds a store to the model, over 64 scripts of up to 60 steps each. `PROPTEST_CASES` in the environment tries more.
+/// Holds a store to the model, over up to 256 scripts of up to 60 steps each: as many as three seconds take, and at
+/// least 64. `PROPTEST_CASES` in the environment tries just as many as it says.
 ///
 /// # Panics
 /// With the shortest script found whose answers differ.
 pub fn holds(open: impl Fn(VirtualClock) -> StoreWorld) {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    holds_in(open, asked.unwrap_or(SCRIPTS));
+    match asked {
+        Some(asked) => holds_in(open, asked),
+        None => try_scripts(open, SCRIPTS, FEWEST),
+    }
 }
 
 /// The same over so many scripts.
@@ -33,11 +46,23 @@ pub fn holds(open: impl Fn(VirtualClock) -> StoreWorld) {
 /// # Panics
 /// With the shortest script found whose answers differ.
 pub fn holds_in(open: impl Fn(VirtualClock) -> StoreWorld, scripts: u32) {
+    try_scripts(open, scripts, scripts);
+}
+
+fn try_scripts(open: impl Fn(VirtualClock) -> StoreWorld, scripts: u32, fewest: u32) {
     let config = Config { cases: scripts, failure_persistence: None, ..Config::default() };
     let runner = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = must(runner);
     let scripts = Reference::sequential_strategy(1..LONGEST);
+    let (began, tried, failed) = (Instant::now(), Cell::new(0_u32), Cell::new(false));
+    let hush = Hush::begin();
     let verdict = TestRunner::new(config).run(&scripts, |(mut model, script, seen)| {
+        // Once a script has failed, shorter ones are tried however long it takes.
+        if !failed.get() && tried.get() >= fewest && began.elapsed() > QUICK {
+            return Ok(());
+        }
+        tried.set(tried.get().saturating_add(1));
+        let before = failed.replace(true);
         let clock = VirtualClock::default();
         let world = open(clock);
         runtime.block_on(async {
@@ -52,12 +77,16 @@ pub fn holds_in(open: impl Fn(VirtualClock) -> StoreWorld, scripts: u32) {
                 compare(&world, &model).await;
             }
         });
+        failed.set(before);
         Ok(())
     });
+    let last = hush.last();
+    drop(hush);
     match verdict {
         Ok(()) => {}
         Err(TestError::Fail(why, (_, script, _))) => {
-            instead_of("the answers of the model", &format_args!("{why}, after {script:#?}"));
+            let why = last.unwrap_or_else(|| why.to_string());
+            instead_of("the answers of the model", &format_args!("{why}\nafter {script:#?}"));
         }
         Err(error) => instead_of("a verdict", &error),
     }
@@ -87,19 +116,32 @@ impl ReferenceStateMachine for Reference {
 /// Asks the store what the model was asked last, and compares the answer and everything that can be seen.
 async fn compare(world: &StoreWorld, model: &Model) {
     let answer = ask(world, &model.asked).await;
-    assert_eq!(answer, model.reply, "the answer to {:?}", model.asked);
-    assert_eq!(records(world).await, model.rows.iter().map(Row::record).collect::<Vec<_>>(), "the records");
-    assert_eq!(loaded(world, model).await, model.rows.iter().rev().map(Row::record).collect::<Vec<_>>());
+    same(&format!("the answer to {:?}", model.asked), &answer, &model.reply);
+    let mut rows: Vec<Stored> = model.rows.iter().map(Row::record).collect();
+    same("the records", &records(world).await, &rows);
+    rows.reverse();
+    same("the records by their ids", &loaded(world, model).await, &rows);
     let now = model.now;
     for lease in model.nodes.iter().filter_map(|(node, _)| model.lease(node)) {
         let calls = must(world.store.beat(&lease).await);
         let due = model.first_due().map(|due| due.max(now));
-        assert_eq!((calls.now, calls.due.map(|due| due.max(now))), (now, due), "when something is due");
-        assert_eq!(calls.wishes, model.wished(&lease), "what was left for {lease:?}");
+        let clock = (calls.now, calls.due.map(|due| due.max(now)));
+        same("the time, and when something is due", &clock, &(now, due));
+        same(&format!("what was left for {lease:?}"), &calls.wishes, &model.wished(&lease));
     }
-    assert_eq!(must(world.store.queues(None).await), model.queues(), "the queues");
-    assert_eq!(must(world.store.policy().await), model.policy, "the policy");
-    assert_eq!(events(world).await, model.events, "the events");
+    same("the queues", &must(world.store.queues(None).await), &model.queues());
+    same("the policy", &must(world.store.policy().await), &model.policy);
+    let mut nodes: Vec<NodeId> = must(world.store.nodes().await).into_iter().map(|node| node.id).collect();
+    nodes.sort();
+    same("the nodes", &nodes, &model.listed());
+    same("the events", &events(world).await, &model.events);
+}
+
+/// Fails if they differ, and says where.
+#[track_caller]
+fn same<T: Debug + PartialEq>(what: &str, store: &T, model: &T) {
+    let difference = difference(store, model);
+    assert!(difference.is_none(), "{what}:{}", difference.unwrap_or_default());
 }
 
 async fn ask(world: &StoreWorld, asked: &Request) -> Reply {
@@ -128,6 +170,7 @@ async fn ask(world: &StoreWorld, asked: &Request) -> Reply {
             Reply::Policy(store.set_policy(*expected, policy).await.map_err(No::from))
         }
         Request::Register(facts) => Reply::Registered(store.register(facts).await.map_err(No::from)),
+        Request::Leave(lease) => Reply::Left(store.leave(lease).await.map_err(No::from)),
         Request::Pass(span) => {
             world.clock.advance(*span);
             Reply::Done

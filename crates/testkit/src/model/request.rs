@@ -31,6 +31,8 @@ pub enum Request {
     SetPolicy(PolicyVersion, Policy),
     /// `register`.
     Register(NodeFacts),
+    /// `leave`.
+    Leave(Lease),
     /// Time passes.
     Pass(Duration),
 }
@@ -56,6 +58,8 @@ pub enum Reply {
     Policy(Result<PolicyVersion, No>),
     /// To a registration.
     Registered(Result<Lease, No>),
+    /// To a node that leaves.
+    Left(Result<(), No>),
 }
 
 /// Why not.

@@ -1,5 +1,6 @@
 //! What every store promises.
 
+mod at_once;
 mod claim;
 mod commit;
 mod crowd;
@@ -19,6 +20,7 @@ mod upkeep;
 mod wish;
 mod world;
 
+pub use at_once::*;
 pub use claim::*;
 pub use commit::*;
 pub use crowd::*;
@@ -52,6 +54,7 @@ macro_rules! store_suite {
             the_same_id_again_is_known_after_its_sweep
             sequences_grow_with_submits
             a_stale_policy_is_refused
+            limits_of_a_newer_policy_are_taken
             reported_work_begins_at_once_without_owner
             delayed_work_is_not_claimed_before_its_time
             claim_for_takes_it_at_once_when_there_is_room
@@ -60,6 +63,10 @@ macro_rules! store_suite {
             claim_for_respects_the_room_for_roots
             or_refuse_names_the_holders
             or_refuse_names_the_roots_of_a_full_node
+            claim_for_needs_the_newest_lease
+            claim_for_waits_behind_whoever_this_node_may_run
+            claim_for_takes_nothing_of_a_held_key
+            or_refuse_refuses_who_would_wait_for_a_slot
             a_launch_key_gives_the_first_process
             a_launch_key_tells_another_specification
             a_launch_key_ignores_the_inherited_environment
@@ -79,6 +86,7 @@ macro_rules! store_suite {
             a_tree_too_deep_is_refused
             a_full_level_is_refused_until_one_ends
             a_key_held_by_its_own_ancestors_is_refused
+            a_key_held_by_its_own_ancestors_is_refused_to_delayed_work
             a_key_held_by_a_stranger_too_is_waited_for
             a_claim_begins_an_attempt
             an_old_lease_claims_nothing
@@ -107,6 +115,7 @@ macro_rules! store_suite {
             a_conflict_writes_nothing
             a_commit_on_an_old_revision_is_a_conflict_whoever_writes
             the_same_op_gets_the_same_answer
+            an_answer_outlives_its_record
             only_the_owner_writes
             an_old_lease_writes_nothing
             an_old_lease_writes_nothing_that_nobody_owns
@@ -124,12 +133,15 @@ macro_rules! store_suite {
             a_wish_for_nobody_is_told
             a_wish_calls_the_owner
             the_latest_vitals_win
+            vitals_outlive_a_commit
+            vitals_of_what_ended_are_a_conflict
             vitals_of_another_attempt_are_a_conflict
             only_the_owner_tells_vitals
             anyone_tells_vitals_of_reported_work
             vitals_are_answered_in_order
             records_are_loaded_in_the_order_of_the_question
             pages_are_newest_first
+            a_page_holds_one_to_a_thousand_records
             pages_are_stable_whatever_happens
             a_cursor_needs_no_record
             each_field_of_a_filter_filters
@@ -137,6 +149,7 @@ macro_rules! store_suite {
             a_short_prefix_finds_every_id_that_begins_so
             a_due_row_is_handed_out_once_in_five_seconds
             a_decided_row_is_not_handed_out
+            a_commit_ends_the_five_seconds
             only_ownerless_due_rows_are_handed_out
             who_waits_for_its_children_is_handed_out
             an_unfinished_cascade_is_handed_out_until_it_is_done
@@ -155,6 +168,7 @@ macro_rules! store_suite {
             a_stale_change_of_the_policy_is_refused
             changed_limits_count_at_the_next_claim
             a_held_key_gives_nobody_a_slot
+            queues_stand_in_the_order_of_their_keys
             queues_show_holders_and_waiters_in_order
             a_hold_is_kept_with_its_moment_and_its_author
             a_moved_waiter_takes_its_new_place
@@ -169,6 +183,9 @@ macro_rules! store_suite {
             a_new_registration_keeps_what_the_node_owned
             nodes_are_listed_until_they_leave
             whoever_leaves_keeps_what_it_owns
+            an_old_lease_takes_no_newer_node_with_it
+            whoever_leaves_keeps_its_lease
+            whoever_joins_is_called_to_what_is_there
             a_beat_tells_time_policy_and_due
             a_waiter_calls
             a_freed_slot_calls

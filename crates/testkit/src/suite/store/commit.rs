@@ -1,9 +1,9 @@
 //! One writer, one change at a time.
 
-use super::world::{StoreWorld, author, cancel, complete, exited, node_id, spawned};
-use crate::suite::{must, refused};
-use longhaul_domain::{Input, Revision, Status};
-use longhaul_ports::{Author, Lease, StoreError};
+use super::world::{StoreWorld, author, cancel, complete, everything, exited, node_id, spawned};
+use crate::suite::{kept, must, refused};
+use longhaul_domain::{Input, Revision, Status, Wish};
+use longhaul_ports::{Author, IdSource, Lease, StoreError};
 
 /// A change made on an older revision writes nothing, and is told the present one.
 pub async fn a_conflict_writes_nothing(world: &StoreWorld) {
@@ -56,6 +56,22 @@ pub async fn the_same_op_gets_the_same_answer(world: &StoreWorld) {
     assert_eq!(must(world.store.end().await), end);
 }
 
+/// What was answered outlives the record: a write that is sent again after a sweep gets the same answer.
+pub async fn an_answer_outlives_its_record(world: &StoreWorld) {
+    let stored = world.submit(world.draft()).await;
+    let op = world.ids.op();
+    let no = must(world.store.wish(&stored.process.id, op, Wish::Pause).await);
+    let mut change = world.change(&stored, cancel());
+    change.taken = no;
+    let revision = must(world.store.commit(change.clone()).await);
+    assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [stored.process.id]);
+    let promise = "an answer outlives the record";
+    assert_eq!(kept(promise, world.store.commit(change.clone()).await), revision);
+    assert_eq!(kept(promise, world.store.wish(&stored.process.id, op, Wish::Pause).await), no);
+    change.op = world.ids.op();
+    refused!(world.store.commit(change).await, StoreError::Missing { .. });
+}
+
 /// What a node owns is written by that node under its newest lease, and by nobody else.
 pub async fn only_the_owner_writes(world: &StoreWorld) {
     let node = world.node("a").await;
@@ -96,7 +112,7 @@ pub async fn anyone_writes_what_has_no_owner(world: &StoreWorld) {
     let second = world.submit(world.draft().reported()).await;
     let mut change = world.change(&second, complete());
     change.author = Author::Owner(node);
-    must(world.store.commit(change).await);
+    kept("a node may write what nobody owns, under its newest lease", world.store.commit(change).await);
 }
 
 /// What nobody owns is written under no lease but the newest of its node, and by no node that never joined.
@@ -116,7 +132,7 @@ pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreWorld) {
     }
     assert_eq!(world.load(stored.process.id).await, stored);
     change.author = Author::Owner(new);
-    must(world.store.commit(change).await);
+    kept("a node may write what nobody owns, under its newest lease", world.store.commit(change).await);
 }
 
 /// A change of a process that is not there is told so.

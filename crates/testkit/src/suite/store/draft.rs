@@ -41,76 +41,100 @@ impl Draft {
         }
     }
 
-    pub(crate) fn key(mut self, key: &str) -> Self {
+    /// Of this concurrency key.
+    #[must_use]
+    pub fn key(mut self, key: &str) -> Self {
         self.spec.key = Some(must(SlotKey::new(key)));
         self
     }
 
-    pub(crate) fn priority(mut self, priority: i64) -> Self {
+    /// So urgent: from −100 to 100.
+    #[must_use]
+    pub fn priority(mut self, priority: i64) -> Self {
         self.spec.priority = must(Priority::new(priority));
         self
     }
 
-    pub(crate) fn placed(mut self, placement: Placement) -> Self {
+    /// For these nodes.
+    #[must_use]
+    pub fn placed(mut self, placement: Placement) -> Self {
         self.spec.placement = placement;
         self
     }
 
-    pub(crate) fn child_of(mut self, parent: &Stored) -> Self {
+    /// Below this process.
+    #[must_use]
+    pub fn child_of(mut self, parent: &Stored) -> Self {
         self.lineage = parent.process.lineage.child_of(parent.process.id);
         self
     }
 
-    pub(crate) fn session(mut self, session: &str) -> Self {
+    /// Asked for by this session.
+    #[must_use]
+    pub fn session(mut self, session: &str) -> Self {
         self.spec.session = Some(must(SessionId::new(session)));
         self
     }
 
-    pub(crate) fn launch_key(mut self, key: &str) -> Self {
+    /// Under this launch key.
+    #[must_use]
+    pub fn launch_key(mut self, key: &str) -> Self {
         self.spec.launch_key = Some(must(LaunchKey::new(key)));
         self
     }
 
-    pub(crate) fn not_before(mut self, moment: Timestamp) -> Self {
+    /// Delayed until this moment.
+    #[must_use]
+    pub fn not_before(mut self, moment: Timestamp) -> Self {
         self.spec.not_before = Some(moment);
         self
     }
 
     /// Another attempt after a failure, one second later at the earliest.
-    pub(crate) fn retrying(mut self) -> Self {
+    #[must_use]
+    pub fn retrying(mut self) -> Self {
         self.spec.retry = RetryPolicy { retries: 3, first: Duration::from_secs(2), ..RetryPolicy::none() };
         self
     }
 
     /// Waits for its descendants before it ends.
-    pub(crate) fn awaiting(mut self) -> Self {
+    #[must_use]
+    pub fn awaiting(mut self) -> Self {
         self.spec.children = ChildrenPolicy::Wait;
         self
     }
 
     /// Work that someone else does, begun at once.
-    pub(crate) fn reported(mut self) -> Self {
+    #[must_use]
+    pub fn reported(mut self) -> Self {
         self.spec.work = Work::Reported(ReportedSpec::default());
         self
     }
 
     /// Work that someone else does, as soon as there is a slot.
-    pub(crate) fn reported_in_queue(mut self) -> Self {
+    #[must_use]
+    pub fn reported_in_queue(mut self) -> Self {
         self.spec.work = Work::Reported(ReportedSpec { queued: true, ..ReportedSpec::default() });
         self
     }
 
-    pub(crate) const fn within(mut self, tree: TreeLimits) -> Self {
+    /// Within these bounds of its tree.
+    #[must_use]
+    pub const fn within(mut self, tree: TreeLimits) -> Self {
         self.tree = tree;
         self
     }
 
-    pub(crate) fn claimed_for(mut self, claimant: Claimant) -> Self {
+    /// To be claimed at once for this node.
+    #[must_use]
+    pub fn claimed_for(mut self, claimant: Claimant) -> Self {
         self.claim_for = Some(claimant);
         self
     }
 
-    pub(crate) const fn or_refused(mut self) -> Self {
+    /// Refused instead of waiting.
+    #[must_use]
+    pub const fn or_refused(mut self) -> Self {
         self.or_refuse = true;
         self
     }

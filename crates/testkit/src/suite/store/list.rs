@@ -62,6 +62,34 @@ pub async fn pages_are_newest_first(world: &StoreWorld) {
     assert_eq!(must(world.store.list(&filter, &whole).await).processes.len(), 7);
 }
 
+/// A page holds at least one record and at most a thousand, whatever is asked for.
+pub async fn a_page_holds_one_to_a_thousand_records(world: &StoreWorld) {
+    let mut submits = tokio::task::JoinSet::new();
+    for _ in 0..1_001 {
+        let new = world.submission(world.draft().reported()).await;
+        let store = world.store.clone();
+        submits.spawn(async move { store.submit(new).await });
+    }
+    for submitted in submits.join_all().await {
+        must(submitted);
+    }
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let mut counts = Vec::new();
+        let mut after = None;
+        for most in [0, u32::MAX, 1_001] {
+            let listing = must(world.store.list(&Filter::default(), &page(order, after, most)).await);
+            counts.push(listing.processes.len());
+            after = listing.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let whole = must(world.store.list(&Filter::default(), &page(order, None, 1_001)).await);
+        assert!(whole.next.is_some(), "a page of a thousand leaves one for the next");
+        assert_eq!((counts.as_slice(), whole.processes.len()), ([1, 1_000].as_slice(), 1_000), "{order:?}");
+    }
+}
+
 /// What is submitted, ends, or changes while someone turns pages makes no record appear twice or vanish.
 pub async fn pages_are_stable_whatever_happens(world: &StoreWorld) {
     let mut submitted = Vec::new();

@@ -1,7 +1,7 @@
 //! Nodes, their leases, and what calls them.
 
-use super::world::{StoreWorld, node_id, room};
-use crate::suite::{must, parked, refused, soon};
+use super::world::{StoreWorld, exited, ids, node_id, room};
+use crate::suite::{kept, must, parked, refused, soon};
 use longhaul_ports::{Calls, Lease, NodeFacts, StoreError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -77,6 +77,59 @@ pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreWorld) {
     assert_eq!(world.load(running.process.id).await.owner, Some(next));
 }
 
+/// An older life of a node that leaves late does not take the newer one with it.
+pub async fn an_old_lease_takes_no_newer_node_with_it(world: &StoreWorld) {
+    let old = world.node("a").await;
+    let new = world.node("a").await;
+    must(world.store.leave(&old).await);
+    let listed: Vec<_> = must(world.store.nodes().await).into_iter().map(|facts| facts.id).collect();
+    assert_eq!(listed, std::slice::from_ref(&new.node), "the newer life did not leave");
+    must(world.store.beat(&new).await);
+}
+
+/// Leaving ends no lease: until its node registers again, what still is on its way may be written under it.
+pub async fn whoever_leaves_keeps_its_lease(world: &StoreWorld) {
+    let lease = world.node("a").await;
+    let running = world.run(world.draft(), &lease).await;
+    let waiter = world.submit(world.draft()).await;
+    must(world.store.leave(&lease).await);
+    let promise = "leaving ends no lease, the next registration does";
+    kept(promise, world.store.beat(&lease).await);
+    kept(promise, world.turn(&running, exited(&running, world.now(), 0)).await);
+    let claimed = kept(promise, world.store.claim(&lease, &room(&lease)).await);
+    assert_eq!(ids(&claimed), [waiter.process.id]);
+    assert_eq!(must(world.store.nodes().await), [], "none of that joins it again");
+    must(world.store.leave(&lease).await);
+    let next = world.node("a").await;
+    refused!(world.store.beat(&lease).await, StoreError::Fenced { .. });
+    must(world.store.beat(&next).await);
+}
+
+/// The first call of a registration comes at once if there is something for the node, though it is no news: a waiter,
+/// a row that will be due, or a wish for what it owns.
+pub async fn whoever_joins_is_called_to_what_is_there(world: &StoreWorld) {
+    let old = world.node("a").await;
+    let running = world.run(world.draft(), &old).await;
+    let op = longhaul_ports::IdSource::op(&world.ids);
+    must(world.store.wish(&running.process.id, op, longhaul_domain::Wish::Pause).await);
+    world.hear_out(&old).await;
+    let again = world.node("a").await;
+    let calls = must(called_at_once(world, &again).await);
+    assert_eq!(calls.wishes, [running.process.id]);
+    world.submit(world.draft()).await;
+    for name in ["a", "b"] {
+        let lease = world.node(name).await;
+        world.hear_out(&lease).await;
+        let lease = world.node(name).await;
+        must(called_at_once(world, &lease).await);
+    }
+}
+
+async fn called_at_once(world: &StoreWorld, lease: &Lease) -> Result<Calls, StoreError> {
+    let called = tokio::time::timeout(Duration::from_secs(2), world.store.called(lease)).await;
+    kept("the first call of a lease comes at once if there is something for the node", called)
+}
+
 /// A beat tells the time, the policy, and the next due row.
 pub async fn a_beat_tells_time_policy_and_due(world: &StoreWorld) {
     let node = world.node("a").await;
@@ -96,6 +149,9 @@ pub async fn a_waiter_calls(world: &StoreWorld) {
     let node = world.node("a").await;
     let call = waiting(world, &node).await;
     world.submit(world.draft().key("k")).await;
+    answered(call).await;
+    let call = waiting(world, &node).await;
+    world.submit(world.draft().placed(longhaul_domain::Placement::Node(node.node.clone()))).await;
     answered(call).await;
 }
 

@@ -105,6 +105,21 @@ pub async fn queues_show_holders_and_waiters_in_order(world: &StoreWorld) {
     assert_eq!(must(world.store.queues(Some(&k)).await), [expected]);
 }
 
+/// Queues stand in the order of their keys, the one of work without a key first; a key without waiter and holder has
+/// none, whether it is asked for or not.
+pub async fn queues_stand_in_the_order_of_their_keys(world: &StoreWorld) {
+    for key in ["b", "a", "c"] {
+        world.submit(world.draft().key(key)).await;
+    }
+    world.submit(world.draft()).await;
+    let idle = world.submit(world.draft().key("idle")).await;
+    must(world.turn(&idle, super::world::cancel()).await);
+    let keys: Vec<_> = must(world.store.queues(None).await).into_iter().map(|queue| queue.key).collect();
+    let text: Vec<_> = keys.iter().map(|key| key.as_ref().map(|key| key.as_str())).collect();
+    assert_eq!(text, [None, Some("a"), Some("b"), Some("c")]);
+    assert_eq!(must(world.store.queues(Some(&must(SlotKey::new("idle")))).await), []);
+}
+
 /// Who held a key back, and since when, is kept and shown with its queue.
 pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreWorld) {
     let (version, mut policy) = must(world.store.policy().await);

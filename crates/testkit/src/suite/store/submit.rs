@@ -1,7 +1,7 @@
 //! New work is accepted whole or not at all.
 
 use super::world::{StoreWorld, cancel, claimant, everything, ids};
-use crate::suite::{instead_of, must, refused, some};
+use crate::suite::{instead_of, kept, must, refused, some};
 use longhaul_domain::{Fact, PolicyVersion, State, Status};
 use longhaul_ports::{Claimant, Filter, Order, PageAsk, Refusal, StoreError, Submitted};
 use std::time::Duration;
@@ -72,6 +72,15 @@ pub async fn a_stale_policy_is_refused(world: &StoreWorld) {
     assert_eq!(must(world.store.read(None, 10, false).await).events, []);
 }
 
+/// A store takes limits that were resolved from a newer policy than its own: only an older one may be too generous.
+pub async fn limits_of_a_newer_policy_are_taken(world: &StoreWorld) {
+    let mut submission = world.submission(world.draft().key("k")).await;
+    submission.limits.policy = submission.limits.policy.next();
+    let id = submission.process.id;
+    kept("limits of a newer policy are taken", world.store.submit(submission).await);
+    assert!(world.exists(id).await);
+}
+
 /// Reported work begins at once, without a slot and without an owner.
 pub async fn reported_work_begins_at_once_without_owner(world: &StoreWorld) {
     let node = world.node("a").await;
@@ -93,7 +102,7 @@ pub async fn delayed_work_is_not_claimed_before_its_time(world: &StoreWorld) {
     assert_eq!(ids(&world.claim(&node).await), [stored.process.id]);
 }
 
-/// With nobody ahead and room, it is claimed in the same step.
+/// With nobody ahead and room, it is claimed in the same step, which counts as two revisions.
 pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreWorld) {
     let node = world.node("a").await;
     let draft = world.draft().key("k").claimed_for(claimant(&node));
@@ -106,12 +115,11 @@ pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreWorld) {
     assert_eq!(stored.process.attempt.0, 1);
     assert_eq!(stored.process.node, Some(node.node));
     assert_eq!(world.load(stored.process.id).await, stored);
-    let facts: Vec<&str> = must(world.store.read(None, 10, false).await)
-        .events
-        .iter()
-        .map(|logged| logged.event.fact.name())
-        .collect();
-    assert_eq!(facts, ["submitted", "claimed"]);
+    let log = must(world.store.read(None, 10, false).await).events;
+    let facts: Vec<(&str, u64, u32)> =
+        log.iter().map(|logged| (logged.event.fact.name(), logged.revision.0, logged.index)).collect();
+    assert_eq!(facts, [("submitted", 1, 0), ("claimed", 2, 0)]);
+    assert_eq!(stored.revision.0, 2);
 }
 
 /// Whoever waits in the same key is not overtaken by a submit that wants to be claimed at once.

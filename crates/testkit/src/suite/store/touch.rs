@@ -1,6 +1,6 @@
 //! Vitals: the latest facts about live attempts.
 
-use super::world::{StoreWorld, author};
+use super::world::{StoreWorld, author, spawned};
 use crate::suite::{must, refused, some};
 use longhaul_domain::{AttemptNo, Progress, Stage, Vitals};
 use longhaul_ports::{Author, Clock, StoreError, Stored};
@@ -40,6 +40,32 @@ pub async fn the_latest_vitals_win(world: &StoreWorld) {
     assert_eq!(found.vitals, vitals(world, 2));
     assert_eq!(found.revision, running.revision);
     assert_eq!(must(world.store.end().await), end);
+}
+
+/// What is known about an attempt stays through commits, its end included, until the next attempt begins.
+pub async fn vitals_outlive_a_commit(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let starting = world.start(world.draft(), &node).await;
+    let attempt = starting.process.attempt;
+    must(touch(world, &author(&starting), &starting, attempt, 5).await);
+    let known = vitals(world, 5);
+    let running = must(world.turn(&world.load(starting.process.id).await, spawned(&starting)).await);
+    assert_eq!(running.vitals, known, "a commit says nothing about vitals");
+    assert_eq!(world.exit(&running, 0).await.vitals, known, "not even the end does");
+}
+
+/// Vitals of what ended are late, too.
+pub async fn vitals_of_what_ended_are_a_conflict(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let ended = world.exit(&running, 0).await;
+    for author in [Author::Anyone, Author::Owner(node)] {
+        refused!(
+            touch(world, &author, &ended, ended.process.attempt, 1).await,
+            StoreError::Conflict { found } if *found == ended.revision
+        );
+    }
+    assert_eq!(world.load(ended.process.id).await, ended);
 }
 
 /// Vitals of an attempt that is over are late.

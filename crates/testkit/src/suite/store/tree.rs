@@ -222,6 +222,22 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreWorld) {
     world.submit(elsewhere).await;
 }
 
+/// So is work that only begins to wait later; work that begins at once needs no slot and is taken.
+pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let (version, mut policy) = must(world.store.policy().await);
+    policy.slots.insert("k".to_owned(), 1);
+    must(world.store.set_policy(version, &policy).await);
+    let root = world.run(world.draft().key("k"), &node).await;
+    let later = world.now().plus(std::time::Duration::from_secs(60));
+    refused!(
+        world.try_submit(world.draft().key("k").not_before(later).child_of(&root)).await,
+        StoreError::Refused(Refusal::HeldByAncestors { key, holders })
+            if key.as_str() == "k" && *holders == [root.process.id]
+    );
+    world.submit(world.draft().key("k").reported().child_of(&root)).await;
+}
+
 /// A stranger among the holders will let go one day: then it waits.
 pub async fn a_key_held_by_a_stranger_too_is_waited_for(world: &StoreWorld) {
     let node = world.node("a").await;

@@ -41,6 +41,20 @@ pub async fn a_decided_row_is_not_handed_out(world: &StoreWorld) {
     assert_eq!(must(world.store.beat(&node).await).due, None);
 }
 
+/// The five seconds are over with the commit that somebody made of it: a row that is still due is handed out at once.
+pub async fn a_commit_ends_the_five_seconds(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let due = world.now().plus(S);
+    let delayed = world.submit(world.draft().not_before(due)).await;
+    world.clock.advance(S);
+    assert_eq!(must(world.store.attention(&node, 10).await), std::slice::from_ref(&delayed));
+    assert_eq!(must(world.store.attention(&node, 10).await), []);
+    let moved = must(world.turn(&delayed, super::world::prioritize(1)).await);
+    let again = must(world.store.beat(&node).await).due;
+    assert!(again.is_some_and(|again| again <= world.now()), "it is due again at once, not at {again:?}");
+    assert_eq!(must(world.store.attention(&node, 10).await), [moved]);
+}
+
 /// Rows with an owner, rows that are not due, and ended ones are nobody else's business.
 pub async fn only_ownerless_due_rows_are_handed_out(world: &StoreWorld) {
     let node = world.node("a").await;

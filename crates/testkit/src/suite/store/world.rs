@@ -46,7 +46,8 @@ impl StoreWorld {
     }
 
     /// A command that any node may run.
-    pub(crate) fn draft(&self) -> Draft {
+    #[must_use]
+    pub fn draft(&self) -> Draft {
         Draft::new(self.ids.process())
     }
 
@@ -59,18 +60,20 @@ impl StoreWorld {
         }
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The time by the clock of this world.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Registers a node.
-    pub(crate) async fn node(&self, name: &str) -> Lease {
+    /// Registers a node under this name.
+    pub async fn node(&self, name: &str) -> Lease {
         let facts = NodeFacts { id: node_id(name), boot: "a boot".to_owned(), version: "0.0.0".to_owned() };
         must(self.store.register(&facts).await)
     }
 
     /// The submission of a draft under the policy in force.
-    pub(crate) async fn submission(&self, draft: Draft) -> Submission {
+    pub async fn submission(&self, draft: Draft) -> Submission {
         let (version, policy) = must(self.store.policy().await);
         let slots = draft.spec.key.as_ref().and_then(|key| policy.slots_of(key));
         let (process, events) =
@@ -84,12 +87,16 @@ impl StoreWorld {
         }
     }
 
-    pub(crate) async fn try_submit(&self, draft: Draft) -> Result<Submitted, StoreError> {
+    /// Submits a draft.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn try_submit(&self, draft: Draft) -> Result<Submitted, StoreError> {
         self.store.submit(self.submission(draft).await).await
     }
 
-    /// Submits what is not claimed at once.
-    pub(crate) async fn submit(&self, draft: Draft) -> Stored {
+    /// Submits what is not claimed at once, and fails if it is.
+    pub async fn submit(&self, draft: Draft) -> Stored {
         let submitted = must(self.try_submit(draft).await);
         some(match submitted {
             Submitted::Waiting(stored) => Some(stored),
@@ -97,8 +104,8 @@ impl StoreWorld {
         })
     }
 
-    /// Submits what is claimed at once for this node.
-    pub(crate) async fn start(&self, draft: Draft, lease: &Lease) -> Stored {
+    /// Submits what is claimed at once for this node, and fails if it has to wait.
+    pub async fn start(&self, draft: Draft, lease: &Lease) -> Stored {
         let submitted = must(self.try_submit(draft.claimed_for(claimant(lease))).await);
         some(match submitted {
             Submitted::Claimed(stored) => Some(stored),
@@ -106,23 +113,26 @@ impl StoreWorld {
         })
     }
 
-    /// Submits what runs at once on this node.
-    pub(crate) async fn run(&self, draft: Draft, lease: &Lease) -> Stored {
+    /// Submits what runs at once on this node, and fails if it has to wait.
+    pub async fn run(&self, draft: Draft, lease: &Lease) -> Stored {
         let stored = self.start(draft, lease).await;
         must(self.turn(&stored, spawned(&stored)).await)
     }
 
-    pub(crate) async fn load(&self, id: ProcessId) -> Stored {
+    /// The record of an id; fails if there is none.
+    pub async fn load(&self, id: ProcessId) -> Stored {
         let mut loaded = must(self.store.load(&[id]).await);
         some(loaded.pop().flatten())
     }
 
-    pub(crate) async fn exists(&self, id: ProcessId) -> bool {
+    /// Whether there is a record of this id.
+    pub async fn exists(&self, id: ProcessId) -> bool {
         must(self.store.load(&[id]).await).iter().any(Option::is_some)
     }
 
     /// What an engine would commit after this input, by the author that may write the record.
-    pub(crate) fn change(&self, stored: &Stored, input: Input) -> Change {
+    #[must_use]
+    pub fn change(&self, stored: &Stored, input: Input) -> Change {
         let step = must(stored.process.decide(&self.context(), &stored.vitals, &input));
         let mut next = stored.process.clone();
         next.evolve(&step.events);
@@ -138,13 +148,16 @@ impl StoreWorld {
     }
 
     /// Decides an input, commits what follows, and loads what became of it.
-    pub(crate) async fn turn(&self, stored: &Stored, input: Input) -> Result<Stored, StoreError> {
+    ///
+    /// # Errors
+    /// What the store answers to the commit.
+    pub async fn turn(&self, stored: &Stored, input: Input) -> Result<Stored, StoreError> {
         self.store.commit(self.change(stored, input)).await?;
         Ok(self.load(stored.process.id).await)
     }
 
-    /// Lets a running command exit.
-    pub(crate) async fn exit(&self, stored: &Stored, code: i32) -> Stored {
+    /// Lets a running command exit with this code.
+    pub async fn exit(&self, stored: &Stored, code: i32) -> Stored {
         must(self.turn(stored, exited(stored, self.now(), code)).await)
     }
 
@@ -157,7 +170,8 @@ impl StoreWorld {
         (parent, child)
     }
 
-    pub(crate) async fn claim(&self, lease: &Lease) -> Vec<Stored> {
+    /// Claims for this node with much room: what is pinned to it, and what any node may run.
+    pub async fn claim(&self, lease: &Lease) -> Vec<Stored> {
         must(self.store.claim(lease, &room(lease)).await)
     }
 

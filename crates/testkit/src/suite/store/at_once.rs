@@ -1,0 +1,102 @@
+//! What is claimed in the step that accepts it, and what is refused because it is not.
+
+use super::draft::Draft;
+use super::world::{StoreWorld, claimant, ids, node_id};
+use crate::suite::{instead_of, must, refused};
+use longhaul_domain::{Capability, Hold, Placement, SlotKey};
+use longhaul_ports::{Claimant, Lease, Refusal, StoreError, Submitted};
+use std::time::Duration;
+
+/// A submit claims under no lease but the newest of its node, and then writes nothing; sent again, it is told what it
+/// became under whatever lease.
+pub async fn claim_for_needs_the_newest_lease(world: &StoreWorld) {
+    let old = world.node("a").await;
+    let first = world.draft();
+    let again = Draft { claim_for: Some(claimant(&old)), ..first.clone() };
+    let first = world.start(first, &old).await;
+    let new = world.node("a").await;
+    let ahead = Lease { epoch: new.epoch.next(), ..new.clone() };
+    let unknown = Lease { node: node_id("never-joined"), epoch: old.epoch };
+    for stranger in [old, ahead, unknown] {
+        let draft = world.draft().claimed_for(claimant(&stranger));
+        let id = draft.id;
+        refused!(
+            world.try_submit(draft).await,
+            StoreError::Fenced { node, epoch } if *node == stranger.node && *epoch == stranger.epoch
+        );
+        assert!(!world.exists(id).await, "a refused submit writes nothing");
+    }
+    let became = must(world.try_submit(again).await);
+    let Submitted::Existing { id, .. } = became else { instead_of("what it became", &became) };
+    assert_eq!(id, first.process.id);
+    world.start(world.draft(), &new).await;
+}
+
+/// Every waiter of its key that this node may run and that is as urgent goes first, also one that other nodes may run;
+/// one that is pinned to another node does not.
+pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreWorld) {
+    let here = world.node("a").await;
+    let there = world.node("b").await;
+    let pinned = |lease: &Lease| Placement::Node(lease.node.clone());
+    let labels = Placement::Labels(vec![must(Capability::new("gpu"))]);
+    let shared = [Placement::Anywhere, Placement::Here, labels];
+    for (place, ahead) in shared.into_iter().chain([pinned(&here)]).enumerate() {
+        let key = format!("k{place}");
+        world.submit(world.draft().key(&key).placed(ahead.clone())).await;
+        for placement in [pinned(&here), Placement::Anywhere] {
+            let draft = world.draft().key(&key).placed(placement.clone()).claimed_for(claimant(&here));
+            let submitted = must(world.try_submit(draft).await);
+            assert!(
+                matches!(submitted, Submitted::Waiting(_)),
+                "{placement:?} goes behind {ahead:?}, which this node may run: {submitted:?}"
+            );
+        }
+    }
+    world.submit(world.draft().key("theirs").priority(100).placed(pinned(&there))).await;
+    world.start(world.draft().key("theirs"), &here).await;
+}
+
+/// A key that is held back is given to no submit either, though no slot of it is taken and nobody waits.
+pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let (version, mut policy) = must(world.store.policy().await);
+    policy.held.insert(must(SlotKey::new("k")), Hold::default());
+    must(world.store.set_policy(version, &policy).await);
+    let draft = || world.draft().key("k").claimed_for(claimant(&node));
+    refused!(
+        world.try_submit(draft().or_refused()).await,
+        StoreError::Refused(Refusal::NoSlot { key: Some(key), holders })
+            if key.as_str() == "k" && holders.is_empty()
+    );
+    let submitted = must(world.try_submit(draft()).await);
+    assert!(matches!(submitted, Submitted::Waiting(_)), "a held key gives nobody a slot: {submitted:?}");
+    assert_eq!(world.claim_ids(&node).await, []);
+}
+
+/// What must not wait is refused where it would wait for a slot and only there: not for its time, and not if it needs
+/// none. The refusal names its key unless the room for roots alone is in the way.
+pub async fn or_refuse_refuses_who_would_wait_for_a_slot(world: &StoreWorld) {
+    let here = world.node("a").await;
+    let there = world.node("b").await;
+    let later = world.now().plus(Duration::from_secs(60));
+    let delayed = world.submit(world.draft().key("k").not_before(later).or_refused()).await;
+    let reported = world.submit(world.draft().key("k").reported().or_refused()).await;
+    let elsewhere = world.draft().placed(Placement::Node(there.node)).claimed_for(claimant(&here));
+    let full = Claimant { lease: here.clone(), roots: 0 };
+    for (draft, named) in [
+        (world.draft().key("k"), Some("k")),
+        (world.draft(), None),
+        (elsewhere.clone().key("k"), Some("k")),
+        (elsewhere, None),
+        (world.draft().key("k").claimed_for(full), None),
+    ] {
+        refused!(
+            world.try_submit(Draft { id: world.draft().id, ..draft.or_refused() }).await,
+            StoreError::Refused(Refusal::NoSlot { key, holders })
+                if key.as_ref().map(|key| key.as_str()) == named && holders.is_empty()
+        );
+    }
+    let page = longhaul_ports::PageAsk { order: longhaul_ports::Order::OldestFirst, after: None, most: 10 };
+    let all = must(world.store.list(&longhaul_ports::Filter::default(), &page).await).processes;
+    assert_eq!(ids(&all), [delayed.process.id, reported.process.id]);
+}
