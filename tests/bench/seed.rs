@@ -91,6 +91,7 @@ pub(crate) fn lived(process: &Process, ctx: &Context) -> Result<(Process, Vec<Ev
         usage: Usage::default(),
         output_bytes: 4_096,
         dropped_bytes: 0,
+        began: None,
     };
     let seen = [
         Observation::Claimed { attempt, node: NodeId::new("seed")? },

@@ -189,6 +189,7 @@ async fn live(scale: &mut Scale) {
             usage: Usage::default(),
             output_bytes: 4_321,
             dropped_bytes: 0,
+            began: None,
         };
         let exited = Observation::Exited { attempt: AttemptNo(1), exit };
         scale.weigh("exited", async |scale| scale.see(id, exited.clone()).await).await;

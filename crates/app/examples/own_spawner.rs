@@ -142,6 +142,7 @@ fn exit(status: ExitStatus, at: longhaul_domain::Timestamp, stopped: Option<Stop
         usage: Usage::default(),
         output_bytes: 0,
         dropped_bytes: 0,
+        began: None,
     }
 }
 

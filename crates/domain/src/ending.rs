@@ -156,6 +156,8 @@ pub struct Exit {
     pub output_bytes: u64,
     /// Bytes of output that could not be kept, because the disk was full or failing.
     pub dropped_bytes: u64,
+    /// When the command began, as far as its supervisor knew: the end may be the first that is heard of it.
+    pub began: Option<Timestamp>,
 }
 
 /// Code or signal.

@@ -26,6 +26,7 @@ const EXIT: Exit = Exit {
     usage: Usage { user: Duration::ZERO, system: Duration::ZERO, peak_memory: 0 },
     output_bytes: 0,
     dropped_bytes: 0,
+    began: None,
 };
 
 pub(super) fn decisions(_: &Path, quick: bool) -> Result<Found, Failure> {

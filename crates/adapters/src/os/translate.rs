@@ -53,6 +53,7 @@ pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: Option<&str>) 
         },
         output_bytes: record.output_bytes,
         dropped_bytes: record.dropped_bytes,
+        began: Some(moment(record.ended_at.saturating_sub(record.run_ms))),
     };
     Observation::Exited { attempt, exit }
 }

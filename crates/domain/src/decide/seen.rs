@@ -133,7 +133,34 @@ impl Decision<'_> {
             let fact = Fact::LateExit { attempt, exit: exit.clone() };
             return Step { events: vec![self.event(fact)], ..Step::nothing() };
         }
-        self.of(attempt, || match &self.process.state {
+        let began = self.begun_unheard(exit);
+        let mut step = self.of(attempt, || self.exited_now(exit));
+        if !step.events.is_empty() {
+            step.events.splice(..0, began);
+        }
+        step
+    }
+
+    /// The begin of an attempt of which nothing was heard before its end.
+    fn begun_unheard(&self, exit: &Exit) -> Option<Event> {
+        let claimed = match &self.process.state {
+            State::Starting { since } => *since,
+            State::Stopping { execution: None, .. } => self.process.queued_at,
+            State::Pending(_)
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => return None,
+        };
+        let at = exit.began?.min(exit.at).min(self.ctx.now).max(claimed);
+        Some(Event { at, fact: Fact::Spawned { pid: None, containment: None, timeout_at: None } })
+    }
+
+    fn exited_now(&self, exit: &Exit) -> Step {
+        match &self.process.state {
             State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
                 self.attempt_ended(ending_of(exit, exit.stopped))
             }
@@ -153,7 +180,7 @@ impl Decision<'_> {
             | State::Withdrawing { .. }
             | State::Lingering(_)
             | State::Ended(_) => Step::noted(Note::Stale),
-        })
+        }
     }
 
     /// The owner, its machine or the supervisor is gone: nobody saw the end.

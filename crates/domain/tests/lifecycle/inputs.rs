@@ -142,6 +142,7 @@ pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit
         usage: Usage { user: Duration::ZERO, system: Duration::ZERO, peak_memory: 0 },
         output_bytes: 0,
         dropped_bytes: 0,
+        began: None,
     }
 }
 

@@ -67,6 +67,21 @@ proptest! {
     }
 
     #[test]
+    fn a_begin_that_is_heard_of_with_the_end_alone_is_kept(waited in 0_u64..1_000, ran in 0_u64..100_000, told: bool) {
+        let mut life = command().after(&["claimed"]);
+        let began = life.ctx.now.plus(Duration::from_millis(waited));
+        let ended = began.plus(Duration::from_millis(ran));
+        life.ctx.now = ended.plus(Duration::from_secs(60));
+        let mut exited = exited_at(life.process.attempt, ended);
+        if let Input::Observation(Observation::Exited { exit, .. }) = &mut exited {
+            exit.began = told.then_some(began);
+        }
+        turn(&mut life, exited);
+        prop_assert_eq!(life.process.started_at, told.then_some(began));
+        prop_assert_eq!(life.process.completed_at(), Some(ended));
+    }
+
+    #[test]
     fn no_end_is_dated_before_its_start_or_after_the_moment_at_which_it_was_seen(at: i64) {
         let life = command().after(&["claimed"]).later(10);
         let began = life.ctx.now;

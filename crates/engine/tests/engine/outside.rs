@@ -149,8 +149,7 @@ async fn a_start_that_is_under_way_is_not_asked_for_again() {
     for id in [slow, later] {
         assert_eq!(shaky.status(id).await, Status::Running);
         let journal = shaky.spawner.journal();
-        let acts: Vec<_> =
-            journal.iter().filter(|entry| entry.key.id == id).map(|entry| entry.act.clone()).collect();
+        let acts: Vec<_> = journal.iter().filter(|entry| entry.key.id == id).map(|entry| entry.act).collect();
         assert_eq!(acts, [Act::Ordered, Act::Began]);
     }
 }

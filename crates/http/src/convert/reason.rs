@@ -310,6 +310,7 @@ mod tests {
             usage: Usage::default(),
             output_bytes: 0,
             dropped_bytes: 0,
+            began: None,
         }
     }
 

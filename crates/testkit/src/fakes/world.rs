@@ -320,6 +320,7 @@ impl World {
             usage: Usage::default(),
             output_bytes: self.output.written(key),
             dropped_bytes: 0,
+            began: None,
         };
         let attempt = key.attempt;
         self.end(key, Observation::Exited { attempt, exit });

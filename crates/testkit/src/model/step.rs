@@ -189,6 +189,7 @@ fn exit(code: i32, after: i64) -> Exit {
         usage: Usage::default(),
         output_bytes: 0,
         dropped_bytes: 0,
+        began: None,
     }
 }
 

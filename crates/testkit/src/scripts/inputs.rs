@@ -113,7 +113,7 @@ pub fn exits() -> impl Strategy<Value = Exit> {
     });
     (
         status,
-        moment(),
+        (moment(), option::of(moment())),
         option::of(cause()),
         option::of(1..=31_u8),
         any::<[u32; 2]>(),
@@ -121,21 +121,24 @@ pub fn exits() -> impl Strategy<Value = Exit> {
         usage,
         any::<[u64; 2]>(),
     )
-        .prop_map(|(status, at, stopped, last_signal, [swept, leftovers], limit, usage, bytes)| {
-            let [output_bytes, dropped_bytes] = bytes;
-            Exit {
-                status,
-                at,
-                stopped,
-                last_signal,
-                swept,
-                leftovers,
-                limit,
-                usage,
-                output_bytes,
-                dropped_bytes,
-            }
-        })
+        .prop_map(
+            |(status, (at, began), stopped, last_signal, [swept, leftovers], limit, usage, bytes)| {
+                let [output_bytes, dropped_bytes] = bytes;
+                Exit {
+                    status,
+                    at,
+                    stopped,
+                    last_signal,
+                    swept,
+                    leftovers,
+                    limit,
+                    usage,
+                    output_bytes,
+                    dropped_bytes,
+                    began,
+                }
+            },
+        )
 }
 
 /// Ways in which a process ends.

@@ -85,6 +85,8 @@ pub(super) struct ExitRecord {
     output_bytes: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     dropped_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    began: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -217,6 +219,7 @@ impl From<&Exit> for ExitRecord {
             peak_memory: exit.usage.peak_memory,
             output_bytes: exit.output_bytes,
             dropped_bytes: exit.dropped_bytes,
+            began: exit.began.map(|began| began.0),
         }
     }
 }
@@ -247,6 +250,7 @@ impl TryFrom<ExitRecord> for Exit {
             },
             output_bytes: record.output_bytes,
             dropped_bytes: record.dropped_bytes,
+            began: record.began.map(Timestamp),
         })
     }
 }

@@ -245,6 +245,7 @@ pub(crate) fn exited(stored: &Stored, at: Timestamp, code: i32) -> Input {
             usage: Usage::default(),
             output_bytes: 0,
             dropped_bytes: 0,
+            began: None,
         },
     })
 }

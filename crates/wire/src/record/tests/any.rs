@@ -148,12 +148,12 @@ fn exit() -> BoxedStrategy<Exit> {
         prop::sample::select(vec![ExceededLimit::Cpu, ExceededLimit::Memory, ExceededLimit::FileSize]);
     (
         (status, timestamp(), some(cause()), any::<Option<u8>>(), some(limit.boxed())),
-        (any::<u32>(), any::<u32>(), usage, any::<u64>(), any::<u64>()),
+        (any::<u32>(), any::<u32>(), usage, any::<u64>(), any::<u64>(), some(timestamp())),
     )
         .prop_map(
             |(
                 (status, at, stopped, last_signal, limit),
-                (swept, leftovers, usage, output_bytes, dropped_bytes),
+                (swept, leftovers, usage, output_bytes, dropped_bytes, began),
             )| {
                 Exit {
                     status,
@@ -166,6 +166,7 @@ fn exit() -> BoxedStrategy<Exit> {
                     usage,
                     output_bytes,
                     dropped_bytes,
+                    began,
                 }
             },
         )

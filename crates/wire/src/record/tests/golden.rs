@@ -294,5 +294,6 @@ fn exit() -> Exit {
         usage: Usage { user: Duration::from_micros(1_250_500), system: Duration::ZERO, peak_memory: 4_096 },
         output_bytes: 42,
         dropped_bytes: 0,
+        began: None,
     }
 }
