@@ -4,11 +4,12 @@
 //! called interrupted. So each state directory has a random id, which moves with it, and a small file at the store
 //! names the one whose work it holds.
 
+use crate::announce::ATTEMPTS;
 use crate::compose::{self, ComposeError};
 use crate::config::StoreChoice;
 use crate::lock::{Holder, LOCK};
 use crate::state_dir::StateDir;
-use longhaul_domain::{ProcessId, Status};
+use longhaul_domain::{Process, ProcessId, Status, Work};
 use longhaul_engine::ports::{Filter, PageAsk, Store, StoreError};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -21,7 +22,11 @@ const ID: &str = "state_id";
 /// The binding of a store, in its directory or as the ending of its file.
 const NAME: &str = "state";
 /// No file that we wrote is longer.
-const LONGEST: usize = 8 * 1024;
+const LONGEST: u64 = 8 * 1024;
+/// So many characters has an id.
+const ID_LENGTH: usize = 36;
+/// So many processes are looked at at once.
+const PAGE: u32 = 500;
 
 /// What a store says about the state directory that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +34,42 @@ pub(crate) struct Binding {
     id: String,
     /// Where it was when it used the store last.
     path: PathBuf,
+}
+
+/// What stands in the file of a store.
+enum Said {
+    /// There is no such file.
+    Nothing,
+    /// Something that no manager wrote as a whole.
+    Garbled,
+    /// Whose work it holds.
+    Of(Binding),
+}
+
+/// Whose work a store holds, as seen from one state directory.
+#[derive(Debug)]
+pub(crate) enum Owner {
+    /// Its own.
+    This,
+    /// That of another one, which was there when it used the store last.
+    Other(PathBuf),
+    /// It is not known.
+    Unknown,
+}
+
+/// A process that has not ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Live {
+    id: ProcessId,
+    /// Whether an attempt of it may live, which its state directory alone can find.
+    is_attempted: bool,
+}
+
+/// The binding that a state directory gives.
+struct Own {
+    binding: Binding,
+    /// Whether it had an id that could not be used, and has another one now.
+    was_damaged: bool,
 }
 
 /// A file that cannot be read or written.
@@ -53,22 +94,64 @@ impl Binding {
         let Some(file) = file_of(choice) else {
             return Ok(());
         };
-        let mine = Self::of(state)?;
-        let found = Self::read(&file)?;
-        if found.as_ref() == Some(&mine) {
-            return Ok(());
-        }
-        if found.as_ref().is_some_and(|found| found.id == mine.id) {
-            // It was moved. The path is for people only, and a full disk is no reason to stay away.
-            let _ = mine.write(&file);
-            return Ok(());
-        }
+        let Own { binding: mine, was_damaged } = Self::of(state)?;
+        // A store in its very directory needs no file to belong to it, so none that is lost or damaged locks it out.
+        let is_home = is_home(&mine.path, choice);
+        let said = match Self::read(&file) {
+            Err(error) if is_home && !error.is_directory() => {
+                tracing::warn!("{error}: {}", error.source);
+                Said::Garbled
+            }
+            said => said?,
+        };
         let failed = |source| ComposeError::Store { store: choice.to_string(), source };
-        if let Some(live) = live(store).await.map_err(failed)? {
-            let state_dir = found.map(|found| found.path);
-            return Err(ComposeError::Foreign { store: choice.to_string(), live, state_dir });
+        let (is_mine, state_dir) = match said {
+            Said::Of(found) if found == mine => return Ok(()),
+            Said::Of(found) if found.id == mine.id => {
+                // It was moved. The path is for people only, and a full disk is no reason to stay away.
+                let _ = mine.write(&file);
+                return Ok(());
+            }
+            Said::Of(found) if found.path == mine.path => (is_home || was_damaged, None),
+            Said::Of(found) => (false, Some(found.path)),
+            Said::Garbled | Said::Nothing if !is_home => (false, None),
+            said @ (Said::Garbled | Said::Nothing) => {
+                let is_mine = is_at_home(state, &live(store).await.map_err(failed)?);
+                if is_mine && matches!(said, Said::Garbled) {
+                    tracing::warn!("{} does not say whose the store is: it is written anew", file.display());
+                }
+                (is_mine, None)
+            }
+        };
+        if !is_mine && let Some(Live { id, .. }) = live(store).await.map_err(failed)?.first() {
+            return Err(ComposeError::Foreign { store: choice.to_string(), live: *id, state_dir });
         }
-        Ok(mine.write(&file)?)
+        match mine.write(&file) {
+            Err(error) if is_mine && !error.is_directory() => {
+                tracing::warn!("{error}: {}", error.source);
+                Ok(())
+            }
+            written => Ok(written?),
+        }
+    }
+
+    /// Whose work is in a store that has these processes.
+    pub(crate) fn owner(
+        state: &StateDir,
+        choice: &StoreChoice,
+        live: &[Live],
+    ) -> Result<Owner, UnusableFile> {
+        let Some(file) = file_of(choice) else {
+            return Ok(Owner::Unknown);
+        };
+        let mine = Self::of(state)?.binding;
+        Ok(match Self::read(&file) {
+            Ok(Said::Of(found)) if found.id == mine.id || found.path == mine.path => Owner::This,
+            Ok(Said::Of(found)) => Owner::Other(found.path),
+            Err(error) if error.is_directory() => return Err(error),
+            Ok(Said::Nothing | Said::Garbled) | Err(_) if is_at_home(state, live) => Owner::This,
+            Ok(Said::Nothing | Said::Garbled) | Err(_) => Owner::Unknown,
+        })
     }
 
     /// Gives a store to a state directory, whatever lives in it.
@@ -76,7 +159,7 @@ impl Binding {
         let Some(file) = file_of(choice) else {
             return Ok(());
         };
-        Self::of(state)?.write(&file)
+        Self::of(state)?.binding.write(&file)
     }
 
     /// Says of a copy what the original says of itself.
@@ -85,15 +168,14 @@ impl Binding {
             return Ok(());
         };
         match Self::read(&from)? {
-            Some(binding) => binding.write(&to),
-            None => Ok(()),
+            Said::Of(binding) => binding.write(&to),
+            Said::Nothing | Said::Garbled => Ok(()),
         }
     }
 
     /// Who uses a store that is in use, as far as that is known.
     pub(crate) fn user(choice: &StoreChoice) -> String {
-        let found = file_of(choice).and_then(|file| Self::read(&file).ok().flatten());
-        let Some(Self { path, .. }) = found else {
+        let Some(Ok(Said::Of(Self { path, .. }))) = file_of(choice).map(|file| Self::read(&file)) else {
             return "another manager".to_owned();
         };
         match File::open(path.join(LOCK)) {
@@ -102,34 +184,74 @@ impl Binding {
         }
     }
 
-    /// What a store of this state directory says; the directory gets an id if it has none.
-    fn of(state: &StateDir) -> Result<Self, UnusableFile> {
-        let path = state.path().join(ID);
-        let failed = |source| UnusableFile { path: path.clone(), source };
-        let id = match text_of(&path).map_err(failed)? {
-            Some(id) if !id.trim().is_empty() => id.trim().to_owned(),
-            Some(_) | None => {
-                let id = compose::random_id();
-                replace(&path, &format!("{id}\n")).map_err(failed)?;
-                id
-            }
-        };
+    /// What a store of this state directory says; the directory gets an id if it has none that can be used.
+    fn of(state: &StateDir) -> Result<Own, UnusableFile> {
+        let file = state.path().join(ID);
         let path = fs::canonicalize(state.path()).unwrap_or_else(|_| state.path().to_owned());
-        Ok(Self { id, path })
+        let failed = |source| UnusableFile { path: file.clone(), source };
+        let text = match text_of(&file) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Err(failed(error)),
+            // Whatever keeps it from being read, it can be replaced.
+            Err(_) => Some(String::new()),
+            Ok(text) => text,
+        };
+        if let Some(id) = text.as_deref().map(str::trim).filter(|id| is_id(id)) {
+            return Ok(Own { binding: Self { id: id.to_owned(), path }, was_damaged: false });
+        }
+        let was_damaged = text.is_some();
+        if was_damaged {
+            tracing::warn!("{} holds no id: the state directory gets a new one", file.display());
+        }
+        let id = compose::random_id();
+        replace(&file, &format!("{id}\n")).map_err(failed)?;
+        Ok(Own { binding: Self { id, path }, was_damaged })
     }
 
-    fn read(file: &Path) -> Result<Option<Self>, UnusableFile> {
-        let text = text_of(file)
-            .map_err(|source| UnusableFile { path: file.to_owned(), source })?
-            .unwrap_or_default();
+    fn read(file: &Path) -> Result<Said, UnusableFile> {
+        let text = text_of(file).map_err(|source| UnusableFile { path: file.to_owned(), source })?;
+        let Some(text) = text else {
+            return Ok(Said::Nothing);
+        };
         let rest = text.strip_prefix("state=").and_then(|rest| rest.split_once("\npath="));
-        Ok(rest.map(|(id, path)| Self { id: id.to_owned(), path: path.trim_end_matches('\n').into() }))
+        Ok(match rest.map(|(id, path)| (id, path.trim_end_matches('\n'))) {
+            Some((id, path)) if is_id(id) && path.starts_with('/') => {
+                Said::Of(Self { id: id.to_owned(), path: path.into() })
+            }
+            Some(_) | None => Said::Garbled,
+        })
     }
 
     fn write(&self, file: &Path) -> Result<(), UnusableFile> {
         let text = format!("state={}\npath={}\n", self.id, self.path.display());
         replace(file, &text).map_err(|source| UnusableFile { path: file.to_owned(), source })
     }
+}
+
+impl UnusableFile {
+    /// Whether a directory has its place, which nobody takes away unasked.
+    pub(crate) fn is_directory(&self) -> bool {
+        self.source.kind() == io::ErrorKind::IsADirectory
+    }
+}
+
+/// Whether a store lies in this state directory, and in no other one that lies in it.
+fn is_home(state_dir: &Path, choice: &StoreChoice) -> bool {
+    let place = match choice {
+        StoreChoice::Memory | StoreChoice::Other(_) => return false,
+        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) => fs::canonicalize(path),
+    };
+    place.is_ok_and(|place| {
+        let mut around = place.ancestors().skip(1);
+        around.find(|dir| *dir == state_dir || dir.join(LOCK).exists()) == Some(state_dir)
+    })
+}
+
+/// Whether a state directory knows an attempt of these processes, if they have any: a store that was put in it alone
+/// left its attempts behind.
+fn is_at_home(state: &StateDir, live: &[Live]) -> bool {
+    let attempts = state.path().join(ATTEMPTS);
+    let mut attempted = live.iter().filter(|live| live.is_attempted).peekable();
+    attempted.peek().is_none() || attempted.any(|live| attempts.join(live.id.to_string()).exists())
 }
 
 /// Where a store says it; none for one that is kept nowhere.
@@ -149,31 +271,53 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// One process that has not ended, if there is any.
-async fn live(store: &dyn Store) -> Result<Option<ProcessId>, StoreError> {
+/// The processes that have not ended.
+pub(crate) async fn live<S: Store + ?Sized>(store: &S) -> Result<Vec<Live>, StoreError> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let filter = Filter { statuses, ..Filter::default() };
-    let mut page = PageAsk { order: Default::default(), after: None, most: 1 };
+    let mut page = PageAsk { order: Default::default(), after: None, most: PAGE };
+    let mut live = Vec::new();
     loop {
         let listing = store.list(&filter, &page).await?;
-        if let Some(stored) = listing.processes.first() {
-            return Ok(Some(stored.process.id));
-        }
+        live.extend(listing.processes.iter().map(|stored| Live::of(&stored.process)));
         page.after = listing.next;
         if page.after.is_none() {
-            return Ok(None);
+            return Ok(live);
         }
     }
 }
 
-/// What stands in a small file; none if there is no such file.
-fn text_of(path: &Path) -> io::Result<Option<String>> {
-    match fs::read(path) {
-        Ok(bytes) if bytes.len() > LONGEST => Ok(Some(String::new())),
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+impl Live {
+    fn of(process: &Process) -> Self {
+        let is_command = matches!(process.spec.work, Work::Command(_));
+        Self { id: process.id, is_attempted: is_command && process.status() != Status::Pending }
     }
+
+    /// How many of these would be called interrupted where their attempts are not found.
+    pub(crate) fn attempted(live: &[Self]) -> usize {
+        live.iter().filter(|live| live.is_attempted).count()
+    }
+}
+
+/// Whether it has the form of an id that we made.
+fn is_id(text: &str) -> bool {
+    text.len() == ID_LENGTH && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
+}
+
+/// What stands in a small file, nothing if that is not from us; none if there is no such file.
+fn text_of(path: &Path) -> io::Result<Option<String>> {
+    let found = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?,
+    };
+    if found.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    // A pipe would be waited for.
+    if !found.is_file() || found.len() > LONGEST {
+        return Ok(Some(String::new()));
+    }
+    Ok(Some(String::from_utf8_lossy(&fs::read(path)?).into_owned()))
 }
 
 /// Replaces a small file, whole or not at all, and durably.

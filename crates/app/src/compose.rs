@@ -63,6 +63,12 @@ pub enum ComposeError {
         #[source]
         source: io::Error,
     },
+    /// A directory where that file belongs.
+    #[error("{} is a directory, and a file belongs there", path.display())]
+    NoFile {
+        /// Where.
+        path: PathBuf,
+    },
     /// The clock, the vault, the spawner or its shim.
     #[error("the {part} cannot be opened")]
     Part {
@@ -209,8 +215,11 @@ const fn containment(choice: Containment) -> ContainmentChoice {
 }
 
 impl From<UnusableFile> for ComposeError {
-    fn from(UnusableFile { path, source }: UnusableFile) -> Self {
-        Self::Binding { path, source }
+    fn from(error: UnusableFile) -> Self {
+        if error.is_directory() {
+            return Self::NoFile { path: error.path };
+        }
+        Self::Binding { path: error.path, source: error.source }
     }
 }
 
@@ -228,6 +237,7 @@ impl ComposeError {
                     "the process {live} lives, started from {place}; from here it would not be found, and called interrupted"
                 ))
             }
+            Self::NoFile { .. } => Some("it says whose work the store holds".to_owned()),
             Self::Store { .. } | Self::Binding { .. } | Self::Part { .. } => causes(self),
         }
     }
@@ -245,11 +255,13 @@ impl ComposeError {
             }
             Self::Store { .. } => None,
             Self::Foreign { state_dir, .. } => {
-                let path = state_dir.as_ref().map_or_else(|| "DIR".to_owned(), |path| path.display().to_string());
-                Some(format!(
-                    "use that one: LONGHAUL_STATE_DIR={path}; if it is gone for good: `longhaul store adopt`"
-                ))
+                let that = match state_dir {
+                    Some(path) => format!("use that one: LONGHAUL_STATE_DIR={}", path.display()),
+                    None => "use the state directory that started it".to_owned(),
+                };
+                Some(format!("{that}; if it is gone for good: `longhaul store adopt`"))
             }
+            Self::NoFile { .. } => Some("move that directory away".to_owned()),
             Self::Binding { .. } => Some("it should be yours to read and write".to_owned()),
             Self::Part { .. } => {
                 Some("everything in the state directory should be yours to read and write".to_owned())

@@ -8,7 +8,7 @@ use crate::init::init;
 use crate::place::Seeker;
 use crate::serve::{Serve, serve};
 use crate::state_dir::SOCKET;
-use crate::store_adopt::store_adopt;
+use crate::store_adopt::{Consent, store_adopt};
 use crate::store_copy::store_copy;
 use crate::stores::Stores;
 use crate::version::version;
@@ -64,7 +64,8 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
                 let flags = Flags { store: store.clone(), ..flags(&ServeArgs::default(), &cli.global) };
                 let settings =
                     Settings::knowing(&Sources::of(&state_dir, flags).read()?, &state_dir, stores)?;
-                print(&store_adopt(&state_dir, &settings.store, json)?)
+                let consent = Consent::of(cli.global.yes, cli.global.no_input);
+                print(&store_adopt(&state_dir, &settings.store, consent, json)?)
             }
         },
         Verb::Version => {

@@ -1,17 +1,46 @@
 //! `longhaul store adopt`: gives a store to this state directory.
 
-use crate::binding::Binding;
-use crate::compose;
+use crate::binding::{Binding, Live, Owner, live};
+use crate::compose::{self, ComposeError};
 use crate::config::StoreChoice;
 use crate::failure::Failure;
 use crate::lock::ManagerLock;
 use crate::state_dir::StateDir;
-use crate::store_copy::CopyError;
+use crate::store_copy::{CopyError, counted};
 use serde_json::json;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-/// Gives a store that nobody uses to a state directory, and gives what is printed.
-pub(crate) fn store_adopt(state_dir: &Path, store: &StoreChoice, json: bool) -> Result<String, Failure> {
+/// What whoever runs the program says to questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consent {
+    /// Yes, to all of them.
+    Given,
+    /// They can be asked.
+    Asked,
+    /// There is nobody to ask.
+    Unasked,
+}
+
+impl Consent {
+    /// Reads it off the flags and the terminal.
+    pub(crate) fn of(yes: bool, no_input: bool) -> Self {
+        let can_ask = || !no_input && io::stderr().is_terminal() && io::stdin().is_terminal();
+        match yes {
+            true => Self::Given,
+            false if can_ask() => Self::Asked,
+            false => Self::Unasked,
+        }
+    }
+}
+
+/// Gives a store that nobody uses to a state directory, and gives what is printed; nothing if that was refused.
+pub(crate) fn store_adopt(
+    state_dir: &Path,
+    store: &StoreChoice,
+    consent: Consent,
+    json: bool,
+) -> Result<String, Failure> {
     let there = match store {
         StoreChoice::Memory => return Err(CopyError::Memory.into()),
         StoreChoice::Other(_) => return Err(CopyError::Unknown { scheme: store.to_string() }.into()),
@@ -26,25 +55,77 @@ pub(crate) fn store_adopt(state_dir: &Path, store: &StoreChoice, json: bool) -> 
         .enable_all()
         .build()
         .map_err(|source| Failure::System { tried: "start its runtime", source })?;
-    runtime.block_on(adopt(&state, store))?;
+    let Some(lost) = runtime.block_on(adopt(&state, store, consent))? else {
+        return Ok(String::new());
+    };
     if json {
-        let told = json!({ "store": store.to_string(), "state_dir": state.path().to_string_lossy() });
+        let place = state.path().to_string_lossy();
+        let told = json!({ "store": store.to_string(), "state_dir": place, "interrupted": lost });
         return Ok(format!("{told:#}\n"));
     }
-    Ok(format!(
-        "{store} is the store of {} from here on\n\
-        what still runs under another state directory is not seen from here: it will be called interrupted\n",
-        state.path().display()
-    ))
+    let warning = match lost {
+        0 => String::new(),
+        _ => format!("{} of another state directory will be called interrupted\n", counted(lost)),
+    };
+    Ok(format!("{store} is the store of {} from here on\n{warning}", state.path().display()))
 }
 
-async fn adopt(state: &StateDir, store: &StoreChoice) -> Result<(), Failure> {
+/// How many processes are lost from sight by it; none if it was refused.
+async fn adopt(state: &StateDir, store: &StoreChoice, consent: Consent) -> Result<Option<usize>, Failure> {
     let clock = compose::clock(state)?;
+    let failed = |source| CopyError::Store { store: store.to_string(), source };
     // Held until it is done, so that nobody begins with it meanwhile.
-    let opened = compose::movable(store, &clock)
-        .map_err(|source| CopyError::Store { store: store.to_string(), source })?;
-    let Some(_opened) = opened else {
+    let Some(opened) = compose::movable(store, &clock).map_err(failed)? else {
         return Err(CopyError::InUse { store: store.to_string(), user: Binding::user(store) }.into());
     };
-    Ok(Binding::adopt(state, store).map_err(CopyError::from)?)
+    let live = live(opened.as_ref()).await.map_err(failed)?;
+    let owner = Binding::owner(state, store, &live).map_err(ComposeError::from)?;
+    let lost = match &owner {
+        Owner::This => 0,
+        Owner::Other(_) | Owner::Unknown => Live::attempted(&live),
+    };
+    if let Owner::Other(path) = &owner
+        && lost > 0
+        && path.is_dir()
+        && !agreed(consent, lost, path)?
+    {
+        return Ok(None);
+    }
+    Binding::adopt(state, store).map_err(ComposeError::from)?;
+    Ok(Some(lost))
+}
+
+fn agreed(consent: Consent, running: usize, owner: &Path) -> Result<bool, Failure> {
+    match consent {
+        Consent::Given => Ok(true),
+        Consent::Unasked => Err(CopyError::Unconfirmed { running, state_dir: owner.to_owned() }.into()),
+        Consent::Asked => {
+            let question = format!(
+                "{} still has {}, which would be called interrupted. Adopt the store all the same? [y/N] ",
+                owner.display(),
+                counted(running)
+            );
+            let mut answer = String::new();
+            io::stderr()
+                .write_all(question.as_bytes())
+                .and_then(|()| io::stdin().read_line(&mut answer))
+                .map_err(|source| Failure::System { tried: "ask", source })?;
+            Ok(is_yes(&answer))
+        }
+    }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        assert!(["y\n", "Y", " yes \n", "YES"].into_iter().all(is_yes));
+        assert!(["", "\n", "n\n", "no", "yesterday"].into_iter().all(|answer| !is_yes(answer)));
+    }
 }

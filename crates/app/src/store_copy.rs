@@ -68,6 +68,17 @@ pub enum CopyError {
         #[source]
         source: io::Error,
     },
+    /// Work would be lost from sight, and nobody agreed.
+    #[error(
+        "{} would be called interrupted, while {} is still there to find them, and nobody can be asked",
+        counted(*running), state_dir.display()
+    )]
+    Unconfirmed {
+        /// How many processes run.
+        running: usize,
+        /// The state directory that the store is bound to.
+        state_dir: PathBuf,
+    },
     /// What was read back is not what was written.
     #[error("the copy differs from the original in {what}")]
     Differs {
@@ -346,6 +357,11 @@ fn discard(draft: &Path) {
     }
 }
 
+/// Counts running processes in words.
+pub(crate) fn counted(running: usize) -> String {
+    if running == 1 { "1 running process".to_owned() } else { format!("{running} running processes") }
+}
+
 fn failed(store: &StoreChoice) -> impl Fn(StoreError) -> CopyError {
     let store = store.to_string();
     move |source| CopyError::Store { store: store.clone(), source }
@@ -361,7 +377,7 @@ impl CopyError {
     /// The exit code that stands for it.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Unknown { .. } | Self::Memory => 2,
+            Self::Unknown { .. } | Self::Memory | Self::Unconfirmed { .. } => 2,
             Self::Missing { .. } | Self::Exists { .. } => 1,
             Self::InUse { .. } | Self::Store { .. } => 6,
             Self::File { .. } | Self::Differs { .. } => 1,
@@ -375,6 +391,7 @@ impl CopyError {
                 "invalid_request"
             }
             Self::InUse { .. } => "already_running",
+            Self::Unconfirmed { .. } => "input_needed",
             Self::Store { .. } => "store_unavailable",
             Self::File { .. } | Self::Differs { .. } => "internal",
         }
@@ -394,6 +411,10 @@ impl CopyError {
                 Some("use the newer program that wrote it; nothing was changed".to_owned())
             }
             Self::Store { .. } | Self::File { .. } => None,
+            Self::Unconfirmed { state_dir, .. } => Some(format!(
+                "use that one: LONGHAUL_STATE_DIR={}; or `longhaul store adopt --yes`",
+                state_dir.display()
+            )),
             Self::Differs { .. } => Some("nothing was put in place; the original is as it was".to_owned()),
         }
     }

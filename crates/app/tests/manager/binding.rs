@@ -130,3 +130,122 @@ fn copy_of_a_store_belongs_to_whom_the_original_belongs() {
     let bench = bench.at("state");
     assert_eq!(bench.show(&id)["status"], "running");
 }
+
+#[test]
+fn lost_or_damaged_binding_does_not_lock_out_the_own_directory() {
+    for (store, binding) in [("sqlite:", "longhaul.db.state"), ("fs:", "store/state")] {
+        let bench = Bench::new().with_config(&format!("store = \"{store}\"\n"));
+        let id = bench.launch("exec sleep 30");
+        until("it runs", || bench.show(&id)["status"] == "running");
+        let (binding, own_id) = (bench.state().join(binding), bench.state().join("state_id"));
+        for file in [&binding, &own_id] {
+            for damage in ["missing", "dangling", "", "garbage\n", "state=12\npath=/", "\u{0}\u{0}"] {
+                bench.end_manager(Signal::KILL);
+                std::fs::remove_file(file).unwrap();
+                match damage {
+                    "missing" => {}
+                    "dangling" => std::os::unix::fs::symlink(bench.top().join("nothing"), file).unwrap(),
+                    text => std::fs::write(file, text).unwrap(),
+                }
+                assert_eq!(bench.show(&id)["status"], "running", "{store} {file:?} {damage:?}");
+                let now = std::fs::read_to_string(&own_id).unwrap();
+                let said = std::fs::read_to_string(&binding).unwrap();
+                assert!(now.len() > 30 && said.contains(now.trim()), "{store} {file:?} {damage:?}: {said}");
+            }
+        }
+        assert!(bench.log().contains("written anew"), "{}", bench.log());
+    }
+}
+
+#[test]
+fn unnamed_store_elsewhere_is_refused_without_a_guess_at_its_directory() {
+    let bench = Bench::new().with_config("store = \"sqlite:{top}/shared\"\n");
+    let id = bench.launch("exec sleep 30");
+    until("it runs", || bench.show(&id)["status"] == "running");
+    for damage in [None, Some("garbage")] {
+        bench.end_manager(Signal::KILL);
+        let binding = bench.top().join("shared.state");
+        std::fs::remove_file(&binding).unwrap();
+        if let Some(text) = damage {
+            std::fs::write(&binding, text).unwrap();
+        }
+        let said = bench.run(&["status"]);
+        assert_eq!(said.code, 6, "{said:?}");
+        assert!(said.err.contains("another state directory") && said.err.contains("store adopt"), "{said:?}");
+        assert!(!said.err.contains("LONGHAUL_STATE_DIR="), "{}", said.err);
+
+        let adopted = bench.run(&["store", "adopt"]);
+        assert_eq!(adopted.code, 0, "{adopted:?}");
+        assert!(!adopted.out.contains("interrupted"), "its attempts are here: {adopted:?}");
+        assert_eq!(bench.show(&id)["status"], "running");
+    }
+}
+
+#[test]
+fn directory_in_the_place_of_a_binding_is_named() {
+    let bench = Bench::new();
+    let id = bench.launch("exec sleep 30");
+    until("it runs", || bench.show(&id)["status"] == "running");
+    for name in ["longhaul.db.state", "state_id"] {
+        bench.end_manager(Signal::KILL);
+        let file = bench.state().join(name);
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        for words in [&["status"][..], &["store", "adopt"]] {
+            let said = bench.run(words);
+            assert_eq!(said.code, 6, "{words:?} {said:?}");
+            for part in [file.to_str().unwrap(), "is a directory", "[store_unavailable]"] {
+                assert!(said.err.contains(part), "{words:?} {part} in {}", said.err);
+            }
+        }
+        std::fs::remove_dir(&file).unwrap();
+        assert_eq!(bench.show(&id)["status"], "running");
+    }
+}
+
+#[test]
+fn store_of_a_directory_that_is_still_there_is_adopted_on_consent_alone() {
+    for store in ["sqlite:", "fs:"] {
+        let bench = Bench::new().with_config(&format!("store = \"{store}{{top}}/shared\"\n"));
+        let id = bench.launch("exec sleep 30");
+        until("it runs", || bench.show(&id)["status"] == "running");
+        let pid = bench.show(&id)["pid"].as_i64().unwrap();
+        bench.end_manager(Signal::KILL);
+        let old = bench.state().to_owned();
+
+        let bench = bench.at("elsewhere");
+        let said = bench.run(&["store", "adopt"]);
+        assert_eq!(said.code, 2, "{store} {said:?}");
+        for part in ["1 running process ", old.to_str().unwrap(), "adopt --yes", "[input_needed]"] {
+            assert!(said.err.contains(part), "{store} {part} in {}", said.err);
+        }
+        assert_eq!(bench.run(&["status"]).code, 6, "{store}: nothing was changed");
+
+        let bench = bench.at("state");
+        let own = bench.run(&["store", "adopt"]);
+        assert!(own.code == 0 && !own.out.contains("interrupted"), "{store} {own:?}");
+        assert_eq!(bench.show(&id)["status"], "running", "{store}");
+        bench.end_manager(Signal::KILL);
+
+        let bench = bench.at("elsewhere");
+        let adopted = bench.run(&["store", "adopt", "--yes"]);
+        assert!(adopted.code == 0 && adopted.out.contains("1 running process "), "{store} {adopted:?}");
+        assert_eq!(bench.show(&id)["status"], "interrupted", "{store}");
+        kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+    }
+}
+
+#[test]
+fn store_of_a_directory_that_is_gone_is_adopted_unasked() {
+    let bench = Bench::new().with_config("store = \"sqlite:{top}/shared\"\n");
+    let id = bench.launch("exec sleep 30");
+    until("it runs", || bench.show(&id)["status"] == "running");
+    let pid = bench.show(&id)["pid"].as_i64().unwrap();
+    bench.end_manager(Signal::KILL);
+    std::fs::rename(bench.state(), bench.top().join("away")).unwrap();
+    let bench = bench.at("elsewhere");
+    let adopted = bench.run(&["store", "adopt"]);
+    assert!(adopted.code == 0 && adopted.out.contains("1 running process "), "{adopted:?}");
+    assert_eq!(bench.show(&id)["status"], "interrupted");
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+}
