@@ -1,9 +1,8 @@
 //! Reported work over HTTP: rows D1 to D4.
 
+use crate::socket::http;
 use longhaul_tests::{Home, until};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 
 #[test]
 fn reported_work_runs_at_once_reports_and_completes_once() {
@@ -64,21 +63,4 @@ fn a_missing_heartbeat_interrupts() {
     let (_, launched) = http(&home, "POST", "/v1/processes", &json!({ "reported": { "heartbeat_ms": 300 } }));
     let id = launched["process"]["id"].as_str().unwrap().to_owned();
     until("it is interrupted", || (home.status(&id) == "interrupted").then_some(()));
-}
-
-fn http(home: &Home, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: longhaul\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let code = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    let body = answer.split_once("\r\n\r\n").unwrap().1;
-    (code, serde_json::from_str(body).unwrap_or(Value::Null))
 }
