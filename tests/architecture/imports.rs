@@ -53,13 +53,18 @@ const TABLE: &[Row] = &[
     },
     Row { package: "longhaul-shim", ours: Ours::Only(&[]), foreign: Foreign::Only(&["libc", "rustix"]) },
     Row {
+        package: "longhaul-api",
+        ours: Ours::Only(&["longhaul-domain", "longhaul-engine", "longhaul-view", "longhaul-wire"]),
+        foreign: Foreign::Free,
+    },
+    Row {
         package: "longhaul-http",
-        ours: Ours::Only(&["longhaul-domain", "longhaul-engine", "longhaul-wire"]),
+        ours: Ours::Only(&["longhaul-api", "longhaul-domain", "longhaul-engine", "longhaul-wire"]),
         foreign: Foreign::Free,
     },
     Row {
         package: "longhaul-mcp",
-        ours: Ours::Only(&["longhaul-domain", "longhaul-engine", "longhaul-wire"]),
+        ours: Ours::Only(&["longhaul-api", "longhaul-domain", "longhaul-engine", "longhaul-wire"]),
         foreign: Foreign::Free,
     },
     Row {
@@ -92,6 +97,7 @@ const HOMES: &[(&str, &[&str])] = &[
         &[
             "longhaul",
             "longhaul-adapters",
+            "longhaul-api",
             "longhaul-cli",
             "longhaul-engine",
             "longhaul-http",

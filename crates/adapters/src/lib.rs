@@ -8,6 +8,7 @@
 //! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
 //! | `os` | [`os`] | spawner, output | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
+//! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
 
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod fingerprint;
@@ -23,3 +24,5 @@ mod prefix;
 pub mod sqlite;
 #[cfg(feature = "system")]
 pub mod system;
+#[cfg(feature = "webhook")]
+pub mod webhook;

@@ -8,10 +8,10 @@ use axum::routing::get;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
+use longhaul_api::{Api, LaunchDefaults};
 use longhaul_domain::NodeId;
 use longhaul_engine::ports::{Clock, NodeFacts};
 use longhaul_engine::{Engine, Parts, Settings, Shutdown};
-use longhaul_http::{Face, LaunchDefaults};
 use longhaul_wire::api::{PROTOCOL, Version};
 use std::error::Error;
 use std::io::Write;
@@ -30,10 +30,10 @@ async fn service() -> Result<(), Box<dyn Error>> {
     let engine = start(dir.path()).await?;
     let about = Version { version: "1".to_owned(), protocol: PROTOCOL, ..Version::default() };
     let defaults = LaunchDefaults::default();
-    let face = Face { engine: engine.clone(), about: Arc::new(about), defaults, retention: None };
+    let api = Api { engine: engine.clone(), about: Arc::new(about), defaults, retention: None };
     let app = Router::new()
         .route("/hello", get(|| async { "hello from the service itself" }))
-        .nest("/jobs", longhaul_http::router(face));
+        .nest("/jobs", longhaul_http::router(api));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let server = tokio::spawn(async move { axum::serve(listener, app).await });

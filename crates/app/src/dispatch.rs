@@ -11,6 +11,7 @@ use crate::state_dir::SOCKET;
 use crate::store_adopt::{Consent, store_adopt};
 use crate::store_copy::store_copy;
 use crate::stores::Stores;
+use crate::token_verb::token_verb;
 use crate::version::version;
 use longhaul_cli::{Autostart, Cli, Format, Global, Place, ServeArgs, StoreVerb, Verb};
 use std::io::{self, Write};
@@ -68,6 +69,7 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
                 print(&store_adopt(&state_dir, &settings.store, consent, json)?)
             }
         },
+        Verb::Token(args) => print(&token_verb(&state_dir, args, json)?),
         Verb::Version => {
             let (text, other) = version(&place(state_dir, false), json);
             let printed = print(&text)?;
@@ -127,7 +129,17 @@ fn flags(args: &ServeArgs, global: &Global) -> Flags {
         max_parallel: args.max_parallel,
         stop_processes: args.stop_processes,
         state_dir: global.state_dir.clone().filter(|flag| Some(flag) != from_environment.as_ref()),
+        listen: args.listen.clone(),
+        allow_remote: args.allow_remote,
+        insecure_behind_proxy: args.insecure_behind_proxy,
+        tls_cert: args.tls_cert.as_deref().map(absolute),
+        tls_key: args.tls_key.as_deref().map(absolute),
     }
+}
+
+/// Meant from where the command is given.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn begun_project(force: bool) -> Result<String, Failure> {

@@ -6,7 +6,8 @@ use crate::init::InitError;
 use crate::lock::LockError;
 use crate::place::PlaceError;
 use crate::reserve;
-use crate::state_dir::{StateDir, StateDirError};
+use crate::serve::ListenError;
+use crate::state_dir::{PrivateError, StateDir, StateDirError};
 use crate::store_copy::CopyError;
 use longhaul_engine::EngineError;
 use longhaul_wire::api::Problem;
@@ -30,6 +31,12 @@ pub enum Failure {
     /// The state directory is not fit for use.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
+    /// A private file, such as that of a token, is not used.
+    #[error(transparent)]
+    Private(#[from] PrivateError),
+    /// It cannot listen on the network as it was told.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// Another manager serves it.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -117,6 +124,8 @@ impl Failure {
             Self::Log { .. } | Self::Init { .. } | Self::Output { .. } => 1,
             Self::Manager { .. }
             | Self::StateDir(_)
+            | Self::Private(_)
+            | Self::Listen(_)
             | Self::Lock(_)
             | Self::System { .. }
             | Self::Compose(_)
@@ -137,6 +146,8 @@ impl Failure {
                 Some("name it: --state-dir DIR, or LONGHAUL_STATE_DIR".to_owned()),
             ),
             Self::StateDir(error) => ("state_dir_unusable", Some(error.why()), Some(error.help())),
+            Self::Private(error) => ("private_file_unusable", error.why(), error.help()),
+            Self::Listen(error) => ("cannot_listen", causes(error), error.help()),
             Self::Lock(error) => ("already_running", Some(error.why()), Some(error.help())),
             Self::Copy(error) => (error.slug(), causes(error), error.help()),
             Self::Compose(error @ ComposeError::Foreign { .. }) => {

@@ -25,6 +25,8 @@ mod state_dir;
 mod store_adopt;
 mod store_copy;
 mod stores;
+mod token;
+mod token_verb;
 mod version;
 mod vital;
 
@@ -33,7 +35,7 @@ pub use compose::ComposeError;
 pub use failure::Failure;
 pub use lock::{Holder, LockError, ManagerLock};
 pub use longhaul::Longhaul;
-pub use serve::{Serve, serve};
-pub use state_dir::{StateDir, StateDirError};
+pub use serve::{ListenError, Serve, serve};
+pub use state_dir::{PrivateError, StateDir, StateDirError};
 pub use store_copy::CopyError;
 pub use stores::{OpenedStore, Stores};

@@ -1,7 +1,10 @@
 //! `longhaul serve`: the manager.
 
 mod descriptors;
+mod network;
 mod signals;
+
+pub use network::ListenError;
 
 use crate::announce::announce;
 use crate::compose::{Composed, Surroundings, compose};
@@ -10,14 +13,17 @@ use crate::failure::Failure;
 use crate::lock::{LockError, ManagerLock};
 use crate::log;
 use crate::reserve::Reserve;
-use crate::state_dir::StateDir;
+use crate::state_dir::{MCP_SOCKET, SOCKET, StateDir};
 use crate::stores::Stores;
 use crate::vital;
 use descriptors::Descriptors;
+use longhaul_api::{Api, LaunchDefaults};
 use longhaul_engine::ports::NodeFacts;
 use longhaul_engine::{Engine, Shutdown};
-use longhaul_http::{Bounds, Face, LaunchDefaults};
+use longhaul_http::{Bounds, Network, OpenConnections};
+use longhaul_mcp::Mcp;
 use longhaul_wire::api::{PROTOCOL, RetentionView, Version};
+use network::Doors;
 use rustix::fs::Mode;
 use signals::Signals;
 use std::io::{self, Write};
@@ -25,6 +31,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// What a manager is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +96,7 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
     let around =
         Surroundings { stores: order.stores.clone(), adopt_orphans: true, open_files: descriptors.given };
     runtime
-        .block_on(manage(&state, &settings, &around, descriptors))
+        .block_on(manage(&state, &settings, &around, descriptors, order.autostarted))
         .map_err(|failure| of_full_disk(&state, failure))
 }
 
@@ -135,25 +143,74 @@ async fn manage(
     settings: &Settings,
     around: &Surroundings,
     descriptors: Descriptors,
+    autostarted: bool,
 ) -> Result<(), Failure> {
     let mut signals = Signals::catch().map_err(system("catch signals"))?;
+    let doors = Doors::open(state, &settings.listening, autostarted)?;
+    let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
+    network::tell(state, &urls)?;
     let Composed { parts, boot, sole_user: _held } = compose(state, settings, around).await?;
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let socket = state.socket().to_string_lossy().into_owned();
     let engine = Engine::start(parts, engine_settings(Some(socket), settings, node)).await;
     let engine = engine.map_err(|source| Failure::Engine { source })?;
-    let listener = listen(state).map_err(system("listen on its socket"))?;
-    let router = longhaul_http::router(face(&engine, state, settings));
-    greet(state, settings);
-    let mut bounds = Bounds::for_user(rustix::process::geteuid().as_raw());
-    bounds.connections = descriptors::for_connections(descriptors.raised, bounds.connections);
-    let open = longhaul_http::serve(listener, router, bounds, signals.end()).await;
-    if let Err(error) = state.remove_socket() {
-        tracing::warn!(%error, "the socket could not be removed");
+    let api = api(&engine, state, settings, &urls);
+    let mcp = open_mcp(state, &api);
+    // Clients that start a manager wait for its socket, and may ask at the other one right behind.
+    let agents = listen(state, MCP_SOCKET).map_err(system("listen on its socket for agents"))?;
+    let listener = listen(state, SOCKET).map_err(system("listen on its socket"))?;
+    let router = longhaul_http::router(api);
+    greet(state, settings, &urls);
+    let connections = descriptors.for_connections(if doors.is_some() { 3 } else { 2 });
+    let (end_all, told) = watch::channel(false);
+    let mut serving = JoinSet::new();
+    let me = rustix::process::geteuid().as_raw();
+    let mut bounds = Bounds::for_user(me);
+    bounds.connections = connections.min(bounds.connections);
+    serving.spawn(longhaul_http::serve(listener, router.clone(), bounds, until(told.clone())));
+    if let Some(Doors { listeners, guard, tls, .. }) = doors {
+        let mut network = Network::new(router, guard.clone(), tls, connections);
+        if let Some(mcp) = &mcp {
+            let service = |read_only| mcp.http_service(network::mcp_door(&guard, &urls, read_only));
+            network = network.with_mcp(service(false), service(true));
+        }
+        for listener in listeners {
+            serving.spawn(longhaul_http::serve_network(listener, network.clone(), until(told.clone())));
+        }
     }
+    let mut agents_served = JoinSet::new();
+    if let Some(mcp) = mcp {
+        let mut bounds = longhaul_mcp::Bounds::for_user(me);
+        bounds.connections = connections.min(bounds.connections);
+        agents_served.spawn(mcp.serve(agents, bounds, until(told)));
+    }
+    signals.end().await;
+    end_all.send_replace(true);
+    let open = serving.join_all().await;
+    take_down(state);
     let ended = end(&engine, settings.stop_processes, &mut signals).await;
-    open.close(FAREWELL).await;
+    let closing: JoinSet<()> = open.into_iter().map(|open: OpenConnections| open.close(FAREWELL)).collect();
+    closing.join_all().await;
+    agents_served.join_all().await;
     ended.map_err(|source| Failure::Engine { source })
+}
+
+/// Done when the manager ends.
+async fn until(mut told: watch::Receiver<bool>) {
+    // Without anyone to tell it, it ends as well.
+    let _ = told.wait_for(|told| *told).await;
+}
+
+/// Takes away everything by which clients find the manager.
+fn take_down(state: &StateDir) {
+    for name in [SOCKET, MCP_SOCKET] {
+        if let Err(error) = state.remove_socket_at(name) {
+            tracing::warn!(%error, name, "the socket could not be removed");
+        }
+    }
+    if let Err(error) = network::tell(state, &[]) {
+        tracing::warn!(%error, "the list of addresses could not be removed");
+    }
 }
 
 /// Stops everything if that is wanted; a second signal means: at once.
@@ -174,8 +231,15 @@ async fn end(
     engine.shut_down(Shutdown::Leave).await
 }
 
-fn listen(state: &StateDir) -> io::Result<UnixListener> {
-    let listener = state.listen()?;
+/// What agents ask. Work goes on without it.
+fn open_mcp(state: &StateDir, api: &Api) -> Option<Mcp> {
+    Mcp::open(api.clone(), state.path())
+        .inspect_err(|error| tracing::error!(%error, "agents cannot be served"))
+        .ok()
+}
+
+fn listen(state: &StateDir, name: &str) -> io::Result<UnixListener> {
+    let listener = state.listen_at(name)?;
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)
 }
@@ -201,8 +265,8 @@ pub(crate) fn engine_settings(
     }
 }
 
-fn face(engine: &Engine, state: &StateDir, settings: &Settings) -> Face {
-    Face {
+fn api(engine: &Engine, state: &StateDir, settings: &Settings, urls: &[String]) -> Api {
+    Api {
         engine: engine.clone(),
         about: Arc::new(Version {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -211,6 +275,7 @@ fn face(engine: &Engine, state: &StateDir, settings: &Settings) -> Face {
             state_dir: state.path().display().to_string(),
             store: settings.store.to_string(),
             node_id: settings.node.to_string(),
+            listen: urls.to_vec(),
         }),
         defaults: LaunchDefaults {
             grace: settings.grace,
@@ -228,9 +293,10 @@ fn face(engine: &Engine, state: &StateDir, settings: &Settings) -> Face {
 }
 
 /// The one line that says: from here on it answers.
-fn greet(state: &StateDir, settings: &Settings) {
+fn greet(state: &StateDir, settings: &Settings, urls: &[String]) {
+    let also: String = urls.iter().map(|url| format!(", {url}")).collect();
     let line = format!(
-        "longhaul {} is ready: {} (process {}, node {}, store {})\n",
+        "longhaul {} is ready: {}{also} (process {}, node {}, store {})\n",
         env!("CARGO_PKG_VERSION"),
         state.socket().display(),
         std::process::id(),

@@ -1,5 +1,10 @@
 //! The state directory: everything that a manager keeps, private to its user.
 
+mod private;
+
+pub use private::PrivateError;
+pub(crate) use private::Stamp;
+
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::io;
@@ -10,6 +15,10 @@ use std::path::{Path, PathBuf};
 
 /// The socket in a state directory.
 pub(crate) const SOCKET: &str = "longhaul.sock";
+/// The socket for agents.
+pub(crate) const MCP_SOCKET: &str = "mcp.sock";
+/// Where its manager can be asked over the network: a URL a line.
+pub(crate) const LISTEN: &str = "listen";
 /// The log of a manager that was started by a client.
 pub(crate) const LOG: &str = "manager.log";
 
@@ -157,9 +166,14 @@ impl StateDir {
     /// # Errors
     /// What the system says.
     pub fn listen(&self) -> io::Result<UnixListener> {
-        self.remove_socket()?;
-        let listener = UnixListener::bind(self.short(SOCKET))?;
-        rustix::fs::chmodat(&self.descriptor, SOCKET, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
+        self.listen_at(SOCKET)
+    }
+
+    /// The same, on another socket in it.
+    pub(crate) fn listen_at(&self, name: &str) -> io::Result<UnixListener> {
+        self.remove_socket_at(name)?;
+        let listener = UnixListener::bind(self.short(name))?;
+        rustix::fs::chmodat(&self.descriptor, name, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
         Ok(listener)
     }
 
@@ -168,13 +182,18 @@ impl StateDir {
     /// # Errors
     /// What the system says; also if something else than a socket is there.
     pub fn remove_socket(&self) -> io::Result<()> {
-        match rustix::fs::statat(&self.descriptor, SOCKET, AtFlags::SYMLINK_NOFOLLOW) {
+        self.remove_socket_at(SOCKET)
+    }
+
+    /// The same, of another socket in it.
+    pub(crate) fn remove_socket_at(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
-                Ok(rustix::fs::unlinkat(&self.descriptor, SOCKET, AtFlags::empty())?)
+                Ok(rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())?)
             }
             Ok(_) => Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                format!("{} is no socket", self.socket().display()),
+                format!("{} is no socket", self.path.join(name).display()),
             )),
             Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno.into()),

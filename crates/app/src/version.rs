@@ -44,10 +44,13 @@ fn text(place: &Place, as_json: bool, answer: Answer) -> String {
         return format!("{answer:#}\n");
     }
     match answer {
-        Answer::Manager(manager) => format!(
-            "longhaul {own} (protocol {PROTOCOL})\nmanager {} (protocol {}), process {}, node {}, store {}\n",
-            manager.version, manager.protocol, manager.pid, manager.node_id, manager.store
-        ),
+        Answer::Manager(manager) => {
+            let also: String = manager.listen.iter().map(|url| format!(", {url}")).collect();
+            format!(
+                "longhaul {own} (protocol {PROTOCOL})\nmanager {} (protocol {}), process {}, node {}, store {}{also}\n",
+                manager.version, manager.protocol, manager.pid, manager.node_id, manager.store
+            )
+        }
         Answer::Other => format!("longhaul {own} (protocol {PROTOCOL})\n"),
         Answer::Nobody => format!(
             "longhaul {own} (protocol {PROTOCOL})\nno manager answers at {}\n",

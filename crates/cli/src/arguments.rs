@@ -16,7 +16,7 @@ pub use launch::RunArgs;
 pub use look::{
     ExplainArgs, InspectArgs, Lines, LogsArgs, StatusArgs, StreamName, TreeArgs, WaitArgs, WaitGoal,
 };
-pub use manager::{CompletionsArgs, ConfigArgs, ConfigVerb, InitArgs, ServeArgs};
+pub use manager::{CompletionsArgs, ConfigArgs, ConfigVerb, InitArgs, ServeArgs, TokenArgs};
 pub use misread::Misread;
 pub use queue::{MoveArgs, QueueArgs, QueueVerb, WhyArgs};
 pub use track::{TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb};
@@ -191,6 +191,8 @@ pub enum Verb {
     Progress(ProgressArgs),
     /// Run the manager
     Serve(ServeArgs),
+    /// Print the token by which clients are known over the network
+    Token(TokenArgs),
     /// Keep the state of this project in its own directory
     Init(InitArgs),
     /// Copy one store to another

@@ -118,6 +118,7 @@ pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32
         Verb::Inspect(args) => (verb::inspect(context, args).await, Regime::Control),
         Verb::Progress(args) => (verb::progress(context, args).await, Regime::Control),
         Verb::Serve(_)
+        | Verb::Token(_)
         | Verb::Init(_)
         | Verb::Store(_)
         | Verb::Config(_)

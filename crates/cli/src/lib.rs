@@ -26,7 +26,7 @@ pub use arguments::{
     CancelArgs, ChildrenRule, ClearArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, Expected, ExplainArgs,
     Format, Global, InitArgs, InspectArgs, Lines, LogsArgs, Misread, MoveArgs, Paint, ProgressArgs,
     PruneArgs, QueueArgs, QueueVerb, RestartArgs, RetryArgs, RunArgs, ServeArgs, SessionArgs, SessionEndArgs,
-    SessionRule, SessionVerb, SetArgs, StatsArgs, StatusArgs, StoreArgs, StoreVerb, StreamName, TrackArgs,
+    SessionRule, SessionVerb, SetArgs, StatsArgs, StatusArgs, StoreArgs, StoreVerb, StreamName, TokenArgs, TrackArgs,
     TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb, TreeArgs, Verb, WaitArgs,
     WaitGoal, WhyArgs, WorkArgs, parse,
 };

@@ -4,6 +4,7 @@
 //! does, no commit waits for it.
 
 mod callback;
+mod log;
 
 use crate::engine::Engine;
 use crate::error::EngineError;

@@ -1,10 +1,12 @@
 //! Requests in JSON.
 
-use crate::fault::Fault;
+use crate::refused::Refused;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use longhaul_api::Fault;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
@@ -13,6 +15,9 @@ use std::time::Duration;
 pub(crate) const LARGEST: usize = 1024 * 1024;
 /// A body that is not there by then never comes.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The most lists and objects inside each other: the deepest JSON of a caller's that is kept, and what stands around it.
+const DEEPEST: usize = 66;
 
 /// Where requests have objects inside.
 const OBJECTS: &[&str] =
@@ -23,23 +28,37 @@ const OBJECTS: &[&str] =
 pub(crate) struct Ask<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Ask<T> {
-    type Rejection = Fault;
+    type Rejection = Refused;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        check_type(request.headers())?;
         let announced = request
             .headers()
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok())
             .and_then(|length| length.parse::<u64>().ok());
         if announced.is_some_and(|length| length > LARGEST as u64) {
-            return Err(too_large());
+            return Err(too_large().into());
         }
         let bytes = tokio::time::timeout(PATIENCE, whole(request.into_body()))
             .await
             .map_err(|_| Fault::new(408, "invalid_request", "the body of the request did not come"))??;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        read(text).map(Self)
+        Ok(Self(read(text)?))
     }
+}
+
+/// A web page can send forms and plain text to anybody without being asked, but no JSON.
+fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let Some(kind) = kinds.next() else { return Ok(()) };
+    let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if kinds.next().is_none() && kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Fault::new(415, "unsupported_media_type", "the body of a request is JSON")
+        .because(format!("it came as {kind:?}"))
+        .help("say `content-type: application/json`"))
 }
 
 fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
@@ -48,6 +67,9 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
     };
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(unreadable("it is no JSON object".to_owned()));
+    }
+    if is_deeper(text, DEEPEST) {
+        return Err(unreadable(format!("it is nested deeper than {DEEPEST} levels")));
     }
     let value = serde_json::from_slice(text).map_err(|error| unreadable(error.to_string()))?;
     // A list is taken for an object with its fields in order, whose order nobody promises.
@@ -58,7 +80,35 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
     }
 }
 
-async fn whole(body: Body) -> Result<Vec<u8>, Fault> {
+/// Whether more lists and objects are open at once than this; strings are skipped, and nothing else is understood.
+fn is_deeper(text: &[u8], most: usize) -> bool {
+    let mut open = 0_usize;
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => open += 1,
+            b'}' | b']' => open = open.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+        if open > most {
+            return true;
+        }
+    }
+    false
+}
+
+fn skip_string<'a>(bytes: &mut impl Iterator<Item = &'a u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
+}
+
+pub(crate) async fn whole(body: Body) -> Result<Vec<u8>, Fault> {
     match Limited::new(body, LARGEST).collect().await {
         Ok(collected) => Ok(collected.to_bytes().into()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
@@ -70,4 +120,17 @@ async fn whole(body: Body) -> Result<Vec<u8>, Fault> {
 fn too_large() -> Fault {
     Fault::new(413, "payload_too_large", format!("the body of a request may have {LARGEST} bytes"))
         .help("large inputs belong into a file that the command reads")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_what_is_open_at_once_outside_of_strings() {
+        assert!(!is_deeper(br#"{"a":[[],[],{}],"b":"[[[[{\"[["}"#, 3));
+        assert!(is_deeper(br#"{"a":[[1]]}"#, 2));
+        assert!(is_deeper(&b"[".repeat(500_000), DEEPEST));
+        assert!(!is_deeper(b"]]]]\"", 0));
+    }
 }

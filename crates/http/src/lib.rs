@@ -1,6 +1,6 @@
 //! The HTTP face of longhaul: JSON over HTTP/1.1 on a Unix socket.
 //!
-//! [`router`] answers requests out of an engine, [`serve`] carries it over a socket to its owner alone. Every answer
+//! [`router`] answers requests out of an [`Api`](longhaul_api::Api), [`serve`] carries it over a socket to its owner alone. Every answer
 //! names the protocol in the header `longhaul-protocol` and the version in `longhaul-version`; every error is a
 //! `application/problem+json` ([`longhaul_wire::api::Problem`]).
 //!
@@ -21,24 +21,34 @@
 //! | `POST /v1/prune`, `/v1/clear` | lets ended records go, or everything |
 //! | `POST /v1/restart-interrupted` | runs interrupted work again |
 //! | `GET /v1/wait` | parks until processes have ended or run |
-//! | `GET /v1/version`, `GET /v1/health` | who answers, and that it does |
+//! | `GET /v1/events`, `GET /v1/sessions/{id}/notices` | streams what becomes true, and the ends of a session |
+//! | `GET /v1/version`, `/v1/health`, `/v1/ready` | who answers, that it does, and that it can work |
+//! | `GET /v1/openapi.json`, `GET /metrics` | describes all this; numbers for Prometheus |
 //!
-//! Commands to one process take `?revision=`: they are refused if it has moved on from there.
+//! Each file of `routes` says where its routes are, what they take and what they give: the router and the OpenAPI
+//! document are made of the same entries.
+//!
+//! Commands to one process take `?revision=` or `If-Match`: they are refused if it has moved on from there. What makes
+//! something new takes an `Idempotency-Key`, which is the launch key of a launch. Every answer has an `x-request-id`.
 //!
 //! `{ref}` is an id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`.
 
 mod body;
-mod convert;
-mod face;
-mod fault;
+mod entry;
+mod expected;
+mod guard;
+mod openapi;
 mod query;
 mod reference;
+mod refused;
+mod replay;
 mod reply;
+mod request_id;
 mod router;
 mod routes;
 mod serve;
+mod stream;
 
-pub use convert::LaunchDefaults;
-pub use face::Face;
+pub use guard::{Access, Gate, Guard, Secret};
 pub use router::router;
-pub use serve::{Bounds, OpenConnections, serve};
+pub use serve::{Bounds, Network, OpenConnections, Tls, TlsError, serve, serve_network};

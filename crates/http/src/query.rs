@@ -1,9 +1,9 @@
 //! The query of a request.
 
-use crate::fault::Fault;
+use crate::refused::Refused;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use longhaul_domain::Revision;
+use longhaul_api::Fault;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -49,49 +49,44 @@ impl Query {
         T::Err: Display,
     {
         self.text(name)
-            .map(|text| text.parse().map_err(|error: T::Err| invalid(name, text, &error)))
+            .map(|text| text.parse().map_err(|error: T::Err| Fault::unreadable(name, text, &error)))
             .transpose()
+    }
+
+    /// The same of one that must not be empty: that is a variable that was not set, and switches no guard off.
+    pub(crate) fn whole<T>(&self, name: &str) -> Result<Option<T>, Fault>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        if self.pairs.iter().any(|(found, value)| found == name && value.is_empty()) {
+            return Err(Fault::unreadable(name, "", &"it is empty"));
+        }
+        self.read(name)
     }
 
     /// Whether a parameter says `true`.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Fault> {
+        Ok(self.truth(name)?.unwrap_or(false))
+    }
+
+    /// Whether a parameter says `true` or `false`, or nothing.
+    pub(crate) fn truth(&self, name: &str) -> Result<Option<bool>, Fault> {
         match self.text(name) {
-            None | Some("false" | "0") => Ok(false),
-            Some("true" | "1") => Ok(true),
-            Some(text) => Err(invalid(name, text, &"it is neither true nor false")),
+            None => Ok(None),
+            Some("false" | "0") => Ok(Some(false)),
+            Some("true" | "1") => Ok(Some(true)),
+            Some(text) => Err(Fault::unreadable(name, text, &"it is neither true nor false")),
         }
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Query {
-    type Rejection = Fault;
+    type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
         Ok(Self::parse(parts.uri.query().unwrap_or_default()))
     }
-}
-
-/// The revision that a command was decided on, from `?revision=`; any other parameter is refused.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Expected(pub(crate) Option<Revision>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Expected {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
-        let query = Query::from_request_parts(parts, state).await?;
-        query.only(&["revision"])?;
-        // An empty one is a variable that was not set, and must not switch the guard off.
-        if query.pairs.iter().any(|(_, value)| value.is_empty()) {
-            return Err(invalid("revision", "", &"it is empty"));
-        }
-        Ok(Self(query.read::<u64>("revision")?.map(Revision)))
-    }
-}
-
-/// A parameter that cannot be read.
-pub(crate) fn invalid(name: &str, text: &str, why: &dyn Display) -> Fault {
-    Fault::new(400, "invalid_request", format!("{text:?} is no {name}")).because(why.to_string())
 }
 
 #[cfg(test)]

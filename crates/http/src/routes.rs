@@ -1,15 +1,49 @@
-//! The routes, one file for each noun.
+//! The routes, one file for each noun. Each file says where its routes are and what they take and give.
 
-pub(crate) mod control;
-pub(crate) mod health;
-pub(crate) mod launch;
-pub(crate) mod level;
-pub(crate) mod list;
-pub(crate) mod output;
-pub(crate) mod queue;
-pub(crate) mod report;
-pub(crate) mod session;
-pub(crate) mod show;
-pub(crate) mod stats;
-pub(crate) mod upkeep;
-pub(crate) mod wait;
+mod control;
+mod document;
+mod events;
+mod health;
+mod launch;
+mod level;
+mod list;
+mod output;
+mod queue;
+mod report;
+mod search;
+mod session;
+mod show;
+mod stats;
+mod text;
+mod upkeep;
+mod wait;
+
+use crate::entry::Entry;
+use crate::replay::Replays;
+
+/// Every route of the API.
+pub(crate) fn entries() -> Vec<Entry> {
+    let replays = Replays::default();
+    [
+        launch::entries(),
+        list::entries(),
+        show::entries(),
+        report::entries(),
+        control::entries(&replays),
+        output::entries(),
+        text::entries(),
+        search::entries(),
+        level::entries(),
+        queue::entries(),
+        session::entries(),
+        stats::entries(),
+        upkeep::entries(&replays),
+        wait::entries(),
+        events::entries(),
+        health::entries(),
+        document::entries(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

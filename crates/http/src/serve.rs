@@ -1,19 +1,30 @@
-//! Carries the routes over a socket.
+//! Carries the routes over a socket, and over the network.
 
-use crate::fault::Fault;
+mod crowd;
+mod doorway;
+mod network;
+mod open;
+mod tls;
+
+pub use network::{Network, serve_network};
+pub use open::OpenConnections;
+pub use tls::{Tls, TlsError};
+
+use crate::refused::Refused;
+use crate::request_id::identified;
 use crate::router::named_protocol;
 use axum::Router;
+use axum::middleware::{from_fn, map_response};
 use axum::response::IntoResponse;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use longhaul_api::Fault;
+use open::Habits;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 
 /// What a socket takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +61,7 @@ pub async fn serve(
     bounds: Bounds,
     stop: impl Future<Output = ()>,
 ) -> OpenConnections {
-    let mut open = OpenConnections { graceful: GracefulShutdown::new(), tasks: JoinSet::new() };
+    let mut open = OpenConnections::none();
     let doors = Doors {
         known: router,
         stranger: refusing(|| {
@@ -77,7 +88,10 @@ pub async fn serve(
                 tracing::debug!("a client went away before its turn");
             }
             Ok((stream, _)) => match doors.choose(&stream) {
-                Some(door) => open.take(stream, door),
+                Some(Door { router, header, keep_alive, permit }) => {
+                    let habits = Habits { header, keep_alive, head: HEAD };
+                    open.take(stream, TowerToHyperService::new(router), habits, permit);
+                }
                 None => tracing::debug!("a connection was closed: there is no room to tell so"),
             },
             Err(error) => {
@@ -85,7 +99,7 @@ pub async fn serve(
                 tokio::time::sleep(RESPITE).await;
             }
         }
-        while open.tasks.try_join_next().is_some() {}
+        open.tidy();
     }
 }
 
@@ -123,54 +137,17 @@ impl Doors {
 
 /// Refuses everything for one reason.
 fn refusing(fault: impl Fn() -> Fault + Clone + Send + Sync + 'static) -> Router {
-    Router::new()
-        .fallback(async move || fault().into_response())
-        .layer(axum::middleware::map_response(named_protocol))
+    marked(Router::new().fallback(async move || Refused(fault()).into_response()))
+}
+
+/// Marks every answer as the routes mark theirs.
+fn marked(router: Router) -> Router {
+    router.layer(map_response(named_protocol)).layer(from_fn(identified))
 }
 
 /// Whether the client has closed its end for good; one that only has nothing more to say still reads.
-fn is_abandoned(stream: &UnixStream) -> bool {
+fn is_abandoned(stream: &impl AsFd) -> bool {
     let mut ends = [PollFd::new(stream, PollFlags::empty())];
     let looked = poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
     looked.is_ok() && ends.iter().any(|end| end.revents().contains(PollFlags::HUP))
-}
-
-/// Connections that outlive the socket they came through.
-pub struct OpenConnections {
-    graceful: GracefulShutdown,
-    tasks: JoinSet<()>,
-}
-
-impl std::fmt::Debug for OpenConnections {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenConnections").field("open", &self.tasks.len()).finish_non_exhaustive()
-    }
-}
-
-impl OpenConnections {
-    /// Lets answers under way come to their end, for at most this long, and cuts off the rest.
-    pub async fn close(self, patience: Duration) {
-        let Self { graceful, mut tasks } = self;
-        if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
-            tracing::debug!(open = tasks.len(), "connections were cut off");
-        }
-        tasks.shutdown().await;
-    }
-
-    fn take(&mut self, stream: UnixStream, door: Door) {
-        let Door { router, header, keep_alive, permit } = door;
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(header)
-            .keep_alive(keep_alive)
-            .max_buf_size(HEAD)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-        let connection = self.graceful.watch(connection);
-        self.tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended badly");
-            }
-            drop(permit);
-        });
-    }
 }

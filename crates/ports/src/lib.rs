@@ -3,18 +3,21 @@
 //! One trait a file, each with its promise and its errors. A promise made here has a rule of the same name in
 //! `longhaul-testkit`, which every adapter runs.
 
+mod bookmarks;
 mod clock;
 mod events;
 mod ids;
 mod membership;
 mod migrate;
 mod output;
+mod post;
 mod queues;
 mod spawner;
 mod store;
 mod upkeep;
 mod vault;
 
+pub use bookmarks::{BookmarkError, Bookmarks};
 pub use clock::{Clock, WallTime};
 pub use events::{Cursor, EventLog, EventPage, Logged};
 pub use ids::IdSource;
@@ -23,6 +26,7 @@ pub use migrate::{Books, Member, Migrate, OldKey, Tombstone};
 pub use output::{
     Chunk, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
 };
+pub use post::{Letter, Post, PostError, Receipt};
 pub use queues::{QueueView, Queues};
 pub use spawner::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
 pub use store::{

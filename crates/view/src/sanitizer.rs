@@ -76,6 +76,11 @@ impl Sanitizer {
         }
     }
 
+    /// Tells whether nothing is unfinished: neither a character nor a sequence.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.state == State::Ground && self.begun.is_empty()
+    }
+
     fn decode(&mut self, bytes: &[u8], shown: &mut Vec<u8>) {
         let mut read = 0;
         for piece in bytes.utf8_chunks() {
@@ -203,7 +208,7 @@ pub fn sanitize(output: &[u8], terminal: Terminal) -> Vec<u8> {
 }
 
 /// Tells whether more bytes could make a character of the start of one.
-fn may_be_completed(start: &[u8]) -> bool {
+pub(crate) fn may_be_completed(start: &[u8]) -> bool {
     std::str::from_utf8(start).is_err_and(|error| error.error_len().is_none())
 }
 

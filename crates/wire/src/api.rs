@@ -3,7 +3,9 @@
 //! Times are RFC 3339 in UTC; durations whose name ends in `_ms` are milliseconds, others seconds. Enumerations are
 //! open: a client must live with words that it does not know. Fields are only ever added.
 
+mod ask;
 mod launch;
+mod output;
 mod problem;
 mod process;
 mod queue;
@@ -11,9 +13,13 @@ mod reply;
 mod upkeep;
 mod why;
 
+pub use ask::{ListRequest, StatsRequest, WaitRequest};
 pub use launch::{
     CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReportedRequest,
     RetryRequest,
+};
+pub use output::{
+    MatchView, Omitted, OutputNumbers, OutputView, ReadRequest, SearchRequest, SearchView, StreamChoice,
 };
 pub use problem::Problem;
 pub use process::{
@@ -22,11 +28,11 @@ pub use process::{
 pub use queue::{HoldView, QueueListing, QueueRequest, QueueView, SlotsRequest};
 pub use reply::{
     CancelLevelRequest, CancelRequest, CompleteRequest, EndSessionRequest, FailRequest, Launched, Outcome,
-    OutcomeView, OutcomesReply, PauseRequest, PriorityRequest, ProcessList, ProcessesReply, RestartRequest,
-    UpdateRequest, Version, WaitReply,
+    OutcomeView, OutcomesReply, PauseReply, PauseRequest, PriorityRequest, ProcessList, ProcessesReply,
+    RestartRequest, UpdateRequest, Version, WaitReply,
 };
 pub use upkeep::{
-    ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, RestartInterruptedRequest,
+    ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, Ready, RestartInterruptedRequest,
     RetentionView, StatsView, SumUsageView, UsageReply,
 };
 pub use why::{HolderView, WhyView};

@@ -4,5 +4,6 @@
 //! renamed field in the rules can break neither stored data nor clients.
 
 pub mod api;
+pub mod event;
 pub mod output;
 pub mod record;

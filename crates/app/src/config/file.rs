@@ -70,7 +70,18 @@ fn raw(value: &DeValue<'_>) -> Raw {
         DeValue::Boolean(flag) => Raw::Flag(*flag),
         DeValue::Float(_) => Raw::Other("a number with a fraction"),
         DeValue::Datetime(_) => Raw::Other("a date"),
-        DeValue::Array(_) => Raw::Other("a list"),
+        DeValue::Array(items) => {
+            let texts = items.iter().map(|item| match item.get_ref() {
+                DeValue::String(text) => Some(text.to_string()),
+                DeValue::Integer(_)
+                | DeValue::Boolean(_)
+                | DeValue::Float(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_)
+                | DeValue::Table(_) => None,
+            });
+            texts.collect::<Option<_>>().map_or(Raw::Other("a list of other things than texts"), Raw::List)
+        }
         DeValue::Table(_) => Raw::Other("a table"),
     }
 }

@@ -24,6 +24,8 @@ pub enum Kind {
     Text,
     /// A name as ids and keys are: 1 to 128 bytes, no control characters.
     Name,
+    /// Texts in their order; outside of files with commas between them.
+    List,
 }
 
 /// A value.
@@ -41,6 +43,8 @@ pub enum Value {
     Size(u64),
     /// A text.
     Text(String),
+    /// Texts.
+    List(Vec<String>),
 }
 
 /// A value as it was found.
@@ -52,6 +56,8 @@ pub(super) enum Raw {
     Number(String),
     /// `true` or `false` without quotes.
     Flag(bool),
+    /// Texts in brackets.
+    List(Vec<String>),
     /// Something that no key takes, by the name of its type.
     Other(&'static str),
 }
@@ -105,6 +111,10 @@ impl Kind {
                 Ok(_) => Ok(Value::Text(text.clone())),
                 Err(error) => Err(misfit(error.why)),
             },
+            (Self::List, Raw::List(texts)) => Ok(Value::List(texts.clone())),
+            (Self::List, Raw::Text(text)) if outside => Ok(Value::List(
+                text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+            )),
             (
                 Self::Count(_)
                 | Self::CountOrNever(_)
@@ -114,8 +124,9 @@ impl Kind {
                 | Self::Size
                 | Self::Word(_)
                 | Self::Text
-                | Self::Name,
-                Raw::Text(_) | Raw::Number(_) | Raw::Flag(_) | Raw::Other(_),
+                | Self::Name
+                | Self::List,
+                Raw::Text(_) | Raw::Number(_) | Raw::Flag(_) | Raw::List(_) | Raw::Other(_),
             ) => Err(misfit(&format!("it is {}", raw.type_name()))),
         }
     }
@@ -136,6 +147,7 @@ impl Kind {
             Self::Size => "give a size such as \"512KiB\", \"64MiB\" or \"5GiB\"".to_owned(),
             Self::Word(words) => format!("give one of {}", words.join(", ")),
             Self::Text => "give a text in quotes".to_owned(),
+            Self::List => "give texts in brackets, such as [\"one\", \"two\"]".to_owned(),
             Self::Name => {
                 "give 1 to 128 bytes in quotes, without control characters or outer spaces".to_owned()
             }
@@ -149,6 +161,7 @@ impl Raw {
             Self::Text(_) => "a text",
             Self::Number(_) => "a number",
             Self::Flag(_) => "a boolean",
+            Self::List(_) => "a list",
             Self::Other(name) => name,
         }
     }
@@ -160,6 +173,7 @@ impl fmt::Display for Raw {
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Number(text) => f.write_str(text),
             Self::Flag(flag) => flag.fmt(f),
+            Self::List(texts) => write!(f, "{texts:?}"),
             Self::Other(name) => f.write_str(name),
         }
     }
@@ -179,6 +193,7 @@ impl fmt::Display for Written<'_> {
             }
             Value::Size(size) => write!(f, "\"{}\"", scaled(*size, SIZES)),
             Value::Text(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
+            Value::List(texts) => write!(f, "{}", serde_json::Value::from(texts.as_slice())),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::config::nearest::nearest;
 use crate::config::origin::Origin;
 use crate::config::sources::Sources;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Every value that is set, with its origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,13 +132,19 @@ impl Layers {
 
     fn take_flags(&mut self, sources: &Sources) -> Result<(), ConfigError> {
         let flags = &sources.flags;
-        let state = flags.state_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let yes = |given: bool| given.then(|| "true".to_owned());
         let given = [
             ("store", "--store", flags.store.clone()),
             ("node.id", "--node-id", flags.node_id.clone()),
             ("limits.max_parallel", "--max-parallel", flags.max_parallel.map(|count| count.to_string())),
-            ("serve.stop_processes", "--stop-processes", flags.stop_processes.then(|| "true".to_owned())),
-            (key::STATE, "--state-dir", state),
+            ("serve.stop_processes", "--stop-processes", yes(flags.stop_processes)),
+            ("listen.addresses", "--listen", Some(flags.listen.join(",")).filter(|list| !list.is_empty())),
+            ("listen.allow_remote", "--allow-remote", yes(flags.allow_remote)),
+            ("listen.insecure_behind_proxy", "--insecure-behind-proxy", yes(flags.insecure_behind_proxy)),
+            ("listen.tls_cert", "--tls-cert", path(&flags.tls_cert)),
+            ("listen.tls_key", "--tls-key", path(&flags.tls_key)),
+            (key::STATE, "--state-dir", path(&flags.state_dir)),
         ];
         for (key, name, text) in given {
             if let (Some(key), Some(text)) = (key::find(key), text) {
@@ -228,7 +234,6 @@ fn read(name: &str, kind: Kind, raw: &Raw, origin: Origin) -> Result<Setting, Co
 mod tests {
     use super::*;
     use crate::config::sources::Flags;
-    use std::path::PathBuf;
 
     const KEY: &str = "limits.max_parallel";
 
@@ -263,6 +268,9 @@ mod tests {
             "shim.path = \"/tmp/evil\"",
             "shim.containment = \"group\"",
             "serve.stop_processes = true",
+            "listen.addresses = [\"0.0.0.0:80\"]",
+            "listen.hosts = [\"evil.example\"]",
+            "listen.allow_remote = true",
         ] {
             let world = World::new();
             let refused = world.sources("", line).read();

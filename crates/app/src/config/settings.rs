@@ -3,6 +3,7 @@
 use crate::config::error::ConfigError;
 use crate::config::kind::Value;
 use crate::config::layers::{Layers, Setting};
+use crate::config::listening::Listening;
 use crate::config::origin::Origin;
 use crate::config::show::without_password;
 use crate::stores::Stores;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub shim: Option<PathBuf>,
     /// What keeps the descendants of a command together.
     pub containment: Containment,
+    /// Where it listens besides its socket.
+    pub listening: Listening,
 }
 
 /// Where processes are kept.
@@ -145,6 +148,7 @@ impl Settings {
                 Some("group") => Containment::Group,
                 Some(_) | None => Containment::Auto,
             },
+            listening: Listening::of(layers, state_dir)?,
         })
     }
 }
@@ -222,39 +226,59 @@ fn node(layers: &Layers) -> NodeId {
     })
 }
 
-fn text<'a>(layers: &'a Layers, key: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(layers: &'a Layers, key: &str) -> Option<&'a str> {
     match &layers.setting(key)?.value {
         Value::Text(text) => Some(text),
-        Value::Count(_) | Value::Flag(_) | Value::Span(_) | Value::Never | Value::Size(_) => None,
+        Value::Count(_)
+        | Value::Flag(_)
+        | Value::Span(_)
+        | Value::Never
+        | Value::Size(_)
+        | Value::List(_) => None,
     }
 }
 
-fn flag(layers: &Layers, key: &str) -> bool {
+pub(super) fn flag(layers: &Layers, key: &str) -> bool {
     layers.setting(key).is_some_and(|setting| setting.value == Value::Flag(true))
 }
 
 fn span(layers: &Layers, key: &str) -> Duration {
     match layers.setting(key).map(|setting| &setting.value) {
         Some(Value::Span(span)) => *span,
-        Some(Value::Never | Value::Count(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_)) | None => {
-            Duration::ZERO
-        }
+        Some(
+            Value::Never
+            | Value::Count(_)
+            | Value::Flag(_)
+            | Value::Size(_)
+            | Value::Text(_)
+            | Value::List(_),
+        )
+        | None => Duration::ZERO,
     }
 }
 
 fn span_or_never(layers: &Layers, key: &str) -> Option<Duration> {
     match layers.setting(key).map(|setting| &setting.value) {
         Some(Value::Span(span)) => Some(*span),
-        Some(Value::Never | Value::Count(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_)) | None => {
-            None
-        }
+        Some(
+            Value::Never
+            | Value::Count(_)
+            | Value::Flag(_)
+            | Value::Size(_)
+            | Value::Text(_)
+            | Value::List(_),
+        )
+        | None => None,
     }
 }
 
 fn count_or_never(layers: &Layers, key: &str) -> Option<u64> {
     match layers.setting(key).map(|setting| &setting.value) {
         Some(Value::Count(count)) => Some(*count),
-        Some(Value::Never | Value::Span(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_)) | None => None,
+        Some(
+            Value::Never | Value::Span(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_) | Value::List(_),
+        )
+        | None => None,
     }
 }
 
@@ -265,9 +289,12 @@ fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
         let limits = all.entry(Level(level)).or_default();
         let limit = match setting.value {
             Value::Span(span) => span.as_secs(),
-            Value::Count(_) | Value::Size(_) | Value::Flag(_) | Value::Never | Value::Text(_) => {
-                number(setting)
-            }
+            Value::Count(_)
+            | Value::Size(_)
+            | Value::Flag(_)
+            | Value::Never
+            | Value::Text(_)
+            | Value::List(_) => number(setting),
         };
         let limit = Some(limit).filter(|limit| *limit > 0);
         match name {
@@ -298,7 +325,7 @@ fn small(layers: &Layers, key: &str) -> u32 {
 fn number(setting: &Setting) -> u64 {
     match setting.value {
         Value::Count(number) | Value::Size(number) => number,
-        Value::Flag(_) | Value::Span(_) | Value::Never | Value::Text(_) => 0,
+        Value::Flag(_) | Value::Span(_) | Value::Never | Value::Text(_) | Value::List(_) => 0,
     }
 }
 

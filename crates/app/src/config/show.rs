@@ -111,7 +111,8 @@ fn unsecret(name: &str, value: &Value) -> Value {
         | Value::Flag(_)
         | Value::Span(_)
         | Value::Never
-        | Value::Size(_)) => other.clone(),
+        | Value::Size(_)
+        | Value::List(_)) => other.clone(),
     }
 }
 
@@ -120,6 +121,7 @@ fn plain(value: &Value) -> serde_json::Value {
         Value::Count(count) => json!(count),
         Value::Flag(flag) => json!(flag),
         Value::Text(text) => json!(text),
+        Value::List(texts) => json!(texts),
         Value::Span(_) | Value::Never | Value::Size(_) => json!(Written(value).to_string().trim_matches('"')),
     }
 }
@@ -160,6 +162,7 @@ fn schema_of_kind(kind: Kind) -> serde_json::Value {
         Kind::Word(words) => json!({ "enum": words }),
         Kind::Text => json!({ "type": "string" }),
         Kind::Name => json!({ "type": "string", "minLength": 1, "maxLength": 128 }),
+        Kind::List => json!({ "type": "array", "items": { "type": "string" } }),
     }
 }
 

@@ -36,6 +36,16 @@ pub struct Flags {
     pub stop_processes: bool,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Vec<String>,
+    /// `--allow-remote`.
+    pub allow_remote: bool,
+    /// `--insecure-behind-proxy`.
+    pub insecure_behind_proxy: bool,
+    /// `--tls-cert`.
+    pub tls_cert: Option<PathBuf>,
+    /// `--tls-key`.
+    pub tls_key: Option<PathBuf>,
 }
 
 impl Sources {

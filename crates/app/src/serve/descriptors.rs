@@ -6,6 +6,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const MOST: u64 = 65_536;
 /// So many are kept for work: the store, logs, starts.
 const FOR_WORK: u64 = 128;
+/// More connections than this at one door serve nobody either.
+const USUAL: u64 = 4_096;
 
 /// The soft limit of this process, before and after it was raised.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +36,13 @@ pub(super) fn raise() -> Descriptors {
     }
 }
 
-/// How many connections there may be at once: `usual`, unless work would be left without descriptors.
-pub(super) fn for_connections(limit: u64, usual: usize) -> usize {
-    let rest = limit.saturating_sub(FOR_WORK).max(limit / 2).max(1);
-    usize::try_from(rest).unwrap_or(usize::MAX).min(usual)
+impl Descriptors {
+    /// How many connections there may be at once at each of so many doors, so that work is not left without
+    /// descriptors.
+    pub(super) fn for_connections(self, doors: u64) -> usize {
+        let rest = self.raised.saturating_sub(FOR_WORK).max(self.raised / 2);
+        usize::try_from((rest / doors.max(1)).clamp(1, USUAL)).unwrap_or(usize::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -46,9 +51,12 @@ mod tests {
 
     #[test]
     fn work_keeps_descriptors_of_its_own() {
-        assert_eq!(for_connections(65_536, 4_096), 4_096);
-        assert_eq!(for_connections(1_024, 4_096), 896);
-        assert_eq!(for_connections(100, 4_096), 50);
-        assert_eq!(for_connections(0, 4_096), 1);
+        let most = |raised, doors| Descriptors { given: None, raised }.for_connections(doors);
+        assert_eq!(most(65_536, 1), 4_096);
+        assert_eq!(most(65_536, 3), 4_096);
+        assert_eq!(most(1_024, 1), 896);
+        assert_eq!(most(1_024, 2), 448);
+        assert_eq!(most(100, 1), 50);
+        assert_eq!(most(0, 1), 1);
     }
 }

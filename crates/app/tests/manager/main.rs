@@ -9,9 +9,11 @@
 
 mod bench;
 mod binding;
+mod client;
 mod config;
 mod full_disk;
 mod handle;
 mod lifecycle;
+mod network;
 mod start;
 mod store;

@@ -19,6 +19,21 @@ pub struct ServeArgs {
     /// How many roots may run at once; 0 means as many as are asked for
     #[arg(long, value_name = "N")]
     pub max_parallel: Option<u32>,
+    /// Listen on this address too, such as 127.0.0.1:7337; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Vec<String>,
+    /// Let other machines connect; wants a certificate, or --insecure-behind-proxy
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// The file of the certificate and its chain, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The file of its key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Listen for other machines without a certificate: a proxy in front of the manager has it
+    #[arg(long)]
+    pub insecure_behind_proxy: bool,
     /// Write the log to this file instead of standard error
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
@@ -28,6 +43,17 @@ pub struct ServeArgs {
     /// A client started it and is waiting for it
     #[arg(long, hide = true)]
     pub autostarted: bool,
+}
+
+/// What `token` takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TokenArgs {
+    /// The token that lets its holder read, and change nothing
+    #[arg(long)]
+    pub read_only: bool,
+    /// Make a new one first; the old one is known no more
+    #[arg(long)]
+    pub rotate: bool,
 }
 
 /// What `init` takes.

@@ -1,40 +1,42 @@
 //! Launches.
 
 use crate::body::Ask;
-use crate::convert::{Depth, launch as read, view};
-use crate::face::Face;
-use crate::fault::Fault;
+use crate::entry::Entry;
+use crate::refused::Refused;
+use crate::replay::{Key, reused};
 use crate::reply::Reply;
 use axum::extract::State;
-use longhaul_engine::Engine;
+use longhaul_api::{Api, Fault};
 use longhaul_wire::api::{LaunchRequest, Launched};
 
-/// `POST /v1/processes`.
-pub(crate) async fn launch(
-    State(face): State<Face>,
-    Ask(request): Ask<LaunchRequest>,
-) -> Result<Reply<Launched>, Fault> {
-    let engine = &face.engine;
-    let parent = match request.parent_id.as_deref() {
-        Some(reference) => Some(engine.find(reference).await.map_err(Fault::of_parent)?),
-        None => None,
-    };
-    let launch = read(request, parent, engine.now(), &face.defaults)?;
-    Ok(launched(engine, &engine.launch(launch).await?).await)
+pub(crate) fn entries() -> Vec<Entry> {
+    vec![
+        Entry::post("/v1/processes", launch)
+            .named("launch_process", "Launches a command, or registers reported work")
+            .idempotent()
+            .needs::<LaunchRequest>()
+            .answers::<Launched>(201, "It was launched")
+            .answers::<Launched>(200, "Its launch key was taken before: the process that has it"),
+    ]
 }
 
-/// The answer to a launch, or to one that runs something again.
-pub(super) async fn launched(engine: &Engine, launched: &longhaul_engine::Launched) -> Reply<Launched> {
-    let is_over = launched.stored.process.status().is_ended();
-    let outcome = match (launched.created, is_over) {
-        (true, _) => "created",
-        (false, false) => "already_running",
-        (false, true) => "already_ended",
-    };
-    let answer = Launched {
-        process: view(engine, &launched.stored, Depth::Records).await,
-        created: launched.created,
-        outcome: outcome.to_owned(),
-    };
-    Reply::created(launched.created, answer)
+/// `POST /v1/processes`; an `Idempotency-Key` is a launch key, so that the store knows it for good.
+async fn launch(
+    State(api): State<Api>,
+    Key(key): Key,
+    Ask(mut request): Ask<LaunchRequest>,
+) -> Result<Reply<Launched>, Refused> {
+    let has_key = key.is_some();
+    if let Some(key) = key {
+        if request.launch_key.as_ref().is_some_and(|other| *other != key) {
+            let why = "the header Idempotency-Key and the body name different ones";
+            return Err(Fault::invalid("launch key", why).into());
+        }
+        request.launch_key = Some(key);
+    }
+    let launched = api.launch(request).await.map_err(|fault| match fault.problem().slug.as_str() {
+        "key_conflict" if has_key => fault.of_kind(422, &reused().problem().slug),
+        _ => fault,
+    })?;
+    Ok(Reply::created(launched.created, launched))
 }

@@ -1,20 +1,21 @@
 //! Output, once or as it grows.
 
-use crate::convert::{moment, output_is_gone};
-use crate::face::Face;
-use crate::fault::Fault;
-use crate::query::{Query, invalid};
+use crate::entry::{Entry, Place};
+use crate::query::Query;
 use crate::reference::Reference;
+use crate::refused::Refused;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use frames::Frames;
 use futures_util::stream;
+use longhaul_api::{Api, Fault, moment, output_is_gone};
 use longhaul_domain::{AttemptNo, ProcessId, Timestamp};
 use longhaul_engine::ports::{AttemptKey, OutputError, OutputPage, OutputSource, Stored, Wanted};
 use longhaul_engine::{Engine, EngineError, Followed, Goal, Mode};
 use longhaul_wire::output::MEDIA_TYPE;
+use serde_json::json;
 
 mod frames;
 
@@ -22,23 +23,60 @@ mod frames;
 const PIECE: u32 = 128 * 1024;
 const PARAMETERS: &[&str] = &["from", "lines", "since", "since_ms", "stream", "attempt", "follow"];
 
+pub(crate) fn entries() -> Vec<Entry> {
+    let whole = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
+    vec![
+        Entry::get("/v1/processes/{reference}/output", output)
+            .named("stream_output", "Gives the output of a process as frames, once or as it grows")
+            .parameter(Place::Query, "from", "Begin at this offset", whole(u64::MAX))
+            .parameter(Place::Query, "lines", "Begin so many lines before the end", whole(u32::MAX.into()))
+            .parameter(
+                Place::Query,
+                "since",
+                "Begin at a moment: RFC 3339, or how long ago it was, such as 30s or 10m",
+                json!({ "type": "string", "pattern": "^[0-9]{1,15}(ms|s|m|h|d)?$" }),
+            )
+            .parameter(
+                Place::Query,
+                "since_ms",
+                "Begin at a moment, in milliseconds since 1970",
+                json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
+            )
+            .parameter(
+                Place::Query,
+                "stream",
+                "Only one of both",
+                json!({ "type": "string", "enum": ["stdout", "stderr"] }),
+            )
+            .parameter(
+                Place::Query,
+                "attempt",
+                "That of an earlier attempt",
+                json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
+            )
+            .parameter(Place::Query, "follow", "Go on as it grows", json!({ "type": "boolean" }))
+            .answers_raw(200, "Frames, of which the last is an end", &[MEDIA_TYPE]),
+    ]
+}
+
 /// `GET /v1/processes/{ref}/output`: frames, of which the last is an end.
 ///
 /// Frames are read when the client takes them, so a slow one costs one piece of memory and holds nobody up.
-pub(crate) async fn output(
-    State(face): State<Face>,
+async fn output(
+    State(api): State<Api>,
     Reference(reference): Reference,
     query: Query,
-) -> Result<Response, Fault> {
+) -> Result<Response, Refused> {
     query.only(PARAMETERS)?;
-    let id = face.engine.find(&reference).await?;
-    let stored = face.engine.process(id).await?;
+    let id = api.engine.find(&reference).await?;
+    let stored = api.engine.process(id).await?;
     if stored.process.spec.command().is_none() {
         return Err(Fault::new(409, "unsupported", "reported work has no output")
             .because("nobody here executes it")
-            .help("`longhaul status` shows its progress and stage"));
+            .help("`longhaul status` shows its progress and stage")
+            .into());
     }
-    let mut reader = Reader::new(face.engine, &stored, &query)?;
+    let mut reader = Reader::new(api.engine, &stored, &query)?;
     reader.position = reader.begin(&query).await?;
     let first = reader.first().await?;
     if first.is_none()
@@ -48,7 +86,8 @@ pub(crate) async fn output(
         let id = stored.process.id;
         return Err(Fault::new(410, "output_removed", format!("the output of {} is gone", id.short()))
             .because("it was let go of to make room: `output.total`, or somebody removed it")
-            .help(format!("`longhaul status {}` still tells how it ended", id.short())));
+            .help(format!("`longhaul status {}` still tells how it ended", id.short()))
+            .into());
     }
     let pieces = stream::try_unfold((reader, first), |(mut reader, ready)| async move {
         let piece = match ready {
@@ -88,7 +127,7 @@ impl Reader {
             None => None,
             Some("stdout") => Some(OutputSource::Stdout),
             Some("stderr") => Some(OutputSource::Stderr),
-            Some(word) => return Err(invalid("stream", word, &"it is neither stdout nor stderr")),
+            Some(word) => return Err(Fault::unreadable("stream", word, &"it is neither stdout nor stderr")),
         };
         Ok(Self {
             engine,

@@ -1,78 +1,49 @@
 //! Queues.
 
 use crate::body::Ask;
-use crate::convert::{idle, listing};
-use crate::face::Face;
-use crate::fault::Fault;
+use crate::entry::Entry;
+use crate::refused::Refused;
 use crate::reply::Reply;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use longhaul_domain::SlotKey;
-use longhaul_engine::Engine;
-use longhaul_wire::api::{QueueListing, QueueRequest, SlotsRequest};
+use longhaul_api::{Api, Fault};
+use longhaul_wire::api::{QueueListing, QueueRequest};
 
-/// The longest name of who holds a queue, in bytes.
-const LONGEST_NAME: usize = 256;
+pub(crate) fn entries() -> Vec<Entry> {
+    vec![
+        Entry::get("/v1/queues", list)
+            .named("list_queues", "Shows the queues that anybody uses or that are held")
+            .answers::<QueueListing>(200, "The queues"),
+        Entry::get("/v1/queues/{key}", show)
+            .named("show_queue", "Shows the queue of a concurrency key")
+            .answers::<QueueListing>(200, "The queue"),
+        Entry::patch("/v1/queues/{key}", change)
+            .named("change_queue", "Changes the slots of a key or pattern, holds its queue or lets it go on")
+            .needs::<QueueRequest>()
+            .answers::<QueueListing>(200, "The queue as it is now"),
+    ]
+}
 
 /// `GET /v1/queues`.
-pub(crate) async fn list(State(face): State<Face>) -> Result<Reply<QueueListing>, Fault> {
-    shown(&face.engine, None).await
+async fn list(State(api): State<Api>) -> Result<Reply<QueueListing>, Refused> {
+    Ok(Reply::ok(api.queues(None).await?))
 }
 
 /// `GET /v1/queues/{key}`: one that nobody uses is shown too, with the slots that it would have.
-pub(crate) async fn show(
-    State(face): State<Face>,
+async fn show(
+    State(api): State<Api>,
     key: Result<Path<String>, PathRejection>,
-) -> Result<Reply<QueueListing>, Fault> {
-    let key: SlotKey = text(key)?.parse()?;
-    shown(&face.engine, Some(&key)).await
+) -> Result<Reply<QueueListing>, Refused> {
+    Ok(Reply::ok(api.queues(Some(&text(key)?)).await?))
 }
 
 /// `PATCH /v1/queues/{key}`: what is refused is refused before anything is changed.
-pub(crate) async fn change(
-    State(face): State<Face>,
+async fn change(
+    State(api): State<Api>,
     key: Result<Path<String>, PathRejection>,
     Ask(request): Ask<QueueRequest>,
-) -> Result<Reply<QueueListing>, Fault> {
-    let engine = &face.engine;
-    let pattern = text(key)?;
-    let key: SlotKey = pattern.parse()?;
-    let is_pattern = pattern.ends_with('*');
-    check(&request, is_pattern)?;
-    if let Some(slots) = request.slots {
-        let slots = match slots {
-            SlotsRequest::Default => None,
-            SlotsRequest::Count(slots) => Some(slots),
-        };
-        engine.set_slots(&pattern, slots).await?;
-    }
-    match request.held {
-        Some(true) => {
-            engine.hold_queue(&key, request.by).await?;
-        }
-        Some(false) => {
-            engine.release_queue(&key).await?;
-        }
-        None => {}
-    }
-    shown(engine, Some(&key).filter(|_| !is_pattern)).await
-}
-
-fn check(request: &QueueRequest, is_pattern: bool) -> Result<(), Fault> {
-    let invalid = |why: &str| Fault::invalid("change of a queue", why);
-    if request.slots.is_none() && request.held.is_none() {
-        return Err(invalid("it changes nothing").help("give `slots`, `held` or both"));
-    }
-    if request.held.is_some() && is_pattern {
-        return Err(invalid("only one key at a time can be held").help("name the key without a *"));
-    }
-    match request.by.as_deref() {
-        Some(_) if request.held != Some(true) => Err(invalid("it says who holds it, and does not hold it")),
-        Some(by) if by.len() > LONGEST_NAME || by.chars().any(char::is_control) => {
-            Err(Fault::invalid("by", format!("it has more than {LONGEST_NAME} bytes or a control character")))
-        }
-        Some(_) | None => Ok(()),
-    }
+) -> Result<Reply<QueueListing>, Refused> {
+    Ok(Reply::ok(api.change_queue(&text(key)?, request).await?))
 }
 
 fn text(key: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
@@ -80,17 +51,4 @@ fn text(key: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
         Ok(Path(text)) => Ok(text),
         Err(error) => Err(Fault::invalid("concurrency key", error.body_text())),
     }
-}
-
-async fn shown(engine: &Engine, only: Option<&SlotKey>) -> Result<Reply<QueueListing>, Fault> {
-    let policy = engine.policy().await?;
-    let mut queues = engine.queues(only).await?;
-    let known = |key: &SlotKey| queues.iter().any(|queue| queue.key.as_ref() == Some(key));
-    let missing: Vec<SlotKey> = match only {
-        Some(key) => Some(key).into_iter().filter(|key| !known(key)).cloned().collect(),
-        // A hold is worth knowing of even where nobody waits yet.
-        None => policy.held.keys().filter(|key| !known(key)).cloned().collect(),
-    };
-    queues.extend(missing.iter().map(|key| idle(key, &policy)));
-    Ok(Reply::ok(listing(&queues, &policy, engine.now())))
 }

@@ -1,191 +1,63 @@
 //! What workers tell.
 
 use crate::body::Ask;
-use crate::convert::{json_text, outcome};
-use crate::face::Face;
-use crate::fault::Fault;
-use crate::query::{Expected, invalid};
+use crate::entry::Entry;
+use crate::expected::Expected;
 use crate::reference::Reference;
+use crate::refused::Refused;
 use crate::reply::Reply;
-use crate::routes::control::ask;
-use axum::extract;
-use longhaul_domain::{
-    Command, Note, Process, ProcessId, Progress, Report, Revision, Stage, State, Status, StopCause,
-};
-use longhaul_engine::Engine;
+use axum::extract::State;
+use longhaul_api::Api;
 use longhaul_wire::api::{CompleteRequest, FailRequest, Outcome, UpdateRequest};
 
-/// The longest error of a reporter, in bytes.
-const LONGEST_ERROR: usize = 64 * 1024;
+pub(crate) fn entries() -> Vec<Entry> {
+    vec![
+        Entry::patch("/v1/processes/{reference}", update)
+            .named("update_process", "Takes in what a reporter says of a process")
+            .guarded()
+            .takes::<UpdateRequest>()
+            .answers::<Outcome>(200, "What came of it"),
+        Entry::post("/v1/processes/{reference}/complete", complete)
+            .named("complete_process", "Ends reported work well")
+            .guarded()
+            .takes::<CompleteRequest>()
+            .answers::<Outcome>(200, "What came of it"),
+        Entry::post("/v1/processes/{reference}/fail", fail)
+            .named("fail_process", "Ends reported work badly")
+            .guarded()
+            .needs::<FailRequest>()
+            .answers::<Outcome>(200, "What came of it"),
+    ]
+}
 
 /// `PATCH /v1/processes/{ref}`.
-pub(crate) async fn update(
-    extract::State(face): extract::State<Face>,
+async fn update(
+    State(api): State<Api>,
     Reference(reference): Reference,
-    Expected(expected): Expected,
+    expected: Expected,
     Ask(request): Ask<UpdateRequest>,
-) -> Result<Reply<Outcome>, Fault> {
-    let report = Report {
-        progress: request
-            .progress
-            .map(Progress::from_percent)
-            .transpose()
-            .map_err(|error| Fault::invalid("progress", error.to_string()))?,
-        stage: request.stage.as_deref().map(Stage::new).transpose()?,
-    };
-    let asked = request.status.as_deref().map(asked).transpose()?;
-    let engine = &face.engine;
-    let id = engine.find(&reference).await?;
-    let process = engine.process(id).await?.process;
-    match asked {
-        None => told(engine, id, report, expected).await,
-        Some(Asked::Running) if is_under_way(process.status()) => told(engine, id, report, expected).await,
-        Some(Asked::Running) => Err(Fault::not_running(process.status(), &id.short())),
-        Some(Asked::End(end)) => {
-            let mut expected = expected;
-            // What is said along with an end that is refused, or is there already, must not be kept.
-            if report != Report::default() && is_awaited(&process, &end) {
-                let answer = engine.command(id, Command::Progress(report), expected).await?;
-                expected = expected.map(|_| answer.stored.revision);
-            }
-            let is_reported = process.spec.command().is_none();
-            finish(engine, id, end, is_reported, expected).await
-        }
-    }
-}
-
-/// Takes in a report; one that says nothing is a sign of life and changes nothing.
-async fn told(
-    engine: &Engine,
-    id: ProcessId,
-    report: Report,
-    expected: Option<Revision>,
-) -> Result<Reply<Outcome>, Fault> {
-    let is_empty = report == Report::default();
-    let mut answer = engine.command(id, Command::Progress(report), expected).await?;
-    if is_empty {
-        answer.changed = false;
-        answer.note.get_or_insert(Note::AlreadySo);
-    }
-    Ok(Reply::ok(outcome(engine, answer).await))
-}
-
-async fn finish(
-    engine: &Engine,
-    id: ProcessId,
-    end: End,
-    is_reported: bool,
-    expected: Option<Revision>,
-) -> Result<Reply<Outcome>, Fault> {
-    match end {
-        End::Told(end) => ask(engine, id, end, expected).await,
-        // Who reports that its own work was cancelled has ended it: there is nobody else to wait for.
-        End::Cancelled if is_reported => {
-            // Its descendants are asked first, with their grace.
-            engine.terminate(id, false, expected).await?;
-            ask(engine, id, Command::Force { cause: StopCause::User }, None).await
-        }
-        End::Cancelled => {
-            let answer = engine.terminate(id, false, expected).await?;
-            Ok(Reply::ok(outcome(engine, answer).await))
-        }
-    }
-}
-
-/// Whether such an end can come, and has not yet.
-fn is_awaited(process: &Process, end: &End) -> bool {
-    if let State::Lingering(_) = &process.state {
-        return false;
-    }
-    let told = match end {
-        End::Told(_) => true,
-        End::Cancelled => false,
-    };
-    is_under_way(process.status()) && !(told && process.spec.command().is_some())
-}
-
-/// Whether there is anything of an attempt that a report can be about.
-const fn is_under_way(status: Status) -> bool {
-    match status {
-        Status::Starting | Status::Running | Status::Paused | Status::Stopping => true,
-        Status::Pending
-        | Status::Completed
-        | Status::Failed
-        | Status::Timeout
-        | Status::Cancelled
-        | Status::Interrupted => false,
-    }
+) -> Result<Reply<Outcome>, Refused> {
+    let outcome = expected.judge(api.update(&reference, request, expected.revision()).await)?;
+    let revision = outcome.process.revision;
+    Ok(Reply::ok(outcome).tagged(revision))
 }
 
 /// `POST /v1/processes/{ref}/complete`.
-pub(crate) async fn complete(
-    extract::State(face): extract::State<Face>,
+async fn complete(
+    State(api): State<Api>,
     Reference(reference): Reference,
-    Expected(expected): Expected,
+    expected: Expected,
     Ask(request): Ask<CompleteRequest>,
-) -> Result<Reply<Outcome>, Fault> {
-    let result = request
-        .result
-        .filter(|value| !value.is_null())
-        .map(|value| json_text("result", &value))
-        .transpose()?;
-    let id = face.engine.find(&reference).await?;
-    ask(&face.engine, id, Command::Complete { result }, expected).await
+) -> Result<Reply<Outcome>, Refused> {
+    Ok(Reply::ok(expected.judge(api.complete(&reference, request, expected.revision()).await)?))
 }
 
 /// `POST /v1/processes/{ref}/fail`.
-pub(crate) async fn fail(
-    extract::State(face): extract::State<Face>,
+async fn fail(
+    State(api): State<Api>,
     Reference(reference): Reference,
-    Expected(expected): Expected,
+    expected: Expected,
     Ask(request): Ask<FailRequest>,
-) -> Result<Reply<Outcome>, Fault> {
-    if request.error.trim().is_empty() {
-        return Err(Fault::invalid("error", "it says nothing")
-            .help("give `error`: why the work failed, for whoever looks at it later"));
-    }
-    if request.error.len() > LONGEST_ERROR {
-        return Err(Fault::invalid(
-            "error",
-            format!("its {} bytes are more than the most, {LONGEST_ERROR}", request.error.len()),
-        ));
-    }
-    let id = face.engine.find(&reference).await?;
-    ask(&face.engine, id, Command::Fail { error: request.error }, expected).await
-}
-
-/// What a reporter asks for by a status.
-enum Asked {
-    /// That it goes on.
-    Running,
-    /// That it ends.
-    End(End),
-}
-
-/// The end that a reporter asks for.
-enum End {
-    /// As it says.
-    Told(Command),
-    /// By a cancel, which reaches all its descendants.
-    Cancelled,
-}
-
-fn asked(word: &str) -> Result<Asked, Fault> {
-    let status: Status = word.parse().map_err(|error| invalid("status", word, &error))?;
-    match status {
-        Status::Running => Ok(Asked::Running),
-        Status::Completed => Ok(Asked::End(End::Told(Command::Complete { result: None }))),
-        Status::Failed => {
-            let error = "its reporter says that it failed".to_owned();
-            Ok(Asked::End(End::Told(Command::Fail { error })))
-        }
-        Status::Cancelled => Ok(Asked::End(End::Cancelled)),
-        Status::Pending
-        | Status::Starting
-        | Status::Paused
-        | Status::Stopping
-        | Status::Timeout
-        | Status::Interrupted => Err(invalid("status", word, &"a reporter cannot ask for it")
-            .help("it can ask for running, completed, failed and cancelled")),
-    }
+) -> Result<Reply<Outcome>, Refused> {
+    Ok(Reply::ok(expected.judge(api.fail(&reference, request, expected.revision()).await)?))
 }

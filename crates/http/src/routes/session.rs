@@ -1,45 +1,53 @@
 //! Sessions.
 
 use crate::body::Ask;
-use crate::convert::{graceless, outcomes, session_policy};
-use crate::face::Face;
-use crate::fault::Fault;
+use crate::entry::Entry;
 use crate::query::Query;
+use crate::refused::Refused;
 use crate::reply::Reply;
-use crate::routes::list::of_session;
+use crate::routes::list;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use longhaul_domain::SessionId;
-use longhaul_wire::api::{EndSessionRequest, OutcomesReply, ProcessList};
+use longhaul_api::{Api, Fault};
+use longhaul_wire::api::{EndSessionRequest, ListRequest, OutcomesReply, ProcessList};
+
+pub(crate) fn entries() -> Vec<Entry> {
+    vec![
+        Entry::get("/v1/sessions/{id}", show)
+            .named("show_session", "Lists the processes of a session, live and ended")
+            .query::<ListRequest>()
+            .answers::<ProcessList>(200, "One page of them"),
+        Entry::post("/v1/sessions/{id}/end", end)
+            .named(
+                "end_session",
+                "Ends a session: each of its processes does as it was launched to, or as told",
+            )
+            .takes::<EndSessionRequest>()
+            .answers::<OutcomesReply>(200, "What came of it"),
+    ]
+}
 
 /// `GET /v1/sessions/{id}`: the list of its processes, live and ended.
-pub(crate) async fn show(
-    State(face): State<Face>,
+async fn show(
+    State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,
     query: Query,
-) -> Result<Reply<ProcessList>, Fault> {
-    of_session(&face.engine, &session(id)?, &query).await
+) -> Result<Reply<ProcessList>, Refused> {
+    Ok(Reply::ok(api.session(&session(id)?, &list::read(&query)?).await?))
 }
 
 /// `POST /v1/sessions/{id}/end`.
-pub(crate) async fn end(
-    State(face): State<Face>,
+async fn end(
+    State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,
     Ask(request): Ask<EndSessionRequest>,
-) -> Result<Reply<OutcomesReply>, Fault> {
-    let session = session(id)?;
-    let policy = match (request.policy.as_deref(), request.grace_ms) {
-        (Some(word), grace) => Some(session_policy(word, grace, face.defaults.session_grace)?),
-        (None, Some(_)) => return Err(graceless()),
-        (None, None) => None,
-    };
-    let told = face.engine.end_session(&session, policy).await?;
-    Ok(Reply::ok(outcomes(&face.engine, told).await))
+) -> Result<Reply<OutcomesReply>, Refused> {
+    Ok(Reply::ok(api.end_session(&session(id)?, request).await?))
 }
 
-fn session(id: Result<Path<String>, PathRejection>) -> Result<SessionId, Fault> {
+fn session(id: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
     match id {
-        Ok(Path(text)) => Ok(text.parse()?),
+        Ok(Path(text)) => Ok(text),
         Err(error) => Err(Fault::invalid("session", error.body_text())),
     }
 }

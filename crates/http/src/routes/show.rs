@@ -1,60 +1,89 @@
 //! One process, and what stands around it.
 
-use crate::convert::{self, Depth, views};
-use crate::face::Face;
-use crate::fault::Fault;
+use crate::entry::{Entry, Place};
+use crate::expected::is_known;
 use crate::query::Query;
 use crate::reference::Reference;
+use crate::refused::Refused;
 use crate::reply::Reply;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use longhaul_api::{Api, Depth, Fault};
 use longhaul_wire::api::{ProcessView, ProcessesReply, UsageReply, WhyView};
+use serde_json::json;
+
+pub(crate) fn entries() -> Vec<Entry> {
+    let with_usage = |entry: Entry| {
+        let about = "Find out what its tree uses as well";
+        entry.parameter(Place::Query, "usage", about, json!({ "type": "boolean" }))
+    };
+    vec![
+        with_usage(Entry::get("/v1/processes/{reference}", show))
+            .named("show_process", "Shows the whole record of a process")
+            .parameter(
+                Place::Header,
+                "if-none-match",
+                "The revisions that are known: `*` or quoted tags",
+                json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,20}"(, *"[0-9]{1,20}")*)$"# }),
+            )
+            .answers::<ProcessView>(200, "The process; its `ETag` is its revision")
+            .answers_raw(304, "Its revision is known already", &[]),
+        with_usage(Entry::get("/v1/processes/{reference}/tree", tree))
+            .named("show_tree", "Shows a process and everything that was ever below it, oldest first")
+            .answers::<ProcessesReply>(200, "The processes"),
+        Entry::get("/v1/processes/{reference}/usage", usage)
+            .named("show_usage", "Tells what the tree of a process uses now")
+            .answers::<UsageReply>(200, "What it uses"),
+        Entry::get("/v1/processes/{reference}/why", why)
+            .named("explain_process", "Tells why a process waits, and for whom")
+            .answers::<WhyView>(200, "Why it waits"),
+    ]
+}
 
 /// `GET /v1/processes/{ref}`; with `?usage=true` what its tree uses as well.
-pub(crate) async fn show(
-    State(face): State<Face>,
+async fn show(
+    State(api): State<Api>,
     Reference(reference): Reference,
     query: Query,
-) -> Result<Reply<ProcessView>, Fault> {
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     let depth = depth(&query)?;
-    let id = face.engine.find(&reference).await?;
-    let stored = face.engine.process(id).await?;
-    Ok(Reply::ok(convert::view(&face.engine, &stored, depth).await))
+    let process = api.show(&reference, depth).await?;
+    let revision = process.revision;
+    if depth == Depth::Usage {
+        // What a tree uses has no revision.
+        return Ok(Reply::ok(process).into_response());
+    }
+    if is_known(&headers, revision)? {
+        return Ok(Reply::unchanged(revision));
+    }
+    Ok(Reply::ok(process).tagged(revision).into_response())
 }
 
 /// `GET /v1/processes/{ref}/tree`: itself and everything that was ever below it.
-pub(crate) async fn tree(
-    State(face): State<Face>,
+async fn tree(
+    State(api): State<Api>,
     Reference(reference): Reference,
     query: Query,
-) -> Result<Reply<ProcessesReply>, Fault> {
-    let depth = depth(&query)?;
-    let id = face.engine.find(&reference).await?;
-    let tree = face.engine.tree(id).await?;
-    Ok(Reply::ok(ProcessesReply { processes: views(&face.engine, &tree, depth).await }))
+) -> Result<Reply<ProcessesReply>, Refused> {
+    Ok(Reply::ok(api.tree(&reference, depth(&query)?).await?))
 }
 
 /// `GET /v1/processes/{ref}/usage`.
-pub(crate) async fn usage(
-    State(face): State<Face>,
+async fn usage(
+    State(api): State<Api>,
     Reference(reference): Reference,
-) -> Result<Reply<UsageReply>, Fault> {
-    let engine = &face.engine;
-    let id = engine.find(&reference).await?;
-    let usage = engine.usage(id).await?;
-    let stored = engine.process(id).await?;
-    Ok(Reply::ok(convert::usage(&stored, usage.as_ref(), engine.now())))
+) -> Result<Reply<UsageReply>, Refused> {
+    Ok(Reply::ok(api.usage(&reference).await?))
 }
 
 /// `GET /v1/processes/{ref}/why`.
-pub(crate) async fn why(
-    State(face): State<Face>,
-    Reference(reference): Reference,
-) -> Result<Reply<WhyView>, Fault> {
-    let id = face.engine.find(&reference).await?;
-    Ok(Reply::ok(convert::why(&face.engine, id).await?))
+async fn why(State(api): State<Api>, Reference(reference): Reference) -> Result<Reply<WhyView>, Refused> {
+    Ok(Reply::ok(api.why(&reference).await?))
 }
 
 fn depth(query: &Query) -> Result<Depth, Fault> {
     query.only(&["usage"])?;
-    Depth::asked(query)
+    Ok(if query.flag("usage")? { Depth::Usage } else { Depth::Records })
 }

@@ -1,25 +1,26 @@
 //! Statistics.
 
-use crate::convert::{stats as seen, uses};
-use crate::face::Face;
-use crate::fault::Fault;
+use crate::entry::Entry;
 use crate::query::Query;
+use crate::refused::Refused;
 use crate::reply::Reply;
-use crate::routes::list::root;
 use axum::extract::State;
-use longhaul_engine::ports::Filter;
-use longhaul_wire::api::StatsView;
+use longhaul_api::Api;
+use longhaul_wire::api::{StatsRequest, StatsView};
+
+pub(crate) fn entries() -> Vec<Entry> {
+    vec![
+        Entry::get("/v1/stats", stats)
+            .named("count_processes", "Counts processes by level and in total")
+            .query::<StatsRequest>()
+            .answers::<StatsView>(200, "The numbers"),
+    ]
+}
 
 /// `GET /v1/stats`.
-pub(crate) async fn stats(State(face): State<Face>, query: Query) -> Result<Reply<StatsView>, Fault> {
-    let engine = &face.engine;
+async fn stats(State(api): State<Api>, query: Query) -> Result<Reply<StatsView>, Refused> {
     query.only(&["session", "tree", "project"])?;
-    let scope = Filter {
-        session: query.read("session")?,
-        project: query.read("project")?,
-        ancestor: root(engine, &query).await?,
-        ..Filter::default()
-    };
-    let uses = uses(engine, &scope).await?;
-    Ok(Reply::ok(seen(&engine.stats(&scope).await?, &uses, engine.now())))
+    let text = |name| query.text(name).map(str::to_owned);
+    let request = StatsRequest { session: text("session"), tree: text("tree"), project: text("project") };
+    Ok(Reply::ok(api.stats(&request).await?))
 }

@@ -8,16 +8,23 @@
 )]
 
 mod control;
+mod document;
+mod events;
+mod garbage;
 mod hostile;
+mod idempotency;
 mod launch;
 mod list;
 mod output;
 mod queue;
+mod ready;
 mod report;
+mod request;
 mod revision;
 mod session;
 mod show;
 mod socket;
+mod text;
 mod tree;
 mod upkeep;
 mod wait;

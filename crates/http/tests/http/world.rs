@@ -6,10 +6,11 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use longhaul_adapters::memory::MemoryStore;
+use longhaul_api::{Api, LaunchDefaults};
 use longhaul_domain::NodeId;
 use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store};
 use longhaul_engine::{Engine, Parts, Settings};
-use longhaul_http::{Face, LaunchDefaults, router};
+use longhaul_http::router;
 use longhaul_testkit::fakes::{FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock};
 use longhaul_wire::api::{Problem, RetentionView, Version};
 use longhaul_wire::output::Frame;
@@ -63,14 +64,14 @@ impl World {
             clock: shared,
             ids: Arc::new(SequentialIds::default()),
         };
-        let face = Face {
+        let api = Api {
             engine: Engine::start(parts, settings).await.unwrap(),
             about: Arc::new(Version { version: "1.2.3".to_owned(), protocol: 1, ..Version::default() }),
             defaults: LaunchDefaults::default(),
             retention: Some(RetentionView { age_ms: Some(60_000), count: Some(7), bytes: None }),
         };
-        let engine = face.engine.clone();
-        Self { clock, store, spawner, orders, engine, router: router(face) }
+        let engine = api.engine.clone();
+        Self { clock, store, spawner, orders, engine, router: router(api) }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -82,7 +83,19 @@ impl World {
     }
 
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Body) -> Answer {
-        let request = Request::builder().method(method).uri(path).body(body).unwrap();
+        self.ask_with(method, path, &[], body).await
+    }
+
+    pub(crate) async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(body).unwrap();
         let service = TowerToHyperService::new(self.router.clone());
         let (head, body) = service.call(request).await.unwrap().into_parts();
         Answer {
@@ -130,6 +143,9 @@ impl Answer {
         assert_eq!(self.headers["longhaul-protocol"], "1");
         assert_eq!(self.headers["longhaul-version"], env!("CARGO_PKG_VERSION"));
         let problem: Problem = serde_json::from_slice(&self.bytes).unwrap();
+        let id = self.headers["x-request-id"].to_str().unwrap();
+        assert_eq!(problem.request_id.as_deref(), Some(id));
+        assert_eq!(problem.instance, Some(format!("urn:longhaul:request:{id}")));
         assert_eq!(problem.status, self.status.as_u16());
         problem
     }

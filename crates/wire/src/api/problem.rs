@@ -32,4 +32,10 @@ pub struct Problem {
     pub used: Option<u64>,
     /// The limit.
     pub max: Option<u64>,
+    /// The revision that a process has, if it is another than the expected one.
+    pub revision: Option<u64>,
+    /// Which occurrence this is: `urn:longhaul:request:` with the id of the request.
+    pub instance: Option<String>,
+    /// The id of the request, as in the header `x-request-id`.
+    pub request_id: Option<String>,
 }

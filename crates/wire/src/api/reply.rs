@@ -102,6 +102,16 @@ pub struct PauseRequest {
     pub descendants: bool,
 }
 
+/// The answer to a pause, or to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PauseReply {
+    /// What came of it for all its descendants as well.
+    Tree(OutcomesReply),
+    /// What came of it for the process alone.
+    One(Box<Outcome>),
+}
+
 /// Moves a process that waits: exactly one of both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -181,4 +191,7 @@ pub struct Version {
     pub store: String,
     /// The node it runs as.
     pub node_id: String,
+    /// Where it can be asked over the network, as URLs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listen: Vec<String>,
 }

@@ -17,6 +17,14 @@ pub struct Health {
     pub retention: Option<RetentionView>,
 }
 
+/// That the manager can do its work.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Ready {
+    /// `ready`.
+    pub status: String,
+}
+
 /// Which ended records are let go, by whichever bound comes first. Null bounds nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -1,0 +1,66 @@
+//! Whom to trust.
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio_rustls::TlsConnector;
+
+/// Where machines keep the certificates that they trust.
+const PLACES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Why nobody can be trusted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// There is no file of certificates.
+    #[error("no certificates of authorities are on this machine: install them, or name a file with `webhooks.authorities`")]
+    Nowhere,
+    /// The file cannot be used.
+    #[error("{} holds no certificates that can be trusted", path.display())]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The library refuses to begin.
+    #[error("TLS cannot be used")]
+    Refused {
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+}
+
+/// What makes sure that a receiver is who it should be.
+pub(super) fn connector(authorities: Option<&Path>) -> Result<TlsConnector, TrustError> {
+    let found = PLACES.iter().map(Path::new).find(|place| place.is_file());
+    let path = authorities.or(found).ok_or(TrustError::Nowhere)?;
+    let mut roots = RootCertStore::empty();
+    if let Ok(certificates) = CertificateDer::pem_file_iter(path) {
+        // One that cannot be read, or is of a kind that nobody trusts, does not spoil the others.
+        roots.add_parsable_certificates(certificates.filter_map(Result::ok));
+    }
+    if roots.is_empty() {
+        return Err(TrustError::Unusable { path: path.to_owned() });
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|source| TrustError::Refused { source })?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The name that a certificate has to bear.
+pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
+    ServerName::try_from(host.to_owned())
+}

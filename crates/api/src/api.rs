@@ -1,0 +1,33 @@
+//! The use cases, one file for each noun.
+
+mod control;
+mod launch;
+mod list;
+mod queue;
+mod report;
+mod session;
+mod show;
+mod stats;
+mod upkeep;
+mod wait;
+
+use crate::convert::LaunchDefaults;
+use longhaul_engine::Engine;
+use longhaul_wire::api::{RetentionView, Version};
+use std::sync::Arc;
+
+/// The use cases, and what they work with. Clones share it.
+///
+/// A `reference` is an id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`. Commands to one
+/// process take the revision that they were decided on: they are refused if it has moved on from there.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Does the work.
+    pub engine: Engine,
+    /// Who answers.
+    pub about: Arc<Version>,
+    /// What a launch gets that asks for nothing else.
+    pub defaults: LaunchDefaults,
+    /// The rule by which ended records are let go; none keeps them.
+    pub retention: Option<RetentionView>,
+}

@@ -1,0 +1,146 @@
+//! What is asked of processes.
+
+use crate::api::Api;
+use crate::convert::{outcome, outcomes};
+use crate::fault::Fault;
+use longhaul_domain::{Command, Level, Priority, ProcessId, Revision, StopCause};
+use longhaul_engine::{Engine, EngineError};
+use longhaul_wire::api::{
+    CancelLevelRequest, CancelRequest, Outcome, OutcomesReply, PauseReply, PauseRequest, PriorityRequest,
+};
+
+impl Api {
+    /// Ends a process with all its descendants, unless it is to be alone.
+    ///
+    /// # Errors
+    /// Nobody is meant, or the process forbids it.
+    pub async fn cancel(
+        &self,
+        reference: &str,
+        CancelRequest { force, alone }: CancelRequest,
+        expected: Option<Revision>,
+    ) -> Result<Outcome, Fault> {
+        let engine = &self.engine;
+        let id = engine.find(reference).await?;
+        let cause = StopCause::User;
+        let answer = match (alone, force) {
+            (false, force) => engine.terminate(id, force, expected).await?,
+            (true, true) => engine.command(id, Command::Force { cause }, expected).await?,
+            (true, false) => engine.command(id, Command::Cancel { cause }, expected).await?,
+        };
+        Ok(outcome(engine, answer).await)
+    }
+
+    /// Ends one level of one tree, or of all, with all that stands below it.
+    ///
+    /// # Errors
+    /// No level is named, or nobody is meant.
+    pub async fn cancel_level(&self, request: CancelLevelRequest) -> Result<OutcomesReply, Fault> {
+        let engine = &self.engine;
+        let Some(level) = request.level.map(Level) else {
+            return Err(Fault::invalid("cancel", "it names no level")
+                .help("give `level`: 0 for roots, 1 for their children, and so on"));
+        };
+        let tree = match request.tree.as_deref() {
+            Some(reference) => Some(engine.find(reference).await?),
+            None => None,
+        };
+        let told = engine.terminate_level(level, tree, request.force).await?;
+        Ok(outcomes(engine, told).await)
+    }
+
+    /// Halts a process; its descendants too if asked.
+    ///
+    /// # Errors
+    /// Nobody is meant, or the process forbids it.
+    pub async fn pause(
+        &self,
+        reference: &str,
+        PauseRequest { descendants }: PauseRequest,
+        expected: Option<Revision>,
+    ) -> Result<PauseReply, Fault> {
+        let engine = &self.engine;
+        let id = engine.find(reference).await?;
+        if !descendants {
+            return Ok(PauseReply::One(Box::new(ask(engine, id, Command::Pause, expected).await?)));
+        }
+        check_unmoved(engine, id, expected).await?;
+        Ok(PauseReply::Tree(outcomes(engine, engine.pause_tree(id).await?).await))
+    }
+
+    /// Lets a process go on; its descendants too if asked.
+    ///
+    /// # Errors
+    /// Nobody is meant, or the process forbids it.
+    pub async fn resume(
+        &self,
+        reference: &str,
+        PauseRequest { descendants }: PauseRequest,
+        expected: Option<Revision>,
+    ) -> Result<PauseReply, Fault> {
+        let engine = &self.engine;
+        let id = engine.find(reference).await?;
+        if !descendants {
+            return Ok(PauseReply::One(Box::new(ask(engine, id, Command::Resume, expected).await?)));
+        }
+        check_unmoved(engine, id, expected).await?;
+        Ok(PauseReply::Tree(outcomes(engine, engine.resume_tree(id).await?).await))
+    }
+
+    /// Moves a process that waits.
+    ///
+    /// # Errors
+    /// It says no place or two, nobody is meant, or the process does not wait.
+    pub async fn prioritize(
+        &self,
+        reference: &str,
+        request: PriorityRequest,
+        expected: Option<Revision>,
+    ) -> Result<Outcome, Fault> {
+        let engine = &self.engine;
+        let priority = match (request.priority, request.first) {
+            (Some(priority), false) => Some(Priority::new(priority)?),
+            (None, true) => None,
+            (Some(_), true) | (None, false) => {
+                return Err(Fault::invalid("move", "it has to say exactly one place")
+                    .help("give `priority`, or `first` to put it before all others of its key"));
+            }
+        };
+        let id = engine.find(reference).await?;
+        if let Some(priority) = priority {
+            return ask(engine, id, Command::Prioritize { priority }, expected).await;
+        }
+        check_unmoved(engine, id, expected).await?;
+        Ok(outcome(engine, engine.move_first(id).await?).await)
+    }
+
+    /// Lets a process that waits for its retry begin now.
+    ///
+    /// # Errors
+    /// Nobody is meant, or the process does not wait for a retry.
+    pub async fn retry(&self, reference: &str, expected: Option<Revision>) -> Result<Outcome, Fault> {
+        let id = self.engine.find(reference).await?;
+        ask(&self.engine, id, Command::RetryNow, expected).await
+    }
+}
+
+/// Gives a command to a process and says what came of it.
+pub(super) async fn ask(
+    engine: &Engine,
+    id: ProcessId,
+    command: Command,
+    expected: Option<Revision>,
+) -> Result<Outcome, Fault> {
+    let answer = engine.command(id, command, expected).await?;
+    Ok(outcome(engine, answer).await)
+}
+
+/// Refuses what was decided on another revision, where what is asked is more than one write.
+async fn check_unmoved(engine: &Engine, id: ProcessId, expected: Option<Revision>) -> Result<(), Fault> {
+    let Some(expected) = expected else { return Ok(()) };
+    let found = engine.process(id).await?.revision;
+    if found == expected {
+        return Ok(());
+    }
+    Err(EngineError::RevisionMoved { id, found }.into())
+}

@@ -1,0 +1,33 @@
+//! Launches.
+
+use crate::api::Api;
+use crate::convert::{launch, launched};
+use crate::fault::Fault;
+use longhaul_domain::Revision;
+use longhaul_wire::api::{LaunchRequest, Launched};
+
+impl Api {
+    /// Launches a command or registers reported work.
+    ///
+    /// # Errors
+    /// What is wrong with the request, or why it is refused.
+    pub async fn launch(&self, request: LaunchRequest) -> Result<Launched, Fault> {
+        let engine = &self.engine;
+        let parent = match request.parent_id.as_deref() {
+            Some(reference) => Some(engine.find(reference).await.map_err(Fault::of_parent)?),
+            None => None,
+        };
+        let launch = launch(request, parent, engine.now(), &self.defaults)?;
+        Ok(launched(engine, &engine.launch(launch).await?).await)
+    }
+
+    /// Runs something again that has ended, as a new process.
+    ///
+    /// # Errors
+    /// Nobody is meant, or it has not ended.
+    pub async fn restart(&self, reference: &str, expected: Option<Revision>) -> Result<Launched, Fault> {
+        let engine = &self.engine;
+        let id = engine.find(reference).await?;
+        Ok(launched(engine, &engine.restart(id, expected).await?).await)
+    }
+}

@@ -1,0 +1,206 @@
+//! Lists.
+
+use crate::api::Api;
+use crate::convert::{Depth, rfc3339, views};
+use crate::fault::Fault;
+use longhaul_domain::{InvalidText, Level, ProcessId, Seq, SessionId, Status};
+use longhaul_engine::ports::{Filter, Listing, Order, PageAsk, PageKey};
+use longhaul_engine::{Engine, EngineError};
+use longhaul_wire::api::{ListRequest, ProcessList};
+use std::str::FromStr;
+
+/// A page unless another size is asked for.
+const USUAL: u32 = 50;
+/// The largest page.
+const MOST: u32 = 1_000;
+
+impl Api {
+    /// Lists processes, newest first; those that live unless others are asked for.
+    ///
+    /// # Errors
+    /// The request makes no sense, or the store does not answer.
+    pub async fn list(&self, request: &ListRequest) -> Result<ProcessList, Fault> {
+        let session = parsed(request.session.as_deref(), "session")?;
+        listed(&self.engine, session, Span::Live, request).await
+    }
+
+    /// Lists the processes of a session, live and ended.
+    ///
+    /// # Errors
+    /// The request makes no sense, or the store does not answer.
+    pub async fn session(&self, session: &str, request: &ListRequest) -> Result<ProcessList, Fault> {
+        let session: SessionId = session.parse()?;
+        if request.session.is_some() {
+            return Err(Fault::invalid("session", "the path names one already"));
+        }
+        listed(&self.engine, Some(session), Span::All, request).await
+    }
+}
+
+/// The root of the tree that a reference names any member of.
+pub(super) async fn root(engine: &Engine, tree: Option<&str>) -> Result<Option<ProcessId>, Fault> {
+    let Some(reference) = tree else { return Ok(None) };
+    let member = engine.find(reference).await?;
+    Ok(Some(engine.process(member).await?.process.lineage.root(member)))
+}
+
+/// Reads a word of a request as what it stands for.
+pub(super) fn parsed<T>(text: Option<&str>, what: &str) -> Result<Option<T>, Fault>
+where
+    T: FromStr<Err = InvalidText>,
+{
+    text.map(|text| text.parse().map_err(|error: InvalidText| Fault::unreadable(what, text, &error)))
+        .transpose()
+}
+
+/// What is listed where nobody says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Span {
+    Live,
+    All,
+}
+
+async fn listed(
+    engine: &Engine,
+    session: Option<SessionId>,
+    usual: Span,
+    request: &ListRequest,
+) -> Result<ProcessList, Fault> {
+    let filter = Filter { session, ..filter(engine, usual, request).await? };
+    let page = page(request)?;
+    let depth = if request.usage { Depth::Usage } else { Depth::Records };
+    let mut listing = engine.list(&filter, &page).await?;
+    if let Some(root) = filter.ancestor {
+        add_root(engine, root, &filter, &page, &mut listing).await?;
+    }
+    Ok(ProcessList {
+        processes: views(engine, &listing.processes, depth).await,
+        cursor: listing.next.map(|PageKey(seq)| seq.to_string()),
+        at: rfc3339(engine.now()),
+    })
+}
+
+/// The root is older than all its descendants, so it stands at the end of the last page.
+async fn add_root(
+    engine: &Engine,
+    root: ProcessId,
+    filter: &Filter,
+    page: &PageAsk,
+    listing: &mut Listing,
+) -> Result<(), Fault> {
+    if listing.next.is_some() {
+        return Ok(());
+    }
+    let root = match engine.process(root).await {
+        Ok(root) => root,
+        Err(EngineError::NotFound { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let is_shown = page.after.is_some_and(|PageKey(after)| after <= root.seq);
+    if is_shown || !(Filter { ancestor: None, ..filter.clone() }).admits(&root) {
+        return Ok(());
+    }
+    match listing.processes.last() {
+        Some(last) if listing.processes.len() >= page.most as usize => listing.next = Some(PageKey(last.seq)),
+        Some(_) | None => listing.processes.push(root),
+    }
+    Ok(())
+}
+
+async fn filter(engine: &Engine, usual: Span, request: &ListRequest) -> Result<Filter, Fault> {
+    let parent = match request.parent.as_deref() {
+        Some(reference) => Some(engine.find(reference).await?),
+        None => None,
+    };
+    Ok(Filter {
+        statuses: statuses(request, usual)?,
+        project: parsed(request.project.as_deref(), "project")?,
+        name: parsed(request.name.as_deref(), "name")?,
+        node: parsed(request.node.as_deref(), "node")?,
+        key: parsed(request.key.as_deref(), "key")?,
+        kind: parsed(request.kind.as_deref(), "type")?,
+        agent: parsed(request.agent_id.as_deref(), "agent_id")?,
+        level: request.level.map(Level),
+        parent,
+        ancestor: root(engine, request.tree.as_deref()).await?,
+        id_prefix: request.prefix.as_deref().map(prefix).transpose()?,
+        ..Filter::default()
+    })
+}
+
+/// The statuses that are asked for; without any, the usual ones. `live` narrows what `all` widens.
+fn statuses(request: &ListRequest, usual: Span) -> Result<Vec<Status>, Fault> {
+    if !request.statuses.is_empty() {
+        if request.live.is_some() {
+            return Err(Fault::invalid("filter", "it has both `status` and `live`"));
+        }
+        return request
+            .statuses
+            .iter()
+            .map(|word| word.parse().map_err(|error| Fault::unreadable("status", word, &error)))
+            .collect();
+    }
+    let all = request.all.unwrap_or(usual == Span::All);
+    let wants =
+        |status: &Status| request.live.map_or(all || !status.is_ended(), |live| status.is_ended() != live);
+    let wanted: Vec<Status> = Status::ALL.into_iter().filter(wants).collect();
+    Ok(if wanted.len() == Status::ALL.len() { Vec::new() } else { wanted })
+}
+
+fn prefix(text: &str) -> Result<String, Fault> {
+    let begin = text.strip_prefix("bg-").unwrap_or(text).to_ascii_lowercase();
+    if begin.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+        Ok(begin)
+    } else {
+        Err(Fault::unreadable("prefix", text, &"ids are made of the digits 0 to 9 and a to f"))
+    }
+}
+
+fn page(request: &ListRequest) -> Result<PageAsk, Fault> {
+    let most = request.limit.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&most) {
+        return Err(Fault::invalid("limit", format!("a page has 1 to {MOST} processes")));
+    }
+    let after = match request.cursor.as_deref() {
+        Some(text) => Some(text.parse().map_err(|error| Fault::unreadable("cursor", text, &error))?),
+        None => None,
+    };
+    Ok(PageAsk { order: Order::NewestFirst, after: after.map(|seq| PageKey(Seq(seq))), most })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lives_is_listed_unless_asked() {
+        let read = |statuses: &[&str], live, all, span| {
+            let statuses = statuses.iter().map(ToString::to_string).collect();
+            self::statuses(&ListRequest { statuses, live, all, ..ListRequest::default() }, span)
+        };
+        let live = read(&[], None, None, Span::Live).unwrap();
+        assert!(live.contains(&Status::Pending) && !live.contains(&Status::Completed));
+        assert!(read(&[], None, Some(true), Span::Live).unwrap().is_empty());
+        let asked = read(&["failed", "timeout", "error"], None, None, Span::Live).unwrap();
+        assert_eq!(asked, [Status::Failed, Status::Timeout, Status::Failed]);
+        assert!(read(&["lost"], None, None, Span::Live).is_err());
+        assert!(read(&["failed"], Some(true), None, Span::Live).is_err());
+        assert_eq!(read(&[], Some(true), Some(true), Span::Live).unwrap(), live);
+        let ended = read(&[], Some(false), None, Span::Live).unwrap();
+        assert!(ended.iter().all(|status| status.is_ended()) && ended.len() == 5);
+        assert!(read(&[], None, None, Span::All).unwrap().is_empty());
+        assert_eq!(read(&[], None, Some(false), Span::All).unwrap(), live);
+        assert_eq!(read(&[], Some(true), None, Span::All).unwrap(), live);
+    }
+
+    #[test]
+    fn page_has_one_to_a_thousand() {
+        let with = |limit, cursor: Option<&str>| {
+            page(&ListRequest { limit, cursor: cursor.map(str::to_owned), ..ListRequest::default() })
+        };
+        assert_eq!(with(None, None).unwrap().most, 50);
+        assert!(with(Some(0), None).is_err());
+        assert!(with(Some(1_001), None).is_err());
+        assert!(with(None, Some("x")).is_err());
+    }
+}

@@ -1,0 +1,80 @@
+//! Queues.
+
+use crate::api::Api;
+use crate::convert::{idle, listing};
+use crate::fault::Fault;
+use longhaul_domain::SlotKey;
+use longhaul_engine::Engine;
+use longhaul_wire::api::{QueueListing, QueueRequest, SlotsRequest};
+
+/// The longest name of who holds a queue, in bytes.
+const LONGEST_NAME: usize = 256;
+
+impl Api {
+    /// Shows every queue, or the one of a key; one that nobody uses is shown too, with the slots that it would have.
+    ///
+    /// # Errors
+    /// The key is none, or the store does not answer.
+    pub async fn queues(&self, key: Option<&str>) -> Result<QueueListing, Fault> {
+        let key: Option<SlotKey> = key.map(str::parse).transpose()?;
+        shown(&self.engine, key.as_ref()).await
+    }
+
+    /// Changes a queue: its slots, or whether its waiters are held back.
+    ///
+    /// # Errors
+    /// The change makes no sense; nothing is changed then.
+    pub async fn change_queue(&self, pattern: &str, request: QueueRequest) -> Result<QueueListing, Fault> {
+        let engine = &self.engine;
+        let key: SlotKey = pattern.parse()?;
+        let is_pattern = pattern.ends_with('*');
+        check(&request, is_pattern)?;
+        if let Some(slots) = request.slots {
+            let slots = match slots {
+                SlotsRequest::Default => None,
+                SlotsRequest::Count(slots) => Some(slots),
+            };
+            engine.set_slots(pattern, slots).await?;
+        }
+        match request.held {
+            Some(true) => {
+                engine.hold_queue(&key, request.by).await?;
+            }
+            Some(false) => {
+                engine.release_queue(&key).await?;
+            }
+            None => {}
+        }
+        shown(engine, Some(&key).filter(|_| !is_pattern)).await
+    }
+}
+
+fn check(request: &QueueRequest, is_pattern: bool) -> Result<(), Fault> {
+    let invalid = |why: &str| Fault::invalid("change of a queue", why);
+    if request.slots.is_none() && request.held.is_none() {
+        return Err(invalid("it changes nothing").help("give `slots`, `held` or both"));
+    }
+    if request.held.is_some() && is_pattern {
+        return Err(invalid("only one key at a time can be held").help("name the key without a *"));
+    }
+    match request.by.as_deref() {
+        Some(_) if request.held != Some(true) => Err(invalid("it says who holds it, and does not hold it")),
+        Some(by) if by.len() > LONGEST_NAME || by.chars().any(char::is_control) => {
+            Err(Fault::invalid("by", format!("it has more than {LONGEST_NAME} bytes or a control character")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn shown(engine: &Engine, only: Option<&SlotKey>) -> Result<QueueListing, Fault> {
+    let policy = engine.policy().await?;
+    let mut queues = engine.queues(only).await?;
+    let known = |key: &SlotKey| queues.iter().any(|queue| queue.key.as_ref() == Some(key));
+    let missing: Vec<SlotKey> = match only {
+        Some(key) => Some(key).into_iter().filter(|key| !known(key)).cloned().collect(),
+        // A hold is worth knowing of even where nobody waits yet.
+        None => policy.held.keys().filter(|key| !known(key)).cloned().collect(),
+    };
+    queues.extend(missing.iter().map(|key| idle(key, &policy)));
+    Ok(listing(&queues, &policy, engine.now()))
+}

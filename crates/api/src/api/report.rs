@@ -1,0 +1,199 @@
+//! What workers tell.
+
+use crate::api::Api;
+use crate::api::control::ask;
+use crate::convert::{json_text, outcome};
+use crate::fault::Fault;
+use longhaul_domain::{
+    Command, Note, Process, ProcessId, Progress, Report, Revision, Stage, State, Status, StopCause,
+};
+use longhaul_engine::Engine;
+use longhaul_wire::api::{CompleteRequest, FailRequest, Outcome, UpdateRequest};
+
+/// The longest error of a reporter, in bytes.
+const LONGEST_ERROR: usize = 64 * 1024;
+
+impl Api {
+    /// Takes in what a reporter says of a process.
+    ///
+    /// # Errors
+    /// The report makes no sense, nobody is meant, or the process forbids it.
+    pub async fn update(
+        &self,
+        reference: &str,
+        request: UpdateRequest,
+        expected: Option<Revision>,
+    ) -> Result<Outcome, Fault> {
+        let report = Report {
+            progress: request
+                .progress
+                .map(Progress::from_percent)
+                .transpose()
+                .map_err(|error| Fault::invalid("progress", error.to_string()))?,
+            stage: request.stage.as_deref().map(Stage::new).transpose()?,
+        };
+        let asked = request.status.as_deref().map(asked).transpose()?;
+        let engine = &self.engine;
+        let id = engine.find(reference).await?;
+        let process = engine.process(id).await?.process;
+        match asked {
+            None => told(engine, id, report, expected).await,
+            Some(Asked::Running) if is_under_way(process.status()) => {
+                told(engine, id, report, expected).await
+            }
+            Some(Asked::Running) => Err(Fault::not_running(process.status(), &id.short())),
+            Some(Asked::End(end)) => {
+                let mut expected = expected;
+                // What is said along with an end that is refused, or is there already, must not be kept.
+                if report != Report::default() && is_awaited(&process, &end) {
+                    let answer = engine.command(id, Command::Progress(report), expected).await?;
+                    expected = expected.map(|_| answer.stored.revision);
+                }
+                let is_reported = process.spec.command().is_none();
+                finish(engine, id, end, is_reported, expected).await
+            }
+        }
+    }
+
+    /// Ends reported work well.
+    ///
+    /// # Errors
+    /// Nobody is meant, or the process forbids it.
+    pub async fn complete(
+        &self,
+        reference: &str,
+        request: CompleteRequest,
+        expected: Option<Revision>,
+    ) -> Result<Outcome, Fault> {
+        let result = request
+            .result
+            .filter(|value| !value.is_null())
+            .map(|value| json_text("result", &value))
+            .transpose()?;
+        let id = self.engine.find(reference).await?;
+        ask(&self.engine, id, Command::Complete { result }, expected).await
+    }
+
+    /// Ends reported work badly.
+    ///
+    /// # Errors
+    /// It says nothing, nobody is meant, or the process forbids it.
+    pub async fn fail(
+        &self,
+        reference: &str,
+        request: FailRequest,
+        expected: Option<Revision>,
+    ) -> Result<Outcome, Fault> {
+        if request.error.trim().is_empty() {
+            return Err(Fault::invalid("error", "it says nothing")
+                .help("give `error`: why the work failed, for whoever looks at it later"));
+        }
+        if request.error.len() > LONGEST_ERROR {
+            return Err(Fault::invalid(
+                "error",
+                format!("its {} bytes are more than the most, {LONGEST_ERROR}", request.error.len()),
+            ));
+        }
+        let id = self.engine.find(reference).await?;
+        ask(&self.engine, id, Command::Fail { error: request.error }, expected).await
+    }
+}
+
+/// Takes in a report; one that says nothing is a sign of life and changes nothing.
+async fn told(
+    engine: &Engine,
+    id: ProcessId,
+    report: Report,
+    expected: Option<Revision>,
+) -> Result<Outcome, Fault> {
+    let is_empty = report == Report::default();
+    let mut answer = engine.command(id, Command::Progress(report), expected).await?;
+    if is_empty {
+        answer.changed = false;
+        answer.note.get_or_insert(Note::AlreadySo);
+    }
+    Ok(outcome(engine, answer).await)
+}
+
+async fn finish(
+    engine: &Engine,
+    id: ProcessId,
+    end: End,
+    is_reported: bool,
+    expected: Option<Revision>,
+) -> Result<Outcome, Fault> {
+    match end {
+        End::Told(end) => ask(engine, id, end, expected).await,
+        // Who reports that its own work was cancelled has ended it: there is nobody else to wait for.
+        End::Cancelled if is_reported => {
+            // Its descendants are asked first, with their grace.
+            engine.terminate(id, false, expected).await?;
+            ask(engine, id, Command::Force { cause: StopCause::User }, None).await
+        }
+        End::Cancelled => {
+            let answer = engine.terminate(id, false, expected).await?;
+            Ok(outcome(engine, answer).await)
+        }
+    }
+}
+
+/// Whether such an end can come, and has not yet.
+fn is_awaited(process: &Process, end: &End) -> bool {
+    if let State::Lingering(_) = &process.state {
+        return false;
+    }
+    let told = match end {
+        End::Told(_) => true,
+        End::Cancelled => false,
+    };
+    is_under_way(process.status()) && !(told && process.spec.command().is_some())
+}
+
+/// Whether there is anything of an attempt that a report can be about.
+const fn is_under_way(status: Status) -> bool {
+    match status {
+        Status::Starting | Status::Running | Status::Paused | Status::Stopping => true,
+        Status::Pending
+        | Status::Completed
+        | Status::Failed
+        | Status::Timeout
+        | Status::Cancelled
+        | Status::Interrupted => false,
+    }
+}
+
+/// What a reporter asks for by a status.
+enum Asked {
+    /// That it goes on.
+    Running,
+    /// That it ends.
+    End(End),
+}
+
+/// The end that a reporter asks for.
+enum End {
+    /// As it says.
+    Told(Command),
+    /// By a cancel, which reaches all its descendants.
+    Cancelled,
+}
+
+fn asked(word: &str) -> Result<Asked, Fault> {
+    let status: Status = word.parse().map_err(|error| Fault::unreadable("status", word, &error))?;
+    match status {
+        Status::Running => Ok(Asked::Running),
+        Status::Completed => Ok(Asked::End(End::Told(Command::Complete { result: None }))),
+        Status::Failed => {
+            let error = "its reporter says that it failed".to_owned();
+            Ok(Asked::End(End::Told(Command::Fail { error })))
+        }
+        Status::Cancelled => Ok(Asked::End(End::Cancelled)),
+        Status::Pending
+        | Status::Starting
+        | Status::Paused
+        | Status::Stopping
+        | Status::Timeout
+        | Status::Interrupted => Err(Fault::unreadable("status", word, &"a reporter cannot ask for it")
+            .help("it can ask for running, completed, failed and cancelled")),
+    }
+}

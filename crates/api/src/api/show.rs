@@ -1,0 +1,80 @@
+//! One process, and what stands around it; who answers.
+
+use crate::api::Api;
+use crate::convert::{self, Depth, views};
+use crate::fault::Fault;
+use longhaul_engine::ports::{Filter, Order, PageAsk};
+use longhaul_wire::api::{Health, ProcessView, ProcessesReply, Ready, UsageReply, Version, WhyView};
+use std::time::Duration;
+
+/// A store that takes longer to answer is not ready.
+const PROMPT: Duration = Duration::from_secs(1);
+
+impl Api {
+    /// Shows one process.
+    ///
+    /// # Errors
+    /// Nobody is meant, or more than one.
+    pub async fn show(&self, reference: &str, depth: Depth) -> Result<ProcessView, Fault> {
+        let id = self.engine.find(reference).await?;
+        let stored = self.engine.process(id).await?;
+        Ok(convert::view(&self.engine, &stored, depth).await)
+    }
+
+    /// Shows a process and everything that was ever below it.
+    ///
+    /// # Errors
+    /// Nobody is meant, or more than one.
+    pub async fn tree(&self, reference: &str, depth: Depth) -> Result<ProcessesReply, Fault> {
+        let id = self.engine.find(reference).await?;
+        let tree = self.engine.tree(id).await?;
+        Ok(ProcessesReply { processes: views(&self.engine, &tree, depth).await })
+    }
+
+    /// Tells what the tree of a process uses.
+    ///
+    /// # Errors
+    /// Nobody is meant, or it cannot be found out.
+    pub async fn usage(&self, reference: &str) -> Result<UsageReply, Fault> {
+        let id = self.engine.find(reference).await?;
+        let usage = self.engine.usage(id).await?;
+        let stored = self.engine.process(id).await?;
+        Ok(convert::usage(&stored, usage.as_ref(), self.engine.now()))
+    }
+
+    /// Tells why a process waits, and for whom.
+    ///
+    /// # Errors
+    /// Nobody is meant, or more than one.
+    pub async fn why(&self, reference: &str) -> Result<WhyView, Fault> {
+        let id = self.engine.find(reference).await?;
+        Ok(convert::why(&self.engine, id).await?)
+    }
+
+    /// Tells who answers.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.about.as_ref().clone()
+    }
+
+    /// Tells that the manager answers, and what it lets go.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health { status: "ok".to_owned(), swept: self.engine.swept(), retention: self.retention.clone() }
+    }
+
+    /// Tells whether the manager can do its work: whether its store answers within a second.
+    ///
+    /// # Errors
+    /// `not_ready` if it does not.
+    pub async fn ready(&self) -> Result<Ready, Fault> {
+        let one = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
+        let not_ready = || Fault::new(503, "not_ready", "the store does not answer");
+        let nobody = Filter::default();
+        match tokio::time::timeout(PROMPT, self.engine.list(&nobody, &one)).await {
+            Ok(Ok(_)) => Ok(Ready { status: "ready".to_owned() }),
+            Ok(Err(error)) => Err(not_ready().because(error.to_string())),
+            Err(_) => Err(not_ready().because("it took longer than a second")),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What is let go, and what is brought back.
+
+use crate::api::Api;
+use crate::convert::{Depth, views};
+use crate::fault::Fault;
+use longhaul_domain::{ProcessId, Retention};
+use longhaul_wire::api::{
+    ClearReply, ClearRequest, ProcessesReply, PruneReply, PruneRequest, RestartInterruptedRequest,
+};
+use std::time::Duration;
+
+/// The most processes that one request names.
+const MOST: usize = 1_000;
+
+impl Api {
+    /// Lets ended records and their output go.
+    ///
+    /// # Errors
+    /// There is no bound, or the store does not answer.
+    pub async fn prune(&self, request: PruneRequest) -> Result<PruneReply, Fault> {
+        if request.older_than_ms.is_none() && request.keep.is_none() && request.bytes.is_none() {
+            return Err(Fault::invalid("prune", "it has no bound")
+                .help("give `older_than_ms`, `keep`, `bytes` or several of them"));
+        }
+        let rule = Retention {
+            age: request.older_than_ms.map(Duration::from_millis),
+            count: request.keep,
+            before: None,
+        };
+        let pruned = self.engine.prune(&rule, request.bytes, request.dry_run).await?;
+        Ok(PruneReply {
+            dry_run: request.dry_run,
+            count: u64::try_from(pruned.ids.len()).unwrap_or(u64::MAX),
+            ids: texts(&pruned.ids),
+            bytes: pruned.bytes,
+            total: pruned.total,
+        })
+    }
+
+    /// Stops everything and lets every record go.
+    ///
+    /// # Errors
+    /// It is not confirmed, or not everything could be cleared.
+    pub async fn clear(&self, request: ClearRequest) -> Result<ClearReply, Fault> {
+        if request.dry_run == request.confirm {
+            return Err(Fault::invalid("clear", "it stops everything and lets every record go")
+                .help("give `confirm` to do so, or `dry_run` to see what would be stopped"));
+        }
+        let cleared = self.engine.clear(request.dry_run).await?;
+        Ok(ClearReply {
+            dry_run: request.dry_run,
+            stopped: texts(&cleared.stopped),
+            removed: cleared.removed,
+            left: texts(&cleared.left),
+        })
+    }
+
+    /// Runs interrupted work again.
+    ///
+    /// # Errors
+    /// Somebody that is named is not there, or the store does not answer.
+    pub async fn restart_interrupted(
+        &self,
+        request: RestartInterruptedRequest,
+    ) -> Result<ProcessesReply, Fault> {
+        let engine = &self.engine;
+        if request.ids.len() > MOST {
+            return Err(Fault::invalid("restart", format!("more than {MOST} processes are named")));
+        }
+        let mut ids = Vec::new();
+        for reference in &request.ids {
+            ids.push(engine.find(reference).await?);
+        }
+        let only = (!ids.is_empty()).then_some(ids.as_slice());
+        let launched = engine.restart_interrupted(only).await?;
+        let launched: Vec<_> = launched.into_iter().map(|launched| launched.stored).collect();
+        Ok(ProcessesReply { processes: views(engine, &launched, Depth::Records).await })
+    }
+}
+
+fn texts(ids: &[ProcessId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,24 @@
+//! Between what clients say and what the engine understands.
+
+mod command;
+mod launch;
+mod look;
+mod moment;
+mod outcome;
+mod process;
+mod queue;
+mod reason;
+mod stats;
+mod usage;
+mod why;
+
+pub use command::LaunchDefaults;
+pub(crate) use launch::{graceless, json_text, launch, session_policy};
+pub use look::{Depth, output_is_gone, view, views};
+pub use moment::{moment, rfc3339};
+pub(crate) use outcome::{launched, outcome, outcomes};
+pub(crate) use queue::{idle, listing};
+pub(crate) use reason::of_ending as ending;
+pub(crate) use stats::{stats, uses};
+pub(crate) use usage::usage;
+pub(crate) use why::why;

@@ -1,0 +1,342 @@
+//! From a request to a launch, with every check that needs no store.
+
+use crate::convert::command::{self, LaunchDefaults};
+use crate::convert::moment::exact;
+use crate::fault::Fault;
+use longhaul_domain::{
+    AgentFacts, ChildrenPolicy, JsonText, NodeId, Priority, ProcessId, ProcessName, ProcessType,
+    ReportedSpec, RetryPolicy, SessionPolicy, Spec, Timestamp, Work,
+};
+use longhaul_engine::Launch;
+use longhaul_wire::api::{LaunchRequest, ReportedRequest, RetryRequest};
+use serde_json::Value;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The longest timeout, heartbeat, delay or grace.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// The longest description, agent name or message id, in bytes.
+const LONGEST_TEXT: usize = 4 * 1024;
+/// The most lists and objects inside each other in the caller's JSON: answers put more around it, and readers of JSON
+/// commonly give up at 128.
+const DEEPEST: usize = 64;
+/// The most exit codes that a retry names.
+const MOST_CODES: usize = 100;
+/// The longest prompt, in bytes.
+const LONGEST_PROMPT: usize = 256 * 1024;
+/// The most capabilities.
+const MOST_CAPABILITIES: usize = 100;
+
+/// Reads a request; `parent` is who `parent_id` means.
+pub(crate) fn launch(
+    request: LaunchRequest,
+    parent: Option<ProcessId>,
+    now: Timestamp,
+    defaults: &LaunchDefaults,
+) -> Result<Launch, Fault> {
+    let kind = parsed::<ProcessType>(request.kind.as_deref())?.unwrap_or_default();
+    let (work, captured) = match (request.command, request.reported) {
+        (Some(command), None) => {
+            let (command, captured) = command::command(command, &kind, defaults)?;
+            (Work::Command(Box::new(command)), captured)
+        }
+        (None, Some(reported)) => (Work::Reported(self::reported(&reported)?), None),
+        (Some(_), Some(_)) => {
+            return Err(Fault::invalid("launch", "it is both a command and reported work"));
+        }
+        (None, None) => {
+            return Err(Fault::invalid("launch", "it is neither a command nor reported work")
+                .help("give `command` for something to execute, `reported` for work that you do yourself"));
+        }
+    };
+    let spec = Spec {
+        work,
+        kind,
+        name: request.name.as_deref().map(name).transpose()?,
+        project: parsed(request.project.as_deref())?,
+        session: parsed(request.session_id.as_deref())?,
+        description: text("description", request.description, LONGEST_TEXT)?,
+        metadata: request.metadata.filter(|value| !value.is_null()).map(metadata).transpose()?,
+        agent: AgentFacts {
+            agent_id: parsed(request.agent_id.as_deref())?,
+            agent_type: parsed(request.agent_type.as_deref())?,
+            capabilities: capabilities(&request.capabilities)?,
+            parent_message_id: text("parent_message_id", request.parent_message_id, LONGEST_TEXT)?,
+            prompt: text("prompt", request.prompt, LONGEST_PROMPT)?,
+            agent: text("agent", request.agent, LONGEST_TEXT)?,
+            model: text("model", request.model, LONGEST_TEXT)?,
+        },
+        key: parsed(request.key.as_deref())?,
+        priority: Priority::new(request.priority.unwrap_or(0))?,
+        launch_key: parsed(request.launch_key.as_deref())?,
+        not_before: not_before(request.delay_ms, request.not_before.as_deref(), now)?,
+        children: request.children.as_deref().map_or(Ok(defaults.children), children)?,
+        on_session_end: match request.on_session_end.as_deref() {
+            Some(word) => session_policy(word, request.session_grace_ms, defaults.session_grace)?,
+            None if request.session_grace_ms.is_none() => defaults.on_session_end,
+            None => return Err(graceless()),
+        },
+        retry: request.retry.map_or_else(|| Ok(RetryPolicy::none()), |retry| self::retry(&retry))?,
+        ..Spec::of(Work::Reported(ReportedSpec::default()))
+    };
+    Ok(Launch { spec, parent, captured, no_queue: request.no_queue })
+}
+
+/// A number of milliseconds that is no longer than thirty days.
+pub(super) fn within(what: &str, millis: u64) -> Result<Duration, Fault> {
+    let span = Duration::from_millis(millis);
+    if span > LONGEST {
+        return Err(Fault::invalid(what, format!("{millis} ms are more than the longest, 30 days")));
+    }
+    Ok(span)
+}
+
+/// When it may begin; none if that is now.
+fn not_before(delay: Option<u64>, at: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    let at = match (delay, at) {
+        (Some(_), Some(_)) => {
+            return Err(Fault::invalid("launch", "it has both a delay and a moment to begin at")
+                .help("give `delay_ms` or `not_before`"));
+        }
+        (Some(delay), None) => now.plus(within("delay", delay)?),
+        (None, Some(text)) => exact(text)?,
+        (None, None) => return Ok(None),
+    };
+    if at.since(now) > LONGEST {
+        return Err(Fault::invalid("not_before", "it is more than 30 days away"));
+    }
+    Ok((at > now).then_some(at))
+}
+
+fn children(word: &str) -> Result<ChildrenPolicy, Fault> {
+    match word {
+        "keep" => Ok(ChildrenPolicy::Keep),
+        "cancel" => Ok(ChildrenPolicy::Cancel),
+        "wait" => Ok(ChildrenPolicy::Wait),
+        _ => Err(Fault::unreadable("policy for children", word, &"it is none of keep, cancel and wait")),
+    }
+}
+
+/// What happens at the end of a session, from its word and its grace in milliseconds, or else the usual one.
+pub(crate) fn session_policy(
+    word: &str,
+    grace: Option<u64>,
+    usual: Duration,
+) -> Result<SessionPolicy, Fault> {
+    match (word, grace) {
+        ("keep", None) => Ok(SessionPolicy::Keep),
+        ("cancel", None) => Ok(SessionPolicy::Cancel),
+        ("grace", Some(grace)) => Ok(SessionPolicy::Grace(within("grace of the session", grace)?)),
+        ("grace", None) => Ok(SessionPolicy::Grace(usual)),
+        ("keep" | "cancel", Some(_)) => Err(graceless()),
+        _ => Err(Fault::unreadable(
+            "policy for the end of a session",
+            word,
+            &"it is none of keep, cancel and grace",
+        )),
+    }
+}
+
+/// There is a grace that nothing waits for.
+pub(crate) fn graceless() -> Fault {
+    Fault::invalid("policy for the end of a session", "a grace needs the policy `grace`")
+}
+
+/// JSON of the caller's that is kept as it is.
+pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, Fault> {
+    if is_deeper(value, DEEPEST) {
+        return Err(Fault::invalid(what, format!("it is nested deeper than {DEEPEST} levels")));
+    }
+    JsonText::checked(value.to_string()).map_err(|error| Fault::invalid(what, error.to_string()))
+}
+
+/// Whether there are more lists and objects inside each other than this.
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let inside = |most: usize| move |value: &Value| is_deeper(value, most);
+    match (value, levels.checked_sub(1)) {
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => false,
+        (Value::Array(_) | Value::Object(_), None) => true,
+        (Value::Array(values), Some(rest)) => values.iter().any(inside(rest)),
+        (Value::Object(fields), Some(rest)) => fields.values().any(inside(rest)),
+    }
+}
+
+/// A name; one that begins as `@last` does could never be asked for.
+fn name(text: &str) -> Result<ProcessName, Fault> {
+    if text.starts_with('@') {
+        return Err(Fault::invalid("name", "it begins with @, which is kept for words such as @last"));
+    }
+    Ok(text.parse()?)
+}
+
+fn parsed<T>(text: Option<&str>) -> Result<Option<T>, Fault>
+where
+    T: FromStr<Err = longhaul_domain::InvalidText>,
+{
+    Ok(text.map(str::parse).transpose()?)
+}
+
+fn text(what: &str, text: Option<String>, longest: usize) -> Result<Option<String>, Fault> {
+    match text {
+        Some(text) if text.len() > longest => {
+            Err(Fault::invalid(what, format!("its {} bytes are more than the most, {longest}", text.len())))
+        }
+        Some(text) if text.contains('\0') => Err(Fault::invalid(what, "it holds a NUL byte")),
+        other => Ok(other),
+    }
+}
+
+fn metadata(value: Value) -> Result<JsonText, Fault> {
+    if !value.is_object() {
+        return Err(Fault::invalid("metadata", "it is no JSON object"));
+    }
+    json_text("metadata", &value)
+}
+
+fn capabilities(words: &[String]) -> Result<Vec<longhaul_domain::Capability>, Fault> {
+    if words.len() > MOST_CAPABILITIES {
+        return Err(Fault::invalid(
+            "capabilities",
+            format!("there are {} of them, {MOST_CAPABILITIES} may be", words.len()),
+        ));
+    }
+    Ok(words.iter().map(|word| word.parse()).collect::<Result<_, _>>()?)
+}
+
+fn reported(request: &ReportedRequest) -> Result<ReportedSpec, Fault> {
+    Ok(ReportedSpec {
+        node: parsed::<NodeId>(request.node_id.as_deref())?,
+        queued: request.queued,
+        heartbeat: request
+            .heartbeat_ms
+            .filter(|heartbeat| *heartbeat > 0)
+            .map(|heartbeat| within("heartbeat", heartbeat))
+            .transpose()?,
+        grace: request.grace_ms.map_or(Ok(ReportedSpec::DEFAULT_GRACE), |grace| within("grace", grace))?,
+    })
+}
+
+fn retry(request: &RetryRequest) -> Result<RetryPolicy, Fault> {
+    if request.retries > RetryPolicy::MOST_RETRIES {
+        return Err(Fault::invalid(
+            "number of retries",
+            format!("{} are more than the most, {}", request.retries, RetryPolicy::MOST_RETRIES),
+        ));
+    }
+    if request.codes.len() > MOST_CODES {
+        return Err(Fault::invalid(
+            "codes of the retry",
+            format!("there are {} of them, {MOST_CODES} may be", request.codes.len()),
+        ));
+    }
+    if let Some(code) = request.codes.iter().find(|code| !(1..=255).contains(*code)) {
+        return Err(Fault::invalid("codes of the retry", format!("no failure exits with {code}")));
+    }
+    let none = RetryPolicy::none();
+    let wait = |what, millis: Option<u64>, usual| match millis.map(Duration::from_millis) {
+        None => Ok(usual),
+        Some(wait) if wait <= RetryPolicy::LONGEST_WAIT => Ok(wait),
+        Some(_) => Err(Fault::invalid(what, "it is longer than an hour")),
+    };
+    let first = wait("first wait of the retry", request.first_ms, none.first)?;
+    let cap = wait("longest wait of the retry", request.cap_ms, none.cap.max(first))?;
+    if first > cap {
+        return Err(Fault::invalid("waits of the retry", "the first is longer than the longest"));
+    }
+    Ok(RetryPolicy {
+        retries: request.retries,
+        first,
+        cap,
+        codes: request.codes.clone(),
+        after_timeout: request.after_timeout,
+        after_interruption: request.after_interruption,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_wire::api::CommandRequest;
+
+    #[test]
+    fn launch_is_a_command_or_reported_work_and_not_both() {
+        let both = LaunchRequest { reported: Some(ReportedRequest::default()), ..command_request() };
+        assert!(read(both).is_err());
+        assert!(read(LaunchRequest::default()).is_err());
+        assert!(read(command_request()).is_ok());
+    }
+
+    #[test]
+    fn absurd_numbers_are_refused() {
+        let retries = Some(RetryRequest { retries: 101, ..RetryRequest::default() });
+        assert!(read(LaunchRequest { retry: retries, ..command_request() }).is_err());
+        let thirty_days = 30 * 24 * 3_600 * 1_000;
+        let delayed = |delay_ms| LaunchRequest { delay_ms: Some(delay_ms), ..command_request() };
+        assert!(read(delayed(thirty_days + 1)).is_err());
+        assert!(read(delayed(u64::MAX)).is_err());
+        assert!(read(delayed(thirty_days)).is_ok());
+        assert!(read(LaunchRequest { priority: Some(101), ..command_request() }).is_err());
+    }
+
+    #[test]
+    fn metadata_is_an_object_of_at_most_64_kib() {
+        let with = |metadata| read(LaunchRequest { metadata: Some(metadata), ..command_request() });
+        assert!(with(serde_json::json!([1])).is_err());
+        assert!(with(serde_json::json!({"a": "x".repeat(64 * 1024)})).is_err());
+        let kept = with(serde_json::json!({"a": 1})).unwrap().spec.metadata.unwrap();
+        assert_eq!(kept.as_str(), r#"{"a":1}"#);
+        assert!(with(Value::Null).unwrap().spec.metadata.is_none());
+    }
+
+    #[test]
+    fn json_has_at_most_64_levels() {
+        let nested = |levels: usize| {
+            (1..levels).fold(serde_json::json!({}), |inner, _| serde_json::json!({ "a": inner }))
+        };
+        let with = |metadata| read(LaunchRequest { metadata: Some(metadata), ..command_request() });
+        assert!(with(nested(64)).is_ok());
+        assert!(with(nested(65)).is_err());
+        assert!(json_text("result", &serde_json::json!([nested(64)])).is_err());
+    }
+
+    #[test]
+    fn retry_names_codes_that_a_failure_can_have() {
+        let with = |codes: Vec<i32>| {
+            let retry = Some(RetryRequest { retries: 1, codes, ..RetryRequest::default() });
+            read(LaunchRequest { retry, ..command_request() })
+        };
+        assert!(with((1..=100).collect()).is_ok());
+        assert!(with(vec![255]).is_ok());
+        for refused in [(1..=101).collect(), vec![0], vec![1, -1], vec![256]] {
+            assert!(with(refused).is_err());
+        }
+    }
+
+    #[test]
+    fn name_begins_with_anything_but_an_at_sign() {
+        let with = |name: &str| read(LaunchRequest { name: Some(name.to_owned()), ..command_request() });
+        assert!(with("@last").is_err());
+        assert!(with("last@").is_ok());
+    }
+
+    #[test]
+    fn delay_counts_from_now() {
+        let launch = read(LaunchRequest { delay_ms: Some(500), ..command_request() }).unwrap();
+        assert_eq!(launch.spec.not_before, Some(Timestamp(1_500)));
+    }
+
+    fn read(request: LaunchRequest) -> Result<Launch, Fault> {
+        launch(request, None, Timestamp(1_000), &LaunchDefaults::default())
+    }
+
+    fn command_request() -> LaunchRequest {
+        LaunchRequest {
+            command: Some(CommandRequest {
+                program: "true".into(),
+                directory: "/".into(),
+                ..CommandRequest::default()
+            }),
+            ..LaunchRequest::default()
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Looks at processes with what stands around them.
+
+use crate::convert::process::{Around, Hindrance, output_at_end, seen};
+use futures_util::{StreamExt, stream};
+use longhaul_domain::{Pending, Placement, Policy, State};
+use longhaul_engine::ports::{AttemptKey, OutputError, Stored};
+use longhaul_engine::{Engine, EngineError, Why};
+use longhaul_wire::api::ProcessView;
+
+/// So many processes are asked for their usage side by side.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Whether to find out what the trees use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// The records, and what hinders those that wait.
+    Records,
+    /// What the trees of those that run use as well.
+    Usage,
+}
+
+/// A process as clients see it now.
+pub async fn view(engine: &Engine, stored: &Stored, depth: Depth) -> ProcessView {
+    let policy = policy_for(engine, std::slice::from_ref(stored)).await;
+    let mut seen = look(engine, stored, depth, policy.as_ref()).await;
+    if output_is_gone(engine, stored).await {
+        seen.conditions.push("output_removed".to_owned());
+        seen.log_path = None;
+    }
+    seen
+}
+
+/// Whether the output of the latest attempt was kept, and is not kept any more.
+pub async fn output_is_gone(engine: &Engine, stored: &Stored) -> bool {
+    if output_at_end(stored) == 0 {
+        return false;
+    }
+    let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+    let missing = engine.output_size(key).await;
+    matches!(missing, Err(EngineError::Output { source: OutputError::Missing { .. } }))
+}
+
+/// Processes as clients see them now, in their order.
+pub async fn views(engine: &Engine, all: &[Stored], depth: Depth) -> Vec<ProcessView> {
+    let policy = policy_for(engine, all).await;
+    let looks: Vec<_> = all.iter().map(|stored| look(engine, stored, depth, policy.as_ref())).collect();
+    stream::iter(looks).buffered(SIDE_BY_SIDE).collect().await
+}
+
+/// What cannot be found out now is left out: the record is worth more than what stands around it.
+async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Policy>) -> ProcessView {
+    let process = &stored.process;
+    let key = AttemptKey { id: process.id, attempt: process.attempt };
+    let has_output = process.spec.command().is_some() && process.attempt.0 > 0;
+    let usage = match (depth, process.state.execution()) {
+        (Depth::Usage, Some(_)) => engine.usage(process.id).await.unwrap_or_default(),
+        (Depth::Usage, None) | (Depth::Records, _) => None,
+    };
+    let around = Around {
+        now: engine.now(),
+        log_path: has_output.then(|| engine.output_place(key).0),
+        hindrance: hindrance(engine, stored, policy).await,
+        written: engine.written(stored).await,
+        usage,
+    };
+    seen(stored, around)
+}
+
+/// The policy, if any of them waits for what it may withhold.
+async fn policy_for(engine: &Engine, all: &[Stored]) -> Option<Policy> {
+    let may_be_held = |stored: &Stored| is_queued(stored) && stored.process.spec.key.is_some();
+    if !all.iter().any(may_be_held) {
+        return None;
+    }
+    engine.policy().await.ok()
+}
+
+async fn hindrance(engine: &Engine, stored: &Stored, policy: Option<&Policy>) -> Hindrance {
+    if !is_queued(stored) {
+        return Hindrance::None;
+    }
+    let spec = &stored.process.spec;
+    let is_bound_elsewhere = match &spec.placement {
+        Placement::Here | Placement::Anywhere => false,
+        Placement::Node(node) => node != engine.node(),
+        Placement::Labels(_) => true,
+    };
+    if is_bound_elsewhere && matches!(engine.why(stored.process.id).await, Ok(Why::NoNode { .. })) {
+        return Hindrance::NoNode;
+    }
+    let hold = spec.key.as_ref().and_then(|key| policy?.held.get(key));
+    hold.map_or(Hindrance::None, |hold| Hindrance::Held(hold.clone()))
+}
+
+const fn is_queued(stored: &Stored) -> bool {
+    matches!(stored.process.state, State::Pending(Pending::Queued))
+}

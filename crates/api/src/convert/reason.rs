@@ -1,0 +1,324 @@
+//! One sentence: why a process stands where it stands.
+
+use crate::convert::moment::{rfc3339, span};
+use crate::convert::process::Hindrance;
+use longhaul_domain::{
+    Ending, ExceededLimit, Exit, ExitStatus, Failure, Hold, Interruption, Pending, Placement, Process,
+    SlotKey, State, StopCause, Timestamp, Urgency,
+};
+
+/// Why a process stands where it stands; nothing to say of one that simply runs.
+pub(super) fn reason(process: &Process, now: Timestamp, hindrance: &Hindrance) -> Option<String> {
+    match &process.state {
+        State::Pending(pending) => Some(of_pending(process, pending, now, hindrance)),
+        State::Starting { .. } => Some("its command is being started".to_owned()),
+        State::Running { .. } | State::Reported { .. } => process
+            .session_deadline()
+            .map(|leave_by| format!("its session ended; it is cancelled at {}", rfc3339(leave_by))),
+        State::Paused { since, .. } => Some(format!("paused for {}", span(now.since(*since)))),
+        State::Stopping { cause, urgency, .. } => Some(match urgency {
+            Urgency::Asked { .. } => {
+                format!("asked to end {}; what is left after its grace is killed", by(*cause))
+            }
+            Urgency::Killing { .. } => format!("its tree is being killed, {}", by(*cause)),
+            Urgency::Stuck => "killed, but some of its tree is still there".to_owned(),
+        }),
+        State::Withdrawing { cause, until, .. } => {
+            Some(format!("its reporter was asked to end it {} and has until {}", by(*cause), rfc3339(*until)))
+        }
+        State::Lingering(lingering) => Some(format!(
+            "its own work is over ({}); it waits for its children",
+            of_ending(&lingering.ending)
+        )),
+        State::Ended(ended) => Some(match &ended.ending {
+            Ending::Timeout { exit } => {
+                let limit = process.spec.command().and_then(|command| command.timeout);
+                let over = limit.map_or_else(
+                    || "its time was over".to_owned(),
+                    |limit| format!("it ran longer than its timeout of {}", span(limit)),
+                );
+                format!("{over}{}", and_then(exit.as_ref()))
+            }
+            other @ (Ending::Completed { .. }
+            | Ending::Failed { .. }
+            | Ending::Cancelled { .. }
+            | Ending::Interrupted { .. }) => of_ending(other),
+        }),
+    }
+}
+
+/// How something ended, in one sentence.
+pub(crate) fn of_ending(ending: &Ending) -> String {
+    match ending {
+        Ending::Completed { exit: Some(exit), .. } => of_exit(exit),
+        Ending::Completed { exit: None, .. } => "its reporter says that it is done".to_owned(),
+        Ending::Failed { failure } => match failure {
+            Failure::Exit(exit) => of_exit(exit),
+            Failure::Start(failure) => format!("could not be started: {}", failure.detail),
+            Failure::NeverRan { times } => format!("{times} attempts in a row never ran"),
+            Failure::Reported { error } => error.clone(),
+        },
+        Ending::Timeout { exit } => format!("its time was over{}", and_then(exit.as_ref())),
+        Ending::Cancelled { by: cause, exit: Some(exit) } => {
+            format!("cancelled {}, {}", by(*cause), of_exit(exit))
+        }
+        Ending::Cancelled { by: cause, exit: None } => format!("cancelled {}", by(*cause)),
+        Ending::Interrupted { why } => of_interruption(why),
+    }
+}
+
+fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &Hindrance) -> String {
+    match (pending, &process.spec.key) {
+        (Pending::Queued, key) => match (hindrance, key) {
+            (Hindrance::NoNode, _) => nowhere(&process.spec.placement),
+            (Hindrance::Held(hold), Some(key)) => of_hold(key, hold),
+            (Hindrance::None, Some(key)) => format!("waits for a slot of the key {key}"),
+            (Hindrance::None | Hindrance::Held(_), None) => {
+                "waits for its turn: its node runs as much as it may".to_owned()
+            }
+        },
+        (Pending::Delayed { until }, _) => format!("waits until {}", rfc3339(*until)),
+        (Pending::Retrying { at, after }, _) => format!(
+            "retry {} of {} in {} after: {}",
+            process.retries,
+            process.spec.retry.retries,
+            span(at.since(now)),
+            of_ending(after)
+        ),
+    }
+}
+
+/// A queue that is held, in one sentence.
+pub(super) fn of_hold(key: &SlotKey, hold: &Hold) -> String {
+    let since = rfc3339(hold.since);
+    match &hold.by {
+        Some(by) => format!("the queue of the key {key} is held by {by} since {since}"),
+        None => format!("the queue of the key {key} is held since {since}"),
+    }
+}
+
+/// That nobody may run it, in one sentence.
+pub(super) fn nowhere(placement: &Placement) -> String {
+    match placement {
+        Placement::Node(node) => format!("only the node {node} may run it, and it is not there"),
+        Placement::Labels(_) => format!("no node has all its labels: {}", place(placement)),
+        Placement::Here | Placement::Anywhere => "no node is there that may run it".to_owned(),
+    }
+}
+
+/// Where alone a process may run.
+pub(super) fn place(placement: &Placement) -> String {
+    match placement {
+        Placement::Here => "here".to_owned(),
+        Placement::Node(node) => node.to_string(),
+        Placement::Labels(labels) => labels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        Placement::Anywhere => "anywhere".to_owned(),
+    }
+}
+
+/// A limit that ended it is named before the code or signal that it did it by.
+fn of_exit(exit: &Exit) -> String {
+    let status = of_status(exit.status);
+    match (exit.limit, exit.status) {
+        (None, _) => status,
+        (Some(ExceededLimit::Memory), ExitStatus::Signal { .. }) => {
+            format!("killed for want of memory; {status}")
+        }
+        (Some(ExceededLimit::Memory), ExitStatus::Code(_)) => {
+            format!("one of its processes was killed for want of memory; {status}")
+        }
+        (Some(ExceededLimit::Cpu), _) => format!("its processor time was over; {status}"),
+        (Some(ExceededLimit::FileSize), _) => {
+            format!("it wrote a file that was larger than allowed; {status}")
+        }
+    }
+}
+
+fn of_status(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("exited with code {code}"),
+        ExitStatus::Signal { number, core } => {
+            let dumped = if core { ", core dumped" } else { "" };
+            match signal_name(number) {
+                Some(name) => format!("killed by signal {number} ({name}){dumped}"),
+                None => format!("killed by signal {number}{dumped}"),
+            }
+        }
+    }
+}
+
+fn and_then(exit: Option<&Exit>) -> String {
+    exit.map_or_else(String::new, |exit| format!("; {}", of_exit(exit)))
+}
+
+fn of_interruption(why: &Interruption) -> String {
+    match why {
+        Interruption::Reboot => "the machine was started anew while it ran".to_owned(),
+        Interruption::SupervisorKilled { evidence } => format!("its supervisor was killed: {evidence}"),
+        Interruption::NodeGone => "its node went away and did not come back".to_owned(),
+        Interruption::HeartbeatMissed { last } => {
+            format!("its reporter gave no sign of life since {}", rfc3339(*last))
+        }
+        Interruption::RecordLost { found } => format!("what was kept of it is gone or damaged: {found}"),
+    }
+}
+
+const fn by(cause: StopCause) -> &'static str {
+    match cause {
+        StopCause::User => "by request",
+        StopCause::Timeout => "because its time was over",
+        StopCause::Parent => "with its parent",
+        StopCause::Session => "with its session",
+        StopCause::Shutdown => "with the manager",
+        StopCause::Limit => "because of a limit",
+    }
+}
+
+const fn signal_name(number: u8) -> Option<&'static str> {
+    Some(match number {
+        1 => "HUP",
+        2 => "INT",
+        3 => "QUIT",
+        4 => "ILL",
+        5 => "TRAP",
+        6 => "ABRT",
+        7 => "BUS",
+        8 => "FPE",
+        9 => "KILL",
+        10 => "USR1",
+        11 => "SEGV",
+        12 => "USR2",
+        13 => "PIPE",
+        14 => "ALRM",
+        15 => "TERM",
+        24 => "XCPU",
+        25 => "XFSZ",
+        31 => "SYS",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{
+        Awake, Capabilities, Chance, CommandSpec, Context, Input, Lineage, Observation, ProcessId, Spec,
+        Usage, Work,
+    };
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn every_ending_says_what_happened() {
+        let said = [
+            (Ending::Completed { exit: None, result: None }, "its reporter says that it is done"),
+            (Ending::Failed { failure: Failure::Exit(exit(code(7))) }, "exited with code 7"),
+            (Ending::Failed { failure: Failure::Exit(exit(signal(11))) }, "killed by signal 11 (SEGV)"),
+            (Ending::Failed { failure: Failure::Exit(exit(signal(40))) }, "killed by signal 40"),
+            (Ending::Failed { failure: Failure::NeverRan { times: 5 } }, "5 attempts in a row never ran"),
+            (Ending::Cancelled { by: StopCause::User, exit: None }, "cancelled by request"),
+            (
+                Ending::Cancelled { by: StopCause::Parent, exit: Some(exit(signal(9))) },
+                "cancelled with its parent, killed by signal 9 (KILL)",
+            ),
+            (Ending::Interrupted { why: Interruption::Reboot }, "the machine was started anew while it ran"),
+            (
+                Ending::Interrupted { why: Interruption::SupervisorKilled { evidence: "signal 9".into() } },
+                "its supervisor was killed: signal 9",
+            ),
+            (
+                Ending::Interrupted { why: Interruption::HeartbeatMissed { last: Timestamp(0) } },
+                "its reporter gave no sign of life since 1970-01-01T00:00:00.000Z",
+            ),
+        ];
+        for (ending, words) in said {
+            assert_eq!(of_ending(&ending), words);
+        }
+    }
+
+    #[test]
+    fn timeout_names_its_limit_and_what_ended_it() {
+        let mut process = running();
+        let exited = Observation::Exited {
+            attempt: process.attempt,
+            exit: Exit { stopped: Some(StopCause::Timeout), ..exit(signal(15)) },
+        };
+        see(&mut process, exited, 61_000);
+        let said = reason(&process, Timestamp(61_000), &Hindrance::None).unwrap();
+        assert_eq!(said, "it ran longer than its timeout of 1 min; killed by signal 15 (TERM)");
+    }
+
+    #[test]
+    fn exceeded_limit_is_named_as_such() {
+        let ended_by = |limit, status| of_exit(&Exit { limit: Some(limit), ..exit(status) });
+        let said = [
+            (ExceededLimit::Memory, signal(9), "killed for want of memory; killed by signal 9 (KILL)"),
+            (
+                ExceededLimit::Memory,
+                code(137),
+                "one of its processes was killed for want of memory; exited with code 137",
+            ),
+            (ExceededLimit::Cpu, signal(24), "its processor time was over; killed by signal 24 (XCPU)"),
+            (
+                ExceededLimit::FileSize,
+                signal(25),
+                "it wrote a file that was larger than allowed; killed by signal 25 (XFSZ)",
+            ),
+        ];
+        for (limit, status, words) in said {
+            assert_eq!(ended_by(limit, status), words);
+        }
+    }
+
+    #[test]
+    fn what_simply_runs_needs_no_reason() {
+        assert_eq!(reason(&running(), Timestamp(1_000), &Hindrance::None), None);
+    }
+
+    fn running() -> Process {
+        let mut command = CommandSpec::of("work", &[], "/");
+        command.timeout = Some(Duration::from_secs(60));
+        let spec = Arc::new(Spec::of(Work::Command(Box::new(command))));
+        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let (mut process, _) = Process::submit(&context(0), id, Lineage::default(), spec);
+        let attempt = process.attempt.next();
+        see(&mut process, Observation::Claimed { attempt, node: "here".parse().unwrap() }, 0);
+        let spawned = Observation::Spawned { attempt, pid: Some(1), containment: None, at: Timestamp(0) };
+        see(&mut process, spawned, 0);
+        process
+    }
+
+    fn see(process: &mut Process, observation: Observation, now: i64) {
+        let input = Input::Observation(observation);
+        let step = process.decide(&context(now), &longhaul_domain::Vitals::default(), &input).unwrap();
+        process.evolve(&step.events);
+    }
+
+    const fn context(now: i64) -> Context {
+        Context { now: Timestamp(now), awake: Awake(now), chance: Chance(0), capabilities: Capabilities::ALL }
+    }
+
+    fn exit(status: ExitStatus) -> Exit {
+        Exit {
+            status,
+            at: Timestamp(61_000),
+            stopped: None,
+            last_signal: None,
+            swept: 0,
+            leftovers: 0,
+            limit: None,
+            usage: Usage::default(),
+            output_bytes: 0,
+            dropped_bytes: 0,
+            began: None,
+        }
+    }
+
+    const fn code(code: i32) -> ExitStatus {
+        ExitStatus::Code(code)
+    }
+
+    const fn signal(number: u8) -> ExitStatus {
+        ExitStatus::Signal { number, core: false }
+    }
+}

@@ -1,0 +1,241 @@
+//! The courier: events carried to programs elsewhere, as the Standard Webhooks specification describes.
+//!
+//! Each receiver has a task of its own, which reads the event log at its own pace, one event after the other, and keeps
+//! its place on disk: one that is slow, broken or gone delays nobody else. Every event comes at least once, in order.
+
+mod address;
+mod backoff;
+mod delivery;
+mod signature;
+
+pub use address::{Address, BadAddress};
+pub use signature::{BadSecret, Secret};
+
+use crate::api::Api;
+use crate::events::trail::{Trail, patiently};
+use crate::events::{Events, Told, Wanted};
+use delivery::{Delivered, Delivery};
+use longhaul_domain::{InvalidText, SessionId, Timestamp};
+use longhaul_engine::ports::{BookmarkError, Bookmarks, Cursor, Post};
+use longhaul_engine::{Engine, EngineError};
+use longhaul_wire::event::{Envelope, EventKind, UnknownEvent};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::select;
+
+/// So long after a delivery its place is kept at the latest; a crash repeats what was delivered since.
+const KEPT_EVERY: Duration = Duration::from_millis(500);
+/// The longest name of a receiver.
+const LONGEST_NAME: usize = 64;
+
+/// A receiver of events.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    name: String,
+    address: Address,
+    secret: Secret,
+    wanted: Wanted,
+}
+
+/// How a receiver is configured.
+#[derive(Clone, Debug)]
+pub struct WebhookPlan {
+    /// What it is called: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// What it checks signatures with.
+    pub secret: Secret,
+    /// The words of the events that it wants; all if there are none.
+    pub events: Vec<String>,
+    /// The session whose events it wants; all if there is none.
+    pub session: Option<String>,
+}
+
+/// Why there can be no such receiver.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadWebhook {
+    /// Its name.
+    #[error("a webhook is named with 1 to 64 letters, digits, - and _")]
+    Name,
+    /// Its address.
+    #[error("{url:?} is no address to send events to")]
+    Address {
+        /// The address.
+        url: String,
+        /// Why.
+        #[source]
+        source: BadAddress,
+    },
+    /// Its address is not on the list of those that may be written to.
+    #[error("{url:?} is not allowed by webhooks.allow")]
+    Forbidden {
+        /// The address.
+        url: String,
+    },
+    /// An event that it wants.
+    #[error("{word:?} is no event")]
+    Event {
+        /// The word.
+        word: String,
+        /// Why.
+        #[source]
+        source: UnknownEvent,
+    },
+    /// Its session.
+    #[error("its session is none")]
+    Session {
+        /// Why.
+        #[source]
+        source: InvalidText,
+    },
+}
+
+impl Webhook {
+    /// Checks a plan against the addresses that may be written to: nothing that exists leads anywhere else.
+    ///
+    /// # Errors
+    /// [`BadWebhook`] says what is wrong with it.
+    pub fn new(plan: WebhookPlan, allowed: &[Address]) -> Result<Self, BadWebhook> {
+        let WebhookPlan { name, url, secret, events, session } = plan;
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_name) {
+            return Err(BadWebhook::Name);
+        }
+        let address = match Address::new(&url) {
+            Ok(address) => address,
+            Err(source) => return Err(BadWebhook::Address { url, source }),
+        };
+        if !allowed.iter().any(|allowed| address.is_within(allowed)) {
+            return Err(BadWebhook::Forbidden { url });
+        }
+        let kind = |word: String| match word.parse() {
+            Ok(kind) => Ok(kind),
+            Err(source) => Err(BadWebhook::Event { word, source }),
+        };
+        let kinds: Vec<EventKind> = events.into_iter().map(kind).collect::<Result<_, _>>()?;
+        let session: Option<SessionId> =
+            session.map(|session| session.parse()).transpose().map_err(|source| BadWebhook::Session { source })?;
+        Ok(Self { name, address, secret, wanted: Wanted { session, process: None, kinds } })
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Carries events to receivers for as long as the engine goes on. A new receiver gets what happens from now on.
+pub fn start(api: &Api, webhooks: Vec<Webhook>, post: &Arc<dyn Post>, bookmarks: &Arc<dyn Bookmarks>) {
+    for webhook in webhooks {
+        let round = Round {
+            engine: api.engine.clone(),
+            webhook,
+            post: post.clone(),
+            place: Place { bookmarks: bookmarks.clone(), kept: None, reached: None, kept_at: Timestamp::default() },
+        };
+        tokio::spawn(async move {
+            // It ends with the engine, or is switched off.
+            let _ended = round.go().await;
+        });
+    }
+}
+
+/// The round of one receiver.
+struct Round {
+    engine: Engine,
+    webhook: Webhook,
+    post: Arc<dyn Post>,
+    place: Place,
+}
+
+/// How far a receiver has come, in memory and on disk.
+struct Place {
+    bookmarks: Arc<dyn Bookmarks>,
+    kept: Option<Cursor>,
+    reached: Option<Cursor>,
+    kept_at: Timestamp,
+}
+
+impl Round {
+    /// None when the engine has ended, or when the receiver wants nothing any more.
+    async fn go(mut self) -> Option<()> {
+        let engine = self.engine.clone();
+        let name = self.webhook.name.clone();
+        let place = first_place(&engine, self.place.bookmarks.as_ref(), &name).await?;
+        (self.place.kept, self.place.reached) = (Some(place), Some(place));
+        let trail = patiently(&engine, || Trail::after(&engine, Some(place), true)).await?;
+        let mut events = Events::of(&engine, trail, self.webhook.wanted.clone());
+        loop {
+            let told = select! {
+                biased;
+                told = events.next() => told,
+                () = engine.sleep(KEPT_EVERY), if self.place.is_ahead(events.read()) => {
+                    self.place.keep(&engine, &name, events.read()).await;
+                    continue;
+                }
+            };
+            match told {
+                Some(Told::Event(envelope) | Told::Gap(envelope)) => {
+                    if self.deliver(&envelope).await? == Delivered::NeverAgain {
+                        self.place.keep(&engine, &name, events.read()).await;
+                        return None;
+                    }
+                    if engine.now().since(self.place.kept_at) >= KEPT_EVERY {
+                        self.place.keep(&engine, &name, events.read()).await;
+                    }
+                }
+                Some(Told::CaughtUp { .. }) => {}
+                None => {
+                    self.place.keep(&engine, &name, events.read()).await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn deliver(&self, envelope: &Envelope) -> Option<Delivered> {
+        let Webhook { name, address, secret, .. } = &self.webhook;
+        Delivery { engine: &self.engine, post: self.post.as_ref(), name, address, secret }.carry(envelope).await
+    }
+}
+
+impl Place {
+    fn is_ahead(&self, reached: Option<Cursor>) -> bool {
+        reached.or(self.reached) > self.kept
+    }
+
+    /// What cannot be kept is delivered again after a restart.
+    async fn keep(&mut self, engine: &Engine, name: &str, reached: Option<Cursor>) {
+        self.reached = reached.or(self.reached);
+        self.kept_at = engine.now();
+        let Some(place) = self.reached.filter(|_| self.reached != self.kept) else { return };
+        match self.bookmarks.keep(name, place).await {
+            Ok(()) => self.kept = Some(place),
+            Err(error) => tracing::warn!(webhook = name, %error, "events may be delivered twice"),
+        }
+    }
+}
+
+/// Where a reader goes on: where it was, or here and now, which is kept before anything happens. None when the engine has
+/// ended.
+pub(crate) async fn first_place(engine: &Engine, bookmarks: &dyn Bookmarks, name: &str) -> Option<Cursor> {
+    let found = match bookmarks.find(name).await {
+        Ok(found) => found,
+        Err(error) => {
+            let error: &BookmarkError = &error;
+            tracing::warn!(reader = name, %error, "its place is lost: it begins with what happens from now on");
+            None
+        }
+    };
+    if let Some(place) = found {
+        return Some(place);
+    }
+    let end = patiently(engine, || async { engine.log_end().await.map_err(EngineError::from) }).await?;
+    if let Err(error) = bookmarks.keep(name, end).await {
+        tracing::warn!(reader = name, %error, "its place is not kept");
+    }
+    Some(end)
+}

@@ -1,0 +1,161 @@
+//! One event on its way to one receiver.
+
+use crate::courier::address::Address;
+use crate::courier::backoff::wait;
+use crate::courier::signature::Secret;
+use longhaul_engine::Engine;
+use longhaul_engine::ports::{Letter, Post, PostError, Receipt};
+use longhaul_wire::event::{ENVELOPE_TYPE, Envelope};
+use std::time::Duration;
+use tokio::select;
+
+/// An event that could not be delivered for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(24 * 3_600);
+/// The most bytes of a letter.
+const LARGEST: usize = 64 * 1_024;
+
+/// One event on its way.
+pub(super) struct Delivery<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) post: &'a dyn Post,
+    pub(super) name: &'a str,
+    pub(super) address: &'a Address,
+    pub(super) secret: &'a Secret,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// The receiver has it, or will never get it.
+    Done,
+    /// The receiver wants nothing any more.
+    NeverAgain,
+}
+
+enum Outcome {
+    Taken,
+    Gone,
+    Refused(u16),
+    Later { why: String, asked: Option<Duration> },
+    Impossible(String),
+}
+
+impl Delivery<'_> {
+    /// Tries until it is delivered or given up; none when the engine has ended.
+    pub(super) async fn carry(&self, envelope: &Envelope) -> Option<Delivered> {
+        let body = body(envelope);
+        let (name, event) = (self.name, envelope.id.as_str());
+        let begun = self.engine.now();
+        let mut failed = 0;
+        loop {
+            let letter = self.letter(event, body.clone());
+            let outcome = select! {
+                answer = self.post.post(&letter) => outcome(answer),
+                () = self.engine.over() => return None,
+            };
+            match outcome {
+                Outcome::Taken => return Some(Delivered::Done),
+                Outcome::Gone => {
+                    tracing::warn!(webhook = name, "the receiver is gone for good (410): it is switched off");
+                    return Some(Delivered::NeverAgain);
+                }
+                Outcome::Refused(status) => {
+                    tracing::warn!(webhook = name, event, status, "the receiver refuses an event: it is dropped");
+                    return Some(Delivered::Done);
+                }
+                Outcome::Impossible(why) => {
+                    tracing::warn!(webhook = name, event, why, "an event cannot be sent: it is dropped");
+                    return Some(Delivered::Done);
+                }
+                Outcome::Later { why, asked } => {
+                    failed += 1;
+                    let wait = wait(failed, self.engine.chance(), asked);
+                    if self.engine.now().plus(wait).since(begun) > PATIENCE {
+                        tracing::warn!(webhook = name, event, why, "an event is given up after a day");
+                        return Some(Delivered::Done);
+                    }
+                    tracing::debug!(webhook = name, event, why, failed, "an event is sent again later");
+                    select! {
+                        () = self.engine.sleep_until(self.engine.now().plus(wait)) => {}
+                        () = self.engine.over() => return None,
+                    }
+                }
+            }
+        }
+    }
+
+    fn letter(&self, event: &str, body: Vec<u8>) -> Letter {
+        let seconds = self.engine.wall().0.div_euclid(1_000);
+        let headers = [
+            ("content-type", ENVELOPE_TYPE.to_owned()),
+            ("webhook-id", event.to_owned()),
+            ("webhook-timestamp", seconds.to_string()),
+            ("webhook-signature", self.secret.sign(event, seconds, &body)),
+        ];
+        Letter {
+            address: self.address.to_string(),
+            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            body,
+        }
+    }
+}
+
+fn outcome(answer: Result<Receipt, PostError>) -> Outcome {
+    match answer {
+        Ok(Receipt { status: 200..=299, .. }) => Outcome::Taken,
+        Ok(Receipt { status: 410, .. }) => Outcome::Gone,
+        Ok(Receipt { status: status @ (408 | 429 | 500..), retry_after }) => {
+            Outcome::Later { why: format!("it answered {status}"), asked: retry_after }
+        }
+        Ok(Receipt { status, .. }) => Outcome::Refused(status),
+        Err(PostError::Unusable { why }) => Outcome::Impossible(why),
+        Err(error) => Outcome::Later { why: with_causes(&error), asked: None },
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+/// The letter of an event; what is long goes where it would be too large.
+fn body(envelope: &Envelope) -> Vec<u8> {
+    let write = |envelope: &Envelope| serde_json::to_vec(envelope).unwrap_or_default();
+    let whole = write(envelope);
+    if whole.len() <= LARGEST {
+        return whole;
+    }
+    let mut short = envelope.clone();
+    (short.data.tail, short.data.line) = (None, None);
+    short.data.command.truncate(1);
+    for text in [&mut short.data.error, &mut short.data.stage].into_iter().flatten() {
+        let end = (0..=1_024.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+    write(&short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_wire::event::EventKind;
+
+    #[test]
+    fn letter_is_never_too_large() {
+        let mut envelope = Envelope::of(EventKind::Failed);
+        let small = body(&envelope);
+        assert_eq!(serde_json::from_slice::<Envelope>(&small).unwrap(), envelope);
+        envelope.data.error = Some("ü\u{1}".repeat(100_000));
+        envelope.data.tail = Some("\u{1}".repeat(100_000));
+        envelope.data.command = vec!["x".repeat(4_096), "y".repeat(100_000)];
+        let large = body(&envelope);
+        assert!(large.len() <= LARGEST, "{}", large.len());
+        serde_json::from_slice::<Envelope>(&large).unwrap();
+    }
+}

@@ -1,0 +1,54 @@
+//! Places in the event log, as clients hold them.
+
+use crate::fault::Fault;
+use longhaul_engine::ports::Cursor;
+
+/// What stands before the number, so that nobody takes a cursor for something to count with.
+const MARK: &str = "e-";
+/// The place before the oldest event that is kept.
+pub(crate) const START: &str = "start";
+
+/// A place as a client holds it: good for as long as the log keeps what comes after, whoever serves it.
+pub(crate) fn cursor_text(cursor: Cursor) -> String {
+    format!("{MARK}{:x}", cursor.0)
+}
+
+/// Reads what a client was given; none for the start.
+pub(crate) fn read_cursor(text: &str) -> Result<Option<Cursor>, Fault> {
+    if text == START {
+        return Ok(None);
+    }
+    let digits = text.strip_prefix(MARK).filter(|digits| digits.bytes().all(is_digit));
+    match digits.map(|digits| u64::from_str_radix(digits, 16)) {
+        Some(Ok(place)) => Ok(Some(Cursor(place))),
+        Some(Err(_)) | None => {
+            Err(Fault::unreadable("cursor", text, &"none of this sort was ever given out")
+                .help("take the cursor of the last event, or leave it out"))
+        }
+    }
+}
+
+const fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursor_is_read_as_it_was_given() {
+        for place in [0, 1, 4_711, u64::MAX] {
+            assert_eq!(read_cursor(&cursor_text(Cursor(place))).unwrap(), Some(Cursor(place)));
+        }
+        assert_eq!(read_cursor("start").unwrap(), None);
+    }
+
+    #[test]
+    fn what_was_never_given_is_refused() {
+        for text in ["", "e-", "7", "e-+7", "e-G", "e-A", "e-ffffffffffffffff0", "E-7", "e-1 "] {
+            let problem = read_cursor(text).unwrap_err().into_problem();
+            assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What is known of the processes that events are about.
+
+use crate::events::trail::patiently;
+use longhaul_domain::{
+    AgentId, AttemptNo, Event, Fact, NodeId, Process, ProcessId, ProcessName, ProcessType, ProjectName,
+    SessionId, Timestamp,
+};
+use longhaul_engine::Engine;
+use longhaul_engine::ports::{Cursor, Stored};
+use longhaul_wire::event::Begins;
+use std::collections::BTreeMap;
+
+/// So many processes a reader remembers; it loads the others again.
+const MOST_KNOWN: usize = 128;
+/// So much of a command line is told, in bytes.
+const LONGEST_COMMAND: usize = 4_096;
+/// So many events a reader looks back for process ids that became known before it began.
+const LOOK_BACK: u32 = 512;
+
+/// What events tell of a process beside what happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) kind: ProcessType,
+    pub(crate) begins: Begins,
+    pub(crate) name: Option<ProcessName>,
+    pub(crate) project: Option<ProjectName>,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) parent: Option<ProcessId>,
+    pub(crate) agent: Option<AgentId>,
+    pub(crate) command: Vec<String>,
+    pub(crate) node: Option<NodeId>,
+    pub(crate) attempt: Option<AttemptNo>,
+    pub(crate) pid: Option<u32>,
+    pub(crate) started_at: Option<Timestamp>,
+}
+
+impl Subject {
+    fn of(stored: &Stored) -> Self {
+        let Stored { process, .. } = stored;
+        let spec = &process.spec;
+        let mut subject = Self {
+            kind: spec.kind.clone(),
+            begins: Begins::of(&spec.work),
+            name: spec.name.clone(),
+            project: spec.project.clone(),
+            session: spec.session.clone(),
+            parent: process.lineage.parent(),
+            agent: spec.agent.agent_id.clone(),
+            command: command_line(process),
+            node: process.node.clone(),
+            attempt: None,
+            pid: None,
+            started_at: None,
+        };
+        // The record may be ahead of the event; with one attempt alone it can only be about that.
+        if process.attempt <= AttemptNo(1) {
+            subject.place(process);
+        }
+        subject
+    }
+
+    fn place(&mut self, process: &Process) {
+        self.attempt = Some(process.attempt).filter(|attempt| attempt.0 > 0);
+        self.started_at = process.started_at;
+        self.node.clone_from(&process.node);
+        let pid = process.state.execution().and_then(|execution| execution.pid);
+        self.pid = pid.or(self.pid);
+    }
+
+    /// Takes in what an event says about where it runs.
+    pub(crate) fn note(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::Claimed { attempt, node } => {
+                (self.attempt, self.pid) = (Some(*attempt), None);
+                match self.begins {
+                    Begins::WhenSpawned => (self.node, self.started_at) = (Some(node.clone()), None),
+                    Begins::AtOnce | Begins::AtItsTurn => self.started_at = Some(event.at),
+                }
+            }
+            Fact::Spawned { pid, .. } => (self.pid, self.started_at) = (*pid, Some(event.at)),
+            // The record may tell of what came later.
+            Fact::Submitted => {
+                (self.attempt, self.pid) = (None, None);
+                self.started_at = (self.begins == Begins::AtOnce).then_some(event.at);
+            }
+            Fact::NeverRan | Fact::BecameDue => (self.pid, self.started_at) = (None, None),
+            Fact::RetryScheduled { .. }
+            | Fact::StageChanged { .. }
+            | Fact::Paused { .. }
+            | Fact::Resumed { .. }
+            | Fact::StopBegan { .. }
+            | Fact::KillBegan { .. }
+            | Fact::BecameStuck
+            | Fact::Lingered { .. }
+            | Fact::CascadeBegan { .. }
+            | Fact::CascadeEnded
+            | Fact::Prioritized { .. }
+            | Fact::SessionEnded { .. }
+            | Fact::SessionKept
+            | Fact::Ended { .. }
+            | Fact::LateExit { .. } => {}
+        }
+    }
+}
+
+/// The processes that a reader remembers.
+#[derive(Debug, Default)]
+pub(crate) struct Subjects {
+    known: BTreeMap<ProcessId, (u64, Subject)>,
+    uses: u64,
+    /// Process ids that became known shortly before the first end that the reader was told of.
+    earlier: Option<BTreeMap<ProcessId, u32>>,
+}
+
+impl Subjects {
+    /// What is known of a process as it was with this event; none of one that was let go. The outer none means that the
+    /// engine has ended.
+    pub(crate) async fn with(
+        &mut self,
+        engine: &Engine,
+        id: ProcessId,
+        event: &Event,
+    ) -> Option<Option<&Subject>> {
+        if !self.known.contains_key(&id) {
+            let ids = [id];
+            let mut found = patiently(engine, || engine.processes(&ids)).await?;
+            let Some(stored) = found.pop().flatten() else { return Some(None) };
+            self.remember(id, Subject::of(&stored));
+        }
+        self.uses += 1;
+        let uses = self.uses;
+        Some(self.known.get_mut(&id).map(|(used, subject)| {
+            *used = uses;
+            subject.note(event);
+            &*subject
+        }))
+    }
+
+    /// Completes what is known of a process that ended here: with a record that can change no more, and with what the log
+    /// says before the reader began.
+    pub(crate) async fn complete(&mut self, engine: &Engine, id: ProcessId, place: Cursor) -> Option<()> {
+        let lacks = |subject: &Subject| subject.started_at.is_none() || subject.attempt.is_none();
+        if self.known.get(&id).is_some_and(|(_, subject)| lacks(subject)) {
+            let ids = [id];
+            let found = patiently(engine, || engine.processes(&ids)).await?.pop().flatten();
+            if let (Some((_, subject)), Some(stored)) = (self.known.get_mut(&id), found) {
+                subject.place(&stored.process);
+            }
+        }
+        let wants_pid = |subject: &Subject| {
+            subject.begins == Begins::WhenSpawned && subject.pid.is_none() && subject.started_at.is_some()
+        };
+        if !self.known.get(&id).is_some_and(|(_, subject)| wants_pid(subject)) {
+            return Some(());
+        }
+        if self.earlier.is_none() {
+            self.earlier = Some(pids_before(engine, place).await?);
+        }
+        let pid = self.earlier.as_ref().and_then(|earlier| earlier.get(&id)).copied();
+        if let Some((_, subject)) = self.known.get_mut(&id) {
+            subject.pid = pid;
+        }
+        Some(())
+    }
+
+    /// What is remembered of a process.
+    pub(crate) fn known(&self, id: ProcessId) -> Option<&Subject> {
+        self.known.get(&id).map(|(_, subject)| subject)
+    }
+
+    /// Lets go of one about which nothing more will be told.
+    pub(crate) fn forget(&mut self, id: ProcessId) {
+        self.known.remove(&id);
+    }
+
+    fn remember(&mut self, id: ProcessId, subject: Subject) {
+        if self.known.len() >= MOST_KNOWN
+            && let Some(oldest) = self.known.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id)
+        {
+            self.known.remove(&oldest);
+        }
+        self.uses += 1;
+        self.known.insert(id, (self.uses, subject));
+    }
+}
+
+/// The process ids that the log tells of shortly before a place.
+async fn pids_before(engine: &Engine, place: Cursor) -> Option<BTreeMap<ProcessId, u32>> {
+    let from = Cursor(place.0.saturating_sub(LOOK_BACK.into()));
+    let page = patiently(engine, || engine.log(Some(from), LOOK_BACK, false)).await?;
+    let mut pids = BTreeMap::new();
+    for logged in page.events.iter().filter(|logged| logged.cursor < place) {
+        if let Fact::Spawned { pid: Some(pid), .. } = &logged.event.fact {
+            pids.insert(logged.id, *pid);
+        }
+    }
+    Some(pids)
+}
+
+/// The words of a command, as many as fit.
+fn command_line(process: &Process) -> Vec<String> {
+    let Some(command) = process.spec.command() else { return Vec::new() };
+    let mut left = LONGEST_COMMAND;
+    let mut words = Vec::new();
+    for word in std::iter::once(&command.program).chain(&command.args) {
+        if word.len() > left {
+            let cut = (0..=left).rev().find(|at| word.is_char_boundary(*at)).unwrap_or(0);
+            words.push(format!("{}…", word.get(..cut).unwrap_or_default()));
+            break;
+        }
+        left = left.saturating_sub(word.len() + 1);
+        words.push(word.clone());
+    }
+    words
+}

@@ -1,0 +1,368 @@
+//! Errors as clients see them.
+
+use longhaul_domain::{InvalidText, Level, ProcessId, Rejection, Status, Verb};
+use longhaul_engine::EngineError;
+use longhaul_engine::ports::{Refusal, StoreError};
+use longhaul_wire::api::Problem;
+use std::error::Error;
+use std::fmt::{self, Display};
+
+/// An error on its way to a client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault(Box<Problem>);
+
+impl Fault {
+    /// An error of its kind, with what happened; `status` is that of HTTP.
+    #[must_use]
+    pub fn new(status: u16, slug: &str, title: impl Into<String>) -> Self {
+        Self(Box::new(Problem { slug: slug.to_owned(), title: title.into(), status, ..Problem::default() }))
+    }
+
+    /// What was asked for makes no sense.
+    #[must_use]
+    pub fn invalid(what: &str, why: impl Into<String>) -> Self {
+        Self::new(400, "invalid_request", format!("invalid {what}")).because(why)
+    }
+
+    /// A word cannot be read as what it should be.
+    #[must_use]
+    pub fn unreadable(what: &str, text: &str, why: &dyn Display) -> Self {
+        Self::new(400, "invalid_request", format!("{text:?} is no {what}")).because(why.to_string())
+    }
+
+    /// Says why it went wrong.
+    #[must_use]
+    pub fn because(mut self, why: impl Into<String>) -> Self {
+        self.0.detail = Some(why.into());
+        self
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// The same as another kind of error, where a face has a word of its own for it.
+    #[must_use]
+    pub fn of_kind(mut self, status: u16, slug: &str) -> Self {
+        self.0.status = status;
+        slug.clone_into(&mut self.0.slug);
+        self
+    }
+
+    /// What a client is told.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+
+    /// What a client is told, for keeps.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        *self.0
+    }
+
+    /// A report says `running` of a process that is not.
+    pub(crate) fn not_running(status: Status, id: &str) -> Self {
+        let slug = "invalid_status_transition";
+        let mut fault = Self::new(409, slug, format!("cannot set running on a process that is {status}"));
+        if status.is_ended() {
+            fault = fault.because(STAYS).help(AGAIN.replace("ID", id));
+        }
+        fault.0.current_status = Some(status.as_str().to_owned());
+        fault.0.attempted = Some(Status::Running.as_str().to_owned());
+        fault
+    }
+
+    /// A launch names a parent that nobody knows.
+    pub(crate) fn of_parent(error: EngineError) -> Self {
+        let is_unknown = matches!(error, EngineError::NotFound { .. });
+        let fault = Self::from(error);
+        if !is_unknown {
+            return fault;
+        }
+        fault
+            .because("it was named as the parent")
+            .help("launch it without a parent, or under one that is there")
+    }
+
+    /// The same under another title, with its own as the reason where it had none.
+    fn under(mut self, title: String) -> Self {
+        let own = std::mem::replace(&mut self.0.title, title);
+        self.0.detail.get_or_insert(own);
+        self
+    }
+
+    fn at_level(mut self, level: Level, used: Option<u32>, max: u32) -> Self {
+        self.0.level = Some(level.0);
+        self.0.used = used.map(u64::from);
+        self.0.max = Some(max.into());
+        self
+    }
+
+    fn among(mut self, candidates: impl IntoIterator<Item = String>) -> Self {
+        self.0.candidates = candidates.into_iter().collect();
+        self
+    }
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.title)
+    }
+}
+
+impl Error for Fault {}
+
+impl From<InvalidText> for Fault {
+    fn from(error: InvalidText) -> Self {
+        Self::invalid(error.what, error.why)
+    }
+}
+
+impl From<EngineError> for Fault {
+    fn from(error: EngineError) -> Self {
+        let title = error.to_string();
+        match error {
+            EngineError::NotFound { .. } => Self::new(404, "process_not_found", title).help(
+                "`longhaul status -a` lists every process; ended ones go after a while (`retention.*`)",
+            ),
+            EngineError::Ambiguous { candidates, .. } => Self::new(409, "ambiguous_id", title)
+                .help("use more characters of the id")
+                .among(candidates.iter().map(|found| match &found.name {
+                    Some(name) => format!("{} {name} ({})", found.id, found.status),
+                    None => format!("{} ({})", found.id, found.status),
+                })),
+            EngineError::Rejected { id, rejection } => rejected(&rejection, &id.short()),
+            EngineError::Refused { refusal } => refused(&refusal),
+            EngineError::KeyConflict { holder, differs, .. } => conflict(title, holder, &differs),
+            EngineError::RevisionMoved { found, .. } => {
+                let mut fault =
+                    Self::new(409, "revision_moved", title).help("look at the process and decide again");
+                fault.0.revision = Some(found.0);
+                fault
+            }
+            EngineError::Invalid { why, help, .. } => {
+                let fault = Self::new(400, "invalid_request", title).because(why);
+                match help {
+                    Some(help) => fault.help(help),
+                    None => fault,
+                }
+            }
+            EngineError::Output { source } => Self::new(500, "internal", title).because(with_causes(&source)),
+            EngineError::Vault { source } => Self::new(500, "internal", title).because(with_causes(&source)),
+            EngineError::Store { source } => unstored(&source),
+            EngineError::StopUnrecorded { source, .. } => unstored(&source).under(title).help(
+                "see to it that the store can write (is there room on the disk of the state directory?)",
+            ),
+            EngineError::ClearUnfinished { source, .. } => unstored(&source).under(title).help(
+                "see to it that the store can write, then clear again: what was told to stop ends meanwhile",
+            ),
+            EngineError::Clearing => Self::new(503, "clearing", title)
+                .because("everything is being stopped and let go")
+                .help("launch again when that is over"),
+            EngineError::ShuttingDown => Self::new(503, "shutting_down", title)
+                .help("ask again: the next command starts a new manager"),
+            EngineError::Broken { .. } | _ => Self::new(500, "internal", title),
+        }
+    }
+}
+
+fn conflict(title: String, holder: ProcessId, differs: &[&'static str]) -> Fault {
+    let mut fault = Fault::new(409, "key_conflict", title)
+        .because("a launch key stands for one command, directory, type, key, limits and declared variables")
+        .help("take another launch key, or launch what the first one asked for")
+        .among([holder.to_string()]);
+    fault.0.differs = differs.iter().map(ToString::to_string).collect();
+    fault
+}
+
+fn rejected(rejection: &Rejection, id: &str) -> Fault {
+    let fault = Fault::new(409, rejection.slug(), rejection.to_string());
+    let (status, attempted) = match rejection {
+        Rejection::InvalidStatusTransition { from, attempted } => (*from, *attempted),
+        Rejection::Unsupported { status, attempted, .. } => (*status, *attempted),
+    };
+    let mut fault = match way_out(rejection, status, attempted) {
+        Some(Way { why, help }) => fault.because(why).help(help.replace("ID", id)),
+        None => fault,
+    };
+    fault.0.current_status = Some(status.as_str().to_owned());
+    fault.0.attempted = Some(attempted.as_str().to_owned());
+    fault
+}
+
+const STAYS: &str = "what has ended stays as it is";
+const AGAIN: &str = "`longhaul restart ID` runs it again as a new process";
+
+struct Way {
+    why: &'static str,
+    help: &'static str,
+}
+
+fn way_out(rejection: &Rejection, status: Status, attempted: Verb) -> Option<Way> {
+    let way = |why, help| Some(Way { why, help });
+    match (rejection, attempted) {
+        (Rejection::Unsupported { .. }, Verb::Complete | Verb::Fail) => {
+            way("how a command ends is seen, not told", "`longhaul cancel ID` ends it")
+        }
+        (Rejection::Unsupported { .. }, _) => None,
+        (_, Verb::Restart) => {
+            way("only what has ended can be run again", "`longhaul cancel ID` ends it, then restart it")
+        }
+        _ if status.is_ended() => way(STAYS, AGAIN),
+        (_, Verb::Pause) => way("only what runs can be paused", "`longhaul status ID` says why it waits"),
+        (_, Verb::Resume) => {
+            way("only what is paused can be resumed", "`longhaul status ID` says where it stands")
+        }
+        (_, Verb::RetryNow) => {
+            way("only what waits for its retry can be hurried", "`longhaul status ID` says where it stands")
+        }
+        (_, Verb::Prioritize) => {
+            way("only what waits can be moved in its queue", "`longhaul status ID` says where it stands")
+        }
+        (
+            _,
+            Verb::Progress
+            | Verb::Complete
+            | Verb::Fail
+            | Verb::Cancel
+            | Verb::Force
+            | Verb::Terminate
+            | Verb::EndSession,
+        ) => None,
+    }
+}
+
+fn refused(refusal: &Refusal) -> Fault {
+    let title = refusal.to_string();
+    match refusal {
+        Refusal::ParentMissing { parent } => {
+            Fault::new(409, "parent_missing", title).among([parent.to_string()])
+        }
+        Refusal::AncestorClosing { ancestor } => Fault::new(409, "ancestor_closing", title)
+            .because("what is ending takes no new children")
+            .among([ancestor.to_string()]),
+        Refusal::TooDeep { level, deepest } => Fault::new(409, "too_deep", title)
+            .because("each child stands one level below its parent")
+            .help("`limits.max_levels` sets the deepest level")
+            .at_level(*level, None, deepest.0.into()),
+        Refusal::LevelFull { level, live, most } => Fault::new(409, "level_full", title)
+            .because("a level of a tree takes so many live processes and no more")
+            .help("wait for one of them, or raise `limits.max_per_level`")
+            .at_level(*level, Some(*live), *most),
+        Refusal::NoSlot { key, holders } => {
+            let fault = Fault::new(409, "no_slot", title);
+            match key {
+                Some(key) if holders.is_empty() => {
+                    fault.because(format!("the queue of the key {key} is held, or others wait in it"))
+                }
+                Some(key) => fault.because(format!("every slot of the key {key} is taken")),
+                None => fault
+                    .because("the limit of processes that run at once is reached (`limits.max_parallel`)"),
+            }
+            .help("`longhaul queue` shows the queues; launch without --no-queue to let it wait for its turn")
+            .among(holders.iter().map(ToString::to_string))
+        }
+        Refusal::HeldByAncestors { holders, .. } => Fault::new(409, "held_by_ancestors", title)
+            .because("they wait for it, and it would wait for them: for ever")
+            .help("give the child another key, or the key more slots (`keys.limit`)")
+            .among(holders.iter().map(ToString::to_string)),
+        Refusal::StalePolicy { .. } => Fault::new(409, "stale_policy", title).help("ask again"),
+        Refusal::TooManyWishes => Fault::new(409, "too_many_wishes", title)
+            .because("its owner does not answer the orders that it was left"),
+        Refusal::TooLarge { .. } => Fault::new(413, "payload_too_large", title)
+            .help("large inputs belong into a file that the command reads"),
+        Refusal::Full => Fault::new(507, "store_full", title)
+            .help("make room on the disk of the state directory; running work goes on meanwhile"),
+        Refusal::DescendantLives { .. } | _ => Fault::new(409, "refused", title),
+    }
+}
+
+fn unstored(error: &StoreError) -> Fault {
+    let title = "the store cannot do it";
+    let fault = match error {
+        StoreError::ReadOnly { .. } => Fault::new(503, "store_read_only", title),
+        StoreError::Refused(refusal) => return refused(refusal),
+        StoreError::Missing { .. } => {
+            return Fault::new(404, "process_not_found", error.to_string());
+        }
+        StoreError::Conflict { .. } => Fault::new(409, "revision_moved", title),
+        StoreError::Unavailable { .. }
+        | StoreError::Unknown { .. }
+        | StoreError::Fenced { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::Format { .. } => Fault::new(503, "store_unavailable", title),
+        _ => Fault::new(500, "internal", title),
+    };
+    fault.because(with_causes(error))
+}
+
+/// An error and everything behind it, in one line.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::SlotKey;
+    use longhaul_engine::Reached;
+
+    #[test]
+    fn rejection_names_status_attempt_and_way_out() {
+        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let rejection =
+            Rejection::InvalidStatusTransition { from: Status::Completed, attempted: Verb::Pause };
+        let Fault(problem) = Fault::from(EngineError::Rejected { id, rejection });
+        assert_eq!(problem.status, 409);
+        assert_eq!(problem.slug, "invalid_status_transition");
+        assert_eq!(problem.current_status.as_deref(), Some("completed"));
+        assert_eq!(problem.attempted.as_deref(), Some("pause"));
+        assert!(problem.help.unwrap().contains("longhaul restart 3f2a9c1b"));
+    }
+
+    #[test]
+    fn refusal_for_want_of_a_slot_names_the_holders() {
+        let holder: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let Fault(problem) =
+            refused(&Refusal::NoSlot { key: Some(SlotKey::new("opus").unwrap()), holders: vec![holder] });
+        assert_eq!((problem.status, problem.slug.as_str()), (409, "no_slot"));
+        assert_eq!(problem.candidates, [holder.to_string()]);
+    }
+
+    #[test]
+    fn stop_that_went_ahead_on_a_full_disk_says_both() {
+        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let full = || StoreError::Refused(Refusal::Full);
+        for (reached, word) in [(Reached::Told, "was told to stop"), (Reached::Ended, "has ended")] {
+            let Fault(problem) = Fault::from(EngineError::StopUnrecorded { id, reached, source: full() });
+            assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
+            assert!(problem.title.contains(word), "{}", problem.title);
+            assert_eq!(problem.detail, Some(Refusal::Full.to_string()));
+            assert!(problem.help.unwrap().contains("room on the disk"));
+        }
+        let cleared = EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: full() };
+        let Fault(problem) = Fault::from(cleared);
+        assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
+        assert_eq!(problem.title, "not everything could be cleared: 1 told to stop, 0 let go");
+        assert!(!problem.help.unwrap().contains("running work goes on"));
+    }
+
+    #[test]
+    fn store_error_tells_what_is_behind_it() {
+        let source = Box::new(std::io::Error::other("disk on fire"));
+        let Fault(problem) = unstored(&StoreError::Unavailable { source });
+        assert_eq!((problem.status, problem.slug.as_str()), (503, "store_unavailable"));
+        assert!(problem.detail.unwrap().contains("disk on fire"));
+    }
+}

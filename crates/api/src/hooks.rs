@@ -1,0 +1,162 @@
+//! Command hooks: commands of the user's that are run when something happened, as processes of ours.
+//!
+//! Each hook has a task of its own, which reads the event log and runs one command after the other. What it runs is a
+//! process like any other, with a timeout, a log and an end; its launch key is that of the event, so that a restart runs
+//! nothing twice. A hook is never called for what hooks do.
+
+mod order;
+
+pub use order::{Hook, HookError, HookPlan, Moment};
+
+use crate::api::Api;
+use crate::courier::first_place;
+use crate::events::place::read_cursor;
+use crate::events::trail::{Trail, patiently};
+use crate::events::{Events, Told, Wanted};
+use crate::notices::Batches;
+use longhaul_engine::ports::{Bookmarks, Cursor};
+use longhaul_engine::{Engine, Goal, Mode};
+use longhaul_wire::api::LaunchRequest;
+use longhaul_wire::event::{BatchView, Envelope};
+use order::Call;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::select;
+
+/// The type of the processes that hooks run as.
+pub(crate) const HOOK_TYPE: &str = "custom:hook";
+/// A launch that the manager could not take is asked for again after such a time.
+const AGAIN: Duration = Duration::from_secs(1);
+/// A place that nothing happened behind is kept after such a time.
+const KEPT_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs hooks for as long as the engine goes on. A new hook is called for what happens from now on; what ends within
+/// `window` belongs together for the end of a session.
+pub fn start(api: &Api, hooks: Vec<Hook>, window: Duration, bookmarks: &Arc<dyn Bookmarks>) {
+    for hook in hooks {
+        let runner = Runner { api: api.clone(), hook, bookmarks: bookmarks.clone(), kept: None };
+        tokio::spawn(async move {
+            // It ends with the engine.
+            let _ended = runner.run(window).await;
+        });
+    }
+}
+
+/// The task of one hook.
+struct Runner {
+    api: Api,
+    hook: Hook,
+    bookmarks: Arc<dyn Bookmarks>,
+    kept: Option<Cursor>,
+}
+
+impl Runner {
+    /// None when the engine has ended.
+    async fn run(mut self, window: Duration) -> Option<()> {
+        let engine = self.api.engine.clone();
+        let place = first_place(&engine, self.bookmarks.as_ref(), self.hook.moment.as_str()).await?;
+        self.kept = Some(place);
+        let trail = patiently(&engine, || Trail::after(&engine, Some(place), true)).await?;
+        match self.hook.moment.kinds() {
+            Some(kinds) => {
+                let wanted = Wanted { kinds, ..Wanted::default() };
+                self.follow_events(&engine, Events::of(&engine, trail, wanted)).await
+            }
+            None => self.follow_sessions(&engine, Batches::of(&engine, trail, window)).await,
+        }
+    }
+
+    async fn follow_events(&mut self, engine: &Engine, mut events: Events) -> Option<()> {
+        loop {
+            let told = select! {
+                biased;
+                told = events.next() => told?,
+                () = engine.sleep(KEPT_EVERY), if events.read() > self.kept => {
+                    self.keep(events.read()).await;
+                    continue;
+                }
+            };
+            match told {
+                Told::Event(envelope) if envelope.data.kind.as_deref() != Some(HOOK_TYPE) => {
+                    self.call(engine, &Call::of_event(&envelope)).await?;
+                    self.keep(events.read()).await;
+                }
+                Told::Gap(envelope) => self.complain(&envelope),
+                Told::Event(_) | Told::CaughtUp { .. } => {}
+            }
+        }
+    }
+
+    async fn follow_sessions(&mut self, engine: &Engine, mut batches: Batches) -> Option<()> {
+        loop {
+            let batch = select! {
+                biased;
+                batch = batches.next() => batch?,
+                () = engine.sleep(KEPT_EVERY), if Some(batches.place()) > self.kept => {
+                    self.keep(Some(batches.place())).await;
+                    continue;
+                }
+            };
+            if is_complete(&batch) {
+                self.call(engine, &Call::of_batch(&batch)).await?;
+                // Batches of other sessions may still be open from before.
+                let told = read_cursor(&batch.cursor).ok().flatten();
+                self.keep(told.map(|told| told.min(batches.place()))).await;
+            }
+        }
+    }
+
+    /// Runs the command and waits for its end; none when the engine has ended.
+    async fn call(&self, engine: &Engine, call: &Call) -> Option<()> {
+        let request = self.hook.request(call);
+        let launched = loop {
+            let launch: LaunchRequest = request.clone();
+            let fault = match self.api.launch(launch).await {
+                Ok(launched) => break launched,
+                Err(fault) => fault,
+            };
+            let problem = fault.problem();
+            let (hook, why) = (self.hook.moment.as_str(), problem.title.as_str());
+            match (problem.slug.as_str(), problem.status) {
+                // It was run before, with other words in its environment.
+                ("key_conflict", _) => return Some(()),
+                ("shutting_down", _) => return None,
+                (_, 503 | 507) => tracing::warn!(hook, why, "a hook waits until it can be launched"),
+                _ => {
+                    tracing::warn!(hook, event = call.id, why, "a hook cannot be launched: it is left out");
+                    return Some(());
+                }
+            }
+            select! {
+                () = engine.sleep(AGAIN) => {}
+                () = engine.over() => return None,
+            }
+        };
+        let Ok(id) = launched.process.id.parse() else { return Some(()) };
+        let ids = [id];
+        let ended = patiently(engine, || engine.wait(&ids, Goal::Ended, Mode::All, None));
+        select! {
+            ended = ended => ended.map(|_| ()),
+            () = engine.over() => None,
+        }
+    }
+
+    /// What cannot be kept is found by its launch key after a restart.
+    async fn keep(&mut self, place: Option<Cursor>) {
+        let Some(place) = place.filter(|place| Some(*place) > self.kept) else { return };
+        let hook = self.hook.moment.as_str();
+        match self.bookmarks.keep(hook, place).await {
+            Ok(()) => self.kept = Some(place),
+            Err(error) => tracing::warn!(hook, %error, "the place of a hook is not kept"),
+        }
+    }
+
+    fn complain(&self, gap: &Envelope) {
+        let (from, to) = (gap.data.from.as_deref(), gap.data.to.as_deref());
+        tracing::warn!(hook = self.hook.moment.as_str(), from, to, "events are missing: the hook was not called for them");
+    }
+}
+
+const fn is_complete(batch: &BatchView) -> bool {
+    batch.all_complete && !batch.ended.is_empty()
+}

@@ -1,0 +1,348 @@
+//! What a hook runs, and what it is told.
+
+use crate::hooks::HOOK_TYPE;
+use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest};
+use longhaul_wire::event::{BatchView, Envelope, EventKind};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The most bytes of an event in the environment of a hook.
+const LARGEST_EVENT: usize = 32 * 1_024;
+
+/// When a hook is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moment {
+    /// A process began.
+    Start,
+    /// A process ended, however.
+    End,
+    /// A process failed, ran out of time, or its end was not seen.
+    Failure,
+    /// The last process of a session ended.
+    SessionComplete,
+}
+
+impl Moment {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Start, Self::End, Self::Failure, Self::SessionComplete];
+
+    /// The word for it, which is its key in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "on_start",
+            Self::End => "on_end",
+            Self::Failure => "on_failure",
+            Self::SessionComplete => "on_session_complete",
+        }
+    }
+
+    /// The events that it is about; none if it is about sessions.
+    pub(super) fn kinds(self) -> Option<Vec<EventKind>> {
+        match self {
+            Self::Start => Some(vec![EventKind::Started]),
+            Self::End => Some(vec![EventKind::Stopped, EventKind::Failed]),
+            Self::Failure => Some(vec![EventKind::Failed]),
+            Self::SessionComplete => None,
+        }
+    }
+}
+
+/// A command that is run when something happened.
+#[derive(Clone)]
+pub struct Hook {
+    pub(super) moment: Moment,
+    plan: HookPlan,
+}
+
+/// How a hook is configured.
+#[derive(Clone, Default)]
+pub struct HookPlan {
+    /// The program and its arguments. In the arguments, `{id}`, `{name}`, `{status}`, `{exit_code}`, `{event}` and
+    /// `{session}` stand for what happened; no shell ever reads them.
+    pub command: Vec<String>,
+    /// Where it is run.
+    pub directory: String,
+    /// All that it has in its environment beside what is said about the event.
+    pub environment: BTreeMap<String, String>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// Why there can be no such hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HookError {
+    /// It names nothing to run.
+    #[error("a hook names no program")]
+    NoProgram,
+    /// It would be run nowhere in particular.
+    #[error("the directory of a hook is no absolute path")]
+    Directory,
+    /// It would be waited for without end.
+    #[error("a hook needs a timeout")]
+    NoTimeout,
+}
+
+impl Hook {
+    /// Checks a plan.
+    ///
+    /// # Errors
+    /// [`HookError`] says what is wrong with it.
+    pub fn new(moment: Moment, plan: HookPlan) -> Result<Self, HookError> {
+        if plan.command.first().is_none_or(String::is_empty) {
+            return Err(HookError::NoProgram);
+        }
+        if !plan.directory.starts_with('/') {
+            return Err(HookError::Directory);
+        }
+        if plan.timeout.is_zero() {
+            return Err(HookError::NoTimeout);
+        }
+        Ok(Self { moment, plan })
+    }
+
+    /// The launch for something that happened. The same event gives the same launch key.
+    pub(super) fn request(&self, call: &Call) -> LaunchRequest {
+        let (program, args) = match self.plan.command.split_first() {
+            Some((program, args)) => (program.clone(), args),
+            None => (String::new(), [].as_slice()),
+        };
+        let mut declared = self.plan.environment.clone();
+        declared.extend(call.variables());
+        LaunchRequest {
+            command: Some(CommandRequest {
+                program,
+                args: args.iter().map(|arg| call.fill(arg)).collect(),
+                directory: self.plan.directory.clone(),
+                environment: EnvironmentRequest { declared, ..EnvironmentRequest::default() },
+                timeout_ms: u64::try_from(self.plan.timeout.as_millis()).unwrap_or(u64::MAX),
+                ..CommandRequest::default()
+            }),
+            kind: Some(HOOK_TYPE.to_owned()),
+            description: Some(format!("{} for {}", self.moment.as_str(), call.id)),
+            launch_key: Some(format!("hook/{}/{}", self.moment.as_str(), call.key)),
+            ..LaunchRequest::default()
+        }
+    }
+}
+
+impl std::fmt::Debug for Hook {
+    /// Prints no values of its environment: they may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hook")
+            .field("moment", &self.moment)
+            .field("command", &self.plan.command)
+            .field("directory", &self.plan.directory)
+            .field("environment", &self.plan.environment.keys().collect::<Vec<_>>())
+            .field("timeout", &self.plan.timeout)
+            .finish()
+    }
+}
+
+impl std::fmt::Debug for HookPlan {
+    /// Prints no values of its environment: they may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HookPlan")
+            .field("command", &self.command)
+            .field("environment", &self.environment.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a hook is told.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    /// Whom it is about, in words.
+    pub(super) id: String,
+    /// What makes it the only one of its kind.
+    key: String,
+    event: String,
+    words: BTreeMap<&'static str, String>,
+}
+
+impl Call {
+    pub(super) fn of_event(envelope: &Envelope) -> Self {
+        let data = &envelope.data;
+        let words = [
+            ("id", envelope.subject.clone()),
+            ("name", data.name.clone()),
+            ("status", data.status.clone()),
+            ("exit_code", data.exit_code.map(|code| code.to_string())),
+            ("event", Some(envelope.event.clone())),
+            ("session", data.session_id.clone()),
+        ];
+        let mut short = envelope.clone();
+        let mut event = json(&short);
+        if event.len() > LARGEST_EVENT {
+            (short.data.tail, short.data.line, short.data.error) = (None, None, None);
+            short.data.command.truncate(1);
+            event = json(&short);
+        }
+        Self { id: envelope.id.clone(), key: envelope.id.clone(), event, words: filled(words) }
+    }
+
+    pub(super) fn of_batch(batch: &BatchView) -> Self {
+        let words = [
+            ("id", None),
+            ("name", None),
+            ("status", Some(worst(batch).to_owned())),
+            ("exit_code", None),
+            ("event", Some("SESSION_COMPLETE".to_owned())),
+            ("session", Some(batch.session.clone())),
+        ];
+        let mut short = batch.clone();
+        let mut event = json(&short);
+        while event.len() > LARGEST_EVENT && !short.ended.is_empty() {
+            short.ended.truncate(short.ended.len() / 2);
+            event = json(&short);
+        }
+        Self {
+            id: format!("session {}", batch.session),
+            // The place of its last end is that of no other session.
+            key: batch.cursor.clone(),
+            event,
+            words: filled(words),
+        }
+    }
+
+    /// Puts what happened into an argument. What is put in is never looked at again.
+    fn fill(&self, arg: &str) -> String {
+        let mut filled = String::new();
+        let mut rest = arg;
+        while let Some((before, after)) = rest.split_once('{') {
+            filled.push_str(before);
+            let word = after.split_once('}').and_then(|(name, after)| Some((self.words.get(name)?, after)));
+            match word {
+                Some((word, after)) => {
+                    filled.push_str(word);
+                    rest = after;
+                }
+                None => {
+                    filled.push('{');
+                    rest = after;
+                }
+            }
+        }
+        filled.push_str(rest);
+        filled
+    }
+
+    fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        let word = |name: &str| self.words.get(name).cloned().unwrap_or_default();
+        [
+            ("LONGHAUL_EVENT", self.event.clone()),
+            ("LONGHAUL_EVENT_TYPE", word("event")),
+            ("LONGHAUL_EVENT_PROCESS", word("id")),
+            ("LONGHAUL_EVENT_NAME", word("name")),
+            ("LONGHAUL_EVENT_STATUS", word("status")),
+            ("LONGHAUL_EVENT_EXIT_CODE", word("exit_code")),
+            ("LONGHAUL_EVENT_SESSION", word("session")),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+    }
+}
+
+fn filled<const N: usize>(
+    words: [(&'static str, Option<String>); N],
+) -> BTreeMap<&'static str, String> {
+    words.into_iter().map(|(name, word)| (name, word.unwrap_or_default())).collect()
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// The worst status among those that ended.
+fn worst(batch: &BatchView) -> &'static str {
+    ["failed", "timeout", "interrupted", "cancelled"]
+        .into_iter()
+        .find(|status| batch.counts.contains_key(*status))
+        .unwrap_or("completed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_wire::event::{EndedView, EventData};
+
+    fn hook(command: &[&str]) -> Hook {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        let environment = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
+        let plan =
+            HookPlan { command, directory: "/home/me".to_owned(), environment, timeout: Duration::from_secs(30) };
+        Hook::new(Moment::End, plan).unwrap()
+    }
+
+    fn failed(name: &str) -> Envelope {
+        let data = EventData {
+            name: Some(name.to_owned()),
+            status: Some("failed".to_owned()),
+            exit_code: Some(3),
+            ..EventData::default()
+        };
+        Envelope {
+            id: "p/4/0".to_owned(),
+            subject: Some("p".to_owned()),
+            data,
+            ..Envelope::of(EventKind::Failed)
+        }
+    }
+
+    #[test]
+    fn arguments_are_filled_and_nothing_in_them_is_read_again() {
+        let hook = hook(&["{id}", "{name} ended: {status} ({exit_code})", "{nothing} {", "{{id}}", "$({name})"]);
+        let request = hook.request(&Call::of_event(&failed("a; rm -rf {id} $(x)")));
+        let command = request.command.unwrap();
+        assert_eq!(command.program, "{id}", "what is run is what was configured");
+        let expected = [
+            "a; rm -rf {id} $(x) ended: failed (3)",
+            "{nothing} {",
+            "{p}",
+            "$(a; rm -rf {id} $(x))",
+        ];
+        assert_eq!(command.args, expected);
+        assert_eq!((command.timeout_ms, request.kind.as_deref()), (30_000, Some(HOOK_TYPE)));
+        assert_eq!(request.launch_key.as_deref(), Some("hook/on_end/p/4/0"));
+        let declared = command.environment.declared;
+        assert_eq!((declared["PATH"].as_str(), declared["LONGHAUL_EVENT_TYPE"].as_str()), ("/bin", "PROCESS_FAILED"));
+        assert!(command.environment.captured.is_none());
+        serde_json::from_str::<Envelope>(&declared["LONGHAUL_EVENT"]).unwrap();
+    }
+
+    #[test]
+    fn event_in_the_environment_is_never_too_large() {
+        let mut envelope = failed("x");
+        envelope.data.tail = Some("\u{1}".repeat(20_000));
+        envelope.data.error = Some("e".repeat(64 * 1_024));
+        let ended = EndedView { id: "p".repeat(36), ..EndedView::default() };
+        let batch = BatchView { ended: vec![ended; 1_000], ..BatchView::default() };
+        for call in [Call::of_event(&envelope), Call::of_batch(&batch)] {
+            assert!(call.event.len() <= LARGEST_EVENT && call.event.len() > 100, "{}", call.event.len());
+        }
+    }
+
+    #[test]
+    fn hook_without_program_place_or_end_is_refused() {
+        let plan = |command: &str, directory: &str, timeout| HookPlan {
+            command: vec![command.to_owned()],
+            directory: directory.to_owned(),
+            timeout: Duration::from_secs(timeout),
+            ..HookPlan::default()
+        };
+        for (plan, error) in [
+            (plan("", "/", 1), HookError::NoProgram),
+            (plan("x", "here", 1), HookError::Directory),
+            (plan("x", "/", 0), HookError::NoTimeout),
+        ] {
+            assert_eq!(Hook::new(Moment::Start, plan).unwrap_err(), error);
+        }
+    }
+
+    #[test]
+    fn environment_of_a_hook_is_not_printed() {
+        let text = format!("{:?}", hook(&["x"]));
+        assert!(text.contains("PATH") && !text.contains("/bin"), "{text}");
+    }
+}

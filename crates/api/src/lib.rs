@@ -1,0 +1,20 @@
+//! What every face of longhaul shares: the use cases in the words of [`longhaul_wire::api`].
+//!
+//! [`Api`] takes requests as clients make them and answers as clients see it; it checks, finds who is meant, asks the
+//! engine and converts. A face adds only how requests and answers travel. What goes wrong is a [`Fault`], which holds
+//! the [`longhaul_wire::api::Problem`] that a client is told, whichever way it came.
+
+mod api;
+mod convert;
+pub mod courier;
+mod events;
+mod fault;
+pub mod hooks;
+mod notices;
+mod output;
+
+pub use api::Api;
+pub use convert::{Depth, LaunchDefaults, moment, output_is_gone, rfc3339, view, views};
+pub use events::{Events, Told};
+pub use fault::Fault;
+pub use notices::{NOTICE_WINDOW, Notices};

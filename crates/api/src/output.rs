@@ -1,0 +1,196 @@
+//! Output as text: pages under a budget, and searches.
+
+mod budget;
+mod log;
+mod pages;
+mod place;
+mod scan;
+
+use crate::api::Api;
+use crate::fault::Fault;
+use budget::Budget;
+use futures_util::future::{Either, select};
+use log::Log;
+use longhaul_domain::{AttemptNo, ProcessId};
+use longhaul_engine::ports::Stored;
+use longhaul_engine::{EngineError, Goal, Mode};
+use longhaul_view::{Case, Choice, Cursor, Manner, Pattern};
+use longhaul_wire::api::{OutputNumbers, OutputView, ReadRequest, SearchRequest, SearchView};
+use pages::Pages;
+use place::{Begin, Place};
+use scan::Scan;
+use std::pin::pin;
+use std::time::Duration;
+
+/// The longest that a read waits, in milliseconds.
+const LONGEST_WAIT: u64 = 55_000;
+/// The most lines around a match.
+const MOST_CONTEXT: u32 = 5;
+/// The matches of one answer: the usual number, and the greatest.
+const USUAL_MATCHES: u32 = 20;
+const MOST_MATCHES: u32 = 100;
+
+impl Api {
+    /// Gives a page of output that fits into the tokens that were granted for it.
+    ///
+    /// With a cursor it goes on there; else it shows the head and the tail, and says what it left out between them.
+    ///
+    /// # Errors
+    /// Nobody is meant, it has no output, or the request makes no sense.
+    pub async fn read_output(&self, reference: &str, request: &ReadRequest) -> Result<OutputView, Fault> {
+        let budget = Budget::of_page(request.max_tokens)?;
+        let patience = patience(request)?;
+        let id = self.engine.find(reference).await?;
+        let deadline = patience.map(|patience| self.engine.now().0.saturating_add(patience));
+        loop {
+            let stored = self.engine.process(id).await?;
+            let (view, seen) = self.page_of(&stored, request, budget).await?;
+            let says_something = !view.text.is_empty() || view.head.is_some() || view.cursor_expired;
+            let rest = deadline.map_or(0, |deadline| deadline.saturating_sub(self.engine.now().0));
+            if says_something || view.eof || rest <= 0 {
+                return Ok(view);
+            }
+            self.wait_for_more(id, AttemptNo(view.attempt), seen, rest).await?;
+        }
+    }
+
+    /// Finds the lines of the output that match a pattern.
+    ///
+    /// # Errors
+    /// Nobody is meant, it has no output, the pattern is none, or the request makes no sense.
+    pub async fn search_output(&self, reference: &str, request: &SearchRequest) -> Result<SearchView, Fault> {
+        let budget = Budget::of_search(request.max_tokens)?;
+        let context = within("context", request.context, 0..=MOST_CONTEXT)?.unwrap_or(0);
+        let most = within("max_matches", request.max_matches, 1..=MOST_MATCHES)?.unwrap_or(USUAL_MATCHES);
+        let case = if request.ignore_case { Case::Ignored } else { Case::Kept };
+        let pattern = Pattern::new(&request.pattern, case).map_err(|error| {
+            Fault::new(400, "pattern_invalid", error.to_string())
+                .help("patterns are regular expressions without look-around and back-references")
+        })?;
+        let id = self.engine.find(reference).await?;
+        let stored = self.engine.process(id).await?;
+        let place = Place::of_search(&stored, request)?;
+        let log = Log::new(&self.engine, &stored, &place.cursor);
+        let Some(place) = self.kept(&stored, &log, place).await? else {
+            return Ok(Scan::nothing(&log.cursor));
+        };
+        let log = Log::new(&self.engine, &stored, &place.cursor);
+        let scan = Scan { log, manner: manner(request.raw), budget, most, context, expired: place.expired };
+        scan.run(pattern, place.cursor).await
+    }
+
+    /// Tells how much output the latest attempt has; none of what has no output here.
+    ///
+    /// # Errors
+    /// Nobody is meant, or the output cannot be measured.
+    pub async fn output_numbers(&self, reference: &str) -> Result<Option<OutputNumbers>, Fault> {
+        let id = self.engine.find(reference).await?;
+        let stored = self.engine.process(id).await?;
+        let cursor = Cursor::new(id, stored.process.attempt, Choice::Both);
+        let log = Log::new(&self.engine, &stored, &cursor);
+        if stored.process.spec.command().is_none() {
+            return Ok(None);
+        }
+        Ok(log.size().await?.map(|size| OutputNumbers {
+            bytes: size.end,
+            next_cursor: cursor.at(size.end).to_string(),
+            truncated: size.gap.is_some(),
+        }))
+    }
+
+    /// A page, and how far the log went when it was read.
+    async fn page_of(
+        &self,
+        stored: &Stored,
+        request: &ReadRequest,
+        budget: Budget,
+    ) -> Result<(OutputView, u64), Fault> {
+        let place = Place::of_read(stored, request)?;
+        let log = Log::new(&self.engine, stored, &place.cursor);
+        let Some(place) = self.kept(stored, &log, place).await? else {
+            let next_cursor = log.cursor.to_string();
+            let (attempt, eof) = (log.cursor.attempt.0, log.is_over);
+            return Ok((OutputView { attempt, next_cursor, eof, ..OutputView::default() }, 0));
+        };
+        let log = Log::new(&self.engine, stored, &place.cursor);
+        let pages = Pages { log, manner: manner(request.raw), budget };
+        let begin = match place.begin {
+            Begin::Line(number) => Begin::Cursor(pages.line(place.cursor, number).await?),
+            other => other,
+        };
+        pages.read(&place, begin).await
+    }
+
+    /// Where to read on: behind what was removed, if it was; none if there is no output yet.
+    async fn kept(&self, stored: &Stored, log: &Log<'_>, place: Place) -> Result<Option<Place>, Fault> {
+        if place.cursor.attempt.0 == 0 {
+            return Ok(None);
+        }
+        if log.size().await?.is_some() {
+            return Ok(Some(place));
+        }
+        let latest = stored.process.attempt;
+        for later in place.cursor.attempt.0..latest.0 {
+            let cursor = Cursor::new(place.cursor.owner, AttemptNo(later.saturating_add(1)), place.cursor.choice);
+            let has_stood = place.cursor.offset > 0;
+            if has_stood && Log::new(&self.engine, stored, &cursor).size().await?.is_some() {
+                let begin = Begin::Cursor(cursor);
+                return Ok(Some(Place { cursor, begin, to: None, expired: true }));
+            }
+        }
+        if place.cursor.attempt == latest && crate::output_is_gone(&self.engine, stored).await {
+            let id = stored.process.id.short();
+            return Err(Fault::new(410, "output_removed", format!("the output of {id} is gone"))
+                .because("it was let go of to make room: `output.total`, or somebody removed it")
+                .help(format!("`longhaul status {id}` still tells how it ended")));
+        }
+        Ok(None)
+    }
+
+    /// Parks until there may be more behind an offset, the process has ended, or the time is over.
+    async fn wait_for_more(
+        &self,
+        id: ProcessId,
+        attempt: AttemptNo,
+        seen: u64,
+        rest: i64,
+    ) -> Result<(), EngineError> {
+        let rest = Duration::from_millis(u64::try_from(rest).unwrap_or(0));
+        let ids = [id];
+        let ended = pin!(self.engine.wait(&ids, Goal::Ended, Mode::All, Some(rest)));
+        let grown = pin!(self.engine.follow(id, attempt, seen));
+        match select(grown, ended).await {
+            Either::Left((grown, _)) => grown.map(|_| ()),
+            Either::Right((ended, _)) => ended.map(|_| ()),
+        }
+    }
+}
+
+/// How long to wait, in milliseconds.
+fn patience(request: &ReadRequest) -> Result<Option<i64>, Fault> {
+    match request.wait_ms {
+        Some(wait) if wait > LONGEST_WAIT => {
+            Err(Fault::invalid("wait_ms", format!("{LONGEST_WAIT} is the most"))
+                .help("ask again with the same cursor"))
+        }
+        Some(wait) => Ok(i64::try_from(wait).ok()),
+        None => Ok(None),
+    }
+}
+
+fn within(
+    what: &str,
+    value: Option<u32>,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<Option<u32>, Fault> {
+    match value {
+        Some(value) if !range.contains(&value) => {
+            Err(Fault::invalid(what, format!("it goes from {} to {}", range.start(), range.end())))
+        }
+        value => Ok(value),
+    }
+}
+
+const fn manner(raw: bool) -> Manner {
+    if raw { Manner::Raw } else { Manner::Folded }
+}

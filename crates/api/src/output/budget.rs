@@ -1,0 +1,45 @@
+//! How much an answer may cost.
+
+use super::within;
+use crate::fault::Fault;
+use serde::Serialize;
+
+/// Bytes that an answer may have beyond its tokens, for the cursors in it.
+const ALLOWANCE: usize = 160;
+/// Bytes of a token, as clients estimate it.
+const TOKEN: usize = 4;
+const USUAL: u32 = 1_500;
+const MOST: u32 = 8_000;
+/// The fewest tokens of a search: a match and its place fit into them.
+const LEAST_OF_SEARCH: u32 = 100;
+
+/// The most bytes of an answer in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Budget {
+    bytes: usize,
+}
+
+impl Budget {
+    pub(super) fn of_page(tokens: Option<u32>) -> Result<Self, Fault> {
+        Self::of(tokens, 1)
+    }
+
+    pub(super) fn of_search(tokens: Option<u32>) -> Result<Self, Fault> {
+        Self::of(tokens, LEAST_OF_SEARCH)
+    }
+
+    fn of(tokens: Option<u32>, least: u32) -> Result<Self, Fault> {
+        let tokens = within("max_tokens", tokens, least..=MOST)?.unwrap_or(USUAL);
+        Ok(Self { bytes: usize::try_from(tokens).unwrap_or(0) * TOKEN + ALLOWANCE })
+    }
+
+    /// The bytes that are left besides an answer that has its longest form in all but its texts.
+    pub(super) fn room_beside(self, answer: &impl Serialize) -> usize {
+        self.bytes.saturating_sub(length(answer))
+    }
+}
+
+/// The bytes of a value in JSON.
+pub(super) fn length(value: &impl Serialize) -> usize {
+    serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
+}

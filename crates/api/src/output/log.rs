@@ -1,0 +1,121 @@
+//! The log of one attempt, read in stretches.
+
+use super::place::is_over;
+use crate::fault::Fault;
+use longhaul_engine::ports::{AttemptKey, OutputError, OutputSize, OutputSource, Stored, Wanted};
+use longhaul_engine::{Engine, EngineError};
+use longhaul_view::{Choice, Cursor, Ending, Window};
+
+/// The most bytes that are asked for at once.
+const PIECE: usize = 256 * 1024;
+
+/// The log of one attempt, or one stream of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Log<'e> {
+    pub(super) engine: &'e Engine,
+    pub(super) key: AttemptKey,
+    /// Names it in the cursors of an answer.
+    pub(super) cursor: Cursor,
+    /// Whether nobody writes it any more. Asked before it is read, so that what is read then is all.
+    pub(super) is_over: bool,
+}
+
+/// A part of the log without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) from: u64,
+    pub(super) until: u64,
+    /// What comes at its end.
+    pub(super) ending: Ending,
+}
+
+impl<'e> Log<'e> {
+    /// The log that a cursor stands in.
+    pub(super) fn new(engine: &'e Engine, stored: &Stored, cursor: &Cursor) -> Self {
+        let key = AttemptKey { id: cursor.owner, attempt: cursor.attempt };
+        Self { engine, key, cursor: *cursor, is_over: is_over(stored, cursor.attempt) }
+    }
+
+    /// How much there is; none if there is no log.
+    pub(super) async fn size(&self) -> Result<Option<OutputSize>, Fault> {
+        match self.engine.output_size(self.key).await {
+            Err(error) if is_missing(&error) => Ok(None),
+            other => Ok(Some(other?)),
+        }
+    }
+
+    /// The part from an offset up to the gap, or to the end.
+    pub(super) const fn stretch(&self, size: &OutputSize, from: u64) -> Stretch {
+        match size.gap {
+            // A line goes no further than what is kept of it.
+            Some((begin, _)) if from < begin => Stretch { from, until: begin, ending: Ending::Over },
+            Some(_) | None => Stretch { from, until: size.end, ending: self.ending() },
+        }
+    }
+
+    /// What comes after the last byte that there is now.
+    pub(super) const fn ending(&self) -> Ending {
+        if self.is_over { Ending::Over } else { Ending::Pause }
+    }
+
+    /// Reads the begin of a stretch, about so many bytes of the chosen stream; none if some of it was dropped
+    /// meanwhile.
+    pub(super) async fn window(&self, stretch: Stretch, most: usize) -> Result<Option<Window>, Fault> {
+        let mut window = Window::new(stretch.from);
+        let mut at = stretch.from;
+        while at < stretch.until {
+            let room = most.saturating_sub(window.bytes().len());
+            if room == 0 {
+                window.close(at, Ending::More);
+                return self.unless_dropped(stretch.from, window).await;
+            }
+            let most = u32::try_from(room.min(PIECE)).unwrap_or(u32::MAX);
+            let wanted = Wanted { from: at, most, only: self.only() };
+            let page = match self.engine.output(self.key, wanted).await {
+                Err(error) if is_missing(&error) => break,
+                other => other?,
+            };
+            for chunk in &page.chunks {
+                let room = stretch.until.saturating_sub(chunk.offset);
+                let kept = usize::try_from(room).unwrap_or(usize::MAX).min(chunk.bytes.len());
+                window.push(chunk.offset, chunk.bytes.get(..kept).unwrap_or_default());
+            }
+            if page.next <= at {
+                // Bytes whose index entry is still on its way.
+                window.close(at, self.ending());
+                return self.unless_dropped(stretch.from, window).await;
+            }
+            at = page.next.min(stretch.until);
+        }
+        window.close(at, stretch.ending);
+        self.unless_dropped(stretch.from, window).await
+    }
+
+    /// Where the last lines begin.
+    pub(super) async fn last_lines(&self, lines: u32) -> Result<u64, Fault> {
+        match self.engine.output_tail(self.key, lines, self.only()).await {
+            Err(error) if is_missing(&error) => Ok(0),
+            other => Ok(other?),
+        }
+    }
+
+    /// The middle of a log that grows beyond its bounds goes while it is read.
+    async fn unless_dropped(&self, from: u64, window: Window) -> Result<Option<Window>, Fault> {
+        let now = self.size().await?.unwrap_or_default();
+        let is_dropped = now.gap.is_some_and(|(begin, end)| begin < window.next() && from < end);
+        Ok((!is_dropped).then_some(window))
+    }
+
+    const fn only(&self) -> Option<OutputSource> {
+        match self.cursor.choice {
+            Choice::Both => None,
+            Choice::Stdout => Some(OutputSource::Stdout),
+            Choice::Stderr => Some(OutputSource::Stderr),
+        }
+    }
+}
+
+/// Nothing was written yet, or it was removed.
+const fn is_missing(error: &EngineError) -> bool {
+    matches!(error, EngineError::Output { source: OutputError::Missing { .. } })
+}

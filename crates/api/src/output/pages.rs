@@ -1,0 +1,267 @@
+//! Pages of a log, of the size that was granted.
+
+use super::budget::Budget;
+use super::log::{Log, Stretch};
+use super::place::{Begin, Place};
+use crate::fault::Fault;
+use longhaul_engine::ports::OutputSize;
+use longhaul_view::{Choice, Cursor, Ending, Manner, Page, PageStop, Tail, Window, json_length, page, tail};
+use longhaul_wire::api::{Omitted, OutputView};
+
+/// What is read of the log for a page at first; more where that tells too little.
+const FIRST: usize = 64 * 1024;
+/// What is read of the log for a page at most; any line is decided by that.
+const LARGEST: usize = 1024 * 1024;
+/// The most bytes that are looked at to show a log whole, and for the tail of one.
+const WHOLE: u64 = 256 * 1024;
+/// What is left out is counted in lines up to so many bytes.
+const COUNTED: u64 = 4 * 1024 * 1024;
+/// The lines of a single stream among which its tail is looked for.
+const TAIL_LINES: u32 = 400;
+/// With less room than this, both ends together say too little.
+const LEAST: usize = 300;
+/// So often a page is begun anew because the log lost bytes meanwhile.
+const TRIES: usize = 8;
+
+/// Reads pages of one log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pages<'e> {
+    pub(super) log: Log<'e>,
+    pub(super) manner: Manner,
+    pub(super) budget: Budget,
+}
+
+impl Pages<'_> {
+    /// Reads a page, and says how far the log went then.
+    pub(super) async fn read(&self, place: &Place, begin: Begin) -> Result<(OutputView, u64), Fault> {
+        for _ in 0..TRIES {
+            let size = self.log.size().await?.unwrap_or_default();
+            let first = place.cursor;
+            let view = match begin {
+                Begin::Cursor(cursor) => self.forward(&size, cursor, place).await?,
+                Begin::Line(_) | Begin::Ends => self.ends(&size, first, true, place).await?,
+                Begin::LastLines(lines) => {
+                    let start = first.at(self.log.last_lines(lines).await?);
+                    self.ends(&size, start, false, place).await?
+                }
+            };
+            if let Some(view) = view {
+                return Ok((view, size.end));
+            }
+        }
+        Err(Fault::new(503, "output_in_flux", "the output loses its middle faster than it can be read")
+            .help("read its tail: `tail_lines`"))
+    }
+
+    /// Finds the line of this number.
+    pub(super) async fn line(&self, first: Cursor, number: u64) -> Result<Cursor, Fault> {
+        let size = self.log.size().await?.unwrap_or_default();
+        let mut at = Cursor { line: Some(1), ..first.at(0) };
+        loop {
+            let stretch = self.log.stretch(&size, at.offset);
+            let Some(window) = self.log.window(stretch, LARGEST).await? else {
+                return Err(unnumbered());
+            };
+            let mut line = at.line.unwrap_or(1);
+            if line == number {
+                return Ok(at);
+            }
+            for (place, byte) in window.bytes().iter().enumerate() {
+                if *byte == b'\n' {
+                    line = line.saturating_add(1);
+                    if line == number {
+                        return Ok(at.on_line(window.offset(place.saturating_add(1)), Some(number)));
+                    }
+                }
+            }
+            at = at.on_line(window.next(), Some(line));
+            match window.ending() {
+                Ending::More => {}
+                Ending::Over | Ending::Pause if stretch.until < size.end => return Err(unnumbered()),
+                Ending::Over | Ending::Pause => return Ok(at),
+            }
+        }
+    }
+
+    /// Shows what follows a place; none if some of it was dropped meanwhile.
+    async fn forward(
+        &self,
+        size: &OutputSize,
+        mut from: Cursor,
+        place: &Place,
+    ) -> Result<Option<OutputView>, Fault> {
+        let end = place.to.map_or(size.end, |to| to.min(size.end));
+        let (mut dropped, mut expired) = (0_u64, place.expired);
+        loop {
+            if let Some((begin, behind)) = size.gap
+                && (begin..behind).contains(&from.offset)
+            {
+                expired |= from.offset > begin;
+                dropped = dropped.saturating_add(behind.saturating_sub(from.offset));
+                from = from.at(behind);
+            }
+            let mut stretch = self.log.stretch(size, from.offset);
+            if end < stretch.until {
+                stretch = Stretch { until: end, ending: Ending::Over, ..stretch };
+            }
+            let mut view = OutputView {
+                attempt: from.attempt.0,
+                dropped_bytes: (dropped > 0).then_some(dropped),
+                next_cursor: longest(&from, size).to_string(),
+                cursor_expired: expired,
+                ..OutputView::default()
+            };
+            let Some(page) = self.page(stretch, &from, self.budget.room_beside(&view)).await? else {
+                return Ok(None);
+            };
+            let is_drained = page.stop == PageStop::Drained;
+            if is_drained && page.text.is_empty() && stretch.until < end {
+                from = from.at(stretch.until);
+                continue;
+            }
+            view.eof = self.log.is_over && is_drained && stretch.until >= size.end;
+            view.text = page.text;
+            view.next_cursor = page.next.to_string();
+            return Ok(Some(view));
+        }
+    }
+
+    /// Shows the begin and the end, or the end alone, of what follows a place; none if some of it was dropped meanwhile.
+    async fn ends(
+        &self,
+        size: &OutputSize,
+        start: Cursor,
+        has_head: bool,
+        place: &Place,
+    ) -> Result<Option<OutputView>, Fault> {
+        let longest = longest(&start, size).to_string();
+        let plain =
+            OutputView { attempt: start.attempt.0, next_cursor: longest.clone(), ..OutputView::default() };
+        let is_short = size.end.saturating_sub(start.offset) <= WHOLE;
+        if is_short && !is_cut_by_gap(size, start.offset) {
+            let stretch = self.log.stretch(size, start.offset);
+            let Some(page) = self.page(stretch, &start, self.budget.room_beside(&plain)).await? else {
+                return Ok(None);
+            };
+            if page.stop == PageStop::Drained {
+                let (text, next_cursor) = (page.text, page.next.to_string());
+                return Ok(Some(OutputView { text, next_cursor, eof: self.log.is_over, ..plain }));
+            }
+        }
+        let omitted = Omitted {
+            lines: Some(COUNTED),
+            bytes: size.end,
+            dropped_bytes: size.gap.map(|(begin, behind)| behind.saturating_sub(begin)),
+            from_cursor: longest.clone(),
+            to_cursor: longest,
+        };
+        let head = has_head.then(String::new);
+        let mut view = OutputView { head, omitted: Some(omitted), ..plain };
+        let room = self.budget.room_beside(&view);
+        if room < LEAST {
+            return self.forward(size, start, place).await;
+        }
+        let (head, behind) = if has_head {
+            let stretch = self.log.stretch(size, start.offset);
+            let Some(page) = self.page(stretch, &start, room / 5).await? else { return Ok(None) };
+            (Some(page.text), page.next)
+        } else {
+            (None, start)
+        };
+        let left = room.saturating_sub(head.as_deref().map_or(0, json_length));
+        let Some(tail) = self.tail(size, &behind, left).await? else { return Ok(None) };
+        view.omitted = self.omitted(size, &behind, &tail.start).await?;
+        view.next_cursor = tail.next.to_string();
+        view.eof = self.log.is_over;
+        if view.omitted.is_none() {
+            view.text = head.unwrap_or_default() + &tail.text;
+            view.head = None;
+        } else {
+            (view.head, view.text) = (head, tail.text);
+        }
+        Ok(Some(view))
+    }
+
+    async fn page(&self, stretch: Stretch, from: &Cursor, room: usize) -> Result<Option<Page>, Fault> {
+        let mut most = FIRST;
+        loop {
+            let Some(window) = self.log.window(stretch, most).await? else { return Ok(None) };
+            let page = page(&window, from, room, self.manner);
+            if page.stop != PageStop::Undecided || most >= LARGEST {
+                return Ok(Some(page));
+            }
+            most = LARGEST;
+        }
+    }
+
+    /// The end of the log, but nothing before a place.
+    async fn tail(&self, size: &OutputSize, behind: &Cursor, room: usize) -> Result<Option<Tail>, Fault> {
+        let floor = match size.gap {
+            Some((_, end)) if behind.offset < end => end,
+            Some(_) | None => behind.offset,
+        };
+        let Some((window, is_floor)) = self.tail_window(size, floor).await? else { return Ok(None) };
+        let starts_line = is_floor && (floor != behind.offset || behind.skip == 0);
+        Ok(Some(tail(&window, behind, starts_line, room, self.manner)))
+    }
+
+    /// The last bytes behind a place, and whether they begin a line.
+    async fn tail_window(&self, size: &OutputSize, floor: u64) -> Result<Option<(Window, bool)>, Fault> {
+        let stretch = |from| Stretch { from, until: size.end, ending: self.log.ending() };
+        let near = size.end.saturating_sub(WHOLE).max(floor);
+        if self.log.cursor.choice != Choice::Both {
+            // The stream may have been silent for long.
+            let far = self.log.last_lines(TAIL_LINES).await?.max(floor);
+            if far < near {
+                let Some(window) = self.log.window(stretch(far), LARGEST).await? else { return Ok(None) };
+                if window.ending() != Ending::More {
+                    return Ok(Some((window, true)));
+                }
+            }
+        }
+        let window = self.log.window(stretch(near), usize::MAX).await?;
+        Ok(window.map(|window| (window, near == floor)))
+    }
+
+    /// What lies between two places; none if nothing does.
+    async fn omitted(&self, size: &OutputSize, from: &Cursor, to: &Cursor) -> Result<Option<Omitted>, Fault> {
+        let bytes = to.offset.saturating_sub(from.offset);
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let dropped = size
+            .gap
+            .map_or(0, |(begin, behind)| behind.min(to.offset).saturating_sub(begin.max(from.offset)));
+        let is_countable = dropped == 0 && bytes <= COUNTED;
+        let lines = if is_countable { self.count(from.offset, to.offset).await? } else { None };
+        Ok(Some(Omitted {
+            lines,
+            bytes,
+            dropped_bytes: (dropped > 0).then_some(dropped),
+            from_cursor: from.to_string(),
+            to_cursor: to.to_string(),
+        }))
+    }
+
+    async fn count(&self, from: u64, until: u64) -> Result<Option<u64>, Fault> {
+        let stretch = Stretch { from, until, ending: Ending::Over };
+        let window = self.log.window(stretch, usize::MAX).await?;
+        let feeds = window.map(|window| window.bytes().iter().filter(|byte| **byte == b'\n').count());
+        Ok(feeds.and_then(|feeds| u64::try_from(feeds).ok()))
+    }
+}
+
+/// A cursor whose text is at least as long as that of any other place of this log behind `from`.
+fn longest(from: &Cursor, size: &OutputSize) -> Cursor {
+    let line = from.line.map(|line| line.saturating_add(size.end));
+    Cursor { skip: 46_655, ..from.on_line(size.end.max(from.offset), line) }
+}
+
+fn is_cut_by_gap(size: &OutputSize, from: u64) -> bool {
+    size.gap.is_some_and(|(_, behind)| from < behind)
+}
+
+fn unnumbered() -> Fault {
+    Fault::invalid("from_line", "the middle of the output was dropped, and lines behind it have no number")
+        .help("read its tail, or go on from a cursor")
+}

@@ -1,0 +1,137 @@
+//! Where a request wants to read.
+
+use crate::fault::Fault;
+use longhaul_domain::{AttemptNo, Status};
+use longhaul_engine::ports::Stored;
+use longhaul_view::{Choice, Cursor};
+use longhaul_wire::api::{ReadRequest, SearchRequest, StreamChoice};
+
+/// Where to read, and how far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The attempt, the stream, and where to begin if nothing else says so.
+    pub(super) cursor: Cursor,
+    pub(super) begin: Begin,
+    /// The offset to stop at.
+    pub(super) to: Option<u64>,
+    /// Whether what was asked for is gone, and this is what is kept.
+    pub(super) expired: bool,
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// At a cursor.
+    Cursor(Cursor),
+    /// At the line of this number.
+    Line(u64),
+    /// So many lines before the end.
+    LastLines(u32),
+    /// At both ends.
+    Ends,
+}
+
+/// What a request says of attempt and stream.
+#[derive(Clone, Copy, Debug)]
+struct Said<'r> {
+    cursor: Option<&'r str>,
+    attempt: Option<u32>,
+    stream: Option<StreamChoice>,
+}
+
+impl Place {
+    pub(super) fn of_read(stored: &Stored, request: &ReadRequest) -> Result<Self, Fault> {
+        let given = [request.cursor.is_some(), request.from_line.is_some(), request.tail_lines.is_some()];
+        if given.iter().filter(|given| **given).count() > 1 {
+            return Err(Fault::invalid(
+                "place",
+                "more than one of cursor, from_line and tail_lines is given",
+            ));
+        }
+        let said =
+            Said { cursor: request.cursor.as_deref(), attempt: request.attempt, stream: request.stream };
+        let cursor = said.cursor(stored)?;
+        let begin = match (said.cursor, request.from_line, request.tail_lines) {
+            (Some(_), _, _) => Begin::Cursor(cursor),
+            (None, Some(0), _) => return Err(Fault::invalid("from_line", "lines are counted from 1")),
+            (None, Some(line), _) => Begin::Line(line),
+            (None, None, Some(lines)) => Begin::LastLines(lines),
+            (None, None, None) => Begin::Ends,
+        };
+        let to =
+            request.to_cursor.as_deref().map(|text| read_cursor("to_cursor", text, stored)).transpose()?;
+        if let Some(to) = to
+            && (to.attempt, to.choice) != (cursor.attempt, cursor.choice)
+        {
+            return Err(Fault::invalid("to_cursor", "it is of another attempt or stream"));
+        }
+        Ok(Self { cursor, begin, to: to.map(|to| to.offset), expired: false })
+    }
+
+    pub(super) fn of_search(stored: &Stored, request: &SearchRequest) -> Result<Self, Fault> {
+        let said =
+            Said { cursor: request.from_cursor.as_deref(), attempt: request.attempt, stream: request.stream };
+        let cursor = said.cursor(stored)?;
+        Ok(Self { cursor, begin: Begin::Cursor(cursor), to: None, expired: false })
+    }
+}
+
+impl Said<'_> {
+    fn cursor(self, stored: &Stored) -> Result<Cursor, Fault> {
+        let process = &stored.process;
+        if process.spec.command().is_none() {
+            return Err(Fault::new(409, "unsupported", "reported work has no output")
+                .because("nobody here executes it")
+                .help("`longhaul status` shows its progress and stage"));
+        }
+        let latest = process.attempt;
+        if self.attempt.is_some_and(|asked| asked > latest.0 || asked == 0) {
+            return Err(Fault::invalid("attempt", format!("the latest attempt is {latest}")));
+        }
+        let choice = self.stream.map(choice);
+        let Some(text) = self.cursor else {
+            let attempt = self.attempt.map_or(latest, AttemptNo);
+            return Ok(Cursor::new(process.id, attempt, choice.unwrap_or(Choice::Both)));
+        };
+        let mut cursor = read_cursor("cursor", text, stored)?;
+        if cursor.attempt.0 == 0 && latest.0 > 0 {
+            // It was given out before the first attempt began.
+            cursor.attempt = AttemptNo(1);
+        }
+        let is_other = self.attempt.is_some_and(|asked| asked != cursor.attempt.0)
+            || choice.is_some_and(|choice| choice != cursor.choice);
+        if is_other {
+            return Err(Fault::invalid("cursor", "it is of another attempt or stream")
+                .help("leave attempt and stream out: the cursor names them"));
+        }
+        Ok(cursor)
+    }
+}
+
+/// Whether nothing more will be written for an attempt: it waits for the next one, has had it, or has ended.
+pub(super) fn is_over(stored: &Stored, attempt: AttemptNo) -> bool {
+    let process = &stored.process;
+    let waits = attempt.0 > 0 && process.attempt == attempt && process.status() == Status::Pending;
+    waits || process.attempt > attempt || process.status().is_ended()
+}
+
+fn read_cursor(what: &str, text: &str, stored: &Stored) -> Result<Cursor, Fault> {
+    let malformed = |why: String| {
+        Fault::new(400, "cursor_invalid", format!("invalid {what}"))
+            .because(why)
+            .help("hand over a cursor of an earlier answer as it is, or none to begin anew")
+    };
+    let cursor = Cursor::parse(text, stored.process.id).map_err(|error| malformed(error.to_string()))?;
+    if cursor.attempt > stored.process.attempt {
+        return Err(malformed(format!("the latest attempt is {}", stored.process.attempt)));
+    }
+    Ok(cursor)
+}
+
+const fn choice(stream: StreamChoice) -> Choice {
+    match stream {
+        StreamChoice::Both => Choice::Both,
+        StreamChoice::Stdout => Choice::Stdout,
+        StreamChoice::Stderr => Choice::Stderr,
+    }
+}

@@ -1,0 +1,168 @@
+//! A search through a log, as far as one answer goes.
+
+use super::budget::{Budget, length};
+use super::log::Log;
+use crate::fault::Fault;
+use longhaul_view::{Cursor, Ending, Hit, Manner, Pattern, Searcher};
+use longhaul_wire::api::{MatchView, SearchView};
+
+/// The most bytes of the log that one answer scans.
+const FARTHEST: u64 = 64 * 1024 * 1024;
+/// What is searched at once; others get their turn in between.
+const PIECE: usize = 256 * 1024;
+/// The most bytes of one line in an answer.
+const LONGEST_LINE: usize = 300;
+
+/// A search through one log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scan<'e> {
+    pub(super) log: Log<'e>,
+    pub(super) manner: Manner,
+    pub(super) budget: Budget,
+    pub(super) most: u32,
+    pub(super) context: u32,
+    pub(super) expired: bool,
+}
+
+impl Scan<'_> {
+    /// What is found where there is no output.
+    pub(super) fn nothing(cursor: &Cursor) -> SearchView {
+        let (attempt, next_cursor) = (cursor.attempt.0, cursor.to_string());
+        SearchView { attempt, next_cursor, ..SearchView::default() }
+    }
+
+    /// Searches from a place on.
+    pub(super) async fn run(&self, pattern: Pattern, from: Cursor) -> Result<SearchView, Fault> {
+        let mut size = self.log.size().await?.unwrap_or_default();
+        let mut at = from.offset;
+        let mut dropped = 0_u64;
+        let mut expired = self.expired;
+        let mut searcher = None;
+        let mut found = Found::default();
+        let farthest = at.saturating_add(FARTHEST);
+        loop {
+            if let Some((begin, behind)) = size.gap
+                && (begin..behind).contains(&at)
+            {
+                expired |= searcher.is_none() && at > begin;
+                dropped = dropped.saturating_add(behind.saturating_sub(at));
+                at = behind;
+                if let Some(searcher) = &mut searcher {
+                    Searcher::break_off(searcher, behind);
+                }
+            }
+            let searcher = searcher.get_or_insert_with(|| {
+                let line = from.line.filter(|_| at == from.offset);
+                Searcher::new(pattern.clone(), at, line, self.manner)
+                    .context(wide(self.context))
+                    .longest(LONGEST_LINE)
+                    .most(wide(self.most).saturating_add(1))
+            });
+            let stretch = self.log.stretch(&size, at);
+            let is_last = stretch.until >= size.end;
+            let Some(window) = self.log.window(stretch, PIECE).await? else {
+                // The log lost bytes meanwhile: they are a part of the gap now.
+                size = self.log.size().await?.unwrap_or_default();
+                continue;
+            };
+            for (offset, bytes) in window.pieces() {
+                searcher.push(offset, bytes);
+            }
+            at = if window.ending() == Ending::More || is_last { window.next() } else { stretch.until };
+            let is_far = at >= farthest;
+            let is_done = window.ending() != Ending::More && is_last;
+            if is_done || is_far {
+                let ending = if is_done { window.ending() } else { Ending::More };
+                searcher.finish(at, ending);
+            }
+            let room = self.budget.room_beside(&self.longest(&from, size.end, dropped, expired));
+            for hit in searcher.take() {
+                found.add(&from, hit, room, wide(self.most));
+            }
+            if found.next.is_some() {
+                searcher.count_only();
+            }
+            if is_done || is_far {
+                let is_cut = found.next.is_some() || !is_done;
+                let (offset, line) = searcher.place();
+                let next = found.next.unwrap_or_else(|| from.on_line(offset, line));
+                return Ok(SearchView {
+                    attempt: from.attempt.0,
+                    matches: found.matches,
+                    total_matches: searcher.total(),
+                    scanned_lines: searcher.lines(),
+                    truncated: is_cut,
+                    next_cursor: next.to_string(),
+                    dropped_bytes: (dropped > 0).then_some(dropped),
+                    cursor_expired: expired,
+                });
+            }
+        }
+    }
+
+    /// An answer in its longest form, but without a match.
+    fn longest(&self, from: &Cursor, end: u64, dropped: u64, expired: bool) -> SearchView {
+        let line = from.line.map(|line| line.saturating_add(end));
+        SearchView {
+            attempt: from.attempt.0,
+            matches: Vec::new(),
+            total_matches: end,
+            scanned_lines: end,
+            truncated: false,
+            next_cursor: from.on_line(end, line).to_string(),
+            dropped_bytes: (dropped > 0).then_some(end),
+            cursor_expired: expired,
+        }
+    }
+}
+
+/// The matches that are told.
+#[derive(Debug, Default)]
+struct Found {
+    matches: Vec<MatchView>,
+    used: usize,
+    /// The first match that is not told.
+    next: Option<Cursor>,
+}
+
+impl Found {
+    fn add(&mut self, from: &Cursor, hit: Hit, room: usize, most: usize) {
+        if self.next.is_some() {
+            return;
+        }
+        let place = from.on_line(hit.offset, hit.line);
+        let mut view = MatchView {
+            line: hit.line,
+            cursor: place.to_string(),
+            text: hit.text,
+            before: hit.before,
+            after: hit.after,
+        };
+        if self.matches.is_empty() {
+            shorten(&mut view, room);
+        }
+        let cost = length(&view).saturating_add(1);
+        if self.matches.len() >= most || self.used.saturating_add(cost) > room {
+            self.next = Some(place);
+            return;
+        }
+        self.used = self.used.saturating_add(cost);
+        self.matches.push(view);
+    }
+}
+
+/// Makes the only match fit that there would be otherwise none of.
+fn shorten(view: &mut MatchView, room: usize) {
+    if length(view) >= room {
+        view.before.clear();
+        view.after.clear();
+    }
+    while length(view) >= room && !view.text.is_empty() {
+        let half = view.text.floor_char_boundary(view.text.len() / 2);
+        view.text.truncate(half);
+    }
+}
+
+fn wide(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

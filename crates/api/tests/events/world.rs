@@ -1,0 +1,149 @@
+//! Use cases over an engine with everything around it faked.
+
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_api::{Api, Events, LaunchDefaults, Told};
+use longhaul_domain::NodeId;
+use longhaul_engine::ports::{Clock, NodeFacts, Store};
+use longhaul_engine::{Engine, Goal, Mode, Parts, Settings};
+use longhaul_testkit::fakes::{FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_wire::api::{LaunchRequest, Version};
+use longhaul_wire::event::{Envelope, EventsRequest};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What outlives a crash of the engine, and the use cases over it.
+pub(crate) struct World {
+    pub(crate) clock: VirtualClock,
+    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) spawner: Arc<ScriptedSpawner>,
+    ids: Arc<SequentialIds>,
+    vault: Arc<FakeVault>,
+    pub(crate) api: Api,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let clock = VirtualClock::default();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(shared.clone()));
+        let store = Arc::new(FaultyStore::new(memory, shared));
+        let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), |order| {
+            let command = &order.command;
+            match (command.program.as_str(), command.args.as_slice()) {
+                // Says something, and fails a second later.
+                ("says", words) => {
+                    Script::exits(Duration::from_secs(1), 3).printing(&format!("{}\n", words.join(" ")))
+                }
+                (program, args) => Script::of_words(program, args),
+            }
+        }));
+        let (ids, vault) = (Arc::new(SequentialIds::default()), Arc::new(FakeVault::default()));
+        let api = api(&clock, &store, &spawner, &ids, &vault).await;
+        Self { clock, store, spawner, ids, vault, api }
+    }
+
+    /// The manager is killed, and another one starts on what it left behind.
+    pub(crate) async fn crash(&mut self) {
+        self.api.engine.abandon();
+        self.clock.settle().await;
+        self.spawner = Arc::new(self.spawner.reopened());
+        self.api = api(&self.clock, &self.store, &self.spawner, &self.ids, &self.vault).await;
+    }
+
+    pub(crate) async fn launch(&self, launch: Value) -> String {
+        let request: LaunchRequest = serde_json::from_value(launch).unwrap();
+        self.api.launch(request).await.unwrap().process.id
+    }
+
+    pub(crate) async fn run(&self, words: &str) -> String {
+        self.launch(command(words)).await
+    }
+
+    pub(crate) async fn pass(&self, span: Duration) {
+        self.clock.run_for(span).await;
+    }
+
+    /// Lets time pass until it has ended; at most a day.
+    pub(crate) async fn end(&self, id: &str) {
+        let ids = [id.parse().unwrap()];
+        let ended = self.api.engine.wait(&ids, Goal::Ended, Mode::All, None);
+        self.clock.run_until(Duration::from_secs(86_400), ended).await.expect("it ends").unwrap();
+    }
+
+    /// Everything that happened, as this request wants it.
+    pub(crate) async fn told(&self, request: &EventsRequest) -> Vec<Told> {
+        let mut events = self.api.events(request).await.unwrap();
+        let mut told = Vec::new();
+        while let Some(next) = events.next().await {
+            told.push(next);
+        }
+        told
+    }
+
+    /// The envelopes of everything that happened.
+    pub(crate) async fn envelopes(&self, request: &EventsRequest) -> Vec<Envelope> {
+        envelopes(&self.told(request).await)
+    }
+}
+
+async fn api(
+    clock: &VirtualClock,
+    store: &Arc<FaultyStore>,
+    spawner: &Arc<ScriptedSpawner>,
+    ids: &Arc<SequentialIds>,
+    vault: &Arc<FakeVault>,
+) -> Api {
+    let parts = Parts {
+        store: store.clone(),
+        spawner: spawner.clone(),
+        output: Arc::new(spawner.output()),
+        vault: vault.clone(),
+        clock: Arc::new(clock.clone()),
+        ids: ids.clone(),
+    };
+    let node =
+        NodeFacts { id: NodeId::new("my node").unwrap(), boot: "boot-1".to_owned(), version: "0".to_owned() };
+    let settings = Settings { max_parallel: 0, ..Settings::of(node) };
+    Api {
+        engine: Engine::start(parts, settings).await.unwrap(),
+        about: Arc::new(Version::default()),
+        defaults: LaunchDefaults::default(),
+        retention: None,
+    }
+}
+
+/// The next thing that is told; where nothing would ever come the test fails instead of waiting.
+pub(crate) async fn next_of(world: &World, events: &mut Events) -> Told {
+    let next = world.clock.run_until(Duration::from_secs(3_600), events.next()).await;
+    next.flatten().expect("something is told")
+}
+
+pub(crate) fn envelopes(told: &[Told]) -> Vec<Envelope> {
+    let envelope = |told: &Told| match told {
+        Told::Event(envelope) | Told::Gap(envelope) => Some(envelope.as_ref().clone()),
+        Told::CaughtUp { .. } => None,
+    };
+    told.iter().filter_map(envelope).collect()
+}
+
+/// The words of events, in their order.
+pub(crate) fn words(envelopes: &[Envelope]) -> Vec<&str> {
+    envelopes.iter().map(|envelope| envelope.event.as_str()).collect()
+}
+
+pub(crate) fn command(words: &str) -> Value {
+    let mut words = words.split(' ');
+    let program = words.next().unwrap();
+    json!({ "command": { "program": program, "args": words.collect::<Vec<_>>(), "directory": "/work" } })
+}
+
+/// The launch with another field.
+pub(crate) fn with(mut launch: Value, field: &str, value: Value) -> Value {
+    launch[field] = value;
+    launch
+}
+
+pub(crate) fn of_session(words: &str, session: &str) -> Value {
+    with(command(words), "session_id", json!(session))
+}

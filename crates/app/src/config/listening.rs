@@ -1,0 +1,233 @@
+//! Where a manager listens besides its socket.
+
+use crate::config::error::ConfigError;
+use crate::config::kind::Value;
+use crate::config::layers::{Layers, Setting};
+use crate::config::origin::Origin;
+use crate::config::settings::{flag, text};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// Where a manager listens besides its socket, and who may reach it there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// The addresses; port 0 takes any that is free.
+    pub addresses: Vec<SocketAddr>,
+    /// Names besides the addresses by which it may be asked: `host` or `host:port`, in small letters.
+    pub hosts: Vec<String>,
+    /// Web pages that may ask it: `scheme://host` or `scheme://host:port`, in small letters.
+    pub origins: Vec<String>,
+    /// What it shows to those who connect.
+    pub tls: Option<TlsFiles>,
+}
+
+/// A certificate and its key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The file of the certificate and its chain.
+    pub certificate: PathBuf,
+    /// The file of its key.
+    pub key: PathBuf,
+}
+
+impl Listening {
+    pub(super) fn of(layers: &Layers, state_dir: &Path) -> Result<Self, ConfigError> {
+        let tls = tls(layers, state_dir)?;
+        let door = Door {
+            allow_remote: flag(layers, "listen.allow_remote"),
+            behind_proxy: flag(layers, "listen.insecure_behind_proxy"),
+            tls: tls.is_some(),
+        };
+        Ok(Self {
+            addresses: each(layers, "listen.addresses", |text| {
+                address(text).and_then(|address| door.take(address))
+            })?,
+            hosts: each(layers, "listen.hosts", host)?,
+            origins: each(layers, "listen.origins", origin)?,
+            tls,
+        })
+    }
+}
+
+/// Whom the network may let in.
+#[derive(Clone, Copy, Debug)]
+struct Door {
+    allow_remote: bool,
+    behind_proxy: bool,
+    tls: bool,
+}
+
+/// Why a value is refused, and what would be right.
+struct Refused {
+    why: &'static str,
+    help: &'static str,
+}
+
+impl Door {
+    fn take(self, address: SocketAddr) -> Result<SocketAddr, Refused> {
+        if address.ip().to_canonical().is_loopback() || self.behind_proxy {
+            return Ok(address);
+        }
+        let refused = |why, help| Err(Refused { why, help });
+        match (self.allow_remote, self.tls) {
+            (true, true) => Ok(address),
+            (true, false) => refused(
+                "other machines can reach it, and tokens would cross the network in the clear",
+                "give --tls-cert and --tls-key; or --insecure-behind-proxy if a proxy in front of it speaks TLS",
+            ),
+            (false, _) => refused(
+                "other machines can reach it",
+                "listen on 127.0.0.1; or give --allow-remote with --tls-cert and --tls-key, or --insecure-behind-proxy",
+            ),
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, Refused> {
+    let local = || {
+        let port = text.strip_prefix("localhost:")?.parse().ok()?;
+        Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+    };
+    text.parse().ok().or_else(local).ok_or(Refused {
+        why: "it is no address with a port",
+        help: "give an address such as 127.0.0.1:7337 or [::1]:7337; port 0 takes a free one",
+    })
+}
+
+fn host(text: &str) -> Result<String, Refused> {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !name.is_empty() && !port.contains(']') => (name, Some(port)),
+        Some(_) | None => (text, None),
+    };
+    let is_name = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    if is_name && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(Refused {
+        why: "it is no name of a host",
+        help: "give it as clients send it, such as \"longhaul.example.com\" or \"devbox:7337\"",
+    })
+}
+
+fn origin(text: &str) -> Result<String, Refused> {
+    let lower = text.to_ascii_lowercase();
+    let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
+    match rest.map(host) {
+        Some(Ok(_)) => Ok(lower),
+        Some(Err(_)) | None => Err(Refused {
+            why: "it is no origin of a web page",
+            help: "give scheme, host and port without a path, such as \"https://dash.example.com\"",
+        }),
+    }
+}
+
+fn tls(layers: &Layers, state_dir: &Path) -> Result<Option<TlsFiles>, ConfigError> {
+    let path = |key| text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path));
+    let missing = |present: &str, key: &str, help: &'static str| {
+        let why = "certificate and key go together";
+        let origin = layers.setting(key).map_or(Origin::Default, |setting| setting.origin.clone());
+        bad(key, present, origin, &Refused { why, help })
+    };
+    match (path("listen.tls_cert"), path("listen.tls_key")) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(missing("", "listen.tls_key", "give --tls-key too")),
+        (None, Some(_)) => Err(missing("", "listen.tls_cert", "give --tls-cert too")),
+    }
+}
+
+fn each<T>(
+    layers: &Layers,
+    key: &str,
+    read: impl Fn(&str) -> Result<T, Refused>,
+) -> Result<Vec<T>, ConfigError> {
+    let Some(Setting { value: Value::List(texts), origin }) = layers.setting(key) else {
+        return Ok(Vec::new());
+    };
+    texts.iter().map(|text| read(text).map_err(|refused| bad(key, text, origin.clone(), &refused))).collect()
+}
+
+fn bad(key: &str, text: &str, origin: Origin, refused: &Refused) -> ConfigError {
+    ConfigError::BadValue {
+        key: key.to_owned(),
+        text: format!("{text:?}"),
+        origin: Box::new(origin),
+        why: refused.why.to_owned(),
+        help: refused.help.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sources::{Flags, Sources};
+
+    #[test]
+    fn loopback_needs_nothing_else() {
+        let found = of("listen.addresses = [\"127.0.0.1:0\", \"[::1]:7337\", \"localhost:9\"]\n").unwrap();
+        let texts: Vec<_> = found.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["127.0.0.1:0", "[::1]:7337", "127.0.0.1:9"]);
+        assert_eq!(of("").unwrap(), Listening::default());
+    }
+
+    #[test]
+    fn other_machines_get_in_only_over_tls_or_where_that_is_said_in_so_many_words() {
+        for address in ["0.0.0.0:80", "[::]:80", "192.168.0.1:80", "[::ffff:10.0.0.1]:80"] {
+            let read = |more: &str| of(&format!("[listen]\naddresses = [\"{address}\"]\n{more}"));
+            let tls = "tls_cert = \"/c\"\ntls_key = \"/k\"\n";
+            let refused = read("").unwrap_err();
+            assert!(refused.help().unwrap().contains("--allow-remote"), "{refused:?}");
+            assert!(read(tls).is_err(), "TLS alone is no wish to be reached");
+            let refused = read("allow_remote = true\n").unwrap_err();
+            assert!(refused.help().unwrap().contains("--tls-cert"), "{refused:?}");
+            assert!(read(&format!("allow_remote = true\n{tls}")).is_ok());
+            assert!(read("insecure_behind_proxy = true\n").is_ok());
+        }
+    }
+
+    #[test]
+    fn flags_and_the_environment_say_it_too() {
+        let flags = Flags { listen: vec!["127.0.0.1:1".into(), "[::1]:2".into()], ..Flags::default() };
+        let sources = Sources { flags, ..Sources::default() };
+        let found = Listening::of(&sources.read().unwrap(), Path::new("/state")).unwrap();
+        assert_eq!(found.addresses.len(), 2);
+        let mut sources = Sources::default();
+        sources.environment.insert("LONGHAUL_LISTEN_ADDRESSES".into(), "127.0.0.1:1, [::1]:2".into());
+        assert_eq!(Listening::of(&sources.read().unwrap(), Path::new("/state")).unwrap(), found);
+    }
+
+    #[test]
+    fn what_is_no_address_host_or_origin_is_refused() {
+        for line in [
+            "addresses = [\":80\"]",
+            "addresses = [\"example.com:80\"]",
+            "addresses = [\"127.0.0.1\"]",
+            "hosts = [\"*\"]",
+            "hosts = [\"a b\"]",
+            "hosts = [\"a:b\"]",
+            "hosts = [\"\"]",
+            "hosts = [\"http://a\"]",
+            "origins = [\"null\"]",
+            "origins = [\"*\"]",
+            "origins = [\"https://a/\"]",
+            "origins = [\"a:80\"]",
+            "tls_cert = \"/c\"",
+            "tls_key = \"/k\"",
+        ] {
+            assert!(of(&format!("[listen]\n{line}\n")).is_err(), "{line}");
+        }
+        let found = of("listen.hosts = [\"Dev:80\", \"[::1]\"]\nlisten.origins = [\"HTTPS://A.example\"]\n");
+        let found = found.unwrap();
+        assert_eq!(found.hosts, ["dev:80", "[::1]"]);
+        assert_eq!(found.origins, ["https://a.example"]);
+    }
+
+    fn of(lines: &str) -> Result<Listening, ConfigError> {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("config.toml");
+        std::fs::write(&path, lines).unwrap();
+        let sources = Sources { user_file: Some(path), ..Sources::default() };
+        Listening::of(&sources.read()?, Path::new("/state"))
+    }
+}

@@ -1,0 +1,172 @@
+//! The network listeners of a manager.
+
+use crate::config::{Listening, TlsFiles};
+use crate::failure::Failure;
+use crate::state_dir::{LISTEN, StateDir};
+use crate::token::Tokens;
+use longhaul_http::{Guard, Tls};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Why a manager does not listen on the network as it was told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// An address cannot be had.
+    #[error("the manager cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of the certificate or of its key cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Everyone may read the key.
+    #[error("others may read the key {}", path.display())]
+    OpenKey {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The certificate or its key is no good.
+    #[error("the certificate {} cannot be used", path.display())]
+    Certificate {
+        /// The file of the certificate.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: longhaul_http::TlsError,
+    },
+}
+
+/// The network listeners of a manager, and who is let in there.
+#[derive(Debug)]
+pub(super) struct Doors {
+    pub(super) listeners: Vec<TcpListener>,
+    pub(super) guard: Guard,
+    pub(super) tls: Option<Tls>,
+    /// Where it can be asked, as URLs.
+    pub(super) urls: Vec<String>,
+}
+
+/// So many may wait to be taken.
+const BACKLOG: u32 = 1_024;
+
+impl Doors {
+    /// Listens on every address that was asked for; none if none was.
+    ///
+    /// An address that cannot be had keeps a manager from its work only if somebody asked for that very manager: one
+    /// that a client started serves on its socket all the same.
+    pub(super) fn open(
+        state: &StateDir,
+        listening: &Listening,
+        autostarted: bool,
+    ) -> Result<Option<Self>, Failure> {
+        if listening.addresses.is_empty() {
+            return Ok(None);
+        }
+        let tls = listening.tls.as_ref().map(tls).transpose()?;
+        let guard = Guard {
+            hosts: listening.hosts.clone(),
+            origins: listening.origins.clone(),
+            gate: Arc::new(Tokens::prepare(StateDir::find(state.path())?)?),
+        };
+        let mut doors = Self { listeners: Vec::new(), guard, tls, urls: Vec::new() };
+        for address in &listening.addresses {
+            match doors.listen(*address) {
+                Ok(()) => {}
+                Err(source) if autostarted => {
+                    tracing::warn!(%address, %source, "the manager cannot listen there")
+                }
+                Err(source) => return Err(ListenError::Bind { address: *address, source }.into()),
+            }
+        }
+        Ok(Some(doors))
+    }
+
+    fn listen(&mut self, address: SocketAddr) -> io::Result<()> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.urls.push(format!("{scheme}://{}", listener.local_addr()?));
+        self.listeners.push(listener);
+        Ok(())
+    }
+}
+
+/// Who may come in as an agent. The guard has asked already; the service asks again by itself.
+pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longhaul_mcp::Door {
+    let own = urls.iter().filter_map(|url| url.split_once("://")).map(|(_, address)| address);
+    let addresses: Vec<SocketAddr> = own.filter_map(|address| address.parse().ok()).collect();
+    let mut hosts = Vec::new();
+    // A wildcard stands for more names than can be told beforehand: the guard knows which of them was asked.
+    if !addresses.iter().any(|address| address.ip().is_unspecified()) {
+        hosts.extend(addresses.iter().flat_map(|address| [address.to_string(), format!("localhost:{}", address.port())]));
+        hosts.extend(guard.hosts.iter().cloned());
+    }
+    let caller = move |_: &_| longhaul_mcp::Caller { read_only, ..longhaul_mcp::Caller::default() };
+    longhaul_mcp::Door { hosts, origins: guard.origins.clone(), caller: Arc::new(caller) }
+}
+
+/// Tells clients in the state directory where a manager can be asked over the network.
+pub(super) fn tell(state: &StateDir, urls: &[String]) -> Result<(), Failure> {
+    if urls.is_empty() {
+        return state.remove_private(LISTEN).map_err(super::system("remove the list of its addresses"));
+    }
+    let text: String = urls.iter().map(|url| format!("{url}\n")).collect();
+    Ok(state.write_private(LISTEN, &text, true)?)
+}
+
+fn tls(files: &TlsFiles) -> Result<Tls, ListenError> {
+    let TlsFiles { certificate, key } = files;
+    let mode = key.metadata().map_err(unreadable(key))?.mode() & 0o7777;
+    if mode & 0o007 != 0 {
+        return Err(ListenError::OpenKey { path: key.clone(), mode });
+    }
+    let read = |path: &Path| std::fs::read(path).map_err(unreadable(path));
+    Tls::of_pem(&read(certificate)?, &read(key)?)
+        .map_err(|source| ListenError::Certificate { path: certificate.clone(), source })
+}
+
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> ListenError {
+    move |source| ListenError::Unreadable { path: path.to_owned(), source }
+}
+
+impl ListenError {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => Some(
+                "another program listens there: choose another port, or 0 for any that is free".to_owned(),
+            ),
+            Self::Bind { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("ports below 1024 are for the system: choose a larger one".to_owned())
+            }
+            Self::Bind { .. } => {
+                Some("choose an address of this machine: --listen 127.0.0.1:PORT".to_owned())
+            }
+            Self::OpenKey { path, .. } => Some(format!("chmod o= {}", path.display())),
+            Self::Unreadable { .. } => Some("name files that are there: --tls-cert, --tls-key".to_owned()),
+            Self::Certificate { .. } => {
+                Some("give the certificate with its chain, and the key that belongs to it, in PEM".to_owned())
+            }
+        }
+    }
+}

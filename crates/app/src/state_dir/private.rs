@@ -1,0 +1,241 @@
+//! Small files that only their user may read.
+
+use crate::state_dir::StateDir;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+/// No private file that is of any use is longer.
+const LONGEST: u64 = 4_096;
+
+/// Why a private file is not used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrivateError {
+    /// Something else has its name.
+    #[error("{} is no plain file", path.display())]
+    NoFile {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// It belongs to another user.
+    #[error("{} belongs to user {owner}", path.display())]
+    ForeignOwner {
+        /// Its path.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Who asks.
+        me: u32,
+    },
+    /// Others may read or write it.
+    #[error("others may reach {}", path.display())]
+    Open {
+        /// Its path.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It holds nothing of use.
+    #[error("{} holds no token", path.display())]
+    Useless {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error("{} cannot be {tried}", path.display())]
+    Failed {
+        /// Its path.
+        path: PathBuf,
+        /// What was tried.
+        tried: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What tells one state of a file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp([u64; 5]);
+
+impl StateDir {
+    /// Reads a private file; none if there is none.
+    pub(crate) fn read_private(&self, name: &str) -> Result<Option<String>, PrivateError> {
+        let path = || self.path.join(name);
+        let failed = |source: io::Error| PrivateError::Failed { path: path(), tried: "read", source };
+        // A pipe in its place must not hold anyone up.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match rustix::fs::openat(self, name, flags, Mode::empty()) {
+            Ok(descriptor) => File::from(descriptor),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NXIO) => return Err(PrivateError::NoFile { path: path() }),
+            Err(errno) => return Err(failed(errno.into())),
+        };
+        let stat = rustix::fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
+        let me = rustix::process::geteuid().as_raw();
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(PrivateError::NoFile { path: path() });
+        }
+        if stat.st_uid != me {
+            return Err(PrivateError::ForeignOwner { path: path(), owner: stat.st_uid, me });
+        }
+        let mode = stat.st_mode & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(PrivateError::Open { path: path(), mode });
+        }
+        let mut text = String::new();
+        file.take(LONGEST).read_to_string(&mut text).map_err(failed)?;
+        Ok(Some(text))
+    }
+
+    /// Writes a private file so that it is there as a whole or not at all. Without `replace` one that is there stays.
+    pub(crate) fn write_private(&self, name: &str, text: &str, replace: bool) -> Result<(), PrivateError> {
+        let written = self.written(name, text, replace);
+        written.map_err(|source| PrivateError::Failed {
+            path: self.path.join(name),
+            tried: "written",
+            source,
+        })
+    }
+
+    fn written(&self, name: &str, text: &str, replace: bool) -> io::Result<()> {
+        let draft = format!(".{name}.{}", std::process::id());
+        self.remove_private(&draft)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::openat(self, &draft, flags, Mode::RUSR | Mode::WUSR)?);
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        if replace {
+            rustix::fs::renameat(self, &draft, self, name)?;
+        } else {
+            let linked = rustix::fs::linkat(self, &draft, self, name, AtFlags::empty());
+            self.remove_private(&draft)?;
+            match linked {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(rustix::fs::fsync(self)?)
+    }
+
+    /// Takes a file away, if it is there.
+    pub(crate) fn remove_private(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(self, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// What the file looks like from outside; none if there is none.
+    pub(crate) fn stamp(&self, name: &str) -> Option<Stamp> {
+        let stat = rustix::fs::statat(self, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let time = |seconds: i64, nanos: u64| seconds.cast_unsigned().wrapping_mul(1_000_000_000) + nanos;
+        Some(Stamp([
+            stat.st_ino,
+            stat.st_size.cast_unsigned(),
+            u64::from(stat.st_mode) << 32 | u64::from(stat.st_uid),
+            time(stat.st_mtime, stat.st_mtime_nsec),
+            time(stat.st_ctime, stat.st_ctime_nsec),
+        ]))
+    }
+}
+
+impl PrivateError {
+    /// Why it is refused.
+    #[must_use]
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Self::NoFile { .. } => Some("whoever put it there decides who gets in".to_owned()),
+            Self::ForeignOwner { me, .. } => {
+                Some(format!("you are user {me}; its owner knows what it holds"))
+            }
+            Self::Open { mode, .. } => Some(format!(
+                "its mode is {mode:04o}; whoever can read it can ask the manager for everything"
+            )),
+            Self::Useless { .. } => Some("a token is 32 to 512 characters without spaces".to_owned()),
+            Self::Failed { source, .. } => Some(source.to_string()),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Open { path, .. } => Some(format!(
+                "chmod 600 {}; if others may have seen it, remove it: the next start makes another",
+                path.display()
+            )),
+            Self::NoFile { path } | Self::ForeignOwner { path, .. } | Self::Useless { path } => {
+                Some(format!("remove {}: the next start makes another", path.display()))
+            }
+            Self::Failed { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    #[test]
+    fn private_file_is_written_as_a_whole_and_for_its_user_alone() {
+        let (top, state) = state();
+        state.write_private("token", "one\n", false).unwrap();
+        assert_eq!(fs::metadata(top.path().join("token")).unwrap().mode() & 0o7777, 0o600);
+        let stamp = state.stamp("token");
+        state.write_private("token", "two\n", false).unwrap();
+        assert_eq!(state.read_private("token").unwrap().as_deref(), Some("one\n"), "who was first stays");
+        state.write_private("token", "three\n", true).unwrap();
+        assert_eq!(state.read_private("token").unwrap().as_deref(), Some("three\n"));
+        assert_ne!(state.stamp("token"), stamp);
+        let names: Vec<_> =
+            fs::read_dir(top.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["token"], "no draft is left");
+        assert_eq!(state.read_private("absent").unwrap(), None);
+    }
+
+    #[test]
+    fn file_that_others_may_reach_is_refused() {
+        let (top, state) = state();
+        state.write_private("token", "secret\n", false).unwrap();
+        for mode in [0o640, 0o604, 0o620, 0o601, 0o644, 0o777] {
+            fs::set_permissions(top.path().join("token"), Permissions::from_mode(mode)).unwrap();
+            let error = state.read_private("token").unwrap_err();
+            assert!(matches!(error, PrivateError::Open { .. }), "{mode:o}: {error:?}");
+            assert!(error.help().unwrap().contains("chmod 600"));
+        }
+        fs::set_permissions(top.path().join("token"), Permissions::from_mode(0o400)).unwrap();
+        assert!(state.read_private("token").unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_no_plain_file_of_ones_own_is_refused() {
+        let (top, state) = state();
+        fs::write(top.path().join("real"), "x").unwrap();
+        symlink("real", top.path().join("link")).unwrap();
+        fs::create_dir(top.path().join("directory")).unwrap();
+        let fifo = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(&state, "pipe", FileType::Fifo, fifo, 0).unwrap();
+        for name in ["link", "directory", "pipe"] {
+            let error = state.read_private(name).unwrap_err();
+            assert!(matches!(error, PrivateError::NoFile { .. }), "{name}: {error:?}");
+        }
+        if rustix::process::geteuid().is_root() {
+            state.write_private("foreign", "x", false).unwrap();
+            std::os::unix::fs::chown(top.path().join("foreign"), Some(4_242), None).unwrap();
+            let error = state.read_private("foreign").unwrap_err();
+            assert!(matches!(error, PrivateError::ForeignOwner { owner: 4_242, .. }), "{error:?}");
+        }
+    }
+
+    fn state() -> (tempfile::TempDir, StateDir) {
+        let top = tempfile::tempdir().unwrap();
+        let state = StateDir::prepare(top.path()).unwrap();
+        (top, state)
+    }
+}

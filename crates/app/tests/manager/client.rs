@@ -1,0 +1,121 @@
+//! A client that sends exactly what it is told.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a manager listens.
+pub(crate) struct Web {
+    pub(crate) address: String,
+}
+
+/// What a manager answered.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// Names in small letters.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Nothing here takes that long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Web {
+    pub(crate) fn at(url: &str) -> Self {
+        Self { address: url.split_once("://").unwrap().1.to_owned() }
+    }
+
+    pub(crate) fn port(&self) -> &str {
+        self.address.rsplit_once(':').unwrap().1
+    }
+
+    /// The header that names the manager as it listens.
+    pub(crate) fn host(&self) -> String {
+        format!("Host: {}", self.address)
+    }
+
+    pub(crate) fn get(&self, path: &str, headers: &[&str]) -> Reply {
+        self.ask("GET", path, headers, "")
+    }
+
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Reply {
+        let mut stream = self.connect();
+        send(&mut stream, method, path, headers, body);
+        Reply::of_one(&mut stream)
+    }
+
+    /// Asks over TLS, and trusts this certificate alone.
+    pub(crate) fn over_tls(&self, trusted: &[u8], path: &str, headers: &[&str]) -> Reply {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(trusted.to_vec().into()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let connection =
+            rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+        let mut stream = rustls::StreamOwned::new(connection, self.connect());
+        send(&mut stream, "GET", path, headers, "");
+        let reply = Reply::of_one(&mut stream);
+        assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+        reply
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+}
+
+fn send(stream: &mut impl Write, method: &str, path: &str, headers: &[&str], body: &str) {
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let head = format!("{method} {path} HTTP/1.1\r\n{headers}{length}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    // Whoever is turned away by the head need not take the rest.
+    let _ = stream.write_all(body.as_bytes());
+}
+
+impl Reply {
+    /// Reads one answer, whose length its head tells.
+    pub(crate) fn of_one(stream: &mut impl Read) -> Self {
+        let mut text = Vec::new();
+        let mut byte = [0];
+        while !text.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).expect("an answer");
+            text.push(byte[0]);
+        }
+        let head = String::from_utf8(text).unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: Vec<(String, String)> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let mut reply = Self { status, headers, body: Vec::new() };
+        let length = reply.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        reply.body = vec![0; length];
+        stream.read_exact(&mut reply.body).unwrap();
+        reply
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// What went wrong, in a word.
+    pub(crate) fn slug(&self) -> String {
+        self.json()["type"].as_str().unwrap_or_default().to_owned()
+    }
+}

@@ -1,0 +1,90 @@
+//! Lines of bounded length.
+
+use std::io;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+
+/// The longest line that is carried, in bytes.
+pub(super) const LONGEST: usize = 16 * 1024 * 1024;
+/// What is read at once.
+const BUFFER: usize = 64 * 1024;
+
+/// Reads lines, one at a time.
+#[derive(Debug)]
+pub(super) struct Lines<R> {
+    source: BufReader<R>,
+    line: Vec<u8>,
+    /// The line is too long; its rest is skipped.
+    skips: bool,
+}
+
+/// What was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// A line with its end.
+    Whole(Vec<u8>),
+    /// A line that was too long, and is gone.
+    TooLong,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(super) fn new(source: R) -> Self {
+        Self { source: BufReader::with_capacity(BUFFER, source), line: Vec::new(), skips: false }
+    }
+
+    /// The next line; none at the end, where half a line is none. Dropping the call loses nothing.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
+        loop {
+            let there = self.source.fill_buf().await?;
+            if there.is_empty() {
+                return Ok(None);
+            }
+            let end = there.iter().position(|byte| *byte == b'\n');
+            let taken = end.map_or(there.len(), |end| end + 1);
+            if self.line.len() + taken > LONGEST {
+                self.skips = true;
+                self.line = Vec::new();
+            }
+            if !self.skips {
+                self.line.extend(there.iter().take(taken));
+            }
+            self.source.consume(taken);
+            if end.is_some() {
+                let line = std::mem::take(&mut self.line);
+                let skipped = std::mem::take(&mut self.skips);
+                return Ok(Some(if skipped { Line::TooLong } else { Line::Whole(line) }));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn lines_come_whole_however_they_arrive() {
+        let (mut near, far) = tokio::io::duplex(8);
+        let mut lines = Lines::new(far);
+        let writer = tokio::spawn(async move {
+            for piece in ["one", "\ntw", "o\n", "\nhalf"] {
+                near.write_all(piece.as_bytes()).await.unwrap();
+            }
+        });
+        for expected in ["one\n", "two\n", "\n"] {
+            assert_eq!(lines.next().await.unwrap(), Some(Line::Whole(expected.into())));
+        }
+        assert_eq!(lines.next().await.unwrap(), None);
+        writer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn line_that_is_too_long_is_skipped_without_being_kept() {
+        let mut bytes = vec![b'x'; LONGEST + 10];
+        bytes.extend(b"\nnext\n");
+        let mut lines = Lines::new(bytes.as_slice());
+        assert_eq!(lines.next().await.unwrap(), Some(Line::TooLong));
+        assert!(lines.line.capacity() < LONGEST);
+        assert_eq!(lines.next().await.unwrap(), Some(Line::Whole(b"next\n".to_vec())));
+    }
+}

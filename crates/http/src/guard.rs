@@ -1,0 +1,364 @@
+//! Who may ask over the network, and from where.
+
+mod secret;
+mod turned;
+
+pub use secret::Secret;
+pub(crate) use turned::Turned;
+
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method};
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Who may ask over the network, and from where.
+///
+/// A web page in a browser of the user can reach everything on the loopback that the user can, under a name of its own
+/// if its owner changes what that name stands for. So a request is let in only if it names the manager by a name that
+/// is the manager's own, comes from no web page that was not allowed, is of a kind that no form can send, and carries a
+/// token.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// Names besides its address by which the manager may be asked: `host` or `host:port`, in small letters.
+    pub hosts: Vec<String>,
+    /// Web pages that may ask: `scheme://host` or `scheme://host:port`, in small letters.
+    pub origins: Vec<String>,
+    /// Knows the tokens.
+    pub gate: Arc<dyn Gate>,
+}
+
+/// Knows the tokens.
+pub trait Gate: Debug + Send + Sync + 'static {
+    /// What a token lets its holder do; none if it is not known. It takes as long for each.
+    fn admit(&self, token: &str) -> Option<Access>;
+}
+
+/// What a token lets its holder do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everything.
+    Control,
+    /// Look at everything, change nothing.
+    ReadOnly,
+}
+
+/// The door that a request came through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Door {
+    /// The address that was connected to.
+    pub(crate) local: SocketAddr,
+    /// It came over TLS.
+    pub(crate) secure: bool,
+}
+
+/// Where agents ask. What a tool changes is seen there, and not by the method.
+pub(crate) const MCP: &str = "/mcp";
+/// The most bytes of a request to [`MCP`].
+pub(crate) const MCP_LARGEST: u64 = 4 * 1024 * 1024;
+/// The most bytes of any other request.
+const LARGEST: u64 = crate::body::LARGEST as u64;
+/// How a browser says where a request comes from that has no origin, such as that of an image.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+impl Guard {
+    /// Checks the head of a request. Strangers learn nothing but that they are none of ours.
+    pub(crate) fn check(&self, head: &Parts, door: Door) -> Result<Access, Turned> {
+        self.check_host(head, door)?;
+        self.check_origin(&head.headers)?;
+        let access = self.check_token(&head.headers)?;
+        let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&head.method);
+        match access {
+            Access::ReadOnly if !reads && head.uri.path() != MCP => return Err(Turned::ReadOnly),
+            Access::ReadOnly | Access::Control => {}
+        }
+        check_body(head)?;
+        Ok(access)
+    }
+
+    fn check_host(&self, head: &Parts, door: Door) -> Result<(), Turned> {
+        let named = only(&head.headers, &HOST).ok_or(Turned::Host)?;
+        let absolute = head.uri.authority().map(|authority| authority.as_str());
+        if self.is_ours(named, door) && absolute.is_none_or(|name| self.is_ours(name, door)) {
+            return Ok(());
+        }
+        Err(Turned::Host)
+    }
+
+    /// Whether a host is one of the manager's own names, to the letter.
+    fn is_ours(&self, host: &str, door: Door) -> bool {
+        let host = host.to_ascii_lowercase();
+        if self.hosts.contains(&host) {
+            return true;
+        }
+        let local = SocketAddr::new(door.local.ip().to_canonical(), door.local.port());
+        let ip = match local {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        };
+        let usual = if door.secure { 443 } else { 80 };
+        let is = |name: &str| {
+            host == format!("{name}:{}", local.port()) || (local.port() == usual && host == name)
+        };
+        is(&ip) || (local.ip().is_loopback() && is("localhost"))
+    }
+
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Turned> {
+        if headers.contains_key(ORIGIN) {
+            let origin = only(headers, &ORIGIN).ok_or(Turned::Origin)?.to_ascii_lowercase();
+            return if self.origins.contains(&origin) { Ok(()) } else { Err(Turned::Origin) };
+        }
+        match headers.get(SITE).map(|site| site.as_bytes()) {
+            None | Some(b"none" | b"same-origin") => Ok(()),
+            Some(_) => Err(Turned::Origin),
+        }
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<Access, Turned> {
+        if !headers.contains_key(AUTHORIZATION) {
+            return Err(Turned::NoToken);
+        }
+        let token = only(headers, &AUTHORIZATION).and_then(bearer).ok_or(Turned::BadToken)?;
+        self.gate.admit(token).ok_or(Turned::BadToken)
+    }
+}
+
+/// A body is JSON: a form can send none, and neither can a page without asking first.
+fn check_body(head: &Parts) -> Result<(), Turned> {
+    let headers = &head.headers;
+    let length = match headers.contains_key(CONTENT_LENGTH) {
+        true => {
+            Some(only(headers, &CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok()).unwrap_or(u64::MAX))
+        }
+        false => None,
+    };
+    let has_body = length.is_some_and(|length| length > 0) || headers.contains_key(TRANSFER_ENCODING);
+    let is_json = only(headers, &CONTENT_TYPE)
+        .map(|kind| kind.split(';').next().unwrap_or_default().trim())
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    if !is_json && (has_body || headers.contains_key(CONTENT_TYPE)) {
+        return Err(Turned::Kind);
+    }
+    let most = if head.uri.path() == MCP { MCP_LARGEST } else { LARGEST };
+    if length.is_some_and(|length| length > most) {
+        return Err(Turned::TooLarge { most });
+    }
+    Ok(())
+}
+
+/// The value of a header that stands there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut all = headers.get_all(name).iter();
+    match (all.next(), all.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+
+    const CONTROL: &str = "control-token";
+    const READ: &str = "read-token";
+
+    #[test]
+    fn own_names_are_taken_to_the_letter_and_no_other() {
+        for host in ["127.0.0.1:7337", "localhost:7337", "LOCALHOST:7337", "dev.example:80", "proxied"] {
+            assert_eq!(asked(&[("host", host)]), Ok(Access::Control), "{host}");
+        }
+        for host in [
+            "",
+            "127.0.0.1",
+            "localhost",
+            "127.0.0.1:80",
+            "127.0.0.2:7337",
+            "evil.example:7337",
+            "localhost.evil.example:7337",
+            "localhost:7337.evil.example",
+            "127.0.0.1:7337@evil.example",
+            "evil.example:7337@127.0.0.1:7337",
+            "localhost.:7337",
+            "dev.example",
+            "proxied:7337",
+            "[::1]:7337",
+            "127.1:7337",
+        ] {
+            assert_eq!(asked(&[("host", host)]), Err(Turned::Host), "{host}");
+        }
+        assert_eq!(asked(&[]), Err(Turned::Host));
+        let twice = [("host", "127.0.0.1:7337"), ("host", "127.0.0.1:7337")];
+        assert_eq!(asked(&twice), Err(Turned::Host));
+    }
+
+    #[test]
+    fn target_with_a_host_of_its_own_is_held_to_the_same() {
+        let at = |target: &str| check(Request::get(target).header("host", "127.0.0.1:7337"), true, 7337);
+        assert_eq!(at("http://localhost:7337/v1/health"), Ok(Access::Control));
+        assert_eq!(at("http://evil.example:7337/v1/health"), Err(Turned::Host));
+        assert_eq!(at("http://me@127.0.0.1:7337/v1/health"), Err(Turned::Host));
+    }
+
+    #[test]
+    fn usual_port_need_not_be_named_by_its_own_scheme() {
+        let at = |host: &str, secure: bool, port: u16| {
+            let door = Door { local: SocketAddr::new([10, 0, 0, 1].into(), port), secure };
+            guard().is_ours(host, door)
+        };
+        assert!(at("10.0.0.1", false, 80) && at("10.0.0.1", true, 443) && at("10.0.0.1:443", true, 443));
+        assert!(!at("10.0.0.1", true, 80) && !at("10.0.0.1", false, 443));
+        assert!(!at("localhost", false, 80), "only the loopback is local");
+        let mapped = Door { local: "[::ffff:127.0.0.1]:9".parse().unwrap(), secure: false };
+        assert!(guard().is_ours("127.0.0.1:9", mapped) && guard().is_ours("localhost:9", mapped));
+        let six = Door { local: "[::1]:9".parse().unwrap(), secure: false };
+        assert!(guard().is_ours("[::1]:9", six) && !guard().is_ours("::1:9", six));
+    }
+
+    #[test]
+    fn web_pages_are_refused_but_those_that_were_named() {
+        let from = |name: &'static str, value: &str| asked(&[("host", "localhost:7337"), (name, value)]);
+        assert_eq!(from("origin", "https://dash.example"), Ok(Access::Control));
+        assert_eq!(from("origin", "https://DASH.example"), Ok(Access::Control));
+        for origin in [
+            "null",
+            "",
+            "https://dash.example.evil",
+            "http://dash.example",
+            "https://dash.example:443",
+            "https://dash.example/",
+            "http://localhost:7337",
+            "http://127.0.0.1:7337",
+            "https://dash.example, https://dash.example",
+        ] {
+            assert_eq!(from("origin", origin), Err(Turned::Origin), "{origin}");
+        }
+        let twice = [
+            ("host", "localhost:7337"),
+            ("origin", "https://dash.example"),
+            ("origin", "https://dash.example"),
+        ];
+        assert_eq!(asked(&twice), Err(Turned::Origin));
+        for (site, expected) in [
+            ("cross-site", Err(Turned::Origin)),
+            ("same-site", Err(Turned::Origin)),
+            ("strange", Err(Turned::Origin)),
+            ("same-origin", Ok(Access::Control)),
+            ("none", Ok(Access::Control)),
+        ] {
+            assert_eq!(from("sec-fetch-site", site), expected, "{site}");
+        }
+    }
+
+    #[test]
+    fn token_is_wanted_once_and_as_bearer() {
+        let with = |values: &[&str]| {
+            let request = Request::get("/v1/health").header("host", "localhost:7337");
+            let request =
+                values.iter().fold(request, |request, value| request.header("authorization", *value));
+            check(request, false, 7337)
+        };
+        assert_eq!(with(&["Bearer control-token"]), Ok(Access::Control));
+        assert_eq!(with(&["bearer  control-token "]), Ok(Access::Control));
+        assert_eq!(with(&["Bearer read-token"]), Ok(Access::ReadOnly));
+        assert_eq!(with(&[]), Err(Turned::NoToken));
+        for value in
+            ["control-token", "Basic control-token", "Bearer", "Bearer ", "Bearer control-toke", "Bearer x"]
+        {
+            assert_eq!(with(&[value]), Err(Turned::BadToken), "{value}");
+        }
+        assert_eq!(with(&["Bearer control-token", "Bearer control-token"]), Err(Turned::BadToken));
+    }
+
+    #[test]
+    fn reading_token_changes_nothing() {
+        let ask = |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path).header("host", "localhost:7337");
+            check(request.header("authorization", format!("Bearer {READ}")), false, 7337)
+        };
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            assert_eq!(ask(method, "/v1/processes"), Ok(Access::ReadOnly));
+        }
+        for method in ["POST", "PATCH", "PUT", "DELETE", "QUERY"] {
+            assert_eq!(ask(method, "/v1/processes"), Err(Turned::ReadOnly));
+            assert_eq!(ask(method, "/mcp/../v1/processes"), Err(Turned::ReadOnly));
+        }
+        assert_eq!(ask("POST", "/mcp"), Ok(Access::ReadOnly), "its tools are looked at one by one");
+    }
+
+    #[test]
+    fn body_is_json_and_not_too_large() {
+        let ask = |headers: &[(&str, &str)], path: &str| {
+            let request = Request::post(path).header("host", "localhost:7337");
+            let request =
+                headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            check(request, true, 7337)
+        };
+        let json = ("content-type", "application/json");
+        assert_eq!(ask(&[], "/v1/clear"), Ok(Access::Control));
+        assert_eq!(ask(&[("content-length", "0")], "/v1/clear"), Ok(Access::Control));
+        assert_eq!(ask(&[json, ("content-length", "1048576")], "/v1/clear"), Ok(Access::Control));
+        let charset = ("content-type", "Application/JSON; charset=utf-8");
+        assert_eq!(ask(&[charset, ("transfer-encoding", "chunked")], "/v1/clear"), Ok(Access::Control));
+        for kind in
+            ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "json"]
+        {
+            for length in ["0", "2"] {
+                let headers = [("content-type", kind), ("content-length", length)];
+                assert_eq!(ask(&headers, "/v1/clear"), Err(Turned::Kind), "{kind}");
+                assert_eq!(ask(&headers, "/mcp"), Err(Turned::Kind), "{kind}");
+            }
+        }
+        assert_eq!(ask(&[("content-length", "2")], "/v1/clear"), Err(Turned::Kind));
+        assert_eq!(ask(&[("transfer-encoding", "chunked")], "/v1/clear"), Err(Turned::Kind));
+        assert_eq!(ask(&[json, json, ("content-length", "2")], "/v1/clear"), Err(Turned::Kind));
+        let large = |path, length| ask(&[json, ("content-length", length)], path);
+        assert_eq!(large("/v1/clear", "1048577"), Err(Turned::TooLarge { most: 1 << 20 }));
+        assert_eq!(large("/mcp", "1048577"), Ok(Access::Control));
+        assert_eq!(large("/mcp", "4194305"), Err(Turned::TooLarge { most: 4 << 20 }));
+        assert_eq!(large("/v1/clear", "-1"), Err(Turned::TooLarge { most: 1 << 20 }));
+    }
+
+    fn asked(headers: &[(&str, &str)]) -> Result<Access, Turned> {
+        let request = headers
+            .iter()
+            .fold(Request::get("/v1/health"), |request, (name, value)| request.header(*name, *value));
+        check(request, true, 7337)
+    }
+
+    fn check(request: axum::http::request::Builder, token: bool, port: u16) -> Result<Access, Turned> {
+        let request = match token {
+            true => request.header("authorization", format!("Bearer {CONTROL}")),
+            false => request,
+        };
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        guard().check(&head, Door { local: SocketAddr::new([127, 0, 0, 1].into(), port), secure: false })
+    }
+
+    fn guard() -> Guard {
+        Guard {
+            hosts: vec!["dev.example:80".into(), "proxied".into()],
+            origins: vec!["https://dash.example".into()],
+            gate: Arc::new(Two),
+        }
+    }
+
+    #[derive(Debug)]
+    struct Two;
+
+    impl Gate for Two {
+        fn admit(&self, token: &str) -> Option<Access> {
+            match token {
+                CONTROL => Some(Access::Control),
+                READ => Some(Access::ReadOnly),
+                _ => None,
+            }
+        }
+    }
+}

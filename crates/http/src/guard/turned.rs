@@ -1,0 +1,84 @@
+//! Requests that are turned away at the door.
+
+use crate::refused::Refused;
+use axum::http::HeaderValue;
+use axum::http::header::{CONNECTION, WWW_AUTHENTICATE};
+use axum::response::{IntoResponse, Response};
+use longhaul_api::Fault;
+
+/// Why a request is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turned {
+    /// It names the manager by a name that is not its own, or by none.
+    Host,
+    /// It comes from a web page that was not allowed.
+    Origin,
+    /// It has no token.
+    NoToken,
+    /// Its token is not known.
+    BadToken,
+    /// It would change something, and its token only lets it read.
+    ReadOnly,
+    /// Its body is no JSON.
+    Kind,
+    /// Its body is too large.
+    TooLarge {
+        /// The most bytes.
+        most: u64,
+    },
+}
+
+impl Turned {
+    /// Whether nothing was shown by which the client would be known.
+    pub(crate) const fn is_stranger(self) -> bool {
+        match self {
+            Self::Host | Self::Origin | Self::NoToken | Self::BadToken => true,
+            Self::ReadOnly | Self::Kind | Self::TooLarge { .. } => false,
+        }
+    }
+
+    fn fault(self) -> Fault {
+        match self {
+            Self::Host => Fault::new(403, "forbidden_host", "the manager is not known by this host name")
+                .because("a web page could have made the name stand for this machine")
+                .help("ask it by the address that it listens on, or add the name to listen.hosts"),
+            Self::Origin => Fault::new(403, "forbidden_origin", "this web page may not ask the manager")
+                .help("the user can allow it in listen.origins"),
+            Self::NoToken => Fault::new(401, "token_required", "a token is needed to ask over the network")
+                .help("send `Authorization: Bearer TOKEN`; `longhaul token` prints it"),
+            Self::BadToken => Fault::new(401, "token_unknown", "the manager does not know this token")
+                .help("send `Authorization: Bearer TOKEN`; `longhaul token` prints it"),
+            Self::ReadOnly => {
+                Fault::new(403, "read_only", "this token lets its holder read, and change nothing")
+                    .help("`longhaul token` prints the one for everything")
+            }
+            Self::Kind => Fault::new(415, "unsupported_media_type", "the body of a request is JSON")
+                .help("send `Content-Type: application/json`"),
+            Self::TooLarge { most } => {
+                Fault::new(413, "payload_too_large", format!("the body of a request may have {most} bytes"))
+                    .help("large inputs belong into a file that the command reads")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Turned {
+    fn into_response(self) -> Response {
+        let mut response = Refused(self.fault()).into_response();
+        let headers = response.headers_mut();
+        match self {
+            Self::NoToken => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"longhaul\""));
+            }
+            Self::BadToken => {
+                let known = "Bearer realm=\"longhaul\", error=\"invalid_token\"";
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(known));
+            }
+            Self::Host | Self::Origin | Self::ReadOnly | Self::Kind | Self::TooLarge { .. } => {}
+        }
+        if self.is_stranger() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

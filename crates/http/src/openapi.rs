@@ -1,0 +1,152 @@
+//! The description of the API in OpenAPI 3.1, made of the same entries as the router and of the types on the wire.
+
+mod bounds;
+mod schemas;
+
+use crate::entry::{Answer, Entry, Operation, Parameter, Place, RequestBody, Verb};
+use crate::request_id::REQUEST_ID;
+use crate::routes::entries;
+use longhaul_wire::api::Problem;
+use schemars::SchemaGenerator;
+use schemas::Schemas;
+use serde_json::Value;
+use std::sync::LazyLock;
+use utoipa::openapi::path::{
+    HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder,
+};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::{
+    ContentBuilder, Header, InfoBuilder, LicenseBuilder, Object, OpenApiBuilder, Ref, RefOr, Required,
+    Response, ResponseBuilder, Schema, Type,
+};
+
+/// The document as it is served.
+pub(crate) fn text() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| document(&entries()).to_string());
+    &TEXT
+}
+
+/// Describes these routes.
+pub(crate) fn document(entries: &[Entry]) -> Value {
+    let mut schemas = Schemas::default();
+    let paths = entries.iter().fold(PathsBuilder::new(), |paths, entry| {
+        let operation = operation(entry.path, &entry.operation, &mut schemas);
+        paths.path(entry.path, PathItem::new(method(entry.verb), operation))
+    });
+    let licence = LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0"));
+    let info = InfoBuilder::new()
+        .title("longhaul")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Runs, watches and remembers long-running work. Enumerations of answers are open, and fields are only \
+             ever added: a client must live with what it does not know.",
+        ))
+        .license(Some(licence.build()));
+    let document = OpenApiBuilder::new().info(info).paths(paths).build();
+    schemas.complete(serde_json::to_value(&document).unwrap_or_default())
+}
+
+fn operation(path: &'static str, operation: &Operation, schemas: &mut Schemas) -> OperationBuilder {
+    let mut built = OperationBuilder::new().operation_id(Some(operation.id)).summary(Some(operation.summary));
+    for name in named_in(path) {
+        let schema = schemas.loose(bounds::of_path(name));
+        built = built.parameter(
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .description(Some(bounds::about_path(name)))
+                .schema(Some(schema)),
+        );
+    }
+    if let Some(query) = operation.query {
+        for field in schemas.fields(query) {
+            built = built.parameter(
+                ParameterBuilder::new()
+                    .name(field.name)
+                    .parameter_in(ParameterIn::Query)
+                    .required(if field.is_required { Required::True } else { Required::False })
+                    .description(Some(field.about))
+                    .schema(Some(field.schema)),
+            );
+        }
+    }
+    for parameter in &operation.parameters {
+        built = built.parameter(beside(parameter, schemas));
+    }
+    if let Some(body) = &operation.body {
+        built = built.request_body(Some(taken(body, schemas).build()));
+    }
+    for answer in &operation.answers {
+        built = built.response(answer.status.to_string(), answered(answer, schemas));
+    }
+    let problem = schemas.given(SchemaGenerator::subschema_for::<Problem>);
+    for (range, about) in [("4XX", "The request is refused"), ("5XX", "The manager cannot do it now")] {
+        let content = ContentBuilder::new().schema(Some(problem.clone())).build();
+        let response = ResponseBuilder::new().description(about).content("application/problem+json", content);
+        built = built.response(range, dressed(response).build());
+    }
+    built
+}
+
+fn beside(parameter: &Parameter, schemas: &mut Schemas) -> ParameterBuilder {
+    let place = match parameter.place {
+        Place::Query => ParameterIn::Query,
+        Place::Header => ParameterIn::Header,
+    };
+    ParameterBuilder::new()
+        .name(parameter.name)
+        .parameter_in(place)
+        .required(Required::False)
+        .description(Some(parameter.about))
+        .schema(Some(schemas.loose(parameter.schema.clone())))
+}
+
+fn taken(body: &RequestBody, schemas: &mut Schemas) -> RequestBodyBuilder {
+    let content = ContentBuilder::new().schema(Some(schemas.taken(body.shape))).build();
+    let required = if body.required { Required::True } else { Required::False };
+    RequestBodyBuilder::new().content("application/json", content).required(Some(required))
+}
+
+fn answered(answer: &Answer, schemas: &mut Schemas) -> Response {
+    let mut response = ResponseBuilder::new().description(answer.about);
+    for (media, shape) in &answer.media {
+        let content = match shape {
+            Some(shape) => ContentBuilder::new().schema(Some(schemas.given(*shape))).build(),
+            None => ContentBuilder::new().build(),
+        };
+        response = response.content(*media, content);
+    }
+    dressed(response).build()
+}
+
+/// What stands on every answer.
+fn dressed(response: ResponseBuilder) -> ResponseBuilder {
+    let text = || RefOr::<Schema>::from(Schema::Object(Object::with_type(Type::String)));
+    let header = |about: &str| {
+        let mut header = Header::new(text());
+        header.description = Some(about.to_owned());
+        header
+    };
+    response
+        .header(REQUEST_ID.as_str(), header("The id of the request"))
+        .header(longhaul_wire::api::PROTOCOL_HEADER, header("The version of this API"))
+}
+
+const fn method(verb: Verb) -> HttpMethod {
+    match verb {
+        Verb::Get => HttpMethod::Get,
+        Verb::Post => HttpMethod::Post,
+        Verb::Patch => HttpMethod::Patch,
+    }
+}
+
+/// The parameters in a path.
+fn named_in(path: &'static str) -> impl Iterator<Item = &'static str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+/// A place in the document that a schema is put into at the end.
+fn reference(place: &str) -> RefOr<Schema> {
+    RefOr::Ref(Ref::new(place))
+}

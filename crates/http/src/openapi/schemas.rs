@@ -1,0 +1,163 @@
+//! The schemas of a document, from the types on the wire.
+
+use crate::entry::Shape;
+use crate::openapi::{bounds, reference};
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+
+/// Where schemas of the document stand.
+const HOME: &str = "#/components/schemas/";
+/// Where schemas stand that are put in place of their references.
+const LOOSE: &str = "#/loose/";
+
+/// Collects schemas. Those of requests are closed and exact, those of answers are open.
+pub(super) struct Schemas {
+    taken: SchemaGenerator,
+    given: SchemaGenerator,
+    /// Schemas that stand by themselves.
+    loose: Vec<Value>,
+}
+
+/// A parameter that is a field of a request.
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) about: String,
+    pub(super) is_required: bool,
+    pub(super) schema: RefOr<Schema>,
+}
+
+impl Default for Schemas {
+    fn default() -> Self {
+        let settings = || {
+            SchemaSettings::draft2020_12().with(|settings| {
+                settings.definitions_path = HOME.trim_start_matches('#').into();
+                settings.meta_schema = None;
+            })
+        };
+        Self {
+            taken: settings().for_deserialize().into_generator(),
+            given: settings().for_serialize().into_generator(),
+            loose: Vec::new(),
+        }
+    }
+}
+
+impl Schemas {
+    /// The schema of a request.
+    pub(super) fn taken(&mut self, shape: Shape) -> RefOr<Schema> {
+        let schema = shape(&mut self.taken).to_value();
+        self.placed(schema)
+    }
+
+    /// The schema of an answer.
+    pub(super) fn given(&mut self, shape: Shape) -> RefOr<Schema> {
+        let schema = shape(&mut self.given).to_value();
+        self.placed(schema)
+    }
+
+    /// A schema that stands where it is used.
+    pub(super) fn loose(&mut self, schema: Value) -> RefOr<Schema> {
+        self.loose.push(schema);
+        reference(&format!("{LOOSE}{}", self.loose.len() - 1))
+    }
+
+    /// The fields of a request as parameters.
+    pub(super) fn fields(&mut self, shape: Shape) -> Vec<Field> {
+        let schema = shape(&mut self.taken).to_value();
+        let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix(HOME))
+        else {
+            return Vec::new();
+        };
+        let mut whole = self.taken.definitions().get(name).cloned().unwrap_or_default();
+        bounds::narrow(name, &mut whole);
+        let required: Vec<String> = strings(whole.get("required"));
+        // No other place of the document speaks of it.
+        self.taken.definitions_mut().remove(name);
+        let Some(Value::Object(properties)) = whole.get_mut("properties").map(Value::take) else {
+            return Vec::new();
+        };
+        properties
+            .into_iter()
+            .map(|(name, mut schema)| {
+                let about = text_of(&mut schema, "description");
+                without_null(&mut schema);
+                if let Value::Object(fields) = &mut schema {
+                    fields.remove("default");
+                }
+                let is_required = required.contains(&name);
+                Field { about, is_required, schema: self.loose(schema), name }
+            })
+            .collect()
+    }
+
+    fn placed(&mut self, schema: Value) -> RefOr<Schema> {
+        match schema.get("$ref").and_then(Value::as_str) {
+            Some(place) => reference(place),
+            None => self.loose(schema),
+        }
+    }
+
+    /// Puts the schemas into the document.
+    pub(super) fn complete(mut self, mut document: Value) -> Value {
+        put(&mut document, &self.loose);
+        let mut components = Map::new();
+        for (name, mut schema) in self.taken.take_definitions(true) {
+            bounds::narrow(&name, &mut schema);
+            components.insert(name, schema);
+        }
+        for (name, schema) in self.given.take_definitions(true) {
+            components.entry(name).or_insert(schema);
+        }
+        if let Value::Object(fields) = &mut document {
+            fields.insert("components".to_owned(), json!({ "schemas": components }));
+        }
+        document
+    }
+}
+
+/// Puts loose schemas in place of the references to them.
+fn put(value: &mut Value, loose: &[Value]) {
+    let place = value.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix(LOOSE));
+    if let Some(schema) = place.and_then(|at| at.parse::<usize>().ok()).and_then(|at| loose.get(at)) {
+        *value = schema.clone();
+        return;
+    }
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(|value| put(value, loose)),
+        Value::Array(values) => values.iter_mut().for_each(|value| put(value, loose)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// A parameter that is left out is not there at all.
+fn without_null(schema: &mut Value) {
+    let Value::Object(fields) = schema else { return };
+    if let Some(Value::Array(types)) = fields.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            fields.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(words)) = fields.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    }
+    if let Some(Value::Array(choices)) = fields.get_mut("anyOf") {
+        choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+        if let [only] = choices.as_slice() {
+            *schema = only.clone();
+        }
+    }
+}
+
+fn text_of(schema: &mut Value, field: &str) -> String {
+    let text = schema.as_object_mut().and_then(|fields| fields.remove(field));
+    text.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn strings(list: Option<&Value>) -> Vec<String> {
+    let list = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}

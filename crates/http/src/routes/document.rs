@@ -1,0 +1,21 @@
+//! The description of the API.
+
+use crate::entry::Entry;
+use crate::openapi;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+
+pub(crate) fn entries() -> Vec<Entry> {
+    vec![Entry::get("/v1/openapi.json", document).named("describe_api", "Gives this document").answers_raw(
+        200,
+        "The document, OpenAPI 3.1",
+        &["application/json"],
+    )]
+}
+
+/// `GET /v1/openapi.json`.
+async fn document() -> Response {
+    let kind = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (kind, openapi::text()).into_response()
+}

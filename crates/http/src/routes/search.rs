@@ -1,0 +1,52 @@
+//! Searches in output.
+
+use super::text::stream;
+use crate::entry::Entry;
+use crate::query::Query;
+use crate::reference::Reference;
+use crate::refused::Refused;
+use crate::reply::Reply;
+use axum::extract::State;
+use longhaul_api::Api;
+use longhaul_wire::api::{SearchRequest, SearchView};
+
+const PARAMETERS: &[&str] = &[
+    "pattern",
+    "context",
+    "max_matches",
+    "ignore_case",
+    "from_cursor",
+    "attempt",
+    "stream",
+    "max_tokens",
+    "raw",
+];
+
+pub(crate) fn entries() -> Vec<Entry> {
+    vec![
+        Entry::get("/v1/processes/{reference}/search", search)
+            .named("search_output", "Finds the lines of the output of a process that match a pattern")
+            .query::<SearchRequest>()
+            .answers::<SearchView>(200, "What was found"),
+    ]
+}
+
+async fn search(
+    State(api): State<Api>,
+    Reference(reference): Reference,
+    query: Query,
+) -> Result<Reply<SearchView>, Refused> {
+    query.only(PARAMETERS)?;
+    let request = SearchRequest {
+        pattern: query.read("pattern")?.unwrap_or_default(),
+        context: query.read("context")?,
+        max_matches: query.read("max_matches")?,
+        ignore_case: query.flag("ignore_case")?,
+        from_cursor: query.read("from_cursor")?,
+        attempt: query.read("attempt")?,
+        stream: stream(&query)?,
+        max_tokens: query.read("max_tokens")?,
+        raw: query.flag("raw")?,
+    };
+    Ok(Reply::ok(api.search_output(&reference, &request).await?))
+}

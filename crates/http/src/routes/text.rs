@@ -1,0 +1,53 @@
+//! Output as text, a page at a time.
+
+use crate::entry::Entry;
+use crate::query::Query;
+use crate::reference::Reference;
+use crate::refused::Refused;
+use crate::reply::Reply;
+use axum::extract::State;
+use longhaul_api::{Api, Fault};
+use longhaul_wire::api::{OutputView, ReadRequest, StreamChoice};
+
+const PARAMETERS: &[&str] =
+    &["cursor", "to_cursor", "from_line", "tail_lines", "attempt", "stream", "max_tokens", "raw", "wait_ms"];
+
+pub(crate) fn entries() -> Vec<Entry> {
+    vec![
+        Entry::get("/v1/processes/{reference}/text", text)
+            .named("read_output", "Gives a page of the output of a process, of the size that was asked for")
+            .query::<ReadRequest>()
+            .answers::<OutputView>(200, "The page"),
+    ]
+}
+
+async fn text(
+    State(api): State<Api>,
+    Reference(reference): Reference,
+    query: Query,
+) -> Result<Reply<OutputView>, Refused> {
+    query.only(PARAMETERS)?;
+    let request = ReadRequest {
+        cursor: query.read("cursor")?,
+        to_cursor: query.read("to_cursor")?,
+        from_line: query.read("from_line")?,
+        tail_lines: query.read("tail_lines")?,
+        attempt: query.read("attempt")?,
+        stream: stream(&query)?,
+        max_tokens: query.read("max_tokens")?,
+        raw: query.flag("raw")?,
+        wait_ms: query.read("wait_ms")?,
+    };
+    Ok(Reply::ok(api.read_output(&reference, &request).await?))
+}
+
+/// Which stream is meant.
+pub(super) fn stream(query: &Query) -> Result<Option<StreamChoice>, Fault> {
+    match query.text("stream") {
+        None => Ok(None),
+        Some("both") => Ok(Some(StreamChoice::Both)),
+        Some("stdout") => Ok(Some(StreamChoice::Stdout)),
+        Some("stderr") => Ok(Some(StreamChoice::Stderr)),
+        Some(word) => Err(Fault::unreadable("stream", word, &"it is neither both, stdout nor stderr")),
+    }
+}

@@ -1,0 +1,166 @@
+//! Carries the routes over the network.
+
+use crate::guard::{Door, Guard, MCP, Turned};
+use crate::serve::crowd::{Crowd, Place, Room};
+use crate::serve::doorway::Doorway;
+use crate::serve::open::{Habits, OpenConnections, converse};
+use crate::serve::tls::Tls;
+use crate::serve::{RESPITE, is_abandoned, marked};
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::IntoResponse;
+use axum::{Extension, Router};
+use hyper::service::service_fn;
+use hyper_util::server::graceful::Watcher;
+use rustix::net::sockopt;
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tower_service::Service;
+
+/// Everything that a network listener serves, and to whom.
+#[derive(Clone, Debug)]
+pub struct Network {
+    guard: Arc<Guard>,
+    tls: Option<Tls>,
+    control: Router,
+    reading: Router,
+    turning: Router,
+    crowd: Crowd,
+    patience: Duration,
+}
+
+/// So many may be connected without having shown a token.
+const STRANGERS: usize = 256;
+/// The largest head of a request.
+const HEAD: usize = 32 * 1024;
+/// How long a client may take to be known, and to send the head of any further request.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A peer that is gone without a word is found out after this and a few more tries.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long data may wait for a peer to take it in.
+const UNHEARD: Duration = Duration::from_secs(120);
+
+impl Network {
+    /// Serves these routes to at most so many connections at once, over all listeners; without `tls` in the clear.
+    #[must_use]
+    pub fn new(routes: Router, guard: Guard, tls: Option<Tls>, connections: usize) -> Self {
+        let room = Room { most: connections, strangers: STRANGERS.min(connections) };
+        Self {
+            guard: Arc::new(guard),
+            tls,
+            control: routes.clone(),
+            reading: routes,
+            turning: marked(Router::new().fallback(async |Extension(turned): Extension<Turned>| turned)),
+            crowd: Crowd::new(room),
+            patience: PATIENCE,
+        }
+    }
+
+    /// Serves agents too, at `/mcp`: `control` those who may do everything, `reading` those who may only read.
+    #[must_use]
+    pub fn with_mcp<S>(mut self, control: S, reading: S) -> Self
+    where
+        S: Service<Request<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.control = self.control.merge(marked(Router::new().route_service(MCP, control)));
+        self.reading = self.reading.merge(marked(Router::new().route_service(MCP, reading)));
+        self
+    }
+
+    /// Gives clients another time to be known than the usual half a minute.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+}
+
+/// Takes connections until `stop` is done. Those that are open then are handed back, still at work.
+pub async fn serve_network(
+    listener: TcpListener,
+    network: Network,
+    stop: impl Future<Output = ()>,
+) -> OpenConnections {
+    let mut open = OpenConnections::none();
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => return open,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) if is_abandoned(&stream) => {
+                tracing::debug!("a client went away before its turn");
+            }
+            Ok((stream, peer)) => welcome(stream, peer, &network, &mut open),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(RESPITE).await;
+            }
+        }
+        open.tidy();
+    }
+}
+
+fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut OpenConnections) {
+    let local = match prepare(&stream) {
+        Ok(local) => local,
+        Err(error) => {
+            tracing::debug!(%error, "a client went away before its turn");
+            return;
+        }
+    };
+    let Some((place, told)) = network.crowd.enter(peer.ip()) else {
+        tracing::warn!(%peer, "a connection was closed: there are as many as the manager takes");
+        return;
+    };
+    let door = Door { local, secure: network.tls.is_some() };
+    let conversation = speak(stream, network.clone(), door, place.clone(), open.watcher());
+    let patience = network.patience;
+    open.spawn(async move {
+        tokio::select! {
+            () = conversation => {}
+            () = unknown_after(&place, patience) => tracing::debug!(%peer, "a client did not say who it is"),
+            _ = told => tracing::debug!(%peer, "a client had to make room"),
+        }
+    });
+}
+
+/// Sees to it that a peer which is gone without a word is found out.
+fn prepare(stream: &TcpStream) -> std::io::Result<SocketAddr> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, SILENCE)?;
+    sockopt::set_tcp_keepintvl(stream, SILENCE / 4)?;
+    sockopt::set_tcp_keepcnt(stream, 4)?;
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(UNHEARD.as_millis()).unwrap_or(u32::MAX))?;
+    stream.local_addr()
+}
+
+async fn speak(stream: TcpStream, network: Network, door: Door, place: Arc<Place>, watcher: Watcher) {
+    let Network { guard, tls, control, reading, turning, patience, crowd: _ } = network;
+    let doorway = Doorway { guard, door, control, reading, turning, place };
+    let service = service_fn(move |request| doorway.clone().answer(request));
+    let habits = Habits { header: patience, keep_alive: true, head: HEAD };
+    match tls {
+        None => converse(stream, service, habits, watcher).await,
+        Some(Tls(acceptor)) => match acceptor.accept(stream).await {
+            Ok(stream) => converse(stream, service, habits, watcher).await,
+            Err(error) => tracing::debug!(%error, "a client and the manager found no way to speak in secret"),
+        },
+    }
+}
+
+/// Done when a client had its time and is still unknown.
+async fn unknown_after(place: &Place, patience: Duration) {
+    tokio::time::sleep(patience).await;
+    if !place.is_of_stranger() {
+        pending::<()>().await;
+    }
+}

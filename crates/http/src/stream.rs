@@ -1,0 +1,157 @@
+//! Streams that go on as long as their client listens: server-sent events, or lines of JSON.
+
+use crate::query::Query;
+use axum::body::{Body, Bytes};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt, stream};
+use longhaul_api::Fault;
+use serde::Serialize;
+use std::convert::Infallible;
+use std::time::Duration;
+
+/// A client that hears nothing for so long is told that it is still listened for.
+const QUIET: Duration = Duration::from_secs(15);
+/// How long a client that was cut off waits before it comes back.
+const RETRY: &[u8] = b"retry: 1000\n\n";
+const COMMENT: &[u8] = b":\n\n";
+
+/// How a stream is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Server-sent events.
+    Sse,
+    /// One line of JSON each.
+    Ndjson,
+}
+
+impl Format {
+    /// What `?format=` or `Accept` asks for; lines of JSON where neither does.
+    pub(crate) fn asked(query: &Query, headers: &HeaderMap) -> Result<Self, Fault> {
+        match query.text("format") {
+            Some("sse") => return Ok(Self::Sse),
+            Some("ndjson") => return Ok(Self::Ndjson),
+            Some(word) => return Err(Fault::unreadable("format", word, &"it is neither sse nor ndjson")),
+            None => {}
+        }
+        let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let wants_events = accepted.any(|list| {
+            list.split(',').any(|one| {
+                let kind = one.split(';').next().unwrap_or_default();
+                kind.trim().eq_ignore_ascii_case("text/event-stream")
+            })
+        });
+        Ok(if wants_events { Self::Sse } else { Self::Ndjson })
+    }
+
+    const fn media_type(self) -> &'static str {
+        match self {
+            Self::Sse => "text/event-stream",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
+
+/// One of what is streamed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    event: String,
+    /// Where to go on after it.
+    id: String,
+    /// JSON in one line.
+    json: String,
+    /// It is no news, and not worth a line of JSON.
+    is_sse_alone: bool,
+}
+
+impl Line {
+    pub(crate) fn of<T: Serialize>(event: String, id: String, value: &T) -> Self {
+        let json = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
+        Self { event, id, json, is_sse_alone: false }
+    }
+
+    pub(crate) fn of_sse_alone(mut self) -> Self {
+        self.is_sse_alone = true;
+        self
+    }
+
+    fn written(&self, format: Format) -> Option<Bytes> {
+        let Self { event, id, json, .. } = self;
+        match format {
+            Format::Sse => Some(format!("id: {id}\nevent: {event}\ndata: {json}\n\n").into()),
+            Format::Ndjson => (!self.is_sse_alone).then(|| format!("{json}\n").into()),
+        }
+    }
+}
+
+/// An answer that goes on as long as there is something to tell. Each is read when the client takes it.
+pub(crate) fn streamed(format: Format, lines: impl Stream<Item = Line> + Send + 'static) -> Response {
+    let begin = match format {
+        Format::Sse => Some(Bytes::from_static(RETRY)),
+        Format::Ndjson => None,
+    };
+    let pieces = stream::unfold(Box::pin(lines), move |mut lines| async move {
+        loop {
+            match tokio::time::timeout(QUIET, lines.next()).await {
+                Ok(Some(line)) => match line.written(format) {
+                    Some(piece) => return Some((piece, lines)),
+                    None => continue,
+                },
+                Ok(None) => return None,
+                Err(_) if format == Format::Sse => return Some((Bytes::from_static(COMMENT), lines)),
+                Err(_) => {}
+            }
+        }
+    });
+    let pieces = stream::iter(begin).chain(pieces).map(Ok::<_, Infallible>);
+    let head = [
+        (CONTENT_TYPE, format.media_type()),
+        (CACHE_CONTROL, "no-store"),
+        // Proxies that gather an answer before they pass it on would keep it for ever.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (head, Body::from_stream(pieces)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use http_body_util::BodyExt;
+    use serde_json::json;
+
+    #[test]
+    fn format_is_asked_for_by_query_or_header() {
+        let asked = |query: &str, accept: &str| {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_str(accept).unwrap())]);
+            Format::asked(&Query::parse(query), &headers)
+        };
+        assert_eq!(asked("", "text/event-stream").unwrap(), Format::Sse);
+        assert_eq!(asked("", "application/json, Text/Event-Stream;q=0.5").unwrap(), Format::Sse);
+        assert_eq!(asked("", "*/*").unwrap(), Format::Ndjson);
+        assert_eq!(asked("format=ndjson", "text/event-stream").unwrap(), Format::Ndjson);
+        assert!(asked("format=xml", "*/*").is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_broken_by_a_comment_for_events_alone() {
+        let one = Line::of("notice".to_owned(), "c7".to_owned(), &json!({ "a": "b\nc" }));
+        let slow = move || {
+            let one = one.clone();
+            stream::once(async move {
+                tokio::time::sleep(QUIET + QUIET / 2).await;
+                one
+            })
+        };
+        assert_eq!(
+            text(streamed(Format::Sse, slow())).await,
+            "retry: 1000\n\n:\n\nid: c7\nevent: notice\ndata: {\"a\":\"b\\nc\"}\n\n"
+        );
+        assert_eq!(text(streamed(Format::Ndjson, slow())).await, "{\"a\":\"b\\nc\"}\n");
+    }
+
+    async fn text(response: Response) -> String {
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+}

@@ -1,0 +1,129 @@
+use crate::world::World;
+use axum::body::Body;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+#[tokio::test(start_paused = true)]
+async fn every_operation_of_the_document_is_served_and_named_once() {
+    let world = World::new().await;
+    let document = world.get("/v1/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut ids = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let served = methods.as_object().unwrap().keys().map(|method| method.to_ascii_uppercase());
+        let served: BTreeSet<String> = served.collect();
+        for operation in methods.as_object().unwrap().values() {
+            assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{operation}");
+            assert!(!operation["summary"].as_str().unwrap().is_empty());
+        }
+        let concrete = path.replace(['{', '}'], "");
+        let answer = world.ask("DELETE", &concrete, Body::empty()).await;
+        assert_eq!(answer.status, 405, "{path} is not there");
+        let allowed: BTreeSet<String> =
+            answer.headers["allow"].to_str().unwrap().split(',').map(str::to_owned).collect();
+        let allowed: BTreeSet<String> = allowed.into_iter().filter(|method| method != "HEAD").collect();
+        assert_eq!(served, allowed, "{path}");
+    }
+    assert!(ids.len() > 30, "{ids:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_operation_says_what_it_takes_and_gives() {
+    let world = World::new().await;
+    let document = world.get("/v1/openapi.json").await.json();
+    for (path, method, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{method} {path}");
+        for range in ["4XX", "5XX"] {
+            let schema = &responses[range]["content"]["application/problem+json"]["schema"];
+            assert_eq!(schema["$ref"], "#/components/schemas/Problem", "{method} {path}");
+        }
+        let parameters = operation.get("parameters").and_then(Value::as_array).cloned().unwrap_or_default();
+        let in_path: BTreeSet<&str> = parameters
+            .iter()
+            .filter(|one| one["in"] == "path")
+            .map(|one| one["name"].as_str().unwrap())
+            .collect();
+        let named: BTreeSet<&str> = path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')))
+            .collect();
+        assert_eq!(in_path, named, "{method} {path}");
+        for parameter in &parameters {
+            assert!(!parameter["description"].as_str().unwrap().is_empty(), "{path} {parameter}");
+            let schema = &parameter["schema"];
+            assert!(schema["type"].is_string() || schema["$ref"].is_string(), "{path} {parameter}");
+        }
+        let is_change = method != "get";
+        let guards = parameters.iter().any(|one| one["name"] == "if-match");
+        let is_command = is_change && path.starts_with("/v1/processes/{reference}");
+        assert_eq!(guards, is_command, "{method} {path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn references_of_the_document_lead_somewhere_and_requests_are_closed() {
+    let world = World::new().await;
+    let document = world.get("/v1/openapi.json").await.json();
+    let mut references = BTreeSet::new();
+    gather(&document, &mut references);
+    assert!(references.len() > 20);
+    for reference in &references {
+        let place = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(place).is_some(), "{reference}");
+    }
+    let components = document["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in components {
+        assert!(references.contains(&format!("#/components/schemas/{name}")), "nobody speaks of {name}");
+        let is_request = name.ends_with("Request") && schema["type"] == "object";
+        assert_eq!(schema.get("additionalProperties") == Some(&Value::Bool(false)), is_request, "{name}");
+    }
+    let text = document.to_string();
+    assert!(!text.contains("$schema") && !text.contains("#/loose") && !text.contains("$defs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bounds_of_requests_are_in_the_document() {
+    let world = World::new().await;
+    let document = world.get("/v1/openapi.json").await.json();
+    let field =
+        |request: &str, field: &str| document["components"]["schemas"][request]["properties"][field].clone();
+    assert_eq!(field("LaunchRequest", "priority")["maximum"], 100);
+    assert_eq!(field("LaunchRequest", "name")["maxLength"], 128);
+    assert_eq!(field("CommandRequest", "stop_signal")["maximum"], 64);
+    assert_eq!(field("LimitsRequest", "memory_bytes")["minimum"], 1);
+    assert_eq!(field("LimitsRequest", "memory_bytes")["maximum"], u64::MAX);
+    assert!(field("LaunchRequest", "children")["enum"].as_array().unwrap().contains(&"cancel".into()));
+    let (_, _, wait) = operations(&document).into_iter().find(|(path, ..)| path == "/v1/wait").unwrap();
+    let parameters = wait["parameters"].as_array().unwrap();
+    let named = |name: &str| parameters.iter().find(|one| one["name"] == name).unwrap();
+    assert_eq!(
+        (named("id")["required"].clone(), named("id")["schema"]["type"].clone()),
+        (true.into(), "array".into())
+    );
+    assert_eq!(named("mode")["schema"]["enum"], serde_json::json!(["all", "any"]));
+    assert!(named("mode")["schema"].get("default").is_none());
+}
+
+fn operations(document: &Value) -> Vec<(String, String, Map<String, Value>)> {
+    let mut all = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            all.push((path.clone(), method.clone(), operation.as_object().unwrap().clone()));
+        }
+    }
+    all
+}
+
+fn gather(value: &Value, references: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(reference)) = fields.get("$ref") {
+                references.insert(reference.clone());
+            }
+            fields.values().for_each(|value| gather(value, references));
+        }
+        Value::Array(values) => values.iter().for_each(|value| gather(value, references)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,93 @@
+//! What is too long for a model is cut, and says so.
+
+use crate::answer::Object;
+use serde_json::{Value, json};
+
+/// The longest part of an answer, in bytes of JSON.
+pub(super) const LONGEST: usize = 2 * 1024;
+/// What is shown of JSON that is longer.
+const BEGIN: usize = 1024;
+
+/// Cuts the fields of a record that are longer than a part of an answer may be. `rest` is where the whole is.
+pub(super) fn cut(fields: &mut Object, rest: &str) {
+    for value in fields.values_mut() {
+        let length = value.to_string().len();
+        if length > LONGEST {
+            *value = shortened(value, length, rest);
+        }
+    }
+}
+
+fn shortened(value: &Value, length: usize, rest: &str) -> Value {
+    match value {
+        Value::String(text) => {
+            Value::String(format!("{}… ({} bytes, all in {rest})", begin(text, LONGEST / 2), text.len()))
+        }
+        Value::Array(items) => {
+            let mut room = LONGEST / 2;
+            let mut kept: Vec<Value> = Vec::new();
+            for item in items {
+                let size = item.to_string().len();
+                if size > room {
+                    break;
+                }
+                room -= size;
+                kept.push(item.clone());
+            }
+            kept.push(Value::String(format!("… ({} more, all in {rest})", items.len() - kept.len())));
+            Value::Array(kept)
+        }
+        Value::Object(_) => {
+            json!({ "truncated": true, "bytes": length, "begin": begin(&value.to_string(), BEGIN), "rest": rest })
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// The begin of a text, at most so many bytes of it once it is JSON.
+pub(super) fn begin(text: &str, most: usize) -> &str {
+    let mut room = most;
+    for (place, letter) in text.char_indices() {
+        let size = match letter {
+            '"' | '\\' | '\n' | '\t' | '\r' => 2,
+            letter if letter.is_control() => 6,
+            letter => letter.len_utf8(),
+        };
+        if size > room {
+            return text.get(..place).unwrap_or_default();
+        }
+        room -= size;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_and_says_where_the_rest_is() {
+        let mut fields = Object::new();
+        fields.insert("short".to_owned(), json!({ "a": 1 }));
+        fields.insert("text".to_owned(), json!("é".repeat(5_000)));
+        fields.insert("list".to_owned(), json!(vec!["x".repeat(100); 100]));
+        fields.insert("object".to_owned(), json!({ "key": "\u{1}".repeat(4_000) }));
+        cut(&mut fields, "REST");
+        assert_eq!(fields["short"], json!({ "a": 1 }));
+        assert!(fields["text"].as_str().unwrap().ends_with("… (10000 bytes, all in REST)"));
+        let list = fields["list"].as_array().unwrap();
+        assert_eq!(list.last().unwrap(), "… (90 more, all in REST)");
+        assert_eq!(fields["object"]["truncated"], true);
+        assert_eq!(fields["object"]["rest"], "REST");
+        for value in fields.values() {
+            assert!(value.to_string().len() <= LONGEST + 200, "{}", value.to_string().len());
+        }
+    }
+
+    #[test]
+    fn text_is_cut_between_letters() {
+        assert_eq!(begin("äöü", 5), "äö");
+        assert_eq!(begin("a\"b", 2), "a");
+        assert_eq!(begin("abc", 3), "abc");
+    }
+}

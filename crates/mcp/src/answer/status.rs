@@ -1,0 +1,318 @@
+//! A process as agents see it.
+//!
+//! It is made of the record that every face shows, field by field, so that what is new in a record is new here too:
+//! `id` and `type` say of what, milliseconds become seconds, and what is null or empty is left out.
+
+use crate::answer::Object;
+use crate::answer::cut::cut;
+use crate::schema;
+use longhaul_wire::api::{ProcessView, WhyView};
+use serde_json::{Value, json};
+
+/// What the short form tells: enough to go on with.
+const BRIEF: &[&str] = &[
+    "process_id",
+    "name",
+    "process_type",
+    "status",
+    "terminal",
+    "reason",
+    "stage",
+    "progress",
+    "eta_s",
+    "pid",
+    "exit_code",
+    "error",
+    "started_at",
+    "completed_at",
+    "elapsed_s",
+    "parent_id",
+    "session_id",
+    "restarted_from",
+    "conditions",
+    "ready",
+    "listening_ports",
+    "idle_s",
+    "queue_position",
+    "output",
+    "tail",
+    "next",
+];
+/// Fields whose content is the caller's own.
+const OWN: &[&str] = &["metadata", "result"];
+/// Fields that say something by being false.
+const TELLING: &[&str] = &["ready"];
+
+/// What is told of a process beside its record.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Around {
+    /// Why it waits, if it does.
+    pub(crate) why: Option<WhyView>,
+    /// Where its output can be read on.
+    pub(crate) next_cursor: Option<String>,
+    /// Its last words, if it did not end well.
+    pub(crate) tail: Option<String>,
+    /// Its children, if it has any.
+    pub(crate) children: Option<Children>,
+}
+
+/// How many children a process has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Children {
+    pub(crate) total: usize,
+    pub(crate) live: usize,
+    /// There are more than were counted.
+    pub(crate) more: bool,
+}
+
+/// The whole record with what stands around it.
+pub(crate) fn whole(view: &ProcessView, around: &Around) -> Object {
+    let mut fields = told(view);
+    cut(&mut fields, &crate::resource::uri(&view.id));
+    add(&mut fields, view, around);
+    fields
+}
+
+/// What is enough to go on with.
+pub(crate) fn brief(view: &ProcessView, around: &Around) -> Object {
+    let mut fields = whole(view, around);
+    fields.retain(|name, _| BRIEF.contains(&name.as_str()));
+    fields
+}
+
+/// Whether a status is the last one.
+pub(crate) fn is_terminal(status: &str) -> bool {
+    matches!(status, "completed" | "failed" | "timeout" | "cancelled" | "interrupted")
+}
+
+fn told(view: &ProcessView) -> Object {
+    let Ok(Value::Object(record)) = serde_json::to_value(view) else { return Object::new() };
+    let mut fields = Object::new();
+    for (name, value) in record {
+        let value = if OWN.contains(&name.as_str()) { Some(value) } else { spoken(&name, value) };
+        if let Some(value) = value.filter(|value| !value.is_null()) {
+            fields.insert(renamed(&name), value);
+        }
+    }
+    fields
+}
+
+/// A value as it is told: spans in seconds, without what says nothing.
+fn spoken(name: &str, value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Bool(false) if !TELLING.contains(&name) => None,
+        Value::Array(items) if items.is_empty() => None,
+        Value::Object(inner) => {
+            let inner: Object = inner
+                .into_iter()
+                .filter_map(|(name, value)| Some((renamed(&name), spoken(&name, value)?)))
+                .collect();
+            (!inner.is_empty()).then_some(Value::Object(inner))
+        }
+        Value::Number(number) if name.ends_with("_ms") => {
+            // A float holds every millisecond of ten thousand years.
+            number.as_f64().map(|millis| json!(millis / 1_000.0))
+        }
+        other @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => Some(other),
+    }
+}
+
+fn renamed(name: &str) -> String {
+    match name {
+        "id" => "process_id".to_owned(),
+        "type" => "process_type".to_owned(),
+        "duration_ms" => "elapsed_s".to_owned(),
+        name => match name.strip_suffix("_ms") {
+            Some(span) => format!("{span}_s"),
+            None => name.to_owned(),
+        },
+    }
+}
+
+fn add(fields: &mut Object, view: &ProcessView, around: &Around) {
+    let terminal = is_terminal(&view.status);
+    fields.insert("terminal".to_owned(), terminal.into());
+    let mut output = Object::new();
+    if let Some(bytes) = fields.remove("output_bytes") {
+        output.insert("bytes".to_owned(), bytes);
+    }
+    if let Some(cursor) = &around.next_cursor {
+        output.insert("next_cursor".to_owned(), cursor.as_str().into());
+    }
+    if !output.is_empty() {
+        fields.insert("output".to_owned(), output.into());
+    }
+    if let Some(position) = around.why.as_ref().and_then(|why| why.position) {
+        fields.insert("queue_position".to_owned(), position.into());
+    }
+    if let Some(tail) = &around.tail {
+        fields.insert("tail".to_owned(), tail.as_str().into());
+    }
+    if let Some(Children { total, live, more }) = around.children {
+        let mut children = json!({ "total": total, "live": live });
+        if more && let Some(children) = children.as_object_mut() {
+            children.insert("more".to_owned(), true.into());
+        }
+        fields.insert("child_counts".to_owned(), children);
+    }
+    if let Some(next) = next(view) {
+        fields.insert("next".to_owned(), next.into());
+    }
+}
+
+/// What an agent best does next; nothing where that is plain.
+fn next(view: &ProcessView) -> Option<&'static str> {
+    let is_command = view.work == "command";
+    match view.status.as_str() {
+        "paused" => Some("resume_process lets it go on"),
+        "failed" | "timeout" | "interrupted" if is_command => {
+            Some("read_process_output or search_process_output tell why; restart_process runs it again")
+        }
+        "completed" if is_command => Some("read_process_output has its output"),
+        "pending" | "starting" | "running" | "stopping" if is_command => {
+            Some("wait_for_process; for minutes or more `longhaul wait ID` in your own background shell")
+        }
+        "running" => Some("report_progress while it goes on, then complete_process or fail_process"),
+        _ => None,
+    }
+}
+
+/// The schema of the whole record.
+pub(crate) fn whole_schema() -> Object {
+    let record = schema::bare::<ProcessView>();
+    let mut fields = spoken_fields(record.get("properties"));
+    for own in OWN {
+        fields.insert((*own).to_owned(), json!({}));
+    }
+    fields.remove("output_bytes");
+    let text = || json!({ "type": "string" });
+    let count = || json!({ "type": "integer" });
+    let more = [
+        ("terminal", json!({ "type": "boolean" })),
+        ("queue_position", count()),
+        ("output", json!({ "type": "object", "properties": { "bytes": count(), "next_cursor": text() } })),
+        ("tail", text()),
+        ("child_counts", json!({ "type": "object", "properties": { "total": count(), "live": count() } })),
+        ("next", text()),
+    ];
+    fields.extend(more.map(|(name, schema)| (name.to_owned(), schema)));
+    of_fields(fields)
+}
+
+/// The schema of the short form.
+pub(crate) fn brief_schema() -> Object {
+    let mut schema = whole_schema();
+    if let Some(Value::Object(fields)) = schema.get_mut("properties") {
+        fields.retain(|name, _| BRIEF.contains(&name.as_str()));
+        // Only what starts, runs again or stops something says so.
+        fields.insert("outcome".to_owned(), json!({ "type": "string" }));
+        fields.insert("changed".to_owned(), json!({ "type": "boolean" }));
+    }
+    schema
+}
+
+fn of_fields(fields: Object) -> Object {
+    let mut schema = Object::new();
+    schema.insert("type".to_owned(), "object".into());
+    schema.insert("properties".to_owned(), fields.into());
+    schema.insert("required".to_owned(), json!(["process_id", "process_type", "status", "terminal"]));
+    schema
+}
+
+fn spoken_fields(fields: Option<&Value>) -> Object {
+    let Some(Value::Object(fields)) = fields else { return Object::new() };
+    fields.iter().map(|(name, schema)| (renamed(name), spoken_schema(name, schema))).collect()
+}
+
+fn spoken_schema(name: &str, schema: &Value) -> Value {
+    if name.ends_with("_ms") {
+        return json!({ "type": "number" });
+    }
+    let mut plain = Object::new();
+    for keyword in ["type", "items"] {
+        if let Some(value) = schema.get(keyword) {
+            plain.insert(keyword.to_owned(), value.clone());
+        }
+    }
+    if schema.get("properties").is_some() {
+        plain.insert("properties".to_owned(), spoken_fields(schema.get("properties")).into());
+    }
+    plain.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_wire::api::{ExitView, UsageView};
+
+    fn view() -> ProcessView {
+        ProcessView {
+            id: "0197".to_owned(),
+            work: "command".to_owned(),
+            kind: "build".to_owned(),
+            status: "failed".to_owned(),
+            command: vec!["make".to_owned()],
+            duration_ms: Some(1_500),
+            timeout_ms: Some(60_000),
+            output_bytes: Some(7),
+            exit: Some(ExitView {
+                code: Some(2),
+                usage: UsageView { user_ms: 20, ..UsageView::default() },
+                ..ExitView::default()
+            }),
+            metadata: Some(json!({ "kept": null, "wait_ms": 5 })),
+            ..ProcessView::default()
+        }
+    }
+
+    #[test]
+    fn spans_are_seconds_and_what_says_nothing_is_left_out() {
+        let fields = whole(&view(), &Around::default());
+        assert_eq!(fields["process_id"], "0197");
+        assert_eq!(fields["process_type"], "build");
+        assert_eq!(fields["elapsed_s"], 1.5);
+        assert_eq!(fields["timeout_s"], 60.0);
+        assert_eq!(fields["exit"]["usage"]["user_s"], 0.02);
+        assert_eq!(fields["terminal"], true);
+        assert_eq!(fields["output"], json!({ "bytes": 7 }));
+        for absent in ["name", "conditions", "ending_descendants", "output_bytes", "id", "pid"] {
+            assert!(!fields.contains_key(absent), "{absent}");
+        }
+    }
+
+    #[test]
+    fn content_of_the_caller_is_told_as_it_is() {
+        assert_eq!(whole(&view(), &Around::default())["metadata"], json!({ "kept": null, "wait_ms": 5 }));
+    }
+
+    #[test]
+    fn long_metadata_is_cut_and_names_the_way_to_the_rest() {
+        let long = ProcessView { metadata: Some(json!({ "a": "x".repeat(3_000) })), ..view() };
+        let fields = whole(&long, &Around::default());
+        assert_eq!(fields["metadata"]["truncated"], true);
+        assert_eq!(fields["metadata"]["rest"], "longhaul://process/0197");
+    }
+
+    #[test]
+    fn schema_names_every_field_of_the_record() {
+        let schema = whole_schema();
+        let known = schema["properties"].as_object().unwrap();
+        let Value::Object(record) = serde_json::to_value(ProcessView::default()).unwrap() else {
+            panic!("a record is an object")
+        };
+        for name in record.keys().filter(|name| *name != "output_bytes") {
+            assert!(known.contains_key(&renamed(name)), "{name}");
+        }
+        for name in BRIEF.iter().filter(|name| !["ready", "listening_ports", "idle_s"].contains(name)) {
+            assert!(known.contains_key(*name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_status_is_terminal_or_not_as_the_rules_say() {
+        for status in longhaul_domain::Status::ALL {
+            assert_eq!(is_terminal(status.as_str()), status.is_ended(), "{status}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The handle of the face.
+
+use crate::caller::Caller;
+use crate::server::Server;
+use crate::task::Tasks;
+use longhaul_api::Api;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// The most waits that are parked at once, over all connections.
+const WAITS: usize = 4_096;
+
+/// The MCP face of a manager. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Mcp {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) api: Api,
+    pub(crate) tasks: Tasks,
+    /// Room for waits.
+    pub(crate) waits: Arc<Semaphore>,
+}
+
+impl Mcp {
+    /// Makes the face of an engine; `state` is the directory that keeps the secret of its task ids.
+    ///
+    /// # Errors
+    /// That secret can neither be read nor made.
+    pub fn open(api: Api, state: &Path) -> io::Result<Self> {
+        let tasks = Tasks::open(state)?;
+        Ok(Self { shared: Arc::new(Shared { api, tasks, waits: Arc::new(Semaphore::new(WAITS)) }) })
+    }
+
+    /// The server of one connection.
+    pub(crate) fn server(&self, caller: Caller) -> Server {
+        Server::new(self.shared.clone(), Arc::new(caller))
+    }
+}

@@ -1,0 +1,167 @@
+//! What a tool says when it could not do its job.
+
+use longhaul_api::Fault;
+use longhaul_wire::api::Problem;
+use rmcp::ErrorData;
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde::Serialize;
+
+/// Why a tool could not do its job. A process that failed is none: that is an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refusal(Box<Said>);
+
+/// What is said of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Said {
+    /// One word for one kind of error, the same on every face.
+    code: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    /// Whether asking again may help, without asking for something else.
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_status: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates: Vec<String>,
+}
+
+impl Refusal {
+    /// What was asked for makes no sense.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::of("invalid_request", message)
+    }
+
+    /// Only looking is allowed.
+    pub(crate) fn read_only(tool: &str) -> Self {
+        Self::of("read_only", format!("{tool} is not allowed here: only tools that read are"))
+    }
+
+    /// There are as many waits as there may be.
+    pub(crate) fn crowded() -> Self {
+        let mut refusal = Self::of("too_many_waits", "as many calls wait as there may be");
+        refusal.0.retryable = true;
+        refusal.hint("end some of them, then ask again")
+    }
+
+    fn of(code: &str, message: impl Into<String>) -> Self {
+        Self(Box::new(Said {
+            code: code.to_owned(),
+            message: message.into(),
+            hint: None,
+            retryable: false,
+            current_status: None,
+            candidates: Vec::new(),
+        }))
+    }
+
+    /// Says what to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Its kind.
+    pub(crate) fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// Whether there is nothing of that name.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.0.code == "process_not_found"
+    }
+
+    /// The same where there is no result that could say so.
+    pub(crate) fn into_error(self) -> ErrorData {
+        let json = serde_json::to_value(&self.0).ok();
+        ErrorData::internal_error(self.0.message, json)
+    }
+
+    /// The answer of the tool: one line for the model, and the same for programs. Clients show a model only one of
+    /// the two.
+    pub(crate) fn into_result(self) -> CallToolResult {
+        let line = match &self.0.hint {
+            Some(hint) => format!("{} ({hint})", self.0.message),
+            None => self.0.message.clone(),
+        };
+        let json = serde_json::to_value(&self.0).unwrap_or_default();
+        let mut result = CallToolResult::error(vec![ContentBlock::text(format!("{line}\n{json}"))]);
+        result.structured_content = Some(json);
+        result
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        fault.into_problem().into()
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        let message = match &problem.detail {
+            Some(detail) => format!("{}: {detail}", problem.title),
+            None => problem.title,
+        };
+        Self(Box::new(Said {
+            retryable: problem.status >= 500,
+            hint: hint(&problem.slug, problem.current_status.as_deref()).map(str::to_owned).or(problem.help),
+            code: problem.slug,
+            message,
+            current_status: problem.current_status,
+            candidates: problem.candidates,
+        }))
+    }
+}
+
+/// What to do, in the words of tools where the shared words are those of the command line.
+fn hint(code: &str, status: Option<&str>) -> Option<&'static str> {
+    match (code, status) {
+        ("process_not_found", _) => Some("list_background_processes shows what there is"),
+        (
+            "invalid_status_transition",
+            Some("completed" | "failed" | "timeout" | "cancelled" | "interrupted"),
+        ) => Some("it has ended and stays so; restart_process runs it again"),
+        ("invalid_status_transition", Some(_)) => Some("get_process_status says where it stands"),
+        ("output_removed", _) => Some("get_process_status still tells how it ended"),
+        ("no_slot", _) => Some("wait for one of its holders, or launch it under another concurrency_key"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn refusal_says_the_same_to_models_and_to_programs() {
+        let problem = Problem {
+            slug: "process_not_found".to_owned(),
+            title: "there is no process x".to_owned(),
+            status: 404,
+            help: Some("`longhaul status -a` lists every process".to_owned()),
+            ..Problem::default()
+        };
+        let result = Refusal::from(problem).into_result();
+        assert_eq!(result.is_error, Some(true));
+        let expected = json!({
+            "code": "process_not_found",
+            "message": "there is no process x",
+            "hint": "list_background_processes shows what there is",
+            "retryable": false,
+        });
+        assert_eq!(result.structured_content, Some(expected.clone()));
+        let text = &result.content.first().and_then(ContentBlock::as_text).unwrap().text;
+        let (line, json) = text.split_once('\n').unwrap();
+        assert_eq!(line, "there is no process x (list_background_processes shows what there is)");
+        assert_eq!(serde_json::from_str::<Value>(json).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_the_manager_could_not_do_may_be_asked_again() {
+        let problem = |status| Problem { status, ..Problem::default() };
+        assert!(Refusal::from(problem(503)).0.retryable);
+        assert!(!Refusal::from(problem(409)).0.retryable);
+    }
+}

@@ -1,0 +1,96 @@
+//! Processes as resources: `longhaul://process/{id}`.
+
+use crate::refusal::Refusal;
+use longhaul_api::{Api, Depth};
+use longhaul_domain::ProcessId;
+use longhaul_wire::api::{ListRequest, ReadRequest};
+use rmcp::model::{Resource, ResourceContents, ResourceTemplate};
+
+/// What every address begins with.
+const BEGIN: &str = "longhaul://process/";
+/// What the address of the output ends with.
+const LOG: &str = "/log";
+/// What one page of output may cost.
+const LOG_TOKENS: u32 = 8_000;
+/// The most resources that are listed: newer ones first, and only those that live.
+const MOST: u32 = 50;
+
+/// The address of a process.
+pub(crate) fn uri(id: &str) -> String {
+    format!("{BEGIN}{id}")
+}
+
+/// The process that an address of a record names.
+pub(crate) fn process(uri: &str) -> Option<ProcessId> {
+    uri.strip_prefix(BEGIN)?.parse().ok()
+}
+
+/// The shapes of all addresses.
+pub(crate) fn templates() -> Vec<ResourceTemplate> {
+    vec![
+        ResourceTemplate::new("longhaul://process/{id}", "process")
+            .with_title("Process")
+            .with_description("The whole record of a process")
+            .with_mime_type("application/json"),
+        ResourceTemplate::new("longhaul://process/{id}/log", "log")
+            .with_title("Output")
+            .with_description("Head and tail of the output of a process")
+            .with_mime_type("text/plain"),
+    ]
+}
+
+/// What lives now.
+pub(crate) async fn listed(api: &Api) -> Result<Vec<Resource>, Refusal> {
+    let request = ListRequest { limit: Some(MOST), ..ListRequest::default() };
+    let live = api.list(&request).await?;
+    Ok(live
+        .processes
+        .into_iter()
+        .map(|view| {
+            let name = view.name.unwrap_or_else(|| view.id.clone());
+            Resource::new(uri(&view.id), name)
+                .with_description(format!("{} ({})", view.kind, view.status))
+                .with_mime_type("application/json")
+        })
+        .collect())
+}
+
+/// Reads a resource; none if the address is none of ours.
+pub(crate) async fn read(api: &Api, uri: &str) -> Option<Result<ResourceContents, Refusal>> {
+    let reference = uri.strip_prefix(BEGIN)?;
+    Some(match reference.strip_suffix(LOG) {
+        Some(reference) => log(api, reference, uri).await,
+        None => record(api, reference, uri).await,
+    })
+}
+
+async fn record(api: &Api, reference: &str, uri: &str) -> Result<ResourceContents, Refusal> {
+    let view = api.show(reference, Depth::Usage).await?;
+    let text = serde_json::to_string(&view).unwrap_or_default();
+    Ok(ResourceContents::text(text, uri).with_mime_type("application/json"))
+}
+
+async fn log(api: &Api, reference: &str, uri: &str) -> Result<ResourceContents, Refusal> {
+    let request = ReadRequest { max_tokens: Some(LOG_TOKENS), ..ReadRequest::default() };
+    let page = api.read_output(reference, &request).await?;
+    let text = match (page.head, page.omitted) {
+        (Some(head), Some(omitted)) => format!("{head}\n… {} bytes …\n{}", omitted.bytes, page.text),
+        (Some(head), None) => format!("{head}{}", page.text),
+        (None, _) => page.text,
+    };
+    Ok(ResourceContents::text(text, uri))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_of_a_record_names_its_process() {
+        let id = "01970000-0000-7000-8000-000000000001";
+        assert_eq!(process(&uri(id)).map(|id| id.to_string()).as_deref(), Some(id));
+        for wrong in ["longhaul://process/", "longhaul://process/x/log", "file:///etc/passwd"] {
+            assert!(process(wrong).is_none(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Schemas that every client takes.
+//!
+//! Some clients refuse a whole list of tools for one keyword that they do not know: references, lists of types,
+//! formats of numbers. What is said here uses none of these.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+/// Keywords that tell a model nothing, or that some client refuses.
+const DROPPED: &[&str] = &["$schema", "$defs", "$id", "title", "format"];
+
+/// The schema of a type, whole and plain.
+pub(crate) fn of<T: JsonSchema>() -> Map<String, Value> {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let schema = settings.into_generator().into_root_schema_for::<T>();
+    let mut schema = schema.to_value();
+    plain(&mut schema);
+    object(schema)
+}
+
+/// The same without its descriptions: what an answer means is told by the description of its tool.
+pub(crate) fn bare<T: JsonSchema>() -> Map<String, Value> {
+    let mut schema = Value::Object(of::<T>());
+    strip(&mut schema, "description");
+    object(schema)
+}
+
+/// Removes a keyword from a schema and from everything in it.
+pub(crate) fn strip(schema: &mut Value, keyword: &str) {
+    if let Value::Object(keywords) = schema {
+        keywords.remove(keyword);
+    }
+    each_within(schema, &mut |inner| strip(inner, keyword));
+}
+
+/// The keywords of a schema; none of one that admits everything.
+pub(crate) fn object(schema: Value) -> Map<String, Value> {
+    match schema {
+        Value::Object(keywords) => keywords,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    }
+}
+
+fn plain(schema: &mut Value) {
+    // `true` admits everything, and so does a schema without keywords.
+    if *schema == Value::Bool(true) {
+        *schema = Value::Object(Map::new());
+    }
+    let Value::Object(keywords) = schema else { return };
+    for dropped in DROPPED {
+        keywords.remove(*dropped);
+    }
+    if keywords.get("default").is_some_and(says_nothing) {
+        keywords.remove("default");
+    }
+    if keywords.get("minimum").and_then(Value::as_f64) == Some(0.0) {
+        keywords.remove("minimum");
+    }
+    only_type(keywords);
+    only_choice(keywords);
+    only_words(keywords);
+    if keywords.get("additionalProperties") == Some(&Value::Bool(true)) {
+        keywords.remove("additionalProperties");
+    }
+    each_within(schema, &mut plain);
+}
+
+fn says_nothing(default: &Value) -> bool {
+    match default {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// `["integer", "null"]` is an integer that may be left out.
+fn only_type(keywords: &mut Map<String, Value>) {
+    let Some(Value::Array(types)) = keywords.get("type") else { return };
+    if let Some(first) = types.iter().find(|kind| *kind != "null").cloned() {
+        keywords.insert("type".to_owned(), first);
+    }
+}
+
+/// A choice between something and null is something that may be left out.
+fn only_choice(keywords: &mut Map<String, Value>) {
+    let Some(Value::Array(choices)) = keywords.get("anyOf") else { return };
+    let mut real = choices.iter().filter(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+    let (Some(Value::Object(one)), None) = (real.next().cloned(), real.next()) else { return };
+    keywords.remove("anyOf");
+    for (keyword, value) in one {
+        keywords.entry(keyword).or_insert(value);
+    }
+}
+
+/// A choice between words with a description each is a choice between words.
+fn only_words(keywords: &mut Map<String, Value>) {
+    let Some(Value::Array(choices)) = keywords.get("oneOf") else { return };
+    let words: Option<Vec<Value>> = choices.iter().map(|choice| choice.get("const").cloned()).collect();
+    if let Some(words) = words {
+        keywords.remove("oneOf");
+        keywords.insert("type".to_owned(), Value::String("string".to_owned()));
+        keywords.insert("enum".to_owned(), Value::Array(words));
+    }
+}
+
+/// Everything that is a schema in a schema; the names of properties are none.
+fn each_within(schema: &mut Value, act: &mut dyn FnMut(&mut Value)) {
+    let Value::Object(keywords) = schema else { return };
+    for (keyword, value) in keywords {
+        match (keyword.as_str(), value) {
+            ("properties", Value::Object(properties)) => properties.values_mut().for_each(&mut *act),
+            ("items" | "additionalProperties", inner) => act(inner),
+            ("anyOf" | "oneOf" | "allOf", Value::Array(choices)) => choices.iter_mut().for_each(&mut *act),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Sample {
+        /// How many.
+        count: Option<u32>,
+        format: Word,
+        inner: Option<Inner>,
+        any: Value,
+        many: Vec<Inner>,
+    }
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Inner {
+        size: i64,
+    }
+
+    #[derive(JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    enum Word {
+        /// The first.
+        One,
+        /// The second.
+        TwoThree,
+    }
+
+    #[test]
+    fn schema_holds_only_what_every_client_understands() {
+        let inner =
+            json!({"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]});
+        let expected = json!({
+            "type": "object",
+            "properties": {
+                "count": {"type": "integer", "description": "How many."},
+                "format": {"type": "string", "enum": ["one", "two_three"]},
+                "inner": inner,
+                "any": {},
+                "many": {"type": "array", "items": inner},
+            },
+            "required": ["format", "any", "many"],
+        });
+        assert_eq!(Value::Object(of::<Sample>()), expected);
+    }
+
+    #[test]
+    fn bare_schema_describes_nothing() {
+        assert!(!Value::Object(bare::<Sample>()).to_string().contains("description"));
+    }
+}

@@ -1,0 +1,118 @@
+//! The face over a Unix socket.
+
+use crate::caller::Caller;
+use crate::mcp::Mcp;
+use crate::opening::{self, OpeningError};
+use rmcp::ServiceExt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// What a stream is read in.
+const BUFFER: usize = 64 * 1024;
+/// When the system has no descriptor left, one may come free by then.
+const RESPITE: Duration = Duration::from_millis(50);
+/// A refusal is written in this time or not at all.
+const HASTE: Duration = Duration::from_secs(2);
+
+/// How much a listener takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The user that is served.
+    pub owner: u32,
+    /// The most connections at once.
+    pub connections: usize,
+    /// A client has to say in this time on whose behalf it speaks.
+    pub opening: Duration,
+}
+
+impl Bounds {
+    /// What is usual, for the user that is served.
+    #[must_use]
+    pub const fn for_user(owner: u32) -> Self {
+        Self { owner, connections: 512, opening: Duration::from_secs(10) }
+    }
+}
+
+impl Mcp {
+    /// Takes connections until `stop` is done, which cuts off those that are open: clients connect again and lose
+    /// nothing.
+    pub async fn serve(self, listener: UnixListener, bounds: Bounds, stop: impl Future<Output = ()>) {
+        let room = Arc::new(Semaphore::new(bounds.connections));
+        let mut open = JoinSet::new();
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => match room.clone().try_acquire_owned() {
+                    Ok(permit) => drop(open.spawn(self.clone().attend(stream, bounds, permit))),
+                    Err(_) => tracing::debug!("a connection was closed: there is no room for it"),
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(RESPITE).await;
+                }
+            }
+            while open.try_join_next().is_some() {}
+        }
+        open.shutdown().await;
+    }
+
+    /// Serves one stream that begins with an opening line, until it ends.
+    ///
+    /// # Errors
+    /// The stream broke before anything was served.
+    pub async fn serve_stream<S>(&self, stream: S, patience: Duration) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (read, mut write) = tokio::io::split(stream);
+        let mut read = BufReader::with_capacity(BUFFER, read);
+        let opened = timeout(patience, opening::read(&mut read)).await;
+        match opened.unwrap_or(Err(OpeningError::Gone)) {
+            Ok(caller) => {
+                self.speak(read, write, caller).await;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a stream was refused");
+                timeout(HASTE, write.write_all(error.line().as_bytes())).await.unwrap_or(Ok(()))
+            }
+        }
+    }
+
+    async fn attend(self, stream: UnixStream, bounds: Bounds, permit: OwnedSemaphorePermit) {
+        if stream.peer_cred().is_ok_and(|peer| peer.uid() == bounds.owner) {
+            if let Err(error) = self.serve_stream(stream, bounds.opening).await {
+                tracing::debug!(%error, "a connection ended badly");
+            }
+        } else {
+            tracing::debug!("a connection of another user was closed");
+        }
+        drop(permit);
+    }
+
+    async fn speak<R, W>(&self, read: R, write: W, caller: Caller)
+    where
+        R: AsyncBufRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        match self.server(caller).serve((read, write)).await {
+            Ok(running) => {
+                if let Err(error) = running.waiting().await {
+                    tracing::debug!(%error, "a connection broke off");
+                }
+            }
+            // Whoever says nothing has asked for nothing.
+            Err(error) => tracing::debug!(%error, "a client did not introduce itself"),
+        }
+    }
+}

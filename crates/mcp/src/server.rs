@@ -1,0 +1,327 @@
+//! What the protocol asks of a server.
+
+use crate::answer::Object;
+use crate::caller::Caller;
+use crate::instructions::INSTRUCTIONS;
+use crate::listening::Listening;
+use crate::mcp::Shared;
+use crate::refusal::Refusal;
+use crate::resource;
+use crate::tool::Tool;
+use crate::tool::input::Wait;
+use crate::work::{Desk, read};
+use http::request::Parts;
+use rmcp::model::{
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CreateTaskResult,
+    GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter,
+    TASKS_EXTENSION_ID, Tool as Definition, UnsubscribeRequestParams, UpdateTaskParams,
+};
+use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
+use rmcp::{ErrorData, ServerHandler};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// How long a list of tools may be kept, in milliseconds.
+const KEEP: u64 = 300_000;
+/// How often a waiting client is told that it still waits.
+const PULSE: Duration = Duration::from_secs(10);
+
+/// The server of one connection, or of one request over HTTP.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+    origin: Origin,
+    listening: Listening,
+}
+
+/// Where a call comes from.
+#[derive(Clone)]
+enum Origin {
+    /// A stream that said at its begin on whose behalf it speaks.
+    Stream(Arc<Caller>),
+    /// HTTP, where each request says so.
+    Http(Arc<dyn Fn(&Parts) -> Caller + Send + Sync>),
+}
+
+impl Server {
+    pub(crate) fn new(shared: Arc<Shared>, caller: Arc<Caller>) -> Self {
+        Self { shared, origin: Origin::Stream(caller), listening: Listening::default() }
+    }
+
+    pub(crate) fn over_http(
+        shared: Arc<Shared>,
+        caller: Arc<dyn Fn(&Parts) -> Caller + Send + Sync>,
+    ) -> Self {
+        Self { shared, origin: Origin::Http(caller), listening: Listening::default() }
+    }
+
+    /// On whose behalf a request is made. Where nobody says so, only reading is safe.
+    fn caller(&self, context: &RequestContext<RoleServer>) -> Arc<Caller> {
+        match &self.origin {
+            Origin::Stream(caller) => caller.clone(),
+            Origin::Http(caller) => Arc::new(match context.extensions.get::<Parts>() {
+                Some(parts) => caller(parts),
+                None => Caller { read_only: true, ..Caller::default() },
+            }),
+        }
+    }
+
+    async fn called(
+        &self,
+        tool: Tool,
+        arguments: Object,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, Refusal> {
+        let caller = self.caller(context);
+        if caller.read_only && !tool.only_looks() {
+            return Err(Refusal::read_only(tool.name()));
+        }
+        let desk = Desk { api: &self.shared.api, caller: &caller };
+        let answer = if tool == Tool::WaitForProcess {
+            if takes_tasks(context) {
+                let asked: Wait = read(arguments.clone())?;
+                if let Some(task) = self.shared.tasks.begin(desk.api, &asked).await? {
+                    return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
+                }
+            }
+            let Ok(_room) = self.shared.waits.try_acquire() else { return Err(Refusal::crowded()) };
+            self.waited(desk, arguments, context).await?
+        } else {
+            desk.perform(tool, arguments).await?
+        };
+        Ok(CallToolResponse::Complete(CallToolResult::structured(answer.into())))
+    }
+
+    /// Waits, and tells from time to time that it does: clients that hear nothing give up.
+    async fn waited(
+        &self,
+        desk: Desk<'_>,
+        arguments: Object,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Object, Refusal> {
+        let wait = desk.perform(Tool::WaitForProcess, arguments);
+        tokio::pin!(wait);
+        let begun = Instant::now();
+        let mut pulse = tokio::time::interval_at(begun + PULSE, PULSE);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                answer = &mut wait => return answer,
+                () = context.ct.cancelled() => return Err(Refusal::invalid("the wait was cancelled")),
+                _ = pulse.tick() => {
+                    let Some(token) = context.meta.get_progress_token() else { continue };
+                    let waited = begun.elapsed().as_secs();
+                    let note = ProgressNotificationParam::new(token, begun.elapsed().as_secs_f64())
+                        .with_message(format!("waited {waited} s"));
+                    // A client that is gone ends the wait by itself.
+                    let _ = context.peer.notify_progress(note).await;
+                }
+            }
+        }
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_resources_subscribe()
+            .enable_tasks()
+            .build();
+        let version = self.shared.api.about.version.clone();
+        ServerConfig::new(capabilities)
+            .with_server_info(Implementation::new("longhaul", version).with_title("longhaul"))
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        context.peer.set_peer_info(request.clone());
+        let mut info = self.negotiate_initialize(&request)?;
+        // The extension is not defined for the revisions that have this request.
+        if let Some(extensions) = &mut info.capabilities.extensions {
+            extensions.remove(TASKS_EXTENSION_ID);
+        }
+        info.capabilities.extensions = info.capabilities.extensions.filter(|left| !left.is_empty());
+        if let Origin::Http(_) = self.origin
+            && let Some(resources) = &mut info.capabilities.resources
+        {
+            // There is no stream that an update could come by.
+            resources.subscribe = None;
+        }
+        Ok(info)
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let read_only = self.caller(&context).read_only;
+        let mut listed = ListToolsResult::with_all_items(definitions(read_only));
+        listed.ttl_ms = Some(KEEP);
+        listed.cache_scope = Some(if read_only { CacheScope::Private } else { CacheScope::Public });
+        Ok(listed)
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Definition> {
+        Tool::named(name).map(Tool::definition)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Some(tool) = Tool::named(&request.name) else {
+            return Err(ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None));
+        };
+        let arguments = request.arguments.unwrap_or_default();
+        match self.called(tool, arguments, &context).await {
+            Ok(response) => Ok(response),
+            Err(refusal) => {
+                tracing::debug!(tool = tool.name(), code = refusal.code(), "a tool refused");
+                Ok(CallToolResponse::Complete(refusal.into_result()))
+            }
+        }
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let listed = resource::listed(&self.shared.api).await.map_err(Refusal::into_error)?;
+        Ok(ListResourcesResult::with_all_items(listed))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let mut listed = ListResourceTemplatesResult::with_all_items(resource::templates());
+        listed.ttl_ms = Some(KEEP);
+        listed.cache_scope = Some(CacheScope::Public);
+        Ok(listed)
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let missing =
+            || ErrorData::resource_not_found(format!("there is no resource {:?}", request.uri), None);
+        match resource::read(&self.shared.api, &request.uri).await {
+            None => Err(missing()),
+            Some(Err(refusal)) if refusal.is_missing() => Err(missing()),
+            Some(Err(refusal)) => Err(refusal.into_error()),
+            Some(Ok(contents)) => Ok(ReadResourceResult::new(vec![contents]).into()),
+        }
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        let known = requested.resource_subscriptions.iter().flatten();
+        let known = known.filter(|uri| resource::process(uri).is_some()).cloned();
+        Some(SubscriptionFilter::builder().resource_subscriptions(known).build())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let uris = context.accepted().resource_subscriptions.clone().unwrap_or_default();
+        self.listening.follow(&self.shared.api, uris, &context).await.map_err(Refusal::into_error)
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let Origin::Stream(_) = self.origin else {
+            return Err(ErrorData::invalid_request(
+                "nothing is kept between requests here: there is no stream for updates",
+                None,
+            ));
+        };
+        if resource::process(&request.uri).is_none() {
+            return Err(ErrorData::resource_not_found(
+                format!("there is no resource {:?}", request.uri),
+                None,
+            ));
+        }
+        self.listening.add(&self.shared.api, request.uri, &context.peer).await.map_err(Refusal::into_error)
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.listening.remove(&request.uri);
+        Ok(())
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let task = self.shared.tasks.get(&self.shared.api, &request.task_id).await;
+        task.map(GetTaskResult::new).ok_or_else(no_task)
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        // No task ever asks for anything, so that there is nothing to take in.
+        let task = self.shared.tasks.get(&self.shared.api, &request.task_id).await;
+        task.map(|_| ()).ok_or_else(no_task)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        match self.shared.tasks.cancel(&self.shared.api, &request.task_id).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(no_task()),
+            Err(error) => Err(ErrorData::internal_error(format!("it cannot be written down: {error}"), None)),
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+/// Everything that a client is told of the tools that it may call.
+pub(crate) fn definitions(read_only: bool) -> Vec<Definition> {
+    let allowed = Tool::ALL.into_iter().filter(|tool| !read_only || tool.only_looks());
+    allowed.map(Tool::definition).collect()
+}
+
+/// Tasks exist for clients of the stateless era that say so.
+fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
+    let is_new = context
+        .protocol_version()
+        .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
+    is_new && context.client_capabilities().is_some_and(|declared| declared.supports_tasks())
+}
+
+fn no_task() -> ErrorData {
+    ErrorData::invalid_params("there is no such task", None)
+}

@@ -1,0 +1,105 @@
+//! Which tasks were cancelled: the one thing that no record tells.
+
+use crate::task::secret::{hex, unhex};
+use crate::task::ticket::Nonce;
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The file in a state directory: one task a line, oldest first.
+const FILE: &str = "mcp.cancelled";
+/// So many are remembered.
+const MOST: usize = 4_096;
+
+/// The newest tasks that were cancelled.
+#[derive(Debug)]
+pub(super) struct Cancelled {
+    path: PathBuf,
+    known: Arc<Mutex<VecDeque<Nonce>>>,
+}
+
+impl Cancelled {
+    /// Reads those of a state directory, and leaves only the newest in the file.
+    pub(super) fn open(state: &Path) -> io::Result<Self> {
+        let path = state.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let mut known: VecDeque<Nonce> =
+            text.lines().filter_map(|line| unhex(line)?.try_into().ok()).collect();
+        if known.len() > MOST {
+            known.drain(..known.len() - MOST);
+            let lines: String = known.iter().map(|nonce| format!("{}\n", hex(nonce))).collect();
+            let fresh = state.join(format!("{FILE}.new"));
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            file.write_all(lines.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&fresh, &path)?;
+            File::open(state)?.sync_all()?;
+        }
+        Ok(Self { path, known: Arc::new(Mutex::new(known)) })
+    }
+
+    /// Whether a task was cancelled.
+    pub(super) fn holds(&self, nonce: &Nonce) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(nonce)
+    }
+
+    /// Remembers a task for good before it says so.
+    pub(super) async fn add(&self, nonce: Nonce) -> io::Result<()> {
+        let (path, known) = (self.path.clone(), self.known.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            // Held while writing, so that lines are whole and each is written once.
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.contains(&nonce) {
+                return Ok(());
+            }
+            let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+            file.write_all(format!("{}\n", hex(&nonce)).as_bytes())?;
+            file.sync_data()?;
+            known.push_back(nonce);
+            if known.len() > MOST {
+                known.pop_front();
+            }
+            Ok(())
+        });
+        written.await.unwrap_or_else(|broken| Err(io::Error::other(broken)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn cancelled_task_stays_so_in_the_next_life() {
+        let state = tempfile::tempdir().unwrap();
+        let cancelled = Cancelled::open(state.path()).unwrap();
+        cancelled.add([1; 16]).await.unwrap();
+        cancelled.add([1; 16]).await.unwrap();
+        assert!(cancelled.holds(&[1; 16]) && !cancelled.holds(&[2; 16]));
+        let next = Cancelled::open(state.path()).unwrap();
+        assert!(next.holds(&[1; 16]) && !next.holds(&[2; 16]));
+        assert_eq!(fs::read_to_string(state.path().join(FILE)).unwrap().lines().count(), 1);
+    }
+
+    #[test]
+    fn only_the_newest_are_kept_and_broken_lines_are_skipped() {
+        let state = tempfile::tempdir().unwrap();
+        let nonce = |n: u128| n.to_be_bytes();
+        let mut text = "nonsense\n".to_owned();
+        text.extend((0..5_000).map(|n| format!("{}\n", hex(&nonce(n)))));
+        fs::write(state.path().join(FILE), text).unwrap();
+        let cancelled = Cancelled::open(state.path()).unwrap();
+        assert!(
+            cancelled.holds(&nonce(4_999)) && !cancelled.holds(&nonce(903)) && cancelled.holds(&nonce(904))
+        );
+        assert_eq!(fs::read_to_string(state.path().join(FILE)).unwrap().lines().count(), MOST);
+    }
+}

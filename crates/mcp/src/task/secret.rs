@@ -1,0 +1,174 @@
+//! The secret that task ids are signed with.
+
+use crate::task::ticket::Ticket;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use uuid::Uuid;
+
+/// The file of the secret in a state directory.
+const FILE: &str = "mcp.secret";
+/// The bytes of the secret.
+const LENGTH: usize = 32;
+/// What every id begins with.
+const PREFIX: &str = "w_";
+/// The bytes of a signature: nobody can try 2^128 of them.
+const SIGNATURE: usize = 16;
+/// The block that SHA-256 works on, in bytes.
+const BLOCK: usize = 64;
+
+/// A secret that lasts as long as its state directory.
+pub(super) struct Secret([u8; LENGTH]);
+
+impl Secret {
+    /// Reads the secret of a state directory, or makes one: durable before anything is signed with it.
+    pub(super) fn open(state: &Path) -> io::Result<Self> {
+        let path = state.join(FILE);
+        match read(&path) {
+            Ok(Some(secret)) => return Ok(Self(secret)),
+            // One that was cut off signs nothing that anybody could still hold.
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let mut secret = [0; LENGTH];
+        for half in secret.chunks_mut(LENGTH / 2) {
+            half.copy_from_slice(Uuid::new_v4().as_bytes());
+        }
+        let fresh = state.join(format!("{FILE}.new"));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(&secret)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)?;
+        File::open(state)?.sync_all()?;
+        Ok(Self(secret))
+    }
+
+    /// The id of a task.
+    pub(super) fn sealed(&self, ticket: &Ticket) -> String {
+        let mut bytes = ticket.to_bytes();
+        let signature = self.signature(&bytes);
+        bytes.extend(signature);
+        format!("{PREFIX}{}", hex(&bytes))
+    }
+
+    /// The task of an id; none if it was not made here.
+    pub(super) fn opened(&self, id: &str) -> Option<Ticket> {
+        let bytes = unhex(id.strip_prefix(PREFIX)?)?;
+        let (told, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
+        let differs = self.signature(told).iter().zip(signature).fold(0, |sum, (a, b)| sum | (a ^ b));
+        (differs == 0).then(|| Ticket::from_bytes(told)).flatten()
+    }
+
+    /// HMAC-SHA-256 of some bytes, the first half of it.
+    fn signature(&self, bytes: &[u8]) -> [u8; SIGNATURE] {
+        let keyed = |pad: u8| {
+            let mut block = [pad; BLOCK];
+            for (byte, key) in block.iter_mut().zip(self.0) {
+                *byte ^= key;
+            }
+            Sha256::new_with_prefix(block)
+        };
+        let inner = keyed(0x36).chain_update(bytes).finalize();
+        let outer = keyed(0x5c).chain_update(inner).finalize();
+        let mut signature = [0; SIGNATURE];
+        for (byte, made) in signature.iter_mut().zip(outer) {
+            *byte = made;
+        }
+        signature
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<[u8; LENGTH]>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LENGTH as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes.try_into().ok())
+}
+
+/// Bytes as text.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Text as bytes, if it is such a text.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::input::Mode;
+    use longhaul_domain::{ProcessId, Timestamp};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn ticket() -> Ticket {
+        Ticket::new(vec![ProcessId::new(Uuid::from_u128(7))], Mode::All, Timestamp(1))
+    }
+
+    #[test]
+    fn task_of_an_earlier_life_is_known_again() {
+        let state = tempfile::tempdir().unwrap();
+        let ticket = ticket();
+        let id = Secret::open(state.path()).unwrap().sealed(&ticket);
+        assert_eq!(Secret::open(state.path()).unwrap().opened(&id), Some(ticket));
+        let mode = fs::metadata(state.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn id_that_was_changed_or_made_elsewhere_is_nobodys() {
+        let state = tempfile::tempdir().unwrap();
+        let secret = Secret::open(state.path()).unwrap();
+        let id = secret.sealed(&ticket());
+        for place in PREFIX.len()..id.len() {
+            let mut other = id.clone().into_bytes();
+            other[place] = if other[place] == b'0' { b'1' } else { b'0' };
+            assert!(secret.opened(std::str::from_utf8(&other).unwrap()).is_none(), "{place}");
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        assert!(Secret::open(elsewhere.path()).unwrap().opened(&id).is_none());
+        for wrong in ["", "w_", "w_zz", "w_0", "x", "w_é0"] {
+            assert!(secret.opened(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn signature_is_that_of_the_standard() {
+        // RFC 4231, test case 1, whose key of 20 bytes is filled up with zeros.
+        let mut key = [0; LENGTH];
+        key[..20].fill(0x0b);
+        assert_eq!(hex(&Secret(key).signature(b"Hi There")), "b0344c61d8db38535ca8afceaf0bf12b");
+    }
+
+    #[test]
+    fn secret_that_was_cut_off_is_made_anew() {
+        let state = tempfile::tempdir().unwrap();
+        fs::write(state.path().join(FILE), b"short").unwrap();
+        Secret::open(state.path()).unwrap();
+        assert_eq!(fs::read(state.path().join(FILE)).unwrap().len(), LENGTH);
+    }
+}

@@ -1,0 +1,260 @@
+//! The tools: their names, what they say of themselves, and whom they are for.
+
+pub(crate) mod input;
+
+use crate::answer;
+use crate::schema;
+use rmcp::model::{Tool as Definition, ToolAnnotations};
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// A tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tool {
+    CompleteProcess,
+    FailProcess,
+    GetBackgroundProcessStatus,
+    GetProcessStatus,
+    ListBackgroundProcesses,
+    PauseProcess,
+    ReadProcessOutput,
+    RegisterProcess,
+    ReportProgress,
+    RestartProcess,
+    ResumeProcess,
+    SearchProcessOutput,
+    StartBackgroundProcess,
+    StopBackgroundProcess,
+    WaitForProcess,
+}
+
+/// What a tool does to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// It only looks.
+    Looks,
+    /// It changes something, and doing it twice is doing it once.
+    Settles,
+    /// It makes something new each time.
+    Makes,
+    /// It ends something, and doing it twice is doing it once.
+    Ends,
+    /// It runs what it is given, which may do anything.
+    Runs,
+}
+
+impl Tool {
+    /// All of them, in the order of their names.
+    pub(crate) const ALL: [Self; 15] = [
+        Self::CompleteProcess,
+        Self::FailProcess,
+        Self::GetBackgroundProcessStatus,
+        Self::GetProcessStatus,
+        Self::ListBackgroundProcesses,
+        Self::PauseProcess,
+        Self::ReadProcessOutput,
+        Self::RegisterProcess,
+        Self::ReportProgress,
+        Self::RestartProcess,
+        Self::ResumeProcess,
+        Self::SearchProcessOutput,
+        Self::StartBackgroundProcess,
+        Self::StopBackgroundProcess,
+        Self::WaitForProcess,
+    ];
+
+    /// Finds one by its name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tool| tool.name() == name)
+    }
+
+    /// Its name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::CompleteProcess => "complete_process",
+            Self::FailProcess => "fail_process",
+            Self::GetBackgroundProcessStatus => "get_background_process_status",
+            Self::GetProcessStatus => "get_process_status",
+            Self::ListBackgroundProcesses => "list_background_processes",
+            Self::PauseProcess => "pause_process",
+            Self::ReadProcessOutput => "read_process_output",
+            Self::RegisterProcess => "register_process",
+            Self::ReportProgress => "report_progress",
+            Self::RestartProcess => "restart_process",
+            Self::ResumeProcess => "resume_process",
+            Self::SearchProcessOutput => "search_process_output",
+            Self::StartBackgroundProcess => "start_background_process",
+            Self::StopBackgroundProcess => "stop_background_process",
+            Self::WaitForProcess => "wait_for_process",
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(crate) fn only_looks(self) -> bool {
+        self.effect() == Effect::Looks
+    }
+
+    /// Everything that a client is told of it.
+    pub(crate) fn definition(self) -> Definition {
+        Definition::new(self.name(), self.description(), Arc::new(self.input()))
+            .with_title(self.title())
+            .with_raw_output_schema(Arc::new(self.output()))
+            .with_annotations(self.annotations())
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::CompleteProcess => "Complete reported work",
+            Self::FailProcess => "Fail reported work",
+            Self::GetBackgroundProcessStatus => "Process status (same)",
+            Self::GetProcessStatus => "Process status",
+            Self::ListBackgroundProcesses => "List processes",
+            Self::PauseProcess => "Pause a process",
+            Self::ReadProcessOutput => "Read output",
+            Self::RegisterProcess => "Register own work",
+            Self::ReportProgress => "Report progress",
+            Self::RestartProcess => "Run again",
+            Self::ResumeProcess => "Resume a process",
+            Self::SearchProcessOutput => "Search output",
+            Self::StartBackgroundProcess => "Start a process",
+            Self::StopBackgroundProcess => "Stop a process",
+            Self::WaitForProcess => "Wait for processes",
+        }
+    }
+
+    const fn description(self) -> &'static str {
+        match self {
+            Self::CompleteProcess => "Say that registered work is done.",
+            Self::FailProcess => "Say that registered work failed, and why.",
+            Self::GetBackgroundProcessStatus => "The same as get_process_status.",
+            Self::GetProcessStatus => {
+                "The whole record of a process: status, progress, times, exit code, metadata. \
+                 Do not poll it: use wait_for_process."
+            }
+            Self::ListBackgroundProcesses => "List processes, newest first, and count what lives.",
+            Self::PauseProcess => "Halt a process with all its descendants until it is resumed.",
+            Self::ReadProcessOutput => {
+                "Read output under a token budget: head and tail at first (what lies between can be fetched by \
+                 its cursor), then what is new since next_cursor."
+            }
+            Self::RegisterProcess => {
+                "Register work that you do yourself, so that others see it. Report its progress, then complete or \
+                 fail it."
+            }
+            Self::ReportProgress => "Report how far registered work has come; it is also a sign of life.",
+            Self::RestartProcess => "Run an ended process again, as a new one.",
+            Self::ResumeProcess => "Let a paused process go on.",
+            Self::SearchProcessOutput => "Find lines of output by a regular expression.",
+            Self::StartBackgroundProcess => {
+                "Start a command that outlives this conversation. Returns its process_id at once; one that fails is \
+                 data, not an error."
+            }
+            Self::StopBackgroundProcess => {
+                "Stop a process with all its descendants: TERM, 5 s, KILL. Waits until it has ended."
+            }
+            Self::WaitForProcess => {
+                "Wait until processes have ended, run, or print a match. Returns early with what there is; ask \
+                 again if timed_out. For minutes or more, run `longhaul wait ID` in a background shell of your own \
+                 instead."
+            }
+        }
+    }
+
+    const fn effect(self) -> Effect {
+        match self {
+            Self::GetBackgroundProcessStatus
+            | Self::GetProcessStatus
+            | Self::ListBackgroundProcesses
+            | Self::ReadProcessOutput
+            | Self::SearchProcessOutput
+            | Self::WaitForProcess => Effect::Looks,
+            Self::CompleteProcess
+            | Self::FailProcess
+            | Self::PauseProcess
+            | Self::ReportProgress
+            | Self::ResumeProcess => Effect::Settles,
+            Self::RegisterProcess => Effect::Makes,
+            Self::StopBackgroundProcess => Effect::Ends,
+            Self::RestartProcess | Self::StartBackgroundProcess => Effect::Runs,
+        }
+    }
+
+    fn annotations(self) -> ToolAnnotations {
+        let hints = ToolAnnotations::new();
+        match self.effect() {
+            Effect::Looks => hints.read_only(true).open_world(false),
+            Effect::Settles => hints.destructive(false).idempotent(true).open_world(false),
+            Effect::Makes => hints.destructive(false).open_world(false),
+            Effect::Ends => hints.idempotent(true).open_world(false),
+            // What the protocol assumes where nothing is said: it may destroy, and reach anything.
+            Effect::Runs => hints.read_only(false),
+        }
+    }
+
+    /// The schema of what it takes.
+    pub(crate) fn input(self) -> Map<String, Value> {
+        match self {
+            Self::CompleteProcess => taken::<input::Complete>(),
+            Self::FailProcess => taken::<input::Fail>(),
+            Self::GetBackgroundProcessStatus
+            | Self::GetProcessStatus
+            | Self::PauseProcess
+            | Self::RestartProcess
+            | Self::ResumeProcess => taken::<input::Which>(),
+            Self::ListBackgroundProcesses => taken::<input::List>(),
+            Self::ReadProcessOutput => taken::<input::Read>(),
+            Self::RegisterProcess => taken::<input::Register>(),
+            Self::ReportProgress => taken::<input::Report>(),
+            Self::SearchProcessOutput => taken::<input::Search>(),
+            Self::StartBackgroundProcess => taken::<input::Start>(),
+            Self::StopBackgroundProcess => taken::<input::Stop>(),
+            Self::WaitForProcess => taken::<input::Wait>(),
+        }
+    }
+
+    /// The schema of what it answers.
+    pub(crate) fn output(self) -> Map<String, Value> {
+        match self {
+            Self::GetBackgroundProcessStatus | Self::GetProcessStatus => answer::whole_schema(),
+            Self::StartBackgroundProcess
+            | Self::RegisterProcess
+            | Self::RestartProcess
+            | Self::StopBackgroundProcess
+            | Self::PauseProcess
+            | Self::ResumeProcess
+            | Self::ReportProgress
+            | Self::CompleteProcess
+            | Self::FailProcess => answer::brief_schema(),
+            Self::ListBackgroundProcesses => answer::list_schema(),
+            Self::ReadProcessOutput => answer::read_schema(),
+            Self::SearchProcessOutput => answer::search_schema(),
+            Self::WaitForProcess => answer::wait_schema(),
+        }
+    }
+}
+
+/// The schema of an input, which describes its fields and not itself.
+fn taken<T: JsonSchema>() -> Map<String, Value> {
+    let mut schema = schema::of::<T>();
+    schema.remove("description");
+    if let Some(Value::Object(fields)) = schema.get_mut("properties") {
+        for field in fields.values_mut().filter_map(Value::as_object_mut) {
+            // A choice between words describes itself, unless something was said of the field.
+            let is_of_type = field.get("enum").is_some()
+                && field.get("description").is_some_and(|said| TYPES.iter().any(|own| said == own));
+            if is_of_type {
+                field.remove("description");
+            }
+        }
+    }
+    schema
+}
+
+/// What the choices between words say of themselves.
+const TYPES: &[&str] = &[
+    "Which processes are listed.",
+    "What is waited for.",
+    "Of how many processes it has to be true.",
+    "Which stream is meant.",
+];

@@ -1,0 +1,77 @@
+//! Stopping, halting, and running again.
+
+use crate::answer::Object;
+use crate::refusal::Refusal;
+use crate::tool::input::{Stop, Which};
+use crate::work::Desk;
+use longhaul_wire::api::{CancelRequest, Outcome, PauseReply, PauseRequest, ProcessView, WaitRequest};
+use std::time::Duration;
+
+/// What was told to stop is waited for so long: longer than it has to obey.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+impl Desk<'_> {
+    /// Stops a process with all its descendants, and waits for its end.
+    pub(super) async fn stop(self, asked: Stop) -> Result<Object, Refusal> {
+        let request = CancelRequest { force: asked.force, alone: false };
+        let mut outcome = self.api.cancel(&asked.process_id, request, None).await?;
+        let id = outcome.process.id.clone();
+        if let Some(ended) = self.ended_within(&id, PATIENCE).await? {
+            outcome.process = ended;
+        }
+        Ok(self.came_of(&outcome).await)
+    }
+
+    /// Halts a process.
+    pub(super) async fn pause(self, asked: Which) -> Result<Object, Refusal> {
+        let reply = self.api.pause(&asked.process_id, PauseRequest::default(), None).await?;
+        self.halted(reply).await
+    }
+
+    /// Lets a process go on.
+    pub(super) async fn resume(self, asked: Which) -> Result<Object, Refusal> {
+        let reply = self.api.resume(&asked.process_id, PauseRequest::default(), None).await?;
+        self.halted(reply).await
+    }
+
+    /// Runs a process again, as a new one.
+    pub(super) async fn restart(self, asked: Which) -> Result<Object, Refusal> {
+        let launched = self.api.restart(&asked.process_id, None).await?;
+        let mut answer = self.brief(&launched.process).await;
+        answer.insert("outcome".to_owned(), launched.outcome.into());
+        Ok(answer)
+    }
+
+    /// What came of a command to one process.
+    pub(super) async fn came_of(self, outcome: &Outcome) -> Object {
+        let mut answer = self.brief(&outcome.process).await;
+        answer.insert("changed".to_owned(), outcome.changed.into());
+        if let Some(note) = &outcome.note {
+            answer.insert("outcome".to_owned(), note.as_str().into());
+        }
+        answer
+    }
+
+    /// The process if it ends within a span.
+    pub(super) async fn ended_within(
+        self,
+        id: &str,
+        patience: Duration,
+    ) -> Result<Option<ProcessView>, Refusal> {
+        let request = WaitRequest {
+            ids: vec![id.to_owned()],
+            timeout_ms: Some(super::millis(patience)),
+            ..WaitRequest::default()
+        };
+        let reply = self.api.wait(&request).await?;
+        Ok(reply.processes.into_iter().next())
+    }
+
+    async fn halted(self, reply: PauseReply) -> Result<Object, Refusal> {
+        match reply {
+            PauseReply::One(outcome) => Ok(self.came_of(&outcome).await),
+            // Only one that was asked for with its descendants is answered so.
+            PauseReply::Tree(_) => Ok(Object::new()),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Lists.
+
+use crate::answer::{ListAnswer, Object, counts, item, object};
+use crate::refusal::Refusal;
+use crate::tool::input::{FilterType, List};
+use crate::work::Desk;
+use longhaul_domain::{SessionId, Status};
+use longhaul_engine::ports::Filter;
+use longhaul_wire::api::ListRequest;
+
+/// A page unless another size is asked for.
+const USUAL: u32 = 20;
+/// The largest page.
+const MOST: u32 = 100;
+
+impl Desk<'_> {
+    /// Lists processes, newest first.
+    pub(super) async fn list(self, asked: List) -> Result<Object, Refusal> {
+        let limit = asked.limit.unwrap_or(USUAL);
+        if !(1..=MOST).contains(&limit) {
+            return Err(Refusal::invalid(format!("limit is 1 to {MOST}, not {limit}")));
+        }
+        let session = asked.session_id;
+        let request = ListRequest {
+            statuses: statuses(asked.filter_type),
+            all: Some(true).filter(|_| asked.filter_type == FilterType::All),
+            kind: asked.process_type,
+            session: session.clone(),
+            parent: asked.parent_id,
+            limit: Some(limit),
+            cursor: asked.cursor,
+            ..ListRequest::default()
+        };
+        let listed = self.api.list(&request).await?;
+        let live = Filter {
+            statuses: Status::ALL.into_iter().filter(|status| !status.is_ended()).collect(),
+            session: session.as_deref().and_then(|session| SessionId::new(session).ok()),
+            ..Filter::default()
+        };
+        let stats = self.api.engine.stats(&live).await.map_err(longhaul_api::Fault::from)?;
+        let live = stats.total.by_status.into_iter().map(|(status, count)| (status.to_string(), count));
+        Ok(object(&ListAnswer {
+            processes: listed.processes.iter().map(item).collect(),
+            live: counts(live),
+            next_cursor: listed.cursor,
+        }))
+    }
+}
+
+/// The statuses that a filter means; none means all.
+fn statuses(filter: FilterType) -> Vec<String> {
+    let wanted = |status: &Status| match filter {
+        FilterType::All => false,
+        FilterType::Running => !status.is_ended(),
+        FilterType::Completed => *status == Status::Completed,
+        FilterType::Failed => matches!(status, Status::Failed | Status::Timeout | Status::Interrupted),
+    };
+    Status::ALL.into_iter().filter(wanted).map(|status| status.as_str().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_is_every_live_status_and_failed_all_that_did_not_end_well() {
+        assert_eq!(statuses(FilterType::Running), ["pending", "starting", "running", "paused", "stopping"]);
+        assert_eq!(statuses(FilterType::Completed), ["completed"]);
+        assert_eq!(statuses(FilterType::Failed), ["failed", "timeout", "interrupted"]);
+        assert!(statuses(FilterType::All).is_empty());
+    }
+}

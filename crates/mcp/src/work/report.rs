@@ -1,0 +1,54 @@
+//! Work that agents do themselves.
+
+use crate::answer::Object;
+use crate::refusal::Refusal;
+use crate::tool::input::{Complete, Fail, Register, Report};
+use crate::work::start::metadata;
+use crate::work::{Desk, millis, span};
+use longhaul_wire::api::{CompleteRequest, FailRequest, LaunchRequest, ReportedRequest, UpdateRequest};
+
+impl Desk<'_> {
+    /// Registers work that its caller does.
+    pub(super) async fn register(self, asked: Register) -> Result<Object, Refusal> {
+        let heartbeat =
+            asked.heartbeat_seconds.map(|seconds| span("heartbeat_seconds", seconds)).transpose()?;
+        let request = LaunchRequest {
+            reported: Some(ReportedRequest {
+                heartbeat_ms: heartbeat.map(millis).filter(|millis| *millis > 0),
+                ..ReportedRequest::default()
+            }),
+            kind: Some(asked.process_type),
+            name: Some(asked.name),
+            description: asked.description,
+            metadata: metadata(asked.metadata),
+            session_id: self.session(asked.session_id)?,
+            parent_id: asked.parent_id.or_else(|| self.caller.parent.clone()),
+            ..LaunchRequest::default()
+        };
+        let launched = self.api.launch(request).await?;
+        let mut answer = self.brief(&launched.process).await;
+        answer.insert("outcome".to_owned(), launched.outcome.into());
+        Ok(answer)
+    }
+
+    /// Takes in how far it has come.
+    pub(super) async fn report(self, asked: Report) -> Result<Object, Refusal> {
+        let request = UpdateRequest { progress: asked.progress, stage: asked.stage, status: None };
+        let outcome = self.api.update(&asked.process_id, request, None).await?;
+        Ok(self.came_of(&outcome).await)
+    }
+
+    /// Ends it well.
+    pub(super) async fn complete(self, asked: Complete) -> Result<Object, Refusal> {
+        let request = CompleteRequest { result: asked.result };
+        let outcome = self.api.complete(&asked.process_id, request, None).await?;
+        Ok(self.came_of(&outcome).await)
+    }
+
+    /// Ends it badly.
+    pub(super) async fn fail(self, asked: Fail) -> Result<Object, Refusal> {
+        let request = FailRequest { error: asked.error };
+        let outcome = self.api.fail(&asked.process_id, request, None).await?;
+        Ok(self.came_of(&outcome).await)
+    }
+}

@@ -1,0 +1,108 @@
+//! Starting commands.
+
+use crate::answer::Object;
+use crate::refusal::Refusal;
+use crate::tool::input::Start;
+use crate::work::{Desk, millis, span};
+use longhaul_wire::api::{
+    CommandRequest, EnvironmentRequest, LaunchRequest, Launched, ReadRequest, RetryRequest,
+};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// The longest wait for the end of what was just started, in seconds.
+const LONGEST_WAIT: f64 = 30.0;
+
+impl Desk<'_> {
+    /// Starts a command; with a wait, its output comes along if it ends meanwhile.
+    pub(super) async fn start(self, asked: Start) -> Result<Object, Refusal> {
+        if !(0.0..=LONGEST_WAIT).contains(&asked.wait_seconds) {
+            return Err(Refusal::invalid(format!("wait_seconds is 0 to {LONGEST_WAIT}")));
+        }
+        let wait = span("wait_seconds", asked.wait_seconds)?;
+        let Launched { mut process, outcome, .. } = self.api.launch(self.launch(asked)?).await?;
+        let id = process.id.clone();
+        if !wait.is_zero()
+            && let Some(seen) = self.ended_within(&id, wait).await?
+        {
+            process = seen;
+        }
+        let mut answer = self.brief(&process).await;
+        if !wait.is_zero() && process.completed_at.is_some() {
+            let read = self.api.read_output(&id, &ReadRequest::default()).await;
+            // Without its output the answer still says how it ended.
+            if let Ok(output) = read
+                && let Ok(output) = serde_json::to_value(output)
+            {
+                answer.remove("tail");
+                answer.insert("output".to_owned(), output);
+            }
+        }
+        answer.insert("outcome".to_owned(), outcome.into());
+        Ok(answer)
+    }
+
+    fn launch(self, asked: Start) -> Result<LaunchRequest, Refusal> {
+        let directory = self.directory(asked.cwd.as_deref())?;
+        let (program, args) = match asked.args {
+            Some(args) => (asked.command, args),
+            None => ("/bin/sh".to_owned(), vec!["-c".to_owned(), checked(asked.command)?]),
+        };
+        let retry = RetryRequest { retries: asked.retries, ..RetryRequest::default() };
+        Ok(LaunchRequest {
+            command: Some(CommandRequest {
+                program,
+                args,
+                directory,
+                environment: EnvironmentRequest {
+                    captured: self.caller.environment.as_deref().cloned(),
+                    declared: asked.env,
+                    ..EnvironmentRequest::default()
+                },
+                timeout_ms: millis(span("timeout", asked.timeout)?),
+                ..CommandRequest::default()
+            }),
+            kind: Some(asked.process_type),
+            name: Some(asked.name),
+            session_id: self.session(asked.session_id)?,
+            metadata: metadata(asked.metadata),
+            parent_id: asked.parent_id.or_else(|| self.caller.parent.clone()),
+            key: asked.concurrency_key,
+            launch_key: asked.launch_key,
+            retry: (asked.retries > 0).then_some(retry),
+            ..LaunchRequest::default()
+        })
+    }
+
+    /// The absolute directory that is meant.
+    fn directory(self, asked: Option<&str>) -> Result<String, Refusal> {
+        let base = self.caller.directory.as_deref();
+        let directory = match (asked.map(Path::new), base) {
+            (Some(asked), _) if asked.is_absolute() => asked.to_owned(),
+            (Some(asked), Some(base)) => base.join(asked),
+            (None, Some(base)) => base.to_owned(),
+            (Some(_), None) => {
+                return Err(Refusal::invalid("cwd must be an absolute path here")
+                    .hint("this connection tells no directory that it could be relative to"));
+            }
+            (None, None) => {
+                return Err(Refusal::invalid("cwd is required here")
+                    .hint("this connection tells no working directory: give an absolute path"));
+            }
+        };
+        match directory.into_os_string().into_string() {
+            Ok(text) => Ok(text),
+            Err(_) => Err(Refusal::invalid("the working directory is no UTF-8 text")),
+        }
+    }
+}
+
+/// A shell takes an empty line for success.
+fn checked(line: String) -> Result<String, Refusal> {
+    if line.trim().is_empty() { Err(Refusal::invalid("command is empty")) } else { Ok(line) }
+}
+
+/// Metadata, unless it says nothing.
+pub(super) fn metadata(fields: Map<String, Value>) -> Option<Value> {
+    (!fields.is_empty()).then_some(Value::Object(fields))
+}

@@ -1,0 +1,83 @@
+//! Looking at processes.
+
+use crate::answer::{Around, Children, Object, brief, whole};
+use crate::refusal::Refusal;
+use crate::tool::input::Which;
+use crate::work::Desk;
+use longhaul_api::{Api, Depth};
+use longhaul_engine::ports::{Filter, Order, PageAsk};
+use longhaul_wire::api::{ProcessView, ReadRequest};
+
+/// The last words of a process that did not end well: so many lines.
+const TAIL_LINES: u32 = 5;
+/// And so many characters of them.
+const TAIL_LETTERS: usize = 400;
+/// What reading them may cost.
+const TAIL_TOKENS: u32 = 400;
+/// The most children that are counted.
+const MOST_CHILDREN: u32 = 100;
+
+impl Desk<'_> {
+    /// Tells everything about a process.
+    pub(super) async fn status(self, asked: Which) -> Result<Object, Refusal> {
+        let view = self.api.show(&asked.process_id, Depth::Usage).await?;
+        let mut around = around(self.api, &view).await;
+        around.children = children(self.api, &view).await;
+        Ok(whole(&view, &around))
+    }
+
+    /// Tells what is enough to go on with.
+    pub(super) async fn brief(self, view: &ProcessView) -> Object {
+        brief(view, &around(self.api, view).await)
+    }
+}
+
+/// What stands around a process. What cannot be found out now is left out: the record is worth more.
+pub(crate) async fn around(api: &Api, view: &ProcessView) -> Around {
+    let is_pending = view.status == "pending";
+    let went_wrong = matches!(view.status.as_str(), "failed" | "timeout" | "interrupted");
+    let mut around = Around::default();
+    if is_pending {
+        around.why = api.why(&view.id).await.ok();
+    }
+    if went_wrong && view.output_bytes.is_some_and(|bytes| bytes > 0) {
+        let request = ReadRequest {
+            tail_lines: Some(TAIL_LINES),
+            max_tokens: Some(TAIL_TOKENS),
+            ..ReadRequest::default()
+        };
+        if let Ok(read) = api.read_output(&view.id, &request).await {
+            around.tail = Some(last_letters(&read.text)).filter(|tail| !tail.is_empty());
+            around.next_cursor = Some(read.next_cursor);
+        }
+    }
+    around
+}
+
+/// Counts the children of a process; none if it has none.
+async fn children(api: &Api, view: &ProcessView) -> Option<Children> {
+    let filter = Filter { parent: Some(view.id.parse().ok()?), ..Filter::default() };
+    let page = PageAsk { order: Order::NewestFirst, after: None, most: MOST_CHILDREN };
+    let found = api.engine.list(&filter, &page).await.ok()?;
+    let total = found.processes.len();
+    let live = found.processes.iter().filter(|stored| !stored.process.status().is_ended()).count();
+    (total > 0).then_some(Children { total, live, more: found.next.is_some() })
+}
+
+/// The end of a text, between two letters.
+fn last_letters(text: &str) -> String {
+    let text = text.trim_end();
+    let count = text.chars().count();
+    text.chars().skip(count.saturating_sub(TAIL_LETTERS)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_cut_between_letters() {
+        assert_eq!(last_letters("one\ntwo\n"), "one\ntwo");
+        assert_eq!(last_letters(&"ä".repeat(500)), "ä".repeat(400));
+    }
+}

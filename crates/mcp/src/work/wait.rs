@@ -1,0 +1,204 @@
+//! Waiting.
+
+use crate::answer::{Matched, Object, Reason, WaitAnswer, Waited, brief, object, suggested_wait, waiting};
+use crate::refusal::Refusal;
+use crate::tool::input::{Mode, Until, Wait};
+use crate::work::status::around;
+use crate::work::{Desk, millis, span};
+use longhaul_api::Api;
+use longhaul_wire::api::{ProcessView, ReadRequest, SearchRequest, WaitReply, WaitRequest};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+/// The most processes that are waited for at once.
+const MOST: usize = 16;
+/// How long a wait lasts unless it is said: below the minute after which many clients give up.
+const USUAL: f64 = 45.0;
+/// The longest wait, for the same reason.
+const LONGEST: f64 = 55.0;
+/// The least time between two looks at the same output, which may grow by a letter at a time.
+const STEP: Duration = Duration::from_millis(100);
+
+impl Desk<'_> {
+    /// Waits until something is true of processes, or the time is over.
+    pub(super) async fn wait(self, asked: Wait) -> Result<Object, Refusal> {
+        let patience = patience(&asked)?;
+        check(&asked)?;
+        match (asked.until, &asked.pattern) {
+            (Until::OutputMatch, Some(pattern)) => self.wait_for_match(&asked, pattern, patience).await,
+            (Until::OutputMatch, None) | (Until::Ended | Until::Running, _) => {
+                let reply = self.api.wait(&request(&asked, patience)).await?;
+                Ok(answered(self.api, &reply).await)
+            }
+        }
+    }
+
+    async fn wait_for_match(
+        self,
+        asked: &Wait,
+        pattern: &str,
+        patience: Duration,
+    ) -> Result<Object, Refusal> {
+        let mut looks = JoinSet::new();
+        for reference in &asked.process_ids {
+            let (api, reference, pattern) = (self.api.clone(), reference.clone(), pattern.to_owned());
+            looks.spawn(async move { first_match(&api, &reference, &pattern).await });
+        }
+        let until = Instant::now() + patience;
+        let mut matched = None;
+        let mut open = asked.process_ids.len();
+        // When the set is dropped, what still looks ends.
+        let reason = loop {
+            match timeout(until.saturating_duration_since(Instant::now()), looks.join_next()).await {
+                Err(_) => break Reason::TimedOut,
+                Ok(None) if open == 0 && matched.is_some() => break Reason::Met,
+                Ok(None) => break Reason::Ended,
+                Ok(Some(Ok(Ok(Some(found))))) => {
+                    matched = Some(found);
+                    open -= 1;
+                    if asked.mode == Mode::Any || open == 0 {
+                        break Reason::Met;
+                    }
+                }
+                Ok(Some(Ok(Ok(None)))) => {}
+                Ok(Some(Ok(Err(refusal)))) => return Err(refusal),
+                Ok(Some(Err(broken))) => {
+                    return Err(Refusal::invalid(format!("the search broke off: {broken}")));
+                }
+            }
+        };
+        let now = self.api.wait(&WaitRequest { timeout_ms: Some(0), ..request(asked, patience) }).await?;
+        let mut answer = told(self.api, &now.processes, reason).await;
+        answer.matched = matched;
+        Ok(object(&answer))
+    }
+}
+
+/// What a wait came to.
+pub(crate) async fn answered(api: &Api, reply: &WaitReply) -> Object {
+    let reason = if reply.timed_out { Reason::TimedOut } else { Reason::Met };
+    object(&told(api, &reply.processes, reason).await)
+}
+
+async fn told(api: &Api, processes: &[ProcessView], reason: Reason) -> WaitAnswer {
+    let mut answer = WaitAnswer { reason, processes: Vec::new(), matched: None, suggested_wait_s: None };
+    for view in processes {
+        answer.processes.push(match view.completed_at {
+            Some(_) => Waited(brief(view, &around(api, view).await)),
+            None => waiting(view),
+        });
+    }
+    if reason == Reason::TimedOut {
+        answer.suggested_wait_s = Some(suggested_wait(processes));
+    }
+    answer
+}
+
+/// How long a wait is to last at most.
+pub(crate) fn patience(asked: &Wait) -> Result<Duration, Refusal> {
+    span("timeout_seconds", asked.timeout_seconds.unwrap_or(USUAL).min(LONGEST))
+}
+
+/// Refuses what cannot be waited for.
+pub(crate) fn check(asked: &Wait) -> Result<(), Refusal> {
+    if !(1..=MOST).contains(&asked.process_ids.len()) {
+        return Err(Refusal::invalid(format!("process_ids names 1 to {MOST} processes")));
+    }
+    match (asked.until, &asked.pattern) {
+        (Until::OutputMatch, None) => Err(Refusal::invalid("output_match needs a pattern")),
+        (Until::Ended | Until::Running, Some(_)) => {
+            Err(Refusal::invalid("a pattern is for until: output_match"))
+        }
+        (Until::OutputMatch, Some(_)) | (Until::Ended | Until::Running, None) => Ok(()),
+    }
+}
+
+/// The same wait in the words of the wire.
+pub(crate) fn request(asked: &Wait, patience: Duration) -> WaitRequest {
+    WaitRequest {
+        ids: asked.process_ids.clone(),
+        goal: match asked.until {
+            Until::Ended | Until::OutputMatch => None,
+            Until::Running => Some("running".to_owned()),
+        },
+        mode: match asked.mode {
+            Mode::Any => Some("any".to_owned()),
+            Mode::All => None,
+        },
+        timeout_ms: Some(millis(patience)),
+    }
+}
+
+/// The first line that matches, of what was printed already or will be; none if there is none when its output ends.
+async fn first_match(api: &Api, reference: &str, pattern: &str) -> Result<Option<Matched>, Refusal> {
+    let mut search =
+        SearchRequest { pattern: pattern.to_owned(), max_matches: Some(1), ..SearchRequest::default() };
+    loop {
+        let found = api.search_output(reference, &search).await?;
+        if let Some(line) = found.matches.into_iter().next() {
+            let process_id = reference.to_owned();
+            return Ok(Some(Matched { process_id, text: line.text, cursor: Some(line.cursor) }));
+        }
+        let is_more = found.truncated;
+        search.from_cursor = Some(found.next_cursor.clone());
+        if is_more {
+            continue;
+        }
+        let read = ReadRequest {
+            cursor: Some(found.next_cursor),
+            wait_ms: Some(millis(Duration::from_secs_f64(LONGEST))),
+            ..ReadRequest::default()
+        };
+        let begun = Instant::now();
+        let grown = api.read_output(reference, &read).await?;
+        if grown.eof {
+            // What came with the end was not searched yet.
+            let last = api.search_output(reference, &search).await?;
+            return Ok(last.matches.into_iter().next().map(|line| Matched {
+                process_id: reference.to_owned(),
+                text: line.text,
+                cursor: Some(line.cursor),
+            }));
+        }
+        sleep(STEP.saturating_sub(begun.elapsed())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(ids: usize, until: Until, pattern: Option<&str>) -> Wait {
+        Wait {
+            process_ids: vec!["p".to_owned(); ids],
+            until,
+            mode: Mode::All,
+            pattern: pattern.map(str::to_owned),
+            timeout_seconds: None,
+        }
+    }
+
+    #[test]
+    fn wait_is_for_one_to_sixteen_processes() {
+        assert!(check(&asked(0, Until::Ended, None)).is_err());
+        assert!(check(&asked(16, Until::Ended, None)).is_ok());
+        assert!(check(&asked(17, Until::Ended, None)).is_err());
+    }
+
+    #[test]
+    fn pattern_and_output_match_come_together() {
+        assert!(check(&asked(1, Until::OutputMatch, None)).is_err());
+        assert!(check(&asked(1, Until::OutputMatch, Some("x"))).is_ok());
+        assert!(check(&asked(1, Until::Running, Some("x"))).is_err());
+    }
+
+    #[test]
+    fn wait_never_lasts_until_clients_give_up() {
+        let long = |seconds| Wait { timeout_seconds: seconds, ..asked(1, Until::Ended, None) };
+        assert_eq!(patience(&long(None)).unwrap(), Duration::from_secs(45));
+        assert_eq!(patience(&long(Some(3_600.0))).unwrap(), Duration::from_secs(55));
+        assert_eq!(patience(&long(Some(0.5))).unwrap(), Duration::from_millis(500));
+        assert!(patience(&long(Some(-1.0))).is_err());
+    }
+}

@@ -1,0 +1,20 @@
+//! The MCP face over an engine with everything around it faked.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail like tests"
+)]
+
+mod catalogue;
+mod eras;
+mod http;
+mod resources;
+mod schema;
+mod socket;
+mod tasks;
+mod tools;
+mod wait;
+mod world;

@@ -1,0 +1,234 @@
+//! A server over an engine with everything around it faked, and clients of both eras.
+
+use crate::schema;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_api::{Api, LaunchDefaults};
+use longhaul_domain::NodeId;
+use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store};
+use longhaul_engine::{Engine, Parts, Settings};
+use longhaul_mcp::Mcp;
+use longhaul_testkit::fakes::{FakeVault, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_wire::api::Version;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
+    Implementation, ProtocolVersion, Tool,
+};
+use rmcp::service::RunningService;
+use rmcp::{ClientLifecycleMode, ClientServiceExt, RoleClient};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
+
+const ROOM: usize = 64 * 1024;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct World {
+    pub(crate) clock: VirtualClock,
+    pub(crate) orders: Arc<Mutex<Vec<StartOrder>>>,
+    pub(crate) api: Api,
+    pub(crate) mcp: Mcp,
+    pub(crate) state: tempfile::TempDir,
+}
+
+/// How a client begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Era {
+    Initialize,
+    Stateless,
+}
+
+/// A connected client.
+pub(crate) struct Client {
+    pub(crate) running: RunningService<RoleClient, ClientConfig>,
+    tools: BTreeMap<String, Tool>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let clock = VirtualClock::default();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(shared.clone()));
+        let orders = Arc::new(Mutex::new(Vec::new()));
+        let noted = orders.clone();
+        let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), move |order| {
+            noted.lock().unwrap().push(order.clone());
+            script(&order.command.program, &order.command.args)
+        }));
+        let settings = Settings::of(NodeFacts {
+            id: NodeId::new("here").unwrap(),
+            boot: "boot-1".to_owned(),
+            version: "0".to_owned(),
+        });
+        let parts = Parts {
+            store,
+            spawner: spawner.clone(),
+            output: Arc::new(spawner.output()),
+            vault: Arc::new(FakeVault::default()),
+            clock: shared,
+            ids: Arc::new(SequentialIds::default()),
+        };
+        let engine = Engine::start(parts, settings).await.unwrap();
+        let api = Api {
+            engine,
+            about: Arc::new(Version { version: "1.2.3".to_owned(), protocol: 1, ..Version::default() }),
+            defaults: LaunchDefaults::default(),
+            retention: None,
+        };
+        let state = tempfile::tempdir().unwrap();
+        let mcp = Mcp::open(api.clone(), state.path()).unwrap();
+        Self { clock, orders, api, mcp, state }
+    }
+
+    /// The same face after a restart: everything it kept in memory is gone.
+    pub(crate) fn restarted(&self) -> Mcp {
+        Mcp::open(self.api.clone(), self.state.path()).unwrap()
+    }
+
+    pub(crate) async fn client(&self, era: Era) -> Client {
+        self.client_of(era, opening()).await
+    }
+
+    pub(crate) async fn client_of(&self, era: Era, opening: Value) -> Client {
+        Client::over(connect(&self.mcp, &opening).await, era, ClientCapabilities::default()).await
+    }
+
+    pub(crate) async fn tasks_client(&self, mcp: &Mcp) -> Client {
+        let capabilities = ClientCapabilities::builder().enable_tasks().build();
+        Client::over(connect(mcp, &opening()).await, Era::Stateless, capabilities).await
+    }
+
+    pub(crate) async fn pass(&self, span: Duration) {
+        self.clock.run_for(span).await;
+    }
+
+    /// Lets time pass until something is true.
+    pub(crate) async fn until<T>(&self, work: impl Future<Output = T>) -> T {
+        let passing = async {
+            loop {
+                self.clock.run_for(Duration::from_millis(100)).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = passing => unreachable!("time never ends"),
+        }
+    }
+}
+
+impl Client {
+    pub(crate) async fn over(stream: DuplexStream, era: Era, capabilities: ClientCapabilities) -> Self {
+        Self::over_any(stream, era, capabilities).await
+    }
+
+    pub(crate) async fn over_any<S>(stream: S, era: Era, capabilities: ClientCapabilities) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let lifecycle = match era {
+            Era::Initialize => ClientLifecycleMode::Initialize,
+            Era::Stateless => {
+                ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
+            }
+        };
+        let config = ClientConfig::new(capabilities, Implementation::new("test", "1"));
+        let running = config.serve_with_lifecycle(stream, lifecycle);
+        let running = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+        let tools = running.list_all_tools().await.unwrap();
+        Self { running, tools: tools.into_iter().map(|tool| (tool.name.to_string(), tool)).collect() }
+    }
+
+    /// Calls a tool; its answer has to be as its schema says, and the same as text.
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Value {
+        let result = self.result(tool, arguments).await;
+        assert_eq!(result.is_error, Some(false), "{tool}: {:?}", result.structured_content);
+        result.structured_content.unwrap()
+    }
+
+    /// Calls a tool that has to refuse.
+    pub(crate) async fn refusal(&self, tool: &str, arguments: Value) -> Value {
+        let result = self.result(tool, arguments).await;
+        assert_eq!(result.is_error, Some(true), "{tool}: {:?}", result.structured_content);
+        let said = result.structured_content.unwrap();
+        for field in ["code", "message", "retryable"] {
+            assert!(said.get(field).is_some(), "{field}: {said}");
+        }
+        said
+    }
+
+    async fn result(&self, tool: &str, arguments: Value) -> CallToolResult {
+        match self.response(tool, arguments).await {
+            CallToolResponse::Complete(result) => {
+                self.check(tool, &result);
+                result
+            }
+            other => panic!("{tool} answered with {other:?}"),
+        }
+    }
+
+    pub(crate) async fn response(&self, tool: &str, arguments: Value) -> CallToolResponse {
+        let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+        let call = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        self.running.call_tool_once(call).await.unwrap()
+    }
+
+    fn check(&self, tool: &str, result: &CallToolResult) {
+        let text = &result.content[0].as_text().unwrap().text;
+        let json = text.lines().last().unwrap();
+        let content = result.structured_content.as_ref().unwrap();
+        assert_eq!(&serde_json::from_str::<Value>(json).unwrap(), content);
+        if result.is_error != Some(true) {
+            let known = &self.tools[tool];
+            let expected = Value::Object(known.output_schema.as_deref().unwrap().clone());
+            schema::check(&expected, content).unwrap_or_else(|wrong| panic!("{tool}: {wrong} in {content}"));
+        }
+    }
+
+    /// Starts a command whose script is in its words, and gives its id.
+    pub(crate) async fn start(&self, words: &str) -> String {
+        let started = self.call("start_background_process", launch(words)).await;
+        started["process_id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn tools(&self) -> &BTreeMap<String, Tool> {
+        &self.tools
+    }
+}
+
+pub(crate) fn launch(words: &str) -> Value {
+    json!({ "process_type": "build", "name": "a build", "command": words })
+}
+
+pub(crate) fn with(mut value: Value, field: &str, content: Value) -> Value {
+    value[field] = content;
+    value
+}
+
+pub(crate) fn opening() -> Value {
+    json!({
+        "longhaul_mcp": 1,
+        "version": "0",
+        "directory": "/work",
+        "environment": { "PATH": "/bin", "TOKEN": "secret-value" },
+    })
+}
+
+/// A stream that has said on whose behalf it speaks.
+pub(crate) async fn connect(mcp: &Mcp, opening: &Value) -> DuplexStream {
+    let (mut near, far) = tokio::io::duplex(ROOM);
+    let mcp = mcp.clone();
+    tokio::spawn(async move { mcp.serve_stream(far, PATIENCE).await });
+    near.write_all(format!("{opening}\n").as_bytes()).await.unwrap();
+    near
+}
+
+fn script(program: &str, args: &[String]) -> Script {
+    if program != "/bin/sh" {
+        return Script::of_words(program, args);
+    }
+    assert_eq!(args[0], "-c");
+    let words: Vec<String> = args[1].split(' ').map(str::to_owned).collect();
+    Script::of_words(&words[0], &words[1..])
+}

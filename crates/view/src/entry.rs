@@ -1,0 +1,323 @@
+//! Output as a person would have seen it: redraws folded, repeats counted, control bytes gone.
+
+use crate::cursor::Cursor;
+use crate::label::turns_text;
+use crate::redraw::fold_redraws;
+use crate::sanitizer::{Sanitizer, Terminal, sanitize};
+use crate::window::{Ending, Window};
+
+/// The most characters that are shown of one line.
+pub(crate) const LONGEST_LINE: usize = 2_000;
+/// The most bytes that are taken for one line; a longer one is several.
+pub(crate) const LONGEST_PIECE: usize = 64 * 1024;
+/// A run of equal lines that has reached so many bytes is told, and another one begins.
+const LONGEST_RUN: usize = 256 * 1024;
+/// The most bytes at the end of a growing output that may be the begin of something.
+const LONGEST_BEGUN: usize = 1024;
+
+/// One line of folded output, or several equal ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// What is shown, with the line feed unless the line is unfinished.
+    pub(crate) text: String,
+    /// The index of its first byte.
+    pub(crate) start: usize,
+    /// The index behind its last byte.
+    pub(crate) end: usize,
+    /// How many line feeds it holds.
+    pub(crate) feeds: u64,
+    /// Whether it shows the begin of the line alone.
+    pub(crate) is_cut: bool,
+}
+
+/// Why there is no next entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It ends beyond the window.
+    Undecided,
+    /// There is nothing more.
+    Done,
+}
+
+/// Takes the entries out of a window, one after the other.
+///
+/// Which bytes make an entry depends on those from its begin on alone, so that a reader who begins where another one
+/// stopped sees what a single reader would have seen.
+#[derive(Debug)]
+pub(crate) struct Entries<'w> {
+    window: &'w Window,
+    base: Cursor,
+    at: usize,
+    /// The line that ended the run before it, which begins at `at`.
+    ahead: Option<Shown>,
+}
+
+/// One line of a window, rendered.
+#[derive(Debug)]
+struct Shown {
+    text: String,
+    start: usize,
+    end: usize,
+    form: Form,
+}
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// It ended with a line feed and is shown whole.
+    Whole,
+    /// It ended with a line feed, and its begin is shown.
+    Cut,
+    /// A part of a line that is longer than any that is taken whole.
+    Piece,
+    /// The last one, which did not end yet.
+    Unfinished,
+}
+
+impl<'w> Entries<'w> {
+    /// Begins at an index of a window; the marks in the text give places of the output that `base` stands in.
+    pub(crate) const fn new(window: &'w Window, base: Cursor, at: usize) -> Self {
+        Self { window, base, at, ahead: None }
+    }
+
+    /// Gives the next entry.
+    pub(crate) fn next(&mut self) -> Result<Entry, Stop> {
+        let first = match self.ahead.take() {
+            Some(ahead) => ahead,
+            None => self.line(self.at)?,
+        };
+        if first.form != Form::Whole {
+            return Ok(self.told(first, 1));
+        }
+        let (begin, mut last_end, mut count) = (first.start, first.end, 1_u64);
+        while last_end - begin < LONGEST_RUN {
+            let next = match self.line(last_end) {
+                Ok(next) => next,
+                Err(Stop::Done) => break,
+                Err(Stop::Undecided) => {
+                    self.ahead = Some(first);
+                    return Err(Stop::Undecided);
+                }
+            };
+            if next.form != Form::Whole || next.text != first.text {
+                self.ahead = Some(next);
+                break;
+            }
+            (last_end, count) = (next.end, count + 1);
+        }
+        Ok(self.told(Shown { end: last_end, ..first }, count))
+    }
+
+    fn told(&mut self, shown: Shown, count: u64) -> Entry {
+        let Shown { mut text, start, end, form } = shown;
+        self.at = end;
+        if count > 1 {
+            let space = if text.is_empty() { "" } else { " " };
+            text.push_str(&format!("{space}×{count}"));
+        }
+        let feeds = match form {
+            Form::Whole | Form::Cut => count,
+            Form::Piece | Form::Unfinished => 0,
+        };
+        if form != Form::Unfinished {
+            text.push('\n');
+        }
+        Entry { text, start, end, feeds, is_cut: matches!(form, Form::Cut | Form::Piece) }
+    }
+
+    fn line(&self, start: usize) -> Result<Shown, Stop> {
+        let (end, form) = bounds(self.window, start)?;
+        let raw = self.window.slice(start, end);
+        let text = shown(raw);
+        if text.len() > LONGEST_LINE
+            && let Some((place, _)) = text.char_indices().nth(LONGEST_LINE)
+        {
+            let rest = text.chars().count() - LONGEST_LINE;
+            let behind = start + place_behind(raw, LONGEST_LINE);
+            let cursor = self.base.at(self.window.offset(behind));
+            let text = format!("{}…[+{rest} characters: {cursor}]", text.get(..place).unwrap_or_default());
+            let form = if form == Form::Whole { Form::Cut } else { form };
+            return Ok(Shown { text, start, end, form });
+        }
+        Ok(Shown { text, start, end, form })
+    }
+}
+
+/// Finds where the line ends that begins at an index.
+fn bounds(window: &Window, start: usize) -> Result<(usize, Form), Stop> {
+    let rest = window.slice(start, window.bytes().len());
+    let longest = rest.get(..LONGEST_PIECE).unwrap_or(rest);
+    if let Some(feed) = memchr::memchr(b'\n', longest) {
+        return Ok((start + feed + 1, Form::Whole));
+    }
+    if rest.len() > LONGEST_PIECE {
+        return Ok((start + boundary(rest, LONGEST_PIECE), Form::Piece));
+    }
+    let length = match window.ending() {
+        Ending::More => return Err(Stop::Undecided),
+        Ending::Over => rest.len(),
+        Ending::Pause => settled(rest),
+    };
+    if length == 0 { Err(Stop::Done) } else { Ok((start + length, Form::Unfinished)) }
+}
+
+/// Renders a line without what ends it.
+pub(crate) fn shown(raw: &[u8]) -> String {
+    let drawn = fold_redraws(bare(raw));
+    let clean = if is_harmless(drawn) { drawn.to_vec() } else { sanitize(drawn, Terminal::Plain) };
+    String::from_utf8(clean).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Whether a line is shown byte for byte as it is.
+pub(crate) fn is_harmless(line: &[u8]) -> bool {
+    let (mut has_controls, mut is_beyond_ascii) = (false, false);
+    for byte in line {
+        has_controls |= (*byte < b' ' && *byte != b'\t') | (*byte == 0x7f);
+        is_beyond_ascii |= *byte > 0x7f;
+    }
+    let is_text = |text: &str| !text.chars().any(|c| matches!(c, '\u{80}'..='\u{9f}') || turns_text(c));
+    !has_controls && (!is_beyond_ascii || std::str::from_utf8(line).is_ok_and(is_text))
+}
+
+/// A line without the line feed, and without the carriage returns before it.
+pub(crate) fn bare(raw: &[u8]) -> &[u8] {
+    let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
+    let end = raw.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
+    raw.get(..end).unwrap_or_default()
+}
+
+/// The place in a line behind so many of the characters that are shown of it.
+fn place_behind(raw: &[u8], characters: usize) -> usize {
+    let drawn = fold_redraws(bare(raw));
+    let skipped = bare(raw).len() - drawn.len();
+    let mut sanitizer = Sanitizer::new(Terminal::Plain);
+    let (mut piece, mut seen) = (Vec::new(), 0);
+    for (place, byte) in drawn.iter().enumerate() {
+        sanitizer.push(std::slice::from_ref(byte), &mut piece);
+        seen += piece.iter().filter(|byte| !is_continuation(**byte)).count();
+        piece.clear();
+        if seen >= characters && sanitizer.is_settled() {
+            return skipped + place + 1;
+        }
+    }
+    bare(raw).len()
+}
+
+/// The begin of a growing line in which no character and no sequence is unfinished.
+fn settled(rest: &[u8]) -> usize {
+    let (certain, doubtful) = rest.split_at(rest.len().saturating_sub(LONGEST_BEGUN));
+    let (mut sanitizer, mut ignored) = (Sanitizer::new(Terminal::Plain), Vec::new());
+    sanitizer.push(certain, &mut ignored);
+    let mut settled = None;
+    for (place, byte) in doubtful.iter().enumerate() {
+        ignored.clear();
+        sanitizer.push(std::slice::from_ref(byte), &mut ignored);
+        if sanitizer.is_settled() {
+            settled = Some(certain.len() + place + 1);
+        }
+    }
+    // What goes on for so long is no sequence that anybody means.
+    settled.unwrap_or(if certain.is_empty() { 0 } else { rest.len() })
+}
+
+/// The greatest place up to `at` where no character is cut.
+pub(crate) fn boundary(bytes: &[u8], at: usize) -> usize {
+    let at = at.min(bytes.len());
+    let is_inside = |place: usize| bytes.get(place).is_some_and(|byte| is_continuation(*byte));
+    (at.saturating_sub(3)..=at).rev().find(|place| !is_inside(*place)).unwrap_or(at)
+}
+
+const fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::Choice;
+    use longhaul_domain::{AttemptNo, ProcessId};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn equal_lines_become_one_with_their_number() {
+        assert_eq!(folded(b"a\na\na\nb\n\n\nb\n"), ["a ×3\n", "b\n", "×2\n", "b\n"]);
+    }
+
+    #[test]
+    fn lines_are_compared_as_they_are_shown() {
+        assert_eq!(folded(b" 10%\r100%\n\x1b[32m100%\x1b[0m\r\n"), ["100% ×2\n"]);
+    }
+
+    proptest! {
+        #[test]
+        fn harmless_line_is_left_as_it_is(line in "[a-zé\\t\\x00-\\u{9f}\u{202e}\u{2066}€]{0,6}") {
+            let is_kept = shown(line.as_bytes()) == line;
+            prop_assert!(!is_harmless(line.as_bytes()) || is_kept);
+            prop_assert_eq!(is_harmless(line.as_bytes()), sanitize(line.as_bytes(), Terminal::Plain) == line.as_bytes() && !line.contains(['\r', '\n']));
+        }
+    }
+
+    #[test]
+    fn unfinished_line_is_no_part_of_a_run() {
+        assert_eq!(folded(b"a\na\na"), ["a ×2\n", "a"]);
+    }
+
+    #[test]
+    fn long_line_is_cut_with_the_count_and_the_place_of_its_rest() {
+        let line = format!("{}tail\n", "é".repeat(LONGEST_LINE));
+        let shown = folded(line.as_bytes()).remove(0);
+        let cursor = base().at(4_000);
+        assert_eq!(shown, format!("{}…[+4 characters: {cursor}]\n", "é".repeat(LONGEST_LINE)));
+        let exact = format!("{}\n", "é".repeat(LONGEST_LINE));
+        assert_eq!(folded(exact.as_bytes()), [exact]);
+    }
+
+    #[test]
+    fn endless_line_is_told_in_pieces_that_cut_no_character() {
+        let output = "€".repeat(LONGEST_PIECE);
+        let window = window(output.as_bytes(), Ending::Over);
+        let mut entries = Entries::new(&window, base(), 0);
+        let first = entries.next().unwrap();
+        assert_eq!((first.end % 3, first.is_cut), (0, true));
+        assert!(LONGEST_PIECE - first.end < 3);
+    }
+
+    #[test]
+    fn what_may_be_begun_waits_for_its_rest_while_somebody_writes() {
+        for (output, shown) in [
+            (&b"wait \xe2\x82"[..], "wait "),
+            (b"red \x1b[3", "red "),
+            (b"\x1b]0;title", ""),
+            (b"prompt> ", "prompt> "),
+        ] {
+            let window = window(output, Ending::Pause);
+            let text = Entries::new(&window, base(), 0).next().map(|entry| entry.text);
+            assert_eq!(text.unwrap_or_default(), shown);
+        }
+        let window = window(b"x\ny", Ending::More);
+        let mut entries = Entries::new(&window, base(), 0);
+        assert_eq!(entries.next(), Err(Stop::Undecided));
+    }
+
+    pub(super) fn folded(output: &[u8]) -> Vec<String> {
+        let window = window(output, Ending::Over);
+        let mut entries = Entries::new(&window, base(), 0);
+        let mut texts = Vec::new();
+        while let Ok(entry) = entries.next() {
+            texts.push(entry.text);
+        }
+        texts
+    }
+
+    fn window(output: &[u8], ending: Ending) -> Window {
+        let mut window = Window::new(0);
+        window.push(0, output);
+        window.close(output.len() as u64, ending);
+        window
+    }
+
+    fn base() -> Cursor {
+        Cursor::new(ProcessId::new(Uuid::from_u128(1)), AttemptNo(1), Choice::Both)
+    }
+}

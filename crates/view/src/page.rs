@@ -1,0 +1,174 @@
+//! Pages of output that fit into the answer that was asked for.
+
+use crate::cursor::Cursor;
+use crate::entry::{Entries, Stop};
+use crate::room::{char_length, fitting, json_length};
+use crate::sanitizer::may_be_completed;
+use crate::window::{Ending, Window, wide};
+
+/// How output is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Redraws folded to their last state, repeats counted, control bytes gone, long lines cut with a mark.
+    Folded,
+    /// As it was written; bytes that are no UTF-8 become `U+FFFD`.
+    Raw,
+}
+
+/// A page of output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Its text.
+    pub text: String,
+    /// Where the next one begins.
+    pub next: Cursor,
+    /// Why it ends there.
+    pub stop: PageStop,
+}
+
+/// Why a page ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageStop {
+    /// There is no more room.
+    Full,
+    /// What follows cannot be told from this window alone; at least as many bytes again tell it.
+    Undecided,
+    /// All of the window is shown, or waits for its rest.
+    Drained,
+}
+
+/// Begins at the start of a window, which begins where `from` stands, and shows what fits into `room` bytes of JSON.
+///
+/// A page ends with a line that is whole. Only if nothing else would fit, a line is cut where the room ends, and the
+/// next page begins inside it. The pages joined are what one endless page would have shown, whatever their sizes.
+/// At least one character is shown if there is any and `room` is 6 or more.
+///
+/// # Examples
+///
+/// ```
+/// use longhaul_domain::{AttemptNo, ProcessId};
+/// use longhaul_view::{Choice, Cursor, Ending, Manner, PageStop, Window, page};
+///
+/// let owner: ProcessId = "6b1f0a52-4d36-4b1e-9a57-0b6f3c0d9e11".parse()?;
+/// let from = Cursor::new(owner, AttemptNo(1), Choice::Both);
+/// let mut window = Window::new(0);
+/// window.push(0, b" 50%\r100%\nok\nok\ndone\n");
+/// window.close(21, Ending::Over);
+/// let first = page(&window, &from, 14, Manner::Folded);
+/// assert_eq!((first.text.as_str(), first.stop), ("100%\nok ×2\n", PageStop::Full));
+/// # Ok::<(), longhaul_domain::InvalidText>(())
+/// ```
+#[must_use]
+pub fn page(window: &Window, from: &Cursor, room: usize, manner: Manner) -> Page {
+    match manner {
+        Manner::Folded => folded(window, from, room),
+        Manner::Raw => raw(window, from, room),
+    }
+}
+
+fn folded(window: &Window, from: &Cursor, room: usize) -> Page {
+    let mut entries = Entries::new(window, *from, 0);
+    let mut text = String::new();
+    let (mut used, mut end, mut line) = (0, 0, from.line);
+    let mut skip = usize::try_from(from.skip).unwrap_or(usize::MAX);
+    loop {
+        let entry = match entries.next() {
+            Ok(entry) => entry,
+            Err(stop) => {
+                let stop = match stop {
+                    Stop::Undecided => PageStop::Undecided,
+                    Stop::Done => PageStop::Drained,
+                };
+                let has_moved = end > 0 || window.bytes().is_empty();
+                let next = if has_moved { from.on_line(window.offset(end), line) } else { *from };
+                return Page { text, next, stop };
+            }
+        };
+        let begun = entry.text.floor_char_boundary(skip);
+        let rest = entry.text.get(begun..).unwrap_or_default();
+        let cost = json_length(rest);
+        if used + cost > room {
+            let here = from.on_line(window.offset(entry.start), line);
+            if !text.is_empty() {
+                return Page { text, next: here, stop: PageStop::Full };
+            }
+            let part = fitting(rest, room);
+            let skip = u32::try_from(begun + part.len()).unwrap_or(u32::MAX);
+            return Page { text: part.to_owned(), next: Cursor { skip, ..here }, stop: PageStop::Full };
+        }
+        text.push_str(rest);
+        used += cost;
+        skip = 0;
+        end = entry.end;
+        line = line.map(|line| line.saturating_add(entry.feeds));
+    }
+}
+
+fn raw(window: &Window, from: &Cursor, room: usize) -> Page {
+    let is_over = window.ending() == Ending::Over;
+    let mut text = Written::default();
+    let mut stop = PageStop::Drained;
+    'all: for piece in window.bytes().utf8_chunks() {
+        for c in piece.valid().chars() {
+            if !text.add(c, c.len_utf8(), room) {
+                stop = PageStop::Full;
+                break 'all;
+            }
+        }
+        let invalid = piece.invalid();
+        if invalid.is_empty() {
+            continue;
+        }
+        if !is_over && text.end + invalid.len() == window.bytes().len() && may_be_completed(invalid) {
+            break;
+        }
+        if !text.add(char::REPLACEMENT_CHARACTER, invalid.len(), room) {
+            stop = PageStop::Full;
+            break;
+        }
+    }
+    if stop == PageStop::Full && text.lines_end > 0 {
+        text.back_to_the_last_line();
+    }
+    if stop == PageStop::Drained && window.ending() == Ending::More {
+        stop = PageStop::Undecided;
+    }
+    let feeds = memchr::memchr_iter(b'\n', window.slice(0, text.end)).count();
+    let line = from.line.map(|line| line.saturating_add(wide(feeds)));
+    Page { text: text.text, next: from.on_line(window.offset(text.end), line), stop }
+}
+
+/// Text, and the bytes that it stands for.
+#[derive(Debug, Default)]
+struct Written {
+    text: String,
+    used: usize,
+    end: usize,
+    /// The length of the text up to the last line feed, and of its bytes.
+    lines_text: usize,
+    lines_end: usize,
+}
+
+impl Written {
+    fn add(&mut self, c: char, length: usize, room: usize) -> bool {
+        let used = self.used + char_length(c);
+        if used > room {
+            return false;
+        }
+        self.text.push(c);
+        self.used = used;
+        self.end += length;
+        if c == '\n' {
+            (self.lines_text, self.lines_end) = (self.text.len(), self.end);
+        }
+        true
+    }
+
+    fn back_to_the_last_line(&mut self) {
+        self.text.truncate(self.lines_text);
+        self.end = self.lines_end;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,335 @@
+//! Lines of a stream of output that match a pattern.
+
+use crate::entry::{LONGEST_PIECE, bare, boundary, is_harmless, shown};
+use crate::page::Manner;
+use crate::pattern::Pattern;
+use crate::window::{Ending, Window};
+use std::borrow::Cow;
+
+/// How far two windows of an endless line overlap, in bytes: a longer match may be missed where they meet.
+const OVERLAP: usize = 4 * 1024;
+/// The most bytes that are kept of what was searched, for the lines before a match.
+const HISTORY: usize = 16 * 1024;
+
+/// A line that matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Its number, counted from 1, where it is known.
+    pub line: Option<u64>,
+    /// The offset in the log at which it begins.
+    pub offset: u64,
+    /// The offset in the log behind it.
+    pub next: u64,
+    /// The line, or the part of a long one around the match.
+    pub text: String,
+    /// The lines before it that no earlier hit told.
+    pub before: Vec<String>,
+    /// The lines after it, up to the next hit.
+    pub after: Vec<String>,
+}
+
+/// Searches output piece by piece, as it comes, and keeps no more of it than one piece and a few lines.
+///
+/// A line is searched as [`Manner`] shows it. One that is longer than 64 KiB is searched in windows of that size that
+/// overlap, and each of them is a hit of its own.
+///
+/// # Examples
+///
+/// ```
+/// use longhaul_view::{Case, Ending, Manner, Pattern, Searcher};
+///
+/// let pattern = Pattern::new("^error", Case::Kept)?;
+/// let mut searcher = Searcher::new(pattern, 0, Some(1), Manner::Folded).context(1);
+/// searcher.push(0, b"one\n\x1b[31merror\x1b[0m: two\nth");
+/// searcher.push(25, b"ree\n");
+/// searcher.finish(29, Ending::Over);
+/// let hits = searcher.take();
+/// assert_eq!((hits[0].line, hits[0].text.as_str()), (Some(2), "error: two"));
+/// assert_eq!((&hits[0].before[..], &hits[0].after[..]), (&["one".to_owned()][..], &["three".to_owned()][..]));
+/// # Ok::<(), longhaul_view::PatternError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Searcher {
+    pattern: Pattern,
+    manner: Manner,
+    context: usize,
+    longest: usize,
+    /// How many more hits are told.
+    most: usize,
+    window: Window,
+    /// The index of the first line that was not searched.
+    at: usize,
+    line: Option<u64>,
+    /// The index up to which hits have told lines.
+    told: usize,
+    hits: Vec<Hit>,
+    /// Where each line after the last hit begins.
+    after: Vec<usize>,
+    total: u64,
+    lines: u64,
+}
+
+impl Searcher {
+    /// Begins at an offset of the log, in the line of this number.
+    #[must_use]
+    pub const fn new(pattern: Pattern, start: u64, line: Option<u64>, manner: Manner) -> Self {
+        Self {
+            pattern,
+            manner,
+            context: 0,
+            longest: usize::MAX,
+            most: usize::MAX,
+            window: Window::new(start),
+            at: 0,
+            line,
+            told: 0,
+            hits: Vec::new(),
+            after: Vec::new(),
+            total: 0,
+            lines: 0,
+        }
+    }
+
+    /// Tells so many lines before and after each hit.
+    #[must_use]
+    pub const fn context(mut self, lines: usize) -> Self {
+        self.context = lines;
+        self
+    }
+
+    /// Tells at most so many bytes of a line.
+    #[must_use]
+    pub const fn longest(mut self, bytes: usize) -> Self {
+        self.longest = bytes;
+        self
+    }
+
+    /// Tells at most so many hits; those that follow are counted.
+    #[must_use]
+    pub const fn most(mut self, hits: usize) -> Self {
+        self.most = hits;
+        self
+    }
+
+    /// Adds bytes that begin at an offset of the log, and searches the lines that are whole by now.
+    pub fn push(&mut self, offset: u64, bytes: &[u8]) {
+        self.window.push(offset, bytes);
+        self.search();
+        self.forget();
+    }
+
+    /// Breaks the line off: bytes before this offset were dropped, and lines are no longer numbered.
+    pub fn break_off(&mut self, offset: u64) {
+        self.finish(offset, Ending::Over);
+        self.line = None;
+        self.window = Window::new(offset);
+        (self.at, self.told) = (0, 0);
+        self.after.clear();
+    }
+
+    /// Says where the log goes on, and searches what is left.
+    pub fn finish(&mut self, next: u64, ending: Ending) {
+        self.window.close(next, ending);
+        self.search();
+        if ending == Ending::More {
+            // Whoever goes on from here finds these lines again.
+            self.cut_the_last_hit(self.at);
+        }
+        self.told = self.told.min(self.at);
+    }
+
+    /// From now on, hits are counted and not told.
+    pub const fn count_only(&mut self) {
+        self.most = 0;
+    }
+
+    /// Gives the hits that are complete.
+    pub fn take(&mut self) -> Vec<Hit> {
+        let is_open = self.told > self.at;
+        let kept = if is_open { self.hits.pop() } else { None };
+        let hits = std::mem::take(&mut self.hits);
+        self.hits.extend(kept);
+        hits
+    }
+
+    /// Tells how many lines matched so far.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Tells how many lines were searched so far.
+    #[must_use]
+    pub const fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Gives the offset of the first line that was not searched to its end, and its number where it is known.
+    #[must_use]
+    pub fn place(&self) -> (u64, Option<u64>) {
+        (self.window.offset(self.at), self.line)
+    }
+
+    fn search(&mut self) {
+        while let Some(line) = self.next_line(self.at) {
+            let raw = self.window.slice(line.start, line.end);
+            let text = self.text(raw);
+            let is_hit = self.pattern.is_match(&text);
+            if is_hit && self.most > 0 && !self.tell(&line) {
+                return;
+            }
+            self.total += u64::from(is_hit);
+            match line.form {
+                Form::Whole => {
+                    self.lines += 1;
+                    self.line = self.line.map(|line| line + 1);
+                    self.at = line.end;
+                }
+                Form::Piece => self.at = if is_hit { line.end } else { line.end - OVERLAP },
+                Form::Unfinished => {
+                    self.lines += 1;
+                    if is_hit || self.window.ending() == Ending::Over {
+                        self.at = line.end;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Remembers a hit; false if the lines after it are not there yet.
+    fn tell(&mut self, line: &Line) -> bool {
+        let mut after = Vec::new();
+        let mut end = line.end;
+        if line.form == Form::Whole {
+            while after.len() < self.context {
+                match self.next_line(end) {
+                    Some(next) => {
+                        after.push(next.start);
+                        end = next.end;
+                    }
+                    None if self.window.ending() == Ending::More => return false,
+                    None => break,
+                }
+            }
+        }
+        self.cut_the_last_hit(line.start);
+        let raw = self.window.slice(line.start, line.end);
+        let text = self.text(raw);
+        let found = self.pattern.find(&text).unwrap_or_default();
+        let hit = Hit {
+            line: self.line,
+            offset: self.window.offset(line.start),
+            next: self.window.offset(line.end),
+            text: around(&text, found, self.longest),
+            before: self.before(line.start),
+            after: after.iter().filter_map(|start| self.told_line(*start)).collect(),
+        };
+        self.hits.push(hit);
+        self.most -= 1;
+        self.after = after;
+        self.told = end;
+        true
+    }
+
+    /// Lines after the last hit that are from this one on told by it or after it.
+    fn cut_the_last_hit(&mut self, start: usize) {
+        let kept = self.after.iter().filter(|after| **after < start).count();
+        if let Some(last) = self.hits.last_mut()
+            && kept < self.after.len()
+        {
+            last.after.truncate(kept);
+            self.told = self.told.min(start);
+        }
+    }
+
+    fn before(&self, start: usize) -> Vec<String> {
+        let mut begin = start;
+        let mut lines = Vec::new();
+        while lines.len() < self.context && begin > self.told {
+            let Some((b'\n', earlier)) = self.window.slice(0, begin).split_last() else {
+                // A window of an endless line is before it.
+                break;
+            };
+            begin = memchr::memrchr(b'\n', earlier).map_or(0, |feed| feed + 1).max(self.told);
+            lines.extend(self.told_line(begin));
+        }
+        lines.reverse();
+        lines
+    }
+
+    fn told_line(&self, start: usize) -> Option<String> {
+        let line = self.next_line(start)?;
+        let raw = self.window.slice(line.start, line.end);
+        Some(around(&self.text(raw), (0, 0), self.longest))
+    }
+
+    fn next_line(&self, start: usize) -> Option<Line> {
+        let rest = self.window.slice(start, self.window.bytes().len());
+        let longest = rest.get(..LONGEST_PIECE).unwrap_or(rest);
+        if let Some(feed) = memchr::memchr(b'\n', longest) {
+            return Some(Line { start, end: start + feed + 1, form: Form::Whole });
+        }
+        if rest.len() > LONGEST_PIECE {
+            return Some(Line { start, end: start + boundary(rest, LONGEST_PIECE), form: Form::Piece });
+        }
+        let is_last = self.window.ending() != Ending::More && !rest.is_empty();
+        is_last.then(|| Line { start, end: start + rest.len(), form: Form::Unfinished })
+    }
+
+    fn text<'r>(&self, raw: &'r [u8]) -> Cow<'r, [u8]> {
+        let line = bare(raw);
+        match self.manner {
+            Manner::Raw => Cow::Borrowed(line),
+            Manner::Folded if is_harmless(line) => Cow::Borrowed(line),
+            Manner::Folded => Cow::Owned(shown(raw).into_bytes()),
+        }
+    }
+
+    /// Lets go of what is needed no more.
+    fn forget(&mut self) {
+        let mut keep = self.at;
+        for _ in 0..self.context {
+            let Some(before) = keep.checked_sub(1) else { break };
+            keep = memchr::memrchr(b'\n', self.window.slice(0, before)).map_or(0, |feed| feed + 1);
+        }
+        let gone = keep.max(self.at.saturating_sub(HISTORY));
+        self.window.forget(gone);
+        self.at -= gone;
+        self.told = self.told.saturating_sub(gone);
+        for after in &mut self.after {
+            *after = after.saturating_sub(gone);
+        }
+    }
+}
+
+/// A line of the window.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    start: usize,
+    end: usize,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Whole,
+    Piece,
+    Unfinished,
+}
+
+/// Gives a line as text; of one that is too long, the part around a match.
+fn around(line: &[u8], (from, to): (usize, usize), longest: usize) -> String {
+    if line.len() <= longest {
+        return String::from_utf8_lossy(line).into_owned();
+    }
+    let spare = longest.saturating_sub(to - from);
+    let begin = boundary(line, from.saturating_sub(spare / 3).min(line.len().saturating_sub(longest)));
+    let end = boundary(line, begin.saturating_add(longest));
+    let text = String::from_utf8_lossy(line.get(begin..end).unwrap_or_default());
+    let (left, right) = (if begin > 0 { "…" } else { "" }, if end < line.len() { "…" } else { "" });
+    format!("{left}{text}{right}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! The end of an output that fits into the answer that was asked for.
+
+use crate::cursor::Cursor;
+use crate::entry::{Entries, Entry, LONGEST_LINE, boundary, shown};
+use crate::page::Manner;
+use crate::room::{char_length, json_length};
+use crate::window::Window;
+
+/// The end of an output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Its text.
+    pub text: String,
+    /// Where it begins.
+    pub start: Cursor,
+    /// Where the output goes on behind it.
+    pub next: Cursor,
+}
+
+/// Shows as much of the end of a window as fits into `room` bytes of JSON.
+///
+/// The text begins with a line that is whole; of a last line that alone is too long, its end is shown. Where the window
+/// begins in the middle of a line (`starts_line` is false), the rest of that line is left out if others follow it.
+#[must_use]
+pub fn tail(window: &Window, base: &Cursor, starts_line: bool, room: usize, manner: Manner) -> Tail {
+    let first = if starts_line { 0 } else { behind_first_line(window.bytes()) };
+    let (text, start, end) = match manner {
+        Manner::Folded => folded(window, base, first, room),
+        Manner::Raw => raw(window, first, room),
+    };
+    Tail { text, start: base.at(window.offset(start)), next: base.at(window.offset(end)) }
+}
+
+fn folded(window: &Window, base: &Cursor, first: usize, room: usize) -> (String, usize, usize) {
+    let mut entries = Entries::new(window, *base, first);
+    let mut all = Vec::new();
+    while let Ok(entry) = entries.next() {
+        all.push(entry);
+    }
+    let Some(last) = all.last() else { return (String::new(), first, first) };
+    let end = last.end;
+    if last.is_cut || json_length(&last.text) > room {
+        let (text, start) = end_of(window, last, room);
+        return (text, start, end);
+    }
+    let (mut used, mut start) = (0, end);
+    let mut kept = Vec::new();
+    for entry in all.iter().rev() {
+        used += json_length(&entry.text);
+        if used > room {
+            break;
+        }
+        start = entry.start;
+        kept.push(entry.text.as_str());
+    }
+    kept.reverse();
+    (kept.concat(), start, end)
+}
+
+/// The end of a line that is too long to be shown whole.
+fn end_of(window: &Window, line: &Entry, room: usize) -> (String, usize) {
+    let raw = window.slice(line.start, line.end);
+    let ending = if line.text.ends_with('\n') { "\n" } else { "" };
+    let mut most = LONGEST_LINE.min(room);
+    loop {
+        let begin = boundary(raw, raw.len().saturating_sub(most));
+        let text = format!("{}{ending}", shown(raw.get(begin..).unwrap_or_default()));
+        if json_length(&text) <= room {
+            return (text, line.start + begin);
+        }
+        if most == 0 {
+            return (String::new(), line.end);
+        }
+        most /= 2;
+    }
+}
+
+fn raw(window: &Window, first: usize, room: usize) -> (String, usize, usize) {
+    let bytes = window.bytes();
+    let mut start = boundary(bytes, bytes.len().saturating_sub(room).max(first));
+    let text = String::from_utf8_lossy(window.slice(start, bytes.len())).into_owned();
+    let mut over = json_length(&text).saturating_sub(room);
+    if over == 0 && start <= first {
+        return (text, start, bytes.len());
+    }
+    'all: for piece in window.slice(start, bytes.len()).utf8_chunks() {
+        for c in piece.valid().chars() {
+            if over == 0 {
+                break 'all;
+            }
+            over = over.saturating_sub(char_length(c));
+            start += c.len_utf8();
+        }
+        if over == 0 {
+            break;
+        }
+        if !piece.invalid().is_empty() {
+            over = over.saturating_sub(char_length(char::REPLACEMENT_CHARACTER));
+            start += piece.invalid().len();
+        }
+    }
+    let begins_line = start.checked_sub(1).is_none_or(|before| bytes.get(before) == Some(&b'\n'));
+    if !begins_line {
+        start += behind_first_line(window.slice(start, bytes.len()));
+    }
+    (String::from_utf8_lossy(window.slice(start, bytes.len())).into_owned(), start, bytes.len())
+}
+
+/// The place behind the first line if another one follows, else the first where a character begins.
+fn behind_first_line(bytes: &[u8]) -> usize {
+    let behind = memchr::memchr(b'\n', bytes).map(|feed| feed + 1);
+    behind.filter(|behind| *behind < bytes.len()).unwrap_or_else(|| {
+        let is_start = |byte: &u8| byte & 0b1100_0000 != 0b1000_0000;
+        bytes.iter().take(4).position(is_start).unwrap_or(0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::Choice;
+    use crate::page::page;
+    use crate::window::Ending;
+    use longhaul_domain::{AttemptNo, ProcessId};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn tail_begins_with_a_whole_line() {
+        let window = window(b"rest of one\ntwo\nthree\n");
+        let tail = |room| tail(&window, &base(), false, room, Manner::Folded);
+        assert_eq!((tail(100).text.as_str(), tail(100).start.offset), ("two\nthree\n", 12));
+        assert_eq!((tail(9).text.as_str(), tail(9).start.offset), ("three\n", 16));
+    }
+
+    #[test]
+    fn end_of_an_endless_line_is_shown() {
+        let window = window(format!("{}the end", "é".repeat(200_000)).as_bytes());
+        for manner in [Manner::Folded, Manner::Raw] {
+            let tail = tail(&window, &base(), false, 1_000, manner);
+            assert!(tail.text.ends_with("the end") && tail.text.len() > 400, "{}", tail.text.len());
+            assert!(!tail.text.contains('\u{fffd}'));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn tail_fits_and_is_what_a_page_from_its_start_shows(
+            output in prop::collection::vec(prop::sample::select(vec![
+                &b"\n"[..], b"a", b"b\n", b"\r", b"\"\"", b"\xc3\xa9", b"\xff", b"\x1b[1m",
+            ]), 0..40),
+            room in 6_usize..60,
+            manner in prop_oneof![Just(Manner::Folded), Just(Manner::Raw)],
+        ) {
+            let window = window(&output.concat());
+            let tail = tail(&window, &base(), true, room, manner);
+            prop_assert!(json_length(&tail.text) <= room);
+            prop_assert_eq!(tail.next.offset, window.bytes().len() as u64);
+            let mut rest = Window::new(tail.start.offset);
+            rest.push(tail.start.offset, &window.bytes()[usize::try_from(tail.start.offset).unwrap()..]);
+            rest.close(tail.next.offset, Ending::Over);
+            let page = page(&rest, &tail.start, usize::MAX, manner);
+            prop_assert_eq!(page.text, tail.text);
+        }
+    }
+
+    fn window(output: &[u8]) -> Window {
+        let mut window = Window::new(0);
+        window.push(0, output);
+        window.close(output.len() as u64, Ending::Over);
+        window
+    }
+
+    fn base() -> Cursor {
+        Cursor::new(ProcessId::new(Uuid::from_u128(1)), AttemptNo(1), Choice::Both)
+    }
+}

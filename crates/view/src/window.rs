@@ -1,0 +1,174 @@
+//! A stretch of output in memory that knows where each byte stands in the log.
+
+/// Bytes of an output, one behind the other, each with its offset in the log.
+///
+/// They need not be neighbours there: where one stream is read alone, what the other wrote in between is left out.
+///
+/// # Examples
+///
+/// ```
+/// use longhaul_view::{Ending, Window};
+///
+/// let mut window = Window::new(0);
+/// window.push(0, b"one\n");
+/// window.push(9, b"two\n");
+/// window.close(13, Ending::Over);
+/// assert_eq!(window.bytes(), b"one\ntwo\n");
+/// assert_eq!(window.offset(4), 9);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    bytes: Vec<u8>,
+    runs: Vec<Run>,
+    next: u64,
+    ending: Ending,
+}
+
+/// What comes after the last byte of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// More bytes, which were not read yet.
+    More,
+    /// Nothing for now; the writer is still there.
+    Pause,
+    /// Nothing for ever.
+    Over,
+}
+
+/// Neighbours in the log: from this index on, beginning with this offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    index: usize,
+    offset: u64,
+}
+
+impl Window {
+    /// Begins with nothing at an offset of the log; more follows.
+    #[must_use]
+    pub const fn new(start: u64) -> Self {
+        Self { bytes: Vec::new(), runs: Vec::new(), next: start, ending: Ending::More }
+    }
+
+    /// Adds bytes that begin at an offset of the log, behind all that are there.
+    pub fn push(&mut self, offset: u64, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.runs.is_empty() || self.next != offset {
+            self.runs.push(Run { index: self.bytes.len(), offset });
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.next = offset.saturating_add(wide(bytes.len()));
+    }
+
+    /// Says where the log goes on, and what comes there.
+    pub fn close(&mut self, next: u64, ending: Ending) {
+        self.next = self.next.max(next);
+        self.ending = ending;
+    }
+
+    /// Lets go of the first `count` bytes.
+    pub fn forget(&mut self, count: usize) {
+        let count = count.min(self.bytes.len());
+        let first = Run { index: count, offset: self.offset(count) };
+        self.bytes.drain(..count);
+        self.runs.retain(|run| run.index > count);
+        self.runs.insert(0, first);
+        for run in &mut self.runs {
+            run.index -= count;
+        }
+        if self.bytes.is_empty() {
+            self.runs.clear();
+        }
+    }
+
+    /// Gives all bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Gives the bytes in stretches that are neighbours in the log, each with the offset of its first.
+    pub fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let ends = self.runs.iter().skip(1).map(|run| run.index).chain([self.bytes.len()]);
+        self.runs.iter().zip(ends).map(|(run, end)| (run.offset, self.slice(run.index, end)))
+    }
+
+    /// Gives the bytes from one index up to another; none where there are none.
+    pub(crate) fn slice(&self, from: usize, to: usize) -> &[u8] {
+        self.bytes.get(from..to).unwrap_or_default()
+    }
+
+    /// Gives the offset in the log of the byte at an index; behind the last one, where the log goes on.
+    #[must_use]
+    pub fn offset(&self, index: usize) -> u64 {
+        if index >= self.bytes.len() {
+            return self.next;
+        }
+        let behind = self.runs.partition_point(|run| run.index <= index);
+        let run = behind.checked_sub(1).and_then(|place| self.runs.get(place));
+        run.map_or(self.next, |run| run.offset.saturating_add(wide(index - run.index)))
+    }
+
+    /// Gives the offset at which the log goes on behind the last byte.
+    #[must_use]
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Tells what comes after the last byte.
+    #[must_use]
+    pub const fn ending(&self) -> Ending {
+        self.ending
+    }
+}
+
+/// A length as an offset.
+pub(crate) fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn place_between_two_runs_belongs_to_the_second() {
+        let mut window = Window::new(5);
+        window.push(5, b"ab");
+        window.push(10, b"cd");
+        assert_eq!([0, 1, 2, 3, 4, 9].map(|index| window.offset(index)), [5, 6, 10, 11, 12, 12]);
+        window.close(20, Ending::Pause);
+        assert_eq!((window.offset(4), window.next(), window.ending()), (20, 20, Ending::Pause));
+    }
+
+    proptest! {
+        #[test]
+        fn forgetting_changes_no_offset(
+            pieces in prop::collection::vec((0_u64..3, prop::collection::vec(any::<u8>(), 0..4)), 0..6),
+            forgotten in 0_usize..16,
+        ) {
+            let mut window = Window::new(0);
+            for (hole, bytes) in pieces {
+                let offset = window.next() + hole;
+                window.push(offset, &bytes);
+            }
+            let whole = window.clone();
+            let mut again = Window::new(0);
+            for (offset, bytes) in whole.pieces() {
+                again.push(offset, bytes);
+            }
+            again.close(whole.next(), Ending::More);
+            prop_assert_eq!(&again, &whole);
+            let forgotten = forgotten.min(whole.bytes().len());
+            window.forget(forgotten);
+            prop_assert_eq!(window.bytes(), &whole.bytes()[forgotten..]);
+            for index in 0..=window.bytes().len() {
+                prop_assert_eq!(window.offset(index), whole.offset(index + forgotten));
+            }
+            window.push(100, b"x");
+            prop_assert_eq!(window.offset(window.bytes().len() - 1), 100);
+        }
+    }
+}
