@@ -12,9 +12,11 @@ mod upkeep;
 mod wait;
 
 use crate::convert::LaunchDefaults;
+use crate::metrics::Metrics;
 use longhaul_engine::Engine;
 use longhaul_wire::api::{RetentionView, Version};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The use cases, and what they work with. Clones share it.
 ///
@@ -30,4 +32,8 @@ pub struct Api {
     pub defaults: LaunchDefaults,
     /// The rule by which ended records are let go; none keeps them.
     pub retention: Option<RetentionView>,
+    /// What was counted.
+    pub metrics: Metrics,
+    /// What ends within such a time is reported to its session at once.
+    pub notice_window: Duration,
 }

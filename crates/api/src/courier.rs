@@ -16,20 +16,20 @@ use crate::events::trail::{Trail, patiently};
 use crate::events::{Events, Told, Wanted};
 use delivery::{Delivered, Delivery};
 use longhaul_domain::{InvalidText, SessionId, Timestamp};
+use longhaul_engine::Engine;
 use longhaul_engine::ports::{BookmarkError, Bookmarks, Cursor, Post};
-use longhaul_engine::{Engine, EngineError};
 use longhaul_wire::event::{Envelope, EventKind, UnknownEvent};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::select;
 
 /// So long after a delivery its place is kept at the latest; a crash repeats what was delivered since.
-const KEPT_EVERY: Duration = Duration::from_millis(500);
+const KEPT_EVERY: Duration = Duration::from_secs(1);
 /// The longest name of a receiver.
 const LONGEST_NAME: usize = 64;
 
 /// A receiver of events.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     name: String,
     address: Address,
@@ -115,8 +115,10 @@ impl Webhook {
             Err(source) => Err(BadWebhook::Event { word, source }),
         };
         let kinds: Vec<EventKind> = events.into_iter().map(kind).collect::<Result<_, _>>()?;
-        let session: Option<SessionId> =
-            session.map(|session| session.parse()).transpose().map_err(|source| BadWebhook::Session { source })?;
+        let session: Option<SessionId> = session
+            .map(|session| session.parse())
+            .transpose()
+            .map_err(|source| BadWebhook::Session { source })?;
         Ok(Self { name, address, secret, wanted: Wanted { session, process: None, kinds } })
     }
 
@@ -134,7 +136,12 @@ pub fn start(api: &Api, webhooks: Vec<Webhook>, post: &Arc<dyn Post>, bookmarks:
             engine: api.engine.clone(),
             webhook,
             post: post.clone(),
-            place: Place { bookmarks: bookmarks.clone(), kept: None, reached: None, kept_at: Timestamp::default() },
+            place: Place {
+                bookmarks: bookmarks.clone(),
+                kept: None,
+                reached: None,
+                kept_at: Timestamp::default(),
+            },
         };
         tokio::spawn(async move {
             // It ends with the engine, or is switched off.
@@ -171,14 +178,14 @@ impl Round {
         loop {
             let told = select! {
                 biased;
-                told = events.next() => told,
+                told = events.step() => told,
                 () = engine.sleep(KEPT_EVERY), if self.place.is_ahead(events.read()) => {
                     self.place.keep(&engine, &name, events.read()).await;
                     continue;
                 }
             };
             match told {
-                Some(Told::Event(envelope) | Told::Gap(envelope)) => {
+                Some(Some(Told::Event(envelope) | Told::Gap(envelope))) => {
                     if self.deliver(&envelope).await? == Delivered::NeverAgain {
                         self.place.keep(&engine, &name, events.read()).await;
                         return None;
@@ -187,7 +194,7 @@ impl Round {
                         self.place.keep(&engine, &name, events.read()).await;
                     }
                 }
-                Some(Told::CaughtUp { .. }) => {}
+                Some(Some(Told::CaughtUp { .. }) | None) => {}
                 None => {
                     self.place.keep(&engine, &name, events.read()).await;
                     return None;
@@ -198,7 +205,9 @@ impl Round {
 
     async fn deliver(&self, envelope: &Envelope) -> Option<Delivered> {
         let Webhook { name, address, secret, .. } = &self.webhook;
-        Delivery { engine: &self.engine, post: self.post.as_ref(), name, address, secret }.carry(envelope).await
+        Delivery { engine: &self.engine, post: self.post.as_ref(), name, address, secret }
+            .carry(envelope)
+            .await
     }
 }
 
@@ -233,7 +242,7 @@ pub(crate) async fn first_place(engine: &Engine, bookmarks: &dyn Bookmarks, name
     if let Some(place) = found {
         return Some(place);
     }
-    let end = patiently(engine, || async { engine.log_end().await.map_err(EngineError::from) }).await?;
+    let end = patiently(engine, || engine.log_end()).await?;
     if let Err(error) = bookmarks.keep(name, end).await {
         tracing::warn!(reader = name, %error, "its place is not kept");
     }

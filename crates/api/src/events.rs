@@ -48,7 +48,7 @@ pub struct Events {
 }
 
 /// Which events somebody wants; empty means all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) session: Option<SessionId>,
     pub(crate) process: Option<ProcessId>,
@@ -86,14 +86,19 @@ impl Events {
     /// has ended. Dropping the call loses nothing.
     pub async fn next(&mut self) -> Option<Told> {
         loop {
-            let step = self.trail.look().await?.clone();
-            let told = self.tell(&step).await?;
-            self.trail.take();
-            self.read = Some(step.place());
-            if told.is_some() {
-                return told;
+            if let Some(told) = self.step().await? {
+                return Some(told);
             }
         }
+    }
+
+    /// Goes one step on, also past what is not wanted, of which nothing is told.
+    pub(crate) async fn step(&mut self) -> Option<Option<Told>> {
+        let step = self.trail.look().await?.clone();
+        let told = self.tell(&step).await?;
+        self.trail.take();
+        self.read = Some(step.place());
+        Some(told)
     }
 
     /// The place behind everything that was read, whether it was wanted or not; none before the first.

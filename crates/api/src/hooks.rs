@@ -70,19 +70,19 @@ impl Runner {
         loop {
             let told = select! {
                 biased;
-                told = events.next() => told?,
+                told = events.step() => told?,
                 () = engine.sleep(KEPT_EVERY), if events.read() > self.kept => {
                     self.keep(events.read()).await;
                     continue;
                 }
             };
             match told {
-                Told::Event(envelope) if envelope.data.kind.as_deref() != Some(HOOK_TYPE) => {
+                Some(Told::Event(envelope)) if envelope.data.kind.as_deref() != Some(HOOK_TYPE) => {
                     self.call(engine, &Call::of_event(&envelope)).await?;
                     self.keep(events.read()).await;
                 }
-                Told::Gap(envelope) => self.complain(&envelope),
-                Told::Event(_) | Told::CaughtUp { .. } => {}
+                Some(Told::Gap(envelope)) => self.complain(&envelope),
+                Some(Told::Event(_) | Told::CaughtUp { .. }) | None => {}
             }
         }
     }
@@ -91,13 +91,13 @@ impl Runner {
         loop {
             let batch = select! {
                 biased;
-                batch = batches.next() => batch?,
+                batch = batches.step() => batch?,
                 () = engine.sleep(KEPT_EVERY), if Some(batches.place()) > self.kept => {
                     self.keep(Some(batches.place())).await;
                     continue;
                 }
             };
-            if is_complete(&batch) {
+            if let Some(batch) = batch.filter(is_complete) {
                 self.call(engine, &Call::of_batch(&batch)).await?;
                 // Batches of other sessions may still be open from before.
                 let told = read_cursor(&batch.cursor).ok().flatten();
@@ -153,10 +153,15 @@ impl Runner {
 
     fn complain(&self, gap: &Envelope) {
         let (from, to) = (gap.data.from.as_deref(), gap.data.to.as_deref());
-        tracing::warn!(hook = self.hook.moment.as_str(), from, to, "events are missing: the hook was not called for them");
+        tracing::warn!(
+            hook = self.hook.moment.as_str(),
+            from,
+            to,
+            "events are missing: the hook was not called for them"
+        );
     }
 }
 
-const fn is_complete(batch: &BatchView) -> bool {
+fn is_complete(batch: &BatchView) -> bool {
     batch.all_complete && !batch.ended.is_empty()
 }

@@ -10,6 +10,7 @@ pub mod courier;
 mod events;
 mod fault;
 pub mod hooks;
+mod metrics;
 mod notices;
 mod output;
 
@@ -17,4 +18,5 @@ pub use api::Api;
 pub use convert::{Depth, LaunchDefaults, moment, output_is_gone, rfc3339, view, views};
 pub use events::{Events, Told};
 pub use fault::Fault;
+pub use metrics::{Measured, Metrics};
 pub use notices::{NOTICE_WINDOW, Notices};

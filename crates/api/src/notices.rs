@@ -69,7 +69,7 @@ impl Api {
             None => Some(self.engine.log_end().await?),
         };
         let trail = Trail::after(&self.engine, place, follow).await?;
-        let mut batches = Batches::of(&self.engine, trail, NOTICE_WINDOW);
+        let mut batches = Batches::of(&self.engine, trail, self.notice_window);
         let moment = match after {
             Some(_) => Moment::behind(&self.engine, place).await,
             None => Some(Moment::Now),
@@ -123,27 +123,35 @@ impl Batches {
     /// The next batch; none when it is over. Dropping the call loses nothing.
     pub(crate) async fn next(&mut self) -> Option<BatchView> {
         loop {
-            if let Some(view) = self.done.pop_front() {
+            if let Some(view) = self.step().await? {
                 return Some(view);
             }
-            let due = self.groups.values().filter_map(|group| group.batcher.due()).min();
-            let engine = self.engine.clone();
-            let step = select! {
-                // What is there is read before anything is given up waiting for.
-                biased;
-                step = self.trail.look() => step.cloned(),
-                () = at(&engine, due) => {
-                    self.close(due);
-                    continue;
-                }
-            };
-            let Some(step) = step else {
-                self.close(None);
-                return self.done.pop_front();
-            };
-            self.take_in(&step).await?;
-            self.trail.take();
         }
+    }
+
+    /// Goes one step on, after most of which there is nothing to tell yet.
+    pub(crate) async fn step(&mut self) -> Option<Option<BatchView>> {
+        if let Some(view) = self.done.pop_front() {
+            return Some(Some(view));
+        }
+        let due = self.groups.values().filter_map(|group| group.batcher.due()).min();
+        let engine = self.engine.clone();
+        let step = select! {
+            // What is there is read before anything is given up waiting for.
+            biased;
+            step = self.trail.look() => step.cloned(),
+            () = at(&engine, due) => {
+                self.close(due);
+                return Some(self.done.pop_front());
+            }
+        };
+        let Some(step) = step else {
+            self.close(None);
+            return self.done.pop_front().map(Some);
+        };
+        self.take_in(&step).await?;
+        self.trail.take();
+        Some(self.done.pop_front())
     }
 
     /// The place that a reader may go on from without missing what was read but not given yet.

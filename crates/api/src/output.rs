@@ -19,7 +19,9 @@ use longhaul_wire::api::{OutputNumbers, OutputView, ReadRequest, SearchRequest, 
 use pages::Pages;
 use place::{Begin, Place};
 use scan::Scan;
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 /// The longest that a read waits, in milliseconds.
@@ -116,7 +118,7 @@ impl Api {
         let pages = Pages { log, manner: manner(request.raw), budget };
         let begin = match place.begin {
             Begin::Line(number) => Begin::Cursor(pages.line(place.cursor, number).await?),
-            other => other,
+            begin @ (Begin::Cursor(_) | Begin::LastLines(_) | Begin::Ends) => begin,
         };
         pages.read(&place, begin).await
     }
@@ -131,7 +133,8 @@ impl Api {
         }
         let latest = stored.process.attempt;
         for later in place.cursor.attempt.0..latest.0 {
-            let cursor = Cursor::new(place.cursor.owner, AttemptNo(later.saturating_add(1)), place.cursor.choice);
+            let cursor =
+                Cursor::new(place.cursor.owner, AttemptNo(later.saturating_add(1)), place.cursor.choice);
             let has_stood = place.cursor.offset > 0;
             if has_stood && Log::new(&self.engine, stored, &cursor).size().await?.is_some() {
                 let begin = Begin::Cursor(cursor);
@@ -160,10 +163,26 @@ impl Api {
         let ended = pin!(self.engine.wait(&ids, Goal::Ended, Mode::All, Some(rest)));
         let grown = pin!(self.engine.follow(id, attempt, seen));
         match select(grown, ended).await {
-            Either::Left((grown, _)) => grown.map(|_| ()),
-            Either::Right((ended, _)) => ended.map(|_| ()),
+            Either::Left((grown, _)) => grown.map(|_| ())?,
+            Either::Right((ended, _)) => ended.map(|_| ())?,
         }
+        others_first().await;
+        Ok(())
     }
+}
+
+/// Lets everybody else have a turn: an output that has ended tells at once that it may have grown, and whoever is to
+/// record its end must get to it.
+async fn others_first() {
+    let mut has_waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// How long to wait, in milliseconds.

@@ -8,7 +8,7 @@ use axum::routing::get;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
-use longhaul_api::{Api, LaunchDefaults};
+use longhaul_api::{Api, LaunchDefaults, Metrics};
 use longhaul_domain::NodeId;
 use longhaul_engine::ports::{Clock, NodeFacts};
 use longhaul_engine::{Engine, Parts, Settings, Shutdown};
@@ -30,7 +30,7 @@ async fn service() -> Result<(), Box<dyn Error>> {
     let engine = start(dir.path()).await?;
     let about = Version { version: "1".to_owned(), protocol: PROTOCOL, ..Version::default() };
     let defaults = LaunchDefaults::default();
-    let api = Api { engine: engine.clone(), about: Arc::new(about), defaults, retention: None };
+    let api = Api { engine: engine.clone(), about: Arc::new(about), defaults, retention: None, metrics: Metrics::default(), notice_window: longhaul_api::NOTICE_WINDOW };
     let app = Router::new()
         .route("/hello", get(|| async { "hello from the service itself" }))
         .nest("/jobs", longhaul_http::router(api));

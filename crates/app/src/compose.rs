@@ -1,5 +1,9 @@
 //! The one place that knows which adapters are behind the ports.
 
+mod outgoing;
+
+pub(crate) use outgoing::tell_others;
+
 use crate::announce::ATTEMPTS;
 use crate::binding::{Binding, UnusableFile};
 use crate::config::{Containment, Settings, StoreChoice};

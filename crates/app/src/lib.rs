@@ -25,6 +25,8 @@ mod state_dir;
 mod store_adopt;
 mod store_copy;
 mod stores;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod token;
 mod token_verb;
 mod version;

@@ -5,6 +5,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// A log that is larger at a start is put aside.
 const LARGEST: u64 = 10 * 1024 * 1024;
@@ -22,22 +25,39 @@ pub(crate) fn redirect(path: &Path) -> io::Result<()> {
     Ok(rustix::stdio::dup2_stderr(file)?)
 }
 
+/// What is held while a manager tells what happens.
+pub(crate) struct Telling {
+    #[cfg(feature = "otel")]
+    _telemetry: Option<crate::telemetry::Telemetry>,
+}
+
 /// Writes what happens to standard error; more of it the more often `-v` was given.
-pub(crate) fn begin(verbosity: u8) {
+pub(crate) fn begin(verbosity: u8) -> Telling {
     let level = match verbosity {
         0 => LevelFilter::INFO,
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let log = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(|| Lossy(io::stderr()))
         // They would go to standard error as well, by a way that panics when it is broken.
         .log_internal_errors(false)
-        .with_max_level(level)
         .with_target(verbosity > 0)
-        .finish();
+        // What began with a request is told with its end: how it was answered, and how long that took.
+        .with_span_events(FmtSpan::CLOSE)
+        .with_filter(level);
+    let all = tracing_subscriber::registry().with(log);
+    #[cfg(feature = "otel")]
+    let (telemetry, all) = {
+        let (telemetry, spans) = crate::telemetry::Telemetry::begin().unzip();
+        (telemetry, all.with(spans))
+    };
     // Only a program around this library can have set one before, and then that is the one it wants.
-    let _ = tracing::subscriber::set_global_default(log);
+    let _ = tracing::subscriber::set_global_default(all);
+    Telling {
+        #[cfg(feature = "otel")]
+        _telemetry: telemetry,
+    }
 }
 
 /// Loses what cannot be written: a full disk or a reader that went away must not end what is merely told.

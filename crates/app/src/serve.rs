@@ -7,7 +7,7 @@ mod signals;
 pub use network::ListenError;
 
 use crate::announce::announce;
-use crate::compose::{Composed, Surroundings, compose};
+use crate::compose::{Composed, Surroundings, compose, tell_others};
 use crate::config::{Flags, Settings, Sources};
 use crate::failure::Failure;
 use crate::lock::{LockError, ManagerLock};
@@ -17,7 +17,7 @@ use crate::state_dir::{MCP_SOCKET, SOCKET, StateDir};
 use crate::stores::Stores;
 use crate::vital;
 use descriptors::Descriptors;
-use longhaul_api::{Api, LaunchDefaults};
+use longhaul_api::{Api, LaunchDefaults, Measured, Metrics};
 use longhaul_engine::ports::NodeFacts;
 use longhaul_engine::{Engine, Shutdown};
 use longhaul_http::{Bounds, Network, OpenConnections};
@@ -77,7 +77,7 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
             redirected => redirected.map_err(|source| Failure::Log { path: path.clone(), source })?,
         }
     }
-    log::begin(order.verbosity);
+    let _telling = log::begin(order.verbosity);
     vital::guard();
     let layers = Sources::of(state.path(), order.flags.clone()).read()?;
     let settings = Settings::knowing(&layers, state.path(), &order.stores)?;
@@ -148,13 +148,17 @@ async fn manage(
     let mut signals = Signals::catch().map_err(system("catch signals"))?;
     let doors = Doors::open(state, &settings.listening, autostarted)?;
     let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
-    network::tell(state, &urls)?;
-    let Composed { parts, boot, sole_user: _held } = compose(state, settings, around).await?;
+    tell(state, &urls);
+    let Composed { mut parts, boot, sole_user: _held } = compose(state, settings, around).await?;
+    let metrics = Metrics::default();
+    parts.store = Arc::new(Measured::new(parts.store, metrics.clone()));
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let socket = state.socket().to_string_lossy().into_owned();
     let engine = Engine::start(parts, engine_settings(Some(socket), settings, node)).await;
     let engine = engine.map_err(|source| Failure::Engine { source })?;
-    let api = api(&engine, state, settings, &urls);
+    metrics.follow(&engine);
+    let api = api(&engine, state, settings, &urls, metrics);
+    tell_others(&api, state, &settings.outgoing);
     let mcp = open_mcp(state, &api);
     // Clients that start a manager wait for its socket, and may ask at the other one right behind.
     let agents = listen(state, MCP_SOCKET).map_err(system("listen on its socket for agents"))?;
@@ -208,8 +212,13 @@ fn take_down(state: &StateDir) {
             tracing::warn!(%error, name, "the socket could not be removed");
         }
     }
-    if let Err(error) = network::tell(state, &[]) {
-        tracing::warn!(%error, "the list of addresses could not be removed");
+    tell(state, &[]);
+}
+
+/// Writes down where it can be asked over the network, for those who look for it; nothing depends on that.
+fn tell(state: &StateDir, urls: &[String]) {
+    if let Err(error) = network::tell(state, urls) {
+        tracing::warn!(%error, "the list of addresses could not be written");
     }
 }
 
@@ -265,7 +274,13 @@ pub(crate) fn engine_settings(
     }
 }
 
-fn api(engine: &Engine, state: &StateDir, settings: &Settings, urls: &[String]) -> Api {
+fn api(
+    engine: &Engine,
+    state: &StateDir,
+    settings: &Settings,
+    urls: &[String],
+    metrics: Metrics,
+) -> Api {
     Api {
         engine: engine.clone(),
         about: Arc::new(Version {
@@ -289,6 +304,8 @@ fn api(engine: &Engine, state: &StateDir, settings: &Settings, urls: &[String]) 
             count: rule.count,
             bytes: settings.retention_bytes,
         }),
+        metrics,
+        notice_window: settings.outgoing.window,
     }
 }
 

@@ -4,6 +4,7 @@ mod act;
 mod launch;
 mod look;
 mod manager;
+mod mcp;
 mod misread;
 mod queue;
 mod quick;
@@ -14,9 +15,11 @@ mod work;
 pub use act::{CancelArgs, Expected, ProgressArgs, RestartArgs, RetryArgs, SetArgs};
 pub use launch::RunArgs;
 pub use look::{
-    ExplainArgs, InspectArgs, Lines, LogsArgs, StatusArgs, StreamName, TreeArgs, WaitArgs, WaitGoal,
+    EventsArgs, ExplainArgs, InspectArgs, Lines, LogsArgs, StatusArgs, StreamName, TreeArgs, WaitArgs,
+    WaitGoal,
 };
 pub use manager::{CompletionsArgs, ConfigArgs, ConfigVerb, InitArgs, ServeArgs, TokenArgs};
+pub use mcp::{McpArgs, McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb};
 pub use misread::Misread;
 pub use queue::{MoveArgs, QueueArgs, QueueVerb, WhyArgs};
 pub use track::{TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb};
@@ -160,6 +163,8 @@ pub enum Verb {
     Logs(LogsArgs),
     /// Wait until processes have ended, and exit as they did
     Wait(WaitArgs),
+    /// Show what happened, and with -f what happens
+    Events(EventsArgs),
     /// Stop processes with all their descendants
     #[command(visible_alias = "stop")]
     Cancel(CancelArgs),
@@ -189,6 +194,8 @@ pub enum Verb {
     Inspect(InspectArgs),
     /// Report how far the work has come, from inside of it
     Progress(ProgressArgs),
+    /// Serve an agent over MCP, or enter longhaul into its configuration
+    Mcp(McpArgs),
     /// Run the manager
     Serve(ServeArgs),
     /// Print the token by which clients are known over the network

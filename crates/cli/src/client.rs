@@ -1,9 +1,11 @@
 //! A client of the manager: HTTP/1.1 over its Unix socket.
 
+mod events;
 mod frames;
 mod path;
 mod socket;
 
+pub(crate) use events::{EventStream, Sent};
 pub(crate) use frames::Frames;
 pub(crate) use path::Path;
 
@@ -108,6 +110,17 @@ impl Client {
         Ok(Frames::new(answer.into_body()))
     }
 
+    /// Asks for a stream of events.
+    pub(crate) async fn events(&self, path: &Path) -> Result<EventStream, Failure> {
+        let answer = self.answer(Method::GET, path, None, Some(self.patience)).await?;
+        Ok(EventStream::new(answer.into_body()))
+    }
+
+    /// Connects to another socket of the same manager, which lies beside the one that it answers at.
+    pub(crate) async fn connect_beside(&self, name: &str) -> Result<tokio::net::UnixStream, Failure> {
+        self.connect_to(&self.socket.with_file_name(name)).await
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -174,12 +187,16 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<tokio::net::UnixStream, Failure> {
-        let source = match socket::connect(&self.socket).await {
+        self.connect_to(&self.socket).await
+    }
+
+    async fn connect_to(&self, at: &std::path::Path) -> Result<tokio::net::UnixStream, Failure> {
+        let source = match socket::connect(at).await {
             Ok(stream) => return Ok(stream),
             Err(source) => source,
         };
         if source.kind() == std::io::ErrorKind::PermissionDenied {
-            return Err(Failure::Forbidden { socket: self.socket.clone(), source });
+            return Err(Failure::Forbidden { socket: at.to_owned(), source });
         }
         let start = self.autostart.as_ref();
         let Some(start) = start.filter(|_| socket::means_nobody(source.kind())) else {
@@ -190,7 +207,7 @@ impl Client {
             Err(StartError::Refused { problem }) => return Err(Failure::Problem { problem }),
             Err(error) => return Err(self.down(source, Some(error))),
         }
-        socket::connect(&self.socket).await.map_err(|source| self.down(source, None))
+        socket::connect(at).await.map_err(|source| self.down(source, None))
     }
 
     fn down(&self, source: std::io::Error, started: Option<StartError>) -> Failure {

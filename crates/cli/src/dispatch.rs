@@ -102,6 +102,7 @@ pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32
             if args.exit_status { Regime::PassThrough } else { Regime::Control },
         ),
         Verb::Wait(args) => (or_ctrl_c(verb::wait(context, args)).await, Regime::PassThrough),
+        Verb::Events(args) => (or_ctrl_c(verb::events(context, args)).await, Regime::Control),
         Verb::Cancel(args) => (verb::cancel(context, args).await, Regime::Control),
         Verb::Restart(args) => (verb::restart(context, args).await, Regime::Control),
         Verb::Retry(args) => (verb::retry(context, args).await, Regime::Control),
@@ -117,6 +118,7 @@ pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32
         Verb::Clear(args) => (verb::clear(context, args).await, Regime::Control),
         Verb::Inspect(args) => (verb::inspect(context, args).await, Regime::Control),
         Verb::Progress(args) => (verb::progress(context, args).await, Regime::Control),
+        Verb::Mcp(args) => (verb::mcp(context, args).await, Regime::Control),
         Verb::Serve(_)
         | Verb::Token(_)
         | Verb::Init(_)

@@ -13,6 +13,7 @@ mod dispatch;
 mod exit_code;
 mod explain;
 mod failure;
+mod mcp;
 mod nearest;
 mod output;
 mod place;
@@ -23,10 +24,11 @@ mod value;
 mod verb;
 
 pub use arguments::{
-    CancelArgs, ChildrenRule, ClearArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, Expected, ExplainArgs,
-    Format, Global, InitArgs, InspectArgs, Lines, LogsArgs, Misread, MoveArgs, Paint, ProgressArgs,
-    PruneArgs, QueueArgs, QueueVerb, RestartArgs, RetryArgs, RunArgs, ServeArgs, SessionArgs, SessionEndArgs,
-    SessionRule, SessionVerb, SetArgs, StatsArgs, StatusArgs, StoreArgs, StoreVerb, StreamName, TokenArgs, TrackArgs,
+    CancelArgs, ChildrenRule, ClearArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, EventsArgs, Expected,
+    ExplainArgs, Format, Global, InitArgs, InspectArgs, Lines, LogsArgs, McpArgs, McpClient, McpInstallArgs,
+    McpScope, McpToolsArgs, McpVerb, Misread, MoveArgs, Paint, ProgressArgs, PruneArgs, QueueArgs, QueueVerb,
+    RestartArgs, RetryArgs, RunArgs, ServeArgs, SessionArgs, SessionEndArgs, SessionRule, SessionVerb,
+    SetArgs, StatsArgs, StatusArgs, StoreArgs, StoreVerb, StreamName, TokenArgs, TrackArgs,
     TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb, TreeArgs, Verb, WaitArgs,
     WaitGoal, WhyArgs, WorkArgs, parse,
 };

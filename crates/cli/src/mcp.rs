@@ -12,7 +12,7 @@ mod parent;
 mod session;
 
 pub(crate) use carrier::{Carrier, Dial, Refused};
-pub(crate) use install::{Entry, Plan, plan};
+pub(crate) use install::{Entry, Homes, plan, snippet};
 pub(crate) use parent::parent_gone;
 
 /// The name of the manager's socket for agents, beside the one for everybody else.

@@ -1,10 +1,14 @@
 //! Output of processes on its way to the reader.
 
 mod follower;
+mod matches;
 mod printer;
+mod showing;
 
 pub(crate) use follower::{Asked, Follower, Piece};
+pub(crate) use matches::{Grep, Matches};
 pub(crate) use printer::{Manner, Printer};
+pub(crate) use showing::Showing;
 
 use crate::failure::Failure;
 use tokio::io::{AsyncWrite, AsyncWriteExt};

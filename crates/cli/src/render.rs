@@ -2,6 +2,7 @@
 
 mod amount;
 mod detail;
+mod event;
 mod grid;
 mod line;
 mod moment;
@@ -12,6 +13,7 @@ mod tree;
 
 pub(crate) use amount::bytes;
 pub(crate) use detail::detail;
+pub(crate) use event::{batch_line, event_line};
 pub(crate) use line::{ended_line, label, short, waiting_line};
 pub(crate) use moment::{Now, moment_of_millis};
 pub(crate) use queue::{queues, why};

@@ -2,10 +2,12 @@
 
 mod cancel;
 mod clear;
+mod events;
 mod explain;
 mod foreground;
 mod inspect;
 mod logs;
+mod mcp;
 mod order;
 mod progress;
 mod prune;
@@ -15,6 +17,7 @@ mod run;
 mod session;
 mod stats;
 mod status;
+mod telling;
 mod track;
 mod tree;
 mod wait;
@@ -22,9 +25,11 @@ mod why;
 
 pub(crate) use cancel::cancel;
 pub(crate) use clear::clear;
+pub(crate) use events::events;
 pub(crate) use explain::explain;
 pub(crate) use inspect::inspect;
 pub(crate) use logs::logs;
+pub(crate) use mcp::mcp;
 pub(crate) use order::{pause, resume, retry};
 pub(crate) use progress::progress;
 pub(crate) use prune::prune;

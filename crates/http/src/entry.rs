@@ -32,6 +32,8 @@ pub(crate) struct Operation {
     pub(crate) parameters: Vec<Parameter>,
     /// A request whose fields are the parameters of the query.
     pub(crate) query: Option<Shape>,
+    /// Fields of that request which are no parameters here.
+    pub(crate) elsewhere: &'static [&'static str],
     pub(crate) body: Option<RequestBody>,
     pub(crate) answers: Vec<Answer>,
 }
@@ -71,6 +73,13 @@ pub(crate) type Shape = fn(&mut SchemaGenerator) -> Schema;
 
 const JSON: &str = "application/json";
 
+impl Operation {
+    /// Whether its 201 tells of a new process.
+    pub(crate) fn makes_a_process(&self) -> bool {
+        self.answers.iter().any(|answer| answer.status == 201)
+    }
+}
+
 impl Entry {
     pub(crate) fn get<H, T>(path: &'static str, handler: H) -> Self
     where
@@ -102,6 +111,7 @@ impl Entry {
             summary: "",
             parameters: Vec::new(),
             query: None,
+            elsewhere: &[],
             body: None,
             answers: Vec::new(),
         };
@@ -118,6 +128,12 @@ impl Entry {
     /// Its query has the fields of this request.
     pub(crate) fn query<T: JsonSchema>(mut self) -> Self {
         self.operation.query = Some(SchemaGenerator::subschema_for::<T>);
+        self
+    }
+
+    /// Its query has them but for these, which stand elsewhere.
+    pub(crate) const fn but_for(mut self, fields: &'static [&'static str]) -> Self {
+        self.operation.elsewhere = fields;
         self
     }
 

@@ -11,10 +11,12 @@ use schemars::SchemaGenerator;
 use schemas::Schemas;
 use serde_json::Value;
 use std::sync::LazyLock;
+use utoipa::openapi::link::Link;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
     ContentBuilder, Header, InfoBuilder, LicenseBuilder, Object, OpenApiBuilder, Ref, RefOr, Required,
     Response, ResponseBuilder, Schema, Type,
@@ -30,7 +32,8 @@ pub(crate) fn text() -> &'static str {
 pub(crate) fn document(entries: &[Entry]) -> Value {
     let mut schemas = Schemas::default();
     let paths = entries.iter().fold(PathsBuilder::new(), |paths, entry| {
-        let operation = operation(entry.path, &entry.operation, &mut schemas);
+        let links = if entry.operation.makes_a_process() { links(entries) } else { Vec::new() };
+        let operation = operation(entry.path, &entry.operation, &links, &mut schemas);
         paths.path(entry.path, PathItem::new(method(entry.verb), operation))
     });
     let licence = LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0"));
@@ -42,11 +45,22 @@ pub(crate) fn document(entries: &[Entry]) -> Value {
              ever added: a client must live with what it does not know.",
         ))
         .license(Some(licence.build()));
-    let document = OpenApiBuilder::new().info(info).paths(paths).build();
+    let token = SecurityRequirement::new::<_, _, &str>("token", []);
+    let document = OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        // The socket of the state directory needs none.
+        .security(Some([token, SecurityRequirement::default()]))
+        .build();
     schemas.complete(serde_json::to_value(&document).unwrap_or_default())
 }
 
-fn operation(path: &'static str, operation: &Operation, schemas: &mut Schemas) -> OperationBuilder {
+fn operation(
+    path: &'static str,
+    operation: &Operation,
+    links: &[(&'static str, Link)],
+    schemas: &mut Schemas,
+) -> OperationBuilder {
     let mut built = OperationBuilder::new().operation_id(Some(operation.id)).summary(Some(operation.summary));
     for name in named_in(path) {
         let schema = schemas.loose(bounds::of_path(name));
@@ -60,7 +74,7 @@ fn operation(path: &'static str, operation: &Operation, schemas: &mut Schemas) -
         );
     }
     if let Some(query) = operation.query {
-        for field in schemas.fields(query) {
+        for field in schemas.fields(query, operation.elsewhere) {
             built = built.parameter(
                 ParameterBuilder::new()
                     .name(field.name)
@@ -78,8 +92,14 @@ fn operation(path: &'static str, operation: &Operation, schemas: &mut Schemas) -
         built = built.request_body(Some(taken(body, schemas).build()));
     }
     for answer in &operation.answers {
-        built = built.response(answer.status.to_string(), answered(answer, schemas));
+        let mut response = answered(answer, schemas);
+        if answer.status == 201 {
+            response.links.extend(links.iter().map(|(id, link)| ((*id).to_owned(), link.clone().into())));
+        }
+        built = built.response(answer.status.to_string(), response);
     }
+    // It is refused before it can be understood.
+    built = built.response("431", ResponseBuilder::new().description("The head of the request is too large"));
     let problem = schemas.given(SchemaGenerator::subschema_for::<Problem>);
     for (range, about) in [("4XX", "The request is refused"), ("5XX", "The manager cannot do it now")] {
         let content = ContentBuilder::new().schema(Some(problem.clone())).build();
@@ -131,6 +151,17 @@ fn dressed(response: ResponseBuilder) -> ResponseBuilder {
     response
         .header(REQUEST_ID.as_str(), header("The id of the request"))
         .header(longhaul_wire::api::PROTOCOL_HEADER, header("The version of this API"))
+}
+
+/// What can be asked of a process that was just made.
+fn links(entries: &[Entry]) -> Vec<(&'static str, Link)> {
+    let of_one = entries.iter().filter(|entry| entry.path.starts_with("/v1/processes/{reference}"));
+    let link = |entry: &Entry| {
+        let id = entry.operation.id;
+        let reference = Value::from("$response.body#/process/id");
+        (id, Link::builder().operation_id(id).parameter("reference", reference).build())
+    };
+    of_one.map(link).collect()
 }
 
 const fn method(verb: Verb) -> HttpMethod {

@@ -7,6 +7,7 @@ mod health;
 mod launch;
 mod level;
 mod list;
+mod metrics;
 mod output;
 mod queue;
 mod report;
@@ -41,6 +42,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         wait::entries(),
         events::entries(),
         health::entries(),
+        metrics::entries(),
         document::entries(),
     ]
     .into_iter()

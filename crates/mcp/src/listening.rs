@@ -1,22 +1,29 @@
 //! Updates of resources, for those who listen.
+//!
+//! A process is told of when its state changes, never for each line of its output. A session is told of when processes
+//! of it end: those that end together at once, and the update has them with it (`_meta`, `dev.longhaul/notice`).
+
+mod changes;
 
 use crate::refusal::Refusal;
 use crate::resource;
-use longhaul_api::{Api, Fault};
-use longhaul_domain::{Fact, ProcessId};
-use longhaul_engine::ports::{Cursor, Logged};
-use longhaul_engine::{Notice, Subscription};
-use rmcp::model::ResourceUpdatedNotificationParam;
+use changes::Changes;
+use longhaul_api::{Api, Notices};
+use longhaul_domain::{ProcessId, SessionId};
+use longhaul_wire::event::BatchView;
+use rmcp::model::{
+    NotificationMetaObject, ResourceUpdatedNotification, ResourceUpdatedNotificationParam, ServerNotification,
+};
 use rmcp::service::{Peer, RoleServer, SubscriptionContext};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::time::sleep;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
 
-/// Changes that come within this time are told once.
-const WINDOW: Duration = Duration::from_millis(250);
-/// So many events are held for a listener before it has to take stock anew.
-const CAPACITY: usize = 256;
+/// The most resources that one client listens to.
+const MOST: usize = 256;
+/// The member of `_meta` that has a notice.
+const NOTICE: &str = "dev.longhaul/notice";
 
 /// What the client of one connection listens to, in the older era. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +33,16 @@ pub(crate) struct Listening {
 
 #[derive(Debug, Default)]
 struct Wanted {
-    uris: BTreeMap<ProcessId, String>,
+    processes: BTreeMap<ProcessId, String>,
     is_followed: bool,
+    sessions: BTreeMap<String, AbortHandle>,
+    /// Ends everything with the connection.
+    tasks: JoinSet<()>,
+}
+
+/// Whether an address is one that can be listened to.
+pub(crate) fn can_be_heard(uri: &str) -> bool {
+    resource::process(uri).is_some() || resource::session(uri).is_some()
 }
 
 impl Listening {
@@ -38,58 +53,99 @@ impl Listening {
         uris: Vec<String>,
         context: &SubscriptionContext,
     ) -> Result<(), Refusal> {
-        let uris: BTreeMap<ProcessId, String> =
-            uris.into_iter().filter_map(|uri| Some((resource::process(&uri)?, uri))).collect();
-        let mut changes = Changes::from_now(api).await?;
-        loop {
-            let changed = tokio::select! {
-                () = context.cancelled() => return Ok(()),
-                changed = changes.next(api, |id| uris.contains_key(&id)) => changed,
-            };
-            let Some(changed) = changed else { return Ok(()) };
-            for uri in uris.iter().filter(|(id, _)| changed.has(**id)).map(|(_, uri)| uri) {
-                if context.sink().notify_resource_updated(uri.clone()).await.is_err() {
-                    return Ok(());
+        let (tell, mut told) = mpsc::channel(MOST);
+        // Dropped at the end, and everything in it with it.
+        let mut tasks = JoinSet::new();
+        let mut processes = BTreeMap::new();
+        for uri in uris.into_iter().take(MOST) {
+            match (resource::process(&uri), resource::session(&uri)) {
+                (Some(id), _) => drop(processes.insert(id, uri)),
+                (None, Some(session)) => {
+                    let notices = notices(api, &session).await?;
+                    tasks.spawn(pass_on(notices, uri, tell.clone()));
                 }
+                (None, None) => {}
+            }
+        }
+        let changes = Changes::from_now(api).await?;
+        tasks.spawn(tell_changes(api.clone(), changes, processes, tell));
+        loop {
+            let update = tokio::select! {
+                () = context.cancelled() => return Ok(()),
+                update = told.recv() => update,
+            };
+            let Some(update) = update else { return Ok(()) };
+            if context.sink().send(update).await.is_err() {
+                return Ok(());
             }
         }
     }
 
     /// Tells of each change of a resource from now on.
     pub(crate) async fn add(&self, api: &Api, uri: String, peer: &Peer<RoleServer>) -> Result<(), Refusal> {
-        let Some(id) = resource::process(&uri) else { return Ok(()) };
-        let is_first = {
-            let mut wanted = self.lock();
-            wanted.uris.insert(id, uri);
-            !std::mem::replace(&mut wanted.is_followed, true)
-        };
-        if is_first {
-            let changes = Changes::from_now(api).await.inspect_err(|_| self.lock().is_followed = false)?;
-            tokio::spawn(self.clone().tell(api.clone(), changes, peer.clone()));
+        if self.is_full(&uri) {
+            return Err(Refusal::invalid(format!("one client listens to at most {MOST} resources")));
         }
-        Ok(())
+        match (resource::process(&uri), resource::session(&uri)) {
+            (Some(id), _) => self.add_process(api, id, uri, peer).await,
+            (None, Some(session)) => self.add_session(api, &session, uri, peer).await,
+            (None, None) => Ok(()),
+        }
     }
 
     /// Tells of a resource no more.
     pub(crate) fn remove(&self, uri: &str) {
+        let mut wanted = self.lock();
         if let Some(id) = resource::process(uri) {
-            self.lock().uris.remove(&id);
+            wanted.processes.remove(&id);
+        }
+        if let Some(task) = wanted.sessions.remove(uri) {
+            task.abort();
         }
     }
 
-    async fn tell(self, api: Api, mut changes: Changes, peer: Peer<RoleServer>) {
-        while let Some(changed) = changes.next(&api, |id| self.lock().uris.contains_key(&id)).await {
-            let uris: Vec<String> = {
-                let wanted = self.lock();
-                wanted.uris.iter().filter(|(id, _)| changed.has(**id)).map(|(_, uri)| uri.clone()).collect()
-            };
-            for uri in uris {
-                let update = ResourceUpdatedNotificationParam::new(uri);
-                if peer.is_transport_closed() || peer.notify_resource_updated(update).await.is_err() {
-                    return;
-                }
-            }
+    fn is_full(&self, uri: &str) -> bool {
+        let wanted = self.lock();
+        let is_new =
+            !wanted.sessions.contains_key(uri) && !wanted.processes.values().any(|known| known == uri);
+        is_new && wanted.processes.len() + wanted.sessions.len() >= MOST
+    }
+
+    async fn add_process(
+        &self,
+        api: &Api,
+        id: ProcessId,
+        uri: String,
+        peer: &Peer<RoleServer>,
+    ) -> Result<(), Refusal> {
+        let is_first = {
+            let mut wanted = self.lock();
+            wanted.processes.insert(id, uri);
+            !std::mem::replace(&mut wanted.is_followed, true)
+        };
+        if is_first {
+            let changes = Changes::from_now(api).await.inspect_err(|_| self.lock().is_followed = false)?;
+            // It holds what is wanted weakly: the end of the connection ends it.
+            let following = tell_wanted(Arc::downgrade(&self.wanted), api.clone(), changes, peer.clone());
+            self.lock().tasks.spawn(following);
         }
+        Ok(())
+    }
+
+    async fn add_session(
+        &self,
+        api: &Api,
+        session: &SessionId,
+        uri: String,
+        peer: &Peer<RoleServer>,
+    ) -> Result<(), Refusal> {
+        let notices = notices(api, session).await?;
+        let mut wanted = self.lock();
+        if !wanted.sessions.contains_key(&uri) {
+            let task = wanted.tasks.spawn(send_notices(notices, uri.clone(), peer.clone()));
+            wanted.sessions.insert(uri, task);
+        }
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Wanted> {
@@ -97,77 +153,71 @@ impl Listening {
     }
 }
 
-/// Follows the log, and gathers what changes within a window.
-struct Changes {
-    log: Subscription,
+/// Ends from now on.
+async fn notices(api: &Api, session: &SessionId) -> Result<Notices, Refusal> {
+    Ok(api.notices(session.as_str(), None, true).await?)
 }
 
-/// What changed within a window.
-enum Changed {
-    These(BTreeSet<ProcessId>),
-    /// Events were missed: anything may have.
-    Anything,
-}
-
-impl Changed {
-    fn has(&self, id: ProcessId) -> bool {
-        match self {
-            Self::These(ids) => ids.contains(&id),
-            Self::Anything => true,
-        }
-    }
-}
-
-impl Changes {
-    async fn from_now(api: &Api) -> Result<Self, Refusal> {
-        Self::from(api, None).await
-    }
-
-    async fn from(api: &Api, place: Option<Cursor>) -> Result<Self, Refusal> {
-        let log = api.engine.subscribe(place, CAPACITY).await.map_err(Fault::from)?;
-        Ok(Self { log })
-    }
-
-    /// What changes next, with what changes right after it; none when the engine has ended.
-    async fn next(&mut self, api: &Api, is_wanted: impl Fn(ProcessId) -> bool) -> Option<Changed> {
-        let mut ids = BTreeSet::new();
-        loop {
-            match self.log.next().await? {
-                Notice::Event(event) => {
-                    if is_change(&event) && is_wanted(event.id) {
-                        ids.insert(event.id);
-                        break;
-                    }
-                }
-                Notice::Resync { from } => return self.anew(api, from).await,
-            }
-        }
-        let window = sleep(WINDOW);
-        tokio::pin!(window);
-        loop {
-            let notice = tokio::select! {
-                () = &mut window => return Some(Changed::These(ids)),
-                notice = self.log.next() => notice,
-            };
-            match notice {
-                Some(Notice::Event(event)) => {
-                    if is_change(&event) && is_wanted(event.id) {
-                        ids.insert(event.id);
-                    }
-                }
-                Some(Notice::Resync { from }) => return self.anew(api, from).await,
-                None => return Some(Changed::These(ids)),
+async fn tell_wanted(
+    wanted: std::sync::Weak<Mutex<Wanted>>,
+    api: Api,
+    mut changes: Changes,
+    peer: Peer<RoleServer>,
+) {
+    let uris = |is_meant: &dyn Fn(ProcessId) -> bool| -> Vec<String> {
+        let Some(wanted) = wanted.upgrade() else { return Vec::new() };
+        let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.processes.iter().filter(|(id, _)| is_meant(**id)).map(|(_, uri)| uri.clone()).collect()
+    };
+    while let Some(changed) = changes.next(&api, |id| !uris(&|other| other == id).is_empty()).await {
+        for uri in uris(&|id| changed.has(id)) {
+            if peer.is_transport_closed() || peer.send_notification(updated(&uri, None)).await.is_err() {
+                return;
             }
         }
     }
+}
 
-    async fn anew(&mut self, api: &Api, from: Cursor) -> Option<Changed> {
-        *self = Self::from(api, Some(from)).await.ok()?;
-        Some(Changed::Anything)
+async fn send_notices(mut notices: Notices, uri: String, peer: Peer<RoleServer>) {
+    while let Some(batch) = notices.next().await {
+        if batch.ended.is_empty() {
+            continue;
+        }
+        if peer.is_transport_closed() || peer.send_notification(updated(&uri, Some(&batch))).await.is_err() {
+            return;
+        }
     }
 }
 
-/// Whether an event is a change of state; what a worker says it does is none.
-const fn is_change(event: &Logged) -> bool {
-    !matches!(event.event.fact, Fact::StageChanged { .. })
+async fn pass_on(mut notices: Notices, uri: String, tell: mpsc::Sender<ServerNotification>) {
+    while let Some(batch) = notices.next().await {
+        if !batch.ended.is_empty() && tell.send(updated(&uri, Some(&batch))).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn tell_changes(
+    api: Api,
+    mut changes: Changes,
+    uris: BTreeMap<ProcessId, String>,
+    tell: mpsc::Sender<ServerNotification>,
+) {
+    while let Some(changed) = changes.next(&api, |id| uris.contains_key(&id)).await {
+        for uri in uris.iter().filter(|(id, _)| changed.has(**id)).map(|(_, uri)| uri) {
+            if tell.send(updated(uri, None)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn updated(uri: &str, notice: Option<&BatchView>) -> ServerNotification {
+    let mut update = ResourceUpdatedNotification::new(ResourceUpdatedNotificationParam::new(uri));
+    if let Some(notice) = notice.and_then(|notice| serde_json::to_value(notice).ok()) {
+        let mut meta = NotificationMetaObject::default();
+        meta.insert(NOTICE.to_owned(), notice);
+        update.extensions.insert(meta);
+    }
+    ServerNotification::ResourceUpdatedNotification(update)
 }

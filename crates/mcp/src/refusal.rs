@@ -6,6 +6,11 @@ use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
 
+/// The longest message, in bytes: what was asked may be repeated in it.
+const LONGEST: usize = 1_000;
+/// The most that may have been meant.
+const MOST: usize = 20;
+
 /// Why a tool could not do its job. A process that failed is none: that is an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Refusal(Box<Said>);
@@ -47,7 +52,7 @@ impl Refusal {
     fn of(code: &str, message: impl Into<String>) -> Self {
         Self(Box::new(Said {
             code: code.to_owned(),
-            message: message.into(),
+            message: shortened(message.into()),
             hint: None,
             retryable: false,
             current_status: None,
@@ -107,11 +112,20 @@ impl From<Problem> for Refusal {
             retryable: problem.status >= 500,
             hint: hint(&problem.slug, problem.current_status.as_deref()).map(str::to_owned).or(problem.help),
             code: problem.slug,
-            message,
+            message: shortened(message),
             current_status: problem.current_status,
-            candidates: problem.candidates,
+            candidates: problem.candidates.into_iter().take(MOST).collect(),
         }))
     }
+}
+
+fn shortened(mut message: String) -> String {
+    if message.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|place| message.is_char_boundary(*place)).unwrap_or_default();
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 /// What to do, in the words of tools where the shared words are those of the command line.
@@ -156,6 +170,17 @@ mod tests {
         let (line, json) = text.split_once('\n').unwrap();
         assert_eq!(line, "there is no process x (list_background_processes shows what there is)");
         assert_eq!(serde_json::from_str::<Value>(json).unwrap(), expected);
+    }
+
+    #[test]
+    fn refusal_repeats_only_so_much_of_what_was_asked() {
+        let problem = Problem {
+            title: "é".repeat(60_000),
+            candidates: vec!["c".repeat(100); 1_000],
+            ..Problem::default()
+        };
+        let json = Refusal::from(problem).into_result().structured_content.unwrap();
+        assert!(json.to_string().len() < 4_000);
     }
 
     #[test]

@@ -1,13 +1,17 @@
-//! Processes as resources: `longhaul://process/{id}`.
+//! Processes and sessions as resources: `longhaul://process/{id}`, `longhaul://session/{id}`.
 
+use crate::answer::items;
 use crate::refusal::Refusal;
 use longhaul_api::{Api, Depth};
-use longhaul_domain::ProcessId;
+use longhaul_domain::{ProcessId, SessionId};
 use longhaul_wire::api::{ListRequest, ReadRequest};
 use rmcp::model::{Resource, ResourceContents, ResourceTemplate};
+use serde_json::json;
 
 /// What every address begins with.
 const BEGIN: &str = "longhaul://process/";
+/// What the address of a session begins with.
+const SESSION: &str = "longhaul://session/";
 /// What the address of the output ends with.
 const LOG: &str = "/log";
 /// What one page of output may cost.
@@ -25,6 +29,11 @@ pub(crate) fn process(uri: &str) -> Option<ProcessId> {
     uri.strip_prefix(BEGIN)?.parse().ok()
 }
 
+/// The session that an address names.
+pub(crate) fn session(uri: &str) -> Option<SessionId> {
+    uri.strip_prefix(SESSION)?.parse().ok()
+}
+
 /// The shapes of all addresses.
 pub(crate) fn templates() -> Vec<ResourceTemplate> {
     vec![
@@ -36,6 +45,10 @@ pub(crate) fn templates() -> Vec<ResourceTemplate> {
             .with_title("Output")
             .with_description("Head and tail of the output of a process")
             .with_mime_type("text/plain"),
+        ResourceTemplate::new("longhaul://session/{id}", "session")
+            .with_title("Session")
+            .with_description("What lives in a session, and what ended last; subscribe to be told of ends")
+            .with_mime_type("application/json"),
     ]
 }
 
@@ -57,6 +70,9 @@ pub(crate) async fn listed(api: &Api) -> Result<Vec<Resource>, Refusal> {
 
 /// Reads a resource; none if the address is none of ours.
 pub(crate) async fn read(api: &Api, uri: &str) -> Option<Result<ResourceContents, Refusal>> {
+    if let Some(session) = session(uri) {
+        return Some(standing(api, &session, uri).await);
+    }
     let reference = uri.strip_prefix(BEGIN)?;
     Some(match reference.strip_suffix(LOG) {
         Some(reference) => log(api, reference, uri).await,
@@ -68,6 +84,20 @@ async fn record(api: &Api, reference: &str, uri: &str) -> Result<ResourceContent
     let view = api.show(reference, Depth::Usage).await?;
     let text = serde_json::to_string(&view).unwrap_or_default();
     Ok(ResourceContents::text(text, uri).with_mime_type("application/json"))
+}
+
+/// How a session stands: what lives, and what ended last.
+async fn standing(api: &Api, session: &SessionId, uri: &str) -> Result<ResourceContents, Refusal> {
+    let asked = |live| ListRequest { live: Some(live), limit: Some(MOST), ..ListRequest::default() };
+    let live = api.session(session.as_str(), &asked(true)).await?;
+    let ended = api.session(session.as_str(), &asked(false)).await?;
+    let text = json!({
+        "session": session.as_str(),
+        "all_complete": live.processes.is_empty(),
+        "live": items(&live.processes),
+        "ended": items(&ended.processes),
+    });
+    Ok(ResourceContents::text(text.to_string(), uri).with_mime_type("application/json"))
 }
 
 async fn log(api: &Api, reference: &str, uri: &str) -> Result<ResourceContents, Refusal> {

@@ -3,7 +3,7 @@
 use crate::answer::Object;
 use crate::caller::Caller;
 use crate::instructions::INSTRUCTIONS;
-use crate::listening::Listening;
+use crate::listening::{Listening, can_be_heard};
 use crate::mcp::Shared;
 use crate::refusal::Refusal;
 use crate::resource;
@@ -232,7 +232,7 @@ impl ServerHandler for Server {
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         let known = requested.resource_subscriptions.iter().flatten();
-        let known = known.filter(|uri| resource::process(uri).is_some()).cloned();
+        let known = known.filter(|uri| can_be_heard(uri)).cloned();
         Some(SubscriptionFilter::builder().resource_subscriptions(known).build())
     }
 
@@ -252,7 +252,7 @@ impl ServerHandler for Server {
                 None,
             ));
         };
-        if resource::process(&request.uri).is_none() {
+        if !can_be_heard(&request.uri) {
             return Err(ErrorData::resource_not_found(
                 format!("there is no resource {:?}", request.uri),
                 None,

@@ -21,6 +21,7 @@
 
 mod cursor;
 mod entry;
+mod folder;
 mod label;
 mod lines;
 mod page;
@@ -33,6 +34,7 @@ mod tail;
 mod window;
 
 pub use cursor::{Choice, Cursor, CursorError};
+pub use folder::Folder;
 pub use label::clean_label;
 pub use lines::{Line, Lines, last_lines};
 pub use page::{Manner, Page, PageStop, page};

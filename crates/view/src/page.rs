@@ -67,7 +67,7 @@ pub fn page(window: &Window, from: &Cursor, room: usize, manner: Manner) -> Page
 }
 
 fn folded(window: &Window, from: &Cursor, room: usize) -> Page {
-    let mut entries = Entries::new(window, *from, 0);
+    let mut entries = Entries::new(window, Some(*from), 0);
     let mut text = String::new();
     let (mut used, mut end, mut line) = (0, 0, from.line);
     let mut skip = usize::try_from(from.skip).unwrap_or(usize::MAX);

@@ -25,7 +25,9 @@ const DEPTH: u32 = 64;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    regex: Regex,
+    line: Regex,
+    /// The same for many lines at once; none where a match depends on where the text begins or ends.
+    lines: Option<Regex>,
 }
 
 /// Whether upper and lower case differ.
@@ -69,25 +71,36 @@ impl Pattern {
         if text.len() > LONGEST {
             return Err(PatternError::TooLong { length: text.len() });
         }
-        let regex = RegexBuilder::new(text)
+        let mut builder = RegexBuilder::new(text);
+        builder
             .case_insensitive(case == Case::Ignored)
             .nest_limit(DEPTH)
             .size_limit(COMPILED)
-            .dfa_size_limit(CACHED)
-            .build()
-            .map_err(|error| refusal(&error))?;
-        Ok(Self { regex })
+            .dfa_size_limit(CACHED);
+        let line = builder.build().map_err(|error| refusal(&error))?;
+        let lines = if is_bound(text) { None } else { builder.multi_line(true).build().ok() };
+        Ok(Self { line, lines })
     }
 
     /// Tells whether a line matches.
     #[must_use]
     pub fn is_match(&self, line: &[u8]) -> bool {
-        self.regex.is_match(line)
+        self.line.is_match(line)
     }
 
     /// Finds the first match in a line: where it begins and where it ends.
     pub(crate) fn find(&self, line: &[u8]) -> Option<(usize, usize)> {
-        self.regex.find(line).map(|found| (found.start(), found.end()))
+        self.line.find(line).map(|found| (found.start(), found.end()))
+    }
+}
+
+impl Pattern {
+    /// Tells whether any of many lines may match by itself; if it says no, none does.
+    ///
+    /// Whatever matches in a line matches there among others as well, because what `^`, `$` and `\b` see at its edges
+    /// is the same.
+    pub(crate) fn may_match(&self, lines: &[u8]) -> bool {
+        self.lines.as_ref().is_none_or(|regex| regex.is_match(lines))
     }
 }
 
@@ -106,6 +119,16 @@ impl fmt::Display for PatternError {
 
 impl std::error::Error for PatternError {}
 
+/// Whether a match depends on where the searched text begins or ends, so that lines must be searched one by one.
+fn is_bound(text: &str) -> bool {
+    let changes_edges = |group: &str| {
+        let end = group.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(group.len());
+        let (flags, rest) = group.split_at_checked(end).unwrap_or_default();
+        flags.contains('R') || rest.starts_with('-')
+    };
+    text.contains(r"\A") || text.contains(r"\z") || text.split("(?").skip(1).any(changes_edges)
+}
+
 fn refusal(error: &regex::Error) -> PatternError {
     if matches!(error, regex::Error::CompiledTooBig(_)) {
         return PatternError::TooLarge;
@@ -119,6 +142,7 @@ fn refusal(error: &regex::Error) -> PatternError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn hostile_pattern_is_refused_with_its_reason() {
@@ -130,6 +154,32 @@ mod tests {
         assert!(matches!(refused(&deep), PatternError::Broken { .. }));
         assert_eq!(refused("(a").to_string(), "the pattern is no regular expression: unclosed group");
         assert!(matches!(refused(r"(a)\1"), PatternError::Broken { .. }));
+    }
+
+    #[test]
+    fn pattern_that_looks_at_the_edges_of_the_text_is_known() {
+        for text in [r"\Aerror", r"error\z", "(?-m)^a", "(?i-m:^a)", "a(?s-m)$", "(?R)a$"] {
+            assert!(Pattern::new(text, Case::Kept).unwrap().lines.is_none(), "{text}");
+        }
+        for text in ["^error$", "(?i)error", "(a|b)-", "(?P<name>a)-", "(?:a)-"] {
+            assert!(Pattern::new(text, Case::Kept).unwrap().lines.is_some(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn line_that_matches_matches_among_others(
+            lines in prop::collection::vec("[ab é]{0,4}", 1..5),
+            pattern in r"(\^|\\b|\\B|)(a|b|é|[^a]|\\s|\\S|\\W|.|a\*|b\+|\(a\|b\))(a|[^b]|\\s|\\w|\*|\?|)(\$|\\b|\\B|)",
+            case in prop_oneof![Just(Case::Kept), Just(Case::Ignored)],
+        ) {
+            if let Ok(pattern) = Pattern::new(&pattern, case) {
+                let any = lines.iter().any(|line| pattern.is_match(line.as_bytes()));
+                let mut joined = lines.join("\n");
+                joined.push('\n');
+                prop_assert!(!any || pattern.may_match(joined.as_bytes()));
+            }
+        }
     }
 
     #[test]

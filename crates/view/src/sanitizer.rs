@@ -84,8 +84,14 @@ impl Sanitizer {
     fn decode(&mut self, bytes: &[u8], shown: &mut Vec<u8>) {
         let mut read = 0;
         for piece in bytes.utf8_chunks() {
-            for c in piece.valid().chars() {
-                self.accept(c, shown);
+            let mut rest = piece.valid();
+            while !rest.is_empty() {
+                rest = self.copy(rest, shown);
+                let mut chars = rest.chars();
+                if let Some(c) = chars.next() {
+                    self.accept(c, shown);
+                }
+                rest = chars.as_str();
             }
             let invalid = piece.invalid();
             read += piece.valid().len() + invalid.len();
@@ -98,6 +104,17 @@ impl Sanitizer {
                 self.accept(char::REPLACEMENT_CHARACTER, shown);
             }
         }
+    }
+
+    /// Copies what is plain at the begin of a text, and gives the rest.
+    fn copy<'t>(&self, text: &'t str, shown: &mut Vec<u8>) -> &'t str {
+        if self.state != State::Ground {
+            return text;
+        }
+        let plain = text.bytes().position(|byte| !matches!(byte, b' '..=b'~')).unwrap_or(text.len());
+        let Some((plain, rest)) = text.split_at_checked(plain) else { return text };
+        shown.extend_from_slice(plain.as_bytes());
+        rest
     }
 
     fn accept(&mut self, c: char, shown: &mut Vec<u8>) {

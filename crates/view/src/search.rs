@@ -3,11 +3,13 @@
 use crate::entry::{LONGEST_PIECE, bare, boundary, is_harmless, shown};
 use crate::page::Manner;
 use crate::pattern::Pattern;
-use crate::window::{Ending, Window};
+use crate::window::{Ending, Window, wide};
 use std::borrow::Cow;
 
 /// How far two windows of an endless line overlap, in bytes: a longer match may be missed where they meet.
 const OVERLAP: usize = 4 * 1024;
+/// Lines are first looked at together, so many bytes at once.
+const BLOCK: usize = 8 * 1024;
 /// The most bytes that are kept of what was searched, for the lines before a match.
 const HISTORY: usize = 16 * 1024;
 
@@ -171,7 +173,13 @@ impl Searcher {
     }
 
     fn search(&mut self) {
-        while let Some(line) = self.next_line(self.at) {
+        // The lines up to here may match, and are searched one by one.
+        let mut near = self.at;
+        loop {
+            if self.at >= near {
+                near = self.pass();
+            }
+            let Some(line) = self.next_line(self.at) else { return };
             let raw = self.window.slice(line.start, line.end);
             let text = self.text(raw);
             let is_hit = self.pattern.is_match(&text);
@@ -194,6 +202,25 @@ impl Searcher {
                     return;
                 }
             }
+        }
+    }
+
+    /// Passes over lines of which none matches, as far as that is easily seen, and gives the end of the lines behind
+    /// them of which one may.
+    fn pass(&mut self) -> usize {
+        loop {
+            let rest = self.window.slice(self.at, self.window.bytes().len());
+            let block = rest.get(..BLOCK).unwrap_or(rest);
+            let Some(last) = memchr::memrchr(b'\n', block) else { return self.at };
+            let lines = block.get(..=last).unwrap_or_default();
+            let end = self.at + lines.len();
+            if !is_harmless(lines) || self.pattern.may_match(lines) {
+                return end;
+            }
+            let count = wide(memchr::memchr_iter(b'\n', lines).count());
+            self.lines += count;
+            self.line = self.line.map(|line| line + count);
+            self.at = end;
         }
     }
 

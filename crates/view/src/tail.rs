@@ -32,7 +32,7 @@ pub fn tail(window: &Window, base: &Cursor, starts_line: bool, room: usize, mann
 }
 
 fn folded(window: &Window, base: &Cursor, first: usize, room: usize) -> (String, usize, usize) {
-    let mut entries = Entries::new(window, *base, first);
+    let mut entries = Entries::new(window, Some(*base), first);
     let mut all = Vec::new();
     while let Ok(entry) = entries.next() {
         all.push(entry);

@@ -32,8 +32,8 @@ pub use reply::{
     RestartRequest, UpdateRequest, Version, WaitReply,
 };
 pub use upkeep::{
-    ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, Ready, RestartInterruptedRequest,
-    RetentionView, StatsView, SumUsageView, UsageReply,
+    ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, Ready,
+    RestartInterruptedRequest, RetentionView, StatsView, SumUsageView, UsageReply,
 };
 pub use why::{HolderView, WhyView};
 

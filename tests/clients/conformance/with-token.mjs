@@ -21,4 +21,6 @@ const proxy = http.createServer((request, response) => {
   response.on('close', () => onward.destroy());
   request.pipe(onward);
 });
+// Whoever started it is gone then.
+process.stdin.on('end', () => process.exit()).resume();
 proxy.listen(0, '127.0.0.1', () => console.log(`http://127.0.0.1:${proxy.address().port}${target.pathname}`));

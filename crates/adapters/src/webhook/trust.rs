@@ -22,7 +22,9 @@ const PLACES: [&str; 5] = [
 #[non_exhaustive]
 pub enum TrustError {
     /// There is no file of certificates.
-    #[error("no certificates of authorities are on this machine: install them, or name a file with `webhooks.authorities`")]
+    #[error(
+        "no certificates of authorities are on this machine: install them, or name a file with `webhooks.authorities`"
+    )]
     Nowhere,
     /// The file cannot be used.
     #[error("{} holds no certificates that can be trusted", path.display())]

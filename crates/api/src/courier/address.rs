@@ -64,7 +64,8 @@ impl Address {
     #[must_use]
     pub fn is_within(&self, allowed: &Self) -> bool {
         let prefix = allowed.path.trim_end_matches('/');
-        let below = self.path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below =
+            self.path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         (self.scheme, &self.host, self.port) == (allowed.scheme, &allowed.host, allowed.port) && below
     }
 }
@@ -95,7 +96,10 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), BadAddress> {
             (format!("[{inner}]"), after)
         }
         None => match authority.find(':') {
-            Some(colon) => (authority.get(..colon).unwrap_or_default().to_owned(), authority.get(colon..).unwrap_or_default()),
+            Some(colon) => (
+                authority.get(..colon).unwrap_or_default().to_owned(),
+                authority.get(colon..).unwrap_or_default(),
+            ),
             None => (authority.to_owned(), ""),
         },
     };
@@ -106,12 +110,10 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), BadAddress> {
     let port = match port.strip_prefix(':') {
         None if port.is_empty() => None,
         None => return Err(BadAddress("behind its host stands neither a port nor a path")),
-        Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
-            match digits.parse::<u16>() {
-                Ok(port) if port > 0 => Some(port),
-                Ok(_) | Err(_) => return Err(BadAddress("its port is not from 1 to 65535")),
-            }
-        }
+        Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => match digits.parse::<u16>() {
+            Ok(port) if port > 0 => Some(port),
+            Ok(_) | Err(_) => return Err(BadAddress("its port is not from 1 to 65535")),
+        },
         Some(_) => return Err(BadAddress("its port is no number")),
     };
     Ok((host.to_ascii_lowercase(), port))
@@ -167,10 +169,32 @@ mod tests {
     #[test]
     fn what_could_be_understood_differently_is_no_address() {
         for bad in [
-            "", "example.com", "ftp://example.com", "https://", "https:///x", "https://a@b", "https://a:b@c/",
-            "https://a\\@b", "https://a/../b", "https://a/%2e%2E/b", "https://a/./b", "https://a/b%2fc", "https://a b",
-            "https://a:0", "https://a:65536", "https://a:+1", "https://a:", "https://[::1", "https://[a]", "https://[::1]x",
-            "https://a#b", "https://größe.de", "https://a\n", "HTTPS://a", "https://a_b", "https://%61",
+            "",
+            "example.com",
+            "ftp://example.com",
+            "https://",
+            "https:///x",
+            "https://a@b",
+            "https://a:b@c/",
+            "https://a\\@b",
+            "https://a/../b",
+            "https://a/%2e%2E/b",
+            "https://a/./b",
+            "https://a/b%2fc",
+            "https://a b",
+            "https://a:0",
+            "https://a:65536",
+            "https://a:+1",
+            "https://a:",
+            "https://[::1",
+            "https://[a]",
+            "https://[::1]x",
+            "https://a#b",
+            "https://größe.de",
+            "https://a\n",
+            "HTTPS://a",
+            "https://a_b",
+            "https://%61",
         ] {
             assert!(Address::new(bad).is_err(), "{bad:?}");
         }

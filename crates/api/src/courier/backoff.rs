@@ -10,7 +10,8 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// The wait after so many tries that failed: any time up to a bound that doubles, so that many receivers that went away
 /// together are not asked together. A receiver that asks for more is left alone for longer.
 pub(crate) fn wait(failed: u32, chance: u64, asked: Option<Duration>) -> Duration {
-    let bound = FIRST.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST);
+    let bound =
+        FIRST.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST);
     let millis = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(chance % (millis + 1)).max(asked.unwrap_or_default().min(LONGEST))
 }

@@ -60,7 +60,12 @@ impl Delivery<'_> {
                     return Some(Delivered::NeverAgain);
                 }
                 Outcome::Refused(status) => {
-                    tracing::warn!(webhook = name, event, status, "the receiver refuses an event: it is dropped");
+                    tracing::warn!(
+                        webhook = name,
+                        event,
+                        status,
+                        "the receiver refuses an event: it is dropped"
+                    );
                     return Some(Delivered::Done);
                 }
                 Outcome::Impossible(why) => {

@@ -103,6 +103,8 @@ mod tests {
     #[test]
     fn secret_is_never_printed() {
         assert_eq!(format!("{:?}", Secret::new("hush").unwrap()), "Secret");
-        assert!(Secret::new("").is_err() && Secret::new("whsec_").is_err() && Secret::new("whsec_%").is_err());
+        assert!(
+            Secret::new("").is_err() && Secret::new("whsec_").is_err() && Secret::new("whsec_%").is_err()
+        );
     }
 }

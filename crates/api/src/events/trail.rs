@@ -17,7 +17,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Something became true.
-    Event(Logged),
+    Event(Box<Logged>),
     /// Events are missing: the log does not keep them, or was started anew.
     Gap {
         /// The last place before; none if that is the beginning.
@@ -122,7 +122,7 @@ impl Trail {
             self.ahead.push_back(Step::Gap { from: after, to });
         }
         self.after = Some(last.cursor);
-        self.ahead.extend(page.events.into_iter().map(Step::Event));
+        self.ahead.extend(page.events.into_iter().map(|logged| Step::Event(Box::new(logged))));
         Some(())
     }
 }

@@ -49,14 +49,14 @@ impl Moment {
 }
 
 /// A command that is run when something happened.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Hook {
     pub(super) moment: Moment,
     plan: HookPlan,
 }
 
 /// How a hook is configured.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct HookPlan {
     /// The program and its arguments. In the arguments, `{id}`, `{name}`, `{status}`, `{exit_code}`, `{event}` and
     /// `{session}` stand for what happened; no shell ever reads them.
@@ -244,9 +244,7 @@ impl Call {
     }
 }
 
-fn filled<const N: usize>(
-    words: [(&'static str, Option<String>); N],
-) -> BTreeMap<&'static str, String> {
+fn filled<const N: usize>(words: [(&'static str, Option<String>); N]) -> BTreeMap<&'static str, String> {
     words.into_iter().map(|(name, word)| (name, word.unwrap_or_default())).collect()
 }
 
@@ -270,8 +268,12 @@ mod tests {
     fn hook(command: &[&str]) -> Hook {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
         let environment = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
-        let plan =
-            HookPlan { command, directory: "/home/me".to_owned(), environment, timeout: Duration::from_secs(30) };
+        let plan = HookPlan {
+            command,
+            directory: "/home/me".to_owned(),
+            environment,
+            timeout: Duration::from_secs(30),
+        };
         Hook::new(Moment::End, plan).unwrap()
     }
 
@@ -292,21 +294,21 @@ mod tests {
 
     #[test]
     fn arguments_are_filled_and_nothing_in_them_is_read_again() {
-        let hook = hook(&["{id}", "{name} ended: {status} ({exit_code})", "{nothing} {", "{{id}}", "$({name})"]);
+        let hook =
+            hook(&["{id}", "{name} ended: {status} ({exit_code})", "{nothing} {", "{{id}}", "$({name})"]);
         let request = hook.request(&Call::of_event(&failed("a; rm -rf {id} $(x)")));
         let command = request.command.unwrap();
         assert_eq!(command.program, "{id}", "what is run is what was configured");
-        let expected = [
-            "a; rm -rf {id} $(x) ended: failed (3)",
-            "{nothing} {",
-            "{p}",
-            "$(a; rm -rf {id} $(x))",
-        ];
+        let expected =
+            ["a; rm -rf {id} $(x) ended: failed (3)", "{nothing} {", "{p}", "$(a; rm -rf {id} $(x))"];
         assert_eq!(command.args, expected);
         assert_eq!((command.timeout_ms, request.kind.as_deref()), (30_000, Some(HOOK_TYPE)));
         assert_eq!(request.launch_key.as_deref(), Some("hook/on_end/p/4/0"));
         let declared = command.environment.declared;
-        assert_eq!((declared["PATH"].as_str(), declared["LONGHAUL_EVENT_TYPE"].as_str()), ("/bin", "PROCESS_FAILED"));
+        assert_eq!(
+            (declared["PATH"].as_str(), declared["LONGHAUL_EVENT_TYPE"].as_str()),
+            ("/bin", "PROCESS_FAILED")
+        );
         assert!(command.environment.captured.is_none());
         serde_json::from_str::<Envelope>(&declared["LONGHAUL_EVENT"]).unwrap();
     }

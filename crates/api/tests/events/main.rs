@@ -3,12 +3,14 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that panics has failed"
 )]
 
+mod courier;
 mod golden;
+mod hooks;
 mod notices;
+mod outside;
 mod streams;
 mod world;

@@ -1,7 +1,7 @@
 //! Use cases over an engine with everything around it faked.
 
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_api::{Api, Events, LaunchDefaults, Told};
+use longhaul_api::{Api, Events, LaunchDefaults, Metrics, Told};
 use longhaul_domain::NodeId;
 use longhaul_engine::ports::{Clock, NodeFacts, Store};
 use longhaul_engine::{Engine, Goal, Mode, Parts, Settings};
@@ -110,6 +110,8 @@ async fn api(
         about: Arc::new(Version::default()),
         defaults: LaunchDefaults::default(),
         retention: None,
+        metrics: Metrics::default(),
+        notice_window: longhaul_api::NOTICE_WINDOW,
     }
 }
 

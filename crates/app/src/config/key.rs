@@ -90,6 +90,14 @@ pub const KEYS: &[Key] = &[
         "500ms",
         "how soon an end has to be seen; checked, not waited for",
     ),
+    own("hooks.directory", Kind::Text, Some(""), "where hooks are run; the home directory by default"),
+    own(
+        "hooks.environment",
+        Kind::List,
+        Some(""),
+        "variables of hooks beside PATH and HOME: NAME=VALUE, or a NAME that the manager hands on",
+    ),
+    own("hooks.timeout", Kind::Span(SECOND), Some("30s"), "how long a hook may take"),
     key("keys.default", Kind::Name, "sonnet", "the concurrency key of an agent launch that names no model"),
     key("limits.max_levels", Kind::Count(64), "10", "the deepest level under a root"),
     key("limits.max_parallel", Kind::Count(MANY), "10", "roots that run at once on a node; 0 means no limit"),
@@ -142,6 +150,21 @@ pub const KEYS: &[Key] = &[
         "the file of the key of listen.tls_cert, in PEM; nobody else may read it",
     ),
     own("node.id", Kind::Name, None, "the name of this node, unique in a cluster; its host name by default"),
+    key(
+        "notices.window",
+        Kind::Span(NO_TIME),
+        "250ms",
+        "processes of a session that end within such a time are reported to it at once",
+    ),
+    own("on_end", Kind::List, Some(""), "a command that is run when a process ended, with its arguments"),
+    own("on_failure", Kind::List, Some(""), "a command that is run when a process failed, with its arguments"),
+    own(
+        "on_session_complete",
+        Kind::List,
+        Some(""),
+        "a command that is run when the last process of a session ended, with its arguments",
+    ),
+    own("on_start", Kind::List, Some(""), "a command that is run when a process began, with its arguments"),
     key("output.head", Kind::Size, "1MiB", "output kept from the beginning of an attempt"),
     key("output.tail", Kind::Size, "64MiB", "output kept from the end of an attempt"),
     key(
@@ -206,6 +229,18 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         Some("sqlite:"),
         "where processes are kept: sqlite:, sqlite:PATH, fs:PATH, memory",
+    ),
+    own(
+        "webhooks.allow",
+        Kind::List,
+        Some(""),
+        "the only addresses that events are sent to, each with all that is below it: https://host:port/path",
+    ),
+    own(
+        "webhooks.authorities",
+        Kind::Text,
+        Some(""),
+        "the file of the certificates that receivers are trusted by, in PEM; those of this machine by default",
     ),
 ];
 

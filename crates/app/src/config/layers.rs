@@ -6,6 +6,7 @@ use crate::config::key::{self, DEEPEST, KEYS, Key, LEVEL_FIELDS, LEVELS, SLOTS, 
 use crate::config::kind::{Kind, Raw, Value};
 use crate::config::nearest::nearest;
 use crate::config::origin::Origin;
+use crate::config::outgoing::{WEBHOOK_FIELDS, WEBHOOKS, below_webhooks};
 use crate::config::sources::Sources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ pub struct Layers {
     settings: BTreeMap<&'static str, Setting>,
     slots: BTreeMap<String, Setting>,
     levels: BTreeMap<(u8, &'static str), Setting>,
+    webhooks: BTreeMap<(String, &'static str), Setting>,
 }
 
 /// A value and where it comes from.
@@ -42,6 +44,11 @@ impl Layers {
     /// What a command may use up, by its level and by the name of what.
     pub fn levels(&self) -> impl Iterator<Item = (u8, &'static str, &Setting)> {
         self.levels.iter().map(|((level, name), setting)| (*level, *name, setting))
+    }
+
+    /// What receivers of events have, by their names and by the names of what.
+    pub fn webhooks(&self) -> impl Iterator<Item = (&str, &'static str, &Setting)> {
+        self.webhooks.iter().map(|((name, field), setting)| (name.as_str(), *field, setting))
     }
 
     pub(super) fn read(sources: &Sources) -> Result<Self, ConfigError> {
@@ -81,6 +88,14 @@ impl Layers {
         }
         if let Some((level, name)) = below_levels(&entry.key, '.') {
             return self.set_level(level, name, &entry.raw, origin);
+        }
+        if let Some((name, field)) = below_webhooks(&entry.key) {
+            // Whoever wrote a project would read what happens on this machine.
+            if trust == Trust::Anyone {
+                let (path, line) = (path.to_owned(), entry.line);
+                return Err(ConfigError::NotForProjects { key: entry.key, path, line });
+            }
+            return self.set_webhook(name, field, &entry.raw, origin);
         }
         let Some(key) = key::find(&entry.key) else {
             let names = KEYS.iter().map(|key| key.name);
@@ -177,6 +192,19 @@ impl Layers {
         };
         let setting = read(&format!("{LEVELS}.{number}.{name}"), field.kind, raw, origin)?;
         self.levels.insert((number, field.name), setting);
+        Ok(())
+    }
+
+    fn set_webhook(&mut self, name: &str, field: &str, raw: &Raw, origin: Origin) -> Result<(), ConfigError> {
+        let key = format!("{WEBHOOKS}.{name}.{field}");
+        let Some(known) = WEBHOOK_FIELDS.iter().find(|known| known.name == field) else {
+            let names: Vec<String> =
+                WEBHOOK_FIELDS.iter().map(|known| format!("{WEBHOOKS}.{name}.{}", known.name)).collect();
+            let nearest = nearest(&key, names.iter().map(String::as_str)).map(str::to_owned);
+            return Err(ConfigError::UnknownKey { key, origin, nearest });
+        };
+        let setting = read(&key, known.kind, raw, origin)?;
+        self.webhooks.insert((name.to_owned(), known.name), setting);
         Ok(())
     }
 

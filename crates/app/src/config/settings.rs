@@ -5,6 +5,7 @@ use crate::config::kind::Value;
 use crate::config::layers::{Layers, Setting};
 use crate::config::listening::Listening;
 use crate::config::origin::Origin;
+use crate::config::outgoing::Outgoing;
 use crate::config::show::without_password;
 use crate::stores::Stores;
 use longhaul_domain::{
@@ -56,6 +57,8 @@ pub struct Settings {
     pub containment: Containment,
     /// Where it listens besides its socket.
     pub listening: Listening,
+    /// Who is told what happened.
+    pub outgoing: Outgoing,
 }
 
 /// Where processes are kept.
@@ -149,6 +152,7 @@ impl Settings {
                 Some(_) | None => Containment::Auto,
             },
             listening: Listening::of(layers, state_dir)?,
+            outgoing: Outgoing::of(layers, state_dir, |name| std::env::var(name).ok())?,
         })
     }
 }
@@ -242,7 +246,7 @@ pub(super) fn flag(layers: &Layers, key: &str) -> bool {
     layers.setting(key).is_some_and(|setting| setting.value == Value::Flag(true))
 }
 
-fn span(layers: &Layers, key: &str) -> Duration {
+pub(super) fn span(layers: &Layers, key: &str) -> Duration {
     match layers.setting(key).map(|setting| &setting.value) {
         Some(Value::Span(span)) => *span,
         Some(

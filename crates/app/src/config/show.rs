@@ -3,6 +3,7 @@
 use crate::config::key::{KEYS, Key, LEVEL_FIELDS, LEVELS, NOT_IN_EFFECT, SLOTS, SLOTS_MEANING};
 use crate::config::kind::{Kind, Value, Written};
 use crate::config::layers::{Layers, Setting};
+use crate::config::outgoing::{WEBHOOK_FIELDS, WEBHOOKS, is_secret};
 use serde_json::{Map, json};
 use std::fmt::Write;
 
@@ -74,6 +75,7 @@ pub fn schema() -> serde_json::Value {
     if let Some(limits) = limits.and_then(serde_json::Value::as_object_mut) {
         limits.insert("level".to_owned(), schema_of_levels());
     }
+    properties.insert(WEBHOOKS.to_owned(), schema_of_webhooks());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "longhaul configuration",
@@ -88,7 +90,10 @@ fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&Setting>)> {
     let slots = layers.slots().map(|(pattern, setting)| (format!("{SLOTS}.{pattern:?}"), Some(setting)));
     let levels =
         layers.levels().map(|(level, name, setting)| (format!("{LEVELS}.{level}.{name}"), Some(setting)));
-    fixed.chain(slots).chain(levels)
+    let webhooks = layers
+        .webhooks()
+        .map(|(name, field, setting)| (format!("{WEBHOOKS}.{name}.{field}"), Some(setting)));
+    fixed.chain(slots).chain(levels).chain(webhooks)
 }
 
 /// The URL of a store without a password: what stands between `//` and `@`.
@@ -105,6 +110,7 @@ pub(super) fn without_password(url: &str) -> String {
 /// The value as it may be shown.
 fn unsecret(name: &str, value: &Value) -> Value {
     match value {
+        Value::Text(_) if is_secret(name) => Value::Text("…".to_owned()),
         Value::Text(url) if name == "store" => Value::Text(without_password(url)),
         other @ (Value::Text(_)
         | Value::Count(_)
@@ -126,17 +132,34 @@ fn plain(value: &Value) -> serde_json::Value {
     }
 }
 
-fn schema_of_levels() -> serde_json::Value {
-    let fields: Map<String, serde_json::Value> = LEVEL_FIELDS
-        .iter()
-        .map(|field| {
-            let mut schema = schema_of_kind(field.kind);
+fn schema_of_webhooks() -> serde_json::Value {
+    let fields = schemas_of(WEBHOOK_FIELDS.iter().map(|field| (field.name, field.kind, field.meaning)));
+    json!({
+        "type": "object",
+        "description": "receivers of events, by their names",
+        "patternProperties": {
+            "^[A-Za-z0-9_-]{1,64}$": { "type": "object", "properties": fields, "additionalProperties": false },
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn schemas_of(
+    fields: impl Iterator<Item = (&'static str, Kind, &'static str)>,
+) -> Map<String, serde_json::Value> {
+    fields
+        .map(|(name, kind, meaning)| {
+            let mut schema = schema_of_kind(kind);
             if let Some(schema) = schema.as_object_mut() {
-                schema.insert("description".to_owned(), json!(field.meaning));
+                schema.insert("description".to_owned(), json!(meaning));
             }
-            (field.name.to_owned(), schema)
+            (name.to_owned(), schema)
         })
-        .collect();
+        .collect()
+}
+
+fn schema_of_levels() -> serde_json::Value {
+    let fields = schemas_of(LEVEL_FIELDS.iter().map(|field| (field.name, field.kind, field.meaning)));
     json!({
         "type": "object",
         "description": "what a command may use up, by the level that it is on, where its launch does not say",

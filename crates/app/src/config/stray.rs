@@ -28,6 +28,9 @@ const OTHERS: &[&str] = &[
     SLOTS_VARIABLE,
 ];
 
+/// What the variables of hooks begin with.
+const HOOKS: &str = "LONGHAUL_EVENT";
+
 /// Every variable of an environment that nobody reads, although its name begins as ours do.
 #[must_use]
 pub fn strays(environment: &BTreeMap<String, String>) -> Vec<Stray> {
@@ -36,7 +39,7 @@ pub fn strays(environment: &BTreeMap<String, String>) -> Vec<Stray> {
     environment
         .keys()
         .filter(|name| name.starts_with("LONGHAUL_"))
-        .filter(|name| !known.contains(&name.as_str()) && below_levels_of(name).is_none())
+        .filter(|name| !name.starts_with(HOOKS) && !known.contains(&name.as_str()) && below_levels_of(name).is_none())
         .map(|name| Stray {
             name: name.clone(),
             nearest: nearest(name, known.iter().copied()).map(str::to_owned),

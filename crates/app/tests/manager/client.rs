@@ -75,7 +75,9 @@ impl Web {
 }
 
 fn send(stream: &mut impl Write, method: &str, path: &str, headers: &[&str], body: &str) {
-    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let tells_itself =
+        body.is_empty() || headers.iter().any(|header| header.starts_with("Transfer-Encoding"));
+    let length = if tells_itself { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let head = format!("{method} {path} HTTP/1.1\r\n{headers}{length}\r\n");
     stream.write_all(head.as_bytes()).unwrap();

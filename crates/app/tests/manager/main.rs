@@ -17,3 +17,6 @@ mod lifecycle;
 mod network;
 mod start;
 mod store;
+#[cfg(feature = "otel")]
+mod telemetry;
+mod telling;

@@ -86,8 +86,24 @@ pub struct LogsArgs {
     /// Pass control characters on to the terminal
     #[arg(long)]
     pub raw: bool,
+    /// Show only the lines that match this regular expression, with their numbers; exit with 1 if none does
+    #[arg(long, value_name = "PATTERN", allow_hyphen_values = true, conflicts_with = "timestamps")]
+    pub grep: Option<String>,
+    /// With --grep: so many lines around each match
+    #[arg(short = 'C', long, value_name = "N", requires = "grep",
+          value_parser = clap::value_parser!(u32).range(..=100))]
+    pub context: Option<u32>,
+    /// With --grep: upper and lower case are the same
+    #[arg(short, long, requires = "grep")]
+    pub ignore_case: bool,
+    /// With --grep: at most so many matches of each process
+    #[arg(long, value_name = "N", requires = "grep", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max: Option<u32>,
+    /// Fold redrawn and repeated lines
+    #[arg(long, conflicts_with_all = ["follow", "raw", "grep", "timestamps"])]
+    pub fold: bool,
     /// Exit as the process did
-    #[arg(long, requires = "follow")]
+    #[arg(long, requires = "follow", conflicts_with = "grep")]
     pub exit_status: bool,
 }
 
@@ -145,6 +161,13 @@ pub struct WaitArgs {
     pub timeout: Option<Span>,
 }
 
+impl WaitArgs {
+    /// Whether all of a session is waited for, which is told batch by batch.
+    pub(crate) fn tells_notices(&self) -> bool {
+        self.session.is_some() && self.ids.is_empty() && !self.any && self.goal == WaitGoal::Ended
+    }
+}
+
 /// What to wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WaitGoal {
@@ -153,6 +176,26 @@ pub enum WaitGoal {
     Ended,
     /// Its start
     Running,
+}
+
+/// What `events` takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct EventsArgs {
+    /// Only of this process: an id, a unique prefix, a name or @last
+    #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    pub id: Option<String>,
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what comes after this cursor; start for everything that is kept
+    #[arg(long, value_name = "CURSOR")]
+    pub after: Option<String>,
+    /// Only of this session
+    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(sessions))]
+    pub session: Option<String>,
+    /// Only these events, such as PROCESS_FAILED
+    #[arg(long = "type", value_name = "EVENT", value_delimiter = ',')]
+    pub types: Vec<String>,
 }
 
 /// What `inspect` takes.

@@ -33,6 +33,18 @@ impl Path {
         Self::of("/v1/wait")
     }
 
+    /// What happens.
+    pub(crate) fn events() -> Self {
+        Self::of("/v1/events")
+    }
+
+    /// What ends of a session.
+    pub(crate) fn notices(session: &str) -> Self {
+        let mut path = Self::of("/v1/sessions").below(session);
+        path.text.push_str("/notices");
+        path
+    }
+
     /// The queues.
     pub(crate) fn queues() -> Self {
         Self::of("/v1/queues")

@@ -1,54 +1,82 @@
 //! The end of whoever started this program.
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
 use std::os::fd::OwnedFd;
-use tokio::io::unix::AsyncFd;
-use tokio::io::Interest;
+use tokio::sync::oneshot;
 
 /// Parks until the parent of this program has ended; for ever if it has none that can be watched.
 ///
 /// The kernel's own way to be told (`PR_SET_PDEATHSIG`) takes the end of the thread that started a program for the end
 /// of its parent, and clients start programs from threads that come and go.
 pub(crate) async fn parent_gone() {
-    match watch() {
-        Watch::Watched(parent) => {
-            if parent.ready(Interest::READABLE).await.is_err() {
+    match parent() {
+        Parent::Lives(descriptor) => {
+            let (tell, told) = oneshot::channel();
+            // It parks until the program ends, and costs nothing else.
+            let watcher = std::thread::Builder::new().name("parent".to_owned());
+            let watched = watcher.spawn(move || {
+                if has_ended(&descriptor) {
+                    let _gone = tell.send(());
+                }
+            });
+            if watched.is_err() || told.await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
-        Watch::Gone => {}
-        Watch::None => std::future::pending().await,
+        Parent::Gone => {}
+        Parent::None => std::future::pending().await,
     }
 }
 
-enum Watch {
-    Watched(AsyncFd<OwnedFd>),
+enum Parent {
+    Lives(OwnedFd),
     Gone,
+    /// The first process of all, or one that cannot be seen.
     None,
 }
 
-fn watch() -> Watch {
-    let Some(parent) = getppid().filter(|parent| *parent != Pid::INIT) else { return Watch::None };
-    let Ok(descriptor) = pidfd_open(parent, PidfdFlags::empty()) else {
-        return if getppid() == Some(parent) { Watch::None } else { Watch::Gone };
-    };
+fn parent() -> Parent {
+    let Some(parent) = getppid().filter(|parent| *parent != Pid::INIT) else { return Parent::None };
+    let opened = pidfd_open(parent, PidfdFlags::empty());
     // Only while it still is the parent is that number its own.
-    if getppid() != Some(parent) {
-        return Watch::Gone;
+    match (opened, getppid() == Some(parent)) {
+        (_, false) => Parent::Gone,
+        (Ok(descriptor), true) => Parent::Lives(descriptor),
+        (Err(_), true) => Parent::None,
     }
-    match AsyncFd::with_interest(descriptor, Interest::READABLE) {
-        Ok(watched) => Watch::Watched(watched),
-        Err(_) => Watch::None,
+}
+
+/// Parks until a process has ended; false if that cannot be told.
+fn has_ended(process: &OwnedFd) -> bool {
+    loop {
+        let mut ends = [PollFd::new(process, PollFlags::IN)];
+        match poll(&mut ends, None) {
+            Ok(_) => return true,
+            Err(error) if error == rustix::io::Errno::INTR => {}
+            Err(_) => return false,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::{Command, Stdio};
     use std::time::Duration;
 
     #[tokio::test]
     async fn living_parent_is_not_gone() {
         assert!(tokio::time::timeout(Duration::from_millis(50), parent_gone()).await.is_err());
+    }
+
+    #[test]
+    fn end_of_a_process_is_noticed() {
+        let mut child = Command::new("/bin/sh").args(["-c", "read x"]).stdin(Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let descriptor = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        drop(child.stdin.take());
+        assert!(has_ended(&descriptor));
+        child.wait().unwrap();
     }
 }

@@ -161,7 +161,9 @@ mod tests {
 
     fn introduced() -> Session {
         let mut session = Session::default();
-        session.said(br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#);
+        session.said(
+            br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#,
+        );
         assert!(session.heard(br#"{"jsonrpc":"2.0","id":0,"result":{}}"#));
         session.said(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
         session

@@ -36,7 +36,7 @@ impl Surroundings {
     }
 
     /// Gives the directory, if it still exists.
-    pub(super) fn directory(&self) -> Result<PathBuf, Failure> {
+    pub(crate) fn directory(&self) -> Result<PathBuf, Failure> {
         self.directory.clone().ok_or_else(|| Failure::File {
             verb: "work in",
             path: ".".into(),
@@ -59,7 +59,7 @@ impl Surroundings {
     }
 
     /// Gives all variables that are text.
-    pub(super) fn environment(&self) -> BTreeMap<String, String> {
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         let texts = self.variables.iter().map(|(name, value)| (name.to_str(), value.to_str()));
         texts.filter_map(|(name, value)| Some((name?.to_owned(), value?.to_owned()))).collect()
     }

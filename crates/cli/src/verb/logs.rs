@@ -5,13 +5,13 @@ use super::{complained, first_failed};
 use crate::arguments::{Lines, LogsArgs};
 use crate::client::Path;
 use crate::dispatch::Context;
-use crate::exit_code::{DONE, of_process};
+use crate::exit_code::{DONE, FAILED, of_process};
 use crate::failure::Failure;
-use crate::output::{Asked, Follower, Manner, Piece, Printer, write};
+use crate::output::{Asked, Follower, Grep, Manner, Matches, Piece, Printer, Showing, write};
 use crate::render::short;
 use futures_util::StreamExt;
 use futures_util::stream::{self, LocalBoxStream};
-use longhaul_view::{Terminal, clean_label};
+use longhaul_view::{Case, Pattern, Terminal, clean_label};
 use longhaul_wire::api::{ProcessView, WaitReply};
 use tokio::io::AsyncWrite;
 
@@ -30,14 +30,18 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
     args: &LogsArgs,
     out: &mut W,
 ) -> Result<i32, Failure> {
-    let mut codes = match args.ids.as_slice() {
+    let pattern = args.grep.as_deref().map(|text| pattern(args, text)).transpose()?;
+    let wanted = Wanted { args, pattern };
+    let (mut codes, has_found) = match args.ids.as_slice() {
         [id] => {
             let id = named(context, id).await?;
-            show(context, args, &id, None, out).await?;
-            Vec::new()
+            (Vec::new(), show(context, &wanted, &id, None, out).await?)
         }
-        ids => show_many(context, args, ids, out).await?,
+        ids => show_many(context, &wanted, ids, out).await?,
     };
+    if !has_found {
+        codes.push(FAILED);
+    }
     if args.exit_status {
         for id in &args.ids {
             let path = Path::wait().with("id", id).with("mode", "all");
@@ -46,6 +50,21 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
         }
     }
     Ok(first_failed(codes))
+}
+
+/// What is wanted, with what was made of it.
+struct Wanted<'a> {
+    args: &'a LogsArgs,
+    pattern: Option<Pattern>,
+}
+
+fn pattern(args: &LogsArgs, text: &str) -> Result<Pattern, Failure> {
+    let case = if args.ignore_case { Case::Ignored } else { Case::Kept };
+    Pattern::new(text, case).map_err(|error| Failure::Usage {
+        what: format!("cannot search for {text:?}"),
+        why: Some(error.to_string()),
+        help: "put a backslash before a character that is meant as it is".to_owned(),
+    })
 }
 
 /// Gives what output is asked for by: programs read whole ids, whatever was said.
@@ -57,32 +76,40 @@ async fn named(context: &Context, reference: &str) -> Result<String, Failure> {
     Ok(process.id)
 }
 
+/// Shows one process, and tells whether something was found.
 async fn show<W: AsyncWrite + Unpin>(
     context: &Context,
-    args: &LogsArgs,
+    wanted: &Wanted<'_>,
     id: &str,
     prefix: Option<String>,
     out: &mut W,
-) -> Result<(), Failure> {
-    let mut follower = Follower::new(&context.client, asked(args, id));
-    let mut printer = Printer::new(manner(context, args, id, prefix));
+) -> Result<bool, Failure> {
+    let mut follower = Follower::new(&context.client, asked(wanted.args, id));
+    let mut showing = wanted.showing(context, id, prefix);
     while let Some(piece) = follower.next().await? {
         if let Piece::Gap { dropped } = piece {
             tell_gap(context, dropped);
         }
-        write(out, &printer.show(&piece)?).await?;
+        write(out, &showing.show(&piece)?).await?;
+        if showing.is_full() {
+            break;
+        }
     }
-    write(out, &printer.finish()).await
+    let (rest, has_found) = showing.finish()?;
+    write(out, &rest).await?;
+    Ok(has_found)
 }
 
-/// Shows several processes: one after the other, or all at once while they are followed.
+/// Shows several processes: one after the other, or all at once while they are followed. Tells how that went, and
+/// whether something was found.
 async fn show_many<W: AsyncWrite + Unpin>(
     context: &Context,
-    args: &LogsArgs,
+    wanted: &Wanted<'_>,
     ids: &[String],
     out: &mut W,
-) -> Result<Vec<i32>, Failure> {
+) -> Result<(Vec<i32>, bool), Failure> {
     let mut codes = Vec::new();
+    let mut has_found = false;
     let mut known = Vec::new();
     for id in ids {
         match context.client.fetch::<ProcessView>(&Path::process(id)).await {
@@ -90,40 +117,56 @@ async fn show_many<W: AsyncWrite + Unpin>(
             Err(failure) => codes.push(complained(context, failure)),
         }
     }
-    if !args.follow {
+    if !wanted.args.follow {
         for (prefix, id) in known {
-            codes.push(match show(context, args, &id, Some(prefix), out).await {
-                Ok(()) => DONE,
+            codes.push(match show(context, wanted, &id, Some(prefix), out).await {
+                Ok(found) => {
+                    has_found |= found;
+                    DONE
+                }
                 Err(failure) if failure.is_closed_output() => return Err(failure),
                 Err(failure) => complained(context, failure),
             });
         }
-        return Ok(codes);
+        return Ok((codes, has_found));
     }
-    let mut printers: Vec<Option<Printer>> = known
-        .iter()
-        .map(|(prefix, id)| Some(Printer::new(manner(context, args, id, Some(prefix.clone())))))
-        .collect();
-    let pieces = known.iter().enumerate().map(|(index, (_, id))| pieces(context, args, index, id));
+    let mut showings: Vec<Option<Showing>> =
+        known.iter().map(|(prefix, id)| Some(wanted.showing(context, id, Some(prefix.clone())))).collect();
+    let pieces = known.iter().enumerate().map(|(index, (_, id))| pieces(context, wanted.args, index, id));
     let mut pieces = stream::select_all(pieces);
     while let Some((index, piece)) = pieces.next().await {
-        let printer = printers.get_mut(index);
-        match piece {
-            Ok(Some(Piece::Gap { dropped })) => tell_gap(context, dropped),
+        let Some(slot) = showings.get_mut(index) else { continue };
+        let ended = match piece {
             Ok(Some(piece)) => {
-                if let Some(Some(printer)) = printer {
-                    write(out, &printer.show(&piece)?).await?;
+                if let Piece::Gap { dropped } = piece {
+                    tell_gap(context, dropped);
+                }
+                match slot {
+                    Some(showing) => {
+                        write(out, &showing.show(&piece)?).await?;
+                        showing.is_full()
+                    }
+                    None => false,
                 }
             }
-            Ok(None) => {
-                if let Some(printer) = printer.and_then(Option::take) {
-                    write(out, &printer.finish()).await?;
-                }
+            Ok(None) => true,
+            Err(failure) => {
+                codes.push(complained(context, failure));
+                false
             }
-            Err(failure) => codes.push(complained(context, failure)),
+        };
+        if ended && let Some(showing) = slot.take() {
+            let (rest, found) = showing.finish()?;
+            has_found |= found;
+            write(out, &rest).await?;
+        }
+        if showings.iter().all(Option::is_none) {
+            break;
         }
     }
-    Ok(codes)
+    // Of one that broke off, what was found is found.
+    has_found |= showings.iter().flatten().any(Showing::has_found);
+    Ok((codes, has_found))
 }
 
 /// A piece of the output of the process at this index; none at its end.
@@ -144,10 +187,10 @@ fn asked(args: &LogsArgs, id: &str) -> Asked {
     Asked {
         reference: id.to_owned(),
         follow: args.follow,
-        lines: match (args.lines, args.since) {
-            (Some(Lines::Last(lines)), _) => Some(lines),
-            (Some(Lines::All), _) | (None, Some(_)) => None,
-            (None, None) => Some(USUAL),
+        lines: match (args.lines, args.since, &args.grep) {
+            (Some(Lines::Last(lines)), _, _) => Some(lines),
+            (Some(Lines::All), _, _) | (None, Some(_), _) | (None, None, Some(_)) => None,
+            (None, None, None) => Some(USUAL),
         },
         since: args.since,
         stream: args.stream,
@@ -155,20 +198,35 @@ fn asked(args: &LogsArgs, id: &str) -> Asked {
     }
 }
 
-fn manner(context: &Context, args: &LogsArgs, id: &str, prefix: Option<String>) -> Manner {
+impl Wanted<'_> {
+    fn showing(&self, context: &Context, id: &str, prefix: Option<String>) -> Showing {
+        let args = self.args;
+        let json = context.console.is_json().then(|| id.to_owned());
+        if let Some(pattern) = &self.pattern {
+            let wide = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+            return Showing::Matches(Box::new(Matches::new(Grep {
+                pattern: pattern.clone(),
+                context: args.context.map_or(0, wide),
+                most: args.max.map_or(usize::MAX, wide),
+                raw: args.raw,
+                numbered: asked(args, id).lines.is_none() && args.since.is_none(),
+                prefix,
+                json,
+            })));
+        }
+        let manner = manner(context, args, prefix, json);
+        if args.fold { Showing::folded(manner) } else { Showing::All(Printer::new(manner)) }
+    }
+}
+
+fn manner(context: &Context, args: &LogsArgs, prefix: Option<String>, json: Option<String>) -> Manner {
     let console = &context.console;
     let clean = (console.out.terminal && !args.raw).then_some(if console.out.colour {
         Terminal::Colour
     } else {
         Terminal::Plain
     });
-    Manner {
-        clean,
-        timestamps: args.timestamps,
-        utc: console.utc,
-        prefix,
-        json: console.is_json().then(|| id.to_owned()),
-    }
+    Manner { clean, timestamps: args.timestamps, utc: console.utc, prefix, json }
 }
 
 fn prefix(process: &ProcessView) -> String {

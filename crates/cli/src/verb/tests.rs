@@ -1,6 +1,7 @@
 //! The verbs against a manager that answers as told.
 
 mod act;
+mod events;
 mod family;
 mod launch;
 mod look;

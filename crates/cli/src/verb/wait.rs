@@ -1,5 +1,7 @@
 //! `wait`
 
+mod session;
+
 use super::status::all_pages;
 use crate::arguments::{Format, WaitArgs, WaitGoal};
 use crate::client::Path;
@@ -25,6 +27,9 @@ const MOST_NAMED: usize = 200;
 
 /// Waits until processes have ended, or started, and gives the exit code of the one that decides.
 pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Failure> {
+    if let Some(session) = args.session.as_ref().filter(|_| args.tells_notices()) {
+        return session::wait_for_session(context, args, session).await;
+    }
     let until = args.timeout.map(|timeout| Instant::now() + timeout.as_duration());
     let bar = Bar::new(context);
     let mut ids = args.ids.clone();
@@ -173,6 +178,8 @@ fn conclude(context: &Context, args: &WaitArgs, known: Vec<Option<ProcessView>>)
     }
     let reply = WaitReply { processes, timed_out };
     match context.console.format {
+        // Its notices were told, one a line.
+        Some(Format::Json | Format::Ndjson) if args.tells_notices() => {}
         Some(Format::Json | Format::Ndjson) => context.console.print_json(&reply)?,
         Some(Format::Name) => {
             let ids: String = reply.processes.iter().map(|process| format!("{}\n", process.id)).collect();

@@ -26,6 +26,10 @@ pub(crate) enum Turned {
         /// The most bytes.
         most: u64,
     },
+    /// Its body broke off, or is none.
+    Broken,
+    /// Its body did not come.
+    Late,
 }
 
 impl Turned {
@@ -33,7 +37,7 @@ impl Turned {
     pub(crate) const fn is_stranger(self) -> bool {
         match self {
             Self::Host | Self::Origin | Self::NoToken | Self::BadToken => true,
-            Self::ReadOnly | Self::Kind | Self::TooLarge { .. } => false,
+            Self::ReadOnly | Self::Kind | Self::TooLarge { .. } | Self::Broken | Self::Late => false,
         }
     }
 
@@ -58,6 +62,8 @@ impl Turned {
                 Fault::new(413, "payload_too_large", format!("the body of a request may have {most} bytes"))
                     .help("large inputs belong into a file that the command reads")
             }
+            Self::Broken => Fault::new(400, "invalid_request", "the body of the request broke off"),
+            Self::Late => Fault::new(408, "invalid_request", "the body of the request did not come"),
         }
     }
 }
@@ -74,7 +80,13 @@ impl IntoResponse for Turned {
                 let known = "Bearer realm=\"longhaul\", error=\"invalid_token\"";
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(known));
             }
-            Self::Host | Self::Origin | Self::ReadOnly | Self::Kind | Self::TooLarge { .. } => {}
+            Self::Host
+            | Self::Origin
+            | Self::ReadOnly
+            | Self::Kind
+            | Self::TooLarge { .. }
+            | Self::Broken
+            | Self::Late => {}
         }
         if self.is_stranger() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

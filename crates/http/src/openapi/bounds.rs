@@ -118,6 +118,13 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
         ("ListRequest", "limit") => json!({ "minimum": 1, "maximum": 1_000 }),
         ("ListRequest", "cursor") => json!({ "pattern": "^[0-9]{1,19}$" }),
         ("ListRequest", "prefix") => json!({ "pattern": "^(bg-)?[0-9a-fA-F-]+$" }),
+        ("ReadRequest", "max_tokens") => json!({ "minimum": 1, "maximum": 8_000 }),
+        ("ReadRequest", "from_line" | "attempt") | ("SearchRequest", "attempt") => json!({ "minimum": 1 }),
+        ("ReadRequest", "wait_ms") => json!({ "maximum": 55_000 }),
+        ("SearchRequest", "pattern") => json!({ "minLength": 1, "maxLength": 1_024 }),
+        ("SearchRequest", "context") => json!({ "maximum": 5 }),
+        ("SearchRequest", "max_matches") => json!({ "minimum": 1, "maximum": 100 }),
+        ("SearchRequest", "max_tokens") => json!({ "minimum": 100, "maximum": 8_000 }),
         ("WaitRequest", "id") => {
             json!({ "minItems": 1, "maxItems": 1_000, "items": { "type": "string", "minLength": 1 } })
         }
@@ -142,8 +149,13 @@ fn of_whole(request: &str) -> Map<String, Value> {
         ]}),
         "CommandRequest" => json!({ "required": ["program", "directory"] }),
         "FailRequest" => json!({ "required": ["error"] }),
-        "CancelLevelRequest" => present("level", json!({ "type": "integer" })),
+        "CancelLevelRequest" => json!({ "allOf": [present("level", json!({ "type": "integer" }))] }),
+        "EndSessionRequest" => json!({ "anyOf": [
+            json!({ "properties": { "grace_ms": { "type": "null" } } }),
+            present("policy", json!({ "const": "grace" })),
+        ]}),
         "WaitRequest" => json!({ "required": ["id"] }),
+        "SearchRequest" => json!({ "required": ["pattern"] }),
         "PriorityRequest" => json!({ "oneOf": [
             present("priority", json!({ "type": "integer" })),
             present("first", json!({ "const": true })),
@@ -160,7 +172,10 @@ fn of_whole(request: &str) -> Map<String, Value> {
         "QueueRequest" => json!({ "anyOf": [
             present("slots", json!({ "not": { "type": "null" } })),
             present("held", json!({ "type": "boolean" })),
-        ]}),
+        ], "allOf": [{ "anyOf": [
+            json!({ "properties": { "by": { "type": "null" } } }),
+            present("held", json!({ "const": true })),
+        ]}]}),
         _ => return Map::new(),
     };
     match bounds {

@@ -63,8 +63,8 @@ impl Schemas {
         reference(&format!("{LOOSE}{}", self.loose.len() - 1))
     }
 
-    /// The fields of a request as parameters.
-    pub(super) fn fields(&mut self, shape: Shape) -> Vec<Field> {
+    /// The fields of a request as parameters, but for those that stand elsewhere.
+    pub(super) fn fields(&mut self, shape: Shape, elsewhere: &[&str]) -> Vec<Field> {
         let schema = shape(&mut self.taken).to_value();
         let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix(HOME))
         else {
@@ -80,11 +80,13 @@ impl Schemas {
         };
         properties
             .into_iter()
+            .filter(|(name, _)| !elsewhere.contains(&name.as_str()))
             .map(|(name, mut schema)| {
                 let about = text_of(&mut schema, "description");
                 without_null(&mut schema);
                 if let Value::Object(fields) = &mut schema {
                     fields.remove("default");
+                    may_be_empty(fields);
                 }
                 let is_required = required.contains(&name);
                 Field { about, is_required, schema: self.loose(schema), name }
@@ -111,7 +113,13 @@ impl Schemas {
             components.entry(name).or_insert(schema);
         }
         if let Value::Object(fields) = &mut document {
-            fields.insert("components".to_owned(), json!({ "schemas": components }));
+            fields.insert(
+                "components".to_owned(),
+                json!({
+                    "schemas": components,
+                    "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+                }),
+            );
         }
         document
     }
@@ -149,6 +157,17 @@ fn without_null(schema: &mut Value) {
         if let [only] = choices.as_slice() {
             *schema = only.clone();
         }
+    }
+}
+
+/// A parameter without a value counts as left out.
+fn may_be_empty(schema: &mut Map<String, Value>) {
+    if schema.get("type").is_none_or(|kind| kind != "string") {
+        return;
+    }
+    schema.remove("minLength");
+    if let Some(Value::String(pattern)) = schema.get_mut("pattern") {
+        *pattern = format!("^$|{pattern}");
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         Entry::get("/v1/sessions/{id}", show)
             .named("show_session", "Lists the processes of a session, live and ended")
             .query::<ListRequest>()
+            .but_for(&["session"])
             .answers::<ProcessList>(200, "One page of them"),
         Entry::post("/v1/sessions/{id}/end", end)
             .named(

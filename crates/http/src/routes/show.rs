@@ -51,14 +51,12 @@ async fn show(
     let depth = depth(&query)?;
     let process = api.show(&reference, depth).await?;
     let revision = process.revision;
-    if depth == Depth::Usage {
+    match (depth, is_known(&headers, revision)?) {
         // What a tree uses has no revision.
-        return Ok(Reply::ok(process).into_response());
+        (Depth::Usage, _) => Ok(Reply::ok(process).into_response()),
+        (Depth::Records, true) => Ok(Reply::unchanged(revision)),
+        (Depth::Records, false) => Ok(Reply::ok(process).tagged(revision).into_response()),
     }
-    if is_known(&headers, revision)? {
-        return Ok(Reply::unchanged(revision));
-    }
-    Ok(Reply::ok(process).tagged(revision).into_response())
 }
 
 /// `GET /v1/processes/{ref}/tree`: itself and everything that was ever below it.

@@ -1,11 +1,13 @@
 //! What stands between a network connection and the routes.
 
-use crate::guard::{Access, Door, Guard, MCP, MCP_LARGEST};
+use crate::guard::{Access, Door, Guard, MCP, MCP_LARGEST, Turned};
 use crate::serve::crowd::{Place, Work};
+use crate::serve::network::PATIENCE;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
+use axum::http::request::Parts;
 use axum::http::{Request, Response};
-use http_body_util::Limited;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -30,24 +32,53 @@ impl Doorway {
     /// Answers, or turns away.
     pub(super) async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
-        let is_mcp = head.uri.path() == MCP;
-        let checked = self.guard.check(&head, self.door);
-        let mut request = Request::from_parts(head, body);
-        let (router, work) = match checked {
-            Ok(Access::Control) => (self.control, Some(self.place.work())),
-            Ok(Access::ReadOnly) => (self.reading, Some(self.place.work())),
+        let access = match self.guard.check(&head, self.door) {
+            Ok(access) => access,
             Err(turned) => {
                 tracing::debug!(?turned, door = %self.door.local, "a request was turned away");
-                request.extensions_mut().insert(turned);
                 // One whose token is good is no stranger, whatever else is wrong.
-                (self.turning, (!turned.is_stranger()).then(|| self.place.work()))
+                let work = (!turned.is_stranger()).then(|| self.place.work());
+                return self.turn(head, turned, work).await;
             }
         };
-        let request = request.map(|body| match is_mcp {
-            true => Body::new(Limited::new(body, usize::try_from(MCP_LARGEST).unwrap_or(usize::MAX))),
-            false => Body::new(body),
-        });
-        Ok(holding(TowerToHyperService::new(router).call(request).await?, work))
+        let work = self.place.work();
+        let body = match head.uri.path() {
+            MCP => whole(body).await,
+            _ => Ok(Body::new(body)),
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(turned) => return self.turn(head, turned, Some(work)).await,
+        };
+        let router = match access {
+            Access::Control => self.control,
+            Access::ReadOnly => self.reading,
+        };
+        let answer = TowerToHyperService::new(router).call(Request::from_parts(head, body)).await?;
+        Ok(holding(answer, Some(work)))
+    }
+
+    /// Tells why nothing else is told.
+    async fn turn(
+        self,
+        mut head: Parts,
+        turned: Turned,
+        work: Option<Work>,
+    ) -> Result<Response<Body>, Infallible> {
+        head.extensions.insert(turned);
+        let request = Request::from_parts(head, Body::empty());
+        Ok(holding(TowerToHyperService::new(self.turning).call(request).await?, work))
+    }
+}
+
+/// The whole body of a request, for a service that takes one that breaks off for a fault of its own.
+async fn whole(body: Incoming) -> Result<Body, Turned> {
+    let most = usize::try_from(MCP_LARGEST).unwrap_or(usize::MAX);
+    match tokio::time::timeout(PATIENCE, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => Ok(Body::from(body.to_bytes())),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Turned::TooLarge { most: MCP_LARGEST }),
+        Ok(Err(_)) => Err(Turned::Broken),
+        Err(_) => Err(Turned::Late),
     }
 }
 

@@ -37,8 +37,8 @@ pub struct Network {
 const STRANGERS: usize = 256;
 /// The largest head of a request.
 const HEAD: usize = 32 * 1024;
-/// How long a client may take to be known, and to send the head of any further request.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a client may take to be known, and to send the head of any further request, or its body.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// A peer that is gone without a word is found out after this and a few more tries.
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long data may wait for a peer to take it in.
@@ -162,5 +162,147 @@ async fn unknown_after(place: &Place, patience: Duration) {
     tokio::time::sleep(patience).await;
     if !place.is_of_stranger() {
         pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::{Access, Gate};
+    use axum::routing::get;
+    use std::time::Instant;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    const PATIENCE: Duration = Duration::from_millis(300);
+    /// Nothing here takes that long unless it hangs.
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn client_that_does_not_say_who_it_is_is_cut_off() {
+        let house = House::open(100).await;
+        for words in ["", "GET / HTTP/1.1\r\nHo", "\u{16}\u{3}\u{1}"] {
+            let begun = Instant::now();
+            let mut stream = house.connect().await;
+            stream.write_all(words.as_bytes()).await.unwrap();
+            let mut rest = Vec::new();
+            tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await.expect("it is cut off").ok();
+            assert!(begun.elapsed() >= PATIENCE || !rest.is_empty(), "{words:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn client_that_sends_a_byte_now_and_then_is_cut_off_too() {
+        let house = House::open(100).await;
+        let mut stream = house.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nX: ").await.unwrap();
+        let dribble = async {
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(PATIENCE / 10).await;
+            }
+        };
+        tokio::time::timeout(LONG, dribble).await.expect("it is cut off");
+    }
+
+    #[tokio::test]
+    async fn answer_that_takes_its_time_is_not_cut_off() {
+        let house = House::open(100).await;
+        let mut stream = house.connect().await;
+        house.ask(&mut stream, "/slow", "known").await;
+        assert!(house.answer(&mut stream).await.ends_with("at last"));
+    }
+
+    #[tokio::test]
+    async fn stranger_is_answered_once_and_the_known_as_often_as_they_ask() {
+        let house = House::open(100).await;
+        let mut known = house.connect().await;
+        for _ in 0..3 {
+            house.ask(&mut known, "/", "known").await;
+            assert!(house.answer(&mut known).await.starts_with("HTTP/1.1 200"));
+        }
+        let mut stranger = house.connect().await;
+        house.ask(&mut stranger, "/", "nobody").await;
+        let mut whole = String::new();
+        tokio::time::timeout(LONG, stranger.read_to_string(&mut whole)).await.unwrap().unwrap();
+        assert!(whole.starts_with("HTTP/1.1 401") && whole.contains("x-request-id"), "{whole}");
+        assert!(whole.contains("\"request_id\":\""), "{whole}");
+    }
+
+    #[tokio::test]
+    async fn full_house_makes_room_by_whoever_is_idle_longest() {
+        let house = House::open(2).await;
+        let mut first = house.connect().await;
+        let mut second = house.connect().await;
+        for stream in [&mut first, &mut second] {
+            house.ask(stream, "/", "known").await;
+            house.answer(stream).await;
+        }
+        let mut third = house.connect().await;
+        house.ask(&mut third, "/", "known").await;
+        assert!(house.answer(&mut third).await.starts_with("HTTP/1.1 200"));
+        let gone = tokio::time::timeout(LONG, first.read(&mut [0])).await.expect("it had to go");
+        assert!(matches!(gone, Ok(0) | Err(_)), "{gone:?}");
+        house.ask(&mut second, "/", "known").await;
+        assert!(house.answer(&mut second).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn tunnel_is_refused() {
+        let house = House::open(100).await;
+        let mut stream = house.connect().await;
+        let host = &house.host;
+        let head = format!(
+            "CONNECT evil.example:80 HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer known\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert!(house.answer(&mut stream).await.starts_with("HTTP/1.1 403"));
+    }
+
+    /// A listener with two routes.
+    struct House {
+        host: String,
+    }
+
+    impl House {
+        async fn open(connections: usize) -> Self {
+            let slow = async || {
+                tokio::time::sleep(PATIENCE * 3).await;
+                "at last"
+            };
+            let routes = Router::new().route("/", get(async || "here")).route("/slow", get(slow));
+            let guard = Guard { hosts: Vec::new(), origins: Vec::new(), gate: Arc::new(One) };
+            let network = Network::new(routes, guard, None, connections).with_patience(PATIENCE);
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let host = listener.local_addr().unwrap().to_string();
+            tokio::spawn(serve_network(listener, network, pending()));
+            Self { host }
+        }
+
+        async fn connect(&self) -> TcpStream {
+            TcpStream::connect(&self.host).await.unwrap()
+        }
+
+        async fn ask(&self, stream: &mut TcpStream, path: &str, token: &str) {
+            let host = &self.host;
+            let head =
+                format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+        }
+
+        /// What is read in one go: answers here are small.
+        async fn answer(&self, stream: &mut TcpStream) -> String {
+            let mut text = vec![0; 4_096];
+            let length = tokio::time::timeout(LONG, stream.read(&mut text)).await.unwrap().unwrap();
+            text.truncate(length);
+            String::from_utf8(text).unwrap()
+        }
+    }
+
+    #[derive(Debug)]
+    struct One;
+
+    impl Gate for One {
+        fn admit(&self, token: &str) -> Option<Access> {
+            (token == "known").then_some(Access::Control)
+        }
     }
 }

@@ -78,6 +78,15 @@ async fn references_of_the_document_lead_somewhere_and_requests_are_closed() {
         let is_request = name.ends_with("Request") && schema["type"] == "object";
         assert_eq!(schema.get("additionalProperties") == Some(&Value::Bool(false)), is_request, "{name}");
     }
+    let launched = &document["paths"]["/v1/processes"]["post"]["responses"]["201"]["links"];
+    let of_one = |path: &String| path.starts_with("/v1/processes/{reference}");
+    let follow: BTreeSet<String> = launched.as_object().unwrap().keys().cloned().collect();
+    let asked: BTreeSet<String> = operations(&document)
+        .into_iter()
+        .filter(|(path, ..)| of_one(path))
+        .map(|(_, _, operation)| operation["operationId"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(follow, asked);
     let text = document.to_string();
     assert!(!text.contains("$schema") && !text.contains("#/loose") && !text.contains("$defs"));
 }
@@ -103,6 +112,13 @@ async fn bounds_of_requests_are_in_the_document() {
     );
     assert_eq!(named("mode")["schema"]["enum"], serde_json::json!(["all", "any"]));
     assert!(named("mode")["schema"].get("default").is_none());
+    let (_, _, session) =
+        operations(&document).into_iter().find(|(path, ..)| path == "/v1/sessions/{id}").unwrap();
+    let parameters = session["parameters"].as_array().unwrap();
+    assert!(parameters.iter().any(|one| one["name"] == "project"));
+    assert!(parameters.iter().all(|one| one["name"] != "session"), "the path names it");
+    let level = field("CancelLevelRequest", "level");
+    assert_eq!((level["maximum"].clone(), level["minimum"].clone()), (255.into(), 0.into()));
 }
 
 fn operations(document: &Value) -> Vec<(String, String, Map<String, Value>)> {

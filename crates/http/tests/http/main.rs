@@ -15,6 +15,7 @@ mod hostile;
 mod idempotency;
 mod launch;
 mod list;
+mod metrics;
 mod output;
 mod queue;
 mod ready;

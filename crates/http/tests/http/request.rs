@@ -20,7 +20,12 @@ async fn revision_goes_along_as_the_tag_and_is_not_sent_twice() {
     assert_eq!(other.status, 200);
     let torn = world.ask_with("GET", &path, &[("if-none-match", "999")], Body::empty()).await;
     assert_eq!((torn.status.as_u16(), torn.problem().slug.as_str()), (400, "invalid_request"));
-    assert!(!world.get(&format!("{path}?usage=true")).await.headers.contains_key("etag"));
+    let with_usage = format!("{path}?usage=true");
+    assert!(!world.get(&with_usage).await.headers.contains_key("etag"));
+    let known = world.ask_with("GET", &with_usage, &[("if-none-match", &tag)], Body::empty()).await;
+    assert_eq!(known.status, 200);
+    let torn = world.ask_with("GET", &with_usage, &[("if-none-match", "{}")], Body::empty()).await;
+    assert_eq!(torn.problem().status, 400);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_api::{Api, LaunchDefaults};
+use longhaul_api::{Api, LaunchDefaults, Measured, Metrics};
 use longhaul_domain::NodeId;
 use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store};
 use longhaul_engine::{Engine, Parts, Settings};
@@ -56,8 +56,9 @@ impl World {
             version: "0".to_owned(),
         });
         adjust(&mut settings);
+        let metrics = Metrics::default();
         let parts = Parts {
-            store: store.clone(),
+            store: Arc::new(Measured::new(store.clone(), metrics.clone())),
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
             vault: Arc::new(FakeVault::default()),
@@ -69,7 +70,10 @@ impl World {
             about: Arc::new(Version { version: "1.2.3".to_owned(), protocol: 1, ..Version::default() }),
             defaults: LaunchDefaults::default(),
             retention: Some(RetentionView { age_ms: Some(60_000), count: Some(7), bytes: None }),
+            metrics,
+            notice_window: longhaul_api::NOTICE_WINDOW,
         };
+        api.metrics.follow(&api.engine);
         let engine = api.engine.clone();
         Self { clock, store, spawner, orders, engine, router: router(api) }
     }

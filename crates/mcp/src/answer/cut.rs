@@ -3,28 +3,24 @@
 use crate::answer::Object;
 use serde_json::{Value, json};
 
-/// The longest part of an answer, in bytes of JSON.
-pub(super) const LONGEST: usize = 2 * 1024;
-/// What is shown of JSON that is longer.
-const BEGIN: usize = 1024;
-
-/// Cuts the fields of a record that are longer than a part of an answer may be. `rest` is where the whole is.
-pub(super) fn cut(fields: &mut Object, rest: &str) {
+/// Cuts the fields of a record that are longer than so many bytes of JSON. `rest` is where the whole is.
+pub(super) fn cut(fields: &mut Object, longest: usize, rest: &str) {
     for value in fields.values_mut() {
         let length = value.to_string().len();
-        if length > LONGEST {
-            *value = shortened(value, length, rest);
+        if length > longest {
+            *value = shortened(value, length, longest / 2, rest);
         }
     }
 }
 
-fn shortened(value: &Value, length: usize, rest: &str) -> Value {
+/// The first so many bytes of a value.
+fn shortened(value: &Value, length: usize, room: usize, rest: &str) -> Value {
     match value {
         Value::String(text) => {
-            Value::String(format!("{}… ({} bytes, all in {rest})", begin(text, LONGEST / 2), text.len()))
+            Value::String(format!("{}… ({} bytes, all in {rest})", begin(text, room), text.len()))
         }
         Value::Array(items) => {
-            let mut room = LONGEST / 2;
+            let mut room = room;
             let mut kept: Vec<Value> = Vec::new();
             for item in items {
                 let size = item.to_string().len();
@@ -38,7 +34,7 @@ fn shortened(value: &Value, length: usize, rest: &str) -> Value {
             Value::Array(kept)
         }
         Value::Object(_) => {
-            json!({ "truncated": true, "bytes": length, "begin": begin(&value.to_string(), BEGIN), "rest": rest })
+            json!({ "truncated": true, "bytes": length, "begin": begin(&value.to_string(), room), "rest": rest })
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
@@ -72,7 +68,7 @@ mod tests {
         fields.insert("text".to_owned(), json!("é".repeat(5_000)));
         fields.insert("list".to_owned(), json!(vec!["x".repeat(100); 100]));
         fields.insert("object".to_owned(), json!({ "key": "\u{1}".repeat(4_000) }));
-        cut(&mut fields, "REST");
+        cut(&mut fields, 2_048, "REST");
         assert_eq!(fields["short"], json!({ "a": 1 }));
         assert!(fields["text"].as_str().unwrap().ends_with("… (10000 bytes, all in REST)"));
         let list = fields["list"].as_array().unwrap();
@@ -80,7 +76,7 @@ mod tests {
         assert_eq!(fields["object"]["truncated"], true);
         assert_eq!(fields["object"]["rest"], "REST");
         for value in fields.values() {
-            assert!(value.to_string().len() <= LONGEST + 200, "{}", value.to_string().len());
+            assert!(value.to_string().len() <= 2_048 + 200, "{}", value.to_string().len());
         }
     }
 

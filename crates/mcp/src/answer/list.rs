@@ -1,11 +1,13 @@
 //! Many processes as agents see them.
 
 use crate::answer::Object;
+use crate::answer::cut::begin;
 use crate::answer::status::{Around, whole};
 use crate::schema;
 use longhaul_wire::api::ProcessView;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What is told of each of many.
@@ -21,6 +23,13 @@ const FIELDS: &[&str] = &[
     "parent_id",
     "conditions",
 ];
+
+/// What is left of each where all together would be too much.
+const FEWER: &[&str] = &["process_id", "name", "process_type", "status", "progress", "exit_code"];
+/// The longest text of one of many, in bytes of JSON.
+const SHORT: usize = 80;
+/// The longest list, in bytes of JSON.
+const LONGEST: usize = 24_000;
 
 /// The answer of `list_background_processes`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -41,7 +50,28 @@ pub(crate) struct Item(Object);
 pub(crate) fn item(view: &ProcessView) -> Item {
     let mut fields = whole(view, &Around::default());
     fields.retain(|name, _| FIELDS.contains(&name.as_str()));
+    for value in fields.values_mut() {
+        if let Value::String(text) = value {
+            let begin = begin(text, SHORT);
+            if begin.len() < text.len() {
+                *value = Value::String(format!("{begin}…"));
+            }
+        }
+    }
     Item(fields)
+}
+
+/// Many, in as many words as an answer may have.
+pub(crate) fn items(views: &[ProcessView]) -> Vec<Item> {
+    let mut items: Vec<Item> = views.iter().map(item).collect();
+    let length: usize =
+        items.iter().map(|Item(fields)| Value::Object(fields.clone()).to_string().len()).sum();
+    if length > LONGEST {
+        for Item(fields) in &mut items {
+            fields.retain(|name, _| FEWER.contains(&name.as_str()));
+        }
+    }
+    items
 }
 
 /// Counts without those that nothing has.
@@ -56,7 +86,7 @@ impl JsonSchema for Item {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let mut whole = super::whole_schema();
-        if let Some(serde_json::Value::Object(fields)) = whole.get_mut("properties") {
+        if let Some(Value::Object(fields)) = whole.get_mut("properties") {
             fields.retain(|name, _| FIELDS.contains(&name.as_str()));
         }
         whole.insert("required".to_owned(), serde_json::json!(["process_id", "process_type", "status"]));
@@ -67,4 +97,30 @@ impl JsonSchema for Item {
 /// The schema of the answer.
 pub(crate) fn list_schema() -> Object {
     schema::bare::<ListAnswer>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_list_is_longer_than_an_answer_may_be() {
+        let view = ProcessView {
+            id: "0199d3f0-6c1e-7b52-9f53-0d9a3c6f4e11".to_owned(),
+            kind: format!("custom:{}", "k".repeat(121)),
+            name: Some("\"".repeat(128)),
+            status: "interrupted".to_owned(),
+            stage: Some("s".repeat(4_000)),
+            parent_id: Some("0199d3f0-6c1e-7b52-9f53-0d9a3c6f4e11".to_owned()),
+            progress: Some(33.333),
+            exit_code: Some(i32::MIN),
+            duration_ms: Some(123_456_789),
+            conditions: vec!["waits_for_children".to_owned(); 3],
+            ..ProcessView::default()
+        };
+        let listed = serde_json::to_string(&items(&vec![view.clone(); 100])).unwrap();
+        assert!(listed.len() <= 32_000, "{}", listed.len());
+        let few = serde_json::to_string(&items(&[view])).unwrap();
+        assert!(few.contains("parent_id"));
+    }
 }

@@ -38,6 +38,10 @@ const BRIEF: &[&str] = &[
     "tail",
     "next",
 ];
+/// The longest field of the whole record, in bytes of JSON.
+const LONG: usize = 2 * 1024;
+/// The longest field of the short form: sixteen of them are one answer.
+const SHORT: usize = 400;
 /// Fields whose content is the caller's own.
 const OWN: &[&str] = &["metadata", "result"];
 /// Fields that say something by being false.
@@ -68,15 +72,21 @@ pub(crate) struct Children {
 /// The whole record with what stands around it.
 pub(crate) fn whole(view: &ProcessView, around: &Around) -> Object {
     let mut fields = told(view);
-    cut(&mut fields, &crate::resource::uri(&view.id));
+    cut(&mut fields, LONG, &crate::resource::uri(&view.id));
     add(&mut fields, view, around);
     fields
 }
 
 /// What is enough to go on with.
 pub(crate) fn brief(view: &ProcessView, around: &Around) -> Object {
-    let mut fields = whole(view, around);
-    fields.retain(|name, _| BRIEF.contains(&name.as_str()));
+    let mut fields = told(view);
+    fields.retain(|name, _| BRIEF.contains(&name.as_str()) || name == "output_bytes");
+    if fields.get("reason") == fields.get("error") {
+        fields.remove("reason");
+    }
+    cut(&mut fields, SHORT, &crate::resource::uri(&view.id));
+    add(&mut fields, view, around);
+    fields.remove("child_counts");
     fields
 }
 
@@ -292,6 +302,34 @@ mod tests {
         let fields = whole(&long, &Around::default());
         assert_eq!(fields["metadata"]["truncated"], true);
         assert_eq!(fields["metadata"]["rest"], "longhaul://process/0197");
+    }
+
+    #[test]
+    fn no_record_is_longer_than_an_answer_may_be() {
+        let long = || "\u{1}".repeat(70_000);
+        let view = ProcessView {
+            description: Some(long()),
+            prompt: Some(long()),
+            reason: Some(long() + "x"),
+            error: Some(long()),
+            command: vec![long(); 10],
+            capabilities: vec!["\"".repeat(128); 100],
+            metadata: Some(json!({ "a": long() })),
+            result: Some(json!([long()])),
+            directory: Some(long()),
+            log_path: Some(long()),
+            ..view()
+        };
+        let around = Around { tail: Some("x".repeat(400)), ..Around::default() };
+        assert!(Value::Object(whole(&view, &around)).to_string().len() <= 24_000);
+        assert!(Value::Object(brief(&view, &around)).to_string().len() <= 2_000);
+    }
+
+    #[test]
+    fn short_form_does_not_say_the_same_twice() {
+        let view = ProcessView { reason: Some("r".to_owned()), error: Some("r".to_owned()), ..view() };
+        let fields = brief(&view, &Around::default());
+        assert!(!fields.contains_key("reason") && fields["error"] == "r");
     }
 
     #[test]

@@ -141,6 +141,8 @@ pub(crate) struct Read {
     pub(crate) process_id: String,
     /// Go on from next_cursor; without any place: head and tail
     pub(crate) cursor: Option<String>,
+    /// Stop here: the end of what was omitted
+    pub(crate) to_cursor: Option<String>,
     pub(crate) from_line: Option<u64>,
     pub(crate) tail_lines: Option<u32>,
     #[serde(default)]
@@ -150,6 +152,9 @@ pub(crate) struct Read {
     /// Keep ANSI codes and repeats
     #[serde(default)]
     pub(crate) raw: bool,
+    /// Wait up to so long for more than the cursor has seen (0..55)
+    #[serde(default)]
+    pub(crate) wait_seconds: f64,
 }
 
 /// Which stream is meant.

@@ -1,6 +1,6 @@
 //! Lists.
 
-use crate::answer::{ListAnswer, Object, counts, item, object};
+use crate::answer::{ListAnswer, Object, counts, items, object};
 use crate::refusal::Refusal;
 use crate::tool::input::{FilterType, List};
 use crate::work::Desk;
@@ -40,7 +40,7 @@ impl Desk<'_> {
         let stats = self.api.engine.stats(&live).await.map_err(longhaul_api::Fault::from)?;
         let live = stats.total.by_status.into_iter().map(|(status, count)| (status.to_string(), count));
         Ok(object(&ListAnswer {
-            processes: listed.processes.iter().map(item).collect(),
+            processes: items(&listed.processes),
             live: counts(live),
             next_cursor: listed.cursor,
         }))

@@ -3,19 +3,22 @@
 use crate::answer::{Object, object};
 use crate::refusal::Refusal;
 use crate::tool::input::{Read, Search, Stream};
-use crate::work::Desk;
+use crate::work::{Desk, millis, span};
 use longhaul_wire::api::{ReadRequest, SearchRequest, StreamChoice};
 
 impl Desk<'_> {
     /// Reads a page.
     pub(super) async fn read_output(self, asked: Read) -> Result<Object, Refusal> {
+        let wait = span("wait_seconds", asked.wait_seconds)?;
         let request = ReadRequest {
             stream: choice(asked.stream, asked.cursor.as_deref()),
             cursor: asked.cursor,
+            to_cursor: asked.to_cursor,
             from_line: asked.from_line,
             tail_lines: asked.tail_lines,
             max_tokens: asked.max_tokens,
             raw: asked.raw,
+            wait_ms: Some(millis(wait)).filter(|millis| *millis > 0),
             ..ReadRequest::default()
         };
         Ok(object(&self.api.read_output(&asked.process_id, &request).await?))

@@ -12,6 +12,8 @@ use longhaul_wire::api::{ProcessView, ReadRequest};
 const TAIL_LINES: u32 = 5;
 /// And so many characters of them.
 const TAIL_LETTERS: usize = 400;
+/// And so many bytes.
+const TAIL_BYTES: usize = 600;
 /// What reading them may cost.
 const TAIL_TOKENS: u32 = 400;
 /// The most children that are counted.
@@ -68,7 +70,11 @@ async fn children(api: &Api, view: &ProcessView) -> Option<Children> {
 fn last_letters(text: &str) -> String {
     let text = text.trim_end();
     let count = text.chars().count();
-    text.chars().skip(count.saturating_sub(TAIL_LETTERS)).collect()
+    let tail: String = text.chars().skip(count.saturating_sub(TAIL_LETTERS)).collect();
+    // Letters that take several bytes each leave room for fewer.
+    let over = tail.len().saturating_sub(TAIL_BYTES);
+    let from = (over..=tail.len()).find(|place| tail.is_char_boundary(*place)).unwrap_or_default();
+    tail.get(from..).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -78,6 +84,8 @@ mod tests {
     #[test]
     fn last_words_are_cut_between_letters() {
         assert_eq!(last_letters("one\ntwo\n"), "one\ntwo");
-        assert_eq!(last_letters(&"ä".repeat(500)), "ä".repeat(400));
+        assert_eq!(last_letters(&"a".repeat(500)), "a".repeat(400));
+        assert_eq!(last_letters(&"ä".repeat(500)), "ä".repeat(300));
+        assert_eq!(last_letters(&"€".repeat(500)), "€".repeat(200));
     }
 }

@@ -44,7 +44,6 @@ async fn list_of_tools_stays_within_its_budget() {
         told.as_object_mut().unwrap().retain(|field, _| kept.contains(&field.as_str()));
         inputs += told.to_string().len();
     }
-    println!("inputs {} tokens, whole {} tokens", inputs.div_ceil(4), whole.div_ceil(4));
     assert!(inputs.div_ceil(4) <= INPUTS, "{}", inputs.div_ceil(4));
     assert!(whole.div_ceil(4) <= WHOLE, "{}", whole.div_ceil(4));
 }

@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "helpers of tests fail like tests"
@@ -10,7 +9,9 @@
 
 mod catalogue;
 mod eras;
+mod guide;
 mod http;
+mod output;
 mod resources;
 mod schema;
 mod socket;

@@ -61,42 +61,102 @@ async fn listener_is_told_of_changes_of_what_it_listens_to_and_of_nothing_else()
 async fn changes_that_come_together_are_told_once() {
     let world = World::new().await;
     let id = world.client(Era::Initialize).await.start("run").await;
-    let mut stream = BufReader::new(connect(&world.mcp, &opening()).await);
-    let info = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
     let uri = format!("longhaul://process/{id}");
-    let mut lines = vec![
-        json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info }),
-        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
-        json!({ "jsonrpc": "2.0", "id": 2, "method": "resources/subscribe", "params": { "uri": uri } }),
-    ];
+    let mut wire = Wire::subscribed(&world, &uri).await;
     let call = |id: u32, tool: &str, process: &str| {
         let params = json!({ "name": tool, "arguments": { "process_id": process } });
         json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
     };
-    for line in lines.drain(..) {
-        stream.write_all(format!("{line}\n").as_bytes()).await.unwrap();
-    }
-    assert_eq!(hear(&mut stream).await["id"], 1);
-    assert_eq!(hear(&mut stream).await["id"], 2);
     for (place, tool) in ["pause_process", "resume_process", "pause_process"].iter().enumerate() {
-        let line = call(10 + u32::try_from(place).unwrap(), tool, &id);
-        stream.write_all(format!("{line}\n").as_bytes()).await.unwrap();
-        assert!(hear(&mut stream).await["result"].is_object());
+        wire.say(&call(10 + u32::try_from(place).unwrap(), tool, &id)).await;
+        assert!(wire.hear().await["result"].is_object());
     }
-    let update = hear(&mut stream).await;
-    assert_eq!(
-        (&update["method"], &update["params"]["uri"]),
-        (&json!("notifications/resources/updated"), &json!(uri))
-    );
+    let update = wire.hear().await;
+    let expected = (&json!("notifications/resources/updated"), &json!(uri));
+    assert_eq!((&update["method"], &update["params"]["uri"]), expected);
     let bye =
         json!({ "jsonrpc": "2.0", "id": 20, "method": "resources/unsubscribe", "params": { "uri": uri } });
-    stream.write_all(format!("{bye}\n").as_bytes()).await.unwrap();
-    assert_eq!(hear(&mut stream).await["id"], 20);
-    let resume = call(21, "resume_process", &id);
-    stream.write_all(format!("{resume}\n").as_bytes()).await.unwrap();
-    assert_eq!(hear(&mut stream).await["id"], 21);
-    let more = tokio::time::timeout(Duration::from_millis(600), hear(&mut stream)).await;
+    wire.say(&bye).await;
+    assert_eq!(wire.hear().await["id"], 20);
+    wire.say(&call(21, "resume_process", &id)).await;
+    assert_eq!(wire.hear().await["id"], 21);
+    let more = tokio::time::timeout(Duration::from_millis(600), wire.hear()).await;
     assert!(more.is_err(), "{more:?}");
+}
+
+#[tokio::test]
+async fn processes_of_a_session_that_end_together_are_told_at_once() {
+    let world = World::new().await;
+    for era in [Era::Initialize, Era::Stateless] {
+        let session = format!("s-{era:?}");
+        let bound = crate::world::with(opening(), "session", json!(session));
+        let client = world.client_of(era, bound).await;
+        let mut ids = Vec::new();
+        for _ in 0..51 {
+            let work = json!({ "process_type": "custom", "name": "n" });
+            ids.push(client.call("register_process", work).await["process_id"].clone());
+        }
+        ids.truncate(50);
+        let end_all = async || {
+            for id in &ids {
+                client.call("complete_process", json!({ "process_id": id })).await;
+            }
+        };
+        let uri = format!("longhaul://session/{session}");
+        let told = match era {
+            Era::Stateless => {
+                let wanted = SubscriptionFilter::builder().resource_subscriptions([uri.as_str()]).build();
+                let mut listening = client.running.listen(wanted).await.unwrap();
+                end_all().await;
+                let told = tokio::time::timeout(PATIENCE, world.until(listening.next())).await.unwrap();
+                serde_json::to_value(told.unwrap().unwrap()).unwrap()
+            }
+            Era::Initialize => {
+                let mut wire = Wire::subscribed(&world, &uri).await;
+                end_all().await;
+                tokio::time::timeout(PATIENCE, world.until(wire.hear())).await.unwrap()
+            }
+        };
+        assert_eq!(told["params"]["uri"], json!(uri), "{told}");
+        let notice = &told["params"]["_meta"]["dev.longhaul/notice"];
+        assert_eq!(notice["ended"].as_array().unwrap().len(), 50, "{era:?}");
+        assert_eq!((&notice["still_live"], &notice["all_complete"]), (&json!(1), &json!(false)));
+        let standing = read(&client, &uri).await;
+        assert_eq!(standing["live"].as_array().unwrap().len(), 1);
+        assert_eq!(standing["all_complete"], false);
+    }
+}
+
+/// A client of the older era that listens to one resource.
+struct Wire(BufReader<tokio::io::DuplexStream>);
+
+impl Wire {
+    async fn subscribed(world: &World, uri: &str) -> Self {
+        let mut wire = Self(BufReader::new(connect(&world.mcp, &opening()).await));
+        let info = json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": { "name": "t", "version": "1" },
+        });
+        for line in [
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info }),
+            json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+            json!({ "jsonrpc": "2.0", "id": 2, "method": "resources/subscribe", "params": { "uri": uri } }),
+        ] {
+            wire.say(&line).await;
+        }
+        assert_eq!(wire.hear().await["id"], 1);
+        assert_eq!(wire.hear().await["id"], 2);
+        wire
+    }
+
+    async fn say(&mut self, line: &Value) {
+        self.0.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> Value {
+        hear(&mut self.0).await
+    }
 }
 
 async fn read(client: &Client, uri: &str) -> Value {

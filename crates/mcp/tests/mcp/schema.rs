@@ -36,10 +36,10 @@ pub(crate) fn check(schema: &Value, value: &Value) -> Result<(), String> {
                     if known.is_some_and(|known| known.contains_key(name)) {
                         continue;
                     }
-                    match expected {
-                        Value::Bool(false) => return Err(format!("{name} is not expected")),
-                        inner => check(inner, field)?,
+                    if *expected == Value::Bool(false) {
+                        return Err(format!("{name} is not expected"));
                     }
+                    check(expected, field)?;
                 }
             }
             "description" | "default" | "minimum" | "maximum" => {}

@@ -105,8 +105,7 @@ async fn task_that_nobody_made_is_refused() {
 }
 
 async fn begun(client: &crate::world::Client, arguments: Value) -> Task {
-    match client.response("wait_for_process", arguments).await {
-        CallToolResponse::Task(created) => created.task,
-        other => panic!("{other:?}"),
-    }
+    let response = client.response("wait_for_process", arguments).await;
+    let CallToolResponse::Task(created) = response else { panic!("{response:?}") };
+    created.task
 }

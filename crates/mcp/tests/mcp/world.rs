@@ -2,7 +2,7 @@
 
 use crate::schema;
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_api::{Api, LaunchDefaults};
+use longhaul_api::{Api, LaunchDefaults, Metrics};
 use longhaul_domain::NodeId;
 use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store};
 use longhaul_engine::{Engine, Parts, Settings};
@@ -75,6 +75,8 @@ impl World {
             about: Arc::new(Version { version: "1.2.3".to_owned(), protocol: 1, ..Version::default() }),
             defaults: LaunchDefaults::default(),
             retention: None,
+            metrics: Metrics::default(),
+            notice_window: longhaul_api::NOTICE_WINDOW,
         };
         let state = tempfile::tempdir().unwrap();
         let mcp = Mcp::open(api.clone(), state.path()).unwrap();
@@ -159,13 +161,12 @@ impl Client {
     }
 
     async fn result(&self, tool: &str, arguments: Value) -> CallToolResult {
-        match self.response(tool, arguments).await {
-            CallToolResponse::Complete(result) => {
-                self.check(tool, &result);
-                result
-            }
-            other => panic!("{tool} answered with {other:?}"),
-        }
+        let response = self.response(tool, arguments).await;
+        let CallToolResponse::Complete(result) = response else {
+            panic!("{tool} answered with {response:?}")
+        };
+        self.check(tool, &result);
+        result
     }
 
     pub(crate) async fn response(&self, tool: &str, arguments: Value) -> CallToolResponse {
@@ -230,5 +231,16 @@ fn script(program: &str, args: &[String]) -> Script {
     }
     assert_eq!(args[0], "-c");
     let words: Vec<String> = args[1].split(' ').map(str::to_owned).collect();
-    Script::of_words(&words[0], &words[1..])
+    match words[0].as_str() {
+        // Says something, and fails.
+        "complain" => {
+            Script::exits(Duration::from_millis(100), 1).printing(&format!("{}\n", words[1..].join(" ")))
+        }
+        // Says many things.
+        "count" => {
+            let lines: String = (1..=words[1].parse().unwrap()).map(|n: u32| format!("line {n}\n")).collect();
+            Script::exits(Duration::from_millis(100), 0).printing(&lines)
+        }
+        program => Script::of_words(program, &words[1..]),
+    }
 }

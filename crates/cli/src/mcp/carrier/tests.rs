@@ -180,7 +180,9 @@ async fn slow_client_keeps_nobody_from_talking_and_costs_no_memory() {
     let flood = tokio::spawn(async move {
         let line = format!("{}\n", json!({ "method": "notifications/message", "params": "x".repeat(1_000) }));
         let mut sent = 0_usize;
-        while tokio::time::timeout(Duration::from_millis(100), manager.0.write_all(line.as_bytes())).await.is_ok()
+        while tokio::time::timeout(Duration::from_millis(100), manager.0.write_all(line.as_bytes()))
+            .await
+            .is_ok()
         {
             sent += line.len();
         }

@@ -63,6 +63,41 @@ fn terminal_is_protected_from_output_unless_it_is_raw() {
 }
 
 #[test]
+fn matches_are_printed_like_grep_prints_them() {
+    let some = |_: &Asked| {
+        output(&[
+            (FrameKind::Stdout, 0, b"one\n\x1b[31mERR"),
+            (FrameKind::Stdout, 12, b"OR\x1b[0m two\nthree\n"),
+            (FrameKind::End, 29, b""),
+        ])
+    };
+    let came = said("logs x --grep error -i -C 1", false, some);
+    assert_eq!((came.code(), came.out.as_str()), (0, "1-one\n2:ERROR two\n3-three\n"));
+    assert_eq!(came.asked, ["GET /v1/processes/x/output"]);
+    let none = said("logs x --grep error", false, some);
+    assert_eq!((none.code(), none.out.as_str()), (1, ""));
+    let raw = said("logs x --grep e$ --raw -n 9 --max 1", false, some);
+    assert_eq!((raw.code(), raw.out.as_str()), (0, "one\n"));
+    assert_eq!(raw.asked, ["GET /v1/processes/x/output?lines=9"]);
+    let broken = said("logs x --grep (", false, some);
+    assert_eq!((broken.code(), broken.asked.len()), (2, 0));
+    let Err(Failure::Usage { why, .. }) = broken.outcome else { panic!("{}", broken.err) };
+    assert!(why.unwrap().contains("unclosed group"));
+}
+
+#[test]
+fn folded_log_shows_the_last_redraw_and_counts_repeats() {
+    let came = said("logs x --fold", false, |_| {
+        output(&[
+            (FrameKind::Stdout, 0, b" 10%\r100%\nsame\nsa"),
+            (FrameKind::Stdout, 19, b"me\nend"),
+            (FrameKind::End, 25, b""),
+        ])
+    });
+    assert_eq!((came.code(), came.out.as_str()), (0, "100%\nsame ×2\nend"));
+}
+
+#[test]
 fn followed_output_goes_on_where_the_connection_broke() {
     let tries = Rc::new(Cell::new(0));
     let came = said("logs -f x", false, move |_| {

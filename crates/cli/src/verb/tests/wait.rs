@@ -101,25 +101,88 @@ fn wait_of_a_person_shows_at_once_where_it_stands() {
     );
 }
 
+/// One server-sent event.
+fn notice(cursor: &str, ended: &[(&str, &str)], live: u32) -> Vec<u8> {
+    let mut counts = std::collections::BTreeMap::new();
+    for (_, status) in ended {
+        *counts.entry(*status).or_insert(0) += 1;
+    }
+    let ended: Vec<Value> = ended
+        .iter()
+        .map(|(name, status)| json!({"id": "0a1b2c3d-1", "name": name, "status": status}))
+        .collect();
+    let data = json!({
+        "session": "s1", "ended": ended, "counts": counts, "still_live": live, "all_complete": live == 0,
+        "cursor": cursor,
+    });
+    format!("id: {cursor}\nevent: notice\ndata: {data}\n\n").into_bytes()
+}
+
+fn notices(pieces: &[Vec<u8>]) -> Answer {
+    Answer::Stream { pieces: pieces.to_vec(), proper: false }
+}
+
 #[test]
-fn wait_for_a_session_counts_what_has_ended_before() {
-    let came = said("wait --session s1", false, |asked| {
-        if asked.path.starts_with("/v1/wait") {
-            assert!(asked.path.contains("id=0a1b2c3d") && !asked.path.contains("b7d0ha00"), "{}", asked.path);
-            return waited(&[ended(samples::running(), 0)], false);
+fn wait_for_a_session_tells_of_each_batch_and_counts_what_has_ended_before() {
+    let asked_before = Cell::new(false);
+    let came = said("wait --session s1", false, move |asked| {
+        if asked.path.starts_with("/v1/sessions") {
+            assert_eq!(asked.path, "/v1/sessions/s1/notices?format=sse&follow=true");
+            return notices(&[
+                b":\n\n".to_vec(),
+                notice("e-1", &[], 3),
+                notice("e-5", &[("a", "completed"), ("b", "failed")], 1),
+                notice("e-6", &[("tests", "completed")], 0),
+            ]);
         }
         assert_eq!(asked.path, "/v1/processes?all=true&session=s1&limit=200");
-        list(&[samples::running(), samples::failed()])
+        let tests =
+            if asked_before.replace(true) { ended(samples::running(), 0) } else { samples::running() };
+        list(&[tests, samples::failed()])
     });
     assert_eq!(came.code(), 1, "the linter failed before anybody waited");
-    assert!(came.err.starts_with("b7d0ha00 ruff ✗ failed (exit 1) after 48s\n"), "{}", came.err);
+    assert_eq!(
+        came.err,
+        "b7d0ha00 ruff ✗ failed (exit 1) after 48s\n\
+         2 ended: 1 completed, 1 failed (0a1b2c3d b); 1 still lives\n\
+         0a1b2c3d tests ✓ completed; all are complete\n"
+    );
+}
+
+#[test]
+fn wait_for_a_session_goes_on_where_it_was_when_the_manager_is_replaced() {
+    let came = said("wait --session s1 --json", false, |asked| match asked.path.as_str() {
+        "/v1/sessions/s1/notices?format=sse&follow=true" => notices(&[notice("e-1", &[], 1)]),
+        "/v1/sessions/s1/notices?format=sse&follow=true&after=e-1" => {
+            notices(&[notice("e-1", &[], 1), notice("e-9", &[("tests", "failed")], 0)])
+        }
+        _ => list(&[ended(samples::running(), 7)]),
+    });
+    assert_eq!(came.code(), 7);
+    let lines: Vec<Value> = came.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3, "each notice in a line: {}", came.out);
+    assert_eq!(lines[2].pointer("/ended/0/status"), Some(&json!("failed")));
+}
+
+#[test]
+fn wait_for_a_session_gives_up_when_its_time_is_over() {
+    let came = said("wait --session s1 --timeout 50ms", false, |asked| {
+        if asked.path.starts_with("/v1/sessions") {
+            let held = Rc::new(Cell::new(false));
+            return Answer::Held { first: notice("e-1", &[], 1), may_go_on: held, rest: Vec::new() };
+        }
+        list(&[samples::running()])
+    });
+    assert_eq!(came.code(), 75);
+    assert_eq!(came.err, "0a1b2c3d tests ● still running, 41 %, eta ~3m\n");
 }
 
 #[test]
 fn wait_for_a_session_without_processes_is_done() {
-    let came = said("wait --session s1 --json", false, |_| list(&[]));
-    assert_eq!(came.code(), 0);
-    assert_eq!(came.out, "{\"processes\":[],\"timed_out\":false}\n");
+    let came = said("wait --session s1", false, |asked| {
+        if asked.path.starts_with("/v1/sessions") { notices(&[notice("e-1", &[], 0)]) } else { list(&[]) }
+    });
+    assert_eq!((came.code(), came.err.as_str()), (0, "nothing belongs to session s1\n"));
 }
 
 #[test]
@@ -127,11 +190,11 @@ fn long_poll_names_only_so_many() {
     let many: Vec<ProcessView> = (0..450)
         .map(|n| ProcessView {
             id: format!("p{n:03}"),
-            status: "running".to_owned(),
+            status: "pending".to_owned(),
             ..ProcessView::default()
         })
         .collect();
-    let came = said("wait --session s1", false, move |asked| {
+    let came = said("wait --session s1 --for running", false, move |asked| {
         if !asked.path.starts_with("/v1/wait") {
             return list(&many);
         }

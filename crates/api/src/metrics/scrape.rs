@@ -1,0 +1,163 @@
+//! What is told of a manager when somebody looks.
+
+use crate::api::Api;
+use crate::fault::Fault;
+use crate::metrics::text::Text;
+use crate::metrics::{Metrics, Tally};
+use longhaul_domain::Status;
+use longhaul_engine::Stats;
+use longhaul_engine::ports::{Filter, QueueView};
+use longhaul_wire::api::PROTOCOL;
+use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
+
+/// So many keys are told by their names; the rest together.
+const MOST_KEYS: usize = 100;
+/// What the rest is called.
+const OTHER: &str = "other";
+
+impl Api {
+    /// The numbers of this manager, in the text format of Prometheus 0.0.4.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn metrics_text(&self) -> Result<String, Fault> {
+        let live = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
+        let stats = self.engine.stats(&Filter { statuses: live, ..Filter::default() }).await?;
+        let queues = self.engine.queues(None).await?;
+        let mut text = Text::default();
+        self.about_manager(&mut text);
+        present(&mut text, &stats, &queues);
+        counted(&mut text, &self.metrics.tally());
+        self.metrics.about_store(&mut text);
+        text.counter("longhaul_swept_total", "Ended records that were ever let go");
+        text.sample("longhaul_swept_total", &[], self.engine.swept());
+        Ok(text.finish())
+    }
+
+    fn about_manager(&self, text: &mut Text) {
+        let protocol = PROTOCOL.to_string();
+        let labels = [("version", self.about.version.as_str()), ("protocol", protocol.as_str())];
+        text.gauge("longhaul_build_info", "Who answers");
+        text.sample("longhaul_build_info", &labels, 1);
+        let inner = &self.metrics.inner;
+        let begun = inner.begun_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        text.gauge("process_start_time_seconds", "When the manager began; counters begin there");
+        text.sample("process_start_time_seconds", &[], begun.as_secs_f64());
+        text.gauge("longhaul_uptime_seconds", "For how long the manager has run");
+        text.sample("longhaul_uptime_seconds", &[], inner.begun.elapsed().as_secs_f64());
+        if let Some(bytes) = resident() {
+            text.gauge("process_resident_memory_bytes", "Resident memory of the manager itself");
+            text.sample("process_resident_memory_bytes", &[], bytes);
+        }
+    }
+}
+
+impl Metrics {
+    fn about_store(&self, text: &mut Text) {
+        let name = "longhaul_store_write_seconds";
+        text.histogram(name, "How long the store took to make a write durable");
+        for (operation, histogram) in ["submit", "claim", "commit"].into_iter().zip(&self.writes()) {
+            text.spans(name, &[("operation", operation)], histogram);
+        }
+    }
+}
+
+/// What is.
+fn present(text: &mut Text, stats: &Stats, queues: &[QueueView]) {
+    text.gauge("longhaul_processes", "Processes that have not ended, by status");
+    for status in Status::ALL.into_iter().filter(|status| !status.is_ended()) {
+        let count = stats.total.by_status.get(&status).copied().unwrap_or_default();
+        text.sample("longhaul_processes", &[("status", status.as_str())], count);
+    }
+    let queues = by_key(queues);
+    text.gauge("longhaul_queue_waiting", "Processes that wait for a slot, by concurrency key");
+    for (key, (waiting, _)) in &queues {
+        text.sample("longhaul_queue_waiting", &[("key", key)], waiting);
+    }
+    text.gauge("longhaul_queue_running", "Processes that hold a slot, by concurrency key");
+    for (key, (_, running)) in &queues {
+        text.sample("longhaul_queue_running", &[("key", key)], running);
+    }
+}
+
+/// How many wait and hold slots by key: the busiest by their names, the rest together.
+fn by_key(queues: &[QueueView]) -> BTreeMap<&str, (usize, usize)> {
+    let mut all: Vec<&QueueView> = queues.iter().collect();
+    all.sort_by_key(|queue| std::cmp::Reverse(queue.waiters.len() + queue.holders.len()));
+    let mut sums: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (place, queue) in all.into_iter().enumerate() {
+        let own = queue.key.as_ref().map_or("", longhaul_domain::SlotKey::as_str);
+        let (waiting, running) = sums.entry(if place < MOST_KEYS { own } else { OTHER }).or_default();
+        *waiting += queue.waiters.len();
+        *running += queue.holders.len();
+    }
+    sums
+}
+
+/// What happened.
+fn counted(text: &mut Text, tally: &Tally) {
+    text.counter("longhaul_launches_total", "Processes that were accepted");
+    text.sample("longhaul_launches_total", &[], tally.launches);
+    text.counter("longhaul_endings_total", "Processes that ended, by status");
+    for (status, count) in &tally.endings {
+        text.sample("longhaul_endings_total", &[("status", status.as_str())], count);
+    }
+    text.counter("longhaul_retries_total", "Further attempts that were scheduled");
+    text.sample("longhaul_retries_total", &[], tally.retries);
+    text.counter("longhaul_output_bytes_total", "Bytes of output of attempts that ended");
+    text.sample("longhaul_output_bytes_total", &[], tally.output_bytes);
+    text.counter("longhaul_event_gaps_total", "How often events were missed, so that counts are too low");
+    text.sample("longhaul_event_gaps_total", &[], tally.gaps);
+    for (name, help, histogram) in [
+        (
+            "longhaul_queue_wait_seconds",
+            "From when a process could be claimed until it was",
+            &tally.queue_wait,
+        ),
+        ("longhaul_spawn_seconds", "From the claim until the command runs", &tally.spawn),
+        ("longhaul_process_duration_seconds", "From the begin of an attempt to its end", &tally.duration),
+        ("longhaul_detection_seconds", "From an exit until it is on record", &tally.detection),
+    ] {
+        text.histogram(name, help);
+        text.spans(name, &[], histogram);
+    }
+}
+
+/// The resident memory of this process, where the system tells.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes.saturating_mul(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{ProcessId, SlotKey};
+
+    #[test]
+    fn keys_beyond_the_hundred_busiest_are_told_together() {
+        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let queue = |number: usize| QueueView {
+            key: Some(SlotKey::new(&format!("key-{number}")).unwrap()),
+            slots: None,
+            held: None,
+            holders: vec![id],
+            waiters: vec![id; number],
+            oldest: None,
+        };
+        let queues: Vec<QueueView> = (0..150).map(queue).collect();
+        let sums = by_key(&queues);
+        assert_eq!(sums.len(), MOST_KEYS + 1);
+        assert_eq!(sums["key-149"], (149, 1));
+        assert_eq!(sums[OTHER], ((0..50).sum(), 50));
+        assert!(!sums.contains_key("key-49"));
+    }
+
+    #[test]
+    fn resident_memory_is_more_than_nothing() {
+        assert!(resident().unwrap() > 64 * 1024);
+    }
+}

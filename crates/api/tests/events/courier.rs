@@ -1,0 +1,170 @@
+use crate::outside::{Answer, Hosts, Places, Receiver, start, webhook};
+use crate::world::World;
+use longhaul_api::courier::Secret;
+use std::sync::Arc;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+const LIFE: [&str; 3] = ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_STOPPED"];
+
+#[tokio::test(start_paused = true)]
+async fn every_event_arrives_in_order_and_signed() {
+    let world = World::new().await;
+    let before = world.run("exit 0").await;
+    world.end(&before).await;
+    let chat = Receiver::new(&world, &[], Answer::Status(204));
+    start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &Arc::default()).await;
+    let id = world.run("exit 0 10").await;
+    world.end(&id).await;
+    world.clock.settle().await;
+    assert_eq!(chat.words(), LIFE, "and nothing of what was before");
+    assert!(chat.envelopes().iter().all(|envelope| envelope.subject.as_ref() == Some(&id)));
+    let letters = chat.letters.lock().unwrap();
+    let (_, letter) = &letters[0];
+    let header = |name: &str| letter.headers.iter().find(|(is, _)| is == name).unwrap().1.as_str();
+    let seconds = header("webhook-timestamp").parse().unwrap();
+    let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    assert_eq!(header("webhook-id"), format!("{id}/1/0"));
+    assert_eq!(header("webhook-signature"), secret.sign(header("webhook-id"), seconds, &letter.body));
+    assert_eq!(header("content-type"), "application/cloudevents+json");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_away_gets_everything_later_and_delays_nobody() {
+    let world = World::new().await;
+    let good = Receiver::new(&world, &[], Answer::Status(200));
+    let (broken, silent, away) = (
+        Receiver::new(&world, &[Answer::Status(500); 5], Answer::Status(200)),
+        Receiver::new(&world, &[], Answer::Silence),
+        Receiver::new(&world, &[], Answer::Nobody),
+    );
+    let post = Hosts::of(&[("good", &good), ("broken", &broken), ("silent", &silent), ("away", &away)]);
+    let webhooks = ["silent", "broken", "away", "good"].map(|name| webhook(name, &[])).to_vec();
+    start(&world, webhooks, &post, &Arc::default()).await;
+    let id = world.run("exit 0").await;
+    world.end(&id).await;
+    world.clock.settle().await;
+    assert_eq!(good.words(), LIFE);
+    assert_eq!((broken.words().len(), silent.words().len()), (1, 1), "they are in their first try");
+    world.pass(Duration::from_secs(600)).await;
+    assert_eq!(broken.words()[5..], LIFE);
+    away.then(Answer::Status(200));
+    world.pass(Duration::from_secs(600)).await;
+    let words = away.words();
+    assert_eq!(words[words.len() - 3..], LIFE);
+    assert!(words[..words.len() - 3].iter().all(|word| word == LIFE[0]), "the first is first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_loses_nothing_and_keeps_the_order() {
+    let mut world = World::new().await;
+    let chat = Receiver::new(&world, &[], Answer::Nobody);
+    let (post, places) = (Hosts::of(&[("chat", &chat)]), Arc::<Places>::default());
+    start(&world, vec![webhook("chat", &[])], &post, &places).await;
+    let id = world.run("exit 0").await;
+    world.end(&id).await;
+    world.crash().await;
+    let later = world.run("exit 0").await;
+    world.end(&later).await;
+    chat.then(Answer::Status(200));
+    chat.letters.lock().unwrap().clear();
+    start(&world, vec![webhook("chat", &[])], &post, &places).await;
+    world.pass(Duration::from_secs(1)).await;
+    assert_eq!(chat.words(), [LIFE, LIFE].concat());
+    world.crash().await;
+    chat.letters.lock().unwrap().clear();
+    start(&world, vec![webhook("chat", &[])], &post, &places).await;
+    world.pass(Duration::from_secs(1)).await;
+    assert_eq!(chat.words(), Vec::<String>::new(), "what was delivered is not delivered again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_dropped_and_a_redirect_is_a_refusal() {
+    let world = World::new().await;
+    let chat = Receiver::new(&world, &[Answer::Status(404), Answer::Status(302)], Answer::Status(200));
+    start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &Arc::default()).await;
+    let id = world.run("exit 0").await;
+    world.end(&id).await;
+    world.pass(DAY).await;
+    assert_eq!(chat.words(), LIFE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_gone_for_good_is_asked_no_more() {
+    let world = World::new().await;
+    let chat = Receiver::new(&world, &[Answer::Status(410)], Answer::Status(200));
+    start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &Arc::default()).await;
+    let id = world.run("exit 0").await;
+    world.end(&id).await;
+    world.pass(DAY).await;
+    assert_eq!(chat.words().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_given_up_after_a_day_and_the_next_one_has_its_turn() {
+    let world = World::new().await;
+    let chat = Receiver::new(&world, &[], Answer::Status(503));
+    let webhooks = vec![webhook("chat", &["PROCESS_STARTED", "PROCESS_STOPPED"])];
+    start(&world, webhooks, &Hosts::of(&[("chat", &chat)]), &Arc::default()).await;
+    let id = world.run("exit 0").await;
+    world.end(&id).await;
+    world.pass(DAY + Duration::from_secs(600)).await;
+    let letters = chat.letters.lock().unwrap();
+    let (first, last) = (letters[0].0, letters.last().unwrap().0);
+    let tries = letters.iter().filter(|(_, letter)| letter.headers[1].1.ends_with("/3/0")).count();
+    assert!(last - first > DAY - Duration::from_secs(600), "{first:?} {last:?}");
+    assert!((250..2_000).contains(&tries), "{tries}");
+    drop(letters);
+    assert_eq!(chat.words().last().map(String::as_str), Some("PROCESS_STOPPED"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_asks_for_time_gets_it() {
+    let world = World::new().await;
+    let wish = Answer::Later(429, Duration::from_secs(120));
+    let chat = Receiver::new(&world, &[wish], Answer::Status(200));
+    start(
+        &world,
+        vec![webhook("chat", &["PROCESS_QUEUED"])],
+        &Hosts::of(&[("chat", &chat)]),
+        &Arc::default(),
+    )
+    .await;
+    world.run("exit 0").await;
+    world.pass(Duration::from_secs(300)).await;
+    let letters = chat.letters.lock().unwrap();
+    assert_eq!(letters.len(), 2);
+    assert_eq!(letters[1].0 - letters[0].0, Duration::from_secs(120));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_is_wanted_is_sent_and_the_place_moves_all_the_same() {
+    let world = World::new().await;
+    let chat = Receiver::new(&world, &[], Answer::Status(200));
+    let places = Arc::<Places>::default();
+    start(&world, vec![webhook("chat", &["PROCESS_FAILED"])], &Hosts::of(&[("chat", &chat)]), &places).await;
+    let good = world.run("exit 0").await;
+    world.end(&good).await;
+    world.pass(Duration::from_secs(2)).await;
+    assert_eq!(chat.words(), Vec::<String>::new());
+    let end = world.api.engine.log_end().await.unwrap();
+    assert_eq!(places.0.lock().unwrap()["chat"], end);
+    let bad = world.run("exit 1").await;
+    world.end(&bad).await;
+    world.clock.settle().await;
+    assert_eq!(chat.words(), ["PROCESS_FAILED"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_lost_are_told_as_a_gap() {
+    let world = World::new().await;
+    let chat = Receiver::new(&world, &[], Answer::Status(200));
+    let id = world.run("exit 0").await;
+    world.end(&id).await;
+    let places = Arc::<Places>::default();
+    // Its log was started anew.
+    places.0.lock().unwrap().insert("chat".to_owned(), longhaul_engine::ports::Cursor(99));
+    start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &places).await;
+    world.clock.settle().await;
+    assert_eq!(chat.words(), ["GAP"]);
+}

@@ -1,0 +1,130 @@
+use crate::outside::Places;
+use crate::world::{World, of_session, with};
+use longhaul_api::NOTICE_WINDOW;
+use longhaul_api::hooks::{self, Hook, HookPlan, Moment};
+use longhaul_engine::ports::Bookmarks;
+use longhaul_wire::api::{ListRequest, ProcessView};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn hook(moment: Moment, command: &[&str]) -> Hook {
+    let plan = HookPlan {
+        command: command.iter().map(|word| (*word).to_owned()).collect(),
+        directory: "/home/me".to_owned(),
+        environment: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]),
+        timeout: Duration::from_secs(30),
+    };
+    Hook::new(moment, plan).unwrap()
+}
+
+async fn start(world: &World, hooks: Vec<Hook>, places: &Arc<Places>) {
+    let bookmarks: Arc<dyn Bookmarks> = places.clone();
+    hooks::start(&world.api, hooks, NOTICE_WINDOW, &bookmarks);
+    world.clock.settle().await;
+}
+
+/// What hooks ran as, the oldest first.
+async fn ran(world: &World) -> Vec<ProcessView> {
+    let all = ListRequest { all: Some(true), kind: Some("custom:hook".to_owned()), ..ListRequest::default() };
+    let mut processes = world.api.list(&all).await.unwrap().processes;
+    processes.reverse();
+    processes
+}
+
+async fn commands(world: &World) -> Vec<String> {
+    ran(world).await.into_iter().map(|process| process.command.join(" ")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_is_run_for_each_end_and_never_for_those_of_hooks() {
+    let world = World::new().await;
+    let hooks = vec![
+        hook(Moment::Start, &["exit", "0", "1", "start", "{name}"]),
+        hook(Moment::End, &["exit", "1", "1", "end", "{name}", "{status}", "{exit_code}"]),
+        hook(Moment::Failure, &["exit", "0", "1", "failure", "{id}"]),
+    ];
+    start(&world, hooks, &Arc::default()).await;
+    let good = world.launch(with(of_session("exit 0 10", "s"), "name", json!("good one"))).await;
+    world.end(&good).await;
+    let bad = world.launch(with(of_session("exit 7 10", "s"), "name", json!("bad"))).await;
+    world.end(&bad).await;
+    world.pass(Duration::from_secs(60)).await;
+    let mut seen = commands(&world).await;
+    seen.sort_unstable();
+    let mut expected = vec![
+        "exit 0 1 start good one".to_owned(),
+        "exit 1 1 end good one completed 0".to_owned(),
+        "exit 0 1 start bad".to_owned(),
+        "exit 1 1 end bad failed 7".to_owned(),
+        format!("exit 0 1 failure {bad}"),
+    ];
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_neither_loses_a_hook_nor_runs_it_twice() {
+    let mut world = World::new().await;
+    let places = Arc::<Places>::default();
+    let hooks = || vec![hook(Moment::End, &["exit", "0", "2000", "{name}"])];
+    start(&world, hooks(), &places).await;
+    for name in ["a", "b", "c"] {
+        let id = world.launch(with(of_session("exit 0", "s"), "name", json!(name))).await;
+        world.end(&id).await;
+    }
+    for _ in 0..8 {
+        // In the middle of one, most often.
+        world.pass(Duration::from_millis(900)).await;
+        world.crash().await;
+        start(&world, hooks(), &places).await;
+    }
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(commands(&world).await, ["exit 0 2000 a", "exit 0 2000 b", "exit 0 2000 c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_hangs_is_stopped_and_delays_no_launch() {
+    let world = World::new().await;
+    start(&world, vec![hook(Moment::End, &["run", "{name}"])], &Arc::default()).await;
+    for name in ["a", "b"] {
+        let id = world.launch(with(of_session("exit 0", "s"), "name", json!(name))).await;
+        world.end(&id).await;
+    }
+    world.clock.settle().await;
+    assert_eq!(commands(&world).await, ["run a"], "one at a time");
+    world.pass(Duration::from_secs(31)).await;
+    let hooks = ran(&world).await;
+    assert_eq!((hooks.len(), hooks[0].status.as_str()), (2, "timeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_session_calls_once_however_many_end() {
+    let world = World::new().await;
+    let hooks = vec![hook(Moment::SessionComplete, &["exit", "0", "1", "{session}", "{status}"])];
+    start(&world, hooks, &Arc::default()).await;
+    for n in 0..20 {
+        world.launch(of_session(&format!("exit {} {}", n % 2, 1_000 + n), "first")).await;
+    }
+    world.launch(of_session("exit 0 5000", "second")).await;
+    world.launch(of_session("exit 0 6000", "second")).await;
+    world.pass(Duration::from_secs(4)).await;
+    assert_eq!(commands(&world).await, ["exit 0 1 first failed"]);
+    world.pass(Duration::from_secs(20)).await;
+    assert_eq!(commands(&world).await, ["exit 0 1 first failed", "exit 0 1 second completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_cannot_be_launched_keeps_nobody_from_his_turn() {
+    let world = World::new().await;
+    // More than an argument may hold is refused; the next event is not.
+    let long = format!("{}{{name}}", "x".repeat(131_060));
+    start(&world, vec![hook(Moment::End, &["exit", "0", &long])], &Arc::default()).await;
+    let refused = world.launch(with(of_session("exit 0", "s"), "name", json!("a name of some length"))).await;
+    world.end(&refused).await;
+    let taken = world.launch(with(of_session("exit 0", "s"), "name", json!("b"))).await;
+    world.end(&taken).await;
+    world.pass(Duration::from_secs(10)).await;
+    assert_eq!(ran(&world).await.len(), 1);
+}

@@ -1,0 +1,149 @@
+//! What the courier needs of the outside, faked.
+
+use crate::world::World;
+use async_trait::async_trait;
+use longhaul_api::courier::{self, Address, BadWebhook, Secret, Webhook, WebhookPlan};
+use longhaul_engine::ports::{BookmarkError, Bookmarks, Cursor, Letter, Post, PostError, Receipt};
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_wire::event::Envelope;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What a receiver answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Status(u16),
+    Later(u16, Duration),
+    Silence,
+    Nobody,
+}
+
+/// A receiver: it answers as planned, then always in the same way.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    clock: VirtualClock,
+    planned: Mutex<VecDeque<Answer>>,
+    then: Mutex<Answer>,
+    pub(crate) letters: Mutex<Vec<(Duration, Letter)>>,
+}
+
+/// Receivers by the hosts of their addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts(BTreeMap<String, Arc<Receiver>>);
+
+/// Places that outlive the manager.
+#[derive(Debug, Default)]
+pub(crate) struct Places(pub(crate) Mutex<BTreeMap<String, Cursor>>);
+
+impl Receiver {
+    pub(crate) fn new(world: &World, planned: &[Answer], then: Answer) -> Arc<Self> {
+        Arc::new(Self {
+            clock: world.clock.clone(),
+            planned: Mutex::new(planned.iter().copied().collect()),
+            then: Mutex::new(then),
+            letters: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn then(&self, answer: Answer) {
+        *self.then.lock().unwrap() = answer;
+    }
+
+    /// What it was given, whatever it answered.
+    pub(crate) fn envelopes(&self) -> Vec<Envelope> {
+        let letters = self.letters.lock().unwrap();
+        letters.iter().map(|(_, letter)| serde_json::from_slice(&letter.body).unwrap()).collect()
+    }
+
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.envelopes().into_iter().map(|envelope| envelope.event).collect()
+    }
+}
+
+impl Hosts {
+    pub(crate) fn of(receivers: &[(&str, &Arc<Receiver>)]) -> Arc<dyn Post> {
+        let hosts = receivers.iter().map(|(host, receiver)| ((*host).to_owned(), (*receiver).clone()));
+        Arc::new(Self(hosts.collect()))
+    }
+}
+
+#[async_trait]
+impl Post for Hosts {
+    async fn post(&self, letter: &Letter) -> Result<Receipt, PostError> {
+        let host = letter.address.split(['/', ':']).nth(3).unwrap();
+        let receiver = &self.0[host];
+        let at = longhaul_engine::ports::Clock::now(&receiver.clock).0;
+        let at = Duration::from_millis(u64::try_from(at).unwrap());
+        receiver.letters.lock().unwrap().push((at, letter.clone()));
+        let planned = receiver.planned.lock().unwrap().pop_front();
+        let answer = planned.unwrap_or(*receiver.then.lock().unwrap());
+        let address = letter.address.clone();
+        match answer {
+            Answer::Status(status) => Ok(Receipt { status, retry_after: None }),
+            Answer::Later(status, span) => Ok(Receipt { status, retry_after: Some(span) }),
+            Answer::Silence => std::future::pending().await,
+            Answer::Nobody => Err(PostError::Unreachable { address, source: "nobody is there".into() }),
+        }
+    }
+}
+
+#[async_trait]
+impl Bookmarks for Places {
+    async fn find(&self, reader: &str) -> Result<Option<Cursor>, BookmarkError> {
+        Ok(self.0.lock().unwrap().get(reader).copied())
+    }
+
+    async fn keep(&self, reader: &str, place: Cursor) -> Result<(), BookmarkError> {
+        let before = self.0.lock().unwrap().insert(reader.to_owned(), place);
+        assert!(
+            before.is_none_or(|before| before <= place),
+            "{reader} goes back from {before:?} to {place:?}"
+        );
+        Ok(())
+    }
+}
+
+pub(crate) fn webhook(name: &str, events: &[&str]) -> Webhook {
+    let plan = WebhookPlan {
+        name: name.to_owned(),
+        url: format!("https://{name}/events"),
+        secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap(),
+        events: events.iter().map(|word| (*word).to_owned()).collect(),
+        session: None,
+    };
+    let allowed = [Address::new(&format!("https://{name}")).unwrap()];
+    Webhook::new(plan, &allowed).unwrap()
+}
+
+/// Starts the courier, and lets it find its place.
+pub(crate) async fn start(world: &World, webhooks: Vec<Webhook>, post: &Arc<dyn Post>, places: &Arc<Places>) {
+    let bookmarks: Arc<dyn Bookmarks> = places.clone();
+    courier::start(&world.api, webhooks, post, &bookmarks);
+    world.clock.settle().await;
+}
+
+#[test]
+fn a_receiver_that_is_not_allowed_does_not_exist() {
+    let plan = |name: &str, url: &str| WebhookPlan {
+        name: name.to_owned(),
+        url: url.to_owned(),
+        secret: Secret::new("hush").unwrap(),
+        events: Vec::new(),
+        session: None,
+    };
+    let allowed = [Address::new("https://example.com/hooks").unwrap()];
+    assert!(Webhook::new(plan("chat", "https://example.com/hooks/7"), &allowed).is_ok());
+    for url in ["https://example.com", "http://example.com/hooks/7", "https://example.com.evil/hooks"] {
+        let refused = Webhook::new(plan("chat", url), &allowed);
+        assert!(matches!(refused, Err(BadWebhook::Forbidden { .. })), "{url}");
+    }
+    assert!(matches!(
+        Webhook::new(plan("chat", "https://example.com/hooks"), &[]),
+        Err(BadWebhook::Forbidden { .. })
+    ));
+    assert!(matches!(
+        Webhook::new(plan("../x", "https://example.com/hooks"), &allowed),
+        Err(BadWebhook::Name)
+    ));
+}

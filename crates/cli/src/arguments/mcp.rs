@@ -1,0 +1,87 @@
+//! What may be said about agents.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  longhaul mcp install claude-code      show the change to its configuration, ask, and make it
+  longhaul mcp install codex --print    print what belongs into it
+  longhaul mcp instructions >> AGENTS.md
+  longhaul mcp tools                    what an agent may call
+  longhaul mcp                          serve one client on standard input and output";
+
+/// What `mcp` takes.
+#[derive(Clone, Debug, Default, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub struct McpArgs {
+    /// How far the client may go.
+    #[command(flatten)]
+    pub scope: McpScope,
+    /// What else to do.
+    #[command(subcommand)]
+    pub verb: Option<McpVerb>,
+}
+
+/// How far a client may go.
+#[derive(Clone, Debug, Default, Args)]
+pub struct McpScope {
+    /// Bind everything that it starts to this session
+    #[arg(long, value_name = "NAME")]
+    pub session: Option<String>,
+    /// Offer only tools that read
+    #[arg(long)]
+    pub read_only: bool,
+}
+
+/// What else to do for agents.
+#[derive(Clone, Debug, Subcommand)]
+pub enum McpVerb {
+    /// Enter longhaul into the configuration of an agent
+    Install(McpInstallArgs),
+    /// Print what belongs into an agent's own instructions
+    Instructions,
+    /// List the tools that an agent may call
+    Tools(McpToolsArgs),
+}
+
+/// What `mcp install` takes.
+#[derive(Clone, Debug, Args)]
+pub struct McpInstallArgs {
+    /// The agent
+    #[arg(value_enum, value_name = "CLIENT")]
+    pub client: McpClient,
+    /// Only print what belongs into its configuration
+    #[arg(long)]
+    pub print: bool,
+    /// For the project in this directory alone, instead of for everything of yours
+    #[arg(long)]
+    pub here: bool,
+    /// How far it may go.
+    #[command(flatten)]
+    pub scope: McpScope,
+}
+
+/// What `mcp tools` takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct McpToolsArgs {
+    /// How far the client may go.
+    #[command(flatten)]
+    pub scope: McpScope,
+}
+
+/// An agent that longhaul can be entered into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum McpClient {
+    /// Claude Code
+    ClaudeCode,
+    /// Codex
+    Codex,
+    /// Cursor
+    Cursor,
+    /// Visual Studio Code
+    Vscode,
+    /// Gemini CLI
+    Gemini,
+    /// opencode
+    Opencode,
+}

@@ -1,0 +1,75 @@
+//! A stream of server-sent events.
+
+use crate::failure::Failure;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+/// The longest one that is believed, in bytes.
+const LONGEST: usize = 4 * 1024 * 1024;
+
+/// One of what is streamed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// Where to go on after it.
+    pub(crate) id: Option<String>,
+    /// What it is.
+    pub(crate) event: String,
+    /// JSON in one line.
+    pub(crate) data: String,
+}
+
+/// A stream of server-sent events, one by one.
+pub(crate) struct EventStream {
+    body: Incoming,
+    buffer: Vec<u8>,
+    begun: Sent,
+}
+
+impl EventStream {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self { body, buffer: Vec::new(), begun: Sent::default() }
+    }
+
+    /// Gives the next one; none behind the last, where the stream ended in good order.
+    ///
+    /// Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Option<Sent>, Failure> {
+        loop {
+            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                if let Some(sent) = self.line(String::from_utf8_lossy(&line).trim_end()) {
+                    return Ok(Some(sent));
+                }
+            }
+            if self.buffer.len() > LONGEST {
+                return Err(Failure::Broken { why: "a line of its events does not end".to_owned() });
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(part) => {
+                    if let Ok(data) = part.map_err(super::broken)?.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a line in; an empty one ends what was begun.
+    fn line(&mut self, line: &str) -> Option<Sent> {
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "id" => self.begun.id = Some(value.to_owned()),
+            "event" => value.clone_into(&mut self.begun.event),
+            "data" => self.begun.data.push_str(value),
+            "" if line.is_empty() => {
+                let sent = std::mem::take(&mut self.begun);
+                return Some(sent).filter(|sent| !sent.data.is_empty());
+            }
+            // A comment, or something of a later version.
+            _ => {}
+        }
+        None
+    }
+}

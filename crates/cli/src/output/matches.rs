@@ -1,0 +1,193 @@
+//! Lines of output that match a pattern, as `grep` shows them.
+
+use super::Piece;
+use crate::failure::Failure;
+use longhaul_view::{Ending, Hit, Manner, Pattern, Searcher};
+use serde::Serialize;
+
+/// How matches are shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Grep {
+    pub(crate) pattern: Pattern,
+    /// Lines around each match.
+    pub(crate) context: usize,
+    /// The most matches.
+    pub(crate) most: usize,
+    /// Search and show the bytes as they were written.
+    pub(crate) raw: bool,
+    /// Whether the output is read from its begin, so that its lines have numbers.
+    pub(crate) numbered: bool,
+    /// Begin each line with this.
+    pub(crate) prefix: Option<String>,
+    /// Show each match as a JSON document.
+    pub(crate) json: Option<String>,
+}
+
+/// Turns the output of one process into the lines that match.
+pub(crate) struct Matches {
+    grep: Grep,
+    searcher: Searcher,
+    /// The offset of the next byte: where it stands is of no interest here.
+    next: u64,
+    /// The number of the last line that was shown.
+    shown: Option<u64>,
+}
+
+/// A match as programs read it.
+#[derive(Serialize)]
+struct JsonMatch<'a> {
+    id: &'a str,
+    line: Option<u64>,
+    text: &'a str,
+    before: &'a [String],
+    after: &'a [String],
+}
+
+impl Matches {
+    pub(crate) fn new(grep: Grep) -> Self {
+        let manner = if grep.raw { Manner::Raw } else { Manner::Folded };
+        let searcher =
+            Searcher::new(grep.pattern.clone(), 0, Some(1), manner).context(grep.context).most(grep.most);
+        Self { grep, searcher, next: 0, shown: None }
+    }
+
+    /// Gives what is shown of a piece.
+    pub(crate) fn show(&mut self, piece: &Piece) -> Result<Vec<u8>, Failure> {
+        match piece {
+            Piece::Stdout { bytes, .. } | Piece::Stderr { bytes, .. } => {
+                self.searcher.push(self.next, bytes);
+                self.next = self.next.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            }
+            Piece::Gap { .. } => self.searcher.break_off(self.next),
+        }
+        self.told()
+    }
+
+    /// Gives what is left when the output is over.
+    pub(crate) fn finish(&mut self) -> Result<Vec<u8>, Failure> {
+        self.searcher.finish(self.next, Ending::Over);
+        self.told()
+    }
+
+    /// Tells whether anything matched.
+    pub(crate) const fn found(&self) -> bool {
+        self.searcher.total() > 0
+    }
+
+    /// Tells whether there is nothing left to look for.
+    pub(crate) fn is_full(&self) -> bool {
+        usize::try_from(self.searcher.total()).unwrap_or(usize::MAX) >= self.grep.most
+    }
+
+    fn told(&mut self) -> Result<Vec<u8>, Failure> {
+        let mut shown = Vec::new();
+        for hit in self.searcher.take() {
+            match &self.grep.json {
+                Some(id) => self.grep.add_json(id, &hit, &mut shown)?,
+                None => self.add(&hit, &mut shown),
+            }
+        }
+        Ok(shown)
+    }
+
+    fn add(&mut self, hit: &Hit, shown: &mut Vec<u8>) {
+        let count = |lines: &[String]| u64::try_from(lines.len()).unwrap_or(0);
+        let first = hit.line.map(|line| line.saturating_sub(count(&hit.before)));
+        let goes_on = first.is_some() && first == self.shown.map(|shown| shown.saturating_add(1));
+        if self.grep.context > 0 && !goes_on && self.shown.is_some() {
+            shown.extend_from_slice(b"--\n");
+        }
+        let numbers = |begin: Option<u64>| {
+            let begin = begin.filter(|_| self.grep.numbered);
+            (0_u64..).map(move |place| begin.map(|begin| begin.saturating_add(place)))
+        };
+        for (line, number) in hit.before.iter().zip(numbers(first)) {
+            self.grep.add_line(number, '-', line, shown);
+        }
+        let own = hit.line.filter(|_| self.grep.numbered);
+        self.grep.add_line(own, ':', &hit.text, shown);
+        for (line, number) in hit.after.iter().zip(numbers(hit.line.map(|line| line.saturating_add(1)))) {
+            self.grep.add_line(number, '-', line, shown);
+        }
+        self.shown = Some(hit.line.map_or(u64::MAX, |line| line.saturating_add(count(&hit.after))));
+    }
+}
+
+impl Grep {
+    fn add_line(&self, number: Option<u64>, sign: char, line: &str, shown: &mut Vec<u8>) {
+        if let Some(prefix) = &self.prefix {
+            shown.extend_from_slice(format!("{prefix} | ").as_bytes());
+        }
+        if let Some(number) = number {
+            shown.extend_from_slice(format!("{number}{sign}").as_bytes());
+        }
+        shown.extend_from_slice(line.as_bytes());
+        shown.push(b'\n');
+    }
+
+    fn add_json(&self, id: &str, hit: &Hit, shown: &mut Vec<u8>) -> Result<(), Failure> {
+        let line = hit.line.filter(|_| self.numbered);
+        let told = JsonMatch { id, line, text: &hit.text, before: &hit.before, after: &hit.after };
+        serde_json::to_writer(&mut *shown, &told)
+            .map_err(|error| Failure::Output { source: error.into() })?;
+        shown.push(b'\n');
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_view::Case;
+
+    #[test]
+    fn matches_are_shown_with_their_numbers() {
+        let mut matches = Matches::new(grep(0));
+        assert_eq!(shown(&mut matches, "one\ntwo o\nthree\no"), "1:one\n2:two o\n");
+        assert_eq!(String::from_utf8(matches.finish().unwrap()).unwrap(), "4:o\n");
+        assert!(matches.found());
+    }
+
+    #[test]
+    fn groups_of_lines_are_parted() {
+        let mut matches = Matches::new(grep(1));
+        let output = "a\no\nb\nc\nd\no\no\ne\nf\n";
+        assert_eq!(shown(&mut matches, output), "1-a\n2:o\n3-b\n--\n5-d\n6:o\n7:o\n8-e\n");
+    }
+
+    #[test]
+    fn lines_without_a_known_begin_have_no_number() {
+        let mut matches = Matches::new(Grep { numbered: false, ..grep(0) });
+        assert_eq!(shown(&mut matches, "one\n"), "one\n");
+        let mut behind_gap = Matches::new(grep(0));
+        assert_eq!(shown(&mut behind_gap, "one\n"), "1:one\n");
+        assert_eq!(behind_gap.show(&Piece::Gap { dropped: None }).unwrap(), b"");
+        assert_eq!(shown(&mut behind_gap, "two\n"), "two\n");
+    }
+
+    #[test]
+    fn json_match_holds_what_is_around_it() {
+        let mut matches = Matches::new(Grep { json: Some("id".to_owned()), ..grep(1) });
+        assert_eq!(
+            shown(&mut matches, "a\no\nb\n"),
+            "{\"id\":\"id\",\"line\":2,\"text\":\"o\",\"before\":[\"a\"],\"after\":[\"b\"]}\n"
+        );
+    }
+
+    fn grep(context: usize) -> Grep {
+        Grep {
+            pattern: Pattern::new("o", Case::Kept).unwrap(),
+            context,
+            most: usize::MAX,
+            raw: false,
+            numbered: true,
+            prefix: None,
+            json: None,
+        }
+    }
+
+    fn shown(matches: &mut Matches, text: &str) -> String {
+        let piece = Piece::Stdout { at: 0, bytes: text.as_bytes().to_vec() };
+        String::from_utf8(matches.show(&piece).unwrap()).unwrap()
+    }
+}

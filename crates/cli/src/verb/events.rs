@@ -1,0 +1,47 @@
+//! `events`
+
+use super::telling::Telling;
+use crate::arguments::{EventsArgs, Format};
+use crate::client::Path;
+use crate::dispatch::Context;
+use crate::exit_code::DONE;
+use crate::failure::Failure;
+use crate::render::{Now, event_line};
+use longhaul_wire::event::Envelope;
+
+/// Shows what happened, and what happens.
+pub(crate) async fn events(context: &Context, args: &EventsArgs) -> Result<i32, Failure> {
+    let mut path = Path::events().with_some("session", args.session.as_ref());
+    path = path.with_some("process", args.id.as_ref());
+    for word in &args.types {
+        path = path.with("type", word);
+    }
+    let console = &context.console;
+    let mut telling = Telling::new(&context.client, path, args.after.clone(), args.follow);
+    while let Some(sent) = telling.next().await? {
+        // It says only where the present begins.
+        if sent.event == "caught_up" {
+            continue;
+        }
+        match console.format {
+            // Programs get what the manager said, with what this version does not know.
+            Some(Format::Json | Format::Ndjson) => console.print(&format!("{}\n", sent.data))?,
+            Some(Format::Name) => {
+                let envelope = read(&sent.data)?;
+                if let Some(id) = envelope.subject {
+                    console.print(&format!("{id}\n"))?;
+                }
+            }
+            Some(Format::Table | Format::Wide) | None => {
+                let line = event_line(&read(&sent.data)?, Now::here(console.utc), console.unicode);
+                console.print(&format!("{line}\n"))?;
+            }
+        }
+    }
+    Ok(DONE)
+}
+
+fn read(data: &str) -> Result<Envelope, Failure> {
+    serde_json::from_str(data)
+        .map_err(|error| Failure::Broken { why: format!("an event of it cannot be understood: {error}") })
+}

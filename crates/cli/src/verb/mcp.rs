@@ -1,0 +1,215 @@
+//! `mcp`
+
+use crate::arguments::{McpArgs, McpInstallArgs, McpScope, McpToolsArgs, McpVerb};
+use crate::choice::Question;
+use crate::client::Client;
+use crate::dispatch::Context;
+use crate::exit_code::DONE;
+use crate::failure::Failure;
+use crate::mcp::{self, Carrier, Dial, Entry, Homes, INSTRUCTIONS, Refused};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep, timeout};
+
+/// A manager that was just started opens its second socket in this time.
+const SUCCESSION: Duration = Duration::from_secs(2);
+/// The wait between two tries at it.
+const STEP: Duration = Duration::from_millis(10);
+/// How long the list of tools may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Serves an agent, or does something for one.
+pub(crate) async fn mcp(context: &Context, args: &McpArgs) -> Result<i32, Failure> {
+    match &args.verb {
+        None => carry(context, &args.scope).await,
+        Some(McpVerb::Install(args)) => install(context, args),
+        Some(McpVerb::Instructions) => {
+            context.console.print(INSTRUCTIONS)?;
+            Ok(DONE)
+        }
+        Some(McpVerb::Tools(args)) => tools(context, args).await,
+    }
+}
+
+/// Carries the protocol between standard input and output and the manager. Processes outlive it.
+async fn carry(context: &Context, scope: &McpScope) -> Result<i32, Failure> {
+    let way = Way { client: &context.client, opening: opening(context, scope) };
+    let carrier = Carrier::new(way, tokio::io::stdin(), tokio::io::stdout());
+    tokio::select! {
+        carried = carrier.carry() => carried?,
+        () = mcp::parent_gone() => {}
+    }
+    Ok(DONE)
+}
+
+/// The way to the manager's socket for agents.
+struct Way<'a> {
+    client: &'a Client,
+    opening: String,
+}
+
+impl Dial for Way<'_> {
+    type Stream = UnixStream;
+
+    async fn dial(&self) -> Result<UnixStream, Refused> {
+        self.open().await.map_err(|failure| {
+            let problem = failure.into_problem();
+            let why = match (problem.detail, problem.help) {
+                (Some(detail), _) => format!("{}: {detail}", problem.title),
+                (None, Some(help)) => format!("{} ({help})", problem.title),
+                (None, None) => problem.title,
+            };
+            Refused { slug: problem.slug, why }
+        })
+    }
+}
+
+impl Way<'_> {
+    async fn open(&self) -> Result<UnixStream, Failure> {
+        let until = Instant::now() + SUCCESSION;
+        let mut stream = loop {
+            match self.client.connect_beside(mcp::SOCKET).await {
+                Err(Failure::Down { started: None, .. }) if Instant::now() < until => sleep(STEP).await,
+                connected => break connected?,
+            }
+        };
+        let said = stream.write_all(self.opening.as_bytes()).await;
+        said.map_err(|error| Failure::Broken { why: error.to_string() })?;
+        Ok(stream)
+    }
+}
+
+/// On whose behalf the stream speaks, in one line.
+fn opening(context: &Context, scope: &McpScope) -> String {
+    let around = &context.around;
+    let directory =
+        around.directory().ok().and_then(|directory| directory.into_os_string().into_string().ok());
+    let opening = json!({
+        "longhaul_mcp": 1,
+        "version": env!("CARGO_PKG_VERSION"),
+        "directory": directory,
+        "environment": around.environment(),
+        "session": scope.session.clone().or_else(|| around.variable("LONGHAUL_SESSION")),
+        "parent": around.own_process(context.client.socket()),
+        "read_only": scope.read_only,
+    });
+    format!("{opening}\n")
+}
+
+fn install(context: &Context, args: &McpInstallArgs) -> Result<i32, Failure> {
+    let console = &context.console;
+    let entry = entry(context, args)?;
+    if args.print {
+        console.print(&mcp::snippet(args.client, &entry))?;
+        return Ok(DONE);
+    }
+    let plan = mcp::plan(args.client, &entry, &homes(context, args.here)?)?;
+    let path = plan.path.display();
+    if plan.is_done() {
+        console.say(&format!("{path} has it already"));
+        return Ok(DONE);
+    }
+    let shown = plan.shown();
+    let question = Question {
+        text: format!("Change {path}?"),
+        would: format!("this would change {path}"),
+        // Whoever cannot be asked reads why, not what.
+        list: if console.can_ask { shown.lines().map(str::to_owned).collect() } else { Vec::new() },
+        help: "say --yes, or --print and do it yourself",
+    };
+    if console.yes {
+        console.say(shown.trim_end());
+    }
+    if !question.ask(console)? {
+        return Ok(DONE);
+    }
+    plan.make()?;
+    console.say(&format!("{path} was changed; start the agent again to let it see longhaul"));
+    Ok(DONE)
+}
+
+/// What the agent is to call: for everything of a user this very program, for a project one that each member has.
+fn entry(context: &Context, args: &McpInstallArgs) -> Result<Entry, Failure> {
+    let program = if args.here {
+        "longhaul".to_owned()
+    } else {
+        let own =
+            std::env::current_exe().map_err(|source| Failure::file("find", "longhaul".as_ref(), source))?;
+        own.to_string_lossy().into_owned()
+    };
+    let mut words = vec!["mcp".to_owned()];
+    // What a team shares names no place of one member.
+    if let Some(state) = context.global.state_dir.as_ref().filter(|_| !args.here) {
+        let state = std::path::absolute(state).unwrap_or_else(|_| state.clone());
+        words.extend(["--state-dir".to_owned(), state.to_string_lossy().into_owned()]);
+    }
+    if let Some(session) = &args.scope.session {
+        words.extend(["--session".to_owned(), session.clone()]);
+    }
+    if args.scope.read_only {
+        words.push("--read-only".to_owned());
+    }
+    Ok(Entry { program, args: words })
+}
+
+fn homes(context: &Context, here: bool) -> Result<Homes, Failure> {
+    let around = &context.around;
+    let home = around.variable("HOME").map(PathBuf::from).ok_or_else(|| Failure::Usage {
+        what: "it is not known where your agents keep their configuration".to_owned(),
+        why: Some("HOME is not set".to_owned()),
+        help: "say --print and do it yourself".to_owned(),
+    })?;
+    let config = around.variable("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
+    let codex = around.variable("CODEX_HOME").map(PathBuf::from);
+    Ok(Homes { home, config, codex, project: here.then(|| around.directory()).transpose()? })
+}
+
+/// A tool as the manager describes it.
+#[derive(Deserialize)]
+struct Described {
+    name: String,
+    description: String,
+}
+
+async fn tools(context: &Context, args: &McpToolsArgs) -> Result<i32, Failure> {
+    let way = Way { client: &context.client, opening: opening(context, &args.scope) };
+    let silent = Failure::Silent { waited: PATIENCE };
+    let listed = timeout(PATIENCE, listed(way.open().await?)).await.unwrap_or(Err(silent))?;
+    if context.console.is_json() {
+        context.console.print_json(&listed)?;
+        return Ok(DONE);
+    }
+    let broken = |error: serde_json::Error| Failure::Broken { why: error.to_string() };
+    let tools: Vec<Described> = serde_json::from_value(listed).map_err(broken)?;
+    let width = tools.iter().map(|tool| tool.name.len()).max().unwrap_or_default();
+    for Described { name, description } in tools {
+        context.console.print(&format!("{name:width$}  {description}\n"))?;
+    }
+    Ok(DONE)
+}
+
+/// Asks for the list of tools as any client would.
+async fn listed(stream: UnixStream) -> Result<Value, Failure> {
+    let broken = |why: String| Failure::Broken { why };
+    let mut stream = BufReader::new(stream);
+    let version = "2026-07-28";
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientInfo": { "name": "longhaul", "version": env!("CARGO_PKG_VERSION") },
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": { "_meta": meta } });
+    let said = stream.write_all(format!("{request}\n").as_bytes()).await;
+    said.map_err(|error| broken(error.to_string()))?;
+    let mut line = String::new();
+    stream.read_line(&mut line).await.map_err(|error| broken(error.to_string()))?;
+    let answer: Value = serde_json::from_str(&line).map_err(|error| broken(error.to_string()))?;
+    match answer.pointer("/result/tools") {
+        Some(tools) => Ok(tools.clone()),
+        None => Err(broken(format!("it answered {answer}"))),
+    }
+}

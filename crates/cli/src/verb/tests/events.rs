@@ -1,0 +1,53 @@
+//! What happened.
+
+use super::*;
+
+fn told(cursor: &str, event: &str, subject: &str) -> Vec<u8> {
+    let data = json!({
+        "event": event, "subject": subject, "time": "2026-11-21T12:00:00Z", "later": 1, "data": {"name": "tests"},
+    });
+    format!("id: {cursor}\nevent: {event}\ndata: {data}\n\n").into_bytes()
+}
+
+fn caught_up(cursor: &str) -> Vec<u8> {
+    format!("id: {cursor}\nevent: caught_up\ndata: {{\"cursor\":\"{cursor}\"}}\n\n").into_bytes()
+}
+
+#[test]
+fn events_are_shown_one_a_line() {
+    let came = said("events 0a1b --type PROCESS_FAILED,GAP", false, |asked| {
+        assert_eq!(
+            asked.path,
+            "/v1/events?process=0a1b&type=PROCESS_FAILED&type=GAP&format=sse&follow=false"
+        );
+        let pieces = vec![told("e-1", "PROCESS_FAILED", "0a1b2c3d-1"), caught_up("e-1")];
+        Answer::Stream { pieces, proper: true }
+    });
+    assert_eq!(came.code(), 0);
+    assert_eq!(came.out, "2026-11-21 12:00:00 UTC PROCESS_FAILED           0a1b2c3d tests\n");
+}
+
+#[test]
+fn events_in_json_are_what_the_manager_said() {
+    let came = said("events --json --session s1", false, |_| {
+        let pieces = vec![told("e-1", "PROCESS_EVOLVED", "0a1b2c3d-1")];
+        Answer::Stream { pieces, proper: true }
+    });
+    let event: Value = serde_json::from_str(&came.out).unwrap();
+    assert_eq!((event["event"].as_str(), event["later"].as_u64()), (Some("PROCESS_EVOLVED"), Some(1)));
+}
+
+#[test]
+fn events_go_on_where_they_were_when_the_manager_is_replaced() {
+    let came = said("events -f -o name", false, |asked| match asked.path.as_str() {
+        "/v1/events?format=sse&follow=true" => {
+            Answer::Stream { pieces: vec![caught_up("e-7")], proper: false }
+        }
+        "/v1/events?format=sse&follow=true&after=e-7" => {
+            Answer::Stream { pieces: vec![told("e-8", "PROCESS_STARTED", "one")], proper: true }
+        }
+        "/v1/events?format=sse&follow=true&after=e-8" => problem(400, "invalid_request"),
+        other => panic!("{other}"),
+    });
+    assert_eq!((came.out.as_str(), came.code()), ("one\n", 2));
+}

@@ -1,0 +1,107 @@
+//! Output, read and searched and waited for.
+
+use crate::world::{Era, World, launch, with};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+#[tokio::test]
+async fn output_is_read_in_pages_that_join() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let id = client.start("count 2000").await;
+    world.pass(Duration::from_secs(1)).await;
+    let mut asked = json!({ "process_id": id, "from_line": 1, "max_tokens": 500 });
+    let (mut joined, mut pages) = (String::new(), 0);
+    loop {
+        let page = client.call("read_process_output", asked).await;
+        assert!(page.to_string().len() <= 500 * 4 + 160, "{}", page.to_string().len());
+        joined.push_str(page["text"].as_str().unwrap());
+        pages += 1;
+        if page["eof"] == true {
+            break;
+        }
+        asked = json!({ "process_id": id, "cursor": page["next_cursor"], "max_tokens": 500 });
+    }
+    let expected: String = (1..=2_000).map(|n| format!("line {n}\n")).collect();
+    assert!(joined == expected && pages > 5, "{pages}");
+}
+
+#[tokio::test]
+async fn first_look_has_head_and_tail_and_what_was_left_out_can_be_fetched() {
+    let world = World::new().await;
+    let client = world.client(Era::Stateless).await;
+    let id = client.start("count 5000").await;
+    world.pass(Duration::from_secs(1)).await;
+    let look = client.call("read_process_output", json!({ "process_id": id })).await;
+    assert!(look["head"].as_str().unwrap().starts_with("line 1\n"), "{look}");
+    assert!(look["text"].as_str().unwrap().ends_with("line 5000\n"), "{look}");
+    let omitted = &look["omitted"];
+    let asked = json!({
+        "process_id": id,
+        "cursor": omitted["from_cursor"],
+        "to_cursor": omitted["to_cursor"],
+        "max_tokens": 8000,
+    });
+    let middle = client.call("read_process_output", asked).await;
+    let next = look["head"].as_str().unwrap().lines().count() + 1;
+    assert!(middle["text"].as_str().unwrap().starts_with(&format!("line {next}\n")), "{middle}");
+}
+
+#[tokio::test]
+async fn lines_are_found_by_a_pattern() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let id = client.start("count 100").await;
+    world.pass(Duration::from_secs(1)).await;
+    let asked = json!({ "process_id": id, "pattern": "LINE 4[0-2]$", "ignore_case": true, "context": 1 });
+    let found = client.call("search_process_output", asked).await;
+    let lines: Vec<&str> =
+        found["matches"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap()).collect();
+    assert_eq!(lines, ["line 40", "line 41", "line 42"]);
+    let wrong = json!({ "process_id": id, "pattern": "(" });
+    assert_eq!(client.refusal("search_process_output", wrong).await["retryable"], false);
+}
+
+#[tokio::test]
+async fn process_that_failed_tells_its_last_words() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let asked = with(launch("complain it is broken"), "wait_seconds", json!(5));
+    let answer = world.until(client.call("start_background_process", asked)).await;
+    assert_eq!(answer["output"]["text"], "it is broken\n", "{answer}");
+    let told = client.call("get_process_status", json!({ "process_id": answer["process_id"] })).await;
+    assert_eq!(told["tail"], "it is broken", "{told}");
+    assert!(told["output"]["next_cursor"].is_string(), "{told}");
+    let waited = client.call("wait_for_process", json!({ "process_ids": ["a build"] })).await;
+    assert_eq!(waited["processes"][0]["tail"], "it is broken");
+}
+
+#[tokio::test]
+async fn wait_for_a_line_ends_with_it_or_with_the_output() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let id = client.start("complain listening on 80").await;
+    let wait = |pattern: &str| -> Value {
+        json!({ "process_ids": [id], "until": "output_match", "pattern": pattern })
+    };
+    let found = world.until(client.call("wait_for_process", wait("listening on [0-9]+"))).await;
+    assert_eq!((&found["reason"], &found["matched"]["text"]), (&json!("met"), &json!("listening on 80")));
+    let never = world.until(client.call("wait_for_process", wait("nothing"))).await;
+    assert_eq!(never["reason"], "ended", "{never}");
+    let quiet = client.start("run").await;
+    let asked = json!({
+        "process_ids": [quiet],
+        "until": "output_match",
+        "pattern": "x",
+        "timeout_seconds": 0.3,
+    });
+    assert_eq!(world.until(client.call("wait_for_process", asked)).await["reason"], "timed_out");
+}
+
+#[tokio::test]
+async fn reported_work_has_no_output() {
+    let client = World::new().await.client(Era::Initialize).await;
+    client.call("register_process", json!({ "process_type": "custom", "name": "n" })).await;
+    let refused = client.refusal("read_process_output", json!({ "process_id": "n" })).await;
+    assert_eq!(refused["code"], "unsupported");
+}

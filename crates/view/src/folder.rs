@@ -1,0 +1,107 @@
+//! A stream of output, folded as it comes.
+
+use crate::entry::Entries;
+use crate::window::{Ending, Window};
+
+/// So much is gathered before it is looked at, so that a long run is not looked at again for each of its lines.
+const GATHERED: usize = 256 * 1024;
+
+/// Folds output piece by piece: redraws to their last state, equal lines to one with their number, control bytes away.
+///
+/// What it shows is what pages show, without a limit. Of what comes it holds some back: the next line may be the same.
+///
+/// # Examples
+///
+/// ```
+/// use longhaul_view::Folder;
+///
+/// let mut folder = Folder::new();
+/// let mut shown = folder.push(b" 10%\r100%\nsame\nsa");
+/// shown += &folder.push(b"me\nother\n");
+/// shown += &folder.finish();
+/// assert_eq!(shown, "100%\nsame ×2\nother\n");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Folder {
+    window: Window,
+    /// The bytes that were looked at, and wait for what follows.
+    waiting: usize,
+}
+
+impl Folder {
+    /// Starts at the beginning of an output.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { window: Window::new(0), waiting: 0 }
+    }
+
+    /// Adds bytes, and gives the lines that are decided by now.
+    #[must_use]
+    pub fn push(&mut self, bytes: &[u8]) -> String {
+        self.window.push(self.window.next(), bytes);
+        let gathered = self.window.bytes().len() - self.waiting;
+        if gathered < GATHERED { String::new() } else { self.decided() }
+    }
+
+    /// Ends the output, and gives what is left.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        self.window.close(self.window.next(), Ending::Over);
+        self.decided()
+    }
+
+    fn decided(&mut self) -> String {
+        let (mut text, mut end) = (String::new(), 0);
+        let mut entries = Entries::new(&self.window, None, 0);
+        while let Ok(entry) = entries.next() {
+            text.push_str(&entry.text);
+            end = entry.end;
+        }
+        self.window.forget(end);
+        self.waiting = self.window.bytes().len();
+        text
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn pieces_do_not_change_the_result(
+            output in prop::collection::vec(
+                prop::sample::select(vec![&b"\n"[..], b"\r", b"a", b"same\n", b"same\n", b"\x1b[1m", b"\xc3\xa9", b"\xff"]),
+                0..30,
+            ),
+            sizes in prop::collection::vec(1_usize..100_000, 1..5),
+        ) {
+            // Several times what is gathered.
+            let filler = b"filler\nfiller\n".repeat(GATHERED / 10);
+            let output = [output.concat(), filler.clone(), output.concat(), filler].concat();
+            let mut whole = Folder::new();
+            let mut expected = whole.push(&output);
+            expected.push_str(&whole.finish());
+            let (mut folder, mut text, mut rest) = (Folder::new(), String::new(), output.as_slice());
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (piece, behind) = rest.split_at((*size).min(rest.len()));
+                text.push_str(&folder.push(piece));
+                rest = behind;
+            }
+            text.push_str(&folder.finish());
+            prop_assert_eq!(text, expected);
+        }
+    }
+}
