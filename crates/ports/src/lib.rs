@@ -6,9 +6,11 @@
 mod clock;
 mod events;
 mod ids;
+mod look;
 mod membership;
 mod migrate;
 mod output;
+mod prober;
 mod queues;
 mod spawner;
 mod store;
@@ -18,11 +20,13 @@ mod vault;
 pub use clock::{Clock, WallTime};
 pub use events::{Cursor, EventLog, EventPage, Logged};
 pub use ids::IdSource;
+pub use look::{ListeningPort, TreeLook};
 pub use membership::{Calls, Lease, Membership, NodeFacts};
 pub use migrate::{Books, Member, Migrate, OldKey, Tombstone};
 pub use output::{
     Chunk, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
 };
+pub use prober::{NoProber, ProbeOrder, Prober};
 pub use queues::{QueueView, Queues};
 pub use spawner::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
 pub use store::{
