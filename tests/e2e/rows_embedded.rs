@@ -18,6 +18,7 @@ async fn host(adjust: impl FnOnce(&mut Settings)) -> (Engine, VirtualClock) {
         store: Arc::new(MemoryStore::new(shared.clone())),
         output: Arc::new(spawner.output()),
         spawner,
+        prober: Arc::new(longhaul_engine::ports::NoProber),
         vault: Arc::new(FakeVault::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),

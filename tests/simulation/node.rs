@@ -8,8 +8,8 @@ use longhaul_domain::{NodeId, Standing, Status, Timestamp};
 use longhaul_engine::ports::{Clock, NodeFacts};
 use longhaul_engine::{Engine, EngineError, Parts, Settings};
 use longhaul_testkit::fakes::{
-    FakeVault, FaultyOutput, FaultySpawner, FaultyStore, FaultyVault, Mischief, Script, ScriptedSpawner,
-    SequentialIds, Trouble, VirtualClock,
+    FakeProber, FakeVault, FaultyOutput, FaultySpawner, FaultyStore, FaultyVault, Mischief, Script,
+    ScriptedSpawner, SequentialIds, Trouble, VirtualClock,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -174,6 +174,7 @@ impl Node {
             store: Arc::new(FaultyStore::sharing(ground.store.clone(), trouble.clone())),
             spawner: Arc::new(FaultySpawner::sharing(self.spawner.clone(), trouble.clone())),
             output: Arc::new(FaultyOutput::sharing(Arc::new(self.spawner.output()), trouble.clone())),
+            prober: Arc::new(FakeProber::new(ground.clock.clone())),
             vault: Arc::new(FaultyVault::sharing(self.vault.clone(), trouble.clone())),
             clock: Arc::new(ground.clock.clone()),
             ids: self.ids.clone(),

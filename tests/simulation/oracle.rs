@@ -1,8 +1,9 @@
 //! What has to be true, told after every single write.
 
 use longhaul_domain::{
-    Capabilities, Chance, Context, Ending, ExitStatus, Fact, LaunchKey, NodeId, Policy, Process, ProcessId,
-    Revision, Seq, SessionId, SlotKey, Standing, State, TreeLimits, admission::Rank,
+    Capabilities, Chance, Condition, Context, Ending, ExitStatus, Fact, LaunchKey, NodeId, Policy, Process,
+    ProcessId, Revision, Seq, SessionId, SilencePolicy, SlotKey, Standing, State, Status, TreeLimits,
+    admission::Rank,
 };
 use longhaul_engine::ports::{AttemptKey, Clock, Logged, PlacementClass, Room, Stored, Submission};
 use longhaul_testkit::fakes::VirtualClock;
@@ -219,6 +220,8 @@ impl Oracle {
                 }
             }
             Fact::Ended { ending, .. } => self.ended_truly(logged.id, ending),
+            Fact::ConditionBegan { condition } => self.noticed(logged.id, *condition),
+            Fact::ConditionEnded { .. } | Fact::OutputMatched { .. } => self.noticed_more(logged.id),
             Fact::Submitted
             | Fact::Spawned { .. }
             | Fact::NeverRan
@@ -292,6 +295,29 @@ impl Oracle {
         }
     }
 
+    /// What holds of it is what its script can do.
+    fn noticed(&mut self, id: ProcessId, condition: Condition) {
+        self.noticed_more(id);
+        let Some(life) = self.lives.get(&id) else { return };
+        let program = life.process.spec.command().map(|command| command.program.clone());
+        let can_be = match condition {
+            Condition::WaitingForInput => program.as_deref() == Some("ask"),
+            Condition::Ready => matches!(program.as_deref(), Some("serve" | "echo")),
+            Condition::Idle | Condition::Stalled => life.process.spec.silence != SilencePolicy::default(),
+        };
+        if !can_be {
+            self.violated(format_args!("{} is said to be {condition}", self.name(id)));
+        }
+    }
+
+    /// Nothing is told beside the status of what does not run.
+    fn noticed_more(&mut self, id: ProcessId) {
+        let Some(status) = self.lives.get(&id).map(|life| life.process.status()) else { return };
+        if !matches!(status, Status::Running | Status::Paused | Status::Stopping) {
+            self.violated(format_args!("{} is {status} and something is told of it", self.name(id)));
+        }
+    }
+
     /// The exit code is the one that the script says, and nobody exited who never began.
     fn ended_truly(&mut self, id: ProcessId, ending: &Ending) {
         let Some(command) = self.lives.get(&id).and_then(|life| life.process.spec.command().cloned()) else {
@@ -300,7 +326,7 @@ impl Oracle {
         let Some(ExitStatus::Code(code)) = ending.exit().map(|exit| exit.status) else { return };
         let scripted = match command.program.as_str() {
             "exit" => command.args.first().and_then(|arg| arg.parse().ok()),
-            "sleep" => Some(0),
+            "sleep" | "echo" => Some(0),
             _ => None,
         };
         if scripted != Some(code) {

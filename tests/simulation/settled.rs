@@ -100,7 +100,7 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
         }
         State::Running { timeout_at, .. } => {
             let program = process.spec.command().map(|command| command.program.as_str());
-            let finite = matches!(program, Some("exit" | "sleep" | "lost"));
+            let finite = matches!(program, Some("exit" | "sleep" | "lost" | "echo"));
             (finite || timeout_at.is_some()).then(|| "has an end that nobody saw".to_owned())
         }
         State::Lingering(_) => {

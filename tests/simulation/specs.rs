@@ -2,8 +2,9 @@
 
 use crate::chance::Chance;
 use longhaul_domain::{
-    AgentFacts, ChildrenPolicy, CommandSpec, LaunchKey, Placement, Priority, ReportedSpec, RetryPolicy,
-    SessionId, SessionPolicy, SlotKey, Spec, Timestamp, Work,
+    AgentFacts, ChildrenPolicy, CommandSpec, LaunchKey, Placement, Priority, ReadyWhen, ReportedSpec,
+    RetryPolicy, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, Timestamp, WatchPattern,
+    WatchSource, Work,
 };
 use std::time::Duration;
 
@@ -39,7 +40,42 @@ pub(crate) fn spec(chance: &mut Chance, now: Timestamp) -> Spec {
             _ => SessionPolicy::Keep,
         },
         agent: AgentFacts::default(),
+        silence: silence(&work),
         ..Spec::of(work)
+    }
+}
+
+/// Some are told of their silence. It follows from what was drawn before, so that a seed draws as it always did.
+fn silence(work: &Work) -> SilencePolicy {
+    let drawn = match work {
+        Work::Command(command) => command.stop.grace,
+        Work::Reported(reported) => reported.grace,
+    };
+    let asks = drawn.as_millis() % 3 == 0;
+    SilencePolicy { idle_after: asks.then_some(drawn / 4), stall_after: asks.then_some(drawn / 2) }
+}
+
+/// Some want to know more of what they run.
+fn curious(command: &mut CommandSpec, drawn: u64) {
+    if command.program == "run" && drawn.is_multiple_of(2) {
+        let words = [("ask", vec![]), ("serve", vec!["80".to_owned(), drawn.to_string()])];
+        if let Some((program, args)) = words.get(usize::from(drawn.is_multiple_of(4))).cloned() {
+            (command.program, command.args) = (program.to_owned(), args);
+        }
+    }
+    if command.program == "exit" && drawn.is_multiple_of(5) {
+        command.program = "echo".to_owned();
+    }
+    command.stdin = if drawn % 4 < 2 { Stdin::Pipe } else { Stdin::Null };
+    command.ready_when = match drawn % 7 {
+        0..3 => Some(ReadyWhen::Port(80)),
+        3 => Some(ReadyWhen::Log { pattern: "[0-9]".to_owned() }),
+        4 => Some(ReadyWhen::Http { url: "http://127.0.0.1".to_owned() }),
+        _ => None,
+    };
+    if drawn.is_multiple_of(2) {
+        let (name, pattern) = ("digits".to_owned(), "[0-9]+".to_owned());
+        command.watch.push(WatchPattern { name, pattern, source: WatchSource::Both });
     }
 }
 
@@ -74,7 +110,8 @@ fn reported(chance: &mut Chance) -> Work {
 
 /// The words are the child's script.
 fn command(chance: &mut Chance) -> Work {
-    let moment = chance.below(3_000).to_string();
+    let drawn = chance.below(3_000);
+    let moment = drawn.to_string();
     let code = chance.below(3).to_string();
     let words: Vec<&str> = match chance.below(12) {
         0 => vec!["run"],
@@ -91,5 +128,6 @@ fn command(chance: &mut Chance) -> Work {
     let mut command = CommandSpec::of(program, args, "/");
     command.timeout = chance.odds(5).then(|| Duration::from_millis(200 + chance.below(3_000)));
     command.stop.grace = span(chance, 5_000);
+    curious(&mut command, drawn);
     Work::Command(Box::new(command))
 }

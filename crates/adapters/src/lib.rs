@@ -6,7 +6,7 @@
 //! | `memory` | [`memory`] | store | tests and embedding; the reference |
 //! | `sqlite` | [`sqlite`] | store | one machine |
 //! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
-//! | `os` | [`os`] | spawner, output | commands on this machine, each under its shim |
+//! | `os` | [`os`] | spawner, output, prober | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 //! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
 

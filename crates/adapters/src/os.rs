@@ -1,8 +1,19 @@
 //! Commands on this machine, each under a shim that outlives the manager.
 //!
 //! [`OsSpawner`] starts `longhaul-shim` once per attempt, talks to it, and stands in for it when it is killed.
-//! [`OsOutput`] reads what the shims wrote. Everything about an attempt lies in `<attempts>/<process>/<n>/`; the form
+//! [`OsOutput`] reads what the shims wrote, [`OsProber`] finds out whether what runs works yet. Everything about an attempt lies in `<attempts>/<process>/<n>/`; the form
 //! of the files in there belongs to `longhaul-shim`.
+//!
+//! # Input
+//! A command that is started with a pipe reads it from the file `stdin` of its attempt, which the shim holds open, and so
+//! does this program: the input ends when it is closed, or when both are killed. What was not read when the command ends
+//! is lost.
+//!
+//! # Looks
+//! Whether a tree waits for input is told by the kernel, of which root, and the user himself where
+//! `kernel.yama.ptrace_scope` is 0, sees everything. Where it is 1, a manager that has started a command sees all, and one
+//! that has taken it over finds whoever reads the standard input only: line editors, which poll their terminal, are not
+//! found then. Nothing is seen of processes with the rights of another user.
 //!
 //! # Limits
 //! Processor time, open files and the length of a file are limited for each process by itself (`setrlimit`), and so are
@@ -14,13 +25,16 @@
 mod attempts;
 mod cgroups;
 mod examine;
+mod input;
 mod launch;
 mod link;
+mod look;
 mod nearest;
 mod nested;
 mod options;
 mod output;
 mod pidfd;
+mod prober;
 mod procfs;
 mod program;
 mod reaper;
@@ -32,4 +46,5 @@ mod watch;
 
 pub use options::{ContainmentChoice, OsOptions};
 pub use output::OsOutput;
+pub use prober::OsProber;
 pub use spawner::OsSpawner;

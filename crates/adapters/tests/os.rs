@@ -10,16 +10,22 @@
 
 #[path = "os/bench.rs"]
 mod bench;
+#[path = "os/inputs.rs"]
+mod inputs;
 #[path = "os/limits.rs"]
 mod limits;
 #[path = "os/lives.rs"]
 mod lives;
+#[path = "os/looks.rs"]
+mod looks;
 #[path = "os/losses.rs"]
 mod losses;
 #[path = "os/measure.rs"]
 mod measure;
 #[path = "os/outputs.rs"]
 mod outputs;
+#[path = "os/probes.rs"]
+mod probes;
 #[path = "os/shortages.rs"]
 mod shortages;
 #[path = "os/starts.rs"]

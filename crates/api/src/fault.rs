@@ -1,8 +1,8 @@
 //! Errors as clients see them.
 
 use longhaul_domain::{InvalidText, Level, ProcessId, Rejection, Status, Verb};
-use longhaul_engine::EngineError;
 use longhaul_engine::ports::{Refusal, StoreError};
+use longhaul_engine::{EngineError, InputRefusal};
 use longhaul_wire::api::Problem;
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -165,8 +165,24 @@ impl From<EngineError> for Fault {
                 .help("launch again when that is over"),
             EngineError::ShuttingDown => Self::new(503, "shutting_down", title)
                 .help("ask again: the next command starts a new manager"),
+            EngineError::InputRefused { refusal, .. } => unwritten(title, &refusal),
             EngineError::Broken { .. } | _ => Self::new(500, "internal", title),
         }
+    }
+}
+
+fn unwritten(title: String, refusal: &InputRefusal) -> Fault {
+    match refusal {
+        InputRefusal::NoPipe => Fault::new(409, "unsupported", title)
+            .help("launch it with `stdin_pipe` to write to it while it runs"),
+        InputRefusal::NotRunning { status } => {
+            let mut fault = Fault::new(409, "invalid_status_transition", title);
+            fault.0.current_status = Some(status.as_str().to_owned());
+            fault
+        }
+        InputRefusal::Elsewhere { .. } => Fault::new(409, "elsewhere", title).help("ask the manager there"),
+        InputRefusal::Closed => Fault::new(409, "input_closed", title),
+        InputRefusal::Unreachable { .. } => Fault::new(503, "unreachable", title).help("ask again"),
     }
 }
 

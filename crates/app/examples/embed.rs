@@ -56,6 +56,7 @@ async fn start(dir: &std::path::Path) -> Result<Engine, Box<dyn Error>> {
         store: Arc::new(MemoryStore::new(clock.clone())),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&dir.join("attempts"))?),
+        prober: Arc::new(longhaul_engine::ports::NoProber),
         vault: Arc::new(FileVault::open(dir)?),
         clock,
         ids: Arc::new(RandomIds),

@@ -87,6 +87,7 @@ async fn start(dir: &Path) -> Result<Engine, Box<dyn Error>> {
         store: Arc::new(MemoryStore::new(clock.clone())),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&attempts)?),
+        prober: Arc::new(longhaul_engine::ports::NoProber),
         vault: Arc::new(FileVault::open(dir)?),
         clock,
         ids: Arc::new(RandomIds),

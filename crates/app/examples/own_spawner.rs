@@ -63,7 +63,15 @@ impl ThreadSpawner {
 #[async_trait]
 impl Spawner for ThreadSpawner {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { pause: false, signals: false, separate_stderr: false, pid: false, survives: false }
+        Capabilities {
+            pause: false,
+            signals: false,
+            separate_stderr: false,
+            pid: false,
+            survives: false,
+            input: false,
+            looks: false,
+        }
     }
 
     async fn start(&self, order: StartOrder) -> Result<(), SpawnError> {
@@ -169,6 +177,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         store: Arc::new(MemoryStore::new(clock.clone())),
         spawner: Arc::new(ThreadSpawner::new(clock.clone(), functions)),
         output: Arc::new(OsOutput::open(&dir.path().join("attempts"))?),
+        prober: Arc::new(longhaul_engine::ports::NoProber),
         vault: Arc::new(FileVault::open(dir.path())?),
         clock,
         ids: Arc::new(RandomIds),

@@ -177,6 +177,7 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
         store: Arc::new(store.clone()),
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
+        prober: Arc::new(longhaul_engine::ports::NoProber),
         vault: Arc::new(FakeVault::default()),
         clock: Arc::new(clock.clone()),
         ids: Arc::new(SequentialIds::default()),

@@ -50,6 +50,7 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
         store: Arc::new(MemoryStore::new(shared.clone())),
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
+        prober: Arc::new(longhaul_engine::ports::NoProber),
         vault: Arc::new(FakeVault::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),

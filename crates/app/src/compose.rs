@@ -120,6 +120,7 @@ pub(crate) async fn compose(
     Binding::check(state, &settings.store, store.as_ref()).await?;
     let parts = Parts {
         store,
+        prober: Arc::new(spawner.prober()),
         spawner: Arc::new(spawner),
         output: Arc::new(output(attempts_dir).map_err(failed("output"))?),
         vault: Arc::new(FileVault::open(state.path()).map_err(failed("vault"))?),

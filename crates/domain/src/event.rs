@@ -1,5 +1,6 @@
 //! What became true. The record of a process is the fold of its events.
 
+use crate::condition::Condition;
 use crate::ending::{Ending, Exit, StopCause};
 use crate::id::{AttemptNo, NodeId, Priority, Stage};
 use crate::progress::Vitals;
@@ -113,6 +114,25 @@ pub enum Fact {
         /// Its last progress and stage.
         vitals: Vitals,
     },
+    /// Something holds of it from now on.
+    ConditionBegan {
+        /// What.
+        condition: Condition,
+    },
+    /// Something holds of it no more.
+    ConditionEnded {
+        /// What.
+        condition: Condition,
+    },
+    /// A line of its output matches a pattern that its launch asked to watch for.
+    OutputMatched {
+        /// The name of the pattern.
+        pattern: String,
+        /// The offset in the output at which the line begins.
+        offset: u64,
+        /// The line, without control characters and cut where it is long.
+        line: String,
+    },
     /// A truth that came too late to change anything.
     LateExit {
         /// Of which attempt.
@@ -146,6 +166,9 @@ impl Fact {
             Self::SessionEnded { .. } => "session_ended",
             Self::SessionKept => "session_kept",
             Self::Ended { .. } => "ended",
+            Self::ConditionBegan { .. } => "condition_began",
+            Self::ConditionEnded { .. } => "condition_ended",
+            Self::OutputMatched { .. } => "output_matched",
             Self::LateExit { .. } => "late_exit",
         }
     }

@@ -1,5 +1,6 @@
 //! How facts change a process. Nothing here can fail or choose: the choices were made when the facts were decided.
 
+use crate::condition::Conditions;
 use crate::event::{Event, Fact};
 use crate::id::NodeId;
 use crate::process::{Cascade, Process};
@@ -17,9 +18,10 @@ impl Process {
 
     fn apply(&mut self, at: Timestamp, fact: &Fact) {
         match fact {
-            Fact::Submitted | Fact::StageChanged { .. } => {}
+            Fact::Submitted | Fact::StageChanged { .. } | Fact::OutputMatched { .. } => {}
             Fact::Claimed { attempt, node } => {
                 self.attempt = *attempt;
+                self.conditions = Conditions::default();
                 self.place(node, at);
             }
             Fact::Spawned { pid, containment, timeout_at } => {
@@ -39,15 +41,18 @@ impl Process {
                 }
             }
             Fact::NeverRan => {
+                self.conditions = Conditions::default();
                 self.never_ran = self.never_ran.saturating_add(1);
                 self.state = State::Pending(Pending::Queued);
             }
             Fact::BecameDue => self.state = State::Pending(Pending::Queued),
             Fact::RetryScheduled { due, after } => {
+                self.conditions = Conditions::default();
                 self.retries = self.retries.saturating_add(1);
                 self.state = State::Pending(Pending::Retrying { at: *due, after: Box::new(after.clone()) });
             }
             Fact::Paused { timeout_left } => {
+                self.conditions = self.conditions.undisturbed();
                 if let Some(execution) = self.state.execution().copied() {
                     self.state = State::Paused { execution, since: at, timeout_left: *timeout_left };
                 }
@@ -58,6 +63,7 @@ impl Process {
                 }
             }
             Fact::StopBegan { cause, kill_at, until } => {
+                self.conditions = self.conditions.undisturbed();
                 self.state = match &self.state {
                     State::Reported { slot } | State::Withdrawing { slot, .. } => {
                         State::Withdrawing { slot: *slot, cause: *cause, until: *until }
@@ -85,6 +91,7 @@ impl Process {
             Fact::KillBegan { stuck_at } => self.hasten(Urgency::Killing { stuck_at: *stuck_at }),
             Fact::BecameStuck => self.hasten(Urgency::Stuck),
             Fact::Lingered { ending, vitals } => {
+                self.conditions = Conditions::default();
                 let (ending, vitals) = (ending.clone(), vitals.clone());
                 self.state = State::Lingering(Box::new(Lingering { since: at, ending, vitals }));
             }
@@ -96,12 +103,19 @@ impl Process {
             Fact::SessionEnded { leave_by } => self.leave_by = Some(*leave_by),
             Fact::SessionKept => self.leave_by = None,
             Fact::Ended { ending, vitals } => {
+                self.conditions = Conditions::default();
                 self.state = State::Ended(Box::new(Ended {
                     at,
                     ending: ending.clone(),
                     vitals: vitals.clone(),
                     late: None,
                 }));
+            }
+            Fact::ConditionBegan { condition } => {
+                self.conditions = self.conditions.with(*condition, Some(at));
+            }
+            Fact::ConditionEnded { condition } => {
+                self.conditions = self.conditions.with(*condition, None);
             }
             Fact::LateExit { attempt, exit } => {
                 if let State::Ended(ended) = &mut self.state {

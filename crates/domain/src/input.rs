@@ -1,5 +1,6 @@
 //! What can happen to a process: commands are asked, observations are seen, a tick is time passing.
 
+use crate::condition::Condition;
 use crate::ending::{Exit, Interruption, StartFailure, StopCause};
 use crate::id::{AttemptNo, NodeId, Priority};
 use crate::json::JsonText;
@@ -264,6 +265,30 @@ pub enum Observation {
         /// Of this attempt.
         attempt: AttemptNo,
     },
+    /// A condition began or is over. It is told of running work; reported work can only be idle or stalled.
+    Noticed {
+        /// Of this attempt.
+        attempt: AttemptNo,
+        /// Which.
+        condition: Condition,
+        /// Whether it holds now.
+        holds: bool,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// A line of the output matches a pattern that its launch asked to watch for.
+    OutputMatched {
+        /// Of this attempt.
+        attempt: AttemptNo,
+        /// The name of the pattern.
+        pattern: String,
+        /// The offset in the output at which the line begins.
+        offset: u64,
+        /// The line, without control characters and cut where it is long.
+        line: String,
+        /// When it was read.
+        at: Timestamp,
+    },
 }
 
 /// What a decision may know of the world.
@@ -292,10 +317,21 @@ pub struct Capabilities {
     pub pid: bool,
     /// Work outlives the manager.
     pub survives: bool,
+    /// Write to the standard input of a command.
+    pub input: bool,
+    /// Look into the tree of a command: whether it waits for input, and where it listens.
+    pub looks: bool,
 }
 
 impl Capabilities {
     /// All of them.
-    pub const ALL: Self =
-        Self { pause: true, signals: true, separate_stderr: true, pid: true, survives: true };
+    pub const ALL: Self = Self {
+        pause: true,
+        signals: true,
+        separate_stderr: true,
+        pid: true,
+        survives: true,
+        input: true,
+        looks: true,
+    };
 }

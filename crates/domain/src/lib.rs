@@ -21,6 +21,8 @@
 //! ```
 
 pub mod admission;
+mod attention;
+mod condition;
 mod decide;
 mod effect;
 mod ending;
@@ -32,6 +34,7 @@ mod json;
 mod lineage;
 mod policy;
 mod process;
+mod process_type;
 mod progress;
 mod rejection;
 mod retention;
@@ -41,6 +44,8 @@ mod state;
 mod status;
 mod time;
 
+pub use attention::{ReadyWhen, SilencePolicy, WatchPattern, WatchSource};
+pub use condition::{Condition, Conditions};
 pub use effect::{Effect, Note, Step};
 pub use ending::{
     Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption, LimitMechanism, StartFailure, StartStage,
@@ -57,13 +62,14 @@ pub use json::{JsonText, JsonTooLarge, LARGEST_JSON};
 pub use lineage::Lineage;
 pub use policy::{Configured, Hold, Policy, TreeLimits};
 pub use process::{Cascade, Head, MOST_NEVER_RAN, Process};
+pub use process_type::ProcessType;
 pub use progress::{InvalidProgress, Pace, Progress, Report, Vitals};
 pub use rejection::Rejection;
 pub use retention::Retention;
 pub use retry::{Chance, RetryPolicy};
 pub use spec::{
     AgentFacts, ChildrenPolicy, CommandSpec, Environment, EnvironmentHash, Leftovers, OutputBound, Placement,
-    ProcessType, ReportedSpec, ResourceLimits, SessionPolicy, Spec, Stdin, StopPolicy, Work,
+    ReportedSpec, ResourceLimits, SessionPolicy, Spec, Stdin, StopPolicy, Work,
 };
 pub use state::{Containment, Ended, Execution, LateExit, Lingering, Pending, State, Urgency};
 pub use status::{Standing, Status, UnknownStatus};

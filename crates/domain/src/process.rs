@@ -1,5 +1,6 @@
 //! One process: what was asked, where it is in its life, and the flat facts that a store indexes.
 
+use crate::condition::Conditions;
 use crate::effect::Effect;
 use crate::ending::StopCause;
 use crate::event::{Event, Fact};
@@ -8,7 +9,8 @@ use crate::id::{
 };
 use crate::input::Context;
 use crate::lineage::Lineage;
-use crate::spec::{ProcessType, Spec, Work};
+use crate::process_type::ProcessType;
+use crate::spec::{Spec, Work};
 use crate::state::{Pending, State, Urgency};
 use crate::status::{Standing, Status};
 use crate::time::{Deadline, Timestamp};
@@ -43,6 +45,8 @@ pub struct Process {
     pub cascade: Option<Cascade>,
     /// Its session ended: when it is cancelled for that.
     pub leave_by: Option<Timestamp>,
+    /// What is true of it beside its status.
+    pub conditions: Conditions,
     /// Where it is in its life.
     pub state: State,
 }
@@ -75,6 +79,7 @@ impl Process {
             priority: spec.priority,
             cascade: None,
             leave_by: None,
+            conditions: Conditions::default(),
             spec,
             lineage,
             node,

@@ -1,10 +1,12 @@
 //! What was asked for: it is fixed at the submit and never changes.
 
+use crate::attention::{ReadyWhen, SilencePolicy, WatchPattern};
 use crate::id::{
-    AgentId, AgentType, Capability, InvalidText, LaunchKey, NodeId, Priority, ProcessName, ProjectName,
-    SessionId, SlotKey, TypeName,
+    AgentId, AgentType, Capability, LaunchKey, NodeId, Priority, ProcessName, ProjectName, SessionId, SlotKey,
 };
+use crate::input::Capabilities;
 use crate::json::JsonText;
+use crate::process_type::ProcessType;
 use crate::retry::RetryPolicy;
 use crate::time::Timestamp;
 use std::fmt;
@@ -45,6 +47,8 @@ pub struct Spec {
     pub children: ChildrenPolicy,
     /// What becomes of it when its session ends.
     pub on_session_end: SessionPolicy,
+    /// How long it may be silent before that is told.
+    pub silence: SilencePolicy,
 }
 
 impl Spec {
@@ -68,6 +72,7 @@ impl Spec {
             retry: RetryPolicy::none(),
             children: ChildrenPolicy::default(),
             on_session_end: SessionPolicy::default(),
+            silence: SilencePolicy::default(),
         }
     }
 
@@ -77,6 +82,23 @@ impl Spec {
         match &self.work {
             Work::Command(command) => Some(command),
             Work::Reported(_) => None,
+        }
+    }
+
+    /// What it asks for that a spawner cannot do, in words; nothing if it can do it all.
+    #[must_use]
+    pub fn unsupported_by(&self, capabilities: Capabilities) -> Option<&'static str> {
+        let command = self.command()?;
+        let by_looks = match &command.ready_when {
+            Some(ReadyWhen::Port(_)) => true,
+            Some(ReadyWhen::Http { .. } | ReadyWhen::Log { .. } | ReadyWhen::Command { .. }) | None => false,
+        };
+        match command.stdin {
+            Stdin::Pipe if !capabilities.input => Some("a pipe as standard input"),
+            Stdin::Null | Stdin::File(_) | Stdin::Pipe if by_looks && !capabilities.looks => {
+                Some("waiting for a listening port")
+            }
+            Stdin::Null | Stdin::File(_) | Stdin::Pipe => None,
         }
     }
 
@@ -124,6 +146,8 @@ impl Spec {
                 leftovers: Leftovers::default(),
                 output: OutputBound::default(),
                 limits: command.limits,
+                ready_when: None,
+                watch: Vec::new(),
             })),
             Work::Reported(reported) => Work::Reported(ReportedSpec {
                 node: reported.node.clone(),
@@ -204,6 +228,10 @@ pub struct CommandSpec {
     pub output: OutputBound,
     /// What it may use up.
     pub limits: ResourceLimits,
+    /// How it is found out that it does what it was started for; none means that nobody wants to know.
+    pub ready_when: Option<ReadyWhen>,
+    /// What to look for in its output.
+    pub watch: Vec<WatchPattern>,
 }
 
 impl CommandSpec {
@@ -221,6 +249,8 @@ impl CommandSpec {
             leftovers: Leftovers::default(),
             output: OutputBound::default(),
             limits: ResourceLimits::default(),
+            ready_when: None,
+            watch: Vec::new(),
         }
     }
 }
@@ -274,6 +304,8 @@ pub enum Stdin {
     Null,
     /// The file at this absolute path.
     File(String),
+    /// What is written to it while it runs.
+    Pipe,
 }
 
 /// How a command is stopped: signals, each with its patience, then KILL for the whole tree.
@@ -370,26 +402,6 @@ impl Default for ReportedSpec {
     }
 }
 
-/// What sort of work a process is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ProcessType {
-    /// A session of the Jules agent.
-    JulesSession,
-    /// A run of tests; it gets INT and two seconds first, so that its reports are written.
-    TestSuite,
-    /// A build.
-    Build,
-    /// A server.
-    Server,
-    /// An analysis.
-    Analysis,
-    /// Anything else.
-    #[default]
-    Custom,
-    /// Anything else, by a name of its own: `custom:<name>`.
-    Named(TypeName),
-}
-
 /// The agent behind a process, and what it was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentFacts {
@@ -445,42 +457,6 @@ pub enum SessionPolicy {
     Cancel,
     /// It may go on for so long, and is cancelled then.
     Grace(Duration),
-}
-
-impl fmt::Display for ProcessType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::JulesSession => f.write_str("jules_session"),
-            Self::TestSuite => f.write_str("test_suite"),
-            Self::Build => f.write_str("build"),
-            Self::Server => f.write_str("server"),
-            Self::Analysis => f.write_str("analysis"),
-            Self::Custom => f.write_str("custom"),
-            Self::Named(name) => write!(f, "custom:{name}"),
-        }
-    }
-}
-
-impl std::str::FromStr for ProcessType {
-    type Err = InvalidText;
-
-    fn from_str(text: &str) -> Result<Self, InvalidText> {
-        match text {
-            "jules_session" => Ok(Self::JulesSession),
-            "test_suite" => Ok(Self::TestSuite),
-            "build" => Ok(Self::Build),
-            "server" => Ok(Self::Server),
-            "analysis" => Ok(Self::Analysis),
-            "custom" => Ok(Self::Custom),
-            other => match other.strip_prefix("custom:") {
-                Some(name) => TypeName::new(name).map(Self::Named),
-                None => Err(InvalidText {
-                    what: "process type",
-                    why: "it is none of jules_session, test_suite, build, server, analysis, custom, custom:<name>",
-                }),
-            },
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The handle of an engine.
 
+use crate::attention::{Attention, keep_attentive};
 use crate::clear::Clearing;
 use crate::descend::Kin;
 use crate::error::EngineError;
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) policy_turns: tokio::sync::Mutex<()>,
     pub(crate) hub: Hub,
     pub(crate) timers: Timers,
+    pub(crate) attention: Attention,
     pub(crate) vitals: VitalsCache,
     pub(crate) owned: Owned,
     pub(crate) starts: Starts,
@@ -83,6 +85,7 @@ impl Engine {
             policy_turns: tokio::sync::Mutex::default(),
             hub: Hub::default(),
             timers: Timers::default(),
+            attention: Attention::default(),
             vitals: VitalsCache::default(),
             owned: Owned::default(),
             starts: Starts::default(),
@@ -105,6 +108,7 @@ impl Engine {
         tasks.push(tokio::spawn(pump::claim(core.clone())));
         tasks.push(tokio::spawn(pump::observe(core.clone())));
         tasks.push(tokio::spawn(timers::keep_time(core.clone())));
+        tasks.push(tokio::spawn(keep_attentive(core.clone())));
         tasks.push(tokio::spawn(keep_tidy(core.clone())));
         core.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         Ok(Self { core })

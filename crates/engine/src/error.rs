@@ -1,6 +1,6 @@
 //! Why a use case did not do what it was asked.
 
-use longhaul_domain::{ProcessId, ProcessName, Rejection, Revision, Status};
+use longhaul_domain::{NodeId, ProcessId, ProcessName, Rejection, Revision, Status};
 use longhaul_ports::{OutputError, Refusal, StoreError, VaultError};
 use std::fmt;
 
@@ -87,6 +87,15 @@ pub enum EngineError {
         #[source]
         source: StoreError,
     },
+    /// Nothing can be written to its standard input.
+    #[error("process {id} takes no input: {refusal}")]
+    InputRefused {
+        /// The process.
+        id: ProcessId,
+        /// Why.
+        #[source]
+        refusal: InputRefusal,
+    },
     /// A stop went ahead that the store cannot record.
     #[error("process {id} {reached}, and its record follows when the store can write")]
     StopUnrecorded {
@@ -121,6 +130,35 @@ pub enum EngineError {
     /// The manager is ending and takes nothing new.
     #[error("the manager is shutting down")]
     ShuttingDown,
+}
+
+/// Why a process takes no input.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InputRefusal {
+    /// It was not launched with a pipe as its standard input, or is no command.
+    #[error("it was not launched with a pipe as its standard input")]
+    NoPipe,
+    /// Its command does not run now.
+    #[error("it is {status}")]
+    NotRunning {
+        /// Where it stands.
+        status: Status,
+    },
+    /// Its command runs on another node.
+    #[error("it runs on node {node}")]
+    Elsewhere {
+        /// Which.
+        node: NodeId,
+    },
+    /// Its input was closed, or nobody reads it any more.
+    #[error("its standard input is closed")]
+    Closed,
+    /// It could not be reached; asking again may help.
+    #[error("it could not be reached: {what}")]
+    Unreachable {
+        /// What failed.
+        what: String,
+    },
 }
 
 /// How far a stop has come that no record tells of.

@@ -106,7 +106,9 @@ const fn last_of(input: &Input) -> Option<AttemptNo> {
             | Observation::NodeLost { .. }
             | Observation::HeartbeatMissed { .. }
             | Observation::DescendantsEnded
-            | Observation::PauseFailed { .. },
+            | Observation::PauseFailed { .. }
+            | Observation::Noticed { .. }
+            | Observation::OutputMatched { .. },
         )
         | Input::Command(_)
         | Input::Tick => None,

@@ -44,7 +44,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Refused`] with the guard that it met, [`EngineError::KeyConflict`],
-    /// [`EngineError::ShuttingDown`]; [`EngineError::Invalid`] for what waits for a moment and may not wait for a slot.
+    /// [`EngineError::ShuttingDown`]; [`EngineError::Invalid`] for what waits for a moment and may not wait for a slot,
+    /// or asks to be told of something that cannot be found out.
     pub async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
         let core = self.core.clone();
         to_its_end(async move { core.launch(launch).await }).await
@@ -61,6 +62,7 @@ impl Core {
                 help: Some("take either the delay or the refusal, not both".to_owned()),
             });
         }
+        self.check(&launch.spec)?;
         let lineage = match launch.parent {
             Some(parent) => self.lineage_under(parent).await?,
             None => Lineage::default(),
@@ -71,6 +73,26 @@ impl Core {
             command.environment.captured = Some(kept.map_err(|source| EngineError::Vault { source })?);
         }
         self.submit(spec, lineage, launch.no_queue).await
+    }
+
+    /// Whether what the launch asks to be told of makes sense, and this node can do it if it is to run here.
+    fn check(&self, spec: &Spec) -> Result<(), EngineError> {
+        if let Some(command) = spec.command() {
+            crate::attention::check(command)?;
+        }
+        let is_here = match &spec.placement {
+            Placement::Here => true,
+            Placement::Node(node) => *node == self.lease.node,
+            Placement::Labels(_) | Placement::Anywhere => false,
+        };
+        match spec.unsupported_by(self.parts.spawner.capabilities()) {
+            Some(what) if is_here => Err(EngineError::Invalid {
+                what: "launch",
+                why: format!("commands of this node do not support {what}"),
+                help: None,
+            }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The place of a child of `parent`.

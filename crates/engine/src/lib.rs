@@ -6,6 +6,7 @@
 //! idempotent per attempt, and recovery derives them again from the records alone, so the engine may die between any
 //! two steps.
 
+mod attention;
 mod clear;
 mod descend;
 mod engine;
@@ -13,9 +14,11 @@ mod environment;
 mod error;
 mod find;
 mod hub;
+mod input;
 mod interrupted;
 mod lanes;
 mod launch;
+mod look;
 mod output;
 mod owned;
 mod parts;
@@ -41,9 +44,11 @@ mod why;
 
 pub use clear::Cleared;
 pub use engine::{Answer, Engine};
-pub use error::{Candidate, EngineError, Reached};
+pub use error::{Candidate, EngineError, InputRefusal, Reached};
+pub use input::Written;
 pub use launch::{Launch, Launched};
 pub use longhaul_ports as ports;
+pub use look::Look;
 pub use output::Followed;
 pub use parts::{Parts, Settings};
 pub use retention::Pruned;

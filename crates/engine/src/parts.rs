@@ -1,7 +1,7 @@
 //! What an engine is put together from.
 
-use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SlotKey, TreeLimits};
-use longhaul_ports::{Clock, IdSource, NodeFacts, OutputLog, Spawner, Store, Vault};
+use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SilencePolicy, SlotKey, TreeLimits};
+use longhaul_ports::{Clock, IdSource, NodeFacts, OutputLog, Prober, Spawner, Store, Vault};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ pub struct Parts {
     pub spawner: Arc<dyn Spawner>,
     /// Reads their output.
     pub output: Arc<dyn OutputLog>,
+    /// Finds out whether a command does what it was started for.
+    pub prober: Arc<dyn Prober>,
     /// Keeps captured environments.
     pub vault: Arc<dyn Vault>,
     /// Tells the time.
@@ -48,6 +50,8 @@ pub struct Settings {
     pub retention_bytes: Option<u64>,
     /// The most bytes of output in all: past it the output of ended records goes, oldest first, and the records stay.
     pub output_total: Option<u64>,
+    /// How long work may be silent before that is told, where its launch does not say; none never tells.
+    pub silence: SilencePolicy,
 }
 
 impl Settings {
@@ -63,6 +67,7 @@ impl Settings {
             retention: None,
             retention_bytes: None,
             output_total: None,
+            silence: SilencePolicy::default(),
             socket: None,
             default_key: None,
             hidden: Vec::new(),

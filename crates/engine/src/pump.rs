@@ -71,7 +71,7 @@ async fn fill(core: &Arc<Core>) -> Result<bool, EngineError> {
 }
 
 /// After a claim without an answer: what it may have taken. Until that is known nothing else would ever start it.
-async fn taken_unheard(core: &Core) -> Vec<Stored> {
+async fn taken_unheard(core: &Arc<Core>) -> Vec<Stored> {
     loop {
         match arm_reported(core).await {
             Ok(()) => match starting(core).await {
@@ -86,11 +86,12 @@ async fn taken_unheard(core: &Core) -> Vec<Stored> {
 }
 
 /// Reported work has no owner: its heartbeats are watched for whoever claimed it.
-async fn arm_reported(core: &Core) -> Result<(), EngineError> {
+async fn arm_reported(core: &Arc<Core>) -> Result<(), EngineError> {
     let filter = Filter { statuses: vec![Status::Running, Status::Stopping], ..Filter::default() };
     for stored in core.all(&filter).await? {
         if matches!(stored.process.spec.work, Work::Reported(_)) {
             core.arm(&stored);
+            core.attend_to(&stored);
         }
     }
     Ok(())
@@ -154,6 +155,6 @@ pub(crate) async fn attend(core: &Arc<Core>) -> Result<Option<Timestamp>, Engine
 pub(crate) async fn observe(core: Arc<Core>) {
     loop {
         let seen = core.parts.spawner.next().await;
-        core.lanes.seen(seen.id, seen.observation);
+        core.take_in(seen.id, seen.observation);
     }
 }

@@ -42,6 +42,7 @@ async fn look(core: &Arc<Core>, stored: Stored) {
     let id = stored.process.id;
     if matches!(stored.process.spec.work, Work::Reported(_)) {
         core.arm(&stored);
+        core.attend_again(&stored);
         return;
     }
     if stored.owner.as_ref().is_none_or(|owner| owner.node != core.lease.node) {
@@ -59,12 +60,14 @@ async fn look(core: &Arc<Core>, stored: Stored) {
                 digest(core, id, &Input::Observation(observation)).await;
             } else {
                 core.arm(&stored);
+                core.attend_again(&stored);
                 core.perform_wanted(&stored).await;
             }
         }
         Err(error) => {
             tracing::error!(%id, %error, "nothing can be told about an attempt yet");
             core.arm(&stored);
+            core.attend_again(&stored);
             core.again_later(key);
         }
     }

@@ -35,6 +35,7 @@ impl Engine {
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
+        self.core.attention.end();
         self.core.listeners.end();
         self.core.parts.store.leave(&self.core.lease).await?;
         Ok(())
@@ -46,6 +47,7 @@ impl Engine {
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
+        self.core.attention.end();
         self.core.listeners.end();
     }
 

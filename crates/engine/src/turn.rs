@@ -214,6 +214,7 @@ impl Core {
             self.answer_if_ownerless(id);
         }
         self.arm(after);
+        self.attend_to(after);
         self.hub.changed(id);
     }
 

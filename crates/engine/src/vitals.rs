@@ -2,7 +2,7 @@
 
 use crate::engine::Core;
 use longhaul_domain::{AttemptNo, ProcessId, Report, Timestamp, Vitals};
-use longhaul_ports::{Author, Stored};
+use longhaul_ports::{AttemptKey, Author, Stored};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -83,6 +83,7 @@ impl Core {
         } else {
             self.timers.write_vitals_at(id, write_at);
         }
+        self.reported(AttemptKey { id, attempt: stored.process.attempt });
         self.hub.changed(id);
     }
 

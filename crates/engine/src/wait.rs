@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use longhaul_domain::{Deadline, ProcessId, Status};
+use longhaul_domain::{Condition, Deadline, Process, ProcessId, Status};
 use longhaul_ports::Stored;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub enum Goal {
     Ended,
     /// It runs, or has ended.
     Running,
+    /// It is ready, or has ended. Only for commands that were launched with a way to find that out.
+    Ready,
 }
 
 /// Of how many processes it has to be true.
@@ -39,7 +41,7 @@ impl Engine {
     /// Parks until the goal is reached, or the patience is over. It costs nothing meanwhile; dropping it ends it.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] for an unknown id.
+    /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Invalid`] for one that never tells that it is ready.
     pub async fn wait(
         &self,
         ids: &[ProcessId],
@@ -53,9 +55,11 @@ impl Engine {
         loop {
             let mut processes = Vec::with_capacity(ids.len());
             for id in ids {
-                processes.push(core.load(*id).await?);
+                let stored = core.load(*id).await?;
+                goal.check(&stored)?;
+                processes.push(stored);
             }
-            let reached = |stored: &Stored| goal.is_reached(stored.process.status());
+            let reached = |stored: &Stored| goal.is_reached(&stored.process);
             let enough = match mode {
                 Mode::All => processes.iter().all(reached),
                 Mode::Any => processes.is_empty() || processes.iter().any(reached),
@@ -80,10 +84,29 @@ impl Engine {
 }
 
 impl Goal {
-    const fn is_reached(self, status: Status) -> bool {
-        match (self, status) {
-            (Self::Running, Status::Running | Status::Paused | Status::Stopping) => true,
-            (Self::Ended | Self::Running, status) => status.is_ended(),
+    fn is_reached(self, process: &Process) -> bool {
+        let status = process.status();
+        match self {
+            Self::Ended => status.is_ended(),
+            Self::Running => {
+                matches!(status, Status::Running | Status::Paused | Status::Stopping) || status.is_ended()
+            }
+            Self::Ready => process.conditions.holds(Condition::Ready) || status.is_ended(),
+        }
+    }
+
+    /// Nobody waits for what never comes.
+    fn check(self, stored: &Stored) -> Result<(), EngineError> {
+        let process = &stored.process;
+        let tells = process.spec.command().is_some_and(|command| command.ready_when.is_some());
+        match self {
+            Self::Ended | Self::Running => Ok(()),
+            Self::Ready if tells || process.status().is_ended() => Ok(()),
+            Self::Ready => Err(EngineError::Invalid {
+                what: "goal",
+                why: format!("process {} was not launched to tell when it is ready", process.id),
+                help: Some("launch it with `ready_when`, or wait for it to run".to_owned()),
+            }),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// What a stream is read in.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 16 * 1024;
 /// When the system has no descriptor left, one may come free by then.
 const RESPITE: Duration = Duration::from_millis(50);
 /// A refusal is written in this time or not at all.
@@ -27,7 +27,7 @@ pub struct Bounds {
     pub owner: u32,
     /// The most connections at once.
     pub connections: usize,
-    /// A client has to say in this time on whose behalf it speaks.
+    /// A client has to say in this time on whose behalf it speaks, and in as much again what it wants first.
     pub opening: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Bounds {
     /// What is usual, for the user that is served.
     #[must_use]
     pub const fn for_user(owner: u32) -> Self {
-        Self { owner, connections: 512, opening: Duration::from_secs(10) }
+        Self { owner, connections: 1_024, opening: Duration::from_secs(10) }
     }
 }
 
@@ -79,7 +79,7 @@ impl Mcp {
         let opened = timeout(patience, opening::read(&mut read)).await;
         match opened.unwrap_or(Err(OpeningError::Gone)) {
             Ok(caller) => {
-                self.speak(read, write, caller).await;
+                self.speak(read, write, caller, patience).await;
                 Ok(())
             }
             Err(error) => {
@@ -100,19 +100,20 @@ impl Mcp {
         drop(permit);
     }
 
-    async fn speak<R, W>(&self, read: R, write: W, caller: Caller)
+    async fn speak<R, W>(&self, read: R, write: W, caller: Caller, patience: Duration)
     where
         R: AsyncBufRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        match self.server(caller).serve((read, write)).await {
-            Ok(running) => {
+        match timeout(patience, self.server(caller).serve((read, write))).await {
+            Ok(Ok(running)) => {
                 if let Err(error) = running.waiting().await {
                     tracing::debug!(%error, "a connection broke off");
                 }
             }
-            // Whoever says nothing has asked for nothing.
-            Err(error) => tracing::debug!(%error, "a client did not introduce itself"),
+            // Whoever says nothing has asked for nothing, and keeps nobody's place.
+            Ok(Err(error)) => tracing::debug!(%error, "a client did not introduce itself"),
+            Err(_) => tracing::debug!("a client said nothing"),
         }
     }
 }

@@ -7,10 +7,12 @@ mod bookmarks;
 mod clock;
 mod events;
 mod ids;
+mod look;
 mod membership;
 mod migrate;
 mod output;
 mod post;
+mod prober;
 mod queues;
 mod spawner;
 mod store;
@@ -21,12 +23,14 @@ pub use bookmarks::{BookmarkError, Bookmarks};
 pub use clock::{Clock, WallTime};
 pub use events::{Cursor, EventLog, EventPage, Logged};
 pub use ids::IdSource;
+pub use look::{ListeningPort, TreeLook};
 pub use membership::{Calls, Lease, Membership, NodeFacts};
 pub use migrate::{Books, Member, Migrate, OldKey, Tombstone};
 pub use output::{
     Chunk, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
 };
 pub use post::{Letter, Post, PostError, Receipt};
+pub use prober::{NoProber, ProbeOrder, Prober};
 pub use queues::{QueueView, Queues};
 pub use spawner::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
 pub use store::{

@@ -74,6 +74,8 @@ pub struct OutputSize {
     pub end: u64,
     /// The first dropped byte and the first one kept after it.
     pub gap: Option<(u64, u64)>,
+    /// When the last bytes were read; none if there are none.
+    pub last_at: Option<Timestamp>,
 }
 
 /// What to read.

@@ -1,5 +1,6 @@
 //! What runs commands.
 
+use crate::TreeLook;
 use async_trait::async_trait;
 use longhaul_domain::{
     AttemptNo, Capabilities, CommandSpec, Observation, ProcessId, StartFailure, StopCause, TreeUsage,
@@ -51,6 +52,29 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it cannot be told.
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError>;
+
+    /// Looks into the tree of a live attempt. It changes nothing there, and is asked for every silent command now and
+    /// then: it has to be cheap. Only where [`Capabilities::looks`] is true.
+    ///
+    /// # Errors
+    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it cannot be told,
+    /// [`SpawnError::Unsupported`] where it is never told.
+    async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError> {
+        Err(SpawnError::Unsupported { key, what: "a look into its tree" })
+    }
+
+    /// Writes to the standard input of a live attempt whose command was started with `Stdin::Pipe`, and tells how many
+    /// bytes its pipe took: all, or fewer if nobody reads them soon. With `close` and all bytes taken, the input ends
+    /// there. Writes of one attempt do not mix. Only where [`Capabilities::input`] is true.
+    ///
+    /// # Errors
+    /// [`SpawnError::InputClosed`] if its input is no pipe, was closed, or has no reader any more;
+    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it could not be reached,
+    /// [`SpawnError::Unsupported`] where it can never be done.
+    async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError> {
+        let _ = (bytes, close);
+        Err(SpawnError::Unsupported { key, what: "a pipe as standard input" })
+    }
 
     /// Parks until something was seen of an attempt. Each is handed out once, in order per attempt.
     async fn next(&self) -> Seen;
@@ -129,5 +153,19 @@ pub enum SpawnError {
         key: AttemptKey,
         /// What failed.
         what: String,
+    },
+    /// Nothing can be written to its standard input.
+    #[error("the input of attempt {} of {} is closed", key.attempt, key.id)]
+    InputClosed {
+        /// Which.
+        key: AttemptKey,
+    },
+    /// This spawner never does it.
+    #[error("attempt {} of {} runs where {what} is not supported", key.attempt, key.id)]
+    Unsupported {
+        /// Which.
+        key: AttemptKey,
+        /// What was asked.
+        what: &'static str,
     },
 }

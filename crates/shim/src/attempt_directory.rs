@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FlockOperation, Mode, OFlags},
+    fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags},
     io::Errno,
 };
 
@@ -28,6 +28,8 @@ pub const SOCKET: &str = "ctl";
 pub const IDENTITY: &str = "identity";
 /// The name of the file that says how it ended.
 pub const EXIT: &str = "exit";
+/// The name of the pipe that the work reads as its input.
+pub const INPUT: &str = "stdin";
 
 const LOCK_TRIES: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
@@ -112,6 +114,39 @@ impl AttemptDirectory {
                 done => return done,
             }
         }
+    }
+
+    /// Opens the input of the work for writing, without ever waiting there; `None` if it is no pipe, was closed, or nobody
+    /// reads from it any more.
+    ///
+    /// As long as the returned descriptor is open, the input does not end, not even when the shim does.
+    pub fn input(&self) -> io::Result<Option<OwnedFd>> {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.fd, INPUT, flags, Mode::empty()) {
+            Ok(pipe) => {
+                let kind = FileType::from_raw_mode(rustix::fs::fstat(&pipe)?.st_mode);
+                Ok((kind == FileType::Fifo).then_some(pipe))
+            }
+            Err(Errno::NOENT | Errno::NXIO) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes the input of the work away, so that nobody opens it any more.
+    pub fn remove_input(&self) -> io::Result<()> {
+        self.remove(INPUT)
+    }
+
+    /// Makes a pipe with a name; returns the end to read from, then the one to write to, which never waits.
+    pub(crate) fn make_pipe(&self, name: &str) -> io::Result<(OwnedFd, OwnedFd)> {
+        let open = |flags| {
+            rustix::fs::openat(&self.fd, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        };
+        self.remove(name)?;
+        rustix::fs::mkfifoat(&self.fd, name, private())?;
+        // Each end would wait for the other one; this one is both.
+        let _both = open(OFlags::RDWR | OFlags::NONBLOCK)?;
+        Ok((open(OFlags::RDONLY)?, open(OFlags::WRONLY | OFlags::NONBLOCK)?))
     }
 
     pub(crate) fn listen(&self) -> io::Result<UnixListener> {

@@ -75,6 +75,8 @@ pub enum StdinSource {
     Null,
     /// The file at this absolute path.
     File(PathBuf),
+    /// What others write into the pipe in the attempt directory.
+    Pipe,
 }
 
 /// How much output is kept: the first bytes and the last ones.
@@ -158,6 +160,7 @@ mod tag {
     pub(super) const ROTATE: u8 = 19;
     pub(super) const TREE_MEMORY: u8 = 20;
     pub(super) const TREE_PROCESSES: u8 = 21;
+    pub(super) const STDIN_PIPE: u8 = 22;
 }
 
 impl Launch {
@@ -208,8 +211,14 @@ impl Launch {
         for entry in &self.environment.0 {
             frame.bytes(tag::ENVIRONMENT, entry.as_bytes());
         }
-        if let StdinSource::File(path) = &self.stdin {
-            frame.bytes(tag::STDIN_FILE, path.as_os_str().as_bytes());
+        match &self.stdin {
+            StdinSource::Null => {}
+            StdinSource::File(path) => {
+                frame.bytes(tag::STDIN_FILE, path.as_os_str().as_bytes());
+            }
+            StdinSource::Pipe => {
+                frame.flag(tag::STDIN_PIPE, true);
+            }
         }
         if let Some(path) = &self.cgroup {
             frame.bytes(tag::CGROUP, path.as_os_str().as_bytes());
@@ -242,6 +251,7 @@ impl Launch {
                 tag::ENVIRONMENT => launch.environment.0.push(os(field.bytes())),
                 tag::DIRECTORY => launch.directory = path(field.bytes()),
                 tag::STDIN_FILE => launch.stdin = StdinSource::File(path(field.bytes())),
+                tag::STDIN_PIPE if field.flag()? => launch.stdin = StdinSource::Pipe,
                 tag::TIMEOUT => launch.timeout_ms = field.number()?,
                 tag::STOP_STEP => plan.push_encoded(&field)?,
                 tag::HEAD => launch.output.head = field.number()?,
@@ -298,7 +308,7 @@ impl Launch {
             StdinSource::File(path) if !path.is_absolute() || with_nul(path.as_os_str()) => {
                 bad(tag::STDIN_FILE)
             }
-            StdinSource::File(_) | StdinSource::Null => Ok(self),
+            StdinSource::File(_) | StdinSource::Null | StdinSource::Pipe => Ok(self),
         }
     }
 }

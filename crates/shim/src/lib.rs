@@ -32,6 +32,13 @@
 //! used up; SIGKILL and the word of the kernel, in `memory.events` of the cgroup or in its log, that it killed for want
 //! of memory. A program that is refused memory by its own limit and leaves by itself has a code and no limit.
 //!
+//! # Input
+//! A launch may ask for a pipe as the input of the command: the file `stdin`, whose write end the shim holds, so that it
+//! does not end while others come and go who write into it ([`AttemptDirectory::input`]). [`Order::CloseInput`], which a
+//! shim that says `input` in its capabilities knows, removes the file and lets go of that end; the command finds the end
+//! of its input once all others who have it open do the same. Bytes that were not read when the command ends are lost.
+//! When the shim is killed, the input ends with the last manager that holds it.
+//!
 //! # Messages
 //! A frame is a `u32` length of all that follows, a `u8` kind, and fields; a field is a `u8` tag, a `u32` length, and
 //! bytes. All numbers are little endian. Unknown kinds are answered with an error, unknown tags are skipped. Kind and
@@ -40,7 +47,7 @@
 //! Every peer that said hello is told of every change; of the start by [`Notice::Started`] or by its status, if it wants
 //! no descriptors. The first connection counts as greeted. An order on any connection is answered there: hello by
 //! [`Notice::Hello`], stop and status by [`Notice::Status`], signal by [`Notice::Signaled`], pause and resume by
-//! [`Notice::Paused`] and [`Notice::Resumed`], a wrong one by [`Notice::Error`]. A hello to an attempt that ended brings
+//! [`Notice::Paused`] and [`Notice::Resumed`], close input by [`Notice::InputClosed`], a wrong one by [`Notice::Error`]. A hello to an attempt that ended brings
 //! [`Notice::Exited`] too.
 //!
 //! # Files of an attempt directory
@@ -50,6 +57,7 @@
 //! | --- | --- |
 //! | the directory | its own `flock` is held for as long as the shim lives |
 //! | `ctl` | the Unix socket of the shim, once its starter has hung up or the attempt has run for 100 ms |
+//! | `stdin` | the named pipe (0600) that the command reads, if its launch asked for one and until it is closed |
 //! | `identity` | who runs, durable before the command starts |
 //! | `exit` | how it ended, durable before it is told as durable |
 //! | `output.log` | the bytes of both outputs, each at its own offset for ever |
@@ -88,7 +96,7 @@ mod record;
 mod shortage;
 mod status;
 
-pub use attempt_directory::{AttemptDirectory, AttemptFileError, EXIT, IDENTITY, SOCKET};
+pub use attempt_directory::{AttemptDirectory, AttemptFileError, EXIT, IDENTITY, INPUT, SOCKET};
 pub use channel::{ATTEMPT_ARGUMENT, MOST_DESCRIPTORS, SHIM_VARIABLE, receive, send, start};
 pub use containment::{AllowedContainment, Containment};
 pub use exit::{Ending, ExitRecord, SpawnStage};

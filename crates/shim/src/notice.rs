@@ -16,6 +16,7 @@ const RESUMED: u8 = 0x86;
 const EXITED: u8 = 0x87;
 const ERROR: u8 = 0x88;
 const SIGNALED: u8 = 0x89;
+const INPUT_CLOSED: u8 = 0x8a;
 
 /// One message from the shim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub enum Notice {
         /// How many processes it reached.
         reached: u64,
     },
+    /// The shim holds the input of the work open no longer, if it ever did.
+    InputClosed,
 }
 
 /// The shim's answer to a hello.
@@ -159,6 +162,7 @@ impl Notice {
                 frame.number(tag::FIRST_COUNT, *stopped).number(tag::SECOND_COUNT, *missed).finish()
             }
             Self::Resumed => FrameWriter::new(RESUMED).finish(),
+            Self::InputClosed => FrameWriter::new(INPUT_CLOSED).finish(),
             Self::Exited { record, durable } => {
                 let mut frame = FrameWriter::new(EXITED);
                 frame.bytes(tag::RECORD, &record.encode()).flag(tag::DURABLE, *durable).finish()
@@ -188,6 +192,7 @@ impl Notice {
                 Self::Paused { stopped, missed: number_of(frame, tag::SECOND_COUNT)?.unwrap_or(0) }
             }
             RESUMED => Self::Resumed,
+            INPUT_CLOSED => Self::InputClosed,
             EXITED => decode_exited(frame)?,
             ERROR => {
                 let code = number_of(frame, tag::CODE)?.unwrap_or(0);
@@ -345,6 +350,7 @@ mod tests {
             Notice::Status(Box::new(status)),
             Notice::Paused { stopped: 3, missed: 1 },
             Notice::Resumed,
+            Notice::InputClosed,
             Notice::Exited { record: Box::new(ExitRecord::never_ran(1, 2)), durable: true },
             Notice::Error { code: ErrorCode::Illegal, text: "no".to_owned() },
             Notice::Signaled { reached: 2 },

@@ -17,6 +17,7 @@ const SIGNAL: u8 = 5;
 const PAUSE: u8 = 6;
 const RESUME: u8 = 7;
 const ACKNOWLEDGE: u8 = 8;
+const CLOSE_INPUT: u8 = 9;
 
 /// One message to the shim.
 ///
@@ -44,6 +45,8 @@ pub enum Order {
     Resume,
     /// Confirms that the exit record is kept elsewhere, so that the shim may leave.
     Acknowledge,
+    /// Lets the input of the work end, once whoever else holds it for writing lets go too.
+    CloseInput,
 }
 
 /// The greeting of a peer.
@@ -114,6 +117,7 @@ impl Order {
             Self::Pause => PAUSE,
             Self::Resume => RESUME,
             Self::Acknowledge => ACKNOWLEDGE,
+            Self::CloseInput => CLOSE_INPUT,
         }
     }
 
@@ -140,7 +144,9 @@ impl Order {
                 .number(tag::SIGNAL, u64::from(signal.unsigned_abs()))
                 .flag(tag::TREE, *target == SignalTarget::Tree)
                 .finish(),
-            Self::Status | Self::Pause | Self::Resume | Self::Acknowledge => frame.finish(),
+            Self::Status | Self::Pause | Self::Resume | Self::Acknowledge | Self::CloseInput => {
+                frame.finish()
+            }
         }
     }
 
@@ -155,6 +161,7 @@ impl Order {
             PAUSE => Self::Pause,
             RESUME => Self::Resume,
             ACKNOWLEDGE => Self::Acknowledge,
+            CLOSE_INPUT => Self::CloseInput,
             _ => return Ok(None),
         }))
     }
@@ -259,6 +266,7 @@ mod tests {
         vec![
             Order::Hello(Hello { version: 9, want_descriptors: true, manager: false }),
             Order::Launch(Box::new(full_launch())),
+            Order::Launch(Box::new(Launch { stdin: StdinSource::Pipe, ..full_launch() })),
             Order::Status,
             Order::Stop(StopOrder { reason: StopReason::Parent, plan: None, force: true }),
             Order::Stop(StopOrder { reason: StopReason::User, plan: plan(Vec::new()), force: false }),
@@ -271,6 +279,7 @@ mod tests {
             Order::Pause,
             Order::Resume,
             Order::Acknowledge,
+            Order::CloseInput,
         ]
     }
 

@@ -22,16 +22,19 @@ pub struct ProcessStat {
     pub group: u32,
     /// Its session.
     pub session: u32,
+    /// It has a controlling terminal.
+    pub has_terminal: bool,
     /// The processor time that it used itself, in clock ticks: a hundred a second, however the kernel counts.
     pub used: u64,
     /// The same of the children that it has waited for.
     pub waited_for: u64,
     /// In clock ticks since boot; with the pid it names one process for ever.
     pub start_time: u64,
+    /// How many threads it has.
+    pub threads: u64,
     /// How it ended, as `wait` would tell it; only if it has, and where this program may know.
     pub raw_status: i32,
     state: u8,
-    threads: u64,
 }
 
 impl ProcessStat {
@@ -100,13 +103,26 @@ impl ProcessStat {
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         let session = fields.next()?.parse().ok()?;
-        let mut ticks = fields.by_ref().skip(7).map(|field| field.parse::<u64>().ok());
+        let has_terminal = fields.next()?.parse::<i64>().ok()? != 0;
+        let mut ticks = fields.by_ref().skip(6).map(|field| field.parse::<u64>().ok());
         let used = ticks.next()??.saturating_add(ticks.next()??);
         let waited_for = ticks.next()??.saturating_add(ticks.next()??);
         let threads = fields.nth(2)?.parse().ok()?;
         let start_time = fields.nth(1)?.parse().ok()?;
         let raw_status = fields.nth(29)?.parse().ok()?;
-        Some(Self { pid, parent, group, session, used, waited_for, start_time, raw_status, state, threads })
+        Some(Self {
+            pid,
+            parent,
+            group,
+            session,
+            has_terminal,
+            used,
+            waited_for,
+            start_time,
+            raw_status,
+            state,
+            threads,
+        })
     }
 }
 

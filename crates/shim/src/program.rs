@@ -8,6 +8,7 @@ mod door;
 mod ending;
 mod fork;
 mod hold;
+mod input;
 mod leader;
 mod orders;
 mod poll;

@@ -20,9 +20,11 @@ use longhaul_domain::{
 use longhaul_ports::{
     AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Found, IdSource, Lease,
     Listing, Membership, NodeFacts, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize,
-    OutputSource, PageAsk, ProcessStore, QueueView, Queues, Room, Seen, SpawnError, Spawner, StartOrder,
-    StopOrder, StoreError, Stored, Submission, Submitted, Swept, Upkeep, Vault, VaultError, WallTime, Wanted,
+    OutputSource, PageAsk, ProbeOrder, Prober, ProcessStore, QueueView, Queues, Room, Seen, SpawnError,
+    Spawner, StartOrder, StopOrder, StoreError, Stored, Submission, Submitted, Swept, TreeLook, Upkeep,
+    Vault, VaultError, WallTime, Wanted,
 };
+use std::time::Duration;
 
 mockall::mock! {
     /// A store: all five traits, as one value has to implement them.
@@ -109,8 +111,22 @@ mockall::mock! {
         async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError>;
         async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;
         async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError>;
+        async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError>;
+        async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError>;
         async fn next(&self) -> Seen;
         async fn settled(&self, key: AttemptKey);
+    }
+}
+
+mockall::mock! {
+    /// A prober.
+    #[derive(Debug)]
+    pub Prober {}
+
+    #[async_trait]
+    impl Prober for Prober {
+        async fn answers(&self, url: &str, patience: Duration) -> bool;
+        async fn succeeds(&self, order: ProbeOrder, patience: Duration) -> bool;
     }
 }
 

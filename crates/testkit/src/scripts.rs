@@ -14,9 +14,10 @@ mod inputs;
 mod life;
 mod specs;
 
-pub use inputs::{commands, endings, exits, inputs, observations, reports, vitals, wishes};
+pub use inputs::{commands, conditions, endings, exits, inputs, observations, reports, vitals, wishes};
 pub(crate) use life::aim;
 pub use life::{Life, Move, Record, lives};
 pub use specs::{
-    children, commands_to_run, placements, policies, reported, retries, session_policies, specs,
+    children, commands_to_run, placements, policies, ready_whens, reported, retries, session_policies,
+    silences, specs, watch_patterns,
 };

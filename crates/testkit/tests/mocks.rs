@@ -2,8 +2,10 @@
 #![cfg(feature = "mock")]
 
 use longhaul_domain::{Awake, Chance, ProcessId, Timestamp};
-use longhaul_ports::{Clock, Cursor, IdSource, OutputLog, Spawner, Store, Vault, VaultError};
-use longhaul_testkit::mocks::{MockClock, MockIdSource, MockOutputLog, MockSpawner, MockStore, MockVault};
+use longhaul_ports::{Clock, Cursor, IdSource, OutputLog, Prober, Spawner, Store, Vault, VaultError};
+use longhaul_testkit::mocks::{
+    MockClock, MockIdSource, MockOutputLog, MockProber, MockSpawner, MockStore, MockVault,
+};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -27,6 +29,9 @@ async fn the_other_ports_are_mocked_too() {
     let mut spawner = MockSpawner::new();
     spawner.expect_capabilities().return_const(longhaul_domain::Capabilities::ALL);
     assert_eq!(Spawner::capabilities(&spawner), longhaul_domain::Capabilities::ALL);
+    let mut prober = MockProber::new();
+    prober.expect_answers().returning(|url, _| url == "http://up");
+    assert!(prober.answers("http://up", std::time::Duration::ZERO).await);
     let mut output = MockOutputLog::new();
     output.expect_stored_bytes().returning(|_| Ok(5));
     assert_eq!(output.stored_bytes(ProcessId::new(uuid::Uuid::nil())).await.unwrap(), 5);

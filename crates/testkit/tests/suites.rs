@@ -1,7 +1,7 @@
 //! The fakes keep the promises of the ports that they stand in for.
 
 use async_trait::async_trait;
-use longhaul_domain::CommandSpec;
+use longhaul_domain::{CommandSpec, Stdin};
 use longhaul_ports::{AttemptKey, OutputSource, Spawner};
 use longhaul_testkit::fakes::{FakeOutput, FakeVault, Script, ScriptedSpawner, SequentialIds, VirtualClock};
 use longhaul_testkit::suite::{Actors, IdsWorld, OutputWorld, Pen, SpawnerWorld, VaultWorld};
@@ -80,6 +80,18 @@ mod spawner {
 
         fn missing(&self) -> CommandSpec {
             CommandSpec::of("missing", &[], "/")
+        }
+
+        fn echoes(&self) -> Option<CommandSpec> {
+            Some(CommandSpec { stdin: Stdin::Pipe, ..CommandSpec::of("cat", &[], "/") })
+        }
+
+        fn asks(&self) -> Option<CommandSpec> {
+            Some(CommandSpec { stdin: Stdin::Pipe, ..CommandSpec::of("ask", &[], "/") })
+        }
+
+        fn listens(&self) -> Option<(CommandSpec, u16)> {
+            Some((CommandSpec::of("serve", &["8080"], "/"), 8080))
         }
 
         async fn pass(&self, span: Duration) {

@@ -6,7 +6,7 @@ use std::fmt;
 /// The longest pattern, in bytes.
 const LONGEST: usize = 1024;
 /// The most memory that a compiled pattern may take, in bytes.
-const COMPILED: usize = 2 * 1024 * 1024;
+const COMPILED: usize = 1024 * 1024;
 /// The most memory that its matcher may take for what it has seen, in bytes.
 const CACHED: usize = 2 * 1024 * 1024;
 /// How deep groups may stand in each other.

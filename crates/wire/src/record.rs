@@ -19,6 +19,7 @@
 //! assert_eq!(again, process);
 //! ```
 
+mod attention;
 mod command;
 mod ending;
 mod event;

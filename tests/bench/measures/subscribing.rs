@@ -53,6 +53,7 @@ async fn engine() -> Result<Engine, Failure> {
         store: Arc::new(MemoryStore::new(Arc::clone(&shared))),
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
+        prober: Arc::new(longhaul_engine::ports::NoProber),
         vault: Arc::new(FakeVault::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),

@@ -45,6 +45,8 @@ pub(super) struct Conduct {
     pub(super) sweep: bool,
     /// How much more output is kept.
     pub(super) tail: u64,
+    /// Whether its input may be a pipe that is still open.
+    pub(super) input: bool,
 }
 
 impl Conduct {
@@ -55,12 +57,14 @@ impl Conduct {
             stop: plan(&order.command.stop),
             sweep: order.command.leftovers == Leftovers::Sweep,
             tail: order.command.output.tail,
+            input: order.command.stdin == Stdin::Pipe,
         }
     }
 
     /// What is done for an attempt of an earlier life, whose order is not known here.
     pub(super) fn usual() -> Self {
-        Self { program: None, stop: StopPlan::default(), sweep: true, tail: OutputBound::default().tail }
+        let tail = OutputBound::default().tail;
+        Self { program: None, stop: StopPlan::default(), sweep: true, tail, input: true }
     }
 }
 
@@ -81,6 +85,7 @@ pub(super) fn prepare(
     program::check_directory(&command.directory)?;
     let stdin = match &command.stdin {
         Stdin::Null => StdinSource::Null,
+        Stdin::Pipe => StdinSource::Pipe,
         Stdin::File(file) => {
             program::check_stdin(file)?;
             StdinSource::File(file.into())

@@ -76,6 +76,16 @@ pub(super) fn reap(fd: impl AsFd) -> Option<EndStatus> {
     waitid(WaitId::PidFd(fd.as_fd()), options).ok().flatten().and_then(|status| EndStatus::of(&status))
 }
 
+/// Waits until a child has ended, on a thread that may block, so that nothing of it is left.
+pub(super) fn wait(fd: impl AsFd) -> Option<EndStatus> {
+    loop {
+        match waitid(WaitId::PidFd(fd.as_fd()), WaitIdOptions::EXITED) {
+            Err(Errno::INTR) => {}
+            told => return told.ok().flatten().and_then(|status| EndStatus::of(&status)),
+        }
+    }
+}
+
 /// Finds out how an ended process ended, whoever its parent is; none where the kernel does not tell.
 pub(super) async fn status(fd: impl AsFd, pid: u32, start_time: u64) -> Option<EndStatus> {
     if let Some(status) = reap(&fd) {

@@ -2,19 +2,33 @@
 
 use longhaul_shim::ProcessStat;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 const LARGEST_ENVIRONMENT: u64 = 512 << 10;
+const BLOCK: usize = 1 << 10;
 
 /// Tells whether the environment that a process was started with holds all these entries.
 pub(super) fn was_started_with(pid: u32, entries: &[String]) -> bool {
-    let mut bytes = Vec::new();
-    let Ok(file) = File::open(format!("/proc/{pid}/environ")) else {
-        return false;
-    };
-    let read = file.take(LARGEST_ENVIRONMENT).read_to_end(&mut bytes);
+    let bytes = environment(pid);
     let has = |entry: &String| bytes.split(|byte| *byte == 0).any(|each| each == entry.as_bytes());
-    read.is_ok() && entries.iter().all(has)
+    entries.iter().all(has)
+}
+
+/// Tells whether the environment that a process was started with holds an entry of a kind.
+pub(super) fn was_started_with_any(pid: u32, is_of_kind: impl Fn(&[u8]) -> bool) -> bool {
+    environment(pid).split(|byte| *byte == 0).any(is_of_kind)
+}
+
+/// The environment that a process was started with; empty if nobody may know.
+fn environment(pid: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = File::open(format!("/proc/{pid}/environ"))
+        && file.take(LARGEST_ENVIRONMENT).read_to_end(&mut bytes).is_err()
+    {
+        bytes.clear();
+    }
+    bytes
 }
 
 /// The children of this program, whichever of its threads made or adopted them; none where the kernel does not list them.
@@ -34,18 +48,17 @@ pub(super) fn own_children() -> Option<Vec<u32>> {
 }
 
 /// The children of a process, as the kernel lists them for each of its threads; without such lists, by a look at all.
-pub(super) fn children(pid: u32) -> Vec<u32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
-    };
+pub(super) fn children(of: &ProcessStat) -> Vec<u32> {
+    let pid = of.pid;
     let mut children = Vec::new();
-    for thread in threads.flatten() {
-        match fs::read_to_string(thread.path().join("children")) {
+    for thread in threads(of) {
+        match read(&format!("/proc/{pid}/task/{thread}/children")) {
             Ok(listed) => {
-                children.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()))
+                let listed = String::from_utf8_lossy(&listed);
+                children.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
             }
             // A thread that ended meanwhile has left its children to another one.
-            Err(_) if !thread.path().exists() => {}
+            Err(_) if !Path::new(&format!("/proc/{pid}/task/{thread}")).exists() => {}
             Err(_) => {
                 let all = ProcessStat::everyone().into_iter().filter(|each| each.parent == pid);
                 return all.map(|each| each.pid).collect();
@@ -53,6 +66,29 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
         }
     }
     children
+}
+
+/// The threads of a process; the kernel is asked for them only if there are several.
+pub(super) fn threads(of: &ProcessStat) -> Vec<u32> {
+    if of.threads <= 1 {
+        return vec![of.pid];
+    }
+    let entries = fs::read_dir(format!("/proc/{}/task", of.pid)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Reads a small file of the kernel, of which there are thousands to read, without asking for its length before.
+pub(super) fn read(path: &str) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    let mut block = [0; BLOCK];
+    loop {
+        let got = file.read(&mut block)?;
+        if got == 0 {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(block.get(..got).unwrap_or(&block));
+    }
 }
 
 /// The limits of a live process by their names in `/proc`, each with its soft and its hard value; none is unlimited.

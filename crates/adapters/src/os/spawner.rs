@@ -2,14 +2,16 @@
 
 use super::attempts::Attempts;
 use super::cgroups::Cgroups;
+use super::input::InputError;
 use super::launch::Conduct;
 use super::nested;
 use super::options::{ContainmentChoice, OsOptions};
+use super::prober::OsProber;
 use super::reaper::Reaper;
 use super::watch::{Ask, Beginning, Watch};
 use async_trait::async_trait;
 use longhaul_domain::{Capabilities, TreeUsage};
-use longhaul_ports::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
+use longhaul_ports::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -78,6 +80,12 @@ impl OsSpawner {
         })
     }
 
+    /// Creates a prober whose commands this spawner does not take for orphans; to be called inside a runtime.
+    #[must_use]
+    pub fn prober(&self) -> OsProber {
+        OsProber::open(Arc::clone(&self.shared))
+    }
+
     /// Watches an attempt that is not watched yet; false if it is.
     fn watch(&self, key: AttemptKey, conduct: Conduct, beginning: Beginning) -> bool {
         let mut asks = self.watches.lock();
@@ -98,12 +106,13 @@ impl OsSpawner {
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(SpawnError::Unknown { key }) }
     }
 
-    async fn answered(
+    async fn answered<T>(
         key: AttemptKey,
-        answer: oneshot::Receiver<Result<(), String>>,
-    ) -> Result<(), SpawnError> {
-        match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(Ok(Ok(()))) => Ok(()),
+        answer: oneshot::Receiver<Result<T, String>>,
+        patience: Duration,
+    ) -> Result<T, SpawnError> {
+        match tokio::time::timeout(patience, answer).await {
+            Ok(Ok(Ok(told))) => Ok(told),
             Ok(Ok(Err(what))) => Err(SpawnError::Unreachable { key, what }),
             Ok(Err(_)) => Err(SpawnError::Unknown { key }),
             Err(_) => Err(silent(key)),
@@ -152,24 +161,48 @@ impl Spawner for OsSpawner {
     async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError> {
         let (answer, paused) = oneshot::channel();
         self.ask(key, Ask::Pause(answer))?;
-        Self::answered(key, paused).await
+        Self::answered(key, paused, PATIENCE).await
     }
 
     async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError> {
         let (answer, resumed) = oneshot::channel();
         self.ask(key, Ask::Resume(answer))?;
-        Self::answered(key, resumed).await
+        Self::answered(key, resumed, PATIENCE).await
     }
 
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
         let (answer, usage) = oneshot::channel();
         self.ask(key, Ask::Usage(answer))?;
-        match tokio::time::timeout(PATIENCE_FOR_USAGE, usage).await {
-            Ok(Ok(Ok(usage))) => Ok(usage),
-            Ok(Ok(Err(what))) => Err(SpawnError::Unreachable { key, what }),
-            Ok(Err(_)) => Err(SpawnError::Unknown { key }),
-            Err(_) => Err(silent(key)),
+        Self::answered(key, usage, PATIENCE_FOR_USAGE).await
+    }
+
+    async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError> {
+        let (answer, seen) = oneshot::channel();
+        self.ask(key, Ask::Look(answer))?;
+        Self::answered(key, seen, PATIENCE_FOR_USAGE).await
+    }
+
+    async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError> {
+        let refused = |error| match error {
+            InputError::Closed => SpawnError::InputClosed { key },
+            InputError::Failed(what) => SpawnError::Unreachable { key, what },
+        };
+        let (answer, input) = oneshot::channel();
+        self.ask(key, Ask::Input(answer))?;
+        let input = match tokio::time::timeout(PATIENCE, input).await {
+            Ok(Ok(input)) => input.map_err(refused)?,
+            Ok(Err(_)) => return Err(SpawnError::Unknown { key }),
+            Err(_) => return Err(silent(key)),
+        };
+        let turn = input.turn().await;
+        let written = turn.write(&bytes).await.map_err(refused)?;
+        if close && written == bytes.len() {
+            let (answer, closed) = oneshot::channel();
+            self.ask(key, Ask::CloseInput(answer))?;
+            Self::answered(key, closed, PATIENCE).await?;
+            turn.end();
         }
+        Ok(written)
     }
 
     async fn next(&self) -> Seen {

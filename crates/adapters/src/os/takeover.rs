@@ -33,6 +33,7 @@ enum Seen {
 pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     let Orphan { directory, lock, identity, pidfd } = orphan;
     watch.see_start(&identity);
+    watch.hold_input();
     let tree = Tree::new(&watch.shared, watch.key, &identity);
     let held = std::mem::take(&mut watch.held);
     let tail = watch.conduct.tail;
@@ -48,6 +49,9 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     }
     drain.finish();
     bounds.see_end();
+    if let Err(error) = watch.end_input() {
+        tracing::debug!(id = %watch.key.id, %error, "the input of an ended command stays");
+    }
     let status = pidfd::status(&pidfd, identity.pid, identity.start_time).await;
     watch.shared.reaper.release(identity.pid);
     let killed = stopping.as_ref().is_some_and(|stopping| stopping.last_signal() == Some(KILL));
@@ -151,6 +155,18 @@ async fn accompany(
                             drop(answer.send(Ok(usage)));
                         }
                     }));
+                }
+                Some(Ask::Look(answer)) => {
+                    let tree = tree.clone();
+                    drop(tokio::spawn(async move {
+                        if let Some(seen) = tree.look().await {
+                            drop(answer.send(Ok(seen)));
+                        }
+                    }));
+                }
+                Some(Ask::Input(answer)) => watch.give_input(answer),
+                Some(Ask::CloseInput(answer)) => {
+                    drop(answer.send(watch.end_input().map_err(|error| error.to_string())));
                 }
                 // Its record is over without it; what it still does is seen and told all the same.
                 Some(Ask::Settle) => {}

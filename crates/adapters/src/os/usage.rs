@@ -41,9 +41,9 @@ impl Census {
         let mut seen = BTreeSet::from([shim.pid]);
         let mut strange = BTreeSet::new();
         let mut members = Vec::new();
-        let mut open = vec![(shim.pid, false)];
+        let mut open = vec![(shim, false)];
         while let Some((parent, is_strange)) = open.pop() {
-            for pid in procfs::children(parent) {
+            for pid in procfs::children(&parent) {
                 if !seen.insert(pid) {
                     continue;
                 }
@@ -56,7 +56,7 @@ impl Census {
                 } else {
                     members.push(stat);
                 }
-                open.push((pid, is_strange));
+                open.push((stat, is_strange));
             }
         }
         let inside = identity.cgroup.as_deref().map(pids_in).unwrap_or_default();
@@ -93,19 +93,28 @@ impl Census {
         if used.is_empty() {
             return None;
         }
-        let group_time = cgroup.filter(|_| self.has_group_to_itself).and_then(processor_time);
-        let summed = used.iter().map(|each| each.cpu).fold(self.waited_for, Duration::saturating_add);
+        let summed = || used.iter().map(|each| each.cpu).fold(self.waited_for, Duration::saturating_add);
         let all = |bytes: fn(&Used) -> Option<u64>| {
             used.iter().map(bytes).try_fold(0_u64, |sum, each| Some(sum.saturating_add(each?)))
         };
         Some(TreeUsage {
             processes: u32::try_from(used.len()).unwrap_or(u32::MAX),
-            cpu: group_time.unwrap_or(summed),
+            cpu: self.time_of_group(cgroup).unwrap_or_else(summed),
             memory: used.iter().map(|each| each.memory).fold(0, u64::saturating_add),
             read: all(|each| each.read),
             written: all(|each| each.written),
             limited_by: cgroup.map_or(LimitMechanism::Rlimit, mechanism),
         })
+    }
+
+    /// The processor time that they have used so far, without looking at them again.
+    pub(super) fn processor_time(&self, cgroup: Option<&Path>) -> Duration {
+        let used = self.members.iter().map(|each| ticks(each.used.saturating_add(each.waited_for)));
+        self.time_of_group(cgroup).unwrap_or_else(|| used.fold(self.waited_for, Duration::saturating_add))
+    }
+
+    fn time_of_group(&self, cgroup: Option<&Path>) -> Option<Duration> {
+        cgroup.filter(|_| self.has_group_to_itself).and_then(processor_time)
     }
 }
 

@@ -1,19 +1,24 @@
 //! The watch over one attempt, from its start or its adoption until its end is settled.
 
+mod ask;
 mod beginning;
 mod child;
+mod input;
 mod supervised;
 
+pub(super) use ask::Ask;
 pub(super) use beginning::Beginning;
 
 use super::examine::{Orphan, Verdict, examine};
+use super::input::{Input, InputError};
 use super::launch::Conduct;
 use super::link::{Held, Link};
 use super::spawner::{Shared, Watches};
 use super::{takeover, translate};
+use ask::{Answer, Counter, Unanswered};
 use beginning::Starting;
 use child::ShimChild;
-use longhaul_domain::{Observation, StartFailure, StartStage, TreeUsage};
+use longhaul_domain::{Observation, StartFailure, StartStage};
 use longhaul_ports::{AttemptKey, Found, Seen, StopOrder};
 use longhaul_shim::{Ending, ExitRecord, Identity};
 use std::collections::VecDeque;
@@ -26,29 +31,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a shim may take from its lock to its socket, looked for so often.
 const CONNECT_TRIES: u32 = 500;
 const CONNECT_PAUSE: Duration = Duration::from_millis(10);
-
-/// Answers whether something was done, or why not.
-pub(super) type Answer = oneshot::Sender<Result<(), String>>;
-
-/// Answers what a tree uses, or why that cannot be told.
-pub(super) type UsageAnswer = oneshot::Sender<Result<TreeUsage, String>>;
-
-/// What a watch is asked.
-#[derive(Debug)]
-pub(super) enum Ask {
-    /// What became of the attempt.
-    Find(oneshot::Sender<Result<Found, String>>),
-    /// To stop the tree.
-    Stop(StopOrder),
-    /// To halt the tree.
-    Pause(Answer),
-    /// To let the tree go on.
-    Resume(Answer),
-    /// What the tree uses; dropped if nothing of it runs any more.
-    Usage(UsageAnswer),
-    /// To let go of it: its end is recorded.
-    Settle,
-}
 
 /// The watch over one attempt.
 #[derive(Debug)]
@@ -68,8 +50,12 @@ pub(super) struct Watch {
     finders: Vec<oneshot::Sender<Result<Found, String>>>,
     /// Orders to halt and to go on that the shim has not answered yet, in their order.
     unanswered: VecDeque<Unanswered>,
-    /// Who waits to be told what the tree uses, until the shim has said who is no part of it.
-    counters: Vec<UsageAnswer>,
+    /// Who waits to be told about the tree, until the shim has said who is no part of it.
+    counters: Vec<Counter>,
+    /// The input of the command, while it can be written to.
+    input: Option<Arc<Input>>,
+    /// Who waits until the shim has let go of the input.
+    closers: Vec<Answer>,
     /// The start, until something runs or it is over.
     starting: Option<Box<Starting>>,
     refused: Option<Refused>,
@@ -85,22 +71,6 @@ struct Refused {
     short: bool,
     /// What was wrong, for people.
     detail: String,
-}
-
-/// An order that the shim has not answered yet.
-#[derive(Debug)]
-enum Unanswered {
-    /// To halt the tree, for the so many-th time.
-    Pause {
-        /// Who waits for it.
-        asked: Answer,
-        /// How often it was tried before.
-        tries: u32,
-    },
-    /// To let it go on.
-    Resume(Answer),
-    /// To let go on what could not be halted as a whole; nobody waits for that.
-    Undo,
 }
 
 /// What is known of the attempt.
@@ -160,6 +130,8 @@ impl Watch {
             finders: Vec::new(),
             unanswered: VecDeque::new(),
             counters: Vec::new(),
+            input: None,
+            closers: Vec::new(),
             starting: None,
             refused: None,
             settled: false,
@@ -203,6 +175,8 @@ impl Watch {
     /// Listens no more.
     fn leave(&mut self) {
         self.asks.close();
+        // Whoever watches it next may be asked to end it.
+        self.input = None;
         if let Some(watches) = self.watches.upgrade() {
             watches.forget(self.key);
         }
@@ -359,8 +333,12 @@ impl Watch {
             match ask {
                 Ask::Find(answer) => self.finders.push(answer),
                 Ask::Stop(order) => self.note_stop(order),
-                Ask::Pause(answer) | Ask::Resume(answer) => drop(answer.send(Err(what.to_owned()))),
+                Ask::Pause(answer) | Ask::Resume(answer) | Ask::CloseInput(answer) => {
+                    drop(answer.send(Err(what.to_owned())));
+                }
                 Ask::Usage(answer) => drop(answer.send(Err(what.to_owned()))),
+                Ask::Look(answer) => drop(answer.send(Err(what.to_owned()))),
+                Ask::Input(answer) => drop(answer.send(Err(InputError::Failed(what.to_owned())))),
                 Ask::Settle => self.settled = true,
             }
         }
@@ -383,6 +361,7 @@ impl Watch {
     /// Waits until the end is settled; the directory keeps all that is known.
     async fn rest(&mut self) -> Stage {
         self.held = Held::default();
+        self.input = None;
         while !self.settled {
             let shim = async {
                 match &mut self.shim {
@@ -394,10 +373,10 @@ impl Watch {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Find(answer)) => self.find(answer),
                     Some(Ask::Pause(answer)) => drop(answer.send(Err("it has ended".to_owned()))),
-                    // None of it is halted.
-                    Some(Ask::Resume(answer)) => drop(answer.send(Ok(()))),
+                    // None of it is halted, and nobody reads any more.
+                    Some(Ask::Resume(answer) | Ask::CloseInput(answer)) => drop(answer.send(Ok(()))),
                     // Whoever asks is told that nothing runs by being told nothing.
-                    Some(Ask::Usage(_) | Ask::Stop(_)) => {}
+                    Some(Ask::Usage(_) | Ask::Look(_) | Ask::Input(_) | Ask::Stop(_)) => {}
                     Some(Ask::Settle) | None => break,
                 },
                 () = shim => self.shim = None,

@@ -2,8 +2,8 @@
 
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::system::SystemClock;
-use longhaul_domain::{AttemptNo, CommandSpec, Exit, ExitStatus, Observation, ProcessId, StopCause};
-use longhaul_ports::{AttemptKey, OutputLog, Spawner, StartOrder, StopOrder, Wanted};
+use longhaul_domain::{AttemptNo, CommandSpec, Exit, ExitStatus, Observation, ProcessId, Stdin, StopCause};
+use longhaul_ports::{AttemptKey, OutputLog, Spawner, StartOrder, StopOrder, TreeLook, Wanted};
 use longhaul_shim::{AttemptDirectory, Identity};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -58,6 +58,24 @@ impl Bench {
         let mut command = CommandSpec::of("sh", &["-c", script], directory);
         command.stop.grace = Duration::from_millis(300);
         StartOrder { key, command, environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())] }
+    }
+
+    /// Starts a program whose input can be written to.
+    pub(crate) async fn start_reading(&self, key: AttemptKey, program: &str, arguments: &[&str]) {
+        let mut order = self.order(key, "");
+        order.command.program = program.to_owned();
+        order.command.args = arguments.iter().map(|each| (*each).to_owned()).collect();
+        order.command.stdin = Stdin::Pipe;
+        self.spawner.start(order).await.unwrap();
+    }
+
+    /// Writes to the input of a command; returns how many bytes were taken.
+    pub(crate) async fn write(&self, key: AttemptKey, text: &str) -> usize {
+        self.spawner.write_input(key, text.as_bytes().to_vec(), false).await.unwrap()
+    }
+
+    pub(crate) async fn look(&self, key: AttemptKey) -> TreeLook {
+        self.spawner.look(key).await.unwrap()
     }
 
     pub(crate) async fn next(&self) -> Observation {

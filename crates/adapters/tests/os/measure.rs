@@ -54,6 +54,12 @@ async fn measure_what_a_running_command_holds() {
     }
 }
 
+/// The processor time of this program, which other work on the machine does not stretch.
+fn spent() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap()
+}
+
 fn median(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
@@ -66,4 +72,33 @@ fn resident() -> usize {
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn measure_what_a_look_costs() {
+    for (processes, listens) in [(1, false), (100, false), (1_000, false), (1_000, true)] {
+        let bench = Bench::new();
+        let listener = listens.then(|| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let script =
+            format!("i=1; while [ $i -lt {processes} ]; do sleep 3600 & i=$((i+1)); done; echo ready; cat");
+        bench.start_reading(key(1), "sh", &["-c", &script]).await;
+        bench.spawned().await;
+        bench.says(key(1), "ready").await;
+        crate::bench::until(async || bench.look(key(1)).await.waits_for_input).await;
+        let (mut looks, mut usages) = (Vec::new(), Vec::new());
+        for _ in 0..20 {
+            let begin = spent();
+            assert!(bench.look(key(1)).await.waits_for_input);
+            looks.push(spent() - begin);
+            let begin = spent();
+            bench.spawner.usage(key(1)).await.unwrap();
+            usages.push(spent() - begin);
+        }
+        let (look, usage) = (median(&mut looks), median(&mut usages));
+        eprintln!("{processes} processes, somebody listens: {listens}: a look {look:?}, usage {usage:?}");
+        drop(listener);
+        bench.spawner.stop(key(1), crate::bench::by_user(true)).await.unwrap();
+        bench.exited().await;
+    }
 }

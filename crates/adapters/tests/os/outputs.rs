@@ -95,3 +95,17 @@ async fn what_was_removed_is_missing() {
     assert!(matches!(bench.output.size(key(1)).await, Err(OutputError::Missing { .. })));
     assert!(matches!(bench.output.grown(key(1), 0).await, Err(OutputError::Missing { .. })));
 }
+
+#[tokio::test]
+async fn last_output_is_dated_like_its_last_piece_and_silence_is_not_dated() {
+    let bench = Bench::new();
+    bench.start(key(1), "while [ ! -e go ]; do sleep 0.01; done; echo one; sleep 0.05; echo two").await;
+    bench.spawned().await;
+    assert_eq!(bench.output.size(key(1)).await.unwrap().last_at, None);
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    bench.exited().await;
+    let page = bench.output.read(key(1), Wanted { from: 0, most: 100, only: None }).await.unwrap();
+    let (first, last) = (page.chunks.first().unwrap().at, page.chunks.last().unwrap().at);
+    assert!(last > first);
+    assert_eq!(bench.output.size(key(1)).await.unwrap().last_at, Some(last));
+}

@@ -4,12 +4,13 @@ use crate::bench::{Bench, options};
 use async_trait::async_trait;
 use longhaul_adapters::os::{ContainmentChoice, OsOutput, OsSpawner};
 use longhaul_adapters::system::SystemClock;
-use longhaul_domain::{CommandSpec, StopPolicy};
+use longhaul_domain::{CommandSpec, Stdin, StopPolicy};
 use longhaul_ports::{AttemptKey, Clock, OutputSource, Spawner};
 use longhaul_shim::{IndexEntry, Stream};
 use longhaul_testkit::suite::{Actors, OutputWorld, Pen, SpawnerWorld};
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,21 @@ impl Actors for Shell {
 
     fn missing(&self) -> CommandSpec {
         CommandSpec::of("no-such-program", &[], "/")
+    }
+
+    fn echoes(&self) -> Option<CommandSpec> {
+        Some(CommandSpec { stdin: Stdin::Pipe, ..CommandSpec::of("cat", &[], "/") })
+    }
+
+    fn asks(&self) -> Option<CommandSpec> {
+        let script = "read line; exec sleep 3600";
+        Some(CommandSpec { stdin: Stdin::Pipe, ..CommandSpec::of("sh", &["-c", script], "/") })
+    }
+
+    fn listens(&self) -> Option<(CommandSpec, u16)> {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let script = format!("import socket; socket.create_server((\"127.0.0.1\", {port})).accept()");
+        Some((CommandSpec::of("python3", &["-c", &script], "/"), port))
     }
 
     async fn pass(&self, span: Duration) {

@@ -43,7 +43,8 @@ fn goal(request: &WaitRequest) -> Result<Goal, Fault> {
     match request.goal.as_deref() {
         None | Some("ended") => Ok(Goal::Ended),
         Some("running") => Ok(Goal::Running),
-        Some(word) => Err(Fault::unreadable("for", word, &"it is neither ended nor running")),
+        Some("ready") => Ok(Goal::Ready),
+        Some(word) => Err(Fault::unreadable("for", word, &"it is none of ended, running and ready")),
     }
 }
 

@@ -88,6 +88,8 @@ pub(super) fn command(
             tail: kept("tail", request.output.tail, defaults.output.tail)?,
         },
         limits: limits(&request.limits)?,
+        ready_when: None,
+        watch: Vec::new(),
     };
     Ok((spec, captured))
 }

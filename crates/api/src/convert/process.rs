@@ -248,7 +248,8 @@ fn exit(exit: &Exit) -> ExitView {
 }
 
 fn conditions(process: &Process) -> Vec<String> {
-    let mut conditions = Vec::new();
+    let noticed = process.conditions.iter().map(|(condition, _)| condition.as_str().to_owned());
+    let mut conditions: Vec<String> = noticed.collect();
     if let State::Stopping { urgency: Urgency::Stuck, .. } = &process.state {
         conditions.push("stuck".to_owned());
     }

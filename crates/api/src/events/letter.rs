@@ -80,6 +80,11 @@ fn data(logged: &Logged, subject: Option<&Subject>) -> EventData {
         }
         Fact::StageChanged { stage } => data.stage = Some(stage.to_string()),
         Fact::StopBegan { cause, .. } => data.cause = Some(cause.as_str().to_owned()),
+        Fact::ConditionBegan { condition } => data.condition = Some(condition.as_str().to_owned()),
+        Fact::OutputMatched { pattern, offset, line } => {
+            (data.pattern, data.line) = (Some(pattern.clone()), Some(line.clone()));
+            data.offset = Some(*offset);
+        }
         Fact::BecameStuck => data.condition = Some("stuck".to_owned()),
         Fact::Submitted
         | Fact::Claimed { .. }
@@ -94,6 +99,7 @@ fn data(logged: &Logged, subject: Option<&Subject>) -> EventData {
         | Fact::Prioritized { .. }
         | Fact::SessionEnded { .. }
         | Fact::SessionKept
+        | Fact::ConditionEnded { .. }
         | Fact::LateExit { .. } => {}
     }
     data
@@ -142,9 +148,13 @@ const fn status(fact: &Fact, begins: Option<Begins>) -> Option<Status> {
             Some(Begins::AtOnce | Begins::AtItsTurn) | None => Some(Status::Running),
         },
         Fact::NeverRan | Fact::BecameDue | Fact::RetryScheduled { .. } => Some(Status::Pending),
-        Fact::Spawned { .. } | Fact::Resumed { .. } | Fact::StageChanged { .. } | Fact::Lingered { .. } => {
-            Some(Status::Running)
-        }
+        // What holds of it is told of work in progress.
+        Fact::Spawned { .. }
+        | Fact::Resumed { .. }
+        | Fact::StageChanged { .. }
+        | Fact::Lingered { .. }
+        | Fact::ConditionBegan { .. }
+        | Fact::OutputMatched { .. } => Some(Status::Running),
         Fact::Paused { .. } => Some(Status::Paused),
         Fact::StopBegan { .. } | Fact::KillBegan { .. } | Fact::BecameStuck => Some(Status::Stopping),
         Fact::Ended { ending, .. } => Some(ending.status()),
@@ -153,6 +163,7 @@ const fn status(fact: &Fact, begins: Option<Begins>) -> Option<Status> {
         | Fact::Prioritized { .. }
         | Fact::SessionEnded { .. }
         | Fact::SessionKept
+        | Fact::ConditionEnded { .. }
         | Fact::LateExit { .. } => None,
     }
 }

@@ -97,6 +97,9 @@ impl Subject {
             | Fact::Prioritized { .. }
             | Fact::SessionEnded { .. }
             | Fact::SessionKept
+            | Fact::ConditionBegan { .. }
+            | Fact::ConditionEnded { .. }
+            | Fact::OutputMatched { .. }
             | Fact::Ended { .. }
             | Fact::LateExit { .. } => {}
         }

@@ -111,6 +111,9 @@ impl Tally {
             | Fact::Prioritized { .. }
             | Fact::SessionEnded { .. }
             | Fact::SessionKept
+            | Fact::ConditionBegan { .. }
+            | Fact::ConditionEnded { .. }
+            | Fact::OutputMatched { .. }
             | Fact::LateExit { .. } => {}
         }
     }

@@ -3,13 +3,22 @@
 use super::budget::{Budget, length};
 use super::log::Log;
 use crate::fault::Fault;
-use longhaul_view::{Cursor, Ending, Hit, Manner, Pattern, Searcher};
+use longhaul_view::{Cursor, Ending, Hit, Manner, Pattern, Searcher, Window};
 use longhaul_wire::api::{MatchView, SearchView};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 /// The most bytes of the log that one answer scans.
 const FARTHEST: u64 = 64 * 1024 * 1024;
-/// What is searched at once; others get their turn in between.
+/// How long one answer searches. Only a pattern that keeps very many possibilities open comes near it.
+const LONGEST: Duration = Duration::from_secs(1);
+/// What is read at once.
 const PIECE: usize = 256 * 1024;
+/// What is searched before a look at the clock.
+const PART: usize = 32 * 1024;
+/// So many search at the same time, so that the machine is left to the work that is watched; others wait their turn.
+static TURNS: Semaphore = Semaphore::const_new(2);
 /// The most bytes of one line in an answer.
 const LONGEST_LINE: usize = 300;
 
@@ -37,21 +46,22 @@ impl Scan<'_> {
         let mut at = from.offset;
         let mut dropped = 0_u64;
         let mut expired = self.expired;
-        let mut searcher = None;
+        let mut begun = None;
         let mut found = Found::default();
         let farthest = at.saturating_add(FARTHEST);
+        let deadline = Instant::now() + LONGEST;
         loop {
             if let Some((begin, behind)) = size.gap
                 && (begin..behind).contains(&at)
             {
-                expired |= searcher.is_none() && at > begin;
+                expired |= begun.is_none() && at > begin;
                 dropped = dropped.saturating_add(behind.saturating_sub(at));
                 at = behind;
-                if let Some(searcher) = &mut searcher {
+                if let Some(searcher) = &mut begun {
                     Searcher::break_off(searcher, behind);
                 }
             }
-            let searcher = searcher.get_or_insert_with(|| {
+            let searcher = begun.take().unwrap_or_else(|| {
                 let line = from.line.filter(|_| at == from.offset);
                 Searcher::new(pattern.clone(), at, line, self.manner)
                     .context(wide(self.context))
@@ -63,18 +73,23 @@ impl Scan<'_> {
             let Some(window) = self.log.window(stretch, PIECE).await? else {
                 // The log lost bytes meanwhile: they are a part of the gap now.
                 size = self.log.size().await?.unwrap_or_default();
+                begun = Some(searcher);
                 continue;
             };
-            for (offset, bytes) in window.pieces() {
-                searcher.push(offset, bytes);
+            let ending = window.ending();
+            let behind = if ending == Ending::More || is_last { window.next() } else { stretch.until };
+            let is_end = ending != Ending::More && is_last;
+            let finish = (is_end || behind >= farthest)
+                .then_some((behind, if is_end { ending } else { Ending::More }));
+            let (used, left) = searched(searcher, window, finish, deadline).await?;
+            let mut searcher = used;
+            at = left.unwrap_or(behind);
+            let is_late = left.is_some();
+            let is_far = at >= farthest || (is_late && searcher.place().0 > from.offset);
+            if is_far && is_late {
+                searcher.finish(at, Ending::More);
             }
-            at = if window.ending() == Ending::More || is_last { window.next() } else { stretch.until };
-            let is_far = at >= farthest;
-            let is_done = window.ending() != Ending::More && is_last;
-            if is_done || is_far {
-                let ending = if is_done { window.ending() } else { Ending::More };
-                searcher.finish(at, ending);
-            }
+            let is_done = is_end && !is_late;
             let room = self.budget.room_beside(&self.longest(&from, size.end, dropped, expired));
             for hit in searcher.take() {
                 found.add(&from, hit, room, wide(self.most));
@@ -97,6 +112,7 @@ impl Scan<'_> {
                     cursor_expired: expired,
                 });
             }
+            begun = Some(searcher);
         }
     }
 
@@ -114,6 +130,38 @@ impl Scan<'_> {
             cursor_expired: expired,
         }
     }
+}
+
+/// Searches a window on a thread of its own, and says where it stopped if the time was over first.
+async fn searched(
+    mut searcher: Searcher,
+    window: Window,
+    finish: Option<(u64, Ending)>,
+    deadline: Instant,
+) -> Result<(Searcher, Option<u64>), Fault> {
+    let turn = TURNS.acquire().await.map_err(|error| broken(&error))?;
+    let work = spawn_blocking(move || {
+        for (mut offset, bytes) in window.pieces() {
+            for part in bytes.chunks(PART) {
+                searcher.push(offset, part);
+                offset = offset.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
+                if Instant::now() >= deadline {
+                    return (searcher, Some(offset));
+                }
+            }
+        }
+        if let Some((next, ending)) = finish {
+            searcher.finish(next, ending);
+        }
+        (searcher, None)
+    });
+    let done = work.await.map_err(|error| broken(&error));
+    drop(turn);
+    done
+}
+
+fn broken(error: &dyn std::error::Error) -> Fault {
+    Fault::new(500, "internal", "the search broke off").because(error.to_string())
 }
 
 /// The matches that are told.

@@ -1,6 +1,8 @@
 //! The exact text of one event of each type: what programs were told once they are told for ever.
 
 use crate::world::{World, of_session, with, words};
+use longhaul_domain::{CommandSpec, ReadyWhen, SilencePolicy, Spec, WatchPattern, WatchSource, Work};
+use longhaul_engine::Launch;
 use longhaul_wire::event::{Envelope, EventsRequest};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -51,13 +53,32 @@ async fn one_of_each() -> Vec<Envelope> {
     let update = serde_json::from_value(json!({ "stage": "copying", "progress": 41.2 })).unwrap();
     world.api.update(&reported, update, None).await.unwrap();
     world.api.complete(&reported, serde_json::from_value(json!({})).unwrap(), None).await.unwrap();
+    ask(&world).await;
     let mut first = BTreeMap::new();
     let told = world.envelopes(&EventsRequest::default()).await;
     assert!(words(&told).contains(&"PROCESS_RETRY_SCHEDULED"));
     for envelope in told {
+        assert!(envelope.event != "GAP");
         first.entry(envelope.event.clone()).or_insert(envelope);
     }
     let other = EventsRequest { after: Some("e-ff".to_owned()), ..EventsRequest::default() };
     let gap = world.envelopes(&other).await;
     first.into_values().chain(gap).collect()
+}
+
+/// Runs what is ready, is watched, and waits for somebody to type.
+async fn ask(world: &World) {
+    let mut command = CommandSpec::of("asks", &["password:"], "/work");
+    command.stdin = longhaul_domain::Stdin::Pipe;
+    command.ready_when = Some(ReadyWhen::Log { pattern: "pass".to_owned() });
+    command.watch = vec![WatchPattern {
+        name: "prompt".to_owned(),
+        pattern: "word:$".to_owned(),
+        source: WatchSource::Both,
+    }];
+    let mut spec = Spec::of(Work::Command(Box::new(command)));
+    let (idle_after, stall_after) = (Some(Duration::from_secs(30)), Some(Duration::from_secs(60)));
+    spec.silence = SilencePolicy { idle_after, stall_after };
+    world.api.engine.launch(Launch { spec, parent: None, captured: None, no_queue: false }).await.unwrap();
+    world.pass(Duration::from_secs(180)).await;
 }

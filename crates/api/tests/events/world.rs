@@ -5,7 +5,9 @@ use longhaul_api::{Api, Events, LaunchDefaults, Metrics, Told};
 use longhaul_domain::NodeId;
 use longhaul_engine::ports::{Clock, NodeFacts, Store};
 use longhaul_engine::{Engine, Goal, Mode, Parts, Settings};
-use longhaul_testkit::fakes::{FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_testkit::fakes::{
+    FakeVault, FaultyStore, Reads, Script, ScriptedSpawner, SequentialIds, VirtualClock,
+};
 use longhaul_wire::api::{LaunchRequest, Version};
 use longhaul_wire::event::{Envelope, EventsRequest};
 use serde_json::{Value, json};
@@ -35,6 +37,11 @@ impl World {
                 ("says", words) => {
                     Script::exits(Duration::from_secs(1), 3).printing(&format!("{}\n", words.join(" ")))
                 }
+                // Says something, and waits for an answer.
+                ("asks", words) => Script {
+                    reads: Reads::Once,
+                    ..Script::runs().printing(&format!("{}\n", words.join(" ")))
+                },
                 (program, args) => Script::of_words(program, args),
             }
         }));
@@ -97,6 +104,7 @@ async fn api(
     let parts = Parts {
         store: store.clone(),
         spawner: spawner.clone(),
+        prober: Arc::new(longhaul_engine::ports::NoProber),
         output: Arc::new(spawner.output()),
         vault: vault.clone(),
         clock: Arc::new(clock.clone()),

@@ -85,3 +85,44 @@ pub enum McpClient {
     /// opencode
     Opencode,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::{Verb, read};
+
+    fn parsed(line: &str) -> Result<McpArgs, clap::Error> {
+        let words = ["longhaul"].into_iter().chain(line.split(' ')).map(Into::into);
+        match read(words)?.command {
+            Verb::Mcp(args) => Ok(args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_a_verb_a_client_is_served() {
+        let args = parsed("mcp --session s --read-only").unwrap();
+        assert!(args.verb.is_none() && args.scope.read_only);
+        assert_eq!(args.scope.session.as_deref(), Some("s"));
+    }
+
+    #[test]
+    fn every_client_has_its_name() {
+        for (name, client) in [
+            ("claude-code", McpClient::ClaudeCode),
+            ("codex", McpClient::Codex),
+            ("cursor", McpClient::Cursor),
+            ("vscode", McpClient::Vscode),
+            ("gemini", McpClient::Gemini),
+            ("opencode", McpClient::Opencode),
+        ] {
+            let Some(McpVerb::Install(args)) = parsed(&format!("mcp install {name} --print")).unwrap().verb
+            else {
+                panic!("another verb");
+            };
+            assert!(args.client == client && args.print);
+        }
+        assert!(parsed("mcp install emacs").is_err());
+        assert!(parsed("mcp --read-only tools").is_err());
+    }
+}

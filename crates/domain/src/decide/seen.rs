@@ -1,6 +1,7 @@
 //! What follows from an observation. What comes too late, or from another attempt, changes nothing.
 
 use super::{Decision, stopped};
+use crate::condition::Condition;
 use crate::effect::{Effect, Note, Step};
 use crate::ending::{Ending, Exit, ExitStatus, Failure, Interruption, StartFailure, StopCause};
 use crate::event::{Event, Fact};
@@ -29,6 +30,13 @@ impl Decision<'_> {
             Observation::HeartbeatMissed { last } => self.heartbeat_missed(*last),
             Observation::DescendantsEnded => self.descendants_ended(),
             Observation::PauseFailed { attempt } => self.of(*attempt, || self.pause_failed()),
+            Observation::Noticed { attempt, condition, holds, at } => {
+                self.of(*attempt, || self.noticed(*condition, *holds, *at))
+            }
+            Observation::OutputMatched { attempt, pattern, offset, line, at } => self.of(*attempt, || {
+                let (pattern, line) = (pattern.clone(), line.clone());
+                self.output_matched(Fact::OutputMatched { pattern, offset: *offset, line }, *at)
+            }),
         }
     }
 
@@ -230,6 +238,65 @@ impl Decision<'_> {
             step.events.push(self.released(lingering));
         }
         if step.events.is_empty() { Step::noted(Note::Stale) } else { step }
+    }
+
+    /// Conditions are told of work in progress; what is halted or told to end is silent for that reason.
+    fn noticed(&self, condition: Condition, holds: bool, at: Timestamp) -> Step {
+        if !self.can_be(condition) {
+            return Step::noted(Note::Stale);
+        }
+        let is_final = matches!(condition, Condition::Ready) && !holds;
+        if is_final || self.process.conditions.holds(condition) == holds {
+            return Step::noted(Note::AlreadySo);
+        }
+        let at = self.moment_seen(at);
+        let fact =
+            if holds { Fact::ConditionBegan { condition } } else { Fact::ConditionEnded { condition } };
+        Step { events: vec![Event { at, fact }], ..Step::nothing() }
+    }
+
+    /// When something was seen of a running attempt, which may become known later.
+    fn moment_seen(&self, at: Timestamp) -> Timestamp {
+        let began = self.process.started_at.unwrap_or(self.process.queued_at);
+        at.min(self.ctx.now).max(began)
+    }
+
+    fn can_be(&self, condition: Condition) -> bool {
+        match &self.process.state {
+            State::Running { .. } => match condition {
+                Condition::Ready => {
+                    self.process.spec.command().is_some_and(|command| command.ready_when.is_some())
+                }
+                Condition::Idle | Condition::Stalled | Condition::WaitingForInput => true,
+            },
+            State::Reported { .. } => match condition {
+                Condition::Idle | Condition::Stalled => true,
+                Condition::Ready | Condition::WaitingForInput => false,
+            },
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => false,
+        }
+    }
+
+    /// What a command says while it is halted or stopped is said all the same.
+    fn output_matched(&self, fact: Fact, at: Timestamp) -> Step {
+        match &self.process.state {
+            State::Running { .. } | State::Paused { .. } | State::Stopping { execution: Some(_), .. } => {
+                Step { events: vec![Event { at: self.moment_seen(at), fact }], ..Step::nothing() }
+            }
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Reported { .. }
+            | State::Stopping { execution: None, .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Step::noted(Note::Stale),
+        }
     }
 
     fn pause_failed(&self) -> Step {

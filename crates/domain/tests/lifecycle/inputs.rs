@@ -1,13 +1,14 @@
 //! One input for each column of the table.
 
 use longhaul_domain::{
-    AttemptNo, Command, Containment, Exit, ExitStatus, Input, Interruption, NodeId, Observation, Priority,
-    Process, Report, SessionPolicy, Stage, StartFailure, StartStage, StopCause, Timestamp, Usage, Wish,
+    AttemptNo, Command, Condition, Containment, Exit, ExitStatus, Input, Interruption, NodeId, Observation,
+    Priority, Process, Report, SessionPolicy, Stage, StartFailure, StartStage, StopCause, Timestamp, Usage,
+    Wish,
 };
 use std::time::Duration;
 
 /// The columns of the table.
-pub(crate) const COLUMNS: [&str; 39] = [
+pub(crate) const COLUMNS: [&str; 48] = [
     "progress",
     "complete",
     "fail",
@@ -40,6 +41,13 @@ pub(crate) const COLUMNS: [&str; 39] = [
     "descendants_ended",
     "pause_failed",
     "tick",
+    "ready",
+    "ready_over",
+    "idle",
+    "idle_over",
+    "stalled",
+    "waits_for_input",
+    "output_matched",
     "claimed_stale",
     "spawned_stale",
     "spawn_failed_stale",
@@ -47,6 +55,8 @@ pub(crate) const COLUMNS: [&str; 39] = [
     "exited_stale",
     "supervisor_lost_stale",
     "pause_failed_stale",
+    "idle_stale",
+    "output_matched_stale",
 ];
 
 /// The inputs that a column stands for: one, and for what is stale one for each way of being so.
@@ -119,9 +129,27 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "heartbeat_missed" => seen(Observation::HeartbeatMissed { last: Timestamp(5) }),
         "descendants_ended" => seen(Observation::DescendantsEnded),
         "pause_failed" => seen(Observation::PauseFailed { attempt }),
+        "ready" => noticed(attempt, Condition::Ready, true),
+        "ready_over" => noticed(attempt, Condition::Ready, false),
+        "idle" => noticed(attempt, Condition::Idle, true),
+        "idle_over" => noticed(attempt, Condition::Idle, false),
+        "stalled" => noticed(attempt, Condition::Stalled, true),
+        "waits_for_input" => noticed(attempt, Condition::WaitingForInput, true),
+        "output_matched" => seen(Observation::OutputMatched {
+            attempt,
+            pattern: "errors".to_owned(),
+            offset: 12,
+            line: "error: no space left".to_owned(),
+            at: Timestamp(99),
+        }),
         "tick" => Input::Tick,
         other => panic!("no input is called {other:?}"),
     }
+}
+
+/// A condition that begins or ends.
+pub(crate) const fn noticed(attempt: AttemptNo, condition: Condition, holds: bool) -> Input {
+    seen(Observation::Noticed { attempt, condition, holds, at: Timestamp(99) })
 }
 
 /// The exit of an attempt.

@@ -1,6 +1,8 @@
 //! The lifecycle from outside: a table of every situation and input, laws over random lives, and the words.
 
 #[cfg(test)]
+mod attention;
+#[cfg(test)]
 mod edges;
 #[cfg(test)]
 mod inputs;

@@ -211,6 +211,9 @@ proptest! {
                     | Fact::Prioritized { .. }
                     | Fact::SessionEnded { .. }
                     | Fact::SessionKept
+                    | Fact::ConditionBegan { .. }
+                    | Fact::ConditionEnded { .. }
+                    | Fact::OutputMatched { .. }
                     | Fact::LateExit { .. } => {}
                 }
             }
@@ -417,7 +420,7 @@ fn a_wish_is_answered_like_its_command() {
 }
 
 #[test]
-fn every_fact_bears_the_moment_of_its_decision_but_a_start_and_an_end_that_were_seen_their_own() {
+fn every_fact_bears_the_moment_of_its_decision_but_what_was_seen_its_own() {
     for (row, situation) in situations() {
         for name in COLUMNS {
             let mut life = situation.clone().later(1);
@@ -429,6 +432,13 @@ fn every_fact_bears_the_moment_of_its_decision_but_a_start_and_an_end_that_were_
                         moment_of_end(&turn.before, &turn.input, life.ctx.now)
                     } else if matches!(event.fact, Fact::Spawned { .. }) {
                         Timestamp(77)
+                    } else if matches!(
+                        event.fact,
+                        Fact::ConditionBegan { .. }
+                            | Fact::ConditionEnded { .. }
+                            | Fact::OutputMatched { .. }
+                    ) {
+                        Timestamp(99).max(turn.before.started_at.unwrap())
                     } else {
                         life.ctx.now
                     };

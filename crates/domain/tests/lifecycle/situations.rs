@@ -3,7 +3,7 @@
 use crate::inputs::input;
 use longhaul_domain::{
     Awake, Capabilities, Chance, ChildrenPolicy, CommandSpec, Context, Lineage, Process, ProcessId,
-    ReportedSpec, RetryPolicy, Spec, Timestamp, Vitals, Work,
+    ReadyWhen, ReportedSpec, RetryPolicy, Spec, Timestamp, Vitals, Work,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +69,7 @@ pub(crate) fn situations() -> Vec<(&'static str, Situation)> {
     .chain(taking_along())
     .chain(awaiting())
     .chain(marked())
+    .chain(noticed())
     .collect()
 }
 
@@ -169,6 +170,21 @@ fn marked() -> Vec<(&'static str, Situation)> {
     ]
 }
 
+/// With something to tell of it beside its status.
+fn noticed() -> Vec<(&'static str, Situation)> {
+    let started = ["claimed", "spawned"];
+    let asking = || asking_when_ready().after(&started);
+    let all = || asking().after(&["ready", "idle", "stalled", "waits_for_input"]);
+    vec![
+        ("running, asks when it is ready", asking()),
+        ("running, ready", asking().after(&["ready"])),
+        ("running, ready, silent and waiting for input", all()),
+        ("paused, silent before", all().after(&["pause"])),
+        ("reported, silent", report().after(&["idle", "stalled"])),
+        ("completed, silent before", all().after(&["exited_0"])),
+    ]
+}
+
 /// A command with a timeout of a minute and without retries.
 pub(crate) fn command() -> Situation {
     Situation::of(command_spec())
@@ -205,6 +221,15 @@ pub(crate) fn command_spec() -> Spec {
     let mut command = CommandSpec::of("make", &["all"], "/src");
     command.timeout = Some(Duration::from_secs(60));
     Spec::of(Work::Command(Box::new(command)))
+}
+
+/// A command that wants to know when it is ready.
+pub(crate) fn asking_when_ready() -> Situation {
+    let mut spec = command_spec();
+    if let Work::Command(command) = &mut spec.work {
+        command.ready_when = Some(ReadyWhen::Port(8080));
+    }
+    Situation::of(spec)
 }
 
 fn delayed() -> Situation {

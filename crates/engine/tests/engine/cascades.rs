@@ -379,6 +379,7 @@ async fn second_node(
         store: store.clone(),
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
+        prober: Arc::new(longhaul_engine::ports::NoProber),
         vault: Arc::new(FakeVault::default()),
         clock: Arc::new(clock.clone()),
         ids: Arc::new(SequentialIds::seeded(first_id)),

@@ -7,9 +7,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod attention;
 mod cascades;
 mod clearing;
 mod faults;
+mod input;
 mod interrupted;
 mod lifecycle;
 mod measure;
@@ -17,6 +19,7 @@ mod orders;
 mod outside;
 mod queueing;
 mod queues;
+mod readiness;
 mod recovery;
 mod reported;
 mod retention;
@@ -25,5 +28,6 @@ mod statistics;
 mod subscribers;
 mod trees;
 mod waiting;
+mod watching;
 mod why;
 mod world;

@@ -37,6 +37,7 @@ impl Shaky {
             store: store.clone(),
             output: Arc::new(spawner.output()),
             spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), troubles.clone())),
+            prober: Arc::new(longhaul_engine::ports::NoProber),
             vault: Arc::new(FakeVault::default()),
             clock: reference,
             ids: Arc::new(SequentialIds::default()),

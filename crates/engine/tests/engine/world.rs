@@ -2,12 +2,14 @@
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    Command, CommandSpec, NodeId, ProcessId, Report, ReportedSpec, RetryPolicy, Spec, Status, StopCause,
-    TreeLimits, Work,
+    Capabilities, Command, CommandSpec, NodeId, ProcessId, Report, ReportedSpec, RetryPolicy, Spec, Status,
+    StopCause, TreeLimits, Work,
 };
 use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store, Stored};
 use longhaul_engine::{Engine, EngineError, Goal, Launch, Launched, Mode, Parts, Settings, Shutdown};
-use longhaul_testkit::fakes::{FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_testkit::fakes::{
+    FakeProber, FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +19,7 @@ pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) spawner: Arc<ScriptedSpawner>,
+    pub(crate) prober: FakeProber,
     pub(crate) ids: Arc<SequentialIds>,
     pub(crate) vault: Arc<FakeVault>,
     pub(crate) orders: Arc<Mutex<Vec<StartOrder>>>,
@@ -30,6 +33,15 @@ impl World {
     }
 
     pub(crate) async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
+        Self::made(adjust, Capabilities::ALL).await
+    }
+
+    /// With a spawner that can do no more than this.
+    pub(crate) async fn able(capabilities: Capabilities) -> Self {
+        Self::made(|_| {}, capabilities).await
+    }
+
+    async fn made(adjust: impl FnOnce(&mut Settings), capabilities: Capabilities) -> Self {
         let clock = VirtualClock::default();
         let reference: Arc<dyn Clock> = Arc::new(clock.clone());
         let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(reference.clone()));
@@ -46,18 +58,21 @@ impl World {
             retention: None,
             retention_bytes: None,
             output_total: None,
+            silence: longhaul_domain::SilencePolicy::default(),
         };
         adjust(&mut settings);
         let orders = Arc::new(Mutex::new(Vec::new()));
         let noted = orders.clone();
-        let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), move |order| {
+        let spawner = ScriptedSpawner::casting(clock.clone(), move |order| {
             noted.lock().unwrap().push(order.clone());
             Script::of_words(&order.command.program, &order.command.args)
-        }));
+        });
+        let spawner = Arc::new(spawner.with_capabilities(capabilities));
         let (ids, vault) = (Arc::new(SequentialIds::default()), Arc::new(FakeVault::default()));
-        let parts = parts(&clock, &store, &spawner, &ids, &vault);
+        let prober = FakeProber::new(clock.clone());
+        let parts = parts(&clock, &store, &spawner, &prober, &ids, &vault);
         let engine = Engine::start(parts, settings.clone()).await.unwrap();
-        Self { clock, store, spawner, ids, vault, orders, settings, engine }
+        Self { clock, store, spawner, prober, ids, vault, orders, settings, engine }
     }
 
     /// The manager is killed, and another one starts on what it left behind.
@@ -69,7 +84,7 @@ impl World {
     }
 
     pub(crate) async fn start(&mut self) {
-        let parts = parts(&self.clock, &self.store, &self.spawner, &self.ids, &self.vault);
+        let parts = parts(&self.clock, &self.store, &self.spawner, &self.prober, &self.ids, &self.vault);
         self.engine = Engine::start(parts, self.settings.clone()).await.unwrap();
     }
 
@@ -130,6 +145,7 @@ fn parts(
     clock: &VirtualClock,
     store: &Arc<FaultyStore>,
     spawner: &Arc<ScriptedSpawner>,
+    prober: &FakeProber,
     ids: &Arc<SequentialIds>,
     vault: &Arc<FakeVault>,
 ) -> Parts {
@@ -137,6 +153,7 @@ fn parts(
         store: store.clone(),
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
+        prober: Arc::new(prober.clone()),
         vault: vault.clone(),
         clock: Arc::new(clock.clone()),
         ids: ids.clone(),

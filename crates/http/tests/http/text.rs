@@ -243,6 +243,23 @@ async fn matches_come_with_their_lines_around_and_in_pages() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn search_that_takes_too_long_stops_and_can_go_on() {
+    let world = World::new().await;
+    let mut chance = Chance(3);
+    let line: Vec<u8> = (0..400).map(|_| b"ab"[chance.below(2)]).chain(*b"\n").collect();
+    let id = running(&world, &line.repeat(10_000)).await;
+    // It keeps hundreds of possibilities open at every byte.
+    let pattern = "%5Bab%5D*a%5Bab%5D%7B390%7Dc";
+    let began = std::time::Instant::now();
+    let first = search(&world, &id, &format!("pattern={pattern}")).await;
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    assert!(first.truncated && first.scanned_lines < 10_000);
+    let query = format!("pattern={pattern}&from_cursor={}", first.next_cursor);
+    let second = search(&world, &id, &query).await;
+    assert!(second.scanned_lines > 0 && second.next_cursor != first.next_cursor);
+}
+
+#[tokio::test(start_paused = true)]
 async fn request_that_makes_no_sense_is_refused() {
     let world = World::new().await;
     let id = running(&world, b"one\n").await;

@@ -61,6 +61,7 @@ impl World {
             store: Arc::new(Measured::new(store.clone(), metrics.clone())),
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
+            prober: Arc::new(longhaul_engine::ports::NoProber),
             vault: Arc::new(FakeVault::default()),
             clock: shared,
             ids: Arc::new(SequentialIds::default()),

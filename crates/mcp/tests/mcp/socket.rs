@@ -68,6 +68,15 @@ async fn stream_without_an_opening_line_is_told_so_and_closed() {
 }
 
 #[tokio::test]
+async fn client_that_opens_and_says_nothing_keeps_no_place() {
+    let world = World::new().await;
+    let served = serve(&world, |bounds| bounds.opening = Duration::from_millis(100));
+    let mut stream = UnixStream::connect(&served.path).await.unwrap();
+    stream.write_all(format!("{}\n", opening()).as_bytes()).await.unwrap();
+    assert_eq!(rest(stream).await, "");
+}
+
+#[tokio::test]
 async fn other_users_are_not_served() {
     let world = World::new().await;
     let served = serve(&world, |bounds| bounds.owner = bounds.owner.wrapping_add(1));

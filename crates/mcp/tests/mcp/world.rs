@@ -65,6 +65,7 @@ impl World {
             store,
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
+            prober: Arc::new(longhaul_engine::ports::NoProber),
             vault: Arc::new(FakeVault::default()),
             clock: shared,
             ids: Arc::new(SequentialIds::default()),

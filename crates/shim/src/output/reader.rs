@@ -157,6 +157,18 @@ impl OutputLog {
         }
     }
 
+    /// Returns when the last bytes that an entry describes began to be read, in steady milliseconds; `None` if there are
+    /// none.
+    pub fn last_time(&self) -> io::Result<Option<u64>> {
+        let index = KeptIndex::open(self)?;
+        for number in (0..index.count()).rev() {
+            if let Some(entry) = index.entry(number)? {
+                return Ok(Some(entry.time));
+            }
+        }
+        Ok(None)
+    }
+
     fn fill(&self, offset: u64, buffer: &mut [u8]) -> io::Result<bool> {
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {

@@ -46,6 +46,7 @@ struct Prepared {
     arguments: PointerList,
     environment: PointerList,
     directory: CString,
+    /// What is opened as its input, unless that is open already.
     stdin: CString,
     limits: Vec<ResourceLimit>,
 }
@@ -58,14 +59,21 @@ struct PointerList {
 
 /// The child's ends of its pipes.
 struct ChildEnds {
+    stdin: Option<RawFd>,
     gate: RawFd,
     report: RawFd,
     stdout: RawFd,
     stderr: RawFd,
 }
 
-/// Makes the child and leaves it waiting; the limits whose numbers are `needless` are left out.
-pub(super) fn spawn(launch: &Launch, cgroup: Option<BorrowedFd<'_>>, needless: &[u32]) -> io::Result<Gated> {
+/// Makes the child and leaves it waiting; the limits whose numbers are `needless` are left out. `input` is what it reads,
+/// if its launch names nothing to open.
+pub(super) fn spawn(
+    launch: &Launch,
+    input: Option<BorrowedFd<'_>>,
+    cgroup: Option<BorrowedFd<'_>>,
+    needless: &[u32],
+) -> io::Result<Gated> {
     let prepared = Prepared::new(launch, needless)?;
     let (gate_out, gate) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (report, report_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
@@ -76,6 +84,7 @@ pub(super) fn spawn(launch: &Launch, cgroup: Option<BorrowedFd<'_>>, needless: &
         rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK)?;
     }
     let ends = ChildEnds {
+        stdin: input.map(|input| input.as_raw_fd()),
         gate: gate_out.as_raw_fd(),
         report: report_in.as_raw_fd(),
         stdout: stdout_in.as_raw_fd(),
@@ -93,7 +102,7 @@ impl Prepared {
     fn new(launch: &Launch, needless: &[u32]) -> io::Result<Self> {
         let limits = launch.limits.iter().filter(|limit| !needless.contains(&limit.resource));
         let stdin = match &launch.stdin {
-            StdinSource::Null => Path::new("/dev/null"),
+            StdinSource::Null | StdinSource::Pipe => Path::new("/dev/null"),
             StdinSource::File(path) => path,
         };
         Ok(Self {
@@ -152,7 +161,10 @@ unsafe fn prepare_and_exec(prepared: &Prepared, ends: &ChildEnds) -> SpawnStage 
         if libc::chdir(prepared.directory.as_ptr()) < 0 {
             return SpawnStage::Directory;
         }
-        let stdin = libc::open(prepared.stdin.as_ptr(), libc::O_RDONLY | libc::O_NOCTTY);
+        let stdin = match ends.stdin {
+            Some(pipe) => pipe,
+            None => libc::open(prepared.stdin.as_ptr(), libc::O_RDONLY | libc::O_NOCTTY),
+        };
         if stdin < 0 || libc::dup2(stdin, 0) < 0 {
             return SpawnStage::Stdin;
         }
@@ -192,7 +204,7 @@ unsafe fn reset_signals() {
 }
 
 unsafe fn close_all_but(ends: &ChildEnds) {
-    let mut kept = [ends.gate, ends.report, ends.stdout, ends.stderr];
+    let mut kept = [ends.gate, ends.report, ends.stdout, ends.stderr, ends.stdin.unwrap_or(ends.gate)];
     kept.sort_unstable();
     let mut from = 3;
     for fd in kept {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What this version can do beyond what is frozen.
-pub(super) const CAPABILITIES: [&str; 3] = ["pause", "descriptors", "settled"];
+pub(super) const CAPABILITIES: [&str; 4] = ["pause", "descriptors", "settled", "input"];
 
 impl Supervisor {
     /// Reads from one peer and carries out what came.
@@ -56,6 +56,10 @@ impl Supervisor {
                 if let Some(connection) = self.connections.nth(place).filter(|_| durable) {
                     connection.acknowledged = true;
                 }
+            }
+            Order::CloseInput => {
+                let news = self.input.close(&self.directory);
+                self.tell(place, news, &Notice::InputClosed);
             }
         }
     }

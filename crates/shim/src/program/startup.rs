@@ -20,6 +20,7 @@ use super::{
     connection::Connection,
     connections::Connections,
     ending::Record,
+    input::Input,
     leader::Leader,
     orders::CAPABILITIES,
     pumps::Pumps,
@@ -34,7 +35,7 @@ use crate::{
     exit::{Ending, ExitRecord, SpawnStage},
     frame::LONGEST_FRAME,
     identity::Identity,
-    launch::Launch,
+    launch::{Launch, StdinSource},
     notice::{Notice, Welcome},
     order::{Order, PROTOCOL_VERSION},
     output::OutputWriter,
@@ -102,6 +103,7 @@ struct Start {
     leader: Leader,
     tree: Tree,
     pumps: Pumps,
+    input: Input,
 }
 
 impl Start {
@@ -116,6 +118,7 @@ impl Start {
             leader: self.leader,
             tree: self.tree,
             pumps: self.pumps,
+            input: self.input,
             connections: Connections::new(control),
             stopping: None,
             pause: Pause::Free,
@@ -177,7 +180,12 @@ fn await_launch(control: &mut Connection) -> Result<Option<Launch>, Refusal> {
                 Some(Order::Hello(_)) => control.send(&early_welcome(), Vec::new()),
                 Some(Order::Stop(_)) => return Err(Refusal::new("stopped before the launch")),
                 Some(
-                    Order::Status | Order::Signal { .. } | Order::Pause | Order::Resume | Order::Acknowledge,
+                    Order::Status
+                    | Order::Signal { .. }
+                    | Order::Pause
+                    | Order::Resume
+                    | Order::Acknowledge
+                    | Order::CloseInput,
                 )
                 | None => return Err(Refusal::new("a launch must come first")),
             }
@@ -212,7 +220,17 @@ fn start(
     writer: OutputWriter,
     manager: u32,
 ) -> Result<Start, Refusal> {
-    let Contained { gated, containment, cgroup } = contain(&launch, &directory)?;
+    let (input, reader) = match launch.stdin {
+        StdinSource::Pipe => {
+            let made = Input::create(&directory);
+            let (input, reader) = made.map_err(Refusal::because("cannot make the input"))?;
+            (input, Some(reader))
+        }
+        StdinSource::Null | StdinSource::File(_) => (Input::default(), None),
+    };
+    let Contained { gated, containment, cgroup } = contain(&launch, reader.as_ref(), &directory)?;
+    // From here on nobody but the work reads from it, so that those who write can tell whether anybody does.
+    drop(reader);
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
     // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
     // The parents last: what a journaling file system has just written together with the identity costs nothing then.
@@ -236,12 +254,18 @@ fn start(
         leader: Leader::Gated { gate: gated.gate, report: gated.report },
         tree,
         pumps: Pumps::new(writer, gated.stdout, gated.stderr),
+        input,
         launch,
     })
 }
 
 /// Makes the child with the strongest mechanism that is allowed and works.
-fn contain(launch: &Launch, directory: &AttemptDirectory) -> Result<Contained, Refusal> {
+fn contain(
+    launch: &Launch,
+    input: Option<&OwnedFd>,
+    directory: &AttemptDirectory,
+) -> Result<Contained, Refusal> {
+    let input = input.map(OwnedFd::as_fd);
     let (wants_cgroup, fallback) = match launch.containment {
         AllowedContainment::Auto => (true, Some(Containment::Subreaper)),
         AllowedContainment::Only(Containment::Cgroup) => (true, None),
@@ -259,7 +283,7 @@ fn contain(launch: &Launch, directory: &AttemptDirectory) -> Result<Contained, R
     {
         // Before anybody is inside: nobody ever runs without them.
         let needless = cgroup.limit(&launch.tree_limits);
-        match child::spawn(launch, Some(cgroup.as_fd()), &needless) {
+        match child::spawn(launch, input, Some(cgroup.as_fd()), &needless) {
             Ok(gated) => {
                 return Ok(Contained { gated, containment: Containment::Cgroup, cgroup: Some(cgroup) });
             }
@@ -269,7 +293,7 @@ fn contain(launch: &Launch, directory: &AttemptDirectory) -> Result<Contained, R
     let Some(containment) = fallback else {
         return Err(Refusal::new("the cgroup cannot be used"));
     };
-    match child::spawn(launch, None, &[]) {
+    match child::spawn(launch, input, None, &[]) {
         Ok(gated) => Ok(Contained { gated, containment, cgroup: None }),
         Err(error) => {
             if !is_shortage(&error) {

@@ -6,6 +6,7 @@ use super::{
     connections::Connections,
     ending::Record,
     hold,
+    input::Input,
     leader::{Leader, LeaderEnd, Report, read_report},
     poll::News,
     pumps::Pumps,
@@ -40,6 +41,7 @@ pub(super) struct Supervisor {
     pub(super) leader: Leader,
     pub(super) tree: Tree,
     pub(super) pumps: Pumps,
+    pub(super) input: Input,
     pub(super) connections: Connections,
     pub(super) stopping: Option<Stopping>,
     pub(super) pause: Pause,
@@ -76,6 +78,7 @@ impl Supervisor {
         }
         self.tree.remove_cgroup();
         self.connections.remove_door(&self.directory);
+        self.input.close(&self.directory);
         // The lock is the last thing to go: until then this attempt is alive for everybody else.
         drop(self.lock);
     }

@@ -12,6 +12,7 @@ mod containment;
 mod ending;
 mod environment;
 mod harness;
+mod input;
 mod measure;
 mod output;
 mod peers;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use longhaul_domain::{Capabilities, EnvironmentHash, ProcessId, Timestamp, TreeUsage};
 use longhaul_ports::{
     AttemptKey, Found, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource, Seen,
-    SpawnError, Spawner, StartOrder, StopOrder, Vault, VaultError, Wanted,
+    SpawnError, Spawner, StartOrder, StopOrder, TreeLook, Vault, VaultError, Wanted,
 };
 use std::sync::Arc;
 
@@ -77,6 +77,14 @@ impl Spawner for FaultySpawner {
 
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
         self.through(Call::Usage, key, self.inner.usage(key)).await
+    }
+
+    async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError> {
+        self.through(Call::Usage, key, self.inner.look(key)).await
+    }
+
+    async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError> {
+        self.through(Call::Halt, key, self.inner.write_input(key, bytes, close)).await
     }
 
     async fn next(&self) -> Seen {

@@ -81,7 +81,11 @@ impl FakeOutput {
 #[async_trait]
 impl OutputLog for FakeOutput {
     async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError> {
-        self.with(key, |log| OutputSize { end: log.end(), gap: log.gap })
+        self.with(key, |log| OutputSize {
+            end: log.end(),
+            gap: log.gap,
+            last_at: log.bytes.last().map(|byte| byte.at),
+        })
     }
 
     async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError> {

@@ -16,6 +16,22 @@ pub struct Script {
     pub course: Course,
     /// What it does when it is asked to end.
     pub obedience: Obedience,
+    /// What it does with its standard input.
+    pub reads: Reads,
+    /// The ports on which it listens, each so long after its start.
+    pub listens: Vec<(u16, Duration)>,
+}
+
+/// What a child does with its standard input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// It never reads.
+    #[default]
+    Never,
+    /// It waits for something to be written, and reads no more then.
+    Once,
+    /// It writes to its standard output whatever is written to it, and exits with code 0 at the end.
+    Echoes,
 }
 
 /// How a start is answered.
@@ -78,6 +94,8 @@ impl Script {
             prints: Vec::new(),
             course: Course::Runs,
             obedience: Obedience::Ends { after: Duration::ZERO },
+            reads: Reads::Never,
+            listens: Vec::new(),
         }
     }
 
@@ -143,7 +161,8 @@ impl Script {
     }
 
     /// Reads a script from the words of a command line, so that a test can write the child into its launch:
-    /// `exit CODE [MS]`, `sleep MS`, `run`, `stubborn`, `undying`, `missing`, `never`, `lost MS`, `slow MS`, `echo WORD…`.
+    /// `exit CODE [MS]`, `sleep MS`, `run`, `stubborn`, `undying`, `missing`, `never`, `lost MS`, `slow MS`, `echo WORD…`, `ask`, `cat`,
+    /// `serve PORT [MS]`.
     ///
     /// Anything else runs until it is stopped.
     #[must_use]
@@ -159,6 +178,12 @@ impl Script {
             "never" => Self::never_runs(),
             "lost" => Self::is_lost(span(0)),
             "slow" => Self::runs().starting_slowly(span(0)),
+            "ask" => Self { reads: Reads::Once, ..Self::runs() },
+            "cat" => Self { reads: Reads::Echoes, ..Self::runs() },
+            "serve" => {
+                let port = u16::try_from(number(0)).unwrap_or_default();
+                Self { listens: vec![(port, span(1))], ..Self::runs() }
+            }
             "echo" => Self::exits(Duration::ZERO, 0).printing(&format!("{}\n", args.join(" "))),
             _ => Self::runs(),
         }

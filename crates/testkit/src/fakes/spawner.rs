@@ -1,14 +1,20 @@
 //! Children that follow a script.
 
 use super::journal::{Act, Entry};
-use super::script::{Answer, Script};
+use super::script::{Answer, Reads, Script};
+use super::senses::Senses;
 use super::world::World;
 use super::{FakeOutput, VirtualClock, locked};
 use async_trait::async_trait;
-use longhaul_domain::{Capabilities, Deadline, ExitStatus, Interruption, Observation, ProcessId, TreeUsage};
-use longhaul_ports::{AttemptKey, Clock, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
+use longhaul_domain::{
+    Awake, Capabilities, Deadline, ExitStatus, Interruption, Observation, ProcessId, Stdin, TreeUsage,
+};
+use longhaul_ports::{
+    AttemptKey, Clock, Found, ListeningPort, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook,
+};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
@@ -28,6 +34,7 @@ struct Machine {
     clock: VirtualClock,
     output: FakeOutput,
     world: Mutex<World>,
+    senses: Mutex<Senses>,
     casting: Box<dyn Fn(&StartOrder) -> Script + Send + Sync>,
     changed: Notify,
 }
@@ -49,6 +56,7 @@ impl ScriptedSpawner {
         Self {
             machine: Arc::new(Machine {
                 world: Mutex::new(World::new(clock.clone(), output.clone())),
+                senses: Mutex::default(),
                 clock,
                 output,
                 casting: Box::new(casting),
@@ -98,6 +106,33 @@ impl ScriptedSpawner {
     #[must_use]
     pub fn live(&self) -> Vec<AttemptKey> {
         self.machine.look(|world| world.live().collect())
+    }
+
+    /// What looks into the tree of this attempt find from now on, whatever its script says.
+    pub fn show(&self, key: AttemptKey, look: TreeLook) {
+        locked(&self.machine.senses).set_look(key, look);
+    }
+
+    /// Whether looks into trees come to nothing from now on.
+    pub fn blind(&self, blind: bool) {
+        locked(&self.machine.senses).set_blind(blind);
+    }
+
+    /// When each attempt was looked into.
+    #[must_use]
+    pub fn looked(&self) -> Vec<(Awake, AttemptKey)> {
+        locked(&self.machine.senses).looked()
+    }
+
+    /// The input of this attempt takes only so many bytes from now on.
+    pub fn narrow_input(&self, key: AttemptKey, room: usize) {
+        locked(&self.machine.senses).set_room(key, room);
+    }
+
+    /// What was written to the input of this attempt.
+    #[must_use]
+    pub fn input(&self, key: AttemptKey) -> Vec<u8> {
+        locked(&self.machine.senses).input(key).bytes
     }
 
     /// Attempts whose start was ordered while another of the same process was not over.
@@ -280,6 +315,57 @@ impl Spawner for ScriptedSpawner {
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
         self.is_watched(key)?;
         Ok(TreeUsage { processes: 1, ..TreeUsage::default() })
+    }
+
+    async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError> {
+        self.is_watched(key)?;
+        let now = self.machine.clock.now();
+        let shown = locked(&self.machine.senses).look(key, self.machine.clock.awake());
+        if locked(&self.machine.senses).is_blind() {
+            let what = "the test says so".to_owned();
+            return Err(SpawnError::Unreachable { key, what });
+        }
+        let input = locked(&self.machine.senses).input(key);
+        let scripted = self.machine.look(|world| {
+            let (script, command, began) = world.alive(key)?;
+            let waits = match script.reads {
+                Reads::Never => false,
+                Reads::Once => input.bytes.is_empty() && !input.closed,
+                Reads::Echoes => !input.closed,
+            };
+            let listening = script.listens.iter().filter(|(_, after)| began.plus(*after) <= now);
+            Some(TreeLook {
+                waits_for_input: waits && command.stdin == Stdin::Pipe,
+                listening: listening
+                    .map(|(port, _)| ListeningPort { port: *port, address: Ipv4Addr::LOCALHOST.into() })
+                    .collect(),
+                ..TreeLook::default()
+            })
+        });
+        let what = "it does not run".to_owned();
+        let scripted = scripted.ok_or(SpawnError::Unreachable { key, what })?;
+        Ok(shown.unwrap_or(scripted))
+    }
+
+    async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError> {
+        self.is_watched(key)?;
+        let reads = self.machine.look(|world| {
+            let (script, command, _) = world.alive(key)?;
+            (command.stdin == Stdin::Pipe).then_some(script.reads)
+        });
+        let reads = reads.ok_or(SpawnError::InputClosed { key })?;
+        let taken = locked(&self.machine.senses).write(key, &bytes, close);
+        let taken = taken.ok_or(SpawnError::InputClosed { key })?;
+        if reads == Reads::Echoes {
+            let closed = locked(&self.machine.senses).input(key).closed;
+            self.machine.change(|world| {
+                world.say(key, bytes.get(..taken).unwrap_or_default());
+                if closed {
+                    world.exit(key, ExitStatus::Code(0));
+                }
+            });
+        }
+        Ok(taken)
     }
 
     async fn next(&self) -> Seen {

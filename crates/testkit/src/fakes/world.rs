@@ -118,6 +118,20 @@ impl World {
         self.live.iter().copied()
     }
 
+    /// What a live command does, what was asked for, and when it began.
+    pub(super) fn alive(&self, key: AttemptKey) -> Option<(&Script, &CommandSpec, Timestamp)> {
+        let attempt = self.attempts.get(&key).filter(|attempt| matches!(attempt.phase, Phase::Alive(_)))?;
+        let began = attempt.seen.iter().find_map(|(_, observation)| {
+            if let Observation::Spawned { at, .. } = observation { Some(*at) } else { None }
+        })?;
+        Some((&attempt.script, &attempt.command, began))
+    }
+
+    /// Writes to the output of a live attempt.
+    pub(super) fn say(&self, key: AttemptKey, bytes: &[u8]) {
+        self.output.write(key, OutputSource::Stdout, bytes);
+    }
+
     pub(super) fn seen(&self, key: AttemptKey) -> &[(u64, Observation)] {
         self.attempts.get(&key).map_or(&[], |attempt| attempt.seen.as_slice())
     }

@@ -3,9 +3,9 @@
 use super::specs::{moment, priority, session_policies, span};
 use crate::suite::must;
 use longhaul_domain::{
-    AttemptNo, Command, Containment, Ending, ExceededLimit, Exit, ExitStatus, Failure, Input, Interruption,
-    JsonText, NodeId, Observation, Pace, Progress, Report, Stage, StartFailure, StartStage, StopCause, Usage,
-    Vitals, Wish,
+    AttemptNo, Command, Condition, Containment, Ending, ExceededLimit, Exit, ExitStatus, Failure, Input,
+    Interruption, JsonText, NodeId, Observation, Pace, Progress, Report, Stage, StartFailure, StartStage,
+    StopCause, Usage, Vitals, Wish,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -59,7 +59,24 @@ pub fn observations() -> impl Strategy<Value = Observation> {
         1 => moment().prop_map(|last| Observation::HeartbeatMissed { last }),
         1 => Just(Observation::DescendantsEnded),
         1 => attempt().prop_map(|attempt| Observation::PauseFailed { attempt }),
+        3 => (attempt(), conditions(), any::<bool>(), moment()).prop_map(
+            |(attempt, condition, holds, at)| Observation::Noticed { attempt, condition, holds, at }
+        ),
+        1 => (attempt(), "[a-z]{1,8}", any::<u32>(), "[ -~]{0,40}", moment()).prop_map(
+            |(attempt, pattern, offset, line, at)| Observation::OutputMatched {
+                attempt,
+                pattern,
+                offset: u64::from(offset),
+                line,
+                at,
+            }
+        ),
     ]
+}
+
+/// What may hold of a live process.
+pub fn conditions() -> impl Strategy<Value = Condition> {
+    proptest::sample::select(Condition::ALL.to_vec())
 }
 
 /// Orders for an owner.

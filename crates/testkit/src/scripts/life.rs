@@ -114,7 +114,9 @@ pub(crate) fn aim(observation: &mut Observation, present: AttemptNo) {
         | Observation::NeverRan { attempt }
         | Observation::Exited { attempt, .. }
         | Observation::SupervisorLost { attempt, .. }
-        | Observation::PauseFailed { attempt } => *attempt = present,
+        | Observation::PauseFailed { attempt }
+        | Observation::Noticed { attempt, .. }
+        | Observation::OutputMatched { attempt, .. } => *attempt = present,
         Observation::Orphaned
         | Observation::Wished(_)
         | Observation::NodeLost { .. }

@@ -4,8 +4,9 @@ use crate::suite::must;
 use longhaul_domain::{
     AgentFacts, AgentId, AgentType, Capability, ChildrenPolicy, CommandSpec, Configured, Environment,
     EnvironmentHash, Hold, JsonText, LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy, Priority,
-    ProcessName, ProcessType, ProjectName, ReportedSpec, ResourceLimits, RetryPolicy, SessionId,
-    SessionPolicy, SlotKey, Spec, Stdin, StopPolicy, Timestamp, TypeName, Work,
+    ProcessName, ProcessType, ProjectName, ReadyWhen, ReportedSpec, ResourceLimits, RetryPolicy, SessionId,
+    SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, StopPolicy, Timestamp, TypeName, WatchPattern,
+    WatchSource, Work,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -27,7 +28,7 @@ pub fn specs() -> impl Strategy<Value = Spec> {
         option::of(json()),
     );
     let queue = (option::of(key()), priority(), option::of(moment()), placements(), retries());
-    let after = (children(), session_policies());
+    let after = (children(), session_policies(), silences());
     (work, kind(), names, agent(), queue, after).prop_map(|(work, kind, names, agent, queue, after)| {
         let (name, project, session, launch_key, description, metadata) = names;
         let (key, priority, not_before, placement, retry) = queue;
@@ -48,21 +49,32 @@ pub fn specs() -> impl Strategy<Value = Spec> {
             retry,
             children: after.0,
             on_session_end: after.1,
+            silence: after.2,
         }
     })
 }
 
 /// Commands with everything that can be said about one.
 pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
-    let stdin = prop_oneof![Just(Stdin::Null), text().prop_map(Stdin::File)];
+    let stdin = prop_oneof![Just(Stdin::Null), Just(Stdin::Pipe), text().prop_map(Stdin::File)];
     let stop = (span(), 1..=31_u8, option::of(span()))
         .prop_map(|(grace, signal, interrupt_first)| StopPolicy { grace, signal, interrupt_first });
     let leftovers = prop_oneof![Just(Leftovers::Sweep), Just(Leftovers::Keep)];
     let output = (any::<u32>(), any::<u32>())
         .prop_map(|(head, tail)| OutputBound { head: u64::from(head), tail: u64::from(tail) });
     let words = (text(), vec(text(), 0..4), text());
-    (words, environment(), stdin, option::of(span()), stop, leftovers, output, limits()).prop_map(
-        |((program, args, directory), environment, stdin, timeout, stop, leftovers, output, limits)| {
+    let notices = (option::of(ready_whens()), vec(watch_patterns(), 0..3));
+    (words, environment(), stdin, option::of(span()), stop, leftovers, (output, notices), limits()).prop_map(
+        |(
+            (program, args, directory),
+            environment,
+            stdin,
+            timeout,
+            stop,
+            leftovers,
+            (output, notices),
+            limits,
+        )| {
             CommandSpec {
                 program,
                 args,
@@ -74,9 +86,33 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
                 leftovers,
                 output,
                 limits,
+                ready_when: notices.0,
+                watch: notices.1,
             }
         },
     )
+}
+
+/// How it is found out that a command is ready.
+pub fn ready_whens() -> impl Strategy<Value = ReadyWhen> {
+    prop_oneof![
+        any::<u16>().prop_map(ReadyWhen::Port),
+        text().prop_map(|url| ReadyWhen::Http { url }),
+        text().prop_map(|pattern| ReadyWhen::Log { pattern }),
+        (text(), vec(text(), 0..3)).prop_map(|(program, args)| ReadyWhen::Command { program, args }),
+    ]
+}
+
+/// What to look for in output.
+pub fn watch_patterns() -> impl Strategy<Value = WatchPattern> {
+    let source = prop_oneof![Just(WatchSource::Both), Just(WatchSource::Stdout), Just(WatchSource::Stderr)];
+    (name(), text(), source).prop_map(|(name, pattern, source)| WatchPattern { name, pattern, source })
+}
+
+/// How long work may be silent.
+pub fn silences() -> impl Strategy<Value = SilencePolicy> {
+    (option::of(span()), option::of(span()))
+        .prop_map(|(idle_after, stall_after)| SilencePolicy { idle_after, stall_after })
 }
 
 /// Work that someone else does.

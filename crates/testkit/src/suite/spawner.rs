@@ -10,6 +10,14 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+mod senses;
+
+pub use senses::{
+    a_look_is_told_of_what_runs_alone, a_look_shows_where_a_tree_listens, input_is_closed_to_what_has_none,
+    input_is_written_by_the_next_life_too, input_that_was_written_arrives_and_ends,
+    whoever_does_not_read_is_never_seen_to_wait, whoever_waits_for_input_is_seen_to_wait_until_there_is_some,
+};
+
 /// The commands that rules run, and the time in which they do.
 #[async_trait]
 pub trait Actors: Debug + Send + Sync + 'static {
@@ -24,6 +32,23 @@ pub trait Actors: Debug + Send + Sync + 'static {
 
     /// A command whose program does not exist.
     fn missing(&self) -> CommandSpec;
+
+    /// A command with a pipe as its standard input that writes back whatever is written to it, and exits with code 0 at
+    /// the end of its input; for spawners that can write input.
+    fn echoes(&self) -> Option<CommandSpec> {
+        None
+    }
+
+    /// A command with a pipe as its standard input that waits for one line, and runs on without reading then; for
+    /// spawners that can write input and look.
+    fn asks(&self) -> Option<CommandSpec> {
+        None
+    }
+
+    /// A command that listens on this TCP port; for spawners that can look.
+    fn listens(&self) -> Option<(CommandSpec, u16)> {
+        None
+    }
 
     /// Lets so much time pass.
     async fn pass(&self, span: Duration);
@@ -424,6 +449,13 @@ macro_rules! spawner_suite {
             the_next_life_finds_what_ended
             an_attempt_that_nobody_started_never_ran
             many_run_at_once
+            input_that_was_written_arrives_and_ends
+            input_is_closed_to_what_has_none
+            input_is_written_by_the_next_life_too
+            whoever_waits_for_input_is_seen_to_wait_until_there_is_some
+            whoever_does_not_read_is_never_seen_to_wait
+            a_look_shows_where_a_tree_listens
+            a_look_is_told_of_what_runs_alone
         }
     };
 }

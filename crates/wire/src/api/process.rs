@@ -100,7 +100,8 @@ pub struct ProcessView {
     pub result: Option<serde_json::Value>,
     /// An exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
-    /// Facts beside the status: `stuck`, `detached_children`, `waits_for_children`; of one process that was asked for,
+    /// Facts beside the status: `ready`, `idle`, `stalled`, `waiting_for_input`; `stuck`, `detached_children`,
+    /// `waits_for_children`; of one process that was asked for,
     /// `output_removed` as well.
     pub conditions: Vec<String>,
     /// When it was accepted.

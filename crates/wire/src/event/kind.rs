@@ -1,6 +1,6 @@
 //! The words of events.
 
-use longhaul_domain::{Ending, Fact, Work};
+use longhaul_domain::{Condition, Ending, Fact, Work};
 use std::fmt;
 use std::str::FromStr;
 
@@ -141,6 +141,8 @@ impl EventKind {
             (Fact::Paused { .. }, _) => Some(Self::Paused),
             (Fact::Resumed { .. }, _) => Some(Self::Resumed),
             (Fact::StopBegan { .. } | Fact::BecameStuck, _) => Some(Self::Stopping),
+            (Fact::ConditionBegan { condition }, _) => Some(Self::of_condition(*condition)),
+            (Fact::OutputMatched { .. }, _) => Some(Self::OutputMatched),
             (Fact::Ended { ending, .. }, _) => Some(Self::of_ending(ending)),
             (
                 Fact::KillBegan { .. }
@@ -149,9 +151,21 @@ impl EventKind {
                 | Fact::Prioritized { .. }
                 | Fact::SessionEnded { .. }
                 | Fact::SessionKept
+                | Fact::ConditionEnded { .. }
                 | Fact::LateExit { .. },
                 _,
             ) => None,
+        }
+    }
+
+    /// What subscribers are told when this begins to hold.
+    #[must_use]
+    pub const fn of_condition(condition: Condition) -> Self {
+        match condition {
+            Condition::Ready => Self::Ready,
+            Condition::Idle => Self::Idle,
+            Condition::Stalled => Self::Stalled,
+            Condition::WaitingForInput => Self::WaitingForInput,
         }
     }
 

@@ -1,3 +1,4 @@
+use super::attention::{ReadyWhenRecord, WatchPatternRecord};
 use super::{BrokenRecord, Span, is_zero, span};
 use longhaul_domain::{
     CommandSpec, Environment, EnvironmentHash, Leftovers, OutputBound, ResourceLimits, Stdin, StopPolicy,
@@ -15,6 +16,8 @@ pub(super) struct CommandRecord {
     environment: EnvironmentRecord,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stdin_file: Option<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    stdin_pipe: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeout: Option<Span>,
     stop: StopRecord,
@@ -23,6 +26,10 @@ pub(super) struct CommandRecord {
     output: OutputRecord,
     #[serde(default, skip_serializing_if = "is_zero")]
     limits: LimitsRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ready_when: Option<ReadyWhenRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    watch: Vec<WatchPatternRecord>,
 }
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -73,9 +80,10 @@ impl From<&CommandSpec> for CommandRecord {
             directory: command.directory.clone(),
             environment: (&command.environment).into(),
             stdin_file: match &command.stdin {
-                Stdin::Null => None,
+                Stdin::Null | Stdin::Pipe => None,
                 Stdin::File(path) => Some(path.clone()),
             },
+            stdin_pipe: command.stdin == Stdin::Pipe,
             timeout: command.timeout.map(Into::into),
             stop: StopRecord {
                 grace: command.stop.grace.into(),
@@ -94,6 +102,8 @@ impl From<&CommandSpec> for CommandRecord {
                 processes: command.limits.processes,
                 file_bytes: command.limits.file_bytes,
             },
+            ready_when: command.ready_when.as_ref().map(Into::into),
+            watch: command.watch.iter().map(Into::into).collect(),
         }
     }
 }
@@ -107,7 +117,11 @@ impl TryFrom<CommandRecord> for CommandSpec {
             args: record.args,
             directory: record.directory,
             environment: record.environment.into(),
-            stdin: record.stdin_file.map_or(Stdin::Null, Stdin::File),
+            stdin: match record.stdin_file {
+                Some(path) => Stdin::File(path),
+                None if record.stdin_pipe => Stdin::Pipe,
+                None => Stdin::Null,
+            },
             timeout: span(record.timeout)?,
             stop: StopPolicy {
                 grace: record.stop.grace.try_into()?,
@@ -123,6 +137,8 @@ impl TryFrom<CommandRecord> for CommandSpec {
                 processes: record.limits.processes,
                 file_bytes: record.limits.file_bytes,
             },
+            ready_when: record.ready_when.map(Into::into),
+            watch: record.watch.into_iter().map(Into::into).collect(),
         })
     }
 }

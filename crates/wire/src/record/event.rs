@@ -1,3 +1,4 @@
+use super::attention::ConditionRecord;
 use super::ending::{CauseRecord, EndingRecord, ExitRecord};
 use super::life::ContainmentRecord;
 use super::vitals::VitalsRecord;
@@ -76,6 +77,17 @@ enum FactRecord {
         #[serde(default, skip_serializing_if = "is_zero")]
         vitals: Box<VitalsRecord>,
     },
+    ConditionBegan {
+        condition: ConditionRecord,
+    },
+    ConditionEnded {
+        condition: ConditionRecord,
+    },
+    OutputMatched {
+        pattern: String,
+        offset: u64,
+        line: String,
+    },
     LateExit {
         attempt: u32,
         exit: Box<ExitRecord>,
@@ -132,6 +144,11 @@ impl From<&Fact> for FactRecord {
             Fact::Ended { ending, vitals } => {
                 Self::Ended { ending: Box::new(ending.into()), vitals: Box::new(vitals.into()) }
             }
+            Fact::ConditionBegan { condition } => Self::ConditionBegan { condition: (*condition).into() },
+            Fact::ConditionEnded { condition } => Self::ConditionEnded { condition: (*condition).into() },
+            Fact::OutputMatched { pattern, offset, line } => {
+                Self::OutputMatched { pattern: pattern.clone(), offset: *offset, line: line.clone() }
+            }
             Fact::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: attempt.0, exit: Box::new(exit.into()) }
             }
@@ -179,6 +196,11 @@ impl TryFrom<FactRecord> for Fact {
             FactRecord::SessionKept => Self::SessionKept,
             FactRecord::Ended { ending, vitals } => {
                 Self::Ended { ending: (*ending).try_into()?, vitals: (*vitals).try_into()? }
+            }
+            FactRecord::ConditionBegan { condition } => Self::ConditionBegan { condition: condition.into() },
+            FactRecord::ConditionEnded { condition } => Self::ConditionEnded { condition: condition.into() },
+            FactRecord::OutputMatched { pattern, offset, line } => {
+                Self::OutputMatched { pattern, offset, line }
             }
             FactRecord::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: AttemptNo(attempt), exit: (*exit).try_into()? }

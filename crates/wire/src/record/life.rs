@@ -3,8 +3,8 @@ use super::spec::FixedRecord;
 use super::vitals::VitalsRecord;
 use super::{BrokenRecord, Span, is_zero, some_name, span, text};
 use longhaul_domain::{
-    AttemptNo, Awake, Cascade, Containment, Ended, Execution, LateExit, Lingering, Pending, Priority,
-    Process, State, Timestamp, Urgency,
+    AttemptNo, Awake, Cascade, Condition, Conditions, Containment, Ended, Execution, LateExit, Lingering,
+    Pending, Priority, Process, State, Timestamp, Urgency,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -29,7 +29,22 @@ pub(super) struct LifeRecord {
     cascade: Option<CascadeRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     leave_by: Option<i64>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    conditions: ConditionsRecord,
     state: StateRecord,
+}
+
+/// Since when each of them holds.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+struct ConditionsRecord {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ready: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idle: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stalled: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waiting_for_input: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -143,6 +158,7 @@ impl From<&Process> for LifeRecord {
                 .cascade
                 .map(|cascade| CascadeRecord { cause: cascade.cause.into(), force: cascade.force }),
             leave_by: process.leave_by.map(|at| at.0),
+            conditions: (&process.conditions).into(),
             state: (&process.state).into(),
         }
     }
@@ -161,6 +177,7 @@ impl LifeRecord {
             priority,
             cascade: self.cascade.map(|record| Cascade { cause: record.cause.into(), force: record.force }),
             leave_by: self.leave_by.map(Timestamp),
+            conditions: self.conditions.into(),
             spec: Arc::new(spec),
             lineage,
             node: some_name(&self.node)?,
@@ -171,6 +188,28 @@ impl LifeRecord {
             started_at: self.started_at.map(Timestamp),
             state: self.state.try_into()?,
         })
+    }
+}
+
+impl From<&Conditions> for ConditionsRecord {
+    fn from(conditions: &Conditions) -> Self {
+        let since = |condition| conditions.since(condition).map(|at| at.0);
+        Self {
+            ready: since(Condition::Ready),
+            idle: since(Condition::Idle),
+            stalled: since(Condition::Stalled),
+            waiting_for_input: since(Condition::WaitingForInput),
+        }
+    }
+}
+
+impl From<ConditionsRecord> for Conditions {
+    fn from(record: ConditionsRecord) -> Self {
+        Self::default()
+            .with(Condition::Ready, record.ready.map(Timestamp))
+            .with(Condition::Idle, record.idle.map(Timestamp))
+            .with(Condition::Stalled, record.stalled.map(Timestamp))
+            .with(Condition::WaitingForInput, record.waiting_for_input.map(Timestamp))
     }
 }
 

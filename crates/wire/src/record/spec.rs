@@ -1,3 +1,4 @@
+use super::attention::SilenceRecord;
 use super::command::CommandRecord;
 use super::ending::json;
 use super::{BrokenRecord, Span, is_zero, name, names, some_name, span, text};
@@ -49,6 +50,8 @@ pub(super) struct SpecRecord {
     children: ChildrenRecord,
     #[serde(default, skip_serializing_if = "is_zero")]
     on_session_end: SessionPolicyRecord,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    silence: SilenceRecord,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -177,6 +180,7 @@ impl From<&Spec> for SpecRecord {
             retry: (&spec.retry).into(),
             children: spec.children.into(),
             on_session_end: spec.on_session_end.into(),
+            silence: spec.silence.into(),
         }
     }
 }
@@ -211,6 +215,7 @@ impl TryFrom<SpecRecord> for Spec {
             retry: record.retry.try_into()?,
             children: record.children.into(),
             on_session_end: record.on_session_end.try_into()?,
+            silence: record.silence.try_into()?,
         })
     }
 }

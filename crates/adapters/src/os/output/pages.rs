@@ -25,7 +25,8 @@ impl Pages {
 
     pub(super) fn size(&self) -> io::Result<OutputSize> {
         let gap = self.log.gap()?.map(|gap| (gap.start, gap.end));
-        Ok(OutputSize { end: self.log.length()?, gap })
+        let last = self.log.last_time()?.map(|time| Timestamp(i64::try_from(time).unwrap_or(i64::MAX)));
+        Ok(OutputSize { end: self.log.length()?, gap, last_at: last })
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::child::ShimChild;
 use super::{Ask, Known, Refused, Stage, Watch};
+use crate::os::input::InputError;
 use crate::os::launch;
 use crate::os::link::Link;
 use crate::os::spawner::Shared;
@@ -152,6 +153,7 @@ impl Watch {
     /// Waits until the next try; a stop ends the attempt, of which nothing ran.
     async fn wait_out(&mut self, why: &str, pause: Duration) -> Option<Stage> {
         tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, why, ?pause, "a start waits");
+        let unstarted = || "it has not started yet".to_owned();
         let next = tokio::time::Instant::now() + pause;
         loop {
             if self.stop.is_some() || self.settled {
@@ -162,10 +164,12 @@ impl Watch {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Find(answer)) => self.find(answer),
                     Some(Ask::Stop(order)) => self.note_stop(order),
-                    Some(Ask::Pause(answer)) => drop(answer.send(Err("it has not started yet".to_owned()))),
+                    Some(Ask::Pause(answer) | Ask::CloseInput(answer)) => drop(answer.send(Err(unstarted()))),
                     // None of it is halted.
                     Some(Ask::Resume(answer)) => drop(answer.send(Ok(()))),
-                    Some(Ask::Usage(answer)) => drop(answer.send(Err("it has not started yet".to_owned()))),
+                    Some(Ask::Usage(answer)) => drop(answer.send(Err(unstarted()))),
+                    Some(Ask::Look(answer)) => drop(answer.send(Err(unstarted()))),
+                    Some(Ask::Input(answer)) => drop(answer.send(Err(InputError::Failed(unstarted())))),
                     Some(Ask::Settle) => self.settled = true,
                     None => return Some(Stage::Left),
                 },

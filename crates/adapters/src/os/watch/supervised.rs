@@ -1,9 +1,9 @@
 //! Following a shim that lives.
 
-use super::{Ask, Refused, Stage, Unanswered, Watch};
+use super::{Ask, Counter, Refused, Stage, Unanswered, Watch};
 use crate::os::link::{Held, Link};
 use crate::os::usage::Census;
-use crate::os::{pidfd, translate};
+use crate::os::{look, pidfd, translate};
 use longhaul_shim::{ErrorCode, Notice, Order, Phase, StopOrder, is_shortage};
 use std::io;
 use std::time::Duration;
@@ -44,8 +44,9 @@ impl Watch {
             self.answer(Err("its supervisor is gone".to_owned()));
         }
         for counter in self.counters.drain(..) {
-            drop(counter.send(Err("its supervisor is gone".to_owned())));
+            counter.refuse("its supervisor is gone");
         }
+        self.refuse_closers("its supervisor is gone");
         if self.is_over() { Stage::Over } else { self.outlive_shim().await }
     }
 
@@ -92,12 +93,13 @@ impl Watch {
                 send(link, &Order::Resume).await;
             }
             // What outlives its end is no part of what was asked about: told nothing, as by what has ended.
-            Ask::Usage(_) if self.is_over() => {}
-            Ask::Usage(answer) => {
-                self.counters.push(answer);
-                if self.counters.len() == 1 {
-                    send(link, &Order::Status).await;
-                }
+            Ask::Usage(_) | Ask::Look(_) if self.is_over() => {}
+            Ask::Usage(answer) => self.await_count(link, Counter::Usage(answer)).await,
+            Ask::Look(answer) => self.await_count(link, Counter::Look(answer)).await,
+            Ask::Input(answer) => self.give_input(answer),
+            Ask::CloseInput(answer) => {
+                self.await_closed(answer);
+                send(link, &Order::CloseInput).await;
             }
             Ask::Settle => {
                 self.settled = true;
@@ -105,6 +107,14 @@ impl Watch {
             }
         }
         None
+    }
+
+    /// Has the shim asked who is no part of the tree, once for all who wait.
+    async fn await_count(&mut self, link: &Link, counter: Counter) {
+        self.counters.push(counter);
+        if self.counters.len() == 1 {
+            send(link, &Order::Status).await;
+        }
     }
 
     async fn send_stop(&self, link: &Link) {
@@ -119,6 +129,7 @@ impl Watch {
             Notice::Started { identity, .. } => {
                 self.held = held;
                 self.see_start(&identity);
+                self.hold_input();
                 None
             }
             Notice::Exited { record, durable } => {
@@ -126,6 +137,7 @@ impl Watch {
                 self.see_end(&record);
                 self.held = Held::default();
                 self.counters.clear();
+                self.see_input_closed();
                 while !self.unanswered.is_empty() {
                     self.refuse("it has ended".to_owned());
                 }
@@ -167,11 +179,15 @@ impl Watch {
                 self.count(status.managers);
                 None
             }
+            Notice::InputClosed => {
+                self.see_input_closed();
+                None
+            }
             Notice::Hello(_) | Notice::Signaled { .. } => None,
         }
     }
 
-    /// Tells whoever asked what the tree uses, beside the watch: much of it may have to be read.
+    /// Tells whoever asked about the tree, beside the watch: much of it may have to be read.
     fn count(&mut self, managers: Vec<u32>) {
         let counters = std::mem::take(&mut self.counters);
         if counters.is_empty() {
@@ -179,16 +195,27 @@ impl Watch {
         }
         let Some(identity) = self.identity.clone() else {
             for counter in counters {
-                drop(counter.send(Err("it has not started yet".to_owned())));
+                counter.refuse("it has not started yet");
             }
             return;
         };
         // Not waited for: each answer goes where it was asked for.
         drop(tokio::task::spawn_blocking(move || {
-            let census = Census::under_shim(&identity, &managers);
-            if let Some(usage) = census.and_then(|census| census.usage(identity.cgroup.as_deref())) {
-                for counter in counters {
-                    drop(counter.send(Ok(usage)));
+            let Some(census) = Census::under_shim(&identity, &managers) else {
+                return;
+            };
+            let cgroup = identity.cgroup.as_deref();
+            let (mut usage, mut seen) = (None, None);
+            for counter in counters {
+                match counter {
+                    Counter::Usage(answer) => {
+                        let usage = *usage.get_or_insert_with(|| census.usage(cgroup));
+                        drop(usage.map(|usage| answer.send(Ok(usage))));
+                    }
+                    Counter::Look(answer) => {
+                        let seen = seen.get_or_insert_with(|| look::into(&census, cgroup)).clone();
+                        drop(seen.map(|seen| answer.send(Ok(seen))));
+                    }
                 }
             }
         }));

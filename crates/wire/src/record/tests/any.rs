@@ -293,6 +293,13 @@ pub(super) fn event() -> BoxedStrategy<Event> {
         (ending(), vitals()).prop_map(|(ending, vitals)| Fact::Ended { ending, vitals }),
         (any::<u32>(), exit())
             .prop_map(|(attempt, exit)| Fact::LateExit { attempt: AttemptNo(attempt), exit }),
+        condition().prop_map(|condition| Fact::ConditionBegan { condition }),
+        condition().prop_map(|condition| Fact::ConditionEnded { condition }),
+        any::<(String, u64, String)>().prop_map(|(pattern, offset, line)| Fact::OutputMatched {
+            pattern,
+            offset,
+            line
+        }),
     ];
     (timestamp(), fact).prop_map(|(at, fact)| Event { at, fact }).boxed()
 }
@@ -322,25 +329,52 @@ fn command() -> BoxedStrategy<CommandSpec> {
     (
         (any::<String>(), any::<Vec<String>>(), any::<String>(), environment),
         (any::<Option<String>>(), some(span()), stop, any::<bool>(), any::<(u64, u64)>(), limits),
+        (any::<bool>(), some(ready_when()), prop::collection::vec(watch_pattern(), 0..3)),
     )
         .prop_map(
             |(
                 (program, args, directory, environment),
                 (stdin, timeout, stop, keep, (head, tail), limits),
+                (pipe, ready_when, watch),
             )| CommandSpec {
                 program,
                 args,
                 directory,
                 environment,
-                stdin: stdin.map_or(Stdin::Null, Stdin::File),
+                stdin: stdin.map_or(if pipe { Stdin::Pipe } else { Stdin::Null }, Stdin::File),
                 timeout,
                 stop,
                 leftovers: if keep { Leftovers::Keep } else { Leftovers::Sweep },
                 output: OutputBound { head, tail },
                 limits,
+                ready_when,
+                watch,
             },
         )
         .boxed()
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    prop::sample::select(Condition::ALL.to_vec())
+}
+
+fn ready_when() -> BoxedStrategy<ReadyWhen> {
+    prop_oneof![
+        any::<u16>().prop_map(ReadyWhen::Port),
+        any::<String>().prop_map(|url| ReadyWhen::Http { url }),
+        any::<String>().prop_map(|pattern| ReadyWhen::Log { pattern }),
+        any::<(String, Vec<String>)>().prop_map(|(program, args)| ReadyWhen::Command { program, args }),
+    ]
+    .boxed()
+}
+
+fn watch_pattern() -> impl Strategy<Value = WatchPattern> {
+    let source = prop_oneof![Just(WatchSource::Both), Just(WatchSource::Stdout), Just(WatchSource::Stderr)];
+    (any::<String>(), any::<String>(), source).prop_map(|(name, pattern, source)| WatchPattern {
+        name,
+        pattern,
+        source,
+    })
 }
 
 fn spec() -> BoxedStrategy<Spec> {
@@ -386,14 +420,14 @@ fn spec() -> BoxedStrategy<Spec> {
         (work, kind, some(name()), some(name()), some(name())),
         (any::<Option<String>>(), some(json()), agent, some(name())),
         (priority(), some(name()), some(timestamp()), placement, retry),
-        (children(), session_policy()),
+        (children(), session_policy(), some(span()), some(span())),
     )
         .prop_map(
             |(
                 (work, kind, name, project, session),
                 (description, metadata, agent, key),
                 (priority, launch_key, not_before, placement, retry),
-                (children, on_session_end),
+                (children, on_session_end, idle_after, stall_after),
             )| Spec {
                 work,
                 kind,
@@ -411,6 +445,7 @@ fn spec() -> BoxedStrategy<Spec> {
                 retry,
                 children,
                 on_session_end,
+                silence: SilencePolicy { idle_after, stall_after },
             },
         )
         .boxed()
@@ -423,19 +458,25 @@ pub(super) fn process() -> BoxedStrategy<Process> {
     (
         (id(), spec(), lineage, some(name())),
         (any::<(u32, u32, u32)>(), timestamp(), some(timestamp()), state()),
-        (some(moved_priority()), some(cascade.boxed()), some(timestamp())),
+        (
+            some(moved_priority()),
+            some(cascade.boxed()),
+            some(timestamp()),
+            prop::collection::vec((condition(), timestamp()), 0..4),
+        ),
     )
         .prop_map(
             |(
                 (id, spec, lineage, node),
                 ((attempt, retries, never_ran), queued_at, started_at, state),
-                (priority, cascade, leave_by),
+                (priority, cascade, leave_by, conditions),
             )| {
                 Process {
                     id,
                     priority: priority.unwrap_or(spec.priority),
                     cascade,
                     leave_by,
+                    conditions: conditions.into_iter().collect(),
                     spec: Arc::new(spec),
                     lineage,
                     node,

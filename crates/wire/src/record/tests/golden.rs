@@ -176,6 +176,11 @@ fn with_later_fields() -> Vec<Process> {
             late: None,
         })))
     };
+    let mut noticed = running();
+    noticed.conditions = [Condition::Ready, Condition::Idle, Condition::Stalled, Condition::WaitingForInput]
+        .into_iter()
+        .zip((7_001..).map(Timestamp))
+        .collect();
     vec![
         moved,
         ending_below,
@@ -184,6 +189,7 @@ fn with_later_fields() -> Vec<Process> {
         limited(ExceededLimit::Cpu),
         limited(ExceededLimit::Memory),
         limited(ExceededLimit::FileSize),
+        noticed,
     ]
 }
 
@@ -199,7 +205,45 @@ fn with_policies() -> Vec<Process> {
         process.spec = Spec { children, on_session_end, ..process.spec.as_ref().clone() }.into();
         process
     };
-    policies.map(process).into()
+    let mut processes: Vec<Process> = policies.map(process).into();
+    processes.extend(with_notices());
+    processes
+}
+
+/// One spec for each thing that a launch may ask to be told of.
+fn with_notices() -> Vec<Process> {
+    let asking = |ask: &dyn Fn(&mut CommandSpec)| {
+        let mut process = running();
+        let mut spec = process.spec.as_ref().clone();
+        if let Work::Command(command) = &mut spec.work {
+            ask(command);
+        }
+        process.spec = spec.into();
+        process
+    };
+    let ready = |ready_when: ReadyWhen| asking(&|command| command.ready_when = Some(ready_when.clone()));
+    let mut silent = running();
+    let silence = SilencePolicy {
+        idle_after: Some(Duration::from_secs(30)),
+        stall_after: Some(Duration::from_millis(90_500)),
+    };
+    silent.spec = Spec { silence, ..silent.spec.as_ref().clone() }.into();
+    let watch = |name: &str, source| WatchPattern { name: name.to_owned(), pattern: "^E".to_owned(), source };
+    vec![
+        silent,
+        asking(&|command| command.stdin = Stdin::Pipe),
+        ready(ReadyWhen::Port(8_080)),
+        ready(ReadyWhen::Http { url: "http://127.0.0.1:8080/health".to_owned() }),
+        ready(ReadyWhen::Log { pattern: "listening on .*".to_owned() }),
+        ready(ReadyWhen::Command { program: "curl".to_owned(), args: vec!["-f".to_owned()] }),
+        asking(&|command| {
+            command.watch = vec![
+                watch("both", WatchSource::Both),
+                watch("out", WatchSource::Stdout),
+                watch("err", WatchSource::Stderr),
+            ];
+        }),
+    ]
 }
 
 fn later_events() -> Vec<Event> {
@@ -213,6 +257,11 @@ fn later_events() -> Vec<Event> {
         Fact::Prioritized { priority: Priority::new(100).unwrap() },
         Fact::SessionEnded { leave_by: Timestamp(77_000) },
         Fact::SessionKept,
+        Fact::ConditionBegan { condition: Condition::Ready },
+        Fact::ConditionBegan { condition: Condition::WaitingForInput },
+        Fact::ConditionEnded { condition: Condition::Idle },
+        Fact::ConditionEnded { condition: Condition::Stalled },
+        Fact::OutputMatched { pattern: "oops".to_owned(), offset: 1_024, line: "error: no \"a\"".to_owned() },
     ]
     .map(|fact| Event { at: Timestamp(5_000), fact })
     .into()
@@ -265,6 +314,7 @@ fn with(state: State) -> Process {
         priority: spec.priority,
         cascade: None,
         leave_by: None,
+        conditions: Conditions::default(),
         id: ProcessId::new(uuid::Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef)),
         spec: spec.into(),
         lineage: Lineage { ancestors: vec![ProcessId::new(uuid::Uuid::from_u128(1))], restarted_from: None },

@@ -1,0 +1,60 @@
+//! What sort of work a process is.
+
+use crate::id::{InvalidText, TypeName};
+use std::fmt;
+
+/// What sort of work a process is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProcessType {
+    /// A session of the Jules agent.
+    JulesSession,
+    /// A run of tests; it gets INT and two seconds first, so that its reports are written.
+    TestSuite,
+    /// A build.
+    Build,
+    /// A server.
+    Server,
+    /// An analysis.
+    Analysis,
+    /// Anything else.
+    #[default]
+    Custom,
+    /// Anything else, by a name of its own: `custom:<name>`.
+    Named(TypeName),
+}
+
+impl fmt::Display for ProcessType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::JulesSession => f.write_str("jules_session"),
+            Self::TestSuite => f.write_str("test_suite"),
+            Self::Build => f.write_str("build"),
+            Self::Server => f.write_str("server"),
+            Self::Analysis => f.write_str("analysis"),
+            Self::Custom => f.write_str("custom"),
+            Self::Named(name) => write!(f, "custom:{name}"),
+        }
+    }
+}
+
+impl std::str::FromStr for ProcessType {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        match text {
+            "jules_session" => Ok(Self::JulesSession),
+            "test_suite" => Ok(Self::TestSuite),
+            "build" => Ok(Self::Build),
+            "server" => Ok(Self::Server),
+            "analysis" => Ok(Self::Analysis),
+            "custom" => Ok(Self::Custom),
+            other => match other.strip_prefix("custom:") {
+                Some(name) => TypeName::new(name).map(Self::Named),
+                None => Err(InvalidText {
+                    what: "process type",
+                    why: "it is none of jules_session, test_suite, build, server, analysis, custom, custom:<name>",
+                }),
+            },
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Conditions beside the status, and what a launch may ask to be told of.
+
+use crate::inputs::noticed;
+use crate::situations::{Situation, asking_when_ready, command, command_spec, report};
+use longhaul_domain::{
+    Capabilities, CommandSpec, Condition, Conditions, Process, ReadyWhen, SilencePolicy, Spec, Status, Stdin,
+    Timestamp, WatchPattern, WatchSource, Work,
+};
+use std::time::Duration;
+
+#[test]
+fn a_pause_and_a_stop_end_every_condition_but_ready() {
+    for order in ["pause", "cancel", "force"] {
+        let life = noticed_all().after(&[order]);
+        let left: Vec<Condition> = life.process.conditions.iter().map(|(condition, _)| condition).collect();
+        assert_eq!(left, [Condition::Ready], "{order}");
+    }
+}
+
+#[test]
+fn nothing_holds_of_an_attempt_that_is_over_nor_of_the_next() {
+    for end in ["exited_0", "exited_1", "supervisor_lost"] {
+        assert_eq!(noticed_all().after(&[end]).process.conditions, Conditions::default(), "{end}");
+    }
+    let mut spec = Spec::clone(&noticed_all().process.spec);
+    spec.retry.retries = 3;
+    let again = Situation::of(spec).after(&["claimed", "spawned", "ready", "idle", "exited_1"]);
+    assert_eq!(again.process.conditions, Conditions::default());
+    let mut next = again.later(60).after(&["tick", "claimed", "spawned"]);
+    assert_eq!(next.process.conditions, Conditions::default());
+    next = next.after(&["ready"]);
+    assert!(next.process.conditions.holds(Condition::Ready));
+}
+
+#[test]
+fn a_condition_is_dated_when_it_was_seen_though_not_before_the_start_nor_in_the_future() {
+    for (told, kept) in [(-5, 0), (30_000, 30_000), (90_000, 60_000)] {
+        let mut life = command().after(&["claimed", "spawned"]);
+        life.process.started_at = Some(life.ctx.now);
+        let start = life.ctx.now.0;
+        life = life.later(60);
+        let attempt = life.process.attempt;
+        let mut input = noticed(attempt, Condition::Idle, true);
+        if let longhaul_domain::Input::Observation(longhaul_domain::Observation::Noticed { at, .. }) =
+            &mut input
+        {
+            *at = Timestamp(start + told);
+        }
+        let step = life.process.decide(&life.ctx, &life.vitals, &input).unwrap();
+        life.process.evolve(&step.events);
+        assert_eq!(life.process.conditions.since(Condition::Idle), Some(Timestamp(start + kept)));
+    }
+}
+
+#[test]
+fn conditions_change_no_status_and_no_deadline() {
+    let before = asking_when_ready().after(&["claimed", "spawned"]).process;
+    let after = noticed_all().process;
+    assert_eq!(after.status(), Status::Running);
+    assert_eq!(after.next_deadline(), before.next_deadline());
+    assert_eq!(after.head(), before.head());
+    assert_eq!(Process { conditions: before.conditions, ..after }, before);
+}
+
+#[test]
+fn reported_work_is_idle_or_stalled_and_never_ready_nor_waiting_for_input() {
+    let silent = report().after(&["idle", "stalled"]).process;
+    let held: Vec<Condition> = silent.conditions.iter().map(|(condition, _)| condition).collect();
+    assert_eq!(held, [Condition::Idle, Condition::Stalled]);
+}
+
+#[test]
+fn every_condition_has_a_word_of_its_own_and_holds_by_itself() {
+    let mut words = Vec::new();
+    for condition in Condition::ALL {
+        let conditions = Conditions::default().with(condition, Some(Timestamp(7)));
+        assert_eq!(conditions.iter().collect::<Vec<_>>(), [(condition, Timestamp(7))]);
+        assert_eq!(conditions.with(condition, None), Conditions::default());
+        words.push(condition.to_string());
+    }
+    assert_eq!(words, ["ready", "idle", "stalled", "waiting_for_input"]);
+}
+
+#[test]
+fn silence_is_as_the_launch_says_else_as_the_deployment_says_and_zero_is_never() {
+    let of = |idle: Option<u64>, stall: Option<u64>| SilencePolicy {
+        idle_after: idle.map(Duration::from_secs),
+        stall_after: stall.map(Duration::from_secs),
+    };
+    assert_eq!(of(Some(1), None).or(of(Some(9), Some(8))), of(Some(1), Some(8)));
+    assert_eq!(of(Some(0), None).or(of(Some(9), Some(0))), of(None, None));
+    assert!(of(None, None).is_none() && !of(Some(0), None).is_none() && !of(None, Some(1)).is_none());
+}
+
+#[test]
+fn a_spawner_that_cannot_write_or_look_is_asked_for_neither() {
+    let with = |change: &dyn Fn(&mut CommandSpec)| {
+        let mut spec = command_spec();
+        if let Work::Command(command) = &mut spec.work {
+            change(command);
+        }
+        spec
+    };
+    let piped = with(&|command| command.stdin = Stdin::Pipe);
+    let listening = with(&|command| command.ready_when = Some(ReadyWhen::Port(80)));
+    let logging = with(&|command| {
+        command.ready_when = Some(ReadyWhen::Log { pattern: "up".to_owned() });
+        command.stdin = Stdin::File("/dev/zero".to_owned());
+    });
+    let none = Capabilities { input: false, looks: false, ..Capabilities::ALL };
+    assert_eq!(piped.unsupported_by(none), Some("a pipe as standard input"));
+    assert_eq!(listening.unsupported_by(none), Some("waiting for a listening port"));
+    assert_eq!(logging.unsupported_by(none), None);
+    assert_eq!(report().process.spec.unsupported_by(none), None);
+    for spec in [piped, listening, logging] {
+        assert_eq!(spec.unsupported_by(Capabilities::ALL), None);
+    }
+}
+
+#[test]
+fn what_a_launch_asks_to_be_told_of_makes_it_no_other_launch() {
+    let plain = command_spec();
+    let mut curious = plain.clone();
+    curious.silence.idle_after = Some(Duration::from_secs(1));
+    if let Work::Command(command) = &mut curious.work {
+        command.stdin = Stdin::Pipe;
+        command.ready_when = Some(ReadyWhen::Port(80));
+        let (name, pattern) = ("e".to_owned(), "error".to_owned());
+        command.watch.push(WatchPattern { name, pattern, source: WatchSource::Stderr });
+    }
+    assert!(plain.same_launch(&curious));
+    assert_eq!(plain.launch_differences(&curious), [""; 0]);
+}
+
+fn noticed_all() -> Situation {
+    let all = ["claimed", "spawned", "ready", "idle", "stalled", "waits_for_input"];
+    asking_when_ready().after(&all)
+}

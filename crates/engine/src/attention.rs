@@ -1,0 +1,353 @@
+//! What may want attention beside the status: input that nobody gives, silence, readiness, lines to watch for.
+//!
+//! One task looks at all live work of this node, and only while it is silent. It sleeps until the next moment at which
+//! something could come of a look; moments that lie close together are moved into one. What has been silent for a while
+//! is listened to instead: whoever asks for input says so first, as a rule.
+
+use crate::engine::Core;
+use longhaul_domain::{Awake, Deadline, Observation, ProcessId, Revision};
+use longhaul_ports::{AttemptKey, OutputError, OutputSize, SpawnError, Stored, TreeLook};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+mod lines;
+mod pattern;
+mod ready;
+mod scan;
+mod silence;
+mod subject;
+mod watch;
+
+pub(crate) use pattern::check;
+use silence::News;
+use subject::{Phase, Subject};
+use watch::{Begin, Watch};
+
+/// So many are looked after side by side, so that they share the wake-ups of whoever does the work.
+const SIDE_BY_SIDE: usize = 4;
+/// A look that takes longer is given up.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// After input was written the tree is looked at so soon.
+const AFTER_INPUT: Duration = Duration::from_millis(250);
+/// So many that are gone are remembered, so that an older record does not bring one back.
+const REMEMBERED: usize = 256;
+
+/// All live work of this node that something may be told of.
+#[derive(Debug, Default)]
+pub(crate) struct Attention {
+    subjects: Mutex<Subjects>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Subjects {
+    due: BTreeSet<(Awake, ProcessId)>,
+    of: BTreeMap<ProcessId, Subject>,
+    gone: VecDeque<(ProcessId, Revision)>,
+    /// Nothing is watched any more.
+    is_over: bool,
+}
+
+impl Attention {
+    /// Lets go of everything, and takes nothing in any more.
+    pub(crate) fn end(&self) {
+        let over = Subjects { is_over: true, ..Subjects::default() };
+        let before = std::mem::replace(&mut *self.subjects(), over);
+        drop(before);
+    }
+
+    /// Asks about an attempt at that moment, or before.
+    fn poke(&self, key: AttemptKey, at: Awake) {
+        let mut subjects = self.subjects();
+        if let Some(subject) = subjects.present(key) {
+            subject.listened();
+            subject.due = Some(subject.due.map_or(at, |due| due.min(at)));
+        }
+        self.rearm(subjects, key.id);
+    }
+
+    /// Puts the next moment of a subject in its place, and wakes the task if it is the first of all.
+    fn rearm(&self, mut subjects: MutexGuard<'_, Subjects>, id: ProcessId) {
+        let first = subjects.due.first().map(|(at, _)| *at);
+        let Some(due) = subjects.put(id) else { return };
+        drop(subjects);
+        if first.is_none_or(|first| due < first) {
+            self.changed.notify_one();
+        }
+    }
+
+    fn first(&self) -> Option<Awake> {
+        self.subjects().due.first().map(|(at, _)| *at)
+    }
+
+    fn take_due(&self, awake: Awake) -> Vec<AttemptKey> {
+        let mut subjects = self.subjects();
+        let due: Vec<ProcessId> =
+            subjects.due.iter().take_while(|(at, _)| *at <= awake).map(|(_, id)| *id).collect();
+        let mut keys = Vec::with_capacity(due.len());
+        for id in due {
+            if let Some(subject) = subjects.of.get_mut(&id) {
+                subject.due = None;
+                keys.push(subject.key);
+            }
+            subjects.put(id);
+        }
+        keys
+    }
+
+    /// Asks or tells something of an attempt, if it is still the present one.
+    fn with<T>(&self, key: AttemptKey, change: impl FnOnce(&mut Subject) -> T) -> Option<T> {
+        self.subjects().present(key).map(change)
+    }
+
+    fn forget(&self, key: AttemptKey) {
+        let mut subjects = self.subjects();
+        let gone = subjects.present(key).is_some().then(|| subjects.take(key.id));
+        drop(subjects);
+        drop(gone);
+    }
+
+    fn subjects(&self) -> MutexGuard<'_, Subjects> {
+        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subjects {
+    fn present(&mut self, key: AttemptKey) -> Option<&mut Subject> {
+        self.of.get_mut(&key.id).filter(|subject| subject.key == key)
+    }
+
+    /// Puts the next moment of a subject in its place, and tells it.
+    fn put(&mut self, id: ProcessId) -> Option<Awake> {
+        let subject = self.of.get_mut(&id)?;
+        if let Some(before) = std::mem::replace(&mut subject.armed, subject.due) {
+            self.due.remove(&(before, id));
+        }
+        let due = subject.due?;
+        self.due.insert((due, id));
+        Some(due)
+    }
+
+    fn take(&mut self, id: ProcessId) -> Option<Subject> {
+        let gone = self.of.remove(&id)?;
+        if let Some(armed) = gone.armed {
+            self.due.remove(&(armed, id));
+        }
+        Some(gone)
+    }
+
+    fn knows_newer(&self, stored: &Stored) -> bool {
+        let id = stored.process.id;
+        let gone = || self.gone.iter().rev().find(|(gone, _)| *gone == id).map(|(_, as_of)| *as_of);
+        let newest = self.of.get(&id).map(|subject| subject.as_of).or_else(gone);
+        newest.is_some_and(|newest| stored.revision < newest)
+    }
+
+    fn remove(&mut self, stored: &Stored) -> Option<Subject> {
+        let id = stored.process.id;
+        let gone = self.take(id)?;
+        self.gone.push_back((id, stored.revision));
+        if self.gone.len() > REMEMBERED {
+            self.gone.pop_front();
+        }
+        Some(gone)
+    }
+}
+
+impl Core {
+    /// Takes in what a record says that was committed or claimed here.
+    pub(crate) fn attend_to(self: &Arc<Self>, stored: &Stored) {
+        self.attend(stored, Begin::Start);
+    }
+
+    /// Takes in a record of an earlier life of this manager.
+    pub(crate) fn attend_again(self: &Arc<Self>, stored: &Stored) {
+        self.attend(stored, Begin::End);
+    }
+
+    fn attend(self: &Arc<Self>, stored: &Stored, begin: Begin) {
+        let id = stored.process.id;
+        let mut subjects = self.attention.subjects();
+        if subjects.is_over || subjects.knows_newer(stored) {
+            return;
+        }
+        let phase = Phase::of(self, stored);
+        let is_other = subjects.of.get(&id).is_some_and(|known| known.key.attempt != stored.process.attempt);
+        let before = if is_other || phase.is_none() { subjects.remove(stored) } else { None };
+        if let Some(phase) = phase {
+            if !subjects.of.contains_key(&id)
+                && let Some(subject) = Subject::of(self, stored, phase, begin)
+            {
+                subjects.of.insert(id, subject);
+            }
+            if let Some(subject) = subjects.of.get_mut(&id) {
+                subject.take_in(self, stored, phase);
+            }
+        }
+        self.attention.rearm(subjects, id);
+        drop(before);
+    }
+
+    /// A worker reported, which is a sign of life.
+    pub(crate) fn reported(self: &Arc<Self>, key: AttemptKey) {
+        let awake = self.parts.clock.awake();
+        let news = self.attention.with(key, |subject| {
+            let news = subject.silence.reported(awake);
+            subject.settle(self);
+            news
+        });
+        self.attention.rearm(self.attention.subjects(), key.id);
+        self.tell(key, news.unwrap_or_default());
+    }
+
+    /// Input was written to an attempt.
+    pub(crate) fn input_given(&self, key: AttemptKey) {
+        self.attention.with(key, |subject| subject.silence.hurry());
+        self.attention.poke(key, self.parts.clock.awake().plus(AFTER_INPUT));
+    }
+
+    /// Takes in what the spawner saw. What an attempt said last is told before its end.
+    pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
+        let Some((key, written, watch)) = self.last_words(id, &observation) else {
+            return self.lanes.seen(id, observation);
+        };
+        let core = self.clone();
+        tokio::spawn(async move {
+            tracing::trace!(id = %key.id, "the last words of an attempt are searched");
+            watch.finish(&core, written).await;
+            core.lanes.seen(id, observation);
+        });
+    }
+
+    fn last_words(
+        self: &Arc<Self>,
+        id: ProcessId,
+        observation: &Observation,
+    ) -> Option<(AttemptKey, u64, Watch)> {
+        let (attempt, written) = match observation {
+            Observation::Exited { attempt, exit } => (*attempt, exit.output_bytes),
+            Observation::SupervisorLost { attempt, .. } => (*attempt, 0),
+            Observation::Claimed { .. }
+            | Observation::Orphaned
+            | Observation::Wished(_)
+            | Observation::Spawned { .. }
+            | Observation::SpawnFailed { .. }
+            | Observation::NeverRan { .. }
+            | Observation::NodeLost { .. }
+            | Observation::HeartbeatMissed { .. }
+            | Observation::DescendantsEnded
+            | Observation::PauseFailed { .. }
+            | Observation::Noticed { .. }
+            | Observation::OutputMatched { .. } => return None,
+        };
+        let key = AttemptKey { id, attempt };
+        let watch = self.attention.with(key, |subject| subject.last_watch(self)).flatten()?;
+        Some((key, written, watch))
+    }
+
+    /// Finds out what became of the silence of an attempt.
+    async fn look_after(self: &Arc<Self>, key: AttemptKey) {
+        let attention = &self.attention;
+        let Some(Some(is_command)) =
+            attention.with(key, |subject| (subject.phase == Phase::Working).then(|| subject.is_command()))
+        else {
+            return;
+        };
+        let mut news = Vec::new();
+        if is_command && let Some(size) = self.said(key).await {
+            let (now, awake) = self.times();
+            let heard = attention.with(key, |subject| subject.silence.heard(now, awake, &size));
+            news.extend(heard.unwrap_or_default());
+        }
+        let (_, awake) = self.times();
+        let looks = attention.with(key, |subject| subject.silence.wants(awake)).unwrap_or(false);
+        if looks {
+            let look = self.see(key).await;
+            let (now, awake) = self.times();
+            news.extend(
+                attention
+                    .with(key, |subject| subject.silence.seen(now, awake, look.as_ref()))
+                    .unwrap_or_default(),
+            );
+        }
+        let (now, awake) = self.times();
+        news.extend(attention.with(key, |subject| subject.silence.passed(now, awake)).unwrap_or_default());
+        if news.iter().any(|(_, holds)| *holds) && !self.is_present(key).await {
+            return attention.forget(key);
+        }
+        attention.with(key, |subject| subject.settle(self));
+        attention.rearm(attention.subjects(), key.id);
+        self.tell(key, news);
+    }
+
+    /// How much an attempt said; none if that cannot be told now.
+    async fn said(&self, key: AttemptKey) -> Option<OutputSize> {
+        match self.parts.output.size(key).await {
+            Ok(size) => Some(size),
+            Err(OutputError::Missing { .. }) => Some(OutputSize::default()),
+            Err(error) => {
+                tracing::debug!(id = %key.id, %error, "it cannot be told what it said");
+                None
+            }
+        }
+    }
+
+    async fn see(&self, key: AttemptKey) -> Option<TreeLook> {
+        let until = self.parts.clock.awake().plus(PATIENCE);
+        let look = tokio::select! {
+            biased;
+            look = self.parts.spawner.look(key) => look,
+            () = self.parts.clock.sleep_until(Deadline::Awake(until)) => {
+                let what = "it did not answer in time".to_owned();
+                Err(SpawnError::Unreachable { key, what })
+            }
+        };
+        look.inspect_err(|error| tracing::debug!(id = %key.id, %error, "its tree cannot be looked at")).ok()
+    }
+
+    /// A record that was told late may have brought back what has ended.
+    async fn is_present(&self, key: AttemptKey) -> bool {
+        match self.load(key.id).await {
+            Ok(stored) => stored.process.attempt == key.attempt && Phase::of(self, &stored).is_some(),
+            // Whoever decides what follows has the record.
+            Err(crate::error::EngineError::NotFound { .. }) => false,
+            Err(_) => true,
+        }
+    }
+
+    fn tell(&self, key: AttemptKey, news: Vec<News>) {
+        let at = self.parts.clock.now();
+        for (condition, holds) in news {
+            let observation = Observation::Noticed { attempt: key.attempt, condition, holds, at };
+            self.lanes.seen(key.id, observation);
+        }
+    }
+
+    fn times(&self) -> (longhaul_domain::Timestamp, Awake) {
+        (self.parts.clock.now(), self.parts.clock.awake())
+    }
+}
+
+/// Looks after whatever is due, as long as the engine runs.
+pub(crate) async fn keep_attentive(core: Arc<Core>) {
+    loop {
+        let mut looking = JoinSet::new();
+        for key in core.attention.take_due(core.parts.clock.awake()) {
+            if looking.len() >= SIDE_BY_SIDE {
+                looking.join_next().await;
+            }
+            let core = core.clone();
+            looking.spawn(async move { core.look_after(key).await });
+        }
+        while looking.join_next().await.is_some() {}
+        let first = core.attention.first();
+        tokio::select! {
+            biased;
+            () = core.attention.changed.notified() => {}
+            () = core.parts.clock.sleep_until(Deadline::Awake(first.unwrap_or_default())), if first.is_some() => {}
+        }
+    }
+}

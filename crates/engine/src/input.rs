@@ -1,0 +1,64 @@
+//! The standard input of commands.
+
+use crate::engine::{Core, Engine};
+use crate::error::{EngineError, InputRefusal};
+use crate::shield::to_its_end;
+use longhaul_domain::{ProcessId, Stdin};
+use longhaul_ports::{AttemptKey, SpawnError};
+
+/// What became of input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// So many bytes were taken, from the first on. Fewer than were given if nobody reads them: the rest was not written.
+    pub bytes: usize,
+    /// Whether the input ends there, as it was asked; it does not while bytes are left.
+    pub closed: bool,
+}
+
+impl Engine {
+    /// Writes to the standard input of a running command, and closes it then if that is asked. Dropping the call does not
+    /// take it back.
+    ///
+    /// # Errors
+    /// [`EngineError::InputRefused`] if its input is no pipe, is closed, or it does not run here;
+    /// [`EngineError::NotFound`] for an unknown id.
+    pub async fn write_input(
+        &self,
+        id: ProcessId,
+        bytes: Vec<u8>,
+        close: bool,
+    ) -> Result<Written, EngineError> {
+        let core = self.core.clone();
+        to_its_end(async move { core.write_input(id, bytes, close).await }).await
+    }
+}
+
+impl Core {
+    async fn write_input(&self, id: ProcessId, bytes: Vec<u8>, close: bool) -> Result<Written, EngineError> {
+        let stored = self.load(id).await?;
+        let refused = |refusal| EngineError::InputRefused { id, refusal };
+        let process = &stored.process;
+        if process.spec.command().is_none_or(|command| command.stdin != Stdin::Pipe) {
+            return Err(refused(InputRefusal::NoPipe));
+        }
+        if process.state.execution().is_none() {
+            return Err(refused(InputRefusal::NotRunning { status: process.status() }));
+        }
+        match &stored.owner {
+            Some(owner) if owner.node != self.lease.node => {
+                return Err(refused(InputRefusal::Elsewhere { node: owner.node.clone() }));
+            }
+            Some(_) | None => {}
+        }
+        let key = AttemptKey { id, attempt: process.attempt };
+        let given = bytes.len();
+        match self.parts.spawner.write_input(key, bytes, close).await {
+            Ok(bytes) => {
+                self.input_given(key);
+                Ok(Written { bytes, closed: close && bytes >= given })
+            }
+            Err(SpawnError::InputClosed { .. }) => Err(refused(InputRefusal::Closed)),
+            Err(error) => Err(refused(InputRefusal::Unreachable { what: error.to_string() })),
+        }
+    }
+}

@@ -1,0 +1,401 @@
+use crate::world::{World, command, percent, reported, seconds};
+use longhaul_domain::{
+    Awake, Capabilities, Command, CommandSpec, Condition, Fact, ProcessId, SilencePolicy, Spec, Status,
+    Stdin, Work,
+};
+use longhaul_engine::ports::{AttemptKey, Clock, EventLog, OutputSource, TreeLook};
+use longhaul_engine::{EngineError, Shutdown};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A command that asks for input through a pipe.
+pub(crate) fn piped(words: &str) -> Spec {
+    adjusted(words, |command| command.stdin = Stdin::Pipe)
+}
+
+pub(crate) fn adjusted(words: &str, adjust: impl FnOnce(&mut CommandSpec)) -> Spec {
+    let mut spec = command(words);
+    if let Work::Command(command) = &mut spec.work {
+        adjust(command);
+    }
+    spec
+}
+
+fn silent(words: &str, idle: Option<u64>, stall: Option<u64>) -> Spec {
+    let silence = SilencePolicy { idle_after: idle.map(seconds), stall_after: stall.map(seconds) };
+    Spec { silence, ..command(words) }
+}
+
+impl World {
+    pub(crate) async fn key(&self, id: ProcessId) -> AttemptKey {
+        AttemptKey { id, attempt: self.stored(id).await.process.attempt }
+    }
+
+    pub(crate) async fn says(&self, id: ProcessId, source: OutputSource, text: &str) {
+        self.spawner.output().write(self.key(id).await, source, text.as_bytes());
+        self.settle().await;
+    }
+
+    pub(crate) async fn holds(&self, id: ProcessId, condition: Condition) -> bool {
+        self.stored(id).await.process.conditions.holds(condition)
+    }
+
+    /// What became true of it, by name, with the condition if it is about one.
+    pub(crate) async fn told(&self, id: ProcessId) -> Vec<String> {
+        let facts = self.facts(id).await;
+        let words = facts.iter().map(|fact| {
+            if let Fact::ConditionBegan { condition } = fact {
+                format!("+{condition}")
+            } else if let Fact::ConditionEnded { condition } = fact {
+                format!("-{condition}")
+            } else if let Fact::OutputMatched { pattern, line, .. } = fact {
+                format!("{pattern}: {line}")
+            } else {
+                fact.name().to_owned()
+            }
+        });
+        words.filter(|word| !["submitted", "claimed", "spawned"].contains(&word.as_str())).collect()
+    }
+
+    pub(crate) async fn facts(&self, id: ProcessId) -> Vec<Fact> {
+        let page = self.store.read(None, 10_000, false).await.unwrap();
+        page.events.into_iter().filter(|logged| logged.id == id).map(|logged| logged.event.fact).collect()
+    }
+
+    /// The different moments since then at which anything was looked into.
+    fn wake_ups(&self, since: Awake) -> usize {
+        let moments: BTreeSet<Awake> =
+            self.spawner.looked().into_iter().map(|(at, _)| at).filter(|at| *at > since).collect();
+        moments.len()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_waits_for_input_is_told_within_two_seconds_and_until_it_gets_some() {
+    let world = World::new().await;
+    let id = world.launch_spec(piped("ask")).await;
+    world.pass(seconds(2)).await;
+    assert_eq!(world.told(id).await, ["+waiting_for_input"]);
+    assert_eq!(world.status(id).await, Status::Running);
+    world.engine.write_input(id, b"yes\n".to_vec(), false).await.unwrap();
+    world.pass(Duration::from_millis(500)).await;
+    assert_eq!(world.told(id).await, ["+waiting_for_input", "-waiting_for_input"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_ends_the_wait_for_input_at_once_and_a_later_question_is_told_within_two_seconds() {
+    let world = World::new().await;
+    let id = world.launch_spec(piped("ask")).await;
+    world.pass(seconds(600)).await;
+    let key = world.key(id).await;
+    world.spawner.show(key, TreeLook::default());
+    world.says(id, OutputSource::Stdout, "working\n").await;
+    assert!(!world.holds(id, Condition::WaitingForInput).await);
+    world.pass(seconds(300)).await;
+    world.says(id, OutputSource::Stdout, "Continue? ").await;
+    world.spawner.show(key, TreeLook { waits_for_input: true, ..TreeLook::default() });
+    world.pass(seconds(2)).await;
+    assert!(world.holds(id, Condition::WaitingForInput).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_on_a_terminal_is_told_within_two_seconds_after_the_last_output() {
+    let world = World::new().await;
+    let id = world.launch("run").await;
+    let key = world.key(id).await;
+    world.pass(Duration::from_millis(100)).await;
+    for _ in 0..50 {
+        world.says(id, OutputSource::Stdout, "busy\n").await;
+        world.pass(Duration::from_millis(100)).await;
+    }
+    assert_eq!(world.spawner.looked(), [], "nobody looks at what talks");
+    let asking = TreeLook { waits_for_input: true, has_terminal: true, ..TreeLook::default() };
+    world.spawner.show(key, asking);
+    world.pass(seconds(2)).await;
+    assert_eq!(world.told(id).await, ["+waiting_for_input"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_sleepers_wake_the_engine_less_than_once_a_minute() {
+    let world = World::with(|settings| settings.max_parallel = 0).await;
+    for _ in 0..20 {
+        world.launch("run").await;
+        world.pass(Duration::from_millis(1_370)).await;
+    }
+    world.pass(seconds(60)).await;
+    let (began, before) = (world.clock.awake(), world.spawner.looked().len());
+    world.pass(seconds(600)).await;
+    let wake_ups = world.wake_ups(began);
+    assert!(wake_ups < 6, "{wake_ups} in ten minutes");
+    assert!(world.spawner.looked().len() >= before + 20, "all of them are looked at");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_may_ask_is_looked_at_about_once_a_second() {
+    let world = World::new().await;
+    world.launch_spec(piped("run")).await;
+    world.pass(seconds(60)).await;
+    let began = world.clock.awake();
+    world.pass(seconds(60)).await;
+    let wake_ups = world.wake_ups(began);
+    assert!((50..=80).contains(&wake_ups), "{wake_ups} in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_makes_it_idle_and_the_first_output_ends_that() {
+    let world = World::new().await;
+    let id = world.launch_spec(silent("run", Some(30), None)).await;
+    world.pass(seconds(20)).await;
+    world.says(id, OutputSource::Stderr, "still here\n").await;
+    world.pass(seconds(29)).await;
+    assert_eq!(world.told(id).await, [""; 0]);
+    world.pass(seconds(2)).await;
+    assert_eq!(world.told(id).await, ["+idle"]);
+    world.pass(seconds(500)).await;
+    world.says(id, OutputSource::Stdout, "again\n").await;
+    assert_eq!(world.told(id).await, ["+idle", "-idle"]);
+    world.pass(seconds(31)).await;
+    assert_eq!(world.told(id).await, ["+idle", "-idle", "+idle"]);
+    world.cancel(id).await;
+    assert_eq!(world.end(id).await, Status::Cancelled);
+    assert_eq!(world.stored(id).await.process.conditions.iter().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_without_processor_time_is_a_stall_and_work_is_none() {
+    let world = World::new().await;
+    let calm = world.launch_spec(silent("run", None, Some(20))).await;
+    let busy = world.launch_spec(silent("run", None, Some(20))).await;
+    let key = world.key(busy).await;
+    for second in 1..120_u64 {
+        let cpu = Duration::from_millis(second * 20);
+        world.spawner.show(key, TreeLook { cpu, ..TreeLook::default() });
+        world.pass(seconds(1)).await;
+        if second == 20 {
+            assert_eq!(world.told(calm).await, [""; 0]);
+        }
+        if second == 23 {
+            assert_eq!(world.told(calm).await, ["+stalled"]);
+        }
+    }
+    assert_eq!(world.told(busy).await, [""; 0]);
+    world.pass(seconds(120)).await;
+    assert_eq!(world.told(busy).await, ["+stalled"]);
+    world.says(busy, OutputSource::Stdout, "done\n").await;
+    assert_eq!(world.told(busy).await, ["+stalled", "-stalled"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deployment_says_how_long_silence_may_last_where_a_launch_does_not() {
+    let silence = SilencePolicy { idle_after: Some(seconds(10)), stall_after: None };
+    let world = World::with(|settings| settings.silence = silence).await;
+    let plain = world.launch("run").await;
+    let never = world.launch_spec(silent("run", Some(0), None)).await;
+    let later = world.launch_spec(silent("run", Some(40), None)).await;
+    world.pass(seconds(15)).await;
+    for (id, idle) in [(plain, true), (never, false), (later, false)] {
+        assert_eq!(world.holds(id, Condition::Idle).await, idle);
+    }
+    world.pass(seconds(600)).await;
+    assert!(!world.holds(never, Condition::Idle).await && world.holds(later, Condition::Idle).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reported_work_is_idle_while_it_does_not_report() {
+    let world = World::new().await;
+    let silence = SilencePolicy { idle_after: Some(seconds(10)), stall_after: Some(seconds(20)) };
+    let id = world.launch_spec(Spec { silence, ..reported(|_| {}) }).await;
+    world.pass(seconds(8)).await;
+    world.ask(id, percent(10.0)).await.unwrap();
+    world.pass(seconds(8)).await;
+    assert_eq!(world.told(id).await, [""; 0]);
+    world.pass(seconds(20)).await;
+    assert_eq!(world.told(id).await, ["+idle", "+stalled"]);
+    world.ask(id, percent(20.0)).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.told(id).await, ["+idle", "+stalled", "-idle", "-stalled"]);
+    world.pass(seconds(11)).await;
+    world.ask(id, Command::Complete { result: None }).await.unwrap();
+    world.pass(seconds(600)).await;
+    assert_eq!(world.told(id).await.last().unwrap(), "ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_halted_is_not_looked_at_and_its_silence_counts_from_the_resume() {
+    let world = World::new().await;
+    let id = world.launch_spec(silent("run", Some(30), None)).await;
+    world.pass(seconds(31)).await;
+    world.ask(id, Command::Pause).await.unwrap();
+    world.settle().await;
+    let looked = world.spawner.looked().len();
+    world.pass(seconds(3_600)).await;
+    assert_eq!(world.spawner.looked().len(), looked);
+    assert!(!world.holds(id, Condition::Idle).await);
+    world.ask(id, Command::Resume).await.unwrap();
+    world.pass(seconds(29)).await;
+    assert!(!world.holds(id, Condition::Idle).await);
+    world.pass(seconds(2)).await;
+    assert!(world.holds(id, Condition::Idle).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_suspend_makes_nobody_idle() {
+    let world = World::new().await;
+    let id = world.launch_spec(silent("run", Some(30), None)).await;
+    world.pass(seconds(10)).await;
+    world.clock.suspend(seconds(3_600));
+    world.pass(seconds(10)).await;
+    assert!(!world.holds(id, Condition::Idle).await);
+    world.pass(seconds(11)).await;
+    assert!(world.holds(id, Condition::Idle).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_life_goes_on_where_the_last_one_was() {
+    let mut world = World::new().await;
+    let asks = world.launch_spec(piped("ask")).await;
+    let idle = world.launch_spec(silent("run", Some(30), None)).await;
+    let nearly = world.launch_spec(silent("run", Some(60), None)).await;
+    world.says(nearly, OutputSource::Stdout, "x\n").await;
+    world.pass(seconds(40)).await;
+    world.crash().await;
+    world.pass(seconds(1)).await;
+    assert_eq!(world.told(asks).await, ["+waiting_for_input"]);
+    assert_eq!(world.told(idle).await, ["+idle"]);
+    assert_eq!(world.told(nearly).await, [""; 0]);
+    world.pass(seconds(20)).await;
+    assert_eq!(world.told(nearly).await, ["+idle"]);
+    world.says(idle, OutputSource::Stdout, "x\n").await;
+    assert_eq!(world.told(idle).await, ["+idle", "-idle"]);
+    world.engine.write_input(asks, b"y".to_vec(), false).await.unwrap();
+    world.pass(seconds(1)).await;
+    assert_eq!(world.told(asks).await, ["+waiting_for_input", "-waiting_for_input"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_halted_command_of_an_earlier_life_is_silent_from_its_resume_on() {
+    let mut world = World::new().await;
+    let id = world.launch_spec(silent("run", Some(30), None)).await;
+    world.pass(seconds(10)).await;
+    world.ask(id, Command::Pause).await.unwrap();
+    world.pass(seconds(100)).await;
+    world.crash().await;
+    world.pass(seconds(100)).await;
+    world.ask(id, Command::Resume).await.unwrap();
+    world.pass(seconds(20)).await;
+    assert_eq!(world.told(id).await, ["paused", "resumed"]);
+    world.pass(seconds(12)).await;
+    assert_eq!(world.told(id).await, ["paused", "resumed", "+idle"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_end_of_the_engine_nothing_is_looked_at() {
+    let world = World::new().await;
+    world.launch_spec(piped("ask")).await;
+    world.pass(seconds(2)).await;
+    world.shut_down(Shutdown::Leave).await;
+    let looked = world.spawner.looked().len();
+    world.pass(seconds(60)).await;
+    assert_eq!(world.spawner.looked().len(), looked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spawner_without_eyes_is_never_asked_to_look_and_silence_counts_all_the_same() {
+    let blind = Capabilities { looks: false, input: false, ..Capabilities::ALL };
+    let world = World::able(blind).await;
+    for spec in [
+        piped("ask"),
+        adjusted("run", |command| command.ready_when = Some(longhaul_domain::ReadyWhen::Port(80))),
+    ] {
+        let refused = world.try_launch(spec).await;
+        assert!(matches!(refused, Err(EngineError::Invalid { what: "launch", .. })), "{refused:?}");
+    }
+    let id = world.launch_spec(silent("run", Some(30), Some(40))).await;
+    world.pass(seconds(60)).await;
+    assert_eq!(world.told(id).await, ["+idle", "+stalled"]);
+    assert_eq!(world.spawner.looked(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_shows_where_a_command_listens_and_how_long_it_is_silent() {
+    let world = World::new().await;
+    let id = world.launch("serve 8080").await;
+    world.pass(seconds(3)).await;
+    world.says(id, OutputSource::Stdout, "up\n").await;
+    world.pass(seconds(7)).await;
+    let look = world.engine.look(id).await.unwrap().unwrap();
+    let ports: Vec<u16> = look.listening.unwrap().iter().map(|listening| listening.port).collect();
+    assert_eq!((ports, look.silent_for), (vec![8080], seconds(7)));
+    let stored = world.stored(id).await;
+    assert_eq!(world.engine.silent_for(&stored).await, Some(seconds(7)));
+    let work = world.launch_spec(reported(|_| {})).await;
+    world.pass(seconds(2)).await;
+    assert_eq!(world.engine.look(work).await.unwrap(), None);
+    assert_eq!(world.engine.silent_for(&world.stored(work).await).await, Some(seconds(2)));
+    world.cancel(id).await;
+    world.end(id).await;
+    assert_eq!(world.engine.look(id).await.unwrap(), None);
+    assert_eq!(world.engine.silent_for(&world.stored(id).await).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn input_that_is_written_to_a_halted_command_is_no_reason_to_look_at_it() {
+    let world = World::new().await;
+    let id = world.launch_spec(piped("ask")).await;
+    world.pass(seconds(2)).await;
+    world.ask(id, Command::Pause).await.unwrap();
+    world.settle().await;
+    let looked = world.spawner.looked().len();
+    world.engine.write_input(id, b"x".to_vec(), false).await.unwrap();
+    world.pass(seconds(5)).await;
+    assert_eq!(world.spawner.looked().len(), looked);
+    assert_eq!(world.told(id).await, ["+waiting_for_input", "paused"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_reports_is_not_idle_and_may_wait_for_input_all_the_same() {
+    let world = World::new().await;
+    let silence = SilencePolicy { idle_after: Some(seconds(10)), stall_after: None };
+    let id = world.launch_spec(Spec { silence, ..piped("ask") }).await;
+    world.pass(seconds(11)).await;
+    world.ask(id, percent(10.0)).await.unwrap();
+    world.pass(seconds(5)).await;
+    assert_eq!(world.told(id).await, ["+waiting_for_input", "+idle", "-idle"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tree_that_cannot_be_looked_at_for_a_while_is_looked_at_again() {
+    let world = World::new().await;
+    let id = world.launch_spec(piped("ask")).await;
+    world.settle().await;
+    world.spawner.blind(true);
+    world.pass(seconds(60)).await;
+    assert_eq!(world.told(id).await, [""; 0]);
+    world.spawner.blind(false);
+    world.pass(seconds(2)).await;
+    assert_eq!(world.told(id).await, ["+waiting_for_input"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_answers_and_waits_again_is_said_to_wait_only_after_it_was_silent() {
+    let world = World::new().await;
+    let id = world.launch_spec(piped("cat")).await;
+    world.pass(seconds(2)).await;
+    world.engine.write_input(id, b"x\n".to_vec(), false).await.unwrap();
+    world.pass(Duration::from_millis(500)).await;
+    assert_eq!(world.told(id).await, ["+waiting_for_input", "-waiting_for_input"]);
+    world.pass(Duration::from_millis(1_500)).await;
+    assert_eq!(world.told(id).await.last().unwrap(), "+waiting_for_input");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_after_a_long_silence_is_told_within_two_seconds_too() {
+    let world = World::new().await;
+    let id = world.launch("run").await;
+    world.pass(seconds(3_600)).await;
+    let asking = TreeLook { waits_for_input: true, has_terminal: true, ..TreeLook::default() };
+    world.spawner.show(world.key(id).await, asking);
+    world.says(id, OutputSource::Stdout, "Password: ").await;
+    world.pass(seconds(2)).await;
+    assert_eq!(world.told(id).await, ["+waiting_for_input"]);
+}

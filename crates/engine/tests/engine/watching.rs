@@ -1,0 +1,114 @@
+use crate::attention::adjusted;
+use crate::world::{World, seconds};
+use longhaul_domain::{Fact, Spec, Status, WatchPattern, WatchSource};
+use longhaul_engine::EngineError;
+use longhaul_engine::ports::OutputSource;
+use std::time::Duration;
+
+fn watching(words: &str, patterns: &[(&str, &str, WatchSource)]) -> Spec {
+    adjusted(words, |command| {
+        command.watch = patterns
+            .iter()
+            .map(|(name, pattern, source)| WatchPattern {
+                name: (*name).to_owned(),
+                pattern: (*pattern).to_owned(),
+                source: *source,
+            })
+            .collect();
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_matches_is_told_with_its_place_and_only_of_its_stream() {
+    let world = World::new().await;
+    let patterns = [("errors", "(?i)^error", WatchSource::Stderr), ("any", "rr", WatchSource::Both)];
+    let id = world.launch_spec(watching("run", &patterns)).await;
+    world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, "error on stdout\n").await;
+    world.says(id, OutputSource::Stderr, "fine\n\x1b[31mError\x1b[0m: no\tspace\n").await;
+    assert_eq!(
+        world.told(id).await,
+        ["any: error on stdout", "errors: Error: no␉space", "any: Error: no␉space"]
+    );
+    let offsets: Vec<u64> = world
+        .facts(id)
+        .await
+        .iter()
+        .filter_map(|fact| if let Fact::OutputMatched { offset, .. } = fact { Some(*offset) } else { None })
+        .collect();
+    assert_eq!(offsets, [0, 21, 21]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_command_says_last_is_told_before_its_end() {
+    let world = World::new().await;
+    let pattern = [("fatal", "fatal", WatchSource::Both)];
+    let id = world.launch_spec(watching("echo fatal error", &pattern)).await;
+    assert_eq!(world.end(id).await, Status::Completed);
+    assert_eq!(world.told(id).await, ["fatal: fatal error", "ended"]);
+    let id = world.launch_spec(watching("run", &pattern)).await;
+    world.pass(seconds(2)).await;
+    let key = world.key(id).await;
+    world.spawner.output().write(key, OutputSource::Stderr, b"fatal without a line feed");
+    world.spawner.exit(key, 3);
+    assert_eq!(world.end(id).await, Status::Failed);
+    assert_eq!(world.told(id).await, ["fatal: fatal without a line feed", "ended"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unfinished_line_is_told_soon_and_once() {
+    let world = World::new().await;
+    let id = world.launch_spec(watching("run", &[("asks", "password", WatchSource::Both)])).await;
+    world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, "Your password: ").await;
+    world.pass(Duration::from_millis(400)).await;
+    assert_eq!(world.told(id).await, ["asks: Your password: "]);
+    world.says(id, OutputSource::Stdout, "thanks\n").await;
+    world.pass(seconds(1)).await;
+    assert_eq!(world.told(id).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_told_a_hundred_times_and_long_lines_are_cut() {
+    let world = World::new().await;
+    let patterns = [("w", "^warn", WatchSource::Both), ("e", "^err", WatchSource::Both)];
+    let id = world.launch_spec(watching("run", &patterns)).await;
+    world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, &"warn\n".repeat(150)).await;
+    world.pass(seconds(1)).await;
+    assert_eq!(world.told(id).await.len(), 100);
+    world.says(id, OutputSource::Stdout, &format!("err{}\n", "x".repeat(5_000))).await;
+    world.pass(seconds(1)).await;
+    let told = world.told(id).await;
+    assert_eq!(told.len(), 101);
+    assert_eq!(told.last().unwrap().len(), "e: ".len() + 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_life_watches_from_where_it_begins_and_tells_nothing_twice() {
+    let mut world = World::new().await;
+    let id = world.launch_spec(watching("run", &[("e", "err", WatchSource::Both)])).await;
+    world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, "err 1\n").await;
+    world.crash().await;
+    world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, "err 2\n").await;
+    assert_eq!(world.told(id).await, ["e: err 1", "e: err 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_halted_command_is_watched_on() {
+    let world = World::new().await;
+    let id = world.launch_spec(watching("run", &[("e", "err", WatchSource::Both)])).await;
+    world.pass(seconds(1)).await;
+    world.ask(id, longhaul_domain::Command::Pause).await.unwrap();
+    world.says(id, OutputSource::Stdout, "err\n").await;
+    assert_eq!(world.told(id).await, ["paused", "e: err"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pattern_that_makes_no_sense_is_refused_at_the_launch() {
+    let world = World::new().await;
+    let refused = world.try_launch(watching("run", &[("e", "(", WatchSource::Both)])).await;
+    assert!(matches!(refused, Err(EngineError::Invalid { what: "watch", .. })), "{refused:?}");
+}

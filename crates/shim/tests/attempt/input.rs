@@ -1,0 +1,147 @@
+//! Input that is written while the work runs.
+
+use std::{
+    fs,
+    os::{
+        fd::AsFd as _,
+        unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    },
+    path::Path,
+};
+
+use longhaul_shim::{Descriptor, Hello, INPUT, Launch, Notice, Order, StdinSource};
+
+use crate::harness::{Attempt, Peer, script, until};
+
+const PIPE: usize = 64 << 10;
+
+fn reading(text: &str) -> Launch {
+    Launch { stdin: StdinSource::Pipe, ..script(text) }
+}
+
+/// Writes through a descriptor of its own, as a manager that comes and goes does.
+fn write(attempt: &Attempt, text: &str) {
+    let pipe = attempt.files().input().unwrap().expect("the input is open");
+    assert_eq!(rustix::io::write(&pipe, text.as_bytes()), Ok(text.len()));
+}
+
+fn close(peer: &mut Peer) {
+    peer.tell(&Order::CloseInput);
+    peer.hear_until(|notice| (notice == Notice::InputClosed).then_some(()));
+}
+
+fn is_pipe(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_fifo())
+}
+
+#[test]
+fn input_outlasts_those_who_write_and_ends_when_it_is_closed() {
+    let mut attempt = Attempt::launch(&reading("cat; echo ended"));
+    attempt.peer.started();
+    for line in ["one\n", "two\n"] {
+        write(&attempt, line);
+        attempt.await_output(line);
+    }
+    assert!(!attempt.log().contains("ended"));
+    close(&mut attempt.peer);
+    assert_eq!(attempt.peer.settled().ending, longhaul_shim::Ending::Exited { code: 0 });
+    assert_eq!(attempt.log(), "one\ntwo\nended\n");
+    attempt.finish();
+}
+
+#[test]
+fn input_is_a_pipe_for_its_owner_only_and_is_gone_when_the_shim_is() {
+    let mut attempt = Attempt::launch(&reading("read line; exit 0"));
+    // A manager that knows nothing of inputs understands what it is told.
+    let (_, descriptors) = attempt.peer.started();
+    assert_eq!(descriptors, [Descriptor::Pidfd, Descriptor::Stdout, Descriptor::Stderr]);
+    let file = attempt.path().join(INPUT);
+    assert!(is_pipe(&file));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    write(&attempt, "go\n");
+    attempt.peer.settled();
+    let directory = attempt.finish();
+    assert!(!directory.path().join(INPUT).exists());
+}
+
+#[test]
+fn input_that_was_closed_cannot_be_opened_and_closing_it_again_is_no_error() {
+    let mut attempt = Attempt::launch(&reading("cat; sleep 60"));
+    attempt.peer.started();
+    close(&mut attempt.peer);
+    assert!(attempt.files().input().unwrap().is_none());
+    close(&mut attempt.peer);
+    assert!(!attempt.path().join(INPUT).exists());
+}
+
+#[test]
+fn every_manager_is_told_of_a_closed_input_so_that_it_lets_go_too() {
+    let mut attempt = Attempt::launch(&reading("cat; sleep 60"));
+    attempt.peer.started();
+    let mut other = attempt.connect(Hello::default());
+    other.status();
+    close(&mut attempt.peer);
+    other.hear_until(|notice| (notice == Notice::InputClosed).then_some(()));
+}
+
+#[test]
+fn input_without_a_reader_is_told_from_one_that_is_full() {
+    let mut attempt = Attempt::launch(&reading("exec <&-; echo away; sleep 60"));
+    attempt.peer.started();
+    attempt.await_output("away");
+    // Nobody who writes may hold the other end for the shim's sake.
+    assert!(attempt.files().input().unwrap().is_none());
+
+    let mut full = Attempt::launch(&reading("sleep 60"));
+    full.peer.started();
+    let pipe = full.files().input().unwrap().unwrap();
+    assert_eq!(rustix::io::write(&pipe, &[0; PIPE * 2]), Ok(PIPE));
+    assert_eq!(rustix::io::write(&pipe, &[0]), Err(rustix::io::Errno::AGAIN));
+}
+
+#[test]
+fn work_without_a_pipe_has_no_input_to_open() {
+    let mut attempt = Attempt::launch(&script("cat; sleep 60"));
+    attempt.peer.started();
+    assert!(attempt.files().input().unwrap().is_none());
+    close(&mut attempt.peer);
+}
+
+#[test]
+fn whoever_holds_the_input_keeps_it_open_when_the_shim_is_killed() {
+    let mut attempt = Attempt::launch(&reading("while read line; do echo got $line; done; echo ended"));
+    attempt.peer.started();
+    let pipe = attempt.files().input().unwrap().unwrap();
+    let mut stdout = fs::File::from(attempt.peer.descriptors.remove(1));
+    attempt.shim.kill().unwrap();
+    attempt.shim.wait().unwrap();
+    assert_eq!(rustix::io::write(pipe.as_fd(), b"on\n"), Ok(3));
+    let mut said = String::new();
+    until("the work has answered", || {
+        let mut bytes = [0; 64];
+        let got = std::io::Read::read(&mut stdout, &mut bytes).unwrap_or(0);
+        said.push_str(std::str::from_utf8(&bytes[..got]).unwrap());
+        said.contains("got on\n").then_some(())
+    });
+    drop(pipe);
+    until("the work has ended", || {
+        let mut bytes = [0; 64];
+        let got = std::io::Read::read(&mut stdout, &mut bytes).unwrap_or(0);
+        said.push_str(std::str::from_utf8(&bytes[..got]).unwrap());
+        said.contains("ended\n").then_some(())
+    });
+}
+
+#[test]
+fn work_finds_an_ordinary_pipe_that_waits_for_what_comes() {
+    let mut attempt = Attempt::launch(&reading("head -n 1 /dev/stdin; cat; echo $?"));
+    attempt.peer.started();
+    write(&attempt, "first\n");
+    attempt.await_output("first\n");
+    write(&attempt, "second\n");
+    attempt.await_output("second\n");
+    close(&mut attempt.peer);
+    attempt.peer.settled();
+    assert!(attempt.log().ends_with("second\n0\n"), "{}", attempt.log());
+    attempt.finish();
+}

@@ -1,0 +1,68 @@
+//! A prober whose answers a test gives.
+
+use super::{VirtualClock, locked};
+use async_trait::async_trait;
+use longhaul_domain::Awake;
+use longhaul_ports::{Clock, ProbeOrder, Prober};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A prober whose answers a test gives: nothing works until the test says so. Clones are the same prober.
+#[derive(Clone, Debug)]
+pub struct FakeProber {
+    clock: VirtualClock,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    works: BTreeSet<String>,
+    asked: Vec<(Awake, String)>,
+    orders: Vec<ProbeOrder>,
+}
+
+impl FakeProber {
+    /// Nothing works yet; questions are stamped by this clock.
+    #[must_use]
+    pub fn new(clock: VirtualClock) -> Self {
+        Self { clock, known: Arc::default() }
+    }
+
+    /// From now on this address answers, or this program succeeds.
+    pub fn works(&self, what: &str) {
+        locked(&self.known).works.insert(what.to_owned());
+    }
+
+    /// When each address and program was asked.
+    #[must_use]
+    pub fn asked(&self) -> Vec<(Awake, String)> {
+        locked(&self.known).asked.clone()
+    }
+
+    /// The commands that were asked.
+    #[must_use]
+    pub fn orders(&self) -> Vec<ProbeOrder> {
+        locked(&self.known).orders.clone()
+    }
+
+    fn ask(&self, what: &str) -> bool {
+        let at = self.clock.awake();
+        let mut known = locked(&self.known);
+        known.asked.push((at, what.to_owned()));
+        known.works.contains(what)
+    }
+}
+
+#[async_trait]
+impl Prober for FakeProber {
+    async fn answers(&self, url: &str, _patience: Duration) -> bool {
+        self.ask(url)
+    }
+
+    async fn succeeds(&self, order: ProbeOrder, _patience: Duration) -> bool {
+        let works = self.ask(&order.program);
+        locked(&self.known).orders.push(order);
+        works
+    }
+}

@@ -1,0 +1,155 @@
+//! What every spawner promises that can write input, or look into a tree.
+
+use super::{NOW, SpawnerWorld};
+use crate::suite::{must, refused, some};
+use longhaul_domain::ExitStatus;
+use longhaul_ports::{AttemptKey, SpawnError, TreeLook};
+use std::time::Duration;
+
+/// So long is waited for what a tree shows.
+const SOON: Duration = Duration::from_secs(2);
+/// Between two looks.
+const STEP: Duration = Duration::from_millis(100);
+
+impl SpawnerWorld {
+    async fn writes_input(&self) -> bool {
+        self.spawner().await.capabilities().input
+    }
+
+    async fn looks(&self) -> bool {
+        self.spawner().await.capabilities().looks
+    }
+
+    async fn look(&self, key: AttemptKey) -> TreeLook {
+        must(self.spawner().await.look(key).await)
+    }
+
+    /// The first look that shows it, or the last one.
+    async fn look_until(&self, key: AttemptKey, shows: impl Fn(&TreeLook) -> bool) -> TreeLook {
+        let mut waited = Duration::ZERO;
+        loop {
+            let look = self.look(key).await;
+            if shows(&look) || waited >= SOON {
+                return look;
+            }
+            self.actors.pass(STEP).await;
+            waited += STEP;
+        }
+    }
+
+    async fn kill(&self, key: AttemptKey) {
+        must(self.spawner().await.stop(key, NOW).await);
+        self.exit(key).await;
+        self.spawner().await.settled(key).await;
+    }
+}
+
+/// What is written arrives, piece by piece, and the end of the input is seen by the command.
+pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerWorld) {
+    if !world.writes_input().await {
+        return;
+    }
+    let spawner = world.spawner().await;
+    let key = world.run(some(world.actors.echoes())).await;
+    assert_eq!(must(spawner.write_input(key, b"one\n".to_vec(), false).await), 4);
+    assert_eq!(must(spawner.write_input(key, Vec::new(), false).await), 0);
+    assert_eq!(must(spawner.write_input(key, b"two\n".to_vec(), true).await), 4);
+    let exit = world.exit(key).await;
+    assert_eq!((exit.status, exit.output_bytes), (ExitStatus::Code(0), 8));
+    let key = world.run(some(world.actors.echoes())).await;
+    assert_eq!(must(spawner.write_input(key, Vec::new(), true).await), 0);
+    assert_eq!(world.exit(key).await.status, ExitStatus::Code(0));
+    world.assert_silence().await;
+}
+
+/// What was not started with a pipe, had its pipe closed, or is not watched, takes no input.
+pub async fn input_is_closed_to_what_has_none(world: &SpawnerWorld) {
+    if !world.writes_input().await {
+        return;
+    }
+    let spawner = world.spawner().await;
+    let write = |key| spawner.write_input(key, b"x".to_vec(), false);
+    let stranger = world.order(world.actors.runs()).key;
+    refused!(write(stranger).await, SpawnError::Unknown { key: named } if *named == stranger);
+    let plain = world.run(world.actors.runs()).await;
+    refused!(write(plain).await, SpawnError::InputClosed { key: named } if *named == plain);
+    world.kill(plain).await;
+    if let Some(asks) = world.actors.asks() {
+        let closed = world.run(asks).await;
+        must(spawner.write_input(closed, b"x\n".to_vec(), true).await);
+        refused!(write(closed).await, SpawnError::InputClosed { key: named } if *named == closed);
+        world.kill(closed).await;
+    }
+}
+
+/// The next life of the manager writes on where the last one was; no input ends because a manager did.
+pub async fn input_is_written_by_the_next_life_too(world: &SpawnerWorld) {
+    if !world.writes_input().await {
+        return;
+    }
+    let key = world.run(some(world.actors.echoes())).await;
+    must(world.spawner().await.write_input(key, b"one\n".to_vec(), false).await);
+    let spawner = world.crash().await;
+    must(spawner.adopt(key).await);
+    world.actors.pass(STEP).await;
+    must(spawner.write_input(key, b"two\n".to_vec(), true).await);
+    let exit = world.exit(key).await;
+    assert_eq!((exit.status, exit.output_bytes), (ExitStatus::Code(0), 8));
+}
+
+/// A command that reads its input is seen to wait for it, until there is some.
+pub async fn whoever_waits_for_input_is_seen_to_wait_until_there_is_some(world: &SpawnerWorld) {
+    if !world.looks().await || !world.writes_input().await {
+        return;
+    }
+    let key = world.run(some(world.actors.asks())).await;
+    assert!(world.look_until(key, |look| look.waits_for_input).await.waits_for_input);
+    must(world.spawner().await.write_input(key, b"yes\n".to_vec(), false).await);
+    assert!(!world.look_until(key, |look| !look.waits_for_input).await.waits_for_input);
+    world.kill(key).await;
+}
+
+/// A command that does not read its input is never seen to wait for it.
+pub async fn whoever_does_not_read_is_never_seen_to_wait(world: &SpawnerWorld) {
+    if !world.looks().await {
+        return;
+    }
+    let key = world.run(world.actors.runs()).await;
+    let look = world.look_until(key, |look| look.waits_for_input).await;
+    assert!(!look.waits_for_input && !look.has_terminal, "{look:?}");
+    world.kill(key).await;
+}
+
+/// A look shows the ports of a tree, and not those of another.
+pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerWorld) {
+    if !world.looks().await {
+        return;
+    }
+    let (command, port) = some(world.actors.listens());
+    let key = world.run(command).await;
+    let other = world.run(world.actors.runs()).await;
+    let listens = |look: &TreeLook| look.listening.iter().any(|listening| listening.port == port);
+    let look = world.look_until(key, listens).await;
+    assert!(listens(&look), "{look:?}");
+    assert_eq!(world.look(other).await.listening, []);
+    world.kill(key).await;
+    world.kill(other).await;
+}
+
+/// Only what is watched and runs can be looked at.
+pub async fn a_look_is_told_of_what_runs_alone(world: &SpawnerWorld) {
+    if !world.looks().await {
+        return;
+    }
+    let stranger = world.order(world.actors.runs()).key;
+    let spawner = world.spawner().await;
+    refused!(spawner.look(stranger).await, SpawnError::Unknown { key: named } if *named == stranger);
+    let key = world.run(world.actors.runs()).await;
+    let first = world.look(key).await;
+    let spawner = world.crash().await;
+    refused!(spawner.look(key).await, SpawnError::Unknown { .. });
+    must(spawner.adopt(key).await);
+    assert!(world.look(key).await.cpu >= first.cpu);
+    world.kill(key).await;
+    refused!(spawner.look(key).await, SpawnError::Unknown { .. });
+}
