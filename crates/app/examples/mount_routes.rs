@@ -85,9 +85,9 @@ async fn start(dir: &Path) -> Result<Engine, Box<dyn Error>> {
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let parts = Parts {
         store: Arc::new(MemoryStore::new(clock.clone())),
+        prober: Arc::new(spawner.prober()),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&attempts)?),
-        prober: Arc::new(longhaul_engine::ports::NoProber),
         vault: Arc::new(FileVault::open(dir)?),
         clock,
         ids: Arc::new(RandomIds),

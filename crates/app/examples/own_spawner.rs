@@ -63,15 +63,7 @@ impl ThreadSpawner {
 #[async_trait]
 impl Spawner for ThreadSpawner {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            pause: false,
-            signals: false,
-            separate_stderr: false,
-            pid: false,
-            survives: false,
-            input: false,
-            looks: false,
-        }
+        Capabilities::NONE
     }
 
     async fn start(&self, order: StartOrder) -> Result<(), SpawnError> {

@@ -334,4 +334,15 @@ impl Capabilities {
         input: true,
         looks: true,
     };
+
+    /// None of them: it starts and stops what it runs, and that is all.
+    pub const NONE: Self = Self {
+        pause: false,
+        signals: false,
+        separate_stderr: false,
+        pid: false,
+        survives: false,
+        input: false,
+        looks: false,
+    };
 }
