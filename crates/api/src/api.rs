@@ -1,6 +1,7 @@
 //! The use cases, one file for each noun.
 
 mod control;
+mod input;
 mod launch;
 mod list;
 mod queue;

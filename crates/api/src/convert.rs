@@ -1,5 +1,6 @@
 //! Between what clients say and what the engine understands.
 
+mod attention;
 mod command;
 mod launch;
 mod look;

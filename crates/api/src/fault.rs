@@ -174,14 +174,20 @@ impl From<EngineError> for Fault {
 fn unwritten(title: String, refusal: &InputRefusal) -> Fault {
     match refusal {
         InputRefusal::NoPipe => Fault::new(409, "unsupported", title)
-            .help("launch it with `stdin_pipe` to write to it while it runs"),
+            .because("what a command reads is decided at its launch")
+            .help("launch it with `stdin_pipe` (`longhaul run --stdin-pipe`) to write to it while it runs"),
         InputRefusal::NotRunning { status } => {
-            let mut fault = Fault::new(409, "invalid_status_transition", title);
+            let mut fault = Fault::new(409, "invalid_status_transition", title)
+                .because("only what runs can read")
+                .help("wait until it runs, or look at how it ended");
             fault.0.current_status = Some(status.as_str().to_owned());
+            fault.0.attempted = Some("send".to_owned());
             fault
         }
         InputRefusal::Elsewhere { .. } => Fault::new(409, "elsewhere", title).help("ask the manager there"),
-        InputRefusal::Closed => Fault::new(409, "input_closed", title),
+        InputRefusal::Closed => Fault::new(409, "input_closed", title)
+            .because("it was closed with `close`, or nobody reads it any more")
+            .help("its input cannot be opened again: restart it to begin anew"),
         InputRefusal::Unreachable { .. } => Fault::new(503, "unreachable", title).help("ask again"),
     }
 }

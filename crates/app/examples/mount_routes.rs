@@ -30,7 +30,14 @@ async fn service() -> Result<(), Box<dyn Error>> {
     let engine = start(dir.path()).await?;
     let about = Version { version: "1".to_owned(), protocol: PROTOCOL, ..Version::default() };
     let defaults = LaunchDefaults::default();
-    let api = Api { engine: engine.clone(), about: Arc::new(about), defaults, retention: None, metrics: Metrics::default(), notice_window: longhaul_api::NOTICE_WINDOW };
+    let api = Api {
+        engine: engine.clone(),
+        about: Arc::new(about),
+        defaults,
+        retention: None,
+        metrics: Metrics::default(),
+        notice_window: longhaul_api::NOTICE_WINDOW,
+    };
     let app = Router::new()
         .route("/hello", get(|| async { "hello from the service itself" }))
         .nest("/jobs", longhaul_http::router(api));

@@ -275,13 +275,7 @@ pub(crate) fn engine_settings(
     }
 }
 
-fn api(
-    engine: &Engine,
-    state: &StateDir,
-    settings: &Settings,
-    urls: &[String],
-    metrics: Metrics,
-) -> Api {
+fn api(engine: &Engine, state: &StateDir, settings: &Settings, urls: &[String], metrics: Metrics) -> Api {
     Api {
         engine: engine.clone(),
         about: Arc::new(Version {

@@ -20,8 +20,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const DEEPEST: usize = 66;
 
 /// Where requests have objects inside.
-const OBJECTS: &[&str] =
-    &["/command", "/command/environment", "/command/output", "/command/limits", "/reported", "/retry"];
+const OBJECTS: &[&str] = &[
+    "/command",
+    "/command/environment",
+    "/command/output",
+    "/command/limits",
+    "/command/ready_when",
+    "/reported",
+    "/retry",
+];
+
+/// Where requests have lists of objects inside.
+const WATCHED: &str = "/command/watch";
 
 /// A request body in JSON; an empty one counts as an empty object.
 #[derive(Debug)]
@@ -74,9 +84,16 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
     let value = serde_json::from_slice(text).map_err(|error| unreadable(error.to_string()))?;
     // A list is taken for an object with its fields in order, whose order nobody promises.
     let whole: Value = serde_json::from_slice(text).map_err(|error| unreadable(error.to_string()))?;
-    match OBJECTS.iter().find(|place| whole.pointer(place).is_some_and(Value::is_array)) {
+    let is_list = |place: &str| whole.pointer(place).is_some_and(Value::is_array);
+    let misread = OBJECTS.iter().copied().find(|place| is_list(place)).or_else(|| {
+        let each = whole.pointer(WATCHED).and_then(Value::as_array);
+        each.is_some_and(|each| each.iter().any(Value::is_array)).then_some(WATCHED)
+    });
+    match misread {
         None => Ok(value),
-        Some(place) => Err(unreadable(format!("{} is a list and no object", place.trim_start_matches('/')))),
+        Some(place) => {
+            Err(unreadable(format!("{} holds a list and no object", place.trim_start_matches('/'))))
+        }
     }
 }
 

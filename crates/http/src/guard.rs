@@ -17,13 +17,13 @@ use std::sync::Arc;
 ///
 /// A web page in a browser of the user can reach everything on the loopback that the user can, under a name of its own
 /// if its owner changes what that name stands for. So a request is let in only if it names the manager by a name that
-/// is the manager's own, comes from no web page that was not allowed, is of a kind that no form can send, and carries a
+/// is the manager's own, comes from no web page but its own and those that were allowed, is of a kind that no form can send, and carries a
 /// token.
 #[derive(Clone, Debug)]
 pub struct Guard {
     /// Names besides its address by which the manager may be asked: `host` or `host:port`, in small letters.
     pub hosts: Vec<String>,
-    /// Web pages that may ask: `scheme://host` or `scheme://host:port`, in small letters.
+    /// Web pages that may ask besides those that come from its address: `scheme://host` or `scheme://host:port`, in small letters.
     pub origins: Vec<String>,
     /// Knows the tokens.
     pub gate: Arc<dyn Gate>,
@@ -66,7 +66,7 @@ impl Guard {
     /// Checks the head of a request. Strangers learn nothing but that they are none of ours.
     pub(crate) fn check(&self, head: &Parts, door: Door) -> Result<Access, Turned> {
         self.check_host(head, door)?;
-        self.check_origin(&head.headers)?;
+        self.check_origin(&head.headers, door)?;
         let access = self.check_token(&head.headers)?;
         let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&head.method);
         match access {
@@ -92,22 +92,14 @@ impl Guard {
         if self.hosts.contains(&host) {
             return true;
         }
-        let local = SocketAddr::new(door.local.ip().to_canonical(), door.local.port());
-        let ip = match local {
-            SocketAddr::V4(address) => address.ip().to_string(),
-            SocketAddr::V6(address) => format!("[{}]", address.ip()),
-        };
-        let usual = if door.secure { 443 } else { 80 };
-        let is = |name: &str| {
-            host == format!("{name}:{}", local.port()) || (local.port() == usual && host == name)
-        };
-        is(&ip) || (local.ip().is_loopback() && is("localhost"))
+        door.is_named(&host)
     }
 
-    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Turned> {
+    fn check_origin(&self, headers: &HeaderMap, door: Door) -> Result<(), Turned> {
         if headers.contains_key(ORIGIN) {
             let origin = only(headers, &ORIGIN).ok_or(Turned::Origin)?.to_ascii_lowercase();
-            return if self.origins.contains(&origin) { Ok(()) } else { Err(Turned::Origin) };
+            let is_allowed = self.origins.contains(&origin) || door.is_origin(&origin);
+            return if is_allowed { Ok(()) } else { Err(Turned::Origin) };
         }
         match headers.get(SITE).map(|site| site.as_bytes()) {
             None | Some(b"none" | b"same-origin") => Ok(()),
@@ -121,6 +113,28 @@ impl Guard {
         }
         let token = only(headers, &AUTHORIZATION).and_then(bearer).ok_or(Turned::BadToken)?;
         self.gate.admit(token).ok_or(Turned::BadToken)
+    }
+}
+
+impl Door {
+    /// Whether a host in small letters names this door, to the letter.
+    fn is_named(self, host: &str) -> bool {
+        let local = SocketAddr::new(self.local.ip().to_canonical(), self.local.port());
+        let ip = match local {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        };
+        let usual = if self.secure { 443 } else { 80 };
+        let is = |name: &str| {
+            host == format!("{name}:{}", local.port()) || (local.port() == usual && host == name)
+        };
+        is(&ip) || (local.ip().is_loopback() && is("localhost"))
+    }
+
+    /// Whether a page comes through this door itself: it is no stranger, and needs a token all the same.
+    fn is_origin(self, origin: &str) -> bool {
+        let scheme = if self.secure { "https://" } else { "http://" };
+        origin.strip_prefix(scheme).is_some_and(|host| self.is_named(host))
     }
 }
 
@@ -222,8 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn web_pages_are_refused_but_those_that_were_named() {
+    fn web_pages_are_refused_but_its_own_and_those_that_were_named() {
         let from = |name: &'static str, value: &str| asked(&[("host", "localhost:7337"), (name, value)]);
+        for own in ["http://localhost:7337", "http://127.0.0.1:7337", "HTTP://LOCALHOST:7337"] {
+            assert_eq!(from("origin", own), Ok(Access::Control), "{own}");
+        }
+        let secure = Door { local: SocketAddr::new([10, 0, 0, 1].into(), 443), secure: true };
+        assert!(secure.is_origin("https://10.0.0.1") && secure.is_origin("https://10.0.0.1:443"));
+        assert!(!secure.is_origin("http://10.0.0.1:443") && !secure.is_origin("https://localhost"));
         assert_eq!(from("origin", "https://dash.example"), Ok(Access::Control));
         assert_eq!(from("origin", "https://DASH.example"), Ok(Access::Control));
         for origin in [
@@ -233,8 +253,16 @@ mod tests {
             "http://dash.example",
             "https://dash.example:443",
             "https://dash.example/",
-            "http://localhost:7337",
-            "http://127.0.0.1:7337",
+            "http://localhost",
+            "http://localhost:7338",
+            "https://localhost:7337",
+            "http://localhost:7337/",
+            "http://localhost:7337.evil.example",
+            "http://evil.example:7337",
+            "http://me@localhost:7337",
+            "http://127.0.0.2:7337",
+            "http://proxied",
+            "localhost:7337",
             "https://dash.example, https://dash.example",
         ] {
             assert_eq!(from("origin", origin), Err(Turned::Origin), "{origin}");

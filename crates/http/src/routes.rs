@@ -4,6 +4,7 @@ mod control;
 mod document;
 mod events;
 mod health;
+mod input;
 mod launch;
 mod level;
 mod list;
@@ -31,6 +32,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         show::entries(),
         report::entries(),
         control::entries(&replays),
+        input::entries(),
         output::entries(),
         text::entries(),
         search::entries(),

@@ -24,6 +24,7 @@ pub(crate) enum Tool {
     RestartProcess,
     ResumeProcess,
     SearchProcessOutput,
+    SendProcessInput,
     StartBackgroundProcess,
     StopBackgroundProcess,
     WaitForProcess,
@@ -46,7 +47,7 @@ enum Effect {
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::CompleteProcess,
         Self::FailProcess,
         Self::GetBackgroundProcessStatus,
@@ -59,6 +60,7 @@ impl Tool {
         Self::RestartProcess,
         Self::ResumeProcess,
         Self::SearchProcessOutput,
+        Self::SendProcessInput,
         Self::StartBackgroundProcess,
         Self::StopBackgroundProcess,
         Self::WaitForProcess,
@@ -84,6 +86,7 @@ impl Tool {
             Self::RestartProcess => "restart_process",
             Self::ResumeProcess => "resume_process",
             Self::SearchProcessOutput => "search_process_output",
+            Self::SendProcessInput => "send_process_input",
             Self::StartBackgroundProcess => "start_background_process",
             Self::StopBackgroundProcess => "stop_background_process",
             Self::WaitForProcess => "wait_for_process",
@@ -117,6 +120,7 @@ impl Tool {
             Self::RestartProcess => "Run again",
             Self::ResumeProcess => "Resume a process",
             Self::SearchProcessOutput => "Search output",
+            Self::SendProcessInput => "Send input",
             Self::StartBackgroundProcess => "Start a process",
             Self::StopBackgroundProcess => "Stop a process",
             Self::WaitForProcess => "Wait for processes",
@@ -146,6 +150,9 @@ impl Tool {
             Self::RestartProcess => "Run an ended process again, as a new one.",
             Self::ResumeProcess => "Let a paused process go on.",
             Self::SearchProcessOutput => "Find lines of output by a regular expression.",
+            Self::SendProcessInput => {
+                "Write to the standard input of a process that was started with stdin: pipe."
+            }
             Self::StartBackgroundProcess => {
                 "Start a command that outlives this conversation. Returns its process_id at once; one that fails is \
                  data, not an error."
@@ -154,7 +161,7 @@ impl Tool {
                 "Stop a process with all its descendants: TERM, 5 s, KILL. Waits until it has ended."
             }
             Self::WaitForProcess => {
-                "Wait until processes have ended, run, or print a match. Returns early with what there is; ask \
+                "Wait until processes have ended, run, are ready, or print a match. Returns early with what there is; ask \
                  again if timed_out. For minutes or more, run `longhaul wait ID` in a background shell of your own \
                  instead."
             }
@@ -176,7 +183,7 @@ impl Tool {
             | Self::ResumeProcess => Effect::Settles,
             Self::RegisterProcess => Effect::Makes,
             Self::StopBackgroundProcess => Effect::Ends,
-            Self::RestartProcess | Self::StartBackgroundProcess => Effect::Runs,
+            Self::RestartProcess | Self::SendProcessInput | Self::StartBackgroundProcess => Effect::Runs,
         }
     }
 
@@ -207,6 +214,7 @@ impl Tool {
             Self::RegisterProcess => taken::<input::Register>(),
             Self::ReportProgress => taken::<input::Report>(),
             Self::SearchProcessOutput => taken::<input::Search>(),
+            Self::SendProcessInput => taken::<input::Send>(),
             Self::StartBackgroundProcess => taken::<input::Start>(),
             Self::StopBackgroundProcess => taken::<input::Stop>(),
             Self::WaitForProcess => taken::<input::Wait>(),
@@ -229,6 +237,7 @@ impl Tool {
             Self::ListBackgroundProcesses => answer::list_schema(),
             Self::ReadProcessOutput => answer::read_schema(),
             Self::SearchProcessOutput => answer::search_schema(),
+            Self::SendProcessInput => answer::sent_schema(),
             Self::WaitForProcess => answer::wait_schema(),
         }
     }
@@ -257,4 +266,5 @@ const TYPES: &[&str] = &[
     "What is waited for.",
     "Of how many processes it has to be true.",
     "Which stream is meant.",
+    "What a command reads.",
 ];

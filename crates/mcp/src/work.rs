@@ -40,6 +40,7 @@ impl Desk<'_> {
             Tool::ResumeProcess => self.resume(read(arguments)?).await,
             Tool::RestartProcess => self.restart(read(arguments)?).await,
             Tool::ReadProcessOutput => self.read_output(read(arguments)?).await,
+            Tool::SendProcessInput => self.send_input(read(arguments)?).await,
             Tool::SearchProcessOutput => self.search_output(read(arguments)?).await,
             Tool::RegisterProcess => self.register(read(arguments)?).await,
             Tool::ReportProgress => self.report(read(arguments)?).await,

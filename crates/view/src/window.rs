@@ -94,6 +94,19 @@ impl Window {
         self.runs.iter().zip(ends).map(|(run, end)| (run.offset, self.slice(run.index, end)))
     }
 
+    /// Counts the line feeds.
+    #[must_use]
+    pub fn feeds(&self) -> u64 {
+        wide(memchr::memchr_iter(b'\n', &self.bytes).count())
+    }
+
+    /// Gives the index behind a line feed, the first of which is number 1.
+    #[must_use]
+    pub fn behind_feed(&self, number: u64) -> Option<usize> {
+        let before = usize::try_from(number.checked_sub(1)?).ok()?;
+        memchr::memchr_iter(b'\n', &self.bytes).nth(before).map(|feed| feed + 1)
+    }
+
     /// Gives the bytes from one index up to another; none where there are none.
     pub(crate) fn slice(&self, from: usize, to: usize) -> &[u8] {
         self.bytes.get(from..to).unwrap_or_default()
@@ -141,6 +154,16 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 4, 9].map(|index| window.offset(index)), [5, 6, 10, 11, 12, 12]);
         window.close(20, Ending::Pause);
         assert_eq!((window.offset(4), window.next(), window.ending()), (20, 20, Ending::Pause));
+    }
+
+    #[test]
+    fn feeds_are_counted_from_one() {
+        let mut window = Window::new(0);
+        window.push(0, b"a\n\nb");
+        assert_eq!(
+            (window.feeds(), [0, 1, 2, 3].map(|number| window.behind_feed(number))),
+            (2, [None, Some(2), Some(3), None])
+        );
     }
 
     proptest! {

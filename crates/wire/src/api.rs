@@ -4,6 +4,7 @@
 //! open: a client must live with words that it does not know. Fields are only ever added.
 
 mod ask;
+mod attention;
 mod launch;
 mod output;
 mod problem;
@@ -14,6 +15,7 @@ mod upkeep;
 mod why;
 
 pub use ask::{ListRequest, StatsRequest, WaitRequest};
+pub use attention::{InputReply, InputRequest, ListeningPortView, ReadyWhenRequest, WatchRequest};
 pub use launch::{
     CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReportedRequest,
     RetryRequest,

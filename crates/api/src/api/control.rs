@@ -136,7 +136,11 @@ pub(super) async fn ask(
 }
 
 /// Refuses what was decided on another revision, where what is asked is more than one write.
-async fn check_unmoved(engine: &Engine, id: ProcessId, expected: Option<Revision>) -> Result<(), Fault> {
+pub(super) async fn check_unmoved(
+    engine: &Engine,
+    id: ProcessId,
+    expected: Option<Revision>,
+) -> Result<(), Fault> {
     let Some(expected) = expected else { return Ok(()) };
     let found = engine.process(id).await?.revision;
     if found == expected {

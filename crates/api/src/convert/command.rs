@@ -1,5 +1,6 @@
 //! From a requested command to a command.
 
+use crate::convert::attention;
 use crate::convert::launch::within;
 use crate::fault::Fault;
 use longhaul_domain::{
@@ -79,7 +80,7 @@ pub(super) fn command(
         args: request.args,
         directory: request.directory,
         environment,
-        stdin: request.stdin.map_or(Ok(Stdin::Null), stdin)?,
+        stdin: stdin(request.stdin, request.stdin_pipe)?,
         timeout: (!timeout.is_zero()).then_some(timeout),
         stop: StopPolicy { grace, signal, interrupt_first: interrupted.then_some(StopPolicy::REPORT_GRACE) },
         leftovers: if request.keep_leftovers { Leftovers::Keep } else { Leftovers::Sweep },
@@ -88,8 +89,8 @@ pub(super) fn command(
             tail: kept("tail", request.output.tail, defaults.output.tail)?,
         },
         limits: limits(&request.limits)?,
-        ready_when: None,
-        watch: Vec::new(),
+        ready_when: request.ready_when.map(attention::ready_when).transpose()?,
+        watch: attention::watch(request.watch)?,
     };
     Ok((spec, captured))
 }
@@ -176,9 +177,17 @@ fn check_variables(variables: &[(String, String)]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn stdin(path: String) -> Result<Stdin, Fault> {
-    check_path("standard input", &path)?;
-    Ok(Stdin::File(path))
+fn stdin(path: Option<String>, pipe: bool) -> Result<Stdin, Fault> {
+    match (path, pipe) {
+        (None, false) => Ok(Stdin::Null),
+        (None, true) => Ok(Stdin::Pipe),
+        (Some(path), false) => {
+            check_path("standard input", &path)?;
+            Ok(Stdin::File(path))
+        }
+        (Some(_), true) => Err(Fault::invalid("standard input", "it is both a file and a pipe")
+            .help("give `stdin` or `stdin_pipe`")),
+    }
 }
 
 fn kept(end: &str, asked: Option<u64>, usual: u64) -> Result<u64, Fault> {
@@ -231,6 +240,10 @@ mod tests {
         assert!(refused(|request| request.limits.file_bytes = Some(0)));
         assert!(refused(|request| request.stdin = Some("relative".into())));
         assert!(refused(|request| {
+            request.stdin = Some("/in".into());
+            request.stdin_pipe = true;
+        }));
+        assert!(refused(|request| {
             request.environment.declared.insert("A=B".into(), String::new());
         }));
         assert!(read(request()).is_ok());
@@ -254,6 +267,17 @@ mod tests {
         assert_eq!(suite(None), Some(Duration::from_secs(2)));
         assert_eq!(suite(Some(false)), None);
         assert_eq!(read(request()).unwrap().0.stop.interrupt_first, None);
+    }
+
+    #[test]
+    fn standard_input_is_nothing_unless_it_is_asked_for() {
+        let read = |stdin: Option<&str>, stdin_pipe| {
+            let stdin = stdin.map(str::to_owned);
+            read(CommandRequest { stdin, stdin_pipe, ..request() }).unwrap().0.stdin
+        };
+        assert_eq!(read(None, false), Stdin::Null);
+        assert_eq!(read(Some("/in"), false), Stdin::File("/in".to_owned()));
+        assert_eq!(read(None, true), Stdin::Pipe);
     }
 
     #[test]

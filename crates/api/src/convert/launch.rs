@@ -1,5 +1,6 @@
 //! From a request to a launch, with every check that needs no store.
 
+use crate::convert::attention;
 use crate::convert::command::{self, LaunchDefaults};
 use crate::convert::moment::exact;
 use crate::fault::Fault;
@@ -77,6 +78,7 @@ pub(crate) fn launch(
             None => return Err(graceless()),
         },
         retry: request.retry.map_or_else(|| Ok(RetryPolicy::none()), |retry| self::retry(&retry))?,
+        silence: attention::silence(request.idle_after_ms, request.stall_after_ms)?,
         ..Spec::of(Work::Reported(ReportedSpec::default()))
     };
     Ok(Launch { spec, parent, captured, no_queue: request.no_queue })

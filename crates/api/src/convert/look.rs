@@ -10,12 +10,14 @@ use longhaul_wire::api::ProcessView;
 /// So many processes are asked for their usage side by side.
 const SIDE_BY_SIDE: usize = 16;
 
-/// Whether to find out what the trees use.
+/// How much is found out beside the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// The records, and what hinders those that wait.
+    /// The records, what hinders those that wait, and how long those that run have been silent.
     Records,
-    /// What the trees of those that run use as well.
+    /// Where the trees of those that run listen as well.
+    Ports,
+    /// And what they use.
     Usage,
 }
 
@@ -54,7 +56,14 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
     let has_output = process.spec.command().is_some() && process.attempt.0 > 0;
     let usage = match (depth, process.state.execution()) {
         (Depth::Usage, Some(_)) => engine.usage(process.id).await.unwrap_or_default(),
-        (Depth::Usage, None) | (Depth::Records, _) => None,
+        (Depth::Usage, None) | (Depth::Records | Depth::Ports, _) => None,
+    };
+    let (silent_for, listening) = match (depth, process.state.execution()) {
+        (Depth::Ports | Depth::Usage, Some(_)) => {
+            let look = engine.look(process.id).await.unwrap_or_default();
+            look.map_or((None, None), |look| (Some(look.silent_for), look.listening))
+        }
+        (Depth::Ports | Depth::Usage, None) | (Depth::Records, _) => (engine.silent_for(stored).await, None),
     };
     let around = Around {
         now: engine.now(),
@@ -62,6 +71,8 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
         hindrance: hindrance(engine, stored, policy).await,
         written: engine.written(stored).await,
         usage,
+        silent_for,
+        listening,
     };
     seen(stored, around)
 }

@@ -1,14 +1,16 @@
 //! From a record to what clients see.
 
+use crate::convert::attention;
 use crate::convert::moment::rfc3339;
 use crate::convert::reason;
 use longhaul_domain::{
-    ChildrenPolicy, Ending, Exit, ExitStatus, Failure, Hold, Leftovers, Pending, Process, Progress,
-    ResourceLimits, SessionPolicy, State, Status, Timestamp, TreeUsage, Urgency, Vitals, Work,
+    ChildrenPolicy, Condition, Ending, Exit, ExitStatus, Failure, Hold, Leftovers, Pending, Process,
+    Progress, ResourceLimits, SessionPolicy, State, Status, Timestamp, TreeUsage, Urgency, Vitals, Work,
 };
-use longhaul_engine::ports::Stored;
+use longhaul_engine::ports::{ListeningPort, Stored};
 use longhaul_wire::api::{
-    ExitView, HolderView, LimitsView, PendingView, ProcessView, StartFailureView, TreeUsageView, UsageView,
+    ExitView, HolderView, LimitsView, ListeningPortView, PendingView, ProcessView, StartFailureView,
+    TreeUsageView, UsageView,
 };
 use std::time::Duration;
 
@@ -25,6 +27,10 @@ pub(super) struct Around {
     pub(super) usage: Option<TreeUsage>,
     /// What it has written so far, where its record does not tell.
     pub(super) written: Option<u64>,
+    /// For how long it has said nothing.
+    pub(super) silent_for: Option<Duration>,
+    /// Where its tree listens.
+    pub(super) listening: Option<Vec<ListeningPort>>,
 }
 
 /// What keeps a process waiting beside its turn.
@@ -66,6 +72,7 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
             std::iter::once(&command.program).chain(&command.args).cloned().collect()
         }),
         directory: command.map(|command| command.directory.clone()),
+        stdin: command.map(|command| attention::stdin(&command.stdin).to_owned()),
         status: status.as_str().to_owned(),
         pending: pending(&process.state, &around.hindrance),
         reason: reason::reason(process, now, &around.hindrance),
@@ -116,6 +123,11 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
         }),
         late_exit: ended.and_then(|ended| ended.late.as_ref()).map(|late| self::exit(&late.exit)),
         conditions: conditions(process),
+        ready: command
+            .is_some_and(|command| command.ready_when.is_some())
+            .then(|| process.conditions.holds(Condition::Ready)),
+        idle_ms: around.silent_for.map(millis),
+        listening_ports: around.listening.map(|ports| ports.iter().map(listening).collect()),
         queued_at: rfc3339(process.queued_at),
         started_at: process.started_at.map(rfc3339),
         completed_at: process.completed_at().map(rfc3339),
@@ -247,9 +259,17 @@ fn exit(exit: &Exit) -> ExitView {
     }
 }
 
+fn listening(listening: &ListeningPort) -> ListeningPortView {
+    ListeningPortView { address: listening.address.to_string(), port: listening.port }
+}
+
+/// What may want attention. That it is ready has a field of its own.
 fn conditions(process: &Process) -> Vec<String> {
-    let noticed = process.conditions.iter().map(|(condition, _)| condition.as_str().to_owned());
-    let mut conditions: Vec<String> = noticed.collect();
+    let noticed = process.conditions.iter().map(|(condition, _)| condition);
+    let mut conditions: Vec<String> = noticed
+        .filter(|condition| *condition != Condition::Ready)
+        .map(|condition| condition.as_str().to_owned())
+        .collect();
     if let State::Stopping { urgency: Urgency::Stuck, .. } = &process.state {
         conditions.push("stuck".to_owned());
     }

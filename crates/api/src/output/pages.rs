@@ -62,19 +62,15 @@ impl Pages<'_> {
             let Some(window) = self.log.window(stretch, LARGEST).await? else {
                 return Err(unnumbered());
             };
-            let mut line = at.line.unwrap_or(1);
-            if line == number {
+            let line = at.line.unwrap_or(1);
+            let ahead = number.saturating_sub(line);
+            if ahead == 0 {
                 return Ok(at);
             }
-            for (place, byte) in window.bytes().iter().enumerate() {
-                if *byte == b'\n' {
-                    line = line.saturating_add(1);
-                    if line == number {
-                        return Ok(at.on_line(window.offset(place.saturating_add(1)), Some(number)));
-                    }
-                }
+            if let Some(index) = window.behind_feed(ahead) {
+                return Ok(at.on_line(window.offset(index), Some(number)));
             }
-            at = at.on_line(window.next(), Some(line));
+            at = at.on_line(window.next(), Some(line.saturating_add(window.feeds())));
             match window.ending() {
                 Ending::More => {}
                 Ending::Over | Ending::Pause if stretch.until < size.end => return Err(unnumbered()),
@@ -246,8 +242,7 @@ impl Pages<'_> {
     async fn count(&self, from: u64, until: u64) -> Result<Option<u64>, Fault> {
         let stretch = Stretch { from, until, ending: Ending::Over };
         let window = self.log.window(stretch, usize::MAX).await?;
-        let feeds = window.map(|window| window.bytes().iter().filter(|byte| **byte == b'\n').count());
-        Ok(feeds.and_then(|feeds| u64::try_from(feeds).ok()))
+        Ok(window.map(|window| window.feeds()))
     }
 }
 

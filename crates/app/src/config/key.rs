@@ -157,7 +157,12 @@ pub const KEYS: &[Key] = &[
         "processes of a session that end within such a time are reported to it at once",
     ),
     own("on_end", Kind::List, Some(""), "a command that is run when a process ended, with its arguments"),
-    own("on_failure", Kind::List, Some(""), "a command that is run when a process failed, with its arguments"),
+    own(
+        "on_failure",
+        Kind::List,
+        Some(""),
+        "a command that is run when a process failed, with its arguments",
+    ),
     own(
         "on_session_complete",
         Kind::List,

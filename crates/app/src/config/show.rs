@@ -90,9 +90,8 @@ fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&Setting>)> {
     let slots = layers.slots().map(|(pattern, setting)| (format!("{SLOTS}.{pattern:?}"), Some(setting)));
     let levels =
         layers.levels().map(|(level, name, setting)| (format!("{LEVELS}.{level}.{name}"), Some(setting)));
-    let webhooks = layers
-        .webhooks()
-        .map(|(name, field, setting)| (format!("{WEBHOOKS}.{name}.{field}"), Some(setting)));
+    let webhooks =
+        layers.webhooks().map(|(name, field, setting)| (format!("{WEBHOOKS}.{name}.{field}"), Some(setting)));
     fixed.chain(slots).chain(levels).chain(webhooks)
 }
 

@@ -39,7 +39,9 @@ pub fn strays(environment: &BTreeMap<String, String>) -> Vec<Stray> {
     environment
         .keys()
         .filter(|name| name.starts_with("LONGHAUL_"))
-        .filter(|name| !name.starts_with(HOOKS) && !known.contains(&name.as_str()) && below_levels_of(name).is_none())
+        .filter(|name| {
+            !name.starts_with(HOOKS) && !known.contains(&name.as_str()) && below_levels_of(name).is_none()
+        })
         .map(|name| Stray {
             name: name.clone(),
             nearest: nearest(name, known.iter().copied()).map(str::to_owned),

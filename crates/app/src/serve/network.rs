@@ -112,16 +112,22 @@ impl Doors {
 
 /// Who may come in as an agent. The guard has asked already; the service asks again by itself.
 pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longhaul_mcp::Door {
-    let own = urls.iter().filter_map(|url| url.split_once("://")).map(|(_, address)| address);
-    let addresses: Vec<SocketAddr> = own.filter_map(|address| address.parse().ok()).collect();
-    let mut hosts = Vec::new();
+    let (mut hosts, mut origins) = (guard.hosts.clone(), guard.origins.clone());
+    let mut is_any = false;
+    for (scheme, address) in urls.iter().filter_map(|url| url.split_once("://")) {
+        let Ok(address) = address.parse::<SocketAddr>() else { continue };
+        is_any |= address.ip().is_unspecified();
+        for name in [address.to_string(), format!("localhost:{}", address.port())] {
+            origins.push(format!("{scheme}://{name}"));
+            hosts.push(name);
+        }
+    }
     // A wildcard stands for more names than can be told beforehand: the guard knows which of them was asked.
-    if !addresses.iter().any(|address| address.ip().is_unspecified()) {
-        hosts.extend(addresses.iter().flat_map(|address| [address.to_string(), format!("localhost:{}", address.port())]));
-        hosts.extend(guard.hosts.iter().cloned());
+    if is_any {
+        hosts.clear();
     }
     let caller = move |_: &_| longhaul_mcp::Caller { read_only, ..longhaul_mcp::Caller::default() };
-    longhaul_mcp::Door { hosts, origins: guard.origins.clone(), caller: Arc::new(caller) }
+    longhaul_mcp::Door { hosts, origins, caller: Arc::new(caller) }
 }
 
 /// Tells clients in the state directory where a manager can be asked over the network.

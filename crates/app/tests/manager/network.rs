@@ -65,7 +65,8 @@ fn web_page_gets_nowhere() {
     let web = served.web();
     let (host, control) = (web.host(), served.control());
     for path in ["/v1/processes", "/v1/health", "/mcp"] {
-        for origin in ["http://evil.example", "null", &format!("http://{}", web.address), "file://"] {
+        let other_scheme = format!("https://{}", web.address);
+        for origin in ["http://evil.example", "null", "http://127.0.0.1:1", &other_scheme, "file://"] {
             let origin = format!("Origin: {origin}");
             for method in ["GET", "POST", "OPTIONS"] {
                 let reply = web.ask(method, path, &[&host, &control, &origin], "");
@@ -93,6 +94,23 @@ fn web_page_gets_nowhere() {
     let local = format!("Host: localhost:{}", web.port());
     assert_eq!(web.get("/v1/health", &[&local, &control]).status, 200);
     assert!(served.bench.run(&["status", "-a", "--json"]).out.contains("[]"), "nothing was started");
+}
+
+#[test]
+fn page_of_the_manager_itself_is_let_in_with_a_token() {
+    let served = Served::new(&["--listen", "127.0.0.1:0"]);
+    let web = served.web();
+    let (host, control) = (web.host(), served.control());
+    for own in [format!("http://{}", web.address), format!("http://localhost:{}", web.port())] {
+        let own = format!("Origin: {own}");
+        assert_eq!(web.get("/v1/health", &[&host, &control, &own]).status, 200, "{own}");
+        assert_eq!(web.get("/v1/health", &[&host, &own]).slug(), "token_required", "{own}");
+        let json = "Content-Type: application/json";
+        let asked = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}";
+        let accept = "Accept: application/json, text/event-stream";
+        let reply = web.ask("POST", "/mcp", &[&host, &control, &own, json, accept], asked);
+        assert_eq!(reply.status, 200, "{own}: {reply:?}");
+    }
 }
 
 #[test]

@@ -25,7 +25,10 @@ fn events_are_read_from_any_cursor_across_a_restart() {
     let all = lines(&bench.run(&["events", "--json"]));
     assert_eq!(words(&all), ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_FAILED"]);
     let failed = &all[2]["data"];
-    assert_eq!((failed["exit_code"].as_i64(), failed["tail"].as_str()), (Some(3), Some("three tests failed")));
+    assert_eq!(
+        (failed["exit_code"].as_i64(), failed["tail"].as_str()),
+        (Some(3), Some("three tests failed"))
+    );
     assert!(failed["pid"].is_u64() && failed["pid"] == all[1]["data"]["pid"], "{failed}");
     bench.end_manager(Signal::KILL);
     let after = all[0]["cursor"].as_str().unwrap();
@@ -119,9 +122,15 @@ fn webhook_gets_signed_events_and_nobody_else_is_asked() {
     let letters = heard.lock().unwrap().clone();
     assert_eq!(letters.len(), 1);
     let (head, body) = letters[0].split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("POST /hooks/ci HTTP/1.1\r\n") && head.contains("webhook-signature: v1,"), "{head}");
+    assert!(
+        head.starts_with("POST /hooks/ci HTTP/1.1\r\n") && head.contains("webhook-signature: v1,"),
+        "{head}"
+    );
     let event: Value = serde_json::from_str(body).unwrap();
-    assert_eq!((event["event"].as_str(), event["subject"].as_str()), (Some("PROCESS_FAILED"), Some(bad.as_str())));
+    assert_eq!(
+        (event["event"].as_str(), event["subject"].as_str()),
+        (Some("PROCESS_FAILED"), Some(bad.as_str()))
+    );
 }
 
 /// Whether a request is there with its body.
@@ -133,8 +142,7 @@ fn is_whole(text: &str) -> bool {
 
 #[test]
 fn webhook_that_is_not_allowed_keeps_the_manager_from_its_start() {
-    let bench = Bench::new()
-        .with_config("[webhook.ci]\nurl = \"http://127.0.0.1:9/\"\nsecret = \"hush\"\n");
+    let bench = Bench::new().with_config("[webhook.ci]\nurl = \"http://127.0.0.1:9/\"\nsecret = \"hush\"\n");
     let said = bench.run(&["status"]);
     assert_ne!(said.code, 0);
     assert!(said.err.contains("webhooks.allow") && !said.err.contains("hush"), "{said:?}");

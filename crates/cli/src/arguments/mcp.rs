@@ -93,10 +93,8 @@ mod tests {
 
     fn parsed(line: &str) -> Result<McpArgs, clap::Error> {
         let words = ["longhaul"].into_iter().chain(line.split(' ')).map(Into::into);
-        match read(words)?.command {
-            Verb::Mcp(args) => Ok(args),
-            other => panic!("{other:?}"),
-        }
+        let Verb::Mcp(args) = read(words)?.command else { panic!("another verb") };
+        Ok(args)
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
             "items": { "type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": NAME },
         }),
         ("LaunchRequest" | "PriorityRequest", "priority") => json!({ "minimum": -100, "maximum": 100 }),
-        ("LaunchRequest", "delay_ms" | "session_grace_ms")
+        ("LaunchRequest", "delay_ms" | "session_grace_ms" | "idle_after_ms" | "stall_after_ms")
         | ("CommandRequest", "timeout_ms" | "grace_ms")
         | ("ReportedRequest", "heartbeat_ms" | "grace_ms")
         | ("EndSessionRequest", "grace_ms") => span(),
@@ -96,6 +96,23 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
             json!({ "maxItems": 999, "items": { "type": "string", "pattern": r"^[^\u0000]*$" } })
         }
         ("CommandRequest", "directory" | "stdin") => path(),
+        ("CommandRequest", "watch") => json!({ "maxItems": 16 }),
+        ("ReadyWhenRequest", "port") => json!({ "minimum": 1 }),
+        ("ReadyWhenRequest", "http") => {
+            json!({ "maxLength": LONGEST_TEXT, "pattern": r"^http://[^\s\u0000-\u001f\u007f-\u009f]*$" })
+        }
+        ("ReadyWhenRequest", "command") => {
+            json!({ "minItems": 1, "items": { "type": "string", "pattern": r"^[^\u0000]*$" } })
+        }
+        ("ReadyWhenRequest", "log") | ("WatchRequest", "pattern") => {
+            json!({ "minLength": 1, "maxLength": 1_024 })
+        }
+        ("WatchRequest", "name") => {
+            json!({ "minLength": 1, "maxLength": 64, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$" })
+        }
+        ("InputRequest", "base64") => {
+            json!({ "contentEncoding": "base64", "pattern": "^([0-9A-Za-z+/]{4})*([0-9A-Za-z+/][AQgw]==|[0-9A-Za-z+/]{2}[AEIMQUYcgkosw048]=)?$" })
+        }
         ("CommandRequest", "stop_signal") => json!({ "minimum": 1, "maximum": 64 }),
         ("EnvironmentRequest", "captured" | "declared") => json!({
             "maxProperties": 1_000,
@@ -147,7 +164,23 @@ fn of_whole(request: &str) -> Map<String, Value> {
             present("command", json!({ "not": { "type": "null" } })),
             present("reported", json!({ "not": { "type": "null" } })),
         ]}),
-        "CommandRequest" => json!({ "required": ["program", "directory"] }),
+        "CommandRequest" => json!({ "required": ["program", "directory"], "anyOf": [
+            json!({ "properties": { "stdin": { "type": "null" } } }),
+            json!({ "properties": { "stdin_pipe": { "const": false } } }),
+        ]}),
+        "ReadyWhenRequest" => {
+            let ways = ["port", "http", "log", "command"];
+            json!({ "oneOf": ways.map(|way| present(way, json!({ "not": { "type": "null" } }))) })
+        }
+        "WatchRequest" => json!({ "required": ["name", "pattern"] }),
+        "InputRequest" => json!({ "anyOf": [
+            present("text", json!({ "type": "string", "minLength": 1 })),
+            present("base64", json!({ "type": "string", "minLength": 1 })),
+            present("close", json!({ "const": true })),
+        ], "allOf": [{ "anyOf": [
+            json!({ "properties": { "text": { "type": "null" } } }),
+            json!({ "properties": { "base64": { "type": "null" } } }),
+        ]}]}),
         "FailRequest" => json!({ "required": ["error"] }),
         "CancelLevelRequest" => json!({ "allOf": [present("level", json!({ "type": "integer" }))] }),
         "EndSessionRequest" => json!({ "anyOf": [

@@ -48,14 +48,14 @@ async fn show(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let depth = depth(&query)?;
+    let depth = depth(&query, Depth::Ports)?;
     let process = api.show(&reference, depth).await?;
     let revision = process.revision;
     match (depth, is_known(&headers, revision)?) {
         // What a tree uses has no revision.
         (Depth::Usage, _) => Ok(Reply::ok(process).into_response()),
-        (Depth::Records, true) => Ok(Reply::unchanged(revision)),
-        (Depth::Records, false) => Ok(Reply::ok(process).tagged(revision).into_response()),
+        (Depth::Records | Depth::Ports, true) => Ok(Reply::unchanged(revision)),
+        (Depth::Records | Depth::Ports, false) => Ok(Reply::ok(process).tagged(revision).into_response()),
     }
 }
 
@@ -65,7 +65,7 @@ async fn tree(
     Reference(reference): Reference,
     query: Query,
 ) -> Result<Reply<ProcessesReply>, Refused> {
-    Ok(Reply::ok(api.tree(&reference, depth(&query)?).await?))
+    Ok(Reply::ok(api.tree(&reference, depth(&query, Depth::Records)?).await?))
 }
 
 /// `GET /v1/processes/{ref}/usage`.
@@ -81,7 +81,7 @@ async fn why(State(api): State<Api>, Reference(reference): Reference) -> Result<
     Ok(Reply::ok(api.why(&reference).await?))
 }
 
-fn depth(query: &Query) -> Result<Depth, Fault> {
+fn depth(query: &Query, usual: Depth) -> Result<Depth, Fault> {
     query.only(&["usage"])?;
-    Ok(if query.flag("usage")? { Depth::Usage } else { Depth::Records })
+    Ok(if query.flag("usage")? { Depth::Usage } else { usual })
 }

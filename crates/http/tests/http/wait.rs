@@ -58,3 +58,14 @@ async fn wait_for_nobody_or_for_strangers_is_refused() {
         assert_eq!(world.get(&format!("/v1/wait?id={id}&{query}")).await.problem().status, 400, "{query}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn wait_for_a_word_that_never_comes_is_refused() {
+    let world = World::new().await;
+    let id = world.launch("run").await;
+    world.pass(millis(10)).await;
+    let never_told = world.get(&format!("/v1/wait?id={id}&for=ready&timeout_ms=10")).await.problem();
+    assert_eq!((never_told.status, never_told.slug.as_str()), (400, "invalid_request"));
+    let unknown = world.get(&format!("/v1/wait?id={id}&for=dinner")).await.problem();
+    assert_eq!((unknown.status, unknown.slug.as_str()), (400, "invalid_request"));
+}

@@ -1,8 +1,10 @@
-//! Output as agents see it: as everybody does.
+//! Output as agents see it: as everybody does. Input, as far as it was taken.
 
 use crate::answer::Object;
 use crate::schema;
 use longhaul_wire::api::{OutputView, SearchView};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// The schema of the answer of `read_process_output`.
 pub(crate) fn read_schema() -> Object {
@@ -12,6 +14,21 @@ pub(crate) fn read_schema() -> Object {
 /// The schema of the answer of `search_process_output`.
 pub(crate) fn search_schema() -> Object {
     required(schema::bare::<SearchView>(), &["matches", "truncated", "next_cursor"])
+}
+
+/// The answer of `send_process_input`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Sent {
+    pub(crate) process_id: String,
+    /// So many were taken, from the first on; the rest was not written.
+    pub(crate) bytes: usize,
+    /// Whether its input ends there.
+    pub(crate) closed: bool,
+}
+
+/// The schema of the answer of `send_process_input`.
+pub(crate) fn sent_schema() -> Object {
+    schema::bare::<Sent>()
 }
 
 fn required(schema: Object, fields: &[&str]) -> Object {

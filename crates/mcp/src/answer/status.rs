@@ -44,6 +44,8 @@ const LONG: usize = 2 * 1024;
 const SHORT: usize = 400;
 /// Fields whose content is the caller's own.
 const OWN: &[&str] = &["metadata", "result"];
+/// Objects whose fields the schema leaves out: two tools pay for each of them, and few processes have any.
+const RARE: &[&str] = &["late_exit", "limits", "start_failure", "usage"];
 /// Fields that say something by being false.
 const TELLING: &[&str] = &["ready"];
 
@@ -174,6 +176,14 @@ fn add(fields: &mut Object, view: &ProcessView, around: &Around) {
 /// What an agent best does next; nothing where that is plain.
 fn next(view: &ProcessView) -> Option<&'static str> {
     let is_command = view.work == "command";
+    if view.conditions.iter().any(|condition| condition == "waiting_for_input") {
+        return Some(match view.stdin.as_deref() {
+            Some("pipe") => "it waits for input: send_process_input",
+            _ => {
+                "it waits for input that never comes: stop_background_process, then start it with stdin: pipe"
+            }
+        });
+    }
     match view.status.as_str() {
         "paused" => Some("resume_process lets it go on"),
         "failed" | "timeout" | "interrupted" if is_command => {
@@ -245,7 +255,7 @@ fn spoken_schema(name: &str, schema: &Value) -> Value {
             plain.insert(keyword.to_owned(), value.clone());
         }
     }
-    if schema.get("properties").is_some() {
+    if schema.get("properties").is_some() && !RARE.contains(&name) {
         plain.insert("properties".to_owned(), spoken_fields(schema.get("properties")).into());
     }
     plain.into()
@@ -342,7 +352,7 @@ mod tests {
         for name in record.keys().filter(|name| *name != "output_bytes") {
             assert!(known.contains_key(&renamed(name)), "{name}");
         }
-        for name in BRIEF.iter().filter(|name| !["ready", "listening_ports", "idle_s"].contains(name)) {
+        for name in BRIEF.iter().filter(|name| **name != "outcome") {
             assert!(known.contains_key(*name), "{name}");
         }
     }

@@ -41,6 +41,37 @@ pub(crate) struct Start {
     /// Wait up to so long for its end (0..30)
     #[serde(default)]
     pub(crate) wait_seconds: f64,
+    /// pipe: for send_process_input
+    #[serde(default)]
+    pub(crate) stdin: Stdin,
+    pub(crate) ready_when: Option<ReadyWhen>,
+    /// Idle after so long without output
+    pub(crate) idle_after_seconds: Option<f64>,
+    /// Stalled after so long without output and processor use
+    pub(crate) stall_after_seconds: Option<f64>,
+}
+
+/// What a command reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stdin {
+    #[default]
+    Null,
+    Pipe,
+}
+
+/// Exactly one
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadyWhen {
+    /// It listens on this port
+    pub(crate) port: Option<u16>,
+    /// This URL answers
+    pub(crate) http: Option<String>,
+    /// A line of output matches this regex
+    pub(crate) log: Option<String>,
+    /// This command succeeds
+    pub(crate) command: Option<Vec<String>>,
 }
 
 impl fmt::Debug for Start {
@@ -122,6 +153,7 @@ pub(crate) enum Until {
     #[default]
     Ended,
     Running,
+    Ready,
     OutputMatch,
 }
 
@@ -185,6 +217,19 @@ pub(crate) struct Search {
     pub(crate) stream: Stream,
     /// Go on from next_cursor
     pub(crate) from_cursor: Option<String>,
+}
+
+/// What `send_process_input` takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Send {
+    pub(crate) process_id: String,
+    /// As it is: end a line with \n
+    #[serde(default)]
+    pub(crate) text: String,
+    /// End of input after it
+    #[serde(default)]
+    pub(crate) close: bool,
 }
 
 /// What `register_process` takes.

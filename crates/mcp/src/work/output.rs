@@ -1,9 +1,11 @@
-//! Reading and searching output.
+//! Reading and searching output, and writing input.
 
-use crate::answer::{Object, object};
+use crate::answer::{Object, Sent, object};
 use crate::refusal::Refusal;
-use crate::tool::input::{Read, Search, Stream};
+use crate::tool::input::{Read, Search, Send, Stream};
 use crate::work::{Desk, millis, span};
+use longhaul_api::Fault;
+use longhaul_engine::{EngineError, InputRefusal};
 use longhaul_wire::api::{ReadRequest, SearchRequest, StreamChoice};
 
 impl Desk<'_> {
@@ -36,6 +38,25 @@ impl Desk<'_> {
             ..SearchRequest::default()
         };
         Ok(object(&self.api.search_output(&asked.process_id, &request).await?))
+    }
+}
+
+impl Desk<'_> {
+    /// Writes to the standard input of a process.
+    pub(super) async fn send_input(self, asked: Send) -> Result<Object, Refusal> {
+        if asked.text.is_empty() && !asked.close {
+            return Err(Refusal::invalid("there is nothing to send").hint("give text, close, or both"));
+        }
+        let engine = &self.api.engine;
+        let id = engine.find(&asked.process_id).await.map_err(Fault::from)?;
+        let written = engine.write_input(id, asked.text.into_bytes(), asked.close).await;
+        let written = written.map_err(|error| {
+            let is_closed_to_all =
+                matches!(error, EngineError::InputRefused { refusal: InputRefusal::NoPipe, .. });
+            let refusal = Refusal::from(Fault::from(error));
+            if is_closed_to_all { refusal.hint("start it with stdin: pipe") } else { refusal }
+        })?;
+        Ok(object(&Sent { process_id: id.to_string(), bytes: written.bytes, closed: written.closed }))
     }
 }
 

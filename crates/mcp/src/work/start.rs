@@ -2,10 +2,10 @@
 
 use crate::answer::Object;
 use crate::refusal::Refusal;
-use crate::tool::input::Start;
+use crate::tool::input::{ReadyWhen, Start, Stdin};
 use crate::work::{Desk, millis, span};
 use longhaul_wire::api::{
-    CommandRequest, EnvironmentRequest, LaunchRequest, Launched, ReadRequest, RetryRequest,
+    CommandRequest, EnvironmentRequest, LaunchRequest, Launched, ReadRequest, ReadyWhenRequest, RetryRequest,
 };
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -60,6 +60,13 @@ impl Desk<'_> {
                     ..EnvironmentRequest::default()
                 },
                 timeout_ms: millis(span("timeout", asked.timeout)?),
+                stdin_pipe: asked.stdin == Stdin::Pipe,
+                ready_when: asked.ready_when.map(|ReadyWhen { port, http, log, command }| ReadyWhenRequest {
+                    port,
+                    http,
+                    log,
+                    command,
+                }),
                 ..CommandRequest::default()
             }),
             kind: Some(asked.process_type),
@@ -69,6 +76,8 @@ impl Desk<'_> {
             parent_id: asked.parent_id.or_else(|| self.caller.parent.clone()),
             key: asked.concurrency_key,
             launch_key: asked.launch_key,
+            idle_after_ms: after("idle_after_seconds", asked.idle_after_seconds)?,
+            stall_after_ms: after("stall_after_seconds", asked.stall_after_seconds)?,
             retry: (asked.retries > 0).then_some(retry),
             ..LaunchRequest::default()
         })
@@ -100,6 +109,11 @@ impl Desk<'_> {
 /// A shell takes an empty line for success.
 fn checked(line: String) -> Result<String, Refusal> {
     if line.trim().is_empty() { Err(Refusal::invalid("command is empty")) } else { Ok(line) }
+}
+
+/// A span of silence, in milliseconds.
+fn after(what: &str, seconds: Option<f64>) -> Result<Option<u64>, Refusal> {
+    Ok(seconds.map(|seconds| span(what, seconds)).transpose()?.map(millis))
 }
 
 /// Metadata, unless it says nothing.

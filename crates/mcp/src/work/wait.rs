@@ -27,9 +27,16 @@ impl Desk<'_> {
         check(&asked)?;
         match (asked.until, &asked.pattern) {
             (Until::OutputMatch, Some(pattern)) => self.wait_for_match(&asked, pattern, patience).await,
-            (Until::OutputMatch, None) | (Until::Ended | Until::Running, _) => {
+            (Until::OutputMatch, None) | (Until::Ended | Until::Running | Until::Ready, _) => {
                 let reply = self.api.wait(&request(&asked, patience)).await?;
-                Ok(answered(self.api, &reply).await)
+                let reason = match reply.timed_out {
+                    true => Reason::TimedOut,
+                    false if asked.until == Until::Ready && !is_ready(&asked, &reply.processes) => {
+                        Reason::Ended
+                    }
+                    false => Reason::Met,
+                };
+                Ok(object(&told(self.api, &reply.processes, reason).await))
             }
         }
     }
@@ -95,6 +102,15 @@ async fn told(api: &Api, processes: &[ProcessView], reason: Reason) -> WaitAnswe
     answer
 }
 
+/// Whether it was not their ends that ended a wait for them to be ready.
+fn is_ready(asked: &Wait, views: &[ProcessView]) -> bool {
+    let ready = |view: &ProcessView| view.ready == Some(true);
+    match asked.mode {
+        Mode::All => views.iter().all(ready),
+        Mode::Any => views.iter().any(ready),
+    }
+}
+
 /// How long a wait is to last at most.
 pub(crate) fn patience(asked: &Wait) -> Result<Duration, Refusal> {
     span("timeout_seconds", asked.timeout_seconds.unwrap_or(USUAL).min(LONGEST))
@@ -107,10 +123,10 @@ pub(crate) fn check(asked: &Wait) -> Result<(), Refusal> {
     }
     match (asked.until, &asked.pattern) {
         (Until::OutputMatch, None) => Err(Refusal::invalid("output_match needs a pattern")),
-        (Until::Ended | Until::Running, Some(_)) => {
+        (Until::Ended | Until::Running | Until::Ready, Some(_)) => {
             Err(Refusal::invalid("a pattern is for until: output_match"))
         }
-        (Until::OutputMatch, Some(_)) | (Until::Ended | Until::Running, None) => Ok(()),
+        (Until::OutputMatch, Some(_)) | (Until::Ended | Until::Running | Until::Ready, None) => Ok(()),
     }
 }
 
@@ -121,6 +137,7 @@ pub(crate) fn request(asked: &Wait, patience: Duration) -> WaitRequest {
         goal: match asked.until {
             Until::Ended | Until::OutputMatch => None,
             Until::Running => Some("running".to_owned()),
+            Until::Ready => Some("ready".to_owned()),
         },
         mode: match asked.mode {
             Mode::Any => Some("any".to_owned()),

@@ -29,7 +29,7 @@ async fn list_of_tools_is_sorted_and_the_same_for_everybody() {
     for era in [Era::Initialize, Era::Stateless] {
         let listed = world.client(era).await.running.list_all_tools().await.unwrap();
         let names: Vec<&str> = listed.iter().map(|tool| tool.name.as_ref()).collect();
-        assert!(names.is_sorted() && names.len() == 15, "{names:?}");
+        assert!(names.is_sorted() && names.len() == 16, "{names:?}");
     }
 }
 

@@ -32,7 +32,7 @@ async fn every_revision_with_an_introduction_is_spoken() {
         wire.say(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
         wire.say(json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" })).await;
         let tools = wire.hear().await;
-        assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 15, "{version}");
+        assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 16, "{version}");
         assert!(tools["result"].get("resultType").is_none(), "{version}");
     }
 }

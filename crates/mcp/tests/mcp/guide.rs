@@ -187,6 +187,10 @@ fn example(tool: &str) -> (Value, Value) {
                 "next_cursor": "o1.1.b.48213",
             }),
         ),
+        "send_process_input" => (
+            json!({ "process_id": ID, "text": "yes\n" }),
+            json!({ "process_id": ID, "bytes": 4, "closed": false }),
+        ),
         "stop_background_process" => (which, command("cancelled")),
         "pause_process" => (which, command("paused")),
         "resume_process" => (which, command("running")),

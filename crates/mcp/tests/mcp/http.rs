@@ -82,7 +82,7 @@ async fn client_of_the_newer_era_needs_no_introduction() {
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert!(answer["result"]["supportedVersions"].as_array().unwrap().contains(&json!(NEW)), "{answer}");
     let (_, tools) = face.ask("tools/list", None, json!({})).await;
-    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 15);
+    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 16);
     let refused = face.call("start_background_process", launch("run")).await;
     assert_eq!(refused["structuredContent"]["code"], "invalid_request");
     let started = face.call("start_background_process", with(launch("run"), "cwd", json!("/w"))).await;

@@ -7,6 +7,7 @@
     reason = "helpers of tests fail like tests"
 )]
 
+mod attention;
 mod catalogue;
 mod eras;
 mod guide;

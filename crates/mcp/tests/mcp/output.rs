@@ -105,3 +105,20 @@ async fn reported_work_has_no_output() {
     let refused = client.refusal("read_process_output", json!({ "process_id": "n" })).await;
     assert_eq!(refused["code"], "unsupported");
 }
+
+#[tokio::test]
+async fn input_goes_only_where_somebody_reads() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let id = client.start("run").await;
+    let send = json!({ "process_id": id, "text": "yes\n" });
+    let refused = client.refusal("send_process_input", send).await;
+    assert_eq!(
+        (&refused["code"], &refused["hint"]),
+        (&json!("unsupported"), &json!("start it with stdin: pipe"))
+    );
+    let nothing = client.refusal("send_process_input", json!({ "process_id": id })).await;
+    assert_eq!(nothing["code"], "invalid_request");
+    let nobody = client.refusal("send_process_input", json!({ "process_id": "x", "close": true })).await;
+    assert_eq!(nobody["code"], "process_not_found");
+}

@@ -1,5 +1,6 @@
 //! What a client may ask for at a launch.
 
+use super::{ReadyWhenRequest, WatchRequest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,6 +63,12 @@ pub struct LaunchRequest {
     pub no_queue: bool,
     /// Further attempts after a failure.
     pub retry: Option<RetryRequest>,
+    /// After so many milliseconds without output or report it counts as idle; 0 for never, `attention.idle_after` by
+    /// default.
+    pub idle_after_ms: Option<u64>,
+    /// After so many milliseconds without output, report or use of the processor it counts as stalled; 0 for never,
+    /// `attention.stall_after` by default.
+    pub stall_after_ms: Option<u64>,
 }
 
 /// A command to execute.
@@ -78,6 +85,8 @@ pub struct CommandRequest {
     pub environment: EnvironmentRequest,
     /// The absolute path of a file for its standard input; nothing by default.
     pub stdin: Option<String>,
+    /// Keep its standard input open, to write to it while it runs; not together with `stdin`.
+    pub stdin_pipe: bool,
     /// How long it may run, in milliseconds; 0 means as long as it likes.
     pub timeout_ms: u64,
     /// From the stop signal to KILL, in milliseconds; 5,000 by default.
@@ -92,6 +101,10 @@ pub struct CommandRequest {
     pub output: OutputRequest,
     /// What it may use up.
     pub limits: LimitsRequest,
+    /// How it is found out that it does what it was started for.
+    pub ready_when: Option<ReadyWhenRequest>,
+    /// What to look for in its output; at most 16.
+    pub watch: Vec<WatchRequest>,
 }
 
 /// Where the environment of a command comes from.

@@ -1,5 +1,6 @@
 //! A process as clients see it.
 
+use super::ListeningPortView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub struct ProcessView {
     pub command: Vec<String>,
     /// The working directory.
     pub directory: Option<String>,
+    /// What it reads from its standard input: `null`, `file` or `pipe`; null for reported work.
+    pub stdin: Option<String>,
     /// `pending`, `starting`, `running`, `paused`, `stopping`, `completed`, `failed`, `timeout`, `cancelled`, `interrupted`.
     pub status: String,
     /// Why it waits, while it is pending.
@@ -100,10 +103,15 @@ pub struct ProcessView {
     pub result: Option<serde_json::Value>,
     /// An exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
-    /// Facts beside the status: `ready`, `idle`, `stalled`, `waiting_for_input`; `stuck`, `detached_children`,
-    /// `waits_for_children`; of one process that was asked for,
-    /// `output_removed` as well.
+    /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `detached_children`,
+    /// `waits_for_children`; of one process that was asked for, `output_removed` as well.
     pub conditions: Vec<String>,
+    /// Whether it does what it was started for; null unless its launch said how to find out.
+    pub ready: Option<bool>,
+    /// How long it has been without output and report, in milliseconds; null unless it runs.
+    pub idle_ms: Option<u64>,
+    /// Where its tree listens for TCP connections; null in lists, unless usage was asked for, and where it does not run.
+    pub listening_ports: Option<Vec<ListeningPortView>>,
     /// When it was accepted.
     pub queued_at: String,
     /// When the latest attempt began.

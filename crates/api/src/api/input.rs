@@ -1,0 +1,70 @@
+//! The standard input of commands.
+
+use crate::api::Api;
+use crate::api::control::check_unmoved;
+use crate::fault::Fault;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use longhaul_domain::Revision;
+use longhaul_wire::api::{InputReply, InputRequest};
+
+impl Api {
+    /// Writes to the standard input of a running command, and closes it then if that is asked.
+    ///
+    /// # Errors
+    /// There is nothing to write, nobody is meant, or the process takes no input.
+    pub async fn write_input(
+        &self,
+        reference: &str,
+        request: InputRequest,
+        expected: Option<Revision>,
+    ) -> Result<InputReply, Fault> {
+        let close = request.close;
+        let bytes = content(request)?;
+        let engine = &self.engine;
+        let id = engine.find(reference).await?;
+        check_unmoved(engine, id, expected).await?;
+        let written = engine.write_input(id, bytes, close).await?;
+        Ok(InputReply { id: id.to_string(), bytes: count(written.bytes), closed: written.closed })
+    }
+}
+
+fn content(request: InputRequest) -> Result<Vec<u8>, Fault> {
+    let bytes = match (request.text, request.base64) {
+        (Some(text), None) => text.into_bytes(),
+        (None, Some(code)) => {
+            STANDARD.decode(code).map_err(|error| Fault::invalid("base64", error.to_string()))?
+        }
+        (None, None) => Vec::new(),
+        (Some(_), Some(_)) => {
+            return Err(Fault::invalid("input", "it is both text and base64").help("give one of them"));
+        }
+    };
+    if bytes.is_empty() && !request.close {
+        return Err(Fault::invalid("input", "there is nothing to write")
+            .help("give `text` or `base64`, or `close` to end the input"));
+    }
+    Ok(bytes)
+}
+
+fn count(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_is_text_or_base64_and_may_be_empty_only_to_end_it() {
+        let text = InputRequest { text: Some("yes\n".to_owned()), ..InputRequest::default() };
+        assert_eq!(content(text.clone()).unwrap(), b"yes\n");
+        let bytes = InputRequest { base64: Some("/wA=".to_owned()), ..InputRequest::default() };
+        assert_eq!(content(bytes).unwrap(), [0xff, 0]);
+        let close = InputRequest { close: true, ..InputRequest::default() };
+        assert_eq!(content(close).unwrap(), b"");
+        assert!(content(InputRequest::default()).is_err());
+        assert!(content(InputRequest { base64: Some("AA==".to_owned()), ..text }).is_err());
+        assert!(content(InputRequest { base64: Some("!".to_owned()), ..InputRequest::default() }).is_err());
+    }
+}

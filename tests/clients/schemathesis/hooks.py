@@ -1,0 +1,55 @@
+"""Gives generated requests processes that exist, and keeps them from waiting for ever.
+
+The environment has the address of the manager (LONGHAUL_URL) and its token (MCP_TOKEN).
+"""
+
+import os
+import random
+
+import requests
+import schemathesis
+
+URL = os.environ["LONGHAUL_URL"]
+TOKEN = {"Authorization": f"Bearer {os.environ['MCP_TOKEN']}"}
+# What ends by itself, what does not, and what somebody reports on.
+WORK = [
+    {"command": {"program": "echo", "args": ["hello"], "directory": "/"}},
+    {"command": {"program": "sleep", "args": ["600"], "directory": "/"}, "session_id": "0"},
+    {"reported": {}, "name": "reported"},
+]
+# So many requests are made of one set of processes: some requests end them, and one clears all away.
+SHARED_BY = 60
+STREAMS = ("/v1/events", "/v1/sessions/{id}/notices")
+
+chance = random.Random(1)
+asked = 0
+known = []
+
+
+def launch():
+    for work in WORK:
+        answer = requests.post(f"{URL}/v1/processes", json=work, headers=TOKEN, timeout=30)
+        answer.raise_for_status()
+        known.append(answer.json()["process"]["id"])
+    del known[: -2 * len(WORK)]
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    global asked
+    if asked % SHARED_BY == 0:
+        launch()
+    asked += 1
+    if case.path_parameters and "reference" in case.path_parameters and chance.random() < 0.5:
+        case.path_parameters["reference"] = chance.choice(known)
+    query = case.query
+    if not isinstance(query, dict):
+        return
+    # A stream ends when all is told that there is, and a wait at once: their clients are elsewhere.
+    if str(query.get("follow", case.path in STREAMS)).lower() == "true":
+        query["follow"] = False
+    if case.path == "/v1/wait":
+        if chance.random() < 0.5:
+            query["id"] = chance.choice(known)
+        if str(query.get("timeout_ms", "9999")).isdigit():
+            query["timeout_ms"] = 50
