@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agent;
+mod agents;
+mod attention;
 mod bad_input;
 mod containment;
 mod lifecycle;
@@ -11,6 +14,7 @@ mod readme;
 mod reported;
 mod rows_c;
 mod rows_d;
+mod rows_e;
 mod rows_embedded;
 mod rows_h;
 mod rows_q;

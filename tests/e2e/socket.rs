@@ -2,8 +2,9 @@
 
 use longhaul_tests::Home;
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// Asks the manager of a home; gives the status code and the body.
 pub(crate) fn http(home: &Home, method: &str, path: &str, body: &Value) -> (u16, Value) {
@@ -39,4 +40,47 @@ pub(crate) fn configure(home: &Home, toml: &str) {
 pub(crate) fn ids(listing: &Value) -> Vec<String> {
     let id = |process: &Value| process["id"].as_str().unwrap().to_owned();
     listing["processes"].as_array().unwrap().iter().map(id).collect()
+}
+
+/// Reads a stream of lines of JSON that ends with what there is.
+pub(crate) fn lines_of(home: &Home, path: &str) -> Vec<Value> {
+    let mut stream = Stream::open(home, path);
+    std::iter::from_fn(|| stream.next()).collect()
+}
+
+/// A stream that goes on as long as it is read: server-sent events, or lines of JSON.
+#[derive(Debug)]
+pub(crate) struct Stream(Lines<BufReader<UnixStream>>);
+
+impl Stream {
+    /// Asks for it.
+    pub(crate) fn open(home: &Home, path: &str) -> Self {
+        let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        // In the first version of the protocol a body is not cut into chunks.
+        write!(stream, "GET {path} HTTP/1.0\r\nhost: longhaul\r\n\r\n").unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        assert!(lines.next().unwrap().unwrap().contains(" 200 "), "{path}");
+        let _head = lines.by_ref().find(|line| line.as_ref().is_ok_and(String::is_empty));
+        Self(lines)
+    }
+
+    /// The next of what was told so.
+    pub(crate) fn until(&mut self, is: impl Fn(&Value) -> bool) -> Value {
+        self.find(is).unwrap()
+    }
+}
+
+impl Iterator for Stream {
+    type Item = Value;
+
+    fn next(&mut self) -> Option<Value> {
+        loop {
+            let line = self.0.next()?.unwrap();
+            let text = line.strip_prefix("data: ").unwrap_or(&line);
+            if text.starts_with('{') {
+                return Some(serde_json::from_str(text).unwrap());
+            }
+        }
+    }
 }

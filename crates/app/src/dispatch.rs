@@ -89,6 +89,7 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
         | Verb::Resume(_)
         | Verb::Inspect(_)
         | Verb::Progress(_)
+        | Verb::Send(_)
         | Verb::Clear(_)
         | Verb::Prune(_)
         | Verb::Queue(_)

@@ -271,7 +271,7 @@ pub(crate) fn engine_settings(
         retention: settings.retention,
         retention_bytes: settings.retention_bytes,
         output_total: settings.output_total,
-        silence: longhaul_domain::SilencePolicy::default(),
+        silence: settings.silence,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What may be said on the command line.
 
 mod act;
+mod attention;
 mod launch;
 mod look;
 mod manager;
@@ -13,6 +14,7 @@ mod upkeep;
 mod work;
 
 pub use act::{CancelArgs, Expected, ProgressArgs, RestartArgs, RetryArgs, SetArgs};
+pub use attention::{AttentionArgs, SendArgs};
 pub use launch::RunArgs;
 pub use look::{
     EventsArgs, ExplainArgs, InspectArgs, Lines, LogsArgs, StatusArgs, StreamName, TreeArgs, WaitArgs,
@@ -163,6 +165,8 @@ pub enum Verb {
     Logs(LogsArgs),
     /// Wait until processes have ended, and exit as they did
     Wait(WaitArgs),
+    /// Write to the standard input of a process
+    Send(SendArgs),
     /// Show what happened, and with -f what happens
     Events(EventsArgs),
     /// Stop processes with all their descendants

@@ -102,6 +102,7 @@ pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32
             if args.exit_status { Regime::PassThrough } else { Regime::Control },
         ),
         Verb::Wait(args) => (or_ctrl_c(verb::wait(context, args)).await, Regime::PassThrough),
+        Verb::Send(args) => (or_ctrl_c(verb::send(context, args)).await, Regime::Control),
         Verb::Events(args) => (or_ctrl_c(verb::events(context, args)).await, Regime::Control),
         Verb::Cancel(args) => (verb::cancel(context, args).await, Regime::Control),
         Verb::Restart(args) => (verb::restart(context, args).await, Regime::Control),

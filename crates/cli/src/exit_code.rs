@@ -94,15 +94,14 @@ pub(crate) fn of_process(process: &ProcessView) -> i32 {
 fn of_problem(problem: &Problem) -> i32 {
     match problem.slug.as_str() {
         "process_not_found" | "ambiguous_id" => NOT_FOUND,
-        "invalid_status_transition" | "unsupported" => ILLEGAL,
+        "invalid_status_transition" | "unsupported" | "input_closed" | "elsewhere" => ILLEGAL,
         "limit_reached" | "refused" | "no_slot" | "level_full" | "too_deep" | "ancestor_closing"
         | "parent_missing" | "held_by_ancestors" | "key_conflict" | "stale_policy" | "too_many_wishes" => {
             REFUSED
         }
         "store_unavailable" | "foreign_store" | "store_read_only" | "store_full" | "shutting_down"
-        | "clearing" | "not_found" | "method_not_allowed" | "state_dir_unusable" | "already_running" => {
-            UNREACHABLE
-        }
+        | "unreachable" | "clearing" | "not_found" | "method_not_allowed" | "state_dir_unusable"
+        | "already_running" => UNREACHABLE,
         "revision_moved" => FAILED,
         "invalid_request" | "invalid_configuration" => USAGE,
         _ => match problem.status {

@@ -16,8 +16,17 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "unsupported",
-        "This sort of work cannot do it. Reported work is done by somebody else, so that it can be neither paused nor\nstreamed; command work is not completed by hand.",
+        "This sort of work cannot do it. Reported work is done by somebody else, so that it can be neither paused nor\nstreamed; command work is not completed by hand, and is written to only if it was launched with --stdin-pipe.",
     ),
+    (
+        "input_closed",
+        "The standard input of the process was closed, or nobody reads it any more. It cannot be opened again.\nTo run it anew: longhaul restart ID",
+    ),
+    (
+        "elsewhere",
+        "The process runs on another node, and only the manager there reaches it. The error names the node.",
+    ),
+    ("unreachable", "The process could not be reached just now. Ask again."),
     ("invalid_request", "Something that was asked for makes no sense. The reason names what."),
     (
         "limit_reached",

@@ -24,15 +24,15 @@ mod value;
 mod verb;
 
 pub use arguments::{
-    CancelArgs, ChildrenRule, ClearArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, EventsArgs, Expected,
-    ExplainArgs, Format, Global, InitArgs, InspectArgs, Lines, LogsArgs, McpArgs, McpClient, McpInstallArgs,
-    McpScope, McpToolsArgs, McpVerb, Misread, MoveArgs, Paint, ProgressArgs, PruneArgs, QueueArgs, QueueVerb,
-    RestartArgs, RetryArgs, RunArgs, ServeArgs, SessionArgs, SessionEndArgs, SessionRule, SessionVerb,
-    SetArgs, StatsArgs, StatusArgs, StoreArgs, StoreVerb, StreamName, TokenArgs, TrackArgs,
-    TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb, TreeArgs, Verb, WaitArgs,
-    WaitGoal, WhyArgs, WorkArgs, parse,
+    AttentionArgs, CancelArgs, ChildrenRule, ClearArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb,
+    EventsArgs, Expected, ExplainArgs, Format, Global, InitArgs, InspectArgs, Lines, LogsArgs, McpArgs,
+    McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb, Misread, MoveArgs, Paint, ProgressArgs,
+    PruneArgs, QueueArgs, QueueVerb, RestartArgs, RetryArgs, RunArgs, SendArgs, ServeArgs, SessionArgs,
+    SessionEndArgs, SessionRule, SessionVerb, SetArgs, StatsArgs, StatusArgs, StoreArgs, StoreVerb,
+    StreamName, TokenArgs, TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs,
+    TrackVerb, TreeArgs, Verb, WaitArgs, WaitGoal, WhyArgs, WorkArgs, parse,
 };
 pub use completion::complete_if_asked;
 pub use dispatch::{manager_version, run};
 pub use place::{Autostart, Place, StartError};
-pub use value::{Age, At, Backoff, BadValue, Declared, Percent, RetryOn, Signal, Size, Slots, Span};
+pub use value::{Age, At, Backoff, BadValue, Declared, Percent, RetryOn, Signal, Size, Slots, Span, Watched};

@@ -5,12 +5,12 @@ mod place;
 
 pub(crate) use environment::Surroundings;
 
-use crate::arguments::{ChildrenRule, Global, RunArgs, SessionRule, TrackStartArgs, WorkArgs};
+use crate::arguments::{AttentionArgs, ChildrenRule, Global, RunArgs, SessionRule, TrackStartArgs, WorkArgs};
 use crate::failure::Failure;
-use crate::value::{At, RetryOn, Signal, Size, Span};
+use crate::value::{At, RetryOn, Signal, Size, Span, Watched};
 use longhaul_wire::api::{
-    CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReportedRequest,
-    RetryRequest,
+    CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReadyWhenRequest,
+    ReportedRequest, RetryRequest, StreamChoice, WatchRequest,
 };
 use serde_json::{Map, Value};
 use std::ffi::OsString;
@@ -34,6 +34,7 @@ pub(crate) fn launch_request(
                 ..EnvironmentRequest::default()
             },
             stdin: run.stdin.as_deref().map(|file| place::file(file, around)).transpose()?,
+            stdin_pipe: run.stdin_pipe,
             timeout_ms: run.timeout.map_or(0, Span::as_millis),
             grace_ms: run.grace.map(Span::as_millis),
             stop_signal: run.stop_signal.map(Signal::number),
@@ -49,6 +50,8 @@ pub(crate) fn launch_request(
                 processes: run.max_processes,
                 file_bytes: run.max_file_size.map(Size::as_bytes),
             },
+            ready_when: ready_when(&run.attention),
+            watch: run.attention.watch.iter().map(watch).collect(),
             ..command(&run.command, run.shell)?
         }),
         retry: retry(run),
@@ -104,6 +107,8 @@ fn work_request(
         on_session_end: work.on_session_end.map(|rule| SessionRule::word(rule).to_owned()),
         session_grace_ms: work.session_grace.map(Span::as_millis),
         no_queue: work.no_queue,
+        idle_after_ms: work.idle_after.map(Span::as_millis),
+        stall_after_ms: work.stall_after.map(Span::as_millis),
         ..LaunchRequest::default()
     })
 }
@@ -171,6 +176,28 @@ fn metadata(said: &[String]) -> Result<Option<Value>, Failure> {
         }
     }
     Ok(Some(Value::Object(all)))
+}
+
+fn ready_when(args: &AttentionArgs) -> Option<ReadyWhenRequest> {
+    let shell = |line: &String| vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()];
+    let asked = ReadyWhenRequest {
+        port: args.ready_port,
+        http: args.ready_http.clone(),
+        log: args.ready_log.clone(),
+        command: args.ready_cmd.as_ref().map(shell),
+    };
+    (asked != ReadyWhenRequest::default()).then_some(asked)
+}
+
+fn watch(watched: &Watched) -> WatchRequest {
+    WatchRequest {
+        name: watched.name().to_owned(),
+        pattern: watched.pattern().to_owned(),
+        stream: watched.stream().map(|stream| match stream {
+            "stdout" => StreamChoice::Stdout,
+            _ => StreamChoice::Stderr,
+        }),
+    }
 }
 
 fn retry(run: &RunArgs) -> Option<RetryRequest> {

@@ -10,6 +10,7 @@ mod signal;
 mod size;
 mod slots;
 mod span;
+mod watched;
 
 pub use age::Age;
 pub use at::At;
@@ -20,6 +21,7 @@ pub use signal::Signal;
 pub use size::Size;
 pub use slots::Slots;
 pub use span::Span;
+pub use watched::Watched;
 
 pub(crate) use reference::{key, reference};
 

@@ -162,7 +162,7 @@ impl Tool {
             }
             Self::WaitForProcess => {
                 "Wait until processes have ended, run, are ready, or print a match. Returns early with what there is; ask \
-                 again if timed_out. For minutes or more, run `longhaul wait ID` in a background shell of your own \
+                 again after a timeout. For minutes or more, run `longhaul wait ID` in a background shell of your own \
                  instead."
             }
         }

@@ -79,6 +79,18 @@ const NO_TIME: Duration = Duration::ZERO;
 /// Every key but those of `keys.limit` and `limits.level`, by name.
 pub const KEYS: &[Key] = &[
     key(
+        "attention.idle_after",
+        Kind::SpanOrNever(SECOND),
+        "never",
+        "after so long without output or report a process counts as idle",
+    ),
+    key(
+        "attention.stall_after",
+        Kind::SpanOrNever(SECOND),
+        "never",
+        "after so long without output, report or use of the processor it counts as stalled",
+    ),
+    key(
         "children.on_end",
         Kind::Word(&["keep", "cancel", "wait"]),
         "keep",

@@ -9,8 +9,8 @@ use crate::config::outgoing::Outgoing;
 use crate::config::show::without_password;
 use crate::stores::Stores;
 use longhaul_domain::{
-    ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy, SlotKey,
-    TreeLimits,
+    ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
+    SilencePolicy, SlotKey, TreeLimits,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ pub struct Settings {
     pub on_session_end: SessionPolicy,
     /// How long a grace after the end of a session is where nobody says.
     pub session_grace: Duration,
+    /// How long work may be silent before that is told, where its launch does not say.
+    pub silence: SilencePolicy,
     /// What a command on some level may use up, where its launch does not say.
     pub level_limits: BTreeMap<Level, ResourceLimits>,
     /// When ended records go by themselves.
@@ -128,6 +130,10 @@ impl Settings {
                 Some(_) | None => ChildrenPolicy::Keep,
             },
             session_grace: span(layers, "session.grace"),
+            silence: SilencePolicy {
+                idle_after: span_or_never(layers, "attention.idle_after"),
+                stall_after: span_or_never(layers, "attention.stall_after"),
+            },
             on_session_end: match text(layers, "session.on_end") {
                 Some("cancel") => SessionPolicy::Cancel,
                 Some("grace") => SessionPolicy::Grace(span(layers, "session.grace")),
@@ -357,6 +363,7 @@ mod tests {
         assert_eq!(settings.children, ChildrenPolicy::default());
         assert_eq!(settings.on_session_end, SessionPolicy::default());
         assert!(settings.level_limits.is_empty());
+        assert!(settings.silence.is_none());
         assert_eq!(settings.retention, Some(Retention::default()));
         assert_eq!(settings.retention_bytes, Some(5 << 30));
         assert_eq!(settings.output_total, Some(20 << 30));
@@ -374,6 +381,14 @@ mod tests {
         let off = settings("retention.auto = false\n");
         assert_eq!((off.retention, off.retention_bytes), (None, None));
         assert!(from_file("retention.age = \"59s\"\n").is_err());
+    }
+
+    #[test]
+    fn silence_is_told_of_only_where_it_is_configured() {
+        let settings = from_file("attention.idle_after = \"2m\"\n").unwrap();
+        assert_eq!(settings.silence.idle_after, Some(Duration::from_secs(120)));
+        assert_eq!(settings.silence.stall_after, None);
+        assert!(from_file("attention.stall_after = \"10ms\"\n").is_err());
     }
 
     #[test]

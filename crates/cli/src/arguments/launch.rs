@@ -1,6 +1,6 @@
 //! What may be said about a launch.
 
-use super::WorkArgs;
+use super::{AttentionArgs, WorkArgs};
 use crate::value::{Backoff, Declared, RetryOn, Signal, Size, Span};
 use clap::Args;
 use std::ffi::OsString;
@@ -68,6 +68,9 @@ pub struct RunArgs {
     /// Let it read its standard input from this file
     #[arg(long, value_name = "FILE")]
     pub stdin: Option<PathBuf>,
+    /// Keep its standard input open for `longhaul send`
+    #[arg(long, conflicts_with = "stdin")]
+    pub stdin_pipe: bool,
     /// Leave descendants alone that outlive the command
     #[arg(long)]
     pub keep_leftovers: bool,
@@ -92,6 +95,9 @@ pub struct RunArgs {
     /// Let no file that it writes become larger
     #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
     pub max_file_size: Option<Size>,
+    /// What is told of it.
+    #[command(flatten)]
+    pub attention: AttentionArgs,
     /// Print what would be asked for, and ask for nothing
     #[arg(long)]
     pub dry_run: bool,

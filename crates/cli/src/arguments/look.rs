@@ -176,6 +176,8 @@ pub enum WaitGoal {
     Ended,
     /// Its start
     Running,
+    /// That it does what it was started for, as its launch asked to find out
+    Ready,
 }
 
 /// What `events` takes.

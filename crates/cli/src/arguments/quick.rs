@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn quick_reading_understands_the_same_as_the_whole() {
-        let lines: [&[&str]; 14] = [
+        let lines: [&[&str]; 15] = [
             &["run", "-b", "--", "true"],
             &["run", "--name", "x", "--retry", "3", "--backoff", "100ms..1s", "--", "sh", "-c", "exit 1"],
             &["run", "--timeout", "5s", "--key", "gpu", "--priority", "10", "--json", "make", "-j", "4"],
@@ -49,6 +49,18 @@ mod tests {
             &["status", "--json", "1234abcd"],
             &["wait", "x", "--timeout", "3s"],
             &["wait", "--for", "running", "x", "y"],
+            &[
+                "run",
+                "--stdin-pipe",
+                "--ready-log",
+                "^up",
+                "--watch",
+                "e=x",
+                "--stall-after",
+                "5m",
+                "--",
+                "cat",
+            ],
             &["logs", "-f", "-n", "3", "x"],
             &["logs", "x", "--stream", "stderr"],
             &["progress", "40", "--stage", "copying"],

@@ -172,6 +172,12 @@ fn what_makes_no_sense_together_is_wrong_usage() {
         "run --at soon -- true",
         "run --max-memory -1 -- true",
         "run --key= -- true",
+        "run --stdin f --stdin-pipe -- true",
+        "run --ready-port 0 -- true",
+        "run --ready-port 80 --ready-log up -- true",
+        "run --watch error -- true",
+        "send",
+        "send x --no-newline",
         "store copy a",
     ] {
         assert_eq!(refused(line).exit_code(), 2, "{line}");

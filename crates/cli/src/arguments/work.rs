@@ -71,6 +71,13 @@ pub struct WorkArgs {
     )]
     pub session_grace: Option<Span>,
 
+    /// Call it idle after this time without output or report; 0 means never, attention.idle_after if absent
+    #[arg(long, help_heading = "What is told of it", value_name = "TIME", allow_hyphen_values = true)]
+    pub idle_after: Option<Span>,
+    /// Call it stalled after this time without using the processor either; attention.stall_after if absent
+    #[arg(long, help_heading = "What is told of it", value_name = "TIME", allow_hyphen_values = true)]
+    pub stall_after: Option<Span>,
+
     /// The agent behind it
     #[arg(long, help_heading = "Its agent", value_name = "ID", add = ArgValueCandidates::new(agents))]
     pub agent_id: Option<String>,

@@ -1,7 +1,7 @@
 //! One process on a page of its own: what it is, why it stands where it stands, and what to do next.
 
 use super::amount::{bytes, length, rough};
-use super::line::short;
+use super::line::{ports, short};
 use super::moment::Now;
 use crate::console::Face;
 use crate::standing::Standing;
@@ -11,6 +11,8 @@ use longhaul_wire::api::{LimitsView, ProcessView, TreeUsageView};
 
 /// The least width of a command among the next steps.
 const STEP: usize = 34;
+/// A silence that lasts so many milliseconds is shown.
+const NOTEWORTHY: u64 = 2_000;
 
 /// Writes the page.
 pub(crate) fn detail(process: &ProcessView, face: Face, unicode: bool, now: Now) -> String {
@@ -47,9 +49,13 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
     add("why", why(process, now));
     add("conditions", Some(process.conditions.join(", ")).filter(|text| !text.is_empty()));
     add("ending", process.ending_descendants.then(|| "its descendants, which have not all ended".to_owned()));
+    add("ready", ready(process));
+    add("silent", silent(process));
+    add("listens", listens(process));
     add("about", process.description.clone());
     add("command", Some(command_line(&process.command)).filter(|text| !text.is_empty()));
     add("directory", process.directory.clone());
+    add("input", input(process));
     add("project", process.project.clone());
     add("session", session(process, now));
     add("agent", agent(process));
@@ -87,6 +93,27 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
     );
     add("log", process.log_path.clone());
     facts
+}
+
+fn ready(process: &ProcessView) -> Option<String> {
+    let live = !Standing::of(process).is_ended();
+    process.ready.filter(|_| live).map(|ready| if ready { "yes".to_owned() } else { "not yet".to_owned() })
+}
+
+fn silent(process: &ProcessView) -> Option<String> {
+    process.idle_ms.filter(|millis| *millis >= NOTEWORTHY).map(|millis| format!("for {}", length(millis)))
+}
+
+fn listens(process: &ProcessView) -> Option<String> {
+    process.listening_ports.as_deref().map(ports).filter(|text| !text.is_empty())
+}
+
+fn input(process: &ProcessView) -> Option<String> {
+    match process.stdin.as_deref() {
+        Some("file") => Some("from a file".to_owned()),
+        Some("pipe") => Some("from whoever sends it".to_owned()),
+        _ => None,
+    }
 }
 
 fn is_removed(process: &ProcessView) -> bool {
@@ -223,6 +250,10 @@ fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
         }
         Standing::Completed | Standing::OtherEnded => Vec::new(),
     };
+    let asks = process.conditions.iter().any(|condition| condition == "waiting_for_input");
+    if asks && process.stdin.as_deref() == Some("pipe") {
+        steps.insert(0, (format!("longhaul send {id} TEXT"), "give it a line of input"));
+    }
     if streamed {
         let live = !Standing::of(process).is_ended();
         steps.insert(
@@ -251,6 +282,7 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
     use crate::render::samples;
+    use longhaul_wire::api::ListeningPortView;
 
     #[test]
     fn page_of_what_runs() {
@@ -322,6 +354,32 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         let page = page(&process);
         assert!(page.contains("  output     1.5 KiB, removed to make room\n"), "{page}");
         assert!(!page.contains("longhaul logs"), "{page}");
+    }
+
+    #[test]
+    fn page_of_what_runs_tells_what_is_noticed_of_it() {
+        let mut process = samples::running();
+        process.ready = Some(false);
+        process.idle_ms = Some(63_000);
+        process.stdin = Some("pipe".to_owned());
+        process.conditions = vec!["waiting_for_input".to_owned()];
+        let listens = |address: &str| ListeningPortView { address: address.to_owned(), port: 80 };
+        process.listening_ports = Some(vec![listens("127.0.0.1"), listens("::")]);
+        let shown = page(&process);
+        for line in [
+            "  conditions waiting_for_input\n",
+            "  ready      not yet\n",
+            "  silent     for 1m 3s\n",
+            "  listens    127.0.0.1:80, [::]:80\n",
+            "  input      from whoever sends it\n",
+            "longhaul send 0a1b2c3d TEXT",
+        ] {
+            assert!(shown.contains(line), "{line}{shown}");
+        }
+        process.stdin = Some("null".to_owned());
+        process.idle_ms = Some(5);
+        let shown = page(&process);
+        assert!(!shown.contains("longhaul send") && !shown.contains("  silent"), "{shown}");
     }
 
     #[test]

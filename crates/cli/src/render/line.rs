@@ -4,7 +4,7 @@ use super::amount::{length, rough};
 use crate::standing::Standing;
 use crate::value::Signal;
 use longhaul_view::clean_label;
-use longhaul_wire::api::ProcessView;
+use longhaul_wire::api::{ListeningPortView, ProcessView};
 
 /// How many characters of an id people see.
 const SHORT: usize = 8;
@@ -47,8 +47,10 @@ pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
             exit_words(process).or_else(|| process.error.clone()).or_else(|| process.reason.clone())
         }
         Standing::Interrupted => process.reason.clone().or_else(|| process.error.clone()),
+        Standing::Running => {
+            process.ready.map(|ready| if ready { "ready".to_owned() } else { "not ready".to_owned() })
+        }
         Standing::Starting
-        | Standing::Running
         | Standing::Paused
         | Standing::Stopping
         | Standing::Completed
@@ -59,6 +61,15 @@ pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
     };
     let all: Vec<String> = words.into_iter().chain(process.conditions.iter().cloned()).collect();
     (!all.is_empty()).then(|| clean_label(&all.join(", ")).into_owned())
+}
+
+/// Gives the addresses on which a tree listens.
+pub(super) fn ports(listening: &[ListeningPortView]) -> String {
+    let address = |listening: &ListeningPortView| match listening.address.contains(':') {
+        true => format!("[{}]:{}", listening.address, listening.port),
+        false => format!("{}:{}", listening.address, listening.port),
+    };
+    listening.iter().map(address).collect::<Vec<_>>().join(", ")
 }
 
 /// Says that a process has ended, and how.

@@ -1,7 +1,7 @@
 //! Many processes in a table.
 
 use super::amount::{bytes, length, rough};
-use super::line::{few_words, short, title};
+use super::line::{few_words, ports, short, title};
 use super::moment::Now;
 use crate::arguments::Format;
 use crate::console::{Console, Face};
@@ -99,7 +99,7 @@ const STARTED: Column = ("STARTED", |process, look, now| match &process.started_
     None => "-".to_owned(),
 });
 
-const WIDE: [Column; 11] = [
+const WIDE: [Column; 13] = [
     ("CPU", |process, look, _| match &process.usage {
         Some(usage) if look.face.terminal => length(usage.cpu_ms),
         Some(usage) => format!("{}ms", usage.cpu_ms),
@@ -117,6 +117,14 @@ const WIDE: [Column; 11] = [
         Some(millis) if look.face.terminal => length(millis),
         Some(millis) => format!("{millis}ms"),
         None => "-".to_owned(),
+    }),
+    ("SILENT", |process, look, _| match process.idle_ms {
+        Some(millis) if look.face.terminal => length(millis),
+        Some(millis) => format!("{millis}ms"),
+        None => "-".to_owned(),
+    }),
+    ("PORTS", |process, look, _| {
+        text(process.listening_ports.as_deref().map(ports).as_deref(), look, usize::MAX)
     }),
     ("TYPE", |process, look, _| text(Some(&process.kind), look, usize::MAX)),
     ("NODE", |process, look, _| text(process.node_id.as_deref(), look, usize::MAX)),

@@ -135,6 +135,24 @@ fn every_flag_arrives() {
 }
 
 #[test]
+fn what_is_to_be_told_of_a_command_arrives() {
+    let plain = asked(&["cat"], Path::new("/"), &[]).command.unwrap();
+    assert!(!plain.stdin_pipe && plain.ready_when.is_none() && plain.watch.is_empty());
+    let words = ["--stdin-pipe", "--watch", "stderr:e=^E", "--idle-after", "30s", "--stall-after", "0"];
+    let request = asked(&[&words[..], &["--ready-cmd", "test -e up", "cat"]].concat(), Path::new("/"), &[]);
+    assert_eq!((request.idle_after_ms, request.stall_after_ms), (Some(30_000), Some(0)));
+    let command = request.command.unwrap();
+    assert!(command.stdin_pipe);
+    let shell = ["/bin/sh", "-c", "test -e up"].map(str::to_owned).to_vec();
+    assert_eq!(command.ready_when.unwrap().command, Some(shell));
+    let [watch] = command.watch.as_slice() else { panic!("one is watched for") };
+    assert_eq!((watch.name.as_str(), watch.pattern.as_str()), ("e", "^E"));
+    assert_eq!(watch.stream, Some(StreamChoice::Stderr));
+    let port = asked(&["--ready-port", "80", "cat"], Path::new("/"), &[]).command.unwrap();
+    assert_eq!(port.ready_when.unwrap().port, Some(80));
+}
+
+#[test]
 fn moment_of_a_launch_is_handed_over_as_it_is_and_excludes_a_delay() {
     let request = asked(&["--at", "2026-11-21T15:00:00+01:00", "true"], Path::new("/"), &[]);
     assert_eq!(request.not_before.as_deref(), Some("2026-11-21T14:00:00Z"));

@@ -7,6 +7,7 @@ mod launch;
 mod look;
 mod output;
 mod queue;
+mod send;
 mod track;
 mod upkeep;
 mod wait;

@@ -38,7 +38,7 @@ pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Fail
         for process in of_session(context, session).await? {
             let standing = Standing::of(&process);
             if standing.is_ended() && standing != Standing::Completed {
-                tell(context, &process);
+                tell(context, &process, args.goal);
             }
             ids.push(process.id.clone());
             known.push(Some(process));
@@ -68,7 +68,7 @@ pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Fail
         for (index, process) in waiting.iter().zip(reply.processes) {
             if is_reached(Some(&process), args.goal) {
                 nothing_new = false;
-                bar.aside(|| tell(context, &process));
+                bar.aside(|| tell(context, &process, args.goal));
             }
             if let Some(place) = known.get_mut(*index) {
                 *place = Some(process);
@@ -133,6 +133,7 @@ async fn ask(
     let goal = match goal {
         WaitGoal::Ended => "ended",
         WaitGoal::Running => "running",
+        WaitGoal::Ready => "ready",
     };
     let mut path = Path::wait().with("mode", "any").with("for", goal);
     for id in ids {
@@ -143,19 +144,24 @@ async fn ask(
 }
 
 fn is_reached(process: Option<&ProcessView>, goal: WaitGoal) -> bool {
-    process.map(Standing::of).is_some_and(|standing| match goal {
-        WaitGoal::Ended => standing.is_ended(),
-        WaitGoal::Running => standing.has_started(),
+    process.is_some_and(|process| match goal {
+        WaitGoal::Ended => Standing::of(process).is_ended(),
+        WaitGoal::Running => Standing::of(process).has_started(),
+        WaitGoal::Ready => Standing::of(process).is_ended() || process.ready == Some(true),
     })
 }
 
-fn tell(context: &Context, process: &ProcessView) {
+fn tell(context: &Context, process: &ProcessView, goal: WaitGoal) {
     let console = &context.console;
     let standing = Standing::of(process);
     console.say(&if standing.is_ended() {
         ended_line(process, console.unicode)
     } else {
-        format!("{} {} {}", label(process), standing.glyph(console.unicode), clean_label(&process.status))
+        let word = match goal {
+            WaitGoal::Ready => "ready".into(),
+            WaitGoal::Running | WaitGoal::Ended => clean_label(&process.status),
+        };
+        format!("{} {} {word}", label(process), standing.glyph(console.unicode))
     });
 }
 
@@ -195,7 +201,8 @@ fn code_of(process: &ProcessView, goal: WaitGoal) -> i32 {
     let standing = Standing::of(process);
     match goal {
         WaitGoal::Running if standing.has_started() && !standing.is_ended() => DONE,
-        WaitGoal::Running | WaitGoal::Ended => of_process(process),
+        WaitGoal::Ready if process.ready == Some(true) && !standing.is_ended() => DONE,
+        WaitGoal::Running | WaitGoal::Ready | WaitGoal::Ended => of_process(process),
     }
 }
 

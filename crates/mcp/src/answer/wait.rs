@@ -36,7 +36,7 @@ pub(crate) enum Reason {
     /// It cannot become true any more.
     Ended,
     /// The time was over first.
-    TimedOut,
+    Timeout,
 }
 
 /// A process that was waited for.

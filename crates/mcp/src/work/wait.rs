@@ -30,7 +30,7 @@ impl Desk<'_> {
             (Until::OutputMatch, None) | (Until::Ended | Until::Running | Until::Ready, _) => {
                 let reply = self.api.wait(&request(&asked, patience)).await?;
                 let reason = match reply.timed_out {
-                    true => Reason::TimedOut,
+                    true => Reason::Timeout,
                     false if asked.until == Until::Ready && !is_ready(&asked, &reply.processes) => {
                         Reason::Ended
                     }
@@ -58,7 +58,7 @@ impl Desk<'_> {
         // When the set is dropped, what still looks ends.
         let reason = loop {
             match timeout(until.saturating_duration_since(Instant::now()), looks.join_next()).await {
-                Err(_) => break Reason::TimedOut,
+                Err(_) => break Reason::Timeout,
                 Ok(None) if open == 0 && matched.is_some() => break Reason::Met,
                 Ok(None) => break Reason::Ended,
                 Ok(Some(Ok(Ok(Some(found))))) => {
@@ -84,7 +84,7 @@ impl Desk<'_> {
 
 /// What a wait came to.
 pub(crate) async fn answered(api: &Api, reply: &WaitReply) -> Object {
-    let reason = if reply.timed_out { Reason::TimedOut } else { Reason::Met };
+    let reason = if reply.timed_out { Reason::Timeout } else { Reason::Met };
     object(&told(api, &reply.processes, reason).await)
 }
 
@@ -96,7 +96,7 @@ async fn told(api: &Api, processes: &[ProcessView], reason: Reason) -> WaitAnswe
             None => waiting(view),
         });
     }
-    if reason == Reason::TimedOut {
+    if reason == Reason::Timeout {
         answer.suggested_wait_s = Some(suggested_wait(processes));
     }
     answer

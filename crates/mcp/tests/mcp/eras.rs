@@ -57,6 +57,22 @@ async fn unknown_tool_and_unknown_method_are_errors_of_the_protocol() {
 }
 
 #[tokio::test]
+async fn what_is_not_declared_is_not_answered() {
+    let mut wire = Wire::introduced().await;
+    let reference =
+        json!({ "ref": { "type": "ref/prompt", "name": "x" }, "argument": { "name": "a", "value": "" } });
+    for (method, params) in [
+        ("prompts/list", json!({})),
+        ("prompts/get", json!({ "name": "x" })),
+        ("completion/complete", reference),
+        ("logging/setLevel", json!({ "level": "info" })),
+    ] {
+        wire.say(json!({ "jsonrpc": "2.0", "id": 5, "method": method, "params": params })).await;
+        assert_eq!(wire.hear().await["error"]["code"], -32_601, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn nonsense_on_a_stream_costs_nobody_their_connection() {
     let mut wire = Wire::introduced().await;
     for nonsense in ["nonsense", "{", "[]", "{\"jsonrpc\":\"2.0\"}", "\u{0}\u{1}", ""] {

@@ -162,7 +162,7 @@ fn example(tool: &str) -> (Value, Value) {
         "wait_for_process" => (
             json!({ "process_ids": [ID] }),
             json!({
-                "reason": "timed_out",
+                "reason": "timeout",
                 "processes": [{ "process_id": ID, "status": "running", "progress": 62.0, "eta_s": 28.0 }],
                 "suggested_wait_s": 28,
             }),

@@ -95,7 +95,7 @@ async fn wait_for_a_line_ends_with_it_or_with_the_output() {
         "pattern": "x",
         "timeout_seconds": 0.3,
     });
-    assert_eq!(world.until(client.call("wait_for_process", asked)).await["reason"], "timed_out");
+    assert_eq!(world.until(client.call("wait_for_process", asked)).await["reason"], "timeout");
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn what_is_met_or_has_a_time_of_its_own_is_no_task() {
     assert_eq!(met["reason"], "met");
     let timed = json!({ "process_ids": [going], "timeout_seconds": 1 });
     let timed = world.until(client.call("wait_for_process", timed)).await;
-    assert_eq!(timed["reason"], "timed_out");
+    assert_eq!(timed["reason"], "timeout");
     let missing = client.refusal("wait_for_process", json!({ "process_ids": ["nobody"] })).await;
     assert_eq!(missing["code"], "process_not_found");
 }
@@ -89,7 +89,7 @@ async fn start_never_answers_with_a_task_and_other_clients_never_get_one() {
         let plain = world.client(era).await;
         let asked = json!({ "process_ids": ["n"] });
         let answer = world.until(plain.call("wait_for_process", asked)).await;
-        assert_eq!(answer["reason"], "timed_out", "{era:?}");
+        assert_eq!(answer["reason"], "timeout", "{era:?}");
         assert!(plain.running.get_task(GetTaskParams::new("w_00")).await.is_err(), "{era:?}");
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     exit::Ending,
     notice::{ErrorCode, Notice, Welcome},
     order::{Hello, Order, PROTOCOL_VERSION, SignalTarget, StopOrder},
+    plan::StopPlan,
 };
 
 /// What this version can do beyond what is frozen.
@@ -118,7 +119,9 @@ impl Supervisor {
         }
         let begun = self.stopping.is_some();
         if !begun {
-            self.begin_stop(Some(order.reason), order.plan, now);
+            // Who is killed at once is asked nothing first.
+            let plan = if order.force { Some(StopPlan { steps: Vec::new() }) } else { order.plan };
+            self.begin_stop(Some(order.reason), plan, now);
         }
         if let Some(stopping) = self.stopping.as_mut().filter(|_| order.force) {
             stopping.force(now);

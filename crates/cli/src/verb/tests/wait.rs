@@ -206,3 +206,19 @@ fn long_poll_names_only_so_many() {
     });
     assert_eq!((came.code(), came.asked.len()), (0, 4), "{:?}", came.asked.len());
 }
+
+#[test]
+fn wait_for_readiness_is_zero_once_it_is_there_and_else_the_code_of_the_end() {
+    let ready = |ready| ProcessView { ready: Some(ready), ..samples::running() };
+    let came = said("wait --for ready 0a1b", false, move |_| waited(&[ready(true)], false));
+    assert_eq!((came.code(), came.err.as_str()), (0, "0a1b2c3d tests ● ready\n"));
+    assert!(came.asked[0].contains("for=ready"), "{:?}", came.asked);
+    let failed = said("wait --for ready 0a1b", false, |_| waited(&[ended(samples::running(), 7)], false));
+    assert_eq!(failed.code(), 7);
+    let late = said("wait --for ready 0a1b --timeout 10ms", false, move |_| {
+        std::thread::sleep(std::time::Duration::from_millis(15));
+        waited(&[ready(false)], true)
+    });
+    assert_eq!(late.code(), 75);
+    assert!(late.err.contains("still running (not ready)"), "{}", late.err);
+}

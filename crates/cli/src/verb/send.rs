@@ -1,0 +1,112 @@
+//! `send`
+
+use crate::arguments::{Format, SendArgs};
+use crate::client::Path;
+use crate::dispatch::Context;
+use crate::exit_code::DONE;
+use crate::failure::Failure;
+use crate::render::short;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use longhaul_view::clean_label;
+use longhaul_wire::api::{InputReply, InputRequest};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// What is read here goes on in parts of this size.
+const PART: usize = 64 * 1024;
+
+/// Writes to the standard input of a process.
+pub(crate) async fn send(context: &Context, args: &SendArgs) -> Result<i32, Failure> {
+    let mut sending = Sending::to(context, &args.id);
+    match args.text.as_deref() {
+        Some(text) if text != "-" => {
+            let line = if args.no_newline { text.to_owned() } else { format!("{text}\n") };
+            sending.bytes(line.as_bytes()).await?;
+        }
+        // Who only closes has nothing to say, and whatever is open here might never end.
+        None if args.close => {}
+        None | Some(_) => sending.all_of(tokio::io::stdin()).await?,
+    }
+    if args.close {
+        sending.close().await?;
+    }
+    sending.tell()?;
+    Ok(DONE)
+}
+
+/// Input on its way.
+struct Sending<'a> {
+    context: &'a Context,
+    path: Path,
+    reply: InputReply,
+}
+
+impl<'a> Sending<'a> {
+    fn to(context: &'a Context, id: &str) -> Self {
+        let reply = InputReply { id: id.to_owned(), ..InputReply::default() };
+        Self { context, path: Path::process_part(id, "input"), reply }
+    }
+
+    /// Passes on what comes as it comes, until its end.
+    async fn all_of(&mut self, mut source: impl AsyncRead + Unpin) -> Result<(), Failure> {
+        let mut part = vec![0; PART];
+        loop {
+            let read = source.read(&mut part).await;
+            let read = read.map_err(|source| Failure::Unfinished {
+                what: "standard input cannot be read".to_owned(),
+                why: Some(source.to_string()),
+                help: "give the text as an argument".to_owned(),
+            })?;
+            match part.get(..read) {
+                Some([]) | None => return Ok(()),
+                Some(bytes) => self.bytes(bytes).await?,
+            }
+        }
+    }
+
+    /// Writes all of this, as long as somebody reads it.
+    async fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let request = InputRequest { base64: Some(STANDARD.encode(rest)), ..InputRequest::default() };
+            let reply: InputReply = self.context.client.send(&self.path, &request).await?;
+            let taken = usize::try_from(reply.bytes).unwrap_or(rest.len()).min(rest.len());
+            self.take_in(reply);
+            rest = rest.get(taken..).unwrap_or_default();
+            if taken == 0 {
+                return Err(Failure::Unfinished {
+                    what: format!("{} bytes were not taken", rest.len()),
+                    why: Some(format!("the process does not read; {} were taken before", self.reply.bytes)),
+                    help: "send the rest when it reads again".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<(), Failure> {
+        let request = InputRequest { close: true, ..InputRequest::default() };
+        let reply = self.context.client.send(&self.path, &request).await?;
+        self.take_in(reply);
+        Ok(())
+    }
+
+    fn take_in(&mut self, reply: InputReply) {
+        let bytes = self.reply.bytes.saturating_add(reply.bytes);
+        self.reply = InputReply { bytes, ..reply };
+    }
+
+    fn tell(&self) -> Result<(), Failure> {
+        let console = &self.context.console;
+        let InputReply { id, bytes, closed } = &self.reply;
+        match console.format {
+            Some(Format::Json | Format::Ndjson) => console.print_json(&self.reply)?,
+            Some(Format::Name) => console.print(&format!("{id}\n"))?,
+            Some(Format::Table | Format::Wide) | None => {
+                let end = if *closed { ", and its input ends there" } else { "" };
+                console.say(&format!("{} took {bytes} bytes{end}", clean_label(short(id))));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! Agents and their connections end, hang and misbehave: what runs and everybody else goes on. Rows E3, H5 and E8.
+
+use crate::agent::Agent;
+use crate::socket::http;
+use longhaul_tests::{GATED, Home, best_of_three, is_alive, kill, until};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::{Value, json};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// So many clients at once.
+const MANY: usize = 1_000;
+
+/// Starts something that says `begin`, and `end` when the gate is open, and gives its id, its process id, and where the
+/// agent goes on to read.
+fn begin(home: &Home, agent: &mut Agent) -> (String, u32, String) {
+    let line = format!("echo begin; {GATED}; echo end; exec sleep 60");
+    let start = json!({"process_type": "server", "name": "n", "command": line});
+    let started = agent.call("start_background_process", &start);
+    let id = started["process_id"].as_str().unwrap().to_owned();
+    until("it began", || (home.ok(&["logs", &id]) == "begin").then_some(()));
+    let read = agent.call("read_process_output", &json!({"process_id": id}));
+    assert_eq!(read["text"], "begin\n", "{read}");
+    (id.clone(), home.pid(&id), read["next_cursor"].as_str().unwrap().to_owned())
+}
+
+/// Opens the gate; what the cursor gives after that is what came after it.
+fn reads_on(home: &Home, agent: &mut Agent, id: &str, cursor: &str) {
+    home.open_gate();
+    until("it said more", || home.ok(&["logs", id]).ends_with("end").then_some(()));
+    let read = agent.call("read_process_output", &json!({"process_id": id, "cursor": cursor}));
+    assert_eq!(read["text"], "end\n", "{read}");
+}
+
+/// Lets this program have as many connections as it may.
+fn widen() {
+    let found = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: found.maximum, maximum: found.maximum });
+}
+
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// Asks a manager over its socket, and does not read what it says.
+fn parked(home: &Home, path: &str) -> UnixStream {
+    let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: longhaul\r\nconnection: close\r\n\r\n").unwrap();
+    stream
+}
+
+/// Whether nothing came yet.
+fn is_silent(stream: &mut UnixStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let read = stream.read(&mut [0; 1]);
+    stream.set_nonblocking(false).unwrap();
+    read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+fn launches_at_once(home: &Home, what: &str) {
+    best_of_three(Duration::from_secs(1), what, || {
+        let begin = Instant::now();
+        let _ = home.launch(&["true"]);
+        begin.elapsed()
+    });
+}
+
+#[test]
+fn e3_an_agent_that_is_killed_leaves_its_work_and_another_reads_on() {
+    let home = Home::new();
+    let mut agent = Agent::connect(&home, &[]);
+    let (id, pid, cursor) = begin(&home, &mut agent);
+    let wait = json!({"name": "wait_for_process", "arguments": {"process_ids": [id], "timeout_seconds": 50}});
+    let _never_read = agent.ask("tools/call", &wait);
+    let program = agent.pid();
+    kill("-KILL", program);
+    until("its program is gone", || (!is_alive(program)).then_some(()));
+    assert!(home.status(&id) == "running" && home.pid(&id) == pid && is_alive(pid));
+    let mut other = Agent::connect(&home, &[]);
+    reads_on(&home, &mut other, &id, &cursor);
+    assert_eq!(home.status(&id), "running");
+}
+
+#[test]
+fn e3_the_manager_is_killed_and_the_same_agent_reads_on_with_the_same_cursor() {
+    let home = Home::new();
+    let mut agent = Agent::connect(&home, &[]);
+    let (id, pid, cursor) = begin(&home, &mut agent);
+    home.end_manager("-KILL");
+    assert!(is_alive(pid), "nothing that runs is touched");
+    let status = until("the agent is answered again", || {
+        let call = json!({"name": "get_process_status", "arguments": {"process_id": id}});
+        let status = agent.request("tools/call", &call);
+        (status["isError"] != true).then(|| status["structuredContent"].clone())
+    });
+    assert_eq!((&status["status"], &status["pid"]), (&json!("running"), &json!(pid)));
+    reads_on(&home, &mut agent, &id, &cursor);
+}
+
+#[test]
+fn h5_agents_read_both_outputs_apart_and_together() {
+    let home = Home::new();
+    let mut agent = Agent::connect(&home, &[]);
+    let line = format!("echo out1; {GATED}; echo err1 >&2; touch said; exec sleep 60");
+    let start = json!({"process_type": "server", "name": "n", "command": line});
+    let started = agent.call("start_background_process", &start);
+    let id = started["process_id"].as_str().unwrap();
+    until("the first is there", || (home.ok(&["logs", id]) == "out1").then_some(()));
+    home.open_gate();
+    home.until_written("said");
+    until("both are there", || home.ok(&["logs", id]).contains("err1").then_some(()));
+    let mut read = |stream: &str| {
+        agent.call("read_process_output", &json!({"process_id": id, "stream": stream}))["text"].clone()
+    };
+    assert_eq!((read("stdout"), read("stderr")), (json!("out1\n"), json!("err1\n")));
+    let together = read("both").as_str().unwrap().to_owned();
+    assert!(together.find("out1").unwrap() < together.find("err1").unwrap(), "{together}");
+}
+
+#[test]
+fn dropped_client_ends_its_wait_and_not_the_process() {
+    let home = Home::new();
+    let id = home.launch(&["sleep", "60"]);
+    let pid = home.pid(&id);
+    let manager = home.manager().unwrap();
+    let before = descriptors(manager);
+    let waits: Vec<UnixStream> =
+        (0..50).map(|_| parked(&home, &format!("/v1/wait?id={id}&timeout_ms=60000"))).collect();
+    until("they are connected", || (descriptors(manager) >= before + 50).then_some(()));
+    drop(waits);
+    until("nothing is left of them", || (descriptors(manager) < before + 10).then_some(()));
+    assert!(home.status(&id) == "running" && is_alive(pid));
+}
+
+#[test]
+fn thousand_parked_waits_do_not_delay_a_launch_and_all_are_answered() {
+    widen();
+    let home = Home::new();
+    let id = home.launch(&["sleep", "60"]);
+    home.until_status(&id, "running");
+    let mut waits: Vec<UnixStream> =
+        (0..MANY).map(|_| parked(&home, &format!("/v1/wait?id={id}&timeout_ms=60000"))).collect();
+    launches_at_once(&home, "a launch beside a thousand waits");
+    assert!(waits.iter_mut().all(is_silent), "all of them wait");
+    assert_eq!(home.run(&["cancel", "--now", &id]).code, 0);
+    for wait in &mut waits {
+        wait.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut answer = String::new();
+        let _ = wait.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("cancelled"), "{answer}");
+    }
+}
+
+#[test]
+fn thousand_silent_slow_and_half_open_clients_change_nothing_for_the_others() {
+    widen();
+    let served = Served::new();
+    let home = &served.home;
+    let id = home.launch(&["sleep", "60"]);
+    let known = format!("host: {}\r\nauthorization: Bearer {}\r\n", served.address, served.token);
+    let kinds = [
+        String::new(),
+        "GET /v1/hea".to_owned(),
+        format!(
+            "POST /v1/processes HTTP/1.1\r\n{known}content-type: application/json\r\ncontent-length: 900\r\n\r\n{{"
+        ),
+        format!("GET /v1/events?format=sse HTTP/1.1\r\n{known}\r\n"),
+        "\u{16}\u{3}\u{1} is no HTTP\r\n\r\n".to_owned(),
+    ];
+    let mut clients = Vec::new();
+    for (n, kind) in kinds.iter().cycle().take(MANY).enumerate() {
+        let mut client = TcpStream::connect(&served.address).unwrap();
+        // Whom the manager did not take in may not write.
+        let _ = client.write_all(kind.as_bytes());
+        if n % 7 == 0 {
+            let _ = client.shutdown(Shutdown::Write);
+        }
+        clients.push(client);
+    }
+    best_of_three(Duration::from_secs(1), "somebody who is known is answered", || {
+        let begin = Instant::now();
+        let mut client = TcpStream::connect(&served.address).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(client, "GET /v1/health HTTP/1.1\r\n{known}connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        let _ = client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        begin.elapsed()
+    });
+    launches_at_once(home, "a launch beside a thousand of them");
+    assert_eq!(home.status(&id), "running");
+    assert_eq!(http(home, "GET", "/v1/ready", &Value::Null).0, 200);
+    drop(clients);
+}
+
+/// A manager that listens on the network.
+struct Served {
+    home: Home,
+    manager: Child,
+    address: String,
+    token: String,
+}
+
+impl Served {
+    fn new() -> Self {
+        let home = Home::new();
+        let mut serve = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let manager = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let said = |name: &str| {
+            until(name, || {
+                let text = std::fs::read_to_string(home.state().join(name)).ok()?;
+                Some(text.lines().next()?.to_owned())
+            })
+        };
+        let address = said("listen").trim_start_matches("http://").to_owned();
+        let token = said("token");
+        Self { home, manager, address, token }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.home.run(&["cancel", "--all", "--now", "--yes", "--no-autostart"]);
+        let _ = self.manager.kill();
+        let _ = self.manager.wait();
+    }
+}

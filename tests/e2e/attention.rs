@@ -1,0 +1,182 @@
+//! What a process waits for, whether it is ready, and what is written to it. Row H5.
+
+use longhaul_tests::{Answer, Home, best_of_three, until};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// So long after its last word whoever asks for input is told of.
+const PROMPT: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_shell_that_reads_is_flagged_within_two_seconds_and_goes_on_when_it_is_answered() {
+    let home = Home::new();
+    best_of_three(PROMPT, "it is flagged", || {
+        let script = "printf 'name? '; read name; echo \"hello $name\"; sleep 60";
+        let id = piped(&home, &["sh", "-c", script]);
+        home.until_status(&id, "running");
+        let begin = Instant::now();
+        until("it waits for input", || waits(&home, &id).then_some(()));
+        let took = begin.elapsed();
+        let shown = home.ok(&["status", &id]);
+        assert!(shown.contains("waiting_for_input") && shown.contains("longhaul send"), "{shown}");
+        assert!(home.ok(&["send", &id, "Ada", "--json"]).contains("\"bytes\""));
+        until("it was answered", || home.ok(&["logs", &id]).contains("hello Ada").then_some(()));
+        until("nothing is asked any more", || (!waits(&home, &id)).then_some(()));
+        took
+    });
+}
+
+#[test]
+fn readers_are_flagged_and_what_sleeps_accepts_or_polls_never_is() {
+    let home = Home::new();
+    let polls = "import select, sys\nwhile True: select.select([sys.stdin], [], [], 3600)";
+    let accepts = "import socket\ns = socket.create_server(('127.0.0.1', 0))\nwhile True: s.accept()";
+    let idle = [
+        piped(&home, &["sleep", "60"]),
+        piped(&home, &["python3", "-c", accepts]),
+        piped(&home, &["python3", "-c", polls]),
+    ];
+    for id in &idle {
+        home.until_status(id, "running");
+    }
+    let cat = piped(&home, &["cat"]);
+    let python = piped(&home, &["python3", "-c", "print(input('name? '))"]);
+    // They were started last: whoever would be flagged by mistake is by now.
+    for id in [&cat, &python] {
+        until("it waits for input", || waits(&home, id).then_some(()));
+    }
+    for id in &idle {
+        assert!(!waits(&home, id), "{}", home.record(id));
+    }
+    assert_eq!(home.run(&["send", &python, "Grace"]).code, 0);
+    assert_eq!(home.run(&["wait", &python]).code, 0);
+    assert!(home.ok(&["logs", &python]).ends_with("Grace"));
+}
+
+#[test]
+fn what_is_sent_arrives_as_it_is_and_its_end_ends_a_reader() {
+    let home = Home::new();
+    let id = piped(&home, &["cat"]);
+    home.until_status(&id, "running");
+    assert_eq!(home.run(&["send", &id, "no line feed: ", "--no-newline"]).code, 0);
+    assert_eq!(home.run(&["send", &id, "one"]).code, 0);
+    let many = "a line of many\n".repeat(20_000);
+    let sent = said(&home, &["send", &id, "-", "--close", "--json"], many.as_bytes());
+    let reply: Value = serde_json::from_str(&sent.out).unwrap();
+    assert_eq!((reply["bytes"].as_u64(), reply["closed"].as_bool()), (Some(300_000), Some(true)), "{sent:?}");
+    assert_eq!(home.run(&["wait", &id]).code, 0);
+    assert_eq!(home.run(&["logs", &id, "-n", "all"]).out, format!("no line feed: one\n{many}"));
+    let late = home.run(&["send", &id, "more"]);
+    assert!(late.code == 4 && late.err.contains("completed"), "{late:?}");
+}
+
+#[test]
+fn input_outlives_the_manager() {
+    let home = Home::new();
+    let id = piped(&home, &["cat"]);
+    home.until_status(&id, "running");
+    assert_eq!(home.run(&["send", &id, "before"]).code, 0);
+    home.end_manager("-KILL");
+    assert_eq!(home.run(&["send", &id, "after"]).code, 0);
+    until("both were read", || (home.ok(&["logs", &id]) == "before\nafter").then_some(()));
+    until("it is flagged by the next manager too", || waits(&home, &id).then_some(()));
+    assert_eq!(home.run(&["send", &id, "--close"]).code, 0);
+    assert_eq!(home.run(&["wait", &id]).code, 0);
+}
+
+#[test]
+fn input_for_what_has_no_pipe_is_refused_with_the_way_out() {
+    let home = Home::new();
+    let id = home.launch(&["sleep", "60"]);
+    home.until_status(&id, "running");
+    let refused = home.run(&["send", &id, "x"]);
+    assert!(refused.code == 4 && refused.err.contains("--stdin-pipe"), "{refused:?}");
+    assert!(home.ok(&["explain", "input_closed"]).contains("closed"));
+}
+
+#[test]
+fn a_server_is_ready_when_it_listens_and_its_port_is_shown() {
+    let home = Home::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let script = "while [ ! -e go ]; do sleep 0.02; done; exec python3 -m http.server --bind 127.0.0.1 $0";
+    let id = home.ok(&["run", "-b", "--ready-port", &port, "--", "sh", "-c", script, &port]);
+    home.until_status(&id, "running");
+    assert_eq!(home.record(&id)["ready"], false);
+    assert_eq!(home.run(&["wait", &id, "--for", "ready", "--timeout", "200ms"]).code, 75);
+    home.open_gate();
+    assert_eq!(home.run(&["wait", &id, "--for", "ready"]).code, 0);
+    let record = home.record(&id);
+    let listens = json!([{ "address": "127.0.0.1", "port": port.parse::<u16>().unwrap() }]);
+    assert_eq!((&record["ready"], &record["listening_ports"]), (&json!(true), &listens));
+    let shown = home.ok(&["status", &id]);
+    assert!(shown.contains(&format!("127.0.0.1:{port}")) && shown.contains("ready"), "{shown}");
+    let url = format!("http://127.0.0.1:{port}/");
+    let beside = home.ok(&["run", "-b", "--ready-http", &url, "--", "sleep", "60"]);
+    assert_eq!(home.run(&["wait", &beside, "--for", "ready"]).code, 0);
+}
+
+#[test]
+fn a_line_or_a_command_tells_that_it_is_ready() {
+    let home = Home::new();
+    let script = "echo warming up; while [ ! -e go ]; do sleep 0.02; done; echo now serving; sleep 60";
+    let told = home.ok(&["run", "-b", "--ready-log", "^now", "--", "sh", "-c", script]);
+    let asked = home.ok(&["run", "-b", "--ready-cmd", "test -e go", "--", "sleep", "60"]);
+    until("it warms up", || home.ok(&["logs", &told]).contains("warming").then_some(()));
+    for id in [&told, &asked] {
+        assert_eq!(home.record(id)["ready"], false);
+    }
+    home.open_gate();
+    assert_eq!(home.run(&["wait", &told, &asked, "--for", "ready"]).code, 0);
+}
+
+#[test]
+fn what_ends_before_it_is_ready_ends_the_wait_with_its_own_code() {
+    let home = Home::new();
+    let id = home.ok(&["run", "-b", "--ready-log", "never", "--", "sh", "-c", "exit 7"]);
+    assert_eq!(home.run(&["wait", &id, "--for", "ready"]).code, 7);
+    let plain = home.launch(&["sleep", "60"]);
+    let refused = home.run(&["wait", &plain, "--for", "ready"]);
+    assert!(refused.code == 2 && refused.err.contains("ready"), "{refused:?}");
+    let bad = home.run(&["run", "-b", "--watch", "e=(", "--", "true"]);
+    assert_eq!(bad.code, 2, "{bad:?}");
+}
+
+#[test]
+fn silence_is_told_as_a_launch_or_the_configuration_asks() {
+    let home = Home::new();
+    let config = home.state().parent().unwrap().join("config/longhaul");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("config.toml"), "[attention]\nidle_after = \"1s\"\n").unwrap();
+    let configured = home.launch(&["sleep", "60"]);
+    let stalls = home.ok(&["run", "-b", "--idle-after", "0", "--stall-after", "2s", "--", "sleep", "60"]);
+    until("the first is idle", || has(&home, &configured, "idle").then_some(()));
+    until("the second is stalled", || has(&home, &stalls, "stalled").then_some(()));
+    assert!(!has(&home, &stalls, "idle") && !has(&home, &configured, "stalled"));
+    assert!(home.record(&stalls)["idle_ms"].as_u64().unwrap() >= 2_000);
+}
+
+/// Launches a command with an open standard input; gives its id.
+fn piped(home: &Home, command: &[&str]) -> String {
+    home.ok(&[&["run", "-b", "--stdin-pipe", "--"], command].concat())
+}
+
+fn waits(home: &Home, id: &str) -> bool {
+    has(home, id, "waiting_for_input")
+}
+
+fn has(home: &Home, id: &str, condition: &str) -> bool {
+    let conditions = home.record(id)["conditions"].clone();
+    conditions.as_array().is_some_and(|all| all.iter().any(|each| each == condition))
+}
+
+/// Runs `longhaul` with something to read.
+fn said(home: &Home, args: &[&str], input: &[u8]) -> Answer {
+    let mut command = home.command(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    Answer::of(child.wait_with_output().unwrap())
+}
