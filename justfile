@@ -17,6 +17,11 @@ fix:
 test *ARGS:
     scripts/test {{ ARGS }}
 
+# Uses a manager with the clients that agents have: SDKs, conformance, generated requests.
+clients *ARGS:
+    cargo build -p longhaul --bins
+    tests/clients/run {{ ARGS }}
+
 # Checks bans, licences and sources of all dependencies.
 deny:
     cargo deny --locked check bans licenses sources

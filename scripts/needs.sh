@@ -11,19 +11,25 @@ in_ci() {
 # need COMMAND PACKAGE: installs Debian's PACKAGE where COMMAND is missing and root's rights can be had without asking.
 # Without COMMAND the tests that want it say that they are ignored; in CI nothing may be left out, so that it fails.
 need() {
-    local command=$1 package=$2 root=()
+    local command=$1 package=$2
     command -v "$command" >/dev/null && return
+    install_package "$package"
+    command -v "$command" >/dev/null && return
+    echo "$command is missing and could not be installed (Debian: apt-get install $package)" >&2
+    if in_ci; then
+        return 1
+    fi
+}
+
+# install_package PACKAGE: tries to install Debian's PACKAGE without asking; whoever calls looks whether that worked.
+install_package() {
+    local root=()
     if [ "$(id -u)" -ne 0 ]; then
         root=(sudo -n)
     fi
     if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
         "${root[@]}" apt-get update -qq >&2 || true
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >&2 || true
-    fi
-    command -v "$command" >/dev/null && return
-    echo "$command is missing and could not be installed (Debian: apt-get install $package)" >&2
-    if in_ci; then
-        return 1
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >&2 || true
     fi
 }
 

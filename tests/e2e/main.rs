@@ -1,6 +1,6 @@
 //! The whole product, as a user has it: the real program, a real state directory, real processes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 mod agent;
 mod agents;

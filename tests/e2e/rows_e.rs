@@ -242,6 +242,7 @@ fn d7_the_status_tool_gives_the_whole_record_or_not_found() {
             "id" => "process_id".to_owned(),
             "type" => "process_type".to_owned(),
             "duration_ms" => "elapsed_s".to_owned(),
+            "idle_ms" => "idle_for_s".to_owned(),
             field => field.replace("_ms", "_s"),
         };
         assert!(!is_said || !status[&name].is_null(), "{field}: {status}");

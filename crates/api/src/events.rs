@@ -14,7 +14,7 @@ use crate::convert::rfc3339;
 use crate::fault::Fault;
 use futures_util::stream::{self, Stream};
 use letter::{envelope, gap};
-use longhaul_domain::{Fact, ProcessId, SessionId};
+use longhaul_domain::{Fact, ProcessId, Progress, SessionId};
 use longhaul_engine::Engine;
 use longhaul_engine::ports::{AttemptKey, Cursor, Logged};
 use longhaul_wire::event::{Begins, Envelope, EventKind, EventsRequest};
@@ -156,6 +156,13 @@ impl Events {
         }
         let subject = self.subjects.known(logged.id);
         let mut envelope = envelope(kind, logged, subject, engine.node());
+        if let Fact::StageChanged { stage } = &logged.event.fact {
+            // The log keeps the stage alone: how far it is can be told as long as it stands there.
+            let stored = engine.process(logged.id).await.ok();
+            let live = stored.filter(|stored| !stored.process.status().is_ended());
+            let vitals = live.map(|stored| stored.vitals).filter(|now| now.stage.as_ref() == Some(stage));
+            envelope.data.progress = vitals.and_then(|now| now.progress).map(Progress::percent);
+        }
         if let Some(key) = output_of(engine, logged, subject) {
             envelope.data.tail = tail(engine, key).await;
         }

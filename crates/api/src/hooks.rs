@@ -2,20 +2,24 @@
 //!
 //! Each hook has a task of its own, which reads the event log and runs one command after the other. What it runs is a
 //! process like any other, with a timeout, a log and an end; its launch key is that of the event, so that a restart runs
-//! nothing twice. A hook is never called for what hooks do.
+//! nothing twice. A hook is never called for what hooks do, nor for what descends from one: a hook that launches
+//! something would call itself without end.
 
 mod order;
 
 pub use order::{Hook, HookError, HookPlan, Moment};
 
 use crate::api::Api;
+use crate::convert::{ending, launch};
 use crate::courier::first_place;
 use crate::events::place::read_cursor;
 use crate::events::trail::{Trail, patiently};
 use crate::events::{Events, Told, Wanted};
+use crate::fault::Fault;
 use crate::notices::Batches;
-use longhaul_engine::ports::{Bookmarks, Cursor};
-use longhaul_engine::{Engine, Goal, Mode};
+use longhaul_domain::{ProcessId, State, Status};
+use longhaul_engine::ports::{Bookmarks, Cursor, Stored};
+use longhaul_engine::{Engine, Goal, Launched, Mode};
 use longhaul_wire::api::LaunchRequest;
 use longhaul_wire::event::{BatchView, Envelope};
 use order::Call;
@@ -77,7 +81,7 @@ impl Runner {
                 }
             };
             match told {
-                Some(Told::Event(envelope)) if envelope.data.kind.as_deref() != Some(HOOK_TYPE) => {
+                Some(Told::Event(envelope)) if !is_of_hooks(engine, &envelope).await? => {
                     self.call(engine, &Call::of_event(&envelope)).await?;
                     self.keep(events.read()).await;
                 }
@@ -98,7 +102,9 @@ impl Runner {
                 }
             };
             if let Some(batch) = batch.filter(is_complete) {
-                self.call(engine, &Call::of_batch(&batch)).await?;
+                if !is_all_of_hooks(engine, &batch).await? {
+                    self.call(engine, &Call::of_batch(&batch)).await?;
+                }
                 // Batches of other sessions may still be open from before.
                 let told = read_cursor(&batch.cursor).ok().flatten();
                 self.keep(told.map(|told| told.min(batches.place()))).await;
@@ -110,8 +116,7 @@ impl Runner {
     async fn call(&self, engine: &Engine, call: &Call) -> Option<()> {
         let request = self.hook.request(call);
         let launched = loop {
-            let launch: LaunchRequest = request.clone();
-            let fault = match self.api.launch(launch).await {
+            let fault = match self.launch(engine, request.clone()).await {
                 Ok(launched) => break launched,
                 Err(fault) => fault,
             };
@@ -132,13 +137,41 @@ impl Runner {
                 () = engine.over() => return None,
             }
         };
-        let Ok(id) = launched.process.id.parse() else { return Some(()) };
-        let ids = [id];
+        let ids = [launched.stored.process.id];
         let ended = patiently(engine, || engine.wait(&ids, Goal::Ended, Mode::All, None));
-        select! {
-            ended = ended => ended.map(|_| ()),
-            () = engine.over() => None,
+        let ended = select! {
+            ended = ended => ended?,
+            () = engine.over() => return None,
+        };
+        if let [stored] = ended.processes.as_slice() {
+            self.judge(call, stored);
         }
+        Some(())
+    }
+
+    /// What everybody else runs may take hours: hooks do not wait until there is room for them.
+    async fn launch(&self, engine: &Engine, request: LaunchRequest) -> Result<Launched, Fault> {
+        let launch = launch(request, None, engine.now(), &self.api.defaults)?;
+        Ok(engine.launch_beside(launch).await?)
+    }
+
+    /// Nobody waits for a hook, so that what became of it is seen in the log alone.
+    fn judge(&self, call: &Call, stored: &Stored) {
+        let process = &stored.process;
+        let State::Ended(ended) = &process.state else { return };
+        let status = ended.ending.status();
+        if status == Status::Completed {
+            return;
+        }
+        let why = ending(&ended.ending);
+        tracing::warn!(
+            hook = self.hook.moment.as_str(),
+            event = call.id,
+            process = %process.id,
+            %status,
+            why,
+            "a hook did not do its work"
+        );
     }
 
     /// What cannot be kept is found by its launch key after a restart.
@@ -160,6 +193,46 @@ impl Runner {
             "events are missing: the hook was not called for them"
         );
     }
+}
+
+/// Whether an event is about a hook, or about what descends from one; none when the engine has ended.
+async fn is_of_hooks(engine: &Engine, envelope: &Envelope) -> Option<bool> {
+    if envelope.data.kind.as_deref() == Some(HOOK_TYPE) {
+        return Some(true);
+    }
+    match (&envelope.data.parent_id, envelope.subject.as_deref().map(str::parse)) {
+        (Some(_), Some(Ok(id))) => descends_from_hook(engine, id).await,
+        _ => Some(false),
+    }
+}
+
+/// Whether nothing ended in a batch but hooks and what descends from them; none when the engine has ended.
+async fn is_all_of_hooks(engine: &Engine, batch: &BatchView) -> Option<bool> {
+    for ended in &batch.ended {
+        let is_of_hooks = match ended.id.parse() {
+            _ if ended.kind == HOOK_TYPE => true,
+            Ok(id) => descends_from_hook(engine, id).await?,
+            Err(_) => false,
+        };
+        if !is_of_hooks {
+            return Some(false);
+        }
+    }
+    Some(true)
+}
+
+/// Whether a hook is among the ancestors of a process; none when the engine has ended.
+async fn descends_from_hook(engine: &Engine, id: ProcessId) -> Option<bool> {
+    let ids = [id];
+    let Some(stored) = patiently(engine, || engine.processes(&ids)).await?.pop().flatten() else {
+        return Some(false);
+    };
+    let ancestors = stored.process.lineage.ancestors;
+    if ancestors.is_empty() {
+        return Some(false);
+    }
+    let ancestors = patiently(engine, || engine.processes(&ancestors)).await?;
+    Some(ancestors.iter().flatten().any(|ancestor| ancestor.process.spec.kind.to_string() == HOOK_TYPE))
 }
 
 fn is_complete(batch: &BatchView) -> bool {

@@ -15,7 +15,7 @@ use crate::events::trail::{Step, Trail};
 use crate::events::{Subject, Subjects};
 use crate::fault::Fault;
 use batcher::{Batch, Batcher};
-use census::{Moment, live};
+use census::{Moment, has_any, live};
 use futures_util::stream::{self, Stream};
 use longhaul_domain::{Ending, Fact, ProcessId, SessionId, Timestamp};
 use longhaul_engine::ports::{Cursor, Logged};
@@ -53,6 +53,8 @@ pub(crate) struct Batches {
 #[derive(Debug)]
 struct Group {
     live: BTreeSet<ProcessId>,
+    /// Whether anything ever belonged to it.
+    is_known: bool,
     batcher: Batcher<EndedView>,
 }
 
@@ -195,6 +197,7 @@ impl Batches {
         if let Fact::Submitted = &event.fact {
             if let Some(group) = self.groups.get_mut(&session) {
                 group.live.insert(logged.id);
+                group.is_known = true;
                 group.batcher.added(event.at, group.live.len());
             }
             return Some(());
@@ -207,6 +210,7 @@ impl Batches {
         let now = self.engine.now();
         if let (Some(group), Some(ended)) = (self.groups.get_mut(&session), ended) {
             group.live.remove(&logged.id);
+            group.is_known = true;
             let before = group.batcher.end(now, event.at, logged.cursor, ended, group.live.len());
             if let Some(batch) = before {
                 let view = self.told(&session, batch);
@@ -220,8 +224,9 @@ impl Batches {
     async fn meet(&mut self, session: &SessionId, moment: Moment) -> Option<()> {
         if !self.groups.contains_key(session) {
             let live = live(&self.engine, session, moment).await?;
+            let is_known = !live.is_empty() || has_any(&self.engine, session).await?;
             let batcher = Batcher::new(self.window, MOST);
-            self.groups.insert(session.clone(), Group { live, batcher });
+            self.groups.insert(session.clone(), Group { live, is_known, batcher });
         }
         Some(())
     }
@@ -265,11 +270,12 @@ impl Batches {
 
     /// Where a session stands.
     fn standing(&mut self, session: &SessionId) -> BatchView {
-        let live = self.groups.get(session).map_or(0, |group| group.live.len());
+        let group = self.groups.get(session);
+        let live = group.map_or(0, |group| group.live.len());
         BatchView {
             session: session.to_string(),
             still_live: u32::try_from(live).unwrap_or(u32::MAX),
-            all_complete: live == 0,
+            all_complete: live == 0 && group.is_some_and(|group| group.is_known),
             gap: std::mem::take(&mut self.has_gap),
             cursor: cursor_text(self.read),
             ..BatchView::default()

@@ -16,7 +16,7 @@ use longhaul_engine::ports::Stored;
 use longhaul_engine::{EngineError, Goal, Mode};
 use longhaul_view::{Case, Choice, Cursor, Manner, Pattern};
 use longhaul_wire::api::{OutputNumbers, OutputView, ReadRequest, SearchRequest, SearchView};
-use pages::Pages;
+use pages::{Pages, Shown};
 use place::{Begin, Place};
 use scan::Scan;
 use std::future::poll_fn;
@@ -40,14 +40,15 @@ impl Api {
     /// # Errors
     /// Nobody is meant, it has no output, or the request makes no sense.
     pub async fn read_output(&self, reference: &str, request: &ReadRequest) -> Result<OutputView, Fault> {
-        let budget = Budget::of_page(request.max_tokens)?;
+        let budget = Budget::of(request.max_tokens)?;
         let patience = patience(request)?;
         let id = self.engine.find(reference).await?;
         let deadline = patience.map(|patience| self.engine.now().0.saturating_add(patience));
         loop {
             let stored = self.engine.process(id).await?;
-            let (view, seen) = self.page_of(&stored, request, budget).await?;
-            let says_something = !view.text.is_empty() || view.head.is_some() || view.cursor_expired;
+            let Shown { view, seen, goes_on } = self.page_of(&stored, request, budget).await?;
+            let says_something =
+                !view.text.is_empty() || view.head.is_some() || view.cursor_expired || goes_on;
             let rest = deadline.map_or(0, |deadline| deadline.saturating_sub(self.engine.now().0));
             if says_something || view.eof || rest <= 0 {
                 return Ok(view);
@@ -61,7 +62,7 @@ impl Api {
     /// # Errors
     /// Nobody is meant, it has no output, the pattern is none, or the request makes no sense.
     pub async fn search_output(&self, reference: &str, request: &SearchRequest) -> Result<SearchView, Fault> {
-        let budget = Budget::of_search(request.max_tokens)?;
+        let budget = Budget::of(request.max_tokens)?;
         let context = within("context", request.context, 0..=MOST_CONTEXT)?.unwrap_or(0);
         let most = within("max_matches", request.max_matches, 1..=MOST_MATCHES)?.unwrap_or(USUAL_MATCHES);
         let case = if request.ignore_case { Case::Ignored } else { Case::Kept };
@@ -100,19 +101,15 @@ impl Api {
         }))
     }
 
-    /// A page, and how far the log went when it was read.
-    async fn page_of(
-        &self,
-        stored: &Stored,
-        request: &ReadRequest,
-        budget: Budget,
-    ) -> Result<(OutputView, u64), Fault> {
+    /// A page, and what was seen with it.
+    async fn page_of(&self, stored: &Stored, request: &ReadRequest, budget: Budget) -> Result<Shown, Fault> {
         let place = Place::of_read(stored, request)?;
         let log = Log::new(&self.engine, stored, &place.cursor);
         let Some(place) = self.kept(stored, &log, place).await? else {
             let next_cursor = log.cursor.to_string();
             let (attempt, eof) = (log.cursor.attempt.0, log.is_over);
-            return Ok((OutputView { attempt, next_cursor, eof, ..OutputView::default() }, 0));
+            let view = OutputView { attempt, next_cursor, eof, ..OutputView::default() };
+            return Ok(Shown { view, seen: 0, goes_on: false });
         };
         let log = Log::new(&self.engine, stored, &place.cursor);
         let pages = Pages { log, manner: manner(request.raw), budget };

@@ -51,6 +51,8 @@ pub(crate) fn of_failure(failure: &Failure, regime: Regime) -> i32 {
         Failure::Usage { .. } | Failure::Choice { .. } | Failure::NotText { .. } => return USAGE,
         // Nothing was run, so that the code can be about nothing else.
         Failure::Problem { problem } if problem.slug == "invalid_request" => return USAGE,
+        // There is no process that the code could be about.
+        Failure::Problem { problem } if problem.slug == "session_not_found" => return NOT_FOUND,
         Failure::Problem { problem } => of_problem(problem),
         Failure::Unclear { cause, .. } => return of_failure(cause, regime),
         Failure::Down { .. }
@@ -188,6 +190,13 @@ mod tests {
     fn refused_usage_is_two_in_both_regimes() {
         for regime in [Regime::Control, Regime::PassThrough] {
             assert_eq!(of_failure(&problem("invalid_request", 400), regime), 2);
+        }
+    }
+
+    #[test]
+    fn session_that_nothing_belongs_to_is_three_in_both_regimes() {
+        for regime in [Regime::Control, Regime::PassThrough] {
+            assert_eq!(of_failure(&problem("session_not_found", 404), regime), 3);
         }
     }
 

@@ -1,9 +1,10 @@
 //! What agents get from the command line: the carrier of their protocol, and its entry in their configuration.
 //!
 //! The carrier knows lines, not tools: what a client says goes to the manager, what the manager answers goes to the
-//! client. It knows just enough of the protocol to outlive the manager: it says again who the client is, and answers
-//! what was lost.
+//! client. It knows just enough of the protocol to outlive the manager: it says again who the client is and what it
+//! listens to, puts again what may be put twice, and answers what was lost.
 
+mod call;
 mod carrier;
 mod edit;
 mod install;

@@ -3,25 +3,28 @@
 use crate::descend::LIVE;
 use crate::engine::Engine;
 use crate::error::{Candidate, EngineError};
-use longhaul_domain::{AgentId, ProcessId, ProcessName};
+use longhaul_domain::{AgentId, ProcessId, ProcessName, ProcessType};
 use longhaul_ports::{Filter, Order, PageAsk, Stored};
 
 /// The shortest prefix of an id that is looked up.
 const SHORTEST_PREFIX: usize = 4;
 /// The most candidates that an answer names.
 const MOST_CANDIDATES: u32 = 10;
+/// The type of commands that are run because of what others do: nobody means those by the newest.
+const HOOK: &str = "custom:hook";
+/// So many of the newest are looked at together.
+const LOOK: u32 = 50;
 
 impl Engine {
     /// The process that is meant by a whole id, `bg-<id>`, a unique prefix of 4 or more characters, a name (its live
-    /// process, else the newest), or `@last` (the newest of all).
+    /// process, else the newest), or `@last` (the newest of all but hooks).
     ///
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::Ambiguous`] with the matches.
     pub async fn find(&self, reference: &str) -> Result<ProcessId, EngineError> {
         let not_found = || EngineError::NotFound { reference: reference.to_owned() };
         if reference == "@last" {
-            let newest = self.page(Filter::default(), 1).await?;
-            return newest.first().map(|stored| stored.process.id).ok_or_else(not_found);
+            return self.newest().await?.ok_or_else(not_found);
         }
         if let Ok(id) = reference.parse::<ProcessId>() {
             return self.process(id).await.map(|stored| stored.process.id);
@@ -60,6 +63,24 @@ impl Engine {
         match self.page(live, 1).await?.pop() {
             Some(stored) => Ok(Some(stored)),
             None => Ok(self.page(of_agent, 1).await?.pop()),
+        }
+    }
+
+    /// The newest that is no hook.
+    async fn newest(&self) -> Result<Option<ProcessId>, EngineError> {
+        let hook: Option<ProcessType> = HOOK.parse().ok();
+        let mut ask = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
+        loop {
+            let listing = self.list(&Filter::default(), &ask).await?;
+            let meant =
+                listing.processes.iter().find(|stored| Some(&stored.process.spec.kind) != hook.as_ref());
+            if let Some(stored) = meant {
+                return Ok(Some(stored.process.id));
+            }
+            if listing.next.is_none() {
+                return Ok(None);
+            }
+            (ask.after, ask.most) = (listing.next, LOOK);
         }
     }
 

@@ -48,12 +48,24 @@ impl Engine {
     /// or asks to be told of something that cannot be found out.
     pub async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
         let core = self.core.clone();
-        to_its_end(async move { core.launch(launch).await }).await
+        let roots = core.settings.roots();
+        to_its_end(async move { core.launch(launch, roots).await }).await
+    }
+
+    /// The same for short work of this engine's owner that must not wait behind others: the limit on roots does not hold
+    /// it back, though it counts there while it runs. What waits for a free root goes before it unless its priority is
+    /// lower.
+    ///
+    /// # Errors
+    /// As [`Engine::launch`].
+    pub async fn launch_beside(&self, launch: Launch) -> Result<Launched, EngineError> {
+        let core = self.core.clone();
+        to_its_end(async move { core.launch(launch, u32::MAX).await }).await
     }
 }
 
 impl Core {
-    async fn launch(self: &Arc<Self>, launch: Launch) -> Result<Launched, EngineError> {
+    async fn launch(self: &Arc<Self>, launch: Launch, roots: u32) -> Result<Launched, EngineError> {
         let now = self.parts.clock.now();
         if launch.no_queue && launch.spec.not_before.is_some_and(|moment| moment > now) {
             return Err(EngineError::Invalid {
@@ -72,7 +84,7 @@ impl Core {
             let kept = self.parts.vault.keep(captured).await;
             command.environment.captured = Some(kept.map_err(|source| EngineError::Vault { source })?);
         }
-        self.submit(spec, lineage, launch.no_queue).await
+        self.submit(spec, lineage, launch.no_queue, roots).await
     }
 
     /// Whether what the launch asks to be told of makes sense, and this node can do it if it is to run here.
@@ -111,6 +123,7 @@ impl Core {
         mut spec: Spec,
         lineage: Lineage,
         no_queue: bool,
+        roots: u32,
     ) -> Result<Launched, EngineError> {
         if self.is_closing() {
             return Err(EngineError::ShuttingDown);
@@ -139,7 +152,7 @@ impl Core {
                 process: process.clone(),
                 events: events.clone(),
                 limits: self.limits_of(&process),
-                claim_for: Some(Claimant { lease: self.lease.clone(), roots: self.settings.roots() })
+                claim_for: Some(Claimant { lease: self.lease.clone(), roots })
                     .filter(|_| self.may_run(&process)),
                 or_refuse: no_queue,
             };

@@ -32,10 +32,13 @@ impl Core {
         let spec = Spec { launch_key, not_before: None, ..old.spec.as_ref().clone() };
         let restarted_from = Some(old.id);
         let lineage = Lineage { restarted_from, ..old.lineage.clone() };
-        match self.submit(spec.clone(), lineage, false).await {
+        match self.submit(spec.clone(), lineage, false, self.settings.roots()).await {
             Err(EngineError::Refused {
                 refusal: Refusal::AncestorClosing { .. } | Refusal::ParentMissing { .. },
-            }) => self.submit(spec, Lineage { ancestors: Vec::new(), restarted_from }, false).await,
+            }) => {
+                let lineage = Lineage { ancestors: Vec::new(), restarted_from };
+                self.submit(spec, lineage, false, self.settings.roots()).await
+            }
             other => other,
         }
     }

@@ -189,15 +189,27 @@ impl Entry {
         )
     }
 
-    /// It may be sent again under the same key.
+    /// It may be sent again under the same key, which is that of the launch.
     pub(crate) fn idempotent(self) -> Self {
+        self.keyed(
+            "The launch key: within a session it never makes a second one. What is compared is the work itself (command \
+             line, directory, declared variables, timeout and limits), its type, concurrency key and agent; another \
+             one is refused with 422, and all else, such as the name, stays as it was first",
+        )
+    }
+
+    fn keyed(self, about: &'static str) -> Self {
         let key = json!({ "type": "string", "pattern": "^[!#-\\[\\]-~]{1,128}$" });
-        self.parameter(Place::Header, "idempotency-key", "The same key never makes a second one", key)
+        self.parameter(Place::Header, "idempotency-key", about, key)
     }
 
     /// The same, with the answers kept here.
     pub(crate) fn replayed(mut self, replays: &Replays) -> Self {
         self.handler = self.handler.layer(from_fn_with_state(replays.clone(), replayed));
-        self.idempotent()
+        self.keyed(
+            "The same key never makes a second one. What is compared is the path, the query and every byte of the body: \
+             the same are answered as before, others are refused with 422; it is known until the manager ends or 256 \
+             others came",
+        )
     }
 }

@@ -29,11 +29,13 @@
 //! document are made of the same entries.
 //!
 //! Commands to one process take `?revision=` or `If-Match`: they are refused if it has moved on from there. What makes
-//! something new takes an `Idempotency-Key`, which is the launch key of a launch. Every answer has an `x-request-id`.
+//! something new takes an `Idempotency-Key`, which is the launch key of a launch: there the work itself is compared,
+//! elsewhere the path, the query and the body to the byte. Every answer has an `x-request-id`.
 //!
 //! `{ref}` is an id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`.
 
 mod body;
+mod call;
 mod entry;
 mod expected;
 mod guard;

@@ -7,7 +7,8 @@
 //! What is decided here:
 //!
 //! - **A process that failed is an answer.** An error of a tool means that the tool could not do its job. Clients show a
-//!   model either the text or the structured content, so both say the same.
+//!   model either the text or the structured content, so both say the same; but what has a budget of tokens is in a
+//!   result once, as structured content where that is known.
 //! - **Waiting is one call.** `wait_for_process` parks until something is true and returns before clients give up on a
 //!   call; ending the call ends the wait and never the process.
 //! - **Nothing here is kept.** A connection holds its caller and its subscriptions; everything else is a question to the
@@ -15,6 +16,8 @@
 //!   what it waits for, signed (`task.rs` says why); only that one was cancelled is written down.
 //! - **Every answer has a budget.** Long fields of a record are cut and name the resource that has them whole; output is
 //!   read in pages.
+//! - **Nobody makes it hold more than it can.** Of one connection so many requests are at work at once, and who takes no
+//!   answers is not read any further.
 
 mod answer;
 mod caller;
@@ -22,12 +25,14 @@ mod instructions;
 mod listening;
 mod mcp;
 mod opening;
+mod parameters;
 mod refusal;
 mod resource;
 mod schema;
 mod serve;
 mod server;
 mod service;
+mod stream;
 mod task;
 mod tool;
 mod work;

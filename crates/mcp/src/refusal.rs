@@ -82,6 +82,12 @@ impl Refusal {
         ErrorData::internal_error(self.0.message, json)
     }
 
+    /// The same of a request that nobody should make.
+    pub(crate) fn into_request_error(self) -> ErrorData {
+        let json = serde_json::to_value(&self.0).ok();
+        ErrorData::invalid_request(self.0.message, json)
+    }
+
     /// The answer of the tool: one line for the model, and the same for programs. Clients show a model only one of
     /// the two.
     pub(crate) fn into_result(self) -> CallToolResult {

@@ -93,7 +93,8 @@ async fn standing(api: &Api, session: &SessionId, uri: &str) -> Result<ResourceC
     let ended = api.session(session.as_str(), &asked(false)).await?;
     let text = json!({
         "session": session.as_str(),
-        "all_complete": live.processes.is_empty(),
+        // Nothing is complete where nothing was ever asked for.
+        "all_complete": live.processes.is_empty() && !ended.processes.is_empty(),
         "live": items(&live.processes),
         "ended": items(&ended.processes),
     });

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 /// Keywords that tell a model nothing, or that some client refuses.
 const DROPPED: &[&str] = &["$schema", "$defs", "$id", "title", "format"];
 
+/// Beyond it, a number with a fraction does not know its neighbours: 2 to the power of 53.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// The schema of a type, whole and plain.
 pub(crate) fn of<T: JsonSchema>() -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
@@ -43,6 +46,36 @@ pub(crate) fn object(schema: Value) -> Map<String, Value> {
         Value::Object(keywords) => keywords,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
+}
+
+/// Makes integers of whole numbers in fields that are integers.
+pub(crate) fn settle(schemas: &Map<String, Value>, fields: &mut Map<String, Value>) {
+    for (name, value) in fields {
+        let Some(schema) = schemas.get(name) else { continue };
+        match value {
+            Value::Number(number)
+                if number.is_f64() && schema.get("type").is_some_and(|kind| kind == "integer") =>
+            {
+                if let Some(integer) = number.as_f64().and_then(integer) {
+                    *value = integer.into();
+                }
+            }
+            Value::Object(inner) => {
+                if let Some(Value::Object(schemas)) = schema.get("properties") {
+                    settle(schemas, inner);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {}
+        }
+    }
+}
+
+/// The integer that a number is, as far as numbers with a fraction tell integers apart.
+fn integer(number: f64) -> Option<i64> {
+    if number.fract() != 0.0 || number.abs() > MOST_EXACT {
+        return None;
+    }
+    format!("{number:.0}").parse().ok()
 }
 
 fn plain(schema: &mut Value) {
@@ -169,6 +202,23 @@ mod tests {
             "required": ["format", "any", "many"],
         });
         assert_eq!(Value::Object(of::<Sample>()), expected);
+    }
+
+    #[test]
+    fn whole_number_is_an_integer_where_one_is_meant() {
+        let Value::Object(schemas) = json!({
+            "count": { "type": "integer" },
+            "inner": { "type": "object", "properties": { "count": { "type": "integer" } } },
+            "any": {},
+        }) else {
+            return;
+        };
+        let mut fields = object(json!({ "count": 3.0, "inner": { "count": -1.0 }, "any": 3.0 }));
+        settle(&schemas, &mut fields);
+        assert_eq!(Value::Object(fields), json!({ "count": 3, "inner": { "count": -1 }, "any": 3.0 }));
+        let mut fields = object(json!({ "count": 3.5 }));
+        settle(&schemas, &mut fields);
+        assert_eq!(Value::Object(fields), json!({ "count": 3.5 }));
     }
 
     #[test]

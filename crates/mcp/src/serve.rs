@@ -3,6 +3,7 @@
 use crate::caller::Caller;
 use crate::mcp::Mcp;
 use crate::opening::{self, OpeningError};
+use crate::stream::Stream;
 use rmcp::ServiceExt;
 use std::io;
 use std::sync::Arc;
@@ -105,7 +106,7 @@ impl Mcp {
         R: AsyncBufRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        match timeout(patience, self.server(caller).serve((read, write))).await {
+        match timeout(patience, self.server(caller).serve(Stream::new(read, write))).await {
             Ok(Ok(running)) => {
                 if let Err(error) = running.waiting().await {
                     tracing::debug!(%error, "a connection broke off");

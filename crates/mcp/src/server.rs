@@ -1,10 +1,11 @@
 //! What the protocol asks of a server.
 
-use crate::answer::Object;
+use crate::answer::{Form, Object};
 use crate::caller::Caller;
 use crate::instructions::INSTRUCTIONS;
 use crate::listening::{Listening, can_be_heard};
 use crate::mcp::Shared;
+use crate::parameters;
 use crate::refusal::Refusal;
 use crate::resource;
 use crate::tool::Tool;
@@ -13,22 +14,26 @@ use crate::work::{Desk, read};
 use http::request::Parts;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
-    CompleteRequestMethod, CompleteRequestParams, CompleteResult, CreateTaskResult, GetTaskParams,
-    GetTaskResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsRequestMethod,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig, SubscribeRequestParams,
-    SubscriptionFilter, TASKS_EXTENSION_ID, Tool as Definition, UnsubscribeRequestParams, UpdateTaskParams,
+    CompleteRequestMethod, CompleteRequestParams, CompleteResult, CreateTaskResult, CustomRequest,
+    CustomResult, ErrorCode, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams,
+    InitializeResult, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig,
+    SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool as Definition,
+    UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ErrorData, ServerHandler};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// How long a list of tools may be kept, in milliseconds.
 const KEEP: u64 = 300_000;
+/// The most waits of one connection that are parked at once.
+const SHARE: usize = 256;
 /// How often a waiting client is told that it still waits.
 const PULSE: Duration = Duration::from_secs(10);
 
@@ -38,6 +43,8 @@ pub struct Server {
     shared: Arc<Shared>,
     origin: Origin,
     listening: Listening,
+    /// The part of the room for waits that is there for this client.
+    waits: Arc<Semaphore>,
 }
 
 /// Where a call comes from.
@@ -51,14 +58,18 @@ enum Origin {
 
 impl Server {
     pub(crate) fn new(shared: Arc<Shared>, caller: Arc<Caller>) -> Self {
-        Self { shared, origin: Origin::Stream(caller), listening: Listening::default() }
+        Self::from(shared, Origin::Stream(caller))
     }
 
     pub(crate) fn over_http(
         shared: Arc<Shared>,
         caller: Arc<dyn Fn(&Parts) -> Caller + Send + Sync>,
     ) -> Self {
-        Self { shared, origin: Origin::Http(caller), listening: Listening::default() }
+        Self::from(shared, Origin::Http(caller))
+    }
+
+    fn from(shared: Arc<Shared>, origin: Origin) -> Self {
+        Self { shared, origin, listening: Listening::default(), waits: Arc::new(Semaphore::new(SHARE)) }
     }
 
     /// On whose behalf a request is made. Where nobody says so, only reading is safe.
@@ -82,7 +93,7 @@ impl Server {
         if caller.read_only && !tool.only_looks() {
             return Err(Refusal::read_only(tool.name()));
         }
-        let desk = Desk { api: &self.shared.api, caller: &caller };
+        let desk = Desk { api: &self.shared.api, caller: &caller, form: form(context) };
         let answer = if tool == Tool::WaitForProcess {
             if takes_tasks(context) {
                 let asked: Wait = read(arguments.clone())?;
@@ -90,12 +101,14 @@ impl Server {
                     return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
                 }
             }
-            let Ok(_room) = self.shared.waits.try_acquire() else { return Err(Refusal::crowded()) };
+            let (Ok(_share), Ok(_room)) = (self.waits.try_acquire(), self.shared.waits.try_acquire()) else {
+                return Err(Refusal::crowded());
+            };
             self.waited(desk, arguments, context).await?
         } else {
             desk.perform(tool, arguments).await?
         };
-        Ok(CallToolResponse::Complete(CallToolResult::structured(answer.into())))
+        Ok(CallToolResponse::Complete(answer))
     }
 
     /// Waits, and tells from time to time that it does: clients that hear nothing give up.
@@ -104,7 +117,7 @@ impl Server {
         desk: Desk<'_>,
         arguments: Object,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Object, Refusal> {
+    ) -> Result<CallToolResult, Refusal> {
         let wait = desk.perform(Tool::WaitForProcess, arguments);
         tokio::pin!(wait);
         let begun = Instant::now();
@@ -170,7 +183,8 @@ impl ServerHandler for Server {
         let read_only = self.caller(&context).read_only;
         let mut listed = ListToolsResult::with_all_items(definitions(read_only));
         listed.ttl_ms = Some(KEEP);
-        listed.cache_scope = Some(if read_only { CacheScope::Private } else { CacheScope::Public });
+        // Which tools there are depends on who asks.
+        listed.cache_scope = Some(CacheScope::Private);
         Ok(listed)
     }
 
@@ -221,8 +235,7 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let missing =
-            || ErrorData::resource_not_found(format!("there is no resource {:?}", request.uri), None);
+        let missing = || no_resource(&request.uri);
         match resource::read(&self.shared.api, &request.uri).await {
             None => Err(missing()),
             Some(Err(refusal)) if refusal.is_missing() => Err(missing()),
@@ -248,6 +261,16 @@ impl ServerHandler for Server {
         Err(ErrorData::method_not_found::<CompleteRequestMethod>())
     }
 
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        // A method that there is comes here when its parameters have another shape.
+        Err(parameters::wrong(&request.method, request.params.as_ref())
+            .unwrap_or_else(|| ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None)))
+    }
+
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         let known = requested.resource_subscriptions.iter().flatten();
         let known = known.filter(|uri| can_be_heard(uri)).cloned();
@@ -271,10 +294,7 @@ impl ServerHandler for Server {
             ));
         };
         if !can_be_heard(&request.uri) {
-            return Err(ErrorData::resource_not_found(
-                format!("there is no resource {:?}", request.uri),
-                None,
-            ));
+            return Err(no_resource(&request.uri));
         }
         self.listening.add(&self.shared.api, request.uri, &context.peer).await.map_err(Refusal::into_error)
     }
@@ -310,8 +330,11 @@ impl ServerHandler for Server {
     async fn cancel_task(
         &self,
         request: CancelTaskParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        if self.caller(&context).read_only {
+            return Err(Refusal::read_only("tasks/cancel").into_request_error());
+        }
         match self.shared.tasks.cancel(&self.shared.api, &request.task_id).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(no_task()),
@@ -340,6 +363,24 @@ fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
     is_new && context.client_capabilities().is_some_and(|declared| declared.supports_tasks())
 }
 
+/// Where a client looks for an answer; one that does not say which revision it speaks is of today.
+fn form(context: &RequestContext<RoleServer>) -> Form {
+    let header = || context.extensions.get::<Parts>()?.headers.get("mcp-protocol-version")?.to_str().ok();
+    let version = context.protocol_version();
+    let version = version.as_ref().map(ProtocolVersion::as_str).or_else(header);
+    match version {
+        Some(version) if version < ProtocolVersion::V_2025_06_18.as_str() => Form::Text,
+        Some(_) | None => Form::Structured,
+    }
+}
+
 fn no_task() -> ErrorData {
     ErrorData::invalid_params("there is no such task", None)
+}
+
+fn no_resource(uri: &str) -> ErrorData {
+    ErrorData::resource_not_found(
+        format!("there is no resource {uri:?}"),
+        Some(serde_json::json!({ "uri": uri })),
+    )
 }

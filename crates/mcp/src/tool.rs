@@ -7,7 +7,8 @@ use crate::schema;
 use rmcp::model::{Tool as Definition, ToolAnnotations};
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 /// A tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,8 +99,22 @@ impl Tool {
         self.effect() == Effect::Looks
     }
 
-    /// Everything that a client is told of it.
+    /// Everything that a client is told of it; its schemas are made once and shared.
     pub(crate) fn definition(self) -> Definition {
+        static KNOWN: LazyLock<BTreeMap<Tool, Definition>> =
+            LazyLock::new(|| Tool::ALL.into_iter().map(|tool| (tool, tool.described())).collect());
+        KNOWN.get(&self).cloned().unwrap_or_else(|| self.described())
+    }
+
+    /// Arguments where whole numbers are integers wherever integers are meant: to some clients 3.0 is the same as 3.
+    pub(crate) fn with_integers(self, mut arguments: Map<String, Value>) -> Map<String, Value> {
+        if let Some(Value::Object(fields)) = self.definition().input_schema.get("properties") {
+            schema::settle(fields, &mut arguments);
+        }
+        arguments
+    }
+
+    fn described(self) -> Definition {
         Definition::new(self.name(), self.description(), Arc::new(self.input()))
             .with_title(self.title())
             .with_raw_output_schema(Arc::new(self.output()))

@@ -10,28 +10,35 @@ mod wait;
 
 pub(crate) use wait::{answered, check, request};
 
-use crate::answer::Object;
+use crate::answer::{Form, Object};
 use crate::caller::Caller;
+use crate::parameters;
 use crate::refusal::Refusal;
 use crate::tool::Tool;
 use longhaul_api::Api;
+use rmcp::model::CallToolResult;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// The longest span that is taken, in seconds: 30 days.
 const LONGEST: f64 = 30.0 * 24.0 * 3_600.0;
 
+/// The longest wait of one call, in seconds: below the minute after which many clients give up.
+const LONGEST_WAIT: f64 = 55.0;
+
 /// What the tools work with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Desk<'a> {
     pub(crate) api: &'a Api,
     pub(crate) caller: &'a Caller,
+    pub(crate) form: Form,
 }
 
 impl Desk<'_> {
-    /// Does what a tool does, but for a wait.
-    pub(crate) async fn perform(self, tool: Tool, arguments: Object) -> Result<Object, Refusal> {
-        match tool {
+    /// Does what a tool does.
+    pub(crate) async fn perform(self, tool: Tool, arguments: Object) -> Result<CallToolResult, Refusal> {
+        let arguments = tool.with_integers(arguments);
+        let answer = match tool {
             Tool::StartBackgroundProcess => self.start(read(arguments)?).await,
             Tool::GetProcessStatus | Tool::GetBackgroundProcessStatus => self.status(read(arguments)?).await,
             Tool::ListBackgroundProcesses => self.list(read(arguments)?).await,
@@ -39,15 +46,16 @@ impl Desk<'_> {
             Tool::PauseProcess => self.pause(read(arguments)?).await,
             Tool::ResumeProcess => self.resume(read(arguments)?).await,
             Tool::RestartProcess => self.restart(read(arguments)?).await,
-            Tool::ReadProcessOutput => self.read_output(read(arguments)?).await,
+            Tool::ReadProcessOutput => return self.read_output(read(arguments)?).await,
             Tool::SendProcessInput => self.send_input(read(arguments)?).await,
-            Tool::SearchProcessOutput => self.search_output(read(arguments)?).await,
+            Tool::SearchProcessOutput => return self.search_output(read(arguments)?).await,
             Tool::RegisterProcess => self.register(read(arguments)?).await,
             Tool::ReportProgress => self.report(read(arguments)?).await,
             Tool::CompleteProcess => self.complete(read(arguments)?).await,
             Tool::FailProcess => self.fail(read(arguments)?).await,
             Tool::WaitForProcess => self.wait(read(arguments)?).await,
-        }
+        };
+        Ok(CallToolResult::structured(answer?.into()))
     }
 
     /// The session that something is bound to.
@@ -65,7 +73,7 @@ impl Desk<'_> {
 
 /// Reads the arguments of a tool.
 pub(crate) fn read<T: DeserializeOwned>(arguments: Object) -> Result<T, Refusal> {
-    serde_json::from_value(arguments.into()).map_err(|error| Refusal::invalid(error.to_string()))
+    parameters::read(arguments).map_err(Refusal::invalid)
 }
 
 /// Reads a span in seconds.
@@ -74,6 +82,15 @@ fn span(what: &str, seconds: f64) -> Result<Duration, Refusal> {
         return Ok(Duration::from_secs_f64(seconds));
     }
     Err(Refusal::invalid(format!("{what} is 0 to {LONGEST} seconds, not {seconds}")))
+}
+
+/// Reads how long a call is to wait, in seconds.
+fn short(what: &str, seconds: f64) -> Result<Duration, Refusal> {
+    if (0.0..=LONGEST_WAIT).contains(&seconds) {
+        return Ok(Duration::from_secs_f64(seconds));
+    }
+    let said = format!("{what} is 0 to {LONGEST_WAIT}, not {seconds}");
+    Err(Refusal::invalid(said).hint("ask for less, and again when it is over"))
 }
 
 /// A span as it goes over the wire; what is more than nothing stays so.

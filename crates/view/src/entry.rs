@@ -70,6 +70,8 @@ enum Form {
     Cut,
     /// A part of a line that is longer than any that is taken whole.
     Piece,
+    /// States of such a line that were drawn over, of which nothing is shown.
+    Redrawn,
     /// The last one, which did not end yet.
     Unfinished,
 }
@@ -91,7 +93,7 @@ impl<'w> Entries<'w> {
         }
         let (begin, mut last_end, mut count) = (first.start, first.end, 1_u64);
         while last_end - begin < LONGEST_RUN {
-            let next = match self.line(last_end) {
+            let next = match self.settled_line(last_end, begin + LONGEST_RUN) {
                 Ok(next) => next,
                 Err(Stop::Done) => break,
                 Err(Stop::Undecided) => {
@@ -100,12 +102,22 @@ impl<'w> Entries<'w> {
                 }
             };
             if next.form != Form::Whole || next.text != first.text {
-                self.ahead = Some(next);
+                // What was drawn over before it is an entry of its own.
+                self.ahead = (next.start == last_end).then_some(next);
                 break;
             }
             (last_end, count) = (next.end, count + 1);
         }
         Ok(self.told(Shown { end: last_end, ..first }, count))
+    }
+
+    /// Gives the line behind the states that were drawn over, which are passed over up to an index.
+    fn settled_line(&self, start: usize, most: usize) -> Result<Shown, Stop> {
+        let mut line = self.line(start)?;
+        while line.form == Form::Redrawn && line.end < most {
+            line = self.line(line.end)?;
+        }
+        Ok(line)
     }
 
     fn told(&mut self, shown: Shown, count: u64) -> Entry {
@@ -117,16 +129,20 @@ impl<'w> Entries<'w> {
         }
         let feeds = match form {
             Form::Whole | Form::Cut => count,
-            Form::Piece | Form::Unfinished => 0,
+            Form::Piece | Form::Redrawn | Form::Unfinished => 0,
         };
-        if form != Form::Unfinished {
-            text.push('\n');
+        match form {
+            Form::Whole | Form::Cut | Form::Piece => text.push('\n'),
+            Form::Redrawn | Form::Unfinished => {}
         }
         Entry { text, start, end, feeds, is_cut: matches!(form, Form::Cut | Form::Piece) }
     }
 
     fn line(&self, start: usize) -> Result<Shown, Stop> {
         let (end, form) = bounds(self.window, start)?;
+        if form == Form::Redrawn {
+            return Ok(Shown { text: String::new(), start, end, form });
+        }
         let raw = self.window.slice(start, end);
         let text = shown(raw);
         if text.len() > LONGEST_LINE
@@ -156,6 +172,9 @@ fn bounds(window: &Window, start: usize) -> Result<(usize, Form), Stop> {
         return Ok((start + feed + 1, Form::Whole));
     }
     if rest.len() > LONGEST_PIECE {
+        if let Some(over) = drawn_over(longest) {
+            return Ok((start + over, Form::Redrawn));
+        }
         return Ok((start + boundary(rest, LONGEST_PIECE), Form::Piece));
     }
     let length = match window.ending() {
@@ -164,6 +183,11 @@ fn bounds(window: &Window, start: usize) -> Result<(usize, Form), Stop> {
         Ending::Pause => settled(rest),
     };
     if length == 0 { Err(Stop::Done) } else { Ok((start + length, Form::Unfinished)) }
+}
+
+/// How many bytes of a line, or of a part of one, were drawn over by those behind them; none if there are none.
+pub(crate) fn drawn_over(part: &[u8]) -> Option<usize> {
+    Some(part.len() - fold_redraws(part).len()).filter(|over| *over > 0)
 }
 
 /// Renders a line without what ends it.
@@ -286,6 +310,26 @@ mod tests {
         let first = entries.next().unwrap();
         assert_eq!((first.end % 3, first.is_cut), (0, true));
         assert!(LONGEST_PIECE - first.end < 3);
+    }
+
+    #[test]
+    fn redrawn_line_of_any_length_is_folded_to_its_last_state() {
+        for states in [2_000, 5_000, 50_000] {
+            let redraws: String = (0..=states).map(|state| format!("\rDL {state:5} [####]")).collect();
+            let shown = folded(format!("a\n{redraws}\ndone\n").as_bytes()).concat();
+            assert_eq!(shown, format!("a\nDL {states:5} [####]\ndone\n"));
+            let growing = folded(redraws.as_bytes()).concat();
+            assert_eq!(growing, format!("DL {states:5} [####]"));
+        }
+    }
+
+    #[test]
+    fn long_redrawn_lines_that_end_equal_are_counted() {
+        let line = format!("{}100%\n", "10%\r".repeat(LONGEST_PIECE / 3));
+        let entries = folded(format!("100%\n{line}{line}other\n").as_bytes());
+        assert_eq!(entries.concat(), "100% ×3\nother\n");
+        let entries = folded(format!("before\n{line}{line}").as_bytes());
+        assert_eq!(entries.concat(), "before\n100% ×2\n");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Lines of a stream of output that match a pattern.
 
-use crate::entry::{LONGEST_PIECE, bare, boundary, is_harmless, shown};
+use crate::entry::{LONGEST_PIECE, bare, boundary, drawn_over, is_harmless, shown};
 use crate::page::Manner;
 use crate::pattern::Pattern;
 use crate::window::{Ending, Window, wide};
@@ -10,6 +10,8 @@ use std::borrow::Cow;
 const OVERLAP: usize = 4 * 1024;
 /// Lines are first looked at together, so many bytes at once.
 const BLOCK: usize = 8 * 1024;
+/// So far behind a line is looked for the last state of one that is told after it.
+const AHEAD: usize = 256 * 1024;
 /// The most bytes that are kept of what was searched, for the lines before a match.
 const HISTORY: usize = 16 * 1024;
 
@@ -28,12 +30,14 @@ pub struct Hit {
     pub before: Vec<String>,
     /// The lines after it, up to the next hit.
     pub after: Vec<String>,
+    /// The lines behind those that are told by the next hit, or around it, if anybody tells it.
+    pub further: Vec<String>,
 }
 
 /// Searches output piece by piece, as it comes, and keeps no more of it than one piece and a few lines.
 ///
-/// A line is searched as [`Manner`] shows it. One that is longer than 64 KiB is searched in windows of that size that
-/// overlap, and each of them is a hit of its own.
+/// A line is searched as [`Manner`] shows it: of one that was redrawn, its last state. What is longer than 64 KiB is
+/// searched in windows of that size that overlap, and each of them is a hit of its own.
 ///
 /// # Examples
 ///
@@ -179,6 +183,9 @@ impl Searcher {
             if self.at >= near {
                 near = self.pass();
             }
+            while let Some(over) = self.drawn_over(self.at) {
+                self.at += over;
+            }
             let Some(line) = self.next_line(self.at) else { return };
             let raw = self.window.slice(line.start, line.end);
             let text = self.text(raw);
@@ -230,7 +237,7 @@ impl Searcher {
         let mut end = line.end;
         if line.form == Form::Whole {
             while after.len() < self.context {
-                match self.next_line(end) {
+                match self.settled_line(end) {
                     Some(next) => {
                         after.push(next.start);
                         end = next.end;
@@ -251,6 +258,7 @@ impl Searcher {
             text: around(&text, found, self.longest),
             before: self.before(line.start),
             after: after.iter().filter_map(|start| self.told_line(*start)).collect(),
+            further: Vec::new(),
         };
         self.hits.push(hit);
         self.most -= 1;
@@ -265,7 +273,9 @@ impl Searcher {
         if let Some(last) = self.hits.last_mut()
             && kept < self.after.len()
         {
-            last.after.truncate(kept);
+            let mut cut = last.after.split_off(kept.min(last.after.len()));
+            cut.append(&mut last.further);
+            last.further = cut;
             self.told = self.told.min(start);
         }
     }
@@ -286,9 +296,28 @@ impl Searcher {
     }
 
     fn told_line(&self, start: usize) -> Option<String> {
-        let line = self.next_line(start)?;
+        let line = self.settled_line(start)?;
         let raw = self.window.slice(line.start, line.end);
         Some(around(&self.text(raw), (0, 0), self.longest))
+    }
+
+    /// How much of the line there was drawn over by what follows; none where that is decided with the line.
+    fn drawn_over(&self, start: usize) -> Option<usize> {
+        let rest = self.window.slice(start, self.window.bytes().len());
+        let longest = rest.get(..LONGEST_PIECE).filter(|_| rest.len() > LONGEST_PIECE)?;
+        match self.manner {
+            Manner::Folded if memchr::memchr(b'\n', longest).is_none() => drawn_over(longest),
+            Manner::Folded | Manner::Raw => None,
+        }
+    }
+
+    /// The last state of a line; of one that is drawn again and again, that which is far enough behind.
+    fn settled_line(&self, start: usize) -> Option<Line> {
+        let mut at = start;
+        while let Some(over) = self.drawn_over(at).filter(|_| at - start < AHEAD) {
+            at += over;
+        }
+        self.next_line(at)
     }
 
     fn next_line(&self, start: usize) -> Option<Line> {

@@ -1,7 +1,7 @@
 //! The end of an output that fits into the answer that was asked for.
 
 use crate::cursor::Cursor;
-use crate::entry::{Entries, Entry, LONGEST_LINE, boundary, shown};
+use crate::entry::{Entries, Entry, LONGEST_LINE, boundary, drawn_over, shown};
 use crate::page::Manner;
 use crate::room::{char_length, json_length};
 use crate::window::Window;
@@ -20,13 +20,17 @@ pub struct Tail {
 /// Shows as much of the end of a window as fits into `room` bytes of JSON.
 ///
 /// The text begins with a line that is whole; of a last line that alone is too long, its end is shown. Where the window
-/// begins in the middle of a line (`starts_line` is false), the rest of that line is left out if others follow it.
+/// begins in the middle of a line (`starts_line` is false), the rest of that line is left out if others follow it; of a
+/// line that was redrawn, its last state is kept.
 #[must_use]
 pub fn tail(window: &Window, base: &Cursor, starts_line: bool, room: usize, manner: Manner) -> Tail {
-    let first = if starts_line { 0 } else { behind_first_line(window.bytes()) };
+    let bytes = window.bytes();
     let (text, start, end) = match manner {
-        Manner::Folded => folded(window, base, first, room),
-        Manner::Raw => raw(window, first, room),
+        Manner::Folded => {
+            let first = if starts_line { 0 } else { last_state_or_next_line(bytes) };
+            folded(window, base, first, room)
+        }
+        Manner::Raw => raw(window, if starts_line { 0 } else { behind_first_line(bytes) }, room),
     };
     Tail { text, start: base.at(window.offset(start)), next: base.at(window.offset(end)) }
 }
@@ -106,6 +110,12 @@ fn raw(window: &Window, first: usize, room: usize) -> (String, usize, usize) {
     (String::from_utf8_lossy(window.slice(start, bytes.len())).into_owned(), start, bytes.len())
 }
 
+/// Where the last state of a first line begins that was redrawn, else the place behind that line.
+fn last_state_or_next_line(bytes: &[u8]) -> usize {
+    let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |feed| feed + 1);
+    drawn_over(bytes.get(..end).unwrap_or(bytes)).unwrap_or_else(|| behind_first_line(bytes))
+}
+
 /// The place behind the first line if another one follows, else the first where a character begins.
 fn behind_first_line(bytes: &[u8]) -> usize {
     let behind = memchr::memchr(b'\n', bytes).map(|feed| feed + 1);
@@ -131,6 +141,13 @@ mod tests {
         let tail = |room| tail(&window, &base(), false, room, Manner::Folded);
         assert_eq!((tail(100).text.as_str(), tail(100).start.offset), ("two\nthree\n", 12));
         assert_eq!((tail(9).text.as_str(), tail(9).start.offset), ("three\n", 16));
+    }
+
+    #[test]
+    fn last_state_of_a_line_that_began_before_the_window_is_shown() {
+        let window = window(b"0%\r 50%\r100%\ndone\n");
+        let tail = tail(&window, &base(), false, 100, Manner::Folded);
+        assert_eq!((tail.text.as_str(), tail.start.offset), ("100%\ndone\n", 8));
     }
 
     #[test]

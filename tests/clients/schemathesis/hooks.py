@@ -20,6 +20,7 @@ WORK = [
 # So many requests are made of one set of processes: some requests end them, and one clears all away.
 SHARED_BY = 60
 STREAMS = ("/v1/events", "/v1/sessions/{id}/notices")
+WAITS = ("timeout_ms", "wait_ms")
 
 chance = random.Random(1)
 asked = 0
@@ -45,11 +46,13 @@ def before_call(context, case, kwargs):
     query = case.query
     if not isinstance(query, dict):
         return
-    # A stream ends when all is told that there is, and a wait at once: their clients are elsewhere.
+    # A stream ends when all is told that there is, and a wait soon: their clients are elsewhere.
     if str(query.get("follow", case.path in STREAMS)).lower() == "true":
         query["follow"] = False
     if case.path == "/v1/wait":
+        query.setdefault("timeout_ms", 50)
         if chance.random() < 0.5:
             query["id"] = chance.choice(known)
-        if str(query.get("timeout_ms", "9999")).isdigit():
-            query["timeout_ms"] = 50
+    for name in WAITS:
+        if str(query.get(name)).isdigit():
+            query[name] = 50

@@ -3,8 +3,9 @@
 use crate::api::Api;
 use crate::convert::{Depth, rfc3339, views};
 use crate::fault::Fault;
+use crate::hooks::HOOK_TYPE;
 use longhaul_domain::{InvalidText, Level, ProcessId, Seq, SessionId, Status};
-use longhaul_engine::ports::{Filter, Listing, Order, PageAsk, PageKey};
+use longhaul_engine::ports::{Filter, Listing, Order, PageAsk, PageKey, Stored};
 use longhaul_engine::{Engine, EngineError};
 use longhaul_wire::api::{ListRequest, ProcessList};
 use std::str::FromStr;
@@ -15,7 +16,8 @@ const USUAL: u32 = 50;
 const MOST: u32 = 1_000;
 
 impl Api {
-    /// Lists processes, newest first; those that live unless others are asked for.
+    /// Lists processes, newest first; those that live unless others are asked for, and without those of hooks unless
+    /// all, ended ones, these or a type are.
     ///
     /// # Errors
     /// The request makes no sense, or the store does not answer.
@@ -69,7 +71,11 @@ async fn listed(
     let filter = Filter { session, ..filter(engine, usual, request).await? };
     let page = page(request)?;
     let depth = if request.usage { Depth::Usage } else { Depth::Records };
-    let mut listing = engine.list(&filter, &page).await?;
+    let mut listing = if leaves_hooks_out(request) {
+        without_hooks(engine, &filter, &page).await?
+    } else {
+        engine.list(&filter, &page).await?
+    };
     if let Some(root) = filter.ancestor {
         add_root(engine, root, &filter, &page, &mut listing).await?;
     }
@@ -78,6 +84,36 @@ async fn listed(
         cursor: listing.next.map(|PageKey(seq)| seq.to_string()),
         at: rfc3339(engine.now()),
     })
+}
+
+/// What hooks run is in the way of who looks for his own work: it is listed where it is asked for.
+fn leaves_hooks_out(request: &ListRequest) -> bool {
+    let named = [&request.kind, &request.name, &request.prefix, &request.parent, &request.tree];
+    request.statuses.is_empty()
+        && request.all != Some(true)
+        && request.live != Some(false)
+        && named.iter().all(|each| each.is_none())
+}
+
+/// A page without hooks, which goes on until it is full.
+async fn without_hooks(engine: &Engine, filter: &Filter, page: &PageAsk) -> Result<Listing, Fault> {
+    let mut listing = engine.list(filter, page).await?;
+    listing.processes.retain(is_no_hook);
+    while let Some(after) = listing.next {
+        let found = u32::try_from(listing.processes.len()).unwrap_or(u32::MAX);
+        if found >= page.most {
+            break;
+        }
+        let rest = PageAsk { after: Some(after), most: page.most.saturating_sub(found), ..*page };
+        let more = engine.list(filter, &rest).await?;
+        listing.next = more.next;
+        listing.processes.extend(more.processes.into_iter().filter(is_no_hook));
+    }
+    Ok(listing)
+}
+
+fn is_no_hook(stored: &Stored) -> bool {
+    stored.process.spec.kind.to_string() != HOOK_TYPE
 }
 
 /// The root is older than all its descendants, so it stands at the end of the last page.

@@ -77,6 +77,7 @@ fn data(logged: &Logged, subject: Option<&Subject>) -> EventData {
             add_ending(&mut data, ending);
             data.condition = Some("waits_for_children".to_owned());
             data.stage = vitals.stage.as_ref().map(ToString::to_string);
+            data.progress = vitals.progress.map(longhaul_domain::Progress::percent);
         }
         Fact::StageChanged { stage } => data.stage = Some(stage.to_string()),
         Fact::StopBegan { cause, .. } => data.cause = Some(cause.as_str().to_owned()),

@@ -6,6 +6,8 @@ use longhaul_wire::event::{BatchView, Envelope, EventKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Hooks go first where something waits for a place: what they tell is about work that is done.
+const PRIORITY: i64 = 100;
 /// The most bytes of an event in the environment of a hook.
 const LARGEST_EVENT: usize = 32 * 1_024;
 
@@ -120,6 +122,7 @@ impl Hook {
                 ..CommandRequest::default()
             }),
             kind: Some(HOOK_TYPE.to_owned()),
+            priority: Some(PRIORITY),
             description: Some(format!("{} for {}", self.moment.as_str(), call.id)),
             launch_key: Some(format!("hook/{}/{}", self.moment.as_str(), call.key)),
             ..LaunchRequest::default()

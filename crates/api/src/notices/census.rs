@@ -71,6 +71,14 @@ pub(crate) async fn live(
     Some(live)
 }
 
+/// Whether anything of a session is kept, live or ended; none when the engine has ended.
+pub(crate) async fn has_any(engine: &Engine, session: &SessionId) -> Option<bool> {
+    let filter = Filter { session: Some(session.clone()), ..Filter::default() };
+    let page = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
+    let listing = patiently(engine, || engine.list(&filter, &page)).await?;
+    Some(!listing.processes.is_empty())
+}
+
 fn was_live(stored: &Stored, moment: Moment) -> bool {
     let process = &stored.process;
     match moment {

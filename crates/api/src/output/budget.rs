@@ -9,9 +9,9 @@ const ALLOWANCE: usize = 160;
 /// Bytes of a token, as clients estimate it.
 const TOKEN: usize = 4;
 const USUAL: u32 = 1_500;
+/// Both ends of an output, or a match and its place, fit into so many tokens.
+const LEAST: u32 = 100;
 const MOST: u32 = 8_000;
-/// The fewest tokens of a search: a match and its place fit into them.
-const LEAST_OF_SEARCH: u32 = 100;
 
 /// The most bytes of an answer in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +20,8 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn of_page(tokens: Option<u32>) -> Result<Self, Fault> {
-        Self::of(tokens, 1)
-    }
-
-    pub(super) fn of_search(tokens: Option<u32>) -> Result<Self, Fault> {
-        Self::of(tokens, LEAST_OF_SEARCH)
-    }
-
-    fn of(tokens: Option<u32>, least: u32) -> Result<Self, Fault> {
-        let tokens = within("max_tokens", tokens, least..=MOST)?.unwrap_or(USUAL);
+    pub(super) fn of(tokens: Option<u32>) -> Result<Self, Fault> {
+        let tokens = within("max_tokens", tokens, LEAST..=MOST)?.unwrap_or(USUAL);
         Ok(Self { bytes: usize::try_from(tokens).unwrap_or(0) * TOKEN + ALLOWANCE })
     }
 

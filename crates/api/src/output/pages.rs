@@ -19,7 +19,11 @@ const COUNTED: u64 = 4 * 1024 * 1024;
 /// The lines of a single stream among which its tail is looked for.
 const TAIL_LINES: u32 = 400;
 /// With less room than this, both ends together say too little.
-const LEAST: usize = 300;
+const LEAST: usize = 40;
+/// What the head may take of a small answer, but no more than half of it.
+const SMALL_HEAD: usize = 120;
+/// The most bytes of a line that is drawn again and again which are passed over for one answer.
+const FARTHEST: u64 = 64 * 1024 * 1024;
 /// So often a page is begun anew because the log lost bytes meanwhile.
 const TRIES: usize = 8;
 
@@ -31,9 +35,19 @@ pub(super) struct Pages<'e> {
     pub(super) budget: Budget,
 }
 
+/// A page, and what was seen with it.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) view: OutputView,
+    /// How far the log went.
+    pub(super) seen: u64,
+    /// Whether there is more for certain, even if nothing is shown.
+    pub(super) goes_on: bool,
+}
+
 impl Pages<'_> {
-    /// Reads a page, and says how far the log went then.
-    pub(super) async fn read(&self, place: &Place, begin: Begin) -> Result<(OutputView, u64), Fault> {
+    /// Reads a page.
+    pub(super) async fn read(&self, place: &Place, begin: Begin) -> Result<Shown, Fault> {
         for _ in 0..TRIES {
             let size = self.log.size().await?.unwrap_or_default();
             let first = place.cursor;
@@ -45,8 +59,8 @@ impl Pages<'_> {
                     self.ends(&size, start, false, place).await?
                 }
             };
-            if let Some(view) = view {
-                return Ok((view, size.end));
+            if let Some((view, stop)) = view {
+                return Ok(Shown { view, seen: size.end, goes_on: stop == PageStop::Undecided });
             }
         }
         Err(Fault::new(503, "output_in_flux", "the output loses its middle faster than it can be read")
@@ -85,7 +99,7 @@ impl Pages<'_> {
         size: &OutputSize,
         mut from: Cursor,
         place: &Place,
-    ) -> Result<Option<OutputView>, Fault> {
+    ) -> Result<Option<(OutputView, PageStop)>, Fault> {
         let end = place.to.map_or(size.end, |to| to.min(size.end));
         let (mut dropped, mut expired) = (0_u64, place.expired);
         loop {
@@ -118,7 +132,7 @@ impl Pages<'_> {
             view.eof = self.log.is_over && is_drained && stretch.until >= size.end;
             view.text = page.text;
             view.next_cursor = page.next.to_string();
-            return Ok(Some(view));
+            return Ok(Some((view, page.stop)));
         }
     }
 
@@ -129,7 +143,7 @@ impl Pages<'_> {
         start: Cursor,
         has_head: bool,
         place: &Place,
-    ) -> Result<Option<OutputView>, Fault> {
+    ) -> Result<Option<(OutputView, PageStop)>, Fault> {
         let longest = longest(&start, size).to_string();
         let plain =
             OutputView { attempt: start.attempt.0, next_cursor: longest.clone(), ..OutputView::default() };
@@ -141,7 +155,8 @@ impl Pages<'_> {
             };
             if page.stop == PageStop::Drained {
                 let (text, next_cursor) = (page.text, page.next.to_string());
-                return Ok(Some(OutputView { text, next_cursor, eof: self.log.is_over, ..plain }));
+                let view = OutputView { text, next_cursor, eof: self.log.is_over, ..plain };
+                return Ok(Some((view, page.stop)));
             }
         }
         let omitted = Omitted {
@@ -159,7 +174,7 @@ impl Pages<'_> {
         }
         let (head, behind) = if has_head {
             let stretch = self.log.stretch(size, start.offset);
-            let Some(page) = self.page(stretch, &start, room / 5).await? else { return Ok(None) };
+            let Some(page) = self.page(stretch, &start, share_of_head(room)).await? else { return Ok(None) };
             (Some(page.text), page.next)
         } else {
             (None, start)
@@ -175,16 +190,26 @@ impl Pages<'_> {
         } else {
             (view.head, view.text) = (head, tail.text);
         }
-        Ok(Some(view))
+        Ok(Some((view, PageStop::Drained)))
     }
 
-    async fn page(&self, stretch: Stretch, from: &Cursor, room: usize) -> Result<Option<Page>, Fault> {
-        let mut most = FIRST;
+    async fn page(&self, mut stretch: Stretch, from: &Cursor, room: usize) -> Result<Option<Page>, Fault> {
+        let farthest = from.offset.saturating_add(FARTHEST);
+        let (mut from, mut most) = (*from, FIRST);
         loop {
             let Some(window) = self.log.window(stretch, most).await? else { return Ok(None) };
-            let page = page(&window, from, room, self.manner);
-            if page.stop != PageStop::Undecided || most >= LARGEST {
+            let page = page(&window, &from, room, self.manner);
+            if page.stop != PageStop::Undecided {
                 return Ok(Some(page));
+            }
+            if most >= LARGEST {
+                // All of it may have been drawn over by what follows.
+                let is_silent = page.text.is_empty() && page.next != from;
+                if !is_silent || page.next.offset >= farthest {
+                    return Ok(Some(page));
+                }
+                from = page.next;
+                stretch.from = from.offset;
             }
             most = LARGEST;
         }
@@ -244,6 +269,11 @@ impl Pages<'_> {
         let window = self.log.window(stretch, usize::MAX).await?;
         Ok(window.map(|window| window.feeds()))
     }
+}
+
+/// What of the room for both ends the head may take: a fifth, and more where that would be next to nothing.
+fn share_of_head(room: usize) -> usize {
+    (room / 5).max((room / 2).min(SMALL_HEAD))
 }
 
 /// A cursor whose text is at least as long as that of any other place of this log behind `from`.

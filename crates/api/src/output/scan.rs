@@ -98,6 +98,7 @@ impl Scan<'_> {
                 searcher.count_only();
             }
             if is_done || is_far {
+                found.tell_further(room);
                 let is_cut = found.next.is_some() || !is_done;
                 let (offset, line) = searcher.place();
                 let next = found.next.unwrap_or_else(|| from.on_line(offset, line));
@@ -169,6 +170,8 @@ fn broken(error: &dyn std::error::Error) -> Fault {
 struct Found {
     matches: Vec<MatchView>,
     used: usize,
+    /// The lines after the last match that the next one tells.
+    further: Vec<String>,
     /// The first match that is not told.
     next: Option<Cursor>,
 }
@@ -179,6 +182,7 @@ impl Found {
             return;
         }
         let place = from.on_line(hit.offset, hit.line);
+        let own = hit.after.len();
         let mut view = MatchView {
             line: hit.line,
             cursor: place.to_string(),
@@ -192,18 +196,38 @@ impl Found {
         let cost = length(&view).saturating_add(1);
         if self.matches.len() >= most || self.used.saturating_add(cost) > room {
             self.next = Some(place);
+            self.tell_further(room);
             return;
         }
         self.used = self.used.saturating_add(cost);
+        self.further = if view.after.len() == own { hit.further } else { Vec::new() };
         self.matches.push(view);
+    }
+
+    /// Tells the lines after the last match that no other one tells.
+    fn tell_further(&mut self, room: usize) {
+        let Some(last) = self.matches.last_mut() else { return };
+        let before = self.used.saturating_sub(length(last));
+        for line in self.further.drain(..) {
+            last.after.push(line);
+            if before.saturating_add(length(last)) > room {
+                last.after.pop();
+                break;
+            }
+        }
+        self.used = before.saturating_add(length(last));
     }
 }
 
 /// Makes the only match fit that there would be otherwise none of.
 fn shorten(view: &mut MatchView, room: usize) {
-    if length(view) >= room {
-        view.before.clear();
-        view.after.clear();
+    // What is farthest from the match goes first.
+    while length(view) >= room && !(view.before.is_empty() && view.after.is_empty()) {
+        if view.before.len() > view.after.len() {
+            view.before.remove(0);
+        } else {
+            view.after.pop();
+        }
     }
     while length(view) >= room && !view.text.is_empty() {
         let half = view.text.floor_char_boundary(view.text.len() / 2);

@@ -1,12 +1,12 @@
 use crate::outside::Places;
 use crate::world::{World, of_session, with};
-use longhaul_api::NOTICE_WINDOW;
 use longhaul_api::hooks::{self, Hook, HookPlan, Moment};
+use longhaul_api::{Depth, NOTICE_WINDOW};
 use longhaul_engine::ports::Bookmarks;
 use longhaul_wire::api::{ListRequest, ProcessView};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn hook(moment: Moment, command: &[&str]) -> Hook {
@@ -127,4 +127,111 @@ async fn a_hook_that_cannot_be_launched_keeps_nobody_from_his_turn() {
     world.end(&taken).await;
     world.pass(Duration::from_secs(10)).await;
     assert_eq!(ran(&world).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_hook_launches_calls_no_hook_and_completes_no_session() {
+    let world = World::new().await;
+    let hooks = vec![
+        hook(Moment::Start, &["exit", "0", "1", "start {name}"]),
+        hook(Moment::End, &["exit", "0", "20000", "end {name}"]),
+        hook(Moment::SessionComplete, &["exit", "0", "1", "session {session}"]),
+    ];
+    start(&world, hooks, &Arc::default()).await;
+    let first = world.launch(with(of_session("exit 0 10", "s"), "name", json!("mine"))).await;
+    world.end(&first).await;
+    world.pass(Duration::from_secs(2)).await;
+    let mut expected = vec!["exit 0 1 start mine", "exit 0 20000 end mine", "exit 0 1 session s"];
+    assert_eq!(commands(&world).await, expected);
+    let parent = ran(&world).await[1].id.clone();
+    let child = with(of_session("exit 0 1000", "s"), "name", json!("child"));
+    let child = world.launch(with(child, "parent_id", json!(parent))).await;
+    let grandchild = with(of_session("exit 1 10", "s"), "name", json!("grandchild"));
+    let grandchild = world.launch(with(grandchild, "parent_id", json!(child))).await;
+    world.end(&grandchild).await;
+    world.end(&child).await;
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(commands(&world).await, expected);
+    let another = world.launch(with(of_session("exit 0 10", "s"), "name", json!("another"))).await;
+    world.end(&another).await;
+    world.pass(Duration::from_secs(60)).await;
+    expected.extend(["exit 0 1 start another", "exit 0 20000 end another", "exit 0 1 session s"]);
+    assert_eq!(commands(&world).await, expected, "others are told of as before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_are_listed_where_they_are_asked_for() {
+    let world = World::new().await;
+    start(&world, vec![hook(Moment::Start, &["run"])], &Arc::default()).await;
+    let mine = world.run("run").await;
+    world.pass(Duration::from_secs(1)).await;
+    let ids = async |request: ListRequest| {
+        let processes = world.api.list(&request).await.unwrap().processes;
+        processes.into_iter().map(|process| process.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(ListRequest::default()).await, ["custom"]);
+    assert_eq!(ids(ListRequest { limit: Some(1), ..ListRequest::default() }).await, ["custom"]);
+    assert_eq!(
+        ids(ListRequest { all: Some(true), ..ListRequest::default() }).await,
+        ["custom:hook", "custom"]
+    );
+    let of_type = ListRequest { kind: Some("custom:hook".to_owned()), ..ListRequest::default() };
+    assert_eq!(ids(of_type).await, ["custom:hook"]);
+    assert_eq!(world.api.show("@last", Depth::Records).await.unwrap().id, mine);
+    assert_eq!(ran(&world).await[0].priority, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_fails_leaves_a_warning() {
+    let world = World::new().await;
+    let heard = Heard::default();
+    let _kept = tracing::subscriber::set_default(heard.clone());
+    start(&world, vec![hook(Moment::End, &["exit", "5", "1"])], &Arc::default()).await;
+    let id = world.run("exit 0").await;
+    world.end(&id).await;
+    world.pass(Duration::from_secs(5)).await;
+    let lines = heard.0.lock().unwrap().clone();
+    let line = lines.iter().find(|line| line.contains("a hook did not do its work"));
+    let line = line.unwrap_or_else(|| panic!("{lines:#?}"));
+    assert!(
+        line.contains("on_end") && line.contains("failed") && line.contains("exited with code 5"),
+        "{line}"
+    );
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Debug, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Heard {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[derive(Default)]
+struct Line(String);
+
+impl tracing::field::Visit for Line {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.push_str(&format!("{field}={value:?} "));
+    }
 }

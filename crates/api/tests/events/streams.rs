@@ -228,3 +228,25 @@ async fn a_thousand_that_never_read_and_one_that_breaks_off_hold_nobody_up() {
     let first = next_of(&world, &mut silent[0]).await;
     assert!(matches!(first, Told::CaughtUp { .. } | Told::Event(_)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_is_told_with_how_far_it_is_as_long_as_that_is_known() {
+    let world = World::new().await;
+    let id = world.launch(json!({ "reported": {} })).await;
+    let mut reports = Vec::new();
+    for (stage, progress) in [("copying", 41.25), ("checking", 80.0)] {
+        let update = serde_json::from_value(json!({ "stage": stage, "progress": progress })).unwrap();
+        world.api.update(&id, update, None).await.unwrap();
+        let told = world.envelopes(&EventsRequest::default()).await;
+        reports.push(told.last().unwrap().data.clone());
+    }
+    let seen: Vec<_> = reports.iter().map(|data| (data.stage.as_deref(), data.progress)).collect();
+    assert_eq!(seen, [(Some("copying"), Some(41.25)), (Some("checking"), Some(80.0))]);
+    let late = world.envelopes(&EventsRequest::default()).await;
+    let late: Vec<_> = late.iter().filter(|told| told.event == "PROCESS_PROGRESS").collect();
+    assert_eq!((late[0].data.progress, late[1].data.progress), (None, Some(80.0)));
+    world.api.complete(&id, serde_json::from_value(json!({})).unwrap(), None).await.unwrap();
+    let over = world.envelopes(&EventsRequest::default()).await;
+    let over = over.iter().filter(|told| told.event == "PROCESS_PROGRESS");
+    assert!(over.into_iter().all(|told| told.data.progress.is_none()), "100 % belongs to the end");
+}

@@ -114,6 +114,52 @@ fn page_of_the_manager_itself_is_let_in_with_a_token() {
 }
 
 #[test]
+fn agent_whose_call_cannot_be_read_is_told_so_in_its_own_words() {
+    let served = Served::new(&["--listen", "127.0.0.1:0"]);
+    let web = served.web();
+    let (host, control) = (web.host(), served.control());
+    let headers = [
+        &*host,
+        &*control,
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        "MCP-Protocol-Version: 2025-06-18",
+    ];
+    for (body, code, id) in [
+        ("{", -32_700, serde_json::Value::Null),
+        ("nonsense", -32_700, serde_json::Value::Null),
+        ("[]", -32_600, serde_json::Value::Null),
+        ("7", -32_600, serde_json::Value::Null),
+        ("{\"jsonrpc\":\"2.0\",\"id\":7}", -32_600, serde_json::json!(7)),
+        ("{\"jsonrpc\":\"1.0\",\"id\":\"a\",\"method\":\"ping\"}", -32_600, serde_json::json!("a")),
+    ] {
+        let reply = web.ask("POST", "/mcp", &headers, body);
+        assert_eq!(reply.status, 400, "{body}: {reply:?}");
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{body}");
+        assert!(reply.header("x-request-id").is_some(), "{body}: {reply:?}");
+        let told = reply.json();
+        assert_eq!((&told["error"]["code"], &told["id"]), (&code.into(), &id), "{body}: {told}");
+    }
+}
+
+#[test]
+fn who_is_turned_away_is_told_why_though_its_body_comes_late() {
+    let served = Served::new(&["--listen", "127.0.0.1:0"]);
+    let web = served.web();
+    let reading = format!("Authorization: Bearer {}", served.token(true));
+    for (token, slug) in [(reading.as_str(), "read_only"), ("Authorization: Bearer x", "token_unknown")] {
+        let mut stream = TcpStream::connect(&web.address).unwrap();
+        let head = [&web.host(), token, "Content-Type: application/json", "Content-Length: 2"].join("\r\n");
+        write!(stream, "POST /v1/clear HTTP/1.1\r\n{head}\r\nConnection: close\r\n\r\n").unwrap();
+        // So late that whoever did not wait has hung up.
+        std::thread::sleep(Duration::from_millis(100));
+        write!(stream, "{{}}").unwrap();
+        let reply = Reply::of_one(&mut stream);
+        assert_eq!(reply.slug(), slug);
+    }
+}
+
+#[test]
 fn named_hosts_and_pages_are_let_in() {
     let bench = Bench::new()
         .with_config("[listen]\nhosts = [\"Box.example:8443\"]\norigins = [\"https://dash.example\"]\n");
@@ -154,7 +200,7 @@ fn reading_token_reads_everything_and_changes_nothing() {
         }
     }
     assert!(seen > 25, "{seen} routes");
-    assert_eq!(served.bench.show(&id)["status"], "running");
+    until("it runs, for all that was asked", || served.bench.show(&id)["status"] == "running");
     let cancel = format!("/v1/processes/{id}/cancel");
     let cancelled = web.ask("POST", &cancel, &[&web.host(), &served.control(), json], "{}");
     assert_eq!(cancelled.status, 200, "{cancelled:?}");

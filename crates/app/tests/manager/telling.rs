@@ -56,10 +56,14 @@ fn wait_for_a_session_tells_of_all_at_once() {
     assert_eq!(said.code, 1, "{said:?}");
     let notices: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let ended: usize = notices.iter().map(|notice| notice["ended"].as_array().unwrap().len()).sum();
-    assert!(ended <= 8 && notices.len() <= 5, "{notices:#?}");
+    assert!(ended == 8 && notices.len() <= 5, "{notices:#?}");
     assert_eq!(notices.last().unwrap()["all_complete"], true);
-    let again = bench.run(&["wait", "--session", "s"]);
+    let again = bench.run(&["wait", "--session", "s", "--json"]);
     assert_eq!(again.code, 1, "{again:?}");
+    let again: Value = serde_json::from_str(&again.out).unwrap();
+    assert_eq!((again["ended"].as_array().unwrap().len(), &again["all_complete"]), (8, &Value::Bool(true)));
+    let typo = bench.run(&["wait", "--session", "typo"]);
+    assert_eq!(typo.code, 3, "{typo:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Carries lines between a client and the manager.
 
 use crate::mcp::lines::{LONGEST, Line, Lines};
-use crate::mcp::session::{Session, unreadable};
+use crate::mcp::session::{Heard, Said, Session, unreadable};
 use longhaul_wire::api::Problem;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -15,6 +15,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A manager that goes away so often before it said anything is given up.
 const TRIES: u32 = 3;
+
+/// The wait before the second look for the next manager in a row; the first is made at once, each further one waits
+/// twice as long.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest such wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Opens ways to the manager.
 pub(crate) trait Dial {
@@ -45,8 +52,12 @@ pub(crate) struct Carrier<D: Dial, R, W> {
     link: Option<Link<D::Stream>>,
     /// What the manager said instead of serving.
     refused: Option<Refused>,
-    /// How often it went away before it said anything.
-    silent: u32,
+    /// How often it went away, or was not found, since one said anything.
+    failed: u32,
+    /// When the next manager is looked for.
+    retry: Option<Instant>,
+    /// The client has nothing more to say, and answers get until then.
+    ends: Option<Instant>,
     /// What the manager is told next.
     to_manager: VecDeque<Parcel>,
     /// What the client is told next.
@@ -61,6 +72,8 @@ struct Link<S> {
 
 /// A line under way.
 struct Parcel {
+    /// The call of the client that it is.
+    id: Option<String>,
     line: Vec<u8>,
     sent: usize,
 }
@@ -75,6 +88,8 @@ enum Event {
     ToClient(io::Result<usize>),
     /// Some bytes went to the manager.
     ToManager(io::Result<usize>),
+    /// It is time to look for the next manager.
+    Retry,
     /// It takes too long.
     Late,
 }
@@ -93,7 +108,9 @@ where
             session: Session::default(),
             link: None,
             refused: None,
-            silent: 0,
+            failed: 0,
+            retry: None,
+            ends: None,
             to_manager: VecDeque::new(),
             to_client: VecDeque::new(),
         }
@@ -104,24 +121,24 @@ where
     /// # Errors
     /// The client cannot be read from or written to any more; [`Refused`] is told to the client itself.
     pub(crate) async fn carry(mut self) -> io::Result<()> {
-        let mut until = None;
         loop {
-            if until.is_some() && !self.is_busy() {
+            if self.ends.is_some() && !self.is_busy() {
                 break;
             }
-            match self.event(until).await {
+            match self.event().await {
                 Event::Client(said) => match said? {
                     Some(line) => self.said(line).await,
-                    None => until = Some(Instant::now() + FAREWELL),
+                    None => self.ends = Some(Instant::now() + FAREWELL),
                 },
                 Event::Manager(Ok(Some(line))) => self.heard(line),
-                Event::Manager(Ok(None) | Err(_)) | Event::ToManager(Ok(0) | Err(_)) => self.lost().await,
+                Event::Manager(Ok(None) | Err(_)) | Event::ToManager(Ok(0) | Err(_)) => self.lost(),
                 Event::ToClient(written) => {
                     if written? == 0 {
                         return Err(io::ErrorKind::WriteZero.into());
                     }
                 }
                 Event::ToManager(Ok(_)) => {}
+                Event::Retry => self.retry().await,
                 Event::Late => break,
             }
         }
@@ -131,13 +148,14 @@ where
 
     /// Whether something is left to be carried after the client's last word.
     fn is_busy(&self) -> bool {
-        let waits = self.link.is_some() && (self.session.is_waiting() || !self.to_manager.is_empty());
+        let may_come = self.link.is_some() || self.retry.is_some();
+        let waits = may_come && (self.session.is_waiting() || !self.to_manager.is_empty());
         waits || !self.to_client.is_empty()
     }
 
     /// Waits for what happens next. Each branch may be dropped without losing a byte.
-    async fn event(&mut self, until: Option<Instant>) -> Event {
-        let Self { client, out, link, to_manager, to_client, .. } = self;
+    async fn event(&mut self) -> Event {
+        let Self { client, out, link, to_manager, to_client, retry, ends, .. } = self;
         let (hears, speaks) = match link {
             Some(Link { lines, write }) => (Some(lines), Some(write)),
             None => (None, None),
@@ -145,21 +163,26 @@ where
         let may_hear = hears.is_some() && to_client.is_empty();
         let may_speak = speaks.is_some() && !to_manager.is_empty();
         let may_tell = !to_client.is_empty();
-        let may_listen = until.is_none() && to_manager.is_empty();
+        let may_listen = ends.is_none() && to_manager.is_empty();
         tokio::select! {
             told = send(out, to_client), if may_tell => Event::ToClient(told),
             heard = next(hears), if may_hear => Event::Manager(heard),
             sent = send_to(speaks, to_manager), if may_speak => Event::ToManager(sent),
             said = client.next(), if may_listen => Event::Client(said),
-            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => Event::Late,
+            () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => Event::Retry,
+            () = sleep_until(ends.unwrap_or_else(Instant::now)), if ends.is_some() => Event::Late,
         }
     }
 
     /// Takes a line of the client; the manager is looked for when there is something to tell it.
     async fn said(&mut self, line: Line) {
         let line = match line {
-            Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => return,
+            Line::Whole(line) | Line::Unended(line) if line.iter().all(u8::is_ascii_whitespace) => return,
             Line::Whole(line) => line,
+            Line::Unended(mut line) => {
+                line.push(b'\n');
+                line
+            }
             Line::TooLong => {
                 let why = format!("a message is at most {LONGEST} bytes");
                 self.to_client.push_back(Parcel::of(unreadable(&why)));
@@ -169,43 +192,63 @@ where
         if self.link.is_none()
             && let Err(refused) = self.connect().await
         {
-            self.session.said(&line);
             let answer = self.session.refused(&line, &refused.why, &refused.slug);
             self.to_client.extend(answer.map(Parcel::of));
             return;
         }
-        self.session.said(&line);
-        self.to_manager.push_back(Parcel::of(line));
+        let Said { line, id } = self.session.said(line);
+        self.to_manager.push_back(Parcel { id, line, sent: 0 });
     }
 
     fn heard(&mut self, line: Line) {
+        // Half a line of a manager is none: what comes next is its end.
         let Line::Whole(line) = line else { return };
         self.refused = refusal(&line);
         if self.refused.is_some() {
             // What comes next is the end of this way: whoever waits is answered then.
             return;
         }
-        self.silent = 0;
-        if self.session.heard(&line) {
-            self.to_client.push_back(Parcel::of(line));
+        self.failed = 0;
+        match self.session.heard(&line) {
+            Heard::Pass => self.to_client.push_back(Parcel::of(line)),
+            Heard::Instead(line) => self.to_client.push_back(Parcel::of(line)),
+            Heard::Hide => {}
         }
     }
 
-    /// The manager is gone: what it took with it is answered. The next one is looked for when there is need.
-    async fn lost(&mut self) {
+    /// The manager is gone: what it took with it is answered, unless the next one can be asked for it.
+    fn lost(&mut self) {
         self.link = None;
-        self.to_manager.clear();
-        self.silent += 1;
+        let unsent = self.to_manager.drain(..).filter(|parcel| parcel.sent == 0);
+        let unsent: Vec<String> = unsent.filter_map(|parcel| parcel.id).collect();
+        let has_spoken = self.failed == 0;
+        self.failed = self.failed.saturating_add(1);
         if let Some(refused) = self.refused.take() {
-            return self.give_up(&refused);
-        }
-        self.to_client.extend(self.session.lost().into_iter().map(Parcel::of));
-        if !self.session.is_beginning() {
-            return;
-        }
-        let next = if self.silent < TRIES { self.connect().await } else { Err(Refused::silent()) };
-        if let Err(refused) = next {
             self.give_up(&refused);
+        } else {
+            let answers = self.session.lost(&unsent, has_spoken);
+            self.to_client.extend(answers.into_iter().map(Parcel::of));
+            if self.failed >= TRIES {
+                self.give_up(&Refused::silent());
+            }
+        }
+        self.look_out();
+    }
+
+    /// Sees to it that the next manager is looked for, if there is need of one before the client says more.
+    fn look_out(&mut self) {
+        let is_needed = self.session.goes_on() || (self.ends.is_none() && self.session.listens());
+        self.retry = is_needed.then(|| Instant::now() + pause(self.failed));
+    }
+
+    async fn retry(&mut self) {
+        self.retry = None;
+        if self.link.is_none()
+            && let Err(refused) = self.connect().await
+        {
+            self.failed = self.failed.saturating_add(1);
+            self.give_up(&refused);
+            self.look_out();
         }
     }
 
@@ -217,6 +260,7 @@ where
     async fn connect(&mut self) -> Result<(), Refused> {
         let (read, write) = tokio::io::split(self.dial.dial().await?);
         self.link = Some(Link { lines: Lines::new(read), write });
+        self.retry = None;
         self.to_manager.extend(self.session.again().into_iter().map(Parcel::of));
         Ok(())
     }
@@ -231,8 +275,14 @@ impl Refused {
 
 impl Parcel {
     const fn of(line: Vec<u8>) -> Self {
-        Self { line, sent: 0 }
+        Self { id: None, line, sent: 0 }
     }
+}
+
+/// The wait before the next manager is looked for, after so many that were none.
+fn pause(failed: u32) -> Duration {
+    let doubled = failed.checked_sub(2).map(|times| PAUSE.saturating_mul(1 << times.min(16)));
+    doubled.unwrap_or_default().min(LONGEST_PAUSE)
 }
 
 /// Writes as much of the first line as is taken now.

@@ -22,6 +22,8 @@ pub(super) struct Lines<R> {
 pub(super) enum Line {
     /// A line with its end.
     Whole(Vec<u8>),
+    /// The last line, without an end.
+    Unended(Vec<u8>),
     /// A line that was too long, and is gone.
     TooLong,
 }
@@ -31,12 +33,12 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Self { source: BufReader::with_capacity(BUFFER, source), line: Vec::new(), skips: false }
     }
 
-    /// The next line; none at the end, where half a line is none. Dropping the call loses nothing.
+    /// The next line; none at the end. Dropping the call loses nothing.
     pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
             let there = self.source.fill_buf().await?;
             if there.is_empty() {
-                return Ok(None);
+                return Ok(self.rest());
             }
             let end = there.iter().position(|byte| *byte == b'\n');
             let taken = end.map_or(there.len(), |end| end + 1);
@@ -54,6 +56,15 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 return Ok(Some(if skipped { Line::TooLong } else { Line::Whole(line) }));
             }
         }
+    }
+
+    /// What is left at the end.
+    fn rest(&mut self) -> Option<Line> {
+        if std::mem::take(&mut self.skips) {
+            return Some(Line::TooLong);
+        }
+        let line = std::mem::take(&mut self.line);
+        (!line.is_empty()).then_some(Line::Unended(line))
     }
 }
 
@@ -74,6 +85,7 @@ mod tests {
         for expected in ["one\n", "two\n", "\n"] {
             assert_eq!(lines.next().await.unwrap(), Some(Line::Whole(expected.into())));
         }
+        assert_eq!(lines.next().await.unwrap(), Some(Line::Unended(b"half".to_vec())));
         assert_eq!(lines.next().await.unwrap(), None);
         writer.await.unwrap();
     }

@@ -1,10 +1,18 @@
 //! What a carrier remembers of the conversation, to go on with another manager.
 
+use crate::mcp::call::{Call, Keys, uri};
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a client gets for a call that the end of a manager cut off.
 const LOST: &str = "the manager was restarted, ask again";
+/// What it gets for one that may have changed something.
+const UNSURE: &str = "it may have been done: look first";
+/// A call that has taken longer is not put again: its client would wait longer for it than it wants to.
+const YOUNG: Duration = Duration::from_secs(5);
 /// The code of errors of ours in the protocol.
 const CODE: i64 = -32_000;
 /// What ids begin with that are not the client's.
@@ -18,98 +26,156 @@ pub(super) struct Session {
     /// That it took the answer.
     initialized: Option<Vec<u8>>,
     /// Calls without an answer, by their id as JSON.
-    open: BTreeMap<String, Call>,
+    open: BTreeMap<String, Open>,
     /// What it listens to.
     subscribed: BTreeSet<String>,
+    keys: Keys,
     repeats: u64,
+    asked: u64,
 }
 
 /// A call without an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Call {
-    /// The introduction itself: it is put again.
-    Initialize,
-    /// The client waits for it.
-    Asked,
-    /// It was put again; the client had its answer.
-    Repeated,
+#[derive(Debug)]
+struct Open {
+    call: Call,
+    /// As it was put; nothing where it is never put again.
+    line: Vec<u8>,
+    /// Calls are put again in the order in which they were put.
+    order: u64,
+    since: Instant,
+    /// It was put again.
+    is_again: bool,
+    /// It went to a manager that is gone.
+    may_be_done: bool,
+}
+
+/// A line of the client on its way.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    /// What the manager is told.
+    pub(super) line: Vec<u8>,
+    /// The id of the call that it is, as JSON.
+    pub(super) id: Option<String>,
+}
+
+/// What becomes of a line of the manager.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The client gets it.
+    Pass,
+    /// The client must not see it.
+    Hide,
+    /// The client gets this instead.
+    Instead(Vec<u8>),
 }
 
 impl Session {
-    /// Takes note of a line of the client.
-    pub(super) fn said(&mut self, line: &[u8]) {
-        let Ok(message) = serde_json::from_slice::<Value>(line) else { return };
-        let method = message.get("method").and_then(Value::as_str);
-        let uri = message.pointer("/params/uri").and_then(Value::as_str);
-        match (method, uri) {
-            (Some("notifications/initialized"), _) => self.initialized = Some(line.to_vec()),
-            (Some("resources/subscribe"), Some(uri)) => drop(self.subscribed.insert(uri.to_owned())),
-            (Some("resources/unsubscribe"), Some(uri)) => drop(self.subscribed.remove(uri)),
+    /// Takes note of a line of the client; a start gets a key on its way.
+    pub(super) fn said(&mut self, line: Vec<u8>) -> Said {
+        let Ok(message) = serde_json::from_slice::<Value>(&line) else { return Said { line, id: None } };
+        let Some(method) = message.get("method").and_then(Value::as_str) else {
+            return Said { line, id: None };
+        };
+        match method {
+            "notifications/initialized" => self.initialized = Some(line.clone()),
+            "notifications/cancelled" => self.cancelled(&message),
+            "resources/unsubscribe" => {
+                if let Some(uri) = uri(&message) {
+                    self.subscribed.remove(&uri);
+                }
+            }
             _ => {}
         }
-        let (Some(method), Some(id)) = (method, message.get("id")) else { return };
-        let is_first = method == "initialize";
-        self.open.insert(id.to_string(), if is_first { Call::Initialize } else { Call::Asked });
-        if is_first {
-            self.initialize = Some(message);
-            self.initialized = None;
-        }
+        let Some(id) = message.get("id").map(Value::to_string) else { return Said { line, id: None } };
+        let call = Call::of(method, &message);
+        let line = self.opened(&id, call, message, line);
+        Said { line, id: Some(id) }
     }
 
-    /// Takes note of a line of the manager; false if the client must not see it.
-    pub(super) fn heard(&mut self, line: &[u8]) -> bool {
+    /// Takes note of a line of the manager.
+    pub(super) fn heard(&mut self, line: &[u8]) -> Heard {
         if self.open.is_empty() {
-            return true;
+            return Heard::Pass;
         }
-        let Ok(message) = serde_json::from_slice::<Head>(line) else { return true };
-        let (None, Some(id)) = (message.method, message.id) else { return true };
-        self.open.remove(&id.to_string()) != Some(Call::Repeated)
+        let Ok(message) = serde_json::from_slice::<Head>(line) else { return Heard::Pass };
+        let (None, Some(id)) = (message.method, message.id) else { return Heard::Pass };
+        match self.open.remove(&id.to_string()).map(|open| open.call) {
+            Some(Call::Own) => Heard::Hide,
+            Some(Call::Resubscribes(uri)) if self.subscribed.contains(&uri) => Heard::Instead(updated(&uri)),
+            Some(Call::Resubscribes(_)) => Heard::Hide,
+            Some(Call::Subscribes(uri)) => {
+                if message.error.is_some() {
+                    self.subscribed.remove(&uri);
+                }
+                Heard::Pass
+            }
+            Some(Call::Introduces | Call::Repeatable | Call::Launches | Call::Listens | Call::Writes)
+            | None => Heard::Pass,
+        }
     }
 
     /// Whether a client waits for an answer.
     pub(super) fn is_waiting(&self) -> bool {
-        self.open.values().any(|call| *call != Call::Repeated)
+        self.open.values().any(|open| open.call.is_of_client())
     }
 
-    /// Whether the introduction itself was cut off.
-    pub(super) fn is_beginning(&self) -> bool {
-        self.open.values().any(|call| *call == Call::Initialize)
+    /// Whether another manager would be told something that a client waits for.
+    pub(super) fn goes_on(&self) -> bool {
+        self.open.values().any(|open| open.call.is_repeatable())
     }
 
-    /// The answers to what a manager took with it.
-    pub(super) fn lost(&mut self) -> Vec<Vec<u8>> {
-        let lost = std::mem::take(&mut self.open);
-        let (kept, lost): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            lost.into_iter().partition(|(_, call)| *call == Call::Initialize);
-        self.open = kept;
-        let asked = lost.into_iter().filter(|(_, call)| *call == Call::Asked);
-        asked.map(|(id, _)| refusal(&id, LOST, "connection_broken")).collect()
+    /// Whether the client listens to something.
+    pub(super) fn listens(&self) -> bool {
+        self.initialized.is_some() && !self.subscribed.is_empty()
+    }
+
+    /// The answers to what a manager took with it and what is not put again. `unsent` never went to it; `has_spoken`
+    /// if it said anything.
+    pub(super) fn lost(&mut self, unsent: &[String], has_spoken: bool) -> Vec<Vec<u8>> {
+        let mut answers = Vec::new();
+        for (id, mut open) in std::mem::take(&mut self.open) {
+            open.may_be_done |= !unsent.contains(&id);
+            if open.goes_on(has_spoken) {
+                self.open.insert(id, open);
+            } else if open.call.is_of_client() {
+                answers.push(self.cut_off(&id, &open, LOST, "connection_broken"));
+            }
+        }
+        answers
     }
 
     /// The answers to everything that is open when there is no other manager.
     pub(super) fn gave_up(&mut self, why: &str, slug: &str) -> Vec<Vec<u8>> {
         let open = std::mem::take(&mut self.open).into_iter();
-        open.filter(|(_, call)| *call != Call::Repeated).map(|(id, _)| refusal(&id, why, slug)).collect()
+        let open = open.filter(|(_, open)| open.call.is_of_client());
+        open.map(|(id, open)| self.cut_off(&id, &open, why, slug)).collect()
     }
 
     /// What has to be told to another manager before anything else.
     pub(super) fn again(&mut self) -> Vec<Vec<u8>> {
-        let Some(mut initialize) = self.initialize.clone() else { return Vec::new() };
-        if self.is_beginning() {
-            return vec![line(&initialize)];
+        let mut lines = Vec::new();
+        if let Some(mut initialize) = self.initialize.clone() {
+            let is_beginning = self.open.values().any(|open| open.call == Call::Introduces);
+            if !is_beginning && let Some(id) = initialize.get_mut("id") {
+                *id = self.repeated(Call::Own);
+            }
+            lines.push(line(&initialize));
         }
-        if let Some(id) = initialize.get_mut("id") {
-            *id = self.repeated();
+        if let Some(initialized) = self.initialized.clone() {
+            lines.push(initialized);
+            for uri in self.known_subscriptions() {
+                let id = self.repeated(Call::Resubscribes(uri.clone()));
+                let params = json!({ "uri": uri });
+                lines.push(line(
+                    &json!({ "jsonrpc": "2.0", "id": id, "method": "resources/subscribe", "params": params }),
+                ));
+            }
         }
-        let mut lines = vec![line(&initialize)];
-        let Some(initialized) = self.initialized.clone() else { return lines };
-        lines.push(initialized);
-        for uri in self.subscribed.clone() {
-            let id = self.repeated();
-            let params = json!({ "uri": uri });
-            lines.push(line(
-                &json!({ "jsonrpc": "2.0", "id": id, "method": "resources/subscribe", "params": params }),
-            ));
+        let mut open: Vec<&mut Open> = self.open.values_mut().filter(|open| !open.line.is_empty()).collect();
+        open.sort_by_key(|open| open.order);
+        for open in open {
+            open.is_again = true;
+            lines.push(open.line.clone());
         }
         lines
     }
@@ -118,21 +184,94 @@ impl Session {
     pub(super) fn refused(&mut self, line: &[u8], why: &str, slug: &str) -> Option<Vec<u8>> {
         let message: Head = serde_json::from_slice(line).ok()?;
         let id = message.id.filter(|_| message.method.is_some())?.to_string();
-        self.open.remove(&id);
-        Some(refusal(&id, why, slug))
+        if let Some(Open { call: Call::Subscribes(uri), .. }) = self.open.remove(&id) {
+            self.subscribed.remove(&uri);
+        }
+        Some(refusal(&id, why, slug, true))
     }
 
-    fn repeated(&mut self) -> Value {
+    /// A call that its client wants no more is not put again.
+    fn cancelled(&mut self, message: &Value) {
+        let Some(id) = message.pointer("/params/requestId").map(Value::to_string) else { return };
+        if self.open.get(&id).is_some_and(|open| open.call != Call::Introduces) {
+            self.open.remove(&id);
+        }
+    }
+
+    /// Takes note of a call; gives the line that it is put with.
+    fn opened(&mut self, id: &str, call: Call, mut message: Value, mut said: Vec<u8>) -> Vec<u8> {
+        let mut kept = Vec::new();
+        match &call {
+            Call::Introduces => {
+                self.initialize = Some(message);
+                self.initialized = None;
+            }
+            Call::Launches => {
+                self.keys.put(&mut message);
+                said = line(&message);
+                kept.clone_from(&said);
+            }
+            Call::Subscribes(uri) => {
+                self.subscribed.insert(uri.clone());
+                kept.clone_from(&said);
+            }
+            Call::Repeatable => kept.clone_from(&said),
+            Call::Listens | Call::Writes | Call::Own | Call::Resubscribes(_) => {}
+        }
+        self.open(id.to_owned(), call, kept);
+        said
+    }
+
+    fn open(&mut self, id: String, call: Call, line: Vec<u8>) {
+        self.asked += 1;
+        let (order, since) = (self.asked, Instant::now());
+        self.open.insert(id, Open { call, line, order, since, is_again: false, may_be_done: false });
+    }
+
+    fn repeated(&mut self, call: Call) -> Value {
         self.repeats += 1;
         let id = Value::String(format!("{OWN}{}", self.repeats));
-        self.open.insert(id.to_string(), Call::Repeated);
+        self.open(id.to_string(), call, Vec::new());
         id
+    }
+
+    /// What is listened to, without what the client itself is just asking for.
+    fn known_subscriptions(&self) -> Vec<String> {
+        let asks = |uri: &String| {
+            self.open.values().any(|open| matches!(&open.call, Call::Subscribes(asked) if asked == uri))
+        };
+        self.subscribed.iter().filter(|uri| !asks(uri)).cloned().collect()
+    }
+
+    /// The answer to a call that nobody answers any more.
+    fn cut_off(&mut self, id: &str, open: &Open, why: &str, slug: &str) -> Vec<u8> {
+        if let Call::Subscribes(uri) = &open.call {
+            self.subscribed.remove(uri);
+        }
+        if !(open.may_be_done && open.call.is_done_once()) {
+            return refusal(id, why, slug, true);
+        }
+        let why = if why == LOST { "the manager was restarted" } else { why };
+        refusal(id, &format!("{why}; {UNSURE}"), slug, false)
+    }
+}
+
+impl Open {
+    /// Whether the next manager is asked instead of one that is gone.
+    fn goes_on(&self, has_spoken: bool) -> bool {
+        match &self.call {
+            Call::Introduces => true,
+            // What ends one manager after the other is not put to a third.
+            Call::Launches | Call::Subscribes(_) => !(self.is_again && has_spoken),
+            Call::Repeatable => !(self.is_again && has_spoken) && self.since.elapsed() < YOUNG,
+            Call::Listens | Call::Writes | Call::Own | Call::Resubscribes(_) => false,
+        }
     }
 }
 
 /// The answer to a line that nobody could read.
 pub(super) fn unreadable(why: &str) -> Vec<u8> {
-    refusal("null", why, "payload_too_large")
+    refusal("null", why, "payload_too_large", false)
 }
 
 /// As much of a message as tells whose it is.
@@ -140,11 +279,18 @@ pub(super) fn unreadable(why: &str) -> Vec<u8> {
 struct Head {
     id: Option<Value>,
     method: Option<String>,
+    error: Option<IgnoredAny>,
 }
 
-fn refusal(id: &str, why: &str, slug: &str) -> Vec<u8> {
-    let error = json!({ "code": CODE, "message": why, "data": { "type": slug, "retryable": true } });
+fn refusal(id: &str, why: &str, slug: &str, retryable: bool) -> Vec<u8> {
+    let error = json!({ "code": CODE, "message": why, "data": { "type": slug, "retryable": retryable } });
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}\n").into_bytes()
+}
+
+/// That a resource may have changed while nobody listened.
+fn updated(uri: &str) -> Vec<u8> {
+    let method = "notifications/resources/updated";
+    line(&json!({ "jsonrpc": "2.0", "method": method, "params": { "uri": uri } }))
 }
 
 fn line(message: &Value) -> Vec<u8> {
@@ -162,10 +308,11 @@ mod tests {
     fn introduced() -> Session {
         let mut session = Session::default();
         session.said(
-            br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#,
+            br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#
+                .to_vec(),
         );
-        assert!(session.heard(br#"{"jsonrpc":"2.0","id":0,"result":{}}"#));
-        session.said(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":0,"result":{}}"#), Heard::Pass);
+        session.said(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_vec());
         session
     }
 
@@ -180,34 +327,127 @@ mod tests {
         assert_eq!(parsed(&lines[1])["method"], "notifications/initialized");
         assert_eq!(lines.len(), 2);
         let answer = json!({ "jsonrpc": "2.0", "id": again["id"], "result": {} }).to_string();
-        assert!(!session.heard(answer.as_bytes()));
-        assert!(session.heard(answer.as_bytes()), "only once");
+        assert_eq!(session.heard(answer.as_bytes()), Heard::Hide);
+        assert_eq!(session.heard(answer.as_bytes()), Heard::Pass, "only once");
     }
 
     #[test]
     fn introduction_that_was_cut_off_is_put_again_as_it_was() {
         let mut session = Session::default();
-        session.said(br#"{"jsonrpc":"2.0","id":"a","method":"initialize"}"#);
-        assert!(session.lost().is_empty() && session.is_beginning());
+        session.said(br#"{"jsonrpc":"2.0","id":"a","method":"initialize"}"#.to_vec());
+        assert!(session.lost(&[], false).is_empty() && session.goes_on());
         let lines = session.again();
         assert_eq!(lines.len(), 1);
         assert_eq!(parsed(&lines[0])["id"], "a");
-        assert!(session.heard(br#"{"jsonrpc":"2.0","id":"a","result":{}}"#));
+        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":"a","result":{}}"#), Heard::Pass);
+    }
+
+    fn tool(id: i64, name: &str) -> Vec<u8> {
+        line(&json!({ "id": id, "method": "tools/call", "params": { "name": name, "arguments": {} } }))
     }
 
     #[test]
-    fn call_in_flight_is_answered_when_its_manager_is_gone() {
+    fn writing_call_in_flight_is_answered_and_never_asked_for_again() {
         let mut session = introduced();
-        session.said(br#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#);
-        session.said(br#"{"jsonrpc":"2.0","id":"x","method":"tools/call"}"#);
-        assert!(session.heard(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#));
-        let lost = session.lost();
+        session.said(tool(7, "send_process_input"));
+        session.said(tool(8, "restart_process"));
+        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#), Heard::Pass);
+        let lost = session.lost(&[], true);
         assert_eq!(lost.len(), 1);
         let answer = parsed(&lost[0]);
-        assert_eq!(answer["id"], "x");
-        assert_eq!(answer["error"]["message"], LOST);
-        assert_eq!(answer["error"]["data"]["retryable"], true);
-        assert!(!session.is_waiting());
+        assert_eq!(answer["id"], 8);
+        assert_eq!(
+            answer["error"]["message"],
+            "the manager was restarted; it may have been done: look first"
+        );
+        assert_eq!(answer["error"]["data"]["retryable"], false);
+        assert!(!session.is_waiting() && !session.goes_on());
+    }
+
+    #[test]
+    fn writing_call_that_never_left_may_be_asked_for_again() {
+        let mut session = introduced();
+        let said = session.said(tool(7, "send_process_input"));
+        let lost = session.lost(&[said.id.unwrap()], true);
+        assert_eq!(parsed(&lost[0])["error"]["data"]["retryable"], true);
+    }
+
+    #[test]
+    fn start_is_put_again_as_it_was_once() {
+        let mut session = introduced();
+        let said = session.said(tool(7, "start_background_process"));
+        let key = parsed(&said.line)["params"]["arguments"]["launch_key"].clone();
+        assert!(key.as_str().unwrap().starts_with("mcp-"));
+        assert!(session.lost(&[], true).is_empty() && session.goes_on());
+        assert_eq!(session.again().pop(), Some(said.line.clone()));
+        // A manager that says nothing has heard nothing that could have ended it.
+        assert!(session.lost(&[], false).is_empty());
+        assert_eq!(session.again().pop(), Some(said.line));
+        let lost = session.lost(&[], true);
+        let error = &parsed(&lost[0])["error"];
+        assert_eq!(error["data"]["retryable"], false);
+        assert!(error["message"].as_str().unwrap().ends_with(UNSURE), "{error}");
+    }
+
+    #[test]
+    fn start_that_may_have_been_done_is_not_asked_for_again_when_there_is_no_manager() {
+        let mut session = introduced();
+        session.said(tool(7, "start_background_process"));
+        session.lost(&[], true);
+        let answers = session.gave_up("no manager answers", "manager_unreachable");
+        let error = &parsed(&answers[0])["error"];
+        assert_eq!(error["message"], "no manager answers; it may have been done: look first");
+        assert_eq!(error["data"]["retryable"], false);
+    }
+
+    #[test]
+    fn calls_are_put_again_in_their_order() {
+        let mut session = introduced();
+        let names = ["wait_for_process", "start_background_process", "get_process_status"];
+        let said: Vec<_> =
+            [30, 4, 5].into_iter().zip(names).map(|(id, name)| session.said(tool(id, name)).line).collect();
+        assert!(session.lost(&[], true).is_empty());
+        assert_eq!(session.again().split_off(2), said);
+    }
+
+    #[test]
+    fn wait_that_took_long_is_left_to_the_client() {
+        let mut session = introduced();
+        session.said(tool(7, "wait_for_process"));
+        let begun = Instant::now().checked_sub(YOUNG).unwrap();
+        session.open.get_mut("7").unwrap().since = begun;
+        let lost = session.lost(&[], true);
+        let error = &parsed(&lost[0])["error"];
+        assert_eq!((&error["message"], &error["data"]["retryable"]), (&json!(LOST), &json!(true)));
+    }
+
+    #[test]
+    fn cancelled_call_is_not_put_again() {
+        let mut session = introduced();
+        session.said(tool(7, "start_background_process"));
+        let cancelled = json!({ "method": "notifications/cancelled", "params": { "requestId": 7 } });
+        session.said(line(&cancelled));
+        assert!(session.lost(&[], true).is_empty() && !session.goes_on());
+    }
+
+    #[test]
+    fn listener_that_listens_again_is_told_to_look_once() {
+        let mut session = introduced();
+        let (kept, refused) = ("longhaul://process/a", "longhaul://process/b");
+        for uri in [kept, refused] {
+            session
+                .said(line(&json!({ "id": uri, "method": "resources/subscribe", "params": { "uri": uri } })));
+        }
+        session.heard(&line(&json!({ "id": kept, "result": {} })));
+        session.heard(&line(&json!({ "id": refused, "error": {} })));
+        assert!(session.lost(&[], true).is_empty() && session.listens() && !session.goes_on());
+        let lines = session.again();
+        assert_eq!(lines.len(), 3);
+        let again = parsed(&lines[2]);
+        assert_eq!(again["params"]["uri"], kept);
+        let answer = line(&json!({ "id": again["id"], "result": {} }));
+        assert_eq!(session.heard(&answer), Heard::Instead(updated(kept)));
+        assert!(session.lost(&[], true).is_empty());
     }
 
     #[test]
@@ -215,9 +455,13 @@ mod tests {
         let mut session = introduced();
         for uri in ["longhaul://process/a", "longhaul://process/b"] {
             let line = json!({ "id": uri, "method": "resources/subscribe", "params": { "uri": uri } });
-            session.said(line.to_string().as_bytes());
+            session.said(line.to_string().into_bytes());
+            session.heard(json!({ "id": uri, "result": {} }).to_string().as_bytes());
         }
-        session.said(br#"{"id":9,"method":"resources/unsubscribe","params":{"uri":"longhaul://process/a"}}"#);
+        session.said(
+            br#"{"id":9,"method":"resources/unsubscribe","params":{"uri":"longhaul://process/a"}}"#.to_vec(),
+        );
+        session.heard(br#"{"id":9,"result":{}}"#);
         let lines = session.again();
         assert_eq!(lines.len(), 3);
         assert_eq!(parsed(&lines[2])["params"]["uri"], "longhaul://process/b");
@@ -226,15 +470,16 @@ mod tests {
     #[test]
     fn client_of_the_stateless_era_has_nothing_to_be_told_again() {
         let mut session = Session::default();
-        session.said(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{}}}"#);
+        session.said(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{}}}"#.to_vec());
+        session.heard(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
         assert!(session.again().is_empty());
     }
 
     #[test]
     fn request_of_the_manager_is_no_answer() {
         let mut session = introduced();
-        session.said(br#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#);
-        assert!(session.heard(br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#));
+        session.said(br#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#.to_vec());
+        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#), Heard::Pass);
         assert!(session.is_waiting());
     }
 
@@ -242,7 +487,7 @@ mod tests {
     fn what_cannot_be_carried_is_answered_only_where_somebody_waits() {
         let mut session = Session::default();
         let request = br#"{"jsonrpc":"2.0","id":3,"method":"tools/call"}"#;
-        session.said(request);
+        session.said(request.to_vec());
         let answer = session.refused(request, "no manager answers", "manager_unreachable").unwrap();
         assert_eq!(parsed(&answer)["error"]["data"]["type"], "manager_unreachable");
         assert!(!session.is_waiting());

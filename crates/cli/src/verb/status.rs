@@ -17,6 +17,8 @@ use tokio::time::sleep;
 
 /// Processes on one page of an answer.
 const PAGE: u32 = 200;
+/// The type of what hooks run.
+const HOOK_TYPE: &str = "custom:hook";
 /// The longest time between two looks, for what no long poll tells of.
 const LOOK: Duration = Duration::from_secs(2);
 /// The most processes that one long poll names.
@@ -157,8 +159,24 @@ async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> 
         .with_some("tree", args.tree.as_deref())
         .with_some("usage", (context.console.format == Some(Format::Wide)).then_some(true))
         .with_some("type", args.kind.as_deref());
-    let most = if args.latest { Some(1) } else { args.limit };
-    all_pages(context, path, most).await
+    if args.latest {
+        return latest(context, path, args.kind.is_some()).await;
+    }
+    all_pages(context, path, args.limit).await
+}
+
+/// Lists the newest alone. What hooks run is not meant unless a type is asked for.
+async fn latest(context: &Context, path: Path, with_hooks: bool) -> Result<ProcessList, Failure> {
+    let is_meant = |process: &ProcessView| with_hooks || process.kind != HOOK_TYPE;
+    let mut list: ProcessList = context.client.fetch(&path.clone().with("limit", "1")).await?;
+    let path = path.with("limit", &PAGE.to_string());
+    while !list.processes.iter().any(is_meant) {
+        let Some(cursor) = list.cursor.take() else { break };
+        list = context.client.fetch(&path.clone().with("cursor", &cursor)).await?;
+    }
+    list.processes.retain(is_meant);
+    list.processes.truncate(1);
+    Ok(list)
 }
 
 fn nothing(args: &StatusArgs, project: Option<&str>) -> String {

@@ -44,8 +44,7 @@ pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Fail
             known.push(Some(process));
         }
         if ids.is_empty() {
-            context.console.say(&format!("nothing belongs to session {}", clean_label(session)));
-            return conclude(context, args, known);
+            return Err(session::unknown(session));
         }
     }
     // A person sees at once where it stands.
@@ -193,8 +192,7 @@ fn conclude(context: &Context, args: &WaitArgs, known: Vec<Option<ProcessView>>)
         }
         Some(Format::Table | Format::Wide) | None => {}
     }
-    let nothing = if args.session.is_some() { DONE } else { STILL_LIVE };
-    Ok(first.unwrap_or(nothing))
+    Ok(first.unwrap_or(STILL_LIVE))
 }
 
 fn code_of(process: &ProcessView, goal: WaitGoal) -> i32 {

@@ -153,3 +153,19 @@ async fn a_child_of_an_ending_parent_is_refused() {
     let closing = matches!(refused, Err(EngineError::Refused { refusal: Refusal::AncestorClosing { .. } }));
     assert!(closing, "{refused:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_launched_beside_waits_for_no_free_root() {
+    let world = World::with(|settings| settings.max_parallel = 1).await;
+    let holder = world.launch_spec(command("run")).await;
+    let waiter = world.launch_spec(command("run")).await;
+    let spec = Spec { priority: longhaul_domain::Priority::new(100).unwrap(), ..command("exit 0 1000") };
+    let launch = longhaul_engine::Launch { spec, parent: None, captured: None, no_queue: false };
+    let beside = world.engine.launch_beside(launch).await.unwrap().stored.process.id;
+    world.clock.settle().await;
+    let statuses = [world.status(holder).await, world.status(waiter).await, world.status(beside).await];
+    assert_eq!(statuses, [Status::Running, Status::Pending, Status::Running]);
+    world.end(beside).await;
+    world.clock.settle().await;
+    assert_eq!(world.status(waiter).await, Status::Pending, "the limit holds for the others");
+}

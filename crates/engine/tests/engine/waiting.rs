@@ -36,6 +36,19 @@ async fn an_unknown_id_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_is_never_what_a_hook_ran() {
+    let world = World::new().await;
+    let hook = || Spec { kind: "custom:hook".parse().unwrap(), ..command("run") };
+    world.launch_spec(hook()).await;
+    assert!(matches!(world.engine.find("@last").await, Err(EngineError::NotFound { .. })));
+    let meant = world.launch_spec(command("run")).await;
+    for _ in 0..60 {
+        world.launch_spec(hook()).await;
+    }
+    assert_eq!(world.engine.find("@last").await.unwrap(), meant);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_is_found_by_id_prefix_name_and_as_the_last() {
     let world = World::new().await;
     let named = Spec { name: ProcessName::new("tests").ok(), ..command("run") };

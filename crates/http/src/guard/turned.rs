@@ -1,5 +1,6 @@
 //! Requests that are turned away at the door.
 
+use crate::call::NoJson;
 use crate::refused::Refused;
 use axum::http::HeaderValue;
 use axum::http::header::{CONNECTION, WWW_AUTHENTICATE};
@@ -19,6 +20,8 @@ pub(crate) enum Turned {
     BadToken,
     /// It would change something, and its token only lets it read.
     ReadOnly,
+    /// As many as may only read are connected.
+    Crowded,
     /// Its body is no JSON.
     Kind,
     /// Its body is too large.
@@ -30,6 +33,8 @@ pub(crate) enum Turned {
     Broken,
     /// Its body did not come.
     Late,
+    /// Its body is to be a call of an agent, and cannot be read.
+    Unreadable,
 }
 
 impl Turned {
@@ -37,12 +42,24 @@ impl Turned {
     pub(crate) const fn is_stranger(self) -> bool {
         match self {
             Self::Host | Self::Origin | Self::NoToken | Self::BadToken => true,
-            Self::ReadOnly | Self::Kind | Self::TooLarge { .. } | Self::Broken | Self::Late => false,
+            Self::ReadOnly
+            | Self::Crowded
+            | Self::Kind
+            | Self::TooLarge { .. }
+            | Self::Broken
+            | Self::Late
+            | Self::Unreadable => false,
         }
     }
 
-    fn fault(self) -> Fault {
-        match self {
+    /// Whether the connection ends with the answer.
+    fn is_last(self) -> bool {
+        self.is_stranger() || self == Self::Crowded
+    }
+
+    /// The problem that it is; none if it is told as agents understand it.
+    fn fault(self) -> Option<Fault> {
+        Some(match self {
             Self::Host => Fault::new(403, "forbidden_host", "the manager is not known by this host name")
                 .because("a web page could have made the name stand for this machine")
                 .help("ask it by the address that it listens on, or add the name to listen.hosts"),
@@ -56,6 +73,10 @@ impl Turned {
                 Fault::new(403, "read_only", "this token lets its holder read, and change nothing")
                     .help("`longhaul token` prints the one for everything")
             }
+            Self::Crowded => {
+                let title = "as many are connected as may with a token that only reads";
+                Fault::new(503, "too_many_connections", title).help("ask again when others have gone")
+            }
             Self::Kind => Fault::new(415, "unsupported_media_type", "the body of a request is JSON")
                 .help("send `Content-Type: application/json`"),
             Self::TooLarge { most } => {
@@ -64,13 +85,15 @@ impl Turned {
             }
             Self::Broken => Fault::new(400, "invalid_request", "the body of the request broke off"),
             Self::Late => Fault::new(408, "invalid_request", "the body of the request did not come"),
-        }
+            Self::Unreadable => return None,
+        })
     }
 }
 
 impl IntoResponse for Turned {
     fn into_response(self) -> Response {
-        let mut response = Refused(self.fault()).into_response();
+        let Some(fault) = self.fault() else { return NoJson.answer() };
+        let mut response = Refused(fault).into_response();
         let headers = response.headers_mut();
         match self {
             Self::NoToken => {
@@ -83,12 +106,14 @@ impl IntoResponse for Turned {
             Self::Host
             | Self::Origin
             | Self::ReadOnly
+            | Self::Crowded
             | Self::Kind
             | Self::TooLarge { .. }
             | Self::Broken
-            | Self::Late => {}
+            | Self::Late
+            | Self::Unreadable => {}
         }
-        if self.is_stranger() {
+        if self.is_last() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

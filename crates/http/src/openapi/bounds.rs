@@ -135,13 +135,12 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
         ("ListRequest", "limit") => json!({ "minimum": 1, "maximum": 1_000 }),
         ("ListRequest", "cursor") => json!({ "pattern": "^[0-9]{1,19}$" }),
         ("ListRequest", "prefix") => json!({ "pattern": "^(bg-)?[0-9a-fA-F-]+$" }),
-        ("ReadRequest", "max_tokens") => json!({ "minimum": 1, "maximum": 8_000 }),
         ("ReadRequest", "from_line" | "attempt") | ("SearchRequest", "attempt") => json!({ "minimum": 1 }),
         ("ReadRequest", "wait_ms") => json!({ "maximum": 55_000 }),
         ("SearchRequest", "pattern") => json!({ "minLength": 1, "maxLength": 1_024 }),
         ("SearchRequest", "context") => json!({ "maximum": 5 }),
         ("SearchRequest", "max_matches") => json!({ "minimum": 1, "maximum": 100 }),
-        ("SearchRequest", "max_tokens") => json!({ "minimum": 100, "maximum": 8_000 }),
+        ("ReadRequest" | "SearchRequest", "max_tokens") => json!({ "minimum": 100, "maximum": 8_000 }),
         ("WaitRequest", "id") => {
             json!({ "minItems": 1, "maxItems": 1_000, "items": { "type": "string", "minLength": 1 } })
         }

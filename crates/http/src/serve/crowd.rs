@@ -1,5 +1,6 @@
 //! Who is connected over the network, and who has to leave when there is no more room.
 
+use crate::guard::Access;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,8 @@ use tokio::sync::oneshot;
 ///
 /// A client has a standing of its own with its first request that carries a token. Those without one compete for a
 /// small number of places among themselves: whoever waits longest goes, of the address that holds most of them. So
-/// strangers can crowd out strangers, and nobody else.
+/// strangers can crowd out strangers, and nobody else. Those who may only read have a share of the places, so that they
+/// cannot keep out who may do everything.
 #[derive(Clone, Debug)]
 pub(super) struct Crowd(Arc<Mutex<Seats>>);
 
@@ -20,6 +22,8 @@ pub(super) struct Room {
     pub(super) most: usize,
     /// Connections without a standing.
     pub(super) strangers: usize,
+    /// Connections whose last request was of one who may only read.
+    pub(super) readers: usize,
 }
 
 #[derive(Debug)]
@@ -41,8 +45,8 @@ struct Seat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Stranger,
-    Idle { since: u64 },
-    AtWork { requests: u32 },
+    Idle { access: Access, since: u64 },
+    AtWork { access: Access, requests: u32 },
 }
 
 /// A place in the crowd; dropped, it is free again.
@@ -64,7 +68,7 @@ impl Crowd {
     /// Takes a place, of someone else if need be; none if all are at work. What is received tells to leave.
     pub(super) fn enter(&self, peer: IpAddr) -> Option<(Arc<Place>, oneshot::Receiver<()>)> {
         let mut seats = self.seats();
-        let Room { most, strangers } = seats.room;
+        let Room { most, strangers, readers: _ } = seats.room;
         if seats.strangers().count() >= strangers {
             let eldest = seats.eldest_of_the_most();
             seats.free(eldest);
@@ -106,10 +110,33 @@ impl Seats {
 
     fn longest_idle(&self) -> Option<u64> {
         let idle = self.taken.iter().filter_map(|(number, seat)| match seat.standing {
-            Standing::Idle { since } => Some((since, *number)),
+            Standing::Idle { since, .. } => Some((since, *number)),
             Standing::Stranger | Standing::AtWork { .. } => None,
         });
         idle.min().map(|(_, number)| number)
+    }
+
+    /// Whether one more may read, at the cost of the reader that is idle longest if need be.
+    fn admit_reader(&mut self, newcomer: u64) -> bool {
+        let others = self.taken.iter().filter(|(number, _)| **number != newcomer);
+        let (mut readers, mut longest_idle) = (0, None);
+        for (number, seat) in others {
+            match seat.standing {
+                Standing::Idle { access: Access::ReadOnly, since } => {
+                    readers += 1;
+                    longest_idle = longest_idle.into_iter().chain([(since, *number)]).min();
+                }
+                Standing::AtWork { access: Access::ReadOnly, .. } => readers += 1,
+                Standing::Stranger
+                | Standing::Idle { access: Access::Control, .. }
+                | Standing::AtWork { access: Access::Control, .. } => {}
+            }
+        }
+        if readers < self.room.readers {
+            return true;
+        }
+        self.free(longest_idle.map(|(_, number)| number));
+        longest_idle.is_some()
     }
 
     fn free(&mut self, seat: Option<u64>) {
@@ -119,17 +146,33 @@ impl Seats {
     }
 }
 
-impl Place {
-    /// A known client asks: from now on it has a standing of its own.
-    pub(super) fn work(self: &Arc<Self>) -> Work {
-        let mut seats = self.crowd.seats();
-        if let Some(seat) = seats.taken.get_mut(&self.seat) {
-            seat.standing = match seat.standing {
-                Standing::Stranger | Standing::Idle { .. } => Standing::AtWork { requests: 1 },
-                Standing::AtWork { requests } => Standing::AtWork { requests: requests.saturating_add(1) },
-            };
+impl Standing {
+    fn is_of_reader(self) -> bool {
+        match self {
+            Self::Idle { access, .. } | Self::AtWork { access, .. } => access == Access::ReadOnly,
+            Self::Stranger => false,
         }
-        Work(self.clone())
+    }
+}
+
+impl Place {
+    /// A known client asks: from now on it has a standing of its own. None if there are as many as may only read.
+    pub(super) fn work(self: &Arc<Self>, access: Access) -> Option<Work> {
+        let mut seats = self.crowd.seats();
+        let is_reader = seats.taken.get(&self.seat).is_some_and(|seat| seat.standing.is_of_reader());
+        match access {
+            // Counting is for newcomers alone: it takes as long as there are connections.
+            Access::ReadOnly if !is_reader && !seats.admit_reader(self.seat) => return None,
+            Access::ReadOnly | Access::Control => {}
+        }
+        if let Some(seat) = seats.taken.get_mut(&self.seat) {
+            let requests = match seat.standing {
+                Standing::Stranger | Standing::Idle { .. } => 1,
+                Standing::AtWork { requests, .. } => requests.saturating_add(1),
+            };
+            seat.standing = Standing::AtWork { access, requests };
+        }
+        Some(Work(self.clone()))
     }
 
     /// Whether no known client has asked yet.
@@ -151,8 +194,10 @@ impl Drop for Work {
         let since = seats.next();
         if let Some(seat) = seats.taken.get_mut(&self.0.seat) {
             seat.standing = match seat.standing {
-                Standing::AtWork { requests } if requests > 1 => Standing::AtWork { requests: requests - 1 },
-                Standing::AtWork { .. } => Standing::Idle { since },
+                Standing::AtWork { access, requests } if requests > 1 => {
+                    Standing::AtWork { access, requests: requests - 1 }
+                }
+                Standing::AtWork { access, .. } => Standing::Idle { access, since },
                 other @ (Standing::Stranger | Standing::Idle { .. }) => other,
             };
         }
@@ -168,9 +213,9 @@ mod tests {
 
     #[test]
     fn strangers_crowd_out_the_eldest_stranger_and_nobody_known() {
-        let crowd = Crowd::new(Room { most: 10, strangers: 2 });
+        let crowd = Crowd::new(room(10, 2));
         let mut known = crowd.enter(HERE).unwrap();
-        let work = known.0.work();
+        let work = known.0.work(Access::Control).unwrap();
         let mut strangers: Vec<_> = (0..5).map(|_| crowd.enter(HERE).unwrap()).collect();
         let gone: Vec<bool> = strangers.iter_mut().map(|(_, told)| is_told(told)).collect();
         assert_eq!(gone, [true, true, true, false, false]);
@@ -184,7 +229,7 @@ mod tests {
 
     #[test]
     fn address_that_holds_most_places_loses_one_first() {
-        let crowd = Crowd::new(Room { most: 10, strangers: 3 });
+        let crowd = Crowd::new(room(10, 3));
         let mut lone = crowd.enter(THERE).unwrap();
         let mut many: Vec<_> = (0..20).map(|_| crowd.enter(HERE).unwrap()).collect();
         assert!(!is_told(&mut lone.1), "it is the eldest of all, and the only one from there");
@@ -194,11 +239,11 @@ mod tests {
 
     #[test]
     fn longest_idle_leaves_first_and_none_at_work() {
-        let crowd = Crowd::new(Room { most: 3, strangers: 2 });
+        let crowd = Crowd::new(room(3, 2));
         let mut places: Vec<_> = (0..3)
             .map(|_| {
                 let (place, told) = crowd.enter(HERE).unwrap();
-                let work = place.work();
+                let work = place.work(Access::Control).unwrap();
                 (place, told, Some(work))
             })
             .collect();
@@ -208,17 +253,17 @@ mod tests {
         let (newcomer, _told) = crowd.enter(HERE).unwrap();
         let gone: Vec<bool> = places.iter_mut().map(|(_, told, _)| is_told(told)).collect();
         assert_eq!(gone, [false, true, false]);
-        let _work = newcomer.work();
+        let _work = newcomer.work(Access::Control).unwrap();
         let _next = crowd.enter(HERE).unwrap();
         assert!(is_told(&mut places[0].1));
     }
 
     #[test]
     fn place_is_free_again_when_it_is_left() {
-        let crowd = Crowd::new(Room { most: 1, strangers: 1 });
+        let crowd = Crowd::new(room(1, 1));
         let (place, _told) = crowd.enter(HERE).unwrap();
-        let first = place.work();
-        let second = place.work();
+        let first = place.work(Access::Control).unwrap();
+        let second = place.work(Access::Control).unwrap();
         drop(first);
         assert!(crowd.enter(HERE).is_none(), "a second request is being answered");
         drop((second, place));
@@ -227,11 +272,47 @@ mod tests {
 
     #[test]
     fn standing_comes_with_the_first_known_request() {
-        let crowd = Crowd::new(Room { most: 9, strangers: 9 });
+        let crowd = Crowd::new(room(9, 9));
         let (place, _told) = crowd.enter(HERE).unwrap();
         assert!(place.is_of_stranger());
-        drop(place.work());
+        drop(place.work(Access::Control).unwrap());
         assert!(!place.is_of_stranger());
+    }
+
+    #[test]
+    fn readers_have_a_share_and_leave_the_rest_to_control() {
+        let crowd = Crowd::new(Room { most: 4, strangers: 4, readers: 2 });
+        let mut readers: Vec<_> = (0..2).map(|_| crowd.enter(HERE).unwrap()).collect();
+        let mut works: Vec<_> = readers.iter().map(|(place, _)| place.work(Access::ReadOnly)).collect();
+        assert!(works.iter().all(Option::is_some));
+        let (third, mut third_told) = crowd.enter(HERE).unwrap();
+        assert!(third.work(Access::ReadOnly).is_none(), "all readers are at work");
+        assert!(readers[0].0.work(Access::ReadOnly).is_some(), "one that is in goes on asking");
+        let control: Vec<_> = (0..2).map(|_| crowd.enter(HERE).unwrap()).collect();
+        assert!(control.iter().all(|(place, _)| place.work(Access::Control).is_some()));
+        assert!(is_told(&mut third_told), "it has no standing");
+        drop(third);
+        drop(control);
+        works.swap_remove(1);
+        let (fourth, _told) = crowd.enter(HERE).unwrap();
+        let work = fourth.work(Access::ReadOnly);
+        assert!(work.is_some() && is_told(&mut readers[1].1) && !is_told(&mut readers[0].1));
+    }
+
+    #[test]
+    fn connection_counts_as_what_it_was_last_asked_with() {
+        let crowd = Crowd::new(Room { most: 4, strangers: 4, readers: 1 });
+        let (one, mut told) = crowd.enter(HERE).unwrap();
+        drop(one.work(Access::ReadOnly));
+        drop(one.work(Access::Control));
+        let (other, _told) = crowd.enter(HERE).unwrap();
+        let work = other.work(Access::ReadOnly);
+        assert!(work.is_some() && !is_told(&mut told));
+        assert!(one.work(Access::ReadOnly).is_none());
+    }
+
+    fn room(most: usize, strangers: usize) -> Room {
+        Room { most, strangers, readers: most }
     }
 
     fn is_told(told: &mut oneshot::Receiver<()>) -> bool {

@@ -1,12 +1,14 @@
 //! What stands between a network connection and the routes.
 
+use crate::call::{Call, NoJson};
 use crate::guard::{Access, Door, Guard, MCP, MCP_LARGEST, Turned};
 use crate::serve::crowd::{Place, Work};
 use crate::serve::network::PATIENCE;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
+use axum::http::header::{CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
-use axum::http::{Request, Response};
+use axum::http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::Service as _;
@@ -15,6 +17,12 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How long a client whose body is not wanted may go on with it.
+const COURTESY: Duration = Duration::from_millis(500);
+/// So much of it is read, in bytes.
+const COURTEOUS: usize = 64 * 1024;
 
 /// What stands between a network connection and the routes.
 #[derive(Clone, Debug)]
@@ -32,30 +40,52 @@ impl Doorway {
     /// Answers, or turns away.
     pub(super) async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
-        let access = match self.guard.check(&head, self.door) {
+        let access = match self.guard.admit(&head, self.door) {
             Ok(access) => access,
-            Err(turned) => {
-                tracing::debug!(?turned, door = %self.door.local, "a request was turned away");
-                // One whose token is good is no stranger, whatever else is wrong.
-                let work = (!turned.is_stranger()).then(|| self.place.work());
-                return self.turn(head, turned, work).await;
+            Err(turned) => return self.turn_early(head, body, turned, None).await,
+        };
+        // One whose token is good is no stranger, whatever else is wrong.
+        let Some(work) = self.place.work(access) else {
+            return self.turn_early(head, body, Turned::Crowded, None).await;
+        };
+        if let Err(turned) = access.check(&head) {
+            return self.turn_early(head, body, turned, Some(work)).await;
+        }
+        let (body, call) = match head.uri.path() {
+            MCP => match whole(body).await.and_then(|text| Ok((call(&head, &text)?, text))) {
+                Ok((call, text)) => (Body::from(text), call),
+                Err(turned) => return self.turn(head, turned, Some(work)).await,
+            },
+            // Nobody reads what comes with a question, and a connection that breaks on it takes the answer along.
+            _ if [Method::GET, Method::HEAD].contains(&head.method) => {
+                let_finish(&head, body).await;
+                (Body::empty(), None)
             }
-        };
-        let work = self.place.work();
-        let body = match head.uri.path() {
-            MCP => whole(body).await,
-            _ => Ok(Body::new(body)),
-        };
-        let body = match body {
-            Ok(body) => body,
-            Err(turned) => return self.turn(head, turned, Some(work)).await,
+            _ => (Body::new(body), None),
         };
         let router = match access {
             Access::Control => self.control,
             Access::ReadOnly => self.reading,
         };
         let answer = TowerToHyperService::new(router).call(Request::from_parts(head, body)).await?;
+        let answer = match call {
+            Some(call) => call.answered(answer),
+            None => answer,
+        };
         Ok(holding(answer, Some(work)))
+    }
+
+    /// Tells why nothing else is told, before the body has been read.
+    async fn turn_early(
+        self,
+        head: Parts,
+        body: Incoming,
+        turned: Turned,
+        work: Option<Work>,
+    ) -> Result<Response<Body>, Infallible> {
+        tracing::debug!(?turned, door = %self.door.local, "a request was turned away");
+        let_finish(&head, body).await;
+        self.turn(head, turned, work).await
     }
 
     /// Tells why nothing else is told.
@@ -71,15 +101,32 @@ impl Doorway {
     }
 }
 
+/// Lets a client finish whose body is not wanted: it could not read its answer if its connection broke while it still
+/// sends.
+async fn let_finish(head: &Parts, body: Incoming) {
+    // Who asks first whether its body is wanted sends none.
+    if !body.is_end_stream() && !head.headers.contains_key(EXPECT) {
+        let _ = tokio::time::timeout(COURTESY, Limited::new(body, COURTEOUS).collect()).await;
+    }
+}
+
 /// The whole body of a request, for a service that takes one that breaks off for a fault of its own.
-async fn whole(body: Incoming) -> Result<Body, Turned> {
+async fn whole(body: Incoming) -> Result<Bytes, Turned> {
     let most = usize::try_from(MCP_LARGEST).unwrap_or(usize::MAX);
     match tokio::time::timeout(PATIENCE, Limited::new(body, most).collect()).await {
-        Ok(Ok(body)) => Ok(Body::from(body.to_bytes())),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Turned::TooLarge { most: MCP_LARGEST }),
         Ok(Err(_)) => Err(Turned::Broken),
         Err(_) => Err(Turned::Late),
     }
+}
+
+/// The call that a request is; none if it is none, or does not say that it is JSON.
+fn call(head: &Parts, text: &[u8]) -> Result<Option<Call>, Turned> {
+    if head.method != Method::POST || !head.headers.contains_key(CONTENT_TYPE) {
+        return Ok(None);
+    }
+    Call::read(text).map(Some).map_err(|NoJson| Turned::Unreadable)
 }
 
 /// The connection is at work until the last byte of the answer has been handed over.

@@ -46,9 +46,12 @@ const UNHEARD: Duration = Duration::from_secs(120);
 
 impl Network {
     /// Serves these routes to at most so many connections at once, over all listeners; without `tls` in the clear.
+    ///
+    /// Half of them are kept from those who may only read.
     #[must_use]
     pub fn new(routes: Router, guard: Guard, tls: Option<Tls>, connections: usize) -> Self {
-        let room = Room { most: connections, strangers: STRANGERS.min(connections) };
+        let readers = (connections / 2).max(1);
+        let room = Room { most: connections, strangers: STRANGERS.min(connections), readers };
         Self {
             guard: Arc::new(guard),
             tls,
@@ -170,6 +173,7 @@ mod tests {
     use super::*;
     use crate::guard::{Access, Gate};
     use axum::routing::get;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Instant;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -246,6 +250,52 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn readers_that_wait_keep_nobody_out_who_may_do_everything() {
+        let house = House::open(8).await;
+        let mut readers = Vec::new();
+        for _ in 0..4 {
+            let mut stream = house.connect().await;
+            house.ask(&mut stream, "/never", "reader").await;
+            readers.push(stream);
+        }
+        house.entered(4).await;
+        for _ in 0..20 {
+            let mut stream = house.connect().await;
+            house.ask(&mut stream, "/never", "reader").await;
+            let mut whole = String::new();
+            tokio::time::timeout(LONG, stream.read_to_string(&mut whole)).await.unwrap().unwrap();
+            assert!(whole.starts_with("HTTP/1.1 503") && whole.contains("too_many_connections"), "{whole}");
+        }
+        let mut known: Vec<TcpStream> = Vec::new();
+        for _ in 0..4 {
+            let mut stream = house.connect().await;
+            house.ask(&mut stream, "/", "known").await;
+            assert!(house.answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+            known.push(stream);
+        }
+        for stream in &mut known {
+            house.ask(stream, "/", "known").await;
+            assert!(house.answer(stream).await.starts_with("HTTP/1.1 200"), "none had to go");
+        }
+    }
+
+    #[tokio::test]
+    async fn head_is_as_large_as_is_told_and_no_larger() {
+        let house = House::open(100).await;
+        for (length, is_taken) in [(HEAD, true), (HEAD + 1, false), (HEAD + 4_096, false)] {
+            let mut stream = house.connect().await;
+            let host = &house.host;
+            let start = format!("GET / HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer known\r\nX: ");
+            let head = format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4));
+            stream.write_all(head.as_bytes()).await.unwrap();
+            // It may be cut off while it still sends.
+            let mut word = [0; 12];
+            let read = tokio::time::timeout(LONG, stream.read_exact(&mut word)).await.unwrap();
+            assert_eq!(read.is_ok() && word == *b"HTTP/1.1 200", is_taken, "{length}: {word:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn tunnel_is_refused() {
         let house = House::open(100).await;
         let mut stream = house.connect().await;
@@ -260,6 +310,8 @@ mod tests {
     /// A listener with two routes.
     struct House {
         host: String,
+        /// How many wait for what never comes.
+        waiting: Arc<AtomicUsize>,
     }
 
     impl House {
@@ -268,13 +320,32 @@ mod tests {
                 tokio::time::sleep(PATIENCE * 3).await;
                 "at last"
             };
-            let routes = Router::new().route("/", get(async || "here")).route("/slow", get(slow));
+            let waiting = Arc::new(AtomicUsize::new(0));
+            let counted = waiting.clone();
+            let never = async move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                pending::<&str>().await
+            };
+            let routes = Router::new()
+                .route("/", get(async || "here"))
+                .route("/slow", get(slow))
+                .route("/never", get(never));
             let guard = Guard { hosts: Vec::new(), origins: Vec::new(), gate: Arc::new(One) };
             let network = Network::new(routes, guard, None, connections).with_patience(PATIENCE);
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let host = listener.local_addr().unwrap().to_string();
             tokio::spawn(serve_network(listener, network, pending()));
-            Self { host }
+            Self { host, waiting }
+        }
+
+        /// Done when so many wait for what never comes.
+        async fn entered(&self, count: usize) {
+            let all = async {
+                while self.waiting.load(Ordering::Relaxed) < count {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(LONG, all).await.expect("they are let in");
         }
 
         async fn connect(&self) -> TcpStream {
@@ -302,7 +373,11 @@ mod tests {
 
     impl Gate for One {
         fn admit(&self, token: &str) -> Option<Access> {
-            (token == "known").then_some(Access::Control)
+            match token {
+                "known" => Some(Access::Control),
+                "reader" => Some(Access::ReadOnly),
+                _ => None,
+            }
         }
     }
 }

@@ -90,6 +90,8 @@ where
         .header_read_timeout(habits.header)
         .keep_alive(habits.keep_alive)
         .max_buf_size(habits.head)
+        // More than a buffer's worth may be read at once, and would be understood.
+        .max_header_size(habits.head)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended badly");

@@ -44,6 +44,41 @@ async fn hostile_values_are_invalid_requests_and_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn list_is_refused_wherever_an_object_is_meant() {
+    let world = World::new().await;
+    let wholes = [json!([]), json!([{}]), json!([null]), json!([[]]), json!(["x"]), json!([1])];
+    for place in [
+        "/command",
+        "/command/environment",
+        "/command/environment/captured",
+        "/command/environment/declared",
+        "/command/output",
+        "/command/limits",
+        "/command/ready_when",
+        "/command/watch/0",
+        "/reported",
+        "/retry",
+        "/metadata",
+        "",
+    ] {
+        for whole in &wholes {
+            let mut launch = command("run");
+            launch["command"]["environment"] = json!({});
+            launch["command"]["watch"] = json!([{ "name": "e", "pattern": "x" }]);
+            match place.rsplit_once('/') {
+                None => launch = whole.clone(),
+                Some((_, "reported")) => launch = json!({ "reported": whole }),
+                Some((around, "0")) => launch.pointer_mut(around).unwrap()[0] = whole.clone(),
+                Some((around, field)) => launch.pointer_mut(around).unwrap()[field] = whole.clone(),
+            }
+            let problem = world.post("/v1/processes", launch).await.problem();
+            assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{place} {whole}");
+        }
+    }
+    assert!(!world.store.calls().contains(&Call::Submit));
+}
+
+#[tokio::test(start_paused = true)]
 async fn progress_that_is_no_number_is_refused_and_one_outside_is_clamped() {
     let world = World::new().await;
     let id = world.submit(json!({ "reported": {} })).await;

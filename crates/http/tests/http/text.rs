@@ -49,6 +49,57 @@ async fn long_output_is_shown_at_both_ends_and_the_middle_can_be_fetched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn smallest_answer_shows_both_ends_too() {
+    let world = World::new().await;
+    let numbered: String = (1..=50_000).map(|line| format!("line {line}\n")).collect();
+    let wide: String = (1..=5_000).map(|line| format!("line {line} {}\n", "=".repeat(300))).collect();
+    for whole in [numbered, wide] {
+        let id = running(&world, whole.as_bytes()).await;
+        for query in ["max_tokens=100", "max_tokens=100&raw=true"] {
+            let view = read(&world, &id, query).await;
+            let (head, omitted) = (view.head.unwrap(), view.omitted.unwrap());
+            assert!(head.starts_with("line 1") && !view.text.is_empty(), "{head:?} {:?}", view.text);
+            assert!(whole.ends_with(&view.text), "{:?}", view.text);
+            let left = whole.len() - head.len() - view.text.len();
+            // A line that is cut in a folded page counts from its begin.
+            assert!((left..left + 400).contains(&usize::try_from(omitted.bytes).unwrap()), "{omitted:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn line_redrawn_for_megabytes_is_shown_in_its_last_state() {
+    let world = World::new().await;
+    let redraws: String = (0..=200_000).map(|state| format!("\rDL {state:6} [####]")).collect();
+    let id = running(&world, format!("begin\n{redraws}\ndone\n").as_bytes()).await;
+    let whole = "begin\nDL 200000 [####]\ndone\n";
+    assert_eq!(read(&world, &id, "from_line=1").await.text, "begin\n");
+    let found = search(&world, &id, "pattern=DL&context=1").await;
+    assert_eq!((found.total_matches, found.scanned_lines), (1, 3));
+    assert_eq!((found.matches[0].text.as_str(), found.matches[0].line), ("DL 200000 [####]", Some(2)));
+    world.spawner.exit(key(&id), 0);
+    world.pass(millis(10)).await;
+    assert_eq!(joined(&world, &id, "max_tokens=100").await, whole);
+    let ends = read(&world, &id, "").await;
+    assert!(ends.text.ends_with("DL 200000 [####]\ndone\n"), "{ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_match_keeps_the_lines_after_it_although_the_next_match_is_among_them() {
+    let world = World::new().await;
+    let id = running(&world, (1..=10).map(|line| format!("{line}\n")).collect::<String>().as_bytes()).await;
+    let found = search(&world, &id, "pattern=%5B23%5D%24&max_matches=1&context=2").await;
+    assert_eq!((found.matches[0].text.as_str(), found.total_matches), ("2", 2));
+    assert_eq!(found.matches[0].after, ["3", "4"]);
+    let both = search(&world, &id, "pattern=%5B23%5D%24&context=2").await;
+    let wide = running(&world, format!("{}\n", "x".repeat(150)).repeat(9).as_bytes()).await;
+    let narrow = search(&world, &wide, "pattern=x&max_matches=1&context=5&max_tokens=100").await;
+    assert_eq!(narrow.matches[0].after.len(), 1);
+    assert!(both.matches[0].after.is_empty());
+    assert_eq!(both.matches[1].after, ["4", "5"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn page_begins_with_a_line_or_so_many_before_the_end() {
     let world = World::new().await;
     let whole: String = (1..=3_000).map(|line| format!("line {line}\n")).collect();
@@ -107,7 +158,7 @@ async fn no_answer_exceeds_its_budget_and_the_pages_joined_are_the_log() {
             world.spawner.exit(key(&id), 0);
             world.pass(millis(10)).await;
         }
-        for tokens in [1, 2, 7, 40, 64, 65, 100, 130, 200, 1_500, 8_000] {
+        for tokens in [100, 101, 107, 130, 164, 200, 400, 1_500, 8_000] {
             let stream = ["both", "stdout", "stderr"][chance.below(3)];
             for query in ["", "&raw=true", "&tail_lines=9", "&from_line=3"] {
                 let query = format!("max_tokens={tokens}&stream={stream}{query}");
@@ -115,13 +166,12 @@ async fn no_answer_exceeds_its_budget_and_the_pages_joined_are_the_log() {
                 assert!(answer.bytes.len() <= tokens * 4 + ALLOWANCE, "{query}: {}", answer.bytes.len());
             }
             let pattern = ["a", "%5E.", "x%2B", "same"][chance.below(4)];
-            let tokens = tokens.max(100);
             let query = format!("pattern={pattern}&max_tokens={tokens}&context=2&max_matches=100");
             let answer = world.get(&format!("/v1/processes/{id}/search?{query}")).await;
             assert!(answer.bytes.len() <= tokens * 4 + ALLOWANCE, "{query}: {}", answer.bytes.len());
         }
         if round % 3 == 0 {
-            let least = if output.len() > 20_000 { 400 } else { 1 };
+            let least = if output.len() > 20_000 { 400 } else { 100 };
             let tokens = [least, least + 30, 2_000][chance.below(3)];
             let joined = joined(&world, &id, &format!("raw=true&max_tokens={tokens}")).await;
             assert!(joined == String::from_utf8_lossy(&output), "raw pages of {tokens}");
@@ -225,7 +275,7 @@ async fn matches_come_with_their_lines_around_and_in_pages() {
     assert_eq!(first.matches[0].after, ["2 ok"]);
     assert!(first.matches[1].before.is_empty());
     assert_eq!((first.total_matches, first.scanned_lines, first.truncated), (1_000, 2_000, true));
-    let place = read(&world, &id, &format!("cursor={}&max_tokens=10", first.matches[2].cursor)).await;
+    let place = read(&world, &id, &format!("cursor={}&max_tokens=100", first.matches[2].cursor)).await;
     assert!(place.text.starts_with("5 Error\n"));
     let (mut lines, mut cursor) = (Vec::new(), cursor(&id, 0));
     loop {
@@ -247,13 +297,13 @@ async fn search_that_takes_too_long_stops_and_can_go_on() {
     let world = World::new().await;
     let mut chance = Chance(3);
     let line: Vec<u8> = (0..400).map(|_| b"ab"[chance.below(2)]).chain(*b"\n").collect();
-    let id = running(&world, &line.repeat(10_000)).await;
+    let id = running(&world, &line.repeat(100_000)).await;
     // It keeps hundreds of possibilities open at every byte.
     let pattern = "%5Bab%5D*a%5Bab%5D%7B390%7Dc";
     let began = std::time::Instant::now();
     let first = search(&world, &id, &format!("pattern={pattern}")).await;
     assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
-    assert!(first.truncated && first.scanned_lines < 10_000);
+    assert!(first.truncated && first.scanned_lines < 100_000, "{first:?}");
     let query = format!("pattern={pattern}&from_cursor={}", first.next_cursor);
     let second = search(&world, &id, &query).await;
     assert!(second.scanned_lines > 0 && second.next_cursor != first.next_cursor);
@@ -266,6 +316,7 @@ async fn request_that_makes_no_sense_is_refused() {
     let other = running(&world, b"two\n").await;
     for (query, slug) in [
         ("text?max_tokens=0", "invalid_request"),
+        ("text?max_tokens=99", "invalid_request"),
         ("text?max_tokens=8001", "invalid_request"),
         ("text?wait_ms=55001", "invalid_request"),
         ("text?from_line=0", "invalid_request"),

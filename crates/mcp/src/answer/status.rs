@@ -32,7 +32,7 @@ const BRIEF: &[&str] = &[
     "conditions",
     "ready",
     "listening_ports",
-    "idle_s",
+    "idle_for_s",
     "queue_position",
     "output",
     "tail",
@@ -135,6 +135,7 @@ fn renamed(name: &str) -> String {
         "id" => "process_id".to_owned(),
         "type" => "process_type".to_owned(),
         "duration_ms" => "elapsed_s".to_owned(),
+        "idle_ms" => "idle_for_s".to_owned(),
         name => match name.strip_suffix("_ms") {
             Some(span) => format!("{span}_s"),
             None => name.to_owned(),

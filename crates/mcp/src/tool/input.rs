@@ -179,7 +179,7 @@ pub(crate) struct Read {
     pub(crate) tail_lines: Option<u32>,
     #[serde(default)]
     pub(crate) stream: Stream,
-    /// By default 1500, at most 8000
+    /// 150..8000, by default 1500
     pub(crate) max_tokens: Option<u32>,
     /// Keep ANSI codes and repeats
     #[serde(default)]

@@ -3,32 +3,54 @@
 use crate::answer::{Object, Sent, object};
 use crate::refusal::Refusal;
 use crate::tool::input::{Read, Search, Send, Stream};
-use crate::work::{Desk, millis, span};
+use crate::work::{Desk, millis, short};
 use longhaul_api::Fault;
 use longhaul_engine::{EngineError, InputRefusal};
 use longhaul_wire::api::{ReadRequest, SearchRequest, StreamChoice};
+use rmcp::model::CallToolResult;
+
+/// Tokens of a result: the usual number, the fewest, and the most.
+const USUAL: u32 = 1_500;
+const LEAST: u32 = 150;
+const MOST: u32 = 8_000;
+/// Bytes of a token, as clients estimate it, and those that a result may have beyond its tokens, for the cursors in it.
+const TOKEN: usize = 4;
+const ALLOWANCE: usize = 160;
+/// What a result costs besides what is in it.
+const ENVELOPE: u32 = 36;
+/// The fewest tokens that are granted to what is in a result.
+const LEAST_GRANTED: u32 = 100;
 
 impl Desk<'_> {
     /// Reads a page.
-    pub(super) async fn read_output(self, asked: Read) -> Result<Object, Refusal> {
-        let wait = span("wait_seconds", asked.wait_seconds)?;
-        let request = ReadRequest {
+    pub(super) async fn read_output(self, asked: Read) -> Result<CallToolResult, Refusal> {
+        let wait = short("wait_seconds", asked.wait_seconds)?;
+        let mut share = Share::of(asked.max_tokens)?;
+        let mut request = ReadRequest {
             stream: choice(asked.stream, asked.cursor.as_deref()),
             cursor: asked.cursor,
             to_cursor: asked.to_cursor,
             from_line: asked.from_line,
             tail_lines: asked.tail_lines,
-            max_tokens: asked.max_tokens,
             raw: asked.raw,
             wait_ms: Some(millis(wait)).filter(|millis| *millis > 0),
             ..ReadRequest::default()
         };
-        Ok(object(&self.api.read_output(&asked.process_id, &request).await?))
+        loop {
+            request.max_tokens = Some(share.granted);
+            let view = self.api.read_output(&asked.process_id, &request).await?;
+            let lines = view.head.iter().chain([&view.text]).map(|text| text.lines().count()).sum::<usize>();
+            let result = self.form.result(object(&view), &format!("{lines} lines"));
+            if share.has_room_for(&result) {
+                return Ok(result);
+            }
+        }
     }
 
     /// Finds lines.
-    pub(super) async fn search_output(self, asked: Search) -> Result<Object, Refusal> {
-        let request = SearchRequest {
+    pub(super) async fn search_output(self, asked: Search) -> Result<CallToolResult, Refusal> {
+        let mut share = Share::of(None)?;
+        let mut request = SearchRequest {
             stream: choice(asked.stream, asked.from_cursor.as_deref()),
             pattern: asked.pattern,
             context: Some(asked.context),
@@ -37,8 +59,50 @@ impl Desk<'_> {
             from_cursor: asked.from_cursor,
             ..SearchRequest::default()
         };
-        Ok(object(&self.api.search_output(&asked.process_id, &request).await?))
+        loop {
+            request.max_tokens = Some(share.granted);
+            let view = self.api.search_output(&asked.process_id, &request).await?;
+            let result = self.form.result(object(&view), &format!("{} matches", view.matches.len()));
+            if share.has_room_for(&result) {
+                return Ok(result);
+            }
+        }
     }
+}
+
+/// What a result may cost, and the part of it that is granted to what is in it.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    bytes: usize,
+    granted: u32,
+}
+
+impl Share {
+    fn of(tokens: Option<u32>) -> Result<Self, Refusal> {
+        let tokens = tokens.unwrap_or(USUAL);
+        if !(LEAST..=MOST).contains(&tokens) {
+            let said = format!("max_tokens is {LEAST} to {MOST}, not {tokens}");
+            return Err(Refusal::invalid(said));
+        }
+        let bytes = usize::try_from(tokens).unwrap_or(0) * TOKEN + ALLOWANCE;
+        Ok(Self { bytes, granted: tokens - ENVELOPE })
+    }
+
+    /// Whether a result costs no more; else less is granted, as long as there is less.
+    fn has_room_for(&mut self, result: &CallToolResult) -> bool {
+        let length = serde_json::to_vec(result).map_or(0, |json| json.len());
+        if length <= self.bytes || self.granted <= LEAST_GRANTED {
+            return true;
+        }
+        let fitting = u64::from(self.granted) * wide(self.bytes) / wide(length);
+        let fitting = u32::try_from(fitting).unwrap_or(LEAST_GRANTED);
+        self.granted = fitting.min(self.granted - 1).max(LEAST_GRANTED);
+        false
+    }
+}
+
+fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 impl Desk<'_> {

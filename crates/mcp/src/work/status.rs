@@ -38,11 +38,13 @@ impl Desk<'_> {
 pub(crate) async fn around(api: &Api, view: &ProcessView) -> Around {
     let is_pending = view.status == "pending";
     let went_wrong = matches!(view.status.as_str(), "failed" | "timeout" | "interrupted");
+    // What it asks for is among its last words.
+    let asks = view.conditions.iter().any(|condition| condition == "waiting_for_input");
     let mut around = Around::default();
     if is_pending {
         around.why = api.why(&view.id).await.ok();
     }
-    if went_wrong && view.output_bytes.is_some_and(|bytes| bytes > 0) {
+    if (went_wrong || asks) && view.output_bytes.is_some_and(|bytes| bytes > 0) {
         let request = ReadRequest {
             tail_lines: Some(TAIL_LINES),
             max_tokens: Some(TAIL_TOKENS),

@@ -4,7 +4,7 @@ use crate::answer::{Matched, Object, Reason, WaitAnswer, Waited, brief, object, 
 use crate::refusal::Refusal;
 use crate::tool::input::{Mode, Until, Wait};
 use crate::work::status::around;
-use crate::work::{Desk, millis, span};
+use crate::work::{Desk, LONGEST_WAIT, millis, short};
 use longhaul_api::Api;
 use longhaul_wire::api::{ProcessView, ReadRequest, SearchRequest, WaitReply, WaitRequest};
 use std::time::Duration;
@@ -15,8 +15,6 @@ use tokio::time::{Instant, sleep, timeout};
 const MOST: usize = 16;
 /// How long a wait lasts unless it is said: below the minute after which many clients give up.
 const USUAL: f64 = 45.0;
-/// The longest wait, for the same reason.
-const LONGEST: f64 = 55.0;
 /// The least time between two looks at the same output, which may grow by a letter at a time.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -113,7 +111,7 @@ fn is_ready(asked: &Wait, views: &[ProcessView]) -> bool {
 
 /// How long a wait is to last at most.
 pub(crate) fn patience(asked: &Wait) -> Result<Duration, Refusal> {
-    span("timeout_seconds", asked.timeout_seconds.unwrap_or(USUAL).min(LONGEST))
+    short("timeout_seconds", asked.timeout_seconds.unwrap_or(USUAL))
 }
 
 /// Refuses what cannot be waited for.
@@ -164,7 +162,7 @@ async fn first_match(api: &Api, reference: &str, pattern: &str) -> Result<Option
         }
         let read = ReadRequest {
             cursor: Some(found.next_cursor),
-            wait_ms: Some(millis(Duration::from_secs_f64(LONGEST))),
+            wait_ms: Some(millis(Duration::from_secs_f64(LONGEST_WAIT))),
             ..ReadRequest::default()
         };
         let begun = Instant::now();
@@ -214,7 +212,8 @@ mod tests {
     fn wait_never_lasts_until_clients_give_up() {
         let long = |seconds| Wait { timeout_seconds: seconds, ..asked(1, Until::Ended, None) };
         assert_eq!(patience(&long(None)).unwrap(), Duration::from_secs(45));
-        assert_eq!(patience(&long(Some(3_600.0))).unwrap(), Duration::from_secs(55));
+        assert_eq!(patience(&long(Some(55.0))).unwrap(), Duration::from_secs(55));
+        assert!(patience(&long(Some(55.1))).is_err());
         assert_eq!(patience(&long(Some(0.5))).unwrap(), Duration::from_millis(500));
         assert!(patience(&long(Some(-1.0))).is_err());
     }

@@ -43,7 +43,7 @@ async fn list_of_tools_may_be_kept_for_five_minutes() {
     let request = ClientRequest::ListToolsRequest(ListToolsRequest::default());
     let listed = client.running.send_request(request).await.unwrap();
     let listed = serde_json::to_value(listed).unwrap();
-    assert_eq!((&listed["ttlMs"], &listed["cacheScope"]), (&json!(300_000), &json!("public")));
+    assert_eq!((&listed["ttlMs"], &listed["cacheScope"]), (&json!(300_000), &json!("private")));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 )]
 
 mod attention;
+mod bounds;
 mod catalogue;
 mod eras;
 mod guide;

@@ -1,7 +1,9 @@
 //! Waits that clients ask about again later.
 
-use crate::world::{Era, World};
-use rmcp::model::{CallToolResponse, CancelTaskParams, GetTaskParams, Task, TaskPayload, TaskStatus};
+use crate::world::{Client, Era, World, connect, opening, with};
+use rmcp::model::{
+    CallToolResponse, CancelTaskParams, ClientCapabilities, GetTaskParams, Task, TaskPayload, TaskStatus,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -40,6 +42,20 @@ async fn task_outlives_the_manager() {
     };
     assert_eq!(status(&cancelled).await, TaskStatus::Cancelled);
     assert_eq!(status(&task).await, TaskStatus::Completed);
+}
+
+#[tokio::test]
+async fn who_may_only_read_cancels_no_task() {
+    let world = World::new().await;
+    let client = world.tasks_client(&world.mcp).await;
+    let id = client.start("run").await;
+    let task = begun(&client, json!({ "process_ids": [id] })).await;
+    let capabilities = ClientCapabilities::builder().enable_tasks().build();
+    let stream = connect(&world.mcp, &with(opening(), "read_only", json!(true))).await;
+    let reader = Client::over(stream, Era::Stateless, capabilities).await;
+    reader.running.cancel_task(CancelTaskParams::new(&task.task_id)).await.unwrap_err();
+    let now = reader.running.get_task(GetTaskParams::new(&task.task_id)).await.unwrap().task;
+    assert_eq!(now.status(), TaskStatus::Working);
 }
 
 #[tokio::test]

@@ -180,7 +180,12 @@ impl Client {
         let text = &result.content[0].as_text().unwrap().text;
         let json = text.lines().last().unwrap();
         let content = result.structured_content.as_ref().unwrap();
-        assert_eq!(&serde_json::from_str::<Value>(json).unwrap(), content);
+        let is_under_a_budget = ["read_process_output", "search_process_output"].contains(&tool);
+        if is_under_a_budget && result.is_error != Some(true) {
+            assert!(text.ends_with("in structuredContent"), "{text}");
+        } else {
+            assert_eq!(&serde_json::from_str::<Value>(json).unwrap(), content);
+        }
         if result.is_error != Some(true) {
             let known = &self.tools[tool];
             let expected = Value::Object(known.output_schema.as_deref().unwrap().clone());

@@ -86,6 +86,33 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn lines_redrawn_beyond_any_piece_are_folded_like_short_ones(
+        lines in prop::collection::vec(("[ab]{1,2}", 1_usize..900, 0_usize..200_000), 1..6),
+        rooms in rooms(),
+    ) {
+        let redrawn = |(last, state, length): &(String, usize, usize)| {
+            let states = format!("{}\r", "x".repeat(*state)).repeat(length / state);
+            format!("{states}{last}\n")
+        };
+        let long: String = lines.iter().map(redrawn).collect();
+        let short: String = lines.iter().map(|(last, ..)| format!("{last}\n")).collect();
+        let whole = page(&window(short.as_bytes(), 0, Ending::Over), &base(), usize::MAX, Manner::Folded).text;
+        let pages = joined(long.as_bytes(), &rooms, Manner::Folded);
+        // A run of equal lines that is very long is told in several, each with its number.
+        let total = |text: &str| text.lines().map(|line| line.split_once(" ×").map_or(1, |(_, n)| n.parse().unwrap())).sum::<u64>();
+        let kinds = |text: &str| {
+            let mut kinds: Vec<_> = text.lines().map(|line| line.split(" ×").next().unwrap().to_owned()).collect();
+            kinds.dedup();
+            kinds
+        };
+        prop_assert_eq!((total(&pages), kinds(&pages)), (total(&whole), kinds(&whole)));
+    }
+}
+
 /// Reads page after page, each through the smallest window that tells it.
 fn joined(output: &[u8], rooms: &[usize], manner: Manner) -> String {
     let (mut text, mut from) = (String::new(), base());

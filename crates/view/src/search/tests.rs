@@ -30,6 +30,20 @@ fn endless_line_is_searched_in_windows_that_overlap() {
 }
 
 #[test]
+fn redrawn_line_is_searched_in_its_last_state_however_long_it_is() {
+    let redraws: String = (0..10_000).map(|state| format!("\rDL {state} of 10000")).collect();
+    let output = format!("before\n{redraws}\ndone\n");
+    for chunk in [999, 64 * 1024, output.len()] {
+        let found = hits(output.as_bytes(), &[chunk], "DL", 1, Manner::Folded);
+        assert_eq!((found.len(), found[0].line, found[0].text.as_str()), (1, Some(2), "DL 9999 of 10000"));
+        assert_eq!(found[0].after, ["done"]);
+        let found = hits(output.as_bytes(), &[chunk], "before", 2, Manner::Folded);
+        assert_eq!(found[0].after, ["DL 9999 of 10000", "done"], "{chunk}");
+        assert_eq!(hits(output.as_bytes(), &[chunk], "DL 50 ", 1, Manner::Folded), []);
+    }
+}
+
+#[test]
 fn memory_is_bounded_by_a_piece_and_a_few_lines() {
     let mut searcher = Searcher::new(pattern("needle"), 0, Some(1), Manner::Folded).context(5);
     for round in 0..200_u64 {
@@ -140,6 +154,7 @@ fn plain(output: &str, context: usize) -> Vec<Hit> {
             text: text(line),
             before: (line.saturating_sub(context).max(told)..line).map(text).collect(),
             after: (line + 1..behind).map(text).collect(),
+            further: (behind..lines.len().min(line + 1 + context)).map(text).collect(),
         });
         told = behind;
     }

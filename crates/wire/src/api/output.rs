@@ -33,7 +33,7 @@ pub struct ReadRequest {
     pub attempt: Option<u32>,
     /// Which stream; both by default.
     pub stream: Option<StreamChoice>,
-    /// The most tokens of the answer, a token being four bytes: 1 to 8,000; 1,500 by default.
+    /// The most tokens of the answer, a token being four bytes: 100 to 8,000; 1,500 by default.
     pub max_tokens: Option<u32>,
     /// Fold and strip nothing.
     pub raw: bool,

@@ -80,6 +80,16 @@ fn answer(id: i64) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": {} })
 }
 
+/// Makes the client known to its first manager.
+async fn introduce(world: &mut World, manager: &mut Manager) {
+    world.say(json!({ "id": 0, "method": "initialize", "params": { "clientInfo": {} } })).await;
+    manager.hear().await;
+    manager.say(answer(0)).await;
+    world.hear().await;
+    world.say(json!({ "method": "notifications/initialized" })).await;
+    manager.hear().await;
+}
+
 #[tokio::test]
 async fn lines_go_both_ways_and_the_end_of_the_client_ends_the_carrier() {
     let mut world = world();
@@ -109,7 +119,7 @@ async fn call_in_flight_is_answered_and_the_next_one_goes_to_the_next_manager() 
     first.hear().await;
     drop(first);
     let lost = world.hear().await;
-    assert_eq!((&lost["id"], &lost["error"]["data"]["retryable"]), (&json!(1), &json!(true)));
+    assert_eq!((&lost["id"], &lost["error"]["data"]["retryable"]), (&json!(1), &json!(false)));
 
     let mut second = world.manager();
     world.say(call(2)).await;
@@ -120,6 +130,112 @@ async fn call_in_flight_is_answered_and_the_next_one_goes_to_the_next_manager() 
     second.say(json!({ "id": again["id"], "result": {} })).await;
     second.say(answer(2)).await;
     assert_eq!(world.hear().await["id"], 2);
+}
+
+#[tokio::test]
+async fn start_in_flight_is_put_to_the_next_manager_as_it_was() {
+    let mut world = world();
+    let (mut first, mut second) = (world.manager(), world.manager());
+    introduce(&mut world, &mut first).await;
+    let arguments = json!({ "process_type": "build", "name": "n", "command": "true" });
+    let params = json!({ "name": "start_background_process", "arguments": arguments });
+    world.say(json!({ "id": 1, "method": "tools/call", "params": params })).await;
+    let started = first.hear().await;
+    assert!(started["params"]["arguments"]["launch_key"].is_string());
+    drop(first);
+    let again = second.hear().await;
+    assert_eq!(again["method"], "initialize");
+    assert_eq!(second.hear().await["method"], "notifications/initialized");
+    assert_eq!(second.hear().await, started);
+    second.say(json!({ "id": again["id"], "result": {} })).await;
+    second.say(answer(1)).await;
+    assert_eq!(world.hear().await, answer(1));
+}
+
+#[tokio::test]
+async fn reading_call_in_flight_is_put_to_the_next_manager() {
+    let mut world = world();
+    let (mut first, mut second) = (world.manager(), world.manager());
+    world.say(json!({ "id": 1, "method": "tasks/get", "params": { "taskId": "t" } })).await;
+    first.hear().await;
+    drop(first);
+    assert_eq!(second.hear().await["params"]["taskId"], "t");
+    second.say(answer(1)).await;
+    assert_eq!(world.hear().await, answer(1));
+}
+
+#[tokio::test]
+async fn listener_is_told_to_look_without_saying_anything() {
+    let mut world = world();
+    let mut first = world.manager();
+    introduce(&mut world, &mut first).await;
+    let params = json!({ "uri": "longhaul://process/a" });
+    world.say(json!({ "id": 1, "method": "resources/subscribe", "params": params })).await;
+    first.hear().await;
+    first.say(answer(1)).await;
+    world.hear().await;
+    // A manager that is gone at once is not the last that is looked for.
+    drop(world.manager());
+    drop(first);
+    let mut second = world.manager();
+    let introduced = second.hear().await;
+    second.say(json!({ "id": introduced["id"], "result": {} })).await;
+    assert_eq!(second.hear().await["method"], "notifications/initialized");
+    let again = second.hear().await;
+    assert_eq!((&again["method"], &again["params"]), (&json!("resources/subscribe"), &params));
+    second.say(json!({ "id": again["id"], "result": {} })).await;
+    let told = world.hear().await;
+    assert_eq!((&told["method"], &told["params"]), (&json!("notifications/resources/updated"), &params));
+    second.say(json!({ "method": "notifications/resources/updated", "params": params, "own": true })).await;
+    assert_eq!(world.hear().await["own"], true, "it was told once");
+}
+
+#[tokio::test]
+async fn listener_finds_a_manager_that_comes_later() {
+    let mut world = world();
+    let mut first = world.manager();
+    introduce(&mut world, &mut first).await;
+    let params = json!({ "uri": "longhaul://session/s" });
+    world.say(json!({ "id": 1, "method": "resources/subscribe", "params": params })).await;
+    first.hear().await;
+    first.say(answer(1)).await;
+    world.hear().await;
+    for _ in 0..TRIES {
+        let none = Refused { slug: "manager_unreachable".to_owned(), why: "no manager".to_owned() };
+        world.ways.send(Err(none)).unwrap();
+    }
+    let mut second = world.manager();
+    drop(first);
+    assert_eq!(second.hear().await["method"], "initialize");
+}
+
+#[test]
+fn pauses_grow_and_stay_bounded() {
+    assert_eq!([0, 1, 2, 3].map(pause), [Duration::ZERO, Duration::ZERO, PAUSE, PAUSE * 2]);
+    assert_eq!([40, u32::MAX].map(pause), [LONGEST_PAUSE; 2]);
+}
+
+#[tokio::test]
+async fn last_line_without_an_end_is_carried() {
+    let mut world = world();
+    let mut manager = world.manager();
+    world.to.write_all(call(1).to_string().as_bytes()).await.unwrap();
+    world.to.shutdown().await.unwrap();
+    assert_eq!(manager.hear().await["id"], 1);
+    manager.say(answer(1)).await;
+    assert_eq!(world.hear().await["id"], 1);
+    world.carried.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn half_a_line_of_a_manager_is_not_carried() {
+    let mut world = world();
+    let mut manager = world.manager();
+    world.say(call(1)).await;
+    manager.hear().await;
+    manager.0.write_all(br#"{"id":1,"result":{}}"#).await.unwrap();
+    drop(manager);
+    assert!(world.hear().await["error"].is_object());
 }
 
 #[tokio::test]
@@ -223,5 +339,7 @@ async fn line_that_is_too_long_is_answered_and_the_next_one_goes_through() {
     });
     assert_eq!(manager.hear().await["id"], 5);
     let mut world = writer.await.unwrap();
-    assert_eq!(world.hear().await["error"]["data"]["type"], "payload_too_large");
+    let told = world.hear().await;
+    let expected = json!({ "type": "payload_too_large", "retryable": false });
+    assert_eq!(told["error"]["data"], expected);
 }

@@ -169,3 +169,25 @@ fn wide_status_asks_for_what_trees_use() {
         came.out
     );
 }
+
+#[test]
+fn the_latest_is_never_a_hook_unless_its_type_is_asked_for() {
+    let hook = || ProcessView { kind: "custom:hook".to_owned(), id: "h".to_owned(), ..samples::running() };
+    let page = |processes: &[ProcessView], cursor: Option<&str>| {
+        answered(&longhaul_wire::api::ProcessList {
+            processes: processes.to_vec(),
+            cursor: cursor.map(str::to_owned),
+            ..longhaul_wire::api::ProcessList::default()
+        })
+    };
+    let came = said("status -l -o name", false, move |asked| match asked.path.as_str() {
+        "/v1/processes?all=true&limit=1" => page(&[hook()], Some("9")),
+        "/v1/processes?all=true&limit=200&cursor=9" => {
+            page(&[hook(), samples::running(), samples::failed()], Some("3"))
+        }
+        other => panic!("{other}"),
+    });
+    assert_eq!(came.out, format!("{}\n", samples::running().id));
+    let asked = said("status -l -o name --type custom:hook", false, move |_| page(&[hook()], Some("9")));
+    assert_eq!(asked.out, "h\n");
+}

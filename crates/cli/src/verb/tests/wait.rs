@@ -178,11 +178,35 @@ fn wait_for_a_session_gives_up_when_its_time_is_over() {
 }
 
 #[test]
-fn wait_for_a_session_without_processes_is_done() {
+fn wait_for_a_session_that_nothing_belongs_to_finds_nobody() {
     let came = said("wait --session s1", false, |asked| {
         if asked.path.starts_with("/v1/sessions") { notices(&[notice("e-1", &[], 0)]) } else { list(&[]) }
     });
-    assert_eq!((came.code(), came.err.as_str()), (0, "nothing belongs to session s1\n"));
+    assert_eq!(came.code(), 3);
+    let by_poll = said("wait --session s1 --for running", false, |_| list(&[]));
+    assert_eq!(by_poll.code(), 3);
+    assert!(matches!(&came.outcome, Err(failure) if failure.slug() == "session_not_found"));
+}
+
+#[test]
+fn wait_for_a_session_tells_programs_what_had_ended_before_and_tells_nothing_twice() {
+    let failed = samples::failed();
+    let again = json!({
+        "session": "s1", "ended": [{"id": failed.id, "status": "failed"}, {"id": "b", "status": "completed"}],
+        "counts": {"failed": 1, "completed": 1}, "still_live": 0, "all_complete": true, "cursor": "e-5",
+    });
+    let second = format!("id: e-5\nevent: notice\ndata: {again}\n\n").into_bytes();
+    let came = said("wait --session s1 --json", false, move |asked| {
+        if asked.path.starts_with("/v1/sessions") {
+            return notices(&[notice("e-1", &[], 1), second.clone()]);
+        }
+        list(&[samples::running(), samples::failed()])
+    });
+    let lines: Vec<Value> = came.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0].pointer("/ended/0/id"), Some(&json!(failed.id)));
+    assert_eq!((&lines[0]["counts"], &lines[0]["still_live"]), (&json!({"failed": 1}), &json!(1)));
+    assert_eq!(lines[1]["ended"].as_array().unwrap().len(), 1, "{}", came.out);
+    assert_eq!(lines[1]["counts"], json!({"completed": 1}));
 }
 
 #[test]

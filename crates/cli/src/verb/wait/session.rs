@@ -9,7 +9,10 @@ use crate::render::{batch_line, ended_line};
 use crate::standing::Standing;
 use crate::verb::telling::Telling;
 use longhaul_view::clean_label;
-use longhaul_wire::event::BatchView;
+use longhaul_wire::api::{Problem, ProcessView};
+use longhaul_wire::event::{BatchView, EndedView};
+use std::collections::BTreeSet;
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// Tells of each batch of ends until none of a session lives, and gives the exit code of the one that decides.
@@ -21,7 +24,8 @@ pub(super) async fn wait_for_session(
     let console = &context.console;
     let until = args.timeout.map(|timeout| Instant::now() + timeout.as_duration());
     let mut telling = Telling::new(&context.client, Path::notices(session), None, true);
-    let mut is_first = true;
+    // What had ended before may also be in a batch, if it ended while it was looked up.
+    let mut before: Option<BTreeSet<String>> = None;
     loop {
         let sent = match until {
             Some(until) => match timeout_at(until, telling.next()).await {
@@ -31,18 +35,36 @@ pub(super) async fn wait_for_session(
             None => telling.next().await?,
         };
         let Some(sent) = sent else { break };
-        let batch: BatchView = serde_json::from_str(&sent.data).map_err(|error| Failure::Broken {
+        let mut line = sent.data;
+        let mut batch: BatchView = serde_json::from_str(&line).map_err(|error| Failure::Broken {
             why: format!("a notice of it cannot be understood: {error}"),
         })?;
+        match &before {
+            None => {
+                let known = of_session(context, session).await?;
+                if known.is_empty() && batch.still_live == 0 {
+                    return Err(unknown(session));
+                }
+                say_what_was(context, &known);
+                batch.ended =
+                    known.iter().filter(|each| Standing::of(each).is_ended()).map(as_ended).collect();
+                before = Some(batch.ended.iter().map(|ended| ended.id.clone()).collect());
+                line = recounted(&mut batch)?;
+            }
+            Some(before) => {
+                let told = batch.ended.len();
+                batch.ended.retain(|ended| !before.contains(&ended.id));
+                if batch.ended.len() < told {
+                    line = recounted(&mut batch)?;
+                }
+                if !batch.ended.is_empty() {
+                    console.say(&batch_line(&batch, console.unicode));
+                }
+            }
+        }
         if console.is_json() {
-            console.print(&format!("{}\n", sent.data))?;
+            console.print(&format!("{line}\n"))?;
         }
-        if is_first {
-            say_what_was(context, session).await?;
-        } else if !batch.ended.is_empty() {
-            console.say(&batch_line(&batch, console.unicode));
-        }
-        is_first = false;
         if batch.all_complete {
             break;
         }
@@ -51,17 +73,47 @@ pub(super) async fn wait_for_session(
     conclude(context, args, known)
 }
 
+/// Nothing belongs to a session: its name is wrong, or nothing of it is kept any more.
+pub(super) fn unknown(session: &str) -> Failure {
+    Failure::from(Problem {
+        slug: "session_not_found".to_owned(),
+        title: format!("nothing belongs to session {}", clean_label(session)),
+        status: 404,
+        help: Some("`longhaul status -a --json` shows the session of everything that is kept".to_owned()),
+        ..Problem::default()
+    })
+}
+
 /// What went wrong before anybody waited is told first.
-async fn say_what_was(context: &Context, session: &str) -> Result<(), Failure> {
-    let known = of_session(context, session).await?;
-    if known.is_empty() {
-        context.console.say(&format!("nothing belongs to session {}", clean_label(session)));
-    }
-    for process in &known {
+fn say_what_was(context: &Context, known: &[ProcessView]) {
+    for process in known {
         let standing = Standing::of(process);
         if standing.is_ended() && standing != Standing::Completed {
             context.console.say(&ended_line(process, context.console.unicode));
         }
     }
-    Ok(())
+}
+
+/// What a notice of its end would have said.
+fn as_ended(process: &ProcessView) -> EndedView {
+    EndedView {
+        id: process.id.clone(),
+        name: process.name.clone(),
+        kind: process.kind.clone(),
+        status: process.status.clone(),
+        exit_code: process.exit_code,
+        signal: process.exit.as_ref().and_then(|exit| exit.signal),
+        error: process.error.clone(),
+        duration_s: process.duration_ms.map(|spent| Duration::from_millis(spent).as_secs_f64()),
+    }
+}
+
+/// Counts anew who is in a batch, and gives it in the words of programs.
+fn recounted(batch: &mut BatchView) -> Result<String, Failure> {
+    batch.counts.clear();
+    for ended in &batch.ended {
+        let count = batch.counts.entry(ended.status.clone()).or_insert(0);
+        *count = count.saturating_add(1);
+    }
+    serde_json::to_string(batch).map_err(|error| Failure::Output { source: error.into() })
 }

@@ -1,0 +1,190 @@
+//! What a call asks for, as far as the end of its manager matters.
+
+use serde_json::Value;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+/// The tools that only look; every other one may have changed something.
+const LOOKS: &[&str] = &[
+    "get_background_process_status",
+    "get_process_status",
+    "list_background_processes",
+    "read_process_output",
+    "search_process_output",
+    "wait_for_process",
+];
+/// The requests that only look, or that do the same however often they are made.
+const ASKS: &[&str] = &[
+    "ping",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/templates/list",
+    "resources/unsubscribe",
+    "server/discover",
+    "tasks/get",
+    "tools/list",
+];
+/// The tool whose calls are told apart by a key.
+const START: &str = "start_background_process";
+/// The argument that has it.
+const KEY: &str = "launch_key";
+
+/// What a call asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// The introduction itself: it is put again until somebody hears it.
+    Introduces,
+    /// It may be put again: doing it twice is doing it once.
+    Repeatable,
+    /// It starts something under a key that only this call has: put again as it was, it starts nothing twice.
+    Launches,
+    /// It listens to a resource, which outlives the manager.
+    Subscribes(String),
+    /// It listens as long as it lasts: put again by anybody but the client, what was missed would never be looked at.
+    Listens,
+    /// It may have changed something.
+    Writes,
+    /// The carrier's own: the client knows nothing of it.
+    Own,
+    /// The carrier's own, which listens to a resource again.
+    Resubscribes(String),
+}
+
+impl Call {
+    /// What a message of the client asks for.
+    pub(super) fn of(method: &str, message: &Value) -> Self {
+        match method {
+            "initialize" => Self::Introduces,
+            "resources/subscribe" => uri(message).map_or(Self::Repeatable, Self::Subscribes),
+            "subscriptions/listen" => Self::Listens,
+            "tools/call" => Self::of_tool(message),
+            _ if ASKS.contains(&method) => Self::Repeatable,
+            _ => Self::Writes,
+        }
+    }
+
+    fn of_tool(message: &Value) -> Self {
+        let name = message.pointer("/params/name").and_then(Value::as_str).unwrap_or_default();
+        if LOOKS.contains(&name) {
+            return Self::Repeatable;
+        }
+        match message.pointer("/params/arguments").and_then(Value::as_object) {
+            Some(arguments) if name == START => match arguments.get(KEY) {
+                None | Some(Value::Null) => Self::Launches,
+                Some(_) => Self::Repeatable,
+            },
+            _ => Self::Writes,
+        }
+    }
+
+    /// Whether it may be put again to another manager.
+    pub(super) const fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Introduces | Self::Repeatable | Self::Launches | Self::Subscribes(_) => true,
+            Self::Listens | Self::Writes | Self::Own | Self::Resubscribes(_) => false,
+        }
+    }
+
+    /// Whether the client waits for its answer.
+    pub(super) const fn is_of_client(&self) -> bool {
+        match self {
+            Self::Introduces
+            | Self::Repeatable
+            | Self::Launches
+            | Self::Subscribes(_)
+            | Self::Listens
+            | Self::Writes => true,
+            Self::Own | Self::Resubscribes(_) => false,
+        }
+    }
+
+    /// Whether a client that asks again may get it twice.
+    pub(super) const fn is_done_once(&self) -> bool {
+        match self {
+            // A client that asks again gets another key.
+            Self::Launches | Self::Writes => true,
+            Self::Introduces
+            | Self::Repeatable
+            | Self::Subscribes(_)
+            | Self::Listens
+            | Self::Own
+            | Self::Resubscribes(_) => false,
+        }
+    }
+}
+
+/// The resource that a message names.
+pub(super) fn uri(message: &Value) -> Option<String> {
+    message.pointer("/params/uri").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Makes keys that nobody else has.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    random: RandomState,
+    made: u64,
+}
+
+impl Keys {
+    /// Gives the call a key of its own.
+    pub(super) fn put(&mut self, message: &mut Value) {
+        if let Some(Value::Object(arguments)) = message.pointer_mut("/params/arguments") {
+            arguments.insert(KEY.to_owned(), self.next().into());
+        }
+    }
+
+    fn next(&mut self) -> String {
+        self.made += 1;
+        let [high, low] = [0, 1].map(|half: u8| self.random.hash_one((self.made, half)));
+        format!("mcp-{high:016x}{low:016x}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tool(name: &str, arguments: &Value) -> Call {
+        Call::of("tools/call", &json!({ "params": { "name": name, "arguments": arguments } }))
+    }
+
+    #[test]
+    fn call_that_may_have_changed_something_is_never_put_again() {
+        for name in
+            ["restart_process", "send_process_input", "report_progress", "complete_process", "unknown"]
+        {
+            assert_eq!(tool(name, &json!({})), Call::Writes, "{name}");
+        }
+        assert_eq!(Call::of("tasks/cancel", &json!({})), Call::Writes);
+        assert_eq!(Call::of("something/else", &json!({})), Call::Writes);
+        assert_eq!(tool(START, &json!("no object")), Call::Writes);
+        assert!(!Call::Writes.is_repeatable() && Call::Writes.is_done_once());
+    }
+
+    #[test]
+    fn call_that_only_looks_may_be_put_again() {
+        for name in LOOKS {
+            assert_eq!(tool(name, &json!({})), Call::Repeatable, "{name}");
+        }
+        assert_eq!(Call::of("tasks/get", &json!({})), Call::Repeatable);
+    }
+
+    #[test]
+    fn start_gets_a_key_of_its_own_unless_its_caller_gave_one() {
+        assert_eq!(tool(START, &json!({ "launch_key": "k" })), Call::Repeatable);
+        assert_eq!(tool(START, &json!({ "launch_key": null })), Call::Launches);
+        let mut keys = Keys::default();
+        let mut given = || {
+            let mut message = json!({ "params": { "name": START, "arguments": { "name": "n" } } });
+            keys.put(&mut message);
+            assert_eq!(message["params"]["arguments"]["name"], "n");
+            message["params"]["arguments"][KEY].as_str().unwrap().to_owned()
+        };
+        let (one, two) = (given(), given());
+        assert!(one.starts_with("mcp-") && one.len() == 36, "{one}");
+        assert_ne!(one, two);
+        assert_ne!(Keys::default().next(), one);
+    }
+}

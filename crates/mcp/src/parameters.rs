@@ -1,0 +1,80 @@
+//! What is wrong with the parameters of a request.
+
+use rmcp::model::{
+    CallToolRequestParams, CancelTaskParams, ErrorData, GetTaskParams, InitializeRequestParams,
+    PaginatedRequestParams, ReadResourceRequestParams, SubscribeRequestParams, UnsubscribeRequestParams,
+    UpdateTaskParams,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// What is wrong with the parameters of a method that there is; none of one that there is not.
+pub(crate) fn wrong(method: &str, params: Option<&Value>) -> Option<ErrorData> {
+    let why = match method {
+        "initialize" => why::<InitializeRequestParams>(params),
+        "tools/call" => why::<CallToolRequestParams>(params),
+        "tools/list" | "resources/list" | "resources/templates/list" => why::<PaginatedRequestParams>(params),
+        "resources/read" => why::<ReadResourceRequestParams>(params),
+        "resources/subscribe" => why::<SubscribeRequestParams>(params),
+        "resources/unsubscribe" => why::<UnsubscribeRequestParams>(params),
+        "tasks/get" => why::<GetTaskParams>(params),
+        "tasks/cancel" => why::<CancelTaskParams>(params),
+        "tasks/update" => why::<UpdateTaskParams>(params),
+        "ping" | "server/discover" | "subscriptions/listen" => "they have another shape".to_owned(),
+        _ => return None,
+    };
+    Some(ErrorData::invalid_params(format!("the parameters of {method} are wrong: {why}"), None))
+}
+
+/// Reads fields, and names the one that is wrong.
+pub(crate) fn read<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, String> {
+    let given = fields.clone();
+    serde_json::from_value(Value::Object(fields)).map_err(|error| {
+        let said = error.to_string();
+        match culprit::<T>(given, &said) {
+            Some(field) => format!("{field}: {said}"),
+            None => said,
+        }
+    })
+}
+
+fn why<T: DeserializeOwned>(params: Option<&Value>) -> String {
+    match params {
+        None => "there are none".to_owned(),
+        Some(Value::Object(fields)) => match read::<T>(fields.clone()) {
+            Err(error) => error,
+            Ok(_) => "they have another shape".to_owned(),
+        },
+        Some(_) => "they are an object".to_owned(),
+    }
+}
+
+/// The field that by itself is as wrong as all of them: a missing one is complained of only when all others are right.
+fn culprit<T: DeserializeOwned>(fields: Map<String, Value>, said: &str) -> Option<String> {
+    if said.starts_with("missing field") || said.starts_with("unknown field") {
+        return None;
+    }
+    fields.into_iter().find_map(|(name, value)| {
+        let alone = Map::from_iter([(name.clone(), value)]);
+        let error = serde_json::from_value::<T>(Value::Object(alone)).err()?;
+        (error.to_string() == said).then_some(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn wrong_parameter_is_named() {
+        let said = |method: &str, params: Value| wrong(method, Some(&params)).unwrap().message.to_string();
+        assert!(said("tools/call", json!({ "name": 5 })).contains("name: invalid type"));
+        assert!(
+            said("tools/call", json!({ "name": "x", "arguments": [] })).contains("arguments: invalid type")
+        );
+        assert!(said("resources/read", json!({})).contains("missing field `uri`"));
+        assert!(said("tools/list", json!([])).contains("an object"));
+        assert_eq!(wrong("coffee/make", None), None);
+    }
+}

@@ -1,0 +1,212 @@
+//! The messages of a stream, a line each, as many at once as the manager can hold.
+
+mod line;
+mod load;
+
+use line::{Line, Lines};
+use load::{Begun, Load};
+use rmcp::RoleServer;
+use rmcp::model::{
+    ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, JsonRpcRequest, RequestId,
+};
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use serde_json::{Value, json};
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Mutex;
+
+use crate::parameters;
+use crate::refusal::Refusal;
+use crate::tool::Tool;
+
+/// A mark that some programs set before their text, and that says nothing.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A stream of messages. What a client does not take is not written ahead without end: its requests stay unread.
+pub(crate) struct Stream<R, W> {
+    lines: Lines<R>,
+    write: Arc<Mutex<Option<W>>>,
+    load: Arc<Load>,
+}
+
+/// What a line comes to.
+enum Said {
+    Message(Box<RxJsonRpcMessage<RoleServer>>),
+    /// Nothing that anybody waits for an answer to.
+    Nothing,
+    Refused {
+        id: Value,
+        error: ErrorData,
+    },
+}
+
+impl<R, W> Stream<R, W>
+where
+    R: AsyncBufRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    pub(crate) fn new(read: R, write: W) -> Self {
+        Self { lines: Lines::new(read), write: Arc::new(Mutex::new(Some(write))), load: Arc::default() }
+    }
+
+    fn refuse(&self, id: &Value, error: &ErrorData) {
+        tracing::debug!(code = error.code.0, "a message was refused");
+        let line = json!({ "jsonrpc": "2.0", "id": id, "error": error });
+        // Reading may be broken off at any await, and this must not be.
+        tokio::spawn(self.written(line.to_string().into_bytes()));
+    }
+
+    /// Writes a line; it counts as unsent from now on.
+    fn written(&self, mut line: Vec<u8>) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        line.push(b'\n');
+        let (write, weight) = (self.write.clone(), self.load.weigh(line.len()));
+        async move {
+            let mut write = write.lock().await;
+            let Some(write) = write.as_mut() else { return Err(io::ErrorKind::NotConnected.into()) };
+            write.write_all(&line).await?;
+            write.flush().await?;
+            drop(weight);
+            Ok(())
+        }
+    }
+}
+
+impl<R, W> Transport<RoleServer> for Stream<R, W>
+where
+    R: AsyncBufRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        match &message {
+            JsonRpcMessage::Response(answer) => self.load.done(&answer.id),
+            JsonRpcMessage::Error(error) => error.id.iter().for_each(|id| self.load.done(id)),
+            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => {}
+        }
+        let written = serde_json::to_vec(&message).map(|line| self.written(line));
+        async move { written?.await }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            self.load.room().await;
+            let said = match self.lines.next().await {
+                Ok(Line::Whole(line)) => understood(&line),
+                Ok(Line::TooLong) => refused(Value::Null, too_long()),
+                Ok(Line::End) => return None,
+                Err(error) => {
+                    tracing::debug!(%error, "a stream broke");
+                    return None;
+                }
+            };
+            match said {
+                Said::Nothing => {}
+                Said::Refused { id, error } => self.refuse(&id, &error),
+                Said::Message(message) => match self.noted(&message) {
+                    Ok(()) => return Some(*message),
+                    Err((id, error)) => self.refuse(&id.into_json_value(), &error),
+                },
+            }
+        }
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        drop(self.write.lock().await.take());
+        Ok(())
+    }
+}
+
+impl<R, W> Stream<R, W> {
+    /// Counts what a message puts to work or ends; a request that may not begin is given back, with why.
+    fn noted(&self, message: &RxJsonRpcMessage<RoleServer>) -> Result<(), (RequestId, ErrorData)> {
+        match message {
+            JsonRpcMessage::Request(asked) => match self.load.begin(&asked.id, parks(&asked.request)) {
+                Begun::Once => Ok(()),
+                Begun::Twice => {
+                    let error = ErrorData::invalid_request("a request with this id is at work", None);
+                    Err((asked.id.clone(), error))
+                }
+                Begun::Crowded => Err((asked.id.clone(), Refusal::crowded().into_error())),
+            },
+            JsonRpcMessage::Notification(told) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &told.notification {
+                    // It is not answered any more.
+                    cancelled.params.request_id.iter().for_each(|id| self.load.done(id));
+                }
+                Ok(())
+            }
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether a request waits for something that others do, and costs next to nothing while it does.
+fn parks(request: &ClientRequest) -> bool {
+    if let ClientRequest::CallToolRequest(call) = request {
+        let waits = |arguments: &rmcp::model::JsonObject| {
+            arguments.get("wait_seconds").and_then(Value::as_f64).is_some_and(|seconds| seconds > 0.0)
+        };
+        return call.params.name == Tool::WaitForProcess.name()
+            || call.params.arguments.as_ref().is_some_and(waits);
+    }
+    matches!(request, ClientRequest::SubscriptionsListenRequest(_))
+}
+
+fn understood(line: &[u8]) -> Said {
+    let line = line.strip_prefix(MARK).unwrap_or(line).trim_ascii();
+    if line.is_empty() {
+        return Said::Nothing;
+    }
+    match serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line) {
+        Ok(JsonRpcMessage::Request(JsonRpcRequest {
+            id,
+            request: ClientRequest::CustomRequest(custom),
+            ..
+        })) if let Some(error) = parameters::wrong(&custom.method, custom.params.as_ref()) => {
+            refused(id.into_json_value(), error)
+        }
+        Ok(message) => Said::Message(Box::new(message)),
+        Err(error) => misunderstood(line, &error),
+    }
+}
+
+fn misunderstood(line: &[u8], why: &serde_json::Error) -> Said {
+    let value: Value = match serde_json::from_slice(line) {
+        Ok(value) => value,
+        Err(error) => {
+            let error = ErrorData::new(ErrorCode::PARSE_ERROR, format!("this is no JSON: {error}"), None);
+            return refused(Value::Null, error);
+        }
+    };
+    let id = value.get("id");
+    if id.is_none() && value.get("method").is_some_and(Value::is_string) {
+        return Said::Nothing;
+    }
+    let id = id.filter(|id| id.is_string() || id.is_i64()).cloned().unwrap_or_default();
+    let is_of_form = value.get("jsonrpc").is_some_and(|form| form == "2.0") && !id.is_null();
+    if let Some(method) = value.get("method").and_then(Value::as_str).filter(|_| is_of_form)
+        && let Some(error) = parameters::wrong(method, value.get("params"))
+    {
+        return refused(id, error);
+    }
+    let text = if value.is_array() {
+        "batches are not taken: one message a line".to_owned()
+    } else {
+        format!("this is no message of JSON-RPC 2.0: {why}")
+    };
+    refused(id, ErrorData::invalid_request(text, None))
+}
+
+fn too_long() -> ErrorData {
+    ErrorData::invalid_request(format!("a message has at most {} bytes", line::LONGEST), None)
+}
+
+const fn refused(id: Value, error: ErrorData) -> Said {
+    Said::Refused { id, error }
+}

@@ -1,0 +1,108 @@
+//! How much a connection keeps the manager busy.
+
+use rmcp::model::RequestId;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// The most requests of one connection at work at once.
+const AT_WORK: usize = 64;
+/// The most that wait for something. More are refused, not left unread: what ends one of them has to be heard.
+const PARKED: usize = 320;
+/// The most bytes of answers that a client has not taken when more of its requests are read.
+const UNSENT: usize = 4 * 1024 * 1024;
+
+/// What is at work for one connection.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    now: Mutex<Now>,
+    less: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Now {
+    at_work: HashSet<RequestId>,
+    parked: HashSet<RequestId>,
+    unsent: usize,
+}
+
+/// Whether a request may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    Once,
+    /// Its id is at work already.
+    Twice,
+    /// As many wait as may.
+    Crowded,
+}
+
+/// Bytes that are not sent yet.
+#[derive(Debug)]
+pub(super) struct Weight {
+    load: Arc<Load>,
+    bytes: usize,
+}
+
+impl Load {
+    /// Waits until there is room for another request.
+    pub(super) async fn room(&self) {
+        loop {
+            let less = self.less.notified();
+            if self.lock().has_room() {
+                return;
+            }
+            less.await;
+        }
+    }
+
+    /// Notes a request that begins.
+    pub(super) fn begin(&self, id: &RequestId, parks: bool) -> Begun {
+        let mut now = self.lock();
+        if now.at_work.contains(id) || now.parked.contains(id) {
+            return Begun::Twice;
+        }
+        if parks && now.parked.len() >= PARKED {
+            return Begun::Crowded;
+        }
+        if parks {
+            now.parked.insert(id.clone())
+        } else {
+            now.at_work.insert(id.clone())
+        };
+        Begun::Once
+    }
+
+    /// Notes that a request is answered, or never will be.
+    pub(super) fn done(&self, id: &RequestId) {
+        let mut now = self.lock();
+        now.at_work.remove(id);
+        now.parked.remove(id);
+        drop(now);
+        self.less.notify_waiters();
+    }
+
+    /// Notes bytes that are to be sent, until what is given back is dropped.
+    pub(super) fn weigh(self: &Arc<Self>, bytes: usize) -> Weight {
+        self.lock().unsent += bytes;
+        Weight { load: self.clone(), bytes }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Now {
+    fn has_room(&self) -> bool {
+        self.at_work.len() < AT_WORK && self.unsent <= UNSENT
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        let mut now = self.load.lock();
+        now.unsent = now.unsent.saturating_sub(self.bytes);
+        drop(now);
+        self.load.less.notify_waiters();
+    }
+}
