@@ -4,6 +4,11 @@
 readonly NEXTEST_VERSION=0.9.143
 readonly DENY_VERSION=0.20.2
 
+# What this machine is called by the compiler: programs are built into a directory of that name.
+host_tuple() {
+    rustc --version --verbose | sed -n 's/^host: //p'
+}
+
 in_ci() {
     [ "${CI:-}" = true ]
 }

@@ -266,9 +266,13 @@ impl ServerHandler for Server {
         request: CustomRequest,
         _: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        // A method that there is comes here when its parameters have another shape.
-        Err(parameters::wrong(&request.method, request.params.as_ref())
-            .unwrap_or_else(|| ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None)))
+        // A method that there is comes here when its parameters have another shape: over HTTP alone, where none of
+        // those is that need a session.
+        let wrong = match request.method.as_str() {
+            "initialize" | "resources/subscribe" | "resources/unsubscribe" => None,
+            method => parameters::wrong(method, request.params.as_ref()),
+        };
+        Err(wrong.unwrap_or_else(|| ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None)))
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
