@@ -4,7 +4,7 @@ use crate::api::Api;
 use crate::convert::{outcome, outcomes};
 use crate::fault::Fault;
 use longhaul_domain::{Command, Level, Priority, ProcessId, Revision, StopCause};
-use longhaul_engine::{Engine, EngineError};
+use longhaul_engine::{Engine, EngineError, Told};
 use longhaul_wire::api::{
     CancelLevelRequest, CancelRequest, Outcome, OutcomesReply, PauseReply, PauseRequest, PriorityRequest,
 };
@@ -56,16 +56,11 @@ impl Api {
     pub async fn pause(
         &self,
         reference: &str,
-        PauseRequest { descendants }: PauseRequest,
+        request: PauseRequest,
         expected: Option<Revision>,
     ) -> Result<PauseReply, Fault> {
         let engine = &self.engine;
-        let id = engine.find(reference).await?;
-        if !descendants {
-            return Ok(PauseReply::One(Box::new(ask(engine, id, Command::Pause, expected).await?)));
-        }
-        check_unmoved(engine, id, expected).await?;
-        Ok(PauseReply::Tree(outcomes(engine, engine.pause_tree(id).await?).await))
+        self.pace(reference, request, Command::Pause, expected, |id| engine.pause_tree(id)).await
     }
 
     /// Lets a process go on; its descendants too if asked.
@@ -75,16 +70,32 @@ impl Api {
     pub async fn resume(
         &self,
         reference: &str,
-        PauseRequest { descendants }: PauseRequest,
+        request: PauseRequest,
         expected: Option<Revision>,
     ) -> Result<PauseReply, Fault> {
         let engine = &self.engine;
+        self.pace(reference, request, Command::Resume, expected, |id| engine.resume_tree(id)).await
+    }
+
+    /// Halts or goes on: one process by a command, or its tree.
+    async fn pace<T>(
+        &self,
+        reference: &str,
+        PauseRequest { descendants }: PauseRequest,
+        command: Command,
+        expected: Option<Revision>,
+        tree: impl FnOnce(ProcessId) -> T,
+    ) -> Result<PauseReply, Fault>
+    where
+        T: Future<Output = Result<Vec<Told>, EngineError>>,
+    {
+        let engine = &self.engine;
         let id = engine.find(reference).await?;
         if !descendants {
-            return Ok(PauseReply::One(Box::new(ask(engine, id, Command::Resume, expected).await?)));
+            return Ok(PauseReply::One(Box::new(ask(engine, id, command, expected).await?)));
         }
         check_unmoved(engine, id, expected).await?;
-        Ok(PauseReply::Tree(outcomes(engine, engine.resume_tree(id).await?).await))
+        Ok(PauseReply::Tree(outcomes(engine, tree(id).await?).await))
     }
 
     /// Moves a process that waits.

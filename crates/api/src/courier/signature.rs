@@ -1,14 +1,12 @@
 //! Signatures, as the Standard Webhooks specification wants them.
 
+use crate::hmac::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// What stands before a secret that is written in base64.
 const MARK: &str = "whsec_";
-/// What is hashed at a time.
-const BLOCK: usize = 64;
 
 /// What a receiver and this manager know, and nobody else.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,24 +44,6 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
     }
-}
-
-/// HMAC with SHA-256 (RFC 2104).
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut block = [0_u8; BLOCK];
-    let short: Vec<u8> = if key.len() > BLOCK { Sha256::digest(key).to_vec() } else { key.to_vec() };
-    for (place, byte) in block.iter_mut().zip(short) {
-        *place = byte;
-    }
-    let mut inner = Sha256::new();
-    inner.update(block.map(|byte| byte ^ 0x36));
-    for part in parts {
-        inner.update(part);
-    }
-    let mut outer = Sha256::new();
-    outer.update(block.map(|byte| byte ^ 0x5c));
-    outer.update(inner.finalize());
-    outer.finalize().into()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The secret that task ids are signed with.
 
 use crate::task::ticket::Ticket;
-use sha2::{Digest, Sha256};
+use longhaul_api::hmac;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,8 +17,6 @@ const LENGTH: usize = 32;
 const PREFIX: &str = "w_";
 /// The bytes of a signature: nobody can try 2^128 of them.
 const SIGNATURE: usize = 16;
-/// The block that SHA-256 works on, in bytes.
-const BLOCK: usize = 64;
 
 /// A secret that lasts as long as its state directory.
 pub(super) struct Secret([u8; LENGTH]);
@@ -65,17 +63,8 @@ impl Secret {
 
     /// HMAC-SHA-256 of some bytes, the first half of it.
     fn signature(&self, bytes: &[u8]) -> [u8; SIGNATURE] {
-        let keyed = |pad: u8| {
-            let mut block = [pad; BLOCK];
-            for (byte, key) in block.iter_mut().zip(self.0) {
-                *byte ^= key;
-            }
-            Sha256::new_with_prefix(block)
-        };
-        let inner = keyed(0x36).chain_update(bytes).finalize();
-        let outer = keyed(0x5c).chain_update(inner).finalize();
         let mut signature = [0; SIGNATURE];
-        for (byte, made) in signature.iter_mut().zip(outer) {
+        for (byte, made) in signature.iter_mut().zip(hmac(&self.0, &[bytes])) {
             *byte = made;
         }
         signature
