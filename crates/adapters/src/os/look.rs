@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn reader_of_its_terminal_is_recognised_by_its_wait_channel() {
         let mut script = Command::new("script");
-        script.args(["-qc", "cat", "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        script.args(["-qc", "exec cat", "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
         keep_descriptors();
         let Ok(script) = script.spawn() else {
             eprintln!("SKIPPED: script is not installed");
