@@ -92,6 +92,13 @@ impl Api {
         reply.processes.into_iter().next().ok_or_else(|| "a wait answered without a process".into())
     }
 
+    /// Reads the beginning and the end of the output under a budget of tokens; the size of the answer in bytes.
+    pub(crate) fn text(&mut self, id: &str, tokens: u32) -> Result<usize, Failure> {
+        let page: serde_json::Value =
+            self.ask(&Method::GET, &format!("/v1/processes/{id}/text?max_tokens={tokens}"), None::<&()>)?;
+        Ok(page.to_string().len())
+    }
+
     /// Waits until nothing lives.
     pub(crate) fn wait_for_all(&mut self) -> Result<(), Failure> {
         while let Some(process) = self.live(1)?.into_iter().next() {

@@ -15,6 +15,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// The name of a manager's socket in its state directory.
+const SOCKET: &str = "longhaul.sock";
 /// How long a manager may take to come or to go before it counts as broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -75,7 +77,8 @@ impl Bed {
             .stderr(log)
             .spawn()?;
         let manager = self.manager.insert(manager);
-        while UnixStream::connect(self.state.join("longhaul.sock")).is_err() {
+        let socket = self.state.join(SOCKET);
+        while UnixStream::connect(&socket).is_err() {
             let over = manager.try_wait()?.is_some() || began.elapsed() > PATIENCE;
             if over {
                 let log = fs::read_to_string(self.home.join("serve.log"))?;
@@ -132,7 +135,12 @@ impl Bed {
 
     /// A connection to the manager.
     pub(crate) fn api(&self) -> Result<Api, Failure> {
-        Api::connect(&self.state.join("longhaul.sock"), &self.home)
+        Api::connect(&self.socket(), &self.home)
+    }
+
+    /// Where the manager listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.state.join(SOCKET)
     }
 
     /// The process id of the manager.

@@ -2,6 +2,7 @@
 
 mod cascading;
 mod choosing;
+mod crowding;
 mod deciding;
 mod ending;
 mod following;
@@ -31,13 +32,15 @@ pub(crate) struct Measure {
 }
 
 /// All of them.
-pub(crate) const ALL: [Measure; 20] = [
+pub(crate) const ALL: [Measure; 22] = [
     measure("run-empty", "run -b as a whole command", launching::empty),
     measure("run-full", "the same with 100,000 finished records", launching::full),
     measure("first-act", "from the call until the child's first act", launching::first_act),
     measure("loop-cli", "1,000 launches by as many clients, until all have ended", looping::clients),
     measure("loop-http", "1,000 launches on one connection, until all have ended", looping::connection),
     measure("wait", "from a child's exit until wait returns", ending::wait),
+    measure("crowd", "launches and waits beside 1,000 parked waits", crowding::waits),
+    measure("text", "the beginning and the end of 1 GiB of output, under a budget", output::text),
     measure("status", "status as a whole command with 10,000 records", status::whole),
     measure("output", "1 GiB of output", output::gibibyte),
     measure("memory", "resident memory of the manager, private memory per running process", memory::all),
@@ -56,7 +59,7 @@ pub(crate) const ALL: [Measure; 20] = [
 
 /// Those whose name begins so, or all.
 pub(crate) fn chosen(only: Option<&str>) -> Result<Vec<&'static Measure>, Failure> {
-    static MEASURES: [Measure; 20] = ALL;
+    static MEASURES: [Measure; 22] = ALL;
     let chosen: Vec<&Measure> =
         MEASURES.iter().filter(|measure| only.is_none_or(|only| measure.name.starts_with(only))).collect();
     if chosen.is_empty() {

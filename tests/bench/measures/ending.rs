@@ -17,12 +17,18 @@ const SETTLED: Duration = Duration::from_millis(30);
 
 pub(super) fn wait(program: &Path, quick: bool) -> Result<Found, Failure> {
     let bed = Bed::start(program, 8, None)?;
+    let sample = returns(&bed, if quick { 20 } else { 200 })?;
+    Ok(vec![(WAIT_P50, sample.median()?), (WAIT_P99, sample.percentile(99)?)])
+}
+
+/// The times in milliseconds from a child's exit until a client that waits for it returns.
+pub(super) fn returns(bed: &Bed, count: u32) -> Result<Sample, Failure> {
     let (gate, left) = (bed.pipe("gate")?, bed.path("left"));
     let command = part("leave", &[&gate.to_string_lossy(), &left.to_string_lossy()])?;
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let mut api = bed.api()?;
     let mut sample = Sample::default();
-    for _ in 0..if quick { 20 } else { 200 } {
+    for _ in 0..count {
         let process = api.launch(&command)?;
         let mut client = bed
             .command()
@@ -43,5 +49,5 @@ pub(super) fn wait(program: &Path, quick: bool) -> Result<Found, Failure> {
         sample.add(millis(stamp(&left)?, returned));
         fs::remove_file(&left)?;
     }
-    Ok(vec![(WAIT_P50, sample.median()?), (WAIT_P99, sample.percentile(99)?)])
+    Ok(sample)
 }

@@ -3,13 +3,16 @@
 use super::Found;
 use crate::Failure;
 use crate::bed::{Bed, part};
-use crate::figures::{OUTPUT_RATIO, OUTPUT_WALL};
+use crate::figures::{OUTPUT_RATIO, OUTPUT_WALL, TEXT};
+use crate::sample::Sample;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 const GIBIBYTE: u64 = 1 << 30;
+/// What an agent asks for by default is about this.
+const TOKENS: u32 = 2_000;
 
 pub(super) fn gibibyte(program: &Path, quick: bool) -> Result<Found, Failure> {
     let bytes = if quick { GIBIBYTE / 8 } else { GIBIBYTE };
@@ -32,6 +35,26 @@ pub(super) fn gibibyte(program: &Path, quick: bool) -> Result<Found, Failure> {
     }
     let whole = if quick { wall * 8.0 } else { wall };
     Ok(vec![(OUTPUT_WALL, whole), (OUTPUT_RATIO, wall / plain)])
+}
+
+/// How long an agent waits for the beginning and the end of a long output.
+pub(super) fn text(program: &Path, quick: bool) -> Result<Found, Failure> {
+    let bytes = if quick { GIBIBYTE / 8 } else { GIBIBYTE };
+    let bed = Bed::start(program, 8, None)?;
+    let command = part("flood", &[&bytes.to_string()])?;
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let mut api = bed.api()?;
+    let process = api.launch(&command)?;
+    api.wait(&process.id, "ended")?;
+    let mut sample = Sample::default();
+    for _ in 0..if quick { 20 } else { 200 } {
+        let began = Instant::now();
+        if api.text(&process.id, TOKENS)? < 1_000 {
+            return Err("a long output was answered with hardly anything".into());
+        }
+        sample.add_span(began.elapsed());
+    }
+    Ok(vec![(TEXT, sample.percentile(99)?)])
 }
 
 /// The seconds that the same output takes without us.
