@@ -1,6 +1,7 @@
 //! What a process waits for, whether it is ready, and what is written to it. Row H5.
 
-use longhaul_tests::{Answer, Home, best_of_three, until};
+use crate::socket::{http, lines_of};
+use longhaul_tests::{Answer, GATED, Home, best_of_three, is_alive, until};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::TcpListener;
@@ -159,6 +160,44 @@ fn silence_is_told_as_a_launch_or_the_configuration_asks() {
 }
 
 /// Launches a command with an open standard input; gives its id.
+#[test]
+fn lines_that_were_said_while_no_manager_lived_are_told_by_the_next_one_and_once() {
+    let home = Home::new();
+    home.ok(&["status"]);
+    let watching = |script: &str| {
+        let command = json!({ "program": "sh", "args": ["-c", script], "directory": home.work(),
+                              "watch": [{ "name": "errors", "pattern": "^err" }] });
+        let (code, answer) = http(&home, "POST", "/v1/processes", &json!({ "command": command }));
+        assert_eq!(code, 201, "{answer}");
+        answer["process"]["id"].as_str().unwrap().to_owned()
+    };
+    let told = |id: &str| -> Vec<String> {
+        let path = format!("/v1/events?type=PROCESS_OUTPUT_MATCHED,PROCESS_FAILED&process={id}");
+        let tell =
+            |event: Value| event["data"]["line"].as_str().map_or_else(|| "failed".to_owned(), str::to_owned);
+        lines_of(&home, &path).into_iter().map(tell).collect()
+    };
+    let lives = watching(&format!("echo err 1; {GATED}; echo err 2; touch said; sleep 60"));
+    let ends = watching(&format!("echo err 1; {GATED}; echo err 2; exit 3"));
+    for id in [&lives, &ends] {
+        until("the first line is told", || (told(id) == ["err 1"]).then_some(()));
+    }
+    let (pid, stays) = (home.pid(&ends), home.pid(&lives));
+    home.end_manager("-KILL");
+    home.open_gate();
+    home.until_written("said");
+    until("the other one is over", || (!is_alive(pid)).then_some(()));
+    for _ in 0..2 {
+        home.ok(&["status"]);
+        until("the end is told", || (told(&ends).last()? == "failed").then_some(()));
+        assert_eq!(told(&ends), ["err 1", "err 2", "failed"]);
+        until("the line is told", || (told(&lives).len() > 1).then_some(()));
+        assert_eq!(told(&lives), ["err 1", "err 2"]);
+        home.end_manager("-KILL");
+    }
+    assert!(is_alive(stays));
+}
+
 fn piped(home: &Home, command: &[&str]) -> String {
     home.ok(&[&["run", "-b", "--stdin-pipe", "--"], command].concat())
 }

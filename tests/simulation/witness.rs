@@ -5,12 +5,13 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Standing, Vitals, Wish,
-    WishNo,
+    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Standing,
+    Vitals, Wish, WishNo,
 };
 use longhaul_engine::ports::{
-    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, Lease, Listing, Membership, NodeFacts,
-    PageAsk, ProcessStore, QueueView, Queues, Room, StoreError, Stored, Submission, Submitted, Swept, Upkeep,
+    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
+    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Room,
+    StoreError, Stored, Submission, Submitted, Swept, Upkeep,
 };
 use std::collections::BTreeSet;
 use std::fmt;
@@ -243,6 +244,10 @@ impl Queues for Witness {
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
         self.inner.queues(only).await
     }
+
+    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
+        self.inner.label_classes().await
+    }
 }
 
 #[async_trait]
@@ -281,6 +286,22 @@ impl Membership for Witness {
 
     async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
         self.inner.nodes().await
+    }
+
+    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        self.inner.announce(by, offer).await
+    }
+
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.inner.known_nodes().await
+    }
+
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        self.inner.drain(node, drain).await
+    }
+
+    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+        self.inner.forget(node).await
     }
 }
 

@@ -6,11 +6,14 @@
 //! | `memory` | [`memory`] | store | tests and embedding; the reference |
 //! | `sqlite` | [`sqlite`] | store | one machine |
 //! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
+//! | `redis` | [`redis`] | store | many machines |
 //! | `os` | [`os`] | spawner, output, prober | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 //! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
 
-#[cfg(any(feature = "memory", feature = "sqlite"))]
+#[cfg(any(feature = "system", feature = "webhook"))]
+mod durable;
+#[cfg(any(feature = "memory", feature = "redis", feature = "sqlite"))]
 mod fingerprint;
 #[cfg(feature = "fs")]
 pub mod fs;
@@ -18,8 +21,10 @@ pub mod fs;
 pub mod memory;
 #[cfg(feature = "os")]
 pub mod os;
-#[cfg(any(feature = "memory", feature = "sqlite"))]
+#[cfg(any(feature = "memory", feature = "redis", feature = "sqlite"))]
 mod prefix;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "system")]

@@ -6,6 +6,7 @@
 mod claim;
 mod index;
 mod label;
+mod leases;
 pub(crate) mod ledger;
 mod look;
 pub(crate) mod news;
@@ -15,17 +16,20 @@ mod upkeep;
 mod write;
 
 use async_trait::async_trait;
+use leases::Leases;
 use ledger::Ledger;
 use longhaul_domain::{
-    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Timestamp, Vitals, Wish,
-    WishNo,
+    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Timestamp,
+    Vitals, Wish, WishNo,
 };
 use longhaul_ports::{
-    Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Lease, Listing, Membership, NodeFacts,
-    PageAsk, ProcessStore, QueueView, Queues, Room, StoreError, Stored, Submission, Submitted, Swept, Upkeep,
+    Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
+    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Room,
+    StoreError, Stored, Submission, Submitted, Swept, Upkeep,
 };
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// The store in memory. Clones are the same store, so that an engine can be dropped and another one opened on it.
@@ -41,6 +45,14 @@ impl MemoryStore {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, ledger: Arc::default(), changed: Arc::default() }
+    }
+
+    /// The same with leases that end: each sign of life makes one last for `lease`, and what a node owned is taken from
+    /// it when `grace` is over too.
+    #[must_use]
+    pub fn with_leases(self, lease: Duration, grace: Duration) -> Self {
+        self.write(|ledger, _| ledger.leases = Leases::ending(lease, grace));
+        self
     }
 
     fn look<T>(&self, look: impl FnOnce(&Ledger) -> T) -> T {
@@ -148,6 +160,10 @@ impl Queues for MemoryStore {
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
         Ok(self.look(|ledger| ledger.queues(only)))
     }
+
+    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
+        Ok(self.look(Ledger::label_classes))
+    }
 }
 
 #[async_trait]
@@ -168,16 +184,19 @@ impl EventLog for MemoryStore {
 
 #[async_trait]
 impl Membership for MemoryStore {
+    fn leases_end(&self) -> bool {
+        self.look(|ledger| ledger.leases.end())
+    }
+
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
-        Ok(self.write(|ledger, _| ledger.register(me)))
+        Ok(self.write(|ledger, now| ledger.register(now, me)))
     }
 
     async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
         let now = self.clock.now();
-        self.look(|ledger| {
-            ledger.check(by)?;
-            Ok(ledger.calls(now, by))
-        })
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.beaten(now, by)?;
+        Ok(ledger.calls(now, by))
     }
 
     async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
@@ -198,6 +217,23 @@ impl Membership for MemoryStore {
 
     async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
         Ok(self.look(|ledger| ledger.members().cloned().collect()))
+    }
+
+    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        self.write(|ledger, _| ledger.announce(by, offer))
+    }
+
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        let now = self.clock.now();
+        Ok(self.look(|ledger| ledger.known_nodes(now)))
+    }
+
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        Ok(self.write(|ledger, _| ledger.drain(node, drain)))
+    }
+
+    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+        Ok(self.write(|ledger, now| ledger.forget(now, node)))
     }
 }
 

@@ -1,7 +1,6 @@
 //! What this machine gives by itself: its time, its chance, and a private place for environments.
 
 mod clock;
-mod durable;
 mod ids;
 mod vault;
 

@@ -1,6 +1,7 @@
 //! Letters over HTTP, and bookmarks in files: what the courier needs of this machine.
 
 mod bookmarks;
+mod line;
 mod trust;
 
 pub use bookmarks::FileBookmarks;
@@ -8,23 +9,19 @@ pub use trust::TrustError;
 
 use async_trait::async_trait;
 use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::http::uri::Scheme;
-use hyper::{Method, Request, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request, Response, Uri};
+use line::{Line, Lines};
 use longhaul_ports::{Letter, Post, PostError, Receipt};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use trust::{connector, server_name};
-
-/// The most bytes of the head of an answer.
-const LARGEST_HEAD: usize = 64 * 1_024;
 
 /// How letters are carried.
 #[derive(Clone, Debug)]
@@ -41,45 +38,93 @@ impl Default for PostOptions {
     }
 }
 
-/// Carries letters over HTTP, each on a connection of its own.
+/// Carries letters over HTTP. A connection is kept for the next letter to the same receiver.
 pub struct HttpPost {
     connector: Result<TlsConnector, TrustError>,
     patience: Duration,
+    lines: Lines,
+}
+
+/// Who gets a letter.
+#[derive(Clone, Debug)]
+struct Receiver {
+    is_secret: bool,
+    host: String,
+    port: u16,
 }
 
 impl HttpPost {
     /// Finds out whom to trust. Where nobody can be trusted, letters to `https` addresses say so when they are sent.
     #[must_use]
     pub fn new(options: &PostOptions) -> Self {
-        Self { connector: connector(options.authorities.as_deref()), patience: options.patience }
+        Self {
+            connector: connector(options.authorities.as_deref()),
+            patience: options.patience,
+            lines: Lines::default(),
+        }
     }
 
     async fn carry(&self, letter: &Letter) -> Result<Receipt, PostError> {
-        let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| PostError::Unreachable {
-            address: letter.address.clone(),
-            source,
-        };
+        let unreachable = |source| PostError::Unreachable { address: letter.address.clone(), source };
         let uri: Uri = letter.address.parse().map_err(unusable)?;
+        let receiver = Receiver::of(&uri)?;
+        let name = receiver.to_string();
+        if let Some(mut line) = self.lines.take(&name)
+            && let Ok(answer) = line.ask(request(letter, &uri)?).await
+        {
+            return Ok(self.receipt(&name, line, answer).await);
+        }
+        // There was none, or the receiver had closed it: what is sent twice can be told by its id.
+        let request = request(letter, &uri)?;
+        let mut line = self.line(&receiver).await.map_err(unreachable)?;
+        let answer = line.ask(request).await.map_err(|error| unreachable(error.into()))?;
+        Ok(self.receipt(&name, line, answer).await)
+    }
+
+    async fn line(&self, receiver: &Receiver) -> Result<Line, Box<dyn std::error::Error + Send + Sync>> {
+        let Receiver { is_secret, host, port } = receiver;
+        let idle = self.patience.saturating_mul(2);
+        let trusted = match (is_secret, &self.connector) {
+            (false, _) => None,
+            (true, Ok(connector)) => Some((connector, server_name(host)?)),
+            (true, Err(error)) => return Err(error.to_string().into()),
+        };
+        let stream = TcpStream::connect((host.as_str(), *port)).await?;
+        // A letter is one small write, and nobody gains by its waiting.
+        let _ = stream.set_nodelay(true);
+        Ok(match trusted {
+            None => Line::open(stream, idle).await?,
+            Some((connector, name)) => Line::open(connector.connect(name, stream).await?, idle).await?,
+        })
+    }
+
+    async fn receipt(&self, name: &str, line: Line, answer: Response<Incoming>) -> Receipt {
+        let receipt =
+            Receipt { status: answer.status().as_u16(), retry_after: retry_after(answer.headers()) };
+        self.lines.put(name, line, answer).await;
+        receipt
+    }
+}
+
+impl Receiver {
+    fn of(uri: &Uri) -> Result<Self, PostError> {
         let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else {
             return Err(PostError::Unusable { why: "its address names no host".to_owned() });
         };
         let is_secret = *scheme == Scheme::HTTPS;
-        let port = uri.port_u16().unwrap_or(if is_secret { 443 } else { 80 });
-        let request = request(letter, &uri)?;
-        let name = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((name, port)).await.map_err(|error| unreachable(error.into()))?;
-        // A letter is one small write, and nobody gains by its waiting.
-        let _ = stream.set_nodelay(true);
-        if !is_secret {
-            return exchange(stream, request).await.map_err(|error| unreachable(error.into()));
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        if is_secret {
+            server_name(&host).map_err(unusable)?;
         }
-        let connector = match &self.connector {
-            Ok(connector) => connector,
-            Err(error) => return Err(unreachable(error.to_string().into())),
-        };
-        let name = server_name(name).map_err(unusable)?;
-        let stream = connector.connect(name, stream).await.map_err(|error| unreachable(error.into()))?;
-        exchange(stream, request).await.map_err(|error| unreachable(error.into()))
+        let port = uri.port_u16().unwrap_or(if is_secret { 443 } else { 80 });
+        Ok(Self { is_secret, host, port })
+    }
+}
+
+impl fmt::Display for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { is_secret, host, port } = self;
+        write!(f, "{} {host} {port}", if *is_secret { "https" } else { "http" })
     }
 }
 
@@ -93,8 +138,8 @@ impl Post for HttpPost {
     }
 }
 
-impl std::fmt::Debug for HttpPost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for HttpPost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpPost").field("patience", &self.patience).finish_non_exhaustive()
     }
 }
@@ -119,25 +164,6 @@ fn request(letter: &Letter, uri: &Uri) -> Result<Request<Full<Bytes>>, PostError
 
 fn unusable(error: impl std::error::Error) -> PostError {
     PostError::Unusable { why: error.to_string() }
-}
-
-/// Sends one request and reads the head of its answer; what follows it is nobody's business.
-async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
-    request: Request<Full<Bytes>>,
-) -> Result<Receipt, hyper::Error> {
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(LARGEST_HEAD).handshake(TokioIo::new(stream)).await?;
-    let answer = sender.send_request(request);
-    tokio::pin!(connection, answer);
-    let answer = tokio::select! {
-        answer = &mut answer => answer?,
-        ended = &mut connection => {
-            ended?;
-            answer.await?
-        }
-    };
-    Ok(Receipt { status: answer.status().as_u16(), retry_after: retry_after(answer.headers()) })
 }
 
 /// What it says in seconds; a date is not worth the trouble.

@@ -2,14 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use longhaul_adapters::webhook::{HttpPost, PostOptions};
-use longhaul_ports::{Letter, Post, PostError, Receipt};
+use longhaul_adapters::webhook::{FileBookmarks, HttpPost, PostOptions};
+use longhaul_ports::{Letter, Post, PostError};
+use longhaul_testkit::suite::{BookmarksWorld, PostWorld};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -21,6 +24,24 @@ fn post() -> HttpPost {
     HttpPost::new(&PostOptions { authorities: None, patience: PATIENCE })
 }
 
+mod carrying {
+    use super::*;
+
+    longhaul_testkit::post_suite!(|| PostWorld::new(Arc::new(post()), PATIENCE));
+}
+
+mod bookmarks {
+    use super::*;
+
+    fn open() -> BookmarksWorld {
+        let top = tempfile::tempdir().unwrap();
+        let directory = top.path().join("below/webhooks");
+        BookmarksWorld::new(move || Arc::new(FileBookmarks::new(directory.clone()))).guarded(top)
+    }
+
+    longhaul_testkit::bookmarks_suite!(open);
+}
+
 fn letter(address: &str) -> Letter {
     Letter {
         address: address.to_owned(),
@@ -29,115 +50,103 @@ fn letter(address: &str) -> Letter {
     }
 }
 
-/// A receiver that says this to everyone and leaves, or stays without a word; what it was told comes here.
-async fn receiver(answer: &'static [u8], stays: bool) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (told, heard) = mpsc::unbounded_channel();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, answer, stays, told.clone()));
-        }
-    });
-    (address, heard)
-}
-
+/// Answers one letter; false if there was none.
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
+    stream: &mut S,
     answer: &'static [u8],
-    stays: bool,
-    told: mpsc::UnboundedSender<String>,
-) {
+    told: &mpsc::UnboundedSender<String>,
+) -> bool {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"{\"a\":1}") {
         if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-            return;
+            return false;
         }
     }
     // Not every test listens.
     let _ = told.send(String::from_utf8(bytes).unwrap());
-    let _ = stream.write_all(answer).await;
-    if stays {
-        std::future::pending::<()>().await;
+    stream.write_all(answer).await.is_ok()
+}
+
+#[tokio::test]
+async fn letters_to_one_receiver_share_a_connection() {
+    for (answer, letters, wanted) in [
+        (b"HTTP/1.1 204 No Content\r\n\r\n".as_slice(), 20, 1),
+        (b"HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\noops", 20, 1),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 20, 1),
+        (b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n", 5, 5),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", 5, 5),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort", 3, 3),
+    ] {
+        let (address, connections, mut heard) = counted(answer).await;
+        let post = post();
+        for _ in 0..letters {
+            post.post(&letter(&format!("http://{address}/"))).await.unwrap();
+        }
+        assert_eq!(connections.opened.load(SeqCst), wanted, "{}", String::from_utf8_lossy(answer));
+        for _ in 0..letters {
+            heard.try_recv().unwrap();
+        }
+        assert!(heard.try_recv().is_err(), "none came twice");
     }
 }
 
 #[tokio::test]
-async fn letter_arrives_as_it_was_written() {
-    let (address, mut heard) = receiver(b"HTTP/1.1 204 No Content\r\n\r\n", false).await;
-    let receipt = post().post(&letter(&format!("http://{address}/hooks/a?b=c"))).await.unwrap();
-    assert_eq!(receipt, Receipt { status: 204, retry_after: None });
-    let text = heard.recv().await.unwrap().to_ascii_lowercase();
-    assert!(text.starts_with("post /hooks/a?b=c http/1.1\r\n"), "{text}");
-    for line in [format!("host: {address}"), "webhook-id: p/1/0".to_owned(), "content-length: 7".to_owned()] {
-        assert!(text.contains(&format!("\r\n{line}\r\n")), "{line}: {text}");
+async fn connection_that_nobody_uses_is_closed_and_the_next_letter_opens_another() {
+    let (address, connections, _heard) = counted(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+    let patience = Duration::from_millis(50);
+    let post = HttpPost::new(&PostOptions { authorities: None, patience });
+    post.post(&letter(&format!("http://{address}/"))).await.unwrap();
+    let is_closed = async {
+        while connections.closed.load(SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), is_closed).await.unwrap();
+    post.post(&letter(&format!("http://{address}/"))).await.unwrap();
+    assert_eq!(connections.opened.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn connection_of_one_receiver_is_never_used_for_another() {
+    let (one, of_one, mut heard_by_one) = counted(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+    let (other, of_other, mut heard_by_other) = counted(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+    let post = post();
+    for _ in 0..3 {
+        for address in [one, other] {
+            post.post(&letter(&format!("http://{address}/"))).await.unwrap();
+        }
+    }
+    assert_eq!((of_one.opened.load(SeqCst), of_other.opened.load(SeqCst)), (1, 1));
+    for heard in [&mut heard_by_one, &mut heard_by_other] {
+        assert_eq!(std::iter::from_fn(|| heard.try_recv().ok()).count(), 3);
     }
 }
 
-#[tokio::test]
-async fn redirect_is_an_answer_and_nobody_else_is_contacted() {
-    let (elsewhere, mut heard) = receiver(b"HTTP/1.1 200 OK\r\n\r\n", false).await;
-    let answer =
-        format!("HTTP/1.1 307 Elsewhere\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
-    let (address, _) = receiver(Box::leak(answer.into_bytes().into_boxed_slice()), false).await;
-    let receipt = post().post(&letter(&format!("http://{address}/"))).await.unwrap();
-    assert_eq!(receipt.status, 307);
-    assert!(heard.try_recv().is_err());
+/// How many connections a receiver had.
+#[derive(Default)]
+struct Connections {
+    opened: AtomicU32,
+    closed: AtomicU32,
 }
 
-#[tokio::test]
-async fn receiver_says_when_it_wants_to_be_asked_again() {
-    let (address, _) =
-        receiver(b"HTTP/1.1 429 Slow\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n", false).await;
-    let receipt = post().post(&letter(&format!("http://{address}/"))).await.unwrap();
-    assert_eq!(receipt, Receipt { status: 429, retry_after: Some(Duration::from_secs(120)) });
-}
-
-#[tokio::test]
-async fn receiver_that_never_ends_its_answer_holds_nobody_up() {
-    // Only the head is read: what follows may be as long as it likes.
-    let (address, _) = receiver(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n{", true).await;
-    let begin = Instant::now();
-    assert_eq!(post().post(&letter(&format!("http://{address}/"))).await.unwrap().status, 200);
-    assert!(begin.elapsed() < PATIENCE);
-}
-
-#[tokio::test]
-async fn silent_receiver_is_given_up_in_time() {
-    for answer in [b"".as_slice(), b"HTTP/1.1 200 OK\r\nx: "] {
-        let (address, _) = receiver(answer, true).await;
-        let begin = Instant::now();
-        let error = post().post(&letter(&format!("http://{address}/"))).await.unwrap_err();
-        assert!(matches!(error, PostError::Silent { .. }), "{error:?}");
-        assert!(begin.elapsed() < PATIENCE * 4);
-    }
-}
-
-#[tokio::test]
-async fn nonsense_endless_heads_and_hanging_up_are_errors() {
-    let endless: &'static [u8] = Box::leak(
-        [b"HTTP/1.1 200 OK\r\n".to_vec(), b"x: yyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(10_000)]
-            .concat()
-            .into_boxed_slice(),
-    );
-    for answer in [b"".as_slice(), b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\nx", endless] {
-        let (address, _) = receiver(answer, false).await;
-        let error = post().post(&letter(&format!("http://{address}/"))).await.unwrap_err();
-        assert!(matches!(error, PostError::Unreachable { .. }), "{error:?}");
-    }
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let error = post().post(&letter(&format!("http://{free}/"))).await.unwrap_err();
-    assert!(matches!(error, PostError::Unreachable { .. }), "{error:?}");
-}
-
-#[tokio::test]
-async fn letter_that_can_never_be_sent_says_so() {
-    let mut bad = letter("http://127.0.0.1:9/");
-    bad.headers.push(("x".to_owned(), "a\r\nevil: b".to_owned()));
-    for unusable in [bad, letter("nowhere"), letter("http://")] {
-        let error = post().post(&unusable).await.unwrap_err();
-        assert!(matches!(error, PostError::Unusable { .. }), "{error:?}");
-    }
+/// A receiver that says this to every letter and goes on as HTTP wants it.
+async fn counted(answer: &'static [u8]) -> (SocketAddr, Arc<Connections>, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (told, heard) = mpsc::unbounded_channel();
+    let (address, connections) = (listener.local_addr().unwrap(), Arc::<Connections>::default());
+    let counted = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.opened.fetch_add(1, SeqCst);
+            let (told, counted) = (told.clone(), counted.clone());
+            tokio::spawn(async move {
+                while serve(&mut stream, answer, &told).await {}
+                drop(stream);
+                counted.closed.fetch_add(1, SeqCst);
+            });
+        }
+    });
+    (address, connections, heard)
 }
 
 #[tokio::test]
@@ -159,7 +168,11 @@ async fn only_a_trusted_receiver_of_the_right_name_gets_a_letter_over_tls() {
     let good = secure(&certified.cert.pem(), &certified.signing_key.serialize_pem()).await;
     let misnamed = secure(&other.cert.pem(), &other.signing_key.serialize_pem()).await;
     let letter_to = |port: u16| letter(&format!("https://127.0.0.1:{port}/"));
-    assert_eq!(trusted(&both).post(&letter_to(good)).await.unwrap().status, 200);
+    let post = trusted(&both);
+    for _ in 0..2 {
+        assert_eq!(post.post(&letter_to(good)).await.unwrap().status, 200);
+    }
+    drop(post);
     for (post, port) in
         [(trusted(&neither), good), (trusted(&both), misnamed), (trusted(&top.path().join("none")), good)]
     {
@@ -184,21 +197,11 @@ async fn secure(certificate: &str, key: &str) -> u16 {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            if let Ok(stream) = acceptor.accept(stream).await {
-                serve_once(stream).await;
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let (told, _heard) = mpsc::unbounded_channel();
+                while serve(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", &told).await {}
             }
         }
     });
     port
-}
-
-async fn serve_once<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
-    let mut bytes = Vec::new();
-    while !bytes.ends_with(b"{\"a\":1}") {
-        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-            return;
-        }
-    }
-    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-    let _ = stream.shutdown().await;
 }

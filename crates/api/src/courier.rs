@@ -23,8 +23,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::select;
 
-/// So long after a delivery its place is kept at the latest; a crash repeats what was delivered since.
+/// So long after a delivery its place is kept at the latest; a power cut repeats what was delivered since. A manager that
+/// is killed repeats no more than what was under way: every delivery is noted.
 const KEPT_EVERY: Duration = Duration::from_secs(1);
+/// And after so many deliveries.
+const MOST_UNKEPT: u32 = 100;
 /// The longest name of a receiver.
 const LONGEST_NAME: usize = 64;
 
@@ -141,6 +144,7 @@ pub fn start(api: &Api, webhooks: Vec<Webhook>, post: &Arc<dyn Post>, bookmarks:
                 kept: None,
                 reached: None,
                 kept_at: Timestamp::default(),
+                unkept: 0,
             },
         };
         tokio::spawn(async move {
@@ -164,6 +168,8 @@ struct Place {
     kept: Option<Cursor>,
     reached: Option<Cursor>,
     kept_at: Timestamp,
+    /// Deliveries since then.
+    unkept: u32,
 }
 
 impl Round {
@@ -171,6 +177,9 @@ impl Round {
     async fn go(mut self) -> Option<()> {
         let engine = self.engine.clone();
         let name = self.webhook.name.clone();
+        if self.is_switched_off().await {
+            return None;
+        }
         let place = first_place(&engine, self.place.bookmarks.as_ref(), &name).await?;
         (self.place.kept, self.place.reached) = (Some(place), Some(place));
         let trail = patiently(&engine, || Trail::after(&engine, Some(place), true)).await?;
@@ -187,18 +196,64 @@ impl Round {
             match told {
                 Some(Some(Told::Event(envelope) | Told::Gap(envelope))) => {
                     if self.deliver(&envelope).await? == Delivered::NeverAgain {
-                        self.place.keep(&engine, &name, events.read()).await;
+                        // Whoever switches it on again gets this one first.
+                        self.switch_off().await;
                         return None;
                     }
-                    if engine.now().since(self.place.kept_at) >= KEPT_EVERY {
-                        self.place.keep(&engine, &name, events.read()).await;
-                    }
+                    self.place.delivered(&engine, &name, events.read()).await;
                 }
                 Some(Some(Told::CaughtUp { .. }) | None) => {}
                 None => {
                     self.place.keep(&engine, &name, events.read()).await;
                     return None;
                 }
+            }
+        }
+    }
+
+    /// Whether the receiver once said that it is gone, and nobody said anything else since.
+    async fn is_switched_off(&self) -> bool {
+        let Webhook { name, address, .. } = &self.webhook;
+        let bookmarks = self.place.bookmarks.as_ref();
+        let closed = match bookmarks.closed(name).await {
+            Ok(None) => return false,
+            Ok(Some(closed)) => closed,
+            Err(error) => {
+                tracing::warn!(webhook = name, %error, "whether it is switched off is not known: it is on");
+                return false;
+            }
+        };
+        if closed.why == address.to_string() {
+            let way_out = closed.way_out;
+            tracing::warn!(
+                webhook = name,
+                %address,
+                "it is switched off since its receiver answered 410 (gone): to switch it on again, {way_out}, or \
+                 give it another url, and start the manager anew"
+            );
+            return true;
+        }
+        if let Err(error) = bookmarks.reopen(name).await {
+            tracing::warn!(webhook = name, %error, "it has another url now and is on, and looks switched off");
+        }
+        false
+    }
+
+    async fn switch_off(&self) {
+        let Webhook { name, address, .. } = &self.webhook;
+        let bookmarks = self.place.bookmarks.as_ref();
+        match bookmarks.close(name, &address.to_string()).await {
+            Ok(()) => {
+                let way_out = bookmarks.closed(name).await.ok().flatten().map(|closed| closed.way_out);
+                tracing::warn!(
+                    webhook = name,
+                    %address,
+                    way_out,
+                    "its receiver answered 410 (gone): it is switched off"
+                );
+            }
+            Err(error) => {
+                tracing::warn!(webhook = name, %error, "its receiver is gone (410): it is off until the next start");
             }
         }
     }
@@ -216,10 +271,23 @@ impl Place {
         reached.or(self.reached) > self.kept
     }
 
-    /// What cannot be kept is delivered again after a restart.
+    /// What cannot be noted is delivered again after a crash.
+    async fn delivered(&mut self, engine: &Engine, name: &str, reached: Option<Cursor>) {
+        self.reached = reached.or(self.reached);
+        self.unkept += 1;
+        if self.unkept >= MOST_UNKEPT || engine.now().since(self.kept_at) >= KEPT_EVERY {
+            return self.keep(engine, name, reached).await;
+        }
+        let Some(place) = self.reached else { return };
+        if let Err(error) = self.bookmarks.note(name, place).await {
+            tracing::debug!(webhook = name, %error, "an event may be delivered twice");
+        }
+    }
+
+    /// What cannot be kept is delivered again after a power cut.
     async fn keep(&mut self, engine: &Engine, name: &str, reached: Option<Cursor>) {
         self.reached = reached.or(self.reached);
-        self.kept_at = engine.now();
+        (self.kept_at, self.unkept) = (engine.now(), 0);
         let Some(place) = self.reached.filter(|_| self.reached != self.kept) else { return };
         match self.bookmarks.keep(name, place).await {
             Ok(()) => self.kept = Some(place),

@@ -1,21 +1,29 @@
 //! Numbers for Prometheus.
 //!
-//! What happens is counted by one follower of the event log, from the start of the manager on; what is, is asked of the
-//! store when somebody looks. A counter that begins anew says so by `process_start_time_seconds`.
+//! What happens is counted by one follower of the event log, from the start of the manager on; who lives is known from
+//! what the manager writes, so that a look costs the same however many there are. A counter that begins anew says so by `process_start_time_seconds`.
 
 mod histogram;
 mod measured;
+mod roll;
 mod scrape;
 mod tally;
 mod text;
 
 pub use measured::Measured;
 
+use crate::events::trail::patiently;
 use histogram::Histogram;
+use longhaul_domain::Status;
+use longhaul_engine::ports::{Filter, Order, PageAsk};
 use longhaul_engine::{Engine, Notice};
+use roll::Roll;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tally::Tally;
+use tokio::select;
+use tokio::sync::Notify;
 
 /// So many events wait for the follower before it counts as fallen behind.
 const CAPACITY: usize = 4_096;
@@ -32,9 +40,19 @@ struct Inner {
     /// The same on a clock on the wall.
     begun_at: SystemTime,
     tally: Mutex<Tally>,
+    roll: Mutex<Roll>,
+    /// Who lives has to be read again.
+    doubted: Notify,
+    /// Other nodes write to the store as well.
+    is_shared: AtomicBool,
     /// How long the store took for each kind of write.
     writes: Mutex<[Histogram; 3]>,
 }
+
+/// What other nodes write is seen after such a time.
+const READ_EVERY: Duration = Duration::from_secs(60);
+/// So many records are read at once.
+const PAGE: u32 = 256;
 
 /// What a store is asked to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +68,9 @@ impl Default for Metrics {
             begun: Instant::now(),
             begun_at: SystemTime::now(),
             tally: Mutex::default(),
+            roll: Mutex::default(),
+            doubted: Notify::new(),
+            is_shared: AtomicBool::new(false),
             writes: Mutex::new([Histogram::of_latency(), Histogram::of_latency(), Histogram::of_latency()]),
         };
         Self { inner: Arc::new(inner) }
@@ -60,6 +81,17 @@ impl Metrics {
     /// Counts what happens from now on, until the engine ends.
     pub fn follow(&self, engine: &Engine) {
         drop(tokio::spawn(follow(self.clone(), engine.clone())));
+        drop(tokio::spawn(count(self.clone(), engine.clone())));
+    }
+
+    fn roll(&self) -> MutexGuard<'_, Roll> {
+        self.inner.roll.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A write that may have been applied.
+    fn doubt(&self) {
+        self.roll().doubt();
+        self.inner.doubted.notify_one();
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
@@ -79,6 +111,33 @@ impl Metrics {
             Write::Commit => commits,
         }
         .take(took);
+    }
+}
+
+/// Reads who lives, and again when that is in doubt, until the engine ends.
+async fn count(metrics: Metrics, engine: Engine) -> Option<()> {
+    let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
+    let live = Filter { statuses, ..Filter::default() };
+    loop {
+        metrics.roll().begin();
+        let mut ask = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+        loop {
+            let page = patiently(&engine, || engine.list(&live, &ask)).await?;
+            let mut roll = metrics.roll();
+            for stored in &page.processes {
+                roll.take(&stored.process, stored.revision);
+            }
+            ask.after = page.next;
+            if ask.after.is_none() {
+                roll.counted();
+                break;
+            }
+        }
+        select! {
+            () = metrics.inner.doubted.notified() => {}
+            () = engine.sleep(READ_EVERY), if metrics.inner.is_shared.load(Ordering::Relaxed) => {}
+            () = engine.over() => return None,
+        }
     }
 }
 

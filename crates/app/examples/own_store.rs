@@ -6,12 +6,13 @@
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish, WishNo,
+    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
+    WishNo,
 };
 use longhaul_engine::ports::{
-    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, Lease, Listing, Membership, NodeFacts,
-    PageAsk, ProcessStore, QueueView, Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept,
-    Upkeep,
+    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
+    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Room, Store,
+    StoreError, Stored, Submission, Submitted, Swept, Upkeep,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -123,6 +124,10 @@ impl<S: Store> Queues for AuditedStore<S> {
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
         self.inner.queues(only).await
     }
+
+    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
+        self.inner.label_classes().await
+    }
 }
 
 #[async_trait]
@@ -138,6 +143,10 @@ impl<S: Store> EventLog for AuditedStore<S> {
 
 #[async_trait]
 impl<S: Store> Membership for AuditedStore<S> {
+    fn leases_end(&self) -> bool {
+        self.inner.leases_end()
+    }
+
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         self.inner.register(me).await
     }
@@ -156,6 +165,22 @@ impl<S: Store> Membership for AuditedStore<S> {
 
     async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
         self.inner.nodes().await
+    }
+
+    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        self.inner.announce(by, offer).await
+    }
+
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.inner.known_nodes().await
+    }
+
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        self.inner.drain(node, drain).await
+    }
+
+    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+        self.inner.forget(node).await
     }
 }
 

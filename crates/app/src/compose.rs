@@ -13,10 +13,10 @@ use crate::state_dir::StateDir;
 use crate::stores::Stores;
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
+use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsProber, OsSpawner};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
-use longhaul_domain::ProcessId;
+use longhaul_domain::{OpId, ProcessId};
 use longhaul_engine::Parts;
 use longhaul_engine::ports::{Clock, IdSource, Migrate, Store, StoreError};
 use std::fs::{File, TryLockError};
@@ -120,7 +120,7 @@ pub(crate) async fn compose(
     Binding::check(state, &settings.store, store.as_ref()).await?;
     let parts = Parts {
         store,
-        prober: Arc::new(spawner.prober()),
+        prober: Arc::new(prober(&spawner, settings)),
         spawner: Arc::new(spawner),
         output: Arc::new(output(attempts_dir).map_err(failed("output"))?),
         vault: Arc::new(FileVault::open(state.path()).map_err(failed("vault"))?),
@@ -128,6 +128,11 @@ pub(crate) async fn compose(
         ids: Arc::new(RandomIds),
     };
     Ok(Composed { parts, boot, sole_user })
+}
+
+fn prober(spawner: &OsSpawner, settings: &Settings) -> OsProber {
+    let prober = spawner.prober();
+    if settings.ready_beyond_loopback { prober.reach_beyond_loopback() } else { prober }
 }
 
 fn output(attempts_dir: PathBuf) -> io::Result<OsOutput> {
@@ -208,6 +213,11 @@ pub(crate) fn clock(state: &StateDir) -> Result<Arc<dyn Clock>, ComposeError> {
 /// An id that nothing else has.
 pub(crate) fn random_id() -> String {
     RandomIds.op().as_uuid().to_string()
+}
+
+/// The identity of a write that has none of its own.
+pub(crate) fn unnamed_write() -> OpId {
+    RandomIds.op()
 }
 
 const fn containment(choice: Containment) -> ContainmentChoice {

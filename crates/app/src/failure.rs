@@ -15,6 +15,9 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+/// The exit code of a manager whose state directory was taken away.
+const DISPLACED: u8 = 8;
+
 /// Why a verb of the program did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -89,6 +92,12 @@ pub enum Failure {
         /// What to do.
         help: Option<String>,
     },
+    /// The path of the state directory leads elsewhere, or nowhere.
+    #[error("the state directory {} was removed, moved or replaced while the manager served it", state_dir.display())]
+    Displaced {
+        /// Its path.
+        state_dir: PathBuf,
+    },
     /// A store was not copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -121,6 +130,7 @@ impl Failure {
             Self::Manager { problem } if problem.slug == "not_authorised" => 7,
             Self::Copy(error) => error.exit_code(),
             Self::Config(_) | Self::Place { .. } => 2,
+            Self::Displaced { .. } => DISPLACED,
             Self::Log { .. } | Self::Init { .. } | Self::Output { .. } => 1,
             Self::Manager { .. }
             | Self::StateDir(_)
@@ -154,6 +164,15 @@ impl Failure {
                 ("foreign_store", error.why(), error.help())
             }
             Self::Compose(error) => ("store_unavailable", error.why(), error.help()),
+            Self::Displaced { state_dir } => (
+                "state_dir_gone",
+                Some("another manager may serve that path by now; nothing was acknowledged since".to_owned()),
+                Some(format!(
+                    "what runs goes on; where the directory was moved to, `longhaul --state-dir DIR serve` finds it again, \
+                     instead of {}",
+                    state_dir.display()
+                )),
+            ),
             Self::Init { why, help, .. } => ("invalid_request", why.clone(), help.clone()),
             Self::Engine { .. } => ("store_unavailable", causes(self), None),
             Self::FullDisk { free, .. } => (

@@ -13,6 +13,7 @@ pub mod config;
 mod config_verb;
 mod dispatch;
 mod failure;
+mod foothold;
 mod init;
 mod lock;
 mod log;

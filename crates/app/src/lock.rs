@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 /// The lock in a state directory.
@@ -16,7 +17,7 @@ const LONGEST: u64 = 4096;
 /// The right to be the manager of a state directory. The system takes it back when the process is gone.
 #[derive(Debug)]
 pub struct ManagerLock {
-    _file: File,
+    file: File,
 }
 
 /// Why the lock was not given.
@@ -76,7 +77,13 @@ impl ManagerLock {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             written => written.map_err(failed)?,
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl AsFd for ManagerLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

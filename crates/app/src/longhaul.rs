@@ -5,6 +5,7 @@ use crate::compose::{Composed, Surroundings, compose};
 use crate::config::{Settings, Sources};
 use crate::dispatch;
 use crate::failure::Failure;
+use crate::foothold::{Foothold, GuardedStore};
 use crate::lock::ManagerLock;
 use crate::serve::engine_settings;
 use crate::state_dir::StateDir;
@@ -112,11 +113,28 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     let lock = ManagerLock::take(&state)?;
     // Children of the program that are none of ours are its own business.
     let around = Surroundings { stores, adopt_orphans: false, open_files: None };
-    let Composed { parts, boot, sole_user } = compose(&state, &settings, &around).await?;
+    let foothold = Foothold::of(&state, &lock)
+        .map_err(|source| Failure::System { tried: "look at its lock", source })?;
+    let Composed { mut parts, boot, sole_user } = compose(&state, &settings, &around).await?;
+    parts.store = Arc::new(GuardedStore::new(parts.store, foothold.clone()));
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let engine = Engine::start(parts, engine_settings(None, &settings, node)).await;
     let engine = engine.map_err(|source| Failure::Engine { source })?;
-    Ok(Longhaul { open: Arc::new(Open { place, engine, held: Mutex::new(Some((lock, sole_user))) }) })
+    let opened = Longhaul { open: Arc::new(Open { place, engine, held: Mutex::new(Some((lock, sole_user))) }) };
+    let watched = opened.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = watched.engine().over() => {}
+            () = foothold.lost() => {
+                tracing::error!(
+                    state_dir = %watched.state_dir().display(),
+                    "the state directory was removed, moved or replaced: the handle acknowledges nothing more"
+                );
+                watched.forget();
+            }
+        }
+    });
+    Ok(opened)
 }
 
 fn handles() -> MutexGuard<'static, BTreeMap<PathBuf, Slot>> {

@@ -10,6 +10,7 @@ use crate::announce::announce;
 use crate::compose::{Composed, Surroundings, compose, tell_others};
 use crate::config::{Flags, Settings, Sources};
 use crate::failure::Failure;
+use crate::foothold::{Foothold, GuardedStore};
 use crate::lock::{LockError, ManagerLock};
 use crate::log;
 use crate::reserve::Reserve;
@@ -18,7 +19,7 @@ use crate::stores::Stores;
 use crate::vital;
 use descriptors::Descriptors;
 use longhaul_api::{Api, LaunchDefaults, Measured, Metrics};
-use longhaul_engine::ports::NodeFacts;
+use longhaul_engine::ports::{NodeFacts, NodeOffer};
 use longhaul_engine::{Engine, Shutdown};
 use longhaul_http::{Bounds, Network, OpenConnections};
 use longhaul_mcp::Mcp;
@@ -82,9 +83,10 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
     let layers = Sources::of(state.path(), order.flags.clone()).read()?;
     let settings = Settings::knowing(&layers, state.path(), &order.stores)?;
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let Some(_lock) = lock(&state, order.autostarted)? else {
+    let Some(lock) = lock(&state, order.autostarted)? else {
         return Ok(());
     };
+    let foothold = Foothold::of(&state, &lock).map_err(system("look at its lock"))?;
     make_room(&state);
     announce(|name| std::env::var_os(name));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -95,9 +97,25 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
     let descriptors = descriptors::raise();
     let around =
         Surroundings { stores: order.stores.clone(), adopt_orphans: true, open_files: descriptors.given };
-    runtime
-        .block_on(manage(&state, &settings, &around, descriptors, order.autostarted))
-        .map_err(|failure| of_full_disk(&state, failure))
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            // Whatever is under way stops where it is, as in a crash: what it would still write may lie in the
+            // directory of another manager.
+            () = foothold.lost() => Err(displaced(&state)),
+            ended = manage(&state, &settings, &around, descriptors, order.autostarted, &foothold) => ended,
+        }
+    });
+    if foothold.is_lost() {
+        runtime.shutdown_background();
+    }
+    ended.map_err(|failure| of_full_disk(&state, failure))
+}
+
+fn displaced(state: &StateDir) -> Failure {
+    let failure = Failure::Displaced { state_dir: state.path().to_owned() };
+    tracing::error!("{failure}: it acknowledges nothing more and leaves; processes go on");
+    failure
 }
 
 /// A full disk must not keep a manager from its processes.
@@ -144,6 +162,7 @@ async fn manage(
     around: &Surroundings,
     descriptors: Descriptors,
     autostarted: bool,
+    foothold: &Foothold,
 ) -> Result<(), Failure> {
     let mut signals = Signals::catch().map_err(system("catch signals"))?;
     let doors = Doors::open(state, &settings.listening, autostarted)?;
@@ -151,7 +170,8 @@ async fn manage(
     tell(state, &urls);
     let Composed { mut parts, boot, sole_user: _held } = compose(state, settings, around).await?;
     let metrics = Metrics::default();
-    parts.store = Arc::new(Measured::new(parts.store, metrics.clone()));
+    let store = GuardedStore::new(parts.store, foothold.clone());
+    parts.store = Arc::new(Measured::new(Arc::new(store), metrics.clone()));
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let socket = state.socket().to_string_lossy().into_owned();
     let engine = Engine::start(parts, engine_settings(Some(socket), settings, node)).await;
@@ -261,6 +281,8 @@ pub(crate) fn engine_settings(
 ) -> longhaul_engine::Settings {
     longhaul_engine::Settings {
         node,
+        offer: NodeOffer::default(),
+        beat: longhaul_engine::Settings::BEAT,
         max_parallel: settings.max_parallel,
         tree: settings.tree,
         policy: Some(settings.policy.clone()),

@@ -5,7 +5,7 @@
 //! is listened to instead: whoever asks for input says so first, as a rule.
 
 use crate::engine::Core;
-use longhaul_domain::{Awake, Deadline, Observation, ProcessId, Revision};
+use longhaul_domain::{AttemptNo, Awake, Deadline, Observation, ProcessId, Revision};
 use longhaul_ports::{AttemptKey, OutputError, OutputSize, SpawnError, Stored, TreeLook};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+mod earlier;
 mod lines;
 mod pattern;
 mod ready;
@@ -21,6 +22,7 @@ mod silence;
 mod subject;
 mod watch;
 
+use earlier::Earlier;
 pub(crate) use pattern::check;
 use silence::News;
 use subject::{Phase, Subject};
@@ -40,6 +42,7 @@ const REMEMBERED: usize = 256;
 pub(crate) struct Attention {
     subjects: Mutex<Subjects>,
     changed: Notify,
+    earlier: Earlier,
 }
 
 #[derive(Debug, Default)]
@@ -160,12 +163,12 @@ impl Subjects {
 impl Core {
     /// Takes in what a record says that was committed or claimed here.
     pub(crate) fn attend_to(self: &Arc<Self>, stored: &Stored) {
-        self.attend(stored, Begin::Start);
+        self.attend(stored, Begin::Here);
     }
 
     /// Takes in a record of an earlier life of this manager.
     pub(crate) fn attend_again(self: &Arc<Self>, stored: &Stored) {
-        self.attend(stored, Begin::End);
+        self.attend(stored, Begin::Before);
     }
 
     fn attend(self: &Arc<Self>, stored: &Stored, begin: Begin) {
@@ -222,27 +225,22 @@ impl Core {
         });
     }
 
+    /// What an attempt of an earlier life said before its end, and nobody was told.
+    pub(crate) async fn missed(&self, stored: &Stored, end: &Observation) -> Vec<Observation> {
+        match written_until(end) {
+            Some((attempt, written)) if attempt == stored.process.attempt => {
+                watch::missed(self, stored, written).await
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
     fn last_words(
         self: &Arc<Self>,
         id: ProcessId,
         observation: &Observation,
     ) -> Option<(AttemptKey, u64, Watch)> {
-        let (attempt, written) = match observation {
-            Observation::Exited { attempt, exit } => (*attempt, exit.output_bytes),
-            Observation::SupervisorLost { attempt, .. } => (*attempt, 0),
-            Observation::Claimed { .. }
-            | Observation::Orphaned
-            | Observation::Wished(_)
-            | Observation::Spawned { .. }
-            | Observation::SpawnFailed { .. }
-            | Observation::NeverRan { .. }
-            | Observation::NodeLost { .. }
-            | Observation::HeartbeatMissed { .. }
-            | Observation::DescendantsEnded
-            | Observation::PauseFailed { .. }
-            | Observation::Noticed { .. }
-            | Observation::OutputMatched { .. } => return None,
-        };
+        let (attempt, written) = written_until(observation)?;
         let key = AttemptKey { id, attempt };
         let watch = self.attention.with(key, |subject| subject.last_watch(self)).flatten()?;
         Some((key, written, watch))
@@ -328,6 +326,26 @@ impl Core {
 
     fn times(&self) -> (longhaul_domain::Timestamp, Awake) {
         (self.parts.clock.now(), self.parts.clock.awake())
+    }
+}
+
+/// How much an attempt said, as far as its end tells; none of what is no end.
+const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
+    match observation {
+        Observation::Exited { attempt, exit } => Some((*attempt, exit.output_bytes)),
+        Observation::SupervisorLost { attempt, .. } => Some((*attempt, 0)),
+        Observation::Claimed { .. }
+        | Observation::Orphaned
+        | Observation::Wished(_)
+        | Observation::Spawned { .. }
+        | Observation::SpawnFailed { .. }
+        | Observation::NeverRan { .. }
+        | Observation::NodeLost { .. }
+        | Observation::HeartbeatMissed { .. }
+        | Observation::DescendantsEnded
+        | Observation::PauseFailed { .. }
+        | Observation::Noticed { .. }
+        | Observation::OutputMatched { .. } => None,
     }
 }
 

@@ -1,9 +1,12 @@
 //! The handle of an engine.
 
 use crate::attention::{Attention, keep_attentive};
+use crate::beat::{Neighbours, keep_lease, mind_deadline};
 use crate::clear::Clearing;
+use crate::copies::Copies;
 use crate::descend::Kin;
 use crate::error::EngineError;
+use crate::follow::follow;
 use crate::hub::Hub;
 use crate::lanes::Lanes;
 use crate::owned::Owned;
@@ -13,6 +16,7 @@ use crate::retention::{Sweeps, keep_tidy};
 use crate::shield::to_its_end;
 use crate::starts::Starts;
 use crate::subscribe::Listeners;
+use crate::tenure::Tenure;
 use crate::timers::Timers;
 use crate::unrecorded::Unrecorded;
 use crate::vitals::VitalsCache;
@@ -36,7 +40,9 @@ pub struct Engine {
 pub(crate) struct Core {
     pub(crate) parts: Parts,
     pub(crate) settings: Settings,
-    pub(crate) lease: Lease,
+    pub(crate) tenure: Tenure,
+    pub(crate) neighbours: Neighbours,
+    pub(crate) copies: Copies,
     pub(crate) policy: Mutex<(PolicyVersion, Policy)>,
     /// Whoever changes the policy here does it one after the other: each reads what the one before wrote.
     pub(crate) policy_turns: tokio::sync::Mutex<()>,
@@ -74,13 +80,16 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be joined or read.
     pub async fn start(parts: Parts, settings: Settings) -> Result<Self, EngineError> {
+        let (ends, sent) = (parts.store.leases_end(), parts.clock.now());
         let lease = parts.store.register(&settings.node).await?;
         let policy = settled_policy(parts.store.as_ref(), settings.policy.as_ref()).await?;
         let (lanes, inbox) = Lanes::new();
         let core = Arc::new(Core {
             parts,
             settings,
-            lease,
+            tenure: Tenure::new(lease, ends, sent),
+            neighbours: Neighbours::default(),
+            copies: Copies::default(),
             policy: Mutex::new(policy),
             policy_turns: tokio::sync::Mutex::default(),
             hub: Hub::default(),
@@ -98,13 +107,16 @@ impl Engine {
             closing: watch::Sender::new(false),
             tasks: Mutex::default(),
         });
-        let recovered = recover::recover(&core).await;
-        if recovered.is_err() {
-            core.closing.send_replace(true);
-        }
+        let mut tasks = match recovered(&core, ends).await {
+            Ok(tasks) => tasks,
+            Err(error) => {
+                core.closing.send_replace(true);
+                core.kin.open();
+                return Err(error);
+            }
+        };
         core.kin.open();
-        recovered?;
-        let mut tasks = inbox.work(&core);
+        tasks.extend(inbox.work(&core));
         tasks.push(tokio::spawn(pump::claim(core.clone())));
         tasks.push(tokio::spawn(pump::observe(core.clone())));
         tasks.push(tokio::spawn(timers::keep_time(core.clone())));
@@ -156,7 +168,7 @@ impl Engine {
     /// [`EngineError::NotFound`] for an unknown id.
     pub async fn usage(&self, id: ProcessId) -> Result<Option<TreeUsage>, EngineError> {
         let stored = self.process(id).await?;
-        let is_here = stored.owner.as_ref().is_some_and(|owner| owner.node == self.core.lease.node);
+        let is_here = stored.owner.as_ref().is_some_and(|owner| owner.node == *self.core.here());
         if !is_here || stored.process.state.execution().is_none() {
             return Ok(None);
         }
@@ -174,11 +186,38 @@ impl Engine {
     /// The node that this engine runs.
     #[must_use]
     pub fn node(&self) -> &NodeId {
-        &self.core.lease.node
+        self.core.here()
     }
 }
 
+/// Takes up the work of an earlier life, while the lease is kept if it could end meanwhile.
+async fn recovered(core: &Arc<Core>, ends: bool) -> Result<Vec<JoinHandle<()>>, EngineError> {
+    let mut tasks = Vec::new();
+    if ends {
+        core.enter().await?;
+        let end = core.parts.store.end().await?;
+        tasks.push(tokio::spawn(keep_lease(core.clone())));
+        tasks.push(tokio::spawn(mind_deadline(core.clone())));
+        tasks.push(tokio::spawn(follow(core.clone(), end)));
+    }
+    let recovered = recover::recover(core).await;
+    if recovered.is_err() {
+        tasks.iter().for_each(JoinHandle::abort);
+    }
+    recovered.map(|()| tasks)
+}
+
 impl Core {
+    /// The node that this engine runs.
+    pub(crate) const fn here(&self) -> &NodeId {
+        self.tenure.node()
+    }
+
+    /// The lease under which this node works now.
+    pub(crate) fn lease(&self) -> Lease {
+        self.tenure.lease()
+    }
+
     pub(crate) fn context(&self) -> Context {
         Context {
             now: self.parts.clock.now(),
@@ -204,7 +243,7 @@ impl Core {
     pub(crate) fn author_of(&self, stored: &Stored) -> Option<Author> {
         match &stored.owner {
             None => Some(Author::Anyone),
-            Some(owner) if owner.node == self.lease.node => Some(Author::Owner(self.lease.clone())),
+            Some(owner) if owner.node == *self.here() => Some(Author::Owner(self.lease())),
             Some(_) => None,
         }
     }

@@ -22,6 +22,12 @@ impl Hub {
         Subscription { hub: self, ids: ids.to_vec(), bell }
     }
 
+    /// Something changed, and nobody can tell what.
+    pub(crate) fn all_changed(&self) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.values().flatten().for_each(|bell| bell.notify_one());
+    }
+
     /// A process changed.
     pub(crate) fn changed(&self, id: ProcessId) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

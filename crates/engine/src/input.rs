@@ -45,7 +45,7 @@ impl Core {
             return Err(refused(InputRefusal::NotRunning { status: process.status() }));
         }
         match &stored.owner {
-            Some(owner) if owner.node != self.lease.node => {
+            Some(owner) if owner.node != *self.here() => {
                 return Err(refused(InputRefusal::Elsewhere { node: owner.node.clone() }));
             }
             Some(_) | None => {}

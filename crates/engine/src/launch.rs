@@ -6,7 +6,7 @@ use crate::shield::to_its_end;
 use longhaul_domain::{
     Awake, Deadline, Level, Lineage, Placement, Process, ProcessId, ResourceLimits, SlotKey, Spec, Work,
 };
-use longhaul_ports::{Claimant, Limits, Refusal, StoreError, Stored, Submission, Submitted};
+use longhaul_ports::{Claimant, Lease, Limits, Refusal, StoreError, Stored, Submission, Submitted};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -75,11 +75,11 @@ impl Core {
             });
         }
         self.check(&launch.spec)?;
+        let mut spec = launch.spec;
         let lineage = match launch.parent {
-            Some(parent) => self.lineage_under(parent).await?,
+            Some(parent) => self.join(parent, &mut spec).await?,
             None => Lineage::default(),
         };
-        let mut spec = launch.spec;
         if let (Work::Command(command), Some(captured)) = (&mut spec.work, &launch.captured) {
             let kept = self.parts.vault.keep(captured).await;
             command.environment.captured = Some(kept.map_err(|source| EngineError::Vault { source })?);
@@ -94,7 +94,7 @@ impl Core {
         }
         let is_here = match &spec.placement {
             Placement::Here => true,
-            Placement::Node(node) => *node == self.lease.node,
+            Placement::Node(node) => node == self.here(),
             Placement::Labels(_) | Placement::Anywhere => false,
         };
         match spec.unsupported_by(self.parts.spawner.capabilities()) {
@@ -107,10 +107,15 @@ impl Core {
         }
     }
 
-    /// The place of a child of `parent`.
-    pub(crate) async fn lineage_under(&self, parent: ProcessId) -> Result<Lineage, EngineError> {
+    /// The place of a child of `parent`. It belongs to the session of its parent, unless it names one of its own: whoever
+    /// listens for the ends of a session is told of all the work that it led to.
+    async fn join(&self, parent: ProcessId, spec: &mut Spec) -> Result<Lineage, EngineError> {
         match self.load(parent).await {
-            Ok(stored) => Ok(stored.process.lineage.child_of(parent)),
+            Ok(stored) => {
+                let theirs = &stored.process.spec.session;
+                spec.session = spec.session.take().or_else(|| theirs.clone());
+                Ok(stored.process.lineage.child_of(parent))
+            }
             Err(EngineError::NotFound { .. }) => {
                 Err(EngineError::Refused { refusal: Refusal::ParentMissing { parent } })
             }
@@ -141,7 +146,7 @@ impl Core {
             reported.queued = true;
         }
         if spec.placement == Placement::Here {
-            spec.placement = Placement::Node(self.lease.node.clone());
+            spec.placement = Placement::Node(self.here().clone());
         }
         self.bound(&mut spec, lineage.level());
         let (process, events) =
@@ -152,13 +157,18 @@ impl Core {
                 process: process.clone(),
                 events: events.clone(),
                 limits: self.limits_of(&process),
-                claim_for: Some(Claimant { lease: self.lease.clone(), roots })
-                    .filter(|_| self.may_run(&process)),
+                claim_for: Some(Claimant { lease: self.lease(), roots })
+                    .filter(|_| self.may_run(&process) && self.tenure.is_living(self.parts.clock.now())),
                 or_refuse: no_queue,
             };
             match self.parts.store.submit(submission).await {
                 Ok(submitted) => return self.accepted(submitted, &process),
                 Err(StoreError::Refused(Refusal::StalePolicy { .. })) => self.refresh_policy().await?,
+                Err(StoreError::Fenced { node, epoch }) => {
+                    if !self.doubt(Lease { node: node.clone(), epoch }).await {
+                        return Err(StoreError::Fenced { node, epoch }.into());
+                    }
+                }
                 // The id makes sure that it counts once.
                 Err(StoreError::Unknown { .. }) => unheard = true,
                 Err(error) => {
@@ -258,9 +268,10 @@ impl Core {
 
     fn may_run(&self, process: &Process) -> bool {
         match &process.spec.placement {
-            Placement::Node(node) => *node == self.lease.node,
-            Placement::Anywhere => true,
-            Placement::Here | Placement::Labels(_) => false,
+            Placement::Here => false,
+            placement @ (Placement::Node(_) | Placement::Anywhere | Placement::Labels(_)) => {
+                self.settings.offer.fits(self.here(), placement)
+            }
         }
     }
 }

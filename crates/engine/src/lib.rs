@@ -7,12 +7,15 @@
 //! two steps.
 
 mod attention;
+mod beat;
 mod clear;
+mod copies;
 mod descend;
 mod engine;
 mod environment;
 mod error;
 mod find;
+mod follow;
 mod hub;
 mod input;
 mod interrupted;
@@ -26,6 +29,7 @@ mod perform;
 mod pump;
 mod queues;
 mod recover;
+mod rejoin;
 mod restart;
 mod retention;
 mod session;
@@ -34,6 +38,7 @@ mod shutdown;
 mod starts;
 mod stats;
 mod subscribe;
+mod tenure;
 mod timers;
 mod tree;
 mod turn;

@@ -1,9 +1,10 @@
 //! What an engine is put together from.
 
 use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SilencePolicy, SlotKey, TreeLimits};
-use longhaul_ports::{Clock, IdSource, NodeFacts, OutputLog, Prober, Spawner, Store, Vault};
+use longhaul_ports::{Clock, IdSource, NodeFacts, NodeOffer, OutputLog, Prober, Spawner, Store, Vault};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The ports of an engine.
 #[derive(Clone, Debug)]
@@ -29,6 +30,10 @@ pub struct Parts {
 pub struct Settings {
     /// Who this engine is.
     pub node: NodeFacts,
+    /// What it tells of itself to other nodes; its labels let work come to it.
+    pub offer: NodeOffer,
+    /// The time between two signs of life, where leases end without them.
+    pub beat: Duration,
     /// The most roots that run at once on this node; 0 means no limit.
     pub max_parallel: u32,
     /// The bounds of a tree.
@@ -55,11 +60,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The time between two signs of life unless another is chosen.
+    pub const BEAT: Duration = Duration::from_secs(1);
+
     /// A node by itself with nothing else chosen: 10 roots, default trees, everything kept.
     #[must_use]
     pub fn of(node: NodeFacts) -> Self {
         Self {
             node,
+            offer: NodeOffer::default(),
+            beat: Self::BEAT,
             max_parallel: 10,
             tree: TreeLimits::default(),
             policy: None,

@@ -74,6 +74,11 @@ impl Core {
         if !self.starts.begin(&stored.process) {
             return;
         }
+        if !self.tenure.is_living(self.parts.clock.now()) {
+            tracing::warn!(id = %key.id, "the start waits until the store answers: it may belong to another node");
+            self.starts.failed(&stored.process);
+            return self.again_later(key);
+        }
         let environment = match self.environment_of(command, stored.process.spec.session.as_ref()).await {
             Ok(environment) => environment,
             Err(error @ VaultError::Missing { .. }) => {
@@ -134,7 +139,7 @@ impl Core {
     }
 
     async fn try_again(self: &Arc<Self>, stored: &Stored, key: AttemptKey) {
-        let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == self.lease.node);
+        let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *self.here());
         if stored.process.attempt != key.attempt || !is_mine {
             return;
         }

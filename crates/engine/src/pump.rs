@@ -2,8 +2,8 @@
 
 use crate::engine::Core;
 use crate::error::EngineError;
-use longhaul_domain::{Awake, Deadline, Placement, Status, Timestamp, Work};
-use longhaul_ports::{Calls, Filter, Order, PageAsk, PlacementClass, Room, StoreError, Stored};
+use longhaul_domain::{Awake, Deadline, Observation, Placement, Standing, Status, Timestamp, Work};
+use longhaul_ports::{Calls, Filter, Lease, Order, PageAsk, PlacementClass, Room, StoreError, Stored};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,26 +17,35 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Claims and starts what may run, whenever the store calls.
 pub(crate) async fn claim(core: Arc<Core>) {
     let mut closing = core.closing.subscribe();
-    let mut greeted = false;
+    let (mut greeted, mut worked) = (None, core.lease());
     loop {
         if core.is_closing() {
             return;
         }
+        let lease = core.lease();
+        if worked != lease {
+            start_unheard(&core).await;
+        }
+        worked = lease.clone();
         let outcome = tokio::select! {
             biased;
-            outcome = round(&core, greeted) => outcome,
+            outcome = round(&core, greeted.as_ref() == Some(&lease)) => outcome,
             _ = closing.changed() => return,
         };
         match outcome {
-            Ok(()) => greeted = true,
-            Err(EngineError::Store { source: StoreError::Fenced { .. } }) => {
+            Ok(()) => greeted = Some(lease),
+            Err(EngineError::Store { source: StoreError::Fenced { node, epoch } }) => {
+                if core.doubt(Lease { node, epoch }).await {
+                    greeted = None;
+                    continue;
+                }
                 tracing::error!("another manager has taken over this node: nothing more is claimed");
                 return;
             }
             Err(error) => {
                 tracing::warn!(%error, "the store did not answer a claim");
                 // The call may have been taken and not heeded: it is asked for once more.
-                greeted = false;
+                greeted = None;
                 let until: Awake = core.parts.clock.awake().plus(PATIENCE);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             }
@@ -46,15 +55,30 @@ pub(crate) async fn claim(core: Arc<Core>) {
 
 /// Claims what may run, then parks until there is news; at first it asks what an earlier life left behind.
 async fn round(core: &Arc<Core>, greeted: bool) -> Result<(), EngineError> {
-    while fill(core).await? {}
-    let store = &core.parts.store;
-    let calls = if greeted { store.called(&core.lease).await? } else { store.beat(&core.lease).await? };
+    let mut changed = core.tenure.changes();
+    while core.tenure.is_living(core.parts.clock.now()) && fill(core).await? {}
+    let (store, lease, sent) = (&core.parts.store, core.lease(), core.parts.clock.now());
+    if !core.tenure.is_living(sent) {
+        // What waits meanwhile calls nobody again.
+        changed.next().await;
+        return Ok(());
+    }
+    let calls = if greeted { store.called(&lease).await? } else { store.beat(&lease).await? };
+    core.heard(&lease, sent, &calls);
     heed(core, &calls).await
+}
+
+/// A node that joined anew starts what it was given and never heard of.
+async fn start_unheard(core: &Arc<Core>) {
+    for stored in taken_unheard(core).await {
+        core.settle(&stored);
+        core.answer_beside(stored.process.id);
+    }
 }
 
 /// Claims once; true if there may be more.
 async fn fill(core: &Arc<Core>) -> Result<bool, EngineError> {
-    let claimed = match core.parts.store.claim(&core.lease, &room(core)).await {
+    let claimed = match core.parts.store.claim(&core.lease(), &room(core).await?).await {
         Err(StoreError::Unknown { .. }) => taken_unheard(core).await,
         answer => answer?,
     };
@@ -99,28 +123,27 @@ async fn arm_reported(core: &Arc<Core>) -> Result<(), EngineError> {
 
 /// What this node owns and has not started. A start that is under way is not harmed.
 async fn starting(core: &Core) -> Result<Vec<Stored>, EngineError> {
-    let filter = Filter {
-        statuses: vec![Status::Starting],
-        owner: Some(core.lease.node.clone()),
-        ..Filter::default()
-    };
+    let filter =
+        Filter { statuses: vec![Status::Starting], owner: Some(core.here().clone()), ..Filter::default() };
     let page = PageAsk { order: Order::OldestFirst, after: None, most: MOST_OWNED };
     Ok(core.parts.store.list(&filter, &page).await?.processes)
 }
 
-fn room(core: &Core) -> Room {
-    Room {
-        roots: core.settings.roots(),
-        batch: BATCH,
-        classes: vec![
-            PlacementClass::Node(core.lease.node.clone()),
-            PlacementClass::Shared(Placement::Anywhere),
-            PlacementClass::Shared(Placement::Here),
-        ],
+async fn room(core: &Core) -> Result<Room, EngineError> {
+    let mut classes = vec![
+        PlacementClass::Node(core.here().clone()),
+        PlacementClass::Shared(Placement::Anywhere),
+        PlacementClass::Shared(Placement::Here),
+    ];
+    let offer = &core.settings.offer;
+    if !offer.labels.is_empty() {
+        let labelled = core.parts.store.label_classes().await?;
+        classes.extend(labelled.into_iter().filter(|class| offer.takes(core.here(), class)));
     }
+    Ok(Room { roots: core.settings.roots(), batch: BATCH, classes })
 }
 
-async fn heed(core: &Arc<Core>, calls: &Calls) -> Result<(), EngineError> {
+pub(crate) async fn heed(core: &Arc<Core>, calls: &Calls) -> Result<(), EngineError> {
     if calls.policy != core.policy_version() {
         core.refresh_policy().await?;
     }
@@ -134,27 +157,36 @@ async fn heed(core: &Arc<Core>, calls: &Calls) -> Result<(), EngineError> {
 /// Looks after rows without an owner that are due; answers when the next one is.
 pub(crate) async fn attend(core: &Arc<Core>) -> Result<Option<Timestamp>, EngineError> {
     loop {
-        let due = core.parts.store.attention(&core.lease, BATCH).await?;
+        let due = core.parts.store.attention(&core.lease(), BATCH).await?;
         let more = u32::try_from(due.len()).unwrap_or(u32::MAX) >= BATCH;
         for stored in due {
             core.lanes.tick(stored.process.id);
             if !stored.wishes.is_empty() {
                 core.answer_if_ownerless(stored.process.id);
             }
+            if is_orphan(&stored) {
+                core.lanes.seen(stored.process.id, Observation::Orphaned);
+            }
             if stored.process.wanted_below().is_some() {
                 core.perform_beside(stored);
             }
         }
         if !more {
-            return Ok(core.parts.store.beat(&core.lease).await?.due);
+            return Ok(core.parts.store.beat(&core.lease()).await?.due);
         }
     }
+}
+
+/// Whether it holds a slot and was taken from its node.
+fn is_orphan(stored: &Stored) -> bool {
+    let works = stored.process.state.standing() == Standing::Holding;
+    works && stored.owner.is_none() && stored.process.spec.command().is_some()
 }
 
 /// Takes in what the spawner sees.
 pub(crate) async fn observe(core: Arc<Core>) {
     loop {
         let seen = core.parts.spawner.next().await;
-        core.take_in(seen.id, seen.observation);
+        core.take_in(seen.id, core.copies.judged(seen.id, seen.observation));
     }
 }

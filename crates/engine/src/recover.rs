@@ -45,7 +45,7 @@ async fn look(core: &Arc<Core>, stored: Stored) {
         core.attend_again(&stored);
         return;
     }
-    if stored.owner.as_ref().is_none_or(|owner| owner.node != core.lease.node) {
+    if stored.owner.as_ref().is_none_or(|owner| owner.node != *core.here()) {
         return;
     }
     // First of all, so that an order that was accepted while nobody was here is not overtaken by what is found.
@@ -54,7 +54,12 @@ async fn look(core: &Arc<Core>, stored: Stored) {
     };
     let key = AttemptKey { id, attempt: stored.process.attempt };
     match core.parts.spawner.adopt(key).await {
-        Ok(Found::Over(observation)) => digest(core, id, &Input::Observation(observation)).await,
+        Ok(Found::Over(observation)) => {
+            for missed in core.missed(&stored, &observation).await {
+                digest(core, id, &Input::Observation(missed)).await;
+            }
+            digest(core, id, &Input::Observation(observation)).await;
+        }
         Ok(Found::Alive(observation)) => {
             if stored.process.status() == Status::Starting {
                 digest(core, id, &Input::Observation(observation)).await;

@@ -20,9 +20,43 @@ impl Engine {
         let core = self.core.clone();
         to_its_end(async move { core.run_again(&old, None).await }).await
     }
+
+    /// As [`restart`](Self::restart), but at most once under a launch key, which the new process gets.
+    ///
+    /// # Errors
+    /// As [`restart`](Self::restart); [`EngineError::KeyConflict`] if the key stands for something else.
+    pub async fn restart_once(
+        &self,
+        id: ProcessId,
+        expected: Option<Revision>,
+        key: LaunchKey,
+    ) -> Result<Launched, EngineError> {
+        let old = self.command(id, Command::Restart, expected).await?.stored.process;
+        let core = self.core.clone();
+        to_its_end(async move { core.run_again_once(&old, key).await }).await
+    }
 }
 
 impl Core {
+    async fn run_again_once(
+        self: &Arc<Self>,
+        old: &Process,
+        key: LaunchKey,
+    ) -> Result<Launched, EngineError> {
+        let conflict =
+            |holder| EngineError::KeyConflict { key: key.to_string(), holder, differs: Vec::new() };
+        let launched = match self.run_again(old, Some(key.clone())).await {
+            // What is filled in at a launch may have changed in between.
+            Err(EngineError::KeyConflict { holder, .. }) => {
+                let stored = self.load(holder).await.map_err(|_| conflict(holder))?;
+                Launched { stored, created: false }
+            }
+            other => other?,
+        };
+        let process = &launched.stored.process;
+        if process.lineage.restarted_from == Some(old.id) { Ok(launched) } else { Err(conflict(process.id)) }
+    }
+
     /// Launches what an ended process was asked for. Its own launch key still names it, and its moment has passed.
     pub(crate) async fn run_again(
         self: &Arc<Self>,

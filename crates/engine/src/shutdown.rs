@@ -37,7 +37,7 @@ impl Engine {
         }
         self.core.attention.end();
         self.core.listeners.end();
-        self.core.parts.store.leave(&self.core.lease).await?;
+        self.core.parts.store.leave(&self.core.lease()).await?;
         Ok(())
     }
 

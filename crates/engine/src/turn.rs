@@ -5,7 +5,7 @@ use crate::error::{EngineError, Reached};
 use longhaul_domain::{
     Awake, Command, Deadline, Effect, Input, Observation, OpId, ProcessId, Revision, Step, Wish, WishNo,
 };
-use longhaul_ports::{Author, Change, Refusal, StoreError, Stored};
+use longhaul_ports::{Author, Change, Lease, Refusal, StoreError, Stored};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A write without an answer is sent again so often before it counts as failed.
 const MOST_REPEATS: u32 = 5;
+/// So often one turn goes on after its lease was refused and the node has joined anew.
+const MOST_FENCED: u32 = 3;
 
 impl Core {
     /// Decides one input for one process and makes it so.
@@ -26,6 +28,7 @@ impl Core {
         // Only the owner moves a record on, so that what it committed last is usually what the store has. Where nothing
         // would be committed, nothing would tell that it is old: then the store is asked.
         let mut kept = self.owned.take(id).filter(|_| expected.is_none());
+        let mut fenced = 0;
         // Between the look that saw nobody left and this somebody may have joined.
         let childless = matches!(input, Input::Observation(Observation::DescendantsEnded));
         loop {
@@ -38,6 +41,10 @@ impl Core {
             {
                 return Err(EngineError::RevisionMoved { id, found: stored.revision });
             }
+            // Whoever has it now knows more than whoever saw it without an owner.
+            if matches!(input, Input::Observation(Observation::Orphaned)) && stored.owner.is_some() {
+                return Ok(Answer { stored, changed: false, note: None });
+            }
             let decided = stored.process.decide(&self.context(), &stored.vitals, input);
             if is_kept && decided.as_ref().map_or(true, |step| step.events.is_empty()) {
                 continue;
@@ -48,6 +55,14 @@ impl Core {
             };
             match self.carry_out(stored, author, step, WishNo(0), childless).await {
                 Err(EngineError::Store { source: StoreError::Conflict { .. } }) => {}
+                Err(EngineError::Store { source: StoreError::Fenced { node, epoch } })
+                    if fenced < MOST_FENCED =>
+                {
+                    fenced += 1;
+                    if !self.doubt(Lease { node: node.clone(), epoch }).await {
+                        return Err(StoreError::Fenced { node, epoch }.into());
+                    }
+                }
                 Err(EngineError::Refused { refusal: Refusal::DescendantLives { .. } }) => {
                     self.await_descendants(id);
                     return Ok(Answer { stored: self.load(id).await?, changed: false, note: None });
@@ -195,7 +210,7 @@ impl Core {
             None => self.perform_all(&stored, stops).await,
         }
         // It is still what the store has: whoever asks again must not need the store for it.
-        self.owned.keep(&self.lease.node, &stored);
+        self.owned.keep(self.here(), &stored);
         if !is_stop {
             return source.into();
         }
@@ -210,7 +225,7 @@ impl Core {
             self.vitals.forget(id);
             self.descendant_ended(after);
         }
-        if self.owned.keep(&self.lease.node, after) && !after.process.status().is_ended() {
+        if self.owned.keep(self.here(), after) && !after.process.status().is_ended() {
             self.answer_if_ownerless(id);
         }
         self.arm(after);

@@ -98,7 +98,11 @@ impl Core {
             kept.written = now;
             kept.clone()
         };
-        let written = self.parts.store.touch(&kept.author, &[(id, kept.attempt, kept.vitals)]).await;
+        let author = match kept.author {
+            Author::Owner(_) => Author::Owner(self.lease()),
+            Author::Anyone => Author::Anyone,
+        };
+        let written = self.parts.store.touch(&author, &[(id, kept.attempt, kept.vitals)]).await;
         if let Err(error) = written {
             tracing::warn!(%id, %error, "vitals could not be written");
         }

@@ -6,7 +6,7 @@ use crate::error::EngineError;
 use longhaul_domain::{
     Ending, Hold, Level, NodeId, Pending, Placement, ProcessId, SlotKey, State, Status, Timestamp,
 };
-use longhaul_ports::{Filter, QueueView, Stored};
+use longhaul_ports::{Filter, KnownNode, Presence, QueueView, Stored};
 
 /// So many waiters are looked at in one call.
 const CHUNK: usize = 500;
@@ -104,12 +104,12 @@ impl Engine {
 impl Core {
     async fn why_queued(&self, stored: &Stored) -> Result<Why, EngineError> {
         let spec = &stored.process.spec;
-        let nodes: Vec<NodeId> = self.parts.store.nodes().await?.into_iter().map(|facts| facts.id).collect();
+        let nodes = self.nodes_here().await?;
         if !fits_any(&spec.placement, &nodes) {
             return Ok(Why::NoNode { placement: spec.placement.clone() });
         }
         let roots = self.roots_held().await?;
-        let crowd = Crowd { node: &self.lease.node, nodes: &nodes, full: self.is_full(roots.len()) };
+        let crowd = Crowd { node: self.here(), nodes: &nodes, full: self.is_full(roots.len()) };
         let Some(queue) = self.queue_of(&stored.process).await? else {
             // It was claimed between the two looks.
             return Ok(Why::NotWaiting { status: self.load(stored.process.id).await?.process.status() });
@@ -133,6 +133,16 @@ impl Core {
         })
     }
 
+    /// The nodes that take work now. What this one offers it knows of its own, whether or not the store keeps that.
+    async fn nodes_here(&self) -> Result<Vec<KnownNode>, EngineError> {
+        let mut nodes = self.parts.store.known_nodes().await?;
+        nodes.retain(|node| matches!(node.presence, Presence::Here { .. }) && !node.draining);
+        for node in nodes.iter_mut().filter(|node| node.facts.id == *self.here()) {
+            node.offer = self.settings.offer.clone();
+        }
+        Ok(nodes)
+    }
+
     /// The roots that this node runs, in the order of their submits.
     async fn roots_held(&self) -> Result<Vec<ProcessId>, EngineError> {
         if self.settings.max_parallel == 0 {
@@ -140,7 +150,7 @@ impl Core {
         }
         let filter = Filter {
             statuses: LIVE.to_vec(),
-            owner: Some(self.lease.node.clone()),
+            owner: Some(self.here().clone()),
             level: Some(Level(0)),
             ..Filter::default()
         };
@@ -192,7 +202,7 @@ impl Core {
 /// Who may run what just now.
 struct Crowd<'a> {
     node: &'a NodeId,
-    nodes: &'a [NodeId],
+    nodes: &'a [KnownNode],
     /// This node runs as many roots as it may.
     full: bool,
 }
@@ -203,19 +213,18 @@ impl Crowd<'_> {
         let only_here = match &stored.process.spec.placement {
             Placement::Node(node) => node == self.node,
             Placement::Anywhere | Placement::Here => self.nodes.len() == 1,
-            Placement::Labels(_) => false,
+            placement @ Placement::Labels(_) => {
+                let mut fit = self.nodes.iter().filter(|known| known.fits(placement));
+                fit.next().is_some_and(|first| first.facts.id == *self.node) && fit.next().is_none()
+            }
         };
         self.full && only_here && stored.process.lineage.ancestors.is_empty()
     }
 }
 
-/// Whether a node that is there takes such waiters; none has labels yet.
-fn fits_any(placement: &Placement, nodes: &[NodeId]) -> bool {
-    match placement {
-        Placement::Node(node) => nodes.contains(node),
-        Placement::Anywhere | Placement::Here => !nodes.is_empty(),
-        Placement::Labels(_) => false,
-    }
+/// Whether a node that takes work takes such waiters.
+fn fits_any(placement: &Placement, nodes: &[KnownNode]) -> bool {
+    nodes.iter().any(|node| node.fits(placement))
 }
 
 fn count(length: usize) -> u32 {

@@ -36,7 +36,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     }
 }
 
-/// The answers of a route that makes something, by the keys of their requests. They live as long as the manager.
+/// The answers of a route that makes something, by the keys of their requests. They live as long as the manager; what
+/// must not be made twice is for the store to know.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Replays {
     hasher: RandomState,
@@ -175,8 +176,16 @@ impl IntoResponse for Saved {
     }
 }
 
+/// A launch key that stands for something else, said as of the `Idempotency-Key` that it came as.
+pub(crate) fn of_key(fault: Fault) -> Fault {
+    match fault.problem().slug.as_str() {
+        "key_conflict" => fault.of_kind(422, &reused().problem().slug),
+        _ => fault,
+    }
+}
+
 /// A key that stands for another request.
-pub(crate) fn reused() -> Fault {
+fn reused() -> Fault {
     Fault::new(422, "idempotency_key_reused", "the key stands for another request")
         .because("an Idempotency-Key may come again only with the same request")
         .help("take another key for another request")

@@ -52,7 +52,8 @@ fn given(headers: &HeaderMap) -> Option<HeaderValue> {
     is_fine.then(|| id.clone())
 }
 
-fn made() -> HeaderValue {
+/// An id that no other request of this manager has.
+pub(crate) fn made() -> HeaderValue {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     HeaderValue::from_str(&format!("{number:016x}")).unwrap_or(HeaderValue::from_static("unknown"))
 }

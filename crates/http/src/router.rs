@@ -11,7 +11,7 @@ use longhaul_api::{Api, Fault};
 use longhaul_wire::api::{PROTOCOL, PROTOCOL_HEADER};
 
 /// The header in which every answer names the version of the program.
-const VERSION_HEADER: HeaderName = HeaderName::from_static("longhaul-version");
+pub(crate) const VERSION_HEADER: HeaderName = HeaderName::from_static("longhaul-version");
 
 /// Builds the routes of the API over an engine.
 pub fn router(api: Api) -> Router {

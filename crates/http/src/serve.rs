@@ -5,6 +5,7 @@ mod doorway;
 mod network;
 mod open;
 mod tls;
+mod unreadable;
 
 pub use network::{Network, serve_network};
 pub use open::OpenConnections;

@@ -18,6 +18,40 @@ pub trait Bookmarks: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BookmarkError`] if it cannot be kept.
     async fn keep(&self, reader: &str, place: Cursor) -> Result<(), BookmarkError>;
+
+    /// Notes how far it has come, cheaply: on `Ok` it outlives this program, however that ends. After a power cut either
+    /// this is found, or an earlier note, or what was kept last. What is kept later replaces every note.
+    ///
+    /// # Errors
+    /// [`BookmarkError`] if it cannot be noted.
+    async fn note(&self, reader: &str, place: Cursor) -> Result<(), BookmarkError>;
+
+    /// Closes the mail of this reader until somebody outside opens it again: durable on `Ok`. Its place stays.
+    ///
+    /// # Errors
+    /// [`BookmarkError`] if that cannot be kept.
+    async fn close(&self, reader: &str, why: &str) -> Result<(), BookmarkError>;
+
+    /// Whether, and why, it was closed.
+    ///
+    /// # Errors
+    /// [`BookmarkError`] if it cannot be told.
+    async fn closed(&self, reader: &str) -> Result<Option<Closed>, BookmarkError>;
+
+    /// Opens it again; nothing happens to one that is open.
+    ///
+    /// # Errors
+    /// [`BookmarkError`] if it stays closed.
+    async fn reopen(&self, reader: &str) -> Result<(), BookmarkError>;
+}
+
+/// That a reader wants nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Why, as it was closed.
+    pub why: String,
+    /// What a person does to open it.
+    pub way_out: String,
 }
 
 /// Why a place cannot be found or kept.
@@ -26,7 +60,7 @@ pub trait Bookmarks: Debug + Send + Sync + 'static {
 pub struct BookmarkError {
     /// Whose.
     pub reader: String,
-    /// What was tried: `read` or `kept`.
+    /// What was tried: to have it `read`, `kept`, `noted`, `closed` or `opened`.
     pub tried: &'static str,
     /// Why.
     #[source]

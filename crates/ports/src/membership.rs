@@ -1,21 +1,39 @@
 //! The nodes of a store, and the leases that fence them.
 
-use crate::StoreError;
+use crate::{KnownNode, NodeOffer, Parting, StoreError};
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, ProcessId, Timestamp};
 use std::fmt::Debug;
 
 /// Nodes join, give signs of life, and are called.
+///
+/// In a store of one machine leases never end. A store of many machines ends them, by its own clock: a registration and
+/// each beat make a lease last for the store's lease time from then on. Once it is over ([`Presence::Unreachable`]),
+/// nothing is claimed for the node, and it keeps what it owns: its writes under that lease still count, and a beat or a
+/// registration brings it back with everything. When the grace is over too, the next [`attention`](crate::Upkeep) of any
+/// node takes from it what it owns: those rows have no owner and are due, keep their slots until they are decided, and
+/// the epoch of the node is raised in the same step, so that its old lease is fenced in every call
+/// ([`Presence::Lost`]). Taking twice is taking once. A beat that comes before anybody took anything is in time.
+///
+/// A silence of everybody is the store's, not theirs: if no node at all gave a sign of life for a whole lease time,
+/// every lease that nobody has acted upon begins anew with the first sign, so that a store which was away takes nothing
+/// from anybody.
 #[async_trait]
 pub trait Membership: Debug + Send + Sync + 'static {
-    /// Joins with a new epoch; the older one of this node is fenced from here on, and what the node owned under it
-    /// belongs to the new lease.
+    /// Whether leases end here, as they do in a store of many machines. The answer never changes.
+    fn leases_end(&self) -> bool {
+        false
+    }
+
+    /// Joins with a new epoch, higher than any before; the older one of this node is fenced from here on, and what the
+    /// node still owns belongs to the new lease. That it drains stays as it was; what it offers has to be
+    /// [announced](Self::announce) anew.
     ///
     /// # Errors
     /// Only when the store as a whole cannot be written.
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError>;
 
-    /// Gives a sign of life, and answers what there is for this node.
+    /// Gives a sign of life, which makes the lease last anew, and answers what there is for this node.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of its node.
@@ -31,7 +49,7 @@ pub trait Membership: Debug + Send + Sync + 'static {
     async fn called(&self, by: &Lease) -> Result<Calls, StoreError>;
 
     /// Leaves in good order: the node is not listed any more. What it still owns stays its own, for its next
-    /// registration, and until then its lease stays good. From an older lease it changes nothing.
+    /// registration, and until then its lease stays good and never ends. From an older lease it changes nothing.
     ///
     /// # Errors
     /// Only when the store as a whole cannot be written.
@@ -42,6 +60,46 @@ pub trait Membership: Debug + Send + Sync + 'static {
     /// # Errors
     /// Only when the store as a whole cannot be read.
     async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError>;
+
+    /// Tells what this node offers to others, until its next registration. A store of one machine need not keep it.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is not the newest of its node.
+    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        let (_, _) = (by, offer);
+        Ok(())
+    }
+
+    /// Every node that ever registered and was not forgotten, in the order of their names. A store of one machine may
+    /// leave out those that left.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be read.
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        Ok(self.nodes().await?.into_iter().map(KnownNode::of).collect())
+    }
+
+    /// Lets a node claim nothing from now on, or claim again; through all its registrations, until somebody says
+    /// otherwise. What it has goes on. False if no node is called so, and in a store of one machine that has no word for
+    /// it.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be written.
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        let (_, _) = (node, drain);
+        Ok(false)
+    }
+
+    /// Lets go of a node that left, or whose lease and grace are over: it is listed no more, what it owned has no owner
+    /// and is due, and its last lease is fenced. If it comes back all the same it does so under a higher epoch. A store
+    /// of one machine forgets none.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be written.
+    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+        let _ = node;
+        Ok(Parting::Unknown)
+    }
 }
 
 /// The right to write what a node owns.
@@ -69,11 +127,12 @@ pub struct NodeFacts {
 pub struct Calls {
     /// The time by the store.
     pub now: Timestamp,
-    /// When the lease ends; none for a store of one machine.
+    /// When the lease ends unless it is prolonged; none for a store of one machine.
     pub lease_until: Option<Timestamp>,
     /// Processes of this node with open wishes.
     pub wishes: Vec<ProcessId>,
-    /// When the next row without owner is due; one that was handed out not before its five seconds are over.
+    /// When the next row without owner is due, one that was handed out not before its five seconds are over; or when
+    /// rows of a node whose lease is not prolonged are to be taken from it, if that is sooner.
     pub due: Option<Timestamp>,
     /// The policy in force.
     pub policy: PolicyVersion,

@@ -1,6 +1,6 @@
 //! The queues: who waits for which slots.
 
-use crate::StoreError;
+use crate::{PlacementClass, StoreError};
 use async_trait::async_trait;
 use longhaul_domain::{Hold, Policy, PolicyVersion, ProcessId, SlotKey, Timestamp};
 use std::fmt::Debug;
@@ -27,6 +27,15 @@ pub trait Queues: Debug + Send + Sync + 'static {
     /// # Errors
     /// Only when the store as a whole cannot be read.
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError>;
+
+    /// The classes of waiters placed by labels: each set of labels, as it was written, for which somebody waits. A node
+    /// asks before it claims, since a claim names the classes that it takes. A store that cannot tell has none of them run.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be read.
+    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// One key with those who hold its slots and those who wait for them.

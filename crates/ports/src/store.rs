@@ -25,7 +25,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// parent is missing, an ancestor closes, the depth, the level, a key held by its own ancestors alone, `or_refuse`.
     ///
     /// With `claim_for`, what waits is claimed in the same step, as revision 2 with an event of its own, unless its key
-    /// is full or held back, it is a root without room, it may not run on this node, or somebody goes first: a waiter
+    /// is full or held back, it is a root without room, it may not run on this node, the node drains, or somebody goes first: a waiter
     /// of its key, as urgent or more, that this node may run, which is whoever is shared or pinned to it, but no root
     /// without room. With `or_refuse`, what would wait for a slot is refused instead, without `claim_for` always; what
     /// is delayed is accepted, and so is reported work that begins at once, which needs no slot.
@@ -38,15 +38,15 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Refused`] with the guard that it met, [`StoreError::Fenced`] if the lease of `claim_for` is not
-    /// the newest of its node; nothing was written.
+    /// the newest of its node, or is over; nothing was written.
     async fn submit(&self, new: Submission) -> Result<Submitted, StoreError>;
 
     /// Gives this node the best waiters, best first: owner set, attempt + 1, slot taken, `Claimed` event applied.
     ///
-    /// At most `room.batch`; roots only while the node holds fewer than `room.roots` of them.
+    /// At most `room.batch`; roots only while the node holds fewer than `room.roots` of them; nothing while it drains.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the lease is not the newest of its node.
+    /// [`StoreError::Fenced`] if the lease is not the newest of its node, or is over; a beat tells which.
     async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError>;
 
     /// Replaces the record if revision and author fit, and appends the events as (revision, index). Slot, queue,
@@ -109,7 +109,8 @@ impl<T: ProcessStore + Upkeep + Queues + EventLog + Membership> Store for T {}
 /// Who writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Author {
-    /// A node under its lease: for what it owns, and for what nobody owns if the lease is the newest of its node.
+    /// A node under its lease: for what it owns, and for what nobody owns if the lease is the newest of its node. Whether
+    /// the lease is over does not matter: as long as nobody acted upon that, what it owns is its own.
     Owner(Lease),
     /// Any engine, for a process that has no owner.
     Anyone,
@@ -226,6 +227,15 @@ pub enum PlacementClass {
 }
 
 impl PlacementClass {
+    /// Whether its waiters are placed by labels.
+    #[must_use]
+    pub const fn is_labelled(&self) -> bool {
+        match self {
+            Self::Shared(Placement::Labels(_)) => true,
+            Self::Shared(Placement::Here | Placement::Node(_) | Placement::Anywhere) | Self::Node(_) => false,
+        }
+    }
+
     /// The class of a waiter that was placed so.
     #[must_use]
     pub fn of(placement: &Placement) -> Self {

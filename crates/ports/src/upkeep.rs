@@ -13,6 +13,9 @@ pub trait Upkeep: Debug + Send + Sync + 'static {
     /// left a wish or let go may be gone before looking. The one due longest comes first. Each is handed to one engine
     /// for 5 s, or until it is written: if it is still due after that commit, it is handed out at once.
     ///
+    /// First of all it takes from every node whose lease and grace are over what it owns, as
+    /// [`Membership`](crate::Membership) says. A row that was taken so is due as long as it holds a slot and has no owner.
+    ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError>;

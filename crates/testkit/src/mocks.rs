@@ -14,15 +14,15 @@
 
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, Awake, Capabilities, Chance, Deadline, EnvironmentHash, OpId, Policy, PolicyVersion,
+    AttemptNo, Awake, Capabilities, Chance, Deadline, EnvironmentHash, NodeId, OpId, Policy, PolicyVersion,
     ProcessId, Retention, Revision, SlotKey, Timestamp, TreeUsage, Vitals, Wish, WishNo,
 };
 use longhaul_ports::{
-    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Found, IdSource, Lease,
-    Listing, Membership, NodeFacts, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize,
-    OutputSource, PageAsk, ProbeOrder, Prober, ProcessStore, QueueView, Queues, Room, Seen, SpawnError,
-    Spawner, StartOrder, StopOrder, StoreError, Stored, Submission, Submitted, Swept, TreeLook, Upkeep,
-    Vault, VaultError, WallTime, Wanted,
+    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Found, IdSource,
+    KnownNode, Lease, Listing, Membership, NodeFacts, NodeOffer, OutputError, OutputLog, OutputPage,
+    OutputPlace, OutputSize, OutputSource, PageAsk, Parting, ProbeOrder, Prober, ProcessStore, QueueView,
+    Queues, Room, Seen, SpawnError, Spawner, StartOrder, StopOrder, StoreError, Stored, Submission,
+    Submitted, Swept, TreeLook, Upkeep, Vault, VaultError, WallTime, Wanted,
 };
 use std::time::Duration;
 
@@ -75,6 +75,10 @@ mockall::mock! {
         async fn called(&self, by: &Lease) -> Result<Calls, StoreError>;
         async fn leave(&self, by: &Lease) -> Result<(), StoreError>;
         async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError>;
+        async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError>;
+        async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError>;
+        async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError>;
+        async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError>;
     }
 }
 

@@ -32,16 +32,20 @@
 //! ```
 
 pub mod agreement;
+pub mod bookmarks;
 pub mod clock;
 pub mod ids;
 pub mod output;
+pub mod post;
 pub mod spawner;
 pub mod store;
 pub mod vault;
 
+pub use bookmarks::BookmarksWorld;
 pub use clock::ClockWorld;
 pub use ids::IdsWorld;
 pub use output::{OutputWorld, Pen};
+pub use post::PostWorld;
 pub use spawner::{Actors, SpawnerWorld};
 pub use store::{Draft, StoreWorld};
 pub use vault::VaultWorld;

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    AttemptNo, Hold, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
-    WishNo,
+    AttemptNo, Hold, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals,
+    Wish, WishNo,
 };
 use longhaul_ports::{
-    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, IdSource, Lease, Listing, Membership,
-    NodeFacts, Order, PageAsk, PlacementClass, ProcessStore, QueueView, Queues, Refusal, Room, StoreError,
-    Stored, Submission, Submitted, Swept, Upkeep,
+    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, IdSource, KnownNode, Lease, Listing,
+    Membership, NodeFacts, NodeOffer, Order, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
+    Queues, Refusal, Room, StoreError, Stored, Submission, Submitted, Swept, Upkeep,
 };
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
 use longhaul_testkit::model;
@@ -329,6 +329,10 @@ impl EventLog for BrokenStore {
 
 #[async_trait]
 impl Membership for BrokenStore {
+    fn leases_end(&self) -> bool {
+        self.inner.leases_end()
+    }
+
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         let lease = self.inner.register(me).await?;
         if self.broken == Broken::JoinsSilently {
@@ -364,6 +368,22 @@ impl Membership for BrokenStore {
 
     async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
         self.inner.nodes().await
+    }
+
+    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        self.inner.announce(by, offer).await
+    }
+
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.inner.known_nodes().await
+    }
+
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        self.inner.drain(node, drain).await
+    }
+
+    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+        self.inner.forget(node).await
     }
 }
 

@@ -10,6 +10,8 @@ use crate::window::{Ending, Window};
 pub(crate) const LONGEST_LINE: usize = 2_000;
 /// The most bytes that are taken for one line; a longer one is several.
 pub(crate) const LONGEST_PIECE: usize = 64 * 1024;
+/// Stands for the begin of a line that is not there any more.
+pub(crate) const TORN: &str = "…";
 /// A run of equal lines that has reached so many bytes is told, and another one begins.
 const LONGEST_RUN: usize = 256 * 1024;
 /// The most bytes at the end of a growing output that may be the begin of something.
@@ -145,6 +147,9 @@ impl<'w> Entries<'w> {
         }
         let raw = self.window.slice(start, end);
         let text = shown(raw);
+        // A line that was drawn again is whole in its last state.
+        let is_torn = self.window.is_torn_at(start) && drawn_over(bare(raw)).is_none();
+        let torn = if is_torn { TORN } else { "" };
         if text.len() > LONGEST_LINE
             && let Some((place, _)) = text.char_indices().nth(LONGEST_LINE)
         {
@@ -153,14 +158,14 @@ impl<'w> Entries<'w> {
             let text = match self.base {
                 Some(base) => {
                     let behind = start + place_behind(raw, LONGEST_LINE);
-                    format!("{begin}…[+{rest} characters: {}]", base.at(self.window.offset(behind)))
+                    format!("{torn}{begin}…[+{rest} characters: {}]", base.at(self.window.offset(behind)))
                 }
-                None => format!("{begin}…[+{rest} characters]"),
+                None => format!("{torn}{begin}…[+{rest} characters]"),
             };
             let form = if form == Form::Whole { Form::Cut } else { form };
             return Ok(Shown { text, start, end, form });
         }
-        Ok(Shown { text, start, end, form })
+        Ok(Shown { text: format!("{torn}{text}"), start, end, form })
     }
 }
 
@@ -274,6 +279,22 @@ mod tests {
     }
 
     #[test]
+    fn line_whose_begin_was_dropped_is_marked() {
+        let torn = |output: &[u8]| texts(&window(output, Ending::Over).torn());
+        assert_eq!(torn(b"est\nest\nest\n"), ["…est\n", "est ×2\n"]);
+        assert_eq!(torn(b"\na\n"), ["…\n", "a\n"]);
+        assert_eq!(torn(b"st"), ["…st"]);
+        assert_eq!(torn(b"0%\r100%\n"), ["100%\n"], "its last state is whole");
+        let long = torn(format!("{}\n", "x".repeat(LONGEST_LINE + 1)).as_bytes()).concat();
+        assert!(long.starts_with("…x") && long.contains("…[+1 characters"), "{}", long.len());
+        let mut forgotten = window(b"one\ntwo\n", Ending::Over).torn();
+        forgotten.forget(0);
+        assert_eq!(texts(&forgotten), ["…one\n", "two\n"]);
+        forgotten.forget(4);
+        assert_eq!(texts(&forgotten), ["two\n"]);
+    }
+
+    #[test]
     fn lines_are_compared_as_they_are_shown() {
         assert_eq!(folded(b" 10%\r100%\n\x1b[32m100%\x1b[0m\r\n"), ["100% ×2\n"]);
     }
@@ -350,8 +371,11 @@ mod tests {
     }
 
     pub(super) fn folded(output: &[u8]) -> Vec<String> {
-        let window = window(output, Ending::Over);
-        let mut entries = Entries::new(&window, Some(base()), 0);
+        texts(&window(output, Ending::Over))
+    }
+
+    fn texts(window: &Window) -> Vec<String> {
+        let mut entries = Entries::new(window, Some(base()), 0);
         let mut texts = Vec::new();
         while let Ok(entry) = entries.next() {
             texts.push(entry.text);

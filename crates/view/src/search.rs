@@ -1,6 +1,6 @@
 //! Lines of a stream of output that match a pattern.
 
-use crate::entry::{LONGEST_PIECE, bare, boundary, drawn_over, is_harmless, shown};
+use crate::entry::{LONGEST_PIECE, TORN, bare, boundary, drawn_over, is_harmless, shown};
 use crate::page::Manner;
 use crate::pattern::Pattern;
 use crate::window::{Ending, Window, wide};
@@ -128,7 +128,7 @@ impl Searcher {
     pub fn break_off(&mut self, offset: u64) {
         self.finish(offset, Ending::Over);
         self.line = None;
-        self.window = Window::new(offset);
+        self.window = Window::new(offset).torn();
         (self.at, self.told) = (0, 0);
         self.after.clear();
     }
@@ -187,8 +187,7 @@ impl Searcher {
                 self.at += over;
             }
             let Some(line) = self.next_line(self.at) else { return };
-            let raw = self.window.slice(line.start, line.end);
-            let text = self.text(raw);
+            let text = self.text(&line);
             let is_hit = self.pattern.is_match(&text);
             if is_hit && self.most > 0 && !self.tell(&line) {
                 return;
@@ -248,8 +247,7 @@ impl Searcher {
             }
         }
         self.cut_the_last_hit(line.start);
-        let raw = self.window.slice(line.start, line.end);
-        let text = self.text(raw);
+        let text = self.text(line);
         let found = self.pattern.find(&text).unwrap_or_default();
         let hit = Hit {
             line: self.line,
@@ -297,8 +295,7 @@ impl Searcher {
 
     fn told_line(&self, start: usize) -> Option<String> {
         let line = self.settled_line(start)?;
-        let raw = self.window.slice(line.start, line.end);
-        Some(around(&self.text(raw), (0, 0), self.longest))
+        Some(around(&self.text(&line), (0, 0), self.longest))
     }
 
     /// How much of the line there was drawn over by what follows; none where that is decided with the line.
@@ -333,11 +330,16 @@ impl Searcher {
         is_last.then(|| Line { start, end: start + rest.len(), form: Form::Unfinished })
     }
 
-    fn text<'r>(&self, raw: &'r [u8]) -> Cow<'r, [u8]> {
-        let line = bare(raw);
+    fn text(&self, line: &Line) -> Cow<'_, [u8]> {
+        let raw = self.window.slice(line.start, line.end);
+        let bare = bare(raw);
         match self.manner {
-            Manner::Raw => Cow::Borrowed(line),
-            Manner::Folded if is_harmless(line) => Cow::Borrowed(line),
+            Manner::Raw => Cow::Borrowed(bare),
+            // A pattern for the begin of a line must not find the place where one was torn.
+            Manner::Folded if self.window.is_torn_at(line.start) && drawn_over(bare).is_none() => {
+                Cow::Owned(format!("{TORN}{}", shown(raw)).into_bytes())
+            }
+            Manner::Folded if is_harmless(bare) => Cow::Borrowed(bare),
             Manner::Folded => Cow::Owned(shown(raw).into_bytes()),
         }
     }

@@ -22,6 +22,7 @@ pub struct Window {
     runs: Vec<Run>,
     next: u64,
     ending: Ending,
+    is_torn: bool,
 }
 
 /// What comes after the last byte of a window.
@@ -46,7 +47,14 @@ impl Window {
     /// Begins with nothing at an offset of the log; more follows.
     #[must_use]
     pub const fn new(start: u64) -> Self {
-        Self { bytes: Vec::new(), runs: Vec::new(), next: start, ending: Ending::More }
+        Self { bytes: Vec::new(), runs: Vec::new(), next: start, ending: Ending::More, is_torn: false }
+    }
+
+    /// Says that what came before the first byte was dropped: the first line may be the rest of one, and is shown with a
+    /// mark.
+    #[must_use]
+    pub fn torn(self) -> Self {
+        Self { is_torn: true, ..self }
     }
 
     /// Adds bytes that begin at an offset of the log, behind all that are there.
@@ -70,6 +78,7 @@ impl Window {
     /// Lets go of the first `count` bytes.
     pub fn forget(&mut self, count: usize) {
         let count = count.min(self.bytes.len());
+        self.is_torn &= count == 0;
         let first = Run { index: count, offset: self.offset(count) };
         self.bytes.drain(..count);
         self.runs.retain(|run| run.index > count);
@@ -121,6 +130,11 @@ impl Window {
         let behind = self.runs.partition_point(|run| run.index <= index);
         let run = behind.checked_sub(1).and_then(|place| self.runs.get(place));
         run.map_or(self.next, |run| run.offset.saturating_add(wide(index - run.index)))
+    }
+
+    /// Tells whether a line that begins at an index may lack its begin.
+    pub(crate) const fn is_torn_at(&self, index: usize) -> bool {
+        self.is_torn && index == 0
     }
 
     /// Gives the offset at which the log goes on behind the last byte.

@@ -168,9 +168,9 @@ impl Core {
         Ok(version)
     }
 
-    pub(super) fn register(&mut self, me: &NodeFacts) -> Lease {
+    pub(super) fn register(&mut self, now: Timestamp, me: &NodeFacts) -> Lease {
         self.news.nodes.insert(me.id.clone());
-        self.ledger.register(me)
+        self.ledger.register(now, me)
     }
 
     pub(super) fn leave(&mut self, by: &Lease) {
@@ -203,7 +203,7 @@ impl Core {
         let last_wish = stored.wishes.iter().map(|(no, _)| *no).max().unwrap_or_default();
         self.news.rows.insert(id, Extent::Whole);
         self.ledger.last_seq = self.ledger.last_seq.max(stored.seq);
-        self.place(Row { stored, last_wish, handed_until: None });
+        self.place(Row { stored, last_wish, handed_until: None, orphaned: None });
     }
 
     pub(super) fn take_event(&mut self, logged: Logged) {
@@ -218,7 +218,7 @@ impl Core {
         for member in &books.nodes {
             let Member { facts, epoch, left } = member.clone();
             self.news.nodes.insert(facts.id.clone());
-            ledger.nodes.insert(facts.id.clone(), Node { facts, epoch, left });
+            ledger.nodes.insert(facts.id.clone(), Node { facts, epoch, left, forgotten: false });
         }
         for key in &books.served {
             ledger.claims += 1;

@@ -202,7 +202,7 @@ impl Line {
 impl NodeLine {
     pub(super) fn read(self) -> Result<Node, StoreError> {
         let facts = NodeFacts { id: name(&self.id)?, boot: self.boot, version: self.version };
-        Ok(Node { facts, epoch: Epoch(self.epoch), left: self.left })
+        Ok(Node { facts, epoch: Epoch(self.epoch), left: self.left, forgotten: false })
     }
 }
 
@@ -256,6 +256,7 @@ impl ProcessLine {
             },
             last_wish: WishNo(self.last_wish),
             handed_until: None,
+            orphaned: None,
         })
     }
 }

@@ -6,7 +6,7 @@ use longhaul_ports::{Calls, Lease, Membership, NodeFacts, StoreError};
 impl Membership for FsStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         let me = me.clone();
-        self.write(NO_OP, move |core, _| Ok(core.register(&me))).await
+        self.write(NO_OP, move |core, now| Ok(core.register(now, &me))).await
     }
 
     async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {

@@ -1,7 +1,7 @@
 use super::{FsStore, NO_OP};
 use async_trait::async_trait;
 use longhaul_domain::{Policy, PolicyVersion, Retention, SlotKey};
-use longhaul_ports::{Lease, QueueView, Queues, StoreError, Stored, Swept, Upkeep};
+use longhaul_ports::{Lease, PlacementClass, QueueView, Queues, StoreError, Stored, Swept, Upkeep};
 
 #[async_trait]
 impl Upkeep for FsStore {
@@ -33,5 +33,9 @@ impl Queues for FsStore {
 
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
         Ok(self.book().await?.core.ledger.queues(only))
+    }
+
+    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
+        Ok(self.book().await?.core.ledger.label_classes())
     }
 }

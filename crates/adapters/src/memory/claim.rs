@@ -13,9 +13,10 @@ impl Ledger {
         by: &Lease,
         room: &Room,
     ) -> Result<Vec<Stored>, StoreError> {
-        self.check(by)?;
+        self.check_living(now, by)?;
         let mut claimed = Vec::new();
-        while count(claimed.len()) < room.batch {
+        let batch = if self.leases.is_draining(&by.node) { 0 } else { room.batch };
+        while count(claimed.len()) < batch {
             let next = admission::next(self.lines(by, room));
             let Some(stored) = next.and_then(|id| self.hand_over(now, by, id)) else {
                 break;
@@ -53,7 +54,7 @@ impl Ledger {
         let attempt = before.process.attempt.next();
         let events = [Event { at: now, fact: Fact::Claimed { attempt, node: to.node.clone() } }];
         let stored = self.rows.change(&id, |row| {
-            row.handed_until = None;
+            (row.handed_until, row.orphaned) = (None, None);
             let stored = &mut row.stored;
             stored.process.evolve(&events);
             stored.revision = stored.revision.next();

@@ -245,6 +245,11 @@ impl Queue {
         lanes.filter_map(|(_, lane)| lane.first_key_value()).map(|(rank, id)| (*rank, *id)).min()
     }
 
+    /// The classes of those who wait.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = &PlacementClass> {
+        self.waiting.keys().map(|lane| &lane.class)
+    }
+
     /// All waiters, best first.
     pub(crate) fn ranked(&self) -> Vec<ProcessId> {
         let mut ranked: Vec<(&Rank, &ProcessId)> = self.waiting.values().flatten().collect();

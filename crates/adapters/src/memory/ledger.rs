@@ -1,5 +1,6 @@
 //! Everything that a store in memory knows.
 
+use super::leases::Leases;
 use super::news::News;
 use super::rows::Rows;
 use longhaul_domain::{
@@ -28,6 +29,7 @@ pub(crate) struct Ledger {
     pub(crate) log: VecDeque<Logged>,
     pub(crate) last_cursor: Cursor,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(super) leases: Leases,
     pub(crate) policy: (PolicyVersion, Policy),
     /// When each key was served last, as a count of claims.
     pub(crate) served: BTreeMap<Option<SlotKey>, u64>,
@@ -49,6 +51,8 @@ pub(crate) struct Row {
     pub(crate) last_wish: WishNo,
     /// It was handed to one engine and is not handed out again before.
     pub(crate) handed_until: Option<Timestamp>,
+    /// When it was taken from its node; it counts as long as it holds a slot and nobody owns it.
+    pub(crate) orphaned: Option<Timestamp>,
 }
 
 /// A node that registered at least once.
@@ -57,6 +61,8 @@ pub(crate) struct Node {
     pub(crate) facts: NodeFacts,
     pub(crate) epoch: Epoch,
     pub(crate) left: bool,
+    /// Only its epoch is remembered.
+    pub(crate) forgotten: bool,
 }
 
 /// The answer that an op gets whenever it is sent.
@@ -149,7 +155,8 @@ impl Row {
         if !self.stored.wishes.is_empty() {
             return Some(self.stored.process.queued_at);
         }
-        self.stored.process.due()
+        let orphaned = self.orphaned.filter(|_| standing(&self.stored) == Standing::Holding);
+        orphaned.into_iter().chain(self.stored.process.due()).min()
     }
 
     /// The same, and while an engine has it for itself not before its time is over.

@@ -39,17 +39,19 @@ impl News {
 }
 
 impl Ledger {
-    pub(crate) fn register(&mut self, me: &NodeFacts) -> Lease {
+    pub(crate) fn register(&mut self, now: Timestamp, me: &NodeFacts) -> Lease {
         let node = self.nodes.entry(me.id.clone()).or_insert_with(|| Node {
             facts: me.clone(),
             epoch: Epoch(0),
             left: false,
+            forgotten: false,
         });
         node.facts = me.clone();
         node.epoch = node.epoch.next();
-        node.left = false;
+        (node.left, node.forgotten) = (false, false);
         let lease = Lease { node: me.id.clone(), epoch: node.epoch };
         self.renew(&lease);
+        self.begin_lease(now, &lease.node);
         if self.has_work_for(&lease) {
             self.news.for_one(&lease.node);
         }
@@ -75,7 +77,7 @@ impl Ledger {
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = &NodeFacts> {
-        self.nodes.values().filter(|node| !node.left).map(|node| &node.facts)
+        self.nodes.values().filter(|node| !node.left && !node.forgotten).map(|node| &node.facts)
     }
 
     pub(crate) fn calls(&self, now: Timestamp, by: &Lease) -> Calls {
@@ -83,9 +85,9 @@ impl Ledger {
         let owned = index.owned_by(&by.node).values().filter_map(|id| self.stored(id));
         Calls {
             now,
-            lease_until: None,
+            lease_until: self.leases.until(&by.node),
             wishes: owned.filter(|own| !own.wishes.is_empty()).map(|own| own.process.id).collect(),
-            due: index.first_due(),
+            due: index.first_due().into_iter().chain(self.next_loss()).min(),
             policy: self.policy.0,
         }
     }

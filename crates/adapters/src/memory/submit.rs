@@ -15,7 +15,7 @@ impl Ledger {
             return Ok(existing);
         }
         if let Some(claimant) = &new.claim_for {
-            self.check(&claimant.lease)?;
+            self.check_living(now, &claimant.lease)?;
         }
         let head = new.process.head();
         self.guard(&new.process.lineage.ancestors, &head, &new.limits).map_err(StoreError::Refused)?;
@@ -118,7 +118,7 @@ impl Ledger {
             key: head.key.clone(),
         };
         let index = self.rows.index();
-        let Some(claimant) = new.claim_for.as_ref().filter(|to| may_run(to, &class(&new.process.spec)))
+        let Some(claimant) = new.claim_for.as_ref().filter(|to| self.may_take(to, &class(&new.process.spec)))
         else {
             return Some(by_key());
         };
@@ -139,6 +139,10 @@ impl Ledger {
         first.is_some_and(|(rank, _)| rank < me).then(by_key)
     }
 
+    fn may_take(&self, claimant: &Claimant, class: &PlacementClass) -> bool {
+        may_run(claimant, class) && !self.leases.is_draining(&claimant.lease.node)
+    }
+
     fn insert(&mut self, new: Submission) -> Stored {
         let id = new.process.id;
         self.last_seq = self.last_seq.next();
@@ -155,7 +159,12 @@ impl Ledger {
             vitals: Vitals::default(),
         };
         self.append(id, stored.revision, new.events);
-        self.rows.insert(Row { stored: stored.clone(), last_wish: WishNo(0), handed_until: None });
+        self.rows.insert(Row {
+            stored: stored.clone(),
+            last_wish: WishNo(0),
+            handed_until: None,
+            orphaned: None,
+        });
         stored
     }
 }

@@ -17,6 +17,7 @@ impl Ledger {
         most: u32,
     ) -> Result<Vec<Stored>, StoreError> {
         self.check(by)?;
+        self.take_from_lost(now);
         let due = self.rows.index().due(now).filter_map(|id| self.rows.get(id));
         let mut due: Vec<(Timestamp, Seq, ProcessId)> =
             due.filter_map(|row| Some((row.due()?, row.stored.seq, row.stored.process.id))).collect();

@@ -4,8 +4,8 @@ use super::ledger::{self, Ledger};
 use super::process::NO_OP;
 use super::{SqliteStore, row};
 use async_trait::async_trait;
-use longhaul_domain::{Policy, PolicyVersion, ProcessId, SlotKey, Standing, Timestamp};
-use longhaul_ports::{QueueView, Queues, Refusal, StoreError};
+use longhaul_domain::{Placement, Policy, PolicyVersion, ProcessId, SlotKey, Standing, Timestamp};
+use longhaul_ports::{PlacementClass, QueueView, Queues, Refusal, StoreError};
 use longhaul_wire::record;
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
@@ -28,6 +28,20 @@ impl Queues for SqliteStore {
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
         let only = only.cloned();
         self.read(move |connection| queues(connection, only.as_ref())).await
+    }
+
+    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT DISTINCT class FROM process INDEXED BY live
+                WHERE standing < 3 AND standing = 0 AND class >= 'labels:' AND class < 'labels;'";
+            let mut statement = connection.prepare_cached(sql)?;
+            let classes = statement.query_map([], |row| row.get::<_, String>(0))?;
+            let labels =
+                classes.filter_map(|class| class.map(|class| super::class::labels(&class)).transpose());
+            let placed = |labels| PlacementClass::Shared(Placement::Labels(labels));
+            Ok(labels.map(|labels| labels.map(placed)).collect::<Result<_, _>>()?)
+        })
+        .await
     }
 }
 

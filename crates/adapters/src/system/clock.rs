@@ -2,7 +2,7 @@
 
 mod anchor;
 
-use super::durable;
+use crate::durable;
 use anchor::{AHEAD_MS, Anchor};
 use async_trait::async_trait;
 use longhaul_domain::{Awake, Deadline, Timestamp};

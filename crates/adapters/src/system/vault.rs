@@ -1,6 +1,6 @@
 //! Captured environments, each kept once under its content hash.
 
-use super::durable;
+use crate::durable;
 use async_trait::async_trait;
 use longhaul_domain::EnvironmentHash;
 use longhaul_ports::{Vault, VaultError};

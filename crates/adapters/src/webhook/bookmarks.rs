@@ -1,19 +1,33 @@
-//! Places in the event log, each in a small file.
+//! Places in the event log, in small files.
 
+use crate::durable;
 use async_trait::async_trait;
-use longhaul_ports::{BookmarkError, Bookmarks, Cursor};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use longhaul_ports::{BookmarkError, Bookmarks, Closed, Cursor};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
 
-/// What stands in front of the number, so that another version could write something else.
+/// What stands in front of the numbers, so that another version could write something else.
 const MARK: &str = "1 ";
 
-/// Places in the event log, each in a small file that only its owner may read.
+/// Places in the event log, in small files that only their owner may read.
+///
+/// `READER` holds the place that is kept. `READER.note` is written over in place and synced by nobody: it holds the place
+/// that was kept when it was written, and one behind it; once another place is kept it says nothing any more.
+/// `READER.closed` says why a reader wants nothing any more, and is there until somebody removes it.
 #[derive(Clone, Debug)]
 pub struct FileBookmarks {
     directory: PathBuf,
+}
+
+/// The files of a reader, by what follows its name.
+#[derive(Clone, Copy, Debug)]
+enum File {
+    Kept,
+    Draft,
+    Note,
+    Closed,
 }
 
 impl FileBookmarks {
@@ -23,42 +37,65 @@ impl FileBookmarks {
         Self { directory }
     }
 
-    fn path(&self, reader: &str) -> io::Result<PathBuf> {
+    fn path(&self, reader: &str, file: File) -> io::Result<PathBuf> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if reader.is_empty() || !reader.bytes().all(is_plain) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "its name is no file name"));
         }
-        Ok(self.directory.join(reader))
+        Ok(self.directory.join(format!("{reader}{}", file.ending())))
     }
 
-    fn read(&self, reader: &str) -> io::Result<Option<Cursor>> {
-        match fs::read_to_string(self.path(reader)?) {
-            Ok(text) => match text.trim_end().strip_prefix(MARK).map(str::parse) {
-                Some(Ok(place)) => Ok(Some(Cursor(place))),
-                Some(Err(_)) | None => {
-                    Err(io::Error::new(io::ErrorKind::InvalidData, "its file is not what was written"))
-                }
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    fn place(&self, reader: &str) -> io::Result<Option<Cursor>> {
+        let Some(kept) = self.kept(reader)? else { return Ok(None) };
+        let note = read(self.path(reader, File::Note)?)?;
+        let noted = note.as_deref().and_then(read_note);
+        // A note that a power cut spoiled is as good as none.
+        Ok(Some(noted.filter(|(base, _)| *base == kept).map_or(kept, |(_, place)| place)))
     }
 
-    fn write(&self, reader: &str, place: Cursor) -> io::Result<()> {
-        let path = self.path(reader)?;
-        if !self.directory.is_dir() {
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
-            if let Some(above) = self.directory.parent() {
-                sync(above)?;
+    fn kept(&self, reader: &str) -> io::Result<Option<Cursor>> {
+        let Some(bytes) = read(self.path(reader, File::Kept)?)? else { return Ok(None) };
+        match numbers(&bytes).as_deref() {
+            Some([place]) => Ok(Some(Cursor(*place))),
+            Some(_) | None => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "its file is not what was written"))
             }
         }
-        let temporary = self.directory.join(format!("{reader}.new"));
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        writeln!(file, "{MARK}{}", place.0)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        sync(&self.directory)
+    }
+
+    fn keep_place(&self, reader: &str, place: Cursor) -> io::Result<()> {
+        self.replace(reader, File::Kept, &format!("{MARK}{}\n", place.0))
+    }
+
+    fn note_place(&self, reader: &str, place: Cursor) -> io::Result<()> {
+        let Some(base) = self.kept(reader)? else { return self.keep_place(reader, place) };
+        let path = self.path(reader, File::Note)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        // Always as long, and within one block: no part of an older note is left over.
+        file.write_all_at(format!("{MARK}{:020} {:020}\n", base.0, place.0).as_bytes(), 0)
+    }
+
+    fn close_reader(&self, reader: &str, why: &str) -> io::Result<()> {
+        self.replace(reader, File::Closed, why)
+    }
+
+    fn closed_reader(&self, reader: &str) -> io::Result<Option<Closed>> {
+        let path = self.path(reader, File::Closed)?;
+        let why = read(path.clone())?.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+        Ok(why.map(|why| Closed { why, way_out: format!("remove {}", path.display()) }))
+    }
+
+    fn reopen_reader(&self, reader: &str) -> io::Result<()> {
+        match fs::remove_file(self.path(reader, File::Closed)?) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn replace(&self, reader: &str, file: File, text: &str) -> io::Result<()> {
+        let path = self.path(reader, file)?;
+        durable::make_private_directory(&self.directory)?;
+        durable::replace(&path, &self.path(reader, File::Draft)?, text.as_bytes())
     }
 
     async fn aside<T: Send + 'static>(
@@ -77,48 +114,117 @@ impl FileBookmarks {
 #[async_trait]
 impl Bookmarks for FileBookmarks {
     async fn find(&self, reader: &str) -> Result<Option<Cursor>, BookmarkError> {
-        self.aside(reader, "read", Self::read).await
+        self.aside(reader, "read", Self::place).await
     }
 
     async fn keep(&self, reader: &str, place: Cursor) -> Result<(), BookmarkError> {
-        self.aside(reader, "kept", move |own, name| own.write(name, place)).await
+        self.aside(reader, "kept", move |own, name| own.keep_place(name, place)).await
+    }
+
+    async fn note(&self, reader: &str, place: Cursor) -> Result<(), BookmarkError> {
+        self.aside(reader, "noted", move |own, name| own.note_place(name, place)).await
+    }
+
+    async fn close(&self, reader: &str, why: &str) -> Result<(), BookmarkError> {
+        let why = format!("{why}\n");
+        self.aside(reader, "closed", move |own, name| own.close_reader(name, &why)).await
+    }
+
+    async fn closed(&self, reader: &str) -> Result<Option<Closed>, BookmarkError> {
+        self.aside(reader, "read", Self::closed_reader).await
+    }
+
+    async fn reopen(&self, reader: &str) -> Result<(), BookmarkError> {
+        self.aside(reader, "opened", Self::reopen_reader).await
     }
 }
 
-fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+impl File {
+    const fn ending(self) -> &'static str {
+        match self {
+            Self::Kept => "",
+            Self::Draft => ".new",
+            Self::Note => ".note",
+            Self::Closed => ".closed",
+        }
+    }
+}
+
+fn read(path: PathBuf) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What was kept when it was written, and what it notes.
+fn read_note(bytes: &[u8]) -> Option<(Cursor, Cursor)> {
+    match numbers(bytes)?.as_slice() {
+        [base, place] => Some((Cursor(*base), Cursor(*place))),
+        _ => None,
+    }
+}
+
+fn numbers(bytes: &[u8]) -> Option<Vec<u64>> {
+    let text = str::from_utf8(bytes).ok()?.trim_end().strip_prefix(MARK)?;
+    text.split(' ').map(|number| number.parse().ok()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     #[tokio::test]
-    async fn place_is_found_as_it_was_kept_by_whoever_comes_later() {
+    async fn files_are_their_owners_alone() {
         let top = tempfile::tempdir().unwrap();
         let directory = top.path().join("webhooks");
         let bookmarks = FileBookmarks::new(directory.clone());
-        assert_eq!(bookmarks.find("chat").await.unwrap(), None);
         bookmarks.keep("chat", Cursor(7)).await.unwrap();
-        bookmarks.keep("chat", Cursor(4_711)).await.unwrap();
-        bookmarks.keep("mail", Cursor(1)).await.unwrap();
-        let later = FileBookmarks::new(directory.clone());
-        assert_eq!(later.find("chat").await.unwrap(), Some(Cursor(4_711)));
+        bookmarks.note("chat", Cursor(8)).await.unwrap();
+        bookmarks.close("chat", "gone").await.unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&directory), mode(&directory.join("chat"))), (0o700, 0o600));
+        assert_eq!(mode(&directory), 0o700);
+        for name in ["chat", "chat.note", "chat.closed"] {
+            assert_eq!(mode(&directory.join(name)), 0o600, "{name}");
+        }
     }
 
     #[tokio::test]
-    async fn damaged_place_and_a_name_that_leads_elsewhere_are_errors() {
+    async fn damaged_place_is_an_error() {
         let top = tempfile::tempdir().unwrap();
         let bookmarks = FileBookmarks::new(top.path().to_owned());
-        for damaged in ["", "1 ", "2 7", "1 seven"] {
+        for damaged in ["", "1 ", "2 7", "1 seven", "1 7 8"] {
             fs::write(top.path().join("chat"), damaged).unwrap();
             assert!(bookmarks.find("chat").await.is_err(), "{damaged:?}");
         }
-        for name in ["", "../chat", "a/b", "."] {
-            assert!(bookmarks.keep(name, Cursor(1)).await.is_err(), "{name:?}");
+    }
+
+    #[tokio::test]
+    async fn damaged_note_is_none() {
+        let top = tempfile::tempdir().unwrap();
+        let bookmarks = FileBookmarks::new(top.path().to_owned());
+        bookmarks.keep("chat", Cursor(7)).await.unwrap();
+        bookmarks.note("chat", Cursor(9)).await.unwrap();
+        let note = top.path().join("chat.note");
+        let whole = fs::read(&note).unwrap();
+        assert_eq!(bookmarks.find("chat").await.unwrap(), Some(Cursor(9)));
+        for damaged in [&[0; 44][..], b"", b"1 7", b"1 7 9 9", &whole[..22]] {
+            fs::write(&note, damaged).unwrap();
+            assert_eq!(bookmarks.find("chat").await.unwrap(), Some(Cursor(7)), "{damaged:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn way_out_names_the_file_that_has_to_go() {
+        let top = tempfile::tempdir().unwrap();
+        let bookmarks = FileBookmarks::new(top.path().to_owned());
+        bookmarks.close("chat", "gone").await.unwrap();
+        let closed = bookmarks.closed("chat").await.unwrap().unwrap();
+        let file = closed.way_out.strip_prefix("remove ").unwrap();
+        fs::remove_file(file).unwrap();
+        assert_eq!(bookmarks.closed("chat").await.unwrap(), None);
     }
 }

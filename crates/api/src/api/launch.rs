@@ -30,4 +30,19 @@ impl Api {
         let id = engine.find(reference).await?;
         Ok(launched(engine, &engine.restart(id, expected).await?).await)
     }
+
+    /// As [`restart`](Self::restart), but at most once under a launch key, which the new process gets.
+    ///
+    /// # Errors
+    /// As [`restart`](Self::restart), or the key is none or stands for something else.
+    pub async fn restart_once(
+        &self,
+        reference: &str,
+        expected: Option<Revision>,
+        key: &str,
+    ) -> Result<Launched, Fault> {
+        let engine = &self.engine;
+        let id = engine.find(reference).await?;
+        Ok(launched(engine, &engine.restart_once(id, expected, key.parse()?).await?).await)
+    }
 }

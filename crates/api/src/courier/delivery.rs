@@ -55,10 +55,7 @@ impl Delivery<'_> {
             };
             match outcome {
                 Outcome::Taken => return Some(Delivered::Done),
-                Outcome::Gone => {
-                    tracing::warn!(webhook = name, "the receiver is gone for good (410): it is switched off");
-                    return Some(Delivered::NeverAgain);
-                }
+                Outcome::Gone => return Some(Delivered::NeverAgain),
                 Outcome::Refused(status) => {
                     tracing::warn!(
                         webhook = name,

@@ -1,19 +1,21 @@
-//! A store whose writes are timed.
+//! A store whose writes are timed, and counted.
 
 use crate::metrics::{Metrics, Write};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish, WishNo,
+    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
+    WishNo,
 };
 use longhaul_engine::ports::{
-    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, Lease, Listing, Membership, NodeFacts,
-    PageAsk, ProcessStore, QueueView, Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept,
-    Upkeep,
+    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
+    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Room, Store,
+    StoreError, Stored, Submission, Submitted, Swept, Upkeep,
 };
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// A store whose writes are timed; it does what the one inside does.
+/// A store whose writes are timed, and from which it is known who lives; it does what the one inside does.
 #[derive(Debug)]
 pub struct Measured {
     inner: Arc<dyn Store>,
@@ -23,14 +25,23 @@ pub struct Measured {
 impl Measured {
     /// Times the writes of a store.
     #[must_use]
-    pub const fn new(inner: Arc<dyn Store>, metrics: Metrics) -> Self {
+    pub fn new(inner: Arc<dyn Store>, metrics: Metrics) -> Self {
+        // Others write there too.
+        metrics.inner.is_shared.store(inner.leases_end(), Ordering::Relaxed);
         Self { inner, metrics }
     }
 
-    async fn timed<T>(&self, write: Write, work: impl Future<Output = T> + Send) -> T {
+    async fn timed<T>(
+        &self,
+        write: Write,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
         let begun = Instant::now();
         let done = work.await;
         self.metrics.wrote(write, begun.elapsed());
+        if let Err(StoreError::Unknown { .. }) = done {
+            self.metrics.doubt();
+        }
         done
     }
 }
@@ -38,15 +49,26 @@ impl Measured {
 #[async_trait]
 impl ProcessStore for Measured {
     async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
-        self.timed(Write::Submit, self.inner.submit(new)).await
+        let answer = self.timed(Write::Submit, self.inner.submit(new)).await?;
+        if let Submitted::Waiting(stored) | Submitted::Claimed(stored) = &answer {
+            self.metrics.roll().take(&stored.process, stored.revision);
+        }
+        Ok(answer)
     }
 
     async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
-        self.timed(Write::Claim, self.inner.claim(by, room)).await
+        let claimed = self.timed(Write::Claim, self.inner.claim(by, room)).await?;
+        for stored in &claimed {
+            self.metrics.roll().take(&stored.process, stored.revision);
+        }
+        Ok(claimed)
     }
 
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
-        self.timed(Write::Commit, self.inner.commit(change)).await
+        let next = change.next.clone();
+        let revision = self.timed(Write::Commit, self.inner.commit(change)).await?;
+        self.metrics.roll().take(&next, revision);
+        Ok(revision)
     }
 
     async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
@@ -98,6 +120,10 @@ impl Queues for Measured {
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
         self.inner.queues(only).await
     }
+
+    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
+        self.inner.label_classes().await
+    }
 }
 
 #[async_trait]
@@ -113,6 +139,10 @@ impl EventLog for Measured {
 
 #[async_trait]
 impl Membership for Measured {
+    fn leases_end(&self) -> bool {
+        self.inner.leases_end()
+    }
+
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         self.inner.register(me).await
     }
@@ -131,5 +161,21 @@ impl Membership for Measured {
 
     async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
         self.inner.nodes().await
+    }
+
+    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        self.inner.announce(by, offer).await
+    }
+
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.inner.known_nodes().await
+    }
+
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        self.inner.drain(node, drain).await
+    }
+
+    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+        self.inner.forget(node).await
     }
 }

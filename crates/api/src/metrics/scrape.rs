@@ -2,12 +2,12 @@
 
 use crate::api::Api;
 use crate::fault::Fault;
+use crate::metrics::roll::{Line, Roll};
 use crate::metrics::text::Text;
 use crate::metrics::{Metrics, Tally};
-use longhaul_domain::Status;
-use longhaul_engine::Stats;
-use longhaul_engine::ports::{Filter, QueueView};
+use longhaul_domain::{SlotKey, Status};
 use longhaul_wire::api::PROTOCOL;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
@@ -22,12 +22,11 @@ impl Api {
     /// # Errors
     /// The store does not answer.
     pub async fn metrics_text(&self) -> Result<String, Fault> {
-        let live = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
-        let stats = self.engine.stats(&Filter { statuses: live, ..Filter::default() }).await?;
-        let queues = self.engine.queues(None).await?;
+        // Numbers of a manager that can do nothing would look like those of an idle one.
+        self.engine.log_end().await?;
         let mut text = Text::default();
         self.about_manager(&mut text);
-        present(&mut text, &stats, &queues);
+        present(&mut text, &self.metrics.roll());
         counted(&mut text, &self.metrics.tally());
         self.metrics.about_store(&mut text);
         text.counter("longhaul_swept_total", "Ended records that were ever let go");
@@ -64,33 +63,35 @@ impl Metrics {
 }
 
 /// What is.
-fn present(text: &mut Text, stats: &Stats, queues: &[QueueView]) {
+fn present(text: &mut Text, roll: &Roll) {
+    if !roll.is_counted() {
+        return;
+    }
     text.gauge("longhaul_processes", "Processes that have not ended, by status");
     for status in Status::ALL.into_iter().filter(|status| !status.is_ended()) {
-        let count = stats.total.by_status.get(&status).copied().unwrap_or_default();
-        text.sample("longhaul_processes", &[("status", status.as_str())], count);
+        text.sample("longhaul_processes", &[("status", status.as_str())], roll.of_status(status));
     }
-    let queues = by_key(queues);
+    let queues = by_key(roll.lines());
     text.gauge("longhaul_queue_waiting", "Processes that wait for a slot, by concurrency key");
-    for (key, (waiting, _)) in &queues {
+    for (key, Line { waiting, .. }) in &queues {
         text.sample("longhaul_queue_waiting", &[("key", key)], waiting);
     }
     text.gauge("longhaul_queue_running", "Processes that hold a slot, by concurrency key");
-    for (key, (_, running)) in &queues {
+    for (key, Line { running, .. }) in &queues {
         text.sample("longhaul_queue_running", &[("key", key)], running);
     }
 }
 
 /// How many wait and hold slots by key: the busiest by their names, the rest together.
-fn by_key(queues: &[QueueView]) -> BTreeMap<&str, (usize, usize)> {
-    let mut all: Vec<&QueueView> = queues.iter().collect();
-    all.sort_by_key(|queue| std::cmp::Reverse(queue.waiters.len() + queue.holders.len()));
-    let mut sums: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for (place, queue) in all.into_iter().enumerate() {
-        let own = queue.key.as_ref().map_or("", longhaul_domain::SlotKey::as_str);
-        let (waiting, running) = sums.entry(if place < MOST_KEYS { own } else { OTHER }).or_default();
-        *waiting += queue.waiters.len();
-        *running += queue.holders.len();
+fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, Line)>) -> BTreeMap<&'a str, Line> {
+    let mut all: Vec<_> = lines.collect();
+    all.sort_by_key(|(_, line)| Reverse(line.waiting + line.running));
+    let mut sums: BTreeMap<&str, Line> = BTreeMap::new();
+    for (place, (key, line)) in all.into_iter().enumerate() {
+        let own = key.map_or("", SlotKey::as_str);
+        let sum = sums.entry(if place < MOST_KEYS { own } else { OTHER }).or_default();
+        sum.waiting += line.waiting;
+        sum.running += line.running;
     }
     sums
 }
@@ -135,24 +136,16 @@ fn resident() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_domain::{ProcessId, SlotKey};
 
     #[test]
     fn keys_beyond_the_hundred_busiest_are_told_together() {
-        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
-        let queue = |number: usize| QueueView {
-            key: Some(SlotKey::new(&format!("key-{number}")).unwrap()),
-            slots: None,
-            held: None,
-            holders: vec![id],
-            waiters: vec![id; number],
-            oldest: None,
-        };
-        let queues: Vec<QueueView> = (0..150).map(queue).collect();
-        let sums = by_key(&queues);
+        let keys: Vec<SlotKey> =
+            (0..150).map(|number| SlotKey::new(&format!("key-{number}")).unwrap()).collect();
+        let sums =
+            by_key(keys.iter().zip(0..).map(|(key, waiting)| (Some(key), Line { waiting, running: 1 })));
         assert_eq!(sums.len(), MOST_KEYS + 1);
-        assert_eq!(sums["key-149"], (149, 1));
-        assert_eq!(sums[OTHER], ((0..50).sum(), 50));
+        assert_eq!(sums["key-149"], Line { waiting: 149, running: 1 });
+        assert_eq!(sums[OTHER], Line { waiting: (0..50).sum(), running: 50 });
         assert!(!sums.contains_key("key-49"));
     }
 

@@ -103,7 +103,8 @@ impl<'e> Log<'e> {
     async fn unless_dropped(&self, from: u64, window: Window) -> Result<Option<Window>, Fault> {
         let now = self.size().await?.unwrap_or_default();
         let is_dropped = now.gap.is_some_and(|(begin, end)| begin < window.next() && from < end);
-        Ok((!is_dropped).then_some(window))
+        let is_torn = now.gap.is_some_and(|(_, end)| from == end);
+        Ok((!is_dropped).then(|| if is_torn { window.torn() } else { window }))
     }
 
     const fn only(&self) -> Option<OutputSource> {

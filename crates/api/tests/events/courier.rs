@@ -2,6 +2,7 @@ use crate::outside::{Answer, Hosts, Places, Receiver, start, webhook};
 use crate::world::World;
 use longhaul_api::courier::Secret;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -101,6 +102,70 @@ async fn a_receiver_that_is_gone_for_good_is_asked_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_gone_stays_off_over_restarts_until_somebody_switches_it_on() {
+    let mut world = World::new().await;
+    let chat = Receiver::new(&world, &[Answer::Status(200), Answer::Status(410)], Answer::Status(200));
+    let (post, places) = (Hosts::of(&[("chat", &chat)]), Arc::<Places>::default());
+    start(&world, vec![webhook("chat", &[])], &post, &places).await;
+    let id = world.run("exit 0").await;
+    world.end(&id).await;
+    for _ in 0..2 {
+        world.crash().await;
+        start(&world, vec![webhook("chat", &[])], &post, &places).await;
+        world.pass(DAY).await;
+        assert_eq!(chat.words(), LIFE[..2]);
+    }
+    assert_eq!(places.closed.lock().unwrap()["chat"], "https://chat:443/events");
+    places.closed.lock().unwrap().clear();
+    world.crash().await;
+    chat.letters.lock().unwrap().clear();
+    start(&world, vec![webhook("chat", &[])], &post, &places).await;
+    world.pass(Duration::from_secs(1)).await;
+    assert_eq!(chat.words(), LIFE[1..], "it goes on with what was refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_address_switches_a_receiver_on_again() {
+    let world = World::new().await;
+    let chat = Receiver::new(&world, &[], Answer::Status(200));
+    let places = Arc::<Places>::default();
+    places.closed.lock().unwrap().insert("chat".to_owned(), "https://chat/before".to_owned());
+    start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &places).await;
+    let id = world.run("exit 0").await;
+    world.end(&id).await;
+    world.clock.settle().await;
+    assert_eq!(chat.words(), LIFE);
+    assert!(places.closed.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_repeats_what_was_under_way_and_a_power_cut_a_hundred_at_most() {
+    for (cuts_power, most) in [(false, 1), (true, 100)] {
+        let mut world = World::new().await;
+        let chat = Receiver::new(&world, &[], Answer::Status(200));
+        let (post, places) = (Hosts::of(&[("chat", &chat)]), Arc::<Places>::default());
+        start(&world, vec![webhook("chat", &[])], &post, &places).await;
+        for _ in 0..90 {
+            let id = world.run("exit 0").await;
+            world.end(&id).await;
+        }
+        world.clock.settle().await;
+        assert_eq!(chat.words().len(), 270);
+        let syncs = places.syncs.load(Ordering::SeqCst);
+        assert!(syncs <= 10, "{syncs}");
+        world.crash().await;
+        if cuts_power {
+            places.cut_power();
+        }
+        chat.letters.lock().unwrap().clear();
+        start(&world, vec![webhook("chat", &[])], &post, &places).await;
+        world.pass(Duration::from_secs(1)).await;
+        let repeated = chat.words().len();
+        assert!(repeated <= most, "{repeated}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_is_given_up_after_a_day_and_the_next_one_has_its_turn() {
     let world = World::new().await;
     let chat = Receiver::new(&world, &[], Answer::Status(503));
@@ -148,7 +213,7 @@ async fn only_what_is_wanted_is_sent_and_the_place_moves_all_the_same() {
     world.pass(Duration::from_secs(2)).await;
     assert_eq!(chat.words(), Vec::<String>::new());
     let end = world.api.engine.log_end().await.unwrap();
-    assert_eq!(places.0.lock().unwrap()["chat"], end);
+    assert_eq!(places.kept.lock().unwrap()["chat"], end);
     let bad = world.run("exit 1").await;
     world.end(&bad).await;
     world.clock.settle().await;
@@ -163,7 +228,7 @@ async fn events_that_are_lost_are_told_as_a_gap() {
     world.end(&id).await;
     let places = Arc::<Places>::default();
     // Its log was started anew.
-    places.0.lock().unwrap().insert("chat".to_owned(), longhaul_engine::ports::Cursor(99));
+    places.kept.lock().unwrap().insert("chat".to_owned(), longhaul_engine::ports::Cursor(99));
     start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &places).await;
     world.clock.settle().await;
     assert_eq!(chat.words(), ["GAP"]);

@@ -27,8 +27,17 @@ async fn start(world: &World, hooks: Vec<Hook>, places: &Arc<Places>) {
 
 /// What hooks ran as, the oldest first.
 async fn ran(world: &World) -> Vec<ProcessView> {
-    let all = ListRequest { all: Some(true), kind: Some("custom:hook".to_owned()), ..ListRequest::default() };
-    let mut processes = world.api.list(&all).await.unwrap().processes;
+    let kind = Some("custom:hook".to_owned());
+    let mut ask = ListRequest { all: Some(true), limit: Some(1_000), kind, ..ListRequest::default() };
+    let mut processes = Vec::new();
+    loop {
+        let page = world.api.list(&ask).await.unwrap();
+        processes.extend(page.processes);
+        ask.cursor = page.cursor;
+        if ask.cursor.is_none() {
+            break;
+        }
+    }
     processes.reverse();
     processes
 }
@@ -234,4 +243,67 @@ impl tracing::field::Visit for Line {
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
         self.0.push_str(&format!("{field}={value:?} "));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_ends_at_once_call_a_thousand_times_one_after_the_other() {
+    let world = World::new().await;
+    start(&world, vec![hook(Moment::End, &["exit", "0", "10", "{id}"])], &Arc::default()).await;
+    let mut ids = Vec::new();
+    for _ in 0..1_000 {
+        ids.push(world.run("exit 0 5000").await);
+    }
+    world.pass(Duration::from_millis(5_015)).await;
+    assert!(ran(&world).await.len() <= 3, "they wait in the log, and are no processes yet");
+    let others = world.run("exit 0").await;
+    world.end(&others).await;
+    world.pass(Duration::from_secs(60)).await;
+    let mut called: Vec<String> =
+        commands(&world).await.iter().map(|line| line.rsplit_once(' ').unwrap().1.to_owned()).collect();
+    assert_eq!(called.pop(), Some(others), "in the order of the log");
+    ids.sort();
+    called.sort();
+    assert!(called == ids, "once each: {} of {}", called.len(), ids.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_whose_program_is_missing_fails_and_the_next_call_has_its_turn() {
+    let world = World::new().await;
+    let hooks =
+        vec![hook(Moment::End, &["missing", "{name}"]), hook(Moment::Failure, &["exit", "0", "0", "{name}"])];
+    start(&world, hooks, &Arc::default()).await;
+    for name in ["a", "b"] {
+        let id = world.launch(with(of_session("exit 1", "s"), "name", json!(name))).await;
+        world.end(&id).await;
+    }
+    world.pass(Duration::from_secs(10)).await;
+    let mut lines: Vec<String> = ran(&world)
+        .await
+        .into_iter()
+        .map(|process| format!("{} {}", process.command.join(" "), process.status))
+        .collect();
+    lines.sort();
+    assert_eq!(
+        lines,
+        ["exit 0 0 a completed", "exit 0 0 b completed", "missing a failed", "missing b failed"],
+        "and the failure of a hook calls nobody"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_hook_starts_on_its_own_account_calls_again_one_at_a_time() {
+    let world = World::new().await;
+    start(&world, vec![hook(Moment::End, &["exit", "0", "100"])], &Arc::default()).await;
+    let mut id = world.run("exit 0").await;
+    for turn in 1..=20 {
+        world.end(&id).await;
+        world.pass(Duration::from_millis(10)).await;
+        let live = ran(&world).await.into_iter().filter(|hook| hook.status == "running").count();
+        assert!(live <= 1, "turn {turn}: {live}");
+        // As a hook does that calls `longhaul run --no-parent`.
+        id = world.run("exit 0 5").await;
+        world.pass(Duration::from_millis(100)).await;
+    }
+    world.pass(Duration::from_secs(10)).await;
+    assert_eq!(ran(&world).await.len(), 21);
 }

@@ -3,10 +3,11 @@
 use crate::world::World;
 use async_trait::async_trait;
 use longhaul_api::courier::{self, Address, BadWebhook, Secret, Webhook, WebhookPlan};
-use longhaul_engine::ports::{BookmarkError, Bookmarks, Cursor, Letter, Post, PostError, Receipt};
+use longhaul_engine::ports::{BookmarkError, Bookmarks, Closed, Cursor, Letter, Post, PostError, Receipt};
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_wire::event::Envelope;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,7 +35,21 @@ pub(crate) struct Hosts(BTreeMap<String, Arc<Receiver>>);
 
 /// Places that outlive the manager.
 #[derive(Debug, Default)]
-pub(crate) struct Places(pub(crate) Mutex<BTreeMap<String, Cursor>>);
+pub(crate) struct Places {
+    pub(crate) kept: Mutex<BTreeMap<String, Cursor>>,
+    /// Since that was kept.
+    noted: Mutex<BTreeMap<String, Cursor>>,
+    /// So often something was kept.
+    pub(crate) syncs: AtomicU32,
+    pub(crate) closed: Mutex<BTreeMap<String, String>>,
+}
+
+impl Places {
+    /// Takes back what no power cut leaves.
+    pub(crate) fn cut_power(&self) {
+        self.noted.lock().unwrap().clear();
+    }
+}
 
 impl Receiver {
     pub(crate) fn new(world: &World, planned: &[Answer], then: Answer) -> Arc<Self> {
@@ -91,15 +106,38 @@ impl Post for Hosts {
 #[async_trait]
 impl Bookmarks for Places {
     async fn find(&self, reader: &str) -> Result<Option<Cursor>, BookmarkError> {
-        Ok(self.0.lock().unwrap().get(reader).copied())
+        let noted = self.noted.lock().unwrap().get(reader).copied();
+        Ok(noted.or_else(|| self.kept.lock().unwrap().get(reader).copied()))
     }
 
     async fn keep(&self, reader: &str, place: Cursor) -> Result<(), BookmarkError> {
-        let before = self.0.lock().unwrap().insert(reader.to_owned(), place);
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        self.noted.lock().unwrap().remove(reader);
+        let before = self.kept.lock().unwrap().insert(reader.to_owned(), place);
         assert!(
             before.is_none_or(|before| before <= place),
             "{reader} goes back from {before:?} to {place:?}"
         );
+        Ok(())
+    }
+
+    async fn note(&self, reader: &str, place: Cursor) -> Result<(), BookmarkError> {
+        self.noted.lock().unwrap().insert(reader.to_owned(), place);
+        Ok(())
+    }
+
+    async fn close(&self, reader: &str, why: &str) -> Result<(), BookmarkError> {
+        self.closed.lock().unwrap().insert(reader.to_owned(), why.to_owned());
+        Ok(())
+    }
+
+    async fn closed(&self, reader: &str) -> Result<Option<Closed>, BookmarkError> {
+        let why = self.closed.lock().unwrap().get(reader).cloned();
+        Ok(why.map(|why| Closed { why, way_out: "ask the test".to_owned() }))
+    }
+
+    async fn reopen(&self, reader: &str) -> Result<(), BookmarkError> {
+        self.closed.lock().unwrap().remove(reader);
         Ok(())
     }
 }

@@ -250,3 +250,26 @@ async fn a_stage_is_told_with_how_far_it_is_as_long_as_that_is_known() {
     let over = over.iter().filter(|told| told.event == "PROCESS_PROGRESS");
     assert!(over.into_iter().all(|told| told.data.progress.is_none()), "100 % belongs to the end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_event_tells_in_its_own_right_what_happened_and_the_record_who_it_was() {
+    let world = World::new().await;
+    let launch = with(of_session("exit 3 1000", "s"), "name", json!("tests"));
+    let id = world.launch(launch).await;
+    world.end(&id).await;
+    let before = world.envelopes(&everything()).await;
+    let prune = serde_json::from_value(json!({ "keep": 0 })).unwrap();
+    assert_eq!(world.api.prune(prune).await.unwrap().count, 1);
+    let after = world.envelopes(&everything()).await;
+    assert_eq!(words(&after), words(&before));
+    for (after, before) in after.iter().zip(&before) {
+        assert_eq!((&after.id, &after.cursor, &after.time), (&before.id, &before.cursor, &before.time));
+        assert_eq!((&after.subject, &after.data.status), (&before.subject, &before.data.status));
+        assert_eq!((&after.data.id, &after.data.error), (&before.data.id, &before.data.error));
+        assert_eq!((&before.data.name, &after.data.name), (&Some("tests".to_owned()), &None));
+        assert_eq!((&after.data.kind, &after.data.session_id, &after.data.tail), (&None, &None, &None));
+    }
+    assert_eq!(after[2].data.exit_code, Some(3));
+    let of_session = EventsRequest { session: Some("s".to_owned()), ..EventsRequest::default() };
+    assert_eq!(world.envelopes(&of_session).await, [], "a session is told of what is known to be its own");
+}

@@ -190,6 +190,12 @@ pub const KEYS: &[Key] = &[
         "20GiB",
         "output kept in all; past it that of ended processes goes, 0 means no limit",
     ),
+    own(
+        "ready.beyond_loopback",
+        Kind::Flag,
+        Some("false"),
+        "let ready_when ask HTTP addresses of other machines too, whoever launches names them",
+    ),
     key(
         "retention.age",
         Kind::SpanOrNever(Duration::from_secs(60)),

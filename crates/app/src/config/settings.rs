@@ -39,6 +39,8 @@ pub struct Settings {
     pub session_grace: Duration,
     /// How long work may be silent before that is told, where its launch does not say.
     pub silence: SilencePolicy,
+    /// Whether readiness may be asked of other machines.
+    pub ready_beyond_loopback: bool,
     /// What a command on some level may use up, where its launch does not say.
     pub level_limits: BTreeMap<Level, ResourceLimits>,
     /// When ended records go by themselves.
@@ -130,6 +132,7 @@ impl Settings {
                 Some(_) | None => ChildrenPolicy::Keep,
             },
             session_grace: span(layers, "session.grace"),
+            ready_beyond_loopback: flag(layers, "ready.beyond_loopback"),
             silence: SilencePolicy {
                 idle_after: span_or_never(layers, "attention.idle_after"),
                 stall_after: span_or_never(layers, "attention.stall_after"),
@@ -407,6 +410,17 @@ mod tests {
         assert_eq!(settings.session_grace, Duration::from_secs(7));
         assert_eq!(settings.children, ChildrenPolicy::Wait);
         assert!(from_file("session.on_end = \"stop\"\n").is_err());
+    }
+
+    #[test]
+    fn readiness_is_asked_of_this_machine_alone_unless_the_user_says_so() {
+        assert!(!from_file("").unwrap().ready_beyond_loopback);
+        assert!(from_file("ready.beyond_loopback = true\n").unwrap().ready_beyond_loopback);
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("longhaul.toml");
+        std::fs::write(&path, "ready.beyond_loopback = true\n").unwrap();
+        let of_project = Sources { project_files: vec![path], ..Sources::default() }.read();
+        assert!(matches!(of_project, Err(ConfigError::NotForProjects { .. })));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod bench;
 mod binding;
 mod client;
 mod config;
+mod displaced;
 mod full_disk;
 mod handle;
 mod lifecycle;

@@ -137,6 +137,72 @@ fn webhook_gets_signed_events_and_nobody_else_is_asked() {
     );
 }
 
+#[test]
+fn killed_manager_repeats_no_more_than_what_was_under_way() {
+    const KILLS: usize = 20;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::<String>::new()));
+    let noted = heard.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, noted) = (stream.unwrap(), noted.clone());
+            std::thread::spawn(move || {
+                while let Some(id) = next_letter(&mut stream) {
+                    noted.lock().unwrap().push(id);
+                    let _ = stream.write_all(b"HTTP/1.1 204 Good\r\n\r\n");
+                }
+            });
+        }
+    });
+    let bench = Bench::new().with_config(&format!(
+        "webhooks.allow = [\"http://{address}\"]\n[webhook.ci]\nurl = \"http://{address}/\"\nsecret = \"hush\"\n"
+    ));
+    let mut ids = Vec::new();
+    for kill in 0..KILLS {
+        for n in 0..5 {
+            // A manager that dies may still take a connection: who was not answered asks again.
+            let key = format!("{kill}/{n}");
+            until("it is launched", || {
+                let said = bench.run(&["run", "-b", "--launch-key", &key, "--", "true"]);
+                ids.extend((said.code == 0).then(|| said.out.trim().to_owned()));
+                said.code == 0
+            });
+        }
+        // In the middle of it, and also when nothing is under way.
+        until("some of it is told", || heard.lock().unwrap().len() > kill * 12);
+        bench.end_manager(Signal::KILL);
+    }
+    for id in &ids {
+        assert_eq!(bench.run(&["wait", id]).code, 0);
+    }
+    let all: Vec<Value> = lines(&bench.run(&["events", "--json"]));
+    let all: Vec<&str> = all.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    assert!(all.len() >= 3 * ids.len());
+    until("everything was told", || all.iter().all(|id| heard.lock().unwrap().iter().any(|told| told == id)));
+    let heard = heard.lock().unwrap().clone();
+    let mut once: Vec<&str> = Vec::new();
+    for id in &heard {
+        if !once.contains(&id.as_str()) {
+            once.push(id);
+        }
+    }
+    let repeats = heard.len() - once.len();
+    println!("{repeats} of {} came again after {KILLS} kills", once.len());
+    assert_eq!(once, all, "each in its turn");
+    assert!(repeats <= KILLS, "{repeats}");
+}
+
+/// The id of the next letter on a connection; none when it is over.
+fn next_letter(stream: &mut impl std::io::Read) -> Option<String> {
+    let (mut text, mut bytes) = (String::new(), [0; 4_096]);
+    while !is_whole(&text) {
+        let read = stream.read(&mut bytes).ok().filter(|read| *read > 0)?;
+        text.push_str(&String::from_utf8_lossy(&bytes[..read]));
+    }
+    text.lines().find_map(|line| line.strip_prefix("webhook-id: ")).map(str::to_owned)
+}
+
 /// Whether a request is there with its body.
 fn is_whole(text: &str) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };

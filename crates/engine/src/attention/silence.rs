@@ -14,9 +14,9 @@ const SECOND_LOOK: Duration = Duration::from_millis(1_500);
 const ALERT_PAUSE: Duration = Duration::from_secs(1);
 /// What waits for input is looked at ever more rarely down to this: what ends its wait is heard.
 const WAITING_PAUSE: Duration = Duration::from_secs(10);
-/// What nobody can give input to is looked at again after so long, for who asks without a word; and then ever more rarely.
-const THIRD_LOOK: Duration = Duration::from_secs(300);
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// What nobody can give input to is looked at ever more rarely down to this, for who opens a terminal later and asks
+/// there without a word.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Moments are moved to the next one of a raster, so that all looks of that time share one wake-up.
 const RASTERS: [Duration; 4] =
     [Duration::from_secs(60), Duration::from_secs(15), Duration::from_secs(5), Duration::from_secs(1)];
@@ -236,7 +236,6 @@ impl Silence {
             Some(silent) if silent < SECOND_LOOK => SECOND_LOOK.saturating_sub(silent),
             Some(silent) if self.held.holds(Condition::WaitingForInput) => silent.min(WAITING_PAUSE),
             Some(_) if self.eyes == Eyes::OnInput || self.has_terminal => ALERT_PAUSE,
-            Some(silent) if silent < THIRD_LOOK => THIRD_LOOK.saturating_sub(silent),
             Some(silent) => silent.min(LONGEST_PAUSE),
         }
     }
@@ -318,9 +317,23 @@ mod tests {
         let moments = looks(&mut silence, 3_600_000, &look(false, 0));
         assert_eq!(moments.first(), Some(&750));
         assert!(moments.get(1).is_some_and(|second| *second <= 1_750), "{moments:?}");
-        assert_eq!(moments.iter().filter(|moment| **moment <= 55_000).count(), 2, "{moments:?}");
-        assert!((8..=12).contains(&moments.len()), "{moments:?}");
+        assert!(moments.iter().filter(|moment| **moment <= 60_000).count() <= 8, "{moments:?}");
+        assert!((55..=70).contains(&moments.len()), "{moments:?}");
         assert!(silence.wants_ear());
+    }
+
+    #[test]
+    fn terminal_that_is_opened_later_is_found_within_a_minute_and_watched_from_then_on() {
+        for opened in [5_000, 100_000, 3_000_000] {
+            let mut silence = fresh(SilencePolicy::default(), Eyes::Open);
+            looks(&mut silence, opened, &look(false, 0));
+            let asking = TreeLook { has_terminal: true, ..look(false, 0) };
+            let moments = looks(&mut silence, opened + 120_000, &asking);
+            let first = moments.first().copied().unwrap();
+            assert!(first <= opened + opened.min(60_000) + 5_000, "{opened}: {first}");
+            let then: Vec<_> = moments.iter().filter(|moment| **moment <= first + 10_000).collect();
+            assert!(then.len() >= 9, "{then:?}");
+        }
     }
 
     #[test]

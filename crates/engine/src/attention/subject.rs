@@ -61,7 +61,7 @@ struct Task(JoinHandle<()>);
 impl Phase {
     /// Where a record stands for this node; none if it is of no concern here.
     pub(super) fn of(core: &Core, stored: &Stored) -> Option<Self> {
-        let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == core.lease.node);
+        let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *core.here());
         match &stored.process.state {
             State::Starting { .. } | State::Stopping { execution: None, .. } if is_mine => {
                 Some(Self::Starting)
@@ -96,8 +96,8 @@ impl Subject {
             return None;
         }
         let end = match begin {
-            Begin::Start => Some(0),
-            Begin::End => None,
+            Begin::Here => Some(0),
+            Begin::Before => None,
         };
         let since = stored.vitals.last_beat.max(process.started_at).unwrap_or(process.queued_at);
         let since = awake_at(core, since);

@@ -1,30 +1,32 @@
 //! Watches the output of an attempt for patterns.
 
+use super::earlier::ToldOf;
 use super::lines::Line;
 use super::pattern::Pattern;
 use super::scan::scan;
 use crate::engine::Core;
 use longhaul_domain::{Deadline, Observation};
-use longhaul_ports::{AttemptKey, OutputSource};
+use longhaul_ports::{AttemptKey, Stored};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Of each pattern so many lines are told for one attempt; what matches then is a flood that nobody reads.
-const MOST_MATCHES: u32 = 100;
+const MOST_MATCHES: usize = 100;
 /// So much of a line is told, in characters.
 const LONGEST_TOLD: usize = 200;
 /// The end of an attempt waits so long for what it said last to be told before it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where a watch begins.
+/// In whose life an attempt began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begin {
-    /// With the first byte.
-    Start,
-    /// With what is written from now on: what came before was told in an earlier life.
-    End,
+    /// In this one: nothing of it was told.
+    Here,
+    /// In an earlier one of this manager: what was told then is told by the event log.
+    Before,
 }
 
 /// A running watch; dropping it ends it.
@@ -38,7 +40,11 @@ impl Watch {
     pub(super) fn start(core: &Arc<Core>, key: AttemptKey, patterns: Vec<Pattern>, begin: Begin) -> Self {
         let (over, told) = watch::channel(None);
         let core = core.clone();
-        let task = tokio::spawn(async move { run(&core, key, patterns, begin, told).await });
+        let task = tokio::spawn(async move {
+            let tell = |observation| core.lanes.seen(key.id, observation);
+            let (mut search, from) = Search::new(&core, key, patterns, begin).await;
+            search.run(&core, from, told, tell).await;
+        });
         Self { over, task }
     }
 
@@ -62,19 +68,24 @@ impl Drop for Watch {
     }
 }
 
-async fn run(
-    core: &Core,
-    key: AttemptKey,
-    patterns: Vec<Pattern>,
-    begin: Begin,
-    over: watch::Receiver<Option<u64>>,
-) {
-    let from = match begin {
-        Begin::Start => 0,
-        Begin::End => core.parts.output.size(key).await.map_or(0, |size| size.end),
-    };
-    let mut search = Search { key, patterns: patterns.into_iter().map(Counted::from).collect() };
-    scan(core, key, from, over, |line| search.look_at(core, line)).await;
+/// What an attempt of an earlier life said and nobody was told, in the order of its lines. `written` is how much it said.
+pub(crate) async fn missed(core: &Core, stored: &Stored, written: u64) -> Vec<Observation> {
+    let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+    let patterns = stored.process.spec.command().map(Pattern::of).unwrap_or_default();
+    let mut missed = Vec::new();
+    if !patterns.is_empty() {
+        let (mut search, from) = Search::new(core, key, patterns, Begin::Before).await;
+        let (_over, told) = watch::channel(Some(written));
+        let until = Deadline::Awake(core.parts.clock.awake().plus(PATIENCE));
+        tokio::select! {
+            biased;
+            () = search.run(core, from, told, |observation| missed.push(observation)) => {}
+            () = core.parts.clock.sleep_until(until) => {
+                tracing::debug!(id = %key.id, "what an attempt said meanwhile was not searched in time");
+            }
+        }
+    }
+    missed
 }
 
 struct Search {
@@ -84,38 +95,53 @@ struct Search {
 
 struct Counted {
     pattern: Pattern,
-    left: u32,
-    /// The last line that was told: it may be looked at again when it has grown.
-    told: Option<(OutputSource, u64)>,
+    /// Where the lines begin that were told: one may be looked at again when it has grown.
+    told: BTreeSet<u64>,
 }
 
 impl Search {
+    /// Also gives where it begins.
+    async fn new(core: &Core, key: AttemptKey, patterns: Vec<Pattern>, begin: Begin) -> (Self, u64) {
+        let (from, told) = match begin {
+            Begin::Here => (0, ToldOf::default()),
+            Begin::Before => core.attention.earlier.of(core, key).await,
+        };
+        let counted = |pattern: Pattern| Counted { told: told.by(&pattern.name), pattern };
+        (Self { key, patterns: patterns.into_iter().map(counted).collect() }, from)
+    }
+
+    async fn run(
+        &mut self,
+        core: &Core,
+        from: u64,
+        over: watch::Receiver<Option<u64>>,
+        mut tell: impl FnMut(Observation),
+    ) {
+        if self.goes_on() {
+            scan(core, self.key, from, over, |line| self.look_at(line, &mut tell)).await;
+        }
+    }
+
     /// Tells what matches; false when nothing more would be told.
-    fn look_at(&mut self, core: &Core, line: Line<'_>) -> bool {
+    fn look_at(&mut self, line: Line<'_>, tell: &mut impl FnMut(Observation)) -> bool {
         let text = line.text();
-        let place = Some((line.source, line.offset));
-        for counted in &mut self.patterns {
-            let pattern = &counted.pattern;
-            let is_news = counted.left > 0 && counted.told != place && pattern.covers(line.source);
-            if is_news && pattern.expression.is_match(&text) {
-                counted.left -= 1;
-                counted.told = place;
-                let observation = Observation::OutputMatched {
+        for Counted { pattern, told } in &mut self.patterns {
+            let is_news = told.len() < MOST_MATCHES && !told.contains(&line.offset);
+            if is_news && pattern.covers(line.source) && pattern.expression.is_match(&text) {
+                told.insert(line.offset);
+                tell(Observation::OutputMatched {
                     attempt: self.key.attempt,
                     pattern: pattern.name.clone(),
                     offset: line.offset,
                     at: line.at,
                     line: longhaul_view::clean_label(&text).chars().take(LONGEST_TOLD).collect(),
-                };
-                core.lanes.seen(self.key.id, observation);
+                });
             }
         }
-        self.patterns.iter().any(|counted| counted.left > 0)
+        self.goes_on()
     }
-}
 
-impl From<Pattern> for Counted {
-    fn from(pattern: Pattern) -> Self {
-        Self { pattern, left: MOST_MATCHES, told: None }
+    fn goes_on(&self) -> bool {
+        self.patterns.iter().any(|counted| counted.told.len() < MOST_MATCHES)
     }
 }

@@ -15,6 +15,7 @@ mod input;
 mod interrupted;
 mod lifecycle;
 mod measure;
+mod nodes;
 mod orders;
 mod outside;
 mod queueing;

@@ -65,6 +65,22 @@ async fn nothing_of_another_session_is_touched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_child_belongs_to_the_session_of_its_parent_unless_it_names_one() {
+    let world = World::new().await;
+    let top = world.launch_spec(of("s", SessionPolicy::Cancel, command("run"))).await;
+    let below = child(&world, top, command("run")).await;
+    let grandchild = child(&world, below, reported(|_| {})).await;
+    let other = child(&world, below, of("t", SessionPolicy::Keep, command("run"))).await;
+    let sessions = async |id| world.stored(id).await.process.spec.session.clone();
+    for id in [below, grandchild] {
+        assert_eq!(sessions(id).await, Some(session("s")));
+    }
+    assert_eq!(sessions(other).await, Some(session("t")));
+    let nobodys = world.launch("run").await;
+    assert_eq!(sessions(child(&world, nobodys, command("run")).await).await, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_policy_that_is_asked_for_overrules_what_was_declared() {
     let world = World::new().await;
     let id = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;

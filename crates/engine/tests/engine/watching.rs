@@ -1,6 +1,6 @@
 use crate::attention::adjusted;
 use crate::world::{World, seconds};
-use longhaul_domain::{Fact, Spec, Status, WatchPattern, WatchSource};
+use longhaul_domain::{Fact, RetryPolicy, Spec, Status, WatchPattern, WatchSource};
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::OutputSource;
 use std::time::Duration;
@@ -85,15 +85,76 @@ async fn a_flood_is_told_a_hundred_times_and_long_lines_are_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_life_watches_from_where_it_begins_and_tells_nothing_twice() {
+async fn the_next_life_tells_what_was_said_in_between_and_nothing_twice() {
     let mut world = World::new().await;
-    let id = world.launch_spec(watching("run", &[("e", "err", WatchSource::Both)])).await;
+    let patterns = [("e", "err", WatchSource::Both), ("two", "2", WatchSource::Both)];
+    let id = world.launch_spec(watching("run", &patterns)).await;
     world.pass(seconds(1)).await;
-    world.says(id, OutputSource::Stdout, "err 1\n").await;
+    // The line that begins first is told last.
+    world.says(id, OutputSource::Stdout, "err").await;
+    world.says(id, OutputSource::Stderr, "err 0\n").await;
+    world.says(id, OutputSource::Stdout, " 1\n").await;
+    world.engine.abandon();
+    world.settle().await;
+    world.says(id, OutputSource::Stdout, "err 2\nfine\n").await;
     world.crash().await;
     world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, "err 3\n").await;
+    let all = ["e: err 0", "e: err 1", "e: err 2", "two: err 2", "e: err 3"];
+    assert_eq!(world.told(id).await, all);
+    world.crash().await;
+    world.pass(seconds(1)).await;
+    assert_eq!(world.told(id).await, all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_last_while_nobody_listened_is_told_before_the_end() {
+    let mut world = World::new().await;
+    let id = world.launch_spec(watching("run", &[("fatal", "fatal", WatchSource::Both)])).await;
+    world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, "fatal: one\n").await;
+    world.engine.abandon();
+    world.settle().await;
+    let key = world.key(id).await;
+    world.spawner.output().write(key, OutputSource::Stderr, b"fatal: two");
+    world.spawner.exit(key, 3);
+    world.crash().await;
+    world.settle().await;
+    assert_eq!(world.told(id).await, ["fatal: fatal: one", "fatal: fatal: two", "ended"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_an_earlier_life_is_not_told_on() {
+    let mut world = World::new().await;
+    let id = world.launch_spec(watching("run", &[("w", "^warn", WatchSource::Both)])).await;
+    world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, &"warn\n".repeat(99)).await;
+    world.pass(seconds(1)).await;
+    world.crash().await;
+    world.says(id, OutputSource::Stdout, &"warn\n".repeat(9)).await;
+    world.pass(seconds(1)).await;
+    assert_eq!(world.told(id).await.len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_attempt_was_told_of_says_nothing_of_the_next() {
+    let mut world = World::new().await;
+    let spec = Spec {
+        retry: RetryPolicy { retries: 1, ..RetryPolicy::none() },
+        ..watching("run", &[("e", "err", WatchSource::Both)])
+    };
+    let id = world.launch_spec(spec).await;
+    world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, "err 1\n").await;
+    world.spawner.exit(world.key(id).await, 3);
+    world.pass(seconds(60)).await;
+    assert_eq!(world.status(id).await, Status::Running);
+    world.engine.abandon();
+    world.settle().await;
     world.says(id, OutputSource::Stdout, "err 2\n").await;
-    assert_eq!(world.told(id).await, ["e: err 1", "e: err 2"]);
+    world.crash().await;
+    world.pass(seconds(1)).await;
+    assert_eq!(world.told(id).await, ["e: err 1", "retry_scheduled", "became_due", "e: err 2"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use longhaul_domain::{
     Capabilities, Command, CommandSpec, NodeId, ProcessId, Report, ReportedSpec, RetryPolicy, Spec, Status,
     StopCause, TreeLimits, Work,
 };
-use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store, Stored};
+use longhaul_engine::ports::{Clock, NodeFacts, NodeOffer, StartOrder, Store, Stored};
 use longhaul_engine::{Engine, EngineError, Goal, Launch, Launched, Mode, Parts, Settings, Shutdown};
 use longhaul_testkit::fakes::{
     FakeProber, FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock,
@@ -48,6 +48,8 @@ impl World {
         let store = Arc::new(FaultyStore::new(memory, reference));
         let mut settings = Settings {
             node: NodeFacts { id: node(), boot: "boot-1".to_owned(), version: "0".to_owned() },
+            offer: NodeOffer::default(),
+            beat: Settings::BEAT,
             max_parallel: 10,
             tree: TreeLimits::default(),
             policy: None,

@@ -5,7 +5,7 @@ use crate::entry::Entry;
 use crate::expected::Expected;
 use crate::reference::Reference;
 use crate::refused::Refused;
-use crate::replay::Replays;
+use crate::replay::{Key, Replays, of_key};
 use crate::reply::Reply;
 use axum::extract::State;
 use longhaul_api::Api;
@@ -98,13 +98,19 @@ async fn retry(
     Ok(Reply::ok(expected.judge(api.retry(&reference, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/restart`.
+/// `POST /v1/processes/{ref}/restart`; an `Idempotency-Key` becomes the launch key of the new process, so that the store
+/// knows it when the manager has forgotten its answers.
 async fn restart(
     State(api): State<Api>,
     Reference(reference): Reference,
     expected: Expected,
+    Key(key): Key,
     Ask(RestartRequest {}): Ask<RestartRequest>,
 ) -> Result<Reply<Launched>, Refused> {
-    let launched = expected.judge(api.restart(&reference, expected.revision()).await)?;
+    let launched = match key {
+        Some(key) => api.restart_once(&reference, expected.revision(), &key).await.map_err(of_key),
+        None => api.restart(&reference, expected.revision()).await,
+    };
+    let launched = expected.judge(launched)?;
     Ok(Reply::created(launched.created, launched))
 }

@@ -3,7 +3,7 @@
 use crate::body::Ask;
 use crate::entry::Entry;
 use crate::refused::Refused;
-use crate::replay::{Key, reused};
+use crate::replay::{Key, of_key};
 use crate::reply::Reply;
 use axum::extract::State;
 use longhaul_api::{Api, Fault};
@@ -34,9 +34,6 @@ async fn launch(
         }
         request.launch_key = Some(key);
     }
-    let launched = api.launch(request).await.map_err(|fault| match fault.problem().slug.as_str() {
-        "key_conflict" if has_key => fault.of_kind(422, &reused().problem().slug),
-        _ => fault,
-    })?;
+    let launched = api.launch(request).await.map_err(|fault| if has_key { of_key(fault) } else { fault })?;
     Ok(Reply::created(launched.created, launched))
 }

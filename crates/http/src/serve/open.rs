@@ -1,12 +1,16 @@
 //! Connections that are open.
 
+use crate::serve::unreadable::Explained;
 use axum::body::Body;
+use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::HttpService;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
@@ -52,7 +56,7 @@ impl OpenConnections {
     pub(super) fn take<I, S>(&mut self, stream: I, service: S, habits: Habits, held: impl Send + 'static)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        S: HttpService<Incoming, ResBody = Body> + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<Body>> + Send + 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         S::Future: Send + 'static,
     {
@@ -82,9 +86,15 @@ impl OpenConnections {
 pub(super) async fn converse<I, S>(stream: I, service: S, habits: Habits, watcher: Watcher)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: HttpService<Incoming, ResBody = Body> + Send,
+    S: Service<Request<Incoming>, Response = Response<Body>> + Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let heard = Arc::new(AtomicBool::new(false));
+    let stream = Explained::new(TokioIo::new(stream), heard.clone());
+    let service = service_fn(move |request| {
+        heard.store(true, Ordering::Release);
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(habits.header)
@@ -92,7 +102,7 @@ where
         .max_buf_size(habits.head)
         // More than a buffer's worth may be read at once, and would be understood.
         .max_header_size(habits.head)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(stream, service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended badly");
     }

@@ -43,6 +43,35 @@ async fn restart_with_a_key_happens_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn restart_with_a_key_happens_once_though_its_answer_is_forgotten() {
+    let mut world = World::new().await;
+    let id = world.launch("exit 1").await;
+    let other = world.launch("exit 1").await;
+    world.pass(millis(10)).await;
+    let path = format!("/v1/processes/{id}/restart");
+    let first = keyed(&world, &path, "k", json!({})).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    for _ in 0..2 {
+        world.reopen();
+        let again = keyed(&world, &path, "k", json!({})).await;
+        assert_eq!((again.status.as_u16(), &again.json()["created"]), (200, &json!(false)));
+        assert_eq!(again.json()["process"]["id"], first.json()["process"]["id"]);
+        // By then the new one has ended.
+        world.pass(millis(10)).await;
+    }
+    world.reopen();
+    let of_other = format!("/v1/processes/{other}/restart");
+    let reused = keyed(&world, &of_other, "k", json!({})).await.problem();
+    assert_eq!((reused.status, reused.slug.as_str()), (422, "idempotency_key_reused"));
+    let launched = keyed(&world, "/v1/processes", "l", command("exit 1")).await;
+    assert_eq!(launched.status, 201, "{launched:?}");
+    let reused = keyed(&world, &path, "l", json!({})).await.problem();
+    assert_eq!((reused.status, reused.slug.as_str()), (422, "idempotency_key_reused"));
+    let all = world.get("/v1/processes?all=true").await.json();
+    assert_eq!(all["processes"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn refusal_is_repeated_under_its_key_as_well() {
     let world = World::new().await;
     let id = world.launch("run").await;

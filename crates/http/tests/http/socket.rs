@@ -1,5 +1,6 @@
 use crate::world::{World, millis};
 use longhaul_http::{Bounds, OpenConnections, serve};
+use longhaul_wire::api::Problem;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -50,6 +51,25 @@ async fn client_that_never_sends_its_head_is_cut_off() {
     let mut rest = Vec::new();
     let cut = tokio::time::timeout(PATIENCE, client.read_to_end(&mut rest)).await;
     assert!(cut.is_ok(), "the connection stays open");
+}
+
+#[tokio::test]
+async fn request_that_cannot_be_read_is_told_why_as_any_other() {
+    let server = Server::start(bounds()).await;
+    let large = format!("GET /v1/health HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(70_000));
+    for (request, status) in [
+        (&b"\0nonsense\r\n\r\n"[..], 400),
+        (b"GET /v1/health HTTP/9.9\r\nhost: x\r\n\r\n", 400),
+        (b"POST /v1/clear HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", 400),
+        (large.as_bytes(), 431),
+    ] {
+        let answer = server.answer(request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("content-type: application/problem+json\r\n"), "{answer}");
+        assert!(answer.contains("x-request-id: ") && answer.contains("longhaul-protocol: 1"), "{answer}");
+        let problem: Problem = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        assert_eq!((problem.status, problem.slug.as_str()), (status, "invalid_request"));
+    }
 }
 
 #[tokio::test]

@@ -194,20 +194,20 @@ async fn dropped_middle_is_told_where_it_was() {
     let first = read(&world, &id, &format!("cursor={}", cursor(&id, 0))).await;
     assert_eq!((first.text.as_str(), first.dropped_bytes), ("head\n", None));
     let second = read(&world, &id, &format!("cursor={}", first.next_cursor)).await;
-    assert_eq!((second.text.as_str(), second.dropped_bytes), ("tail\n", Some(4)));
+    assert_eq!((second.text.as_str(), second.dropped_bytes), ("…tail\n", Some(4)));
     assert!(!second.cursor_expired);
     let inside = read(&world, &id, &format!("cursor={}", cursor(&id, 7))).await;
     assert_eq!(
         (inside.text.as_str(), inside.dropped_bytes, inside.cursor_expired),
-        ("tail\n", Some(2), true)
+        ("…tail\n", Some(2), true)
     );
     let ends = read(&world, &id, "").await;
     let omitted = ends.omitted.unwrap();
-    assert_eq!((ends.head.unwrap().as_str(), ends.text.as_str()), ("head\n", "tail\n"));
+    assert_eq!((ends.head.unwrap().as_str(), ends.text.as_str()), ("head\n", "…tail\n"));
     assert_eq!((omitted.bytes, omitted.dropped_bytes), (4, Some(4)));
     let found = search(&world, &id, "pattern=a").await;
     let lines: Vec<_> = found.matches.iter().map(|found| (found.line, found.text.as_str())).collect();
-    assert_eq!(lines, [(Some(1), "head"), (None, "tail")]);
+    assert_eq!(lines, [(Some(1), "head"), (None, "…tail")]);
     assert_eq!(found.dropped_bytes, Some(4));
     let problem = world.get(&format!("/v1/processes/{id}/text?from_line=3")).await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"));

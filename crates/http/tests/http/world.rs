@@ -25,6 +25,7 @@ pub(crate) struct World {
     pub(crate) orders: Arc<Mutex<Vec<StartOrder>>>,
     pub(crate) engine: Engine,
     pub(crate) router: axum::Router,
+    api: Api,
 }
 
 /// An answer, whole.
@@ -76,7 +77,12 @@ impl World {
         };
         api.metrics.follow(&api.engine);
         let engine = api.engine.clone();
-        Self { clock, store, spawner, orders, engine, router: router(api) }
+        Self { clock, store, spawner, orders, engine, router: router(api.clone()), api }
+    }
+
+    /// The face is made anew, as by another manager over the same store: it knows of no answer that was given before.
+    pub(crate) fn reopen(&mut self) {
+        self.router = router(self.api.clone());
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -100,6 +100,18 @@ fn force_kills_at_once_even_in_the_middle_of_a_plan() {
 }
 
 #[test]
+fn forced_stop_asks_nobody_first() {
+    // Whoever is asked ends by what it was asked with.
+    let mut attempt = Attempt::launch(&script("exec sleep 60"));
+    attempt.peer.started();
+    attempt.peer.tell(&Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) }));
+    let record = attempt.peer.settled();
+    assert_eq!(record.ending, Ending::Signaled { signal: libc::SIGKILL, core: false });
+    assert_eq!(record.escalated, Some(libc::SIGKILL));
+    attempt.finish();
+}
+
+#[test]
 fn second_stop_changes_neither_plan_nor_reason() {
     let mut launch = script("trap '' TERM; echo up; while :; do sleep 0.02; done");
     launch.stop_plan = StopPlan { steps: vec![StopStep { signal: libc::SIGTERM, wait_ms: 300 }] };

@@ -42,15 +42,15 @@ pub enum Call {
     Attention,
     /// `sweep`.
     Sweep,
-    /// `policy` or `queues`.
+    /// `policy`, `queues` or `label_classes`.
     Queues,
     /// `set_policy`.
     SetPolicy,
     /// `read` or `end` of the event log.
     Events,
-    /// `register` or `leave`.
+    /// `register`, `leave`, `drain` or `forget`.
     Register,
-    /// `beat`, `called` or `nodes`.
+    /// `beat`, `called`, `announce`, `nodes` or `known_nodes`.
     Beat,
     /// `start` of a spawner.
     Start,

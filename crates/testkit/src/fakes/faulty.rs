@@ -4,12 +4,13 @@ use super::faults::{Call, Fault};
 use super::trouble::{Failed, Trouble};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish, WishNo,
+    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
+    WishNo,
 };
 use longhaul_ports::{
-    Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Lease, Listing, Membership, NodeFacts,
-    PageAsk, ProcessStore, QueueView, Queues, Refusal, Room, Store, StoreError, Stored, Submission,
-    Submitted, Swept, Upkeep,
+    Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
+    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Refusal, Room,
+    Store, StoreError, Stored, Submission, Submitted, Swept, Upkeep,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -155,6 +156,10 @@ impl Queues for FaultyStore {
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
         self.through(Call::Queues, no_op(), self.inner.queues(only)).await
     }
+
+    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
+        self.through(Call::Queues, no_op(), self.inner.label_classes()).await
+    }
 }
 
 #[async_trait]
@@ -170,6 +175,10 @@ impl EventLog for FaultyStore {
 
 #[async_trait]
 impl Membership for FaultyStore {
+    fn leases_end(&self) -> bool {
+        self.inner.leases_end()
+    }
+
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         self.through(Call::Register, no_op(), self.inner.register(me)).await
     }
@@ -188,5 +197,21 @@ impl Membership for FaultyStore {
 
     async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
         self.through(Call::Beat, no_op(), self.inner.nodes()).await
+    }
+
+    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        self.through(Call::Beat, no_op(), self.inner.announce(by, offer)).await
+    }
+
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.through(Call::Beat, no_op(), self.inner.known_nodes()).await
+    }
+
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        self.through(Call::Register, no_op(), self.inner.drain(node, drain)).await
+    }
+
+    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+        self.through(Call::Register, no_op(), self.inner.forget(node)).await
     }
 }

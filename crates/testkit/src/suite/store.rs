@@ -8,6 +8,7 @@ mod draft;
 mod endings;
 mod events;
 mod launch;
+mod lease;
 mod list;
 mod membership;
 mod order;
@@ -28,6 +29,7 @@ pub use draft::Draft;
 pub use endings::*;
 pub use events::*;
 pub use launch::*;
+pub use lease::*;
 pub use list::*;
 pub use membership::*;
 pub use order::*;
@@ -171,6 +173,7 @@ macro_rules! store_suite {
             queues_stand_in_the_order_of_their_keys
             queues_show_holders_and_waiters_in_order
             a_hold_is_kept_with_its_moment_and_its_author
+            a_waiter_by_labels_tells_its_class
             a_moved_waiter_takes_its_new_place
             a_moved_waiter_brings_its_key_forward
             a_move_lasts

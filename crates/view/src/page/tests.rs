@@ -40,10 +40,12 @@ fn begun_character_waits_for_its_rest() {
 
 proptest! {
     #[test]
-    fn pages_joined_are_the_fold_of_the_whole(output in output(), rooms in rooms()) {
-        let whole = page(&window(&output, 0, Ending::Over), &base(), usize::MAX, Manner::Folded);
+    fn pages_joined_are_the_fold_of_the_whole(output in output(), rooms in rooms(), is_torn in any::<bool>()) {
+        let whole = window(&output, 0, Ending::Over);
+        let whole = if is_torn { whole.torn() } else { whole };
+        let whole = page(&whole, &base(), usize::MAX, Manner::Folded);
         prop_assert_eq!(whole.stop, PageStop::Drained);
-        prop_assert_eq!(joined(&output, &rooms, Manner::Folded), whole.text);
+        prop_assert_eq!(joined_from(&output, &rooms, Manner::Folded, is_torn), whole.text);
     }
 
     #[test]
@@ -113,8 +115,12 @@ proptest! {
     }
 }
 
-/// Reads page after page, each through the smallest window that tells it.
 fn joined(output: &[u8], rooms: &[usize], manner: Manner) -> String {
+    joined_from(output, rooms, manner, false)
+}
+
+/// Reads page after page, each through the smallest window that tells it; what came before may have been dropped.
+fn joined_from(output: &[u8], rooms: &[usize], manner: Manner, is_torn: bool) -> String {
     let (mut text, mut from) = (String::new(), base());
     for room in rooms.iter().cycle().take(100_000) {
         let start = usize::try_from(from.offset).unwrap();
@@ -125,6 +131,7 @@ fn joined(output: &[u8], rooms: &[usize], manner: Manner) -> String {
             let mut window = Window::new(from.offset);
             window.push(from.offset, &output[start..end]);
             window.close(end as u64, ending);
+            let window = if is_torn && start == 0 { window.torn() } else { window };
             let page = page(&window, &from, *room, manner);
             if page.stop != PageStop::Undecided || !page.text.is_empty() {
                 break page;

@@ -90,6 +90,22 @@ fn lines_behind_a_dropped_part_have_no_number() {
     assert_eq!(places, [(Some(1), 0), (Some(2), 4), (None, 100)]);
 }
 
+#[test]
+fn rest_of_a_line_behind_a_dropped_part_is_marked_and_begins_nothing() {
+    let hits = |words: &str| {
+        let mut searcher = Searcher::new(pattern(words), 0, Some(1), Manner::Folded).context(1);
+        searcher.push(0, b"one\n");
+        searcher.break_off(100);
+        searcher.push(100, b"error\nerror\n");
+        searcher.finish(112, Ending::Over);
+        searcher.take()
+    };
+    let begun = hits("^error");
+    assert_eq!(begun.iter().map(|hit| hit.offset).collect::<Vec<_>>(), [106]);
+    assert_eq!(begun[0].before, ["…error"]);
+    assert_eq!(hits("error$").iter().map(|hit| hit.text.as_str()).collect::<Vec<_>>(), ["…error", "error"]);
+}
+
 proptest! {
     #[test]
     fn hits_are_those_of_a_plain_search(

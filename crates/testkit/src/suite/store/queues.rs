@@ -1,9 +1,9 @@
 //! The policy of the queues, and what they look like.
 
-use super::world::{StoreWorld, ids, never_ran, prioritize};
+use super::world::{StoreWorld, ids, never_ran, prioritize, room};
 use crate::suite::{must, refused};
-use longhaul_domain::{Configured, Hold, SlotKey};
-use longhaul_ports::{QueueView, Refusal, StoreError};
+use longhaul_domain::{Capability, Configured, Hold, Placement, SlotKey};
+use longhaul_ports::{PlacementClass, QueueView, Refusal, StoreError};
 use std::time::Duration;
 
 /// Each change of the policy gets a new version, and is what is read from then on.
@@ -200,4 +200,28 @@ async fn set(world: &StoreWorld, key: &str, slots: u32) {
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert(key.to_owned(), slots);
     must(world.store.set_policy(version, &policy).await);
+}
+
+/// The store tells for which labels somebody waits, so that a node can claim what it fits.
+pub async fn a_waiter_by_labels_tells_its_class(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let placed = |labels: &[&str]| {
+        Placement::Labels(labels.iter().copied().map(|label| must(Capability::new(label))).collect())
+    };
+    world.submit(world.draft()).await;
+    assert_eq!(must(world.store.label_classes().await), []);
+    let waiter = world.submit(world.draft().placed(placed(&["gpu", "big"]))).await;
+    world.submit(world.draft().placed(placed(&["gpu", "big"])).key("k")).await;
+    world.submit(world.draft().placed(placed(&["arm"]))).await;
+    let [both, arm] = [placed(&["gpu", "big"]), placed(&["arm"])].map(PlacementClass::Shared);
+    let mut told = must(world.store.label_classes().await);
+    told.sort();
+    let mut expected = vec![both.clone(), arm.clone()];
+    expected.sort();
+    assert_eq!(told, expected);
+    let mut one = room(&node);
+    (one.classes, one.batch) = (vec![both.clone()], 1);
+    assert_eq!(ids(&must(world.store.claim(&node, &one).await)), [waiter.process.id]);
+    must(world.store.claim(&node, &one).await);
+    assert_eq!(must(world.store.label_classes().await), [arm]);
 }

@@ -1,0 +1,220 @@
+//! The leases of nodes, where they end, and what is known of nodes beside them.
+
+use super::ledger::{Ledger, Node, fenced};
+use longhaul_domain::{NodeId, ProcessId, Timestamp};
+use longhaul_ports::{KnownNode, Lease, NodeOffer, Parting, PlacementClass, Presence, StoreError};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What is known of nodes beside their registrations.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    /// How long leases last, and what comes after; without it they never end.
+    terms: Option<Terms>,
+    of: BTreeMap<NodeId, Record>,
+    /// The latest sign of life of any node.
+    last_sign: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    lease: Duration,
+    grace: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    /// When the lease ends, if leases do.
+    until: Timestamp,
+    lost: bool,
+    draining: bool,
+    offer: NodeOffer,
+}
+
+impl Leases {
+    pub(super) fn ending(lease: Duration, grace: Duration) -> Self {
+        Self { terms: Some(Terms { lease, grace }), ..Self::default() }
+    }
+
+    pub(super) const fn end(&self) -> bool {
+        self.terms.is_some()
+    }
+
+    /// When the lease of a node ends; none if it never does.
+    pub(super) fn until(&self, node: &NodeId) -> Option<Timestamp> {
+        self.terms?;
+        self.of.get(node).map(|record| record.until)
+    }
+
+    pub(super) fn is_draining(&self, node: &NodeId) -> bool {
+        self.of.get(node).is_some_and(|record| record.draining)
+    }
+
+    fn presence(&self, node: &Node) -> Presence {
+        let (Some(terms), Some(record)) = (self.terms, self.of.get(&node.facts.id)) else {
+            return if node.left { Presence::Left } else { Presence::Here { until: None } };
+        };
+        if record.lost {
+            Presence::Lost { since: record.until }
+        } else if node.left {
+            Presence::Left
+        } else {
+            Presence::Unreachable { since: record.until, lost_at: record.until.plus(terms.grace) }
+        }
+    }
+
+    fn presence_at(&self, now: Timestamp, node: &Node) -> Presence {
+        match self.presence(node) {
+            Presence::Unreachable { since, .. } if now < since => Presence::Here { until: Some(since) },
+            found @ (Presence::Here { .. }
+            | Presence::Unreachable { .. }
+            | Presence::Lost { .. }
+            | Presence::Left) => found,
+        }
+    }
+}
+
+impl Ledger {
+    /// Refuses a lease that is not the newest of its node, or is over.
+    pub(crate) fn check_living(&self, now: Timestamp, lease: &Lease) -> Result<(), StoreError> {
+        self.check(lease)?;
+        let left = self.nodes.get(&lease.node).is_some_and(|node| node.left);
+        match self.leases.until(&lease.node) {
+            Some(until) if until <= now && !left => Err(fenced(lease)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A node registered: its lease begins.
+    pub(super) fn begin_lease(&mut self, now: Timestamp, node: &NodeId) {
+        self.hear(now);
+        let record = self.leases.of.entry(node.clone()).or_default();
+        record.lost = false;
+        record.offer = NodeOffer::default();
+        self.prolong(now, node);
+    }
+
+    /// A node gave a sign of life.
+    pub(crate) fn beaten(&mut self, now: Timestamp, by: &Lease) -> Result<(), StoreError> {
+        self.check(by)?;
+        self.hear(now);
+        self.prolong(now, &by.node);
+        Ok(())
+    }
+
+    fn prolong(&mut self, now: Timestamp, node: &NodeId) {
+        if let (Some(terms), Some(record)) = (self.leases.terms, self.leases.of.get_mut(node)) {
+            record.until = record.until.max(now.plus(terms.lease));
+        }
+        self.leases.last_sign = Some(now);
+    }
+
+    /// After a silence of everybody every lease begins anew: it was the store that was away.
+    fn hear(&mut self, now: Timestamp) {
+        let (Some(terms), Some(last)) = (self.leases.terms, self.leases.last_sign) else { return };
+        if now.since(last) <= terms.lease {
+            return;
+        }
+        for record in self.leases.of.values_mut().filter(|record| !record.lost) {
+            record.until = record.until.max(now.plus(terms.lease));
+        }
+        self.leases.last_sign = Some(now);
+    }
+
+    /// Takes from every node whose lease and grace are over what it owns.
+    pub(super) fn take_from_lost(&mut self, now: Timestamp) {
+        self.hear(now);
+        let is_over = |node: &&Node| match self.leases.presence_at(now, node) {
+            Presence::Unreachable { lost_at, .. } => lost_at <= now,
+            Presence::Here { .. } | Presence::Lost { .. } | Presence::Left => false,
+        };
+        let over: Vec<NodeId> =
+            self.nodes.values().filter(is_over).map(|node| node.facts.id.clone()).collect();
+        for node in over {
+            self.take_from(now, &node);
+        }
+    }
+
+    /// What the node owns has no owner from here on, and its lease writes nothing any more.
+    fn take_from(&mut self, now: Timestamp, node: &NodeId) {
+        if let Some(known) = self.nodes.get_mut(node) {
+            known.epoch = known.epoch.next();
+        }
+        if let Some(record) = self.leases.of.get_mut(node) {
+            record.lost = true;
+        }
+        let owned: Vec<ProcessId> = self.rows.index().owned_by(node).values().copied().collect();
+        for id in owned {
+            self.rows.change(&id, |row| {
+                row.stored.owner = None;
+                row.orphaned = Some(now);
+            });
+        }
+    }
+
+    /// When rows have to be taken from a node next, if no lease is prolonged.
+    pub(super) fn next_loss(&self) -> Option<Timestamp> {
+        let lost_at = |node: &Node| match self.leases.presence(node) {
+            Presence::Unreachable { lost_at, .. } => Some(lost_at),
+            Presence::Here { .. } | Presence::Lost { .. } | Presence::Left => None,
+        };
+        let owns = |node: &&Node| !self.rows.index().owned_by(&node.facts.id).is_empty();
+        self.nodes.values().filter(owns).filter_map(lost_at).min()
+    }
+
+    pub(crate) fn announce(&mut self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        self.check(by)?;
+        self.leases.of.entry(by.node.clone()).or_default().offer = offer.clone();
+        Ok(())
+    }
+
+    pub(crate) fn known_nodes(&self, now: Timestamp) -> Vec<KnownNode> {
+        let nodes = self.nodes.values().filter(|node| !node.forgotten);
+        let known = nodes.map(|node| {
+            let record = self.leases.of.get(&node.facts.id);
+            KnownNode {
+                facts: node.facts.clone(),
+                offer: record.map(|record| record.offer.clone()).unwrap_or_default(),
+                presence: self.leases.presence_at(now, node),
+                draining: self.leases.is_draining(&node.facts.id),
+            }
+        });
+        known.collect()
+    }
+
+    pub(crate) fn drain(&mut self, node: &NodeId, drain: bool) -> bool {
+        let is_known = self.nodes.get(node).is_some_and(|known| !known.forgotten);
+        if is_known {
+            self.leases.of.entry(node.clone()).or_default().draining = drain;
+            self.news.for_one(node);
+        }
+        is_known
+    }
+
+    pub(crate) fn forget(&mut self, now: Timestamp, node: &NodeId) -> Parting {
+        let Some(known) = self.nodes.get(node).filter(|known| !known.forgotten) else {
+            return Parting::Unknown;
+        };
+        match self.leases.presence_at(now, known) {
+            Presence::Here { .. } => return Parting::Alive,
+            Presence::Unreachable { lost_at, .. } if now < lost_at => return Parting::Alive,
+            Presence::Unreachable { .. } | Presence::Left => self.take_from(now, node),
+            Presence::Lost { .. } => {}
+        }
+        self.leases.of.remove(node);
+        if let Some(known) = self.nodes.get_mut(node) {
+            known.forgotten = true;
+        }
+        Parting::Forgotten
+    }
+
+    /// The sets of labels for which somebody waits.
+    pub(crate) fn label_classes(&self) -> Vec<PlacementClass> {
+        let queues = self.rows.index().queues().values();
+        let mut classes: Vec<PlacementClass> =
+            queues.flat_map(|queue| queue.classes()).filter(|class| class.is_labelled()).cloned().collect();
+        classes.sort();
+        classes.dedup();
+        classes
+    }
+}

@@ -1,0 +1,72 @@
+//! The store of many machines: a namespace in a Redis or Valkey server.
+//!
+//! Each operation is one script, so that it is one atomic step for everybody; it compares and sets, and knows no rule
+//! of a life by name. Heads are flat fields of a hash, bodies are the records of [`longhaul_wire::record`], which no
+//! script reads. All keys begin with `lh:{namespace}:`, so that a cluster keeps them on one shard.
+//!
+//! A write whose answer got lost is sent again: its id, its op, its revision or its token tells the second one from
+//! the first.
+
+mod class;
+mod codec;
+mod durability;
+mod events;
+mod failure;
+mod link;
+mod list;
+mod listening;
+mod membership;
+mod migrate;
+mod node;
+mod opening;
+mod options;
+mod process;
+mod queues;
+mod reply;
+mod script;
+mod submit;
+mod token;
+mod unsuitable;
+mod upkeep;
+
+pub use durability::{Durability, UnknownDurability};
+pub use options::{LeaseTimes, RedisOptions};
+pub use unsuitable::Unsuitable;
+
+use link::Link;
+use listening::Listening;
+use longhaul_ports::StoreError;
+use membership::TakenIn;
+use std::sync::Arc;
+
+/// A store in a Redis server.
+#[derive(Debug)]
+pub struct RedisStore {
+    link: Arc<Link>,
+    leases: Option<LeaseTimes>,
+    taken_in: TakenIn,
+    listening: Listening,
+}
+
+impl RedisStore {
+    /// Opens the namespace of a server, which is made if absent.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if there is no server, or if it cannot keep what a store promises, with
+    /// [`Unsuitable`] as the source; [`StoreError::Format`] if the namespace is one of a newer program.
+    pub async fn open(options: RedisOptions) -> Result<Self, StoreError> {
+        let client = redis::Client::open(options.url.as_str()).map_err(failure::unavailable)?;
+        let link = Arc::new(Link::new(client, &options));
+        opening::check(&link, options.durability).await?;
+        link.load_scripts().await?;
+        opening::found(&link).await?;
+        let store = Self {
+            leases: options.leases,
+            taken_in: TakenIn::default(),
+            listening: Listening::start(Arc::clone(&link)),
+            link,
+        };
+        store.found_policy().await?;
+        Ok(store)
+    }
+}

@@ -1,0 +1,32 @@
+//! Placement classes as scripts know them.
+//!
+//! A script has to tell a waiter that is pinned to a node from one that is not, which it does by the first character.
+
+use longhaul_domain::Placement;
+use longhaul_ports::PlacementClass;
+
+/// Names cannot hold control characters, so a separator is safe.
+const SEPARATOR: char = '\u{1f}';
+/// The classes of labels begin with it.
+const LABELS: &str = "=labels:";
+
+/// `@` and the node if it is pinned to one, otherwise a text that begins with `=`.
+pub(super) fn text(class: &PlacementClass) -> String {
+    match class {
+        PlacementClass::Node(node) | PlacementClass::Shared(Placement::Node(node)) => format!("@{node}"),
+        PlacementClass::Shared(Placement::Here) => "=here".to_owned(),
+        PlacementClass::Shared(Placement::Labels(labels)) => {
+            let words: Vec<&str> = labels.iter().map(|label| label.as_str()).collect();
+            format!("{LABELS}{}", words.join("\u{1f}"))
+        }
+        PlacementClass::Shared(Placement::Anywhere) => "=anywhere".to_owned(),
+    }
+}
+
+/// The class of a lane, which is a class and whether its waiters are roots; none if it is not one of labels.
+pub(super) fn of_labels(lane: &str) -> Option<PlacementClass> {
+    let (class, _) = lane.rsplit_once(SEPARATOR)?;
+    let words = class.strip_prefix(LABELS)?.split(SEPARATOR).filter(|word| !word.is_empty());
+    let labels: Result<Vec<_>, _> = words.map(str::parse).collect();
+    Some(PlacementClass::Shared(Placement::Labels(labels.ok()?)))
+}

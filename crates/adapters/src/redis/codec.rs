@@ -1,0 +1,181 @@
+//! Records, heads and events as the server keeps them.
+
+use super::class;
+use super::failure::{broken, corrupt};
+use super::reply::Reply;
+use super::script::Args;
+use longhaul_domain::{
+    AttemptNo, Epoch, Event, Fact, Head, NodeId, Process, ProcessId, Revision, Seq, Standing, Timestamp,
+    Vitals, WishNo, Work,
+};
+use longhaul_ports::{Author, Lease, PlacementClass, StoreError, Stored};
+use longhaul_wire::record;
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// Between the parts of a text; names cannot hold control characters.
+pub(super) const SEPARATOR: char = '\u{1f}';
+
+/// Reads a record as the scripts' `record` gives it; none if it is empty.
+pub(super) fn stored(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
+    if reply.is_empty() {
+        return Ok(None);
+    }
+    let id = id(&reply.bytes()?)?;
+    let (revision, seq) = (Revision(reply.number()?), Seq(reply.number()?));
+    let owner = match (reply.optional_text()?, reply.optional_text()?) {
+        (Some(node), Some(epoch)) => Some(Lease { node: name(&node)?, epoch: Epoch(number(&epoch)?) }),
+        (Some(_) | None, _) => None,
+    };
+    let claimed = reply.optional_text()?;
+    let (life, spec) = (reply.word()?, reply.word()?);
+    let mut process = record::decode(&spec, &life).map_err(broken)?;
+    if process.id != id {
+        return Err(corrupt("a record is kept under the id of another"));
+    }
+    if let Some(claimed) = claimed {
+        process.evolve(&[claim(&claimed)?]);
+    }
+    let vitals = match reply.optional_text()? {
+        Some(vitals) => record::decode_vitals(&vitals).map_err(broken)?,
+        None => Vitals::default(),
+    };
+    let mut wishes = Vec::new();
+    while !reply.is_empty() {
+        let no = WishNo(reply.number()?);
+        wishes.push((no, record::decode_wish(&reply.word()?).map_err(broken)?));
+    }
+    Ok(Some(Stored { process, revision, seq, owner, wishes, vitals }))
+}
+
+/// Reads the body of an event. That of a claim was written by a script, because only there the attempt is known.
+pub(super) fn event(body: &str) -> Result<Event, StoreError> {
+    if body.starts_with('{') { record::decode_event(body).map_err(broken) } else { claim(body) }
+}
+
+/// Reads what a script said of a claim: attempt, moment and node.
+pub(super) fn claim(said: &str) -> Result<Event, StoreError> {
+    let mut parts = said.splitn(3, SEPARATOR);
+    let mut part = || parts.next().ok_or_else(|| corrupt("a claim lacks a part"));
+    let (attempt, at, node) = (AttemptNo(number(part()?)?), Timestamp(number(part()?)?), name(part()?)?);
+    Ok(Event { at, fact: Fact::Claimed { attempt, node } })
+}
+
+pub(super) fn id(bytes: &[u8]) -> Result<ProcessId, StoreError> {
+    let uuid = Uuid::from_slice(bytes).map_err(|_| corrupt("an id has not 16 bytes"))?;
+    Ok(ProcessId::new(uuid))
+}
+
+/// All that is left of an answer, as ids.
+pub(super) fn ids(mut reply: Reply) -> Result<Vec<ProcessId>, StoreError> {
+    let mut ids = Vec::with_capacity(reply.len());
+    while !reply.is_empty() {
+        ids.push(id(&reply.bytes()?)?);
+    }
+    Ok(ids)
+}
+
+pub(super) fn name<T: FromStr>(text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| corrupt("a field holds no valid name"))
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| corrupt("a field holds no number"))
+}
+
+/// The error behind a word with which every write may be answered.
+pub(super) fn refusal(word: &str, reply: &mut Reply) -> StoreError {
+    refused(word, reply).unwrap_or_else(|error| error)
+}
+
+fn refused(word: &str, reply: &mut Reply) -> Result<StoreError, StoreError> {
+    Ok(match word {
+        "fenced" => StoreError::Fenced { node: name(&reply.word()?)?, epoch: Epoch(reply.number()?) },
+        "conflict" => StoreError::Conflict { found: Revision(reply.number()?) },
+        "empty" => corrupt("there is nothing in the namespace any more"),
+        other => corrupt(format!("an answer begins with {other:?}")),
+    })
+}
+
+/// Who writes, as two arguments.
+pub(super) fn push_author(args: &mut Args, author: &Author) {
+    match author {
+        Author::Owner(lease) => push_lease(args, lease),
+        Author::Anyone => args.text("").text(""),
+    };
+}
+
+pub(super) fn push_lease<'a>(args: &'a mut Args, lease: &Lease) -> &'a mut Args {
+    args.text(lease.node.as_str()).number(lease.epoch.0)
+}
+
+/// What a claim makes of a waiter, so that the script only copies it: status, closing, due, and whether the node owns
+/// it; empty for what does not wait.
+pub(super) fn if_claimed(process: &Process, head: &Head) -> String {
+    match head.standing {
+        Standing::Waiting => {}
+        Standing::Holding | Standing::Idle | Standing::Ended => return String::new(),
+    }
+    let Some(node) = process.node.clone().or_else(|| NodeId::new("any").ok()) else {
+        return String::new();
+    };
+    let mut claimed = process.clone();
+    let fact = Fact::Claimed { attempt: process.attempt.next(), node };
+    claimed.evolve(&[Event { at: process.queued_at, fact }]);
+    let head = claimed.head();
+    let owned = match &process.spec.work {
+        Work::Command(_) => "1",
+        Work::Reported(_) => "0",
+    };
+    let due = optional(head.due);
+    format!("{}{SEPARATOR}{}{SEPARATOR}{due}{SEPARATOR}{owned}", head.status, closing(&head))
+}
+
+/// As scripts know it: 0 waits, 1 holds a slot, 2 idle, 3 ended.
+pub(super) const fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Waiting => "0",
+        Standing::Holding => "1",
+        Standing::Idle => "2",
+        Standing::Ended => "3",
+    }
+}
+
+/// As scripts know it: 0 open, 1 no child may join, 2 nobody may join anywhere below.
+pub(super) const fn closing(head: &Head) -> &'static str {
+    match (head.closing, head.is_ending()) {
+        (_, true) => "2",
+        (true, false) => "1",
+        (false, false) => "0",
+    }
+}
+
+pub(super) fn optional(at: Option<Timestamp>) -> String {
+    at.map(|at| at.0.to_string()).unwrap_or_default()
+}
+
+pub(super) fn joined(ids: &[ProcessId]) -> Vec<u8> {
+    ids.iter().flat_map(|id| *id.as_uuid().as_bytes()).collect()
+}
+
+/// The names of the indexes by which a process is found for as long as it is there.
+pub(super) fn labels(head: &Head) -> String {
+    let named = [
+        ("session", head.session.as_ref().map(|name| name.as_str())),
+        ("project", head.project.as_ref().map(|name| name.as_str())),
+        ("name", head.name.as_ref().map(|name| name.as_str())),
+        ("key", head.key.as_ref().map(|name| name.as_str())),
+        ("agent", head.agent.as_ref().map(|name| name.as_str())),
+    ];
+    let mut labels: Vec<String> =
+        named.into_iter().filter_map(|(what, name)| name.map(|name| format!("{what}:{name}"))).collect();
+    labels.push(format!("kind:{}", head.kind));
+    if head.level.0 > 0 {
+        labels.push(format!("level:{}", head.level));
+    }
+    labels.join("\n")
+}
+
+pub(super) fn class_of(process: &Process) -> String {
+    class::text(&PlacementClass::of(&process.spec.placement))
+}

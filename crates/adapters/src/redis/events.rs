@@ -1,0 +1,73 @@
+use super::RedisStore;
+use super::codec::{event, id};
+use super::failure::corrupt;
+use super::reply::Reply;
+use super::script::{Args, END, EVENTS};
+use async_trait::async_trait;
+use longhaul_domain::Revision;
+use longhaul_ports::{Cursor, EventLog, EventPage, Logged, StoreError};
+
+/// The most events on a page.
+const MOST: u32 = 10_000;
+/// Behind every place that there will ever be, and exact as the scripts' numbers are.
+const LAST: u64 = 1 << 52;
+
+#[async_trait]
+impl EventLog for RedisStore {
+    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+        let mut ear = self.listening.ear();
+        loop {
+            ear.open();
+            let page = self.events(after, most.clamp(1, MOST)).await?;
+            if !wait || !page.events.is_empty() {
+                return Ok(page);
+            }
+            ear.heard().await;
+        }
+    }
+
+    async fn end(&self) -> Result<Cursor, StoreError> {
+        self.link.read(&END, Args::default()).await?.number().map(Cursor)
+    }
+}
+
+impl RedisStore {
+    async fn events(&self, after: Option<Cursor>, most: u32) -> Result<EventPage, StoreError> {
+        let mut args = Args::default();
+        args.number(after.map_or(0, |after| after.0.min(LAST))).number(most.into());
+        let mut reply = self.link.read(&EVENTS, args).await?;
+        let mut page = EventPage::default();
+        while !reply.is_empty() {
+            page.events.push(logged(&mut reply.list()?)?);
+        }
+        // Places are given without holes, so a page that begins later lost what was before.
+        page.gap = match (after, page.events.first()) {
+            (Some(after), Some(first)) => first.cursor.0 > after.0.saturating_add(1),
+            (Some(_) | None, _) => false,
+        };
+        Ok(page)
+    }
+}
+
+/// One entry of the stream: its id, then its fields by name.
+fn logged(entry: &mut Reply) -> Result<Logged, StoreError> {
+    let place = entry.word()?;
+    let cursor = place.split_once('-').and_then(|(cursor, _)| cursor.parse().ok()).map(Cursor);
+    let mut fields = entry.list()?;
+    let (mut process, mut revision, mut index, mut body) = (None, None, None, None);
+    while !fields.is_empty() {
+        match fields.word()?.as_str() {
+            "i" => process = Some(id(&fields.bytes()?)?),
+            "r" => revision = Some(Revision(fields.number()?)),
+            "n" => index = u32::try_from(fields.number()?).ok(),
+            "b" => body = Some(event(&fields.word()?)?),
+            _ => drop(fields.bytes()?),
+        }
+    }
+    match (cursor, process, revision, index, body) {
+        (Some(cursor), Some(id), Some(revision), Some(index), Some(event)) => {
+            Ok(Logged { cursor, id, revision, index, event })
+        }
+        _ => Err(corrupt("an event lacks a field")),
+    }
+}

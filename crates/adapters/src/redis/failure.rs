@@ -1,0 +1,103 @@
+//! What went wrong, and what it means for those who wait for an answer.
+
+use longhaul_domain::OpId;
+use longhaul_ports::{Refusal, StoreError};
+use longhaul_wire::record::BrokenRecord;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// What to do about a namespace that cannot be used.
+const WAY_OUT: &str = "restore a dump of it, or use another namespace";
+
+/// What a failure says about the request that met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The server does not know the script, and did nothing.
+    NotLoaded,
+    /// The connection failed: whether it was applied is unknown.
+    Lost,
+    /// Not applied, for now: the server loads its data, is busy, or waits for its primary.
+    Busy,
+    /// Not applied: this server is no primary any more, so another connection may be needed.
+    Demoted,
+    /// Not applied: there is no more memory.
+    Full,
+    /// Not applied: the server cannot write to its disk, or has too few replicas.
+    Halted,
+    /// Not applied: whoever connects here may not do this.
+    Forbidden,
+    /// Anything else: it is not worth a second try.
+    Other,
+}
+
+impl Verdict {
+    pub(super) fn on(error: &RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Io | ErrorKind::Parse => Self::Lost,
+            ErrorKind::Server(ServerErrorKind::NoScript) => Self::NotLoaded,
+            ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::MasterDown,
+            ) => Self::Busy,
+            ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::Demoted,
+            ErrorKind::Server(ServerErrorKind::NoPerm) | ErrorKind::AuthenticationFailed => Self::Forbidden,
+            _ => match error.code() {
+                Some("OOM") => Self::Full,
+                Some("BUSY") => Self::Busy,
+                Some("MISCONF" | "NOREPLICAS") => Self::Halted,
+                Some("NOAUTH" | "WRONGPASS") => Self::Forbidden,
+                Some("UNBLOCKED") => Self::Demoted,
+                // What fails inside a script is named in its message.
+                Some(_) | None => Self::named(error.detail().unwrap_or_default()),
+            },
+        }
+    }
+
+    fn named(detail: &str) -> Self {
+        let named = |word: &str| detail.contains(word);
+        if named("OOM command not allowed") {
+            Self::Full
+        } else if named("READONLY You can't write") {
+            Self::Demoted
+        } else if named("MISCONF ") || named("NOREPLICAS ") {
+            Self::Halted
+        } else if named("No permissions") || named("can't run this command") {
+            Self::Forbidden
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// The error for a request that surely left nothing behind.
+pub(super) fn not_applied(error: RedisError) -> StoreError {
+    match Verdict::on(&error) {
+        Verdict::Full => StoreError::Refused(Refusal::Full),
+        Verdict::Demoted | Verdict::Halted => StoreError::ReadOnly { why: error.to_string() },
+        Verdict::Forbidden
+        | Verdict::NotLoaded
+        | Verdict::Lost
+        | Verdict::Busy
+        | Verdict::Other => unavailable(error),
+    }
+}
+
+pub(super) fn unknown(op: OpId, error: RedisError) -> StoreError {
+    StoreError::Unknown { op, source: Box::new(error) }
+}
+
+pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Unavailable { source: Box::new(error) }
+}
+
+pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
+    StoreError::Corrupt { what: what.into(), way_out: WAY_OUT.to_owned() }
+}
+
+pub(super) fn broken(broken: BrokenRecord) -> StoreError {
+    match broken {
+        BrokenRecord::TooNew { needs, reads } => StoreError::Format { found: needs, supported: reads },
+        damaged @ (BrokenRecord::Damaged { .. } | _) => corrupt(damaged.to_string()),
+    }
+}

@@ -1,0 +1,254 @@
+//! The connection to the server, and the requests that go over it.
+
+use super::failure::{Verdict, not_applied, unavailable, unknown};
+use super::Durability;
+use super::options::RedisOptions;
+use super::reply::Reply;
+use super::script::{ALL, Args, Script};
+use longhaul_domain::OpId;
+use longhaul_ports::{Clock, StoreError};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, Value};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A server that does not take a connection in this time is not there.
+const CONNECTING: Duration = Duration::from_secs(1);
+/// A request without an answer after this time is sent again.
+const ANSWERING: Duration = Duration::from_secs(2);
+/// A replica that does not have a write after this time is waited for once more, with the next try.
+const REPLICATING: Duration = Duration::from_secs(1);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(25);
+/// The longest between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// One connection, made anew when it is lost, over which all requests but those that block go at once.
+pub(super) struct Link {
+    client: Client,
+    prefix: String,
+    clock: Option<Arc<dyn Clock>>,
+    patience: Duration,
+    durability: Durability,
+    live: Mutex<Live>,
+    /// Held by whoever connects.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+/// The connection, and how many there were before it.
+#[derive(Default)]
+struct Live {
+    connection: Option<MultiplexedConnection>,
+    number: u64,
+}
+
+impl Link {
+    pub(super) fn new(client: Client, options: &RedisOptions) -> Self {
+        Self {
+            client,
+            prefix: options.prefix(),
+            clock: options.clock.clone(),
+            patience: options.patience,
+            durability: options.durability,
+            live: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The time that scripts are given; empty if the server's own counts.
+    fn now(&self) -> String {
+        self.clock.as_ref().map(|clock| clock.now().0.to_string()).unwrap_or_default()
+    }
+
+    /// Loads every script.
+    pub(super) async fn load_scripts(&self) -> Result<(), StoreError> {
+        let (_, mut connection) = self.connection().await.map_err(not_applied)?;
+        for script in ALL {
+            load(&mut connection, script).await.map_err(not_applied)?;
+        }
+        Ok(())
+    }
+
+    /// A script that changes something. It is sent again if its answer got lost, which is why each of them is safe to
+    /// send twice.
+    pub(super) async fn write(&self, script: &Script, op: OpId, args: Args) -> Result<Reply, StoreError> {
+        let tried = self.eval(script, &args, self.durability).await;
+        Reply::of(tried.map_err(|failed| match failed {
+            Failed { maybe_applied: true, error } => unknown(op, error),
+            Failed { maybe_applied: false, error } => not_applied(error),
+        })?)
+    }
+
+    /// A script that changes nothing that anybody has to know of.
+    pub(super) async fn read(&self, script: &Script, args: Args) -> Result<Reply, StoreError> {
+        let tried = self.eval(script, &args, Durability::Cache).await;
+        Reply::of(tried.map_err(|failed| not_applied(failed.error))?)
+    }
+
+    /// One command outside any script.
+    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, StoreError> {
+        let (number, mut connection) = self.connection().await.map_err(not_applied)?;
+        command.query_async(&mut connection).await.map_err(|error| {
+            if Verdict::on(&error) == Verdict::Lost {
+                self.lost(number);
+            }
+            not_applied(error)
+        })
+    }
+
+    /// The connection, for what has to be asked outside any script.
+    pub(super) async fn connected(&self) -> Result<MultiplexedConnection, StoreError> {
+        self.connection().await.map(|(_, connection)| connection).map_err(not_applied)
+    }
+
+    /// A connection of its own, for requests that block.
+    pub(super) async fn blocking(&self, answering: Duration) -> Result<MultiplexedConnection, StoreError> {
+        connect(&self.client, answering).await.map_err(unavailable)
+    }
+
+    async fn eval(&self, script: &Script, args: &Args, durability: Durability) -> Result<Value, Failed> {
+        let begun = Instant::now();
+        let mut pause = PAUSE;
+        let mut maybe_applied = false;
+        loop {
+            let error = match self.connection().await {
+                Ok((number, connection)) => match self.eval_once(connection, script, args, durability).await {
+                    Ok(value) => return Ok(value),
+                    Err(error) if error.kind() == ErrorKind::Client => {
+                        maybe_applied = true;
+                        error
+                    }
+                    Err(error) => {
+                        match Verdict::on(&error) {
+                            Verdict::Lost => {
+                                maybe_applied = true;
+                                self.lost(number);
+                            }
+                            Verdict::Demoted => self.lost(number),
+                            Verdict::Busy | Verdict::NotLoaded => {}
+                            Verdict::Full | Verdict::Halted | Verdict::Forbidden | Verdict::Other => {
+                                return Err(Failed { maybe_applied, error });
+                            }
+                        }
+                        error
+                    }
+                },
+                Err(error) => error,
+            };
+            if begun.elapsed() + pause >= self.patience {
+                return Err(Failed { maybe_applied, error });
+            }
+            tokio::time::sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    async fn eval_once(
+        &self,
+        mut connection: MultiplexedConnection,
+        script: &Script,
+        args: &Args,
+        durability: Durability,
+    ) -> Result<Value, RedisError> {
+        let now = self.now();
+        if let Some(hash) = script.hash() {
+            let answer = send(&mut connection, &self.command(hash, &now, args), durability).await;
+            match answer {
+                Err(error) if Verdict::on(&error) == Verdict::NotLoaded => {}
+                answer => return answer,
+            }
+        }
+        let hash = load(&mut connection, script).await?;
+        send(&mut connection, &self.command(&hash, &now, args), durability).await
+    }
+
+    fn command(&self, hash: &str, now: &str, args: &Args) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(hash).arg(1).arg(&self.prefix).arg(now);
+        for arg in args.iter() {
+            command.arg(arg);
+        }
+        command
+    }
+
+    /// The connection and its number, made anew if there is none.
+    async fn connection(&self) -> Result<(u64, MultiplexedConnection), RedisError> {
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        let _alone = self.connecting.lock().await;
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        let connection = connect(&self.client, ANSWERING).await?;
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.number += 1;
+        live.connection = Some(connection.clone());
+        Ok((live.number, connection))
+    }
+
+    fn live(&self) -> Option<(u64, MultiplexedConnection)> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.connection.clone().map(|connection| (live.number, connection))
+    }
+
+    /// Gives a connection up, unless that was done already.
+    fn lost(&self, number: u64) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if live.number == number {
+            live.connection = None;
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// Why a script has no answer.
+struct Failed {
+    /// An earlier try may have been applied.
+    maybe_applied: bool,
+    error: RedisError,
+}
+
+async fn connect(client: &Client, answering: Duration) -> Result<MultiplexedConnection, RedisError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECTING))
+        .set_response_timeout(Some(answering));
+    client.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// Sends a command, and waits for as many replicas as have to have what it did.
+async fn send(
+    connection: &mut MultiplexedConnection,
+    command: &Cmd,
+    durability: Durability,
+) -> Result<Value, RedisError> {
+    let replicas = match durability {
+        Durability::Cache | Durability::Single => return command.query_async(connection).await,
+        Durability::Replicated { replicas } => replicas.get(),
+    };
+    let mut both = redis::pipe();
+    both.add_command(command.clone()).cmd("WAIT").arg(replicas).arg(REPLICATING.as_millis() as u64);
+    let (answer, reached): (Value, u32) = both.query_async(connection).await?;
+    if reached >= replicas {
+        return Ok(answer);
+    }
+    let what = format!("{reached} of {replicas} replicas have it");
+    Err(RedisError::from((ErrorKind::Client, "a write did not reach every replica", what)))
+}
+
+async fn load(connection: &mut MultiplexedConnection, script: &Script) -> Result<String, RedisError> {
+    let hash: String =
+        redis::cmd("SCRIPT").arg("LOAD").arg(script.source).query_async(connection).await?;
+    script.loaded(hash.clone());
+    Ok(hash)
+}

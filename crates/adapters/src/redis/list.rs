@@ -1,0 +1,92 @@
+//! Pages of records.
+
+use super::RedisStore;
+use super::codec::stored;
+use super::script::{Args, LIST};
+use crate::prefix;
+use longhaul_domain::{Level, Seq};
+use longhaul_ports::{Filter, Listing, Order, PageAsk, PageKey, StoreError};
+use std::collections::BTreeSet;
+
+/// The most records on a page.
+const MOST: u32 = 1_000;
+/// A page ends early when its records are larger than this together, in bytes.
+const LARGEST_PAGE: u64 = 8 * 1024 * 1024;
+/// So many processes are looked at in one step, so that nobody waits long for the server.
+const LOOKED_AT: u64 = 2_000;
+/// After so many steps a page is short rather than late.
+const STEPS: u32 = 100;
+
+impl RedisStore {
+    pub(super) async fn page(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+        let mut listing = Listing { processes: Vec::new(), next: None };
+        let Some(conditions) = conditions(filter) else {
+            return Ok(listing);
+        };
+        let most = page.most.clamp(1, MOST) as usize;
+        let mut after = page.after;
+        for _ in 0..STEPS {
+            let mut args = Args::default();
+            args.text(match page.order {
+                Order::NewestFirst => "new",
+                Order::OldestFirst => "old",
+            })
+            .text(&after.map(|PageKey(Seq(after))| after.to_string()).unwrap_or_default())
+            .number(most.saturating_sub(listing.processes.len()) as u64)
+            .number(LARGEST_PAGE)
+            .number(LOOKED_AT);
+            for (kind, value) in &conditions {
+                args.text(kind).bytes(value);
+            }
+            let mut reply = self.link.read(&LIST, args).await?;
+            after = reply.optional_signed()?.map(|seq| PageKey(Seq(u64::try_from(seq).unwrap_or(0))));
+            let full = reply.word()? == "1";
+            while !reply.is_empty() {
+                listing.processes.extend(stored(&mut reply.list()?)?);
+            }
+            if after.is_none() || full {
+                break;
+            }
+        }
+        listing.next = after;
+        Ok(listing)
+    }
+}
+
+/// What to ask the script for; none if no record can pass.
+fn conditions(filter: &Filter) -> Option<Vec<(&'static str, Vec<u8>)>> {
+    let mut conditions = Vec::new();
+    if let Some(begin) = &filter.id_prefix {
+        let (low, high) = prefix::range(begin)?;
+        conditions.push(("low", low.to_vec()));
+        conditions.push(("high", high.to_vec()));
+    }
+    let words: BTreeSet<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    conditions.extend(words.into_iter().map(|word| ("or", format!("s:{word}").into_bytes())));
+    let level = filter.level.filter(|level| *level > Level(0)).map(|level| level.to_string());
+    let kind = filter.kind.as_ref().map(ToString::to_string);
+    let indexes = [
+        ("owned:", filter.owner.as_ref().map(|name| name.as_str())),
+        ("x:name:", filter.name.as_ref().map(|name| name.as_str())),
+        ("x:key:", filter.key.as_ref().map(|name| name.as_str())),
+        ("x:agent:", filter.agent.as_ref().map(|name| name.as_str())),
+        ("x:session:", filter.session.as_ref().map(|name| name.as_str())),
+        ("x:project:", filter.project.as_ref().map(|name| name.as_str())),
+        ("x:node:", filter.node.as_ref().map(|name| name.as_str())),
+        ("x:level:", level.as_deref()),
+        ("x:kind:", kind.as_deref()),
+    ];
+    for (index, value) in indexes {
+        conditions.extend(value.map(|value| ("in", format!("{index}{value}").into_bytes())));
+    }
+    for above in [filter.parent, filter.ancestor].into_iter().flatten() {
+        conditions.push(("in", [b"x:below:".as_slice(), above.as_uuid().as_bytes()].concat()));
+    }
+    if let Some(parent) = filter.parent {
+        conditions.push(("parent", parent.as_uuid().as_bytes().to_vec()));
+    }
+    if filter.level == Some(Level(0)) {
+        conditions.push(("root", Vec::new()));
+    }
+    Some(conditions)
+}

@@ -1,0 +1,2 @@
+-- The lanes in which anybody waits.
+return call('HKEYS', P .. 'classes')

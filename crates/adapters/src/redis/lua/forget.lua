@@ -1,0 +1,19 @@
+-- Lets go of a node that left or is lost for good. ARGV: node, how long after its end a node's work is its own.
+--
+-- Its epoch is kept, so that it would come back under a higher one.
+local node, grace = ARGV[2], ARGV[3]
+if not call('ZSCORE', P .. 'nodes', node) then return { 'unknown' } end
+local key = P .. 'node:' .. node
+local known = call('HMGET', key, 'left', 'lost', 'until')
+local lost = known[2] and known[2] ~= ''
+if known[1] ~= '1' and not lost then
+  if grace == '' or not known[3] or known[3] == '' then return { 'alive' } end
+  if tonumber(known[3]) + tonumber(grace) > now then return { 'alive' } end
+end
+if not lost then lose(node) end
+while call('EXISTS', P .. 'owned:' .. node) == 1 do take_from(node, 100) end
+call('SREM', P .. 'lost', node)
+call('ZREM', P .. 'nodes', node)
+call('HDEL', key, 'token', 'boot', 'version', 'left', 'until', 'lost', 'draining', 'labels', 'address', 'roots')
+ring()
+return { 'ok' }

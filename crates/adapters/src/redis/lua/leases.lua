@@ -1,0 +1,77 @@
+-- The leases of nodes: `leases` holds those that have an end, by it, and `lost` the nodes from which something is still
+-- to be taken.
+
+-- If nobody at all gave a sign of life for as long as a lease lasts, the server was away rather than the nodes: every
+-- lease that nobody has acted upon begins anew.
+local function forgive_silence(lasts)
+  if lasts == '' then return end
+  local heard = call('HGET', P .. 'meta', 'heard')
+  if not heard or now - tonumber(heard) <= tonumber(lasts) then return end
+  local anew = now + tonumber(lasts)
+  local known = call('ZRANGE', P .. 'leases', 0, -1, 'WITHSCORES')
+  for i = 1, #known, 2 do
+    if tonumber(known[i + 1]) < anew then
+      call('HSET', P .. 'node:' .. known[i], 'until', int(anew))
+      call('ZADD', P .. 'leases', int(anew), known[i])
+    end
+  end
+end
+
+-- A sign of life of a node: its lease lasts from now on.
+local function alive(node, lasts)
+  call('HSET', P .. 'meta', 'heard', int(now))
+  if lasts == '' then
+    call('ZREM', P .. 'leases', node)
+    call('HSET', P .. 'node:' .. node, 'until', '')
+  else
+    local lasts_until = int(now + tonumber(lasts))
+    call('HSET', P .. 'node:' .. node, 'until', lasts_until)
+    call('ZADD', P .. 'leases', lasts_until, node)
+  end
+end
+
+-- An epoch that no lease of this node had. By the server's time it is no smaller than that time, so that it grows even
+-- where the server lost its latest writes.
+local function next_epoch(node)
+  local epoch = tonumber(epoch_of(node)) + 1
+  if ARGV[1] == '' then epoch = math.max(epoch, now) end
+  return int(epoch)
+end
+
+-- Raises the epoch of a node, so that its last lease is fenced, and leaves what it owns to be taken.
+local function lose(node)
+  local key = P .. 'node:' .. node
+  local ended = call('HGET', key, 'until')
+  call('HSET', key, 'epoch', next_epoch(node), 'until', '', 'token', '', 'left', '0',
+    'lost', ended and ended ~= '' and ended or int(now))
+  call('ZREM', P .. 'leases', node)
+  call('SADD', P .. 'lost', node)
+  -- Whoever waits under the older lease has to be told.
+  rings = true
+end
+
+-- Takes from a lost node at most so many rows that it owned: they belong to nobody, are due, and keep their slots until
+-- somebody decides. Answers how many there were.
+local function take_from(node, most)
+  local owned = call('ZRANGE', P .. 'owned:' .. node, 0, most - 1)
+  for _, id in ipairs(owned) do
+    local h = head(id)
+    local n = copy(h)
+    n.owner, n.orphaned = '', int(now)
+    place(id, h, n)
+    save(id, h, n)
+  end
+  if call('EXISTS', P .. 'owned:' .. node) == 0 then call('SREM', P .. 'lost', node) end
+  return #owned
+end
+
+-- When the rows of the next node are to be taken, if its lease is not prolonged; nil if there is none that owns any.
+local function first_loss(grace)
+  if grace == '' then return nil end
+  if call('EXISTS', P .. 'lost') == 1 then return now end
+  local known = call('ZRANGE', P .. 'leases', 0, -1, 'WITHSCORES')
+  for i = 1, #known, 2 do
+    if call('EXISTS', P .. 'owned:' .. known[i]) == 1 then return tonumber(known[i + 1]) + tonumber(grace) end
+  end
+  return nil
+end

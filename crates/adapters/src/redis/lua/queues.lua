@@ -1,0 +1,16 @@
+-- The queues as they are: the policy, then for each key its holders, and its waiters with their scores, lane by lane.
+local ALL, ONLY = ARGV[2] == '1', ARGV[3]
+
+local keys = ALL and call('ZRANGE', P .. 'keys', 0, -1)
+  or (call('ZSCORE', P .. 'keys', ONLY) and { ONLY } or {})
+local rule = call('HMGET', P .. 'policy', 'version', 'body')
+if not rule[1] then return { 'empty' } end
+local answer = { 'ok', rule[1], rule[2] }
+for _, key in ipairs(keys) do
+  local lanes = {}
+  for _, lane in ipairs(call('SMEMBERS', P .. 'lanes:' .. key)) do
+    lanes[#lanes + 1] = call('ZRANGE', P .. 'q:' .. key .. SEP .. lane, 0, -1, 'WITHSCORES')
+  end
+  answer[#answer + 1] = { key, call('ZRANGE', P .. 'holders:' .. key, 0, -1), lanes }
+end
+return answer

@@ -1,0 +1,123 @@
+-- Accepts a new process.
+local ID, LAUNCH, LAUNCH_PRINT = ARGV[2], ARGV[3], ARGV[4]
+local POLICY, SLOTS, DEEPEST, PER_LEVEL = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local NODE, EPOCH, ROOTS, OR_REFUSE = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12] == '1'
+local LIFE, SPEC, LABELS, PRINT = ARGV[13], ARGV[14], ARGV[15], ARGV[16]
+local n = {
+  rev = '1', owner = '', orphaned = '', wish_no = '0', wishes = '0',
+  standing = ARGV[17], status = ARGV[18], closing = ARGV[19], attempt = ARGV[20], key = ARGV[21], class = ARGV[22],
+  priority = ARGV[23], due = ARGV[24], ancestors = ARGV[25], node = ARGV[26], queued = ARGV[27],
+  completed = ARGV[28], if_claimed = ARGV[29],
+}
+local events = {}
+for i = 30, #ARGV do events[#events + 1] = ARGV[i] end
+
+-- The same id, or the same launch key in the same session.
+local function existing()
+  local row = record(ID)
+  if row[1] then return { 'existing', ID, '', row } end
+  local tomb = call('HGET', P .. 'tombs', ID)
+  if tomb then return { 'existing', ID, tomb:sub(1, 16) == PRINT and '1' or '0', {} } end
+  local launched = LAUNCH ~= '' and call('HGET', P .. 'launch', LAUNCH)
+  if not launched then return nil end
+  local id = launched:sub(1, 16)
+  return { 'existing', id, launched:sub(17) == LAUNCH_PRINT and '1' or '0', record(id) }
+end
+
+local function is_ancestor(id)
+  for at = 1, #n.ancestors, 16 do
+    if n.ancestors:sub(at, at + 15) == id then return true end
+  end
+  return false
+end
+
+local function refused_by_tree()
+  if n.ancestors == '' then return nil end
+  local parent = n.ancestors:sub(-16)
+  if call('EXISTS', P .. 'p:' .. parent) == 0 then return { 'parentless', parent } end
+  for at = 1, #n.ancestors, 16 do
+    local ancestor = n.ancestors:sub(at, at + 15)
+    -- One further above that was let go had ended before.
+    local closing = call('HGET', P .. 'p:' .. ancestor, 'closing') or '0'
+    if closing == '2' or (closing == '1' and ancestor == parent) then return { 'closing', ancestor } end
+  end
+  local level = #n.ancestors / 16
+  if level > DEEPEST then return { 'deep' } end
+  local live = call('ZCOUNT', P .. 'tree:' .. n.ancestors:sub(1, 16), level, level)
+  if live >= PER_LEVEL then return { 'level', live } end
+  return nil
+end
+
+local function holders() return n.key ~= '' and call('ZRANGE', P .. 'holders:' .. n.key, 0, -1) or {} end
+
+local function refused_by_ancestors()
+  if n.key == '' or not SLOTS or (n.standing ~= '0' and n.due == '') then return nil end
+  local taken = call('ZCARD', P .. 'holders:' .. n.key)
+  if taken < SLOTS or taken > #n.ancestors / 16 then return nil end
+  local all = holders()
+  for _, holder in ipairs(all) do
+    if not is_ancestor(holder) then return nil end
+  end
+  return { 'starved', all }
+end
+
+-- Whether somebody of its key goes first whom this node may run.
+local function somebody_ahead(roots_full)
+  for _, lane in ipairs(call('SMEMBERS', P .. 'lanes:' .. n.key)) do
+    local class, child = lane:sub(1, -3), lane:sub(-1)
+    local elsewhere = class:sub(1, 1) == '@' and class:sub(2) ~= NODE
+    if not elsewhere and not (roots_full and child == '0') then
+      local first = call('ZRANGE', P .. 'q:' .. n.key .. SEP .. lane, 0, 0, 'WITHSCORES')
+      if first[1] and -tonumber(first[2]) >= tonumber(n.priority) then return true end
+    end
+  end
+  return false
+end
+
+-- What keeps it from being claimed at once: 'key' or 'roots'.
+local function obstacle()
+  if NODE == '' or (n.class:sub(1, 1) == '@' and n.class:sub(2) ~= NODE) then return 'key' end
+  if is_held(n.key) then return 'key' end
+  if n.key ~= '' and SLOTS and call('ZCARD', P .. 'holders:' .. n.key) >= SLOTS then return 'key' end
+  if is_draining(NODE) then return 'roots' end
+  local roots_full = call('ZCARD', P .. 'roots:' .. NODE) >= ROOTS
+  if roots_full and n.ancestors == '' then return 'roots' end
+  return somebody_ahead(roots_full) and 'key' or nil
+end
+
+local function submit()
+  if not policy_version() then return { 'empty' } end
+  local known = existing()
+  if known then return known end
+  if NODE ~= '' and not leased(NODE, EPOCH) then return { 'fenced', NODE, EPOCH } end
+  if POLICY < tonumber(policy_version()) then return { 'stale', policy_version() } end
+  local refused = refused_by_tree() or refused_by_ancestors()
+  if refused then return refused end
+  local waits = n.standing == '0'
+  local blocked = waits and obstacle()
+  if blocked and OR_REFUSE then
+    if blocked == 'key' then return { 'slotless', n.key, holders() } end
+    return { 'slotless', '', call('ZRANGE', P .. 'roots:' .. NODE, 0, -1) }
+  end
+  n.seq = int(call('HINCRBY', P .. 'meta', 'seq', 1))
+  if LAUNCH ~= '' then call('HSET', P .. 'launch', LAUNCH, ID .. LAUNCH_PRINT) end
+  append(ID, '1', events)
+  call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'spec', SPEC, 'filed', PRINT .. LABELS)
+  if waits and not blocked then
+    local claimed, said = as_claimed(n, NODE)
+    call('HSET', P .. 'b:' .. ID, 'claimed', said)
+    serve(n.key)
+    save(ID, nil, claimed)
+    place(ID, nil, claimed)
+    append(ID, claimed.rev, { said })
+    return { 'claimed', n.seq, said }
+  end
+  save(ID, nil, n)
+  place(ID, nil, n)
+  if waits then news_of_waiter(n.class) end
+  return { 'waiting', n.seq }
+end
+
+local answer = submit()
+ring()
+return answer

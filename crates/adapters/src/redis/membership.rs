@@ -1,0 +1,174 @@
+use super::RedisStore;
+use super::codec::{ids, push_lease};
+use super::failure::corrupt;
+use super::process::NO_OP;
+use super::script::{ANNOUNCE, Args, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTER};
+use super::token::token;
+use async_trait::async_trait;
+use longhaul_domain::{Epoch, NodeId, PolicyVersion, Timestamp};
+use super::node::Registered;
+use longhaul_ports::{Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, StoreError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Counts of news that nodes took in, so that whoever stops waiting half-way loses nothing.
+#[derive(Debug, Default)]
+pub(super) struct TakenIn(Mutex<BTreeMap<NodeId, u64>>);
+
+impl TakenIn {
+    fn by(&self, node: &NodeId) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied()
+    }
+
+    fn took(&self, node: &NodeId, count: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone(), count);
+    }
+}
+
+/// What a node asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    /// Whatever there is, with a sign of life.
+    Beat,
+    /// Only if there is something new.
+    Call,
+}
+
+#[async_trait]
+impl Membership for RedisStore {
+    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+        let mut args = Args::default();
+        args.text(me.id.as_str())
+            .text(&me.boot)
+            .text(&me.version)
+            .text(&self.lasts())
+            .bytes(&token());
+        let mut reply = self.link.write(&REGISTER, NO_OP, args).await?;
+        match reply.word()?.as_str() {
+            "ok" => Ok(Lease { node: me.id.clone(), epoch: Epoch(reply.number()?) }),
+            other => Err(corrupt(format!("a registration was answered {other:?}"))),
+        }
+    }
+
+    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+        let answered = self.calls(by, Question::Beat).await?;
+        answered.map(|(calls, _)| calls).ok_or_else(|| corrupt("a beat has no answer"))
+    }
+
+    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+        let mut ear = self.listening.ear();
+        loop {
+            ear.open();
+            if let Some((calls, count)) = self.calls(by, Question::Call).await? {
+                self.taken_in.took(&by.node, count);
+                return Ok(calls);
+            }
+            ear.heard().await;
+        }
+    }
+
+    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
+        let mut args = Args::default();
+        push_lease(&mut args, by);
+        self.link.write(&LEAVE, NO_OP, args).await.map(drop)
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+        let known = self.members().await?.into_iter();
+        Ok(known.filter(|node| !node.has_left()).map(|node| node.facts).collect())
+    }
+
+    fn leases_end(&self) -> bool {
+        self.leases.is_some()
+    }
+
+    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        let mut args = Args::default();
+        let labels: Vec<&str> = offer.labels.iter().map(|label| label.as_str()).collect();
+        push_lease(&mut args, by)
+            .text(&labels.join("\n"))
+            .text(offer.address.as_deref().unwrap_or_default())
+            .text(&offer.roots.map(|roots| roots.to_string()).unwrap_or_default());
+        match self.link.write(&ANNOUNCE, NO_OP, args).await?.word()?.as_str() {
+            "ok" => Ok(()),
+            _ => Err(fenced(by)),
+        }
+    }
+
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        let grace = self.leases.map(|leases| leases.grace);
+        Ok(self.members().await?.into_iter().map(|node| node.known(grace)).collect())
+    }
+
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        let mut args = Args::default();
+        args.text(node.as_str()).text(if drain { "1" } else { "" });
+        Ok(self.link.write(&DRAIN, NO_OP, args).await?.word()? == "ok")
+    }
+
+    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+        let mut args = Args::default();
+        args.text(node.as_str()).text(&self.grace());
+        match self.link.write(&FORGET, NO_OP, args).await?.word()?.as_str() {
+            "ok" => Ok(Parting::Forgotten),
+            "alive" => Ok(Parting::Alive),
+            _ => Ok(Parting::Unknown),
+        }
+    }
+}
+
+impl RedisStore {
+    /// How long leases last, and how long after that a node's work is its own, in milliseconds; empty for ever.
+    fn lasts(&self) -> String {
+        self.leases.map(|leases| leases.lease.as_millis().to_string()).unwrap_or_default()
+    }
+
+    fn grace(&self) -> String {
+        self.leases.map(|leases| leases.grace.as_millis().to_string()).unwrap_or_default()
+    }
+
+    pub(super) fn push_times<'a>(&self, args: &'a mut Args) -> &'a mut Args {
+        args.text(&self.lasts()).text(&self.grace())
+    }
+
+    /// What there is for a node and the count of its news; none to a call without news.
+    async fn calls(&self, by: &Lease, question: Question) -> Result<Option<(Calls, u64)>, StoreError> {
+        let mut args = Args::default();
+        self.push_times(push_lease(&mut args, by));
+        let seen = self.taken_in.by(&by.node).map(|count| count.to_string()).unwrap_or_default();
+        match question {
+            Question::Beat => args.text("beat").text(""),
+            Question::Call => args.text("call").text(&seen),
+        };
+        let mut reply = self.link.read(&CALLED, args).await?;
+        match reply.word()?.as_str() {
+            "parked" => Ok(None),
+            "fenced" => Err(fenced(by)),
+            _ => {
+                let now = Timestamp(reply.signed()?);
+                let lease_until = reply.optional_signed()?.map(Timestamp);
+                let due = reply.optional_signed()?.map(Timestamp);
+                let policy = PolicyVersion(reply.number()?);
+                let count = reply.number()?;
+                let wishes = ids(reply.list()?)?;
+                Ok(Some((Calls { now, lease_until, wishes, due, policy }, count)))
+            }
+        }
+    }
+
+    /// Every node that registered, by name.
+    pub(super) async fn members(&self) -> Result<Vec<Registered>, StoreError> {
+        let mut reply = self.link.read(&NODES, Args::default()).await?;
+        let now = Timestamp(reply.signed()?);
+        let mut members = Vec::with_capacity(reply.len());
+        while !reply.is_empty() {
+            members.push(Registered::read(now, &mut reply.list()?)?);
+        }
+        members.sort_by(|a, b| a.facts.id.cmp(&b.facts.id));
+        Ok(members)
+    }
+}
+
+pub(super) fn fenced(by: &Lease) -> StoreError {
+    StoreError::Fenced { node: by.node.clone(), epoch: by.epoch }
+}

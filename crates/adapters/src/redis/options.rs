@@ -1,0 +1,70 @@
+//! Where a store is, and what it keeps to.
+
+use super::Durability;
+use longhaul_ports::Clock;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a store is, and what it keeps to.
+#[derive(Clone)]
+pub struct RedisOptions {
+    /// `redis://host:port`, `rediss://…` with TLS, or `redis+unix:///path/of/the/socket`.
+    pub url: String,
+    /// All keys begin with `lh:{namespace}:`; `longhaul` by default.
+    pub namespace: String,
+    /// What an acknowledged write outlives; the server by default.
+    pub durability: Durability,
+    /// How long the leases of nodes last; none means for ever.
+    pub leases: Option<LeaseTimes>,
+    /// So long a write is sent again before it is given up; 5 seconds by default.
+    pub patience: Duration,
+    /// Takes its time from this clock instead of from the server, which is for tests: nodes on many machines have no
+    /// common clock but the server's.
+    pub clock: Option<Arc<dyn Clock>>,
+}
+
+/// How long the leases of nodes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTimes {
+    /// After the latest beat of the node; 5 seconds by default.
+    pub lease: Duration,
+    /// So long after its end the node's work is its own still; 10 seconds by default.
+    pub grace: Duration,
+}
+
+impl Default for LeaseTimes {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(5), grace: Duration::from_secs(10) }
+    }
+}
+
+impl RedisOptions {
+    /// The store at this URL, all else as by default.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            namespace: "longhaul".to_owned(),
+            durability: Durability::default(),
+            leases: Some(LeaseTimes::default()),
+            patience: Duration::from_secs(5),
+            clock: None,
+        }
+    }
+
+    pub(super) fn prefix(&self) -> String {
+        format!("lh:{{{}}}:", self.namespace)
+    }
+}
+
+/// A URL may hold a password, so it is not shown.
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisOptions")
+            .field("namespace", &self.namespace)
+            .field("durability", &self.durability)
+            .field("leases", &self.leases)
+            .finish_non_exhaustive()
+    }
+}

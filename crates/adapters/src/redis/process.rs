@@ -1,0 +1,138 @@
+use super::RedisStore;
+use super::class;
+use super::codec::{
+    closing, id, if_claimed, optional, push_author, push_lease, refusal, standing, stored,
+};
+use super::reply::Reply;
+use super::script::{Args, CLAIM, COMMIT, LOAD, TOUCH, WISH};
+use super::token::token;
+use async_trait::async_trait;
+use longhaul_domain::{AttemptNo, OpId, ProcessId, Revision, Vitals, Wish, WishNo};
+use longhaul_ports::{
+    Author, Change, Filter, Lease, Listing, PageAsk, ProcessStore, Refusal, Room, StoreError, Stored,
+    Submission, Submitted,
+};
+use longhaul_wire::record;
+use uuid::Uuid;
+
+/// Steps that carry no op: whoever lost their answer lists what there is.
+pub(super) const NO_OP: OpId = OpId::new(Uuid::nil());
+
+#[async_trait]
+impl ProcessStore for RedisStore {
+    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+        self.submit_new(new).await
+    }
+
+    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+        let mut args = Args::default();
+        push_lease(&mut args, by)
+            .bytes(&token())
+            .number(room.roots.into())
+            .number(room.batch.into());
+        for class in &room.classes {
+            args.text(&class::text(class));
+        }
+        let mut reply = self.link.write(&CLAIM, NO_OP, args).await?;
+        let word = reply.word()?;
+        if word != "ok" {
+            return Err(refusal(&word, &mut reply));
+        }
+        let mut claimed = Vec::with_capacity(reply.len());
+        while !reply.is_empty() {
+            claimed.extend(stored(&mut reply.list()?)?);
+        }
+        Ok(claimed)
+    }
+
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        let mut reply = self.link.write(&COMMIT, change.op, change_args(&change)).await?;
+        let word = reply.word()?;
+        match word.as_str() {
+            "ok" => Ok(Revision(reply.number()?)),
+            "missing" => Err(StoreError::Missing { id: change.next.id }),
+            "lives" => {
+                let descendant = id(&reply.bytes()?)?;
+                Err(StoreError::Refused(Refusal::DescendantLives { descendant }))
+            }
+            word => Err(refusal(word, &mut reply)),
+        }
+    }
+
+    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
+        let mut args = Args::default();
+        args.bytes(id.as_uuid().as_bytes()).bytes(op.as_uuid().as_bytes()).text(&record::encode_wish(&wish));
+        let mut reply = self.link.write(&WISH, op, args).await?;
+        let word = reply.word()?;
+        match word.as_str() {
+            "ok" => Ok(WishNo(reply.number()?)),
+            "missing" => Err(StoreError::Missing { id: *id }),
+            "full" => Err(StoreError::Refused(Refusal::TooManyWishes)),
+            word => Err(refusal(word, &mut reply)),
+        }
+    }
+
+    async fn touch(
+        &self,
+        by: &Author,
+        vitals: &[(ProcessId, AttemptNo, Vitals)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut args = Args::default();
+        push_author(&mut args, by);
+        for (id, attempt, vitals) in vitals {
+            args.bytes(id.as_uuid().as_bytes())
+                .number(attempt.0.into())
+                .text(&record::encode_vitals(vitals));
+        }
+        let mut reply = self.link.write(&TOUCH, NO_OP, args).await?;
+        vitals.iter().map(|(id, ..)| touched(*id, &mut reply.list()?)).collect()
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+        let mut args = Args::default();
+        for id in ids {
+            args.bytes(id.as_uuid().as_bytes());
+        }
+        let mut reply = self.link.read(&LOAD, args).await?;
+        ids.iter().map(|_| stored(&mut reply.list()?)).collect()
+    }
+
+    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+        self.page(filter, page).await
+    }
+}
+
+/// In the order in which the script reads them.
+fn change_args(change: &Change) -> Args {
+    let next = &change.next;
+    let head = next.head();
+    let mut args = Args::default();
+    args.bytes(next.id.as_uuid().as_bytes()).bytes(change.op.as_uuid().as_bytes());
+    push_author(&mut args, &change.author);
+    args.number(change.expected.0)
+        .number(change.taken.0)
+        .text(if change.childless { "1" } else { "" })
+        .text(&record::encode_life(next))
+        .text(standing(head.standing))
+        .text(head.status.as_str())
+        .text(closing(&head))
+        .number(head.attempt.0.into())
+        .signed(head.priority.value().into())
+        .text(&optional(head.due))
+        .text(head.node.as_ref().map_or("", |node| node.as_str()))
+        .text(&optional(head.completed_at))
+        .text(&if_claimed(next, &head));
+    for event in &change.events {
+        args.text(&record::encode_event(event));
+    }
+    args
+}
+
+fn touched(id: ProcessId, answer: &mut Reply) -> Result<Result<(), StoreError>, StoreError> {
+    let word = answer.word()?;
+    Ok(match word.as_str() {
+        "ok" => Ok(()),
+        "missing" => Err(StoreError::Missing { id }),
+        word => Err(refusal(word, answer)),
+    })
+}

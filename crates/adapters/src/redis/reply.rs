@@ -1,0 +1,111 @@
+//! What a script answered.
+
+use super::failure::corrupt;
+use longhaul_ports::StoreError;
+use redis::Value;
+use std::vec;
+
+/// The values that a script answered, taken one after the other.
+#[derive(Debug)]
+pub(super) struct Reply(vec::IntoIter<Value>);
+
+impl Reply {
+    pub(super) fn of(value: Value) -> Result<Self, StoreError> {
+        match value {
+            Value::Array(values) | Value::Set(values) => Ok(Self(values.into_iter())),
+            other => Err(unfit("an array", &other)),
+        }
+    }
+
+    pub(super) fn word(&mut self) -> Result<String, StoreError> {
+        String::from_utf8(self.bytes()?).map_err(|_| corrupt("a word of an answer is no text"))
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<Vec<u8>, StoreError> {
+        match self.next()? {
+            Value::BulkString(bytes) => Ok(bytes),
+            Value::SimpleString(text) => Ok(text.into_bytes()),
+            Value::Okay => Ok(b"OK".to_vec()),
+            Value::Int(number) => Ok(number.to_string().into_bytes()),
+            other => Err(unfit("a string", &other)),
+        }
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, StoreError> {
+        u64::try_from(self.signed()?).map_err(|_| corrupt("a count is negative"))
+    }
+
+    pub(super) fn signed(&mut self) -> Result<i64, StoreError> {
+        match self.next()? {
+            Value::Int(number) => Ok(number),
+            Value::BulkString(bytes) => digits(&bytes),
+            other => Err(unfit("a number", &other)),
+        }
+    }
+
+    /// None if it is empty or absent.
+    pub(super) fn optional_text(&mut self) -> Result<Option<String>, StoreError> {
+        match self.next()? {
+            Value::Nil => Ok(None),
+            Value::BulkString(bytes) if bytes.is_empty() => Ok(None),
+            Value::BulkString(bytes) => {
+                String::from_utf8(bytes).map(Some).map_err(|_| corrupt("a word of an answer is no text"))
+            }
+            other => Err(unfit("a string", &other)),
+        }
+    }
+
+    /// None if it is empty or absent.
+    pub(super) fn optional_signed(&mut self) -> Result<Option<i64>, StoreError> {
+        match self.next()? {
+            Value::Nil => Ok(None),
+            Value::Int(number) => Ok(Some(number)),
+            Value::BulkString(bytes) if bytes.is_empty() => Ok(None),
+            Value::BulkString(bytes) => digits(&bytes).map(Some),
+            other => Err(unfit("a number", &other)),
+        }
+    }
+
+    /// An array inside.
+    pub(super) fn list(&mut self) -> Result<Self, StoreError> {
+        Self::of(self.next()?)
+    }
+
+    /// An array inside; none if it is absent.
+    pub(super) fn optional_list(&mut self) -> Result<Option<Self>, StoreError> {
+        match self.next()? {
+            Value::Nil => Ok(None),
+            value => Self::of(value).map(Some),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    fn next(&mut self) -> Result<Value, StoreError> {
+        self.0.next().ok_or_else(|| corrupt("an answer is too short"))
+    }
+}
+
+fn digits(bytes: &[u8]) -> Result<i64, StoreError> {
+    std::str::from_utf8(bytes)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| corrupt("a number of an answer is none"))
+}
+
+fn unfit(wanted: &str, found: &Value) -> StoreError {
+    let kind = match found {
+        Value::Nil => "nothing",
+        Value::Int(_) => "a number",
+        Value::Array(_) | Value::Set(_) => "an array",
+        Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
+        _ => "something else",
+    };
+    corrupt(format!("an answer holds {kind} in the place of {wanted}"))
+}

@@ -1,0 +1,112 @@
+//! The scripts, each of which is one atomic step in the server.
+
+use std::sync::OnceLock;
+
+/// A script as the server gets it: what all have in common, and its own lines.
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) name: &'static str,
+    pub(super) source: &'static str,
+    /// What the server calls it, known once it was loaded.
+    hash: OnceLock<String>,
+}
+
+macro_rules! script {
+    ($name:literal) => {
+        Script {
+            name: $name,
+            source: concat!(include_str!("lua/prelude.lua"), "\n", include_str!(concat!("lua/", $name, ".lua"))),
+            hash: OnceLock::new(),
+        }
+    };
+    ($name:literal with $middle:literal) => {
+        Script {
+            name: $name,
+            source: concat!(
+                include_str!("lua/prelude.lua"),
+                "\n",
+                include_str!(concat!("lua/", $middle, ".lua")),
+                "\n",
+                include_str!(concat!("lua/", $name, ".lua")),
+            ),
+            hash: OnceLock::new(),
+        }
+    };
+}
+
+pub(super) static ATTENTION: Script = script!("attention" with "leases");
+pub(super) static ANNOUNCE: Script = script!("announce");
+pub(super) static BOOKS: Script = script!("books");
+pub(super) static CALLED: Script = script!("called" with "leases");
+pub(super) static CLAIM: Script = script!("claim");
+pub(super) static CLASSES: Script = script!("classes");
+pub(super) static COMMIT: Script = script!("commit");
+pub(super) static DRAIN: Script = script!("drain");
+pub(super) static END: Script = script!("end");
+pub(super) static ENDED: Script = script!("ended");
+pub(super) static EVENTS: Script = script!("events");
+pub(super) static FORGET: Script = script!("forget" with "leases");
+pub(super) static LEAVE: Script = script!("leave");
+pub(super) static LIST: Script = script!("list");
+pub(super) static LOAD: Script = script!("load");
+pub(super) static NODES: Script = script!("nodes");
+pub(super) static OPEN: Script = script!("open");
+pub(super) static POLICY: Script = script!("policy");
+pub(super) static QUEUES: Script = script!("queues");
+pub(super) static REGISTER: Script = script!("register" with "leases");
+pub(super) static SUBMIT: Script = script!("submit");
+pub(super) static SWEEP: Script = script!("sweep");
+pub(super) static TAKE: Script = script!("take");
+pub(super) static TAKE_BOOKS: Script = script!("take_books");
+pub(super) static TAKE_EVENTS: Script = script!("take_events");
+pub(super) static TOUCH: Script = script!("touch");
+pub(super) static WISH: Script = script!("wish");
+
+/// Every script: each is loaded when a store is opened, so that one that the server does not take is noticed there.
+pub(super) static ALL: &[&Script] = &[
+    &ANNOUNCE, &ATTENTION, &BOOKS, &CALLED, &CLAIM, &CLASSES, &COMMIT, &DRAIN, &END, &ENDED, &EVENTS, &FORGET, &LEAVE, &LIST, &LOAD, &NODES, &OPEN, &POLICY, &QUEUES, &REGISTER, &SUBMIT, &SWEEP, &TAKE, &TAKE_BOOKS, &TAKE_EVENTS, &TOUCH, &WISH,
+];
+
+impl Script {
+    /// What the server calls it; none before it was loaded once.
+    pub(super) fn hash(&self) -> Option<&str> {
+        self.hash.get().map(String::as_str)
+    }
+
+    pub(super) fn loaded(&self, hash: String) {
+        // The hash follows from the source, so that the first one is as good as any.
+        let _ = self.hash.set(hash);
+    }
+}
+
+/// What a script is given, after the time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Args(Vec<Vec<u8>>);
+
+impl Args {
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.push(bytes.to_vec());
+        self
+    }
+
+    pub(super) fn number(&mut self, number: u64) -> &mut Self {
+        self.text(&number.to_string())
+    }
+
+    pub(super) fn signed(&mut self, number: i64) -> &mut Self {
+        self.text(&number.to_string())
+    }
+
+    /// All of another's after these.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+}

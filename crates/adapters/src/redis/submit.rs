@@ -1,0 +1,178 @@
+//! New processes.
+
+use super::RedisStore;
+use super::codec::{
+    self, class_of, closing, id, ids, if_claimed, joined, labels, name, optional, push_lease, standing, stored,
+};
+use super::failure::corrupt;
+use super::reply::Reply;
+use super::script::{Args, SUBMIT};
+use crate::fingerprint::Fingerprint;
+use longhaul_domain::{
+    Head, LaunchKey, OpId, PolicyVersion, Process, ProcessId, Revision, Seq, SessionId, SlotKey, Spec, Vitals, Work,
+};
+use longhaul_ports::{Lease, Refusal, StoreError, Stored, Submission, Submitted};
+use longhaul_wire::record;
+
+/// The largest specification that is kept, in bytes.
+const LARGEST_SPEC: usize = 1024 * 1024;
+
+impl RedisStore {
+    pub(super) async fn submit_new(&self, new: Submission) -> Result<Submitted, StoreError> {
+        let spec = record::encode_spec(&new.process);
+        if spec.len() > LARGEST_SPEC {
+            let bytes = u64::try_from(spec.len()).unwrap_or(u64::MAX);
+            return Err(StoreError::Refused(Refusal::TooLarge { bytes }));
+        }
+        let head = new.process.head();
+        let args = args(&new, &head, &spec);
+        let op = OpId::new(*new.process.id.as_uuid());
+        let mut reply = self.link.write(&SUBMIT, op, args).await?;
+        let word = reply.word()?;
+        match word.as_str() {
+            "waiting" => {
+                let seq = Seq(reply.number()?);
+                Ok(Submitted::Waiting(accepted(new, seq)))
+            }
+            "claimed" => {
+                let seq = Seq(reply.number()?);
+                let claim = codec::claim(&reply.word()?)?;
+                claimed(new, seq, claim).map(Submitted::Claimed)
+            }
+            "existing" => existing(&new, &mut reply),
+            word => Err(match refusal(word, &mut reply, &new, &head)? {
+                Some(refusal) => StoreError::Refused(refusal),
+                None => codec::refusal(word, &mut reply),
+            }),
+        }
+    }
+}
+
+/// In the order in which the script reads them.
+fn args(new: &Submission, head: &Head, spec: &str) -> Args {
+    let (process, limits) = (&new.process, &new.limits);
+    let mut args = Args::default();
+    args.bytes(process.id.as_uuid().as_bytes());
+    match &process.spec.launch_key {
+        Some(key) => {
+            let scope = launch_scope(process.spec.session.as_ref(), key);
+            args.text(&scope).text(&fingerprint(&process.spec.launch_part()))
+        }
+        None => args.text("").text(""),
+    };
+    args.number(limits.policy.0)
+        .text(&limits.slots.map(|slots| slots.to_string()).unwrap_or_default())
+        .number(limits.tree.deepest.0.into())
+        .number(limits.tree.per_level.into());
+    match &new.claim_for {
+        Some(claimant) => push_lease(&mut args, &claimant.lease).number(claimant.roots.into()),
+        None => args.text("").text("").text("0"),
+    };
+    args.text(if new.or_refuse { "1" } else { "" });
+    push_record(&mut args, process, head, spec);
+    for event in &new.events {
+        args.text(&record::encode_event(event));
+    }
+    args
+}
+
+/// What every record consists of, in the order in which scripts read it.
+pub(super) fn push_record(args: &mut Args, process: &Process, head: &Head, spec: &str) {
+    args.text(&record::encode_life(process))
+        .text(spec)
+        .text(&labels(head))
+        .text(&fingerprint(&process.spec))
+        .text(standing(head.standing))
+        .text(head.status.as_str())
+        .text(closing(head))
+        .number(head.attempt.0.into())
+        .text(head.key.as_ref().map_or("", |key| key.as_str()))
+        .text(&class_of(process))
+        .signed(head.priority.value().into())
+        .text(&optional(head.due))
+        .bytes(&joined(&head.ancestors))
+        .text(head.node.as_ref().map_or("", |node| node.as_str()))
+        .signed(head.queued_at.0)
+        .text(&optional(head.completed_at))
+        .text(&if_claimed(process, head));
+}
+
+/// Launch keys belong to their session.
+pub(super) fn launch_scope(session: Option<&SessionId>, key: &LaunchKey) -> String {
+    format!("{}{}{key}", session.map_or("", |session| session.as_str()), codec::SEPARATOR)
+}
+
+pub(super) fn fingerprint(spec: &Spec) -> String {
+    format!("{:016x}", Fingerprint::of(spec))
+}
+
+fn accepted(new: Submission, seq: Seq) -> Stored {
+    Stored {
+        process: new.process,
+        revision: Revision(1),
+        seq,
+        owner: None,
+        wishes: Vec::new(),
+        vitals: Vitals::default(),
+    }
+}
+
+fn claimed(new: Submission, seq: Seq, claim: longhaul_domain::Event) -> Result<Stored, StoreError> {
+    let lease = new.claim_for.as_ref().map(|claimant| claimant.lease.clone());
+    let lease: Lease = lease.ok_or_else(|| corrupt("what nobody asked for was claimed"))?;
+    let mut stored = accepted(new, seq);
+    stored.process.evolve(&[claim]);
+    stored.revision = stored.revision.next();
+    stored.owner = match &stored.process.spec.work {
+        Work::Command(_) => Some(lease),
+        Work::Reported(_) => None,
+    };
+    Ok(stored)
+}
+
+/// The record of the id, or of the launch key; what is gone was compared by its fingerprint.
+fn existing(new: &Submission, reply: &mut Reply) -> Result<Submitted, StoreError> {
+    let id = id(&reply.bytes()?)?;
+    let same_print = reply.word()? == "1";
+    let stored = stored(&mut reply.list()?)?;
+    let (asked, me) = (&new.process.spec, new.process.id);
+    let same_spec = match &stored {
+        Some(stored) if id == me => stored.process.spec == *asked,
+        Some(stored) => stored.process.spec.same_launch(asked),
+        None => same_print,
+    };
+    Ok(Submitted::Existing { id, stored, same_spec })
+}
+
+/// The guard behind a word; none if it is not one of those that only submissions meet.
+fn refusal(
+    word: &str,
+    reply: &mut Reply,
+    new: &Submission,
+    head: &Head,
+) -> Result<Option<Refusal>, StoreError> {
+    let tree = new.limits.tree;
+    Ok(Some(match word {
+        "stale" => Refusal::StalePolicy { found: PolicyVersion(reply.number()?) },
+        "parentless" => Refusal::ParentMissing { parent: id(&reply.bytes()?)? },
+        "closing" => Refusal::AncestorClosing { ancestor: id(&reply.bytes()?)? },
+        "deep" => Refusal::TooDeep { level: head.level, deepest: tree.deepest },
+        "level" => {
+            let live = u32::try_from(reply.number()?).unwrap_or(u32::MAX);
+            Refusal::LevelFull { level: head.level, live, most: tree.per_level }
+        }
+        "starved" => {
+            let key = head.key.clone().ok_or_else(|| corrupt("work without a key is held by one"))?;
+            Refusal::HeldByAncestors { key, holders: holders(reply)? }
+        }
+        "slotless" => {
+            let key: Option<SlotKey> = reply.optional_text()?.map(|key| name(&key)).transpose()?;
+            Refusal::NoSlot { key, holders: holders(reply)? }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn holders(reply: &mut Reply) -> Result<Vec<ProcessId>, StoreError> {
+    ids(reply.list()?)
+}

@@ -1,0 +1,27 @@
+//! The store in a Redis server.
+#![cfg(feature = "redis")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail by panicking too"
+)]
+
+#[path = "redis/lost.rs"]
+mod lost;
+#[cfg(feature = "sqlite")]
+#[path = "redis/migrate.rs"]
+mod migrate;
+#[path = "redis/opening.rs"]
+mod opening;
+#[path = "redis/proxy.rs"]
+mod proxy;
+#[path = "redis/server.rs"]
+mod server;
+#[path = "redis/suite.rs"]
+mod suite;
+#[cfg(feature = "memory")]
+#[path = "redis/audit.rs"]
+mod audit;
+#[cfg(feature = "memory")]
+#[path = "redis/claims.rs"]
+mod claims;

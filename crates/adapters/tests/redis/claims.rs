@@ -1,0 +1,314 @@
+//! Who gets what, with many keys, patterns, placements and nodes, as the reference says; and every index as it follows
+//! from the heads.
+
+use crate::audit::audit;
+use crate::proxy::Proxy;
+use crate::server::{Server, now};
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_adapters::redis::{RedisOptions, RedisStore};
+use longhaul_domain::{
+    AttemptNo, Capability, Command, Hold, Input, NodeId, Observation, Placement, Policy, Priority, ProcessId,
+    SlotKey, Status, StopCause,
+};
+use longhaul_ports::{
+    Claimant, IdSource, Lease, PlacementClass, Room, Store, StoreError, Stored, Submission,
+    Submitted,
+};
+use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
+use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::agreement::{Tally, agree};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+const KEYS: [&str; 6] = ["a-1", "a-2", "ab-1", "ab*", "b", "c"];
+const PATTERNS: [&str; 7] = ["a*", "a-*", "ab*", "ab-1*", "a-1", "*", "b"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_goes_next_is_who_the_reference_says() {
+    let (mut claimed, mut refused) = (0, 0);
+    for seed in 0..12 {
+        let mut script = Script::new(seed, None).await;
+        script.run(500).await;
+        claimed += script.claimed;
+        refused += script.refused;
+    }
+    assert!(claimed > 500 && refused > 50, "the script has to come to something: {claimed} {refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_goes_next_stays_so_when_answers_get_lost() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
+    let mut script = Script::new(77, Some((server, proxy))).await;
+    script.run(400).await;
+    let lost = script.proxy.as_ref().map_or(0, Proxy::lost);
+    assert!(lost > 50 && script.claimed > 20, "the script has to come to something: {lost} {}", script.claimed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_index_follows_from_the_heads_whatever_is_asked() {
+    let mut tally = Tally::default();
+    for seed in 100..104 {
+        let (server, redis) = redis();
+        tally = tally.and(agree(&memory(), &redis, seed, 400).await);
+        audit(&server).await;
+    }
+    assert!(tally.written > 100 && tally.swept > 5, "the script has to come to something: {tally:?}");
+}
+
+fn memory() -> StoreWorld {
+    let clock = VirtualClock::default();
+    StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
+}
+
+fn redis() -> (Server, StoreWorld) {
+    let server = Server::start();
+    let world = at(server.url(), &server);
+    (server, world)
+}
+
+fn at(url: String, server: &Server) -> StoreWorld {
+    let clock = VirtualClock::default();
+    let options =
+        RedisOptions { url, leases: None, clock: Some(Arc::new(clock.clone())), ..server.options() };
+    StoreWorld::new(Arc::new(now(RedisStore::open(options)).unwrap()), clock)
+}
+
+/// The same questions for both stores, drawn from a seed.
+struct Script {
+    memory: StoreWorld,
+    redis: StoreWorld,
+    server: Server,
+    /// Loses answers to the store in the server.
+    proxy: Option<Proxy>,
+    chance: SequentialIds,
+    leases: [Lease; 2],
+    known: Vec<ProcessId>,
+    seed: u64,
+    step: u32,
+    claimed: usize,
+    refused: usize,
+}
+
+/// Asks both stores and compares.
+macro_rules! both {
+    ($script:ident, $what:expr, $store:ident => $ask:expr) => {{
+        let $store = &$script.memory.store;
+        let one = $ask.await;
+        let $store = &$script.redis.store;
+        let other = $ask.await;
+        let at = ($script.seed, $script.step);
+        assert_eq!(shown(&one), shown(&other), "seed and step {at:?}: {}", $what);
+        one
+    }};
+}
+
+impl Script {
+    async fn new(seed: u64, proxied: Option<(Server, Proxy)>) -> Self {
+        let (server, redis, proxy) = match proxied {
+            None => {
+                let (server, redis) = redis();
+                (server, redis, None)
+            }
+            Some((server, proxy)) => {
+                let redis = at(format!("redis+unix://{}", proxy.socket().display()), &server);
+                (server, redis, Some(proxy))
+            }
+        };
+        let memory = memory();
+        let mut leases = Vec::new();
+        for name in ["a", "b"] {
+            leases.push(memory.node(name).await);
+            assert_eq!(leases.last(), Some(&redis.node(name).await));
+        }
+        Self {
+            memory,
+            redis,
+            server,
+            proxy,
+            chance: SequentialIds::seeded(seed),
+            leases: leases.try_into().unwrap(),
+            known: Vec::new(),
+            seed,
+            step: 0,
+            claimed: 0,
+            refused: 0,
+        }
+    }
+
+    fn draw(&self, below: usize) -> usize {
+        usize::try_from(self.chance.chance().0 % u64::try_from(below).unwrap()).unwrap()
+    }
+
+    fn odds(&self, one_in: usize) -> bool {
+        self.draw(one_in) == 0
+    }
+
+    fn small(&self, below: usize) -> u32 {
+        u32::try_from(self.draw(below)).unwrap()
+    }
+
+    fn lease(&self) -> &Lease {
+        self.leases.get(self.draw(2)).unwrap()
+    }
+
+    async fn run(&mut self, steps: u32) {
+        for step in 0..steps {
+            self.step = step;
+            self.act().await;
+            if step % 25 == 24 {
+                self.look().await;
+            }
+        }
+    }
+
+    async fn act(&mut self) {
+        if let Some(proxy) = &self.proxy
+            && self.odds(3)
+        {
+            proxy.lose_answers_after(0);
+        }
+        match self.draw(20) {
+            0..=6 => self.submit().await,
+            7..=10 => self.claim().await,
+            11..=17 => self.turn().await,
+            18 => self.set_policy().await,
+            _ => {
+                let span = Duration::from_millis(u64::from(self.small(3_000)));
+                self.memory.clock.advance(span);
+                self.redis.clock.advance(span);
+            }
+        }
+    }
+
+    async fn submit(&mut self) {
+        let new = self.submission().await;
+        self.known.push(new.process.id);
+        let id = new.process.id;
+        let submit = async |store: &Arc<dyn Store>| store.submit(new.clone()).await.map(|it| as_new(it, id));
+        let submitted = both!(self, format!("{new:?}"), store => submit(store));
+        self.refused += usize::from(submitted.is_err());
+    }
+
+    async fn submission(&self) -> Submission {
+        let mut draft = longhaul_testkit::suite::Draft::new(self.chance.process())
+            .priority(i64::from(self.small(3)))
+            .placed(self.placement());
+        if let Some(key) = KEYS.get(self.draw(KEYS.len() + 2)) {
+            draft = draft.key(key);
+        }
+        if self.odds(6) {
+            draft = draft.reported_in_queue();
+        }
+        if self.odds(3)
+            && let Some(parent) = self.stored().await
+        {
+            draft = draft.child_of(&parent);
+        }
+        if self.odds(3) {
+            draft = draft.claimed_for(Claimant { lease: self.lease().clone(), roots: self.small(8) });
+            if self.odds(2) {
+                draft = draft.or_refused();
+            }
+        }
+        self.memory.submission(draft).await
+    }
+
+    fn placement(&self) -> Placement {
+        match self.draw(6) {
+            0 => Placement::Node(NodeId::new("a").unwrap()),
+            1 => Placement::Node(NodeId::new("b").unwrap()),
+            2 => Placement::Labels(vec![Capability::new("gpu").unwrap(), Capability::new("big").unwrap()]),
+            3 => Placement::Here,
+            _ => Placement::Anywhere,
+        }
+    }
+
+    async fn stored(&self) -> Option<Stored> {
+        let id = *self.known.get(self.draw(self.known.len().max(1)))?;
+        self.memory.store.load(&[id]).await.unwrap().pop().flatten()
+    }
+
+    async fn claim(&mut self) {
+        let lease = self.lease().clone();
+        let labels = vec![Capability::new("gpu").unwrap(), Capability::new("big").unwrap()];
+        let mut classes = vec![
+            PlacementClass::Node(lease.node.clone()),
+            PlacementClass::Shared(Placement::Anywhere),
+            PlacementClass::Shared(Placement::Here),
+            PlacementClass::Shared(Placement::Labels(labels)),
+        ];
+        classes.retain(|_| !self.odds(4));
+        let room = Room { roots: self.small(12), batch: 1 + self.small(4), classes };
+        let what = format!("a claim of {lease:?} with {room:?}");
+        let claimed = both!(self, what, store => store.claim(&lease, &room));
+        self.claimed += claimed.unwrap().len();
+    }
+
+    async fn turn(&mut self) {
+        let Some(stored) = self.stored().await else { return };
+        let attempt = stored.process.attempt;
+        let input = match (stored.process.status(), self.draw(4)) {
+            (Status::Pending, 0) => Input::Command(Command::Cancel { cause: StopCause::User }),
+            (Status::Pending, _) => {
+                let priority = Priority::kept(i64::from(self.small(200)) - 50).unwrap();
+                Input::Command(Command::Prioritize { priority })
+            }
+            (Status::Starting, 0) if attempt != AttemptNo(0) => {
+                Input::Observation(Observation::NeverRan { attempt })
+            }
+            _ => Input::Observation(Observation::Orphaned),
+        };
+        let context = longhaul_domain::Context {
+            now: self.memory.now(),
+            awake: longhaul_domain::Awake(0),
+            chance: longhaul_domain::Chance(0),
+            capabilities: longhaul_domain::Capabilities::ALL,
+        };
+        if stored.process.decide(&context, &stored.vitals, &input).is_err() {
+            return;
+        }
+        let change = self.memory.change(&stored, input);
+        both!(self, format!("{change:?}"), store => store.commit(change.clone())).ok();
+    }
+
+    async fn set_policy(&mut self) {
+        let (version, mut policy): (_, Policy) = self.memory.store.policy().await.unwrap();
+        policy.default_slots = self.small(4);
+        let pattern = PATTERNS.get(self.draw(PATTERNS.len())).unwrap();
+        if self.odds(3) {
+            policy.slots.remove(*pattern);
+        } else {
+            policy.slots.insert((*pattern).to_owned(), self.small(5));
+        }
+        let key = SlotKey::new(KEYS.get(self.draw(KEYS.len())).unwrap()).unwrap();
+        if policy.held.remove(&key).is_none() && self.odds(2) {
+            policy.held.insert(key, Hold { since: self.memory.now(), by: None });
+        }
+        both!(self, format!("{policy:?}"), store => store.set_policy(version, &policy)).unwrap();
+    }
+
+    async fn look(&self) {
+        both!(self, "the queues", store => store.queues(None)).unwrap();
+        for key in KEYS {
+            let key = SlotKey::new(key).unwrap();
+            both!(self, "a queue", store => store.queues(Some(&key))).unwrap();
+        }
+        audit(&self.server).await;
+    }
+}
+
+/// What a submission was answered at first, if it was sent again.
+fn as_new(submitted: Submitted, me: ProcessId) -> Submitted {
+    match submitted {
+        Submitted::Existing { id, stored: Some(stored), same_spec: true } if id == me => {
+            if stored.revision.0 == 1 { Submitted::Waiting(stored) } else { Submitted::Claimed(stored) }
+        }
+        first @ (Submitted::Waiting(_) | Submitted::Claimed(_) | Submitted::Existing { .. }) => first,
+    }
+}
+
+fn shown<T: Debug>(answer: &Result<T, StoreError>) -> String {
+    format!("{answer:#?}")
+}

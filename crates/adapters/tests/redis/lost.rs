@@ -1,0 +1,218 @@
+//! Answers that get lost, and servers that go away and come back.
+
+use crate::proxy::Proxy;
+use crate::server::{Server, error_of};
+use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
+use longhaul_domain::{NodeId, Placement, Wish};
+use longhaul_ports::*;
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::suite::StoreWorld;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A world behind a proxy, which loses what the test says.
+async fn behind_a_proxy() -> (StoreWorld, Proxy) {
+    let server = Server::start();
+    let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
+    let clock = VirtualClock::default();
+    let url = format!("redis+unix://{}", proxy.socket().display());
+    let options = RedisOptions { url, clock: Some(Arc::new(clock.clone())), ..server.options() };
+    let store = RedisStore::open(options).await.unwrap();
+    (StoreWorld::new(Arc::new(store), clock).guarded(server), proxy)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_answer_got_lost_counts_once() {
+    let (world, proxy) = behind_a_proxy().await;
+    let facts = NodeFacts { id: node("a"), boot: "b".to_owned(), version: "1".to_owned() };
+    proxy.lose_answers_after(0);
+    let lease = world.store.register(&facts).await.unwrap();
+    assert_eq!(lease.epoch, longhaul_domain::Epoch(1), "a registration that was sent twice is one");
+
+    let submission = world.submission(world.draft().key("k")).await;
+    let id = submission.process.id;
+    proxy.lose_answers_after(0);
+    let submitted = world.store.submit(submission).await.unwrap();
+    assert!(matches!(submitted, Submitted::Existing { id: known, same_spec: true, .. } if known == id), "{submitted:?}");
+
+    proxy.lose_answers_after(0);
+    let claimed = world.claim(&lease).await;
+    assert_eq!(claimed.iter().map(|stored| stored.process.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(world.load(id).await.revision, longhaul_domain::Revision(2), "it was claimed once");
+
+    let wished = {
+        let op = world.ids.op();
+        proxy.lose_answers_after(0);
+        world.store.wish(&id, op, Wish::Pause).await.unwrap()
+    };
+    assert_eq!(wished, longhaul_domain::WishNo(1));
+    assert_eq!(world.load(id).await.wishes.len(), 1);
+
+    let change = Change { taken: wished, ..world.change(&claimed[0], cancel()) };
+    proxy.lose_answers_after(0);
+    let revision = world.store.commit(change.clone()).await.unwrap();
+    assert_eq!(revision, longhaul_domain::Revision(3));
+    assert_eq!(world.load(id).await.revision, revision);
+
+    let (version, policy) = world.store.policy().await.unwrap();
+    proxy.lose_answers_after(0);
+    let newer = world.store.set_policy(version, &policy).await.unwrap();
+    assert_eq!(world.store.policy().await.unwrap().0, newer);
+    assert_eq!(newer, version.next(), "a change that was sent twice is one");
+    assert!(proxy.lost() >= 6, "answers were lost: {}", proxy.lost());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_whose_answer_got_lost_names_whom_it_let_go() {
+    let (world, proxy) = behind_a_proxy().await;
+    let lease = world.node("a").await;
+    let running = world.run(world.draft(), &lease).await;
+    let ended = world.exit(&running, 0).await;
+    world.clock.advance(Duration::from_secs(60));
+    let rule = longhaul_domain::Retention { age: Some(Duration::ZERO), count: None, before: None };
+    // The first answer is that of the question who has ended.
+    proxy.lose_answers_after(1);
+    let swept = world.store.sweep(&rule, 10).await.unwrap();
+    assert_eq!(proxy.lost(), 1);
+    assert_eq!((swept.ids, swept.total), (vec![ended.process.id], 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_without_any_answer_may_have_been_applied() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
+    let url = format!("redis+unix://{}", proxy.socket().display());
+    let options = RedisOptions { url, patience: Duration::from_millis(300), ..server.options() };
+    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let submission = world.submission(world.draft()).await;
+    let id = submission.process.id;
+    proxy.lose_all_answers();
+    let unheard = error_of(world.store.submit(submission).await);
+    assert!(matches!(&unheard, StoreError::Unknown { op, .. } if *op.as_uuid() == *id.as_uuid()), "{unheard:?}");
+    proxy.lose_nothing();
+    assert!(world.exists(id).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_no_server_got_is_surely_not_applied() {
+    let mut server = Server::start();
+    let options = RedisOptions { patience: Duration::from_millis(300), ..server.options() };
+    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let submission = world.submission(world.draft()).await;
+    server.kill();
+    // The first one may still have gone into the connection that broke.
+    let _ = world.store.submit(submission.clone()).await;
+    let begun = Instant::now();
+    let away = error_of(world.store.submit(submission).await);
+    assert!(matches!(away, StoreError::Unavailable { .. }), "{away:?}");
+    assert!(begun.elapsed() < Duration::from_secs(3), "it is told soon: {:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
+    let mut server =
+        Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+    let options = RedisOptions { durability: Durability::Single, ..server.options() };
+    let store: Arc<dyn Store> = Arc::new(RedisStore::open(options).await.unwrap());
+    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let lease = world.node("a").await;
+    let mut acknowledged = Vec::new();
+    for _ in 0..50 {
+        acknowledged.push(world.submit(world.draft().placed(Placement::Node(node("b")))).await);
+    }
+    while tokio::time::timeout(Duration::from_millis(300), store.called(&lease)).await.is_ok() {}
+    let parked = {
+        let (store, lease) = (store.clone(), lease.clone());
+        tokio::spawn(async move { store.called(&lease).await })
+    };
+    server.kill();
+    server.restart();
+    // The scripts went with the server, the connections broke: the same store goes on.
+    let ids: Vec<_> = acknowledged.iter().map(|stored| stored.process.id).collect();
+    let loaded = store.load(&ids).await.unwrap();
+    assert_eq!(loaded, acknowledged.iter().cloned().map(Some).collect::<Vec<_>>());
+    let later = world.submit(world.draft()).await;
+    let called = tokio::time::timeout(Duration::from_secs(10), parked).await;
+    assert!(called.unwrap().unwrap().is_ok(), "who waited is called by what happens afterwards");
+    assert_eq!(world.claim(&lease).await.len(), 1);
+    assert_eq!(world.load(later.process.id).await.owner, Some(lease));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_forgot_the_scripts_gets_them_again() {
+    let server = Server::start();
+    let world = StoreWorld::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default());
+    assert_eq!(server.ask(&["SCRIPT", "FLUSH"]), "OK");
+    let stored = world.submit(world.draft()).await;
+    assert!(world.exists(stored.process.id).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_refuses_what_is_new_and_lets_go_of_what_is_old() {
+    let server = Server::start();
+    let world = StoreWorld::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default());
+    let lease = world.node("a").await;
+    let running = world.run(world.draft(), &lease).await;
+    let ended = world.exit(&running, 0).await;
+    server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let full = error_of(world.try_submit(world.draft()).await);
+    assert!(matches!(full, StoreError::Refused(Refusal::Full)), "{full:?}");
+    let rule = longhaul_domain::Retention {
+        age: None,
+        count: None,
+        before: Some(longhaul_domain::Timestamp(i64::MAX)),
+    };
+    let swept = world.store.sweep(&rule, 10).await.unwrap();
+    assert_eq!(swept.ids, [ended.process.id]);
+    server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    world.submit(world.draft()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_is_acknowledged_when_every_replica_has_it() {
+    let port = free_port();
+    let primary = Server::with(&["--port", &port, "--save", "", "--appendonly", "yes"]);
+    let replica = Server::with(&["--save", "", "--replicaof", "127.0.0.1", &port]);
+    wait_for(|| primary.ask(&["INFO", "replication"]).contains("state=online")).await;
+    let options = RedisOptions {
+        durability: "replicated:1".parse().unwrap(),
+        patience: Duration::from_secs(2),
+        ..primary.options()
+    };
+    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    for count in 1..=20 {
+        world.submit(world.draft()).await;
+        assert_eq!(replica.ask(&["ZCARD", "lh:{longhaul}:all"]), count.to_string());
+    }
+    replica.freeze();
+    let submission = world.submission(world.draft()).await;
+    let unsure = error_of(world.store.submit(submission.clone()).await);
+    assert!(matches!(unsure, StoreError::Unknown { .. }), "{unsure:?}");
+    replica.thaw();
+    let again = world.store.submit(submission).await.unwrap();
+    assert!(matches!(again, Submitted::Existing { same_spec: true, .. }), "{again:?}");
+    assert_eq!(replica.ask(&["ZCARD", "lh:{longhaul}:all"]), "21");
+}
+
+fn node(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port().to_string()
+}
+
+async fn wait_for(condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never came true");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+const fn cancel() -> longhaul_domain::Input {
+    longhaul_domain::Input::Command(longhaul_domain::Command::Cancel {
+        cause: longhaul_domain::StopCause::User,
+    })
+}

@@ -1,0 +1,78 @@
+//! What is moved into a server or out of one goes on there as if nothing had happened.
+
+use crate::server::{Server, now};
+use longhaul_adapters::redis::{RedisOptions, RedisStore};
+use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
+use longhaul_ports::*;
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::agreement::agree;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+trait Movable: Store + Migrate {}
+impl<T: Store + Migrate> Movable for T {}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
+    for seed in 0..3 {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Server::start();
+        let clock = VirtualClock::default();
+        let at = |name: &str| sqlite(&directory.path().join(name), &clock);
+        let (database, namespace) = (at("database"), redis(&server, "first", &clock));
+        // Both clocks are one, which is moved twice.
+        let world = |store: Arc<dyn Store>| StoreWorld::new(store, clock.clone());
+        agree(&world(database.clone()), &world(namespace.clone()), seed, 400).await;
+        assert_same(database.as_ref(), namespace.as_ref()).await;
+
+        let from_database = redis(&server, "of the database", &clock);
+        copy(database.as_ref(), from_database.as_ref()).await;
+        assert_same(database.as_ref(), from_database.as_ref()).await;
+        let from_namespace = at("of the namespace");
+        copy(namespace.as_ref(), from_namespace.as_ref()).await;
+        assert_same(namespace.as_ref(), from_namespace.as_ref()).await;
+        let again = redis(&server, "and again", &clock);
+        copy(from_namespace.as_ref(), again.as_ref()).await;
+        // What was sent twice was taken in once.
+        copy(from_namespace.as_ref(), again.as_ref()).await;
+        assert_same(namespace.as_ref(), again.as_ref()).await;
+        // Who has a due row for itself is not moved.
+        clock.advance(Duration::from_secs(6));
+        agree(&world(database.clone()), &world(from_database.clone()), seed + 100, 200).await;
+        agree(&world(namespace.clone()), &world(again.clone()), seed + 200, 200).await;
+    }
+}
+
+async fn copy(from: &dyn Movable, to: &dyn Movable) {
+    to.take_processes(&everything(from).await).await.unwrap();
+    to.take_events(&from.read(None, 10_000, false).await.unwrap().events).await.unwrap();
+    to.take_books(&from.books().await.unwrap()).await.unwrap();
+}
+
+async fn assert_same(one: &dyn Movable, other: &dyn Movable) {
+    assert_eq!(everything(one).await, everything(other).await);
+    assert_eq!(one.read(None, 10_000, false).await.unwrap(), other.read(None, 10_000, false).await.unwrap());
+    assert_eq!(one.books().await.unwrap(), other.books().await.unwrap());
+    assert_eq!(one.queues(None).await.unwrap(), other.queues(None).await.unwrap());
+}
+
+async fn everything(store: &dyn Movable) -> Vec<Stored> {
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1_000 };
+    store.list(&Filter::default(), &page).await.unwrap().processes
+}
+
+fn redis(server: &Server, namespace: &str, clock: &VirtualClock) -> Arc<RedisStore> {
+    let options = RedisOptions {
+        namespace: namespace.to_owned(),
+        leases: None,
+        clock: Some(Arc::new(clock.clone())),
+        ..server.options()
+    };
+    Arc::new(now(RedisStore::open(options)).unwrap())
+}
+
+fn sqlite(path: &Path, clock: &VirtualClock) -> Arc<SqliteStore> {
+    Arc::new(SqliteStore::open(path, Arc::new(clock.clone()), SqliteOptions::default()).unwrap())
+}

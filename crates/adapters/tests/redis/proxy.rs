@@ -1,0 +1,110 @@
+//! Stands between a store and its server, and loses answers when told to.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::thread;
+
+/// What is lost: nothing.
+const NOTHING: i64 = i64::MAX;
+
+/// A proxy before a server; it ends with the test.
+pub(crate) struct Proxy {
+    socket: PathBuf,
+    orders: Arc<Orders>,
+}
+
+/// Only answers on connections that do not block are counted.
+struct Orders {
+    /// How many answers still pass; the next one after them is lost, and its connection with it.
+    passing: AtomicI64,
+    /// What the number becomes once an answer was lost.
+    afterwards: AtomicI64,
+    lost: AtomicUsize,
+}
+
+impl Proxy {
+    pub(crate) fn before(server: &Path, socket: &Path) -> Self {
+        let orders = Arc::new(Orders {
+            passing: AtomicI64::new(NOTHING),
+            afterwards: AtomicI64::new(NOTHING),
+            lost: AtomicUsize::new(0),
+        });
+        let listener = UnixListener::bind(socket).unwrap();
+        let (server, at) = (server.to_owned(), Arc::clone(&orders));
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let Ok(client) = client else { return };
+                let Ok(server) = UnixStream::connect(&server) else { continue };
+                pass(client, server, &at);
+            }
+        });
+        Self { socket: socket.to_owned(), orders }
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Lets so many answers pass, and loses the next one.
+    pub(crate) fn lose_answers_after(&self, count: i64) {
+        self.orders.afterwards.store(NOTHING, Ordering::SeqCst);
+        self.orders.passing.store(count, Ordering::SeqCst);
+    }
+
+    pub(crate) fn lose_all_answers(&self) {
+        self.orders.afterwards.store(0, Ordering::SeqCst);
+        self.orders.passing.store(0, Ordering::SeqCst);
+    }
+
+    pub(crate) fn lose_nothing(&self) {
+        self.lose_answers_after(NOTHING);
+    }
+
+    pub(crate) fn lost(&self) -> usize {
+        self.orders.lost.load(Ordering::SeqCst)
+    }
+}
+
+fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
+    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let (mut from_server, mut to_client) = (server, client);
+    // A connection on which scripts run carries nothing but short questions and their answers, one at a time.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (asks, orders) = (Arc::clone(&asked), Arc::clone(orders));
+    thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 20];
+        while let Ok(count @ 1..) = from_client.read(&mut buffer) {
+            if buffer[..count].windows(7).any(|word| word == b"EVALSHA") {
+                asks.fetch_add(1, Ordering::SeqCst);
+            }
+            if to_server.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to_server.shutdown(std::net::Shutdown::Both);
+    });
+    thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 20];
+        while let Ok(count @ 1..) = from_server.read(&mut buffer) {
+            if asked.swap(0, Ordering::SeqCst) > 0 {
+                let left = orders.passing.load(Ordering::SeqCst);
+                if left == 0 {
+                    orders.lost.fetch_add(1, Ordering::SeqCst);
+                    orders.passing.store(orders.afterwards.load(Ordering::SeqCst), Ordering::SeqCst);
+                    break;
+                }
+                if left != NOTHING {
+                    orders.passing.store(left - 1, Ordering::SeqCst);
+                }
+            }
+            if to_client.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to_client.shutdown(std::net::Shutdown::Both);
+        let _ = from_server.shutdown(std::net::Shutdown::Both);
+    });
+}

@@ -1,0 +1,158 @@
+//! A server of its own for each test, in a temporary directory and on a Unix socket.
+
+use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
+use longhaul_ports::StoreError;
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::suite::StoreWorld;
+use std::future::Future;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+const PROGRAM: &str = "redis-server";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server that is killed when the test is over.
+pub(crate) struct Server {
+    process: Child,
+    settings: Vec<String>,
+    directory: TempDir,
+}
+
+impl Server {
+    /// One that keeps nothing on disk.
+    pub(crate) fn start() -> Self {
+        Self::with(&["--save", "", "--appendonly", "no"])
+    }
+
+    pub(crate) fn with(settings: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let process = run(directory.path(), &settings);
+        Self { process, settings, directory }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("socket")
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// A namespace without any promise, for what is no matter of disks.
+    pub(crate) fn options(&self) -> RedisOptions {
+        RedisOptions { durability: Durability::Cache, ..RedisOptions::at(self.url()) }
+    }
+
+    /// Kills it, so that it loses all that is not on disk.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again on what it kept.
+    pub(crate) fn restart(&mut self) {
+        let _ = std::fs::remove_file(self.socket());
+        self.process = run(self.directory.path(), &self.settings);
+    }
+
+    /// Stops it where it stands.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// What a command is answered, by the client that comes with the server.
+    pub(crate) fn ask(&self, command: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .arg("-s")
+            .arg(self.socket())
+            .args(command)
+            .output()
+            .expect("redis-cli comes with redis-server");
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn run(directory: &Path, settings: &[String]) -> Child {
+    let socket = directory.join("socket");
+    let log = directory.join("log");
+    let started = Command::new(PROGRAM)
+        .current_dir(directory)
+        .args(["--port", "0", "--unixsocket"])
+        .arg(&socket)
+        .arg("--dir")
+        .arg(directory)
+        .arg("--logfile")
+        .arg(&log)
+        .args(settings)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut process = match started {
+        Ok(process) => process,
+        Err(error) => absent(&error.to_string()),
+    };
+    let begun = Instant::now();
+    while UnixStream::connect(&socket).is_err() {
+        let exited = process.try_wait().unwrap();
+        assert!(
+            exited.is_none() && begun.elapsed() < PATIENCE,
+            "the server does not start ({exited:?}): {}",
+            std::fs::read_to_string(&log).unwrap_or_default()
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    process
+}
+
+/// Without the program nothing here can be tried, which is an error where nothing may be left out.
+fn absent(why: &str) -> ! {
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{PROGRAM} cannot be started: {why}");
+    eprintln!("ignored: {PROGRAM} cannot be started: {why} (Debian: apt-get install redis-server)");
+    std::process::exit(0)
+}
+
+/// A world around an empty store whose time is that of the clock.
+pub(crate) fn world(clock: VirtualClock) -> StoreWorld {
+    let server = Server::start();
+    let options = RedisOptions { leases: None, clock: Some(Arc::new(clock.clone())), ..server.options() };
+    let store = now(RedisStore::open(options)).unwrap();
+    StoreWorld::new(Arc::new(store), clock).guarded(server)
+}
+
+/// Waits in the midst of what runs already.
+pub(crate) fn now<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::task::block_in_place(|| Handle::current().block_on(future))
+}
+
+/// The error of what has to fail; what went well need not be printable.
+pub(crate) fn error_of<T>(answer: Result<T, StoreError>) -> StoreError {
+    answer.err().expect("it has to fail")
+}

@@ -1,0 +1,98 @@
+//! A state directory that goes away under its manager.
+
+use crate::bench::{Bench, Said, until};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+
+/// The exit code of a manager that lost its directory.
+const DISPLACED: i32 = 8;
+
+/// A manager in the foreground, and a command that it runs.
+struct Scene {
+    bench: Bench,
+    manager: Child,
+    id: String,
+    command: Pid,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let bench = Bench::new().at("above/state");
+        let manager = bench.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        until("it serves", || bench.run(&["--no-autostart", "status"]).code == 0);
+        let id = bench.launch("until test -e gate; do sleep 0.02; done; exit 5");
+        until("it runs", || bench.show(&id)["pid"].is_u64());
+        let pid = bench.show(&id)["pid"].as_i64().unwrap();
+        Self { command: Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), bench, manager, id }
+    }
+
+    /// What the manager says when it leaves by itself.
+    fn leaves(mut self) -> (Said, Bench, String) {
+        until("it leaves", || self.manager.try_wait().unwrap().is_some());
+        let said = Said::of(self.manager.wait_with_output().unwrap());
+        assert_eq!(said.code, DISPLACED, "{said:?}");
+        assert!(said.err.contains("removed, moved or replaced"), "{said:?}");
+        assert!(said.err.contains("state_dir_gone"), "{said:?}");
+        assert!(test_kill_process(self.command).is_ok(), "its work goes on");
+        (said, self.bench, self.id)
+    }
+}
+
+#[test]
+fn manager_whose_directory_is_removed_leaves_and_its_work_goes_on() {
+    let scene = Scene::new();
+    let command = scene.command;
+    fs::remove_dir_all(scene.bench.state()).unwrap();
+    let (_, bench, _) = scene.leaves();
+    assert!(!bench.state().exists(), "it left nothing behind at that path");
+    let said = bench.run(&["run", "--", "echo", "fresh"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "fresh\n"), "{said:?}");
+    kill_process(command, Signal::KILL).unwrap();
+}
+
+#[test]
+fn directory_that_is_moved_away_is_served_where_it_is_now() {
+    let scene = Scene::new();
+    let aside = scene.bench.top().join("aside");
+    fs::rename(scene.bench.state(), &aside).unwrap();
+    // Whoever comes to the path meanwhile serves another directory.
+    let other = scene.bench.run(&["run", "-b", "--", "sleep", "60"]);
+    assert_eq!(other.code, 0, "{other:?}");
+    let (_, bench, id) = scene.leaves();
+    assert!(bench.is_serving(), "the other one stays");
+    fs::write(bench.top().join("gate"), "").unwrap();
+    let moved =
+        |words: &[&str]| Said::of(bench.command(words).env("LONGHAUL_STATE_DIR", &aside).output().unwrap());
+    let said = moved(&["wait", &id]);
+    assert_eq!(said.code, 5, "{said:?}");
+    let pid = fs::read_to_string(aside.join("manager.lock")).unwrap();
+    let pid = pid.lines().find_map(|line| line.strip_prefix("pid=")).unwrap().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+}
+
+#[test]
+fn nothing_is_acknowledged_once_the_directory_is_gone() {
+    let scene = Scene::new();
+    let command = scene.command;
+    let open = || UnixStream::connect(format!("{}/longhaul.sock", scene.bench.state().display())).unwrap();
+    let mut connections: Vec<UnixStream> = (0..8).map(|_| open()).collect();
+    fs::rename(scene.bench.state().parent().unwrap(), scene.bench.top().join("aside")).unwrap();
+    let body = r#"{"command":{"program":"true","directory":"/"}}"#;
+    for connection in &mut connections {
+        let head = "POST /v1/processes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
+        // It may have left already.
+        let _ = write!(connection, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    }
+    for mut connection in connections {
+        let mut answer = [0; 12];
+        if connection.read_exact(&mut answer).is_ok() {
+            let answer = String::from_utf8_lossy(&answer).into_owned();
+            assert!(answer.starts_with("HTTP/1.1 5"), "{answer}");
+        }
+    }
+    scene.leaves();
+    kill_process(command, Signal::KILL).unwrap();
+}

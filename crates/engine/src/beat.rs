@@ -1,0 +1,128 @@
+//! Signs of life, where leases end without them.
+
+use crate::engine::Core;
+use crate::error::EngineError;
+use crate::pump::heed;
+use longhaul_domain::{Deadline, NodeId, Timestamp};
+use longhaul_ports::{Calls, Lease, StoreError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What this node hears from the others when it gives a sign of life.
+#[derive(Debug, Default)]
+pub(crate) struct Neighbours {
+    /// Nodes whose lease is over, since when.
+    unreachable: Mutex<BTreeMap<NodeId, Timestamp>>,
+    /// What the last sign of life told is being heeded.
+    heeding: AtomicBool,
+}
+
+impl Neighbours {
+    /// Since when the lease of a node is over, as far as this node has heard.
+    pub(crate) fn unreachable_since(&self, node: &NodeId) -> Option<Timestamp> {
+        self.unreachable.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied()
+    }
+}
+
+/// Gives a sign of life again and again, and heeds what is answered.
+pub(crate) async fn keep_lease(core: Arc<Core>) {
+    while !core.tenure.is_replaced() {
+        beat(&core).await;
+        let next = core.parts.clock.now().plus(core.settings.beat);
+        core.parts.clock.sleep_until(Deadline::At(next)).await;
+    }
+}
+
+async fn beat(core: &Arc<Core>) {
+    let (lease, sent) = (core.lease(), core.parts.clock.now());
+    let patience = sent.plus(core.settings.beat.saturating_mul(2));
+    let answer = tokio::select! {
+        biased;
+        answer = core.parts.store.beat(&lease) => answer,
+        () = core.parts.clock.sleep_until(Deadline::At(patience)) => {
+            return tracing::warn!("a sign of life was not answered in time");
+        }
+    };
+    match answer {
+        Ok(calls) => {
+            core.heard(&lease, sent, &calls);
+            heed_beside(core, calls);
+            look_around(core).await;
+        }
+        Err(StoreError::Fenced { .. }) => {
+            core.doubt(lease).await;
+        }
+        Err(error) => tracing::warn!(%error, "a sign of life was not answered"),
+    }
+}
+
+/// What has to be done must not keep the next sign of life waiting.
+fn heed_beside(core: &Arc<Core>, calls: Calls) {
+    if core.neighbours.heeding.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let core = core.clone();
+    tokio::spawn(async move {
+        if let Err(error) = heed(&core, &calls).await {
+            tracing::warn!(%error, "what a sign of life told waits for the next one");
+        }
+        core.neighbours.heeding.store(false, Ordering::Relaxed);
+    });
+}
+
+async fn look_around(core: &Core) {
+    let patience = core.parts.clock.now().plus(core.settings.beat);
+    let known = tokio::select! {
+        biased;
+        known = core.parts.store.known_nodes() => known,
+        () = core.parts.clock.sleep_until(Deadline::At(patience)) => return,
+    };
+    let Ok(known) = known else { return };
+    let unreachable =
+        known.iter().filter_map(|node| Some((node.facts.id.clone(), node.presence.unreachable_since()?)));
+    let unreachable: BTreeMap<NodeId, Timestamp> = unreachable.collect();
+    let mut before = core.neighbours.unreachable.lock().unwrap_or_else(PoisonError::into_inner);
+    for node in unreachable.keys().filter(|node| !before.contains_key(node)) {
+        tracing::warn!(%node, "a node gives no sign of life");
+    }
+    for node in before.keys().filter(|node| !unreachable.contains_key(node)) {
+        tracing::info!(%node, "a node is there again");
+    }
+    *before = unreachable;
+}
+
+/// Stops in time what must not run on when the lease is over.
+pub(crate) async fn mind_deadline(core: Arc<Core>) {
+    let mut changed = core.tenure.changes();
+    while let Some(until) = core.tenure.until() {
+        if until <= core.parts.clock.now() {
+            tracing::warn!("the lease of this node is over: nothing is claimed until the store answers");
+            core.give_up_copies();
+            changed.next().await;
+            continue;
+        }
+        tokio::select! {
+            biased;
+            () = changed.next() => {}
+            () = core.parts.clock.sleep_until(Deadline::At(until)) => {}
+        }
+    }
+}
+
+impl Core {
+    /// Begins to work under a lease that was just given.
+    pub(crate) async fn enter(&self) -> Result<(), EngineError> {
+        let lease = self.lease();
+        self.parts.store.announce(&lease, &self.settings.offer).await?;
+        let sent = self.parts.clock.now();
+        let calls = self.parts.store.beat(&lease).await?;
+        self.heard(&lease, sent, &calls);
+        Ok(())
+    }
+
+    /// A sign of life that was sent then was answered.
+    pub(crate) fn heard(&self, lease: &Lease, sent: Timestamp, calls: &Calls) {
+        self.tenure.prolong(lease, sent, calls);
+    }
+}

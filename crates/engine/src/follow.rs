@@ -1,0 +1,59 @@
+//! What other nodes did: one reader of the event log per engine, where the store is shared.
+
+use crate::engine::Core;
+use longhaul_domain::{Awake, Deadline, ProcessId, Work};
+use longhaul_ports::{Cursor, Stored};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most events of one look.
+const PAGE: u32 = 500;
+/// The wait before a store that failed is asked again.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Follows the log from a place on, for whoever waits here for what happens elsewhere.
+pub(crate) async fn follow(core: Arc<Core>, mut after: Cursor) {
+    loop {
+        match core.parts.store.read(Some(after), PAGE, true).await {
+            Ok(page) => {
+                let ids: BTreeSet<ProcessId> = page.events.iter().map(|logged| logged.id).collect();
+                core.hear_of(ids).await;
+                if page.gap {
+                    core.hub.all_changed();
+                }
+                after = page.events.last().map_or(after, |logged| logged.cursor);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what other nodes do cannot be followed now");
+                let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            }
+        }
+    }
+}
+
+impl Core {
+    /// These processes changed, perhaps elsewhere.
+    async fn hear_of(self: &Arc<Self>, ids: BTreeSet<ProcessId>) {
+        let elsewhere: Vec<ProcessId> = ids.iter().copied().filter(|id| !self.owned.knows(*id)).collect();
+        match self.parts.store.load(&elsewhere).await {
+            Ok(found) => found.into_iter().flatten().for_each(|stored| self.changed_elsewhere(&stored)),
+            // Whoever waits looks for itself.
+            Err(error) => tracing::warn!(%error, "what changed elsewhere cannot be read now"),
+        }
+        ids.into_iter().for_each(|id| self.hub.changed(id));
+    }
+
+    fn changed_elsewhere(self: &Arc<Self>, stored: &Stored) {
+        if stored.process.status().is_ended() {
+            self.vitals.forget(stored.process.id);
+            self.descendant_ended(stored);
+        }
+        // Reported work belongs to nobody: whoever is there watches over its heartbeat.
+        if matches!(stored.process.spec.work, Work::Reported(_)) {
+            self.arm(stored);
+            self.attend_to(stored);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What follows when a lease is refused: another manager works under the name of this node, or the node was lost and
+//! comes back.
+
+use crate::engine::Core;
+use crate::error::EngineError;
+use crate::shield::to_its_end;
+use longhaul_domain::{Awake, Deadline, Observation, Standing, StopCause};
+use longhaul_ports::{AttemptKey, Lease, Presence, StopOrder, StoreError, Stored};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The wait before a store that failed is asked again.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// So many records are looked at in one go.
+const CHUNK: usize = 500;
+
+impl Core {
+    /// Finds out why a lease was refused, and joins anew if this node was lost. True if there is a lease that counts.
+    pub(crate) async fn doubt(self: &Arc<Self>, refused: Lease) -> bool {
+        let core = self.clone();
+        // A registration that is given up half way would look like another manager later.
+        let found = to_its_end(async move { Ok(core.find_out(&refused).await) }).await;
+        found.unwrap_or(false)
+    }
+
+    async fn find_out(self: &Arc<Self>, refused: &Lease) -> bool {
+        let _turn = self.tenure.doubts.lock().await;
+        if self.tenure.is_replaced() || !self.parts.store.leases_end() {
+            return false;
+        }
+        while self.tenure.lease() == *refused {
+            if self.is_closing() {
+                return false;
+            }
+            match self.try_lease(refused).await {
+                Ok(true) => return true,
+                Ok(false) => return false,
+                Err(error) => tracing::warn!(%error, "it cannot be told yet why the lease was refused"),
+            }
+            let until: Awake = self.parts.clock.awake().plus(PATIENCE);
+            self.parts.clock.sleep_until(Deadline::Awake(until)).await;
+        }
+        true
+    }
+
+    async fn try_lease(self: &Arc<Self>, refused: &Lease) -> Result<bool, EngineError> {
+        let sent = self.parts.clock.now();
+        match self.parts.store.beat(refused).await {
+            // It was over for a while and nobody acted upon that, or what was refused belongs to somebody else.
+            Ok(calls) => {
+                self.heard(refused, sent, &calls);
+                return Ok(true);
+            }
+            Err(StoreError::Fenced { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let known = self.parts.store.known_nodes().await?;
+        let me = known.into_iter().find(|node| node.facts.id == *self.here());
+        match me.map(|node| node.presence) {
+            None | Some(Presence::Lost { .. }) => {
+                self.join_anew().await?;
+                Ok(true)
+            }
+            Some(Presence::Here { .. } | Presence::Unreachable { .. } | Presence::Left) => {
+                self.tenure.replaced();
+                Ok(false)
+            }
+        }
+    }
+
+    async fn join_anew(self: &Arc<Self>) -> Result<(), EngineError> {
+        let lease = loop {
+            match self.parts.store.register(&self.settings.node).await {
+                Ok(lease) => break lease,
+                Err(error) => tracing::warn!(%error, "the node cannot join anew yet"),
+            }
+            let until: Awake = self.parts.clock.awake().plus(PATIENCE);
+            self.parts.clock.sleep_until(Deadline::Awake(until)).await;
+        };
+        tracing::warn!(epoch = lease.epoch.0, "this node was given up as lost, and has joined anew");
+        let sent = self.parts.clock.now();
+        self.tenure.begin(lease.clone(), sent);
+        self.come_back().await;
+        self.announce().await;
+        if let Ok(calls) = self.parts.store.beat(&lease).await {
+            self.heard(&lease, sent, &calls);
+        }
+        Ok(())
+    }
+
+    /// Tells the other nodes what this one offers; what fails is told again by whoever joins next.
+    pub(crate) async fn announce(&self) {
+        if let Err(error) = self.parts.store.announce(&self.lease(), &self.settings.offer).await {
+            tracing::warn!(%error, "what this node offers could not be announced");
+        }
+    }
+
+    /// What this node took for its own is looked at anew: some of it may have been given to others.
+    async fn come_back(self: &Arc<Self>) {
+        let kept = self.owned.all();
+        for kept in kept.chunks(CHUNK) {
+            let ids: Vec<_> = kept.iter().map(|stored| stored.process.id).collect();
+            match self.parts.store.load(&ids).await {
+                Ok(found) => {
+                    for (kept, found) in kept.iter().zip(found) {
+                        self.look_back(kept, found);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "what became of work of this node is looked at one by one");
+                    kept.iter().for_each(|stored| self.look_back_later(stored.clone()));
+                }
+            }
+        }
+    }
+
+    fn look_back_later(self: &Arc<Self>, kept: Stored) {
+        let core = self.clone();
+        tokio::spawn(async move {
+            while !core.is_closing() {
+                match core.load(kept.process.id).await {
+                    Ok(found) => return core.look_back(&kept, Some(found)),
+                    Err(EngineError::NotFound { .. }) => return core.look_back(&kept, None),
+                    Err(error) => tracing::warn!(%error, "what became of it cannot be told yet"),
+                }
+                let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            }
+        });
+    }
+
+    /// A copy of what goes on elsewhere is stopped here. What was interrupted may come to its end: it is told as late.
+    fn look_back(self: &Arc<Self>, kept: &Stored, found: Option<Stored>) {
+        let key = AttemptKey { id: kept.process.id, attempt: kept.process.attempt };
+        let Some(found) = found else {
+            self.owned.take(key.id);
+            return self.end_copy(kept);
+        };
+        self.settle(&found);
+        let is_same = found.process.attempt == key.attempt;
+        let is_mine = found.owner.as_ref().is_some_and(|owner| owner.node == *self.here());
+        let is_orphan = found.owner.is_none() && found.process.state.standing() == Standing::Holding;
+        if is_orphan && is_same {
+            self.lanes.seen(key.id, Observation::Orphaned);
+        }
+        let goes_on = is_same && (is_mine || is_orphan || found.process.status().is_ended());
+        if !goes_on || (is_orphan && runs_again_if_lost(kept)) {
+            self.end_copy(kept);
+        }
+    }
+
+    /// At the end of the lease: what runs again elsewhere if this node is lost must not run on here.
+    pub(crate) fn give_up_copies(self: &Arc<Self>) {
+        for stored in self.owned.all().iter().filter(|stored| runs_again_if_lost(stored)) {
+            self.end_copy(stored);
+        }
+    }
+
+    /// Stops an attempt whose end nobody is to be told as its own: it counts as lost with its node.
+    fn end_copy(self: &Arc<Self>, stored: &Stored) {
+        let Some(command) = stored.process.spec.command() else { return };
+        let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+        if !self.copies.give_up(key) {
+            return;
+        }
+        tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt is stopped here because it may run elsewhere");
+        let (core, patience) = (self.clone(), command.stop.patience().min(HASTE));
+        tokio::spawn(async move {
+            let order = |force| StopOrder { cause: StopCause::Limit, force };
+            if let Err(error) = core.parts.spawner.stop(key, order(false)).await {
+                tracing::debug!(id = %key.id, %error, "there is nothing to stop");
+            }
+            let until: Awake = core.parts.clock.awake().plus(patience);
+            core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            if core.copies.is_given_up(key)
+                && let Err(error) = core.parts.spawner.stop(key, order(true)).await
+            {
+                tracing::debug!(id = %key.id, %error, "there is nothing to kill");
+            }
+        });
+    }
+}
+
+/// From the first signal to KILL for what may run elsewhere: well within the grace after a lease.
+const HASTE: Duration = Duration::from_secs(5);
+
+/// Whether it is started again if its node is lost now.
+fn runs_again_if_lost(stored: &Stored) -> bool {
+    let lost = longhaul_domain::Ending::Interrupted { why: longhaul_domain::Interruption::NodeGone };
+    let process = &stored.process;
+    !matches!(process.state, longhaul_domain::State::Stopping { .. })
+        && process.spec.retry.covers(&lost, process.retries)
+}

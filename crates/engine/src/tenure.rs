@@ -1,0 +1,113 @@
+//! The lease under which this node works, as it is at the moment.
+
+use longhaul_domain::{NodeId, Timestamp};
+use longhaul_ports::{Calls, Lease};
+use tokio::sync::{Mutex, watch};
+
+/// The lease of this node: it changes when the node has to join anew.
+#[derive(Debug)]
+pub(crate) struct Tenure {
+    node: NodeId,
+    held: watch::Sender<Held>,
+    /// Whoever finds a lease refused finds out why one after the other.
+    pub(crate) doubts: Mutex<()>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Held {
+    lease: Lease,
+    term: Term,
+}
+
+/// How long a lease counts, by the clock of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Term {
+    /// The store ends none.
+    Endless,
+    /// Until then at least: counted from before the sign of life was sent.
+    Until(Timestamp),
+    /// Another manager works under the name of this node.
+    Replaced,
+}
+
+impl Tenure {
+    /// A lease that was just given; if leases end here, it counts from the first sign of life that is answered.
+    pub(crate) fn new(lease: Lease, ends: bool, now: Timestamp) -> Self {
+        let term = if ends { Term::Until(now) } else { Term::Endless };
+        Self {
+            node: lease.node.clone(),
+            held: watch::Sender::new(Held { lease, term }),
+            doubts: Mutex::default(),
+        }
+    }
+
+    pub(crate) const fn node(&self) -> &NodeId {
+        &self.node
+    }
+
+    pub(crate) fn lease(&self) -> Lease {
+        self.held.borrow().lease.clone()
+    }
+
+    /// Whether this node may take and start something new now.
+    pub(crate) fn is_living(&self, now: Timestamp) -> bool {
+        match self.held.borrow().term {
+            Term::Endless => true,
+            Term::Until(until) => now < until,
+            Term::Replaced => false,
+        }
+    }
+
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.held.borrow().term == Term::Replaced
+    }
+
+    /// When the lease is over for this node; none if it never is, or is no more its own.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        match self.held.borrow().term {
+            Term::Until(until) => Some(until),
+            Term::Endless | Term::Replaced => None,
+        }
+    }
+
+    /// A sign of life that was sent then was answered.
+    pub(crate) fn prolong(&self, of: &Lease, sent: Timestamp, calls: &Calls) {
+        let Some(store_until) = calls.lease_until else { return };
+        let until = sent.plus(store_until.since(calls.now));
+        self.held.send_if_modified(|held| match held.term {
+            Term::Until(known) if held.lease == *of && known < until => {
+                held.term = Term::Until(until);
+                true
+            }
+            Term::Until(_) | Term::Endless | Term::Replaced => false,
+        });
+    }
+
+    /// The node joined anew.
+    pub(crate) fn begin(&self, lease: Lease, now: Timestamp) {
+        self.held.send_replace(Held { lease, term: Term::Until(now) });
+    }
+
+    /// Another manager has joined under the name of this node.
+    pub(crate) fn replaced(&self) {
+        self.held.send_modify(|held| held.term = Term::Replaced);
+    }
+
+    /// Tells of every change from now on.
+    pub(crate) fn changes(&self) -> Changes {
+        Changes { held: self.held.subscribe() }
+    }
+}
+
+/// Tells of every change of a tenure.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    held: watch::Receiver<Held>,
+}
+
+impl Changes {
+    pub(crate) async fn next(&mut self) {
+        // The sender lives as long as the engine, and whoever listens ends with it.
+        let _ = self.held.changed().await;
+    }
+}

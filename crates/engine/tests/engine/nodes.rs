@@ -1,0 +1,511 @@
+//! Several engines on one store whose leases end.
+
+use crate::world::{command, node, seconds};
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{
+    Capability, Command, Ending, Interruption, NodeId, Pending, Placement, ProcessId, RetryPolicy, Spec,
+    State, Status, StopCause,
+};
+use longhaul_engine::ports::{AttemptKey, Clock, Membership, NodeFacts, NodeOffer, Presence, Store, Stored};
+use longhaul_engine::{Engine, Goal, Launch, Mode, Parts, Settings};
+use longhaul_testkit::fakes::{
+    Act, Call, FakeProber, FakeVault, Fault, FaultyStore, ScriptedSpawner, SequentialIds, Trouble,
+    VirtualClock,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+const LEASE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(10);
+
+/// One store, and engines that come and go.
+struct Cluster {
+    clock: VirtualClock,
+    store: MemoryStore,
+}
+
+/// A node: its engine, its machine, and what goes wrong between it and the store.
+struct Node {
+    engine: Engine,
+    trouble: Arc<Trouble>,
+    spawner: Arc<ScriptedSpawner>,
+    ids: Arc<SequentialIds>,
+    settings: Settings,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let clock = VirtualClock::default();
+        let store = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
+        Self { clock, store }
+    }
+
+    async fn node(&self, name: &str, seed: u64) -> Node {
+        self.node_with(name, seed, NodeOffer::default()).await
+    }
+
+    async fn node_with(&self, name: &str, seed: u64, offer: NodeOffer) -> Node {
+        let facts = NodeFacts { id: id(name), boot: "b".to_owned(), version: "0".to_owned() };
+        let settings = Settings { offer, ..Settings::of(facts) };
+        let spawner = Arc::new(ScriptedSpawner::new(self.clock.clone()));
+        self.start(settings, spawner, Arc::new(SequentialIds::seeded(seed))).await
+    }
+
+    async fn start(
+        &self,
+        settings: Settings,
+        spawner: Arc<ScriptedSpawner>,
+        ids: Arc<SequentialIds>,
+    ) -> Node {
+        let trouble = Arc::new(Trouble::new(Arc::new(self.clock.clone())));
+        let memory: Arc<dyn Store> = Arc::new(self.store.clone());
+        let store = Arc::new(FaultyStore::sharing(memory, trouble.clone()));
+        let parts = Parts {
+            store,
+            spawner: spawner.clone(),
+            output: Arc::new(spawner.output()),
+            prober: Arc::new(FakeProber::new(self.clock.clone())),
+            vault: Arc::new(FakeVault::default()),
+            clock: Arc::new(self.clock.clone()),
+            ids: ids.clone(),
+        };
+        let engine = Engine::start(parts, settings.clone()).await.unwrap();
+        Node { engine, trouble, spawner, ids, settings }
+    }
+
+    async fn pass(&self, span: Duration) {
+        self.clock.run_for(span).await;
+    }
+
+    async fn presence(&self, name: &str) -> Presence {
+        let known = self.store.known_nodes().await.unwrap();
+        known.into_iter().find(|node| node.facts.id == id(name)).unwrap().presence
+    }
+}
+
+impl Node {
+    async fn launch(&self, spec: Spec) -> ProcessId {
+        let launch = Launch { spec, parent: None, captured: None, no_queue: false };
+        self.engine.launch(launch).await.unwrap().stored.process.id
+    }
+
+    async fn stored(&self, id: ProcessId) -> Stored {
+        self.engine.process(id).await.unwrap()
+    }
+
+    async fn status(&self, id: ProcessId) -> Status {
+        self.stored(id).await.process.status()
+    }
+
+    /// Cuts the node off from the store; its engine and its children go on.
+    fn cut(&self, cut: bool) {
+        self.trouble.set_down(cut);
+    }
+
+    async fn tell(&self, id: ProcessId, command: Command) {
+        self.engine.command(id, command, None).await.unwrap();
+    }
+}
+
+fn id(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+fn anywhere(words: &str) -> Spec {
+    Spec { placement: Placement::Anywhere, ..command(words) }
+}
+
+/// Runs again somewhere if its node is lost.
+fn requeued(words: &str) -> Spec {
+    let retry = RetryPolicy {
+        retries: 3,
+        first: Duration::from_millis(100),
+        after_interruption: true,
+        ..RetryPolicy::none()
+    };
+    Spec { retry, ..anywhere(words) }
+}
+
+fn placed(labels: &[&str], words: &str) -> Spec {
+    let labels = labels.iter().map(|label| Capability::new(label).unwrap()).collect();
+    Spec { placement: Placement::Labels(labels), ..command(words) }
+}
+
+fn ending(stored: &Stored) -> Ending {
+    match &stored.process.state {
+        State::Ended(ended) => ended.ending.clone(),
+        other => panic!("it has not ended: {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_there_keeps_its_lease() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("run")).await;
+    cluster.pass(seconds(120)).await;
+    assert!(matches!(cluster.presence("a").await, Presence::Here { .. }));
+    assert_eq!(a.status(process).await, Status::Running);
+    let more = b.launch(command("exit 0 100")).await;
+    cluster.pass(seconds(1)).await;
+    assert_eq!(b.status(more).await, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_of_a_lost_node_is_interrupted_once_lease_and_grace_are_over() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("run")).await;
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(LEASE + GRACE - seconds(1)).await;
+    assert_eq!(b.status(process).await, Status::Running, "the grace is not over");
+    cluster.pass(seconds(2)).await;
+    assert_eq!(ending(&b.stored(process).await), Ending::Interrupted { why: Interruption::NodeGone });
+    assert_eq!(a.spawner.live().len(), 1, "what did not opt in runs on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_opted_in_stops_on_its_node_before_it_runs_elsewhere() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(requeued("run")).await;
+    let stays = a.launch(command("run")).await;
+    cluster.pass(seconds(3)).await;
+    assert_eq!(a.spawner.live().len(), 2);
+    a.cut(true);
+    cluster.pass(LEASE + seconds(1)).await;
+    let left: Vec<ProcessId> = a.spawner.live().into_iter().map(|key| key.id).collect();
+    assert_eq!(left, [stays], "only what runs again elsewhere is stopped at the end of the lease");
+    assert_eq!(b.spawner.live(), []);
+    cluster.pass(GRACE + seconds(1)).await;
+    let stored = b.stored(process).await;
+    assert_eq!(stored.process.status(), Status::Running);
+    assert_eq!(stored.owner.unwrap().node, id("b"));
+    assert_eq!(b.spawner.live(), [AttemptKey { id: process, attempt: stored.process.attempt }]);
+    assert_eq!(stored.process.attempt.0, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stubborn_copy_is_killed_before_the_grace_is_over() {
+    let cluster = Cluster::new();
+    let (a, _b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let mut spec = requeued("stubborn");
+    if let longhaul_domain::Work::Command(command) = &mut spec.work {
+        command.stop.grace = seconds(3600);
+    }
+    a.launch(spec).await;
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(LEASE + GRACE - seconds(1)).await;
+    assert_eq!(a.spawner.live(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_cut_costs_nothing() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(requeued("run")).await;
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(LEASE - seconds(2)).await;
+    a.cut(false);
+    cluster.pass(seconds(60)).await;
+    let stored = b.stored(process).await;
+    assert_eq!((stored.process.status(), stored.process.attempt.0), (Status::Running, 1));
+    assert_eq!(a.spawner.live().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_in_a_cut_within_the_grace_is_tried_again() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(requeued("run")).await;
+    let stays = a.launch(command("run")).await;
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(LEASE + seconds(4)).await;
+    a.cut(false);
+    cluster.pass(seconds(20)).await;
+    let stored = b.stored(process).await;
+    assert_eq!((stored.process.status(), stored.process.attempt.0), (Status::Running, 2));
+    assert_eq!((b.status(stays).await, b.stored(stays).await.process.attempt.0), (Status::Running, 1));
+    assert_eq!(a.spawner.live().len() + b.spawner.live().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_back_works_on() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("run")).await;
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(seconds(60)).await;
+    assert_eq!(b.status(process).await, Status::Interrupted);
+    a.cut(false);
+    cluster.pass(seconds(3)).await;
+    assert!(matches!(cluster.presence("a").await, Presence::Here { .. }));
+    let again = a.launch(command("exit 0 500")).await;
+    cluster.pass(seconds(2)).await;
+    assert_eq!(b.status(again).await, Status::Completed);
+    // What ran on comes to its end, which is told late.
+    a.spawner.live().into_iter().for_each(|key| assert_eq!(key.id, process));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_late_end_of_interrupted_work_is_attached() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("exit 3 90000")).await;
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(seconds(60)).await;
+    a.cut(false);
+    cluster.pass(seconds(60)).await;
+    let stored = b.stored(process).await;
+    let State::Ended(ended) = &stored.process.state else { panic!("{:?}", stored.process.state) };
+    assert_eq!(stored.process.status(), Status::Interrupted);
+    assert!(ended.late.is_some(), "its end became known later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_within_the_grace_is_told_as_it_was() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("exit 0 6000")).await;
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(seconds(8)).await;
+    a.cut(false);
+    cluster.pass(seconds(8)).await;
+    assert_eq!(b.status(process).await, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_without_lease_claims_nothing_and_claims_again_when_it_has_one() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    a.cut(true);
+    cluster.pass(LEASE + seconds(2)).await;
+    let pinned = Spec { placement: Placement::Node(id("a")), ..command("exit 0 100") };
+    let process = b.launch(pinned).await;
+    cluster.pass(seconds(2)).await;
+    assert_eq!(b.status(process).await, Status::Pending);
+    a.cut(false);
+    cluster.pass(seconds(3)).await;
+    assert_eq!(b.status(process).await, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_managers_with_one_name_the_older_stops_claiming() {
+    let cluster = Cluster::new();
+    let old = cluster.node("a", 1).await;
+    cluster.pass(seconds(2)).await;
+    let new = cluster.node("a", 2).await;
+    cluster.pass(seconds(5)).await;
+    let launched = new.launch(command("exit 0 100")).await;
+    cluster.pass(seconds(2)).await;
+    assert_eq!(new.status(launched).await, Status::Completed);
+    assert_eq!(new.spawner.runs(launched), 1);
+    assert_eq!(old.spawner.runs(launched), 0);
+    let launch = Launch { spec: command("run"), parent: None, captured: None, no_queue: false };
+    let refused = old.engine.launch(launch).await;
+    cluster.pass(seconds(5)).await;
+    assert_eq!(old.spawner.live(), [], "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replaced_manager_takes_no_work_from_its_successor() {
+    let cluster = Cluster::new();
+    let old = cluster.node("a", 1).await;
+    let process = old.launch(requeued("run")).await;
+    cluster.pass(seconds(2)).await;
+    let new = cluster
+        .start(old.settings.clone(), Arc::new(old.spawner.reopened()), Arc::new(SequentialIds::seeded(9)))
+        .await;
+    cluster.pass(seconds(30)).await;
+    assert_eq!((new.status(process).await, new.spawner.live().len()), (Status::Running, 1));
+    assert_eq!(new.stored(process).await.process.attempt.0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_by_labels_runs_where_they_fit() {
+    let cluster = Cluster::new();
+    let labels = ["gpu", "big"].map(|label| Capability::new(label).unwrap());
+    let plain = cluster.node("plain", 1).await;
+    let strong =
+        cluster.node_with("strong", 2, NodeOffer { labels: labels.into(), ..NodeOffer::default() }).await;
+    let gpu = plain.launch(placed(&["gpu"], "exit 0 100")).await;
+    let both = plain.launch(placed(&["big", "gpu"], "exit 0 100")).await;
+    let nowhere = plain.launch(placed(&["gpu", "arm"], "exit 0 100")).await;
+    let here = strong.launch(placed(&["big"], "exit 0 100")).await;
+    cluster.pass(seconds(3)).await;
+    for process in [gpu, both, here] {
+        let stored = plain.stored(process).await;
+        assert_eq!(stored.process.status(), Status::Completed, "{:?}", stored.process.spec.placement);
+        assert_eq!(stored.process.node, Some(id("strong")));
+    }
+    assert_eq!(plain.status(nowhere).await, Status::Pending);
+    let why = plain.engine.why(nowhere).await.unwrap();
+    assert!(matches!(why, longhaul_engine::Why::NoNode { .. }), "{why:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draining_node_takes_nothing_new() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let runs = a.launch(anywhere("run")).await;
+    cluster.pass(seconds(1)).await;
+    cluster.store.drain(&id("a"), true).await.unwrap();
+    let process = a.launch(anywhere("exit 0 100")).await;
+    cluster.pass(seconds(2)).await;
+    assert_eq!(a.stored(process).await.process.node, Some(id("b")));
+    assert_eq!(a.status(runs).await, Status::Running);
+    let pinned = a.launch(command("exit 0 100")).await;
+    cluster.pass(seconds(2)).await;
+    assert_eq!(b.status(pinned).await, Status::Pending);
+    cluster.store.drain(&id("a"), false).await.unwrap();
+    cluster.pass(seconds(3)).await;
+    assert_eq!(b.status(pinned).await, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_hears_of_an_end_on_another_node() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("exit 0 2500")).await;
+    let began = cluster.clock.now();
+    let ids = [process];
+    let waiting = b.engine.wait(&ids, Goal::Ended, Mode::All, None);
+    let waited = cluster.clock.run_until(seconds(60), waiting).await.expect("it ends").unwrap();
+    assert_eq!(waited.processes[0].process.status(), Status::Completed);
+    assert!(cluster.clock.now().since(began) < seconds(3), "it is told when it happens");
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_reach_work_on_another_node() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("run")).await;
+    cluster.pass(seconds(1)).await;
+    b.tell(process, Command::Pause).await;
+    cluster.pass(Duration::from_millis(100)).await;
+    assert_eq!(b.status(process).await, Status::Paused);
+    b.tell(process, Command::Resume).await;
+    cluster.pass(Duration::from_millis(100)).await;
+    assert_eq!(b.status(process).await, Status::Running);
+    b.tell(process, Command::Cancel { cause: StopCause::User }).await;
+    cluster.pass(seconds(1)).await;
+    assert_eq!(b.status(process).await, Status::Cancelled);
+    assert_eq!(a.spawner.live(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tree_over_several_nodes_ends_as_one() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let root = a.launch(command("run")).await;
+    cluster.pass(seconds(1)).await;
+    let launch = |spec| Launch { spec, parent: Some(root), captured: None, no_queue: false };
+    let child = b.engine.launch(launch(command("run"))).await.unwrap().stored.process.id;
+    let other = a.engine.launch(launch(command("run"))).await.unwrap().stored.process.id;
+    cluster.pass(seconds(1)).await;
+    assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (2, 1));
+    b.engine.terminate(root, false, None).await.unwrap();
+    cluster.pass(seconds(2)).await;
+    for process in [root, child, other] {
+        assert_eq!(a.status(process).await, Status::Cancelled);
+    }
+    assert!(a.stored(root).await.process.cascade.is_none(), "it is known that all have ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_whose_call_is_lost_is_answered_with_the_next_beat() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("run")).await;
+    cluster.pass(seconds(2)).await;
+    // The call is taken in, and the commit that would answer it fails.
+    a.trouble.fail_on(Call::Commit, 1, Fault::Unavailable);
+    b.tell(process, Command::Pause).await;
+    cluster.pass(seconds(2)).await;
+    assert_eq!(b.status(process).await, Status::Paused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_frozen_node_was_given_does_not_start_when_it_thaws() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    cluster.pass(seconds(1)).await;
+    // The claim is made, and its answer comes when everything is over.
+    let spec = Spec { placement: Placement::Node(id("a")), ..requeued("run") };
+    a.trouble.fail_on(Call::Claim, 1, Fault::Unavailable);
+    let process = b.launch(spec).await;
+    cluster.pass(Duration::from_millis(10)).await;
+    a.cut(true);
+    cluster.pass(seconds(30)).await;
+    assert_eq!(a.spawner.journal().iter().filter(|entry| entry.act == Act::Began).count(), 0);
+    a.cut(false);
+    cluster.pass(seconds(10)).await;
+    assert_eq!(b.status(process).await, Status::Running);
+    assert_eq!(a.spawner.live().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_wait_for_a_pinned_node_to_come_back() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(Spec { placement: Placement::Here, ..requeued("run") }).await;
+    cluster.pass(seconds(2)).await;
+    a.cut(true);
+    cluster.pass(seconds(30)).await;
+    let stored = b.stored(process).await;
+    assert!(matches!(stored.process.state, State::Pending(Pending::Queued)), "{:?}", stored.process.state);
+    a.cut(false);
+    cluster.pass(seconds(5)).await;
+    assert_eq!((b.status(process).await, a.spawner.live().len()), (Status::Running, 1));
+    assert_eq!(a.spawner.overlaps(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reported_work_is_watched_when_its_node_is_lost() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let spec = crate::world::reported(|reported| reported.heartbeat = Some(seconds(20)));
+    let process = a.launch(spec).await;
+    cluster.pass(seconds(2)).await;
+    a.engine.abandon();
+    cluster.pass(seconds(30)).await;
+    assert_eq!(b.status(process).await, Status::Interrupted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_away_loses_nobody() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let (here, there) = (a.launch(command("run")).await, b.launch(command("run")).await);
+    cluster.pass(seconds(2)).await;
+    a.cut(true);
+    b.cut(true);
+    cluster.pass(seconds(600)).await;
+    b.cut(false);
+    cluster.pass(seconds(2)).await;
+    a.cut(false);
+    cluster.pass(seconds(30)).await;
+    assert_eq!((a.status(here).await, a.status(there).await), (Status::Running, Status::Running));
+    assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crashed_node_that_comes_back_in_time_keeps_its_work() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("run")).await;
+    cluster.pass(seconds(2)).await;
+    a.engine.abandon();
+    cluster.pass(LEASE + seconds(3)).await;
+    let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
+    cluster.pass(seconds(30)).await;
+    assert_eq!((b.status(process).await, again.spawner.live().len()), (Status::Running, 1));
+    assert_ne!(node(), id("a"));
+}
