@@ -30,6 +30,7 @@ pub use upkeep::{
 };
 pub use work::{ChildrenRule, SessionRule, WorkArgs};
 
+use crate::value::word;
 use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -40,13 +41,13 @@ Exit codes:
   0    done, or already so
   1    the operation failed
   2    wrong usage, or an answer was needed and there was nobody to ask
-  3    no such process, or more than one
+  3    no such process or session, or more than one
   4    the process stands where this cannot be done
   5    refused by a limit or a queue
   6    the manager or its store cannot be reached, or speaks another version
   7    not authorised
 Of `run` in the foreground, `restart` in the foreground, `wait` and `logs --exit-status`:
-  the command's own code, or
+  the command's own code, 2 and 3 as above, or
   75   `wait --timeout` is over and the process still lives: ask again
   124  the process was stopped at its timeout
   125  longhaul itself failed, or the end of the process was not seen
@@ -100,7 +101,7 @@ pub struct Global {
     #[arg(short, long, global = true)]
     pub yes: bool,
     /// The project that is meant
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = word)]
     pub project: Option<String>,
     /// The state directory of the manager
     #[arg(long, global = true, value_name = "DIR", env = "LONGHAUL_STATE_DIR", hide_env_values = true,
@@ -130,9 +131,9 @@ pub enum Format {
     Table,
     /// For people: all columns
     Wide,
-    /// One JSON document
+    /// One JSON document; one a line of what `events`, `logs`, `inspect` and `wait --session` tell
     Json,
-    /// One JSON document a line
+    /// One JSON document a line, on a terminal too
     Ndjson,
     /// Ids alone
     Name,

@@ -52,7 +52,7 @@ pub(crate) fn of_failure(failure: &Failure, regime: Regime) -> i32 {
         // Nothing was run, so that the code can be about nothing else.
         Failure::Problem { problem } if problem.slug == "invalid_request" => return USAGE,
         // There is no process that the code could be about.
-        Failure::Problem { problem } if problem.slug == "session_not_found" => return NOT_FOUND,
+        Failure::Problem { problem } if is_unknown(&problem.slug) => return NOT_FOUND,
         Failure::Problem { problem } => of_problem(problem),
         Failure::Unclear { cause, .. } => return of_failure(cause, regime),
         Failure::Down { .. }
@@ -62,6 +62,7 @@ pub(crate) fn of_failure(failure: &Failure, regime: Regime) -> i32 {
         | Failure::Silent { .. } => UNREACHABLE,
         Failure::Forbidden { .. } => FORBIDDEN,
         Failure::File { .. }
+        | Failure::Unchanged { .. }
         | Failure::Unfinished { .. }
         | Failure::Output { .. }
         | Failure::Untold { .. } => FAILED,
@@ -70,6 +71,11 @@ pub(crate) fn of_failure(failure: &Failure, regime: Regime) -> i32 {
         Regime::Control => code,
         Regime::PassThrough => OURS,
     }
+}
+
+/// Whether nothing has the name that was said, or too much has.
+fn is_unknown(slug: &str) -> bool {
+    matches!(slug, "process_not_found" | "ambiguous_id" | "session_not_found")
 }
 
 /// Gives the code for a process that is over, or was still live when the wait for it was.
@@ -95,7 +101,7 @@ pub(crate) fn of_process(process: &ProcessView) -> i32 {
 
 fn of_problem(problem: &Problem) -> i32 {
     match problem.slug.as_str() {
-        "process_not_found" | "ambiguous_id" => NOT_FOUND,
+        slug if is_unknown(slug) => NOT_FOUND,
         "invalid_status_transition" | "unsupported" | "input_closed" | "elsewhere" => ILLEGAL,
         "limit_reached" | "refused" | "no_slot" | "level_full" | "too_deep" | "ancestor_closing"
         | "parent_missing" | "held_by_ancestors" | "key_conflict" | "stale_policy" | "too_many_wishes" => {
@@ -157,8 +163,6 @@ mod tests {
         for (slug, code) in [
             ("internal", 1),
             ("payload_too_large", 1),
-            ("process_not_found", 3),
-            ("ambiguous_id", 3),
             ("invalid_status_transition", 4),
             ("unsupported", 4),
             ("limit_reached", 5),
@@ -194,9 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn session_that_nothing_belongs_to_is_three_in_both_regimes() {
-        for regime in [Regime::Control, Regime::PassThrough] {
-            assert_eq!(of_failure(&problem("session_not_found", 404), regime), 3);
+    fn what_is_not_there_is_three_in_both_regimes() {
+        for slug in ["process_not_found", "ambiguous_id", "session_not_found"] {
+            for regime in [Regime::Control, Regime::PassThrough] {
+                assert_eq!(of_failure(&problem(slug, 404), regime), 3, "{slug}");
+            }
         }
     }
 

@@ -53,6 +53,9 @@ pub(crate) enum Failure {
     /// A file of the caller cannot be used.
     #[error("cannot {verb} {}", path.display())]
     File { verb: &'static str, path: PathBuf, nearest: Option<PathBuf>, source: io::Error },
+    /// A file of somebody else would have to be changed in more than one place.
+    #[error("{} was left as it is", path.display())]
+    Unchanged { path: PathBuf, why: String, paste: String },
     /// What was asked for went wrong, though it was accepted.
     #[error("{what}")]
     Unfinished { what: String, why: Option<String>, help: String },
@@ -93,7 +96,7 @@ impl Failure {
             Self::Unclear { cause, .. } => cause.slug(),
             Self::Usage { .. } | Self::NotText { .. } => "invalid_request",
             Self::Choice { .. } => "input_needed",
-            Self::File { .. } => "file_unusable",
+            Self::File { .. } | Self::Unchanged { .. } => "file_unusable",
             Self::Unfinished { .. } => "not_finished",
             Self::Output { .. } | Self::Untold { .. } => "output_unwritable",
             Self::Interrupted => "interrupted_by_user",
@@ -114,6 +117,7 @@ impl Failure {
             | Self::Choice { .. }
             | Self::NotText { .. }
             | Self::File { .. }
+            | Self::Unchanged { .. }
             | Self::Unfinished { .. }
             | Self::Output { .. }
             | Self::Interrupted => false,
@@ -132,10 +136,10 @@ impl Failure {
         match self {
             Self::Problem { problem } => *problem,
             Self::Choice { candidates, .. } => Problem {
+                help: report.advice(),
                 slug,
                 title: report.what,
                 detail: report.why,
-                help: Some(report.help.join("; ")).filter(|help| !help.is_empty()),
                 candidates,
                 ..Problem::default()
             },
@@ -150,13 +154,14 @@ impl Failure {
             | Self::Usage { .. }
             | Self::NotText { .. }
             | Self::File { .. }
+            | Self::Unchanged { .. }
             | Self::Unfinished { .. }
             | Self::Output { .. }
             | Self::Interrupted => Problem {
+                help: report.advice(),
                 slug,
                 title: report.what,
                 detail: report.why,
-                help: Some(report.help.join("; ")).filter(|help| !help.is_empty()),
                 ..Problem::default()
             },
         }

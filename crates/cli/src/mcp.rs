@@ -6,13 +6,15 @@
 
 mod call;
 mod carrier;
-mod edit;
+mod hang_up;
+mod head;
 mod install;
 mod lines;
 mod parent;
 mod session;
 
 pub(crate) use carrier::{Carrier, Dial, Refused};
+pub(crate) use hang_up::client_gone;
 pub(crate) use install::{Entry, Homes, plan, snippet};
 pub(crate) use parent::parent_gone;
 

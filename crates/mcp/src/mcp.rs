@@ -11,6 +11,8 @@ use tokio::sync::Semaphore;
 
 /// The most waits that are parked at once, over all connections.
 const WAITS: usize = 4_096;
+/// The most of them of clients that may only read: they leave room for those who may do more.
+const WAITS_OF_READERS: usize = WAITS / 2;
 
 /// The MCP face of a manager. Clones share it.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
     /// Room for waits.
     pub(crate) waits: Arc<Semaphore>,
+    /// The part of it that is there for clients that may only read.
+    pub(crate) waits_of_readers: Arc<Semaphore>,
 }
 
 impl Mcp {
@@ -34,7 +38,9 @@ impl Mcp {
     /// That secret can neither be read nor made.
     pub fn open(api: Api, state: &Path) -> io::Result<Self> {
         let tasks = Tasks::open(state)?;
-        Ok(Self { shared: Arc::new(Shared { api, tasks, waits: Arc::new(Semaphore::new(WAITS)) }) })
+        let waits = Arc::new(Semaphore::new(WAITS));
+        let waits_of_readers = Arc::new(Semaphore::new(WAITS_OF_READERS));
+        Ok(Self { shared: Arc::new(Shared { api, tasks, waits, waits_of_readers }) })
     }
 
     /// The server of one connection.

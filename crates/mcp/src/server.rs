@@ -27,7 +27,7 @@ use rmcp::{ErrorData, ServerHandler};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// How long a list of tools may be kept, in milliseconds.
@@ -101,14 +101,20 @@ impl Server {
                     return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
                 }
             }
-            let (Ok(_share), Ok(_room)) = (self.waits.try_acquire(), self.shared.waits.try_acquire()) else {
-                return Err(Refusal::crowded());
-            };
+            let _room = self.room(&caller)?;
             self.waited(desk, arguments, context).await?
         } else {
             desk.perform(tool, arguments).await?
         };
         Ok(CallToolResponse::Complete(answer))
+    }
+
+    /// Room for one wait, as long as it is kept.
+    fn room(&self, caller: &Caller) -> Result<Vec<SemaphorePermit<'_>>, Refusal> {
+        let readers = caller.read_only.then_some(&self.shared.waits_of_readers);
+        let all = [Some(&self.waits), readers, Some(&self.shared.waits)].into_iter().flatten();
+        let taken = all.map(|room| room.try_acquire()).collect::<Result<Vec<_>, _>>();
+        taken.map_err(|_| Refusal::crowded())
     }
 
     /// Waits, and tells from time to time that it does: clients that hear nothing give up.

@@ -11,11 +11,15 @@ use rmcp::model::{
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::parameters;
 use crate::refusal::Refusal;
@@ -23,6 +27,8 @@ use crate::tool::Tool;
 
 /// A mark that some programs set before their text, and that says nothing.
 const MARK: &[u8] = "\u{feff}".as_bytes();
+/// What is unsent when a client has no more to say goes in this time or not at all.
+const HASTE: Duration = Duration::from_secs(2);
 
 /// A stream of messages. What a client does not take is not written ahead without end: its requests stay unread.
 pub(crate) struct Stream<R, W> {
@@ -96,10 +102,14 @@ where
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
             self.load.room().await;
-            let said = match self.lines.next().await {
-                Ok(Line::Whole(line)) => understood(&line),
-                Ok(Line::TooLong) => refused(Value::Null, too_long()),
-                Ok(Line::End) => return None,
+            let (said, bytes) = match self.lines.next().await {
+                Ok(Line::Whole(line)) => (understood(&line), line.len()),
+                Ok(Line::TooLong) => (refused(Value::Null, too_long()), 0),
+                Ok(Line::End) => {
+                    // Whoever has no more to say may still want to know what was wrong with it.
+                    let _late = timeout(HASTE, self.load.sent()).await;
+                    return None;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "a stream broke");
                     return None;
@@ -108,7 +118,7 @@ where
             match said {
                 Said::Nothing => {}
                 Said::Refused { id, error } => self.refuse(&id, &error),
-                Said::Message(message) => match self.noted(&message) {
+                Said::Message(message) => match self.noted(&message, bytes) {
                     Ok(()) => return Some(*message),
                     Err((id, error)) => self.refuse(&id.into_json_value(), &error),
                 },
@@ -123,17 +133,23 @@ where
 }
 
 impl<R, W> Stream<R, W> {
-    /// Counts what a message puts to work or ends; a request that may not begin is given back, with why.
-    fn noted(&self, message: &RxJsonRpcMessage<RoleServer>) -> Result<(), (RequestId, ErrorData)> {
+    /// Counts what a message of so many bytes puts to work or ends; a request that may not begin is given back, with why.
+    fn noted(
+        &self,
+        message: &RxJsonRpcMessage<RoleServer>,
+        bytes: usize,
+    ) -> Result<(), (RequestId, ErrorData)> {
         match message {
-            JsonRpcMessage::Request(asked) => match self.load.begin(&asked.id, parks(&asked.request)) {
-                Begun::Once => Ok(()),
-                Begun::Twice => {
-                    let error = ErrorData::invalid_request("a request with this id is at work", None);
-                    Err((asked.id.clone(), error))
+            JsonRpcMessage::Request(asked) => {
+                match self.load.begin(&asked.id, parks(&asked.request), bytes) {
+                    Begun::Once => Ok(()),
+                    Begun::Twice => {
+                        let error = ErrorData::invalid_request("a request with this id is at work", None);
+                        Err((asked.id.clone(), error))
+                    }
+                    Begun::Crowded => Err((asked.id.clone(), Refusal::crowded().into_error())),
                 }
-                Begun::Crowded => Err((asked.id.clone(), Refusal::crowded().into_error())),
-            },
+            }
             JsonRpcMessage::Notification(told) => {
                 if let ClientNotification::CancelledNotification(cancelled) = &told.notification {
                     // It is not answered any more.
@@ -179,21 +195,22 @@ fn understood(line: &[u8]) -> Said {
 fn misunderstood(line: &[u8], why: &serde_json::Error) -> Said {
     let value: Value = match serde_json::from_slice(line) {
         Ok(value) => value,
-        Err(error) => {
-            let error = ErrorData::new(ErrorCode::PARSE_ERROR, format!("this is no JSON: {error}"), None);
-            return refused(Value::Null, error);
-        }
+        Err(error) => return unreadable(line, &error),
     };
     let id = value.get("id");
     if id.is_none() && value.get("method").is_some_and(Value::is_string) {
         return Said::Nothing;
     }
-    let id = id.filter(|id| id.is_string() || id.is_i64()).cloned().unwrap_or_default();
+    let id = known(id.cloned());
     let is_of_form = value.get("jsonrpc").is_some_and(|form| form == "2.0") && !id.is_null();
-    if let Some(method) = value.get("method").and_then(Value::as_str).filter(|_| is_of_form)
-        && let Some(error) = parameters::wrong(method, value.get("params"))
-    {
-        return refused(id, error);
+    if let Some(method) = value.get("method").and_then(Value::as_str).filter(|_| is_of_form) {
+        let params = value.get("params");
+        if let Some(error) = parameters::wrong(method, params) {
+            return refused(id, error);
+        }
+        if params.is_some_and(Value::is_array) {
+            return refused(id, ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method.to_owned(), None));
+        }
     }
     let text = if value.is_array() {
         "batches are not taken: one message a line".to_owned()
@@ -201,6 +218,34 @@ fn misunderstood(line: &[u8], why: &serde_json::Error) -> Said {
         format!("this is no message of JSON-RPC 2.0: {why}")
     };
     refused(id, ErrorData::invalid_request(text, None))
+}
+
+/// JSON may be more than is taken: nested too deep, or with a number too large. Whoever sent it waits for an answer.
+fn unreadable(line: &[u8], why: &serde_json::Error) -> Said {
+    // What is passed over is not looked at letter by letter.
+    match str::from_utf8(line).map_err(drop).and_then(|line| serde_json::from_str::<Head>(line).map_err(drop))
+    {
+        Ok(Head { id: None, method: Some(_) }) => Said::Nothing,
+        Ok(Head { id, .. }) => {
+            refused(known(id), ErrorData::invalid_request(format!("this JSON is not taken: {why}"), None))
+        }
+        Err(()) => {
+            let error = ErrorData::new(ErrorCode::PARSE_ERROR, format!("this is no JSON: {why}"), None);
+            refused(Value::Null, error)
+        }
+    }
+}
+
+/// As much of a message as tells who waits for an answer to it.
+#[derive(Deserialize)]
+struct Head {
+    id: Option<Value>,
+    method: Option<IgnoredAny>,
+}
+
+/// An id as an answer may have it.
+fn known(id: Option<Value>) -> Value {
+    id.filter(|id| id.is_string() || id.is_i64()).unwrap_or_default()
 }
 
 fn too_long() -> ErrorData {

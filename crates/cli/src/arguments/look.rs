@@ -1,7 +1,7 @@
 //! What may be said when looking at processes.
 
 use crate::completion::{agents, references, sessions};
-use crate::value::{BadValue, Span, reference};
+use crate::value::{BadValue, Span, reference, word};
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 use std::str::FromStr;
@@ -23,16 +23,16 @@ pub struct StatusArgs {
     #[arg(short, long, conflicts_with = "limit")]
     pub latest: bool,
     /// Show only these statuses
-    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    #[arg(long, value_name = "STATUS", value_parser = word, value_delimiter = ',')]
     pub status: Vec<String>,
     /// Show only what this session asked for
-    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(sessions))]
+    #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
     /// Show only this level; the roots are on level 0
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub level: Option<u8>,
     /// Show only what is behind this agent
-    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(agents))]
+    #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(agents))]
     pub agent_id: Option<String>,
     /// Show only the children of this process
     #[arg(long, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
@@ -41,7 +41,7 @@ pub struct StatusArgs {
     #[arg(long, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub tree: Option<String>,
     /// Show only this type
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = word)]
     pub kind: Option<String>,
     /// Show it again whenever it changes
     #[arg(short, long)]
@@ -59,8 +59,25 @@ pub struct TreeArgs {
     pub all: bool,
 }
 
+/// How programs read what `logs` prints.
+const LOGS_AS_JSON: &str = "\
+With --json: a document on each line, a piece of output {id, stream, at, text}, or with --grep a match {id, line, text,
+before, after}";
+
+/// How programs read what `events` prints.
+const EVENTS_AS_JSON: &str = "With --json: a CloudEvents document on each line, also without -f";
+
+/// How programs read what `inspect` prints.
+const INSPECT_AS_JSON: &str =
+    "With --json: the document of each process on a line of its own, except on a terminal";
+
+/// How programs read what `wait` prints.
+const WAIT_AS_JSON: &str = "\
+With --json: one document at the end; with --session, unless more is said, a document on a line for each batch of ends";
+
 /// What `logs` takes.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = LOGS_AS_JSON)]
 pub struct LogsArgs {
     /// The processes: ids, unique prefixes, names or @last
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
@@ -140,12 +157,13 @@ pub enum StreamName {
 
 /// What `wait` takes.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = WAIT_AS_JSON)]
 pub struct WaitArgs {
     /// The processes: ids, unique prefixes, names or @last
     #[arg(required_unless_present = "session", value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
     /// All processes of this session, those that have ended already too
-    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(sessions))]
+    #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
     /// Until the first of them
     #[arg(long, conflicts_with = "all")]
@@ -182,6 +200,7 @@ pub enum WaitGoal {
 
 /// What `events` takes.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = EVENTS_AS_JSON)]
 pub struct EventsArgs {
     /// Only of this process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
@@ -190,18 +209,19 @@ pub struct EventsArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// Only what comes after this cursor; start for everything that is kept
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", value_parser = word)]
     pub after: Option<String>,
     /// Only of this session
-    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(sessions))]
+    #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
     /// Only these events, such as PROCESS_FAILED
-    #[arg(long = "type", value_name = "EVENT", value_delimiter = ',')]
+    #[arg(long = "type", value_name = "EVENT", value_parser = word, value_delimiter = ',')]
     pub types: Vec<String>,
 }
 
 /// What `inspect` takes.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = INSPECT_AS_JSON)]
 pub struct InspectArgs {
     /// The processes: ids, unique prefixes, names or @last
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]

@@ -1,5 +1,6 @@
 //! What may be said about agents.
 
+use crate::value::word;
 use clap::{Args, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
@@ -26,7 +27,7 @@ pub struct McpArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct McpScope {
     /// Bind everything that it starts to this session
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = word)]
     pub session: Option<String>,
     /// Offer only tools that read
     #[arg(long)]

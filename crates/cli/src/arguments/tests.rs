@@ -43,6 +43,38 @@ fn empty_reference_is_wrong_usage() {
 }
 
 #[test]
+fn empty_word_is_wrong_usage_instead_of_everything() {
+    let lines: [&[&str]; 13] = [
+        &["status", "--status", ""],
+        &["status", "--status", "running,"],
+        &["status", "-p", ""],
+        &["status", "--session", " "],
+        &["status", "--agent-id", ""],
+        &["status", "--type", ""],
+        &["events", "--session", ""],
+        &["events", "--type", ""],
+        &["events", "--after", ""],
+        &["wait", "--session", ""],
+        &["stats", "--session", ""],
+        &["mcp", "--session", ""],
+        &["run", "-p", "", "--", "true"],
+    ];
+    for line in lines {
+        let words = std::iter::once("longhaul").chain(line.iter().copied()).map(Into::into);
+        let error = read(words).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("it is empty"), "{line:?}: {error}");
+    }
+}
+
+#[test]
+fn help_says_how_many_documents_there_are() {
+    for verb in ["events", "logs", "inspect", "wait"] {
+        let help = read(["longhaul", verb, "--help"].map(Into::into)).unwrap_err().to_string();
+        assert!(help.contains("With --json: ") && help.contains(" line"), "{verb}: {help}");
+    }
+}
+
+#[test]
 fn negative_values_are_refused_in_our_own_words() {
     for (line, why) in [
         ("run --timeout -1 -- true", "it is negative"),

@@ -2,7 +2,7 @@
 
 use super::SessionRule;
 use crate::completion::{references, sessions};
-use crate::value::{Age, Size, Span, reference};
+use crate::value::{Age, Size, Span, reference, word};
 use clap::{ArgGroup, Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 
@@ -39,7 +39,7 @@ pub struct SessionEndArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct StatsArgs {
     /// Count only what this session asked for
-    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(sessions))]
+    #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
     /// Count only the tree of this process
     #[arg(long, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]

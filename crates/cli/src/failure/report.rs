@@ -1,4 +1,4 @@
-//! A failure as people read it: what, why, and what to do, in at most five lines.
+//! A failure as people read it: what, why, and what to do, in at most five lines, and what to copy below them.
 
 use super::Failure;
 use crate::explain::explanation;
@@ -18,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) slug: String,
     pub(crate) why: Option<String>,
     pub(crate) help: Vec<String>,
+    /// Lines to copy as they are.
+    pub(crate) paste: Option<String>,
 }
 
 impl Report {
@@ -31,7 +33,19 @@ impl Report {
             let label = if index == 0 { "help:" } else { "     " };
             let _infallible = writeln!(text, "  {label} {}", one_line(line));
         }
+        for line in self.paste.iter().flat_map(|paste| paste.lines()) {
+            let _infallible = writeln!(text, "{}", clean_label(line));
+        }
         text
+    }
+
+    /// Gives what to do in one text.
+    pub(crate) fn advice(&self) -> Option<String> {
+        let mut advice = self.help.join("; ");
+        if let Some(paste) = &self.paste {
+            let _infallible = write!(advice, "\n{paste}");
+        }
+        Some(advice).filter(|advice| !advice.is_empty())
     }
 }
 
@@ -95,10 +109,12 @@ pub(crate) fn report(failure: &Failure) -> Report {
                 None => "name another one, or make this one fit".to_owned(),
             }],
         ),
+        Failure::Unchanged { why, .. } => (Some(why.clone()), vec!["put this into it yourself:".to_owned()]),
         Failure::Output { source } => (Some(source.to_string()), Vec::new()),
         Failure::Interrupted => (None, Vec::new()),
     };
-    Report { what: failure.to_string(), slug: failure.slug().to_owned(), why, help }
+    let paste = if let Failure::Unchanged { paste, .. } = failure { Some(paste.clone()) } else { None };
+    Report { what: failure.to_string(), slug: failure.slug().to_owned(), why, help, paste }
 }
 
 /// Says how to find out about a launch without an answer: whether it had a key, if it can have one.
@@ -137,6 +153,7 @@ fn report_of_problem(problem: &Problem) -> Report {
             (None, named) => named,
         },
         help,
+        paste: None,
     }
 }
 

@@ -28,7 +28,7 @@ const ASKS: &[&str] = &[
 /// The tool whose calls are told apart by a key.
 const START: &str = "start_background_process";
 /// The argument that has it.
-const KEY: &str = "launch_key";
+pub(super) const KEY: &str = "launch_key";
 
 /// What a call asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -183,7 +183,7 @@ where
                 line.push(b'\n');
                 line
             }
-            Line::TooLong => {
+            Line::TooLong(_) => {
                 let why = format!("a message is at most {LONGEST} bytes");
                 self.to_client.push_back(Parcel::of(unreadable(&why)));
                 return;
@@ -201,8 +201,12 @@ where
     }
 
     fn heard(&mut self, line: Line) {
-        // Half a line of a manager is none: what comes next is its end.
-        let Line::Whole(line) = line else { return };
+        let line = match line {
+            Line::Whole(line) => line,
+            // Half a line of a manager is none: what comes next is its end.
+            Line::Unended(_) => return,
+            Line::TooLong(begin) => return self.heard_too_much(&begin),
+        };
         self.refused = refusal(&line);
         if self.refused.is_some() {
             // What comes next is the end of this way: whoever waits is answered then.
@@ -213,6 +217,15 @@ where
             Heard::Pass => self.to_client.push_back(Parcel::of(line)),
             Heard::Instead(line) => self.to_client.push_back(Parcel::of(line)),
             Heard::Hide => {}
+        }
+    }
+
+    /// Answers what the manager answered with more than is carried.
+    fn heard_too_much(&mut self, begin: &[u8]) {
+        match self.session.heard_too_much(begin) {
+            Some(answer) => self.to_client.push_back(Parcel::of(answer)),
+            // Whoever waits for that would wait for ever: this way says nothing that can be told apart any more.
+            None => self.lost(),
         }
     }
 
@@ -247,7 +260,10 @@ where
             && let Err(refused) = self.connect().await
         {
             self.failed = self.failed.saturating_add(1);
-            self.give_up(&refused);
+            // One that ends while it begins is followed by another.
+            if self.failed >= TRIES {
+                self.give_up(&refused);
+            }
             self.look_out();
         }
     }

@@ -2,19 +2,21 @@
 
 use crate::arguments::McpClient;
 use crate::failure::Failure;
-use crate::mcp::edit;
-use serde_json::{Value, json};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use longhaul_view::clean_label;
+use place::Place;
+use serde_json::json;
+use std::path::PathBuf;
+use wish::{Edited, Member, Rule, Stuck, Wish};
+
+mod json;
+mod place;
+mod table;
+mod wish;
 
 /// The name of the entry.
 const NAME: &str = "longhaul";
 /// So many lines around a change are shown.
 const AROUND: usize = 3;
-/// The permissions of a file that is made: what agents keep beside it may be secret.
-const PRIVATE: u32 = 0o600;
 
 /// What an agent is to call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +30,8 @@ pub(crate) struct Entry {
 /// A change to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// The file.
-    pub(crate) path: PathBuf,
-    /// What is in it; none if it is not there.
-    before: Option<String>,
-    /// What is to be in it.
-    after: String,
+    place: Place,
+    after: Edited,
 }
 
 /// Where files are looked for.
@@ -45,6 +43,8 @@ pub(crate) struct Homes {
     pub(crate) config: PathBuf,
     /// Where Codex keeps its own, if that is said.
     pub(crate) codex: Option<PathBuf>,
+    /// Where Claude Code keeps its own, if that is said.
+    pub(crate) claude: Option<PathBuf>,
     /// The directory of the project, if only that is meant.
     pub(crate) project: Option<PathBuf>,
 }
@@ -55,55 +55,54 @@ pub(crate) struct Homes {
 /// The file cannot be read, or cannot be changed without changing more than the entry.
 pub(crate) fn plan(client: McpClient, entry: &Entry, homes: &Homes) -> Result<Plan, Failure> {
     let path = file(client, homes);
-    // Where it is a link, what it leads to is changed.
-    let path = path.canonicalize().unwrap_or(path);
-    let before = match fs::read_to_string(&path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(Failure::file("read", &path, source)),
+    let left = |path, why: &dyn ToString| Failure::Unchanged {
+        path,
+        why: why.to_string(),
+        paste: snippet(client, entry),
     };
-    let text = before.as_deref().unwrap_or_default();
-    let after = match shape(client) {
-        Shape::Toml { group } => edit::toml(text, group, NAME, &table(entry)),
-        Shape::Json { group } => edit::json(text, group, NAME, &value(client, entry)),
-    };
-    let after = after.ok_or_else(|| Failure::Usage {
-        what: format!("{} cannot be changed without changing more of it", path.display()),
-        why: Some("it has comments, is written in another way than expected, or is broken".to_owned()),
-        help: format!("add this to it yourself:\n{}", snippet(client, entry)),
-    })?;
-    Ok(Plan { path, before, after })
+    let place = Place::look(path.clone())?.map_err(|odd| left(path, &odd))?;
+    match with_entry(client, entry, place.text.as_deref().unwrap_or_default()) {
+        Ok(after) => Ok(Plan { place, after }),
+        Err(stuck) => Err(left(place.path, &stuck)),
+    }
 }
 
 /// What belongs into the configuration of an agent.
 pub(crate) fn snippet(client: McpClient, entry: &Entry) -> String {
-    let text = match shape(client) {
-        Shape::Toml { group } => edit::toml("", group, NAME, &table(entry)),
-        Shape::Json { group } => edit::json("", group, NAME, &value(client, entry)),
-    };
-    text.unwrap_or_default()
+    with_entry(client, entry, "").map(|edited| edited.text).unwrap_or_default()
 }
 
 impl Plan {
+    /// The file.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.place.path
+    }
+
     /// Whether there is nothing to do.
     pub(crate) fn is_done(&self) -> bool {
-        self.before.as_deref() == Some(self.after.as_str())
+        self.place.text.as_deref() == Some(self.after.text.as_str())
+    }
+
+    /// Whether the entry stays switched off, as the user wanted it.
+    pub(crate) const fn stays_off(&self) -> bool {
+        self.after.is_off
     }
 
     /// The change as people read it: what goes, what comes, and what stands around it.
     pub(crate) fn shown(&self) -> String {
-        let old: Vec<&str> = self.before.as_deref().unwrap_or_default().lines().collect();
-        let new: Vec<&str> = self.after.lines().collect();
+        let old: Vec<&str> = self.place.text.as_deref().unwrap_or_default().lines().collect();
+        let new: Vec<&str> = self.after.text.lines().collect();
         let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
         let rest = old.len().min(new.len()) - same;
         let tail =
             old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(old, new)| old == new).count();
         let mut lines = Vec::new();
         let from = same.saturating_sub(AROUND);
-        lines.extend(old.iter().take(same).skip(from).map(|line| format!("  {line}")));
-        lines.extend(old.iter().take(old.len() - tail).skip(same).map(|line| format!("- {line}")));
-        lines.extend(new.iter().take(new.len() - tail).skip(same).map(|line| format!("+ {line}")));
-        lines.extend(new.iter().skip(new.len() - tail).take(AROUND).map(|line| format!("  {line}")));
+        let line = |sign: char, line: &str| format!("{sign} {}", visible(line));
+        lines.extend(old.iter().take(same).skip(from).map(|same| line(' ', same)));
+        lines.extend(old.iter().take(old.len() - tail).skip(same).map(|gone| line('-', gone)));
+        lines.extend(new.iter().take(new.len() - tail).skip(same).map(|come| line('+', come)));
+        lines.extend(new.iter().skip(new.len() - tail).take(AROUND).map(|same| line(' ', same)));
         format!("{}\n", lines.join("\n"))
     }
 
@@ -112,48 +111,27 @@ impl Plan {
     /// # Errors
     /// The file cannot be written, or changed meanwhile.
     pub(crate) fn make(&self) -> Result<(), Failure> {
-        let wrong = |source| Failure::file("write", &self.path, source);
-        let now = match fs::read_to_string(&self.path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(source) => return Err(wrong(source)),
-        };
-        if now != self.before {
-            return Err(Failure::Unfinished {
-                what: format!("{} changed meanwhile", self.path.display()),
-                why: None,
-                help: "do it again, and end the agent first if it writes that file itself".to_owned(),
-            });
-        }
-        self.write().map_err(wrong)
+        self.place.replace(&self.after.text)
     }
+}
 
-    fn write(&self) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(directory)?;
-        let mode = fs::metadata(&self.path).map_or(PRIVATE, |found| found.permissions().mode() & 0o777);
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let fresh = directory.join(format!(".{name}.longhaul-{}", std::process::id()));
-        let written = (|| {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
-            file.set_permissions(fs::Permissions::from_mode(mode))?;
-            file.write_all(self.after.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&fresh, &self.path)?;
-            File::open(directory)?.sync_all()
-        })();
-        if written.is_err() {
-            // What is left of it helps nobody.
-            let _ = fs::remove_file(&fresh);
-        }
-        written
-    }
+/// A line with nothing in it that a terminal would obey; tabs indent.
+fn visible(line: &str) -> String {
+    line.split('\t').map(clean_label).collect::<Vec<_>>().join("\t")
 }
 
 /// How an agent writes its configuration down.
 enum Shape {
     Json { group: &'static str },
     Toml { group: &'static str },
+}
+
+fn with_entry(client: McpClient, entry: &Entry, text: &str) -> Result<Edited, Stuck> {
+    let wish = wish(client, entry);
+    match shape(client) {
+        Shape::Toml { group } => table::with_entry(text, group, NAME, &wish),
+        Shape::Json { group } => json::with_entry(text, group, NAME, &wish),
+    }
 }
 
 const fn shape(client: McpClient) -> Shape {
@@ -166,9 +144,9 @@ const fn shape(client: McpClient) -> Shape {
 }
 
 fn file(client: McpClient, homes: &Homes) -> PathBuf {
-    let Homes { home, config, codex, project } = homes;
+    let Homes { home, config, codex, claude, project } = homes;
     match (client, project) {
-        (McpClient::ClaudeCode, None) => home.join(".claude.json"),
+        (McpClient::ClaudeCode, None) => claude.as_ref().unwrap_or(home).join(".claude.json"),
         (McpClient::ClaudeCode, Some(project)) => project.join(".mcp.json"),
         (McpClient::Codex, None) => codex.clone().unwrap_or_else(|| home.join(".codex")).join("config.toml"),
         (McpClient::Codex, Some(project)) => project.join(".codex/config.toml"),
@@ -186,40 +164,36 @@ fn file(client: McpClient, homes: &Homes) -> PathBuf {
     }
 }
 
-fn value(client: McpClient, entry: &Entry) -> Value {
+fn wish(client: McpClient, entry: &Entry) -> Wish {
     let Entry { program, args } = entry;
-    match client {
-        McpClient::ClaudeCode | McpClient::Vscode => {
-            json!({ "type": "stdio", "command": program, "args": args })
-        }
+    let ours = |key, value| Member { key, value, rule: Rule::Ours };
+    let kind = |word: &str| Member { key: "type", value: json!(word), rule: Rule::Kind };
+    let plain = || [ours("command", json!(program)), ours("args", json!(args))];
+    Wish(match client {
+        McpClient::ClaudeCode | McpClient::Vscode => [kind("stdio")].into_iter().chain(plain()).collect(),
         McpClient::Opencode => {
             let words: Vec<&String> = std::iter::once(program).chain(args).collect();
-            json!({ "type": "local", "command": words, "enabled": true })
+            let enabled = Member { key: "enabled", value: json!(true), rule: Rule::Offered };
+            vec![kind("local"), ours("command", json!(words)), enabled]
         }
-        McpClient::Cursor | McpClient::Gemini | McpClient::Codex => {
-            json!({ "command": program, "args": args })
-        }
-    }
-}
-
-fn table(entry: &Entry) -> toml::Table {
-    let mut table = toml::Table::new();
-    table.insert("command".to_owned(), entry.program.clone().into());
-    table.insert("args".to_owned(), entry.args.clone().into());
-    table
+        McpClient::Cursor | McpClient::Gemini | McpClient::Codex => plain().into(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::ValueEnum;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     fn entry() -> Entry {
         Entry { program: "/opt/longhaul".to_owned(), args: vec!["mcp".to_owned(), "--read-only".to_owned()] }
     }
 
     fn homes(top: &Path) -> Homes {
-        Homes { home: top.to_owned(), config: top.join(".config"), codex: None, project: None }
+        Homes { home: top.to_owned(), config: top.join(".config"), codex: None, claude: None, project: None }
     }
 
     #[test]
@@ -231,19 +205,33 @@ mod tests {
                 let first = plan(*client, &entry(), &homes).unwrap();
                 assert!(!first.is_done());
                 first.make().unwrap();
-                let text = fs::read_to_string(&first.path).unwrap();
+                let text = fs::read_to_string(first.path()).unwrap();
                 assert!(text.contains("/opt/longhaul") && text.contains("--read-only"), "{client:?}: {text}");
                 assert_eq!(text, snippet(*client, &entry()));
-                let mode = fs::metadata(&first.path).unwrap().permissions().mode();
-                assert_eq!(mode & 0o777, PRIVATE);
+                let mode = fs::metadata(first.path()).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, place::PRIVATE);
                 assert!(plan(*client, &entry(), &homes).unwrap().is_done(), "{client:?}");
-                let names = fs::read_dir(first.path.parent().unwrap()).unwrap();
-                let left = names
-                    .map(|name| name.unwrap().file_name())
-                    .filter(|name| name.to_string_lossy().contains(".longhaul-"));
-                assert_eq!(left.count(), 0);
             }
         }
+    }
+
+    #[test]
+    fn every_client_is_told_in_its_own_words() {
+        let told = |client| snippet(client, &entry());
+        assert_eq!(
+            told(McpClient::Codex),
+            "[mcp_servers.longhaul]\ncommand = \"/opt/longhaul\"\nargs = [\"mcp\", \"--read-only\"]\n"
+        );
+        let read = |client| serde_json::from_str::<serde_json::Value>(&told(client)).unwrap();
+        let (program, args) = ("/opt/longhaul", ["mcp", "--read-only"]);
+        let plain = json!({ "longhaul": { "command": program, "args": args } });
+        let typed = json!({ "longhaul": { "type": "stdio", "command": program, "args": args } });
+        assert_eq!(read(McpClient::Gemini), json!({ "mcpServers": plain }));
+        assert_eq!(read(McpClient::Cursor), json!({ "mcpServers": plain }));
+        assert_eq!(read(McpClient::ClaudeCode), json!({ "mcpServers": typed }));
+        assert_eq!(read(McpClient::Vscode), json!({ "servers": typed }));
+        let local = json!({ "type": "local", "command": [program, "mcp", "--read-only"], "enabled": true });
+        assert_eq!(read(McpClient::Opencode), json!({ "mcp": { "longhaul": local } }));
     }
 
     #[test]
@@ -261,48 +249,43 @@ mod tests {
     }
 
     #[test]
+    fn file_cannot_steer_the_terminal_that_shows_it() {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir_all(top.path().join(".cursor")).unwrap();
+        fs::write(top.path().join(".cursor/mcp.json"), "{\n\t\"\u{9b}2J\": 1\n}\n").unwrap();
+        let shown = plan(McpClient::Cursor, &entry(), &homes(top.path())).unwrap().shown();
+        assert!(!shown.contains('\u{9b}') && shown.contains("- \t\""), "{shown:?}");
+    }
+
+    #[test]
     fn file_that_cannot_be_changed_is_left_alone_and_the_entry_is_told() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join(".claude.json");
-        fs::write(&path, "// mine\n{}\n").unwrap();
-        let Failure::Usage { help, .. } =
-            plan(McpClient::ClaudeCode, &entry(), &homes(top.path())).unwrap_err()
-        else {
-            panic!("another failure")
+        let refused = |why: &str| {
+            let failure = plan(McpClient::ClaudeCode, &entry(), &homes(top.path())).unwrap_err();
+            let report = crate::failure::report(&failure).text(str::to_owned);
+            assert!(report.contains(path.to_str().unwrap()) && report.contains(why), "{report}");
+            // It can be taken out of the report as it is.
+            assert!(report.ends_with(&format!("\n{}", snippet(McpClient::ClaudeCode, &entry()))), "{report}");
         };
-        assert!(help.contains("\"mcpServers\"") && help.contains("/opt/longhaul"), "{help}");
+        fs::write(&path, "// mine\n{}\n").unwrap();
+        refused("comments");
         assert_eq!(fs::read_to_string(&path).unwrap(), "// mine\n{}\n");
+        fs::write(&path, "{\"mcpServers\": {\"longhaul\": {\"type\": \"http\", \"url\": \"x\"}}}").unwrap();
+        refused("another kind");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(top.path().join("gone"), &path).unwrap();
+        refused("nothing is there");
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
     }
 
     #[test]
-    fn file_that_changes_meanwhile_is_left_alone() {
+    fn agents_are_found_where_they_say() {
         let top = tempfile::tempdir().unwrap();
-        let plan = plan(McpClient::Cursor, &entry(), &homes(top.path())).unwrap();
-        fs::create_dir_all(plan.path.parent().unwrap()).unwrap();
-        fs::write(&plan.path, "{\"new\": 1}").unwrap();
-        assert!(matches!(plan.make(), Err(Failure::Unfinished { .. })));
-        assert_eq!(fs::read_to_string(&plan.path).unwrap(), "{\"new\": 1}");
-    }
-
-    #[test]
-    fn link_stays_a_link_and_permissions_stay() {
-        let top = tempfile::tempdir().unwrap();
-        let real = top.path().join("dotfiles.json");
-        fs::write(&real, "{}").unwrap();
-        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
-        let link = top.path().join(".claude.json");
-        std::os::unix::fs::symlink(&real, &link).unwrap();
-        plan(McpClient::ClaudeCode, &entry(), &homes(top.path())).unwrap().make().unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert!(fs::read_to_string(&real).unwrap().contains("longhaul"));
-        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
-    }
-
-    #[test]
-    fn codex_is_found_where_it_says() {
-        let top = tempfile::tempdir().unwrap();
-        let homes = Homes { codex: Some(top.path().join("elsewhere")), ..homes(top.path()) };
-        let plan = plan(McpClient::Codex, &entry(), &homes).unwrap();
-        assert!(plan.path.ends_with("elsewhere/config.toml"));
+        let elsewhere = Some(top.path().join("elsewhere"));
+        let homes = Homes { codex: elsewhere.clone(), claude: elsewhere, ..homes(top.path()) };
+        let path = |client| plan(client, &entry(), &homes).unwrap().path().to_owned();
+        assert!(path(McpClient::Codex).ends_with("elsewhere/config.toml"));
+        assert!(path(McpClient::ClaudeCode).ends_with("elsewhere/.claude.json"));
     }
 }

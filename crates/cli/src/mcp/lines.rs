@@ -5,6 +5,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// The longest line that is carried, in bytes.
 pub(super) const LONGEST: usize = 16 * 1024 * 1024;
+/// So much is kept of a line that is too long: it tells whose it is.
+const BEGIN: usize = 4 * 1024;
 /// What is read at once.
 const BUFFER: usize = 64 * 1024;
 
@@ -24,8 +26,8 @@ pub(super) enum Line {
     Whole(Vec<u8>),
     /// The last line, without an end.
     Unended(Vec<u8>),
-    /// A line that was too long, and is gone.
-    TooLong,
+    /// The begin of a line that was too long; the rest is gone.
+    TooLong(Vec<u8>),
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
@@ -42,28 +44,29 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             }
             let end = there.iter().position(|byte| *byte == b'\n');
             let taken = end.map_or(there.len(), |end| end + 1);
-            if self.line.len() + taken > LONGEST {
-                self.skips = true;
-                self.line = Vec::new();
-            }
             if !self.skips {
                 self.line.extend(there.iter().take(taken));
+            }
+            if self.line.len() > LONGEST {
+                self.skips = true;
+                self.line.truncate(BEGIN);
+                self.line.shrink_to_fit();
             }
             self.source.consume(taken);
             if end.is_some() {
                 let line = std::mem::take(&mut self.line);
                 let skipped = std::mem::take(&mut self.skips);
-                return Ok(Some(if skipped { Line::TooLong } else { Line::Whole(line) }));
+                return Ok(Some(if skipped { Line::TooLong(line) } else { Line::Whole(line) }));
             }
         }
     }
 
     /// What is left at the end.
     fn rest(&mut self) -> Option<Line> {
-        if std::mem::take(&mut self.skips) {
-            return Some(Line::TooLong);
-        }
         let line = std::mem::take(&mut self.line);
+        if std::mem::take(&mut self.skips) {
+            return Some(Line::TooLong(line));
+        }
         (!line.is_empty()).then_some(Line::Unended(line))
     }
 }
@@ -95,7 +98,7 @@ mod tests {
         let mut bytes = vec![b'x'; LONGEST + 10];
         bytes.extend(b"\nnext\n");
         let mut lines = Lines::new(bytes.as_slice());
-        assert_eq!(lines.next().await.unwrap(), Some(Line::TooLong));
+        assert_eq!(lines.next().await.unwrap(), Some(Line::TooLong(vec![b'x'; BEGIN])));
         assert!(lines.line.capacity() < LONGEST);
         assert_eq!(lines.next().await.unwrap(), Some(Line::Whole(b"next\n".to_vec())));
     }

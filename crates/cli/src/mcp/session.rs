@@ -1,7 +1,8 @@
 //! What a carrier remembers of the conversation, to go on with another manager.
 
-use crate::mcp::call::{Call, Keys, uri};
-use serde::de::IgnoredAny;
+use crate::mcp::call::{Call, KEY, Keys, uri};
+use crate::mcp::head::{Head, key};
+use crate::mcp::lines::LONGEST;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,8 +14,14 @@ const LOST: &str = "the manager was restarted, ask again";
 const UNSURE: &str = "it may have been done: look first";
 /// A call that has taken longer is not put again: its client would wait longer for it than it wants to.
 const YOUNG: Duration = Duration::from_secs(5);
+/// What only looks is given up when so many managers ended while they had it: it may be what ends them.
+const LOOKS: u32 = 2;
+/// The same of a start, which its client cannot simply ask for again.
+const STARTS: u32 = 4;
 /// The code of errors of ours in the protocol.
 const CODE: i64 = -32_000;
+/// The code of a message that is none.
+const INVALID: i64 = -32_600;
 /// What ids begin with that are not the client's.
 const OWN: &str = "longhaul-again-";
 
@@ -43,8 +50,8 @@ struct Open {
     /// Calls are put again in the order in which they were put.
     order: u64,
     since: Instant,
-    /// It was put again.
-    is_again: bool,
+    /// So many managers that had something to say ended while they had it.
+    ended: u32,
     /// It went to a manager that is gone.
     may_be_done: bool,
 }
@@ -86,7 +93,7 @@ impl Session {
             }
             _ => {}
         }
-        let Some(id) = message.get("id").map(Value::to_string) else { return Said { line, id: None } };
+        let Some(id) = message.get("id").and_then(key) else { return Said { line, id: None } };
         let call = Call::of(method, &message);
         let line = self.opened(&id, call, message, line);
         Said { line, id: Some(id) }
@@ -98,20 +105,40 @@ impl Session {
             return Heard::Pass;
         }
         let Ok(message) = serde_json::from_slice::<Head>(line) else { return Heard::Pass };
-        let (None, Some(id)) = (message.method, message.id) else { return Heard::Pass };
-        match self.open.remove(&id.to_string()).map(|open| open.call) {
-            Some(Call::Own) => Heard::Hide,
-            Some(Call::Resubscribes(uri)) if self.subscribed.contains(&uri) => Heard::Instead(updated(&uri)),
-            Some(Call::Resubscribes(_)) => Heard::Hide,
-            Some(Call::Subscribes(uri)) => {
+        let Some(id) = message.answers() else { return Heard::Pass };
+        let open = self.open.remove(&id);
+        match open.map(|open| (open.call, open.line)) {
+            Some((Call::Own, _)) => Heard::Hide,
+            Some((Call::Resubscribes(uri), _)) if self.subscribed.contains(&uri) => {
+                Heard::Instead(updated(&uri))
+            }
+            Some((Call::Resubscribes(_), _)) => Heard::Hide,
+            Some((Call::Introduces, line)) => {
+                if message.error.is_none() {
+                    self.initialize = serde_json::from_slice(&line).ok();
+                    self.initialized = None;
+                }
+                Heard::Pass
+            }
+            Some((Call::Subscribes(uri), _)) => {
                 if message.error.is_some() {
                     self.subscribed.remove(&uri);
                 }
                 Heard::Pass
             }
-            Some(Call::Introduces | Call::Repeatable | Call::Launches | Call::Listens | Call::Writes)
-            | None => Heard::Pass,
+            Some((Call::Repeatable | Call::Launches | Call::Listens | Call::Writes, _)) | None => Heard::Pass,
         }
+    }
+
+    /// The answer to a call whose own one is longer than a line may be; none if it cannot be told whose it is.
+    pub(super) fn heard_too_much(&mut self, begin: &[u8]) -> Option<Vec<u8>> {
+        let id = Head::of_begin(begin).answers()?;
+        let open = self.open.remove(&id).filter(|open| open.call.is_of_client())?;
+        if let Call::Subscribes(uri) = &open.call {
+            self.subscribed.remove(uri);
+        }
+        let why = format!("the answer has more than {LONGEST} bytes, and was dropped");
+        Some(refusal(&id, CODE, &why, &json!({ "type": "answer_too_large", "retryable": false })))
     }
 
     /// Whether a client waits for an answer.
@@ -135,7 +162,8 @@ impl Session {
         let mut answers = Vec::new();
         for (id, mut open) in std::mem::take(&mut self.open) {
             open.may_be_done |= !unsent.contains(&id);
-            if open.goes_on(has_spoken) {
+            open.ended += u32::from(has_spoken);
+            if open.goes_on() {
                 self.open.insert(id, open);
             } else if open.call.is_of_client() {
                 answers.push(self.cut_off(&id, &open, LOST, "connection_broken"));
@@ -154,9 +182,9 @@ impl Session {
     /// What has to be told to another manager before anything else.
     pub(super) fn again(&mut self) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
-        if let Some(mut initialize) = self.initialize.clone() {
-            let is_beginning = self.open.values().any(|open| open.call == Call::Introduces);
-            if !is_beginning && let Some(id) = initialize.get_mut("id") {
+        let is_beginning = self.open.values().any(|open| open.call == Call::Introduces);
+        if let Some(mut initialize) = self.initialize.clone().filter(|_| !is_beginning) {
+            if let Some(id) = initialize.get_mut("id") {
                 *id = self.repeated(Call::Own);
             }
             lines.push(line(&initialize));
@@ -171,28 +199,26 @@ impl Session {
                 ));
             }
         }
-        let mut open: Vec<&mut Open> = self.open.values_mut().filter(|open| !open.line.is_empty()).collect();
+        let mut open: Vec<&Open> = self.open.values().filter(|open| !open.line.is_empty()).collect();
         open.sort_by_key(|open| open.order);
-        for open in open {
-            open.is_again = true;
-            lines.push(open.line.clone());
-        }
+        lines.extend(open.into_iter().map(|open| open.line.clone()));
         lines
     }
 
     /// The answer to a line that could not be carried; none if nobody waits for one.
     pub(super) fn refused(&mut self, line: &[u8], why: &str, slug: &str) -> Option<Vec<u8>> {
         let message: Head = serde_json::from_slice(line).ok()?;
-        let id = message.id.filter(|_| message.method.is_some())?.to_string();
-        if let Some(Open { call: Call::Subscribes(uri), .. }) = self.open.remove(&id) {
+        let id = message.id.filter(|_| message.method.is_some())?;
+        if let Some(Open { call: Call::Subscribes(uri), .. }) = key(&id).and_then(|id| self.open.remove(&id))
+        {
             self.subscribed.remove(&uri);
         }
-        Some(refusal(&id, why, slug, true))
+        Some(refusal(&id.to_string(), CODE, why, &json!({ "type": slug, "retryable": true })))
     }
 
     /// A call that its client wants no more is not put again.
     fn cancelled(&mut self, message: &Value) {
-        let Some(id) = message.pointer("/params/requestId").map(Value::to_string) else { return };
+        let Some(id) = message.pointer("/params/requestId").and_then(key) else { return };
         if self.open.get(&id).is_some_and(|open| open.call != Call::Introduces) {
             self.open.remove(&id);
         }
@@ -202,10 +228,6 @@ impl Session {
     fn opened(&mut self, id: &str, call: Call, mut message: Value, mut said: Vec<u8>) -> Vec<u8> {
         let mut kept = Vec::new();
         match &call {
-            Call::Introduces => {
-                self.initialize = Some(message);
-                self.initialized = None;
-            }
             Call::Launches => {
                 self.keys.put(&mut message);
                 said = line(&message);
@@ -215,7 +237,7 @@ impl Session {
                 self.subscribed.insert(uri.clone());
                 kept.clone_from(&said);
             }
-            Call::Repeatable => kept.clone_from(&said),
+            Call::Introduces | Call::Repeatable => kept.clone_from(&said),
             Call::Listens | Call::Writes | Call::Own | Call::Resubscribes(_) => {}
         }
         self.open(id.to_owned(), call, kept);
@@ -225,7 +247,7 @@ impl Session {
     fn open(&mut self, id: String, call: Call, line: Vec<u8>) {
         self.asked += 1;
         let (order, since) = (self.asked, Instant::now());
-        self.open.insert(id, Open { call, line, order, since, is_again: false, may_be_done: false });
+        self.open.insert(id, Open { call, line, order, since, ended: 0, may_be_done: false });
     }
 
     fn repeated(&mut self, call: Call) -> Value {
@@ -249,41 +271,48 @@ impl Session {
             self.subscribed.remove(uri);
         }
         if !(open.may_be_done && open.call.is_done_once()) {
-            return refusal(id, why, slug, true);
+            return refusal(id, CODE, why, &json!({ "type": slug, "retryable": true }));
         }
         let why = if why == LOST { "the manager was restarted" } else { why };
-        refusal(id, &format!("{why}; {UNSURE}"), slug, false)
+        match open.launch_key() {
+            Some(key) => {
+                let why = format!("{why}; it may have been started: ask again with launch_key {key}");
+                refusal(id, CODE, &why, &json!({ "type": slug, "retryable": false, "launch_key": key }))
+            }
+            None => {
+                let why = format!("{why}; {UNSURE}");
+                refusal(id, CODE, &why, &json!({ "type": slug, "retryable": false }))
+            }
+        }
     }
 }
 
 impl Open {
     /// Whether the next manager is asked instead of one that is gone.
-    fn goes_on(&self, has_spoken: bool) -> bool {
+    fn goes_on(&self) -> bool {
         match &self.call {
             Call::Introduces => true,
-            // What ends one manager after the other is not put to a third.
-            Call::Launches | Call::Subscribes(_) => !(self.is_again && has_spoken),
-            Call::Repeatable => !(self.is_again && has_spoken) && self.since.elapsed() < YOUNG,
+            Call::Launches | Call::Subscribes(_) => self.ended < STARTS,
+            Call::Repeatable => self.ended < LOOKS && self.since.elapsed() < YOUNG,
             Call::Listens | Call::Writes | Call::Own | Call::Resubscribes(_) => false,
         }
+    }
+
+    /// The key that only this call has.
+    fn launch_key(&self) -> Option<String> {
+        let message: Value =
+            serde_json::from_slice(&self.line).ok().filter(|_| self.call == Call::Launches)?;
+        Some(message.pointer("/params/arguments")?.get(KEY)?.as_str()?.to_owned())
     }
 }
 
 /// The answer to a line that nobody could read.
 pub(super) fn unreadable(why: &str) -> Vec<u8> {
-    refusal("null", why, "payload_too_large", false)
+    refusal("null", INVALID, why, &json!({ "type": "payload_too_large", "retryable": false }))
 }
 
-/// As much of a message as tells whose it is.
-#[derive(serde::Deserialize)]
-struct Head {
-    id: Option<Value>,
-    method: Option<String>,
-    error: Option<IgnoredAny>,
-}
-
-fn refusal(id: &str, why: &str, slug: &str, retryable: bool) -> Vec<u8> {
-    let error = json!({ "code": CODE, "message": why, "data": { "type": slug, "retryable": retryable } });
+fn refusal(id: &str, code: i64, why: &str, data: &Value) -> Vec<u8> {
+    let error = json!({ "code": code, "message": why, "data": data });
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}\n").into_bytes()
 }
 
@@ -373,20 +402,22 @@ mod tests {
     }
 
     #[test]
-    fn start_is_put_again_as_it_was_once() {
+    fn start_is_put_again_as_it_was_until_it_seems_to_end_managers() {
         let mut session = introduced();
         let said = session.said(tool(7, "start_background_process"));
         let key = parsed(&said.line)["params"]["arguments"]["launch_key"].clone();
         assert!(key.as_str().unwrap().starts_with("mcp-"));
-        assert!(session.lost(&[], true).is_empty() && session.goes_on());
-        assert_eq!(session.again().pop(), Some(said.line.clone()));
-        // A manager that says nothing has heard nothing that could have ended it.
-        assert!(session.lost(&[], false).is_empty());
-        assert_eq!(session.again().pop(), Some(said.line));
+        for _ in 1..STARTS {
+            assert!(session.lost(&[], true).is_empty() && session.goes_on());
+            assert_eq!(session.again().pop(), Some(said.line.clone()));
+            // A manager that says nothing has heard nothing that could have ended it.
+            assert!(session.lost(&[], false).is_empty());
+            assert_eq!(session.again().pop(), Some(said.line.clone()));
+        }
         let lost = session.lost(&[], true);
         let error = &parsed(&lost[0])["error"];
-        assert_eq!(error["data"]["retryable"], false);
-        assert!(error["message"].as_str().unwrap().ends_with(UNSURE), "{error}");
+        assert_eq!((&error["data"]["retryable"], &error["data"]["launch_key"]), (&json!(false), &key));
+        assert!(error["message"].as_str().unwrap().ends_with(key.as_str().unwrap()), "{error}");
     }
 
     #[test]
@@ -396,8 +427,56 @@ mod tests {
         session.lost(&[], true);
         let answers = session.gave_up("no manager answers", "manager_unreachable");
         let error = &parsed(&answers[0])["error"];
-        assert_eq!(error["message"], "no manager answers; it may have been done: look first");
+        let said = "no manager answers; it may have been started: ask again with launch_key mcp-";
+        assert!(error["message"].as_str().unwrap().starts_with(said), "{error}");
         assert_eq!(error["data"]["retryable"], false);
+    }
+
+    #[test]
+    fn looking_that_ends_two_managers_is_not_put_to_a_third() {
+        let mut session = introduced();
+        let said = session.said(tool(7, "get_process_status"));
+        assert!(session.lost(&[], true).is_empty());
+        assert_eq!(session.again().pop(), Some(said.line));
+        let lost = session.lost(&[], true);
+        assert_eq!(parsed(&lost[0])["error"]["data"]["retryable"], true);
+    }
+
+    #[test]
+    fn answer_that_is_too_long_is_told_so_to_whoever_asked() {
+        let mut session = introduced();
+        session.said(tool(7, "read_process_output"));
+        assert_eq!(session.heard_too_much(b"{\"jsonrpc\":\"2.0\",\"result\":{\"content\":["), None);
+        let begin = b"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"content\":[";
+        let answer = parsed(&session.heard_too_much(begin).unwrap());
+        assert_eq!(
+            (&answer["id"], &answer["error"]["data"]["type"]),
+            (&json!(7), &json!("answer_too_large"))
+        );
+        assert!(!session.is_waiting());
+    }
+
+    #[test]
+    fn call_that_no_answer_can_name_is_not_waited_for() {
+        let mut session = introduced();
+        for id in ["1.5", "null", "true", "[]", "18446744073709551615"] {
+            let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list"}}"#);
+            assert_eq!(session.said(line.into_bytes()).id, None, "{id}");
+        }
+        assert!(!session.is_waiting());
+        session.said(br#"{"jsonrpc":"2.0","id":7.0,"method":"tools/list"}"#.to_vec());
+        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#), Heard::Pass);
+        assert!(!session.is_waiting());
+    }
+
+    #[test]
+    fn introduction_that_was_refused_is_not_told_to_another_manager() {
+        let mut session = introduced();
+        session.said(br#"{"jsonrpc":"2.0","id":9,"method":"initialize","params":{}}"#.to_vec());
+        session.heard(br#"{"jsonrpc":"2.0","id":9,"error":{"code":-32602,"message":"wrong"}}"#);
+        let lines = session.again();
+        assert_eq!(parsed(&lines[0])["params"]["protocolVersion"], "2025-11-25");
+        assert_eq!(parsed(&lines[1])["method"], "notifications/initialized");
     }
 
     #[test]

@@ -76,6 +76,38 @@ impl<'a> Follower<'a> {
         }
     }
 
+    /// Finds out in which line the output begins that is asked for, and begins there; none if lines before it are gone.
+    ///
+    /// # Errors
+    /// The output cannot be read.
+    pub(crate) async fn first_line(&mut self) -> Result<Option<u64>, Failure> {
+        if self.asked.lines.is_none() && self.asked.since.is_none() {
+            return Ok(Some(1));
+        }
+        let mut asked = Asked { follow: false, ..self.asked.clone() };
+        let begin = Self::new(self.client, asked.clone()).next_frame().await?;
+        let begin = begin.map_or(0, |frame| frame.offset);
+        self.next = Some(begin);
+        (asked.lines, asked.since) = (None, None);
+        let mut before = Self::new(self.client, asked);
+        let (mut line, mut place) = (1_u64, 0_u64);
+        while place < begin {
+            let Some(Frame { kind, offset, bytes, .. }) = before.next_frame().await? else { break };
+            match kind {
+                FrameKind::Stdout | FrameKind::Stderr => {
+                    let wanted = usize::try_from(begin.saturating_sub(offset)).unwrap_or(usize::MAX);
+                    let bytes = bytes.get(..wanted).unwrap_or(&bytes);
+                    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+                    line = line.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX));
+                    place = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                }
+                FrameKind::Gap => return Ok(None),
+                FrameKind::End => break,
+            }
+        }
+        Ok(Some(line))
+    }
+
     async fn next_frame(&mut self) -> Result<Option<Frame>, Failure> {
         if self.frames.is_none() {
             self.frames = Some(self.client.stream(&self.path()).await?);

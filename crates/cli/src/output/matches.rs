@@ -15,8 +15,8 @@ pub(crate) struct Grep {
     pub(crate) most: usize,
     /// Search and show the bytes as they were written.
     pub(crate) raw: bool,
-    /// Whether the output is read from its begin, so that its lines have numbers.
-    pub(crate) numbered: bool,
+    /// The number of the line in which the output begins; none if it is not known.
+    pub(crate) first: Option<u64>,
     /// Begin each line with this.
     pub(crate) prefix: Option<String>,
     /// Show each match as a JSON document.
@@ -46,8 +46,10 @@ struct JsonMatch<'a> {
 impl Matches {
     pub(crate) fn new(grep: Grep) -> Self {
         let manner = if grep.raw { Manner::Raw } else { Manner::Folded };
-        let searcher =
-            Searcher::new(grep.pattern.clone(), 0, Some(1), manner).context(grep.context).most(grep.most);
+        // Lines without a known number are counted too, to see which stand together.
+        let first = grep.first.unwrap_or(1);
+        let searcher = Searcher::new(grep.pattern.clone(), 0, Some(first), manner);
+        let searcher = searcher.context(grep.context).most(grep.most);
         Self { grep, searcher, next: 0, shown: None }
     }
 
@@ -98,13 +100,13 @@ impl Matches {
             shown.extend_from_slice(b"--\n");
         }
         let numbers = |begin: Option<u64>| {
-            let begin = begin.filter(|_| self.grep.numbered);
+            let begin = begin.filter(|_| self.grep.first.is_some());
             (0_u64..).map(move |place| begin.map(|begin| begin.saturating_add(place)))
         };
         for (line, number) in hit.before.iter().zip(numbers(first)) {
             self.grep.add_line(number, '-', line, shown);
         }
-        let own = hit.line.filter(|_| self.grep.numbered);
+        let own = hit.line.filter(|_| self.grep.first.is_some());
         self.grep.add_line(own, ':', &hit.text, shown);
         for (line, number) in hit.after.iter().zip(numbers(hit.line.map(|line| line.saturating_add(1)))) {
             self.grep.add_line(number, '-', line, shown);
@@ -126,7 +128,7 @@ impl Grep {
     }
 
     fn add_json(&self, id: &str, hit: &Hit, shown: &mut Vec<u8>) -> Result<(), Failure> {
-        let line = hit.line.filter(|_| self.numbered);
+        let line = hit.line.filter(|_| self.first.is_some());
         let told = JsonMatch { id, line, text: &hit.text, before: &hit.before, after: &hit.after };
         serde_json::to_writer(&mut *shown, &told)
             .map_err(|error| Failure::Output { source: error.into() })?;
@@ -157,12 +159,12 @@ mod tests {
 
     #[test]
     fn lines_without_a_known_begin_have_no_number() {
-        let mut matches = Matches::new(Grep { numbered: false, ..grep(0) });
+        let mut matches = Matches::new(Grep { first: None, ..grep(0) });
         assert_eq!(shown(&mut matches, "one\n"), "one\n");
         let mut behind_gap = Matches::new(grep(0));
         assert_eq!(shown(&mut behind_gap, "one\n"), "1:one\n");
         assert_eq!(behind_gap.show(&Piece::Gap { dropped: None }).unwrap(), b"");
-        assert_eq!(shown(&mut behind_gap, "two\n"), "two\n");
+        assert_eq!(shown(&mut behind_gap, "two\no\n"), "…two\no\n");
     }
 
     #[test]
@@ -180,7 +182,7 @@ mod tests {
             context,
             most: usize::MAX,
             raw: false,
-            numbered: true,
+            first: Some(1),
             prefix: None,
             json: None,
         }

@@ -1,4 +1,4 @@
-//! What names a process, or a queue.
+//! What names a process, a queue, or anything else.
 
 use super::BadValue;
 
@@ -18,6 +18,14 @@ pub(crate) fn key(text: &str) -> Result<String, BadValue> {
     Ok(text.to_owned())
 }
 
+/// Reads a word that names something; nothing names nothing.
+pub(crate) fn word(text: &str) -> Result<String, BadValue> {
+    if text.trim().is_empty() {
+        return Err(BadValue::new("it is empty; leave the flag out if nothing is meant"));
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,6 +34,7 @@ mod tests {
     fn nothing_names_no_process() {
         assert!(reference("").is_err() && reference(" ").is_err());
         assert!(key("").is_err() && key("\t").is_err());
+        assert!(word("").is_err() && word(" ").is_err());
         assert_eq!(key("claude-*").as_deref(), Ok("claude-*"));
         assert_eq!(reference("@last").as_deref(), Ok("@last"));
     }

@@ -18,11 +18,13 @@ pub(crate) async fn events(context: &Context, args: &EventsArgs) -> Result<i32, 
     }
     let console = &context.console;
     let mut telling = Telling::new(&context.client, path, args.after.clone(), args.follow);
+    let mut nothing_told = true;
     while let Some(sent) = telling.next().await? {
         // It says only where the present begins.
         if sent.event == "caught_up" {
             continue;
         }
+        nothing_told = false;
         match console.format {
             // Programs get what the manager said, with what this version does not know.
             Some(Format::Json | Format::Ndjson) => console.print(&format!("{}\n", sent.data))?,
@@ -37,6 +39,9 @@ pub(crate) async fn events(context: &Context, args: &EventsArgs) -> Result<i32, 
                 console.print(&format!("{line}\n"))?;
             }
         }
+    }
+    if nothing_told {
+        console.say("no such event is kept; longhaul events -f tells what happens from now on");
     }
     Ok(DONE)
 }

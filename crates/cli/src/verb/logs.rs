@@ -84,8 +84,7 @@ async fn show<W: AsyncWrite + Unpin>(
     prefix: Option<String>,
     out: &mut W,
 ) -> Result<bool, Failure> {
-    let mut follower = Follower::new(&context.client, asked(wanted.args, id));
-    let mut showing = wanted.showing(context, id, prefix);
+    let (mut follower, mut showing) = wanted.begin(context, id, prefix).await?;
     while let Some(piece) = follower.next().await? {
         if let Piece::Gap { dropped } = piece {
             tell_gap(context, dropped);
@@ -130,9 +129,17 @@ async fn show_many<W: AsyncWrite + Unpin>(
         }
         return Ok((codes, has_found));
     }
-    let mut showings: Vec<Option<Showing>> =
-        known.iter().map(|(prefix, id)| Some(wanted.showing(context, id, Some(prefix.clone())))).collect();
-    let pieces = known.iter().enumerate().map(|(index, (_, id))| pieces(context, wanted.args, index, id));
+    let (mut followers, mut showings) = (Vec::new(), Vec::new());
+    for (prefix, id) in known {
+        match wanted.begin(context, &id, Some(prefix)).await {
+            Ok((follower, showing)) => {
+                followers.push(follower);
+                showings.push(Some(showing));
+            }
+            Err(failure) => codes.push(complained(context, failure)),
+        }
+    }
+    let pieces = followers.into_iter().enumerate().map(|(index, follower)| pieces(index, follower));
     let mut pieces = stream::select_all(pieces);
     while let Some((index, piece)) = pieces.next().await {
         let Some(slot) = showings.get_mut(index) else { continue };
@@ -172,8 +179,7 @@ async fn show_many<W: AsyncWrite + Unpin>(
 /// A piece of the output of the process at this index; none at its end.
 type Indexed = (usize, Result<Option<Piece>, Failure>);
 
-fn pieces<'a>(context: &'a Context, args: &LogsArgs, index: usize, id: &str) -> LocalBoxStream<'a, Indexed> {
-    let follower = Follower::new(&context.client, asked(args, id));
+fn pieces(index: usize, follower: Follower<'_>) -> LocalBoxStream<'_, Indexed> {
     stream::unfold(Some(follower), move |follower| async move {
         let mut follower = follower?;
         let piece = follower.next().await;
@@ -199,7 +205,19 @@ fn asked(args: &LogsArgs, id: &str) -> Asked {
 }
 
 impl Wanted<'_> {
-    fn showing(&self, context: &Context, id: &str, prefix: Option<String>) -> Showing {
+    /// Begins to read the output of a process. Lines that match are told with their numbers, wherever it begins.
+    async fn begin<'a>(
+        &self,
+        context: &'a Context,
+        id: &str,
+        prefix: Option<String>,
+    ) -> Result<(Follower<'a>, Showing), Failure> {
+        let mut follower = Follower::new(&context.client, asked(self.args, id));
+        let first = if self.pattern.is_some() { follower.first_line().await? } else { None };
+        Ok((follower, self.showing(context, id, prefix, first)))
+    }
+
+    fn showing(&self, context: &Context, id: &str, prefix: Option<String>, first: Option<u64>) -> Showing {
         let args = self.args;
         let json = context.console.is_json().then(|| id.to_owned());
         if let Some(pattern) = &self.pattern {
@@ -209,7 +227,7 @@ impl Wanted<'_> {
                 context: args.context.map_or(0, wide),
                 most: args.max.map_or(usize::MAX, wide),
                 raw: args.raw,
-                numbered: asked(args, id).lines.is_none() && args.since.is_none(),
+                first,
                 prefix,
                 json,
             })));

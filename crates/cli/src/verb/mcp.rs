@@ -1,6 +1,6 @@
 //! `mcp`
 
-use crate::arguments::{McpArgs, McpInstallArgs, McpScope, McpToolsArgs, McpVerb};
+use crate::arguments::{McpArgs, McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb};
 use crate::choice::Question;
 use crate::client::Client;
 use crate::dispatch::Context;
@@ -42,6 +42,7 @@ async fn carry(context: &Context, scope: &McpScope) -> Result<i32, Failure> {
     tokio::select! {
         carried = carrier.carry() => carried?,
         () = mcp::parent_gone() => {}
+        () = mcp::client_gone() => {}
     }
     Ok(DONE)
 }
@@ -108,27 +109,38 @@ fn install(context: &Context, args: &McpInstallArgs) -> Result<i32, Failure> {
         return Ok(DONE);
     }
     let plan = mcp::plan(args.client, &entry, &homes(context, args.here)?)?;
-    let path = plan.path.display();
-    if plan.is_done() {
+    let path = plan.path().display();
+    let is_done = plan.is_done();
+    if is_done {
         console.say(&format!("{path} has it already"));
-        return Ok(DONE);
+    } else {
+        let shown = plan.shown();
+        if console.yes {
+            console.say(shown.trim_end());
+        } else if console.can_ask {
+            console.ask_about(&shown);
+        }
+        let question = Question {
+            text: format!("Change {path}?"),
+            would: format!("this would change {path}"),
+            list: Vec::new(),
+            help: "say --yes, or --print and do it yourself",
+        };
+        if !question.ask(console)? {
+            return Ok(DONE);
+        }
+        plan.make()?;
+        console.say(&format!("{path} was changed; start the agent again to let it see longhaul"));
     }
-    let shown = plan.shown();
-    let question = Question {
-        text: format!("Change {path}?"),
-        would: format!("this would change {path}"),
-        // Whoever cannot be asked reads why, not what.
-        list: if console.can_ask { shown.lines().map(str::to_owned).collect() } else { Vec::new() },
-        help: "say --yes, or --print and do it yourself",
-    };
-    if console.yes {
-        console.say(shown.trim_end());
+    if plan.stays_off() {
+        console.say("its entry longhaul is switched off there, and stays so");
     }
-    if !question.ask(console)? {
-        return Ok(DONE);
+    if args.here && args.client == McpClient::Codex {
+        console.hint("Codex reads it in projects that it was told to trust");
     }
-    plan.make()?;
-    console.say(&format!("{path} was changed; start the agent again to let it see longhaul"));
+    if console.is_json() {
+        console.print_json(&json!({ "path": plan.path(), "changed": !is_done }))?;
+    }
     Ok(DONE)
 }
 
@@ -165,7 +177,8 @@ fn homes(context: &Context, here: bool) -> Result<Homes, Failure> {
     })?;
     let config = around.variable("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
     let codex = around.variable("CODEX_HOME").map(PathBuf::from);
-    Ok(Homes { home, config, codex, project: here.then(|| around.directory()).transpose()? })
+    let claude = around.variable("CLAUDE_CONFIG_DIR").map(PathBuf::from);
+    Ok(Homes { home, config, codex, claude, project: here.then(|| around.directory()).transpose()? })
 }
 
 /// A tool as the manager describes it.

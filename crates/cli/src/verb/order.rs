@@ -68,6 +68,10 @@ async fn order<B: Serialize>(
 
 /// Tells what came of an order to one process.
 pub(super) fn tell(context: &Context, outcome: &Outcome) -> Result<(), Failure> {
+    tell_as(context, outcome, line)
+}
+
+fn tell_as(context: &Context, outcome: &Outcome, line: Words) -> Result<(), Failure> {
     match context.console.format {
         Some(Format::Json | Format::Ndjson) => context.console.print_json(outcome)?,
         Some(Format::Name) => context.console.print(&format!("{}\n", outcome.process.id))?,
@@ -80,6 +84,18 @@ pub(super) fn tell(context: &Context, outcome: &Outcome) -> Result<(), Failure> 
 
 /// Tells what came of an order to many, and gives the code of the first that was refused.
 pub(super) fn tell_all(context: &Context, reply: &OutcomesReply) -> Result<i32, Failure> {
+    tell_all_as(context, reply, line)
+}
+
+/// Tells what came of the end of a session, and gives the code of the first that was refused.
+pub(super) fn tell_session_end(context: &Context, reply: &OutcomesReply) -> Result<i32, Failure> {
+    tell_all_as(context, reply, session_line)
+}
+
+/// How an outcome is put into words.
+type Words = fn(&Outcome, Now) -> String;
+
+fn tell_all_as(context: &Context, reply: &OutcomesReply, line: Words) -> Result<i32, Failure> {
     let console = &context.console;
     if console.is_json() {
         console.print_json(reply)?;
@@ -87,7 +103,7 @@ pub(super) fn tell_all(context: &Context, reply: &OutcomesReply) -> Result<i32, 
     let mut codes = Vec::new();
     for view in &reply.outcomes {
         match outcome(view) {
-            Ok(outcome) if !console.is_json() => tell(context, &outcome)?,
+            Ok(outcome) if !console.is_json() => tell_as(context, &outcome, line)?,
             Ok(_) => {}
             Err(failure) => codes.push(complained(context, failure)),
         }
@@ -105,6 +121,20 @@ pub(super) fn outcome(view: &OutcomeView) -> Result<Outcome, Failure> {
         (None, None) => {
             Err(Failure::Broken { why: format!("its answer does not say what came of {}", view.id) })
         }
+    }
+}
+
+/// Of a session that ends once more, the earlier end of a process stands.
+fn session_line(outcome: &Outcome, now: Now) -> String {
+    let process = &outcome.process;
+    match process.leave_by.as_deref().filter(|_| !outcome.changed && !Standing::of(process).is_ended()) {
+        Some(by) => format!(
+            "{} is {}, and is still cancelled at {}, as was said before",
+            label(process),
+            clean_label(&process.status),
+            now.clock(by)
+        ),
+        None => line(outcome, now),
     }
 }
 

@@ -29,6 +29,12 @@ pub(crate) async fn send(context: &Context, args: &SendArgs) -> Result<i32, Fail
     }
     if args.close {
         sending.close().await?;
+    } else if sending.asked_nothing() {
+        return Err(Failure::Usage {
+            what: "there is nothing to send".to_owned(),
+            why: Some("no text was given, and nothing came from standard input".to_owned()),
+            help: "say --close if its input is to end".to_owned(),
+        });
     }
     sending.tell()?;
     Ok(DONE)
@@ -82,6 +88,11 @@ impl<'a> Sending<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the manager was told nothing yet, so that nobody knows whether there is such a process.
+    const fn asked_nothing(&self) -> bool {
+        self.reply.bytes == 0
     }
 
     async fn close(&mut self) -> Result<(), Failure> {

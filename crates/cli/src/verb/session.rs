@@ -1,6 +1,6 @@
 //! `session`
 
-use super::order::tell_all;
+use super::order::tell_session_end;
 use crate::arguments::{SessionArgs, SessionEndArgs, SessionRule, SessionVerb};
 use crate::client::Path;
 use crate::dispatch::Context;
@@ -31,7 +31,7 @@ async fn end(context: &Context, args: &SessionEndArgs) -> Result<i32, Failure> {
         grace_ms: args.grace.map(Span::as_millis),
     };
     let reply: OutcomesReply = context.client.send_slowly(&Path::session_end(&args.id), &request).await?;
-    let code = tell_all(context, &reply)?;
+    let code = tell_session_end(context, &reply)?;
     if reply.outcomes.is_empty() {
         context.console.say(&format!("nothing of session {} lives", clean_label(&args.id)));
         return Ok(DONE);

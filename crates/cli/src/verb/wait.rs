@@ -35,16 +35,17 @@ pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Fail
     let mut ids = args.ids.clone();
     let mut known: Vec<Option<ProcessView>> = vec![None; ids.len()];
     if let Some(session) = &args.session {
-        for process in of_session(context, session).await? {
+        let of_session = of_session(context, session).await?;
+        if of_session.is_empty() {
+            return Err(session::unknown(session));
+        }
+        for process in of_session {
             let standing = Standing::of(&process);
             if standing.is_ended() && standing != Standing::Completed {
                 tell(context, &process, args.goal);
             }
             ids.push(process.id.clone());
             known.push(Some(process));
-        }
-        if ids.is_empty() {
-            return Err(session::unknown(session));
         }
     }
     // A person sees at once where it stands.

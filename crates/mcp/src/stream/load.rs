@@ -1,7 +1,7 @@
 //! How much a connection keeps the manager busy.
 
 use rmcp::model::RequestId;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -9,8 +9,10 @@ use tokio::sync::Notify;
 const AT_WORK: usize = 64;
 /// The most that wait for something. More are refused, not left unread: what ends one of them has to be heard.
 const PARKED: usize = 320;
+/// The most bytes of requests at work when another one is read, and the most bytes of those that wait.
+const HELD: usize = 16 * 1024 * 1024;
 /// The most bytes of answers that a client has not taken when more of its requests are read.
-const UNSENT: usize = 4 * 1024 * 1024;
+const UNSENT: usize = 1024 * 1024;
 
 /// What is at work for one connection.
 #[derive(Debug, Default)]
@@ -21,9 +23,16 @@ pub(super) struct Load {
 
 #[derive(Debug, Default)]
 struct Now {
-    at_work: HashSet<RequestId>,
-    parked: HashSet<RequestId>,
+    at_work: Requests,
+    parked: Requests,
     unsent: usize,
+}
+
+/// Requests with their bytes.
+#[derive(Debug, Default)]
+struct Requests {
+    by_id: HashMap<RequestId, usize>,
+    bytes: usize,
 }
 
 /// Whether a request may begin.
@@ -55,20 +64,20 @@ impl Load {
         }
     }
 
-    /// Notes a request that begins.
-    pub(super) fn begin(&self, id: &RequestId, parks: bool) -> Begun {
+    /// Notes a request of so many bytes that begins.
+    pub(super) fn begin(&self, id: &RequestId, parks: bool, bytes: usize) -> Begun {
         let mut now = self.lock();
-        if now.at_work.contains(id) || now.parked.contains(id) {
+        if now.at_work.has(id) || now.parked.has(id) {
             return Begun::Twice;
         }
-        if parks && now.parked.len() >= PARKED {
+        if !parks {
+            now.at_work.add(id, bytes);
+            return Begun::Once;
+        }
+        if now.parked.by_id.len() >= PARKED || now.parked.bytes + bytes > HELD {
             return Begun::Crowded;
         }
-        if parks {
-            now.parked.insert(id.clone())
-        } else {
-            now.at_work.insert(id.clone())
-        };
+        now.parked.add(id, bytes);
         Begun::Once
     }
 
@@ -79,6 +88,17 @@ impl Load {
         now.parked.remove(id);
         drop(now);
         self.less.notify_waiters();
+    }
+
+    /// Waits until nothing is unsent.
+    pub(super) async fn sent(&self) {
+        loop {
+            let less = self.less.notified();
+            if self.lock().unsent == 0 {
+                return;
+            }
+            less.await;
+        }
     }
 
     /// Notes bytes that are to be sent, until what is given back is dropped.
@@ -94,7 +114,23 @@ impl Load {
 
 impl Now {
     fn has_room(&self) -> bool {
-        self.at_work.len() < AT_WORK && self.unsent <= UNSENT
+        self.at_work.by_id.len() < AT_WORK && self.at_work.bytes < HELD && self.unsent <= UNSENT
+    }
+}
+
+impl Requests {
+    fn has(&self, id: &RequestId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    fn add(&mut self, id: &RequestId, bytes: usize) {
+        self.bytes += bytes;
+        self.by_id.insert(id.clone(), bytes);
+    }
+
+    fn remove(&mut self, id: &RequestId) {
+        let bytes = self.by_id.remove(id).unwrap_or_default();
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 

@@ -40,7 +40,7 @@ impl Desk<'_> {
             request.max_tokens = Some(share.granted);
             let view = self.api.read_output(&asked.process_id, &request).await?;
             let lines = view.head.iter().chain([&view.text]).map(|text| text.lines().count()).sum::<usize>();
-            let result = self.form.result(object(&view), &format!("{lines} lines"));
+            let result = self.form.result(object(&view), &["head", "text"], &format!("{lines} lines"));
             if share.has_room_for(&result) {
                 return Ok(result);
             }
@@ -62,7 +62,7 @@ impl Desk<'_> {
         loop {
             request.max_tokens = Some(share.granted);
             let view = self.api.search_output(&asked.process_id, &request).await?;
-            let result = self.form.result(object(&view), &format!("{} matches", view.matches.len()));
+            let result = self.form.result(object(&view), &[], &format!("{} matches", view.matches.len()));
             if share.has_room_for(&result) {
                 return Ok(result);
             }

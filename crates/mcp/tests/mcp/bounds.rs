@@ -2,6 +2,7 @@
 
 use crate::world::{World, connect, launch, opening, with};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::time::timeout;
@@ -9,7 +10,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Raw {
-    world: World,
+    world: Arc<World>,
     stream: BufReader<DuplexStream>,
 }
 
@@ -19,7 +20,15 @@ impl Raw {
     }
 
     async fn opened(version: &str, opening: Value) -> Self {
-        let world = World::new().await;
+        Self::in_world(Arc::new(World::new().await), version, opening).await
+    }
+
+    /// Another client of the same manager.
+    async fn beside(&self, opening: Value) -> Self {
+        Self::in_world(self.world.clone(), "2025-11-25", opening).await
+    }
+
+    async fn in_world(world: Arc<World>, version: &str, opening: Value) -> Self {
         let stream = BufReader::new(connect(&world.mcp, &opening).await);
         let mut raw = Self { world, stream };
         let client = json!({ "name": "t", "version": "1" });
@@ -44,6 +53,16 @@ impl Raw {
         let answer = self.hear().await;
         assert_eq!(answer["id"], id, "{answer}");
         answer
+    }
+
+    /// Runs what prints a text, and gives its id.
+    async fn printed(&mut self, text: &str) -> Value {
+        let command = format!("complain {text}");
+        let started = self.call("start_background_process", launch(&command)).await;
+        let answer = started["content"][0]["text"].as_str().unwrap();
+        let answer: Value = serde_json::from_str(answer).unwrap_or_else(|_| panic!("{started}"));
+        self.world.pass(Duration::from_secs(1)).await;
+        answer["process_id"].clone()
     }
 
     async fn call(&mut self, tool: &str, arguments: Value) -> Value {
@@ -100,6 +119,31 @@ async fn parked_waits_leave_room_for_other_requests_and_have_a_share() {
 }
 
 #[tokio::test]
+async fn clients_that_only_read_leave_room_for_the_waits_of_others() {
+    const SHARE: u32 = 256;
+    const READERS: u32 = 8;
+    let mut raw = Raw::speaking("2025-11-25").await;
+    let started = raw.call("start_background_process", launch("run")).await;
+    let id = started["structuredContent"]["process_id"].clone();
+    let wait = json!({ "name": "wait_for_process", "arguments": { "process_ids": [id] } });
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        let mut reader = raw.beside(with(opening(), "read_only", json!(true))).await;
+        for number in 100..100 + SHARE {
+            reader.say(&request(number, "tools/call", &wait)).await;
+        }
+        reader.ask(9, "ping", json!({})).await;
+        readers.push(reader);
+    }
+    let mut late = raw.beside(with(opening(), "read_only", json!(true))).await;
+    let mut looks = wait["arguments"].clone();
+    looks["timeout_seconds"] = json!(0);
+    let refused = late.call("wait_for_process", looks.clone()).await;
+    assert_eq!(refused["structuredContent"]["code"], "too_many_waits", "{refused}");
+    assert_eq!(raw.call("wait_for_process", looks).await["structuredContent"]["reason"], "timeout");
+}
+
+#[tokio::test]
 async fn client_that_parks_more_than_may_be_is_still_heard() {
     let mut raw = Raw::speaking("2025-11-25").await;
     let started = raw.call("start_background_process", launch("run")).await;
@@ -138,6 +182,20 @@ async fn what_is_no_request_is_answered_with_what_is_wrong() {
         (call(json!([])), -32_602, json!(5), "an object"),
         (request(5, "resources/read", &json!({})), -32_602, json!(5), "missing field `uri`"),
         (request(5, "coffee/make", &json!({})), -32_601, json!(5), "coffee"),
+        (request(5, "coffee/make", &json!([1])), -32_601, json!(5), "coffee"),
+        (format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)), -32_700, Value::Null, "recursion"),
+        (call(json!("DEEP")).replace("\"DEEP\"", &deep(10_000)), -32_600, json!(5), "recursion"),
+        (call(json!("BIG")).replace("\"BIG\"", "1e999"), -32_600, json!(5), "out of range"),
+        ("{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"pi\0ng\"}".to_owned(), -32_700, Value::Null, "control"),
+        (request(5, "ping", &json!({})).repeat(2), -32_700, Value::Null, "trailing"),
+        (request(5, "ping", &json!({})).replace(":5", ":5.5"), -32_600, Value::Null, "JSON-RPC"),
+        (request(5, "ping", &json!({})).replace(":5", ":null"), -32_600, Value::Null, "JSON-RPC"),
+        (
+            request(5, "ping", &json!({})).replace(":5", ":18446744073709551615"),
+            -32_600,
+            Value::Null,
+            "JSON-RPC",
+        ),
     ] {
         raw.say(&line).await;
         let answer = raw.hear().await;
@@ -145,9 +203,55 @@ async fn what_is_no_request_is_answered_with_what_is_wrong() {
         assert!(answer["error"]["message"].as_str().unwrap().contains(said), "{line}: {answer}");
         assert!(answer.get("id").is_some(), "{answer}");
     }
+    let stream = raw.stream.get_mut();
+    stream.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"\xff\"}\n").await.unwrap();
+    assert_eq!(raw.hear().await["error"]["code"], -32_700, "no UTF-8");
     // What is no request is not answered.
-    raw.say("{\"jsonrpc\":\"2.0\",\"method\":\"window/opened\",\"params\":[]}").await;
+    for params in ["[]".to_owned(), "5".to_owned(), deep(10_000)] {
+        let notification =
+            format!("{{\"jsonrpc\":\"2.0\",\"method\":\"window/opened\",\"params\":{params}}}");
+        raw.say(&notification).await;
+    }
+    let cancelled =
+        request(5, "notifications/cancelled", &json!({ "requestId": {} })).replace("\"id\":5,", "");
+    raw.say(&cancelled).await;
     raw.ask(6, "ping", json!({})).await;
+}
+
+/// An object in an object, so often.
+fn deep(times: usize) -> String {
+    format!("{}1{}", "{\"a\":".repeat(times), "}".repeat(times))
+}
+
+#[tokio::test]
+async fn half_a_line_at_the_end_is_answered() {
+    let mut raw = Raw::speaking("2025-11-25").await;
+    let half = br#"{"jsonrpc":"2.0","id":5,"meth"#;
+    raw.stream.get_mut().write_all(half).await.unwrap();
+    raw.stream.get_mut().shutdown().await.unwrap();
+    assert_eq!(raw.hear().await["error"]["code"], -32_700);
+}
+
+#[tokio::test]
+async fn requests_that_wait_hold_only_so_many_bytes() {
+    let mut raw = Raw::speaking("2025-11-25").await;
+    let started = raw.call("start_background_process", launch("run")).await;
+    let id = started["structuredContent"]["process_id"].clone();
+    let wait = json!({ "process_ids": [id] });
+    let heavy = json!({ "x": "y".repeat(6 * 1024 * 1024) });
+    let wait = json!({ "name": "wait_for_process", "arguments": wait, "_meta": heavy });
+    for number in 100..102 {
+        raw.say(&request(number, "tools/call", &wait)).await;
+    }
+    raw.say(&request(102, "tools/call", &wait)).await;
+    let refused = raw.hear().await;
+    assert_eq!((&refused["id"], &refused["error"]["data"]["code"]), (&json!(102), &json!("too_many_waits")));
+    // What ends one of them makes room again.
+    let cancel =
+        json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 100 } });
+    raw.say(&cancel.to_string()).await;
+    raw.say(&request(103, "tools/call", &wait)).await;
+    raw.ask(9, "ping", json!({})).await;
 }
 
 #[tokio::test]
@@ -208,30 +312,19 @@ async fn whole_result_fits_into_its_tokens_whatever_was_printed() {
     for version in ["2024-11-05", "2025-11-25"] {
         let mut raw = Raw::speaking(version).await;
         for seed in 0..12 {
-            let command = format!("complain {}", arbitrary(seed));
-            let started = raw.call("start_background_process", launch(&command)).await;
-            let id = started["structuredContent"]["process_id"].clone();
-            assert!(id.is_string(), "{started}");
-            raw.world.pass(Duration::from_secs(1)).await;
-            for tokens in [150_usize, 400, 1_500, 8_000] {
-                if version == "2024-11-05" && tokens == 150 {
-                    continue;
-                }
+            let id = raw.printed(&arbitrary(seed)).await;
+            for tokens in [150, 151, 163, 190, 260, 400, 1_500, 8_000] {
                 let asked = json!({ "process_id": id, "max_tokens": tokens, "raw": seed % 2 == 0 });
-                let page = raw.call("read_process_output", asked.clone()).await;
-                assert!(
-                    page.to_string().len() <= tokens * 4 + 160,
-                    "{seed} {tokens}: {}",
-                    page.to_string().len()
-                );
-                assert_eq!(page["isError"], false, "{page}");
-                assert_eq!(page.get("structuredContent").is_some(), version == "2025-11-25", "{page}");
-                let page = raw.call("read_process_output", with(asked, "from_line", json!(1))).await;
-                assert!(
-                    page.to_string().len() <= tokens * 4 + 160,
-                    "{seed} {tokens}: {}",
-                    page.to_string().len()
-                );
+                for (field, value) in
+                    [("wait_seconds", json!(0)), ("from_line", json!(1)), ("tail_lines", json!(400))]
+                {
+                    let page =
+                        raw.call("read_process_output", with(asked.clone(), field, value.clone())).await;
+                    let length = page.to_string().len();
+                    assert!(length <= tokens * 4 + 160, "{version} {seed} {tokens} {field}: {length}");
+                    assert_eq!(page["isError"], false, "{page}");
+                    assert_eq!(page.get("structuredContent").is_some(), version == "2025-11-25", "{page}");
+                }
             }
             let asked = json!({ "process_id": id, "pattern": ".", "context": 2, "max_matches": 100 });
             let found = raw.call("search_process_output", asked).await;
@@ -239,4 +332,51 @@ async fn whole_result_fits_into_its_tokens_whatever_was_printed() {
             assert_eq!(found["isError"], false, "{found}");
         }
     }
+}
+
+#[tokio::test]
+async fn pages_of_any_size_join_to_what_was_printed_in_both_forms() {
+    for (version, tokens) in
+        [("2024-11-05", 150), ("2025-11-25", 150), ("2024-11-05", 700), ("2025-11-25", 8_000)]
+    {
+        let mut raw = Raw::speaking(version).await;
+        let text = arbitrary(tokens);
+        let id = raw.printed(&text).await;
+        let mut asked = json!({ "process_id": id, "max_tokens": tokens, "raw": true, "from_line": 1 });
+        let mut joined = String::new();
+        loop {
+            let page = raw.call("read_process_output", asked).await;
+            let length = page.to_string().len();
+            assert!(length <= usize::try_from(tokens).unwrap() * 4 + 160, "{version} {tokens}: {length}");
+            let (rest, text) = match page.get("structuredContent") {
+                Some(answer) => (answer.clone(), answer["text"].clone()),
+                None => {
+                    let rest = page["content"][0]["text"].as_str().unwrap();
+                    (serde_json::from_str(rest).unwrap(), page["content"][1]["text"].clone())
+                }
+            };
+            assert!(rest.get("head").is_none(), "{rest}");
+            joined.push_str(text.as_str().unwrap());
+            if rest["eof"] == true {
+                break;
+            }
+            asked = json!({
+                "process_id": id,
+                "max_tokens": tokens,
+                "raw": true,
+                "cursor": rest["next_cursor"],
+            });
+        }
+        assert!(joined == format!("{text}\n"), "{version} {tokens}");
+    }
+}
+
+#[tokio::test]
+async fn older_clients_are_told_both_ends_as_texts_of_their_own() {
+    let mut raw = Raw::speaking("2024-11-05").await;
+    let id = raw.printed(&(1..=2_000).map(|n| format!("line {n}\n")).collect::<String>()).await;
+    let look = raw.call("read_process_output", json!({ "process_id": id, "max_tokens": 400 })).await;
+    let text = |place: usize| look["content"][place]["text"].as_str().unwrap();
+    assert!(text(0).contains("omitted") && !text(0).contains("line 1"), "{look}");
+    assert!(text(1).starts_with("line 1\n") && text(2).ends_with("line 2000\n\n"), "{look}");
 }

@@ -153,6 +153,50 @@ async fn start_in_flight_is_put_to_the_next_manager_as_it_was() {
 }
 
 #[tokio::test]
+async fn start_in_flight_outlives_managers_that_end_while_they_begin() {
+    let mut world = world();
+    let mut first = world.manager();
+    introduce(&mut world, &mut first).await;
+    let params = json!({ "name": "start_background_process", "arguments": { "name": "n" } });
+    world.say(json!({ "id": 1, "method": "tools/call", "params": params })).await;
+    let started = first.hear().await;
+    for _ in 2..TRIES {
+        world.ways.send(Err(Refused::silent())).unwrap();
+    }
+    let mut second = world.manager();
+    drop(first);
+    second.hear().await;
+    second.hear().await;
+    assert_eq!(second.hear().await, started);
+    second.say(answer(1)).await;
+    assert_eq!(world.hear().await, answer(1));
+}
+
+#[tokio::test]
+async fn answer_that_is_too_long_is_told_so_and_the_next_one_goes_through() {
+    let mut world = world();
+    let mut manager = world.manager();
+    world.say(call(1)).await;
+    world.say(call(2)).await;
+    manager.hear().await;
+    manager.hear().await;
+    let answers = tokio::spawn(async move {
+        manager.0.write_all(br#"{"jsonrpc":"2.0","id":1,"result":{"text":""#).await.unwrap();
+        let piece = vec![b'x'; 64 * 1024];
+        for _ in 0..=LONGEST / piece.len() {
+            manager.0.write_all(&piece).await.unwrap();
+        }
+        manager.0.write_all(b"\"}}\n").await.unwrap();
+        manager.say(answer(2)).await;
+        manager
+    });
+    let told = world.hear().await;
+    assert_eq!((&told["id"], &told["error"]["data"]["type"]), (&json!(1), &json!("answer_too_large")));
+    assert_eq!(world.hear().await, answer(2));
+    drop(answers.await.unwrap());
+}
+
+#[tokio::test]
 async fn reading_call_in_flight_is_put_to_the_next_manager() {
     let mut world = world();
     let (mut first, mut second) = (world.manager(), world.manager());

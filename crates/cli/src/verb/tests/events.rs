@@ -28,6 +28,16 @@ fn events_are_shown_one_a_line() {
 }
 
 #[test]
+fn nothing_that_happened_is_said_in_words_and_to_programs_in_none() {
+    let nothing = |_: &Asked| Answer::Stream { pieces: vec![caught_up("e-1")], proper: true };
+    let came = said("events --session nope", false, nothing);
+    assert_eq!((came.code(), came.out.as_str()), (0, ""));
+    assert!(came.err.starts_with("no such event is kept"), "{}", came.err);
+    let came = said("events --json", false, nothing);
+    assert_eq!((came.out.as_str(), came.err.as_str()), ("", ""));
+}
+
+#[test]
 fn events_in_json_are_what_the_manager_said() {
     let came = said("events --json --session s1", false, |_| {
         let pieces = vec![told("e-1", "PROCESS_EVOLVED", "0a1b2c3d-1")];

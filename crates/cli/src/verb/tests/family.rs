@@ -167,6 +167,23 @@ fn grace_of_a_session_is_told_with_its_end() {
 }
 
 #[test]
+fn later_grace_of_a_session_is_told_that_the_earlier_one_stays() {
+    let came = said("session end s --policy grace --grace 60s", false, |_| {
+        let mut reply = outcomes();
+        reply.outcomes.truncate(1);
+        reply.outcomes[0].changed = false;
+        reply.outcomes[0].note = Some("already_so".to_owned());
+        if let Some(process) = &mut reply.outcomes[0].process {
+            process.leave_by = Some("2026-11-21T01:51:00Z".to_owned());
+        }
+        answered(&reply)
+    });
+    let said =
+        "0a1b2c3d tests is running, and is still cancelled at 2026-11-21 01:51:00 UTC, as was said before\n";
+    assert_eq!((came.code(), came.err.as_str()), (0, said));
+}
+
+#[test]
 fn grace_of_a_session_belongs_to_its_policy_and_its_length_may_be_left_to_the_manager() {
     let came = said("session end s --policy cancel --grace 1s", false, |_| Answer::Silence);
     assert_eq!((came.code(), came.asked.len()), (2, 0));

@@ -76,13 +76,55 @@ fn matches_are_printed_like_grep_prints_them() {
     assert_eq!(came.asked, ["GET /v1/processes/x/output"]);
     let none = said("logs x --grep error", false, some);
     assert_eq!((none.code(), none.out.as_str()), (1, ""));
-    let raw = said("logs x --grep e$ --raw -n 9 --max 1", false, some);
-    assert_eq!((raw.code(), raw.out.as_str()), (0, "one\n"));
-    assert_eq!(raw.asked, ["GET /v1/processes/x/output?lines=9"]);
+    let raw = said("logs x --grep e$ --raw --max 1", false, some);
+    assert_eq!((raw.code(), raw.out.as_str()), (0, "1:one\n"));
     let broken = said("logs x --grep (", false, some);
     assert_eq!((broken.code(), broken.asked.len()), (2, 0));
     let Err(Failure::Usage { why, .. }) = broken.outcome else { panic!("{}", broken.err) };
     assert!(why.unwrap().contains("unclosed group"));
+}
+
+#[test]
+fn matches_have_their_numbers_wherever_the_search_begins() {
+    let five = |asked: &Asked| {
+        let all = b"one\ntwo\nthree\nfour\nfive\n";
+        let from = if asked.path.contains("lines=3") || asked.path.contains("from=8") { 8 } else { 0 };
+        let from = if asked.path.contains("since=") { 14 } else { from };
+        let from = if asked.path.contains("from=14") { 14 } else { from };
+        output(&[(FrameKind::Stdout, from, &all[from as usize..]), (FrameKind::End, 24, b"")])
+    };
+    assert_eq!(said("logs x --grep o -n 3", false, five).out, "4:four\n");
+    assert_eq!(said("logs x --grep e -n 3", false, five).out, "3:three\n5:five\n");
+    assert_eq!(said("logs x --grep f --since 1m", false, five).out, "4:four\n5:five\n");
+    assert_eq!(said("logs x --grep f -n 3 -f", false, five).out, "4:four\n5:five\n");
+    let found: Value = serde_json::from_str(
+        &said("logs x --grep four -n 3 --json", false, move |asked| {
+            if asked.path.contains("/output") { five(asked) } else { process(&samples::running()) }
+        })
+        .out,
+    )
+    .unwrap();
+    assert_eq!(found["line"], json!(4));
+}
+
+#[test]
+fn matches_behind_a_gap_have_no_number() {
+    let far = 1 << 20;
+    let all = move |begin: u64| {
+        let head = [(FrameKind::Stdout, 0, b"one\n" as &[u8]), (FrameKind::Gap, far, b"")];
+        let rest = [(FrameKind::Stdout, far, b"two\n" as &[u8]), (FrameKind::Stdout, far + 4, b"foo\n")];
+        let end = [(FrameKind::End, far + 8, b"" as &[u8])];
+        let frames = head.into_iter().chain(rest).chain(end).filter(|frame| frame.1 >= begin);
+        output(&frames.collect::<Vec<_>>())
+    };
+    for (lines, found) in [(1, "foo\n"), (2, "…two\nfoo\n"), (3, "1:one\n…two\nfoo\n")] {
+        let begin = [0, far + 4, far, 0][lines];
+        let came = said(&format!("logs x --grep o -n {lines}"), false, move |asked| {
+            let is_meant = asked.path.contains("lines=") || asked.path.contains("from=");
+            all(if is_meant { begin } else { 0 })
+        });
+        assert_eq!((came.code(), came.out.as_str()), (0, found));
+    }
 }
 
 #[test]

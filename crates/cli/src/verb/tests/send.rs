@@ -32,6 +32,12 @@ fn close_follows_when_all_was_taken() {
 }
 
 #[test]
+fn nothing_is_not_sent_and_not_called_done() {
+    let came = said("send nope --no-newline ", false, |_| took(0, false));
+    assert_eq!((came.code(), came.asked.len()), (2, 0), "{}", came.err);
+}
+
+#[test]
 fn rest_is_sent_until_nobody_reads() {
     let tries = Rc::new(Cell::new(0));
     let came = said("send tests yes --close", false, move |_| {

@@ -150,6 +150,19 @@ fn wait_for_a_session_tells_of_each_batch_and_counts_what_has_ended_before() {
 }
 
 #[test]
+fn wait_for_a_session_that_is_over_says_so() {
+    let done = || ended(samples::running(), 0);
+    let came = said("wait --session s1", false, move |asked| match asked.path.starts_with("/v1/sessions") {
+        true => notices(&[notice("e-1", &[], 0)]),
+        false => list(&[ProcessView { status: "completed".to_owned(), ..done() }]),
+    });
+    assert_eq!(
+        (came.code(), came.err.as_str()),
+        (0, "0a1b2c3d tests ✓ completed (exit 0) after 2m; all are complete\n")
+    );
+}
+
+#[test]
 fn wait_for_a_session_goes_on_where_it_was_when_the_manager_is_replaced() {
     let came = said("wait --session s1 --json", false, |asked| match asked.path.as_str() {
         "/v1/sessions/s1/notices?format=sse&follow=true" => notices(&[notice("e-1", &[], 1)]),
@@ -185,6 +198,8 @@ fn wait_for_a_session_that_nothing_belongs_to_finds_nobody() {
     assert_eq!(came.code(), 3);
     let by_poll = said("wait --session s1 --for running", false, |_| list(&[]));
     assert_eq!(by_poll.code(), 3);
+    let beside = said("wait --session s1 0a1b", false, |_| list(&[]));
+    assert_eq!((beside.code(), beside.asked.len()), (3, 1));
     assert!(matches!(&came.outcome, Err(failure) if failure.slug() == "session_not_found"));
 }
 

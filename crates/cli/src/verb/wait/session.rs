@@ -50,6 +50,10 @@ pub(super) async fn wait_for_session(
                     known.iter().filter(|each| Standing::of(each).is_ended()).map(as_ended).collect();
                 before = Some(batch.ended.iter().map(|ended| ended.id.clone()).collect());
                 line = recounted(&mut batch)?;
+                // Whoever waited for nothing is told so.
+                if batch.all_complete {
+                    console.say(&batch_line(&batch, console.unicode));
+                }
             }
             Some(before) => {
                 let told = batch.ended.len();
