@@ -20,6 +20,8 @@ pub(crate) const REFUSED: i32 = 5;
 pub(crate) const UNREACHABLE: i32 = 6;
 /// Not authorised.
 pub(crate) const FORBIDDEN: i32 = 7;
+/// A manager lost its state directory.
+pub(crate) const DISPLACED: i32 = 8;
 /// A wait is over before what it waited for.
 pub(crate) const STILL_LIVE: i32 = 75;
 /// The process was stopped at its timeout.
@@ -110,6 +112,7 @@ fn of_problem(problem: &Problem) -> i32 {
         "store_unavailable" | "foreign_store" | "store_read_only" | "store_full" | "shutting_down"
         | "unreachable" | "clearing" | "not_found" | "method_not_allowed" | "state_dir_unusable"
         | "already_running" => UNREACHABLE,
+        "state_dir_gone" => DISPLACED,
         "revision_moved" => FAILED,
         "invalid_request" | "invalid_configuration" => USAGE,
         _ => match problem.status {

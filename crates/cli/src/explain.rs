@@ -82,6 +82,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The state directory must be yours, writable, and closed to others; the error names what is wrong.",
     ),
     (
+        "state_dir_gone",
+        "The manager lost its state directory and acknowledges nothing more. What runs goes on.\nWhere the directory was moved to, a manager finds it again: longhaul --state-dir DIR serve",
+    ),
+    (
         "method_not_allowed",
         "The manager does not know this request: it is of another version.\nEnd it and run the new one: longhaul serve",
     ),
