@@ -1,10 +1,11 @@
-//! Agents and their connections end, hang and misbehave: what runs and everybody else goes on. Rows E3, H5 and E8.
+//! Agents and their connections end, hang and misbehave: what runs and everybody else goes on. Rows D8, E3, H5 and E8.
 
 use crate::agent::Agent;
 use crate::socket::http;
 use longhaul_tests::{GATED, Home, best_of_three, is_alive, kill, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -13,6 +14,10 @@ use std::time::{Duration, Instant};
 
 /// So many clients at once.
 const MANY: usize = 1_000;
+/// What authors of agents are told.
+const GUIDE: &str = include_str!("../../docs/agents.md");
+/// The process that the guide speaks of.
+const EXAMPLE: &str = "0199d3f0-6c1e-7b52-9f53-0d9a3c6f4e11";
 
 /// Starts something that says `begin`, and `end` when the gate is open, and gives its id, its process id, and where the
 /// agent goes on to read.
@@ -98,6 +103,82 @@ fn e3_the_manager_is_killed_and_the_same_agent_reads_on_with_the_same_cursor() {
     });
     assert_eq!((&status["status"], &status["pid"]), (&json!("running"), &json!(pid)));
     reads_on(&home, &mut agent, &id, &cursor);
+}
+
+#[test]
+fn d8_the_guide_says_to_register_long_operations_and_to_report_and_doing_as_it_says_works() {
+    let rule = "**Register long operations, and report their progress.**";
+    let tools = ["register_process", "report_progress", "complete_process", "fail_process"];
+    let rules = GUIDE.split("\n## ").find(|part| part.starts_with("Rules\n")).unwrap();
+    assert!(rules.contains(rule) && tools.iter().all(|tool| rules.contains(tool)), "{rules}");
+    let home = Home::new();
+    let printed = home.ok(&["mcp", "instructions"]);
+    assert!(tools.iter().all(|tool| printed.contains(tool)), "{printed}");
+    let mut agent = Agent::connect(&home, &[]);
+    for last in ["complete_process", "fail_process"] {
+        let mut id = EXAMPLE.to_owned();
+        for tool in ["register_process", "report_progress", last] {
+            let [arguments, told] = guide_of(tool)
+                .map(|json| serde_json::from_str::<Value>(&json.replace(EXAMPLE, &id)).unwrap());
+            let answer = agent.call(tool, &arguments);
+            if tool == "register_process" {
+                id = answer["process_id"].as_str().unwrap().to_owned();
+            }
+            assert_eq!(answer["status"], told["status"], "{tool}: {answer}");
+            assert!(tool != "report_progress" || answer["progress"] == told["progress"], "{tool}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn d8_the_guide_has_the_lifecycle_and_the_schema_of_every_tool() {
+    let home = Home::new();
+    let diagram = GUIDE.split("\n## ").find(|part| part.starts_with("Lifecycle\n")).unwrap();
+    for status in [
+        "pending",
+        "starting",
+        "running",
+        "paused",
+        "stopping",
+        "completed",
+        "failed",
+        "timeout",
+        "cancelled",
+        "interrupted",
+    ] {
+        assert!(diagram.contains(status), "{status}: {diagram}");
+    }
+    let mut agent = Agent::connect(&home, &[]);
+    let listed = agent.request("tools/list", &json!({}));
+    let sections = GUIDE.matches("\n### `").count();
+    assert_eq!(
+        listed["tools"].as_array().unwrap().len(),
+        sections,
+        "a tool has a section, and a section a tool"
+    );
+    for tool in listed["tools"].as_array().unwrap() {
+        let section = section_of(tool["name"].as_str().unwrap());
+        let told: BTreeSet<&str> =
+            section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        let inputs = tool["inputSchema"]["properties"].as_object().unwrap();
+        assert_eq!(told, inputs.keys().map(String::as_str).collect(), "{section}");
+        let output = section.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).next_back();
+        assert_eq!(output.as_ref(), Some(&tool["outputSchema"]), "{section}");
+    }
+}
+
+/// What the guide says of a tool.
+fn section_of(tool: &str) -> &'static str {
+    let begin = format!("\n### `{tool}`\n");
+    let section = GUIDE.split_once(&begin).unwrap_or_else(|| panic!("{tool} is not in the guide")).1;
+    section.split("\n### ").next().unwrap()
+}
+
+/// The example of a tool: what it is asked, and what it answers.
+fn guide_of(tool: &str) -> [&'static str; 2] {
+    let mut blocks =
+        section_of(tool).split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    [blocks.next().unwrap(), blocks.next().unwrap()]
 }
 
 #[test]

@@ -28,10 +28,12 @@ mod submit;
 mod token;
 mod unsuitable;
 mod upkeep;
+mod url;
 
 pub use durability::{Durability, UnknownDurability};
 pub use options::{LeaseTimes, RedisOptions};
 pub use unsuitable::Unsuitable;
+pub use url::RedisUrlError;
 
 use link::Link;
 use listening::Listening;

@@ -1,11 +1,13 @@
 //! The store in a Redis server.
 #![cfg(feature = "redis")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests fail by panicking too"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking too")]
 
+#[cfg(feature = "memory")]
+#[path = "redis/audit.rs"]
+mod audit;
+#[cfg(feature = "memory")]
+#[path = "redis/claims.rs"]
+mod claims;
 #[path = "redis/lost.rs"]
 mod lost;
 #[cfg(feature = "sqlite")]
@@ -19,9 +21,3 @@ mod proxy;
 mod server;
 #[path = "redis/suite.rs"]
 mod suite;
-#[cfg(feature = "memory")]
-#[path = "redis/audit.rs"]
-mod audit;
-#[cfg(feature = "memory")]
-#[path = "redis/claims.rs"]
-mod claims;

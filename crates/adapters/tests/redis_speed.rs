@@ -4,6 +4,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a measurement prints what it found and stops where it cannot go on"
 )]
@@ -38,7 +39,9 @@ async fn it_is_fast() {
             println!("  submits with claim by {writers} writers: {rate:.0} a second");
             let turns = Bench::open(mode).await;
             let (launches, rate) = turns.lives(writers, 20_000).await;
-            println!("  lives by {writers} writers: {launches:.0} a second, which is {rate:.0} changes a second");
+            println!(
+                "  lives by {writers} writers: {launches:.0} a second, which is {rate:.0} changes a second"
+            );
         }
     }
 }
@@ -59,7 +62,10 @@ async fn a_claim_among_many_is_fast() {
         let room = Room {
             roots: 1_000_000,
             batch: 1,
-            classes: vec![PlacementClass::Node(bench.lease.node.clone()), PlacementClass::Shared(Placement::Here)],
+            classes: vec![
+                PlacementClass::Node(bench.lease.node.clone()),
+                PlacementClass::Shared(Placement::Here),
+            ],
         };
         bench.ask(redis::cmd("CONFIG").arg("RESETSTAT")).await;
         let claims = times(5_000, async |_| {
@@ -95,8 +101,7 @@ impl Bench {
         let server = Server::start(mode);
         let url = format!("redis+unix://{}", server.socket());
         let client = redis::Client::open(url.as_str()).unwrap();
-        let options =
-            RedisOptions { leases: None, durability: Durability::Cache, ..RedisOptions::at(&url) };
+        let options = RedisOptions { leases: None, durability: Durability::Cache, ..RedisOptions::at(&url) };
         let begun = Instant::now();
         let store = loop {
             match RedisStore::open(options.clone()).await {

@@ -1,7 +1,8 @@
 //! Numbers for Prometheus.
 //!
 //! What happens is counted by one follower of the event log, from the start of the manager on; who lives is known from
-//! what the manager writes, so that a look costs the same however many there are. A counter that begins anew says so by `process_start_time_seconds`.
+//! what the manager writes, so that a look costs the same however many there are. A counter that begins anew says so by
+//! `process_start_time_seconds`.
 
 mod histogram;
 mod measured;

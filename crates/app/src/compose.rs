@@ -1,6 +1,7 @@
 //! The one place that knows which adapters are behind the ports.
 
 mod outgoing;
+pub(crate) mod shared;
 
 pub(crate) use outgoing::tell_others;
 
@@ -161,6 +162,12 @@ async fn store(
             }
         },
     }
+}
+
+/// An empty store that is kept nowhere.
+#[cfg(test)]
+pub(crate) fn empty_store(clock: &Arc<dyn Clock>) -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new(clock.clone()))
 }
 
 /// Locks a database for this manager: another one, of another state directory, would take over the node, find none of

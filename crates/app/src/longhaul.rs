@@ -120,7 +120,8 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let engine = Engine::start(parts, engine_settings(None, &settings, node)).await;
     let engine = engine.map_err(|source| Failure::Engine { source })?;
-    let opened = Longhaul { open: Arc::new(Open { place, engine, held: Mutex::new(Some((lock, sole_user))) }) };
+    let opened =
+        Longhaul { open: Arc::new(Open { place, engine, held: Mutex::new(Some((lock, sole_user))) }) };
     let watched = opened.clone();
     tokio::spawn(async move {
         tokio::select! {

@@ -1,5 +1,6 @@
-//! Stores that a program adds to those of longhaul.
+//! Stores that are found by the scheme of their URL: the one of many machines, and those that a program adds.
 
+use crate::compose::shared;
 use longhaul_engine::ports::{Clock, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,20 +13,30 @@ pub type OpenedStore = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>, StoreE
 
 type Open = Arc<dyn Fn(String, Arc<dyn Clock>) -> OpenedStore + Send + Sync>;
 
-/// How to open the stores that a program adds, by the scheme of their URL.
-#[derive(Clone, Default)]
+/// How to open the store of many machines, and those that a program adds, by the scheme of their URL.
+#[derive(Clone)]
 pub struct Stores {
     known: BTreeMap<String, Open>,
 }
 
+impl Default for Stores {
+    fn default() -> Self {
+        let mut stores = Self { known: BTreeMap::new() };
+        shared::add_to(&mut stores);
+        stores
+    }
+}
+
 impl Stores {
-    /// Adds a kind of store: `open` gets what stands behind `scheme:`, and the clock that the store has to use.
+    /// Adds a kind of store: `open` gets what stands behind `scheme:`, and the clock that the store has to use. One that is
+    /// known already stays what it is.
     pub(crate) fn add<F, O>(&mut self, scheme: &str, open: F)
     where
         F: Fn(String, Arc<dyn Clock>) -> O + Send + Sync + 'static,
         O: Future<Output = Result<Arc<dyn Store>, StoreError>> + Send + 'static,
     {
-        self.known.insert(scheme.to_owned(), Arc::new(move |rest, clock| Box::pin(open(rest, clock))));
+        let open: Open = Arc::new(move |rest, clock| Box::pin(open(rest, clock)));
+        self.known.entry(scheme.to_owned()).or_insert(open);
     }
 
     /// Whether it is known how to open the store of this URL.

@@ -1,5 +1,7 @@
 //! What went wrong, and what it means for those who wait for an answer.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
+
 use longhaul_domain::OpId;
 use longhaul_ports::{Refusal, StoreError};
 use longhaul_wire::record::BrokenRecord;
@@ -75,11 +77,9 @@ pub(super) fn not_applied(error: RedisError) -> StoreError {
     match Verdict::on(&error) {
         Verdict::Full => StoreError::Refused(Refusal::Full),
         Verdict::Demoted | Verdict::Halted => StoreError::ReadOnly { why: error.to_string() },
-        Verdict::Forbidden
-        | Verdict::NotLoaded
-        | Verdict::Lost
-        | Verdict::Busy
-        | Verdict::Other => unavailable(error),
+        Verdict::Forbidden | Verdict::NotLoaded | Verdict::Lost | Verdict::Busy | Verdict::Other => {
+            unavailable(error)
+        }
     }
 }
 

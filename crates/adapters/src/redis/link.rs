@@ -1,7 +1,7 @@
 //! The connection to the server, and the requests that go over it.
 
-use super::failure::{Verdict, not_applied, unavailable, unknown};
 use super::Durability;
+use super::failure::{Verdict, not_applied, unavailable, unknown};
 use super::options::RedisOptions;
 use super::reply::Reply;
 use super::script::{ALL, Args, Script};
@@ -19,6 +19,8 @@ const CONNECTING: Duration = Duration::from_secs(1);
 const ANSWERING: Duration = Duration::from_secs(2);
 /// A replica that does not have a write after this time is waited for once more, with the next try.
 const REPLICATING: Duration = Duration::from_secs(1);
+/// A server that takes no connection for so long is away.
+const ABSENT: Duration = Duration::from_millis(800);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(25);
 /// The longest between two tries.
@@ -116,31 +118,40 @@ impl Link {
         let mut pause = PAUSE;
         let mut maybe_applied = false;
         loop {
+            let mut patience = self.patience;
             let error = match self.connection().await {
-                Ok((number, connection)) => match self.eval_once(connection, script, args, durability).await {
-                    Ok(value) => return Ok(value),
-                    Err(error) if error.kind() == ErrorKind::Client => {
-                        maybe_applied = true;
-                        error
-                    }
-                    Err(error) => {
-                        match Verdict::on(&error) {
-                            Verdict::Lost => {
-                                maybe_applied = true;
-                                self.lost(number);
-                            }
-                            Verdict::Demoted => self.lost(number),
-                            Verdict::Busy | Verdict::NotLoaded => {}
-                            Verdict::Full | Verdict::Halted | Verdict::Forbidden | Verdict::Other => {
-                                return Err(Failed { maybe_applied, error });
-                            }
+                Ok((number, connection)) => {
+                    match self.eval_once(connection, script, args, durability).await {
+                        Ok(value) => return Ok(value),
+                        Err(error) if error.kind() == ErrorKind::Client => {
+                            maybe_applied = true;
+                            error
                         }
-                        error
+                        Err(error) => {
+                            match Verdict::on(&error) {
+                                Verdict::Lost => {
+                                    maybe_applied = true;
+                                    self.lost(number);
+                                }
+                                Verdict::Demoted => self.lost(number),
+                                Verdict::Busy | Verdict::NotLoaded => {}
+                                Verdict::Full | Verdict::Halted | Verdict::Forbidden | Verdict::Other => {
+                                    return Err(Failed { maybe_applied, error });
+                                }
+                            }
+                            error
+                        }
                     }
-                },
-                Err(error) => error,
+                }
+                Err(error) => {
+                    // Whoever asks for something new is told soon that nobody is there.
+                    if !maybe_applied {
+                        patience = patience.min(ABSENT);
+                    }
+                    error
+                }
             };
-            if begun.elapsed() + pause >= self.patience {
+            if begun.elapsed() + pause >= patience {
                 return Err(Failed { maybe_applied, error });
             }
             tokio::time::sleep(pause).await;
@@ -247,8 +258,7 @@ async fn send(
 }
 
 async fn load(connection: &mut MultiplexedConnection, script: &Script) -> Result<String, RedisError> {
-    let hash: String =
-        redis::cmd("SCRIPT").arg("LOAD").arg(script.source).query_async(connection).await?;
+    let hash: String = redis::cmd("SCRIPT").arg("LOAD").arg(script.source).query_async(connection).await?;
     script.loaded(hash.clone());
     Ok(hash)
 }

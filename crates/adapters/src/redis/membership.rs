@@ -1,12 +1,12 @@
 use super::RedisStore;
 use super::codec::{ids, push_lease};
 use super::failure::corrupt;
+use super::node::Registered;
 use super::process::NO_OP;
 use super::script::{ANNOUNCE, Args, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTER};
 use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, Timestamp};
-use super::node::Registered;
 use longhaul_ports::{Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, StoreError};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -38,11 +38,7 @@ enum Question {
 impl Membership for RedisStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         let mut args = Args::default();
-        args.text(me.id.as_str())
-            .text(&me.boot)
-            .text(&me.version)
-            .text(&self.lasts())
-            .bytes(&token());
+        args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&token());
         let mut reply = self.link.write(&REGISTER, NO_OP, args).await?;
         match reply.word()?.as_str() {
             "ok" => Ok(Lease { node: me.id.clone(), epoch: Epoch(reply.number()?) }),

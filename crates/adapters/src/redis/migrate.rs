@@ -9,9 +9,7 @@ use super::script::{Args, BOOKS, Script, TAKE, TAKE_BOOKS, TAKE_EVENTS};
 use super::submit::{fingerprint, launch_scope, push_record};
 use async_trait::async_trait;
 use longhaul_domain::{Seq, SessionId, SlotKey, Vitals, WishNo};
-use longhaul_ports::{
-    Books, Cursor, Logged, Member, Migrate, OldKey, Queues, StoreError, Stored, Tombstone,
-};
+use longhaul_ports::{Books, Cursor, Logged, Member, Migrate, OldKey, Queues, StoreError, Stored, Tombstone};
 use longhaul_wire::record;
 use std::collections::BTreeMap;
 
@@ -90,11 +88,7 @@ impl Migrate for RedisStore {
         });
         self.send(&TAKE_BOOKS, &sort("tombs"), tombs).await?;
         let mut marks = sort("marks");
-        marks
-            .number(version.0)
-            .number(books.swept_total)
-            .number(books.last_seq.0)
-            .number(books.end.0);
+        marks.number(version.0).number(books.swept_total).number(books.last_seq.0).number(books.end.0);
         self.link.write(&TAKE_BOOKS, NO_OP, marks).await.map(drop)
     }
 }

@@ -82,7 +82,12 @@ struct Version(u32, u32);
 
 impl<'a> Facts<'a> {
     fn read(told: &'a str) -> Self {
-        Self(told.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim())).collect())
+        Self(
+            told.lines()
+                .filter_map(|line| line.split_once(':'))
+                .map(|(name, value)| (name, value.trim()))
+                .collect(),
+        )
     }
 
     fn get(&self, name: &str) -> &'a str {
@@ -169,7 +174,10 @@ mod tests {
             (&[("valkey_version", "7.1.0"), ("redis_version", "7.2.4")][..], "Valkey"),
         ] {
             let refused = told(changes);
-            assert!(matches!(&refused, Err(Unsuitable::TooOld { server: named, .. }) if named == server), "{refused:?}");
+            assert!(
+                matches!(&refused, Err(Unsuitable::TooOld { server: named, .. }) if named == server),
+                "{refused:?}"
+            );
         }
     }
 

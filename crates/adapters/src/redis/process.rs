@@ -1,8 +1,6 @@
 use super::RedisStore;
 use super::class;
-use super::codec::{
-    closing, id, if_claimed, optional, push_author, push_lease, refusal, standing, stored,
-};
+use super::codec::{closing, id, if_claimed, optional, push_author, push_lease, refusal, standing, stored};
 use super::reply::Reply;
 use super::script::{Args, CLAIM, COMMIT, LOAD, TOUCH, WISH};
 use super::token::token;
@@ -26,10 +24,7 @@ impl ProcessStore for RedisStore {
 
     async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
         let mut args = Args::default();
-        push_lease(&mut args, by)
-            .bytes(&token())
-            .number(room.roots.into())
-            .number(room.batch.into());
+        push_lease(&mut args, by).bytes(&token()).number(room.roots.into()).number(room.batch.into());
         for class in &room.classes {
             args.text(&class::text(class));
         }
@@ -80,9 +75,7 @@ impl ProcessStore for RedisStore {
         let mut args = Args::default();
         push_author(&mut args, by);
         for (id, attempt, vitals) in vitals {
-            args.bytes(id.as_uuid().as_bytes())
-                .number(attempt.0.into())
-                .text(&record::encode_vitals(vitals));
+            args.bytes(id.as_uuid().as_bytes()).number(attempt.0.into()).text(&record::encode_vitals(vitals));
         }
         let mut reply = self.link.write(&TOUCH, NO_OP, args).await?;
         vitals.iter().map(|(id, ..)| touched(*id, &mut reply.list()?)).collect()

@@ -142,7 +142,8 @@ impl Waiter {
         let damaged = || corrupt("a waiter is not spelled as one");
         let (seq, rest) = member.split_at_checked(16).ok_or_else(damaged)?;
         let (raw, queued_at) = rest.split_at_checked(16).ok_or_else(damaged)?;
-        let queued_at = str::from_utf8(queued_at).ok().and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
+        let queued_at =
+            str::from_utf8(queued_at).ok().and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
         Ok(Self { seq: seq.to_vec(), id: id(raw)?, queued_at: Timestamp(queued_at) })
     }
 }

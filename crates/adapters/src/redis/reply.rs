@@ -1,5 +1,7 @@
 //! What a script answered.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
+
 use super::failure::corrupt;
 use longhaul_ports::StoreError;
 use redis::Value;
@@ -69,14 +71,6 @@ impl Reply {
     /// An array inside.
     pub(super) fn list(&mut self) -> Result<Self, StoreError> {
         Self::of(self.next()?)
-    }
-
-    /// An array inside; none if it is absent.
-    pub(super) fn optional_list(&mut self) -> Result<Option<Self>, StoreError> {
-        match self.next()? {
-            Value::Nil => Ok(None),
-            value => Self::of(value).map(Some),
-        }
     }
 
     pub(super) fn len(&self) -> usize {

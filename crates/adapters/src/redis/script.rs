@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 /// A script as the server gets it: what all have in common, and its own lines.
 #[derive(Debug)]
 pub(super) struct Script {
-    pub(super) name: &'static str,
     pub(super) source: &'static str,
     /// What the server calls it, known once it was loaded.
     hash: OnceLock<String>,
@@ -14,14 +13,16 @@ pub(super) struct Script {
 macro_rules! script {
     ($name:literal) => {
         Script {
-            name: $name,
-            source: concat!(include_str!("lua/prelude.lua"), "\n", include_str!(concat!("lua/", $name, ".lua"))),
+            source: concat!(
+                include_str!("lua/prelude.lua"),
+                "\n",
+                include_str!(concat!("lua/", $name, ".lua"))
+            ),
             hash: OnceLock::new(),
         }
     };
     ($name:literal with $middle:literal) => {
         Script {
-            name: $name,
             source: concat!(
                 include_str!("lua/prelude.lua"),
                 "\n",
@@ -64,7 +65,33 @@ pub(super) static WISH: Script = script!("wish");
 
 /// Every script: each is loaded when a store is opened, so that one that the server does not take is noticed there.
 pub(super) static ALL: &[&Script] = &[
-    &ANNOUNCE, &ATTENTION, &BOOKS, &CALLED, &CLAIM, &CLASSES, &COMMIT, &DRAIN, &END, &ENDED, &EVENTS, &FORGET, &LEAVE, &LIST, &LOAD, &NODES, &OPEN, &POLICY, &QUEUES, &REGISTER, &SUBMIT, &SWEEP, &TAKE, &TAKE_BOOKS, &TAKE_EVENTS, &TOUCH, &WISH,
+    &ANNOUNCE,
+    &ATTENTION,
+    &BOOKS,
+    &CALLED,
+    &CLAIM,
+    &CLASSES,
+    &COMMIT,
+    &DRAIN,
+    &END,
+    &ENDED,
+    &EVENTS,
+    &FORGET,
+    &LEAVE,
+    &LIST,
+    &LOAD,
+    &NODES,
+    &OPEN,
+    &POLICY,
+    &QUEUES,
+    &REGISTER,
+    &SUBMIT,
+    &SWEEP,
+    &TAKE,
+    &TAKE_BOOKS,
+    &TAKE_EVENTS,
+    &TOUCH,
+    &WISH,
 ];
 
 impl Script {

@@ -2,14 +2,16 @@
 
 use super::RedisStore;
 use super::codec::{
-    self, class_of, closing, id, ids, if_claimed, joined, labels, name, optional, push_lease, standing, stored,
+    self, class_of, closing, id, ids, if_claimed, joined, labels, name, optional, push_lease, standing,
+    stored,
 };
 use super::failure::corrupt;
 use super::reply::Reply;
 use super::script::{Args, SUBMIT};
 use crate::fingerprint::Fingerprint;
 use longhaul_domain::{
-    Head, LaunchKey, OpId, PolicyVersion, Process, ProcessId, Revision, Seq, SessionId, SlotKey, Spec, Vitals, Work,
+    Head, LaunchKey, OpId, PolicyVersion, Process, ProcessId, Revision, Seq, SessionId, SlotKey, Spec,
+    Vitals, Work,
 };
 use longhaul_ports::{Lease, Refusal, StoreError, Stored, Submission, Submitted};
 use longhaul_wire::record;

@@ -20,8 +20,7 @@ pub(crate) async fn audit(server: &Server) {
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let mut kept = Kept::default();
     let pattern = format!("{}*", PREFIX.replace('{', "\\{").replace('}', "\\}"));
-    let names: Vec<Bytes> =
-        redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap();
+    let names: Vec<Bytes> = redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap();
     for key in names {
         let name = key.get(PREFIX.len()..).unwrap().to_vec();
         let kind: String = redis::cmd("TYPE").arg(&key).query_async(&mut connection).await.unwrap();

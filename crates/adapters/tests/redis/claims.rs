@@ -5,14 +5,13 @@ use crate::audit::audit;
 use crate::proxy::Proxy;
 use crate::server::{Server, now};
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_adapters::redis::{RedisOptions, RedisStore};
+use longhaul_adapters::redis::{LeaseTimes, RedisOptions, RedisStore};
 use longhaul_domain::{
     AttemptNo, Capability, Command, Hold, Input, NodeId, Observation, Placement, Policy, Priority, ProcessId,
     SlotKey, Status, StopCause,
 };
 use longhaul_ports::{
-    Claimant, IdSource, Lease, PlacementClass, Room, Store, StoreError, Stored, Submission,
-    Submitted,
+    Calls, Claimant, IdSource, Lease, PlacementClass, Room, Store, StoreError, Stored, Submission, Submitted,
 };
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
 use longhaul_testkit::suite::StoreWorld;
@@ -28,7 +27,7 @@ const PATTERNS: [&str; 7] = ["a*", "a-*", "ab*", "ab-1*", "a-1", "*", "b"];
 async fn whoever_goes_next_is_who_the_reference_says() {
     let (mut claimed, mut refused) = (0, 0);
     for seed in 0..12 {
-        let mut script = Script::new(seed, None).await;
+        let mut script = Script::new(seed, None, None).await;
         script.run(500).await;
         claimed += script.claimed;
         refused += script.refused;
@@ -40,38 +39,61 @@ async fn whoever_goes_next_is_who_the_reference_says() {
 async fn whoever_goes_next_stays_so_when_answers_get_lost() {
     let server = Server::start();
     let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
-    let mut script = Script::new(77, Some((server, proxy))).await;
+    let mut script = Script::new(77, None, Some((server, proxy))).await;
     script.run(400).await;
     let lost = script.proxy.as_ref().map_or(0, Proxy::lost);
-    assert!(lost > 50 && script.claimed > 20, "the script has to come to something: {lost} {}", script.claimed);
+    assert!(
+        lost > 50 && script.claimed > 20,
+        "the script has to come to something: {lost} {}",
+        script.claimed
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_loses_its_node_is_who_the_reference_says() {
+    let times = LeaseTimes { lease: Duration::from_secs(5), grace: Duration::from_secs(10) };
+    let (mut claimed, mut handed, mut fenced) = (0, 0, 0);
+    for seed in 200..208 {
+        let mut script = Script::new(seed, Some(times), None).await;
+        script.run(500).await;
+        claimed += script.claimed;
+        handed += script.handed;
+        fenced += script.fenced;
+    }
+    let least = claimed.min(handed).min(fenced);
+    assert!(least > 30, "the script has to come to something: {claimed} {handed} {fenced}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_index_follows_from_the_heads_whatever_is_asked() {
     let mut tally = Tally::default();
     for seed in 100..104 {
-        let (server, redis) = redis();
-        tally = tally.and(agree(&memory(), &redis, seed, 400).await);
+        let (server, redis) = redis(None);
+        tally = tally.and(agree(&memory(None), &redis, seed, 400).await);
         audit(&server).await;
     }
     assert!(tally.written > 100 && tally.swept > 5, "the script has to come to something: {tally:?}");
 }
 
-fn memory() -> StoreWorld {
+fn memory(leases: Option<LeaseTimes>) -> StoreWorld {
     let clock = VirtualClock::default();
-    StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
+    let store = MemoryStore::new(Arc::new(clock.clone()));
+    let store = match leases {
+        Some(times) => store.with_leases(times.lease, times.grace),
+        None => store,
+    };
+    StoreWorld::new(Arc::new(store), clock)
 }
 
-fn redis() -> (Server, StoreWorld) {
+fn redis(leases: Option<LeaseTimes>) -> (Server, StoreWorld) {
     let server = Server::start();
-    let world = at(server.url(), &server);
+    let world = at(server.url(), &server, leases);
     (server, world)
 }
 
-fn at(url: String, server: &Server) -> StoreWorld {
+fn at(url: String, server: &Server, leases: Option<LeaseTimes>) -> StoreWorld {
     let clock = VirtualClock::default();
-    let options =
-        RedisOptions { url, leases: None, clock: Some(Arc::new(clock.clone())), ..server.options() };
+    let options = RedisOptions { url, leases, clock: Some(Arc::new(clock.clone())), ..server.options() };
     StoreWorld::new(Arc::new(now(RedisStore::open(options)).unwrap()), clock)
 }
 
@@ -83,12 +105,15 @@ struct Script {
     /// Loses answers to the store in the server.
     proxy: Option<Proxy>,
     chance: SequentialIds,
+    times: Option<LeaseTimes>,
     leases: [Lease; 2],
     known: Vec<ProcessId>,
     seed: u64,
     step: u32,
     claimed: usize,
     refused: usize,
+    handed: usize,
+    fenced: usize,
 }
 
 /// Asks both stores and compares.
@@ -105,18 +130,18 @@ macro_rules! both {
 }
 
 impl Script {
-    async fn new(seed: u64, proxied: Option<(Server, Proxy)>) -> Self {
+    async fn new(seed: u64, times: Option<LeaseTimes>, proxied: Option<(Server, Proxy)>) -> Self {
         let (server, redis, proxy) = match proxied {
             None => {
-                let (server, redis) = redis();
+                let (server, redis) = redis(times);
                 (server, redis, None)
             }
             Some((server, proxy)) => {
-                let redis = at(format!("redis+unix://{}", proxy.socket().display()), &server);
+                let redis = at(format!("redis+unix://{}", proxy.socket().display()), &server, times);
                 (server, redis, Some(proxy))
             }
         };
-        let memory = memory();
+        let memory = memory(times);
         let mut leases = Vec::new();
         for name in ["a", "b"] {
             leases.push(memory.node(name).await);
@@ -128,12 +153,15 @@ impl Script {
             server,
             proxy,
             chance: SequentialIds::seeded(seed),
+            times,
             leases: leases.try_into().unwrap(),
             known: Vec::new(),
             seed,
             step: 0,
             claimed: 0,
             refused: 0,
+            handed: 0,
+            fenced: 0,
         }
     }
 
@@ -174,10 +202,68 @@ impl Script {
             7..=10 => self.claim().await,
             11..=17 => self.turn().await,
             18 => self.set_policy().await,
-            _ => {
-                let span = Duration::from_millis(u64::from(self.small(3_000)));
-                self.memory.clock.advance(span);
-                self.redis.clock.advance(span);
+            _ => self.wait(3_000),
+        }
+        if self.times.is_some() {
+            self.live_or_die().await;
+        }
+    }
+
+    fn wait(&self, most: usize) {
+        let span = Duration::from_millis(u64::from(self.small(most)));
+        self.memory.clock.advance(span);
+        self.redis.clock.advance(span);
+    }
+
+    /// What nodes do beside work.
+    async fn live_or_die(&mut self) {
+        let lease = self.lease().clone();
+        let node = lease.node.clone();
+        match self.draw(24) {
+            0..=7 => {
+                // What is due is due now, however long it has been. The lease of one that left never ends.
+                let beaten = async |store: &Arc<dyn Store>| {
+                    let calls = store.beat(&lease).await?;
+                    let due = calls.due.map(|due| due.max(calls.now));
+                    Ok(Calls { lease_until: None, due, ..calls })
+                };
+                let beaten = both!(self, format!("a beat of {lease:?}"), store => beaten(store));
+                if beaten.is_err() {
+                    self.fenced += 1;
+                    self.register(&node).await;
+                }
+            }
+            8..=11 => {
+                let due =
+                    both!(self, format!("attention for {lease:?}"), store => store.attention(&lease, 3));
+                self.handed += due.map_or(0, |due| due.len());
+            }
+            12..=14 => self.wait(6_000),
+            15 => self.register(&node).await,
+            16 => {
+                let drain = self.odds(2);
+                both!(self, format!("a drain of {node}"), store => store.drain(&node, drain)).unwrap();
+            }
+            17 => both!(self, format!("a leave of {lease:?}"), store => store.leave(&lease)).unwrap(),
+            18 => drop(both!(self, format!("a farewell to {node}"), store => store.forget(&node))),
+            19 => {
+                let (id, op) = (self.known.last().copied(), self.chance.op());
+                let Some(id) = id else { return };
+                let wish = longhaul_domain::Wish::Pause;
+                both!(self, format!("a wish for {id}"), store => store.wish(&id, op, wish)).ok();
+            }
+            _ => {}
+        }
+    }
+
+    async fn register(&mut self, node: &NodeId) {
+        let facts =
+            longhaul_ports::NodeFacts { id: node.clone(), boot: "b".to_owned(), version: "1".to_owned() };
+        let lease =
+            both!(self, format!("a registration of {node}"), store => store.register(&facts)).unwrap();
+        for known in &mut self.leases {
+            if known.node == *node {
+                *known = lease.clone();
             }
         }
     }
@@ -243,7 +329,7 @@ impl Script {
         let room = Room { roots: self.small(12), batch: 1 + self.small(4), classes };
         let what = format!("a claim of {lease:?} with {room:?}");
         let claimed = both!(self, what, store => store.claim(&lease, &room));
-        self.claimed += claimed.unwrap().len();
+        self.claimed += claimed.map_or(0, |claimed| claimed.len());
     }
 
     async fn turn(&mut self) {
@@ -294,6 +380,9 @@ impl Script {
         for key in KEYS {
             let key = SlotKey::new(key).unwrap();
             both!(self, "a queue", store => store.queues(Some(&key))).unwrap();
+        }
+        if self.times.is_some() {
+            both!(self, "the nodes", store => store.known_nodes()).unwrap();
         }
         audit(&self.server).await;
     }

@@ -33,7 +33,10 @@ async fn a_write_whose_answer_got_lost_counts_once() {
     let id = submission.process.id;
     proxy.lose_answers_after(0);
     let submitted = world.store.submit(submission).await.unwrap();
-    assert!(matches!(submitted, Submitted::Existing { id: known, same_spec: true, .. } if known == id), "{submitted:?}");
+    assert!(
+        matches!(submitted, Submitted::Existing { id: known, same_spec: true, .. } if known == id),
+        "{submitted:?}"
+    );
 
     proxy.lose_answers_after(0);
     let claimed = world.claim(&lease).await;
@@ -70,8 +73,8 @@ async fn a_sweep_whose_answer_got_lost_names_whom_it_let_go() {
     let ended = world.exit(&running, 0).await;
     world.clock.advance(Duration::from_secs(60));
     let rule = longhaul_domain::Retention { age: Some(Duration::ZERO), count: None, before: None };
-    // The first answer is that of the question who has ended.
-    proxy.lose_answers_after(1);
+    // The first two answers are those to the question who has ended.
+    proxy.lose_answers_after(2);
     let swept = world.store.sweep(&rule, 10).await.unwrap();
     assert_eq!(proxy.lost(), 1);
     assert_eq!((swept.ids, swept.total), (vec![ended.process.id], 1));
@@ -88,7 +91,10 @@ async fn a_write_without_any_answer_may_have_been_applied() {
     let id = submission.process.id;
     proxy.lose_all_answers();
     let unheard = error_of(world.store.submit(submission).await);
-    assert!(matches!(&unheard, StoreError::Unknown { op, .. } if *op.as_uuid() == *id.as_uuid()), "{unheard:?}");
+    assert!(
+        matches!(&unheard, StoreError::Unknown { op, .. } if *op.as_uuid() == *id.as_uuid()),
+        "{unheard:?}"
+    );
     proxy.lose_nothing();
     assert!(world.exists(id).await);
 }
@@ -110,8 +116,7 @@ async fn a_write_that_no_server_got_is_surely_not_applied() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
-    let mut server =
-        Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+    let mut server = Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
     let store: Arc<dyn Store> = Arc::new(RedisStore::open(options).await.unwrap());
     let world = StoreWorld::new(store.clone(), VirtualClock::default());
@@ -141,7 +146,8 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_forgot_the_scripts_gets_them_again() {
     let server = Server::start();
-    let world = StoreWorld::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default());
+    let world =
+        StoreWorld::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default());
     assert_eq!(server.ask(&["SCRIPT", "FLUSH"]), "OK");
     let stored = world.submit(world.draft()).await;
     assert!(world.exists(stored.process.id).await);
@@ -150,7 +156,8 @@ async fn a_server_that_forgot_the_scripts_gets_them_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_server_refuses_what_is_new_and_lets_go_of_what_is_old() {
     let server = Server::start();
-    let world = StoreWorld::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default());
+    let world =
+        StoreWorld::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default());
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
     let ended = world.exit(&running, 0).await;

@@ -2,7 +2,11 @@
 
 use crate::server::{Server, error_of};
 use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore, Unsuitable};
-use longhaul_ports::StoreError;
+use longhaul_domain::Retention;
+use longhaul_ports::*;
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::suite::StoreWorld;
+use std::sync::Arc;
 
 const LASTING: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 
@@ -105,6 +109,56 @@ async fn a_user_who_may_not_ask_for_the_settings_is_told_which_command_to_allow(
     assert_eq!(source.downcast_ref(), Some(&silent));
     server.ask(&["ACL", "SETUSER", "store", "+config|get"]);
     assert!(RedisStore::open(RedisOptions::at(&url)).await.is_ok());
+}
+
+/// The user that may do the least.
+const LEAST: &str = include_str!("../../redis.acl");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_user_of_the_list_that_is_shipped_may_do_what_a_store_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("users.acl");
+    std::fs::write(&list, LEAST).unwrap();
+    let server = Server::with(&[&LASTING[..], &["--aclfile", list.to_str().unwrap()]].concat());
+    let url = format!("{}?user=longhaul&pass=CHANGE-THIS-PASSWORD&lease=5", server.url());
+    let store = Arc::new(RedisStore::open(RedisOptions::of_url(&url).unwrap()).await.unwrap());
+    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let lease = world.node("a").await;
+    store.announce(&lease, &NodeOffer::default()).await.unwrap();
+    let child = {
+        let parent = world.run(world.draft().key("k"), &lease).await;
+        world.submit(world.draft().key("k").child_of(&parent)).await
+    };
+    store.wish(&child.process.id, world.ids.op(), longhaul_domain::Wish::Pause).await.unwrap();
+    assert_eq!(store.attention(&lease, 10).await.unwrap().len(), 1);
+    let claimed = world.claim(&lease).await;
+    assert_eq!(claimed.len(), 1);
+    let vitals = [(child.process.id, claimed[0].process.attempt, longhaul_domain::Vitals::default())];
+    store.touch(&Author::Owner(lease.clone()), &vitals).await.unwrap().remove(0).unwrap();
+    let (version, policy) = store.policy().await.unwrap();
+    store.set_policy(version, &policy).await.unwrap();
+    assert_eq!(store.queues(None).await.unwrap().len(), 1);
+    store.label_classes().await.unwrap();
+    let page = PageAsk { order: Order::NewestFirst, after: None, most: 10 };
+    let filter = Filter { id_prefix: Some("0".to_owned()), ..Filter::default() };
+    store.list(&filter, &page).await.unwrap();
+    let filter = Filter { statuses: vec![longhaul_domain::Status::Starting], ..Filter::default() };
+    assert_eq!(store.list(&filter, &page).await.unwrap().processes.len(), 1);
+    world.exit(&world.load(world.load(child.process.id).await.process.lineage.ancestors[0]).await, 0).await;
+    let rule = Retention { age: None, count: None, before: Some(longhaul_domain::Timestamp(i64::MAX)) };
+    assert_eq!(store.sweep(&rule, 10).await.unwrap().ids.len(), 1);
+    let books = store.books().await.unwrap();
+    store.take_books(&books).await.unwrap();
+    store.take_events(&store.read(None, 100, false).await.unwrap().events).await.unwrap();
+    store.drain(&lease.node, true).await.unwrap();
+    store.forget(&lease.node).await.unwrap();
+    store.called(&lease).await.unwrap();
+    store.leave(&lease).await.unwrap();
+    for foreign in [["GET", "x"], ["HGETALL", "lh:{other}:meta"], ["KEYS", "*"], ["FLUSHDB", "SYNC"]] {
+        let said =
+            server.ask(&[&["--user", "longhaul", "--pass", "CHANGE-THIS-PASSWORD"], &foreign[..]].concat());
+        assert!(said.contains("NOPERM"), "{foreign:?}: {said}");
+    }
 }
 
 #[tokio::test]

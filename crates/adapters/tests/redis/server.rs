@@ -1,9 +1,10 @@
 //! A server of its own for each test, in a temporary directory and on a Unix socket.
 
-use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
+use longhaul_adapters::redis::{Durability, LeaseTimes, RedisOptions, RedisStore};
 use longhaul_ports::StoreError;
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::store::{GRACE, LEASE};
 use std::future::Future;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -141,8 +142,17 @@ fn absent(why: &str) -> ! {
 
 /// A world around an empty store whose time is that of the clock.
 pub(crate) fn world(clock: VirtualClock) -> StoreWorld {
+    with_leases(None, clock)
+}
+
+/// The same; leases last as long as the suite for them says.
+pub(crate) fn leased_world(clock: VirtualClock) -> StoreWorld {
+    with_leases(Some(LeaseTimes { lease: LEASE, grace: GRACE }), clock)
+}
+
+fn with_leases(leases: Option<LeaseTimes>, clock: VirtualClock) -> StoreWorld {
     let server = Server::start();
-    let options = RedisOptions { leases: None, clock: Some(Arc::new(clock.clone())), ..server.options() };
+    let options = RedisOptions { leases, clock: Some(Arc::new(clock.clone())), ..server.options() };
     let store = now(RedisStore::open(options)).unwrap();
     StoreWorld::new(Arc::new(store), clock).guarded(server)
 }

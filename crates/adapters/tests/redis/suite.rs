@@ -4,6 +4,12 @@ use crate::server::world;
 
 longhaul_testkit::store_suite!(world);
 
+mod leased {
+    use crate::server::leased_world;
+
+    longhaul_testkit::leased_store_suite!(leased_world);
+}
+
 #[cfg(feature = "memory")]
 mod agreement {
     use crate::server::world;

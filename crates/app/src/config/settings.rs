@@ -74,7 +74,7 @@ pub enum StoreChoice {
     Sqlite(PathBuf),
     /// In a directory of JSON files.
     Fs(PathBuf),
-    /// In a store that the program added, by its whole URL.
+    /// In a store that many machines may share, or that the program added, by its whole URL.
     Other(String),
 }
 
@@ -221,7 +221,7 @@ fn bad_store(url: &str, origin: Origin) -> ConfigError {
         text: format!("{text:?}"),
         origin: Box::new(origin),
         why: why.to_owned(),
-        help: "give sqlite:, sqlite:PATH, fs:PATH or memory".to_owned(),
+        help: "give sqlite:, sqlite:PATH, fs:PATH, memory or redis://HOST".to_owned(),
     }
 }
 
@@ -440,16 +440,19 @@ mod tests {
         let why = |url: &str| store(url).unwrap_err().why().unwrap();
         assert!(why("memory:x").contains("has no path"), "{}", why("memory:x"));
         assert!(why("sqlite").contains("a colon"), "{}", why("sqlite"));
-        assert!(why("redis://me:secret@x").contains("no such store"));
+        assert!(why("etcd://me:secret@x").contains("no such store"));
+        let shared = store("redis://me:secret@x/1?namespace=ci").unwrap();
+        assert!(matches!(shared, StoreChoice::Other(_)), "{shared:?}");
+        assert!(!shared.to_string().contains("secret"), "{shared}");
         assert!(store("memory:x").is_err() && store("fs").is_err() && store("").is_err());
     }
 
     #[test]
     fn complaint_about_a_store_keeps_its_password_secret() {
-        let flags = Flags { store: Some("redis://:hunter2@host/".to_owned()), ..Flags::default() };
+        let flags = Flags { store: Some("etcd://:hunter2@host/".to_owned()), ..Flags::default() };
         let error = of(flags).unwrap_err();
         let said = format!("{error} {:?} {:?}", error.why(), error.help());
-        assert!(said.contains("redis") && !said.contains("hunter2"), "{said}");
+        assert!(said.contains("etcd") && !said.contains("hunter2"), "{said}");
     }
 
     fn from_file(lines: &str) -> Result<Settings, ConfigError> {

@@ -180,9 +180,9 @@ impl Membership for GuardedStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compose;
     use crate::lock::ManagerLock;
     use crate::state_dir::StateDir;
-    use longhaul_adapters::memory::MemoryStore;
     use longhaul_engine::ports::Clock;
     use longhaul_testkit::fakes::{Call, FaultyStore, VirtualClock};
     use std::path::Path;
@@ -196,7 +196,7 @@ mod tests {
         let lock = ManagerLock::take(&state).unwrap();
         let foothold = Foothold::of(&state, &lock).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::default());
-        let inner = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new(clock.clone())), clock));
+        let inner = Arc::new(FaultyStore::new(compose::empty_store(&clock), clock));
         (inner.clone(), GuardedStore::new(inner, foothold), lock)
     }
 

@@ -188,9 +188,8 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
         }
     }
     let repeats = heard.len() - once.len();
-    println!("{repeats} of {} came again after {KILLS} kills", once.len());
     assert_eq!(once, all, "each in its turn");
-    assert!(repeats <= KILLS, "{repeats}");
+    assert!(repeats <= KILLS, "{repeats} of {} came again", once.len());
 }
 
 /// The id of the next letter on a connection; none when it is over.

@@ -70,6 +70,9 @@ async fn request_that_cannot_be_read_is_told_why_as_any_other() {
         let problem: Problem = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
         assert_eq!((problem.status, problem.slug.as_str()), (status, "invalid_request"));
     }
+    let read = server.answer(b"GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let problem: Problem = serde_json::from_str(read.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!((problem.status, problem.slug.as_str()), (404, "not_found"), "{read}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ if not node_is(node, epoch) then return { 'fenced' } end
 local count = 0
 if ARGV[6] == 'beat' then
   forgive_silence(lasts)
+  call('HSET', P .. 'meta', 'heard', int(now))
   if call('HGET', P .. 'node:' .. node, 'left') ~= '1' then alive(node, lasts) end
 else
   local news = call('HMGET', P .. 'news', '*', 'n:' .. node, 't:' .. node)

@@ -7,6 +7,7 @@ local function forgive_silence(lasts)
   if lasts == '' then return end
   local heard = call('HGET', P .. 'meta', 'heard')
   if not heard or now - tonumber(heard) <= tonumber(lasts) then return end
+  call('HSET', P .. 'meta', 'heard', int(now))
   local anew = now + tonumber(lasts)
   local known = call('ZRANGE', P .. 'leases', 0, -1, 'WITHSCORES')
   for i = 1, #known, 2 do

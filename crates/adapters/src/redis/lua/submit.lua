@@ -77,9 +77,8 @@ end
 -- What keeps it from being claimed at once: 'key' or 'roots'.
 local function obstacle()
   if NODE == '' or (n.class:sub(1, 1) == '@' and n.class:sub(2) ~= NODE) then return 'key' end
-  if is_held(n.key) then return 'key' end
+  if is_draining(NODE) or is_held(n.key) then return 'key' end
   if n.key ~= '' and SLOTS and call('ZCARD', P .. 'holders:' .. n.key) >= SLOTS then return 'key' end
-  if is_draining(NODE) then return 'roots' end
   local roots_full = call('ZCARD', P .. 'roots:' .. NODE) >= ROOTS
   if roots_full and n.ancestors == '' then return 'roots' end
   return somebody_ahead(roots_full) and 'key' or nil

@@ -1,0 +1,122 @@
+//! Stores by their URLs.
+
+use super::options::RedisOptions;
+use super::{Durability, LeaseTimes, UnknownDurability};
+use std::time::Duration;
+
+/// The longest name of a namespace, in bytes.
+const LONGEST_NAMESPACE: usize = 64;
+
+/// Why a URL says nothing about a store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedisUrlError {
+    /// Its durability is none.
+    #[error(transparent)]
+    Durability(#[from] UnknownDurability),
+    /// Its namespace cannot be part of the names of keys.
+    #[error(
+        "the namespace {namespace:?} has other characters than letters, digits, `-`, `_` and `.`, none or too many"
+    )]
+    Namespace {
+        /// What was asked for.
+        namespace: String,
+    },
+    /// A time is none.
+    #[error("{name}={text} is no number of seconds from 1 to 86400")]
+    Time {
+        /// Which.
+        name: String,
+        /// What was asked for.
+        text: String,
+    },
+}
+
+impl RedisOptions {
+    /// The store at this URL. What is ours in its query says how it is used: `namespace`, `durability` (`cache`,
+    /// `single`, `replicated:COUNT`), `lease` and `grace` (in seconds); the rest of it is for the connection: `db`, and
+    /// for sockets `user` and `pass`.
+    ///
+    /// # Errors
+    /// If one of these values is none. Whether the rest can be used shows when the store is opened.
+    pub fn of_url(url: &str) -> Result<Self, RedisUrlError> {
+        let Some((place, query)) = url.split_once('?') else {
+            return Ok(Self::at(url));
+        };
+        let mut options = Self::at(place);
+        let mut times = LeaseTimes::default();
+        let mut others = Vec::new();
+        for part in query.split('&') {
+            match part.split_once('=') {
+                Some(("namespace", namespace)) => options.namespace = checked(namespace)?,
+                Some(("durability", durability)) => options.durability = durability.parse::<Durability>()?,
+                Some((name @ "lease", text)) => times.lease = seconds(name, text)?,
+                Some((name @ "grace", text)) => times.grace = seconds(name, text)?,
+                Some(_) | None => others.push(part),
+            }
+        }
+        options.leases = Some(times);
+        if !others.is_empty() {
+            options.url = format!("{place}?{}", others.join("&"));
+        }
+        Ok(options)
+    }
+}
+
+/// Braces would end the part of a key by which a cluster places it.
+fn checked(namespace: &str) -> Result<String, RedisUrlError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if namespace.is_empty() || namespace.len() > LONGEST_NAMESPACE || !namespace.bytes().all(fits) {
+        return Err(RedisUrlError::Namespace { namespace: namespace.to_owned() });
+    }
+    Ok(namespace.to_owned())
+}
+
+fn seconds(name: &str, text: &str) -> Result<Duration, RedisUrlError> {
+    match text.parse() {
+        Ok(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        Ok(_) | Err(_) => Err(RedisUrlError::Time { name: name.to_owned(), text: text.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ours_is_taken_out_of_the_url() {
+        let url = "redis+unix:///run/s?user=a&namespace=ci-1&durability=cache&lease=2&pass=b&grace=4";
+        let options = RedisOptions::of_url(url).unwrap();
+        assert_eq!(options.url, "redis+unix:///run/s?user=a&pass=b");
+        assert_eq!((options.namespace.as_str(), options.durability), ("ci-1", Durability::Cache));
+        let times = LeaseTimes { lease: Duration::from_secs(2), grace: Duration::from_secs(4) };
+        assert_eq!(options.leases, Some(times));
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_by_default() {
+        for url in ["redis://host", "redis://host:1/2?protocol=resp3"] {
+            let options = RedisOptions::of_url(url).unwrap();
+            assert_eq!(options.url, url);
+            assert_eq!((options.namespace.as_str(), options.durability), ("longhaul", Durability::Single));
+            assert_eq!(options.leases, Some(LeaseTimes::default()));
+        }
+    }
+
+    #[test]
+    fn what_is_said_wrongly_is_refused() {
+        for query in [
+            "namespace=",
+            "namespace=a}b",
+            "namespace=a%20b",
+            "durability=",
+            "durability=always",
+            "lease=0",
+            "lease=x",
+            "grace=-1",
+            "grace=86401",
+        ] {
+            assert!(RedisOptions::of_url(&format!("redis://host?{query}")).is_err(), "{query}");
+        }
+    }
+}
