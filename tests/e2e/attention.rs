@@ -163,7 +163,7 @@ fn silence_is_told_as_a_launch_or_the_configuration_asks() {
 #[test]
 fn lines_that_were_said_while_no_manager_lived_are_told_by_the_next_one_and_once() {
     let home = Home::new();
-    home.ok(&["status"]);
+    assert_eq!(home.run(&["status"]).code, 0);
     let watching = |script: &str| {
         let command = json!({ "program": "sh", "args": ["-c", script], "directory": home.work(),
                               "watch": [{ "name": "errors", "pattern": "^err" }] });
@@ -188,7 +188,7 @@ fn lines_that_were_said_while_no_manager_lived_are_told_by_the_next_one_and_once
     home.until_written("said");
     until("the other one is over", || (!is_alive(pid)).then_some(()));
     for _ in 0..2 {
-        home.ok(&["status"]);
+        assert_eq!(home.run(&["status"]).code, 0);
         until("the end is told", || (told(&ends).last()? == "failed").then_some(()));
         assert_eq!(told(&ends), ["err 1", "err 2", "failed"]);
         until("the line is told", || (told(&lives).len() > 1).then_some(()));

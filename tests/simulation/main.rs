@@ -3,8 +3,9 @@
 //! One seed derives everything: identities, chance, faults, crashes, scripts and what is asked. The same seed gives the
 //! same log byte for byte. `LONGHAUL_SIM_SEED=7` replays one seed with its log, `LONGHAUL_SIM_SEEDS=100000` runs so many.
 //!
-//! The leases of the store in memory never end by themselves, as on a single machine: a node crashes and comes back, and
-//! nobody else takes over what it owned.
+//! Half of it is a single machine, where leases never end: a node crashes and comes back, and nobody else takes over what
+//! it owned. The other half is many machines, whose leases end: nodes are cut off from the store, stand still and are away
+//! for longer than a lease and its grace. `LONGHAUL_SIM_LEASED=1` replays a seed of that half.
 
 #![expect(clippy::print_stdout, reason = "the log of a replayed seed is what was asked for")]
 #![expect(clippy::panic, reason = "a test fails by panicking")]
@@ -20,7 +21,7 @@ mod witness;
 mod workload;
 mod world;
 
-use run::{Outcome, run, run_sabotaged};
+use run::{Outcome, run, run_leased, run_sabotaged};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{available_parallelism, scope};
@@ -30,6 +31,7 @@ use witness::Sabotage;
 const FIRST: u64 = 1;
 const SEEDS: u64 = 1_000;
 const TWICE: u64 = 20;
+const LEASED_SEEDS: u64 = 200;
 /// Seeds that once showed a mistake, beyond those of every run.
 const LESSONS: [u64; 7] = [1_011_477, 1_013_885, 2_002_176, 2_039_104, 2_047_901, 4_093_522, 5_055_053];
 
@@ -67,6 +69,37 @@ fn every_seed_keeps_every_promise() {
 }
 
 #[test]
+fn every_seed_on_many_machines_keeps_every_promise() {
+    let first = number("LONGHAUL_SIM_FIRST").unwrap_or(FIRST);
+    let seeds = first..first + number("LONGHAUL_SIM_SEEDS").unwrap_or(LEASED_SEEDS);
+    let mut failed = Vec::new();
+    let (mut losses, mut again) = (0, 0);
+    for seed in seeds {
+        let outcome = run_leased(seed);
+        losses += outcome.losses;
+        again += outcome.again;
+        if !outcome.violations.is_empty() {
+            failed.push((seed, outcome.violations));
+        }
+        if failed.len() >= 3 {
+            break;
+        }
+    }
+    println!(
+        "{losses} attempts were taken from their nodes, {again} looks found a copy beside a newer attempt"
+    );
+    assert!(failed.is_empty(), "{}", told(&failed));
+    assert!(losses > 0 && again > 0, "nobody was ever lost");
+}
+
+#[test]
+fn the_same_seed_on_many_machines_gives_the_same_log() {
+    for seed in FIRST..FIRST + TWICE {
+        assert_eq!(run_leased(seed).log, run_leased(seed).log, "seed {seed}");
+    }
+}
+
+#[test]
 fn seeds_that_once_showed_a_mistake_show_none() {
     let failed = LESSONS.map(|seed| (seed, run(seed).violations));
     let failed: Vec<_> = failed.into_iter().filter(|(_, violations)| !violations.is_empty()).collect();
@@ -92,7 +125,8 @@ fn a_seed_can_be_replayed() {
         assert!(!run(FIRST).log.is_empty(), "a replay shows its log");
         return;
     };
-    let outcome = run(seed);
+    let leased = std::env::var_os("LONGHAUL_SIM_LEASED").is_some();
+    let outcome = if leased { run_leased(seed) } else { run(seed) };
     for line in &outcome.log {
         println!("{line}");
     }
@@ -101,8 +135,8 @@ fn a_seed_can_be_replayed() {
 
 #[test]
 fn the_oracle_sees_a_store_that_breaks_a_promise() {
-    for sabotage in Sabotage::ALL {
-        let seen = (FIRST..FIRST + 60).any(|seed| {
+    for sabotage in Sabotage::ALL.into_iter().chain(Sabotage::LEASED) {
+        let seen = (FIRST..FIRST + 400).any(|seed| {
             let Outcome { violations, .. } = run_sabotaged(seed, sabotage);
             violations.iter().any(|violation| violation.contains(sabotage.shows()))
         });

@@ -23,6 +23,11 @@ pub(crate) struct Node {
     ids: Arc<SequentialIds>,
     chance: Chance,
     phase: Phase,
+    /// What goes wrong between it and the store alone.
+    wire: Arc<Trouble>,
+    cut_until: Timestamp,
+    /// Since when its engine is up and does not stand still.
+    pub(crate) at_work_since: Option<Timestamp>,
     /// How much of the machine's journal was looked at.
     pub(crate) read: usize,
 }
@@ -40,6 +45,8 @@ pub(crate) struct Ground {
     pub(crate) oracle: Arc<Mutex<Oracle>>,
     /// Nothing goes wrong any more.
     pub(crate) calm: bool,
+    /// The longest time between two lives of a node, in milliseconds.
+    pub(crate) longest_away: u64,
 }
 
 impl Ground {
@@ -61,7 +68,7 @@ impl Node {
                     && life.owner.as_ref() == Some(&here)
                     && matches!(status, Status::Starting | Status::Stopping)
             });
-            if !recorded {
+            if !recorded && !oracle.lost.contains(&order.key) {
                 let attempt = order.key.attempt;
                 oracle.violated(format_args!(
                     "{name}: attempt {attempt} starts on {here} and no record says so"
@@ -76,6 +83,9 @@ impl Node {
             ids: Arc::new(SequentialIds::seeded(chance.next())),
             chance,
             phase: Phase::Down { until: ground.clock.now() },
+            wire: Arc::new(Trouble::new(Arc::new(ground.clock.clone()))),
+            cut_until: ground.clock.now(),
+            at_work_since: None,
             read: 0,
         }
     }
@@ -104,10 +114,33 @@ impl Node {
         }
     }
 
-    /// Nothing goes wrong in this life any more.
-    pub(crate) fn calm(&self) {
+    /// It does not reach the store for a while; its children and their manager go on.
+    pub(crate) fn cut_off(&mut self, ground: &Ground, span: Duration) {
+        ground.with(|oracle| oracle.note(format_args!("{} is cut off for {span:?}", self.id())));
+        self.wire.set_down(true);
+        self.cut_until = ground.clock.now().plus(span);
+    }
+
+    /// Its manager stands still for a while; its children go on.
+    pub(crate) fn freeze(&mut self, ground: &Ground, span: Duration) {
+        ground.with(|oracle| oracle.note(format_args!("{} stands still for {span:?}", self.id())));
         match &self.phase {
-            Phase::Up { trouble, .. } | Phase::Starting { trouble, .. } => trouble.set_chaos(0, 0),
+            Phase::Up { trouble, .. } | Phase::Starting { trouble, .. } => {
+                trouble.freeze(ground.clock.now().plus(span));
+            }
+            Phase::Down { .. } => {}
+        }
+    }
+
+    /// Nothing goes wrong in this life any more.
+    pub(crate) fn calm(&mut self, now: Timestamp) {
+        self.wire.set_down(false);
+        self.cut_until = now;
+        match &self.phase {
+            Phase::Up { trouble, .. } | Phase::Starting { trouble, .. } => {
+                trouble.set_chaos(0, 0);
+                trouble.freeze(now);
+            }
             Phase::Down { .. } => {}
         }
     }
@@ -115,6 +148,15 @@ impl Node {
     /// Buries a dead life and begins the next one. True if one ended.
     pub(crate) fn tick(&mut self, ground: &Ground) -> bool {
         let id = self.id().clone();
+        let now = ground.clock.now();
+        if self.cut_until <= now {
+            self.wire.set_down(false);
+        }
+        let is_at_work = match &self.phase {
+            Phase::Up { trouble, .. } => !trouble.is_dead() && !trouble.is_frozen(),
+            Phase::Starting { .. } | Phase::Down { .. } => false,
+        };
+        self.at_work_since = self.at_work_since.filter(|_| is_at_work).or(is_at_work.then_some(now));
         match &mut self.phase {
             Phase::Up { trouble, engine } if trouble.is_dead() => {
                 ground.with(|oracle| oracle.note(format_args!("{id} is down")));
@@ -161,7 +203,7 @@ impl Node {
 
     fn bury(&mut self, ground: &Ground) {
         self.spawner = Arc::new(self.spawner.reopened());
-        let away = Duration::from_millis(self.chance.below(4_000));
+        let away = Duration::from_millis(self.chance.below(ground.longest_away));
         self.phase = Phase::Down { until: ground.clock.now().plus(away) };
     }
 
@@ -170,8 +212,9 @@ impl Node {
         if !ground.calm {
             trouble.set_mischief(self.mischief());
         }
+        let cut = Arc::new(FaultyStore::sharing(ground.store.clone(), self.wire.clone()));
         let parts = Parts {
-            store: Arc::new(FaultyStore::sharing(ground.store.clone(), trouble.clone())),
+            store: Arc::new(FaultyStore::sharing(cut, trouble.clone())),
             spawner: Arc::new(FaultySpawner::sharing(self.spawner.clone(), trouble.clone())),
             output: Arc::new(FaultyOutput::sharing(Arc::new(self.spawner.output()), trouble.clone())),
             prober: Arc::new(FakeProber::new(ground.clock.clone())),

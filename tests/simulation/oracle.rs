@@ -22,6 +22,9 @@ pub(crate) struct Oracle {
     /// Accepted orders to end something.
     pub(crate) must_end: BTreeSet<ProcessId>,
     pub(crate) started: BTreeMap<AttemptKey, NodeId>,
+    /// Attempts whose node was lost under them.
+    pub(crate) lost: BTreeSet<AttemptKey>,
+    pub(crate) again: u64,
     launch_keys: BTreeMap<(Option<SessionId>, LaunchKey), ProcessId>,
     tree: TreeLimits,
     pub(crate) roots: u32,
@@ -87,6 +90,8 @@ impl Oracle {
             events: 0,
             must_end: BTreeSet::new(),
             started: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            again: 0,
             launch_keys: BTreeMap::new(),
             tree,
             roots,
@@ -222,6 +227,7 @@ impl Oracle {
             Fact::Ended { ending, .. } => self.ended_truly(logged.id, ending),
             Fact::ConditionBegan { condition } => self.noticed(logged.id, *condition),
             Fact::ConditionEnded { .. } | Fact::OutputMatched { .. } => self.noticed_more(logged.id),
+            Fact::NodeLost { .. } => self.lost_with_its_node(logged.id),
             Fact::Submitted
             | Fact::Spawned { .. }
             | Fact::NeverRan
@@ -239,6 +245,23 @@ impl Oracle {
             | Fact::SessionEnded { .. }
             | Fact::SessionKept
             | Fact::LateExit { .. } => {}
+        }
+    }
+
+    fn lost_with_its_node(&mut self, id: ProcessId) {
+        let Some(life) = self.lives.get(&id) else { return };
+        let (attempt, owner) = (life.process.attempt, life.owner.clone());
+        if let Some(owner) = owner {
+            let name = self.name(id);
+            self.violated(format_args!("{name} was lost while {owner} owned it"));
+        }
+        self.lost.insert(AttemptKey { id, attempt });
+    }
+
+    /// Who owns a process, where no event tells of it.
+    pub(crate) fn owned(&mut self, id: ProcessId, owner: Option<&NodeId>) {
+        if let Some(life) = self.lives.get_mut(&id) {
+            life.owner = owner.cloned();
         }
     }
 

@@ -37,7 +37,9 @@ impl World {
             }
         });
         for node in &self.nodes {
-            let live = node.spawner.live();
+            let mut live = node.spawner.live();
+            // What was interrupted with its node may run on to its end there.
+            self.ground.with(|oracle| live.retain(|key| !oracle.lost.contains(key)));
             if !live.is_empty() {
                 self.ground.with(|oracle| oracle.violated(format_args!("over: {live:?} still run")));
             }

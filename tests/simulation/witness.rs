@@ -5,15 +5,15 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Standing,
+    AttemptNo, Epoch, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Standing,
     Vitals, Wish, WishNo,
 };
 use longhaul_engine::ports::{
     Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
-    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Room,
+    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, Presence, ProcessStore, QueueView, Queues, Room,
     StoreError, Stored, Submission, Submitted, Swept, Upkeep,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +30,8 @@ pub(crate) enum Sabotage {
     SwallowsCalls,
     /// It takes children under parents that are closing.
     ForgetsMarks,
+    /// It takes what a lost node writes, whatever became of the record meanwhile.
+    TakesOldLeases,
 }
 
 impl Sabotage {
@@ -41,6 +43,9 @@ impl Sabotage {
         Self::ForgetsMarks,
     ];
 
+    /// Those that show only where leases end.
+    pub(crate) const LEASED: [Self; 1] = [Self::TakesOldLeases];
+
     /// What the oracle says about it.
     pub(crate) const fn shows(self) -> &'static str {
         match self {
@@ -49,6 +54,7 @@ impl Sabotage {
             Self::LosesLaunches => "was acknowledged and is lost",
             Self::SwallowsCalls => "waits although",
             Self::ForgetsMarks => "while it was closing",
+            Self::TakesOldLeases => "under an old lease",
         }
     }
 }
@@ -59,12 +65,13 @@ pub(crate) struct Witness {
     inner: MemoryStore,
     cursor: Arc<Mutex<Option<Cursor>>>,
     oracle: Arc<Mutex<Oracle>>,
+    newest: Arc<Mutex<BTreeMap<NodeId, Epoch>>>,
     sabotage: Option<Sabotage>,
 }
 
 impl Witness {
     pub(crate) fn new(inner: MemoryStore, oracle: Arc<Mutex<Oracle>>, sabotage: Option<Sabotage>) -> Self {
-        Self { inner, cursor: Arc::default(), oracle, sabotage }
+        Self { inner, cursor: Arc::default(), oracle, newest: Arc::default(), sabotage }
     }
 
     /// The records, without any fault.
@@ -96,6 +103,16 @@ impl Witness {
                 oracle.compare(&stored);
             }
         }
+    }
+
+    /// Whether whoever writes so does it under a lease that its node has lost.
+    fn is_stale(&self, author: &Author) -> bool {
+        let Author::Owner(lease) = author else { return false };
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = now(self.inner.known_nodes()).and_then(Result::ok).unwrap_or_default();
+        let mut mine = known.iter().filter(|node| node.facts.id == lease.node);
+        newest.get(&lease.node) != Some(&lease.epoch)
+            || mine.any(|node| matches!(node.presence, Presence::Lost { .. }))
     }
 
     fn is(&self, sabotage: Sabotage) -> bool {
@@ -169,10 +186,22 @@ impl ProcessStore for Witness {
 
     async fn commit(&self, mut change: Change) -> Result<Revision, StoreError> {
         let id = change.next.id;
+        let author = change.author.clone();
         if self.is(Sabotage::ForgetsEvents) {
             change.events.clear();
         }
+        let is_stale = self.is_stale(&author);
+        if is_stale
+            && self.is(Sabotage::TakesOldLeases)
+            && let Some(stored) = self.present(id)
+        {
+            (change.author, change.expected) =
+                (stored.owner.map_or(Author::Anyone, Author::Owner), stored.revision);
+        }
         let answer = self.inner.commit(change).await;
+        if is_stale && answer.is_ok() {
+            self.oracle().violated(format_args!("a write under an old lease counted: {author:?}"));
+        }
         self.look();
         if let (Ok(_), Some(stored)) = (&answer, self.present(id)) {
             self.oracle().compare(&stored);
@@ -204,7 +233,12 @@ impl ProcessStore for Witness {
 #[async_trait]
 impl Upkeep for Witness {
     async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
-        self.inner.attention(by, most).await
+        let answer = self.inner.attention(by, most).await;
+        let known: Vec<ProcessId> = self.oracle().lives.keys().copied().collect();
+        for stored in known.into_iter().filter_map(|id| self.present(id)) {
+            self.oracle().owned(stored.process.id, stored.owner.as_ref().map(|owner| &owner.node));
+        }
+        answer
     }
 
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
@@ -263,8 +297,18 @@ impl EventLog for Witness {
 
 #[async_trait]
 impl Membership for Witness {
+    fn leases_end(&self) -> bool {
+        self.inner.leases_end()
+    }
+
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
-        self.inner.register(me).await
+        let lease = self.inner.register(me).await?;
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = newest.insert(lease.node.clone(), lease.epoch);
+        if before.is_some_and(|before| before >= lease.epoch) {
+            self.oracle().violated(format_args!("{lease:?} is not newer than {before:?}"));
+        }
+        Ok(lease)
     }
 
     async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {

@@ -7,6 +7,7 @@ use crate::witness::{Sabotage, Witness};
 use crate::workload::ask;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{Level, NodeId, Policy, TreeLimits};
+use longhaul_engine::ports::Clock;
 use longhaul_engine::{Engine, Settings};
 use longhaul_testkit::fakes::VirtualClock;
 use std::sync::{Arc, Mutex};
@@ -18,18 +19,26 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) chance: Chance,
     pub(crate) crashes: u64,
+    /// Whether leases end.
+    leased: bool,
 }
 
+/// How long a lease lasts, and how long its node keeps what it owns after it.
+const LEASE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(10);
+
 impl World {
-    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
+    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>, leased: bool) -> Self {
         let mut chance = Chance::seeded(seed);
         let clock = VirtualClock::default();
         let tree = TreeLimits { deepest: Level(3), per_level: 3 };
         let roots = u32::try_from(2 + chance.below(5)).unwrap_or(2);
         let oracle = Arc::new(Mutex::new(Oracle::new(clock.clone(), tree, roots)));
         let memory = MemoryStore::new(Arc::new(clock.clone()));
+        let memory = if leased { memory.with_leases(LEASE, GRACE) } else { memory };
         let store = Arc::new(Witness::new(memory, oracle.clone(), sabotage));
-        let ground = Ground { clock, store, oracle, calm: false };
+        let ground =
+            Ground { clock, store, oracle, calm: false, longest_away: if leased { 40_000 } else { 4_000 } };
         let policy = Policy {
             slots: [("one".to_owned(), 1), ("two".to_owned(), 2)].into(),
             default_slots: 4,
@@ -48,7 +57,7 @@ impl World {
                 Node::new(&ground, &id, settings, chance.fork())
             })
             .collect();
-        Self { ground, nodes, chance, crashes: 0 }
+        Self { ground, nodes, chance, crashes: 0, leased }
     }
 
     /// Asks for something, lets something happen, and looks.
@@ -65,11 +74,34 @@ impl World {
                 node.kill(&self.ground, reboot);
             }
         }
+        if self.leased {
+            self.part();
+        }
         if self.chance.odds(40) {
             self.ground.clock.suspend(Duration::from_millis(self.chance.below(5_000)));
         }
-        let span = if self.chance.odds(3) { 0 } else { self.chance.below(1_500) };
+        let longest = if self.leased { 6_000 } else { 1_500 };
+        let span = if self.chance.odds(3) { 0 } else { self.chance.below(longest) };
         self.pass(Duration::from_millis(span)).await;
+    }
+
+    /// A node is cut off from the store, or stands still, for longer than a lease at times.
+    fn part(&mut self) {
+        if self.chance.odds(4) {
+            let place = self.chance.below(self.nodes.len() as u64);
+            let span = Duration::from_millis(self.chance.below(60_000));
+            let stands_still = self.chance.odds(2);
+            if let Some(node) = self.nodes.get_mut(usize::try_from(place).unwrap_or(0)) {
+                if stands_still {
+                    node.freeze(&self.ground, span);
+                } else {
+                    node.cut_off(&self.ground, span);
+                }
+            }
+        }
+        if self.chance.odds(30) {
+            self.ground.clock.suspend(Duration::from_millis(self.chance.below(60_000)));
+        }
     }
 
     /// Lets time pass and buries the dead.
@@ -84,10 +116,11 @@ impl World {
 
     /// From here on nothing goes wrong.
     pub(crate) fn calm(&mut self) {
-        self.ground.calm = true;
+        (self.ground.calm, self.ground.longest_away) = (true, 4_000);
         self.ground.with(|oracle| oracle.note("calm"));
-        for node in &self.nodes {
-            node.calm();
+        let now = self.ground.clock.now();
+        for node in &mut self.nodes {
+            node.calm(now);
         }
     }
 

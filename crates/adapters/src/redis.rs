@@ -20,6 +20,7 @@ mod migrate;
 mod node;
 mod opening;
 mod options;
+mod place;
 mod process;
 mod queues;
 mod reply;
@@ -39,6 +40,7 @@ use link::Link;
 use listening::Listening;
 use longhaul_ports::StoreError;
 use membership::TakenIn;
+use place::Place;
 use std::sync::Arc;
 
 /// A store in a Redis server.
@@ -57,8 +59,8 @@ impl RedisStore {
     /// [`StoreError::Unavailable`] if there is no server, or if it cannot keep what a store promises, with
     /// [`Unsuitable`] as the source; [`StoreError::Format`] if the namespace is one of a newer program.
     pub async fn open(options: RedisOptions) -> Result<Self, StoreError> {
-        let client = redis::Client::open(options.url.as_str()).map_err(failure::unavailable)?;
-        let link = Arc::new(Link::new(client, &options));
+        let place = Place::of(&options.url).map_err(failure::unavailable)?;
+        let link = Arc::new(Link::new(place, &options));
         opening::check(&link, options.durability).await?;
         link.load_scripts().await?;
         opening::found(&link).await?;

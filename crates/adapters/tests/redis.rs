@@ -17,7 +17,12 @@ mod migrate;
 mod opening;
 #[path = "redis/proxy.rs"]
 mod proxy;
+#[cfg(feature = "redis-sentinel")]
+#[path = "redis/sentinel.rs"]
+mod sentinel;
 #[path = "redis/server.rs"]
 mod server;
 #[path = "redis/suite.rs"]
 mod suite;
+#[path = "redis/together.rs"]
+mod together;

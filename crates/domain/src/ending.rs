@@ -259,7 +259,7 @@ pub enum StopCause {
     Session,
     /// The shutdown of the manager.
     Shutdown,
-    /// A limit of ours.
+    /// A limit of ours: the lease of its node is over, and it may run elsewhere.
     Limit,
 }
 

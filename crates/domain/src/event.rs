@@ -133,6 +133,11 @@ pub enum Fact {
         /// The line, without control characters and cut where it is long.
         line: String,
     },
+    /// The node that had it is lost: its lease and the grace after it were over. What follows from that follows.
+    NodeLost {
+        /// Which node.
+        node: NodeId,
+    },
     /// A truth that came too late to change anything.
     LateExit {
         /// Of which attempt.
@@ -169,6 +174,7 @@ impl Fact {
             Self::ConditionBegan { .. } => "condition_began",
             Self::ConditionEnded { .. } => "condition_ended",
             Self::OutputMatched { .. } => "output_matched",
+            Self::NodeLost { .. } => "node_lost",
             Self::LateExit { .. } => "late_exit",
         }
     }

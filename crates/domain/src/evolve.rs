@@ -18,7 +18,10 @@ impl Process {
 
     fn apply(&mut self, at: Timestamp, fact: &Fact) {
         match fact {
-            Fact::Submitted | Fact::StageChanged { .. } | Fact::OutputMatched { .. } => {}
+            Fact::Submitted
+            | Fact::StageChanged { .. }
+            | Fact::OutputMatched { .. }
+            | Fact::NodeLost { .. } => {}
             Fact::Claimed { attempt, node } => {
                 self.attempt = *attempt;
                 self.conditions = Conditions::default();

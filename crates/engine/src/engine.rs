@@ -9,6 +9,7 @@ use crate::error::EngineError;
 use crate::follow::follow;
 use crate::hub::Hub;
 use crate::lanes::Lanes;
+use crate::leftovers::look_for_leftovers;
 use crate::owned::Owned;
 use crate::parts::{Parts, Settings};
 use crate::queues::settled_policy;
@@ -177,6 +178,14 @@ impl Engine {
         Ok(used.inspect_err(|error| tracing::debug!(%id, %error, "its usage cannot be told")).ok())
     }
 
+    /// Since when the lease of the node that runs a process is over, as far as this node has heard: nobody can tell now
+    /// how it is. None for what nobody runs. It is no part of the record, which stays as its node left it.
+    #[must_use]
+    pub fn unreachable_since(&self, stored: &Stored) -> Option<Timestamp> {
+        let owner = stored.owner.as_ref().filter(|owner| owner.node != *self.core.here())?;
+        self.core.neighbours.unreachable_since(&owner.node)
+    }
+
     /// The present moment.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -201,6 +210,9 @@ async fn recovered(core: &Arc<Core>, ends: bool) -> Result<Vec<JoinHandle<()>>, 
         tasks.push(tokio::spawn(follow(core.clone(), end)));
     }
     let recovered = recover::recover(core).await;
+    if ends && recovered.is_ok() {
+        look_for_leftovers(core).await;
+    }
     if recovered.is_err() {
         tasks.iter().for_each(JoinHandle::abort);
     }

@@ -1,8 +1,9 @@
 //! Lanes for what was seen: in order per process, side by side for different ones.
 
-use crate::engine::Core;
+use crate::engine::{Answer, Core};
 use crate::error::EngineError;
 use longhaul_domain::{AttemptNo, Awake, Deadline, Input, Observation, ProcessId};
+use longhaul_ports::AttemptKey;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -69,8 +70,9 @@ pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: &Input) {
     let mut wait = FIRST_WAIT;
     loop {
         match core.turn(id, input, None).await {
+            Ok(answer) if began_too_late(core, &answer, input) => return,
             Ok(_) | Err(EngineError::NotFound { .. } | EngineError::Rejected { .. }) => {
-                if let Some(attempt) = last_of(input) {
+                if let Some(attempt) = last(input) {
                     core.unrecorded.recorded(id);
                     core.settled(id, attempt).await;
                 }
@@ -78,7 +80,7 @@ pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: &Input) {
             }
             Err(error) => {
                 tracing::warn!(%id, %error, "an observation waits until it can be committed");
-                if last_of(input).is_some() {
+                if last(input).is_some() {
                     core.unrecorded.note(id);
                 }
                 let until: Awake = core.parts.clock.awake().plus(wait);
@@ -89,28 +91,41 @@ pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: &Input) {
     }
 }
 
-/// The attempt that an observation is the last of.
-const fn last_of(input: &Input) -> Option<AttemptNo> {
+/// What begins after it was given to others, or after its end was told, is stopped at once.
+fn began_too_late(core: &Arc<Core>, answer: &Answer, input: &Input) -> bool {
+    let Input::Observation(Observation::Spawned { attempt, .. }) = input else { return false };
+    let stored = &answer.stored;
+    let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *core.here());
+    if !core.parts.store.leases_end() || (is_mine && stored.process.attempt == *attempt) {
+        return false;
+    }
+    core.end_copy(Some(&stored.process), AttemptKey { id: stored.process.id, attempt: *attempt });
+    true
+}
+
+const fn last(input: &Input) -> Option<AttemptNo> {
     match input {
-        Input::Observation(
-            Observation::Exited { attempt, .. }
-            | Observation::SpawnFailed { attempt, .. }
-            | Observation::NeverRan { attempt }
-            | Observation::SupervisorLost { attempt, .. },
-        ) => Some(*attempt),
-        Input::Observation(
-            Observation::Claimed { .. }
-            | Observation::Orphaned
-            | Observation::Wished(_)
-            | Observation::Spawned { .. }
-            | Observation::NodeLost { .. }
-            | Observation::HeartbeatMissed { .. }
-            | Observation::DescendantsEnded
-            | Observation::PauseFailed { .. }
-            | Observation::Noticed { .. }
-            | Observation::OutputMatched { .. },
-        )
-        | Input::Command(_)
-        | Input::Tick => None,
+        Input::Observation(observation) => last_of(observation),
+        Input::Command(_) | Input::Tick => None,
+    }
+}
+
+/// The attempt that an observation is the last of.
+pub(crate) const fn last_of(observation: &Observation) -> Option<AttemptNo> {
+    match observation {
+        Observation::Exited { attempt, .. }
+        | Observation::SpawnFailed { attempt, .. }
+        | Observation::NeverRan { attempt }
+        | Observation::SupervisorLost { attempt, .. } => Some(*attempt),
+        Observation::Claimed { .. }
+        | Observation::Orphaned
+        | Observation::Wished(_)
+        | Observation::Spawned { .. }
+        | Observation::NodeLost { .. }
+        | Observation::HeartbeatMissed { .. }
+        | Observation::DescendantsEnded
+        | Observation::PauseFailed { .. }
+        | Observation::Noticed { .. }
+        | Observation::OutputMatched { .. } => None,
     }
 }

@@ -21,6 +21,7 @@ mod input;
 mod interrupted;
 mod lanes;
 mod launch;
+mod leftovers;
 mod look;
 mod output;
 mod owned;

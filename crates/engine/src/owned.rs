@@ -22,11 +22,6 @@ impl Owned {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
     }
 
-    /// Everything that surely lives on this node, as far as this node has seen.
-    pub(crate) fn all(&self) -> Vec<Stored> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-    }
-
     /// The descendants of a process that live on this node, for when the store cannot be asked.
     pub(crate) fn below(&self, id: ProcessId) -> Vec<Stored> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);

@@ -74,8 +74,9 @@ impl Core {
         if !self.starts.begin(&stored.process) {
             return;
         }
-        if !self.tenure.is_living(self.parts.clock.now()) {
-            tracing::warn!(id = %key.id, "the start waits until the store answers: it may belong to another node");
+        let is_living = self.tenure.is_living(self.parts.clock.now());
+        if !is_living || (self.parts.store.leases_end() && self.copies.may_be_left_before(key)) {
+            tracing::warn!(id = %key.id, is_living, "the start waits for the lease and for older copies to end");
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
@@ -93,6 +94,7 @@ impl Core {
                 return self.again_later(key);
             }
         };
+        self.copies.began(&stored.process, key);
         let order = StartOrder { key, command: command.as_ref().clone(), environment };
         match self.parts.spawner.start(order).await {
             Ok(()) => {}
@@ -168,7 +170,7 @@ impl Core {
                 true
             }
             Ok(Found::Over(observation)) => {
-                self.lanes.seen(key.id, observation);
+                self.lanes.seen(key.id, self.copies.seen(key.id, observation));
                 false
             }
             Err(error) => {
@@ -182,6 +184,7 @@ impl Core {
     /// Tells the spawner that the end of an attempt is durable.
     pub(crate) async fn settled(&self, id: ProcessId, attempt: AttemptNo) {
         self.starts.over(id, attempt);
+        self.copies.is_over(AttemptKey { id, attempt });
         self.parts.spawner.settled(AttemptKey { id, attempt }).await;
     }
 }

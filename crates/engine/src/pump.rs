@@ -2,7 +2,8 @@
 
 use crate::engine::Core;
 use crate::error::EngineError;
-use longhaul_domain::{Awake, Deadline, Observation, Placement, Standing, Status, Timestamp, Work};
+use crate::turn::is_orphan;
+use longhaul_domain::{Awake, Deadline, Observation, Placement, Status, Timestamp, Work};
 use longhaul_ports::{Calls, Filter, Lease, Order, PageAsk, PlacementClass, Room, StoreError, Stored};
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,12 +161,14 @@ pub(crate) async fn attend(core: &Arc<Core>) -> Result<Option<Timestamp>, Engine
         let due = core.parts.store.attention(&core.lease(), BATCH).await?;
         let more = u32::try_from(due.len()).unwrap_or(u32::MAX) >= BATCH;
         for stored in due {
-            core.lanes.tick(stored.process.id);
+            let id = stored.process.id;
+            if is_orphan(&stored) {
+                core.lanes.seen(id, Observation::Orphaned);
+            } else {
+                core.lanes.tick(id);
+            }
             if !stored.wishes.is_empty() {
                 core.answer_if_ownerless(stored.process.id);
-            }
-            if is_orphan(&stored) {
-                core.lanes.seen(stored.process.id, Observation::Orphaned);
             }
             if stored.process.wanted_below().is_some() {
                 core.perform_beside(stored);
@@ -177,16 +180,10 @@ pub(crate) async fn attend(core: &Arc<Core>) -> Result<Option<Timestamp>, Engine
     }
 }
 
-/// Whether it holds a slot and was taken from its node.
-fn is_orphan(stored: &Stored) -> bool {
-    let works = stored.process.state.standing() == Standing::Holding;
-    works && stored.owner.is_none() && stored.process.spec.command().is_some()
-}
-
 /// Takes in what the spawner sees.
 pub(crate) async fn observe(core: Arc<Core>) {
     loop {
         let seen = core.parts.spawner.next().await;
-        core.take_in(seen.id, core.copies.judged(seen.id, seen.observation));
+        core.take_in(seen.id, core.copies.seen(seen.id, seen.observation));
     }
 }

@@ -1,5 +1,6 @@
 //! The start: what became of the work of an earlier life.
 
+use crate::copies::counted;
 use crate::engine::Core;
 use crate::error::EngineError;
 use crate::lanes::digest;
@@ -55,12 +56,14 @@ async fn look(core: &Arc<Core>, stored: Stored) {
     let key = AttemptKey { id, attempt: stored.process.attempt };
     match core.parts.spawner.adopt(key).await {
         Ok(Found::Over(observation)) => {
+            let observation = counted(observation);
             for missed in core.missed(&stored, &observation).await {
                 digest(core, id, &Input::Observation(missed)).await;
             }
             digest(core, id, &Input::Observation(observation)).await;
         }
         Ok(Found::Alive(observation)) => {
+            core.copies.began(&stored.process, key);
             if stored.process.status() == Status::Starting {
                 digest(core, id, &Input::Observation(observation)).await;
             } else {

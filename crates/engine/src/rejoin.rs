@@ -1,11 +1,12 @@
 //! What follows when a lease is refused: another manager works under the name of this node, or the node was lost and
 //! comes back.
 
+use crate::copies::GIVEN_UP;
 use crate::engine::Core;
 use crate::error::EngineError;
 use crate::shield::to_its_end;
-use longhaul_domain::{Awake, Deadline, Observation, Standing, StopCause};
-use longhaul_ports::{AttemptKey, Lease, Presence, StopOrder, StoreError, Stored};
+use longhaul_domain::{Awake, Deadline, Ending, Interruption, Observation, Process, Standing};
+use longhaul_ports::{AttemptKey, Found, Lease, Presence, StopOrder, StoreError, Stored};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,30 +98,29 @@ impl Core {
 
     /// What this node took for its own is looked at anew: some of it may have been given to others.
     async fn come_back(self: &Arc<Self>) {
-        let kept = self.owned.all();
-        for kept in kept.chunks(CHUNK) {
-            let ids: Vec<_> = kept.iter().map(|stored| stored.process.id).collect();
+        for kept in self.copies.living().chunks(CHUNK) {
+            let ids: Vec<_> = kept.iter().map(|(key, _)| key.id).collect();
             match self.parts.store.load(&ids).await {
                 Ok(found) => {
-                    for (kept, found) in kept.iter().zip(found) {
-                        self.look_back(kept, found);
+                    for ((key, process), found) in kept.iter().zip(found) {
+                        self.look_back(*key, process, found);
                     }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "what became of work of this node is looked at one by one");
-                    kept.iter().for_each(|stored| self.look_back_later(stored.clone()));
+                    kept.iter().for_each(|(key, process)| self.look_back_later(*key, process.clone()));
                 }
             }
         }
     }
 
-    fn look_back_later(self: &Arc<Self>, kept: Stored) {
+    fn look_back_later(self: &Arc<Self>, key: AttemptKey, process: Process) {
         let core = self.clone();
         tokio::spawn(async move {
             while !core.is_closing() {
-                match core.load(kept.process.id).await {
-                    Ok(found) => return core.look_back(&kept, Some(found)),
-                    Err(EngineError::NotFound { .. }) => return core.look_back(&kept, None),
+                match core.load(key.id).await {
+                    Ok(found) => return core.look_back(key, &process, Some(found)),
+                    Err(EngineError::NotFound { .. }) => return core.look_back(key, &process, None),
                     Err(error) => tracing::warn!(%error, "what became of it cannot be told yet"),
                 }
                 let until: Awake = core.parts.clock.awake().plus(PATIENCE);
@@ -130,11 +130,10 @@ impl Core {
     }
 
     /// A copy of what goes on elsewhere is stopped here. What was interrupted may come to its end: it is told as late.
-    fn look_back(self: &Arc<Self>, kept: &Stored, found: Option<Stored>) {
-        let key = AttemptKey { id: kept.process.id, attempt: kept.process.attempt };
+    fn look_back(self: &Arc<Self>, key: AttemptKey, process: &Process, found: Option<Stored>) {
         let Some(found) = found else {
             self.owned.take(key.id);
-            return self.end_copy(kept);
+            return self.end_copy(Some(process), key);
         };
         self.settle(&found);
         let is_same = found.process.attempt == key.attempt;
@@ -144,50 +143,59 @@ impl Core {
             self.lanes.seen(key.id, Observation::Orphaned);
         }
         let goes_on = is_same && (is_mine || is_orphan || found.process.status().is_ended());
-        if !goes_on || (is_orphan && runs_again_if_lost(kept)) {
-            self.end_copy(kept);
+        if !goes_on || (is_orphan && runs_again_if_lost(process)) {
+            self.end_copy(Some(process), key);
         }
     }
 
     /// At the end of the lease: what runs again elsewhere if this node is lost must not run on here.
     pub(crate) fn give_up_copies(self: &Arc<Self>) {
-        for stored in self.owned.all().iter().filter(|stored| runs_again_if_lost(stored)) {
-            self.end_copy(stored);
+        for (key, process) in self.copies.living() {
+            if runs_again_if_lost(&process) {
+                self.end_copy(Some(&process), key);
+            }
         }
     }
 
     /// Stops an attempt whose end nobody is to be told as its own: it counts as lost with its node.
-    fn end_copy(self: &Arc<Self>, stored: &Stored) {
-        let Some(command) = stored.process.spec.command() else { return };
-        let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+    pub(crate) fn end_copy(self: &Arc<Self>, process: Option<&Process>, key: AttemptKey) {
         if !self.copies.give_up(key) {
             return;
         }
         tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt is stopped here because it may run elsewhere");
-        let (core, patience) = (self.clone(), command.stop.patience().min(HASTE));
+        let asked = process.and_then(|process| Some(process.spec.command()?.stop.patience()));
+        let (core, patience) = (self.clone(), asked.unwrap_or(HASTE).min(HASTE));
         tokio::spawn(async move {
-            let order = |force| StopOrder { cause: StopCause::Limit, force };
-            if let Err(error) = core.parts.spawner.stop(key, order(false)).await {
-                tracing::debug!(id = %key.id, %error, "there is nothing to stop");
-            }
+            core.stop_copy(key, false).await;
             let until: Awake = core.parts.clock.awake().plus(patience);
             core.parts.clock.sleep_until(Deadline::Awake(until)).await;
-            if core.copies.is_given_up(key)
-                && let Err(error) = core.parts.spawner.stop(key, order(true)).await
-            {
-                tracing::debug!(id = %key.id, %error, "there is nothing to kill");
-            }
+            core.stop_copy(key, true).await;
         });
+    }
+
+    /// Goes on until the stop was taken, or there is nothing to stop.
+    async fn stop_copy(self: &Arc<Self>, key: AttemptKey, force: bool) {
+        while self.copies.is_given_up(key) && !self.is_closing() {
+            match self.parts.spawner.stop(key, StopOrder { cause: GIVEN_UP, force }).await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(id = %key.id, %error, "a copy could not be told to stop"),
+            }
+            if let Ok(Found::Over(_)) = self.parts.spawner.adopt(key).await {
+                return self.copies.is_over(key);
+            }
+            let until: Awake = self.parts.clock.awake().plus(HURRY);
+            self.parts.clock.sleep_until(Deadline::Awake(until)).await;
+        }
     }
 }
 
+/// The wait before a stop that was not taken is asked again.
+const HURRY: Duration = Duration::from_millis(100);
 /// From the first signal to KILL for what may run elsewhere: well within the grace after a lease.
 const HASTE: Duration = Duration::from_secs(5);
 
 /// Whether it is started again if its node is lost now.
-fn runs_again_if_lost(stored: &Stored) -> bool {
-    let lost = longhaul_domain::Ending::Interrupted { why: longhaul_domain::Interruption::NodeGone };
-    let process = &stored.process;
-    !matches!(process.state, longhaul_domain::State::Stopping { .. })
-        && process.spec.retry.covers(&lost, process.retries)
+fn runs_again_if_lost(process: &Process) -> bool {
+    let lost = Ending::Interrupted { why: Interruption::NodeGone };
+    process.spec.retry.covers(&lost, process.retries)
 }

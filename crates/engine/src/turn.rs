@@ -3,7 +3,8 @@
 use crate::engine::{Answer, Core};
 use crate::error::{EngineError, Reached};
 use longhaul_domain::{
-    Awake, Command, Deadline, Effect, Input, Observation, OpId, ProcessId, Revision, Step, Wish, WishNo,
+    Awake, Command, Deadline, Effect, Input, Observation, OpId, ProcessId, Revision, Standing, Step, Wish,
+    WishNo,
 };
 use longhaul_ports::{Author, Change, Lease, Refusal, StoreError, Stored};
 use std::pin::Pin;
@@ -44,6 +45,10 @@ impl Core {
             // Whoever has it now knows more than whoever saw it without an owner.
             if matches!(input, Input::Observation(Observation::Orphaned)) && stored.owner.is_some() {
                 return Ok(Answer { stored, changed: false, note: None });
+            }
+            if !matches!(input, Input::Observation(_)) && is_orphan(&stored) {
+                self.give_up_orphan(stored).await?;
+                continue;
             }
             let decided = stored.process.decide(&self.context(), &stored.vitals, input);
             if is_kept && decided.as_ref().map_or(true, |step| step.events.is_empty()) {
@@ -91,6 +96,10 @@ impl Core {
             let Some(author) = self.author_of(&stored) else {
                 return Ok(());
             };
+            if is_orphan(&stored) {
+                self.give_up_orphan(stored).await?;
+                continue;
+            }
             let input = Input::Observation(Observation::Wished(wish));
             // A wish that the rules refuse is answered too: by a commit that takes it and changes nothing.
             let step = stored.process.decide(&self.context(), &stored.vitals, &input).unwrap_or_default();
@@ -98,6 +107,20 @@ impl Core {
                 Ok(_) | Err(EngineError::Store { source: StoreError::Conflict { .. } }) => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Of work that was taken from its node it is decided first that it is lost: whatever is asked of it could only be
+    /// done there.
+    async fn give_up_orphan(self: &Arc<Self>, stored: Stored) -> Result<(), EngineError> {
+        let lost = Input::Observation(Observation::Orphaned);
+        let step = stored.process.decide(&self.context(), &stored.vitals, &lost).unwrap_or_default();
+        match self.carry_out(stored, Author::Anyone, step, WishNo(0), false).await {
+            Ok(_)
+            | Err(EngineError::Store { source: StoreError::Conflict { .. } | StoreError::Fenced { .. } }) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -305,6 +328,12 @@ impl Core {
         self.answer_if_ownerless(id);
         Ok(Answer { stored, changed: true, note: None })
     }
+}
+
+/// Whether it holds a slot and was taken from its node.
+pub(crate) fn is_orphan(stored: &Stored) -> bool {
+    let holds = stored.process.state.standing() == Standing::Holding;
+    holds && stored.owner.is_none() && stored.process.spec.command().is_some()
 }
 
 /// Whether a store that answers so could write nothing.

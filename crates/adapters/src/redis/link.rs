@@ -3,12 +3,13 @@
 use super::Durability;
 use super::failure::{Verdict, not_applied, unavailable, unknown};
 use super::options::RedisOptions;
+use super::place::Place;
 use super::reply::Reply;
 use super::script::{ALL, Args, Script};
 use longhaul_domain::OpId;
 use longhaul_ports::{Clock, StoreError};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, Value};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, Value};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ const ANSWERING: Duration = Duration::from_secs(2);
 const REPLICATING: Duration = Duration::from_secs(1);
 /// A server that takes no connection for so long is away.
 const ABSENT: Duration = Duration::from_millis(800);
+/// A server that loads its data for longer is not waited for.
+const LOADING: Duration = Duration::from_secs(30);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(25);
 /// The longest between two tries.
@@ -28,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// One connection, made anew when it is lost, over which all requests but those that block go at once.
 pub(super) struct Link {
-    client: Client,
+    place: Place,
     prefix: String,
     clock: Option<Arc<dyn Clock>>,
     patience: Duration,
@@ -46,9 +49,9 @@ struct Live {
 }
 
 impl Link {
-    pub(super) fn new(client: Client, options: &RedisOptions) -> Self {
+    pub(super) fn new(place: Place, options: &RedisOptions) -> Self {
         Self {
-            client,
+            place,
             prefix: options.prefix(),
             clock: options.clock.clone(),
             patience: options.patience,
@@ -67,11 +70,20 @@ impl Link {
         self.clock.as_ref().map(|clock| clock.now().0.to_string()).unwrap_or_default()
     }
 
-    /// Loads every script.
+    /// Loads every script, as soon as the server has loaded its data.
     pub(super) async fn load_scripts(&self) -> Result<(), StoreError> {
-        let (_, mut connection) = self.connection().await.map_err(not_applied)?;
+        let begun = Instant::now();
         for script in ALL {
-            load(&mut connection, script).await.map_err(not_applied)?;
+            loop {
+                let (_, mut connection) = self.connection().await.map_err(not_applied)?;
+                match load(&mut connection, script).await {
+                    Ok(_) => break,
+                    Err(error) if Verdict::on(&error) == Verdict::Busy && begun.elapsed() < LOADING => {
+                        tokio::time::sleep(LONGEST_PAUSE).await;
+                    }
+                    Err(error) => return Err(not_applied(error)),
+                }
+            }
         }
         Ok(())
     }
@@ -110,7 +122,7 @@ impl Link {
 
     /// A connection of its own, for requests that block.
     pub(super) async fn blocking(&self, answering: Duration) -> Result<MultiplexedConnection, StoreError> {
-        connect(&self.client, answering).await.map_err(unavailable)
+        connect(&self.place, answering).await.map_err(unavailable)
     }
 
     async fn eval(&self, script: &Script, args: &Args, durability: Durability) -> Result<Value, Failed> {
@@ -196,7 +208,7 @@ impl Link {
         if let Some(live) = self.live() {
             return Ok(live);
         }
-        let connection = connect(&self.client, ANSWERING).await?;
+        let connection = connect(&self.place, ANSWERING).await?;
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.number += 1;
         live.connection = Some(connection.clone());
@@ -230,11 +242,11 @@ struct Failed {
     error: RedisError,
 }
 
-async fn connect(client: &Client, answering: Duration) -> Result<MultiplexedConnection, RedisError> {
+async fn connect(place: &Place, answering: Duration) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECTING))
         .set_response_timeout(Some(answering));
-    client.get_multiplexed_async_connection_with_config(&config).await
+    place.client().await?.get_multiplexed_async_connection_with_config(&config).await
 }
 
 /// Sends a command, and waits for as many replicas as have to have what it did.

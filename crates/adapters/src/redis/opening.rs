@@ -29,13 +29,13 @@ pub(super) async fn check(link: &Link, durability: Durability) -> Result<(), Sto
     match durability {
         Durability::Cache | Durability::Replicated { .. } => Ok(()),
         Durability::Single => {
-            let synced: Vec<String> = redis::cmd("CONFIG")
+            let settings: BTreeMap<String, String> = redis::cmd("CONFIG")
                 .arg("GET")
                 .arg("appendfsync")
                 .query_async(&mut connection)
                 .await
                 .map_err(|error| silent(error, "settings", "config|get"))?;
-            match synced.get(1).map(String::as_str) {
+            match settings.get("appendfsync").map(String::as_str) {
                 Some("always") => Ok(()),
                 found => Err(unavailable(Unsuitable::NotDurable {
                     durability,

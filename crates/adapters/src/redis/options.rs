@@ -9,7 +9,9 @@ use std::time::Duration;
 /// Where a store is, and what it keeps to.
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// `redis://host:port`, `rediss://…` with TLS, or `redis+unix:///path/of/the/socket`.
+    /// `redis://host:port`, `redis+unix:///path/of/the/socket`, with the feature `redis-tls` `rediss://host:port`, and with
+    /// the feature `redis-sentinel` `redis+sentinel://user:password@host:port,host:port/name`: the sentinels, and what
+    /// they call the primary.
     pub url: String,
     /// All keys begin with `lh:{namespace}:`; `longhaul` by default.
     pub namespace: String,

@@ -75,7 +75,7 @@ impl Head<'_> {
     }
 
     fn number(&self, name: &str) -> f64 {
-        self.text(name).parse().unwrap()
+        Some(self.text(name)).filter(|text| !text.is_empty()).map_or(0.0, |text| text.parse().unwrap())
     }
 
     fn mark(&self) -> Bytes {

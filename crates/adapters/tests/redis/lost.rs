@@ -1,7 +1,7 @@
 //! Answers that get lost, and servers that go away and come back.
 
 use crate::proxy::Proxy;
-use crate::server::{Server, error_of};
+use crate::server::{Server, error_of, free_port, wait_for};
 use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
 use longhaul_domain::{NodeId, Placement, Wish};
 use longhaul_ports::*;
@@ -203,19 +203,6 @@ async fn a_write_is_acknowledged_when_every_replica_has_it() {
 
 fn node(name: &str) -> NodeId {
     NodeId::new(name).unwrap()
-}
-
-fn free_port() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port().to_string()
-}
-
-async fn wait_for(condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it never came true");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 const fn cancel() -> longhaul_domain::Input {

@@ -111,6 +111,20 @@ async fn a_user_who_may_not_ask_for_the_settings_is_told_which_command_to_allow(
     assert!(RedisStore::open(RedisOptions::at(&url)).await.is_ok());
 }
 
+#[tokio::test]
+async fn a_server_that_still_loads_its_data_is_waited_for() {
+    let slow = ["--key-load-delay", "4000", "--loading-process-events-interval-bytes", "1024"];
+    let mut server = Server::with(&[&["--save", "", "--appendonly", "no"], &slow[..]].concat());
+    for key in 0..300 {
+        server.ask(&["SET", &format!("key {key}"), &"x".repeat(100)]);
+    }
+    assert_eq!(server.ask(&["SAVE"]), "OK");
+    server.kill();
+    server.restart();
+    assert!(server.ask(&["PING"]).starts_with("LOADING"), "it has to take its time");
+    drop(RedisStore::open(server.options()).await.unwrap());
+}
+
 /// The user that may do the least.
 const LEAST: &str = include_str!("../../redis.acl");
 

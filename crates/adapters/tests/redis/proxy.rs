@@ -77,10 +77,10 @@ fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 20];
         while let Ok(count @ 1..) = from_client.read(&mut buffer) {
-            if buffer[..count].windows(7).any(|word| word == b"EVALSHA") {
+            if buffer.get(..count).unwrap_or_default().windows(7).any(|word| word == b"EVALSHA") {
                 asks.fetch_add(1, Ordering::SeqCst);
             }
-            if to_server.write_all(&buffer[..count]).is_err() {
+            if to_server.write_all(buffer.get(..count).unwrap_or_default()).is_err() {
                 break;
             }
         }
@@ -100,7 +100,7 @@ fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
                     orders.passing.store(left - 1, Ordering::SeqCst);
                 }
             }
-            if to_client.write_all(&buffer[..count]).is_err() {
+            if to_client.write_all(buffer.get(..count).unwrap_or_default()).is_err() {
                 break;
             }
         }

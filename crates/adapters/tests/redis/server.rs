@@ -31,7 +31,13 @@ impl Server {
     }
 
     pub(crate) fn with(settings: &[&str]) -> Self {
+        Self::configured("", settings)
+    }
+
+    /// One with a file of settings too, which those that follow overrule.
+    pub(crate) fn configured(file: &str, settings: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("settings"), file).unwrap();
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let process = run(directory.path(), &settings);
         Self { process, settings, directory }
@@ -105,6 +111,7 @@ fn run(directory: &Path, settings: &[String]) -> Child {
     let log = directory.join("log");
     let started = Command::new(PROGRAM)
         .current_dir(directory)
+        .arg(directory.join("settings"))
         .args(["--port", "0", "--unixsocket"])
         .arg(&socket)
         .arg("--dir")
@@ -165,4 +172,18 @@ pub(crate) fn now<T>(future: impl Future<Output = Result<T, StoreError>>) -> Res
 /// The error of what has to fail; what went well need not be printable.
 pub(crate) fn error_of<T>(answer: Result<T, StoreError>) -> StoreError {
     answer.err().expect("it has to fail")
+}
+
+/// A port on which nobody listens now.
+pub(crate) fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port().to_string()
+}
+
+pub(crate) async fn wait_for(condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it never came true");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

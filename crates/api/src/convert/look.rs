@@ -74,7 +74,11 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
         silent_for,
         listening,
     };
-    seen(stored, around)
+    let mut seen = seen(stored, around);
+    if engine.unreachable_since(stored).is_some() {
+        seen.conditions.push("unreachable".to_owned());
+    }
+    seen
 }
 
 /// The policy, if any of them waits for what it may withhold.

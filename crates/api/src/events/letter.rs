@@ -101,6 +101,7 @@ fn data(logged: &Logged, subject: Option<&Subject>) -> EventData {
         | Fact::SessionEnded { .. }
         | Fact::SessionKept
         | Fact::ConditionEnded { .. }
+        | Fact::NodeLost { .. }
         | Fact::LateExit { .. } => {}
     }
     data
@@ -165,6 +166,7 @@ const fn status(fact: &Fact, begins: Option<Begins>) -> Option<Status> {
         | Fact::SessionEnded { .. }
         | Fact::SessionKept
         | Fact::ConditionEnded { .. }
+        | Fact::NodeLost { .. }
         | Fact::LateExit { .. } => None,
     }
 }

@@ -100,6 +100,7 @@ impl Subject {
             | Fact::ConditionBegan { .. }
             | Fact::ConditionEnded { .. }
             | Fact::OutputMatched { .. }
+            | Fact::NodeLost { .. }
             | Fact::Ended { .. }
             | Fact::LateExit { .. } => {}
         }

@@ -114,6 +114,7 @@ impl Tally {
             | Fact::ConditionBegan { .. }
             | Fact::ConditionEnded { .. }
             | Fact::OutputMatched { .. }
+            | Fact::NodeLost { .. }
             | Fact::LateExit { .. } => {}
         }
     }

@@ -16,7 +16,7 @@ impl Decision<'_> {
     pub(super) fn seen(&self, observation: &Observation) -> Step {
         match observation {
             Observation::Claimed { attempt, node } => self.claimed(*attempt, node),
-            Observation::Orphaned => self.node_lost(&Interruption::NodeGone),
+            Observation::Orphaned => self.orphaned(),
             Observation::NodeLost { why } => self.node_lost(why),
             // Answered like the command that it stands for, before this function is asked.
             Observation::Wished(_) => Step::noted(Note::Stale),
@@ -189,6 +189,17 @@ impl Decision<'_> {
             | State::Lingering(_)
             | State::Ended(_) => Step::noted(Note::Stale),
         }
+    }
+
+    /// Its node is lost: that is told before what follows from it.
+    fn orphaned(&self) -> Step {
+        let mut step = self.node_lost(&Interruption::NodeGone);
+        if !step.events.is_empty()
+            && let Some(node) = &self.process.node
+        {
+            step.events.insert(0, self.event(Fact::NodeLost { node: node.clone() }));
+        }
+        step
     }
 
     /// The owner, its machine or the supervisor is gone: nobody saw the end.

@@ -214,6 +214,7 @@ proptest! {
                     | Fact::ConditionBegan { .. }
                     | Fact::ConditionEnded { .. }
                     | Fact::OutputMatched { .. }
+                    | Fact::NodeLost { .. }
                     | Fact::LateExit { .. } => {}
                 }
             }

@@ -61,6 +61,7 @@ impl Told {
             | Fact::Spawned { .. }
             | Fact::NeverRan
             | Fact::BecameDue
+            | Fact::NodeLost { .. }
             | Fact::RetryScheduled { .. }
             | Fact::StageChanged { .. }
             | Fact::Paused { .. }

@@ -3,13 +3,13 @@
 use crate::world::{command, node, seconds};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    Capability, Command, Ending, Interruption, NodeId, Pending, Placement, ProcessId, RetryPolicy, Spec,
-    State, Status, StopCause,
+    Capability, Command, Ending, Fact, Interruption, NodeId, Pending, Placement, ProcessId, RetryPolicy,
+    Spec, State, Status, StopCause,
 };
 use longhaul_engine::ports::{AttemptKey, Clock, Membership, NodeFacts, NodeOffer, Presence, Store, Stored};
 use longhaul_engine::{Engine, Goal, Launch, Mode, Parts, Settings};
 use longhaul_testkit::fakes::{
-    Act, Call, FakeProber, FakeVault, Fault, FaultyStore, ScriptedSpawner, SequentialIds, Trouble,
+    Call, FakeProber, FakeVault, Fault, FaultySpawner, FaultyStore, ScriptedSpawner, SequentialIds, Trouble,
     VirtualClock,
 };
 use std::sync::Arc;
@@ -24,10 +24,13 @@ struct Cluster {
     store: MemoryStore,
 }
 
-/// A node: its engine, its machine, and what goes wrong between it and the store.
+/// A node: its engine and its machine.
 struct Node {
     engine: Engine,
+    /// What goes wrong between it and the store.
     trouble: Arc<Trouble>,
+    /// What goes wrong with its manager as a whole.
+    life: Arc<Trouble>,
     spawner: Arc<ScriptedSpawner>,
     ids: Arc<SequentialIds>,
     settings: Settings,
@@ -59,10 +62,12 @@ impl Cluster {
     ) -> Node {
         let trouble = Arc::new(Trouble::new(Arc::new(self.clock.clone())));
         let memory: Arc<dyn Store> = Arc::new(self.store.clone());
-        let store = Arc::new(FaultyStore::sharing(memory, trouble.clone()));
+        let life = Arc::new(Trouble::new(Arc::new(self.clock.clone())));
+        let cut: Arc<dyn Store> = Arc::new(FaultyStore::sharing(memory, trouble.clone()));
+        let store = Arc::new(FaultyStore::sharing(cut, life.clone()));
         let parts = Parts {
             store,
-            spawner: spawner.clone(),
+            spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), life.clone())),
             output: Arc::new(spawner.output()),
             prober: Arc::new(FakeProber::new(self.clock.clone())),
             vault: Arc::new(FakeVault::default()),
@@ -70,7 +75,7 @@ impl Cluster {
             ids: ids.clone(),
         };
         let engine = Engine::start(parts, settings.clone()).await.unwrap();
-        Node { engine, trouble, spawner, ids, settings }
+        Node { engine, trouble, life, spawner, ids, settings }
     }
 
     async fn pass(&self, span: Duration) {
@@ -132,10 +137,10 @@ fn placed(labels: &[&str], words: &str) -> Spec {
 }
 
 fn ending(stored: &Stored) -> Ending {
-    match &stored.process.state {
-        State::Ended(ended) => ended.ending.clone(),
-        other => panic!("it has not ended: {other:?}"),
-    }
+    let State::Ended(ended) = &stored.process.state else {
+        unreachable!("it has not ended: {:?}", stored.process.state)
+    };
+    ended.ending.clone()
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,12 +162,18 @@ async fn work_of_a_lost_node_is_interrupted_once_lease_and_grace_are_over() {
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("run")).await;
     cluster.pass(seconds(3)).await;
+    assert_eq!(b.engine.unreachable_since(&b.stored(process).await), None);
     a.cut(true);
     cluster.pass(LEASE + GRACE - seconds(1)).await;
-    assert_eq!(b.status(process).await, Status::Running, "the grace is not over");
+    let stored = b.stored(process).await;
+    assert_eq!(stored.process.status(), Status::Running, "the grace is not over");
+    assert!(b.engine.unreachable_since(&stored).is_some(), "nobody can tell how it is");
     cluster.pass(seconds(2)).await;
     assert_eq!(ending(&b.stored(process).await), Ending::Interrupted { why: Interruption::NodeGone });
     assert_eq!(a.spawner.live().len(), 1, "what did not opt in runs on");
+    let page = b.engine.log(None, 100, false).await.unwrap();
+    let told = |fact: &Fact| matches!(fact, Fact::NodeLost { node } if *node == id("a"));
+    assert!(page.events.iter().any(|logged| logged.id == process && told(&logged.event.fact)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,7 +274,7 @@ async fn the_late_end_of_interrupted_work_is_attached() {
     a.cut(false);
     cluster.pass(seconds(60)).await;
     let stored = b.stored(process).await;
-    let State::Ended(ended) = &stored.process.state else { panic!("{:?}", stored.process.state) };
+    let State::Ended(ended) = &stored.process.state else { unreachable!("{:?}", stored.process.state) };
     assert_eq!(stored.process.status(), Status::Interrupted);
     assert!(ended.late.is_some(), "its end became known later");
 }
@@ -433,22 +444,92 @@ async fn an_order_whose_call_is_lost_is_answered_with_the_next_beat() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_frozen_node_was_given_does_not_start_when_it_thaws() {
+async fn what_a_node_was_given_does_not_start_when_it_learns_of_it_too_late() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     cluster.pass(seconds(1)).await;
-    // The claim is made, and its answer comes when everything is over.
-    let spec = Spec { placement: Placement::Node(id("a")), ..requeued("run") };
-    a.trouble.fail_on(Call::Claim, 1, Fault::Unavailable);
-    let process = b.launch(spec).await;
+    a.trouble.fail_on(Call::Claim, 1, Fault::Slow(seconds(30)));
+    let process = b.launch(Spec { placement: Placement::Node(id("a")), ..command("run") }).await;
     cluster.pass(Duration::from_millis(10)).await;
+    assert_eq!(b.status(process).await, Status::Starting, "the claim is made, and its answer is on its way");
     a.cut(true);
-    cluster.pass(seconds(30)).await;
-    assert_eq!(a.spawner.journal().iter().filter(|entry| entry.act == Act::Began).count(), 0);
+    cluster.pass(seconds(60)).await;
+    assert_eq!(b.status(process).await, Status::Interrupted);
     a.cut(false);
     cluster.pass(seconds(10)).await;
-    assert_eq!(b.status(process).await, Status::Running);
-    assert_eq!(a.spawner.live().len(), 1);
+    assert_eq!(a.spawner.runs(process), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_begins_after_it_was_given_to_others_is_stopped() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    cluster.pass(seconds(1)).await;
+    // It stands still between the look at its lease and the start.
+    a.life.fail_on(Call::Start, 1, Fault::Late(seconds(2)));
+    let process = a.launch(requeued("run")).await;
+    cluster.pass(seconds(1)).await;
+    a.life.freeze(cluster.clock.now().plus(seconds(40)));
+    cluster.pass(seconds(39)).await;
+    let stored = b.stored(process).await;
+    assert_eq!((stored.process.status(), stored.process.attempt.0), (Status::Running, 2));
+    cluster.pass(seconds(10)).await;
+    assert_eq!(a.spawner.runs(process), 1, "it began when the node went on");
+    assert_eq!(a.spawner.live(), []);
+    assert_eq!(b.spawner.live().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stood_still_stops_its_copies_when_it_goes_on() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(requeued("run")).await;
+    cluster.pass(seconds(2)).await;
+    a.life.freeze(cluster.clock.now().plus(seconds(40)));
+    cluster.pass(seconds(39)).await;
+    assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (1, 1), "nobody could stop it");
+    cluster.pass(seconds(8)).await;
+    assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (0, 1));
+    assert_eq!(b.stored(process).await.process.attempt.0, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_that_outlived_their_manager_are_stopped_when_it_comes_back() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let (process, kept) = (a.launch(requeued("run")).await, a.launch(command("exit 0 60000")).await);
+    cluster.pass(seconds(2)).await;
+    a.engine.abandon();
+    cluster.pass(seconds(30)).await;
+    assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (2, 1));
+    let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
+    cluster.pass(seconds(8)).await;
+    let left: Vec<ProcessId> = again.spawner.live().into_iter().map(|key| key.id).collect();
+    assert_eq!(left, [kept], "only what goes on elsewhere is stopped");
+    assert_eq!((b.status(process).await, b.stored(process).await.process.attempt.0), (Status::Running, 2));
+    cluster.pass(seconds(60)).await;
+    let stored = b.stored(kept).await;
+    let State::Ended(ended) = &stored.process.state else { unreachable!("{:?}", stored.process.state) };
+    assert!(ended.late.is_some(), "its end became known later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_for_lost_work_invents_no_end() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let (process, other) = (a.launch(command("run")).await, a.launch(command("run")).await);
+    cluster.pass(seconds(2)).await;
+    a.cut(true);
+    cluster.pass(LEASE + seconds(1)).await;
+    b.tell(process, Command::Cancel { cause: StopCause::User }).await;
+    b.tell(other, Command::Terminate { cause: StopCause::User, force: true }).await;
+    cluster.pass(GRACE + seconds(5)).await;
+    for process in [process, other] {
+        let stored = b.stored(process).await;
+        assert_eq!(ending(&stored), Ending::Interrupted { why: Interruption::NodeGone });
+        assert_eq!(stored.wishes, []);
+    }
+    assert_eq!(b.spawner.journal(), [], "nothing is done about it on another machine");
 }
 
 #[tokio::test(start_paused = true)]

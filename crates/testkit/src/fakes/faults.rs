@@ -17,6 +17,8 @@ pub enum Fault {
     Full,
     /// It takes so long, and then goes well.
     Late(Duration),
+    /// It is done at once, and its answer takes so long.
+    Slow(Duration),
     /// It never returns and nothing was done: the caller is to be dropped there, as a crash would.
     CrashBefore,
     /// It is done and never returns.

@@ -2,7 +2,7 @@
 
 use super::faults::{Call, Fault, Faults, Mischief};
 use super::locked;
-use longhaul_domain::Deadline;
+use longhaul_domain::{Deadline, Timestamp};
 use longhaul_ports::Clock;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,9 @@ pub struct Trouble {
     /// A crash is the end of everything that shares this.
     mortal: bool,
     dead: AtomicBool,
+    frozen: Mutex<Option<Timestamp>>,
+    /// Rings when the end of a freeze moves.
+    thawed: Notify,
 }
 
 /// How a call failed, for the error of its port.
@@ -40,6 +43,8 @@ impl Trouble {
             crashed: Notify::new(),
             mortal: false,
             dead: AtomicBool::new(false),
+            frozen: Mutex::default(),
+            thawed: Notify::new(),
         }
     }
 
@@ -98,6 +103,18 @@ impl Trouble {
         self.crashed.notify_one();
     }
 
+    /// Until then no call is made and none returns, as for a program that is stopped and goes on later.
+    pub fn freeze(&self, until: Timestamp) {
+        *locked(&self.frozen) = Some(until);
+        self.thawed.notify_waiters();
+    }
+
+    /// Whether it is frozen now.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        locked(&self.frozen).is_some_and(|until| self.clock.now() < until)
+    }
+
     /// Whether a mortal life is over.
     #[must_use]
     pub fn is_dead(&self) -> bool {
@@ -127,6 +144,11 @@ impl Trouble {
                 self.delay(span).await;
                 work.await
             }
+            Some(Fault::Slow(span)) => {
+                let answer = work.await;
+                self.delay(span).await;
+                answer
+            }
             Some(Fault::CrashBefore) => self.crash().await,
             Some(Fault::CrashAfter) => {
                 work.await?;
@@ -146,6 +168,11 @@ impl Trouble {
             Some(Fault::Late(span)) => {
                 self.delay(span).await;
                 work.await
+            }
+            Some(Fault::Slow(span)) => {
+                let answer = work.await;
+                self.delay(span).await;
+                answer
             }
             Some(Fault::CrashBefore) => self.crash().await,
             Some(Fault::CrashAfter) => {
@@ -168,8 +195,16 @@ impl Trouble {
         std::future::pending().await
     }
 
-    /// Whoever calls after the end waits for ever.
+    /// Whoever calls while it is frozen waits, and whoever calls after the end waits for ever.
     async fn live(&self) {
+        while self.is_frozen() {
+            let until = locked(&self.frozen).unwrap_or_default();
+            tokio::select! {
+                biased;
+                () = self.thawed.notified() => {}
+                () = self.clock.sleep_until(Deadline::At(until)) => {}
+            }
+        }
         if self.is_dead() {
             std::future::pending::<()>().await;
         }

@@ -35,7 +35,7 @@ pub enum EventKind {
     Stopped,
     /// It failed, ran out of time, or its end was not seen.
     Failed,
-    /// A node went away.
+    /// The node that had it went away and did not come back in time.
     NodeLost,
     /// Events are missing here: the log does not keep them any more.
     Gap,
@@ -143,6 +143,7 @@ impl EventKind {
             (Fact::StopBegan { .. } | Fact::BecameStuck, _) => Some(Self::Stopping),
             (Fact::ConditionBegan { condition }, _) => Some(Self::of_condition(*condition)),
             (Fact::OutputMatched { .. }, _) => Some(Self::OutputMatched),
+            (Fact::NodeLost { .. }, _) => Some(Self::NodeLost),
             (Fact::Ended { ending, .. }, _) => Some(Self::of_ending(ending)),
             (
                 Fact::KillBegan { .. }

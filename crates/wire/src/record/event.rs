@@ -88,6 +88,9 @@ enum FactRecord {
         offset: u64,
         line: String,
     },
+    NodeLost {
+        node: String,
+    },
     LateExit {
         attempt: u32,
         exit: Box<ExitRecord>,
@@ -149,6 +152,7 @@ impl From<&Fact> for FactRecord {
             Fact::OutputMatched { pattern, offset, line } => {
                 Self::OutputMatched { pattern: pattern.clone(), offset: *offset, line: line.clone() }
             }
+            Fact::NodeLost { node } => Self::NodeLost { node: node.to_string() },
             Fact::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: attempt.0, exit: Box::new(exit.into()) }
             }
@@ -202,6 +206,7 @@ impl TryFrom<FactRecord> for Fact {
             FactRecord::OutputMatched { pattern, offset, line } => {
                 Self::OutputMatched { pattern, offset, line }
             }
+            FactRecord::NodeLost { node } => Self::NodeLost { node: name(&node)? },
             FactRecord::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: AttemptNo(attempt), exit: (*exit).try_into()? }
             }

@@ -19,6 +19,8 @@ local FIELDS = {
   'rev', 'seq', 'standing', 'status', 'closing', 'attempt', 'owner', 'key', 'class', 'priority', 'due', 'ancestors',
   'node', 'queued', 'completed', 'wish_no', 'wishes', 'if_claimed', 'orphaned',
 }
+-- What is not kept where it is so.
+local USUAL = { wish_no = '0', wishes = '0' }
 local MOST_ANSWERS = 64
 local ANSWER = 24
 local KEPT_EVENTS = 100000
@@ -32,7 +34,7 @@ local function head(id)
   local values = call('HMGET', P .. 'p:' .. id, unpack(FIELDS))
   if not values[1] then return nil end
   local h = {}
-  for i, name in ipairs(FIELDS) do h[name] = values[i] or '' end
+  for i, name in ipairs(FIELDS) do h[name] = values[i] or USUAL[name] or '' end
   return h
 end
 
@@ -46,7 +48,7 @@ end
 local function save(id, old, new)
   local changed = {}
   for _, name in ipairs(FIELDS) do
-    if new[name] ~= (old and old[name] or '') then
+    if new[name] ~= (old and old[name] or USUAL[name] or '') then
       changed[#changed + 1] = name
       changed[#changed + 1] = new[name]
     end
@@ -383,7 +385,7 @@ local function record(id)
   if not h[1] then return {} end
   local b = call('HMGET', P .. 'b:' .. id, 'claimed', 'life', 'spec', 'vitals')
   local row = { id, h[1], h[2], h[3], h[3] and h[3] ~= '' and epoch_of(h[3]), b[1], b[2], b[3], b[4] }
-  if h[4] ~= '0' then
+  if h[4] and h[4] ~= '0' then
     for _, part in ipairs(call('LRANGE', P .. 'w:' .. id, 0, -1)) do row[#row + 1] = part end
   end
   return row

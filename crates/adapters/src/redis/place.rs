@@ -1,0 +1,96 @@
+//! Where the server is.
+
+use redis::{Client, RedisError};
+
+/// The scheme of URLs that name sentinels.
+#[cfg(feature = "redis-sentinel")]
+const SENTINELS: &str = "redis+sentinel://";
+
+/// Where the server is.
+pub(super) enum Place {
+    /// Always there.
+    Fixed(Client),
+    /// Where these sentinels say, which is asked for each new connection.
+    #[cfg(feature = "redis-sentinel")]
+    Told(tokio::sync::Mutex<redis::sentinel::SentinelClient>),
+}
+
+impl Place {
+    pub(super) fn of(url: &str) -> Result<Self, RedisError> {
+        #[cfg(feature = "redis-sentinel")]
+        if let Some(rest) = url.strip_prefix(SENTINELS) {
+            return sentinels(rest).map(tokio::sync::Mutex::new).map(Self::Told);
+        }
+        Client::open(url).map(Self::Fixed)
+    }
+
+    pub(super) async fn client(&self) -> Result<Client, RedisError> {
+        match self {
+            Self::Fixed(client) => Ok(client.clone()),
+            #[cfg(feature = "redis-sentinel")]
+            Self::Told(sentinels) => sentinels.lock().await.async_get_client().await,
+        }
+    }
+}
+
+/// Reads `user:password@host:port,host:port/name?db=number`.
+#[cfg(feature = "redis-sentinel")]
+fn sentinels(rest: &str) -> Result<redis::sentinel::SentinelClient, RedisError> {
+    use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+    use redis::{ConnectionAddr, ErrorKind};
+    /// Where sentinels listen unless it is said otherwise.
+    const PORT: u16 = 26_379;
+    let unreadable = |what: &'static str| RedisError::from((ErrorKind::InvalidClientConfig, what));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((user, rest)) => (Some(user), rest),
+        None => (None, rest),
+    };
+    let named = rest.split_once('/').filter(|(_, name)| !name.is_empty());
+    let (hosts, name) =
+        named.ok_or_else(|| unreadable("the URL does not say what the sentinels call the primary"))?;
+    let mut addresses = Vec::new();
+    for host in hosts.split(',') {
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) => {
+                (host, port.parse().map_err(|_| unreadable("the port of a sentinel is no number"))?)
+            }
+            None => (host, PORT),
+        };
+        addresses.push(ConnectionAddr::Tcp(host.to_owned(), port));
+    }
+    let mut builder = SentinelClientBuilder::new(addresses, name, SentinelServerType::Master)?;
+    if let Some((name, password)) = user.map(|user| user.split_once(':').unwrap_or(("", user))) {
+        builder = builder.set_client_to_redis_password(password);
+        if !name.is_empty() {
+            builder = builder.set_client_to_redis_username(name);
+        }
+    }
+    if let Some(db) = query.split('&').find_map(|part| part.strip_prefix("db=")) {
+        let db = db.parse().map_err(|_| unreadable("the database is no number"))?;
+        builder = builder.set_client_to_redis_db(db);
+    }
+    builder.build()
+}
+
+#[cfg(all(test, feature = "redis-sentinel"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentinels_need_a_name_for_the_primary() {
+        for url in
+            ["redis+sentinel://a,b:1/main", "redis+sentinel://u:p@a:1/main?db=2", "redis+sentinel://p@a/m"]
+        {
+            assert!(matches!(Place::of(url), Ok(Place::Told(_))), "{url}");
+        }
+        for url in [
+            "redis+sentinel://a,b",
+            "redis+sentinel://a/",
+            "redis+sentinel://a:x/m",
+            "redis+sentinel://a/m?db=x",
+        ] {
+            assert!(Place::of(url).is_err(), "{url}");
+        }
+    }
+}

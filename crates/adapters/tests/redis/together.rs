@@ -1,0 +1,95 @@
+//! Several stores, as managers on several machines have them, on one namespace.
+
+use crate::server::Server;
+use longhaul_adapters::redis::{RedisOptions, RedisStore};
+use longhaul_domain::Wish;
+use longhaul_ports::*;
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::suite::StoreWorld;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A world of its own on a server that others use too.
+async fn world(server: &Server) -> StoreWorld {
+    StoreWorld::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_at_one_store_calls_who_waits_at_another() {
+    let server = Server::start();
+    let (here, there) = (world(&server).await, world(&server).await);
+    let (lease, other) = (here.node("a").await, there.node("b").await);
+    while tokio::time::timeout(Duration::from_millis(300), there.store.called(&other)).await.is_ok() {}
+    let end = there.store.end().await.unwrap();
+    let (call, read) = {
+        let (store, other) = (there.store.clone(), other.clone());
+        let call = tokio::spawn(async move { store.called(&other).await });
+        let store = there.store.clone();
+        (call, tokio::spawn(async move { store.read(Some(end), 10, true).await }))
+    };
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!call.is_finished() && !read.is_finished(), "both of them wait");
+    let begun = Instant::now();
+    let stored = here.submit(here.draft()).await;
+    call.await.unwrap().unwrap();
+    assert_eq!(read.await.unwrap().unwrap().events[0].id, stored.process.id);
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "they are woken rather than late: {:?}",
+        begun.elapsed()
+    );
+
+    let claimed = there.claim(&other).await;
+    assert_eq!(claimed.len(), 1);
+    while tokio::time::timeout(Duration::from_millis(300), there.store.called(&other)).await.is_ok() {}
+    here.store.wish(&stored.process.id, here.ids.op(), Wish::Pause).await.unwrap();
+    let called = tokio::time::timeout(Duration::from_secs(2), there.store.called(&other)).await;
+    assert_eq!(called.unwrap().unwrap().wishes, [stored.process.id]);
+    assert_eq!(here.store.beat(&lease).await.unwrap().wishes, [], "it is an order for the other one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn namespaces_of_one_server_know_nothing_of_each_other() {
+    let server = Server::start();
+    let first = world(&server).await;
+    let options = RedisOptions { namespace: "second".to_owned(), ..server.options() };
+    let second = RedisStore::open(options).await.unwrap();
+    first.node("a").await;
+    let stored = first.submit(first.draft()).await;
+    assert_eq!(second.load(&[stored.process.id]).await.unwrap(), [None]);
+    assert_eq!(second.nodes().await.unwrap(), []);
+    assert_eq!(second.end().await.unwrap(), Cursor(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn epochs_are_no_smaller_than_the_time_of_the_server() {
+    let server = Server::start();
+    let world = world(&server).await;
+    let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let first = world.node("a").await;
+    assert!(u128::from(first.epoch.0) >= before, "{first:?} is older than {before}");
+    // Whatever the server forgets of the node, its next epoch is a higher one.
+    server.ask(&["DEL", "lh:{longhaul}:node:a"]);
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    assert!(world.node("a").await.epoch > first.epoch);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newer_protocol_will_do() {
+    let server = Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+    let url = format!("{}?protocol=resp3&namespace=newer", server.url());
+    let store = RedisStore::open(RedisOptions::of_url(&url).unwrap()).await.unwrap();
+    let world = StoreWorld::new(Arc::new(store), VirtualClock::default());
+    let lease = world.node("a").await;
+    while tokio::time::timeout(Duration::from_millis(300), world.store.called(&lease)).await.is_ok() {}
+    let call = {
+        let (store, lease) = (world.store.clone(), lease.clone());
+        tokio::spawn(async move { store.called(&lease).await })
+    };
+    let running = world.run(world.draft().key("k"), &lease).await;
+    world.submit(world.draft()).await;
+    call.await.unwrap().unwrap();
+    world.exit(&running, 0).await;
+    assert_eq!(world.store.queues(None).await.unwrap().len(), 1);
+    assert!(world.store.read(None, 100, false).await.unwrap().events.len() >= 5);
+}

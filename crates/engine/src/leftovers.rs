@@ -1,0 +1,116 @@
+//! Attempts that outlived their manager, and whose process went on elsewhere meanwhile.
+
+use crate::engine::Core;
+use longhaul_domain::{AttemptNo, Awake, Deadline, Ending, ProcessId, State};
+use longhaul_ports::{AttemptKey, Found, Stored};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So many processes are looked at in one go.
+const PAGE: u32 = 500;
+/// The wait before what could not be told is looked at again.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// So many attempts are looked for where no record tells how many there were.
+const LIKELY: u32 = 8;
+
+/// Looks for attempts on this machine that are not this node's any more, before anything new is taken: copies of what
+/// goes on elsewhere are stopped, and of what was interrupted with this node the end is told as late. What cannot be told
+/// now is looked at later, and until then no later attempt of anything starts here.
+pub(crate) async fn look_for_leftovers(core: &Arc<Core>) {
+    if pass(core).await {
+        return core.copies.are_known();
+    }
+    let core = core.clone();
+    tokio::spawn(async move {
+        while !core.is_closing() {
+            let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+            core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            if pass(&core).await {
+                return core.copies.are_known();
+            }
+        }
+    });
+}
+
+/// Looks at everything once; false if something could not be told.
+async fn pass(core: &Arc<Core>) -> bool {
+    let mut after: Option<ProcessId> = None;
+    let mut is_whole = true;
+    loop {
+        let kept = match core.parts.output.kept(after, PAGE).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(%error, "what ran here before cannot be listed yet");
+                return false;
+            }
+        };
+        let Some(last) = kept.last().copied() else { return is_whole };
+        let found = match core.parts.store.load(&kept).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "what became of work that ran here cannot be told yet");
+                return false;
+            }
+        };
+        for (id, stored) in kept.iter().zip(&found) {
+            is_whole &= match stored {
+                Some(stored) => look(core, stored).await,
+                None => look_unknown(core, *id).await,
+            };
+        }
+        after = Some(last);
+    }
+}
+
+/// Of a process whose record was let go it cannot be told how many attempts there were.
+async fn look_unknown(core: &Arc<Core>, id: ProcessId) -> bool {
+    let mut is_told = true;
+    for number in 1..=LIKELY {
+        let key = AttemptKey { id, attempt: AttemptNo(number) };
+        match core.parts.spawner.adopt(key).await {
+            Ok(Found::Alive(_)) => core.end_copy(None, key),
+            Ok(Found::Over(_)) => {}
+            Err(_) => is_told = false,
+        }
+    }
+    is_told
+}
+
+async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
+    let process = &stored.process;
+    if process.spec.command().is_none() {
+        return true;
+    }
+    let mut is_told = true;
+    let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *core.here());
+    let is_interrupted = match &process.state {
+        State::Ended(ended) => ended.late.is_none() && matches!(ended.ending, Ending::Interrupted { .. }),
+        State::Pending(_)
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Reported { .. }
+        | State::Paused { .. }
+        | State::Stopping { .. }
+        | State::Withdrawing { .. }
+        | State::Lingering(_) => false,
+    };
+    let is_over_here = process.status().is_ended() && process.node.as_ref() == Some(core.here());
+    for number in 1..=process.attempt.0 {
+        let key = AttemptKey { id: process.id, attempt: AttemptNo(number) };
+        let is_latest = key.attempt == process.attempt;
+        if core.copies.is_known(key) || (is_latest && (is_mine || (is_over_here && !is_interrupted))) {
+            continue;
+        }
+        match core.parts.spawner.adopt(key).await {
+            Ok(Found::Alive(_)) if is_latest && is_interrupted => core.copies.began(process, key),
+            Ok(Found::Alive(_)) => core.end_copy(Some(process), key),
+            Ok(Found::Over(seen)) if is_latest && is_interrupted => core.lanes.seen(key.id, seen),
+            Ok(Found::Over(_)) => {}
+            Err(error) => {
+                tracing::warn!(id = %key.id, %error, "nothing can be told about an older attempt yet");
+                is_told = false;
+            }
+        }
+    }
+    is_told
+}
