@@ -63,6 +63,7 @@ impl Core {
                 Ok(true)
             }
             Some(Presence::Here { .. } | Presence::Unreachable { .. } | Presence::Left) => {
+                tracing::error!("another manager works under the name of this node: nothing more is claimed");
                 self.tenure.replaced();
                 Ok(false)
             }
