@@ -17,6 +17,7 @@ mod list;
 mod listening;
 mod membership;
 mod migrate;
+mod namespace;
 mod node;
 mod opening;
 mod options;

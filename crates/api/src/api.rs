@@ -4,6 +4,7 @@ mod control;
 mod input;
 mod launch;
 mod list;
+mod node;
 mod queue;
 mod report;
 mod session;
@@ -13,6 +14,7 @@ mod upkeep;
 mod wait;
 
 use crate::convert::LaunchDefaults;
+use crate::events::Relay;
 use crate::metrics::Metrics;
 use longhaul_engine::Engine;
 use longhaul_wire::api::{RetentionView, Version};
@@ -35,6 +37,8 @@ pub struct Api {
     pub retention: Option<RetentionView>,
     /// What was counted.
     pub metrics: Metrics,
+    /// Where everybody listens to events.
+    pub relay: Relay,
     /// What ends within such a time is reported to its session at once.
     pub notice_window: Duration,
 }

@@ -12,8 +12,9 @@ pub use address::{Address, BadAddress};
 pub use signature::{BadSecret, Secret};
 
 use crate::api::Api;
+use crate::events::reader::Reader;
 use crate::events::trail::{Trail, patiently};
-use crate::events::{Events, Told, Wanted};
+use crate::events::{Events, Relay, Told, Wanted};
 use delivery::{Delivered, Delivery};
 use longhaul_domain::{InvalidText, SessionId, Timestamp};
 use longhaul_engine::Engine;
@@ -137,6 +138,7 @@ pub fn start(api: &Api, webhooks: Vec<Webhook>, post: &Arc<dyn Post>, bookmarks:
     for webhook in webhooks {
         let round = Round {
             engine: api.engine.clone(),
+            relay: api.relay.clone(),
             webhook,
             post: post.clone(),
             place: Place {
@@ -157,6 +159,7 @@ pub fn start(api: &Api, webhooks: Vec<Webhook>, post: &Arc<dyn Post>, bookmarks:
 /// The round of one receiver.
 struct Round {
     engine: Engine,
+    relay: Relay,
     webhook: Webhook,
     post: Arc<dyn Post>,
     place: Place,
@@ -183,7 +186,8 @@ impl Round {
         let place = first_place(&engine, self.place.bookmarks.as_ref(), &name).await?;
         (self.place.kept, self.place.reached) = (Some(place), Some(place));
         let trail = patiently(&engine, || Trail::after(&engine, Some(place), true)).await?;
-        let mut events = Events::of(&engine, trail, self.webhook.wanted.clone());
+        let reader = Reader::of(&engine, &self.relay, trail, self.webhook.wanted.clone());
+        let mut events = Events::of(&engine, reader);
         loop {
             let told = select! {
                 biased;

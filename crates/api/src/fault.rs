@@ -154,6 +154,17 @@ impl From<EngineError> for Fault {
             EngineError::Output { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Vault { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Store { source } => unstored(&source),
+            EngineError::EnvironmentStays { .. } => Self::new(400, "environment_stays", title)
+                .because("captured variables are kept on the node that took them in, and nowhere else")
+                .help("declare what it needs, and capture nothing: --clear-env -e NAME=VALUE"),
+            EngineError::NodeUnknown { .. } => Self::new(404, "node_not_found", title)
+                .help("`longhaul nodes` lists every node that shares the store"),
+            EngineError::NodeAlive { node } => Self::new(409, "node_alive", title)
+                .because("only what left, or is lost, can be forgotten")
+                .help(format!("`longhaul node drain {node}` lets it claim nothing more")),
+            EngineError::DrainUnsupported { .. } => Self::new(409, "unsupported", title)
+                .because("no other node could claim in its place")
+                .help("hold its queues: `longhaul queue KEY --hold`"),
             EngineError::StopUnrecorded { source, .. } => unstored(&source).under(title).help(
                 "see to it that the store can write (is there room on the disk of the state directory?)",
             ),

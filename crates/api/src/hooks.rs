@@ -13,6 +13,7 @@ use crate::api::Api;
 use crate::convert::{ending, launch};
 use crate::courier::first_place;
 use crate::events::place::read_cursor;
+use crate::events::reader::Reader;
 use crate::events::trail::{Trail, patiently};
 use crate::events::{Events, Told, Wanted};
 use crate::fault::Fault;
@@ -61,12 +62,16 @@ impl Runner {
         let place = first_place(&engine, self.bookmarks.as_ref(), self.hook.moment.as_str()).await?;
         self.kept = Some(place);
         let trail = patiently(&engine, || Trail::after(&engine, Some(place), true)).await?;
+        let reader = |wanted| Reader::of(&engine, &self.api.relay, trail, wanted);
         match self.hook.moment.kinds() {
             Some(kinds) => {
-                let wanted = Wanted { kinds, ..Wanted::default() };
-                self.follow_events(&engine, Events::of(&engine, trail, wanted)).await
+                let events = Events::of(&engine, reader(Wanted { kinds, ..Wanted::default() }));
+                self.follow_events(&engine, events).await
             }
-            None => self.follow_sessions(&engine, Batches::of(&engine, trail, window)).await,
+            None => {
+                let batches = Batches::of(&engine, reader(Wanted::default()), window);
+                self.follow_sessions(&engine, batches).await
+            }
         }
     }
 

@@ -17,7 +17,7 @@ mod output;
 
 pub use api::Api;
 pub use convert::{Depth, LaunchDefaults, moment, output_is_gone, rfc3339, view, views};
-pub use events::{Events, Told};
+pub use events::{Change, Changes, Events, Relay, Telling, Told};
 pub use fault::Fault;
 pub use hmac::hmac;
 pub use metrics::{Measured, Metrics};

@@ -8,11 +8,12 @@ mod batcher;
 mod census;
 
 use crate::api::Api;
-use crate::convert::rfc3339;
+use crate::convert::{rfc3339, seconds};
 use crate::events::letter::{error_of, exit_of};
 use crate::events::place::{cursor_text, read_cursor};
-use crate::events::trail::{Step, Trail};
-use crate::events::{Subject, Subjects};
+use crate::events::reader::{Reader, Seen};
+use crate::events::trail::Trail;
+use crate::events::{Shape, Subject, Wanted};
 use crate::fault::Fault;
 use batcher::{Batch, Batcher};
 use census::{Moment, has_any, live};
@@ -38,10 +39,9 @@ pub struct Notices(Batches);
 #[derive(Debug)]
 pub(crate) struct Batches {
     engine: Engine,
-    trail: Trail,
+    reader: Reader,
     window: Duration,
     only: Option<SessionId>,
-    subjects: Subjects,
     groups: BTreeMap<SessionId, Group>,
     /// The place behind everything that was read.
     read: Cursor,
@@ -71,7 +71,9 @@ impl Api {
             None => Some(self.engine.log_end().await?),
         };
         let trail = Trail::after(&self.engine, place, follow).await?;
-        let mut batches = Batches::of(&self.engine, trail, self.notice_window);
+        let wanted = Wanted::of_session(Some(session.clone()));
+        let reader = Reader::of(&self.engine, &self.relay, trail, wanted);
+        let mut batches = Batches::of(&self.engine, reader, self.notice_window);
         let moment = match after {
             Some(_) => Moment::behind(&self.engine, place).await,
             None => Some(Moment::Now),
@@ -97,14 +99,13 @@ impl Notices {
 }
 
 impl Batches {
-    /// Of all sessions, along a trail.
-    pub(crate) fn of(engine: &Engine, trail: Trail, window: Duration) -> Self {
+    /// Of all sessions that a reader wants.
+    pub(crate) fn of(engine: &Engine, reader: Reader, window: Duration) -> Self {
         Self {
             engine: engine.clone(),
-            trail,
+            reader,
             window,
             only: None,
-            subjects: Subjects::default(),
             groups: BTreeMap::new(),
             read: Cursor::default(),
             done: VecDeque::new(),
@@ -138,21 +139,21 @@ impl Batches {
         }
         let due = self.groups.values().filter_map(|group| group.batcher.due()).min();
         let engine = self.engine.clone();
-        let step = select! {
+        let seen = select! {
             // What is there is read before anything is given up waiting for.
             biased;
-            step = self.trail.look() => step.cloned(),
+            seen = self.reader.look() => seen.cloned(),
             () = at(&engine, due) => {
                 self.close(due);
                 return Some(self.done.pop_front());
             }
         };
-        let Some(step) = step else {
+        let Some(seen) = seen else {
             self.close(None);
             return self.done.pop_front().map(Some);
         };
-        self.take_in(&step).await?;
-        self.trail.take();
+        self.take_in(&seen).await?;
+        self.reader.take();
         Some(self.done.pop_front())
     }
 
@@ -163,13 +164,13 @@ impl Batches {
     }
 
     /// Everything that waits is done before anything changes, so that it may be dropped and done again.
-    async fn take_in(&mut self, step: &Step) -> Option<()> {
-        match step {
-            Step::Event(logged) => {
-                self.take_event(logged).await?;
-                self.read = logged.cursor;
+    async fn take_in(&mut self, seen: &Seen) -> Option<()> {
+        match seen {
+            Seen::Event(shape) => {
+                self.take_event(shape).await?;
+                self.read = shape.logged.cursor;
             }
-            Step::Gap { to, .. } => {
+            Seen::Gap { to, .. } => {
                 for session in self.groups.keys().cloned().collect::<Vec<_>>() {
                     let live = live(&self.engine, &session, Moment::Now).await?;
                     if let Some(group) = self.groups.get_mut(&session) {
@@ -182,18 +183,16 @@ impl Batches {
                     self.done.push_back(view);
                 }
             }
-            Step::CaughtUp(place) => self.read = *place,
+            Seen::Unwanted(place) | Seen::CaughtUp(place) => self.read = *place,
         }
         Some(())
     }
 
-    async fn take_event(&mut self, logged: &Logged) -> Option<()> {
+    async fn take_event(&mut self, shape: &Shape) -> Option<()> {
+        let Shape { logged, subject, .. } = shape;
         let event = &logged.event;
-        let subject = self.subjects.with(&self.engine, logged.id, event).await?;
-        let Some(session) = subject.and_then(|subject| subject.session.clone()) else { return Some(()) };
-        if self.only.as_ref().is_some_and(|only| *only != session) {
-            return Some(());
-        }
+        let Some(subject) = subject else { return Some(()) };
+        let Some(session) = subject.session.clone() else { return Some(()) };
         if let Fact::Submitted = &event.fact {
             if let Some(group) = self.groups.get_mut(&session) {
                 group.live.insert(logged.id);
@@ -203,12 +202,10 @@ impl Batches {
             return Some(());
         }
         let Fact::Ended { ending, .. } = &event.fact else { return Some(()) };
-        self.subjects.complete(&self.engine, logged.id, logged.cursor).await?;
         self.meet(&session, Moment::of(&self.engine, event.at, logged.cursor)).await?;
-        let ended = self.subjects.known(logged.id).map(|subject| view_of(logged, subject, ending));
-        self.subjects.forget(logged.id);
+        let ended = view_of(logged, subject, ending);
         let now = self.engine.now();
-        if let (Some(group), Some(ended)) = (self.groups.get_mut(&session), ended) {
+        if let Some(group) = self.groups.get_mut(&session) {
             group.live.remove(&logged.id);
             group.is_known = true;
             let before = group.batcher.end(now, event.at, logged.cursor, ended, group.live.len());
@@ -300,6 +297,6 @@ fn view_of(logged: &Logged, subject: &Subject, ending: &Ending) -> EndedView {
         exit_code,
         signal,
         error: error_of(ending),
-        duration_s: subject.started_at.map(|began| logged.event.at.since(began).as_secs_f64()),
+        duration_s: subject.started_at.map(|began| seconds(logged.event.at.since(began))),
     }
 }

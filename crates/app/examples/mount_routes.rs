@@ -36,6 +36,7 @@ async fn service() -> Result<(), Box<dyn Error>> {
         defaults,
         retention: None,
         metrics: Metrics::default(),
+        relay: longhaul_api::Relay::default(),
         notice_window: longhaul_api::NOTICE_WINDOW,
     };
     let app = Router::new()

@@ -198,13 +198,16 @@ pub(crate) trait Movable: Store + Migrate {}
 
 impl<T: Store + Migrate> Movable for T {}
 
-/// Opens a store for nobody else to use meanwhile; none if somebody uses it, or if it is kept nowhere.
-pub(crate) fn movable(
+/// Opens a store for nobody else to use meanwhile; none if somebody uses it, or if it is kept nowhere. Nobody is kept
+/// away from a store of many machines.
+pub(crate) async fn movable(
     choice: &StoreChoice,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Box<dyn Movable>>, StoreError> {
     match choice {
-        StoreChoice::Memory | StoreChoice::Other(_) => Ok(None),
+        StoreChoice::Memory => Ok(None),
+        StoreChoice::Other(url) if shared::knows(url) => shared::movable(url).await,
+        StoreChoice::Other(_) => Ok(None),
         StoreChoice::Sqlite(path) if SqliteStore::is_used(path) => Ok(None),
         StoreChoice::Sqlite(path) => Ok(Some(Box::new(sqlite(path, clock)?))),
         StoreChoice::Fs(path) => Ok(Some(Box::new(files(path, clock)?))),

@@ -93,6 +93,8 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
         | Verb::Clear(_)
         | Verb::Prune(_)
         | Verb::Queue(_)
+        | Verb::Nodes
+        | Verb::Node(_)
         | Verb::Session(_)
         | Verb::Stats(_)
         | Verb::Track(_)

@@ -15,7 +15,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-/// The exit code of a manager whose state directory was taken away.
+/// The exit code of a manager whose state directory or store was taken away.
 const DISPLACED: u8 = 8;
 
 /// Why a verb of the program did not do what it was asked.
@@ -98,6 +98,12 @@ pub enum Failure {
         /// Its path.
         state_dir: PathBuf,
     },
+    /// The path of the store leads elsewhere, or nowhere.
+    #[error("the store at {} was removed, moved or replaced while the manager used it", path.display())]
+    Unstored {
+        /// The path.
+        path: PathBuf,
+    },
     /// A store was not copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -130,7 +136,7 @@ impl Failure {
             Self::Manager { problem } if problem.slug == "not_authorised" => 7,
             Self::Copy(error) => error.exit_code(),
             Self::Config(_) | Self::Place { .. } => 2,
-            Self::Displaced { .. } => DISPLACED,
+            Self::Displaced { .. } | Self::Unstored { .. } => DISPLACED,
             Self::Log { .. } | Self::Init { .. } | Self::Output { .. } => 1,
             Self::Manager { .. }
             | Self::StateDir(_)
@@ -171,6 +177,17 @@ impl Failure {
                     "what runs goes on; where the directory was moved to, `longhaul --state-dir DIR serve` finds it again, \
                      instead of {}",
                     state_dir.display()
+                )),
+            ),
+            Self::Unstored { path } => (
+                "state_dir_gone",
+                Some(
+                    "what would be written to it is found by nobody; nothing was acknowledged since"
+                        .to_owned(),
+                ),
+                Some(format!(
+                    "what runs goes on; put {} back before the next manager starts, which finds it again by that",
+                    path.display()
                 )),
             ),
             Self::Init { why, help, .. } => ("invalid_request", why.clone(), help.clone()),

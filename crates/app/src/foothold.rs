@@ -3,34 +3,57 @@
 //! A directory that was removed, moved or replaced has another lock than the one that is held, or none. Whoever comes to
 //! that path then may be its manager too, so that the first one has to leave: it acknowledges nothing from there on, and
 //! what runs is found by whoever serves the directory that it was started in.
+//!
+//! A store that was removed or replaced is lost in the same way, though the directory is there: what is written to it is
+//! found by no other manager.
 
 mod guarded;
 
 pub(crate) use guarded::GuardedStore;
 
+use crate::config::StoreChoice;
 use crate::lock::{LOCK, ManagerLock};
 use crate::state_dir::StateDir;
 use rustix::io::Errno;
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// What a database keeps beside its file, and needs as much: the newest commits are there alone.
+const JOURNAL: &str = "-wal";
 /// So often one that has nothing to acknowledge looks: no event tells of everything that leads a path elsewhere.
-const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
-/// The lock of a manager, and the path where others look for it. Clones are the same.
+/// The lock of a manager and the files of its store, and the paths where others look for them. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Foothold {
-    lock: PathBuf,
-    held: Place,
-    lost: Arc<watch::Sender<bool>>,
+    lock: Held,
+    store: Arc<OnceLock<Vec<Held>>>,
+    lost: Arc<watch::Sender<Option<Loss>>>,
+}
+
+/// What a manager does not have any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Its state directory.
+    StateDir,
+    /// A file or directory of its store: what is written to it can be found by nobody.
+    Store(PathBuf),
+}
+
+/// A file that is held open, at the path where others look for it.
+#[derive(Debug, Clone)]
+struct Held {
+    path: PathBuf,
+    place: Place,
 }
 
 /// A file, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+pub(crate) struct Place {
     device: u64,
     inode: u64,
 }
@@ -38,21 +61,55 @@ struct Place {
 impl Foothold {
     /// Where this lock is held.
     pub(crate) fn of(state: &StateDir, lock: &ManagerLock) -> io::Result<Self> {
-        let held = Place::of(rustix::fs::fstat(lock)?);
-        Ok(Self { lock: state.path().join(LOCK), held, lost: Arc::new(watch::Sender::new(false)) })
+        let place = Place::of(rustix::fs::fstat(lock)?);
+        let lock = Held { path: state.path().join(LOCK), place };
+        Ok(Self { lock, store: Arc::default(), lost: Arc::new(watch::Sender::new(None)) })
     }
 
-    /// Looks whether the path still leads to the lock that is held; once it did not, it never does again.
+    /// Stands on a store as well, which was opened just now. Only the first one counts.
+    pub(crate) fn stand_on(&self, choice: &StoreChoice) -> io::Result<()> {
+        let held = match choice {
+            StoreChoice::Memory | StoreChoice::Other(_) => Vec::new(),
+            StoreChoice::Fs(path) => vec![Held::at(path)?],
+            StoreChoice::Sqlite(path) => {
+                let mut journal = path.clone().into_os_string();
+                journal.push(JOURNAL);
+                let mut held = vec![Held::at(path)?];
+                held.extend(Held::at(Path::new(&journal)));
+                held
+            }
+        };
+        let _ = self.store.set(held);
+        Ok(())
+    }
+
+    /// Looks whether every path still leads to what is held; once one did not, it never does again.
     pub(crate) fn holds(&self) -> bool {
-        if !self.is_lost() && self.is_elsewhere() {
-            self.lost.send_replace(true);
+        if self.is_lost() {
+            return false;
         }
-        !self.is_lost()
+        let loss = self.missing();
+        let holds = loss.is_none();
+        if !holds {
+            self.lost.send_if_modified(|known| {
+                let is_first = known.is_none();
+                if is_first {
+                    *known = loss;
+                }
+                is_first
+            });
+        }
+        holds
     }
 
     /// Whether somebody saw that it is lost.
     pub(crate) fn is_lost(&self) -> bool {
-        *self.lost.borrow()
+        self.lost.borrow().is_some()
+    }
+
+    /// What is lost, if somebody saw it.
+    pub(crate) fn loss(&self) -> Option<Loss> {
+        self.lost.borrow().clone()
     }
 
     /// Parks until it is lost.
@@ -60,15 +117,39 @@ impl Foothold {
         let mut lost = self.lost.subscribe();
         while self.holds() {
             tokio::select! {
-                _ = lost.wait_for(|lost| *lost) => return,
+                _ = lost.wait_for(Option::is_some) => return,
                 () = tokio::time::sleep(LOOKED_AT_EVERY) => {}
             }
         }
     }
 
+    fn missing(&self) -> Option<Loss> {
+        if self.lock.is_elsewhere() {
+            return Some(Loss::StateDir);
+        }
+        let store = self.store.get()?.iter().find(|held| held.is_elsewhere())?;
+        Some(Loss::Store(store.path.clone()))
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StateDir => f.write_str("the state directory")?,
+            Self::Store(path) => write!(f, "the store at {}", path.display())?,
+        }
+        f.write_str(" was removed, moved or replaced")
+    }
+}
+
+impl Held {
+    fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), place: Place::of(rustix::fs::stat(path)?) })
+    }
+
     fn is_elsewhere(&self) -> bool {
-        match rustix::fs::stat(&self.lock) {
-            Ok(found) => Place::of(found) != self.held,
+        match rustix::fs::stat(&self.path) {
+            Ok(found) => Place::of(found) != self.place,
             // What cannot be looked at may be there: a file system that fails drives nobody away.
             Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
         }
@@ -76,7 +157,7 @@ impl Foothold {
 }
 
 impl Place {
-    const fn of(stat: rustix::fs::Stat) -> Self {
+    pub(crate) const fn of(stat: rustix::fs::Stat) -> Self {
         Self { device: stat.st_dev, inode: stat.st_ino }
     }
 }
@@ -85,7 +166,6 @@ impl Place {
 mod tests {
     use super::*;
     use std::fs;
-    use std::path::Path;
 
     #[tokio::test(start_paused = true)]
     async fn directory_that_is_removed_moved_or_replaced_is_lost_within_a_second() {
@@ -116,6 +196,39 @@ mod tests {
         assert!(!foothold.holds());
         fs::rename(&aside, &path).unwrap();
         assert!(!foothold.holds(), "another manager may have been there meanwhile");
+    }
+
+    #[test]
+    fn store_that_is_removed_or_replaced_is_lost_and_one_that_fills_is_not() {
+        type Change = fn(&Path);
+        let removed: Change = |path| fs::remove_file(path).unwrap();
+        let replaced: Change = |path| {
+            fs::write(path.with_extension("new"), "").unwrap();
+            fs::rename(path.with_extension("new"), path).unwrap();
+        };
+        let without_journal: Change = |path| fs::remove_file(path.with_extension("db-wal")).unwrap();
+        let filled: Change = |path| fs::write(path, "more").unwrap();
+        let cases = [
+            (removed, Some("db")),
+            (replaced, Some("db")),
+            (without_journal, Some("db-wal")),
+            (filled, None),
+        ];
+        for (change, lost) in cases {
+            let top = tempfile::tempdir().unwrap();
+            let state = StateDir::prepare(&top.path().join("state")).unwrap();
+            let lock = ManagerLock::take(&state).unwrap();
+            let foothold = Foothold::of(&state, &lock).unwrap();
+            let path = top.path().join("store.db");
+            for ending in ["db", "db-wal"] {
+                fs::write(path.with_extension(ending), "").unwrap();
+            }
+            foothold.stand_on(&StoreChoice::Sqlite(path.clone())).unwrap();
+            assert!(foothold.holds());
+            change(&path);
+            assert_eq!(foothold.holds(), lost.is_none());
+            assert_eq!(foothold.loss(), lost.map(|ending| Loss::Store(path.with_extension(ending))));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -33,11 +34,6 @@ pub(crate) struct Telling {
 
 /// Writes what happens to standard error; more of it the more often `-v` was given.
 pub(crate) fn begin(verbosity: u8) -> Telling {
-    let level = match verbosity {
-        0 => LevelFilter::INFO,
-        1 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
-    };
     let log = tracing_subscriber::fmt::layer()
         .with_writer(|| Lossy(io::stderr()))
         // They would go to standard error as well, by a way that panics when it is broken.
@@ -45,7 +41,7 @@ pub(crate) fn begin(verbosity: u8) -> Telling {
         .with_target(verbosity > 0)
         // What began with a request is told with its end: how it was answered, and how long that took.
         .with_span_events(FmtSpan::CLOSE)
-        .with_filter(level);
+        .with_filter(told(verbosity));
     let all = tracing_subscriber::registry().with(log);
     #[cfg(feature = "otel")]
     let (telemetry, all) = {
@@ -57,6 +53,15 @@ pub(crate) fn begin(verbosity: u8) -> Telling {
     Telling {
         #[cfg(feature = "otel")]
         _telemetry: telemetry,
+    }
+}
+
+/// What is told. The library for agents speaks of every connection, and warns of clients that merely leave.
+fn told(verbosity: u8) -> Targets {
+    match verbosity {
+        0 => Targets::new().with_default(LevelFilter::INFO).with_target("rmcp", LevelFilter::ERROR),
+        1 => Targets::new().with_default(LevelFilter::DEBUG),
+        _ => Targets::new().with_default(LevelFilter::TRACE),
     }
 }
 
@@ -95,6 +100,22 @@ pub(crate) fn last_lines(path: &Path, offset: u64, most: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn library_for_agents_tells_only_of_errors_unless_more_is_wanted() {
+        use tracing::Level;
+        for target in ["rmcp", "rmcp::service"] {
+            assert!(
+                !told(0).would_enable(target, &Level::WARN) && told(0).would_enable(target, &Level::ERROR)
+            );
+            assert!(told(1).would_enable(target, &Level::DEBUG));
+        }
+        for target in ["longhaul", "longhaul_mcp::serve", "longhaul_engine"] {
+            assert!(
+                told(0).would_enable(target, &Level::INFO) && !told(0).would_enable(target, &Level::DEBUG)
+            );
+        }
+    }
 
     #[test]
     fn last_lines_are_those_of_the_present_start() {

@@ -3,6 +3,8 @@
 mod descriptors;
 mod network;
 mod signals;
+mod socket;
+mod strangers;
 
 pub use network::ListenError;
 
@@ -10,7 +12,7 @@ use crate::announce::announce;
 use crate::compose::{Composed, Surroundings, compose, tell_others};
 use crate::config::{Flags, Settings, Sources};
 use crate::failure::Failure;
-use crate::foothold::{Foothold, GuardedStore};
+use crate::foothold::{Foothold, GuardedStore, Loss};
 use crate::lock::{LockError, ManagerLock};
 use crate::log;
 use crate::reserve::Reserve;
@@ -27,11 +29,12 @@ use longhaul_wire::api::{PROTOCOL, RetentionView, Version};
 use network::Doors;
 use rustix::fs::Mode;
 use signals::Signals;
+use socket::Socket;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::UnixListener;
+use strangers::tell_of_strangers;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -102,7 +105,7 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
             biased;
             // Whatever is under way stops where it is, as in a crash: what it would still write may lie in the
             // directory of another manager.
-            () = foothold.lost() => Err(displaced(&state)),
+            () = foothold.lost() => Err(displaced(&state, foothold.loss())),
             ended = manage(&state, &settings, &around, descriptors, order.autostarted, &foothold) => ended,
         }
     });
@@ -112,8 +115,11 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
     ended.map_err(|failure| of_full_disk(&state, failure))
 }
 
-fn displaced(state: &StateDir) -> Failure {
-    let failure = Failure::Displaced { state_dir: state.path().to_owned() };
+fn displaced(state: &StateDir, loss: Option<Loss>) -> Failure {
+    let failure = match loss {
+        Some(Loss::Store(path)) => Failure::Unstored { path },
+        Some(Loss::StateDir) | None => Failure::Displaced { state_dir: state.path().to_owned() },
+    };
     tracing::error!("{failure}: it acknowledges nothing more and leaves; processes go on");
     failure
 }
@@ -169,20 +175,24 @@ async fn manage(
     let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
     tell(state, &urls);
     let Composed { mut parts, boot, sole_user: _held } = compose(state, settings, around).await?;
+    foothold.stand_on(&settings.store).map_err(system("look at its store"))?;
+    tell_of_strangers(state, &settings.store, parts.store.as_ref()).await;
     let metrics = Metrics::default();
     let store = GuardedStore::new(parts.store, foothold.clone());
     parts.store = Arc::new(Measured::new(Arc::new(store), metrics.clone()));
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
-    let socket = state.socket().to_string_lossy().into_owned();
-    let engine = Engine::start(parts, engine_settings(Some(socket), settings, node)).await;
+    let path = state.socket().to_string_lossy().into_owned();
+    let engine = Engine::start(parts, engine_settings(Some(path), settings, node)).await;
     let engine = engine.map_err(|source| Failure::Engine { source })?;
     metrics.follow(&engine);
     let api = api(&engine, state, settings, &urls, metrics);
     tell_others(&api, state, &settings.outgoing);
     let mcp = open_mcp(state, &api);
     // Clients that start a manager wait for its socket, and may ask at the other one right behind.
-    let agents = listen(state, MCP_SOCKET).map_err(system("listen on its socket for agents"))?;
-    let listener = listen(state, SOCKET).map_err(system("listen on its socket"))?;
+    let agents = Socket::bind(state, MCP_SOCKET).map_err(system("listen on its socket for agents"))?;
+    let (mut agents_socket, agents) = agents;
+    let socket = Socket::bind(state, SOCKET).map_err(system("listen on its socket"))?;
+    let (mut socket, listener) = socket;
     let router = longhaul_http::router(api);
     greet(state, settings, &urls);
     let connections = descriptors.for_connections(if doors.is_some() { 3 } else { 2 });
@@ -193,7 +203,7 @@ async fn manage(
     bounds.connections = connections.min(bounds.connections);
     serving.spawn(longhaul_http::serve(listener, router.clone(), bounds, until(told.clone())));
     if let Some(Doors { listeners, guard, tls, .. }) = doors {
-        let mut network = Network::new(router, guard.clone(), tls, connections);
+        let mut network = Network::new(router.clone(), guard.clone(), tls, connections);
         if let Some(mcp) = &mcp {
             let service = |read_only| mcp.http_service(network::mcp_door(&guard, &urls, read_only));
             network = network.with_mcp(service(false), service(true));
@@ -203,12 +213,25 @@ async fn manage(
         }
     }
     let mut agents_served = JoinSet::new();
-    if let Some(mcp) = mcp {
-        let mut bounds = longhaul_mcp::Bounds::for_user(me);
-        bounds.connections = connections.min(bounds.connections);
-        agents_served.spawn(mcp.serve(agents, bounds, until(told)));
+    let mut agent_bounds = longhaul_mcp::Bounds::for_user(me);
+    agent_bounds.connections = connections.min(agent_bounds.connections);
+    if let Some(mcp) = mcp.clone() {
+        agents_served.spawn(mcp.serve(agents, agent_bounds, until(told.clone())));
     }
-    signals.end().await;
+    loop {
+        // Who is connected already is served on: what was taken away is only the way there.
+        tokio::select! {
+            () = signals.end() => break,
+            listener = socket.bound_again(state) => {
+                serving.spawn(longhaul_http::serve(listener, router.clone(), bounds, until(told.clone())));
+            }
+            listener = agents_socket.bound_again(state) => {
+                if let Some(mcp) = mcp.clone() {
+                    agents_served.spawn(mcp.serve(listener, agent_bounds, until(told.clone())));
+                }
+            }
+        }
+    }
     end_all.send_replace(true);
     let open = serving.join_all().await;
     take_down(state);
@@ -267,12 +290,6 @@ fn open_mcp(state: &StateDir, api: &Api) -> Option<Mcp> {
         .ok()
 }
 
-fn listen(state: &StateDir, name: &str) -> io::Result<UnixListener> {
-    let listener = state.listen_at(name)?;
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
-}
-
 /// What an engine is told by the configuration; `socket` is where its children reach it.
 pub(crate) fn engine_settings(
     socket: Option<String>,
@@ -281,7 +298,11 @@ pub(crate) fn engine_settings(
 ) -> longhaul_engine::Settings {
     longhaul_engine::Settings {
         node,
-        offer: NodeOffer::default(),
+        offer: NodeOffer {
+            labels: settings.labels.clone(),
+            address: None,
+            roots: Some(settings.max_parallel).filter(|roots| *roots > 0),
+        },
         beat: longhaul_engine::Settings::BEAT,
         max_parallel: settings.max_parallel,
         tree: settings.tree,
@@ -322,6 +343,7 @@ fn api(engine: &Engine, state: &StateDir, settings: &Settings, urls: &[String], 
             bytes: settings.retention_bytes,
         }),
         metrics,
+        relay: longhaul_api::Relay::default(),
         notice_window: settings.outgoing.window,
     }
 }

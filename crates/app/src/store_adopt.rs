@@ -75,7 +75,7 @@ async fn adopt(state: &StateDir, store: &StoreChoice, consent: Consent) -> Resul
     let clock = compose::clock(state)?;
     let failed = |source| CopyError::Store { store: store.to_string(), source };
     // Held until it is done, so that nobody begins with it meanwhile.
-    let Some(opened) = compose::movable(store, &clock).map_err(failed)? else {
+    let Some(opened) = compose::movable(store, &clock).await.map_err(failed)? else {
         return Err(CopyError::InUse { store: store.to_string(), user: Binding::user(store) }.into());
     };
     let live = live(opened.as_ref()).await.map_err(failed)?;

@@ -1,14 +1,16 @@
 //! `longhaul store copy`: everything that one store keeps, into another one.
 
+mod draft;
+
 use crate::binding::{Binding, UnusableFile};
-use crate::compose::{self, Movable};
+use crate::compose::{self, Movable, shared};
 use crate::config::StoreChoice;
 use crate::failure::Failure;
 use crate::lock::{LOCK, ManagerLock};
 use crate::state_dir::StateDir;
+use draft::Draft;
 use longhaul_engine::ports::{Clock, Cursor, Filter, Order, PageAsk, StoreError};
 use serde_json::json;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,10 +39,10 @@ pub enum CopyError {
         store: String,
     },
     /// Something is in the way.
-    #[error("{} is there already", path.display())]
+    #[error("{place} is there already")]
     Exists {
         /// Where.
-        path: PathBuf,
+        place: String,
     },
     /// Somebody uses it.
     #[error("the store {store} is in use by {user}")]
@@ -90,8 +92,8 @@ pub enum CopyError {
 /// Copies a store and gives what is printed.
 pub(crate) fn store_copy(state_dir: &Path, from: &str, to: &str, json: bool) -> Result<String, Failure> {
     let (from, to) = (chosen(from, state_dir)?, chosen(to, state_dir)?);
-    let draft = room_for(&to)?;
-    if !path_of(&from)?.exists() {
+    let draft = Draft::of(&to)?;
+    if path_of(&from)?.is_some_and(|path| !path.exists()) {
         return Err(CopyError::Missing { store: from.to_string() }.into());
     }
     let state = StateDir::prepare(state_dir)?;
@@ -101,26 +103,24 @@ pub(crate) fn store_copy(state_dir: &Path, from: &str, to: &str, json: bool) -> 
         .enable_all()
         .build()
         .map_err(|source| Failure::System { tried: "start its runtime", source })?;
-    let cleared = runtime.block_on(cleared(&draft, &clock))?;
-    let copied = runtime.block_on(copy(&from, &draft, &clock));
-    let place = path_of(&to)?;
-    let placed = copied.and_then(|counts| {
-        // What is beside a file does not move with it.
-        let bound = match &to {
-            StoreChoice::Sqlite(_) => &to,
-            StoreChoice::Fs(_) | StoreChoice::Memory | StoreChoice::Other(_) => &draft,
-        };
-        Binding::copy(&from, bound)?;
-        moved(path_of(&draft)?, place).map(|()| counts)
-    });
-    let counts = match placed {
-        Ok(counts) => counts,
-        Err(error) => {
-            // It was made here and is not whole.
-            discard(path_of(&draft)?);
-            return Err(error.into());
+    let (counts, cleared) = runtime.block_on(async {
+        if let StoreChoice::Other(url) = &from
+            && !shared::exists(url).await.map_err(failed(&from))?
+        {
+            return Err(CopyError::Missing { store: from.to_string() });
         }
-    };
+        let cleared = draft.cleared(&clock).await?;
+        let copied = copy(&from, &draft.store, &clock).await;
+        let placed = match copied {
+            Ok(counts) => draft.put_in_place(&from).await.map(|()| counts),
+            Err(error) => Err(error),
+        };
+        if placed.is_err() {
+            // It was made here and is not whole.
+            draft.discard().await;
+        }
+        Ok((placed?, cleared))
+    })?;
     Ok(counts.told(&from, &to, cleared.as_deref(), json))
 }
 
@@ -135,18 +135,18 @@ struct Counts {
 }
 
 impl Counts {
-    fn told(self, from: &StoreChoice, to: &StoreChoice, cleared: Option<&Path>, as_json: bool) -> String {
+    fn told(self, from: &StoreChoice, to: &StoreChoice, cleared: Option<&str>, as_json: bool) -> String {
         let Self { processes, events, nodes, old_keys, swept } = self;
         if as_json {
             let told = json!({
                 "from": from.to_string(), "to": to.to_string(), "processes": processes, "events": events,
                 "nodes": nodes, "old_launch_keys": old_keys, "swept": swept, "compared": true,
-                "cleared": cleared.map(Path::to_string_lossy),
+                "cleared": cleared,
             });
             return format!("{told:#}\n");
         }
-        let cleared = cleared.map_or_else(String::new, |path| {
-            format!("{} was left by a copy that was cut short; it is gone\n", path.display())
+        let cleared = cleared.map_or_else(String::new, |place| {
+            format!("{place} was left by a copy that was cut short; it is gone\n")
         });
         format!(
             "{cleared}copied {from} to {to}\n\
@@ -158,56 +158,19 @@ impl Counts {
 }
 
 fn chosen(url: &str, state_dir: &Path) -> Result<StoreChoice, CopyError> {
-    StoreChoice::of(url, state_dir).ok_or_else(|| CopyError::Unknown {
+    let shared = || shared::knows(url).then(|| StoreChoice::Other(url.to_owned()));
+    StoreChoice::of(url, state_dir).or_else(shared).ok_or_else(|| CopyError::Unknown {
         scheme: url.split_once(':').map_or(url, |(scheme, _)| scheme).to_owned(),
     })
 }
 
-fn path_of(store: &StoreChoice) -> Result<&Path, CopyError> {
+/// Where a store lies on this machine; none for one of many machines.
+fn path_of(store: &StoreChoice) -> Result<Option<&Path>, CopyError> {
     match store {
-        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) => Ok(path),
-        StoreChoice::Memory | StoreChoice::Other(_) => Err(CopyError::Memory),
+        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) => Ok(Some(path)),
+        StoreChoice::Other(_) => Ok(None),
+        StoreChoice::Memory => Err(CopyError::Memory),
     }
-}
-
-/// Where the copy is made: beside its place, so that a copy that was cut short is never taken for a whole one.
-fn room_for(to: &StoreChoice) -> Result<StoreChoice, CopyError> {
-    let place = path_of(to)?;
-    let mut name = OsString::from(place.as_os_str());
-    name.push(".copying");
-    let draft = PathBuf::from(name);
-    let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-    let (free, draft) = match to {
-        StoreChoice::Sqlite(_) => (!taken(place), StoreChoice::Sqlite(draft)),
-        StoreChoice::Fs(_) => (!taken(place) || is_empty(place), StoreChoice::Fs(draft)),
-        StoreChoice::Memory | StoreChoice::Other(_) => return Err(CopyError::Memory),
-    };
-    if !free {
-        return Err(CopyError::Exists { path: place.to_owned() });
-    }
-    Ok(draft)
-}
-
-/// Takes away what a copy that was cut short left behind, and says where that was.
-async fn cleared(draft: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Option<PathBuf>, CopyError> {
-    let path = path_of(draft)?;
-    if !taken(path) {
-        return Ok(None);
-    }
-    match compose::movable(draft, clock) {
-        // Whoever copies to the same place now has it open.
-        Ok(None) => Err(CopyError::InUse { store: draft.to_string(), user: "another copy".to_owned() }),
-        Ok(Some(_leftover)) => {
-            discard(path);
-            Ok(Some(path.to_owned()))
-        }
-        // Nothing that a copy leaves.
-        Err(_) => Err(CopyError::Exists { path: path.to_owned() }),
-    }
-}
-
-fn taken(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }
 
 /// The locks of every manager that may use one of the stores: of this state directory, and of those that they lie in.
@@ -215,7 +178,8 @@ fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>
     let mut locks = vec![ManagerLock::take(state)?];
     let mut seen = vec![fs::canonicalize(state.path()).unwrap_or_else(|_| state.path().to_owned())];
     for store in stores {
-        let Some(parent) = path_of(store)?.parent().and_then(|parent| fs::canonicalize(parent).ok()) else {
+        let parent = path_of(store)?.and_then(Path::parent);
+        let Some(parent) = parent.and_then(|parent| fs::canonicalize(parent).ok()) else {
             continue;
         };
         if parent.join(LOCK).exists() && !seen.contains(&parent) {
@@ -228,22 +192,30 @@ fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>
 
 /// Copies, closes the copy, opens it anew and compares.
 async fn copy(from: &StoreChoice, to: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Counts, CopyError> {
-    let original = opened(from, clock)?;
+    let original = opened(from, clock).await?;
     let counts = {
-        let copy = opened(to, clock)?;
+        let copy = opened(to, clock).await?;
         fill(original.as_ref(), copy.as_ref(), from, to).await?
     };
-    let copy = opened(to, clock)?;
+    let copy = opened(to, clock).await?;
     let compared = compare(original.as_ref(), copy.as_ref(), from, to).await?;
     if counts != compared {
         return Err(CopyError::Differs { what: "the number of records".to_owned() });
     }
+    if matches!(from, StoreChoice::Other(_)) {
+        // Nobody was kept away meanwhile.
+        opened(from, clock).await?;
+    }
     Ok(counts)
 }
 
-fn opened(choice: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Box<dyn Movable>, CopyError> {
-    compose::movable(choice, clock).map_err(failed(choice))?.ok_or_else(|| match choice {
-        StoreChoice::Memory | StoreChoice::Other(_) => CopyError::Memory,
+async fn opened(choice: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Box<dyn Movable>, CopyError> {
+    let opened = compose::movable(choice, clock).await.map_err(failed(choice))?;
+    opened.ok_or_else(|| match choice {
+        StoreChoice::Memory => CopyError::Memory,
+        StoreChoice::Other(_) => {
+            CopyError::InUse { store: choice.to_string(), user: "a node whose lease is not over".to_owned() }
+        }
         StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => {
             CopyError::InUse { store: choice.to_string(), user: Binding::user(choice) }
         }
@@ -335,28 +307,6 @@ async fn compare(
     })
 }
 
-/// Puts the whole copy in its place.
-fn moved(draft: &Path, place: &Path) -> Result<(), CopyError> {
-    let renamed = fs::rename(draft, place).and_then(|()| {
-        let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
-        fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-    });
-    renamed.map_err(|source| CopyError::File { path: place.to_owned(), source })
-}
-
-fn discard(draft: &Path) {
-    // What matters is why; what is left is taken away by the next copy.
-    if draft.is_dir() {
-        let _ = fs::remove_dir_all(draft);
-        return;
-    }
-    for ending in ["-wal", "-shm", "-journal", ""] {
-        let mut name = OsString::from(draft.as_os_str());
-        name.push(ending);
-        let _ = fs::remove_file(PathBuf::from(name));
-    }
-}
-
 /// Counts running processes in words.
 pub(crate) fn counted(running: usize) -> String {
     if running == 1 { "1 running process".to_owned() } else { format!("{running} running processes") }
@@ -400,7 +350,9 @@ impl CopyError {
     /// What to do about it.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
-            Self::Unknown { .. } | Self::Memory => Some("give sqlite:PATH or fs:PATH".to_owned()),
+            Self::Unknown { .. } | Self::Memory => {
+                Some("give sqlite:PATH, fs:PATH or redis://HOST".to_owned())
+            }
             Self::Missing { .. } => {
                 Some("relative paths begin at the state directory, as in the configuration".to_owned())
             }

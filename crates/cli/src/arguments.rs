@@ -7,6 +7,7 @@ mod look;
 mod manager;
 mod mcp;
 mod misread;
+mod node;
 mod queue;
 mod quick;
 mod track;
@@ -23,6 +24,7 @@ pub use look::{
 pub use manager::{CompletionsArgs, ConfigArgs, ConfigVerb, InitArgs, ServeArgs, TokenArgs};
 pub use mcp::{McpArgs, McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb};
 pub use misread::Misread;
+pub use node::{NodeArgs, NodeName, NodeVerb, PlaceArgs};
 pub use queue::{MoveArgs, QueueArgs, QueueVerb, WhyArgs};
 pub use track::{TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb};
 pub use upkeep::{
@@ -46,7 +48,7 @@ Exit codes:
   5    refused by a limit or a queue
   6    the manager or its store cannot be reached, or speaks another version
   7    not authorised
-  8    of `serve`: its state directory was removed, moved or replaced
+  8    of `serve`: its state directory or its store was removed, moved or replaced
 Of `run` in the foreground, `restart` in the foreground, `wait` and `logs --exit-status`:
   the command's own code, 2 and 3 as above, or
   75   `wait --timeout` is over and the process still lives: ask again
@@ -186,6 +188,10 @@ pub enum Verb {
     Why(WhyArgs),
     /// Show the queues of concurrency keys, or change one
     Queue(QueueArgs),
+    /// Show the machines that share the store
+    Nodes,
+    /// Take a machine out of work, or back into it
+    Node(NodeArgs),
     /// End a session
     Session(SessionArgs),
     /// Report work that you do yourself: its begin, its progress, its end

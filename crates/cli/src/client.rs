@@ -104,6 +104,11 @@ impl Client {
         self.ask(Method::PATCH, path, Some(encoded(body)?), Some(self.patience)).await
     }
 
+    /// Asks for something to be let go of.
+    pub(crate) async fn remove<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Failure> {
+        self.ask(Method::DELETE, path, None, Some(self.patience)).await
+    }
+
     /// Asks for a stream of output.
     pub(crate) async fn stream(&self, path: &Path) -> Result<Frames, Failure> {
         let answer = self.answer(Method::GET, path, None, Some(self.patience)).await?;

@@ -11,7 +11,7 @@ use crate::render::short;
 use clap::CommandFactory;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
-use longhaul_wire::api::{ProcessList, ProcessView, QueueListing};
+use longhaul_wire::api::{NodeListing, NodeView, ProcessList, ProcessView, QueueListing};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -57,6 +57,13 @@ pub(crate) fn agents() -> Vec<CompletionCandidate> {
 /// Gives the concurrency keys that have slots, or that anybody runs or waits with.
 pub(crate) fn keys() -> Vec<CompletionCandidate> {
     asked(&Path::queues()).map(|listing| of_queues(&listing)).unwrap_or_default()
+}
+
+/// Gives the nodes that share the store.
+pub(crate) fn nodes() -> Vec<CompletionCandidate> {
+    let listing: Option<NodeListing> = asked(&Path::nodes());
+    let shown = |node: &NodeView| CompletionCandidate::new(&node.id).help(Some(node.presence.clone().into()));
+    listing.map(|listing| listing.nodes.iter().map(shown).collect()).unwrap_or_default()
 }
 
 fn processes() -> Option<ProcessList> {

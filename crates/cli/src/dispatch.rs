@@ -112,6 +112,8 @@ pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32
         Verb::Tree(args) => (verb::tree(context, args).await, Regime::Control),
         Verb::Why(args) => (verb::why(context, args).await, Regime::Control),
         Verb::Queue(args) => (verb::queue(context, args).await, Regime::Control),
+        Verb::Nodes => (verb::nodes(context).await, Regime::Control),
+        Verb::Node(args) => (verb::node(context, args).await, Regime::Control),
         Verb::Session(args) => (verb::session(context, args).await, Regime::Control),
         Verb::Track(args) => (verb::track(context, args).await, Regime::Control),
         Verb::Stats(args) => (verb::stats(context, args).await, Regime::Control),

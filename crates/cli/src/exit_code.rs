@@ -52,7 +52,11 @@ pub(crate) fn of_failure(failure: &Failure, regime: Regime) -> i32 {
         Failure::Interrupted => return CTRL_C,
         Failure::Usage { .. } | Failure::Choice { .. } | Failure::NotText { .. } => return USAGE,
         // Nothing was run, so that the code can be about nothing else.
-        Failure::Problem { problem } if problem.slug == "invalid_request" => return USAGE,
+        Failure::Problem { problem }
+            if matches!(problem.slug.as_str(), "invalid_request" | "environment_stays") =>
+        {
+            return USAGE;
+        }
         // There is no process that the code could be about.
         Failure::Problem { problem } if is_unknown(&problem.slug) => return NOT_FOUND,
         Failure::Problem { problem } => of_problem(problem),
@@ -77,7 +81,7 @@ pub(crate) fn of_failure(failure: &Failure, regime: Regime) -> i32 {
 
 /// Whether nothing has the name that was said, or too much has.
 fn is_unknown(slug: &str) -> bool {
-    matches!(slug, "process_not_found" | "ambiguous_id" | "session_not_found")
+    matches!(slug, "process_not_found" | "ambiguous_id" | "session_not_found" | "node_not_found")
 }
 
 /// Gives the code for a process that is over, or was still live when the wait for it was.
@@ -114,7 +118,7 @@ fn of_problem(problem: &Problem) -> i32 {
         | "already_running" => UNREACHABLE,
         "state_dir_gone" => DISPLACED,
         "revision_moved" => FAILED,
-        "invalid_request" | "invalid_configuration" => USAGE,
+        "invalid_request" | "environment_stays" | "invalid_configuration" => USAGE,
         _ => match problem.status {
             400 | 422 => USAGE,
             401 | 403 => FORBIDDEN,

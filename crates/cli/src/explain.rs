@@ -26,6 +26,15 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "elsewhere",
         "The process runs on another node, and only the manager there reaches it. The error names the node.",
     ),
+    (
+        "environment_stays",
+        "What may run on another node needs an environment that can travel. Captured variables stay on the node that\ntook them in: hand over none of them, and declare what is needed: --clear-env -e NAME=VALUE",
+    ),
+    ("node_not_found", "No node of this name shares the store.\nSee: longhaul nodes"),
+    (
+        "node_alive",
+        "The node is there, or its lease and its grace are not over yet: it may come back with everything that it runs.\nOnly a node that left or is lost can be forgotten. See: longhaul nodes",
+    ),
     ("unreachable", "The process could not be reached just now. Ask again."),
     ("invalid_request", "Something that was asked for makes no sense. The reason names what."),
     (
@@ -83,7 +92,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "state_dir_gone",
-        "The manager lost its state directory and acknowledges nothing more. What runs goes on.\nWhere the directory was moved to, a manager finds it again: longhaul --state-dir DIR serve",
+        "The manager lost its state directory, or the store in it, and acknowledges nothing more. What runs goes on.\nWhere the directory was moved to, a manager finds it again: longhaul --state-dir DIR serve",
     ),
     (
         "method_not_allowed",

@@ -5,7 +5,9 @@ mod place;
 
 pub(crate) use environment::Surroundings;
 
-use crate::arguments::{AttentionArgs, ChildrenRule, Global, RunArgs, SessionRule, TrackStartArgs, WorkArgs};
+use crate::arguments::{
+    AttentionArgs, ChildrenRule, Global, PlaceArgs, RunArgs, SessionRule, TrackStartArgs, WorkArgs,
+};
 use crate::failure::Failure;
 use crate::value::{At, RetryOn, Signal, Size, Span, Watched};
 use longhaul_wire::api::{
@@ -23,7 +25,9 @@ pub(crate) fn launch_request(
     around: &Surroundings,
     socket: &Path,
 ) -> Result<LaunchRequest, Failure> {
-    let directory = place::directory(run.directory.as_deref(), around)?;
+    check_place(run)?;
+    let elsewhere = may_be_elsewhere(&run.place);
+    let directory = place::directory(run.directory.as_deref(), elsewhere, around)?;
     let project = global.project.clone().or_else(|| place::project(&directory));
     Ok(LaunchRequest {
         command: Some(CommandRequest {
@@ -33,7 +37,7 @@ pub(crate) fn launch_request(
                 declared: environment::declared(&run.env_file, &run.env, around)?,
                 ..EnvironmentRequest::default()
             },
-            stdin: run.stdin.as_deref().map(|file| place::file(file, around)).transpose()?,
+            stdin: run.stdin.as_deref().map(|file| place::file(file, elsewhere, around)).transpose()?,
             stdin_pipe: run.stdin_pipe,
             timeout_ms: run.timeout.map_or(0, Span::as_millis),
             grace_ms: run.grace.map(Span::as_millis),
@@ -54,9 +58,31 @@ pub(crate) fn launch_request(
             watch: run.attention.watch.iter().map(watch).collect(),
             ..command(&run.command, run.shell)?
         }),
+        node: run.place.node.clone(),
+        node_labels: run.place.node_label.clone(),
+        any_node: run.place.any_node,
         retry: retry(run),
         ..work_request(&run.work, project, around, socket)?
     })
+}
+
+/// Refuses what may run on a machine that nobody named in a directory or with variables that only this one has.
+fn check_place(run: &RunArgs) -> Result<(), Failure> {
+    let is_shared = run.place.any_node || !run.place.node_label.is_empty();
+    if !is_shared || (run.directory.is_some() && run.clear_env) {
+        return Ok(());
+    }
+    Err(Failure::Usage {
+        what: "what may run on any of several nodes needs a directory and an environment of its own"
+            .to_owned(),
+        why: Some("the directory and the variables from here may not be there".to_owned()),
+        help: "longhaul run -C DIR --clear-env [-e NAME=VALUE] … -- COMMAND".to_owned(),
+    })
+}
+
+/// Whether files cannot be looked for here.
+fn may_be_elsewhere(place: &PlaceArgs) -> bool {
+    place.node.is_some() || place.any_node || !place.node_label.is_empty()
 }
 
 /// Puts the begin of reported work together, for the manager at this socket.

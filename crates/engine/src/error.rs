@@ -96,6 +96,30 @@ pub enum EngineError {
         #[source]
         refusal: InputRefusal,
     },
+    /// A captured environment is kept on the node that it was captured for, and the launch may go to another one.
+    #[error("a captured environment stays on node {here}, and this launch may run on another one")]
+    EnvironmentStays {
+        /// The node that would keep it.
+        here: NodeId,
+    },
+    /// No node is called so.
+    #[error("no node is called {node}")]
+    NodeUnknown {
+        /// What was asked for.
+        node: NodeId,
+    },
+    /// A node is there, or may come back in time.
+    #[error("node {node} is there, or may come back in time")]
+    NodeAlive {
+        /// The node.
+        node: NodeId,
+    },
+    /// The store is one of a single machine, whose node always claims.
+    #[error("node {node} is alone in its store, and cannot be drained")]
+    DrainUnsupported {
+        /// The node.
+        node: NodeId,
+    },
     /// A stop went ahead that the store cannot record.
     #[error("process {id} {reached}, and its record follows when the store can write")]
     StopUnrecorded {

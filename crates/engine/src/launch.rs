@@ -44,7 +44,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Refused`] with the guard that it met, [`EngineError::KeyConflict`],
-    /// [`EngineError::ShuttingDown`]; [`EngineError::Invalid`] for what waits for a moment and may not wait for a slot,
+    /// [`EngineError::ShuttingDown`]; [`EngineError::EnvironmentStays`] for a captured environment of what may run on
+    /// another node; [`EngineError::Invalid`] for what waits for a moment and may not wait for a slot,
     /// or asks to be told of something that cannot be found out.
     pub async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
         let core = self.core.clone();
@@ -75,6 +76,12 @@ impl Core {
             });
         }
         self.check(&launch.spec)?;
+        if launch.captured.is_some()
+            && launch.spec.command().is_some()
+            && !self.is_here(&launch.spec.placement)
+        {
+            return Err(EngineError::EnvironmentStays { here: self.here().clone() });
+        }
         let mut spec = launch.spec;
         let lineage = match launch.parent {
             Some(parent) => self.join(parent, &mut spec).await?,
@@ -92,18 +99,22 @@ impl Core {
         if let Some(command) = spec.command() {
             crate::attention::check(command)?;
         }
-        let is_here = match &spec.placement {
-            Placement::Here => true,
-            Placement::Node(node) => node == self.here(),
-            Placement::Labels(_) | Placement::Anywhere => false,
-        };
         match spec.unsupported_by(self.parts.spawner.capabilities()) {
-            Some(what) if is_here => Err(EngineError::Invalid {
+            Some(what) if self.is_here(&spec.placement) => Err(EngineError::Invalid {
                 what: "launch",
                 why: format!("commands of this node do not support {what}"),
                 help: None,
             }),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether what is placed so runs on this node and no other.
+    fn is_here(&self, placement: &Placement) -> bool {
+        match placement {
+            Placement::Here => true,
+            Placement::Node(node) => node == self.here(),
+            Placement::Labels(_) | Placement::Anywhere => false,
         }
     }
 

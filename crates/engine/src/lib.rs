@@ -23,6 +23,7 @@ mod lanes;
 mod launch;
 mod leftovers;
 mod look;
+mod nodes;
 mod output;
 mod owned;
 mod parts;

@@ -134,7 +134,7 @@ impl Core {
     fn look_back(self: &Arc<Self>, key: AttemptKey, process: &Process, found: Option<Stored>) {
         let Some(found) = found else {
             self.owned.take(key.id);
-            return self.end_copy(Some(process), key);
+            return self.look_back_at_unknown(key, process);
         };
         self.settle(&found);
         let is_same = found.process.attempt == key.attempt;
@@ -147,6 +147,15 @@ impl Core {
         if !goes_on || (is_orphan && runs_again_if_lost(process)) {
             self.end_copy(Some(process), key);
         }
+    }
+
+    /// A store that has no record of it let it go after its end, or has lost what it knew. Only what may have been run
+    /// again elsewhere is stopped; nobody asked for the end of anything else.
+    fn look_back_at_unknown(self: &Arc<Self>, key: AttemptKey, process: &Process) {
+        if runs_again_if_lost(process) {
+            return self.end_copy(Some(process), key);
+        }
+        tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt goes on here that the store does not know any more");
     }
 
     /// At the end of the lease: what runs again elsewhere if this node is lost must not run on here.

@@ -22,6 +22,7 @@ pub(crate) enum Verb {
     Get,
     Post,
     Patch,
+    Delete,
 }
 
 /// What a route says of itself.
@@ -103,6 +104,14 @@ impl Entry {
         T: 'static,
     {
         Self::new(Verb::Patch, path, routing::patch(handler))
+    }
+
+    pub(crate) fn delete<H, T>(path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, Api>,
+        T: 'static,
+    {
+        Self::new(Verb::Delete, path, routing::delete(handler))
     }
 
     fn new(verb: Verb, path: &'static str, handler: MethodRouter<Api>) -> Self {

@@ -16,6 +16,8 @@
 //! | `GET /v1/processes/{ref}/output` | frames of output ([`longhaul_wire::output`]) |
 //! | `POST /v1/cancel` | ends one level of a tree, or of all |
 //! | `GET /v1/queues`, `GET`, `PATCH /v1/queues/{key}` | shows queues, changes their slots, holds them |
+//! | `GET /v1/nodes`, `DELETE /v1/nodes/{node}` | shows the nodes of the store, lets go of one |
+//! | `POST /v1/nodes/{node}/drain`, `/undrain` | lets it claim nothing, or claim again |
 //! | `GET /v1/sessions/{id}`, `POST /v1/sessions/{id}/end` | lists a session, ends it |
 //! | `GET /v1/stats` | counts by level and in total |
 //! | `POST /v1/prune`, `/v1/clear` | lets ended records go, or everything |

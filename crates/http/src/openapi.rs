@@ -169,6 +169,7 @@ const fn method(verb: Verb) -> HttpMethod {
         Verb::Get => HttpMethod::Get,
         Verb::Post => HttpMethod::Post,
         Verb::Patch => HttpMethod::Patch,
+        Verb::Delete => HttpMethod::Delete,
     }
 }
 

@@ -9,6 +9,7 @@ mod launch;
 mod level;
 mod list;
 mod metrics;
+mod node;
 mod output;
 mod queue;
 mod report;
@@ -38,6 +39,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         search::entries(),
         level::entries(),
         queue::entries(),
+        node::entries(),
         session::entries(),
         stats::entries(),
         upkeep::entries(&replays),

@@ -6,7 +6,7 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
-use longhaul_api::Fault;
+use longhaul_api::{Fault, Telling};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -54,35 +54,65 @@ impl Format {
 }
 
 /// One of what is streamed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    event: String,
-    /// Where to go on after it.
-    id: String,
-    /// JSON in one line.
-    json: String,
-    /// It is no news, and not worth a line of JSON.
-    is_sse_alone: bool,
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Line(Content);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Content {
+    /// Written once for all who are told.
+    Shared(Telling),
+    Own {
+        event: String,
+        /// Where to go on after it.
+        id: String,
+        /// JSON in one line.
+        json: String,
+        /// It is no news, and not worth a line of JSON.
+        is_sse_alone: bool,
+    },
 }
 
 impl Line {
     pub(crate) fn of<T: Serialize>(event: String, id: String, value: &T) -> Self {
-        let json = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
-        Self { event, id, json, is_sse_alone: false }
+        Self(Content::Own { event, id, json: json(value), is_sse_alone: false })
     }
 
-    pub(crate) fn of_sse_alone(mut self) -> Self {
-        self.is_sse_alone = true;
-        self
+    /// One that comes only where news are told one by one.
+    pub(crate) fn of_sse_alone<T: Serialize>(event: String, id: String, value: &T) -> Self {
+        Self(Content::Own { event, id, json: json(value), is_sse_alone: true })
+    }
+
+    pub(crate) const fn told(telling: Telling) -> Self {
+        Self(Content::Shared(telling))
     }
 
     fn written(&self, format: Format) -> Option<Bytes> {
-        let Self { event, id, json, .. } = self;
-        match format {
-            Format::Sse => Some(format!("id: {id}\nevent: {event}\ndata: {json}\n\n").into()),
-            Format::Ndjson => (!self.is_sse_alone).then(|| format!("{json}\n").into()),
+        match (&self.0, format) {
+            (Content::Shared(telling), Format::Sse) => {
+                let text = telling.as_event(|told| server_sent(&told.event, &told.cursor, &json(told)));
+                Some(Bytes::from_owner(text))
+            }
+            (Content::Shared(telling), Format::Ndjson) => {
+                Some(Bytes::from_owner(telling.as_line(|told| line(&json(told)))))
+            }
+            (Content::Own { event, id, json, .. }, Format::Sse) => Some(server_sent(event, id, json).into()),
+            (Content::Own { json, is_sse_alone, .. }, Format::Ndjson) => {
+                (!is_sse_alone).then(|| line(json).into())
+            }
         }
     }
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+fn server_sent(event: &str, id: &str, json: &str) -> String {
+    format!("id: {id}\nevent: {event}\ndata: {json}\n\n")
+}
+
+fn line(json: &str) -> String {
+    format!("{json}\n")
 }
 
 /// An answer that goes on as long as there is something to tell. Each is read when the client takes it.

@@ -68,7 +68,7 @@ impl Listening {
             }
         }
         let changes = Changes::from_now(api).await?;
-        tasks.spawn(tell_changes(api.clone(), changes, processes, tell));
+        tasks.spawn(tell_changes(changes, processes, tell));
         loop {
             let update = tokio::select! {
                 () = context.cancelled() => return Ok(()),
@@ -126,7 +126,7 @@ impl Listening {
         if is_first {
             let changes = Changes::from_now(api).await.inspect_err(|_| self.lock().is_followed = false)?;
             // It holds what is wanted weakly: the end of the connection ends it.
-            let following = tell_wanted(Arc::downgrade(&self.wanted), api.clone(), changes, peer.clone());
+            let following = tell_wanted(Arc::downgrade(&self.wanted), changes, peer.clone());
             self.lock().tasks.spawn(following);
         }
         Ok(())
@@ -158,18 +158,13 @@ async fn notices(api: &Api, session: &SessionId) -> Result<Notices, Refusal> {
     Ok(api.notices(session.as_str(), None, true).await?)
 }
 
-async fn tell_wanted(
-    wanted: std::sync::Weak<Mutex<Wanted>>,
-    api: Api,
-    mut changes: Changes,
-    peer: Peer<RoleServer>,
-) {
+async fn tell_wanted(wanted: std::sync::Weak<Mutex<Wanted>>, mut changes: Changes, peer: Peer<RoleServer>) {
     let uris = |is_meant: &dyn Fn(ProcessId) -> bool| -> Vec<String> {
         let Some(wanted) = wanted.upgrade() else { return Vec::new() };
         let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
         wanted.processes.iter().filter(|(id, _)| is_meant(**id)).map(|(_, uri)| uri.clone()).collect()
     };
-    while let Some(changed) = changes.next(&api, |id| !uris(&|other| other == id).is_empty()).await {
+    while let Some(changed) = changes.next(|id| !uris(&|other| other == id).is_empty()).await {
         for uri in uris(&|id| changed.has(id)) {
             if peer.is_transport_closed() || peer.send_notification(updated(&uri, None)).await.is_err() {
                 return;
@@ -198,12 +193,11 @@ async fn pass_on(mut notices: Notices, uri: String, tell: mpsc::Sender<ServerNot
 }
 
 async fn tell_changes(
-    api: Api,
     mut changes: Changes,
     uris: BTreeMap<ProcessId, String>,
     tell: mpsc::Sender<ServerNotification>,
 ) {
-    while let Some(changed) = changes.next(&api, |id| uris.contains_key(&id)).await {
+    while let Some(changed) = changes.next(|id| uris.contains_key(&id)).await {
         for uri in uris.iter().filter(|(id, _)| changed.has(**id)).map(|(_, uri)| uri) {
             if tell.send(updated(uri, None)).await.is_err() {
                 return;

@@ -1,12 +1,16 @@
 //! What is wrong with the parameters of a request.
 
+use crate::brief::{brief, shortened};
 use rmcp::model::{
-    CallToolRequestParams, CancelTaskParams, ErrorData, GetTaskParams, InitializeRequestParams,
+    CallToolRequestParams, CancelTaskParams, ErrorCode, ErrorData, GetTaskParams, InitializeRequestParams,
     PaginatedRequestParams, ReadResourceRequestParams, SubscribeRequestParams, UnsubscribeRequestParams,
     UpdateTaskParams,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+/// The longest that is said of them, in bytes: what was sent may be repeated in it.
+const LONGEST: usize = 1_000;
 
 /// What is wrong with the parameters of a method that there is; none of one that there is not.
 pub(crate) fn wrong(method: &str, params: Option<&Value>) -> Option<ErrorData> {
@@ -23,7 +27,13 @@ pub(crate) fn wrong(method: &str, params: Option<&Value>) -> Option<ErrorData> {
         "ping" | "server/discover" | "subscriptions/listen" => "they have another shape".to_owned(),
         _ => return None,
     };
+    let why = shortened(why, LONGEST);
     Some(ErrorData::invalid_params(format!("the parameters of {method} are wrong: {why}"), None))
+}
+
+/// That there is no such method.
+pub(crate) fn no_method(method: &str) -> ErrorData {
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, brief(method), None)
 }
 
 /// Reads fields, and names the one that is wrong.

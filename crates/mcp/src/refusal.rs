@@ -1,5 +1,6 @@
 //! What a tool says when it could not do its job.
 
+use crate::brief::shortened;
 use longhaul_api::Fault;
 use longhaul_wire::api::Problem;
 use rmcp::ErrorData;
@@ -8,6 +9,9 @@ use serde::Serialize;
 
 /// The longest message, in bytes: what was asked may be repeated in it.
 const LONGEST: usize = 1_000;
+/// What is left of a message at least, in bytes, and of it the mark of what was left out.
+const SHORTEST: usize = 16;
+const MARK: usize = '…'.len_utf8();
 /// The most that may have been meant.
 const MOST: usize = 20;
 
@@ -52,7 +56,7 @@ impl Refusal {
     fn of(code: &str, message: impl Into<String>) -> Self {
         Self(Box::new(Said {
             code: code.to_owned(),
-            message: shortened(message.into()),
+            message: shortened(message.into(), LONGEST),
             hint: None,
             retryable: false,
             current_status: None,
@@ -88,6 +92,32 @@ impl Refusal {
         ErrorData::invalid_request(self.0.message, json)
     }
 
+    /// The answer of a tool whose results have at most so many bytes.
+    pub(crate) fn into_result_within(mut self, bytes: usize) -> CallToolResult {
+        loop {
+            let result = self.clone().into_result();
+            let length = serde_json::to_vec(&result).map_or(0, |json| json.len());
+            if length <= bytes || !self.lessen() {
+                return result;
+            }
+        }
+    }
+
+    /// Says less, as long as there is less to say: what may have been meant goes first.
+    fn lessen(&mut self) -> bool {
+        let said = &mut self.0;
+        let longest = said.message.len().max(said.hint.as_ref().map_or(0, String::len));
+        if said.candidates.pop().is_none() {
+            if longest <= SHORTEST {
+                return false;
+            }
+            let longest = (longest * 3 / 4).max(SHORTEST - MARK);
+            said.message = shortened(std::mem::take(&mut said.message), longest);
+            said.hint = said.hint.take().map(|hint| shortened(hint, longest));
+        }
+        true
+    }
+
     /// The answer of the tool: one line for the model, and the same for programs. Clients show a model only one of
     /// the two.
     pub(crate) fn into_result(self) -> CallToolResult {
@@ -110,38 +140,41 @@ impl From<Fault> for Refusal {
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
+        let is_retryable = problem.status >= 500 || is_too_early(&problem);
+        let way_out = hint(&problem);
         let message = match &problem.detail {
             Some(detail) => format!("{}: {detail}", problem.title),
             None => problem.title,
         };
         Self(Box::new(Said {
-            retryable: problem.status >= 500,
-            hint: hint(&problem.slug, problem.current_status.as_deref()).map(str::to_owned).or(problem.help),
+            retryable: is_retryable,
+            hint: way_out.map(str::to_owned).or(problem.help).map(|hint| shortened(hint, LONGEST)),
             code: problem.slug,
-            message: shortened(message),
+            message: shortened(message, LONGEST),
             current_status: problem.current_status,
             candidates: problem.candidates.into_iter().take(MOST).collect(),
         }))
     }
 }
 
-fn shortened(mut message: String) -> String {
-    if message.len() > LONGEST {
-        let end = (0..=LONGEST).rev().find(|place| message.is_char_boundary(*place)).unwrap_or_default();
-        message.truncate(end);
-        message.push('…');
-    }
-    message
+/// Whether what needs a running process was asked of one that is on its way there, and takes only a moment.
+fn is_too_early(problem: &Problem) -> bool {
+    problem.slug == "invalid_status_transition"
+        && problem.current_status.as_deref() == Some("starting")
+        && matches!(problem.attempted.as_deref(), Some("pause" | "send"))
 }
 
 /// What to do, in the words of tools where the shared words are those of the command line.
-fn hint(code: &str, status: Option<&str>) -> Option<&'static str> {
-    match (code, status) {
+fn hint(problem: &Problem) -> Option<&'static str> {
+    match (problem.slug.as_str(), problem.current_status.as_deref()) {
         ("process_not_found", _) => Some("list_background_processes shows what there is"),
         (
             "invalid_status_transition",
             Some("completed" | "failed" | "timeout" | "cancelled" | "interrupted"),
         ) => Some("it has ended and stays so; restart_process runs it again"),
+        ("invalid_status_transition", Some(_)) if is_too_early(problem) => {
+            Some("it runs in a moment: ask again, the same")
+        }
         ("invalid_status_transition", Some(_)) => Some("get_process_status says where it stands"),
         ("output_removed", _) => Some("get_process_status still tells how it ended"),
         ("no_slot", _) => Some("wait for one of its holders, or launch it under another concurrency_key"),
@@ -194,5 +227,27 @@ mod tests {
         let problem = |status| Problem { status, ..Problem::default() };
         assert!(Refusal::from(problem(503)).0.retryable);
         assert!(!Refusal::from(problem(409)).0.retryable);
+    }
+
+    #[test]
+    fn what_runs_in_a_moment_may_be_asked_again() {
+        let refused = |status: &str, attempted: &str| {
+            let problem = Problem {
+                slug: "invalid_status_transition".to_owned(),
+                status: 409,
+                current_status: Some(status.to_owned()),
+                attempted: Some(attempted.to_owned()),
+                ..Problem::default()
+            };
+            Refusal::from(problem).0
+        };
+        for attempted in ["pause", "send"] {
+            let said = refused("starting", attempted);
+            assert!(said.retryable, "{attempted}");
+            assert_eq!(said.hint.as_deref(), Some("it runs in a moment: ask again, the same"));
+        }
+        for (status, attempted) in [("starting", "resume"), ("queued", "send"), ("completed", "pause")] {
+            assert!(!refused(status, attempted).retryable, "{status} {attempted}");
+        }
     }
 }

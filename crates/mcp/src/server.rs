@@ -1,6 +1,7 @@
 //! What the protocol asks of a server.
 
 use crate::answer::{Form, Object};
+use crate::brief::brief;
 use crate::caller::Caller;
 use crate::instructions::INSTRUCTIONS;
 use crate::listening::{Listening, can_be_heard};
@@ -10,14 +11,14 @@ use crate::refusal::Refusal;
 use crate::resource;
 use crate::tool::Tool;
 use crate::tool::input::Wait;
-use crate::work::{Desk, read};
+use crate::work::{Desk, LEAST_BYTES, read};
 use http::request::Parts;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
     CompleteRequestMethod, CompleteRequestParams, CompleteResult, CreateTaskResult, CustomRequest,
-    CustomResult, ErrorCode, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams,
-    InitializeResult, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion,
+    CustomResult, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion,
     ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig,
     SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool as Definition,
     UnsubscribeRequestParams, UpdateTaskParams,
@@ -34,6 +35,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 const KEEP: u64 = 300_000;
 /// The most waits of one connection that are parked at once.
 const SHARE: usize = 256;
+/// The longest error of a tool, in bytes, where its results have no bound of their own.
+const MOST_BYTES: usize = 6_000;
 /// How often a waiting client is told that it still waits.
 const PULSE: Duration = Duration::from_secs(10);
 
@@ -204,14 +207,21 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(tool) = Tool::named(&request.name) else {
-            return Err(ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None));
+            return Err(ErrorData::invalid_params(
+                format!("there is no tool {:?}", brief(&request.name)),
+                None,
+            ));
         };
         let arguments = request.arguments.unwrap_or_default();
         match self.called(tool, arguments, &context).await {
             Ok(response) => Ok(response),
             Err(refusal) => {
                 tracing::debug!(tool = tool.name(), code = refusal.code(), "a tool refused");
-                Ok(CallToolResponse::Complete(refusal.into_result()))
+                Ok(CallToolResponse::Complete(if tool.reads_output() {
+                    refusal.into_result_within(LEAST_BYTES)
+                } else {
+                    refusal.into_result_within(MOST_BYTES)
+                }))
             }
         }
     }
@@ -278,7 +288,7 @@ impl ServerHandler for Server {
             "initialize" | "resources/subscribe" | "resources/unsubscribe" => None,
             method => parameters::wrong(method, request.params.as_ref()),
         };
-        Err(wrong.unwrap_or_else(|| ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None)))
+        Err(wrong.unwrap_or_else(|| parameters::no_method(&request.method)))
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -389,6 +399,7 @@ fn no_task() -> ErrorData {
 }
 
 fn no_resource(uri: &str) -> ErrorData {
+    let uri = brief(uri);
     ErrorData::resource_not_found(
         format!("there is no resource {uri:?}"),
         Some(serde_json::json!({ "uri": uri })),

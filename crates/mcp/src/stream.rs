@@ -209,7 +209,7 @@ fn misunderstood(line: &[u8], why: &serde_json::Error) -> Said {
             return refused(id, error);
         }
         if params.is_some_and(Value::is_array) {
-            return refused(id, ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method.to_owned(), None));
+            return refused(id, parameters::no_method(method));
         }
     }
     let text = if value.is_array() {

@@ -99,6 +99,11 @@ impl Tool {
         self.effect() == Effect::Looks
     }
 
+    /// Whether its results have a bound that its caller knows.
+    pub(crate) const fn reads_output(self) -> bool {
+        matches!(self, Self::ReadProcessOutput | Self::SearchProcessOutput)
+    }
+
     /// Everything that a client is told of it; its schemas are made once and shared.
     pub(crate) fn definition(self) -> Definition {
         static KNOWN: LazyLock<BTreeMap<Tool, Definition>> =

@@ -8,6 +8,7 @@ mod start;
 mod status;
 mod wait;
 
+pub(crate) use output::LEAST_BYTES;
 pub(crate) use wait::{answered, check, request};
 
 use crate::answer::{Form, Object};

@@ -6,6 +6,7 @@
 mod ask;
 mod attention;
 mod launch;
+mod node;
 mod output;
 mod problem;
 mod process;
@@ -20,6 +21,7 @@ pub use launch::{
     CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReportedRequest,
     RetryRequest,
 };
+pub use node::{NodeListing, NodeView};
 pub use output::{
     MatchView, Omitted, OutputNumbers, OutputView, ReadRequest, SearchRequest, SearchView, StreamChoice,
 };

@@ -45,6 +45,30 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_is_renamed_as_a_whole_and_replaces_none() {
+    let server = Server::start();
+    let clock = VirtualClock::default();
+    let named = |namespace: &str| RedisOptions { namespace: namespace.to_owned(), ..server.options() };
+    let (draft, other) = (redis(&server, "draft", &clock), redis(&server, "dra", &clock));
+    let world = StoreWorld::new(draft.clone(), clock.clone());
+    for _ in 0..1_500 {
+        world.submit(world.draft()).await;
+    }
+    let before = (everything(draft.as_ref()).await, draft.books().await.unwrap());
+    assert!(!RedisStore::rename(&named("draft"), "dra").await.unwrap(), "that one is taken");
+    assert!(!RedisStore::exists(&named("place")).await.unwrap());
+    assert!(RedisStore::rename(&named("draft"), "place").await.unwrap());
+    assert!(!RedisStore::exists(&named("draft")).await.unwrap());
+    let place = redis(&server, "place", &clock);
+    assert_eq!((everything(place.as_ref()).await, place.books().await.unwrap()), before);
+    assert!(RedisStore::discard(&named("place")).await.unwrap());
+    assert!(!RedisStore::discard(&named("place")).await.unwrap());
+    assert_eq!(server.ask(&["KEYS", "lh:{place}:*"]), "");
+    assert!(everything(other.as_ref()).await.is_empty());
+    assert!(RedisStore::exists(&named("dra")).await.unwrap(), "what begins alike is left alone");
+}
+
 async fn copy(from: &dyn Movable, to: &dyn Movable) {
     to.take_processes(&everything(from).await).await.unwrap();
     to.take_events(&from.read(None, 10_000, false).await.unwrap().events).await.unwrap();

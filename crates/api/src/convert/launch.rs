@@ -3,6 +3,7 @@
 use crate::convert::attention;
 use crate::convert::command::{self, LaunchDefaults};
 use crate::convert::moment::exact;
+use crate::convert::node::placement;
 use crate::fault::Fault;
 use longhaul_domain::{
     AgentFacts, ChildrenPolicy, JsonText, NodeId, Priority, ProcessId, ProcessName, ProcessType,
@@ -36,6 +37,7 @@ pub(crate) fn launch(
     defaults: &LaunchDefaults,
 ) -> Result<Launch, Fault> {
     let kind = parsed::<ProcessType>(request.kind.as_deref())?.unwrap_or_default();
+    let placement = placement(&request)?;
     let (work, captured) = match (request.command, request.reported) {
         (Some(command), None) => {
             let (command, captured) = command::command(command, &kind, defaults)?;
@@ -71,6 +73,7 @@ pub(crate) fn launch(
         priority: Priority::new(request.priority.unwrap_or(0))?,
         launch_key: parsed(request.launch_key.as_deref())?,
         not_before: not_before(request.delay_ms, request.not_before.as_deref(), now)?,
+        placement,
         children: request.children.as_deref().map_or(Ok(defaults.children), children)?,
         on_session_end: match request.on_session_end.as_deref() {
             Some(word) => session_policy(word, request.session_grace_ms, defaults.session_grace)?,
@@ -79,7 +82,6 @@ pub(crate) fn launch(
         },
         retry: request.retry.map_or_else(|| Ok(RetryPolicy::none()), |retry| self::retry(&retry))?,
         silence: attention::silence(request.idle_after_ms, request.stall_after_ms)?,
-        ..Spec::of(Work::Reported(ReportedSpec::default()))
     };
     Ok(Launch { spec, parent, captured, no_queue: request.no_queue })
 }

@@ -12,6 +12,11 @@ pub fn rfc3339(at: Timestamp) -> String {
     format!("{moment:.3}")
 }
 
+/// A span in seconds, exact to the millisecond: a sum of seconds and a fraction has digits that nobody measured.
+pub(crate) fn seconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1_000.0).round() / 1_000.0
+}
+
 /// Reads a moment in RFC 3339.
 pub(super) fn exact(text: &str) -> Result<Timestamp, Fault> {
     let moment = text.parse::<jiff::Timestamp>();
@@ -74,6 +79,15 @@ mod tests {
         assert_eq!(rfc3339(Timestamp(1_700_000_000_007)), "2023-11-14T22:13:20.007Z");
         assert_eq!(rfc3339(Timestamp(0)), "1970-01-01T00:00:00.000Z");
         assert!(rfc3339(Timestamp(i64::MAX)).starts_with("9999-"));
+    }
+
+    #[test]
+    fn seconds_have_the_digits_of_milliseconds_and_no_more() {
+        for millis in 0..100_000_u32 {
+            let exact = f64::from(millis) / 1_000.0;
+            assert_eq!(seconds(Duration::from_millis(millis.into())).to_bits(), exact.to_bits(), "{millis}");
+        }
+        assert_eq!(seconds(Duration::from_millis(3_272)).to_string(), "3.272");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From a fact to what subscribers are told of it.
 
-use crate::convert::{ending, rfc3339};
+use crate::convert::{ending, rfc3339, seconds};
 use crate::events::place::cursor_text;
 use crate::events::subject::Subject;
 use longhaul_domain::{Ending, ExitStatus, Fact, NodeId, Status, StopCause};
@@ -61,7 +61,7 @@ fn data(logged: &Logged, subject: Option<&Subject>) -> EventData {
         data.attempt = subject.attempt.map(|attempt| attempt.0);
     }
     let began = subject.and_then(|subject| subject.started_at);
-    let lasted = began.map(|began| event.at.since(began).as_secs_f64());
+    let lasted = began.map(|began| seconds(event.at.since(began)));
     match &event.fact {
         Fact::RetryScheduled { due, after } => {
             add_ending(&mut data, after);

@@ -48,17 +48,6 @@ enum Reach {
     AtEnd,
 }
 
-impl Step {
-    /// The place behind it.
-    pub(crate) const fn place(&self) -> Cursor {
-        match self {
-            Self::Event(logged) => logged.cursor,
-            Self::Gap { to, .. } => *to,
-            Self::CaughtUp(place) => *place,
-        }
-    }
-}
-
 impl Trail {
     /// Begins after a place; before the oldest event kept without one. With `goes_on` it does not end with the newest.
     pub(crate) async fn after(
@@ -86,6 +75,32 @@ impl Trail {
     pub(crate) async fn from_now(engine: &Engine) -> Result<Self, EngineError> {
         let end = engine.log_end().await?;
         Self::after(engine, Some(end), true).await
+    }
+
+    /// Goes on behind a place that was reached before.
+    pub(crate) fn behind(engine: &Engine, place: Cursor) -> Self {
+        Self {
+            engine: engine.clone(),
+            after: Some(place),
+            ahead: VecDeque::new(),
+            reach: Reach::Behind,
+            goes_on: true,
+        }
+    }
+
+    /// The place that was reached, between two pages, if it goes on with the newest.
+    pub(crate) fn between(&self) -> Option<Cursor> {
+        self.after.filter(|_| self.goes_on && self.ahead.is_empty())
+    }
+
+    /// Whether everything that was there has been read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.reach == Reach::AtEnd
+    }
+
+    /// Whether there is a next step without a wait.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.ahead.is_empty()
     }
 
     /// The next step, which stays the next one until it is [taken](Self::take); none when all is over. Dropping the call

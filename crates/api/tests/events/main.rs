@@ -12,5 +12,6 @@ mod golden;
 mod hooks;
 mod notices;
 mod outside;
+mod relay;
 mod streams;
 mod world;

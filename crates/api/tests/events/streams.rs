@@ -48,7 +48,7 @@ async fn an_event_is_the_same_whenever_and_by_whomever_it_is_read() {
     let mut first = Vec::new();
     while first.len() < 12 {
         if let Told::Event(envelope) = next_of(&world, &mut along).await {
-            first.push(*envelope);
+            first.push((*envelope).clone());
         }
     }
     for id in &ids {

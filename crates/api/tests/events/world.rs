@@ -119,6 +119,7 @@ async fn api(
         defaults: LaunchDefaults::default(),
         retention: None,
         metrics: Metrics::default(),
+        relay: longhaul_api::Relay::default(),
         notice_window: longhaul_api::NOTICE_WINDOW,
     }
 }
@@ -131,7 +132,7 @@ pub(crate) async fn next_of(world: &World, events: &mut Events) -> Told {
 
 pub(crate) fn envelopes(told: &[Told]) -> Vec<Envelope> {
     let envelope = |told: &Told| match told {
-        Told::Event(envelope) | Told::Gap(envelope) => Some(envelope.as_ref().clone()),
+        Told::Event(envelope) | Told::Gap(envelope) => Some(Envelope::clone(envelope)),
         Told::CaughtUp { .. } => None,
     };
     told.iter().filter_map(envelope).collect()

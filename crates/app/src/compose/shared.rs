@@ -1,12 +1,24 @@
 //! The store of many machines, by its URL.
 
+use super::Movable;
 use crate::stores::Stores;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_engine::ports::{Store, StoreError};
+use longhaul_engine::ports::{Membership, Presence, Store, StoreError};
 use std::sync::Arc;
 
 /// Servers that speak the protocol are found under these.
-const SCHEMES: [&str; 5] = ["redis", "rediss", "redis+unix", "valkey", "valkeys"];
+const SCHEMES: &[&str] = &[
+    "redis",
+    "redis+unix",
+    "valkey",
+    "valkey+unix",
+    #[cfg(feature = "redis-tls")]
+    "rediss",
+    #[cfg(feature = "redis-tls")]
+    "valkeys",
+    #[cfg(feature = "redis-sentinel")]
+    "redis+sentinel",
+];
 
 /// Its time is that of the server, whatever clock this machine has.
 pub(crate) fn add_to(stores: &mut Stores) {
@@ -15,8 +27,46 @@ pub(crate) fn add_to(stores: &mut Stores) {
     }
 }
 
+/// Whether the URL is one of such a store.
+pub(crate) fn knows(url: &str) -> bool {
+    url.split_once(':').is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
+}
+
+/// Whether there is such a store.
+pub(crate) async fn exists(url: &str) -> Result<bool, StoreError> {
+    RedisStore::exists(&options(url)?).await
+}
+
+/// Where a copy is made before it gets its place, as a URL.
+pub(crate) fn draft_of(url: &str) -> Result<String, StoreError> {
+    let namespace = options(url)?.namespace;
+    let sign = if url.contains('?') { '&' } else { '?' };
+    // The last word on it counts.
+    Ok(format!("{url}{sign}namespace={namespace}.copying"))
+}
+
+/// Lets a store go that nobody uses, and says whether there was anything.
+pub(crate) async fn discard(url: &str) -> Result<bool, StoreError> {
+    RedisStore::discard(&options(url)?).await
+}
+
+/// Puts a draft in its place; false if that is taken.
+pub(crate) async fn put_in_place(draft: &str, place: &str) -> Result<bool, StoreError> {
+    RedisStore::rename(&options(draft)?, &options(place)?.namespace).await
+}
+
+/// Opens a store that exists; none if a node is there whose lease is not over.
+pub(crate) async fn movable(url: &str) -> Result<Option<Box<dyn Movable>>, StoreError> {
+    let store = RedisStore::open(options(url)?).await?;
+    let nodes = store.known_nodes().await?;
+    let is_used = nodes.iter().any(|node| matches!(node.presence, Presence::Here { until: Some(_) }));
+    Ok((!is_used).then(|| Box::new(store) as Box<dyn Movable>))
+}
+
 async fn open(url: String) -> Result<Arc<dyn Store>, StoreError> {
-    let options = RedisOptions::of_url(&url);
-    let options = options.map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
-    Ok(Arc::new(RedisStore::open(options).await?))
+    Ok(Arc::new(RedisStore::open(options(&url)?).await?))
+}
+
+fn options(url: &str) -> Result<RedisOptions, StoreError> {
+    RedisOptions::of_url(url).map_err(|error| StoreError::Unavailable { source: Box::new(error) })
 }

@@ -162,6 +162,12 @@ pub const KEYS: &[Key] = &[
         "the file of the key of listen.tls_cert, in PEM; nobody else may read it",
     ),
     own("node.id", Kind::Name, None, "the name of this node, unique in a cluster; its host name by default"),
+    own(
+        "node.labels",
+        Kind::List,
+        Some(""),
+        "what this node calls itself for work that is placed by labels: gpu, os=linux",
+    ),
     key(
         "notices.window",
         Kind::Span(NO_TIME),

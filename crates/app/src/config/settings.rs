@@ -9,10 +9,10 @@ use crate::config::outgoing::Outgoing;
 use crate::config::show::without_password;
 use crate::stores::Stores;
 use longhaul_domain::{
-    ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
+    Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
     SilencePolicy, SlotKey, TreeLimits,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub struct Settings {
     pub store: StoreChoice,
     /// The name of this node.
     pub node: NodeId,
+    /// What this node calls itself, for work that is placed by labels.
+    pub labels: BTreeSet<Capability>,
     /// Stop all processes when the manager is told to end.
     pub stop_processes: bool,
     /// The program that supervises an attempt, if one was chosen.
@@ -152,6 +154,7 @@ impl Settings {
             output_total: bound(layers, "output.total"),
             store: store(layers, state_dir, stores)?,
             node: node(layers),
+            labels: labels(layers)?,
             stop_processes: flag(layers, "serve.stop_processes"),
             shim: text(layers, "shim.path").filter(|path| !path.is_empty()).map(PathBuf::from),
             containment: match text(layers, "shim.containment") {
@@ -237,6 +240,21 @@ fn node(layers: &Layers) -> NodeId {
         #[expect(clippy::expect_used, reason = "it is a name by every rule for names")]
         NodeId::new(&host).unwrap_or_else(|_| NodeId::new("localhost").expect("a plain word"))
     })
+}
+
+fn labels(layers: &Layers) -> Result<BTreeSet<Capability>, ConfigError> {
+    let Some(setting) = layers.setting("node.labels") else { return Ok(BTreeSet::new()) };
+    let Value::List(texts) = &setting.value else { return Ok(BTreeSet::new()) };
+    let label = |text: &String| {
+        Capability::new(text).map_err(|error| ConfigError::BadValue {
+            key: "node.labels".to_owned(),
+            text: format!("{text:?}"),
+            origin: Box::new(setting.origin.clone()),
+            why: error.why.to_owned(),
+            help: "give labels such as [\"gpu\", \"os=linux\"]".to_owned(),
+        })
+    };
+    texts.iter().map(label).collect()
 }
 
 pub(super) fn text<'a>(layers: &'a Layers, key: &str) -> Option<&'a str> {
@@ -421,6 +439,15 @@ mod tests {
         std::fs::write(&path, "ready.beyond_loopback = true\n").unwrap();
         let of_project = Sources { project_files: vec![path], ..Sources::default() }.read();
         assert!(matches!(of_project, Err(ConfigError::NotForProjects { .. })));
+    }
+
+    #[test]
+    fn node_has_the_labels_that_its_user_gives_it() {
+        assert!(from_file("").unwrap().labels.is_empty());
+        let labels = from_file("node.labels = [\"os=linux\", \"gpu\", \"gpu\"]\n").unwrap().labels;
+        assert_eq!(labels.iter().map(Capability::as_str).collect::<Vec<_>>(), ["gpu", "os=linux"]);
+        let wrong = from_file("node.labels = [\"\"]\n").unwrap_err();
+        assert!(wrong.to_string().contains("node.labels"), "{wrong}");
     }
 
     #[test]

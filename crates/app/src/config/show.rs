@@ -97,13 +97,19 @@ fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&Setting>)> {
 
 /// The URL of a store without a password: what stands between `//` and `@`.
 pub(super) fn without_password(url: &str) -> String {
-    match (url.find("//"), url.rfind('@')) {
+    let shown = match (url.find("//"), url.rfind('@')) {
         (Some(begin), Some(end)) if begin < end => {
             let (head, tail) = (url.get(..begin).unwrap_or_default(), url.get(end..).unwrap_or_default());
             format!("{head}//…{tail}")
         }
         _ => url.to_owned(),
-    }
+    };
+    // URLs of sockets have no other place for it than their query.
+    let Some((place, query)) = shown.split_once('?') else {
+        return shown;
+    };
+    let parts = query.split('&').map(|part| if part.starts_with("pass=") { "pass=…" } else { part });
+    format!("{place}?{}", parts.collect::<Vec<_>>().join("&"))
 }
 
 /// The value as it may be shown.
@@ -235,6 +241,9 @@ mod tests {
     fn password_of_a_store_is_never_shown() {
         let value = Value::Text("redis://user:hunter2@host:6379/0".to_owned());
         assert_eq!(unsecret("store", &value), Value::Text("redis://…@host:6379/0".to_owned()));
+        let value = Value::Text("redis+unix:///run/s?user=me&pass=hunter2&namespace=ci".to_owned());
+        let shown = Value::Text("redis+unix:///run/s?user=me&pass=…&namespace=ci".to_owned());
+        assert_eq!(unsecret("store", &value), shown);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A store that says nothing any more when its manager has lost its foothold.
 
 use crate::compose::unnamed_write;
-use crate::foothold::Foothold;
+use crate::foothold::{Foothold, Loss};
 use async_trait::async_trait;
 use longhaul_domain::{
     AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
@@ -12,13 +12,11 @@ use longhaul_engine::ports::{
     NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Room, Store,
     StoreError, Stored, Submission, Submitted, Swept, Upkeep,
 };
+use std::error::Error;
 use std::sync::Arc;
 
-/// Why it says nothing.
-const GONE: &str = "the state directory was removed, moved or replaced";
-
-/// A store that does what the one inside does, and whose writes are acknowledged only on the state directory that they
-/// were asked on.
+/// A store that does what the one inside does, and whose writes are acknowledged only on the state directory and the
+/// files that they were asked on.
 #[derive(Debug)]
 pub(crate) struct GuardedStore {
     inner: Arc<dyn Store>,
@@ -30,6 +28,11 @@ impl GuardedStore {
         Self { inner, foothold }
     }
 
+    /// Why it says nothing.
+    fn gone(&self) -> Box<dyn Error + Send + Sync> {
+        self.foothold.loss().unwrap_or(Loss::StateDir).to_string().into()
+    }
+
     /// A write: looked at before, so that nothing is begun in vain, and after, before anybody is told.
     async fn write<T>(
         &self,
@@ -37,10 +40,10 @@ impl GuardedStore {
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         if !self.foothold.holds() {
-            return Err(StoreError::Unavailable { source: GONE.into() });
+            return Err(StoreError::Unavailable { source: self.gone() });
         }
         let answer = work.await;
-        if self.foothold.holds() { answer } else { Err(StoreError::Unknown { op, source: GONE.into() }) }
+        if self.foothold.holds() { answer } else { Err(StoreError::Unknown { op, source: self.gone() }) }
     }
 
     /// A read: it promises nothing, so that what was seen of the path before is enough.
@@ -49,7 +52,7 @@ impl GuardedStore {
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let answer = work.await;
-        if self.foothold.is_lost() { Err(StoreError::Unavailable { source: GONE.into() }) } else { answer }
+        if self.foothold.is_lost() { Err(StoreError::Unavailable { source: self.gone() }) } else { answer }
     }
 }
 

@@ -16,8 +16,10 @@ mod full_disk;
 mod handle;
 mod lifecycle;
 mod network;
+mod shared_store;
 mod start;
 mod store;
+mod store_gone;
 #[cfg(feature = "otel")]
 mod telemetry;
 mod telling;

@@ -81,7 +81,8 @@ fn copy_that_makes_no_sense_is_refused_and_leaves_nothing() {
         ("sqlite:", "sqlite:", 1),
         ("memory", "fs:x", 2),
         ("sqlite:", "memory", 2),
-        ("sqlite:", "redis://:hunter2@host", 2),
+        ("sqlite:", "redis://:hunter2@127.0.0.1:1", 6),
+        ("sqlite:", "mysql://:hunter2@host", 2),
         ("fs:missing", "sqlite:x", 1),
         ("sqlite:missing.db", "fs:x", 1),
     ] {

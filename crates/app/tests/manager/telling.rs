@@ -216,3 +216,33 @@ fn webhook_that_is_not_allowed_keeps_the_manager_from_its_start() {
     assert_ne!(said.code, 0);
     assert!(said.err.contains("webhooks.allow") && !said.err.contains("hush"), "{said:?}");
 }
+
+#[test]
+fn agents_that_come_and_go_leave_nothing_in_the_log() {
+    let bench = Bench::new();
+    assert_eq!(bench.run(&["status"]).code, 0);
+    for _ in 0..3 {
+        let mut agent = bench
+            .command(&["mcp"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let hello = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+        let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        let mut input = agent.stdin.take().unwrap();
+        writeln!(input, "{hello}\n{initialized}").unwrap();
+        let mut answer = String::new();
+        let mut output = std::io::BufReader::new(agent.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut output, &mut answer).unwrap();
+        assert!(answer.contains("serverInfo"), "{answer}");
+        drop(input);
+        assert!(agent.wait().unwrap().success());
+    }
+    bench.end_manager(Signal::TERM);
+    let log = bench.log();
+    let ours = ["is ready", "told to end", "the manager ends"];
+    let strange: Vec<&str> = log.lines().filter(|line| !ours.iter().any(|own| line.contains(own))).collect();
+    assert!(strange.is_empty() && log.lines().count() == ours.len(), "{log}");
+}

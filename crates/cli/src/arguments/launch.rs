@@ -1,6 +1,6 @@
 //! What may be said about a launch.
 
-use super::{AttentionArgs, WorkArgs};
+use super::{AttentionArgs, PlaceArgs, WorkArgs};
 use crate::value::{Backoff, Declared, RetryOn, Signal, Size, Span};
 use clap::Args;
 use std::ffi::OsString;
@@ -95,6 +95,9 @@ pub struct RunArgs {
     /// Let no file that it writes become larger
     #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
     pub max_file_size: Option<Size>,
+    /// Where it runs.
+    #[command(flatten)]
+    pub place: PlaceArgs,
     /// What is told of it.
     #[command(flatten)]
     pub attention: AttentionArgs,

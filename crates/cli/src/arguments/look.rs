@@ -1,6 +1,6 @@
 //! What may be said when looking at processes.
 
-use crate::completion::{agents, references, sessions};
+use crate::completion::{agents, nodes, references, sessions};
 use crate::value::{BadValue, Span, reference, word};
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
@@ -28,6 +28,9 @@ pub struct StatusArgs {
     /// Show only what this session asked for
     #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
+    /// Show only what this node runs or ran
+    #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(nodes))]
+    pub node: Option<String>,
     /// Show only this level; the roots are on level 0
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub level: Option<u8>,

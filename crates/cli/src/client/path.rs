@@ -55,6 +55,24 @@ impl Path {
         Self::queues().below(key)
     }
 
+    /// The nodes.
+    pub(crate) fn nodes() -> Self {
+        Self::of("/v1/nodes")
+    }
+
+    /// One node.
+    pub(crate) fn node(id: &str) -> Self {
+        Self::nodes().below(id)
+    }
+
+    /// Something of one node.
+    pub(crate) fn node_part(id: &str, part: &str) -> Self {
+        let mut path = Self::node(id);
+        path.text.push('/');
+        path.text.push_str(part);
+        path
+    }
+
     /// The end of a session.
     pub(crate) fn session_end(session: &str) -> Self {
         let mut path = Self::of("/v1/sessions").below(session);

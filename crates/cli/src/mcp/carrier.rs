@@ -183,9 +183,9 @@ where
                 line.push(b'\n');
                 line
             }
-            Line::TooLong(_) => {
+            Line::TooLong(begin) => {
                 let why = format!("a message is at most {LONGEST} bytes");
-                self.to_client.push_back(Parcel::of(unreadable(&why)));
+                self.to_client.push_back(Parcel::of(unreadable(&begin, &why)));
                 return;
             }
         };

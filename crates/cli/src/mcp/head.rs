@@ -21,6 +21,11 @@ impl Head {
         head
     }
 
+    /// The call that it is, if it is one.
+    pub(super) fn asks(&self) -> Option<String> {
+        self.id.as_ref().filter(|_| self.method.is_some()).and_then(key)
+    }
+
     /// The call that it answers, if it is an answer.
     pub(super) fn answers(&self) -> Option<String> {
         self.id.as_ref().filter(|_| self.method.is_none()).and_then(key)

@@ -306,9 +306,10 @@ impl Open {
     }
 }
 
-/// The answer to a line that nobody could read.
-pub(super) fn unreadable(why: &str) -> Vec<u8> {
-    refusal("null", INVALID, why, &json!({ "type": "payload_too_large", "retryable": false }))
+/// The answer to a line that nobody could read, to whoever put it as far as its begin tells.
+pub(super) fn unreadable(begin: &[u8], why: &str) -> Vec<u8> {
+    let id = Head::of_begin(begin).asks().unwrap_or_else(|| "null".to_owned());
+    refusal(&id, INVALID, why, &json!({ "type": "payload_too_large", "retryable": false }))
 }
 
 fn refusal(id: &str, code: i64, why: &str, data: &Value) -> Vec<u8> {

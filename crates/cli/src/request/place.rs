@@ -6,12 +6,19 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Gives the directory that the command works in, as the caller names it.
-pub(super) fn directory(said: Option<&Path>, around: &Surroundings) -> Result<PathBuf, Failure> {
+/// Gives the directory that the command works in, as the caller names it; it has to be there unless that is elsewhere.
+pub(super) fn directory(
+    said: Option<&Path>,
+    elsewhere: bool,
+    around: &Surroundings,
+) -> Result<PathBuf, Failure> {
     let Some(said) = said else {
         return around.directory();
     };
     let directory = absolute(said, around)?;
+    if elsewhere {
+        return Ok(directory);
+    }
     let unusable = |source| Failure::file("work in", &directory, source);
     if fs::metadata(&directory).map_err(unusable)?.is_dir() {
         Ok(directory)
@@ -20,9 +27,12 @@ pub(super) fn directory(said: Option<&Path>, around: &Surroundings) -> Result<Pa
     }
 }
 
-/// Gives the absolute path of a file that can be read.
-pub(super) fn file(said: &Path, around: &Surroundings) -> Result<String, Failure> {
+/// Gives the absolute path of a file, which can be read unless it lies elsewhere.
+pub(super) fn file(said: &Path, elsewhere: bool, around: &Surroundings) -> Result<String, Failure> {
     let path = absolute(said, around)?;
+    if elsewhere {
+        return text(&path);
+    }
     fs::metadata(&path).map_err(|source| Failure::file("read", &path, source))?;
     text(&path)
 }

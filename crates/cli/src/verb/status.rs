@@ -153,6 +153,7 @@ async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> 
         .with_some("all", everything.then_some(true))
         .with_some("project", project)
         .with_some("session", args.session.as_deref())
+        .with_some("node", args.node.as_deref())
         .with_some("level", args.level)
         .with_some("agent_id", args.agent_id.as_deref())
         .with_some("parent", args.parent.as_deref())
@@ -183,7 +184,7 @@ fn nothing(args: &StatusArgs, project: Option<&str>) -> String {
     let place = project.map(|project| format!(" in project {}", clean_label(project))).unwrap_or_default();
     let filtered = !args.status.is_empty()
         || args.level.is_some()
-        || [&args.session, &args.kind, &args.agent_id, &args.parent, &args.tree]
+        || [&args.session, &args.node, &args.kind, &args.agent_id, &args.parent, &args.tree]
             .iter()
             .any(|each| each.is_some());
     if filtered {

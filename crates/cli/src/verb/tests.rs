@@ -5,6 +5,7 @@ mod events;
 mod family;
 mod launch;
 mod look;
+mod node;
 mod output;
 mod queue;
 mod send;

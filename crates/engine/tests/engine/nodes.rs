@@ -3,11 +3,13 @@
 use crate::world::{command, node, seconds};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    Capability, Command, Ending, Fact, Interruption, NodeId, Pending, Placement, ProcessId, RetryPolicy,
-    Spec, State, Status, StopCause,
+    Capability, Command, Ending, Fact, Interruption, NodeId, Pending, Placement, ProcessId, Retention,
+    RetryPolicy, Spec, State, Status, StopCause,
 };
-use longhaul_engine::ports::{AttemptKey, Clock, Membership, NodeFacts, NodeOffer, Presence, Store, Stored};
-use longhaul_engine::{Engine, Goal, Launch, Mode, Parts, Settings};
+use longhaul_engine::ports::{
+    AttemptKey, Clock, Membership, NodeFacts, NodeOffer, Presence, Store, Stored, Upkeep,
+};
+use longhaul_engine::{Engine, EngineError, Goal, Launch, Mode, Parts, Settings};
 use longhaul_testkit::fakes::{
     Call, FakeProber, FakeVault, Fault, FaultySpawner, FaultyStore, ScriptedSpawner, SequentialIds, Trouble,
     VirtualClock,
@@ -144,6 +146,61 @@ fn ending(stored: &Stored) -> Ending {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_is_forgotten_when_it_is_lost_and_not_before() {
+    let cluster = Cluster::new();
+    let a = cluster.node("a", 1).await;
+    let b = cluster.node("b", 2).await;
+    b.cut(true);
+    cluster.pass(seconds(7)).await;
+    for name in ["a", "b"] {
+        let refused = a.engine.forget(&id(name)).await;
+        assert!(matches!(refused, Err(EngineError::NodeAlive { .. })), "{name}: {refused:?}");
+    }
+    cluster.pass(seconds(30)).await;
+    let gone = a.engine.forget(&id("b")).await.unwrap();
+    assert!(gone.presence.unreachable_since().is_some(), "{gone:?}");
+    let left: Vec<NodeId> = a.engine.nodes().await.unwrap().into_iter().map(|node| node.facts.id).collect();
+    assert_eq!(left, [id("a")]);
+    assert!(matches!(a.engine.forget(&id("b")).await, Err(EngineError::NodeUnknown { .. })));
+    assert!(matches!(a.engine.drain(&id("b"), true).await, Err(EngineError::NodeUnknown { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_drains_leaves_new_work_to_another() {
+    let cluster = Cluster::new();
+    let a = cluster.node("a", 1).await;
+    let b = cluster.node("b", 2).await;
+    assert!(a.engine.drain(&id("b"), true).await.unwrap().draining);
+    let taken = b.launch(anywhere("run")).await;
+    cluster.pass(seconds(1)).await;
+    assert_eq!(b.stored(taken).await.owner.unwrap().node, id("a"));
+    assert!(!a.engine.drain(&id("b"), false).await.unwrap().draining);
+    let own = b.launch(anywhere("run")).await;
+    cluster.pass(seconds(1)).await;
+    assert_eq!(b.stored(own).await.owner.unwrap().node, id("b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_captured_environment_goes_to_no_other_node() {
+    let cluster = Cluster::new();
+    let a = cluster.node("a", 1).await;
+    let launch = |placement| Launch {
+        spec: Spec { placement, ..command("run") },
+        parent: None,
+        captured: Some(vec![("A".to_owned(), "1".to_owned())]),
+        no_queue: false,
+    };
+    let label = Capability::new("gpu").unwrap();
+    for elsewhere in [Placement::Node(id("b")), Placement::Labels(vec![label]), Placement::Anywhere] {
+        let refused = a.engine.launch(launch(elsewhere)).await;
+        assert!(matches!(refused, Err(EngineError::EnvironmentStays { .. })), "{refused:?}");
+    }
+    for here in [Placement::Here, Placement::Node(id("a"))] {
+        assert!(a.engine.launch(launch(here)).await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_is_there_keeps_its_lease() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
@@ -261,6 +318,23 @@ async fn a_node_that_comes_back_works_on() {
     assert_eq!(b.status(again).await, Status::Completed);
     // What ran on comes to its end, which is told late.
     a.spawner.live().into_iter().for_each(|key| assert_eq!(key.id, process));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_the_store_does_not_know_any_more_goes_on() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("run")).await;
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(seconds(60)).await;
+    assert_eq!(b.status(process).await, Status::Interrupted);
+    let everything = Retention { age: Some(Duration::ZERO), ..Retention::default() };
+    assert_eq!(cluster.store.sweep(&everything, 10).await.unwrap().ids, [process]);
+    a.cut(false);
+    cluster.pass(seconds(30)).await;
+    assert!(matches!(cluster.presence("a").await, Presence::Here { .. }));
+    assert_eq!(a.spawner.live().iter().map(|key| key.id).collect::<Vec<_>>(), [process]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,6 +41,7 @@ pub(super) fn about_path(name: &str) -> &'static str {
     match name {
         "reference" => "An id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`",
         "key" => "A concurrency key; a pattern such as `claude-*` where slots are changed",
+        "node" => "The name of a node",
         _ => "The id of a session",
     }
 }
@@ -63,7 +64,7 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
     let bounds = match (request, field) {
         (
             "LaunchRequest",
-            "name" | "project" | "session_id" | "agent_id" | "agent_type" | "key" | "launch_key",
+            "name" | "project" | "session_id" | "agent_id" | "agent_type" | "key" | "launch_key" | "node",
         )
         | ("ReportedRequest", "node_id")
         | ("UpdateRequest", "stage")
@@ -77,6 +78,10 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
         ("LaunchRequest", "metadata") => json!({ "type": ["object", "null"] }),
         ("LaunchRequest", "capabilities") => json!({
             "maxItems": 100,
+            "items": { "type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": NAME },
+        }),
+        ("LaunchRequest", "node_labels") => json!({
+            "maxItems": 20,
             "items": { "type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": NAME },
         }),
         ("LaunchRequest" | "PriorityRequest", "priority") => json!({ "minimum": -100, "maximum": 100 }),

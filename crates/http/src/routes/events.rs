@@ -102,10 +102,10 @@ fn after(query: &Query, headers: &HeaderMap) -> Result<Option<String>, Fault> {
 
 fn line(told: Told) -> Line {
     match told {
-        Told::Event(envelope) => Line::of(envelope.event.clone(), envelope.cursor.clone(), &envelope),
-        Told::Gap(envelope) => Line::of("gap".to_owned(), envelope.cursor.clone(), &envelope),
+        Told::Event(telling) => Line::told(telling),
+        Told::Gap(gap) => Line::of("gap".to_owned(), gap.cursor.clone(), &*gap),
         Told::CaughtUp { cursor } => {
-            Line::of("caught_up".to_owned(), cursor.clone(), &json!({ "cursor": cursor })).of_sse_alone()
+            Line::of_sse_alone("caught_up".to_owned(), cursor.clone(), &json!({ "cursor": cursor }))
         }
     }
 }

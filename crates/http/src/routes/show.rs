@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use longhaul_api::{Api, Depth, Fault};
+use longhaul_domain::Status;
 use longhaul_wire::api::{ProcessView, ProcessesReply, UsageReply, WhyView};
 use serde_json::json;
 
@@ -27,8 +28,8 @@ pub(crate) fn entries() -> Vec<Entry> {
                 "The revisions that are known: `*` or quoted tags",
                 json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,20}"(, *"[0-9]{1,20}")*)$"# }),
             )
-            .answers::<ProcessView>(200, "The process; its `ETag` is its revision")
-            .answers_raw(304, "Its revision is known already", &[]),
+            .answers::<ProcessView>(200, "The process; its `ETag` is its revision, for `If-Match`")
+            .answers_raw(304, "It has ended, and its revision is known already", &[]),
         with_usage(Entry::get("/v1/processes/{reference}/tree", tree))
             .named("show_tree", "Shows a process and everything that was ever below it, oldest first")
             .answers::<ProcessesReply>(200, "The processes"),
@@ -51,12 +52,19 @@ async fn show(
     let depth = depth(&query, Depth::Ports)?;
     let process = api.show(&reference, depth).await?;
     let revision = process.revision;
-    match (depth, is_known(&headers, revision)?) {
+    match (depth, is_known(&headers, revision)? && is_final(&process)) {
         // What a tree uses has no revision.
         (Depth::Usage, _) => Ok(Reply::ok(process).into_response()),
         (Depth::Records | Depth::Ports, true) => Ok(Reply::unchanged(revision)),
         (Depth::Records | Depth::Ports, false) => Ok(Reply::ok(process).tagged(revision).into_response()),
     }
+}
+
+/// Whether nothing of it changes any more without a new revision: progress, conditions and what is found out beside
+/// the record of a live process do.
+fn is_final(process: &ProcessView) -> bool {
+    let is_ended = process.status.parse().is_ok_and(Status::is_ended);
+    is_ended && !process.ending_descendants && process.conditions.is_empty()
 }
 
 /// `GET /v1/processes/{ref}/tree`: itself and everything that was ever below it.

@@ -17,6 +17,7 @@ mod idempotency;
 mod launch;
 mod list;
 mod metrics;
+mod node;
 mod output;
 mod queue;
 mod ready;

@@ -3,12 +3,13 @@ use axum::body::Body;
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
-async fn revision_goes_along_as_the_tag_and_is_not_sent_twice() {
+async fn revision_goes_along_as_the_tag_and_an_ended_process_is_not_sent_twice() {
     let world = World::new().await;
-    let id = world.launch("run").await;
+    let id = world.launch("exit 0").await;
     world.pass(millis(10)).await;
     let path = format!("/v1/processes/{id}");
     let first = world.get(&path).await;
+    assert_eq!(first.json()["status"], "completed");
     let tag = format!("\"{}\"", first.json()["revision"]);
     assert_eq!(first.headers["etag"], tag.as_str());
     for known in [tag.as_str(), "*", &format!("\"999\", W/{tag}")] {
@@ -26,6 +27,23 @@ async fn revision_goes_along_as_the_tag_and_is_not_sent_twice() {
     assert_eq!(known.status, 200);
     let torn = world.ask_with("GET", &with_usage, &[("if-none-match", "{}")], Body::empty()).await;
     assert_eq!(torn.problem().status, 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_without_a_revision_of_its_own_reaches_whoever_asks_with_the_tag() {
+    let world = World::new().await;
+    let id = world.submit(json!({ "reported": {} })).await;
+    let path = format!("/v1/processes/{id}");
+    let first = world.get(&path).await;
+    world.patch(&path, json!({ "progress": 50 })).await;
+    let now = world.get(&path).await;
+    assert_eq!((&now.json()["progress"], &now.headers["etag"]), (&json!(50.0), &first.headers["etag"]));
+    let tag = first.headers["etag"].to_str().unwrap();
+    for known in [tag, "*"] {
+        let asked = world.ask_with("GET", &path, &[("if-none-match", known)], Body::empty()).await;
+        assert_eq!((asked.status.as_u16(), &asked.headers["etag"]), (200, &first.headers["etag"]), "{known}");
+        assert_eq!(asked.json()["progress"], 50.0);
+    }
 }
 
 #[tokio::test(start_paused = true)]

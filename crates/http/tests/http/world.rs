@@ -73,6 +73,7 @@ impl World {
             defaults: LaunchDefaults::default(),
             retention: Some(RetentionView { age_ms: Some(60_000), count: Some(7), bytes: None }),
             metrics,
+            relay: longhaul_api::Relay::default(),
             notice_window: longhaul_api::NOTICE_WINDOW,
         };
         api.metrics.follow(&api.engine);

@@ -16,6 +16,8 @@ const MOST: u32 = 8_000;
 /// Bytes of a token, as clients estimate it, and those that a result may have beyond its tokens, for the cursors in it.
 const TOKEN: usize = 4;
 const ALLOWANCE: usize = 160;
+/// What a result of the fewest tokens may have, in bytes; any error fits into that.
+pub(crate) const LEAST_BYTES: usize = LEAST as usize * TOKEN + ALLOWANCE;
 /// What a result costs besides what is in it.
 const ENVELOPE: u32 = 36;
 /// The fewest tokens that are granted to what is in a result.

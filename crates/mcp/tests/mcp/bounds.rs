@@ -380,3 +380,61 @@ async fn older_clients_are_told_both_ends_as_texts_of_their_own() {
     assert!(text(0).contains("omitted") && !text(0).contains("line 1"), "{look}");
     assert!(text(1).starts_with("line 1\n") && text(2).ends_with("line 2000\n\n"), "{look}");
 }
+
+#[tokio::test]
+async fn error_repeats_only_the_begin_of_what_was_asked() {
+    const LONG: usize = 100_000;
+    let mut raw = Raw::speaking("2025-11-25").await;
+    for letter in ["z", "\"", "é"] {
+        let long = letter.repeat(LONG);
+        let of_process = json!({ "process_id": long });
+        for (method, params) in [
+            ("tools/call", json!({ "name": long })),
+            ("tools/call", json!({ "name": "get_process_status", "arguments": of_process })),
+            ("tools/call", json!({ "name": "wait_for_process", "arguments": { "process_ids": [long] } })),
+            ("tools/call", json!({ "name": "get_process_status", "arguments": { long.as_str(): 1 } })),
+            (
+                "tools/call",
+                json!({ "name": "list_background_processes", "arguments": { "filter_type": long } }),
+            ),
+            ("resources/read", json!({ "uri": long })),
+            ("resources/read", json!({ "uri": format!("longhaul://process/{long}") })),
+            ("resources/subscribe", json!({ "uri": long })),
+            ("tasks/get", json!({ "taskId": long })),
+            (long.as_str(), json!({})),
+            (long.as_str(), json!([])),
+            ("tools/call", json!({ "name": "get_process_status", long.as_str(): 1, "arguments": 1 })),
+        ] {
+            let answer = raw.ask(3, method, params.clone()).await.to_string();
+            let asked: String = params.to_string().chars().take(80).collect();
+            let place = answer.chars().take(200).collect::<String>();
+            assert!(answer.len() <= 6_100, "{asked}: {} bytes: {place}", answer.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn error_of_reading_output_fits_into_the_fewest_tokens() {
+    for version in ["2024-11-05", "2025-11-25"] {
+        let mut raw = Raw::speaking(version).await;
+        let id = raw.printed("x").await;
+        for letter in ["z", "\"", "é", "(", "\\", "\u{1}"] {
+            let long = letter.repeat(2_000);
+            for (tool, arguments) in [
+                ("read_process_output", json!({ "process_id": long, "max_tokens": 150 })),
+                ("read_process_output", json!({ "process_id": id, "cursor": long })),
+                ("read_process_output", json!({ "process_id": id, long.as_str(): 1 })),
+                ("read_process_output", json!({ "process_id": id, "stream": long })),
+                ("search_process_output", json!({ "process_id": long, "pattern": "." })),
+                ("search_process_output", json!({ "process_id": id, "pattern": format!("({long}") })),
+            ] {
+                let refused = raw.call(tool, arguments.clone()).await;
+                assert_eq!(refused["isError"], true, "{refused}");
+                let length = refused.to_string().len();
+                assert!(length <= 150 * 4 + 160, "{version} {tool} {letter:?}: {length}");
+                let text = refused["content"][0]["text"].as_str().unwrap();
+                assert!(text.contains("\"code\":") && text.len() > 80, "{text}");
+            }
+        }
+    }
+}

@@ -77,6 +77,7 @@ impl World {
             defaults: LaunchDefaults::default(),
             retention: None,
             metrics: Metrics::default(),
+            relay: longhaul_api::Relay::default(),
             notice_window: longhaul_api::NOTICE_WINDOW,
         };
         let state = tempfile::tempdir().unwrap();

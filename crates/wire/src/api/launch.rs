@@ -52,6 +52,13 @@ pub struct LaunchRequest {
     pub delay_ms: Option<u64>,
     /// Not before this moment, in RFC 3339; not together with `delay_ms`.
     pub not_before: Option<String>,
+    /// The node that runs it; the one that is asked by default. The environment has to be declared, not captured, for
+    /// another one. At most one of `node`, `node_labels` and `any_node`, and only for a command.
+    pub node: Option<String>,
+    /// Any node that has all these labels runs it.
+    pub node_labels: Vec<String>,
+    /// Any node runs it.
+    pub any_node: bool,
     /// What becomes of its live descendants when it ends by itself: `keep`, `cancel` or `wait`.
     pub children: Option<String>,
     /// What becomes of it when its session ends: `keep`, `cancel` or `grace`.

@@ -387,3 +387,26 @@ async fn line_that_is_too_long_is_answered_and_the_next_one_goes_through() {
     let expected = json!({ "type": "payload_too_large", "retryable": false });
     assert_eq!(told["error"]["data"], expected);
 }
+
+#[tokio::test]
+async fn request_that_is_too_long_is_answered_by_its_id() {
+    let mut world = world();
+    let writer = tokio::spawn(async move {
+        for begin in
+            [r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"x":""#, r#"{"id":6,"result":""#]
+        {
+            world.to.write_all(begin.as_bytes()).await.unwrap();
+            let piece = vec![b'x'; 64 * 1024];
+            for _ in 0..=LONGEST / piece.len() {
+                world.to.write_all(&piece).await.unwrap();
+            }
+            world.to.write_all(b"\"}}\n").await.unwrap();
+        }
+        world
+    });
+    let mut world = writer.await.unwrap();
+    for id in [json!(5), Value::Null] {
+        let told = world.hear().await;
+        assert_eq!((&told["id"], &told["error"]["data"]["type"]), (&id, &json!("payload_too_large")));
+    }
+}

@@ -1,0 +1,121 @@
+//! Nodes, as clients see them, and where a launch may run.
+
+use crate::convert::rfc3339;
+use crate::fault::Fault;
+use longhaul_domain::{Capability, NodeId, Placement, Timestamp};
+use longhaul_engine::ports::{KnownNode, Presence};
+use longhaul_wire::api::{LaunchRequest, NodeListing, NodeView};
+
+/// The most labels that a launch asks for.
+const MOST_LABELS: usize = 20;
+
+/// The nodes as `own` knows them now.
+pub(crate) fn nodes(known: &[KnownNode], own: &NodeId, now: Timestamp) -> NodeListing {
+    NodeListing { nodes: known.iter().map(|known| node(known, own)).collect(), at: rfc3339(now) }
+}
+
+/// One node as `own` knows it.
+pub(crate) fn node(known: &KnownNode, own: &NodeId) -> NodeView {
+    let (presence, lease_until, lost_at) = match known.presence {
+        Presence::Here { until } => ("here", until, None),
+        Presence::Unreachable { since, lost_at } => ("unreachable", Some(since), Some(lost_at)),
+        Presence::Lost { since } => ("lost", Some(since), None),
+        Presence::Left => ("left", None, None),
+    };
+    NodeView {
+        id: known.facts.id.to_string(),
+        own: known.facts.id == *own,
+        presence: presence.to_owned(),
+        draining: known.draining,
+        labels: known.offer.labels.iter().map(ToString::to_string).collect(),
+        address: known.offer.address.clone(),
+        roots: known.offer.roots,
+        version: known.facts.version.clone(),
+        lease_until: lease_until.map(rfc3339),
+        lost_at: lost_at.map(rfc3339),
+    }
+}
+
+/// Where a launch may run.
+pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, Fault> {
+    let asked = [request.node.is_some(), !request.node_labels.is_empty(), request.any_node];
+    match asked.into_iter().filter(|asked| *asked).count() {
+        0 => return Ok(Placement::Here),
+        1 if request.reported.is_some() => {
+            return Err(Fault::invalid("placement", "reported work is done wherever its reporter is"));
+        }
+        1 => {}
+        _ => {
+            return Err(Fault::invalid("placement", "it is said in more than one way")
+                .help("give one of `node`, `node_labels` and `any_node`"));
+        }
+    }
+    if let Some(node) = &request.node {
+        return Ok(Placement::Node(node.parse::<NodeId>()?));
+    }
+    if request.any_node {
+        return Ok(Placement::Anywhere);
+    }
+    if request.node_labels.len() > MOST_LABELS {
+        let count = request.node_labels.len();
+        return Err(Fault::invalid("placement", format!("there are {count} labels, {MOST_LABELS} may be")));
+    }
+    let mut labels: Vec<Capability> =
+        request.node_labels.iter().map(|label| label.parse()).collect::<Result<_, _>>()?;
+    // The order in which they were said makes no other class of work.
+    labels.sort();
+    labels.dedup();
+    Ok(Placement::Labels(labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_engine::ports::{NodeFacts, NodeOffer};
+    use longhaul_wire::api::ReportedRequest;
+
+    #[test]
+    fn placement_is_said_in_one_way_and_of_commands_only() {
+        let named = LaunchRequest { node: Some("b".into()), ..LaunchRequest::default() };
+        assert_eq!(placement(&named).unwrap(), Placement::Node(NodeId::new("b").unwrap()));
+        assert_eq!(placement(&LaunchRequest::default()).unwrap(), Placement::Here);
+        let any = LaunchRequest { any_node: true, ..LaunchRequest::default() };
+        assert_eq!(placement(&any).unwrap(), Placement::Anywhere);
+        assert!(placement(&LaunchRequest { any_node: true, ..named.clone() }).is_err());
+        assert!(placement(&LaunchRequest { node_labels: vec!["gpu".into()], ..any.clone() }).is_err());
+        assert!(placement(&LaunchRequest { reported: Some(ReportedRequest::default()), ..any }).is_err());
+        assert!(placement(&LaunchRequest { node: Some(String::new()), ..named }).is_err());
+    }
+
+    #[test]
+    fn labels_are_a_set() {
+        let asked = |labels: &[&str]| {
+            let node_labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            placement(&LaunchRequest { node_labels, ..LaunchRequest::default() })
+        };
+        assert_eq!(asked(&["os=linux", "gpu", "gpu"]).unwrap(), asked(&["gpu", "os=linux"]).unwrap());
+        assert!(asked(&[""]).is_err());
+        assert!(asked(&["l"; MOST_LABELS + 1]).is_err());
+    }
+
+    #[test]
+    fn each_presence_has_its_word_and_its_moments() {
+        let id = NodeId::new("a").unwrap();
+        let facts = NodeFacts { id: id.clone(), boot: "b".into(), version: "1".into() };
+        let shown = |presence| {
+            let known =
+                KnownNode { facts: facts.clone(), offer: NodeOffer::default(), presence, draining: true };
+            let view = node(&known, &id);
+            assert!(view.own && view.draining);
+            (view.presence, view.lease_until, view.lost_at)
+        };
+        let at = |second: u8| Some(format!("1970-01-01T00:00:0{second}.000Z"));
+        let (one, two) = (Timestamp(1_000), Timestamp(2_000));
+        assert_eq!(shown(Presence::Here { until: None }), ("here".into(), None, None));
+        assert_eq!(shown(Presence::Here { until: Some(one) }), ("here".into(), at(1), None));
+        let unreachable = Presence::Unreachable { since: one, lost_at: two };
+        assert_eq!(shown(unreachable), ("unreachable".into(), at(1), at(2)));
+        assert_eq!(shown(Presence::Lost { since: one }), ("lost".into(), at(1), None));
+        assert_eq!(shown(Presence::Left), ("left".into(), None, None));
+    }
+}

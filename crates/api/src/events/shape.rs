@@ -1,0 +1,130 @@
+//! What an event says beside itself: made once, whoever is told of it.
+
+use crate::events::Wanted;
+use crate::events::letter::envelope;
+use crate::events::subject::{Subject, Subjects};
+use crate::events::tail::tail;
+use crate::events::telling::Telling;
+use longhaul_domain::{Fact, Progress};
+use longhaul_engine::Engine;
+use longhaul_engine::ports::{AttemptKey, Logged};
+use longhaul_wire::event::{Begins, EventKind};
+use tokio::sync::OnceCell;
+
+/// An event with what was known of its process then.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) logged: Logged,
+    /// None if it is for stores and engines alone.
+    pub(crate) kind: Option<EventKind>,
+    /// None of a process that was let go.
+    pub(crate) subject: Option<Subject>,
+    telling: OnceCell<Telling>,
+}
+
+impl Shape {
+    /// The shape of an event, the next one that these subjects are told of; the inner none means that it is not wanted,
+    /// the outer that the engine has ended. Dropping the call loses nothing.
+    pub(crate) async fn of(
+        engine: &Engine,
+        subjects: &mut Subjects,
+        logged: &Logged,
+        wanted: &Wanted,
+    ) -> Option<Option<Self>> {
+        let (id, fact) = (logged.id, &logged.event.fact);
+        if !wanted.is_of_process(id) {
+            return Some(None);
+        }
+        let subject = subjects.with(engine, id, &logged.event).await?;
+        let kind = EventKind::of(fact, subject.map(|subject| subject.begins));
+        let is_wanted = wanted.is_of_session(subject) && wanted.is_of_kind(kind);
+        if is_wanted && kind.is_some_and(EventKind::is_end) {
+            subjects.complete(engine, id, logged.cursor).await?;
+        }
+        let shape = is_wanted.then(|| Self {
+            logged: logged.clone(),
+            kind,
+            subject: subjects.known(id).cloned(),
+            telling: OnceCell::new(),
+        });
+        if let Fact::Ended { .. } = fact {
+            subjects.forget(id);
+        }
+        Some(shape)
+    }
+
+    /// Whether somebody wants it.
+    pub(crate) fn is_wanted(&self, wanted: &Wanted) -> bool {
+        wanted.is_of_process(self.logged.id)
+            && wanted.is_of_session(self.subject.as_ref())
+            && wanted.is_of_kind(self.kind)
+    }
+
+    /// What subscribers are told, if anything. The first who asks reads for it what only the end of an output and the
+    /// record tell.
+    pub(crate) async fn telling(&self, engine: &Engine) -> Option<Telling> {
+        let kind = self.kind?;
+        Some(self.telling.get_or_init(|| self.told(kind, engine)).await.clone())
+    }
+
+    async fn told(&self, kind: EventKind, engine: &Engine) -> Telling {
+        let Self { logged, subject, .. } = self;
+        let mut envelope = envelope(kind, logged, subject.as_ref(), engine.node());
+        if let Fact::StageChanged { stage } = &logged.event.fact {
+            // The log keeps the stage alone: how far it is can be told as long as it stands there.
+            let stored = engine.process(logged.id).await.ok();
+            let live = stored.filter(|stored| !stored.process.status().is_ended());
+            let vitals = live.map(|stored| stored.vitals).filter(|now| now.stage.as_ref() == Some(stage));
+            envelope.data.progress = vitals.and_then(|now| now.progress).map(Progress::percent);
+        }
+        if let Some(key) = self.output(engine) {
+            envelope.data.tail = tail(engine, key).await;
+        }
+        Telling::of(envelope)
+    }
+
+    /// The output that shows how a process ended, if it had any and has it here.
+    fn output(&self, engine: &Engine) -> Option<AttemptKey> {
+        let Fact::Ended { ending, .. } = &self.logged.event.fact else { return None };
+        let subject = self.subject.as_ref().filter(|subject| subject.begins == Begins::WhenSpawned)?;
+        let is_silent = ending.exit().is_some_and(|exit| exit.output_bytes == 0);
+        if is_silent || subject.node.as_ref() != Some(engine.node()) {
+            return None;
+        }
+        Some(AttemptKey { id: self.logged.id, attempt: subject.attempt? })
+    }
+
+    /// About so many bytes it takes, with its texts.
+    pub(crate) fn weight(&self) -> usize {
+        const PLAIN: usize = 4_096;
+        let said = match &self.logged.event.fact {
+            Fact::OutputMatched { pattern, line, .. } => pattern.len() + line.len(),
+            Fact::Ended { .. } => longhaul_wire::event::LONGEST_TAIL,
+            Fact::Submitted
+            | Fact::Claimed { .. }
+            | Fact::Spawned { .. }
+            | Fact::NeverRan
+            | Fact::BecameDue
+            | Fact::NodeLost { .. }
+            | Fact::RetryScheduled { .. }
+            | Fact::StageChanged { .. }
+            | Fact::Paused { .. }
+            | Fact::Resumed { .. }
+            | Fact::StopBegan { .. }
+            | Fact::KillBegan { .. }
+            | Fact::BecameStuck
+            | Fact::Lingered { .. }
+            | Fact::CascadeBegan { .. }
+            | Fact::CascadeEnded
+            | Fact::Prioritized { .. }
+            | Fact::SessionEnded { .. }
+            | Fact::SessionKept
+            | Fact::ConditionBegan { .. }
+            | Fact::ConditionEnded { .. }
+            | Fact::LateExit { .. } => 0,
+        };
+        let command = self.subject.iter().flat_map(|subject| &subject.command);
+        // As it is, in its envelope, and in two texts.
+        PLAIN + 4 * (said + command.map(|word| word.len() + 24).sum::<usize>())
+    }
+}

@@ -1,0 +1,243 @@
+use crate::world::{World, command, envelopes, next_of, of_session, words};
+use longhaul_api::{Change, Events, Told};
+use longhaul_testkit::fakes::Call;
+use longhaul_wire::event::{Envelope, EventsRequest};
+use serde_json::json;
+use std::time::Duration;
+
+const CROWD: usize = 1_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn following() -> EventsRequest {
+    EventsRequest { follow: true, ..EventsRequest::default() }
+}
+
+/// A subscriber at the newest place.
+async fn listener(world: &World, request: &EventsRequest) -> Events {
+    let mut events = world.api.events(request).await.unwrap();
+    assert!(matches!(next_of(world, &mut events).await, Told::CaughtUp { .. }));
+    events
+}
+
+/// Reads until this many events were told, on a task of its own.
+fn reading(mut events: Events, most: usize) -> tokio::task::JoinHandle<Vec<Told>> {
+    tokio::spawn(async move {
+        let mut told = Vec::new();
+        while told.len() < most {
+            let Some(next) = events.next().await else { break };
+            told.push(next);
+        }
+        told
+    })
+}
+
+fn reads(world: &World) -> usize {
+    world.store.calls().into_iter().filter(|call| matches!(call, Call::Events | Call::Read)).count()
+}
+
+/// What they were told; where nothing would ever come the test fails instead of waiting.
+async fn joined(readers: Vec<tokio::task::JoinHandle<Vec<Told>>>) -> Vec<Vec<Told>> {
+    let mut all = Vec::new();
+    for reader in readers {
+        all.push(tokio::time::timeout(PATIENCE, reader).await.expect("it is told").unwrap());
+    }
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_who_listen_read_the_store_no_more_often_than_one() {
+    let mut counts = Vec::new();
+    for crowd in [1, CROWD] {
+        let world = World::new().await;
+        let mut readers = Vec::new();
+        for _ in 0..crowd {
+            readers.push(reading(listener(&world, &following()).await, 3));
+        }
+        world.clock.settle().await;
+        let before = reads(&world);
+        let id = world.run("says it").await;
+        world.end(&id).await;
+        let told = joined(readers).await;
+        assert_eq!(words(&envelopes(&told[0])), ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_FAILED"]);
+        assert!(told.iter().all(|one| *one == told[0]));
+        counts.push(reads(&world) - before);
+    }
+    assert!(counts[1] <= counts[0] + 3, "{counts:?}: pages may be cut differently, and nothing else");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_told_of_their_ends_by_one_reader_of_the_log() {
+    let world = World::new().await;
+    let mut notices = Vec::new();
+    for n in 0..100 {
+        let mut one = world.api.notices(&format!("s{}", n % 2), None, true).await.unwrap();
+        one.next().await.expect("where it stands");
+        notices.push(tokio::spawn(async move { one.next().await }));
+    }
+    let mut changes = world.api.changes().await.unwrap();
+    world.clock.settle().await;
+    let before = reads(&world);
+    let ids =
+        [world.launch(of_session("exit 0", "s0")).await, world.launch(of_session("exit 0", "s1")).await];
+    for (n, notice) in notices.into_iter().enumerate() {
+        let batch = world.clock.run_until(Duration::from_secs(60), notice).await.expect("it is told");
+        let batch = batch.unwrap().expect("it goes on");
+        assert_eq!(batch.ended.iter().map(|ended| &ended.id).collect::<Vec<_>>(), [&ids[n % 2]]);
+    }
+    let change = world.clock.run_until(Duration::from_secs(60), changes.next()).await.flatten();
+    assert_eq!(change, Some(Change::Of(ids[0].parse().unwrap())));
+    let seen = reads(&world) - before;
+    assert!(seen < 40, "{seen} reads for two launches and a hundred who listen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_is_written_once_for_all() {
+    let world = World::new().await;
+    let (mut first, mut second) =
+        (listener(&world, &following()).await, listener(&world, &following()).await);
+    world.run("run").await;
+    let Told::Event(one) = next_of(&world, &mut first).await else { panic!("no event") };
+    let Told::Event(other) = next_of(&world, &mut second).await else { panic!("no event") };
+    let texts = [one.as_event(|told| told.cursor.clone()), other.as_event(|_| unreachable!("it is there"))];
+    assert_eq!(texts[0], texts[1]);
+    assert_eq!(&*other.as_line(|told| told.event.clone()), b"PROCESS_QUEUED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_reads_when_the_last_listener_is_gone() {
+    let world = World::new().await;
+    let listeners = [listener(&world, &following()).await, listener(&world, &following()).await];
+    let readers: Vec<_> = listeners.into_iter().map(|one| reading(one, usize::MAX)).collect();
+    world.clock.settle().await;
+    for reader in readers {
+        reader.abort();
+    }
+    world.clock.settle().await;
+    let count = || world.store.calls().into_iter().filter(|call| *call == Call::Events).count();
+    let before = count();
+    let id = world.run("exit 0").await;
+    world.end(&id).await;
+    world.clock.settle().await;
+    assert_eq!(count(), before);
+    // And the next one begins anew.
+    let mut again = listener(&world, &following()).await;
+    let id = world.run("run").await;
+    let Told::Event(queued) = next_of(&world, &mut again).await else { panic!("no event") };
+    assert_eq!(queued.subject.as_deref(), Some(id.as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_falls_behind_all_others_misses_nothing_and_comes_back_to_them() {
+    let world = World::new().await;
+    let mut slow = listener(&world, &following()).await;
+    let quick = reading(listener(&world, &following()).await, 3_000);
+    // It holds a page of the newest from here on.
+    let first = world.run("exit 0").await;
+    world.end(&first).await;
+    let mut told = vec![next_of(&world, &mut slow).await];
+    for _ in 1..1_000 {
+        let id = world.run("exit 0").await;
+        world.end(&id).await;
+    }
+    let quick = joined(vec![quick]).await.remove(0);
+    while told.len() < 3_000 {
+        told.push(next_of(&world, &mut slow).await);
+    }
+    assert_eq!(sameness(&told), sameness(&quick));
+    let before = world.store.calls().into_iter().filter(|call| *call == Call::Events).count();
+    let mut others = vec![slow];
+    for _ in 0..50 {
+        others.push(listener(&world, &following()).await);
+    }
+    let joining = world.store.calls().into_iter().filter(|call| *call == Call::Events).count();
+    assert!(joining > before);
+    let readers = others.into_iter().map(|one| reading(one, 1)).collect();
+    world.clock.settle().await;
+    let parked = world.store.calls().into_iter().filter(|call| *call == Call::Events).count();
+    world.run("run").await;
+    joined(readers).await;
+    let after = world.store.calls().into_iter().filter(|call| *call == Call::Events).count();
+    assert!(after - parked <= 4, "{} reads of the log for all", after - parked);
+}
+
+/// Everything but what only the record tells as long as it stands there.
+fn sameness(told: &[Told]) -> Vec<(String, String, String)> {
+    let plain = |one: Envelope| (one.id, one.event, one.cursor);
+    envelopes(told).into_iter().map(plain).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_a_crowd_is_told_what_it_asked_for_and_nothing_else() {
+    let world = World::new().await;
+    let session = |name: &str| EventsRequest { session: Some(name.to_owned()), ..following() };
+    let ends = EventsRequest { types: vec!["PROCESS_STOPPED".to_owned()], ..following() };
+    let kept = world.launch(of_session("exit 0 5000", "mine")).await;
+    world.clock.settle().await;
+    let one = EventsRequest { process: Some(kept.clone()), ..following() };
+    let mut readers = Vec::new();
+    for (request, most) in [(session("mine"), 4), (session("other"), 3), (ends, 3), (one, 1)] {
+        for _ in 0..40 {
+            readers.push(reading(listener(&world, &request).await, most));
+        }
+    }
+    let mine = world.launch(of_session("exit 0", "mine")).await;
+    world.end(&mine).await;
+    let other = world.launch(of_session("exit 0", "other")).await;
+    world.end(&other).await;
+    world.end(&kept).await;
+    let told = joined(readers).await;
+    let of = |told: &[Told]| -> Vec<(String, String)> {
+        envelopes(told).into_iter().map(|one| (one.subject.unwrap(), one.event)).collect()
+    };
+    let life = |id: &String| {
+        ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_STOPPED"].map(|word| (id.clone(), word.to_owned()))
+    };
+    let stopped = |id: &String| (id.clone(), "PROCESS_STOPPED".to_owned());
+    let mut own = life(&mine).to_vec();
+    own.push(stopped(&kept));
+    for (n, told) in told.iter().enumerate() {
+        let wanted = match n / 40 {
+            0 => own.clone(),
+            1 => life(&other).to_vec(),
+            2 => vec![stopped(&mine), stopped(&other), stopped(&kept)],
+            _ => vec![stopped(&kept)],
+        };
+        assert_eq!(of(told), wanted, "reader {n}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_is_told_the_end_of_what_was_committed_before_the_engine_ended() {
+    let world = World::new().await;
+    let mut readers = Vec::new();
+    for _ in 0..100 {
+        readers.push(reading(listener(&world, &following()).await, usize::MAX));
+    }
+    let id = world.launch(command("exit 0")).await;
+    world.end(&id).await;
+    let leave = world.api.engine.shut_down(longhaul_engine::Shutdown::Leave);
+    world.clock.run_until(Duration::from_secs(60), leave).await;
+    for told in joined(readers).await {
+        assert_eq!(words(&envelopes(&told)), ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_STOPPED"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_holds_the_crowd_up_and_loses_it_nothing() {
+    let world = World::new().await;
+    let mut readers = Vec::new();
+    for _ in 0..100 {
+        readers.push(reading(listener(&world, &following()).await, 4));
+    }
+    let reported = world.launch(json!({ "reported": {} })).await;
+    world.clock.settle().await;
+    for _ in 0..3 {
+        world.store.fail_on(Call::Events, 1, longhaul_testkit::fakes::Fault::Unavailable);
+    }
+    let id = world.run("exit 0").await;
+    world.pass(Duration::from_secs(5)).await;
+    let told = joined(readers).await;
+    assert_eq!(envelopes(&told[0])[0].subject.as_ref(), Some(&reported));
+    assert!(envelopes(&told[0])[1..].iter().all(|one| one.subject.as_ref() == Some(&id)));
+    assert!(told.iter().all(|one| *one == told[0]));
+}

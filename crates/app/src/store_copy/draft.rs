@@ -1,0 +1,138 @@
+//! A copy before it is whole.
+
+use super::{CopyError, failed, path_of};
+use crate::binding::Binding;
+use crate::compose::{self, shared};
+use crate::config::StoreChoice;
+use longhaul_engine::ports::Clock;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a copy is made: beside its place, so that one that was cut short is never taken for a whole one.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) store: StoreChoice,
+    place: StoreChoice,
+}
+
+impl Draft {
+    /// Beside a place that has to be free.
+    pub(super) fn of(place: &StoreChoice) -> Result<Self, CopyError> {
+        let beside = |path: &Path| {
+            let mut name = OsString::from(path.as_os_str());
+            name.push(".copying");
+            PathBuf::from(name)
+        };
+        let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+        let (free, store) = match place {
+            StoreChoice::Memory => return Err(CopyError::Memory),
+            StoreChoice::Sqlite(path) => (!taken(path), StoreChoice::Sqlite(beside(path))),
+            StoreChoice::Fs(path) => (!taken(path) || is_empty(path), StoreChoice::Fs(beside(path))),
+            // Its server is asked later.
+            StoreChoice::Other(url) => {
+                (true, StoreChoice::Other(shared::draft_of(url).map_err(failed(place))?))
+            }
+        };
+        if !free {
+            return Err(exists(place));
+        }
+        Ok(Self { store, place: place.clone() })
+    }
+
+    /// Takes away what a copy that was cut short left behind, and says where that was.
+    pub(super) async fn cleared(&self, clock: &Arc<dyn Clock>) -> Result<Option<String>, CopyError> {
+        let Some(path) = path_of(&self.store)? else {
+            return self.cleared_shared().await;
+        };
+        if !taken(path) {
+            return Ok(None);
+        }
+        match compose::movable(&self.store, clock).await {
+            // Whoever copies to the same place now has it open.
+            Ok(None) => {
+                Err(CopyError::InUse { store: self.store.to_string(), user: "another copy".to_owned() })
+            }
+            Ok(Some(_leftover)) => {
+                self.discard().await;
+                Ok(Some(path.display().to_string()))
+            }
+            // Nothing that a copy leaves.
+            Err(_) => Err(exists(&self.store)),
+        }
+    }
+
+    async fn cleared_shared(&self) -> Result<Option<String>, CopyError> {
+        let (StoreChoice::Other(draft), StoreChoice::Other(place)) = (&self.store, &self.place) else {
+            return Ok(None);
+        };
+        if shared::exists(place).await.map_err(failed(&self.place))? {
+            return Err(exists(&self.place));
+        }
+        let left = shared::discard(draft).await.map_err(failed(&self.store))?;
+        Ok(left.then(|| self.store.to_string()))
+    }
+
+    /// Puts the whole copy of this store in its place.
+    pub(super) async fn put_in_place(&self, from: &StoreChoice) -> Result<(), CopyError> {
+        match (&self.store, &self.place) {
+            (StoreChoice::Other(draft), StoreChoice::Other(place)) => {
+                match shared::put_in_place(draft, place).await.map_err(failed(&self.place))? {
+                    true => Ok(()),
+                    false => Err(exists(&self.place)),
+                }
+            }
+            (store, place) => {
+                // What is beside a file does not move with it.
+                let bound = if matches!(place, StoreChoice::Sqlite(_)) { place } else { store };
+                Binding::copy(from, bound)?;
+                match (path_of(store)?, path_of(place)?) {
+                    (Some(draft), Some(place)) => moved(draft, place),
+                    (_, _) => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Takes away what is not whole.
+    pub(super) async fn discard(&self) {
+        // What matters is why; what is left is taken away by the next copy.
+        match &self.store {
+            StoreChoice::Memory => {}
+            StoreChoice::Other(url) => {
+                let _ = shared::discard(url).await;
+            }
+            StoreChoice::Fs(path) | StoreChoice::Sqlite(path) if path.is_dir() => {
+                let _ = fs::remove_dir_all(path);
+            }
+            StoreChoice::Fs(path) | StoreChoice::Sqlite(path) => {
+                for ending in ["-wal", "-shm", "-journal", ""] {
+                    let mut name = OsString::from(path.as_os_str());
+                    name.push(ending);
+                    let _ = fs::remove_file(PathBuf::from(name));
+                }
+            }
+        }
+    }
+}
+
+fn exists(store: &StoreChoice) -> CopyError {
+    let place = match store {
+        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) => path.display().to_string(),
+        StoreChoice::Memory | StoreChoice::Other(_) => store.to_string(),
+    };
+    CopyError::Exists { place }
+}
+
+fn taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+fn moved(draft: &Path, place: &Path) -> Result<(), CopyError> {
+    let renamed = fs::rename(draft, place).and_then(|()| {
+        let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+        fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    });
+    renamed.map_err(|source| CopyError::File { path: place.to_owned(), source })
+}

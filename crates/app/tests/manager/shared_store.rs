@@ -1,0 +1,129 @@
+//! A store of many machines is moved as any other one, unless somebody is there.
+
+use crate::bench::{Bench, Said, until};
+use rustix::process::Signal;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+#[test]
+fn store_of_many_machines_is_copied_there_and_back_unless_a_node_is_there() {
+    let bench = Bench::new();
+    let Some(server) = Server::start(&bench) else { return };
+    let url = server.url("team");
+    let failed = bench.launch("exit 4");
+    assert_eq!(bench.run(&["wait", &failed]).code, 4);
+    let before = told_of(&bench, &failed);
+    bench.end_manager(Signal::TERM);
+
+    let copied = bench.run(&["--json", "store", "copy", "sqlite:", &url]);
+    assert_eq!(copied.code, 0, "{copied:?}");
+    let told: serde_json::Value = serde_json::from_str(&copied.out).unwrap();
+    assert_eq!((&told["processes"], &told["compared"]), (&1.into(), &true.into()));
+    assert_eq!(server.keys("team.copying"), 0);
+    let taken = bench.run(&["store", "copy", "sqlite:", &url]);
+    assert!(taken.code == 1 && taken.err.contains("is there already"), "{taken:?}");
+
+    let config = format!("store = \"{url}&lease=1\"\n");
+    let bench = bench.with_config(&config);
+    assert_eq!(told_of(&bench, &failed), before);
+    let more = bench.launch("exit 5");
+    assert_eq!(bench.run(&["wait", &more]).code, 5);
+    // Not the directory of the manager: only the store tells that somebody is there.
+    let elsewhere = |words: &[&str]| {
+        let mut command = bench.command(words);
+        Said::of(command.env("LONGHAUL_STATE_DIR", bench.top().join("elsewhere")).output().unwrap())
+    };
+    let used = elsewhere(&["store", "copy", &url, "sqlite:"]);
+    assert!(used.code == 6 && used.err.contains("is in use by a node"), "{used:?}");
+    assert!(!bench.top().join("elsewhere/longhaul.db").exists());
+
+    bench.end_manager(Signal::TERM);
+    until("the copy is made", || {
+        let back = elsewhere(&["store", "copy", &url, "sqlite:"]);
+        assert!(back.code == 0 || back.err.contains("is in use by"), "{back:?}");
+        assert!(back.code != 0 || back.out.contains("2 processes"), "{back:?}");
+        back.code == 0
+    });
+    std::fs::remove_file(bench.top().join(".config/longhaul/config.toml")).unwrap();
+    let bench = {
+        let place = bench.top().join("elsewhere");
+        bench.with_state(place)
+    };
+    assert_eq!(bench.show(&more)["exit"]["code"], 5);
+    assert_eq!(told_of(&bench, &failed), before);
+    bench.end_manager(Signal::TERM);
+}
+
+#[test]
+fn copy_into_many_machines_that_was_cut_short_is_taken_away_and_told() {
+    let bench = Bench::new();
+    let Some(server) = Server::start(&bench) else { return };
+    bench.launch("true");
+    bench.end_manager(Signal::TERM);
+    server.ask(&["SET", "lh:{team.copying}:p:x", "left"]);
+    server.ask(&["SET", "lh:{team}:free", "of another program"]);
+    let said = bench.run(&["store", "copy", &server.url("none"), "fs:x"]);
+    assert!(said.code == 1 && said.err.contains("there is no store"), "{said:?}");
+    assert_eq!(server.keys("none"), 0);
+    let said = bench.run(&["store", "copy", "sqlite:", &server.url("team")]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("was left by a copy that was cut short"), "{}", said.out);
+    assert_eq!(server.keys("team.copying"), 0);
+    assert!(server.ask(&["EXISTS", "lh:{team}:p:x"]).contains('0'));
+}
+
+/// What does not depend on where the output lies.
+fn told_of(bench: &Bench, id: &str) -> serde_json::Value {
+    let mut told = bench.show(id);
+    told["log_path"].take();
+    told
+}
+
+struct Server {
+    process: Child,
+    socket: std::path::PathBuf,
+}
+
+impl Server {
+    /// None where the program is missing, which is an error where nothing may be left out.
+    fn start(bench: &Bench) -> Option<Self> {
+        let socket = bench.top().join("redis");
+        let started = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(&socket)
+            .current_dir(bench.top())
+            .stdout(Stdio::null())
+            .spawn();
+        match started {
+            Ok(process) => {
+                until("the server starts", || UnixStream::connect(&socket).is_ok());
+                Some(Self { process, socket })
+            }
+            Err(error) => {
+                assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "redis-server: {error}");
+                eprintln!("ignored: redis-server: {error}");
+                None
+            }
+        }
+    }
+
+    fn url(&self, namespace: &str) -> String {
+        format!("redis+unix://{}?namespace={namespace}&durability=cache", self.socket.display())
+    }
+
+    fn keys(&self, namespace: &str) -> usize {
+        self.ask(&["KEYS", &format!("lh:{{{namespace}}}:*")]).split_whitespace().count()
+    }
+
+    fn ask(&self, words: &[&str]) -> String {
+        let asked = Command::new("redis-cli").arg("-s").arg(&self.socket).args(words).output().unwrap();
+        String::from_utf8(asked.stdout).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

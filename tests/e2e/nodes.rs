@@ -1,0 +1,160 @@
+//! Two managers on one Redis, as two machines would have them.
+
+use crate::redis::Redis;
+use longhaul_tests::{GATED, Home, is_alive, until, within};
+use serde_json::Value;
+use std::time::Duration;
+
+/// How long a lease lasts, and the grace behind it, in seconds.
+const TIMES: &str = "lease=3&grace=2";
+/// Long enough for a lease and its grace to be over and for somebody to act upon it.
+const LOST: Duration = Duration::from_secs(30);
+
+/// Two homes, and what they share.
+struct Two {
+    alpha: Home,
+    beta: Home,
+    _redis: Redis,
+}
+
+impl Two {
+    /// Both are there.
+    fn new() -> Option<Self> {
+        let redis = Redis::start()?;
+        let url = format!("redis+unix://{}?durability=cache&{TIMES}", redis.socket().display());
+        let home = |id: &str, labels: &str| {
+            let home = Home::new();
+            let config = home.state().parent().unwrap().join("config/longhaul");
+            std::fs::create_dir_all(&config).unwrap();
+            let text = format!("store = \"{url}\"\n[node]\nid = \"{id}\"\nlabels = {labels}\n");
+            std::fs::write(config.join("config.toml"), text).unwrap();
+            let _ = home.ok(&["status"]);
+            home
+        };
+        let (alpha, beta) = (home("alpha", "[]"), home("beta", "[\"gpu\", \"os=linux\"]"));
+        let two = Self { alpha, beta, _redis: redis };
+        until("both are there", || (two.presence("alpha")? == "here").then_some(()));
+        until("both are there", || (two.presence("beta")? == "here").then_some(()));
+        Some(two)
+    }
+
+    fn node(&self, id: &str) -> Option<Value> {
+        let listing: Value = serde_json::from_str(&self.alpha.ok(&["nodes", "--json"])).unwrap();
+        listing["nodes"].as_array().unwrap().iter().find(|node| node["id"] == id).cloned()
+    }
+
+    fn presence(&self, id: &str) -> Option<String> {
+        self.node(id)?["presence"].as_str().map(str::to_owned)
+    }
+
+    /// Launches a shell script from alpha, in the directory of beta.
+    fn launch(&self, place: &[&str], script: &str) -> String {
+        let work = self.beta.work();
+        let flags = ["-b", "-C", work.to_str().unwrap(), "--clear-env", "-e", "PATH"];
+        let words = ["--", "sh", "-c", script];
+        self.alpha.ok(&[&["run"], place, &flags, &words].concat())
+    }
+
+    fn node_of(&self, id: &str) -> Option<String> {
+        self.alpha.record(id)["node_id"].as_str().map(str::to_owned)
+    }
+}
+
+#[test]
+fn work_runs_on_the_node_that_is_asked_for_and_is_cancelled_from_another() {
+    let Some(two) = Two::new() else { return };
+    let table = two.alpha.ok(&["nodes"]);
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert_eq!(two.node("beta").unwrap()["labels"], serde_json::json!(["gpu", "os=linux"]));
+    let stamp = "echo run >> runs; exec sleep 60";
+    let named = two.launch(&["--node", "beta"], stamp);
+    two.alpha.until_status(&named, "running");
+    let labelled = two.launch(&["--node-label", "gpu", "--node-label", "os=linux"], "sleep 60");
+    two.alpha.until_status(&labelled, "running");
+    for id in [&named, &labelled] {
+        assert_eq!(two.node_of(id).as_deref(), Some("beta"));
+    }
+    two.beta.until_written("runs");
+    let own = two.alpha.launch(&["sleep", "60"]);
+    let listed = two.alpha.ok(&["status", "--node", "beta", "-o", "name"]);
+    assert!(listed.contains(&named) && listed.contains(&labelled) && !listed.contains(&own), "{listed}");
+    let pid = two.alpha.pid(&named);
+    assert_eq!(two.alpha.run(&["cancel", &named]).code, 0);
+    two.alpha.until_status(&named, "cancelled");
+    until("its command is gone", || (!is_alive(pid)).then_some(()));
+    let nobody = two.launch(&["--node-label", "none"], "true");
+    let why = two.alpha.ok(&["why", &nobody, "--json"]);
+    assert!(why.contains("no_node"), "{why}");
+    let _ = two.alpha.run(&["cancel", "--all", "--now", "--yes"]);
+}
+
+#[test]
+fn what_may_run_elsewhere_takes_no_environment_and_no_directory_from_here() {
+    let Some(two) = Two::new() else { return };
+    let refused = two.alpha.run(&["run", "-b", "--node", "beta", "--", "true"]);
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert!(
+        refused.err.contains("[environment_stays]") && refused.err.contains("--clear-env"),
+        "{refused:?}"
+    );
+    for flags in [&["--any-node"] as &[&str], &["--any-node", "--clear-env"], &["--node-label", "gpu"]] {
+        let refused = two.alpha.run(&[&["run", "-b"], flags, &["--", "true"]].concat());
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.err.contains("-C DIR --clear-env"), "{refused:?}");
+    }
+    // The own node has what is here.
+    let own = two.alpha.ok(&["run", "-b", "--node", "alpha", "--", "true"]);
+    two.alpha.until_status(&own, "completed");
+}
+
+#[test]
+fn node_that_drains_starts_nothing_and_goes_on_with_what_it_has() {
+    let Some(two) = Two::new() else { return };
+    let running = two.launch(&["--node", "beta"], "sleep 60");
+    two.alpha.until_status(&running, "running");
+    let _ = two.alpha.ok(&["node", "drain", "beta"]);
+    assert_eq!(two.node("beta").unwrap()["draining"], true);
+    for _ in 0..3 {
+        let id = two.beta.ok(&["run", "-b", "--any-node", "-C", "/", "--clear-env", "--", "/bin/true"]);
+        two.alpha.until_status(&id, "completed");
+        assert_eq!(two.node_of(&id).as_deref(), Some("alpha"));
+    }
+    let waiting = two.launch(&["--node", "beta"], "true");
+    assert_eq!(two.alpha.status(&running), "running");
+    assert_eq!(two.alpha.status(&waiting), "pending");
+    let _ = two.alpha.ok(&["node", "undrain", "beta"]);
+    two.alpha.until_status(&waiting, "completed");
+    let alive = two.alpha.run(&["node", "forget", "beta"]);
+    assert!(alive.code != 0 && alive.err.contains("[node_alive]"), "{alive:?}");
+    let unknown = two.alpha.run(&["node", "drain", "gamma"]);
+    assert_eq!(unknown.code, 3, "{unknown:?}");
+    let _ = two.alpha.run(&["cancel", "--all", "--now", "--yes"]);
+}
+
+#[test]
+fn lost_node_interrupts_what_it_ran_and_its_return_doubles_nothing() {
+    let Some(two) = Two::new() else { return };
+    let script = format!("echo run >> runs; {GATED}");
+    let id = two.launch(&["--node", "beta"], &script);
+    two.alpha.until_status(&id, "running");
+    two.beta.until_written("runs");
+    let pid = two.alpha.pid(&id);
+    two.beta.end_manager("-KILL");
+    assert!(is_alive(pid), "its supervisor lives on");
+    let record = within(LOST, "it is interrupted", || {
+        let record = two.alpha.record(&id);
+        (record["status"] == "interrupted").then_some(record)
+    });
+    assert!(record["reason"].as_str().is_some_and(|reason| reason.contains("node")), "{record}");
+    assert!(record["exit_code"].is_null(), "{record}");
+    assert_eq!(two.presence("beta").as_deref(), Some("lost"));
+    let _ = two.beta.ok(&["status"]);
+    until("it is there again", || (two.presence("beta")? == "here").then_some(()));
+    let next = two.launch(&["--node", "beta"], "true");
+    two.alpha.until_status(&next, "completed");
+    assert_eq!(two.alpha.status(&id), "interrupted");
+    assert_eq!(std::fs::read_to_string(two.beta.work().join("runs")).unwrap(), "run\n");
+    two.beta.open_gate();
+    until("its command is gone", || (!is_alive(pid)).then_some(()));
+    assert_eq!(two.alpha.status(&id), "interrupted", "a late end changes nothing");
+}
