@@ -18,6 +18,9 @@ use std::fmt::Debug;
 /// A silence of everybody is the store's, not theirs: if no node at all gave a sign of life for a whole lease time,
 /// every lease that nobody has acted upon begins anew with the first sign, so that a store which was away takes nothing
 /// from anybody.
+///
+/// [`Presence::Unreachable`]: crate::Presence::Unreachable
+/// [`Presence::Lost`]: crate::Presence::Lost
 #[async_trait]
 pub trait Membership: Debug + Send + Sync + 'static {
     /// Whether leases end here, as they do in a store of many machines. The answer never changes.

@@ -85,7 +85,7 @@ impl Ledger {
         let owned = index.owned_by(&by.node).values().filter_map(|id| self.stored(id));
         Calls {
             now,
-            lease_until: self.leases.until(&by.node),
+            lease_until: self.nodes.get(&by.node).filter(|node| !node.left).and(self.leases.until(&by.node)),
             wishes: owned.filter(|own| !own.wishes.is_empty()).map(|own| own.process.id).collect(),
             due: index.first_due().into_iter().chain(self.next_loss()).min(),
             policy: self.policy.0,

@@ -38,8 +38,11 @@ pub async fn output_is_gone(engine: &Engine, stored: &Stored) -> bool {
         return false;
     }
     let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
-    let missing = engine.output_size(key).await;
-    matches!(missing, Err(EngineError::Output { source: OutputError::Missing { .. } }))
+    match engine.output_size(key).await {
+        // There was some at its end.
+        Ok(size) => size.end == 0,
+        Err(error) => matches!(error, EngineError::Output { source: OutputError::Missing { .. } }),
+    }
 }
 
 /// Processes as clients see them now, in their order.

@@ -82,19 +82,24 @@ fn project_has_work_of_its_own_after_init() {
 #[test]
 fn output_that_is_gone_is_told_in_words() {
     let bench = Bench::new();
-    let (spoke, silent) = (bench.launch("echo here"), bench.launch("true"));
+    let (spoke, silent, robbed) =
+        (bench.launch("echo here"), bench.launch("true"), bench.launch("echo here"));
     for id in [&spoke, &silent] {
         assert_eq!(bench.run(&["wait", id]).code, 0);
         // As a sweep does it.
         std::fs::remove_dir_all(bench.state().join("attempts").join(id)).unwrap();
     }
-    let said = bench.run(&["logs", &spoke]);
-    assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");
-    for part in ["is gone", "output_removed", "output.total"] {
-        assert!(said.err.contains(part), "{part} in {}", said.err);
+    assert_eq!(bench.run(&["wait", &robbed]).code, 0);
+    std::fs::remove_file(bench.state().join("attempts").join(&robbed).join("1/output.log")).unwrap();
+    for id in [&spoke, &robbed] {
+        let said = bench.run(&["logs", id]);
+        assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");
+        for part in ["is gone", "output_removed", "output.total"] {
+            assert!(said.err.contains(part), "{part} in {}", said.err);
+        }
+        assert_eq!(bench.show(id)["conditions"], serde_json::json!(["output_removed"]));
+        assert!(bench.run(&["status", id]).out.contains("removed to make room"));
     }
-    assert_eq!(bench.show(&spoke)["conditions"], serde_json::json!(["output_removed"]));
-    assert!(bench.run(&["status", &spoke]).out.contains("removed to make room"));
     let said = bench.run(&["logs", &silent]);
     assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (0, "", ""));
     assert_eq!(bench.show(&silent)["conditions"], serde_json::json!([]));
