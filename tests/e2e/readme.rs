@@ -23,6 +23,7 @@ fn every_console_block_prints_what_it_says() {
     let mut shell = Command::new("bash")
         .current_dir(home.work())
         .env("PATH", path)
+        .env("LC_ALL", "C.UTF-8")
         .env("LONGHAUL_STATE_DIR", home.state())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

