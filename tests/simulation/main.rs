@@ -32,6 +32,8 @@ const FIRST: u64 = 1;
 const SEEDS: u64 = 1_000;
 const TWICE: u64 = 20;
 const LEASED_SEEDS: u64 = 200;
+/// Among so many seeds there are some in which a machine stood still until its work ran elsewhere.
+const SEEDS_WITH_COPIES: u64 = 1_000;
 /// Seeds that once showed a mistake, beyond those of every run.
 const LESSONS: [u64; 7] = [1_011_477, 1_013_885, 2_002_176, 2_039_104, 2_047_901, 4_093_522, 5_055_053];
 
@@ -67,9 +69,6 @@ fn every_seed_keeps_every_promise() {
     assert!(failed.is_empty(), "{}", told(&failed));
     assert!(crashes.into_inner() > 0 && events.into_inner() > 0, "nothing happened at all");
 }
-
-/// Among so many seeds there are some in which a machine stood still until its work ran elsewhere.
-const SEEDS_WITH_COPIES: u64 = 1_000;
 
 #[test]
 fn every_seed_on_many_machines_keeps_every_promise() {
