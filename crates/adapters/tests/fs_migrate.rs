@@ -2,6 +2,9 @@
 #![cfg(all(feature = "fs", feature = "sqlite"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "shared/moving.rs"]
+mod moving;
+
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_domain::{LaunchKey, ReportedSpec, Retention, Wish, Work};
@@ -10,12 +13,10 @@ use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
 use longhaul_testkit::suite::agreement::agree;
 use longhaul_testkit::suite::store::Draft;
+use moving::{Movable, assert_same, copy};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-trait Movable: Store + Migrate {}
-impl<T: Store + Migrate> Movable for T {}
 
 #[tokio::test]
 async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
@@ -124,24 +125,6 @@ fn completion(stored: &Stored, op: longhaul_domain::OpId) -> Change {
 fn context() -> longhaul_domain::Context {
     use longhaul_domain::*;
     Context { now: Timestamp(0), awake: Awake(0), chance: Chance(0), capabilities: Capabilities::ALL }
-}
-
-async fn copy(from: &dyn Movable, to: &dyn Movable) {
-    to.take_processes(&everything(from).await).await.unwrap();
-    to.take_events(&from.read(None, 10_000, false).await.unwrap().events).await.unwrap();
-    to.take_books(&from.books().await.unwrap()).await.unwrap();
-}
-
-async fn assert_same(one: &dyn Movable, other: &dyn Movable) {
-    assert_eq!(everything(one).await, everything(other).await);
-    assert_eq!(one.read(None, 10_000, false).await.unwrap(), other.read(None, 10_000, false).await.unwrap());
-    assert_eq!(one.books().await.unwrap(), other.books().await.unwrap());
-    assert_eq!(one.queues(None).await.unwrap(), other.queues(None).await.unwrap());
-}
-
-async fn everything(store: &dyn Movable) -> Vec<Stored> {
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1_000 };
-    store.list(&Filter::default(), &page).await.unwrap().processes
 }
 
 fn fs(path: &Path, clock: &VirtualClock) -> FsStore {

@@ -13,6 +13,9 @@ mod lost;
 #[cfg(feature = "sqlite")]
 #[path = "redis/migrate.rs"]
 mod migrate;
+#[cfg(feature = "sqlite")]
+#[path = "shared/moving.rs"]
+mod moving;
 #[path = "redis/opening.rs"]
 mod opening;
 #[path = "redis/proxy.rs"]

@@ -1,5 +1,6 @@
 //! What is moved into a server or out of one goes on there as if nothing had happened.
 
+use crate::moving::{assert_same, copy, everything};
 use crate::server::{Server, now};
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
@@ -10,9 +11,6 @@ use longhaul_testkit::suite::agreement::agree;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-trait Movable: Store + Migrate {}
-impl<T: Store + Migrate> Movable for T {}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
@@ -67,24 +65,6 @@ async fn a_namespace_is_renamed_as_a_whole_and_replaces_none() {
     assert_eq!(server.ask(&["KEYS", "lh:{place}:*"]), "");
     assert!(everything(other.as_ref()).await.is_empty());
     assert!(RedisStore::exists(&named("dra")).await.unwrap(), "what begins alike is left alone");
-}
-
-async fn copy(from: &dyn Movable, to: &dyn Movable) {
-    to.take_processes(&everything(from).await).await.unwrap();
-    to.take_events(&from.read(None, 10_000, false).await.unwrap().events).await.unwrap();
-    to.take_books(&from.books().await.unwrap()).await.unwrap();
-}
-
-async fn assert_same(one: &dyn Movable, other: &dyn Movable) {
-    assert_eq!(everything(one).await, everything(other).await);
-    assert_eq!(one.read(None, 10_000, false).await.unwrap(), other.read(None, 10_000, false).await.unwrap());
-    assert_eq!(one.books().await.unwrap(), other.books().await.unwrap());
-    assert_eq!(one.queues(None).await.unwrap(), other.queues(None).await.unwrap());
-}
-
-async fn everything(store: &dyn Movable) -> Vec<Stored> {
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1_000 };
-    store.list(&Filter::default(), &page).await.unwrap().processes
 }
 
 fn redis(server: &Server, namespace: &str, clock: &VirtualClock) -> Arc<RedisStore> {

@@ -1,0 +1,26 @@
+//! Moving everything from one store to another, and telling that it is all there.
+
+use longhaul_ports::*;
+
+/// A store that can be moved.
+pub(crate) trait Movable: Store + Migrate {}
+
+impl<T: Store + Migrate> Movable for T {}
+
+pub(crate) async fn copy(from: &dyn Movable, to: &dyn Movable) {
+    to.take_processes(&everything(from).await).await.unwrap();
+    to.take_events(&from.read(None, 10_000, false).await.unwrap().events).await.unwrap();
+    to.take_books(&from.books().await.unwrap()).await.unwrap();
+}
+
+pub(crate) async fn assert_same(one: &dyn Movable, other: &dyn Movable) {
+    assert_eq!(everything(one).await, everything(other).await);
+    assert_eq!(one.read(None, 10_000, false).await.unwrap(), other.read(None, 10_000, false).await.unwrap());
+    assert_eq!(one.books().await.unwrap(), other.books().await.unwrap());
+    assert_eq!(one.queues(None).await.unwrap(), other.queues(None).await.unwrap());
+}
+
+pub(crate) async fn everything(store: &dyn Movable) -> Vec<Stored> {
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1_000 };
+    store.list(&Filter::default(), &page).await.unwrap().processes
+}
