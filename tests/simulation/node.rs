@@ -218,6 +218,7 @@ impl Node {
             spawner: Arc::new(FaultySpawner::sharing(self.spawner.clone(), trouble.clone())),
             output: Arc::new(FaultyOutput::sharing(Arc::new(self.spawner.output()), trouble.clone())),
             prober: Arc::new(FakeProber::new(ground.clock.clone())),
+            notary: Arc::new(longhaul_engine::ports::NoNotary),
             vault: Arc::new(FaultyVault::sharing(self.vault.clone(), trouble.clone())),
             clock: Arc::new(ground.clock.clone()),
             ids: self.ids.clone(),

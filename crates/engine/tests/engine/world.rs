@@ -156,6 +156,7 @@ fn parts(
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
         prober: Arc::new(prober.clone()),
+        notary: Arc::new(longhaul_engine::ports::NoNotary),
         vault: vault.clone(),
         clock: Arc::new(clock.clone()),
         ids: ids.clone(),
