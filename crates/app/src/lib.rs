@@ -15,6 +15,7 @@ mod dispatch;
 mod failure;
 mod foothold;
 mod init;
+mod key_verb;
 mod lock;
 mod log;
 mod longhaul;

@@ -1,7 +1,9 @@
 //! What an engine is put together from.
 
 use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SilencePolicy, SlotKey, TreeLimits};
-use longhaul_ports::{Clock, IdSource, NodeFacts, NodeOffer, Notary, OutputLog, Prober, Spawner, Store, Vault};
+use longhaul_ports::{
+    Clock, IdSource, NodeFacts, NodeOffer, Notary, OutputLog, Prober, Spawner, Store, Vault,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
