@@ -55,6 +55,12 @@ impl ClusterNotary {
         Ok(Self { file, signing, known: Mutex::new(Known { stamp, keys }), user: user::name(), valid_for })
     }
 
+    /// The same where commands run as somebody else than this program.
+    #[must_use]
+    pub fn as_user(self, name: &str) -> Self {
+        Self { user: name.to_owned(), ..self }
+    }
+
     /// Vouches for a process as if it had been accepted at that moment.
     #[must_use]
     pub fn seal_from(&self, process: &Process, moment: Timestamp) -> Seal {
@@ -118,6 +124,3 @@ impl Notary for ClusterNotary {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

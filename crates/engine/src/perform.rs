@@ -80,8 +80,8 @@ impl Core {
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
-        if let Err(fault) = self.admit(&stored.process) {
-            return self.refuse(&stored.process, key, &fault).await;
+        if !self.admit(&stored.process, key).await {
+            return;
         }
         let environment = match self.environment_of(command, stored.process.spec.session.as_ref()).await {
             Ok(environment) => environment,

@@ -85,6 +85,12 @@ pub enum SealFault {
         /// The most.
         most: u32,
     },
+    /// It ran already.
+    #[error("this launch ran on this node already, as often as its policy can lead to: {times}")]
+    Spent {
+        /// How often.
+        times: u32,
+    },
 }
 
 impl SealFault {
@@ -96,13 +102,12 @@ impl SealFault {
             Self::UnknownKey { .. } => {
                 "copy the file of the cluster key from the node that accepted it, and launch it anew"
             }
-            Self::Altered => {
-                "find out who writes to the store beside the managers; launch it anew if it is wanted"
-            }
             Self::OtherUser { .. } => "launch it anew where managers run as that user",
             Self::Elsewhere { .. } => "launch it anew for a node where it may run",
             Self::Expired { .. } => "launch it anew; node.launch_valid_for says how long launches are valid",
-            Self::TooOften { .. } => "launch it anew, with more retries if it needs them",
+            Self::Altered | Self::TooOften { .. } | Self::Spent { .. } => {
+                "find out who writes to the store beside the managers; launch it anew if it is wanted"
+            }
         }
     }
 }

@@ -24,3 +24,4 @@ mod store_gone;
 #[cfg(feature = "otel")]
 mod telemetry;
 mod telling;
+mod trust;

@@ -93,7 +93,9 @@ async fn launch_that_was_changed_or_made_up_in_the_store_never_starts() {
 #[tokio::test(start_paused = true)]
 async fn refused_launch_is_not_tried_again_whatever_its_policy_says() {
     let world = World::trusting(FakeNotary::default()).await;
-    let id = world.launch_spec(Spec { not_before: Some(Timestamp(1_700_010_000_000)), ..retrying("run", 5) }).await;
+    let id = world
+        .launch_spec(Spec { not_before: Some(Timestamp(1_700_010_000_000)), ..retrying("run", 5) })
+        .await;
     forge(&world, id, |process| process.seal = Some(Seal("nonsense".to_owned()))).await;
     begin_now(&world, id).await;
     assert_eq!(refusal(&world, id).await.0, StartStage::Seal);
@@ -145,4 +147,24 @@ async fn record_that_was_put_back_to_its_beginning_does_not_run_its_attempt_agai
     .await;
     world.pass(seconds(60)).await;
     assert_eq!(world.orders.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_that_was_put_back_with_another_number_does_not_run_more_often_than_its_policy_says() {
+    let world = World::trusting(FakeNotary::default()).await;
+    let id = world.launch_spec(retrying("exit 3", 1)).await;
+    world.end(id).await;
+    assert_eq!(world.orders.lock().unwrap().len(), 2);
+    for attempt in [2, 4, 7] {
+        forge(&world, id, |process| {
+            process.state = State::Pending(Pending::Queued);
+            process.attempt = longhaul_domain::AttemptNo(attempt);
+            process.retries = 0;
+        })
+        .await;
+        world.pass(seconds(60)).await;
+        let (stage, detail) = refusal(&world, id).await;
+        assert!(stage == StartStage::Seal && detail.contains("ran on this node already"), "{detail}");
+    }
+    assert_eq!(world.orders.lock().unwrap().len(), 2);
 }

@@ -1,12 +1,16 @@
-use super::file::tests::{Place, notary};
-use super::*;
+//! What is sealed and what is admitted.
+
+use crate::place::{Place, notary};
+use longhaul_adapters::seal::ClusterNotary;
 use longhaul_domain::{
     AttemptNo, Awake, Capabilities, Chance, CommandSpec, Context, EnvironmentHash, Lineage, NodeId,
-    Placement, ProcessId, ReadyWhen, RetryPolicy, SessionId, Spec, Stdin, WatchPattern, WatchSource, Work,
+    Placement, Process, ProcessId, ReadyWhen, RetryPolicy, Seal, SessionId, Spec, Stdin, Timestamp,
+    WatchPattern, WatchSource, Work,
 };
-use longhaul_ports::NodeOffer;
+use longhaul_ports::{Here, NodeOffer, Notary as _, SealFault};
 use longhaul_wire::record;
 use std::sync::Arc;
+use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -57,6 +61,15 @@ fn sealed(notary: &ClusterNotary, spec: Spec) -> Process {
 fn admit(notary: &ClusterNotary, process: &Process, now: Timestamp) -> Result<(), SealFault> {
     let offer = NodeOffer::default();
     notary.admit(process, &Here { node: &node("a"), offer: &offer, now })
+}
+
+fn part(seal: &Seal, at: usize) -> &str {
+    seal.0.split('.').nth(at).unwrap()
+}
+
+/// The id of the key that it was sealed with.
+fn key_of(process: &Process) -> String {
+    part(process.seal.as_ref().unwrap(), 1).to_owned()
 }
 
 /// All that decides what is executed, where, by whom and when.
@@ -141,7 +154,7 @@ fn seal_of_one_launch_is_none_of_another() {
     assert_eq!(admit(&notary, &unsealed, NOW), Err(SealFault::Missing));
     let last_day = notary.seal_from(&first, Timestamp(NOW.0 + 1));
     let text = first.seal.clone().unwrap().0;
-    let until = Mark::read(&last_day).unwrap().until.0.to_string();
+    let until = part(&last_day, 2).to_owned();
     let longer = text.split('.').enumerate().map(|(at, part)| if at == 2 { until.as_str() } else { part });
     let longer = Process { seal: Some(Seal(longer.collect::<Vec<_>>().join("."))), ..first.clone() };
     assert_eq!(admit(&notary, &longer, NOW), Err(SealFault::Altered));
@@ -182,11 +195,10 @@ fn delayed_launch_is_valid_from_its_moment_on() {
 #[test]
 fn launch_of_another_user_is_not_run_as_this_one() {
     let place = Place::new();
-    let (mut theirs, here) = (notary(&place), notary(&place));
-    theirs.user = "ada.l".to_owned();
+    let (theirs, here) = (notary(&place).as_user("ada.l"), notary(&place).as_user("ada"));
     let process = sealed(&theirs, spec());
     assert_eq!(here.verify(&process), Ok(()), "it may be run again in this user's own name");
-    let refused = SealFault::OtherUser { sealed: "ada.l".to_owned(), here: here.user.clone() };
+    let refused = SealFault::OtherUser { sealed: "ada.l".to_owned(), here: "ada".to_owned() };
     assert_eq!(admit(&here, &process, NOW), Err(refused));
 }
 
@@ -198,12 +210,12 @@ fn two_keys_are_trusted_during_a_rotation_and_the_first_one_signs() {
     place.file().rotate().unwrap();
     let after = notary(&place);
     let new = sealed(&after, spec());
-    assert_ne!(Mark::read(new.seal.as_ref().unwrap()).unwrap().key, before.signing.id().clone());
+    let key = key_of(&old);
+    assert_ne!(key_of(&new), key);
     assert_eq!((after.verify(&old), after.verify(&new)), (Ok(()), Ok(())));
     assert_eq!(before.verify(&new), Ok(()), "a file that changed is read again");
     place.file().retire().unwrap();
     let last = notary(&place);
-    let key = before.signing.id().to_string();
     assert_eq!((last.verify(&new), last.verify(&old)), (Ok(()), Err(SealFault::UnknownKey { key })));
 }
 
@@ -211,7 +223,7 @@ fn two_keys_are_trusted_during_a_rotation_and_the_first_one_signs() {
 fn seal_of_another_key_names_it() {
     let (here, there) = (notary(&Place::new()), notary(&Place::new()));
     let process = sealed(&there, spec());
-    let key = there.signing.id().to_string();
+    let key = key_of(&process);
     assert_eq!(admit(&here, &process, NOW), Err(SealFault::UnknownKey { key }));
 }
 
@@ -238,9 +250,9 @@ fn seals_are_what_they_always_were() {
     let place = Place::with(
         "longhaul-cluster-key-1 347480939cbb 4242424242424242424242424242424242424242424242424242424242424242\n",
     );
-    let mut notary = notary(&place);
-    notary.user = "ada".to_owned();
+    let notary = notary(&place).as_user("ada");
     let process = sealed(&notary, spec());
     // Whatever changes this refuses everything that waits: it has to be another version, beside this one.
-    assert_eq!(process.seal, Some(Seal("".to_owned())));
+    let always = "1.347480939cbb.87400000.495f3007628da8e9f052e1f128cac3d2.ada";
+    assert_eq!(process.seal, Some(Seal(always.to_owned())));
 }
