@@ -25,3 +25,4 @@ mod store_gone;
 #[cfg(feature = "otel")]
 mod telemetry;
 mod telling;
+mod trust;

@@ -72,6 +72,7 @@ impl Cluster {
             spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), life.clone())),
             output: Arc::new(spawner.output()),
             prober: Arc::new(FakeProber::new(self.clock.clone())),
+            notary: Arc::new(longhaul_engine::ports::NoNotary),
             vault: Arc::new(FakeVault::default()),
             clock: Arc::new(self.clock.clone()),
             ids: ids.clone(),
