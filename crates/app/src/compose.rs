@@ -298,6 +298,10 @@ impl ComposeError {
                 Some("neither would run what the other accepts: launches carry a seal of that key".to_owned())
             }
             Self::NoKeyPlace => Some("neither XDG_CONFIG_HOME nor HOME is set".to_owned()),
+            // What is wrong with a server that answers is no matter of reaching it.
+            Self::Store { store, source: error @ StoreError::Unavailable { .. } } if shared::knows(store) => {
+                causes(error)
+            }
             Self::Store { .. } | Self::Binding { .. } | Self::ClusterKey { .. } | Self::Part { .. } => {
                 causes(self)
             }
@@ -311,6 +315,9 @@ impl ComposeError {
             Self::Store { source: StoreError::Corrupt { way_out, .. }, .. } => Some(way_out.clone()),
             Self::Store { source: StoreError::Format { .. }, .. } => {
                 Some("use the newer program that wrote it; nothing was changed".to_owned())
+            }
+            Self::Store { store, source: StoreError::Unavailable { .. } } if shared::knows(store) => {
+                Some("`longhaul doctor` looks at the server; `longhaul config show --origin` tells where it is named".to_owned())
             }
             Self::Store { source: StoreError::Unavailable { .. }, .. } => {
                 Some("one store serves one state directory on a machine; `longhaul config show --origin` tells which is used".to_owned())

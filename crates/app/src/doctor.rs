@@ -40,14 +40,15 @@ pub(crate) fn doctor(
     }
     checks.push(machine::manager(place, configured.map(|settings| &settings.store)));
     if let Some(settings) = configured {
-        checks.extend(store(&settings.store)?);
+        checks.extend(store(settings)?);
     }
     let report = Report::of(checks);
     let text = if json { report.json() } else { report.text() };
     Ok(Diagnosis { text, health: report.health() })
 }
 
-fn store(choice: &StoreChoice) -> Result<Vec<Check>, Failure> {
+fn store(settings: &Settings) -> Result<Vec<Check>, Failure> {
+    let choice = &settings.store;
     match choice {
         StoreChoice::Other(url) if examined::knows(url) => {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -55,7 +56,7 @@ fn store(choice: &StoreChoice) -> Result<Vec<Check>, Failure> {
                 .build()
                 .map_err(|source| Failure::System { tried: "start its runtime", source })?;
             let mut checks = vec![Check::ok("store", choice.to_string())];
-            checks.extend(runtime.block_on(examined::checks(url)));
+            checks.extend(runtime.block_on(examined::checks(settings, url)));
             // Looking up a name may take long after nobody waits for it any more.
             runtime.shutdown_background();
             Ok(checks)

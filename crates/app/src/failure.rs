@@ -238,7 +238,11 @@ pub(crate) fn causes(error: &dyn Error) -> Option<String> {
     let mut texts = Vec::new();
     let mut cause = error.source();
     while let Some(next) = cause {
-        texts.push(next.to_string());
+        let text = next.to_string();
+        // Some say themselves what their cause says.
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
         cause = next.source();
     }
     (!texts.is_empty()).then(|| texts.join(": "))

@@ -1,9 +1,12 @@
 //! Stores by their URLs.
 
 use super::options::RedisOptions;
+use super::place::Place;
 use super::{Durability, LeaseTimes, UnknownDurability};
 use std::time::Duration;
 
+/// What the client of the server takes from the query.
+const FOR_THE_CONNECTION: [&str; 4] = ["db", "user", "pass", "protocol"];
 /// The longest name of a namespace, in bytes.
 const LONGEST_NAMESPACE: usize = 64;
 
@@ -22,6 +25,20 @@ pub enum RedisUrlError {
         /// What was asked for.
         namespace: String,
     },
+    /// Something is said that nobody understands, which may be misspelt.
+    #[error(
+        "{name:?} means nothing in the URL of a store; there are namespace, durability, lease, grace, db, user and pass"
+    )]
+    Unknown {
+        /// Its name; not its value, which may be a password.
+        name: String,
+    },
+    /// It does not say where the server is.
+    #[error("the URL does not say where the server is: {why}")]
+    Place {
+        /// What it lacks.
+        why: String,
+    },
     /// A time is none.
     #[error("{name}={text} is no number of seconds from 1 to 86400")]
     Time {
@@ -38,8 +55,15 @@ impl RedisOptions {
     /// for sockets `user` and `pass`.
     ///
     /// # Errors
-    /// If one of these values is none. Whether the rest can be used shows when the store is opened.
+    /// If one of these values is none, if there is anything else in the query, or if no server is named.
     pub fn of_url(url: &str) -> Result<Self, RedisUrlError> {
+        let options = Self::read(url)?;
+        let unusable = |error: redis::RedisError| RedisUrlError::Place { why: error.to_string() };
+        Place::of(&options.url).map_err(unusable)?;
+        Ok(options)
+    }
+
+    fn read(url: &str) -> Result<Self, RedisUrlError> {
         let Some((place, query)) = url.split_once('?') else {
             return Ok(Self::at(url));
         };
@@ -52,7 +76,10 @@ impl RedisOptions {
                 Some(("durability", durability)) => options.durability = durability.parse::<Durability>()?,
                 Some((name @ "lease", text)) => times.lease = seconds(name, text)?,
                 Some((name @ "grace", text)) => times.grace = seconds(name, text)?,
-                Some(_) | None => others.push(part),
+                Some((name, _)) if FOR_THE_CONNECTION.contains(&name) => others.push(part),
+                Some((name, _)) => return Err(RedisUrlError::Unknown { name: name.to_owned() }),
+                None if part.is_empty() => {}
+                None => return Err(RedisUrlError::Unknown { name: part.to_owned() }),
             }
         }
         options.leases = Some(times);
@@ -104,6 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn a_password_in_the_wrong_place_is_not_repeated() {
+        let refused = RedisOptions::of_url("redis+unix:///s?password=hunter2").unwrap_err();
+        assert!(!format!("{refused} {refused:?}").contains("hunter2"));
+        for url in ["redis:foo", "redis://", "redis://:hunter2@"] {
+            let refused = RedisOptions::of_url(url).unwrap_err();
+            assert!(matches!(refused, RedisUrlError::Place { .. }), "{refused:?}");
+            assert!(!format!("{refused} {refused:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
     fn what_is_said_wrongly_is_refused() {
         for query in [
             "namespace=",
@@ -115,6 +153,8 @@ mod tests {
             "lease=x",
             "grace=-1",
             "grace=86401",
+            "namspace=team",
+            "durable",
         ] {
             assert!(RedisOptions::of_url(&format!("redis://host?{query}")).is_err(), "{query}");
         }

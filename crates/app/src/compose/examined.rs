@@ -2,13 +2,16 @@
 
 pub(crate) use super::shared::knows;
 
-use super::shared;
+use super::trust::key_file;
+use super::{ComposeError, shared};
+use crate::config::Settings;
 use crate::doctor::{Check, amount};
 use crate::failure::causes;
 use longhaul_adapters::redis::{
     Durability, Examination, LeaseTimes, NamespaceFacts, RedisOptions, RedisStore, RoundTrips, ServerFacts,
     Skew, Syncing, Unsuitable,
 };
+use longhaul_adapters::seal::ClusterKeys;
 use longhaul_engine::ports::StoreError;
 use std::time::Duration;
 
@@ -25,8 +28,64 @@ const NEARLY_FULL: u64 = 80;
 /// Shorter leases end when one or two beats are late.
 const SHORT_LEASE: Duration = Duration::from_secs(3);
 
-/// Looks at the server of a URL. What cannot be found out because it does not answer is left out.
-pub(crate) async fn checks(url: &str) -> Vec<Check> {
+/// Looks at the server of the store, and at the key that its nodes share. What cannot be found out because it does not
+/// answer is left out.
+pub(crate) async fn checks(settings: &Settings, url: &str) -> Vec<Check> {
+    let mut checks = of_server(url).await;
+    let reached = tokio::time::timeout(PATIENCE, cluster_key(settings, url)).await;
+    match reached {
+        Ok(Err(ComposeError::Store { .. })) | Err(_) => {}
+        Ok(found) => checks.push(of_key(found)),
+    }
+    checks
+}
+
+/// The id of the key that launches are sealed with; none if the first manager makes it. Nothing is made here.
+async fn cluster_key(settings: &Settings, url: &str) -> Result<Option<String>, ComposeError> {
+    let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
+    let file = key_file(settings)?;
+    let theirs = shared::cluster_key(url).await.map_err(failed)?;
+    let ours = if file.is_there() {
+        Some(file.keys().map_err(|source| ComposeError::ClusterKey { source })?)
+    } else {
+        None
+    };
+    let Some(theirs) = theirs else {
+        return Ok(ours.map(|keys| keys.signing().to_string()));
+    };
+    let is_ours = |keys: &ClusterKeys| {
+        std::iter::once(keys.signing()).chain(keys.trusted()).any(|key| key.as_str() == theirs)
+    };
+    if ours.as_ref().is_some_and(is_ours) {
+        return Ok(Some(theirs));
+    }
+    Err(ComposeError::OtherKey {
+        store: settings.store.to_string(),
+        theirs,
+        ours: ours.map(|keys| keys.signing().to_string()),
+        path: file.path().to_owned(),
+    })
+}
+
+fn of_key(found: Result<Option<String>, ComposeError>) -> Check {
+    const NAME: &str = "redis.cluster_key";
+    let error = match found {
+        Ok(Some(key)) => return Check::ok(NAME, key),
+        Ok(None) => return Check::ok(NAME, "none yet, the first manager makes it"),
+        Err(error) => error,
+    };
+    let check = Check::problem(NAME, error.to_string());
+    let check = match error.why() {
+        Some(why) => check.because(why),
+        None => check,
+    };
+    match error.help() {
+        Some(help) => check.so(help),
+        None => check,
+    }
+}
+
+async fn of_server(url: &str) -> Vec<Check> {
     let options = match shared::options(url) {
         Ok(options) => options,
         Err(error) => {
@@ -393,7 +452,7 @@ warning  redis.leases            lease 2 s, grace 10 s
 
     #[tokio::test]
     async fn a_server_that_is_away_is_told_with_the_reason() {
-        let checks = checks("redis+unix:///nowhere/socket?pass=hunter2&lease=7").await;
+        let checks = of_server("redis+unix:///nowhere/socket?pass=hunter2&lease=7").await;
         let report = Report::of(checks);
         let text = report.text();
         assert_eq!(report.health(), Health::Problem);
@@ -407,14 +466,14 @@ warning  redis.leases            lease 2 s, grace 10 s
         let socket = top.path().join("socket");
         let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let begun = std::time::Instant::now();
-        let report = Report::of(checks(&format!("redis+unix://{}", socket.display())).await);
+        let report = Report::of(of_server(&format!("redis+unix://{}", socket.display())).await);
         assert_eq!(report.health(), Health::Problem);
         assert!(begun.elapsed() < PATIENCE + Duration::from_secs(2), "{:?}", begun.elapsed());
     }
 
     #[tokio::test]
     async fn a_url_that_says_nonsense_is_told() {
-        let report = Report::of(checks("redis://host?durability=always").await);
+        let report = Report::of(of_server("redis://host?durability=always").await);
         assert!(report.text().contains("is none of cache, single"), "{}", report.text());
     }
 }

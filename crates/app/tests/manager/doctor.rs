@@ -47,12 +47,21 @@ fn doctor_tells_how_a_server_is_and_that_it_is_gone() {
     assert_eq!(found(&all, "redis.durability")["state"], "warning", "{all:#}");
     let keys = server.ask(&["-a", "hunter2", "--no-auth-warning", "DBSIZE"]);
     assert_eq!(keys.trim(), "0", "a look founds nothing");
+    assert!(!bench.top().join(".config/longhaul/cluster.key").exists(), "and makes no key");
 
     let id = bench.launch("true");
     assert_eq!(bench.run(&["wait", &id]).code, 0);
     let with_manager = told(&bench.run(&["doctor", "--json"]));
     assert_eq!(found(&with_manager, "manager")["state"], "ok", "{with_manager:#}");
     assert_eq!(found(&with_manager, "redis.namespace")["found"], "team");
+    assert_eq!(found(&with_manager, "redis.cluster_key")["state"], "ok", "{with_manager:#}");
+    let key = bench.top().join(".config/longhaul/cluster.key");
+    let kept = key.with_extension("kept");
+    std::fs::rename(&key, &kept).unwrap();
+    let keyless = told(&bench.run(&["doctor", "--json"]));
+    assert_eq!(found(&keyless, "redis.cluster_key")["state"], "problem", "{keyless:#}");
+    assert!(!key.exists(), "a look makes no key");
+    std::fs::rename(&kept, &key).unwrap();
 
     server.ask(&["-a", "hunter2", "--no-auth-warning", "CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     let sick = bench.run(&["doctor"]);
