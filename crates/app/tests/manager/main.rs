@@ -15,6 +15,7 @@ mod displaced;
 mod doctor;
 mod full_disk;
 mod handle;
+mod idle;
 mod lifecycle;
 mod network;
 mod shared_store;

@@ -161,6 +161,13 @@ impl Subject {
         self.spec.command().is_some()
     }
 
+    /// Whether it is known without asking that it has said nothing: somebody listens, and nothing is about to be told for
+    /// which his word would not do.
+    pub(super) fn is_heard(&mut self, awake: Awake) -> bool {
+        let listens = self.ear.as_ref().is_some_and(|ear| !ear.0.is_finished());
+        listens && self.silence.goes_on(awake)
+    }
+
     /// Whoever listened has heard something, or it is looked at anyway.
     pub(super) fn listened(&mut self) {
         self.ear = None;
