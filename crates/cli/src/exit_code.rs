@@ -113,8 +113,17 @@ fn of_problem(problem: &Problem) -> i32 {
         | "parent_missing" | "held_by_ancestors" | "key_conflict" | "stale_policy" | "too_many_wishes" => {
             REFUSED
         }
-        "store_unavailable" | "foreign_store" | "store_read_only" | "store_full" | "shutting_down"
-        | "unreachable" | "clearing" | "not_found" | "method_not_allowed" | "state_dir_unusable"
+        "store_unavailable"
+        | "cluster_key_unusable"
+        | "foreign_store"
+        | "store_read_only"
+        | "store_full"
+        | "shutting_down"
+        | "unreachable"
+        | "clearing"
+        | "not_found"
+        | "method_not_allowed"
+        | "state_dir_unusable"
         | "already_running" => UNREACHABLE,
         "state_dir_gone" => DISPLACED,
         "revision_moved" => FAILED,
@@ -189,6 +198,7 @@ mod tests {
             ("method_not_allowed", 6),
             ("not_found", 6),
             ("store_unavailable", 6),
+            ("cluster_key_unusable", 6),
             ("store_read_only", 6),
             ("store_full", 6),
         ] {

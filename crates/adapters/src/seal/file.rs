@@ -7,9 +7,13 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No file of keys is longer, in bytes.
 const LONGEST: u64 = 4_096;
+
+/// Tells the drafts of this program from each other.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
 
 /// The file of the keys of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,7 +216,8 @@ impl KeyFile {
         let name = self.path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let directory = File::open(directory)?;
-        let draft = format!(".{}.{}", name.to_string_lossy(), std::process::id());
+        let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+        let draft = format!(".{}.{}.{number}", name.to_string_lossy(), std::process::id());
         remove(&directory, &draft)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(&directory, &draft, flags, Mode::RUSR | Mode::WUSR)?);
