@@ -2,6 +2,7 @@
 
 use crate::engine::Core;
 use crate::error::EngineError;
+use crate::rejoin::runs_again_if_lost;
 use longhaul_domain::{
     AttemptNo, Deadline, Effect, Observation, ProcessId, StartFailure, StartStage, Status, StopCause, Work,
 };
@@ -95,7 +96,8 @@ impl Core {
             }
         };
         self.copies.began(&stored.process, key);
-        let order = StartOrder { key, command: command.as_ref().clone(), environment };
+        let leased = self.parts.store.leases_end() && runs_again_if_lost(&stored.process);
+        let order = StartOrder { key, command: command.as_ref().clone(), environment, leased };
         match self.parts.spawner.start(order).await {
             Ok(()) => {}
             Err(SpawnError::Refused { failure }) => {

@@ -205,7 +205,7 @@ const HURRY: Duration = Duration::from_millis(100);
 const HASTE: Duration = Duration::from_secs(5);
 
 /// Whether it is started again if its node is lost now.
-fn runs_again_if_lost(process: &Process) -> bool {
+pub(crate) fn runs_again_if_lost(process: &Process) -> bool {
     let lost = Ending::Interrupted { why: Interruption::NodeGone };
     process.spec.retry.covers(&lost, process.retries)
 }

@@ -4,6 +4,7 @@ use super::attempts::Attempts;
 use super::cgroups::Cgroups;
 use super::input::InputError;
 use super::launch::Conduct;
+use super::lease::LeaseKeeper;
 use super::nested;
 use super::options::{ContainmentChoice, OsOptions};
 use super::prober::OsProber;
@@ -11,7 +12,9 @@ use super::reaper::Reaper;
 use super::watch::{Ask, Beginning, Watch};
 use async_trait::async_trait;
 use longhaul_domain::{Capabilities, TreeUsage};
-use longhaul_ports::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook};
+use longhaul_ports::{
+    AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook,
+};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -42,6 +45,7 @@ pub(super) struct Shared {
     pub(super) options: OsOptions,
     pub(super) attempts: Attempts,
     pub(super) cgroups: Option<Cgroups>,
+    pub(super) lease: LeaseKeeper,
     pub(super) reaper: Arc<Reaper>,
     pub(super) seen: mpsc::UnboundedSender<Seen>,
 }
@@ -72,9 +76,10 @@ impl OsSpawner {
         if options.adopt_orphans {
             Reaper::adopt_orphans(&reaper)?;
         }
+        let lease = LeaseKeeper::beside(attempts.path(), &options);
         let (seen, news) = mpsc::unbounded_channel();
         Ok(Self {
-            shared: Arc::new(Shared { options, attempts, cgroups, reaper, seen }),
+            shared: Arc::new(Shared { options, attempts, cgroups, lease, reaper, seen }),
             watches: Arc::default(),
             news: tokio::sync::Mutex::new(news),
         })
@@ -203,6 +208,16 @@ impl Spawner for OsSpawner {
             turn.end();
         }
         Ok(written)
+    }
+
+    async fn lease_lasts(&self, until: LeaseEnd) {
+        let shared = Arc::clone(&self.shared);
+        let turn = shared.lease.turn();
+        // A disk that does not answer holds up nobody but those who wait for this.
+        let written = tokio::task::spawn_blocking(move || shared.lease.write(turn, until)).await;
+        if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            tracing::error!(%error, "the end of the lease cannot be written: work that may run elsewhere ends with it");
+        }
     }
 
     async fn next(&self) -> Seen {

@@ -57,7 +57,12 @@ impl Bench {
         let directory = self.dir.path().to_str().unwrap();
         let mut command = CommandSpec::of("sh", &["-c", script], directory);
         command.stop.grace = Duration::from_millis(300);
-        StartOrder { key, command, environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())] }
+        StartOrder {
+            key,
+            command,
+            environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            leased: false,
+        }
     }
 
     /// Starts a program whose input can be written to.

@@ -209,7 +209,7 @@ fn begin(shared: &Shared, order: &StartOrder, made: bool) -> Result<Begun, Start
             Err(error) => return Err(unstarted(&error)),
         }
     }
-    let launch = match launch::prepare(order, &shared.options, shared.cgroup(key)) {
+    let launch = match launch::prepare(order, &shared.options, shared.lease.path(), shared.cgroup(key)) {
         Ok(launch) => Box::new(launch),
         Err(failure) => match failure.errno.map(io::Error::from_raw_os_error) {
             Some(error) if is_shortage(&error) => return Ok(Begun::Short { why: failure.detail, made }),
