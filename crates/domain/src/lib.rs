@@ -39,6 +39,7 @@ mod progress;
 mod rejection;
 mod retention;
 mod retry;
+mod signal;
 mod spec;
 mod state;
 mod status;
@@ -67,10 +68,11 @@ pub use progress::{InvalidProgress, Pace, Progress, Report, Vitals};
 pub use rejection::Rejection;
 pub use retention::Retention;
 pub use retry::{Chance, RetryPolicy};
+pub use signal::{NoSignal, Signal, SignalTarget};
 pub use spec::{
     AgentFacts, ChildrenPolicy, CommandSpec, Environment, EnvironmentHash, Leftovers, OutputBound, Placement,
     ReportedSpec, ResourceLimits, SessionPolicy, Spec, Stdin, StopPolicy, Work,
 };
-pub use state::{Containment, Ended, Execution, LateExit, Lingering, Pending, State, Urgency};
+pub use state::{Containment, Ended, Execution, LateExit, Lingering, Pending, RestTold, State, Urgency};
 pub use status::{Standing, Status, UnknownStatus};
 pub use time::{Awake, Deadline, Timestamp, millis};

@@ -60,6 +60,17 @@ impl Core {
                     self.check_halt(stored).await;
                 }
             }
+            Effect::Signal { attempt, signal, target } => {
+                tracing::info!(%id, attempt = attempt.0, %signal, ?target, "a signal is sent");
+                if let Err(error) =
+                    self.parts.spawner.signal(AttemptKey { id, attempt }, signal, target).await
+                {
+                    tracing::warn!(%id, %signal, %error, "the signal reached nobody");
+                }
+            }
+            Effect::StopRest { attempt, cause, force } => {
+                self.stop_rest(stored, AttemptKey { id, attempt }, StopOrder { cause, force });
+            }
             Effect::Keep { report } => self.keep(stored, &report).await,
             // A restart is a launch of its own: whoever asked for it goes on with it.
             Effect::Relaunch => {}

@@ -137,6 +137,7 @@ impl Core {
             return self.look_back_at_unknown(key, process);
         };
         self.settle(&found);
+        self.heed_rest(&found);
         let is_same = found.process.attempt == key.attempt;
         let is_mine = found.owner.as_ref().is_some_and(|owner| owner.node == *self.here());
         let is_orphan = found.owner.is_none() && found.process.state.standing() == Standing::Holding;

@@ -3,8 +3,8 @@
 use crate::TreeLook;
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, Capabilities, CommandSpec, Observation, ProcessId, StartFailure, StopCause, Timestamp,
-    TreeUsage,
+    AttemptNo, Capabilities, CommandSpec, Observation, ProcessId, Signal, SignalTarget, StartFailure,
+    StopCause, Timestamp, TreeUsage,
 };
 use std::fmt::Debug;
 
@@ -47,6 +47,17 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`pause`](Self::pause).
     async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;
+
+    /// Sends a signal to the main process of a live attempt, or to its whole tree; one that is halted gets it when it goes
+    /// on. Only where [`Capabilities::signals`] is true.
+    ///
+    /// # Errors
+    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if nobody got it,
+    /// [`SpawnError::Unsupported`] where none are sent.
+    async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError> {
+        let _ = (signal, target);
+        Err(SpawnError::Unsupported { key, what: "a signal" })
+    }
 
     /// What the tree of a live attempt uses at this moment: at least one process.
     ///

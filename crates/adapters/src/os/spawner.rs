@@ -9,9 +9,9 @@ use super::nested;
 use super::options::{ContainmentChoice, OsOptions};
 use super::prober::OsProber;
 use super::reaper::Reaper;
-use super::watch::{Ask, Beginning, Watch};
+use super::watch::{Ask, Beginning, Sent, Watch};
 use async_trait::async_trait;
-use longhaul_domain::{Capabilities, TreeUsage};
+use longhaul_domain::{Capabilities, Signal, SignalTarget, TreeUsage};
 use longhaul_ports::{
     AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook,
 };
@@ -173,6 +173,12 @@ impl Spawner for OsSpawner {
         let (answer, resumed) = oneshot::channel();
         self.ask(key, Ask::Resume(answer))?;
         Self::answered(key, resumed, PATIENCE).await
+    }
+
+    async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError> {
+        let (answer, sent) = oneshot::channel();
+        self.ask(key, Ask::Signal(Sent { signal, target }, answer))?;
+        Self::answered(key, sent, PATIENCE).await
     }
 
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {

@@ -1,7 +1,7 @@
 //! What a watch is asked, and who waits for its answers.
 
 use crate::os::input::{Input, InputError};
-use longhaul_domain::TreeUsage;
+use longhaul_domain::{Signal, SignalTarget, TreeUsage};
 use longhaul_ports::{Found, StopOrder, TreeLook};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -26,6 +26,8 @@ pub(crate) enum Ask {
     Pause(Answer),
     /// To let the tree go on.
     Resume(Answer),
+    /// To send a signal.
+    Signal(Sent, Answer),
     /// What the tree uses; dropped if nothing of it runs any more.
     Usage(UsageAnswer),
     /// What the tree waits for and listens on; dropped if nothing of it runs any more.
@@ -36,6 +38,15 @@ pub(crate) enum Ask {
     CloseInput(Answer),
     /// To let go of it: its end is recorded.
     Settle,
+}
+
+/// A signal that is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    /// Which.
+    pub(crate) signal: Signal,
+    /// To whom.
+    pub(crate) target: SignalTarget,
 }
 
 /// Answers with the input to write to, or why there is none.
@@ -53,6 +64,8 @@ pub(super) enum Unanswered {
     },
     /// To let it go on.
     Resume(Answer),
+    /// To send a signal.
+    Signal(Answer),
     /// To let go on what could not be halted as a whole; nobody waits for that.
     Undo,
 }

@@ -164,7 +164,9 @@ impl Watch {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Find(answer)) => self.find(answer),
                     Some(Ask::Stop(order)) => self.note_stop(order),
-                    Some(Ask::Pause(answer) | Ask::CloseInput(answer)) => drop(answer.send(Err(unstarted()))),
+                    Some(Ask::Pause(answer) | Ask::Signal(_, answer) | Ask::CloseInput(answer)) => {
+                        drop(answer.send(Err(unstarted())));
+                    }
                     // None of it is halted.
                     Some(Ask::Resume(answer)) => drop(answer.send(Ok(()))),
                     Some(Ask::Usage(answer)) => drop(answer.send(Err(unstarted()))),
