@@ -41,6 +41,10 @@ impl Bench {
         options(self.dir.path(), &self.clock, self.containment)
     }
 
+    pub(crate) const fn clock(&self) -> &SystemClock {
+        &self.clock
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
