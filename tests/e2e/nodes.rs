@@ -162,3 +162,78 @@ fn lost_node_interrupts_what_it_ran_and_its_return_doubles_nothing() {
     until("its command is gone", || (!is_alive(pid)).then_some(()));
     assert_eq!(two.alpha.status(&id), "interrupted", "a late end changes nothing");
 }
+
+#[test]
+fn work_that_runs_again_elsewhere_ends_with_the_lease_of_a_killed_manager() {
+    let Some(two) = Two::new() else { return };
+    let opted = ["--node", "beta", "--retry", "2", "--retry-on", "interrupted"];
+    let id = two.launch(&opted, "echo run >> runs; exec sleep 600");
+    two.alpha.until_status(&id, "running");
+    let stays = two.launch(&["--node", "beta"], "exec sleep 600");
+    two.alpha.until_status(&stays, "running");
+    let (pid, other) = (two.alpha.pid(&id), two.alpha.pid(&stays));
+    two.beta.end_manager("-KILL");
+    within(Duration::from_secs(8), "it ends with the lease", || (!is_alive(pid)).then_some(()));
+    assert!(is_alive(other), "what runs nowhere else goes on");
+    within(LOST, "it is queued again", || (two.alpha.status(&id) == "pending").then_some(()));
+    let _ = two.beta.ok(&["status"]);
+    two.alpha.until_status(&id, "running");
+    assert_eq!(std::fs::read_to_string(two.beta.work().join("runs")).unwrap(), "run\nrun\n");
+    let _ = two.alpha.run(&["cancel", &id, "--now"]);
+    let _ = two.alpha.run(&["cancel", &stays, "--now"]);
+    until("its command is gone", || (!is_alive(other)).then_some(()));
+}
+
+#[test]
+fn work_that_runs_again_elsewhere_outlives_a_manager_that_is_back_in_time() {
+    let Some(two) = Two::new() else { return };
+    let opted = ["--node", "beta", "--retry", "2", "--retry-on", "interrupted"];
+    let id = two.launch(&opted, "exec sleep 600");
+    two.alpha.until_status(&id, "running");
+    let pid = two.alpha.pid(&id);
+    two.beta.end_manager("-KILL");
+    let _ = two.beta.ok(&["status"]);
+    // Longer than the lease that the killed one had.
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(is_alive(pid));
+    assert_eq!((two.alpha.status(&id), two.alpha.pid(&id)), ("running".to_owned(), pid));
+    let _ = two.alpha.run(&["cancel", &id, "--now"]);
+}
+
+#[test]
+fn what_lives_on_of_interrupted_work_is_cancelled_from_another_node() {
+    let Some(two) = Two::new() else { return };
+    let id = two.launch(&["--node", "beta"], "exec sleep 600");
+    two.alpha.until_status(&id, "running");
+    let pid = two.alpha.pid(&id);
+    two.beta.end_manager("-KILL");
+    within(LOST, "it is interrupted", || (two.alpha.status(&id) == "interrupted").then_some(()));
+    let _ = two.beta.ok(&["status"]);
+    within(LOST, "its node sees that it lives", || {
+        let record = two.beta.record(&id);
+        record["conditions"].as_array()?.iter().any(|each| each == "lives_on").then_some(())
+    });
+    assert!(is_alive(pid));
+    let told = two.alpha.run(&["cancel", &id]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.err.contains("what is left of it on its node is stopped"), "{told:?}");
+    within(LOST, "its command is gone", || (!is_alive(pid)).then_some(()));
+    assert_eq!(two.alpha.status(&id), "interrupted", "ended is final");
+}
+
+#[test]
+fn signal_reaches_work_on_another_node() {
+    let Some(two) = Two::new() else { return };
+    let script = "trap 'echo usr1 >> heard' USR1; echo up >> heard; while :; do sleep 0.05; done";
+    let id = two.launch(&["--node", "beta"], script);
+    two.alpha.until_status(&id, "running");
+    two.beta.until_written("heard");
+    let _ = two.alpha.ok(&["signal", &id, "SIGUSR1"]);
+    let heard = two.beta.work().join("heard");
+    until("it is heard", || (std::fs::read_to_string(&heard).ok()? == "up\nusr1\n").then_some(()));
+    let refused = two.alpha.run(&["signal", &id, "STOP"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.err.contains("longhaul pause"), "{refused:?}");
+    assert_eq!(two.alpha.status(&id), "running");
+    let _ = two.alpha.run(&["cancel", &id, "--now"]);
+}

@@ -244,6 +244,8 @@ impl Oracle {
             | Fact::Prioritized { .. }
             | Fact::SessionEnded { .. }
             | Fact::SessionKept
+            | Fact::Signalled { .. }
+            | Fact::RestTold { .. }
             | Fact::LateExit { .. } => {}
         }
     }

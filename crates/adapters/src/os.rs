@@ -9,6 +9,10 @@
 //! does this program: the input ends when it is closed, or when both are killed. What was not read when the command ends
 //! is lost.
 //!
+//! # Lease
+//! Beside the directory of attempts lies the file `lease`, which says how long the lease of this node lasts, where leases
+//! end. The shims of commands that run again elsewhere once the node is lost read it, and end them when it is over.
+//!
 //! # Looks
 //! Whether a tree waits for input is told by the kernel, of which root, and the user himself where
 //! `kernel.yama.ptrace_scope` is 0, sees everything. Where it is 1, a manager that has started a command sees all, and one
@@ -27,6 +31,7 @@ mod cgroups;
 mod examine;
 mod input;
 mod launch;
+mod lease;
 mod link;
 mod look;
 mod nearest;

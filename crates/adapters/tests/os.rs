@@ -12,6 +12,8 @@
 mod bench;
 #[path = "os/inputs.rs"]
 mod inputs;
+#[path = "os/leases.rs"]
+mod leases;
 #[path = "os/limits.rs"]
 mod limits;
 #[path = "os/lives.rs"]
@@ -28,6 +30,8 @@ mod outputs;
 mod probes;
 #[path = "os/shortages.rs"]
 mod shortages;
+#[path = "os/signals.rs"]
+mod signals;
 #[path = "os/starts.rs"]
 mod starts;
 #[path = "os/stops.rs"]

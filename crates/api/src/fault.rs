@@ -1,6 +1,6 @@
 //! Errors as clients see them.
 
-use longhaul_domain::{InvalidText, Level, ProcessId, Rejection, Status, Verb};
+use longhaul_domain::{InvalidText, Level, NoSignal, ProcessId, Rejection, Status, Verb};
 use longhaul_engine::ports::{Refusal, StoreError};
 use longhaul_engine::{EngineError, InputRefusal};
 use longhaul_wire::api::Problem;
@@ -119,6 +119,18 @@ impl Error for Fault {}
 impl From<InvalidText> for Fault {
     fn from(error: InvalidText) -> Self {
         Self::invalid(error.what, error.why)
+    }
+}
+
+impl From<NoSignal> for Fault {
+    fn from(error: NoSignal) -> Self {
+        let help = match &error {
+            NoSignal::Unknown { .. } => "say a name, such as USR1 or SIGHUP, or a number from 1 to 64",
+            NoSignal::Kills => "`longhaul cancel --now ID` kills it with everything that it started",
+            NoSignal::Halts { .. } => "`longhaul pause ID` halts it with everything that it started",
+            NoSignal::LetsGoOn => "`longhaul resume ID` lets it go on with everything that it started",
+        };
+        Self::invalid("signal", error.to_string()).help(help)
     }
 }
 
@@ -250,6 +262,9 @@ fn way_out(rejection: &Rejection, status: Status, attempted: Verb) -> Option<Way
         (_, Verb::Pause) => way("only what runs can be paused", "`longhaul status ID` says why it waits"),
         (_, Verb::Resume) => {
             way("only what is paused can be resumed", "`longhaul status ID` says where it stands")
+        }
+        (_, Verb::Signal) => {
+            way("only what runs can be sent a signal", "`longhaul status ID` says where it stands")
         }
         (_, Verb::RetryNow) => {
             way("only what waits for its retry can be hurried", "`longhaul status ID` says where it stands")

@@ -104,6 +104,7 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
         | Verb::Retry(_)
         | Verb::Pause(_)
         | Verb::Resume(_)
+        | Verb::Signal(_)
         | Verb::Inspect(_)
         | Verb::Progress(_)
         | Verb::Send(_)

@@ -14,7 +14,7 @@ mod track;
 mod upkeep;
 mod work;
 
-pub use act::{CancelArgs, Expected, ProgressArgs, RestartArgs, RetryArgs, SetArgs};
+pub use act::{CancelArgs, Expected, ProgressArgs, RestartArgs, RetryArgs, SetArgs, SignalArgs};
 pub use attention::{AttentionArgs, SendArgs};
 pub use launch::RunArgs;
 pub use look::{
@@ -184,6 +184,8 @@ pub enum Verb {
     Pause(SetArgs),
     /// Let paused processes go on
     Resume(SetArgs),
+    /// Send a signal to what runs
+    Signal(SignalArgs),
     /// Say why a process waits, and for whom
     Why(WhyArgs),
     /// Show the queues of concurrency keys, or change one

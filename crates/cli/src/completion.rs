@@ -66,6 +66,11 @@ pub(crate) fn nodes() -> Vec<CompletionCandidate> {
     listing.map(|listing| listing.nodes.iter().map(shown).collect()).unwrap_or_default()
 }
 
+/// Gives the signals that are sent most.
+pub(crate) fn signals() -> Vec<CompletionCandidate> {
+    ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "WINCH"].map(CompletionCandidate::new).into()
+}
+
 fn processes() -> Option<ProcessList> {
     asked(&Path::processes().with("all", "true").with("limit", "50"))
 }

@@ -109,6 +109,7 @@ pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32
         Verb::Retry(args) => (verb::retry(context, args).await, Regime::Control),
         Verb::Pause(args) => (verb::pause(context, args).await, Regime::Control),
         Verb::Resume(args) => (verb::resume(context, args).await, Regime::Control),
+        Verb::Signal(args) => (verb::signal(context, args).await, Regime::Control),
         Verb::Tree(args) => (verb::tree(context, args).await, Regime::Control),
         Verb::Why(args) => (verb::why(context, args).await, Regime::Control),
         Verb::Queue(args) => (verb::queue(context, args).await, Regime::Control),

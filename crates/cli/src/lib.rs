@@ -28,10 +28,10 @@ pub use arguments::{
     EventsArgs, Expected, ExplainArgs, Format, Global, InitArgs, InspectArgs, Lines, LogsArgs, McpArgs,
     McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb, Misread, MoveArgs, NodeArgs, NodeName,
     NodeVerb, Paint, PlaceArgs, ProgressArgs, PruneArgs, QueueArgs, QueueVerb, RestartArgs, RetryArgs,
-    RunArgs, SendArgs, ServeArgs, SessionArgs, SessionEndArgs, SessionRule, SessionVerb, SetArgs, StatsArgs,
-    StatusArgs, StoreArgs, StoreVerb, StreamName, TokenArgs, TrackArgs, TrackCompleteArgs, TrackFailArgs,
-    TrackProgressArgs, TrackStartArgs, TrackVerb, TreeArgs, Verb, WaitArgs, WaitGoal, WhyArgs, WorkArgs,
-    parse,
+    RunArgs, SendArgs, ServeArgs, SessionArgs, SessionEndArgs, SessionRule, SessionVerb, SetArgs, SignalArgs,
+    StatsArgs, StatusArgs, StoreArgs, StoreVerb, StreamName, TokenArgs, TrackArgs, TrackCompleteArgs,
+    TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb, TreeArgs, Verb, WaitArgs, WaitGoal, WhyArgs,
+    WorkArgs, parse,
 };
 pub use completion::complete_if_asked;
 pub use dispatch::{manager_version, run};

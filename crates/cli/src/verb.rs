@@ -33,7 +33,7 @@ pub(crate) use inspect::inspect;
 pub(crate) use logs::logs;
 pub(crate) use mcp::mcp;
 pub(crate) use node::{node, nodes};
-pub(crate) use order::{pause, resume, retry};
+pub(crate) use order::{pause, resume, retry, signal};
 pub(crate) use progress::progress;
 pub(crate) use prune::prune;
 pub(crate) use queue::queue;

@@ -1,8 +1,10 @@
-//! What the outside must do after a decision is durable. Each is safe to do again for the same attempt.
+//! What the outside must do after a decision is durable. Each is safe to do again for the same attempt, except a signal:
+//! what a crash cut off is not sent.
 
 use crate::ending::StopCause;
 use crate::id::AttemptNo;
 use crate::progress::Report;
+use crate::signal::{Signal, SignalTarget};
 
 /// Something that the outside must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,24 @@ pub enum Effect {
         /// The attempt.
         attempt: AttemptNo,
     },
+    /// Send a signal to this attempt: once, and never again.
+    Signal {
+        /// The attempt.
+        attempt: AttemptNo,
+        /// Which.
+        signal: Signal,
+        /// To whom.
+        target: SignalTarget,
+    },
+    /// Stop what is left of this attempt, on its node and nowhere else.
+    StopRest {
+        /// The attempt.
+        attempt: AttemptNo,
+        /// Why.
+        cause: StopCause,
+        /// Without a grace.
+        force: bool,
+    },
     /// Keep a report among the vitals.
     Keep {
         /// The report.
@@ -58,8 +78,9 @@ impl Effect {
     #[must_use]
     pub const fn only_stops(&self) -> bool {
         match self {
-            Self::Stop { .. } | Self::Kill { .. } => true,
+            Self::Stop { .. } | Self::Kill { .. } | Self::StopRest { .. } => true,
             Self::Spawn { .. }
+            | Self::Signal { .. }
             | Self::Pause { .. }
             | Self::Resume { .. }
             | Self::Keep { .. }
@@ -102,6 +123,8 @@ pub enum Note {
     AlreadySo,
     /// It had ended already.
     AlreadyEnded,
+    /// It had ended already, and what may be left of it was told to end.
+    RestTold,
     /// Its policy says that it goes on.
     GoesOn,
     /// What was seen comes too late, or belongs to another attempt.

@@ -4,6 +4,7 @@ use crate::condition::Condition;
 use crate::ending::{Ending, Exit, StopCause};
 use crate::id::{AttemptNo, NodeId, Priority, Stage};
 use crate::progress::Vitals;
+use crate::signal::{Signal, SignalTarget};
 use crate::state::Containment;
 use crate::time::{Awake, Timestamp};
 
@@ -138,6 +139,20 @@ pub enum Fact {
         /// Which node.
         node: NodeId,
     },
+    /// A signal was sent to it.
+    Signalled {
+        /// Which.
+        signal: Signal,
+        /// To whom.
+        target: SignalTarget,
+    },
+    /// What may be left of it was told to end: it ended when its node was lost, and may live on there.
+    RestTold {
+        /// Why.
+        cause: StopCause,
+        /// Without a grace.
+        force: bool,
+    },
     /// A truth that came too late to change anything.
     LateExit {
         /// Of which attempt.
@@ -175,6 +190,8 @@ impl Fact {
             Self::ConditionEnded { .. } => "condition_ended",
             Self::OutputMatched { .. } => "output_matched",
             Self::NodeLost { .. } => "node_lost",
+            Self::Signalled { .. } => "signalled",
+            Self::RestTold { .. } => "rest_told",
             Self::LateExit { .. } => "late_exit",
         }
     }

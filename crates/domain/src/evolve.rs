@@ -5,7 +5,7 @@ use crate::event::{Event, Fact};
 use crate::id::NodeId;
 use crate::process::{Cascade, Process};
 use crate::spec::Work;
-use crate::state::{Ended, Execution, LateExit, Lingering, Pending, State, Urgency};
+use crate::state::{Ended, Execution, LateExit, Lingering, Pending, RestTold, State, Urgency};
 use crate::time::Timestamp;
 
 impl Process {
@@ -112,6 +112,7 @@ impl Process {
                     ending: ending.clone(),
                     vitals: vitals.clone(),
                     late: None,
+                    rest: None,
                 }));
             }
             Fact::ConditionBegan { condition } => {
@@ -119,6 +120,12 @@ impl Process {
             }
             Fact::ConditionEnded { condition } => {
                 self.conditions = self.conditions.with(*condition, None);
+            }
+            Fact::Signalled { .. } => {}
+            Fact::RestTold { cause, force } => {
+                if let State::Ended(ended) = &mut self.state {
+                    ended.rest = Some(RestTold { cause: *cause, force: *force });
+                }
             }
             Fact::LateExit { attempt, exit } => {
                 if let State::Ended(ended) = &mut self.state {

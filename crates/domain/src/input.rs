@@ -6,6 +6,7 @@ use crate::id::{AttemptNo, NodeId, Priority};
 use crate::json::JsonText;
 use crate::progress::Report;
 use crate::retry::Chance;
+use crate::signal::{Signal, SignalTarget};
 use crate::spec::SessionPolicy;
 use crate::state::Containment;
 use crate::time::{Awake, Timestamp};
@@ -66,6 +67,13 @@ pub enum Command {
         /// How urgent it is from now on.
         priority: Priority,
     },
+    /// Send a signal to its command, once at most.
+    Signal {
+        /// Which.
+        signal: Signal,
+        /// To whom.
+        target: SignalTarget,
+    },
     /// Its session ended.
     ///
     /// A session is a label that may be used again: who joins it later is not concerned by an end before, and every end
@@ -102,6 +110,8 @@ pub enum Verb {
     Terminate,
     /// [`Command::Prioritize`].
     Prioritize,
+    /// [`Command::Signal`].
+    Signal,
     /// [`Command::EndSession`].
     EndSession,
 }
@@ -122,6 +132,7 @@ impl Command {
             Self::RetryNow => Verb::RetryNow,
             Self::Terminate { .. } => Verb::Terminate,
             Self::Prioritize { .. } => Verb::Prioritize,
+            Self::Signal { .. } => Verb::Signal,
             Self::EndSession { .. } => Verb::EndSession,
         }
     }
@@ -143,6 +154,7 @@ impl Verb {
             Self::RetryNow => "retry",
             Self::Terminate => "terminate",
             Self::Prioritize => "prioritize",
+            Self::Signal => "signal",
             Self::EndSession => "end the session of",
         }
     }
@@ -174,6 +186,13 @@ pub enum Wish {
         /// Without a grace.
         force: bool,
     },
+    /// [`Command::Signal`].
+    Signal {
+        /// Which.
+        signal: Signal,
+        /// To whom.
+        target: SignalTarget,
+    },
     /// [`Command::EndSession`].
     EndSession {
         /// What to do instead of what it declared.
@@ -192,6 +211,7 @@ impl Wish {
             Self::Resume => Command::Resume,
             Self::RetryNow => Command::RetryNow,
             Self::Terminate { cause, force } => Command::Terminate { cause, force },
+            Self::Signal { signal, target } => Command::Signal { signal, target },
             Self::EndSession { policy } => Command::EndSession { policy },
         }
     }

@@ -40,6 +40,7 @@ mod rejection;
 mod retention;
 mod retry;
 mod seal;
+mod signal;
 mod spec;
 mod state;
 mod status;
@@ -69,10 +70,11 @@ pub use rejection::Rejection;
 pub use retention::Retention;
 pub use retry::{Chance, RetryPolicy};
 pub use seal::Seal;
+pub use signal::{NoSignal, Signal, SignalTarget};
 pub use spec::{
     AgentFacts, ChildrenPolicy, CommandSpec, Environment, EnvironmentHash, Leftovers, OutputBound, Placement,
     ReportedSpec, ResourceLimits, SessionPolicy, Spec, Stdin, StopPolicy, Work,
 };
-pub use state::{Containment, Ended, Execution, LateExit, Lingering, Pending, State, Urgency};
+pub use state::{Containment, Ended, Execution, LateExit, Lingering, Pending, RestTold, State, Urgency};
 pub use status::{Standing, Status, UnknownStatus};
 pub use time::{Awake, Deadline, Timestamp, millis};

@@ -2,7 +2,7 @@
 
 use crate::condition::Conditions;
 use crate::effect::Effect;
-use crate::ending::StopCause;
+use crate::ending::{Ending, Interruption, StopCause};
 use crate::event::{Event, Fact};
 use crate::id::{
     AgentId, AttemptNo, Level, NodeId, Priority, ProcessId, ProcessName, ProjectName, SessionId, SlotKey,
@@ -189,12 +189,23 @@ impl Process {
                 Urgency::Asked { .. } => Effect::Stop { attempt, cause: *cause },
                 Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill { attempt, cause: *cause },
             }),
-            State::Pending(_)
-            | State::Reported { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
-            | State::Ended(_) => None,
+            State::Ended(ended) => {
+                let rest = ended.rest.filter(|_| self.may_live_on())?;
+                Some(Effect::StopRest { attempt, cause: rest.cause, force: rest.force })
+            }
+            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Lingering(_) => {
+                None
+            }
         }
+    }
+
+    /// Whether something of it may live on its node although it ended: it was called interrupted because the node was
+    /// lost, and nothing was heard of it since.
+    #[must_use]
+    pub fn may_live_on(&self) -> bool {
+        let State::Ended(ended) = &self.state else { return false };
+        let lost = matches!(ended.ending, Ending::Interrupted { why: Interruption::NodeGone });
+        lost && ended.late.is_none() && matches!(self.spec.work, Work::Command(_)) && self.node.is_some()
     }
 
     /// What has to be done about its descendants, derived from the record alone.

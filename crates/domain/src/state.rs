@@ -156,6 +156,17 @@ pub struct Ended {
     pub vitals: Vitals,
     /// A truth that came too late to change anything.
     pub late: Option<LateExit>,
+    /// What may be left of it on its node was told to end.
+    pub rest: Option<RestTold>,
+}
+
+/// The stop of what is left of a process that was called ended while nobody could see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestTold {
+    /// Who asked.
+    pub cause: StopCause,
+    /// Without a grace.
+    pub force: bool,
 }
 
 /// An exit that became known after the end was recorded.

@@ -4,7 +4,7 @@ use crate::engine::Core;
 use crate::error::EngineError;
 use crate::pump::heed;
 use longhaul_domain::{Deadline, NodeId, Timestamp};
-use longhaul_ports::{Calls, Lease, StoreError};
+use longhaul_ports::{Calls, Lease, LeaseEnd, StoreError};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,6 +107,17 @@ pub(crate) async fn mind_deadline(core: Arc<Core>) {
             () = changed.next() => {}
             () = core.parts.clock.sleep_until(Deadline::At(until)) => {}
         }
+    }
+}
+
+/// Tells those who have to end without this manager, should it be killed, how long the lease lasts.
+pub(crate) async fn tell_deadline(core: Arc<Core>) {
+    let mut changed = core.tenure.changes();
+    loop {
+        if let Some(until) = core.tenure.until() {
+            core.parts.spawner.lease_lasts(LeaseEnd::At(until)).await;
+        }
+        changed.next().await;
     }
 }
 

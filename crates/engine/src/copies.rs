@@ -82,6 +82,11 @@ impl Copies {
         self.here().get(&key).is_some_and(|copy| copy.course == Course::GivenUp)
     }
 
+    /// Whether its end was not seen yet.
+    pub(crate) fn is_alive(&self, key: AttemptKey) -> bool {
+        self.here().get(&key).is_some_and(|copy| copy.course != Course::Ended)
+    }
+
     /// Its end is durable, or there never was anything of it here.
     pub(crate) fn is_over(&self, key: AttemptKey) {
         self.here().remove(&key);

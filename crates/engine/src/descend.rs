@@ -196,7 +196,8 @@ impl Core {
 
     /// Tells every live descendant, deepest first, with a bounded wait between levels; true if all know now.
     async fn tell_below(self: &Arc<Self>, top: &Stored, force: bool) -> Result<bool, EngineError> {
-        let below = self.live_below(top.process.id).await?;
+        let mut below = self.live_below(top.process.id).await?;
+        below.extend(self.left_below(top.process.id).await?);
         Ok(self.tell_all(top, below, force).await)
     }
 
@@ -222,6 +223,7 @@ impl Core {
             Wish::Cancel { .. } | Wish::Force { .. } => wish.command() == *command,
             Wish::Terminate { .. }
             | Wish::EndSession { .. }
+            | Wish::Signal { .. }
             | Wish::Pause
             | Wish::Resume
             | Wish::RetryNow => false,
@@ -316,7 +318,7 @@ fn goes_with(top: &Stored, descendant: &Stored) -> bool {
     !by_session || theirs.is_none() || *theirs == top.process.spec.session
 }
 
-fn below(id: ProcessId) -> Filter {
+pub(crate) fn below(id: ProcessId) -> Filter {
     Filter { statuses: LIVE.to_vec(), ancestor: Some(id), ..Filter::default() }
 }
 

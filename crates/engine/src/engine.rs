@@ -1,7 +1,7 @@
 //! The handle of an engine.
 
 use crate::attention::{Attention, keep_attentive};
-use crate::beat::{Neighbours, keep_lease, mind_deadline};
+use crate::beat::{Neighbours, keep_lease, mind_deadline, tell_deadline};
 use crate::clear::Clearing;
 use crate::copies::Copies;
 use crate::descend::Kin;
@@ -25,7 +25,7 @@ use crate::{pump, recover, timers};
 use longhaul_domain::{
     Command, Context, Input, NodeId, Note, Policy, PolicyVersion, ProcessId, Revision, Timestamp, TreeUsage,
 };
-use longhaul_ports::{AttemptKey, Author, Filter, Lease, Listing, PageAsk, Stored};
+use longhaul_ports::{AttemptKey, Author, Filter, Lease, LeaseEnd, Listing, PageAsk, Stored};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -207,7 +207,11 @@ async fn recovered(core: &Arc<Core>, ends: bool) -> Result<Vec<JoinHandle<()>>, 
         let end = core.parts.store.end().await?;
         tasks.push(tokio::spawn(keep_lease(core.clone())));
         tasks.push(tokio::spawn(mind_deadline(core.clone())));
+        tasks.push(tokio::spawn(tell_deadline(core.clone())));
         tasks.push(tokio::spawn(follow(core.clone(), end)));
+    } else {
+        // The work of an earlier life may have begun where leases end.
+        core.parts.spawner.lease_lasts(LeaseEnd::Never).await;
     }
     let recovered = recover::recover(core).await;
     if ends && recovered.is_ok() {

@@ -49,6 +49,7 @@ impl Core {
         if stored.process.status().is_ended() {
             self.vitals.forget(stored.process.id);
             self.descendant_ended(stored);
+            self.heed_rest(stored);
         }
         // Reported work belongs to nobody: whoever is there watches over its heartbeat.
         if matches!(stored.process.spec.work, Work::Reported(_)) {

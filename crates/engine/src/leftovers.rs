@@ -1,7 +1,7 @@
 //! Attempts that outlived their manager, and whose process went on elsewhere meanwhile.
 
 use crate::engine::Core;
-use longhaul_domain::{AttemptNo, Awake, Deadline, Ending, ProcessId, State};
+use longhaul_domain::{AttemptNo, Awake, Deadline, Ending, Exit, Observation, ProcessId, State};
 use longhaul_ports::{AttemptKey, Found, Stored};
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,9 +102,15 @@ async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
             continue;
         }
         match core.parts.spawner.adopt(key).await {
-            Ok(Found::Alive(_)) if is_latest && is_interrupted => core.copies.began(process, key),
+            Ok(Found::Alive(_)) if is_latest && is_interrupted => {
+                core.copies.began(process, key);
+                core.heed_rest(stored);
+            }
             Ok(Found::Alive(_)) => core.end_copy(Some(process), key),
-            Ok(Found::Over(seen)) if is_latest && is_interrupted => core.lanes.seen(key.id, seen),
+            // What was stopped here for good, while the store could not be told, may have gone on elsewhere.
+            Ok(Found::Over(seen)) if is_latest && is_interrupted || was_stopped(&seen) => {
+                core.lanes.seen(key.id, core.copies.seen(key.id, seen));
+            }
             Ok(Found::Over(_)) => {}
             Err(error) => {
                 tracing::warn!(id = %key.id, %error, "nothing can be told about an older attempt yet");
@@ -113,4 +119,8 @@ async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
         }
     }
     is_told
+}
+
+fn was_stopped(seen: &Observation) -> bool {
+    matches!(seen, Observation::Exited { exit: Exit { stopped: Some(_), .. }, .. })
 }

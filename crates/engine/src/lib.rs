@@ -32,6 +32,7 @@ mod pump;
 mod queues;
 mod recover;
 mod rejoin;
+mod rest;
 mod restart;
 mod retention;
 mod session;

@@ -2,6 +2,7 @@
 
 use crate::engine::Core;
 use crate::error::EngineError;
+use crate::rejoin::runs_again_if_lost;
 use longhaul_domain::{
     AttemptNo, Deadline, Effect, Observation, ProcessId, StartFailure, StartStage, Status, StopCause, Work,
 };
@@ -59,6 +60,17 @@ impl Core {
                     self.check_halt(stored).await;
                 }
             }
+            Effect::Signal { attempt, signal, target } => {
+                tracing::info!(%id, attempt = attempt.0, %signal, ?target, "a signal is sent");
+                if let Err(error) =
+                    self.parts.spawner.signal(AttemptKey { id, attempt }, signal, target).await
+                {
+                    tracing::warn!(%id, %signal, %error, "the signal reached nobody");
+                }
+            }
+            Effect::StopRest { attempt, cause, force } => {
+                self.stop_rest(stored, AttemptKey { id, attempt }, StopOrder { cause, force });
+            }
             Effect::Keep { report } => self.keep(stored, &report).await,
             // A restart is a launch of its own: whoever asked for it goes on with it.
             Effect::Relaunch => {}
@@ -98,7 +110,8 @@ impl Core {
             }
         };
         self.copies.began(&stored.process, key);
-        let order = StartOrder { key, command: command.as_ref().clone(), environment };
+        let leased = self.parts.store.leases_end() && runs_again_if_lost(&stored.process);
+        let order = StartOrder { key, command: command.as_ref().clone(), environment, leased };
         match self.parts.spawner.start(order).await {
             Ok(()) => {}
             Err(SpawnError::Refused { failure }) => {

@@ -137,6 +137,7 @@ impl Core {
             return self.look_back_at_unknown(key, process);
         };
         self.settle(&found);
+        self.heed_rest(&found);
         let is_same = found.process.attempt == key.attempt;
         let is_mine = found.owner.as_ref().is_some_and(|owner| owner.node == *self.here());
         let is_orphan = found.owner.is_none() && found.process.state.standing() == Standing::Holding;
@@ -205,7 +206,7 @@ const HURRY: Duration = Duration::from_millis(100);
 const HASTE: Duration = Duration::from_secs(5);
 
 /// Whether it is started again if its node is lost now.
-fn runs_again_if_lost(process: &Process) -> bool {
+pub(crate) fn runs_again_if_lost(process: &Process) -> bool {
     let lost = Ending::Interrupted { why: Interruption::NodeGone };
     process.spec.retry.covers(&lost, process.retries)
 }

@@ -5,7 +5,7 @@ use crate::error::EngineError;
 use crate::shield::to_its_end;
 use crate::tree::Told;
 use longhaul_domain::{Command, ProcessId, SessionId, SessionPolicy};
-use longhaul_ports::Filter;
+use longhaul_ports::{Filter, Stored};
 
 impl Engine {
     /// Tells every live process of a session that it ended; `policy` instead of what each declared. Nothing of another
@@ -26,8 +26,14 @@ impl Engine {
             session: Some(session.clone()),
             ..Filter::default()
         };
-        let ids: Vec<ProcessId> =
-            self.core.all(&filter).await?.into_iter().map(|stored| stored.process.id).collect();
+        let mut found = self.core.all(&filter).await?;
+        // A grace or a word to keep it is for what can still hear it.
+        if policy == Some(SessionPolicy::Cancel) || policy.is_none() {
+            let left = self.core.left_of(&filter).await?;
+            let is_told = |stored: &Stored| stored.process.spec.on_session_end == SessionPolicy::Cancel;
+            found.extend(left.into_iter().filter(|stored| policy.is_some() || is_told(stored)));
+        }
+        let ids: Vec<ProcessId> = found.into_iter().map(|stored| stored.process.id).collect();
         let (engine, command) = (self.clone(), Command::EndSession { policy });
         to_its_end(async move { Ok(engine.tell(ids, &command).await) }).await
     }

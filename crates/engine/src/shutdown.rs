@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::wait::{Goal, Mode};
 use longhaul_domain::{Command, ProcessId, Status, StopCause};
-use longhaul_ports::{Filter, Order, PageAsk};
+use longhaul_ports::{Filter, LeaseEnd, Order, PageAsk};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -37,7 +37,12 @@ impl Engine {
         }
         self.core.attention.end();
         self.core.listeners.end();
+        let is_living = self.core.tenure.is_living(self.core.parts.clock.now());
         self.core.parts.store.leave(&self.core.lease()).await?;
+        // What it owns stays its own from here on. Whoever lost its lease before may have nothing left to keep.
+        if is_living {
+            self.core.parts.spawner.lease_lasts(LeaseEnd::Never).await;
+        }
         Ok(())
     }
 

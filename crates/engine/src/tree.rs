@@ -109,7 +109,10 @@ impl Engine {
     async fn is_over_with_all_below(&self, id: ProcessId) -> Result<Option<Stored>, EngineError> {
         let stored = self.process(id).await?;
         let is_over = stored.process.status().is_ended() && stored.process.cascade.is_none();
-        Ok(if is_over && !self.core.has_live_below(id).await? { Some(stored) } else { None })
+        if !is_over || stored.process.may_live_on() || self.core.has_live_below(id).await? {
+            return Ok(None);
+        }
+        Ok(if self.core.left_below(id).await?.is_empty() { Some(stored) } else { None })
     }
 
     /// Whoever was told may have had children until then: the levels below are looked at afterwards.

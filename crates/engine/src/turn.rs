@@ -3,8 +3,8 @@
 use crate::engine::{Answer, Core};
 use crate::error::{EngineError, Reached};
 use longhaul_domain::{
-    Awake, Command, Deadline, Effect, Input, Observation, OpId, ProcessId, Revision, Standing, Step, Wish,
-    WishNo,
+    Awake, Command, Deadline, Effect, Exit, Input, Observation, OpId, ProcessId, Revision, Standing, Step,
+    Wish, WishNo,
 };
 use longhaul_ports::{Author, Change, Lease, Refusal, StoreError, Stored};
 use std::pin::Pin;
@@ -56,7 +56,7 @@ impl Core {
             }
             let step = decided.map_err(|rejection| EngineError::Rejected { id, rejection })?;
             let Some(author) = self.author_of(&stored) else {
-                return self.leave_wish(stored, input).await;
+                return self.leave_wish(stored, input, &step).await;
             };
             match self.carry_out(stored, author, step, WishNo(0), childless).await {
                 Err(EngineError::Store { source: StoreError::Conflict { .. } }) => {}
@@ -224,6 +224,8 @@ impl Core {
             | Effect::Kill { .. }
             | Effect::Pause { .. }
             | Effect::Resume { .. }
+            | Effect::Signal { .. }
+            | Effect::StopRest { .. }
             | Effect::Keep { .. }
             | Effect::Relaunch
             | Effect::AwaitDescendants => None,
@@ -297,7 +299,12 @@ impl Core {
     }
 
     /// Leaves an order for the node that owns the process.
-    async fn leave_wish(self: &Arc<Self>, stored: Stored, input: &Input) -> Result<Answer, EngineError> {
+    async fn leave_wish(
+        self: &Arc<Self>,
+        stored: Stored,
+        input: &Input,
+        step: &Step,
+    ) -> Result<Answer, EngineError> {
         let wish = match input {
             Input::Command(Command::Cancel { cause }) => Wish::Cancel { cause: *cause },
             Input::Command(Command::Force { cause }) => Wish::Force { cause: *cause },
@@ -307,7 +314,16 @@ impl Core {
             Input::Command(Command::Terminate { cause, force }) => {
                 Wish::Terminate { cause: *cause, force: *force }
             }
+            Input::Command(Command::Signal { signal, target }) => {
+                Wish::Signal { signal: *signal, target: *target }
+            }
             Input::Command(Command::EndSession { policy }) => Wish::EndSession { policy: *policy },
+            // It was stopped here for good while the store could not be told, and runs elsewhere meanwhile.
+            Input::Observation(Observation::Exited { attempt, exit: Exit { stopped: Some(cause), .. } })
+                if *attempt < stored.process.attempt && !step.events.is_empty() =>
+            {
+                Wish::Cancel { cause: *cause }
+            }
             // Only the owner sees and reports what happens to a process.
             Input::Command(
                 Command::Progress(_)

@@ -36,7 +36,7 @@ pub use output::{
 pub use post::{Letter, Post, PostError, Receipt};
 pub use prober::{NoProber, ProbeOrder, Prober};
 pub use queues::{QueueView, Queues};
-pub use spawner::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
+pub use spawner::{AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder};
 pub use store::{
     Author, Change, Claimant, Filter, Limits, Listing, Order, PageAsk, PageKey, PlacementClass, ProcessStore,
     Refusal, Room, Source, Store, StoreError, Stored, Submission, Submitted,

@@ -3,7 +3,8 @@
 use crate::TreeLook;
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, Capabilities, CommandSpec, Observation, ProcessId, StartFailure, StopCause, TreeUsage,
+    AttemptNo, Capabilities, CommandSpec, Observation, ProcessId, Signal, SignalTarget, StartFailure,
+    StopCause, Timestamp, TreeUsage,
 };
 use std::fmt::Debug;
 
@@ -47,6 +48,17 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// As [`pause`](Self::pause).
     async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;
 
+    /// Sends a signal to the main process of a live attempt, or to its whole tree; one that is halted gets it when it goes
+    /// on. Only where [`Capabilities::signals`] is true.
+    ///
+    /// # Errors
+    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if nobody got it,
+    /// [`SpawnError::Unsupported`] where none are sent.
+    async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError> {
+        let _ = (signal, target);
+        Err(SpawnError::Unsupported { key, what: "a signal" })
+    }
+
     /// What the tree of a live attempt uses at this moment: at least one process.
     ///
     /// # Errors
@@ -76,6 +88,13 @@ pub trait Spawner: Debug + Send + Sync + 'static {
         Err(SpawnError::Unsupported { key, what: "a pipe as standard input" })
     }
 
+    /// Takes in how long the lease of this node lasts, and returns when every [leased](StartOrder::leased) attempt can know
+    /// it: told at every prolongation, and once by a manager of a store whose leases never end. It cannot fail: attempts
+    /// that do not hear of it end too early, never too late.
+    async fn lease_lasts(&self, until: LeaseEnd) {
+        let _ = until;
+    }
+
     /// Parks until something was seen of an attempt. Each is handed out once, in order per attempt.
     async fn next(&self) -> Seen;
 
@@ -101,6 +120,18 @@ pub struct StartOrder {
     pub command: CommandSpec,
     /// Its whole environment, as it shall be.
     pub environment: Vec<(String, String)>,
+    /// It runs again elsewhere once this node is lost: where commands outlive their manager, this one has to be stopped at
+    /// the end of the lease by whoever watches it then, as by [`StopCause::Limit`].
+    pub leased: bool,
+}
+
+/// How long the lease of a node lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseEnd {
+    /// It does not end: the store has no such leases, or the node has left in good order and keeps what it owns.
+    Never,
+    /// Until then, unless it is prolonged.
+    At(Timestamp),
 }
 
 /// How to stop.

@@ -54,6 +54,8 @@ pub struct Launch {
     pub sync_parents: u8,
     /// What happens to descendants that outlive the program.
     pub leftovers: Leftovers,
+    /// The file that says how long the lease of the node lasts, as an absolute path, if the work must end with it.
+    pub lease: Option<PathBuf>,
 }
 
 /// Environment entries of the form `KEY=value`, printed without values.
@@ -161,6 +163,7 @@ mod tag {
     pub(super) const TREE_MEMORY: u8 = 20;
     pub(super) const TREE_PROCESSES: u8 = 21;
     pub(super) const STDIN_PIPE: u8 = 22;
+    pub(super) const LEASE: u8 = 23;
 }
 
 impl Launch {
@@ -186,6 +189,7 @@ impl Launch {
             boot_id: String::new(),
             sync_parents: 0,
             leftovers: Leftovers::Sweep,
+            lease: None,
         }
     }
 
@@ -222,6 +226,9 @@ impl Launch {
         }
         if let Some(path) = &self.cgroup {
             frame.bytes(tag::CGROUP, path.as_os_str().as_bytes());
+        }
+        if let Some(path) = &self.lease {
+            frame.bytes(tag::LEASE, path.as_os_str().as_bytes());
         }
         self.stop_plan.encode(&mut frame, tag::STOP_STEP);
         for limit in &self.limits {
@@ -271,6 +278,7 @@ impl Launch {
                 tag::ANCHOR => launch.anchor_ms = field.number()?,
                 tag::BOOT => launch.boot_id = field.text()?.to_owned(),
                 tag::SYNC_PARENTS => launch.sync_parents = field.small()?,
+                tag::LEASE => launch.lease = Some(path(field.bytes())),
                 tag::KEEP_LEFTOVERS if field.flag()? => launch.leftovers = Leftovers::Keep,
                 _ => {}
             }
@@ -303,6 +311,9 @@ impl Launch {
         }
         if self.cgroup.as_ref().is_some_and(|each| !each.is_absolute() || with_nul(each.as_os_str())) {
             return bad(tag::CGROUP);
+        }
+        if self.lease.as_ref().is_some_and(|each| !each.is_absolute() || with_nul(each.as_os_str())) {
+            return bad(tag::LEASE);
         }
         match &self.stdin {
             StdinSource::File(path) if !path.is_absolute() || with_nul(path.as_os_str()) => {

@@ -39,6 +39,16 @@
 //! of its input once all others who have it open do the same. Bytes that were not read when the command ends are lost.
 //! When the shim is killed, the input ends with the last manager that holds it.
 //!
+//! # Lease
+//! A launch may name a file that says how long the lease of the node lasts ([`LeaseNote`]), for work that runs again
+//! elsewhere once the node is lost. A shim that says `lease` in its capabilities looks into it when the lease that it knows
+//! is over, by a timer of the boot-time clock, which wakes it after a sleep of the machine too. If nobody prolonged it, the
+//! tree is stopped as at a limit, and killed after five seconds at most. A file that cannot be read, or belongs to another
+//! boot, is looked at again for one second, and counts as over then: no manager is left who keeps it.
+//!
+//! It is text of the form below: `longhaul-lease 1`, `boot_id`, `until_ms` (milliseconds since boot, the largest `u64` for a
+//! lease that does not end), `end`.
+//!
 //! # Messages
 //! A frame is a `u32` length of all that follows, a `u8` kind, and fields; a field is a `u8` tag, a `u32` length, and
 //! bytes. All numbers are little endian. Unknown kinds are answered with an error, unknown tags are skipped. Kind and
@@ -83,6 +93,7 @@ mod file_identity;
 mod frame;
 mod identity;
 mod launch;
+mod lease;
 mod limit;
 mod notice;
 mod order;
@@ -104,6 +115,7 @@ pub use file_identity::FileIdentity;
 pub use frame::{Field, Fields, Frame, FrameBuffer, FrameWriter, LONGEST_FRAME, ProtocolError};
 pub use identity::Identity;
 pub use launch::{Environment, Launch, Leftovers, OutputBound, ResourceLimit, StdinSource, TreeLimits};
+pub use lease::LeaseNote;
 pub use limit::{EndEvidence, ExceededLimit};
 pub use notice::{Descriptor, ErrorCode, Notice, Welcome};
 pub use order::{Hello, Order, PROTOCOL_VERSION, SignalTarget, StopOrder};

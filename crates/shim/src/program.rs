@@ -19,6 +19,7 @@ mod stopping;
 mod supervisor;
 mod sys;
 mod telling;
+mod term;
 mod tree;
 
 use std::{env, path::PathBuf, process};

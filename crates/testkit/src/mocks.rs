@@ -15,7 +15,8 @@
 use async_trait::async_trait;
 use longhaul_domain::{
     AttemptNo, Awake, Capabilities, Chance, Deadline, EnvironmentHash, NodeId, OpId, Policy, PolicyVersion,
-    ProcessId, Retention, Revision, SlotKey, Timestamp, TreeUsage, Vitals, Wish, WishNo,
+    ProcessId, Retention, Revision, Signal, SignalTarget, SlotKey, Timestamp, TreeUsage, Vitals, Wish,
+    WishNo,
 };
 use longhaul_ports::{
     AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Found, IdSource,
@@ -114,6 +115,7 @@ mockall::mock! {
         async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError>;
         async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError>;
         async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;
+        async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError>;
         async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError>;
         async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError>;
         async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError>;

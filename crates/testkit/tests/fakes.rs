@@ -18,7 +18,12 @@ fn key(n: u128) -> AttemptKey {
 }
 
 fn order(n: u128, program: &str, args: &[&str]) -> StartOrder {
-    StartOrder { key: key(n), command: CommandSpec::of(program, args, "/"), environment: Vec::new() }
+    StartOrder {
+        key: key(n),
+        command: CommandSpec::of(program, args, "/"),
+        environment: Vec::new(),
+        leased: false,
+    }
 }
 
 fn gently() -> StopOrder {

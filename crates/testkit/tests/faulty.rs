@@ -150,5 +150,10 @@ async fn the_other_ports_fail_with_the_store_and_a_dead_life_asks_nothing_any_mo
 
 fn order(id: ProcessId) -> StartOrder {
     let key = AttemptKey { id, attempt: longhaul_domain::AttemptNo(1) };
-    StartOrder { key, command: longhaul_domain::CommandSpec::of("run", &[], "/"), environment: Vec::new() }
+    StartOrder {
+        key,
+        command: longhaul_domain::CommandSpec::of("run", &[], "/"),
+        environment: Vec::new(),
+        leased: false,
+    }
 }

@@ -33,7 +33,7 @@ pub use queue::{HoldView, QueueListing, QueueRequest, QueueView, SlotsRequest};
 pub use reply::{
     CancelLevelRequest, CancelRequest, CompleteRequest, EndSessionRequest, FailRequest, Launched, Outcome,
     OutcomeView, OutcomesReply, PauseReply, PauseRequest, PriorityRequest, ProcessList, ProcessesReply,
-    RestartRequest, UpdateRequest, Version, WaitReply,
+    RestartRequest, SignalRequest, UpdateRequest, Version, WaitReply,
 };
 pub use upkeep::{
     ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, Ready,

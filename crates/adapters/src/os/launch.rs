@@ -11,7 +11,7 @@ use longhaul_shim::{
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The variable that tells a command which process it is.
@@ -77,6 +77,7 @@ pub(super) fn marks(key: AttemptKey) -> [String; 2] {
 pub(super) fn prepare(
     order: &StartOrder,
     options: &OsOptions,
+    lease: &Path,
     cgroup: Option<PathBuf>,
 ) -> Result<Launch, StartFailure> {
     let command = &order.command;
@@ -114,6 +115,7 @@ pub(super) fn prepare(
     }
     launch.anchor_ms = u64::try_from(options.anchor_ms).unwrap_or(0);
     launch.boot_id.clone_from(&options.boot_id);
+    launch.lease = order.leased.then(|| lease.to_owned());
     launch.sync_parents = super::attempts::NEW_LEVELS;
     launch.leftovers = match command.leftovers {
         Leftovers::Sweep => longhaul_shim::Leftovers::Sweep,
@@ -206,6 +208,8 @@ mod tests {
     use super::*;
     use longhaul_domain::{AttemptNo, CommandSpec, ProcessId};
 
+    const NOTE: &str = "/state/lease";
+
     fn options() -> OsOptions {
         OsOptions {
             attempts_dir: "/tmp".into(),
@@ -223,12 +227,13 @@ mod tests {
             key: AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(1)), attempt: AttemptNo(2) },
             command: CommandSpec::of("sh", args, "/"),
             environment: vec![("A".to_owned(), "1".to_owned()), (ID.to_owned(), "another".to_owned())],
+            leased: false,
         }
     }
 
     #[test]
     fn a_command_learns_its_own_id_and_attempt() {
-        let launch = prepare(&order(&["-c", "x"]), &options(), None).unwrap();
+        let launch = prepare(&order(&["-c", "x"]), &options(), NOTE.as_ref(), None).unwrap();
         let id = ProcessId::new(uuid::Uuid::from_u128(1));
         let expected = ["A=1".to_owned(), format!("LONGHAUL_ID={id}"), "LONGHAUL_ATTEMPT=2".to_owned()];
         assert_eq!(launch.environment.0, expected.map(OsString::from));
@@ -239,11 +244,11 @@ mod tests {
     fn a_command_gets_the_given_limit_of_open_files_unless_it_names_one() {
         let options = OsOptions { open_files: Some(100), ..options() };
         let mut order = order(&[]);
-        let limits = prepare(&order, &options, None).unwrap().limits;
+        let limits = prepare(&order, &options, NOTE.as_ref(), None).unwrap().limits;
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
         assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 100, hard }]);
         order.command.limits.open_files = Some(50);
-        let limits = prepare(&order, &options, None).unwrap().limits;
+        let limits = prepare(&order, &options, NOTE.as_ref(), None).unwrap().limits;
         assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 50, hard: 50 }]);
     }
 
@@ -252,26 +257,34 @@ mod tests {
         let mut order = order(&[]);
         order.command.limits.memory_bytes = Some(1 << 20);
         order.command.limits.processes = Some(7);
-        let with = prepare(&order, &options(), Some("/sys/fs/cgroup/x".into())).unwrap();
+        let with = prepare(&order, &options(), NOTE.as_ref(), Some("/sys/fs/cgroup/x".into())).unwrap();
         assert_eq!(with.tree_limits, TreeLimits { memory: Some(1 << 20), processes: Some(7) });
-        let without = prepare(&order, &options(), None).unwrap();
+        let without = prepare(&order, &options(), NOTE.as_ref(), None).unwrap();
         assert_eq!(without.tree_limits, TreeLimits::default());
         // The shim leaves these out where the group keeps them.
         assert_eq!((with.limits.len(), without.limits.len()), (2, 2));
     }
 
     #[test]
+    fn only_what_must_end_with_the_lease_is_told_of_it() {
+        let mut order = order(&[]);
+        assert_eq!(prepare(&order, &options(), NOTE.as_ref(), None).unwrap().lease, None);
+        order.leased = true;
+        assert_eq!(prepare(&order, &options(), NOTE.as_ref(), None).unwrap().lease, Some(NOTE.into()));
+    }
+
+    #[test]
     fn a_suite_of_tests_is_interrupted_before_it_is_asked_to_end() {
         let mut order = order(&[]);
         order.command.stop.interrupt_first = Some(Duration::from_secs(2));
-        let plan = prepare(&order, &options(), None).unwrap().stop_plan;
+        let plan = prepare(&order, &options(), NOTE.as_ref(), None).unwrap().stop_plan;
         let steps = [(2, 2_000), (15, 5_000)].map(|(signal, wait_ms)| StopStep { signal, wait_ms });
         assert_eq!(plan.steps, steps);
     }
 
     #[test]
     fn what_the_kernel_would_refuse_is_refused_with_its_stage() {
-        let stage = |order: &StartOrder| prepare(order, &options(), None).unwrap_err().stage;
+        let stage = |order: &StartOrder| prepare(order, &options(), NOTE.as_ref(), None).unwrap_err().stage;
         assert_eq!(stage(&order(&["a\0b"])), StartStage::Exec);
         assert_eq!(stage(&order(&["x"; MOST_ARGUMENTS + 1])), StartStage::Exec);
         assert_eq!(stage(&order(&[&"x".repeat(LARGEST_ARGUMENTS)])), StartStage::Exec);
@@ -287,7 +300,7 @@ mod tests {
     fn a_refusal_of_the_environment_hides_its_values() {
         let mut order = order(&[]);
         order.environment = vec![("TOKEN".to_owned(), "hunter2\0".to_owned())];
-        let failure = prepare(&order, &options(), None).unwrap_err();
+        let failure = prepare(&order, &options(), NOTE.as_ref(), None).unwrap_err();
         assert!(failure.detail.contains("TOKEN") && !failure.detail.contains("hunter2"));
     }
 }

@@ -5,14 +5,17 @@ use super::cgroups::Cgroups;
 use super::input::InputError;
 use super::launch::Conduct;
 use super::look::Sight;
+use super::lease::LeaseKeeper;
 use super::nested;
 use super::options::{ContainmentChoice, OsOptions};
 use super::prober::OsProber;
 use super::reaper::Reaper;
-use super::watch::{Ask, Beginning, Watch};
+use super::watch::{Ask, Beginning, Sent, Watch};
 use async_trait::async_trait;
-use longhaul_domain::{Capabilities, TreeUsage};
-use longhaul_ports::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook};
+use longhaul_domain::{Capabilities, Signal, SignalTarget, TreeUsage};
+use longhaul_ports::{
+    AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook,
+};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -43,6 +46,7 @@ pub(super) struct Shared {
     pub(super) options: OsOptions,
     pub(super) attempts: Attempts,
     pub(super) cgroups: Option<Cgroups>,
+    pub(super) lease: LeaseKeeper,
     pub(super) reaper: Arc<Reaper>,
     pub(super) seen: mpsc::UnboundedSender<Seen>,
 }
@@ -81,9 +85,10 @@ impl OsSpawner {
         if options.adopt_orphans {
             Reaper::adopt_orphans(&reaper)?;
         }
+        let lease = LeaseKeeper::beside(attempts.path(), &options);
         let (seen, news) = mpsc::unbounded_channel();
         Ok(Self {
-            shared: Arc::new(Shared { options, attempts, cgroups, reaper, seen }),
+            shared: Arc::new(Shared { options, attempts, cgroups, lease, reaper, seen }),
             watches: Arc::default(),
             news: tokio::sync::Mutex::new(news),
         })
@@ -179,6 +184,12 @@ impl Spawner for OsSpawner {
         Self::answered(key, resumed, PATIENCE).await
     }
 
+    async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError> {
+        let (answer, sent) = oneshot::channel();
+        self.ask(key, Ask::Signal(Sent { signal, target }, answer))?;
+        Self::answered(key, sent, PATIENCE).await
+    }
+
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
         let (answer, usage) = oneshot::channel();
         self.ask(key, Ask::Usage(answer))?;
@@ -221,6 +232,16 @@ impl Spawner for OsSpawner {
             turn.end();
         }
         Ok(written)
+    }
+
+    async fn lease_lasts(&self, until: LeaseEnd) {
+        let shared = Arc::clone(&self.shared);
+        let turn = shared.lease.turn();
+        // A disk that does not answer holds up nobody but those who wait for this.
+        let written = tokio::task::spawn_blocking(move || shared.lease.write(turn, until)).await;
+        if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            tracing::error!(%error, "the end of the lease cannot be written: work that may run elsewhere ends with it");
+        }
     }
 
     async fn next(&self) -> Seen {

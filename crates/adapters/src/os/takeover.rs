@@ -147,6 +147,7 @@ async fn accompany(
                     tree.release().await;
                     drop(answer.send(Ok(())));
                 }
+                Some(Ask::Signal(sent, answer)) => drop(answer.send(tree.send(sent).await)),
                 Some(Ask::Usage(answer)) => {
                     let tree = tree.clone();
                     // Not waited for: its answer goes where it was asked for, or nowhere if nobody is left.

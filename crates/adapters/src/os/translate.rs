@@ -1,8 +1,8 @@
 //! The shim's words in those of the domain.
 
 use longhaul_domain::{
-    Containment, Exit, ExitStatus, Interruption, Observation, StartFailure, StartStage, StopCause, Timestamp,
-    Usage,
+    Containment, Exit, ExitStatus, Interruption, Observation, SignalTarget, StartFailure, StartStage,
+    StopCause, Timestamp, Usage,
 };
 use longhaul_ports::AttemptKey;
 use longhaul_shim::{Ending, ExceededLimit, ExitRecord, Identity, SpawnStage, StopReason};
@@ -66,6 +66,14 @@ pub(super) fn lost(key: AttemptKey, why: Interruption) -> Observation {
 /// The interruption by the supervisor's end, with what is known all the same.
 pub(super) fn killed(evidence: impl Into<String>) -> Interruption {
     Interruption::SupervisorKilled { evidence: evidence.into() }
+}
+
+/// The shim's word for who gets a signal.
+pub(super) const fn target(target: SignalTarget) -> longhaul_shim::SignalTarget {
+    match target {
+        SignalTarget::Main => longhaul_shim::SignalTarget::Leader,
+        SignalTarget::Tree => longhaul_shim::SignalTarget::Tree,
+    }
 }
 
 /// The shim's word for who asked for a stop.

@@ -6,7 +6,7 @@ mod child;
 mod input;
 mod supervised;
 
-pub(super) use ask::Ask;
+pub(super) use ask::{Ask, Sent};
 pub(super) use beginning::Beginning;
 
 use super::examine::{Orphan, Verdict, examine};
@@ -333,7 +333,10 @@ impl Watch {
             match ask {
                 Ask::Find(answer) => self.finders.push(answer),
                 Ask::Stop(order) => self.note_stop(order),
-                Ask::Pause(answer) | Ask::Resume(answer) | Ask::CloseInput(answer) => {
+                Ask::Pause(answer)
+                | Ask::Resume(answer)
+                | Ask::Signal(_, answer)
+                | Ask::CloseInput(answer) => {
                     drop(answer.send(Err(what.to_owned())));
                 }
                 Ask::Usage(answer) => drop(answer.send(Err(what.to_owned()))),
@@ -372,7 +375,9 @@ impl Watch {
             tokio::select! {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Find(answer)) => self.find(answer),
-                    Some(Ask::Pause(answer)) => drop(answer.send(Err("it has ended".to_owned()))),
+                    Some(Ask::Pause(answer) | Ask::Signal(_, answer)) => {
+                        drop(answer.send(Err("it has ended".to_owned())));
+                    }
                     // None of it is halted, and nobody reads any more.
                     Some(Ask::Resume(answer) | Ask::CloseInput(answer)) => drop(answer.send(Ok(()))),
                     // Whoever asks is told that nothing runs by being told nothing.

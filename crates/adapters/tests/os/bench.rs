@@ -41,6 +41,10 @@ impl Bench {
         options(self.dir.path(), &self.clock, self.containment)
     }
 
+    pub(crate) const fn clock(&self) -> &SystemClock {
+        &self.clock
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -57,7 +61,12 @@ impl Bench {
         let directory = self.dir.path().to_str().unwrap();
         let mut command = CommandSpec::of("sh", &["-c", script], directory);
         command.stop.grace = Duration::from_millis(300);
-        StartOrder { key, command, environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())] }
+        StartOrder {
+            key,
+            command,
+            environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            leased: false,
+        }
     }
 
     /// Starts a program whose input can be written to.

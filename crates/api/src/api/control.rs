@@ -3,10 +3,11 @@
 use crate::api::Api;
 use crate::convert::{outcome, outcomes};
 use crate::fault::Fault;
-use longhaul_domain::{Command, Level, Priority, ProcessId, Revision, StopCause};
+use longhaul_domain::{Command, Level, Priority, ProcessId, Revision, Signal, SignalTarget, StopCause};
 use longhaul_engine::{Engine, EngineError, Told};
 use longhaul_wire::api::{
     CancelLevelRequest, CancelRequest, Outcome, OutcomesReply, PauseReply, PauseRequest, PriorityRequest,
+    SignalRequest,
 };
 
 impl Api {
@@ -75,6 +76,22 @@ impl Api {
     ) -> Result<PauseReply, Fault> {
         let engine = &self.engine;
         self.pace(reference, request, Command::Resume, expected, |id| engine.resume_tree(id)).await
+    }
+
+    /// Sends a signal to what runs: once, whatever becomes of the answer.
+    ///
+    /// # Errors
+    /// It is no signal that may be sent, nobody is meant, or the process forbids it.
+    pub async fn signal(
+        &self,
+        reference: &str,
+        request: SignalRequest,
+        expected: Option<Revision>,
+    ) -> Result<Outcome, Fault> {
+        let signal = Signal::named(&request.signal)?;
+        let target = if request.tree { SignalTarget::Tree } else { SignalTarget::Main };
+        let id = self.engine.find(reference).await?;
+        ask(&self.engine, id, Command::Signal { signal, target }, expected).await
     }
 
     /// Halts or goes on: one process by a command, or its tree.

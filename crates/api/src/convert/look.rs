@@ -81,6 +81,9 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
     if engine.unreachable_since(stored).is_some() {
         seen.conditions.push("unreachable".to_owned());
     }
+    if engine.lives_on(stored) {
+        seen.conditions.push("lives_on".to_owned());
+    }
     seen
 }
 

@@ -61,6 +61,7 @@ fn note(note: Note) -> String {
     match note {
         Note::AlreadySo => "already_so",
         Note::AlreadyEnded => "already_ended",
+        Note::RestTold => "rest_told",
         Note::GoesOn => "goes_on",
         Note::Stale => "stale",
     }

@@ -102,6 +102,8 @@ fn data(logged: &Logged, subject: Option<&Subject>) -> EventData {
         | Fact::SessionKept
         | Fact::ConditionEnded { .. }
         | Fact::NodeLost { .. }
+        | Fact::Signalled { .. }
+        | Fact::RestTold { .. }
         | Fact::LateExit { .. } => {}
     }
     data
@@ -167,6 +169,8 @@ const fn status(fact: &Fact, begins: Option<Begins>) -> Option<Status> {
         | Fact::SessionKept
         | Fact::ConditionEnded { .. }
         | Fact::NodeLost { .. }
+        | Fact::Signalled { .. }
+        | Fact::RestTold { .. }
         | Fact::LateExit { .. } => None,
     }
 }

@@ -121,6 +121,8 @@ impl Shape {
             | Fact::SessionKept
             | Fact::ConditionBegan { .. }
             | Fact::ConditionEnded { .. }
+            | Fact::Signalled { .. }
+            | Fact::RestTold { .. }
             | Fact::LateExit { .. } => 0,
         };
         let command = self.subject.iter().flat_map(|subject| &subject.command);

@@ -102,6 +102,8 @@ impl Subject {
             | Fact::OutputMatched { .. }
             | Fact::NodeLost { .. }
             | Fact::Ended { .. }
+            | Fact::Signalled { .. }
+            | Fact::RestTold { .. }
             | Fact::LateExit { .. } => {}
         }
     }

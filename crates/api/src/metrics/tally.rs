@@ -115,6 +115,8 @@ impl Tally {
             | Fact::ConditionEnded { .. }
             | Fact::OutputMatched { .. }
             | Fact::NodeLost { .. }
+            | Fact::Signalled { .. }
+            | Fact::RestTold { .. }
             | Fact::LateExit { .. } => {}
         }
     }

@@ -1,7 +1,7 @@
 //! What may be said when changing processes.
 
-use crate::completion::references;
-use crate::value::{Percent, reference};
+use crate::completion::{references, signals};
+use crate::value::{Percent, Signal, reference};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
@@ -82,6 +82,23 @@ pub struct SetArgs {
     pub ids: Vec<String>,
     /// Their descendants too
     #[arg(long, conflicts_with = "revision")]
+    pub tree: bool,
+    /// The revision that it is about.
+    #[command(flatten)]
+    pub expected: Expected,
+}
+
+/// What `signal` takes.
+#[derive(Clone, Debug, Args)]
+pub struct SignalArgs {
+    /// The process: an id, a unique prefix, a name or @last
+    #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    pub id: String,
+    /// The signal: a name such as USR1 or SIGHUP, or a number; cancel, pause and resume are for KILL, STOP and CONT
+    #[arg(value_name = "SIGNAL", add = ArgValueCandidates::new(signals))]
+    pub signal: Signal,
+    /// To everything that its command started too
+    #[arg(long)]
     pub tree: bool,
     /// The revision that it is about.
     #[command(flatten)]

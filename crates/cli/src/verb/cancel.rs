@@ -84,6 +84,10 @@ async fn told_level(
 /// Waits for the end of what was told to end, and says what happened.
 async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> Result<i32, Failure> {
     let console = &context.console;
+    if outcome.note.as_deref() == Some("rest_told") {
+        let label = label(&outcome.process);
+        console.say(&format!("{label} had ended already; what is left of it on its node is stopped"));
+    }
     if !outcome.changed && is_over(&outcome.process) {
         console.say(&format!("already ended: {}", ended_line(&outcome.process, console.unicode)));
     } else if !args.no_wait {

@@ -1,7 +1,7 @@
-//! `pause`, `resume` and `retry`: an order to each process that is named.
+//! `pause`, `resume`, `retry` and `signal`: an order to each process that is named.
 
 use super::{check_expected, complained, first_failed};
-use crate::arguments::{Expected, Format, RetryArgs, SetArgs};
+use crate::arguments::{Expected, Format, RetryArgs, SetArgs, SignalArgs};
 use crate::client::Path;
 use crate::dispatch::Context;
 use crate::exit_code::DONE;
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::render::{Now, label};
 use crate::standing::Standing;
 use longhaul_view::clean_label;
-use longhaul_wire::api::{Outcome, OutcomeView, OutcomesReply, PauseRequest};
+use longhaul_wire::api::{Outcome, OutcomeView, OutcomesReply, PauseRequest, SignalRequest};
 use serde::Serialize;
 use serde_json::json;
 
@@ -26,6 +26,18 @@ pub(crate) async fn resume(context: &Context, args: &SetArgs) -> Result<i32, Fai
 /// Tries again now what waits for its next attempt.
 pub(crate) async fn retry(context: &Context, args: &RetryArgs) -> Result<i32, Failure> {
     order(context, &args.ids, args.expected, "retry", &json!({})).await
+}
+
+/// Sends a signal to a process.
+pub(crate) async fn signal(context: &Context, args: &SignalArgs) -> Result<i32, Failure> {
+    let path = Path::process_part(&args.id, "signal").with_some("revision", args.expected.revision);
+    // By its number: the names of some are those of this machine.
+    let request = SignalRequest { signal: args.signal.number().to_string(), tree: args.tree };
+    let outcome: Outcome = context.client.send(&path, &request).await?;
+    tell_as(context, &outcome, |Outcome { process, .. }, _| {
+        format!("a signal is sent to {}, which is {}", label(process), clean_label(&process.status))
+    })?;
+    Ok(DONE)
 }
 
 async fn set(context: &Context, args: &SetArgs, verb: &str) -> Result<i32, Failure> {
@@ -147,6 +159,9 @@ fn line(outcome: &Outcome, now: Now) -> String {
         return format!("{label} is {status}, and is cancelled at {}", now.clock(by));
     }
     match outcome.note.as_deref() {
+        Some("rest_told") => {
+            format!("{label} had ended already: {status}; what is left of it on its node is stopped")
+        }
         _ if outcome.changed => format!("{label} is {status}"),
         Some("already_ended") => format!("{label} had ended already: {status}"),
         Some("goes_on") => format!("{label} goes on, {status}"),

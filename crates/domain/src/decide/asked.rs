@@ -9,8 +9,9 @@ use crate::input::{Command, Verb};
 use crate::json::JsonText;
 use crate::progress::Report;
 use crate::rejection::Rejection;
+use crate::signal::{Signal, SignalTarget};
 use crate::spec::{ChildrenPolicy, SessionPolicy, Work};
-use crate::state::{Pending, State, Urgency};
+use crate::state::{Ended, Pending, RestTold, State, Urgency};
 use crate::time::Awake;
 
 impl Decision<'_> {
@@ -27,6 +28,7 @@ impl Decision<'_> {
             Command::RetryNow => self.retry_now(),
             Command::Terminate { cause, force } => Ok(self.terminate(*cause, *force)),
             Command::Prioritize { priority } => self.prioritize(*priority),
+            Command::Signal { signal, target } => self.signal(*signal, *target),
             Command::EndSession { policy } => Ok(self.end_session(*policy)),
         }
     }
@@ -116,7 +118,7 @@ impl Decision<'_> {
         }
     }
 
-    fn cancel(&self, cause: StopCause) -> Step {
+    pub(super) fn cancel(&self, cause: StopCause) -> Step {
         match &self.process.state {
             State::Pending(_) => self.ended(stopped(cause, None)),
             State::Starting { .. }
@@ -130,7 +132,7 @@ impl Decision<'_> {
             },
             State::Stopping { .. } | State::Withdrawing { .. } => Step::noted(Note::AlreadySo),
             State::Lingering(lingering) => Step { events: vec![self.released(lingering)], ..Step::nothing() },
-            State::Ended(_) => Step::noted(Note::AlreadyEnded),
+            State::Ended(ended) => self.stop_rest(ended, cause, false),
         }
     }
 
@@ -162,7 +164,50 @@ impl Decision<'_> {
                 step
             }
             State::Lingering(lingering) => Step { events: vec![self.released(lingering)], ..Step::nothing() },
-            State::Ended(_) => Step::noted(Note::AlreadyEnded),
+            State::Ended(ended) => self.stop_rest(ended, cause, true),
+        }
+    }
+
+    /// Ended is final; what may live on of it on a node that was lost and is back is stopped there.
+    fn stop_rest(&self, ended: &Ended, cause: StopCause, force: bool) -> Step {
+        if !self.process.may_live_on() {
+            return Step::noted(Note::AlreadyEnded);
+        }
+        let attempt = self.process.attempt;
+        match ended.rest {
+            Some(RestTold { cause, force: before }) if before || !force => Step {
+                effects: vec![Effect::StopRest { attempt, cause, force: before }],
+                note: Some(Note::AlreadySo),
+                ..Step::nothing()
+            },
+            Some(_) | None => Step {
+                events: vec![self.event(Fact::RestTold { cause, force })],
+                effects: vec![Effect::StopRest { attempt, cause, force }],
+                note: Some(Note::RestTold),
+            },
+        }
+    }
+
+    /// What is halted gets it when it goes on, and what is told to end may still have something to say.
+    fn signal(&self, signal: Signal, target: SignalTarget) -> Result<Step, Rejection> {
+        match &self.process.state {
+            State::Running { .. } | State::Paused { .. } | State::Stopping { execution: Some(_), .. } => {
+                if !self.ctx.capabilities.signals {
+                    return Err(self.unsupported(Verb::Signal, "work on this spawner"));
+                }
+                Ok(Step {
+                    events: vec![self.event(Fact::Signalled { signal, target })],
+                    effects: vec![Effect::Signal { attempt: self.process.attempt, signal, target }],
+                    note: None,
+                })
+            }
+            State::Lingering(_) => Err(self.over(Verb::Signal)),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Stopping { execution: None, .. }
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Err(self.not_haltable(Verb::Signal)),
         }
     }
 
@@ -191,7 +236,7 @@ impl Decision<'_> {
         let under_way = forced.is_some_and(|forced| forced || !force);
         if !under_way {
             step.events.push(self.event(Fact::CascadeBegan { cause, force }));
-            step.note = None;
+            step.note = step.note.filter(|note| *note == Note::RestTold);
         }
         step.effects.insert(0, Effect::Cascade { force: force || forced == Some(true) });
         step
@@ -217,7 +262,13 @@ impl Decision<'_> {
     /// Its descendants go with it, except those of another session: whoever performs the cascade leaves them alone.
     fn end_session(&self, policy: Option<SessionPolicy>) -> Step {
         match &self.process.state {
-            State::Ended(_) => return Step::noted(Note::AlreadyEnded),
+            State::Ended(ended) => {
+                // Nothing is left that could wait for the end of a grace.
+                return match policy.unwrap_or(self.process.spec.on_session_end) {
+                    SessionPolicy::Cancel => self.stop_rest(ended, StopCause::Session, false),
+                    SessionPolicy::Keep | SessionPolicy::Grace(_) => Step::noted(Note::AlreadyEnded),
+                };
+            }
             State::Withdrawing { .. } => return Step::noted(Note::AlreadySo),
             State::Stopping { cause, .. } if !self.outranks(StopCause::Session, *cause) => {
                 return Step::noted(Note::AlreadySo);
@@ -312,7 +363,7 @@ impl Decision<'_> {
         }
     }
 
-    /// Reported work can never be halted, so a later try is not worth hinting at; only its end is a better reason.
+    /// Reported work can never be halted or signalled, so a later try is not worth hinting at; only its end is a better reason.
     fn not_haltable(&self, verb: Verb) -> Rejection {
         match self.process.spec.work {
             Work::Reported(_) if !self.process.status().is_ended() => self.unsupported(verb, "reported work"),

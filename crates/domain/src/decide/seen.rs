@@ -141,12 +141,26 @@ impl Decision<'_> {
             let fact = Fact::LateExit { attempt, exit: exit.clone() };
             return Step { events: vec![self.event(fact)], ..Step::nothing() };
         }
+        if let Some(cause) = exit.stopped
+            && ends_the_process(cause)
+            && self.is_past(attempt)
+        {
+            // Its node could record neither the stop nor the end before it was lost, and it was to be tried again.
+            return self.cancel(cause);
+        }
         let began = self.begun_unheard(exit);
         let mut step = self.of(attempt, || self.exited_now(exit));
         if !step.events.is_empty() {
             step.events.splice(..0, began);
         }
         step
+    }
+
+    /// Whether another attempt followed on one, or is waited for.
+    const fn is_past(&self, attempt: AttemptNo) -> bool {
+        let present = self.process.attempt.0;
+        attempt.0 < present
+            || (attempt.0 == present && present > 0 && matches!(self.process.state, State::Pending(_)))
     }
 
     /// The begin of an attempt of which nothing was heard before its end.
@@ -327,6 +341,15 @@ impl Decision<'_> {
             | State::Lingering(_)
             | State::Ended(_) => Step::noted(Note::Stale),
         }
+    }
+}
+
+/// Whether an attempt that was stopped so was to be the last one.
+const fn ends_the_process(cause: StopCause) -> bool {
+    match cause {
+        StopCause::User | StopCause::Parent | StopCause::Session => true,
+        // The time of one attempt, the end of a manager, and the loss of a node are no word about the process.
+        StopCause::Timeout | StopCause::Shutdown | StopCause::Limit => false,
     }
 }
 

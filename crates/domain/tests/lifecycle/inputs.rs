@@ -2,13 +2,13 @@
 
 use longhaul_domain::{
     AttemptNo, Command, Condition, Containment, Exit, ExitStatus, Input, Interruption, NodeId, Observation,
-    Priority, Process, Report, SessionPolicy, Stage, StartFailure, StartStage, StopCause, Timestamp, Usage,
-    Wish,
+    Priority, Process, Report, SessionPolicy, Signal, SignalTarget, Stage, StartFailure, StartStage,
+    StopCause, Timestamp, Usage, Wish,
 };
 use std::time::Duration;
 
 /// The columns of the table.
-pub(crate) const COLUMNS: [&str; 48] = [
+pub(crate) const COLUMNS: [&str; 49] = [
     "progress",
     "complete",
     "fail",
@@ -16,6 +16,7 @@ pub(crate) const COLUMNS: [&str; 48] = [
     "force",
     "pause",
     "resume",
+    "signal",
     "restart",
     "retry_now",
     "terminate",
@@ -90,6 +91,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "force" => asked(Command::Force { cause }),
         "pause" => asked(Command::Pause),
         "resume" => asked(Command::Resume),
+        "signal" => asked(Command::Signal { signal: Signal::new(10).unwrap(), target: SignalTarget::Main }),
         "restart" => asked(Command::Restart),
         "retry_now" => asked(Command::RetryNow),
         "terminate" => asked(Command::Terminate { cause, force: false }),

@@ -6,8 +6,8 @@ use crate::lives::{Script, Turn, awaited, live, reach, scripts, turn, wild_event
 use crate::situations::{Situation, situations};
 use longhaul_domain::{
     ChildrenPolicy, Command, Deadline, Effect, Ending, Fact, Input, MOST_NEVER_RAN, Note, Observation,
-    Process, Progress, Rejection, SessionPolicy, Standing, State, Status, StopCause, Timestamp, Verb, Wish,
-    Work,
+    Process, Progress, Rejection, SessionPolicy, Signal, SignalTarget, Standing, State, Status, StopCause,
+    Timestamp, Verb, Wish, Work,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -215,6 +215,8 @@ proptest! {
                     | Fact::ConditionEnded { .. }
                     | Fact::OutputMatched { .. }
                     | Fact::NodeLost { .. }
+                    | Fact::Signalled { .. }
+                    | Fact::RestTold { .. }
                     | Fact::LateExit { .. } => {}
                 }
             }
@@ -252,7 +254,11 @@ proptest! {
                         prop_assert_eq!(turn.after.wanted_below(), Some(effect));
                         prop_assert_eq!(turn.after.due(), Some(turn.after.queued_at));
                     }
-                    Effect::Resume { .. } | Effect::Keep { .. } | Effect::Relaunch => {}
+                    Effect::Resume { .. }
+                    | Effect::Signal { .. }
+                    | Effect::StopRest { .. }
+                    | Effect::Keep { .. }
+                    | Effect::Relaunch => {}
                 }
             }
         }
@@ -401,6 +407,7 @@ fn a_wish_is_answered_like_its_command() {
         Wish::Pause,
         Wish::Resume,
         Wish::RetryNow,
+        Wish::Signal { signal: Signal::new(1).unwrap(), target: SignalTarget::Tree },
         Wish::Terminate { cause, force: false },
         Wish::Terminate { cause, force: true },
         Wish::EndSession { policy: None },
@@ -452,7 +459,11 @@ fn every_fact_bears_the_moment_of_its_decision_but_what_was_seen_its_own() {
 
 /// When what this input ends was over: at the moment of its exit, though not before it began; else now.
 fn moment_of_end(before: &Process, input: &Input, now: Timestamp) -> Timestamp {
-    let Input::Observation(Observation::Exited { exit, .. }) = input else { return now };
+    let Input::Observation(Observation::Exited { attempt, exit }) = input else { return now };
+    // What was stopped in vain ends the process when it becomes known, whatever became of it meanwhile.
+    if *attempt < before.attempt || matches!(before.state, State::Pending(_)) {
+        return now;
+    }
     exit.at.max(before.started_at.unwrap_or(before.queued_at))
 }
 

@@ -59,6 +59,13 @@ pub(crate) fn situations() -> Vec<(&'static str, Situation)> {
         ("cancelled", running().after(&["cancel", "exited_1"])),
         ("interrupted", interrupted()),
         ("interrupted, exit known", interrupted().after(&["exited_1"])),
+        ("interrupted with its node", running().after(&["orphaned"])),
+        ("interrupted with its node, rest told", running().after(&["orphaned", "cancel"])),
+        ("interrupted with its node, rest killed", running().after(&["orphaned", "force"])),
+        (
+            "interrupted with its node, exit known",
+            running().after(&["orphaned", "cancel", "exited_cancelled"]),
+        ),
         ("completed report", report().after(&["complete"])),
         ("failed report", report().after(&["fail"])),
         ("cancelled report", report().after(&["cancel", "fail"])),

@@ -92,6 +92,7 @@ fn done(process: &Process, step: &Step) -> String {
     let note = step.note.map(|note| match note {
         Note::AlreadySo => "note:already_so",
         Note::AlreadyEnded => "note:already_ended",
+        Note::RestTold => "note:rest_told",
         Note::GoesOn => "note:goes_on",
         Note::Stale => "note:stale",
     });
@@ -110,7 +111,9 @@ fn done(process: &Process, step: &Step) -> String {
             | Effect::Stop { attempt, .. }
             | Effect::Kill { attempt, .. }
             | Effect::Pause { attempt }
-            | Effect::Resume { attempt } => *attempt,
+            | Effect::Resume { attempt }
+            | Effect::Signal { attempt, .. }
+            | Effect::StopRest { attempt, .. } => *attempt,
             Effect::Keep { .. } | Effect::Relaunch | Effect::Cascade { .. } | Effect::AwaitDescendants => {
                 continue;
             }
@@ -147,6 +150,9 @@ const fn word(effect: &Effect) -> &'static str {
         Effect::Kill { .. } => "kill",
         Effect::Pause { .. } => "pause",
         Effect::Resume { .. } => "resume",
+        Effect::Signal { .. } => "signal",
+        Effect::StopRest { force: false, .. } => "stop_rest",
+        Effect::StopRest { force: true, .. } => "kill_rest",
         Effect::Keep { .. } => "keep",
         Effect::Relaunch => "relaunch",
         Effect::Cascade { force: false } => "cascade",

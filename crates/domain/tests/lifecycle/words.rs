@@ -79,6 +79,7 @@ fn no_two_things_share_a_word() {
         Verb::Terminate,
         Verb::Prioritize,
         Verb::EndSession,
+        Verb::Signal,
     ];
     assert_distinct(&verbs.map(Verb::as_str));
     let causes = [
@@ -127,7 +128,7 @@ fn every_fact_has_a_word_of_its_own() {
             words.extend(step.events.iter().map(|event| variant(&event.fact)));
         }
     }
-    assert_eq!(words.len(), 24, "{words:?}");
+    assert_eq!(words.len(), 26, "{words:?}");
     assert_distinct(&words.into_values().collect::<Vec<_>>());
 }
 

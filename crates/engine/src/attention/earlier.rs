@@ -77,6 +77,8 @@ impl Told {
             | Fact::SessionKept
             | Fact::ConditionBegan { .. }
             | Fact::ConditionEnded { .. }
+            | Fact::Signalled { .. }
+            | Fact::RestTold { .. }
             | Fact::LateExit { .. } => {}
         }
     }

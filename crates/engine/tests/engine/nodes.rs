@@ -3,18 +3,19 @@
 use crate::world::{command, node, seconds};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    Capability, Command, Ending, Fact, Interruption, NodeId, Pending, Placement, ProcessId, Retention,
-    RetryPolicy, Spec, State, Status, StopCause,
+    Capability, Command, Ending, Fact, Interruption, NodeId, Note, Pending, Placement, ProcessId, Retention,
+    RetryPolicy, SessionId, SessionPolicy, Signal, SignalTarget, Spec, State, Status, StopCause,
 };
 use longhaul_engine::ports::{
-    AttemptKey, Clock, Membership, NodeFacts, NodeOffer, Presence, Store, Stored, Upkeep,
+    AttemptKey, Clock, LeaseEnd, Membership, NodeFacts, NodeOffer, Presence, StartOrder, Store, Stored,
+    Upkeep,
 };
-use longhaul_engine::{Engine, EngineError, Goal, Launch, Mode, Parts, Settings};
+use longhaul_engine::{Engine, EngineError, Goal, Launch, Mode, Parts, Settings, Shutdown};
 use longhaul_testkit::fakes::{
-    Call, FakeProber, FakeVault, Fault, FaultySpawner, FaultyStore, ScriptedSpawner, SequentialIds, Trouble,
-    VirtualClock,
+    Act, Call, FakeProber, FakeVault, Fault, FaultySpawner, FaultyStore, Script, ScriptedSpawner,
+    SequentialIds, Trouble, VirtualClock,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(5);
@@ -669,4 +670,244 @@ async fn a_crashed_node_that_comes_back_in_time_keeps_its_work() {
     cluster.pass(seconds(30)).await;
     assert_eq!((b.status(process).await, again.spawner.live().len()), (Status::Running, 1));
     assert_ne!(node(), id("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_to_end_is_heeded_though_its_node_is_lost() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let cause = StopCause::User;
+    let orders = [
+        Command::Cancel { cause },
+        Command::Force { cause },
+        Command::Terminate { cause, force: false },
+        Command::Terminate { cause, force: true },
+    ];
+    let mut asked = Vec::new();
+    for _ in &orders {
+        asked.push(a.launch(requeued("run")).await);
+    }
+    cluster.pass(seconds(2)).await;
+    a.cut(true);
+    cluster.pass(LEASE + seconds(1)).await;
+    for (process, order) in asked.iter().zip(orders) {
+        b.tell(*process, order).await;
+    }
+    cluster.pass(GRACE + seconds(30)).await;
+    for process in asked {
+        let stored = b.stored(process).await;
+        assert_eq!(stored.process.status(), Status::Cancelled, "{:?}", stored.process.state);
+        assert_eq!((stored.process.attempt.0, stored.wishes), (1, vec![]));
+        assert_eq!(b.spawner.runs(process), 0, "it is not run again");
+    }
+}
+
+/// Asks a node that is cut off for the end of its work, which it carries out and cannot record.
+async fn stopped_in_vain(cluster: &Cluster, a: &Node, process: ProcessId) {
+    cluster.pass(seconds(2)).await;
+    a.cut(true);
+    cluster.pass(seconds(1)).await;
+    let answer = a.engine.command(process, Command::Cancel { cause: StopCause::User }, None).await;
+    assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "{answer:?}");
+    cluster.pass(seconds(1)).await;
+    assert_eq!(a.spawner.live(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_a_lost_node_could_not_record_ends_what_runs_again_elsewhere() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(requeued("run")).await;
+    stopped_in_vain(&cluster, &a, process).await;
+    cluster.pass(LEASE + GRACE + seconds(2)).await;
+    assert_eq!((b.status(process).await, b.stored(process).await.process.attempt.0), (Status::Running, 2));
+    a.cut(false);
+    cluster.pass(seconds(10)).await;
+    assert_eq!(b.status(process).await, Status::Cancelled);
+    assert_eq!(b.spawner.live(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_a_lost_node_could_not_record_ends_what_waits_for_it() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(Spec { placement: Placement::Here, ..requeued("run") }).await;
+    stopped_in_vain(&cluster, &a, process).await;
+    cluster.pass(LEASE + GRACE + seconds(5)).await;
+    assert_eq!(b.status(process).await, Status::Pending);
+    a.cut(false);
+    cluster.pass(seconds(10)).await;
+    assert_eq!((b.status(process).await, a.spawner.runs(process)), (Status::Cancelled, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_manager_stopped_in_vain_does_not_go_on_elsewhere() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(requeued("run")).await;
+    stopped_in_vain(&cluster, &a, process).await;
+    a.engine.abandon();
+    cluster.pass(LEASE + GRACE + seconds(5)).await;
+    assert_eq!(b.status(process).await, Status::Running);
+    let _again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
+    cluster.pass(seconds(10)).await;
+    assert_eq!(b.status(process).await, Status::Cancelled);
+}
+
+/// Work that did not opt in, called interrupted while its node was away, which is back.
+async fn living_on(cluster: &Cluster, a: &Node) -> ProcessId {
+    let process = a.launch(command("run")).await;
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(LEASE + GRACE + seconds(5)).await;
+    a.cut(false);
+    cluster.pass(seconds(5)).await;
+    process
+}
+
+async fn ended_late(cluster: &Cluster, b: &Node, process: ProcessId) {
+    cluster.pass(seconds(10)).await;
+    let stored = b.stored(process).await;
+    let State::Ended(ended) = &stored.process.state else { unreachable!("{:?}", stored.process.state) };
+    assert_eq!(ended.ending, Ending::Interrupted { why: Interruption::NodeGone }, "ended is final");
+    let late = ended.late.as_ref().unwrap();
+    assert_eq!(late.exit.stopped, Some(StopCause::User));
+    assert_eq!(stored.wishes, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_interrupted_work_is_stopped_by_a_cancel_on_any_node() {
+    for asks_its_own in [true, false] {
+        let cluster = Cluster::new();
+        let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+        let process = living_on(&cluster, &a).await;
+        let stored = b.stored(process).await;
+        assert_eq!((stored.process.status(), a.spawner.live().len()), (Status::Interrupted, 1));
+        assert!(a.engine.lives_on(&stored) && !b.engine.lives_on(&stored));
+        let asked = if asks_its_own { &a } else { &b };
+        let answer = asked.engine.terminate(process, false, None).await.unwrap();
+        assert_eq!((answer.changed, answer.note), (true, Some(Note::RestTold)));
+        cluster.pass(seconds(2)).await;
+        assert_eq!(a.spawner.live(), [], "asked of its own node: {asks_its_own}");
+        ended_late(&cluster, &b, process).await;
+        assert!(!a.engine.lives_on(&b.stored(process).await));
+        let again = asked.engine.terminate(process, true, None).await.unwrap();
+        assert_eq!((again.changed, again.note), (false, Some(Note::AlreadyEnded)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_interrupted_work_is_stopped_when_its_node_comes_back() {
+    for restarts in [true, false] {
+        let cluster = Cluster::new();
+        let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+        let process = a.launch(command("run")).await;
+        cluster.pass(seconds(3)).await;
+        if restarts {
+            a.engine.abandon()
+        } else {
+            a.cut(true)
+        }
+        cluster.pass(LEASE + GRACE + seconds(5)).await;
+        b.tell(process, Command::Cancel { cause: StopCause::User }).await;
+        cluster.pass(seconds(30)).await;
+        assert_eq!(a.spawner.live().len(), 1, "nobody can reach it");
+        let _again;
+        if restarts {
+            _again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
+        } else {
+            a.cut(false);
+        }
+        cluster.pass(seconds(10)).await;
+        assert_eq!(a.spawner.live(), [], "restarts: {restarts}");
+        ended_late(&cluster, &b, process).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_of_a_tree_stops_what_is_left_below() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let root = b.launch(command("run")).await;
+    let launch = Launch { spec: command("run"), parent: Some(root), captured: None, no_queue: false };
+    let child = a.engine.launch(launch).await.unwrap().stored.process.id;
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(LEASE + GRACE + seconds(5)).await;
+    a.cut(false);
+    cluster.pass(seconds(5)).await;
+    assert_eq!((b.status(child).await, a.spawner.live().len()), (Status::Interrupted, 1));
+    b.engine.terminate(root, false, None).await.unwrap();
+    cluster.pass(seconds(10)).await;
+    assert_eq!((b.status(root).await, a.spawner.live().len()), (Status::Cancelled, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_session_stops_what_is_left_of_it() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let session = SessionId::new("s").unwrap();
+    let of = |on_session_end| Spec { session: Some(session.clone()), on_session_end, ..command("run") };
+    let (goes, stays) = (a.launch(of(SessionPolicy::Cancel)).await, a.launch(of(SessionPolicy::Keep)).await);
+    cluster.pass(seconds(3)).await;
+    a.cut(true);
+    cluster.pass(LEASE + GRACE + seconds(5)).await;
+    a.cut(false);
+    cluster.pass(seconds(5)).await;
+    let told = b.engine.end_session(&session, None).await.unwrap();
+    assert_eq!(told.iter().map(|told| told.id).collect::<Vec<_>>(), [goes]);
+    cluster.pass(seconds(5)).await;
+    assert_eq!(a.spawner.live().iter().map(|key| key.id).collect::<Vec<_>>(), [stays]);
+    b.engine.end_session(&session, Some(SessionPolicy::Cancel)).await.unwrap();
+    cluster.pass(seconds(5)).await;
+    assert_eq!(a.spawner.live(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_reaches_work_on_another_node_once() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(command("run")).await;
+    cluster.pass(seconds(2)).await;
+    let (signal, target) = (Signal::named("USR1").unwrap(), SignalTarget::Tree);
+    b.tell(process, Command::Signal { signal, target }).await;
+    cluster.pass(seconds(5)).await;
+    let acts: Vec<Act> = a.spawner.journal().into_iter().map(|entry| entry.act).collect();
+    let sent = |act: &&Act| **act == Act::Signalled { signal, target };
+    assert_eq!(acts.iter().filter(sent).count(), 1, "{acts:?}");
+    assert_eq!(b.status(process).await, Status::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_again_elsewhere_is_to_end_with_the_lease_even_without_its_manager() {
+    let cluster = Cluster::new();
+    let orders = Arc::new(Mutex::new(Vec::new()));
+    let seen = orders.clone();
+    let casting = move |order: &StartOrder| {
+        seen.lock().unwrap().push((order.key, order.leased));
+        Script::of_words(&order.command.program, &order.command.args)
+    };
+    let spawner = Arc::new(ScriptedSpawner::casting(cluster.clock.clone(), casting));
+    let facts = NodeFacts { id: id("a"), boot: "b".to_owned(), version: "0".to_owned() };
+    let ids = Arc::new(SequentialIds::seeded(1));
+    let a = cluster.start(Settings::of(facts), spawner, ids).await;
+    let (opted, other) = (a.launch(requeued("run")).await, a.launch(command("run")).await);
+    let last = Spec { retry: RetryPolicy { retries: 0, ..requeued("run").retry }, ..anywhere("run") };
+    let last = a.launch(last).await;
+    cluster.pass(seconds(3)).await;
+    let leased: Vec<(ProcessId, bool)> =
+        orders.lock().unwrap().iter().map(|(key, leased)| (key.id, *leased)).collect();
+    for expected in [(opted, true), (other, false), (last, false)] {
+        assert!(leased.contains(&expected), "{leased:?}");
+    }
+    let now = cluster.clock.now();
+    let Some(LeaseEnd::At(until)) = a.spawner.lease() else { panic!("{:?}", a.spawner.lease()) };
+    assert!(until > now && until <= now.plus(LEASE), "{until:?} at {now:?}");
+    a.cut(true);
+    cluster.pass(seconds(3)).await;
+    assert_eq!(a.spawner.lease(), Some(LeaseEnd::At(until)), "nobody prolonged it");
+    a.cut(false);
+    cluster.pass(seconds(3)).await;
+    a.engine.shut_down(Shutdown::Leave).await.unwrap();
+    assert_eq!(a.spawner.lease(), Some(LeaseEnd::Never), "what it owns stays its own");
 }

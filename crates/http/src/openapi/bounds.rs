@@ -84,6 +84,7 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
             "maxItems": 20,
             "items": { "type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": NAME },
         }),
+        ("SignalRequest", "signal") => json!({ "minLength": 1, "maxLength": 16 }),
         ("LaunchRequest" | "PriorityRequest", "priority") => json!({ "minimum": -100, "maximum": 100 }),
         ("LaunchRequest", "delay_ms" | "session_grace_ms" | "idle_after_ms" | "stall_after_ms")
         | ("CommandRequest", "timeout_ms" | "grace_ms")

@@ -11,6 +11,7 @@ use axum::extract::State;
 use longhaul_api::Api;
 use longhaul_wire::api::{
     CancelRequest, Launched, Outcome, PauseReply, PauseRequest, PriorityRequest, RestartRequest,
+    SignalRequest,
 };
 
 pub(crate) fn entries(replays: &Replays) -> Vec<Entry> {
@@ -30,6 +31,11 @@ pub(crate) fn entries(replays: &Replays) -> Vec<Entry> {
             .guarded()
             .takes::<PauseRequest>()
             .answers::<PauseReply>(200, "What came of it"),
+        Entry::post("/v1/processes/{reference}/signal", signal)
+            .named("signal_process", "Sends a signal to what runs")
+            .guarded()
+            .needs::<SignalRequest>()
+            .answers::<Outcome>(200, "What came of it"),
         Entry::post("/v1/processes/{reference}/priority", priority)
             .named("prioritize_process", "Moves a process that waits in its queue")
             .guarded()
@@ -77,6 +83,16 @@ async fn resume(
     Ask(request): Ask<PauseRequest>,
 ) -> Result<Reply<PauseReply>, Refused> {
     Ok(Reply::ok(expected.judge(api.resume(&reference, request, expected.revision()).await)?))
+}
+
+/// `POST /v1/processes/{ref}/signal`.
+async fn signal(
+    State(api): State<Api>,
+    Reference(reference): Reference,
+    expected: Expected,
+    Ask(request): Ask<SignalRequest>,
+) -> Result<Reply<Outcome>, Refused> {
+    Ok(Reply::ok(expected.judge(api.signal(&reference, request, expected.revision()).await)?))
 }
 
 /// `POST /v1/processes/{ref}/priority`.

@@ -50,6 +50,31 @@ async fn pause_and_resume_are_refused_where_they_make_no_sense() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn signal_is_sent_once_and_changes_no_status() {
+    let world = World::new().await;
+    let id = world.launch("run").await;
+    world.pass(millis(1)).await;
+    let path = format!("/v1/processes/{id}/signal");
+    let sent = world.post(&path, json!({ "signal": "SIGUSR1", "tree": true })).await.json();
+    assert_eq!((&sent["changed"], &sent["process"]["status"]), (&json!(true), &json!("running")));
+    for (signal, help) in [
+        (json!("KILL"), "longhaul cancel --now"),
+        (json!("19"), "longhaul pause"),
+        (json!("SIGCONT"), "longhaul resume"),
+        (json!("USER1"), "USR1"),
+    ] {
+        let problem = world.post(&path, json!({ "signal": signal })).await.problem();
+        assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{signal}");
+        assert!(problem.help.as_deref().is_some_and(|told| told.contains(help)), "{problem:?}");
+    }
+    world.post(&format!("/v1/processes/{id}/cancel"), json!({})).await;
+    world.pass(millis(10)).await;
+    let problem = world.post(&path, json!({ "signal": "USR1" })).await.problem();
+    assert_eq!((problem.status, problem.slug.as_str()), (409, "invalid_status_transition"));
+    assert_eq!(problem.attempted.as_deref(), Some("signal"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn restart_makes_a_new_process_linked_to_the_old_one() {
     let world = World::new().await;
     let id = world.launch("exit 3 50").await;

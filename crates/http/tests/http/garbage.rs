@@ -49,6 +49,7 @@ fn paths(known: String) -> impl Strategy<Value = String> {
         "/cancel",
         "/pause",
         "/resume",
+        "/signal",
         "/priority",
         "/retry",
         "/restart",

@@ -16,6 +16,7 @@ async fn command_decided_on_an_older_revision_is_refused_and_does_nothing() {
         (&running, "pause", json!({})),
         (&running, "pause", json!({ "descendants": true })),
         (&running, "resume", json!({})),
+        (&running, "signal", json!({ "signal": "USR1" })),
         (&running, "resume", json!({ "descendants": true })),
         (&pending, "priority", json!({ "priority": 3 })),
         (&pending, "priority", json!({ "first": true })),

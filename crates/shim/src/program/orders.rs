@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What this version can do beyond what is frozen.
-pub(super) const CAPABILITIES: [&str; 4] = ["pause", "descriptors", "settled", "input"];
+pub(super) const CAPABILITIES: [&str; 5] = ["pause", "descriptors", "settled", "input", "lease"];
 
 impl Supervisor {
     /// Reads from one peer and carries out what came.

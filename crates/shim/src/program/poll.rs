@@ -7,7 +7,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::supervisor::Supervisor;
+use super::{supervisor::Supervisor, term::Term};
 use crate::{clock, output::Stream};
 
 /// Which descriptors had news.
@@ -42,6 +42,8 @@ impl Supervisor {
             self.leader.report().map(OwnedFd::as_fd),
             self.pumps.pipe(Stream::Stdout).map(OwnedFd::as_fd),
             self.pumps.pipe(Stream::Stderr).map(OwnedFd::as_fd),
+            // It only wakes: what is due is looked at with each round.
+            self.term.as_ref().map(Term::timer),
         ];
         // An absent descriptor keeps its place in the list, watched for nothing.
         let fixed = watched.map(|fd| fd.map_or((nothing, PollFlags::empty()), |fd| (fd, input)));
@@ -65,6 +67,7 @@ impl Supervisor {
             stderr: next(),
             ..News::default()
         };
+        let _woken = found.next();
         for (place, flags) in found.enumerate() {
             if flags.intersects(PollFlags::OUT) {
                 news.writable.push(place);

@@ -26,6 +26,7 @@ use super::{
     pumps::Pumps,
     supervisor::{Pause, Supervisor},
     sys,
+    term::Term,
     tree::Tree,
 };
 use crate::{
@@ -104,6 +105,7 @@ struct Start {
     tree: Tree,
     pumps: Pumps,
     input: Input,
+    term: Option<Term>,
 }
 
 impl Start {
@@ -119,6 +121,7 @@ impl Start {
             tree: self.tree,
             pumps: self.pumps,
             input: self.input,
+            term: self.term,
             connections: Connections::new(control),
             stopping: None,
             pause: Pause::Free,
@@ -228,6 +231,8 @@ fn start(
         }
         StdinSource::Null | StdinSource::File(_) => (Input::default(), None),
     };
+    let term = launch.lease.clone().map(|path| Term::begin(path, launch.boot_id.clone())).transpose();
+    let term = term.map_err(Refusal::because("cannot make a timer"))?;
     let Contained { gated, containment, cgroup } = contain(&launch, reader.as_ref(), &directory)?;
     // From here on nobody but the work reads from it, so that those who write can tell whether anybody does.
     drop(reader);
@@ -255,6 +260,7 @@ fn start(
         tree,
         pumps: Pumps::new(writer, gated.stdout, gated.stderr),
         input,
+        term,
         launch,
     })
 }

@@ -12,6 +12,7 @@ use super::{
     pumps::Pumps,
     stopping::{self, Progress, Stopping},
     sys,
+    term::{Due, Term},
     tree::Tree,
 };
 use crate::{
@@ -42,6 +43,7 @@ pub(super) struct Supervisor {
     pub(super) tree: Tree,
     pub(super) pumps: Pumps,
     pub(super) input: Input,
+    pub(super) term: Option<Term>,
     pub(super) connections: Connections,
     pub(super) stopping: Option<Stopping>,
     pub(super) pause: Pause,
@@ -108,6 +110,7 @@ impl Supervisor {
     fn advance(&mut self) -> bool {
         let now = clock::awake_ms();
         self.check_timeout(now);
+        self.check_term(now);
         self.advance_stop(now);
         let done = self.advance_ending(now);
         self.connections.drop_broken(now);
@@ -120,6 +123,20 @@ impl Supervisor {
     fn check_timeout(&mut self, now: u64) {
         if self.timeout_at().is_some_and(|at| now >= at) {
             self.begin_stop(Some(StopReason::Timeout), None, now);
+        }
+    }
+
+    fn check_term(&mut self, now: u64) {
+        match self.term.as_mut().map_or(Due::Nothing, Term::advance) {
+            Due::Nothing => {}
+            // Of what ended by itself nothing is left that could run twice but what it was told to keep.
+            Due::Stop if self.leader.has_ended() => {}
+            Due::Stop => self.begin_stop(Some(StopReason::Limit), None, now),
+            Due::Kill => {
+                if let Some(stopping) = &mut self.stopping {
+                    stopping.force(now);
+                }
+            }
         }
     }
 

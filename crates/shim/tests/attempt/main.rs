@@ -13,6 +13,7 @@ mod ending;
 mod environment;
 mod harness;
 mod input;
+mod lease;
 mod measure;
 mod output;
 mod peers;

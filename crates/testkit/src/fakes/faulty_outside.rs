@@ -3,10 +3,10 @@
 use super::faults::Call;
 use super::trouble::{Failed, Trouble};
 use async_trait::async_trait;
-use longhaul_domain::{Capabilities, EnvironmentHash, ProcessId, Timestamp, TreeUsage};
+use longhaul_domain::{Capabilities, EnvironmentHash, ProcessId, Signal, SignalTarget, Timestamp, TreeUsage};
 use longhaul_ports::{
-    AttemptKey, Found, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource, Seen,
-    SpawnError, Spawner, StartOrder, StopOrder, TreeLook, Vault, VaultError, Wanted,
+    AttemptKey, Found, LeaseEnd, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource,
+    Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook, Vault, VaultError, Wanted,
 };
 use std::sync::Arc;
 
@@ -75,6 +75,10 @@ impl Spawner for FaultySpawner {
         self.through(Call::Halt, key, self.inner.resume(key)).await
     }
 
+    async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError> {
+        self.through(Call::Halt, key, self.inner.signal(key, signal, target)).await
+    }
+
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
         self.through(Call::Usage, key, self.inner.usage(key)).await
     }
@@ -85,6 +89,11 @@ impl Spawner for FaultySpawner {
 
     async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError> {
         self.through(Call::Halt, key, self.inner.write_input(key, bytes, close)).await
+    }
+
+    async fn lease_lasts(&self, until: LeaseEnd) {
+        // A manager that stands still tells nobody anything.
+        self.trouble.surely(Call::Halt, self.inner.lease_lasts(until)).await;
     }
 
     async fn next(&self) -> Seen {

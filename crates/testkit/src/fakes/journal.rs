@@ -1,6 +1,6 @@
 //! What was asked of scripted children, and what they did.
 
-use longhaul_domain::Timestamp;
+use longhaul_domain::{Signal, SignalTarget, Timestamp};
 use longhaul_ports::{AttemptKey, StopOrder};
 
 /// One line of the journal.
@@ -31,6 +31,13 @@ pub enum Act {
     Paused,
     /// Its tree went on.
     Resumed,
+    /// It got a signal.
+    Signalled {
+        /// Which.
+        signal: Signal,
+        /// To whom.
+        target: SignalTarget,
+    },
     /// Another life of the manager asked what became of it.
     Adopted,
     /// The record of its end is durable.

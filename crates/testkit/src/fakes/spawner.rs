@@ -7,10 +7,12 @@ use super::world::World;
 use super::{FakeOutput, VirtualClock, locked};
 use async_trait::async_trait;
 use longhaul_domain::{
-    Awake, Capabilities, Deadline, ExitStatus, Interruption, Observation, ProcessId, Stdin, TreeUsage,
+    Awake, Capabilities, Deadline, ExitStatus, Interruption, Observation, ProcessId, Signal, SignalTarget,
+    Stdin, TreeUsage,
 };
 use longhaul_ports::{
-    AttemptKey, Clock, Found, ListeningPort, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook,
+    AttemptKey, Clock, Found, LeaseEnd, ListeningPort, Seen, SpawnError, Spawner, StartOrder, StopOrder,
+    TreeLook,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +37,7 @@ struct Machine {
     output: FakeOutput,
     world: Mutex<World>,
     senses: Mutex<Senses>,
+    lease: Mutex<Option<LeaseEnd>>,
     casting: Box<dyn Fn(&StartOrder) -> Script + Send + Sync>,
     changed: Notify,
 }
@@ -57,6 +60,7 @@ impl ScriptedSpawner {
             machine: Arc::new(Machine {
                 world: Mutex::new(World::new(clock.clone(), output.clone())),
                 senses: Mutex::default(),
+                lease: Mutex::default(),
                 clock,
                 output,
                 casting: Box::new(casting),
@@ -108,6 +112,12 @@ impl ScriptedSpawner {
         self.machine.look(|world| world.live().collect())
     }
 
+    /// How long the lease of the node lasts, as whoever watches its attempts was told last.
+    #[must_use]
+    pub fn lease(&self) -> Option<LeaseEnd> {
+        *locked(&self.machine.lease)
+    }
+
     /// What looks into the tree of this attempt find from now on, whatever its script says.
     pub fn show(&self, key: AttemptKey, look: TreeLook) {
         locked(&self.machine.senses).set_look(key, look);
@@ -155,6 +165,7 @@ impl ScriptedSpawner {
                 | Act::StopAsked(_)
                 | Act::Paused
                 | Act::Resumed
+                | Act::Signalled { .. }
                 | Act::Adopted
                 | Act::Settled => {}
             }
@@ -312,6 +323,15 @@ impl Spawner for ScriptedSpawner {
         Err(SpawnError::Unreachable { key, what })
     }
 
+    async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError> {
+        self.is_watched(key)?;
+        if self.machine.change(|world| world.signal(key, signal, target)) {
+            return Ok(());
+        }
+        let what = "it does not run".to_owned();
+        Err(SpawnError::Unreachable { key, what })
+    }
+
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
         self.is_watched(key)?;
         Ok(TreeUsage { processes: 1, ..TreeUsage::default() })
@@ -366,6 +386,10 @@ impl Spawner for ScriptedSpawner {
             });
         }
         Ok(taken)
+    }
+
+    async fn lease_lasts(&self, until: LeaseEnd) {
+        *locked(&self.machine.lease) = Some(until);
     }
 
     async fn next(&self) -> Seen {

@@ -5,7 +5,8 @@ use super::journal::{Act, Entry};
 use super::script::{Answer, Course, Obedience, Script};
 use super::{FakeOutput, VirtualClock};
 use longhaul_domain::{
-    Awake, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, StopCause, Timestamp, Usage,
+    Awake, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, Signal, SignalTarget,
+    StopCause, Timestamp, Usage,
 };
 use longhaul_ports::{AttemptKey, Clock, OutputSource, StopOrder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,6 +202,15 @@ impl World {
         self.note(key, if halted { Act::Paused } else { Act::Resumed });
         self.catch_up();
         true
+    }
+
+    /// Sends it a signal; false if there is nobody to get it.
+    pub(super) fn signal(&mut self, key: AttemptKey, signal: Signal, target: SignalTarget) -> bool {
+        let is_alive = matches!(self.attempts.get(&key).map(|attempt| &attempt.phase), Some(Phase::Alive(_)));
+        if is_alive {
+            self.note(key, Act::Signalled { signal, target });
+        }
+        is_alive
     }
 
     /// Ends a live attempt now, whatever its script says.

@@ -4,8 +4,8 @@ use super::specs::{moment, priority, session_policies, span};
 use crate::suite::must;
 use longhaul_domain::{
     AttemptNo, Command, Condition, Containment, Ending, ExceededLimit, Exit, ExitStatus, Failure, Input,
-    Interruption, JsonText, NodeId, Observation, Pace, Progress, Report, Stage, StartFailure, StartStage,
-    StopCause, Usage, Vitals, Wish,
+    Interruption, JsonText, NodeId, Observation, Pace, Progress, Report, Signal, SignalTarget, Stage,
+    StartFailure, StartStage, StopCause, Usage, Vitals, Wish,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -32,6 +32,7 @@ pub fn commands() -> impl Strategy<Value = Command> {
         Just(Command::Restart),
         Just(Command::RetryNow),
         (cause(), any::<bool>()).prop_map(|(cause, force)| Command::Terminate { cause, force }),
+        (signal(), signal_target()).prop_map(|(signal, target)| Command::Signal { signal, target }),
         priority().prop_map(|priority| Command::Prioritize { priority }),
         option::of(session_policies()).prop_map(|policy| Command::EndSession { policy }),
     ]
@@ -88,8 +89,17 @@ pub fn wishes() -> impl Strategy<Value = Wish> {
         Just(Wish::Resume),
         Just(Wish::RetryNow),
         (cause(), any::<bool>()).prop_map(|(cause, force)| Wish::Terminate { cause, force }),
+        (signal(), signal_target()).prop_map(|(signal, target)| Wish::Signal { signal, target }),
         option::of(session_policies()).prop_map(|policy| Wish::EndSession { policy }),
     ]
+}
+
+fn signal() -> impl Strategy<Value = Signal> {
+    (1_u8..=64).prop_filter_map("it is sent", |number| Signal::new(number).ok())
+}
+
+fn signal_target() -> impl Strategy<Value = SignalTarget> {
+    proptest::sample::select(vec![SignalTarget::Main, SignalTarget::Tree])
 }
 
 /// What a worker tells about itself.

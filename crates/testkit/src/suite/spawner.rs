@@ -101,6 +101,7 @@ impl SpawnerWorld {
             key: AttemptKey { id: self.ids.process(), attempt: AttemptNo(1) },
             command,
             environment: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())],
+            leased: false,
         }
     }
 

@@ -104,7 +104,8 @@ pub struct ProcessView {
     /// An exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
     /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `detached_children`,
-    /// `waits_for_children`, `unreachable` (its node gives no sign of life); of one process that was asked for,
+    /// `waits_for_children`, `unreachable` (its node gives no sign of life), `lives_on` (it was called interrupted while this node was away, and goes on
+    /// here); of one process that was asked for,
     /// `output_removed` as well.
     pub conditions: Vec<String>,
     /// Whether it does what it was started for; null unless its launch said how to find out.

@@ -24,7 +24,8 @@ pub struct Outcome {
     pub process: ProcessView,
     /// Whether anything changed.
     pub changed: bool,
-    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`.
+    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`; or `rest_told`: it had ended, and what may be left of
+    /// it on its node is stopped there.
     pub note: Option<String>,
 }
 
@@ -46,7 +47,8 @@ pub struct OutcomeView {
     pub process: Option<ProcessView>,
     /// Whether anything changed.
     pub changed: bool,
-    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`.
+    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`; or `rest_told`: it had ended, and what may be left of
+    /// it on its node is stopped there.
     pub note: Option<String>,
     /// Why it was refused.
     pub problem: Option<Problem>,
@@ -110,6 +112,17 @@ pub enum PauseReply {
     Tree(OutcomesReply),
     /// What came of it for the process alone.
     One(Box<Outcome>),
+}
+
+/// Sends a signal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignalRequest {
+    /// A name, with or without `SIG`, or a number from 1 to 64. None of those that kill, halt or let go on: `cancel`, `pause`
+    /// and `resume` are for that.
+    pub signal: String,
+    /// To everything that its command started too, instead of to its main process alone.
+    pub tree: bool,
 }
 
 /// Moves a process that waits: exactly one of both.

@@ -153,6 +153,8 @@ impl EventKind {
                 | Fact::SessionEnded { .. }
                 | Fact::SessionKept
                 | Fact::ConditionEnded { .. }
+                | Fact::Signalled { .. }
+                | Fact::RestTold { .. }
                 | Fact::LateExit { .. },
                 _,
             ) => None,

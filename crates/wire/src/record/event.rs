@@ -2,8 +2,9 @@ use super::attention::ConditionRecord;
 use super::ending::{CauseRecord, EndingRecord, ExitRecord};
 use super::life::ContainmentRecord;
 use super::vitals::VitalsRecord;
+use super::wish::{signal, signal_target};
 use super::{BrokenRecord, Span, is_zero, name, span};
-use longhaul_domain::{AttemptNo, Awake, Event, Fact, Priority, Timestamp};
+use longhaul_domain::{AttemptNo, Awake, Event, Fact, Priority, SignalTarget, Timestamp};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -91,6 +92,16 @@ enum FactRecord {
     NodeLost {
         node: String,
     },
+    Signalled {
+        number: u8,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        tree: bool,
+    },
+    RestTold {
+        cause: CauseRecord,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        force: bool,
+    },
     LateExit {
         attempt: u32,
         exit: Box<ExitRecord>,
@@ -153,6 +164,10 @@ impl From<&Fact> for FactRecord {
                 Self::OutputMatched { pattern: pattern.clone(), offset: *offset, line: line.clone() }
             }
             Fact::NodeLost { node } => Self::NodeLost { node: node.to_string() },
+            Fact::Signalled { signal, target } => {
+                Self::Signalled { number: signal.number(), tree: *target == SignalTarget::Tree }
+            }
+            Fact::RestTold { cause, force } => Self::RestTold { cause: (*cause).into(), force: *force },
             Fact::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: attempt.0, exit: Box::new(exit.into()) }
             }
@@ -207,6 +222,10 @@ impl TryFrom<FactRecord> for Fact {
                 Self::OutputMatched { pattern, offset, line }
             }
             FactRecord::NodeLost { node } => Self::NodeLost { node: name(&node)? },
+            FactRecord::Signalled { number, tree } => {
+                Self::Signalled { signal: signal(number)?, target: signal_target(tree) }
+            }
+            FactRecord::RestTold { cause, force } => Self::RestTold { cause: cause.into(), force },
             FactRecord::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: AttemptNo(attempt), exit: (*exit).try_into()? }
             }

@@ -4,7 +4,7 @@ use super::vitals::VitalsRecord;
 use super::{BrokenRecord, Span, is_zero, some_name, span, text};
 use longhaul_domain::{
     AttemptNo, Awake, Cascade, Condition, Conditions, Containment, Ended, Execution, LateExit, Lingering,
-    Pending, Priority, Process, State, Timestamp, Urgency,
+    Pending, Priority, Process, RestTold, State, Timestamp, Urgency,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -109,7 +109,16 @@ enum StateRecord {
         vitals: Box<VitalsRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         late: Option<Box<LateRecord>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rest: Option<RestRecord>,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+struct RestRecord {
+    cause: CauseRecord,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    force: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -258,6 +267,7 @@ impl From<&State> for StateRecord {
                     .late
                     .as_ref()
                     .map(|late| Box::new(LateRecord { attempt: late.attempt.0, exit: (&late.exit).into() })),
+                rest: ended.rest.map(|rest| RestRecord { cause: rest.cause.into(), force: rest.force }),
             },
         }
     }
@@ -301,11 +311,12 @@ impl TryFrom<StateRecord> for State {
                 ending: (*ending).try_into()?,
                 vitals: (*vitals).try_into()?,
             })),
-            StateRecord::Ended { at, ending, vitals, late } => Self::Ended(Box::new(Ended {
+            StateRecord::Ended { at, ending, vitals, late, rest } => Self::Ended(Box::new(Ended {
                 at: Timestamp(at),
                 ending: (*ending).try_into()?,
                 vitals: (*vitals).try_into()?,
                 late: late.map(|late| LateExit::try_from(*late)).transpose()?,
+                rest: rest.map(|rest| RestTold { cause: rest.cause.into(), force: rest.force }),
             })),
         })
     }

@@ -1,7 +1,7 @@
 use super::ending::CauseRecord;
 use super::spec::SessionPolicyRecord;
 use super::{BrokenRecord, is_zero};
-use longhaul_domain::Wish;
+use longhaul_domain::{Signal, SignalTarget, Wish};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -21,6 +21,11 @@ pub(super) enum WishRecord {
         #[serde(default, skip_serializing_if = "is_zero")]
         force: bool,
     },
+    Signal {
+        number: u8,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        tree: bool,
+    },
     EndSession {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         policy: Option<SessionPolicyRecord>,
@@ -36,6 +41,9 @@ impl From<&Wish> for WishRecord {
             Wish::Resume => Self::Resume,
             Wish::RetryNow => Self::Retry,
             Wish::Terminate { cause, force } => Self::Terminate { cause: cause.into(), force },
+            Wish::Signal { signal, target } => {
+                Self::Signal { number: signal.number(), tree: target == SignalTarget::Tree }
+            }
             Wish::EndSession { policy } => Self::EndSession { policy: policy.map(Into::into) },
         }
     }
@@ -52,9 +60,20 @@ impl TryFrom<WishRecord> for Wish {
             WishRecord::Resume => Self::Resume,
             WishRecord::Retry => Self::RetryNow,
             WishRecord::Terminate { cause, force } => Self::Terminate { cause: cause.into(), force },
+            WishRecord::Signal { number, tree } => {
+                Self::Signal { signal: signal(number)?, target: signal_target(tree) }
+            }
             WishRecord::EndSession { policy } => {
                 Self::EndSession { policy: policy.map(SessionPolicyRecord::try_into).transpose()? }
             }
         })
     }
+}
+
+pub(super) fn signal(number: u8) -> Result<Signal, BrokenRecord> {
+    Signal::new(number).map_err(|none| BrokenRecord::damaged(none.to_string()))
+}
+
+pub(super) const fn signal_target(tree: bool) -> SignalTarget {
+    if tree { SignalTarget::Tree } else { SignalTarget::Main }
 }

@@ -10,7 +10,8 @@ use crate::os::pidfd;
 use crate::os::procfs;
 use crate::os::spawner::Shared;
 use crate::os::usage::{Census, pids_in};
-use longhaul_domain::TreeUsage;
+use crate::os::watch::Sent;
+use longhaul_domain::{SignalTarget, TreeUsage};
 use longhaul_ports::AttemptKey;
 use longhaul_shim::{FileIdentity, Identity, ProcessStat};
 use std::collections::BTreeSet;
@@ -64,6 +65,20 @@ impl Tree {
             }
         })
         .await;
+    }
+
+    /// Sends a signal that somebody asked for, which those that are halted get when they go on.
+    pub(super) async fn send(&self, Sent { signal, target }: Sent) -> Result<(), String> {
+        let reached = self.beside(move |inner| {
+            let mut members = inner.members();
+            members.retain(|member| target == SignalTarget::Tree || member.pid == inner.leader);
+            members.iter().for_each(|member| deliver(member, signal.number().into()));
+            members.len()
+        });
+        match reached.await {
+            Some(0) | None => Err("nobody was there to get it".to_owned()),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Halts everybody; an error names how many still run.

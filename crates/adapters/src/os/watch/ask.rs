@@ -2,7 +2,7 @@
 
 use crate::os::input::{Input, InputError};
 use crate::os::look::Sight;
-use longhaul_domain::TreeUsage;
+use longhaul_domain::{Signal, SignalTarget, TreeUsage};
 use longhaul_ports::{Found, StopOrder};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -27,6 +27,8 @@ pub(crate) enum Ask {
     Pause(Answer),
     /// To let the tree go on.
     Resume(Answer),
+    /// To send a signal.
+    Signal(Sent, Answer),
     /// What the tree uses; dropped if nothing of it runs any more.
     Usage(UsageAnswer),
     /// What the tree waits for and listens on; dropped if nothing of it runs any more.
@@ -37,6 +39,15 @@ pub(crate) enum Ask {
     CloseInput(Answer),
     /// To let go of it: its end is recorded.
     Settle,
+}
+
+/// A signal that is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    /// Which.
+    pub(crate) signal: Signal,
+    /// To whom.
+    pub(crate) target: SignalTarget,
 }
 
 /// Answers with the input to write to, or why there is none.
@@ -54,6 +65,8 @@ pub(super) enum Unanswered {
     },
     /// To let it go on.
     Resume(Answer),
+    /// To send a signal.
+    Signal(Answer),
     /// To let go on what could not be halted as a whole; nobody waits for that.
     Undo,
 }

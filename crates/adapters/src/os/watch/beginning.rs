@@ -164,7 +164,9 @@ impl Watch {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Find(answer)) => self.find(answer),
                     Some(Ask::Stop(order)) => self.note_stop(order),
-                    Some(Ask::Pause(answer) | Ask::CloseInput(answer)) => drop(answer.send(Err(unstarted()))),
+                    Some(Ask::Pause(answer) | Ask::Signal(_, answer) | Ask::CloseInput(answer)) => {
+                        drop(answer.send(Err(unstarted())));
+                    }
                     // None of it is halted.
                     Some(Ask::Resume(answer)) => drop(answer.send(Ok(()))),
                     Some(Ask::Usage(answer)) => drop(answer.send(Err(unstarted()))),
@@ -209,7 +211,7 @@ fn begin(shared: &Shared, order: &StartOrder, made: bool) -> Result<Begun, Start
             Err(error) => return Err(unstarted(&error)),
         }
     }
-    let launch = match launch::prepare(order, &shared.options, shared.cgroup(key)) {
+    let launch = match launch::prepare(order, &shared.options, shared.lease.path(), shared.cgroup(key)) {
         Ok(launch) => Box::new(launch),
         Err(failure) => match failure.errno.map(io::Error::from_raw_os_error) {
             Some(error) if is_shortage(&error) => return Ok(Begun::Short { why: failure.detail, made }),

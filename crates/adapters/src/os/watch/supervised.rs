@@ -1,6 +1,6 @@
 //! Following a shim that lives.
 
-use super::{Ask, Counter, Refused, Stage, Unanswered, Watch};
+use super::{Ask, Counter, Refused, Sent, Stage, Unanswered, Watch};
 use crate::os::link::{Held, Link};
 use crate::os::usage::Census;
 use crate::os::{look, pidfd, translate};
@@ -91,6 +91,12 @@ impl Watch {
             Ask::Resume(answer) => {
                 self.unanswered.push_back(Unanswered::Resume(answer));
                 send(link, &Order::Resume).await;
+            }
+            Ask::Signal(_, answer) if self.is_over() => drop(answer.send(Err("it has ended".to_owned()))),
+            Ask::Signal(Sent { signal, target }, answer) => {
+                self.unanswered.push_back(Unanswered::Signal(answer));
+                let target = translate::target(target);
+                send(link, &Order::Signal { signal: signal.number().into(), target }).await;
             }
             // What outlives its end is no part of what was asked about: told nothing, as by what has ended.
             Ask::Usage(_) | Ask::Look(_) if self.is_over() => {}
@@ -183,7 +189,12 @@ impl Watch {
                 self.see_input_closed();
                 None
             }
-            Notice::Hello(_) | Notice::Signaled { .. } => None,
+            Notice::Signaled { reached } => {
+                let nobody = || Err("nobody was there to get it".to_owned());
+                self.answer(if reached > 0 { Ok(()) } else { nobody() });
+                None
+            }
+            Notice::Hello(_) => None,
         }
     }
 
@@ -244,7 +255,7 @@ impl Watch {
                 self.unanswered.push_back(Unanswered::Pause { asked, tries });
                 send(link, &Order::Pause).await;
             }
-            Some(Unanswered::Pause { asked, .. } | Unanswered::Resume(asked)) => {
+            Some(Unanswered::Pause { asked, .. } | Unanswered::Resume(asked) | Unanswered::Signal(asked)) => {
                 drop(asked.send(Err(format!("{missed} of its processes still run"))));
             }
             Some(Unanswered::Undo) | None => {}
@@ -253,14 +264,16 @@ impl Watch {
 
     fn answer(&mut self, answer: Result<(), String>) {
         match self.unanswered.pop_front() {
-            Some(Unanswered::Pause { asked, .. } | Unanswered::Resume(asked)) => drop(asked.send(answer)),
+            Some(Unanswered::Pause { asked, .. } | Unanswered::Resume(asked) | Unanswered::Signal(asked)) => {
+                drop(asked.send(answer))
+            }
             Some(Unanswered::Undo) | None => {}
         }
     }
 
     fn refuse(&mut self, why: String) {
         match self.unanswered.pop_front() {
-            Some(Unanswered::Pause { asked, .. }) => drop(asked.send(Err(why))),
+            Some(Unanswered::Pause { asked, .. } | Unanswered::Signal(asked)) => drop(asked.send(Err(why))),
             // What ended or is being stopped is not halted any more, which is what was asked for.
             Some(Unanswered::Resume(asked)) => drop(asked.send(Ok(()))),
             Some(Unanswered::Undo) | None => {}

@@ -79,6 +79,7 @@ fn expected_revision_is_handed_over_and_is_that_of_one_process() {
         ("cancel x --expect-revision 7 --no-wait", "/v1/processes/x/cancel?revision=7"),
         ("pause x --expect-revision 7", "/v1/processes/x/pause?revision=7"),
         ("resume x --expect-revision 7", "/v1/processes/x/resume?revision=7"),
+        ("signal x USR1 --expect-revision 7", "/v1/processes/x/signal?revision=7"),
         ("retry x --expect-revision 7", "/v1/processes/x/retry?revision=7"),
         ("queue move x --first --expect-revision 7", "/v1/processes/x/priority?revision=7"),
         ("track complete x --expect-revision 7", "/v1/processes/x/complete?revision=7"),
@@ -130,4 +131,15 @@ fn progress_needs_a_process() {
     let body: Value = serde_json::from_str(&came.bodies[0]).unwrap();
     assert_eq!((body["progress"].as_f64(), body["stage"].as_str()), (Some(41.2), Some("tests")));
     assert_eq!(said("progress 1 --id=", false, |_| Answer::Silence).code(), 2);
+}
+
+#[test]
+fn signal_is_named_by_its_number_and_goes_to_the_tree_if_asked() {
+    let came = said("signal x SIGUSR1", false, |_| changed(&samples::running(), true));
+    assert_eq!((came.code(), came.asked.clone()), (0, vec!["POST /v1/processes/x/signal".to_owned()]));
+    assert_eq!(came.body(0), json!({"signal": "10", "tree": false}));
+    assert!(came.err.contains("a signal is sent to 0a1b2c3d tests, which is running"), "{}", came.err);
+    let came = said("signal x 1 --tree", false, |_| changed(&samples::running(), true));
+    assert_eq!(came.body(0), json!({"signal": "1", "tree": true}));
+    assert_eq!(said("signal x FROB", false, |_| changed(&samples::running(), true)).code(), 2);
 }

@@ -71,8 +71,17 @@ pub(super) fn wish() -> BoxedStrategy<Wish> {
         Just(Wish::RetryNow),
         (cause(), any::<bool>()).prop_map(|(cause, force)| Wish::Terminate { cause, force }),
         some(session_policy()).prop_map(|policy| Wish::EndSession { policy }),
+        (signal(), signal_target()).prop_map(|(signal, target)| Wish::Signal { signal, target }),
     ]
     .boxed()
+}
+
+fn signal() -> BoxedStrategy<Signal> {
+    any::<u8>().prop_filter_map("it is sent", |number| Signal::new(number).ok()).boxed()
+}
+
+fn signal_target() -> BoxedStrategy<SignalTarget> {
+    prop::sample::select(vec![SignalTarget::Main, SignalTarget::Tree]).boxed()
 }
 
 pub(super) fn policy() -> BoxedStrategy<Policy> {
@@ -228,6 +237,7 @@ fn state() -> BoxedStrategy<State> {
         awake().prop_map(|stuck_at| Urgency::Killing { stuck_at }),
         Just(Urgency::Stuck),
     ];
+    let rest = (cause(), any::<bool>()).prop_map(|(cause, force)| RestTold { cause, force });
     let late =
         (any::<u32>(), exit()).prop_map(|(attempt, exit)| LateExit { attempt: AttemptNo(attempt), exit });
     prop_oneof![
@@ -255,9 +265,11 @@ fn state() -> BoxedStrategy<State> {
         (timestamp(), ending(), vitals()).prop_map(|(since, ending, vitals)| {
             State::Lingering(Box::new(Lingering { since, ending, vitals }))
         }),
-        (timestamp(), ending(), vitals(), some(late.boxed())).prop_map(|(at, ending, vitals, late)| {
-            State::Ended(Box::new(Ended { at, ending, vitals, late }))
-        }),
+        (timestamp(), ending(), vitals(), some(late.boxed()), some(rest.boxed())).prop_map(
+            |(at, ending, vitals, late, rest)| {
+                State::Ended(Box::new(Ended { at, ending, vitals, late, rest }))
+            }
+        ),
     ]
     .boxed()
 }
@@ -270,6 +282,8 @@ pub(super) fn event() -> BoxedStrategy<Event> {
         moved_priority().prop_map(|priority| Fact::Prioritized { priority }),
         timestamp().prop_map(|leave_by| Fact::SessionEnded { leave_by }),
         Just(Fact::SessionKept),
+        (signal(), signal_target()).prop_map(|(signal, target)| Fact::Signalled { signal, target }),
+        (cause(), any::<bool>()).prop_map(|(cause, force)| Fact::RestTold { cause, force }),
     ];
     let fact = prop_oneof![
         of_kin,

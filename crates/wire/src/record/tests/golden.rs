@@ -101,6 +101,7 @@ pub(super) fn one_per_state() -> Vec<Process> {
             ending,
             vitals: Vitals { progress: Some(Progress::DONE), ..Vitals::default() },
             late,
+            rest: None,
         }))
     };
     let stopping = |urgency| State::Stopping {
@@ -174,6 +175,7 @@ fn with_later_fields() -> Vec<Process> {
             ending: Ending::Failed { failure: Failure::Exit(exit) },
             vitals: Vitals::default(),
             late: None,
+            rest: None,
         })))
     };
     let mut noticed = running();
@@ -265,6 +267,10 @@ fn later_events() -> Vec<Event> {
         Fact::ConditionEnded { condition: Condition::Stalled },
         Fact::OutputMatched { pattern: "oops".to_owned(), offset: 1_024, line: "error: no \"a\"".to_owned() },
         Fact::NodeLost { node: NodeId::new("laptop").unwrap() },
+        Fact::Signalled { signal: Signal::new(10).unwrap(), target: SignalTarget::Main },
+        Fact::Signalled { signal: Signal::new(1).unwrap(), target: SignalTarget::Tree },
+        Fact::RestTold { cause: StopCause::User, force: true },
+        Fact::RestTold { cause: StopCause::Session, force: false },
     ]
     .map(|fact| Event { at: Timestamp(5_000), fact })
     .into()
@@ -283,6 +289,8 @@ fn wishes() -> Vec<Wish> {
         Wish::EndSession { policy: None },
         Wish::EndSession { policy: Some(SessionPolicy::Cancel) },
         Wish::EndSession { policy: Some(SessionPolicy::Grace(Duration::from_secs(30))) },
+        Wish::Signal { signal: Signal::new(10).unwrap(), target: SignalTarget::Main },
+        Wish::Signal { signal: Signal::new(1).unwrap(), target: SignalTarget::Tree },
     ]
 }
 

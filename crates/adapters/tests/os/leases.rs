@@ -1,0 +1,82 @@
+//! Commands that must not outlive the lease of their node, whatever becomes of the manager.
+
+use crate::bench::{Bench, key, state};
+use longhaul_domain::{ExitStatus, StopCause, Timestamp};
+use longhaul_ports::{Clock, Found, LeaseEnd, Spawner};
+use std::time::{Duration, Instant};
+
+impl Bench {
+    async fn prolong(&self, lasts: Duration) {
+        self.spawner.lease_lasts(LeaseEnd::At(self.now().plus(lasts))).await;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
+    async fn start_leased(&self, number: u128) -> u32 {
+        let mut order = self.order(key(number), "exec sleep 1000");
+        order.leased = true;
+        self.spawner.start(order).await.unwrap();
+        self.spawned().await
+    }
+}
+
+fn is_gone(pid: u32) -> bool {
+    state(pid).is_none_or(|state| state == 'Z')
+}
+
+#[tokio::test]
+async fn a_leased_command_ends_with_the_lease_when_its_manager_is_gone() {
+    let mut bench = Bench::new();
+    bench.prolong(Duration::from_secs(2)).await;
+    let begin = Instant::now();
+    let pid = bench.start_leased(1).await;
+    bench.start(key(2), "exec sleep 1000").await;
+    let other = bench.spawned().await;
+    // Nobody watches it any more, and nobody prolongs anything.
+    bench.next_life();
+    while !is_gone(pid) {
+        assert!(begin.elapsed() < Duration::from_secs(7), "it outlived the lease by far");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(1_900), "{:?}", begin.elapsed());
+    assert!(!is_gone(other), "only what is leased ends with the lease");
+    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    let Found::Over(longhaul_domain::Observation::Exited { exit, .. }) = found else { panic!("{found:?}") };
+    assert_eq!(exit.stopped, Some(StopCause::Limit));
+    assert_eq!(exit.status, ExitStatus::Signal { number: 15, core: false });
+}
+
+#[tokio::test]
+async fn a_leased_command_goes_on_under_the_next_manager_that_is_there_in_time() {
+    let mut bench = Bench::new();
+    bench.prolong(Duration::from_secs(2)).await;
+    let pid = bench.start_leased(1).await;
+    bench.next_life();
+    bench.prolong(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    assert!(!is_gone(pid));
+    assert!(matches!(bench.spawner.adopt(key(1)).await, Ok(Found::Alive(_))));
+}
+
+#[tokio::test]
+async fn a_manager_that_left_in_good_order_is_not_missed() {
+    let mut bench = Bench::new();
+    bench.prolong(Duration::from_secs(1)).await;
+    let pid = bench.start_leased(1).await;
+    bench.spawner.lease_lasts(LeaseEnd::Never).await;
+    bench.next_life();
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert!(!is_gone(pid));
+}
+
+#[tokio::test]
+async fn where_leases_never_end_nothing_is_written() {
+    let bench = Bench::new();
+    bench.spawner.lease_lasts(LeaseEnd::Never).await;
+    assert!(!bench.path().join("lease").exists());
+    bench.prolong(Duration::from_secs(1)).await;
+    let note = longhaul_shim::LeaseNote::read(&bench.path().join("lease")).unwrap();
+    assert!(note.until < longhaul_shim::LeaseNote::NEVER);
+}

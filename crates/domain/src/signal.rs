@@ -1,0 +1,182 @@
+//! Signals that may be sent to what runs.
+
+use std::fmt;
+
+/// A signal that may be sent to a command, by its number on Linux.
+///
+/// Those that kill, halt or let go on are none: a status would be a lie then. Cancel, pause and resume do what they do, to
+/// the whole tree and on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Signal(u8);
+
+/// The names of the signals of Linux by their numbers, without those that cannot be sent; the same on x86, ARM and RISC-V.
+const NAMES: [(u8, &str); 25] = [
+    (1, "HUP"),
+    (2, "INT"),
+    (3, "QUIT"),
+    (4, "ILL"),
+    (5, "TRAP"),
+    (6, "ABRT"),
+    (7, "BUS"),
+    (8, "FPE"),
+    (10, "USR1"),
+    (11, "SEGV"),
+    (12, "USR2"),
+    (13, "PIPE"),
+    (14, "ALRM"),
+    (15, "TERM"),
+    (16, "STKFLT"),
+    (17, "CHLD"),
+    (23, "URG"),
+    (24, "XCPU"),
+    (25, "XFSZ"),
+    (26, "VTALRM"),
+    (27, "PROF"),
+    (28, "WINCH"),
+    (29, "IO"),
+    (30, "PWR"),
+    (31, "SYS"),
+];
+const HALTING: [(u8, &str); 4] = [(19, "STOP"), (20, "TSTP"), (21, "TTIN"), (22, "TTOU")];
+const KILL: (u8, &str) = (9, "KILL");
+const CONTINUE: (u8, &str) = (18, "CONT");
+/// The first of those without a name that a program may use as it likes; the two below belong to the C library.
+const FIRST_FREE: u8 = 34;
+const LAST: u8 = 64;
+
+/// Why something is no signal that may be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSignal {
+    /// No signal is called so.
+    #[error("no signal is called {asked:?}")]
+    Unknown {
+        /// What was asked for.
+        asked: String,
+    },
+    /// It would end the main process alone, without a word to whoever started it.
+    #[error("KILL is not sent as a signal: a cancel kills the whole tree, and says so")]
+    Kills,
+    /// It would halt what every face calls running.
+    #[error("{name} is not sent as a signal: a pause halts the whole tree, and its status says so")]
+    Halts {
+        /// The signal.
+        name: &'static str,
+    },
+    /// It would let go on what every face calls paused.
+    #[error("CONT is not sent as a signal: a resume lets the whole tree go on, and its status says so")]
+    LetsGoOn,
+}
+
+impl Signal {
+    /// Takes a signal by its number.
+    ///
+    /// # Errors
+    /// [`NoSignal`] for numbers of none, and for those that cancel, pause and resume stand for.
+    pub fn new(number: u8) -> Result<Self, NoSignal> {
+        if number == KILL.0 {
+            return Err(NoSignal::Kills);
+        }
+        if number == CONTINUE.0 {
+            return Err(NoSignal::LetsGoOn);
+        }
+        if let Some((_, name)) = HALTING.iter().find(|(each, _)| *each == number) {
+            return Err(NoSignal::Halts { name });
+        }
+        let is_named = NAMES.iter().any(|(each, _)| *each == number);
+        if is_named || (FIRST_FREE..=LAST).contains(&number) {
+            return Ok(Self(number));
+        }
+        Err(NoSignal::Unknown { asked: number.to_string() })
+    }
+
+    /// Takes a signal by its name, with or without `SIG`, or by its number.
+    ///
+    /// # Errors
+    /// As [`Signal::new`].
+    pub fn named(text: &str) -> Result<Self, NoSignal> {
+        let upper = text.trim().to_ascii_uppercase();
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let known = NAMES.iter().chain(&HALTING).chain([&KILL, &CONTINUE]);
+        let named = known.into_iter().find(|(_, each)| *each == name).map(|(number, _)| *number);
+        match named.or_else(|| upper.parse().ok()) {
+            Some(number) => Self::new(number),
+            None => Err(NoSignal::Unknown { asked: text.to_owned() }),
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Display for Signal {
+    /// Writes its name, such as `USR1`, or its number where it has none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match NAMES.iter().find(|(number, _)| *number == self.0) {
+            Some((_, name)) => f.write_str(name),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// Who gets a signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignalTarget {
+    /// The process that was launched.
+    #[default]
+    Main,
+    /// It with everything that it started.
+    Tree,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_are_read() {
+        for (text, number, shown) in [
+            ("USR1", 10, "USR1"),
+            ("sighup", 1, "HUP"),
+            ("15", 15, "TERM"),
+            (" 64 ", 64, "64"),
+            ("34", 34, "34"),
+        ] {
+            let signal = Signal::named(text).unwrap();
+            assert_eq!((signal.number(), signal.to_string()), (number, shown.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_signal_is_refused() {
+        for text in ["", "0", "32", "33", "65", "256", "SIG", "SIGSIGHUP", "USER1", "-9", "RTMIN"] {
+            assert_eq!(Signal::named(text), Err(NoSignal::Unknown { asked: text.to_owned() }), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_kills_halts_or_lets_go_on_is_refused_by_name_and_number() {
+        for text in ["KILL", "sigkill", "9"] {
+            assert_eq!(Signal::named(text), Err(NoSignal::Kills), "{text}");
+        }
+        for (text, name) in [("STOP", "STOP"), ("20", "TSTP"), ("SIGTTIN", "TTIN"), ("22", "TTOU")] {
+            assert_eq!(Signal::named(text), Err(NoSignal::Halts { name }), "{text}");
+        }
+        for text in ["CONT", "18"] {
+            assert_eq!(Signal::named(text), Err(NoSignal::LetsGoOn), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_number_is_a_signal_or_refused_for_a_reason() {
+        let sent = (0..=u8::MAX).filter(|number| Signal::new(*number).is_ok()).count();
+        assert_eq!(sent, NAMES.len() + 31);
+        for number in 0..=u8::MAX {
+            if let Ok(signal) = Signal::new(number) {
+                assert_eq!(Signal::named(&signal.to_string()), Ok(signal));
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Work that must not outlive the lease of its node.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use longhaul_shim::{Ending, Hello, Launch, LeaseNote, Notice, Phase, StopPlan, StopReason, StopStep};
+
+use crate::harness::{Attempt, Directory, is_alive, number_in, script, until};
+
+/// The note of a node, and the launch of work that must not outlive it.
+struct Node {
+    directory: Directory,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self { directory: Directory::new() }
+    }
+
+    fn note(&self) -> PathBuf {
+        self.directory.path().join("lease")
+    }
+
+    /// What a manager writes whose lease lasts so long from now on.
+    fn beat(&self, lasts: Duration) {
+        self.write("boot", boot_ms() + u64::try_from(lasts.as_millis()).unwrap());
+    }
+
+    fn write(&self, boot_id: &str, until: u64) {
+        let note = LeaseNote { boot_id: boot_id.to_owned(), until };
+        note.write(&LeaseNote::open(&self.note()).unwrap()).unwrap();
+    }
+
+    fn launch(&self, text: &str) -> Launch {
+        let mut launch = script(text);
+        launch.lease = Some(self.note());
+        launch
+    }
+}
+
+fn boot_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    u64::try_from(now.tv_sec).unwrap() * 1_000 + u64::try_from(now.tv_nsec).unwrap() / 1_000_000
+}
+
+fn up(attempt: &mut Attempt) -> u32 {
+    let (identity, _) = attempt.peer.started();
+    attempt.await_output("up");
+    identity.pid
+}
+
+#[test]
+fn work_ends_with_the_lease_that_nobody_prolongs() {
+    let node = Node::new();
+    node.beat(Duration::from_millis(700));
+    let begin = Instant::now();
+    let mut attempt =
+        Attempt::launch(&node.launch("trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done"));
+    up(&mut attempt);
+    let record = attempt.peer.settled();
+    let took = begin.elapsed();
+    assert_eq!(record.ending, Ending::Exited { code: 9 });
+    assert_eq!((record.stopped, record.escalated), (Some(StopReason::Limit), Some(libc::SIGTERM)));
+    assert!(took >= Duration::from_millis(600), "{took:?}");
+    attempt.finish();
+}
+
+#[test]
+fn work_goes_on_while_somebody_prolongs_the_lease() {
+    let node = Node::new();
+    node.beat(Duration::from_millis(1_000));
+    let mut attempt = Attempt::launch(&node.launch("echo up; exec sleep 60"));
+    let pid = up(&mut attempt);
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(2_500) {
+        node.beat(Duration::from_millis(1_000));
+        assert!(is_alive(pid), "stopped after {:?}", begin.elapsed());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(attempt.peer.settled().stopped, Some(StopReason::Limit));
+    attempt.finish();
+}
+
+#[test]
+fn manager_that_lets_go_of_its_work_need_not_come_back() {
+    let node = Node::new();
+    node.beat(Duration::from_millis(300));
+    let mut attempt = Attempt::launch(&node.launch("echo up; sleep 1.5"));
+    node.write("boot", LeaseNote::NEVER);
+    up(&mut attempt);
+    let record = attempt.peer.settled();
+    assert_eq!((record.ending, record.stopped), (Ending::Exited { code: 0 }, None));
+    attempt.finish();
+}
+
+#[test]
+fn whoever_ignores_the_end_of_the_lease_is_killed_five_seconds_later_whatever_its_plan_says() {
+    let node = Node::new();
+    node.beat(Duration::from_millis(500));
+    let begin = Instant::now();
+    let far = node.directory.path().join("far");
+    let mut launch = node.launch(&format!(
+        "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > {}; while :; do sleep 1; done' & \
+         echo up; while :; do sleep 1; done",
+        far.display()
+    ));
+    launch.stop_plan = StopPlan { steps: vec![StopStep { signal: libc::SIGTERM, wait_ms: 600_000 }] };
+    let mut attempt = Attempt::launch(&launch);
+    let pid = up(&mut attempt);
+    let far = number_in(&far);
+    let record = attempt.peer.settled();
+    let took = begin.elapsed();
+    assert_eq!(record.ending, Ending::Signaled { signal: libc::SIGKILL, core: false });
+    assert_eq!((record.stopped, record.escalated), (Some(StopReason::Limit), Some(libc::SIGKILL)));
+    assert!(took >= Duration::from_millis(5_400) && took < Duration::from_millis(8_000), "{took:?}");
+    assert!(!is_alive(pid) && !is_alive(far));
+    attempt.finish();
+}
+
+#[test]
+fn held_work_ends_with_the_lease_too() {
+    let node = Node::new();
+    node.beat(Duration::from_millis(1_500));
+    let mut attempt = Attempt::launch(&node.launch("echo up; exec sleep 60"));
+    up(&mut attempt);
+    attempt.peer.tell(&longhaul_shim::Order::Pause);
+    attempt.peer.hear_until(|notice| matches!(notice, Notice::Paused { missed: 0, .. }).then_some(()));
+    assert_eq!(attempt.peer.settled().stopped, Some(StopReason::Limit));
+    attempt.finish();
+}
+
+#[test]
+fn a_note_that_says_nothing_counts_as_a_lease_that_is_over() {
+    let ways: [(&str, fn(&Node, &Path)); 4] = [
+        ("it is gone", |_, note| std::fs::remove_file(note).unwrap()),
+        ("it is torn", |_, note| std::fs::write(note, "longhaul-lease 1\nboot_id=boot\nuntil").unwrap()),
+        ("it is of another boot", |node, _| node.write("another", LeaseNote::NEVER)),
+        ("it is none", |_, note| {
+            std::fs::remove_file(note).unwrap();
+            std::fs::create_dir(note).unwrap();
+        }),
+    ];
+    for (what, spoil) in ways {
+        let node = Node::new();
+        node.beat(Duration::from_millis(1_000));
+        let mut attempt = Attempt::launch(&node.launch("echo up; exec sleep 60"));
+        up(&mut attempt);
+        spoil(&node, &node.note());
+        assert_eq!(attempt.peer.settled().stopped, Some(StopReason::Limit), "{what}");
+        attempt.finish();
+    }
+}
+
+#[test]
+fn a_note_is_given_a_second_to_appear() {
+    let node = Node::new();
+    let mut attempt = Attempt::launch(&node.launch("echo up; sleep 2"));
+    up(&mut attempt);
+    // What an earlier manager left is no word of this one.
+    node.write("boot", 1);
+    std::thread::sleep(Duration::from_millis(200));
+    node.beat(Duration::from_secs(60));
+    assert_eq!(attempt.peer.settled().stopped, None);
+    attempt.finish();
+}
+
+#[test]
+fn work_that_names_no_lease_outlives_it() {
+    let node = Node::new();
+    node.write("boot", 1);
+    let mut attempt = Attempt::launch(&script("echo up; sleep 1.5"));
+    up(&mut attempt);
+    assert_eq!(attempt.peer.settled().stopped, None);
+    attempt.finish();
+}
+
+#[test]
+fn shim_says_that_it_minds_leases() {
+    let mut attempt = Attempt::launch(&script("exec sleep 60"));
+    attempt.peer.started();
+    let mut other = attempt.connect(Hello::default());
+    let can = other.hear_until(|notice| match notice {
+        Notice::Hello(welcome) => Some(welcome.capabilities),
+        _ => None,
+    });
+    assert!(can.iter().any(|each| each == "lease"), "{can:?}");
+    let status = other.status();
+    assert_eq!(status.phase, Phase::Running);
+    other.tell(&longhaul_shim::Order::Stop(longhaul_shim::StopOrder::new(StopReason::User)));
+    until("the work ends", || (!is_alive(status.pid)).then_some(()));
+    attempt.finish();
+}
