@@ -7,6 +7,7 @@
 //! | `sqlite` | [`sqlite`] | store | one machine |
 //! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
 //! | `redis` | [`redis`] | store | many machines |
+//! | `peers` | [`peers`] | peers | what only other nodes have |
 //! | `os` | [`os`] | spawner, output, prober | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 //! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
@@ -21,6 +22,8 @@ pub mod fs;
 pub mod memory;
 #[cfg(feature = "os")]
 pub mod os;
+#[cfg(feature = "peers")]
+pub mod peers;
 #[cfg(any(feature = "memory", feature = "redis", feature = "sqlite"))]
 mod prefix;
 #[cfg(feature = "redis")]
@@ -29,5 +32,7 @@ pub mod redis;
 pub mod sqlite;
 #[cfg(feature = "system")]
 pub mod system;
+#[cfg(any(feature = "peers", feature = "webhook"))]
+mod trust;
 #[cfg(feature = "webhook")]
 pub mod webhook;

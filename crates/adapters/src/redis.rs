@@ -27,6 +27,7 @@ mod queues;
 mod reply;
 mod script;
 mod submit;
+mod tails;
 mod token;
 mod unsuitable;
 mod upkeep;

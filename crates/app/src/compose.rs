@@ -1,8 +1,10 @@
 //! The one place that knows which adapters are behind the ports.
 
+mod neighbours;
 mod outgoing;
 pub(crate) mod shared;
 
+pub(crate) use neighbours::{address, peer_gate, peers};
 pub(crate) use outgoing::tell_others;
 
 use crate::announce::ATTEMPTS;

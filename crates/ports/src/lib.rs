@@ -12,11 +12,13 @@ mod look;
 mod membership;
 mod migrate;
 mod output;
+mod peers;
 mod post;
 mod prober;
 mod queues;
 mod spawner;
 mod store;
+mod tails;
 mod upkeep;
 mod vault;
 
@@ -31,6 +33,7 @@ pub use migrate::{Books, Member, Migrate, OldKey, Tombstone};
 pub use output::{
     Chunk, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
 };
+pub use peers::{PeerAnswer, PeerBody, PeerCall, PeerError, Peers};
 pub use post::{Letter, Post, PostError, Receipt};
 pub use prober::{NoProber, ProbeOrder, Prober};
 pub use queues::{QueueView, Queues};
@@ -39,5 +42,6 @@ pub use store::{
     Author, Change, Claimant, Filter, Limits, Listing, Order, PageAsk, PageKey, PlacementClass, ProcessStore,
     Refusal, Room, Source, Store, StoreError, Stored, Submission, Submitted,
 };
+pub use tails::{KeptTail, Tails};
 pub use upkeep::{Swept, Upkeep};
 pub use vault::{Vault, VaultError};
