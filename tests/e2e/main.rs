@@ -11,6 +11,7 @@ mod lifecycle;
 mod manager;
 mod nodes;
 mod output;
+mod peers;
 mod readme;
 mod redis;
 mod reported;

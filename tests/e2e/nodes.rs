@@ -6,20 +6,20 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// How long a lease lasts, and the grace behind it, in seconds.
-const TIMES: &str = "lease=3&grace=2";
+pub(crate) const TIMES: &str = "lease=3&grace=2";
 /// Long enough for a lease and its grace to be over and for somebody to act upon it.
 const LOST: Duration = Duration::from_secs(30);
 
 /// Two homes, and what they share.
-struct Two {
-    alpha: Home,
-    beta: Home,
+pub(crate) struct Two {
+    pub(crate) alpha: Home,
+    pub(crate) beta: Home,
     _redis: Redis,
 }
 
 impl Two {
     /// Both are there.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let redis = Redis::start()?;
         let url = format!("redis+unix://{}?durability=cache&{TIMES}", redis.socket().display());
         // Both have a directory for their configuration of their own.
@@ -52,7 +52,7 @@ impl Two {
     }
 
     /// Launches a shell script from alpha, in the directory of beta.
-    fn launch(&self, place: &[&str], script: &str) -> String {
+    pub(crate) fn launch(&self, place: &[&str], script: &str) -> String {
         let work = self.beta.work();
         let flags = ["-b", "-C", work.to_str().unwrap(), "--clear-env", "-e", "PATH"];
         let words = ["--", "sh", "-c", script];

@@ -8,6 +8,7 @@
 //! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
 //! | `redis` | [`redis`] | store | many machines |
 //! | `seal` | [`seal`] | notary | launches in a store of many machines |
+//! | `peers` | [`peers`] | peers | what only other nodes have |
 //! | `os` | [`os`] | spawner, output, prober | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 //! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
@@ -22,6 +23,8 @@ pub mod fs;
 pub mod memory;
 #[cfg(feature = "os")]
 pub mod os;
+#[cfg(feature = "peers")]
+pub mod peers;
 #[cfg(any(feature = "memory", feature = "redis", feature = "sqlite"))]
 mod prefix;
 #[cfg(feature = "redis")]
@@ -32,5 +35,7 @@ pub mod seal;
 pub mod sqlite;
 #[cfg(feature = "system")]
 pub mod system;
+#[cfg(any(feature = "peers", feature = "webhook"))]
+mod trust;
 #[cfg(feature = "webhook")]
 pub mod webhook;

@@ -12,6 +12,7 @@ mod look;
 pub(crate) mod news;
 mod rows;
 mod submit;
+mod tails;
 mod upkeep;
 mod write;
 
@@ -23,9 +24,9 @@ use longhaul_domain::{
     Vitals, Wish, WishNo,
 };
 use longhaul_ports::{
-    Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
-    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Room,
-    StoreError, Stored, Submission, Submitted, Swept, Upkeep,
+    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode,
+    Lease, Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore,
+    QueueView, Queues, Room, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -179,6 +180,17 @@ impl EventLog for MemoryStore {
 
     async fn end(&self) -> Result<Cursor, StoreError> {
         Ok(self.look(Ledger::end))
+    }
+}
+
+#[async_trait]
+impl Tails for MemoryStore {
+    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+        self.write(|ledger, _| ledger.keep_tail(by, key, tail))
+    }
+
+    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
+        Ok(self.look(|ledger| ledger.tails.get(&id).cloned()))
     }
 }
 

@@ -31,6 +31,7 @@ mod reply;
 mod script;
 mod server;
 mod submit;
+mod tails;
 mod token;
 mod unsuitable;
 mod upkeep;

@@ -2,11 +2,11 @@
 
 mod bookmarks;
 mod line;
-mod trust;
 
+pub use crate::trust::TrustError;
 pub use bookmarks::FileBookmarks;
-pub use trust::TrustError;
 
+use crate::trust::{connector, server_name};
 use async_trait::async_trait;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -21,7 +21,6 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use trust::{connector, server_name};
 
 /// How letters are carried.
 #[derive(Clone, Debug)]

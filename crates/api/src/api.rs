@@ -16,6 +16,7 @@ mod wait;
 use crate::convert::LaunchDefaults;
 use crate::events::Relay;
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use longhaul_engine::Engine;
 use longhaul_wire::api::{RetentionView, Version};
 use std::sync::Arc;
@@ -41,4 +42,14 @@ pub struct Api {
     pub relay: Relay,
     /// What ends within such a time is reported to its session at once.
     pub notice_window: Duration,
+    /// How other nodes are asked for what only they have.
+    pub peers: Peers,
+}
+
+impl Api {
+    /// The same for what another node asks: it is told what is here, and nothing is passed on.
+    #[must_use]
+    pub fn for_peer(&self) -> Self {
+        Self { peers: Peers::forbidden(), ..self.clone() }
+    }
 }

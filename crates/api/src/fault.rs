@@ -18,6 +18,11 @@ impl Fault {
         Self(Box::new(Problem { slug: slug.to_owned(), title: title.into(), status, ..Problem::default() }))
     }
 
+    /// What another manager told.
+    pub(crate) fn of_problem(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+
     /// What was asked for makes no sense.
     #[must_use]
     pub fn invalid(what: &str, why: impl Into<String>) -> Self {

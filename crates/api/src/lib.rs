@@ -14,6 +14,7 @@ pub mod hooks;
 mod metrics;
 mod notices;
 mod output;
+mod peers;
 
 pub use api::Api;
 pub use convert::{Depth, LaunchDefaults, moment, output_is_gone, rfc3339, view, views};
@@ -22,3 +23,5 @@ pub use fault::Fault;
 pub use hmac::hmac;
 pub use metrics::{Measured, Metrics};
 pub use notices::{NOTICE_WINDOW, Notices};
+pub use output::{Following, Part};
+pub use peers::{PEER_HEADER, PeerGate, PeerKeys, Peers, Proven, Unproven, Ways, digest};

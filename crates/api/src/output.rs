@@ -1,13 +1,19 @@
 //! Output as text: pages under a budget, and searches.
 
 mod budget;
+mod following;
+mod kept;
 mod log;
 mod pages;
 mod place;
 mod scan;
+mod there;
+
+pub use following::{Following, Part};
 
 use crate::api::Api;
 use crate::fault::Fault;
+use crate::peers::elsewhere;
 use budget::Budget;
 use futures_util::future::{Either, select};
 use log::Log;
@@ -32,6 +38,14 @@ const MOST_CONTEXT: u32 = 5;
 const USUAL_MATCHES: u32 = 20;
 const MOST_MATCHES: u32 = 100;
 
+/// A search as it was asked for.
+struct Search {
+    pattern: Pattern,
+    budget: Budget,
+    context: u32,
+    most: u32,
+}
+
 impl Api {
     /// Gives a page of output that fits into the tokens that were granted for it.
     ///
@@ -46,6 +60,13 @@ impl Api {
         let deadline = patience.map(|patience| self.engine.now().0.saturating_add(patience));
         loop {
             let stored = self.engine.process(id).await?;
+            let attempt = Place::of_read(&stored, request)?.cursor.attempt;
+            if let Some(node) = elsewhere(&self.engine, &stored, attempt).await {
+                let rest = deadline.map(|deadline| deadline.saturating_sub(self.engine.now().0));
+                let wait_ms = rest.and_then(|rest| u64::try_from(rest).ok());
+                let request = ReadRequest { wait_ms, ..request.clone() };
+                return self.read_there(&node, &stored, &request, budget).await;
+            }
             let Shown { view, seen, goes_on } = self.page_of(&stored, request, budget).await?;
             let says_something =
                 !view.text.is_empty() || view.head.is_some() || view.cursor_expired || goes_on;
@@ -73,12 +94,17 @@ impl Api {
         let id = self.engine.find(reference).await?;
         let stored = self.engine.process(id).await?;
         let place = Place::of_search(&stored, request)?;
+        if let Some(node) = elsewhere(&self.engine, &stored, place.cursor.attempt).await {
+            let search = Search { pattern, budget, context, most };
+            return self.search_there(&node, &stored, request, search).await;
+        }
         let log = Log::new(&self.engine, &stored, &place.cursor);
         let Some(place) = self.kept(&stored, &log, place).await? else {
             return Ok(Scan::nothing(&log.cursor));
         };
         let log = Log::new(&self.engine, &stored, &place.cursor);
-        let scan = Scan { log, manner: manner(request.raw), budget, most, context, expired: place.expired };
+        let manner = manner(request.raw);
+        let scan = Scan { log, manner, budget, most, context, expired: place.expired, only_tail: None };
         scan.run(pattern, place.cursor).await
     }
 

@@ -38,6 +38,7 @@ async fn service() -> Result<(), Box<dyn Error>> {
         metrics: Metrics::default(),
         relay: longhaul_api::Relay::default(),
         notice_window: longhaul_api::NOTICE_WINDOW,
+        peers: longhaul_api::Peers::none(),
     };
     let app = Router::new()
         .route("/hello", get(|| async { "hello from the service itself" }))

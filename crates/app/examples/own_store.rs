@@ -10,9 +10,9 @@ use longhaul_domain::{
     WishNo,
 };
 use longhaul_engine::ports::{
-    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
-    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Room, Store,
-    StoreError, Stored, Submission, Submitted, Swept, Upkeep,
+    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
+    Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
+    Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -138,6 +138,17 @@ impl<S: Store> EventLog for AuditedStore<S> {
 
     async fn end(&self) -> Result<Cursor, StoreError> {
         self.inner.end().await
+    }
+}
+
+#[async_trait]
+impl<S: Store> Tails for AuditedStore<S> {
+    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+        self.inner.keep_tail(by, key, tail).await
+    }
+
+    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
+        self.inner.kept_tail(id).await
     }
 }
 

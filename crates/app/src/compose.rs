@@ -1,10 +1,12 @@
 //! The one place that knows which adapters are behind the ports.
 
 pub(crate) mod examined;
+mod neighbours;
 mod outgoing;
 pub(crate) mod shared;
 pub(crate) mod trust;
 
+pub(crate) use neighbours::{address, peer_gate, peers};
 pub(crate) use outgoing::tell_others;
 
 use crate::announce::ATTEMPTS;

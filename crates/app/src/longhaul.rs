@@ -7,7 +7,7 @@ use crate::dispatch;
 use crate::failure::Failure;
 use crate::foothold::{Foothold, GuardedStore};
 use crate::lock::ManagerLock;
-use crate::serve::engine_settings;
+use crate::serve::{At, engine_settings};
 use crate::state_dir::StateDir;
 use longhaul_engine::ports::NodeFacts;
 use longhaul_engine::{Engine, Shutdown};
@@ -118,7 +118,7 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     let Composed { mut parts, boot, sole_user } = compose(&state, &settings, &around).await?;
     parts.store = Arc::new(GuardedStore::new(parts.store, foothold.clone()));
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
-    let engine = Engine::start(parts, engine_settings(None, &settings, node)).await;
+    let engine = Engine::start(parts, engine_settings(At::default(), &settings, node)).await;
     let engine = engine.map_err(|source| Failure::Engine { source })?;
     let opened =
         Longhaul { open: Arc::new(Open { place, engine, held: Mutex::new(Some((lock, sole_user))) }) };

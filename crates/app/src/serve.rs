@@ -9,7 +9,7 @@ mod strangers;
 pub use network::ListenError;
 
 use crate::announce::announce;
-use crate::compose::{Composed, Surroundings, compose, tell_others};
+use crate::compose::{Composed, Surroundings, address, compose, peer_gate, peers, tell_others};
 use crate::config::{Flags, Settings, Sources};
 use crate::failure::Failure;
 use crate::foothold::{Foothold, GuardedStore, Loss};
@@ -20,7 +20,7 @@ use crate::state_dir::{MCP_SOCKET, SOCKET, StateDir};
 use crate::stores::Stores;
 use crate::vital;
 use descriptors::Descriptors;
-use longhaul_api::{Api, LaunchDefaults, Measured, Metrics};
+use longhaul_api::{Api, LaunchDefaults, Measured, Metrics, Peers};
 use longhaul_engine::ports::{NodeFacts, NodeOffer};
 use longhaul_engine::{Engine, Shutdown};
 use longhaul_http::{Bounds, Network, OpenConnections};
@@ -171,7 +171,10 @@ async fn manage(
     foothold: &Foothold,
 ) -> Result<(), Failure> {
     let mut signals = Signals::catch().map_err(system("catch signals"))?;
-    let doors = Doors::open(state, &settings.listening, autostarted)?;
+    let mut doors = Doors::open(state, &settings.listening, autostarted)?;
+    if let Some(doors) = &mut doors {
+        doors.guard.peers = peer_gate(settings);
+    }
     let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
     tell(state, &urls);
     let Composed { mut parts, boot, sole_user: _held } = compose(state, settings, around).await?;
@@ -180,12 +183,16 @@ async fn manage(
     let metrics = Metrics::default();
     let store = GuardedStore::new(parts.store, foothold.clone());
     parts.store = Arc::new(Measured::new(Arc::new(store), metrics.clone()));
+    let peers = peers(settings, &boot);
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
-    let path = state.socket().to_string_lossy().into_owned();
-    let engine = Engine::start(parts, engine_settings(Some(path), settings, node)).await;
+    let at = At {
+        socket: Some(state.socket().to_string_lossy().into_owned()),
+        address: Some(address(state, settings, &urls)),
+    };
+    let engine = Engine::start(parts, engine_settings(at, settings, node)).await;
     let engine = engine.map_err(|source| Failure::Engine { source })?;
     metrics.follow(&engine);
-    let api = api(&engine, state, settings, &urls, metrics);
+    let api = Api { peers, ..api(&engine, state, settings, &urls, metrics) };
     tell_others(&api, state, &settings.outgoing);
     let mcp = open_mcp(state, &api);
     // Clients that start a manager wait for its socket, and may ask at the other one right behind.
@@ -291,24 +298,29 @@ fn open_mcp(state: &StateDir, api: &Api) -> Option<Mcp> {
         .ok()
 }
 
-/// What an engine is told by the configuration; `socket` is where its children reach it.
-pub(crate) fn engine_settings(
-    socket: Option<String>,
-    settings: &Settings,
-    node: NodeFacts,
-) -> longhaul_engine::Settings {
+/// Where an engine is reached.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct At {
+    /// By its children.
+    pub(crate) socket: Option<String>,
+    /// By other nodes.
+    pub(crate) address: Option<String>,
+}
+
+/// What an engine is told by the configuration.
+pub(crate) fn engine_settings(at: At, settings: &Settings, node: NodeFacts) -> longhaul_engine::Settings {
     longhaul_engine::Settings {
         node,
         offer: NodeOffer {
             labels: settings.labels.clone(),
-            address: None,
+            address: at.address,
             roots: Some(settings.max_parallel).filter(|roots| *roots > 0),
         },
         beat: longhaul_engine::Settings::BEAT,
         max_parallel: settings.max_parallel,
         tree: settings.tree,
         policy: Some(settings.policy.clone()),
-        socket,
+        socket: at.socket,
         default_key: settings.default_key.clone(),
         hidden: HIDDEN.iter().map(|name| (*name).to_owned()).collect(),
         level_limits: settings.level_limits.clone(),
@@ -316,6 +328,7 @@ pub(crate) fn engine_settings(
         retention_bytes: settings.retention_bytes,
         output_total: settings.output_total,
         silence: settings.silence,
+        tail_beside_record: settings.tail_beside_record,
     }
 }
 
@@ -346,6 +359,7 @@ fn api(engine: &Engine, state: &StateDir, settings: &Settings, urls: &[String], 
         metrics,
         relay: longhaul_api::Relay::default(),
         notice_window: settings.outgoing.window,
+        peers: Peers::none(),
     }
 }
 

@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response, StatusCode};
+use longhaul_wire::output::NOTES_HEADER;
 use longhaul_wire::api::{PROTOCOL, PROTOCOL_HEADER, Problem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -245,7 +246,8 @@ fn request(method: Method, path: &Path, body: Option<Bytes>) -> Result<Request<F
         .method(method)
         .uri(path.as_str())
         .header(HOST, "longhaul")
-        .header(ACCEPT, "application/json");
+        .header(ACCEPT, "application/json")
+        .header(NOTES_HEADER, "1");
     if body.is_some() {
         request = request.header(CONTENT_TYPE, "application/json");
     }

@@ -18,7 +18,7 @@ pub(crate) async fn pass_through<O, E>(
     follower: &mut Follower<'_>,
     out: &mut O,
     err: &mut E,
-    on_gap: impl Fn(Option<u64>),
+    aside: impl Fn(&Piece),
 ) -> Result<(), Failure>
 where
     O: AsyncWrite + Unpin,
@@ -28,7 +28,7 @@ where
         match piece {
             Piece::Stdout { bytes, .. } => write(out, &bytes).await?,
             Piece::Stderr { bytes, .. } => write(err, &bytes).await?,
-            Piece::Gap { dropped } => on_gap(dropped),
+            Piece::Gap { .. } | Piece::Note { .. } => aside(&piece),
         }
     }
     Ok(())

@@ -68,7 +68,14 @@ async fn run(core: Arc<Core>, mut exit: mpsc::UnboundedReceiver<(ProcessId, Inpu
 /// Brings one input to its end. What was seen is never dropped: until it can be committed it is tried again.
 pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: &Input) {
     let mut wait = FIRST_WAIT;
+    let mut over = last(input).map(|attempt| AttemptKey { id, attempt });
     loop {
+        // Before the end is told: whoever hears of it may find the node gone when it asks for the output.
+        if let Some(key) = over.take_if(|_| core.keeps_tails())
+            && !core.keep_tail(key).await
+        {
+            over = Some(key);
+        }
         match core.turn(id, input, None).await {
             Ok(answer) if began_too_late(core, &answer, input) => return,
             Ok(_) | Err(EngineError::NotFound { .. } | EngineError::Rejected { .. }) => {

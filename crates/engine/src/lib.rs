@@ -41,6 +41,7 @@ mod shutdown;
 mod starts;
 mod stats;
 mod subscribe;
+mod tails;
 mod tenure;
 mod timers;
 mod tree;

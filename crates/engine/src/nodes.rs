@@ -16,6 +16,12 @@ impl Engine {
         Ok(self.core.parts.store.known_nodes().await?)
     }
 
+    /// Whether other machines may share the store, so that a process may run, and its output lie, on another node.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.core.parts.store.leases_end()
+    }
+
     /// Lets a node claim nothing from now on, or claim again, and gives it as it is then. What it has goes on.
     ///
     /// # Errors

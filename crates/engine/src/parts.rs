@@ -59,6 +59,9 @@ pub struct Settings {
     pub retention_bytes: Option<u64>,
     /// The most bytes of output in all: past it the output of ended records goes, oldest first, and the records stay.
     pub output_total: Option<u64>,
+    /// So many bytes of the end of an output are kept beside the record, where the store is one of many machines; 0 keeps
+    /// none.
+    pub tail_beside_record: u32,
     /// How long work may be silent before that is told, where its launch does not say; none never tells.
     pub silence: SilencePolicy,
 }
@@ -66,6 +69,8 @@ pub struct Settings {
 impl Settings {
     /// The time between two signs of life unless another is chosen.
     pub const BEAT: Duration = Duration::from_secs(1);
+    /// The bytes of output beside a record unless others are chosen.
+    pub const TAIL: u32 = 4_096;
 
     /// A node by itself with nothing else chosen: 10 roots, default trees, everything kept.
     #[must_use]
@@ -81,6 +86,7 @@ impl Settings {
             retention: None,
             retention_bytes: None,
             output_total: None,
+            tail_beside_record: Self::TAIL,
             silence: SilencePolicy::default(),
             socket: None,
             default_key: None,

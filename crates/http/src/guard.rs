@@ -1,14 +1,17 @@
 //! Who may ask over the network, and from where.
 
+mod peer;
 mod secret;
 mod turned;
 
+pub(crate) use peer::Sealed;
 pub use secret::Secret;
 pub(crate) use turned::Turned;
 
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
+use longhaul_api::PeerGate;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +30,8 @@ pub struct Guard {
     pub origins: Vec<String>,
     /// Knows the tokens.
     pub gate: Arc<dyn Gate>,
+    /// Knows the other nodes of the store; without it none of them may ask over the network.
+    pub peers: Option<Arc<PeerGate>>,
 }
 
 /// Knows the tokens.
@@ -58,7 +63,7 @@ pub(crate) const MCP: &str = "/mcp";
 /// The most bytes of a request to [`MCP`].
 pub(crate) const MCP_LARGEST: u64 = 4 * 1024 * 1024;
 /// The most bytes of any other request.
-const LARGEST: u64 = crate::body::LARGEST as u64;
+pub(crate) const LARGEST: u64 = crate::body::LARGEST as u64;
 /// How a browser says where a request comes from that has no origin, such as that of an image.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -144,7 +149,7 @@ impl Door {
 }
 
 /// A body is JSON: a form can send none, and neither can a page without asking first.
-fn check_body(head: &Parts) -> Result<(), Turned> {
+pub(crate) fn check_body(head: &Parts) -> Result<(), Turned> {
     let headers = &head.headers;
     let length = match headers.contains_key(CONTENT_LENGTH) {
         true => {
@@ -381,6 +386,7 @@ mod tests {
             hosts: vec!["dev.example:80".into(), "proxied".into()],
             origins: vec!["https://dash.example".into()],
             gate: Arc::new(Two),
+            peers: None,
         }
     }
 

@@ -37,6 +37,7 @@
 //!
 //! `{ref}` is an id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`.
 
+mod asked;
 mod body;
 mod call;
 mod entry;

@@ -13,11 +13,13 @@ mod membership;
 mod migrate;
 mod notary;
 mod output;
+mod peers;
 mod post;
 mod prober;
 mod queues;
 mod spawner;
 mod store;
+mod tails;
 mod upkeep;
 mod vault;
 
@@ -33,6 +35,7 @@ pub use notary::{Here, NoNotary, Notary, SealFault};
 pub use output::{
     Chunk, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
 };
+pub use peers::{PeerAnswer, PeerBody, PeerCall, PeerError, Peers};
 pub use post::{Letter, Post, PostError, Receipt};
 pub use prober::{NoProber, ProbeOrder, Prober};
 pub use queues::{QueueView, Queues};
@@ -41,5 +44,6 @@ pub use store::{
     Author, Change, Claimant, Filter, Limits, Listing, Order, PageAsk, PageKey, PlacementClass, ProcessStore,
     Refusal, Room, Source, Store, StoreError, Stored, Submission, Submitted,
 };
+pub use tails::{KeptTail, Tails};
 pub use upkeep::{Swept, Upkeep};
 pub use vault::{Vault, VaultError};

@@ -6,7 +6,7 @@ mod refusal;
 pub use filter::{Filter, Listing, Order, PageAsk, PageKey};
 pub use refusal::{Refusal, Source, StoreError};
 
-use crate::{EventLog, Lease, Membership, Queues, Upkeep};
+use crate::{EventLog, Lease, Membership, Queues, Tails, Upkeep};
 use async_trait::async_trait;
 use longhaul_domain::{
     AttemptNo, Event, NodeId, OpId, Placement, PolicyVersion, Process, ProcessId, Revision, Seq, TreeLimits,
@@ -101,10 +101,10 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError>;
 }
 
-/// Everything that a store does. One value implements all five traits, because a claim checks the lease.
-pub trait Store: ProcessStore + Upkeep + Queues + EventLog + Membership {}
+/// Everything that a store does. One value implements all six traits, because a claim checks the lease.
+pub trait Store: ProcessStore + Upkeep + Queues + EventLog + Membership + Tails {}
 
-impl<T: ProcessStore + Upkeep + Queues + EventLog + Membership> Store for T {}
+impl<T: ProcessStore + Upkeep + Queues + EventLog + Membership + Tails> Store for T {}
 
 /// Who writes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,16 +19,16 @@ use longhaul_domain::{
     WishNo,
 };
 use longhaul_ports::{
-    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Found, IdSource,
+    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Found, IdSource, KeptTail,
     KnownNode, Lease, Listing, Membership, NodeFacts, NodeOffer, OutputError, OutputLog, OutputPage,
     OutputPlace, OutputSize, OutputSource, PageAsk, Parting, ProbeOrder, Prober, ProcessStore, QueueView,
     Queues, Room, Seen, SpawnError, Spawner, StartOrder, StopOrder, StoreError, Stored, Submission,
-    Submitted, Swept, TreeLook, Upkeep, Vault, VaultError, WallTime, Wanted,
+    Submitted, Swept, Tails, TreeLook, Upkeep, Vault, VaultError, WallTime, Wanted,
 };
 use std::time::Duration;
 
 mockall::mock! {
-    /// A store: all five traits, as one value has to implement them.
+    /// A store: all six traits, as one value has to implement them.
     ///
     /// What is expected of the queues takes the key by value, as a mock cannot keep a reference within an option.
     #[derive(Debug)]
@@ -80,6 +80,12 @@ mockall::mock! {
         async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError>;
         async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError>;
         async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError>;
+    }
+
+    #[async_trait]
+    impl Tails for Store {
+        async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError>;
+        async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError>;
     }
 }
 

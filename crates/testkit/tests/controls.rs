@@ -7,9 +7,9 @@ use longhaul_domain::{
     Wish, WishNo,
 };
 use longhaul_ports::{
-    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, IdSource, KnownNode, Lease, Listing,
-    Membership, NodeFacts, NodeOffer, Order, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
-    Queues, Refusal, Room, StoreError, Stored, Submission, Submitted, Swept, Upkeep,
+    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, IdSource, KeptTail, KnownNode,
+    Lease, Listing, Membership, NodeFacts, NodeOffer, Order, PageAsk, Parting, PlacementClass, ProcessStore,
+    QueueView, Queues, Refusal, Room, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
 use longhaul_testkit::model;
@@ -324,6 +324,17 @@ impl EventLog for BrokenStore {
 
     async fn end(&self) -> Result<Cursor, StoreError> {
         self.inner.end().await
+    }
+}
+
+#[async_trait]
+impl Tails for BrokenStore {
+    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+        self.inner.keep_tail(by, key, tail).await
+    }
+
+    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
+        self.inner.kept_tail(id).await
     }
 }
 

@@ -23,7 +23,8 @@ pub use launch::{
 };
 pub use node::{NodeListing, NodeView};
 pub use output::{
-    MatchView, Omitted, OutputNumbers, OutputView, ReadRequest, SearchRequest, SearchView, StreamChoice,
+    MatchView, Omitted, OnlyTail, OutputNumbers, OutputView, ReadRequest, SearchRequest, SearchView,
+    StreamChoice,
 };
 pub use problem::Problem;
 pub use process::{

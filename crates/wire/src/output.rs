@@ -1,11 +1,15 @@
 //! Output on the wire: frames of raw bytes, so that nothing is lost or re-encoded.
 //!
-//! A frame is 25 bytes of head and then its bytes: kind (1 stdout, 2 stderr, 3 gap, 4 end), offset (u64), steady time
+//! A frame is 25 bytes of head and then its bytes: kind (1 stdout, 2 stderr, 3 gap, 4 end, 5 note), offset (u64), steady time
 //! in milliseconds (i64), length of what follows (u32), and 4 bytes that are zero; numbers are little-endian. A gap has
 //! no bytes; its offset is where the output goes on. An end has no bytes; its offset is where to go on another time.
+//! A note holds a text that says what becomes of the output, and none of the output; it comes only where [`NOTES_HEADER`] asks
+//! for it.
 
 /// The media type of a stream of frames.
 pub const MEDIA_TYPE: &str = "application/vnd.longhaul.output";
+/// The header of a request whose sender understands notes.
+pub const NOTES_HEADER: &str = "longhaul-notes";
 /// Bytes of the head of a frame.
 pub const HEAD: usize = 25;
 /// The most bytes in one frame.
@@ -35,6 +39,8 @@ pub enum FrameKind {
     Gap,
     /// There is no more for now.
     End,
+    /// A text about the output, such as why it stops here.
+    Note,
 }
 
 /// What cannot be a frame.
@@ -62,6 +68,7 @@ impl Frame {
             FrameKind::Stderr => 2,
             FrameKind::Gap => 3,
             FrameKind::End => 4,
+            FrameKind::Note => 5,
         };
         out.push(kind);
         out.extend_from_slice(&self.offset.to_le_bytes());
@@ -86,6 +93,7 @@ impl Frame {
             2 => FrameKind::Stderr,
             3 => FrameKind::Gap,
             4 => FrameKind::End,
+            5 => FrameKind::Note,
             kind => return Err(BrokenFrame::Kind { kind }),
         };
         let length = u32::from_le_bytes([l0, l1, l2, l3]);

@@ -1,6 +1,8 @@
 use super::{FsStore, NO_OP};
 use async_trait::async_trait;
-use longhaul_ports::{Calls, Lease, Membership, NodeFacts, StoreError};
+use longhaul_ports::{Calls, Lease, Membership, NodeFacts, StoreError, Tails};
+
+impl Tails for FsStore {}
 
 #[async_trait]
 impl Membership for FsStore {

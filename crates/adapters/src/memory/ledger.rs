@@ -4,11 +4,13 @@ use super::leases::Leases;
 use super::news::News;
 use super::rows::Rows;
 use longhaul_domain::{
-    Epoch, Event, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey, Spec, Standing,
-    Timestamp, WishNo, admission::Rank,
+    AttemptNo, Epoch, Event, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey, Spec,
+    Standing, Timestamp, WishNo, admission::Rank,
 };
 use longhaul_domain::{LaunchKey, SessionId};
-use longhaul_ports::{Author, Cursor, Lease, Logged, NodeFacts, PlacementClass, StoreError, Stored};
+use longhaul_ports::{
+    Author, Cursor, KeptTail, Lease, Logged, NodeFacts, PlacementClass, StoreError, Stored,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -40,6 +42,8 @@ pub(crate) struct Ledger {
     /// How many records were ever let go.
     pub(crate) swept: u64,
     pub(crate) news: News,
+    /// The last output of processes, where leases end.
+    pub(super) tails: BTreeMap<ProcessId, (AttemptNo, KeptTail)>,
     pub(crate) ops: BTreeMap<OpId, Answer>,
     pub(crate) ops_in_order: VecDeque<OpId>,
 }

@@ -54,6 +54,7 @@ impl Ledger {
         covered.truncate(most);
         let gone: Vec<Row> = covered.iter().filter_map(|id| self.rows.remove(id)).collect();
         for Row { stored, .. } in &gone {
+            self.tails.remove(&stored.process.id);
             self.bury(stored.process.id, Fingerprint::of(&stored.process.spec));
         }
         self.swept = self.swept.saturating_add(gone.len() as u64);

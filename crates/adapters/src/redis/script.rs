@@ -44,6 +44,8 @@ pub(super) static QUEUES: Script = script!("queues");
 pub(super) static REGISTER: Script = script!("leases", "even_if_full", "register");
 pub(super) static SUBMIT: Script = script!("submit");
 pub(super) static SWEEP: Script = script!("sweep");
+pub(super) static TAIL: Script = script!("tail");
+pub(super) static TAIL_OF: Script = script!("tail_of");
 pub(super) static TAKE: Script = script!("take");
 pub(super) static TAKE_BOOKS: Script = script!("take_books");
 pub(super) static TAKE_EVENTS: Script = script!("take_events");
@@ -74,6 +76,8 @@ pub(super) static ALL: &[&Script] = &[
     &REGISTER,
     &SUBMIT,
     &SWEEP,
+    &TAIL,
+    &TAIL_OF,
     &TAKE,
     &TAKE_BOOKS,
     &TAKE_EVENTS,

@@ -7,9 +7,11 @@ use super::upkeep::first_due;
 use super::{SqliteStore, row};
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, ProcessId, Timestamp};
-use longhaul_ports::{Calls, Lease, Membership, NodeFacts, StoreError};
+use longhaul_ports::{Calls, Lease, Membership, NodeFacts, StoreError, Tails};
 use rusqlite::{Connection, params};
 use std::sync::Arc;
+
+impl Tails for SqliteStore {}
 
 #[async_trait]
 impl Membership for SqliteStore {

@@ -3,10 +3,18 @@
 use crate::api::Api;
 use crate::api::control::check_unmoved;
 use crate::fault::Fault;
+use crate::peers::{Away, Question, Unanswered};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use longhaul_domain::Revision;
+use longhaul_domain::{NodeId, ProcessId, Revision};
+use longhaul_engine::{EngineError, InputRefusal};
 use longhaul_wire::api::{InputReply, InputRequest};
+use std::time::Duration;
+
+/// A command that does not read lets its writer wait; longer than this nobody waits for another node.
+const INPUT: Duration = Duration::from_secs(30);
+/// The most bytes of what is answered to input.
+const LARGEST_REPLY: usize = 4 * 1024;
 
 impl Api {
     /// Writes to the standard input of a running command, and closes it then if that is asked.
@@ -24,8 +32,39 @@ impl Api {
         let engine = &self.engine;
         let id = engine.find(reference).await?;
         check_unmoved(engine, id, expected).await?;
-        let written = engine.write_input(id, bytes, close).await?;
+        let written = match engine.write_input(id, bytes.clone(), close).await {
+            Err(EngineError::InputRefused { refusal: InputRefusal::Elsewhere { node }, .. })
+                if !self.peers.is_forbidden() =>
+            {
+                return self.write_there(&node, id, &bytes, close, expected).await;
+            }
+            written => written?,
+        };
         Ok(InputReply { id: id.to_string(), bytes: count(written.bytes), closed: written.closed })
+    }
+
+    /// Hands input to the manager of the node on which it is read.
+    async fn write_there(
+        &self,
+        node: &NodeId,
+        id: ProcessId,
+        bytes: &[u8],
+        close: bool,
+        expected: Option<Revision>,
+    ) -> Result<InputReply, Fault> {
+        let base64 = (!bytes.is_empty()).then(|| STANDARD.encode(bytes));
+        let request = InputRequest { base64, close, ..InputRequest::default() };
+        let body =
+            serde_json::to_vec(&request).map_err(|error| Fault::invalid("input", error.to_string()))?;
+        let revision = expected.map(|revision| format!("?revision={}", revision.0)).unwrap_or_default();
+        let target = format!("/v1/processes/{id}/input{revision}");
+        let question = Question { target, body: Some(body), patience: INPUT };
+        match self.peers.fetch::<InputReply>(&self.engine, node, question, LARGEST_REPLY).await {
+            Ok(reply) if reply.id == id.to_string() && reply.bytes <= count(bytes.len()) => Ok(reply),
+            Ok(_) => Err(Away::of(node, "its answer is about something else").input(id)),
+            Err(Unanswered::Refused(fault)) => Err(fault),
+            Err(Unanswered::Away(away)) => Err(away.input(id)),
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use longhaul_domain::{
     WishNo,
 };
 use longhaul_engine::ports::{
-    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
-    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Room, Store,
-    StoreError, Stored, Submission, Submitted, Swept, Upkeep,
+    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
+    Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
+    Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -134,6 +134,17 @@ impl EventLog for Measured {
 
     async fn end(&self) -> Result<Cursor, StoreError> {
         self.inner.end().await
+    }
+}
+
+#[async_trait]
+impl Tails for Measured {
+    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+        self.inner.keep_tail(by, key, tail).await
+    }
+
+    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
+        self.inner.kept_tail(id).await
     }
 }
 

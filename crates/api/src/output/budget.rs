@@ -25,6 +25,16 @@ impl Budget {
         Ok(Self { bytes: usize::try_from(tokens).unwrap_or(0) * TOKEN + ALLOWANCE })
     }
 
+    /// What is left when the answer holds that much beside what it usually has.
+    pub(super) const fn less(self, bytes: usize) -> Self {
+        Self { bytes: self.bytes.saturating_sub(bytes) }
+    }
+
+    /// The most bytes of the answer.
+    pub(super) const fn bytes(self) -> usize {
+        self.bytes
+    }
+
     /// The bytes that are left besides an answer that has its longest form in all but its texts.
     pub(super) fn room_beside(self, answer: &impl Serialize) -> usize {
         self.bytes.saturating_sub(length(answer))

@@ -1,5 +1,6 @@
 //! The log of one attempt, read in stretches.
 
+use super::kept::Kept;
 use super::place::is_over;
 use crate::fault::Fault;
 use longhaul_engine::ports::{AttemptKey, OutputError, OutputSize, OutputSource, Stored, Wanted};
@@ -18,6 +19,8 @@ pub(super) struct Log<'e> {
     pub(super) cursor: Cursor,
     /// Whether nobody writes it any more. Asked before it is read, so that what is read then is all.
     pub(super) is_over: bool,
+    /// What is read in the place of the log, where that cannot be had.
+    pub(super) kept: Option<&'e Kept>,
 }
 
 /// A part of the log without a gap.
@@ -33,11 +36,14 @@ impl<'e> Log<'e> {
     /// The log that a cursor stands in.
     pub(super) fn new(engine: &'e Engine, stored: &Stored, cursor: &Cursor) -> Self {
         let key = AttemptKey { id: cursor.owner, attempt: cursor.attempt };
-        Self { engine, key, cursor: *cursor, is_over: is_over(stored, cursor.attempt) }
+        Self { engine, key, cursor: *cursor, is_over: is_over(stored, cursor.attempt), kept: None }
     }
 
     /// How much there is; none if there is no log.
     pub(super) async fn size(&self) -> Result<Option<OutputSize>, Fault> {
+        if let Some(kept) = self.kept {
+            return Ok(Some(kept.size()));
+        }
         match self.engine.output_size(self.key).await {
             Err(error) if is_missing(&error) => Ok(None),
             other => Ok(Some(other?)),
@@ -71,9 +77,12 @@ impl<'e> Log<'e> {
             }
             let most = u32::try_from(room.min(PIECE)).unwrap_or(u32::MAX);
             let wanted = Wanted { from: at, most, only: self.only() };
-            let page = match self.engine.output(self.key, wanted).await {
-                Err(error) if is_missing(&error) => break,
-                other => other?,
+            let page = match self.kept {
+                Some(kept) => kept.read(wanted),
+                None => match self.engine.output(self.key, wanted).await {
+                    Err(error) if is_missing(&error) => break,
+                    other => other?,
+                },
             };
             for chunk in &page.chunks {
                 let room = stretch.until.saturating_sub(chunk.offset);
@@ -93,6 +102,9 @@ impl<'e> Log<'e> {
 
     /// Where the last lines begin.
     pub(super) async fn last_lines(&self, lines: u32) -> Result<u64, Fault> {
+        if let Some(kept) = self.kept {
+            return Ok(kept.last_lines(lines, self.only()));
+        }
         match self.engine.output_tail(self.key, lines, self.only()).await {
             Err(error) if is_missing(&error) => Ok(0),
             other => Ok(other?),

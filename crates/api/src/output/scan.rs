@@ -4,7 +4,7 @@ use super::budget::{Budget, length};
 use super::log::Log;
 use crate::fault::Fault;
 use longhaul_view::{Cursor, Ending, Hit, Manner, Pattern, Searcher, Window};
-use longhaul_wire::api::{MatchView, SearchView};
+use longhaul_wire::api::{MatchView, OnlyTail, SearchView};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -31,6 +31,8 @@ pub(super) struct Scan<'e> {
     pub(super) most: u32,
     pub(super) context: u32,
     pub(super) expired: bool,
+    /// Why no more than the end is searched.
+    pub(super) only_tail: Option<&'e OnlyTail>,
 }
 
 impl Scan<'_> {
@@ -111,6 +113,7 @@ impl Scan<'_> {
                     next_cursor: next.to_string(),
                     dropped_bytes: (dropped > 0).then_some(dropped),
                     cursor_expired: expired,
+                    only_tail: self.only_tail.cloned(),
                 });
             }
             begun = Some(searcher);
@@ -129,6 +132,7 @@ impl Scan<'_> {
             next_cursor: from.on_line(end, line).to_string(),
             dropped_bytes: (dropped > 0).then_some(end),
             cursor_expired: expired,
+            only_tail: self.only_tail.cloned(),
         }
     }
 }

@@ -167,6 +167,12 @@ pub const KEYS: &[Key] = &[
         Some(""),
         "the file of the key of listen.tls_cert, in PEM; nobody else may read it",
     ),
+    own(
+        "node.address",
+        Kind::Text,
+        Some(""),
+        "where other nodes of the store reach this one: https://HOST:PORT; what it listens on by default",
+    ),
     own("node.id", Kind::Name, None, "the name of this node, unique in a cluster; its host name by default"),
     own(
         "node.labels",
@@ -175,10 +181,28 @@ pub const KEYS: &[Key] = &[
         "what this node calls itself for work that is placed by labels: gpu, os=linux",
     ),
     own(
+        "node.insecure_peers",
+        Kind::Flag,
+        Some("false"),
+        "ask nodes on other machines over plain http too: others on the way can read output and input",
+    ),
+    own(
         "node.launch_valid_for",
         Kind::Span(SECOND),
         Some("30d"),
         "how long after it was accepted here a launch may be started, in a store of many machines",
+    ),
+    own(
+        "node.peer_authorities",
+        Kind::Text,
+        Some(""),
+        "a file of the certificates, in PEM, that other nodes are trusted by; those of this machine by default",
+    ),
+    own(
+        "node.peer_key_file",
+        Kind::Text,
+        Some(""),
+        "the file of the secret that all nodes of the store share, so that they let each other in over the network",
     ),
     key(
         "notices.window",
@@ -202,6 +226,12 @@ pub const KEYS: &[Key] = &[
     own("on_start", Kind::List, Some(""), "a command that is run when a process began, with its arguments"),
     key("output.head", Kind::Size, "1MiB", "output kept from the beginning of an attempt"),
     key("output.tail", Kind::Size, "64MiB", "output kept from the end of an attempt"),
+    own(
+        "output.tail_beside_record",
+        Kind::Size,
+        Some("4KiB"),
+        "output kept beside the record where machines share the store, for when its node is gone; at most 64KiB, 0 keeps none",
+    ),
     key(
         "output.total",
         Kind::Size,

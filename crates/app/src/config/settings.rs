@@ -4,6 +4,7 @@ use crate::config::error::ConfigError;
 use crate::config::kind::Value;
 use crate::config::layers::{Layers, Setting};
 use crate::config::listening::Listening;
+use crate::config::neighbourhood::Neighbourhood;
 use crate::config::origin::Origin;
 use crate::config::outgoing::Outgoing;
 use crate::config::show::without_password;
@@ -68,6 +69,10 @@ pub struct Settings {
     pub containment: Containment,
     /// Where it listens besides its socket.
     pub listening: Listening,
+    /// How it and other nodes reach each other.
+    pub neighbourhood: Neighbourhood,
+    /// So much of the end of an output is kept beside the record, where machines share the store; 0 keeps nothing.
+    pub tail_beside_record: u32,
     /// Who is told what happened.
     pub outgoing: Outgoing,
 }
@@ -171,6 +176,8 @@ impl Settings {
                 Some(_) | None => Containment::Auto,
             },
             listening: Listening::of(layers, state_dir)?,
+            neighbourhood: Neighbourhood::of(layers, state_dir)?,
+            tail_beside_record: small(layers, "output.tail_beside_record").min(LARGEST_TAIL),
             outgoing: Outgoing::of(layers, state_dir, |name| std::env::var(name).ok())?,
         })
     }
@@ -235,6 +242,8 @@ fn bad_store(url: &str, origin: Origin) -> ConfigError {
     }
 }
 
+/// The most of an output that is kept beside a record: a store of many machines has it in memory.
+const LARGEST_TAIL: u32 = 64 * 1024;
 /// The name of the database in the state directory.
 const DATABASE: &str = "longhaul.db";
 /// The name of the directory of files in the state directory.

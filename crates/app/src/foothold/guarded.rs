@@ -8,9 +8,9 @@ use longhaul_domain::{
     WishNo,
 };
 use longhaul_engine::ports::{
-    Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
-    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Room, Store,
-    StoreError, Stored, Submission, Submitted, Swept, Upkeep,
+    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
+    Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
+    Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use std::error::Error;
 use std::sync::Arc;
@@ -134,6 +134,17 @@ impl EventLog for GuardedStore {
 
     async fn end(&self) -> Result<Cursor, StoreError> {
         Self::read(self, self.inner.end()).await
+    }
+}
+
+#[async_trait]
+impl Tails for GuardedStore {
+    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+        self.write(unnamed_write(), self.inner.keep_tail(by, key, tail)).await
+    }
+
+    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
+        self.read(self.inner.kept_tail(id)).await
     }
 }
 

@@ -84,6 +84,7 @@ impl Doors {
             hosts: listening.hosts.clone(),
             origins: listening.origins.clone(),
             gate: Arc::new(Tokens::prepare(StateDir::find(state.path())?)?),
+            peers: None,
         };
         let mut doors = Self { listeners: Vec::new(), guard, tls, urls: Vec::new() };
         for address in &listening.addresses {

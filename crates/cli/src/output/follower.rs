@@ -35,6 +35,10 @@ pub(crate) enum Piece {
         at: i64,
         bytes: Vec<u8>,
     },
+    /// Something is said about the output.
+    Note {
+        text: String,
+    },
     /// Output is missing here; how much, if that is known.
     Gap {
         dropped: Option<u64>,
@@ -102,6 +106,7 @@ impl<'a> Follower<'a> {
                     place = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
                 }
                 FrameKind::Gap => return Ok(None),
+                FrameKind::Note => {}
                 FrameKind::End => break,
             }
         }
@@ -138,6 +143,9 @@ impl<'a> Follower<'a> {
 
     fn piece(&mut self, frame: Frame) -> Option<Piece> {
         let Frame { kind, offset, at, bytes } = frame;
+        if kind == FrameKind::Note {
+            return Some(Piece::Note { text: String::from_utf8_lossy(&bytes).into_owned() });
+        }
         let before = self.next.replace(offset.saturating_add(bytes.len() as u64));
         match kind {
             FrameKind::Stdout => Some(Piece::Stdout { at, bytes }),
@@ -145,7 +153,7 @@ impl<'a> Follower<'a> {
             FrameKind::Gap => {
                 Some(Piece::Gap { dropped: before.and_then(|before| offset.checked_sub(before)) })
             }
-            FrameKind::End => None,
+            FrameKind::End | FrameKind::Note => None,
         }
     }
 

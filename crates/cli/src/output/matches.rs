@@ -60,6 +60,7 @@ impl Matches {
                 self.searcher.push(self.next, bytes);
                 self.next = self.next.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             }
+            Piece::Note { .. } => {}
             Piece::Gap { .. } => self.searcher.break_off(self.next),
         }
         self.told()

@@ -60,7 +60,7 @@ impl Printer {
         let (name, at, bytes) = match piece {
             Piece::Stdout { at, bytes } => (StreamName::Stdout, *at, bytes),
             Piece::Stderr { at, bytes } => (StreamName::Stderr, *at, bytes),
-            Piece::Gap { .. } => return Ok(Vec::new()),
+            Piece::Gap { .. } | Piece::Note { .. } => return Ok(Vec::new()),
         };
         if let Some(id) = &self.manner.json {
             return json(id, name, at, bytes);

@@ -28,6 +28,7 @@ impl Showing {
                     let text = folder.push(bytes);
                     if text.is_empty() { Ok(Vec::new()) } else { printer.show(&folded(*at, text)) }
                 }
+                Piece::Note { .. } => Ok(Vec::new()),
                 Piece::Gap { .. } => printer.show(&folded(0, std::mem::take(&mut **folder).finish())),
             },
             Self::Matches(matches) => matches.show(piece),

@@ -4,11 +4,12 @@ use crate::client::Path;
 use crate::dispatch::Context;
 use crate::exit_code::{CTRL_C, DONE, OURS, of_process};
 use crate::failure::Failure;
-use crate::output::{Asked, Follower, pass_through};
+use crate::output::{Asked, Follower, Piece, pass_through};
 use crate::render::{bytes, ended_line, label, short, waiting_line};
 use crate::standing::Standing;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use longhaul_view::clean_label;
 use longhaul_wire::api::{CancelRequest, Outcome, ProcessView, WaitReply};
 use std::time::Duration;
 use tokio::io::AsyncWrite;
@@ -144,7 +145,7 @@ where
 {
     let asked = Asked { reference: process.id.clone(), follow: true, ..Asked::default() };
     let mut follower = Follower::new(&context.client, asked);
-    pass_through(&mut follower, &mut out, &mut err, |dropped| tell_gap(context, dropped)).await?;
+    pass_through(&mut follower, &mut out, &mut err, |piece| tell_aside(context, piece)).await?;
     end(context, &process.id).await
 }
 
@@ -176,8 +177,13 @@ async fn cancel(context: &Context, id: &str, force: bool) -> Result<(), Failure>
     Ok(())
 }
 
-/// Tells that output is missing.
-pub(super) fn tell_gap(context: &Context, dropped: Option<u64>) {
+/// Tells what there is to say of output beside itself: that some is missing, or why.
+pub(super) fn tell_aside(context: &Context, piece: &Piece) {
+    let dropped = match piece {
+        Piece::Stdout { .. } | Piece::Stderr { .. } => return,
+        Piece::Note { text } => return context.console.say(&clean_label(text)),
+        Piece::Gap { dropped } => *dropped,
+    };
     context.console.say(&match dropped {
         Some(dropped) => format!("… {} dropped …", bytes(dropped)),
         None => "… output dropped …".to_owned(),

@@ -1,6 +1,6 @@
 //! `logs`
 
-use super::foreground::tell_gap;
+use super::foreground::tell_aside;
 use super::{complained, first_failed};
 use crate::arguments::{Lines, LogsArgs};
 use crate::client::Path;
@@ -86,9 +86,7 @@ async fn show<W: AsyncWrite + Unpin>(
 ) -> Result<bool, Failure> {
     let (mut follower, mut showing) = wanted.begin(context, id, prefix).await?;
     while let Some(piece) = follower.next().await? {
-        if let Piece::Gap { dropped } = piece {
-            tell_gap(context, dropped);
-        }
+        tell_aside(context, &piece);
         write(out, &showing.show(&piece)?).await?;
         if showing.is_full() {
             break;
@@ -145,9 +143,7 @@ async fn show_many<W: AsyncWrite + Unpin>(
         let Some(slot) = showings.get_mut(index) else { continue };
         let ended = match piece {
             Ok(Some(piece)) => {
-                if let Piece::Gap { dropped } = piece {
-                    tell_gap(context, dropped);
-                }
+                tell_aside(context, &piece);
                 match slot {
                     Some(showing) => {
                         write(out, &showing.show(&piece)?).await?;

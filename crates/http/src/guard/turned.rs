@@ -5,7 +5,7 @@ use crate::refused::Refused;
 use axum::http::HeaderValue;
 use axum::http::header::{CONNECTION, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
-use longhaul_api::Fault;
+use longhaul_api::{Fault, Unproven};
 
 /// Why a request is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,17 @@ pub(crate) enum Turned {
     NoToken,
     /// Its token is not known.
     BadToken,
+    /// No other node may ask here.
+    NoPeers,
+    /// What is said to come from another node was not proven.
+    Unproven,
+    /// The proof of another node is not taken.
+    Peer {
+        /// Why.
+        why: Unproven,
+    },
+    /// It comes from another node, and is nothing that those may ask.
+    NotForPeers,
     /// It would change something, and its token only lets it read.
     ReadOnly,
     /// As many as may only read are connected.
@@ -41,8 +52,15 @@ impl Turned {
     /// Whether nothing was shown by which the client would be known.
     pub(crate) const fn is_stranger(self) -> bool {
         match self {
-            Self::Host | Self::Origin | Self::NoToken | Self::BadToken => true,
+            Self::Host
+            | Self::Origin
+            | Self::NoToken
+            | Self::BadToken
+            | Self::NoPeers
+            | Self::Unproven
+            | Self::Peer { .. } => true,
             Self::ReadOnly
+            | Self::NotForPeers
             | Self::Crowded
             | Self::Kind
             | Self::TooLarge { .. }
@@ -69,6 +87,18 @@ impl Turned {
                 .help("send `Authorization: Bearer TOKEN`; `longhaul token` prints it"),
             Self::BadToken => Fault::new(401, "token_unknown", "the manager does not know this token")
                 .help("send `Authorization: Bearer TOKEN`; `longhaul token` prints it"),
+            Self::NoPeers => {
+                Fault::new(401, "peer_unproven", "other nodes cannot ask this one over the network")
+                    .because("it shares no secret with them")
+                    .help("set node.peer_key_file on every node")
+            }
+            Self::Unproven => Fault::new(401, "peer_unproven", "this does not come from another node")
+                .because("its proof is for something else"),
+            Self::Peer { why } => Fault::new(401, "peer_unproven", "this does not come from another node")
+                .because(format!("its proof is not taken: {why}")),
+            Self::NotForPeers => {
+                Fault::new(403, "peer_refused", "nodes ask each other for output and input, and nothing else")
+            }
             Self::ReadOnly => {
                 Fault::new(403, "read_only", "this token lets its holder read, and change nothing")
                     .help("`longhaul token` prints the one for everything")
@@ -105,6 +135,10 @@ impl IntoResponse for Turned {
             }
             Self::Host
             | Self::Origin
+            | Self::NoPeers
+            | Self::Unproven
+            | Self::Peer { .. }
+            | Self::NotForPeers
             | Self::ReadOnly
             | Self::Crowded
             | Self::Kind

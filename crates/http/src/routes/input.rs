@@ -1,13 +1,12 @@
 //! The standard input of commands.
 
+use crate::asked::Asked;
 use crate::body::Ask;
 use crate::entry::Entry;
 use crate::expected::Expected;
 use crate::reference::Reference;
 use crate::refused::Refused;
 use crate::reply::Reply;
-use axum::extract::State;
-use longhaul_api::Api;
 use longhaul_wire::api::{InputReply, InputRequest};
 
 pub(crate) fn entries() -> Vec<Entry> {
@@ -25,7 +24,7 @@ pub(crate) fn entries() -> Vec<Entry> {
 
 /// `POST /v1/processes/{ref}/input`.
 async fn write(
-    State(api): State<Api>,
+    Asked(api): Asked,
     Reference(reference): Reference,
     expected: Expected,
     Ask(request): Ask<InputRequest>,

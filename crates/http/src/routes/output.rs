@@ -1,20 +1,21 @@
 //! Output, once or as it grows.
 
+use crate::asked::Asked;
 use crate::entry::{Entry, Place};
 use crate::query::Query;
 use crate::reference::Reference;
 use crate::refused::Refused;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use frames::Frames;
 use futures_util::stream;
-use longhaul_api::{Api, Fault, moment, output_is_gone};
+use longhaul_api::{Api, Fault, Following, Part, moment, output_is_gone};
 use longhaul_domain::{AttemptNo, ProcessId, Timestamp};
 use longhaul_engine::ports::{AttemptKey, OutputError, OutputPage, OutputSource, Stored, Wanted};
-use longhaul_engine::{Engine, EngineError, Followed, Goal, Mode};
-use longhaul_wire::output::MEDIA_TYPE;
+use longhaul_engine::{EngineError, Followed, Goal, Mode};
+use longhaul_wire::output::{FrameKind, MEDIA_TYPE, NOTES_HEADER};
 use serde_json::json;
 
 mod frames;
@@ -63,8 +64,9 @@ pub(crate) fn entries() -> Vec<Entry> {
 ///
 /// Frames are read when the client takes them, so a slow one costs one piece of memory and holds nobody up.
 async fn output(
-    State(api): State<Api>,
+    Asked(api): Asked,
     Reference(reference): Reference,
+    headers: HeaderMap,
     query: Query,
 ) -> Result<Response, Refused> {
     query.only(PARAMETERS)?;
@@ -76,12 +78,18 @@ async fn output(
             .help("`longhaul status` shows its progress and stage")
             .into());
     }
-    let mut reader = Reader::new(api.engine, &stored, &query)?;
-    reader.position = reader.begin(&query).await?;
-    let first = reader.first().await?;
-    if first.is_none()
+    let mut reader = Reader::new(api, &stored, &query)?;
+    reader.wants_notes = headers.contains_key(NOTES_HEADER);
+    let begin = reader.begin(&query)?;
+    let is_there = reader.look_there(&stored, begin).await?;
+    if !is_there {
+        reader.position = reader.offset(begin).await?;
+    }
+    let first = if is_there { None } else { reader.first().await? };
+    if !is_there
+        && first.is_none()
         && reader.key().attempt == stored.process.attempt
-        && output_is_gone(&reader.engine, &stored).await
+        && output_is_gone(&reader.api.engine, &stored).await
     {
         let id = stored.process.id;
         return Err(Fault::new(410, "output_removed", format!("the output of {} is gone", id.short()))
@@ -96,7 +104,7 @@ async fn output(
                 |error| tracing::warn!(id = %reader.id, %error, "a stream of output broke off"),
             )?,
         };
-        Ok::<_, EngineError>(piece.map(|piece| (piece, (reader, None))))
+        Ok::<_, Fault>(piece.map(|piece| (piece, (reader, None))))
     });
     let head = [(CONTENT_TYPE, MEDIA_TYPE), (CACHE_CONTROL, "no-store")];
     Ok((head, Body::from_stream(pieces)).into_response())
@@ -105,7 +113,7 @@ async fn output(
 /// Reads one piece after the other.
 #[derive(Debug)]
 struct Reader {
-    engine: Engine,
+    api: Api,
     id: ProcessId,
     attempt: AttemptNo,
     /// Whether a later attempt follows on this one.
@@ -113,11 +121,14 @@ struct Reader {
     follow: bool,
     only: Option<OutputSource>,
     position: u64,
+    /// Reads what lies on another node.
+    there: Option<Following>,
+    wants_notes: bool,
     ended: bool,
 }
 
 impl Reader {
-    fn new(engine: Engine, stored: &Stored, query: &Query) -> Result<Self, Fault> {
+    fn new(api: Api, stored: &Stored, query: &Query) -> Result<Self, Fault> {
         let latest = stored.process.attempt;
         let asked = query.read::<u32>("attempt")?.map(AttemptNo);
         if asked.is_some_and(|asked| asked > latest || asked.0 == 0) {
@@ -130,13 +141,15 @@ impl Reader {
             Some(word) => return Err(Fault::unreadable("stream", word, &"it is neither stdout nor stderr")),
         };
         Ok(Self {
-            engine,
+            api,
             id: stored.process.id,
             attempt: asked.unwrap_or(latest),
             fixed: asked.is_some(),
             follow: query.flag("follow")?,
             only,
             position: 0,
+            there: None,
+            wants_notes: false,
             ended: false,
         })
     }
@@ -146,16 +159,25 @@ impl Reader {
     }
 
     /// Where to begin: at an offset, so many lines before the end, or at a moment.
-    async fn begin(&self, query: &Query) -> Result<u64, Fault> {
-        if let Some(from) = query.read::<u64>("from")? {
-            return Ok(from);
-        }
-        let found = if let Some(lines) = query.read::<u32>("lines")? {
-            self.engine.output_tail(self.key(), lines, self.only).await
-        } else if let Some(since) = since(query, self.engine.now())? {
-            self.engine.output_since(self.key(), since).await
+    fn begin(&self, query: &Query) -> Result<Part, Fault> {
+        Ok(if let Some(from) = query.read::<u64>("from")? {
+            Part::From(from)
+        } else if let Some(lines) = query.read::<u32>("lines")? {
+            Part::LastLines(lines)
+        } else if let Some(since) = since(query, self.api.engine.now())? {
+            Part::Since(since)
         } else {
-            return Ok(0);
+            Part::From(0)
+        })
+    }
+
+    /// The offset of that in the output that is here.
+    async fn offset(&self, begin: Part) -> Result<u64, Fault> {
+        let engine = &self.api.engine;
+        let found = match begin {
+            Part::From(from) => return Ok(from),
+            Part::LastLines(lines) => engine.output_tail(self.key(), lines, self.only).await,
+            Part::Since(since) => engine.output_since(self.key(), since).await,
         };
         match found {
             Err(error) if is_missing(&error) => Ok(0),
@@ -163,8 +185,17 @@ impl Reader {
         }
     }
 
+    /// Reads from another node what lies there; false if it is read here.
+    async fn look_there(&mut self, stored: &Stored, begin: Part) -> Result<bool, Fault> {
+        let found = self.api.following(stored, self.attempt, self.only, self.follow, begin).await;
+        let Some(mut there) = found else { return Ok(false) };
+        there.open().await?;
+        self.there = Some(there);
+        Ok(true)
+    }
+
     /// What there is already, so that a broken log is a proper error instead of a broken stream.
-    async fn first(&mut self) -> Result<Option<Bytes>, EngineError> {
+    async fn first(&mut self) -> Result<Option<Bytes>, Fault> {
         if self.attempt == AttemptNo(0) {
             return Ok(None);
         }
@@ -172,8 +203,14 @@ impl Reader {
     }
 
     /// The next piece: output, then an end, then nothing.
-    async fn next(&mut self) -> Result<Option<Bytes>, EngineError> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         while !self.ended {
+            if self.there.is_some() {
+                if let Some(piece) = self.piece_there().await? {
+                    return Ok(Some(piece));
+                }
+                self.there = None;
+            }
             if let Some(piece) = self.piece().await? {
                 return Ok(Some(piece));
             }
@@ -187,10 +224,10 @@ impl Reader {
     }
 
     /// Output that is there now, if there is any.
-    async fn piece(&mut self) -> Result<Option<Bytes>, EngineError> {
+    async fn piece(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             let wanted = Wanted { from: self.position, most: PIECE, only: self.only };
-            let page = match self.engine.output(self.key(), wanted).await {
+            let page = match self.api.engine.output(self.key(), wanted).await {
                 Err(error) if is_missing(&error) => return Ok(None),
                 other => other?,
             };
@@ -202,6 +239,21 @@ impl Reader {
         }
     }
 
+    /// The next output of another node; none when there is no more.
+    async fn piece_there(&mut self) -> Result<Option<Bytes>, Fault> {
+        while let Some(there) = &mut self.there {
+            let Some(frame) = there.next().await? else { return Ok(None) };
+            if frame.kind == FrameKind::Note && !self.wants_notes {
+                continue;
+            }
+            if frame.kind != FrameKind::Note {
+                self.position = frame.offset.saturating_add(frame.bytes.len() as u64);
+            }
+            return Ok(Some(Frames::one(&frame)));
+        }
+        Ok(None)
+    }
+
     fn take(&mut self, page: &OutputPage) -> Option<Bytes> {
         let frames = Frames::of(page, self.position);
         self.position = page.next.max(self.position);
@@ -209,13 +261,13 @@ impl Reader {
     }
 
     /// Parks until there may be more; false when there never will be.
-    async fn goes_on(&mut self) -> Result<bool, EngineError> {
-        match self.engine.follow(self.id, self.attempt, self.position).await? {
-            Followed::Changed => return Ok(true),
+    async fn goes_on(&mut self) -> Result<bool, Fault> {
+        match self.api.engine.follow(self.id, self.attempt, self.position).await? {
+            Followed::Changed => return self.look_again().await,
             Followed::Over => {}
         }
         // What was written between the last look and the end of the attempt.
-        let size = match self.engine.output_size(self.key()).await {
+        let size = match self.api.engine.output_size(self.key()).await {
             Err(error) if is_missing(&error) => 0,
             other => other?.end,
         };
@@ -226,16 +278,25 @@ impl Reader {
             return Ok(false);
         }
         let ids = [self.id];
-        let waited = self.engine.wait(&ids, Goal::Running, Mode::All, None).await?;
+        let waited = self.api.engine.wait(&ids, Goal::Running, Mode::All, None).await?;
         let latest = waited.processes.first().map(|stored| stored.process.attempt);
         match latest {
             Some(latest) if latest > self.attempt => {
                 self.attempt = latest;
                 self.position = 0;
-                Ok(true)
+                self.look_again().await
             }
             Some(_) | None => Ok(false),
         }
+    }
+
+    /// Goes on, on another node if the attempt has begun there.
+    async fn look_again(&mut self) -> Result<bool, Fault> {
+        if self.api.engine.is_shared() {
+            let stored = self.api.engine.process(self.id).await?;
+            self.look_there(&stored, Part::From(self.position)).await?;
+        }
+        Ok(true)
     }
 }
 

@@ -1,13 +1,12 @@
 //! Searches in output.
 
 use super::text::stream;
+use crate::asked::Asked;
 use crate::entry::Entry;
 use crate::query::Query;
 use crate::reference::Reference;
 use crate::refused::Refused;
 use crate::reply::Reply;
-use axum::extract::State;
-use longhaul_api::Api;
 use longhaul_wire::api::{SearchRequest, SearchView};
 
 const PARAMETERS: &[&str] = &[
@@ -32,7 +31,7 @@ pub(crate) fn entries() -> Vec<Entry> {
 }
 
 async fn search(
-    State(api): State<Api>,
+    Asked(api): Asked,
     Reference(reference): Reference,
     query: Query,
 ) -> Result<Reply<SearchView>, Refused> {

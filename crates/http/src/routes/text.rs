@@ -1,12 +1,12 @@
 //! Output as text, a page at a time.
 
+use crate::asked::Asked;
 use crate::entry::Entry;
 use crate::query::Query;
 use crate::reference::Reference;
 use crate::refused::Refused;
 use crate::reply::Reply;
-use axum::extract::State;
-use longhaul_api::{Api, Fault};
+use longhaul_api::Fault;
 use longhaul_wire::api::{OutputView, ReadRequest, StreamChoice};
 
 const PARAMETERS: &[&str] =
@@ -22,7 +22,7 @@ pub(crate) fn entries() -> Vec<Entry> {
 }
 
 async fn text(
-    State(api): State<Api>,
+    Asked(api): Asked,
     Reference(reference): Reference,
     query: Query,
 ) -> Result<Reply<OutputView>, Refused> {

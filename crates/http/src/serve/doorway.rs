@@ -1,7 +1,7 @@
 //! What stands between a network connection and the routes.
 
 use crate::call::{Call, NoJson};
-use crate::guard::{Access, Door, Guard, MCP, MCP_LARGEST, Turned};
+use crate::guard::{Access, Door, Guard, LARGEST, MCP, MCP_LARGEST, Sealed, Turned, check_body};
 use crate::serve::crowd::{Place, Work};
 use crate::serve::network::PATIENCE;
 use axum::Router;
@@ -40,6 +40,11 @@ impl Doorway {
     /// Answers, or turns away.
     pub(super) async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
+        match self.guard.admit_peer(&head) {
+            None => {}
+            Some(Ok(sealed)) => return self.answer_peer(head, body, sealed).await,
+            Some(Err(turned)) => return self.turn_early(head, body, turned, None).await,
+        }
         let access = match self.guard.admit(&head, self.door) {
             Ok(access) => access,
             Err(turned) => return self.turn_early(head, body, turned, None).await,
@@ -52,7 +57,7 @@ impl Doorway {
             return self.turn_early(head, body, turned, Some(work)).await;
         }
         let (body, call) = match head.uri.path() {
-            MCP => match whole(body).await.and_then(|text| Ok((call(&head, &text)?, text))) {
+            MCP => match whole(body, MCP_LARGEST).await.and_then(|text| Ok((call(&head, &text)?, text))) {
                 Ok((call, text)) => (Body::from(text), call),
                 Err(turned) => return self.turn(head, turned, Some(work)).await,
             },
@@ -72,6 +77,28 @@ impl Doorway {
             Some(call) => call.answered(answer),
             None => answer,
         };
+        Ok(holding(answer, Some(work)))
+    }
+
+    /// Answers another node.
+    async fn answer_peer(
+        self,
+        head: Parts,
+        body: Incoming,
+        sealed: Sealed,
+    ) -> Result<Response<Body>, Infallible> {
+        let Some(work) = self.place.work(Access::Control) else {
+            return self.turn_early(head, body, Turned::Crowded, None).await;
+        };
+        if let Err(turned) = check_body(&head) {
+            return self.turn_early(head, body, turned, Some(work)).await;
+        }
+        let text = match whole(body, LARGEST).await.and_then(|text| sealed.check(&text).map(|()| text)) {
+            Ok(text) => text,
+            Err(turned) => return self.turn(head, turned, Some(work)).await,
+        };
+        let request = Request::from_parts(head, Body::from(text));
+        let answer = TowerToHyperService::new(self.control).call(request).await?;
         Ok(holding(answer, Some(work)))
     }
 
@@ -111,11 +138,11 @@ async fn let_finish(head: &Parts, body: Incoming) {
 }
 
 /// The whole body of a request, for a service that takes one that breaks off for a fault of its own.
-async fn whole(body: Incoming) -> Result<Bytes, Turned> {
-    let most = usize::try_from(MCP_LARGEST).unwrap_or(usize::MAX);
-    match tokio::time::timeout(PATIENCE, Limited::new(body, most).collect()).await {
+async fn whole(body: Incoming, most: u64) -> Result<Bytes, Turned> {
+    let length = usize::try_from(most).unwrap_or(usize::MAX);
+    match tokio::time::timeout(PATIENCE, Limited::new(body, length).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Turned::TooLarge { most: MCP_LARGEST }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Turned::TooLarge { most }),
         Ok(Err(_)) => Err(Turned::Broken),
         Err(_) => Err(Turned::Late),
     }

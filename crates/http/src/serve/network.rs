@@ -330,7 +330,7 @@ mod tests {
                 .route("/", get(async || "here"))
                 .route("/slow", get(slow))
                 .route("/never", get(never));
-            let guard = Guard { hosts: Vec::new(), origins: Vec::new(), gate: Arc::new(One) };
+            let guard = Guard { hosts: Vec::new(), origins: Vec::new(), gate: Arc::new(One), peers: None };
             let network = Network::new(routes, guard, None, connections).with_patience(PATIENCE);
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let host = listener.local_addr().unwrap().to_string();

@@ -76,6 +76,7 @@ impl World {
             metrics,
             relay: longhaul_api::Relay::default(),
             notice_window: longhaul_api::NOTICE_WINDOW,
+            peers: longhaul_api::Peers::none(),
         };
         api.metrics.follow(&api.engine);
         let engine = api.engine.clone();

@@ -4,9 +4,7 @@ use crate::answer::{Object, Sent, object};
 use crate::refusal::Refusal;
 use crate::tool::input::{Read, Search, Send, Stream};
 use crate::work::{Desk, millis, short};
-use longhaul_api::Fault;
-use longhaul_engine::{EngineError, InputRefusal};
-use longhaul_wire::api::{ReadRequest, SearchRequest, StreamChoice};
+use longhaul_wire::api::{InputRequest, ReadRequest, SearchRequest, StreamChoice};
 use rmcp::model::CallToolResult;
 
 /// Tokens of a result: the usual number, the fewest, and the most.
@@ -113,16 +111,14 @@ impl Desk<'_> {
         if asked.text.is_empty() && !asked.close {
             return Err(Refusal::invalid("there is nothing to send").hint("give text, close, or both"));
         }
-        let engine = &self.api.engine;
-        let id = engine.find(&asked.process_id).await.map_err(Fault::from)?;
-        let written = engine.write_input(id, asked.text.into_bytes(), asked.close).await;
-        let written = written.map_err(|error| {
-            let is_closed_to_all =
-                matches!(error, EngineError::InputRefused { refusal: InputRefusal::NoPipe, .. });
-            let refusal = Refusal::from(Fault::from(error));
+        let request = InputRequest { text: Some(asked.text), close: asked.close, ..InputRequest::default() };
+        let written = self.api.write_input(&asked.process_id, request, None).await.map_err(|fault| {
+            let is_closed_to_all = fault.problem().slug == "unsupported";
+            let refusal = Refusal::from(fault);
             if is_closed_to_all { refusal.hint("start it with stdin: pipe") } else { refusal }
         })?;
-        Ok(object(&Sent { process_id: id.to_string(), bytes: written.bytes, closed: written.closed }))
+        let bytes = usize::try_from(written.bytes).unwrap_or(usize::MAX);
+        Ok(object(&Sent { process_id: written.id, bytes, closed: written.closed }))
     }
 }
 

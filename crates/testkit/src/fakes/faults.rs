@@ -40,6 +40,8 @@ pub enum Call {
     Touch,
     /// `load` or `list`.
     Read,
+    /// `keep_tail` or `kept_tail`.
+    Tail,
     /// `attention`.
     Attention,
     /// `sweep`.
@@ -87,6 +89,7 @@ impl Call {
             | Self::Commit
             | Self::Wish
             | Self::Touch
+            | Self::Tail
             | Self::Sweep
             | Self::SetPolicy
             | Self::Register => true,
@@ -118,6 +121,7 @@ impl Call {
             | Self::Commit
             | Self::Wish
             | Self::Touch
+            | Self::Tail
             | Self::Sweep
             | Self::SetPolicy
             | Self::Register

@@ -8,9 +8,9 @@ use longhaul_domain::{
     WishNo,
 };
 use longhaul_ports::{
-    Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, KnownNode, Lease, Listing, Membership,
-    NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView, Queues, Refusal, Room,
-    Store, StoreError, Stored, Submission, Submitted, Swept, Upkeep,
+    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode,
+    Lease, Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore,
+    QueueView, Queues, Refusal, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -170,6 +170,17 @@ impl EventLog for FaultyStore {
 
     async fn end(&self) -> Result<Cursor, StoreError> {
         self.through(Call::Events, no_op(), self.inner.end()).await
+    }
+}
+
+#[async_trait]
+impl Tails for FaultyStore {
+    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+        self.through(Call::Tail, no_op(), self.inner.keep_tail(by, key, tail)).await
+    }
+
+    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
+        self.through(Call::Tail, no_op(), self.inner.kept_tail(id)).await
     }
 }
 

@@ -65,6 +65,21 @@ pub struct OutputView {
     /// What the cursor stood at is gone; this is the oldest that is kept.
     #[serde(skip_serializing_if = "is_false")]
     pub cursor_expired: bool,
+    /// Says why this is the last output that was kept beside the record, and not all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_tail: Option<OnlyTail>,
+}
+
+/// Why no more than the last output can be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OnlyTail {
+    /// The node that has all of it.
+    pub node: String,
+    /// Why it cannot be asked.
+    pub why: String,
+    /// What is before this offset is there alone.
+    pub from_byte: u64,
 }
 
 /// A part that was left out.
@@ -131,6 +146,9 @@ pub struct SearchView {
     /// What the cursor stood at is gone; the search began with the oldest that is kept.
     #[serde(skip_serializing_if = "is_false")]
     pub cursor_expired: bool,
+    /// Says why only the last output was searched that was kept beside the record, and not all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_tail: Option<OnlyTail>,
 }
 
 /// A line that matches.

@@ -33,6 +33,13 @@ impl Frames {
         (!out.is_empty()).then(|| out.into())
     }
 
+    /// A frame as it came.
+    pub(super) fn one(frame: &Frame) -> Bytes {
+        let mut out = Vec::new();
+        frame.encode(&mut out);
+        out.into()
+    }
+
     /// The last frame of every answer.
     pub(super) fn end(offset: u64) -> Bytes {
         let mut out = Vec::new();

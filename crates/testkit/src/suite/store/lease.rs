@@ -48,6 +48,8 @@ macro_rules! leased_store_suite {
             a_forgotten_node_is_gone_with_what_it_owned
             a_node_that_may_come_back_is_not_forgotten
             what_a_node_offers_is_listed
+            the_last_output_is_kept_beside_the_record
+            only_the_owner_keeps_the_last_output
         }
     };
 }

@@ -23,7 +23,7 @@ const PLACES: [&str; 5] = [
 pub enum TrustError {
     /// There is no file of certificates.
     #[error(
-        "no certificates of authorities are on this machine: install them, or name a file with `webhooks.authorities`"
+        "no certificates of authorities are on this machine: install them, or name a file of them in the configuration"
     )]
     Nowhere,
     /// The file cannot be used.
@@ -42,7 +42,7 @@ pub enum TrustError {
 }
 
 /// What makes sure that a receiver is who it should be.
-pub(super) fn connector(authorities: Option<&Path>) -> Result<TlsConnector, TrustError> {
+pub(crate) fn connector(authorities: Option<&Path>) -> Result<TlsConnector, TrustError> {
     let found = PLACES.iter().map(Path::new).find(|place| place.is_file());
     let path = authorities.or(found).ok_or(TrustError::Nowhere)?;
     let mut roots = RootCertStore::empty();
@@ -63,6 +63,6 @@ pub(super) fn connector(authorities: Option<&Path>) -> Result<TlsConnector, Trus
 }
 
 /// The name that a certificate has to bear.
-pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
     ServerName::try_from(host.to_owned())
 }

@@ -1,0 +1,208 @@
+//! Requests to other nodes, over the network and over sockets of this machine.
+
+use crate::trust::{TrustError, connector, server_name};
+use async_trait::async_trait;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use longhaul_ports::{PeerAnswer, PeerBody, PeerCall, PeerError, Peers};
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// A node that is there is connected to by then.
+const CONNECT: Duration = Duration::from_secs(2);
+/// The most bytes of the head of an answer, and of what is read of it ahead.
+const LARGEST_HEAD: usize = 64 * 1_024;
+/// What an address of a socket begins with.
+const SOCKET: &str = "http+unix://";
+
+/// How other nodes are asked.
+#[derive(Clone, Debug, Default)]
+pub struct PeerOptions {
+    /// The certificates that are trusted, in PEM; those of this machine without it.
+    pub authorities: Option<PathBuf>,
+}
+
+/// Asks other nodes, each request over a connection of its own.
+pub struct HttpPeers {
+    connector: Result<TlsConnector, TrustError>,
+}
+
+type Cause = Box<dyn Error + Send + Sync>;
+
+impl HttpPeers {
+    /// Finds out whom to trust. Where nobody can be trusted, requests to `https` addresses say so.
+    #[must_use]
+    pub fn new(options: &PeerOptions) -> Self {
+        Self { connector: connector(options.authorities.as_deref()) }
+    }
+
+    async fn line(&self, call: &PeerCall) -> Result<Line, PeerError> {
+        let unreachable = |source: Cause| PeerError::Unreachable { address: call.address.clone(), source };
+        if let Some(path) = call.address.strip_prefix(SOCKET) {
+            let stream = in_time(async { own_socket(Path::new(path)).await }).await.map_err(unreachable)?;
+            return Line::open(stream).await.map_err(|error| unreachable(error.into()));
+        }
+        let uri: Uri = call.address.parse().map_err(|error| unusable(call, &error))?;
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let is_secret = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if is_secret { 443 } else { 80 });
+        let trusted = match (is_secret, &self.connector) {
+            (false, _) => None,
+            (true, Ok(connector)) => {
+                Some((connector, server_name(&host).map_err(|error| unusable(call, &error))?))
+            }
+            (true, Err(error)) => return Err(unreachable(error.to_string().into())),
+        };
+        let opened = in_time(async {
+            let stream = TcpStream::connect((host.as_str(), port)).await?;
+            // A request is one small write, and nobody gains by its waiting.
+            let _ = stream.set_nodelay(true);
+            Ok(match trusted {
+                None => Line::open(stream).await?,
+                Some((connector, name)) => Line::open(connector.connect(name, stream).await?).await?,
+            })
+        });
+        opened.await.map_err(unreachable)
+    }
+}
+
+#[async_trait]
+impl Peers for HttpPeers {
+    async fn ask(&self, call: &PeerCall) -> Result<PeerAnswer, PeerError> {
+        let request = request(call)?;
+        let mut line = self.line(call).await?;
+        match timeout(call.patience, line.sender.send_request(request)).await {
+            Ok(Ok(answer)) => Ok(line.answered(call, answer)),
+            Ok(Err(error)) => {
+                Err(PeerError::Unreachable { address: call.address.clone(), source: error.into() })
+            }
+            Err(_) => Err(PeerError::Silent { address: call.address.clone() }),
+        }
+    }
+}
+
+impl fmt::Debug for HttpPeers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpPeers").finish_non_exhaustive()
+    }
+}
+
+/// A connection for one request.
+struct Line {
+    sender: http1::SendRequest<Full<Bytes>>,
+    held: Held,
+}
+
+/// Ends a connection when nobody wants its answer any more.
+#[derive(Debug)]
+struct Held(AbortHandle);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Line {
+    async fn open<S>(stream: S) -> Result<Self, hyper::Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) =
+            http1::Builder::new().max_buf_size(LARGEST_HEAD).handshake(TokioIo::new(stream)).await?;
+        // Whoever waits for an answer is told why there is none.
+        let conversation = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { sender, held: Held(conversation.abort_handle()) })
+    }
+
+    fn answered(self, call: &PeerCall, answer: Response<Incoming>) -> PeerAnswer {
+        let status = answer.status().as_u16();
+        let address = call.address.clone();
+        PeerAnswer {
+            status,
+            body: Box::new(Body { address, incoming: answer.into_body(), _held: self.held }),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Body {
+    address: String,
+    incoming: Incoming,
+    _held: Held,
+}
+
+#[async_trait]
+impl PeerBody for Body {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, PeerError> {
+        while let Some(frame) = self.incoming.frame().await {
+            let frame = frame.map_err(|error| PeerError::Unreachable {
+                address: self.address.clone(),
+                source: error.into(),
+            })?;
+            if let Ok(bytes) = frame.into_data()
+                && !bytes.is_empty()
+            {
+                return Ok(Some(bytes.into()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn request(call: &PeerCall) -> Result<Request<Full<Bytes>>, PeerError> {
+    let (method, body) = match &call.body {
+        Some(body) => (Method::POST, body.clone()),
+        None => (Method::GET, Vec::new()),
+    };
+    let host = match call.address.split_once("://") {
+        Some((scheme, host)) if scheme != "http+unix" => host,
+        Some(_) | None => "localhost",
+    };
+    let target: Uri = call.target.parse().map_err(|error| unusable(call, &error))?;
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header(HOST, host)
+        .header(USER_AGENT, concat!("longhaul/", env!("CARGO_PKG_VERSION")))
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| unusable(call, &error))?;
+    for (name, value) in &call.headers {
+        let name: HeaderName = name.parse().map_err(|error| unusable(call, &error))?;
+        let value: HeaderValue = value.parse().map_err(|error| unusable(call, &error))?;
+        request.headers_mut().insert(name, value);
+    }
+    Ok(request)
+}
+
+/// Connects to a socket of this very user. Anybody else's could be put where a node says that it is.
+async fn own_socket(path: &Path) -> Result<UnixStream, Cause> {
+    let stream = UnixStream::connect(path).await?;
+    let (owner, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
+    if owner != own {
+        return Err(format!("the socket is served by the user {owner}, and not by {own}").into());
+    }
+    Ok(stream)
+}
+
+async fn in_time<T>(connecting: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+    match timeout(CONNECT, connecting).await {
+        Ok(connected) => connected,
+        Err(_) => Err(format!("there was no connection within {} s", CONNECT.as_secs()).into()),
+    }
+}
+
+fn unusable(call: &PeerCall, error: &dyn Error) -> PeerError {
+    PeerError::Unusable { address: call.address.clone(), why: error.to_string() }
+}

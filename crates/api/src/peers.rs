@@ -1,0 +1,222 @@
+//! Questions to the managers of other nodes: what only they have.
+
+mod address;
+mod away;
+mod body;
+mod proof;
+
+pub(crate) use away::{Away, Unanswered};
+pub(crate) use body::Frames;
+pub use proof::{PEER_HEADER, PeerGate, PeerKeys, Proven, Unproven, digest};
+
+use crate::fault::Fault;
+use address::Way;
+use body::whole;
+use longhaul_domain::{AttemptNo, NodeId};
+use longhaul_engine::Engine;
+use longhaul_engine::ports::{self, AttemptKey, KnownNode, PeerAnswer, PeerCall, Presence, Stored};
+use longhaul_wire::api::Problem;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long another node may take to begin an answer that is there at once.
+pub(crate) const PROMPT: Duration = Duration::from_secs(5);
+/// The most bytes of a refusal.
+const LARGEST_PROBLEM: usize = 16 * 1024;
+
+/// What is needed to ask other nodes. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Peers(Access);
+
+/// Whom this manager may ask.
+#[derive(Clone, Debug)]
+enum Access {
+    /// Nobody: it was put together without a way to them.
+    Nobody,
+    /// Nobody on behalf of a node that asks itself: questions are never passed on twice.
+    Forbidden,
+    Everybody(Arc<Ways>),
+}
+
+/// How other nodes are asked.
+#[derive(Debug)]
+pub struct Ways {
+    /// Carries requests.
+    pub carrier: Arc<dyn ports::Peers>,
+    /// What is proven to them over the network; without it only sockets of this machine are asked.
+    pub keys: Option<PeerKeys>,
+    /// The boot of this machine: a node of another boot has its sockets elsewhere.
+    pub boot: String,
+    /// Output and input may cross the network in the clear.
+    pub in_the_clear: bool,
+}
+
+/// A question to another node.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// The path and the query.
+    pub(crate) target: String,
+    /// What is sent along; without it nothing changes there.
+    pub(crate) body: Option<Vec<u8>>,
+    /// How long the head of the answer may take.
+    pub(crate) patience: Duration,
+}
+
+impl Peers {
+    /// Asks nobody.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Access::Nobody)
+    }
+
+    /// Asks the other nodes of the store.
+    #[must_use]
+    pub fn new(ways: Ways) -> Self {
+        Self(Access::Everybody(Arc::new(ways)))
+    }
+
+    /// For what a node asks itself.
+    pub(crate) const fn forbidden() -> Self {
+        Self(Access::Forbidden)
+    }
+
+    /// Whether it is a node itself that asks here.
+    pub(crate) const fn is_forbidden(&self) -> bool {
+        match self.0 {
+            Access::Forbidden => true,
+            Access::Nobody | Access::Everybody(_) => false,
+        }
+    }
+
+    /// Asks a node, and gives its answer read as what it should be; one of more bytes than `most` is none.
+    pub(crate) async fn fetch<T: DeserializeOwned>(
+        &self,
+        engine: &Engine,
+        node: &NodeId,
+        question: Question,
+        most: usize,
+    ) -> Result<T, Unanswered> {
+        let patience = question.patience;
+        let answer = self.ask(engine, node, question).await?;
+        let read = tokio::time::timeout(patience, whole(answer.body, most)).await;
+        let away = |why: &str| Unanswered::Away(Away::of(node, why));
+        let bytes = read
+            .map_err(|_| away("its answer did not come to its end"))?
+            .map_err(|error| Unanswered::Away(Away::by(node, &error)))?
+            .ok_or_else(|| away("its answer is longer than was asked for"))?;
+        serde_json::from_slice(&bytes).map_err(|_| away("its answer cannot be read"))
+    }
+
+    /// Asks a node, and gives its answer if it is one.
+    pub(crate) async fn ask(
+        &self,
+        engine: &Engine,
+        node: &NodeId,
+        question: Question,
+    ) -> Result<PeerAnswer, Unanswered> {
+        let away = |why: &str| Unanswered::Away(Away::of(node, why));
+        let ways = match &self.0 {
+            Access::Everybody(ways) => ways,
+            Access::Nobody => return Err(away("this manager was put together without a way to other nodes")),
+            Access::Forbidden => {
+                return Err(Unanswered::Refused(
+                    Fault::new(421, "elsewhere", format!("that is on node {node}"))
+                        .because("what one node asks another is not passed on to a third one")
+                        .help(format!("ask node {node}")),
+                ));
+            }
+        };
+        let call = ways.call(engine, node, question).await.map_err(Unanswered::Away)?;
+        let answer =
+            ways.carrier.ask(&call).await.map_err(|error| Unanswered::Away(Away::by(node, &error)))?;
+        if answer.status == 200 {
+            return Ok(answer);
+        }
+        Err(refused(node, answer).await)
+    }
+}
+
+impl Ways {
+    /// What is sent to a node, and where.
+    async fn call(&self, engine: &Engine, node: &NodeId, question: Question) -> Result<PeerCall, Away> {
+        let away = |why: &str| Away::of(node, why);
+        let known = engine.nodes().await.map_err(|error| away(&error.to_string()))?;
+        let known = known.into_iter().find(|known| known.facts.id == *node);
+        let known = known.ok_or_else(|| away("no node of the store is called so any more"))?;
+        let address = known.offer.address.clone().ok_or_else(|| away(&unnamed(&known)))?;
+        let way = Way::of(&address, self.in_the_clear).map_err(|why| away(&told(&known, why)))?;
+        let Question { target, body, patience } = question;
+        let method = if body.is_some() { "POST" } else { "GET" };
+        let proof = match (way, &self.keys) {
+            (Way::Socket, _) if known.facts.boot != self.boot => {
+                return Err(away(&told(
+                    &known,
+                    "its address is a socket of another machine: set node.address there",
+                )));
+            }
+            // Whoever owns the socket is the same user. What is said says only that it is not to be passed on.
+            (Way::Socket, _) => engine.node().to_string(),
+            (Way::Network, None) => {
+                return Err(away(&told(&known, "the nodes share no secret: set node.peer_key_file on both")));
+            }
+            (Way::Network, Some(keys)) => {
+                let digest = digest(body.as_deref().unwrap_or_default());
+                keys.prove(engine.node(), node, Proven { method, target: &target, digest })
+            }
+        };
+        let mut headers = vec![(PEER_HEADER.to_owned(), proof)];
+        if body.is_some() {
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        Ok(PeerCall { address, target, headers, body, patience })
+    }
+}
+
+/// Why a node cannot be asked, with what is known of it.
+fn told(known: &KnownNode, why: &str) -> String {
+    match known.presence {
+        Presence::Here { .. } => why.to_owned(),
+        Presence::Unreachable { .. } => format!("{why}; it gives no sign of life"),
+        Presence::Lost { .. } => format!("{why}; it was given up"),
+        Presence::Left => format!("{why}; it has left"),
+    }
+}
+
+fn unnamed(known: &KnownNode) -> String {
+    told(known, "it told no address: its node.address is not set")
+}
+
+/// A refusal of another node. What it says is shown as it is, within bounds.
+async fn refused(node: &NodeId, answer: PeerAnswer) -> Unanswered {
+    let status = answer.status;
+    let away = |why: String| Unanswered::Away(Away::of(node, why));
+    let read = tokio::time::timeout(PROMPT, whole(answer.body, LARGEST_PROBLEM)).await;
+    let problem = match read {
+        Ok(Ok(Some(bytes))) => serde_json::from_slice::<Problem>(&bytes).ok(),
+        Ok(Ok(None) | Err(_)) | Err(_) => None,
+    };
+    match (status, problem) {
+        // What the way there refuses says nothing about what was asked.
+        (401 | 403 | 421, Some(problem)) => {
+            away(format!("it turned the request away: {}", problem.detail.unwrap_or(problem.title)))
+        }
+        (400..=599, Some(problem)) if problem.status == status => {
+            Unanswered::Refused(Fault::of_problem(problem))
+        }
+        (status, _) => away(format!("it answered with status {status}")),
+    }
+}
+
+/// Where the output of an attempt lies, if that is another node.
+pub(crate) async fn elsewhere(engine: &Engine, stored: &Stored, attempt: AttemptNo) -> Option<NodeId> {
+    let process = &stored.process;
+    let node = process.node.as_ref().filter(|node| *node != engine.node())?;
+    // A machine by itself may have been given another name.
+    if !engine.is_shared() || process.spec.command().is_none() || attempt.0 == 0 {
+        return None;
+    }
+    // It may have gone on elsewhere since.
+    let is_here = engine.output_size(AttemptKey { id: process.id, attempt }).await.is_ok();
+    (!is_here).then(|| node.clone())
+}

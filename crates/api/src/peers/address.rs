@@ -1,0 +1,90 @@
+//! Where a node says that it is reached. Whoever can write to the store can have written it.
+
+/// An address that may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A socket of this machine, of this very user.
+    Socket,
+    /// The network.
+    Network,
+}
+
+/// The longest address, in bytes.
+const LONGEST: usize = 1_024;
+
+impl Way {
+    /// Reads an address as far as it has to be known whether it may be asked.
+    pub(super) fn of(address: &str, may_be_read_by_others: bool) -> Result<Self, &'static str> {
+        if address.len() > LONGEST || address.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err("it is no address");
+        }
+        if let Some(path) = address.strip_prefix("http+unix://") {
+            return if path.starts_with('/') {
+                Ok(Self::Socket)
+            } else {
+                Err("it names no path of a socket")
+            };
+        }
+        if let Some(rest) = address.strip_prefix("https://") {
+            return check_host(rest).map(|()| Self::Network);
+        }
+        let Some(rest) = address.strip_prefix("http://") else {
+            return Err("its scheme is neither https, http nor http+unix");
+        };
+        check_host(rest)?;
+        if may_be_read_by_others || is_loopback(rest) {
+            return Ok(Self::Network);
+        }
+        Err("everybody on the way could read what is said over plain http; give it an https address")
+    }
+}
+
+/// Host and port, and nothing behind them.
+fn check_host(rest: &str) -> Result<(), &'static str> {
+    let is_host = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    if rest.is_empty() || !rest.chars().all(is_host) {
+        return Err("it is more, or less, than a scheme, a host and a port");
+    }
+    Ok(())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hosts_and_sockets_are_asked_and_in_the_clear_only_this_machine() {
+        let way = |address: &str| Way::of(address, false).ok();
+        assert_eq!(way("http+unix:///run/longhaul/socket"), Some(Way::Socket));
+        for address in
+            ["https://b.example:7777", "https://10.0.0.7:7777", "http://127.0.0.1:9", "http://[::1]:9"]
+        {
+            assert_eq!(way(address), Some(Way::Network), "{address}");
+        }
+        for address in [
+            "",
+            "b.example:7777",
+            "ftp://b.example",
+            "file:///etc/passwd",
+            "http+unix://relative",
+            "https://",
+            "https://me:secret@b.example",
+            "https://b.example/path",
+            "https://b.example?x",
+            "https://b.example\r\nx: y",
+            "http://10.0.0.7:7777",
+            "http://localhost.evil.example:9",
+            "http://127.0.0.1.evil.example:9",
+        ] {
+            assert_eq!(way(address), None, "{address}");
+        }
+        assert_eq!(Way::of("http://10.0.0.7:7777", true), Ok(Way::Network));
+        assert_eq!(way(&format!("https://{}", "a".repeat(2_000))), None);
+    }
+}

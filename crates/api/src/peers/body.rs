@@ -1,0 +1,63 @@
+//! What follows the head of an answer of another node.
+
+use longhaul_engine::ports::{PeerBody, PeerError};
+use longhaul_wire::output::{BrokenFrame, Frame, HEAD, MOST};
+
+/// What is put into the buffer at once: taking a frame moves all that stands behind it.
+const BITE: usize = 16 * 1024;
+
+/// All of it; none if there is more than that.
+pub(super) async fn whole(mut body: Box<dyn PeerBody>, most: usize) -> Result<Option<Vec<u8>>, PeerError> {
+    let mut all = Vec::new();
+    while let Some(bytes) = body.next().await? {
+        all.extend_from_slice(&bytes);
+        if all.len() > most {
+            return Ok(None);
+        }
+    }
+    Ok(Some(all))
+}
+
+/// Output of another node, frame by frame.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    body: Box<dyn PeerBody>,
+    came: Vec<u8>,
+    /// So many of those that came are in the buffer.
+    used: usize,
+    buffer: Vec<u8>,
+}
+
+/// Why there is no further frame.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Torn {
+    #[error("the output broke off")]
+    Over,
+    #[error(transparent)]
+    Lost(#[from] PeerError),
+    #[error(transparent)]
+    Broken(#[from] BrokenFrame),
+}
+
+impl Frames {
+    pub(crate) const fn new(body: Box<dyn PeerBody>) -> Self {
+        Self { body, came: Vec::new(), used: 0, buffer: Vec::new() }
+    }
+
+    /// The next frame. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Frame, Torn> {
+        loop {
+            if let Some(frame) = Frame::take(&mut self.buffer)? {
+                return Ok(frame);
+            }
+            if self.used >= self.came.len() {
+                self.came = self.body.next().await?.ok_or(Torn::Over)?;
+                self.used = 0;
+            }
+            let until = self.came.len().min(self.used.saturating_add(BITE));
+            self.buffer.extend_from_slice(self.came.get(self.used..until).unwrap_or_default());
+            self.used = until;
+            debug_assert!(self.buffer.len() <= HEAD + MOST + BITE, "a frame is taken as soon as it is whole");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! How one node proves to another that it is one of them, without telling the secret that they share.
+
+use crate::hmac::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use longhaul_domain::NodeId;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The header of a request that one node makes to another. Whoever is asked so never asks a third one.
+pub const PEER_HEADER: &str = "longhaul-peer";
+/// What every proof begins with: the shape of what follows.
+const VERSION: &str = "1";
+/// The clocks of two nodes may differ by so much.
+const WINDOW: Duration = Duration::from_secs(120);
+/// The most requests of one window. Only who knows the secret is counted.
+const MOST: usize = 100_000;
+
+/// The secrets that nodes share: the first one signs, all of them are taken.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PeerKeys(Vec<Vec<u8>>);
+
+/// A request as it is proven: changing any part of it makes the proof one of something else.
+#[derive(Clone, Copy, Debug)]
+pub struct Proven<'r> {
+    /// `GET` or `POST`.
+    pub method: &'r str,
+    /// The path and the query.
+    pub target: &'r str,
+    /// The digest of the body.
+    pub digest: [u8; 32],
+}
+
+/// Checks the proofs of other nodes, and takes each of them once.
+pub struct PeerGate {
+    here: NodeId,
+    keys: PeerKeys,
+    /// Proofs that were taken, until they are too old anyway.
+    seen: Mutex<BTreeMap<(u64, String), ()>>,
+}
+
+/// Why a proof is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// It is none, or was made with another secret, for another node or for another request.
+    Wrong,
+    /// It was made at another time, by the clocks of both nodes.
+    Untimely,
+    /// It was taken before.
+    Repeated,
+    /// More requests came than are remembered.
+    Crowded,
+}
+
+impl PeerKeys {
+    /// Secrets that are used for nothing else; none if there is none.
+    #[must_use]
+    pub fn new(secrets: Vec<Vec<u8>>) -> Option<Self> {
+        let secrets: Vec<_> = secrets.into_iter().filter(|secret| !secret.is_empty()).collect();
+        (!secrets.is_empty()).then_some(Self(secrets))
+    }
+
+    /// What a node of this name says to another one with a request.
+    pub(super) fn prove(&self, from: &NodeId, to: &NodeId, request: Proven<'_>) -> String {
+        let (at, nonce) = (millis(SystemTime::now()), nonce(from));
+        let key = self.0.first().map(Vec::as_slice).unwrap_or_default();
+        let mac = sign(key, from.as_str(), to.as_str(), at, &nonce, request);
+        let from = STANDARD.encode(from.as_str());
+        format!("{VERSION} {at} {nonce} {} {} {from}", hex(&request.digest), hex(&mac))
+    }
+}
+
+impl PeerGate {
+    /// Takes what is said to the node `here`.
+    #[must_use]
+    pub fn new(here: NodeId, keys: PeerKeys) -> Self {
+        Self { here, keys, seen: Mutex::default() }
+    }
+
+    /// The digest that the body of a request has to have, if what its header says is a proof for it.
+    ///
+    /// # Errors
+    /// [`Unproven`] says why it is none; it takes as long for each that is wrong.
+    pub fn admit(&self, header: &str, method: &str, target: &str) -> Result<[u8; 32], Unproven> {
+        self.admit_at(SystemTime::now(), header, method, target)
+    }
+
+    fn admit_at(
+        &self,
+        now: SystemTime,
+        header: &str,
+        method: &str,
+        target: &str,
+    ) -> Result<[u8; 32], Unproven> {
+        let said = Said::read(header).ok_or(Unproven::Wrong)?;
+        let request = Proven { method, target, digest: said.digest };
+        let is_known = self.keys.0.iter().fold(false, |known, key| {
+            let mac = sign(key, &said.from, self.here.as_str(), said.at, said.nonce, request);
+            known | is_same(&mac, &said.mac)
+        });
+        if !is_known {
+            return Err(Unproven::Wrong);
+        }
+        let (now, window) = (millis(now), millis(UNIX_EPOCH + WINDOW));
+        if now.abs_diff(said.at) > window {
+            return Err(Unproven::Untimely);
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = seen.split_off(&(now.saturating_sub(window), String::new()));
+        if seen.contains_key(&(said.at, said.nonce.to_owned())) {
+            return Err(Unproven::Repeated);
+        }
+        if seen.len() >= MOST {
+            return Err(Unproven::Crowded);
+        }
+        seen.insert((said.at, said.nonce.to_owned()), ());
+        Ok(said.digest)
+    }
+}
+
+/// What a header says.
+struct Said<'h> {
+    at: u64,
+    nonce: &'h str,
+    digest: [u8; 32],
+    mac: [u8; 32],
+    from: String,
+}
+
+impl<'h> Said<'h> {
+    fn read(header: &'h str) -> Option<Self> {
+        let mut parts = header.splitn(6, ' ');
+        if parts.next()? != VERSION {
+            return None;
+        }
+        let (at, nonce) = (parts.next()?.parse().ok()?, parts.next()?);
+        let (digest, mac) = (unhex(parts.next()?)?, unhex(parts.next()?)?);
+        let from = String::from_utf8(STANDARD.decode(parts.next()?).ok()?).ok()?;
+        Some(Self { at, nonce, digest, mac, from }).filter(|_| nonce.len() == 32)
+    }
+}
+
+/// The digest of a body.
+#[must_use]
+pub fn digest(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
+
+/// No part may hold a line feed: names and targets cannot, and everything else is made of digits.
+fn sign(key: &[u8], from: &str, to: &str, at: u64, nonce: &str, request: Proven<'_>) -> [u8; 32] {
+    let Proven { method, target, digest } = request;
+    let at = at.to_string();
+    let digest = hex(&digest);
+    let lines = ["longhaul-peer", VERSION, from, to, &at, nonce, method, target, &digest];
+    hmac(key, &[lines.join("\n").as_bytes()])
+}
+
+/// Something that this node never said before.
+fn nonce(from: &NodeId) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let said = format!("{from}\n{}\n{now}\n{count}", std::process::id());
+    let mut text = hex(&digest(said.as_bytes()));
+    text.truncate(32);
+    text
+}
+
+/// Whether both are the same. How long that takes tells nothing about either.
+fn is_same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    black_box(one.iter().zip(other).fold(0, |differs, (one, other)| differs | (one ^ other))) == 0
+}
+
+fn millis(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, place) in bytes.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(text.get(place..place + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+impl fmt::Display for Unproven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wrong => "it was made with another secret, or for something else",
+            Self::Untimely => "the clocks of the two nodes differ by more than two minutes",
+            Self::Repeated => "it was taken before",
+            Self::Crowded => "too many requests came within two minutes",
+        })
+    }
+}
+
+impl fmt::Debug for PeerKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerKeys").field("count", &self.0.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PeerGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerGate").field("here", &self.here).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: &str = "/v1/processes/x/input?revision=3";
+
+    fn node(name: &str) -> NodeId {
+        NodeId::new(name).unwrap()
+    }
+
+    fn keys(secrets: &[&str]) -> PeerKeys {
+        PeerKeys::new(secrets.iter().map(|secret| secret.as_bytes().to_vec()).collect()).unwrap()
+    }
+
+    fn proof(secrets: &[&str], to: &str) -> String {
+        let request = Proven { method: "POST", target: TARGET, digest: digest(b"{}") };
+        keys(secrets).prove(&node("alpha one"), &node(to), request)
+    }
+
+    #[test]
+    fn proof_counts_once_and_for_nothing_else() {
+        let gate = PeerGate::new(node("beta"), keys(&["new", "old"]));
+        for secret in ["new", "old"] {
+            let said = proof(&[secret], "beta");
+            assert_eq!(gate.admit(&said, "GET", TARGET), Err(Unproven::Wrong), "another method");
+            assert_eq!(gate.admit(&said, "POST", "/v1/clear"), Err(Unproven::Wrong), "another target");
+            assert_eq!(gate.admit(&said, "POST", TARGET), Ok(digest(b"{}")));
+            assert_eq!(gate.admit(&said, "POST", TARGET), Err(Unproven::Repeated));
+        }
+        assert_eq!(gate.admit(&proof(&["other", "new"], "beta"), "POST", TARGET), Err(Unproven::Wrong));
+        assert_eq!(gate.admit(&proof(&["new"], "gamma"), "POST", TARGET), Err(Unproven::Wrong));
+    }
+
+    #[test]
+    fn every_changed_byte_spoils_a_proof() {
+        let gate = PeerGate::new(node("beta"), keys(&["secret"]));
+        let said = proof(&["secret"], "beta");
+        for place in 0..said.len() {
+            let mut changed = said.clone().into_bytes();
+            changed[place] ^= 1;
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(gate.admit(&changed, "POST", TARGET), Err(Unproven::Wrong), "{place}: {changed}");
+        }
+        for cut in 0..said.len() {
+            assert_eq!(gate.admit(&said[..cut], "POST", TARGET), Err(Unproven::Wrong));
+        }
+        assert!(gate.admit(&said, "POST", TARGET).is_ok());
+    }
+
+    #[test]
+    fn proof_is_taken_within_two_minutes_of_its_making() {
+        let gate = PeerGate::new(node("beta"), keys(&["secret"]));
+        let now = SystemTime::now();
+        for (away, is_taken) in [(0, true), (115, true), (125, false)] {
+            let away = Duration::from_secs(away);
+            for at in [now + away, now - away] {
+                let found = gate.admit_at(at, &proof(&["secret"], "beta"), "POST", TARGET);
+                assert_eq!(found.is_ok(), is_taken, "{away:?}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_prints_a_secret() {
+        let gate = PeerGate::new(node("beta"), keys(&["hunter2"]));
+        assert!(!format!("{:?} {gate:?}", keys(&["hunter2"])).contains("hunter2"));
+        assert_eq!(PeerKeys::new(vec![Vec::new()]), None);
+    }
+}

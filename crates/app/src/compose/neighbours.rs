@@ -1,0 +1,51 @@
+//! The way to other nodes.
+
+use crate::config::{Neighbourhood, Settings};
+use crate::state_dir::{SOCKET, StateDir};
+use longhaul_adapters::peers::{HttpPeers, PeerOptions};
+use longhaul_api::{PeerGate, PeerKeys, Peers, Ways};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What nodes prove to each other.
+fn keys(settings: &Settings) -> Option<PeerKeys> {
+    settings.neighbourhood.keys.clone()
+}
+
+/// How this node asks others.
+pub(crate) fn peers(settings: &Settings, boot: &str) -> Peers {
+    let Neighbourhood { authorities, in_the_clear, .. } = &settings.neighbourhood;
+    Peers::new(Ways {
+        carrier: Arc::new(HttpPeers::new(&PeerOptions { authorities: authorities.clone() })),
+        keys: keys(settings),
+        boot: boot.to_owned(),
+        in_the_clear: *in_the_clear,
+    })
+}
+
+/// What lets other nodes in over the network; none where they share no secret.
+pub(crate) fn peer_gate(settings: &Settings) -> Option<Arc<PeerGate>> {
+    Some(Arc::new(PeerGate::new(settings.node.clone(), keys(settings)?)))
+}
+
+/// Where other nodes reach this one: as was said, else where it listens for other machines, else at its socket, which
+/// only nodes of the same machine can take.
+pub(crate) fn address(state: &StateDir, settings: &Settings, urls: &[String]) -> String {
+    if let Some(said) = &settings.neighbourhood.address {
+        return said.clone();
+    }
+    let remote = urls.iter().find(|url| is_for_others(url));
+    remote.cloned().unwrap_or_else(|| {
+        let path = std::path::absolute(state.path()).unwrap_or_else(|_| state.path().to_owned());
+        format!("http+unix://{}", path.join(SOCKET).display())
+    })
+}
+
+/// Whether other machines can take a URL as it is.
+fn is_for_others(url: &str) -> bool {
+    let address = url.split_once("://").and_then(|(_, address)| address.parse::<SocketAddr>().ok());
+    address.is_some_and(|address| {
+        let ip = address.ip().to_canonical();
+        !ip.is_loopback() && !ip.is_unspecified()
+    })
+}

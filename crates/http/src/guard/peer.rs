@@ -1,0 +1,80 @@
+//! Other nodes of the store, which prove that they are with each request and may ask little.
+
+use super::{Guard, Turned, only};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, Method};
+use longhaul_api::{PEER_HEADER, digest};
+
+/// The header by which another node is known.
+const HEADER: HeaderName = HeaderName::from_static(PEER_HEADER);
+/// What another node may look at, behind the name of a process.
+const LOOKED_AT: &[&str] = &["output", "text", "search"];
+/// What another node may hand over, behind the name of a process.
+const HANDED_OVER: &str = "input";
+
+/// What the body of a request of another node has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    digest: [u8; 32],
+}
+
+impl Guard {
+    /// Finds out whether a request comes from another node, as it says; none if it does not say so.
+    ///
+    /// No web page can make such a proof, so that neither host nor origin matter.
+    pub(crate) fn admit_peer(&self, head: &Parts) -> Option<Result<Sealed, Turned>> {
+        head.headers.contains_key(HEADER).then(|| self.check_peer(head))
+    }
+
+    fn check_peer(&self, head: &Parts) -> Result<Sealed, Turned> {
+        let gate = self.peers.as_ref().ok_or(Turned::NoPeers)?;
+        let said = only(&head.headers, &HEADER).ok_or(Turned::Unproven)?;
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let digest = gate.admit(said, head.method.as_str(), target).map_err(|why| Turned::Peer { why })?;
+        if is_for_peers(&head.method, head.uri.path()) {
+            Ok(Sealed { digest })
+        } else {
+            Err(Turned::NotForPeers)
+        }
+    }
+}
+
+impl Sealed {
+    /// Checks that a body is the one that was proven.
+    pub(crate) fn check(self, body: &[u8]) -> Result<(), Turned> {
+        if digest(body) == self.digest { Ok(()) } else { Err(Turned::Unproven) }
+    }
+}
+
+fn is_for_peers(method: &Method, path: &str) -> bool {
+    let Some((_, part)) = path.strip_prefix("/v1/processes/").and_then(|rest| rest.split_once('/')) else {
+        return false;
+    };
+    match *method {
+        Method::GET => LOOKED_AT.contains(&part),
+        Method::POST => part == HANDED_OVER,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_look_at_output_and_hand_over_input_and_nothing_else() {
+        let may = |method: Method, path: &str| is_for_peers(&method, path);
+        for part in ["output", "text", "search"] {
+            assert!(may(Method::GET, &format!("/v1/processes/x/{part}")));
+            assert!(!may(Method::POST, &format!("/v1/processes/x/{part}")));
+        }
+        assert!(may(Method::POST, "/v1/processes/x/input"));
+        for path in
+            ["/v1/processes", "/v1/clear", "/v1/processes/x", "/v1/processes/x/cancel", "/mcp", "/metrics"]
+        {
+            assert!(!may(Method::GET, path) && !may(Method::POST, path), "{path}");
+        }
+        assert!(!may(Method::POST, "/v1/processes/x/input/../cancel"));
+        assert!(!may(Method::GET, "/v1/processes/x/y/output"));
+    }
+}
