@@ -30,7 +30,7 @@ pub(crate) struct Figures {
     faults: BTreeMap<Fault, u64>,
     left: BTreeMap<String, u64>,
     peaks: Peaks,
-    halted: usize,
+    strays: usize,
 }
 
 impl Figures {
@@ -59,7 +59,7 @@ impl Figures {
             rejoined: past.logs.values().map(|log| log.matches("has joined anew").count()).sum(),
             faults: past.faults.clone(),
             peaks,
-            halted: settled.halted,
+            strays: settled.strays,
             ..Self::default()
         };
         for view in settled.records.values() {
@@ -109,8 +109,8 @@ impl fmt::Display for Figures {
         writeln!(f, "faults {:?}; managers that left {:?}", self.faults, self.left)?;
         writeln!(
             f,
-            "attempts lost with their node {}, of which wrote on {}; copies at once {}; nodes joined anew {}; commands found halted {}",
-            self.lost, self.peaks.outlived, self.peaks.copies, self.rejoined, self.halted
+            "attempts lost with their node {}, of which wrote on {}; copies at once {}; nodes joined anew {}; strays {}",
+            self.lost, self.peaks.outlived, self.peaks.copies, self.rejoined, self.strays
         )?;
         writeln!(
             f,

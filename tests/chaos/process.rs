@@ -8,18 +8,22 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(pid, signal);
 }
 
-/// Every process whose arguments name this text, and whether it is halted.
-pub(crate) fn naming(text: &str) -> Vec<(u32, bool)> {
+/// Every process whose arguments name this text.
+pub(crate) fn naming(text: &str) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&line).contains(text)
-            && let Some(stat) = longhaul_tests::stat(pid)
-            && stat.state != 'Z'
-        {
-            found.push((pid, stat.state == 'T'));
+        if String::from_utf8_lossy(&line).contains(text) && longhaul_tests::is_alive(pid) {
+            found.push(pid);
         }
     }
     found
+}
+
+/// A variable in the environment with which a process began.
+pub(crate) fn variable(pid: u32, name: &str) -> Option<String> {
+    let all = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let all = String::from_utf8_lossy(&all);
+    all.split('\0').find_map(|pair| Some(pair.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
 }

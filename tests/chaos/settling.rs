@@ -6,7 +6,7 @@ use crate::follower;
 use crate::ground::Ground;
 use crate::havoc::Havoc;
 use crate::ledger::Ledger;
-use crate::process::{naming, signal};
+use crate::process::{naming, signal, variable};
 use longhaul_ports::{ProcessStore, Stored};
 use longhaul_wire::api::ProcessView;
 use longhaul_wire::event::Envelope;
@@ -21,7 +21,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// What was told to end has so long for it.
 const END: Duration = Duration::from_secs(60);
 /// Commands of attempts that nobody watches any more live for so long at most.
-const LEFT: Duration = Duration::from_secs(15);
+const LEFT: Duration = Duration::from_secs(8);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How everything stands when it is over.
@@ -35,8 +35,8 @@ pub(crate) struct Settled {
     pub(crate) told: Vec<Envelope>,
     /// What was told to end because the run did.
     pub(crate) dismissed: BTreeSet<String>,
-    /// Commands that were found halted, and whose process was over.
-    pub(crate) halted: usize,
+    /// What lived on of attempts that had been interrupted.
+    pub(crate) strays: usize,
 }
 
 pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: &mut Findings) -> Settled {
@@ -69,7 +69,7 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    settled.halted = empty(ground, findings);
+    settled.strays = empty(socket, ground, findings);
     for view in list(socket, "all=true").unwrap_or_default() {
         settled.records.insert(view.id.clone(), view);
     }
@@ -104,29 +104,28 @@ fn list(socket: &Path, filter: &str) -> Option<Vec<ProcessView>> {
     }
 }
 
-/// Waits until no command is left; one that was halted when its node was lost stays so until somebody ends it.
-fn empty(ground: &Ground, findings: &mut Findings) -> usize {
+/// Waits until no command is left. What was interrupted may be: what was paused when its node was lost stays so, and
+/// what it had left behind has nobody who sweeps it. Gives how many there were of those.
+fn empty(socket: &Path, ground: &Ground, findings: &mut Findings) -> usize {
     let journal = ground.journal().to_string_lossy().into_owned();
     let begun = Instant::now();
-    let mut halted = BTreeSet::new();
-    loop {
-        let left = naming(&journal);
-        if left.is_empty() {
-            return halted.len();
-        }
-        for (pid, _) in left.iter().filter(|(_, is_halted)| *is_halted) {
-            halted.insert(*pid);
-            signal(*pid, Signal::CONT);
-        }
-        if begun.elapsed() > LEFT {
-            for (pid, _) in &left {
-                findings.note(format_args!("process {pid} lives, and everything is over"));
-                signal(*pid, Signal::KILL);
-            }
-            return halted.len();
-        }
-        std::thread::sleep(Duration::from_millis(50));
+    while !naming(&journal).is_empty() && begun.elapsed() < LEFT {
+        std::thread::sleep(Duration::from_millis(100));
     }
+    let mut strays = 0;
+    for pid in naming(&journal) {
+        let of = variable(pid, "LONGHAUL_ID").unwrap_or_default();
+        let answer = ask(socket, "GET", &format!("/v1/processes/{of}"), &Value::Null, PATIENCE);
+        match answer {
+            Answer::Said { status: 200, body } if body["status"] == "interrupted" => strays += 1,
+            Answer::Said { body, .. } => {
+                findings.note(format_args!("process {pid} lives, and all is over: {of} is {}", body["status"]));
+            }
+            Answer::Nobody | Answer::Silence => findings.note(format_args!("process {pid} lives: {of}")),
+        }
+        signal(pid, Signal::KILL);
+    }
+    strays
 }
 
 /// The records of everything that anybody heard of.
