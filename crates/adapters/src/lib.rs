@@ -7,6 +7,7 @@
 //! | `sqlite` | [`sqlite`] | store | one machine |
 //! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
 //! | `redis` | [`redis`] | store | many machines |
+//! | `seal` | [`seal`] | notary | launches in a store of many machines |
 //! | `os` | [`os`] | spawner, output, prober | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 //! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
@@ -25,6 +26,8 @@ pub mod os;
 mod prefix;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "seal")]
+pub mod seal;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "system")]

@@ -8,9 +8,11 @@
 //! the first.
 
 mod class;
+mod cluster_key;
 mod codec;
 mod durability;
 mod events;
+mod examination;
 mod failure;
 mod link;
 mod list;
@@ -23,9 +25,11 @@ mod opening;
 mod options;
 mod place;
 mod process;
+mod promise;
 mod queues;
 mod reply;
 mod script;
+mod server;
 mod submit;
 mod token;
 mod unsuitable;
@@ -33,7 +37,9 @@ mod upkeep;
 mod url;
 
 pub use durability::{Durability, UnknownDurability};
+pub use examination::{Examination, NamespaceFacts, RoundTrips, Skew};
 pub use options::{LeaseTimes, RedisOptions};
+pub use server::{ServerFacts, Syncing};
 pub use unsuitable::Unsuitable;
 pub use url::RedisUrlError;
 
@@ -62,7 +68,7 @@ impl RedisStore {
     pub async fn open(options: RedisOptions) -> Result<Self, StoreError> {
         let place = Place::of(&options.url).map_err(failure::unavailable)?;
         let link = Arc::new(Link::new(place, &options));
-        opening::check(&link, options.durability).await?;
+        opening::check(&link).await?;
         link.load_scripts().await?;
         opening::found(&link).await?;
         let store = Self {

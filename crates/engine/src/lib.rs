@@ -43,6 +43,7 @@ mod subscribe;
 mod tenure;
 mod timers;
 mod tree;
+mod trust;
 mod turn;
 mod unrecorded;
 mod vitals;

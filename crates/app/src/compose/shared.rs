@@ -3,6 +3,7 @@
 use super::Movable;
 use crate::stores::Stores;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
+use longhaul_adapters::seal::{ClusterKeys, KeyId};
 use longhaul_engine::ports::{Membership, Presence, Store, StoreError};
 use std::sync::Arc;
 
@@ -37,6 +38,17 @@ pub(crate) async fn exists(url: &str) -> Result<bool, StoreError> {
     RedisStore::exists(&options(url)?).await
 }
 
+/// The id of the cluster key that the nodes of such a store use; none if it was never told.
+pub(crate) async fn cluster_key(url: &str) -> Result<Option<String>, StoreError> {
+    RedisStore::cluster_key(&options(url)?).await
+}
+
+/// Tells such a store the keys of this node, and answers which one its nodes use.
+pub(crate) async fn agree_on_key(url: &str, keys: &ClusterKeys) -> Result<String, StoreError> {
+    let trusted = keys.trusted().map(KeyId::as_str);
+    RedisStore::agree_on_key(&options(url)?, keys.signing().as_str(), trusted).await
+}
+
 /// Where a copy is made before it gets its place, as a URL.
 pub(crate) fn draft_of(url: &str) -> Result<String, StoreError> {
     let namespace = options(url)?.namespace;
@@ -67,6 +79,6 @@ async fn open(url: String) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(RedisStore::open(options(&url)?).await?))
 }
 
-fn options(url: &str) -> Result<RedisOptions, StoreError> {
+pub(super) fn options(url: &str) -> Result<RedisOptions, StoreError> {
     RedisOptions::of_url(url).map_err(|error| StoreError::Unavailable { source: Box::new(error) })
 }

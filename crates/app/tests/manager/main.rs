@@ -12,8 +12,10 @@ mod binding;
 mod client;
 mod config;
 mod displaced;
+mod doctor;
 mod full_disk;
 mod handle;
+mod idle;
 mod lifecycle;
 mod network;
 mod shared_store;
@@ -23,3 +25,4 @@ mod store_gone;
 #[cfg(feature = "otel")]
 mod telemetry;
 mod telling;
+mod trust;
