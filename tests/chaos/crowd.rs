@@ -14,15 +14,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
-const CLIENTS: u64 = 6;
+const CLIENTS: u64 = 12;
 /// A client that hears nothing for so long asks somebody else.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The latest processes, among which clients choose.
 const LATEST: usize = 40;
 /// The latest of them are those that may live and have children.
 const PARENTS: usize = 6;
 /// The pauses between two questions of a client, in milliseconds.
-const PAUSE: u64 = 300;
+const PAUSE: u64 = 400;
 
 /// The clients at work.
 pub(crate) struct Crowd {

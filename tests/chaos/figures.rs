@@ -6,6 +6,7 @@ use crate::havoc::{Fault, Past};
 use crate::journal::Journal;
 use crate::ledger::{Fate, Ledger};
 use crate::limits::Peaks;
+use crate::member::KEYS;
 use crate::settling::Settled;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -74,13 +75,15 @@ impl Figures {
 
     /// A run that is long enough has met all that it is for.
     pub(crate) fn met_everything(&self, findings: &mut Findings) {
+        let is_full = |(key, slots): &&(&str, usize)| *slots > 1 && self.peaks.keys.get(*key) == Some(slots);
+        let full = KEYS.iter().filter(is_full).count();
         let met = [
             ("a launch that was accepted", self.accepted),
             ("an attempt after the first", self.retried),
             ("a child", self.children),
             ("an attempt that was lost with its node", self.lost),
             ("a node that joined anew", self.rejoined),
-            ("a key that was full", self.peaks.keys.get("three").copied().unwrap_or(0) / 3),
+            ("a key of which every slot was taken", full),
         ];
         for (what, count) in met {
             if count == 0 {

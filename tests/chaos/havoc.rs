@@ -130,7 +130,7 @@ impl Havoc {
         if self.next > Instant::now() {
             return;
         }
-        self.next = Instant::now() + self.drawn(200, 900);
+        self.next = Instant::now() + self.drawn(300, 1_000);
         let Some(fault) = self.deal() else { return };
         if self.strike(fault) {
             *self.past.faults.entry(fault).or_default() += 1;

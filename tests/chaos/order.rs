@@ -16,7 +16,7 @@ pub(crate) fn drawn(
     parents: &[String],
     (journal, work): (&Path, &Path),
 ) -> LaunchRequest {
-    let limited = chance.below(5) < 3;
+    let limited = chance.below(4) < 3;
     let key = if limited { chance.pick(&KEYS).map(|(key, _)| key.to_owned()) } else { None };
     let life = if chance.odds(4) { 1_000 + chance.below(1_500) } else { 20 + chance.below(400) };
     let code = if chance.odds(5) { 7 } else { 0 };

@@ -3,7 +3,7 @@
 /// For bash: it tells the time and waits without another process.
 ///
 /// Each line is one write that appends, so that the order of the lines is an order in which all of it happened. The
-/// command holds its slot before its first line and still after its last one.
+/// command holds its slot before its first line and still after its last own one.
 const SCRIPT: &str = r#"
 journal=$1 life=$2 code=$3 manner=$4
 exec 9<> <(:)
@@ -16,7 +16,7 @@ stubborn) trap '' TERM ;;
 esac
 say start "$LONGHAUL_SOCKET"
 if [ "$manner" = litter ]; then
-    # Whoever leaves processes behind has them swept, and its slot is held until they are gone.
+    # What a command leaves behind is swept after it.
     (trap '' TERM; while :; do say live below; read -rt 0.1 -u 9; done) &
 fi
 until=$((${EPOCHREALTIME/[.,]/} + life * 1000))
