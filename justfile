@@ -39,6 +39,10 @@ sim SEED:
 sim-many N FIRST="1":
     LONGHAUL_SIM_FIRST={{ FIRST }} LONGHAUL_SIM_SEEDS={{ N }} cargo test --release -p longhaul-tests --test simulation -- --exact --nocapture every_seed_keeps_every_promise
 
+# Kills managers, supervisors and Redis under five nodes for so many seconds, and checks what came of it.
+chaos *ARGS:
+    scripts/chaos {{ ARGS }}
+
 # Lists the tests of each promised row; fails where one lacks a test, or a sabotage that turns it red.
 rows *ARGS:
     scripts/rows {{ ARGS }}

@@ -18,6 +18,9 @@ mod migrate;
 mod moving;
 #[path = "redis/opening.rs"]
 mod opening;
+#[cfg(feature = "redis-sentinel")]
+#[path = "redis/partition.rs"]
+mod partition;
 #[path = "redis/proxy.rs"]
 mod proxy;
 #[cfg(feature = "redis-sentinel")]

@@ -1,43 +1,105 @@
-//! Sentinels that promote a replica when the primary is gone.
+//! Sentinels that promote a replica when the primary is gone, or cut off.
 
-use crate::server::{Server, free_port, wait_for};
+use crate::partition::{Machine, Network};
+use crate::server::{Server, error_of, free_port, wait_for};
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
+use longhaul_domain::ProcessId;
+use longhaul_ports::{StoreError, Submitted};
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// The client is on no machine of its own.
+const CLIENT: Machine = 0;
+const PRIMARY: Machine = 1;
+const REPLICAS: [Machine; 2] = [2, 3];
+/// One of them beside the last replica; a majority of them decides.
+const SENTINELS: [Machine; 3] = [3, 4, 5];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_every_replica_has_is_there_after_a_failover() {
-    let ports = [(); 3].map(|()| free_port());
-    let common = ["--save", "", "--appendonly", "yes", "--bind", "127.0.0.1"];
-    let mut primary = Server::with(&[&common[..], &["--port", &ports[0]]].concat());
-    let replicas = [&ports[1], &ports[2]].map(|port| {
-        Server::with(&[&common[..], &["--port", port, "--replicaof", "127.0.0.1", &ports[0]]].concat())
-    });
-    wait_for(|| primary.ask(&["INFO", "replication"]).matches("state=online").count() == 2).await;
-    let listening = [(); 3].map(|()| free_port());
-    let sentinels = [&listening[0], &listening[1], &listening[2]].map(|port| sentinel(port, &ports[0]));
-    wait_for(|| sentinels.iter().all(|one| one.ask(&["SENTINEL", "CKQUORUM", "main"]).starts_with("OK 3")))
-        .await;
-    wait_for(|| sentinels.iter().all(|one| one.ask(&["INFO", "sentinel"]).contains("slaves=2,sentinels=3")))
-        .await;
-
-    let hosts = listening.each_ref().map(|port| format!("127.0.0.1:{port}")).join(",");
-    let url = format!("redis+sentinel://{hosts}/main?durability=replicated:2");
-    let options = RedisOptions { patience: Duration::from_secs(60), ..RedisOptions::of_url(&url).unwrap() };
-    let store = Arc::new(RedisStore::open(options).await.unwrap());
-    let world = StoreWorld::new(store, VirtualClock::default());
+async fn what_every_replica_has_is_there_after_the_primary_died() {
+    let mut fleet = Fleet::start("").await;
+    let world = fleet.world("replicated:2").await;
     let mut acknowledged = Vec::new();
     for _ in 0..50 {
         acknowledged.push(world.submit(world.draft()).await.process.id);
     }
-    primary.kill();
-    wait_for(|| replicas.iter().any(|one| one.ask(&["ROLE"]).starts_with("master"))).await;
+    fleet.primary.kill();
+    fleet.until_one_is_promoted().await;
+    all_are_known(&*world.store, &acknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_with_a_primary_that_was_cut_off() {
+    cut_off(&[CLIENT, PRIMARY]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_with_a_primary_that_was_cut_off_together_with_a_replica() {
+    cut_off(&[CLIENT, PRIMARY, REPLICAS[0]]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fewer_replicas_than_may_be_promoted_are_refused() {
+    for settings in ["", "min-replicas-to-write 1\nmin-replicas-max-lag 1\n"] {
+        let fleet = Fleet::start(settings).await;
+        let refused = error_of(fleet.open("replicated:1").await).to_string();
+        assert!(refused.contains("replica"), "{refused}");
+        let alone = error_of(fleet.open("single").await).to_string();
+        assert!(alone.contains("appendfsync"), "{alone}");
+    }
+}
+
+/// Launches go on at a primary that is cut off with these machines, until another one is promoted and for a while after
+/// that: what was acknowledged is there when all is whole again.
+async fn cut_off(machines: &[Machine]) {
+    let fleet = Fleet::start("").await;
+    let world = fleet.world("replicated:2").await;
+    let mut acknowledged = Vec::new();
+    for _ in 0..20 {
+        acknowledged.push(world.submit(world.draft()).await.process.id);
+    }
+    // What is launched is decided before, since the policy cannot be asked for at any time after this. What was not
+    // acknowledged is sent again, and the answer that it is there already is an acknowledgement as well.
+    let mut launches = Vec::new();
+    for _ in 0..100 {
+        launches.push(world.submission(world.draft()).await);
+    }
+    let mut launches = launches.iter().cycle();
+    fleet.network.cut_off(machines);
+    let begun = Instant::now();
+    let (mut asked, mut refused) = (0, 0);
+    while !fleet.is_one_promoted() || asked < 20 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody was promoted");
+        asked += 1;
+        let launch = launches.next().unwrap().clone();
+        match tokio::time::timeout(Duration::from_secs(2), world.store.submit(launch)).await {
+            Ok(Ok(submitted)) => acknowledged.push(id_of(&submitted)),
+            Ok(Err(StoreError::Unknown { .. } | StoreError::Unavailable { .. })) | Err(_) => refused += 1,
+            Ok(Err(other)) => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0, "it was cut off from those that had to have it");
+    fleet.network.mend();
+    let primary = &fleet.primary;
+    wait_for(|| primary.ask(&["ROLE"]).starts_with("slave")).await;
+    all_are_known(&*world.store, &acknowledged).await;
+    world.submit(world.draft()).await;
+}
+
+fn id_of(submitted: &Submitted) -> ProcessId {
+    match submitted {
+        Submitted::Waiting(stored) | Submitted::Claimed(stored) => stored.process.id,
+        Submitted::Existing { id, .. } => *id,
+    }
+}
+
+async fn all_are_known(store: &dyn longhaul_ports::Store, acknowledged: &[ProcessId]) {
     for id in acknowledged {
-        let known = tokio::time::timeout(Duration::from_secs(30), async {
+        let known = tokio::time::timeout(Duration::from_secs(60), async {
             loop {
-                if let Ok(loaded) = longhaul_ports::ProcessStore::load(&*world.store, &[id]).await {
+                if let Ok(loaded) = store.load(&[*id]).await {
                     return loaded.iter().all(Option::is_some);
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -47,10 +109,81 @@ async fn what_every_replica_has_is_there_after_a_failover() {
     }
 }
 
-fn sentinel(port: &str, primary: &str) -> Server {
-    let settings = format!(
-        "sentinel monitor main 127.0.0.1 {primary} 2\nsentinel down-after-milliseconds main 500\n\
-         sentinel failover-timeout main 5000\n"
-    );
-    Server::configured(&settings, &["--sentinel", "--port", port, "--bind", "127.0.0.1"])
+/// A primary with two replicas and three sentinels, on machines of their own.
+struct Fleet {
+    network: Network,
+    primary: Server,
+    replicas: Vec<Server>,
+    /// Where sentinels are asked.
+    hosts: String,
+    _sentinels: Vec<Server>,
+}
+
+impl Fleet {
+    /// All know each other.
+    async fn start(settings: &str) -> Self {
+        let network = Network::default();
+        let port = free_port();
+        let known = Network::known(PRIMARY);
+        for machine in [PRIMARY, REPLICAS[0], REPLICAS[1]] {
+            network.publish(machine, &port);
+        }
+        let settings = format!("{settings}save \"\"\nappendonly yes\nappendfsync everysec\n");
+        let primary = server(&settings, PRIMARY, &port, &[]);
+        let of = ["--replicaof", known.as_str(), port.as_str()];
+        let replicas: Vec<Server> =
+            REPLICAS.iter().map(|machine| server(&settings, *machine, &port, &of)).collect();
+        wait_for(|| primary.ask(&["INFO", "replication"]).matches("state=online").count() == 2).await;
+
+        let asked = free_port();
+        let settings = format!(
+            "sentinel monitor main {known} {port} 2\nsentinel down-after-milliseconds main 500\n\
+             sentinel failover-timeout main 5000\n"
+        );
+        let sentinels: Vec<Server> = SENTINELS
+            .iter()
+            .map(|machine| {
+                network.publish(*machine, &asked);
+                let announced = format!(
+                    "{settings}sentinel announce-ip {}\nsentinel announce-port {asked}\n",
+                    Network::known(*machine)
+                );
+                server(&announced, *machine, &asked, &["--sentinel"])
+            })
+            .collect();
+        let hosts = SENTINELS.map(|machine| format!("{}:{asked}", Network::known(machine))).join(",");
+        let fleet = Self { network, primary, replicas, hosts, _sentinels: sentinels };
+        let all = &fleet._sentinels;
+        wait_for(|| all.iter().all(|one| one.ask(&["SENTINEL", "CKQUORUM", "main"]).starts_with("OK 3"))).await;
+        wait_for(|| all.iter().all(|one| one.ask(&["INFO", "sentinel"]).contains("slaves=2,sentinels=3"))).await;
+        fleet
+    }
+
+    async fn open(&self, durability: &str) -> Result<RedisStore, StoreError> {
+        let url = format!("redis+sentinel://{}/main?durability={durability}", self.hosts);
+        RedisStore::open(RedisOptions::of_url(&url).unwrap()).await
+    }
+
+    async fn world(&self, durability: &str) -> StoreWorld {
+        StoreWorld::new(Arc::new(self.open(durability).await.unwrap()), VirtualClock::default())
+    }
+
+    fn is_one_promoted(&self) -> bool {
+        self.replicas.iter().any(|one| one.ask(&["ROLE"]).starts_with("master"))
+    }
+
+    async fn until_one_is_promoted(&self) {
+        wait_for(|| self.is_one_promoted()).await;
+    }
+}
+
+/// A server on a machine.
+fn server(settings: &str, machine: Machine, port: &str, more: &[&str]) -> Server {
+    let (own, known, source) = (Network::own(machine), Network::known(machine), Network::source(machine));
+    let mut all = more.to_vec();
+    all.extend(["--port", port, "--bind", &own, "--bind-source-addr", &source, "--protected-mode", "no"]);
+    if !more.contains(&"--sentinel") {
+        all.extend(["--replica-announce-ip", &known, "--replica-announce-port", port]);
+    }
+    Server::configured(settings, &all)
 }

@@ -1,0 +1,119 @@
+//! A network of machines that can be cut in two.
+//!
+//! Each machine is three addresses of the loopback: one at which its server listens, one from which it connects, and one
+//! at which all others know it. Whoever connects to that reaches the server only while both stand on the same side.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// One machine, by its number. What connects from elsewhere is the client, which has the number 0.
+pub(crate) type Machine = u8;
+
+/// The network; it is whole at first.
+#[derive(Clone, Default)]
+pub(crate) struct Network(Arc<Mutex<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    /// The machines that are cut off from all others, together.
+    apart: Vec<Machine>,
+    /// What goes on, by its number: between whom, and both of its ends.
+    open: BTreeMap<u64, (Machine, Machine, [TcpStream; 2])>,
+    next: u64,
+}
+
+impl Network {
+    /// Where a machine is known.
+    pub(crate) fn known(machine: Machine) -> String {
+        Ipv4Addr::new(127, 0, 101, machine).to_string()
+    }
+
+    /// Where its servers listen.
+    pub(crate) fn own(machine: Machine) -> String {
+        Ipv4Addr::new(127, 0, 102, machine).to_string()
+    }
+
+    /// From where they connect.
+    pub(crate) fn source(machine: Machine) -> String {
+        Ipv4Addr::new(127, 0, 103, machine).to_string()
+    }
+
+    /// Makes a port of a machine known; it ends with the test.
+    pub(crate) fn publish(&self, machine: Machine, port: &str) {
+        let listener = TcpListener::bind(format!("{}:{port}", Self::known(machine))).unwrap();
+        let server: SocketAddr = format!("{}:{port}", Self::own(machine)).parse().unwrap();
+        let network = self.clone();
+        thread::spawn(move || {
+            for arrived in listener.incoming() {
+                let Ok(arrived) = arrived else { return };
+                // Whoever is on the other side is not answered.
+                let _ = network.join(arrived, machine, server);
+            }
+        });
+    }
+
+    /// Cuts these machines off from all others; what went on between them is over.
+    pub(crate) fn cut_off(&self, machines: &[Machine]) {
+        let mut lines = self.lines();
+        lines.apart = machines.to_vec();
+        let crossing: Vec<u64> =
+            lines.open.iter().filter(|(_, (a, b, _))| lines.is_cut(*a, *b)).map(|(number, _)| *number).collect();
+        for number in crossing {
+            if let Some((_, _, ends)) = lines.open.remove(&number) {
+                ends.iter().for_each(close);
+            }
+        }
+    }
+
+    pub(crate) fn mend(&self) {
+        self.lines().apart.clear();
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self, arrived: TcpStream, to: Machine, server: SocketAddr) -> io::Result<()> {
+        let from = machine_at(arrived.peer_addr()?.ip());
+        let mut lines = self.lines();
+        if lines.is_cut(from, to) {
+            return Ok(());
+        }
+        let reached = TcpStream::connect(server)?;
+        arrived.set_nodelay(true)?;
+        reached.set_nodelay(true)?;
+        let number = lines.next;
+        lines.next += 1;
+        lines.open.insert(number, (from, to, [arrived.try_clone()?, reached.try_clone()?]));
+        for (mut a, mut b) in [(arrived.try_clone()?, reached.try_clone()?), (reached, arrived)] {
+            let network = self.clone();
+            thread::spawn(move || {
+                let _ = io::copy(&mut a, &mut b);
+                close(&a);
+                close(&b);
+                network.lines().open.remove(&number);
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn is_cut(&self, a: Machine, b: Machine) -> bool {
+        self.apart.contains(&a) != self.apart.contains(&b)
+    }
+}
+
+fn close(end: &TcpStream) {
+    let _ = end.shutdown(Shutdown::Both);
+}
+
+fn machine_at(address: IpAddr) -> Machine {
+    match address {
+        IpAddr::V4(address) if address.octets()[2] == 103 => address.octets()[3],
+        IpAddr::V4(_) | IpAddr::V6(_) => 0,
+    }
+}

@@ -1,0 +1,59 @@
+//! One question to a manager, which may be dead, halted or without a store.
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Said { status: u16, body: Value },
+    /// Nobody was there to be asked.
+    Nobody,
+    /// It was asked, and what came of it is not known.
+    Silence,
+}
+
+/// Asks, and waits for the answer for so long at most.
+pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &Value, patience: Duration) -> Answer {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let Ok(mut stream) = UnixStream::connect(socket) else { return Answer::Nobody };
+    let question = format!(
+        "{method} {path} HTTP/1.1\r\nhost: longhaul\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let mut answer = Vec::new();
+    let heard = stream
+        .set_read_timeout(Some(patience))
+        .and_then(|()| stream.set_write_timeout(Some(patience)))
+        .and_then(|()| stream.write_all(question.as_bytes()))
+        .and_then(|()| stream.read_to_end(&mut answer));
+    if heard.is_err() {
+        return Answer::Silence;
+    }
+    said(&String::from_utf8_lossy(&answer)).unwrap_or(Answer::Silence)
+}
+
+/// A stream of lines of JSON that ends with what there is; none if it broke off.
+pub(crate) fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec<Value>> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
+    // In the first version of the protocol a body is not cut into chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: longhaul\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    if !head.contains(" 200 ") {
+        return None;
+    }
+    body.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn said(answer: &str) -> Option<Answer> {
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let body = answer.split_once("\r\n\r\n")?.1;
+    Some(Answer::Said { status, body: serde_json::from_str(body).ok()? })
+}

@@ -1,0 +1,189 @@
+//! The clients: several at once, each on any node.
+
+use crate::ask::{Answer, ask};
+use crate::chance::Chance;
+use crate::ground::Ground;
+use crate::havoc::Havoc;
+use crate::ledger::{Fate, Launch, Ledger};
+use crate::order;
+use longhaul_wire::api::LaunchRequest;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, sleep};
+use std::time::Duration;
+
+const CLIENTS: u64 = 12;
+/// A client that hears nothing for so long asks somebody else.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The latest processes, among which clients choose.
+const LATEST: usize = 40;
+/// The latest of them are those that may live and have children.
+const PARENTS: usize = 6;
+/// The pauses between two questions of a client, in milliseconds.
+const PAUSE: u64 = 400;
+
+/// The clients at work.
+pub(crate) struct Crowd {
+    clients: Vec<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    nodes: Vec<String>,
+    sockets: Vec<PathBuf>,
+    journal: PathBuf,
+    work: PathBuf,
+    over: AtomicBool,
+    /// What was accepted lately.
+    latest: Mutex<Vec<String>>,
+    ledger: Mutex<Ledger>,
+}
+
+impl Crowd {
+    pub(crate) fn gather(ground: &Ground, havoc: &Havoc, chance: &mut Chance) -> Self {
+        let shared = Arc::new(Shared {
+            nodes: havoc.names(),
+            sockets: havoc.sockets(),
+            journal: ground.journal(),
+            work: ground.work(),
+            over: AtomicBool::new(false),
+            latest: Mutex::default(),
+            ledger: Mutex::default(),
+        });
+        let clients = (0..CLIENTS)
+            .map(|number| {
+                let client = Client { number, launches: 0, chance: chance.fork(), shared: shared.clone() };
+                std::thread::spawn(move || client.work())
+            })
+            .collect();
+        Self { clients, shared }
+    }
+
+    /// Lets everybody finish what he asks, and gives what was said.
+    pub(crate) fn part(self) -> Ledger {
+        self.shared.over.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            client.join().unwrap();
+        }
+        std::mem::take(&mut *self.shared.ledger())
+    }
+}
+
+impl Shared {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Vec<String>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Client {
+    number: u64,
+    launches: u64,
+    chance: Chance,
+    shared: Arc<Shared>,
+}
+
+impl Client {
+    fn work(mut self) {
+        while !self.shared.over.load(Ordering::Relaxed) {
+            let (often, seldom) = (self.chance.odds(2), self.chance.odds(4));
+            match self.chance.below(20) {
+                0..=10 => self.launch(),
+                11 | 12 => self.launch_again(),
+                13..=15 => self.tell("cancel", &json!({ "force": seldom, "alone": often })),
+                16 => self.tell("pause", &json!({ "descendants": often })),
+                17 | 18 => self.tell("resume", &json!({ "descendants": often })),
+                _ => self.tell("priority", &json!({ "first": true })),
+            }
+            // The pace of a client, and no wait for anything.
+            sleep(Duration::from_millis(self.chance.below(PAUSE)));
+        }
+    }
+
+    fn launch(&mut self) {
+        self.launches += 1;
+        let key = format!("client-{}-{}", self.number, self.launches);
+        let parents: Vec<String> = self.shared.latest().iter().rev().take(PARENTS).cloned().collect();
+        let paths = (self.shared.journal.as_path(), self.shared.work.as_path());
+        let request = order::drawn(&mut self.chance, &key, &self.shared.nodes, &parents, paths);
+        let launch = Launch { request: request.clone(), in_doubt: false, fate: Fate::Unanswered };
+        self.shared.ledger().launches.insert(key, launch);
+        self.send(&request);
+    }
+
+    /// The same launch once more, mostly one whose answer did not come: it must not run twice.
+    fn launch_again(&mut self) {
+        let known: Vec<LaunchRequest> = {
+            let ledger = self.shared.ledger();
+            let fresh = ledger.launches.values().filter(|launch| launch.fate == Fate::Unanswered);
+            let open: Vec<LaunchRequest> = fresh.map(|launch| launch.request.clone()).collect();
+            if open.is_empty() || self.chance.odds(4) {
+                ledger.launches.values().rev().take(LATEST).map(|launch| launch.request.clone()).collect()
+            } else {
+                open
+            }
+        };
+        if let Some(request) = self.chance.pick(&known) {
+            self.send(&request);
+        }
+    }
+
+    fn send(&mut self, request: &LaunchRequest) {
+        let key = request.launch_key.clone().unwrap_or_default();
+        let body = serde_json::to_value(request).unwrap();
+        let fate = match self.ask("/v1/processes", &body) {
+            Answer::Nobody => return,
+            Answer::Silence | Answer::Said { status: 500.., .. } => Fate::Unanswered,
+            Answer::Said { status: 200 | 201, body } => {
+                let id = body["process"]["id"].as_str().unwrap_or_default().to_owned();
+                let mut latest = self.shared.latest();
+                if latest.len() >= LATEST {
+                    latest.remove(0);
+                }
+                latest.push(id.clone());
+                Fate::Accepted { id }
+            }
+            Answer::Said { .. } => Fate::Refused,
+        };
+        self.shared.ledger().answered(&key, fate);
+    }
+
+    fn tell(&mut self, verb: &str, body: &Value) {
+        let latest = self.shared.latest().clone();
+        let Some(id) = self.chance.pick(&latest) else { return };
+        if verb == "cancel" {
+            self.shared.ledger().cancelled.insert(id.clone());
+        }
+        let _ = self.ask(&format!("/v1/processes/{id}/{verb}"), body);
+    }
+
+    fn ask(&mut self, path: &str, body: &Value) -> Answer {
+        let socket = self.chance.pick(&self.shared.sockets).unwrap();
+        let mut answer = ask(&socket, "POST", path, body, PATIENCE);
+        for other in &self.shared.sockets {
+            if matches!(answer, Answer::Nobody) {
+                answer = ask(other, "POST", path, body, PATIENCE);
+            }
+        }
+        let mut ledger = self.shared.ledger();
+        ledger.asked += 1;
+        match &answer {
+            Answer::Said { status: 400.., body } => {
+                let slug = body["type"].as_str().unwrap_or("nothing").to_owned();
+                if matches!(slug.as_str(), "internal" | "nothing" | "invalid_request") {
+                    ledger.oddities.push(format!("{path} was answered {body}"));
+                }
+                *ledger.refusals.entry(slug).or_default() += 1;
+            }
+            Answer::Silence => ledger.silences += 1,
+            Answer::Said { .. } | Answer::Nobody => {}
+        }
+        drop(ledger);
+        answer
+    }
+}

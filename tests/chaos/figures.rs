@@ -1,0 +1,126 @@
+//! What a run met.
+
+use crate::findings::Findings;
+use crate::follower::Log;
+use crate::havoc::{Fault, Past};
+use crate::journal::Journal;
+use crate::ledger::{Fate, Ledger};
+use crate::limits::Peaks;
+use crate::member::KEYS;
+use crate::settling::Settled;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a run met, in numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    launches: usize,
+    accepted: usize,
+    refused: usize,
+    unanswered: usize,
+    asked: u64,
+    silences: u64,
+    refusals: BTreeMap<String, u64>,
+    statuses: BTreeMap<String, u64>,
+    attempts: usize,
+    retried: usize,
+    children: usize,
+    events: usize,
+    lost: usize,
+    rejoined: usize,
+    faults: BTreeMap<Fault, u64>,
+    left: BTreeMap<String, u64>,
+    peaks: Peaks,
+    strays: usize,
+}
+
+impl Figures {
+    pub(crate) fn of(
+        ledger: &Ledger,
+        settled: &Settled,
+        log: &Log,
+        journal: &Journal,
+        past: &Past,
+        (peaks, lost): (Peaks, usize),
+    ) -> Self {
+        let fates = |is: fn(&Fate) -> bool| ledger.launches.values().filter(|launch| is(&launch.fate)).count();
+        let mut figures = Self {
+            launches: ledger.launches.len(),
+            accepted: ledger.accepted().count(),
+            refused: fates(|fate| *fate == Fate::Refused),
+            unanswered: fates(|fate| *fate == Fate::Unanswered),
+            asked: ledger.asked,
+            silences: ledger.silences,
+            refusals: ledger.refusals.clone(),
+            attempts: journal.traces.len(),
+            retried: journal.traces.keys().filter(|(_, number)| *number > 1).count(),
+            children: settled.records.values().filter(|view| view.parent_id.is_some()).count(),
+            events: log.followed.len(),
+            lost,
+            rejoined: past.logs.values().map(|log| log.matches("has joined anew").count()).sum(),
+            faults: past.faults.clone(),
+            peaks,
+            strays: settled.strays,
+            ..Self::default()
+        };
+        for view in settled.records.values() {
+            *figures.statuses.entry(view.status.clone()).or_default() += 1;
+        }
+        for exit in &past.left {
+            let how = exit.split_once(": ").map_or(exit.as_str(), |(_, how)| how);
+            *figures.left.entry(how.to_owned()).or_default() += 1;
+        }
+        figures
+    }
+
+    /// A run that is long enough has met all that it is for.
+    pub(crate) fn met_everything(&self, findings: &mut Findings) {
+        let is_full = |(key, slots): &&(&str, usize)| *slots > 1 && self.peaks.keys.get(*key) == Some(slots);
+        let full = KEYS.iter().filter(is_full).count();
+        let met = [
+            ("a launch that was accepted", self.accepted),
+            ("an attempt after the first", self.retried),
+            ("a child", self.children),
+            ("an attempt that was lost with its node", self.lost),
+            ("a node that joined anew", self.rejoined),
+            ("a key of which every slot was taken", full),
+        ];
+        for (what, count) in met {
+            if count == 0 {
+                findings.note(format_args!("the run did not meet {what}, and shows nothing about it"));
+            }
+        }
+        for fault in Fault::ALL.iter().filter(|fault| !self.faults.contains_key(fault)) {
+            findings.note(format_args!("the run did not meet {fault:?}, and shows nothing about it"));
+        }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "launches {}: accepted {}, refused {}, unanswered {}; {} questions, {} without an answer",
+            self.launches, self.accepted, self.refused, self.unanswered, self.asked, self.silences
+        )?;
+        writeln!(f, "answers that refused: {:?}", self.refusals)?;
+        writeln!(
+            f,
+            "attempts that ran {}, {} of them after the first; {} children; ends {:?}",
+            self.attempts, self.retried, self.children, self.statuses
+        )?;
+        writeln!(f, "faults {:?}; managers that left {:?}", self.faults, self.left)?;
+        writeln!(
+            f,
+            "attempts lost with their node {}, of which wrote on {}; copies at once {}; nodes joined anew {}; strays {}",
+            self.lost, self.peaks.outlived, self.peaks.copies, self.rejoined, self.strays
+        )?;
+        writeln!(
+            f,
+            "commands that left processes behind {}, which were swept within {} ms",
+            self.peaks.littered,
+            self.peaks.longest_litter / 1_000
+        )?;
+        write!(f, "events {}; most at once {:?}, roots of a node {}", self.events, self.peaks.keys, self.peaks.roots)
+    }
+}

@@ -1,0 +1,132 @@
+//! Limits, as the commands themselves saw them: whoever writes to the journal runs.
+
+use crate::findings::Findings;
+use crate::havoc::Past;
+use crate::journal::{Attempt, Journal, Trace};
+use crate::member::{KEYS, ROOTS};
+use crate::outage::Outage;
+use crate::replay::Loss;
+use crate::settling::Settled;
+use std::collections::BTreeMap;
+
+/// What clocks that are read one after the other may differ, in microseconds.
+const BLUR: u64 = 50_000;
+
+/// The most that ran at once, by key; and what went on although its node was lost, which no limit covers.
+#[derive(Debug, Default)]
+pub(crate) struct Peaks {
+    pub(crate) keys: BTreeMap<String, usize>,
+    pub(crate) roots: usize,
+    pub(crate) outlived: usize,
+    /// Commands that ended by themselves and left processes behind: their end is told at once, and their slot is given
+    /// to the next while these are swept. The longest such time, in microseconds.
+    pub(crate) littered: usize,
+    pub(crate) longest_litter: u64,
+    /// Attempts of one process that ran at once.
+    pub(crate) copies: usize,
+}
+
+pub(crate) fn check(
+    settled: &Settled,
+    journal: &Journal,
+    past: &Past,
+    losses: &BTreeMap<Attempt, Loss>,
+    findings: &mut Findings,
+) -> Peaks {
+    let mut peaks = Peaks::default();
+    let (mut keys, mut nodes) = (BTreeMap::<String, Vec<Span<'_>>>::new(), BTreeMap::<String, Vec<Span<'_>>>::new());
+    for (attempt, trace) in &journal.traces {
+        let Some(view) = settled.records.get(&attempt.0) else { continue };
+        let lost = losses.get(attempt).map(|loss| loss.at);
+        let Some(span) = Span::of(attempt, trace, lost) else { continue };
+        let outlived = lost.is_some() && trace.signs.last().is_some_and(|last| last.0 > span.to);
+        peaks.outlived += usize::from(outlived);
+        if let (Some(own), Some(last)) = (trace.own, trace.signs.last())
+            && let Some(end) = trace.signs.get(own - 1).filter(|end| end.0 < last.0)
+        {
+            peaks.littered += 1;
+            peaks.longest_litter = peaks.longest_litter.max(last.1.saturating_sub(end.1));
+        }
+        if let Some(key) = &view.key {
+            keys.entry(key.clone()).or_default().push(span);
+        }
+        if view.parent_id.is_none() {
+            nodes.entry(trace.socket.clone()).or_default().push(span);
+        }
+    }
+    for (key, spans) in keys {
+        let slots = KEYS.iter().find(|(name, _)| *name == key).map_or(usize::MAX, |(_, slots)| *slots);
+        let peak = peak(spans, slots, &format!("the key {key}"), findings);
+        peaks.keys.insert(key, peak);
+    }
+    for (node, spans) in nodes {
+        peaks.roots = peaks.roots.max(peak(spans, ROOTS, &format!("the node at {node}"), findings));
+    }
+    peaks.copies = copies(journal, past, findings);
+    peaks
+}
+
+/// From where to where in the journal an attempt certainly ran and counted.
+#[derive(Clone, Copy)]
+struct Span<'a> {
+    attempt: &'a Attempt,
+    from: usize,
+    to: usize,
+}
+
+impl<'a> Span<'a> {
+    /// None of one that began only after its node was lost.
+    fn of(attempt: &'a Attempt, trace: &Trace, lost: Option<u64>) -> Option<Self> {
+        let counts = |at: u64| lost.is_none_or(|lost| at.saturating_add(BLUR) < lost);
+        let own = trace.own.unwrap_or(trace.signs.len());
+        let mut places = trace.signs.iter().take(own).filter(|sign| counts(sign.1)).map(|sign| sign.0);
+        let from = places.next()?;
+        Some(Self { attempt, from, to: places.last().unwrap_or(from) })
+    }
+}
+
+/// The most of them at once.
+fn peak(mut spans: Vec<Span<'_>>, most: usize, what: &str, findings: &mut Findings) -> usize {
+    spans.sort_by_key(|span| span.from);
+    let (mut running, mut peak) = (Vec::<Span<'_>>::new(), 0);
+    for span in spans {
+        running.retain(|other| other.to > span.from);
+        running.push(span);
+        peak = peak.max(running.len());
+        if running.len() > most {
+            let at_once: Vec<&Attempt> = running.iter().map(|span| span.attempt).collect();
+            findings.note(format_args!(
+                "{what} runs {most} at once, and ran {at_once:?} at line {} of the journal",
+                span.from + 1
+            ));
+        }
+    }
+    peak
+}
+
+/// Attempts of one process never run at once, unless the node of the older one could not know that it was lost.
+fn copies(journal: &Journal, past: &Past, findings: &mut Findings) -> usize {
+    let mut found = 0;
+    let mut before: Option<(&Attempt, &Trace)> = None;
+    for (attempt, trace) in &journal.traces {
+        if let Some((older, of)) = before
+            && older.0 == attempt.0
+            && let (Some(last), Some(first)) = (of.signs.last(), trace.signs.first())
+            && last.0 > first.0
+        {
+            found += 1;
+            let node = node_of(&of.socket);
+            let was_out = |outage: &Outage| outage.covers(trace.began());
+            if !past.outages.get(node).is_some_and(|outages| outages.iter().any(was_out)) {
+                findings.note(format_args!("{attempt:?} began while {older:?} ran on {node}, which was there"));
+            }
+        }
+        before = Some((attempt, trace));
+    }
+    found
+}
+
+/// The name of the node with this socket.
+fn node_of(socket: &str) -> &str {
+    socket.rsplit('/').nth(2).unwrap_or_default()
+}

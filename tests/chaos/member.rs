@@ -1,0 +1,160 @@
+//! One node: a state directory of its own, and a manager that is killed and halted.
+
+use crate::outage::{self, Outage};
+use crate::process::signal;
+use longhaul_tests::program;
+use rustix::process::Signal;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// So many roots run at once on a node.
+pub(crate) const ROOTS: usize = 6;
+/// The keys that have limits, and how many may run at once.
+pub(crate) const KEYS: [(&str, usize); 3] = [("one", 1), ("two", 2), ("three", 3)];
+
+/// A node, and what became of its manager.
+pub(crate) struct Member {
+    name: String,
+    home: PathBuf,
+    config: PathBuf,
+    course: Course,
+    outages: Vec<Outage>,
+    /// Managers that went without being killed.
+    left: Vec<ExitStatus>,
+}
+
+enum Course {
+    Up(Child),
+    Halted(Child),
+    Down,
+}
+
+impl Member {
+    /// One that is on its way, with the configuration in a directory that all share.
+    pub(crate) fn start(name: &str, home: &Path, config: &Path) -> Self {
+        fs::create_dir_all(home).unwrap();
+        let mut member = Self {
+            name: name.to_owned(),
+            home: home.to_owned(),
+            config: config.to_owned(),
+            course: Course::Down,
+            outages: Vec::new(),
+            left: Vec::new(),
+        };
+        member.serve();
+        member
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.home.join("state/longhaul.sock")
+    }
+
+    pub(crate) fn outages(&self) -> &[Outage] {
+        &self.outages
+    }
+
+    pub(crate) fn left(&self) -> &[ExitStatus] {
+        &self.left
+    }
+
+    /// What its managers told.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.home.join("serve.log")).unwrap_or_default()).into_owned()
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.course, Course::Up(_))
+    }
+
+    pub(crate) fn kill(&mut self) {
+        match std::mem::replace(&mut self.course, Course::Down) {
+            Course::Up(mut manager) => {
+                self.outages.push(Outage::begins());
+                let _ = manager.kill();
+                let _ = manager.wait();
+            }
+            other @ (Course::Halted(_) | Course::Down) => self.course = other,
+        }
+    }
+
+    pub(crate) fn halt(&mut self) {
+        match std::mem::replace(&mut self.course, Course::Down) {
+            Course::Up(manager) => {
+                self.outages.push(Outage::begins());
+                signal(manager.id(), Signal::STOP);
+                self.course = Course::Halted(manager);
+            }
+            other @ (Course::Halted(_) | Course::Down) => self.course = other,
+        }
+    }
+
+    /// Starts it again, or lets it go on.
+    pub(crate) fn recover(&mut self) {
+        match std::mem::replace(&mut self.course, Course::Down) {
+            Course::Halted(manager) => {
+                signal(manager.id(), Signal::CONT);
+                self.course = Course::Up(manager);
+            }
+            Course::Down => self.serve(),
+            up @ Course::Up(_) => self.course = up,
+        }
+        outage::ends(&mut self.outages);
+    }
+
+    /// Starts it again if it went by itself, as one does that begins while there is no store.
+    pub(crate) fn look_after(&mut self) {
+        if let Course::Up(manager) = &mut self.course
+            && let Ok(Some(exited)) = manager.try_wait()
+        {
+            self.left.push(exited);
+            self.outages.push(Outage::begins());
+            self.serve();
+            outage::ends(&mut self.outages);
+        }
+    }
+
+    fn serve(&mut self) {
+        let log = OpenOptions::new().create(true).append(true).open(self.home.join("serve.log")).unwrap();
+        let mut command = Command::new(program("longhaul"));
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_str().is_some_and(|name| name.starts_with("LONGHAUL_")) {
+                command.env_remove(variable);
+            }
+        }
+        let manager = command
+            .args(["serve", "--max-parallel", &ROOTS.to_string()])
+            .current_dir(&self.home)
+            .env("LONGHAUL_STATE_DIR", self.home.join("state"))
+            .env("LONGHAUL_NODE_ID", &self.name)
+            .env("LONGHAUL_NODE_LABELS", label(&self.name))
+            .env("XDG_CONFIG_HOME", &self.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.course = Course::Up(manager);
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        match &mut self.course {
+            Course::Up(manager) | Course::Halted(manager) => {
+                let _ = manager.kill();
+                let _ = manager.wait();
+            }
+            Course::Down => {}
+        }
+    }
+}
+
+/// What two or three nodes call themselves as well.
+pub(crate) fn label(name: &str) -> &'static str {
+    if name < "cleo" { "even" } else { "odd" }
+}

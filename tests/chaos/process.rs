@@ -1,0 +1,29 @@
+//! Signals to processes that this test started, or that its managers did.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Sends a signal; a process that is gone takes none.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    let _ = kill_process(pid, signal);
+}
+
+/// Every process whose arguments name this text.
+pub(crate) fn naming(text: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&line).contains(text) && longhaul_tests::is_alive(pid) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// A variable in the environment with which a process began.
+pub(crate) fn variable(pid: u32, name: &str) -> Option<String> {
+    let all = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let all = String::from_utf8_lossy(&all);
+    all.split('\0').find_map(|pair| Some(pair.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}

@@ -1,0 +1,224 @@
+//! The log of events, told once more: it has to lead to the records, and over no limit on the way.
+
+use crate::findings::Findings;
+use crate::follower::Log;
+use crate::journal::Attempt;
+use crate::member::KEYS;
+use crate::settling::Settled;
+use longhaul_domain::{
+    Awake, Capabilities, Chance, Context, Ending, Fact, Interruption, Process, ProcessId, Revision, Standing, State,
+};
+use longhaul_ports::{Logged, Stored};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An attempt that was lost with its node.
+#[derive(Clone, Debug)]
+pub(crate) struct Loss {
+    pub(crate) node: String,
+    /// By the clock of the store, which is that on the wall, in microseconds.
+    pub(crate) at: u64,
+}
+
+/// Gives the attempts that were lost on the way.
+pub(crate) fn check(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMap<Attempt, Loss> {
+    if log.gap {
+        findings.note("events are missing in the log");
+    }
+    check_kept(log, findings);
+    check_told(settled, findings);
+    check_facts(log, settled, findings)
+}
+
+/// What was read while it was written is what is kept.
+fn check_kept(log: &Log, findings: &mut Findings) {
+    let Some(first) = log.kept.first() else { return findings.note("no event is kept") };
+    let followed: Vec<&Logged> = log.followed.iter().filter(|event| event.cursor >= first.cursor).collect();
+    if followed.len() != log.kept.len() {
+        let (followed, kept) = (followed.len(), log.kept.len());
+        findings.note(format_args!("{followed} events were read while they were written, {kept} are kept"));
+    }
+    for (read, kept) in followed.iter().zip(&log.kept) {
+        if *read != kept {
+            return findings.note(format_args!("the log was changed: {read:?} was read, {kept:?} is kept"));
+        }
+    }
+}
+
+/// One process, as far as it was told.
+struct Life {
+    process: Process,
+    last: (Revision, u32),
+    /// Its attempt was lost with its node, and no other one has begun.
+    lost: bool,
+}
+
+fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMap<Attempt, Loss> {
+    let mut losses = BTreeMap::new();
+    let stored: BTreeMap<ProcessId, &Stored> =
+        settled.stored.iter().map(|stored| (stored.process.id, stored)).collect();
+    let mut lives: BTreeMap<ProcessId, Life> = BTreeMap::new();
+    let mut holders: BTreeMap<String, BTreeSet<ProcessId>> = BTreeMap::new();
+    for logged in &log.followed {
+        let Some(stored) = stored.get(&logged.id) else {
+            findings.note(format_args!("{} has events and no record", logged.id));
+            continue;
+        };
+        let life = lives.entry(logged.id).or_insert_with(|| Life::of(&stored.process));
+        life.happened(logged, findings);
+        if let Fact::NodeLost { node } = &logged.event.fact {
+            let node = node.to_string();
+            let at = u64::try_from(logged.event.at.0).unwrap_or(0).saturating_mul(1_000);
+            losses.insert((logged.id.to_string(), life.process.attempt.0), Loss { node, at });
+        }
+        count(&mut holders, &life.process, findings);
+    }
+    for stored in &settled.stored {
+        let id = stored.process.id;
+        match lives.get(&id) {
+            None => findings.note(format_args!("{id} has a record and no events")),
+            Some(life) if life.process != stored.process => {
+                let (told, kept) = (&life.process, &stored.process);
+                findings.note(format_args!("the events tell {told:?}, the store keeps {kept:?}"));
+            }
+            Some(life) if life.last.0 > stored.revision => {
+                findings.note(format_args!("{id} has events of a revision that it never had"));
+            }
+            Some(_) => {}
+        }
+    }
+    losses
+}
+
+/// No key is ever held by more than it has slots.
+fn count(holders: &mut BTreeMap<String, BTreeSet<ProcessId>>, process: &Process, findings: &mut Findings) {
+    let Some(key) = &process.spec.key else { return };
+    let holding = holders.entry(key.to_string()).or_default();
+    if process.state.standing() != Standing::Holding {
+        holding.remove(&process.id);
+        return;
+    }
+    let is_new = holding.insert(process.id);
+    let slots = KEYS.iter().find(|(name, _)| *name == key.to_string()).map_or(usize::MAX, |(_, slots)| *slots);
+    if is_new && holding.len() > slots {
+        findings.note(format_args!("the key {key} has {slots} slots and is held by {holding:?}"));
+    }
+}
+
+impl Life {
+    fn of(process: &Process) -> Self {
+        let ctx = Context {
+            now: process.queued_at,
+            awake: Awake(0),
+            chance: Chance(0),
+            capabilities: Capabilities::ALL,
+        };
+        let (process, _) = Process::submit(&ctx, process.id, process.lineage.clone(), process.spec.clone());
+        Self { process, last: (Revision(0), 0), lost: false }
+    }
+
+    fn happened(&mut self, logged: &Logged, findings: &mut Findings) {
+        let (id, fact) = (logged.id, &logged.event.fact);
+        let place = (logged.revision, logged.index);
+        let follows = place.1 == 0 && place.0 > self.last.0 || place == (self.last.0, self.last.1 + 1);
+        if !follows {
+            findings.note(format_args!("{id}: event {place:?} follows {:?}", self.last));
+        }
+        self.last = place;
+        match fact {
+            Fact::Claimed { attempt, .. } => {
+                if attempt.0 != self.process.attempt.0 + 1 {
+                    findings.note(format_args!("{id}: {attempt:?} follows {:?}", self.process.attempt));
+                }
+                self.lost = false;
+            }
+            Fact::NodeLost { .. } => self.lost = true,
+            Fact::Ended { ending, .. } | Fact::RetryScheduled { after: ending, .. } if self.lost => {
+                // Whoever had it may say nothing any more, whatever he saw.
+                let is_fair = match ending {
+                    Ending::Interrupted { why } => *why == Interruption::NodeGone,
+                    Ending::Cancelled { exit, .. } => exit.is_none(),
+                    Ending::Completed { .. } | Ending::Failed { .. } | Ending::Timeout { .. } => false,
+                };
+                if !is_fair {
+                    findings.note(format_args!("{id} was lost with its node, and then ended {ending:?}"));
+                }
+            }
+            Fact::Spawned { .. } if self.lost => {
+                findings.note(format_args!("{id} was lost with its node, and then began"));
+            }
+            Fact::Ended { .. }
+            | Fact::RetryScheduled { .. }
+            | Fact::Spawned { .. }
+            | Fact::Submitted
+            | Fact::NeverRan
+            | Fact::BecameDue
+            | Fact::StageChanged { .. }
+            | Fact::Paused { .. }
+            | Fact::Resumed { .. }
+            | Fact::StopBegan { .. }
+            | Fact::KillBegan { .. }
+            | Fact::BecameStuck
+            | Fact::Lingered { .. }
+            | Fact::CascadeBegan { .. }
+            | Fact::CascadeEnded
+            | Fact::Prioritized { .. }
+            | Fact::SessionEnded { .. }
+            | Fact::SessionKept
+            | Fact::ConditionBegan { .. }
+            | Fact::ConditionEnded { .. }
+            | Fact::OutputMatched { .. }
+            | Fact::LateExit { .. } => {}
+        }
+        let before = ending(&self.process.state).cloned();
+        self.process.evolve(std::slice::from_ref(&logged.event));
+        let after = ending(&self.process.state);
+        if before.is_some() && before.as_ref() != after {
+            findings.note(format_args!("{id} ended {before:?}, then {after:?}"));
+        }
+    }
+}
+
+fn ending(state: &State) -> Option<&Ending> {
+    match state {
+        State::Ended(ended) => Some(&ended.ending),
+        State::Pending(_)
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Reported { .. }
+        | State::Paused { .. }
+        | State::Stopping { .. }
+        | State::Withdrawing { .. }
+        | State::Lingering(_) => None,
+    }
+}
+
+/// What clients are told leads to what clients see.
+fn check_told(settled: &Settled, findings: &mut Findings) {
+    let mut last: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut is_whole = true;
+    for event in &settled.told {
+        if event.event == "GAP" {
+            // A long run outlives the oldest of its events.
+            is_whole = false;
+            continue;
+        }
+        if !seen.insert(&event.id) {
+            findings.note(format_args!("the event {} was told twice", event.id));
+        }
+        let Some(subject) = event.subject.as_deref() else { continue };
+        let sequence = event.sequence.as_deref().unwrap_or_default();
+        let before = last.get(subject).copied();
+        if before.is_some_and(|(before, _)| before > sequence) {
+            findings.note(format_args!("the event {} came after one of a later revision", event.id));
+        }
+        let status = event.data.status.as_deref().or(before.map(|(_, status)| status)).unwrap_or_default();
+        last.insert(subject, (sequence, status));
+    }
+    for (id, view) in &settled.records {
+        let told = last.get(id.as_str()).map(|(_, status)| *status);
+        if told != Some(view.status.as_str()) && (is_whole || told.is_some()) {
+            findings.note(format_args!("{id} is {}, and the events tell {told:?}", view.status));
+        }
+    }
+}

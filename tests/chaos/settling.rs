@@ -1,0 +1,145 @@
+//! The time after all faults: everything comes to its end, and is written down.
+
+use crate::ask::{Answer, ask, lines};
+use crate::findings::Findings;
+use crate::follower;
+use crate::ground::Ground;
+use crate::havoc::Havoc;
+use crate::ledger::Ledger;
+use crate::process::{naming, signal, variable};
+use longhaul_ports::{ProcessStore, Stored};
+use longhaul_wire::api::ProcessView;
+use longhaul_wire::event::Envelope;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What waits gets so long to come to its end by itself.
+const DRAIN: Duration = Duration::from_secs(10);
+/// What was told to end has so long for it.
+const END: Duration = Duration::from_secs(60);
+/// Commands of attempts that nobody watches any more live for so long at most.
+const LEFT: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How everything stands when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// As clients see it, by id.
+    pub(crate) records: BTreeMap<String, ProcessView>,
+    /// As the store keeps it.
+    pub(crate) stored: Vec<Stored>,
+    /// The events, as clients are told them.
+    pub(crate) told: Vec<Envelope>,
+    /// What was told to end because the run did.
+    pub(crate) dismissed: BTreeSet<String>,
+    /// What lived on of attempts that had been interrupted.
+    pub(crate) strays: usize,
+}
+
+pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: &mut Findings) -> Settled {
+    let mut settled = Settled::default();
+    let sockets = havoc.sockets();
+    let Some(socket) = sockets.first() else { return settled };
+    let begun = Instant::now();
+    while begun.elapsed() < DRAIN && !live(socket).is_some_and(|live| live.is_empty()) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let begun = Instant::now();
+    loop {
+        let live = live(socket);
+        if live.as_ref().is_some_and(Vec::is_empty) {
+            break;
+        }
+        let live = live.unwrap_or_default();
+        if begun.elapsed() > END {
+            for process in live.iter().take(5) {
+                let stands = serde_json::to_string(process).unwrap_or_default();
+                findings.note(format_args!("{} does not come to its end: {stands}", process.id));
+            }
+            break;
+        }
+        for process in live {
+            if settled.dismissed.insert(process.id.clone()) {
+                let body = json!({ "force": true });
+                let _ = ask(socket, "POST", &format!("/v1/processes/{}/cancel", process.id), &body, PATIENCE);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    settled.strays = empty(socket, ground, findings);
+    for view in list(socket, "all=true").unwrap_or_default() {
+        settled.records.insert(view.id.clone(), view);
+    }
+    let events = lines(socket, "/v1/events?format=ndjson&after=start&follow=false", PATIENCE);
+    if events.is_none() {
+        findings.note("the events cannot be read over HTTP");
+    }
+    let read = |event: Value| serde_json::from_value(event).unwrap();
+    settled.told = events.unwrap_or_default().into_iter().map(read).collect();
+    settled.stored = stored(&havoc.url(), &settled, ledger);
+    settled
+}
+
+fn live(socket: &Path) -> Option<Vec<ProcessView>> {
+    list(socket, "live=true")
+}
+
+fn list(socket: &Path, filter: &str) -> Option<Vec<ProcessView>> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/processes?{filter}&limit=1000{cursor}");
+        let Answer::Said { status: 200, body } = ask(socket, "GET", &path, &Value::Null, PATIENCE) else {
+            return None;
+        };
+        for process in body["processes"].as_array()? {
+            all.push(serde_json::from_value(process.clone()).ok()?);
+        }
+        match body["cursor"].as_str() {
+            None => return Some(all),
+            Some(next) => cursor = format!("&cursor={next}"),
+        }
+    }
+}
+
+/// Waits until no command is left. What was interrupted may be: what was paused when its node was lost stays so, and
+/// what it had left behind has nobody who sweeps it. Gives how many there were of those.
+fn empty(socket: &Path, ground: &Ground, findings: &mut Findings) -> usize {
+    let journal = ground.journal().to_string_lossy().into_owned();
+    let begun = Instant::now();
+    while !naming(&journal).is_empty() && begun.elapsed() < LEFT {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut strays = 0;
+    for pid in naming(&journal) {
+        let of = variable(pid, "LONGHAUL_ID").unwrap_or_default();
+        let answer = ask(socket, "GET", &format!("/v1/processes/{of}"), &Value::Null, PATIENCE);
+        match answer {
+            Answer::Said { status: 200, body } if body["status"] == "interrupted" => strays += 1,
+            Answer::Said { body, .. } => {
+                findings.note(format_args!("process {pid} lives, and all is over: {of} is {}", body["status"]));
+            }
+            Answer::Nobody | Answer::Silence => findings.note(format_args!("process {pid} lives: {of}")),
+        }
+        signal(pid, Signal::KILL);
+    }
+    strays
+}
+
+/// The records of everything that anybody heard of.
+fn stored(url: &str, settled: &Settled, ledger: &Ledger) -> Vec<Stored> {
+    let ids: BTreeSet<&str> =
+        settled.records.keys().map(String::as_str).chain(ledger.accepted().map(|(id, _)| id)).collect();
+    let ids: Vec<_> = ids.into_iter().filter_map(|id| id.parse().ok()).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = follower::open(url).await;
+        let mut all = Vec::new();
+        for some in ids.chunks(500) {
+            all.extend(store.load(some).await.unwrap().into_iter().flatten());
+        }
+        all
+    })
+}
