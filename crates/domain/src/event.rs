@@ -138,6 +138,11 @@ pub enum Fact {
         /// Which node.
         node: NodeId,
     },
+    /// The store had lost the record as it stood, and its node gave it back.
+    GivenBack {
+        /// Which node.
+        node: NodeId,
+    },
     /// A truth that came too late to change anything.
     LateExit {
         /// Of which attempt.
@@ -175,6 +180,7 @@ impl Fact {
             Self::ConditionEnded { .. } => "condition_ended",
             Self::OutputMatched { .. } => "output_matched",
             Self::NodeLost { .. } => "node_lost",
+            Self::GivenBack { .. } => "given_back",
             Self::LateExit { .. } => "late_exit",
         }
     }

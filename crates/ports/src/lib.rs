@@ -15,6 +15,7 @@ mod output;
 mod post;
 mod prober;
 mod queues;
+mod restore;
 mod spawner;
 mod store;
 mod upkeep;
@@ -34,6 +35,7 @@ pub use output::{
 pub use post::{Letter, Post, PostError, Receipt};
 pub use prober::{NoProber, ProbeOrder, Prober};
 pub use queues::{QueueView, Queues};
+pub use restore::{Footing, History, Marks, Reconciled, Restore, Restored};
 pub use spawner::{AttemptKey, Found, Seen, SpawnError, Spawner, StartOrder, StopOrder};
 pub use store::{
     Author, Change, Claimant, Filter, Limits, Listing, Order, PageAsk, PageKey, PlacementClass, ProcessStore,

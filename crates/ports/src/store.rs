@@ -9,8 +9,8 @@ pub use refusal::{Refusal, Source, StoreError};
 use crate::{EventLog, Lease, Membership, Queues, Upkeep};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, Event, NodeId, OpId, Placement, PolicyVersion, Process, ProcessId, Revision, Seq, TreeLimits,
-    Vitals, Wish, WishNo,
+    AttemptNo, Event, NodeId, OpId, Placement, PolicyVersion, Process, ProcessId, Revision, Seq, Timestamp,
+    TreeLimits, Vitals, Wish, WishNo,
 };
 use std::fmt::Debug;
 
@@ -99,6 +99,12 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// Only when the store as a whole cannot be read.
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError>;
+
+    /// Since when the store does not answer and reads are answered from what this node keeps for itself, which is only
+    /// of its own work; none while it answers, and where nothing is kept so.
+    fn away_since(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 /// Everything that a store does. One value implements all five traits, because a claim checks the lease.

@@ -8,7 +8,7 @@ use longhaul_domain::{
     Timestamp, WishNo, admission::Rank,
 };
 use longhaul_domain::{LaunchKey, SessionId};
-use longhaul_ports::{Author, Cursor, Lease, Logged, NodeFacts, PlacementClass, StoreError, Stored};
+use longhaul_ports::{Author, Cursor, History, Lease, Logged, NodeFacts, PlacementClass, StoreError, Stored};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub(crate) struct Ledger {
     pub(crate) launch_keys: BTreeMap<(Option<SessionId>, LaunchKey), (ProcessId, Arc<Spec>)>,
     pub(crate) log: VecDeque<Logged>,
     pub(crate) last_cursor: Cursor,
+    /// How often everything here was lost.
+    pub(crate) founding: u64,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(super) leases: Leases,
     pub(crate) policy: (PolicyVersion, Policy),
@@ -109,6 +111,12 @@ impl Ledger {
         while self.log.len() > KEPT_EVENTS {
             self.log.pop_front();
         }
+    }
+
+    /// How far this has come.
+    pub(crate) fn history(&self) -> History {
+        let founding = Some(self.founding.to_string());
+        History { founding, server: "memory".to_owned(), end: self.last_cursor }
     }
 
     pub(crate) fn answered(&self, op: &OpId) -> Option<Answer> {

@@ -89,6 +89,7 @@ impl Ledger {
             wishes: owned.filter(|own| !own.wishes.is_empty()).map(|own| own.process.id).collect(),
             due: index.first_due().into_iter().chain(self.next_loss()).min(),
             policy: self.policy.0,
+            history: self.leases.end().then(|| self.history()),
         }
     }
 }

@@ -147,7 +147,7 @@ impl RedisStore {
                 let policy = PolicyVersion(reply.number()?);
                 let count = reply.number()?;
                 let wishes = ids(reply.list()?)?;
-                Ok(Some((Calls { now, lease_until, wishes, due, policy }, count)))
+                Ok(Some((Calls { now, lease_until, wishes, due, policy, history: None }, count)))
             }
         }
     }

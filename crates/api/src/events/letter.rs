@@ -102,6 +102,7 @@ fn data(logged: &Logged, subject: Option<&Subject>) -> EventData {
         | Fact::SessionKept
         | Fact::ConditionEnded { .. }
         | Fact::NodeLost { .. }
+        | Fact::GivenBack { .. }
         | Fact::LateExit { .. } => {}
     }
     data
@@ -167,6 +168,7 @@ const fn status(fact: &Fact, begins: Option<Begins>) -> Option<Status> {
         | Fact::SessionKept
         | Fact::ConditionEnded { .. }
         | Fact::NodeLost { .. }
+        | Fact::GivenBack { .. }
         | Fact::LateExit { .. } => None,
     }
 }

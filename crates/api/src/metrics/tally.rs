@@ -115,6 +115,7 @@ impl Tally {
             | Fact::ConditionEnded { .. }
             | Fact::OutputMatched { .. }
             | Fact::NodeLost { .. }
+            | Fact::GivenBack { .. }
             | Fact::LateExit { .. } => {}
         }
     }

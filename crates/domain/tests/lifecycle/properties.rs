@@ -215,6 +215,7 @@ proptest! {
                     | Fact::ConditionEnded { .. }
                     | Fact::OutputMatched { .. }
                     | Fact::NodeLost { .. }
+                    | Fact::GivenBack { .. }
                     | Fact::LateExit { .. } => {}
                 }
             }

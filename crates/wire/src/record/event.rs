@@ -91,6 +91,9 @@ enum FactRecord {
     NodeLost {
         node: String,
     },
+    GivenBack {
+        node: String,
+    },
     LateExit {
         attempt: u32,
         exit: Box<ExitRecord>,
@@ -153,6 +156,7 @@ impl From<&Fact> for FactRecord {
                 Self::OutputMatched { pattern: pattern.clone(), offset: *offset, line: line.clone() }
             }
             Fact::NodeLost { node } => Self::NodeLost { node: node.to_string() },
+            Fact::GivenBack { node } => Self::GivenBack { node: node.to_string() },
             Fact::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: attempt.0, exit: Box::new(exit.into()) }
             }
@@ -207,6 +211,7 @@ impl TryFrom<FactRecord> for Fact {
                 Self::OutputMatched { pattern, offset, line }
             }
             FactRecord::NodeLost { node } => Self::NodeLost { node: name(&node)? },
+            FactRecord::GivenBack { node } => Self::GivenBack { node: name(&node)? },
             FactRecord::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: AttemptNo(attempt), exit: (*exit).try_into()? }
             }

@@ -263,6 +263,7 @@ fn later_events() -> Vec<Event> {
         Fact::ConditionEnded { condition: Condition::Stalled },
         Fact::OutputMatched { pattern: "oops".to_owned(), offset: 1_024, line: "error: no \"a\"".to_owned() },
         Fact::NodeLost { node: NodeId::new("laptop").unwrap() },
+        Fact::GivenBack { node: NodeId::new("laptop").unwrap() },
     ]
     .map(|fact| Event { at: Timestamp(5_000), fact })
     .into()
