@@ -55,15 +55,15 @@ pub trait Restore: Debug + Send + Sync + 'static {
 pub struct History {
     /// The mark of its founding, which no other one has; none while nothing is in it.
     pub founding: Option<String>,
-    /// What serves it at the moment: another one may lack what the one before it wrote.
+    /// What serves it at the moment, as far as another one may lack what the one before it wrote.
     pub server: String,
     /// The place after its newest event.
     pub end: Cursor,
 }
 
 impl History {
-    /// Whether a store that came so far can have been there before without having lost anything, as far as that can
-    /// be seen.
+    /// Whether a store that came so far may have been there before without having lost anything since, as far as that
+    /// can be seen.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {
         self.founding.is_some() && self.founding == earlier.founding && self.end >= earlier.end

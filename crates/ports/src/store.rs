@@ -100,9 +100,20 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// Only when the store as a whole cannot be read.
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError>;
 
-    /// Since when the store does not answer and reads are answered from what this node keeps for itself, which is only
-    /// of its own work; none while it answers, and where nothing is kept so.
+    /// Since when the store does not answer; none while it answers, and where nothing is kept beside it.
     fn away_since(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// What this node keeps for itself of its own work, as the store told it last, in the same order: to show, and to
+    /// stop what runs here, while the store does not answer. Nothing is decided on it that the store decides.
+    async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
+        vec![None; ids.len()]
+    }
+
+    /// One page of what this node keeps for itself, like that of [`list`](Self::list); none where nothing is kept so.
+    async fn recall_page(&self, filter: &Filter, page: &PageAsk) -> Option<Listing> {
+        let (_, _) = (filter, page);
         None
     }
 }

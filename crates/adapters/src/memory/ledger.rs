@@ -2,6 +2,7 @@
 
 use super::leases::Leases;
 use super::news::News;
+use super::restore::Given;
 use super::rows::Rows;
 use longhaul_domain::{
     Epoch, Event, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey, Spec, Standing,
@@ -20,7 +21,7 @@ const KEPT_OPS: usize = 100_000;
 const KEPT_SWEPT: usize = 100_000;
 
 /// Everything that a store in memory knows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) rows: Rows,
     pub(crate) last_seq: Seq,
@@ -30,6 +31,8 @@ pub(crate) struct Ledger {
     pub(crate) last_cursor: Cursor,
     /// How often everything here was lost.
     pub(crate) founding: u64,
+    /// Every new epoch is higher.
+    pub(crate) epochs_from: Epoch,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(super) leases: Leases,
     pub(crate) policy: (PolicyVersion, Policy),
@@ -47,7 +50,7 @@ pub(crate) struct Ledger {
 }
 
 /// A record and what belongs to it alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) stored: Stored,
     pub(crate) last_wish: WishNo,
@@ -55,10 +58,12 @@ pub(crate) struct Row {
     pub(crate) handed_until: Option<Timestamp>,
     /// When it was taken from its node; it counts as long as it holds a slot and nobody owns it.
     pub(crate) orphaned: Option<Timestamp>,
+    /// It was lost, and given back.
+    pub(crate) given: Option<Given>,
 }
 
 /// A node that registered at least once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) facts: NodeFacts,
     pub(crate) epoch: Epoch,
