@@ -7,6 +7,7 @@
 //! | `sqlite` | [`sqlite`] | store | one machine |
 //! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
 //! | `redis` | [`redis`] | store | many machines |
+//! | `outbox` | [`outbox`] | store, around that of many machines | a node's own work while that store is away or has lost it |
 //! | `os` | [`os`] | spawner, output, prober | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 //! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
@@ -21,6 +22,8 @@ pub mod fs;
 pub mod memory;
 #[cfg(feature = "os")]
 pub mod os;
+#[cfg(feature = "outbox")]
+pub mod outbox;
 #[cfg(any(feature = "memory", feature = "redis", feature = "sqlite"))]
 mod prefix;
 #[cfg(feature = "redis")]
