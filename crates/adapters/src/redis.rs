@@ -25,7 +25,9 @@ mod place;
 mod process;
 mod queues;
 mod reply;
+mod restore;
 mod script;
+mod server;
 mod submit;
 mod token;
 mod unsuitable;
@@ -73,5 +75,11 @@ impl RedisStore {
         };
         store.found_policy().await?;
         Ok(store)
+    }
+
+    /// Founds the namespace again, which somebody emptied.
+    async fn found_anew(&self) -> Result<(), StoreError> {
+        opening::found(&self.link).await?;
+        self.found_policy().await
     }
 }

@@ -24,7 +24,7 @@ pub trait Restore: Debug + Send + Sync + 'static {
     async fn footings(&self, ids: &[ProcessId]) -> Result<Vec<Footing>, StoreError>;
 
     /// Makes the marks of the store at least these: the place of the next event and the sequence of the next submit are
-    /// behind them, and the policy is replaced if it has an older version, whose version it then has. Nothing else
+    /// behind them, by a margin where they were before, since others may have seen more; and the policy is replaced if it has an older version, whose version it then has. Nothing else
     /// changes; a namespace that was emptied has a policy afterwards, whether one is given or not.
     ///
     /// # Errors
@@ -33,7 +33,8 @@ pub trait Restore: Debug + Send + Sync + 'static {
 
     /// Puts records in that are missing and were not let go, or that stand at an earlier revision here, as they are
     /// given and at a revision one higher, with an event that says so ([`Fact::GivenBack`]). Slot, queue, indexes and
-    /// due time follow from the standing, the launch key is taken if it is free. What the giving node owned belongs to
+    /// due time follow from the standing, the launch key is taken if it is free, and its sequence is
+    /// its own unless another one has it since. What the giving node owned belongs to
     /// its newest lease, what another one owned to that one's if the store knows it, and else to nobody; open wishes and
     /// vitals come along. A limit may be exceeded for a while by what runs.
     ///

@@ -1,9 +1,12 @@
 //! Records that this store lost and is given again.
 
 use super::ledger::{Ledger, Row, class, standing};
-use longhaul_domain::{Epoch, Event, Fact, ProcessId, Revision, Standing, Timestamp, WishNo};
-use longhaul_ports::{Footing, Lease, Marks, Restored, StoreError, Stored};
+use longhaul_domain::{Epoch, Event, Fact, ProcessId, Revision, Seq, Standing, Timestamp, WishNo};
+use longhaul_ports::{Cursor, Footing, Lease, Marks, Restored, StoreError, Stored};
 use std::sync::Arc;
+
+/// Others may have seen a little more than whoever raises a mark first.
+const MARGIN: u64 = 100_000;
 
 /// From which record a row was made when it was given back; it counts until the row is written again.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +27,12 @@ impl Ledger {
     }
 
     pub(super) fn raise(&mut self, marks: &Marks) {
-        self.last_cursor = self.last_cursor.max(marks.end);
-        self.last_seq = self.last_seq.max(marks.seq);
+        if marks.end > self.last_cursor {
+            self.last_cursor = Cursor(marks.end.0.saturating_add(MARGIN));
+        }
+        if marks.seq > self.last_seq {
+            self.last_seq = Seq(marks.seq.0.saturating_add(MARGIN));
+        }
         if let Some(kept) = marks.policy.as_ref().filter(|(version, _)| *version > self.policy.0) {
             self.policy = kept.clone();
             self.news.for_all();

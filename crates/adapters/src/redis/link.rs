@@ -6,6 +6,7 @@ use super::options::RedisOptions;
 use super::place::Place;
 use super::reply::Reply;
 use super::script::{ALL, Args, Script};
+use super::server::run_id;
 use longhaul_domain::OpId;
 use longhaul_ports::{Clock, StoreError};
 use redis::aio::MultiplexedConnection;
@@ -46,6 +47,8 @@ pub(super) struct Link {
 struct Live {
     connection: Option<MultiplexedConnection>,
     number: u64,
+    /// What the server of the latest one calls itself, where another one may lack what it wrote.
+    server: String,
 }
 
 impl Link {
@@ -208,11 +211,27 @@ impl Link {
         if let Some(live) = self.live() {
             return Ok(live);
         }
-        let connection = connect(&self.place, ANSWERING).await?;
+        let mut connection = connect(&self.place, ANSWERING).await?;
+        let server = if self.may_forget() { run_id(&mut connection).await? } else { String::new() };
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.number += 1;
         live.connection = Some(connection.clone());
+        live.server = server;
         Ok((live.number, connection))
+    }
+
+    /// Whether a server that takes over, or begins anew, may lack what was acknowledged before.
+    fn may_forget(&self) -> bool {
+        match self.durability {
+            Durability::Cache => true,
+            Durability::Single => self.place.moves(),
+            Durability::Replicated { .. } => false,
+        }
+    }
+
+    /// What the server calls itself as far as another one may lack what it wrote.
+    pub(super) fn server(&self) -> String {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).server.clone()
     }
 
     fn live(&self) -> Option<(u64, MultiplexedConnection)> {

@@ -46,6 +46,7 @@ pub(super) static DRAIN: Script = script!("drain");
 pub(super) static END: Script = script!("end");
 pub(super) static ENDED: Script = script!("ended");
 pub(super) static EVENTS: Script = script!("events");
+pub(super) static FOOTINGS: Script = script!("footings" with "given");
 pub(super) static FORGET: Script = script!("forget" with "leases");
 pub(super) static LEAVE: Script = script!("leave");
 pub(super) static LIST: Script = script!("list");
@@ -55,6 +56,8 @@ pub(super) static OPEN: Script = script!("open");
 pub(super) static POLICY: Script = script!("policy");
 pub(super) static QUEUES: Script = script!("queues");
 pub(super) static REGISTER: Script = script!("register" with "leases");
+pub(super) static RAISE: Script = script!("raise");
+pub(super) static RESTORE: Script = script!("restore" with "given");
 pub(super) static SUBMIT: Script = script!("submit");
 pub(super) static SWEEP: Script = script!("sweep");
 pub(super) static TAKE: Script = script!("take");
@@ -76,6 +79,7 @@ pub(super) static ALL: &[&Script] = &[
     &END,
     &ENDED,
     &EVENTS,
+    &FOOTINGS,
     &FORGET,
     &LEAVE,
     &LIST,
@@ -84,7 +88,9 @@ pub(super) static ALL: &[&Script] = &[
     &OPEN,
     &POLICY,
     &QUEUES,
+    &RAISE,
     &REGISTER,
+    &RESTORE,
     &SUBMIT,
     &SWEEP,
     &TAKE,
