@@ -158,3 +158,25 @@ async fn what_was_swept_is_let_go() {
     assert_eq!(recalled(&store, ids[1]).await, None);
     assert_eq!(there(&node.remote, ids[1]).await, None, "swept work is not brought back");
 }
+
+/// What keeping costs: prints it, and holds nobody to it.
+#[tokio::test]
+#[ignore = "it measures"]
+async fn what_keeping_a_launch_costs() {
+    let node = Node::new();
+    let (store, lease) = node.join().await;
+    let mut took = Vec::new();
+    for _ in 0..500 {
+        let launch = node.launch_for(Some(&lease));
+        let id = launch.process.id;
+        let begun = std::time::Instant::now();
+        store.submit(launch).await.unwrap();
+        took.push(begun.elapsed());
+        end(&node, &store, &lease, id).await;
+    }
+    took.sort_unstable();
+    let begun = std::time::Instant::now();
+    let listed = store.recall_page(&Filter::default(), &PageAsk { most: 50, ..page() }).await.unwrap();
+    assert_eq!(listed.processes.len(), 50);
+    eprintln!("median {:?}, 95 in 100 {:?}; a page of 500 {:?}", took[250], took[475], begun.elapsed());
+}

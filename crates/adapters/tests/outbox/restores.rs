@@ -63,7 +63,8 @@ async fn what_an_old_dump_has_earlier_is_given_back_as_it_stood() {
     let before = store.load(&[ended, late]).await.unwrap();
 
     node.remote.memory.go_back(&dump);
-    assert_eq!(there(&node.remote, ended).await.unwrap().process.status(), Status::Running);
+    let told = store.load(&[ended]).await.unwrap().remove(0).unwrap();
+    assert_eq!(told.process.status(), Status::Running, "that is what the store says");
     let lease = store.register(&facts("me")).await.unwrap();
     let reconciled = store.reconcile(&lease).await.unwrap();
     assert!(reconciled.went_back);

@@ -16,6 +16,7 @@ mod full_disk;
 mod handle;
 mod lifecycle;
 mod network;
+mod outbox;
 mod shared_store;
 mod start;
 mod store;
