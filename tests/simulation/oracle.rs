@@ -244,6 +244,7 @@ impl Oracle {
             | Fact::Prioritized { .. }
             | Fact::SessionEnded { .. }
             | Fact::SessionKept
+            | Fact::GivenBack { .. }
             | Fact::LateExit { .. } => {}
         }
     }

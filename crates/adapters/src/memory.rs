@@ -61,7 +61,7 @@ impl MemoryStore {
     }
 
     /// Loses everything, as a server does that is emptied.
-    pub fn forget(&self) {
+    pub fn lose_everything(&self) {
         self.write(|ledger, now| ledger.forget_everything(now));
     }
 

@@ -20,7 +20,7 @@ longhaul_testkit::store_suite!(open);
 fn open_restoring(clock: VirtualClock) -> RestoringWorld {
     let store = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
     let emptied = store.clone();
-    RestoringWorld::new(Arc::new(store), clock, move || emptied.forget())
+    RestoringWorld::new(Arc::new(store), clock, move || emptied.lose_everything())
 }
 
 mod restoring {

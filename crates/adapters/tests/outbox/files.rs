@@ -70,7 +70,7 @@ async fn live_work_of_one_store_is_not_given_to_another() {
     store.reconcile(&lease).await.unwrap();
     drop(store);
     drop(node.open_at(&node.path(), "here under another name").await.expect("the same store"));
-    node.remote.memory.forget();
+    node.remote.memory.lose_everything();
     let refused = node.open_at(&node.path(), "elsewhere").await.unwrap_err();
     let StoreError::Corrupt { what, way_out } = refused else { panic!("{refused:?}") };
     assert!(what.contains(&id.to_string()) && what.contains("here under another name"), "{what}");
@@ -82,7 +82,7 @@ async fn live_work_of_one_store_is_not_given_to_another() {
     store.reconcile(&lease).await.unwrap();
     end(&node, &store, &lease, id).await;
     drop(store);
-    node.remote.memory.forget();
+    node.remote.memory.lose_everything();
     let store = node.open_at(&node.path(), "elsewhere").await.unwrap();
     assert_eq!(recalled(&store, id).await, None);
 }

@@ -90,7 +90,7 @@ async fn a_refused_launch_is_kept_nowhere() {
     assert!(matches!(store.submit(refused).await, Err(StoreError::Refused(_))));
     assert_eq!(recalled(&store, id).await, None);
     drop(store);
-    node.remote.memory.forget();
+    node.remote.memory.lose_everything();
     let (_store, _lease) = node.join().await;
     assert_eq!(there(&node.remote, id).await, None);
 }
@@ -112,7 +112,7 @@ async fn what_has_ended_is_let_go_ten_minutes_later() {
     let lease = store.register(&facts("me")).await.unwrap();
     store.reconcile(&lease).await.unwrap();
     assert_eq!(recalled(&store, id).await, None);
-    node.remote.memory.forget();
+    node.remote.memory.lose_everything();
     let lease = store.register(&facts("me")).await.unwrap();
     assert_eq!(store.reconcile(&lease).await.unwrap().given_back, []);
 }

@@ -22,7 +22,7 @@ async fn a_store_that_was_emptied_gets_back_what_is_this_nodes() {
     let before = store.load(&[ended, runs, waits]).await.unwrap();
     let end_before = store.end().await.unwrap();
 
-    node.remote.memory.forget();
+    node.remote.memory.lose_everything();
     let lease = store.register(&facts("me")).await.unwrap();
     let reconciled = store.reconcile(&lease).await.unwrap();
     assert!(reconciled.went_back);
@@ -86,7 +86,7 @@ async fn another_manager_of_this_node_gives_back_what_the_one_before_kept() {
     node.write(&store, &lease, ids[0], spawned()).await;
     store.submit(waits).await.unwrap();
     drop(store);
-    node.remote.memory.forget();
+    node.remote.memory.lose_everything();
     let store = node.open().await;
     let lease = store.register(&facts("me")).await.unwrap();
     let reconciled = store.reconcile(&lease).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_launch_in_doubt_stays_so_when_the_next_try_finds_nobody() {
     node.remote.is(Mood::Away);
     assert!(matches!(store.submit(launch).await, Err(StoreError::Unavailable { .. })));
     node.remote.is(Mood::Here);
-    node.remote.memory.forget();
+    node.remote.memory.lose_everything();
     let reconciled = store.reconcile(&store.register(&facts("me")).await.unwrap()).await.unwrap();
     assert_eq!(reconciled.given_back, [id], "the store had it, and may have said so");
     drop(lease);
@@ -159,7 +159,7 @@ async fn two_nodes_give_back_the_same_without_end() {
     assert_eq!(there_store.claim(&other, &anywhere).await.unwrap().len(), 1);
     node.write(&there_store, &other, id, spawned()).await;
 
-    node.remote.memory.forget();
+    node.remote.memory.lose_everything();
     let mine = here.register(&facts("me")).await.unwrap();
     let other = there_store.register(&facts("other")).await.unwrap();
     assert_eq!(here.reconcile(&mine).await.unwrap().given_back, [id], "as it waited once");
