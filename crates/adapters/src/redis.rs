@@ -11,6 +11,7 @@ mod class;
 mod codec;
 mod durability;
 mod events;
+mod examination;
 mod failure;
 mod link;
 mod list;
@@ -23,11 +24,14 @@ mod opening;
 mod options;
 mod place;
 mod process;
+mod promise;
 mod queues;
 mod reply;
 mod restore;
 mod run;
 mod script;
+mod server;
+mod silence;
 mod submit;
 mod token;
 mod unsuitable;
@@ -35,7 +39,9 @@ mod upkeep;
 mod url;
 
 pub use durability::{Durability, UnknownDurability};
+pub use examination::{Examination, NamespaceFacts, RoundTrips, Skew};
 pub use options::{LeaseTimes, RedisOptions};
+pub use server::{ServerFacts, Syncing};
 pub use unsuitable::Unsuitable;
 pub use url::RedisUrlError;
 
@@ -64,7 +70,7 @@ impl RedisStore {
     pub async fn open(options: RedisOptions) -> Result<Self, StoreError> {
         let place = Place::of(&options.url).map_err(failure::unavailable)?;
         let link = Arc::new(Link::new(place, &options));
-        opening::check(&link, options.durability).await?;
+        opening::check(&link).await?;
         link.load_scripts().await?;
         opening::found(&link).await?;
         let store = Self {

@@ -82,7 +82,9 @@ async fn a_claim_among_many_is_fast() {
 async fn it_is_small() {
     let bench = Bench::open("everysec").await;
     let before = bench.memory().await;
+    bench.ask(redis::cmd("CONFIG").arg("RESETSTAT")).await;
     bench.lives(64, 20_000).await;
+    println!("what the server did for each life, by the time it took:\n{}", bench.commands(20_000).await);
     let after = bench.memory().await;
     println!("memory of a finished process: {} bytes", (after - before) / 20_000);
     println!("scripts of its life in the server: {}", bench.in_server().await);
@@ -203,6 +205,25 @@ impl Bench {
         let info = self.ask(redis::cmd("INFO").arg("latencystats")).await;
         let line = info.lines().find_map(|line| line.strip_prefix("latency_percentiles_usec_evalsha:"));
         line.unwrap_or("unknown").to_owned()
+    }
+
+    /// What the server did, with the time for each of so many.
+    async fn commands(&self, count: u64) -> String {
+        let info = self.ask(redis::cmd("INFO").arg("commandstats")).await;
+        let mut rows: Vec<(f64, String)> = info
+            .lines()
+            .filter_map(|line| {
+                let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+                let number = |field: &str| {
+                    let value = rest.split(',').find_map(|part| part.strip_prefix(field))?;
+                    value.trim_start_matches('=').parse::<f64>().ok()
+                };
+                let (calls, micros) = (number("calls")? / count as f64, number("usec=")? / count as f64);
+                Some((micros, format!("  {name}: {calls:.2} calls, {micros:.1} µs")))
+            })
+            .collect();
+        rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+        rows.into_iter().take(16).map(|(_, row)| row).collect::<Vec<_>>().join("\n")
     }
 
     async fn ask(&self, command: &redis::Cmd) -> String {

@@ -1,5 +1,6 @@
 //! The one place that knows which adapters are behind the ports.
 
+pub(crate) mod examined;
 mod outgoing;
 pub(crate) mod shared;
 

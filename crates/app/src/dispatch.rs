@@ -3,6 +3,7 @@
 use crate::autostart::autostart;
 use crate::config::{Flags, Settings, Sources};
 use crate::config_verb::config_verb;
+use crate::doctor::{Health, doctor};
 use crate::failure::Failure;
 use crate::init::init;
 use crate::place::Seeker;
@@ -70,6 +71,15 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
             }
         },
         Verb::Token(args) => print(&token_verb(&state_dir, args, json)?),
+        Verb::Doctor => {
+            let flags = flags(&ServeArgs::default(), &cli.global);
+            let found = doctor(&state_dir, flags, stores, &place(state_dir.clone(), false), json)?;
+            print(&found.text)?;
+            Ok(match found.health {
+                Health::Ok | Health::Warning => ExitCode::SUCCESS,
+                Health::Problem => ExitCode::FAILURE,
+            })
+        }
         Verb::Version => {
             let (text, other) = version(&place(state_dir, false), json);
             let printed = print(&text)?;

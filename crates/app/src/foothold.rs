@@ -7,25 +7,25 @@
 //! A store that was removed or replaced is lost in the same way, though the directory is there: what is written to it is
 //! found by no other manager.
 
+mod alarm;
 mod guarded;
 
+pub(crate) use alarm::UNHEARD;
 pub(crate) use guarded::GuardedStore;
 
 use crate::config::StoreChoice;
 use crate::lock::{LOCK, ManagerLock};
 use crate::state_dir::StateDir;
+use alarm::Alarm;
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// What a database keeps beside its file, and needs as much: the newest commits are there alone.
 const JOURNAL: &str = "-wal";
-/// So often one that has nothing to acknowledge looks: no event tells of everything that leads a path elsewhere.
-pub(crate) const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
 /// The lock of a manager and the files of its store, and the paths where others look for them. Clones are the same.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub(crate) struct Foothold {
     lock: Held,
     store: Arc<OnceLock<Vec<Held>>>,
     lost: Arc<watch::Sender<Option<Loss>>>,
+    alarm: Arc<Alarm>,
+    looked: Arc<watch::Sender<()>>,
 }
 
 /// What a manager does not have any more.
@@ -61,9 +63,20 @@ pub(crate) struct Place {
 impl Foothold {
     /// Where this lock is held.
     pub(crate) fn of(state: &StateDir, lock: &ManagerLock) -> io::Result<Self> {
+        Self::hearing_by(Alarm::open(), state, lock)
+    }
+
+    fn hearing_by(alarm: Alarm, state: &StateDir, lock: &ManagerLock) -> io::Result<Self> {
         let place = Place::of(rustix::fs::fstat(lock)?);
         let lock = Held { path: state.path().join(LOCK), place };
-        Ok(Self { lock, store: Arc::default(), lost: Arc::new(watch::Sender::new(None)) })
+        alarm.guard(&lock.path);
+        Ok(Self {
+            lock,
+            store: Arc::default(),
+            lost: Arc::new(watch::Sender::new(None)),
+            alarm: Arc::new(alarm),
+            looked: Arc::default(),
+        })
     }
 
     /// Stands on a store as well, which was opened just now. Only the first one counts.
@@ -79,8 +92,19 @@ impl Foothold {
                 held
             }
         };
+        held.iter().for_each(|held| self.alarm.guard(&held.path));
         let _ = self.store.set(held);
         Ok(())
+    }
+
+    /// Hears of a file beside those that it stands on: whoever waits for [`looks`](Self::looks) is told.
+    pub(crate) fn hear_of(&self, path: &Path) {
+        self.alarm.guard(path);
+    }
+
+    /// Changes with each look that is taken while somebody waits for it to be [`lost`](Self::lost).
+    pub(crate) fn looks(&self) -> watch::Receiver<()> {
+        self.looked.subscribe()
     }
 
     /// Looks whether every path still leads to what is held; once one did not, it never does again.
@@ -112,13 +136,15 @@ impl Foothold {
         self.lost.borrow().clone()
     }
 
-    /// Parks until it is lost.
+    /// Parks until it is lost. For one at a time: it is the one who looks whenever something was heard.
     pub(crate) async fn lost(&self) {
         let mut lost = self.lost.subscribe();
+        let mut ear = self.alarm.ear();
         while self.holds() {
+            self.looked.send_replace(());
             tokio::select! {
                 _ = lost.wait_for(Option::is_some) => return,
-                () = tokio::time::sleep(LOOKED_AT_EVERY) => {}
+                () = ear.rings() => {}
             }
         }
     }
@@ -166,22 +192,127 @@ impl Place {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::time::Duration;
+
+    type TakeAway = fn(&Path);
+    const WAYS: [TakeAway; 8] = [
+        removed,
+        moved,
+        replaced,
+        without_its_lock,
+        below_a_moved_one,
+        below_a_removed_one,
+        below_another_link,
+        with_another_lock,
+    ];
+    /// What is heard is heard at once, unless the machine is busy; the look behind it comes much later.
+    const SOON: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn directory_that_is_removed_moved_or_replaced_is_lost_at_once() {
+        const { assert!(SOON.as_secs() * 3 < alarm::BEHIND.as_secs()) };
+        for take_away in WAYS {
+            let top = tempfile::tempdir().unwrap();
+            let (path, foothold, _lock) = standing(top.path(), Alarm::open());
+            let waiting = tokio::time::timeout(SOON, foothold.lost());
+            tokio::pin!(waiting);
+            assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err());
+            take_away(&path);
+            waiting.await.unwrap();
+            assert!(foothold.is_lost() && !foothold.clone().holds());
+        }
+    }
 
     #[tokio::test(start_paused = true)]
-    async fn directory_that_is_removed_moved_or_replaced_is_lost_within_a_second() {
-        for take_away in [removed, moved, replaced, without_its_lock, below_a_moved_one, with_another_lock] {
+    async fn what_cannot_be_heard_of_is_looked_at_every_second() {
+        for take_away in WAYS {
             let top = tempfile::tempdir().unwrap();
-            let path = top.path().join("above/state");
-            let state = StateDir::prepare(&path).unwrap();
-            let lock = ManagerLock::take(&state).unwrap();
-            let foothold = Foothold::of(&state, &lock).unwrap();
-            assert!(foothold.holds());
+            let (path, foothold, _lock) = standing(top.path(), Alarm::deaf());
             let waiting = tokio::time::timeout(Duration::from_millis(1_100), foothold.lost());
             tokio::pin!(waiting);
             assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err());
             take_away(&path);
             waiting.await.unwrap();
-            assert!(foothold.is_lost() && !foothold.clone().holds());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_in_the_directory_and_in_its_store_wakes_nobody() {
+        let top = tempfile::tempdir().unwrap();
+        let (path, foothold, _lock) = standing(top.path(), Alarm::open());
+        let (database, files) = (path.join("longhaul.db"), path.join("store"));
+        fs::write(&database, "").unwrap();
+        fs::create_dir_all(files.join("commits")).unwrap();
+        for store in [StoreChoice::Sqlite(database.clone()), StoreChoice::Fs(files.clone())] {
+            let foothold = Foothold { store: Arc::default(), ..foothold.clone() };
+            foothold.stand_on(&store).unwrap();
+        }
+        let mut looks = foothold.looks();
+        let losing = tokio::spawn(async move { foothold.lost().await });
+        // The first look, and that for what was guarded meanwhile.
+        while tokio::time::timeout(Duration::from_secs(3), looks.changed()).await.is_ok() {}
+        for round in 0..100 {
+            let attempt = path.join(format!("attempts/{round}"));
+            fs::create_dir_all(&attempt).unwrap();
+            fs::remove_dir(attempt).unwrap();
+            fs::write(path.join("draft"), "more").unwrap();
+            fs::rename(path.join("draft"), path.join("kept")).unwrap();
+            fs::write(&database, "more").unwrap();
+            fs::write(files.join("draft"), "more").unwrap();
+            fs::rename(files.join("draft"), files.join("checkpoint.jsonl")).unwrap();
+            fs::write(files.join("commits/1.jsonl"), "more").unwrap();
+            fs::remove_file(files.join("commits/1.jsonl")).unwrap();
+        }
+        let is_looked = async || {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            looks.has_changed().unwrap()
+        };
+        assert!(!is_looked().await);
+        fs::rename(path.join("manager.lock"), path.join("aside")).unwrap();
+        fs::rename(path.join("aside"), path.join("manager.lock")).unwrap();
+        assert!(is_looked().await, "that is heard");
+        assert!(!losing.is_finished());
+        losing.abort();
+    }
+
+    #[tokio::test]
+    async fn store_that_is_removed_or_moved_is_lost_at_once() {
+        type Kind = fn(PathBuf) -> StoreChoice;
+        let cases: [(Kind, TakeAway); 5] = [
+            (StoreChoice::Sqlite, |path| fs::remove_file(path.join("db")).unwrap()),
+            (StoreChoice::Sqlite, |path| fs::remove_file(path.join("db-wal")).unwrap()),
+            (StoreChoice::Sqlite, |path| fs::rename(path.join("db"), path.join("other")).unwrap()),
+            (StoreChoice::Fs, |path| fs::remove_dir_all(path.join("db")).unwrap()),
+            (StoreChoice::Fs, |path| fs::rename(path.join("db"), path.join("other")).unwrap()),
+        ];
+        for (choice, change) in cases {
+            let top = tempfile::tempdir().unwrap();
+            let (_, foothold, _lock) = standing(top.path(), Alarm::open());
+            let choice = choice(top.path().join("db"));
+            // As a store has it: what lies in it is open, so that the kernel keeps it.
+            let _open = match &choice {
+                StoreChoice::Fs(path) => {
+                    fs::create_dir_all(path.join("commits")).unwrap();
+                    fs::write(path.join("lock"), "").unwrap();
+                    fs::File::open(path.join("lock")).unwrap()
+                }
+                StoreChoice::Sqlite(path) => {
+                    fs::write(top.path().join("db-wal"), "").unwrap();
+                    fs::write(path, "").unwrap();
+                    fs::File::open(path).unwrap()
+                }
+                StoreChoice::Memory | StoreChoice::Other(_) => unreachable!(),
+            };
+            foothold.stand_on(&choice).unwrap();
+            let waiting = tokio::time::timeout(SOON, foothold.lost());
+            tokio::pin!(waiting);
+            assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err());
+            change(top.path());
+            waiting.await.unwrap();
+            assert!(matches!(foothold.loss(), Some(Loss::Store(_))));
         }
     }
 
@@ -236,13 +367,25 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let (real, link) = (top.path().join("real"), top.path().join("link"));
         fs::create_dir(&real).unwrap();
-        std::os::unix::fs::symlink(&real, &link).unwrap();
+        symlink(&real, &link).unwrap();
         let state = StateDir::prepare(&link.join("state")).unwrap();
         let lock = ManagerLock::take(&state).unwrap();
         let foothold = Foothold::of(&state, &lock).unwrap();
         fs::remove_file(&link).unwrap();
         fs::rename(&real, &link).unwrap();
         assert!(foothold.holds());
+    }
+
+    /// A manager's place, below a directory that a link leads to.
+    fn standing(top: &Path, alarm: Alarm) -> (PathBuf, Foothold, ManagerLock) {
+        fs::create_dir(top.join("real")).unwrap();
+        symlink("real", top.join("link")).unwrap();
+        let path = top.join("link/above/state");
+        let state = StateDir::prepare(&path).unwrap();
+        let lock = ManagerLock::take(&state).unwrap();
+        let foothold = Foothold::hearing_by(alarm, &state, &lock).unwrap();
+        assert!(foothold.holds());
+        (path, foothold, lock)
     }
 
     fn removed(path: &Path) {
@@ -265,6 +408,16 @@ mod tests {
 
     fn below_a_moved_one(path: &Path) {
         moved(path.parent().unwrap());
+    }
+
+    fn below_a_removed_one(path: &Path) {
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    fn below_another_link(path: &Path) {
+        let link = path.parent().unwrap().parent().unwrap();
+        symlink("elsewhere", link.with_extension("new")).unwrap();
+        fs::rename(link.with_extension("new"), link).unwrap();
     }
 
     fn with_another_lock(path: &Path) {

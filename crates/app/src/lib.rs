@@ -12,6 +12,7 @@ mod compose;
 pub mod config;
 mod config_verb;
 mod dispatch;
+mod doctor;
 mod failure;
 mod foothold;
 mod init;

@@ -189,9 +189,10 @@ async fn manage(
     tell_others(&api, state, &settings.outgoing);
     let mcp = open_mcp(state, &api);
     // Clients that start a manager wait for its socket, and may ask at the other one right behind.
-    let agents = Socket::bind(state, MCP_SOCKET).map_err(system("listen on its socket for agents"))?;
+    let agents =
+        Socket::bind(state, foothold, MCP_SOCKET).map_err(system("listen on its socket for agents"))?;
     let (mut agents_socket, agents) = agents;
-    let socket = Socket::bind(state, SOCKET).map_err(system("listen on its socket"))?;
+    let socket = Socket::bind(state, foothold, SOCKET).map_err(system("listen on its socket"))?;
     let (mut socket, listener) = socket;
     let router = longhaul_http::router(api);
     greet(state, settings, &urls);
@@ -222,10 +223,10 @@ async fn manage(
         // Who is connected already is served on: what was taken away is only the way there.
         tokio::select! {
             () = signals.end() => break,
-            listener = socket.bound_again(state) => {
+            listener = socket.bound_again(state, foothold) => {
                 serving.spawn(longhaul_http::serve(listener, router.clone(), bounds, until(told.clone())));
             }
-            listener = agents_socket.bound_again(state) => {
+            listener = agents_socket.bound_again(state, foothold) => {
                 if let Some(mcp) = mcp.clone() {
                     agents_served.spawn(mcp.serve(listener, agent_bounds, until(told.clone())));
                 }

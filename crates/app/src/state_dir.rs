@@ -132,7 +132,11 @@ impl StateDir {
         Ok(Self { path: path.to_owned(), descriptor })
     }
 
-    fn check(&self) -> Result<(), StateDirError> {
+    /// Tells why it is not fit for use, if so.
+    ///
+    /// # Errors
+    /// [`StateDirError`] says why.
+    pub(crate) fn check(&self) -> Result<(), StateDirError> {
         let path = || self.path.clone();
         let stat = rustix::fs::fstat(&self.descriptor)
             .map_err(|errno| StateDirError::Open { path: path(), source: errno.into() })?;

@@ -218,6 +218,8 @@ pub enum Verb {
     Store(StoreArgs),
     /// Show and check the configuration
     Config(ConfigArgs),
+    /// Look whether all is in order: files, programs, the manager, and the store of many machines
+    Doctor,
     /// Show the versions of the program and of the manager
     Version,
     /// Print completions for a shell

@@ -27,7 +27,7 @@ pub(crate) struct Context {
 
 /// Does what was asked, and gives the exit code.
 ///
-/// `serve`, `init`, `store`, `config` and `version` are the program's own; they are refused here.
+/// `serve`, `init`, `store`, `config`, `doctor` and `version` are the program's own; they are refused here.
 #[must_use]
 pub fn run(cli: Cli, place: Place) -> i32 {
     let Cli { global, command } = cli;
@@ -127,6 +127,7 @@ pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32
         | Verb::Init(_)
         | Verb::Store(_)
         | Verb::Config(_)
+        | Verb::Doctor
         | Verb::Version
         | Verb::Completions(_)
         | Verb::Explain(_) => {

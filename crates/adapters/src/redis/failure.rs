@@ -2,6 +2,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
+use super::unsuitable::Unsuitable;
 use longhaul_domain::OpId;
 use longhaul_ports::{Refusal, StoreError};
 use longhaul_wire::record::BrokenRecord;
@@ -21,6 +22,8 @@ pub(super) enum Verdict {
     Busy,
     /// Not applied: this server is no primary any more, so another connection may be needed.
     Demoted,
+    /// Applied, but not by every replica.
+    Unacknowledged,
     /// Not applied: there is no more memory.
     Full,
     /// Not applied: the server cannot write to its disk, or has too few replicas.
@@ -35,6 +38,8 @@ impl Verdict {
     pub(super) fn on(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io | ErrorKind::Parse => Self::Lost,
+            // The only one that this program makes itself.
+            ErrorKind::Client => Self::Unacknowledged,
             ErrorKind::Server(ServerErrorKind::NoScript) => Self::NotLoaded,
             ErrorKind::Server(
                 ServerErrorKind::BusyLoading
@@ -53,6 +58,18 @@ impl Verdict {
                 // What fails inside a script is named in its message.
                 Some(_) | None => Self::named(error.detail().unwrap_or_default()),
             },
+        }
+    }
+
+    /// What a server means that was found to be unfit before anything was sent to it.
+    pub(super) const fn on_fault(fault: &Unsuitable) -> Self {
+        match fault {
+            Unsuitable::Replica { .. } => Self::Demoted,
+            Unsuitable::TooOld { .. }
+            | Unsuitable::Evicts { .. }
+            | Unsuitable::NotDurable { .. }
+            | Unsuitable::OtherReplicas { .. }
+            | Unsuitable::Silent { .. } => Self::Halted,
         }
     }
 
@@ -77,13 +94,16 @@ pub(super) fn not_applied(error: RedisError) -> StoreError {
     match Verdict::on(&error) {
         Verdict::Full => StoreError::Refused(Refusal::Full),
         Verdict::Demoted | Verdict::Halted => StoreError::ReadOnly { why: error.to_string() },
-        Verdict::Forbidden | Verdict::NotLoaded | Verdict::Lost | Verdict::Busy | Verdict::Other => {
-            unavailable(error)
-        }
+        Verdict::Forbidden
+        | Verdict::NotLoaded
+        | Verdict::Lost
+        | Verdict::Busy
+        | Verdict::Unacknowledged
+        | Verdict::Other => unavailable(error),
     }
 }
 
-pub(super) fn unknown(op: OpId, error: RedisError) -> StoreError {
+pub(super) fn unknown(op: OpId, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Unknown { op, source: Box::new(error) }
 }
 

@@ -4,9 +4,12 @@ use super::Durability;
 use super::failure::{Verdict, not_applied, unavailable, unknown};
 use super::options::RedisOptions;
 use super::place::Place;
+use super::promise::Promise;
 use super::reply::Reply;
 use super::run::run_id;
 use super::script::{ALL, Args, Script};
+use super::silence::{ABSENT, Silence};
+use super::unsuitable::Unsuitable;
 use longhaul_domain::OpId;
 use longhaul_ports::{Clock, StoreError};
 use redis::aio::MultiplexedConnection;
@@ -18,11 +21,9 @@ use std::time::{Duration, Instant};
 /// A server that does not take a connection in this time is not there.
 const CONNECTING: Duration = Duration::from_secs(1);
 /// A request without an answer after this time is sent again.
-const ANSWERING: Duration = Duration::from_secs(2);
+pub(super) const ANSWERING: Duration = Duration::from_secs(2);
 /// A replica that does not have a write after this time is waited for once more, with the next try.
 const REPLICATING: Duration = Duration::from_secs(1);
-/// A server that takes no connection for so long is away.
-const ABSENT: Duration = Duration::from_millis(800);
 /// A server that loads its data for longer is not waited for.
 const LOADING: Duration = Duration::from_secs(30);
 /// Between two tries.
@@ -36,10 +37,11 @@ pub(super) struct Link {
     prefix: String,
     clock: Option<Arc<dyn Clock>>,
     patience: Duration,
-    durability: Durability,
+    promise: Promise,
     live: Mutex<Live>,
     /// Held by whoever connects.
     connecting: tokio::sync::Mutex<()>,
+    silence: Silence,
 }
 
 /// The connection, and how many there were before it.
@@ -58,9 +60,10 @@ impl Link {
             prefix: options.prefix(),
             clock: options.clock.clone(),
             patience: options.patience,
-            durability: options.durability,
+            promise: Promise::new(options.durability),
             live: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
+            silence: Silence::default(),
         }
     }
 
@@ -94,17 +97,18 @@ impl Link {
     /// A script that changes something. It is sent again if its answer got lost, which is why each of them is safe to
     /// send twice.
     pub(super) async fn write(&self, script: &Script, op: OpId, args: Args) -> Result<Reply, StoreError> {
-        let tried = self.eval(script, &args, self.durability).await;
+        let tried = self.eval(script, &args, Purpose::Write).await;
         Reply::of(tried.map_err(|failed| match failed {
-            Failed { maybe_applied: true, error } => unknown(op, error),
-            Failed { maybe_applied: false, error } => not_applied(error),
+            Failed { maybe_applied: true, why: Why::Met(error) | Why::Unseen(error) } => unknown(op, error),
+            Failed { maybe_applied: true, why: Why::Broken(fault) } => unknown(op, fault),
+            Failed { maybe_applied: false, why } => why.not_applied(),
         })?)
     }
 
     /// A script that changes nothing that anybody has to know of.
     pub(super) async fn read(&self, script: &Script, args: Args) -> Result<Reply, StoreError> {
-        let tried = self.eval(script, &args, Durability::Cache).await;
-        Reply::of(tried.map_err(|failed| not_applied(failed.error))?)
+        let tried = self.eval(script, &args, Purpose::Read).await;
+        Reply::of(tried.map_err(|failed| failed.why.not_applied())?)
     }
 
     /// One command outside any script.
@@ -128,50 +132,77 @@ impl Link {
         connect(&self.place, answering).await.map_err(unavailable)
     }
 
-    async fn eval(&self, script: &Script, args: &Args, durability: Durability) -> Result<Value, Failed> {
+    /// What kept the server from being fit when it was looked at last.
+    pub(super) fn fault(&self) -> Option<Unsuitable> {
+        self.promise.fault()
+    }
+
+    async fn eval(&self, script: &Script, args: &Args, purpose: Purpose) -> Result<Value, Failed> {
         let begun = Instant::now();
         let mut pause = PAUSE;
         let mut maybe_applied = false;
+        // Nobody waits for a server that did not answer others for a while: one try tells whether it is back.
+        let most = if self.silence.is_known() { Duration::ZERO } else { self.patience };
         loop {
-            let mut patience = self.patience;
-            let error = match self.connection().await {
+            let mut patience = most;
+            let why = match self.connection().await {
                 Ok((number, connection)) => {
-                    match self.eval_once(connection, script, args, durability).await {
-                        Ok(value) => return Ok(value),
-                        Err(error) if error.kind() == ErrorKind::Client => {
-                            maybe_applied = true;
-                            error
+                    let why = match self.try_once(connection, script, args, purpose).await {
+                        Ok(value) => {
+                            self.silence.is_over();
+                            return Ok(value);
                         }
-                        Err(error) => {
-                            match Verdict::on(&error) {
-                                Verdict::Lost => {
-                                    maybe_applied = true;
-                                    self.lost(number);
-                                }
-                                Verdict::Demoted => self.lost(number),
-                                Verdict::Busy | Verdict::NotLoaded => {}
-                                Verdict::Full | Verdict::Halted | Verdict::Forbidden | Verdict::Other => {
-                                    return Err(Failed { maybe_applied, error });
-                                }
-                            }
-                            error
+                        Err(why) => why,
+                    };
+                    match why.verdict() {
+                        Verdict::Unacknowledged => maybe_applied = true,
+                        Verdict::Lost => {
+                            maybe_applied |= matches!(why, Why::Met(_));
+                            self.lost(number);
+                            self.silence.goes_on();
+                        }
+                        Verdict::Demoted => self.lost(number),
+                        Verdict::Busy | Verdict::NotLoaded => {}
+                        Verdict::Full | Verdict::Halted | Verdict::Forbidden | Verdict::Other => {
+                            return Err(Failed { maybe_applied, why });
                         }
                     }
+                    why
                 }
                 Err(error) => {
                     // Whoever asks for something new is told soon that nobody is there.
                     if !maybe_applied {
                         patience = patience.min(ABSENT);
                     }
-                    error
+                    self.silence.goes_on();
+                    Why::Unseen(error)
                 }
             };
             if begun.elapsed() + pause >= patience {
-                return Err(Failed { maybe_applied, error });
+                return Err(Failed { maybe_applied, why });
             }
             tokio::time::sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
+    }
+
+    async fn try_once(
+        &self,
+        mut connection: MultiplexedConnection,
+        script: &Script,
+        args: &Args,
+        purpose: Purpose,
+    ) -> Result<Value, Why> {
+        let durability = match purpose {
+            Purpose::Read => Durability::Cache,
+            Purpose::Write => {
+                if let Some(fault) = self.promise.broken(&mut connection).await.map_err(Why::Unseen)? {
+                    return Err(Why::Broken(fault));
+                }
+                self.promise.durability()
+            }
+        };
+        self.eval_once(connection, script, args, durability).await.map_err(Why::Met)
     }
 
     async fn eval_once(
@@ -207,11 +238,16 @@ impl Link {
         if let Some(live) = self.live() {
             return Ok(live);
         }
-        let _alone = self.connecting.lock().await;
+        let _alone = match self.connecting.try_lock() {
+            Ok(alone) => alone,
+            Err(_) if self.silence.is_known() => return Err(away()),
+            Err(_) => self.connecting.lock().await,
+        };
         if let Some(live) = self.live() {
             return Ok(live);
         }
         let mut connection = connect(&self.place, ANSWERING).await?;
+        self.promise.look(&mut connection).await?;
         let server = if self.may_forget() { run_id(&mut connection).await? } else { String::new() };
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.number += 1;
@@ -222,7 +258,7 @@ impl Link {
 
     /// Whether a server that takes over, or begins anew, may lack what was acknowledged before.
     fn may_forget(&self) -> bool {
-        match self.durability {
+        match self.promise.durability() {
             Durability::Cache => true,
             Durability::Single => self.place.moves(),
             Durability::Replicated { .. } => false,
@@ -254,14 +290,55 @@ impl fmt::Debug for Link {
     }
 }
 
+/// What a script is sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To change nothing that anybody has to know of.
+    Read,
+    /// To change something, which the server then has to keep as it was promised.
+    Write,
+}
+
 /// Why a script has no answer.
 struct Failed {
     /// An earlier try may have been applied.
     maybe_applied: bool,
-    error: RedisError,
+    why: Why,
 }
 
-async fn connect(place: &Place, answering: Duration) -> Result<MultiplexedConnection, RedisError> {
+/// What a try met.
+enum Why {
+    /// An error, of the connection or of the server.
+    Met(RedisError),
+    /// An error at the look at the server that comes before it; nothing was sent.
+    Unseen(RedisError),
+    /// A server that cannot keep what it would have to; nothing was sent.
+    Broken(Unsuitable),
+}
+
+impl Why {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Met(error) | Self::Unseen(error) => Verdict::on(error),
+            Self::Broken(fault) => Verdict::on_fault(fault),
+        }
+    }
+
+    /// The error for a request that surely left nothing behind.
+    fn not_applied(self) -> StoreError {
+        match self {
+            Self::Met(error) | Self::Unseen(error) => not_applied(error),
+            Self::Broken(fault) => StoreError::ReadOnly { why: fault.to_string() },
+        }
+    }
+}
+
+/// What a request meets while somebody else tries whether the server is back.
+fn away() -> RedisError {
+    RedisError::from((ErrorKind::Io, "the server does not answer"))
+}
+
+pub(super) async fn connect(place: &Place, answering: Duration) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECTING))
         .set_response_timeout(Some(answering));

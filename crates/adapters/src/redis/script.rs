@@ -11,60 +11,47 @@ pub(super) struct Script {
 }
 
 macro_rules! script {
-    ($name:literal) => {
+    ($($part:literal),+) => {
         Script {
             source: concat!(
                 include_str!("lua/prelude.lua"),
-                "\n",
-                include_str!(concat!("lua/", $name, ".lua"))
-            ),
-            hash: OnceLock::new(),
-        }
-    };
-    ($name:literal with $middle:literal) => {
-        Script {
-            source: concat!(
-                include_str!("lua/prelude.lua"),
-                "\n",
-                include_str!(concat!("lua/", $middle, ".lua")),
-                "\n",
-                include_str!(concat!("lua/", $name, ".lua")),
+                $("\n", include_str!(concat!("lua/", $part, ".lua"))),+
             ),
             hash: OnceLock::new(),
         }
     };
 }
 
-pub(super) static ATTENTION: Script = script!("attention" with "leases");
-pub(super) static ANNOUNCE: Script = script!("announce");
+pub(super) static ATTENTION: Script = script!("leases", "attention");
+pub(super) static ANNOUNCE: Script = script!("even_if_full", "announce");
 pub(super) static BOOKS: Script = script!("books");
-pub(super) static CALLED: Script = script!("called" with "leases");
+pub(super) static CALLED: Script = script!("leases", "even_if_full", "called");
 pub(super) static CLAIM: Script = script!("claim");
 pub(super) static CLASSES: Script = script!("classes");
-pub(super) static COMMIT: Script = script!("commit");
-pub(super) static DRAIN: Script = script!("drain");
+pub(super) static COMMIT: Script = script!("even_if_full", "commit");
+pub(super) static DRAIN: Script = script!("even_if_full", "drain");
 pub(super) static END: Script = script!("end");
 pub(super) static ENDED: Script = script!("ended");
 pub(super) static EVENTS: Script = script!("events");
-pub(super) static FOOTINGS: Script = script!("footings" with "given");
-pub(super) static FORGET: Script = script!("forget" with "leases");
-pub(super) static LEAVE: Script = script!("leave");
+pub(super) static FOOTINGS: Script = script!("given", "footings");
+pub(super) static FORGET: Script = script!("leases", "even_if_full", "forget");
+pub(super) static LEAVE: Script = script!("even_if_full", "leave");
 pub(super) static LIST: Script = script!("list");
 pub(super) static LOAD: Script = script!("load");
 pub(super) static NODES: Script = script!("nodes");
 pub(super) static OPEN: Script = script!("open");
 pub(super) static POLICY: Script = script!("policy");
 pub(super) static QUEUES: Script = script!("queues");
-pub(super) static REGISTER: Script = script!("register" with "leases");
-pub(super) static RAISE: Script = script!("raise");
-pub(super) static RESTORE: Script = script!("restore" with "given");
+pub(super) static RAISE: Script = script!("even_if_full", "raise");
+pub(super) static REGISTER: Script = script!("leases", "even_if_full", "register");
+pub(super) static RESTORE: Script = script!("given", "even_if_full", "restore");
 pub(super) static SUBMIT: Script = script!("submit");
 pub(super) static SWEEP: Script = script!("sweep");
 pub(super) static TAKE: Script = script!("take");
 pub(super) static TAKE_BOOKS: Script = script!("take_books");
 pub(super) static TAKE_EVENTS: Script = script!("take_events");
 pub(super) static TOUCH: Script = script!("touch");
-pub(super) static WISH: Script = script!("wish");
+pub(super) static WISH: Script = script!("even_if_full", "wish");
 
 /// Every script: each is loaded when a store is opened, so that one that the server does not take is noticed there.
 pub(super) static ALL: &[&Script] = &[

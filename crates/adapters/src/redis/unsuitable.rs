@@ -25,7 +25,7 @@ pub enum Unsuitable {
     /// It keeps nothing on its disk, or not in time.
     #[error(
         "the server cannot keep the durability `{durability}`: `{setting}` is `{found}`; set it to `{wanted}`, \
-         or ask for the durability `cache`, which promises nothing"
+         or ask for `durability=cache` in the URL, which alone takes any setting, and promises nothing"
     )]
     NotDurable {
         /// What was asked for.
@@ -62,4 +62,21 @@ pub enum Unsuitable {
         /// The command that tells it.
         command: &'static str,
     },
+}
+
+impl Unsuitable {
+    /// Whether every write notices it by itself: one that waits for replicas in vain is not acknowledged.
+    pub(super) const fn is_met_by_each_write(&self) -> bool {
+        match self {
+            Self::OtherReplicas { durability: Durability::Replicated { replicas }, connected } => {
+                *connected < replicas.get()
+            }
+            Self::OtherReplicas { durability: Durability::Cache | Durability::Single, .. }
+            | Self::TooOld { .. }
+            | Self::Evicts { .. }
+            | Self::NotDurable { .. }
+            | Self::Replica { .. }
+            | Self::Silent { .. } => false,
+        }
+    }
 }

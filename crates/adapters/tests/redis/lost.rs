@@ -2,7 +2,7 @@
 
 use crate::proxy::Proxy;
 use crate::server::{Server, error_of, free_port, wait_for};
-use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
+use longhaul_adapters::redis::{Durability, LeaseTimes, RedisOptions, RedisStore};
 use longhaul_domain::{NodeId, Placement, Wish};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
@@ -173,6 +173,87 @@ async fn a_full_server_refuses_what_is_new_and_lets_go_of_what_is_old() {
     assert_eq!(swept.ids, [ended.process.id]);
     server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     world.submit(world.draft()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_takes_ends_and_stops_and_signs_of_life() {
+    let server = Server::start();
+    let options = RedisOptions { leases: Some(LeaseTimes::default()), ..server.options() };
+    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let lease = world.node("a").await;
+    let first = world.run(world.draft().key("k"), &lease).await;
+    let second = world.run(world.draft(), &lease).await;
+    server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    world.store.beat(&lease).await.unwrap();
+    world
+        .store
+        .wish(&second.process.id, world.ids.op(), Wish::Cancel { cause: longhaul_domain::StopCause::User })
+        .await
+        .unwrap();
+    assert_eq!(world.store.beat(&lease).await.unwrap().wishes, [second.process.id]);
+    let stopping = world.store.commit(world.change(&second, cancel())).await.unwrap();
+    assert_eq!(world.load(second.process.id).await.revision, stopping);
+    let ended = world.exit(&first, 0).await;
+    assert_eq!(world.load(first.process.id).await, ended);
+    world.store.drain(&lease.node, true).await.unwrap();
+    let facts = NodeFacts { id: node("b"), boot: "b".to_owned(), version: "1".to_owned() };
+    let other = world.store.register(&facts).await.unwrap();
+    world.store.announce(&other, &NodeOffer::default()).await.unwrap();
+    world.store.leave(&other).await.unwrap();
+    world.store.forget(&other.node).await.unwrap();
+    let full = error_of(world.try_submit(world.draft()).await);
+    assert!(matches!(full, StoreError::Refused(Refusal::Full)), "what is new is refused still: {full:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_settings_were_changed_gets_no_writes_until_they_are_mended() {
+    let server = Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+    let options = RedisOptions { durability: Durability::Single, ..server.options() };
+    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let lease = world.node("a").await;
+    let running = world.run(world.draft(), &lease).await;
+    for (setting, broken, mended, named) in [
+        ("maxmemory-policy", "allkeys-lru", "noeviction", "may evict"),
+        ("appendfsync", "everysec", "always", "`appendfsync` is `everysec`"),
+        ("appendonly", "no", "yes", "`appendonly` is `no`"),
+    ] {
+        server.ask(&["CONFIG", "SET", setting, broken]);
+        server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+        // It goes into the connection that broke, and is sent again over the next one.
+        world.store.beat(&lease).await.unwrap();
+        let refused = error_of(world.try_submit(world.draft()).await);
+        assert!(matches!(&refused, StoreError::ReadOnly { why } if why.contains(named)), "{refused:?}");
+        let refused = error_of(world.store.commit(world.change(&running, cancel())).await);
+        assert!(matches!(refused, StoreError::ReadOnly { .. }), "{refused:?}");
+        assert_eq!(world.load(running.process.id).await.revision, running.revision, "it can be read");
+        world.store.beat(&lease).await.unwrap();
+        server.ask(&["CONFIG", "SET", setting, mended]);
+        let begun = Instant::now();
+        while let Err(refused) = world.try_submit(world.draft()).await {
+            assert!(matches!(refused, StoreError::ReadOnly { .. }), "{refused:?}");
+            assert!(begun.elapsed() < Duration::from_secs(5), "it is used again when it was mended");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_became_a_replica_gets_no_writes() {
+    let server = Server::start();
+    let options = RedisOptions { patience: Duration::from_millis(500), ..server.options() };
+    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    world.submit(world.draft()).await;
+    server.ask(&["REPLICAOF", "127.0.0.1", "9"]);
+    let refused = error_of(world.try_submit(world.draft()).await);
+    assert!(matches!(refused, StoreError::ReadOnly { .. }), "{refused:?}");
+    let refused = error_of(world.try_submit(world.draft()).await);
+    assert!(matches!(&refused, StoreError::ReadOnly { why } if why.contains("127.0.0.1:9")), "{refused:?}");
+    server.ask(&["REPLICAOF", "NO", "ONE"]);
+    let begun = Instant::now();
+    while world.try_submit(world.draft()).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is used again when it was promoted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

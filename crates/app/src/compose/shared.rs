@@ -92,6 +92,6 @@ async fn open(url: String) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(RedisStore::open(options(&url)?).await?))
 }
 
-fn options(url: &str) -> Result<RedisOptions, StoreError> {
+pub(super) fn options(url: &str) -> Result<RedisOptions, StoreError> {
     RedisOptions::of_url(url).map_err(|error| StoreError::Unavailable { source: Box::new(error) })
 }

@@ -1,6 +1,6 @@
 //! A socket in a state directory, for as long as a manager serves it.
 
-use crate::foothold::{LOOKED_AT_EVERY, Place};
+use crate::foothold::{Foothold, Place, UNHEARD};
 use crate::state_dir::StateDir;
 use rustix::fs::AtFlags;
 use std::io;
@@ -18,18 +18,26 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Binds it. Only for who holds the lock of the directory.
-    pub(super) fn bind(state: &StateDir, name: &'static str) -> io::Result<(Self, UnixListener)> {
-        let (bound, listener) = listen(state, name)?;
+    pub(super) fn bind(
+        state: &StateDir,
+        foothold: &Foothold,
+        name: &'static str,
+    ) -> io::Result<(Self, UnixListener)> {
+        let (bound, listener) = listen(state, foothold, name)?;
         Ok((Self { name, bound, is_told: false }, listener))
     }
 
     /// Parks until it is not there any more, and binds it again. Nothing is lost if it is not waited for to the end.
-    pub(super) async fn bound_again(&mut self, state: &StateDir) -> UnixListener {
+    ///
+    /// It is looked at whenever the foothold is: both wait for the same alarm.
+    pub(super) async fn bound_again(&mut self, state: &StateDir, foothold: &Foothold) -> UnixListener {
+        let mut looks = foothold.looks();
         while place(state, self.name).is_ok_and(|found| found == self.bound) {
-            tokio::time::sleep(LOOKED_AT_EVERY).await;
+            // Who tells of looks is there as long as the foothold.
+            let _ = looks.changed().await;
         }
         loop {
-            match listen(state, self.name) {
+            match listen(state, foothold, self.name) {
                 Ok((bound, listener)) => {
                     tracing::warn!(name = self.name, "the socket was removed or replaced: it is bound again");
                     (self.bound, self.is_told) = (bound, false);
@@ -41,13 +49,14 @@ impl Socket {
                 }
                 Err(_) => {}
             }
-            tokio::time::sleep(LOOKED_AT_EVERY).await;
+            tokio::time::sleep(UNHEARD).await;
         }
     }
 }
 
-fn listen(state: &StateDir, name: &str) -> io::Result<(Place, UnixListener)> {
+fn listen(state: &StateDir, foothold: &Foothold, name: &str) -> io::Result<(Place, UnixListener)> {
     let listener = state.listen_at(name)?;
+    foothold.hear_of(&state.path().join(name));
     let bound = place(state, name)?;
     listener.set_nonblocking(true)?;
     Ok((bound, UnixListener::from_std(listener)?))

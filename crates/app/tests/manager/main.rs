@@ -12,6 +12,7 @@ mod binding;
 mod client;
 mod config;
 mod displaced;
+mod doctor;
 mod full_disk;
 mod handle;
 mod lifecycle;

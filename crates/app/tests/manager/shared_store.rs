@@ -79,14 +79,14 @@ fn told_of(bench: &Bench, id: &str) -> serde_json::Value {
     told
 }
 
-struct Server {
+pub(crate) struct Server {
     process: Child,
     socket: std::path::PathBuf,
 }
 
 impl Server {
     /// None where the program is missing, which is an error where nothing may be left out.
-    fn start(bench: &Bench) -> Option<Self> {
+    pub(crate) fn start(bench: &Bench) -> Option<Self> {
         let socket = bench.top().join("redis");
         let started = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
@@ -107,7 +107,7 @@ impl Server {
         }
     }
 
-    fn url(&self, namespace: &str) -> String {
+    pub(crate) fn url(&self, namespace: &str) -> String {
         format!("redis+unix://{}?namespace={namespace}&durability=cache", self.socket.display())
     }
 
@@ -115,9 +115,14 @@ impl Server {
         self.ask(&["KEYS", &format!("lh:{{{namespace}}}:*")]).split_whitespace().count()
     }
 
-    fn ask(&self, words: &[&str]) -> String {
+    pub(crate) fn ask(&self, words: &[&str]) -> String {
         let asked = Command::new("redis-cli").arg("-s").arg(&self.socket).args(words).output().unwrap();
         String::from_utf8(asked.stdout).unwrap()
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 }
 

@@ -1,0 +1,271 @@
+//! What a server tells of itself, and which promise it could not keep.
+
+use super::Durability;
+use super::unsuitable::Unsuitable;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, Value};
+use std::collections::BTreeMap;
+
+/// The oldest servers that have every command that is needed.
+const REDIS_FLOOR: Version = Version(6, 2);
+const VALKEY_FLOOR: Version = Version(7, 2);
+
+/// What a server tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerFacts {
+    /// Redis or Valkey.
+    pub product: &'static str,
+    /// Its version.
+    pub version: String,
+    /// The server that it follows, as `host:port`; none if it follows nobody.
+    pub primary: Option<String>,
+    /// The value of `maxmemory-policy`.
+    pub eviction: String,
+    /// How much memory it uses, in bytes.
+    pub used_memory: u64,
+    /// How much it may use, in bytes; none if there is no limit.
+    pub most_memory: Option<u64>,
+    /// Whether it appends every write to its file (`appendonly`).
+    pub appends: bool,
+    /// When it waits for the disk (`appendfsync`).
+    pub synced: Syncing,
+    /// Whether its latest writes to disk went well.
+    pub disk_is_well: bool,
+    /// How many replicas are connected.
+    pub replicas: u32,
+}
+
+/// When a server waits for its disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Syncing {
+    /// The value of `appendfsync`.
+    When(String),
+    /// The user of the store may not ask for it.
+    Untold,
+}
+
+impl ServerFacts {
+    /// Gives those of a server that keeps every promise of one server, which others are made of in tests.
+    #[must_use]
+    pub fn well() -> Self {
+        Self {
+            product: "Redis",
+            version: "7.0.15".to_owned(),
+            primary: None,
+            eviction: "noeviction".to_owned(),
+            used_memory: 12 << 20,
+            most_memory: None,
+            appends: true,
+            synced: Syncing::When("always".to_owned()),
+            disk_is_well: true,
+            replicas: 0,
+        }
+    }
+
+    /// Asks a server what it is.
+    pub(super) async fn ask(connection: &mut MultiplexedConnection) -> Result<Self, RedisError> {
+        let told: String = redis::cmd("INFO").query_async(connection).await?;
+        let settings: Result<BTreeMap<String, String>, RedisError> =
+            redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(connection).await;
+        let synced = match settings {
+            Ok(settings) => Syncing::When(settings.get("appendfsync").cloned().unwrap_or_default()),
+            Err(error) if error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::NoPerm) => {
+                Syncing::Untold
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self::read(&told, synced))
+    }
+
+    fn read(told: &str, synced: Syncing) -> Self {
+        let fields: BTreeMap<&str, &str> = told
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name, value.trim()))
+            .collect();
+        let text = |name: &str| fields.get(name).copied().unwrap_or_default();
+        let count = |name: &str| text(name).parse::<u64>().unwrap_or_default();
+        let (product, version) = match text("valkey_version") {
+            "" => ("Redis", text("redis_version")),
+            version => ("Valkey", version),
+        };
+        let is_well = |name: &str| matches!(text(name), "ok" | "");
+        Self {
+            product,
+            version: version.to_owned(),
+            primary: (text("role") != "master")
+                .then(|| format!("{}:{}", text("master_host"), text("master_port"))),
+            eviction: text("maxmemory_policy").to_owned(),
+            used_memory: count("used_memory"),
+            most_memory: Some(count("maxmemory")).filter(|most| *most > 0),
+            appends: text("aof_enabled") == "1",
+            synced,
+            disk_is_well: is_well("aof_last_write_status") && is_well("rdb_last_bgsave_status"),
+            replicas: u32::try_from(count("connected_slaves")).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Tells every reason why it cannot be used with this durability, the weightiest first.
+    #[must_use]
+    pub fn faults(&self, durability: Durability) -> Vec<Unsuitable> {
+        let mut faults = Vec::new();
+        let floor = if self.product == "Valkey" { VALKEY_FLOOR } else { REDIS_FLOOR };
+        if Version::read(&self.version).is_none_or(|version| version < floor) {
+            let Version(major, minor) = floor;
+            faults.push(Unsuitable::TooOld {
+                server: self.product.to_owned(),
+                version: self.version.clone(),
+                floor: format!("{major}.{minor}"),
+            });
+        }
+        if let Some(primary) = &self.primary {
+            faults.push(Unsuitable::Replica { primary: primary.clone() });
+        }
+        if self.eviction != "noeviction" {
+            faults.push(Unsuitable::Evicts { policy: self.eviction.clone() });
+        }
+        let not_durable = |setting, found: &str, wanted| Unsuitable::NotDurable {
+            durability,
+            setting,
+            found: found.to_owned(),
+            wanted,
+        };
+        match durability {
+            Durability::Cache => return faults,
+            Durability::Single => {}
+            Durability::Replicated { replicas } => {
+                if self.replicas != replicas.get() {
+                    faults.push(Unsuitable::OtherReplicas { durability, connected: self.replicas });
+                }
+            }
+        }
+        if !self.appends {
+            faults.push(not_durable("appendonly", "no", "yes"));
+        }
+        match (durability, &self.synced) {
+            (Durability::Single, Syncing::Untold) => {
+                faults.push(Unsuitable::Silent { what: "settings", command: "config|get" });
+            }
+            (Durability::Single, Syncing::When(when)) if when != "always" => {
+                faults.push(not_durable("appendfsync", when, "always"));
+            }
+            (Durability::Single | Durability::Cache | Durability::Replicated { .. }, _) => {}
+        }
+        faults
+    }
+}
+
+/// The time of the server, in microseconds since 1970.
+pub(super) async fn time(connection: &mut MultiplexedConnection) -> Result<i64, RedisError> {
+    let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(connection).await?;
+    Ok(seconds.saturating_mul(1_000_000).saturating_add(micros))
+}
+
+/// One field of a hash, as a text; none if it is not there.
+pub(super) async fn field(
+    connection: &mut MultiplexedConnection,
+    key: &str,
+    name: &str,
+) -> Result<Option<String>, RedisError> {
+    let value: Value = redis::cmd("HGET").arg(key).arg(name).query_async(connection).await?;
+    redis::from_redis_value(value).map_err(RedisError::from)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version(u32, u32);
+
+impl Version {
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split('.').map(str::parse);
+        Some(Self(parts.next()?.ok()?, parts.next()?.ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU32;
+
+    const FIT: &str = "# Server\r\nredis_version:7.0.15\r\nrole:master\r\naof_enabled:1\r\n\
+                       maxmemory_policy:noeviction\r\nconnected_slaves:2\r\nmaxmemory:0\r\nused_memory:1024\r\n";
+
+    fn replicated() -> Durability {
+        Durability::Replicated { replicas: NonZeroU32::new(2).unwrap() }
+    }
+
+    /// The later line of two with one name counts.
+    fn told(changes: &str) -> Vec<Unsuitable> {
+        let facts = ServerFacts::read(&format!("{FIT}{changes}"), Syncing::When("always".to_owned()));
+        facts.faults(replicated())
+    }
+
+    #[test]
+    fn the_oldest_servers_that_will_do_do() {
+        for changes in [
+            "",
+            "redis_version:6.2.0",
+            "valkey_version:7.2.4\nredis_version:7.2.4",
+            "valkey_version:10.0.0\nredis_version:7.2.4",
+        ] {
+            assert_eq!(told(changes), [], "{changes}");
+        }
+    }
+
+    #[test]
+    fn what_is_older_is_refused_by_its_name() {
+        for (changes, server) in [
+            ("redis_version:6.0.16", "Redis"),
+            ("redis_version:5.0", "Redis"),
+            ("redis_version:", "Redis"),
+            ("valkey_version:7.1.0\nredis_version:7.2.4", "Valkey"),
+        ] {
+            let refused = told(changes);
+            assert!(
+                matches!(&refused[..], [Unsuitable::TooOld { server: named, .. }] if named == server),
+                "{refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn replicas_that_nobody_counts_on_are_refused_as_those_that_are_missing() {
+        for connected in ["1", "3", ""] {
+            let refused = told(&format!("connected_slaves:{connected}"));
+            assert!(matches!(&refused[..], [Unsuitable::OtherReplicas { .. }]), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_told_and_the_weightiest_first() {
+        let facts = ServerFacts::read(
+            "redis_version:5.0\nrole:slave\nmaster_host:h\nmaster_port:1\nmaxmemory_policy:allkeys-lru\n",
+            Syncing::Untold,
+        );
+        let faults = facts.faults(Durability::Single);
+        assert!(
+            matches!(
+                &faults[..],
+                [
+                    Unsuitable::TooOld { .. },
+                    Unsuitable::Replica { .. },
+                    Unsuitable::Evicts { .. },
+                    Unsuitable::NotDurable { setting: "appendonly", .. },
+                    Unsuitable::Silent { .. },
+                ]
+            ),
+            "{faults:?}"
+        );
+        assert_eq!(facts.faults(Durability::Cache).len(), 3, "without a promise the disk does not matter");
+    }
+
+    #[test]
+    fn no_limit_is_none_and_a_sick_disk_is_told() {
+        let facts = |told: &str| ServerFacts::read(told, Syncing::Untold);
+        assert_eq!((facts(FIT).most_memory, facts(FIT).used_memory), (None, 1024));
+        assert_eq!(facts("maxmemory:5").most_memory, Some(5));
+        assert!(facts(FIT).disk_is_well);
+        assert!(!facts("aof_last_write_status:err").disk_is_well);
+        assert!(!facts("rdb_last_bgsave_status:err").disk_is_well);
+    }
+}

@@ -1,0 +1,420 @@
+//! How well the server of a store of many machines is, as `longhaul doctor` tells it.
+
+pub(crate) use super::shared::knows;
+
+use super::shared;
+use crate::doctor::{Check, amount};
+use crate::failure::causes;
+use longhaul_adapters::redis::{
+    Durability, Examination, LeaseTimes, NamespaceFacts, RedisOptions, RedisStore, RoundTrips, ServerFacts,
+    Skew, Syncing, Unsuitable,
+};
+use longhaul_engine::ports::StoreError;
+use std::time::Duration;
+
+/// A server that says nothing for so long is away.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// A change is one question to the server: with slower answers all is slow.
+const SLOW: Duration = Duration::from_millis(5);
+/// With answers that take so long, beats come late.
+const TOO_SLOW: Duration = Duration::from_millis(500);
+/// Clocks that differ by more are told, in microseconds.
+const FAR_APART: u64 = 1_000_000;
+/// Above this part of its limit, in percent, memory is told.
+const NEARLY_FULL: u64 = 80;
+/// Shorter leases end when one or two beats are late.
+const SHORT_LEASE: Duration = Duration::from_secs(3);
+
+/// Looks at the server of a URL. What cannot be found out because it does not answer is left out.
+pub(crate) async fn checks(url: &str) -> Vec<Check> {
+    let options = match shared::options(url) {
+        Ok(options) => options,
+        Err(error) => {
+            let why = causes(&error).unwrap_or_else(|| error.to_string());
+            return vec![Check::problem("redis.url", "it cannot be read").because(why)];
+        }
+    };
+    match tokio::time::timeout(PATIENCE, RedisStore::examine(&options)).await {
+        Ok(Ok(found)) => of_found(&found, &options),
+        Ok(Err(error)) => vec![away(&error), leases(&options)],
+        Err(_) => {
+            let said = format!("no answer within {} s", PATIENCE.as_secs());
+            vec![not_reached(said), leases(&options)]
+        }
+    }
+}
+
+fn away(error: &StoreError) -> Check {
+    let why = causes(error).unwrap_or_else(|| error.to_string());
+    if let StoreError::Unavailable { source } = error
+        && source.is::<Unsuitable>()
+    {
+        return Check::problem("redis.server", "it answers, and does not tell what has to be known")
+            .because(why);
+    }
+    not_reached(why)
+}
+
+fn not_reached(why: String) -> Check {
+    Check::problem("redis.server", "it does not answer")
+        .because(format!("{why}; launches are refused meanwhile, and what runs goes on"))
+        .so("start it, or correct `store`; a manager goes on by itself when it is back")
+}
+
+fn of_found(found: &Examination, options: &RedisOptions) -> Vec<Check> {
+    let Examination { server, round_trips, skew, namespace } = found;
+    vec![
+        version(server),
+        role(server, options.durability),
+        eviction(server),
+        memory(server),
+        disk(server, options.durability),
+        latency(round_trips),
+        clock(skew),
+        of_namespace(*namespace, &options.namespace),
+        leases(options),
+    ]
+}
+
+fn version(server: &ServerFacts) -> Check {
+    const NAME: &str = "redis.server";
+    let told = format!("{} {}", server.product, server.version);
+    let is_old = |fault: &Unsuitable| matches!(fault, Unsuitable::TooOld { .. });
+    match server.faults(Durability::Cache).into_iter().find(is_old) {
+        Some(fault) => Check::problem(NAME, told).because(fault.to_string()).so("no manager starts on it"),
+        None => Check::ok(NAME, told).with("version", server.version.clone()),
+    }
+}
+
+fn role(server: &ServerFacts, durability: Durability) -> Check {
+    const NAME: &str = "redis.replicas";
+    if let Some(primary) = &server.primary {
+        return Check::problem(NAME, format!("a replica of {primary}"))
+            .because("nothing can be written to it")
+            .so(format!("name {primary} in `store`, or sentinels: redis+sentinel://"));
+    }
+    let told = match server.replicas {
+        0 => "a primary without replicas".to_owned(),
+        1 => "a primary with 1 replica".to_owned(),
+        many => format!("a primary with {many} replicas"),
+    };
+    let of_replicas = |fault: &Unsuitable| matches!(fault, Unsuitable::OtherReplicas { .. });
+    let check = match (server.faults(durability).into_iter().find(of_replicas), durability) {
+        (Some(fault), _) => Check::problem(NAME, told).because(fault.to_string()),
+        (None, Durability::Single) if server.replicas > 0 => Check::warning(NAME, told)
+            .because(
+                "`durability=single` does not wait for them: one that is promoted may lack the latest writes",
+            )
+            .so(format!("ask for `durability=replicated:{}` if they may be promoted", server.replicas)),
+        (None, Durability::Single | Durability::Cache | Durability::Replicated { .. }) => {
+            Check::ok(NAME, told)
+        }
+    };
+    check.with("replicas", server.replicas)
+}
+
+fn eviction(server: &ServerFacts) -> Check {
+    const NAME: &str = "redis.maxmemory_policy";
+    if server.eviction == "noeviction" {
+        return Check::ok(NAME, "noeviction");
+    }
+    Check::problem(NAME, server.eviction.clone())
+        .because("a server that is full would forget processes")
+        .so("CONFIG SET maxmemory-policy noeviction, and the same in its file of settings")
+}
+
+fn memory(server: &ServerFacts) -> Check {
+    const NAME: &str = "redis.memory";
+    let used = server.used_memory;
+    let Some(most) = server.most_memory else {
+        let told = format!("{} used, no limit", amount(used));
+        return Check::ok(NAME, told).with("used_bytes", used);
+    };
+    let percent = used.saturating_mul(100).checked_div(most).unwrap_or(100);
+    let told = format!("{} of {} used, {percent} %", amount(used), amount(most));
+    let check = if used >= most {
+        Check::problem(NAME, told)
+            .because("it is full: launches are refused; ends and stops are still recorded")
+    } else if percent >= NEARLY_FULL {
+        Check::warning(NAME, told)
+            .because("a full server refuses launches; ends and stops are still recorded")
+    } else {
+        return Check::ok(NAME, told).with("used_bytes", used).with("limit_bytes", most);
+    };
+    check
+        .so("raise `maxmemory`, or let old records go: `longhaul prune`, `retention.count`")
+        .with("used_bytes", used)
+        .with("limit_bytes", most)
+}
+
+fn disk(server: &ServerFacts, durability: Durability) -> Check {
+    const NAME: &str = "redis.durability";
+    let appends = if server.appends { "yes" } else { "no" };
+    let synced = match &server.synced {
+        Syncing::When(when) => format!("appendfsync {when}"),
+        Syncing::Untold => "appendfsync not told".to_owned(),
+    };
+    let told = format!("{durability}; appendonly {appends}, {synced}");
+    if !server.disk_is_well {
+        return Check::problem(NAME, told)
+            .because("its latest write to its disk failed, so that it may refuse all writes")
+            .so("look at its disk and its log");
+    }
+    let of_disk =
+        |fault: &Unsuitable| matches!(fault, Unsuitable::NotDurable { .. } | Unsuitable::Silent { .. });
+    if let Some(fault) = server.faults(durability).into_iter().find(of_disk) {
+        return Check::problem(NAME, told)
+            .because(fault.to_string())
+            .so("a manager refuses to start, or to write");
+    }
+    match durability {
+        Durability::Cache if !server.appends => Check::warning(NAME, told)
+            .because("nothing is promised, and all is lost when the server ends")
+            .so("for more than tries: appendonly yes, appendfsync always, and `durability=single`"),
+        Durability::Cache => Check::ok(NAME, told)
+            .because("nothing is promised: the latest writes may be lost with the server"),
+        Durability::Single => Check::ok(NAME, told)
+            .because("what was acknowledged outlives the end of the server, and a power cut"),
+        Durability::Replicated { .. } => {
+            Check::ok(NAME, told).because("what was acknowledged outlives the loss of the server")
+        }
+    }
+}
+
+fn latency(trips: &RoundTrips) -> Check {
+    const NAME: &str = "redis.latency";
+    let RoundTrips { count, median, longest } = *trips;
+    let told = format!("p50 {}, max {} of {count}", millis(median), millis(longest));
+    let why = "each change of a process costs at least one answer of the server";
+    let check = if median >= TOO_SLOW {
+        Check::problem(NAME, told).because(format!("{why}; beats come too late, and leases end"))
+    } else if median >= SLOW || longest >= TOO_SLOW {
+        Check::warning(NAME, told).because(why)
+    } else {
+        return Check::ok(NAME, told).with("p50_ms", rounded(median)).with("max_ms", rounded(longest));
+    };
+    check
+        .so("look at the network, and at what else the server does: SLOWLOG GET, its disk, its processor")
+        .with("p50_ms", rounded(median))
+        .with("max_ms", rounded(longest))
+}
+
+fn clock(skew: &Skew) -> Check {
+    const NAME: &str = "redis.clock";
+    let Skew { ahead, within } = *skew;
+    let apart = Duration::from_micros(ahead.unsigned_abs());
+    let told = match ahead {
+        0 => format!("the same, within {}", millis(within)),
+        1.. => format!("the server is {} ahead, within {}", millis(apart), millis(within)),
+        ..0 => format!("the server is {} behind, within {}", millis(apart), millis(within)),
+    };
+    let figure = if ahead < 0 { -rounded(apart) } else { rounded(apart) };
+    let surely = ahead.unsigned_abs().saturating_sub(u64::try_from(within.as_micros()).unwrap_or(u64::MAX));
+    let check = if surely >= FAR_APART {
+        Check::warning(NAME, told)
+            .because("leases go by the server's clock and are not hurt; times that are shown, and delays, are off by it")
+            .so("set both clocks by NTP")
+    } else {
+        Check::ok(NAME, told)
+    };
+    check.with("ahead_ms", figure)
+}
+
+fn of_namespace(namespace: NamespaceFacts, name: &str) -> Check {
+    const NAME: &str = "redis.namespace";
+    match namespace {
+        NamespaceFacts::Absent => Check::ok(NAME, format!("{name}, which the first manager founds")),
+        NamespaceFacts::Readable => Check::ok(NAME, name),
+        NamespaceFacts::Newer { needs, knows } => Check::problem(NAME, name)
+            .because(format!(
+                "it was written by a newer program: its layout is {needs}, and this one knows {knows}"
+            ))
+            .so("use the newer program; nothing was changed"),
+    }
+}
+
+fn leases(options: &RedisOptions) -> Check {
+    const NAME: &str = "redis.leases";
+    let Some(LeaseTimes { lease, grace }) = options.leases else {
+        return Check::ok(NAME, "they last for ever");
+    };
+    let told = format!("lease {} s, grace {} s", lease.as_secs(), grace.as_secs());
+    let check = if lease < SHORT_LEASE {
+        Check::warning(NAME, told)
+            .because("a node gives a sign of life each second: a few that come late end such a lease")
+            .so("leave out `lease` in the URL of the store for 5 s")
+    } else {
+        Check::ok(NAME, told)
+    };
+    check.with("lease_ms", whole_millis(lease)).with("grace_ms", whole_millis(grace))
+}
+
+fn millis(span: Duration) -> String {
+    format!("{:.2} ms", span.as_secs_f64() * 1_000.0)
+}
+
+/// In milliseconds, with two digits after the point.
+fn rounded(span: Duration) -> f64 {
+    (span.as_secs_f64() * 100_000.0).round() / 100.0
+}
+
+fn whole_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::{Health, Report};
+
+    fn healthy() -> Examination {
+        Examination {
+            server: ServerFacts::well(),
+            round_trips: RoundTrips {
+                count: 30,
+                median: Duration::from_micros(120),
+                longest: Duration::from_micros(900),
+            },
+            skew: Skew { ahead: -340, within: Duration::from_micros(60) },
+            namespace: NamespaceFacts::Readable,
+        }
+    }
+
+    fn options(query: &str) -> RedisOptions {
+        RedisOptions::of_url(&format!("redis://user:hunter2@host/0?namespace=team&{query}")).unwrap()
+    }
+
+    fn told(found: &Examination, query: &str) -> (Health, String) {
+        let report = Report::of(of_found(found, &options(query)));
+        assert!(!format!("{}{}", report.text(), report.json()).contains("hunter2"));
+        (report.health(), report.text())
+    }
+
+    #[test]
+    fn everything_of_a_healthy_server_is_told() {
+        let (health, text) = told(&healthy(), "durability=single");
+        assert_eq!(health, Health::Ok);
+        assert_eq!(
+            text,
+            "\
+ok       redis.server            Redis 7.0.15
+ok       redis.replicas          a primary without replicas
+ok       redis.maxmemory_policy  noeviction
+ok       redis.memory            12.0 MiB used, no limit
+ok       redis.durability        single; appendonly yes, appendfsync always
+  why:  what was acknowledged outlives the end of the server, and a power cut
+ok       redis.latency           p50 0.12 ms, max 0.90 ms of 30
+ok       redis.clock             the server is 0.34 ms behind, within 0.06 ms
+ok       redis.namespace         team
+ok       redis.leases            lease 5 s, grace 10 s
+all is well
+"
+        );
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_with_what_to_do() {
+        let mut found = healthy();
+        found.server.version = "6.0.16".to_owned();
+        found.server.primary = Some("10.0.0.1:6379".to_owned());
+        found.server.eviction = "allkeys-lru".to_owned();
+        found.server.most_memory = Some(15 << 20);
+        found.server.appends = false;
+        found.round_trips.median = Duration::from_millis(7);
+        found.skew.ahead = 2_500_000;
+        found.namespace = NamespaceFacts::Newer { needs: 9, knows: 1 };
+        let (health, text) = told(&found, "durability=single&lease=2");
+        assert_eq!(health, Health::Problem);
+        assert_eq!(
+            text,
+            "\
+problem  redis.server            Redis 6.0.16
+  why:  Redis 6.0.16 is older than 6.2; use a newer one
+  help: no manager starts on it
+problem  redis.replicas          a replica of 10.0.0.1:6379
+  why:  nothing can be written to it
+  help: name 10.0.0.1:6379 in `store`, or sentinels: redis+sentinel://
+problem  redis.maxmemory_policy  allkeys-lru
+  why:  a server that is full would forget processes
+  help: CONFIG SET maxmemory-policy noeviction, and the same in its file of settings
+warning  redis.memory            12.0 MiB of 15.0 MiB used, 80 %
+  why:  a full server refuses launches; ends and stops are still recorded
+  help: raise `maxmemory`, or let old records go: `longhaul prune`, `retention.count`
+problem  redis.durability        single; appendonly no, appendfsync always
+  why:  the server cannot keep the durability `single`: `appendonly` is `no`; set it to `yes`, or ask for `durability=cache` in the URL, which alone takes any setting, and promises nothing
+  help: a manager refuses to start, or to write
+warning  redis.latency           p50 7.00 ms, max 0.90 ms of 30
+  why:  each change of a process costs at least one answer of the server
+  help: look at the network, and at what else the server does: SLOWLOG GET, its disk, its processor
+warning  redis.clock             the server is 2500.00 ms ahead, within 0.06 ms
+  why:  leases go by the server's clock and are not hurt; times that are shown, and delays, are off by it
+  help: set both clocks by NTP
+problem  redis.namespace         team
+  why:  it was written by a newer program: its layout is 9, and this one knows 1
+  help: use the newer program; nothing was changed
+warning  redis.leases            lease 2 s, grace 10 s
+  why:  a node gives a sign of life each second: a few that come late end such a lease
+  help: leave out `lease` in the URL of the store for 5 s
+5 problems, 4 warnings
+"
+        );
+    }
+
+    #[test]
+    fn each_fault_alone_has_its_weight() {
+        type Spoil = fn(&mut Examination);
+        let spoils: [(Spoil, &str, Health); 9] = [
+            (|found| found.server.most_memory = Some(12 << 20), "durability=single", Health::Problem),
+            (|found| found.server.most_memory = Some(16 << 20), "durability=single", Health::Ok),
+            (|found| found.server.disk_is_well = false, "durability=cache", Health::Problem),
+            (|found| found.server.appends = false, "durability=cache", Health::Warning),
+            (|found| found.server.synced = Syncing::Untold, "durability=single", Health::Problem),
+            (|found| found.server.replicas = 1, "durability=single", Health::Warning),
+            (|found| found.server.replicas = 1, "durability=replicated:1", Health::Ok),
+            (|found| found.server.replicas = 1, "durability=replicated:2", Health::Problem),
+            (|found| found.round_trips.median = TOO_SLOW, "durability=cache", Health::Problem),
+        ];
+        for (number, (spoil, query, expected)) in spoils.into_iter().enumerate() {
+            let mut found = healthy();
+            spoil(&mut found);
+            let (health, text) = told(&found, query);
+            assert_eq!(health, expected, "{number}: {text}");
+        }
+    }
+
+    #[test]
+    fn clocks_are_apart_only_by_what_is_sure() {
+        let mut found = healthy();
+        found.skew = Skew { ahead: 1_400_000, within: Duration::from_millis(500) };
+        assert_eq!(told(&found, "").0, Health::Ok);
+        found.skew.within = Duration::from_millis(300);
+        assert_eq!(told(&found, "").0, Health::Warning);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_told_with_the_reason() {
+        let checks = checks("redis+unix:///nowhere/socket?pass=hunter2&lease=7").await;
+        let report = Report::of(checks);
+        let text = report.text();
+        assert_eq!(report.health(), Health::Problem);
+        assert!(text.contains("does not answer") && text.contains("No such file"), "{text}");
+        assert!(text.contains("lease 7 s") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_the_connection_and_says_nothing_is_waited_for_so_long_and_no_longer() {
+        let top = tempfile::tempdir().unwrap();
+        let socket = top.path().join("socket");
+        let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let begun = std::time::Instant::now();
+        let report = Report::of(checks(&format!("redis+unix://{}", socket.display())).await);
+        assert_eq!(report.health(), Health::Problem);
+        assert!(begun.elapsed() < PATIENCE + Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_url_that_says_nonsense_is_told() {
+        let report = Report::of(checks("redis://host?durability=always").await);
+        assert!(report.text().contains("is none of cache, single"), "{}", report.text());
+    }
+}

@@ -1,0 +1,71 @@
+//! `longhaul doctor`: whether all is in order, what it means if not, and what to do.
+
+mod check;
+mod machine;
+
+pub(crate) use check::{Check, Health, Report, amount};
+
+use crate::compose::examined;
+use crate::config::{Flags, Settings, Sources, StoreChoice};
+use crate::failure::Failure;
+use crate::stores::Stores;
+use longhaul_cli::Place;
+use std::path::Path;
+
+/// What a look at everything comes to.
+#[derive(Debug)]
+pub(crate) struct Diagnosis {
+    /// What is printed.
+    pub(crate) text: String,
+    /// The worst of it.
+    pub(crate) health: Health,
+}
+
+/// Looks at everything that a manager of this state directory depends on, whether one runs or not. Nothing is started,
+/// founded or changed.
+pub(crate) fn doctor(
+    state_dir: &Path,
+    flags: Flags,
+    stores: &Stores,
+    place: &Place,
+    json: bool,
+) -> Result<Diagnosis, Failure> {
+    let sources = Sources::of(state_dir, flags);
+    let settings = sources.read().and_then(|layers| Settings::knowing(&layers, state_dir, stores));
+    let mut checks = vec![machine::configuration(&sources, settings.as_ref().err())];
+    checks.push(machine::state_dir(state_dir));
+    let configured = settings.as_ref().ok();
+    if let Some(settings) = configured {
+        checks.push(machine::shim(settings));
+    }
+    checks.push(machine::manager(place, configured.map(|settings| &settings.store)));
+    if let Some(settings) = configured {
+        checks.extend(store(&settings.store)?);
+    }
+    let report = Report::of(checks);
+    let text = if json { report.json() } else { report.text() };
+    Ok(Diagnosis { text, health: report.health() })
+}
+
+fn store(choice: &StoreChoice) -> Result<Vec<Check>, Failure> {
+    match choice {
+        StoreChoice::Other(url) if examined::knows(url) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|source| Failure::System { tried: "start its runtime", source })?;
+            let mut checks = vec![Check::ok("store", choice.to_string())];
+            checks.extend(runtime.block_on(examined::checks(url)));
+            // Looking up a name may take long after nobody waits for it any more.
+            runtime.shutdown_background();
+            Ok(checks)
+        }
+        StoreChoice::Memory => {
+            let check = Check::ok("store", choice.to_string());
+            Ok(vec![check.because("what is kept there is forgotten when the manager ends")])
+        }
+        StoreChoice::Sqlite(_) | StoreChoice::Fs(_) | StoreChoice::Other(_) => {
+            Ok(vec![Check::ok("store", choice.to_string())])
+        }
+    }
+}

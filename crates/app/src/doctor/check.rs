@@ -1,0 +1,214 @@
+//! One thing that was looked at, and all of them together.
+
+use serde_json::{Map, Value, json};
+use std::fmt::{self, Write as _};
+
+/// How well something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Health {
+    /// As it should be.
+    Ok,
+    /// It works, and somebody should look at it.
+    Warning,
+    /// It does not work, or a promise cannot be kept.
+    Problem,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Check {
+    name: &'static str,
+    health: Health,
+    found: String,
+    why: Option<String>,
+    help: Option<String>,
+    figures: Map<String, Value>,
+}
+
+/// Everything that was looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Report(Vec<Check>);
+
+impl Check {
+    /// Makes one of something that is as it should be.
+    pub(crate) fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self::of(name, Health::Ok, found)
+    }
+
+    /// Makes one of something that somebody should look at.
+    pub(crate) fn warning(name: &'static str, found: impl Into<String>) -> Self {
+        Self::of(name, Health::Warning, found)
+    }
+
+    /// Makes one of something that does not work.
+    pub(crate) fn problem(name: &'static str, found: impl Into<String>) -> Self {
+        Self::of(name, Health::Problem, found)
+    }
+
+    fn of(name: &'static str, health: Health, found: impl Into<String>) -> Self {
+        Self { name, health, found: found.into(), why: None, help: None, figures: Map::new() }
+    }
+
+    /// Says what it means.
+    pub(crate) fn because(self, why: impl Into<String>) -> Self {
+        Self { why: Some(why.into()), ..self }
+    }
+
+    /// Says what to do.
+    pub(crate) fn so(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// Adds something that programs read.
+    pub(crate) fn with(mut self, name: &str, figure: impl Into<Value>) -> Self {
+        self.figures.insert(name.to_owned(), figure.into());
+        self
+    }
+}
+
+impl Report {
+    pub(crate) const fn of(checks: Vec<Check>) -> Self {
+        Self(checks)
+    }
+
+    /// Gives the worst of all.
+    pub(crate) fn health(&self) -> Health {
+        self.0.iter().map(|check| check.health).max().unwrap_or(Health::Ok)
+    }
+
+    /// Gives it as people read it.
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::new();
+        let width = self.0.iter().map(|check| check.name.len()).max().unwrap_or_default();
+        for Check { name, health, found, why, help, .. } in &self.0 {
+            // Writing into a text cannot fail.
+            let _ = writeln!(out, "{:<8} {name:<width$}  {found}", health.to_string());
+            let details = [("why: ", why), ("help:", help)];
+            for (word, line) in details.iter().filter_map(|(word, line)| Some((word, line.as_ref()?))) {
+                let _ = writeln!(out, "  {word} {line}");
+            }
+        }
+        let _ = writeln!(out, "{}", self.sum());
+        out
+    }
+
+    /// Gives it as programs read it.
+    pub(crate) fn json(&self) -> String {
+        let checks: Vec<Value> = self
+            .0
+            .iter()
+            .map(|Check { name, health, found, why, help, figures }| {
+                let mut check = json!({ "name": name, "state": health.to_string(), "found": found });
+                let optional = [
+                    ("why", why.clone().map(Value::from)),
+                    ("help", help.clone().map(Value::from)),
+                    ("figures", (!figures.is_empty()).then(|| Value::Object(figures.clone()))),
+                ];
+                if let Some(fields) = check.as_object_mut() {
+                    let told =
+                        optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+                    fields.extend(told);
+                }
+                check
+            })
+            .collect();
+        let all =
+            json!({ "schema": "longhaul/doctor/v1", "state": self.health().to_string(), "checks": checks });
+        format!("{all:#}\n")
+    }
+
+    fn sum(&self) -> String {
+        let count = |health| self.0.iter().filter(|check| check.health == health).count();
+        let named = |count, one, many| match count {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            more => Some(format!("{more} {many}")),
+        };
+        let parts: Vec<String> = [
+            named(count(Health::Problem), "problem", "problems"),
+            named(count(Health::Warning), "warning", "warnings"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if parts.is_empty() { "all is well".to_owned() } else { parts.join(", ") }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        })
+    }
+}
+
+/// A number of bytes as people read it.
+pub(crate) fn amount(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut tenths = bytes.saturating_mul(10) / 1024;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().unwrap_or(&"KiB");
+    for next in units {
+        if tenths < 10_240 {
+            break;
+        }
+        tenths /= 1024;
+        unit = next;
+    }
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        Report::of(vec![
+            Check::ok("a", "fine"),
+            Check::warning("longer", "hm").because("it is so").with("bytes", 7),
+            Check::problem("b", "no").because("it broke").so("mend it"),
+        ])
+    }
+
+    #[test]
+    fn people_read_a_line_of_each_and_what_to_do() {
+        assert_eq!(
+            report().text(),
+            "ok       a       fine\n\
+             warning  longer  hm\n  why:  it is so\n\
+             problem  b       no\n  why:  it broke\n  help: mend it\n\
+             1 problem, 1 warning\n"
+        );
+        assert_eq!(Report::of(vec![Check::ok("a", "fine")]).text(), "ok       a  fine\nall is well\n");
+    }
+
+    #[test]
+    fn programs_read_the_same() {
+        let told: Value = serde_json::from_str(&report().json()).unwrap();
+        assert_eq!(
+            told,
+            json!({
+                "schema": "longhaul/doctor/v1",
+                "state": "problem",
+                "checks": [
+                    { "name": "a", "state": "ok", "found": "fine" },
+                    { "name": "longer", "state": "warning", "found": "hm", "why": "it is so", "figures": { "bytes": 7 } },
+                    { "name": "b", "state": "problem", "found": "no", "why": "it broke", "help": "mend it" },
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn amounts_are_read_at_a_glance() {
+        let told = [0, 1023, 1024, 1_536, 10 << 20, 5 << 30, u64::MAX].map(amount);
+        assert_eq!(told[..6], ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "10.0 MiB", "5.0 GiB"]);
+        assert!(told[6].ends_with(" TiB"), "{}", told[6]);
+    }
+}

@@ -1,0 +1,164 @@
+//! What a manager depends on here: files, programs, and whoever answers.
+
+use super::check::{Check, amount};
+use crate::config::{self, ConfigError, Settings, Sources, StoreChoice};
+use crate::reserve;
+use crate::shim;
+use crate::state_dir::StateDir;
+use longhaul_cli::{Place, manager_version};
+use longhaul_wire::api::Version;
+use rustix::fs::Access;
+use std::path::Path;
+
+/// With less than so much room, somebody should look at the disk, in bytes.
+const LITTLE_ROOM: u64 = 256 << 20;
+/// With less than so much, launches will be refused before long.
+const NO_ROOM: u64 = 2 << 20;
+
+/// Tells whether the files of the configuration can be used.
+pub(super) fn configuration(sources: &Sources, error: Option<&ConfigError>) -> Check {
+    const NAME: &str = "configuration";
+    if let Some(error) = error {
+        let mut check = Check::problem(NAME, error.to_string());
+        if let Some(why) = error.why() {
+            check = check.because(why);
+        }
+        return match error.help() {
+            Some(help) => check.so(help),
+            None => check,
+        };
+    }
+    let strays: Vec<String> = config::strays(&sources.environment).iter().map(ToString::to_string).collect();
+    if !strays.is_empty() {
+        return Check::warning(NAME, strays.join("; ")).because("what it should say is not heard");
+    }
+    let files = sources.user_file.iter().chain(&sources.project_files).filter(|path| path.exists());
+    let files: Vec<String> = files.map(|path| path.display().to_string()).collect();
+    if files.is_empty() {
+        Check::ok(NAME, "no file, all as by default")
+    } else {
+        Check::ok(NAME, files.join(", "))
+    }
+}
+
+/// Tells whether the state directory is fit for use.
+pub(super) fn state_dir(path: &Path) -> Check {
+    const NAME: &str = "state_dir";
+    let shown = path.display();
+    if !path.exists() && !path.is_symlink() {
+        return Check::ok(NAME, format!("{shown}, which the first manager makes"));
+    }
+    let found = match StateDir::find(path).and_then(|found| found.check().map(|()| found)) {
+        Ok(found) => found,
+        Err(error) => return Check::problem(NAME, error.to_string()).because(error.why()).so(error.help()),
+    };
+    let free = match reserve::free(&found) {
+        Ok(free) => free,
+        Err(error) => {
+            return Check::warning(NAME, format!("{shown}, whose disk does not tell its room: {error}"));
+        }
+    };
+    let told = format!("{shown}, {} free", amount(free));
+    let check = if free < NO_ROOM {
+        Check::problem(NAME, told).because("launches are refused where nothing can be kept")
+    } else if free < LITTLE_ROOM {
+        Check::warning(NAME, told).because("a full disk refuses launches; what runs goes on")
+    } else {
+        return Check::ok(NAME, told).with("free_bytes", free);
+    };
+    check.so("make room; `longhaul prune` lets old records go, with their output").with("free_bytes", free)
+}
+
+/// Tells which program supervises commands.
+pub(super) fn shim(settings: &Settings) -> Check {
+    const NAME: &str = "shim";
+    let path = match shim::find(settings.shim.as_deref()) {
+        Ok(path) => path,
+        Err(error) => return Check::problem(NAME, format!("it cannot be found: {error}")),
+    };
+    match rustix::fs::access(&path, Access::EXEC_OK) {
+        Ok(()) => Check::ok(NAME, path.display().to_string()),
+        Err(errno) => Check::problem(NAME, format!("{} cannot be executed", path.display()))
+            .because(format!("{}; without it no command starts", std::io::Error::from(errno)))
+            .so("correct `shim.path`, or put longhaul-shim beside longhaul"),
+    }
+}
+
+/// Tells who answers at the socket; nobody is started for it.
+pub(super) fn manager(place: &Place, store: Option<&StoreChoice>) -> Check {
+    const NAME: &str = "manager";
+    match manager_version(place) {
+        Ok(None) => {
+            let socket = place.socket.display();
+            Check::ok(NAME, format!("none answers at {socket}; the next command starts one"))
+        }
+        Ok(Some(version)) => answering(&version, store.map(ToString::to_string).as_deref()),
+        Err(problem) => {
+            let check = Check::problem(NAME, problem.title);
+            let check = match problem.detail {
+                Some(why) => check.because(why),
+                None => check,
+            };
+            check.so(problem.help.unwrap_or_else(|| "end what holds the socket".to_owned()))
+        }
+    }
+}
+
+fn answering(manager: &Version, store: Option<&str>) -> Check {
+    const NAME: &str = "manager";
+    const OWN: &str = env!("CARGO_PKG_VERSION");
+    let Version { version, pid, node_id, .. } = manager;
+    let told = format!("{version}, process {pid}, node {node_id}");
+    let restart = "end it with `kill`, what runs goes on; the next command starts another one";
+    match store {
+        Some(store) if store != manager.store => Check::warning(NAME, told)
+            .because(format!("it uses the store {}, and {store} is configured now", manager.store))
+            .so(restart),
+        Some(_) | None if version != OWN => {
+            Check::warning(NAME, told).because(format!("this program is {OWN}")).so(restart)
+        }
+        Some(_) | None => Check::ok(NAME, told),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Health;
+    use crate::doctor::check::Report;
+
+    fn health(check: Check) -> Health {
+        Report::of(vec![check]).health()
+    }
+
+    #[test]
+    fn directory_that_others_write_to_is_a_problem() {
+        use std::os::unix::fs::PermissionsExt;
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("state");
+        assert_eq!(health(state_dir(&path)), Health::Ok);
+        assert!(!path.exists(), "it was made by a look");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
+        assert_ne!(health(state_dir(&path)), Health::Problem);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+        assert_eq!(health(state_dir(&path)), Health::Problem);
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(health(state_dir(&path)), Health::Problem);
+    }
+
+    #[test]
+    fn manager_on_another_store_or_of_another_version_is_told() {
+        let manager = Version {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            store: "memory".to_owned(),
+            ..Version::default()
+        };
+        assert_eq!(health(answering(&manager, Some("memory"))), Health::Ok);
+        assert_eq!(health(answering(&manager, None)), Health::Ok);
+        assert_eq!(health(answering(&manager, Some("sqlite:/x"))), Health::Warning);
+        let older = Version { version: "0.0.1".to_owned(), ..manager };
+        assert_eq!(health(answering(&older, Some("memory"))), Health::Warning);
+    }
+}
