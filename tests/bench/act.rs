@@ -70,10 +70,13 @@ fn lines(gate: &str, count: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes so many bytes as fast as they are taken.
+/// Writes so many bytes as fast as they are taken, in lines of 64 that differ from those around them.
 fn flood(bytes: &str) -> Result<(), Failure> {
-    let block =
-        [b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+\n".as_slice(); 1024].concat();
+    let block: Vec<u8> = (0..1024)
+        .flat_map(|line| {
+            format!("{line:04}456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+\n").into_bytes()
+        })
+        .collect();
     let mut left = bytes.parse::<usize>()?;
     // A file of its own, since the standard library's stdout looks for line ends in everything.
     let mut out = File::from(rustix::io::dup(rustix::stdio::stdout())?);

@@ -25,7 +25,7 @@ pub(crate) struct Bed {
     program: PathBuf,
     state: PathBuf,
     slots: u32,
-    settings: Vec<(&'static str, &'static str)>,
+    settings: Vec<(&'static str, String)>,
     manager: Option<Child>,
     home: PathBuf,
 }
@@ -42,10 +42,10 @@ impl Bed {
     pub(crate) fn adjusted(
         program: &Path,
         slots: u32,
-        settings: &[(&'static str, &'static str)],
+        settings: &[(&'static str, &str)],
     ) -> Result<Self, Failure> {
         let mut bed = Self::prepare(program, slots, None)?;
-        bed.settings.extend_from_slice(settings);
+        bed.settings.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         bed.restart()?;
         Ok(bed)
     }
@@ -70,7 +70,7 @@ impl Bed {
         let log = fs::File::create(self.home.join("serve.log"))?;
         let manager = self
             .command()
-            .envs(self.settings.iter().copied())
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .args(["serve", "--max-parallel", &self.slots.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -104,4 +104,12 @@ pub(crate) const PAGE_NEWEST: Figure = lower("page of 50 of 1,000,000, p99", Mil
 pub(crate) const PAGE_DEEP: Figure = lower("page of 50, anywhere in them, p99", Milliseconds, 5.0, 2.0);
 pub(crate) const PAGE_LIVE: Figure = lower("page of 50 that live, p99", Milliseconds, 5.0, 2.0);
 pub(crate) const CASCADE: Figure = lower("cascade, 1,000 descendants", Seconds, 1.0, 0.5);
+pub(crate) const ACROSS_CANCEL_P50: Figure =
+    lower("cancel on another node to gone, p50", Milliseconds, 50.0, 10.0);
+pub(crate) const ACROSS_CANCEL_P99: Figure =
+    lower("cancel on another node to gone, p99", Milliseconds, 50.0, 20.0);
+pub(crate) const ACROSS_END_P50: Figure =
+    lower("end on another node to wait, p50", Milliseconds, 100.0, 10.0);
+pub(crate) const ACROSS_END_P99: Figure =
+    lower("end on another node to wait, p99", Milliseconds, 100.0, 20.0);
 pub(crate) const LAUNCH_RATIO: Figure = lower("launch p99, bad subscribers to none", Times, 1.1, 1.05);

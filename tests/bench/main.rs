@@ -15,6 +15,7 @@ mod measures;
 mod options;
 mod procfs;
 mod program;
+mod redis;
 mod report;
 mod sample;
 mod seed;

@@ -10,6 +10,7 @@ mod idling;
 mod launching;
 mod looping;
 mod memory;
+mod nodes;
 mod output;
 mod paging;
 mod starting;
@@ -32,7 +33,7 @@ pub(crate) struct Measure {
 }
 
 /// All of them.
-pub(crate) const ALL: [Measure; 22] = [
+pub(crate) const ALL: [Measure; 23] = [
     measure("run-empty", "run -b as a whole command", launching::empty),
     measure("run-full", "the same with 100,000 finished records", launching::full),
     measure("first-act", "from the call until the child's first act", launching::first_act),
@@ -54,12 +55,13 @@ pub(crate) const ALL: [Measure; 22] = [
     measure("choose", "claims among 100,000 waiters of 1,000 keys", choosing::claims),
     measure("page", "pages of 50 of a database with 1,000,000 records", paging::pages),
     measure("cascade", "from a cancel until 1,000 descendants are gone", cascading::descendants),
+    measure("nodes", "a cancel and an end, from one node to another on one Redis", nodes::across),
     measure("subscribe", "launches beside bad subscribers, to launches alone", subscribing::launches),
 ];
 
 /// Those whose name begins so, or all.
 pub(crate) fn chosen(only: Option<&str>) -> Result<Vec<&'static Measure>, Failure> {
-    static MEASURES: [Measure; 22] = ALL;
+    static MEASURES: [Measure; 23] = ALL;
     let chosen: Vec<&Measure> =
         MEASURES.iter().filter(|measure| only.is_none_or(|only| measure.name.starts_with(only))).collect();
     if chosen.is_empty() {

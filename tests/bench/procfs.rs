@@ -1,6 +1,8 @@
 //! What the kernel tells about a process.
 
 use crate::Failure;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 
 /// Resident memory in MiB.
@@ -19,14 +21,31 @@ pub(crate) fn parent(pid: u32) -> Result<u32, Failure> {
     Ok(field(&format!("/proc/{pid}/status"), "PPid:")?.parse()?)
 }
 
-/// How often the threads of a process went to sleep: each time, something woke them before or will.
-pub(crate) fn voluntary_switches(pid: u32) -> Result<u64, Failure> {
-    let mut sum = 0;
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let path = thread?.path().join("status");
-        sum += field(&path.to_string_lossy(), "voluntary_ctxt_switches:")?.parse::<u64>()?;
+/// How often each thread of a process went to sleep: each time, something woke it before or will.
+#[derive(Debug)]
+pub(crate) struct Naps(BTreeMap<OsString, u64>);
+
+impl Naps {
+    pub(crate) fn of(pid: u32) -> Result<Self, Failure> {
+        let mut naps = BTreeMap::new();
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let thread = thread?;
+            let path = thread.path().join("status");
+            // A thread may have ended since it was listed.
+            if let Ok(count) = field(&path.to_string_lossy(), "voluntary_ctxt_switches:") {
+                naps.insert(thread.file_name(), count.parse()?);
+            }
+        }
+        Ok(Self(naps))
     }
-    Ok(sum)
+
+    /// How often those that are there now did since an earlier count; those that have ended take nothing away.
+    pub(crate) fn since(&self, before: &Self) -> u64 {
+        let fresh = |(thread, count): (&OsString, &u64)| {
+            count.saturating_sub(before.0.get(thread).copied().unwrap_or(0))
+        };
+        self.0.iter().map(fresh).sum()
+    }
 }
 
 fn kilobytes(path: &str, name: &str) -> Result<f64, Failure> {
@@ -52,6 +71,8 @@ mod tests {
         assert!(resident(me).unwrap() > 0.5);
         assert!(private(me).unwrap() > 0.1);
         assert_eq!(parent(me).unwrap(), std::os::unix::process::parent_id());
-        voluntary_switches(me).unwrap();
+        let before = Naps::of(me).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        assert!(Naps::of(me).unwrap().since(&before) >= 1);
     }
 }

@@ -22,11 +22,15 @@ impl Two {
     fn new() -> Option<Self> {
         let redis = Redis::start()?;
         let url = format!("redis+unix://{}?durability=cache&{TIMES}", redis.socket().display());
+        // Both have a directory for their configuration of their own.
+        let key = redis.socket().with_file_name("cluster.key").display().to_string();
         let home = |id: &str, labels: &str| {
             let home = Home::new();
             let config = home.state().parent().unwrap().join("config/longhaul");
             std::fs::create_dir_all(&config).unwrap();
-            let text = format!("store = \"{url}\"\n[node]\nid = \"{id}\"\nlabels = {labels}\n");
+            let text = format!(
+                "store = \"{url}\"\ncluster_key = \"{key}\"\n[node]\nid = \"{id}\"\nlabels = {labels}\n"
+            );
             std::fs::write(config.join("config.toml"), text).unwrap();
             let _ = home.ok(&["status"]);
             home

@@ -19,6 +19,7 @@ async fn host(adjust: impl FnOnce(&mut Settings)) -> (Engine, VirtualClock) {
         output: Arc::new(spawner.output()),
         spawner,
         prober: Arc::new(longhaul_engine::ports::NoProber),
+        notary: Arc::new(longhaul_engine::ports::NoNotary),
         vault: Arc::new(FakeVault::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),

@@ -7,7 +7,7 @@ use crate::chance::Chance;
 use crate::node::facts;
 use longhaul_adapters::memory::{MemoryStore, Snapshot};
 use longhaul_domain::{CommandSpec, NodeId, Placement, Policy, ProcessId, SlotKey, Spec, Work};
-use longhaul_engine::ports::{Cursor, EventLog, ProcessStore, Queues};
+use longhaul_engine::ports::{Cursor, EventLog, NoNotary, ProcessStore, Queues};
 use longhaul_engine::{Engine, Launch, Parts, Settings};
 use longhaul_testkit::fakes::{
     FakeProber, FakeVault, FaultyStore, KeepingStore, Script, ScriptedSpawner, SequentialIds, Trouble,
@@ -196,6 +196,7 @@ impl Node {
             prober: Arc::new(FakeProber::new(clock.clone())),
             vault: Arc::new(FakeVault::default()),
             clock: clocked,
+            notary: Arc::new(NoNotary),
             ids: Arc::new(SequentialIds::seeded(seed)),
         };
         let policy = Policy { slots: [("few".to_owned(), SLOTS)].into(), ..Policy::default() };

@@ -8,8 +8,8 @@ use longhaul_domain::{NodeId, Standing, Status, Timestamp};
 use longhaul_engine::ports::{Clock, NodeFacts};
 use longhaul_engine::{Engine, EngineError, Parts, Settings};
 use longhaul_testkit::fakes::{
-    FakeProber, FakeVault, FaultyOutput, FaultySpawner, FaultyStore, FaultyVault, Mischief, Script,
-    ScriptedSpawner, SequentialIds, Trouble, VirtualClock,
+    FakeNotary, FakeProber, FakeVault, FaultyOutput, FaultySpawner, FaultyStore, FaultyVault, Mischief,
+    Script, ScriptedSpawner, SequentialIds, Trouble, VirtualClock,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -42,6 +42,8 @@ enum Phase {
 pub(crate) struct Ground {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<Witness>,
+    /// Vouches for what any node accepts.
+    pub(crate) notary: FakeNotary,
     pub(crate) oracle: Arc<Mutex<Oracle>>,
     /// Nothing goes wrong any more.
     pub(crate) calm: bool,
@@ -218,6 +220,7 @@ impl Node {
             spawner: Arc::new(FaultySpawner::sharing(self.spawner.clone(), trouble.clone())),
             output: Arc::new(FaultyOutput::sharing(Arc::new(self.spawner.output()), trouble.clone())),
             prober: Arc::new(FakeProber::new(ground.clock.clone())),
+            notary: Arc::new(ground.notary.clone()),
             vault: Arc::new(FaultyVault::sharing(self.vault.clone(), trouble.clone())),
             clock: Arc::new(ground.clock.clone()),
             ids: self.ids.clone(),

@@ -9,7 +9,7 @@ use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{Level, NodeId, Policy, TreeLimits};
 use longhaul_engine::ports::Clock;
 use longhaul_engine::{Engine, Settings};
-use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::fakes::{FakeNotary, VirtualClock};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,8 +37,14 @@ impl World {
         let memory = MemoryStore::new(Arc::new(clock.clone()));
         let memory = if leased { memory.with_leases(LEASE, GRACE) } else { memory };
         let store = Arc::new(Witness::new(memory, oracle.clone(), sabotage));
-        let ground =
-            Ground { clock, store, oracle, calm: false, longest_away: if leased { 40_000 } else { 4_000 } };
+        let ground = Ground {
+            clock,
+            store,
+            notary: FakeNotary::default(),
+            oracle,
+            calm: false,
+            longest_away: if leased { 40_000 } else { 4_000 },
+        };
         let policy = Policy {
             slots: [("one".to_owned(), 1), ("two".to_owned(), 2)].into(),
             default_slots: 4,

@@ -8,6 +8,7 @@
 //! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
 //! | `redis` | [`redis`] | store | many machines |
 //! | `outbox` | [`outbox`] | store, around that of many machines | a node's own work while that store is away or has lost it |
+//! | `seal` | [`seal`] | notary | launches in a store of many machines |
 //! | `os` | [`os`] | spawner, output, prober | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 //! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
@@ -28,6 +29,8 @@ pub mod outbox;
 mod prefix;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "seal")]
+pub mod seal;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "system")]

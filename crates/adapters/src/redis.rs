@@ -8,6 +8,7 @@
 //! the first.
 
 mod class;
+mod cluster_key;
 mod codec;
 mod durability;
 mod events;

@@ -181,6 +181,7 @@ impl From<EngineError> for Fault {
                 .help("launch again when that is over"),
             EngineError::ShuttingDown => Self::new(503, "shutting_down", title)
                 .help("ask again: the next command starts a new manager"),
+            EngineError::Unvouched { fault, .. } => Self::new(409, "not_trusted", title).help(fault.help()),
             EngineError::InputRefused { refusal, .. } => unwritten(title, &refusal),
             EngineError::Broken { .. } | _ => Self::new(500, "internal", title),
         }

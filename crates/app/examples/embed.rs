@@ -55,6 +55,7 @@ async fn start(dir: &std::path::Path) -> Result<Engine, Box<dyn Error>> {
     let parts = Parts {
         store: Arc::new(MemoryStore::new(clock.clone())),
         prober: Arc::new(spawner.prober()),
+        notary: Arc::new(longhaul_engine::ports::NoNotary),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&dir.join("attempts"))?),
         vault: Arc::new(FileVault::open(dir)?),

@@ -94,6 +94,7 @@ async fn start(dir: &Path) -> Result<Engine, Box<dyn Error>> {
     let parts = Parts {
         store: Arc::new(MemoryStore::new(clock.clone())),
         prober: Arc::new(spawner.prober()),
+        notary: Arc::new(longhaul_engine::ports::NoNotary),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&attempts)?),
         vault: Arc::new(FileVault::open(dir)?),

@@ -170,6 +170,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         spawner: Arc::new(ThreadSpawner::new(clock.clone(), functions)),
         output: Arc::new(OsOutput::open(&dir.path().join("attempts"))?),
         prober: Arc::new(longhaul_engine::ports::NoProber),
+        notary: Arc::new(longhaul_engine::ports::NoNotary),
         vault: Arc::new(FileVault::open(dir.path())?),
         clock,
         ids: Arc::new(RandomIds),

@@ -203,6 +203,7 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
         prober: Arc::new(longhaul_engine::ports::NoProber),
+        notary: Arc::new(longhaul_engine::ports::NoNotary),
         vault: Arc::new(FakeVault::default()),
         clock: Arc::new(clock.clone()),
         ids: Arc::new(SequentialIds::default()),

@@ -51,6 +51,7 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
         prober: Arc::new(longhaul_engine::ports::NoProber),
+        notary: Arc::new(longhaul_engine::ports::NoNotary),
         vault: Arc::new(FakeVault::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),

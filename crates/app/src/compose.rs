@@ -3,6 +3,7 @@
 pub(crate) mod examined;
 mod outgoing;
 pub(crate) mod shared;
+pub(crate) mod trust;
 
 pub(crate) use outgoing::tell_others;
 
@@ -16,6 +17,7 @@ use crate::stores::Stores;
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsProber, OsSpawner};
+use longhaul_adapters::seal::KeyFileError;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_domain::{OpId, ProcessId};
@@ -75,6 +77,28 @@ pub enum ComposeError {
         /// Where.
         path: PathBuf,
     },
+    /// The key that vouches for launches.
+    #[error("the cluster key cannot be used")]
+    ClusterKey {
+        /// Why.
+        #[source]
+        source: KeyFileError,
+    },
+    /// The nodes of the store have another key.
+    #[error("the nodes of the store {store} have the cluster key {theirs}, and this one has {}", or_none(ours.as_deref()))]
+    OtherKey {
+        /// The store.
+        store: String,
+        /// The id of their key.
+        theirs: String,
+        /// The id of the key of this node; none if it has none.
+        ours: Option<String>,
+        /// Where it is, or should be.
+        path: PathBuf,
+    },
+    /// It is not known where the key is.
+    #[error("it is not known where the cluster key is")]
+    NoKeyPlace,
     /// The clock, the vault, the spawner or its shim.
     #[error("the {part} cannot be opened")]
     Part {
@@ -120,10 +144,12 @@ pub(crate) async fn compose(
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let (store, sole_user) = store(&settings.store, state.path(), &clock, &around.stores).await?;
     Binding::check(state, &settings.store, store.as_ref()).await?;
+    let notary = trust::notary(settings, store.as_ref()).await?;
     let parts = Parts {
         store,
         prober: Arc::new(prober(&spawner, settings)),
         spawner: Arc::new(spawner),
+        notary,
         output: Arc::new(output(attempts_dir).map_err(failed("output"))?),
         vault: Arc::new(FileVault::open(state.path()).map_err(failed("vault"))?),
         clock,
@@ -245,6 +271,10 @@ const fn containment(choice: Containment) -> ContainmentChoice {
     }
 }
 
+fn or_none(ours: Option<&str>) -> &str {
+    ours.unwrap_or("none")
+}
+
 impl From<UnusableFile> for ComposeError {
     fn from(error: UnusableFile) -> Self {
         if error.is_directory() {
@@ -269,7 +299,13 @@ impl ComposeError {
                 ))
             }
             Self::NoFile { .. } => Some("it says whose work the store holds".to_owned()),
-            Self::Store { .. } | Self::Binding { .. } | Self::Part { .. } => causes(self),
+            Self::OtherKey { .. } => {
+                Some("neither would run what the other accepts: launches carry a seal of that key".to_owned())
+            }
+            Self::NoKeyPlace => Some("neither XDG_CONFIG_HOME nor HOME is set".to_owned()),
+            Self::Store { .. } | Self::Binding { .. } | Self::ClusterKey { .. } | Self::Part { .. } => {
+                causes(self)
+            }
         }
     }
 
@@ -294,6 +330,12 @@ impl ComposeError {
             }
             Self::NoFile { .. } => Some("move that directory away".to_owned()),
             Self::Binding { .. } => Some("it should be yours to read and write".to_owned()),
+            Self::ClusterKey { source } => Some(source.help()),
+            Self::OtherKey { path, .. } => Some(format!(
+                "copy the file from a node that has it to {}, with mode 0600; `longhaul store key` shows where it is",
+                path.display()
+            )),
+            Self::NoKeyPlace => Some("name it: cluster_key = \"/path/of/cluster.key\"".to_owned()),
             Self::Part { .. } => {
                 Some("everything in the state directory should be yours to read and write".to_owned())
             }

@@ -6,6 +6,7 @@ use crate::config_verb::config_verb;
 use crate::doctor::{Health, doctor};
 use crate::failure::Failure;
 use crate::init::init;
+use crate::key_verb::{Turn, key_verb};
 use crate::place::Seeker;
 use crate::serve::{Serve, serve};
 use crate::state_dir::SOCKET;
@@ -61,11 +62,17 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
             print(&config_verb(&args.verb, &state_dir, flags, stores, json)?)
         }
         Verb::Store(args) => match &args.verb {
-            StoreVerb::Copy { from, to } => print(&store_copy(&state_dir, from, to, json)?),
+            StoreVerb::Copy { from, to } => {
+                let settings = || settings(&state_dir, flags(&ServeArgs::default(), &cli.global), stores);
+                print(&store_copy(&state_dir, from, to, settings, json)?)
+            }
+            StoreVerb::Key { rotate, retire } => {
+                let settings = settings(&state_dir, flags(&ServeArgs::default(), &cli.global), stores)?;
+                print(&key_verb(&settings, Turn::of(*rotate, *retire), json)?)
+            }
             StoreVerb::Adopt { store } => {
                 let flags = Flags { store: store.clone(), ..flags(&ServeArgs::default(), &cli.global) };
-                let settings =
-                    Settings::knowing(&Sources::of(&state_dir, flags).read()?, &state_dir, stores)?;
+                let settings = settings(&state_dir, flags, stores)?;
                 let consent = Consent::of(cli.global.yes, cli.global.no_input);
                 print(&store_adopt(&state_dir, &settings.store, consent, json)?)
             }
@@ -150,6 +157,10 @@ fn flags(args: &ServeArgs, global: &Global) -> Flags {
         tls_cert: args.tls_cert.as_deref().map(absolute),
         tls_key: args.tls_key.as_deref().map(absolute),
     }
+}
+
+fn settings(state_dir: &Path, flags: Flags, stores: &Stores) -> Result<Settings, Failure> {
+    Ok(Settings::knowing(&Sources::of(state_dir, flags).read()?, state_dir, stores)?)
 }
 
 /// Meant from where the command is given.

@@ -169,6 +169,11 @@ impl Failure {
             Self::Compose(error @ ComposeError::Foreign { .. }) => {
                 ("foreign_store", error.why(), error.help())
             }
+            Self::Compose(
+                error @ (ComposeError::ClusterKey { .. }
+                | ComposeError::OtherKey { .. }
+                | ComposeError::NoKeyPlace),
+            ) => ("cluster_key_unusable", error.why(), error.help()),
             Self::Compose(error) => ("store_unavailable", error.why(), error.help()),
             Self::Displaced { state_dir } => (
                 "state_dir_gone",

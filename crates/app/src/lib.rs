@@ -16,6 +16,7 @@ mod doctor;
 mod failure;
 mod foothold;
 mod init;
+mod key_verb;
 mod lock;
 mod log;
 mod longhaul;

@@ -1,20 +1,23 @@
 //! `longhaul store copy`: everything that one store keeps, into another one.
 
 mod draft;
+mod vouch;
 
 use crate::binding::{Binding, UnusableFile};
-use crate::compose::{self, Movable, shared};
-use crate::config::StoreChoice;
+use crate::compose::{self, ComposeError, Movable, shared};
+use crate::config::{Settings, StoreChoice};
 use crate::failure::Failure;
 use crate::lock::{LOCK, ManagerLock};
 use crate::state_dir::StateDir;
 use draft::Draft;
-use longhaul_engine::ports::{Clock, Cursor, Filter, Order, PageAsk, StoreError};
+use longhaul_domain::ProcessId;
+use longhaul_engine::ports::{Clock, Cursor, Filter, Order, PageAsk, SealFault, StoreError, Stored};
 use serde_json::json;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vouch::{Vouching, is_shared};
 
 /// So many records are moved at once.
 const PAGE: u32 = 500;
@@ -81,6 +84,18 @@ pub enum CopyError {
         /// The state directory that the store is bound to.
         state_dir: PathBuf,
     },
+    /// The key of a store of many machines.
+    #[error(transparent)]
+    Key(#[from] ComposeError),
+    /// Whoever wrote to the store may have made it up.
+    #[error("process {id} has not ended, and is not trusted: {fault}")]
+    Untrusted {
+        /// Which.
+        id: ProcessId,
+        /// Why.
+        #[source]
+        fault: SealFault,
+    },
     /// What was read back is not what was written.
     #[error("the copy differs from the original in {what}")]
     Differs {
@@ -90,7 +105,13 @@ pub enum CopyError {
 }
 
 /// Copies a store and gives what is printed.
-pub(crate) fn store_copy(state_dir: &Path, from: &str, to: &str, json: bool) -> Result<String, Failure> {
+pub(crate) fn store_copy(
+    state_dir: &Path,
+    from: &str,
+    to: &str,
+    settings: impl FnOnce() -> Result<Settings, Failure>,
+    json: bool,
+) -> Result<String, Failure> {
     let (from, to) = (chosen(from, state_dir)?, chosen(to, state_dir)?);
     let draft = Draft::of(&to)?;
     if path_of(&from)?.is_some_and(|path| !path.exists()) {
@@ -99,6 +120,7 @@ pub(crate) fn store_copy(state_dir: &Path, from: &str, to: &str, json: bool) -> 
     let state = StateDir::prepare(state_dir)?;
     let _locks = locks(&state, [&from, &to])?;
     let clock = compose::clock(&state)?;
+    let settings = if is_shared(&from) || is_shared(&to) { Some(settings()?) } else { None };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -110,7 +132,7 @@ pub(crate) fn store_copy(state_dir: &Path, from: &str, to: &str, json: bool) -> 
             return Err(CopyError::Missing { store: from.to_string() });
         }
         let cleared = draft.cleared(&clock).await?;
-        let copied = copy(&from, &draft.store, &clock).await;
+        let copied = copy(&from, &draft.store, settings.as_ref(), &clock).await;
         let placed = match copied {
             Ok(counts) => draft.put_in_place(&from).await.map(|()| counts),
             Err(error) => Err(error),
@@ -191,14 +213,20 @@ fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>
 }
 
 /// Copies, closes the copy, opens it anew and compares.
-async fn copy(from: &StoreChoice, to: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Counts, CopyError> {
+async fn copy(
+    from: &StoreChoice,
+    to: &StoreChoice,
+    settings: Option<&Settings>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Counts, CopyError> {
     let original = opened(from, clock).await?;
+    let vouching = Vouching::between(from, to, settings, clock.now()).await?;
     let counts = {
         let copy = opened(to, clock).await?;
-        fill(original.as_ref(), copy.as_ref(), from, to).await?
+        fill(original.as_ref(), copy.as_ref(), from, to, &vouching).await?
     };
     let copy = opened(to, clock).await?;
-    let compared = compare(original.as_ref(), copy.as_ref(), from, to).await?;
+    let compared = compare(original.as_ref(), copy.as_ref(), from, to, &vouching).await?;
     if counts != compared {
         return Err(CopyError::Differs { what: "the number of records".to_owned() });
     }
@@ -227,13 +255,16 @@ async fn fill(
     copy: &dyn Movable,
     from: &StoreChoice,
     to: &StoreChoice,
+    vouching: &Vouching,
 ) -> Result<Counts, CopyError> {
     let mut counts = Counts::default();
     let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
     loop {
         let listing = original.list(&Filter::default(), &page).await.map_err(failed(from))?;
-        copy.take_processes(&listing.processes).await.map_err(failed(to))?;
-        counts.processes += listing.processes.len() as u64;
+        let vouched = listing.processes.into_iter().map(|stored| vouching.vouched(stored));
+        let processes: Vec<Stored> = vouched.collect::<Result<_, _>>()?;
+        copy.take_processes(&processes).await.map_err(failed(to))?;
+        counts.processes += processes.len() as u64;
         page.after = listing.next;
         if page.after.is_none() {
             break;
@@ -263,6 +294,7 @@ async fn compare(
     copy: &dyn Movable,
     from: &StoreChoice,
     to: &StoreChoice,
+    vouching: &Vouching,
 ) -> Result<Counts, CopyError> {
     let mut counts = Counts::default();
     let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
@@ -272,7 +304,7 @@ async fn compare(
         let expected = original.load(&ids).await.map_err(failed(from))?;
         for (found, expected) in listing.processes.into_iter().zip(expected) {
             let id = found.process.id;
-            if Some(found) != expected {
+            if Some(found) != expected.map(|expected| vouching.vouched(expected)).transpose()? {
                 return Err(CopyError::Differs { what: format!("the process {id}") });
             }
             counts.processes += 1;
@@ -329,8 +361,8 @@ impl CopyError {
         match self {
             Self::Unknown { .. } | Self::Memory | Self::Unconfirmed { .. } => 2,
             Self::Missing { .. } | Self::Exists { .. } => 1,
-            Self::InUse { .. } | Self::Store { .. } => 6,
-            Self::File { .. } | Self::Differs { .. } => 1,
+            Self::InUse { .. } | Self::Store { .. } | Self::Key(_) => 6,
+            Self::File { .. } | Self::Differs { .. } | Self::Untrusted { .. } => 1,
         }
     }
 
@@ -343,6 +375,8 @@ impl CopyError {
             Self::InUse { .. } => "already_running",
             Self::Unconfirmed { .. } => "input_needed",
             Self::Store { .. } => "store_unavailable",
+            Self::Key(_) => "cluster_key_unusable",
+            Self::Untrusted { .. } => "not_trusted",
             Self::File { .. } | Self::Differs { .. } => "internal",
         }
     }
@@ -367,6 +401,8 @@ impl CopyError {
                 "use that one: LONGHAUL_STATE_DIR={}; or `longhaul store adopt --yes`",
                 state_dir.display()
             )),
+            Self::Key(error) => error.help(),
+            Self::Untrusted { .. } => Some("cancel it first, and launch it anew if it is wanted".to_owned()),
             Self::Differs { .. } => Some("nothing was put in place; the original is as it was".to_owned()),
         }
     }

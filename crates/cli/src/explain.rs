@@ -35,6 +35,14 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "node_alive",
         "The node is there, or its lease and its grace are not over yet: it may come back with everything that it runs.\nOnly a node that left or is lost can be forgotten. See: longhaul nodes",
     ),
+    (
+        "not_trusted",
+        "The record of the process is not what a node of this cluster sealed when it was launched, or has no seal: whoever\ncan write to the store shall not thereby run commands. The reason says what is wrong with it.\nLaunch it anew if it is wanted. See docs/security.md",
+    ),
+    (
+        "cluster_key_unusable",
+        "All nodes of a store of many machines share a key, which vouches for launches. It is not there, others may reach\nit, or it is another one than that of the other nodes. Copy the file from a node that has it, with mode 0600.\nSee: longhaul store key",
+    ),
     ("unreachable", "The process could not be reached just now. Ask again."),
     ("invalid_request", "Something that was asked for makes no sense. The reason names what."),
     (

@@ -23,7 +23,7 @@ pub use slots::Slots;
 pub use span::Span;
 pub use watched::Watched;
 
-pub(crate) use reference::{key, reference, word};
+pub(crate) use reference::{key, node_label, reference, word};
 
 /// What is no value of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

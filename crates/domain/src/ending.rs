@@ -103,6 +103,8 @@ pub struct StartFailure {
 pub enum StartStage {
     /// Making the attempt's directory and starting its supervisor.
     Supervisor,
+    /// Making sure that it was launched by somebody who may.
+    Seal,
     /// Finding the captured environment.
     Environment,
     /// Finding the program.
@@ -123,6 +125,7 @@ impl StartStage {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Supervisor => "supervisor",
+            Self::Seal => "seal",
             Self::Environment => "environment",
             Self::Program => "program",
             Self::Directory => "directory",

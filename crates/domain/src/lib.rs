@@ -39,6 +39,7 @@ mod progress;
 mod rejection;
 mod retention;
 mod retry;
+mod seal;
 mod spec;
 mod state;
 mod status;
@@ -67,6 +68,7 @@ pub use progress::{InvalidProgress, Pace, Progress, Report, Vitals};
 pub use rejection::Rejection;
 pub use retention::Retention;
 pub use retry::{Chance, RetryPolicy};
+pub use seal::Seal;
 pub use spec::{
     AgentFacts, ChildrenPolicy, CommandSpec, Environment, EnvironmentHash, Leftovers, OutputBound, Placement,
     ReportedSpec, ResourceLimits, SessionPolicy, Spec, Stdin, StopPolicy, Work,

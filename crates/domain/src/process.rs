@@ -10,6 +10,7 @@ use crate::id::{
 use crate::input::Context;
 use crate::lineage::Lineage;
 use crate::process_type::ProcessType;
+use crate::seal::Seal;
 use crate::spec::{Spec, Work};
 use crate::state::{Pending, State, Urgency};
 use crate::status::{Standing, Status};
@@ -27,6 +28,8 @@ pub struct Process {
     pub spec: Arc<Spec>,
     /// Its place in its tree.
     pub lineage: Lineage,
+    /// What vouches for these, fixed at the submit; none where the store is trusted with them.
+    pub seal: Option<Seal>,
     /// Where it runs, or the label that a reporter gave. It never changes once the work was placed.
     pub node: Option<NodeId>,
     /// The latest attempt.
@@ -82,6 +85,7 @@ impl Process {
             conditions: Conditions::default(),
             spec,
             lineage,
+            seal: None,
             node,
             attempt: AttemptNo(0),
             retries: 0,

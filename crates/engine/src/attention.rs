@@ -8,10 +8,11 @@ use crate::engine::Core;
 use longhaul_domain::{AttemptNo, Awake, Deadline, Observation, ProcessId, Revision};
 use longhaul_ports::{AttemptKey, OutputError, OutputSize, SpawnError, Stored, TreeLook};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 mod earlier;
 mod lines;
@@ -255,7 +256,12 @@ impl Core {
             return;
         };
         let mut news = Vec::new();
-        if is_command && let Some(size) = self.said(key).await {
+        let awake = self.parts.clock.awake();
+        let is_heard = attention.with(key, |subject| subject.is_heard(awake)).unwrap_or(false);
+        if is_command
+            && !is_heard
+            && let Some(size) = self.said(key).await
+        {
             let (now, awake) = self.times();
             let heard = attention.with(key, |subject| subject.silence.heard(now, awake, &size));
             news.extend(heard.unwrap_or_default());
@@ -352,15 +358,12 @@ const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
 /// Looks after whatever is due, as long as the engine runs.
 pub(crate) async fn keep_attentive(core: Arc<Core>) {
     loop {
-        let mut looking = JoinSet::new();
-        for key in core.attention.take_due(core.parts.clock.awake()) {
-            if looking.len() >= SIDE_BY_SIDE {
-                looking.join_next().await;
-            }
+        let due = core.attention.take_due(core.parts.clock.awake());
+        side_by_side(due.into_iter().map(|key| {
             let core = core.clone();
-            looking.spawn(async move { core.look_after(key).await });
-        }
-        while looking.join_next().await.is_some() {}
+            async move { core.look_after(key).await }
+        }))
+        .await;
         let first = core.attention.first();
         tokio::select! {
             biased;
@@ -368,4 +371,21 @@ pub(crate) async fn keep_attentive(core: Arc<Core>) {
             () = core.parts.clock.sleep_until(Deadline::Awake(first.unwrap_or_default())), if first.is_some() => {}
         }
     }
+}
+
+/// Does everything, a few at a time, and wakes nobody for what is done at once: most looks are, where nobody stirs.
+async fn side_by_side<F: Future<Output = ()> + Send>(mut all: impl Iterator<Item = F> + Send) {
+    let mut begun: Vec<Pin<Box<F>>> = Vec::with_capacity(SIDE_BY_SIDE);
+    std::future::poll_fn(|context: &mut Context<'_>| {
+        begun.retain_mut(|each| each.as_mut().poll(context).is_pending());
+        while begun.len() < SIDE_BY_SIDE {
+            let Some(next) = all.next() else { break };
+            let mut next = Box::pin(next);
+            if next.as_mut().poll(context).is_pending() {
+                begun.push(next);
+            }
+        }
+        if begun.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

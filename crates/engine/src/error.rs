@@ -1,7 +1,7 @@
 //! Why a use case did not do what it was asked.
 
 use longhaul_domain::{NodeId, ProcessId, ProcessName, Rejection, Revision, Status};
-use longhaul_ports::{OutputError, Refusal, StoreError, VaultError};
+use longhaul_ports::{OutputError, Refusal, SealFault, StoreError, VaultError};
 use std::fmt;
 
 /// Why a use case did not do what it was asked.
@@ -37,6 +37,15 @@ pub enum EngineError {
         /// Why.
         #[source]
         refusal: Refusal,
+    },
+    /// Nobody vouches for what its record asks for.
+    #[error("process {id} is not trusted: {fault}")]
+    Unvouched {
+        /// The process.
+        id: ProcessId,
+        /// Why.
+        #[source]
+        fault: SealFault,
     },
     /// The launch key belongs to a process that was asked for in another way.
     #[error("the launch key {key:?} belongs to process {holder}, {}", conflict(differs))]

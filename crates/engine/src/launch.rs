@@ -160,8 +160,9 @@ impl Core {
             spec.placement = Placement::Node(self.here().clone());
         }
         self.bound(&mut spec, lineage.level());
-        let (process, events) =
+        let (mut process, events) =
             Process::submit(&self.context(), self.parts.ids.process(), lineage, Arc::new(spec));
+        process.seal = self.parts.notary.seal(&process);
         let mut unheard = false;
         for _ in 0..MOST_RESOLVES {
             let submission = Submission {

@@ -44,6 +44,7 @@ mod subscribe;
 mod tenure;
 mod timers;
 mod tree;
+mod trust;
 mod turn;
 mod unrecorded;
 mod vitals;

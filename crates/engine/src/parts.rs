@@ -1,7 +1,9 @@
 //! What an engine is put together from.
 
 use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SilencePolicy, SlotKey, TreeLimits};
-use longhaul_ports::{Clock, IdSource, NodeFacts, NodeOffer, OutputLog, Prober, Spawner, Store, Vault};
+use longhaul_ports::{
+    Clock, IdSource, NodeFacts, NodeOffer, Notary, OutputLog, Prober, Spawner, Store, Vault,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,8 @@ pub struct Parts {
     pub output: Arc<dyn OutputLog>,
     /// Finds out whether a command does what it was started for.
     pub prober: Arc<dyn Prober>,
+    /// Vouches for launches; [`NoNotary`](longhaul_ports::NoNotary) where the store is trusted with them.
+    pub notary: Arc<dyn Notary>,
     /// Keeps captured environments.
     pub vault: Arc<dyn Vault>,
     /// Tells the time.

@@ -80,6 +80,9 @@ impl Core {
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
+        if !self.admit(&stored.process, key).await {
+            return;
+        }
         let environment = match self.environment_of(command, stored.process.spec.session.as_ref()).await {
             Ok(environment) => environment,
             Err(error @ VaultError::Missing { .. }) => {

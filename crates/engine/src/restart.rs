@@ -63,6 +63,8 @@ impl Core {
         old: &Process,
         launch_key: Option<LaunchKey>,
     ) -> Result<Launched, EngineError> {
+        // What is launched is vouched for by this node.
+        self.verify(old)?;
         let spec = Spec { launch_key, not_before: None, ..old.spec.as_ref().clone() };
         let restarted_from = Some(old.id);
         let lineage = Lineage { restarted_from, ..old.lineage.clone() };

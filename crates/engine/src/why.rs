@@ -71,6 +71,8 @@ pub enum Why {
     NoNode {
         /// Which would.
         placement: Placement,
+        /// Those that are there and would, if they did not drain.
+        draining: Vec<NodeId>,
     },
 }
 
@@ -104,9 +106,14 @@ impl Engine {
 impl Core {
     async fn why_queued(&self, stored: &Stored) -> Result<Why, EngineError> {
         let spec = &stored.process.spec;
-        let nodes = self.nodes_here().await?;
+        let (draining, nodes): (Vec<_>, Vec<_>) =
+            self.nodes_here().await?.into_iter().partition(|node| node.draining);
         if !fits_any(&spec.placement, &nodes) {
-            return Ok(Why::NoNode { placement: spec.placement.clone() });
+            let draining = draining.into_iter().filter(|node| node.fits(&spec.placement));
+            return Ok(Why::NoNode {
+                placement: spec.placement.clone(),
+                draining: draining.map(|node| node.facts.id).collect(),
+            });
         }
         let roots = self.roots_held().await?;
         let crowd = Crowd { node: self.here(), nodes: &nodes, full: self.is_full(roots.len()) };
@@ -133,10 +140,10 @@ impl Core {
         })
     }
 
-    /// The nodes that take work now. What this one offers it knows of its own, whether or not the store keeps that.
+    /// The nodes that are there, draining or not. What this one offers it knows of its own, whether or not the store keeps that.
     async fn nodes_here(&self) -> Result<Vec<KnownNode>, EngineError> {
         let mut nodes = self.parts.store.known_nodes().await?;
-        nodes.retain(|node| matches!(node.presence, Presence::Here { .. }) && !node.draining);
+        nodes.retain(|node| matches!(node.presence, Presence::Here { .. }));
         for node in nodes.iter_mut().filter(|node| node.facts.id == *self.here()) {
             node.offer = self.settings.offer.clone();
         }

@@ -11,6 +11,7 @@ mod known_node;
 mod look;
 mod membership;
 mod migrate;
+mod notary;
 mod output;
 mod post;
 mod prober;
@@ -29,6 +30,7 @@ pub use known_node::{KnownNode, NodeOffer, Parting, Presence};
 pub use look::{ListeningPort, TreeLook};
 pub use membership::{Calls, Lease, Membership, NodeFacts};
 pub use migrate::{Books, Member, Migrate, OldKey, Tombstone};
+pub use notary::{Here, NoNotary, Notary, SealFault};
 pub use output::{
     Chunk, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
 };

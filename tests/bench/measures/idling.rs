@@ -4,7 +4,7 @@ use super::Found;
 use crate::Failure;
 use crate::bed::Bed;
 use crate::figures::WAKEUPS;
-use crate::procfs::voluntary_switches;
+use crate::procfs::Naps;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,9 +20,9 @@ pub(super) fn wakeups(program: &Path, quick: bool) -> Result<Found, Failure> {
     // What the launches left to do is done by then.
     sleep(Duration::from_secs(2));
     let manager = bed.manager()?;
-    let (began, before) = (Instant::now(), voluntary_switches(manager)?);
+    let (began, before) = (Instant::now(), Naps::of(manager)?);
     sleep(Duration::from_secs(if quick { 5 } else { 20 }));
-    let switches = voluntary_switches(manager)?.saturating_sub(before);
+    let switches = Naps::of(manager)?.since(&before);
     let switches = f64::from(u32::try_from(switches)?);
     Ok(vec![(WAKEUPS, switches / began.elapsed().as_secs_f64())])
 }

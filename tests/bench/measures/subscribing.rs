@@ -54,6 +54,7 @@ async fn engine() -> Result<Engine, Failure> {
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
         prober: Arc::new(longhaul_engine::ports::NoProber),
+        notary: Arc::new(longhaul_engine::ports::NoNotary),
         vault: Arc::new(FakeVault::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),

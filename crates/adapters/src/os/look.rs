@@ -14,6 +14,7 @@
 mod files;
 mod ports;
 mod sleeping;
+mod still;
 mod survey;
 
 use super::procfs;
@@ -23,25 +24,52 @@ use longhaul_ports::TreeLook;
 use longhaul_shim::ProcessStat;
 use sleeping::Sleep;
 use std::path::Path;
+use std::time::{Duration, Instant};
+use still::Stillness;
 use survey::Survey;
 
 const STDIN: u64 = 0;
+/// What was found is found again without a look for so long at most: somebody may have put a process of his own into the
+/// control group of a tree.
+const LASTS: Duration = Duration::from_secs(600);
+
+/// What a look found, and until when another one finds the same.
+#[derive(Clone, Debug)]
+pub(super) struct Sight {
+    tree: TreeLook,
+    at: Instant,
+    still: Option<Stillness>,
+}
 
 /// Looks at the processes of a census; none if nobody is left.
-pub(super) fn into(census: &Census, cgroup: Option<&Path>) -> Option<TreeLook> {
+pub(super) fn into(census: &Census, cgroup: Option<&Path>) -> Option<Sight> {
     let members = census.members.as_slice();
     if members.is_empty() {
         return None;
     }
+    let (at, still) = (Instant::now(), Stillness::of(members));
     let awaited = awaited_by(members);
     let survey = Survey::of(members, &awaited.pipes);
     let waits_for_pipe = awaited.pipes.iter().any(|pipe| survey.surely_lacks_writer(*pipe));
-    Some(TreeLook {
+    let tree = TreeLook {
         waits_for_input: awaited.terminal || waits_for_pipe,
         has_terminal: survey.has_terminal || members.iter().any(|stat| stat.has_terminal),
         listening: ports::listening(&survey.sockets),
         cpu: census.processor_time(cgroup),
-    })
+    };
+    Some(Sight { tree, at, still })
+}
+
+impl Sight {
+    /// What was found.
+    pub(super) const fn tree(&self) -> &TreeLook {
+        &self.tree
+    }
+
+    /// Tells whether a look would find the same now, by a few small reads that wait for nobody.
+    pub(super) fn lasts(&self) -> bool {
+        self.at.elapsed() < LASTS && self.still.as_ref().is_some_and(Stillness::lasts)
+    }
 }
 
 /// What the threads of a tree wait for.

@@ -4,6 +4,7 @@ use super::attempts::Attempts;
 use super::cgroups::Cgroups;
 use super::input::InputError;
 use super::launch::Conduct;
+use super::look::Sight;
 use super::nested;
 use super::options::{ContainmentChoice, OsOptions};
 use super::prober::OsProber;
@@ -49,7 +50,15 @@ pub(super) struct Shared {
 /// How each watch is asked.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
-    asks: Mutex<BTreeMap<AttemptKey, mpsc::UnboundedSender<Ask>>>,
+    known: Mutex<BTreeMap<AttemptKey, Known>>,
+}
+
+/// One watch, as seen from outside.
+#[derive(Debug)]
+struct Known {
+    asks: mpsc::UnboundedSender<Ask>,
+    /// What the last look into its tree found.
+    sight: Option<Arc<Sight>>,
 }
 
 impl OsSpawner {
@@ -88,12 +97,12 @@ impl OsSpawner {
 
     /// Watches an attempt that is not watched yet; false if it is.
     fn watch(&self, key: AttemptKey, conduct: Conduct, beginning: Beginning) -> bool {
-        let mut asks = self.watches.lock();
-        if asks.contains_key(&key) {
+        let mut known = self.watches.lock();
+        if known.contains_key(&key) {
             return false;
         }
-        let (sender, receiver) = mpsc::unbounded_channel();
-        asks.insert(key, sender);
+        let (asks, receiver) = mpsc::unbounded_channel();
+        known.insert(key, Known { asks, sight: None });
         let watches = Arc::downgrade(&self.watches);
         let watch = Watch::new(Arc::clone(&self.shared), watches, key, receiver, conduct);
         tokio::spawn(watch.run(beginning));
@@ -101,8 +110,8 @@ impl OsSpawner {
     }
 
     fn ask(&self, key: AttemptKey, ask: Ask) -> Result<(), SpawnError> {
-        let asks = self.watches.lock();
-        let sent = asks.get(&key).map(|sender| sender.send(ask));
+        let known = self.watches.lock();
+        let sent = known.get(&key).map(|known| known.asks.send(ask));
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(SpawnError::Unknown { key }) }
     }
 
@@ -177,9 +186,18 @@ impl Spawner for OsSpawner {
     }
 
     async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError> {
+        // Whoever sleeps for hours is looked at now and then, and should cost neither a thread nor its shim a wake-up.
+        if let Some(sight) = self.watches.sight(key)
+            && sight.lasts()
+        {
+            return Ok(sight.tree().clone());
+        }
         let (answer, seen) = oneshot::channel();
         self.ask(key, Ask::Look(answer))?;
-        Self::answered(key, seen, PATIENCE_FOR_USAGE).await
+        let sight = Self::answered(key, seen, PATIENCE_FOR_USAGE).await?;
+        let tree = sight.tree().clone();
+        self.watches.keep(key, sight);
+        Ok(tree)
     }
 
     async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError> {
@@ -216,8 +234,8 @@ impl Spawner for OsSpawner {
 
     async fn settled(&self, key: AttemptKey) {
         // Forgotten at once: whoever asks for it from here on is told what the directory says.
-        if let Some(asks) = self.watches.lock().remove(&key) {
-            drop(asks.send(Ask::Settle));
+        if let Some(known) = self.watches.lock().remove(&key) {
+            drop(known.asks.send(Ask::Settle));
         }
     }
 }
@@ -232,14 +250,24 @@ impl Shared {
 impl Watches {
     /// Forgets a watch that listens no more; one that took its place stays.
     pub(super) fn forget(&self, key: AttemptKey) {
-        let mut asks = self.lock();
-        if asks.get(&key).is_some_and(mpsc::UnboundedSender::is_closed) {
-            asks.remove(&key);
+        let mut watches = self.lock();
+        if watches.get(&key).is_some_and(|known| known.asks.is_closed()) {
+            watches.remove(&key);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<AttemptKey, mpsc::UnboundedSender<Ask>>> {
-        self.asks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sight(&self, key: AttemptKey) -> Option<Arc<Sight>> {
+        self.lock().get(&key)?.sight.clone()
+    }
+
+    fn keep(&self, key: AttemptKey, sight: Sight) {
+        if let Some(known) = self.lock().get_mut(&key) {
+            known.sight = Some(Arc::new(sight));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AttemptKey, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,7 @@ use longhaul_domain::{
     Vitals, WishNo, Work,
 };
 use longhaul_ports::{Author, Lease, PlacementClass, StoreError, Stored};
-use longhaul_wire::record;
+use longhaul_wire::record::{self, BrokenRecord};
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ pub(super) fn stored(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
     };
     let claimed = reply.optional_text()?;
     let (life, spec) = (reply.word()?, reply.word()?);
-    let mut process = record::decode(&spec, &life).map_err(broken)?;
+    let mut process = record::decode(&spec, &life).map_err(|error| broken_record(id, error))?;
     if process.id != id {
         return Err(corrupt("a record is kept under the id of another"));
     }
@@ -49,6 +49,26 @@ pub(super) fn stored(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
         wishes.push((no, record::decode_wish(&reply.word()?).map_err(broken)?));
     }
     Ok(Some(Stored { process, revision, seq, owner, wishes, vitals }))
+}
+
+fn broken_record(id: ProcessId, error: BrokenRecord) -> StoreError {
+    match broken(error) {
+        StoreError::Corrupt { what, way_out } => {
+            StoreError::Corrupt { what: format!("process {id}: {what}"), way_out }
+        }
+        other => other,
+    }
+}
+
+/// The same of one of many; what is damaged is left alone, so that it holds up nobody else.
+pub(super) fn sound(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
+    match stored(reply) {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::error!(%error, "a record is damaged, and nothing is done about it");
+            Ok(None)
+        }
+        other => other,
+    }
 }
 
 /// Reads the body of an event. Those of a claim and of a record that was given back were written by scripts, because

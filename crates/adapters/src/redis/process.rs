@@ -1,6 +1,8 @@
 use super::RedisStore;
 use super::class;
-use super::codec::{closing, id, if_claimed, optional, push_author, push_lease, refusal, standing, stored};
+use super::codec::{
+    closing, id, if_claimed, optional, push_author, push_lease, refusal, sound, standing, stored,
+};
 use super::reply::Reply;
 use super::script::{Args, CLAIM, COMMIT, LOAD, TOUCH, WISH};
 use super::token::token;
@@ -35,7 +37,7 @@ impl ProcessStore for RedisStore {
         }
         let mut claimed = Vec::with_capacity(reply.len());
         while !reply.is_empty() {
-            claimed.extend(stored(&mut reply.list()?)?);
+            claimed.extend(sound(&mut reply.list()?)?);
         }
         Ok(claimed)
     }

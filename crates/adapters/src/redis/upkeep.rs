@@ -1,5 +1,5 @@
 use super::RedisStore;
-use super::codec::{id, ids, push_lease, stored};
+use super::codec::{id, ids, push_lease, sound};
 use super::membership::fenced;
 use super::process::NO_OP;
 use super::script::{ATTENTION, Args, ENDED, SWEEP};
@@ -28,7 +28,7 @@ impl Upkeep for RedisStore {
         }
         let mut rows = Vec::with_capacity(reply.len());
         while !reply.is_empty() {
-            rows.extend(stored(&mut reply.list()?)?);
+            rows.extend(sound(&mut reply.list()?)?);
         }
         Ok(rows)
     }

@@ -108,8 +108,8 @@ async fn hindrance(engine: &Engine, stored: &Stored, policy: Option<&Policy>) ->
         Placement::Node(node) => node != engine.node(),
         Placement::Labels(_) => true,
     };
-    if is_bound_elsewhere && matches!(engine.why(stored.process.id).await, Ok(Why::NoNode { .. })) {
-        return Hindrance::NoNode;
+    if is_bound_elsewhere && let Ok(Why::NoNode { draining, .. }) = engine.why(stored.process.id).await {
+        return Hindrance::NoNode { draining };
     }
     let hold = spec.key.as_ref().and_then(|key| policy?.held.get(key));
     hold.map_or(Hindrance::None, |hold| Hindrance::Held(hold.clone()))

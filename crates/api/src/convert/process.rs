@@ -4,7 +4,7 @@ use crate::convert::attention;
 use crate::convert::moment::rfc3339;
 use crate::convert::reason;
 use longhaul_domain::{
-    ChildrenPolicy, Condition, Ending, Exit, ExitStatus, Failure, Hold, Leftovers, Pending, Process,
+    ChildrenPolicy, Condition, Ending, Exit, ExitStatus, Failure, Hold, Leftovers, NodeId, Pending, Process,
     Progress, ResourceLimits, SessionPolicy, State, Status, Timestamp, TreeUsage, Urgency, Vitals, Work,
 };
 use longhaul_engine::ports::{ListeningPort, Stored};
@@ -42,7 +42,10 @@ pub(super) enum Hindrance {
     /// Its queue is held.
     Held(Hold),
     /// No node may run it.
-    NoNode,
+    NoNode {
+        /// Those that would, if they did not drain.
+        draining: Vec<NodeId>,
+    },
 }
 
 /// The record as clients see it.
@@ -219,7 +222,7 @@ fn pending(state: &State, hindrance: &Hindrance) -> Option<PendingView> {
         Pending::Queued => match hindrance {
             Hindrance::None => ("queued", None, None),
             Hindrance::Held(_) => ("held", None, None),
-            Hindrance::NoNode => ("no_node", None, None),
+            Hindrance::NoNode { .. } => ("no_node", None, None),
         },
         Pending::Delayed { until } => ("delayed", Some(*until), None),
         Pending::Retrying { at, after } => ("retry", Some(*at), Some(reason::of_ending(after))),

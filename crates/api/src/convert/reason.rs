@@ -3,8 +3,8 @@
 use crate::convert::moment::{rfc3339, span};
 use crate::convert::process::Hindrance;
 use longhaul_domain::{
-    Ending, ExceededLimit, Exit, ExitStatus, Failure, Hold, Interruption, Pending, Placement, Process,
-    SlotKey, State, StopCause, Timestamp, Urgency,
+    Ending, ExceededLimit, Exit, ExitStatus, Failure, Hold, Interruption, NodeId, Pending, Placement,
+    Process, SlotKey, State, StopCause, Timestamp, Urgency,
 };
 
 /// Why a process stands where it stands; nothing to say of one that simply runs.
@@ -70,7 +70,7 @@ pub(crate) fn of_ending(ending: &Ending) -> String {
 fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &Hindrance) -> String {
     match (pending, &process.spec.key) {
         (Pending::Queued, key) => match (hindrance, key) {
-            (Hindrance::NoNode, _) => nowhere(&process.spec.placement),
+            (Hindrance::NoNode { draining }, _) => nowhere(&process.spec.placement, draining),
             (Hindrance::Held(hold), Some(key)) => of_hold(key, hold),
             (Hindrance::None, Some(key)) => format!("waits for a slot of the key {key}"),
             (Hindrance::None | Hindrance::Held(_), None) => {
@@ -97,8 +97,16 @@ pub(super) fn of_hold(key: &SlotKey, hold: &Hold) -> String {
     }
 }
 
-/// That nobody may run it, in one sentence.
-pub(super) fn nowhere(placement: &Placement) -> String {
+/// That nobody may run it, in one sentence; these would if they did not drain.
+pub(super) fn nowhere(placement: &Placement, draining: &[NodeId]) -> String {
+    match draining {
+        [] => {}
+        [node] => return format!("the node {node} would run it, and it drains: it starts nothing more"),
+        nodes => {
+            let nodes = nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return format!("the nodes {nodes} would run it, and they drain: they start nothing more");
+        }
+    }
     match placement {
         Placement::Node(node) => format!("only the node {node} may run it, and it is not there"),
         Placement::Labels(_) => format!("no node has all its labels: {}", place(placement)),
@@ -268,6 +276,21 @@ mod tests {
         for (limit, status, words) in said {
             assert_eq!(ended_by(limit, status), words);
         }
+    }
+
+    #[test]
+    fn nodes_that_drain_are_named_instead_of_called_away() {
+        let node = |name: &str| name.parse::<NodeId>().unwrap();
+        let pinned = Placement::Node(node("a"));
+        assert_eq!(nowhere(&pinned, &[]), "only the node a may run it, and it is not there");
+        assert_eq!(
+            nowhere(&pinned, &[node("a")]),
+            "the node a would run it, and it drains: it starts nothing more"
+        );
+        assert_eq!(
+            nowhere(&Placement::Anywhere, &[node("a"), node("b")]),
+            "the nodes a, b would run it, and they drain: they start nothing more"
+        );
     }
 
     #[test]

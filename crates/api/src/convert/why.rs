@@ -84,7 +84,7 @@ fn told(stored: &Stored, why: &Why, holders: Vec<HolderView>, now: Timestamp) ->
             last_error: Some(reason::of_ending(after)),
             ..common
         },
-        Why::NoNode { placement } => {
+        Why::NoNode { placement, .. } => {
             WhyView { why: "no_node".to_owned(), placement: Some(reason::place(placement)), ..common }
         }
     }
@@ -124,7 +124,7 @@ fn sentence(process: &Process, why: &Why, now: Timestamp) -> String {
             span(at.since(now)),
             reason::of_ending(after)
         ),
-        Why::NoNode { placement } => reason::nowhere(placement),
+        Why::NoNode { placement, draining } => reason::nowhere(placement, draining),
     }
 }
 

@@ -105,6 +105,7 @@ async fn api(
         store: store.clone(),
         spawner: spawner.clone(),
         prober: Arc::new(longhaul_engine::ports::NoProber),
+        notary: Arc::new(longhaul_engine::ports::NoNotary),
         output: Arc::new(spawner.output()),
         vault: vault.clone(),
         clock: Arc::new(clock.clone()),

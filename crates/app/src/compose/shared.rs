@@ -5,6 +5,7 @@ use crate::config::StoreChoice;
 use crate::stores::Stores;
 use longhaul_adapters::outbox::{OutboxOptions, Outboxed};
 use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
+use longhaul_adapters::seal::{ClusterKeys, KeyId};
 use longhaul_engine::ports::{Clock, Membership, Presence, Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
@@ -42,6 +43,17 @@ pub(crate) fn knows(url: &str) -> bool {
 /// Whether there is such a store.
 pub(crate) async fn exists(url: &str) -> Result<bool, StoreError> {
     RedisStore::exists(&options(url)?).await
+}
+
+/// The id of the cluster key that the nodes of such a store use; none if it was never told.
+pub(crate) async fn cluster_key(url: &str) -> Result<Option<String>, StoreError> {
+    RedisStore::cluster_key(&options(url)?).await
+}
+
+/// Tells such a store the keys of this node, and answers which one its nodes use.
+pub(crate) async fn agree_on_key(url: &str, keys: &ClusterKeys) -> Result<String, StoreError> {
+    let trusted = keys.trusted().map(KeyId::as_str);
+    RedisStore::agree_on_key(&options(url)?, keys.signing().as_str(), trusted).await
 }
 
 /// Where a copy is made before it gets its place, as a URL.

@@ -96,6 +96,12 @@ pub const KEYS: &[Key] = &[
         "keep",
         "what becomes of the live descendants of a process that ends by itself",
     ),
+    own(
+        "cluster_key",
+        Kind::Text,
+        None,
+        "the file of the key that all nodes of a store of many machines share; cluster.key beside the user's file by default",
+    ),
     key(
         "detection.deadline",
         Kind::Span(NO_TIME),
@@ -167,6 +173,12 @@ pub const KEYS: &[Key] = &[
         Kind::List,
         Some(""),
         "what this node calls itself for work that is placed by labels: gpu, os=linux",
+    ),
+    own(
+        "node.launch_valid_for",
+        Kind::Span(SECOND),
+        Some("30d"),
+        "how long after it was accepted here a launch may be started, in a store of many machines",
     ),
     key(
         "notices.window",

@@ -7,6 +7,7 @@ use crate::config::listening::Listening;
 use crate::config::origin::Origin;
 use crate::config::outgoing::Outgoing;
 use crate::config::show::without_password;
+use crate::config::sources::user_file;
 use crate::stores::Stores;
 use longhaul_domain::{
     Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
@@ -55,6 +56,10 @@ pub struct Settings {
     pub node: NodeId,
     /// What this node calls itself, for work that is placed by labels.
     pub labels: BTreeSet<Capability>,
+    /// The file of the key that all nodes of a store of many machines share; none if there is no place for it.
+    pub cluster_key: Option<PathBuf>,
+    /// How long a launch may be started after it was accepted, in a store of many machines.
+    pub launch_valid_for: Duration,
     /// Stop all processes when the manager is told to end.
     pub stop_processes: bool,
     /// The program that supervises an attempt, if one was chosen.
@@ -155,6 +160,8 @@ impl Settings {
             store: store(layers, state_dir, stores)?,
             node: node(layers),
             labels: labels(layers)?,
+            cluster_key: cluster_key(layers, state_dir),
+            launch_valid_for: span(layers, "node.launch_valid_for"),
             stop_processes: flag(layers, "serve.stop_processes"),
             shim: text(layers, "shim.path").filter(|path| !path.is_empty()).map(PathBuf::from),
             containment: match text(layers, "shim.containment") {
@@ -240,6 +247,14 @@ fn node(layers: &Layers) -> NodeId {
         #[expect(clippy::expect_used, reason = "it is a name by every rule for names")]
         NodeId::new(&host).unwrap_or_else(|_| NodeId::new("localhost").expect("a plain word"))
     })
+}
+
+/// Beside the user's file unless it is said where.
+fn cluster_key(layers: &Layers, state_dir: &Path) -> Option<PathBuf> {
+    match text(layers, "cluster_key").filter(|path| !path.is_empty()) {
+        Some(path) => Some(state_dir.join(path)),
+        None => Some(user_file(|name| std::env::var_os(name))?.with_file_name("cluster.key")),
+    }
 }
 
 fn labels(layers: &Layers) -> Result<BTreeSet<Capability>, ConfigError> {

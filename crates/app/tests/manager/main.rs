@@ -15,6 +15,7 @@ mod displaced;
 mod doctor;
 mod full_disk;
 mod handle;
+mod idle;
 mod lifecycle;
 mod network;
 mod outbox;
@@ -25,3 +26,4 @@ mod store_gone;
 #[cfg(feature = "otel")]
 mod telemetry;
 mod telling;
+mod trust;

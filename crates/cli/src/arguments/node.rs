@@ -1,7 +1,7 @@
 //! What may be said about nodes.
 
 use crate::completion::nodes;
-use crate::value::word;
+use crate::value::{node_label, word};
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 
@@ -40,7 +40,7 @@ pub struct PlaceArgs {
           conflicts_with_all = ["node_label", "any_node"])]
     pub node: Option<String>,
     /// On any node with this label, or with all of several; with -C and --clear-env
-    #[arg(long, help_heading = "Where it runs", value_name = "KEY[=VALUE]", value_parser = word, conflicts_with = "any_node")]
+    #[arg(long, help_heading = "Where it runs", value_name = "KEY[=VALUE]", value_parser = node_label, conflicts_with = "any_node")]
     pub node_label: Vec<String>,
     /// On any node; with -C and --clear-env
     #[arg(long, help_heading = "Where it runs")]

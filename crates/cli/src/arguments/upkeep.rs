@@ -92,6 +92,15 @@ pub enum StoreVerb {
         #[arg(value_name = "TO")]
         to: String,
     },
+    /// Show the id of the cluster key, which vouches for launches in a store of many machines, and where it is
+    Key {
+        /// Put a new key before it first; the old one is trusted on
+        #[arg(long, conflicts_with = "retire")]
+        rotate: bool,
+        /// Let go of the old one after a rotation
+        #[arg(long)]
+        retire: bool,
+    },
     /// Give a store to this state directory, when the one that its live work was started from is gone for good
     Adopt {
         /// The store, such as sqlite:PATH or fs:PATH; that of the configuration if absent

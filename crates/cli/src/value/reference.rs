@@ -26,6 +26,14 @@ pub(crate) fn word(text: &str) -> Result<String, BadValue> {
     Ok(text.to_owned())
 }
 
+/// Reads a label of nodes, such as `gpu` or `gpu=a100`.
+pub(crate) fn node_label(text: &str) -> Result<String, BadValue> {
+    if text.is_empty() || text.starts_with('=') || text.contains(char::is_whitespace) {
+        return Err(BadValue::new("it is no label; give one without spaces, such as gpu or gpu=a100"));
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +43,10 @@ mod tests {
         assert!(reference("").is_err() && reference(" ").is_err());
         assert!(key("").is_err() && key("\t").is_err());
         assert!(word("").is_err() && word(" ").is_err());
+        for none in ["", "=a100", "gpu a100", " gpu"] {
+            assert!(node_label(none).is_err(), "{none:?}");
+        }
+        assert_eq!(node_label("gpu=a100").as_deref(), Ok("gpu=a100"));
         assert_eq!(key("claude-*").as_deref(), Ok("claude-*"));
         assert_eq!(reference("@last").as_deref(), Ok("@last"));
     }

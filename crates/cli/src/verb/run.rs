@@ -30,9 +30,19 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failur
     let signals = if args.background { None } else { Some(Signals::new()?) };
     let launched = submit(context, &args.work, request).await?;
     id_file.write(&launched.process.id)?;
+    tell_if_nowhere(context, &launched.process);
     match signals {
         Some(signals) => accompany(context, launched.process, signals).await,
         None => announce(context, launched).await,
+    }
+}
+
+/// Tells that no node may run it now, which a wrong name of a node or of a label comes to.
+fn tell_if_nowhere(context: &Context, process: &ProcessView) {
+    let is_nowhere = process.pending.as_ref().is_some_and(|pending| pending.why == "no_node");
+    if let Some(reason) = process.reason.as_deref().filter(|_| is_nowhere) {
+        let what = format!("{} waits: {reason}; `longhaul nodes` lists all", label(process));
+        context.console.say(&clean_label(&what));
     }
 }
 

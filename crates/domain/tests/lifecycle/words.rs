@@ -92,6 +92,7 @@ fn no_two_things_share_a_word() {
     assert_distinct(&causes.map(StopCause::as_str));
     let stages = [
         StartStage::Supervisor,
+        StartStage::Seal,
         StartStage::Environment,
         StartStage::Program,
         StartStage::Directory,

@@ -17,6 +17,8 @@ const WAITING_PAUSE: Duration = Duration::from_secs(10);
 /// What nobody can give input to is looked at ever more rarely down to this, for who opens a terminal later and asks
 /// there without a word.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// From one look to the next passes so many times what has passed until then.
+const RARER: u32 = 3;
 /// Moments are moved to the next one of a raster, so that all looks of that time share one wake-up.
 const RASTERS: [Duration; 4] =
     [Duration::from_secs(60), Duration::from_secs(15), Duration::from_secs(5), Duration::from_secs(1)];
@@ -133,6 +135,18 @@ impl Silence {
         }
     }
 
+    /// It has said nothing until now; false if that has to be asked, because something holds by it.
+    pub(super) fn goes_on(&mut self, awake: Awake) -> bool {
+        let is_due = |at: Awake| at <= awake;
+        let goes_on = self.end.is_some()
+            && !self.idle_at().is_some_and(is_due)
+            && !self.stalled_at().is_some_and(is_due);
+        if goes_on {
+            self.asked = awake;
+        }
+        goes_on
+    }
+
     /// Whether its tree should be looked at now: it is time, or only a look can prove that it is stalled.
     pub(super) fn wants(&self, awake: Awake) -> bool {
         let proves = self.eyes != Eyes::Closed && self.stalled_at().is_some_and(|at| at <= awake);
@@ -236,7 +250,7 @@ impl Silence {
             Some(silent) if silent < SECOND_LOOK => SECOND_LOOK.saturating_sub(silent),
             Some(silent) if self.held.holds(Condition::WaitingForInput) => silent.min(WAITING_PAUSE),
             Some(_) if self.eyes == Eyes::OnInput || self.has_terminal => ALERT_PAUSE,
-            Some(silent) => silent.min(LONGEST_PAUSE),
+            Some(silent) => silent.saturating_mul(RARER).min(LONGEST_PAUSE),
         }
     }
 

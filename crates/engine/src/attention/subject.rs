@@ -5,7 +5,7 @@ use super::silence::{Eyes, Silence};
 use super::watch::{Begin, Watch};
 use super::{Core, ready};
 use longhaul_domain::{
-    Awake, CommandSpec, Condition, Deadline, Revision, Spec, State, Stdin, Timestamp, Work, millis,
+    Awake, CommandSpec, Condition, Deadline, Process, Revision, Spec, State, Stdin, Timestamp, Work, millis,
 };
 use longhaul_ports::{AttemptKey, Stored};
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(super) struct Subject {
     /// The moment under which it is filed.
     pub(super) armed: Option<Awake>,
     spec: Arc<Spec>,
+    /// Whether it may be asked from here if it is ready.
+    may_ask: bool,
     begin: Begin,
     watch: Watching,
     ready: Option<Task>,
@@ -109,6 +111,7 @@ impl Subject {
             due: None,
             armed: None,
             spec: Arc::clone(&process.spec),
+            may_ask: may_ask(core, process),
             begin,
             watch: Watching::No,
             ready: None,
@@ -158,6 +161,13 @@ impl Subject {
         self.spec.command().is_some()
     }
 
+    /// Whether it is known without asking that it has said nothing: somebody listens, and nothing is about to be told for
+    /// which his word would not do.
+    pub(super) fn is_heard(&mut self, awake: Awake) -> bool {
+        let listens = self.ear.as_ref().is_some_and(|ear| !ear.0.is_finished());
+        listens && self.silence.goes_on(awake)
+    }
+
     /// Whoever listened has heard something, or it is looked at anyway.
     pub(super) fn listened(&mut self) {
         self.ear = None;
@@ -183,7 +193,7 @@ impl Subject {
     }
 
     fn ask_whether_ready(&mut self, core: &Arc<Core>) {
-        let asks = self.spec.command().is_some_and(|command| command.ready_when.is_some());
+        let asks = self.may_ask && asks_if_ready(&self.spec);
         let is_asked = self.ready.as_ref().is_some_and(|task| !task.0.is_finished());
         if !asks || self.silence.held().holds(Condition::Ready) {
             self.ready = None;
@@ -192,6 +202,16 @@ impl Subject {
             self.ready = Some(Task(tokio::spawn(ready::ask(core, key, spec))));
         }
     }
+}
+
+/// The question may be a command, or go to an address: nobody but who launched it may choose those.
+fn may_ask(core: &Core, process: &Process) -> bool {
+    let verified = if asks_if_ready(&process.spec) { core.verify(process) } else { Ok(()) };
+    verified.inspect_err(|error| tracing::error!(%error, "whether it is ready is not asked")).is_ok()
+}
+
+fn asks_if_ready(spec: &Spec) -> bool {
+    spec.command().is_some_and(|command| command.ready_when.is_some())
 }
 
 impl Drop for Task {

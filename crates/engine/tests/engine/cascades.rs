@@ -380,6 +380,7 @@ async fn second_node(
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
         prober: Arc::new(longhaul_engine::ports::NoProber),
+        notary: Arc::new(longhaul_engine::ports::NoNotary),
         vault: Arc::new(FakeVault::default()),
         clock: Arc::new(clock.clone()),
         ids: Arc::new(SequentialIds::seeded(first_id)),

@@ -28,6 +28,7 @@ mod sessions;
 mod statistics;
 mod subscribers;
 mod trees;
+mod trust;
 mod waiting;
 mod watching;
 mod why;

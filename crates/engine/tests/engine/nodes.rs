@@ -72,6 +72,7 @@ impl Cluster {
             spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), life.clone())),
             output: Arc::new(spawner.output()),
             prober: Arc::new(FakeProber::new(self.clock.clone())),
+            notary: Arc::new(longhaul_engine::ports::NoNotary),
             vault: Arc::new(FakeVault::default()),
             clock: Arc::new(self.clock.clone()),
             ids: ids.clone(),
@@ -449,6 +450,11 @@ async fn a_draining_node_takes_nothing_new() {
     let pinned = a.launch(command("exit 0 100")).await;
     cluster.pass(seconds(2)).await;
     assert_eq!(b.status(pinned).await, Status::Pending);
+    let why = b.engine.why(pinned).await.unwrap();
+    assert!(
+        matches!(&why, longhaul_engine::Why::NoNode { draining, .. } if *draining == [id("a")]),
+        "{why:?}"
+    );
     cluster.store.drain(&id("a"), false).await.unwrap();
     cluster.pass(seconds(3)).await;
     assert_eq!(b.status(pinned).await, Status::Completed);

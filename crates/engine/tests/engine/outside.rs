@@ -38,6 +38,7 @@ impl Shaky {
             output: Arc::new(spawner.output()),
             spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), troubles.clone())),
             prober: Arc::new(longhaul_engine::ports::NoProber),
+            notary: Arc::new(longhaul_engine::ports::NoNotary),
             vault: Arc::new(FakeVault::default()),
             clock: reference,
             ids: Arc::new(SequentialIds::default()),

@@ -81,7 +81,7 @@ async fn a_waiter_for_a_node_that_is_not_there_is_told_so_and_blocks_nobody() {
     let labels = Placement::Labels(vec![Capability::new("gpu").unwrap()]);
     for placement in [elsewhere, labels] {
         let id = world.launch_spec(Spec { placement: placement.clone(), ..keyed("run", "k") }).await;
-        assert_eq!(why(&world, id).await, Why::NoNode { placement });
+        assert_eq!(why(&world, id).await, Why::NoNode { placement, draining: Vec::new() });
     }
     let next = world.launch_spec(keyed("run", "k")).await;
     world.settle().await;

@@ -5,7 +5,7 @@ use longhaul_domain::{
     Capabilities, Command, CommandSpec, NodeId, ProcessId, Report, ReportedSpec, RetryPolicy, Spec, Status,
     StopCause, TreeLimits, Work,
 };
-use longhaul_engine::ports::{Clock, NodeFacts, NodeOffer, StartOrder, Store, Stored};
+use longhaul_engine::ports::{Clock, NoNotary, NodeFacts, NodeOffer, Notary, StartOrder, Store, Stored};
 use longhaul_engine::{Engine, EngineError, Goal, Launch, Launched, Mode, Parts, Settings, Shutdown};
 use longhaul_testkit::fakes::{
     FakeProber, FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock,
@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) prober: FakeProber,
     pub(crate) ids: Arc<SequentialIds>,
     pub(crate) vault: Arc<FakeVault>,
+    pub(crate) notary: Arc<dyn Notary>,
     pub(crate) orders: Arc<Mutex<Vec<StartOrder>>>,
     pub(crate) settings: Settings,
     pub(crate) engine: Engine,
@@ -33,15 +34,24 @@ impl World {
     }
 
     pub(crate) async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
-        Self::made(adjust, Capabilities::ALL).await
+        Self::made(adjust, Capabilities::ALL, Arc::new(NoNotary)).await
     }
 
     /// With a spawner that can do no more than this.
     pub(crate) async fn able(capabilities: Capabilities) -> Self {
-        Self::made(|_| {}, capabilities).await
+        Self::made(|_| {}, capabilities, Arc::new(NoNotary)).await
     }
 
-    async fn made(adjust: impl FnOnce(&mut Settings), capabilities: Capabilities) -> Self {
+    /// Where somebody has to vouch for launches.
+    pub(crate) async fn trusting(notary: impl Notary) -> Self {
+        Self::made(|_| {}, Capabilities::ALL, Arc::new(notary)).await
+    }
+
+    async fn made(
+        adjust: impl FnOnce(&mut Settings),
+        capabilities: Capabilities,
+        notary: Arc<dyn Notary>,
+    ) -> Self {
         let clock = VirtualClock::default();
         let reference: Arc<dyn Clock> = Arc::new(clock.clone());
         let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(reference.clone()));
@@ -72,9 +82,9 @@ impl World {
         let spawner = Arc::new(spawner.with_capabilities(capabilities));
         let (ids, vault) = (Arc::new(SequentialIds::default()), Arc::new(FakeVault::default()));
         let prober = FakeProber::new(clock.clone());
-        let parts = parts(&clock, &store, &spawner, &prober, &ids, &vault);
+        let parts = parts(&clock, &store, &spawner, &prober, &ids, &vault, &notary);
         let engine = Engine::start(parts, settings.clone()).await.unwrap();
-        Self { clock, store, spawner, prober, ids, vault, orders, settings, engine }
+        Self { clock, store, spawner, prober, ids, vault, notary, orders, settings, engine }
     }
 
     /// The manager is killed, and another one starts on what it left behind.
@@ -86,7 +96,8 @@ impl World {
     }
 
     pub(crate) async fn start(&mut self) {
-        let parts = parts(&self.clock, &self.store, &self.spawner, &self.prober, &self.ids, &self.vault);
+        let (ids, vault, notary) = (&self.ids, &self.vault, &self.notary);
+        let parts = parts(&self.clock, &self.store, &self.spawner, &self.prober, ids, vault, notary);
         self.engine = Engine::start(parts, self.settings.clone()).await.unwrap();
     }
 
@@ -150,12 +161,14 @@ fn parts(
     prober: &FakeProber,
     ids: &Arc<SequentialIds>,
     vault: &Arc<FakeVault>,
+    notary: &Arc<dyn Notary>,
 ) -> Parts {
     Parts {
         store: store.clone(),
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
         prober: Arc::new(prober.clone()),
+        notary: notary.clone(),
         vault: vault.clone(),
         clock: Arc::new(clock.clone()),
         ids: ids.clone(),

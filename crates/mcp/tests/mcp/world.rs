@@ -66,6 +66,7 @@ impl World {
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
             prober: Arc::new(longhaul_engine::ports::NoProber),
+            notary: Arc::new(longhaul_engine::ports::NoNotary),
             vault: Arc::new(FakeVault::default()),
             clock: shared,
             ids: Arc::new(SequentialIds::default()),

@@ -208,6 +208,7 @@ fn interruption() -> impl Strategy<Value = Interruption> {
 fn start_failure() -> impl Strategy<Value = StartFailure> {
     let stage = prop_oneof![
         Just(StartStage::Supervisor),
+        Just(StartStage::Seal),
         Just(StartStage::Environment),
         Just(StartStage::Program),
         Just(StartStage::Directory),

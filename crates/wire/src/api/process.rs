@@ -154,7 +154,7 @@ pub struct PendingView {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StartFailureView {
-    /// `supervisor`, `environment`, `program`, `directory`, `stdin`, `limits` or `exec`.
+    /// `supervisor`, `seal`, `environment`, `program`, `directory`, `stdin`, `limits` or `exec`.
     pub stage: String,
     /// The operating system's error number.
     pub errno: Option<i32>,

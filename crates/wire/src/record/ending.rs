@@ -53,6 +53,7 @@ pub(super) enum FailureRecord {
 #[serde(rename_all = "snake_case")]
 pub(super) enum StageRecord {
     Supervisor,
+    Seal,
     Environment,
     Program,
     Directory,
@@ -259,6 +260,7 @@ impl From<StartStage> for StageRecord {
     fn from(stage: StartStage) -> Self {
         match stage {
             StartStage::Supervisor => Self::Supervisor,
+            StartStage::Seal => Self::Seal,
             StartStage::Environment => Self::Environment,
             StartStage::Program => Self::Program,
             StartStage::Directory => Self::Directory,
@@ -273,6 +275,7 @@ impl From<StageRecord> for StartStage {
     fn from(record: StageRecord) -> Self {
         match record {
             StageRecord::Supervisor => Self::Supervisor,
+            StageRecord::Seal => Self::Seal,
             StageRecord::Environment => Self::Environment,
             StageRecord::Program => Self::Program,
             StageRecord::Directory => Self::Directory,

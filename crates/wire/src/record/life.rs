@@ -1,5 +1,5 @@
 use super::ending::{CauseRecord, EndingRecord, ExitRecord};
-use super::spec::FixedRecord;
+use super::spec::{Fixed, FixedRecord};
 use super::vitals::VitalsRecord;
 use super::{BrokenRecord, Span, is_zero, some_name, span, text};
 use longhaul_domain::{
@@ -166,7 +166,7 @@ impl From<&Process> for LifeRecord {
 
 impl LifeRecord {
     pub(super) fn into_process(self, fixed: FixedRecord) -> Result<Process, BrokenRecord> {
-        let (id, lineage, queued_at, spec) = fixed.into_parts()?;
+        let Fixed { id, lineage, seal, queued_at, spec } = fixed.try_into()?;
         let priority = match self.priority.map(|value| Priority::kept(value.into())) {
             Some(Ok(priority)) => priority,
             Some(Err(invalid)) => return Err(BrokenRecord::damaged(invalid.to_string())),
@@ -180,6 +180,7 @@ impl LifeRecord {
             conditions: self.conditions.into(),
             spec: Arc::new(spec),
             lineage,
+            seal,
             node: some_name(&self.node)?,
             attempt: AttemptNo(self.attempt),
             retries: self.retries,

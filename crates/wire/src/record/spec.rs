@@ -4,7 +4,7 @@ use super::ending::json;
 use super::{BrokenRecord, Span, is_zero, name, names, some_name, span, text};
 use longhaul_domain::{
     AgentFacts, ChildrenPolicy, Lineage, Placement, Priority, Process, ProcessId, ReportedSpec, RetryPolicy,
-    SessionPolicy, Spec, Timestamp, Work,
+    Seal, SessionPolicy, Spec, Timestamp, Work,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,19 @@ pub(super) struct FixedRecord {
     ancestors: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restarted_from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seal: Option<String>,
     queued_at: i64,
     spec: SpecRecord,
+}
+
+/// The same in the words of the rules.
+pub(super) struct Fixed {
+    pub(super) id: ProcessId,
+    pub(super) lineage: Lineage,
+    pub(super) seal: Option<Seal>,
+    pub(super) queued_at: Timestamp,
+    pub(super) spec: Spec,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -137,17 +148,27 @@ impl From<&Process> for FixedRecord {
             id: process.id.to_string(),
             ancestors: process.lineage.ancestors.iter().map(ToString::to_string).collect(),
             restarted_from: text(&process.lineage.restarted_from),
+            seal: process.seal.as_ref().map(|seal| seal.0.clone()),
             queued_at: process.queued_at.0,
             spec: process.spec.as_ref().into(),
         }
     }
 }
 
-impl FixedRecord {
-    pub(super) fn into_parts(self) -> Result<(ProcessId, Lineage, Timestamp, Spec), BrokenRecord> {
-        let lineage =
-            Lineage { ancestors: names(&self.ancestors)?, restarted_from: some_name(&self.restarted_from)? };
-        Ok((name(&self.id)?, lineage, Timestamp(self.queued_at), self.spec.try_into()?))
+impl TryFrom<FixedRecord> for Fixed {
+    type Error = BrokenRecord;
+
+    fn try_from(record: FixedRecord) -> Result<Self, BrokenRecord> {
+        Ok(Self {
+            id: name(&record.id)?,
+            lineage: Lineage {
+                ancestors: names(&record.ancestors)?,
+                restarted_from: some_name(&record.restarted_from)?,
+            },
+            seal: record.seal.map(Seal),
+            queued_at: Timestamp(record.queued_at),
+            spec: record.spec.try_into()?,
+        })
     }
 }
 

@@ -5,13 +5,13 @@
 
 use super::{FIRST_PAUSE, KILL, LONGEST_PAUSE};
 use crate::os::launch;
-use crate::os::look;
+use crate::os::look::{self, Sight};
 use crate::os::pidfd;
 use crate::os::procfs;
 use crate::os::spawner::Shared;
 use crate::os::usage::{Census, pids_in};
 use longhaul_domain::TreeUsage;
-use longhaul_ports::{AttemptKey, TreeLook};
+use longhaul_ports::AttemptKey;
 use longhaul_shim::{FileIdentity, Identity, ProcessStat};
 use std::collections::BTreeSet;
 use std::fs;
@@ -111,7 +111,7 @@ impl Tree {
     }
 
     /// What they wait for and listen on; none if nobody is left.
-    pub(super) async fn look(&self) -> Option<TreeLook> {
+    pub(super) async fn look(&self) -> Option<Sight> {
         self.beside(|inner| {
             let cgroup = inner.cgroup.as_deref();
             look::into(&Census::of(inner.members(), cgroup), cgroup)

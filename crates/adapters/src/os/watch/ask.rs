@@ -1,8 +1,9 @@
 //! What a watch is asked, and who waits for its answers.
 
 use crate::os::input::{Input, InputError};
+use crate::os::look::Sight;
 use longhaul_domain::TreeUsage;
-use longhaul_ports::{Found, StopOrder, TreeLook};
+use longhaul_ports::{Found, StopOrder};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -13,7 +14,7 @@ pub(crate) type Answer = oneshot::Sender<Result<(), String>>;
 pub(crate) type UsageAnswer = oneshot::Sender<Result<TreeUsage, String>>;
 
 /// Answers what a look into a tree finds, or why nobody can look.
-pub(crate) type LookAnswer = oneshot::Sender<Result<TreeLook, String>>;
+pub(crate) type LookAnswer = oneshot::Sender<Result<Sight, String>>;
 
 /// What a watch is asked.
 #[derive(Debug)]

@@ -176,6 +176,7 @@ fn exit() -> BoxedStrategy<Exit> {
 fn failure() -> BoxedStrategy<Failure> {
     let stage = prop::sample::select(vec![
         StartStage::Supervisor,
+        StartStage::Seal,
         StartStage::Environment,
         StartStage::Program,
         StartStage::Directory,
@@ -458,7 +459,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
         .prop_map(|(ancestors, restarted_from)| Lineage { ancestors, restarted_from });
     let cascade = (cause(), any::<bool>()).prop_map(|(cause, force)| Cascade { cause, force });
     (
-        (id(), spec(), lineage, some(name())),
+        (id(), spec(), lineage, some(name()), some(any::<String>().prop_map(Seal).boxed())),
         (any::<(u32, u32, u32)>(), timestamp(), some(timestamp()), state()),
         (
             some(moved_priority()),
@@ -469,7 +470,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
     )
         .prop_map(
             |(
-                (id, spec, lineage, node),
+                (id, spec, lineage, node, seal),
                 ((attempt, retries, never_ran), queued_at, started_at, state),
                 (priority, cascade, leave_by, conditions),
             )| {
@@ -481,6 +482,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
                     conditions: conditions.into_iter().collect(),
                     spec: Arc::new(spec),
                     lineage,
+                    seal,
                     node,
                     attempt: AttemptNo(attempt),
                     retries,

@@ -207,6 +207,8 @@ fn with_policies() -> Vec<Process> {
     };
     let mut processes: Vec<Process> = policies.map(process).into();
     processes.extend(with_notices());
+    let sealed = Seal("1.347480939cbb.87400000.495f3007628da8e9f052e1f128cac3d2.ada".to_owned());
+    processes.push(Process { seal: Some(sealed), ..running() });
     processes
 }
 
@@ -320,6 +322,7 @@ fn with(state: State) -> Process {
         id: ProcessId::new(uuid::Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef)),
         spec: spec.into(),
         lineage: Lineage { ancestors: vec![ProcessId::new(uuid::Uuid::from_u128(1))], restarted_from: None },
+        seal: None,
         node: NodeId::new("laptop").ok(),
         attempt: AttemptNo(2),
         retries: 1,

@@ -1,0 +1,258 @@
+//! What is sealed and what is admitted.
+
+use crate::place::{Place, notary};
+use longhaul_adapters::seal::ClusterNotary;
+use longhaul_domain::{
+    AttemptNo, Awake, Capabilities, Chance, CommandSpec, Context, EnvironmentHash, Lineage, NodeId,
+    Placement, Process, ProcessId, ReadyWhen, RetryPolicy, Seal, SessionId, Spec, Stdin, Timestamp,
+    WatchPattern, WatchSource, Work,
+};
+use longhaul_ports::{Here, NodeOffer, Notary as _, SealFault};
+use longhaul_wire::record;
+use std::sync::Arc;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
+const NOW: Timestamp = Timestamp(1_000_000);
+
+fn id(number: u128) -> ProcessId {
+    ProcessId::new(uuid::Uuid::from_u128(number))
+}
+
+fn node(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+/// With something in every part that is executed.
+fn spec() -> Spec {
+    let mut command = CommandSpec::of("make", &["-j2", "check"], "/src");
+    command.environment.captured = Some(EnvironmentHash("c0ffee".to_owned()));
+    command.environment.declared = vec![("LANG".to_owned(), "C".to_owned())];
+    command.environment.removed = vec!["HOME".to_owned()];
+    command.stdin = Stdin::File("/in".to_owned());
+    command.timeout = Some(Duration::from_secs(600));
+    command.limits.memory_bytes = Some(1 << 30);
+    command.ready_when =
+        Some(ReadyWhen::Command { program: "curl".to_owned(), args: vec!["localhost".to_owned()] });
+    let (name, pattern) = ("up".to_owned(), "listening on".to_owned());
+    command.watch = vec![WatchPattern { name, pattern, source: WatchSource::Both }];
+    Spec {
+        placement: Placement::Node(node("a")),
+        session: SessionId::new("s-1").ok(),
+        retry: RetryPolicy { retries: 2, ..RetryPolicy::none() },
+        ..Spec::of(Work::Command(Box::new(command)))
+    }
+}
+
+fn process(spec: Spec) -> Process {
+    let ctx = Context { now: NOW, awake: Awake(0), chance: Chance(0), capabilities: Capabilities::ALL };
+    let lineage = Lineage { ancestors: vec![id(7), id(8)], restarted_from: Some(id(9)) };
+    let (mut process, _) = Process::submit(&ctx, id(1), lineage, Arc::new(spec));
+    process.attempt = AttemptNo(1);
+    process
+}
+
+fn sealed(notary: &ClusterNotary, spec: Spec) -> Process {
+    let mut process = process(spec);
+    process.seal = notary.seal(&process);
+    process
+}
+
+fn admit(notary: &ClusterNotary, process: &Process, now: Timestamp) -> Result<(), SealFault> {
+    let offer = NodeOffer::default();
+    notary.admit(process, &Here { node: &node("a"), offer: &offer, now })
+}
+
+fn part(seal: &Seal, at: usize) -> &str {
+    seal.0.split('.').nth(at).unwrap()
+}
+
+/// The id of the key that it was sealed with.
+fn key_of(process: &Process) -> String {
+    part(process.seal.as_ref().unwrap(), 1).to_owned()
+}
+
+/// All that decides what is executed, where, by whom and when.
+fn executed(process: &Process) -> (ProcessId, Arc<Spec>, Lineage, Option<Seal>) {
+    (process.id, process.spec.clone(), process.lineage.clone(), process.seal.clone())
+}
+
+#[test]
+fn sealed_launch_is_admitted_wherever_the_key_is() {
+    let place = Place::new();
+    let (here, there) = (notary(&place), notary(&place));
+    let process = sealed(&here, spec());
+    assert_eq!(here.verify(&process), Ok(()));
+    assert_eq!(admit(&there, &process, NOW), Ok(()));
+    let record = record::encode_spec(&process);
+    let again = record::decode(&record, &record::encode_life(&process)).unwrap();
+    assert_eq!(admit(&there, &again, NOW), Ok(()));
+}
+
+#[test]
+fn flipped_bit_of_a_stored_record_is_refused_or_changes_nothing_that_is_executed() {
+    let notary = notary(&Place::new());
+    let process = sealed(&notary, spec());
+    let (stored, life) = (record::encode_spec(&process), record::encode_life(&process));
+    let (mut refused, mut same) = (0, 0);
+    for at in 0..stored.len() {
+        for bit in 0..8 {
+            let mut bytes = stored.clone().into_bytes();
+            bytes[at] ^= 1 << bit;
+            let Some(read) = String::from_utf8(bytes).ok().and_then(|text| record::decode(&text, &life).ok())
+            else {
+                continue;
+            };
+            match admit(&notary, &read, NOW) {
+                Err(_) => refused += 1,
+                Ok(()) => {
+                    assert_eq!(executed(&read), executed(&process), "byte {at}, bit {bit}");
+                    same += 1;
+                }
+            }
+        }
+    }
+    // What may change without a difference: the stamp of the format, and the time at which it was accepted.
+    assert!(refused > 1_000 && same < 200, "{refused} {same}");
+}
+
+#[test]
+fn byte_that_is_put_in_or_left_out_is_refused_or_changes_nothing_that_is_executed() {
+    let notary = notary(&Place::new());
+    let process = sealed(&notary, spec());
+    let (stored, life) = (record::encode_spec(&process), record::encode_life(&process));
+    let mut refused = 0;
+    for at in 0..stored.len() {
+        let (head, tail) = (&stored[..at], &stored[at..]);
+        let changed = ["0", "1", "9", "a", " ", "/", "-"].map(|byte| format!("{head}{byte}{tail}"));
+        for text in changed.into_iter().chain([format!("{head}{}", &tail[1..])]) {
+            let Ok(read) = record::decode(&text, &life) else { continue };
+            match admit(&notary, &read, NOW) {
+                Err(_) => refused += 1,
+                Ok(()) => assert_eq!(executed(&read), executed(&process), "{text}"),
+            }
+        }
+    }
+    assert!(refused > 500, "{refused}");
+}
+
+#[test]
+fn seal_of_one_launch_is_none_of_another() {
+    let notary = notary(&Place::new());
+    let first = sealed(&notary, spec());
+    let of_another_id = Process { id: id(2), ..first.clone() };
+    let child =
+        Process { lineage: Lineage { ancestors: vec![id(7)], restarted_from: None }, ..first.clone() };
+    let mut other = spec();
+    other.placement = Placement::Node(node("b"));
+    let elsewhere = Process { spec: Arc::new(other), ..first.clone() };
+    for changed in [of_another_id, child, elsewhere] {
+        assert_eq!(notary.verify(&changed), Err(SealFault::Altered));
+        assert_eq!(admit(&notary, &changed, NOW), Err(SealFault::Altered));
+    }
+    let unsealed = Process { seal: None, ..first.clone() };
+    assert_eq!(admit(&notary, &unsealed, NOW), Err(SealFault::Missing));
+    let last_day = notary.seal_from(&first, Timestamp(NOW.0 + 1));
+    let text = first.seal.clone().unwrap().0;
+    let until = part(&last_day, 2).to_owned();
+    let longer = text.split('.').enumerate().map(|(at, part)| if at == 2 { until.as_str() } else { part });
+    let longer = Process { seal: Some(Seal(longer.collect::<Vec<_>>().join("."))), ..first.clone() };
+    assert_eq!(admit(&notary, &longer, NOW), Err(SealFault::Altered));
+    let other_user = Process { seal: Some(Seal(format!("{text}2"))), ..first };
+    assert_eq!(admit(&notary, &other_user, NOW), Err(SealFault::Altered));
+}
+
+#[test]
+fn launch_that_is_true_is_not_admitted_elsewhere_later_or_once_more() {
+    let notary = notary(&Place::new());
+    let process = sealed(&notary, spec());
+    let offer = NodeOffer::default();
+    let elsewhere = notary.admit(&process, &Here { node: &node("b"), offer: &offer, now: NOW });
+    assert_eq!(elsewhere, Err(SealFault::Elsewhere { here: node("b") }));
+    let until = NOW.plus(DAY);
+    assert_eq!(admit(&notary, &process, until), Ok(()));
+    assert_eq!(
+        admit(&notary, &process, until.plus(Duration::from_millis(1))),
+        Err(SealFault::Expired { until })
+    );
+    assert_eq!(notary.verify(&process), Ok(()), "what has ended may be run again as a new launch");
+    let last = Process { attempt: AttemptNo(15), ..process.clone() };
+    assert_eq!(admit(&notary, &last, NOW), Ok(()));
+    let more = Process { attempt: AttemptNo(16), ..process };
+    let too_often = SealFault::TooOften { attempt: AttemptNo(16), most: 15 };
+    assert_eq!(admit(&notary, &more, NOW), Err(too_often));
+}
+
+#[test]
+fn delayed_launch_is_valid_from_its_moment_on() {
+    let notary = notary(&Place::new());
+    let moment = NOW.plus(DAY * 40);
+    let process = sealed(&notary, Spec { not_before: Some(moment), ..spec() });
+    assert_eq!(admit(&notary, &process, moment.plus(DAY)), Ok(()));
+    assert!(admit(&notary, &process, moment.plus(DAY * 2)).is_err());
+}
+
+#[test]
+fn launch_of_another_user_is_not_run_as_this_one() {
+    let place = Place::new();
+    let (theirs, here) = (notary(&place).as_user("ada.l"), notary(&place).as_user("ada"));
+    let process = sealed(&theirs, spec());
+    assert_eq!(here.verify(&process), Ok(()), "it may be run again in this user's own name");
+    let refused = SealFault::OtherUser { sealed: "ada.l".to_owned(), here: "ada".to_owned() };
+    assert_eq!(admit(&here, &process, NOW), Err(refused));
+}
+
+#[test]
+fn two_keys_are_trusted_during_a_rotation_and_the_first_one_signs() {
+    let place = Place::new();
+    let before = notary(&place);
+    let old = sealed(&before, spec());
+    place.file().rotate().unwrap();
+    let after = notary(&place);
+    let new = sealed(&after, spec());
+    let key = key_of(&old);
+    assert_ne!(key_of(&new), key);
+    assert_eq!((after.verify(&old), after.verify(&new)), (Ok(()), Ok(())));
+    assert_eq!(before.verify(&new), Ok(()), "a file that changed is read again");
+    place.file().retire().unwrap();
+    let last = notary(&place);
+    assert_eq!((last.verify(&new), last.verify(&old)), (Ok(()), Err(SealFault::UnknownKey { key })));
+}
+
+#[test]
+fn seal_of_another_key_names_it() {
+    let (here, there) = (notary(&Place::new()), notary(&Place::new()));
+    let process = sealed(&there, spec());
+    let key = key_of(&process);
+    assert_eq!(admit(&here, &process, NOW), Err(SealFault::UnknownKey { key }));
+}
+
+#[test]
+fn seal_that_cannot_be_read_is_refused() {
+    let notary = notary(&Place::new());
+    let process = sealed(&notary, spec());
+    let text = process.seal.clone().unwrap().0;
+    let upper = text.to_ascii_uppercase();
+    for broken in
+        ["", "1", "1....", "2.a.b.c.d", &text.replacen('1', "2", 1), &text[1..], &upper, "1.\0.\u{fe0f}.."]
+    {
+        let changed = Process { seal: Some(Seal(broken.to_owned())), ..process.clone() };
+        let refused = notary.verify(&changed);
+        assert!(
+            matches!(refused, Err(SealFault::Unreadable | SealFault::Altered)),
+            "{broken:?}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn seals_are_what_they_always_were() {
+    let place = Place::with(
+        "longhaul-cluster-key-1 347480939cbb 4242424242424242424242424242424242424242424242424242424242424242\n",
+    );
+    let notary = notary(&place).as_user("ada");
+    let process = sealed(&notary, spec());
+    // Whatever changes this refuses everything that waits: it has to be another version, beside this one.
+    let always = "1.347480939cbb.87400000.495f3007628da8e9f052e1f128cac3d2.ada";
+    assert_eq!(process.seal, Some(Seal(always.to_owned())));
+}

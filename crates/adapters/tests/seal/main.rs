@@ -1,0 +1,7 @@
+//! Seals of launches, and the file of their keys.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+mod files;
+mod launches;
+mod place;

@@ -1,0 +1,57 @@
+//! Who vouches for launches.
+
+use super::{ComposeError, shared};
+use crate::config::{Settings, StoreChoice};
+use longhaul_adapters::seal::{ClusterKeys, ClusterNotary, KeyFile};
+use longhaul_engine::ports::{NoNotary, Notary, Store};
+use std::sync::Arc;
+
+/// Nobody in a store that is as private as the state directory; in one of many machines the key that they share.
+pub(super) async fn notary(settings: &Settings, store: &dyn Store) -> Result<Arc<dyn Notary>, ComposeError> {
+    if !store.leases_end() {
+        return Ok(Arc::new(NoNotary));
+    }
+    Ok(Arc::new(cluster_notary(settings, &settings.store).await?))
+}
+
+/// The notary of a store of many machines. Its key is made where its nodes have none.
+pub(crate) async fn cluster_notary(
+    settings: &Settings,
+    choice: &StoreChoice,
+) -> Result<ClusterNotary, ComposeError> {
+    let file = key_file(settings)?;
+    let failed = |source| ComposeError::Store { store: choice.to_string(), source };
+    let bad = |source| ComposeError::ClusterKey { source };
+    let url = match choice {
+        StoreChoice::Other(url) if shared::knows(url) => Some(url),
+        StoreChoice::Other(_) | StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => None,
+    };
+    let Some(url) = url else {
+        file.keys_or_new().map_err(bad)?;
+        return ClusterNotary::open(file, settings.launch_valid_for).map_err(bad);
+    };
+    let other = |theirs, ours: Option<&ClusterKeys>| ComposeError::OtherKey {
+        store: choice.to_string(),
+        theirs,
+        ours: ours.map(|keys| keys.signing().to_string()),
+        path: file.path().to_owned(),
+    };
+    let theirs = shared::cluster_key(url).await.map_err(failed)?;
+    let keys = match theirs {
+        // A new one would not be theirs.
+        Some(theirs) if !file.is_there() => return Err(other(theirs, None)),
+        Some(_) => file.keys().map_err(bad)?,
+        None => file.keys_or_new().map_err(bad)?,
+    };
+    let agreed = shared::agree_on_key(url, &keys).await.map_err(failed)?;
+    let is_ours = std::iter::once(keys.signing()).chain(keys.trusted()).any(|key| key.as_str() == agreed);
+    if !is_ours {
+        return Err(other(agreed, Some(&keys)));
+    }
+    ClusterNotary::open(file.clone(), settings.launch_valid_for).map_err(bad)
+}
+
+/// The file of the cluster key.
+pub(crate) fn key_file(settings: &Settings) -> Result<KeyFile, ComposeError> {
+    settings.cluster_key.as_ref().map(KeyFile::at).ok_or(ComposeError::NoKeyPlace)
+}

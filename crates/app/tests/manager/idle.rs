@@ -1,0 +1,53 @@
+//! A manager that has nothing to do.
+
+use crate::bench::{Bench, until};
+use std::collections::BTreeMap;
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// A manager that sleeps has so few switches in a second.
+const QUIET: u64 = 5;
+const WINDOW: Duration = Duration::from_secs(10);
+/// Two a second are promised; a look now and then is far below that.
+const MOST: u64 = 20;
+
+/// How often each thread of a process has gone to sleep.
+struct Naps(BTreeMap<String, u64>);
+
+impl Naps {
+    fn of(pid: i32) -> Self {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+        let naps = threads.filter_map(|thread| {
+            // A thread may have ended meanwhile.
+            let status = fs::read_to_string(thread.path().join("status")).ok()?;
+            let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            Some((thread.file_name().into_string().ok()?, count.trim().parse().ok()?))
+        });
+        Self(naps.collect())
+    }
+
+    fn since(&self, before: &Self) -> u64 {
+        let fresh = |(thread, count): (&String, &u64)| count - before.0.get(thread).unwrap_or(&0);
+        self.0.iter().map(fresh).sum()
+    }
+}
+
+#[test]
+fn manager_of_twenty_sleepers_sleeps_too() {
+    let bench = Bench::new().with_config("[limits]\nmax_parallel = 20\n");
+    let sleepers: Vec<String> = (0..20).map(|_| bench.launch("exec sleep 600")).collect();
+    for id in &sleepers {
+        until("it runs", || bench.show(id)["pid"].is_u64());
+    }
+    let manager = bench.manager().unwrap().as_raw_nonzero().get();
+    until("what follows a launch is done", || {
+        let before = Naps::of(manager);
+        sleep(Duration::from_secs(1));
+        Naps::of(manager).since(&before) <= QUIET
+    });
+    let before = Naps::of(manager);
+    sleep(WINDOW);
+    let naps = Naps::of(manager).since(&before);
+    assert!(naps <= MOST, "{naps} wake-ups in {WINDOW:?}");
+}

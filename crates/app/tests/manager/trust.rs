@@ -1,0 +1,208 @@
+//! Whoever can write to the store of many machines does not thereby run commands.
+
+use crate::bench::{Bench, Said, until};
+use crate::shared_store::Server;
+use rustix::process::Signal;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// Two managers of one namespace and one key.
+struct Nodes {
+    a: Bench,
+    b: Bench,
+    server: Server,
+}
+
+impl Nodes {
+    fn new() -> Option<Self> {
+        let (a, b) = (Bench::new(), Bench::new());
+        let server = Server::start(&a)?;
+        let key = a.top().join("cluster.key");
+        let (a, b) = (member(a, &server, "a", &key), member(b, &server, "b", &key));
+        Some(Self { a, b, server })
+    }
+
+    /// Changes the specification that holds the first words, as whoever can write to the server does.
+    fn forge(&self, marked: &str, script: &str, words: &[&str]) {
+        let script = format!(
+            "local changed = 0 \
+             for _, key in ipairs(redis.call('KEYS', 'lh:{{team}}:b:*')) do \
+               local spec = redis.call('HGET', key, 'spec') \
+               if string.find(spec, ARGV[1], 1, true) then \
+                 redis.call('HSET', key, 'spec', (function() {script} end)()) changed = changed + 1 \
+               end \
+             end return changed"
+        );
+        let mut all = vec!["EVAL", &script, "0", marked];
+        all.extend(words);
+        assert_eq!(self.server.ask(&all).trim(), "1");
+    }
+
+    fn end(&self) {
+        for bench in [&self.a, &self.b] {
+            bench.end_manager(Signal::TERM);
+        }
+    }
+}
+
+fn member(bench: Bench, server: &Server, name: &str, key: &Path) -> Bench {
+    let (url, key) = (server.url("team"), key.display());
+    bench.with_config(&format!("store = \"{url}\"\ncluster_key = \"{key}\"\nnode.id = \"{name}\"\n"))
+}
+
+/// Launches a shell line that waits for a second before it is started.
+fn later(bench: &Bench, line: &str) -> String {
+    let said = bench.run(&["run", "-b", "--delay", "1s", "--retry", "3", "--", "sh", "-c", line]);
+    assert_eq!(said.code, 0, "{said:?}");
+    said.out.trim().to_owned()
+}
+
+fn ended(bench: &Bench, id: &str) -> serde_json::Value {
+    until("it ends", || bench.show(id)["terminal"] == true);
+    bench.show(id)
+}
+
+#[test]
+fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why() {
+    let Some(nodes) = Nodes::new() else { return };
+    let Nodes { a, b, .. } = &nodes;
+    let marks = a.top().join("marks");
+    fs::create_dir(&marks).unwrap();
+    let line = |mark: &str| format!("touch {}/{mark}", marks.display());
+    let changed = later(a, &line("innocent"));
+    let unsealed = later(b, &line("unsealed"));
+    let moved = later(b, &line("moved"));
+    let fine = later(a, &line("fine"));
+    nodes.forge("innocent", "return (string.gsub(spec, ARGV[1], ARGV[2]))", &["stolen"]);
+    nodes.forge("unsealed", "return (string.gsub(spec, '\"seal\":\"[^\"]*\",', ''))", &[]);
+    nodes.forge("moved", "return (string.gsub(spec, '\"node\":\"b\"', '\"node\":\"a\"'))", &[]);
+    for (id, why) in [(&changed, "was changed"), (&unsealed, "has no seal"), (&moved, "was changed")] {
+        let told = ended(b, id);
+        assert_eq!((&told["status"], &told["attempt"]), (&"failed".into(), &1.into()), "{told}");
+        let failure = &told["start_failure"];
+        assert_eq!(failure["stage"], "seal", "{told}");
+        assert!(failure["detail"].as_str().unwrap().contains(why), "{told}");
+    }
+    assert_eq!(ended(b, &fine)["status"], "completed");
+    let left: Vec<_> = fs::read_dir(&marks).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["fine"]);
+    assert!(a.log().contains("a launch is refused"), "{}", a.log());
+    // Nor is it when it is run again, from either node.
+    for bench in [a, b] {
+        let said = bench.run(&["restart", &changed]);
+        assert!(said.code != 0 && said.err.contains("[not_trusted]"), "{said:?}");
+    }
+    nodes.end();
+}
+
+#[test]
+fn what_is_sealed_by_others_or_played_again_is_not_executed() {
+    let Some(nodes) = Nodes::new() else { return };
+    let Nodes { a, b, server } = &nodes;
+    let runs = a.top().join("runs");
+    let count = || fs::read_to_string(&runs).unwrap_or_default().lines().count();
+    let line = format!("echo played >> {}", runs.display());
+    let played = a.launch(&line);
+    ended(a, &played);
+    assert_eq!(count(), 1);
+    // Somebody who has a key of his own seals a launch for node a, and puts it in the place of a launch that waits.
+    let foreign = Bench::new();
+    let foreign = {
+        let url = server.url("evil");
+        foreign.with_config(&format!("store = \"{url}\"\nnode.id = \"a\"\n"))
+    };
+    let said = foreign.run(&[
+        "run",
+        "-b",
+        "--delay",
+        "1h",
+        "--",
+        "sh",
+        "-c",
+        &format!("touch {}/evil", a.top().display()),
+    ]);
+    let evil = said.out.trim().to_owned();
+    let spec = server.ask(&[
+        "EVAL",
+        "return redis.call('HGET', redis.call('KEYS', 'lh:{evil}:b:*')[1], 'spec')",
+        "0",
+    ]);
+    let victim = later(b, "true # victim");
+    let mine = later(a, "true # place");
+    let put = spec.trim_end().replace(&evil, &mine);
+    nodes.forge("# place", "return ARGV[2]", &[&put]);
+    // A sealed record of before in the place of another one, and the record of before as it was at its beginning.
+    let old = server.ask(&[
+        "EVAL",
+        "for _, key in ipairs(redis.call('KEYS', 'lh:{team}:b:*')) do \
+           local spec = redis.call('HGET', key, 'spec') \
+           if string.find(spec, 'echo played', 1, true) then return spec end \
+         end",
+        "0",
+    ]);
+    nodes.forge("# victim", "return ARGV[2]", &[&old.trim_end().replace(&played, &victim)]);
+    let told = ended(a, &mine);
+    assert!(told["start_failure"]["detail"].as_str().unwrap().contains("does not have"), "{told}");
+    let told = ended(b, &victim);
+    assert_eq!(told["start_failure"]["stage"], "seal", "{told}");
+    assert_eq!(count(), 1);
+    assert!(!a.top().join("evil").exists());
+    foreign.end_manager(Signal::TERM);
+    nodes.end();
+}
+
+#[test]
+fn node_with_another_key_is_told_so_when_it_starts_and_makes_none_of_its_own() {
+    let Some(nodes) = Nodes::new() else { return };
+    let Nodes { a, b, server } = &nodes;
+    assert_eq!(a.run(&["status"]).code, 0);
+    let key = a.top().join("cluster.key");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o7777, 0o600);
+    let shown = a.run(&["store", "key"]);
+    let signing = shown.out.split(' ').next().unwrap().to_owned();
+    let secret = fs::read_to_string(&key).unwrap().split_whitespace().nth(2).unwrap().to_owned();
+    assert!(shown.out.contains(key.to_str().unwrap()) && !shown.out.contains(&secret), "{shown:?}");
+    assert_eq!(server.ask(&["HGET", "lh:{team}:meta", "key"]).trim(), signing);
+    let with = |path: &Path, words: &[&str]| {
+        Said::of(b.command(words).env("LONGHAUL_CLUSTER_KEY", path).output().unwrap())
+    };
+    let absent = b.top().join("other/cluster.key");
+    let said = with(&absent, &["status"]);
+    assert_eq!(said.code, 6, "{said:?}");
+    assert!(said.err.contains(&signing) && said.err.contains("has none"), "{said:?}");
+    assert!(said.err.contains("copy the file from a node that has it"), "{said:?}");
+    assert!(!absent.exists());
+    fs::create_dir(b.top().join("other")).unwrap();
+    fs::write(&absent, fs::read_to_string(&key).unwrap()).unwrap();
+    let said = with(&absent, &["status"]);
+    assert!(said.code == 6 && said.err.contains("chmod 600"), "{said:?}");
+    fs::set_permissions(&absent, fs::Permissions::from_mode(0o600)).unwrap();
+    // A rotation on one node: the other one needs the file before it is started anew.
+    let rotated = a.run(&["--json", "store", "key", "--rotate"]);
+    let rotated: serde_json::Value = serde_json::from_str(&rotated.out).unwrap();
+    assert_eq!(rotated["trusted"], signing.as_str());
+    a.end_manager(Signal::TERM);
+    assert_eq!(a.run(&["status"]).code, 0);
+    let said = with(&absent, &["status"]);
+    assert!(said.code == 6 && said.err.contains(rotated["signing"].as_str().unwrap()), "{said:?}");
+    fs::copy(&key, &absent).unwrap();
+    assert_eq!(with(&absent, &["status"]).code, 0);
+    nodes.end();
+}
+
+#[test]
+fn what_waits_in_a_store_of_one_machine_is_sealed_by_its_copy_and_runs_then() {
+    let bench = Bench::new();
+    let Some(server) = Server::start(&bench) else { return };
+    let mark = bench.top().join("mark");
+    let waiting = later(&bench, &format!("touch {}", mark.display()));
+    bench.end_manager(Signal::TERM);
+    let url = server.url("team");
+    let copied = bench.run(&["store", "copy", "sqlite:", &url]);
+    assert_eq!(copied.code, 0, "{copied:?}");
+    let bench = bench.with_config(&format!("store = \"{url}\"\n"));
+    assert_eq!(ended(&bench, &waiting)["status"], "completed");
+    assert!(mark.exists());
+    bench.end_manager(Signal::TERM);
+}

@@ -1,0 +1,170 @@
+//! What somebody wrote into the store beside the engine is not executed.
+
+use crate::world::{World, command, retrying, seconds};
+use longhaul_domain::{
+    Ending, Failure, Pending, Process, ProcessId, ReadyWhen, Seal, Spec, StartStage, State, Status,
+    Timestamp, Work,
+};
+use longhaul_engine::EngineError;
+use longhaul_engine::ports::{Author, Change, IdSource as _, ProcessStore as _, SealFault};
+use longhaul_testkit::fakes::FakeNotary;
+use std::sync::Arc;
+
+/// Writes a record as whoever can write to the store does: beside the engine.
+async fn forge(world: &World, id: ProcessId, change: impl FnOnce(&mut Process)) {
+    let stored = world.stored(id).await;
+    let mut next = stored.process.clone();
+    change(&mut next);
+    let forged = Change {
+        op: world.ids.op(),
+        author: stored.owner.clone().map_or(Author::Anyone, Author::Owner),
+        expected: stored.revision,
+        next,
+        events: Vec::new(),
+        taken: longhaul_domain::WishNo(0),
+        childless: false,
+    };
+    world.store.commit(forged).await.unwrap();
+}
+
+fn with_command(process: &mut Process, change: impl FnOnce(&mut longhaul_domain::CommandSpec)) {
+    let mut spec = process.spec.as_ref().clone();
+    if let Work::Command(command) = &mut spec.work {
+        change(command);
+    }
+    process.spec = Arc::new(spec);
+}
+
+fn delayed(words: &str) -> Spec {
+    Spec { not_before: Some(Timestamp(1_700_010_000_000)), ..command(words) }
+}
+
+async fn begin_now(world: &World, id: ProcessId) {
+    let clock = longhaul_engine::ports::Clock::now(&world.clock);
+    let left = Timestamp(1_700_010_000_000).since(clock);
+    world.pass(left + seconds(1)).await;
+    assert_ne!(world.status(id).await, Status::Pending);
+}
+
+/// The stage and the words of a start that failed.
+async fn refusal(world: &World, id: ProcessId) -> (StartStage, String) {
+    match world.stored(id).await.process.state {
+        State::Ended(ended) => match ended.ending {
+            Ending::Failed { failure: Failure::Start(failure) } => (failure.stage, failure.detail),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sealed_launches_start_as_ever_and_so_do_their_retries() {
+    let world = World::trusting(FakeNotary::default()).await;
+    let id = world.launch_spec(retrying("exit 3", 1)).await;
+    assert_eq!(world.end(id).await, Status::Failed);
+    assert_eq!(world.orders.lock().unwrap().len(), 2);
+    let again = world.engine.restart(id, None).await.unwrap().stored.process.id;
+    assert_eq!(world.end(again).await, Status::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn launch_that_was_changed_or_made_up_in_the_store_never_starts() {
+    let world = World::trusting(FakeNotary::default()).await;
+    let changed = world.launch_spec(delayed("run")).await;
+    let unsealed = world.launch_spec(delayed("run")).await;
+    let swapped = world.launch_spec(delayed("run")).await;
+    let fine = world.launch_spec(delayed("run")).await;
+    let other = world.stored(fine).await.process.seal;
+    forge(&world, changed, |process| with_command(process, |command| command.program = "evil".to_owned()))
+        .await;
+    forge(&world, unsealed, |process| process.seal = None).await;
+    forge(&world, swapped, |process| process.seal = other).await;
+    begin_now(&world, fine).await;
+    for (id, words) in [(changed, "was changed"), (unsealed, "has no seal"), (swapped, "that of another")] {
+        let (stage, detail) = refusal(&world, id).await;
+        assert!(stage == StartStage::Seal && detail.contains(words), "{detail}");
+        assert!(detail.contains("launch it anew"), "{detail}");
+    }
+    world.pass(seconds(3_600)).await;
+    let started: Vec<ProcessId> = world.orders.lock().unwrap().iter().map(|order| order.key.id).collect();
+    assert_eq!(started, [fine]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_launch_is_not_tried_again_whatever_its_policy_says() {
+    let world = World::trusting(FakeNotary::default()).await;
+    let id = world
+        .launch_spec(Spec { not_before: Some(Timestamp(1_700_010_000_000)), ..retrying("run", 5) })
+        .await;
+    forge(&world, id, |process| process.seal = Some(Seal("nonsense".to_owned()))).await;
+    begin_now(&world, id).await;
+    assert_eq!(refusal(&world, id).await.0, StartStage::Seal);
+    let refused = world.stored(id).await;
+    world.pass(seconds(3_600)).await;
+    assert_eq!(world.stored(id).await, refused);
+    assert_eq!(refused.process.attempt.0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ended_record_that_was_changed_is_not_run_again() {
+    let world = World::trusting(FakeNotary::default()).await;
+    let id = world.launch("exit 0").await;
+    world.end(id).await;
+    forge(&world, id, |process| with_command(process, |command| command.args.push("more".to_owned()))).await;
+    let refused = world.engine.restart(id, None).await;
+    let fault = SealFault::Altered;
+    assert!(
+        matches!(&refused, Err(EngineError::Unvouched { id: of, fault: is }) if *of == id && *is == fault)
+    );
+    world.pass(seconds(60)).await;
+    assert_eq!(world.orders.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn question_that_was_put_into_the_record_of_running_work_is_never_asked() {
+    let mut world = World::trusting(FakeNotary::default()).await;
+    let id = world.launch("run").await;
+    world.pass(seconds(1)).await;
+    let ready_when = ReadyWhen::Command { program: "evil".to_owned(), args: Vec::new() };
+    forge(&world, id, |process| with_command(process, |command| command.ready_when = Some(ready_when))).await;
+    world.crash().await;
+    world.pass(seconds(60)).await;
+    assert_eq!(world.prober.asked(), []);
+    assert_eq!(world.status(id).await, Status::Running, "what began was trusted then");
+    world.cancel(id).await;
+    assert_eq!(world.end(id).await, Status::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_that_was_put_back_to_its_beginning_does_not_run_its_attempt_again() {
+    let world = World::trusting(FakeNotary::default()).await;
+    let id = world.launch("exit 0").await;
+    world.end(id).await;
+    forge(&world, id, |process| {
+        process.state = State::Pending(Pending::Queued);
+        process.attempt = longhaul_domain::AttemptNo(0);
+    })
+    .await;
+    world.pass(seconds(60)).await;
+    assert_eq!(world.orders.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_that_was_put_back_with_another_number_does_not_run_more_often_than_its_policy_says() {
+    let world = World::trusting(FakeNotary::default()).await;
+    let id = world.launch_spec(retrying("exit 3", 1)).await;
+    world.end(id).await;
+    assert_eq!(world.orders.lock().unwrap().len(), 2);
+    for attempt in [2, 4, 7] {
+        forge(&world, id, |process| {
+            process.state = State::Pending(Pending::Queued);
+            process.attempt = longhaul_domain::AttemptNo(attempt);
+            process.retries = 0;
+        })
+        .await;
+        world.pass(seconds(60)).await;
+        let (stage, detail) = refusal(&world, id).await;
+        assert!(stage == StartStage::Seal && detail.contains("ran on this node already"), "{detail}");
+    }
+    assert_eq!(world.orders.lock().unwrap().len(), 2);
+}

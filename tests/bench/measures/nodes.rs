@@ -1,0 +1,90 @@
+//! How soon a node does what another one was asked, and knows what happened there.
+
+use super::Found;
+use crate::Failure;
+use crate::act::{millis, now, stamp};
+use crate::bed::{Bed, part};
+use crate::figures::{ACROSS_CANCEL_P50, ACROSS_CANCEL_P99, ACROSS_END_P50, ACROSS_END_P99};
+use crate::ground;
+use crate::redis::Redis;
+use crate::sample::Sample;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+/// Long enough for a client to have sent its question, and for a node to have told of a start.
+const SETTLED: Duration = Duration::from_millis(30);
+
+pub(super) fn across(program: &Path, quick: bool) -> Result<Found, Failure> {
+    let count = if quick { 20 } else { 300 };
+    let redis = Redis::start()?;
+    let url = redis.url();
+    let config = ground::patch("config-")?;
+    let config = config.to_string_lossy();
+    let bed = |node| {
+        let settings =
+            [("LONGHAUL_STORE", url.as_str()), ("LONGHAUL_NODE_ID", node), ("XDG_CONFIG_HOME", &*config)];
+        Bed::adjusted(program, 8, &settings)
+    };
+    let (here, there) = (bed("here")?, bed("there")?);
+    let cancels = cancels(&here, &there, count)?;
+    let ends = ends(&here, &there, count)?;
+    // The server goes last: what still runs has to be told to end.
+    drop((here, there));
+    drop(redis);
+    Ok(vec![
+        (ACROSS_CANCEL_P50, cancels.median()?),
+        (ACROSS_CANCEL_P99, cancels.percentile(99)?),
+        (ACROSS_END_P50, ends.median()?),
+        (ACROSS_END_P99, ends.percentile(99)?),
+    ])
+}
+
+/// The times in milliseconds from the question of a client here until the process there is gone by its signal.
+fn cancels(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
+    let pipe = there.pipe("held")?;
+    let line = format!("exec sleep 600 > '{}'", pipe.display());
+    let (mut asking, mut launching) = (here.api()?, there.api()?);
+    let mut sample = Sample::default();
+    for _ in 0..count {
+        let process = launching.launch(&["sh", "-c", &line])?;
+        // Opening waits for the process, and reading for the end of whoever holds the other end.
+        let mut held = File::open(&pipe)?;
+        let gone = thread::spawn(move || held.read_to_end(&mut Vec::new()).map(|_| now()));
+        sleep(SETTLED);
+        let asked = now();
+        asking.cancel(&process.id)?;
+        let gone = gone.join().map_err(|_| "the reader of a pipe failed")??;
+        sample.add(millis(asked, gone));
+        launching.wait(&process.id, "ended")?;
+    }
+    Ok(sample)
+}
+
+/// The times in milliseconds from the exit of a process there until a client that waits here is answered.
+fn ends(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
+    let (gate, left) = (there.pipe("gate")?, there.path("left"));
+    let command = part("leave", &[&gate.to_string_lossy(), &left.to_string_lossy()])?;
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let mut launching = there.api()?;
+    let mut sample = Sample::default();
+    for _ in 0..count {
+        let process = launching.launch(&command)?;
+        let answered = thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let answer = here.api().and_then(|mut api| api.wait(&process.id, "ended"));
+                answer.map(|_| now()).map_err(|failure| failure.to_string())
+            });
+            // Opening waits for the process, which stands at the gate then; it leaves when the gate is dropped.
+            let opened = File::options().write(true).open(&gate)?;
+            sleep(SETTLED);
+            drop(opened);
+            waiter.join().map_err(|_| "the waiter failed".to_owned())?.map_err(Failure::from)
+        })?;
+        sample.add(millis(stamp(&left)?, answered));
+        fs::remove_file(&left)?;
+    }
+    Ok(sample)
+}
