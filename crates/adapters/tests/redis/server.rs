@@ -72,6 +72,26 @@ impl Server {
         self.process = run(self.directory.path(), &self.settings);
     }
 
+    /// Sets what is on the disk aside, as a backup does.
+    pub(crate) fn save_files(&self) {
+        self.copy_files("appendonlydir", "aside");
+    }
+
+    /// Puts back what was set aside; to be called while it is down.
+    pub(crate) fn restore_files(&self) {
+        std::fs::remove_dir_all(self.directory.path().join("appendonlydir")).unwrap();
+        self.copy_files("aside", "appendonlydir");
+    }
+
+    fn copy_files(&self, from: &str, to: &str) {
+        let [from, to] = [from, to].map(|name| self.directory.path().join(name));
+        std::fs::create_dir_all(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+
     /// Stops it where it stands.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");

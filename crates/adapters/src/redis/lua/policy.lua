@@ -61,7 +61,7 @@ local function replace()
   if known[2] == TOKEN then return { 'ok', known[1] } end
   -- One that was in force later, and its version.
   local later = EXPECTED:match('^<(%d+)$')
-  if later and tonumber(later) > tonumber(known[1]) then return write(later) end
+  if later and tonumber(later) > tonumber(known[1]) then return write(later, known[3]) end
   if known[1] ~= EXPECTED then return { 'stale', known[1] } end
   return write(int(tonumber(EXPECTED) + 1), known[3])
 end
