@@ -142,7 +142,7 @@ impl Desk {
     /// Takes what has come, and waits a moment for more if nobody waits for it.
     fn gather(&self, orders: &Receiver<Order>) -> Gathered {
         let mut gathered = Gathered::default();
-        let mut until = self.backlog.tried.map(|tried| tried + PATIENCE);
+        let mut until = self.backlog.tried.map(|tried| tried + PATIENCE).filter(|_| self.failed.is_none());
         loop {
             let next = match until {
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -175,6 +175,7 @@ impl Desk {
         let mut durable = Vec::new();
         for order in gathered.orders {
             match order {
+                Order::Soon(_) | Order::Now(_) if self.failed.is_some() => {}
                 Order::Soon(entry) | Order::Now(entry) => self.backlog.add(entry),
                 Order::Durable(entry, to) => {
                     durable.push(entry);
@@ -222,6 +223,7 @@ impl Desk {
                     tracing::error!(%error, "the outbox is read-only from here on: nothing new is accepted");
                     self.failed =
                         Some(format!("the outbox of this node failed ({error}); restart to open it anew"));
+                    self.backlog = Backlog::default();
                 } else if self.backlog.tried.is_none() {
                     tracing::warn!(%error, "the outbox cannot be written now");
                 }

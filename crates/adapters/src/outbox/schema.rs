@@ -24,6 +24,7 @@ CREATE TABLE kept (
     wishes TEXT NOT NULL,
     vitals TEXT
 );
+CREATE INDEX accepted ON kept (seq) WHERE stage = 1;
 CREATE TABLE asked (id BLOB PRIMARY KEY, spec TEXT NOT NULL);
 CREATE TABLE mark (
     one INTEGER PRIMARY KEY CHECK (one = 1),
