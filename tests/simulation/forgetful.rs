@@ -104,7 +104,7 @@ impl World {
         let place = self.chance.below(self.nodes.len() as u64);
         let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get(place)) else { return };
         let moment = (200 + self.chance.below(12_000)).to_string();
-        let command = CommandSpec::of("exit", &["0".to_owned(), moment], "/");
+        let command = CommandSpec::of("exit", &["0", &moment], "/");
         let key = if self.chance.odds(2) { SlotKey::new("few").ok() } else { None };
         let placement = if self.chance.odds(2) { Placement::Anywhere } else { Placement::Here };
         let spec = Spec { key, placement, ..Spec::of(Work::Command(Box::new(command))) };
