@@ -9,7 +9,10 @@ use std::time::Duration;
 /// What came back.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
-    Said { status: u16, body: Value },
+    Said {
+        status: u16,
+        body: Value,
+    },
     /// Nobody was there to be asked.
     Nobody,
     /// It was asked, and what came of it is not known.

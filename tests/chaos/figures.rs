@@ -43,7 +43,8 @@ impl Figures {
         past: &Past,
         (peaks, lost): (Peaks, usize),
     ) -> Self {
-        let fates = |is: fn(&Fate) -> bool| ledger.launches.values().filter(|launch| is(&launch.fate)).count();
+        let fates =
+            |is: fn(&Fate) -> bool| ledger.launches.values().filter(|launch| is(&launch.fate)).count();
         let mut figures = Self {
             launches: ledger.launches.len(),
             accepted: ledger.accepted().count(),
@@ -121,6 +122,10 @@ impl fmt::Display for Figures {
             self.peaks.littered,
             self.peaks.longest_litter / 1_000
         )?;
-        write!(f, "events {}; most at once {:?}, roots of a node {}", self.events, self.peaks.keys, self.peaks.roots)
+        write!(
+            f,
+            "events {}; most at once {:?}, roots of a node {}",
+            self.events, self.peaks.keys, self.peaks.roots
+        )
     }
 }

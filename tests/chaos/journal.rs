@@ -70,7 +70,9 @@ impl Journal {
         let Ok(mut file) = File::open(path) else { return Vec::new() };
         let length = file.metadata().map(|known| known.len()).unwrap_or_default();
         let mut text = Vec::new();
-        if file.seek(SeekFrom::Start(length.saturating_sub(bytes))).is_err() || file.read_to_end(&mut text).is_err() {
+        if file.seek(SeekFrom::Start(length.saturating_sub(bytes))).is_err()
+            || file.read_to_end(&mut text).is_err()
+        {
             return Vec::new();
         }
         lines(&text)

@@ -34,7 +34,8 @@ pub(crate) fn check(
     findings: &mut Findings,
 ) -> Peaks {
     let mut peaks = Peaks::default();
-    let (mut keys, mut nodes) = (BTreeMap::<String, Vec<Span<'_>>>::new(), BTreeMap::<String, Vec<Span<'_>>>::new());
+    let (mut keys, mut nodes) =
+        (BTreeMap::<String, Vec<Span<'_>>>::new(), BTreeMap::<String, Vec<Span<'_>>>::new());
     for (attempt, trace) in &journal.traces {
         let Some(view) = settled.records.get(&attempt.0) else { continue };
         let lost = losses.get(attempt).map(|loss| loss.at);
@@ -118,7 +119,8 @@ fn copies(journal: &Journal, past: &Past, findings: &mut Findings) -> usize {
             let node = node_of(&of.socket);
             let was_out = |outage: &Outage| outage.covers(trace.began());
             if !past.outages.get(node).is_some_and(|outages| outages.iter().any(was_out)) {
-                findings.note(format_args!("{attempt:?} began while {older:?} ran on {node}, which was there"));
+                findings
+                    .note(format_args!("{attempt:?} began while {older:?} ran on {node}, which was there"));
             }
         }
         before = Some((attempt, trace));

@@ -50,7 +50,9 @@ pub(crate) fn drawn(
     };
     match chance.below(6) {
         0 => request.any_node = true,
-        1 => request.node_labels = chance.pick(nodes).map(|node| label(&node).to_owned()).into_iter().collect(),
+        1 => {
+            request.node_labels = chance.pick(nodes).map(|node| label(&node).to_owned()).into_iter().collect()
+        }
         2 => request.node = chance.pick(nodes),
         _ => {}
     }

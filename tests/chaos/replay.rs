@@ -6,7 +6,8 @@ use crate::journal::Attempt;
 use crate::member::KEYS;
 use crate::settling::Settled;
 use longhaul_domain::{
-    Awake, Capabilities, Chance, Context, Ending, Fact, Interruption, Process, ProcessId, Revision, Standing, State,
+    Awake, Capabilities, Chance, Context, Ending, Fact, Interruption, Process, ProcessId, Revision, Standing,
+    State,
 };
 use longhaul_ports::{Logged, Stored};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +99,8 @@ fn count(holders: &mut BTreeMap<String, BTreeSet<ProcessId>>, process: &Process,
         return;
     }
     let is_new = holding.insert(process.id);
-    let slots = KEYS.iter().find(|(name, _)| *name == key.to_string()).map_or(usize::MAX, |(_, slots)| *slots);
+    let slots =
+        KEYS.iter().find(|(name, _)| *name == key.to_string()).map_or(usize::MAX, |(_, slots)| *slots);
     if is_new && holding.len() > slots {
         findings.note(format_args!("the key {key} has {slots} slots and is held by {holding:?}"));
     }

@@ -119,7 +119,8 @@ fn empty(socket: &Path, ground: &Ground, findings: &mut Findings) -> usize {
         match answer {
             Answer::Said { status: 200, body } if body["status"] == "interrupted" => strays += 1,
             Answer::Said { body, .. } => {
-                findings.note(format_args!("process {pid} lives, and all is over: {of} is {}", body["status"]));
+                findings
+                    .note(format_args!("process {pid} lives, and all is over: {of} is {}", body["status"]));
             }
             Answer::Nobody | Answer::Silence => findings.note(format_args!("process {pid} lives: {of}")),
         }

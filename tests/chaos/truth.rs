@@ -46,7 +46,8 @@ fn check_kept(ledger: &Ledger, settled: &Settled, findings: &mut Findings) {
             Fate::Refused | Fate::Unanswered => found.len() <= 1,
         };
         if !is_kept {
-            findings.note(format_args!("the launch {key} was {:?}, and the store has {found:?}", launch.fate));
+            findings
+                .note(format_args!("the launch {key} was {:?}, and the store has {found:?}", launch.fate));
         }
     }
     for key in by_key.keys().filter(|key| !ledger.launches.contains_key(**key)) {

@@ -12,6 +12,7 @@
 
 mod chance;
 mod checks;
+mod forgetful;
 mod node;
 mod oracle;
 mod run;

@@ -246,6 +246,7 @@ impl Oracle {
             | Fact::SessionKept
             | Fact::Signalled { .. }
             | Fact::RestTold { .. }
+            | Fact::GivenBack { .. }
             | Fact::LateExit { .. } => {}
         }
     }

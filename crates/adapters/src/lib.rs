@@ -7,6 +7,7 @@
 //! | `sqlite` | [`sqlite`] | store | one machine |
 //! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
 //! | `redis` | [`redis`] | store | many machines |
+//! | `outbox` | [`outbox`] | store, around that of many machines | a node's own work while that store is away or has lost it |
 //! | `seal` | [`seal`] | notary | launches in a store of many machines |
 //! | `peers` | [`peers`] | peers | what only other nodes have |
 //! | `os` | [`os`] | spawner, output, prober | commands on this machine, each under its shim |
@@ -23,6 +24,8 @@ pub mod fs;
 pub mod memory;
 #[cfg(feature = "os")]
 pub mod os;
+#[cfg(feature = "outbox")]
+pub mod outbox;
 #[cfg(feature = "peers")]
 pub mod peers;
 #[cfg(any(feature = "memory", feature = "redis", feature = "sqlite"))]

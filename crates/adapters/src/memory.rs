@@ -10,6 +10,7 @@ mod leases;
 pub(crate) mod ledger;
 mod look;
 pub(crate) mod news;
+mod restore;
 mod rows;
 mod submit;
 mod tails;
@@ -24,9 +25,10 @@ use longhaul_domain::{
     Vitals, Wish, WishNo,
 };
 use longhaul_ports::{
-    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode,
-    Lease, Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore,
-    QueueView, Queues, Room, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Footing, History,
+    KeptTail, KnownNode, Lease, Listing, Marks, Membership, NodeFacts, NodeOffer, PageAsk, Parting,
+    PlacementClass, ProcessStore, QueueView, Queues, Restore, Restored, Room, StoreError, Stored, Submission,
+    Submitted, Swept, Tails, Upkeep,
 };
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +43,10 @@ pub struct MemoryStore {
     changed: Arc<Notify>,
 }
 
+/// All that was in a store in memory once.
+#[derive(Clone, Debug)]
+pub struct Snapshot(Ledger);
+
 impl MemoryStore {
     /// An empty store that takes its time from this clock.
     #[must_use]
@@ -54,6 +60,22 @@ impl MemoryStore {
     pub fn with_leases(self, lease: Duration, grace: Duration) -> Self {
         self.write(|ledger, _| ledger.leases = Leases::ending(lease, grace));
         self
+    }
+
+    /// Loses everything, as a server does that is emptied.
+    pub fn lose_everything(&self) {
+        self.write(|ledger, now| ledger.forget_everything(now));
+    }
+
+    /// All that is here now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.look(Clone::clone))
+    }
+
+    /// Stands as it stood once, as a server does that was restored from a dump.
+    pub fn go_back(&self, to: &Snapshot) {
+        self.write(|ledger, now| ledger.go_back(now, to.0.clone()));
     }
 
     fn look<T>(&self, look: impl FnOnce(&Ledger) -> T) -> T {
@@ -246,6 +268,26 @@ impl Membership for MemoryStore {
 
     async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
         Ok(self.write(|ledger, now| ledger.forget(now, node)))
+    }
+}
+
+#[async_trait]
+impl Restore for MemoryStore {
+    async fn history(&self) -> Result<History, StoreError> {
+        Ok(self.look(Ledger::history))
+    }
+
+    async fn footings(&self, ids: &[ProcessId]) -> Result<Vec<Footing>, StoreError> {
+        Ok(self.look(|ledger| ids.iter().map(|id| ledger.footing(id)).collect()))
+    }
+
+    async fn raise(&self, marks: &Marks) -> Result<(), StoreError> {
+        self.write(|ledger, _| ledger.raise(marks));
+        Ok(())
+    }
+
+    async fn restore(&self, by: &Lease, kept: &[Stored]) -> Result<Vec<Restored>, StoreError> {
+        self.write(|ledger, now| ledger.restore(now, by, kept))
     }
 }
 

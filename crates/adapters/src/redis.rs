@@ -28,8 +28,11 @@ mod process;
 mod promise;
 mod queues;
 mod reply;
+mod restore;
+mod run;
 mod script;
 mod server;
+mod silence;
 mod submit;
 mod tails;
 mod token;
@@ -80,5 +83,11 @@ impl RedisStore {
         };
         store.found_policy().await?;
         Ok(store)
+    }
+
+    /// Founds the namespace again, which somebody emptied.
+    async fn found_anew(&self) -> Result<(), StoreError> {
+        opening::found(&self.link).await?;
+        self.found_policy().await
     }
 }

@@ -5,6 +5,8 @@
 #[cfg(feature = "memory")]
 #[path = "redis/audit.rs"]
 mod audit;
+#[path = "redis/back.rs"]
+mod back;
 #[cfg(feature = "memory")]
 #[path = "redis/claims.rs"]
 mod claims;

@@ -182,6 +182,11 @@ impl From<EngineError> for Fault {
             EngineError::DrainUnsupported { .. } => Self::new(409, "unsupported", title)
                 .because("no other node could claim in its place")
                 .help("hold its queues: `longhaul queue KEY --hold`"),
+            EngineError::StopUnrecorded { source: source @ StoreError::Unavailable { .. }, .. } => {
+                unstored(&source)
+                    .under(title)
+                    .help("nothing more is to be done: it is recorded when the store is back")
+            }
             EngineError::StopUnrecorded { source, .. } => unstored(&source).under(title).help(
                 "see to it that the store can write (is there room on the disk of the state directory?)",
             ),

@@ -144,7 +144,7 @@ pub(crate) async fn compose(
     })
     .map_err(failed("spawner"))?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let (store, sole_user) = store(&settings.store, &clock, &around.stores).await?;
+    let (store, sole_user) = store(&settings.store, state.path(), &clock, &around.stores).await?;
     Binding::check(state, &settings.store, store.as_ref()).await?;
     let notary = trust::notary(settings, store.as_ref()).await?;
     let parts = Parts {
@@ -171,6 +171,7 @@ fn output(attempts_dir: PathBuf) -> io::Result<OsOutput> {
 
 async fn store(
     choice: &StoreChoice,
+    state_dir: &Path,
     clock: &Arc<dyn Clock>,
     others: &Stores,
 ) -> Result<(Arc<dyn Store>, Option<File>), ComposeError> {
@@ -183,6 +184,10 @@ async fn store(
         }
         // It keeps others away by itself.
         StoreChoice::Fs(path) => Ok((Arc::new(files(path, clock).map_err(failed)?), None)),
+        StoreChoice::Other(url) if shared::knows(url) => {
+            let store = shared::opened_by_node(choice, url, state_dir, clock).await;
+            Ok((store.map_err(failed)?, None))
+        }
         StoreChoice::Other(url) => match others.open(url, clock).await {
             Some(opened) => Ok((opened.map_err(failed)?, None)),
             None => {

@@ -153,6 +153,11 @@ pub enum Fact {
         /// Without a grace.
         force: bool,
     },
+    /// The store had lost the record as it stood, and its node gave it back.
+    GivenBack {
+        /// Which node.
+        node: NodeId,
+    },
     /// A truth that came too late to change anything.
     LateExit {
         /// Of which attempt.
@@ -192,6 +197,7 @@ impl Fact {
             Self::NodeLost { .. } => "node_lost",
             Self::Signalled { .. } => "signalled",
             Self::RestTold { .. } => "rest_told",
+            Self::GivenBack { .. } => "given_back",
             Self::LateExit { .. } => "late_exit",
         }
     }

@@ -21,7 +21,8 @@ impl Process {
             Fact::Submitted
             | Fact::StageChanged { .. }
             | Fact::OutputMatched { .. }
-            | Fact::NodeLost { .. } => {}
+            | Fact::NodeLost { .. }
+            | Fact::GivenBack { .. } => {}
             Fact::Claimed { attempt, node } => {
                 self.attempt = *attempt;
                 self.conditions = Conditions::default();

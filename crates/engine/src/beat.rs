@@ -3,6 +3,7 @@
 use crate::engine::Core;
 use crate::error::EngineError;
 use crate::pump::heed;
+use crate::reconcile::Asked;
 use longhaul_domain::{Deadline, NodeId, Timestamp};
 use longhaul_ports::{Calls, Lease, LeaseEnd, StoreError};
 use std::collections::BTreeMap;
@@ -35,8 +36,8 @@ pub(crate) async fn keep_lease(core: Arc<Core>) {
 }
 
 async fn beat(core: &Arc<Core>) {
-    let (lease, sent) = (core.lease(), core.parts.clock.now());
-    let patience = sent.plus(core.settings.beat.saturating_mul(2));
+    let (lease, asked) = (core.lease(), core.asking());
+    let patience = asked.at.plus(core.settings.beat.saturating_mul(2));
     let answer = tokio::select! {
         biased;
         answer = core.parts.store.beat(&lease) => answer,
@@ -46,7 +47,7 @@ async fn beat(core: &Arc<Core>) {
     };
     match answer {
         Ok(calls) => {
-            core.heard(&lease, sent, &calls);
+            core.heard(&lease, &asked, &calls);
             heed_beside(core, calls);
             look_around(core).await;
         }
@@ -123,17 +124,18 @@ pub(crate) async fn tell_deadline(core: Arc<Core>) {
 
 impl Core {
     /// Begins to work under a lease that was just given.
-    pub(crate) async fn enter(&self) -> Result<(), EngineError> {
+    pub(crate) async fn enter(self: &Arc<Self>) -> Result<(), EngineError> {
         let lease = self.lease();
         self.parts.store.announce(&lease, &self.settings.offer).await?;
-        let sent = self.parts.clock.now();
+        let asked = self.asking();
         let calls = self.parts.store.beat(&lease).await?;
-        self.heard(&lease, sent, &calls);
+        self.heard(&lease, &asked, &calls);
         Ok(())
     }
 
     /// A sign of life that was sent then was answered.
-    pub(crate) fn heard(&self, lease: &Lease, sent: Timestamp, calls: &Calls) {
-        self.tenure.prolong(lease, sent, calls);
+    pub(crate) fn heard(self: &Arc<Self>, lease: &Lease, asked: &Asked, calls: &Calls) {
+        self.tenure.prolong(lease, asked.at, calls);
+        self.regard(asked, calls);
     }
 }

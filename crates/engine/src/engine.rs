@@ -13,6 +13,7 @@ use crate::leftovers::look_for_leftovers;
 use crate::owned::Owned;
 use crate::parts::{Parts, Settings};
 use crate::queues::settled_policy;
+use crate::reconcile::Regard;
 use crate::retention::{Sweeps, keep_tidy};
 use crate::shield::to_its_end;
 use crate::starts::Starts;
@@ -25,7 +26,7 @@ use crate::{pump, recover, timers};
 use longhaul_domain::{
     Command, Context, Input, NodeId, Note, Policy, PolicyVersion, ProcessId, Revision, Timestamp, TreeUsage,
 };
-use longhaul_ports::{AttemptKey, Author, Filter, Lease, LeaseEnd, Listing, PageAsk, Stored};
+use longhaul_ports::{AttemptKey, Author, Filter, Lease, LeaseEnd, Listing, PageAsk, StoreError, Stored};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -43,6 +44,7 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) tenure: Tenure,
     pub(crate) neighbours: Neighbours,
+    pub(crate) regard: Regard,
     pub(crate) copies: Copies,
     pub(crate) policy: Mutex<(PolicyVersion, Policy)>,
     /// Whoever changes the policy here does it one after the other: each reads what the one before wrote.
@@ -90,6 +92,7 @@ impl Engine {
             settings,
             tenure: Tenure::new(lease, ends, sent),
             neighbours: Neighbours::default(),
+            regard: Regard::default(),
             copies: Copies::default(),
             policy: Mutex::new(policy),
             policy_turns: tokio::sync::Mutex::default(),
@@ -127,20 +130,35 @@ impl Engine {
         Ok(Self { core })
     }
 
-    /// The record of a process, with its latest vitals.
+    /// The record of a process, with its latest vitals. While the store does not answer it is the one that this node
+    /// keeps for itself, as [`away_since`](Self::away_since) says.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
     pub async fn process(&self, id: ProcessId) -> Result<Stored, EngineError> {
-        self.core.load(id).await
+        self.core.load_or_recall(id).await
     }
 
-    /// One page of records.
+    /// Since when the store does not answer: what is read meanwhile is what this node keeps of its own work. None while
+    /// it answers.
+    #[must_use]
+    pub fn away_since(&self) -> Option<Timestamp> {
+        self.core.parts.store.away_since()
+    }
+
+    /// One page of records. While the store does not answer it has what this node keeps for itself, which is only of its
+    /// own work, as [`away_since`](Self::away_since) says.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
     pub async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, EngineError> {
-        let mut listing = self.core.parts.store.list(filter, page).await?;
+        let store = &self.core.parts.store;
+        let mut listing = match store.list(filter, page).await {
+            Err(away @ StoreError::Unavailable { .. }) => {
+                store.recall_page(filter, page).await.ok_or(away)?
+            }
+            listing => listing?,
+        };
         for stored in &mut listing.processes {
             self.core.vitals.overlay(stored);
         }
@@ -204,6 +222,7 @@ async fn recovered(core: &Arc<Core>, ends: bool) -> Result<Vec<JoinHandle<()>>, 
     let mut tasks = Vec::new();
     if ends {
         core.enter().await?;
+        core.reconciled(&core.lease()).await?;
         let end = core.parts.store.end().await?;
         tasks.push(tokio::spawn(keep_lease(core.clone())));
         tasks.push(tokio::spawn(mind_deadline(core.clone())));

@@ -22,6 +22,18 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::Ambiguous`] with the matches.
     pub async fn find(&self, reference: &str) -> Result<ProcessId, EngineError> {
+        match self.find_among_told(reference).await {
+            // What is not kept here may be another node's.
+            Err(EngineError::NotFound { .. }) if self.away_since().is_some() => {
+                let ask = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
+                self.core.parts.store.list(&Filter::default(), &ask).await?;
+                self.find_among_told(reference).await
+            }
+            found => found,
+        }
+    }
+
+    async fn find_among_told(&self, reference: &str) -> Result<ProcessId, EngineError> {
         let not_found = || EngineError::NotFound { reference: reference.to_owned() };
         if reference == "@last" {
             return self.newest().await?.ok_or_else(not_found);

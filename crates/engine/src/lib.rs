@@ -30,6 +30,7 @@ mod parts;
 mod perform;
 mod pump;
 mod queues;
+mod reconcile;
 mod recover;
 mod rejoin;
 mod rest;

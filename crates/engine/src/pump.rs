@@ -57,15 +57,26 @@ pub(crate) async fn claim(core: Arc<Core>) {
 /// Claims what may run, then parks until there is news; at first it asks what an earlier life left behind.
 async fn round(core: &Arc<Core>, greeted: bool) -> Result<(), EngineError> {
     let mut changed = core.tenure.changes();
+    let greeted = greeted && core.parts.store.away_since().is_none();
+    if !greeted {
+        // Before anything is taken: a store that was away may stand as it stood before.
+        let (lease, asked) = (core.lease(), core.asking());
+        let calls = core.parts.store.beat(&lease).await?;
+        core.heard(&lease, &asked, &calls);
+        heed(core, &calls).await?;
+    }
     while core.tenure.is_living(core.parts.clock.now()) && fill(core).await? {}
-    let (store, lease, sent) = (&core.parts.store, core.lease(), core.parts.clock.now());
-    if !core.tenure.is_living(sent) {
+    let (lease, asked) = (core.lease(), core.asking());
+    if !core.tenure.is_living(asked.at) {
         // What waits meanwhile calls nobody again.
         changed.next().await;
         return Ok(());
     }
-    let calls = if greeted { store.called(&lease).await? } else { store.beat(&lease).await? };
-    core.heard(&lease, sent, &calls);
+    if !greeted {
+        return Ok(());
+    }
+    let calls = core.parts.store.called(&lease).await?;
+    core.heard(&lease, &asked, &calls);
     heed(core, &calls).await
 }
 
@@ -157,6 +168,10 @@ pub(crate) async fn heed(core: &Arc<Core>, calls: &Calls) -> Result<(), EngineEr
 
 /// Looks after rows without an owner that are due; answers when the next one is.
 pub(crate) async fn attend(core: &Arc<Core>) -> Result<Option<Timestamp>, EngineError> {
+    if let Some(until) = core.tenure.held_until(core.parts.clock.now()) {
+        // What looks due may be what the store has not back yet.
+        return Ok(Some(until));
+    }
     loop {
         let due = core.parts.store.attention(&core.lease(), BATCH).await?;
         let more = u32::try_from(due.len()).unwrap_or(u32::MAX) >= BATCH;

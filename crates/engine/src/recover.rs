@@ -6,6 +6,7 @@ use crate::error::EngineError;
 use crate::lanes::digest;
 use longhaul_domain::{Input, Status, Work};
 use longhaul_ports::{AttemptKey, Filter, Found, Order, PageAsk, Stored};
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -18,12 +19,32 @@ const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status::Paused, St
 /// returns, no status is older than this start.
 pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), EngineError> {
     core.vitals.was_away_until(core.parts.clock.now());
+    look_at_all(core, false).await
+}
+
+/// The same for what this node does not know of, after the store turned out to stand as it stood earlier: what ended
+/// since then has not ended there. What cannot be read now is looked at with the next start.
+///
+/// Its future may be part of a turn, and must not contain itself.
+pub(crate) fn look_at_unheard(core: &Arc<Core>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    Box::pin(async move {
+        if let Err(error) = look_at_all(core, true).await {
+            tracing::warn!(%error, "what became of older work of this node cannot be told now");
+        }
+    })
+}
+
+async fn look_at_all(core: &Arc<Core>, only_unheard: bool) -> Result<(), EngineError> {
     let filter = Filter { statuses: LIVE.to_vec(), ..Filter::default() };
     let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
     let mut looking = JoinSet::new();
     loop {
         let listing = core.parts.store.list(&filter, &page).await?;
         for stored in listing.processes {
+            let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+            if only_unheard && core.copies.is_known(key) {
+                continue;
+            }
             if looking.len() >= SIDE_BY_SIDE {
                 looking.join_next().await;
             }

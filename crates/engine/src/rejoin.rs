@@ -4,6 +4,7 @@
 use crate::copies::GIVEN_UP;
 use crate::engine::Core;
 use crate::error::EngineError;
+use crate::recover::look_at_unheard;
 use crate::shield::to_its_end;
 use longhaul_domain::{Awake, Deadline, Ending, Interruption, Observation, Process, Standing};
 use longhaul_ports::{AttemptKey, Found, Lease, Presence, StopOrder, StoreError, Stored};
@@ -45,11 +46,11 @@ impl Core {
     }
 
     async fn try_lease(self: &Arc<Self>, refused: &Lease) -> Result<bool, EngineError> {
-        let sent = self.parts.clock.now();
+        let asked = self.asking();
         match self.parts.store.beat(refused).await {
             // It was over for a while and nobody acted upon that, or what was refused belongs to somebody else.
             Ok(calls) => {
-                self.heard(refused, sent, &calls);
+                self.heard(refused, &asked, &calls);
                 return Ok(true);
             }
             Err(StoreError::Fenced { .. }) => {}
@@ -57,6 +58,8 @@ impl Core {
         }
         let known = self.parts.store.known_nodes().await?;
         let me = known.into_iter().find(|node| node.facts.id == *self.here());
+        // Nobody gives a lower epoch than it gave before: it is the store that stands as it stood earlier.
+        let me = me.filter(|node| node.epoch >= refused.epoch);
         match me.map(|node| node.presence) {
             None | Some(Presence::Lost { .. }) => {
                 self.join_anew().await?;
@@ -79,13 +82,21 @@ impl Core {
             let until: Awake = self.parts.clock.awake().plus(PATIENCE);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
         };
-        tracing::warn!(epoch = lease.epoch.0, "this node was given up as lost, and has joined anew");
-        let sent = self.parts.clock.now();
-        self.tenure.begin(lease.clone(), sent);
+        tracing::warn!(
+            epoch = lease.epoch.0,
+            "this node is not known any more under its lease, and has joined anew"
+        );
+        self.tenure.begin(lease.clone(), self.parts.clock.now());
+        // First of all: what a store has lost looks like what was given to others.
+        let reconciled = self.reconciled(&lease).await?;
         self.come_back().await;
+        if reconciled.went_back {
+            look_at_unheard(self).await;
+        }
         self.announce().await;
+        let asked = self.asking();
         if let Ok(calls) = self.parts.store.beat(&lease).await {
-            self.heard(&lease, sent, &calls);
+            self.heard(&lease, &asked, &calls);
         }
         Ok(())
     }
@@ -98,7 +109,7 @@ impl Core {
     }
 
     /// What this node took for its own is looked at anew: some of it may have been given to others.
-    async fn come_back(self: &Arc<Self>) {
+    pub(crate) async fn come_back(self: &Arc<Self>) {
         for kept in self.copies.living().chunks(CHUNK) {
             let ids: Vec<_> = kept.iter().map(|(key, _)| key.id).collect();
             match self.parts.store.load(&ids).await {

@@ -2,7 +2,11 @@
 
 use longhaul_domain::{NodeId, Timestamp};
 use longhaul_ports::{Calls, Lease};
+use std::time::Duration;
 use tokio::sync::{Mutex, watch};
+
+/// How long a lease lasts where that was not heard yet.
+const USUAL: Duration = Duration::from_secs(5);
 
 /// The lease of this node: it changes when the node has to join anew.
 #[derive(Debug)]
@@ -17,6 +21,10 @@ pub(crate) struct Tenure {
 struct Held {
     lease: Lease,
     term: Term,
+    /// How long a lease lasted last.
+    length: Duration,
+    /// Nothing is taken or started before: the store has lost what others may not have given back yet.
+    held_until: Timestamp,
 }
 
 /// How long a lease counts, by the clock of this node.
@@ -36,7 +44,7 @@ impl Tenure {
         let term = if ends { Term::Until(now) } else { Term::Endless };
         Self {
             node: lease.node.clone(),
-            held: watch::Sender::new(Held { lease, term }),
+            held: watch::Sender::new(Held { lease, term, length: USUAL, held_until: now }),
             doubts: Mutex::default(),
         }
     }
@@ -51,11 +59,17 @@ impl Tenure {
 
     /// Whether this node may take and start something new now.
     pub(crate) fn is_living(&self, now: Timestamp) -> bool {
-        match self.held.borrow().term {
+        let held = self.held.borrow();
+        match held.term {
             Term::Endless => true,
-            Term::Until(until) => now < until,
+            Term::Until(until) => held.held_until <= now && now < until,
             Term::Replaced => false,
         }
+    }
+
+    /// Until when nothing is decided for others, because the store may not have back what it lost; none if it has.
+    pub(crate) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        Some(self.held.borrow().held_until).filter(|until| now < *until)
     }
 
     pub(crate) fn is_replaced(&self) -> bool {
@@ -73,10 +87,11 @@ impl Tenure {
     /// A sign of life that was sent then was answered.
     pub(crate) fn prolong(&self, of: &Lease, sent: Timestamp, calls: &Calls) {
         let Some(store_until) = calls.lease_until else { return };
-        let until = sent.plus(store_until.since(calls.now));
+        let length = store_until.since(calls.now);
+        let until = sent.plus(length);
         self.held.send_if_modified(|held| match held.term {
             Term::Until(known) if held.lease == *of && known < until => {
-                held.term = Term::Until(until);
+                (held.term, held.length) = (Term::Until(until), length);
                 true
             }
             Term::Until(_) | Term::Endless | Term::Replaced => false,
@@ -85,7 +100,12 @@ impl Tenure {
 
     /// The node joined anew.
     pub(crate) fn begin(&self, lease: Lease, now: Timestamp) {
-        self.held.send_replace(Held { lease, term: Term::Until(now) });
+        self.held.send_modify(|held| (held.lease, held.term) = (lease, Term::Until(now)));
+    }
+
+    /// Takes and starts nothing for as long as a lease lasts: in that time every node that is there has been heard.
+    pub(crate) fn hold(&self, now: Timestamp) {
+        self.held.send_modify(|held| held.held_until = held.held_until.max(now.plus(held.length)));
     }
 
     /// Another manager has joined under the name of this node.

@@ -18,6 +18,17 @@ const MOST_REPEATS: u32 = 5;
 /// So often one turn goes on after its lease was refused and the node has joined anew.
 const MOST_FENCED: u32 = 3;
 
+/// Where a record comes from on which something is decided.
+#[derive(Debug)]
+enum Known {
+    /// The store told it just now.
+    Told,
+    /// This node committed it last, and nobody else does.
+    Kept,
+    /// The store does not answer, for this reason, and this is what it told last.
+    Recalled(EngineError),
+}
+
 impl Core {
     /// Decides one input for one process and makes it so.
     pub(crate) async fn turn(
@@ -33,9 +44,9 @@ impl Core {
         // Between the look that saw nobody left and this somebody may have joined.
         let childless = matches!(input, Input::Observation(Observation::DescendantsEnded));
         loop {
-            let (stored, is_kept) = match kept.take() {
-                Some(stored) => (self.with_vitals(stored), true),
-                None => (self.load(id).await?, false),
+            let (stored, known) = match kept.take() {
+                Some(stored) => (self.with_vitals(stored), Known::Kept),
+                None => self.told(id, input, expected).await?,
             };
             if let Some(expected) = expected
                 && expected != stored.revision
@@ -51,15 +62,27 @@ impl Core {
                 continue;
             }
             let decided = stored.process.decide(&self.context(), &stored.vitals, input);
-            if is_kept && decided.as_ref().map_or(true, |step| step.events.is_empty()) {
-                continue;
+            if decided.as_ref().map_or(true, |step| step.events.is_empty()) {
+                match known {
+                    Known::Told => {}
+                    Known::Kept => continue,
+                    Known::Recalled(away) => return Err(away),
+                }
             }
             let step = decided.map_err(|rejection| EngineError::Rejected { id, rejection })?;
             let Some(author) = self.author_of(&stored) else {
                 return self.leave_wish(stored, input, &step).await;
             };
+            let at = stored.revision;
             match self.carry_out(stored, author, step, WishNo(0), childless).await {
+                // Revisions only grow, so that it is the store that went back.
+                Err(EngineError::Store { source: StoreError::Conflict { found } }) if found < at => {
+                    return Err(self.lost(id));
+                }
                 Err(EngineError::Store { source: StoreError::Conflict { .. } }) => {}
+                Err(error @ EngineError::NotFound { .. }) => {
+                    return Err(self.lost_if_kept(id).await.unwrap_or(error));
+                }
                 Err(EngineError::Store { source: StoreError::Fenced { node, epoch } })
                     if fenced < MOST_FENCED =>
                 {
@@ -74,6 +97,31 @@ impl Core {
                 }
                 other => return other,
             }
+        }
+    }
+
+    /// The record as the store tells it. While it does not answer, what this node keeps of its own work does for a command,
+    /// whose stop then goes ahead unrecorded.
+    async fn told(
+        self: &Arc<Self>,
+        id: ProcessId,
+        input: &Input,
+        expected: Option<Revision>,
+    ) -> Result<(Stored, Known), EngineError> {
+        let is_seen = matches!(input, Input::Observation(_));
+        match self.load(id).await {
+            // What was seen is told once: it must not be judged by a record from before it began.
+            Ok(stored) if is_seen => match self.lost_if_kept_after(&stored).await {
+                Some(lost) => Err(lost),
+                None => Ok((stored, Known::Told)),
+            },
+            Ok(stored) => Ok((stored, Known::Told)),
+            Err(error @ EngineError::NotFound { .. }) => Err(self.lost_if_kept(id).await.unwrap_or(error)),
+            Err(away) if !is_seen && expected.is_none() => match self.recalled(id, &away).await {
+                Some(stored) => Ok((self.with_vitals(stored), Known::Recalled(away))),
+                None => Err(away),
+            },
+            Err(error) => Err(error),
         }
     }
 

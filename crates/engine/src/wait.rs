@@ -55,7 +55,7 @@ impl Engine {
         loop {
             let mut processes = Vec::with_capacity(ids.len());
             for id in ids {
-                let stored = core.load(*id).await?;
+                let stored = core.load_or_recall(*id).await?;
                 goal.check(&stored)?;
                 processes.push(stored);
             }

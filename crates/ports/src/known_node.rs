@@ -1,7 +1,7 @@
 //! What is known of a node beside its lease.
 
 use crate::{NodeFacts, PlacementClass};
-use longhaul_domain::{Capability, NodeId, Placement, Timestamp};
+use longhaul_domain::{Capability, Epoch, NodeId, Placement, Timestamp};
 use std::collections::BTreeSet;
 
 /// A node as the store knows it.
@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 pub struct KnownNode {
     /// As it presented itself last.
     pub facts: NodeFacts,
+    /// The number of its newest lease, as far as it is kept; that of a lost node is higher than the lease it had.
+    pub epoch: Epoch,
     /// As it announced itself last under its newest lease; nothing before.
     pub offer: NodeOffer,
     /// Whether it is there.
@@ -67,7 +69,13 @@ impl KnownNode {
     /// A node of a store whose leases never end, and which keeps nothing else of it.
     #[must_use]
     pub fn of(facts: NodeFacts) -> Self {
-        Self { facts, offer: NodeOffer::default(), presence: Presence::Here { until: None }, draining: false }
+        Self {
+            facts,
+            epoch: Epoch(0),
+            offer: NodeOffer::default(),
+            presence: Presence::Here { until: None },
+            draining: false,
+        }
     }
 
     /// Whether it may run what is placed so, now or when it has room.

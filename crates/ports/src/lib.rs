@@ -17,6 +17,7 @@ mod peers;
 mod post;
 mod prober;
 mod queues;
+mod restore;
 mod spawner;
 mod store;
 mod tails;
@@ -39,6 +40,7 @@ pub use peers::{PeerAnswer, PeerBody, PeerCall, PeerError, Peers};
 pub use post::{Letter, Post, PostError, Receipt};
 pub use prober::{NoProber, ProbeOrder, Prober};
 pub use queues::{QueueView, Queues};
+pub use restore::{Footing, History, Marks, Reconciled, Restore, Restored};
 pub use spawner::{AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder};
 pub use store::{
     Author, Change, Claimant, Filter, Limits, Listing, Order, PageAsk, PageKey, PlacementClass, ProcessStore,

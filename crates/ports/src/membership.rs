@@ -1,6 +1,6 @@
 //! The nodes of a store, and the leases that fence them.
 
-use crate::{KnownNode, NodeOffer, Parting, StoreError};
+use crate::{History, KnownNode, NodeOffer, Parting, StoreError};
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, ProcessId, Timestamp};
 use std::fmt::Debug;
@@ -139,4 +139,6 @@ pub struct Calls {
     pub due: Option<Timestamp>,
     /// The policy in force.
     pub policy: PolicyVersion,
+    /// How far the store has come; none for a store of one machine.
+    pub history: Option<History>,
 }

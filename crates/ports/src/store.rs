@@ -9,8 +9,8 @@ pub use refusal::{Refusal, Source, StoreError};
 use crate::{EventLog, Lease, Membership, Queues, Tails, Upkeep};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, Event, NodeId, OpId, Placement, PolicyVersion, Process, ProcessId, Revision, Seq, TreeLimits,
-    Vitals, Wish, WishNo,
+    AttemptNo, Event, NodeId, OpId, Placement, PolicyVersion, Process, ProcessId, Revision, Seq, Timestamp,
+    TreeLimits, Vitals, Wish, WishNo,
 };
 use std::fmt::Debug;
 
@@ -99,6 +99,23 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// Only when the store as a whole cannot be read.
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError>;
+
+    /// Since when the store does not answer; none while it answers, and where nothing is kept beside it.
+    fn away_since(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// What this node keeps for itself of its own work, as the store told it last, in the same order: to show, and to
+    /// stop what runs here, while the store does not answer. Nothing is decided on it that the store decides.
+    async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
+        vec![None; ids.len()]
+    }
+
+    /// One page of what this node keeps for itself, like that of [`list`](Self::list); none where nothing is kept so.
+    async fn recall_page(&self, filter: &Filter, page: &PageAsk) -> Option<Listing> {
+        let (_, _) = (filter, page);
+        None
+    }
 }
 
 /// Everything that a store does. One value implements all six traits, because a claim checks the lease.

@@ -1,6 +1,6 @@
 //! What has to be done for processes that nobody owns.
 
-use crate::{Lease, StoreError, Stored};
+use crate::{Lease, Reconciled, StoreError, Stored};
 use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Retention};
 use std::fmt::Debug;
@@ -26,6 +26,16 @@ pub trait Upkeep: Debug + Send + Sync + 'static {
     /// # Errors
     /// Only when the store as a whole cannot be written.
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError>;
+
+    /// Compares what this node keeps for itself with what the store has, and gives back what the store lost, as
+    /// [`Restore`](crate::Restore) says. A store of one machine has nothing to compare.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is not the newest of its node; what was given back until then stays.
+    async fn reconcile(&self, by: &Lease) -> Result<Reconciled, StoreError> {
+        let _ = by;
+        Ok(Reconciled::default())
+    }
 }
 
 /// What a sweep let go.

@@ -203,7 +203,7 @@ impl Core {
         let last_wish = stored.wishes.iter().map(|(no, _)| *no).max().unwrap_or_default();
         self.news.rows.insert(id, Extent::Whole);
         self.ledger.last_seq = self.ledger.last_seq.max(stored.seq);
-        self.place(Row { stored, last_wish, handed_until: None, orphaned: None });
+        self.place(Row { stored, last_wish, handed_until: None, orphaned: None, given: None });
     }
 
     pub(super) fn take_event(&mut self, logged: Logged) {

@@ -257,6 +257,7 @@ impl ProcessLine {
             last_wish: WishNo(self.last_wish),
             handed_until: None,
             orphaned: None,
+            given: None,
         })
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(crate) type InOrder = BTreeMap<Seq, ProcessId>;
 
 /// Where rows are found without a look at all of them. All of it follows from the rows.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Index {
     all: InOrder,
     labels: BTreeMap<Label, InOrder>,
@@ -32,7 +32,7 @@ pub(crate) struct Index {
 }
 
 /// Who waits for one key, and who holds its slots.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Queue {
     waiting: BTreeMap<Lane, BTreeMap<Rank, ProcessId>>,
     holding: InOrder,
@@ -64,6 +64,11 @@ pub(super) struct Place {
 static NOTHING: InOrder = BTreeMap::new();
 
 impl Index {
+    /// Whether something has this sequence.
+    pub(crate) fn is_taken(&self, seq: Seq) -> bool {
+        self.all.contains_key(&seq)
+    }
+
     /// When the first row without owner is due.
     pub(crate) fn first_due(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|((due, _), _)| *due)

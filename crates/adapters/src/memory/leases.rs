@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What is known of nodes beside their registrations.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Leases {
     /// How long leases last, and what comes after; without it they never end.
     terms: Option<Terms>,
@@ -22,7 +22,7 @@ struct Terms {
     grace: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Record {
     /// When the lease ends, if leases do.
     until: Timestamp,
@@ -44,6 +44,20 @@ impl Leases {
     pub(super) fn until(&self, node: &NodeId) -> Option<Timestamp> {
         self.terms?;
         self.of.get(node).map(|record| record.until)
+    }
+
+    /// The same terms, and nothing known of anybody.
+    pub(super) fn begun_anew(&self) -> Self {
+        Self { terms: self.terms, ..Self::default() }
+    }
+
+    /// From a last sign of life until work counts as lost.
+    pub(super) fn until_lost(&self) -> Duration {
+        self.terms.map_or(Duration::ZERO, |terms| terms.lease.saturating_add(terms.grace))
+    }
+
+    pub(super) fn is_lost(&self, node: &NodeId) -> bool {
+        self.of.get(node).is_some_and(|record| record.lost)
     }
 
     pub(super) fn is_draining(&self, node: &NodeId) -> bool {
@@ -174,6 +188,7 @@ impl Ledger {
             let record = self.leases.of.get(&node.facts.id);
             KnownNode {
                 facts: node.facts.clone(),
+                epoch: node.epoch,
                 offer: record.map(|record| record.offer.clone()).unwrap_or_default(),
                 presence: self.leases.presence_at(now, node),
                 draining: self.leases.is_draining(&node.facts.id),

@@ -2,6 +2,7 @@
 
 use super::leases::Leases;
 use super::news::News;
+use super::restore::Given;
 use super::rows::Rows;
 use longhaul_domain::{
     AttemptNo, Epoch, Event, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey, Spec,
@@ -9,7 +10,7 @@ use longhaul_domain::{
 };
 use longhaul_domain::{LaunchKey, SessionId};
 use longhaul_ports::{
-    Author, Cursor, KeptTail, Lease, Logged, NodeFacts, PlacementClass, StoreError, Stored,
+    Author, Cursor, History, KeptTail, Lease, Logged, NodeFacts, PlacementClass, StoreError, Stored,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ const KEPT_OPS: usize = 100_000;
 const KEPT_SWEPT: usize = 100_000;
 
 /// Everything that a store in memory knows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) rows: Rows,
     pub(crate) last_seq: Seq,
@@ -30,6 +31,10 @@ pub(crate) struct Ledger {
     pub(crate) launch_keys: BTreeMap<(Option<SessionId>, LaunchKey), (ProcessId, Arc<Spec>)>,
     pub(crate) log: VecDeque<Logged>,
     pub(crate) last_cursor: Cursor,
+    /// How often everything here was lost.
+    pub(crate) founding: u64,
+    /// Every new epoch is higher.
+    pub(crate) epochs_from: Epoch,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(super) leases: Leases,
     pub(crate) policy: (PolicyVersion, Policy),
@@ -49,7 +54,7 @@ pub(crate) struct Ledger {
 }
 
 /// A record and what belongs to it alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) stored: Stored,
     pub(crate) last_wish: WishNo,
@@ -57,10 +62,12 @@ pub(crate) struct Row {
     pub(crate) handed_until: Option<Timestamp>,
     /// When it was taken from its node; it counts as long as it holds a slot and nobody owns it.
     pub(crate) orphaned: Option<Timestamp>,
+    /// It was lost, and given back.
+    pub(crate) given: Option<Given>,
 }
 
 /// A node that registered at least once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) facts: NodeFacts,
     pub(crate) epoch: Epoch,
@@ -113,6 +120,12 @@ impl Ledger {
         while self.log.len() > KEPT_EVENTS {
             self.log.pop_front();
         }
+    }
+
+    /// How far this has come.
+    pub(crate) fn history(&self) -> History {
+        let founding = Some(self.founding.to_string());
+        History { founding, server: "memory".to_owned(), end: self.last_cursor }
     }
 
     pub(crate) fn answered(&self, op: &OpId) -> Option<Answer> {

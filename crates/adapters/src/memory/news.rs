@@ -6,7 +6,7 @@ use longhaul_ports::{Calls, Lease, NodeFacts, PlacementClass};
 use std::collections::BTreeMap;
 
 /// Counts of what is new, for all nodes and for single ones. Only waiting for a call takes them in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct News {
     for_all: u64,
     for_one: BTreeMap<NodeId, u64>,
@@ -47,7 +47,7 @@ impl Ledger {
             forgotten: false,
         });
         node.facts = me.clone();
-        node.epoch = node.epoch.next();
+        node.epoch = node.epoch.max(self.epochs_from).next();
         (node.left, node.forgotten) = (false, false);
         let lease = Lease { node: me.id.clone(), epoch: node.epoch };
         self.renew(&lease);
@@ -89,6 +89,7 @@ impl Ledger {
             wishes: owned.filter(|own| !own.wishes.is_empty()).map(|own| own.process.id).collect(),
             due: index.first_due().into_iter().chain(self.next_loss()).min(),
             policy: self.policy.0,
+            history: self.leases.end().then(|| self.history()),
         }
     }
 }

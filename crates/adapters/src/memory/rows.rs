@@ -6,7 +6,7 @@ use longhaul_domain::ProcessId;
 use std::collections::BTreeMap;
 
 /// The records, and the index over them. Rows change only here, so that the index follows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
     rows: BTreeMap<ProcessId, Row>,
     index: Index,

@@ -164,6 +164,7 @@ impl Ledger {
             last_wish: WishNo(0),
             handed_until: None,
             orphaned: None,
+            given: None,
         });
         stored
     }

@@ -16,6 +16,9 @@ use uuid::Uuid;
 /// Between the parts of a text; names cannot hold control characters.
 pub(super) const SEPARATOR: char = '\u{1f}';
 
+/// With this begins what a script says of a record that was given back.
+const GIVEN_BACK: &str = "given";
+
 /// Reads a record as the scripts' `record` gives it; none if it is empty.
 pub(super) fn stored(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
     if reply.is_empty() {
@@ -68,9 +71,22 @@ pub(super) fn sound(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
     }
 }
 
-/// Reads the body of an event. That of a claim was written by a script, because only there the attempt is known.
+/// Reads the body of an event. Those of a claim and of a record that was given back were written by scripts, because
+/// only there the attempt and the moment are known.
 pub(super) fn event(body: &str) -> Result<Event, StoreError> {
-    if body.starts_with('{') { record::decode_event(body).map_err(broken) } else { claim(body) }
+    if body.starts_with('{') {
+        return record::decode_event(body).map_err(broken);
+    }
+    match body.strip_prefix(GIVEN_BACK).and_then(|said| said.strip_prefix(SEPARATOR)) {
+        Some(said) => given_back(said),
+        None => claim(body),
+    }
+}
+
+/// Reads what a script said of a record that was given back: moment and node.
+fn given_back(said: &str) -> Result<Event, StoreError> {
+    let (at, node) = said.split_once(SEPARATOR).ok_or_else(|| corrupt("what was given back lacks a part"))?;
+    Ok(Event { at: Timestamp(number(at)?), fact: Fact::GivenBack { node: name(node)? } })
 }
 
 /// Reads what a script said of a claim: attempt, moment and node.

@@ -6,7 +6,9 @@ use super::options::RedisOptions;
 use super::place::Place;
 use super::promise::Promise;
 use super::reply::Reply;
+use super::run::run_id;
 use super::script::{ALL, Args, Script};
+use super::silence::{ABSENT, Silence};
 use super::unsuitable::Unsuitable;
 use longhaul_domain::OpId;
 use longhaul_ports::{Clock, StoreError};
@@ -22,8 +24,6 @@ const CONNECTING: Duration = Duration::from_secs(1);
 pub(super) const ANSWERING: Duration = Duration::from_secs(2);
 /// A replica that does not have a write after this time is waited for once more, with the next try.
 const REPLICATING: Duration = Duration::from_secs(1);
-/// A server that takes no connection for so long is away.
-const ABSENT: Duration = Duration::from_millis(800);
 /// A server that loads its data for longer is not waited for.
 const LOADING: Duration = Duration::from_secs(30);
 /// Between two tries.
@@ -41,6 +41,7 @@ pub(super) struct Link {
     live: Mutex<Live>,
     /// Held by whoever connects.
     connecting: tokio::sync::Mutex<()>,
+    silence: Silence,
 }
 
 /// The connection, and how many there were before it.
@@ -48,6 +49,8 @@ pub(super) struct Link {
 struct Live {
     connection: Option<MultiplexedConnection>,
     number: u64,
+    /// What the server of the latest one calls itself, where another one may lack what it wrote.
+    server: String,
 }
 
 impl Link {
@@ -60,6 +63,7 @@ impl Link {
             promise: Promise::new(options.durability),
             live: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
+            silence: Silence::default(),
         }
     }
 
@@ -137,12 +141,17 @@ impl Link {
         let begun = Instant::now();
         let mut pause = PAUSE;
         let mut maybe_applied = false;
+        // Nobody waits for a server that did not answer others for a while: one try tells whether it is back.
+        let most = if self.silence.is_known() { Duration::ZERO } else { self.patience };
         loop {
-            let mut patience = self.patience;
+            let mut patience = most;
             let why = match self.connection().await {
                 Ok((number, connection)) => {
                     let why = match self.try_once(connection, script, args, purpose).await {
-                        Ok(value) => return Ok(value),
+                        Ok(value) => {
+                            self.silence.is_over();
+                            return Ok(value);
+                        }
                         Err(why) => why,
                     };
                     match why.verdict() {
@@ -150,6 +159,7 @@ impl Link {
                         Verdict::Lost => {
                             maybe_applied |= matches!(why, Why::Met(_));
                             self.lost(number);
+                            self.silence.goes_on();
                         }
                         Verdict::Demoted => self.lost(number),
                         Verdict::Busy | Verdict::NotLoaded => {}
@@ -164,6 +174,7 @@ impl Link {
                     if !maybe_applied {
                         patience = patience.min(ABSENT);
                     }
+                    self.silence.goes_on();
                     Why::Unseen(error)
                 }
             };
@@ -227,16 +238,36 @@ impl Link {
         if let Some(live) = self.live() {
             return Ok(live);
         }
-        let _alone = self.connecting.lock().await;
+        let _alone = match self.connecting.try_lock() {
+            Ok(alone) => alone,
+            Err(_) if self.silence.is_known() => return Err(away()),
+            Err(_) => self.connecting.lock().await,
+        };
         if let Some(live) = self.live() {
             return Ok(live);
         }
         let mut connection = connect(&self.place, ANSWERING).await?;
         self.promise.look(&mut connection).await?;
+        let server = if self.may_forget() { run_id(&mut connection).await? } else { String::new() };
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.number += 1;
         live.connection = Some(connection.clone());
+        live.server = server;
         Ok((live.number, connection))
+    }
+
+    /// Whether a server that takes over, or begins anew, may lack what was acknowledged before.
+    fn may_forget(&self) -> bool {
+        match self.promise.durability() {
+            Durability::Cache => true,
+            Durability::Single => self.place.moves(),
+            Durability::Replicated { .. } => false,
+        }
+    }
+
+    /// What the server calls itself as far as another one may lack what it wrote.
+    pub(super) fn server(&self) -> String {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).server.clone()
     }
 
     fn live(&self) -> Option<(u64, MultiplexedConnection)> {
@@ -300,6 +331,11 @@ impl Why {
             Self::Broken(fault) => StoreError::ReadOnly { why: fault.to_string() },
         }
     }
+}
+
+/// What a request meets while somebody else tries whether the server is back.
+fn away() -> RedisError {
+    RedisError::from((ErrorKind::Io, "the server does not answer"))
 }
 
 pub(super) async fn connect(place: &Place, answering: Duration) -> Result<MultiplexedConnection, RedisError> {

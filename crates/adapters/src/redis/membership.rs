@@ -39,8 +39,14 @@ impl Membership for RedisStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         let mut args = Args::default();
         args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&token());
-        let mut reply = self.link.write(&REGISTER, NO_OP, args).await?;
-        match reply.word()?.as_str() {
+        let mut reply = self.link.write(&REGISTER, NO_OP, args.clone()).await?;
+        let mut word = reply.word()?;
+        if word == "empty" {
+            self.found_anew().await?;
+            reply = self.link.write(&REGISTER, NO_OP, args).await?;
+            word = reply.word()?;
+        }
+        match word.as_str() {
             "ok" => Ok(Lease { node: me.id.clone(), epoch: Epoch(reply.number()?) }),
             other => Err(corrupt(format!("a registration was answered {other:?}"))),
         }
@@ -147,7 +153,8 @@ impl RedisStore {
                 let policy = PolicyVersion(reply.number()?);
                 let count = reply.number()?;
                 let wishes = ids(reply.list()?)?;
-                Ok(Some((Calls { now, lease_until, wishes, due, policy }, count)))
+                let history = Some(self.history_in(&mut reply)?).filter(|_| self.leases_end());
+                Ok(Some((Calls { now, lease_until, wishes, due, policy, history }, count)))
             }
         }
     }

@@ -168,7 +168,7 @@ fn sort(what: &str) -> Args {
 }
 
 /// A record as it is, in the order in which the script reads it.
-fn taken(stored: &Stored) -> Args {
+pub(super) fn taken(stored: &Stored) -> Args {
     let (process, head) = (&stored.process, stored.process.head());
     let last_wish = stored.wishes.iter().map(|(no, _)| *no).max().unwrap_or(WishNo(0));
     let mut args = Args::default();

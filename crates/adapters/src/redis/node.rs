@@ -63,6 +63,7 @@ impl Registered {
             }
             Standing::Leased { until, .. } => Presence::Here { until },
         };
-        KnownNode { facts: self.facts, offer: self.offer, presence, draining: self.draining }
+        let Self { facts, epoch, offer, draining, standing: _ } = self;
+        KnownNode { facts, epoch, offer, presence, draining }
     }
 }

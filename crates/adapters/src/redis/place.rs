@@ -24,6 +24,15 @@ impl Place {
         Client::open(url).map(Self::Fixed)
     }
 
+    /// Whether another server may be there later.
+    pub(super) const fn moves(&self) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            #[cfg(feature = "redis-sentinel")]
+            Self::Told(_) => true,
+        }
+    }
+
     pub(super) async fn client(&self) -> Result<Client, RedisError> {
         match self {
             Self::Fixed(client) => Ok(client.clone()),

@@ -62,6 +62,18 @@ impl RedisStore {
         self.write_policy("", &Policy::default()).await.map(|_| ())
     }
 
+    /// Replaces the policy by one that was in force later.
+    pub(super) async fn raise_policy(
+        &self,
+        version: PolicyVersion,
+        policy: &Policy,
+    ) -> Result<(), StoreError> {
+        match self.write_policy(&format!("<{version}"), policy).await {
+            Ok(_) | Err(StoreError::Refused(Refusal::StalePolicy { .. })) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn write_policy(&self, expected: &str, policy: &Policy) -> Result<PolicyVersion, StoreError> {
         let mut args = Args::default();
         args.text(expected)

@@ -58,6 +58,15 @@ impl Reply {
     }
 
     /// None if it is empty or absent.
+    pub(super) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.next()? {
+            Value::Nil => Ok(None),
+            Value::BulkString(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            other => Err(unfit("a string", &other)),
+        }
+    }
+
+    /// None if it is empty or absent.
     pub(super) fn optional_signed(&mut self) -> Result<Option<i64>, StoreError> {
         match self.next()? {
             Value::Nil => Ok(None),

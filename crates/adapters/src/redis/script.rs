@@ -33,6 +33,7 @@ pub(super) static DRAIN: Script = script!("even_if_full", "drain");
 pub(super) static END: Script = script!("end");
 pub(super) static ENDED: Script = script!("ended");
 pub(super) static EVENTS: Script = script!("events");
+pub(super) static FOOTINGS: Script = script!("given", "footings");
 pub(super) static FORGET: Script = script!("leases", "even_if_full", "forget");
 pub(super) static LEAVE: Script = script!("even_if_full", "leave");
 pub(super) static LIST: Script = script!("list");
@@ -41,7 +42,9 @@ pub(super) static NODES: Script = script!("nodes");
 pub(super) static OPEN: Script = script!("open");
 pub(super) static POLICY: Script = script!("policy");
 pub(super) static QUEUES: Script = script!("queues");
+pub(super) static RAISE: Script = script!("even_if_full", "raise");
 pub(super) static REGISTER: Script = script!("leases", "even_if_full", "register");
+pub(super) static RESTORE: Script = script!("given", "even_if_full", "restore");
 pub(super) static SUBMIT: Script = script!("submit");
 pub(super) static SWEEP: Script = script!("sweep");
 pub(super) static TAIL: Script = script!("tail");
@@ -65,6 +68,7 @@ pub(super) static ALL: &[&Script] = &[
     &END,
     &ENDED,
     &EVENTS,
+    &FOOTINGS,
     &FORGET,
     &LEAVE,
     &LIST,
@@ -73,7 +77,9 @@ pub(super) static ALL: &[&Script] = &[
     &OPEN,
     &POLICY,
     &QUEUES,
+    &RAISE,
     &REGISTER,
+    &RESTORE,
     &SUBMIT,
     &SWEEP,
     &TAIL,

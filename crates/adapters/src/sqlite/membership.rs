@@ -94,6 +94,7 @@ fn calls(connection: &Connection, by: &Lease, now: Timestamp, handed: &Handed) -
         wishes: wished(connection, by)?,
         due: first_due(connection, handed)?,
         policy: policy_version(connection)?,
+        history: None,
     })
 }
 

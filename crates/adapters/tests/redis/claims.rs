@@ -225,7 +225,7 @@ impl Script {
                 let beaten = async |store: &Arc<dyn Store>| {
                     let calls = store.beat(&lease).await?;
                     let due = calls.due.map(|due| due.max(calls.now));
-                    Ok(Calls { lease_until: None, due, ..calls })
+                    Ok(Calls { lease_until: None, due, history: None, ..calls })
                 };
                 let beaten = both!(self, format!("a beat of {lease:?}"), store => beaten(store));
                 if beaten.is_err() {

@@ -59,8 +59,12 @@ impl Network {
     pub(crate) fn cut_off(&self, machines: &[Machine]) {
         let mut lines = self.lines();
         lines.apart = machines.to_vec();
-        let crossing: Vec<u64> =
-            lines.open.iter().filter(|(_, (a, b, _))| lines.is_cut(*a, *b)).map(|(number, _)| *number).collect();
+        let crossing: Vec<u64> = lines
+            .open
+            .iter()
+            .filter(|(_, (a, b, _))| lines.is_cut(*a, *b))
+            .map(|(number, _)| *number)
+            .collect();
         for number in crossing {
             if let Some((_, _, ends)) = lines.open.remove(&number) {
                 ends.iter().for_each(close);

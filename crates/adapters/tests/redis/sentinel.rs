@@ -154,8 +154,10 @@ impl Fleet {
         let hosts = SENTINELS.map(|machine| format!("{}:{asked}", Network::known(machine))).join(",");
         let fleet = Self { network, primary, replicas, hosts, _sentinels: sentinels };
         let all = &fleet._sentinels;
-        wait_for(|| all.iter().all(|one| one.ask(&["SENTINEL", "CKQUORUM", "main"]).starts_with("OK 3"))).await;
-        wait_for(|| all.iter().all(|one| one.ask(&["INFO", "sentinel"]).contains("slaves=2,sentinels=3"))).await;
+        wait_for(|| all.iter().all(|one| one.ask(&["SENTINEL", "CKQUORUM", "main"]).starts_with("OK 3")))
+            .await;
+        wait_for(|| all.iter().all(|one| one.ask(&["INFO", "sentinel"]).contains("slaves=2,sentinels=3")))
+            .await;
         fleet
     }
 

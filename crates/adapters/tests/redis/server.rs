@@ -3,8 +3,8 @@
 use longhaul_adapters::redis::{Durability, LeaseTimes, RedisOptions, RedisStore};
 use longhaul_ports::StoreError;
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
 use longhaul_testkit::suite::store::{GRACE, LEASE};
+use longhaul_testkit::suite::{RestoringWorld, StoreWorld};
 use std::future::Future;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,26 @@ impl Server {
     pub(crate) fn restart(&mut self) {
         let _ = std::fs::remove_file(self.socket());
         self.process = run(self.directory.path(), &self.settings);
+    }
+
+    /// Sets what is on the disk aside, as a backup does.
+    pub(crate) fn save_files(&self) {
+        self.copy_files("appendonlydir", "aside");
+    }
+
+    /// Puts back what was set aside; to be called while it is down.
+    pub(crate) fn restore_files(&self) {
+        std::fs::remove_dir_all(self.directory.path().join("appendonlydir")).unwrap();
+        self.copy_files("aside", "appendonlydir");
+    }
+
+    fn copy_files(&self, from: &str, to: &str) {
+        let [from, to] = [from, to].map(|name| self.directory.path().join(name));
+        std::fs::create_dir_all(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
     }
 
     /// Stops it where it stands.
@@ -155,6 +175,17 @@ pub(crate) fn world(clock: VirtualClock) -> StoreWorld {
 /// The same; leases last as long as the suite for them says.
 pub(crate) fn leased_world(clock: VirtualClock) -> StoreWorld {
     with_leases(Some(LeaseTimes { lease: LEASE, grace: GRACE }), clock)
+}
+
+/// The same, in a server that can be emptied.
+pub(crate) fn restoring_world(clock: VirtualClock) -> RestoringWorld {
+    let server = Arc::new(Server::start());
+    let leases = Some(LeaseTimes { lease: LEASE, grace: GRACE });
+    let options = RedisOptions { leases, clock: Some(Arc::new(clock.clone())), ..server.options() };
+    let store = now(RedisStore::open(options)).unwrap();
+    let emptied = server.clone();
+    let empty = move || assert_eq!(emptied.ask(&["FLUSHALL"]), "OK");
+    RestoringWorld::new(Arc::new(store), clock, empty).guarded(server)
 }
 
 fn with_leases(leases: Option<LeaseTimes>, clock: VirtualClock) -> StoreWorld {

@@ -4,6 +4,12 @@ use crate::server::world;
 
 longhaul_testkit::store_suite!(world);
 
+mod restoring {
+    use crate::server::restoring_world;
+
+    longhaul_testkit::restoring_store_suite!(restoring_world);
+}
+
 mod leased {
     use crate::server::leased_world;
 

@@ -83,6 +83,7 @@ async fn listed(
         processes: views(engine, &listing.processes, depth).await,
         cursor: listing.next.map(|PageKey(seq)| seq.to_string()),
         at: rfc3339(engine.now()),
+        stale_since: engine.away_since().map(rfc3339),
     })
 }
 

@@ -72,6 +72,9 @@ impl Api {
         let not_ready = || Fault::new(503, "not_ready", "the store does not answer");
         let nobody = Filter::default();
         match tokio::time::timeout(PROMPT, self.engine.list(&nobody, &one)).await {
+            Ok(Ok(_)) if self.engine.away_since().is_some() => {
+                Err(not_ready().because("it shows only what this node keeps of its own work"))
+            }
             Ok(Ok(_)) => Ok(Ready { status: "ready".to_owned() }),
             Ok(Err(error)) => Err(not_ready().because(error.to_string())),
             Err(_) => Err(not_ready().because("it took longer than a second")),

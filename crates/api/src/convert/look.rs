@@ -1,5 +1,6 @@
 //! Looks at processes with what stands around them.
 
+use crate::convert::moment::rfc3339;
 use crate::convert::process::{Around, Hindrance, output_at_end, seen};
 use futures_util::{StreamExt, stream};
 use longhaul_domain::{Pending, Placement, Policy, State};
@@ -83,6 +84,10 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
     }
     if engine.lives_on(stored) {
         seen.conditions.push("lives_on".to_owned());
+    }
+    if let Some(since) = engine.away_since() {
+        seen.conditions.push("stale".to_owned());
+        seen.stale_since = Some(rfc3339(since));
     }
     seen
 }

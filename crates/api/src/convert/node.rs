@@ -71,7 +71,7 @@ pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_engine::ports::{NodeFacts, NodeOffer};
+    use longhaul_engine::ports::NodeFacts;
     use longhaul_wire::api::ReportedRequest;
 
     #[test]
@@ -103,8 +103,7 @@ mod tests {
         let id = NodeId::new("a").unwrap();
         let facts = NodeFacts { id: id.clone(), boot: "b".into(), version: "1".into() };
         let shown = |presence| {
-            let known =
-                KnownNode { facts: facts.clone(), offer: NodeOffer::default(), presence, draining: true };
+            let known = KnownNode { presence, draining: true, ..KnownNode::of(facts.clone()) };
             let view = node(&known, &id);
             assert!(view.own && view.draining);
             (view.presence, view.lease_until, view.lost_at)

@@ -126,6 +126,7 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
         }),
         late_exit: ended.and_then(|ended| ended.late.as_ref()).map(|late| self::exit(&late.exit)),
         conditions: conditions(process),
+        stale_since: None,
         ready: command
             .is_some_and(|command| command.ready_when.is_some())
             .then(|| process.conditions.holds(Condition::Ready)),

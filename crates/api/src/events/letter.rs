@@ -104,6 +104,7 @@ fn data(logged: &Logged, subject: Option<&Subject>) -> EventData {
         | Fact::NodeLost { .. }
         | Fact::Signalled { .. }
         | Fact::RestTold { .. }
+        | Fact::GivenBack { .. }
         | Fact::LateExit { .. } => {}
     }
     data
@@ -171,6 +172,7 @@ const fn status(fact: &Fact, begins: Option<Begins>) -> Option<Status> {
         | Fact::NodeLost { .. }
         | Fact::Signalled { .. }
         | Fact::RestTold { .. }
+        | Fact::GivenBack { .. }
         | Fact::LateExit { .. } => None,
     }
 }

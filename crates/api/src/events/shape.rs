@@ -106,6 +106,7 @@ impl Shape {
             | Fact::NeverRan
             | Fact::BecameDue
             | Fact::NodeLost { .. }
+            | Fact::GivenBack { .. }
             | Fact::RetryScheduled { .. }
             | Fact::StageChanged { .. }
             | Fact::Paused { .. }

@@ -101,6 +101,7 @@ impl Subject {
             | Fact::ConditionEnded { .. }
             | Fact::OutputMatched { .. }
             | Fact::NodeLost { .. }
+            | Fact::GivenBack { .. }
             | Fact::Ended { .. }
             | Fact::Signalled { .. }
             | Fact::RestTold { .. }

@@ -3,13 +3,13 @@
 use crate::metrics::{Metrics, Write};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
-    WishNo,
+    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Timestamp,
+    Vitals, Wish, WishNo,
 };
 use longhaul_engine::ports::{
     AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
     Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
-    Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    Queues, Reconciled, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -90,6 +90,18 @@ impl ProcessStore for Measured {
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
         self.inner.list(filter, page).await
     }
+
+    fn away_since(&self) -> Option<Timestamp> {
+        self.inner.away_since()
+    }
+
+    async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
+        self.inner.recall(ids).await
+    }
+
+    async fn recall_page(&self, filter: &Filter, page: &PageAsk) -> Option<Listing> {
+        self.inner.recall_page(filter, page).await
+    }
 }
 
 #[async_trait]
@@ -100,6 +112,10 @@ impl Upkeep for Measured {
 
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
         self.inner.sweep(rule, most).await
+    }
+
+    async fn reconcile(&self, by: &Lease) -> Result<Reconciled, StoreError> {
+        self.inner.reconcile(by).await
     }
 }
 

@@ -117,6 +117,7 @@ impl Tally {
             | Fact::NodeLost { .. }
             | Fact::Signalled { .. }
             | Fact::RestTold { .. }
+            | Fact::GivenBack { .. }
             | Fact::LateExit { .. } => {}
         }
     }

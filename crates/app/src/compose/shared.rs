@@ -1,11 +1,18 @@
 //! The store of many machines, by its URL.
 
 use super::Movable;
+use crate::config::StoreChoice;
 use crate::stores::Stores;
-use longhaul_adapters::redis::{RedisOptions, RedisStore};
+use longhaul_adapters::outbox::{OutboxOptions, Outboxed};
+use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
 use longhaul_adapters::seal::{ClusterKeys, KeyId};
-use longhaul_engine::ports::{Membership, Presence, Store, StoreError};
+use longhaul_engine::ports::{Clock, Membership, Presence, Store, StoreError};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// What a node keeps for itself, in its state directory.
+const OUTBOX: &str = "outbox.sqlite";
 
 /// Servers that speak the protocol are found under these.
 const SCHEMES: &[&str] = &[
@@ -73,6 +80,24 @@ pub(crate) async fn movable(url: &str) -> Result<Option<Box<dyn Movable>>, Store
     let nodes = store.known_nodes().await?;
     let is_used = nodes.iter().any(|node| matches!(node.presence, Presence::Here { until: Some(_) }));
     Ok((!is_used).then(|| Box::new(store) as Box<dyn Movable>))
+}
+
+/// Opens the store of a manager: with what its node keeps of its own work, beside all else that it keeps.
+pub(crate) async fn opened_by_node(
+    choice: &StoreChoice,
+    url: &str,
+    state_dir: &Path,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StoreError> {
+    let options = options(url)?;
+    let kept = OutboxOptions::at(choice.to_string());
+    let kept = match options.durability {
+        // The loss of one server loses nothing that was acknowledged.
+        Durability::Replicated { .. } => OutboxOptions { keeps_ended: Duration::ZERO, ..kept },
+        Durability::Cache | Durability::Single => kept,
+    };
+    let store = Arc::new(RedisStore::open(options).await?);
+    Ok(Arc::new(Outboxed::open(store, &state_dir.join(OUTBOX), clock.clone(), kept).await?))
 }
 
 async fn open(url: String) -> Result<Arc<dyn Store>, StoreError> {

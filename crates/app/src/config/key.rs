@@ -175,16 +175,16 @@ pub const KEYS: &[Key] = &[
     ),
     own("node.id", Kind::Name, None, "the name of this node, unique in a cluster; its host name by default"),
     own(
-        "node.labels",
-        Kind::List,
-        Some(""),
-        "what this node calls itself for work that is placed by labels: gpu, os=linux",
-    ),
-    own(
         "node.insecure_peers",
         Kind::Flag,
         Some("false"),
         "ask nodes on other machines over plain http too: others on the way can read output and input",
+    ),
+    own(
+        "node.labels",
+        Kind::List,
+        Some(""),
+        "what this node calls itself for work that is placed by labels: gpu, os=linux",
     ),
     own(
         "node.launch_valid_for",

@@ -4,13 +4,13 @@ use crate::compose::unnamed_write;
 use crate::foothold::{Foothold, Loss};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
-    WishNo,
+    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Timestamp,
+    Vitals, Wish, WishNo,
 };
 use longhaul_engine::ports::{
     AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
     Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
-    Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    Queues, Reconciled, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use std::error::Error;
 use std::sync::Arc;
@@ -90,6 +90,18 @@ impl ProcessStore for GuardedStore {
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
         self.read(self.inner.list(filter, page)).await
     }
+
+    fn away_since(&self) -> Option<Timestamp> {
+        self.inner.away_since()
+    }
+
+    async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
+        if self.foothold.is_lost() { vec![None; ids.len()] } else { self.inner.recall(ids).await }
+    }
+
+    async fn recall_page(&self, filter: &Filter, page: &PageAsk) -> Option<Listing> {
+        if self.foothold.is_lost() { None } else { self.inner.recall_page(filter, page).await }
+    }
 }
 
 #[async_trait]
@@ -100,6 +112,10 @@ impl Upkeep for GuardedStore {
 
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
         self.write(unnamed_write(), self.inner.sweep(rule, most)).await
+    }
+
+    async fn reconcile(&self, by: &Lease) -> Result<Reconciled, StoreError> {
+        self.write(unnamed_write(), self.inner.reconcile(by)).await
     }
 }
 

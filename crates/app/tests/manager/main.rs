@@ -18,6 +18,7 @@ mod handle;
 mod idle;
 mod lifecycle;
 mod network;
+mod outbox;
 mod shared_store;
 mod start;
 mod store;

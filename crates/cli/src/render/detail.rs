@@ -48,6 +48,7 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
     let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
     add("why", why(process, now));
     add("conditions", Some(process.conditions.join(", ")).filter(|text| !text.is_empty()));
+    add("as of", process.stale_since.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
     add("ending", process.ending_descendants.then(|| "its descendants, which have not all ended".to_owned()));
     add("ready", ready(process));
     add("silent", silent(process));

@@ -31,6 +31,7 @@ struct Document<'a> {
     at: &'a str,
     processes: &'a [ProcessView],
     cursor: Option<&'a str>,
+    stale_since: Option<&'a str>,
 }
 
 /// What is meant by the targets.
@@ -48,6 +49,7 @@ pub(crate) async fn status(context: &Context, args: &StatusArgs) -> Result<i32, 
         let (list, code) = match meant(context, args).await? {
             (Meant::List(project), code) => {
                 let mut list = listed(context, args, project.as_deref()).await?;
+                seen.tell_absence(context, &list);
                 if !args.watch && list.processes.is_empty() && !context.console.is_json() {
                     context.console.say(&nothing(args, project.as_deref()));
                 } else {
@@ -222,9 +224,21 @@ fn redraws(context: &Context) -> bool {
 struct Seen {
     shown: bool,
     processes: BTreeMap<String, ProcessView>,
+    /// Since when the store is away, as it was told last.
+    stale_since: Option<String>,
 }
 
 impl Seen {
+    /// Says once that nobody can tell how all else stands.
+    fn tell_absence(&mut self, context: &Context, list: &ProcessList) {
+        if let Some(since) = list.stale_since.as_deref().filter(|_| list.stale_since != self.stale_since) {
+            let since = Now::said(&list.at, context.console.utc).clock(since);
+            let text = "this is what its node keeps of its own work";
+            context.console.say(&format!("the store does not answer since {since}: {text}"));
+        }
+        self.stale_since.clone_from(&list.stale_since);
+    }
+
     fn show(
         &mut self,
         context: &Context,
@@ -312,6 +326,7 @@ fn text_of(context: &Context, list: &ProcessList) -> Result<String, Failure> {
                 at: if list.at.is_empty() { &now } else { &list.at },
                 processes: &list.processes,
                 cursor: list.cursor.as_deref(),
+                stale_since: list.stale_since.as_deref(),
             };
             let text = if console.out.terminal {
                 serde_json::to_string_pretty(&document)

@@ -217,6 +217,7 @@ proptest! {
                     | Fact::NodeLost { .. }
                     | Fact::Signalled { .. }
                     | Fact::RestTold { .. }
+                    | Fact::GivenBack { .. }
                     | Fact::LateExit { .. } => {}
                 }
             }

@@ -62,6 +62,7 @@ impl Told {
             | Fact::NeverRan
             | Fact::BecameDue
             | Fact::NodeLost { .. }
+            | Fact::GivenBack { .. }
             | Fact::RetryScheduled { .. }
             | Fact::StageChanged { .. }
             | Fact::Paused { .. }

@@ -39,6 +39,9 @@ pub(crate) struct ListAnswer {
     pub(crate) live: BTreeMap<String, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
+    /// Since when the store does not answer: only what this node keeps of its own work is listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stale_since: Option<String>,
 }
 
 /// One of many.

@@ -7,6 +7,7 @@ use crate::work::Desk;
 use longhaul_domain::{SessionId, Status};
 use longhaul_engine::ports::Filter;
 use longhaul_wire::api::ListRequest;
+use std::collections::BTreeMap;
 
 /// A page unless another size is asked for.
 const USUAL: u32 = 20;
@@ -37,12 +38,19 @@ impl Desk<'_> {
             session: session.as_deref().and_then(|session| SessionId::new(session).ok()),
             ..Filter::default()
         };
-        let stats = self.api.engine.stats(&live).await.map_err(longhaul_api::Fault::from)?;
-        let live = stats.total.by_status.into_iter().map(|(status, count)| (status.to_string(), count));
+        let live = match self.api.engine.stats(&live).await {
+            Ok(stats) => {
+                counts(stats.total.by_status.into_iter().map(|(status, count)| (status.to_string(), count)))
+            }
+            // Nobody can count now.
+            Err(_) if listed.stale_since.is_some() => BTreeMap::new(),
+            Err(error) => return Err(longhaul_api::Fault::from(error).into()),
+        };
         Ok(object(&ListAnswer {
             processes: items(&listed.processes),
-            live: counts(live),
+            live,
             next_cursor: listed.cursor,
+            stale_since: listed.stale_since,
         }))
     }
 }

@@ -4,13 +4,14 @@ use super::faults::{Call, Fault};
 use super::trouble::{Failed, Trouble};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
-    WishNo,
+    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Timestamp,
+    Vitals, Wish, WishNo,
 };
 use longhaul_ports::{
     AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode,
     Lease, Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore,
-    QueueView, Queues, Refusal, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    QueueView, Queues, Reconciled, Refusal, Room, Store, StoreError, Stored, Submission, Submitted, Swept,
+    Tails, Upkeep,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -126,6 +127,18 @@ impl ProcessStore for FaultyStore {
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
         self.through(Call::Read, no_op(), self.inner.list(filter, page)).await
     }
+
+    fn away_since(&self) -> Option<Timestamp> {
+        self.inner.away_since()
+    }
+
+    async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
+        self.inner.recall(ids).await
+    }
+
+    async fn recall_page(&self, filter: &Filter, page: &PageAsk) -> Option<Listing> {
+        self.inner.recall_page(filter, page).await
+    }
 }
 
 #[async_trait]
@@ -136,6 +149,10 @@ impl Upkeep for FaultyStore {
 
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
         self.through(Call::Sweep, no_op(), self.inner.sweep(rule, most)).await
+    }
+
+    async fn reconcile(&self, by: &Lease) -> Result<Reconciled, StoreError> {
+        self.through(Call::Attention, no_op(), self.inner.reconcile(by)).await
     }
 }
 

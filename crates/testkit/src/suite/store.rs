@@ -43,7 +43,7 @@ pub use tree::*;
 pub use upkeep::*;
 pub use wish::*;
 pub use world::{StoreWorld, open};
-pub(crate) use world::{claimant, exited, never_ran, room, spawned};
+pub(crate) use world::{claimant, exited, never_ran, node_id, room, spawned};
 
 /// Runs every rule for stores, one test each.
 ///

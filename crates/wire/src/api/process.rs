@@ -104,10 +104,13 @@ pub struct ProcessView {
     /// An exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
     /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `detached_children`,
-    /// `waits_for_children`, `unreachable` (its node gives no sign of life), `lives_on` (it was called interrupted while this node was away, and goes on
-    /// here); of one process that was asked for,
-    /// `output_removed` as well.
+    /// `waits_for_children`, `unreachable` (its node gives no sign of life), `lives_on` (it was called interrupted while this
+    /// node was away, and goes on here), `stale` (the store does not answer, see `stale_since`); of one process that was
+    /// asked for, `output_removed` as well.
     pub conditions: Vec<String>,
+    /// Since when the store does not answer: the record is the one that this node keeps of its own work. Null while it
+    /// answers.
+    pub stale_since: Option<String>,
     /// Whether it does what it was started for; null unless its launch said how to find out.
     pub ready: Option<bool>,
     /// How long it has been without output and report, in milliseconds; null unless it runs.

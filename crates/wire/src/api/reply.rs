@@ -72,6 +72,9 @@ pub struct ProcessList {
     pub cursor: Option<String>,
     /// When this was true.
     pub at: String,
+    /// Since when the store does not answer: what is listed is what this node keeps of its own work, and nothing else.
+    /// Null while it answers.
+    pub stale_since: Option<String>,
 }
 
 /// Asks for the end of a process and of all its descendants.

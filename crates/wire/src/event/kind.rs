@@ -37,6 +37,8 @@ pub enum EventKind {
     Failed,
     /// The node that had it went away and did not come back in time.
     NodeLost,
+    /// The store had lost its record as it stood, and its node gave it back.
+    GivenBack,
     /// Events are missing here: the log does not keep them any more.
     Gap,
 }
@@ -52,7 +54,7 @@ pub enum Urgency {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Queued,
         Self::Started,
         Self::Progress,
@@ -68,6 +70,7 @@ impl EventKind {
         Self::Stopped,
         Self::Failed,
         Self::NodeLost,
+        Self::GivenBack,
         Self::Gap,
     ];
 
@@ -90,6 +93,7 @@ impl EventKind {
             Self::Stopped => "PROCESS_STOPPED",
             Self::Failed => "PROCESS_FAILED",
             Self::NodeLost => "NODE_LOST",
+            Self::GivenBack => "PROCESS_GIVEN_BACK",
             Self::Gap => "GAP",
         }
     }
@@ -113,6 +117,7 @@ impl EventKind {
             | Self::Stopping
             | Self::RetryScheduled
             | Self::Idle
+            | Self::GivenBack
             | Self::Ready => Urgency::Normal,
         }
     }
@@ -144,6 +149,7 @@ impl EventKind {
             (Fact::ConditionBegan { condition }, _) => Some(Self::of_condition(*condition)),
             (Fact::OutputMatched { .. }, _) => Some(Self::OutputMatched),
             (Fact::NodeLost { .. }, _) => Some(Self::NodeLost),
+            (Fact::GivenBack { .. }, _) => Some(Self::GivenBack),
             (Fact::Ended { ending, .. }, _) => Some(Self::of_ending(ending)),
             (
                 Fact::KillBegan { .. }

@@ -102,6 +102,9 @@ enum FactRecord {
         #[serde(default, skip_serializing_if = "is_zero")]
         force: bool,
     },
+    GivenBack {
+        node: String,
+    },
     LateExit {
         attempt: u32,
         exit: Box<ExitRecord>,
@@ -168,6 +171,7 @@ impl From<&Fact> for FactRecord {
                 Self::Signalled { number: signal.number(), tree: *target == SignalTarget::Tree }
             }
             Fact::RestTold { cause, force } => Self::RestTold { cause: (*cause).into(), force: *force },
+            Fact::GivenBack { node } => Self::GivenBack { node: node.to_string() },
             Fact::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: attempt.0, exit: Box::new(exit.into()) }
             }
@@ -226,6 +230,7 @@ impl TryFrom<FactRecord> for Fact {
                 Self::Signalled { signal: signal(number)?, target: signal_target(tree) }
             }
             FactRecord::RestTold { cause, force } => Self::RestTold { cause: cause.into(), force },
+            FactRecord::GivenBack { node } => Self::GivenBack { node: name(&node)? },
             FactRecord::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: AttemptNo(attempt), exit: (*exit).try_into()? }
             }

@@ -23,7 +23,8 @@ else
 end
 local due, loss = first_due(), first_loss(grace)
 if loss and (not due or loss < due) then due = loss end
+local meta = call('HMGET', P .. 'meta', 'founded', 'cursor')
 return {
   'ok', int(now), call('HGET', P .. 'node:' .. node, 'until') or '', due and int(due) or '', policy_version() or '0',
-  int(count), call('ZRANGE', P .. 'wished:' .. node, 0, -1),
+  int(count), call('ZRANGE', P .. 'wished:' .. node, 0, -1), meta[1] or '', meta[2] or '0',
 }

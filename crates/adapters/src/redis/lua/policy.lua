@@ -1,5 +1,5 @@
 -- Replaces the policy of the queues if it still is at the expected version, or founds the first one. The same token again
--- gives the same answer.
+-- gives the same answer. `<` before the version means: if there is an older one, which then has this version.
 local EXPECTED, TOKEN, BODY, DEFAULT, LENS = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local COUNT = tonumber(ARGV[7])
 
@@ -59,6 +59,9 @@ local function replace()
   if EXPECTED == '' then return known[1] and { 'ok', known[1] } or write('0', nil) end
   if not known[1] then return { 'empty' } end
   if known[2] == TOKEN then return { 'ok', known[1] } end
+  -- One that was in force later, and its version.
+  local later = EXPECTED:match('^<(%d+)$')
+  if later and tonumber(later) > tonumber(known[1]) then return write(later, known[3]) end
   if known[1] ~= EXPECTED then return { 'stale', known[1] } end
   return write(int(tonumber(EXPECTED) + 1), known[3])
 end

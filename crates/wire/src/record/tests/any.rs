@@ -310,6 +310,7 @@ pub(super) fn event() -> BoxedStrategy<Event> {
             .prop_map(|(attempt, exit)| Fact::LateExit { attempt: AttemptNo(attempt), exit }),
         condition().prop_map(|condition| Fact::ConditionBegan { condition }),
         name().prop_map(|node| Fact::NodeLost { node }),
+        name().prop_map(|node| Fact::GivenBack { node }),
         condition().prop_map(|condition| Fact::ConditionEnded { condition }),
         any::<(String, u64, String)>().prop_map(|(pattern, offset, line)| Fact::OutputMatched {
             pattern,

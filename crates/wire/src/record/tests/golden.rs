@@ -271,6 +271,7 @@ fn later_events() -> Vec<Event> {
         Fact::Signalled { signal: Signal::new(1).unwrap(), target: SignalTarget::Tree },
         Fact::RestTold { cause: StopCause::User, force: true },
         Fact::RestTold { cause: StopCause::Session, force: false },
+        Fact::GivenBack { node: NodeId::new("laptop").unwrap() },
     ]
     .map(|fact| Event { at: Timestamp(5_000), fact })
     .into()

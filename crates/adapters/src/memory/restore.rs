@@ -1,0 +1,140 @@
+//! Records that this store lost and is given again.
+
+use super::ledger::{Ledger, Row, class, standing};
+use longhaul_domain::{Epoch, Event, Fact, ProcessId, Revision, Seq, Standing, Timestamp, WishNo};
+use longhaul_ports::{Cursor, Footing, Lease, Marks, Restored, StoreError, Stored};
+use std::sync::Arc;
+
+/// Others may have seen a little more than whoever raises a mark first.
+const MARGIN: u64 = 100_000;
+
+/// From which record a row was made when it was given back; it counts until the row is written again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    /// The revision at which it was given.
+    from: Revision,
+    /// The one that it has stood at since.
+    at: Revision,
+}
+
+impl Ledger {
+    pub(super) fn footing(&self, id: &ProcessId) -> Footing {
+        match self.rows.get(id) {
+            Some(row) => Footing::At(row.footing()),
+            None if self.tombs.contains_key(id) => Footing::Swept,
+            None => Footing::Missing,
+        }
+    }
+
+    pub(super) fn raise(&mut self, marks: &Marks) {
+        if marks.end > self.last_cursor {
+            self.last_cursor = Cursor(marks.end.0.saturating_add(MARGIN));
+        }
+        if marks.seq > self.last_seq {
+            self.last_seq = Seq(marks.seq.0.saturating_add(MARGIN));
+        }
+        if let Some(kept) = marks.policy.as_ref().filter(|(version, _)| *version > self.policy.0) {
+            self.policy = kept.clone();
+            self.news.for_all();
+        }
+    }
+
+    pub(super) fn restore(
+        &mut self,
+        now: Timestamp,
+        by: &Lease,
+        kept: &[Stored],
+    ) -> Result<Vec<Restored>, StoreError> {
+        self.check(by)?;
+        Ok(kept.iter().map(|kept| self.take_back(now, by, kept)).collect())
+    }
+
+    fn take_back(&mut self, now: Timestamp, by: &Lease, kept: &Stored) -> Restored {
+        let id = kept.process.id;
+        if self.tombs.contains_key(&id) {
+            return Restored::Swept;
+        }
+        let found = self.rows.get(&id);
+        if let Some(row) = found.filter(|row| !row.gives_way_to(by, kept)) {
+            return Restored::Known(row.stored.revision);
+        }
+        let at = found.map_or(kept.revision, |row| row.stored.revision.max(kept.revision)).next();
+        let last_wish = found.map_or(WishNo(0), |row| row.last_wish);
+        let seq = match found {
+            Some(row) => row.stored.seq,
+            None if self.rows.index().is_taken(kept.seq) => self.last_seq.next(),
+            None => kept.seq,
+        };
+        self.last_seq = self.last_seq.max(seq);
+        let owner = kept.owner.as_ref().and_then(|owner| self.newest_of(owner));
+        let is_orphan = kept.owner.is_some() && owner.is_none();
+        let row = Row {
+            last_wish: kept.wishes.iter().map(|(no, _)| *no).fold(last_wish, WishNo::max),
+            stored: Stored { revision: at, seq, owner, ..kept.clone() },
+            handed_until: None,
+            // Whoever has it may still come and say so.
+            orphaned: is_orphan.then(|| now.plus(self.leases.until_lost())),
+            given: Some(Given { from: kept.revision, at }),
+        };
+        if let Some(key) = &kept.process.spec.launch_key {
+            let scope = (kept.process.spec.session.clone(), key.clone());
+            self.launch_keys.entry(scope).or_insert_with(|| (id, Arc::clone(&kept.process.spec)));
+        }
+        if standing(&row.stored) == Standing::Waiting {
+            self.news.waiter(&class(&kept.process.spec));
+        }
+        if let Some(owner) = row.stored.owner.as_ref().filter(|_| !kept.wishes.is_empty()) {
+            self.news.for_one(&owner.node);
+        }
+        self.rows.insert(row);
+        self.append(id, at, [Event { at: now, fact: Fact::GivenBack { node: by.node.clone() } }]);
+        Restored::Given(at)
+    }
+
+    /// The newest lease of a node that owned something; none if it is not known here, or was lost.
+    fn newest_of(&self, owner: &Lease) -> Option<Lease> {
+        let node = self.nodes.get(&owner.node)?;
+        let is_here = !node.forgotten && !self.leases.is_lost(&owner.node);
+        is_here.then(|| Lease { node: owner.node.clone(), epoch: node.epoch })
+    }
+
+    /// Loses everything: what comes is founded anew.
+    pub(super) fn forget_everything(&mut self, now: Timestamp) {
+        let leases = self.leases.begun_anew();
+        let founding = self.founding.saturating_add(1);
+        self.go_back(now, Self { leases, founding, ..Self::default() });
+    }
+
+    /// Stands as it stood once. Whoever joins from here on does so under an epoch that no lease had.
+    pub(super) fn go_back(&mut self, now: Timestamp, earlier: Self) {
+        let lost = std::mem::replace(self, earlier);
+        self.news = lost.news;
+        self.news.for_all();
+        self.epochs_from = Epoch(u64::try_from(now.0).unwrap_or(0));
+    }
+}
+
+impl Row {
+    /// How far it has come, as far as whoever gives it back is concerned.
+    fn footing(&self) -> Revision {
+        match self.given {
+            Some(given) if given.at == self.stored.revision => given.from,
+            Some(_) | None => self.stored.revision,
+        }
+    }
+
+    fn gives_way_to(&self, by: &Lease, kept: &Stored) -> bool {
+        let owns = |lease: &Option<Lease>| lease.as_ref().is_some_and(|lease| lease.node == by.node);
+        let was_given = self.footing() != self.stored.revision;
+        if kept.revision == self.footing() {
+            return was_given && self.stored.owner.is_none() && owns(&kept.owner);
+        }
+        let node_of = |lease: &Option<Lease>| lease.as_ref().map(|lease| lease.node.clone());
+        let is_others = self.stored.owner.is_some()
+            && !owns(&self.stored.owner)
+            && node_of(&self.stored.owner) != node_of(&kept.owner);
+        let has_ended = standing(kept) == Standing::Ended;
+        let stays = is_others && !has_ended && self.stored.process.attempt >= kept.process.attempt;
+        kept.revision > self.footing() && !stays
+    }
+}

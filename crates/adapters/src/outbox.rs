@@ -1,0 +1,149 @@
+//! What a node keeps for itself beside a store of many machines.
+//!
+//! A launch is kept in a local SQLite file before it is handed to the store, and what the store says of the work of this
+//! node is kept as it is said. So the node can show its own work while the store is away, and give back what the store
+//! lost. Nothing is ever acknowledged from here: every write is the store's, and so is every read but those that ask for
+//! what is kept.
+//!
+//! What was asked for is on the disk before the store sees it. What becomes of it is written within a moment: the
+//! directories of the attempts tell of it as well.
+
+mod absence;
+mod events;
+mod failure;
+mod keeper;
+mod membership;
+mod opening;
+mod process;
+mod queues;
+mod reconcile;
+mod row;
+mod schema;
+mod shelf;
+mod upkeep;
+
+use absence::Absence;
+use keeper::{Entry, Keeper};
+use longhaul_ports::{Clock, Restore, Store, StoreError, Stored};
+use row::Mark;
+use shelf::Shelf;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A store of many machines that can be given back what it lost.
+pub trait SharedStore: Store + Restore {}
+
+impl<T: Store + Restore> SharedStore for T {}
+
+/// A store of many machines, with what this node keeps of its own work.
+pub struct Outboxed {
+    inner: Arc<dyn SharedStore>,
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    absence: Absence,
+    shelf: Mutex<Shelf>,
+    keeper: Keeper,
+}
+
+/// How an outbox is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxOptions {
+    /// Where the store is, without any secret: what is kept of one store is never given to another.
+    pub place: String,
+    /// So long an ended record is kept after its end was acknowledged; 10 minutes by default, nothing if the store
+    /// outlives the loss of its server.
+    pub keeps_ended: Duration,
+    /// The most ended records that are kept; 10,000 by default.
+    pub most_ended: usize,
+    /// The most that the file may take, in KiB; none means as much as the disk has.
+    pub most_kib: Option<u32>,
+}
+
+impl OutboxOptions {
+    /// For the store at this place, all else as by default.
+    #[must_use]
+    pub fn at(place: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            keeps_ended: Duration::from_secs(600),
+            most_ended: 10_000,
+            most_kib: None,
+        }
+    }
+}
+
+impl Outboxed {
+    /// Opens the file at `path`, or makes a new one if there is none. It blocks for some milliseconds.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] and [`StoreError::Format`] if the file is not one of ours, of a newer program, or keeps
+    /// live work of another store: it was left untouched. [`StoreError::ReadOnly`] if it cannot be written.
+    pub async fn open(
+        inner: Arc<dyn SharedStore>,
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        options: OutboxOptions,
+    ) -> Result<Self, StoreError> {
+        let connection = opening::open(path, options.most_kib)?;
+        let found = row::headings(&connection).map_err(|halt| halt.at(path))?;
+        let mark = row::mark(&connection).map_err(|halt| halt.at(path))?;
+        let belongs = mark.place.is_empty() || mark.place == options.place || {
+            let founding = inner.history().await?.founding;
+            let known = mark.history.as_ref().and_then(|history| history.founding.clone());
+            founding.is_some() && founding == known
+        };
+        let keeper = Keeper::start(connection)?;
+        let (mark, found) = if belongs {
+            (Mark { place: options.place, ..mark }, found)
+        } else if let Some(live) = found.iter().find(|heading| heading.ended_at.is_none()) {
+            return Err(failure::foreign(path, &mark.place, live.id));
+        } else {
+            found.iter().for_each(|heading| keeper.soon(Entry::LetGo(heading.id)));
+            (Mark { place: options.place, ..Mark::default() }, Vec::new())
+        };
+        keeper.durably(Entry::Mark(Box::new(mark.clone()))).await?;
+        Ok(Self {
+            inner,
+            path: path.to_owned(),
+            absence: Absence::new(clock.clone()),
+            clock,
+            shelf: Mutex::new(Shelf::new(options.keeps_ended, options.most_ended, mark, found)),
+            keeper,
+        })
+    }
+
+    /// Changes what is in mind, and has it written in the same order.
+    fn keep(&self, change: impl FnOnce(&mut Shelf) -> Vec<Entry>) {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut shelf).into_iter().for_each(|entry| self.keeper.soon(entry));
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&mut Shelf) -> T) -> T {
+        look(&mut self.shelf.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The store told of records.
+    fn heard<'a>(&self, stored: impl IntoIterator<Item = &'a Stored>) {
+        let now = self.clock.now();
+        self.keep(|shelf| stored.into_iter().flat_map(|stored| shelf.heard(now, stored)).collect());
+    }
+
+    /// Asks the store, and learns whether it is there.
+    async fn asked<T>(&self, question: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let asked = self.absence.ask();
+        let answer = question.await;
+        self.absence.told(asked, &answer);
+        answer
+    }
+}
+
+impl fmt::Debug for Outboxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outboxed")
+            .field("store", &self.inner)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}

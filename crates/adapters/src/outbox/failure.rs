@@ -1,0 +1,104 @@
+//! What went wrong with the file, and what it means for those who wait for an answer.
+
+use longhaul_domain::ProcessId;
+use longhaul_ports::{Refusal, StoreError};
+use longhaul_wire::record::BrokenRecord;
+use rusqlite::ErrorCode;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// What to do about a file that cannot be used.
+const WAY_OUT: &str =
+    "restore a copy of it, or move it away: what it keeps is then not given back to a store that lost it";
+
+/// Why something could not be kept or told.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// The database failed.
+    Database(rusqlite::Error),
+    /// What it keeps makes no sense, or a newer program wrote it.
+    Answer(StoreError),
+}
+
+impl From<rusqlite::Error> for Halt {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<BrokenRecord> for Halt {
+    fn from(broken: BrokenRecord) -> Self {
+        Self::Answer(match broken {
+            BrokenRecord::TooNew { needs, reads } => StoreError::Format { found: needs, supported: reads },
+            damaged @ (BrokenRecord::Damaged { .. } | _) => corrupt(format!("the outbox holds a {damaged}")),
+        })
+    }
+}
+
+impl Halt {
+    pub(super) fn into_error(self) -> StoreError {
+        match self {
+            Self::Answer(error) => error,
+            Self::Database(error) => not_kept(&error),
+        }
+    }
+
+    pub(super) fn at(self, path: &Path) -> StoreError {
+        match self {
+            Self::Answer(error) => error,
+            Self::Database(error) => at_opening(path, &error),
+        }
+    }
+}
+
+/// Whether the disk failed, so that nobody knows what it holds now.
+pub(super) fn is_final(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
+/// The error for whoever wanted something kept: it surely was not.
+pub(super) fn not_kept(error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Refused(Refusal::Full),
+        Some(_) | None => StoreError::ReadOnly { why: format!("the outbox of this node: {error}") },
+    }
+}
+
+/// The error for a file that could not be opened.
+pub(super) fn at_opening(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let shown = format!("{} ({error})", path.display());
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => corrupt(shown),
+        Some(_) | None => StoreError::ReadOnly { why: shown },
+    }
+}
+
+pub(super) fn blocked(path: &Path, error: &io::Error) -> StoreError {
+    if error.kind() == ErrorKind::StorageFull {
+        return StoreError::Refused(Refusal::Full);
+    }
+    StoreError::ReadOnly { why: format!("{} ({error})", path.display()) }
+}
+
+pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
+    StoreError::Corrupt { what: what.into(), way_out: WAY_OUT.to_owned() }
+}
+
+/// The thread that writes is gone.
+pub(super) fn closed() -> StoreError {
+    StoreError::ReadOnly { why: "the outbox of this node was closed".to_owned() }
+}
+
+/// The file keeps work of another store.
+pub(super) fn foreign(path: &Path, place: &str, live: ProcessId) -> StoreError {
+    let shown = path.display();
+    StoreError::Corrupt {
+        what: format!("{shown} keeps live work of the store {place}, {live} for one, which is not this one"),
+        way_out: format!(
+            "go back to that store until its work has ended, or move {shown} away: what it keeps is then not given back to a store that lost it"
+        ),
+    }
+}

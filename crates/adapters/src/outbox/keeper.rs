@@ -1,0 +1,304 @@
+//! The one thread that writes the file and reads it.
+
+use super::failure::{Halt, closed, is_final, not_kept};
+use super::row::{self, Line, Mark};
+use longhaul_domain::ProcessId;
+use longhaul_ports::StoreError;
+use rusqlite::Connection;
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// What need not be written at once is written after this long, so that a short life is written once.
+const GATHERING: Duration = Duration::from_millis(40);
+/// The most orders in one commit.
+const LARGEST_BATCH: usize = 1_024;
+/// The wait before what could not be written is tried again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Something to keep, or to let go.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// What is known of a process now.
+    Put(Box<Line>),
+    /// Nothing of it is kept any more.
+    LetGo(ProcessId),
+    /// What is known of the store as a whole.
+    Mark(Box<Mark>),
+}
+
+/// Takes orders from many callers, and writes those that wait together.
+pub(super) struct Keeper {
+    line: Option<Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Order {
+    /// In time, whatever becomes of it: what fails is tried again.
+    Soon(Entry),
+    /// The same, without waiting for more.
+    Now(Entry),
+    /// On the disk before the answer; what fails is not tried again.
+    Durable(Entry, oneshot::Sender<Result<(), StoreError>>),
+    /// After all that was ordered before.
+    Read(Question),
+}
+
+type Question = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
+
+impl Keeper {
+    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (line, orders) = channel();
+        let desk = Desk { connection, backlog: Backlog::default(), is_synced: true, failed: None };
+        let thread = thread::Builder::new()
+            .name("outbox".to_owned())
+            .spawn(move || desk.work(&orders))
+            .map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
+        Ok(Self { line: Some(line), thread: Some(thread) })
+    }
+
+    /// Keeps it within a moment; a crash of the machine may lose it, one of this program only that moment.
+    pub(super) fn soon(&self, entry: Entry) {
+        self.order(Order::Soon(entry));
+    }
+
+    /// Keeps it as soon as the thread is free.
+    pub(super) fn at_once(&self, entry: Entry) {
+        self.order(Order::Now(entry));
+    }
+
+    /// Keeps it durably; to be awaited outside any lock, the order is given at once.
+    pub(super) fn durably(&self, entry: Entry) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        let (to, answer) = oneshot::channel();
+        self.order(Order::Durable(entry, to));
+        async move { answer.await.map_err(|_| closed())? }
+    }
+
+    /// Asks what is kept, with all that was ordered before.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, Halt> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (to, answer) = oneshot::channel();
+        self.order(Order::Read(Box::new(move |connection| {
+            let answer = connection.and_then(|connection| question(connection).map_err(Halt::into_error));
+            // Whoever asked may have gone away.
+            let _ = to.send(answer);
+        })));
+        answer.await.map_err(|_| closed())?
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(line) = &self.line {
+            // The thread ends with this handle alone; whoever waits hears of it.
+            let _ = line.send(order);
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.line = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing left to write.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where the thread works.
+struct Desk {
+    connection: Connection,
+    backlog: Backlog,
+    /// Whether commits are forced to the disk at the moment.
+    is_synced: bool,
+    /// Why nothing is written any more.
+    failed: Option<String>,
+}
+
+/// What waits to be written: of each process only the latest.
+#[derive(Default)]
+struct Backlog {
+    lines: HashMap<ProcessId, Option<Box<Line>>>,
+    mark: Option<Box<Mark>>,
+    /// When it could not be written.
+    tried: Option<Instant>,
+}
+
+impl Desk {
+    fn work(mut self, orders: &Receiver<Order>) {
+        loop {
+            let gathered = self.gather(orders);
+            let is_over = gathered.is_over;
+            self.settle(gathered);
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Takes what has come, and waits a moment for more if nobody waits for it.
+    fn gather(&self, orders: &Receiver<Order>) -> Gathered {
+        let mut gathered = Gathered::default();
+        let mut until = self.backlog.tried.map(|tried| tried + PATIENCE).filter(|_| self.failed.is_none());
+        loop {
+            let next = match until {
+                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(until) => orders.recv_timeout(until.saturating_duration_since(Instant::now())),
+            };
+            let (is_urgent, begins) = match &next {
+                Ok(Order::Soon(_)) => (false, true),
+                Ok(Order::Now(_) | Order::Durable(..) | Order::Read(_)) => (true, false),
+                Err(RecvTimeoutError::Timeout) => return gathered,
+                Err(RecvTimeoutError::Disconnected) => {
+                    gathered.is_over = true;
+                    return gathered;
+                }
+            };
+            gathered.orders.extend(next);
+            if begins && gathered.orders.len() == 1 {
+                let soon = Instant::now() + GATHERING;
+                until = Some(until.map_or(soon, |until| until.min(soon)));
+            }
+            if is_urgent || gathered.orders.len() >= LARGEST_BATCH {
+                gathered.orders.extend(orders.try_iter().take(LARGEST_BATCH));
+                return gathered;
+            }
+        }
+    }
+
+    fn settle(&mut self, gathered: Gathered) {
+        let mut waiting = Vec::new();
+        let mut questions = Vec::new();
+        let mut durable = Vec::new();
+        for order in gathered.orders {
+            match order {
+                Order::Soon(_) | Order::Now(_) if self.failed.is_some() => {}
+                Order::Soon(entry) | Order::Now(entry) => self.backlog.add(entry),
+                Order::Durable(entry, to) => {
+                    durable.push(entry);
+                    waiting.push(to);
+                }
+                Order::Read(question) => questions.push(question),
+            }
+        }
+        let written = match &self.failed {
+            Some(why) => Err(StoreError::ReadOnly { why: why.clone() }),
+            None => self.write(&durable),
+        };
+        let answer = |to: oneshot::Sender<_>, written: Result<(), StoreError>| {
+            // Whoever asked may have gone away; what is kept is told by a load later.
+            let _ = to.send(written);
+        };
+        match written {
+            Ok(()) => waiting.into_iter().for_each(|to| answer(to, Ok(()))),
+            Err(error) => waiting.into_iter().for_each(|to| answer(to, Err(same(&error)))),
+        }
+        for question in questions {
+            question(match &self.failed {
+                Some(why) => Err(StoreError::ReadOnly { why: why.clone() }),
+                None => Ok(&self.connection),
+            });
+        }
+    }
+
+    /// One commit for all that waits.
+    fn write(&mut self, durable: &[Entry]) -> Result<(), StoreError> {
+        if durable.is_empty() && self.backlog.is_empty() {
+            return Ok(());
+        }
+        match self.commit(durable) {
+            Ok(()) => {
+                self.backlog = Backlog::default();
+                Ok(())
+            }
+            Err(Halt::Database(error)) => {
+                if !self.connection.is_autocommit() {
+                    // A transaction that cannot be undone is undone when the connection is closed.
+                    let _ = self.connection.execute_batch("ROLLBACK");
+                }
+                if is_final(&error) {
+                    tracing::error!(%error, "the outbox is read-only from here on: nothing new is accepted");
+                    self.failed =
+                        Some(format!("the outbox of this node failed ({error}); restart to open it anew"));
+                    self.backlog = Backlog::default();
+                } else if self.backlog.tried.is_none() {
+                    tracing::warn!(%error, "the outbox cannot be written now");
+                }
+                self.backlog.tried = Some(Instant::now());
+                Err(not_kept(&error))
+            }
+            Err(Halt::Answer(error)) => Err(error),
+        }
+    }
+
+    fn commit(&mut self, durable: &[Entry]) -> Result<(), Halt> {
+        let is_synced = !durable.is_empty();
+        if self.is_synced != is_synced {
+            self.connection.pragma_update(None, "synchronous", if is_synced { "FULL" } else { "NORMAL" })?;
+            self.is_synced = is_synced;
+        }
+        let transaction = self.connection.unchecked_transaction()?;
+        for (id, line) in &self.backlog.lines {
+            match line {
+                Some(line) => row::put(&transaction, line)?,
+                None => row::let_go(&transaction, id)?,
+            }
+        }
+        if let Some(mark) = &self.backlog.mark {
+            row::put_mark(&transaction, mark)?;
+        }
+        for entry in durable {
+            match entry {
+                Entry::Put(line) => row::put(&transaction, line)?,
+                Entry::LetGo(id) => row::let_go(&transaction, id)?,
+                Entry::Mark(mark) => row::put_mark(&transaction, mark)?,
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+/// What was taken from the line.
+#[derive(Default)]
+struct Gathered {
+    orders: Vec<Order>,
+    /// Whether nobody will order anything any more.
+    is_over: bool,
+}
+
+impl Backlog {
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.mark.is_none()
+    }
+
+    fn add(&mut self, entry: Entry) {
+        match entry {
+            Entry::LetGo(id) => {
+                self.lines.insert(id, None);
+            }
+            Entry::Put(mut line) => {
+                let before = self.lines.remove(&line.stored.process.id).flatten();
+                if let Some(before) = before {
+                    line.is_new |= before.is_new;
+                    if before.vitals_told && !line.vitals_told {
+                        line.vitals_told = true;
+                        line.stored.vitals = before.stored.vitals;
+                    }
+                }
+                self.lines.insert(line.stored.process.id, Some(line));
+            }
+            Entry::Mark(mark) => self.mark = Some(mark),
+        }
+    }
+}
+
+/// Each of those that wait together gets the answer.
+fn same(error: &StoreError) -> StoreError {
+    if let StoreError::Refused(refusal) = error {
+        return StoreError::Refused(refusal.clone());
+    }
+    StoreError::ReadOnly { why: error.to_string() }
+}

@@ -1,0 +1,69 @@
+//! The node's own lease, and how far the store has come.
+
+use super::Outboxed;
+use async_trait::async_trait;
+use longhaul_domain::NodeId;
+use longhaul_ports::{Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, StoreError};
+
+#[async_trait]
+impl Membership for Outboxed {
+    fn leases_end(&self) -> bool {
+        self.inner.leases_end()
+    }
+
+    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+        let lease = self.asked(self.inner.register(me)).await?;
+        self.look(|shelf| shelf.is_mine(&lease));
+        Ok(lease)
+    }
+
+    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+        let calls = self.asked(self.inner.beat(by)).await?;
+        self.reached(&calls);
+        Ok(calls)
+    }
+
+    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+        let calls = self.asked(self.inner.called(by)).await?;
+        self.reached(&calls);
+        Ok(calls)
+    }
+
+    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
+        self.asked(self.inner.leave(by)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+        self.asked(self.inner.nodes()).await
+    }
+
+    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        self.asked(self.inner.announce(by, offer)).await
+    }
+
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.asked(self.inner.known_nodes()).await
+    }
+
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        let known = self.asked(self.inner.drain(node, drain)).await?;
+        self.look(|shelf| {
+            if known && shelf.is_me(node) {
+                shelf.note_mark(&self.keeper, |mark| mark.draining = drain);
+            }
+        });
+        Ok(known)
+    }
+
+    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+        self.asked(self.inner.forget(node)).await
+    }
+}
+
+impl Outboxed {
+    fn reached(&self, calls: &Calls) {
+        if let Some(history) = &calls.history {
+            self.look(|shelf| shelf.reached(&self.keeper, history));
+        }
+    }
+}

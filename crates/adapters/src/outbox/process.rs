@@ -1,0 +1,163 @@
+//! Processes: every answer of the store tells what is to be kept.
+
+use super::{Outboxed, row};
+use async_trait::async_trait;
+use longhaul_domain::{AttemptNo, OpId, ProcessId, Revision, Timestamp, Vitals, Wish, WishNo};
+use longhaul_ports::{
+    Author, Change, Filter, Lease, Listing, Order, PageAsk, PageKey, ProcessStore, Refusal, Room, StoreError,
+    Stored, Submission, Submitted,
+};
+
+/// The most records on a page.
+const MOST: u32 = 1_000;
+
+#[async_trait]
+impl ProcessStore for Outboxed {
+    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+        let id = new.process.id;
+        let offer = self.offer(&new).await?;
+        let answer = self.asked(self.inner.submit(new)).await;
+        match &answer {
+            Ok(Submitted::Waiting(stored) | Submitted::Claimed(stored)) => self.accepted(stored),
+            Ok(Submitted::Existing { id: holder, stored: Some(stored), .. }) if *holder == id => {
+                self.accepted(stored);
+            }
+            Ok(Submitted::Existing { .. }) | Err(StoreError::Fenced { .. }) => self.withdraw(&id).await,
+            Err(StoreError::Refused(refusal)) if *refusal != Refusal::Full => self.withdraw(&id).await,
+            // Whether it was applied, this time or an earlier one, is told by a load later.
+            Err(StoreError::Unknown { .. }) => {}
+            Err(_) if offer.was_doubtful => {}
+            Err(_) => self.withdraw(&id).await,
+        }
+        answer
+    }
+
+    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+        let claimed = self.asked(self.inner.claim(by, room)).await?;
+        self.heard(&claimed);
+        Ok(claimed)
+    }
+
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        let (next, author, taken) = (change.next.clone(), change.author.clone(), change.taken);
+        let revision = self.asked(self.inner.commit(change)).await?;
+        let now = self.clock.now();
+        self.keep(|shelf| shelf.committed(now, next, revision, &author, taken));
+        Ok(revision)
+    }
+
+    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
+        self.asked(self.inner.wish(id, op, wish)).await
+    }
+
+    async fn touch(
+        &self,
+        by: &Author,
+        vitals: &[(ProcessId, AttemptNo, Vitals)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.asked(self.inner.touch(by, vitals)).await
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+        let found = self.asked(self.inner.load(ids)).await?;
+        self.heard(found.iter().flatten());
+        Ok(found)
+    }
+
+    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+        let listing = self.asked(self.inner.list(filter, page)).await?;
+        self.heard(&listing.processes);
+        Ok(listing)
+    }
+
+    fn away_since(&self) -> Option<Timestamp> {
+        self.absence.since()
+    }
+
+    async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
+        self.kept(ids).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what is kept of work of this node cannot be read");
+            vec![None; ids.len()]
+        })
+    }
+
+    async fn recall_page(&self, filter: &Filter, page: &PageAsk) -> Option<Listing> {
+        let (filter, page) = (filter.clone(), page.clone());
+        let found = self.keeper.ask(move |connection| {
+            let most = usize::try_from(page.most.clamp(1, MOST)).unwrap_or(usize::MAX);
+            let is_newest_first = page.order == Order::NewestFirst;
+            let mut processes = Vec::new();
+            row::each_accepted(connection, is_newest_first, |stored| {
+                let is_behind = page.after.is_none_or(|PageKey(after)| {
+                    if is_newest_first { stored.seq < after } else { stored.seq > after }
+                });
+                if is_behind && filter.admits(&stored) {
+                    processes.push(stored);
+                }
+                processes.len() <= most
+            })?;
+            let more = processes.len() > most;
+            processes.truncate(most);
+            let next = processes.last().filter(|_| more).map(|stored| PageKey(stored.seq));
+            Ok(Listing { processes, next })
+        });
+        found
+            .await
+            .inspect_err(|error| tracing::warn!(%error, "what is kept of work of this node cannot be listed"))
+            .ok()
+    }
+}
+
+/// A launch that is being handed to the store; without an answer it is in doubt, also when nobody waits for one any more.
+struct Offer<'a> {
+    outbox: &'a Outboxed,
+    id: ProcessId,
+    /// Whether the store may have it from an earlier try.
+    was_doubtful: bool,
+}
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        self.outbox.look(|shelf| shelf.doubt(&self.id));
+    }
+}
+
+impl Outboxed {
+    /// Keeps a launch durably before the store hears of it.
+    async fn offer(&self, new: &Submission) -> Result<Offer<'_>, StoreError> {
+        let id = new.process.id;
+        let (was_doubtful, kept) = self.look(|shelf| {
+            let was_doubtful = shelf.is_doubtful(&id);
+            (was_doubtful, shelf.offer(&new.process).map(|entry| self.keeper.durably(entry)))
+        });
+        let offer = Offer { outbox: self, id, was_doubtful };
+        if let Some(kept) = kept
+            && let Err(error) = kept.await
+        {
+            self.keep(|shelf| shelf.let_go(&id).into_iter().collect());
+            return Err(error);
+        }
+        Ok(offer)
+    }
+
+    /// The store has acknowledged a launch: whoever is told so may rely on what is kept.
+    fn accepted(&self, stored: &Stored) {
+        let now = self.clock.now();
+        self.look(|shelf| {
+            shelf.accepted_as(now, stored).into_iter().for_each(|entry| self.keeper.at_once(entry));
+        });
+    }
+
+    /// The store surely has no such launch: what was offered must not be given back once whoever asked knows that.
+    async fn withdraw(&self, id: &ProcessId) {
+        let gone = self.look(|shelf| {
+            let entry = if shelf.is_offered(id) { shelf.let_go(id) } else { None };
+            entry.map(|entry| self.keeper.durably(entry))
+        });
+        if let Some(gone) = gone
+            && let Err(error) = gone.await
+        {
+            tracing::warn!(%id, %error, "a launch that was refused is still kept");
+        }
+    }
+}

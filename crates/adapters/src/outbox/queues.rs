@@ -1,0 +1,33 @@
+//! The queues, and their policy as it was last in force.
+
+use super::Outboxed;
+use async_trait::async_trait;
+use longhaul_domain::{Policy, PolicyVersion, SlotKey};
+use longhaul_ports::{PlacementClass, QueueView, Queues, StoreError};
+
+#[async_trait]
+impl Queues for Outboxed {
+    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
+        let (version, policy) = self.asked(self.inner.policy()).await?;
+        self.look(|shelf| shelf.in_force(&self.keeper, version, &policy));
+        Ok((version, policy))
+    }
+
+    async fn set_policy(
+        &self,
+        expected: PolicyVersion,
+        policy: &Policy,
+    ) -> Result<PolicyVersion, StoreError> {
+        let version = self.asked(self.inner.set_policy(expected, policy)).await?;
+        self.look(|shelf| shelf.in_force(&self.keeper, version, policy));
+        Ok(version)
+    }
+
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+        self.asked(self.inner.queues(only)).await
+    }
+
+    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
+        self.asked(self.inner.label_classes()).await
+    }
+}

@@ -1,0 +1,259 @@
+//! What is kept, as rows of the tables.
+
+use super::failure::{Halt, corrupt};
+use longhaul_domain::{
+    Epoch, Policy, PolicyVersion, Process, ProcessId, Revision, Seq, Timestamp, Vitals, Wish, WishNo,
+};
+use longhaul_ports::{Cursor, History, Lease, Stored};
+use longhaul_wire::record;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// How far a launch has come that this node was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It was, or is just being, handed to the store, and no answer is known.
+    Offered,
+    /// The store has acknowledged it.
+    Accepted,
+}
+
+/// What is to be written about one process.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) stage: Stage,
+    /// The record with what belongs to it; its vitals are written only if they are told.
+    pub(super) stored: Stored,
+    pub(super) vitals_told: bool,
+    /// When its end was acknowledged.
+    pub(super) ended_at: Option<Timestamp>,
+    /// Whether what was asked for is to be written too.
+    pub(super) is_new: bool,
+}
+
+/// What is known of a row without reading its record.
+#[derive(Debug)]
+pub(super) struct Heading {
+    pub(super) id: ProcessId,
+    pub(super) stage: Stage,
+    pub(super) revision: Revision,
+    pub(super) seq: Seq,
+    pub(super) owner: Option<Lease>,
+    pub(super) ended_at: Option<Timestamp>,
+    pub(super) wishes: Vec<(WishNo, Wish)>,
+}
+
+/// What is kept about the store as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Where the store is.
+    pub(super) place: String,
+    /// How far it had come when it was heard last.
+    pub(super) history: Option<History>,
+    /// The newest place in its log that was seen.
+    pub(super) end: Cursor,
+    /// The newest submit that was seen.
+    pub(super) seq: Seq,
+    /// The policy as it was last in force.
+    pub(super) policy: Option<(PolicyVersion, Policy)>,
+    /// Whether this node claims nothing because somebody said so.
+    pub(super) draining: bool,
+}
+
+const SELECT: &str = "
+    SELECT kept.seq, revision, owner_node, owner_epoch, spec, life, wishes, vitals
+    FROM kept JOIN asked USING (id) ";
+
+pub(super) fn put(connection: &Connection, line: &Line) -> Result<(), Halt> {
+    let stored = &line.stored;
+    let id = stored.process.id.as_uuid().as_bytes();
+    if line.is_new {
+        let spec = record::encode_spec(&stored.process);
+        connection
+            .prepare_cached(
+                "INSERT INTO asked (id, spec) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET spec = ?2",
+            )?
+            .execute(params![id, spec])?;
+    }
+    let vitals = line.vitals_told.then(|| record::encode_vitals(&stored.vitals));
+    connection
+        .prepare_cached(
+            "INSERT INTO kept (id, stage, revision, seq, owner_node, owner_epoch, ended_at, life, wishes, vitals)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            ON CONFLICT DO UPDATE SET stage = ?2, revision = ?3, seq = ?4, owner_node = ?5, owner_epoch = ?6,
+                ended_at = ?7, life = ?8, wishes = ?9, vitals = coalesce(?10, vitals)",
+        )?
+        .execute(params![
+            id,
+            stage(line.stage),
+            int(stored.revision.0),
+            int(stored.seq.0),
+            stored.owner.as_ref().map(|lease| lease.node.as_str()),
+            stored.owner.as_ref().map(|lease| int(lease.epoch.0)),
+            line.ended_at.map(|at| at.0),
+            record::encode_life(&stored.process),
+            encode_wishes(&stored.wishes),
+            vitals,
+        ])?;
+    Ok(())
+}
+
+pub(super) fn let_go(connection: &Connection, id: &ProcessId) -> Result<(), Halt> {
+    let id = id.as_uuid().as_bytes();
+    connection.prepare_cached("DELETE FROM kept WHERE id = ?1")?.execute([id])?;
+    connection.prepare_cached("DELETE FROM asked WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// Every row without its record.
+pub(super) fn headings(connection: &Connection) -> Result<Vec<Heading>, Halt> {
+    let sql = "SELECT id, stage, revision, seq, owner_node, owner_epoch, ended_at, wishes FROM kept";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut headings = Vec::new();
+    while let Some(row) = rows.next()? {
+        headings.push(Heading {
+            id: ProcessId::new(Uuid::from_bytes(row.get(0)?)),
+            stage: if row.get::<_, i64>(1)? == 0 { Stage::Offered } else { Stage::Accepted },
+            revision: Revision(uint(row.get(2)?)),
+            seq: Seq(uint(row.get(3)?)),
+            owner: owner(row.get(4)?, row.get(5)?)?,
+            ended_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
+            wishes: decode_wishes(&row.get::<_, String>(7)?)?,
+        });
+    }
+    Ok(headings)
+}
+
+/// The record of an id.
+pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<Stored>, Halt> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
+    let mut rows = statement.query([id.as_uuid().as_bytes()])?;
+    rows.next()?.map(stored).transpose()
+}
+
+/// Hands out every accepted record in the order of their submits, newest first or oldest first, until `take` has enough.
+pub(super) fn each_accepted(
+    connection: &Connection,
+    newest_first: bool,
+    mut take: impl FnMut(Stored) -> bool,
+) -> Result<(), Halt> {
+    let order = if newest_first { "DESC" } else { "ASC" };
+    let sql = format!("{SELECT} WHERE stage = 1 ORDER BY kept.seq {order}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if !take(stored(row)?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn mark(connection: &Connection) -> Result<Mark, Halt> {
+    let sql =
+        "SELECT place, founding, server, reached, cursor, seq, policy_version, policy, draining FROM mark";
+    let mut statement = connection.prepare(sql)?;
+    let found = statement.query_row([], |row| {
+        let server: Option<String> = row.get(2)?;
+        let (founding, reached) = (row.get(1)?, Cursor(uint(row.get(3)?)));
+        let policy: (Option<i64>, Option<String>) = (row.get(6)?, row.get(7)?);
+        let mark = Mark {
+            place: row.get(0)?,
+            history: server.map(|server| History { founding, server, end: reached }),
+            end: Cursor(uint(row.get(4)?)),
+            seq: Seq(uint(row.get(5)?)),
+            policy: None,
+            draining: row.get(8)?,
+        };
+        Ok((mark, policy))
+    });
+    let Some((mark, policy)) = found.optional()? else {
+        return Err(Halt::Answer(corrupt("the outbox does not say whose it is")));
+    };
+    let policy = match policy {
+        (Some(version), Some(body)) => Some((PolicyVersion(uint(version)), record::decode_policy(&body)?)),
+        (Some(_) | None, _) => None,
+    };
+    Ok(Mark { policy, ..mark })
+}
+
+pub(super) fn put_mark(connection: &Connection, mark: &Mark) -> Result<(), Halt> {
+    connection
+        .prepare_cached(
+            "UPDATE mark SET place = ?1, founding = ?2, server = ?3, reached = ?4, cursor = ?5, seq = ?6,
+                policy_version = ?7, policy = ?8, draining = ?9",
+        )?
+        .execute(params![
+            mark.place,
+            mark.history.as_ref().and_then(|history| history.founding.as_deref()),
+            mark.history.as_ref().map(|history| history.server.as_str()),
+            mark.history.as_ref().map_or(0, |history| int(history.end.0)),
+            int(mark.end.0),
+            int(mark.seq.0),
+            mark.policy.as_ref().map(|(version, _)| int(version.0)),
+            mark.policy.as_ref().map(|(_, policy)| record::encode_policy(policy)),
+            mark.draining,
+        ])?;
+    Ok(())
+}
+
+fn stored(row: &Row<'_>) -> Result<Stored, Halt> {
+    let (spec, life): (String, String) = (row.get(4)?, row.get(5)?);
+    let process: Process = record::decode(&spec, &life)?;
+    let vitals: Option<String> = row.get(7)?;
+    Ok(Stored {
+        process,
+        revision: Revision(uint(row.get(1)?)),
+        seq: Seq(uint(row.get(0)?)),
+        owner: owner(row.get(2)?, row.get(3)?)?,
+        wishes: decode_wishes(&row.get::<_, String>(6)?)?,
+        vitals: vitals.map_or(Ok(Vitals::default()), |text| record::decode_vitals(&text))?,
+    })
+}
+
+fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, Halt> {
+    let (Some(node), Some(epoch)) = (node, epoch) else {
+        return Ok(None);
+    };
+    Ok(Some(Lease { node: name(&node)?, epoch: Epoch(uint(epoch)) }))
+}
+
+/// A line for each, its number first; a record of ours has no line break in it.
+fn encode_wishes(wishes: &[(WishNo, Wish)]) -> String {
+    wishes.iter().map(|(no, wish)| format!("{} {}\n", no.0, record::encode_wish(wish))).collect()
+}
+
+fn decode_wishes(text: &str) -> Result<Vec<(WishNo, Wish)>, Halt> {
+    let wish = |line: &str| {
+        let (no, wish) = line.split_once(' ').ok_or_else(|| unreadable("a wish"))?;
+        let no = no.parse().map_err(|_| unreadable("the number of a wish"))?;
+        Ok((WishNo(no), record::decode_wish(wish)?))
+    };
+    text.lines().map(wish).collect()
+}
+
+fn name<T: FromStr>(text: &str) -> Result<T, Halt> {
+    text.parse().map_err(|_| unreadable("a name"))
+}
+
+fn unreadable(what: &str) -> Halt {
+    Halt::Answer(corrupt(format!("the outbox holds {what} that cannot be read")))
+}
+
+const fn stage(stage: Stage) -> i64 {
+    match stage {
+        Stage::Offered => 0,
+        Stage::Accepted => 1,
+    }
+}
+
+/// Counters stay far below the largest that a column holds.
+fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn uint(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,304 @@
+//! What is kept, as this program has it in mind: enough to tell what an answer of the store changes.
+
+use super::keeper::{Entry, Keeper};
+use super::row::{Heading, Line, Mark, Stage};
+use longhaul_domain::{
+    NodeId, Placement, Policy, PolicyVersion, Process, ProcessId, Revision, Seq, Standing, Timestamp, Vitals,
+    Wish, WishNo,
+};
+use longhaul_ports::{Author, History, Lease, Stored};
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+/// What is kept, without the records themselves.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    /// This node, once it has registered.
+    me: Option<Lease>,
+    /// So long an ended record is kept after its end was acknowledged.
+    keeps_ended: Duration,
+    most_ended: usize,
+    known: HashMap<ProcessId, Known>,
+    ended: BTreeSet<(Timestamp, ProcessId)>,
+    mark: Mark,
+}
+
+#[derive(Debug)]
+struct Known {
+    offer: Offer,
+    revision: Revision,
+    seq: Seq,
+    owner: Option<Lease>,
+    wishes: Vec<(WishNo, Wish)>,
+    ended_at: Option<Timestamp>,
+}
+
+/// How it stands with a launch that this node was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    /// It is just being handed to the store.
+    Open,
+    /// It was, and no answer came.
+    Doubtful,
+    /// The store has acknowledged it.
+    Accepted,
+}
+
+impl Shelf {
+    pub(super) fn new(keeps_ended: Duration, most_ended: usize, mark: Mark, found: Vec<Heading>) -> Self {
+        let mut shelf =
+            Self { me: None, keeps_ended, most_ended, known: HashMap::new(), ended: BTreeSet::new(), mark };
+        for heading in found {
+            let offer = match heading.stage {
+                Stage::Offered => Offer::Doubtful,
+                Stage::Accepted => Offer::Accepted,
+            };
+            if let Some(at) = heading.ended_at {
+                shelf.ended.insert((at, heading.id));
+            }
+            let Heading { id, revision, seq, owner, ended_at, wishes, .. } = heading;
+            shelf.known.insert(id, Known { offer, revision, seq, owner, wishes, ended_at });
+        }
+        shelf
+    }
+
+    pub(super) const fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// Changes what is known of the store as a whole; it is written soon if it did change.
+    pub(super) fn note_mark(&mut self, keeper: &Keeper, change: impl FnOnce(&mut Mark)) {
+        let mut next = self.mark.clone();
+        change(&mut next);
+        if next != self.mark {
+            self.mark = next.clone();
+            keeper.soon(Entry::Mark(Box::new(next)));
+        }
+    }
+
+    /// The store told how far it has come. What it lost is not forgotten before it was compared.
+    pub(super) fn reached(&mut self, keeper: &Keeper, history: &History) {
+        self.note_mark(keeper, |mark| {
+            mark.end = mark.end.max(history.end);
+            if mark.history.as_ref().is_none_or(|earlier| history.continues(earlier)) {
+                mark.history = Some(history.clone());
+            }
+        });
+    }
+
+    /// The policy in force; an older one than was known comes from a store that lost it.
+    pub(super) fn in_force(&mut self, keeper: &Keeper, version: PolicyVersion, policy: &Policy) {
+        if self.mark.policy.as_ref().is_none_or(|(known, _)| *known < version) {
+            self.note_mark(keeper, |mark| mark.policy = Some((version, policy.clone())));
+        }
+    }
+
+    /// The node works under this lease now.
+    pub(super) fn is_mine(&mut self, lease: &Lease) {
+        self.me = Some(lease.clone());
+    }
+
+    pub(super) fn is_me(&self, node: &NodeId) -> bool {
+        self.me.as_ref().is_some_and(|me| me.node == *node)
+    }
+
+    pub(super) fn revision_of(&self, id: &ProcessId) -> Option<Revision> {
+        self.known.get(id).map(|known| known.revision)
+    }
+
+    /// Every process that the store has acknowledged, in the order in which they are given back: what ended, what
+    /// lives, what waits.
+    pub(super) fn accepted(&self) -> Vec<ProcessId> {
+        let accepted = self.known.iter().filter(|(_, known)| known.offer == Offer::Accepted);
+        let mut ids: Vec<_> = accepted
+            .map(|(id, known)| (known.ended_at.is_none(), known.owner.is_none(), known.seq, *id))
+            .collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(.., id)| id).collect()
+    }
+
+    pub(super) fn is_doubtful(&self, id: &ProcessId) -> bool {
+        self.known.get(id).is_some_and(|known| known.offer == Offer::Doubtful)
+    }
+
+    /// Launches of which it is not known whether the store has them.
+    pub(super) fn doubtful(&self) -> Vec<ProcessId> {
+        let doubtful = self.known.iter().filter(|(_, known)| known.offer == Offer::Doubtful);
+        doubtful.map(|(id, _)| *id).collect()
+    }
+
+    /// A launch is about to be handed to the store; none if it is known already.
+    pub(super) fn offer(&mut self, process: &Process) -> Option<Entry> {
+        if let Some(known) = self.known.get_mut(&process.id) {
+            if known.offer == Offer::Doubtful {
+                known.offer = Offer::Open;
+            }
+            return None;
+        }
+        let stored = Stored {
+            process: process.clone(),
+            revision: Revision(1),
+            seq: Seq(0),
+            owner: None,
+            wishes: Vec::new(),
+            vitals: Vitals::default(),
+        };
+        self.known.insert(process.id, Known::of(&stored, Offer::Open, None));
+        let line = Line { stage: Stage::Offered, stored, vitals_told: false, ended_at: None, is_new: true };
+        Some(Entry::Put(Box::new(line)))
+    }
+
+    /// The store gave no answer to a launch.
+    pub(super) fn doubt(&mut self, id: &ProcessId) {
+        if let Some(known) = self.known.get_mut(id).filter(|known| known.offer == Offer::Open) {
+            known.offer = Offer::Doubtful;
+        }
+    }
+
+    /// Whether a launch is neither acknowledged nor refused.
+    pub(super) fn is_offered(&self, id: &ProcessId) -> bool {
+        self.known.get(id).is_some_and(|known| known.offer != Offer::Accepted)
+    }
+
+    /// Nothing of it is kept any more.
+    pub(super) fn let_go(&mut self, id: &ProcessId) -> Option<Entry> {
+        let known = self.known.remove(id)?;
+        if let Some(at) = known.ended_at {
+            self.ended.remove(&(at, *id));
+        }
+        Some(Entry::LetGo(*id))
+    }
+
+    /// The store acknowledged the launch of this node.
+    pub(super) fn accepted_as(&mut self, now: Timestamp, stored: &Stored) -> Vec<Entry> {
+        self.learn(now, stored, true)
+    }
+
+    /// The store told of a record.
+    pub(super) fn heard(&mut self, now: Timestamp, stored: &Stored) -> Vec<Entry> {
+        self.mark.seq = self.mark.seq.max(stored.seq);
+        if self.known.contains_key(&stored.process.id) || self.belongs_here(stored) {
+            return self.learn(now, stored, false);
+        }
+        Vec::new()
+    }
+
+    /// What the store has is what counts, however much further it was known to be.
+    pub(super) fn corrected(&mut self, now: Timestamp, stored: &Stored) -> Vec<Entry> {
+        if let Some(known) = self.known.get_mut(&stored.process.id) {
+            known.revision = Revision(0);
+        }
+        self.heard(now, stored)
+    }
+
+    /// The store acknowledged a change; of what is not kept nothing is known.
+    pub(super) fn committed(
+        &mut self,
+        now: Timestamp,
+        next: Process,
+        revision: Revision,
+        author: &Author,
+        taken: WishNo,
+    ) -> Vec<Entry> {
+        let Some(known) = self.known.get(&next.id) else { return Vec::new() };
+        let owner = match (next.state.standing(), author) {
+            (Standing::Holding, Author::Owner(lease)) if next.spec.command().is_some() => Some(lease.clone()),
+            (Standing::Holding | Standing::Waiting | Standing::Idle | Standing::Ended, _) => None,
+        };
+        let wishes = known.wishes.iter().filter(|(no, _)| *no > taken).copied().collect();
+        let (seq, vitals) = (known.seq, Vitals::default());
+        let stored = Stored { process: next, revision, seq, owner, wishes, vitals };
+        self.put(now, stored, false)
+    }
+
+    /// What ended long enough ago, and what is too much.
+    pub(super) fn outdated(&mut self, now: Timestamp) -> Vec<Entry> {
+        let mut gone = Vec::new();
+        while let Some(&(at, id)) = self.ended.first()
+            && (self.ended.len() > self.most_ended || at.plus(self.keeps_ended) <= now)
+        {
+            self.ended.pop_first();
+            self.known.remove(&id);
+            gone.push(Entry::LetGo(id));
+        }
+        gone
+    }
+
+    /// Whether this node owns it, or nobody else may run what waits.
+    fn belongs_here(&self, stored: &Stored) -> bool {
+        let Some(me) = &self.me else { return false };
+        match stored.process.state.standing() {
+            Standing::Holding => self.is_owned_here(stored.owner.as_ref()),
+            Standing::Waiting | Standing::Idle => {
+                stored.process.spec.placement == Placement::Node(me.node.clone())
+            }
+            Standing::Ended => false,
+        }
+    }
+
+    fn is_owned_here(&self, owner: Option<&Lease>) -> bool {
+        matches!((owner, &self.me), (Some(owner), Some(me)) if owner.node == me.node)
+    }
+
+    /// Takes over what is newer, and lets go of what another node has to keep.
+    fn learn(&mut self, now: Timestamp, stored: &Stored, is_answer: bool) -> Vec<Entry> {
+        let id = stored.process.id;
+        if let Some(known) = self.known.get(&id) {
+            let is_same = known.revision == stored.revision
+                && known.offer == Offer::Accepted
+                && known.owner == stored.owner
+                && known.wishes == stored.wishes;
+            if is_same || known.revision > stored.revision {
+                return Vec::new();
+            }
+            // Its answer is on its way, and knows more than whoever looked meanwhile.
+            if known.offer == Offer::Open && !is_answer {
+                return Vec::new();
+            }
+        }
+        if stored.owner.is_some() && self.me.is_some() && !self.is_owned_here(stored.owner.as_ref()) {
+            return self.let_go(&id).into_iter().collect();
+        }
+        self.put(now, stored.clone(), true)
+    }
+
+    fn put(&mut self, now: Timestamp, stored: Stored, vitals_told: bool) -> Vec<Entry> {
+        let id = stored.process.id;
+        self.mark.seq = self.mark.seq.max(stored.seq);
+        let known = self.known.get(&id);
+        if known.is_some_and(|known| known.revision > stored.revision) {
+            return Vec::new();
+        }
+        let before = known.and_then(|known| known.ended_at);
+        let is_ended = stored.process.status().is_ended();
+        let ended_at = is_ended.then(|| before.unwrap_or(now));
+        if is_ended && self.keeps_ended.is_zero() {
+            return self.let_go(&id).into_iter().collect();
+        }
+        let is_new = known.is_none();
+        if let Some(at) = before.filter(|_| before != ended_at) {
+            self.ended.remove(&(at, id));
+        }
+        if let Some(at) = ended_at {
+            self.ended.insert((at, id));
+        }
+        self.known.insert(id, Known::of(&stored, Offer::Accepted, ended_at));
+        let line = Line { stage: Stage::Accepted, stored, vitals_told, ended_at, is_new };
+        let mut entries = vec![Entry::Put(Box::new(line))];
+        entries.extend(self.outdated(now));
+        entries
+    }
+}
+
+impl Known {
+    fn of(stored: &Stored, offer: Offer, ended_at: Option<Timestamp>) -> Self {
+        Self {
+            offer,
+            revision: stored.revision,
+            seq: stored.seq,
+            owner: stored.owner.clone(),
+            wishes: stored.wishes.clone(),
+            ended_at,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What has to be done for processes that nobody owns, and for a store that lost something.
+
+use super::Outboxed;
+use async_trait::async_trait;
+use longhaul_domain::Retention;
+use longhaul_ports::{Lease, Reconciled, StoreError, Stored, Swept, Upkeep};
+
+#[async_trait]
+impl Upkeep for Outboxed {
+    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
+        let rows = self.asked(self.inner.attention(by, most)).await?;
+        self.heard(&rows);
+        Ok(rows)
+    }
+
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+        let swept = self.asked(self.inner.sweep(rule, most)).await?;
+        self.keep(|shelf| swept.ids.iter().filter_map(|id| shelf.let_go(id)).collect());
+        Ok(swept)
+    }
+
+    async fn reconcile(&self, by: &Lease) -> Result<Reconciled, StoreError> {
+        self.asked(self.compare(by)).await
+    }
+}

@@ -1,0 +1,76 @@
+-- Takes back records that this server lost. ARGV: node and epoch of whoever gives them, how long after a last sign of
+-- life work counts as lost (empty for never), then for each how many arguments follow, and those in the order of `take`.
+--
+-- Answers for each what became of it, and at which revision it stands.
+local NODE, EPOCH, UNTIL_LOST = ARGV[2], ARGV[3], ARGV[4]
+if not policy_version() then return { 'empty' } end
+if not node_is(NODE, EPOCH) then return { 'fenced' } end
+
+-- The name of a node that owned something, if it is known here and was not lost; else ''.
+local function still(owner)
+  if owner == '' or not call('ZSCORE', P .. 'nodes', owner) then return '' end
+  local lost = call('HGET', P .. 'node:' .. owner, 'lost')
+  return (not lost or lost == '') and owner or ''
+end
+
+-- Whether what is here gives way to what is given, which stood there at its revision in the hands of its owner.
+local function gives_way(id, h, rev, owner, standing, attempt)
+  local from = given_from(id, h.rev)
+  local footing = tonumber(from or h.rev)
+  if rev == footing then return from and h.owner == '' and owner == NODE end
+  local others = h.owner ~= '' and h.owner ~= NODE and h.owner ~= owner
+  local stays = others and standing ~= '3' and tonumber(h.attempt) >= attempt
+  return rev > footing and not stays
+end
+
+-- Its own sequence, unless it was given to another one since.
+local function free_seq(id, seq)
+  local there = call('ZRANGEBYSCORE', P .. 'all', seq, seq, 'LIMIT', 0, 1)
+  if there[1] and there[1] ~= id then return int(call('HINCRBY', P .. 'meta', 'seq', 1)) end
+  if tonumber(seq) > tonumber(call('HGET', P .. 'meta', 'seq') or '0') then call('HSET', P .. 'meta', 'seq', seq) end
+  return seq
+end
+
+local function take_back(a, last)
+  local id, rev, owner = ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 4]
+  if call('HEXISTS', P .. 'tombs', id) == 1 then return 'swept', '0' end
+  local h = head(id)
+  if h and not gives_way(id, h, rev, owner, ARGV[a + 13], tonumber(ARGV[a + 16])) then return 'known', h.rev end
+  local at = int(math.max(rev, h and tonumber(h.rev) or 0) + 1)
+  local n = {
+    rev = at, seq = h and h.seq or free_seq(id, ARGV[a + 3]), owner = still(owner), orphaned = '',
+    wish_no = int(math.max(tonumber(ARGV[a + 5]), h and tonumber(h.wish_no) or 0)),
+    wishes = int((last - a - 25) / 2),
+    standing = ARGV[a + 13], status = ARGV[a + 14], closing = ARGV[a + 15], attempt = ARGV[a + 16],
+    key = ARGV[a + 17], class = ARGV[a + 18], priority = ARGV[a + 19], due = ARGV[a + 20],
+    ancestors = ARGV[a + 21], node = ARGV[a + 22], queued = ARGV[a + 23], completed = ARGV[a + 24],
+    if_claimed = ARGV[a + 25],
+  }
+  -- Whoever has it may still come and say so.
+  if owner ~= '' and n.owner == '' and UNTIL_LOST ~= '' then n.orphaned = int(now + tonumber(UNTIL_LOST)) end
+  call('DEL', P .. 'w:' .. id)
+  for i = a + 26, last, 2 do call('RPUSH', P .. 'w:' .. id, ARGV[i], ARGV[i + 1]) end
+  call('HDEL', P .. 'b:' .. id, 'claimed', 'vitals')
+  call('HSET', P .. 'b:' .. id, 'life', ARGV[a + 9], 'spec', ARGV[a + 10], 'filed', ARGV[a + 12] .. ARGV[a + 11],
+    'given', ARGV[a + 2] .. ':' .. at)
+  if ARGV[a + 6] ~= '' then call('HSET', P .. 'b:' .. id, 'vitals', ARGV[a + 6]) end
+  if ARGV[a + 7] ~= '' then call('HSETNX', P .. 'launch', ARGV[a + 7], id .. ARGV[a + 8]) end
+  save(id, h, n)
+  place(id, h, n)
+  append(id, at, { 'given' .. SEP .. int(now) .. SEP .. NODE })
+  if n.standing == '0' then news_of_waiter(n.class) end
+  if n.owner ~= '' and tonumber(n.wishes) > 0 then news_for(n.owner) end
+  return 'given', at
+end
+
+local answer = { 'ok' }
+local at = 5
+while at <= #ARGV do
+  local last = at + tonumber(ARGV[at])
+  local what, rev = take_back(at, last)
+  answer[#answer + 1] = what
+  answer[#answer + 1] = rev
+  at = last + 1
+end
+ring()
+return answer

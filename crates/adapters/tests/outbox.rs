@@ -1,0 +1,190 @@
+//! What a node keeps for itself beside a store of many machines.
+#![cfg(feature = "outbox")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+#[path = "outbox/files.rs"]
+mod files;
+#[path = "outbox/keeps.rs"]
+mod keeps;
+#[path = "outbox/remote.rs"]
+mod remote;
+#[path = "outbox/restores.rs"]
+mod restores;
+
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_adapters::outbox::{OutboxOptions, Outboxed, SharedStore};
+use longhaul_domain::*;
+use longhaul_ports::*;
+use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
+use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::store::{GRACE, LEASE};
+use remote::Remote;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Nothing that a store promises is lost behind an outbox.
+mod suite {
+    longhaul_testkit::store_suite!(super::of_memory);
+
+    mod leased {
+        longhaul_testkit::leased_store_suite!(super::super::of_leased_memory);
+    }
+}
+
+fn of_memory(clock: VirtualClock) -> StoreWorld {
+    let memory = MemoryStore::new(Arc::new(clock.clone()));
+    StoreWorld::new(Arc::new(around(Arc::new(memory), &clock)), clock)
+}
+
+fn of_leased_memory(clock: VirtualClock) -> StoreWorld {
+    let memory = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
+    StoreWorld::new(Arc::new(around(Arc::new(memory), &clock)), clock)
+}
+
+/// An outbox whose files nobody else finds.
+fn around(inner: Arc<dyn SharedStore>, clock: &VirtualClock) -> Outboxed {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, clock) = (directory.path().join("outbox.sqlite"), clock.clone());
+    let opened = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(Outboxed::open(inner, &path, Arc::new(clock), OutboxOptions::at("memory")))
+    });
+    // Open files stay without their names.
+    opened.join().unwrap().unwrap()
+}
+
+/// A node with its outbox, and the store that it shares with others.
+struct Node {
+    directory: TempDir,
+    clock: VirtualClock,
+    ids: SequentialIds,
+    remote: Remote,
+}
+
+impl Node {
+    fn new() -> Self {
+        let clock = VirtualClock::default();
+        let memory = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            ids: SequentialIds::default(),
+            remote: Remote::new(memory),
+            clock,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("outbox.sqlite")
+    }
+
+    async fn open(&self) -> Outboxed {
+        self.open_at(&self.path(), "here").await.unwrap()
+    }
+
+    async fn open_at(&self, path: &Path, place: &str) -> Result<Outboxed, StoreError> {
+        let inner = Arc::new(self.remote.clone());
+        Outboxed::open(inner, path, Arc::new(self.clock.clone()), OutboxOptions::at(place)).await
+    }
+
+    /// Opens it, and has the node join and catch up.
+    async fn join(&self) -> (Outboxed, Lease) {
+        let store = self.open().await;
+        let lease = store.register(&facts("me")).await.unwrap();
+        store.reconcile(&lease).await.unwrap();
+        (store, lease)
+    }
+
+    /// A launch that waits on this node.
+    fn launch(&self) -> Submission {
+        self.launch_for(None)
+    }
+
+    fn launch_for(&self, lease: Option<&Lease>) -> Submission {
+        let mut spec = Spec::of(Work::Command(Box::new(CommandSpec::of("true", &[], "/"))));
+        spec.placement = Placement::Node(name("me"));
+        let ctx = Context {
+            now: self.clock.now(),
+            awake: self.clock.awake(),
+            chance: Chance(0),
+            capabilities: Capabilities::ALL,
+        };
+        let (process, events) = Process::submit(&ctx, self.ids.process(), Lineage::default(), Arc::new(spec));
+        Submission {
+            process,
+            events,
+            limits: Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() },
+            claim_for: lease.map(|lease| Claimant { lease: lease.clone(), roots: 100 }),
+            or_refuse: false,
+        }
+    }
+
+    /// What became true of a process, as its owner writes it.
+    async fn write(&self, store: &Outboxed, lease: &Lease, id: ProcessId, fact: Fact) -> Revision {
+        let stored = store.load(&[id]).await.unwrap().remove(0).unwrap();
+        let events = vec![Event { at: self.clock.now(), fact }];
+        let mut next = stored.process.clone();
+        next.evolve(&events);
+        let change = Change {
+            op: self.ids.op(),
+            author: Author::Owner(lease.clone()),
+            expected: stored.revision,
+            next,
+            events,
+            taken: WishNo(0),
+            childless: false,
+        };
+        store.commit(change).await.unwrap()
+    }
+}
+
+fn facts(node: &str) -> NodeFacts {
+    NodeFacts { id: name(node), boot: "boot".to_owned(), version: "1".to_owned() }
+}
+
+fn name(text: &str) -> NodeId {
+    NodeId::new(text).unwrap()
+}
+
+fn spawned() -> Fact {
+    Fact::Spawned { pid: Some(7), containment: None, timeout_at: None }
+}
+
+/// The end of a process, as its owner writes it.
+async fn end(node: &Node, store: &Outboxed, lease: &Lease, id: ProcessId) {
+    let exit = Exit {
+        status: ExitStatus::Code(0),
+        at: node.clock.now(),
+        stopped: None,
+        last_signal: None,
+        swept: 0,
+        leftovers: 0,
+        limit: None,
+        usage: Usage::default(),
+        output_bytes: 0,
+        dropped_bytes: 0,
+        began: None,
+    };
+    node.write(
+        store,
+        lease,
+        id,
+        Fact::Ended {
+            ending: Ending::Completed { exit: Some(exit), result: None },
+            vitals: Vitals::default(),
+        },
+    )
+    .await;
+}
+
+fn page() -> PageAsk {
+    PageAsk { order: Order::NewestFirst, after: None, most: 100 }
+}
+
+async fn recalled(store: &Outboxed, id: ProcessId) -> Option<Stored> {
+    store.recall(&[id]).await.remove(0)
+}
+
+async fn there(remote: &Remote, id: ProcessId) -> Option<Stored> {
+    remote.load(&[id]).await.unwrap().remove(0)
+}

@@ -1,0 +1,133 @@
+//! What an outbox makes of files, full disks and sudden ends.
+
+use super::*;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+#[tokio::test]
+async fn the_files_are_for_their_owner_only() {
+    let node = Node::new();
+    let (store, _) = node.join().await;
+    store.submit(node.launch()).await.unwrap();
+    let names = ["outbox.sqlite", "outbox.sqlite-shm", "outbox.sqlite-wal"];
+    for name in names {
+        let mode = fs::metadata(node.directory.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_outbox_is_refused_untouched() {
+    let node = Node::new();
+    let foreign = node.directory.path().join("foreign.sqlite");
+    rusqlite_file(&foreign, 7, 1);
+    let newer = node.directory.path().join("newer.sqlite");
+    drop(node.open_at(&newer, "here").await.unwrap());
+    rusqlite_file(&newer, 0x4c48_6f75, 2);
+    let garbage = node.directory.path().join("garbage.sqlite");
+    fs::write(&garbage, [7; 4_096]).unwrap();
+    let cut = node.directory.path().join("cut.sqlite");
+    fs::write(&cut, "").unwrap();
+    let directory = node.directory.path().join("directory.sqlite");
+    fs::create_dir(&directory).unwrap();
+    for path in [&foreign, &garbage, &cut, &newer, &directory] {
+        let before = fs::read(path).ok();
+        let refused = node.open_at(path, "here").await.unwrap_err();
+        if let StoreError::Corrupt { what, way_out } = &refused {
+            assert!(what.contains(path.to_str().unwrap()) && way_out.contains("move it away"), "{what}");
+        }
+        let is_newer = matches!(refused, StoreError::Format { found: 2, supported: 1 });
+        let is_foreign = matches!(refused, StoreError::Corrupt { .. });
+        assert!(if path == &newer { is_newer } else { is_foreign }, "{path:?}: {refused:?}");
+        assert_eq!(fs::read(path).ok(), before, "{path:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_found_when_it_is_opened() {
+    let node = Node::new();
+    let (store, lease) = node.join().await;
+    for _ in 0..50 {
+        store.submit(node.launch_for(Some(&lease))).await.unwrap();
+    }
+    drop(store);
+    let mut bytes = fs::read(node.path()).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half..].fill(0xa5);
+    fs::write(node.path(), &bytes).unwrap();
+    let refused = node.open_at(&node.path(), "here").await;
+    assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{refused:?}");
+    assert_eq!(fs::read(node.path()).unwrap(), bytes, "it was left as it was");
+}
+
+#[tokio::test]
+async fn live_work_of_one_store_is_not_given_to_another() {
+    let node = Node::new();
+    let (store, lease) = node.join().await;
+    let launch = node.launch_for(Some(&lease));
+    let id = launch.process.id;
+    store.submit(launch).await.unwrap();
+    store.reconcile(&lease).await.unwrap();
+    drop(store);
+    drop(node.open_at(&node.path(), "here under another name").await.expect("the same store"));
+    node.remote.memory.lose_everything();
+    let refused = node.open_at(&node.path(), "elsewhere").await.unwrap_err();
+    let StoreError::Corrupt { what, way_out } = refused else { panic!("{refused:?}") };
+    assert!(what.contains(&id.to_string()) && what.contains("here under another name"), "{what}");
+    assert!(way_out.contains("go back to that store"), "{way_out}");
+
+    // What has ended keeps nobody.
+    let store = node.open_at(&node.path(), "here under another name").await.unwrap();
+    let lease = store.register(&facts("me")).await.unwrap();
+    store.reconcile(&lease).await.unwrap();
+    end(&node, &store, &lease, id).await;
+    drop(store);
+    node.remote.memory.lose_everything();
+    let store = node.open_at(&node.path(), "elsewhere").await.unwrap();
+    assert_eq!(recalled(&store, id).await, None);
+}
+
+#[tokio::test]
+async fn without_room_on_the_disk_nothing_is_accepted() {
+    let node = Node::new();
+    let clock = Arc::new(node.clock.clone());
+    let options = OutboxOptions { most_kib: Some(64), ..OutboxOptions::at("here") };
+    let store = Outboxed::open(Arc::new(node.remote.clone()), &node.path(), clock, options).await.unwrap();
+    let lease = store.register(&facts("me")).await.unwrap();
+    let (mut accepted, mut refused) = (Vec::new(), None);
+    for _ in 0..500 {
+        let launch = node.launch_for(Some(&lease));
+        let id = launch.process.id;
+        match store.submit(launch).await {
+            Ok(_) => accepted.push(id),
+            Err(error) => {
+                refused = Some((id, error));
+                break;
+            }
+        }
+    }
+    let (id, error) = refused.expect("64 KiB hold fewer");
+    assert!(matches!(error, StoreError::Refused(Refusal::Full)), "{error:?}");
+    assert_eq!(there(&node.remote, id).await, None, "the store was not even asked");
+    for id in &accepted {
+        end(&node, &store, &lease, *id).await;
+    }
+    node.clock.advance(std::time::Duration::from_secs(601));
+    let lease = store.register(&facts("me")).await.unwrap();
+    store.reconcile(&lease).await.unwrap();
+    let mut rounds = 0;
+    while store.submit(node.launch()).await.is_err() {
+        rounds += 1;
+        assert!(rounds < 100, "with room it goes on");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// A database of some program, of some version.
+fn rusqlite_file(path: &Path, application: u32, version: u32) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
+    connection.pragma_update(None, "application_id", application).unwrap();
+    connection.pragma_update(None, "user_version", version).unwrap();
+    connection.execute_batch("CREATE TABLE IF NOT EXISTS one (one)").unwrap();
+}

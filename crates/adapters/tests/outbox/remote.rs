@@ -1,0 +1,186 @@
+//! A store of many machines that is away when it is told to be.
+
+use async_trait::async_trait;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::*;
+use longhaul_ports::*;
+use std::sync::{Arc, Mutex};
+
+/// How the store answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mood {
+    #[default]
+    Here,
+    /// Nobody is there.
+    Away,
+    /// It does what it is asked, and its answers are lost.
+    Mute,
+    /// It does what it is asked, and never answers.
+    Stuck,
+}
+
+/// A store of many machines that is away when it is told to be.
+#[derive(Clone, Debug)]
+pub(super) struct Remote {
+    pub(super) memory: MemoryStore,
+    mood: Arc<Mutex<Mood>>,
+}
+
+impl Remote {
+    pub(super) fn new(memory: MemoryStore) -> Self {
+        Self { memory, mood: Arc::default() }
+    }
+
+    pub(super) fn is(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    async fn ask<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Here => answer.await,
+            Mood::Away => Err(StoreError::Unavailable { source: "nobody is there".into() }),
+            Mood::Stuck => {
+                answer.await?;
+                std::future::pending().await
+            }
+            Mood::Mute => {
+                answer.await?;
+                Err(StoreError::Unknown {
+                    op: OpId::new(uuid::Uuid::nil()),
+                    source: "the answer got lost".into(),
+                })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl ProcessStore for Remote {
+    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+        self.ask(self.memory.submit(new)).await
+    }
+
+    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+        self.ask(self.memory.claim(by, room)).await
+    }
+
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        self.ask(self.memory.commit(change)).await
+    }
+
+    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
+        self.ask(self.memory.wish(id, op, wish)).await
+    }
+
+    async fn touch(
+        &self,
+        by: &Author,
+        vitals: &[(ProcessId, AttemptNo, Vitals)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.ask(self.memory.touch(by, vitals)).await
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.ask(self.memory.load(ids)).await
+    }
+
+    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+        self.ask(self.memory.list(filter, page)).await
+    }
+}
+
+#[async_trait]
+impl Upkeep for Remote {
+    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
+        self.ask(self.memory.attention(by, most)).await
+    }
+
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+        self.ask(self.memory.sweep(rule, most)).await
+    }
+}
+
+#[async_trait]
+impl Queues for Remote {
+    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
+        self.ask(self.memory.policy()).await
+    }
+
+    async fn set_policy(
+        &self,
+        expected: PolicyVersion,
+        policy: &Policy,
+    ) -> Result<PolicyVersion, StoreError> {
+        self.ask(self.memory.set_policy(expected, policy)).await
+    }
+
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+        self.ask(self.memory.queues(only)).await
+    }
+}
+
+#[async_trait]
+impl EventLog for Remote {
+    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+        self.ask(self.memory.read(after, most, wait)).await
+    }
+
+    async fn end(&self) -> Result<Cursor, StoreError> {
+        self.ask(self.memory.end()).await
+    }
+}
+
+#[async_trait]
+impl Membership for Remote {
+    fn leases_end(&self) -> bool {
+        true
+    }
+
+    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+        self.ask(self.memory.register(me)).await
+    }
+
+    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+        self.ask(self.memory.beat(by)).await
+    }
+
+    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+        self.ask(self.memory.called(by)).await
+    }
+
+    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
+        self.ask(self.memory.leave(by)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+        self.ask(self.memory.nodes()).await
+    }
+
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.ask(self.memory.known_nodes()).await
+    }
+
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        self.ask(self.memory.drain(node, drain)).await
+    }
+}
+
+#[async_trait]
+impl Restore for Remote {
+    async fn history(&self) -> Result<History, StoreError> {
+        self.ask(self.memory.history()).await
+    }
+
+    async fn footings(&self, ids: &[ProcessId]) -> Result<Vec<Footing>, StoreError> {
+        self.ask(self.memory.footings(ids)).await
+    }
+
+    async fn raise(&self, marks: &Marks) -> Result<(), StoreError> {
+        self.ask(self.memory.raise(marks)).await
+    }
+
+    async fn restore(&self, by: &Lease, kept: &[Stored]) -> Result<Vec<Restored>, StoreError> {
+        self.ask(self.memory.restore(by, kept)).await
+    }
+}

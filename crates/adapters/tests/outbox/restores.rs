@@ -1,0 +1,173 @@
+//! What is given back to a store that lost it.
+
+use super::remote::Mood;
+use super::*;
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_store_that_was_emptied_gets_back_what_is_this_nodes() {
+    let node = Node::new();
+    let (store, lease) = node.join().await;
+    let launches = [node.launch_for(Some(&lease)), node.launch_for(Some(&lease)), node.launch()];
+    let [ended, runs, waits] = launches.each_ref().map(|launch| launch.process.id);
+    for launch in launches {
+        store.submit(launch).await.unwrap();
+    }
+    end(&node, &store, &lease, ended).await;
+    node.write(&store, &lease, runs, spawned()).await;
+    let policy = Policy { default_slots: 7, ..Policy::default() };
+    let version = store.set_policy(PolicyVersion(0), &policy).await.unwrap();
+    store.drain(&name("me"), true).await.unwrap();
+    store.beat(&lease).await.unwrap();
+    let before = store.load(&[ended, runs, waits]).await.unwrap();
+    let end_before = store.end().await.unwrap();
+
+    node.remote.memory.lose_everything();
+    let lease = store.register(&facts("me")).await.unwrap();
+    let reconciled = store.reconcile(&lease).await.unwrap();
+    assert!(reconciled.went_back);
+    assert_eq!(reconciled.given_back, [ended, runs, waits], "what ended, what lives, what waits");
+    let after = store.load(&[ended, runs, waits]).await.unwrap();
+    for (before, after) in before.iter().flatten().zip(after.iter().flatten()) {
+        assert_eq!(after.process, before.process);
+        assert_eq!(after.revision, before.revision.next());
+        assert_eq!(after.seq, before.seq);
+    }
+    let owner = after[1].as_ref().unwrap().owner.as_ref();
+    assert_eq!(owner, Some(&lease), "what runs belongs to the newest lease");
+    assert!(store.end().await.unwrap() > end_before, "cursors never go back");
+    assert_eq!(store.policy().await.unwrap(), (version, policy));
+    assert!(store.known_nodes().await.unwrap()[0].draining);
+
+    let again = store.reconcile(&lease).await.unwrap();
+    assert_eq!(again, Reconciled::default(), "giving back ends");
+    let mut fresh = node.launch();
+    fresh.limits.policy = version;
+    let id = fresh.process.id;
+    store.submit(fresh).await.unwrap();
+    assert!(there(&node.remote, id).await.unwrap().seq > before[2].as_ref().unwrap().seq);
+}
+
+#[tokio::test]
+async fn what_an_old_dump_has_earlier_is_given_back_as_it_stood() {
+    let node = Node::new();
+    let (store, lease) = node.join().await;
+    let launches = [node.launch_for(Some(&lease)), node.launch_for(Some(&lease))];
+    let [ended, late] = launches.each_ref().map(|launch| launch.process.id);
+    let [first, second] = launches;
+    store.submit(first).await.unwrap();
+    node.write(&store, &lease, ended, spawned()).await;
+    let dump = node.remote.memory.snapshot();
+    end(&node, &store, &lease, ended).await;
+    store.submit(second).await.unwrap();
+    let before = store.load(&[ended, late]).await.unwrap();
+
+    node.remote.memory.go_back(&dump);
+    let told = store.load(&[ended]).await.unwrap().remove(0).unwrap();
+    assert_eq!(told.process.status(), Status::Running, "that is what the store says");
+    let lease = store.register(&facts("me")).await.unwrap();
+    let reconciled = store.reconcile(&lease).await.unwrap();
+    assert!(reconciled.went_back);
+    assert_eq!(reconciled.given_back, [ended, late]);
+    let after = store.load(&[ended, late]).await.unwrap();
+    for (before, after) in before.iter().flatten().zip(after.iter().flatten()) {
+        assert_eq!(after.process, before.process);
+    }
+    assert_eq!(store.reconcile(&lease).await.unwrap(), Reconciled::default());
+}
+
+#[tokio::test]
+async fn another_manager_of_this_node_gives_back_what_the_one_before_kept() {
+    let node = Node::new();
+    let (store, lease) = node.join().await;
+    let [runs, waits] = [node.launch_for(Some(&lease)), node.launch()];
+    let ids = [runs.process.id, waits.process.id];
+    store.submit(runs).await.unwrap();
+    node.write(&store, &lease, ids[0], spawned()).await;
+    store.submit(waits).await.unwrap();
+    drop(store);
+    node.remote.memory.lose_everything();
+    let store = node.open().await;
+    let lease = store.register(&facts("me")).await.unwrap();
+    let reconciled = store.reconcile(&lease).await.unwrap();
+    assert_eq!((reconciled.went_back, reconciled.given_back), (true, ids.to_vec()));
+    let runs = there(&node.remote, ids[0]).await.unwrap();
+    assert_eq!((runs.process.status(), runs.owner), (Status::Running, Some(lease)));
+}
+
+#[tokio::test]
+async fn a_launch_without_an_answer_is_settled_by_what_the_store_has() {
+    for (mood, is_there) in [(Mood::Mute, true), (Mood::Away, false)] {
+        let node = Node::new();
+        let (store, lease) = node.join().await;
+        let launch = node.launch();
+        let id = launch.process.id;
+        node.remote.is(mood);
+        store.submit(launch).await.unwrap_err();
+        node.remote.is(Mood::Here);
+        assert_eq!(store.reconcile(&lease).await.unwrap(), Reconciled::default());
+        assert_eq!(there(&node.remote, id).await.is_some(), is_there);
+        assert_eq!(recalled(&store, id).await.is_some(), is_there);
+    }
+}
+
+#[tokio::test]
+async fn a_launch_in_doubt_stays_so_when_the_next_try_finds_nobody() {
+    let node = Node::new();
+    let (store, lease) = node.join().await;
+    let launch = node.launch();
+    let id = launch.process.id;
+    node.remote.is(Mood::Mute);
+    assert!(matches!(store.submit(launch.clone()).await, Err(StoreError::Unknown { .. })));
+    node.remote.is(Mood::Away);
+    assert!(matches!(store.submit(launch).await, Err(StoreError::Unavailable { .. })));
+    node.remote.is(Mood::Here);
+    node.remote.memory.lose_everything();
+    let reconciled = store.reconcile(&store.register(&facts("me")).await.unwrap()).await.unwrap();
+    assert_eq!(reconciled.given_back, [id], "the store had it, and may have said so");
+    drop(lease);
+}
+
+#[tokio::test]
+async fn a_launch_that_was_dropped_half_way_is_in_doubt() {
+    let node = Node::new();
+    let (store, lease) = node.join().await;
+    let launch = node.launch();
+    let id = launch.process.id;
+    node.remote.is(Mood::Stuck);
+    let given_up = tokio::time::timeout(Duration::from_millis(50), store.submit(launch)).await;
+    assert!(given_up.is_err());
+    node.remote.is(Mood::Here);
+    assert!(there(&node.remote, id).await.is_some());
+    store.reconcile(&lease).await.unwrap();
+    assert!(recalled(&store, id).await.is_some());
+    assert_eq!(store.recall_page(&Filter::default(), &page()).await.unwrap().processes.len(), 1);
+}
+
+#[tokio::test]
+async fn two_nodes_give_back_the_same_without_end() {
+    let node = Node::new();
+    let (here, _) = node.join().await;
+    let theirs = node.directory.path().join("theirs.sqlite");
+    let there_store = node.open_at(&theirs, "here").await.unwrap();
+    let other = there_store.register(&facts("other")).await.unwrap();
+    let mut shared = node.launch();
+    Arc::make_mut(&mut shared.process.spec).placement = Placement::Anywhere;
+    let id = shared.process.id;
+    here.submit(shared).await.unwrap();
+    let anywhere = Room { roots: 10, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
+    assert_eq!(there_store.claim(&other, &anywhere).await.unwrap().len(), 1);
+    node.write(&there_store, &other, id, spawned()).await;
+
+    node.remote.memory.lose_everything();
+    let mine = here.register(&facts("me")).await.unwrap();
+    let other = there_store.register(&facts("other")).await.unwrap();
+    assert_eq!(here.reconcile(&mine).await.unwrap().given_back, [id], "as it waited once");
+    assert_eq!(there_store.reconcile(&other).await.unwrap().given_back, [id], "as it runs");
+    for _ in 0..3 {
+        assert_eq!(here.reconcile(&mine).await.unwrap().given_back, []);
+        assert_eq!(there_store.reconcile(&other).await.unwrap().given_back, []);
+    }
+    let stands = there(&node.remote, id).await.unwrap();
+    assert_eq!((stands.process.status(), stands.owner), (Status::Running, Some(other)));
+}

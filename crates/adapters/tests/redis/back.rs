@@ -1,0 +1,98 @@
+//! Servers that come back with less than they had, and those that are known to be away.
+
+use crate::server::{Server, error_of};
+use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
+use longhaul_domain::{NodeId, ProcessId};
+use longhaul_ports::{
+    Footing, Lease, Marks, Membership, NodeFacts, ProcessStore, Queues, Restore, Restored, StoreError,
+};
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::suite::StoreWorld;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const DURABLE: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
+
+fn here() -> NodeFacts {
+    NodeFacts { id: NodeId::new("a").unwrap(), boot: "b".to_owned(), version: "1".to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
+    let mut server = Server::with(&DURABLE);
+    let options = RedisOptions { durability: Durability::Single, ..server.options() };
+    let store = Arc::new(RedisStore::open(options).await.unwrap());
+    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let old = store.register(&here()).await.unwrap();
+    let kept_there = world.submit(world.draft()).await;
+    let earlier = world.run(world.draft(), &old).await;
+    server.save_files();
+
+    let lease = store.register(&here()).await.unwrap();
+    let ended = world.exit(&world.load(earlier.process.id).await, 0).await;
+    let later = world.run(world.draft(), &lease).await;
+    let (version, policy) = store.policy().await.unwrap();
+    let version = store.set_policy(version, &policy).await.unwrap();
+    let before = store.history().await.unwrap();
+
+    server.kill();
+    server.restore_files();
+    server.restart();
+    let behind = store.history().await.unwrap();
+    assert!(behind.founding == before.founding && !behind.continues(&before), "{behind:?} {before:?}");
+    assert!(matches!(error_of(store.beat(&lease).await), StoreError::Fenced { .. }));
+    let known = store.known_nodes().await.unwrap();
+    assert!(known[0].epoch < lease.epoch, "a node can tell that the store is older than its lease");
+
+    let again: Lease = store.register(&here()).await.unwrap();
+    assert!(again.epoch > lease.epoch, "no lease of a node has the number of an earlier one");
+    let ids = [kept_there.process.id, ended.process.id, later.process.id];
+    let footings = store.footings(&ids).await.unwrap();
+    assert_eq!(footings[0], Footing::At(kept_there.revision));
+    assert_eq!((footings[1], footings[2]), (Footing::At(earlier.revision), Footing::Missing));
+    let marks = Marks { end: before.end, seq: later.seq, policy: Some((version, policy)) };
+    store.raise(&marks).await.unwrap();
+    assert_eq!(store.policy().await.unwrap().0, version);
+    let given = store.restore(&again, &[ended.clone(), kept_there.clone(), later.clone()]).await.unwrap();
+    assert!(matches!(given[..], [Restored::Given(_), Restored::Known(_), Restored::Given(_)]), "{given:?}");
+    assert_eq!(world.load(ended.process.id).await.process, ended.process);
+    let there = world.load(later.process.id).await;
+    assert_eq!((there.owner.clone(), there.process.clone()), (Some(again), later.process.clone()));
+    assert!(store.history().await.unwrap().continues(&before), "no place of the log is given twice");
+    world.exit(&there, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_run_of_a_server_that_may_forget_is_another_server() {
+    for (durability, is_told) in [(Durability::Cache, true), (Durability::Single, false)] {
+        let mut server = Server::with(&DURABLE);
+        let options = RedisOptions { durability, ..server.options() };
+        let store = RedisStore::open(options).await.unwrap();
+        let lease = store.register(&here()).await.unwrap();
+        let before = store.beat(&lease).await.unwrap().history.unwrap();
+        server.kill();
+        server.restart();
+        let after = store.beat(&lease).await.unwrap().history.unwrap();
+        assert!(after.continues(&before));
+        assert_eq!(after.server != before.server, is_told, "{durability:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_known_to_be_away_keeps_nobody_waiting() {
+    let mut server = Server::start();
+    let store = Arc::new(RedisStore::open(server.options()).await.unwrap());
+    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let submission = world.submission(world.draft()).await;
+    let id: ProcessId = submission.process.id;
+    server.kill();
+    let _ = store.submit(submission.clone()).await;
+    let begun = Instant::now();
+    for _ in 0..20 {
+        let away = error_of(store.submit(submission.clone()).await);
+        assert!(matches!(away, StoreError::Unavailable { .. }), "{away:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "twenty were told in {:?}", begun.elapsed());
+    server.restart();
+    assert!(store.load(&[id]).await.unwrap().first().is_some(), "one try finds it when it is back");
+}

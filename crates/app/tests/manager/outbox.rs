@@ -1,0 +1,312 @@
+//! A node and the store of many machines: while it is away, and when it has lost what it knew.
+
+use crate::bench::{Bench, Said, is_alive, until};
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What is said while the absence of the store is known takes no longer, on a busy machine too.
+const AT_ONCE: Duration = Duration::from_secs(3);
+/// Log lines that one event may take, all managers together.
+const FEW_LINES: usize = 40;
+
+#[test]
+fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(mut server) = Server::start(place.path()) else { return };
+    let a = server.node("a");
+    let stopped = a.launch("echo words; exec sleep 300");
+    let lives = a.launch("exec sleep 300");
+    until("both run", || [&stopped, &lives].iter().all(|id| a.show(id)["status"] == "running"));
+    until("it has spoken", || a.run(&["logs", &stopped]).out.contains("words"));
+    let pid = pid_of(&a, &stopped);
+
+    server.stop();
+    until("the absence is known", || a.show(&lives)["stale_since"].is_string());
+    let (refused, took) = timed(|| a.run(&["run", "-b", "--", "true"]));
+    assert!(refused.code == 6 && took < AT_ONCE, "{took:?} {refused:?}");
+    assert!(refused.err.contains("store_unavailable"), "{refused:?}");
+    let (listed, took) = timed(|| a.run(&["--json", "status"]));
+    assert!(listed.code == 0 && took < AT_ONCE, "{took:?} {listed:?}");
+    let document: Value = serde_json::from_str(&listed.out).unwrap();
+    assert_eq!(document["processes"].as_array().unwrap().len(), 2, "{document}");
+    assert!(document["stale_since"].is_string(), "{document}");
+    let said = a.run(&["status"]);
+    assert!(said.code == 0 && said.err.contains("the store does not answer since"), "{said:?}");
+    let shown = a.show(&lives);
+    assert_eq!(shown["status"], "running");
+    assert!(shown["conditions"].as_array().unwrap().contains(&"stale".into()), "{shown}");
+    let logs = a.run(&["logs", &stopped]);
+    assert!(logs.code == 0 && logs.out.contains("words"), "{logs:?}");
+    let elsewhere = a.run(&["inspect", "0199d3f0-6c1e-4b52-9f53-0d9a3c6f4e11"]);
+    assert!(elsewhere.code == 6, "it may be another node's: {elsewhere:?}");
+    let (told, took) = timed(|| a.run(&["cancel", &stopped]));
+    assert!(told.code == 6 && took < AT_ONCE && told.err.contains("told to stop"), "{took:?} {told:?}");
+    until("it is stopped", || !is_alive(pid));
+
+    server.begin();
+    until("a launch is taken", || a.run(&["run", "-b", "--", "true"]).code == 0);
+    until("its end is recorded", || a.show(&stopped)["status"] == "cancelled");
+    let shown = a.show(&lives);
+    assert_eq!((&shown["status"], &shown["stale_since"]), (&"running".into(), &Value::Null), "{shown}");
+    a.run(&["cancel", "--now", &lives]);
+}
+
+#[test]
+fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(server) = Server::start(place.path()) else { return };
+    let (a, b) = (server.node("a"), server.node("b"));
+    let work = Work::begun(&a, &b, place.path());
+    let before: usize = [&a, &b].iter().map(|node| node.log().lines().count()).sum();
+    let cursor = newest_cursor(&a);
+
+    server.ask(&["FLUSHALL"]);
+    work.is_there_again(&a, &b);
+    let after: usize = [&a, &b].iter().map(|node| node.log().lines().count()).sum();
+    assert!(after - before < FEW_LINES, "{} lines: {}\n{}", after - before, a.log(), b.log());
+    let events = a.run(&["--json", "events", "--after", &cursor.to_string()]);
+    let given: Vec<&str> = events.out.lines().filter(|line| line.contains("PROCESS_GIVEN_BACK")).collect();
+    assert!(work.ids().iter().all(|id| given.iter().any(|line| line.contains(id))), "{events:?}");
+    assert!(newest_cursor(&a) > cursor, "places in the log never go back");
+    work.ends_well(&a, &b);
+}
+
+#[test]
+fn namespace_that_is_an_old_one_gets_back_what_came_later() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(mut server) = Server::start(place.path()) else { return };
+    let (a, b) = (server.node("a"), server.node("b"));
+    let early = a.launch("sleep 2; exit 4");
+    until("it runs", || a.show(&early)["status"] == "running");
+    let dump = place.path().join("dump");
+    copy(&server.directory, &dump);
+    assert_eq!(a.run(&["wait", &early]).code, 4);
+    let work = Work::begun(&a, &b, place.path());
+
+    server.stop();
+    fs::remove_dir_all(&server.directory).unwrap();
+    fs::rename(&dump, &server.directory).unwrap();
+    server.begin();
+    work.is_there_again(&a, &b);
+    until("what had ended has ended", || a.show(&early)["exit_code"] == 4);
+    work.ends_well(&a, &b);
+}
+
+#[test]
+fn manager_that_was_killed_gives_back_what_it_kept_when_it_begins_again() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(server) = Server::start(place.path()) else { return };
+    let (a, b) = (server.node("a"), server.node("b"));
+    let work = Work::begun(&a, &b, place.path());
+    let last = a.launch(&format!("echo last >> {}; exec sleep 300", work.marks.display()));
+    a.end_manager(Signal::KILL);
+    server.ask(&["FLUSHALL"]);
+    work.is_there_again(&a, &b);
+    until("what was acknowledged last is there", || a.show(&last)["status"] == "running");
+    assert_eq!(a.run(&["cancel", "--now", &last]).code, 0);
+    work.ends_well(&a, &b);
+}
+
+/// What launches cost: prints it, and holds nobody to it.
+#[test]
+#[ignore = "it measures"]
+fn what_a_launch_costs() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(server) = Server::start(place.path()) else { return };
+    let a = server.node("a");
+    a.launch("true");
+    let mut took: Vec<Duration> = (0..100).map(|_| timed(|| a.launch("true")).1).collect();
+    took.sort_unstable();
+    eprintln!("a launch through the program: median {:?}, 95 in 100 {:?}", took[50], took[95]);
+}
+
+/// Work of two nodes in every state, each of which says once that it ran.
+struct Work {
+    failed: String,
+    runs: String,
+    holds: String,
+    waits: String,
+    beyond: String,
+    pids: [Pid; 2],
+    marks: PathBuf,
+}
+
+impl Work {
+    fn begun(a: &Bench, b: &Bench, place: &Path) -> Self {
+        let marks = place.join("marks");
+        let line = |what: &str, then: &str| format!("echo {what} >> {}; {then}", marks.display());
+        let failed = a.launch(&line("failed", "exit 3"));
+        let runs = a.launch(&line("runs", "exec sleep 300"));
+        let behind = |what: &str, then: &str| {
+            let said = a.run(&["run", "-b", "--key", "one", "--", "sh", "-c", &line(what, then)]);
+            assert_eq!(said.code, 0, "{said:?}");
+            said.out.trim().to_owned()
+        };
+        assert_eq!(a.run(&["queue", "one", "--limit", "1"]).code, 0);
+        let holds = behind("holds", "exec sleep 300");
+        let waits = behind("waits", "exit 5");
+        let beyond = b.launch(&line("beyond", "exec sleep 300"));
+        assert_eq!(a.run(&["wait", &failed]).code, 3);
+        until("all stands as it should", || {
+            let stands = |node: &Bench, id: &str| node.show(id)["status"].as_str().unwrap().to_owned();
+            [stands(a, &runs), stands(a, &holds), stands(b, &beyond)] == ["running", "running", "running"]
+                && stands(a, &waits) == "pending"
+        });
+        let pids = [pid_of(a, &runs), pid_of(b, &beyond)];
+        Self { failed, runs, holds, waits, beyond, pids, marks }
+    }
+
+    fn ids(&self) -> [&String; 5] {
+        [&self.failed, &self.runs, &self.holds, &self.waits, &self.beyond]
+    }
+
+    /// As the other node sees it too.
+    fn is_there_again(&self, a: &Bench, b: &Bench) {
+        let expected = [
+            (&self.failed, "failed"),
+            (&self.runs, "running"),
+            (&self.holds, "running"),
+            (&self.waits, "pending"),
+            (&self.beyond, "running"),
+        ];
+        for (id, status) in expected {
+            until(&format!("{id} is {status} again"), || {
+                [a, b].iter().all(|node| {
+                    let said = node.run(&["inspect", id]);
+                    let shown: Value = serde_json::from_str(&said.out).unwrap_or_default();
+                    shown["status"] == status
+                })
+            });
+        }
+        assert_eq!(a.show(&self.failed)["exit_code"], 3);
+        assert_eq!(pid_of(a, &self.runs), self.pids[0], "it is the one that ran before");
+        assert_eq!(pid_of(b, &self.beyond), self.pids[1]);
+    }
+
+    /// New work is taken, what waited runs once, and nothing ran twice.
+    fn ends_well(&self, a: &Bench, b: &Bench) {
+        let late = until_launched(b, "exit 6");
+        assert_eq!(b.run(&["wait", &late]).code, 6);
+        assert_eq!(a.run(&["cancel", "--now", &self.holds]).code, 0);
+        assert_eq!(a.run(&["wait", &self.waits]).code, 5, "its limit holds: {:?}", a.show(&self.waits));
+        assert_eq!(b.run(&["cancel", "--now", &self.runs]).code, 0, "from the other node");
+        assert_eq!(a.run(&["cancel", "--now", &self.beyond]).code, 0);
+        until("all has ended", || !self.pids.iter().any(|pid| is_alive(*pid)));
+        let marks = fs::read_to_string(&self.marks).unwrap();
+        for what in ["failed", "runs", "holds", "waits", "beyond"] {
+            assert_eq!(marks.lines().filter(|line| *line == what).count(), 1, "{marks}");
+        }
+    }
+}
+
+fn until_launched(node: &Bench, line: &str) -> String {
+    let mut id = None;
+    until("a launch is taken again", || {
+        let said = node.run(&["run", "-b", "--", "sh", "-c", line]);
+        id = (said.code == 0).then(|| said.out.trim().to_owned());
+        id.is_some()
+    });
+    id.unwrap()
+}
+
+fn pid_of(node: &Bench, id: &str) -> Pid {
+    Pid::from_raw(i32::try_from(node.show(id)["pid"].as_i64().unwrap()).unwrap()).unwrap()
+}
+
+fn newest_cursor(node: &Bench) -> u64 {
+    let said = node.run(&["--json", "events", "--after", "start"]);
+    let events = said.out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let cursors = events.filter_map(|event| cursor_of(&event));
+    cursors.max().unwrap_or_else(|| panic!("{said:?}"))
+}
+
+fn cursor_of(event: &Value) -> Option<u64> {
+    event["cursor"].as_u64().or_else(|| event["cursor"].as_str()?.parse().ok())
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let begun = Instant::now();
+    let done = work();
+    (done, begun.elapsed())
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").args([from, to]).status().unwrap();
+    assert!(copied.success());
+}
+
+/// A server that keeps what it acknowledged, in a directory that outlives it.
+struct Server {
+    process: Option<Child>,
+    socket: PathBuf,
+    directory: PathBuf,
+}
+
+impl Server {
+    /// None where the program is missing, which is an error where nothing may be left out.
+    fn start(place: &Path) -> Option<Self> {
+        let directory = place.join("redis");
+        fs::create_dir(&directory).unwrap();
+        let mut server = Self { process: None, socket: place.join("socket"), directory };
+        match server.spawn() {
+            Ok(()) => Some(server),
+            Err(error) => {
+                assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "redis-server: {error}");
+                eprintln!("ignored: redis-server: {error}");
+                None
+            }
+        }
+    }
+
+    fn spawn(&mut self) -> std::io::Result<()> {
+        let started = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+            .arg("--dir")
+            .arg(&self.directory)
+            .arg("--unixsocket")
+            .arg(&self.socket)
+            .stdout(Stdio::null())
+            .spawn()?;
+        self.process = Some(started);
+        until("the server answers", || {
+            UnixStream::connect(&self.socket).is_ok() && self.ask(&["PING"]).contains("PONG")
+        });
+        Ok(())
+    }
+
+    fn begin(&mut self) {
+        self.spawn().unwrap();
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// A manager of this name, which begins with its first command.
+    fn node(&self, name: &str) -> Bench {
+        let url = format!("redis+unix://{}?namespace=team&lease=2&grace=4", self.socket.display());
+        let bench = Bench::new().with_config(&format!("store = \"{url}\"\nnode.id = \"{name}\"\n"));
+        let said = bench.run(&["status"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        bench
+    }
+
+    fn ask(&self, words: &[&str]) -> String {
+        let asked = Command::new("redis-cli").arg("-s").arg(&self.socket).args(words).output().unwrap();
+        String::from_utf8(asked.stdout).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

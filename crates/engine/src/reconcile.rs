@@ -1,0 +1,217 @@
+//! What follows when a store of many machines turns out to have lost something: it was emptied, stands as it stood
+//! earlier, or another server took over that lacks the latest writes.
+
+use crate::engine::Core;
+use crate::error::EngineError;
+use crate::recover::look_at_unheard;
+use longhaul_domain::{Awake, Deadline, ProcessId, Timestamp};
+use longhaul_ports::{Calls, History, Lease, Reconciled, StoreError, Stored};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The wait before a store that failed is asked again.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// What this node keeps for itself is compared so often, whatever is heard.
+const COMPARED_EVERY: Duration = Duration::from_secs(60);
+
+/// What this node has heard of how far the store has come.
+#[derive(Debug, Default)]
+pub(crate) struct Regard {
+    heard: Mutex<Heard>,
+    /// Somebody compares now.
+    comparing: AtomicBool,
+    /// It has to be compared, once more if somebody does so now.
+    wanted: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    history: Option<History>,
+    /// The store did not answer when it was looked at last.
+    was_away: bool,
+    compared: Option<Timestamp>,
+}
+
+/// A question to the store that is answered by how far it has come.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// When it was asked.
+    pub(crate) at: Timestamp,
+    /// How far it had come by then: what it answers must not be earlier.
+    known: Option<History>,
+}
+
+/// A record that this node knows is not there, or stands as it stood before.
+#[derive(Debug, thiserror::Error)]
+#[error("the store lost what it knew of process {id}, and is given it back")]
+struct Lost {
+    id: ProcessId,
+}
+
+impl Regard {
+    /// Whether an answer tells that the store went back since the question.
+    fn went_back(&self, asked: &Asked, now: &History) -> bool {
+        let mut heard = self.heard();
+        let before = asked.known.as_ref();
+        let went_back = before.is_some_and(|known| !now.continues(known) || now.server != known.server);
+        // Answers may overtake each other, and an earlier place is news only to whoever knew of it when he asked.
+        if went_back || heard.history.as_ref().is_none_or(|latest| latest.end <= now.end) {
+            heard.history = Some(now.clone());
+        }
+        went_back
+    }
+
+    /// Whether it is time to compare, though nothing was heard.
+    fn is_due(&self, now: Timestamp, is_away: bool) -> bool {
+        let mut heard = self.heard();
+        let is_back = std::mem::replace(&mut heard.was_away, is_away) && !is_away;
+        let is_old = heard.compared.is_none_or(|at| now.since(at) >= COMPARED_EVERY);
+        if is_old {
+            heard.compared = Some(now);
+        }
+        is_back || is_old
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Core {
+    /// To be asked before a question that [`heard`](Self::heard) takes the answer of.
+    pub(crate) fn asking(&self) -> Asked {
+        Asked { at: self.parts.clock.now(), known: self.regard.heard().history.clone() }
+    }
+
+    /// Takes in how far the store has come; if it went back, nothing is started until it was given what it lost.
+    pub(crate) fn regard(self: &Arc<Self>, asked: &Asked, calls: &Calls) {
+        let Some(history) = &calls.history else { return };
+        if self.regard.went_back(asked, history) {
+            tracing::warn!(
+                "the store is another one, or stands as it stood before: it is given what it lost"
+            );
+            self.tenure.hold(self.parts.clock.now());
+            return self.compare_beside();
+        }
+        if self.regard.is_due(self.parts.clock.now(), self.parts.store.away_since().is_some()) {
+            self.compare_beside();
+        }
+    }
+
+    /// Compares what this node keeps with what the store has, beside what the caller does.
+    pub(crate) fn compare_beside(self: &Arc<Self>) {
+        self.regard.wanted.store(true, Ordering::SeqCst);
+        if self.regard.comparing.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let core = self.clone();
+        tokio::spawn(async move {
+            while core.regard.wanted.swap(false, Ordering::SeqCst) && !core.is_closing() {
+                let lease = core.lease();
+                if let Err(StoreError::Fenced { .. }) = core.give_back(&lease).await {
+                    core.doubt(lease).await;
+                }
+            }
+            core.regard.comparing.store(false, Ordering::SeqCst);
+            // Who wanted it since then was told that somebody is at it.
+            if core.regard.wanted.load(Ordering::SeqCst) {
+                core.compare_beside();
+            }
+        });
+    }
+
+    /// Gives the store back what it lost, and looks anew at what is this node's. Goes on until it is done or the lease
+    /// counts no more.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is not the newest of this node, or the engine ends.
+    async fn give_back(self: &Arc<Self>, by: &Lease) -> Result<(), StoreError> {
+        let reconciled = self.reconciled(by).await?;
+        if reconciled.went_back || !reconciled.given_back.is_empty() {
+            self.come_back().await;
+            look_at_unheard(self).await;
+        }
+        Ok(())
+    }
+
+    /// Compares until the store has answered. What it lost it has back then, and nothing is started for a while.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is not the newest of this node, or the engine ends.
+    pub(crate) async fn reconciled(self: &Arc<Self>, by: &Lease) -> Result<Reconciled, StoreError> {
+        let mut is_told = false;
+        loop {
+            match self.parts.store.reconcile(by).await {
+                Ok(reconciled) => {
+                    if reconciled.went_back {
+                        let given = reconciled.given_back.len();
+                        tracing::warn!(
+                            given,
+                            "the store had lost something and has it back: nothing new is started for one lease"
+                        );
+                        self.tenure.hold(self.parts.clock.now());
+                    }
+                    return Ok(reconciled);
+                }
+                Err(error @ StoreError::Fenced { .. }) => return Err(error),
+                Err(error) if self.is_closing() => return Err(error),
+                Err(error) if is_told => tracing::debug!(%error, "what the store has cannot be compared yet"),
+                Err(error) => {
+                    tracing::warn!(%error, "what the store has cannot be compared yet");
+                    is_told = true;
+                }
+            }
+            let until: Awake = self.parts.clock.awake().plus(PATIENCE);
+            self.parts.clock.sleep_until(Deadline::Awake(until)).await;
+        }
+    }
+
+    /// The record of a process to show or to stop: what this node keeps of its own work while the store does not answer,
+    /// and what lives here although the store has lost it.
+    pub(crate) async fn load_or_recall(&self, id: ProcessId) -> Result<Stored, EngineError> {
+        match self.load(id).await {
+            Err(error) => match self.recalled(id, &error).await {
+                Some(stored) => Ok(self.with_vitals(stored)),
+                None => Err(error),
+            },
+            stored => stored,
+        }
+    }
+
+    /// What this node keeps of a process that the store does not tell of for this reason.
+    pub(crate) async fn recalled(&self, id: ProcessId, unread: &EngineError) -> Option<Stored> {
+        let stored = match unread {
+            EngineError::Store { source: StoreError::Unavailable { .. } } => self.recall(id).await?,
+            // What lives is never let go of.
+            EngineError::NotFound { .. } => {
+                self.recall(id).await.filter(|kept| !kept.process.status().is_ended())?
+            }
+            _ => return None,
+        };
+        Some(stored)
+    }
+
+    async fn recall(&self, id: ProcessId) -> Option<Stored> {
+        self.parts.store.recall(&[id]).await.pop().flatten()
+    }
+
+    /// A store that answers so has lost what this node knows; the error with which whatever follows from a record waits
+    /// until it is there again.
+    pub(crate) async fn lost_if_kept(self: &Arc<Self>, id: ProcessId) -> Option<EngineError> {
+        let kept = self.recall(id).await?;
+        (!kept.process.status().is_ended()).then(|| self.lost(id))
+    }
+
+    /// The same if this node keeps a later record than the store told of.
+    pub(crate) async fn lost_if_kept_after(self: &Arc<Self>, found: &Stored) -> Option<EngineError> {
+        let kept = self.recall(found.process.id).await?;
+        (kept.revision > found.revision).then(|| self.lost(found.process.id))
+    }
+
+    /// The store stands before what it told of a process.
+    pub(crate) fn lost(self: &Arc<Self>, id: ProcessId) -> EngineError {
+        self.compare_beside();
+        StoreError::Unavailable { source: Box::new(Lost { id }) }.into()
+    }
+}

@@ -1,0 +1,115 @@
+//! Giving back to a store what it lost.
+
+use crate::{Cursor, Lease, StoreError, Stored};
+use async_trait::async_trait;
+use longhaul_domain::{Policy, PolicyVersion, ProcessId, Revision, Seq};
+use std::fmt::Debug;
+
+/// Takes back what a store of many machines kept once and lost: it was emptied, stands as it stood earlier, or a copy
+/// took over that lacked the latest writes.
+///
+/// Whoever gives back knows it from answers that this store gave. Giving back twice is giving back once.
+#[async_trait]
+pub trait Restore: Debug + Send + Sync + 'static {
+    /// How far the store has come.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be read.
+    async fn history(&self) -> Result<History, StoreError>;
+
+    /// How far these processes have come, in the same order.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be read.
+    async fn footings(&self, ids: &[ProcessId]) -> Result<Vec<Footing>, StoreError>;
+
+    /// Makes the marks of the store at least these: the place of the next event and the sequence of the next submit are
+    /// behind them, by a margin where they were before, since others may have seen more; and the policy is replaced if it has an older version, whose version it then has. Nothing else
+    /// changes; a namespace that was emptied has a policy afterwards, whether one is given or not.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be written.
+    async fn raise(&self, marks: &Marks) -> Result<(), StoreError>;
+
+    /// Puts records in that are missing and were not let go, or that stand at an earlier revision here, as they are
+    /// given and at a revision one higher, with an event that says so ([`Fact::GivenBack`]). Slot, queue, indexes and
+    /// due time follow from the standing, the launch key is taken if it is free, and its sequence is
+    /// its own unless another one has it since. What the giving node owned belongs to
+    /// its newest lease, what another one owned to that one's if the store knows it, and else to nobody; open wishes and
+    /// vitals come along. A limit may be exceeded for a while by what runs.
+    ///
+    /// A record that was given back and not written since counts as standing at the revision at which it was given, so
+    /// that a node which knew it longer is heard too. What another node owns here, in the same attempt or a later one,
+    /// stays its own, unless it is given as ended.
+    ///
+    /// The answers stand in the order of the records.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is not the newest of its node; nothing was written.
+    ///
+    /// [`Fact::GivenBack`]: longhaul_domain::Fact::GivenBack
+    async fn restore(&self, by: &Lease, kept: &[Stored]) -> Result<Vec<Restored>, StoreError>;
+}
+
+/// How far a store has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// The mark of its founding, which no other one has; none while nothing is in it.
+    pub founding: Option<String>,
+    /// What serves it at the moment, as far as another one may lack what the one before it wrote.
+    pub server: String,
+    /// The place after its newest event.
+    pub end: Cursor,
+}
+
+impl History {
+    /// Whether a store that came so far may have been there before without having lost anything since, as far as that
+    /// can be seen.
+    #[must_use]
+    pub fn continues(&self, earlier: &Self) -> bool {
+        self.founding.is_some() && self.founding == earlier.founding && self.end >= earlier.end
+    }
+}
+
+/// How far a process has come in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Footing {
+    /// It is not known.
+    Missing,
+    /// It ended and was let go.
+    Swept,
+    /// It is there.
+    At(Revision),
+}
+
+/// What a store has to come behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The place after the newest event that anybody saw.
+    pub end: Cursor,
+    /// The latest sequence that anybody saw.
+    pub seq: Seq,
+    /// The policy that was in force last.
+    pub policy: Option<(PolicyVersion, Policy)>,
+}
+
+/// What became of a record that was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// It is in the store again, at this revision.
+    Given(Revision),
+    /// The store has it, as far as it was given or further, or in the hands of another node.
+    Known(Revision),
+    /// It was let go, and stays so.
+    Swept,
+}
+
+/// What came of comparing what this node keeps with what the store has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// The store had lost something since it was heard last, of whatever node: what it says of the work of others may
+    /// be too old.
+    pub went_back: bool,
+    /// What the store has again from this node.
+    pub given_back: Vec<ProcessId>,
+}

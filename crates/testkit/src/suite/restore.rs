@@ -1,0 +1,119 @@
+//! What every store promises that may lose what it kept: it takes it back.
+
+mod rules;
+
+pub use rules::*;
+
+use super::StoreWorld;
+use crate::fakes::VirtualClock;
+use crate::suite::must;
+use longhaul_domain::{Event, Fact};
+use longhaul_ports::{Lease, Restore, Restored, Store, Stored};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Runs every rule for stores that take back what they lost, one test each.
+///
+/// Takes a function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
+/// [`RestoringWorld`](crate::suite::RestoringWorld) around an empty store whose leases last
+/// [`LEASE`](crate::suite::store::LEASE), with [`GRACE`](crate::suite::store::GRACE) after them.
+#[macro_export]
+macro_rules! restoring_store_suite {
+    ($open:expr $(,)?) => {
+        $crate::rules_of! {
+            $open, restore,
+            what_was_lost_is_given_back_as_it_was
+            giving_back_twice_is_giving_back_once
+            what_was_given_back_gives_way_to_a_later_revision
+            what_moved_on_gives_way_to_nothing_earlier
+            what_was_let_go_of_is_not_brought_back
+            an_old_lease_gives_nothing_back
+            footings_tell_how_far_each_has_come
+            what_holds_a_slot_holds_it_again
+            a_waiter_that_was_given_back_keeps_its_turn
+            what_another_node_owned_is_its_own_if_it_is_there
+            what_nobody_claims_as_its_own_is_due_at_last
+            its_owner_takes_up_what_another_node_gave_back
+            what_another_node_took_up_stays_with_it
+            an_end_is_taken_back_from_whoever_knows_it
+            open_orders_and_vitals_come_along
+            a_launch_key_is_taken_again
+            marks_only_rise
+            a_later_policy_comes_back
+            another_founding_is_another_history
+            an_emptied_store_is_founded_by_whoever_joins
+        }
+    };
+}
+
+/// A store of its own for each rule that can be made to lose everything.
+pub struct RestoringWorld {
+    world: StoreWorld,
+    restore: Arc<dyn Restore>,
+    empty: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Opens a world with a clock of its own.
+pub fn open(open: impl FnOnce(VirtualClock) -> RestoringWorld) -> RestoringWorld {
+    open(VirtualClock::default())
+}
+
+impl RestoringWorld {
+    /// A world around a store that takes its time from this clock, and what makes that store lose everything.
+    pub fn new<S: Store + Restore>(
+        store: Arc<S>,
+        clock: VirtualClock,
+        empty: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self { world: StoreWorld::new(store.clone(), clock), restore: store, empty: Box::new(empty) }
+    }
+
+    /// The same; what is given lives as long as the world, such as a server.
+    #[must_use]
+    pub fn guarded(self, guard: impl std::any::Any + Send + Sync) -> Self {
+        Self { world: self.world.guarded(guard), ..self }
+    }
+
+    fn lose_everything(&self) {
+        (self.empty)();
+    }
+
+    async fn give(&self, by: &Lease, kept: &Stored) -> Restored {
+        let mut restored = must(self.restore.restore(by, std::slice::from_ref(kept)).await);
+        super::some(restored.pop())
+    }
+
+    /// Gives back what has to be missing, and loads it.
+    async fn given(&self, by: &Lease, kept: &Stored) -> Stored {
+        let restored = self.give(by, kept).await;
+        let there = self.load(kept.process.id).await;
+        assert_eq!(restored, Restored::Given(there.revision));
+        there
+    }
+
+    /// The latest event.
+    async fn last_event(&self) -> Event {
+        let page = must(self.store.read(None, 10_000, false).await);
+        super::some(page.events.last().map(|logged| logged.event.clone()))
+    }
+
+    async fn told(&self, by: &Lease) {
+        let told = self.last_event().await;
+        assert_eq!(told, Event { at: self.now(), fact: Fact::GivenBack { node: by.node.clone() } });
+    }
+}
+
+impl Deref for RestoringWorld {
+    type Target = StoreWorld;
+
+    fn deref(&self) -> &StoreWorld {
+        &self.world
+    }
+}
+
+impl fmt::Debug for RestoringWorld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestoringWorld").field("world", &self.world).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,345 @@
+//! The rules.
+
+use super::RestoringWorld;
+use crate::suite::store::{GRACE, LEASE, node_id, spawned};
+use crate::suite::{must, refused, some};
+use longhaul_domain::{
+    AttemptNo, Policy, Progress, Revision, Seq, Standing, Status, StopCause, Vitals, Wish,
+};
+use longhaul_ports::{
+    Author, Cursor, Footing, History, IdSource, Lease, Marks, Restored, StoreError, Stored, Submitted,
+};
+use std::time::Duration;
+
+const S: Duration = Duration::from_secs(1);
+
+async fn limit(world: &RestoringWorld, key: &str, slots: u32) {
+    let (version, policy) = must(world.store.policy().await);
+    let policy = Policy { slots: [(key.to_owned(), slots)].into(), ..policy };
+    must(world.store.set_policy(version, &policy).await);
+}
+
+async fn history(world: &RestoringWorld) -> History {
+    must(world.restore.history().await)
+}
+
+/// A record that is missing comes back as it was given, a revision higher, in the hands of the newest lease of its node,
+/// and an event says so.
+pub async fn what_was_lost_is_given_back_as_it_was(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft().session("s").key("gpu"), &node).await;
+    world.lose_everything();
+    assert!(!world.exists(running.process.id).await);
+    let again = world.node("a").await;
+    world.clock.advance(S);
+    let there = world.given(&again, &running).await;
+    assert_eq!(there.revision, running.revision.next());
+    assert_eq!(there, Stored { revision: there.revision, owner: Some(again.clone()), ..running.clone() });
+    world.told(&again).await;
+    let ended = world.exit(&there, 0).await;
+    assert_eq!(ended.process.status(), Status::Completed);
+}
+
+/// The same again changes nothing.
+pub async fn giving_back_twice_is_giving_back_once(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    world.lose_everything();
+    let again = world.node("a").await;
+    let there = world.given(&again, &running).await;
+    let end = must(world.store.end().await);
+    assert_eq!(world.give(&again, &running).await, Restored::Known(there.revision));
+    assert_eq!(world.load(running.process.id).await, there);
+    assert_eq!(must(world.store.end().await), end, "no event tells of it twice");
+}
+
+/// Whoever knew it longer is heard after somebody who knew less.
+pub async fn what_was_given_back_gives_way_to_a_later_revision(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let accepted = world.submit(world.draft()).await;
+    let claimed = some(world.claim(&node).await.pop());
+    world.lose_everything();
+    let (here, other) = (world.node("a").await, world.node("b").await);
+    let waiting = world.given(&other, &accepted).await;
+    assert_eq!(waiting.process.state.standing(), Standing::Waiting);
+    assert_eq!(claimed.revision, waiting.revision, "what was given back is not what stood at this revision");
+    let there = world.given(&here, &claimed).await;
+    assert!(there.revision > waiting.revision);
+    assert_eq!((there.owner.clone(), there.process.attempt), (Some(here.clone()), AttemptNo(1)));
+    assert_eq!(world.claim(&other).await, [], "it waits no more");
+    must(world.turn(&there, spawned(&there)).await);
+}
+
+/// What stands further on than what is given stays as it is.
+pub async fn what_moved_on_gives_way_to_nothing_earlier(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let accepted = world.submit(world.draft()).await;
+    let running = some(world.claim(&node).await.pop());
+    let running = must(world.turn(&running, spawned(&running)).await);
+    assert_eq!(world.give(&node, &accepted).await, Restored::Known(running.revision));
+    assert_eq!(world.give(&node, &running).await, Restored::Known(running.revision));
+    assert_eq!(world.load(running.process.id).await, running);
+    world.lose_everything();
+    let again = world.node("a").await;
+    let there = world.given(&again, &running).await;
+    let ended = world.exit(&there, 0).await;
+    assert_eq!(world.give(&again, &running).await, Restored::Known(ended.revision));
+    assert_eq!(world.load(running.process.id).await, ended);
+}
+
+/// What ended and was let go of stays so.
+pub async fn what_was_let_go_of_is_not_brought_back(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let ended = world.exit(&running, 0).await;
+    world.clock.advance(S);
+    let rule = longhaul_domain::Retention { age: Some(Duration::ZERO), count: None, before: None };
+    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, [ended.process.id]);
+    assert_eq!(world.give(&node, &ended).await, Restored::Swept);
+    assert!(!world.exists(ended.process.id).await);
+    assert_eq!(must(world.restore.footings(&[ended.process.id]).await), [Footing::Swept]);
+}
+
+/// A lease that is not the newest of its node gives nothing back.
+pub async fn an_old_lease_gives_nothing_back(world: &RestoringWorld) {
+    let old = world.node("a").await;
+    let running = world.run(world.draft(), &old).await;
+    let missing = Stored {
+        process: longhaul_domain::Process { id: world.ids.process(), ..running.process.clone() },
+        ..running
+    };
+    world.node("a").await;
+    refused!(
+        world.restore.restore(&old, std::slice::from_ref(&missing)).await,
+        StoreError::Fenced { node, .. } if *node == old.node
+    );
+    assert!(!world.exists(missing.process.id).await);
+}
+
+/// Each footing is that of its id: missing, or the revision at which it stands, which for one that was given back is the
+/// one at which it was given.
+pub async fn footings_tell_how_far_each_has_come(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let waiting = world.submit(world.draft()).await;
+    let ids = [waiting.process.id, world.ids.process(), running.process.id];
+    let footings = must(world.restore.footings(&ids).await);
+    assert_eq!(footings, [Footing::At(Revision(1)), Footing::Missing, Footing::At(running.revision)]);
+    world.lose_everything();
+    let again = world.node("a").await;
+    let there = world.given(&again, &running).await;
+    let ids = [running.process.id];
+    assert_eq!(must(world.restore.footings(&ids).await), [Footing::At(running.revision)]);
+    let ended = world.exit(&there, 0).await;
+    assert_eq!(must(world.restore.footings(&ids).await), [Footing::At(ended.revision)]);
+}
+
+/// The slot of what runs is taken, and free again when it ends.
+pub async fn what_holds_a_slot_holds_it_again(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    limit(world, "gpu", 1).await;
+    let running = world.run(world.draft().key("gpu"), &node).await;
+    world.lose_everything();
+    let again = world.node("a").await;
+    limit(world, "gpu", 1).await;
+    let there = world.given(&again, &running).await;
+    let next = world.submit(world.draft().key("gpu")).await;
+    assert_eq!(world.claim(&again).await, []);
+    world.exit(&there, 0).await;
+    assert_eq!(world.claim_ids(&again).await, [next.process.id]);
+}
+
+/// A waiter stands where it stood: before those that came later.
+pub async fn a_waiter_that_was_given_back_keeps_its_turn(world: &RestoringWorld) {
+    world.node("a").await;
+    let first = world.submit(world.draft().key("gpu")).await;
+    let second = world.submit(world.draft().key("gpu")).await;
+    let urgent = world.submit(world.draft().key("gpu").priority(5)).await;
+    world.lose_everything();
+    let again = world.node("a").await;
+    must(world.restore.raise(&Marks { seq: urgent.seq, ..Marks::default() }).await);
+    let late = world.submit(world.draft().key("gpu")).await;
+    for kept in [&second, &urgent, &first] {
+        assert_eq!(world.given(&again, kept).await.seq, kept.seq);
+    }
+    let wanted = [&urgent, &first, &second, &late].map(|stored| stored.process.id);
+    assert_eq!(world.claim_ids(&again).await, wanted);
+}
+
+/// What another node owned is that one's again, under its newest lease.
+pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &RestoringWorld) {
+    let owner = world.node("b").await;
+    let running = world.run(world.draft(), &owner).await;
+    world.lose_everything();
+    let (here, owner) = (world.node("a").await, world.node("b").await);
+    let there = world.given(&here, &running).await;
+    assert_eq!(there.owner, Some(owner));
+    assert_eq!(world.exit(&there, 0).await.process.status(), Status::Completed);
+}
+
+/// What a node owned that does not come back is nobody's, holds its slot, and is due when lease and grace are over.
+pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoringWorld) {
+    let owner = world.node("b").await;
+    let running = world.run(world.draft(), &owner).await;
+    world.lose_everything();
+    let here = world.node("a").await;
+    let there = world.given(&here, &running).await;
+    assert_eq!(there.owner, None);
+    let due = world.now().plus(LEASE + GRACE);
+    assert_eq!(must(world.store.beat(&here).await).due, Some(due));
+    while world.now().plus(S) < due {
+        world.clock.advance(S);
+        must(world.store.beat(&here).await);
+        assert_eq!(must(world.store.attention(&here, 10).await), []);
+    }
+    world.clock.advance(S);
+    must(world.store.beat(&here).await);
+    assert_eq!(must(world.store.attention(&here, 10).await), [there]);
+}
+
+/// The node that has it makes it its own, although somebody else gave it back first.
+pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoringWorld) {
+    let owner = world.node("b").await;
+    let running = world.run(world.draft(), &owner).await;
+    world.lose_everything();
+    let here = world.node("a").await;
+    let there = world.given(&here, &running).await;
+    let owner = world.node("b").await;
+    let again = world.given(&owner, &running).await;
+    assert!(again.revision > there.revision);
+    assert_eq!(again.owner, Some(owner.clone()));
+    let due = must(world.store.attention(&here, 10).await);
+    assert_eq!(due, [], "it waits for nobody else");
+    assert_eq!(world.give(&here, &running).await, Restored::Known(again.revision));
+    assert_eq!(world.load(running.process.id).await, again);
+}
+
+/// What another node claimed meanwhile, in the same attempt, is not taken from it.
+pub async fn what_another_node_took_up_stays_with_it(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let accepted = world.submit(world.draft()).await;
+    let running = some(world.claim(&node).await.pop());
+    let mut running = must(world.turn(&running, spawned(&running)).await);
+    running.revision = Revision(running.revision.0 + 5);
+    world.lose_everything();
+    let (here, other) = (world.node("a").await, world.node("b").await);
+    world.given(&other, &accepted).await;
+    let taken = some(world.claim(&other).await.pop());
+    assert_eq!(world.give(&here, &running).await, Restored::Known(taken.revision));
+    assert_eq!(world.load(running.process.id).await, taken);
+}
+
+/// An end is the truth about a process, whoever has it meanwhile.
+pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let accepted = world.submit(world.draft()).await;
+    let running = some(world.claim(&node).await.pop());
+    let running = must(world.turn(&running, spawned(&running)).await);
+    let ended = world.exit(&running, 0).await;
+    world.lose_everything();
+    let (here, other) = (world.node("a").await, world.node("b").await);
+    world.given(&other, &accepted).await;
+    world.claim(&other).await;
+    let there = world.given(&here, &ended).await;
+    assert_eq!((there.process.status(), there.owner.clone()), (Status::Completed, None));
+    assert_eq!(there.process, ended.process);
+}
+
+/// Orders that were open are open, are told to the owner, and are numbered on; the latest vitals are there.
+pub async fn open_orders_and_vitals_come_along(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let id = running.process.id;
+    must(world.store.wish(&id, world.ids.op(), Wish::Pause).await);
+    let no = must(world.store.wish(&id, world.ids.op(), Wish::Cancel { cause: StopCause::User }).await);
+    let vitals = Vitals { progress: Some(Progress::DONE), ..Vitals::default() };
+    let by = Author::Owner(node.clone());
+    must(world.store.touch(&by, &[(id, running.process.attempt, vitals.clone())]).await);
+    let kept = world.load(id).await;
+    world.lose_everything();
+    let again = world.node("a").await;
+    let there = world.given(&again, &kept).await;
+    assert_eq!((&there.wishes, &there.vitals), (&kept.wishes, &vitals));
+    assert_eq!(must(world.store.beat(&again).await).wishes, [id]);
+    let next = world.ids.op();
+    assert_eq!(must(world.store.wish(&id, next, Wish::Resume).await), no.next());
+}
+
+/// A launch key never starts a second copy, although its process was lost for a while.
+pub async fn a_launch_key_is_taken_again(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft().session("s").launch_key("once"), &node).await;
+    world.lose_everything();
+    let again = world.node("a").await;
+    world.given(&again, &running).await;
+    let second = world.draft().session("s").launch_key("once");
+    let submitted = must(world.try_submit(second).await);
+    assert!(
+        matches!(&submitted, Submitted::Existing { id, same_spec: true, .. } if *id == running.process.id),
+        "{submitted:?}"
+    );
+}
+
+/// Cursors and sequences that anybody saw are never given again, and no mark is ever lowered.
+pub async fn marks_only_rise(world: &RestoringWorld) {
+    world.node("a").await;
+    must(world.restore.raise(&Marks { end: Cursor(50), seq: Seq(40), policy: None }).await);
+    let first = world.submit(world.draft()).await;
+    assert!(first.seq > Seq(40), "{:?}", first.seq);
+    let end = must(world.store.end().await);
+    assert!(end > Cursor(50), "{end:?}");
+    must(world.restore.raise(&Marks { end: Cursor(3), seq: Seq(2), policy: None }).await);
+    assert_eq!(must(world.store.end().await), end);
+    assert_eq!(world.submit(world.draft()).await.seq, first.seq.next());
+    let page = must(world.store.read(Some(Cursor(40)), 10, false).await);
+    assert!(page.gap, "whoever read on from an earlier place learns that something is missing");
+}
+
+/// The policy that was in force later replaces an earlier one, whose version it then has; not the other way round.
+pub async fn a_later_policy_comes_back(world: &RestoringWorld) {
+    world.node("a").await;
+    for slots in 1..=3 {
+        limit(world, "gpu", slots).await;
+    }
+    let kept = must(world.store.policy().await);
+    world.lose_everything();
+    world.node("a").await;
+    limit(world, "gpu", 9).await;
+    must(world.restore.raise(&Marks { policy: Some(kept.clone()), ..Marks::default() }).await);
+    assert_eq!(must(world.store.policy().await), kept);
+    limit(world, "gpu", 4).await;
+    let newer = must(world.store.policy().await);
+    must(world.restore.raise(&Marks { policy: Some(kept), ..Marks::default() }).await);
+    assert_eq!(must(world.store.policy().await), newer);
+}
+
+/// A beat tells how far the store has come, and that it was founded anew.
+pub async fn another_founding_is_another_history(world: &RestoringWorld) {
+    let node: Lease = world.node("a").await;
+    let before = history(world).await;
+    assert_eq!(must(world.store.beat(&node).await).history, Some(before.clone()));
+    world.submit(world.draft()).await;
+    let later = history(world).await;
+    assert!(later.continues(&before) && !before.continues(&later));
+    assert_eq!(must(world.store.beat(&node).await).history, Some(later.clone()));
+    world.lose_everything();
+    assert!(!history(world).await.continues(&later));
+    world.node("a").await;
+    must(world.restore.raise(&Marks { end: later.end, ..Marks::default() }).await);
+    let anew = history(world).await;
+    assert!(anew.founding.is_some() && !anew.continues(&later), "{anew:?} after {later:?}");
+}
+
+/// Whoever joins a store that was emptied finds one that works: work is accepted and claimed.
+pub async fn an_emptied_store_is_founded_by_whoever_joins(world: &RestoringWorld) {
+    let old = world.node("a").await;
+    world.lose_everything();
+    refused!(world.store.beat(&old).await, StoreError::Fenced { .. });
+    assert!(must(world.store.known_nodes().await).iter().all(|node| node.facts.id != node_id("a")));
+    let node = world.node("a").await;
+    let waiter = world.submit(world.draft()).await;
+    assert_eq!(world.claim_ids(&node).await, [waiter.process.id]);
+    world.lose_everything();
+    must(world.restore.raise(&Marks::default()).await);
+    must(world.store.policy().await);
+}

@@ -1,0 +1,246 @@
+//! A store of many machines that loses what it knew: everything, or what happened since a moment.
+//!
+//! Several engines, each of which keeps its own work beside the store. What was acknowledged has to be there afterwards,
+//! and nothing may run twice.
+
+use crate::chance::Chance;
+use crate::node::facts;
+use longhaul_adapters::memory::{MemoryStore, Snapshot};
+use longhaul_domain::{CommandSpec, NodeId, Placement, Policy, ProcessId, SlotKey, Spec, Work};
+use longhaul_engine::ports::{Cursor, EventLog, NoNotary, ProcessStore, Queues};
+use longhaul_engine::{Engine, Launch, Parts, Settings};
+use longhaul_testkit::fakes::{
+    FakeProber, FakeVault, FaultyStore, KeepingStore, Script, ScriptedSpawner, SequentialIds, Trouble,
+    VirtualClock,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+const LEASE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(10);
+const SECOND: Duration = Duration::from_secs(1);
+/// Everything has come to its end after this long.
+const REST: u64 = 120;
+const SEEDS: u64 = 60;
+/// The slots of the one key that is limited.
+const SLOTS: u32 = 2;
+
+struct Node {
+    engine: Engine,
+    spawner: Arc<ScriptedSpawner>,
+    wire: Arc<Trouble>,
+    cut_for: u64,
+}
+
+struct World {
+    clock: VirtualClock,
+    memory: MemoryStore,
+    nodes: Vec<Node>,
+    chance: Chance,
+    acknowledged: Arc<Mutex<BTreeSet<ProcessId>>>,
+    dumps: Vec<Snapshot>,
+    highest: Cursor,
+    losses: u64,
+    violations: Vec<String>,
+}
+
+impl World {
+    async fn new(seed: u64) -> Self {
+        let mut chance = Chance::seeded(seed);
+        let clock = VirtualClock::default();
+        let memory = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
+        let mut nodes = Vec::new();
+        for number in 0..2 + chance.below(3) {
+            let Ok(id) = NodeId::new(&format!("n{number}")) else { continue };
+            nodes.push(Node::start(&clock, &memory, &id, chance.next()).await);
+        }
+        Self {
+            clock,
+            memory,
+            nodes,
+            chance,
+            acknowledged: Arc::default(),
+            dumps: Vec::new(),
+            highest: Cursor(0),
+            losses: 0,
+            violations: Vec::new(),
+        }
+    }
+
+    async fn step(&mut self) {
+        for _ in 0..self.chance.below(4) {
+            self.launch();
+        }
+        if self.chance.odds(3) {
+            self.dumps.push(self.memory.snapshot());
+        }
+        if self.chance.odds(8) {
+            self.lose();
+        }
+        if self.chance.odds(10) {
+            let place = self.chance.below(self.nodes.len() as u64);
+            let seconds = 1 + self.chance.below(2);
+            if let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get_mut(place)) {
+                node.wire.set_down(true);
+                node.cut_for = seconds;
+            }
+        }
+        self.second().await;
+    }
+
+    fn lose(&mut self) {
+        self.losses += 1;
+        let dump = self.chance.pick(&self.dumps).filter(|_| self.chance.odds(2));
+        match dump {
+            Some(dump) => self.memory.go_back(&dump),
+            None => self.memory.lose_everything(),
+        }
+        // A dump from before that is one of another founding.
+        self.dumps.clear();
+    }
+
+    fn launch(&mut self) {
+        let place = self.chance.below(self.nodes.len() as u64);
+        let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get(place)) else { return };
+        let moment = (200 + self.chance.below(12_000)).to_string();
+        let command = CommandSpec::of("exit", &["0", &moment], "/");
+        let key = if self.chance.odds(2) { SlotKey::new("few").ok() } else { None };
+        let placement = if self.chance.odds(2) { Placement::Anywhere } else { Placement::Here };
+        let spec = Spec { key, placement, ..Spec::of(Work::Command(Box::new(command))) };
+        let (engine, acknowledged) = (node.engine.clone(), self.acknowledged.clone());
+        tokio::spawn(async move {
+            let launch = Launch { spec, parent: None, captured: None, no_queue: false };
+            if let Ok(launched) = engine.launch(launch).await {
+                let id = launched.stored.process.id;
+                acknowledged.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            }
+        });
+    }
+
+    async fn second(&mut self) {
+        for _ in 0..4 {
+            self.clock.run_for(SECOND / 4).await;
+            self.clock.settle().await;
+            self.look();
+        }
+        for node in &mut self.nodes {
+            node.cut_for = node.cut_for.saturating_sub(1);
+            if node.cut_for == 0 {
+                node.wire.set_down(false);
+            }
+        }
+    }
+
+    /// Nothing runs twice, wherever.
+    fn look(&mut self) {
+        let mut runs: BTreeMap<ProcessId, usize> = BTreeMap::new();
+        let acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for id in acknowledged {
+            let begun: usize = self.nodes.iter().map(|node| node.spawner.runs(id)).sum();
+            runs.insert(id, begun);
+        }
+        for (id, begun) in runs.into_iter().filter(|(_, begun)| *begun > 1) {
+            self.violations.push(format!("{id} began {begun} times"));
+        }
+    }
+
+    async fn settle(&mut self) {
+        for node in &mut self.nodes {
+            node.cut_for = 0;
+            node.wire.set_down(false);
+        }
+        for _ in 0..REST {
+            self.second().await;
+        }
+        let acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ids: Vec<ProcessId> = acknowledged.into_iter().collect();
+        let found = self.memory.load(&ids).await.unwrap_or_default();
+        for (id, found) in ids.iter().zip(found) {
+            let begun: usize = self.nodes.iter().map(|node| node.spawner.runs(*id)).sum();
+            match found {
+                None => {
+                    self.violations.push(format!("{id} was acknowledged and is lost; it ran {begun} times"))
+                }
+                Some(stored) if !stored.process.status().is_ended() => {
+                    self.violations
+                        .push(format!("{id} is still {}; it ran {begun} times", stored.process.status()));
+                }
+                Some(_) if begun != 1 => self.violations.push(format!("{id} ran {begun} times")),
+                Some(_) => {}
+            }
+        }
+        let policy = self.memory.policy().await.map(|(_, policy)| policy.slots.get("few").copied());
+        if !matches!(policy, Ok(Some(SLOTS))) {
+            self.violations.push(format!("the policy did not come back: {policy:?}"));
+        }
+        let end = self.memory.end().await.unwrap_or_default();
+        if end < self.highest {
+            self.violations.push(format!("the cursor went back to {end:?} from {:?}", self.highest));
+        }
+    }
+}
+
+impl Node {
+    async fn start(clock: &VirtualClock, memory: &MemoryStore, id: &NodeId, seed: u64) -> Self {
+        let wire = Arc::new(Trouble::new(Arc::new(clock.clone())));
+        let cut = Arc::new(FaultyStore::sharing(Arc::new(memory.clone()), wire.clone()));
+        let clocked = Arc::new(clock.clone());
+        let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), |order| {
+            Script::of_words(&order.command.program, &order.command.args)
+        }));
+        let parts = Parts {
+            store: Arc::new(KeepingStore::new(cut, Arc::new(memory.clone()), clocked.clone(), id.clone())),
+            spawner: spawner.clone(),
+            output: Arc::new(spawner.output()),
+            prober: Arc::new(FakeProber::new(clock.clone())),
+            vault: Arc::new(FakeVault::default()),
+            clock: clocked,
+            notary: Arc::new(NoNotary),
+            ids: Arc::new(SequentialIds::seeded(seed)),
+        };
+        let policy = Policy { slots: [("few".to_owned(), SLOTS)].into(), ..Policy::default() };
+        let settings = Settings { policy: Some(policy), ..Settings::of(facts(id)) };
+        match Engine::start(parts, settings).await {
+            Ok(engine) => Self { engine, spawner, wire, cut_for: 0 },
+            Err(error) => panic!("{id} does not start: {error}"),
+        }
+    }
+}
+
+fn play(seed: u64) -> (u64, usize, Vec<String>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let Ok(runtime) = runtime else { panic!("seed {seed}: no runtime") };
+    runtime.block_on(async {
+        let mut world = World::new(seed).await;
+        for _ in 0..20 + world.chance.below(40) {
+            let end = world.memory.end().await.unwrap_or_default();
+            world.highest = world.highest.max(end);
+            world.step().await;
+        }
+        world.settle().await;
+        let accepted = world.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).len();
+        (world.losses, accepted, world.violations)
+    })
+}
+
+#[test]
+fn what_a_store_loses_is_there_again_and_nothing_runs_twice() {
+    let first = crate::number("LONGHAUL_SIM_FIRST").unwrap_or(1);
+    let many = crate::number("LONGHAUL_SIM_SEEDS").unwrap_or(SEEDS);
+    let (mut losses, mut accepted, mut failed) = (0, 0, Vec::new());
+    for seed in first..first + many {
+        let (lost, launched, violations) = play(seed);
+        losses += lost;
+        accepted += launched;
+        if !violations.is_empty() {
+            failed.push(format!("seed {seed}:\n  {}", violations.join("\n  ")));
+        }
+        if failed.len() >= 3 {
+            break;
+        }
+    }
+    println!("{losses} losses, {accepted} launches");
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(losses > many && accepted > 0, "nothing happened at all");
+}
