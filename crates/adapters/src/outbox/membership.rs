@@ -2,8 +2,22 @@
 
 use super::Outboxed;
 use async_trait::async_trait;
-use longhaul_domain::NodeId;
-use longhaul_ports::{Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, StoreError};
+use longhaul_domain::{AttemptNo, NodeId, ProcessId};
+use longhaul_ports::{
+    AttemptKey, Calls, KeptTail, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, StoreError,
+    Tails,
+};
+
+#[async_trait]
+impl Tails for Outboxed {
+    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+        self.asked(self.inner.keep_tail(by, key, tail)).await
+    }
+
+    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
+        self.asked(self.inner.kept_tail(id)).await
+    }
+}
 
 #[async_trait]
 impl Membership for Outboxed {

@@ -78,20 +78,25 @@ impl Link {
 
     /// Loads every script, as soon as the server has loaded its data.
     pub(super) async fn load_scripts(&self) -> Result<(), StoreError> {
-        let begun = Instant::now();
+        let mut connection = self.loaded().await?;
         for script in ALL {
-            loop {
-                let (_, mut connection) = self.connection().await.map_err(not_applied)?;
-                match load(&mut connection, script).await {
-                    Ok(_) => break,
-                    Err(error) if Verdict::on(&error) == Verdict::Busy && begun.elapsed() < LOADING => {
-                        tokio::time::sleep(LONGEST_PAUSE).await;
-                    }
-                    Err(error) => return Err(not_applied(error)),
-                }
-            }
+            load(&mut connection, script).await.map_err(not_applied)?;
         }
         Ok(())
+    }
+
+    /// The connection, as soon as the server has loaded its data.
+    pub(super) async fn loaded(&self) -> Result<MultiplexedConnection, StoreError> {
+        let begun = Instant::now();
+        loop {
+            match self.connection().await {
+                Ok((_, connection)) => return Ok(connection),
+                Err(error) if Verdict::on(&error) == Verdict::Busy && begun.elapsed() < LOADING => {
+                    tokio::time::sleep(LONGEST_PAUSE).await;
+                }
+                Err(error) => return Err(not_applied(error)),
+            }
+        }
     }
 
     /// A script that changes something. It is sent again if its answer got lost, which is why each of them is safe to
@@ -171,7 +176,7 @@ impl Link {
                 }
                 Err(error) => {
                     // Whoever asks for something new is told soon that nobody is there.
-                    if !maybe_applied {
+                    if !maybe_applied && Verdict::on(&error) != Verdict::Busy {
                         patience = patience.min(ABSENT);
                     }
                     self.silence.goes_on();

@@ -12,7 +12,7 @@ pub(super) const LAYOUT: u64 = 1;
 const MIN_READER: u64 = 1;
 /// Refuses a server that cannot keep what a store promises.
 pub(super) async fn check(link: &Link) -> Result<(), StoreError> {
-    link.connected().await?;
+    link.loaded().await?;
     link.fault().map_or(Ok(()), |fault| Err(unavailable(fault)))
 }
 

@@ -3,7 +3,7 @@
 use super::Durability;
 use super::unsuitable::Unsuitable;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisError, Value};
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use std::collections::BTreeMap;
 
 /// The oldest servers that have every command that is needed.
@@ -63,16 +63,17 @@ impl ServerFacts {
         }
     }
 
-    /// Asks a server what it is.
+    /// Asks a server what it is. One that loads its data cannot tell: until it is done it says that it appends nothing.
     pub(super) async fn ask(connection: &mut MultiplexedConnection) -> Result<Self, RedisError> {
         let told: String = redis::cmd("INFO").query_async(connection).await?;
+        if is_loading(&told) {
+            return Err((ErrorKind::Server(ServerErrorKind::BusyLoading), "the server loads its data").into());
+        }
         let settings: Result<BTreeMap<String, String>, RedisError> =
             redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(connection).await;
         let synced = match settings {
             Ok(settings) => Syncing::When(settings.get("appendfsync").cloned().unwrap_or_default()),
-            Err(error) if error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::NoPerm) => {
-                Syncing::Untold
-            }
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Syncing::Untold,
             Err(error) => return Err(error),
         };
         Ok(Self::read(&told, synced))
@@ -154,6 +155,10 @@ impl ServerFacts {
         }
         faults
     }
+}
+
+fn is_loading(told: &str) -> bool {
+    told.lines().any(|line| line.trim_end() == "loading:1")
 }
 
 /// The time of the server, in microseconds since 1970.
@@ -257,6 +262,12 @@ mod tests {
             "{faults:?}"
         );
         assert_eq!(facts.faults(Durability::Cache).len(), 3, "without a promise the disk does not matter");
+    }
+
+    #[test]
+    fn a_server_that_loads_is_known_as_such() {
+        assert!(is_loading("# Persistence\r\nloading:1\r\nasync_loading:0\r\n"));
+        assert!(!is_loading("# Persistence\r\nloading:0\r\nasync_loading:1\r\n"));
     }
 
     #[test]

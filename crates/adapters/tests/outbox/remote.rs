@@ -132,6 +132,17 @@ impl EventLog for Remote {
 }
 
 #[async_trait]
+impl Tails for Remote {
+    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+        self.ask(self.memory.keep_tail(by, key, tail)).await
+    }
+
+    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
+        self.ask(self.memory.kept_tail(id)).await
+    }
+}
+
+#[async_trait]
 impl Membership for Remote {
     fn leases_end(&self) -> bool {
         true

@@ -238,6 +238,25 @@ async fn a_server_whose_settings_were_changed_gets_no_writes_until_they_are_mend
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_loads_its_data_is_waited_for_and_not_taken_for_a_broken_one() {
+    let slow = ["--key-load-delay", "4000", "--loading-process-events-interval-bytes", "1024"];
+    let lasting = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
+    let mut server = Server::with(&[&lasting[..], &slow[..]].concat());
+    let options = RedisOptions { durability: Durability::Single, ..server.options() };
+    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    for key in 0..300 {
+        server.ask(&["SET", &format!("key {key}"), "x"]);
+    }
+    let submission = world.submission(world.draft()).await;
+    server.kill();
+    server.restart();
+    // While it loads, it says of itself that it appends nothing.
+    assert!(server.ask(&["PING"]).starts_with("LOADING"), "it has to take its time");
+    let accepted = world.store.submit(submission).await;
+    assert!(accepted.is_ok(), "{accepted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_became_a_replica_gets_no_writes() {
     let server = Server::start();
     let options = RedisOptions { patience: Duration::from_millis(500), ..server.options() };

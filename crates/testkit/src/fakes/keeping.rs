@@ -6,10 +6,10 @@ use longhaul_domain::{
     Timestamp, Vitals, Wish, WishNo,
 };
 use longhaul_ports::{
-    Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Footing, History, KnownNode, Lease,
-    Listing, Marks, Membership, NodeFacts, NodeOffer, Order, PageAsk, Parting, PlacementClass, ProcessStore,
-    QueueView, Queues, Reconciled, Restore, Restored, Room, Store, StoreError, Stored, Submission, Submitted,
-    Swept, Upkeep,
+    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Footing, History,
+    KeptTail, KnownNode, Lease, Listing, Marks, Membership, NodeFacts, NodeOffer, Order, PageAsk, Parting,
+    PlacementClass, ProcessStore, QueueView, Queues, Reconciled, Restore, Restored, Room, Store, StoreError,
+    Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -282,6 +282,17 @@ impl EventLog for KeepingStore {
 
     async fn end(&self) -> Result<Cursor, StoreError> {
         self.asked(self.inner.end()).await
+    }
+}
+
+#[async_trait]
+impl Tails for KeepingStore {
+    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+        self.asked(self.inner.keep_tail(by, key, tail)).await
+    }
+
+    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
+        self.asked(self.inner.kept_tail(id)).await
     }
 }
 
