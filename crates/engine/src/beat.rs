@@ -42,6 +42,7 @@ async fn beat(core: &Arc<Core>) {
         biased;
         answer = core.parts.store.beat(&lease) => answer,
         () = core.parts.clock.sleep_until(Deadline::At(patience)) => {
+            core.regard.missed();
             return tracing::warn!("a sign of life was not answered in time");
         }
     };
@@ -54,7 +55,10 @@ async fn beat(core: &Arc<Core>) {
         Err(StoreError::Fenced { .. }) => {
             core.doubt(lease).await;
         }
-        Err(error) => tracing::warn!(%error, "a sign of life was not answered"),
+        Err(error) => {
+            core.regard.missed();
+            tracing::warn!(%error, "a sign of life was not answered");
+        }
     }
 }
 

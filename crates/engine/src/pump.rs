@@ -45,6 +45,7 @@ pub(crate) async fn claim(core: Arc<Core>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "the store did not answer a claim");
+                core.regard.missed();
                 // The call may have been taken and not heeded: it is asked for once more.
                 greeted = None;
                 let until: Awake = core.parts.clock.awake().plus(PATIENCE);

@@ -28,7 +28,7 @@ pub(crate) struct Regard {
 #[derive(Debug, Default)]
 struct Heard {
     history: Option<History>,
-    /// The store did not answer when it was looked at last.
+    /// The store did not answer the latest question.
     was_away: bool,
     compared: Option<Timestamp>,
 }
@@ -53,8 +53,10 @@ impl Regard {
     /// Whether an answer tells that the store went back since the question.
     fn went_back(&self, asked: &Asked, now: &History) -> bool {
         let mut heard = self.heard();
-        let before = asked.known.as_ref();
-        let went_back = before.is_some_and(|known| !now.continues(known) || now.server != known.server);
+        let is_older = |known: &History| !now.continues(known) || now.server != known.server;
+        // Somebody may have noticed since it was asked.
+        let went_back =
+            asked.known.as_ref().is_some_and(is_older) && heard.history.as_ref().is_none_or(is_older);
         // Answers may overtake each other, and an earlier place is news only to whoever knew of it when he asked.
         if went_back || heard.history.as_ref().is_none_or(|latest| latest.end <= now.end) {
             heard.history = Some(now.clone());
@@ -62,15 +64,20 @@ impl Regard {
         went_back
     }
 
+    /// A question had no answer: who answers the next one may have lost something.
+    pub(crate) fn missed(&self) {
+        self.heard().was_away = true;
+    }
+
     /// Whether it is time to compare, though nothing was heard.
-    fn is_due(&self, now: Timestamp, is_away: bool) -> bool {
+    fn is_due(&self, now: Timestamp) -> bool {
         let mut heard = self.heard();
-        let is_back = std::mem::replace(&mut heard.was_away, is_away) && !is_away;
-        let is_old = heard.compared.is_none_or(|at| now.since(at) >= COMPARED_EVERY);
-        if is_old {
-            heard.compared = Some(now);
-        }
-        is_back || is_old
+        let is_back = std::mem::take(&mut heard.was_away);
+        is_back || heard.compared.is_some_and(|at| now.since(at) >= COMPARED_EVERY)
+    }
+
+    fn compares(&self, now: Timestamp) {
+        self.heard().compared = Some(now);
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -94,7 +101,7 @@ impl Core {
             self.tenure.hold(self.parts.clock.now());
             return self.compare_beside();
         }
-        if self.regard.is_due(self.parts.clock.now(), self.parts.store.away_since().is_some()) {
+        if self.regard.is_due(self.parts.clock.now()) {
             self.compare_beside();
         }
     }
@@ -142,6 +149,7 @@ impl Core {
     pub(crate) async fn reconciled(self: &Arc<Self>, by: &Lease) -> Result<Reconciled, StoreError> {
         let mut is_told = false;
         loop {
+            self.regard.compares(self.parts.clock.now());
             match self.parts.store.reconcile(by).await {
                 Ok(reconciled) => {
                     if reconciled.went_back {

@@ -1,6 +1,6 @@
 //! A node and the store of many machines: while it is away, and when it has lost what it knew.
 
-use crate::bench::{Bench, Said, is_alive, until};
+use crate::bench::{Bench, is_alive, until};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::fs;
@@ -71,7 +71,7 @@ fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
     assert!(after - before < FEW_LINES, "{} lines: {}\n{}", after - before, a.log(), b.log());
     let events = a.run(&["--json", "events", "--after", &cursor.to_string()]);
     let given: Vec<&str> = events.out.lines().filter(|line| line.contains("PROCESS_GIVEN_BACK")).collect();
-    assert!(work.ids().iter().all(|id| given.iter().any(|line| line.contains(id))), "{events:?}");
+    assert!(work.ids().iter().all(|id| given.iter().any(|line| line.contains(id.as_str()))), "{events:?}");
     assert!(newest_cursor(&a) > cursor, "places in the log never go back");
     work.ends_well(&a, &b);
 }

@@ -251,7 +251,10 @@ impl Upkeep for KeepingStore {
 impl Queues for KeepingStore {
     async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
         let policy = self.asked(self.inner.policy()).await?;
-        self.kept().policy = Some(policy.clone());
+        let mut kept = self.kept();
+        if kept.policy.as_ref().is_none_or(|(known, _)| *known <= policy.0) {
+            kept.policy = Some(policy.clone());
+        }
         Ok(policy)
     }
 
