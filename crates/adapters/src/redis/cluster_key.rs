@@ -1,21 +1,12 @@
 //! Which cluster key a namespace uses, by its id: so that a node with another one is told so when it starts, and not by
 //! launches that are refused later. Nothing is trusted because of it.
 
-use super::failure::{not_applied, unavailable};
+use super::failure::unavailable;
 use super::link::Link;
 use super::place::Place;
+use super::script::{Args, KEY};
 use super::{RedisOptions, RedisStore};
 use longhaul_ports::StoreError;
-
-/// Sets the id if none is known, or if the known one is on its way out; tells which is known then.
-const AGREE: &str = "\
-local known = redis.call('HGET', ARGV[1], 'key')
-if ARGV[2] ~= '' and (not known or known == ARGV[3]) then
-  redis.call('HSET', ARGV[1], 'key', ARGV[2])
-  known = ARGV[2]
-end
-return known or ''
-";
 
 impl RedisStore {
     /// The id of the cluster key that the namespace uses; none if it was never told.
@@ -42,8 +33,8 @@ impl RedisStore {
 
 async fn agree(options: &RedisOptions, signing: &str, trusted: &str) -> Result<String, StoreError> {
     let link = Link::new(Place::of(&options.url).map_err(unavailable)?, options);
-    let mut connection = link.connected().await?;
-    let mut command = redis::cmd("EVAL");
-    command.arg(AGREE).arg(0).arg(format!("{}meta", options.prefix())).arg(signing).arg(trusted);
-    command.query_async(&mut connection).await.map_err(not_applied)
+    let mut args = Args::default();
+    args.text(signing).text(trusted);
+    // Sent again it says the same.
+    link.read(&KEY, args).await?.word()
 }

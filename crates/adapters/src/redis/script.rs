@@ -35,6 +35,7 @@ pub(super) static ENDED: Script = script!("ended");
 pub(super) static EVENTS: Script = script!("events");
 pub(super) static FOOTINGS: Script = script!("given", "footings");
 pub(super) static FORGET: Script = script!("leases", "even_if_full", "forget");
+pub(super) static KEY: Script = script!("key");
 pub(super) static LEAVE: Script = script!("even_if_full", "leave");
 pub(super) static LIST: Script = script!("list");
 pub(super) static LOAD: Script = script!("load");
@@ -70,6 +71,7 @@ pub(super) static ALL: &[&Script] = &[
     &EVENTS,
     &FOOTINGS,
     &FORGET,
+    &KEY,
     &LEAVE,
     &LIST,
     &LOAD,

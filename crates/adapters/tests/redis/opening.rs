@@ -135,7 +135,9 @@ async fn the_user_of_the_list_that_is_shipped_may_do_what_a_store_does() {
     std::fs::write(&list, LEAST).unwrap();
     let server = Server::with(&[&LASTING[..], &["--aclfile", list.to_str().unwrap()]].concat());
     let url = format!("{}?user=longhaul&pass=CHANGE-THIS-PASSWORD&lease=5", server.url());
-    let store = Arc::new(RedisStore::open(RedisOptions::of_url(&url).unwrap()).await.unwrap());
+    let options = RedisOptions::of_url(&url).unwrap();
+    let store = Arc::new(RedisStore::open(options.clone()).await.unwrap());
+    assert_eq!(RedisStore::agree_on_key(&options, "one", None).await.unwrap(), "one");
     let world = StoreWorld::new(store.clone(), VirtualClock::default());
     let lease = world.node("a").await;
     store.announce(&lease, &NodeOffer::default()).await.unwrap();
@@ -173,6 +175,20 @@ async fn the_user_of_the_list_that_is_shipped_may_do_what_a_store_does() {
             server.ask(&[&["--user", "longhaul", "--pass", "CHANGE-THIS-PASSWORD"], &foreign[..]].concat());
         assert!(said.contains("NOPERM"), "{foreign:?}: {said}");
     }
+}
+
+#[tokio::test]
+async fn the_key_of_a_namespace_changes_only_for_who_has_the_one_before() {
+    let server = Server::start();
+    let options = server.options();
+    assert_eq!(RedisStore::cluster_key(&options).await.unwrap(), None);
+    let agree = |signing, trusted| RedisStore::agree_on_key(&options, signing, trusted);
+    assert_eq!(agree("one", None).await.unwrap(), "one");
+    assert_eq!(agree("two", None).await.unwrap(), "one", "a node with another key is told which it is");
+    assert_eq!(agree("two", Some("three")).await.unwrap(), "one");
+    assert_eq!(agree("two", Some("one")).await.unwrap(), "two");
+    assert_eq!(agree("one", None).await.unwrap(), "two");
+    assert_eq!(RedisStore::cluster_key(&options).await.unwrap().as_deref(), Some("two"));
 }
 
 #[tokio::test]
