@@ -25,7 +25,7 @@ pub(crate) struct Trace {
     /// The code that it said it would exit with.
     pub(crate) code: Option<i32>,
     /// How many signs it had given when it ended; what comes after is from processes that it left behind.
-    pub(crate) own: Option<usize>,
+    own: Option<usize>,
     /// Where it wrote in the journal, and when by the clock on the wall, in microseconds.
     pub(crate) signs: Vec<(usize, u64)>,
 }
@@ -80,6 +80,15 @@ impl Journal {
 }
 
 impl Trace {
+    /// What the command itself wrote, and what it left behind wrote before it ended.
+    pub(crate) fn own_signs(&self) -> &[(usize, u64)] {
+        self.own.and_then(|own| self.signs.get(..own)).unwrap_or(&self.signs)
+    }
+
+    pub(crate) fn last_own(&self) -> Option<(usize, u64)> {
+        self.own_signs().last().copied()
+    }
+
     /// When it began, by the clock on the wall.
     pub(crate) fn began(&self) -> u64 {
         self.signs.first().map_or(0, |sign| sign.1)

@@ -42,8 +42,8 @@ pub(crate) fn check(
         let Some(span) = Span::of(attempt, trace, lost) else { continue };
         let outlived = lost.is_some() && trace.signs.last().is_some_and(|last| last.0 > span.to);
         peaks.outlived += usize::from(outlived);
-        if let (Some(own), Some(last)) = (trace.own, trace.signs.last())
-            && let Some(end) = trace.signs.get(own - 1).filter(|end| end.0 < last.0)
+        if let (Some(end), Some(last)) = (trace.last_own(), trace.signs.last())
+            && end.0 < last.0
         {
             peaks.littered += 1;
             peaks.longest_litter = peaks.longest_litter.max(last.1.saturating_sub(end.1));
@@ -79,8 +79,7 @@ impl<'a> Span<'a> {
     /// None of one that began only after its node was lost.
     fn of(attempt: &'a Attempt, trace: &Trace, lost: Option<u64>) -> Option<Self> {
         let counts = |at: u64| lost.is_none_or(|lost| at.saturating_add(BLUR) < lost);
-        let own = trace.own.unwrap_or(trace.signs.len());
-        let mut places = trace.signs.iter().take(own).filter(|sign| counts(sign.1)).map(|sign| sign.0);
+        let mut places = trace.own_signs().iter().filter(|sign| counts(sign.1)).map(|sign| sign.0);
         let from = places.next()?;
         Some(Self { attempt, from, to: places.last().unwrap_or(from) })
     }
@@ -112,7 +111,7 @@ fn copies(journal: &Journal, past: &Past, findings: &mut Findings) -> usize {
     for (attempt, trace) in &journal.traces {
         if let Some((older, of)) = before
             && older.0 == attempt.0
-            && let (Some(last), Some(first)) = (of.signs.last(), trace.signs.first())
+            && let (Some(last), Some(first)) = (of.last_own(), trace.signs.first())
             && last.0 > first.0
         {
             found += 1;

@@ -78,8 +78,12 @@ fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMa
         match lives.get(&id) {
             None => findings.note(format_args!("{id} has a record and no events")),
             Some(life) if life.process != stored.process => {
-                let (told, kept) = (&life.process, &stored.process);
-                findings.note(format_args!("the events tell {told:?}, the store keeps {kept:?}"));
+                let facts = |process: &Process| {
+                    let Process { state, attempt, retries, node, cascade, conditions, .. } = process;
+                    format!("{state:?} {attempt:?} {retries} {node:?} {cascade:?} {conditions:?}")
+                };
+                let (told, kept) = (facts(&life.process), facts(&stored.process));
+                findings.note(format_args!("{id}: the events tell {told}, the store keeps {kept}"));
             }
             Some(life) if life.last.0 > stored.revision => {
                 findings.note(format_args!("{id} has events of a revision that it never had"));
@@ -114,7 +118,9 @@ impl Life {
             chance: Chance(0),
             capabilities: Capabilities::ALL,
         };
-        let (process, _) = Process::submit(&ctx, process.id, process.lineage.clone(), process.spec.clone());
+        let (first, _) = Process::submit(&ctx, process.id, process.lineage.clone(), process.spec.clone());
+        // A launch is sealed before it is submitted, and what its seal says never changes.
+        let process = Process { seal: process.seal.clone(), ..first };
         Self { process, last: (Revision(0), 0), lost: false }
     }
 
@@ -169,6 +175,9 @@ impl Life {
             | Fact::ConditionBegan { .. }
             | Fact::ConditionEnded { .. }
             | Fact::OutputMatched { .. }
+            | Fact::GivenBack { .. }
+            | Fact::Signalled { .. }
+            | Fact::RestTold { .. }
             | Fact::LateExit { .. } => {}
         }
         let before = ending(&self.process.state).cloned();

@@ -20,8 +20,13 @@ pub(crate) struct Two {
 impl Two {
     /// Both are there.
     pub(crate) fn new() -> Option<Self> {
+        Self::with_times(TIMES)
+    }
+
+    /// The same with a lease and a grace that a test chooses.
+    pub(crate) fn with_times(times: &str) -> Option<Self> {
         let redis = Redis::start()?;
-        let url = format!("redis+unix://{}?durability=cache&{TIMES}", redis.socket().display());
+        let url = format!("redis+unix://{}?durability=cache&{times}", redis.socket().display());
         // Both have a directory for their configuration of their own.
         let key = redis.socket().with_file_name("cluster.key").display().to_string();
         let home = |id: &str, labels: &str| {

@@ -5,9 +5,10 @@
 
 use crate::chance::Chance;
 use crate::node::facts;
+use futures_util::FutureExt;
 use longhaul_adapters::memory::{MemoryStore, Snapshot};
-use longhaul_domain::{CommandSpec, NodeId, Placement, Policy, ProcessId, SlotKey, Spec, Work};
-use longhaul_engine::ports::{Cursor, EventLog, NoNotary, ProcessStore, Queues};
+use longhaul_domain::{CommandSpec, NodeId, Placement, Policy, ProcessId, RetryPolicy, SlotKey, Spec, Work};
+use longhaul_engine::ports::{Clock, Cursor, EventLog, NoNotary, ProcessStore, Queues};
 use longhaul_engine::{Engine, Launch, Parts, Settings};
 use longhaul_testkit::fakes::{
     FakeProber, FakeVault, FaultyStore, KeepingStore, Script, ScriptedSpawner, SequentialIds, Trouble,
@@ -43,6 +44,8 @@ struct World {
     highest: Cursor,
     losses: u64,
     violations: Vec<String>,
+    told: BTreeSet<ProcessId>,
+    log: Vec<String>,
 }
 
 impl World {
@@ -65,6 +68,8 @@ impl World {
             highest: Cursor(0),
             losses: 0,
             violations: Vec::new(),
+            told: BTreeSet::new(),
+            log: Vec::new(),
         }
     }
 
@@ -85,6 +90,7 @@ impl World {
                 node.wire.set_down(true);
                 node.cut_for = seconds;
             }
+            self.note(&format!("n{place} is cut off for {seconds} s"));
         }
         self.second().await;
     }
@@ -92,6 +98,7 @@ impl World {
     fn lose(&mut self) {
         self.losses += 1;
         let dump = self.chance.pick(&self.dumps).filter(|_| self.chance.odds(2));
+        self.note(if dump.is_some() { "the store goes back" } else { "the store loses everything" });
         match dump {
             Some(dump) => self.memory.go_back(&dump),
             None => self.memory.lose_everything(),
@@ -107,7 +114,10 @@ impl World {
         let command = CommandSpec::of("exit", &["0", &moment], "/");
         let key = if self.chance.odds(2) { SlotKey::new("few").ok() } else { None };
         let placement = if self.chance.odds(2) { Placement::Anywhere } else { Placement::Here };
-        let spec = Spec { key, placement, ..Spec::of(Work::Command(Box::new(command))) };
+        // What may run again elsewhere is not given up for a store that only forgot it.
+        let again = u32::from(self.chance.odds(3));
+        let retry = RetryPolicy { retries: again, after_interruption: again > 0, ..RetryPolicy::none() };
+        let spec = Spec { key, placement, retry, ..Spec::of(Work::Command(Box::new(command))) };
         let (engine, acknowledged) = (node.engine.clone(), self.acknowledged.clone());
         tokio::spawn(async move {
             let launch = Launch { spec, parent: None, captured: None, no_queue: false };
@@ -141,8 +151,30 @@ impl World {
             runs.insert(id, begun);
         }
         for (id, begun) in runs.into_iter().filter(|(_, begun)| *begun > 1) {
-            self.violations.push(format!("{id} began {begun} times"));
+            if self.told.insert(id) {
+                let what = self.story_of(id);
+                self.violations.push(format!("{id} began {begun} times: {what}"));
+            }
         }
+    }
+
+    /// What happened to a process, and to all meanwhile.
+    fn story_of(&self, id: ProcessId) -> String {
+        let mut story = self.log.clone();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let journal = node.spawner.journal();
+            let of_it = journal.iter().filter(|entry| entry.key.id == id);
+            story.extend(of_it.map(|entry| format!("n{number}: {entry:?}")));
+        }
+        let page = self.memory.read(None, u32::MAX, false).now_or_never();
+        let events = page.and_then(Result::ok).map(|page| page.events).unwrap_or_default();
+        let of_it = events.iter().filter(|logged| logged.id == id);
+        story.extend(of_it.map(|logged| format!("/{} {:?}", logged.revision, logged.event)));
+        story.join("\n    ")
+    }
+
+    fn note(&mut self, what: &str) {
+        self.log.push(format!("{} {what}", self.clock.now().0));
     }
 
     async fn settle(&mut self) {

@@ -159,7 +159,8 @@ impl Oracle {
             chance: Chance(0),
             capabilities: Capabilities::ALL,
         };
-        let (process, _) = Process::submit(&ctx, id, lineage.clone(), spec.clone());
+        let (mut process, _) = Process::submit(&ctx, id, lineage.clone(), spec.clone());
+        process.seal.clone_from(&asked.process.seal);
         let number = self.lives.len() + 1;
         self.note(format_args!("p{number} is {id}, under {:?}: {spec:?}", lineage.ancestors.last()));
         let life = Life {

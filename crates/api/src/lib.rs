@@ -24,4 +24,4 @@ pub use hmac::hmac;
 pub use metrics::{Measured, Metrics};
 pub use notices::{NOTICE_WINDOW, Notices};
 pub use output::{Following, Part};
-pub use peers::{PEER_HEADER, PeerGate, PeerKeys, Peers, Proven, Unproven, Ways, digest};
+pub use peers::{PEER_HEADER, PeerGate, PeerSecrets, Peers, Proven, Unproven, Ways, digest, prove};

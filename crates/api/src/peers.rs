@@ -7,7 +7,7 @@ mod proof;
 
 pub(crate) use away::{Away, Unanswered};
 pub(crate) use body::Frames;
-pub use proof::{PEER_HEADER, PeerGate, PeerKeys, Proven, Unproven, digest};
+pub use proof::{PEER_HEADER, PeerGate, PeerSecrets, Proven, Unproven, digest, prove};
 
 use crate::fault::Fault;
 use address::Way;
@@ -45,7 +45,7 @@ pub struct Ways {
     /// Carries requests.
     pub carrier: Arc<dyn ports::Peers>,
     /// What is proven to them over the network; without it only sockets of this machine are asked.
-    pub keys: Option<PeerKeys>,
+    pub secrets: Option<Arc<dyn PeerSecrets>>,
     /// The boot of this machine: a node of another boot has its sockets elsewhere.
     pub boot: String,
     /// Output and input may cross the network in the clear.
@@ -148,7 +148,8 @@ impl Ways {
         let way = Way::of(&address, self.in_the_clear).map_err(|why| away(&told(&known, why)))?;
         let Question { target, body, patience } = question;
         let method = if body.is_some() { "POST" } else { "GET" };
-        let proof = match (way, &self.keys) {
+        let unshared = || away(&told(&known, "the nodes share no secret: cluster_key names its file"));
+        let proof = match (way, &self.secrets) {
             (Way::Socket, _) if known.facts.boot != self.boot => {
                 return Err(away(&told(
                     &known,
@@ -156,13 +157,12 @@ impl Ways {
                 )));
             }
             // Whoever owns the socket is the same user. What is said says only that it is not to be passed on.
-            (Way::Socket, _) => engine.node().to_string(),
-            (Way::Network, None) => {
-                return Err(away(&told(&known, "the nodes share no secret: set node.peer_key_file on both")));
-            }
-            (Way::Network, Some(keys)) => {
+            (Way::Socket, _) => "socket".to_owned(),
+            (Way::Network, None) => return Err(unshared()),
+            (Way::Network, Some(secrets)) => {
                 let digest = digest(body.as_deref().unwrap_or_default());
-                keys.prove(engine.node(), node, Proven { method, target: &target, digest })
+                let request = Proven { method, target: &target, digest };
+                prove(secrets.as_ref(), engine.node(), node, request).ok_or_else(unshared)?
             }
         };
         let mut headers = vec![(PEER_HEADER.to_owned(), proof)];

@@ -16,6 +16,15 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// So many records are looked at in one go.
 const CHUNK: usize = 500;
 
+/// How a node came to be without a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parted {
+    /// Its work was taken from it.
+    Lost,
+    /// The store does not know it, or not under so late a lease.
+    Forgotten,
+}
+
 impl Core {
     /// Finds out why a lease was refused, and joins anew if this node was lost. True if there is a lease that counts.
     pub(crate) async fn doubt(self: &Arc<Self>, refused: Lease) -> bool {
@@ -61,8 +70,12 @@ impl Core {
         // Nobody gives a lower epoch than it gave before: it is the store that stands as it stood earlier.
         let me = me.filter(|node| node.epoch >= refused.epoch);
         match me.map(|node| node.presence) {
-            None | Some(Presence::Lost { .. }) => {
-                self.join_anew().await?;
+            None => {
+                self.join_anew(Parted::Forgotten).await?;
+                Ok(true)
+            }
+            Some(Presence::Lost { .. }) => {
+                self.join_anew(Parted::Lost).await?;
                 Ok(true)
             }
             Some(Presence::Here { .. } | Presence::Unreachable { .. } | Presence::Left) => {
@@ -73,10 +86,11 @@ impl Core {
         }
     }
 
-    async fn join_anew(self: &Arc<Self>) -> Result<(), EngineError> {
-        let lease = loop {
+    async fn join_anew(self: &Arc<Self>, parted: Parted) -> Result<(), EngineError> {
+        let (lease, sent) = loop {
+            let sent = self.parts.clock.now();
             match self.parts.store.register(&self.settings.node).await {
-                Ok(lease) => break lease,
+                Ok(lease) => break (lease, sent),
                 Err(error) => tracing::warn!(%error, "the node cannot join anew yet"),
             }
             let until: Awake = self.parts.clock.awake().plus(PATIENCE);
@@ -86,7 +100,14 @@ impl Core {
             epoch = lease.epoch.0,
             "this node is not known any more under its lease, and has joined anew"
         );
-        self.tenure.begin(lease.clone(), self.parts.clock.now());
+        match parted {
+            Parted::Lost => self.tenure.begin(lease.clone(), sent),
+            // A registration is a sign of life, and nobody took anything: what runs here is not given up.
+            Parted::Forgotten => {
+                self.tenure.hold(sent);
+                self.tenure.begin(lease.clone(), self.tenure.after(sent));
+            }
+        }
         // First of all: what a store has lost looks like what was given to others.
         let reconciled = self.reconciled(&lease).await?;
         self.come_back().await;

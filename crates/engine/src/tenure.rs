@@ -98,9 +98,14 @@ impl Tenure {
         });
     }
 
-    /// The node joined anew.
-    pub(crate) fn begin(&self, lease: Lease, now: Timestamp) {
-        self.held.send_modify(|held| (held.lease, held.term) = (lease, Term::Until(now)));
+    /// The node joined anew, under a lease that counts until then.
+    pub(crate) fn begin(&self, lease: Lease, until: Timestamp) {
+        self.held.send_modify(|held| (held.lease, held.term) = (lease, Term::Until(until)));
+    }
+
+    /// Until when a lease lasts after a sign of life that was sent then, as far as was heard.
+    pub(crate) fn after(&self, sent: Timestamp) -> Timestamp {
+        sent.plus(self.held.borrow().length)
     }
 
     /// Takes and starts nothing for as long as a lease lasts: in that time every node that is there has been heard.

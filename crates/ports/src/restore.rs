@@ -24,7 +24,8 @@ pub trait Restore: Debug + Send + Sync + 'static {
     async fn footings(&self, ids: &[ProcessId]) -> Result<Vec<Footing>, StoreError>;
 
     /// Makes the marks of the store at least these: the place of the next event and the sequence of the next submit are
-    /// behind them, by a margin where they were before, since others may have seen more; and the policy is replaced if it has an older version, whose version it then has. Nothing else
+    /// behind them; if that place was before them, the mark of the founding is another one from here on, so that every
+    /// node sees that something was lost; by a margin where they were before, since others may have seen more; and the policy is replaced if it has an older version, whose version it then has. Nothing else
     /// changes; a namespace that was emptied has a policy afterwards, whether one is given or not.
     ///
     /// # Errors
@@ -33,10 +34,11 @@ pub trait Restore: Debug + Send + Sync + 'static {
 
     /// Puts records in that are missing and were not let go, or that stand at an earlier revision here, as they are
     /// given and at a revision one higher, with an event that says so ([`Fact::GivenBack`]). Slot, queue, indexes and
-    /// due time follow from the standing, the launch key is taken if it is free, and its sequence is
-    /// its own unless another one has it since. What the giving node owned belongs to
-    /// its newest lease, what another one owned to that one's if the store knows it, and else to nobody; open wishes and
-    /// vitals come along. A limit may be exceeded for a while by what runs.
+    /// due time follow from the standing, the launch key is taken if it is free, and its sequence is its own unless
+    /// another one has it since. What the giving node owned belongs to its newest lease, what another one owned to that
+    /// one's. A node that the store does not know is expected: it has a lease from now on, under the number that it had. What
+    /// a lost node owned belongs to nobody, and is due when a lease and its grace are over. Open wishes and vitals come along.
+    /// A limit may be exceeded for a while by what runs.
     ///
     /// A record that was given back and not written since counts as standing at the revision at which it was given, so
     /// that a node which knew it longer is heard too. What another node owns here, in the same attempt or a later one,

@@ -33,6 +33,8 @@ pub(crate) struct Ledger {
     pub(crate) last_cursor: Cursor,
     /// How often everything here was lost.
     pub(crate) founding: u64,
+    /// The place to which the log was raised last, when somebody gave back what was lost.
+    pub(crate) raised_to: Cursor,
     /// Every new epoch is higher.
     pub(crate) epochs_from: Epoch,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
@@ -124,7 +126,7 @@ impl Ledger {
 
     /// How far this has come.
     pub(crate) fn history(&self) -> History {
-        let founding = Some(self.founding.to_string());
+        let founding = Some(format!("{}/{}", self.founding, self.raised_to.0));
         History { founding, server: "memory".to_owned(), end: self.last_cursor }
     }
 

@@ -1,8 +1,8 @@
 //! Records that this store lost and is given again.
 
-use super::ledger::{Ledger, Row, class, standing};
+use super::ledger::{Ledger, Node, Row, class, standing};
 use longhaul_domain::{Epoch, Event, Fact, ProcessId, Revision, Seq, Standing, Timestamp, WishNo};
-use longhaul_ports::{Cursor, Footing, Lease, Marks, Restored, StoreError, Stored};
+use longhaul_ports::{Cursor, Footing, Lease, Marks, NodeFacts, Restored, StoreError, Stored};
 use std::sync::Arc;
 
 /// Others may have seen a little more than whoever raises a mark first.
@@ -29,6 +29,8 @@ impl Ledger {
     pub(super) fn raise(&mut self, marks: &Marks) {
         if marks.end > self.last_cursor {
             self.last_cursor = Cursor(marks.end.0.saturating_add(MARGIN));
+            // Who comes later must see that something was lost, though the place after the newest event tells it no more.
+            self.raised_to = self.last_cursor;
         }
         if marks.seq > self.last_seq {
             self.last_seq = Seq(marks.seq.0.saturating_add(MARGIN));
@@ -66,7 +68,7 @@ impl Ledger {
             None => kept.seq,
         };
         self.last_seq = self.last_seq.max(seq);
-        let owner = kept.owner.as_ref().and_then(|owner| self.newest_of(owner));
+        let owner = kept.owner.as_ref().and_then(|owner| self.newest_of(now, owner));
         let is_orphan = kept.owner.is_some() && owner.is_none();
         let row = Row {
             last_wish: kept.wishes.iter().map(|(no, _)| *no).fold(last_wish, WishNo::max),
@@ -91,8 +93,15 @@ impl Ledger {
         Restored::Given(at)
     }
 
-    /// The newest lease of a node that owned something; none if it is not known here, or was lost.
-    fn newest_of(&self, owner: &Lease) -> Option<Lease> {
+    /// The newest lease of a node that owned something; none if it was lost. One that is not known is expected: it has a
+    /// lease from now on, under the number that it had.
+    fn newest_of(&mut self, now: Timestamp, owner: &Lease) -> Option<Lease> {
+        if !self.nodes.contains_key(&owner.node) {
+            let facts = NodeFacts { id: owner.node.clone(), boot: String::new(), version: String::new() };
+            let node = Node { facts, epoch: owner.epoch, left: false, forgotten: false };
+            self.nodes.insert(owner.node.clone(), node);
+            self.begin_lease(now, &owner.node);
+        }
         let node = self.nodes.get(&owner.node)?;
         let is_here = !node.forgotten && !self.leases.is_lost(&owner.node);
         is_here.then(|| Lease { node: owner.node.clone(), epoch: node.epoch })

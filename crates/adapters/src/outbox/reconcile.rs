@@ -36,7 +36,7 @@ impl Outboxed {
             shelf.is_mine(by);
             shelf.outdated(now)
         });
-        let history = self.inner.history().await?;
+        let mut history = self.inner.history().await?;
         let before = self.look(|shelf| shelf.mark().clone());
         let mut went_back = before.history.is_some_and(|earlier| !history.continues(&earlier));
         let compared = self.compare_all(self.look(|shelf| shelf.accepted())).await?;
@@ -47,6 +47,8 @@ impl Outboxed {
         if went_back || has_old_policy || !lost.is_empty() || history.end < before.end {
             let marks = Marks { end: before.end, seq: before.seq, policy: before.policy };
             self.inner.raise(&marks).await?;
+            // That others have to notice what was lost is no news here.
+            history = self.inner.history().await?;
         }
         self.keep(|shelf| compared.swept.iter().filter_map(|id| shelf.let_go(id)).collect());
         let given_back = self.give_back(by, &lost).await?;

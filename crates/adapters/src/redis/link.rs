@@ -127,11 +127,6 @@ impl Link {
         })
     }
 
-    /// The connection, for what has to be asked outside any script.
-    pub(super) async fn connected(&self) -> Result<MultiplexedConnection, StoreError> {
-        self.connection().await.map(|(_, connection)| connection).map_err(not_applied)
-    }
-
     /// A connection of its own, for requests that block.
     pub(super) async fn blocking(&self, answering: Duration) -> Result<MultiplexedConnection, StoreError> {
         connect(&self.place, answering).await.map_err(unavailable)

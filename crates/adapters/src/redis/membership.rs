@@ -121,7 +121,7 @@ impl Membership for RedisStore {
 
 impl RedisStore {
     /// How long leases last, and how long after that a node's work is its own, in milliseconds; empty for ever.
-    fn lasts(&self) -> String {
+    pub(super) fn lasts(&self) -> String {
         self.leases.map(|leases| leases.lease.as_millis().to_string()).unwrap_or_default()
     }
 

@@ -63,7 +63,11 @@ impl Restore for RedisStore {
         for stored in kept {
             let piece = taken(stored);
             bytes += piece.iter().map(<[u8]>::len).sum::<usize>();
-            together.number(u64::try_from(piece.iter().count()).unwrap_or(u64::MAX)).append(piece);
+            let epoch = stored.owner.as_ref().map_or(0, |owner| owner.epoch.0);
+            together
+                .number(epoch)
+                .number(u64::try_from(piece.iter().count()).unwrap_or(u64::MAX))
+                .append(piece);
             if bytes > LARGEST {
                 let full = std::mem::replace(&mut together, self.from(by));
                 self.give_back(by, full, &mut restored).await?;
@@ -88,6 +92,7 @@ impl RedisStore {
         let mut args = Args::default();
         let until_lost = self.leases.map(|leases| leases.lease.saturating_add(leases.grace));
         push_lease(&mut args, by)
+            .text(&self.lasts())
             .text(&until_lost.map(|until| until.as_millis().to_string()).unwrap_or_default());
         args
     }

@@ -171,3 +171,28 @@ async fn two_nodes_give_back_the_same_without_end() {
     let stands = there(&node.remote, id).await.unwrap();
     assert_eq!((stands.process.status(), stands.owner), (Status::Running, Some(other)));
 }
+
+#[tokio::test]
+async fn what_one_node_noticed_is_seen_by_every_other() {
+    let node = Node::new();
+    let (here, mine) = node.join().await;
+    let theirs = node.directory.path().join("theirs.sqlite");
+    let beyond = node.open_at(&theirs, "here").await.unwrap();
+    let other = beyond.register(&facts("other")).await.unwrap();
+    beyond.reconcile(&other).await.unwrap();
+    let dump = node.remote.memory.snapshot();
+    here.submit(node.launch_for(Some(&mine))).await.unwrap();
+    let before = beyond.beat(&other).await.unwrap().history.unwrap();
+    here.beat(&mine).await.unwrap();
+
+    node.remote.memory.go_back(&dump);
+    assert!(here.reconcile(&mine).await.unwrap().went_back);
+    let after = beyond.beat(&other).await.unwrap().history.unwrap();
+    assert!(after.end >= before.end, "the place alone tells nothing any more");
+    assert!(!after.continues(&before));
+    assert!(beyond.reconcile(&other).await.unwrap().went_back);
+    for _ in 0..2 {
+        assert_eq!(here.reconcile(&mine).await.unwrap(), Reconciled::default(), "that ends");
+        assert_eq!(beyond.reconcile(&other).await.unwrap(), Reconciled::default());
+    }
+}

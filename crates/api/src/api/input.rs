@@ -11,8 +11,8 @@ use longhaul_engine::{EngineError, InputRefusal};
 use longhaul_wire::api::{InputReply, InputRequest};
 use std::time::Duration;
 
-/// A command that does not read lets its writer wait; longer than this nobody waits for another node.
-const INPUT: Duration = Duration::from_secs(30);
+/// A command that does not read lets its writer wait for a while; longer than this nobody waits for another node.
+const INPUT: Duration = Duration::from_secs(10);
 /// The most bytes of what is answered to input.
 const LARGEST_REPLY: usize = 4 * 1024;
 

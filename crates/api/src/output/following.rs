@@ -57,7 +57,7 @@ pub struct Following {
     ready: VecDeque<Frame>,
     /// What was said last of a node that cannot be reached; nothing while it can.
     said: Option<String>,
-    /// Tries since it was reached; none if it never was.
+    /// Tries since it told something; none if it never answered.
     tries: Option<u32>,
     has_told: bool,
     is_over: bool,
@@ -123,7 +123,8 @@ impl Following {
         match self.api.peers.ask(&self.api.engine, &self.node, question).await {
             Ok(answer) => {
                 self.frames = Some(Frames::new(answer.body));
-                (self.tries, self.said) = (Some(0), None);
+                self.tries.get_or_insert(0);
+                self.said = None;
                 Ok(())
             }
             Err(Unanswered::Refused(fault)) => Err(Err(fault)),
@@ -169,7 +170,7 @@ impl Following {
                     (self.is_over, self.frames) = (true, None);
                     return Ok(None);
                 }
-                self.has_told = true;
+                (self.has_told, self.tries) = (true, Some(0));
                 Ok(Some(frame))
             }
             (FrameKind::End, _) => {

@@ -5,11 +5,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use longhaul_domain::NodeId;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The header of a request that one node makes to another. Whoever is asked so never asks a third one.
@@ -21,9 +21,11 @@ const WINDOW: Duration = Duration::from_secs(120);
 /// The most requests of one window. Only who knows the secret is counted.
 const MOST: usize = 100_000;
 
-/// The secrets that nodes share: the first one signs, all of them are taken.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PeerKeys(Vec<Vec<u8>>);
+/// The secrets that nodes share, which are used for nothing else.
+pub trait PeerSecrets: fmt::Debug + Send + Sync + 'static {
+    /// Those of this moment: the first one proves, each of them is taken. None proves nothing, and takes nothing.
+    fn current(&self) -> Vec<[u8; 32]>;
+}
 
 /// A request as it is proven: changing any part of it makes the proof one of something else.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +41,11 @@ pub struct Proven<'r> {
 /// Checks the proofs of other nodes, and takes each of them once.
 pub struct PeerGate {
     here: NodeId,
-    keys: PeerKeys,
+    secrets: Arc<dyn PeerSecrets>,
+    /// What was taken before this is not remembered.
+    since: u64,
     /// Proofs that were taken, until they are too old anyway.
-    seen: Mutex<BTreeMap<(u64, String), ()>>,
+    seen: Mutex<BTreeSet<(u64, String)>>,
 }
 
 /// Why a proof is not taken.
@@ -51,35 +55,29 @@ pub enum Unproven {
     Wrong,
     /// It was made at another time, by the clocks of both nodes.
     Untimely,
+    /// It was made before the manager began that is asked.
+    Early,
     /// It was taken before.
     Repeated,
     /// More requests came than are remembered.
     Crowded,
 }
 
-impl PeerKeys {
-    /// Secrets that are used for nothing else; none if there is none.
-    #[must_use]
-    pub fn new(secrets: Vec<Vec<u8>>) -> Option<Self> {
-        let secrets: Vec<_> = secrets.into_iter().filter(|secret| !secret.is_empty()).collect();
-        (!secrets.is_empty()).then_some(Self(secrets))
-    }
-
-    /// What a node of this name says to another one with a request.
-    pub(super) fn prove(&self, from: &NodeId, to: &NodeId, request: Proven<'_>) -> String {
-        let (at, nonce) = (millis(SystemTime::now()), nonce(from));
-        let key = self.0.first().map(Vec::as_slice).unwrap_or_default();
-        let mac = sign(key, from.as_str(), to.as_str(), at, &nonce, request);
-        let from = STANDARD.encode(from.as_str());
-        format!("{VERSION} {at} {nonce} {} {} {from}", hex(&request.digest), hex(&mac))
-    }
+/// What a node of this name says to another one with a request; none if they share no secret now.
+#[must_use]
+pub fn prove(secrets: &dyn PeerSecrets, from: &NodeId, to: &NodeId, request: Proven<'_>) -> Option<String> {
+    let secret = secrets.current().into_iter().next()?;
+    let (at, nonce) = (millis(SystemTime::now()), nonce(from));
+    let mac = sign(&secret, from.as_str(), to.as_str(), at, &nonce, request);
+    let from = STANDARD.encode(from.as_str());
+    Some(format!("{VERSION} {at} {nonce} {} {} {from}", hex(&request.digest), hex(&mac)))
 }
 
 impl PeerGate {
-    /// Takes what is said to the node `here`.
+    /// Takes what is said to the node `here` from now on.
     #[must_use]
-    pub fn new(here: NodeId, keys: PeerKeys) -> Self {
-        Self { here, keys, seen: Mutex::default() }
+    pub fn new(here: NodeId, secrets: Arc<dyn PeerSecrets>) -> Self {
+        Self { here, secrets, since: millis(SystemTime::now()), seen: Mutex::default() }
     }
 
     /// The digest that the body of a request has to have, if what its header says is a proof for it.
@@ -99,8 +97,8 @@ impl PeerGate {
     ) -> Result<[u8; 32], Unproven> {
         let said = Said::read(header).ok_or(Unproven::Wrong)?;
         let request = Proven { method, target, digest: said.digest };
-        let is_known = self.keys.0.iter().fold(false, |known, key| {
-            let mac = sign(key, &said.from, self.here.as_str(), said.at, said.nonce, request);
+        let is_known = self.secrets.current().iter().fold(false, |known, secret| {
+            let mac = sign(secret, &said.from, self.here.as_str(), said.at, said.nonce, request);
             known | is_same(&mac, &said.mac)
         });
         if !is_known {
@@ -110,15 +108,19 @@ impl PeerGate {
         if now.abs_diff(said.at) > window {
             return Err(Unproven::Untimely);
         }
+        // An earlier manager of this node may have taken it.
+        if said.at < self.since {
+            return Err(Unproven::Early);
+        }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = seen.split_off(&(now.saturating_sub(window), String::new()));
-        if seen.contains_key(&(said.at, said.nonce.to_owned())) {
+        if seen.contains(&(said.at, said.nonce.to_owned())) {
             return Err(Unproven::Repeated);
         }
         if seen.len() >= MOST {
             return Err(Unproven::Crowded);
         }
-        seen.insert((said.at, said.nonce.to_owned()), ());
+        seen.insert((said.at, said.nonce.to_owned()));
         Ok(said.digest)
     }
 }
@@ -201,15 +203,10 @@ impl fmt::Display for Unproven {
         f.write_str(match self {
             Self::Wrong => "it was made with another secret, or for something else",
             Self::Untimely => "the clocks of the two nodes differ by more than two minutes",
+            Self::Early => "it is older than the manager here; ask again",
             Self::Repeated => "it was taken before",
             Self::Crowded => "too many requests came within two minutes",
         })
-    }
-}
-
-impl fmt::Debug for PeerKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PeerKeys").field("count", &self.0.len()).finish_non_exhaustive()
     }
 }
 
@@ -229,33 +226,48 @@ mod tests {
         NodeId::new(name).unwrap()
     }
 
-    fn keys(secrets: &[&str]) -> PeerKeys {
-        PeerKeys::new(secrets.iter().map(|secret| secret.as_bytes().to_vec()).collect()).unwrap()
+    #[derive(Debug)]
+    struct Fixed(Vec<[u8; 32]>);
+
+    impl PeerSecrets for Fixed {
+        fn current(&self) -> Vec<[u8; 32]> {
+            self.0.clone()
+        }
     }
 
-    fn proof(secrets: &[&str], to: &str) -> String {
+    fn secrets(seeds: &[u8]) -> Fixed {
+        Fixed(seeds.iter().map(|seed| [*seed; 32]).collect())
+    }
+
+    fn gate(seeds: &[u8]) -> PeerGate {
+        let mut gate = PeerGate::new(node("beta"), Arc::new(secrets(seeds)));
+        gate.since = 0;
+        gate
+    }
+
+    fn proof(seeds: &[u8], to: &str) -> String {
         let request = Proven { method: "POST", target: TARGET, digest: digest(b"{}") };
-        keys(secrets).prove(&node("alpha one"), &node(to), request)
+        prove(&secrets(seeds), &node("alpha one"), &node(to), request).unwrap()
     }
 
     #[test]
     fn proof_counts_once_and_for_nothing_else() {
-        let gate = PeerGate::new(node("beta"), keys(&["new", "old"]));
-        for secret in ["new", "old"] {
+        let gate = gate(&[1, 2]);
+        for secret in [1, 2] {
             let said = proof(&[secret], "beta");
             assert_eq!(gate.admit(&said, "GET", TARGET), Err(Unproven::Wrong), "another method");
             assert_eq!(gate.admit(&said, "POST", "/v1/clear"), Err(Unproven::Wrong), "another target");
             assert_eq!(gate.admit(&said, "POST", TARGET), Ok(digest(b"{}")));
             assert_eq!(gate.admit(&said, "POST", TARGET), Err(Unproven::Repeated));
         }
-        assert_eq!(gate.admit(&proof(&["other", "new"], "beta"), "POST", TARGET), Err(Unproven::Wrong));
-        assert_eq!(gate.admit(&proof(&["new"], "gamma"), "POST", TARGET), Err(Unproven::Wrong));
+        assert_eq!(gate.admit(&proof(&[3, 1], "beta"), "POST", TARGET), Err(Unproven::Wrong));
+        assert_eq!(gate.admit(&proof(&[1], "gamma"), "POST", TARGET), Err(Unproven::Wrong));
     }
 
     #[test]
     fn every_changed_byte_spoils_a_proof() {
-        let gate = PeerGate::new(node("beta"), keys(&["secret"]));
-        let said = proof(&["secret"], "beta");
+        let gate = gate(&[1]);
+        let said = proof(&[1], "beta");
         for place in 0..said.len() {
             let mut changed = said.clone().into_bytes();
             changed[place] ^= 1;
@@ -270,21 +282,31 @@ mod tests {
 
     #[test]
     fn proof_is_taken_within_two_minutes_of_its_making() {
-        let gate = PeerGate::new(node("beta"), keys(&["secret"]));
+        let gate = gate(&[1]);
         let now = SystemTime::now();
         for (away, is_taken) in [(0, true), (115, true), (125, false)] {
             let away = Duration::from_secs(away);
             for at in [now + away, now - away] {
-                let found = gate.admit_at(at, &proof(&["secret"], "beta"), "POST", TARGET);
+                let found = gate.admit_at(at, &proof(&[1], "beta"), "POST", TARGET);
                 assert_eq!(found.is_ok(), is_taken, "{away:?}: {found:?}");
             }
         }
     }
 
     #[test]
-    fn nothing_prints_a_secret() {
-        let gate = PeerGate::new(node("beta"), keys(&["hunter2"]));
-        assert!(!format!("{:?} {gate:?}", keys(&["hunter2"])).contains("hunter2"));
-        assert_eq!(PeerKeys::new(vec![Vec::new()]), None);
+    fn what_was_said_before_a_manager_began_is_not_taken_again() {
+        let said = proof(&[1], "beta");
+        let mut gate = gate(&[1]);
+        gate.since = millis(SystemTime::now() + Duration::from_secs(1));
+        assert_eq!(gate.admit(&said, "POST", TARGET), Err(Unproven::Early));
+        gate.since = 0;
+        assert!(gate.admit(&said, "POST", TARGET).is_ok());
+    }
+
+    #[test]
+    fn without_a_secret_nothing_is_proven() {
+        let request = Proven { method: "POST", target: TARGET, digest: digest(b"{}") };
+        assert_eq!(prove(&secrets(&[]), &node("a"), &node("beta"), request), None);
+        assert_eq!(gate(&[]).admit(&proof(&[1], "beta"), "POST", TARGET), Err(Unproven::Wrong));
     }
 }

@@ -121,6 +121,7 @@ async fn api(
         retention: None,
         metrics: Metrics::default(),
         relay: longhaul_api::Relay::default(),
+        peers: longhaul_api::Peers::none(),
         notice_window: longhaul_api::NOTICE_WINDOW,
     }
 }

@@ -1,15 +1,35 @@
 //! The way to other nodes.
 
-use crate::config::{Neighbourhood, Settings};
+use crate::config::{Neighbourhood, Settings, StoreChoice};
 use crate::state_dir::{SOCKET, StateDir};
 use longhaul_adapters::peers::{HttpPeers, PeerOptions};
-use longhaul_api::{PeerGate, PeerKeys, Peers, Ways};
+use longhaul_adapters::seal::KeyFile;
+use longhaul_api::{PeerGate, PeerSecrets, Peers, Ways};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What nodes prove to each other.
-fn keys(settings: &Settings) -> Option<PeerKeys> {
-    settings.neighbourhood.keys.clone()
+/// What the secrets of nodes are derived from the cluster key for.
+const PURPOSE: &str = "peers";
+
+/// What nodes prove to each other, derived from the cluster key as its file is now.
+#[derive(Debug)]
+struct Derived(KeyFile);
+
+impl PeerSecrets for Derived {
+    fn current(&self) -> Vec<[u8; 32]> {
+        let keys = self.0.keys();
+        keys.inspect_err(
+            |error| tracing::warn!(%error, "other nodes are not known while the cluster key is not"),
+        )
+        .map_or_else(|_| Vec::new(), |keys| keys.derived(PURPOSE))
+    }
+}
+
+fn secrets(settings: &Settings) -> Option<Arc<dyn PeerSecrets>> {
+    match settings.store {
+        StoreChoice::Other(_) => Some(Arc::new(Derived(KeyFile::at(settings.cluster_key.as_ref()?)))),
+        StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => None,
+    }
 }
 
 /// How this node asks others.
@@ -17,15 +37,15 @@ pub(crate) fn peers(settings: &Settings, boot: &str) -> Peers {
     let Neighbourhood { authorities, in_the_clear, .. } = &settings.neighbourhood;
     Peers::new(Ways {
         carrier: Arc::new(HttpPeers::new(&PeerOptions { authorities: authorities.clone() })),
-        keys: keys(settings),
+        secrets: secrets(settings),
         boot: boot.to_owned(),
         in_the_clear: *in_the_clear,
     })
 }
 
-/// What lets other nodes in over the network; none where they share no secret.
+/// What lets other nodes in over the network; none where nobody shares the store.
 pub(crate) fn peer_gate(settings: &Settings) -> Option<Arc<PeerGate>> {
-    Some(Arc::new(PeerGate::new(settings.node.clone(), keys(settings)?)))
+    Some(Arc::new(PeerGate::new(settings.node.clone(), secrets(settings)?)))
 }
 
 /// Where other nodes reach this one: as was said, else where it listens for other machines, else at its socket, which

@@ -198,12 +198,6 @@ pub const KEYS: &[Key] = &[
         Some(""),
         "a file of the certificates, in PEM, that other nodes are trusted by; those of this machine by default",
     ),
-    own(
-        "node.peer_key_file",
-        Kind::Text,
-        Some(""),
-        "the file of the secret that all nodes of the store share, so that they let each other in over the network",
-    ),
     key(
         "notices.window",
         Kind::Span(NO_TIME),

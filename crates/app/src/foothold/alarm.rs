@@ -1,8 +1,8 @@
 //! Tells when a path may lead elsewhere, so that nobody has to look all the time.
 //!
 //! What stands at a path is listened to by itself, and so is every directory and link on the way: ordinary work adds and
-//! removes files beside them and is not heard. A mount is heard by nobody, nor is a change that another machine makes to
-//! a shared file system: a look now and then stands behind.
+//! removes files beside them and is not heard. Nobody hears of a mount, of a link behind a link, or of a change that another
+//! machine makes to a shared file system: a look now and then stands behind.
 
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use rustix::io::Errno;

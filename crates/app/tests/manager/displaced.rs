@@ -4,6 +4,7 @@ use crate::bench::{Bench, Said, until};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 
@@ -20,7 +21,10 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let bench = Bench::new().at("above/state");
+        Self::on(Bench::new().at("above/state"))
+    }
+
+    fn on(bench: Bench) -> Self {
         let manager = bench.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
         until("it serves", || bench.run(&["--no-autostart", "status"]).code == 0);
         let id = bench.launch("until test -e gate; do sleep 0.02; done; exit 5");
@@ -75,11 +79,17 @@ fn directory_that_is_moved_away_is_served_where_it_is_now() {
 
 #[test]
 fn nothing_is_acknowledged_once_the_directory_is_gone() {
-    let scene = Scene::new();
+    let bench = Bench::new();
+    // Nobody hears of a link behind a link: only the look at each write tells.
+    let second = bench.top().join("second");
+    fs::create_dir(bench.top().join("real")).unwrap();
+    symlink("real", &second).unwrap();
+    symlink("second", bench.top().join("first")).unwrap();
+    let scene = Scene::on(bench.at("first/above/state"));
     let command = scene.command;
     let open = || UnixStream::connect(format!("{}/longhaul.sock", scene.bench.state().display())).unwrap();
     let mut connections: Vec<UnixStream> = (0..8).map(|_| open()).collect();
-    fs::rename(scene.bench.state().parent().unwrap(), scene.bench.top().join("aside")).unwrap();
+    fs::remove_file(second).unwrap();
     let body = r#"{"command":{"program":"true","directory":"/"}}"#;
     for connection in &mut connections {
         let head = "POST /v1/processes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// What is said while the absence of the store is known takes no longer, on a busy machine too.
 const AT_ONCE: Duration = Duration::from_secs(3);
+/// Whoever waits in vain for so long is told what there is.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 /// Log lines that one event may take, all managers together.
 const FEW_LINES: usize = 40;
 
@@ -69,7 +71,7 @@ fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
     work.is_there_again(&a, &b);
     let after: usize = [&a, &b].iter().map(|node| node.log().lines().count()).sum();
     assert!(after - before < FEW_LINES, "{} lines: {}\n{}", after - before, a.log(), b.log());
-    let events = a.run(&["--json", "events", "--after", &cursor.to_string()]);
+    let events = a.run(&["--json", "events", "--after", &format!("e-{cursor:x}")]);
     let given: Vec<&str> = events.out.lines().filter(|line| line.contains("PROCESS_GIVEN_BACK")).collect();
     assert!(work.ids().iter().all(|id| given.iter().any(|line| line.contains(id.as_str()))), "{events:?}");
     assert!(newest_cursor(&a) > cursor, "places in the log never go back");
@@ -175,12 +177,18 @@ impl Work {
             (&self.beyond, "running"),
         ];
         for (id, status) in expected {
+            let begun = Instant::now();
             until(&format!("{id} is {status} again"), || {
-                [a, b].iter().all(|node| {
-                    let said = node.run(&["inspect", id]);
+                let said = [a, b].map(|node| node.run(&["inspect", id]));
+                let is_so = said.iter().all(|said| {
                     let shown: Value = serde_json::from_str(&said.out).unwrap_or_default();
                     shown["status"] == status
-                })
+                });
+                if !is_so && begun.elapsed() > TOLD_AFTER {
+                    eprintln!("{said:?}\n{}\n{}", a.log(), b.log());
+                    std::thread::sleep(TOLD_AFTER);
+                }
+                is_so
             });
         }
         assert_eq!(a.show(&self.failed)["exit_code"], 3);
@@ -226,7 +234,7 @@ fn newest_cursor(node: &Bench) -> u64 {
 }
 
 fn cursor_of(event: &Value) -> Option<u64> {
-    event["cursor"].as_u64().or_else(|| event["cursor"].as_str()?.parse().ok())
+    u64::from_str_radix(event["cursor"].as_str()?.strip_prefix("e-")?, 16).ok()
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
@@ -293,7 +301,11 @@ impl Server {
     /// A manager of this name, which begins with its first command.
     fn node(&self, name: &str) -> Bench {
         let url = format!("redis+unix://{}?namespace=team&lease=2&grace=4", self.socket.display());
-        let bench = Bench::new().with_config(&format!("store = \"{url}\"\nnode.id = \"{name}\"\n"));
+        // Both are of one cluster.
+        let key = self.socket.with_file_name("cluster.key");
+        let key = key.display();
+        let config = format!("store = \"{url}\"\nnode.id = \"{name}\"\ncluster_key = \"{key}\"\n");
+        let bench = Bench::new().with_config(&config);
         let said = bench.run(&["status"]);
         assert_eq!(said.code, 0, "{said:?}");
         bench

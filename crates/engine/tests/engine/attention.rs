@@ -119,7 +119,7 @@ async fn a_question_on_a_terminal_is_told_within_two_seconds_after_the_last_outp
 async fn a_question_on_a_terminal_that_is_opened_late_is_told_within_a_minute() {
     let world = World::new().await;
     let id = world.launch("run").await;
-    world.pass(seconds(1_000)).await;
+    world.pass(seconds(300)).await;
     let asking = TreeLook { waits_for_input: true, has_terminal: true, ..TreeLook::default() };
     world.spawner.show(world.key(id).await, asking);
     world.pass(seconds(62)).await;

@@ -70,6 +70,7 @@ impl World {
             retention: None,
             retention_bytes: None,
             output_total: None,
+            tail_beside_record: Settings::TAIL,
             silence: longhaul_domain::SilencePolicy::default(),
         };
         adjust(&mut settings);

@@ -89,8 +89,7 @@ impl Turned {
                 .help("send `Authorization: Bearer TOKEN`; `longhaul token` prints it"),
             Self::NoPeers => {
                 Fault::new(401, "peer_unproven", "other nodes cannot ask this one over the network")
-                    .because("it shares no secret with them")
-                    .help("set node.peer_key_file on every node")
+                    .because("it shares no store with them")
             }
             Self::Unproven => Fault::new(401, "peer_unproven", "this does not come from another node")
                 .because("its proof is for something else"),

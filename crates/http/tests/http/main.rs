@@ -19,6 +19,7 @@ mod list;
 mod metrics;
 mod node;
 mod output;
+mod peers;
 mod queue;
 mod ready;
 mod report;

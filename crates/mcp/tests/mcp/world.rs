@@ -80,6 +80,7 @@ impl World {
             metrics: Metrics::default(),
             relay: longhaul_api::Relay::default(),
             notice_window: longhaul_api::NOTICE_WINDOW,
+            peers: longhaul_api::Peers::none(),
         };
         let state = tempfile::tempdir().unwrap();
         let mcp = Mcp::open(api.clone(), state.path()).unwrap();

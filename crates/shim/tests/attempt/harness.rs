@@ -153,6 +153,15 @@ impl Attempt {
         attempt
     }
 
+    /// Launches it by another program than the one that is built here.
+    pub(crate) fn launch_by(program: &Path, launch: &Launch) -> Self {
+        let directory = Directory::new();
+        let (shim, socket) = start(program, directory.path()).unwrap();
+        let attempt = Self { shim, peer: Peer::new(socket), directory };
+        attempt.peer.tell(&Order::Launch(Box::new(launch.clone())));
+        attempt
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }

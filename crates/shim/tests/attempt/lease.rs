@@ -1,13 +1,15 @@
 //! Work that must not outlive the lease of its node.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
 use longhaul_shim::{Ending, Hello, Launch, LeaseNote, Notice, Phase, StopPlan, StopReason, StopStep};
 
-use crate::harness::{Attempt, Directory, is_alive, number_in, script, until};
+use crate::harness::{Attempt, Directory, is_alive, number_in, program, script, until};
 
 /// The note of a node, and the launch of work that must not outlive it.
 struct Node {
@@ -173,6 +175,36 @@ fn work_that_names_no_lease_outlives_it() {
     let mut attempt = Attempt::launch(&script("echo up; sleep 1.5"));
     up(&mut attempt);
     assert_eq!(attempt.peer.settled().stopped, None);
+    attempt.finish();
+}
+
+/// A shim on a machine that was asleep for so long: its boot-time clock is ahead of the one that counts time awake.
+fn asleep_before(directory: &Directory, seconds: u64) -> Option<PathBuf> {
+    let try_out = Command::new("/usr/bin/unshare").args(["--time", "--boottime", "5", "true"]).output();
+    if !try_out.is_ok_and(|tried| tried.status.success()) {
+        eprintln!("ignored: no namespace of time can be made here");
+        return None;
+    }
+    let path = directory.path().join("shim");
+    let shim = program();
+    let text =
+        format!("#!/bin/sh\nexec /usr/bin/unshare --time --boottime {seconds} '{}' \"$@\"\n", shim.display());
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    Some(path)
+}
+
+#[test]
+fn time_asleep_counts() {
+    const ASLEEP: u64 = 100_000;
+    let node = Node::new();
+    let Some(shim) = asleep_before(&node.directory, ASLEEP) else { return };
+    // By the clock that stands still in sleep this would be over in a day.
+    node.write("boot", boot_ms() + ASLEEP * 1_000 + 1_000);
+    let launch = node.launch("echo up; exec sleep 60");
+    let mut attempt = Attempt::launch_by(&shim, &launch);
+    up(&mut attempt);
+    assert_eq!(attempt.peer.settled().stopped, Some(StopReason::Limit));
     attempt.finish();
 }
 

@@ -1,14 +1,24 @@
--- Takes back records that this server lost. ARGV: node and epoch of whoever gives them, how long after a last sign of
--- life work counts as lost (empty for never), then for each how many arguments follow, and those in the order of `take`.
+-- Takes back records that this server lost. ARGV: node and epoch of whoever gives them, how long a lease lasts and how
+-- long after a last sign of life work counts as lost (both empty for ever), then for each the epoch of its owner, how many
+-- arguments follow, and those in the order of `take`.
 --
 -- Answers for each what became of it, and at which revision it stands.
-local NODE, EPOCH, UNTIL_LOST = ARGV[2], ARGV[3], ARGV[4]
+local NODE, EPOCH, LASTS, UNTIL_LOST = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if not policy_version() then return { 'empty' } end
 if not node_is(NODE, EPOCH) then return { 'fenced' } end
 
--- The name of a node that owned something, if it is known here and was not lost; else ''.
-local function still(owner)
-  if owner == '' or not call('ZSCORE', P .. 'nodes', owner) then return '' end
+-- The name of a node that owned something, '' if it was lost. One that is not known is expected: it has a lease from now
+-- on, under the number that it had.
+local function still(owner, epoch)
+  if owner == '' then return '' end
+  if not call('HGET', P .. 'node:' .. owner, 'epoch') then
+    local lasts_until = LASTS ~= '' and int(now + tonumber(LASTS)) or ''
+    call('HSET', P .. 'node:' .. owner, 'epoch', epoch, 'boot', '', 'version', '', 'left', '0', 'lost', '',
+      'until', lasts_until)
+    call('ZADD', P .. 'nodes', 0, owner)
+    if lasts_until ~= '' then call('ZADD', P .. 'leases', lasts_until, owner) end
+  end
+  if not call('ZSCORE', P .. 'nodes', owner) then return '' end
   local lost = call('HGET', P .. 'node:' .. owner, 'lost')
   return (not lost or lost == '') and owner or ''
 end
@@ -31,14 +41,14 @@ local function free_seq(id, seq)
   return seq
 end
 
-local function take_back(a, last)
+local function take_back(epoch, a, last)
   local id, rev, owner = ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 4]
   if call('HEXISTS', P .. 'tombs', id) == 1 then return 'swept', '0' end
   local h = head(id)
   if h and not gives_way(id, h, rev, owner, ARGV[a + 13], tonumber(ARGV[a + 16])) then return 'known', h.rev end
   local at = int(math.max(rev, h and tonumber(h.rev) or 0) + 1)
   local n = {
-    rev = at, seq = h and h.seq or free_seq(id, ARGV[a + 3]), owner = still(owner), orphaned = '',
+    rev = at, seq = h and h.seq or free_seq(id, ARGV[a + 3]), owner = still(owner, epoch), orphaned = '',
     wish_no = int(math.max(tonumber(ARGV[a + 5]), h and tonumber(h.wish_no) or 0)),
     wishes = int((last - a - 25) / 2),
     standing = ARGV[a + 13], status = ARGV[a + 14], closing = ARGV[a + 15], attempt = ARGV[a + 16],
@@ -64,10 +74,10 @@ local function take_back(a, last)
 end
 
 local answer = { 'ok' }
-local at = 5
+local at = 6
 while at <= #ARGV do
-  local last = at + tonumber(ARGV[at])
-  local what, rev = take_back(at, last)
+  local last = at + 1 + tonumber(ARGV[at + 1])
+  local what, rev = take_back(ARGV[at], at + 1, last)
   answer[#answer + 1] = what
   answer[#answer + 1] = rev
   at = last + 1

@@ -22,7 +22,13 @@ fn status_in_json_has_a_schema_even_when_empty() {
     let document: Value = serde_json::from_str(&came.out).unwrap();
     assert_eq!(
         document,
-        json!({"schema": "longhaul/status/v1", "at": samples::NOW, "processes": [], "cursor": null})
+        json!({
+            "schema": "longhaul/status/v1",
+            "at": samples::NOW,
+            "processes": [],
+            "cursor": null,
+            "stale_since": null,
+        })
     );
     assert_eq!(came.err, "");
 }

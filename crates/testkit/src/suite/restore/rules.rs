@@ -177,14 +177,14 @@ pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &Restoring
     assert_eq!(world.exit(&there, 0).await.process.status(), Status::Completed);
 }
 
-/// What a node owned that does not come back is nobody's, holds its slot, and is due when lease and grace are over.
+/// What a node owned that does not come back is taken from it, and due, when lease and grace are over.
 pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoringWorld) {
     let owner = world.node("b").await;
     let running = world.run(world.draft(), &owner).await;
     world.lose_everything();
     let here = world.node("a").await;
     let there = world.given(&here, &running).await;
-    assert_eq!(there.owner, None);
+    assert_eq!(there.owner.as_ref().map(|owner| &owner.node), Some(&owner.node), "it is expected");
     let due = world.now().plus(LEASE + GRACE);
     assert_eq!(must(world.store.beat(&here).await).due, Some(due));
     while world.now().plus(S) < due {
@@ -194,24 +194,25 @@ pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoringWorld
     }
     world.clock.advance(S);
     must(world.store.beat(&here).await);
-    assert_eq!(must(world.store.attention(&here, 10).await), [there]);
+    let orphan = Stored { owner: None, ..there };
+    assert_eq!(must(world.store.attention(&here, 10).await), [orphan]);
 }
 
-/// The node that has it makes it its own, although somebody else gave it back first.
+/// What somebody else gave back first belongs to its node, whether that comes under a new lease or goes on under its own.
 pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoringWorld) {
-    let owner = world.node("b").await;
-    let running = world.run(world.draft(), &owner).await;
+    let old = world.node("b").await;
+    let running = world.run(world.draft(), &old).await;
     world.lose_everything();
     let here = world.node("a").await;
     let there = world.given(&here, &running).await;
+    assert_eq!(there.owner, Some(old.clone()));
+    must(world.store.beat(&old).await);
     let owner = world.node("b").await;
-    let again = world.given(&owner, &running).await;
-    assert!(again.revision > there.revision);
-    assert_eq!(again.owner, Some(owner.clone()));
-    let due = must(world.store.attention(&here, 10).await);
-    assert_eq!(due, [], "it waits for nobody else");
-    assert_eq!(world.give(&here, &running).await, Restored::Known(again.revision));
-    assert_eq!(world.load(running.process.id).await, again);
+    assert!(owner.epoch > old.epoch);
+    assert_eq!(world.load(running.process.id).await.owner, Some(owner.clone()));
+    assert_eq!(world.give(&owner, &running).await, Restored::Known(there.revision));
+    let now = world.load(running.process.id).await;
+    assert_eq!(world.exit(&now, 0).await.process.status(), Status::Completed);
 }
 
 /// What another node claimed meanwhile, in the same attempt, is not taken from it.
