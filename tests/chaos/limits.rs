@@ -81,7 +81,7 @@ impl<'a> Span<'a> {
         let counts = |at: u64| lost.is_none_or(|lost| at.saturating_add(BLUR) < lost);
         let mut places = trace.own_signs().iter().filter(|sign| counts(sign.1)).map(|sign| sign.0);
         let from = places.next()?;
-        Some(Self { attempt, from, to: places.last().unwrap_or(from) })
+        Some(Self { attempt, from, to: places.next_back().unwrap_or(from) })
     }
 }
 

@@ -9,7 +9,12 @@
 //! `LONGHAUL_CHAOS_SECONDS` says for how long, `LONGHAUL_CHAOS_SEED` what is drawn. A seed repeats the plan and not its
 //! course: the machine has a say in that.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run saw is the point of a long one")]
 
 mod ask;

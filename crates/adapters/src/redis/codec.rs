@@ -52,11 +52,9 @@ pub(super) fn stored(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
 }
 
 fn broken_record(id: ProcessId, error: BrokenRecord) -> StoreError {
-    match broken(error) {
-        StoreError::Corrupt { what, way_out } => {
-            StoreError::Corrupt { what: format!("process {id}: {what}"), way_out }
-        }
-        other => other,
+    match error {
+        too_new @ BrokenRecord::TooNew { .. } => broken(too_new),
+        damaged @ (BrokenRecord::Damaged { .. } | _) => corrupt(format!("process {id}: {damaged}")),
     }
 }
 

@@ -133,9 +133,12 @@ fn held_work_ends_with_the_lease_too() {
     attempt.finish();
 }
 
+/// What may happen to a note.
+type Spoil = fn(&Node, &Path);
+
 #[test]
 fn a_note_that_says_nothing_counts_as_a_lease_that_is_over() {
-    let ways: [(&str, fn(&Node, &Path)); 4] = [
+    let ways: [(&str, Spoil); 4] = [
         ("it is gone", |_, note| std::fs::remove_file(note).unwrap()),
         ("it is torn", |_, note| std::fs::write(note, "longhaul-lease 1\nboot_id=boot\nuntil").unwrap()),
         ("it is of another boot", |node, _| node.write("another", LeaseNote::NEVER)),

@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex};
 /// A notary that remembers what it sealed, and admits that at any time. Clones are the same notary.
 #[derive(Clone, Debug, Default)]
 pub struct FakeNotary {
-    sealed: Arc<Mutex<Vec<(ProcessId, Lineage, Arc<Spec>)>>>,
+    sealed: Arc<Mutex<Vec<Sealed>>>,
 }
+
+/// What a seal vouches for.
+type Sealed = (ProcessId, Lineage, Arc<Spec>);
 
 impl Notary for FakeNotary {
     fn seal(&self, process: &Process) -> Option<Seal> {
