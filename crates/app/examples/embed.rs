@@ -6,7 +6,7 @@ use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_domain::{CommandSpec, NodeId, Spec, Work};
-use longhaul_engine::ports::{AttemptKey, Clock, NodeFacts, Wanted};
+use longhaul_engine::ports::{AttemptKey, Clock, NoNotary, NodeFacts, Wanted};
 use longhaul_engine::{Engine, Goal, Launch, Mode, Parts, Settings, Shutdown};
 use std::error::Error;
 use std::io::Write;
@@ -55,7 +55,7 @@ async fn start(dir: &std::path::Path) -> Result<Engine, Box<dyn Error>> {
     let parts = Parts {
         store: Arc::new(MemoryStore::new(clock.clone())),
         prober: Arc::new(spawner.prober()),
-        notary: Arc::new(longhaul_engine::ports::NoNotary),
+        notary: Arc::new(NoNotary),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&dir.join("attempts"))?),
         vault: Arc::new(FileVault::open(dir)?),
