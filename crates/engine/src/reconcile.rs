@@ -189,15 +189,13 @@ impl Core {
 
     /// What this node keeps of a process that the store does not tell of for this reason.
     pub(crate) async fn recalled(&self, id: ProcessId, unread: &EngineError) -> Option<Stored> {
-        let stored = match unread {
-            EngineError::Store { source: StoreError::Unavailable { .. } } => self.recall(id).await?,
-            // What lives is never let go of.
-            EngineError::NotFound { .. } => {
-                self.recall(id).await.filter(|kept| !kept.process.status().is_ended())?
-            }
-            _ => return None,
-        };
-        Some(stored)
+        let is_away = matches!(unread, EngineError::Store { source: StoreError::Unavailable { .. } });
+        let is_missing = matches!(unread, EngineError::NotFound { .. });
+        if !is_away && !is_missing {
+            return None;
+        }
+        // What lives is never let go of.
+        self.recall(id).await.filter(|kept| is_away || !kept.process.status().is_ended())
     }
 
     async fn recall(&self, id: ProcessId) -> Option<Stored> {

@@ -133,6 +133,10 @@ impl Row {
     }
 
     fn gives_way_to(&self, by: &Lease, kept: &Stored) -> bool {
+        // An end is final: whoever knows of none knows less, however often that was given back.
+        if standing(&self.stored) == Standing::Ended && standing(kept) != Standing::Ended {
+            return false;
+        }
         let owns = |lease: &Option<Lease>| lease.as_ref().is_some_and(|lease| lease.node == by.node);
         let was_given = self.footing() != self.stored.revision;
         if kept.revision == self.footing() {

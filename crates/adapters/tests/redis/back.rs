@@ -2,7 +2,7 @@
 
 use crate::server::{Server, error_of};
 use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
-use longhaul_domain::{NodeId, ProcessId};
+use longhaul_domain::{NodeId, Placement, ProcessId};
 use longhaul_ports::{
     Footing, Lease, Marks, Membership, NodeFacts, ProcessStore, Queues, Restore, Restored, StoreError,
 };
@@ -24,7 +24,8 @@ async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
     let store = Arc::new(RedisStore::open(options).await.unwrap());
     let world = StoreWorld::new(store.clone(), VirtualClock::default());
     let old = store.register(&here()).await.unwrap();
-    let kept_there = world.submit(world.draft()).await;
+    let elsewhere = Placement::Node(NodeId::new("b").unwrap());
+    let kept_there = world.submit(world.draft().placed(elsewhere)).await;
     let earlier = world.run(world.draft(), &old).await;
     server.save_files();
 

@@ -37,6 +37,7 @@ macro_rules! restoring_store_suite {
             its_owner_takes_up_what_another_node_gave_back
             what_another_node_took_up_stays_with_it
             an_end_is_taken_back_from_whoever_knows_it
+            an_end_gives_way_to_nothing_that_lives
             open_orders_and_vitals_come_along
             a_launch_key_is_taken_again
             marks_only_rise

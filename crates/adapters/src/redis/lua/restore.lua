@@ -25,6 +25,8 @@ end
 
 -- Whether what is here gives way to what is given, which stood there at its revision in the hands of its owner.
 local function gives_way(id, h, rev, owner, standing, attempt)
+  -- An end is final: whoever knows of none knows less, however often that was given back.
+  if h.standing == '3' and standing ~= '3' then return false end
   local from = given_from(id, h.rev)
   local footing = tonumber(from or h.rev)
   if rev == footing then return from and h.owner == '' and owner == NODE end

@@ -246,6 +246,19 @@ pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoringWorld) 
     assert_eq!(there.process, ended.process);
 }
 
+/// What has ended is not brought back to life by whoever knew it longer, but not its end.
+pub async fn an_end_gives_way_to_nothing_that_lives(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let ended = world.exit(&running, 0).await;
+    world.lose_everything();
+    let (here, other) = (world.node("a").await, world.node("b").await);
+    let there = world.given(&here, &ended).await;
+    let often = Stored { revision: Revision(there.revision.0 + 5), ..running };
+    assert_eq!(world.give(&other, &often).await, Restored::Known(there.revision));
+    assert_eq!(world.load(ended.process.id).await, there);
+}
+
 /// Orders that were open are open, are told to the owner, and are numbered on; the latest vitals are there.
 pub async fn open_orders_and_vitals_come_along(world: &RestoringWorld) {
     let node = world.node("a").await;
