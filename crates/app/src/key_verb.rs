@@ -1,10 +1,9 @@
 //! `longhaul store key`.
 
 use crate::compose::ComposeError;
-use crate::compose::trust::key_file;
+use crate::compose::trust::{KeyFileError, KeyId, key_file};
 use crate::config::Settings;
 use crate::failure::Failure;
-use longhaul_adapters::seal::{KeyFileError, KeyId};
 use serde_json::json;
 
 /// What to do with the keys before they are shown.

@@ -2,9 +2,11 @@
 
 use super::{ComposeError, shared};
 use crate::config::{Settings, StoreChoice};
-use longhaul_adapters::seal::{ClusterKeys, ClusterNotary, KeyFile};
+use longhaul_adapters::seal::{ClusterKeys, KeyFile};
 use longhaul_engine::ports::{NoNotary, Notary, Store};
 use std::sync::Arc;
+
+pub(crate) use longhaul_adapters::seal::{ClusterNotary, KeyFileError, KeyId};
 
 /// Nobody in a store that is as private as the state directory; in one of many machines the key that they share.
 pub(super) async fn notary(settings: &Settings, store: &dyn Store) -> Result<Arc<dyn Notary>, ComposeError> {

@@ -1,9 +1,8 @@
 //! Whether what is copied was vouched for, and vouching for it where that is asked for.
 
 use super::CopyError;
-use crate::compose::trust::cluster_notary;
+use crate::compose::trust::{ClusterNotary, cluster_notary};
 use crate::config::{Settings, StoreChoice};
-use longhaul_adapters::seal::ClusterNotary;
 use longhaul_domain::Timestamp;
 use longhaul_engine::ports::{Notary as _, Stored};
 

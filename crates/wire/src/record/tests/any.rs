@@ -1,3 +1,7 @@
+mod policy;
+
+pub(super) use policy::policy;
+
 use longhaul_domain::*;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -82,30 +86,6 @@ fn signal() -> BoxedStrategy<Signal> {
 
 fn signal_target() -> BoxedStrategy<SignalTarget> {
     prop::sample::select(vec![SignalTarget::Main, SignalTarget::Tree]).boxed()
-}
-
-pub(super) fn policy() -> BoxedStrategy<Policy> {
-    (
-        prop::collection::btree_map(any::<String>(), any::<u32>(), 0..4),
-        any::<u32>(),
-        prop::collection::btree_map(name::<SlotKey>(), hold(), 0..4),
-        some(
-            (prop::collection::btree_map(any::<String>(), any::<u32>(), 0..4), any::<u32>())
-                .prop_map(|(slots, default_slots)| Configured { slots, default_slots })
-                .boxed(),
-        ),
-    )
-        .prop_map(|(slots, default_slots, held, configured)| Policy {
-            slots,
-            default_slots,
-            held,
-            configured,
-        })
-        .boxed()
-}
-
-fn hold() -> BoxedStrategy<Hold> {
-    (timestamp(), any::<Option<String>>()).prop_map(|(since, by)| Hold { since, by }).boxed()
 }
 
 fn session_policy() -> BoxedStrategy<SessionPolicy> {
