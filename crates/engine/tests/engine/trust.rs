@@ -48,13 +48,13 @@ async fn begin_now(world: &World, id: ProcessId) {
 
 /// The stage and the words of a start that failed.
 async fn refusal(world: &World, id: ProcessId) -> (StartStage, String) {
-    match world.stored(id).await.process.state {
-        State::Ended(ended) => match ended.ending {
-            Ending::Failed { failure: Failure::Start(failure) } => (failure.stage, failure.detail),
-            other => panic!("{other:?}"),
-        },
-        other => panic!("{other:?}"),
-    }
+    failed_start(world.stored(id).await.process.state).unwrap()
+}
+
+fn failed_start(state: State) -> Option<(StartStage, String)> {
+    let State::Ended(ended) = state else { return None };
+    let Ending::Failed { failure: Failure::Start(failure) } = ended.ending else { return None };
+    Some((failure.stage, failure.detail))
 }
 
 #[tokio::test(start_paused = true)]
