@@ -95,10 +95,11 @@ async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
         | State::Lingering(_) => false,
     };
     let is_over_here = process.status().is_ended() && process.node.as_ref() == Some(core.here());
+    let is_settled = is_over_here && !is_interrupted && !is_unseen(&process.state);
     for number in 1..=process.attempt.0 {
         let key = AttemptKey { id: process.id, attempt: AttemptNo(number) };
         let is_latest = key.attempt == process.attempt;
-        if core.copies.is_known(key) || (is_latest && (is_mine || (is_over_here && !is_interrupted))) {
+        if core.copies.is_known(key) || (is_latest && (is_mine || is_settled)) {
             continue;
         }
         match core.parts.spawner.adopt(key).await {
@@ -119,6 +120,22 @@ async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
         }
     }
     is_told
+}
+
+/// Whether it was cancelled while it waited: what the last attempt came to is in no record, and if that was lost with this
+/// node it may live on here.
+const fn is_unseen(state: &State) -> bool {
+    match state {
+        State::Ended(ended) => matches!(ended.ending, Ending::Cancelled { exit: None, .. }),
+        State::Pending(_)
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Reported { .. }
+        | State::Paused { .. }
+        | State::Stopping { .. }
+        | State::Withdrawing { .. }
+        | State::Lingering(_) => false,
+    }
 }
 
 fn was_stopped(seen: &Observation) -> bool {

@@ -595,6 +595,23 @@ async fn copies_that_outlived_their_manager_are_stopped_when_it_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_copy_of_what_was_cancelled_before_it_ran_again_is_stopped_when_its_node_comes_back() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = a.launch(Spec { placement: Placement::Here, ..requeued("run") }).await;
+    cluster.pass(seconds(2)).await;
+    a.engine.abandon();
+    cluster.pass(seconds(30)).await;
+    assert_eq!((a.spawner.live().len(), b.status(process).await), (1, Status::Pending));
+    b.tell(process, Command::Cancel { cause: StopCause::User }).await;
+    assert_eq!(ending(&b.stored(process).await), Ending::Cancelled { by: StopCause::User, exit: None });
+    let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
+    cluster.pass(seconds(8)).await;
+    assert_eq!(again.spawner.live(), [], "nobody saw its end, and it may live on here");
+    assert_eq!(b.status(process).await, Status::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_order_for_lost_work_invents_no_end() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
