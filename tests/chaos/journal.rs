@@ -8,6 +8,9 @@ use std::path::Path;
 /// An attempt, as commands know themselves: the id of the process, and a number.
 pub(crate) type Attempt = (String, u32);
 
+/// What a process says of itself that stands below the command.
+const BELOW: &str = "below";
+
 /// Everything that was written, by attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
@@ -24,8 +27,8 @@ pub(crate) struct Trace {
     pub(crate) socket: String,
     /// The code that it said it would exit with.
     pub(crate) code: Option<i32>,
-    /// How many signs it had given when it ended; what comes after is from processes that it left behind.
-    own: Option<usize>,
+    /// How many signs were given until its own last one; what comes after is from processes that it left behind.
+    own: usize,
     /// Where it wrote in the journal, and when by the clock on the wall, in microseconds.
     pub(crate) signs: Vec<(usize, u64)>,
 }
@@ -49,15 +52,15 @@ impl Journal {
         for (place, line) in lines(&text).into_iter().enumerate() {
             let trace = journal.traces.entry(line.attempt).or_default();
             trace.signs.push((place, line.at));
+            if line.rest != BELOW {
+                trace.own = trace.signs.len();
+            }
             match line.word.as_str() {
                 "start" => {
                     trace.pids.push(line.pid);
                     trace.socket = line.rest;
                 }
-                "end" => {
-                    trace.code = line.rest.parse().ok();
-                    trace.own = Some(trace.signs.len());
-                }
+                "end" => trace.code = line.rest.parse().ok(),
                 _ => {}
             }
             journal.lines = place + 1;
@@ -80,9 +83,9 @@ impl Journal {
 }
 
 impl Trace {
-    /// What the command itself wrote, and what it left behind wrote before it ended.
+    /// What the command itself wrote, and what stood below it wrote before its last sign.
     pub(crate) fn own_signs(&self) -> &[(usize, u64)] {
-        self.own.and_then(|own| self.signs.get(..own)).unwrap_or(&self.signs)
+        self.signs.get(..self.own).unwrap_or_default()
     }
 
     pub(crate) fn last_own(&self) -> Option<(usize, u64)> {
