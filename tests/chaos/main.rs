@@ -51,8 +51,8 @@ use std::time::{Duration, Instant};
 
 /// How long a run lasts unless it is told otherwise.
 const SECONDS: u64 = 30;
-/// A run that is no shorter has met everything at least once.
-const LONG_ENOUGH: u64 = 30;
+/// A run that is no shorter has met everything at least once, also on a slow machine.
+const LONG_ENOUGH: u64 = 60;
 
 #[test]
 fn five_nodes_keep_every_promise_while_everything_is_killed() {
