@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);
 /// Everything has come to its end after this long.
 const REST: u64 = 120;
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 24;
 /// The slots of the one key that is limited.
 const SLOTS: u32 = 2;
 
