@@ -18,6 +18,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run saw is the point of a long one")]
 
 mod ask;
+#[path = "../simulation/chance.rs"]
 mod chance;
 mod crowd;
 mod figures;
