@@ -153,7 +153,6 @@ mod tests {
     use super::*;
     use longhaul_domain::{AttemptNo, NodeId, Revision, StopCause};
     use longhaul_engine::ports::Cursor;
-    use std::time::Duration;
 
     #[test]
     fn life_of_a_process_is_counted_by_its_spans() {
