@@ -102,7 +102,7 @@ impl Link {
     /// A script that changes something. It is sent again if its answer got lost, which is why each of them is safe to
     /// send twice.
     pub(super) async fn write(&self, script: &Script, op: OpId, args: Args) -> Result<Reply, StoreError> {
-        let tried = self.eval(script, &args, Purpose::Write).await;
+        let tried = self.request(Request::Script { script, args, purpose: Purpose::Write }).await;
         Reply::of(tried.map_err(|failed| match failed {
             Failed { maybe_applied: true, why: Why::Met(error) | Why::Unseen(error) } => unknown(op, error),
             Failed { maybe_applied: true, why: Why::Broken(fault) } => unknown(op, fault),
@@ -112,19 +112,14 @@ impl Link {
 
     /// A script that changes nothing that anybody has to know of.
     pub(super) async fn read(&self, script: &Script, args: Args) -> Result<Reply, StoreError> {
-        let tried = self.eval(script, &args, Purpose::Read).await;
+        let tried = self.request(Request::Script { script, args, purpose: Purpose::Read }).await;
         Reply::of(tried.map_err(|failed| failed.why.not_applied())?)
     }
 
-    /// One command outside any script.
-    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let (number, mut connection) = self.connection().await.map_err(not_applied)?;
-        command.query_async(&mut connection).await.map_err(|error| {
-            if Verdict::on(&error) == Verdict::Lost {
-                self.lost(number);
-            }
-            not_applied(error)
-        })
+    /// One command outside any script that changes nothing. It is sent again if its answer got lost.
+    pub(super) async fn look(&self, command: Cmd) -> Result<Reply, StoreError> {
+        let tried = self.request(Request::Look(command)).await;
+        Reply::of(tried.map_err(|failed| failed.why.not_applied())?)
     }
 
     /// A connection of its own, for requests that block.
@@ -137,7 +132,7 @@ impl Link {
         self.promise.fault()
     }
 
-    async fn eval(&self, script: &Script, args: &Args, purpose: Purpose) -> Result<Value, Failed> {
+    async fn request(&self, request: Request<'_>) -> Result<Value, Failed> {
         let begun = Instant::now();
         let mut pause = PAUSE;
         let mut maybe_applied = false;
@@ -147,7 +142,7 @@ impl Link {
             let mut patience = most;
             let why = match self.connection().await {
                 Ok((number, connection)) => {
-                    let why = match self.try_once(connection, script, args, purpose).await {
+                    let why = match self.try_once(connection, &request).await {
                         Ok(value) => {
                             self.silence.is_over();
                             return Ok(value);
@@ -189,10 +184,12 @@ impl Link {
     async fn try_once(
         &self,
         mut connection: MultiplexedConnection,
-        script: &Script,
-        args: &Args,
-        purpose: Purpose,
+        request: &Request<'_>,
     ) -> Result<Value, Why> {
+        let (script, args, purpose) = match request {
+            Request::Look(command) => return command.query_async(&mut connection).await.map_err(Why::Met),
+            Request::Script { script, args, purpose } => (script, args, purpose),
+        };
         let durability = match purpose {
             Purpose::Read => Durability::Cache,
             Purpose::Write => {
@@ -290,6 +287,17 @@ impl fmt::Debug for Link {
     }
 }
 
+/// What is asked of the server.
+enum Request<'a> {
+    /// A command that only reads.
+    Look(Cmd),
+    Script {
+        script: &'a Script,
+        args: Args,
+        purpose: Purpose,
+    },
+}
+
 /// What a script is sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
@@ -299,7 +307,7 @@ enum Purpose {
     Write,
 }
 
-/// Why a script has no answer.
+/// Why a request has no answer.
 struct Failed {
     /// An earlier try may have been applied.
     maybe_applied: bool,

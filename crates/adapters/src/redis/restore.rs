@@ -22,7 +22,7 @@ impl Restore for RedisStore {
     async fn history(&self) -> Result<History, StoreError> {
         let mut command = redis::cmd("HMGET");
         command.arg(format!("{}meta", self.link.prefix())).arg("founded").arg("cursor");
-        let mut reply = Reply::of(self.link.ask(&command).await?)?;
+        let mut reply = self.link.look(command).await?;
         self.history_in(&mut reply)
     }
 

@@ -39,11 +39,7 @@ async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
     server.kill();
     server.restore_files();
     server.restart();
-    // The first question meets the connection that broke.
-    let behind = match store.history().await {
-        Ok(behind) => behind,
-        Err(_) => store.history().await.unwrap(),
-    };
+    let behind = store.history().await.unwrap();
     assert!(behind.founding == before.founding && !behind.continues(&before), "{behind:?} {before:?}");
     assert!(matches!(error_of(store.beat(&lease).await), StoreError::Fenced { .. }));
     let known = store.known_nodes().await.unwrap();
@@ -66,6 +62,20 @@ async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
     let now = store.history().await.unwrap();
     assert!(now.end > before.end, "no place of the log is given twice");
     world.exit(&there, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_read_meets_the_connection_that_broke() {
+    let mut server = Server::with(&DURABLE);
+    let options = RedisOptions { durability: Durability::Single, ..server.options() };
+    let store = RedisStore::open(options).await.unwrap();
+    let (policy, history) = (store.policy().await.unwrap(), store.history().await.unwrap());
+    server.kill();
+    server.restart();
+    assert_eq!(store.policy().await.unwrap(), policy);
+    server.kill();
+    server.restart();
+    assert_eq!(store.history().await.unwrap(), history);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
