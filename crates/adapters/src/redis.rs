@@ -23,6 +23,7 @@ mod namespace;
 mod node;
 mod opening;
 mod options;
+mod past;
 mod place;
 mod process;
 mod promise;

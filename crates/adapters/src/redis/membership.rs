@@ -61,6 +61,10 @@ impl Membership for RedisStore {
         let mut ear = self.listening.ear();
         loop {
             ear.open();
+            if self.link.is_behind() {
+                // What was lost is news, of which the server knows nothing.
+                return self.beat(by).await;
+            }
             if let Some((calls, count)) = self.calls(by, Question::Call).await? {
                 self.taken_in.took(&by.node, count);
                 return Ok(calls);
@@ -153,7 +157,7 @@ impl RedisStore {
                 let policy = PolicyVersion(reply.number()?);
                 let count = reply.number()?;
                 let wishes = ids(reply.list()?)?;
-                let history = Some(self.history_in(&mut reply)?).filter(|_| self.leases_end());
+                let history = Some(self.link.tell(&mut reply)?).filter(|_| self.leases_end());
                 Ok(Some((Calls { now, lease_until, wishes, due, policy, history }, count)))
             }
         }
