@@ -30,9 +30,11 @@ exit "$3"
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     pub(crate) code: i32,
-    /// The node it was asked of.
+    /// The node that was asked last.
     pub(crate) node: &'static str,
     pub(crate) acknowledged: Option<Acknowledged>,
+    /// It was sent again, after an answer that said nothing.
+    pub(crate) in_doubt: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,12 +65,13 @@ impl Clients {
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let threads = nodes
             .iter()
-            .flat_map(|node| (0..CLIENTS).map(move |number| (node, number)))
-            .map(|((node, socket), number)| {
+            .enumerate()
+            .flat_map(|place| (0..CLIENTS).map(move |number| (place, number)))
+            .map(|((own, (node, _)), number)| {
                 let client = Client {
                     name: format!("{node}-{number}"),
-                    node,
-                    socket: socket.clone(),
+                    own,
+                    nodes: nodes.to_vec(),
                     journal: journal.to_owned(),
                     ledger: ledger.clone(),
                     unanswered: VecDeque::new(),
@@ -109,8 +112,9 @@ impl Clients {
 
 struct Client {
     name: String,
-    node: &'static str,
-    socket: PathBuf,
+    /// The place of its node among all.
+    own: usize,
+    nodes: Vec<(&'static str, PathBuf)>,
     journal: PathBuf,
     ledger: Arc<Mutex<Ledger>>,
     unanswered: VecDeque<LaunchRequest>,
@@ -120,20 +124,26 @@ impl Client {
     fn work(mut self, over: &AtomicBool) {
         let mut number = 0;
         let mut is_heard = true;
+        let mut tries = 0;
         while !over.load(Ordering::Relaxed) {
-            let again = if is_heard { self.unanswered.pop_front() } else { None };
-            let request = again.unwrap_or_else(|| {
-                number += 1;
-                self.drawn(number)
-            });
-            is_heard = self.send(request);
+            is_heard = match if is_heard { self.unanswered.pop_front() } else { None } {
+                Some(request) => {
+                    tries += 1;
+                    self.send(request, tries)
+                }
+                None => {
+                    number += 1;
+                    self.send(self.drawn(number), 0)
+                }
+            };
             sleep(PAUSE);
         }
         let begun = Instant::now();
         while begun.elapsed() < INSISTING
             && let Some(request) = self.unanswered.pop_front()
         {
-            if !self.send(request) {
+            tries += 1;
+            if !self.send(request, tries) {
                 sleep(PAUSE);
             }
         }
@@ -150,7 +160,7 @@ impl Client {
         };
         let journal = self.journal.to_string_lossy();
         let args = ["-c", SCRIPT, "worker", &*journal, life, &code.to_string(), &key].map(str::to_owned);
-        let launch = Launch { code, node: self.node, acknowledged: None };
+        let launch = Launch { code, node: self.nodes[self.own].0, acknowledged: None, in_doubt: false };
         locked(&self.ledger).launches.insert(key.clone(), launch);
         LaunchRequest {
             command: Some(CommandRequest {
@@ -165,16 +175,19 @@ impl Client {
                 ..CommandRequest::default()
             }),
             launch_key: Some(key),
-            // Some may run wherever there is room.
+            // Some may run wherever there is room, and the early ones of them not before all this is under way.
             any_node: number.is_multiple_of(3),
+            delay_ms: (number < 13 && number.is_multiple_of(3)).then_some(2_000 + number * 700),
             ..LaunchRequest::default()
         }
     }
 
-    /// Whether it was acknowledged; otherwise it will be sent again.
-    fn send(&mut self, request: LaunchRequest) -> bool {
+    /// Whether it was acknowledged; otherwise it will be sent again, and to another node if any may run it.
+    fn send(&mut self, request: LaunchRequest, tries: usize) -> bool {
         let body = serde_json::to_value(&request).unwrap();
-        let answer = ask(&self.socket, "POST", "/v1/processes", &body, PATIENCE);
+        let place = if request.any_node { (self.own + tries) % self.nodes.len() } else { self.own };
+        let (node, socket) = &self.nodes[place];
+        let answer = ask(socket, "POST", "/v1/processes", &body, PATIENCE);
         let at = Instant::now();
         let mut ledger = locked(&self.ledger);
         let refusal = match answer {
@@ -182,6 +195,7 @@ impl Client {
                 let id = body["process"]["id"].as_str().unwrap().to_owned();
                 let key = request.launch_key.unwrap_or_default();
                 if let Some(launch) = ledger.launches.get_mut(&key) {
+                    launch.node = node;
                     launch.acknowledged = Some(Acknowledged { id, at });
                 }
                 return true;
@@ -191,6 +205,9 @@ impl Client {
             Answer::Silence => "silence".to_owned(),
         };
         *ledger.refusals.entry(refusal).or_default() += 1;
+        if let Some(launch) = request.launch_key.as_ref().and_then(|key| ledger.launches.get_mut(key)) {
+            launch.in_doubt = true;
+        }
         drop(ledger);
         self.unanswered.push_back(request);
         false

@@ -33,7 +33,7 @@ use node::Node;
 use partition::Machine;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use truth::Count;
+use truth::{Count, Keys};
 
 /// Long enough that nobody is called lost for what happens here.
 const LEASES: &str = "lease=5&grace=60";
@@ -79,7 +79,8 @@ fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_prima
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
 fn launches_of_a_single_server_are_given_back_after_it_was_cut_off() {
-    Run::start(SYNCED, "single").goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
+    Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "single") }
+        .goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
 }
 
 /// What befalls the primary.
@@ -96,6 +97,7 @@ struct Run {
     cluster: Cluster,
     machines: Machines,
     ground: tempfile::TempDir,
+    keys: Keys,
 }
 
 /// When what happened.
@@ -118,7 +120,7 @@ impl Run {
             .iter()
             .map(|(name, machine)| Node::start(ground.path(), &machines, name, *machine, &store))
             .collect();
-        Self { nodes, cluster, machines, ground }
+        Self { nodes, cluster, machines, ground, keys: Keys::Kept }
     }
 
     /// A manager does not start with this durability, and says why.
@@ -167,7 +169,7 @@ impl Run {
         let course = Course { begun, fault: at, promoted, mended, whole, served };
         let ledger = clients.part();
 
-        let count = truth::check(&ledger, &sockets[0].1, &journal, &mut findings);
+        let count = truth::check(&ledger, &sockets[0].1, &journal, self.keys, &mut findings);
         self.check_managers(&mut findings);
         course.tell(&ledger, count, &self.machines);
         if !findings.is_empty() {

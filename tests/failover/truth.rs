@@ -1,7 +1,7 @@
 //! What was acknowledged is there, and came to its true end once.
 
 use crate::ask::{Answer, ask};
-use crate::client::Ledger;
+use crate::client::{Acknowledged, Launch, Ledger};
 use crate::findings::Findings;
 use longhaul_wire::api::ProcessView;
 use serde_json::Value;
@@ -18,10 +18,26 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) struct Count {
     pub(crate) acknowledged: usize,
     pub(crate) present: usize,
+    /// How many of them are there a second time, because they were sent again and their key had been lost.
+    pub(crate) again: usize,
+}
+
+/// What becomes of launch keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    Kept,
+    /// Those of launches that nobody was told of, with the primary that had them.
+    MayBeLost,
 }
 
 /// Waits until nothing runs any more, and holds what there is to what was asked.
-pub(crate) fn check(ledger: &Ledger, socket: &Path, journal: &Path, findings: &mut Findings) -> Count {
+pub(crate) fn check(
+    ledger: &Ledger,
+    socket: &Path,
+    journal: &Path,
+    keys: Keys,
+    findings: &mut Findings,
+) -> Count {
     let begun = Instant::now();
     let mut records = Vec::new();
     loop {
@@ -44,43 +60,55 @@ pub(crate) fn check(ledger: &Ledger, socket: &Path, journal: &Path, findings: &m
         by_key.entry(view.launch_key.as_deref().unwrap_or_default()).or_default().push(view);
     }
     let written = std::fs::read_to_string(journal).unwrap_or_default();
-    let mut count = Count { acknowledged: 0, present: 0 };
+    let mut count = Count { acknowledged: 0, present: 0, again: 0 };
     for (key, launch) in &ledger.launches {
         let found = by_key.remove(key.as_str()).unwrap_or_default();
         let ids: Vec<&str> = found.iter().map(|view| view.id.as_str()).collect();
-        let Some(acknowledged) = &launch.acknowledged else {
+        let Some(Acknowledged { id, .. }) = &launch.acknowledged else {
             findings.note(format_args!("the launch {key} was never acknowledged, and is there as {ids:?}"));
             continue;
         };
-        let id = &acknowledged.id;
         count.acknowledged += 1;
         count.present += usize::from(ids.contains(&id.as_str()));
-        let [view] = found.as_slice() else {
-            findings.note(format_args!("the launch {key} was acknowledged as {id}, and is there as {ids:?}"));
-            continue;
-        };
-        if view.id != *id {
+        // Where the key itself may be lost that was never acknowledged, a launch that is sent again may be another one.
+        if found.len() > 1 && launch.in_doubt && keys == Keys::MayBeLost {
+            count.again += 1;
+        } else if ids != [id] {
             findings.note(format_args!("the launch {key} was acknowledged as {id}, and is there as {ids:?}"));
         }
-        let lines: Vec<&str> = written.lines().filter(|line| line.ends_with(&format!(" {key}"))).collect();
-        // An attempt that surely never began may have been taken back, so that another one was the first to begin.
-        let once = ["start", "end"].map(|word| format!("{id} {} {word} {key}", view.attempt));
-        if lines != once {
-            findings.note(format_args!("the launch {key} wrote {lines:?}, not {once:?}"));
+        for view in found {
+            check_end(key, launch, view, &written, findings);
         }
-        let status = if launch.code == 0 { "completed" } else { "failed" };
-        if view.status != status || view.exit_code != Some(launch.code) {
-            let reason = view.reason.as_deref().unwrap_or_default();
-            findings.note(format_args!(
-                "{id} ({key}, of {}) is {} ({reason}) with the code {:?} after attempt {}, and has to be {status}",
-                launch.node, view.status, view.exit_code, view.attempt
-            ));
+        for line in written.lines().filter(|line| line.ends_with(&format!(" {key}"))) {
+            if !ids.iter().any(|id| line.starts_with(id)) {
+                findings
+                    .note(format_args!("the launch {key} is there as {ids:?}, and there is also {line:?}"));
+            }
         }
     }
     for (key, found) in by_key {
         findings.note(format_args!("nobody asked for the launch {key:?}: {found:?}"));
     }
     count
+}
+
+/// It came to its true end, and ran once.
+fn check_end(key: &str, launch: &Launch, view: &ProcessView, written: &str, findings: &mut Findings) {
+    let id = &view.id;
+    let lines: Vec<&str> = written.lines().filter(|line| line.starts_with(id.as_str())).collect();
+    // An attempt that surely never began may have been taken back, so that another one was the first to begin.
+    let once = ["start", "end"].map(|word| format!("{id} {} {word} {key}", view.attempt));
+    if lines != once {
+        findings.note(format_args!("the launch {key} wrote {lines:?}, not {once:?}"));
+    }
+    let status = if launch.code == 0 { "completed" } else { "failed" };
+    if view.status != status || view.exit_code != Some(launch.code) {
+        let reason = view.reason.as_deref().unwrap_or_default();
+        findings.note(format_args!(
+            "{id} ({key}, of {}) is {} ({reason}) with the code {:?} after attempt {}, and has to be {status}",
+            launch.node, view.status, view.exit_code, view.attempt
+        ));
+    }
 }
 
 fn is_live(view: &ProcessView) -> bool {
