@@ -46,6 +46,8 @@ pub(super) struct Link {
     past: Past,
     /// Whether anybody is told of what was lost.
     is_told: bool,
+    /// How long no write has reached all replicas that have to have it.
+    lacking: Silence,
 }
 
 /// The connection, and how many there were before it.
@@ -68,6 +70,7 @@ impl Link {
             silence: Silence::default(),
             past: Past::default(),
             is_told: options.leases.is_some(),
+            lacking: Silence::default(),
         }
     }
 
@@ -167,8 +170,10 @@ impl Link {
         let begun = Instant::now();
         let mut pause = PAUSE;
         let mut maybe_applied = false;
-        // Nobody waits for a server that did not answer others for a while: one try tells whether it is back.
-        let most = if self.silence.is_known() { Duration::ZERO } else { self.patience };
+        // Nobody waits for a server that did not answer others for a while: one try tells whether it is back. The same
+        // goes for replicas that did not have the writes of others.
+        let is_in_vain = self.silence.is_known() || (purpose == Purpose::Write && self.lacking.is_known());
+        let most = if is_in_vain { Duration::ZERO } else { self.patience };
         loop {
             let mut patience = most;
             let why = match self.connection().await {
@@ -176,12 +181,18 @@ impl Link {
                     let why = match self.try_once(connection, &request).await {
                         Ok(value) => {
                             self.silence.is_over();
+                            if purpose == Purpose::Write {
+                                self.lacking.is_over();
+                            }
                             return Ok(value);
                         }
                         Err(why) => why,
                     };
                     match why.verdict() {
-                        Verdict::Unacknowledged => maybe_applied = true,
+                        Verdict::Unacknowledged => {
+                            maybe_applied = true;
+                            self.lacking.goes_on();
+                        }
                         Verdict::Lost => {
                             maybe_applied |= matches!(why, Why::Met(_));
                             self.lost(number);

@@ -54,7 +54,11 @@ impl Place {
         match self {
             Self::Fixed(client) => Ok(client.clone()),
             #[cfg(feature = "redis-sentinel")]
-            Self::Told(sentinels) => sentinels.lock().await.async_get_client().await,
+            // Boxed, because everything that awaits a connection would hold its many layers of futures otherwise, which
+            // are more than the compiler looks through.
+            Self::Told(sentinels) => {
+                Box::pin(async { sentinels.lock().await.async_get_client().await }).await
+            }
         }
     }
 }
