@@ -1,7 +1,7 @@
 //! What has to be true after a run, whatever happened in it.
 
 use crate::case::{Action, Case};
-use crate::scene::Scene;
+use crate::scene::{Scene, brief};
 use crate::script::{End, Ledger, Work, is_over};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -20,30 +20,37 @@ pub(crate) fn judge(scene: &mut Scene, ledger: &Ledger, case: Option<&Case>) -> 
         wrong.push(format!("{left:?} of {name} lived after it was cancelled"));
     }
     let mut spared = 0;
-    for work in &ledger.work {
-        match end_of(scene, work)? {
+    let records = scene.until_all(&ledger.kept(), "over", is_over)?;
+    let ran = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
+    for (work, record) in ledger.work.iter().filter(|work| work.end != End::Pruned).zip(records) {
+        match end_of(&ran, work, record) {
             Verdict::True => {}
             Verdict::Unknown(record) => {
                 spared += 1;
                 if !case.is_some_and(|case| may_be_unknown(case, work)) {
-                    wrong.push(format!("{} is not known to have ended as it did: {record}", work.name));
+                    wrong.push(format!(
+                        "{} is not known to have ended as it did: {}",
+                        work.name,
+                        brief(&record)
+                    ));
                 }
             }
             Verdict::Unstarted(record) => {
                 spared += 1;
                 if !case.is_some_and(may_be_unstarted) {
-                    wrong.push(format!("{} was not started: {record}", work.name));
+                    wrong.push(format!("{} was not started: {}", work.name, brief(&record)));
                 }
             }
-            Verdict::False(record) => wrong.push(format!("{} ended otherwise: {record}", work.name)),
+            Verdict::False(record) => {
+                wrong.push(format!("{} ended otherwise: {}", work.name, brief(&record)))
+            }
         }
     }
     if spared > 2 {
         wrong.push(format!("one thing happened, and {spared} ends are not true"));
     }
-    let copies = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
     let mut runs: BTreeMap<&str, usize> = BTreeMap::new();
-    copies.lines().for_each(|line| *runs.entry(line).or_default() += 1);
+    ran.lines().for_each(|line| *runs.entry(line).or_default() += 1);
     wrong.extend(
         runs.iter().filter(|(_, runs)| **runs > 1).map(|(line, runs)| format!("{line} ran {runs} times")),
     );
@@ -65,35 +72,21 @@ enum Verdict {
     False(Value),
 }
 
-fn end_of(scene: &mut Scene, work: &Work) -> Result<Verdict, String> {
-    if work.end == End::Pruned {
-        let all = scene.ask(&["status", "-a", "--json"])?;
-        let is_there = all.contains(&work.id);
-        return Ok(if is_there {
-            Verdict::False(Value::from("its record is still there"))
-        } else {
-            Verdict::True
-        });
-    }
-    let record = scene.until(&work.id, "over", is_over)?;
-    let ran = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
-    let attempt = record["attempt"].as_u64().unwrap_or_default();
-    let has_run = ran.lines().any(|line| line == format!("{} {attempt}", work.name));
+fn end_of(ran: &str, work: &Work, record: Value) -> Verdict {
+    // An attempt that never ran has no line, and is followed by the next one.
+    let runs = ran.lines().filter(|line| line.split(' ').next() == Some(work.name)).count();
     let code = record["exit_code"].as_i64();
     let is_explained = record["reason"].as_str().is_some_and(|reason| !reason.is_empty());
-    let verdict = match (record["status"].as_str(), work.end) {
-        (Some("completed" | "failed"), End::Code(wanted, in_attempt))
-            if code == Some(wanted) && attempt == in_attempt && has_run =>
-        {
+    match (record["status"].as_str(), work.end) {
+        (Some("completed" | "failed"), End::Code(wanted, times)) if code == Some(wanted) && runs == times => {
             let is_failed = record["status"] == "failed";
             if is_failed == (wanted != 0) { Verdict::True } else { Verdict::False(record) }
         }
         (Some("cancelled"), End::Cancelled) => Verdict::True,
         (Some("interrupted"), _) if code.is_none() && is_explained => Verdict::Unknown(record),
-        (Some("failed"), _) if code.is_none() && is_explained && !has_run => Verdict::Unstarted(record),
+        (Some("failed"), _) if code.is_none() && is_explained && runs == 0 => Verdict::Unstarted(record),
         (_, _) => Verdict::False(record),
-    };
-    Ok(verdict)
+    }
 }
 
 /// Only who was alone with a command may leave its end unknown, and of two who were struck both.
@@ -117,11 +110,15 @@ fn strangers(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> 
     let all: Value =
         serde_json::from_str(&scene.ask(&["status", "-a", "--json"])?).map_err(|error| error.to_string())?;
     let listed = all["processes"].as_array().cloned().unwrap_or_default();
+    let id_of = |each: &Value| each["id"].as_str().unwrap_or_default().to_owned();
     let is_unknown = |each: &&Value| {
-        let id = each["process_id"].as_str().or_else(|| each["id"].as_str()).unwrap_or_default();
+        let id = id_of(each);
         each["metadata"].is_null() && !ledger.work.iter().any(|work| work.id == id)
     };
-    Ok(listed.iter().filter(is_unknown).map(|each| format!("nobody launched {each}")).collect())
+    let strangers = listed.iter().filter(is_unknown).map(|each| format!("nobody launched {}", brief(each)));
+    let pruned = ledger.work.iter().filter(|work| work.end == End::Pruned);
+    let back = pruned.filter(|work| listed.iter().any(|each| id_of(each) == work.id));
+    Ok(strangers.chain(back.map(|work| format!("{} was let go of and is there", work.name))).collect())
 }
 
 /// Whatever ended is gone, with all its descendants.

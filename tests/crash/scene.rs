@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A manager that refuses so often in a row is ended: some failures are for good until a restart.
 const MOST_REFUSALS: u32 = 6;
+/// The pause between two looks of a client.
+const LOOK_AGAIN: Duration = Duration::from_millis(40);
 /// The variable by which every process of a run can be told.
 const MARK: &str = "LONGHAUL_CRASH_RUN";
 
@@ -140,7 +142,7 @@ impl Scene {
                 self.manager = Some(command.spawn().unwrap());
             }
             let socket = self.beside("state/longhaul.sock");
-            if UnixStream::connect(socket).is_ok() && self.run(&["status", "--no-autostart"]).is_ok() {
+            if UnixStream::connect(socket).is_ok() {
                 self.answers = true;
                 return Ok(());
             }
@@ -191,11 +193,6 @@ impl Scene {
         }
     }
 
-    pub(crate) fn record(&mut self, id: &str) -> Result<Value, String> {
-        let text = self.ask(&["inspect", id])?;
-        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
-    }
-
     /// Waits until a record is as wanted.
     pub(crate) fn until(
         &mut self,
@@ -203,16 +200,31 @@ impl Scene {
         what: &str,
         is_so: impl Fn(&Value) -> bool,
     ) -> Result<Value, String> {
+        let mut records = self.until_all(&[id], what, is_so)?;
+        records.pop().ok_or_else(|| format!("{id} has no record"))
+    }
+
+    /// Waits until some records are as wanted; gives them in their order.
+    pub(crate) fn until_all(
+        &mut self,
+        ids: &[&str],
+        what: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Result<Vec<Value>, String> {
         let begun = Instant::now();
         loop {
-            let record = self.record(id)?;
-            if is_so(&record) {
-                return Ok(record);
+            let text = self.ask(&[&["inspect"], ids].concat())?;
+            let records: Result<Vec<Value>, _> =
+                serde_json::Deserializer::from_str(&text).into_iter().collect();
+            let records = records.map_err(|error| format!("{error}: {text}"))?;
+            if records.len() == ids.len() && records.iter().all(&is_so) {
+                return Ok(records);
             }
             if begun.elapsed() > PATIENCE {
-                return Err(format!("{id} is never {what}: {record}"));
+                let not_so: Vec<_> = records.iter().filter(|record| !is_so(record)).map(brief).collect();
+                return Err(format!("some are never {what}: {not_so:?}"));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(LOOK_AGAIN);
         }
     }
 
@@ -241,6 +253,12 @@ impl Scene {
         }
         Ok(())
     }
+}
+
+/// What of a record matters here.
+pub(crate) fn brief(record: &Value) -> String {
+    let parts = ["launch_key", "status", "exit_code", "attempt", "reason"];
+    parts.map(|part| format!("{part}={}", record[part])).join(" ")
 }
 
 impl Drop for Scene {

@@ -13,7 +13,7 @@ const BEGIN: &str = "echo $0 $LONGHAUL_ATTEMPT >> ran";
 const HOLD: &str = "if ! mkdir held; then kill -0 $(cat held/pid) 2>/dev/null && touch overlap; fi; \
     mkdir -p held; echo $$ > held/pid; sleep 0.15; rm -rf held";
 /// What is written when the log of the database shall become long.
-const HEAVY: usize = 100_000;
+const HEAVY: usize = 110_000;
 
 /// One process of the script.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ pub(crate) struct Work {
 /// How it has to end when nothing happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// With this code, in this attempt.
-    Code(i64, u64),
+    /// With this code, after so many runs.
+    Code(i64, usize),
     Cancelled,
     /// Its record was let go of.
     Pruned,
@@ -42,6 +42,11 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    /// The ids of all that have a record still.
+    pub(crate) fn kept(&self) -> Vec<&str> {
+        self.work.iter().filter(|work| work.end != End::Pruned).map(|work| work.id.as_str()).collect()
+    }
+
     fn launch(
         &mut self,
         scene: &mut Scene,
@@ -78,9 +83,11 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
     )?;
     ledger.launch(scene, ("seven", End::Code(7, 1)), &[], "exit 7")?;
     let retry = ["--retry", "1", "--backoff", "50ms"];
-    ledger.launch(scene, ("retried", End::Code(0, 2)), &retry, "[ $LONGHAUL_ATTEMPT = 2 ]")?;
+    ledger.launch(scene, ("retried", End::Code(0, 2)), &retry, "mkdir tried 2>/dev/null && exit 1; true")?;
     ledger.launch(scene, ("first", End::Code(0, 1)), &["--key", "q"], HOLD)?;
     ledger.launch(scene, ("second", End::Code(0, 1)), &["--key", "q"], HOLD)?;
+    // Its end is recorded before what it leaves behind is gone, and once more afterwards.
+    ledger.launch(scene, ("leaving", End::Code(4, 1)), &[], "sleep 300 & exit 4")?;
     let bounds = ["--log-head", "4k", "--log-tail", "64k"];
     ledger.launch(scene, ("loud", End::Code(0, 1)), &bounds, "head -c 3000000 /dev/zero")?;
     ledger.launch(scene, ("gated", End::Code(5, 1)), &[], "until [ -e go ]; do sleep 0.02; done; exit 5")?;
@@ -96,9 +103,7 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
     scene.serve()?;
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
     ledger.launch(scene, ("late", End::Code(3, 1)), &[], "exit 3")?;
-    for work in ledger.work.iter().filter(|work| work.end != End::Pruned) {
-        scene.until(&work.id, "over", |record| is_over(record))?;
-    }
+    scene.until_all(&ledger.kept(), "over", is_over)?;
     if detour == Detour::Copy {
         copy(scene)?;
     }
@@ -150,9 +155,14 @@ fn strand(scene: &mut Scene, id: &str) -> Result<(), String> {
 }
 
 fn lengthen(scene: &mut Scene) -> Result<(), String> {
-    let heavy = format!("text={}", "x".repeat(HEAVY));
-    for _ in 0..10 {
-        scene.ask_before(&["run", "-b", "--meta", &heavy], &["--", "true"])?;
+    let heavy = "x".repeat(HEAVY);
+    let variables = ["A", "B"].map(|name| format!("{name}={heavy}"));
+    for _ in 0..13 {
+        let [first, second] = &variables;
+        // What waits costs nothing but its record.
+        let head =
+            ["run", "-b", "--delay", "1h", "--meta", "part=of nothing", "--env", first, "--env", second];
+        scene.ask_before(&head, &["--", "true", &heavy])?;
     }
     Ok(())
 }

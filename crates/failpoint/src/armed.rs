@@ -54,6 +54,7 @@ enum When {
 ///
 /// # Panics
 /// If that is what the point was armed with.
+#[track_caller]
 pub fn pass(point: &str) -> io::Result<()> {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     match ARMED.get_or_init(Armed::read) {
@@ -73,6 +74,7 @@ impl Armed {
         })
     }
 
+    #[track_caller]
     fn pass(&self, point: &str) -> io::Result<()> {
         // Where the pass cannot be recorded, nobody could tell what was done: then nothing is.
         let Ok(no) = self.record(point) else {
@@ -85,7 +87,11 @@ impl Armed {
                     When::Nth(wanted) => wanted == no,
                 }
         };
-        self.rules.iter().find(is_due).map_or(Ok(()), |rule| rule.action.act(point))
+        match self.rules.iter().find(is_due) {
+            // Not in a closure, so that a panic tells where the point is.
+            Some(rule) => rule.action.act(point),
+            None => Ok(()),
+        }
     }
 
     /// Adds a line for this pass, and tells the how many-th of this point it is for all who write there.
@@ -122,6 +128,7 @@ impl Rule {
 }
 
 impl Action {
+    #[track_caller]
     #[expect(clippy::panic, reason = "it is what was asked for")]
     fn act(&self, point: &str) -> io::Result<()> {
         match self {

@@ -82,7 +82,7 @@
 //! `signaled` with `signal` and `core`, `spawn_failed` with `stage` and `errno`, `never_ran`), `ended_at`, `wall`,
 //! `run_ms`, `stopped` and `escalated` (if any), `swept`, `leftovers`, `pipe_held`, `output_bytes`, `dropped_bytes`,
 //! `write_errors`, `utime_ms`, `stime_ms`, `max_rss_kb`, `limit` (if one ended it: `cpu`, `memory`, `file_size`),
-//! `paused`, `settled`.
+//! `paused`, `sweeping` (if what outlived the command is still being ended), `settled`.
 
 mod attempt_directory;
 mod channel;

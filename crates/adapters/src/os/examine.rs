@@ -19,6 +19,8 @@ pub(super) enum Verdict {
         identity: Option<Box<Identity>>,
         /// How it ended.
         record: Box<ExitRecord>,
+        /// Its shim is gone and has left some of its tree behind that it was about to end.
+        abandoned: bool,
     },
     /// Its shim lives.
     Supervised,
@@ -69,7 +71,7 @@ pub(super) fn examine(
     };
     let before = directory.exit_record();
     if let Ok(Some(record)) = before {
-        return over(&directory, record);
+        return over(options, &directory, record);
     }
     if directory.is_locked().map_err(told)? {
         return Ok(Verdict::Supervised);
@@ -79,7 +81,7 @@ pub(super) fn examine(
     };
     // Written between both looks, by a shim that ended just now.
     match directory.exit_record() {
-        Ok(Some(record)) => return over(&directory, record),
+        Ok(Some(record)) => return over(options, &directory, record),
         Ok(None) => {}
         Err(error) => return damaged(error),
     }
@@ -88,7 +90,7 @@ pub(super) fn examine(
         Ok(None) => {
             let record = ExitRecord::never_ran(steady_ms(options), wall_ms());
             record_end(&directory, &record).map_err(told)?;
-            return Ok(Verdict::Over { identity: None, record: Box::new(record) });
+            return Ok(Verdict::Over { identity: None, record: Box::new(record), abandoned: false });
         }
         Err(error) => return damaged(error),
     };
@@ -119,10 +121,23 @@ pub(super) fn wall_ms() -> i64 {
     millis(clock_gettime(ClockId::Realtime))
 }
 
-fn over(directory: &AttemptDirectory, record: ExitRecord) -> Result<Verdict, String> {
+fn over(options: &OsOptions, directory: &AttemptDirectory, record: ExitRecord) -> Result<Verdict, String> {
     // Only for the start that went before; the end counts without it.
     let identity = directory.identity().ok().flatten().map(Box::new);
-    Ok(Verdict::Over { identity, record: Box::new(record) })
+    let is_of_this_boot = identity.as_ref().is_some_and(|identity| identity.boot_id == options.boot_id);
+    let abandoned = record.sweeping && is_of_this_boot && is_unfinished(directory);
+    Ok(Verdict::Over { identity, record: Box::new(record), abandoned })
+}
+
+/// Whether the shim has gone without ending what was left of its tree.
+fn is_unfinished(directory: &AttemptDirectory) -> bool {
+    // Read again under the lock: a shim that ended just now may have finished meanwhile.
+    match directory.lock() {
+        Ok(Some(_lock)) => {
+            directory.exit_record().is_ok_and(|record| record.is_some_and(|record| record.sweeping))
+        }
+        Ok(None) | Err(_) => false,
+    }
 }
 
 fn damaged(error: AttemptFileError) -> Result<Verdict, String> {

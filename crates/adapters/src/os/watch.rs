@@ -162,10 +162,11 @@ impl Watch {
             };
         }
         self.leave();
-        let Self { shared, shim, identity, .. } = self;
+        let Self { shared, key, shim, identity, .. } = self;
         if let Some(mut shim) = shim {
             // No zombie is left behind, however long the shim still has to do.
             shim.ended(&shared.reaper).await;
+            sweep_if_abandoned(&shared, key).await;
         }
         if let Some(identity) = identity {
             shared.reaper.release(identity.pid);
@@ -280,13 +281,16 @@ impl Watch {
             let look = move || examine(&shared.attempts, &shared.options, key, held);
             let verdict = tokio::task::spawn_blocking(look).await;
             match verdict.unwrap_or_else(|error| Err(error.to_string())) {
-                Ok(Verdict::Over { identity, record }) => {
+                Ok(Verdict::Over { identity, record, abandoned }) => {
                     let ran = matches!(record.ending, Ending::Exited { .. } | Ending::Signaled { .. });
                     // Whoever asks what became of it wants to know the end only.
-                    if let (Some(identity), true, Audience::Everyone) = (identity, ran, &self.audience) {
-                        self.see_start(&identity);
+                    if let (Some(identity), true, Audience::Everyone) = (&identity, ran, &self.audience) {
+                        self.see_start(identity);
                     }
                     self.see_end(&record);
+                    if let Some(identity) = identity.filter(|_| abandoned) {
+                        takeover::sweep(&self.shared, self.key, &identity).await;
+                    }
                     return Stage::Over;
                 }
                 Ok(Verdict::Lost { why, identity }) => {
@@ -388,5 +392,21 @@ impl Watch {
             }
         }
         Stage::Left
+    }
+}
+
+/// Ends what is left of a tree whose end was told, if its shim went before it had done so.
+async fn sweep_if_abandoned(shared: &Arc<Shared>, key: AttemptKey) {
+    let looked = Arc::clone(shared);
+    // What was let go of meanwhile must not be made again by a look at it.
+    let look = move || match looked.attempts.attempt(key) {
+        Ok(Some(_)) => examine(&looked.attempts, &looked.options, key, None),
+        Ok(None) => Err("it was let go of".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Ok(Ok(Verdict::Over { identity: Some(identity), abandoned: true, .. })) =
+        tokio::task::spawn_blocking(look).await
+    {
+        takeover::sweep(shared, key, &identity).await;
     }
 }

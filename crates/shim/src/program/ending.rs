@@ -94,7 +94,7 @@ impl Supervisor {
         }
         let sweep = self.leftovers > 0 && self.launch.leftovers == Leftovers::Sweep;
         let settled = !sweep && self.pumps.are_ended();
-        let record = Box::new(self.compose(&end, settled));
+        let record = Box::new(ExitRecord { sweeping: sweep, ..self.compose(&end, settled) });
         self.write(record, now, FIRST_RETRY_MS);
         if sweep {
             self.begin_stop(None, None, now);
@@ -129,6 +129,7 @@ impl Supervisor {
             max_rss_kb: end.max_rss_kb,
             limit: end.limit,
             paused: end.paused,
+            sweeping: false,
             settled,
         }
     }
