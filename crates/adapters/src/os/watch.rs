@@ -14,7 +14,7 @@ use super::input::{Input, InputError};
 use super::launch::Conduct;
 use super::link::{Held, Link};
 use super::spawner::{Shared, Watches};
-use super::{takeover, translate};
+use super::{pidfd, takeover, translate};
 use ask::{Answer, Counter, Unanswered};
 use beginning::Starting;
 use child::ShimChild;
@@ -62,6 +62,8 @@ pub(super) struct Watch {
     settled: bool,
     /// The shim has made the end durable in the directory.
     durable: bool,
+    /// When the end was told, some of the tree was still to be ended by the shim.
+    sweeping: bool,
 }
 
 /// Why a shim ran nothing.
@@ -136,6 +138,7 @@ impl Watch {
             refused: None,
             settled: false,
             durable: false,
+            sweeping: false,
         }
     }
 
@@ -162,11 +165,13 @@ impl Watch {
             };
         }
         self.leave();
-        let Self { shared, key, shim, identity, .. } = self;
+        let Self { shared, key, shim, identity, sweeping, .. } = self;
         if let Some(mut shim) = shim {
             // No zombie is left behind, however long the shim still has to do.
             shim.ended(&shared.reaper).await;
-            sweep_if_abandoned(&shared, key).await;
+        }
+        if let Some(identity) = identity.as_ref().filter(|_| sweeping) {
+            sweep_if_abandoned(&shared, key, identity).await;
         }
         if let Some(identity) = identity {
             shared.reaper.release(identity.pid);
@@ -196,6 +201,7 @@ impl Watch {
 
     /// Tells how it ended, once.
     pub(super) fn see_end(&mut self, record: &ExitRecord) {
+        self.sweeping |= record.sweeping;
         let over = match (record.ending, self.refused.take()) {
             (Ending::NeverRan, Some(Refused { short: false, detail })) => {
                 let failure = StartFailure { stage: StartStage::Supervisor, errno: None, detail };
@@ -395,8 +401,14 @@ impl Watch {
     }
 }
 
-/// Ends what is left of a tree whose end was told, if its shim went before it had done so.
-async fn sweep_if_abandoned(shared: &Arc<Shared>, key: AttemptKey) {
+/// Ends what is left of a tree whose end was told, if its shim goes before it has done so.
+async fn sweep_if_abandoned(shared: &Arc<Shared>, key: AttemptKey, identity: &Identity) {
+    // One that was adopted is no child.
+    if let Ok(Some(shim)) = pidfd::open(identity.shim_pid, identity.shim_start)
+        && let Err(error) = pidfd::ended(shim).await
+    {
+        tracing::debug!(%error, "the end of a supervisor cannot be waited for");
+    }
     let looked = Arc::clone(shared);
     // What was let go of meanwhile must not be made again by a look at it.
     let look = move || match looked.attempts.attempt(key) {
@@ -404,9 +416,7 @@ async fn sweep_if_abandoned(shared: &Arc<Shared>, key: AttemptKey) {
         Ok(None) => Err("it was let go of".to_owned()),
         Err(error) => Err(error.to_string()),
     };
-    if let Ok(Ok(Verdict::Over { identity: Some(identity), abandoned: true, .. })) =
-        tokio::task::spawn_blocking(look).await
-    {
-        takeover::sweep(shared, key, &identity).await;
+    if let Ok(Ok(Verdict::Over { abandoned: true, .. })) = tokio::task::spawn_blocking(look).await {
+        takeover::sweep(shared, key, identity).await;
     }
 }
