@@ -3,8 +3,8 @@
 use crate::engine::{Answer, Core};
 use crate::error::{EngineError, Reached};
 use longhaul_domain::{
-    Awake, Command, Deadline, Effect, Exit, Input, Observation, OpId, ProcessId, Revision, Standing, Status,
-    Step, Wish, WishNo,
+    Awake, Command, Deadline, Effect, Exit, Input, Observation, OpId, ProcessId, Revision, Standing, Step,
+    Wish, WishNo,
 };
 use longhaul_failpoint::crashpoint;
 use longhaul_ports::{Author, Change, Lease, Refusal, StoreError, Stored};
@@ -200,31 +200,37 @@ impl Core {
             taken,
             childless,
         };
-        crashpoint!(match next.status() {
-            Status::Pending | Status::Starting => "engine.commit.waiting",
-            Status::Running => "engine.commit.running",
-            Status::Paused => "engine.commit.paused",
-            Status::Stopping => "engine.commit.stopping",
-            Status::Completed
-            | Status::Failed
-            | Status::Timeout
-            | Status::Cancelled
-            | Status::Interrupted => "engine.commit.ended",
+        crashpoint!({
+            use longhaul_domain::Status;
+            match next.status() {
+                Status::Pending | Status::Starting => "engine.commit.waiting",
+                Status::Running => "engine.commit.running",
+                Status::Paused => "engine.commit.paused",
+                Status::Stopping => "engine.commit.stopping",
+                Status::Completed
+                | Status::Failed
+                | Status::Timeout
+                | Status::Cancelled
+                | Status::Interrupted => "engine.commit.ended",
+            }
         });
         let revision = match self.commit(change).await {
             Ok(revision) => revision,
             Err(source) => return Err(self.unrecorded(stored, &effects, source).await),
         };
-        crashpoint!(match next.status() {
-            Status::Pending | Status::Starting => "engine.committed.waiting",
-            Status::Running => "engine.committed.running",
-            Status::Paused => "engine.committed.paused",
-            Status::Stopping => "engine.committed.stopping",
-            Status::Completed
-            | Status::Failed
-            | Status::Timeout
-            | Status::Cancelled
-            | Status::Interrupted => "engine.committed.ended",
+        crashpoint!({
+            use longhaul_domain::Status;
+            match next.status() {
+                Status::Pending | Status::Starting => "engine.committed.waiting",
+                Status::Running => "engine.committed.running",
+                Status::Paused => "engine.committed.paused",
+                Status::Stopping => "engine.committed.stopping",
+                Status::Completed
+                | Status::Failed
+                | Status::Timeout
+                | Status::Cancelled
+                | Status::Interrupted => "engine.committed.ended",
+            }
         });
         let mut after = Stored { process: next, revision, ..stored };
         after.wishes.retain(|(no, _)| *no > taken);
