@@ -10,8 +10,8 @@ const FORM: &str = "longhaul-exit";
 
 /// The end of an attempt and what is known about it.
 ///
-/// The ending never changes. The file may be replaced once, by a record that is `settled`: only `swept`, `pipe_held`,
-/// `sweeping` and the three counts of output may differ in it.
+/// The ending never changes. The file may be replaced once, by a record that is `settled`: only `swept`, `sweeping`,
+/// `pipe_held` and the three counts of output may differ in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitRecord {
     /// How the program ended.
@@ -48,7 +48,7 @@ pub struct ExitRecord {
     pub limit: Option<ExceededLimit>,
     /// It was paused when it ended.
     pub paused: bool,
-    /// What is left of its tree has to be ended, and that has not been done: if its shim is gone, by somebody else.
+    /// What it left behind is being ended: until that is over, its tree is not known to be empty.
     pub sweeping: bool,
     /// All output was read and no descendant is left to be ended: nothing about this attempt changes any more.
     pub settled: bool,
