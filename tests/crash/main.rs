@@ -57,7 +57,7 @@ fn nothing_that_happens_at_a_crash_point_breaks_a_promise() {
     };
     let killed = sweep::side_by_side(&kills, until, sweep::play);
     let others = sweep::side_by_side(&rest, until, sweep::play);
-    println!(
+    eprintln!(
         "{} points: {} kills of {}, struck otherwise {} times of {}, in {:.0} s",
         points.len(),
         killed.len(),

@@ -68,7 +68,7 @@ impl Ledger {
 pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> {
     let mut ledger = Ledger::default();
     let pruned = ledger.launch(scene, ("pruned", End::Pruned), &[], "true")?;
-    scene.until(&pruned, "over", |record| is_over(record))?;
+    scene.until(&pruned, "over", is_over)?;
     scene.ask(&["prune", "--keep", "0"])?;
 
     let tree =

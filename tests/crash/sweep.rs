@@ -48,7 +48,7 @@ fn judged(scene: &mut Scene, detour: Detour, case: Option<&Case>) -> Vec<String>
 /// One line for each thing that is wrong, and what managers told where there is one.
 fn tell(scene: &Scene, what: &str, wrong: Vec<String>) -> Vec<String> {
     if !wrong.is_empty() {
-        println!("---- {what}\n{}\n{}", wrong.join("\n"), scene.log());
+        eprintln!("---- {what}\n{}\n{}", wrong.join("\n"), scene.log());
     }
     wrong.into_iter().map(|each| format!("{what}: {each}")).collect()
 }
