@@ -7,6 +7,7 @@ use longhaul_domain::{
     Awake, Deadline, Event, Level, Lineage, Placement, Process, ProcessId, ResourceLimits, SlotKey, Spec,
     Work,
 };
+use longhaul_failpoint::crashpoint;
 use longhaul_ports::{Claimant, Lease, Limits, Refusal, StoreError, Stored, Submission, Submitted};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -195,7 +196,10 @@ impl Core {
                     .filter(|_| self.may_run(process) && self.tenure.is_living(self.parts.clock.now())),
                 or_refuse: no_queue,
             };
-            match self.parts.store.submit(submission).await {
+            crashpoint!("engine.submit");
+            let submitted = self.parts.store.submit(submission).await;
+            crashpoint!("engine.submitted");
+            match submitted {
                 Ok(submitted) => return self.accepted(submitted, process),
                 Err(StoreError::Refused(Refusal::StalePolicy { .. })) => self.refresh_policy().await?,
                 Err(StoreError::Fenced { node, epoch }) => {
