@@ -21,6 +21,9 @@ pub struct RedisOptions {
     pub leases: Option<LeaseTimes>,
     /// So long a write is sent again before it is given up; 5 seconds by default.
     pub patience: Duration,
+    /// From where the node of this opening works, such as the id of its state directory: two homes do not have one name
+    /// at a time. None for whoever registers no node, and to have any name at once.
+    pub home: Option<String>,
     /// Takes its time from this clock instead of from the server, which is for tests: nodes on many machines have no
     /// common clock but the server's.
     pub clock: Option<Arc<dyn Clock>>,
@@ -51,6 +54,7 @@ impl RedisOptions {
             durability: Durability::default(),
             leases: Some(LeaseTimes::default()),
             patience: Duration::from_secs(5),
+            home: None,
             clock: None,
         }
     }
