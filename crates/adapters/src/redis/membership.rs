@@ -7,7 +7,9 @@ use super::script::{ANNOUNCE, Args, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTE
 use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, Timestamp};
-use longhaul_ports::{Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, Refusal, StoreError};
+use longhaul_ports::{
+    Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, Refusal, StoreError,
+};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
