@@ -18,8 +18,7 @@ async fn a_name_belongs_to_one_home_while_its_lease_lasts() {
         RedisStore::open(options).await.unwrap()
     };
     let (first, second, untold) = (open(Some("first")).await, open(Some("second")).await, open(None).await);
-    let me =
-        NodeFacts { id: NodeId::new("a").unwrap(), boot: "b".to_owned(), version: "1".to_owned() };
+    let me = NodeFacts { id: NodeId::new("a").unwrap(), boot: "b".to_owned(), version: "1".to_owned() };
     untold.register(&me).await.unwrap();
     first.register(&me).await.expect("of nobody's home");
     clock.advance(Duration::from_secs(2));
