@@ -88,7 +88,9 @@ async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> 
     let console = &context.console;
     if outcome.note.as_deref() == Some("rest_told") {
         let label = label(&outcome.process);
-        console.say(&format!("{label} had ended already; what is left of it on its node is stopped"));
+        console.say(&format!(
+            "{label} had ended already; what is left of it on its node is stopped, as soon as that is there"
+        ));
     }
     if !outcome.changed && is_over(&outcome.process) {
         console.say(&format!("already ended: {}", ended_line(&outcome.process, console.unicode)));
