@@ -192,7 +192,7 @@ async fn manage(
         address: Some(address(state, settings, &urls)),
     };
     let engine = Engine::start(parts, engine_settings(at, settings, node)).await;
-    let engine = engine.map_err(|source| Failure::Engine { source })?;
+    let engine = engine.map_err(Failure::of_start)?;
     crashpoint!("app.engine");
     metrics.follow(&engine);
     let api = Api { peers, ..api(&engine, state, settings, &urls, metrics) };
@@ -234,6 +234,14 @@ async fn manage(
         // Who is connected already is served on: what was taken away is only the way there.
         tokio::select! {
             () = signals.end() => break,
+            () = engine.replaced() => {
+                // As in a crash: what it would still write belongs to the other one.
+                engine.abandon();
+                take_down(state);
+                let failure = Failure::Replaced { node: settings.node.clone() };
+                tracing::error!("{failure}: it leaves; processes go on");
+                return Err(failure);
+            }
             listener = socket.bound_again(state, foothold) => {
                 serving.spawn(longhaul_http::serve(listener, router.clone(), bounds, until(told.clone())));
             }

@@ -117,6 +117,8 @@ fn of_problem(problem: &Problem) -> i32 {
         | "outcome_unknown"
         | "cluster_key_unusable"
         | "foreign_store"
+        | "other_store"
+        | "node_name_taken"
         | "store_read_only"
         | "store_full"
         | "shutting_down"

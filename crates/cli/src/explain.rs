@@ -119,6 +119,14 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "Processes that live in this store were started from another state directory. From here they would not be\nfound. Use that directory, or, if it is gone for good: longhaul store adopt",
     ),
     (
+        "other_store",
+        "Processes live in this state directory whose records are in another store: the one that it was served with\nlast. Go back to that one until they have ended; or take them along, while no manager runs and the new store is not\nthere yet: longhaul store copy FROM TO\nIf the old store is gone for good: longhaul store adopt. What lives goes on then, unseen.",
+    ),
+    (
+        "node_name_taken",
+        "Another manager is in the cluster under the name of this node: two state directories on one host have the\nsame name if none was given. Give this one its own: node.id in the configuration, or --node-id",
+    ),
+    (
         "store_read_only",
         "The store cannot be written. Look at permissions and mounts of the state directory.",
     ),

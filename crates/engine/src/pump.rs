@@ -45,7 +45,7 @@ pub(crate) async fn claim(core: Arc<Core>) {
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, "the store did not answer a claim");
+                core.unanswered(None, &error, "the store did not answer a claim");
                 core.regard.missed();
                 // The call may have been taken and not heeded: it is asked for once more.
                 greeted = None;
