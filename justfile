@@ -47,6 +47,10 @@ chaos *ARGS:
 rows *ARGS:
     scripts/rows {{ ARGS }}
 
+# Checks that each guarantee names tests, and that they are there.
+guarantees:
+    scripts/guarantees
+
 # Takes out one guard after the other, or those of a group, and expects their tests to fail.
 sabotage *ARGS:
     scripts/sabotage {{ ARGS }}

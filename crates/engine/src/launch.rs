@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// So often a launch is tried again when the queue policy changed under it.
 const MOST_RESOLVES: u32 = 20;
+/// So often a launch is sent again whose answer was lost. Each of them may take as long as the store has patience.
+const MOST_REPEATS: u32 = 2;
 
 /// The wait before a store that failed is asked again.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -163,7 +165,7 @@ impl Core {
         let (mut process, events) =
             Process::submit(&self.context(), self.parts.ids.process(), lineage, Arc::new(spec));
         process.seal = self.parts.notary.seal(&process);
-        let mut unheard = false;
+        let mut unheard = 0;
         for _ in 0..MOST_RESOLVES {
             let submission = Submission {
                 process: process.clone(),
@@ -182,16 +184,16 @@ impl Core {
                     }
                 }
                 // The id makes sure that it counts once.
-                Err(StoreError::Unknown { .. }) => unheard = true,
+                Err(StoreError::Unknown { .. }) if unheard < MOST_REPEATS => unheard += 1,
                 Err(error) => {
-                    if unheard {
+                    if unheard > 0 {
                         self.begin_if_accepted(process.id);
                     }
                     return Err(error.into());
                 }
             }
         }
-        if unheard {
+        if unheard > 0 {
             self.begin_if_accepted(process.id);
         }
         let found = self.policy_version();
