@@ -3,7 +3,7 @@
 use crate::cell::Containment;
 use crate::census::Census;
 use crate::keeper::Keeper;
-use longhaul_tests::{kill, until, within};
+use longhaul_tests::{kill, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,8 +14,6 @@ pub(crate) fn hasty() -> Value {
     json!({"grace_ms": 300})
 }
 
-/// From the end that was told to the last one of what was left behind: grace, and a second for the machine.
-const SWEPT: Duration = Duration::from_millis(300 + 1_000);
 /// A stop takes its grace of 5 s or 300 ms, and as long again for two cores that do nothing but forking.
 const STOPPED: Duration = Duration::from_secs(10);
 
@@ -104,10 +102,10 @@ impl Creature {
         }
     }
 
-    /// It ends by itself, and what it left behind is gone soon after.
+    /// It ends by itself, and what it left behind is gone by the time that it is told.
     pub(crate) fn ends(&self) -> Value {
         let view = self.ended();
-        within(SWEPT, "what was left behind is gone", || self.census.alive().is_empty().then_some(()));
+        assert_eq!(self.census.alive(), BTreeSet::new(), "alive after its end was told: {view}");
         view
     }
 
