@@ -23,6 +23,7 @@ mod namespace;
 mod node;
 mod opening;
 mod options;
+mod past;
 mod place;
 mod process;
 mod promise;
@@ -35,6 +36,7 @@ mod server;
 mod silence;
 mod submit;
 mod tails;
+mod tls;
 mod token;
 mod unsuitable;
 mod upkeep;
@@ -42,8 +44,9 @@ mod url;
 
 pub use durability::{Durability, UnknownDurability};
 pub use examination::{Examination, NamespaceFacts, RoundTrips, Skew};
-pub use options::{LeaseTimes, RedisOptions};
+pub use options::{LeaseTimes, RedisOptions, TlsClient, TlsFiles};
 pub use server::{ServerFacts, Syncing};
+pub use tls::TlsFault;
 pub use unsuitable::Unsuitable;
 pub use url::RedisUrlError;
 
@@ -70,7 +73,7 @@ impl RedisStore {
     /// [`StoreError::Unavailable`] if there is no server, or if it cannot keep what a store promises, with
     /// [`Unsuitable`] as the source; [`StoreError::Format`] if the namespace is one of a newer program.
     pub async fn open(options: RedisOptions) -> Result<Self, StoreError> {
-        let place = Place::of(&options.url).map_err(failure::unavailable)?;
+        let place = Place::of(&options).map_err(failure::unavailable)?;
         let link = Arc::new(Link::new(place, &options));
         opening::check(&link).await?;
         link.load_scripts().await?;

@@ -34,5 +34,8 @@ mod sentinel;
 mod server;
 #[path = "redis/suite.rs"]
 mod suite;
+#[cfg(feature = "redis-tls")]
+#[path = "redis/tls.rs"]
+mod tls;
 #[path = "redis/together.rs"]
 mod together;

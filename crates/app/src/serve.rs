@@ -182,7 +182,7 @@ async fn manage(
     tell_of_strangers(state, &settings.store, parts.store.as_ref()).await;
     let metrics = Metrics::default();
     let store = GuardedStore::new(parts.store, foothold.clone());
-    parts.store = Arc::new(Measured::new(Arc::new(store), metrics.clone()));
+    parts.store = Arc::new(Measured::new(Arc::new(store), parts.clock.clone(), metrics.clone()));
     let peers = peers(settings, &boot);
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let at = At {

@@ -191,7 +191,10 @@ pub(crate) async fn attend(core: &Arc<Core>) -> Result<Option<Timestamp>, Engine
             }
         }
         if !more {
-            return Ok(core.parts.store.beat(&core.lease()).await?.due);
+            let (lease, asked) = (core.lease(), core.asking());
+            let calls = core.parts.store.beat(&lease).await?;
+            core.heard(&lease, &asked, &calls);
+            return Ok(calls.due);
         }
     }
 }

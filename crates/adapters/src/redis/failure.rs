@@ -2,6 +2,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
+use super::tls::TlsFault;
 use super::unsuitable::Unsuitable;
 use longhaul_domain::OpId;
 use longhaul_ports::{Refusal, StoreError};
@@ -99,7 +100,10 @@ pub(super) fn not_applied(error: RedisError) -> StoreError {
         | Verdict::Lost
         | Verdict::Busy
         | Verdict::Unacknowledged
-        | Verdict::Other => unavailable(error),
+        | Verdict::Other => match TlsFault::of(&error) {
+            Some(fault) => unavailable(fault),
+            None => unavailable(error),
+        },
     }
 }
 

@@ -61,8 +61,7 @@ impl Membership for RedisStore {
         let mut ear = self.listening.ear();
         loop {
             ear.open();
-            if let Some((calls, count)) = self.calls(by, Question::Call).await? {
-                self.taken_in.took(&by.node, count);
+            if let Some(calls) = self.news(by).await? {
                 return Ok(calls);
             }
             ear.heard().await;
@@ -120,6 +119,20 @@ impl Membership for RedisStore {
 }
 
 impl RedisStore {
+    /// What there is for a node that it was not told of yet; none, without waiting for it, if there is nothing.
+    ///
+    /// # Errors
+    /// As [`Membership::called`].
+    pub async fn news(&self, by: &Lease) -> Result<Option<Calls>, StoreError> {
+        if self.link.is_behind() {
+            // What was lost is news, of which the server knows nothing.
+            return self.beat(by).await.map(Some);
+        }
+        let Some((calls, count)) = self.calls(by, Question::Call).await? else { return Ok(None) };
+        self.taken_in.took(&by.node, count);
+        Ok(Some(calls))
+    }
+
     /// How long leases last, and how long after that a node's work is its own, in milliseconds; empty for ever.
     pub(super) fn lasts(&self) -> String {
         self.leases.map(|leases| leases.lease.as_millis().to_string()).unwrap_or_default()
@@ -153,7 +166,7 @@ impl RedisStore {
                 let policy = PolicyVersion(reply.number()?);
                 let count = reply.number()?;
                 let wishes = ids(reply.list()?)?;
-                let history = Some(self.history_in(&mut reply)?).filter(|_| self.leases_end());
+                let history = Some(self.link.tell(&mut reply)?).filter(|_| self.leases_end());
                 Ok(Some((Calls { now, lease_until, wishes, due, policy, history }, count)))
             }
         }

@@ -7,7 +7,7 @@ use super::opening;
 use super::row;
 use super::writer::Effort;
 use longhaul_domain::{Epoch, Event, NodeId, Policy, PolicyVersion, ProcessId, Revision, Timestamp};
-use longhaul_ports::{Author, Clock, Lease, StoreError};
+use longhaul_ports::{Author, Clock, Cursor, Lease, StoreError};
 use longhaul_wire::record;
 use rusqlite::hooks::Wal;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -77,6 +77,17 @@ impl Ledger {
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The place of the newest event.
+    pub(super) fn newest(&self) -> Cursor {
+        Cursor(row::uint(self.newest))
+    }
+
+    /// An event was added at this place.
+    pub(super) fn logged(&mut self, place: Cursor) {
+        self.newest = self.newest.max(row::int(place.0));
+        self.tell(News::Logged);
     }
 
     pub(super) fn sql(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {

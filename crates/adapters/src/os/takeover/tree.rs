@@ -18,10 +18,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long the news of a loss may wait for the rest of its tree.
-const SOON: Duration = Duration::from_millis(200);
+/// Who is killed and lives so long after is named.
+const SURVIVORS_AFTER: Duration = Duration::from_secs(2);
 const HOLD_PASSES: u32 = 100;
 const CONTINUE: i32 = 18;
 const HALT: i32 = 19;
@@ -34,6 +34,7 @@ pub(super) struct Tree {
 
 #[derive(Debug)]
 struct Inner {
+    key: AttemptKey,
     leader: u32,
     start_time: u64,
     marks: [String; 2],
@@ -46,6 +47,7 @@ impl Tree {
     pub(super) fn new(shared: &Shared, key: AttemptKey, identity: &Identity) -> Self {
         let programs = [FileIdentity::of_process(std::process::id()), FileIdentity::of(&shared.options.shim)];
         let inner = Inner {
+            key,
             leader: identity.pid,
             start_time: identity.start_time,
             marks: launch::marks(key),
@@ -142,22 +144,27 @@ impl Tree {
         u64::try_from(count.await.unwrap_or(0)).unwrap_or(u64::MAX)
     }
 
-    /// Kills until nobody is left, but not for long; false if somebody may be.
-    pub(super) async fn empty_soon(&self) -> bool {
-        tokio::time::timeout(SOON, self.empty()).await.is_ok()
-    }
-
     /// Kills until nobody is left; returns how many there were beside the command.
     pub(super) async fn empty(&self) -> u64 {
         let mut killed = BTreeSet::new();
         let mut pause = FIRST_PAUSE;
+        let begin = Instant::now();
+        let mut named = false;
         loop {
             let round = self.beside(|inner| {
                 inner.thaw();
                 inner.signal(KILL)
             });
             match round.await {
-                Some(reached) if !reached.is_empty() => killed.extend(reached),
+                Some(reached) if !reached.is_empty() => {
+                    if !named && begin.elapsed() >= SURVIVORS_AFTER {
+                        named = true;
+                        let survivors: Vec<u32> = reached.iter().map(|(pid, _)| *pid).collect();
+                        let key = self.inner.key;
+                        tracing::warn!(id = %key.id, attempt = %key.attempt, ?survivors, "killed, and still alive");
+                    }
+                    killed.extend(reached);
+                }
                 Some(_) | None => break,
             }
             tokio::time::sleep(pause).await;
