@@ -39,7 +39,8 @@ fn manager_whose_name_another_directory_took_after_its_lease_leaves_and_its_work
     let bench = bench.with_config(&format!("store = \"{}&lease=1\"\n", server.url("team")));
     let mut old = Serving(bench.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap());
     until("it serves", || bench.state().join("longhaul.sock").exists());
-    bench.launch("until [ -e go ]; do sleep 0.05; done; echo whole > came");
+    let id = bench.launch("until [ -e go ]; do sleep 0.05; done; echo whole > came");
+    until("it runs", || bench.show(&id)["status"] == "running");
     let pid = Pid::from_child(&old.0);
     kill_process(pid, Signal::STOP).unwrap();
     let _new = Serving(loop {
