@@ -11,6 +11,7 @@ use crate::lock::{Holder, LOCK};
 use crate::state_dir::StateDir;
 use longhaul_domain::{Process, ProcessId, Status, Work};
 use longhaul_engine::ports::{Filter, PageAsk, Store, StoreError};
+use longhaul_failpoint::failpoint;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -329,9 +330,13 @@ pub(crate) fn text_of(path: &Path) -> io::Result<Option<String>> {
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let draft = with_ending(path, "tmp");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    failpoint!("app.binding.write")?;
     file.write_all(text.as_bytes())?;
+    failpoint!("app.binding.sync")?;
     file.sync_all()?;
+    failpoint!("app.binding.rename")?;
     fs::rename(&draft, path)?;
+    failpoint!("app.binding.directory")?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -114,6 +114,7 @@ fn of_problem(problem: &Problem) -> i32 {
             REFUSED
         }
         "store_unavailable"
+        | "outcome_unknown"
         | "cluster_key_unusable"
         | "foreign_store"
         | "other_store"
@@ -200,6 +201,7 @@ mod tests {
             ("method_not_allowed", 6),
             ("not_found", 6),
             ("store_unavailable", 6),
+            ("outcome_unknown", 6),
             ("cluster_key_unusable", 6),
             ("store_read_only", 6),
             ("store_full", 6),

@@ -107,6 +107,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The manager does not know this request: it is of another version.\nEnd it and run the new one: longhaul serve",
     ),
     (
+        "outcome_unknown",
+        "The store gave no answer to a change: it was made, or it was not. Look before you ask again: longhaul status.\nA launch with --launch-key can be sent again as it is, and never starts a second copy.",
+    ),
+    (
         "store_unavailable",
         "The store does not answer. What runs goes on, and its end is recorded when the store is back.",
     ),
