@@ -148,12 +148,10 @@ impl Failure {
 
     /// What it means that an engine did not start.
     pub(crate) fn of_start(source: EngineError) -> Self {
-        match source {
-            EngineError::Refused { refusal: Refusal::NameTaken { node, heard } } => {
-                Self::NameTaken { node, heard }
-            }
-            source => Self::Engine { source },
+        if let EngineError::Refused { refusal: Refusal::NameTaken { node, heard } } = source {
+            return Self::NameTaken { node, heard };
         }
+        Self::Engine { source }
     }
 
     /// The exit code that stands for it.
