@@ -3,6 +3,7 @@
 mod ask;
 mod beginning;
 mod child;
+mod halted;
 mod input;
 mod supervised;
 mod sweep;
@@ -232,8 +233,9 @@ impl Watch {
         }
     }
 
-    /// Keeps the stronger one of this stop and the one before.
+    /// Keeps the stronger one of this stop and the one before, and sees to it that the shim can hear of it.
     pub(super) fn note_stop(&mut self, order: StopOrder) {
+        self.rouse_shim(order.force);
         match &mut self.stop {
             Some(before) => before.force |= order.force,
             None => self.stop = Some(order),

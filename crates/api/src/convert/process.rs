@@ -31,6 +31,8 @@ pub(super) struct Around {
     pub(super) silent_for: Option<Duration>,
     /// Where its tree listens.
     pub(super) listening: Option<Vec<ListeningPort>>,
+    /// Who of its tree is alive.
+    pub(super) members: Option<Vec<u32>>,
 }
 
 /// What keeps a process waiting beside its turn.
@@ -78,7 +80,12 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
         stdin: command.map(|command| attention::stdin(&command.stdin).to_owned()),
         status: status.as_str().to_owned(),
         pending: pending(&process.state, &around.hindrance),
-        reason: reason::reason(process, now, &around.hindrance),
+        reason: reason::reason(
+            process,
+            now,
+            &around.hindrance,
+            around.members.as_deref().unwrap_or_default(),
+        ),
         stage: vitals.stage.as_ref().map(ToString::to_string),
         progress: progress(process, vitals).map(Progress::percent),
         eta_ms: (status == Status::Running).then(|| vitals.eta(now)).flatten().map(millis),
@@ -235,7 +242,7 @@ fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
     match ending {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
         Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {
-            reason::reason(process, now, &Hindrance::None)
+            reason::reason(process, now, &Hindrance::None, &[])
         }
     }
 }
