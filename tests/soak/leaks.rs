@@ -84,10 +84,7 @@ impl Before {
 /// Every living process that a manager here began for the process of an id, without its supervisor.
 pub(crate) fn commands_of(id: &str) -> Vec<u32> {
     let wanted = format!("LONGHAUL_ID={id}");
-    processes()
-        .filter(|pid| variables(*pid).contains(&wanted))
-        .filter(|pid| is_alive(*pid))
-        .collect()
+    processes().filter(|pid| variables(*pid).contains(&wanted)).filter(|pid| is_alive(*pid)).collect()
 }
 
 /// The memory that a process has, in KiB.

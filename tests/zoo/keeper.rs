@@ -44,7 +44,7 @@ impl Keeper {
 
     /// Asks; the answer must be one of success.
     pub(crate) fn must(&self, method: &str, path: &str, body: &Value) -> Value {
-        let (status, answer) = self.ask(method, path, body).unwrap_or_else(|| (0, Value::Null));
+        let (status, answer) = self.ask(method, path, body).unwrap_or((0, Value::Null));
         assert!((200..300).contains(&status), "{method} {path} was answered with {status}: {answer}");
         answer
     }
