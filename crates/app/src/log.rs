@@ -1,5 +1,8 @@
 //! The log of a manager.
 
+mod sparing;
+
+use sparing::Sparing;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -41,7 +44,7 @@ pub(crate) fn begin(verbosity: u8) -> Telling {
         .with_target(verbosity > 0)
         // What began with a request is told with its end: how it was answered, and how long that took.
         .with_span_events(FmtSpan::CLOSE)
-        .with_filter(told(verbosity));
+        .with_filter(Sparing::of(told(verbosity)));
     let all = tracing_subscriber::registry().with(log);
     #[cfg(feature = "otel")]
     let (telemetry, all) = {
