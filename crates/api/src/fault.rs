@@ -101,9 +101,15 @@ impl Fault {
 
     /// A launch names a node that never joined the store, where it would wait for ever; these did.
     pub(crate) fn of_place(node: NodeId, known: impl IntoIterator<Item = NodeId>) -> Self {
+        const MOST: usize = 10;
+        let known: Vec<String> = known.into_iter().map(|node| node.to_string()).collect();
+        let mut named = known.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+        if known.len() > MOST {
+            named.push_str(", …");
+        }
         Self::unknown_node(EngineError::NodeUnknown { node }.to_string())
-            .because("it would wait for ever for one that never joined the store; there are")
-            .among(known.into_iter().map(|node| node.to_string()))
+            .because(format!("it would wait for ever: of this name none ever joined the store, but {named}"))
+            .among(known)
     }
 
     /// The same under another title, with its own as the reason where it had none.

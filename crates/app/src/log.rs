@@ -41,10 +41,10 @@ pub(crate) fn begin(verbosity: u8) -> Telling {
         .with_writer(|| Lossy(io::stderr()))
         // They would go to standard error as well, by a way that panics when it is broken.
         .log_internal_errors(false)
-        .with_target(verbosity > 0)
         // What began with a request is told with its end: how it was answered, and how long that took.
         .with_span_events(FmtSpan::CLOSE)
-        .with_filter(Sparing::of(told(verbosity)));
+        .event_format(Sparing::of(tracing_subscriber::fmt::format().with_target(verbosity > 0)))
+        .with_filter(told(verbosity));
     let all = tracing_subscriber::registry().with(log);
     #[cfg(feature = "otel")]
     let (telemetry, all) = {

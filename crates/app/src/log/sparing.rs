@@ -6,28 +6,27 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
-use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Context, Filter};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 /// The same warning is written again after this long.
 const AGAIN: Duration = Duration::from_secs(30);
 /// So many warnings are remembered.
 const MOST: usize = 1_024;
 
-/// Lets through what is to be told, and of warnings that are the same in every word one in thirty seconds: what is tried
+/// Writes as another format does, but of warnings that are the same in every word one in thirty seconds: what is tried
 /// again twice a second while a store is away would fill the disk and hide all else.
 #[derive(Debug)]
-pub(super) struct Sparing {
-    told: Targets,
+pub(super) struct Sparing<F> {
+    format: F,
     written: Mutex<HashMap<u64, Instant>>,
 }
 
-impl Sparing {
-    pub(super) fn of(told: Targets) -> Self {
-        Self { told, written: Mutex::default() }
+impl<F> Sparing<F> {
+    pub(super) fn of(format: F) -> Self {
+        Self { format, written: Mutex::default() }
     }
 
     /// Whether a warning is to be written now, which is remembered if it is.
@@ -46,21 +45,22 @@ impl Sparing {
     }
 }
 
-impl<S: Subscriber> Filter<S> for Sparing {
-    fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
-        Filter::<S>::enabled(&self.told, metadata, context)
-    }
-
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        Filter::<S>::callsite_enabled(&self.told, metadata)
-    }
-
-    fn event_enabled(&self, event: &Event<'_>, _context: &Context<'_, S>) -> bool {
-        *event.metadata().level() != Level::WARN || self.is_due(words_of(event), Instant::now())
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Filter::<S>::max_level_hint(&self.told)
+impl<S, N, F> FormatEvent<S, N> for Sparing<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if *event.metadata().level() == Level::WARN && !self.is_due(words_of(event), Instant::now()) {
+            return Ok(());
+        }
+        self.format.format_event(context, writer, event)
     }
 }
 
@@ -93,7 +93,6 @@ mod tests {
     use super::*;
     use std::io;
     use std::sync::Arc;
-    use tracing_subscriber::Layer as _;
     use tracing_subscriber::layer::SubscriberExt as _;
 
     #[derive(Clone, Default)]
@@ -116,24 +115,23 @@ mod tests {
         let writer = kept.clone();
         let log = tracing_subscriber::fmt::layer()
             .with_writer(move || writer.clone())
-            .with_filter(Sparing::of(Targets::new().with_default(LevelFilter::INFO)));
+            .event_format(Sparing::of(tracing_subscriber::fmt::format()));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
             for _ in 0..5 {
                 for id in 1..=2 {
                     tracing::warn!(id, "it waits");
                 }
                 tracing::info!("it goes on");
-                tracing::debug!("nobody asked");
             }
         });
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         let count = |words: &str| text.matches(words).count();
-        assert_eq!((count("it waits"), count("it goes on"), count("nobody asked")), (2, 5, 0), "{text}");
+        assert_eq!((count("it waits"), count("it goes on"), text.lines().count()), (2, 5, 7), "{text}");
     }
 
     #[test]
     fn warning_is_written_again_after_a_while_and_few_are_remembered() {
-        let sparing = Sparing::of(Targets::new());
+        let sparing = Sparing::of(());
         let begin = Instant::now();
         assert!(sparing.is_due(1, begin) && !sparing.is_due(1, begin + AGAIN / 2));
         assert!(sparing.is_due(1, begin + AGAIN));
