@@ -83,13 +83,9 @@ impl Journal {
 }
 
 impl Trace {
-    /// What the command itself wrote, and what stood below it wrote before its last sign.
-    pub(crate) fn own_signs(&self) -> &[(usize, u64)] {
-        self.signs.get(..self.own).unwrap_or_default()
-    }
-
+    /// The last sign of the command itself.
     pub(crate) fn last_own(&self) -> Option<(usize, u64)> {
-        self.own_signs().last().copied()
+        self.signs.get(..self.own)?.last().copied()
     }
 
     /// When it began, by the clock on the wall.

@@ -18,8 +18,8 @@ pub(crate) struct Peaks {
     pub(crate) keys: BTreeMap<String, usize>,
     pub(crate) roots: usize,
     pub(crate) outlived: usize,
-    /// Commands that ended by themselves and left processes behind: their end is told at once, and their slot is given
-    /// to the next while these are swept. The longest such time, in microseconds.
+    /// Commands that left processes behind, which keep their slot until they are swept. The longest such time, in
+    /// microseconds.
     pub(crate) littered: usize,
     pub(crate) longest_litter: u64,
     /// Attempts of one process that ran at once.
@@ -79,7 +79,7 @@ impl<'a> Span<'a> {
     /// None of one that began only after its node was lost.
     fn of(attempt: &'a Attempt, trace: &Trace, lost: Option<u64>) -> Option<Self> {
         let counts = |at: u64| lost.is_none_or(|lost| at.saturating_add(BLUR) < lost);
-        let mut places = trace.own_signs().iter().filter(|sign| counts(sign.1)).map(|sign| sign.0);
+        let mut places = trace.signs.iter().filter(|sign| counts(sign.1)).map(|sign| sign.0);
         let from = places.next()?;
         Some(Self { attempt, from, to: places.next_back().unwrap_or(from) })
     }
@@ -111,7 +111,7 @@ fn copies(journal: &Journal, past: &Past, findings: &mut Findings) -> usize {
     for (attempt, trace) in &journal.traces {
         if let Some((older, of)) = before
             && older.0 == attempt.0
-            && let (Some(last), Some(first)) = (of.last_own(), trace.signs.first())
+            && let (Some(last), Some(first)) = (of.signs.last(), trace.signs.first())
             && last.0 > first.0
         {
             found += 1;

@@ -3,7 +3,8 @@
 /// For bash: it tells the time and waits without another process.
 ///
 /// Each line is one write that appends, so that the order of the lines is an order in which all of it happened. The
-/// command holds its slot before its first line and still after its last own one.
+/// command holds its slot before its first line and still after its last one, and after the last one of what it leaves
+/// behind.
 const SCRIPT: &str = r#"
 journal=$1 life=$2 code=$3 manner=$4
 exec 9<> <(:)

@@ -77,6 +77,36 @@ fn q2_slots_are_taken_in_order_within_a_priority_and_return_on_every_ending() {
 }
 
 #[test]
+fn q2_a_slot_is_not_given_on_while_what_a_command_left_behind_lives() {
+    const LEAVES: &str = "setsid sh -c \"trap '' TERM; echo \\$\\$ > left; while :; do sleep 0.05; done\" & \
+        while [ ! -s left ]; do sleep 0.01; done; exit 3";
+    let home = narrow("k");
+    let request = json!({
+        "key": "k",
+        "command": {
+            "program": "sh", "args": ["-c", LEAVES], "directory": home.work().to_str().unwrap(), "grace_ms": 3_000,
+        },
+    });
+    let first = launch(&home, &request);
+    let seen = "kill -0 $(cat left) && echo beside > seen || echo after > seen";
+    let second = home.ok(&["run", "-b", "--key", "k", "--", "sh", "-c", seen]);
+    until("the sweep is told of", || {
+        let record = home.record(&first);
+        let is_told = record["conditions"].as_array().unwrap().contains(&json!("sweeping"));
+        is_told.then(|| assert_eq!(record["status"], "running", "its slot is not free"))
+    });
+    assert_eq!(home.status(&second), "pending");
+    assert_eq!(home.run(&["wait", &first]).code, 3);
+    assert_eq!(home.run(&["wait", &second]).code, 0);
+    assert_eq!(std::fs::read_to_string(home.work().join("seen")).unwrap(), "after\n");
+    let first = home.record(&first);
+    assert_eq!((&first["status"], &first["conditions"]), (&json!("failed"), &json!([])));
+    assert!(first["exit"]["swept"].as_u64().unwrap() > 0, "{first}");
+    let ended = first["completed_at"].as_str().unwrap();
+    assert!(ended < home.record(&second)["started_at"].as_str().unwrap(), "{first}");
+}
+
+#[test]
 fn q2_limits_are_per_key_per_tier_and_default_and_change_while_running() {
     let home = Home::new();
     configure(&home, "[keys.limit]\n\"claude-opus*\" = 1\n\"claude-opus-4\" = 2\n\"*\" = 1\n");

@@ -22,7 +22,7 @@ const LEASE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);
 /// Everything has come to its end after this long.
-const REST: u64 = 120;
+const REST: u64 = 400;
 const SEEDS: u64 = 24;
 /// The slots of the one key that is limited.
 const SLOTS: u32 = 2;
@@ -84,15 +84,20 @@ impl World {
             self.lose();
         }
         if self.chance.odds(10) {
-            let place = self.chance.below(self.nodes.len() as u64);
-            let seconds = 1 + self.chance.below(2);
-            if let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get_mut(place)) {
-                node.wire.set_down(true);
-                node.cut_for = seconds;
-            }
-            self.note(&format!("n{place} is cut off for {seconds} s"));
+            self.cut_off();
         }
         self.second().await;
+    }
+
+    /// For less than a lease: who stays away longer than that may have lost what runs there.
+    fn cut_off(&mut self) {
+        let place = self.chance.below(self.nodes.len() as u64);
+        let seconds = 1 + self.chance.below(2);
+        if let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get_mut(place)) {
+            node.wire.set_down(true);
+            node.cut_for = seconds;
+        }
+        self.note(&format!("n{place} is cut off for {seconds} s"));
     }
 
     fn lose(&mut self) {
@@ -105,6 +110,10 @@ impl World {
         }
         // A dump from before that is one of another founding.
         self.dumps.clear();
+        // Whoever hears of it late has to be waited for.
+        if self.chance.odds(2) {
+            self.cut_off();
+        }
     }
 
     fn launch(&mut self) {

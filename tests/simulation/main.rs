@@ -6,6 +6,9 @@
 //! Half of it is a single machine, where leases never end: a node crashes and comes back, and nobody else takes over what
 //! it owned. The other half is many machines, whose leases end: nodes are cut off from the store, stand still and are away
 //! for longer than a lease and its grace. `LONGHAUL_SIM_LEASED=1` replays a seed of that half.
+//!
+//! Some seeds are played on a real Redis too, in the same virtual time; `LONGHAUL_SIM_REDIS_SEEDS=50` plays more, and
+//! `LONGHAUL_SIM_REDIS=1` replays one there.
 
 #![expect(clippy::print_stdout, reason = "the log of a replayed seed is what was asked for")]
 #![expect(clippy::panic, reason = "a test fails by panicking")]
@@ -15,6 +18,7 @@ mod checks;
 mod forgetful;
 mod node;
 mod oracle;
+mod redis;
 mod run;
 mod settled;
 mod specs;
@@ -22,7 +26,7 @@ mod witness;
 mod workload;
 mod world;
 
-use run::{Outcome, run, run_leased, run_sabotaged};
+use run::{Outcome, run, run_leased, run_on_redis, run_sabotaged};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{available_parallelism, scope};
@@ -33,6 +37,9 @@ const FIRST: u64 = 1;
 const SEEDS: u64 = 1_000;
 const TWICE: u64 = 20;
 const LEASED_SEEDS: u64 = 200;
+/// Some in a row in which nodes are lost; each is played with leases that end, and without, in some seconds.
+const REDIS_FIRST: u64 = 27;
+const REDIS_SEEDS: u64 = 3;
 /// Among so many seeds there are some in which a machine stood still until its work ran elsewhere.
 const SEEDS_WITH_COPIES: u64 = 1_000;
 /// Seeds that once showed a mistake, beyond those of every run.
@@ -105,6 +112,39 @@ fn the_same_seed_on_many_machines_gives_the_same_log() {
 }
 
 #[test]
+fn every_seed_on_a_real_redis_keeps_every_promise() {
+    let Some(server) = redis::Server::start() else { return };
+    let first = number("LONGHAUL_SIM_FIRST").unwrap_or(REDIS_FIRST);
+    let many = number("LONGHAUL_SIM_REDIS_SEEDS").unwrap_or(REDIS_SEEDS);
+    let mut failed = Vec::new();
+    let (mut events, mut crashes, mut losses) = (0, 0, 0);
+    for (seed, leased) in (first..first + many).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let outcome = run_on_redis(&server, seed, leased);
+        events += outcome.events;
+        crashes += outcome.crashes;
+        losses += outcome.losses;
+        if !outcome.violations.is_empty() {
+            failed.push((seed, outcome.violations));
+        }
+        if failed.len() >= 3 {
+            break;
+        }
+    }
+    println!("{events} events, {crashes} crashes, {losses} attempts were taken from their nodes");
+    assert!(failed.is_empty(), "with `LONGHAUL_SIM_REDIS=1`: {}", told(&failed));
+    assert!(events > 0 && crashes > 0 && losses > 0, "nothing happened at all");
+}
+
+#[test]
+fn the_same_seed_on_a_real_redis_gives_the_same_log() {
+    let Some(server) = redis::Server::start() else { return };
+    for leased in [false, true] {
+        let [one, other] = [(); 2].map(|()| run_on_redis(&server, FIRST + 1, leased).log);
+        assert_eq!(one, other, "leased: {leased}");
+    }
+}
+
+#[test]
 fn seeds_that_once_showed_a_mistake_show_none() {
     let failed = LESSONS.map(|seed| (seed, run(seed).violations));
     let failed: Vec<_> = failed.into_iter().filter(|(_, violations)| !violations.is_empty()).collect();
@@ -131,7 +171,12 @@ fn a_seed_can_be_replayed() {
         return;
     };
     let leased = std::env::var_os("LONGHAUL_SIM_LEASED").is_some();
-    let outcome = if leased { run_leased(seed) } else { run(seed) };
+    let server = std::env::var_os("LONGHAUL_SIM_REDIS").and_then(|_| redis::Server::start());
+    let outcome = match &server {
+        Some(server) => run_on_redis(server, seed, leased),
+        None if leased => run_leased(seed),
+        None => run(seed),
+    };
     for line in &outcome.log {
         println!("{line}");
     }

@@ -1,8 +1,9 @@
 //! One seed, from its beginning to its end.
 
+use crate::redis::Server;
 use crate::specs::KEYS;
 use crate::witness::Sabotage;
-use crate::world::World;
+use crate::world::{Place, World};
 use longhaul_domain::{ProcessId, SlotKey};
 use std::time::Duration;
 
@@ -27,24 +28,29 @@ const END: u64 = 60;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(seed: u64) -> Outcome {
-    play(seed, None, false)
+    play(seed, None, false, Place::Memory)
 }
 
 /// The same on many machines, whose leases end.
 pub(crate) fn run_leased(seed: u64) -> Outcome {
-    play(seed, None, true)
+    play(seed, None, true, Place::Memory)
+}
+
+/// The same on a real server.
+pub(crate) fn run_on_redis(server: &Server, seed: u64, leased: bool) -> Outcome {
+    play(seed, None, leased, Place::Redis(server))
 }
 
 pub(crate) fn run_sabotaged(seed: u64, sabotage: Sabotage) -> Outcome {
-    play(seed, Some(sabotage), Sabotage::LEASED.contains(&sabotage))
+    play(seed, Some(sabotage), Sabotage::LEASED.contains(&sabotage), Place::Memory)
 }
 
-fn play(seed: u64, sabotage: Option<Sabotage>, leased: bool) -> Outcome {
+fn play(seed: u64, sabotage: Option<Sabotage>, leased: bool, place: Place<'_>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let Ok(runtime) = runtime else { panic!("seed {seed}: no runtime") };
     let shown = Shown(seed);
     let outcome = runtime.block_on(async {
-        let mut world = World::new(seed, sabotage, leased);
+        let mut world = World::new(seed, sabotage, leased, place);
         let steps = 10 + world.chance.below(40);
         for number in 0..steps {
             world.step(number).await;

@@ -3,7 +3,6 @@
 use crate::oracle::Oracle;
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
     AttemptNo, Epoch, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Standing,
     Vitals, Wish, WishNo,
@@ -11,7 +10,7 @@ use longhaul_domain::{
 use longhaul_engine::ports::{
     AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
     Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, Presence, ProcessStore,
-    QueueView, Queues, Room, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    QueueView, Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -59,10 +58,10 @@ impl Sabotage {
     }
 }
 
-/// The store in memory, with an oracle that looks at every write. Nothing can happen between the write and the look.
+/// A store that answers at once, with an oracle that looks at every write. Nothing can happen between the write and the look.
 #[derive(Clone)]
 pub(crate) struct Witness {
-    inner: MemoryStore,
+    inner: Arc<dyn Store>,
     cursor: Arc<Mutex<Option<Cursor>>>,
     oracle: Arc<Mutex<Oracle>>,
     newest: Arc<Mutex<BTreeMap<NodeId, Epoch>>>,
@@ -70,7 +69,7 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    pub(crate) fn new(inner: MemoryStore, oracle: Arc<Mutex<Oracle>>, sabotage: Option<Sabotage>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Store>, oracle: Arc<Mutex<Oracle>>, sabotage: Option<Sabotage>) -> Self {
         Self { inner, cursor: Arc::default(), oracle, newest: Arc::default(), sabotage }
     }
 
@@ -138,7 +137,7 @@ impl fmt::Debug for Witness {
     }
 }
 
-/// The store in memory never parks in these calls.
+/// The store never parks in these calls.
 fn now<T>(answer: impl Future<Output = T>) -> Option<T> {
     answer.now_or_never()
 }
@@ -235,7 +234,8 @@ impl Upkeep for Witness {
     async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
         let answer = self.inner.attention(by, most).await;
         let known: Vec<ProcessId> = self.oracle().lives.keys().copied().collect();
-        for stored in known.into_iter().filter_map(|id| self.present(id)) {
+        let there = now(self.inner.load(&known)).and_then(Result::ok).unwrap_or_default();
+        for stored in there.into_iter().flatten() {
             self.oracle().owned(stored.process.id, stored.owner.as_ref().map(|owner| &owner.node));
         }
         answer

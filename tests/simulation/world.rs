@@ -3,11 +3,13 @@
 use crate::chance::Chance;
 use crate::node::{Ground, Node, facts};
 use crate::oracle::Oracle;
+use crate::redis::Server;
 use crate::witness::{Sabotage, Witness};
 use crate::workload::ask;
 use longhaul_adapters::memory::MemoryStore;
+use longhaul_adapters::redis::LeaseTimes;
 use longhaul_domain::{Level, NodeId, Policy, TreeLimits};
-use longhaul_engine::ports::Clock;
+use longhaul_engine::ports::{Clock, Store};
 use longhaul_engine::{Engine, Settings};
 use longhaul_testkit::fakes::{FakeNotary, VirtualClock};
 use std::sync::{Arc, Mutex};
@@ -27,16 +29,36 @@ pub(crate) struct World {
 const LEASE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Where the store of a seed is.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    Memory,
+    Redis(&'a Server),
+}
+
+impl Place<'_> {
+    fn store(self, clock: &VirtualClock, leased: bool) -> Arc<dyn Store> {
+        match self {
+            Self::Memory => {
+                let memory = MemoryStore::new(Arc::new(clock.clone()));
+                Arc::new(if leased { memory.with_leases(LEASE, GRACE) } else { memory })
+            }
+            Self::Redis(server) => {
+                let leases = leased.then_some(LeaseTimes { lease: LEASE, grace: GRACE });
+                Arc::new(server.store(clock, leases))
+            }
+        }
+    }
+}
+
 impl World {
-    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>, leased: bool) -> Self {
+    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>, leased: bool, place: Place<'_>) -> Self {
         let mut chance = Chance::seeded(seed);
         let clock = VirtualClock::default();
         let tree = TreeLimits { deepest: Level(3), per_level: 3 };
         let roots = u32::try_from(2 + chance.below(5)).unwrap_or(2);
         let oracle = Arc::new(Mutex::new(Oracle::new(clock.clone(), tree, roots)));
-        let memory = MemoryStore::new(Arc::new(clock.clone()));
-        let memory = if leased { memory.with_leases(LEASE, GRACE) } else { memory };
-        let store = Arc::new(Witness::new(memory, oracle.clone(), sabotage));
+        let store = Arc::new(Witness::new(place.store(&clock, leased), oracle.clone(), sabotage));
         let ground = Ground {
             clock,
             store,

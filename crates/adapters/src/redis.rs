@@ -24,6 +24,7 @@ mod namespace;
 mod node;
 mod opening;
 mod options;
+mod past;
 mod place;
 mod process;
 mod promise;
@@ -36,6 +37,7 @@ mod server;
 mod silence;
 mod submit;
 mod tails;
+mod tls;
 mod token;
 mod unsuitable;
 mod upkeep;
@@ -44,8 +46,9 @@ mod url;
 pub use denial::Denial;
 pub use durability::{Durability, UnknownDurability};
 pub use examination::{Examination, NamespaceFacts, RoundTrips, Skew};
-pub use options::{LeaseTimes, RedisOptions};
+pub use options::{LeaseTimes, RedisOptions, TlsClient, TlsFiles};
 pub use server::{ServerFacts, Syncing};
+pub use tls::TlsFault;
 pub use unsuitable::Unsuitable;
 pub use url::RedisUrlError;
 
@@ -61,6 +64,7 @@ use std::sync::Arc;
 pub struct RedisStore {
     link: Arc<Link>,
     leases: Option<LeaseTimes>,
+    home: String,
     taken_in: TakenIn,
     listening: Listening,
 }
@@ -72,13 +76,14 @@ impl RedisStore {
     /// [`StoreError::Unavailable`] if there is no server, or if it cannot keep what a store promises, with
     /// [`Unsuitable`] as the source; [`StoreError::Format`] if the namespace is one of a newer program.
     pub async fn open(options: RedisOptions) -> Result<Self, StoreError> {
-        let place = Place::of(&options.url).map_err(failure::unavailable)?;
+        let place = Place::of(&options).map_err(failure::unavailable)?;
         let link = Arc::new(Link::new(place, &options));
         opening::check(&link).await?;
         link.load_scripts().await?;
         opening::found(&link).await?;
         let store = Self {
             leases: options.leases,
+            home: options.home.unwrap_or_default(),
             taken_in: TakenIn::default(),
             listening: Listening::start(Arc::clone(&link)),
             link,

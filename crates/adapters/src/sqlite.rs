@@ -40,7 +40,7 @@ use failure::Halt;
 use handed::Handed;
 use ledger::Ledger;
 use longhaul_domain::OpId;
-use longhaul_ports::{Clock, StoreError};
+use longhaul_ports::{Clock, Cursor, StoreError};
 use reader::Readers;
 use rusqlite::Connection;
 use std::fmt;
@@ -57,7 +57,8 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     bells: Arc<Bells>,
     handed: Arc<Handed>,
-    log: watch::Receiver<u64>,
+    /// The place of the newest event.
+    newest: watch::Receiver<Cursor>,
     // Dropped in this order: who closes the database last tidies it up, and that must be the writer.
     readers: Readers,
     writer: Writer,
@@ -103,12 +104,12 @@ impl SqliteStore {
             })
             .collect::<Result<Vec<Connection>, StoreError>>()?;
         let bells = Arc::new(Bells::default());
-        let (grown, log) = watch::channel(0);
+        let (grown, newest) = watch::channel(ledger.newest());
         Ok(Self {
             path: path.to_owned(),
             clock,
             handed: Arc::new(Handed::default()),
-            log,
+            newest,
             readers: Readers::start(readers)?,
             writer: Writer::start(ledger, Arc::clone(&bells), grown)?,
             bells,

@@ -14,6 +14,8 @@ mod bench;
 mod inputs;
 #[path = "os/leases.rs"]
 mod leases;
+#[path = "os/leftovers.rs"]
+mod leftovers;
 #[path = "os/limits.rs"]
 mod limits;
 #[path = "os/lives.rs"]

@@ -10,6 +10,10 @@ mod back;
 #[cfg(feature = "memory")]
 #[path = "redis/claims.rs"]
 mod claims;
+#[path = "redis/homes.rs"]
+mod homes;
+#[path = "redis/lacking.rs"]
+mod lacking;
 #[path = "redis/lost.rs"]
 mod lost;
 #[cfg(feature = "sqlite")]
@@ -32,5 +36,8 @@ mod sentinel;
 mod server;
 #[path = "redis/suite.rs"]
 mod suite;
+#[cfg(feature = "redis-tls")]
+#[path = "redis/tls.rs"]
+mod tls;
 #[path = "redis/together.rs"]
 mod together;

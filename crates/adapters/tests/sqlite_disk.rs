@@ -62,6 +62,21 @@ async fn a_store_that_is_opened_again_has_everything_in_its_order() {
 }
 
 #[tokio::test]
+async fn whoever_waits_in_a_store_that_was_opened_again_is_told_what_was_there_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let (clock, ids) = (VirtualClock::default(), SequentialIds::default());
+    open(&path, &clock).submit(work(&ids, None, 0)).await.unwrap();
+    let store = open(&path, &clock);
+    let told = tokio::time::timeout(Duration::from_secs(10), store.read(Some(Cursor(0)), 10, true));
+    assert_eq!(told.await.unwrap().unwrap().events.len(), 1);
+    let end = store.end().await.unwrap();
+    let (told, submitted) = tokio::join!(store.read(Some(end), 10, true), store.submit(work(&ids, None, 0)));
+    submitted.unwrap();
+    assert_eq!(told.unwrap().events.len(), 1);
+}
+
+#[tokio::test]
 async fn the_files_are_for_their_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");

@@ -1,8 +1,8 @@
 //! Numbers for Prometheus.
 //!
-//! What happens is counted by one follower of the event log, from the start of the manager on; who lives is known from
-//! what the manager writes, so that a look costs the same however many there are. A counter that begins anew says so by
-//! `process_start_time_seconds`.
+//! What happens is counted from the event log, from the start of the manager on: at each look, and now and then between
+//! two looks, so that counting costs no launch anything. Who lives is known from what the manager writes, so that a look
+//! costs the same however many there are. A counter that begins anew says so by `process_start_time_seconds`.
 
 mod histogram;
 mod measured;
@@ -16,8 +16,8 @@ pub use measured::Measured;
 use crate::events::trail::patiently;
 use histogram::Histogram;
 use longhaul_domain::Status;
-use longhaul_engine::ports::{Filter, Order, PageAsk};
-use longhaul_engine::{Engine, Notice};
+use longhaul_engine::ports::{Cursor, Filter, Order, PageAsk};
+use longhaul_engine::{Engine, EngineError};
 use roll::Roll;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,8 +26,10 @@ use tally::Tally;
 use tokio::select;
 use tokio::sync::Notify;
 
-/// So many events wait for the follower before it counts as fallen behind.
-const CAPACITY: usize = 4_096;
+/// The log is read so often between two looks, at most, and only when it has grown.
+const COUNT_EVERY: Duration = Duration::from_millis(250);
+/// So many events are read at once.
+const EVENTS: u32 = 512;
 
 /// Numbers about a manager, from its making on. Clones share them.
 #[derive(Clone, Debug)]
@@ -41,6 +43,9 @@ struct Inner {
     /// The same on a clock on the wall.
     begun_at: SystemTime,
     tally: Mutex<Tally>,
+    /// Up to where the log is counted; none before the first look at it. Whoever counts holds it, so that nothing counts
+    /// twice.
+    counted: tokio::sync::Mutex<Option<Cursor>>,
     roll: Mutex<Roll>,
     /// Who lives has to be read again.
     doubted: Notify,
@@ -69,6 +74,7 @@ impl Default for Metrics {
             begun: Instant::now(),
             begun_at: SystemTime::now(),
             tally: Mutex::default(),
+            counted: tokio::sync::Mutex::default(),
             roll: Mutex::default(),
             doubted: Notify::new(),
             is_shared: AtomicBool::new(false),
@@ -83,6 +89,30 @@ impl Metrics {
     pub fn follow(&self, engine: &Engine) {
         drop(tokio::spawn(follow(self.clone(), engine.clone())));
         drop(tokio::spawn(count(self.clone(), engine.clone())));
+    }
+
+    /// Counts what the log has and was not counted yet.
+    async fn catch_up(&self, engine: &Engine) -> Result<(), EngineError> {
+        let mut counted = self.inner.counted.lock().await;
+        let end = engine.log_end().await?;
+        let mut after = *counted.get_or_insert(end);
+        if after > end {
+            // The log was started anew, or lost its newest.
+            self.tally().missed();
+            after = end;
+        }
+        while after < end {
+            let page = engine.log(Some(after), EVENTS, false).await?;
+            let mut tally = self.tally();
+            if page.gap {
+                tally.missed();
+            }
+            page.events.iter().for_each(|logged| tally.take(logged));
+            after = page.events.last().map_or(end, |logged| logged.cursor);
+            *counted = Some(after);
+        }
+        *counted = Some(after);
+        Ok(())
     }
 
     fn roll(&self) -> MutexGuard<'_, Roll> {
@@ -142,26 +172,19 @@ async fn count(metrics: Metrics, engine: Engine) -> Option<()> {
     }
 }
 
-async fn follow(metrics: Metrics, engine: Engine) {
-    let mut from = None;
+/// Counts what happens while nobody looks, until the engine ends.
+async fn follow(metrics: Metrics, engine: Engine) -> Option<()> {
+    patiently(&engine, || metrics.catch_up(&engine)).await?;
     loop {
-        let mut subscription = match engine.subscribe(from, CAPACITY).await {
-            Ok(subscription) => subscription,
-            Err(error) => {
-                tracing::warn!(%error, "nothing is counted: the event log cannot be read");
-                return;
-            }
-        };
-        loop {
-            match subscription.next().await {
-                Some(Notice::Event(logged)) => metrics.tally().take(&logged, engine.now()),
-                Some(Notice::Resync { from: place }) => {
-                    metrics.tally().missed();
-                    from = Some(place);
-                    break;
-                }
-                None => return,
-            }
+        let after = *metrics.inner.counted.lock().await;
+        let page = patiently(&engine, || engine.log(after, 1, true)).await?;
+        if page.events.is_empty() {
+            return None;
         }
+        select! {
+            () = engine.sleep(COUNT_EVERY) => {}
+            () = engine.over() => return None,
+        }
+        patiently(&engine, || metrics.catch_up(&engine)).await?;
     }
 }

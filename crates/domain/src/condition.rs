@@ -14,11 +14,15 @@ pub enum Condition {
     Stalled,
     /// A process of its tree waits for input that nobody has given.
     WaitingForInput,
+    /// Its command has ended by itself, and what it left behind is being ended. It holds until that is over, and with it
+    /// the attempt.
+    Sweeping,
 }
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ready, Self::Idle, Self::Stalled, Self::WaitingForInput];
+    pub const ALL: [Self; 5] =
+        [Self::Ready, Self::Idle, Self::Stalled, Self::WaitingForInput, Self::Sweeping];
 
     /// The word for it.
     #[must_use]
@@ -28,6 +32,7 @@ impl Condition {
             Self::Idle => "idle",
             Self::Stalled => "stalled",
             Self::WaitingForInput => "waiting_for_input",
+            Self::Sweeping => "sweeping",
         }
     }
 }
@@ -41,13 +46,14 @@ impl fmt::Display for Condition {
 /// Which conditions hold, and since when.
 ///
 /// They belong to an attempt: a new one begins without any, and nothing of the kind holds of what has ended. All but
-/// [`Condition::Ready`] are told of work in progress, so that a pause and a stop end them.
+/// [`Condition::Ready`] and [`Condition::Sweeping`] are told of work in progress, so that a pause and a stop end them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     ready: Option<Timestamp>,
     idle: Option<Timestamp>,
     stalled: Option<Timestamp>,
     waiting_for_input: Option<Timestamp>,
+    sweeping: Option<Timestamp>,
 }
 
 impl Conditions {
@@ -59,6 +65,7 @@ impl Conditions {
             Condition::Idle => self.idle,
             Condition::Stalled => self.stalled,
             Condition::WaitingForInput => self.waiting_for_input,
+            Condition::Sweeping => self.sweeping,
         }
     }
 
@@ -84,13 +91,14 @@ impl Conditions {
             Condition::Idle => self.idle = since,
             Condition::Stalled => self.stalled = since,
             Condition::WaitingForInput => self.waiting_for_input = since,
+            Condition::Sweeping => self.sweeping = since,
         }
         self
     }
 
     /// What is left of them when the work is halted or told to end.
     pub(crate) fn undisturbed(self) -> Self {
-        Self { ready: self.ready, ..Self::default() }
+        Self { ready: self.ready, sweeping: self.sweeping, ..Self::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 //! `decide` reads a process and changes nothing; [`Process::evolve`] applies what it returns. Commands that the
 //! status forbids are refused; observations that come too late are noted and change nothing.
 
+use crate::condition::Condition;
 use crate::effect::{Effect, Step};
 use crate::ending::{Ending, StopCause};
 use crate::event::{Event, Fact};
@@ -150,7 +151,9 @@ impl Decision<'_> {
             {
                 Step { events: vec![self.event(Fact::BecameDue)], ..Step::nothing() }
             }
-            State::Running { timeout_at: Some(at), .. } if *at <= self.ctx.awake => {
+            State::Running { timeout_at: Some(at), .. }
+                if *at <= self.ctx.awake && !self.process.conditions.holds(Condition::Sweeping) =>
+            {
                 self.stop(StopCause::Timeout)
             }
             State::Stopping { cause, urgency: Urgency::Asked { kill_at }, .. }

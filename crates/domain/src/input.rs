@@ -254,7 +254,7 @@ pub enum Observation {
         /// This attempt.
         attempt: AttemptNo,
     },
-    /// Its command exited, and if it was stopped its tree is empty.
+    /// Its command exited, and its tree is empty unless what it leaves behind is kept.
     Exited {
         /// Of this attempt.
         attempt: AttemptNo,

@@ -1,6 +1,6 @@
 //! One process: what was asked, where it is in its life, and the flat facts that a store indexes.
 
-use crate::condition::Conditions;
+use crate::condition::{Condition, Conditions};
 use crate::effect::Effect;
 use crate::ending::{Ending, Interruption, StopCause};
 use crate::event::{Event, Fact};
@@ -125,6 +125,8 @@ impl Process {
         match &self.state {
             State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. })
             | State::Withdrawing { until: at, .. } => Some(Deadline::At(*at)),
+            // Its command has ended in time.
+            State::Running { .. } if self.conditions.holds(Condition::Sweeping) => None,
             State::Running { timeout_at, .. } => timeout_at.map(Deadline::Awake),
             State::Stopping { urgency, .. } => match urgency {
                 Urgency::Asked { kill_at } => Some(Deadline::Awake(*kill_at)),

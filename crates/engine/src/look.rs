@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct Look {
     /// Where its tree listens for connections; none if that cannot be told.
     pub listening: Option<Vec<ListeningPort>>,
+    /// Who of its tree is alive, by process ids; none if that cannot be told.
+    pub members: Option<Vec<u32>>,
     /// For how long it has said nothing, and not reported anything.
     pub silent_for: Duration,
     /// When it last wrote something; none if it never did.
@@ -32,7 +34,8 @@ impl Engine {
         let look =
             look.inspect_err(|error| tracing::debug!(%id, %error, "its tree cannot be looked at")).ok();
         let (silent_for, last_output_at) = self.silence_of(&stored).await;
-        Ok(Some(Look { listening: look.map(|look| look.listening), silent_for, last_output_at }))
+        let (listening, members) = look.map(|look| (look.listening, look.members)).unzip();
+        Ok(Some(Look { listening, members, silent_for, last_output_at }))
     }
 
     /// For how long a running command of this node, or reported work under way, has said nothing; none of any other.

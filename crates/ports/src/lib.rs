@@ -29,7 +29,7 @@ pub use clock::{Clock, WallTime};
 pub use events::{Cursor, EventLog, EventPage, Logged};
 pub use ids::IdSource;
 pub use known_node::{KnownNode, NodeOffer, Parting, Presence};
-pub use look::{ListeningPort, TreeLook};
+pub use look::{ListeningPort, MOST_MEMBERS, TreeLook};
 pub use membership::{Calls, Lease, Membership, NodeFacts};
 pub use migrate::{Books, Member, Migrate, OldKey, Tombstone};
 pub use notary::{Here, NoNotary, Notary, SealFault};

@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// So many members of a tree are named.
+pub const MOST_MEMBERS: usize = 64;
+
 /// What a look into the tree of a live attempt found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TreeLook {
@@ -18,6 +21,8 @@ pub struct TreeLook {
     ///
     /// It may fall when processes end whose time nobody counted; a fall means that nothing is known of the time between.
     pub cpu: Duration,
+    /// Who is alive, by process ids; at most [`MOST_MEMBERS`] of them.
+    pub members: Vec<u32>,
 }
 
 /// A TCP address on which a tree listens.

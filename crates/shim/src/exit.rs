@@ -10,8 +10,8 @@ const FORM: &str = "longhaul-exit";
 
 /// The end of an attempt and what is known about it.
 ///
-/// The ending never changes. The file may be replaced once, by a record that is `settled`: only `swept`, `pipe_held`
-/// and the three counts of output may differ in it.
+/// The ending never changes. The file may be replaced once, by a record that is `settled`: only `swept`, `sweeping`,
+/// `pipe_held` and the three counts of output may differ in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitRecord {
     /// How the program ended.
@@ -48,6 +48,8 @@ pub struct ExitRecord {
     pub limit: Option<ExceededLimit>,
     /// It was paused when it ended.
     pub paused: bool,
+    /// What it left behind is being ended: until that is over, its tree is not known to be empty.
+    pub sweeping: bool,
     /// All output was read and no descendant is left to be ended: nothing about this attempt changes any more.
     pub settled: bool,
 }
@@ -150,6 +152,7 @@ impl ExitRecord {
             max_rss_kb: 0,
             limit: None,
             paused: false,
+            sweeping: false,
             settled: true,
         }
     }
@@ -184,6 +187,7 @@ impl ExitRecord {
             .text("max_rss_kb", self.max_rss_kb)
             .some("limit", self.limit)
             .text("paused", u8::from(self.paused))
+            .some("sweeping", self.sweeping.then_some(1))
             .text("settled", u8::from(self.settled))
             .finish()
     }
@@ -210,6 +214,7 @@ impl ExitRecord {
             // A word of a later version tells nothing here; how it ended stands without it.
             limit: lines.text("limit")?.and_then(ExceededLimit::from_word),
             paused: lines.flag("paused")?,
+            sweeping: lines.flag("sweeping")?,
             settled: lines.flag("settled")?,
         })
     }
@@ -248,6 +253,7 @@ mod tests {
             pipe_held: true,
             limit: Some(ExceededLimit::FileSize),
             output_bytes: u64::MAX,
+            sweeping: true,
             settled: false,
             ..ExitRecord::never_ran(5, -6)
         };

@@ -15,8 +15,9 @@
 //!    leaves: no identity means that no instruction of the command ran.
 //! 4. [`Notice::Started`] brings a pidfd and the read ends of both output pipes. Whoever keeps them loses neither
 //!    output nor exit status when the shim is killed; nobody but the shim may read from them before.
-//! 5. When the command ends by itself, its end is recorded and told at once. What it left behind is swept or kept.
-//!    When it was stopped, the end is recorded only once the whole tree is proven empty.
+//! 5. When the command ends by itself, its end is recorded and told at once. What it left behind is kept, or swept: the
+//!    record says `sweeping` then, and once the tree is proven empty it is told again without that. When the command was
+//!    stopped, the end is recorded only once the whole tree is proven empty.
 //! 6. The shim leaves when the record is settled and confirmed, or one second after it was told.
 //!
 //! The socket for others is made when the starter hangs up, or 100 ms after the gate opened: most attempts end before
@@ -82,7 +83,7 @@
 //! `signaled` with `signal` and `core`, `spawn_failed` with `stage` and `errno`, `never_ran`), `ended_at`, `wall`,
 //! `run_ms`, `stopped` and `escalated` (if any), `swept`, `leftovers`, `pipe_held`, `output_bytes`, `dropped_bytes`,
 //! `write_errors`, `utime_ms`, `stime_ms`, `max_rss_kb`, `limit` (if one ended it: `cpu`, `memory`, `file_size`),
-//! `paused`, `settled`.
+//! `paused`, `sweeping` (only while it is so), `settled`.
 
 mod attempt_directory;
 mod channel;

@@ -31,6 +31,8 @@ pub(super) enum Verdict {
         /// Who ran it, where that is known and of this boot.
         identity: Option<Box<Identity>>,
     },
+    /// Its shim is gone, its command has ended, and what it left behind may live.
+    Unswept(Box<Unswept>),
 }
 
 /// An attempt without a shim.
@@ -46,9 +48,21 @@ pub(super) struct Orphan {
     pub(super) pidfd: OwnedFd,
 }
 
+/// An attempt whose command has ended before its shim, and may have left something behind.
+#[derive(Debug)]
+pub(super) struct Unswept {
+    /// Its directory and the lock of it, unless it was removed.
+    pub(super) place: Option<(AttemptDirectory, OwnedFd)>,
+    /// Who ran it, where the directory tells.
+    pub(super) identity: Option<Identity>,
+    /// How it ended.
+    pub(super) record: ExitRecord,
+}
+
 /// Finds out what became of an attempt. One that provably never ran can never run afterwards.
 ///
-/// A descriptor of the command that was held all the time knows more than the directory.
+/// A descriptor of the command that was held all the time knows more than the directory, and so does who has seen the
+/// command end and what it left behind live on.
 ///
 /// # Errors
 /// In words, if the directory cannot be looked at now.
@@ -57,18 +71,24 @@ pub(super) fn examine(
     options: &OsOptions,
     key: AttemptKey,
     held: Option<OwnedFd>,
+    seen: Option<ExitRecord>,
 ) -> Result<Verdict, String> {
     let told = |error: std::io::Error| error.to_string();
-    let directory = match attempts.attempt(key).map_err(told)? {
-        Some(directory) => directory,
-        None => {
+    let directory = match (attempts.attempt(key).map_err(told)?, &seen) {
+        (Some(directory), _) => directory,
+        (None, Some(record)) => {
+            let record = record.clone();
+            return Ok(Verdict::Unswept(Box::new(Unswept { place: None, identity: None, record })));
+        }
+        (None, None) => {
             // Made and closed below, so that a shim which is only just being started finds it taken.
             attempts.create(key).map_err(told)?;
             attempts.attempt(key).map_err(told)?.ok_or("its directory is being removed")?
         }
     };
-    let before = directory.exit_record();
-    if let Ok(Some(record)) = before {
+    if let Ok(Some(record)) = directory.exit_record()
+        && !record.sweeping
+    {
         return over(&directory, record);
     }
     if directory.is_locked().map_err(told)? {
@@ -78,10 +98,13 @@ pub(super) fn examine(
         return Ok(Verdict::Supervised);
     };
     // Written between both looks, by a shim that ended just now.
-    match directory.exit_record() {
-        Ok(Some(record)) => return over(&directory, record),
-        Ok(None) => {}
-        Err(error) => return damaged(error),
+    match (directory.exit_record(), seen) {
+        (Ok(Some(record)), _) if !record.sweeping => return over(&directory, record),
+        (Ok(Some(record)), _) | (Ok(None) | Err(_), Some(record)) => {
+            return unswept(directory, lock, record, options);
+        }
+        (Ok(None), None) => {}
+        (Err(error), None) => return damaged(error),
     }
     let identity = match directory.identity() {
         Ok(Some(identity)) => identity,
@@ -123,6 +146,20 @@ fn over(directory: &AttemptDirectory, record: ExitRecord) -> Result<Verdict, Str
     // Only for the start that went before; the end counts without it.
     let identity = directory.identity().ok().flatten().map(Box::new);
     Ok(Verdict::Over { identity, record: Box::new(record) })
+}
+
+fn unswept(
+    directory: AttemptDirectory,
+    lock: OwnedFd,
+    record: ExitRecord,
+    options: &OsOptions,
+) -> Result<Verdict, String> {
+    let identity = directory.identity().ok().flatten();
+    if identity.as_ref().is_some_and(|identity| identity.boot_id != options.boot_id) {
+        // No process outlives its boot.
+        return over(&directory, record);
+    }
+    Ok(Verdict::Unswept(Box::new(Unswept { place: Some((directory, lock)), identity, record })))
 }
 
 fn damaged(error: AttemptFileError) -> Result<Verdict, String> {
@@ -192,14 +229,14 @@ mod tests {
         let attempts = Attempts::open(dir.path()).unwrap();
         attempts.create(key()).unwrap();
         prepare(&attempts.path_of(key()));
-        examine(&attempts, &options(dir.path()), key(), None).unwrap()
+        examine(&attempts, &options(dir.path()), key(), None, None).unwrap()
     }
 
     #[test]
     fn what_has_no_directory_never_ran_and_never_will() {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
-        let verdict = examine(&attempts, &options(dir.path()), key(), None).unwrap();
+        let verdict = examine(&attempts, &options(dir.path()), key(), None, None).unwrap();
         assert!(matches!(verdict, Verdict::Over { record, .. } if record.ending == Ending::NeverRan));
         // The shim refuses a directory that holds an exit record.
         assert!(attempts.path_of(key()).join(EXIT).exists());

@@ -20,7 +20,7 @@ mod survey;
 use super::procfs;
 use super::usage::Census;
 use files::{Opened, PipeId};
-use longhaul_ports::TreeLook;
+use longhaul_ports::{MOST_MEMBERS, TreeLook};
 use longhaul_shim::ProcessStat;
 use sleeping::Sleep;
 use std::path::Path;
@@ -56,6 +56,7 @@ pub(super) fn into(census: &Census, cgroup: Option<&Path>) -> Option<Sight> {
         has_terminal: survey.has_terminal || members.iter().any(|stat| stat.has_terminal),
         listening: ports::listening(&survey.sockets),
         cpu: census.processor_time(cgroup),
+        members: members.iter().map(|stat| stat.pid).take(MOST_MEMBERS).collect(),
     };
     Some(Sight { tree, at, still })
 }

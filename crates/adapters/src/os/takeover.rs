@@ -5,16 +5,16 @@ mod drain;
 mod stop;
 mod tree;
 
-use super::examine::{Orphan, steady_ms, wall_ms};
+use super::examine::{Orphan, Unswept, steady_ms, wall_ms};
 use super::pidfd::EndStatus;
-use super::spawner::Shared;
 use super::watch::{Ask, Stage, Watch};
 use super::{attempts, cgroups, pidfd, translate};
 use bounds::Bounds;
 use drain::Drain;
 use longhaul_domain::Interruption;
-use longhaul_ports::AttemptKey;
-use longhaul_shim::{Ending, ExitRecord, Identity};
+use longhaul_failpoint::crashpoint;
+use longhaul_shim::{AttemptDirectory, Ending, ExitRecord, Identity};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 use stop::Stopping;
 use tree::Tree;
@@ -63,11 +63,10 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     let ending = match judge(status, is_explained) {
         Ok(ending) => ending,
         Err(why) => {
-            let swept = tree.empty_soon().await;
-            watch.see_loss(why);
-            if !swept {
-                tree.empty().await;
+            if watch.meanwhile(tree.empty()).await.is_none() {
+                return Stage::Left;
             }
+            watch.see_loss(why);
             forget_cgroup(&identity);
             return Stage::Over;
         }
@@ -85,36 +84,93 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
             record.escalated = stopping.last_signal();
             record.swept = tree.empty().await;
         }
-        None => record.leftovers = left,
+        None => {
+            record.leftovers = left;
+            record.sweeping = left > 0 && watch.conduct.sweep;
+            record.settled = !record.sweeping;
+        }
     }
+    crashpoint!("os.stand_in.ended");
     if let Err(error) = attempts::record_end(&directory, &record) {
         // The record of the store counts as well; only its copy in the directory is missing.
         tracing::warn!(id = %watch.key.id, %error, "the end of an attempt was not recorded in its directory");
     }
-    watch.see_end(&record);
-    if stopping.is_none() && watch.conduct.sweep {
-        tree.empty().await;
+    if record.sweeping {
+        let place = Some((directory, lock));
+        return end_leftovers(watch, &tree, record, place, drain, &identity).await;
     }
+    watch.see_end(&record);
     forget_cgroup(&identity);
     drop(lock);
     Stage::Over
 }
 
-/// Ends what is left of an attempt of which neither shim nor command is there any more.
-///
-/// What cannot be killed soon does not hold back the news that the attempt is lost.
-pub(super) async fn sweep(shared: &Shared, key: AttemptKey, identity: &Identity) {
-    if !Tree::new(shared, key, identity).empty_soon().await {
-        tracing::warn!(id = %key.id, attempt = %key.attempt, "some of a lost attempt cannot be killed");
+/// Ends what a command left behind whose shim was killed before that was over, and tells how the command ended.
+pub(super) async fn finish_sweep(watch: &mut Watch, unswept: Unswept) -> Stage {
+    let Unswept { place, identity, record } = unswept;
+    let Some(identity) = identity.or_else(|| watch.identity().cloned()) else {
+        // Nobody can say any more who would be part of it.
+        watch.see_end(&record);
+        return Stage::Over;
+    };
+    watch.see_start(&identity);
+    if let Err(error) = watch.end_input() {
+        tracing::debug!(id = %watch.key.id, %error, "the input of an ended command stays");
     }
+    let held = std::mem::take(&mut watch.held);
+    let (tail, anchor_ms) = (watch.conduct.tail, watch.shared.options.anchor_ms);
+    let drain = match &place {
+        Some((directory, _)) => Drain::new(directory, [held.stdout, held.stderr], tail, anchor_ms),
+        None => Drain::nowhere(),
+    };
+    let tree = Tree::new(&watch.shared, watch.key, &identity);
+    end_leftovers(watch, &tree, record, place, drain, &identity).await
+}
+
+/// Kills until the tree is empty, and tells how the command ended then.
+async fn end_leftovers(
+    watch: &mut Watch,
+    tree: &Tree,
+    mut record: ExitRecord,
+    place: Option<(AttemptDirectory, OwnedFd)>,
+    mut drain: Drain,
+    identity: &Identity,
+) -> Stage {
+    watch.see_sweep(&record);
+    let Some(swept) = watch.meanwhile(tree.empty()).await else {
+        // The record says that there is something left to do, for whoever finds it next.
+        return Stage::Left;
+    };
+    drain.finish();
+    record.sweeping = false;
+    record.settled = true;
+    record.swept = record.swept.saturating_add(swept);
+    record.output_bytes = record.output_bytes.max(drain.length());
+    record.dropped_bytes = record.dropped_bytes.max(drain.dropped());
+    if let Some((directory, _lock)) = &place
+        && let Err(error) = attempts::record_end(directory, &record)
+    {
+        tracing::warn!(id = %watch.key.id, %error, "the end of a sweep was not recorded in its directory");
+    }
+    watch.see_end(&record);
     forget_cgroup(identity);
+    Stage::Over
+}
+
+/// Ends what is left of an attempt of which neither shim nor command is there any more; none if the spawner is gone
+/// before.
+pub(super) async fn sweep(watch: &mut Watch, identity: &Identity) -> Option<()> {
+    let tree = Tree::new(&watch.shared, watch.key, identity);
+    watch.meanwhile(tree.empty()).await?;
+    forget_cgroup(identity);
+    Some(())
 }
 
 /// Moves output and carries out what is asked until the command has ended.
 async fn accompany(
     watch: &mut Watch,
     tree: &Tree,
-    command: &std::os::fd::OwnedFd,
+    command: &OwnedFd,
     drain: &mut Drain,
     stopping: &mut Option<Stopping>,
 ) -> std::io::Result<Seen> {

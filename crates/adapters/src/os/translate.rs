@@ -1,8 +1,8 @@
 //! The shim's words in those of the domain.
 
 use longhaul_domain::{
-    Containment, Exit, ExitStatus, Interruption, Observation, SignalTarget, StartFailure, StartStage,
-    StopCause, Timestamp, Usage,
+    Condition, Containment, Exit, ExitStatus, Interruption, Observation, SignalTarget, StartFailure,
+    StartStage, StopCause, Timestamp, Usage,
 };
 use longhaul_ports::AttemptKey;
 use longhaul_shim::{Ending, ExceededLimit, ExitRecord, Identity, SpawnStage, StopReason};
@@ -56,6 +56,16 @@ pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: Option<&str>) 
         began: Some(moment(record.ended_at.saturating_sub(record.run_ms))),
     };
     Observation::Exited { attempt, exit }
+}
+
+/// The observation that a command has ended and what it left behind has not.
+pub(super) fn sweeping(key: AttemptKey, record: &ExitRecord) -> Observation {
+    Observation::Noticed {
+        attempt: key.attempt,
+        condition: Condition::Sweeping,
+        holds: true,
+        at: moment(record.ended_at),
+    }
 }
 
 /// The observation that nobody saw the end.

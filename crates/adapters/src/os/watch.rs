@@ -3,13 +3,15 @@
 mod ask;
 mod beginning;
 mod child;
+mod halted;
 mod input;
 mod supervised;
+mod sweep;
 
 pub(super) use ask::{Ask, Sent};
 pub(super) use beginning::Beginning;
 
-use super::examine::{Orphan, Verdict, examine};
+use super::examine::{Orphan, Unswept, Verdict, examine};
 use super::input::{Input, InputError};
 use super::launch::Conduct;
 use super::link::{Held, Link};
@@ -24,6 +26,7 @@ use longhaul_shim::{Ending, ExitRecord, Identity};
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use sweep::Sweep;
 use tokio::sync::{mpsc, oneshot};
 
 /// How long to wait before looking again at what could not be looked at.
@@ -59,6 +62,8 @@ pub(super) struct Watch {
     /// The start, until something runs or it is over.
     starting: Option<Box<Starting>>,
     refused: Option<Refused>,
+    /// The end of the command itself, while what it left behind is being ended.
+    sweep: Option<Sweep>,
     settled: bool,
     /// The shim has made the end durable in the directory.
     durable: bool,
@@ -100,6 +105,8 @@ pub(super) enum Stage {
     Supervised(Box<Link>),
     /// Stand in for a shim that is gone.
     Orphaned(Box<Orphan>),
+    /// End what a command left behind whose shim is gone.
+    Unswept(Box<Unswept>),
     /// Wait until the end is settled.
     Over,
     /// Nothing any more.
@@ -134,6 +141,7 @@ impl Watch {
             closers: Vec::new(),
             starting: None,
             refused: None,
+            sweep: None,
             settled: false,
             durable: false,
         }
@@ -157,6 +165,7 @@ impl Watch {
                 Stage::Examine => Box::pin(self.examine()).await,
                 Stage::Supervised(link) => self.follow(link).await,
                 Stage::Orphaned(orphan) => Box::pin(takeover::stand_in(&mut self, *orphan)).await,
+                Stage::Unswept(unswept) => Box::pin(takeover::finish_sweep(&mut self, *unswept)).await,
                 Stage::Over => self.rest().await,
                 Stage::Left => break,
             };
@@ -195,6 +204,7 @@ impl Watch {
 
     /// Tells how it ended, once.
     pub(super) fn see_end(&mut self, record: &ExitRecord) {
+        self.sweep = None;
         let over = match (record.ending, self.refused.take()) {
             (Ending::NeverRan, Some(Refused { short: false, detail })) => {
                 let failure = StartFailure { stage: StartStage::Supervisor, errno: None, detail };
@@ -210,6 +220,11 @@ impl Watch {
         self.see(Known::Over(translate::lost(self.key, why)));
     }
 
+    /// Who runs it, once that is known.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
+    }
+
     /// Whether its end was told.
     pub(super) fn is_over(&self) -> bool {
         match self.known {
@@ -218,8 +233,9 @@ impl Watch {
         }
     }
 
-    /// Keeps the stronger one of this stop and the one before.
+    /// Keeps the stronger one of this stop and the one before, and sees to it that the shim can hear of it.
     pub(super) fn note_stop(&mut self, order: StopOrder) {
+        self.rouse_shim(order.force);
         match &mut self.stop {
             Some(before) => before.force |= order.force,
             None => self.stop = Some(order),
@@ -277,7 +293,8 @@ impl Watch {
         loop {
             let shared = Arc::clone(&self.shared);
             let (key, held) = (self.key, self.held.pidfd.as_ref().and_then(|fd| fd.try_clone().ok()));
-            let look = move || examine(&shared.attempts, &shared.options, key, held);
+            let seen = self.sweep.as_ref().map(|sweep| sweep.record().clone());
+            let look = move || examine(&shared.attempts, &shared.options, key, held, seen);
             let verdict = tokio::task::spawn_blocking(look).await;
             match verdict.unwrap_or_else(|error| Err(error.to_string())) {
                 Ok(Verdict::Over { identity, record }) => {
@@ -290,13 +307,16 @@ impl Watch {
                     return Stage::Over;
                 }
                 Ok(Verdict::Lost { why, identity }) => {
-                    if let Some(identity) = identity {
-                        takeover::sweep(&self.shared, self.key, &identity).await;
+                    if let Some(identity) = identity
+                        && takeover::sweep(self, &identity).await.is_none()
+                    {
+                        return Stage::Left;
                     }
                     self.see_loss(why);
                     return Stage::Over;
                 }
                 Ok(Verdict::Orphaned(orphan)) => return Stage::Orphaned(orphan),
+                Ok(Verdict::Unswept(unswept)) => return Stage::Unswept(unswept),
                 Ok(Verdict::Supervised) => match self.connect().await {
                     Ok(link) => return Stage::Supervised(Box::new(link)),
                     Err(error) => {
@@ -374,19 +394,27 @@ impl Watch {
             };
             tokio::select! {
                 ask = self.asks.recv() => match ask {
-                    Some(Ask::Find(answer)) => self.find(answer),
-                    Some(Ask::Pause(answer) | Ask::Signal(_, answer)) => {
-                        drop(answer.send(Err("it has ended".to_owned())));
-                    }
-                    // None of it is halted, and nobody reads any more.
-                    Some(Ask::Resume(answer) | Ask::CloseInput(answer)) => drop(answer.send(Ok(()))),
-                    // Whoever asks is told that nothing runs by being told nothing.
-                    Some(Ask::Usage(_) | Ask::Look(_) | Ask::Input(_) | Ask::Stop(_)) => {}
-                    Some(Ask::Settle) | None => break,
+                    Some(ask) => self.answer_at_its_end(ask),
+                    None => break,
                 },
                 () = shim => self.shim = None,
             }
         }
         Stage::Left
+    }
+
+    /// Answers what is asked of an attempt whose command has ended.
+    fn answer_at_its_end(&mut self, ask: Ask) {
+        match ask {
+            Ask::Find(answer) => self.find(answer),
+            Ask::Pause(answer) | Ask::Signal(_, answer) => {
+                drop(answer.send(Err("it has ended".to_owned())));
+            }
+            // None of it is halted, and nobody reads any more.
+            Ask::Resume(answer) | Ask::CloseInput(answer) => drop(answer.send(Ok(()))),
+            // Whoever asks is told that nothing runs by being told nothing.
+            Ask::Usage(_) | Ask::Look(_) | Ask::Input(_) | Ask::Stop(_) => {}
+            Ask::Settle => self.settled = true,
+        }
     }
 }

@@ -32,7 +32,7 @@ impl RedisStore {
 }
 
 async fn agree(options: &RedisOptions, signing: &str, trusted: &str) -> Result<String, StoreError> {
-    let link = Link::new(Place::of(&options.url).map_err(unavailable)?, options);
+    let link = Link::new(Place::of(options).map_err(unavailable)?, options);
     let mut args = Args::default();
     args.text(signing).text(trusted);
     // Sent again it says the same.

@@ -74,7 +74,7 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unavailable`] if it does not answer within some seconds, or does not tell what has to be known.
     pub async fn examine(options: &RedisOptions) -> Result<Examination, StoreError> {
-        let place = Place::of(&options.url).map_err(unavailable)?;
+        let place = Place::of(options).map_err(unavailable)?;
         let mut connection = connect(&place, ANSWERING).await.map_err(not_applied)?;
         let server = ServerFacts::ask(&mut connection).await.map_err(|error| match Verdict::on(&error) {
             Verdict::Forbidden => match Denial::of(&error) {

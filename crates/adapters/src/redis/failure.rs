@@ -3,6 +3,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
 use super::denial::Denial;
+use super::tls::TlsFault;
 use super::unsuitable::Unsuitable;
 use longhaul_domain::OpId;
 use longhaul_ports::{Refusal, StoreError};
@@ -100,7 +101,10 @@ pub(super) fn not_applied(error: RedisError) -> StoreError {
         Verdict::Demoted | Verdict::Halted => StoreError::ReadOnly { why: error.to_string() },
         Verdict::Forbidden => unavailable(Denial::of(&error)),
         Verdict::NotLoaded | Verdict::Lost | Verdict::Busy | Verdict::Unacknowledged | Verdict::Other => {
-            unavailable(error)
+            match TlsFault::of(&error) {
+                Some(fault) => unavailable(fault),
+                None => unavailable(error),
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::Durability;
 use super::failure::{Verdict, not_applied, unavailable, unknown};
 use super::options::RedisOptions;
+use super::past::{Behind, Past};
 use super::place::Place;
 use super::promise::Promise;
 use super::reply::Reply;
@@ -11,7 +12,7 @@ use super::script::{ALL, Args, Script};
 use super::silence::{ABSENT, Silence};
 use super::unsuitable::Unsuitable;
 use longhaul_domain::OpId;
-use longhaul_ports::{Clock, StoreError};
+use longhaul_ports::{Clock, Cursor, History, StoreError};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, Value};
 use std::fmt;
@@ -42,6 +43,11 @@ pub(super) struct Link {
     /// Held by whoever connects.
     connecting: tokio::sync::Mutex<()>,
     silence: Silence,
+    past: Past,
+    /// Whether anybody is told of what was lost.
+    is_told: bool,
+    /// How long no write has reached all replicas that have to have it.
+    lacking: Silence,
 }
 
 /// The connection, and how many there were before it.
@@ -49,8 +55,6 @@ pub(super) struct Link {
 struct Live {
     connection: Option<MultiplexedConnection>,
     number: u64,
-    /// What the server of the latest one calls itself, where another one may lack what it wrote.
-    server: String,
 }
 
 impl Link {
@@ -64,6 +68,9 @@ impl Link {
             live: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             silence: Silence::default(),
+            past: Past::default(),
+            is_told: options.leases.is_some(),
+            lacking: Silence::default(),
         }
     }
 
@@ -102,29 +109,51 @@ impl Link {
     /// A script that changes something. It is sent again if its answer got lost, which is why each of them is safe to
     /// send twice.
     pub(super) async fn write(&self, script: &Script, op: OpId, args: Args) -> Result<Reply, StoreError> {
-        let tried = self.eval(script, &args, Purpose::Write).await;
+        self.change(Request::Script { script, args, purpose: Purpose::Write }, op).await
+    }
+
+    /// The same for one that takes what may be another's; not where something was lost that nobody was told of.
+    pub(super) async fn take(&self, script: &Script, op: OpId, args: Args) -> Result<Reply, StoreError> {
+        self.change(Request::Script { script, args, purpose: Purpose::Take }, op).await
+    }
+
+    async fn change(&self, request: Request<'_>, op: OpId) -> Result<Reply, StoreError> {
+        let tried = self.request(request).await;
         Reply::of(tried.map_err(|failed| match failed {
             Failed { maybe_applied: true, why: Why::Met(error) | Why::Unseen(error) } => unknown(op, error),
             Failed { maybe_applied: true, why: Why::Broken(fault) } => unknown(op, fault),
+            Failed { maybe_applied: true, why: Why::Behind } => unknown(op, Behind),
             Failed { maybe_applied: false, why } => why.not_applied(),
         })?)
     }
 
     /// A script that changes nothing that anybody has to know of.
     pub(super) async fn read(&self, script: &Script, args: Args) -> Result<Reply, StoreError> {
-        let tried = self.eval(script, &args, Purpose::Read).await;
+        let tried = self.request(Request::Script { script, args, purpose: Purpose::Read }).await;
         Reply::of(tried.map_err(|failed| failed.why.not_applied())?)
     }
 
-    /// One command outside any script.
-    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let (number, mut connection) = self.connection().await.map_err(not_applied)?;
-        command.query_async(&mut connection).await.map_err(|error| {
-            if Verdict::on(&error) == Verdict::Lost {
-                self.lost(number);
-            }
-            not_applied(error)
-        })
+    /// One command outside any script that changes nothing. It is sent again if its answer got lost.
+    pub(super) async fn look(&self, command: Cmd) -> Result<Reply, StoreError> {
+        let tried = self.request(Request::Look(command)).await;
+        Reply::of(tried.map_err(|failed| failed.why.not_applied())?)
+    }
+
+    /// How far the namespace has come.
+    pub(super) async fn history(&self) -> Result<History, StoreError> {
+        let (founding, end) = history_in(&mut self.look(self.how_far()).await?)?;
+        Ok(self.past.hears(founding, end))
+    }
+
+    /// The same by the answer to a sign of life, from which whoever gave it learns what was lost.
+    pub(super) fn tell(&self, answer: &mut Reply) -> Result<History, StoreError> {
+        let (founding, end) = history_in(answer)?;
+        Ok(self.past.tells(founding, end))
+    }
+
+    /// Whether something was lost of which those who give signs of life were not told yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_told && self.past.is_untold()
     }
 
     /// A connection of its own, for requests that block.
@@ -137,25 +166,33 @@ impl Link {
         self.promise.fault()
     }
 
-    async fn eval(&self, script: &Script, args: &Args, purpose: Purpose) -> Result<Value, Failed> {
+    async fn request(&self, request: Request<'_>) -> Result<Value, Failed> {
         let begun = Instant::now();
         let mut pause = PAUSE;
         let mut maybe_applied = false;
-        // Nobody waits for a server that did not answer others for a while: one try tells whether it is back.
-        let most = if self.silence.is_known() { Duration::ZERO } else { self.patience };
+        // Nobody waits for a server that did not answer others for a while: one try tells whether it is back. The same
+        // goes for replicas that did not have the writes of others.
+        let is_in_vain = self.silence.is_known() || (request.writes() && self.lacking.is_known());
+        let most = if is_in_vain { Duration::ZERO } else { self.patience };
         loop {
             let mut patience = most;
             let why = match self.connection().await {
                 Ok((number, connection)) => {
-                    let why = match self.try_once(connection, script, args, purpose).await {
+                    let why = match self.try_once(connection, &request).await {
                         Ok(value) => {
                             self.silence.is_over();
+                            if request.writes() {
+                                self.lacking.is_over();
+                            }
                             return Ok(value);
                         }
                         Err(why) => why,
                     };
                     match why.verdict() {
-                        Verdict::Unacknowledged => maybe_applied = true,
+                        Verdict::Unacknowledged => {
+                            maybe_applied = true;
+                            self.lacking.goes_on();
+                        }
                         Verdict::Lost => {
                             maybe_applied |= matches!(why, Why::Met(_));
                             self.lost(number);
@@ -189,13 +226,16 @@ impl Link {
     async fn try_once(
         &self,
         mut connection: MultiplexedConnection,
-        script: &Script,
-        args: &Args,
-        purpose: Purpose,
+        request: &Request<'_>,
     ) -> Result<Value, Why> {
+        let (script, args, purpose) = match request {
+            Request::Look(command) => return command.query_async(&mut connection).await.map_err(Why::Met),
+            Request::Script { script, args, purpose } => (script, args, purpose),
+        };
         let durability = match purpose {
             Purpose::Read => Durability::Cache,
-            Purpose::Write => {
+            Purpose::Take if self.is_behind() => return Err(Why::Behind),
+            Purpose::Write | Purpose::Take => {
                 if let Some(fault) = self.promise.broken(&mut connection).await.map_err(Why::Unseen)? {
                     return Err(Why::Broken(fault));
                 }
@@ -248,12 +288,24 @@ impl Link {
         }
         let mut connection = connect(&self.place, ANSWERING).await?;
         self.promise.look(&mut connection).await?;
-        let server = if self.may_forget() { run_id(&mut connection).await? } else { String::new() };
+        self.past.meets(self.standing(&mut connection).await?);
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.number += 1;
         live.connection = Some(connection.clone());
-        live.server = server;
         Ok((live.number, connection))
+    }
+
+    /// How far the namespace has come where a connection leads, and to whom, as far as that may have lost something.
+    async fn standing(&self, connection: &mut MultiplexedConnection) -> Result<History, RedisError> {
+        let (founding, end): (Option<Vec<u8>>, Option<u64>) = self.how_far().query_async(connection).await?;
+        let server = if self.may_forget() { run_id(connection).await? } else { String::new() };
+        Ok(History { founding: founding.map(spelled), server, end: Cursor(end.unwrap_or(0)) })
+    }
+
+    fn how_far(&self) -> Cmd {
+        let mut command = redis::cmd("HMGET");
+        command.arg(format!("{}meta", self.prefix)).arg("founded").arg("cursor");
+        command
     }
 
     /// Whether a server that takes over, or begins anew, may lack what was acknowledged before.
@@ -263,11 +315,6 @@ impl Link {
             Durability::Single => self.place.moves(),
             Durability::Replicated { .. } => false,
         }
-    }
-
-    /// What the server calls itself as far as another one may lack what it wrote.
-    pub(super) fn server(&self) -> String {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).server.clone()
     }
 
     fn live(&self) -> Option<(u64, MultiplexedConnection)> {
@@ -290,6 +337,27 @@ impl fmt::Debug for Link {
     }
 }
 
+/// What is asked of the server.
+enum Request<'a> {
+    /// A command that only reads.
+    Look(Cmd),
+    Script {
+        script: &'a Script,
+        args: Args,
+        purpose: Purpose,
+    },
+}
+
+impl Request<'_> {
+    /// Whether it changes what the server then has to keep.
+    const fn writes(&self) -> bool {
+        match self {
+            Self::Look(_) | Self::Script { purpose: Purpose::Read, .. } => false,
+            Self::Script { purpose: Purpose::Write | Purpose::Take, .. } => true,
+        }
+    }
+}
+
 /// What a script is sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
@@ -297,9 +365,11 @@ enum Purpose {
     Read,
     /// To change something, which the server then has to keep as it was promised.
     Write,
+    /// The same with what may be another's.
+    Take,
 }
 
-/// Why a script has no answer.
+/// Why a request has no answer.
 struct Failed {
     /// An earlier try may have been applied.
     maybe_applied: bool,
@@ -314,6 +384,8 @@ enum Why {
     Unseen(RedisError),
     /// A server that cannot keep what it would have to; nothing was sent.
     Broken(Unsuitable),
+    /// A server that lost something that nobody was told of yet; nothing was sent.
+    Behind,
 }
 
 impl Why {
@@ -321,6 +393,7 @@ impl Why {
         match self {
             Self::Met(error) | Self::Unseen(error) => Verdict::on(error),
             Self::Broken(fault) => Verdict::on_fault(fault),
+            Self::Behind => Verdict::Other,
         }
     }
 
@@ -329,6 +402,7 @@ impl Why {
         match self {
             Self::Met(error) | Self::Unseen(error) => not_applied(error),
             Self::Broken(fault) => StoreError::ReadOnly { why: fault.to_string() },
+            Self::Behind => unavailable(Behind),
         }
     }
 }
@@ -336,6 +410,17 @@ impl Why {
 /// What a request meets while somebody else tries whether the server is back.
 fn away() -> RedisError {
     RedisError::from((ErrorKind::Io, "the server does not answer"))
+}
+
+/// Reads the mark of the founding and the place after the newest event.
+fn history_in(reply: &mut Reply) -> Result<(Option<String>, Cursor), StoreError> {
+    let founding = reply.optional_bytes()?.map(spelled);
+    let end = reply.optional_signed()?.and_then(|end| u64::try_from(end).ok()).unwrap_or(0);
+    Ok((founding, Cursor(end)))
+}
+
+fn spelled(mark: Vec<u8>) -> String {
+    mark.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) async fn connect(place: &Place, answering: Duration) -> Result<MultiplexedConnection, RedisError> {

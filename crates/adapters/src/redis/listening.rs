@@ -77,6 +77,8 @@ async fn hear(link: &Link, ring: &watch::Sender<u64>) -> Result<Infallible, Stor
     let mut connection = link.blocking(BLOCKED + LATE).await?;
     let bell = format!("{}bell", link.prefix());
     let mut last = newest(&mut connection, &bell).await?;
+    // Whoever asks next may take something: what the server lost has to be known before.
+    link.history().await?;
     loop {
         ring.send_modify(|count| *count += 1);
         tokio::time::sleep(PAUSE).await;

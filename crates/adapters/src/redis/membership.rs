@@ -7,9 +7,12 @@ use super::script::{ANNOUNCE, Args, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTE
 use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, Timestamp};
-use longhaul_ports::{Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, StoreError};
+use longhaul_ports::{
+    Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, Refusal, StoreError,
+};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Counts of news that nodes took in, so that whoever stops waiting half-way loses nothing.
 #[derive(Debug, Default)]
@@ -39,6 +42,7 @@ impl Membership for RedisStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         let mut args = Args::default();
         args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&token());
+        args.text(&self.home);
         let mut reply = self.link.write(&REGISTER, NO_OP, args.clone()).await?;
         let mut word = reply.word()?;
         if word == "empty" {
@@ -48,6 +52,10 @@ impl Membership for RedisStore {
         }
         match word.as_str() {
             "ok" => Ok(Lease { node: me.id.clone(), epoch: Epoch(reply.number()?) }),
+            "taken" => {
+                let heard = Duration::from_millis(reply.number()?);
+                Err(StoreError::Refused(Refusal::NameTaken { node: me.id.clone(), heard }))
+            }
             other => Err(corrupt(format!("a registration was answered {other:?}"))),
         }
     }
@@ -61,8 +69,7 @@ impl Membership for RedisStore {
         let mut ear = self.listening.ear();
         loop {
             ear.open();
-            if let Some((calls, count)) = self.calls(by, Question::Call).await? {
-                self.taken_in.took(&by.node, count);
+            if let Some(calls) = self.news(by).await? {
                 return Ok(calls);
             }
             ear.heard().await;
@@ -120,6 +127,20 @@ impl Membership for RedisStore {
 }
 
 impl RedisStore {
+    /// What there is for a node that it was not told of yet; none, without waiting for it, if there is nothing.
+    ///
+    /// # Errors
+    /// As [`Membership::called`].
+    pub async fn news(&self, by: &Lease) -> Result<Option<Calls>, StoreError> {
+        if self.link.is_behind() {
+            // What was lost is news, of which the server knows nothing.
+            return self.beat(by).await.map(Some);
+        }
+        let Some((calls, count)) = self.calls(by, Question::Call).await? else { return Ok(None) };
+        self.taken_in.took(&by.node, count);
+        Ok(Some(calls))
+    }
+
     /// How long leases last, and how long after that a node's work is its own, in milliseconds; empty for ever.
     pub(super) fn lasts(&self) -> String {
         self.leases.map(|leases| leases.lease.as_millis().to_string()).unwrap_or_default()
@@ -153,7 +174,7 @@ impl RedisStore {
                 let policy = PolicyVersion(reply.number()?);
                 let count = reply.number()?;
                 let wishes = ids(reply.list()?)?;
-                let history = Some(self.history_in(&mut reply)?).filter(|_| self.leases_end());
+                let history = Some(self.link.tell(&mut reply)?).filter(|_| self.leases_end());
                 Ok(Some((Calls { now, lease_until, wishes, due, policy, history }, count)))
             }
         }

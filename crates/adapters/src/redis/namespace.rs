@@ -70,7 +70,7 @@ impl RedisStore {
 
 /// Over a connection that waits for as long as it takes.
 async fn ask(options: &RedisOptions, command: &redis::Cmd) -> Result<u64, StoreError> {
-    let link = Link::new(Place::of(&options.url).map_err(failure::unavailable)?, options);
+    let link = Link::new(Place::of(options).map_err(failure::unavailable)?, options);
     let mut connection = link.blocking(ANSWERING).await?;
     command.query_async(&mut connection).await.map_err(not_applied)
 }

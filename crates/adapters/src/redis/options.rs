@@ -3,6 +3,7 @@
 use super::Durability;
 use longhaul_ports::Clock;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +22,32 @@ pub struct RedisOptions {
     pub leases: Option<LeaseTimes>,
     /// So long a write is sent again before it is given up; 5 seconds by default.
     pub patience: Duration,
+    /// From where the node of this opening works, such as the id of its state directory: two homes do not have one name
+    /// at a time. None for whoever registers no node, and to have any name at once.
+    pub home: Option<String>,
+    /// The files of a connection through TLS; none by default, which trusts whom the machine trusts.
+    pub tls: TlsFiles,
     /// Takes its time from this clock instead of from the server, which is for tests: nodes on many machines have no
     /// common clock but the server's.
     pub clock: Option<Arc<dyn Clock>>,
+}
+
+/// The files of a connection through TLS, in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The authorities that are trusted, instead of those that the machine trusts.
+    pub authorities: Option<PathBuf>,
+    /// What is shown to a server that asks whom it speaks to.
+    pub client: Option<TlsClient>,
+}
+
+/// Who a client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsClient {
+    /// Its certificate, with those between it and the authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// How long the leases of nodes last.
@@ -51,6 +75,8 @@ impl RedisOptions {
             durability: Durability::default(),
             leases: Some(LeaseTimes::default()),
             patience: Duration::from_secs(5),
+            home: None,
+            tls: TlsFiles::default(),
             clock: None,
         }
     }

@@ -1,5 +1,7 @@
 //! Where the server is.
 
+use super::options::{RedisOptions, TlsFiles};
+use super::tls::TlsFault;
 use redis::{Client, RedisError};
 
 /// The scheme of URLs that name sentinels.
@@ -15,13 +17,28 @@ pub(super) enum Place {
     Told(tokio::sync::Mutex<redis::sentinel::SentinelClient>),
 }
 
+/// Why there is no such place.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Misplaced {
+    /// The URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] RedisError),
+    /// The files of a connection through TLS cannot.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+}
+
 impl Place {
-    pub(super) fn of(url: &str) -> Result<Self, RedisError> {
+    pub(super) fn of(options: &RedisOptions) -> Result<Self, Misplaced> {
+        let url = &options.url;
         #[cfg(feature = "redis-sentinel")]
         if let Some(rest) = url.strip_prefix(SENTINELS) {
-            return sentinels(rest).map(tokio::sync::Mutex::new).map(Self::Told);
+            if options.tls != TlsFiles::default() {
+                return Err(TlsFault::NotThroughTls.into());
+            }
+            return Ok(Self::Told(tokio::sync::Mutex::new(sentinels(rest)?)));
         }
-        Client::open(url).map(Self::Fixed)
+        Ok(Self::Fixed(client(url, &options.tls)?))
     }
 
     /// Whether another server may be there later.
@@ -37,9 +54,27 @@ impl Place {
         match self {
             Self::Fixed(client) => Ok(client.clone()),
             #[cfg(feature = "redis-sentinel")]
-            Self::Told(sentinels) => sentinels.lock().await.async_get_client().await,
+            // Boxed, because everything that awaits a connection would hold its many layers of futures otherwise, which
+            // are more than the compiler looks through.
+            Self::Told(sentinels) => {
+                Box::pin(async { sentinels.lock().await.async_get_client().await }).await
+            }
         }
     }
+}
+
+fn client(url: &str, files: &TlsFiles) -> Result<Client, Misplaced> {
+    let plain = Client::open(url)?;
+    if *files == TlsFiles::default() {
+        return Ok(plain);
+    }
+    if !matches!(plain.get_connection_info().addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        return Err(TlsFault::NotThroughTls.into());
+    }
+    #[cfg(feature = "redis-tls")]
+    return Ok(Client::build_with_tls(url, files.read()?)?);
+    #[cfg(not(feature = "redis-tls"))]
+    Ok(plain)
 }
 
 /// Reads `user:password@host:port,host:port/name?db=number`.
@@ -91,7 +126,7 @@ mod tests {
         for url in
             ["redis+sentinel://a,b:1/main", "redis+sentinel://u:p@a:1/main?db=2", "redis+sentinel://p@a/m"]
         {
-            assert!(matches!(Place::of(url), Ok(Place::Told(_))), "{url}");
+            assert!(matches!(Place::of(&RedisOptions::at(url)), Ok(Place::Told(_))), "{url}");
         }
         for url in [
             "redis+sentinel://a,b",
@@ -99,7 +134,7 @@ mod tests {
             "redis+sentinel://a:x/m",
             "redis+sentinel://a/m?db=x",
         ] {
-            assert!(Place::of(url).is_err(), "{url}");
+            assert!(Place::of(&RedisOptions::at(url)).is_err(), "{url}");
         }
     }
 }

@@ -30,7 +30,7 @@ impl ProcessStore for RedisStore {
         for class in &room.classes {
             args.text(&class::text(class));
         }
-        let mut reply = self.link.write(&CLAIM, NO_OP, args).await?;
+        let mut reply = self.link.take(&CLAIM, NO_OP, args).await?;
         let word = reply.word()?;
         if word != "ok" {
             return Err(refusal(&word, &mut reply));

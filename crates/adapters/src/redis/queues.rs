@@ -17,7 +17,7 @@ impl Queues for RedisStore {
     async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
         let mut command = redis::cmd("HMGET");
         command.arg(format!("{}policy", self.link.prefix())).arg("version").arg("body");
-        let mut reply = Reply::of(self.link.ask(&command).await?)?;
+        let mut reply = self.link.look(command).await?;
         read_policy(&mut reply)
     }
 

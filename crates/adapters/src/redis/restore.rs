@@ -6,11 +6,10 @@ use super::failure::corrupt;
 use super::membership::fenced;
 use super::migrate::taken;
 use super::process::NO_OP;
-use super::reply::Reply;
 use super::script::{Args, FOOTINGS, RAISE, RESTORE};
 use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Revision};
-use longhaul_ports::{Cursor, Footing, History, Lease, Marks, Restore, Restored, StoreError, Stored};
+use longhaul_ports::{Footing, History, Lease, Marks, Restore, Restored, StoreError, Stored};
 
 /// So many bytes are sent in one step, so that nobody waits long for the server.
 const LARGEST: usize = 256 * 1024;
@@ -20,10 +19,7 @@ const LOOKED_AT: usize = 1_000;
 #[async_trait]
 impl Restore for RedisStore {
     async fn history(&self) -> Result<History, StoreError> {
-        let mut command = redis::cmd("HMGET");
-        command.arg(format!("{}meta", self.link.prefix())).arg("founded").arg("cursor");
-        let mut reply = Reply::of(self.link.ask(&command).await?)?;
-        self.history_in(&mut reply)
+        self.link.history().await
     }
 
     async fn footings(&self, ids: &[ProcessId]) -> Result<Vec<Footing>, StoreError> {
@@ -80,14 +76,6 @@ impl Restore for RedisStore {
 }
 
 impl RedisStore {
-    /// Reads the mark of the founding and the place after the newest event.
-    pub(super) fn history_in(&self, reply: &mut Reply) -> Result<History, StoreError> {
-        let founding =
-            reply.optional_bytes()?.map(|mark| mark.iter().map(|byte| format!("{byte:02x}")).collect());
-        let end = Cursor(reply.optional_signed()?.and_then(|end| u64::try_from(end).ok()).unwrap_or(0));
-        Ok(History { founding, server: self.link.server(), end })
-    }
-
     fn from(&self, by: &Lease) -> Args {
         let mut args = Args::default();
         let until_lost = self.leases.map(|leases| leases.lease.saturating_add(leases.grace));

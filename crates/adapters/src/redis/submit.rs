@@ -29,7 +29,12 @@ impl RedisStore {
         let head = new.process.head();
         let args = args(&new, &head, &spec);
         let op = OpId::new(*new.process.id.as_uuid());
-        let mut reply = self.link.write(&SUBMIT, op, args).await?;
+        let answer = match &new.claim_for {
+            // It may need a slot that another one holds.
+            Some(_) => self.link.take(&SUBMIT, op, args).await,
+            None => self.link.write(&SUBMIT, op, args).await,
+        };
+        let mut reply = answer?;
         let word = reply.word()?;
         match word.as_str() {
             "waiting" => {

@@ -22,7 +22,7 @@ impl Upkeep for RedisStore {
         self.push_times(push_lease(&mut args, by))
             .number(most.into())
             .text(&HANDED_FOR.as_millis().to_string());
-        let mut reply = self.link.write(&ATTENTION, NO_OP, args).await?;
+        let mut reply = self.link.take(&ATTENTION, NO_OP, args).await?;
         if reply.word()? != "ok" {
             return Err(fenced(by));
         }

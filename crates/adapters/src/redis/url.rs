@@ -1,8 +1,9 @@
 //! Stores by their URLs.
 
 use super::options::RedisOptions;
-use super::place::Place;
-use super::{Durability, LeaseTimes, UnknownDurability};
+use super::place::{Misplaced, Place};
+use super::{Durability, LeaseTimes, TlsClient, TlsFault, TlsFiles, UnknownDurability};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What the client of the server takes from the query.
@@ -27,7 +28,7 @@ pub enum RedisUrlError {
     },
     /// Something is said that nobody understands, which may be misspelt.
     #[error(
-        "{name:?} means nothing in the URL of a store; there are namespace, durability, lease, grace, db, user and pass"
+        "{name:?} means nothing in the URL of a store; there are namespace, durability, lease, grace, ca, cert, key, db, user and pass"
     )]
     Unknown {
         /// Its name; not its value, which may be a password.
@@ -39,6 +40,12 @@ pub enum RedisUrlError {
         /// What it lacks.
         why: String,
     },
+    /// A file of a connection through TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// One of two files that belong together is named without the other.
+    #[error("`cert` and `key` belong together: a certificate, and the file of its private key")]
+    HalfClient,
     /// A time is none.
     #[error("{name}={text} is no number of seconds from 1 to 86400")]
     Time {
@@ -51,15 +58,18 @@ pub enum RedisUrlError {
 
 impl RedisOptions {
     /// The store at this URL. What is ours in its query says how it is used: `namespace`, `durability` (`cache`,
-    /// `single`, `replicated:COUNT`), `lease` and `grace` (in seconds); the rest of it is for the connection: `db`, and
-    /// for sockets `user` and `pass`.
+    /// `single`, `replicated:COUNT`), `lease` and `grace` (in seconds), and for TLS the files `ca`, `cert` and `key`; the
+    /// rest of it is for the connection: `db`, and for sockets `user` and `pass`.
     ///
     /// # Errors
-    /// If one of these values is none, if there is anything else in the query, or if no server is named.
+    /// If one of these values is none, if there is anything else in the query, if no server is named, or if a file that
+    /// is cannot be read.
     pub fn of_url(url: &str) -> Result<Self, RedisUrlError> {
         let options = Self::read(url)?;
-        let unusable = |error: redis::RedisError| RedisUrlError::Place { why: error.to_string() };
-        Place::of(&options.url).map_err(unusable)?;
+        Place::of(&options).map_err(|misplaced| match misplaced {
+            Misplaced::Url(error) => RedisUrlError::Place { why: error.to_string() },
+            Misplaced::Tls(fault) => RedisUrlError::Tls(fault),
+        })?;
         Ok(options)
     }
 
@@ -69,6 +79,7 @@ impl RedisOptions {
         };
         let mut options = Self::at(place);
         let mut times = LeaseTimes::default();
+        let (mut authorities, mut certificate, mut key) = (None, None, None);
         let mut others = Vec::new();
         for part in query.split('&') {
             match part.split_once('=') {
@@ -76,6 +87,9 @@ impl RedisOptions {
                 Some(("durability", durability)) => options.durability = durability.parse::<Durability>()?,
                 Some((name @ "lease", text)) => times.lease = seconds(name, text)?,
                 Some((name @ "grace", text)) => times.grace = seconds(name, text)?,
+                Some(("ca", path)) => authorities = Some(PathBuf::from(path)),
+                Some(("cert", path)) => certificate = Some(PathBuf::from(path)),
+                Some(("key", path)) => key = Some(PathBuf::from(path)),
                 Some((name, _)) if FOR_THE_CONNECTION.contains(&name) => others.push(part),
                 Some((name, _)) => return Err(RedisUrlError::Unknown { name: name.to_owned() }),
                 None if part.is_empty() => {}
@@ -83,6 +97,12 @@ impl RedisOptions {
             }
         }
         options.leases = Some(times);
+        let client = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some(TlsClient { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(RedisUrlError::HalfClient),
+        };
+        options.tls = TlsFiles { authorities, client };
         if !others.is_empty() {
             options.url = format!("{place}?{}", others.join("&"));
         }
@@ -155,6 +175,10 @@ mod tests {
             "grace=86401",
             "namspace=team",
             "durable",
+            "ca=/a",
+            "cert=/a",
+            "key=/a",
+            "cert=/a&key=/b",
         ] {
             assert!(RedisOptions::of_url(&format!("redis://host?{query}")).is_err(), "{query}");
         }

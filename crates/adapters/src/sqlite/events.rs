@@ -13,15 +13,19 @@ const MOST: u32 = 10_000;
 #[async_trait]
 impl EventLog for SqliteStore {
     async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        let mut log = self.log.clone();
+        let mut newest = self.newest.clone();
         loop {
+            if let Some(after) = after.filter(|_| wait) {
+                // Nobody is asked for what cannot be there yet.
+                newest.wait_for(|newest| *newest > after).await.map_err(|_| closed())?;
+            }
             // Seen before the question, so that what is logged during it counts as new.
-            log.mark_unchanged();
+            newest.mark_unchanged();
             let page = self.read(move |connection| page(connection, after, most.clamp(1, MOST))).await?;
             if !wait || !page.events.is_empty() {
                 return Ok(page);
             }
-            log.changed().await.map_err(|_| closed())?;
+            newest.changed().await.map_err(|_| closed())?;
         }
     }
 

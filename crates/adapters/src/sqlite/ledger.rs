@@ -6,8 +6,10 @@ use super::lines::KnownLines;
 use super::opening;
 use super::row;
 use super::writer::Effort;
+use crate::database;
 use longhaul_domain::{Epoch, Event, NodeId, Policy, PolicyVersion, ProcessId, Revision, Timestamp};
-use longhaul_ports::{Author, Clock, Lease, StoreError};
+use longhaul_failpoint::failpoint;
+use longhaul_ports::{Author, Clock, Cursor, Lease, StoreError};
 use longhaul_wire::record;
 use rusqlite::hooks::Wal;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -77,6 +79,17 @@ impl Ledger {
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The place of the newest event.
+    pub(super) fn newest(&self) -> Cursor {
+        Cursor(row::uint(self.newest))
+    }
+
+    /// An event was added at this place.
+    pub(super) fn logged(&mut self, place: Cursor) {
+        self.newest = self.newest.max(row::int(place.0));
+        self.tell(News::Logged);
     }
 
     pub(super) fn sql(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
@@ -203,7 +216,9 @@ impl Ledger {
     }
 
     pub(super) fn commit(&mut self) -> rusqlite::Result<Vec<News>> {
+        failpoint!("sqlite.commit").map_err(database::failure)?;
         self.run("COMMIT")?;
+        failpoint!("sqlite.committed").map_err(database::failure)?;
         Ok(std::mem::take(&mut self.news))
     }
 
@@ -226,6 +241,7 @@ impl Ledger {
             return Ok(());
         }
         self.log_pages.store(0, Ordering::Relaxed);
+        failpoint!("sqlite.checkpoint").map_err(database::failure)?;
         self.sql("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
     }
 

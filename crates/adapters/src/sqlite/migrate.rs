@@ -96,7 +96,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn take_event(&self, logged: &Logged) -> Result<(), Halt> {
+    fn take_event(&mut self, logged: &Logged) -> Result<(), Halt> {
         self.sql("INSERT INTO event (cursor, id, revision, idx, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![
                 row::int(logged.cursor.0),
@@ -105,6 +105,7 @@ impl Ledger {
                 logged.index,
                 record::encode_event(&logged.event)
             ])?;
+        self.logged(logged.cursor);
         Ok(())
     }
 

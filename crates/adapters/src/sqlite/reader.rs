@@ -3,8 +3,8 @@
 use super::failure::{Halt, closed};
 use longhaul_ports::StoreError;
 use rusqlite::Connection;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
@@ -12,24 +12,36 @@ type Question = Box<dyn FnOnce(&Connection) + Send>;
 
 /// Threads with a connection each, which take questions from one line.
 pub(super) struct Readers {
-    line: Option<Sender<Question>>,
+    line: Arc<Line>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// The questions that wait. A question calls one thread, where threads that take turns at a channel would call each other.
+#[derive(Default)]
+struct Line {
+    waiting: Mutex<Waiting>,
+    came: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    questions: VecDeque<Question>,
+    /// Nothing comes any more.
+    is_over: bool,
 }
 
 impl Readers {
     pub(super) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
-        let (line, questions) = channel::<Question>();
-        let questions = Arc::new(Mutex::new(questions));
-        let mut threads = Vec::new();
+        let mut readers = Self { line: Arc::default(), threads: Vec::new() };
         for connection in connections {
-            let questions = Arc::clone(&questions);
+            let line = Arc::clone(&readers.line);
             let thread = thread::Builder::new()
                 .name("store-reader".to_owned())
-                .spawn(move || answer_all(&connection, &questions))
+                .spawn(move || line.answer_all(&connection))
                 .map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
-            threads.push(thread);
+            readers.threads.push(thread);
         }
-        Ok(Self { line: Some(line), threads })
+        Ok(readers)
     }
 
     /// Asks one question; all that it reads is of one moment.
@@ -46,15 +58,16 @@ impl Readers {
             // Whoever asked may have gone away.
             let _ = to.send(answered.map_err(Halt::into_error));
         });
-        let line = self.line.as_ref().ok_or_else(closed)?;
-        line.send(ask).map_err(|_| closed())?;
+        self.line.lock().questions.push_back(ask);
+        self.line.came.notify_one();
         answer.await.map_err(|_| closed())?
     }
 }
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        self.line = None;
+        self.line.lock().is_over = true;
+        self.line.came.notify_all();
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing left to close.
             let _ = thread.join();
@@ -62,12 +75,21 @@ impl Drop for Readers {
     }
 }
 
-fn answer_all(connection: &Connection, questions: &Mutex<Receiver<Question>>) {
-    loop {
-        let next = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match next {
-            Ok(question) => question(connection),
-            Err(_) => return,
+impl Line {
+    fn answer_all(&self, connection: &Connection) {
+        while let Some(question) = self.next() {
+            question(connection);
         }
+    }
+
+    /// The question that came first; none when everything is answered and nothing comes any more.
+    fn next(&self) -> Option<Question> {
+        let nothing = |waiting: &mut Waiting| waiting.questions.is_empty() && !waiting.is_over;
+        let waiting = self.came.wait_while(self.lock(), nothing);
+        waiting.unwrap_or_else(PoisonError::into_inner).questions.pop_front()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

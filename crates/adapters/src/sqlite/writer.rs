@@ -4,7 +4,7 @@ use super::bells::{Bells, News};
 use super::failure::{Halt, Verdict, closed, corrupt, not_applied};
 use super::ledger::Ledger;
 use longhaul_domain::{OpId, Timestamp};
-use longhaul_ports::{Refusal, StoreError};
+use longhaul_ports::{Cursor, Refusal, StoreError};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -36,10 +36,10 @@ impl Writer {
     pub(super) fn start(
         ledger: Ledger,
         bells: Arc<Bells>,
-        grown: watch::Sender<u64>,
+        newest: watch::Sender<Cursor>,
     ) -> Result<Self, StoreError> {
         let (line, jobs) = channel();
-        let desk = Desk { ledger, bells, grown, synced: None, failed: None };
+        let desk = Desk { ledger, bells, newest, synced: None, failed: None };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || desk.work(&jobs))
@@ -135,7 +135,8 @@ where
 struct Desk {
     ledger: Ledger,
     bells: Arc<Bells>,
-    grown: watch::Sender<u64>,
+    /// The place of the newest event.
+    newest: watch::Sender<Cursor>,
     /// When a commit was last forced to the disk.
     synced: Option<Timestamp>,
     /// Why nothing is acknowledged any more.
@@ -172,13 +173,17 @@ impl Desk {
             return;
         }
         match self.commit(&mut batch) {
-            Ok(()) => batch.iter_mut().for_each(|job| job.answer()),
+            Ok(news) => {
+                // Whoever asked goes first: those who listen take the time of the same processors.
+                batch.iter_mut().for_each(|job| job.answer());
+                self.tell(&news);
+            }
             Err(undone) => self.undone(batch, undone),
         }
     }
 
     /// Runs every step under a savepoint of its own and commits them together.
-    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Undone> {
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<Vec<News>, Undone> {
         let effort = self.effort_for(batch);
         self.ledger.begin(effort).map_err(Undone::Before)?;
         for job in batch.iter_mut() {
@@ -200,11 +205,15 @@ impl Desk {
         if effort == Effort::Durable {
             self.synced = Some(self.ledger.now());
         }
+        Ok(news)
+    }
+
+    /// Calls those whom it concerns.
+    fn tell(&self, news: &[News]) {
         if news.contains(&News::Logged) {
-            self.grown.send_modify(|times| *times = times.wrapping_add(1));
+            self.newest.send_replace(self.ledger.newest());
         }
         news.iter().for_each(|news| self.bells.tell(news));
-        Ok(())
     }
 
     /// Light steps are not synced one by one, but neither may a crash take more than the last second of them.

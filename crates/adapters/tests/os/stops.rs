@@ -1,6 +1,6 @@
 //! Stopping, halting and going on.
 
-use crate::bench::{Bench, by_user, code, is_halted, key, state, until};
+use crate::bench::{Bench, by_user, code, halt, is_halted, key, state, until};
 use longhaul_adapters::os::ContainmentChoice;
 use longhaul_domain::{ExitStatus, Observation, StopCause};
 use longhaul_ports::{SpawnError, Spawner};
@@ -36,6 +36,38 @@ async fn a_forced_stop_does_not_wait() {
     bench.spawner.stop(key(1), by_user(false)).await.unwrap();
     bench.spawner.stop(key(1), by_user(true)).await.unwrap();
     assert_eq!(bench.exited().await.last_signal, Some(9));
+}
+
+#[tokio::test]
+async fn a_halted_supervisor_goes_on_to_carry_out_a_stop() {
+    let bench = Bench::new();
+    bench.start(key(1), "trap 'exit 8' TERM; echo ready; while :; do sleep 0.01; done").await;
+    bench.spawned().await;
+    bench.says(key(1), "ready").await;
+    let shim = bench.identity(key(1)).shim_pid;
+    halt(shim);
+    until(async || state(shim) == Some('T')).await;
+    bench.spawner.stop(key(1), by_user(false)).await.unwrap();
+    let exit = bench.exited().await;
+    assert_eq!((exit.status, exit.stopped), (ExitStatus::Code(8), Some(StopCause::User)));
+}
+
+#[tokio::test]
+async fn a_tree_is_killed_even_if_its_supervisor_is_kept_halted() {
+    let bench = Bench::new();
+    bench.start(key(1), STUBBORN).await;
+    let pid = bench.spawned().await;
+    bench.says(key(1), "ready").await;
+    let shim = bench.identity(key(1)).shim_pid;
+    halt(shim);
+    until(async || state(shim) == Some('T')).await;
+    bench.spawner.stop(key(1), by_user(true)).await.unwrap();
+    let exit = bench.exited().await;
+    assert_eq!(exit.status, ExitStatus::Signal { number: 9, core: false });
+    assert_eq!((exit.stopped, exit.last_signal), (Some(StopCause::User), Some(9)));
+    let text = bench.text(key(1)).await;
+    let grandchild: u32 = text.split(' ').next().unwrap().parse().unwrap();
+    assert!(state(pid).is_none() && state(grandchild).is_none_or(|state| state == 'Z'));
 }
 
 #[tokio::test]

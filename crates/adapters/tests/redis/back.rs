@@ -2,9 +2,11 @@
 
 use crate::server::{Server, error_of};
 use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
-use longhaul_domain::{NodeId, Placement, ProcessId};
+use longhaul_domain::{NodeId, Placement, ProcessId, Status};
+use longhaul_ports::Restored as Answer;
 use longhaul_ports::{
-    Footing, Lease, Marks, Membership, NodeFacts, ProcessStore, Queues, Restore, Restored, StoreError,
+    Claimant, Footing, History, Lease, Marks, Membership, NodeFacts, PlacementClass, ProcessStore, Queues,
+    Restore, Room, StoreError, Submission, Upkeep,
 };
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
@@ -39,11 +41,7 @@ async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
     server.kill();
     server.restore_files();
     server.restart();
-    // The first question meets the connection that broke.
-    let behind = match store.history().await {
-        Ok(behind) => behind,
-        Err(_) => store.history().await.unwrap(),
-    };
+    let behind = store.history().await.unwrap();
     assert!(behind.founding == before.founding && !behind.continues(&before), "{behind:?} {before:?}");
     assert!(matches!(error_of(store.beat(&lease).await), StoreError::Fenced { .. }));
     let known = store.known_nodes().await.unwrap();
@@ -59,13 +57,119 @@ async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
     store.raise(&marks).await.unwrap();
     assert_eq!(store.policy().await.unwrap().0, version);
     let given = store.restore(&again, &[ended.clone(), kept_there.clone(), later.clone()]).await.unwrap();
-    assert!(matches!(given[..], [Restored::Given(_), Restored::Known(_), Restored::Given(_)]), "{given:?}");
+    assert!(matches!(given[..], [Answer::Given(_), Answer::Known(_), Answer::Given(_)]), "{given:?}");
     assert_eq!(world.load(ended.process.id).await.process, ended.process);
     let there = world.load(later.process.id).await;
     assert_eq!((there.owner.clone(), there.process.clone()), (Some(again), later.process.clone()));
     let now = store.history().await.unwrap();
     assert!(now.end > before.end, "no place of the log is given twice");
     world.exit(&there, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_read_meets_the_connection_that_broke() {
+    let mut server = Server::with(&DURABLE);
+    let options = RedisOptions { durability: Durability::Single, ..server.options() };
+    let store = RedisStore::open(options).await.unwrap();
+    let (policy, history) = (store.policy().await.unwrap(), store.history().await.unwrap());
+    server.kill();
+    server.restart();
+    assert_eq!(store.policy().await.unwrap(), policy);
+    server.kill();
+    server.restart();
+    assert_eq!(store.history().await.unwrap(), history);
+}
+
+/// Two nodes of one server that was brought back to where it stood before the second one took what waited; the first
+/// one had heard of that.
+struct Restored {
+    server: Server,
+    world: StoreWorld,
+    store: Arc<RedisStore>,
+    lease: Lease,
+    waiter: ProcessId,
+    before: History,
+}
+
+impl Restored {
+    async fn new() -> Self {
+        let mut server = Server::with(&DURABLE);
+        let options = RedisOptions { durability: Durability::Single, ..server.options() };
+        let store = Arc::new(RedisStore::open(options.clone()).await.unwrap());
+        let other = RedisStore::open(options).await.unwrap();
+        let world = StoreWorld::new(store.clone(), VirtualClock::default());
+        let lease = store.register(&here()).await.unwrap();
+        let there = NodeFacts { id: NodeId::new("b").unwrap(), ..here() };
+        let lease_there = other.register(&there).await.unwrap();
+        let anywhere = world.draft().placed(Placement::Anywhere);
+        let waiter = world.submit(anywhere).await.process.id;
+        server.save_files();
+        let taken = other.claim(&lease_there, &room()).await.unwrap();
+        assert_eq!(taken[0].process.id, waiter);
+        let before = store.beat(&lease).await.unwrap().history.unwrap();
+        drop(other);
+        server.kill();
+        server.restore_files();
+        Self { server, world, store, lease, waiter, before }
+    }
+}
+
+fn room() -> Room {
+    Room { roots: 9, batch: 9, classes: vec![PlacementClass::Shared(Placement::Anywhere)] }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
+    let Restored { mut server, world, store, lease, waiter, before } = Restored::new().await;
+    server.restart();
+    let unclaimed = error_of(store.claim(&lease, &room()).await);
+    let claimant = Claimant { lease: lease.clone(), roots: 9 };
+    let own = Submission { claim_for: Some(claimant), ..world.submission(world.draft()).await };
+    let refused =
+        [unclaimed, error_of(store.attention(&lease, 9).await), error_of(store.submit(own.clone()).await)];
+    for refused in refused {
+        // What broke with the connection may have been taken before.
+        let (StoreError::Unavailable { source } | StoreError::Unknown { source, .. }) = refused else {
+            unreachable!("{refused:?}")
+        };
+        assert!(source.to_string().contains("lost something"), "{source}");
+    }
+    let there = store.load(&[waiter, own.process.id]).await.unwrap();
+    assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "nobody took it");
+    assert!(there[1].is_none(), "a launch that was refused is nowhere");
+
+    let after = store.beat(&lease).await.unwrap().history.unwrap();
+    assert_ne!(after.server, before.server, "whoever gives a sign of life is told");
+    let claimed = store.claim(&lease, &room()).await.unwrap();
+    assert_eq!(claimed[0].process.id, waiter, "from then on it is theirs who were told");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_went_back_is_known_for_it_though_others_wrote_on() {
+    let Restored { mut server, store, lease, before, .. } = Restored::new().await;
+    server.restart();
+    store.policy().await.unwrap();
+    server.ask(&["HINCRBY", "lh:{longhaul}:meta", "cursor", "100"]);
+    let after = store.beat(&lease).await.unwrap().history.unwrap();
+    assert!(after.continues(&before), "the place of the next event does not tell it");
+    assert_ne!(after.server, before.server);
+    let later = store.beat(&lease).await.unwrap().history.unwrap();
+    assert_eq!(later.server, after.server, "it is told once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_news_is_told_at_once_of_a_server_that_went_back() {
+    let Restored { mut server, store, lease, before, .. } = Restored::new().await;
+    server.restart();
+    let begun = Instant::now();
+    let told = loop {
+        match store.called(&lease).await {
+            Ok(calls) => break calls.history.unwrap(),
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(20), "{error:?}"),
+        }
+    };
+    assert_ne!(told.server, before.server);
+    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

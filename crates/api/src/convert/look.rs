@@ -67,12 +67,14 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
         (Depth::Usage, Some(_)) => engine.usage(process.id).await.unwrap_or_default(),
         (Depth::Usage, None) | (Depth::Records | Depth::Ports, _) => None,
     };
-    let (silent_for, listening) = match (depth, process.state.execution()) {
+    let (silent_for, listening, members) = match (depth, process.state.execution()) {
         (Depth::Ports | Depth::Usage, Some(_)) => {
             let look = engine.look(process.id).await.unwrap_or_default();
-            look.map_or((None, None), |look| (Some(look.silent_for), look.listening))
+            look.map_or((None, None, None), |look| (Some(look.silent_for), look.listening, look.members))
         }
-        (Depth::Ports | Depth::Usage, None) | (Depth::Records, _) => (engine.silent_for(stored).await, None),
+        (Depth::Ports | Depth::Usage, None) | (Depth::Records, _) => {
+            (engine.silent_for(stored).await, None, None)
+        }
     };
     let around = Around {
         now: engine.now(),
@@ -83,6 +85,7 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
         silent_for,
         listening,
         elsewhere,
+        members,
     };
     let mut seen = seen(stored, around);
     if engine.unreachable_since(stored).is_some() {

@@ -33,6 +33,8 @@ pub(super) struct Around {
     pub(super) listening: Option<Vec<ListeningPort>>,
     /// The other node that has its latest attempt, and what that wrote.
     pub(super) elsewhere: Option<NodeId>,
+    /// Who of its tree is alive.
+    pub(super) members: Option<Vec<u32>>,
 }
 
 /// What keeps a process waiting beside its turn.
@@ -80,7 +82,10 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
         stdin: command.map(|command| attention::stdin(&command.stdin).to_owned()),
         status: status.as_str().to_owned(),
         pending: pending(&process.state, &around.hindrance),
-        reason: not_started(process, &around).or_else(|| reason::reason(process, now, &around.hindrance)),
+        reason: not_started(process, &around).or_else(|| {
+            let members = around.members.as_deref().unwrap_or_default();
+            reason::reason(process, now, &around.hindrance, members)
+        }),
         stage: vitals.stage.as_ref().map(ToString::to_string),
         progress: progress(process, vitals).map(Progress::percent),
         eta_ms: (status == Status::Running).then(|| vitals.eta(now)).flatten().map(millis),
@@ -248,7 +253,7 @@ fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
     match ending {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
         Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {
-            reason::reason(process, now, &Hindrance::None)
+            reason::reason(process, now, &Hindrance::None, &[])
         }
     }
 }

@@ -7,8 +7,14 @@ use longhaul_domain::{
     Process, SlotKey, State, StopCause, Timestamp, Urgency,
 };
 
-/// Why a process stands where it stands; nothing to say of one that simply runs.
-pub(super) fn reason(process: &Process, now: Timestamp, hindrance: &Hindrance) -> Option<String> {
+/// Why a process stands where it stands; nothing to say of one that simply runs. `members` are those of its tree who are
+/// alive, as far as anybody looked.
+pub(super) fn reason(
+    process: &Process,
+    now: Timestamp,
+    hindrance: &Hindrance,
+    members: &[u32],
+) -> Option<String> {
     match &process.state {
         State::Pending(pending) => Some(of_pending(process, pending, now, hindrance)),
         State::Starting { .. } => Some("its command is being started".to_owned()),
@@ -21,7 +27,7 @@ pub(super) fn reason(process: &Process, now: Timestamp, hindrance: &Hindrance) -
                 format!("asked to end {}; what is left after its grace is killed", by(*cause))
             }
             Urgency::Killing { .. } => format!("its tree is being killed, {}", by(*cause)),
-            Urgency::Stuck => "killed, but some of its tree is still there".to_owned(),
+            Urgency::Stuck => of_survivors(members),
         }),
         State::Withdrawing { cause, until, .. } => {
             Some(format!("its reporter was asked to end it {} and has until {}", by(*cause), rfc3339(*until)))
@@ -44,6 +50,19 @@ pub(super) fn reason(process: &Process, now: Timestamp, hindrance: &Hindrance) -
             | Ending::Cancelled { .. }
             | Ending::Interrupted { .. }) => of_ending(other),
         }),
+    }
+}
+
+/// That a kill was not enough; those who are left are named where they are known.
+fn of_survivors(members: &[u32]) -> String {
+    let told = "killed, but some of its tree is still there";
+    match members {
+        [] => told.to_owned(),
+        [pid] => format!("{told}: process {pid}"),
+        pids => {
+            let pids = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("{told}: processes {pids}")
+        }
     }
 }
 
@@ -252,7 +271,7 @@ mod tests {
             exit: Exit { stopped: Some(StopCause::Timeout), ..exit(signal(15)) },
         };
         see(&mut process, exited, 61_000);
-        let said = reason(&process, Timestamp(61_000), &Hindrance::None).unwrap();
+        let said = reason(&process, Timestamp(61_000), &Hindrance::None, &[]).unwrap();
         assert_eq!(said, "it ran longer than its timeout of 1 min; killed by signal 15 (TERM)");
     }
 
@@ -295,7 +314,7 @@ mod tests {
 
     #[test]
     fn what_simply_runs_needs_no_reason() {
-        assert_eq!(reason(&running(), Timestamp(1_000), &Hindrance::None), None);
+        assert_eq!(reason(&running(), Timestamp(1_000), &Hindrance::None, &[]), None);
     }
 
     fn running() -> Process {

@@ -92,7 +92,7 @@ fn told(stored: &Stored, why: &Why, holders: Vec<HolderView>, now: Timestamp) ->
 
 fn sentence(process: &Process, why: &Why, now: Timestamp) -> String {
     match why {
-        Why::NotWaiting { status } => reason::reason(process, now, &Hindrance::None)
+        Why::NotWaiting { status } => reason::reason(process, now, &Hindrance::None, &[])
             .unwrap_or_else(|| format!("it does not wait: it is {status}")),
         Why::Queued { key, ahead, slots, holders, stalled, .. } => {
             let what = key.as_ref().map_or_else(

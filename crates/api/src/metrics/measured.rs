@@ -3,13 +3,14 @@
 use crate::metrics::{Metrics, Write};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Timestamp,
-    Vitals, Wish, WishNo,
+    AttemptNo, Event, Fact, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey,
+    Standing, Timestamp, Vitals, Wish, WishNo,
 };
 use longhaul_engine::ports::{
-    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
-    Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
-    Queues, Reconciled, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode,
+    Lease, Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore,
+    QueueView, Queues, Reconciled, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails,
+    Upkeep,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,16 +20,17 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Measured {
     inner: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
 
 impl Measured {
-    /// Times the writes of a store.
+    /// Times the writes of a store. The clock is the one that its events are told by.
     #[must_use]
-    pub fn new(inner: Arc<dyn Store>, metrics: Metrics) -> Self {
+    pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
         // Others write there too.
         metrics.inner.is_shared.store(inner.leases_end(), Ordering::Relaxed);
-        Self { inner, metrics }
+        Self { inner, clock, metrics }
     }
 
     async fn timed<T>(
@@ -65,9 +67,17 @@ impl ProcessStore for Measured {
     }
 
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        let exited_at = change.events.iter().find_map(exited_at);
         let next = change.next.clone();
         let revision = self.timed(Write::Commit, self.inner.commit(change)).await?;
-        self.metrics.roll().take(&next, revision);
+        let before = self.metrics.roll().take(&next, revision);
+        // What waited for its children told of its exit when its own work was over; what ended while no manager was there
+        // is no measure of this one.
+        if let Some(exited_at) = exited_at
+            && before == Some(Standing::Holding)
+        {
+            self.metrics.tally().detection.take(self.clock.now().since(exited_at));
+        }
         Ok(revision)
     }
 
@@ -204,5 +214,37 @@ impl Membership for Measured {
 
     async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
         self.inner.forget(node).await
+    }
+}
+
+/// When the last attempt exited, if it tells of that.
+fn exited_at(event: &Event) -> Option<Timestamp> {
+    match &event.fact {
+        Fact::Lingered { ending, .. } | Fact::Ended { ending, .. } => ending.exit().map(|_| event.at),
+        Fact::Submitted
+        | Fact::BecameDue
+        | Fact::NeverRan
+        | Fact::Claimed { .. }
+        | Fact::Spawned { .. }
+        | Fact::RetryScheduled { .. }
+        | Fact::StageChanged { .. }
+        | Fact::Paused { .. }
+        | Fact::Resumed { .. }
+        | Fact::StopBegan { .. }
+        | Fact::KillBegan { .. }
+        | Fact::BecameStuck
+        | Fact::CascadeBegan { .. }
+        | Fact::CascadeEnded
+        | Fact::Prioritized { .. }
+        | Fact::SessionEnded { .. }
+        | Fact::SessionKept
+        | Fact::ConditionBegan { .. }
+        | Fact::ConditionEnded { .. }
+        | Fact::OutputMatched { .. }
+        | Fact::NodeLost { .. }
+        | Fact::Signalled { .. }
+        | Fact::RestTold { .. }
+        | Fact::GivenBack { .. }
+        | Fact::LateExit { .. } => None,
     }
 }

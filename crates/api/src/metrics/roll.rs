@@ -37,10 +37,10 @@ struct Entry {
 }
 
 impl Roll {
-    /// Takes in a record at a revision, unless a newer one is known.
-    pub(super) fn take(&mut self, process: &Process, revision: Revision) {
+    /// Takes in a record at a revision, unless a newer one is known; tells how it stood before, as far as that is known.
+    pub(super) fn take(&mut self, process: &Process, revision: Revision) -> Option<Standing> {
         if self.entries.get(&process.id).is_some_and(|known| known.revision >= revision) {
-            return;
+            return None;
         }
         let entry = Entry {
             revision,
@@ -52,9 +52,10 @@ impl Roll {
         let is_over = entry.status.is_ended() && self.count == Count::Done;
         let before =
             if is_over { self.entries.remove(&process.id) } else { self.entries.insert(process.id, entry) };
-        if let Some(before) = before {
+        before.map(|before| {
             self.count_out(&before);
-        }
+            before.standing
+        })
     }
 
     /// Begins anew: what is taken in from here on counts, and what is read of the store beside it.

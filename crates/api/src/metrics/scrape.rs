@@ -23,7 +23,7 @@ impl Api {
     /// The store does not answer.
     pub async fn metrics_text(&self) -> Result<String, Fault> {
         // Numbers of a manager that can do nothing would look like those of an idle one.
-        self.engine.log_end().await?;
+        self.metrics.catch_up(&self.engine).await?;
         let mut text = Text::default();
         self.about_manager(&mut text);
         present(&mut text, &self.metrics.roll());

@@ -21,7 +21,7 @@ pub(super) struct Tally {
     pub(super) spawn: Histogram,
     /// From the begin of an attempt to its end.
     pub(super) duration: Histogram,
-    /// From an exit until its event was read from the log.
+    /// From an exit until it was on record.
     pub(super) detection: Histogram,
     pub(super) output_bytes: u64,
     /// How often events were missed.
@@ -59,8 +59,8 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Takes in an event that was read at this moment.
-    pub(super) fn take(&mut self, logged: &Logged, seen: Timestamp) {
+    /// Takes in an event of the log.
+    pub(super) fn take(&mut self, logged: &Logged) {
         let Logged { id, event: Event { at, fact }, .. } = logged;
         let (id, at) = (*id, *at);
         match fact {
@@ -87,7 +87,6 @@ impl Tally {
                 self.output_bytes += after.exit().map_or(0, |exit| exit.output_bytes);
             }
             Fact::Lingered { ending, vitals } => {
-                self.seen_to_end(at, seen, ending.exit());
                 self.output_bytes += written(ending.exit(), vitals);
                 self.attempt_ended(id, at, ending);
             }
@@ -96,7 +95,6 @@ impl Tally {
                 // Of one that waited for its children everything else is counted already.
                 if self.open.contains_key(&id) {
                     self.output_bytes += written(ending.exit(), vitals);
-                    self.seen_to_end(at, seen, ending.exit());
                 }
                 self.attempt_ended(id, at, ending);
             }
@@ -144,12 +142,6 @@ impl Tally {
         };
         self.duration.take(at.since(since));
     }
-
-    fn seen_to_end(&mut self, at: Timestamp, seen: Timestamp, exit: Option<&Exit>) {
-        if exit.is_some() {
-            self.detection.take(seen.since(at));
-        }
-    }
 }
 
 fn written(exit: Option<&Exit>, vitals: &Vitals) -> u64 {
@@ -161,7 +153,6 @@ mod tests {
     use super::*;
     use longhaul_domain::{AttemptNo, NodeId, Revision, StopCause};
     use longhaul_engine::ports::Cursor;
-    use std::time::Duration;
 
     #[test]
     fn life_of_a_process_is_counted_by_its_spans() {
@@ -242,7 +233,7 @@ mod tests {
             index: 0,
             event: Event { at, fact },
         };
-        tally.take(&logged, at.plus(Duration::from_millis(3)));
+        tally.take(&logged);
     }
 
     fn claimed() -> Fact {

@@ -9,7 +9,7 @@ use crate::doctor::{Check, amount};
 use crate::failure::causes;
 use longhaul_adapters::redis::{
     Denial, Durability, Examination, LeaseTimes, NamespaceFacts, RedisOptions, RedisStore, RoundTrips,
-    ServerFacts, Skew, Syncing, Unsuitable,
+    ServerFacts, Skew, Syncing, TlsFault, Unsuitable,
 };
 use longhaul_adapters::seal::ClusterKeys;
 use longhaul_engine::ports::StoreError;
@@ -117,6 +117,11 @@ fn away(error: &StoreError, namespace: &str) -> Check {
     {
         return Check::problem("redis.server", "it answers, and does not tell what has to be known")
             .because(why);
+    }
+    if let StoreError::Unavailable { source } = error
+        && source.is::<TlsFault>()
+    {
+        return Check::problem("redis.server", "there is no connection to it through TLS").because(why);
     }
     not_reached(why)
 }

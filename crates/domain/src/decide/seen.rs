@@ -186,17 +186,22 @@ impl Decision<'_> {
             State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
                 self.attempt_ended(ending_of(exit, exit.stopped))
             }
-            State::Stopping { cause, .. } => match cause {
-                // A stop that reached only the supervisor is a wish to end the process all the same.
-                StopCause::Timeout => {
-                    self.attempt_ended(ending_of(exit, Some(exit.stopped.unwrap_or(*cause))))
+            State::Stopping { cause, since, .. } => {
+                // A stop that reached only the supervisor is a wish to end the process all the same, but what was only
+                // waiting for the end of what it had left behind when somebody asked had ended by itself.
+                let by_itself = exit.stopped.is_none() && exit.leftovers > 0 && exit.at < *since;
+                match cause {
+                    StopCause::Timeout if by_itself => self.attempt_ended(ending_of(exit, None)),
+                    StopCause::Timeout => {
+                        self.attempt_ended(ending_of(exit, Some(exit.stopped.unwrap_or(*cause))))
+                    }
+                    StopCause::User
+                    | StopCause::Parent
+                    | StopCause::Session
+                    | StopCause::Shutdown
+                    | StopCause::Limit => self.ended(ending_of(exit, (!by_itself).then_some(*cause))),
                 }
-                StopCause::User
-                | StopCause::Parent
-                | StopCause::Session
-                | StopCause::Shutdown
-                | StopCause::Limit => self.ended(ending_of(exit, Some(*cause))),
-            },
+            }
             State::Pending(_)
             | State::Reported { .. }
             | State::Withdrawing { .. }
@@ -267,7 +272,7 @@ impl Decision<'_> {
 
     /// Conditions are told of work in progress; what is halted or told to end is silent for that reason.
     fn noticed(&self, condition: Condition, holds: bool, at: Timestamp) -> Step {
-        if !self.can_be(condition) {
+        if !self.can_be(condition) || self.is_sweeping() {
             return Step::noted(Note::Stale);
         }
         let is_final = matches!(condition, Condition::Ready) && !holds;
@@ -286,21 +291,28 @@ impl Decision<'_> {
         at.min(self.ctx.now).max(began)
     }
 
+    /// Of a command that has ended, nothing begins any more.
+    const fn is_sweeping(&self) -> bool {
+        self.process.conditions.holds(Condition::Sweeping)
+    }
+
     fn can_be(&self, condition: Condition) -> bool {
         match &self.process.state {
             State::Running { .. } => match condition {
                 Condition::Ready => {
                     self.process.spec.command().is_some_and(|command| command.ready_when.is_some())
                 }
-                Condition::Idle | Condition::Stalled | Condition::WaitingForInput => true,
+                Condition::Idle | Condition::Stalled | Condition::WaitingForInput | Condition::Sweeping => {
+                    true
+                }
             },
+            State::Paused { .. } => matches!(condition, Condition::Sweeping),
             State::Reported { .. } => match condition {
                 Condition::Idle | Condition::Stalled => true,
-                Condition::Ready | Condition::WaitingForInput => false,
+                Condition::Ready | Condition::WaitingForInput | Condition::Sweeping => false,
             },
             State::Pending(_)
             | State::Starting { .. }
-            | State::Paused { .. }
             | State::Stopping { .. }
             | State::Withdrawing { .. }
             | State::Lingering(_)

@@ -1,10 +1,10 @@
 //! Conditions beside the status, and what a launch may ask to be told of.
 
-use crate::inputs::noticed;
+use crate::inputs::{exit, input, noticed};
 use crate::situations::{Situation, asking_when_ready, command, command_spec, report};
 use longhaul_domain::{
-    Capabilities, CommandSpec, Condition, Conditions, Process, ReadyWhen, SilencePolicy, Spec, Status, Stdin,
-    Timestamp, WatchPattern, WatchSource, Work,
+    Capabilities, CommandSpec, Condition, Conditions, ExitStatus, Input, Observation, Process, ReadyWhen,
+    SilencePolicy, Spec, State, Status, Stdin, StopCause, Timestamp, WatchPattern, WatchSource, Work,
 };
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ fn every_condition_has_a_word_of_its_own_and_holds_by_itself() {
         assert_eq!(conditions.with(condition, None), Conditions::default());
         words.push(condition.to_string());
     }
-    assert_eq!(words, ["ready", "idle", "stalled", "waiting_for_input"]);
+    assert_eq!(words, ["ready", "idle", "stalled", "waiting_for_input", "sweeping"]);
 }
 
 #[test]
@@ -130,6 +130,45 @@ fn what_a_launch_asks_to_be_told_of_makes_it_no_other_launch() {
     }
     assert!(plain.same_launch(&curious));
     assert_eq!(plain.launch_differences(&curious), [""; 0]);
+}
+
+#[test]
+fn a_command_that_has_ended_runs_out_of_no_time_and_nothing_else_begins_of_it() {
+    let running = asking_when_ready().after(&["claimed", "spawned", "ready"]);
+    let timeout = running.process.next_deadline();
+    let sweeping = running.after(&["sweeping"]).later(100_000);
+    assert!(sweeping.process.conditions.holds(Condition::Sweeping) && timeout.is_some());
+    assert_eq!((sweeping.process.status(), sweeping.process.next_deadline()), (Status::Running, None));
+    for name in ["tick", "idle", "waits_for_input"] {
+        let input = input(name, sweeping.process.attempt);
+        let step = sweeping.process.decide(&sweeping.ctx, &sweeping.vitals, &input).unwrap();
+        assert_eq!(step.events, [], "{name}");
+    }
+}
+
+#[test]
+fn a_stop_of_what_waits_only_for_its_sweep_changes_nothing_of_its_end() {
+    for (cause, name) in [("cancel", "cancelled"), ("tick", "timeout")] {
+        let told = command().after(&["claimed", "spawned"]).later(100_000).after(&[cause]);
+        let State::Stopping { since, .. } = told.process.state else { panic!("{:?}", told.process.state) };
+        let ended = |leftovers, ms, stopped| {
+            let mut exit = exit(ExitStatus::Code(0), stopped);
+            (exit.leftovers, exit.at) = (leftovers, Timestamp(since.0 + ms));
+            let mut life = told.process.clone();
+            let input = Input::Observation(Observation::Exited { attempt: life.attempt, exit });
+            let step = told.process.decide(&told.ctx, &told.vitals, &input).unwrap();
+            life.evolve(&step.events);
+            life.status().as_str()
+        };
+        assert_eq!(ended(1, -1, None), "completed", "{cause}");
+        assert_eq!(ended(1, 0, None), name, "it ended when it was asked to");
+        assert_eq!(
+            ended(0, -1, None),
+            name,
+            "nothing was left, so that the stop came first as far as is known"
+        );
+        assert_eq!(ended(1, -1, Some(StopCause::User)), "cancelled", "{cause}");
+    }
 }
 
 fn noticed_all() -> Situation {

@@ -137,6 +137,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "idle_over" => noticed(attempt, Condition::Idle, false),
         "stalled" => noticed(attempt, Condition::Stalled, true),
         "waits_for_input" => noticed(attempt, Condition::WaitingForInput, true),
+        "sweeping" => noticed(attempt, Condition::Sweeping, true),
         "output_matched" => seen(Observation::OutputMatched {
             attempt,
             pattern: "errors".to_owned(),

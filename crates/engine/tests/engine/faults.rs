@@ -1,6 +1,6 @@
 use crate::world::{World, command, ran, seconds};
 use longhaul_domain::{Command, Spec, Status, StopCause, Timestamp};
-use longhaul_engine::ports::{Filter, Refusal, StoreError};
+use longhaul_engine::ports::{Filter, Order, PageAsk, Refusal, StoreError};
 use longhaul_engine::{EngineError, Reached};
 use longhaul_testkit::fakes::{Call, Fault};
 
@@ -11,6 +11,38 @@ async fn a_launch_without_an_answer_is_sent_again_and_starts_once() {
     let id = world.launch("exit 0 100").await;
     assert_eq!(world.end(id).await, Status::Completed);
     assert_eq!(world.spawner.runs(id), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_that_nobody_acknowledges_is_given_up_soon_and_starts_once_if_it_is_there() {
+    let world = World::new().await;
+    for _ in 0..50 {
+        world.store.fail_on(Call::Submit, 1, Fault::Unknown);
+    }
+    let said = world.try_launch(command("exit 0 100")).await;
+    assert!(matches!(said, Err(EngineError::Store { source: StoreError::Unknown { .. } })), "{said:?}");
+    let tries = world.store.calls().iter().filter(|call| **call == Call::Submit).count();
+    assert!((2..=4).contains(&tries), "each of them may take seconds: {tries}");
+    world.pass(seconds(30)).await;
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 10 };
+    let listing = world.engine.list(&Filter::default(), &page).await.unwrap();
+    let [there] = listing.processes.as_slice() else { panic!("{listing:?}") };
+    assert_eq!(there.process.status(), Status::Completed);
+    assert_eq!(world.spawner.runs(there.process.id), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_whose_answer_was_lost_is_not_called_refused_and_may_run() {
+    let world = World::new().await;
+    world.store.fail_on(Call::Submit, 1, Fault::Unknown);
+    world.store.fail_on(Call::Submit, 1, Fault::Unavailable);
+    let said = world.try_launch(command("exit 0 100")).await;
+    assert!(matches!(said, Err(EngineError::Store { source: StoreError::Unknown { .. } })), "{said:?}");
+    world.pass(seconds(30)).await;
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 10 };
+    let listing = world.engine.list(&Filter::default(), &page).await.unwrap();
+    let [there] = listing.processes.as_slice() else { panic!("{listing:?}") };
+    assert_eq!(there.process.status(), Status::Completed);
 }
 
 #[tokio::test(start_paused = true)]

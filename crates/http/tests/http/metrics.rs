@@ -1,5 +1,6 @@
-use crate::world::{World, command, millis, with};
+use crate::world::{World, child, command, millis, with};
 use longhaul_domain::Policy;
+use longhaul_testkit::fakes::Call;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,6 +90,61 @@ async fn numbers_need_the_store() {
     let world = World::new().await;
     world.store.set_down(true);
     assert_eq!(world.get("/metrics").await.problem().status, 503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn counting_does_not_read_the_log_for_every_launch() {
+    let world = World::new().await;
+    world.pass(millis(1)).await;
+    let before = reads_of_log(&world);
+    for _ in 0..20 {
+        world.launch("exit 0 1").await;
+        world.pass(millis(5)).await;
+    }
+    let reads = reads_of_log(&world) - before;
+    assert!(reads <= 5, "the log was read {reads} times");
+    let seen = numbers(&world).await;
+    for sample in [
+        "longhaul_launches_total",
+        "longhaul_endings_total{status=\"completed\"}",
+        "longhaul_detection_seconds_count",
+    ] {
+        assert_eq!(seen[sample], "20", "{sample}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_is_counted_while_nobody_looks_and_nothing_twice() {
+    let world = World::new().await;
+    for _ in 0..3 {
+        world.launch("exit 0 1").await;
+        world.pass(millis(400)).await;
+    }
+    let before = reads_of_log(&world);
+    world.pass(millis(60_000)).await;
+    assert_eq!(reads_of_log(&world), before, "nothing happened");
+    for _ in 0..2 {
+        assert_eq!(numbers(&world).await["longhaul_launches_total"], "3");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn exit_of_what_waits_for_its_children_is_detected_once() {
+    let world = World::new().await;
+    let top = world.submit(with(command("exit 0 100"), "children", json!("wait"))).await;
+    world.submit(child("exit 0 5000", &top)).await;
+    world.pass(millis(200)).await;
+    assert_eq!(world.show(&top).await["status"], "running");
+    assert_eq!(numbers(&world).await["longhaul_detection_seconds_count"], "1");
+    world.pass(millis(10_000)).await;
+    assert_eq!(world.show(&top).await["status"], "completed");
+    let seen = numbers(&world).await;
+    assert_eq!(seen["longhaul_detection_seconds_count"], "2");
+    assert!(seen["longhaul_detection_seconds_sum"].parse::<f64>().unwrap() < 1.0, "{seen:?}");
+}
+
+fn reads_of_log(world: &World) -> usize {
+    world.store.calls().iter().filter(|call| matches!(call, Call::Events)).count()
 }
 
 async fn numbers(world: &World) -> BTreeMap<String, String> {

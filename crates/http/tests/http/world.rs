@@ -59,7 +59,7 @@ impl World {
         adjust(&mut settings);
         let metrics = Metrics::default();
         let parts = Parts {
-            store: Arc::new(Measured::new(store.clone(), metrics.clone())),
+            store: Arc::new(Measured::new(store.clone(), shared.clone(), metrics.clone())),
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
             prober: Arc::new(longhaul_engine::ports::NoProber),

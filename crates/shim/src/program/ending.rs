@@ -1,7 +1,10 @@
 //! Recording how the attempt ended, and leaving.
 
+use longhaul_failpoint::crashpoint;
+
 use super::{
     leader::{Leader, LeaderEnd},
+    stopping::Stopping,
     supervisor::{Pause, Supervisor},
 };
 use crate::{
@@ -42,6 +45,7 @@ impl Record {
 impl Supervisor {
     /// Goes on with recording; returns whether the shim may leave.
     pub(super) fn advance_ending(&mut self, now: u64) -> bool {
+        self.end_sweep();
         match &mut self.record {
             Record::Open => self.begin_ending(now),
             Record::Unwritten { record, due, pause } if now >= *due => {
@@ -92,10 +96,37 @@ impl Supervisor {
         }
         let sweep = self.leftovers > 0 && self.launch.leftovers == Leftovers::Sweep;
         let settled = !sweep && self.pumps.are_ended();
-        let record = Box::new(self.compose(&end, settled));
-        self.write(record, now, FIRST_RETRY_MS);
+        let record = ExitRecord { sweeping: sweep, ..self.compose(&end, settled) };
+        self.write(Box::new(record), now, FIRST_RETRY_MS);
         if sweep {
             self.begin_stop(None, None, now);
+        }
+    }
+
+    /// Tells everybody as soon as nothing is left of what the leader left behind, whoever else holds its outputs and
+    /// whatever the disk says.
+    fn end_sweep(&mut self) {
+        let Some(swept) = self.stopping.as_ref().filter(|each| each.is_empty()).map(Stopping::swept) else {
+            return;
+        };
+        let is_sweeping = self.record.known().is_some_and(|(record, _)| record.sweeping);
+        if !is_sweeping {
+            return;
+        }
+        self.pumps.drain();
+        let durable = match &self.record {
+            Record::Open | Record::Unwritten { .. } => false,
+            Record::Written { .. } | Record::Settled { .. } => true,
+        };
+        if let Record::Unwritten { record, .. } | Record::Written { record, .. } = &mut self.record {
+            let writer = self.pumps.writer();
+            record.sweeping = false;
+            record.swept = swept;
+            record.output_bytes = writer.length();
+            record.dropped_bytes = writer.dropped();
+            record.write_errors = writer.write_errors();
+            let record = record.clone();
+            self.connections.broadcast_exit(&Notice::Exited { record, durable });
         }
     }
 
@@ -103,7 +134,8 @@ impl Supervisor {
         if super::stopping::is_empty(&self.tree, self.childless) {
             return 0;
         }
-        u64::try_from(self.tree.members().len()).unwrap_or(u64::MAX)
+        // Somebody is there, whoever of them hides from this look.
+        u64::try_from(self.tree.members().len()).unwrap_or(u64::MAX).max(1)
     }
 
     fn compose(&self, end: &LeaderEnd, settled: bool) -> ExitRecord {
@@ -116,7 +148,7 @@ impl Supervisor {
             run_ms: end.run_ms,
             stopped: stopping.and_then(|each| each.reason),
             escalated: stopping.and_then(|each| each.escalated),
-            swept: stopping.map_or(0, super::stopping::Stopping::swept),
+            swept: stopping.map_or(0, Stopping::swept),
             leftovers: self.leftovers,
             pipe_held: !self.pumps.are_ended(),
             output_bytes: writer.length(),
@@ -127,6 +159,7 @@ impl Supervisor {
             max_rss_kb: end.max_rss_kb,
             limit: end.limit,
             paused: end.paused,
+            sweeping: false,
             settled,
         }
     }
@@ -136,9 +169,15 @@ impl Supervisor {
         let written = self.directory.write_durably(EXIT, &record.encode());
         let first_failure = !matches!(self.record, Record::Unwritten { .. });
         let durable = written.is_ok();
+        if record.settled {
+            crashpoint!("shim.settled.durable");
+        } else {
+            crashpoint!("shim.exit.durable");
+        }
         if durable || first_failure {
             self.connections.broadcast_exit(&Notice::Exited { record: record.clone(), durable });
         }
+        crashpoint!("shim.told");
         self.record = match written {
             Ok(()) if record.settled => Record::Settled { record, told: now },
             Ok(()) => Record::Written { record, idle_since: None },

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use longhaul_failpoint::crashpoint;
+
 use super::{
     hold,
     sys::{self, Waited},
     tree::{Birth, Tree},
 };
-use crate::{plan::StopPlan, reason::StopReason};
+use crate::{containment::Containment, plan::StopPlan, reason::StopReason};
 
 const PASSES: u32 = 400;
 const BUDGET_MS: u64 = 20;
@@ -67,6 +69,17 @@ impl Stopping {
         }
     }
 
+    /// Tells whether nobody is left alive of a group of which all were killed at one moment: what is there still are dead
+    /// ones that somebody else has not buried.
+    fn is_killed_off(&self, tree: &Tree) -> bool {
+        match self.step {
+            Step::Killing { .. } if tree.containment() == Containment::Group => {
+                self.escalated == Some(libc::SIGKILL) && is_deserted(tree)
+            }
+            Step::Killing { .. } | Step::Asking { .. } | Step::Empty => false,
+        }
+    }
+
     /// Returns how many processes beyond the leader had to be killed.
     pub(super) fn swept(&self) -> u64 {
         u64::try_from(self.swept.len()).unwrap_or(u64::MAX)
@@ -95,7 +108,7 @@ impl Stopping {
         if self.is_empty() {
             return Progress::Same;
         }
-        if leader_ended && is_empty(tree, childless) {
+        if leader_ended && (is_empty(tree, childless) || self.is_killed_off(tree)) {
             self.step = Step::Empty;
             return Progress::Emptied;
         }
@@ -128,6 +141,7 @@ impl Stopping {
     }
 
     fn kill(&mut self, tree: &Tree, now: u64) -> Progress {
+        crashpoint!("shim.kill");
         self.escalated = Some(libc::SIGKILL);
         self.kill_all(tree);
         let Step::Killing { since, due, pause, told } = &mut self.step else {
@@ -169,18 +183,13 @@ impl Stopping {
     }
 }
 
-/// Tells whether nobody of the tree is alive, looking twice since a fork may hide from one look.
-///
-/// Without children nobody can be left below this shim, so that the kernel's word about the rest is enough.
+/// Tells whether nobody of the tree is alive; `childless` tells that the shim has no children.
 pub(super) fn is_empty(tree: &Tree, childless: bool) -> bool {
-    use crate::containment::Containment;
-    if childless {
-        match tree.containment() {
-            Containment::Subreaper => return true,
-            Containment::Cgroup if tree.is_unpopulated() => return true,
-            Containment::Cgroup | Containment::Group => {}
-        }
-    }
+    tree.is_surely_empty(childless).unwrap_or_else(|| is_deserted(tree))
+}
+
+/// Looks at one process after the other, twice since a fork may hide from one look.
+fn is_deserted(tree: &Tree) -> bool {
     tree.members().is_empty() && tree.members().is_empty()
 }
 

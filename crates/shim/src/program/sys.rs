@@ -83,6 +83,22 @@ pub(super) fn signal_through(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Sends a signal to the process group that was named after the process of a pidfd, whether that still runs or not; 0 only
+/// asks whether anybody is in it.
+///
+/// The kernel reaches all of them at one moment, so that nobody is born in between. It cannot be a later group of the same
+/// number. Before Linux 6.9 it is refused.
+pub(super) fn signal_group_through(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
+    const PROCESS_GROUP: u32 = 1 << 2;
+    let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open for the time of the call, and no siginfo is passed.
+    let done = unsafe {
+        let no_details = ptr::null::<libc::siginfo_t>();
+        libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_details, PROCESS_GROUP)
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Takes one ended child, with what it used.
 pub(super) fn wait_any() -> Waited {
     let mut status = 0;

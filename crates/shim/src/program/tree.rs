@@ -11,6 +11,8 @@ use crate::{
 };
 
 const MOST_MANAGERS: usize = 16;
+/// A tree that changes is looked at so often before it counts as empty.
+const SCANS: u32 = 8;
 
 /// A process and its start, which together name one process for ever.
 pub(super) type Birth = (u32, u64);
@@ -34,6 +36,17 @@ pub(super) struct Member {
     pub(super) stat: ProcessStat,
     /// It is the shim's own child, so that its pid cannot pass to another before the shim has waited for it.
     direct: bool,
+}
+
+/// What a look at the tree found beside its members.
+#[derive(Debug, Default)]
+struct Visit {
+    /// The pids of those who do not belong to it.
+    strangers: BTreeSet<u32>,
+    /// The pids of those in other groups, who need not be looked at a moment later.
+    others: BTreeSet<u32>,
+    /// Somebody ended while it was looked at, or is in its group and was not found.
+    changed: bool,
 }
 
 impl Member {
@@ -97,15 +110,44 @@ impl Tree {
 
     /// Lists who is alive.
     pub(super) fn members(&self) -> Vec<Member> {
-        let mut members = Vec::new();
-        self.visit(|member| members.push(member));
+        let (mut members, mut found) = (Vec::new(), Visit::default());
+        for _ in 0..SCANS {
+            found = Visit { others: found.others, ..Visit::default() };
+            self.visit_anew(&mut found, |member| members.push(member));
+            // Whoever has just ended may have left an heir that was not looked at.
+            if !members.is_empty() || !found.changed {
+                break;
+            }
+        }
         members
+    }
+
+    /// Tells whether nobody is alive, if the kernel says so of the tree as a whole: no look at one process after the other
+    /// finds those who make an heir and end all the time. None where it cannot tell.
+    pub(super) fn is_surely_empty(&self, childless: bool) -> Option<bool> {
+        let empty = match self.containment {
+            Containment::Subreaper => childless,
+            Containment::Cgroup => childless && self.is_unpopulated(),
+            Containment::Group => {
+                let asked = sys::signal_group_through(&self.pidfd, 0);
+                return match asked.map_err(|error| error.raw_os_error()) {
+                    Err(Some(libc::ESRCH)) => Some(true),
+                    // For want of a permission, too, there is somebody; but who is no part of it may be all there is.
+                    Ok(()) | Err(Some(libc::EPERM)) => {
+                        self.visit(|_| {}).strangers.is_empty().then_some(false)
+                    }
+                    Err(_) => None,
+                };
+            }
+        };
+        // What the work started and is no part of it lives on below this shim.
+        (empty || self.visit(|_| {}).strangers.is_empty()).then_some(empty)
     }
 
     /// Returns the cgroup, if nothing but the tree is in it, so that it can be acted on as a whole.
     pub(super) fn whole_cgroup(&self) -> Option<&Cgroup> {
         let cgroup = self.cgroup.as_ref()?;
-        let strangers = self.visit(|_| {});
+        let strangers = self.visit(|_| {}).strangers;
         let inside = cgroup.pids();
         (!inside.iter().any(|pid| strangers.contains(pid))).then_some(cgroup)
     }
@@ -142,6 +184,15 @@ impl Tree {
     /// Sends a signal to everybody, the leader first; returns whom it reached.
     pub(super) fn signal_all(&self, signal: i32) -> Vec<Birth> {
         let mut reached = Vec::new();
+        if self.containment == Containment::Group {
+            let births: Vec<Birth> = self.members().iter().map(Member::birth).collect();
+            // At one moment, so that nobody is born in between; but those who are no part of it are spared.
+            if self.visit(|_| {}).strangers.is_empty()
+                && sys::signal_group_through(&self.pidfd, signal).is_ok()
+            {
+                return births;
+            }
+        }
         if self.signal_leader(signal).is_ok() {
             reached.push(self.leader);
         }
@@ -171,38 +222,44 @@ impl Tree {
             && sys::signal_through(&pidfd, signal).is_ok()
     }
 
-    /// Shows every living member to `see`, parents first, and returns the pids of those found that do not belong.
-    fn visit(&self, mut see: impl FnMut(Member)) -> BTreeSet<u32> {
+    /// Shows every living member to `see`, parents first.
+    fn visit(&self, see: impl FnMut(Member)) -> Visit {
+        let mut found = Visit::default();
+        self.visit_anew(&mut found, see);
+        found
+    }
+
+    fn visit_anew(&self, found: &mut Visit, mut see: impl FnMut(Member)) {
         let inside = self.cgroup.as_ref().map_or_else(Vec::new, Cgroup::pids);
-        let mut strangers = BTreeSet::new();
         match self.containment {
-            Containment::Group => self.visit_group(see),
+            Containment::Group => self.visit_group(found, see),
             Containment::Subreaper | Containment::Cgroup => {
                 let mut seen = BTreeSet::new();
-                self.visit_descendants(&mut seen, &mut strangers, &mut see);
+                self.visit_descendants(&mut seen, found, &mut see);
                 for pid in inside.into_iter().filter(|pid| !seen.contains(pid)) {
-                    self.see_insider(pid, &mut strangers, &mut see);
+                    self.see_insider(pid, found, &mut see);
                 }
             }
         }
-        strangers
     }
 
-    fn visit_group(&self, mut see: impl FnMut(Member)) {
-        for stat in ProcessStat::everyone() {
+    fn visit_group(&self, found: &mut Visit, mut see: impl FnMut(Member)) {
+        for stat in ProcessStat::everyone_but(&found.others) {
             let ours = stat.group == self.leader.0 && stat.start_time >= self.leader.1;
-            if ours && !stat.is_dead() && !self.is_stranger(&stat) {
-                see(Member { stat, direct: stat.parent == self.shim });
+            if stat.group != self.leader.0 {
+                found.others.insert(stat.pid);
+            } else if ours && !stat.is_dead() {
+                if self.is_stranger(&stat) {
+                    found.strangers.insert(stat.pid);
+                } else {
+                    see(Member { stat, direct: stat.parent == self.shim });
+                }
             }
         }
+        found.changed = sys::signal_group_through(&self.pidfd, 0).is_ok();
     }
 
-    fn visit_descendants(
-        &self,
-        seen: &mut BTreeSet<u32>,
-        strangers: &mut BTreeSet<u32>,
-        see: &mut impl FnMut(Member),
-    ) {
+    fn visit_descendants(&self, seen: &mut BTreeSet<u32>, found: &mut Visit, see: &mut impl FnMut(Member)) {
         let family = Family::now(*self.kernel_lists.get_or_init(Family::kernel_has_lists));
         let mut open: Vec<(u32, bool)> = vec![(self.shim, false)];
         while let Some((parent, strange)) = open.pop() {
@@ -211,11 +268,12 @@ impl Tree {
                     continue;
                 }
                 let Some(stat) = ProcessStat::read(pid).filter(|stat| !stat.is_dead()) else {
+                    found.changed = true;
                     continue;
                 };
                 let strange = strange || self.is_stranger(&stat);
                 if strange {
-                    strangers.insert(pid);
+                    found.strangers.insert(pid);
                 } else {
                     see(Member { stat, direct: parent == self.shim && stat.parent == self.shim });
                 }
@@ -225,12 +283,13 @@ impl Tree {
     }
 
     /// Shows a process that is in the cgroup but was born behind the back of the walk.
-    fn see_insider(&self, pid: u32, strangers: &mut BTreeSet<u32>, see: &mut impl FnMut(Member)) {
+    fn see_insider(&self, pid: u32, found: &mut Visit, see: &mut impl FnMut(Member)) {
         let Some(stat) = ProcessStat::read(pid).filter(|stat| !stat.is_dead()) else {
+            found.changed = true;
             return;
         };
-        if strangers.contains(&stat.parent) || self.is_stranger(&stat) {
-            strangers.insert(pid);
+        if found.strangers.contains(&stat.parent) || self.is_stranger(&stat) {
+            found.strangers.insert(pid);
         } else {
             see(Member { stat, direct: stat.parent == self.shim });
         }

@@ -189,13 +189,40 @@ fn exit_is_told_at_once_though_leftovers_hold_the_output() {
     let first = attempt.peer.exited();
     assert!(begin.elapsed().as_millis() < 1_000, "told after {:?}", begin.elapsed());
     assert_eq!(first.ending, Ending::Exited { code: 4 });
-    assert!(first.leftovers >= 1 && first.pipe_held && !first.settled, "{first:?}");
+    assert!(first.leftovers >= 1 && first.pipe_held && first.sweeping && !first.settled, "{first:?}");
     let settled = attempt.peer.settled();
     assert_eq!(settled.ending, first.ending);
     assert_eq!(settled.stopped, None);
-    assert!(!settled.pipe_held);
+    assert!(!settled.pipe_held && !settled.sweeping);
     assert!(!is_alive(number_in(&pid_file)));
     assert_eq!(attempt.files().exit_record().unwrap(), Some(settled));
+    attempt.finish();
+}
+
+#[test]
+fn end_of_a_sweep_is_told_though_a_stranger_holds_the_output() {
+    let directory = crate::harness::Directory::new();
+    let (pid_file, go) = (directory.path().join("pid"), directory.path().join("go"));
+    let mut attempt = Attempt::launch(&script(&format!(
+        "setsid sleep 60 & echo $! > {}; while [ ! -e {} ]; do sleep 0.01; done; exit 4",
+        pid_file.display(),
+        go.display()
+    )));
+    attempt.peer.started();
+    let pid = until("the leftover runs", || {
+        pid_file.metadata().is_ok_and(|file| file.len() > 0).then(|| number_in(&pid_file))
+    });
+    let stranger = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/fd/1")).unwrap();
+    fs::write(&go, "").unwrap();
+    assert!(attempt.peer.exited().sweeping);
+    let swept = attempt.peer.exited();
+    assert!(!swept.sweeping && swept.pipe_held && !swept.settled, "{swept:?}");
+    assert!(!is_alive(pid));
+    let kept = attempt.files().exit_record().unwrap().unwrap();
+    assert!(kept.sweeping || kept.settled, "on disk it is replaced once: {kept:?}");
+    let settled = attempt.peer.settled();
+    assert!(settled.pipe_held && !settled.sweeping, "{settled:?}");
+    drop(stranger);
     attempt.finish();
 }
 
@@ -207,7 +234,7 @@ fn kept_leftovers_live_on_and_reading_is_given_up() {
     launch.leftovers = Leftovers::Keep;
     let mut attempt = Attempt::launch(&launch);
     let record = attempt.peer.settled();
-    assert!(record.pipe_held && record.leftovers >= 1, "{record:?}");
+    assert!(record.pipe_held && record.leftovers >= 1 && !record.sweeping, "{record:?}");
     attempt.finish();
     let pid = number_in(&pid_file);
     assert!(is_alive(pid));

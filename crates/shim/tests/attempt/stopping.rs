@@ -314,6 +314,53 @@ fn fork_storm_in_ever_new_sessions_is_ended() {
     }
 }
 
+/// Lines of descent in which everybody makes an heir and ends after two milliseconds, without leaving the group; TERM is
+/// ignored. The argument of the format is a file for the ids of all who were born.
+const HEIRS: &str = "exec python3 -c 'import os,signal,time\n\
+     signal.signal(signal.SIGTERM,signal.SIG_IGN)\n\
+     born=os.open(\"FILE\",os.O_WRONLY|os.O_CREAT|os.O_APPEND)\n\
+     for line in range(4):\n \
+      if os.fork()==0:\n  \
+       for heir in range(8000):\n   \
+        os.write(born,b\"%d\\n\"%os.getpid())\n   \
+        time.sleep(0.002)\n   \
+        if os.fork(): os._exit(0)\n  \
+       os._exit(0)\n\
+     CODE'";
+
+#[test]
+fn heirs_that_are_born_all_the_time_are_all_ended_before_the_end_is_told() {
+    for (containment, cgroup) in every_containment() {
+        for (code, stopped) in [("time.sleep(60)", true), ("time.sleep(0.1)", false)] {
+            let directory = Directory::new();
+            let born = directory.path().join("born");
+            let text = HEIRS.replace("FILE", born.to_str().unwrap()).replace("CODE", code);
+            let mut launch = script(&text);
+            launch.containment = AllowedContainment::Only(containment);
+            launch.cgroup.clone_from(&cgroup);
+            launch.stop_plan = StopPlan { steps: vec![StopStep { signal: libc::SIGTERM, wait_ms: 100 }] };
+            let mut attempt = Attempt::launch(&launch);
+            attempt.peer.started();
+            let count = || std::fs::read_to_string(&born).unwrap_or_default().lines().count();
+            until("a few were born", || (count() > 20).then_some(()));
+            if stopped {
+                attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+            }
+            let record = attempt.peer.settled();
+            let before = count();
+            attempt.finish();
+            assert_eq!(count(), before, "{containment}: born after the end: {record:?}");
+            let left = std::fs::read_to_string(&born).unwrap();
+            let left: Vec<u32> =
+                left.lines().map(|line| line.parse().unwrap()).filter(|pid| is_alive(*pid)).collect();
+            assert_eq!(left, Vec::<u32>::new(), "{containment}: {record:?}");
+            assert_eq!(record.leftovers > 0, !stopped, "{containment}: {record:?}");
+            // A group is killed at one moment, whoever was seen of it before.
+            assert!(record.swept > 0 || containment == Containment::Group, "{containment}: {record:?}");
+        }
+    }
+}
+
 #[test]
 fn everybody_who_said_hello_is_told_of_every_change() {
     let mut attempt = Attempt::launch(&script("sleep 60"));

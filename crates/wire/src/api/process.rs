@@ -103,7 +103,8 @@ pub struct ProcessView {
     pub result: Option<serde_json::Value>,
     /// An exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
-    /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `detached_children`,
+    /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `sweeping` (the command has ended by itself,
+    /// and what it left behind is being ended), `detached_children`,
     /// `waits_for_children`, `unreachable` (its node gives no sign of life), `lives_on` (it was called interrupted while this
     /// node was away, and goes on here), `stale` (the store does not answer, see `stale_since`); of one process that was
     /// asked for, `output_removed` as well.

@@ -146,7 +146,7 @@ impl EventKind {
             (Fact::Paused { .. }, _) => Some(Self::Paused),
             (Fact::Resumed { .. }, _) => Some(Self::Resumed),
             (Fact::StopBegan { .. } | Fact::BecameStuck, _) => Some(Self::Stopping),
-            (Fact::ConditionBegan { condition }, _) => Some(Self::of_condition(*condition)),
+            (Fact::ConditionBegan { condition }, _) => Self::of_condition(*condition),
             (Fact::OutputMatched { .. }, _) => Some(Self::OutputMatched),
             (Fact::NodeLost { .. }, _) => Some(Self::NodeLost),
             (Fact::GivenBack { .. }, _) => Some(Self::GivenBack),
@@ -167,14 +167,15 @@ impl EventKind {
         }
     }
 
-    /// What subscribers are told when this begins to hold.
+    /// What subscribers are told when this begins to hold; nothing of what its end tells as well.
     #[must_use]
-    pub const fn of_condition(condition: Condition) -> Self {
+    pub const fn of_condition(condition: Condition) -> Option<Self> {
         match condition {
-            Condition::Ready => Self::Ready,
-            Condition::Idle => Self::Idle,
-            Condition::Stalled => Self::Stalled,
-            Condition::WaitingForInput => Self::WaitingForInput,
+            Condition::Ready => Some(Self::Ready),
+            Condition::Idle => Some(Self::Idle),
+            Condition::Stalled => Some(Self::Stalled),
+            Condition::WaitingForInput => Some(Self::WaitingForInput),
+            Condition::Sweeping => None,
         }
     }
 

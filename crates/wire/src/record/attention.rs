@@ -9,6 +9,7 @@ pub(super) enum ConditionRecord {
     Idle,
     Stalled,
     WaitingForInput,
+    Sweeping,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,6 +59,7 @@ impl From<Condition> for ConditionRecord {
             Condition::Idle => Self::Idle,
             Condition::Stalled => Self::Stalled,
             Condition::WaitingForInput => Self::WaitingForInput,
+            Condition::Sweeping => Self::Sweeping,
         }
     }
 }
@@ -69,6 +71,7 @@ impl From<ConditionRecord> for Condition {
             ConditionRecord::Idle => Self::Idle,
             ConditionRecord::Stalled => Self::Stalled,
             ConditionRecord::WaitingForInput => Self::WaitingForInput,
+            ConditionRecord::Sweeping => Self::Sweeping,
         }
     }
 }

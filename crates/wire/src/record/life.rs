@@ -45,6 +45,8 @@ struct ConditionsRecord {
     stalled: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting_for_input: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sweeping: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -209,6 +211,7 @@ impl From<&Conditions> for ConditionsRecord {
             idle: since(Condition::Idle),
             stalled: since(Condition::Stalled),
             waiting_for_input: since(Condition::WaitingForInput),
+            sweeping: since(Condition::Sweeping),
         }
     }
 }
@@ -220,6 +223,7 @@ impl From<ConditionsRecord> for Conditions {
             .with(Condition::Idle, record.idle.map(Timestamp))
             .with(Condition::Stalled, record.stalled.map(Timestamp))
             .with(Condition::WaitingForInput, record.waiting_for_input.map(Timestamp))
+            .with(Condition::Sweeping, record.sweeping.map(Timestamp))
     }
 }
 

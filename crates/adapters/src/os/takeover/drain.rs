@@ -76,6 +76,11 @@ impl Drain {
         Self { stdout, stderr, log, dropped: 0, buffer: Vec::new() }
     }
 
+    /// Reads nothing and keeps nothing.
+    pub(super) const fn nowhere() -> Self {
+        Self { stdout: None, stderr: None, log: None, dropped: 0, buffer: Vec::new() }
+    }
+
     /// Waits for news of output and moves what there is, at most a block of each; for ever if there can be none any more.
     pub(super) async fn step(&mut self) {
         tokio::select! {

@@ -18,10 +18,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long the news of a loss may wait for the rest of its tree.
-const SOON: Duration = Duration::from_millis(200);
+/// Who is killed and lives so long after is named.
+const SURVIVORS_AFTER: Duration = Duration::from_secs(2);
 const HOLD_PASSES: u32 = 100;
 const CONTINUE: i32 = 18;
 const HALT: i32 = 19;
@@ -34,6 +34,7 @@ pub(super) struct Tree {
 
 #[derive(Debug)]
 struct Inner {
+    key: AttemptKey,
     leader: u32,
     start_time: u64,
     marks: [String; 2],
@@ -46,6 +47,7 @@ impl Tree {
     pub(super) fn new(shared: &Shared, key: AttemptKey, identity: &Identity) -> Self {
         let programs = [FileIdentity::of_process(std::process::id()), FileIdentity::of(&shared.options.shim)];
         let inner = Inner {
+            key,
             leader: identity.pid,
             start_time: identity.start_time,
             marks: launch::marks(key),
@@ -142,22 +144,27 @@ impl Tree {
         u64::try_from(count.await.unwrap_or(0)).unwrap_or(u64::MAX)
     }
 
-    /// Kills until nobody is left, but not for long; false if somebody may be.
-    pub(super) async fn empty_soon(&self) -> bool {
-        tokio::time::timeout(SOON, self.empty()).await.is_ok()
-    }
-
     /// Kills until nobody is left; returns how many there were beside the command.
     pub(super) async fn empty(&self) -> u64 {
         let mut killed = BTreeSet::new();
         let mut pause = FIRST_PAUSE;
+        let begin = Instant::now();
+        let mut named = false;
         loop {
             let round = self.beside(|inner| {
                 inner.thaw();
                 inner.signal(KILL)
             });
             match round.await {
-                Some(reached) if !reached.is_empty() => killed.extend(reached),
+                Some(reached) if !reached.is_empty() => {
+                    if !named && begin.elapsed() >= SURVIVORS_AFTER {
+                        named = true;
+                        let survivors: Vec<u32> = reached.iter().map(|(pid, _)| *pid).collect();
+                        let key = self.inner.key;
+                        tracing::warn!(id = %key.id, attempt = %key.attempt, ?survivors, "killed, and still alive");
+                    }
+                    killed.extend(reached);
+                }
                 Some(_) | None => break,
             }
             tokio::time::sleep(pause).await;
@@ -203,16 +210,21 @@ impl Inner {
     fn members(&self) -> Vec<ProcessStat> {
         let me = std::process::id();
         let inside = self.cgroup.as_deref().map(pids_in).unwrap_or_default();
-        let everyone: Vec<ProcessStat> = ProcessStat::everyone()
-            .into_iter()
-            .filter(|stat| stat.pid != me && !stat.is_dead() && stat.start_time >= self.start_time)
-            .collect();
+        let mut everyone = ProcessStat::everyone();
+        // A pid is given to nobody else while it names a session.
+        let has_session =
+            !everyone.iter().any(|stat| stat.pid == self.leader && stat.start_time != self.start_time);
+        everyone.retain(|stat| stat.pid != me && !stat.is_dead() && stat.start_time >= self.start_time);
         let mut found: BTreeSet<u32> = BTreeSet::new();
         let mut members = Vec::new();
         let mut rest = everyone;
         loop {
             // Parents come first in one round, and their children at the latest in the next.
-            let belongs = |stat: &ProcessStat| found.contains(&stat.parent) || self.is_marked(stat, &inside);
+            let belongs = |stat: &ProcessStat| {
+                found.contains(&stat.parent)
+                    || (has_session && stat.session == self.leader)
+                    || self.is_marked(stat, &inside)
+            };
             let (fresh, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(belongs);
             let fresh: Vec<ProcessStat> =
                 fresh.into_iter().filter(|stat| !self.is_stranger(stat.pid)).collect();
@@ -227,7 +239,6 @@ impl Inner {
 
     fn is_marked(&self, stat: &ProcessStat, inside: &BTreeSet<u32>) -> bool {
         stat.pid == self.leader && stat.start_time == self.start_time
-            || stat.session == self.leader
             || inside.contains(&stat.pid)
             || procfs::was_started_with(stat.pid, &self.marks)
     }
@@ -242,5 +253,39 @@ fn deliver(member: &ProcessStat, signal: i32) {
     if let Ok(Some(fd)) = pidfd::open(member.pid, member.start_time) {
         // One that has ended meanwhile needs no signal.
         drop(pidfd::send(&fd, signal));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{AttemptNo, ProcessId};
+
+    #[test]
+    fn a_session_whose_pid_has_passed_to_another_is_no_part_of_it() {
+        let mut other = std::process::Command::new("setsid").args(["sleep", "60"]).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let stat = loop {
+            let stat = ProcessStat::read(other.id()).unwrap();
+            if stat.session == stat.pid {
+                break stat;
+            }
+            assert!(Instant::now() < deadline, "{stat:?}");
+            std::thread::sleep(FIRST_PAUSE);
+        };
+        let key = AttemptKey { id: ProcessId::new(uuid::Uuid::new_v4()), attempt: AttemptNo(1) };
+        let of = |start_time| Inner {
+            key,
+            leader: stat.pid,
+            start_time,
+            marks: launch::marks(key),
+            cgroup: None,
+            strangers: Vec::new(),
+        };
+        let pids = |inner: Inner| inner.members().iter().map(|member| member.pid).collect::<Vec<_>>();
+        assert_eq!(pids(of(stat.start_time)), [stat.pid]);
+        assert_eq!(pids(of(stat.start_time.saturating_sub(1))), [0; 0]);
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

@@ -15,6 +15,10 @@ impl ShimChild {
         Self { child }
     }
 
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it has ended, so that nothing of it is left. Safe to give up on and to call again.
     pub(super) async fn ended(&mut self, reaper: &Reaper) {
         while let Ok(None) = self.child.try_wait() {

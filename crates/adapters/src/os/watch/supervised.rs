@@ -21,11 +21,16 @@ impl Watch {
             self.send_stop(&link).await;
         }
         loop {
+            let lasts = self.sweep_lasts();
             let stage = tokio::select! {
                 ask = self.asks.recv() => match ask {
                     Some(ask) => self.pass_on(&link, ask).await,
                     None => Some(Stage::Left),
                 },
+                () = lasts => {
+                    self.tell_sweep();
+                    None
+                }
                 told = link.next() => match told {
                     Ok(Some((notice, held))) => self.hear(&link, notice, held).await,
                     Ok(None) => break,
@@ -140,10 +145,15 @@ impl Watch {
             }
             Notice::Exited { record, durable } => {
                 self.durable |= durable;
+                self.see_input_closed();
+                if record.sweeping && !self.is_over() {
+                    // Its tree is not empty: whoever waits for its place would run beside what is left of it.
+                    self.see_sweep(&record);
+                    return None;
+                }
                 self.see_end(&record);
                 self.held = Held::default();
                 self.counters.clear();
-                self.see_input_closed();
                 while !self.unanswered.is_empty() {
                     self.refuse("it has ended".to_owned());
                 }
@@ -178,7 +188,8 @@ impl Watch {
                 None
             }
             Notice::Status(status) => {
-                if status.phase == Phase::Stopping && !status.survivors.is_empty() {
+                let is_ending = matches!(status.phase, Phase::Stopping | Phase::Ended);
+                if is_ending && !status.survivors.is_empty() {
                     let survivors = &status.survivors;
                     tracing::warn!(id = %self.key.id, ?survivors, "killed, and still alive");
                 }

@@ -183,6 +183,8 @@ fn with_later_fields() -> Vec<Process> {
         .into_iter()
         .zip((7_001..).map(Timestamp))
         .collect();
+    let mut sweeping = running();
+    sweeping.conditions = [(Condition::Sweeping, Timestamp(7_005))].into_iter().collect();
     vec![
         moved,
         ending_below,
@@ -192,6 +194,7 @@ fn with_later_fields() -> Vec<Process> {
         limited(ExceededLimit::Memory),
         limited(ExceededLimit::FileSize),
         noticed,
+        sweeping,
     ]
 }
 
@@ -272,6 +275,7 @@ fn later_events() -> Vec<Event> {
         Fact::RestTold { cause: StopCause::User, force: true },
         Fact::RestTold { cause: StopCause::Session, force: false },
         Fact::GivenBack { node: NodeId::new("laptop").unwrap() },
+        Fact::ConditionBegan { condition: Condition::Sweeping },
     ]
     .map(|fact| Event { at: Timestamp(5_000), fact })
     .into()

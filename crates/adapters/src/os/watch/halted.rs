@@ -1,0 +1,37 @@
+//! A supervisor that somebody halted.
+
+use super::Watch;
+use crate::os::pidfd;
+use longhaul_shim::ProcessStat;
+use std::os::fd::OwnedFd;
+
+const KILL: i32 = 9;
+const CONTINUE: i32 = 18;
+
+impl Watch {
+    /// Sees to it that a stop is carried out: a supervisor that was halted goes on, and one that still is halted when the
+    /// tree is to be killed is killed, since that can be done without it.
+    pub(super) fn rouse_shim(&self, force: bool) {
+        let Some((pid, fd)) = self.open_shim() else { return };
+        // It never halts by itself, and what was meant for the tree does not reach it.
+        if ProcessStat::read(pid).is_some_and(|stat| stat.is_stopped()) {
+            tracing::warn!(id = %self.key.id, pid, force, "its supervisor was halted by somebody");
+            let signal = if force { KILL } else { CONTINUE };
+            if let Err(error) = pidfd::send(&fd, signal) {
+                tracing::warn!(id = %self.key.id, pid, %error, "a halted supervisor cannot be roused");
+            }
+        }
+    }
+
+    fn open_shim(&self) -> Option<(u32, OwnedFd)> {
+        match (&self.identity, &self.shim) {
+            (Some(identity), _) => {
+                let fd = pidfd::open(identity.shim_pid, identity.shim_start).ok()??;
+                Some((identity.shim_pid, fd))
+            }
+            // A child that was not waited for keeps its pid.
+            (None, Some(shim)) => Some((shim.id(), pidfd::open_child(shim.id())?)),
+            (None, None) => None,
+        }
+    }
+}

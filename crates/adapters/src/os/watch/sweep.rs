@@ -1,0 +1,76 @@
+//! The time between the end of a command and that of what it left behind.
+
+use super::{Known, Watch};
+use crate::os::translate;
+use longhaul_shim::ExitRecord;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A sweep that is over sooner is not told of: most leftovers end as soon as they are asked to.
+const SOON: Duration = Duration::from_millis(250);
+
+/// A command that has ended, and left something behind that is being ended.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    record: Box<ExitRecord>,
+    /// When it is told of; none if it was.
+    due: Option<Instant>,
+}
+
+impl Sweep {
+    /// How the command ended.
+    pub(super) fn record(&self) -> &ExitRecord {
+        &self.record
+    }
+}
+
+impl Watch {
+    /// Takes in how the command ended. That is told as the end of the attempt only once its tree is empty.
+    pub(crate) fn see_sweep(&mut self, record: &ExitRecord) {
+        if self.sweep.is_none() {
+            let due = Instant::now().checked_add(SOON);
+            self.sweep = Some(Sweep { record: Box::new(record.clone()), due });
+        }
+    }
+
+    /// Answers whoever asks until the work on what is left of the attempt is done; none if the spawner is gone before.
+    pub(crate) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            let lasts = self.sweep_lasts();
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                ask = self.asks.recv() => self.answer_at_its_end(ask?),
+                () = lasts => self.tell_sweep(),
+            }
+        }
+    }
+
+    /// Waits until a sweep is to be told of; for ever if there is none.
+    pub(super) fn sweep_lasts(&self) -> impl Future<Output = ()> + use<> {
+        let due = self.sweep.as_ref().and_then(|sweep| sweep.due);
+        async move {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Tells that a sweep lasts, once.
+    pub(super) fn tell_sweep(&mut self) {
+        let is_known = match self.known {
+            Known::Running(_) => true,
+            Known::Nothing | Known::Over(_) => false,
+        };
+        if let Some(sweep) = &mut self.sweep {
+            sweep.due = None;
+            let sweeping = translate::sweeping(self.key, &sweep.record);
+            if is_known {
+                self.tell(&sweeping);
+            }
+        }
+    }
+}

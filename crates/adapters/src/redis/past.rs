@@ -1,0 +1,125 @@
+//! How far the namespace had come, by which a server is known that was emptied, restored or replaced.
+//!
+//! Each new connection is asked for it before anything else. If the namespace stands before what was heard of it, what
+//! others did since is not known there: their work looks as if it waited, or as if they were gone. Nothing that may be
+//! theirs is taken there until the answer to a sign of life told of it; whoever gives them knows to wait then until
+//! all had the time to give back what is theirs.
+
+use longhaul_ports::{Cursor, History};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What was heard of how far the namespace has come.
+#[derive(Debug, Default)]
+pub(super) struct Past(Mutex<Heard>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// The furthest of what the server of the latest connection said; its server is what that calls itself.
+    furthest: Option<History>,
+    /// So many connections led to a namespace that had lost something.
+    losses: u64,
+    /// So many of them were told of.
+    told: u64,
+}
+
+/// Why nothing is taken from a namespace that lost something.
+#[derive(Debug, thiserror::Error)]
+#[error("the store lost something since it was heard last: nothing is taken before all could give it back")]
+pub(super) struct Behind;
+
+impl Past {
+    /// A new connection leads to a namespace that has come so far.
+    pub(super) fn meets(&self, here: History) {
+        let mut heard = self.heard();
+        // Where nothing was founded yet there was nothing to lose.
+        let is_lost = |before: &History| {
+            before.founding.is_some() && (!here.continues(before) || here.server != before.server)
+        };
+        if heard.furthest.as_ref().is_some_and(is_lost) {
+            heard.losses += 1;
+        }
+        heard.furthest = Some(here);
+    }
+
+    /// The namespace has come so far by the answer to a question.
+    pub(super) fn hears(&self, founding: Option<String>, end: Cursor) -> History {
+        self.heard().takes_in(founding, end)
+    }
+
+    /// The same; whoever asked learns from it what was lost.
+    pub(super) fn tells(&self, founding: Option<String>, end: Cursor) -> History {
+        let mut heard = self.heard();
+        heard.told = heard.losses;
+        heard.takes_in(founding, end)
+    }
+
+    /// Whether something was lost that nobody was told of yet.
+    pub(super) fn is_untold(&self) -> bool {
+        let heard = self.heard();
+        heard.told < heard.losses
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Heard {
+    fn takes_in(&mut self, founding: Option<String>, end: Cursor) -> History {
+        let server = self.furthest.as_ref().map(|before| before.server.clone()).unwrap_or_default();
+        let before = self.furthest.take().filter(|before| before.founding == founding);
+        // Answers may overtake each other.
+        let furthest = before.map_or(end, |before| before.end.max(end));
+        self.furthest = Some(History { founding: founding.clone(), server: server.clone(), end: furthest });
+        History { founding, server: format!("{server}/{}", self.losses), end }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(founding: &str, server: &str, end: u64) -> History {
+        History { founding: Some(founding.to_owned()), server: server.to_owned(), end: Cursor(end) }
+    }
+
+    #[test]
+    fn what_a_connection_lost_is_untold_until_it_is_told() {
+        for (here, is_lost) in [
+            (at("a", "", 7), false),
+            (at("a", "", 9), false),
+            (at("a", "", 6), true),
+            (at("b", "", 9), true),
+            (at("a", "other", 9), true),
+            (History { founding: None, ..at("", "", 0) }, true),
+        ] {
+            let past = Past::default();
+            past.meets(at("a", "", 3));
+            let before = past.tells(Some("a".to_owned()), Cursor(7));
+            past.meets(here.clone());
+            assert_eq!(past.is_untold(), is_lost, "{here:?}");
+            let heard = past.hears(here.founding.clone(), Cursor(100));
+            assert_eq!(past.is_untold(), is_lost, "only who gives signs of life has to know");
+            assert_eq!(past.tells(here.founding, Cursor(100)).server, heard.server);
+            assert_eq!((past.is_untold(), heard.server != before.server), (false, is_lost));
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_was_not_founded_yet_loses_nothing() {
+        let past = Past::default();
+        past.meets(History { founding: None, ..at("", "", 0) });
+        past.meets(at("a", "other", 0));
+        assert!(!past.is_untold());
+    }
+
+    #[test]
+    fn an_answer_that_was_overtaken_takes_nothing_back() {
+        let past = Past::default();
+        past.meets(at("a", "", 3));
+        past.hears(Some("a".to_owned()), Cursor(7));
+        past.hears(Some("a".to_owned()), Cursor(5));
+        past.meets(at("a", "", 6));
+        assert!(past.is_untold());
+    }
+}

@@ -1,0 +1,170 @@
+//! What commands leave behind: an attempt is over only once nothing of it is left.
+
+use crate::bench::{Bench, by_user, code, key, kill, state, until};
+use longhaul_domain::{Condition, Exit, ExitStatus, Leftovers, Observation, Timestamp};
+use longhaul_ports::{Found, Spawner};
+use longhaul_shim::{AttemptDirectory, ExitRecord};
+use std::time::Duration;
+
+/// Leaves something behind that ignores TERM, in a session of its own, and exits with 7.
+const LITTERS: &str = "setsid sh -c 'trap \"\" TERM; echo $$ up; while :; do sleep 0.05; done' & \
+    while [ ! -e go ]; do sleep 0.01; done; exit 7";
+/// No test waits for it: what is asked to end meanwhile has to be killed for another reason.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+#[tokio::test]
+async fn the_end_is_told_once_nothing_is_left_and_dated_when_the_command_ended() {
+    let bench = Bench::new();
+    let left = litter(&bench, Duration::from_secs(1)).await;
+    let begun = std::time::Instant::now();
+    end_command(&bench);
+    let told = sweeping(&bench).await;
+    assert!(is_alive(left), "it is told of while it lasts");
+    let exit = bench.exited().await;
+    assert!(!is_alive(left) && begun.elapsed() >= Duration::from_secs(1));
+    assert_eq!((code(&exit), exit.at, exit.stopped), (7, told, None));
+    assert!(exit.leftovers >= 1 && exit.swept >= 1, "{exit:?}");
+}
+
+#[tokio::test]
+async fn what_is_kept_holds_no_end_back() {
+    let bench = Bench::new();
+    let mut order = bench.order(key(1), LITTERS);
+    order.command.leftovers = Leftovers::Keep;
+    bench.spawner.start(order).await.unwrap();
+    bench.spawned().await;
+    let left = leftover(&bench).await;
+    end_command(&bench);
+    assert_eq!(code(&bench.exited().await), 7);
+    assert!(is_alive(left));
+    kill(left);
+}
+
+#[tokio::test]
+async fn a_stop_of_what_is_left_behind_changes_nothing_of_the_end() {
+    let bench = Bench::new();
+    let left = litter(&bench, NEVER).await;
+    end_command(&bench);
+    sweeping(&bench).await;
+    bench.spawner.stop(key(1), by_user(false)).await.unwrap();
+    assert!(bench.spawner.pause(key(1)).await.is_err());
+    assert!(is_alive(left));
+    bench.spawner.stop(key(1), by_user(true)).await.unwrap();
+    over(&bench.exited().await, left);
+}
+
+#[tokio::test]
+async fn the_next_life_waits_for_what_was_left_behind() {
+    let mut bench = Bench::new();
+    let left = litter(&bench, NEVER).await;
+    end_command(&bench);
+    until(async || recorded(&bench)).await;
+    bench.next_life();
+    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    assert!(matches!(found, Found::Alive(Observation::Spawned { .. })), "{found:?}");
+    sweeping(&bench).await;
+    assert!(is_alive(left));
+    bench.spawner.stop(key(1), by_user(true)).await.unwrap();
+    over(&bench.exited().await, left);
+}
+
+#[tokio::test]
+async fn a_sweep_goes_on_when_the_shim_is_killed() {
+    let bench = Bench::new();
+    let left = litter(&bench, NEVER).await;
+    end_command(&bench);
+    sweeping(&bench).await;
+    bench.kill_shim(key(1));
+    over(&bench.exited().await, left);
+    assert!(!record(&bench).sweeping && record(&bench).settled);
+}
+
+#[tokio::test]
+async fn the_next_life_finishes_a_sweep_of_which_nobody_is_left() {
+    let mut bench = Bench::new();
+    let left = litter(&bench, NEVER).await;
+    end_command(&bench);
+    until(async || recorded(&bench)).await;
+    bench.next_life();
+    let shim = bench.identity(key(1)).shim_pid;
+    kill(shim);
+    until(async || !is_alive(shim)).await;
+    assert!(is_alive(left) && record(&bench).sweeping);
+    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    assert!(matches!(found, Found::Alive(Observation::Spawned { .. })), "{found:?}");
+    over(&bench.exited().await, left);
+    bench.next_life();
+    match bench.spawner.adopt(key(1)).await.unwrap() {
+        Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_a_command_without_shim_leaves_behind_is_gone_before_its_end_is_told() {
+    let bench = Bench::new();
+    let left = litter(&bench, NEVER).await;
+    bench.kill_shim(key(1));
+    end_command(&bench);
+    over(&bench.exited().await, left);
+}
+
+#[tokio::test]
+async fn a_sweep_ends_though_its_directory_was_removed() {
+    for is_shim_killed in [false, true] {
+        let bench = Bench::new();
+        let left = litter(&bench, Duration::from_secs(1)).await;
+        let shim = bench.identity(key(1)).shim_pid;
+        end_command(&bench);
+        sweeping(&bench).await;
+        std::fs::remove_dir_all(bench.attempt(key(1))).unwrap();
+        if is_shim_killed {
+            kill(shim);
+        }
+        over(&bench.exited().await, left);
+    }
+}
+
+/// Starts what leaves something behind, and tells who that is.
+async fn litter(bench: &Bench, grace: Duration) -> u32 {
+    let mut order = bench.order(key(1), LITTERS);
+    order.command.stop.grace = grace;
+    bench.spawner.start(order).await.unwrap();
+    bench.spawned().await;
+    leftover(bench).await
+}
+
+async fn leftover(bench: &Bench) -> u32 {
+    bench.says(key(1), "up").await;
+    bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn end_command(bench: &Bench) {
+    std::fs::write(bench.path().join("go"), "").unwrap();
+}
+
+/// Waits until it is told that a sweep lasts, and gives the end of the command.
+async fn sweeping(bench: &Bench) -> Timestamp {
+    match bench.next().await {
+        Observation::Noticed { condition: Condition::Sweeping, holds: true, at, .. } => at,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// It ended as the command did, and nothing is left of it.
+fn over(exit: &Exit, left: u32) {
+    assert_eq!((exit.status, exit.stopped), (ExitStatus::Code(7), None));
+    assert!(!is_alive(left), "its place is given on while it lives");
+}
+
+fn is_alive(pid: u32) -> bool {
+    state(pid).is_some_and(|state| state != 'Z')
+}
+
+fn recorded(bench: &Bench) -> bool {
+    bench.attempt(key(1)).join("exit").exists()
+}
+
+fn record(bench: &Bench) -> ExitRecord {
+    AttemptDirectory::open(&bench.attempt(key(1))).unwrap().exit_record().unwrap().unwrap()
+}

@@ -1,0 +1,63 @@
+//! Those that write too much, or what nobody can read.
+
+use crate::census::{again_and_again, ready};
+use std::io::Write;
+
+const PIECE: usize = 1 << 16;
+
+/// Writes as fast as the pipe takes it.
+pub(crate) fn floods(_: &[String]) -> i32 {
+    let line = "all work and no play makes jack a dull boy\n".repeat(PIECE / 43);
+    let mut out = std::io::stdout().lock();
+    ready();
+    again_and_again(|| out.write_all(line.as_bytes()).unwrap())
+}
+
+/// The same on both outputs.
+pub(crate) fn floods_both(_: &[String]) -> i32 {
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    let piece = vec![b'\n'; PIECE];
+    ready();
+    again_and_again(|| {
+        out.write_all(&piece).unwrap();
+        err.write_all(&piece).unwrap();
+    })
+}
+
+/// One line of so many megabytes, and no line feed at its end.
+pub(crate) fn long_line(words: &[String]) -> i32 {
+    let mut out = std::io::stdout().lock();
+    let piece = vec![b'x'; 1 << 20];
+    for _ in 0..words.concat().parse::<u32>().unwrap() {
+        out.write_all(&piece).unwrap();
+    }
+    out.flush().unwrap();
+    0
+}
+
+/// A thousand zero bytes between two words.
+pub(crate) fn nulls(_: &[String]) -> i32 {
+    write_all(&[b"begin".as_slice(), &[0; 1_000], b"end"].concat())
+}
+
+/// Every byte there is, backwards, so that none begins a character that the next one goes on with.
+pub(crate) fn invalid_text(_: &[String]) -> i32 {
+    write_all(&(0..=u8::MAX).rev().collect::<Vec<u8>>())
+}
+
+/// Says of its own progress what nobody can say.
+pub(crate) fn lies(_: &[String]) -> i32 {
+    let claims = ["NaN", "-5", "1e999", "101", "99999999999999999999", "\u{1b}]0;x\u{7}"];
+    let lines: String = claims
+        .iter()
+        .map(|claim| format!("::progress {claim}\nprogress: {claim}%\n[{claim}/{claim}] eta {claim}s\n"))
+        .collect();
+    write_all(lines.as_bytes())
+}
+
+fn write_all(bytes: &[u8]) -> i32 {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).unwrap();
+    out.flush().unwrap();
+    0
+}

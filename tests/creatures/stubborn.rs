@@ -1,0 +1,71 @@
+//! Those that do not do what they are asked.
+
+use crate::census::{again_and_again, await_word, beside, linger, ready};
+use crate::system::{KILL, STOP, TERM, creature, ignore, ignore_all, kill_itself};
+use std::time::Duration;
+
+/// Ends when it is asked to; never reads its input.
+pub(crate) fn obeys(_: &[String]) -> i32 {
+    ready();
+    linger()
+}
+
+pub(crate) fn ignores_term(_: &[String]) -> i32 {
+    ignore(TERM);
+    obeys(&[])
+}
+
+/// Ignores all that can be ignored.
+pub(crate) fn ignores_all(_: &[String]) -> i32 {
+    ignore_all();
+    obeys(&[])
+}
+
+/// Halts as soon as it began.
+pub(crate) fn stops_itself(_: &[String]) -> i32 {
+    ready();
+    kill_itself(STOP);
+    linger()
+}
+
+/// Counts on and on in a file, and has two children who do the same.
+pub(crate) fn counts(words: &[String]) -> i32 {
+    if words.is_empty() {
+        for child in ["1", "2"] {
+            creature("counts").arg(child).spawn().unwrap();
+        }
+        ready();
+    }
+    let own = beside(&format!("count{}", words.concat()));
+    let mut count = 0_u64;
+    again_and_again(|| {
+        count += 1;
+        std::fs::write(&own, count.to_string()).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+    })
+}
+
+/// Does nothing but use the processor.
+pub(crate) fn burns(_: &[String]) -> i32 {
+    ready();
+    again_and_again(std::hint::spin_loop)
+}
+
+/// Exits by itself as soon as it may, with the code that it is given; -1 is for KILL.
+pub(crate) fn comes_and_goes(words: &[String]) -> i32 {
+    ready();
+    await_word("go");
+    let code = words.first().unwrap().parse().unwrap();
+    if code < 0 {
+        kill_itself(KILL);
+    }
+    code
+}
+
+/// Starts `longhaul` as anybody would: the words are the program and what it is told.
+pub(crate) fn nested(words: &[String]) -> i32 {
+    let (program, words) = words.split_first().unwrap();
+    let status = std::process::Command::new(program).args(words).status().unwrap();
+    assert!(status.success(), "the inner launch failed");
+    obeys(&[])
+}

@@ -1,0 +1,95 @@
+//! What programs do to the system that no safe interface offers.
+
+#![expect(
+    unsafe_code,
+    reason = "a fork without exec, ignored signals and closed descriptors are what a zoo is for"
+)]
+
+use std::process::{Command, Stdio};
+
+pub(crate) const KILL: i32 = libc::SIGKILL;
+pub(crate) const TERM: i32 = libc::SIGTERM;
+pub(crate) const STOP: i32 = libc::SIGSTOP;
+pub(crate) const ABORT: i32 = libc::SIGABRT;
+const LAST: i32 = 64;
+
+/// Another process with the same program; true in the child.
+pub(crate) fn fork() -> bool {
+    // SAFETY: no creature has a second thread, so that the child may do whatever its parent might.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "no fork");
+    if pid == 0 {
+        crate::census::enrol();
+    }
+    pid == 0
+}
+
+/// A child that is not to be told of at its birth.
+pub(crate) fn fork_unseen() -> bool {
+    // SAFETY: as above.
+    unsafe { libc::fork() == 0 }
+}
+
+/// Waits for a child that has ended, if there is one.
+pub(crate) fn reap() {
+    // SAFETY: the kernel is asked to write nothing.
+    unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) };
+}
+
+pub(crate) fn ignore(signal: i32) {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
+/// Leaves to the kernel what becomes of a signal.
+pub(crate) fn unignore(signal: i32) {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Ignores whatever can be ignored.
+pub(crate) fn ignore_all() {
+    for signal in 1..=LAST {
+        ignore(signal);
+    }
+}
+
+/// Sends a signal; 0 means the own process group.
+pub(crate) fn kill(pid: u32, signal: i32) {
+    let pid = i32::try_from(pid).unwrap();
+    // SAFETY: sends a signal, to nobody but the own group or a process of the same attempt.
+    unsafe { libc::kill(pid, signal) };
+}
+
+pub(crate) fn kill_itself(signal: i32) {
+    kill(std::process::id(), signal);
+}
+
+pub(crate) fn parent() -> u32 {
+    // SAFETY: reads a number.
+    u32::try_from(unsafe { libc::getppid() }).unwrap()
+}
+
+/// Lets its parent trace it, and halts.
+pub(crate) fn be_traced() {
+    // SAFETY: no memory is involved in this request.
+    unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
+    kill_itself(STOP);
+}
+
+pub(crate) fn close(descriptor: i32) {
+    // SAFETY: a creature uses none of them afterwards.
+    unsafe { libc::close(descriptor) };
+}
+
+/// Becomes the leader of a session, unless it leads one.
+pub(crate) fn leave_session() {
+    let _leads_one_already = rustix::process::setsid();
+}
+
+/// Another creature, which keeps its outputs to itself.
+pub(crate) fn creature(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(name).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}

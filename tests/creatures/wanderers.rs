@@ -1,0 +1,224 @@
+//! Those that make others, and leave where they belong.
+
+use crate::census::{again_and_again, beside, linger, ready, tell};
+use crate::system::{
+    KILL, TERM, be_traced, creature, fork, fork_unseen, ignore, leave_session, parent, reap,
+};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const GENERATION: Duration = Duration::from_millis(4);
+const ZOMBIES: u32 = 50;
+
+/// Lives in a session of its own and is not to be asked.
+pub(crate) fn far(_: &[String]) -> i32 {
+    leave_session();
+    ignore(TERM);
+    tell("ready", "");
+    linger()
+}
+
+/// The classic: two forks, a session of its own, and the first process ends at once.
+pub(crate) fn daemon(_: &[String]) -> i32 {
+    if !fork() {
+        wait_until_ready();
+        return 0;
+    }
+    leave_session();
+    if !fork() {
+        return 0;
+    }
+    for output in 0..3 {
+        crate::system::close(output);
+    }
+    ignore(TERM);
+    ready();
+    linger()
+}
+
+/// Ends with 3, and leaves somebody who holds its output.
+pub(crate) fn holds_output(_: &[String]) -> i32 {
+    Command::new(std::env::current_exe().unwrap()).arg("far").spawn().unwrap();
+    wait_until_ready();
+    3
+}
+
+/// Ends with 0, and leaves somebody who holds a port.
+pub(crate) fn holds_port(_: &[String]) -> i32 {
+    creature("port").spawn().unwrap();
+    wait_until_ready();
+    0
+}
+
+/// Holds a port, whose number it tells.
+pub(crate) fn port(_: &[String]) -> i32 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    tell("port", &listener.local_addr().unwrap().port().to_string());
+    far(&[])
+}
+
+/// Each generation starts the next one in a session of its own and ends; only the first stays.
+pub(crate) fn hops(words: &[String]) -> i32 {
+    ignore(TERM);
+    if words.is_empty() {
+        creature("hops").arg("1").spawn().unwrap();
+        return linger();
+    }
+    leave_session();
+    let generation: u32 = words.concat().parse().unwrap();
+    if generation == 3 {
+        ready();
+    }
+    std::thread::sleep(GENERATION);
+    if generation < 10_000 {
+        creature("hops").arg((generation + 1).to_string()).spawn().unwrap();
+    }
+    0
+}
+
+/// Four lines of descent: each process makes its heir and ends, so that everybody changes parents all the time.
+pub(crate) fn re_parents(_: &[String]) -> i32 {
+    ignore(TERM);
+    for _ in 0..4 {
+        if fork() {
+            return descend();
+        }
+    }
+    ready();
+    linger()
+}
+
+/// Ends with 4 while such a line goes on.
+pub(crate) fn leaves_storm(_: &[String]) -> i32 {
+    ignore(TERM);
+    if fork() {
+        return descend();
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    4
+}
+
+/// Five breeders, each with a new child every four milliseconds.
+pub(crate) fn storms(_: &[String]) -> i32 {
+    ignore(TERM);
+    for _ in 0..5 {
+        if fork() {
+            return again_and_again(|| {
+                if fork() {
+                    std::thread::sleep(GENERATION * 3);
+                    std::process::exit(0);
+                }
+                reap();
+                std::thread::sleep(GENERATION);
+            });
+        }
+    }
+    ready();
+    linger()
+}
+
+/// Three children in sessions of their own that never executed anything.
+pub(crate) fn forks_only(_: &[String]) -> i32 {
+    for _ in 0..3 {
+        if fork() {
+            return far(&[]);
+        }
+    }
+    ready();
+    linger()
+}
+
+/// Makes children that end at once, and never asks how.
+pub(crate) fn makes_zombies(_: &[String]) -> i32 {
+    for _ in 0..ZOMBIES {
+        if fork() {
+            return 0;
+        }
+    }
+    ready();
+    linger()
+}
+
+/// Starts one program after the other the fast way.
+pub(crate) fn vforks(_: &[String]) -> i32 {
+    let mut runs = 0_u32;
+    again_and_again(|| {
+        Command::new("/bin/true").status().unwrap();
+        runs += 1;
+        if runs == 10 {
+            ready();
+        }
+    })
+}
+
+/// Leaves somebody behind with another name, other arguments, no variable and no session.
+pub(crate) fn sheds_its_name(_: &[String]) -> i32 {
+    if fork() {
+        leave_session();
+        ignore(TERM);
+        let mut heir = Command::new(std::env::current_exe().unwrap());
+        heir.arg0("[kworker/0:1]").arg("renamed").arg(beside("")).env_clear();
+        heir.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let error = heir.exec();
+        unreachable!("{error}");
+    }
+    linger()
+}
+
+/// The one that was left behind: its name looks like the end of what the kernel tells, and like that of a zombie.
+pub(crate) fn renamed(words: &[String]) -> i32 {
+    rustix::thread::set_name(c"a) Z 1 1 1 (b").unwrap();
+    std::fs::write(format!("{}.ready", words.concat()), "").unwrap();
+    linger()
+}
+
+/// Traces a child, which acts on no signal while it is held.
+pub(crate) fn traces(_: &[String]) -> i32 {
+    if fork() {
+        ignore(TERM);
+        be_traced();
+        return linger();
+    }
+    if fork_unseen() {
+        // Says so once its sister is held.
+        let begin = std::time::Instant::now();
+        while begin.elapsed() < Duration::from_secs(10) && !is_traced(parent()) {
+            std::thread::sleep(GENERATION);
+        }
+        ready();
+        return 0;
+    }
+    linger()
+}
+
+fn descend() -> i32 {
+    let mut generation = 0_u32;
+    again_and_again(|| {
+        std::thread::sleep(GENERATION);
+        generation += 1;
+        if generation < 10_000 && !fork() {
+            std::process::exit(0);
+        }
+    })
+}
+
+fn is_traced(parent: u32) -> bool {
+    let children =
+        std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    children.split_ascii_whitespace().any(|child| {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('t'))
+    })
+}
+
+fn wait_until_ready() {
+    let begin = std::time::Instant::now();
+    while !beside("ready").exists() {
+        if begin.elapsed() > Duration::from_secs(20) {
+            crate::system::kill_itself(KILL);
+        }
+        std::thread::sleep(GENERATION);
+    }
+}

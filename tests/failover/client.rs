@@ -1,0 +1,222 @@
+//! Clients that launch all the time, and insist on an answer.
+
+use crate::ask::{Answer, ask};
+use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+/// On each node.
+const CLIENTS: usize = 2;
+/// The pace of a client.
+const PAUSE: Duration = Duration::from_millis(150);
+/// Longer than a manager takes to give up.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// In which everything that was asked is answered at last.
+const INSISTING: Duration = Duration::from_secs(25);
+
+/// A command that writes to the journal when it begins and when it ends.
+const SCRIPT: &str = r#"
+echo "$LONGHAUL_ID $LONGHAUL_ATTEMPT start $4" >> "$1"
+sleep "$2"
+echo "$LONGHAUL_ID $LONGHAUL_ATTEMPT end $4" >> "$1"
+exit "$3"
+"#;
+
+/// One launch, and what came of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    pub(crate) code: i32,
+    /// The node that was asked last.
+    pub(crate) node: &'static str,
+    pub(crate) acknowledged: Option<Acknowledged>,
+    /// It was sent again, after an answer that said nothing.
+    pub(crate) in_doubt: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Acknowledged {
+    pub(crate) id: String,
+    pub(crate) at: Instant,
+}
+
+/// What all clients asked, by launch keys.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) launches: BTreeMap<String, Launch>,
+    /// How often which answer was none that a client can go on with.
+    pub(crate) refusals: BTreeMap<String, u64>,
+}
+
+/// The clients at work.
+pub(crate) struct Clients {
+    threads: Vec<JoinHandle<()>>,
+    over: Arc<AtomicBool>,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+impl Clients {
+    /// Some at each of these sockets, whose nodes have these names. What may run anywhere may have to wait as well.
+    pub(crate) fn start(nodes: &[(&'static str, PathBuf)], journal: &Path, may_wait: bool) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let ledger = Arc::new(Mutex::new(Ledger::default()));
+        let threads = nodes
+            .iter()
+            .enumerate()
+            .flat_map(|place| (0..CLIENTS).map(move |number| (place, number)))
+            .map(|((own, (node, _)), number)| {
+                let client = Client {
+                    name: format!("{node}-{number}"),
+                    own,
+                    may_wait,
+                    nodes: nodes.to_vec(),
+                    journal: journal.to_owned(),
+                    ledger: ledger.clone(),
+                    unanswered: VecDeque::new(),
+                };
+                let over = over.clone();
+                std::thread::spawn(move || client.work(&over))
+            })
+            .collect();
+        Self { threads, over, ledger }
+    }
+
+    /// How many launches were acknowledged so far.
+    pub(crate) fn acknowledged(&self) -> usize {
+        let ledger = locked(&self.ledger);
+        ledger.launches.values().filter(|launch| launch.acknowledged.is_some()).count()
+    }
+
+    /// Whether a launch was acknowledged at each of these nodes after that.
+    pub(crate) fn are_heard(&self, nodes: &[&str], after: Instant) -> bool {
+        let ledger = locked(&self.ledger);
+        nodes.iter().all(|node| {
+            let heard = |launch: &Launch| {
+                launch.node == *node && launch.acknowledged.as_ref().is_some_and(|it| it.at > after)
+            };
+            ledger.launches.values().any(heard)
+        })
+    }
+
+    /// Lets everybody ask once more what was not answered, and gives what was said.
+    pub(crate) fn part(self) -> Ledger {
+        self.over.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+        std::mem::take(&mut *locked(&self.ledger))
+    }
+}
+
+struct Client {
+    name: String,
+    /// The place of its node among all.
+    own: usize,
+    may_wait: bool,
+    nodes: Vec<(&'static str, PathBuf)>,
+    journal: PathBuf,
+    ledger: Arc<Mutex<Ledger>>,
+    unanswered: VecDeque<LaunchRequest>,
+}
+
+impl Client {
+    fn work(mut self, over: &AtomicBool) {
+        let mut number = 0;
+        let mut is_heard = true;
+        let mut tries = 0;
+        while !over.load(Ordering::Relaxed) {
+            is_heard = match if is_heard { self.unanswered.pop_front() } else { None } {
+                Some(request) => {
+                    tries += 1;
+                    self.send(request, tries)
+                }
+                None => {
+                    number += 1;
+                    self.send(self.drawn(number), 0)
+                }
+            };
+            sleep(PAUSE);
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < INSISTING
+            && let Some(request) = self.unanswered.pop_front()
+        {
+            tries += 1;
+            if !self.send(request, tries) {
+                sleep(PAUSE);
+            }
+        }
+    }
+
+    /// The next launch: mostly short ones; an early one is there before, during and after a failover.
+    fn drawn(&self, number: u64) -> LaunchRequest {
+        let key = format!("{}-{number}", self.name);
+        let code = if number % 5 == 2 { 7 } else { 0 };
+        let life = match number {
+            2 => "12",
+            _ if number % 10 == 7 => "3",
+            _ => "0.1",
+        };
+        let journal = self.journal.to_string_lossy();
+        let args = ["-c", SCRIPT, "worker", &*journal, life, &code.to_string(), &key].map(str::to_owned);
+        let launch = Launch { code, node: self.nodes[self.own].0, acknowledged: None, in_doubt: false };
+        locked(&self.ledger).launches.insert(key.clone(), launch);
+        LaunchRequest {
+            command: Some(CommandRequest {
+                program: "sh".to_owned(),
+                args: args.into(),
+                directory: "/".to_owned(),
+                environment: EnvironmentRequest {
+                    declared: [("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())].into(),
+                    bare: true,
+                    ..EnvironmentRequest::default()
+                },
+                ..CommandRequest::default()
+            }),
+            launch_key: Some(key),
+            // Some may run wherever there is room, and the early ones of them not before all this is under way.
+            any_node: number.is_multiple_of(3),
+            delay_ms: (self.may_wait && number < 13 && number.is_multiple_of(3))
+                .then_some(2_000 + number * 700),
+            ..LaunchRequest::default()
+        }
+    }
+
+    /// Whether it was acknowledged; otherwise it will be sent again, and to another node if any may run it.
+    fn send(&mut self, request: LaunchRequest, tries: usize) -> bool {
+        let body = serde_json::to_value(&request).unwrap();
+        let place = if request.any_node { (self.own + tries) % self.nodes.len() } else { self.own };
+        let (node, socket) = &self.nodes[place];
+        let answer = ask(socket, "POST", "/v1/processes", &body, PATIENCE);
+        let at = Instant::now();
+        let mut ledger = locked(&self.ledger);
+        let refusal = match answer {
+            Answer::Said { status: 200 | 201, body } => {
+                let id = body["process"]["id"].as_str().unwrap().to_owned();
+                let key = request.launch_key.unwrap_or_default();
+                if let Some(launch) = ledger.launches.get_mut(&key) {
+                    launch.node = node;
+                    launch.acknowledged = Some(Acknowledged { id, at });
+                }
+                return true;
+            }
+            Answer::Said { body, .. } => body["type"].as_str().unwrap_or("nothing").to_owned(),
+            Answer::Nobody => "nobody".to_owned(),
+            Answer::Silence => "silence".to_owned(),
+        };
+        *ledger.refusals.entry(refusal).or_default() += 1;
+        if let Some(launch) = request.launch_key.as_ref().and_then(|key| ledger.launches.get_mut(key)) {
+            launch.in_doubt = true;
+        }
+        drop(ledger);
+        self.unanswered.push_back(request);
+        false
+    }
+}
+
+fn locked(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+}

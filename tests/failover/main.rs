@@ -1,0 +1,241 @@
+//! Managers on a Redis that sentinels watch, whose primary dies or is cut off while clients launch all the time.
+//!
+//! Three managers stand beside the primary, beside a replica and beside a sentinel; where the network is cut, some of
+//! them are on the one side and some on the other. What was acknowledged to any client, at any moment, is there when all
+//! is whole again, and came to its true end exactly once: by the records, and by what the commands themselves wrote.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run saw is what it is for")]
+
+#[expect(dead_code, reason = "others read streams too")]
+#[path = "../chaos/ask.rs"]
+mod ask;
+mod client;
+mod cluster;
+#[path = "../chaos/findings.rs"]
+mod findings;
+mod machines;
+mod node;
+#[path = "../../crates/adapters/tests/redis/partition.rs"]
+mod partition;
+mod truth;
+
+use client::{Clients, Ledger};
+use cluster::Cluster;
+use findings::Findings;
+use machines::{Machines, NODES, PRIMARY, REPLICAS};
+use node::Node;
+use partition::Machine;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use truth::{Count, Keys};
+
+/// Long enough that nobody is called lost for what happens here.
+const LEASES: &str = "lease=5&grace=60";
+/// Each write of a server is on its disk before it is acknowledged.
+const SYNCED: &str = "appendfsync always\n";
+const LAZY: &str = "appendfsync everysec\n";
+/// A primary without a replica that answered within a second takes no writes, as Redis recommends against this.
+const NOT_ALONE: &str = "min-replicas-to-write 1\nmin-replicas-max-lag 1\n";
+/// What a run has before anything happens to it, and how long it goes on with a promoted replica.
+const BEFORE: usize = 30;
+const APART: Duration = Duration::from_secs(2);
+/// From when all is whole again until everybody is served.
+const RESUMING: Duration = Duration::from_secs(20);
+
+#[test]
+#[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
+fn launches_outlive_a_primary_that_is_killed() {
+    Run::start(LAZY, "replicated:2").goes(&Fault::Killed);
+}
+
+#[test]
+#[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
+fn launches_outlive_a_primary_that_is_cut_off() {
+    Run::start(LAZY, "replicated:2").goes(&Fault::CutOff(&[PRIMARY]));
+}
+
+#[test]
+#[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
+fn launches_outlive_a_primary_that_is_cut_off_together_with_a_replica() {
+    Run::start(LAZY, "replicated:2").goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
+}
+
+#[test]
+#[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
+fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_primary_that_wants_one() {
+    let run = Run::start(&format!("{LAZY}{NOT_ALONE}"), "replicated:2");
+    run.refuses("replicated:1", "2 replicas");
+    run.refuses("single", "appendfsync");
+    run.goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
+}
+
+/// What replicas lack, the nodes give back that it was acknowledged to.
+#[test]
+#[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
+fn launches_of_a_single_server_are_given_back_after_it_was_cut_off() {
+    // Work that waits and may run anywhere may run on both sides of a cut that is longer than a lease: that is not promised.
+    Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "single") }
+        .goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
+}
+
+/// What befalls the primary.
+enum Fault {
+    /// It is killed, and starts again after another one was promoted.
+    Killed,
+    /// It is cut off, together with these machines.
+    CutOff(&'static [Machine]),
+}
+
+/// Servers and managers; they end before their network does.
+struct Run {
+    nodes: Vec<Node>,
+    cluster: Cluster,
+    machines: Machines,
+    ground: tempfile::TempDir,
+    keys: Keys,
+}
+
+/// When what happened.
+struct Course {
+    begun: Instant,
+    fault: Instant,
+    promoted: Instant,
+    mended: Instant,
+    whole: Instant,
+    served: Instant,
+    /// How many commands began from the fault until all was whole again.
+    begun_apart: usize,
+}
+
+impl Run {
+    fn start(settings: &str, durability: &str) -> Self {
+        // In memory where that is possible: a server that waits for a busy disk is taken for dead.
+        let place = Some("/dev/shm").filter(|place| Path::new(place).is_dir());
+        let place = place.map_or_else(std::env::temp_dir, PathBuf::from);
+        let ground = tempfile::Builder::new().prefix("lh-failover-").tempdir_in(place).unwrap();
+        let machines = Machines::new();
+        let cluster = Cluster::start(ground.path(), &machines, settings);
+        let store = cluster.url(&format!("namespace=failover&durability={durability}&{LEASES}"));
+        let nodes = NODES
+            .iter()
+            .map(|(name, machine)| Node::start(ground.path(), &machines, name, *machine, &store))
+            .collect();
+        Self { nodes, cluster, machines, ground, keys: Keys::Kept }
+    }
+
+    /// A manager does not start with this durability, and says why.
+    fn refuses(&self, durability: &str, why: &str) {
+        let store = self.cluster.url(&format!("namespace=other&durability={durability}"));
+        let output = Node::refused(self.ground.path(), &self.machines, PRIMARY, &store);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(why), "{durability}: {said}");
+    }
+
+    /// Launches before, while and after it happens, and looks at what came of them.
+    fn goes(mut self, fault: &Fault) {
+        let sockets: Vec<(&'static str, PathBuf)> =
+            self.nodes.iter().map(|node| (node.name, node.socket())).collect();
+        let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
+        let journal = self.ground.path().join("journal");
+        let clients = Clients::start(&sockets, &journal, self.keys == Keys::Kept);
+        let begun = Instant::now();
+        longhaul_tests::until("launches go well", || (clients.acknowledged() >= BEFORE).then_some(()));
+        assert!(!self.cluster.is_one_promoted(), "nothing has happened yet");
+
+        let at = Instant::now();
+        let begun_before = truth::begun(&journal);
+        match fault {
+            Fault::Killed => self.cluster.kill_primary(),
+            Fault::CutOff(with) => self.machines.cut_off(with),
+        }
+        self.cluster.until_one_is_promoted();
+        let promoted = Instant::now();
+        // The time in which both sides go on as they see fit is what this waits for.
+        std::thread::sleep(APART);
+        let mended = Instant::now();
+        match fault {
+            Fault::Killed => self.cluster.restart_primary(&self.machines),
+            Fault::CutOff(_) => self.machines.mend(),
+        }
+        self.cluster.until_whole_again();
+        let whole = Instant::now();
+        let begun_apart = truth::begun(&journal) - begun_before;
+        let mut findings = Findings::default();
+        while !clients.are_heard(&names, whole) && whole.elapsed() < RESUMING {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let served = Instant::now();
+        if !clients.are_heard(&names, whole) {
+            findings.note(format_args!("not everybody is served {RESUMING:?} after all is whole again"));
+        }
+        let course = Course { begun, fault: at, promoted, mended, whole, served, begun_apart };
+        let ledger = clients.part();
+
+        let count = truth::check(&ledger, &sockets[0].1, &journal, self.keys, &mut findings);
+        self.check_managers(&mut findings);
+        course.tell(&ledger, count, &self.machines);
+        if !findings.is_empty() {
+            let replication = self.cluster.told(&["INFO", "replication"]);
+            drop(self.nodes);
+            self.ground.disable_cleanup(true);
+            let kept = self.ground.path().display();
+            panic!("all that is left is in {kept}:\n{findings}\n{replication:#?}");
+        }
+    }
+
+    fn check_managers(&mut self, findings: &mut Findings) {
+        for node in &mut self.nodes {
+            if !node.is_up() {
+                findings.note(format_args!("the manager of {} is gone", node.name));
+            }
+            for line in node.log().lines().filter(|line| line.contains("panicked")) {
+                findings.note(format_args!("{} told: {line}", node.name));
+            }
+        }
+    }
+}
+
+impl Course {
+    fn tell(&self, ledger: &Ledger, count: Count, machines: &Machines) {
+        let at: Vec<Instant> = ledger
+            .launches
+            .values()
+            .filter_map(|launch| launch.acknowledged.as_ref().map(|acknowledged| acknowledged.at))
+            .collect();
+        let within =
+            |from: Instant, until: Instant| at.iter().filter(|at| **at > from && **at <= until).count();
+        let network = match machines {
+            Machines::Namespaces(_) => "namespaces",
+            Machines::Proxies(_) => "proxies",
+        };
+        let after = |from: Instant| at.iter().filter(|at| **at > from).min().map(|at| *at - from);
+        println!("failover ({network}): {count:?}");
+        println!(
+            "  acknowledged: {} before, {} until another one was promoted ({:.1?}), {} until it was mended, {} until all \
+             was whole ({:.1?}), {} later",
+            within(self.begun, self.fault),
+            within(self.fault, self.promoted),
+            self.promoted - self.fault,
+            within(self.promoted, self.mended),
+            within(self.mended, self.whole),
+            self.whole - self.mended,
+            at.iter().filter(|at| **at > self.whole).count(),
+        );
+        println!(
+            "  first acknowledged: {:.1?} after the fault, {:.1?} after the promotion, {:.1?} after the mending; everybody \
+             {:.1?} after all was whole; {} commands began meanwhile; refusals: {:?}",
+            after(self.fault).unwrap_or_default(),
+            after(self.promoted).unwrap_or_default(),
+            after(self.mended).unwrap_or_default(),
+            self.served - self.whole,
+            self.begun_apart,
+            ledger.refusals,
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! The store in a real Redis server, as one that answers at once.
+//!
+//! While it is asked the whole simulation stands still: nothing happens between a question and its answer, as with the
+//! store in memory. Its time is the simulation's. So the same seed is the same story there.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use async_trait::async_trait;
+use longhaul_adapters::redis::{Durability, LeaseTimes, RedisOptions, RedisStore};
+use longhaul_domain::{
+    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
+    WishNo,
+};
+use longhaul_engine::ports::{
+    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
+    Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
+    Queues, Room, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+};
+use longhaul_testkit::fakes::VirtualClock;
+use std::fmt;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+const PROGRAM: &str = "redis-server";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that is killed when it is dropped, and those who speak to it.
+pub(crate) struct Server {
+    process: Child,
+    directory: TempDir,
+    runtime: Runtime,
+}
+
+impl Server {
+    /// None where the program is missing and may be.
+    pub(crate) fn start() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let started = Command::new(PROGRAM)
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(&socket)
+            .arg("--dir")
+            .arg(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut process = match started {
+            Ok(process) => process,
+            Err(error) => {
+                let may_be = std::env::var_os("CI").is_none_or(|ci| ci != "true");
+                assert!(may_be, "{PROGRAM} cannot be started: {error}");
+                println!(
+                    "ignored: {PROGRAM} cannot be started: {error} (Debian: apt-get install redis-server)"
+                );
+                return None;
+            }
+        };
+        let begun = Instant::now();
+        while UnixStream::connect(&socket).is_err() {
+            let exited = process.try_wait().unwrap();
+            assert!(exited.is_none() && begun.elapsed() < PATIENCE, "the server does not start: {exited:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        Some(Self { process, directory, runtime: runtime.unwrap() })
+    }
+
+    /// An empty store whose time is that of this clock.
+    pub(crate) fn store(&self, clock: &VirtualClock, leases: Option<LeaseTimes>) -> RedisAtOnce {
+        let url = format!("redis+unix://{}", self.directory.path().join("socket").display());
+        let options = RedisOptions {
+            durability: Durability::Cache,
+            leases,
+            clock: Some(Arc::new(clock.clone())),
+            ..RedisOptions::at(url)
+        };
+        let store = at_once(&self.runtime.handle().clone(), async move {
+            RedisStore::discard(&options).await?;
+            RedisStore::open(options).await
+        });
+        RedisAtOnce {
+            store: Arc::new(store.unwrap()),
+            runtime: self.runtime.handle().clone(),
+            rung: Arc::new(watch::Sender::new(0)),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A store whose every answer is there when it is asked for.
+#[derive(Clone)]
+pub(crate) struct RedisAtOnce {
+    store: Arc<RedisStore>,
+    runtime: tokio::runtime::Handle,
+    /// Counts what may be news for those who wait.
+    rung: Arc<watch::Sender<u64>>,
+}
+
+impl RedisAtOnce {
+    fn ask<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        ask: impl FnOnce(Arc<RedisStore>) -> F,
+    ) -> T {
+        at_once(&self.runtime, ask(self.store.clone()))
+    }
+
+    /// The same, of which others may have to hear.
+    fn tell<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        ask: impl FnOnce(Arc<RedisStore>) -> F,
+    ) -> T {
+        let answer = self.ask(ask);
+        self.rung.send_modify(|count| *count += 1);
+        answer
+    }
+}
+
+impl fmt::Debug for RedisAtOnce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisAtOnce").finish_non_exhaustive()
+    }
+}
+
+/// Waits on this thread for what is done on others, in whose time it is done.
+fn at_once<T: Send + 'static>(
+    runtime: &tokio::runtime::Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    let (tell, told) = mpsc::channel();
+    runtime.spawn(async move { tell.send(work.await) });
+    told.recv().unwrap()
+}
+
+#[async_trait]
+impl ProcessStore for RedisAtOnce {
+    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+        self.tell(|store| async move { store.submit(new).await })
+    }
+
+    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+        let (by, room) = (by.clone(), room.clone());
+        self.tell(|store| async move { store.claim(&by, &room).await })
+    }
+
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        self.tell(|store| async move { store.commit(change).await })
+    }
+
+    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
+        let id = *id;
+        self.tell(|store| async move { store.wish(&id, op, wish).await })
+    }
+
+    async fn touch(
+        &self,
+        by: &Author,
+        vitals: &[(ProcessId, AttemptNo, Vitals)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let (by, vitals) = (by.clone(), vitals.to_vec());
+        self.ask(|store| async move { store.touch(&by, &vitals).await })
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+        let ids = ids.to_vec();
+        self.ask(|store| async move { store.load(&ids).await })
+    }
+
+    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.ask(|store| async move { store.list(&filter, &page).await })
+    }
+}
+
+#[async_trait]
+impl Upkeep for RedisAtOnce {
+    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
+        let by = by.clone();
+        self.tell(|store| async move { store.attention(&by, most).await })
+    }
+
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+        let rule = rule.clone();
+        self.tell(|store| async move { store.sweep(&rule, most).await })
+    }
+}
+
+#[async_trait]
+impl Queues for RedisAtOnce {
+    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
+        self.ask(|store| async move { store.policy().await })
+    }
+
+    async fn set_policy(
+        &self,
+        expected: PolicyVersion,
+        policy: &Policy,
+    ) -> Result<PolicyVersion, StoreError> {
+        let policy = policy.clone();
+        self.tell(|store| async move { store.set_policy(expected, &policy).await })
+    }
+
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+        let only = only.cloned();
+        self.ask(|store| async move { store.queues(only.as_ref()).await })
+    }
+
+    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
+        self.ask(|store| async move { store.label_classes().await })
+    }
+}
+
+#[async_trait]
+impl EventLog for RedisAtOnce {
+    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+        let mut rung = self.rung.subscribe();
+        loop {
+            let page = self.ask(|store| async move { store.read(after, most, false).await })?;
+            if !wait || !page.events.is_empty() {
+                return Ok(page);
+            }
+            rung.changed().await.unwrap();
+        }
+    }
+
+    async fn end(&self) -> Result<Cursor, StoreError> {
+        self.ask(|store| async move { store.end().await })
+    }
+}
+
+#[async_trait]
+impl Tails for RedisAtOnce {
+    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+        let (by, tail) = (by.clone(), tail.clone());
+        self.ask(|store| async move { store.keep_tail(&by, key, &tail).await })
+    }
+
+    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
+        self.ask(|store| async move { store.kept_tail(id).await })
+    }
+}
+
+#[async_trait]
+impl Membership for RedisAtOnce {
+    fn leases_end(&self) -> bool {
+        self.store.leases_end()
+    }
+
+    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+        let me = me.clone();
+        self.tell(|store| async move { store.register(&me).await })
+    }
+
+    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+        let by = by.clone();
+        self.ask(|store| async move { store.beat(&by).await })
+    }
+
+    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+        let mut rung = self.rung.subscribe();
+        loop {
+            let by = by.clone();
+            if let Some(calls) = self.ask(|store| async move { store.news(&by).await })? {
+                return Ok(calls);
+            }
+            rung.changed().await.unwrap();
+        }
+    }
+
+    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
+        let by = by.clone();
+        self.tell(|store| async move { store.leave(&by).await })
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+        self.ask(|store| async move { store.nodes().await })
+    }
+
+    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+        let (by, offer) = (by.clone(), offer.clone());
+        self.tell(|store| async move { store.announce(&by, &offer).await })
+    }
+
+    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.ask(|store| async move { store.known_nodes().await })
+    }
+
+    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
+        let node = node.clone();
+        self.tell(|store| async move { store.drain(&node, drain).await })
+    }
+
+    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+        let node = node.clone();
+        self.tell(|store| async move { store.forget(&node).await })
+    }
+}

@@ -1,0 +1,73 @@
+//! One question to the manager of a cell, asked as its owner.
+
+use rustix::process::{Gid, Uid};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longer than anything in a zoo takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks the manager behind a socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeper {
+    socket: PathBuf,
+    /// The user as whom it is asked, if that is another one than that of this program.
+    user: Option<u32>,
+}
+
+impl Keeper {
+    pub(crate) fn new(socket: PathBuf, user: Option<u32>) -> Self {
+        Self { socket, user }
+    }
+
+    /// Asks; none where nobody is there to be asked.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut stream = self.connect()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let question = format!(
+            "{method} {path} HTTP/1.1\r\nhost: longhaul\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(question.as_bytes()).ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok()?;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        let body = answer.split_once("\r\n\r\n")?.1;
+        Some((status, serde_json::from_str(body).ok()?))
+    }
+
+    /// Asks; the answer must be one of success.
+    pub(crate) fn must(&self, method: &str, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.ask(method, path, body).unwrap_or_else(|| (0, Value::Null));
+        assert!((200..300).contains(&status), "{method} {path} was answered with {status}: {answer}");
+        answer
+    }
+
+    fn connect(&self) -> Option<UnixStream> {
+        let Some(user) = self.user else { return UnixStream::connect(&self.socket).ok() };
+        // The kernel tells the manager who connects, and it listens to nobody but its owner: this thread is him meanwhile.
+        become_user(user);
+        let stream = UnixStream::connect(&self.socket);
+        become_user(0);
+        stream.ok()
+    }
+}
+
+/// Makes this thread act as a user; root stays what it may become again.
+fn become_user(user: u32) {
+    let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
+    let (root, all) = (Uid::ROOT, Gid::ROOT);
+    if user == 0 {
+        rustix::thread::set_thread_res_uid(root, uid, root).unwrap();
+        rustix::thread::set_thread_res_gid(all, gid, all).unwrap();
+    } else {
+        rustix::thread::set_thread_res_gid(all, gid, all).unwrap();
+        rustix::thread::set_thread_res_uid(root, uid, root).unwrap();
+    }
+}

@@ -1,0 +1,97 @@
+//! Hostile programs under the real manager, with each kind of containment, as root and as an ordinary user.
+//!
+//! What is told of each is compared with what the keeper sees for himself: he counts who is left from `/proc` and from what
+//! every process of a creature wrote down at its birth, and trusts nobody's word.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+mod cell;
+mod census;
+mod creature;
+mod keeper;
+mod visits;
+
+use cell::{Cell, Containment, Who};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+/// So many creatures are looked at together.
+const KEEPERS: usize = 6;
+
+#[test]
+fn no_creature_of_root_leaves_its_cgroup() {
+    keep(Containment::Cgroup, Who::Root);
+}
+
+#[test]
+fn no_creature_of_root_leaves_its_subreaper() {
+    keep(Containment::Subreaper, Who::Root);
+}
+
+#[test]
+fn no_creature_of_root_is_told_wrongly_in_its_group() {
+    keep(Containment::Group, Who::Root);
+}
+
+#[test]
+fn no_creature_of_a_user_leaves_its_cgroup() {
+    keep(Containment::Cgroup, Who::User);
+}
+
+#[test]
+fn no_creature_of_a_user_leaves_its_subreaper() {
+    keep(Containment::Subreaper, Who::User);
+}
+
+#[test]
+fn no_creature_of_a_user_is_told_wrongly_in_its_group() {
+    keep(Containment::Group, Who::User);
+}
+
+/// Shows every creature in a cell, all under one manager; tells of all that went wrong.
+#[expect(clippy::panic, reason = "a test that found something has failed")]
+fn keep(containment: Containment, who: Who) {
+    let Some(cell) = Cell::open(containment, who) else { return };
+    let only = std::env::var("LONGHAUL_ZOO_ONLY").ok();
+    let chosen =
+        visits::all().into_iter().filter(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only)));
+    let times = std::env::var("LONGHAUL_ZOO_TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    let chosen: Vec<_> = chosen.collect();
+    let waiting: Mutex<VecDeque<_>> = Mutex::new(chosen.repeat(times).into());
+    let wrong: Mutex<Vec<String>> = Mutex::default();
+    let bystander = cell.bystander();
+    std::thread::scope(|scope| {
+        for _ in 0..KEEPERS {
+            scope.spawn(|| {
+                loop {
+                    let Some((name, visit)) = waiting.lock().unwrap().pop_front() else { return };
+                    let begin = std::time::Instant::now();
+                    if let Err(why) = catch_unwind(AssertUnwindSafe(|| visit(&cell))) {
+                        let why = said(why.as_ref());
+                        wrong.lock().unwrap().push(format!("{name}: {why}"));
+                    }
+                    eprintln!("{name}: {:?}", begin.elapsed());
+                }
+            });
+        }
+    });
+    if let Err(why) = catch_unwind(AssertUnwindSafe(|| cell.is_unharmed(&bystander))) {
+        let why = said(why.as_ref());
+        wrong.lock().unwrap().push(format!("all others: {why}"));
+    }
+    let wrong = wrong.into_inner().unwrap();
+    if !wrong.is_empty() {
+        panic!(
+            "{} in {containment:?} as {who:?}:\n{}\n{}",
+            wrong.len(),
+            wrong.join("\n"),
+            cell.manager_log()
+        );
+    }
+}
+
+fn said(why: &(dyn std::any::Any + Send)) -> String {
+    let text = why.downcast_ref::<String>().cloned();
+    text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}

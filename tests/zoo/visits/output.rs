@@ -1,0 +1,111 @@
+//! Those that write too much, or what nobody can read.
+
+use super::Visit;
+use crate::cell::Cell;
+use crate::creature::{Creature, end};
+use longhaul_tests::{stat, until};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+pub(crate) const VISITS: &[(&str, Visit)] = &[
+    ("floods its output", floods),
+    ("floods both outputs", floods_both),
+    ("one long line", long_line),
+    ("zero bytes", nulls),
+    ("no text", invalid_text),
+    ("lies about its progress", lies),
+];
+
+const HEAD: u64 = 64 << 10;
+const TAIL: u64 = 1 << 20;
+/// Room is given back in steps of so much, and the index and the file system need some of their own.
+const SEGMENT: u64 = 1 << 20;
+const BESIDE: u64 = 512 << 10;
+/// A supervisor needs so much whatever is written, in kilobytes.
+const SUPERVISOR: u64 = 6 << 10;
+
+fn floods(cell: &Cell) {
+    is_bounded(&cell.show(&["floods"], &bound()));
+}
+
+fn floods_both(cell: &Cell) {
+    is_bounded(&cell.show(&["floods-both"], &bound()));
+}
+
+/// One line of 8 MiB; of 1 GiB if `LONGHAUL_ZOO_LONG_LINE=1024` asks for it.
+fn long_line(cell: &Cell) {
+    let megabytes = std::env::var("LONGHAUL_ZOO_LONG_LINE").unwrap_or_else(|_| "8".to_owned());
+    let creature = cell.show(&["long-line", &megabytes], &Value::Null);
+    let view = creature.ends();
+    assert_eq!(end(&view), ("completed", Some(0), None, None, None), "{view}");
+    let size = megabytes.parse::<u64>().unwrap() << 20;
+    assert_eq!(
+        (view["output_bytes"].as_u64(), &view["exit"]["dropped_bytes"]),
+        (Some(size), &json!(0)),
+        "{view}"
+    );
+    let text = format!("/v1/processes/{}/text?max_tokens=500", creature.id);
+    let page = cell.keeper.must("GET", &text, &Value::Null).to_string();
+    assert!(page.len() < 20_000, "a page of {} bytes", page.len());
+}
+
+fn nulls(cell: &Cell) {
+    let creature = cell.show(&["nulls"], &Value::Null);
+    creature.ends();
+    assert_eq!(creature.output(), [b"begin".as_slice(), &[0; 1_000], b"end"].concat());
+    page(cell, &creature);
+}
+
+fn invalid_text(cell: &Cell) {
+    let creature = cell.show(&["invalid-text"], &Value::Null);
+    creature.ends();
+    assert_eq!(creature.output(), (0..=u8::MAX).rev().collect::<Vec<u8>>());
+    page(cell, &creature);
+}
+
+fn lies(cell: &Cell) {
+    let creature = cell.show(&["lies"], &Value::Null);
+    let view = creature.ends();
+    assert_eq!(end(&view), ("completed", Some(0), None, None, None), "{view}");
+    let progress = view["progress"].as_f64();
+    assert!(progress.is_none_or(|progress| (0.0..=100.0).contains(&progress)), "{view}");
+    let page = page(cell, &creature);
+    assert!(!page.contains("\\u001b]0;"), "{page}");
+}
+
+/// Whatever it writes, it takes no more room than it may, is never held up for long, and its supervisor stays small.
+fn is_bounded(creature: &Creature) {
+    creature.until_ready();
+    let written = || creature.view()["output_bytes"].as_u64().filter(|bytes| *bytes > 8 * (HEAD + TAIL));
+    until("it has written eight times what is kept", written);
+    let view = creature.runs();
+    let directory = Path::new(view["log_path"].as_str().unwrap()).parent().unwrap();
+    for _ in 0..20 {
+        let kept = room(directory);
+        assert!(kept <= HEAD + TAIL + SEGMENT + BESIDE, "{kept} bytes are kept");
+    }
+    let supervisor = stat(u32::try_from(view["pid"].as_u64().unwrap()).unwrap()).unwrap().parent;
+    let status = fs::read_to_string(format!("/proc/{supervisor}/status")).unwrap();
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let memory: u64 = memory.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(memory < SUPERVISOR, "its supervisor grew to {memory} kB");
+    let view = creature.cancelled();
+    assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
+}
+
+fn bound() -> Value {
+    json!({"output": {"head": HEAD, "tail": TAIL}})
+}
+
+/// The bytes that the files of a directory really take.
+fn room(directory: &Path) -> u64 {
+    let files = fs::read_dir(directory).unwrap().flatten();
+    files.filter_map(|file| Some(file.metadata().ok()?.blocks() * 512)).sum()
+}
+
+fn page(cell: &Cell, creature: &Creature) -> String {
+    let text = format!("/v1/processes/{}/text?max_tokens=2000", creature.id);
+    cell.keeper.must("GET", &text, &Value::Null).to_string()
+}
