@@ -1,7 +1,7 @@
 //! Two managers on one Redis, as two machines would have them.
 
 use crate::redis::Redis;
-use longhaul_tests::{GATED, Home, is_alive, until, within};
+use longhaul_tests::{GATED, Home, is_alive, kill, until, within};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -95,6 +95,64 @@ fn work_runs_on_the_node_that_is_asked_for_and_is_cancelled_from_another() {
     let why = two.alpha.ok(&["why", &nobody, "--json"]);
     assert!(why.contains("no_node"), "{why}");
     let _ = two.alpha.run(&["cancel", "--all", "--now", "--yes"]);
+}
+
+#[test]
+fn order_to_another_node_is_answered_when_it_is_carried_out() {
+    let Some(two) = Two::new() else { return };
+    let id = two.launch(&["--node", "beta"], "exec sleep 60");
+    two.alpha.until_status(&id, "running");
+    for (verb, status) in [("pause", "paused"), ("resume", "running"), ("pause", "paused")] {
+        let told = two.alpha.run(&[verb, &id]);
+        assert!(told.code == 0 && told.err.contains(&format!("is {status}")), "{verb}: {told:?}");
+    }
+    let answer: Value = serde_json::from_str(&two.alpha.ok(&["resume", "--tree", &id, "--json"])).unwrap();
+    let outcome = &answer["outcomes"][0];
+    assert_eq!((&outcome["process"]["status"], &outcome["changed"]), (&"running".into(), &true.into()));
+    assert_eq!(outcome["note"], Value::Null);
+    // A manager that stands still is not waited for.
+    let manager = two.beta.manager().unwrap();
+    kill("-STOP", manager);
+    let asked = two.alpha.run(&["pause", &id]);
+    kill("-CONT", manager);
+    assert!(asked.code == 0 && asked.err.contains("is still running: its node beta was asked"), "{asked:?}");
+    two.alpha.until_status(&id, "paused");
+    let _ = two.alpha.run(&["cancel", "--now", &id]);
+}
+
+#[test]
+fn launch_for_a_node_that_never_joined_is_refused_and_names_those_that_did() {
+    let Some(two) = Two::new() else { return };
+    for place in [&["-b"] as &[&str], &[]] {
+        let flags = ["--node", "betta", "--clear-env", "--", "true"];
+        let refused = two.alpha.run(&[&["run"], place, &flags].concat());
+        assert_eq!((refused.code, refused.out.as_str()), (3, ""), "{refused:?}");
+        assert!(
+            refused.err.contains("[node_not_found]") && refused.err.contains("alpha, beta"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(two.alpha.ok(&["status", "-a", "-o", "name"]), "");
+}
+
+#[test]
+fn record_of_work_elsewhere_tells_nothing_of_its_output_that_only_its_node_knows() {
+    let Some(two) = Two::new() else { return };
+    let id = two.launch(&["--node", "beta"], &format!("echo hey; : > said; {GATED}"));
+    two.alpha.until_status(&id, "running");
+    two.beta.until_written("said");
+    let there = two.beta.record(&id);
+    assert!(there["log_path"].is_string() && there["output_bytes"] == 4, "{there}");
+    let here = two.alpha.record(&id);
+    assert_eq!((&here["log_path"], &here["output_bytes"]), (&Value::Null, &Value::Null), "{here}");
+    two.beta.open_gate();
+    two.alpha.until_status(&id, "completed");
+    let here = two.alpha.record(&id);
+    assert_eq!((&here["log_path"], &here["output_bytes"]), (&Value::Null, &4.into()), "{here}");
+    assert_eq!(here["conditions"], serde_json::json!([]), "{here}");
+    let flags = ["--node", "beta", "--clear-env", "-C", "/nonexistent", "--", "/bin/true"];
+    let failed = two.alpha.run(&[&["run"], &flags[..]].concat());
+    assert!(failed.err.contains("could not be started on node beta: there is no directory"), "{failed:?}");
 }
 
 #[test]

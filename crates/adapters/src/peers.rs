@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use longhaul_ports::{PeerAnswer, PeerBody, PeerCall, PeerError, Peers};
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -48,7 +49,11 @@ impl HttpPeers {
     }
 
     async fn line(&self, call: &PeerCall) -> Result<Line, PeerError> {
-        let unreachable = |source: Cause| PeerError::Unreachable { address: call.address.clone(), source };
+        let untrusted = |source: Cause| PeerError::Untrusted { address: call.address.clone(), source };
+        let unreachable = |source: Cause| match is_of_trust(&source) {
+            true => untrusted(source),
+            false => PeerError::Unreachable { address: call.address.clone(), source },
+        };
         if let Some(path) = call.address.strip_prefix(SOCKET) {
             let stream = in_time(async { own_socket(Path::new(path)).await }).await.map_err(unreachable)?;
             return Line::open(stream).await.map_err(|error| unreachable(error.into()));
@@ -62,7 +67,7 @@ impl HttpPeers {
             (true, Ok(connector)) => {
                 Some((connector, server_name(&host).map_err(|error| unusable(call, &error))?))
             }
-            (true, Err(error)) => return Err(unreachable(error.to_string().into())),
+            (true, Err(error)) => return Err(untrusted(error.to_string().into())),
         };
         let opened = in_time(async {
             let stream = TcpStream::connect((host.as_str(), port)).await?;
@@ -194,6 +199,13 @@ async fn own_socket(path: &Path) -> Result<UnixStream, Cause> {
         return Err(format!("the socket is served by the user {owner}, and not by {own}").into());
     }
     Ok(stream)
+}
+
+/// Whether a handshake failed because of who the other side is, or says that it is.
+fn is_of_trust(cause: &Cause) -> bool {
+    let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let refused = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(refused, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 async fn in_time<T>(connecting: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {

@@ -10,6 +10,7 @@
 mod class;
 mod cluster_key;
 mod codec;
+mod denial;
 mod durability;
 mod events;
 mod examination;
@@ -42,6 +43,7 @@ mod unsuitable;
 mod upkeep;
 mod url;
 
+pub use denial::Denial;
 pub use durability::{Durability, UnknownDurability};
 pub use examination::{Examination, NamespaceFacts, RoundTrips, Skew};
 pub use options::{LeaseTimes, RedisOptions, TlsClient, TlsFiles};

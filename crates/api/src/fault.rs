@@ -1,6 +1,6 @@
 //! Errors as clients see them.
 
-use longhaul_domain::{InvalidText, Level, NoSignal, ProcessId, Rejection, Status, Verb};
+use longhaul_domain::{InvalidText, Level, NoSignal, NodeId, ProcessId, Rejection, Status, Verb};
 use longhaul_engine::ports::{Refusal, StoreError};
 use longhaul_engine::{EngineError, InputRefusal};
 use longhaul_wire::api::Problem;
@@ -93,6 +93,25 @@ impl Fault {
             .help("launch it without a parent, or under one that is there")
     }
 
+    /// No node of the store is called so.
+    fn unknown_node(title: String) -> Self {
+        Self::new(404, "node_not_found", title)
+            .help("`longhaul nodes` lists every node that shares the store")
+    }
+
+    /// A launch names a node that never joined the store, where it would wait for ever; these did.
+    pub(crate) fn of_place(node: NodeId, known: impl IntoIterator<Item = NodeId>) -> Self {
+        const MOST: usize = 10;
+        let known: Vec<String> = known.into_iter().map(|node| node.to_string()).collect();
+        let mut named = known.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+        if known.len() > MOST {
+            named.push_str(", …");
+        }
+        Self::unknown_node(EngineError::NodeUnknown { node }.to_string())
+            .because(format!("it would wait for ever: of this name none ever joined the store, but {named}"))
+            .among(known)
+    }
+
     /// The same under another title, with its own as the reason where it had none.
     fn under(mut self, title: String) -> Self {
         let own = std::mem::replace(&mut self.0.title, title);
@@ -173,9 +192,8 @@ impl From<EngineError> for Fault {
             EngineError::Store { source } => unstored(&source),
             EngineError::EnvironmentStays { .. } => Self::new(400, "environment_stays", title)
                 .because("captured variables are kept on the node that took them in, and nowhere else")
-                .help("declare what it needs, and capture nothing: --clear-env -e NAME=VALUE"),
-            EngineError::NodeUnknown { .. } => Self::new(404, "node_not_found", title)
-                .help("`longhaul nodes` lists every node that shares the store"),
+                .help("capture nothing, and declare what it needs: --clear-env -e NAME=VALUE; what is declared can be read in the store, so let a secret be in a file there"),
+            EngineError::NodeUnknown { .. } => Self::unknown_node(title),
             EngineError::NodeAlive { node } => Self::new(409, "node_alive", title)
                 .because("only what left, or is lost, can be forgotten")
                 .help(format!("`longhaul node drain {node}` lets it claim nothing more")),
@@ -335,41 +353,56 @@ fn refused(refusal: &Refusal) -> Fault {
         Refusal::TooLarge { .. } => Fault::new(413, "payload_too_large", title)
             .help("large inputs belong into a file that the command reads"),
         Refusal::Full => Fault::new(507, "store_full", title)
-            .help("make room on the disk of the state directory; running work goes on meanwhile"),
+            .because("its disk is full or, of a server, its memory (`maxmemory`); what runs goes on")
+            .help("make room: on that disk, by a larger `maxmemory`, or by letting old records go: `longhaul prune`"),
         Refusal::DescendantLives { .. } | _ => Fault::new(409, "refused", title),
     }
 }
 
 fn unstored(error: &StoreError) -> Fault {
     let title = "the store cannot do it";
-    let fault = match error {
-        StoreError::ReadOnly { .. } => Fault::new(503, "store_read_only", title),
-        StoreError::Refused(refusal) => return refused(refusal),
-        StoreError::Missing { .. } => {
-            return Fault::new(404, "process_not_found", error.to_string());
+    let why = with_causes(error);
+    match error {
+        StoreError::ReadOnly { .. } => Fault::new(503, "store_read_only", title).because(why).help(LOOK),
+        StoreError::Refused(refusal) => refused(refusal),
+        StoreError::Missing { .. } => Fault::new(404, "process_not_found", error.to_string()),
+        StoreError::Conflict { .. } => {
+            Fault::new(409, "revision_moved", title).because(why).help("look at the process and decide again")
         }
-        StoreError::Conflict { .. } => Fault::new(409, "revision_moved", title),
+        StoreError::Unavailable { .. } => Fault::new(503, "store_unavailable", title)
+            .because(format!("{why}; nothing was done, and what runs goes on"))
+            .help(LOOK),
         StoreError::Unknown { .. } => {
-            Fault::new(503, "outcome_unknown", "nobody knows whether the store took it").help(
+            Fault::new(503, "outcome_unknown", "nobody knows whether the store took it").because(why).help(
                 "look whether it is there before you ask again; a launch with a key can be sent again safely",
             )
         }
-        StoreError::Unavailable { .. }
-        | StoreError::Fenced { .. }
-        | StoreError::Corrupt { .. }
-        | StoreError::Format { .. } => Fault::new(503, "store_unavailable", title),
-        _ => Fault::new(500, "internal", title),
-    };
-    fault.because(with_causes(error))
+        StoreError::Fenced { .. } => Fault::new(503, "store_unavailable", title)
+            .because(why)
+            .help("ask again in a second: the node joins anew"),
+        StoreError::Corrupt { what, way_out } => Fault::new(503, "store_unavailable", title)
+            .because(format!("it is damaged: {what}"))
+            .help(way_out.clone()),
+        StoreError::Format { .. } => Fault::new(503, "store_unavailable", title)
+            .because(why)
+            .help("use the newer program that wrote it; nothing was changed"),
+        _ => Fault::new(500, "internal", title).because(why),
+    }
 }
 
-/// An error and everything behind it, in one line.
+/// What to do about a store that does not do what it should.
+const LOOK: &str = "`longhaul doctor` says what is wrong with it, and what to do; then ask again";
+
+/// An error and everything behind it, in one line. Some say themselves what their cause says.
 fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
+        let said = next.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         cause = next.source();
     }
     text
@@ -436,6 +469,15 @@ mod tests {
         let source = Box::new(std::io::Error::other("disk on fire"));
         let Fault(problem) = unstored(&StoreError::Unavailable { source });
         assert_eq!((problem.status, problem.slug.as_str()), (503, "store_unavailable"));
-        assert!(problem.detail.unwrap().contains("disk on fire"));
+        assert_eq!(problem.detail.unwrap().matches("disk on fire").count(), 1);
+        assert!(problem.help.unwrap().contains("longhaul doctor"));
+    }
+
+    #[test]
+    fn damage_is_told_apart_from_what_to_do_about_it() {
+        let (what, way_out) = ("there is nothing any more".to_owned(), "ask again".to_owned());
+        let Fault(problem) = unstored(&StoreError::Corrupt { what, way_out });
+        assert_eq!(problem.detail.as_deref(), Some("it is damaged: there is nothing any more"));
+        assert_eq!(problem.help.as_deref(), Some("ask again"));
     }
 }

@@ -144,17 +144,16 @@ impl Ways {
         let known = engine.nodes().await.map_err(|error| away(&error.to_string()))?;
         let known = known.into_iter().find(|known| known.facts.id == *node);
         let known = known.ok_or_else(|| away("no node of the store is called so any more"))?;
-        let address = known.offer.address.clone().ok_or_else(|| away(&unnamed(&known)))?;
-        let way = Way::of(&address, self.in_the_clear).map_err(|why| away(&told(&known, why)))?;
+        let no_way = |why: &str| Away::by_no_way(node, told(&known, why));
+        let unnamed = || no_way("it told no address: its node.address is not set");
+        let address = known.offer.address.clone().ok_or_else(unnamed)?;
+        let way = Way::of(&address, self.in_the_clear).map_err(no_way)?;
         let Question { target, body, patience } = question;
         let method = if body.is_some() { "POST" } else { "GET" };
         let unshared = || away(&told(&known, "the nodes share no secret: cluster_key names its file"));
         let proof = match (way, &self.secrets) {
             (Way::Socket, _) if known.facts.boot != self.boot => {
-                return Err(away(&told(
-                    &known,
-                    "its address is a socket of another machine: set node.address there",
-                )));
+                return Err(no_way("its address is a socket of another machine: set node.address there"));
             }
             // Whoever owns the socket is the same user. What is said says only that it is not to be passed on.
             (Way::Socket, _) => "socket".to_owned(),
@@ -181,10 +180,6 @@ fn told(known: &KnownNode, why: &str) -> String {
         Presence::Lost { .. } => format!("{why}; it was given up"),
         Presence::Left => format!("{why}; it has left"),
     }
-}
-
-fn unnamed(known: &KnownNode) -> String {
-    told(known, "it told no address: its node.address is not set")
 }
 
 /// A refusal of another node. What it says is shown as it is, within bounds.

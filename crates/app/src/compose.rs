@@ -16,7 +16,7 @@ use crate::failure::causes;
 use crate::last_store::{self, Elsewhere};
 use crate::shim;
 use crate::state_dir::StateDir;
-use crate::stores::Stores;
+use crate::stores::{Stores, unknown};
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsProber, OsSpawner};
@@ -214,7 +214,7 @@ async fn store(
         StoreChoice::Other(url) => match others.open(url, clock).await {
             Some(opened) => Ok((opened.map_err(failed)?, None)),
             None => {
-                let source = "this program has no such store".into();
+                let source = unknown(url).into();
                 Err(failed(StoreError::Unavailable { source }))
             }
         },
@@ -352,7 +352,10 @@ impl ComposeError {
             Self::Store { source: StoreError::Format { .. }, .. } => {
                 Some("use the newer program that wrote it; nothing was changed".to_owned())
             }
-            Self::Store { store, source: StoreError::Unavailable { .. } } if shared::knows(store) => {
+            Self::Store { store, source: error @ StoreError::Unavailable { .. } } if shared::knows(store) => {
+                if let Some(help) = shared::allowing(store, error) {
+                    return Some(help);
+                }
                 Some("`longhaul doctor` looks at the server; `longhaul config show --origin` tells where it is named".to_owned())
             }
             Self::Store { source: StoreError::Unavailable { .. }, .. } => {

@@ -13,6 +13,7 @@ use longhaul_domain::NodeId;
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::Refusal;
 use longhaul_wire::api::Problem;
+use serde_json::Value;
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -258,7 +259,16 @@ impl Failure {
 
     /// Writes it into the log, in the shape that a client which started the manager reads and shows as its own.
     pub(crate) fn log(&self) {
-        tracing::error!("cannot serve: {}", serde_json::json!(self.problem()));
+        let mut said = serde_json::json!(self.problem());
+        if let Some(fields) = said.as_object_mut() {
+            fields.retain(|_, value| match value {
+                Value::Null => false,
+                Value::Array(values) => !values.is_empty(),
+                Value::Number(number) => number.as_u64() != Some(0),
+                Value::Bool(_) | Value::String(_) | Value::Object(_) => true,
+            });
+        }
+        tracing::error!("cannot serve: {said}");
     }
 
     /// Tells standard error, for people or in JSON.

@@ -1,5 +1,8 @@
 //! The log of a manager.
 
+mod sparing;
+
+use sparing::Sparing;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -38,9 +41,9 @@ pub(crate) fn begin(verbosity: u8) -> Telling {
         .with_writer(|| Lossy(io::stderr()))
         // They would go to standard error as well, by a way that panics when it is broken.
         .log_internal_errors(false)
-        .with_target(verbosity > 0)
         // What began with a request is told with its end: how it was answered, and how long that took.
         .with_span_events(FmtSpan::CLOSE)
+        .event_format(Sparing::of(tracing_subscriber::fmt::format().with_target(verbosity > 0)))
         .with_filter(told(verbosity));
     let all = tracing_subscriber::registry().with(log);
     #[cfg(feature = "otel")]

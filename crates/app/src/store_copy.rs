@@ -9,6 +9,7 @@ use crate::config::{Settings, StoreChoice};
 use crate::failure::Failure;
 use crate::lock::{LOCK, ManagerLock};
 use crate::state_dir::StateDir;
+use crate::stores::{is_left_out, unknown};
 use draft::Draft;
 use longhaul_domain::ProcessId;
 use longhaul_engine::ports::{Clock, Cursor, Filter, Order, PageAsk, SealFault, StoreError, Stored};
@@ -375,6 +376,8 @@ impl CopyError {
             Self::InUse { .. } => "already_running",
             Self::Unconfirmed { .. } => "input_needed",
             Self::Store { .. } => "store_unavailable",
+            // Where the namespace keeps the id of its key cannot be looked at.
+            Self::Key(ComposeError::Store { .. }) => "store_unavailable",
             Self::Key(_) => "cluster_key_unusable",
             Self::Untrusted { .. } => "not_trusted",
             Self::File { .. } | Self::Differs { .. } => "internal",
@@ -384,6 +387,7 @@ impl CopyError {
     /// What to do about it.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
+            Self::Unknown { scheme } if is_left_out(scheme) => Some(unknown(scheme).to_owned()),
             Self::Unknown { .. } | Self::Memory => {
                 Some("give sqlite:PATH, fs:PATH or redis://HOST".to_owned())
             }
@@ -396,7 +400,8 @@ impl CopyError {
             Self::Store { source: StoreError::Format { .. }, .. } => {
                 Some("use the newer program that wrote it; nothing was changed".to_owned())
             }
-            Self::Store { .. } | Self::File { .. } => None,
+            Self::Store { store, source } => shared::allowing(store, source),
+            Self::File { .. } => None,
             Self::Unconfirmed { state_dir, .. } => Some(format!(
                 "use that one: LONGHAUL_STATE_DIR={}; or `longhaul store adopt --yes`",
                 state_dir.display()

@@ -57,8 +57,38 @@ impl Stores {
     }
 }
 
+/// Whether other builds of this program know stores of this scheme.
+pub(crate) fn is_left_out(scheme: &str) -> bool {
+    matches!(scheme, "rediss" | "valkeys" | "redis+sentinel")
+}
+
+/// Why no store is found at this URL.
+pub(crate) fn unknown(url: &str) -> &'static str {
+    match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
+        "rediss" | "valkeys" => {
+            "this program was built without TLS for its store; build it with `--features redis-tls`"
+        }
+        "redis+sentinel" => {
+            "this program was built without sentinels for its store; build it with `--features redis-sentinel`"
+        }
+        _ => "this program has no such store",
+    }
+}
+
 impl fmt::Debug for Stores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.known.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn store_that_was_left_out_of_the_build_is_told_apart_from_none() {
+        assert!(unknown("rediss://me:secret@host").contains("--features redis-tls"));
+        assert!(unknown("redis+sentinel://host/name").contains("--features redis-sentinel"));
+        assert_eq!(unknown("etcd://host"), "this program has no such store");
     }
 }

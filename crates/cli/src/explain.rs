@@ -28,9 +28,12 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "environment_stays",
-        "What may run on another node needs an environment that can travel. Captured variables stay on the node that\ntook them in: hand over none of them, and declare what is needed: --clear-env -e NAME=VALUE",
+        "What may run on another node needs an environment that can travel. Captured variables stay on the node that\ntook them in: hand over none of them, and declare what is needed: --clear-env -e NAME=VALUE\nWhat is declared is part of the record: whoever reads the store reads it. A secret belongs into a file on the node\nthat runs the command, which reads it there.",
     ),
-    ("node_not_found", "No node of this name shares the store.\nSee: longhaul nodes"),
+    (
+        "node_not_found",
+        "No node of this name ever joined the store, or it was forgotten. What is launched for it would wait for ever.\nSee: longhaul nodes",
+    ),
     (
         "node_alive",
         "The node is there, or its lease and its grace are not over yet: it may come back with everything that it runs.\nOnly a node that left or is lost can be forgotten. See: longhaul nodes",
@@ -42,6 +45,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     (
         "cluster_key_unusable",
         "All nodes of a store of many machines share a key, which vouches for launches. It is not there, others may reach\nit, or it is another one than that of the other nodes. Copy the file from a node that has it, with mode 0600.\nSee: longhaul store key",
+    ),
+    (
+        "node_unreachable",
+        "What was asked for is on another node, and its manager cannot be asked: the reason says what stands in the way.\nIf that node is not there, ask again when it is back. If it is there, look at node.address and at its certificate\n(node.peer_authorities). Of an attempt that has ended, the end of the output may be kept beside its record.\nSee: longhaul nodes, docs/many-machines.md",
     ),
     ("unreachable", "The process could not be reached just now. Ask again."),
     ("invalid_request", "Something that was asked for makes no sense. The reason names what."),
@@ -112,7 +119,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "store_unavailable",
-        "The store does not answer. What runs goes on, and its end is recorded when the store is back.",
+        "The store does not answer, or not to this user. What runs goes on, and its end is recorded when the store is back.\nWork of this node can be looked at and cancelled meanwhile; launches and most else are refused.\nWhat is wrong with it, and what to do: longhaul doctor",
     ),
     (
         "foreign_store",
@@ -128,7 +135,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "store_read_only",
-        "The store cannot be written. Look at permissions and mounts of the state directory.",
+        "The store can be read and not written. Of one on this machine, look at permissions and mounts of the state\ndirectory; of a server, at its disk, its replicas, and whether it is a replica itself.\nSee: longhaul doctor",
     ),
     (
         "output_removed",
@@ -136,7 +143,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "store_full",
-        "The disk of the store is full. Make room; what runs goes on, a stop goes ahead, and the records follow.",
+        "The disk of the store is full or, of a server, its memory (maxmemory). What runs goes on, a stop goes ahead, and\nthe records follow. Make room: on that disk, by a larger maxmemory, or by letting old records go.\nSee: longhaul doctor, longhaul prune",
     ),
     (
         "not_found",

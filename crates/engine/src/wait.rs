@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use longhaul_domain::{Condition, Deadline, Process, ProcessId, Status};
+use longhaul_domain::{Condition, Deadline, Process, ProcessId, Revision, Status};
 use longhaul_ports::Stored;
 use std::time::Duration;
 
@@ -78,6 +78,36 @@ impl Engine {
                         () = core.parts.clock.sleep_until(Deadline::Awake(deadline)) => {}
                     }
                 }
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Parks until a process is past a revision, and gives it as it is then; none if the patience is over first.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
+    pub async fn moved_on(
+        &self,
+        id: ProcessId,
+        from: Revision,
+        patience: Duration,
+    ) -> Result<Option<Stored>, EngineError> {
+        let core = &self.core;
+        let deadline = core.parts.clock.awake().plus(patience);
+        let ear = core.hub.subscribe(&[id]);
+        loop {
+            let stored = core.load(id).await?;
+            if stored.revision > from {
+                return Ok(Some(stored));
+            }
+            if deadline <= core.parts.clock.awake() {
+                return Ok(None);
+            }
+            tokio::select! {
+                () = ear.changed() => {}
+                () = core.parts.clock.sleep_until(Deadline::Awake(deadline)) => {}
             }
         }
     }

@@ -15,7 +15,7 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`PeerError::Unusable`] for an address that is none or that must not be asked, [`PeerError::Unreachable`] if nobody
-    /// is there or cannot be trusted, [`PeerError::Silent`] if no answer came in time.
+    /// is there, [`PeerError::Untrusted`] if it is not who it should be, [`PeerError::Silent`] if no answer came in time.
     async fn ask(&self, call: &PeerCall) -> Result<PeerAnswer, PeerError>;
 }
 
@@ -77,9 +77,18 @@ pub enum PeerError {
         /// Why.
         why: String,
     },
-    /// Nobody is there, or it is not who it should be.
+    /// Nobody is there.
     #[error("{address} cannot be reached")]
     Unreachable {
+        /// Where.
+        address: String,
+        /// Why.
+        #[source]
+        source: Source,
+    },
+    /// It cannot prove who it is, or there is nothing here to judge that by.
+    #[error("{address} is not trusted")]
+    Untrusted {
         /// Where.
         address: String,
         /// Why.

@@ -1,7 +1,7 @@
 //! Records, heads and events as the server keeps them.
 
 use super::class;
-use super::failure::{broken, corrupt};
+use super::failure::{broken, corrupt, emptied};
 use super::reply::Reply;
 use super::script::Args;
 use longhaul_domain::{
@@ -126,7 +126,7 @@ fn refused(word: &str, reply: &mut Reply) -> Result<StoreError, StoreError> {
     Ok(match word {
         "fenced" => StoreError::Fenced { node: name(&reply.word()?)?, epoch: Epoch(reply.number()?) },
         "conflict" => StoreError::Conflict { found: Revision(reply.number()?) },
-        "empty" => corrupt("there is nothing in the namespace any more"),
+        "empty" => emptied(),
         other => corrupt(format!("an answer begins with {other:?}")),
     })
 }

@@ -1,6 +1,7 @@
 //! What can be said about the server of a store without changing anything there.
 
 use super::RedisStore;
+use super::denial::Denial;
 use super::failure::{Verdict, not_applied, unavailable};
 use super::link::{ANSWERING, connect};
 use super::opening::LAYOUT;
@@ -76,7 +77,10 @@ impl RedisStore {
         let place = Place::of(options).map_err(unavailable)?;
         let mut connection = connect(&place, ANSWERING).await.map_err(not_applied)?;
         let server = ServerFacts::ask(&mut connection).await.map_err(|error| match Verdict::on(&error) {
-            Verdict::Forbidden => unavailable(Unsuitable::Silent { what: "state", command: "info" }),
+            Verdict::Forbidden => match Denial::of(&error) {
+                Denial::Command { .. } => unavailable(Unsuitable::Silent { what: "state", command: "info" }),
+                denial @ (Denial::NoUser | Denial::WrongUser | Denial::Keys { .. }) => unavailable(denial),
+            },
             Verdict::NotLoaded
             | Verdict::Lost
             | Verdict::Busy

@@ -2,6 +2,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
+use super::denial::Denial;
 use super::tls::TlsFault;
 use super::unsuitable::Unsuitable;
 use longhaul_domain::OpId;
@@ -11,6 +12,9 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// What to do about a namespace that cannot be used.
 const WAY_OUT: &str = "restore a dump of it, or use another namespace";
+/// What to do about one that is founded anew by the next sign of life of any node.
+const HEALS: &str =
+    "ask again in a second: each manager gives back what is its own, and nothing has to be restored";
 
 /// What a failure says about the request that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,15 +99,13 @@ pub(super) fn not_applied(error: RedisError) -> StoreError {
     match Verdict::on(&error) {
         Verdict::Full => StoreError::Refused(Refusal::Full),
         Verdict::Demoted | Verdict::Halted => StoreError::ReadOnly { why: error.to_string() },
-        Verdict::Forbidden
-        | Verdict::NotLoaded
-        | Verdict::Lost
-        | Verdict::Busy
-        | Verdict::Unacknowledged
-        | Verdict::Other => match TlsFault::of(&error) {
-            Some(fault) => unavailable(fault),
-            None => unavailable(error),
-        },
+        Verdict::Forbidden => unavailable(Denial::of(&error)),
+        Verdict::NotLoaded | Verdict::Lost | Verdict::Busy | Verdict::Unacknowledged | Verdict::Other => {
+            match TlsFault::of(&error) {
+                Some(fault) => unavailable(fault),
+                None => unavailable(error),
+            }
+        }
     }
 }
 
@@ -117,6 +119,14 @@ pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static)
 
 pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into(), way_out: WAY_OUT.to_owned() }
+}
+
+/// Somebody emptied the namespace under those who use it.
+pub(super) fn emptied() -> StoreError {
+    StoreError::Corrupt {
+        what: "there is nothing in the namespace any more".to_owned(),
+        way_out: HEALS.to_owned(),
+    }
 }
 
 pub(super) fn broken(broken: BrokenRecord) -> StoreError {

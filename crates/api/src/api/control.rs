@@ -3,12 +3,21 @@
 use crate::api::Api;
 use crate::convert::{outcome, outcomes};
 use crate::fault::Fault;
+use futures_util::{StreamExt, stream};
 use longhaul_domain::{Command, Level, Priority, ProcessId, Revision, Signal, SignalTarget, StopCause};
-use longhaul_engine::{Engine, EngineError, Told};
+use longhaul_engine::{Answer, Engine, EngineError, Told};
 use longhaul_wire::api::{
     CancelLevelRequest, CancelRequest, Outcome, OutcomesReply, PauseReply, PauseRequest, PriorityRequest,
     SignalRequest,
 };
+use std::time::Duration;
+
+/// The node that a process runs on has to do what was asked, which takes it a moment.
+const A_MOMENT: Duration = Duration::from_secs(1);
+/// So many processes are waited for side by side.
+const SIDE_BY_SIDE: usize = 32;
+/// The word for what another node was asked to do and has not done yet.
+const ASKED: &str = "asked";
 
 impl Api {
     /// Ends a process with all its descendants, unless it is to be alone.
@@ -29,7 +38,7 @@ impl Api {
             (true, true) => engine.command(id, Command::Force { cause }, expected).await?,
             (true, false) => engine.command(id, Command::Cancel { cause }, expected).await?,
         };
-        Ok(outcome(engine, answer).await)
+        Ok(heard(engine, answer).await)
     }
 
     /// Ends one level of one tree, or of all, with all that stands below it.
@@ -50,7 +59,8 @@ impl Api {
         Ok(outcomes(engine, told).await)
     }
 
-    /// Halts a process; its descendants too if asked.
+    /// Halts a process; its descendants too if asked. Of one on another node it says `asked` if that has not done it within
+    /// a second.
     ///
     /// # Errors
     /// Nobody is meant, or the process forbids it.
@@ -64,7 +74,7 @@ impl Api {
         self.pace(reference, request, Command::Pause, expected, |id| engine.pause_tree(id)).await
     }
 
-    /// Lets a process go on; its descendants too if asked.
+    /// Lets a process go on; its descendants too if asked. As for [`pause`](Self::pause), another node gets a second.
     ///
     /// # Errors
     /// Nobody is meant, or the process forbids it.
@@ -112,7 +122,7 @@ impl Api {
             return Ok(PauseReply::One(Box::new(ask(engine, id, command, expected).await?)));
         }
         check_unmoved(engine, id, expected).await?;
-        Ok(PauseReply::Tree(outcomes(engine, tree(id).await?).await))
+        Ok(PauseReply::Tree(all_heard(engine, tree(id).await?).await))
     }
 
     /// Moves a process that waits.
@@ -160,7 +170,48 @@ pub(super) async fn ask(
     expected: Option<Revision>,
 ) -> Result<Outcome, Fault> {
     let answer = engine.command(id, command, expected).await?;
-    Ok(outcome(engine, answer).await)
+    Ok(heard(engine, answer).await)
+}
+
+/// What came of a command: as its node did it, if that is another one and does it within a moment.
+async fn heard(engine: &Engine, answer: Answer) -> Outcome {
+    let (answer, is_open) = settled(engine, answer).await;
+    let outcome = outcome(engine, answer).await;
+    if is_open { Outcome { note: Some(ASKED.to_owned()), ..outcome } } else { outcome }
+}
+
+/// The same of many.
+async fn all_heard(engine: &Engine, told: Vec<Told>) -> OutcomesReply {
+    let each: Vec<_> = told
+        .into_iter()
+        .map(async |Told { id, outcome }| match outcome {
+            Ok(answer) => {
+                let (answer, is_open) = settled(engine, answer).await;
+                (Told { id, outcome: Ok(answer) }, is_open)
+            }
+            Err(error) => (Told { id, outcome: Err(error) }, false),
+        })
+        .collect();
+    let settled: Vec<(Told, bool)> = stream::iter(each).buffered(SIDE_BY_SIDE).collect().await;
+    let (told, open): (Vec<Told>, Vec<bool>) = settled.into_iter().unzip();
+    let mut reply = outcomes(engine, told).await;
+    for (outcome, _) in reply.outcomes.iter_mut().zip(open).filter(|(_, is_open)| *is_open) {
+        outcome.note = Some(ASKED.to_owned());
+    }
+    reply
+}
+
+/// The answer as its node carried it out, and whether that is still to come.
+async fn settled(engine: &Engine, answer: Answer) -> (Answer, bool) {
+    let Some(owner) = answer.stored.owner.as_ref() else { return (answer, false) };
+    if !answer.changed || answer.note.is_some() || owner.node == *engine.node() {
+        return (answer, false);
+    }
+    let (id, asked_at) = (answer.stored.process.id, answer.stored.revision);
+    match engine.moved_on(id, asked_at, A_MOMENT).await {
+        Ok(Some(stored)) => (Answer { stored, ..answer }, false),
+        Ok(None) | Err(_) => (answer, true),
+    }
 }
 
 /// Refuses what was decided on another revision, where what is asked is more than one write.

@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::convert::{launch, launched};
 use crate::fault::Fault;
-use longhaul_domain::Revision;
+use longhaul_domain::{Placement, Revision};
 use longhaul_wire::api::{LaunchRequest, Launched};
 
 impl Api {
@@ -18,7 +18,21 @@ impl Api {
             None => None,
         };
         let launch = launch(request, parent, engine.now(), &self.defaults)?;
+        self.check_place(&launch.spec.placement).await?;
         Ok(launched(engine, &engine.launch(launch).await?).await)
+    }
+
+    /// Refuses what is placed on a node that never joined the store, which is misspelt more often than expected.
+    async fn check_place(&self, placement: &Placement) -> Result<(), Fault> {
+        let Placement::Node(node) = placement else { return Ok(()) };
+        if node == self.engine.node() {
+            return Ok(());
+        }
+        let known = self.engine.nodes().await?;
+        if known.iter().any(|known| known.facts.id == *node) {
+            return Ok(());
+        }
+        Err(Fault::of_place(node.clone(), known.into_iter().map(|known| known.facts.id)))
     }
 
     /// Runs something again that has ended, as a new process.

@@ -2,6 +2,7 @@
 
 use crate::convert::moment::rfc3339;
 use crate::convert::process::{Around, Hindrance, output_at_end, seen};
+use crate::peers::elsewhere;
 use futures_util::{StreamExt, stream};
 use longhaul_domain::{Pending, Placement, Policy, State};
 use longhaul_engine::ports::{AttemptKey, OutputError, Stored};
@@ -26,7 +27,10 @@ pub enum Depth {
 pub async fn view(engine: &Engine, stored: &Stored, depth: Depth) -> ProcessView {
     let policy = policy_for(engine, std::slice::from_ref(stored)).await;
     let mut seen = look(engine, stored, depth, policy.as_ref()).await;
-    if output_is_gone(engine, stored).await {
+    // What another node keeps of its output is known there alone.
+    if elsewhere(engine, stored, stored.process.attempt).await.is_none()
+        && output_is_gone(engine, stored).await
+    {
         seen.conditions.push("output_removed".to_owned());
         seen.log_path = None;
     }
@@ -58,6 +62,7 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
     let process = &stored.process;
     let key = AttemptKey { id: process.id, attempt: process.attempt };
     let has_output = process.spec.command().is_some() && process.attempt.0 > 0;
+    let elsewhere = elsewhere(engine, stored, process.attempt).await;
     let usage = match (depth, process.state.execution()) {
         (Depth::Usage, Some(_)) => engine.usage(process.id).await.unwrap_or_default(),
         (Depth::Usage, None) | (Depth::Records | Depth::Ports, _) => None,
@@ -73,12 +78,13 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
     };
     let around = Around {
         now: engine.now(),
-        log_path: has_output.then(|| engine.output_place(key).0),
+        log_path: (has_output && elsewhere.is_none()).then(|| engine.output_place(key).0),
         hindrance: hindrance(engine, stored, policy).await,
         written: engine.written(stored).await,
         usage,
         silent_for,
         listening,
+        elsewhere,
         members,
     };
     let mut seen = seen(stored, around);

@@ -31,6 +31,8 @@ pub(super) struct Around {
     pub(super) silent_for: Option<Duration>,
     /// Where its tree listens.
     pub(super) listening: Option<Vec<ListeningPort>>,
+    /// The other node that has its latest attempt, and what that wrote.
+    pub(super) elsewhere: Option<NodeId>,
     /// Who of its tree is alive.
     pub(super) members: Option<Vec<u32>>,
 }
@@ -80,12 +82,10 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
         stdin: command.map(|command| attention::stdin(&command.stdin).to_owned()),
         status: status.as_str().to_owned(),
         pending: pending(&process.state, &around.hindrance),
-        reason: reason::reason(
-            process,
-            now,
-            &around.hindrance,
-            around.members.as_deref().unwrap_or_default(),
-        ),
+        reason: not_started(process, &around).or_else(|| {
+            let members = around.members.as_deref().unwrap_or_default();
+            reason::reason(process, now, &around.hindrance, members)
+        }),
         stage: vitals.stage.as_ref().map(ToString::to_string),
         progress: progress(process, vitals).map(Progress::percent),
         eta_ms: (status == Status::Running).then(|| vitals.eta(now)).flatten().map(millis),
@@ -120,7 +120,8 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
             ExitStatus::Code(code) => Some(code),
             ExitStatus::Signal { .. } => None,
         }),
-        error: ended.and_then(|ended| error(process, &ended.ending, now)),
+        error: not_started(process, &around)
+            .or_else(|| ended.and_then(|ended| error(process, &ended.ending, now))),
         start_failure: ended.and_then(|ended| start_failure(&ended.ending)),
         result: ended.and_then(|ended| match &ended.ending {
             Ending::Completed { result, .. } => {
@@ -144,9 +145,12 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
         completed_at: process.completed_at().map(rfc3339),
         duration_ms: duration(process, now).map(millis),
         timeout_ms: command.and_then(|command| command.timeout).map(millis),
-        output_bytes: command.map(|_| {
-            let told = exit.map_or(vitals.output_bytes, |exit| exit.output_bytes);
-            around.written.unwrap_or(told)
+        output_bytes: command.and_then(|_| match (exit, around.written, &around.elsewhere) {
+            (_, Some(written), _) => Some(written),
+            (Some(exit), None, _) => Some(exit.output_bytes),
+            // Only its node counts it while it grows.
+            (None, None, Some(_)) => None,
+            (None, None, None) => Some(vitals.output_bytes),
         }),
         limits: command.map(|command| limits(&command.limits)),
         usage: around.usage.as_ref().map(tree_usage),
@@ -163,6 +167,13 @@ pub(super) fn holder(process: &Process) -> HolderView {
         status: Some(process.status().as_str().to_owned()),
         started_at: process.started_at.map(rfc3339),
     }
+}
+
+/// Why it could not be started on another node, where other directories and programs are.
+fn not_started(process: &Process, around: &Around) -> Option<String> {
+    let Ending::Failed { failure: Failure::Start(failure) } = &ended(process)?.ending else { return None };
+    let node = around.elsewhere.as_ref()?;
+    Some(format!("could not be started on node {node}: {}", failure.detail))
 }
 
 fn start_failure(ending: &Ending) -> Option<StartFailureView> {

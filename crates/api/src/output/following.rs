@@ -195,6 +195,10 @@ impl Following {
         let Followed { id, attempt, goes_on, .. } = self.of;
         let stored = self.api.engine.process(id).await?;
         if !is_over(&stored, attempt) && goes_on {
+            // Another reason on a later try is no news.
+            if self.said.is_some() {
+                return Ok(());
+            }
             self.say(format!("node {} cannot be reached: {}", away.node, away.why));
             return Ok(());
         }
@@ -226,7 +230,7 @@ impl Following {
             }
         };
         self.next = Part::From(from);
-        let Away { node, why } = away;
+        let Away { node, why, .. } = away;
         let bytes = size.end.saturating_sub(kept.tail.begin());
         self.say(if bytes < size.end {
             format!("node {node} cannot be reached: {why}; these are the last {bytes} of {} bytes", size.end)

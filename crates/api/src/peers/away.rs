@@ -11,6 +11,19 @@ pub(crate) struct Away {
     pub(crate) node: NodeId,
     /// What kept it from being asked.
     pub(crate) why: String,
+    /// What has to change.
+    cure: Cure,
+}
+
+/// What has to change before a node can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cure {
+    /// It has to be there.
+    Return,
+    /// Its certificate has to be trusted.
+    Trust,
+    /// How it is reached has to be set.
+    Address,
 }
 
 /// What came of a question to another node.
@@ -24,7 +37,12 @@ pub(crate) enum Unanswered {
 
 impl Away {
     pub(crate) fn of(node: &NodeId, why: impl Into<String>) -> Self {
-        Self { node: node.clone(), why: why.into() }
+        Self { node: node.clone(), why: why.into(), cure: Cure::Return }
+    }
+
+    /// There is no way to it, whether it is there or not.
+    pub(super) fn by_no_way(node: &NodeId, why: impl Into<String>) -> Self {
+        Self { cure: Cure::Address, ..Self::of(node, why) }
     }
 
     /// What went wrong on the way.
@@ -32,25 +50,56 @@ impl Away {
         let mut why = error.to_string();
         let mut cause = error.source();
         while let Some(next) = cause {
-            why = format!("{why}: {next}");
+            let said = next.to_string();
+            if !why.ends_with(&said) {
+                why = format!("{why}: {said}");
+            }
             cause = next.source();
         }
-        Self::of(node, why)
+        let cure = if matches!(error, PeerError::Untrusted { .. }) { Cure::Trust } else { Cure::Return };
+        Self { cure, ..Self::of(node, why) }
     }
 
     /// The output is there, and nothing of it is here.
     pub(crate) fn output(self, id: ProcessId) -> Fault {
-        let Self { node, why } = self;
+        let Self { node, why, cure } = self;
+        let help = match cure {
+            Cure::Return => format!("ask there, or again when `longhaul nodes` shows {node} here"),
+            Cure::Trust => format!(
+                "ask there, or let this node trust the certificate of {node}: `node.peer_authorities` names a file of \
+                 those that it trusts, and the host of `node.address` there has to be in it"
+            ),
+            Cure::Address => {
+                format!("ask there, or set `node.address` on {node} to one that this node reaches")
+            }
+        };
         Fault::new(503, "node_unreachable", format!("the output of {} is on node {node}", id.short()))
             .because(why)
-            .help(format!("ask there, or again when `longhaul nodes` shows {node} here"))
+            .help(help)
     }
 
     /// The input is read there. Whether it was taken is not known if it had been sent before the answer was lost.
     pub(crate) fn input(self, id: ProcessId) -> Fault {
-        let Self { node, why } = self;
+        let Self { node, why, .. } = self;
         Fault::new(503, "node_unreachable", format!("{} reads its input on node {node}", id.short()))
             .because(why)
             .help("input is never kept for later; if it was sent, it may have been taken: look at the output")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_that_is_not_trusted_is_not_waited_for() {
+        let node: NodeId = "b".parse().unwrap();
+        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let address = "https://b:7337".to_owned();
+        let help = |error: &PeerError| Away::by(&node, error).output(id).into_problem().help.unwrap();
+        let untrusted = PeerError::Untrusted { address: address.clone(), source: "UnknownIssuer".into() };
+        assert!(help(&untrusted).contains("node.peer_authorities"), "{}", help(&untrusted));
+        let gone = PeerError::Silent { address };
+        assert!(help(&gone).contains("when `longhaul nodes` shows b here"), "{}", help(&gone));
     }
 }

@@ -8,8 +8,8 @@ use crate::config::Settings;
 use crate::doctor::{Check, amount};
 use crate::failure::causes;
 use longhaul_adapters::redis::{
-    Durability, Examination, LeaseTimes, NamespaceFacts, RedisOptions, RedisStore, RoundTrips, ServerFacts,
-    Skew, Syncing, TlsFault, Unsuitable,
+    Denial, Durability, Examination, LeaseTimes, NamespaceFacts, RedisOptions, RedisStore, RoundTrips,
+    ServerFacts, Skew, Syncing, TlsFault, Unsuitable,
 };
 use longhaul_adapters::seal::ClusterKeys;
 use longhaul_engine::ports::StoreError;
@@ -95,7 +95,7 @@ async fn of_server(url: &str) -> Vec<Check> {
     };
     match tokio::time::timeout(PATIENCE, RedisStore::examine(&options)).await {
         Ok(Ok(found)) => of_found(&found, &options),
-        Ok(Err(error)) => vec![away(&error), leases(&options)],
+        Ok(Err(error)) => vec![away(&error, &options.namespace), leases(&options)],
         Err(_) => {
             let said = format!("no answer within {} s", PATIENCE.as_secs());
             vec![not_reached(said), leases(&options)]
@@ -103,8 +103,15 @@ async fn of_server(url: &str) -> Vec<Check> {
     }
 }
 
-fn away(error: &StoreError) -> Check {
+fn away(error: &StoreError, namespace: &str) -> Check {
     let why = causes(error).unwrap_or_else(|| error.to_string());
+    if let StoreError::Unavailable { source } = error
+        && let Some(denial) = source.downcast_ref::<Denial>()
+    {
+        return Check::problem("redis.server", "it answers, and turns the user of the store away")
+            .because(format!("{why}; launches are refused meanwhile, and what runs goes on"))
+            .so(denial.help(namespace));
+    }
     if let StoreError::Unavailable { source } = error
         && source.is::<Unsuitable>()
     {

@@ -4,7 +4,7 @@ use super::Movable;
 use crate::config::StoreChoice;
 use crate::stores::Stores;
 use longhaul_adapters::outbox::{OutboxOptions, Outboxed};
-use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
+use longhaul_adapters::redis::{Denial, Durability, RedisOptions, RedisStore};
 use longhaul_adapters::seal::{ClusterKeys, KeyId};
 use longhaul_engine::ports::{Clock, Membership, Presence, Store, StoreError};
 use std::path::Path;
@@ -59,9 +59,11 @@ pub(crate) async fn agree_on_key(url: &str, keys: &ClusterKeys) -> Result<String
 /// Where a copy is made before it gets its place, as a URL.
 pub(crate) fn draft_of(url: &str) -> Result<String, StoreError> {
     let namespace = options(url)?.namespace;
-    let sign = if url.contains('?') { '&' } else { '?' };
-    // The last word on it counts.
-    Ok(format!("{url}{sign}namespace={namespace}.copying"))
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let others = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("namespace="));
+    let draft = format!("namespace={namespace}.copying");
+    let query: Vec<&str> = others.chain([draft.as_str()]).collect();
+    Ok(format!("{place}?{}", query.join("&")))
 }
 
 /// Lets a store go that nobody uses, and says whether there was anything.
@@ -72,6 +74,14 @@ pub(crate) async fn discard(url: &str) -> Result<bool, StoreError> {
 /// Puts a draft in its place; false if that is taken.
 pub(crate) async fn put_in_place(draft: &str, place: &str) -> Result<bool, StoreError> {
     RedisStore::rename(&options(draft)?, &options(place)?.namespace).await
+}
+
+/// What to allow on the server of a store, where an error says that it is not allowed.
+pub(crate) fn allowing(url: &str, error: &StoreError) -> Option<String> {
+    let StoreError::Unavailable { source } = error else { return None };
+    let denial = source.downcast_ref::<Denial>()?;
+    // What is shown of a URL has all that counts here.
+    Some(denial.help(&options(url).ok()?.namespace))
 }
 
 /// Opens a store that exists; none if a node is there whose lease is not over.
@@ -107,4 +117,16 @@ async fn open(url: String) -> Result<Arc<dyn Store>, StoreError> {
 
 pub(super) fn options(url: &str) -> Result<RedisOptions, StoreError> {
     RedisOptions::of_url(url).map_err(|error| StoreError::Unavailable { source: Box::new(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draft_is_the_same_place_under_one_other_name() {
+        let draft = draft_of("redis://me:secret@host:1/2?namespace=team&durability=cache").unwrap();
+        assert_eq!(draft, "redis://me:secret@host:1/2?durability=cache&namespace=team.copying");
+        assert_eq!(draft_of("redis://host").unwrap(), "redis://host?namespace=longhaul.copying");
+    }
 }

@@ -9,7 +9,7 @@ use crate::config::origin::Origin;
 use crate::config::outgoing::Outgoing;
 use crate::config::show::without_password;
 use crate::config::sources::user_file;
-use crate::stores::Stores;
+use crate::stores::{Stores, unknown};
 use longhaul_domain::{
     Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
     SilencePolicy, SlotKey, TreeLimits,
@@ -231,7 +231,7 @@ fn bad_store(url: &str, origin: Origin) -> ConfigError {
     let (text, why) = match scheme {
         "memory" => (url, "the store in memory has no path: it is forgotten with its manager"),
         "sqlite" | "fs" => (url, "a colon stands behind its name, with or without a path"),
-        _ => (scheme, "this program has no such store"),
+        _ => (scheme, unknown(url)),
     };
     ConfigError::BadValue {
         key: "store".to_owned(),

@@ -35,11 +35,11 @@ pub struct NodeName {
 /// Where a launch may run.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlaceArgs {
-    /// On this node; with --clear-env unless that is the manager's own
+    /// On this node, which has to have joined; with --clear-env unless that is the manager's own
     #[arg(long, help_heading = "Where it runs", value_name = "ID", value_parser = word, add = ArgValueCandidates::new(nodes),
           conflicts_with_all = ["node_label", "any_node"])]
     pub node: Option<String>,
-    /// On any node with this label, or with all of several; with -C and --clear-env
+    /// On any node with this label as it is spelled there, or with all of several; with -C and --clear-env
     #[arg(long, help_heading = "Where it runs", value_name = "KEY[=VALUE]", value_parser = node_label, conflicts_with = "any_node")]
     pub node_label: Vec<String>,
     /// On any node; with -C and --clear-env

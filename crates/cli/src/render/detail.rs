@@ -7,7 +7,7 @@ use crate::console::Face;
 use crate::standing::Standing;
 use crate::value::Signal;
 use longhaul_view::clean_label;
-use longhaul_wire::api::{LimitsView, ProcessView, TreeUsageView};
+use longhaul_wire::api::{ExitView, LimitsView, ProcessView, TreeUsageView};
 
 /// The least width of a command among the next steps.
 const STEP: usize = 34;
@@ -84,7 +84,8 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
     add("started", process.started_at.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
     add("ended", process.completed_at.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
     add("took", process.duration_ms.filter(|_| process.completed_at.is_some()).map(length));
-    add("exit", exit(process));
+    add("exit", process.exit.as_ref().and_then(exit));
+    add("late", late(process));
     add(
         "output",
         process.output_bytes.map(|size| match is_removed(process) {
@@ -210,8 +211,13 @@ fn limits(limits: &LimitsView, usage: Option<&TreeUsageView>) -> Option<String> 
     Some(parts.join(", ") + &by)
 }
 
-fn exit(process: &ProcessView) -> Option<String> {
-    let exit = process.exit.as_ref()?;
+/// Gives the end that was seen after it had been called interrupted, which it stays.
+fn late(process: &ProcessView) -> Option<String> {
+    let seen = process.late_exit.as_ref().and_then(exit)?;
+    Some(format!("its command ended all the same: {seen}"))
+}
+
+fn exit(exit: &ExitView) -> Option<String> {
     let mut parts = Vec::new();
     match (exit.code, exit.signal) {
         (_, Some(signal)) => {
@@ -355,6 +361,15 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         let page = page(&process);
         assert!(page.contains("  output     1.5 KiB, removed to make room\n"), "{page}");
         assert!(!page.contains("longhaul logs"), "{page}");
+    }
+
+    #[test]
+    fn page_tells_an_end_that_was_seen_late() {
+        let mut process = samples::interrupted();
+        assert!(!page(&process).contains("late"), "{}", page(&process));
+        process.late_exit = Some(ExitView { code: Some(9), ..ExitView::default() });
+        let page = page(&process);
+        assert!(page.contains("  late       its command ended all the same: code 9\n"), "{page}");
     }
 
     #[test]

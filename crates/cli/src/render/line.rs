@@ -46,7 +46,10 @@ pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
         Standing::Failed => {
             exit_words(process).or_else(|| process.error.clone()).or_else(|| process.reason.clone())
         }
-        Standing::Interrupted => process.reason.clone().or_else(|| process.error.clone()),
+        Standing::Interrupted => {
+            let why = process.reason.clone().or_else(|| process.error.clone());
+            why.map(|why| format!("{why}{}", late_words(process)))
+        }
         Standing::Running => {
             process.ready.map(|ready| if ready { "ready".to_owned() } else { "not ready".to_owned() })
         }
@@ -127,6 +130,15 @@ fn how_it_ended(process: &ProcessView) -> Option<String> {
     }
 }
 
+/// Says how the command of an interrupted process ended after all.
+fn late_words(process: &ProcessView) -> String {
+    match process.late_exit.as_ref().map(|exit| (exit.code, exit.signal)) {
+        Some((_, Some(signal))) => format!("; seen late: {}", Signal::of(signal)),
+        Some((Some(code), None)) => format!("; seen late: exit {code}"),
+        Some((None, None)) | None => String::new(),
+    }
+}
+
 fn exit_words(process: &ProcessView) -> Option<String> {
     let exit = process.exit.as_ref();
     match (process.exit_code, exit.and_then(|exit| exit.signal)) {
@@ -140,6 +152,7 @@ fn exit_words(process: &ProcessView) -> Option<String> {
 mod tests {
     use super::*;
     use crate::render::samples;
+    use longhaul_wire::api::ExitView;
 
     #[test]
     fn end_is_told_with_its_evidence() {
@@ -158,6 +171,14 @@ mod tests {
     fn what_lives_is_told_with_its_progress() {
         assert_eq!(waiting_line(&samples::running(), true), "0a1b2c3d tests ● still running, 41 %, eta ~3m");
         assert_eq!(waiting_line(&samples::queued(), true), "9f8e7d6c build ◌ still pending (queued (cargo))");
+    }
+
+    #[test]
+    fn interrupted_work_is_told_with_the_end_that_was_seen_late() {
+        let mut process = samples::interrupted();
+        assert_eq!(few_words(&process).as_deref(), Some("supervisor killed"));
+        process.late_exit = Some(ExitView { code: Some(9), ..ExitView::default() });
+        assert_eq!(few_words(&process).as_deref(), Some("supervisor killed; seen late: exit 9"));
     }
 
     #[test]

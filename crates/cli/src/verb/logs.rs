@@ -8,7 +8,8 @@ use crate::dispatch::Context;
 use crate::exit_code::{DONE, FAILED, of_process};
 use crate::failure::Failure;
 use crate::output::{Asked, Follower, Grep, Manner, Matches, Piece, Printer, Showing, write};
-use crate::render::short;
+use crate::render::{label, short};
+use crate::standing::Standing;
 use futures_util::StreamExt;
 use futures_util::stream::{self, LocalBoxStream};
 use longhaul_view::{Case, Pattern, Terminal, clean_label};
@@ -85,7 +86,9 @@ async fn show<W: AsyncWrite + Unpin>(
     out: &mut W,
 ) -> Result<bool, Failure> {
     let (mut follower, mut showing) = wanted.begin(context, id, prefix).await?;
+    let mut is_empty = true;
     while let Some(piece) = follower.next().await? {
+        is_empty = false;
         tell_aside(context, &piece);
         write(out, &showing.show(&piece)?).await?;
         if showing.is_full() {
@@ -94,7 +97,22 @@ async fn show<W: AsyncWrite + Unpin>(
     }
     let (rest, has_found) = showing.finish()?;
     write(out, &rest).await?;
+    if is_empty {
+        tell_if_not_begun(context, id).await;
+    }
     Ok(has_found)
+}
+
+/// Tells people why there is nothing of what has not begun.
+async fn tell_if_not_begun(context: &Context, id: &str) {
+    let process: Result<ProcessView, Failure> = context.client.fetch(&Path::process(id)).await;
+    if let Ok(process) = process
+        && matches!(Standing::of(&process), Standing::Pending)
+        && process.attempt == 0
+    {
+        let why = process.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        context.console.say(&clean_label(&format!("{} has not begun{why}", label(&process))));
+    }
 }
 
 /// Shows several processes: one after the other, or all at once while they are followed. Tells how that went, and

@@ -162,6 +162,10 @@ fn line(outcome: &Outcome, now: Now) -> String {
         Some("rest_told") => {
             format!("{label} had ended already: {status}; what is left of it on its node is stopped")
         }
+        Some("asked") => {
+            let node = process.node_id.as_deref().map(clean_label).unwrap_or_default();
+            format!("{label} is still {status}: its node {node} was asked, and will do it when it can")
+        }
         _ if outcome.changed => format!("{label} is {status}"),
         Some("already_ended") => format!("{label} had ended already: {status}"),
         Some("goes_on") => format!("{label} goes on, {status}"),

@@ -25,7 +25,7 @@ pub struct Outcome {
     /// Whether anything changed.
     pub changed: bool,
     /// Why nothing changed: `already_so`, `already_ended` or `goes_on`; or `rest_told`: it had ended, and what may be left of
-    /// it on its node is stopped there.
+    /// it on its node is stopped there; or `asked`: its node was told, and has not done it within a second.
     pub note: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct OutcomeView {
     /// Whether anything changed.
     pub changed: bool,
     /// Why nothing changed: `already_so`, `already_ended` or `goes_on`; or `rest_told`: it had ended, and what may be left of
-    /// it on its node is stopped there.
+    /// it on its node is stopped there; or `asked`: its node was told, and has not done it within a second.
     pub note: Option<String>,
     /// Why it was refused.
     pub problem: Option<Problem>,
