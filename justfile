@@ -43,6 +43,14 @@ sim-many N FIRST="1":
 chaos *ARGS:
     scripts/chaos {{ ARGS }}
 
+# Does everything that can happen at every crash point to the real programs; those whose rule holds a text, if one is given.
+crash ONLY="":
+    cargo build --workspace --bins
+    LONGHAUL_CRASH_SECONDS=all LONGHAUL_CRASH_ONLY='{{ ONLY }}' cargo test -p longhaul-tests --test crash -- --nocapture --test-threads 1
+
+# Runs what is too long for each change.
+deep: crash
+
 # Lists the tests of each promised row; fails where one lacks a test, or a sabotage that turns it red.
 rows *ARGS:
     scripts/rows {{ ARGS }}

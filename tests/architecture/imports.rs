@@ -38,7 +38,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         package: "longhaul-engine",
-        ours: Ours::Only(&["longhaul-domain", "longhaul-ports", "longhaul-view"]),
+        ours: Ours::Only(&["longhaul-domain", "longhaul-failpoint", "longhaul-ports", "longhaul-view"]),
         foreign: Foreign::Free,
     },
     Row {
@@ -48,10 +48,21 @@ const TABLE: &[Row] = &[
     },
     Row {
         package: "longhaul-adapters",
-        ours: Ours::Only(&["longhaul-domain", "longhaul-ports", "longhaul-shim", "longhaul-wire"]),
+        ours: Ours::Only(&[
+            "longhaul-domain",
+            "longhaul-failpoint",
+            "longhaul-ports",
+            "longhaul-shim",
+            "longhaul-wire",
+        ]),
         foreign: Foreign::Free,
     },
-    Row { package: "longhaul-shim", ours: Ours::Only(&[]), foreign: Foreign::Only(&["libc", "rustix"]) },
+    Row {
+        package: "longhaul-shim",
+        ours: Ours::Only(&["longhaul-failpoint"]),
+        foreign: Foreign::Only(&["libc", "rustix"]),
+    },
+    Row { package: "longhaul-failpoint", ours: Ours::Only(&[]), foreign: Foreign::Only(&[]) },
     Row {
         package: "longhaul-api",
         ours: Ours::Only(&["longhaul-domain", "longhaul-engine", "longhaul-view", "longhaul-wire"]),

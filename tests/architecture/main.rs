@@ -2,7 +2,9 @@
 //!
 //! A rule is a function over plain values, so that each has a test that breaks it and sees it reported.
 
+mod durable;
 mod imports;
+mod release;
 mod sources;
 mod workspace;
 
@@ -37,6 +39,13 @@ fn source_files_keep_the_rules_of_style() -> Outcome {
     let workspace = Workspace::read()?;
     assert!(workspace.sources.len() >= 20, "too few source files were found");
     assert_eq!(listed(&sources::breaches(&workspace.sources)), "");
+    Ok(())
+}
+
+#[test]
+fn every_durable_step_has_a_crash_point() -> Outcome {
+    let workspace = Workspace::read()?;
+    assert_eq!(listed(&durable::breaches(&workspace.sources)), "");
     Ok(())
 }
 

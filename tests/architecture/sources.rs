@@ -82,7 +82,7 @@ fn in_the_program(path: &str) -> bool {
 }
 
 /// Counts the lines before the test module that ends the file, or all where there is none.
-fn lines_before_tests(source: &Source) -> usize {
+pub(crate) fn lines_before_tests(source: &Source) -> usize {
     let lines: Vec<&str> = source.text.lines().collect();
     lines
         .windows(2)

@@ -3,7 +3,7 @@
 use crate::ask::{Answer, ask};
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, sleep};
@@ -59,8 +59,8 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Some at each of these sockets, whose nodes have these names.
-    pub(crate) fn start(nodes: &[(&'static str, PathBuf)], journal: &std::path::Path) -> Self {
+    /// Some at each of these sockets, whose nodes have these names. What may run anywhere may have to wait as well.
+    pub(crate) fn start(nodes: &[(&'static str, PathBuf)], journal: &Path, may_wait: bool) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let threads = nodes
@@ -71,6 +71,7 @@ impl Clients {
                 let client = Client {
                     name: format!("{node}-{number}"),
                     own,
+                    may_wait,
                     nodes: nodes.to_vec(),
                     journal: journal.to_owned(),
                     ledger: ledger.clone(),
@@ -114,6 +115,7 @@ struct Client {
     name: String,
     /// The place of its node among all.
     own: usize,
+    may_wait: bool,
     nodes: Vec<(&'static str, PathBuf)>,
     journal: PathBuf,
     ledger: Arc<Mutex<Ledger>>,
@@ -177,7 +179,8 @@ impl Client {
             launch_key: Some(key),
             // Some may run wherever there is room, and the early ones of them not before all this is under way.
             any_node: number.is_multiple_of(3),
-            delay_ms: (number < 13 && number.is_multiple_of(3)).then_some(2_000 + number * 700),
+            delay_ms: (self.may_wait && number < 13 && number.is_multiple_of(3))
+                .then_some(2_000 + number * 700),
             ..LaunchRequest::default()
         }
     }

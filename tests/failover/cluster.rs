@@ -50,7 +50,7 @@ impl Cluster {
                 let announced = machines.known(*machine);
                 let settings = format!(
                     "port {asked}\nsentinel announce-ip {announced}\nsentinel announce-port {asked}\n\
-                     sentinel monitor main {known} {port} 2\nsentinel down-after-milliseconds main 1000\n\
+                     sentinel monitor main {known} {port} 2\nsentinel down-after-milliseconds main 2000\n\
                      sentinel failover-timeout main 5000\n"
                 );
                 Server::start(&ground.join(format!("sentinel-{machine}")), machines, *machine, &settings)

@@ -30,6 +30,12 @@ pub(crate) enum Keys {
     MayBeLost,
 }
 
+/// How many commands began so far.
+pub(crate) fn begun(journal: &Path) -> usize {
+    let written = std::fs::read_to_string(journal).unwrap_or_default();
+    written.lines().filter(|line| line.contains(" start ")).count()
+}
+
 /// Waits until nothing runs any more, and holds what there is to what was asked.
 pub(crate) fn check(
     ledger: &Ledger,

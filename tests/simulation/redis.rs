@@ -191,7 +191,7 @@ impl Upkeep for RedisAtOnce {
     }
 
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
-        let rule = rule.clone();
+        let rule = *rule;
         self.tell(|store| async move { store.sweep(&rule, most).await })
     }
 }

@@ -1,9 +1,11 @@
 //! What the tests of the whole product share: a home of its own for a manager, and honest waiting.
 
 mod home;
+mod points;
 mod proc;
 
 pub use home::{Answer, GATED, Home, program};
+pub use points::{Point, points, points_in};
 pub use proc::{Stat, descendants, is_alive, kill, kill_together, stat, ticks};
 
 use std::time::{Duration, Instant};

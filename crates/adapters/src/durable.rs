@@ -1,5 +1,6 @@
 //! Small files that are whole after a power cut, or as they were before.
 
+use longhaul_failpoint::failpoint;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -11,6 +12,7 @@ pub(super) fn make_private_directory(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    failpoint!("file.home.directory")?;
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_directory(parent),
         Some(_) | None => Ok(()),
@@ -25,11 +27,16 @@ pub(super) fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let written = write_new(temporary, bytes).and_then(|()| fs::rename(temporary, path));
+    let renamed = || {
+        failpoint!("file.rename")?;
+        fs::rename(temporary, path)
+    };
+    let written = write_new(temporary, bytes).and_then(|()| renamed());
     if let Err(error) = written {
         drop(fs::remove_file(temporary));
         return Err(error);
     }
+    failpoint!("file.directory")?;
     match path.parent() {
         Some(parent) => sync_directory(parent),
         None => Ok(()),
@@ -38,7 +45,9 @@ pub(super) fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    failpoint!("file.write")?;
     file.write_all(bytes)?;
+    failpoint!("file.sync")?;
     file.sync_all()
 }
 

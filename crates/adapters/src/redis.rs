@@ -62,6 +62,7 @@ use std::sync::Arc;
 pub struct RedisStore {
     link: Arc<Link>,
     leases: Option<LeaseTimes>,
+    home: String,
     taken_in: TakenIn,
     listening: Listening,
 }
@@ -80,6 +81,7 @@ impl RedisStore {
         opening::found(&link).await?;
         let store = Self {
             leases: options.leases,
+            home: options.home.unwrap_or_default(),
             taken_in: TakenIn::default(),
             listening: Listening::start(Arc::clone(&link)),
             link,

@@ -349,8 +349,12 @@ fn unstored(error: &StoreError) -> Fault {
             return Fault::new(404, "process_not_found", error.to_string());
         }
         StoreError::Conflict { .. } => Fault::new(409, "revision_moved", title),
+        StoreError::Unknown { .. } => {
+            Fault::new(503, "outcome_unknown", "nobody knows whether the store took it").help(
+                "look whether it is there before you ask again; a launch with a key can be sent again safely",
+            )
+        }
         StoreError::Unavailable { .. }
-        | StoreError::Unknown { .. }
         | StoreError::Fenced { .. }
         | StoreError::Corrupt { .. }
         | StoreError::Format { .. } => Fault::new(503, "store_unavailable", title),
@@ -415,6 +419,16 @@ mod tests {
         assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
         assert_eq!(problem.title, "not everything could be cleared: 1 told to stop, 0 let go");
         assert!(!problem.help.unwrap().contains("running work goes on"));
+    }
+
+    #[test]
+    fn what_may_have_been_done_has_a_word_of_its_own() {
+        let source = Box::new(std::io::Error::other("no answer"));
+        let id: ProcessId = "5b7ee1ff-4abb-4c0a-9e5d-0f1de14b6a53".parse().unwrap();
+        let op = longhaul_domain::OpId::new(*id.as_uuid());
+        let Fault(problem) = unstored(&StoreError::Unknown { op, source });
+        assert_eq!((problem.status, problem.slug.as_str()), (503, "outcome_unknown"));
+        assert!(problem.help.unwrap().contains("before you ask again"));
     }
 
     #[test]

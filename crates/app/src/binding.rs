@@ -11,6 +11,7 @@ use crate::lock::{Holder, LOCK};
 use crate::state_dir::StateDir;
 use longhaul_domain::{Process, ProcessId, Status, Work};
 use longhaul_engine::ports::{Filter, PageAsk, Store, StoreError};
+use longhaul_failpoint::failpoint;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -184,6 +185,11 @@ impl Binding {
         }
     }
 
+    /// The id of a state directory, which it gets if it has none.
+    pub(crate) fn id_of(state: &StateDir) -> Result<String, UnusableFile> {
+        Ok(Self::of(state)?.binding.id)
+    }
+
     /// What a store of this state directory says; the directory gets an id if it has none that can be used.
     fn of(state: &StateDir) -> Result<Own, UnusableFile> {
         let file = state.path().join(ID);
@@ -305,7 +311,7 @@ fn is_id(text: &str) -> bool {
 }
 
 /// What stands in a small file, nothing if that is not from us; none if there is no such file.
-fn text_of(path: &Path) -> io::Result<Option<String>> {
+pub(crate) fn text_of(path: &Path) -> io::Result<Option<String>> {
     let found = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         found => found?,
@@ -321,12 +327,16 @@ fn text_of(path: &Path) -> io::Result<Option<String>> {
 }
 
 /// Replaces a small file, whole or not at all, and durably.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let draft = with_ending(path, "tmp");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    failpoint!("app.binding.write")?;
     file.write_all(text.as_bytes())?;
+    failpoint!("app.binding.sync")?;
     file.sync_all()?;
+    failpoint!("app.binding.rename")?;
     fs::rename(&draft, path)?;
+    failpoint!("app.binding.directory")?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -13,6 +13,7 @@ use crate::announce::ATTEMPTS;
 use crate::binding::{Binding, UnusableFile};
 use crate::config::{Containment, Settings, StoreChoice};
 use crate::failure::causes;
+use crate::last_store::{self, Elsewhere};
 use crate::shim;
 use crate::state_dir::StateDir;
 use crate::stores::Stores;
@@ -63,6 +64,16 @@ pub enum ComposeError {
         live: ProcessId,
         /// The state directory that started it; none if the store does not say.
         state_dir: Option<PathBuf>,
+    },
+    /// Work lives in the state directory that another store knows.
+    #[error("the store {store} knows nothing of the work that lives in this state directory")]
+    OtherStore {
+        /// The store.
+        store: String,
+        /// The one that the directory was served with last.
+        last: String,
+        /// A process that lives.
+        live: Option<ProcessId>,
     },
     /// The file that says which state directory a store belongs to.
     #[error("{} cannot be used", path.display())]
@@ -144,8 +155,19 @@ pub(crate) async fn compose(
     })
     .map_err(failed("spawner"))?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let (store, sole_user) = store(&settings.store, state.path(), &clock, &around.stores).await?;
+    let elsewhere = Elsewhere::found(state, &settings.store);
+    if let Some(elsewhere) = &elsewhere {
+        elsewhere.check_founded(&settings.store).await?;
+    }
+    let (store, sole_user) = store(&settings.store, state, &clock, &around.stores).await?;
+    if let Some(elsewhere) = &elsewhere {
+        elsewhere.check_known(&settings.store, store.as_ref()).await?;
+    }
     Binding::check(state, &settings.store, store.as_ref()).await?;
+    if let Err(error) = last_store::note(state, &settings.store) {
+        // A full disk is no reason to stay away.
+        tracing::warn!("{error}: {}", error.source);
+    }
     let notary = trust::notary(settings, store.as_ref()).await?;
     let parts = Parts {
         store,
@@ -171,7 +193,7 @@ fn output(attempts_dir: PathBuf) -> io::Result<OsOutput> {
 
 async fn store(
     choice: &StoreChoice,
-    state_dir: &Path,
+    state: &StateDir,
     clock: &Arc<dyn Clock>,
     others: &Stores,
 ) -> Result<(Arc<dyn Store>, Option<File>), ComposeError> {
@@ -185,7 +207,8 @@ async fn store(
         // It keeps others away by itself.
         StoreChoice::Fs(path) => Ok((Arc::new(files(path, clock).map_err(failed)?), None)),
         StoreChoice::Other(url) if shared::knows(url) => {
-            let store = shared::opened_by_node(choice, url, state_dir, clock).await;
+            let store =
+                shared::opened_by_node(choice, url, state.path(), Binding::id_of(state)?, clock).await;
             Ok((store.map_err(failed)?, None))
         }
         StoreChoice::Other(url) => match others.open(url, clock).await {
@@ -300,6 +323,12 @@ impl ComposeError {
                     "the process {live} lives, started from {place}; from here it would not be found, and called interrupted"
                 ))
             }
+            Self::OtherStore { last, live, .. } => {
+                let what = live.map_or_else(|| "work".to_owned(), |live| format!("the process {live}"));
+                Some(format!(
+                    "{what} lives, and its record is in {last}, with which this directory was served last"
+                ))
+            }
             Self::NoFile { .. } => Some("it says whose work the store holds".to_owned()),
             Self::OtherKey { .. } => {
                 Some("neither would run what the other accepts: launches carry a seal of that key".to_owned())
@@ -337,6 +366,11 @@ impl ComposeError {
                 };
                 Some(format!("{that}; if it is gone for good: `longhaul store adopt`"))
             }
+            Self::OtherStore { store, last, .. } => Some(format!(
+                "go back to {last} until it has ended, or take it along, if the new store is not there yet: \
+                 `longhaul store copy {last} {store}`; if {last} is gone for good: `longhaul store adopt`, and what lives goes \
+                 on unseen"
+            )),
             Self::NoFile { .. } => Some("move that directory away".to_owned()),
             Self::Binding { .. } => Some("it should be yours to read and write".to_owned()),
             Self::ClusterKey { source } => Some(source.help()),

@@ -9,13 +9,16 @@ use crate::reserve;
 use crate::serve::ListenError;
 use crate::state_dir::{PrivateError, StateDir, StateDirError};
 use crate::store_copy::CopyError;
+use longhaul_domain::NodeId;
 use longhaul_engine::EngineError;
+use longhaul_engine::ports::Refusal;
 use longhaul_wire::api::Problem;
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
-/// The exit code of a manager whose state directory or store was taken away.
+/// The exit code of a manager whose state directory, store or name was taken away.
 const DISPLACED: u8 = 8;
 
 /// Why a verb of the program did not do what it was asked.
@@ -70,6 +73,20 @@ pub enum Failure {
         /// Why.
         #[source]
         source: EngineError,
+    },
+    /// Another state directory is in the cluster under the name of this node.
+    #[error("node {node} is there already: another state directory was heard under that name {} ms ago", heard.as_millis())]
+    NameTaken {
+        /// The name.
+        node: NodeId,
+        /// How long ago it was heard.
+        heard: Duration,
+    },
+    /// Another manager came into the cluster under the name of this node, after its lease was over.
+    #[error("another manager has come into the cluster under the name of this node, {node}")]
+    Replaced {
+        /// The name.
+        node: NodeId,
     },
     /// The disk is full, and so the manager could not begin.
     #[error("the disk of the state directory {} is full", state_dir.display())]
@@ -129,6 +146,14 @@ impl Failure {
         Some(Self::FullDisk { state_dir: state.path().to_owned(), free, source: None })
     }
 
+    /// What it means that an engine did not start.
+    pub(crate) fn of_start(source: EngineError) -> Self {
+        if let EngineError::Refused { refusal: Refusal::NameTaken { node, heard } } = source {
+            return Self::NameTaken { node, heard };
+        }
+        Self::Engine { source }
+    }
+
     /// The exit code that stands for it.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -136,7 +161,7 @@ impl Failure {
             Self::Manager { problem } if problem.slug == "not_authorised" => 7,
             Self::Copy(error) => error.exit_code(),
             Self::Config(_) | Self::Place { .. } => 2,
-            Self::Displaced { .. } | Self::Unstored { .. } => DISPLACED,
+            Self::Displaced { .. } | Self::Unstored { .. } | Self::Replaced { .. } => DISPLACED,
             Self::Log { .. } | Self::Init { .. } | Self::Output { .. } => 1,
             Self::Manager { .. }
             | Self::StateDir(_)
@@ -146,6 +171,7 @@ impl Failure {
             | Self::System { .. }
             | Self::Compose(_)
             | Self::FullDisk { .. }
+            | Self::NameTaken { .. }
             | Self::Engine { .. } => 6,
         }
     }
@@ -168,6 +194,9 @@ impl Failure {
             Self::Copy(error) => (error.slug(), causes(error), error.help()),
             Self::Compose(error @ ComposeError::Foreign { .. }) => {
                 ("foreign_store", error.why(), error.help())
+            }
+            Self::Compose(error @ ComposeError::OtherStore { .. }) => {
+                ("other_store", error.why(), error.help())
             }
             Self::Compose(
                 error @ (ComposeError::ClusterKey { .. }
@@ -194,6 +223,24 @@ impl Failure {
                     "what runs goes on; put {} back before the next manager starts, which finds it again by that",
                     path.display()
                 )),
+            ),
+            Self::NameTaken { .. } => (
+                "node_name_taken",
+                Some("two managers under one name would take each other's work for lost".to_owned()),
+                Some(
+                    "give this node a name of its own: node.id in the configuration, or --node-id NAME; if the other one is \
+                     gone, the name is free as soon as its lease is over"
+                        .to_owned(),
+                ),
+            ),
+            Self::Replaced { .. } => (
+                "node_name_taken",
+                Some("its lease was over, and what it owned belongs to that one; nothing was acknowledged since".to_owned()),
+                Some(
+                    "what runs here goes on; give one of the two nodes another name: node.id in the configuration, or \
+                     --node-id NAME"
+                        .to_owned(),
+                ),
             ),
             Self::Init { why, help, .. } => ("invalid_request", why.clone(), help.clone()),
             Self::Engine { .. } => ("store_unavailable", causes(self), None),

@@ -1,6 +1,7 @@
 //! The lock of a state directory: one manager at a time.
 
 use crate::state_dir::StateDir;
+use longhaul_failpoint::failpoint;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::fmt;
@@ -72,7 +73,7 @@ impl ManagerLock {
             }
             Err(errno) => return Err(failed(errno.into())),
         }
-        match write_holder(&mut file) {
+        match failpoint!("app.lock").and_then(|()| write_holder(&mut file)) {
             // It is for people: the lock holds without it.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             written => written.map_err(failed)?,

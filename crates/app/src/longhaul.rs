@@ -119,13 +119,14 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     parts.store = Arc::new(GuardedStore::new(parts.store, foothold.clone()));
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let engine = Engine::start(parts, engine_settings(At::default(), &settings, node)).await;
-    let engine = engine.map_err(|source| Failure::Engine { source })?;
+    let engine = engine.map_err(Failure::of_start)?;
     let opened =
         Longhaul { open: Arc::new(Open { place, engine, held: Mutex::new(Some((lock, sole_user))) }) };
     let watched = opened.clone();
     tokio::spawn(async move {
         tokio::select! {
             () = watched.engine().over() => {}
+            () = watched.engine().replaced() => watched.forget(),
             () = foothold.lost() => {
                 tracing::error!(
                     state_dir = %watched.state_dir().display(),

@@ -23,6 +23,7 @@ use descriptors::Descriptors;
 use longhaul_api::{Api, LaunchDefaults, Measured, Metrics, Peers};
 use longhaul_engine::ports::{NodeFacts, NodeOffer};
 use longhaul_engine::{Engine, Shutdown};
+use longhaul_failpoint::{VARIABLES, crashpoint};
 use longhaul_http::{Bounds, Network, OpenConnections};
 use longhaul_mcp::Mcp;
 use longhaul_wire::api::{PROTOCOL, RetentionView, Version};
@@ -62,7 +63,7 @@ const SUCCESSION: Duration = Duration::from_secs(4);
 /// Threads of the runtime: what a manager does is mostly waiting.
 const THREADS: usize = 2;
 /// Variables of the manager that may hold secrets, and that no child gets.
-const HIDDEN: &[&str] = &["LONGHAUL_STORE"];
+const SECRET: &[&str] = &["LONGHAUL_STORE"];
 
 /// Is the manager of a state directory until it is told to end.
 ///
@@ -180,6 +181,7 @@ async fn manage(
     let Composed { mut parts, boot, sole_user: _held } = compose(state, settings, around).await?;
     foothold.stand_on(&settings.store).map_err(system("look at its store"))?;
     tell_of_strangers(state, &settings.store, parts.store.as_ref()).await;
+    crashpoint!("app.composed");
     let metrics = Metrics::default();
     let store = GuardedStore::new(parts.store, foothold.clone());
     parts.store = Arc::new(Measured::new(Arc::new(store), parts.clock.clone(), metrics.clone()));
@@ -190,7 +192,8 @@ async fn manage(
         address: Some(address(state, settings, &urls)),
     };
     let engine = Engine::start(parts, engine_settings(at, settings, node)).await;
-    let engine = engine.map_err(|source| Failure::Engine { source })?;
+    let engine = engine.map_err(Failure::of_start)?;
+    crashpoint!("app.engine");
     metrics.follow(&engine);
     let api = Api { peers, ..api(&engine, state, settings, &urls, metrics) };
     tell_others(&api, state, &settings.outgoing);
@@ -203,6 +206,7 @@ async fn manage(
     let (mut socket, listener) = socket;
     let router = longhaul_http::router(api);
     greet(state, settings, &urls);
+    crashpoint!("app.ready");
     let connections = descriptors.for_connections(if doors.is_some() { 3 } else { 2 });
     let (end_all, told) = watch::channel(false);
     let mut serving = JoinSet::new();
@@ -230,6 +234,14 @@ async fn manage(
         // Who is connected already is served on: what was taken away is only the way there.
         tokio::select! {
             () = signals.end() => break,
+            () = engine.replaced() => {
+                // As in a crash: what it would still write belongs to the other one.
+                engine.abandon();
+                take_down(state);
+                let failure = Failure::Replaced { node: settings.node.clone() };
+                tracing::error!("{failure}: it leaves; processes go on");
+                return Err(failure);
+            }
             listener = socket.bound_again(state, foothold) => {
                 serving.spawn(longhaul_http::serve(listener, router.clone(), bounds, until(told.clone())));
             }
@@ -322,7 +334,7 @@ pub(crate) fn engine_settings(at: At, settings: &Settings, node: NodeFacts) -> l
         policy: Some(settings.policy.clone()),
         socket: at.socket,
         default_key: settings.default_key.clone(),
-        hidden: HIDDEN.iter().map(|name| (*name).to_owned()).collect(),
+        hidden: SECRET.iter().chain(VARIABLES).map(|name| (*name).to_owned()).collect(),
         level_limits: settings.level_limits.clone(),
         retention: settings.retention,
         retention_bytes: settings.retention_bytes,

@@ -4,6 +4,7 @@ use crate::binding::{Binding, Live, Owner, live};
 use crate::compose::{self, ComposeError};
 use crate::config::StoreChoice;
 use crate::failure::Failure;
+use crate::last_store::{self, Elsewhere};
 use crate::lock::ManagerLock;
 use crate::state_dir::StateDir;
 use crate::store_copy::{CopyError, counted};
@@ -41,33 +42,57 @@ pub(crate) fn store_adopt(
     consent: Consent,
     json: bool,
 ) -> Result<String, Failure> {
-    let there = match store {
+    let usable = match store {
         StoreChoice::Memory => return Err(CopyError::Memory.into()),
-        StoreChoice::Other(_) => return Err(CopyError::Unknown { scheme: store.to_string() }.into()),
-        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) => path.exists(),
+        StoreChoice::Other(_) => Err(CopyError::Unknown { scheme: store.to_string() }),
+        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) if path.exists() => Ok(()),
+        StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => Err(CopyError::Missing { store: store.to_string() }),
     };
-    if !there {
-        return Err(CopyError::Missing { store: store.to_string() }.into());
-    }
+    // None is made for a refusal.
+    let usable = if state_dir.exists() { usable } else { Ok(usable?) };
     let state = StateDir::prepare(state_dir)?;
     let _lock = ManagerLock::take(&state)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| Failure::System { tried: "start its runtime", source })?;
-    let Some(lost) = runtime.block_on(adopt(&state, store, consent))? else {
-        return Ok(String::new());
+    let left = Elsewhere::found(&state, store);
+    let lost = match (usable, &left) {
+        (Ok(()), _) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|source| Failure::System { tried: "start its runtime", source })?;
+            let Some(lost) = runtime.block_on(adopt(&state, store, consent))? else {
+                return Ok(String::new());
+            };
+            lost
+        }
+        // It is not there to be asked, and what is given up is the other one.
+        (Err(_), Some(_)) => 0,
+        (Err(refused), None) => return Err(refused.into()),
     };
+    last_store::note(&state, store).map_err(ComposeError::from)?;
+    Ok(told(&state, store, lost, left.as_ref(), json))
+}
+
+fn told(state: &StateDir, store: &StoreChoice, lost: usize, left: Option<&Elsewhere>, json: bool) -> String {
+    let left_behind = left.map_or(0, |left| left.live.len());
     if json {
         let place = state.path().to_string_lossy();
-        let told = json!({ "store": store.to_string(), "state_dir": place, "interrupted": lost });
-        return Ok(format!("{told:#}\n"));
+        let told = json!({
+            "store": store.to_string(), "state_dir": place, "interrupted": lost, "left": left_behind,
+        });
+        return format!("{told:#}\n");
     }
     let warning = match lost {
         0 => String::new(),
         _ => format!("{} of another state directory will be called interrupted\n", counted(lost)),
     };
-    Ok(format!("{store} is the store of {} from here on\n{warning}", state.path().display()))
+    let left = left.map_or_else(String::new, |left| {
+        format!(
+            "{} of {} may be in its records alone, and goes on unseen then\n",
+            counted(left_behind),
+            left.store
+        )
+    });
+    format!("{store} is the store of {} from here on\n{warning}{left}", state.path().display())
 }
 
 /// How many processes are lost from sight by it; none if it was refused.

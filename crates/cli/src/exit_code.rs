@@ -114,8 +114,11 @@ fn of_problem(problem: &Problem) -> i32 {
             REFUSED
         }
         "store_unavailable"
+        | "outcome_unknown"
         | "cluster_key_unusable"
         | "foreign_store"
+        | "other_store"
+        | "node_name_taken"
         | "store_read_only"
         | "store_full"
         | "shutting_down"
@@ -198,6 +201,7 @@ mod tests {
             ("method_not_allowed", 6),
             ("not_found", 6),
             ("store_unavailable", 6),
+            ("outcome_unknown", 6),
             ("cluster_key_unusable", 6),
             ("store_read_only", 6),
             ("store_full", 6),

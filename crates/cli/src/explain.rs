@@ -107,12 +107,24 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The manager does not know this request: it is of another version.\nEnd it and run the new one: longhaul serve",
     ),
     (
+        "outcome_unknown",
+        "The store gave no answer to a change: it was made, or it was not. Look before you ask again: longhaul status.\nA launch with --launch-key can be sent again as it is, and never starts a second copy.",
+    ),
+    (
         "store_unavailable",
         "The store does not answer. What runs goes on, and its end is recorded when the store is back.",
     ),
     (
         "foreign_store",
         "Processes that live in this store were started from another state directory. From here they would not be\nfound. Use that directory, or, if it is gone for good: longhaul store adopt",
+    ),
+    (
+        "other_store",
+        "Processes live in this state directory whose records are in another store: the one that it was served with\nlast. Go back to that one until they have ended; or take them along, while no manager runs and the new store is not\nthere yet: longhaul store copy FROM TO\nIf the old store is gone for good: longhaul store adopt. What lives goes on then, unseen.",
+    ),
+    (
+        "node_name_taken",
+        "Another manager is in the cluster under the name of this node: two state directories on one host have the\nsame name if none was given. Give this one its own: node.id in the configuration, or --node-id",
     ),
     (
         "store_read_only",

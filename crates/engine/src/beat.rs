@@ -5,7 +5,7 @@ use crate::error::EngineError;
 use crate::pump::heed;
 use crate::reconcile::Asked;
 use longhaul_domain::{Deadline, NodeId, Timestamp};
-use longhaul_ports::{Calls, Lease, LeaseEnd, StoreError};
+use longhaul_ports::{Calls, KnownNode, Lease, LeaseEnd, Presence, StoreError};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Neighbours {
     /// Nodes whose lease is over, since when.
     unreachable: Mutex<BTreeMap<NodeId, Timestamp>>,
+    /// Nodes that left in good order, since they were first seen so.
+    left: Mutex<BTreeMap<NodeId, Timestamp>>,
     /// What the last sign of life told is being heeded.
     heeding: AtomicBool,
 }
@@ -23,6 +25,17 @@ impl Neighbours {
     /// Since when the lease of a node is over, as far as this node has heard.
     pub(crate) fn unreachable_since(&self, node: &NodeId) -> Option<Timestamp> {
         self.unreachable.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied()
+    }
+
+    fn left_at(&self, node: &NodeId) -> Option<Timestamp> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied()
+    }
+
+    /// A node that leaves may be back in a moment, so it counts from when it was seen first.
+    fn note_left(&self, known: &[KnownNode], now: Timestamp) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let nodes = known.iter().filter(|node| node.presence == Presence::Left).map(|node| &node.facts.id);
+        *left = nodes.map(|node| (node.clone(), left.get(node).copied().unwrap_or(now))).collect();
     }
 }
 
@@ -43,7 +56,7 @@ async fn beat(core: &Arc<Core>) {
         answer = core.parts.store.beat(&lease) => answer,
         () = core.parts.clock.sleep_until(Deadline::At(patience)) => {
             core.regard.missed();
-            return tracing::warn!("a sign of life was not answered in time");
+            return core.unanswered(None, &"it takes too long", "a sign of life was not answered in time");
         }
     };
     match answer {
@@ -57,7 +70,7 @@ async fn beat(core: &Arc<Core>) {
         }
         Err(error) => {
             core.regard.missed();
-            tracing::warn!(%error, "a sign of life was not answered");
+            core.unanswered(None, &error, "a sign of life was not answered");
         }
     }
 }
@@ -70,7 +83,7 @@ fn heed_beside(core: &Arc<Core>, calls: Calls) {
     let core = core.clone();
     tokio::spawn(async move {
         if let Err(error) = heed(&core, &calls).await {
-            tracing::warn!(%error, "what a sign of life told waits for the next one");
+            core.unanswered(None, &error, "what a sign of life told waits for the next one");
         }
         core.neighbours.heeding.store(false, Ordering::Relaxed);
     });
@@ -84,6 +97,7 @@ async fn look_around(core: &Core) {
         () = core.parts.clock.sleep_until(Deadline::At(patience)) => return,
     };
     let Ok(known) = known else { return };
+    core.neighbours.note_left(&known, core.parts.clock.now());
     let unreachable =
         known.iter().filter_map(|node| Some((node.facts.id.clone(), node.presence.unreachable_since()?)));
     let unreachable: BTreeMap<NodeId, Timestamp> = unreachable.collect();
@@ -127,6 +141,15 @@ pub(crate) async fn tell_deadline(core: Arc<Core>) {
 }
 
 impl Core {
+    /// Since when nobody works at a node: its lease is over, or would be if it had not left in good order.
+    pub(crate) fn unreachable_since(&self, node: &NodeId) -> Option<Timestamp> {
+        let since_left = || {
+            let since = self.tenure.after(self.neighbours.left_at(node)?);
+            (since <= self.parts.clock.now()).then_some(since)
+        };
+        self.neighbours.unreachable_since(node).or_else(since_left)
+    }
+
     /// Begins to work under a lease that was just given.
     pub(crate) async fn enter(self: &Arc<Self>) -> Result<(), EngineError> {
         let lease = self.lease();

@@ -159,9 +159,15 @@ impl Engine {
             }
             listing => listing?,
         };
-        for stored in &mut listing.processes {
-            self.core.vitals.overlay(stored);
-        }
+        let shown = |mut stored: Stored| {
+            self.core.vitals.overlay(&mut stored);
+            let before = stored.process.status();
+            let stored = self.core.with_unrecorded(stored);
+            let status = stored.process.status();
+            let fits = status == before || filter.statuses.is_empty() || filter.statuses.contains(&status);
+            fits.then_some(stored)
+        };
+        listing.processes = listing.processes.into_iter().filter_map(shown).collect();
         Ok(listing)
     }
 
@@ -196,12 +202,19 @@ impl Engine {
         Ok(used.inspect_err(|error| tracing::debug!(%id, %error, "its usage cannot be told")).ok())
     }
 
-    /// Since when the lease of the node that runs a process is over, as far as this node has heard: nobody can tell now
+    /// Since when the lease of the node that runs a process is over, or would be if it had not left in good order, as far
+    /// as this node has heard: nobody can tell now
     /// how it is. None for what nobody runs. It is no part of the record, which stays as its node left it.
     #[must_use]
     pub fn unreachable_since(&self, stored: &Stored) -> Option<Timestamp> {
         let owner = stored.owner.as_ref().filter(|owner| owner.node != *self.core.here())?;
-        self.core.neighbours.unreachable_since(&owner.node)
+        self.core.unreachable_since(&owner.node)
+    }
+
+    /// Done once another manager works under the name of this node: this one claims nothing more, and no write of it
+    /// counts. What runs here goes on.
+    pub async fn replaced(&self) {
+        self.core.tenure.until_replaced().await;
     }
 
     /// The present moment.

@@ -25,7 +25,7 @@ pub(crate) async fn follow(core: Arc<Core>, mut after: Cursor) {
                 after = page.events.last().map_or(after, |logged| logged.cursor);
             }
             Err(error) => {
-                tracing::warn!(%error, "what other nodes do cannot be followed now");
+                core.unanswered(None, &error, "what other nodes do cannot be followed now");
                 let until: Awake = core.parts.clock.awake().plus(PATIENCE);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             }
@@ -40,7 +40,7 @@ impl Core {
         match self.parts.store.load(&elsewhere).await {
             Ok(found) => found.into_iter().flatten().for_each(|stored| self.changed_elsewhere(&stored)),
             // Whoever waits looks for itself.
-            Err(error) => tracing::warn!(%error, "what changed elsewhere cannot be read now"),
+            Err(error) => self.unanswered(None, &error, "what changed elsewhere cannot be read now"),
         }
         ids.into_iter().for_each(|id| self.hub.changed(id));
     }

@@ -86,9 +86,13 @@ pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: &Input) {
                 return;
             }
             Err(error) => {
-                tracing::warn!(%id, %error, "an observation waits until it can be committed");
-                if last(input).is_some() {
-                    core.unrecorded.note(id);
+                core.unanswered(Some(id), &error, "an observation waits until it can be committed");
+                if let Input::Observation(seen) = input
+                    && last_of(seen).is_some()
+                    && core.unrecorded.note(id, seen)
+                {
+                    // Whoever waits for the end need not wait for its record.
+                    core.hub.changed(id);
                 }
                 let until: Awake = core.parts.clock.awake().plus(wait);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -106,7 +110,7 @@ fn began_too_late(core: &Arc<Core>, answer: &Answer, input: &Input) -> bool {
     if !core.parts.store.leases_end() || (is_mine && stored.process.attempt == *attempt) {
         return false;
     }
-    core.end_copy(Some(&stored.process), AttemptKey { id: stored.process.id, attempt: *attempt });
+    core.end_copy(&stored.process, AttemptKey { id: stored.process.id, attempt: *attempt });
     true
 }
 

@@ -4,8 +4,10 @@ use crate::engine::{Core, Engine};
 use crate::error::EngineError;
 use crate::shield::to_its_end;
 use longhaul_domain::{
-    Awake, Deadline, Level, Lineage, Placement, Process, ProcessId, ResourceLimits, SlotKey, Spec, Work,
+    Awake, Deadline, Event, Level, Lineage, Placement, Process, ProcessId, ResourceLimits, SlotKey, Spec,
+    Work,
 };
+use longhaul_failpoint::crashpoint;
 use longhaul_ports::{Claimant, Lease, Limits, Refusal, StoreError, Stored, Submission, Submitted};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -165,18 +167,40 @@ impl Core {
         let (mut process, events) =
             Process::submit(&self.context(), self.parts.ids.process(), lineage, Arc::new(spec));
         process.seal = self.parts.notary.seal(&process);
-        let mut unheard = 0;
+        let mut unheard = None;
+        let sent = self.send(&process, &events, (no_queue, roots), &mut unheard).await;
+        match (sent, unheard) {
+            (Err(error), Some(doubt)) if !is_decided(&error) => {
+                self.begin_if_accepted(process.id);
+                Err(doubt.into())
+            }
+            (sent, _) => sent,
+        }
+    }
+
+    /// Sends it until there is an answer; what is left in `unheard` may have been accepted before that.
+    async fn send(
+        self: &Arc<Self>,
+        process: &Process,
+        events: &[Event],
+        (no_queue, roots): (bool, u32),
+        unheard: &mut Option<StoreError>,
+    ) -> Result<Launched, EngineError> {
+        let mut repeats = 0;
         for _ in 0..MOST_RESOLVES {
             let submission = Submission {
                 process: process.clone(),
-                events: events.clone(),
-                limits: self.limits_of(&process),
+                events: events.to_vec(),
+                limits: self.limits_of(process),
                 claim_for: Some(Claimant { lease: self.lease(), roots })
-                    .filter(|_| self.may_run(&process) && self.tenure.is_living(self.parts.clock.now())),
+                    .filter(|_| self.may_run(process) && self.tenure.is_living(self.parts.clock.now())),
                 or_refuse: no_queue,
             };
-            match self.parts.store.submit(submission).await {
-                Ok(submitted) => return self.accepted(submitted, &process),
+            crashpoint!("engine.submit");
+            let submitted = self.parts.store.submit(submission).await;
+            crashpoint!("engine.submitted");
+            match submitted {
+                Ok(submitted) => return self.accepted(submitted, process),
                 Err(StoreError::Refused(Refusal::StalePolicy { .. })) => self.refresh_policy().await?,
                 Err(StoreError::Fenced { node, epoch }) => {
                     if !self.doubt(Lease { node: node.clone(), epoch }).await {
@@ -184,17 +208,12 @@ impl Core {
                     }
                 }
                 // The id makes sure that it counts once.
-                Err(StoreError::Unknown { .. }) if unheard < MOST_REPEATS => unheard += 1,
-                Err(error) => {
-                    if unheard > 0 {
-                        self.begin_if_accepted(process.id);
-                    }
-                    return Err(error.into());
+                Err(error @ StoreError::Unknown { .. }) if repeats < MOST_REPEATS => {
+                    repeats += 1;
+                    *unheard = Some(error);
                 }
+                Err(error) => return Err(error.into()),
             }
-        }
-        if unheard > 0 {
-            self.begin_if_accepted(process.id);
         }
         let found = self.policy_version();
         Err(EngineError::Refused { refusal: Refusal::StalePolicy { found } })
@@ -288,4 +307,10 @@ impl Core {
             }
         }
     }
+}
+
+/// Whether a store that refuses so looked first whether the process is there: then it is not.
+const fn is_decided(error: &EngineError) -> bool {
+    let looked = matches!(error, EngineError::Refused { refusal } if !matches!(refusal, Refusal::Full | Refusal::StalePolicy { .. }));
+    looked || matches!(error, EngineError::KeyConflict { .. })
 }

@@ -10,8 +10,6 @@ use std::time::Duration;
 const PAGE: u32 = 500;
 /// The wait before what could not be told is looked at again.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// So many attempts are looked for where no record tells how many there were.
-const LIKELY: u32 = 8;
 
 /// Looks for attempts on this machine that are not this node's any more, before anything new is taken: copies of what
 /// goes on elsewhere are stopped, and of what was interrupted with this node the end is told as late. What cannot be told
@@ -36,6 +34,7 @@ pub(crate) async fn look_for_leftovers(core: &Arc<Core>) {
 async fn pass(core: &Arc<Core>) -> bool {
     let mut after: Option<ProcessId> = None;
     let mut is_whole = true;
+    let mut unknown = Vec::new();
     loop {
         let kept = match core.parts.output.kept(after, PAGE).await {
             Ok(kept) => kept,
@@ -44,7 +43,12 @@ async fn pass(core: &Arc<Core>) -> bool {
                 return false;
             }
         };
-        let Some(last) = kept.last().copied() else { return is_whole };
+        let Some(last) = kept.last().copied() else {
+            if is_whole {
+                leave_alone(&unknown);
+            }
+            return is_whole;
+        };
         let found = match core.parts.store.load(&kept).await {
             Ok(found) => found,
             Err(error) => {
@@ -55,25 +59,24 @@ async fn pass(core: &Arc<Core>) -> bool {
         for (id, stored) in kept.iter().zip(&found) {
             is_whole &= match stored {
                 Some(stored) => look(core, stored).await,
-                None => look_unknown(core, *id).await,
+                None => {
+                    unknown.push(*id);
+                    true
+                }
             };
         }
         after = Some(last);
     }
 }
 
-/// Of a process whose record was let go it cannot be told how many attempts there were.
-async fn look_unknown(core: &Arc<Core>, id: ProcessId) -> bool {
-    let mut is_told = true;
-    for number in 1..=LIKELY {
-        let key = AttemptKey { id, attempt: AttemptNo(number) };
-        match core.parts.spawner.adopt(key).await {
-            Ok(Found::Alive(_)) => core.end_copy(None, key),
-            Ok(Found::Over(_)) => {}
-            Err(_) => is_told = false,
-        }
+/// What the store has no record of is left alone: nothing says that it runs elsewhere. Had it been run again there after
+/// the loss of this node, its record would be there until that ended; and what is run again in that case ends with the
+/// lease by itself, manager or not.
+fn leave_alone(unknown: &[ProcessId]) {
+    if let Some(first) = unknown.first() {
+        let count = unknown.len();
+        tracing::warn!(%first, count, "the store has no record of what ran here: if it lives it is left alone");
     }
-    is_told
 }
 
 async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
@@ -107,7 +110,7 @@ async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
                 core.copies.began(process, key);
                 core.heed_rest(stored);
             }
-            Ok(Found::Alive(_)) => core.end_copy(Some(process), key),
+            Ok(Found::Alive(_)) => core.end_copy(process, key),
             // What was stopped here for good, while the store could not be told, may have gone on elsewhere.
             Ok(Found::Over(seen)) if is_latest && is_interrupted || was_stopped(&seen) => {
                 core.lanes.seen(key.id, core.copies.seen(key.id, seen));

@@ -48,6 +48,7 @@ mod timers;
 mod tree;
 mod trust;
 mod turn;
+mod unanswered;
 mod unrecorded;
 mod vitals;
 mod wait;

@@ -6,6 +6,7 @@ use crate::rejoin::runs_again_if_lost;
 use longhaul_domain::{
     AttemptNo, Deadline, Effect, Observation, ProcessId, StartFailure, StartStage, Status, StopCause, Work,
 };
+use longhaul_failpoint::crashpoint;
 use longhaul_ports::{AttemptKey, Found, SpawnError, StartOrder, StopOrder, Stored, VaultError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,7 +113,10 @@ impl Core {
         self.copies.began(&stored.process, key);
         let leased = self.parts.store.leases_end() && runs_again_if_lost(&stored.process);
         let order = StartOrder { key, command: command.as_ref().clone(), environment, leased };
-        match self.parts.spawner.start(order).await {
+        crashpoint!("engine.spawn");
+        let started = self.parts.spawner.start(order).await;
+        crashpoint!("engine.spawned");
+        match started {
             Ok(()) => {}
             Err(SpawnError::Refused { failure }) => {
                 self.lanes.seen(key.id, Observation::SpawnFailed { attempt: key.attempt, failure });
@@ -167,6 +171,7 @@ impl Core {
     }
 
     async fn stop(self: &Arc<Self>, key: AttemptKey, cause: StopCause, force: bool) {
+        crashpoint!("engine.stop");
         if let Err(error) = self.parts.spawner.stop(key, StopOrder { cause, force }).await {
             tracing::warn!(id = %key.id, %error, "the stop found nothing to stop");
             if self.look_again(key).await
@@ -199,6 +204,7 @@ impl Core {
 
     /// Tells the spawner that the end of an attempt is durable.
     pub(crate) async fn settled(&self, id: ProcessId, attempt: AttemptNo) {
+        crashpoint!("engine.settle");
         self.starts.over(id, attempt);
         self.copies.is_over(AttemptKey { id, attempt });
         self.parts.spawner.settled(AttemptKey { id, attempt }).await;

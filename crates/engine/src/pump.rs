@@ -4,6 +4,7 @@ use crate::engine::Core;
 use crate::error::EngineError;
 use crate::turn::is_orphan;
 use longhaul_domain::{Awake, Deadline, Observation, Placement, Status, Timestamp, Work};
+use longhaul_failpoint::crashpoint;
 use longhaul_ports::{Calls, Filter, Lease, Order, PageAsk, PlacementClass, Room, StoreError, Stored};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,7 @@ pub(crate) async fn claim(core: Arc<Core>) {
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, "the store did not answer a claim");
+                core.unanswered(None, &error, "the store did not answer a claim");
                 core.regard.missed();
                 // The call may have been taken and not heeded: it is asked for once more.
                 greeted = None;
@@ -95,6 +96,9 @@ async fn fill(core: &Arc<Core>) -> Result<bool, EngineError> {
         Err(StoreError::Unknown { .. }) => taken_unheard(core).await,
         answer => answer?,
     };
+    if !claimed.is_empty() {
+        crashpoint!("engine.claimed");
+    }
     let more = u32::try_from(claimed.len()).unwrap_or(u32::MAX) >= BATCH;
     for stored in claimed {
         core.settle(&stored);

@@ -166,7 +166,7 @@ impl Core {
                 Err(error) if self.is_closing() => return Err(error),
                 Err(error) if is_told => tracing::debug!(%error, "what the store has cannot be compared yet"),
                 Err(error) => {
-                    tracing::warn!(%error, "what the store has cannot be compared yet");
+                    self.unanswered(None, &error, "what the store has cannot be compared yet");
                     is_told = true;
                 }
             }
@@ -175,16 +175,17 @@ impl Core {
         }
     }
 
-    /// The record of a process to show or to stop: what this node keeps of its own work while the store does not answer,
+    /// The record of a process to show: what this node keeps of its own work while the store does not answer,
     /// and what lives here although the store has lost it.
     pub(crate) async fn load_or_recall(&self, id: ProcessId) -> Result<Stored, EngineError> {
-        match self.load(id).await {
+        let stored = match self.load(id).await {
             Err(error) => match self.recalled(id, &error).await {
                 Some(stored) => Ok(self.with_vitals(stored)),
                 None => Err(error),
             },
             stored => stored,
-        }
+        };
+        stored.map(|stored| self.with_unrecorded(stored))
     }
 
     /// What this node keeps of a process that the store does not tell of for this reason.

@@ -5,6 +5,7 @@ use crate::engine::Core;
 use crate::error::EngineError;
 use crate::lanes::digest;
 use longhaul_domain::{Input, Status, Work};
+use longhaul_failpoint::crashpoint;
 use longhaul_ports::{AttemptKey, Filter, Found, Order, PageAsk, Stored};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +20,10 @@ const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status::Paused, St
 /// returns, no status is older than this start.
 pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), EngineError> {
     core.vitals.was_away_until(core.parts.clock.now());
-    look_at_all(core, false).await
+    crashpoint!("engine.recover.begin");
+    let looked = look_at_all(core, false).await;
+    crashpoint!("engine.recover.done");
+    looked
 }
 
 /// The same for what this node does not know of, after the store turned out to stand as it stood earlier: what ended
@@ -75,7 +79,10 @@ async fn look(core: &Arc<Core>, stored: Stored) {
         return;
     };
     let key = AttemptKey { id, attempt: stored.process.attempt };
-    match core.parts.spawner.adopt(key).await {
+    crashpoint!("engine.recover.adopt");
+    let found = core.parts.spawner.adopt(key).await;
+    crashpoint!("engine.recover.found");
+    match found {
         Ok(Found::Over(observation)) => {
             let observation = counted(observation);
             for missed in core.missed(&stored, &observation).await {

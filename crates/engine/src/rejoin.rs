@@ -7,7 +7,7 @@ use crate::error::EngineError;
 use crate::recover::look_at_unheard;
 use crate::shield::to_its_end;
 use longhaul_domain::{Awake, Deadline, Ending, Interruption, Observation, Process, Standing};
-use longhaul_ports::{AttemptKey, Found, Lease, Presence, StopOrder, StoreError, Stored};
+use longhaul_ports::{AttemptKey, Found, Lease, Presence, Refusal, StopOrder, StoreError, Stored};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +46,9 @@ impl Core {
             match self.try_lease(refused).await {
                 Ok(true) => return true,
                 Ok(false) => return false,
-                Err(error) => tracing::warn!(%error, "it cannot be told yet why the lease was refused"),
+                Err(error) => {
+                    self.unanswered(None, &error, "it cannot be told yet why the lease was refused")
+                }
             }
             let until: Awake = self.parts.clock.awake().plus(PATIENCE);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -70,28 +72,26 @@ impl Core {
         // Nobody gives a lower epoch than it gave before: it is the store that stands as it stood earlier.
         let me = me.filter(|node| node.epoch >= refused.epoch);
         match me.map(|node| node.presence) {
-            None => {
-                self.join_anew(Parted::Forgotten).await?;
-                Ok(true)
-            }
-            Some(Presence::Lost { .. }) => {
-                self.join_anew(Parted::Lost).await?;
-                Ok(true)
-            }
+            None => self.join_anew(Parted::Forgotten).await,
+            Some(Presence::Lost { .. }) => self.join_anew(Parted::Lost).await,
             Some(Presence::Here { .. } | Presence::Unreachable { .. } | Presence::Left) => {
-                tracing::error!("another manager works under the name of this node: nothing more is claimed");
                 self.tenure.replaced();
                 Ok(false)
             }
         }
     }
 
-    async fn join_anew(self: &Arc<Self>, parted: Parted) -> Result<(), EngineError> {
+    /// False if another home has the name of this node meanwhile.
+    async fn join_anew(self: &Arc<Self>, parted: Parted) -> Result<bool, EngineError> {
         let (lease, sent) = loop {
             let sent = self.parts.clock.now();
             match self.parts.store.register(&self.settings.node).await {
                 Ok(lease) => break (lease, sent),
-                Err(error) => tracing::warn!(%error, "the node cannot join anew yet"),
+                Err(StoreError::Refused(Refusal::NameTaken { .. })) => {
+                    self.tenure.replaced();
+                    return Ok(false);
+                }
+                Err(error) => self.unanswered(None, &error, "the node cannot join anew yet"),
             }
             let until: Awake = self.parts.clock.awake().plus(PATIENCE);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -119,7 +119,7 @@ impl Core {
         if let Ok(calls) = self.parts.store.beat(&lease).await {
             self.heard(&lease, &asked, &calls);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Tells the other nodes what this one offers; what fails is told again by whoever joins next.
@@ -178,7 +178,7 @@ impl Core {
         }
         let goes_on = is_same && (is_mine || is_orphan || found.process.status().is_ended());
         if !goes_on || (is_orphan && runs_again_if_lost(process)) {
-            self.end_copy(Some(process), key);
+            self.end_copy(process, key);
         }
     }
 
@@ -186,7 +186,7 @@ impl Core {
     /// again elsewhere is stopped; nobody asked for the end of anything else.
     fn look_back_at_unknown(self: &Arc<Self>, key: AttemptKey, process: &Process) {
         if runs_again_if_lost(process) {
-            return self.end_copy(Some(process), key);
+            return self.end_copy(process, key);
         }
         tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt goes on here that the store does not know any more");
     }
@@ -195,18 +195,18 @@ impl Core {
     pub(crate) fn give_up_copies(self: &Arc<Self>) {
         for (key, process) in self.copies.living() {
             if runs_again_if_lost(&process) {
-                self.end_copy(Some(&process), key);
+                self.end_copy(&process, key);
             }
         }
     }
 
     /// Stops an attempt whose end nobody is to be told as its own: it counts as lost with its node.
-    pub(crate) fn end_copy(self: &Arc<Self>, process: Option<&Process>, key: AttemptKey) {
+    pub(crate) fn end_copy(self: &Arc<Self>, process: &Process, key: AttemptKey) {
         if !self.copies.give_up(key) {
             return;
         }
         tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt is stopped here because it may run elsewhere");
-        let asked = process.and_then(|process| Some(process.spec.command()?.stop.patience()));
+        let asked = process.spec.command().map(|command| command.stop.patience());
         let (core, patience) = (self.clone(), asked.unwrap_or(HASTE).min(HASTE));
         tokio::spawn(async move {
             core.stop_copy(key, false).await;

@@ -7,6 +7,7 @@ use crate::engine::{Core, Engine};
 use crate::error::EngineError;
 use crate::shield::to_its_end;
 use longhaul_domain::{ProcessId, Retention, Seq, Status, Timestamp};
+use longhaul_failpoint::crashpoint;
 use longhaul_ports::{Filter, Order, PageAsk, StoreError, Stored, Swept};
 pub(crate) use rounds::keep_tidy;
 use std::sync::Arc;
@@ -127,6 +128,9 @@ impl Core {
         let mut pruned = Pruned::default();
         loop {
             let swept = self.sweep(rule, BATCH).await?;
+            if !swept.ids.is_empty() {
+                crashpoint!("engine.swept");
+            }
             for id in &swept.ids {
                 self.vitals.forget(*id);
                 pruned.bytes = pruned.bytes.saturating_add(self.stored_bytes(*id).await);

@@ -207,7 +207,10 @@ impl Follower {
     }
 
     async fn wait_out(&self, error: &StoreError, wait: Duration) {
-        tracing::warn!(%error, "a subscriber waits until the log can be read");
+        // Once is enough: each that waits would fill the log of a manager otherwise.
+        if wait == FIRST_WAIT {
+            tracing::warn!(%error, "a subscriber waits until the log can be read");
+        }
         let until = self.clock.awake().plus(wait);
         let mut over = self.over.clone();
         tokio::select! {

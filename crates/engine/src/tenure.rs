@@ -115,7 +115,14 @@ impl Tenure {
 
     /// Another manager has joined under the name of this node.
     pub(crate) fn replaced(&self) {
+        tracing::error!("another manager works under the name of this node: nothing more is claimed");
         self.held.send_modify(|held| held.term = Term::Replaced);
+    }
+
+    /// Done once another manager has joined under the name of this node.
+    pub(crate) async fn until_replaced(&self) {
+        // The sender lives as long as the engine.
+        let _ = self.held.subscribe().wait_for(|held| held.term == Term::Replaced).await;
     }
 
     /// Tells of every change from now on.

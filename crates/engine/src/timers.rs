@@ -180,7 +180,7 @@ async fn attend(core: &Arc<Core>) {
     let due = match pump::attend(core).await {
         Ok(due) => due,
         Err(error) => {
-            tracing::warn!(%error, "the store did not show what is due");
+            core.unanswered(None, &error, "the store did not show what is due");
             Some(core.parts.clock.now())
         }
     };
@@ -194,7 +194,7 @@ async fn check_heartbeat(core: &Arc<Core>, id: ProcessId, as_of: Option<Revision
         Ok(stored) => stored,
         Err(EngineError::NotFound { .. }) => return,
         Err(error) => {
-            tracing::warn!(%id, %error, "a heartbeat cannot be checked yet");
+            core.unanswered(Some(id), &error, "a heartbeat cannot be checked yet");
             let again = core.parts.clock.now().plus(PAUSE);
             return core.timers.set_as_of(as_of, Job::Heartbeat(id), Some(Deadline::At(again)));
         }

@@ -6,6 +6,7 @@ use longhaul_domain::{
     Awake, Command, Deadline, Effect, Exit, Input, Observation, OpId, ProcessId, Revision, Standing, Step,
     Wish, WishNo,
 };
+use longhaul_failpoint::crashpoint;
 use longhaul_ports::{Author, Change, Lease, Refusal, StoreError, Stored};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -199,10 +200,38 @@ impl Core {
             taken,
             childless,
         };
+        crashpoint!({
+            use longhaul_domain::Status;
+            match next.status() {
+                Status::Pending | Status::Starting => "engine.commit.waiting",
+                Status::Running => "engine.commit.running",
+                Status::Paused => "engine.commit.paused",
+                Status::Stopping => "engine.commit.stopping",
+                Status::Completed
+                | Status::Failed
+                | Status::Timeout
+                | Status::Cancelled
+                | Status::Interrupted => "engine.commit.ended",
+            }
+        });
         let revision = match self.commit(change).await {
             Ok(revision) => revision,
             Err(source) => return Err(self.unrecorded(stored, &effects, source).await),
         };
+        crashpoint!({
+            use longhaul_domain::Status;
+            match next.status() {
+                Status::Pending | Status::Starting => "engine.committed.waiting",
+                Status::Running => "engine.committed.running",
+                Status::Paused => "engine.committed.paused",
+                Status::Stopping => "engine.committed.stopping",
+                Status::Completed
+                | Status::Failed
+                | Status::Timeout
+                | Status::Cancelled
+                | Status::Interrupted => "engine.committed.ended",
+            }
+        });
         let mut after = Stored { process: next, revision, ..stored };
         after.wishes.retain(|(no, _)| *no > taken);
         self.settle(&after);

@@ -32,8 +32,13 @@ pub trait Membership: Debug + Send + Sync + 'static {
     /// node still owns belongs to the new lease. That it drains stays as it was; what it offers has to be
     /// [announced](Self::announce) anew.
     ///
+    /// A store of many machines may know which home, such as a state directory, a node works from. Then another home has
+    /// the name only once the lease is over or the node has left; the same one has it at once, and so has anybody where
+    /// no home was told.
+    ///
     /// # Errors
-    /// Only when the store as a whole cannot be written.
+    /// [`Refusal::NameTaken`](crate::Refusal::NameTaken) if another home is there under that name; else only when the
+    /// store as a whole cannot be written.
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError>;
 
     /// Gives a sign of life, which makes the lease last anew, and answers what there is for this node.

@@ -44,6 +44,9 @@ pub trait Restore: Debug + Send + Sync + 'static {
     /// that a node which knew it longer is heard too. What another node owns here, in the same attempt or a later one,
     /// stays its own, unless it is given as ended.
     ///
+    /// A record without a sequence (0) is a launch that nobody was told of. It is not put in if its launch key belongs to
+    /// another process by now, because whoever asked for it has asked again: it counts as let go.
+    ///
     /// The answers stand in the order of the records.
     ///
     /// # Errors
@@ -102,7 +105,7 @@ pub enum Restored {
     Given(Revision),
     /// The store has it, as far as it was given or further, or in the hands of another node.
     Known(Revision),
-    /// It was let go, and stays so.
+    /// It was let go, and stays so; or its launch key belongs to another process since, and nobody was told of it.
     Swept,
 }
 

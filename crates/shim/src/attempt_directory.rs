@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use longhaul_failpoint::failpoint;
 use rustix::{
     fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags},
     io::Errno,
@@ -197,15 +198,22 @@ impl AttemptDirectory {
         let temporary = format!("{name}.tmp");
         let replaces = self.exists(name);
         let mut file = fs::File::from(self.create_anew(&temporary)?);
-        let written = file.write_all(bytes).and_then(|()| if replaces { file.sync_all() } else { Ok(()) });
-        if let Err(error) = written.and_then(|()| self.rename(&temporary, name)) {
+        let written = tried(name, replaces, Part::Write).and_then(|()| file.write_all(bytes));
+        let sync = || tried(name, replaces, Part::Sync).and_then(|()| file.sync_all());
+        let written = written.and_then(|()| if replaces { sync() } else { Ok(()) });
+        let rename = || {
+            tried(name, replaces, Part::Rename)?;
+            self.rename(&temporary, name)
+        };
+        if let Err(error) = written.and_then(|()| rename()) {
             drop(self.remove(&temporary));
             return Err(error);
         }
-        if !replaces && let Err(error) = file.sync_all() {
+        if !replaces && let Err(error) = sync() {
             drop(self.remove(name));
             return Err(error);
         }
+        tried(name, replaces, Part::Directory)?;
         Ok(rustix::fs::fsync(&self.fd)?)
     }
 
@@ -216,6 +224,7 @@ impl AttemptDirectory {
         for _ in 0..levels {
             let below = parent.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd);
             let above = rustix::fs::openat(below, "..", flags, Mode::empty())?;
+            failpoint!("shim.identity.parents")?;
             rustix::fs::fsync(&above)?;
             parent = Some(above);
         }
@@ -327,6 +336,35 @@ impl std::error::Error for AttemptFileError {
             Self::Io { source, .. } => Some(source),
             Self::Record { source, .. } => Some(source),
         }
+    }
+}
+
+/// A part of putting a file in place.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Write,
+    Sync,
+    Rename,
+    Directory,
+}
+
+/// Passes the crash point before a part of putting a file in place.
+#[cfg_attr(not(debug_assertions), expect(clippy::unnecessary_wraps, reason = "it fails where points are"))]
+fn tried(name: &str, replaces: bool, part: Part) -> io::Result<()> {
+    let is_identity = name == IDENTITY;
+    match part {
+        Part::Write if is_identity => failpoint!("shim.identity.write"),
+        Part::Sync if is_identity => failpoint!("shim.identity.sync"),
+        Part::Rename if is_identity => failpoint!("shim.identity.rename"),
+        Part::Directory if is_identity => failpoint!("shim.identity.directory"),
+        Part::Write if replaces => failpoint!("shim.settled.write"),
+        Part::Sync if replaces => failpoint!("shim.settled.sync"),
+        Part::Rename if replaces => failpoint!("shim.settled.rename"),
+        Part::Directory if replaces => failpoint!("shim.settled.directory"),
+        Part::Write => failpoint!("shim.exit.write"),
+        Part::Sync => failpoint!("shim.exit.sync"),
+        Part::Rename => failpoint!("shim.exit.rename"),
+        Part::Directory => failpoint!("shim.exit.directory"),
     }
 }
 

@@ -31,7 +31,7 @@ const ONE_READ: usize = 16 << 10;
 
 /// Starts a shim for an attempt directory and returns it with the first control connection.
 ///
-/// The shim gets no environment but the variable that says what it is, and no output.
+/// The shim gets no environment but the variable that says what it is and those that arm crash points, and no output.
 pub fn start(program: &Path, directory: &Path) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let child = Command::new(program)
@@ -40,6 +40,7 @@ pub fn start(program: &Path, directory: &Path) -> io::Result<(Child, UnixStream)
         .arg(directory)
         .env_clear()
         .env(SHIM_VARIABLE, "1")
+        .envs(longhaul_failpoint::variables())
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null())

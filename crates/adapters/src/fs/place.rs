@@ -9,6 +9,7 @@
 
 use super::FORMAT;
 use super::failure::{Trouble, blocked, corrupt};
+use longhaul_failpoint::failpoint;
 use longhaul_ports::StoreError;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -136,6 +137,7 @@ impl Place {
     pub(super) fn remove_commits(&self, upto: u64) -> Result<(), StoreError> {
         for no in self.commits()?.into_keys().take_while(|no| *no <= upto) {
             let path = self.commit(no);
+            failpoint!("fs.commit.remove").map_err(|error| blocked(&path, error))?;
             fs::remove_file(&path).map_err(|error| blocked(&path, error))?;
         }
         Ok(())
@@ -162,9 +164,11 @@ impl Place {
             Sheet::Commit(no) => self.commit(no),
             Sheet::Checkpoint => self.checkpoint(),
         };
+        sheet.before_rename().map_err(Trouble::before)?;
         fs::rename(self.draft(sheet), &path).map_err(Trouble::before)?;
         let parent = path.parent().unwrap_or(&self.root);
-        let synced = self.may_fail(4).and_then(|()| File::open(parent)?.sync_all());
+        let fails = self.may_fail(4).and_then(|()| sheet.before_directory());
+        let synced = fails.and_then(|()| File::open(parent)?.sync_all());
         synced.map_err(Trouble::Unsure)
     }
 
@@ -174,7 +178,7 @@ impl Place {
         draft: &Path,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Trouble> {
-        self.may_fail(1).map_err(Trouble::before)?;
+        self.may_fail(1).and_then(|()| sheet.before_write()).map_err(Trouble::before)?;
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -190,7 +194,8 @@ impl Place {
             // It takes the place of what is there.
             Sheet::Checkpoint => {}
         }
-        self.may_fail(2).and_then(|()| file.sync_all()).map_err(Trouble::at_sync)
+        let fails = self.may_fail(2).and_then(|()| sheet.before_sync());
+        fails.and_then(|()| file.sync_all()).map_err(Trouble::at_sync)
     }
 
     /// Whether there is room for a little, without writing anything that counts.
@@ -234,9 +239,13 @@ impl Place {
         let draft = self.root.join(format!("{MARK}{DRAFT}"));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(format!("longhaul {KIND} {FORMAT}\n").as_bytes())?;
+        failpoint!("fs.create.sync")?;
         file.sync_all()?;
+        failpoint!("fs.create.rename")?;
         fs::rename(&draft, self.root.join(MARK))?;
+        failpoint!("fs.create.directory")?;
         File::open(&self.root)?.sync_all()?;
+        failpoint!("fs.create.parent")?;
         let parent = self.root.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     }
@@ -253,6 +262,41 @@ impl Place {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "it fails in tests")]
     const fn may_fail(&self, _step: u8) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// The crash points of a sheet.
+#[cfg_attr(
+    not(debug_assertions),
+    expect(clippy::unnecessary_wraps, clippy::missing_const_for_fn, reason = "they fail where points are")
+)]
+impl Sheet {
+    fn before_write(self) -> io::Result<()> {
+        match self {
+            Self::Commit(_) => failpoint!("fs.commit.write"),
+            Self::Checkpoint => failpoint!("fs.checkpoint.write"),
+        }
+    }
+
+    fn before_sync(self) -> io::Result<()> {
+        match self {
+            Self::Commit(_) => failpoint!("fs.commit.sync"),
+            Self::Checkpoint => failpoint!("fs.checkpoint.sync"),
+        }
+    }
+
+    fn before_rename(self) -> io::Result<()> {
+        match self {
+            Self::Commit(_) => failpoint!("fs.commit.rename"),
+            Self::Checkpoint => failpoint!("fs.checkpoint.rename"),
+        }
+    }
+
+    fn before_directory(self) -> io::Result<()> {
+        match self {
+            Self::Commit(_) => failpoint!("fs.commit.directory"),
+            Self::Checkpoint => failpoint!("fs.checkpoint.directory"),
+        }
     }
 }
 

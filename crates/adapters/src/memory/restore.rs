@@ -1,7 +1,7 @@
 //! Records that this store lost and is given again.
 
 use super::ledger::{Ledger, Node, Row, class, standing};
-use longhaul_domain::{Epoch, Event, Fact, ProcessId, Revision, Seq, Standing, Timestamp, WishNo};
+use longhaul_domain::{Epoch, Event, Fact, Process, ProcessId, Revision, Seq, Standing, Timestamp, WishNo};
 use longhaul_ports::{Cursor, Footing, Lease, Marks, NodeFacts, Restored, StoreError, Stored};
 use std::sync::Arc;
 
@@ -57,6 +57,9 @@ impl Ledger {
             return Restored::Swept;
         }
         let found = self.rows.get(&id);
+        if found.is_none() && kept.seq == Seq(0) && self.is_key_of_another(&kept.process) {
+            return Restored::Swept;
+        }
         if let Some(row) = found.filter(|row| !row.gives_way_to(by, kept)) {
             return Restored::Known(row.stored.revision);
         }
@@ -91,6 +94,13 @@ impl Ledger {
         self.rows.insert(row);
         self.append(id, at, [Event { at: now, fact: Fact::GivenBack { node: by.node.clone() } }]);
         Restored::Given(at)
+    }
+
+    /// Whether its launch key belongs to another process.
+    fn is_key_of_another(&self, process: &Process) -> bool {
+        let Some(key) = process.spec.launch_key.clone() else { return false };
+        let holder = self.launch_keys.get(&(process.spec.session.clone(), key));
+        holder.is_some_and(|(id, _)| *id != process.id)
     }
 
     /// The newest lease of a node that owned something; none if it was lost. One that is not known is expected: it has a

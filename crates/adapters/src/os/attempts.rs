@@ -1,6 +1,7 @@
 //! Where the directories of attempts lie: `<attempts>/<process>/<n>/`.
 
 use longhaul_domain::ProcessId;
+use longhaul_failpoint::failpoint;
 use longhaul_ports::AttemptKey;
 use longhaul_shim::{AttemptDirectory, EXIT, ExitRecord, IDENTITY};
 use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, renameat, statat, unlinkat};
@@ -34,6 +35,7 @@ impl Attempts {
         }
         let path = fs::canonicalize(path)?;
         if let Some(parent) = path.parent() {
+            failpoint!("os.attempts.directory")?;
             File::open(parent)?.sync_all()?;
         }
         let fd = File::open(&path)?.into();
@@ -54,6 +56,7 @@ impl Attempts {
 
     /// Makes the directory of an attempt; false if there is one already.
     pub(super) fn create(&self, key: AttemptKey) -> io::Result<bool> {
+        failpoint!("os.attempt.create")?;
         match mkdirat(&self.fd, key.id.to_string(), Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
@@ -87,6 +90,7 @@ impl Attempts {
                 Err(error) => return Err(error.into()),
             }
         }
+        failpoint!("os.attempt.clear")?;
         fs::remove_dir_all(self.path_of(key))?;
         Ok(true)
     }
@@ -145,6 +149,7 @@ impl Attempts {
         if self.is_at_work(id)? {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "an attempt of it is at work"));
         }
+        failpoint!("os.output.remove")?;
         match fs::remove_dir_all(self.process(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
@@ -189,9 +194,13 @@ pub(super) fn record_end(directory: &AttemptDirectory, record: &ExitRecord) -> i
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(openat(directory, FRESH_EXIT, flags, Mode::RUSR | Mode::WUSR)?);
+    failpoint!("os.end.write")?;
     file.write_all(&record.encode())?;
+    failpoint!("os.end.sync")?;
     file.sync_all()?;
+    failpoint!("os.end.rename")?;
     renameat(directory, FRESH_EXIT, directory, EXIT)?;
+    failpoint!("os.end.directory")?;
     Ok(fsync(directory)?)
 }
 

@@ -12,6 +12,7 @@ use super::{attempts, cgroups, pidfd, translate};
 use bounds::Bounds;
 use drain::Drain;
 use longhaul_domain::Interruption;
+use longhaul_failpoint::crashpoint;
 use longhaul_shim::{AttemptDirectory, Ending, ExitRecord, Identity};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -89,6 +90,7 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
             record.settled = !record.sweeping;
         }
     }
+    crashpoint!("os.stand_in.ended");
     if let Err(error) = attempts::record_end(&directory, &record) {
         // The record of the store counts as well; only its copy in the directory is missing.
         tracing::warn!(id = %watch.key.id, %error, "the end of an attempt was not recorded in its directory");

@@ -2,7 +2,9 @@
 
 use super::failure::{Halt, closed, is_final, not_kept};
 use super::row::{self, Line, Mark};
+use crate::database;
 use longhaul_domain::ProcessId;
+use longhaul_failpoint::{crashpoint, failpoint};
 use longhaul_ports::StoreError;
 use rusqlite::Connection;
 use std::collections::HashMap;
@@ -257,7 +259,10 @@ impl Desk {
                 Entry::Mark(mark) => row::put_mark(&transaction, mark)?,
             }
         }
-        Ok(transaction.commit()?)
+        failpoint!("outbox.commit").map_err(database::failure)?;
+        transaction.commit()?;
+        crashpoint!("outbox.committed");
+        Ok(())
     }
 }
 

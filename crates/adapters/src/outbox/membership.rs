@@ -56,7 +56,9 @@ impl Membership for Outboxed {
     }
 
     async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
-        self.asked(self.inner.known_nodes()).await
+        let known = self.asked(self.inner.known_nodes()).await?;
+        self.note_drain(&known).await;
+        Ok(known)
     }
 
     async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
@@ -75,6 +77,22 @@ impl Membership for Outboxed {
 }
 
 impl Outboxed {
+    /// Whether this node drains may have been said at another one. A store that lost what was said tells nothing of it.
+    async fn note_drain(&self, known: &[KnownNode]) {
+        let is_news = |node: &KnownNode| {
+            self.look(|shelf| shelf.is_me(&node.facts.id) && shelf.mark().draining != node.draining)
+        };
+        let Some(me) = known.iter().find(|node| is_news(node)) else { return };
+        // Asked later, so that a loss in between is seen.
+        let Ok(history) = self.inner.history().await else { return };
+        self.look(|shelf| {
+            let earlier = shelf.mark().history.as_ref();
+            if earlier.is_some_and(|earlier| history.continues(earlier) && history.server == earlier.server) {
+                shelf.note_mark(&self.keeper, |mark| mark.draining = me.draining);
+            }
+        });
+    }
+
     fn reached(&self, calls: &Calls) {
         if let Some(history) = &calls.history {
             self.look(|shelf| shelf.reached(&self.keeper, history));

@@ -5,6 +5,8 @@
 
 use super::failure::{at_opening, blocked, corrupt};
 use super::schema::{APPLICATION, SCHEMA, TABLES, VERSION};
+use crate::database;
+use longhaul_failpoint::failpoint;
 use longhaul_ports::StoreError;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
@@ -94,12 +96,16 @@ fn lay_out(draft: &Path) -> rusqlite::Result<()> {
     transaction.execute_batch(SCHEMA)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
+    failpoint!("outbox.schema.commit").map_err(database::failure)?;
     transaction.commit()
 }
 
 fn place(draft: &Path, path: &Path) -> io::Result<()> {
+    failpoint!("outbox.create.sync")?;
     File::open(draft)?.sync_all()?;
+    failpoint!("outbox.create.rename")?;
     fs::rename(draft, path)?;
+    failpoint!("outbox.create.directory")?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -154,12 +154,12 @@ impl Outboxed {
         Ok(())
     }
 
-    /// That this node drains was said once and has to hold until somebody says otherwise.
+    /// Whether this node drains was said once and has to hold until somebody says otherwise.
     async fn mind_drain(&self, by: &Lease, went_back: bool, was_draining: bool) -> Result<(), StoreError> {
         let known = self.inner.known_nodes().await?;
         let Some(me) = known.into_iter().find(|node| node.facts.id == by.node) else { return Ok(()) };
-        if went_back && was_draining && !me.draining {
-            self.inner.drain(&by.node, true).await?;
+        if went_back && was_draining != me.draining {
+            self.inner.drain(&by.node, was_draining).await?;
             return Ok(());
         }
         self.look(|shelf| shelf.note_mark(&self.keeper, |mark| mark.draining = me.draining));

@@ -172,7 +172,7 @@ impl Link {
         let mut maybe_applied = false;
         // Nobody waits for a server that did not answer others for a while: one try tells whether it is back. The same
         // goes for replicas that did not have the writes of others.
-        let is_in_vain = self.silence.is_known() || (purpose == Purpose::Write && self.lacking.is_known());
+        let is_in_vain = self.silence.is_known() || (request.writes() && self.lacking.is_known());
         let most = if is_in_vain { Duration::ZERO } else { self.patience };
         loop {
             let mut patience = most;
@@ -181,7 +181,7 @@ impl Link {
                     let why = match self.try_once(connection, &request).await {
                         Ok(value) => {
                             self.silence.is_over();
-                            if purpose == Purpose::Write {
+                            if request.writes() {
                                 self.lacking.is_over();
                             }
                             return Ok(value);
@@ -346,6 +346,16 @@ enum Request<'a> {
         args: Args,
         purpose: Purpose,
     },
+}
+
+impl Request<'_> {
+    /// Whether it changes what the server then has to keep.
+    const fn writes(&self) -> bool {
+        match self {
+            Self::Look(_) | Self::Script { purpose: Purpose::Read, .. } => false,
+            Self::Script { purpose: Purpose::Write | Purpose::Take, .. } => true,
+        }
+    }
 }
 
 /// What a script is sent for.

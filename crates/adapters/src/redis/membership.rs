@@ -7,9 +7,12 @@ use super::script::{ANNOUNCE, Args, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTE
 use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, Timestamp};
-use longhaul_ports::{Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, StoreError};
+use longhaul_ports::{
+    Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, Refusal, StoreError,
+};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Counts of news that nodes took in, so that whoever stops waiting half-way loses nothing.
 #[derive(Debug, Default)]
@@ -39,6 +42,7 @@ impl Membership for RedisStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         let mut args = Args::default();
         args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&token());
+        args.text(&self.home);
         let mut reply = self.link.write(&REGISTER, NO_OP, args.clone()).await?;
         let mut word = reply.word()?;
         if word == "empty" {
@@ -48,6 +52,10 @@ impl Membership for RedisStore {
         }
         match word.as_str() {
             "ok" => Ok(Lease { node: me.id.clone(), epoch: Epoch(reply.number()?) }),
+            "taken" => {
+                let heard = Duration::from_millis(reply.number()?);
+                Err(StoreError::Refused(Refusal::NameTaken { node: me.id.clone(), heard }))
+            }
             other => Err(corrupt(format!("a registration was answered {other:?}"))),
         }
     }

@@ -22,6 +22,9 @@ pub struct RedisOptions {
     pub leases: Option<LeaseTimes>,
     /// So long a write is sent again before it is given up; 5 seconds by default.
     pub patience: Duration,
+    /// From where the node of this opening works, such as the id of its state directory: two homes do not have one name
+    /// at a time. None for whoever registers no node, and to have any name at once.
+    pub home: Option<String>,
     /// The files of a connection through TLS; none by default, which trusts whom the machine trusts.
     pub tls: TlsFiles,
     /// Takes its time from this clock instead of from the server, which is for tests: nodes on many machines have no
@@ -72,6 +75,7 @@ impl RedisOptions {
             durability: Durability::default(),
             leases: Some(LeaseTimes::default()),
             patience: Duration::from_secs(5),
+            home: None,
             tls: TlsFiles::default(),
             clock: None,
         }

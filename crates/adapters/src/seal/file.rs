@@ -1,6 +1,7 @@
 //! The file of the keys, which nobody but its user may reach.
 
 use super::key::{ClusterKey, ClusterKeys, NoKeys};
+use longhaul_failpoint::failpoint;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
@@ -221,8 +222,11 @@ impl KeyFile {
         remove(&directory, &draft)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(&directory, &draft, flags, Mode::RUSR | Mode::WUSR)?);
+        failpoint!("seal.key.write")?;
         file.write_all(keys.text().as_bytes())?;
+        failpoint!("seal.key.sync")?;
         file.sync_all()?;
+        failpoint!("seal.key.rename")?;
         if replace {
             rustix::fs::renameat(&directory, &draft, &directory, name)?;
         } else {
@@ -233,6 +237,7 @@ impl KeyFile {
                 Err(errno) => return Err(errno.into()),
             }
         }
+        failpoint!("seal.key.directory")?;
         directory.sync_all()
     }
 

@@ -6,7 +6,9 @@ use super::lines::KnownLines;
 use super::opening;
 use super::row;
 use super::writer::Effort;
+use crate::database;
 use longhaul_domain::{Epoch, Event, NodeId, Policy, PolicyVersion, ProcessId, Revision, Timestamp};
+use longhaul_failpoint::failpoint;
 use longhaul_ports::{Author, Clock, Cursor, Lease, StoreError};
 use longhaul_wire::record;
 use rusqlite::hooks::Wal;
@@ -214,7 +216,9 @@ impl Ledger {
     }
 
     pub(super) fn commit(&mut self) -> rusqlite::Result<Vec<News>> {
+        failpoint!("sqlite.commit").map_err(database::failure)?;
         self.run("COMMIT")?;
+        failpoint!("sqlite.committed").map_err(database::failure)?;
         Ok(std::mem::take(&mut self.news))
     }
 
@@ -237,6 +241,7 @@ impl Ledger {
             return Ok(());
         }
         self.log_pages.store(0, Ordering::Relaxed);
+        failpoint!("sqlite.checkpoint").map_err(database::failure)?;
         self.sql("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
     }
 

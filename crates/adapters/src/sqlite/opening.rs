@@ -7,6 +7,8 @@
 use super::SqliteOptions;
 use super::failure::{at_opening, corrupt};
 use super::schema::{APPLICATION, PAGE, STEPS, TABLES, VERSION};
+use crate::database;
+use longhaul_failpoint::failpoint;
 use longhaul_ports::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -105,12 +107,15 @@ fn create(path: &Path) -> Result<(), StoreError> {
 
 /// A link, unlike a rename, never replaces a database that someone else made meanwhile.
 fn place(draft: &Path, path: &Path) -> io::Result<()> {
+    failpoint!("sqlite.create.sync")?;
     File::open(draft)?.sync_all()?;
+    failpoint!("sqlite.create.link")?;
     match fs::hard_link(draft, path) {
         Ok(()) => fs::remove_file(draft)?,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
         Err(_) => fs::rename(draft, path)?,
     }
+    failpoint!("sqlite.create.directory")?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
@@ -133,6 +138,7 @@ fn raise(path: &Path, from: u32) -> rusqlite::Result<()> {
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
+    failpoint!("sqlite.schema.commit").map_err(database::failure)?;
     transaction.commit()
 }
 

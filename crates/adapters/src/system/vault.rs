@@ -3,6 +3,7 @@
 use crate::durable;
 use async_trait::async_trait;
 use longhaul_domain::EnvironmentHash;
+use longhaul_failpoint::failpoint;
 use longhaul_ports::{Vault, VaultError};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeSet, VecDeque};
@@ -117,6 +118,7 @@ impl Inner {
         let path = self.directory.join(&hash);
         // One that another life left behind may not have become durable, or be damaged.
         if read_bounded(&path).ok().as_deref() == Some(bytes) {
+            failpoint!("vault.again")?;
             File::open(&path)?.sync_all()?;
             File::open(&self.directory)?.sync_all()?;
         } else {

@@ -196,3 +196,20 @@ async fn what_one_node_noticed_is_seen_by_every_other() {
         assert_eq!(beyond.reconcile(&other).await.unwrap(), Reconciled::default());
     }
 }
+
+#[tokio::test]
+async fn a_drain_that_was_said_elsewhere_is_given_back_as_it_was_last() {
+    let node = Node::new();
+    let (store, mut lease) = node.join().await;
+    for drains in [true, false, true] {
+        node.remote.memory.drain(&name("me"), drains).await.unwrap();
+        store.beat(&lease).await.unwrap();
+        store.known_nodes().await.unwrap();
+        node.remote.memory.lose_everything();
+        lease = store.register(&facts("me")).await.unwrap();
+        let is_draining = async || store.known_nodes().await.unwrap()[0].draining;
+        assert!(!is_draining().await, "an emptied store tells nothing of it");
+        store.reconcile(&lease).await.unwrap();
+        assert_eq!(is_draining().await, drains);
+    }
+}

@@ -105,7 +105,8 @@ impl Restored {
         let waiter = world.submit(anywhere).await.process.id;
         server.save_files();
         let taken = other.claim(&lease_there, &room()).await.unwrap();
-        assert_eq!(taken[0].process.id, waiter);
+        let taken: Vec<ProcessId> = taken.iter().map(|stored| stored.process.id).collect();
+        assert_eq!(taken, [waiter]);
         let before = store.beat(&lease).await.unwrap().history.unwrap();
         drop(other);
         server.kill();

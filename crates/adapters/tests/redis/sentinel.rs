@@ -77,7 +77,7 @@ async fn cut_off(machines: &[Machine]) {
         match tokio::time::timeout(Duration::from_secs(2), world.store.submit(launch)).await {
             Ok(Ok(submitted)) => acknowledged.push(id_of(&submitted)),
             Ok(Err(StoreError::Unknown { .. } | StoreError::Unavailable { .. })) | Err(_) => refused += 1,
-            Ok(Err(other)) => panic!("{other}"),
+            Ok(Err(other)) => unreachable!("{other}"),
         }
     }
     assert!(refused > 0, "it was cut off from those that had to have it");

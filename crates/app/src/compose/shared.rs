@@ -87,9 +87,10 @@ pub(crate) async fn opened_by_node(
     choice: &StoreChoice,
     url: &str,
     state_dir: &Path,
+    home: String,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    let options = options(url)?;
+    let options = RedisOptions { home: Some(home), ..options(url)? };
     let kept = OutboxOptions::at(choice.to_string());
     let kept = match options.durability {
         // The loss of one server loses nothing that was acknowledged.

@@ -2,6 +2,7 @@
 
 use crate::foothold::{Foothold, Place, UNHEARD};
 use crate::state_dir::StateDir;
+use longhaul_failpoint::failpoint;
 use rustix::fs::AtFlags;
 use std::io;
 use tokio::net::UnixListener;
@@ -55,6 +56,7 @@ impl Socket {
 }
 
 fn listen(state: &StateDir, foothold: &Foothold, name: &str) -> io::Result<(Place, UnixListener)> {
+    failpoint!("app.socket")?;
     let listener = state.listen_at(name)?;
     foothold.hear_of(&state.path().join(name));
     let bound = place(state, name)?;

@@ -1,6 +1,7 @@
 //! Small files that only their user may read.
 
 use crate::state_dir::StateDir;
+use longhaul_failpoint::failpoint;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -106,8 +107,11 @@ impl StateDir {
         self.remove_private(&draft)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(self, &draft, flags, Mode::RUSR | Mode::WUSR)?);
+        failpoint!("app.private.write")?;
         file.write_all(text.as_bytes())?;
+        failpoint!("app.private.sync")?;
         file.sync_all()?;
+        failpoint!("app.private.rename")?;
         if replace {
             rustix::fs::renameat(self, &draft, self, name)?;
         } else {
@@ -118,6 +122,7 @@ impl StateDir {
                 Err(errno) => return Err(errno.into()),
             }
         }
+        failpoint!("app.private.directory")?;
         Ok(rustix::fs::fsync(self)?)
     }
 

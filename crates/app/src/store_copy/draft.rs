@@ -5,6 +5,7 @@ use crate::binding::Binding;
 use crate::compose::{self, shared};
 use crate::config::StoreChoice;
 use longhaul_engine::ports::Clock;
+use longhaul_failpoint::failpoint;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -130,7 +131,8 @@ fn taken(path: &Path) -> bool {
 }
 
 fn moved(draft: &Path, place: &Path) -> Result<(), CopyError> {
-    let renamed = fs::rename(draft, place).and_then(|()| {
+    let renamed = failpoint!("app.copy.rename").and_then(|()| fs::rename(draft, place)).and_then(|()| {
+        failpoint!("app.copy.directory")?;
         let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
         fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     });

@@ -18,6 +18,8 @@ mod handle;
 mod idle;
 mod lifecycle;
 mod network;
+mod node_name;
+mod other_store;
 mod outbox;
 mod shared_store;
 mod start;

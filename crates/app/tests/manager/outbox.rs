@@ -59,6 +59,36 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
 }
 
 #[test]
+fn end_that_is_seen_while_the_store_is_away_is_shown_and_ends_waits() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(mut server) = Server::start(place.path()) else { return };
+    let a = server.node("a");
+    let go = place.path().join("go");
+    let id = a.launch(&format!("until [ -e {} ]; do sleep 0.05; done; exit 4", go.display()));
+    until("it runs", || a.show(&id)["status"] == "running");
+    let before = a.log().lines().count();
+    server.stop();
+    until("the absence is known", || a.show(&id)["stale_since"].is_string());
+    let mut wait = a.command(&["wait", &id]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    fs::write(&go, "").unwrap();
+    until("the wait ends", || wait.try_wait().unwrap().is_some());
+    assert_eq!(wait.wait().unwrap().code(), Some(4));
+    let shown = a.show(&id);
+    assert_eq!((&shown["status"], &shown["exit"]["code"]), (&"failed".into(), &4.into()), "{shown}");
+    assert!(shown["stale_since"].is_string(), "it is not recorded yet: {shown}");
+
+    server.begin();
+    until("the store is heard", || a.show(&id)["stale_since"].is_null());
+    assert_eq!(a.show(&id)["status"], "failed", "what was shown once stays");
+    let log = a.log();
+    let told: Vec<&str> = log.lines().skip(before).filter(|line| line.contains("the store ")).collect();
+    assert!(told.iter().any(|line| line.contains("the store does not answer")), "{log}");
+    assert!(told.iter().any(|line| line.contains("the store answers again")), "{log}");
+    let warned = log.lines().skip(before).filter(|line| line.contains("WARN")).count();
+    assert!(warned < 10, "{warned} warnings of one absence: {log}");
+}
+
+#[test]
 fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
     let place = tempfile::tempdir().unwrap();
     let Some(server) = Server::start(place.path()) else { return };

@@ -19,6 +19,8 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_secs(62);
 /// How often it is looked at whether the end is stuck.
 const SLICE: Duration = Duration::from_secs(2);
+/// After so long it is said why nothing happens.
+const SOON: Duration = Duration::from_secs(1);
 /// How often it is looked at whether the last descendant is gone.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -86,14 +88,23 @@ async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> 
     let console = &context.console;
     if outcome.note.as_deref() == Some("rest_told") {
         let label = label(&outcome.process);
-        console.say(&format!("{label} had ended already; what is left of it on its node is stopped"));
+        console.say(&format!(
+            "{label} had ended already; what is left of it on its node is stopped, as soon as that is there"
+        ));
     }
     if !outcome.changed && is_over(&outcome.process) {
         console.say(&format!("already ended: {}", ended_line(&outcome.process, console.unicode)));
     } else if !args.no_wait {
-        outcome.process = gone(context, outcome.process).await?;
+        let (process, was_away) = gone(context, outcome.process).await?;
+        outcome.process = process;
         if Standing::of(&outcome.process).is_ended() {
             console.say(&ended_line(&outcome.process, console.unicode));
+        }
+        if was_away && outcome.process.status == "interrupted" {
+            console.say(&format!(
+                "it was not seen to stop: if it lives on, it is stopped as soon as node {} is back",
+                node(&outcome.process)
+            ));
         }
     } else {
         console.say(&format!("{} is told to end", label(&outcome.process)));
@@ -125,15 +136,27 @@ async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> 
     Ok(FAILED)
 }
 
-async fn gone(context: &Context, process: ProcessView) -> Result<ProcessView, Failure> {
+/// The process when it is gone or nothing more is to be expected, and whether its node was away meanwhile.
+async fn gone(context: &Context, process: ProcessView) -> Result<(ProcessView, bool), Failure> {
     let until = Instant::now() + PATIENCE;
     let mut process = process;
+    let mut was_away = false;
     while !Standing::of(&process).is_ended() && Instant::now() < until && !is_stuck(&process) {
-        let path = Path::wait().with("id", &process.id).with("timeout_ms", &SLICE.as_millis().to_string());
-        let reply: WaitReply = super::wait::patiently(context, &path, Some(SLICE)).await?;
+        let slice = if was_away { SLICE } else { SOON };
+        let path = Path::wait().with("id", &process.id).with("timeout_ms", &slice.as_millis().to_string());
+        let reply: WaitReply = super::wait::patiently(context, &path, Some(slice)).await?;
         match reply.processes.into_iter().next() {
             Some(seen) => process = seen,
             None => break,
+        }
+        if !was_away && is_away(&process) {
+            was_away = true;
+            context.console.say(&format!(
+                "{} is on node {}, which is away: the order is kept and carried out when that node is back; Ctrl-C leaves \
+                 it so",
+                label(&process),
+                node(&process)
+            ));
         }
     }
     // No long poll tells of the last descendant.
@@ -145,7 +168,7 @@ async fn gone(context: &Context, process: ProcessView) -> Result<ProcessView, Fa
             Err(failure) => return Err(failure),
         }
     }
-    Ok(process)
+    Ok((process, was_away))
 }
 
 /// Whether it has ended with all that it was to take along.
@@ -155,6 +178,15 @@ fn is_over(process: &ProcessView) -> bool {
 
 fn is_stuck(process: &ProcessView) -> bool {
     process.conditions.iter().any(|condition| condition == "stuck")
+}
+
+/// Whether the node that runs it is away: what it is told waits.
+fn is_away(process: &ProcessView) -> bool {
+    process.conditions.iter().any(|condition| condition == "unreachable")
+}
+
+fn node(process: &ProcessView) -> &str {
+    process.node_id.as_deref().unwrap_or("unknown")
 }
 
 /// Finds out which processes are meant.

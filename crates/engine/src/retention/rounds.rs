@@ -32,14 +32,14 @@ pub(crate) async fn keep_tidy(core: Arc<Core>) {
     let clock = core.parts.clock.clone();
     // Whoever started this engine wants something of it first; only how many ever went is told at once.
     if let Err(error) = core.sweep(&NOTHING, 0).await {
-        tracing::warn!(%error, "the store did not tell how many records it has let go");
+        core.unanswered(None, &error, "the store did not tell how many records it has let go");
     }
     clock.sleep_until(Deadline::At(clock.now().plus(START))).await;
     let mut searched: Option<Timestamp> = None;
     loop {
         let mut pause = pause(&core);
         if let Err(error) = round(&core).await {
-            tracing::warn!(%error, "what is old could not be let go of yet");
+            core.unanswered(None, &error, "what is old could not be let go of yet");
             pause = pause.min(PATIENCE);
         }
         let is_stale = searched.is_none_or(|at| clock.now().since(at) >= DAY);
@@ -47,7 +47,7 @@ pub(crate) async fn keep_tidy(core: Arc<Core>) {
             match remove_unknown(&core).await {
                 Ok(()) => searched = Some(clock.now()),
                 Err(error) => {
-                    tracing::warn!(%error, "output without a record could not be looked for");
+                    core.unanswered(None, &error, "output without a record could not be looked for");
                     searched = None;
                 }
             }

@@ -32,6 +32,20 @@ async fn a_launch_that_nobody_acknowledges_is_given_up_soon_and_starts_once_if_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_launch_whose_answer_was_lost_is_not_called_refused_and_may_run() {
+    let world = World::new().await;
+    world.store.fail_on(Call::Submit, 1, Fault::Unknown);
+    world.store.fail_on(Call::Submit, 1, Fault::Unavailable);
+    let said = world.try_launch(command("exit 0 100")).await;
+    assert!(matches!(said, Err(EngineError::Store { source: StoreError::Unknown { .. } })), "{said:?}");
+    world.pass(seconds(30)).await;
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 10 };
+    let listing = world.engine.list(&Filter::default(), &page).await.unwrap();
+    let [there] = listing.processes.as_slice() else { panic!("{listing:?}") };
+    assert_eq!(there.process.status(), Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_is_recorded_as_soon_as_the_store_is_back() {
     let world = World::new().await;
     let id = world.launch("exit 7 1000").await;

@@ -236,6 +236,25 @@ async fn work_of_a_lost_node_is_interrupted_once_lease_and_grace_are_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_of_a_node_that_left_is_unreachable_once_a_lease_would_be_over() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = b.launch(command("run")).await;
+    cluster.pass(seconds(2)).await;
+    b.engine.shut_down(Shutdown::Leave).await.unwrap();
+    cluster.pass(seconds(3)).await;
+    let unreachable = async || a.engine.unreachable_since(&a.stored(process).await);
+    assert_eq!(unreachable().await, None, "it may be back in a moment");
+    cluster.pass(seconds(5)).await;
+    assert!(unreachable().await.is_some());
+    assert_eq!(a.status(process).await, Status::Running);
+    let again = cluster.start(b.settings.clone(), Arc::new(b.spawner.reopened()), b.ids.clone()).await;
+    cluster.pass(seconds(3)).await;
+    assert_eq!(unreachable().await, None);
+    assert_eq!(again.status(process).await, Status::Running);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_opted_in_stops_on_its_node_before_it_runs_elsewhere() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);

@@ -1,6 +1,7 @@
 //! Why a store did not do what it was asked.
 
 use longhaul_domain::{Epoch, Level, NodeId, OpId, PolicyVersion, ProcessId, Revision, SlotKey};
+use std::time::Duration;
 
 /// The foreign error behind one of ours.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -135,6 +136,14 @@ pub enum Refusal {
     StalePolicy {
         /// Where it is now.
         found: PolicyVersion,
+    },
+    /// Another home is there under the name of this node: its lease is not over.
+    #[error("node {node} is there already, and was heard {} ms ago", heard.as_millis())]
+    NameTaken {
+        /// The name.
+        node: NodeId,
+        /// How long ago the other one gave its last sign of life.
+        heard: Duration,
     },
     /// The order is not taken any more.
     #[error("too many open wishes for one process")]

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use longhaul_failpoint::failpoint;
 use rustix::{fs::FallocateFlags, io::Errno, pipe::SpliceFlags};
 
 use super::{
@@ -86,6 +87,7 @@ impl OutputWriter {
         trash: OwnedFd,
     ) -> io::Result<Self> {
         let directory = AttemptDirectory::from(directory);
+        failpoint!("shim.output.create")?;
         let log = Place::first(directory.create(LOG.head)?);
         let punches = !bound.rotate && punch(&log.file, 0, BLOCK).is_ok();
         Ok(Self {
@@ -207,8 +209,10 @@ impl OutputWriter {
         let before = gap.clone();
         gap.log.end = end;
         gap.index.end = self.first_entry_behind(gap.index.end, end)?;
+        failpoint!("shim.output.gap")?;
         // Readers must know of the gap before there are zeros in it.
         self.write_gap(&gap)?;
+        failpoint!("shim.output.punch")?;
         punch(&self.log.file, before.log.end, end.saturating_sub(before.log.end))?;
         let from = before.index.end / BLOCK * BLOCK;
         let from = from.max(gap.index.start.next_multiple_of(BLOCK));

@@ -1,5 +1,7 @@
 //! Recording how the attempt ended, and leaving.
 
+use longhaul_failpoint::crashpoint;
+
 use super::{
     leader::{Leader, LeaderEnd},
     stopping::Stopping,
@@ -167,9 +169,15 @@ impl Supervisor {
         let written = self.directory.write_durably(EXIT, &record.encode());
         let first_failure = !matches!(self.record, Record::Unwritten { .. });
         let durable = written.is_ok();
+        if record.settled {
+            crashpoint!("shim.settled.durable");
+        } else {
+            crashpoint!("shim.exit.durable");
+        }
         if durable || first_failure {
             self.connections.broadcast_exit(&Notice::Exited { record: record.clone(), durable });
         }
+        crashpoint!("shim.told");
         self.record = match written {
             Ok(()) if record.settled => Record::Settled { record, told: now },
             Ok(()) => Record::Written { record, idle_since: None },

@@ -9,6 +9,7 @@ use std::{
     path::Path,
 };
 
+use longhaul_failpoint::{crashpoint, failpoint};
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     fs::{Mode, OFlags},
@@ -159,6 +160,7 @@ fn begin(path: &Path, control: &mut Connection, null: OwnedFd) -> Result<Option<
         return Err(Refusal::new("the attempt directory belongs to another user"));
     }
     rustix::process::chdir("/").map_err(Refusal::because("cannot leave the directory"))?;
+    failpoint!("shim.lock").map_err(Refusal::because("cannot lock the attempt directory"))?;
     let lock = directory.lock().map_err(Refusal::because("cannot lock the attempt directory"))?;
     let lock = lock.ok_or_else(|| Refusal::new("another shim serves this attempt"))?;
     if directory.exists(IDENTITY) || directory.exists(EXIT) {
@@ -233,9 +235,11 @@ fn start(
     };
     let term = launch.lease.clone().map(|path| Term::begin(path, launch.boot_id.clone())).transpose();
     let term = term.map_err(Refusal::because("cannot make a timer"))?;
+    failpoint!("shim.fork").map_err(Refusal::because("cannot make a process"))?;
     let Contained { gated, containment, cgroup } = contain(&launch, reader.as_ref(), &directory)?;
     // From here on nobody but the work reads from it, so that those who write can tell whether anybody does.
     drop(reader);
+    crashpoint!("shim.forked");
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
     // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
     // The parents last: what a journaling file system has just written together with the identity costs nothing then.
@@ -249,6 +253,7 @@ fn start(
         drop(directory.remove(IDENTITY));
         return Err(Refusal::because("cannot make the identity durable")(error));
     }
+    crashpoint!("shim.identity.durable");
     let mut tree = Tree::new(containment, cgroup, (identity.pid, identity.start_time), gated.pidfd);
     tree.exclude_manager(manager);
     Ok(Start {

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use longhaul_failpoint::crashpoint;
+
 use super::{
     hold,
     sys::{self, Waited},
@@ -139,6 +141,7 @@ impl Stopping {
     }
 
     fn kill(&mut self, tree: &Tree, now: u64) -> Progress {
+        crashpoint!("shim.kill");
         self.escalated = Some(libc::SIGKILL);
         self.kill_all(tree);
         let Step::Killing { since, due, pause, told } = &mut self.step else {

@@ -2,6 +2,8 @@
 
 use std::{os::fd::OwnedFd, time::Duration};
 
+use longhaul_failpoint::crashpoint;
+
 use super::{
     connections::Connections,
     ending::Record,
@@ -78,6 +80,7 @@ impl Supervisor {
             };
             self.react(&news);
         }
+        crashpoint!("shim.leave");
         self.tree.remove_cgroup();
         self.connections.remove_door(&self.directory);
         self.input.close(&self.directory);
@@ -95,7 +98,9 @@ impl Supervisor {
         let gated = std::mem::replace(&mut self.leader, Leader::Doomed { ending: Ending::NeverRan });
         match gated {
             Leader::Gated { gate, report } => {
+                crashpoint!("shim.gate");
                 if rustix::io::write(&gate, &[1]).is_ok() {
+                    crashpoint!("shim.gate.open");
                     self.leader = Leader::Starting { report };
                 }
             }
@@ -152,6 +157,7 @@ impl Supervisor {
         self.end_pause(now);
         if self.stopping.is_none() {
             let plan = plan.unwrap_or_else(|| self.launch.stop_plan.clone());
+            crashpoint!("shim.stop");
             self.stopping = Some(Stopping::new(reason, plan, now));
             self.advance_stop(now);
             self.tell_status();
@@ -232,6 +238,7 @@ impl Supervisor {
                 // Its arguments and environment live on in the program only.
                 self.launch.arguments = Vec::new();
                 self.launch.environment = crate::launch::Environment::default();
+                crashpoint!("shim.started");
                 self.tell_started();
             }
         }
@@ -249,6 +256,7 @@ impl Supervisor {
             }
         });
         if let Some(reaped) = end {
+            crashpoint!("shim.ended");
             self.end_leader(&reaped, own_cpu_ms);
         }
     }

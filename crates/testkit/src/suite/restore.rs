@@ -40,6 +40,7 @@ macro_rules! restoring_store_suite {
             an_end_gives_way_to_nothing_that_lives
             open_orders_and_vitals_come_along
             a_launch_key_is_taken_again
+            a_launch_in_doubt_gives_way_to_whoever_has_its_key
             marks_only_rise
             a_later_policy_comes_back
             another_founding_is_another_history

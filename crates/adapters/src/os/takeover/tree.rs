@@ -210,16 +210,21 @@ impl Inner {
     fn members(&self) -> Vec<ProcessStat> {
         let me = std::process::id();
         let inside = self.cgroup.as_deref().map(pids_in).unwrap_or_default();
-        let everyone: Vec<ProcessStat> = ProcessStat::everyone()
-            .into_iter()
-            .filter(|stat| stat.pid != me && !stat.is_dead() && stat.start_time >= self.start_time)
-            .collect();
+        let mut everyone = ProcessStat::everyone();
+        // A pid is given to nobody else while it names a session.
+        let has_session =
+            !everyone.iter().any(|stat| stat.pid == self.leader && stat.start_time != self.start_time);
+        everyone.retain(|stat| stat.pid != me && !stat.is_dead() && stat.start_time >= self.start_time);
         let mut found: BTreeSet<u32> = BTreeSet::new();
         let mut members = Vec::new();
         let mut rest = everyone;
         loop {
             // Parents come first in one round, and their children at the latest in the next.
-            let belongs = |stat: &ProcessStat| found.contains(&stat.parent) || self.is_marked(stat, &inside);
+            let belongs = |stat: &ProcessStat| {
+                found.contains(&stat.parent)
+                    || (has_session && stat.session == self.leader)
+                    || self.is_marked(stat, &inside)
+            };
             let (fresh, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(belongs);
             let fresh: Vec<ProcessStat> =
                 fresh.into_iter().filter(|stat| !self.is_stranger(stat.pid)).collect();
@@ -234,7 +239,6 @@ impl Inner {
 
     fn is_marked(&self, stat: &ProcessStat, inside: &BTreeSet<u32>) -> bool {
         stat.pid == self.leader && stat.start_time == self.start_time
-            || stat.session == self.leader
             || inside.contains(&stat.pid)
             || procfs::was_started_with(stat.pid, &self.marks)
     }
@@ -249,5 +253,39 @@ fn deliver(member: &ProcessStat, signal: i32) {
     if let Ok(Some(fd)) = pidfd::open(member.pid, member.start_time) {
         // One that has ended meanwhile needs no signal.
         drop(pidfd::send(&fd, signal));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{AttemptNo, ProcessId};
+
+    #[test]
+    fn a_session_whose_pid_has_passed_to_another_is_no_part_of_it() {
+        let mut other = std::process::Command::new("setsid").args(["sleep", "60"]).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let stat = loop {
+            let stat = ProcessStat::read(other.id()).unwrap();
+            if stat.session == stat.pid {
+                break stat;
+            }
+            assert!(Instant::now() < deadline, "{stat:?}");
+            std::thread::sleep(FIRST_PAUSE);
+        };
+        let key = AttemptKey { id: ProcessId::new(uuid::Uuid::new_v4()), attempt: AttemptNo(1) };
+        let of = |start_time| Inner {
+            key,
+            leader: stat.pid,
+            start_time,
+            marks: launch::marks(key),
+            cgroup: None,
+            strangers: Vec::new(),
+        };
+        let pids = |inner: Inner| inner.members().iter().map(|member| member.pid).collect::<Vec<_>>();
+        assert_eq!(pids(of(stat.start_time)), [stat.pid]);
+        assert_eq!(pids(of(stat.start_time.saturating_sub(1))), [0; 0]);
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

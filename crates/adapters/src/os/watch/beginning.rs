@@ -7,6 +7,7 @@ use crate::os::launch;
 use crate::os::link::Link;
 use crate::os::spawner::Shared;
 use longhaul_domain::{Observation, StartFailure, StartStage};
+use longhaul_failpoint::{crashpoint, failpoint};
 use longhaul_ports::{AttemptKey, StartOrder};
 use longhaul_shim::{ExitRecord, Launch, Order, is_shortage};
 use std::io;
@@ -195,6 +196,7 @@ impl Watch {
             // It may have said why before it left.
             tracing::debug!(id = %self.key.id, %error, "a new supervisor took no launch");
         }
+        crashpoint!("os.launch.sent");
         Stage::Supervised(Box::new(link))
     }
 }
@@ -230,7 +232,12 @@ fn begin(shared: &Shared, order: &StartOrder, made: bool) -> Result<Begun, Start
         }
     }
     let path = shared.attempts.path_of(key);
-    match shared.reaper.start(|| longhaul_shim::start(&shared.options.shim, &path)) {
+    let started = shared.reaper.start(|| {
+        failpoint!("os.shim.start")?;
+        longhaul_shim::start(&shared.options.shim, &path)
+    });
+    crashpoint!("os.shim.started");
+    match started {
         Ok((child, socket)) => Ok(Begun::Shim { child, socket, launch }),
         Err(error) if is_shortage(&error) => short(&error, true),
         Err(error) => {

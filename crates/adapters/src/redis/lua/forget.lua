@@ -14,6 +14,7 @@ if not lost then lose(node) end
 while call('EXISTS', P .. 'owned:' .. node) == 1 do take_from(node, 100) end
 call('SREM', P .. 'lost', node)
 call('ZREM', P .. 'nodes', node)
-call('HDEL', key, 'token', 'boot', 'version', 'left', 'until', 'lost', 'draining', 'labels', 'address', 'roots')
+call('HDEL', key, 'token', 'boot', 'version', 'left', 'until', 'lost', 'draining', 'labels', 'address', 'roots',
+  'home')
 ring()
 return { 'ok' }

@@ -1,14 +1,21 @@
--- A node joins with a new epoch. ARGV: node, boot, version, how long its lease lasts (empty for ever), token.
+-- A node joins with a new epoch. ARGV: node, boot, version, how long its lease lasts (empty for ever), token, its home
+-- (empty if it is not told).
 --
+-- While its lease lasts the name belongs to the home that has it: another one is answered how long ago that was heard.
 -- The same token again gives the same epoch. In a namespace that somebody emptied nothing is written: it is founded first.
 if not policy_version() then return { 'empty' } end
 local node, boot, version, lasts, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local home = ARGV[7]
 local key = P .. 'node:' .. node
-local was = call('HMGET', key, 'epoch', 'token')
+local was = call('HMGET', key, 'epoch', 'token', 'home', 'until', 'left')
 if was[2] == token then return { 'ok', was[1] } end
+local there, lasts_until = was[3] or '', tonumber(was[4] or '')
+if home ~= '' and there ~= '' and there ~= home and was[5] ~= '1' and lasts_until and lasts_until > now then
+  return { 'taken', int(math.max(0, now + tonumber(lasts ~= '' and lasts or 0) - lasts_until)) }
+end
 forgive_silence(lasts)
 local epoch = next_epoch(node)
-call('HSET', key, 'epoch', epoch, 'token', token, 'boot', boot, 'version', version, 'left', '0', 'lost', '',
+call('HSET', key, 'epoch', epoch, 'token', token, 'boot', boot, 'version', version, 'left', '0', 'lost', '', 'home', home,
   'labels', '', 'address', '', 'roots', '')
 call('ZADD', P .. 'nodes', 0, node)
 call('SREM', P .. 'lost', node)

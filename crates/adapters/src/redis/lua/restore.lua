@@ -35,6 +35,12 @@ local function gives_way(id, h, rev, owner, standing, attempt)
   return rev > footing and not stays
 end
 
+-- Whether a launch key belongs to another process.
+local function is_taken(launch_key, id)
+  local holder = launch_key ~= '' and call('HGET', P .. 'launch', launch_key)
+  return holder and holder:sub(1, #id) ~= id
+end
+
 -- Its own sequence, unless it was given to another one since.
 local function free_seq(id, seq)
   local there = call('ZRANGEBYSCORE', P .. 'all', seq, seq, 'LIMIT', 0, 1)
@@ -47,6 +53,8 @@ local function take_back(epoch, a, last)
   local id, rev, owner = ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 4]
   if call('HEXISTS', P .. 'tombs', id) == 1 then return 'swept', '0' end
   local h = head(id)
+  -- It has no sequence as long as nobody was told of it.
+  if not h and ARGV[a + 3] == '0' and is_taken(ARGV[a + 7], id) then return 'swept', '0' end
   if h and not gives_way(id, h, rev, owner, ARGV[a + 13], tonumber(ARGV[a + 16])) then return 'known', h.rev end
   local at = int(math.max(rev, h and tonumber(h.rev) or 0) + 1)
   local n = {

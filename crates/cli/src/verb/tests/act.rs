@@ -40,6 +40,27 @@ fn cancel_waits_for_the_descendants_too() {
 }
 
 #[test]
+fn cancel_of_what_is_on_a_node_that_is_away_says_so_once_and_what_becomes_of_it() {
+    let looks = Rc::new(Cell::new(0));
+    let came = said("cancel 0a1b", false, move |asked| {
+        let mut process = samples::running();
+        process.node_id = Some("beta".to_owned());
+        if asked.method == "POST" {
+            return changed(&process, true);
+        }
+        looks.set(looks.get() + 1);
+        process.conditions = vec!["unreachable".to_owned()];
+        if looks.get() == 3 {
+            process.status = "interrupted".to_owned();
+        }
+        waited(&[process], looks.get() < 3)
+    });
+    assert!(came.asked[1].ends_with("timeout_ms=1000"), "{:?}", came.asked);
+    assert_eq!(came.err.matches("on node beta, which is away: the order is kept").count(), 1, "{}", came.err);
+    assert!(came.err.contains("it is stopped as soon as node beta is back"), "{}", came.err);
+}
+
+#[test]
 fn cancel_that_is_stuck_is_a_failure_with_a_way_out() {
     let came = said("cancel 0a1b", false, |asked| {
         let mut stuck = samples::running();

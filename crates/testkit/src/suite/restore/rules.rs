@@ -294,6 +294,24 @@ pub async fn a_launch_key_is_taken_again(world: &RestoringWorld) {
     );
 }
 
+/// A launch that nobody was told of gives way to the one that got its launch key meanwhile; one that the store once told
+/// of does not.
+pub async fn a_launch_in_doubt_gives_way_to_whoever_has_its_key(world: &RestoringWorld) {
+    let node = world.node("a").await;
+    let first = world.submit(world.draft().session("s").launch_key("once")).await;
+    let other = |seq| Stored {
+        process: longhaul_domain::Process { id: world.ids.process(), ..first.process.clone() },
+        seq,
+        ..first.clone()
+    };
+    let doubtful = other(Seq(0));
+    assert_eq!(world.give(&node, &doubtful).await, Restored::Swept);
+    assert!(!world.exists(doubtful.process.id).await);
+    let told = other(Seq(7));
+    world.given(&node, &told).await;
+    assert!(world.exists(told.process.id).await && world.exists(first.process.id).await);
+}
+
 /// Cursors and sequences that anybody saw are never given again, and no mark is ever lowered.
 pub async fn marks_only_rise(world: &RestoringWorld) {
     world.node("a").await;

@@ -1,0 +1,106 @@
+//! Which store a state directory was served with last.
+//!
+//! Only that store can tell what becomes of the work that lives in the directory. Another one has no record of it, and a
+//! manager that uses it would find strangers where its own work lies.
+
+use crate::announce::ATTEMPTS;
+use crate::binding::{UnusableFile, replace, text_of};
+use crate::compose::{ComposeError, shared};
+use crate::config::StoreChoice;
+use crate::state_dir::StateDir;
+use longhaul_domain::ProcessId;
+use longhaul_engine::ports::{Store, StoreError};
+use longhaul_shim::AttemptDirectory;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// The name of the store, in the state directory.
+const NAME: &str = "last_store";
+
+/// Work that lives in a state directory, and another store than the one that the directory is served with now.
+#[derive(Debug)]
+pub(crate) struct Elsewhere {
+    /// The store that the directory was served with last.
+    pub(crate) store: String,
+    /// What lives.
+    pub(crate) live: BTreeSet<ProcessId>,
+}
+
+impl Elsewhere {
+    /// The work that another store than this one may know alone; none if nothing lives, or the store is the same.
+    pub(crate) fn found(state: &StateDir, choice: &StoreChoice) -> Option<Self> {
+        let store = named(state)?;
+        // Nobody can go back to one that ended with its manager.
+        if store == choice.to_string() || store == StoreChoice::Memory.to_string() {
+            return None;
+        }
+        let live = living(&state.path().join(ATTEMPTS));
+        (!live.is_empty()).then_some(Self { store, live })
+    }
+
+    /// Refuses a store that is not there yet: it would be made, and stand in the way of a copy.
+    pub(crate) async fn check_founded(&self, choice: &StoreChoice) -> Result<(), ComposeError> {
+        let failed = |source| ComposeError::Store { store: choice.to_string(), source };
+        let is_founded = match choice {
+            StoreChoice::Memory => false,
+            StoreChoice::Sqlite(path) | StoreChoice::Fs(path) => path.exists(),
+            StoreChoice::Other(url) if shared::knows(url) => shared::exists(url).await.map_err(failed)?,
+            StoreChoice::Other(_) => true,
+        };
+        if is_founded { Ok(()) } else { Err(self.refused(choice, self.live.first())) }
+    }
+
+    /// Refuses a store that has no record of what lives.
+    pub(crate) async fn check_known(
+        &self,
+        choice: &StoreChoice,
+        store: &dyn Store,
+    ) -> Result<(), ComposeError> {
+        let failed = |source: StoreError| ComposeError::Store { store: choice.to_string(), source };
+        let ids: Vec<ProcessId> = self.live.iter().copied().collect();
+        let records = store.load(&ids).await.map_err(failed)?;
+        match ids.iter().zip(&records).find(|(_, record)| record.is_none()) {
+            Some((unknown, _)) => Err(self.refused(choice, Some(unknown))),
+            None => Ok(()),
+        }
+    }
+
+    fn refused(&self, choice: &StoreChoice, live: Option<&ProcessId>) -> ComposeError {
+        ComposeError::OtherStore { store: choice.to_string(), last: self.store.clone(), live: live.copied() }
+    }
+}
+
+/// Notes with which store a state directory is served from here on.
+pub(crate) fn note(state: &StateDir, choice: &StoreChoice) -> Result<(), UnusableFile> {
+    let name = choice.to_string();
+    if named(state).as_ref() == Some(&name) {
+        return Ok(());
+    }
+    let path = state.path().join(NAME);
+    replace(&path, &format!("{name}\n")).map_err(|source| UnusableFile { path, source })
+}
+
+/// None for a directory that was never served, and for one whose note is damaged.
+fn named(state: &StateDir) -> Option<String> {
+    let text = text_of(&state.path().join(NAME)).ok()??;
+    let name = text.strip_suffix('\n')?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// The processes of which an attempt lives: its shim holds the lock.
+fn living(attempts: &Path) -> BTreeSet<ProcessId> {
+    let mut live = BTreeSet::new();
+    for entry in fs::read_dir(attempts).into_iter().flatten().flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let mut numbers = fs::read_dir(entry.path()).into_iter().flatten().flatten();
+        if numbers.any(|number| is_alive(&number.path())) {
+            live.insert(id);
+        }
+    }
+    live
+}
+
+fn is_alive(attempt: &Path) -> bool {
+    AttemptDirectory::open(attempt).and_then(|directory| directory.is_locked()).unwrap_or(false)
+}

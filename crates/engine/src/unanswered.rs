@@ -1,0 +1,17 @@
+//! Questions that the store did not answer.
+
+use crate::engine::Core;
+use longhaul_domain::ProcessId;
+use std::fmt::Display;
+
+impl Core {
+    /// Tells of a question that the store did not answer and that is asked again. A store that is known to be away tells
+    /// of its absence itself, once and not for each question.
+    pub(crate) fn unanswered(&self, id: Option<ProcessId>, error: &dyn Display, what: &'static str) {
+        let id = id.map(tracing::field::display);
+        match self.parts.store.away_since() {
+            None => tracing::warn!(id, %error, "{what}"),
+            Some(_) => tracing::debug!(id, %error, "{what}"),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Points that do something.
+#![expect(unsafe_code, reason = "a program can end itself by a signal through the C library only")]
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The variable that says what happens where.
+pub(super) const POINTS: &str = "LONGHAUL_FAILPOINTS";
+/// The variable that names the file of passes.
+pub(super) const SEEN: &str = "LONGHAUL_FAILPOINTS_SEEN";
+
+const KILL: i32 = 9;
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+/// What this program was told.
+struct Armed {
+    rules: Vec<Rule>,
+    seen: PathBuf,
+    passes: AtomicU64,
+}
+
+/// What happens at one point.
+#[derive(Debug, PartialEq, Eq)]
+struct Rule {
+    point: String,
+    action: Action,
+    when: When,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Action {
+    Kill,
+    Fail(i32),
+    Panic,
+    Delay(Duration),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum When {
+    Always,
+    Nth(usize),
+}
+
+/// Passes a point: does what was asked for there, and fails if that is it.
+///
+/// # Errors
+/// The error that the point was armed with.
+///
+/// # Panics
+/// If that is what the point was armed with.
+#[track_caller]
+pub fn pass(point: &str) -> io::Result<()> {
+    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+    match ARMED.get_or_init(Armed::read) {
+        Some(armed) => armed.pass(point),
+        None => Ok(()),
+    }
+}
+
+impl Armed {
+    fn read() -> Option<Self> {
+        let seen = std::env::var_os(SEEN)?.into();
+        let rules = std::env::var(POINTS).unwrap_or_default();
+        Some(Self {
+            rules: rules.split(',').filter_map(Rule::parse).collect(),
+            seen,
+            passes: AtomicU64::new(0),
+        })
+    }
+
+    #[track_caller]
+    fn pass(&self, point: &str) -> io::Result<()> {
+        // Where the pass cannot be recorded, nobody could tell what was done: then nothing is.
+        let Ok(no) = self.record(point) else {
+            return Ok(());
+        };
+        let is_due = |rule: &&Rule| {
+            rule.point == point
+                && match rule.when {
+                    When::Always => true,
+                    When::Nth(wanted) => wanted == no,
+                }
+        };
+        match self.rules.iter().find(is_due) {
+            // Not in a closure, so that a panic tells where the point is.
+            Some(rule) => rule.action.act(point),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a line for this pass, and tells the how many-th of this point it is for all who write there.
+    fn record(&self, point: &str) -> io::Result<usize> {
+        let mine =
+            format!("{point} {} {}\n", std::process::id(), self.passes.fetch_add(1, Ordering::Relaxed));
+        // One write at the end of the file: the order of the lines is the same for everybody.
+        OpenOptions::new().append(true).create(true).open(&self.seen)?.write_all(mine.as_bytes())?;
+        let all = std::fs::read_to_string(&self.seen)?;
+        let of_point = |line: &&str| line.strip_prefix(point).is_some_and(|rest| rest.starts_with(' '));
+        let before = all.lines().filter(of_point).position(|line| line == mine.trim_end());
+        before.map(|before| before.saturating_add(1)).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Rule {
+    fn parse(text: &str) -> Option<Self> {
+        let (point, rest) = text.trim().split_once('=')?;
+        let (action, when) = rest.split_once('@').unwrap_or((rest, "1"));
+        let action = match action.split_once(':') {
+            Some(("delay", span)) => Action::Delay(Duration::from_millis(span.parse().ok()?)),
+            Some(_) => return None,
+            None => match action {
+                "kill" => Action::Kill,
+                "eio" => Action::Fail(EIO),
+                "enospc" => Action::Fail(ENOSPC),
+                "panic" => Action::Panic,
+                _ => return None,
+            },
+        };
+        let when = if when == "*" { When::Always } else { When::Nth(when.parse().ok()?) };
+        Some(Self { point: point.to_owned(), action, when })
+    }
+}
+
+impl Action {
+    #[track_caller]
+    #[expect(clippy::panic, reason = "it is what was asked for")]
+    fn act(&self, point: &str) -> io::Result<()> {
+        match self {
+            Self::Kill => end(),
+            Self::Fail(errno) => Err(io::Error::from_raw_os_error(*errno)),
+            Self::Panic => panic!("told to at {point}"),
+            Self::Delay(span) => {
+                std::thread::sleep(*span);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Armed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Armed").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+/// Ends this program at once, and nothing of it goes on.
+fn end() -> ! {
+    // SAFETY: both take and return plain numbers, and the C library is part of every program of this one.
+    unsafe extern "C" {
+        safe fn getpid() -> i32;
+        safe fn kill(pid: i32, signal: i32) -> i32;
+    }
+    kill(getpid(), KILL);
+    loop {
+        std::thread::park();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_say_what_happens_and_when() {
+        let rule = |action, when| Some(Rule { point: "a.b".to_owned(), action, when });
+        assert_eq!(Rule::parse("a.b=kill"), rule(Action::Kill, When::Nth(1)));
+        assert_eq!(Rule::parse(" a.b=eio@3"), rule(Action::Fail(EIO), When::Nth(3)));
+        assert_eq!(Rule::parse("a.b=enospc@*"), rule(Action::Fail(ENOSPC), When::Always));
+        assert_eq!(Rule::parse("a.b=panic"), rule(Action::Panic, When::Nth(1)));
+        let span = Duration::from_millis(250);
+        assert_eq!(Rule::parse("a.b=delay:250"), rule(Action::Delay(span), When::Nth(1)));
+        for wrong in ["", "a.b", "a.b=die", "a.b=kill@x", "a.b=delay:x", "a.b=kill:3"] {
+            assert_eq!(Rule::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn passes_are_counted_by_point_and_over_all_programs() {
+        let seen = std::env::temp_dir().join(format!("failpoints-{}", std::process::id()));
+        let rules = || ["a=eio@3", "b=enospc@*"].into_iter().filter_map(Rule::parse).collect();
+        let armed = || Armed { rules: rules(), seen: seen.clone(), passes: AtomicU64::new(0) };
+        let (mut one, mut other) = (armed(), armed());
+        // As if of another program.
+        *other.passes.get_mut() = 100;
+        let errno = |result: io::Result<()>| result.err().and_then(|error| error.raw_os_error());
+        assert_eq!(errno(one.pass("a")), None);
+        assert_eq!(errno(one.pass("ab")), None);
+        assert_eq!(errno(other.pass("a")), None);
+        assert_eq!(errno(one.pass("a")), Some(EIO));
+        assert_eq!(errno(other.pass("a")), None);
+        assert_eq!([errno(one.pass("b")), errno(other.pass("b"))], [Some(ENOSPC); 2]);
+        *one.passes.get_mut() = 0;
+        std::fs::remove_file(&seen).unwrap();
+    }
+}

@@ -1,0 +1,145 @@
+//! Durable steps and the crash points beside them.
+
+use crate::sources::lines_before_tests;
+use crate::workspace::Source;
+use std::fmt;
+
+/// Where durable steps are made.
+const FOLDERS: [&str; 3] = ["crates/shim/src/", "crates/adapters/src/", "crates/app/src/"];
+
+/// What makes something durable, or gives it the name under which it counts.
+const STEPS: [&str; 9] = [
+    ".sync_all()",
+    ".sync_data()",
+    "fsync(",
+    "fdatasync(",
+    "rename(",
+    "renameat(",
+    "\"COMMIT\"",
+    "transaction.commit()",
+    "wal_checkpoint",
+];
+
+/// How a point is passed: by its macro, or by a function of the file that has one for each of its steps.
+const POINTS: [&str; 4] = ["failpoint!(", "crashpoint!(", "tried(name", ".before_"];
+
+/// A point stands so many lines above its step at most.
+const BESIDE: usize = 4;
+
+/// Steps that have no point, and why.
+const EXCEPTIONS: [(&str, &str, &str); 6] = [
+    ("crates/shim/src/attempt_directory.rs", "Ok(rustix::fs::renameat(", "those who call it have the point"),
+    ("crates/adapters/src/durable.rs", "File::open(path)?.sync_all()", "those who call it have the points"),
+    (
+        "crates/shim/src/output/place.rs",
+        "directory.rename(FRESH, name)?",
+        "output is not promised to be durable, and files take turns only where no holes can be punched",
+    ),
+    ("crates/app/src/log.rs", "std::fs::rename(path, aside)?", "a log is put aside, and nothing rests on it"),
+    ("crates/app/src/compose/shared.rs", "RedisStore::rename(", "it is one step of the server"),
+    ("crates/adapters/src/redis/", "rename", "it is one step of the server"),
+];
+
+/// A durable step at which nobody tries what a crash does.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Breach {
+    path: String,
+    line: usize,
+    step: &'static str,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, line, step } = self;
+        write!(f, "{path}:{line} has {step} and no crash point within {BESIDE} lines above")
+    }
+}
+
+/// Finds every durable step without a point.
+pub(crate) fn breaches(sources: &[Source]) -> Vec<Breach> {
+    let of_the_product = |source: &&Source| {
+        FOLDERS.iter().any(|folder| source.path.starts_with(folder)) && !source.path.ends_with("/tests.rs")
+    };
+    sources.iter().filter(of_the_product).flat_map(breaches_of).collect()
+}
+
+fn breaches_of(source: &Source) -> Vec<Breach> {
+    let lines: Vec<&str> = source.text.lines().take(lines_before_tests(source)).collect();
+    let mut breaches = Vec::new();
+    for (at, code) in lines.iter().enumerate().filter(|(_, code)| !is_prose(code)) {
+        let Some(step) = STEPS.iter().find(|step| makes(code, step)) else {
+            continue;
+        };
+        let above = lines.get(at.saturating_sub(BESIDE)..=at).unwrap_or_default();
+        let has_point = above.iter().any(|line| POINTS.iter().any(|point| line.contains(point)));
+        let is_known =
+            EXCEPTIONS.iter().any(|(path, text, _)| source.path.starts_with(path) && code.contains(text));
+        if !has_point && !is_known {
+            breaches.push(Breach { path: source.path.clone(), line: at + 1, step });
+        }
+    }
+    breaches
+}
+
+fn is_prose(code: &str) -> bool {
+    let code = code.trim_start();
+    code.starts_with("//") || code.starts_with("use ") || code.contains("fn ")
+}
+
+/// Whether a line makes the step itself, and not one whose name merely ends so.
+fn makes(code: &str, step: &str) -> bool {
+    code.match_indices(step).any(|(at, _)| {
+        let before = code.get(..at).and_then(|before| before.chars().next_back());
+        !step.starts_with(char::is_alphabetic) || before.is_none_or(|letter| !is_of_a_name(letter))
+    })
+}
+
+fn is_of_a_name(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_without_a_point_is_reported() {
+        for step in STEPS {
+            let code = format!("fn keep() {{\n    file{step};\n}}\n");
+            let code = code.replace("file\"COMMIT\"", "run(\"COMMIT\")");
+            let code = if step.starts_with('.') { code } else { code.replace("file", "") };
+            assert_eq!(reported("crates/adapters/src/x.rs", &code).len(), 1, "{step}");
+        }
+    }
+
+    #[test]
+    fn step_behind_its_point_is_not_reported() {
+        let near = "failpoint!(\"x.sync\")?;\nlet file = open()?;\nfile.sync_all()?;\n";
+        assert_eq!(reported("crates/app/src/x.rs", near), [""; 0]);
+        let far = format!("failpoint!(\"x.sync\")?;\n{}file.sync_all()?;\n", "work();\n".repeat(BESIDE));
+        assert_eq!(reported("crates/app/src/x.rs", &far).len(), 1);
+    }
+
+    #[test]
+    fn tests_and_other_crates_are_left_alone() {
+        let tests = "#[cfg(test)]\nmod tests {\n    file.sync_all();\n}\n";
+        assert_eq!(reported("crates/shim/src/x.rs", tests), [""; 0]);
+        assert_eq!(reported("crates/cli/src/x.rs", "file.sync_all();\n"), [""; 0]);
+        let between = "#[cfg(test)]\nuse std::fs;\n\nfn keep() {\n    file.sync_all();\n}\n";
+        assert_eq!(reported("crates/shim/src/x.rs", between).len(), 1);
+    }
+
+    #[test]
+    fn every_exception_is_still_needed() {
+        let workspace = crate::workspace::Workspace::read().unwrap();
+        for (path, text, _) in EXCEPTIONS {
+            let is_there = |source: &Source| source.path.starts_with(path) && source.text.contains(text);
+            assert!(workspace.sources.iter().any(is_there), "{path} has no {text} any more");
+        }
+    }
+
+    fn reported(path: &str, text: &str) -> Vec<String> {
+        let source = Source { path: path.to_owned(), text: text.to_owned() };
+        breaches(&[source]).iter().map(Breach::to_string).collect()
+    }
+}

@@ -1,0 +1,121 @@
+//! The sweep of crash points: at each of them the real manager and the real supervisors are killed, made to fail, to
+//! panic and to wait, while they do a little work of every kind; then a manager to which nothing happens tells what
+//! became of it.
+//!
+//! It plays kills first, then all else, each in an order of chance, until `LONGHAUL_CRASH_SECONDS` are over (60 by
+//! default; `all` leaves nothing out). `LONGHAUL_CRASH_ONLY=sqlite.commit` plays the cases alone whose rule holds that text.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![cfg_attr(not(debug_assertions), expect(dead_code, unused_imports, reason = "a release has no points"))]
+
+mod case;
+mod oracle;
+mod redis;
+mod scene;
+mod script;
+mod sweep;
+
+use case::{Action, Case, Detour, World};
+use redis::Redis;
+use std::collections::{BTreeSet, hash_map::RandomState};
+use std::hash::BuildHasher;
+use std::time::{Duration, Instant};
+
+const SECONDS: u64 = 60;
+/// Longer than anybody waits for all of it.
+const EVER: Duration = Duration::from_secs(24 * 3600);
+
+#[cfg(debug_assertions)]
+#[test]
+fn nothing_that_happens_at_a_crash_point_breaks_a_promise() {
+    let only = std::env::var("LONGHAUL_CRASH_ONLY").ok().filter(|only| !only.is_empty());
+    let worlds: Vec<World> =
+        World::ALL.into_iter().filter(|world| *world != World::Redis || Redis::is_here()).collect();
+    let points = longhaul_tests::points().unwrap();
+    assert!(points.len() > 60, "too few points were found: {points:?}");
+    let points: Vec<_> =
+        points.into_iter().filter(|point| worlds.contains(&World::of(&point.name))).collect();
+    let begun = Instant::now();
+
+    let mut wrong = Vec::new();
+    if only.is_none() {
+        wrong.extend(every_point_is_passed(&worlds, &points));
+    }
+    let is_wanted = |case: &Case| only.as_ref().is_none_or(|only| case.rule().contains(only.as_str()));
+    let all = points.iter().flat_map(Case::of).chain(later_commits()).filter(is_wanted);
+    let (mut kills, mut rest): (Vec<Case>, Vec<Case>) = all.partition(|case| case.action == Action::Kill);
+    let chance = RandomState::new();
+    for cases in [&mut kills, &mut rest] {
+        cases.sort_by_cached_key(|case| chance.hash_one(case.rule()));
+    }
+    let ever = Instant::now() + EVER;
+    let until = match std::env::var("LONGHAUL_CRASH_SECONDS") {
+        _ if only.is_some() => ever,
+        Ok(all) if all == "all" => ever,
+        Ok(seconds) => begun + Duration::from_secs(seconds.parse().unwrap()),
+        Err(_) => begun + Duration::from_secs(SECONDS),
+    };
+    let killed = sweep::side_by_side(&kills, until, sweep::play);
+    let others = sweep::side_by_side(&rest, until, sweep::play);
+    eprintln!(
+        "{} points: {} kills of {}, struck otherwise {} times of {}, in {:.0} s",
+        points.len(),
+        killed.len(),
+        kills.len(),
+        others.len(),
+        rest.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    wrong.extend(killed.into_iter().chain(others).flatten());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn what_a_killed_supervisor_was_about_to_end_is_ended() {
+    // Before the end is told, and after it.
+    assert_eq!(play("shim.exit.durable", Action::Kill), [""; 0]);
+    assert_eq!(play("shim.stop", Action::Kill), [""; 0]);
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn manager_in_which_the_work_of_everybody_breaks_gives_way_to_a_fresh_one() {
+    assert_eq!(play("engine.commit.ended", Action::Panic), [""; 0]);
+}
+
+fn play(point: &str, action: Action) -> Vec<String> {
+    sweep::play(&Case { world: World::of(point), point: point.to_owned(), action, pass: 1 })
+}
+
+/// Plays the script once in each world and on each detour; a point that none of them passes is one that nothing tries.
+fn every_point_is_passed(worlds: &[World], points: &[longhaul_tests::Point]) -> Vec<String> {
+    let mut plays: Vec<(World, Detour)> = worlds.iter().map(|world| (*world, Detour::None)).collect();
+    for point in points {
+        let play = (World::of(&point.name), Detour::of(&point.name));
+        if !plays.contains(&play) {
+            plays.push(play);
+        }
+    }
+    let played = sweep::side_by_side(&plays, Instant::now() + EVER, |(world, detour)| {
+        sweep::play_untouched(*world, *detour)
+    });
+    let passed: BTreeSet<&String> = played.iter().flat_map(|(_, passed)| passed).collect();
+    let missed = points.iter().filter(|point| !passed.contains(&point.name));
+    let missed = missed.map(|point| format!("{} is never passed", point.name));
+    missed.chain(played.iter().flat_map(|(wrong, _)| wrong.clone())).collect()
+}
+
+/// The boundaries of commits are passed many times: the first is that of the start.
+fn later_commits() -> impl Iterator<Item = Case> {
+    let points =
+        ["sqlite.commit", "sqlite.committed", "fs.commit.sync", "fs.commit.directory", "outbox.commit"];
+    points.into_iter().flat_map(|point| {
+        [3, 5, 8, 12, 17, 23].into_iter().map(move |pass| Case {
+            world: World::of(point),
+            point: point.to_owned(),
+            action: Action::Kill,
+            pass,
+        })
+    })
+}

@@ -1,0 +1,138 @@
+//! What has to be true after a run, whatever happened in it.
+
+use crate::case::{Action, Case};
+use crate::scene::{Scene, brief};
+use crate::script::{End, Ledger, Work, is_over};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// How long what is left of a tree may take to be gone after its end is told.
+const LINGERING: Duration = Duration::from_secs(10);
+
+/// Looks at everything with a manager to which nothing happens; gives what is wrong.
+pub(crate) fn judge(scene: &mut Scene, ledger: &Ledger, case: Option<&Case>) -> Result<Vec<String>, String> {
+    scene.crash();
+    scene.disarm();
+    let mut wrong = Vec::new();
+    for (name, left) in &ledger.survivors {
+        wrong.push(format!("{left:?} of {name} lived after it was cancelled"));
+    }
+    let mut spared = 0;
+    let records = scene.until_all(&ledger.kept(), "over", is_over)?;
+    let ran = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
+    for (work, record) in ledger.work.iter().filter(|work| work.end != End::Pruned).zip(records) {
+        match end_of(&ran, work, record) {
+            Verdict::True => {}
+            Verdict::Unknown(record) => {
+                spared += 1;
+                if !case.is_some_and(|case| may_be_unknown(case, work)) {
+                    wrong.push(format!(
+                        "{} is not known to have ended as it did: {}",
+                        work.name,
+                        brief(&record)
+                    ));
+                }
+            }
+            Verdict::Unstarted(record) => {
+                spared += 1;
+                if !case.is_some_and(may_be_unstarted) {
+                    wrong.push(format!("{} was not started: {}", work.name, brief(&record)));
+                }
+            }
+            Verdict::False(record) => {
+                wrong.push(format!("{} ended otherwise: {}", work.name, brief(&record)))
+            }
+        }
+    }
+    if spared > 2 {
+        wrong.push(format!("one thing happened, and {spared} ends are not true"));
+    }
+    let mut runs: BTreeMap<&str, usize> = BTreeMap::new();
+    ran.lines().for_each(|line| *runs.entry(line).or_default() += 1);
+    wrong.extend(
+        runs.iter().filter(|(_, runs)| **runs > 1).map(|(line, runs)| format!("{line} ran {runs} times")),
+    );
+    if scene.work().join("overlap").exists() {
+        wrong.push("two held a key that one may hold".to_owned());
+    }
+    wrong.extend(strangers(scene, ledger)?);
+    wrong.extend(lingering(scene, ledger));
+    Ok(wrong)
+}
+
+/// How an end compares with what the script did.
+enum Verdict {
+    True,
+    /// Nobody knows, and that is what is said.
+    Unknown(Value),
+    /// It never ran, and that is what is said.
+    Unstarted(Value),
+    False(Value),
+}
+
+fn end_of(ran: &str, work: &Work, record: Value) -> Verdict {
+    // An attempt that never ran has no line, and is followed by the next one.
+    let runs = ran.lines().filter(|line| line.split(' ').next() == Some(work.name)).count();
+    let code = record["exit_code"].as_i64();
+    let is_explained = record["reason"].as_str().is_some_and(|reason| !reason.is_empty());
+    match (record["status"].as_str(), work.end) {
+        (Some("completed" | "failed"), End::Code(wanted, times)) if code == Some(wanted) && runs == times => {
+            let is_failed = record["status"] == "failed";
+            if is_failed == (wanted != 0) { Verdict::True } else { Verdict::False(record) }
+        }
+        (Some("cancelled"), End::Cancelled) => Verdict::True,
+        (Some("interrupted"), _) if code.is_none() && is_explained => Verdict::Unknown(record),
+        (Some("failed"), _) if code.is_none() && is_explained && runs == 0 => Verdict::Unstarted(record),
+        (_, _) => Verdict::False(record),
+    }
+}
+
+/// Only who was alone with a command may leave its end unknown, and of two who were struck both.
+fn may_be_unknown(case: &Case, work: &Work) -> bool {
+    let dies = matches!(case.action, Action::Kill | Action::Panic);
+    work.name == "orphan" || (case.is_of_a_supervisor() && dies)
+}
+
+/// A command that cannot be begun is said to have failed so; want of room is waited out.
+fn may_be_unstarted(case: &Case) -> bool {
+    let is_of_the_start = ["shim.", "os.", "file.", "vault."].iter().any(|part| case.point.starts_with(part));
+    match case.action {
+        Action::Eio => is_of_the_start,
+        Action::Kill | Action::Panic => case.is_of_a_supervisor(),
+        Action::Enospc | Action::Delay => false,
+    }
+}
+
+/// A launch that was given up and repeated is there once.
+fn strangers(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> {
+    let all: Value =
+        serde_json::from_str(&scene.ask(&["status", "-a", "--json"])?).map_err(|error| error.to_string())?;
+    let listed = all["processes"].as_array().cloned().unwrap_or_default();
+    let id_of = |each: &Value| each["id"].as_str().unwrap_or_default().to_owned();
+    let is_unknown = |each: &&Value| {
+        let id = id_of(each);
+        each["metadata"].is_null() && !ledger.work.iter().any(|work| work.id == id)
+    };
+    let strangers = listed.iter().filter(is_unknown).map(|each| format!("nobody launched {}", brief(each)));
+    let pruned = ledger.work.iter().filter(|work| work.end == End::Pruned);
+    let back = pruned.filter(|work| listed.iter().any(|each| id_of(each) == work.id));
+    Ok(strangers.chain(back.map(|work| format!("{} was let go of and is there", work.name))).collect())
+}
+
+/// Whatever ended is gone, with all its descendants.
+fn lingering(scene: &Scene, ledger: &Ledger) -> Vec<String> {
+    let begun = Instant::now();
+    loop {
+        let of = |work: &Work| (work.name, scene.alive(&format!("LONGHAUL_ID={}", work.id)));
+        let left: Vec<_> = ledger.work.iter().map(of).filter(|(_, left)| !left.is_empty()).collect();
+        if left.is_empty() || begun.elapsed() > LINGERING {
+            return left
+                .iter()
+                .map(|(name, left)| format!("{left:?} of {name} live after its end"))
+                .collect();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

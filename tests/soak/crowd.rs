@@ -1,0 +1,188 @@
+//! The clients: some launch and see to it that enough lives, one cancels, one asks and is killed.
+
+use crate::ask::{Answer, ask};
+use crate::chance::Chance;
+use crate::ground::Ground;
+use crate::ledger::{Launch, Ledger};
+use crate::{journal, leaks};
+use longhaul_wire::api::{CommandRequest, LaunchRequest};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+/// So many clients launch.
+const LAUNCHERS: u64 = 4;
+/// So many of the processes of each of them live, if all goes well.
+const LIVE: usize = 50;
+/// A client that hears nothing for so long asks again.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The latest processes, among which clients choose.
+const LATEST: usize = 200;
+/// A short life ends before anybody can do anything about it.
+const SHORT_MS: u64 = 200;
+const LONG_MS: u64 = 18_000;
+
+/// The clients at work.
+pub(crate) struct Crowd {
+    clients: Vec<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ground: Ground,
+    over: AtomicBool,
+    latest: Mutex<Vec<String>>,
+    ledger: Mutex<Ledger>,
+}
+
+impl Crowd {
+    pub(crate) fn gather(ground: &Ground, chance: &mut Chance) -> Self {
+        let shared = Arc::new(Shared {
+            ground: ground.clone(),
+            over: AtomicBool::new(false),
+            latest: Mutex::default(),
+            ledger: Mutex::default(),
+        });
+        let mut clients = Vec::new();
+        for number in 0..LAUNCHERS {
+            let launcher = Launcher { number, launches: 0, chance: chance.fork(), shared: shared.clone() };
+            clients.push(std::thread::spawn(move || launcher.work()));
+        }
+        let (mut drawn, of) = (chance.fork(), shared.clone());
+        clients.push(std::thread::spawn(move || of.cancel_some(&mut drawn)));
+        let (mut drawn, of) = (chance.fork(), shared.clone());
+        clients.push(std::thread::spawn(move || of.ask_and_be_killed(&mut drawn)));
+        Self { clients, shared }
+    }
+
+    /// Lets everybody finish what he does, and gives what was said.
+    pub(crate) fn part(self) -> Ledger {
+        self.shared.over.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            client.join().unwrap();
+        }
+        std::mem::take(&mut *self.shared.ledger())
+    }
+}
+
+impl Shared {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Vec<String>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Where a cancel succeeds, nothing of the process may live.
+    fn cancel_some(&self, chance: &mut Chance) {
+        while !self.is_over() {
+            // The pace of a client, and no wait for anything.
+            sleep(Duration::from_millis(200 + chance.below(600)));
+            let latest = self.latest().clone();
+            let Some(id) = chance.pick(&latest) else { continue };
+            self.ledger().cancelled.insert(id.clone());
+            let Ok(done) = self.ground.command(&["cancel", &id]).status() else { continue };
+            if done.success() {
+                let left = leaks::commands_of(&id);
+                let mut ledger = self.ledger();
+                ledger.gone += 1;
+                if !left.is_empty() {
+                    ledger.oddities.push(format!("{id} was cancelled, and {left:?} of it live"));
+                }
+            }
+        }
+    }
+
+    fn ask_and_be_killed(&self, chance: &mut Chance) {
+        let asked: [&[&str]; 3] = [&["wait", "--timeout", "5s"], &["logs", "-f"], &["inspect"]];
+        while !self.is_over() {
+            sleep(Duration::from_millis(100));
+            let latest = self.latest().clone();
+            let (Some(id), Some(what)) = (chance.pick(&latest), chance.pick(&asked)) else { continue };
+            let mut client = self.ground.command(&[what, &[&id]].concat()).spawn().unwrap();
+            sleep(Duration::from_millis(chance.below(400)));
+            let _ = client.kill();
+            let _ = client.wait();
+            self.ledger().clients += 1;
+        }
+    }
+}
+
+struct Launcher {
+    number: u64,
+    launches: u64,
+    chance: Chance,
+    shared: Arc<Shared>,
+}
+
+impl Launcher {
+    fn work(mut self) {
+        // When those that were launched ought to be over.
+        let mut ends: Vec<Instant> = Vec::new();
+        while !self.shared.is_over() {
+            ends.retain(|end| *end > Instant::now());
+            if ends.len() >= LIVE {
+                sleep(Duration::from_millis(20));
+                continue;
+            }
+            let life =
+                if self.chance.odds(4) { self.chance.below(SHORT_MS) } else { self.chance.below(LONG_MS) };
+            ends.push(Instant::now() + Duration::from_millis(life));
+            self.launch(life);
+            sleep(Duration::from_millis(self.chance.below(60)));
+        }
+    }
+
+    /// Sends it until it is answered, or the run is over: it must not run twice.
+    fn launch(&mut self, life: u64) {
+        self.launches += 1;
+        let key = format!("client-{}-{}", self.number, self.launches);
+        let code = if self.chance.odds(3) { 7 } else { 0 };
+        self.shared.ledger().launches.insert(key.clone(), Launch { code, id: None });
+        let ground = &self.shared.ground;
+        let request = drawn(&key, journal::arguments(&ground.journal(), life, code), &ground.work());
+        let body = serde_json::to_value(request).unwrap();
+        while !self.shared.is_over() {
+            match ask(&ground.socket(), "POST", "/v1/processes", &body, PATIENCE) {
+                Answer::Said { status: 200 | 201, body } => {
+                    let id = body.pointer("/process/id").and_then(|id| id.as_str()).unwrap_or_default();
+                    self.shared.ledger().accepted(&key, id);
+                    let mut latest = self.shared.latest();
+                    if latest.len() >= LATEST {
+                        latest.remove(0);
+                    }
+                    latest.push(id.to_owned());
+                    return;
+                }
+                Answer::Said { status: 503, .. } | Answer::Nobody | Answer::Silence => {
+                    sleep(Duration::from_millis(20));
+                }
+                Answer::Said { status, body } => {
+                    self.shared.ledger().oddities.push(format!("a launch was answered {status}: {body}"));
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn drawn(launch_key: &str, args: Vec<String>, work: &Path) -> LaunchRequest {
+    LaunchRequest {
+        command: Some(CommandRequest {
+            program: "sh".to_owned(),
+            args,
+            directory: work.to_string_lossy().into_owned(),
+            grace_ms: Some(300),
+            ..CommandRequest::default()
+        }),
+        launch_key: Some(launch_key.to_owned()),
+        ..LaunchRequest::default()
+    }
+}

@@ -1,0 +1,59 @@
+//! Where a run takes place: a folder with the state directory, a place to work, and the journal.
+
+use longhaul_tests::program;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The folder of a run, which belongs to somebody else.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    root: PathBuf,
+}
+
+impl Ground {
+    pub(crate) fn below(root: &Path) -> Self {
+        fs::create_dir(root.join("work")).unwrap();
+        Self { root: root.to_owned() }
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.state().join("longhaul.sock")
+    }
+
+    pub(crate) fn work(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.root.join("serve.log")
+    }
+
+    /// `longhaul` with these arguments, which starts no manager by itself and says nothing.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program("longhaul"));
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_str().is_some_and(|name| name.starts_with("LONGHAUL_")) {
+                command.env_remove(variable);
+            }
+        }
+        command
+            .args(args)
+            .current_dir(self.work())
+            .env("LONGHAUL_STATE_DIR", self.state())
+            .env("LONGHAUL_NO_AUTOSTART", "1")
+            .env("XDG_CONFIG_HOME", &self.root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+}

@@ -1,0 +1,157 @@
+//! What is left on the machine when all work has ended.
+
+use crate::findings::Findings;
+use crate::ground::Ground;
+use crate::havoc::Havoc;
+use crate::settling::Settled;
+use longhaul_tests::is_alive;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Supervisors wait a second for their end to be confirmed, and a killed one is noticed by the next look.
+const LEAVE: Duration = Duration::from_secs(10);
+/// So many descriptors more than a new manager may an old one have: connections of the store, and the like.
+const DESCRIPTORS: usize = 12;
+/// A manager that lives on under the same work may grow by so much, in KiB; its caches fill at first.
+const GROWTH: u64 = 24 * 1_024;
+/// Control groups lie at most so deep below the top.
+const DEPTH: usize = 5;
+
+/// How it was before any work.
+#[derive(Debug)]
+pub(crate) struct Before {
+    descriptors: usize,
+}
+
+impl Before {
+    pub(crate) fn look(manager: u32) -> Self {
+        Self { descriptors: descriptors(manager) }
+    }
+
+    /// Holds what is there after all work to what was there before.
+    pub(crate) fn check(
+        &self,
+        ground: &Ground,
+        manager: u32,
+        (early, late): (u64, u64),
+        settled: &Settled,
+        havoc: &Havoc,
+        findings: &mut Findings,
+    ) {
+        let state = ground.state();
+        let socket = ground.socket();
+        let begun = Instant::now();
+        let left = loop {
+            let left: Vec<u32> = holders(&state, &socket).into_iter().filter(|pid| *pid != manager).collect();
+            if left.is_empty() || begun.elapsed() > LEAVE {
+                break left;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        for pid in left {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            findings.note(format_args!(
+                "process {pid} is left: {}",
+                String::from_utf8_lossy(&line).replace('\0', " ")
+            ));
+        }
+        let now = descriptors(manager);
+        if now > self.descriptors + DESCRIPTORS {
+            findings.note(format_args!("the manager has {now} descriptors, and had {}", self.descriptors));
+        }
+        if late > early + GROWTH {
+            findings.note(format_args!("the manager grew from {early} to {late} KiB"));
+        }
+        for group in
+            groups(Path::new("/sys/fs/cgroup"), DEPTH, &settled.records.keys().map(String::as_str).collect())
+        {
+            findings.note(format_args!("the control group {} is left", group.display()));
+        }
+        for (id, attempt) in attempts(&state) {
+            if !settled.records.contains_key(&id) {
+                findings.note(format_args!("the directory {} is left, and no record", attempt.display()));
+            }
+            // That of a killed supervisor stays until its record is let go.
+            if !havoc.past().orphaned.contains(&id) && attempt.join("ctl").exists() {
+                findings.note(format_args!("a socket is left in {}", attempt.display()));
+            }
+        }
+    }
+}
+
+/// Every living process that a manager here began for the process of an id, without its supervisor.
+pub(crate) fn commands_of(id: &str) -> Vec<u32> {
+    let wanted = format!("LONGHAUL_ID={id}");
+    processes()
+        .filter(|pid| variables(*pid).contains(&wanted))
+        .filter(|pid| is_alive(*pid))
+        .collect()
+}
+
+/// The memory that a process has, in KiB.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+}
+
+fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// Whoever has something of the state directory open, or was begun under its manager.
+fn holders(state: &Path, socket: &Path) -> Vec<u32> {
+    let under = format!("LONGHAUL_SOCKET={}", socket.display());
+    let mut found = BTreeSet::new();
+    for pid in processes() {
+        let opened = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let has_opened =
+            opened.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|to| to.starts_with(state));
+        if (has_opened || variables(pid).contains(&under)) && is_alive(pid) {
+            found.insert(pid);
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The environment with which a process began.
+fn variables(pid: u32) -> Vec<String> {
+    let all = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    String::from_utf8_lossy(&all).split('\0').map(str::to_owned).collect()
+}
+
+/// The control groups of attempts of these processes.
+fn groups(below: &Path, depth: usize, ids: &BTreeSet<&str>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(below).into_iter().flatten().flatten() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.rsplit_once('-').is_some_and(|(id, _)| ids.contains(id)) {
+            found.push(entry.path());
+        } else if depth > 0 {
+            found.extend(groups(&entry.path(), depth - 1, ids));
+        }
+    }
+    found
+}
+
+/// The directories of attempts, with the ids of their processes.
+fn attempts(state: &Path) -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    for process in fs::read_dir(state.join("attempts")).into_iter().flatten().flatten() {
+        let id = process.file_name().to_string_lossy().into_owned();
+        for attempt in fs::read_dir(process.path()).into_iter().flatten().flatten() {
+            found.push((id.clone(), attempt.path()));
+        }
+    }
+    found
+}

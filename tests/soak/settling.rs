@@ -1,0 +1,78 @@
+//! The time after all faults: everything comes to its end, and is written down.
+
+use crate::ask::{Answer, ask};
+use crate::findings::Findings;
+use crate::ground::Ground;
+use longhaul_wire::api::ProcessView;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// What lives gets so long to come to its end by itself, which the longest life allows.
+const DRAIN: Duration = Duration::from_secs(6);
+/// What was told to end has so long for it.
+const END: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How everything stands when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// By id.
+    pub(crate) records: BTreeMap<String, ProcessView>,
+    /// What was told to end because the run did.
+    pub(crate) dismissed: Vec<String>,
+}
+
+pub(crate) fn settle(ground: &Ground, findings: &mut Findings) -> Settled {
+    let mut settled = Settled::default();
+    let socket = ground.socket();
+    let begun = Instant::now();
+    while begun.elapsed() < DRAIN && !list(&socket, "live=true").is_some_and(|live| live.is_empty()) {
+        sleep(Duration::from_millis(100));
+    }
+    let begun = Instant::now();
+    loop {
+        let live = list(&socket, "live=true");
+        if live.as_ref().is_some_and(Vec::is_empty) {
+            break;
+        }
+        if begun.elapsed() > END {
+            for process in live.iter().flatten().take(5) {
+                findings.note(format_args!("{} is {} and does not end", process.id, process.status));
+            }
+            break;
+        }
+        for process in live.into_iter().flatten() {
+            if !settled.dismissed.contains(&process.id) {
+                let path = format!("/v1/processes/{}/cancel", process.id);
+                let _ = ask(&socket, "POST", &path, &json!({ "force": true }), PATIENCE);
+                settled.dismissed.push(process.id);
+            }
+        }
+        sleep(Duration::from_millis(100));
+    }
+    match list(&socket, "all=true") {
+        Some(all) => settled.records = all.into_iter().map(|view| (view.id.clone(), view)).collect(),
+        None => findings.note("the records cannot be listed"),
+    }
+    settled
+}
+
+fn list(socket: &Path, filter: &str) -> Option<Vec<ProcessView>> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/processes?{filter}&limit=1000{cursor}");
+        let Answer::Said { status: 200, body } = ask(socket, "GET", &path, &Value::Null, PATIENCE) else {
+            return None;
+        };
+        for process in body.get("processes")?.as_array()? {
+            all.push(serde_json::from_value(process.clone()).ok()?);
+        }
+        match body.get("cursor").and_then(Value::as_str) {
+            None => return Some(all),
+            Some(next) => cursor = format!("&cursor={next}"),
+        }
+    }
+}

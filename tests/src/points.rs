@@ -1,0 +1,97 @@
+//! The crash points that the sources name.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A point at which a program may be made to die, break or dawdle.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    /// What it is called.
+    pub name: String,
+    /// Whether the step behind it can be made to fail.
+    pub can_fail: bool,
+}
+
+/// The macros that name points, and whether those can fail.
+const MACROS: [(&str, bool); 2] = [("failpoint!(", true), ("crashpoint!(", false)];
+
+/// Every point that the sources of the product name, in the order of their names.
+///
+/// # Errors
+/// If the sources cannot be read.
+pub fn points() -> io::Result<Vec<Point>> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("crates");
+    let mut files = Vec::new();
+    for member in fs::read_dir(crates)? {
+        let member = member?.path();
+        // Its own sources speak of points and have none.
+        if !member.ends_with("failpoint") {
+            find(&member.join("src"), &mut files)?;
+        }
+    }
+    let mut points = Vec::new();
+    for file in files {
+        points.extend(points_in(&fs::read_to_string(file)?));
+    }
+    points.sort();
+    points.dedup();
+    Ok(points)
+}
+
+/// The points that one source names: every text in the brackets of one of the macros.
+#[must_use]
+pub fn points_in(source: &str) -> Vec<Point> {
+    let mut points = Vec::new();
+    for (name, can_fail) in MACROS {
+        for rest in source.split(name).skip(1) {
+            let texts = in_brackets(rest).split('"').skip(1).step_by(2);
+            points.extend(texts.map(|text| Point { name: text.to_owned(), can_fail }));
+        }
+    }
+    points
+}
+
+/// What comes before the bracket that closes the one before it.
+fn in_brackets(rest: &str) -> &str {
+    let mut depth = 1_usize;
+    let end = rest.find(|letter| {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest)
+}
+
+fn find(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find(&path, files)?;
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_however_a_point_is_written() {
+        let source = r#"
+            failpoint!("a.sync")?;
+            tried().and_then(|()| failpoint!("b.rename").map_err(wrap("not a point")));
+            crashpoint!(match kind(1) { One => "c.one", Two => "c.two" });
+        "#;
+        let found: Vec<(String, bool)> =
+            points_in(source).into_iter().map(|point| (point.name, point.can_fail)).collect();
+        let expected = [("a.sync", true), ("b.rename", true), ("c.one", false), ("c.two", false)];
+        assert_eq!(found, expected.map(|(name, can_fail)| (name.to_owned(), can_fail)));
+    }
+}
