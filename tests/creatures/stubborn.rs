@@ -1,5 +1,7 @@
 //! Those that do not do what they are asked.
 
+#![expect(clippy::zombie_processes, reason = "whoever leaves others behind waits for nobody")]
+
 use crate::census::{again_and_again, await_word, beside, linger, ready};
 use crate::system::{KILL, STOP, TERM, creature, ignore, ignore_all, kill_itself};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! One that lays hands on what is kept of it.
 
+#![expect(clippy::print_stdout, reason = "what it prints is its output, which it then destroys")]
+
 use crate::census::{linger, ready};
 use crate::system::parent;
 use std::fs::{self, OpenOptions};

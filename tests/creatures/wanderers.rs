@@ -1,5 +1,7 @@
 //! Those that make others, and leave where they belong.
 
+#![expect(clippy::zombie_processes, reason = "whoever leaves others behind waits for nobody")]
+
 use crate::census::{again_and_again, beside, linger, ready, tell};
 use crate::system::{
     KILL, TERM, be_traced, creature, fork, fork_unseen, ignore, leave_session, parent, reap,
