@@ -4,8 +4,6 @@
 //! for himself who is left. None lives longer than two minutes.
 
 #![expect(clippy::unwrap_used, reason = "a creature that cannot do its worst has failed")]
-#![expect(clippy::zombie_processes, reason = "whoever waits for its children is no creature")]
-#![expect(clippy::print_stdout, reason = "what it says is what it does")]
 
 mod census;
 mod files;

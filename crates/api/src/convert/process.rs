@@ -145,7 +145,7 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
         completed_at: process.completed_at().map(rfc3339),
         duration_ms: duration(process, now).map(millis),
         timeout_ms: command.and_then(|command| command.timeout).map(millis),
-        output_bytes: command.and_then(|_| match (exit, around.written, &around.elsewhere) {
+        output_bytes: command.and(match (exit, around.written, &around.elsewhere) {
             (_, Some(written), _) => Some(written),
             (Some(exit), None, _) => Some(exit.output_bytes),
             // Only its node counts it while it grows.
