@@ -48,8 +48,12 @@ crash ONLY="":
     cargo build --workspace --bins
     LONGHAUL_CRASH_SECONDS=all LONGHAUL_CRASH_ONLY='{{ ONLY }}' cargo test -p longhaul-tests --test crash -- --nocapture --test-threads 1
 
+# Keeps two hundred processes alive for so many minutes, kills everything that may be, and looks what is left.
+soak *ARGS:
+    scripts/soak {{ ARGS }}
+
 # Runs what is too long for each change.
-deep: crash
+deep: crash (soak "10")
 
 # Lists the tests of each promised row; fails where one lacks a test, or a sabotage that turns it red.
 rows *ARGS:

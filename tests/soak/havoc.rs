@@ -10,12 +10,14 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long it takes at most until a manager answers again.
 const RETURN: Duration = Duration::from_secs(30);
 /// The pauses between two faults, in milliseconds.
 const PAUSE: u64 = 600;
+/// A manager that began so long ago watches everything that it found.
+const ADOPTION: Duration = Duration::from_secs(3);
 /// A manager is killed up to so many milliseconds after it began.
 const BEGINNING: u64 = 150;
 
@@ -30,11 +32,13 @@ pub(crate) struct Past {
     left: Vec<String>,
     /// The processes whose supervisor was killed.
     pub(crate) orphaned: BTreeSet<String>,
+    /// Those of them that no manager held the pipes of: they may die of the next word that they say.
+    pub(crate) unwatched: BTreeSet<String>,
 }
 
 impl fmt::Display for Past {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { managers, beginning, supervisors, both, left, orphaned: _ } = self;
+        let Self { managers, beginning, supervisors, both, left, orphaned: _, unwatched: _ } = self;
         write!(
             f,
             "killed: managers {managers}, of them at their beginning {beginning}; supervisors {supervisors}, of them \
@@ -48,6 +52,8 @@ pub(crate) struct Havoc {
     ground: Ground,
     chance: Chance,
     manager: Manager,
+    /// Since when it may be asked.
+    since: Instant,
     may_kill_it: bool,
     past: Past,
 }
@@ -55,7 +61,8 @@ pub(crate) struct Havoc {
 impl Havoc {
     pub(crate) fn new(ground: &Ground, chance: Chance) -> Self {
         let manager = Manager::start(ground);
-        Self { ground: ground.clone(), chance, manager, may_kill_it: true, past: Past::default() }
+        let since = Instant::now();
+        Self { ground: ground.clone(), chance, manager, since, may_kill_it: true, past: Past::default() }
     }
 
     pub(crate) fn manager(&self) -> u32 {
@@ -97,27 +104,34 @@ impl Havoc {
     fn look_after(&mut self) {
         if let Some(how) = self.manager.has_left() {
             self.past.left.push(how);
-            self.manager = Manager::start(&self.ground);
+            self.begin_anew();
         }
     }
 
     fn kill_manager(&mut self, with_supervisor: bool) {
         self.past.managers += 1;
         self.manager.end();
+        // Nobody is there who watches.
+        self.since = Instant::now();
         if with_supervisor {
             self.past.both += 1;
             self.kill_supervisor();
         }
         // Nobody is there for a moment.
         sleep(Duration::from_millis(self.chance.below(PAUSE)));
-        self.manager = Manager::start(&self.ground);
+        self.begin_anew();
         while self.chance.odds(4) {
             self.past.managers += 1;
             self.past.beginning += 1;
             sleep(Duration::from_millis(self.chance.below(BEGINNING)));
             self.manager.end();
-            self.manager = Manager::start(&self.ground);
+            self.begin_anew();
         }
+    }
+
+    fn begin_anew(&mut self) {
+        self.manager = Manager::start(&self.ground);
+        self.since = Instant::now();
     }
 
     fn kill_supervisor(&mut self) {
@@ -132,6 +146,9 @@ impl Havoc {
             .collect();
         let Some((id, begin)) = self.chance.pick(&lives) else { return };
         self.past.supervisors += 1;
+        if self.since.elapsed() < ADOPTION {
+            self.past.unwatched.insert(id.clone());
+        }
         self.past.orphaned.insert(id);
         kill("-KILL", begin.supervisor);
     }

@@ -72,12 +72,15 @@ pub(crate) fn check(
         let Some(view) = found.first().and_then(|id| settled.records.get(*id)) else { continue };
         let wrote_its_end = traces.get(&view.id).is_some_and(|trace| trace.has_ended);
         let was_orphaned = havoc.past().orphaned.contains(&view.id);
+        let was_unwatched = havoc.past().unwatched.contains(&view.id);
         let was_told_to_end = ledger.cancelled.contains(&view.id) || settled.dismissed.contains(&view.id);
         let is_true = match view.status.as_str() {
             "completed" => launch.code == 0 && view.exit_code == Some(0) && wrote_its_end,
+            // Without supervisor and manager nobody reads what it says: the kernel ends who writes into a broken pipe.
+            "failed" if was_unwatched && view.exit_code.is_none() => !wrote_its_end,
             "failed" => launch.code != 0 && view.exit_code == Some(launch.code) && wrote_its_end,
             "cancelled" => was_told_to_end,
-            "interrupted" => was_orphaned && view.exit_code.is_none(),
+            "interrupted" => was_unwatched && view.exit_code.is_none(),
             _ => false,
         };
         if !is_true {

@@ -444,8 +444,8 @@ mod tests {
             let Fault(problem) = Fault::from(EngineError::StopUnrecorded { id, reached, source: full() });
             assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
             assert!(problem.title.contains(word), "{}", problem.title);
-            assert_eq!(problem.detail, Some(Refusal::Full.to_string()));
-            assert!(problem.help.unwrap().contains("room on the disk"));
+            assert!(problem.detail.unwrap().contains("disk is full"));
+            assert!(problem.help.unwrap().contains("room"));
         }
         let cleared = EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: full() };
         let Fault(problem) = Fault::from(cleared);

@@ -201,6 +201,17 @@ pub enum Wish {
 }
 
 impl Wish {
+    /// Whether it asks for the end of the process.
+    #[must_use]
+    pub const fn ends(&self) -> bool {
+        match self {
+            Self::Cancel { .. } | Self::Force { .. } | Self::Terminate { .. } | Self::EndSession { .. } => {
+                true
+            }
+            Self::Pause | Self::Resume | Self::RetryNow | Self::Signal { .. } => false,
+        }
+    }
+
     /// The command that it stands for.
     #[must_use]
     pub const fn command(self) -> Command {

@@ -106,7 +106,8 @@ impl Engine {
         tokio::select! {
             () = ear.changed() => {}
             grown = core.parts.output.grown(key, beyond) => match grown {
-                Ok(()) => {}
+                // An output that has ended grows no more, and tells so at once: whoever records the end gets a turn.
+                Ok(()) => tokio::task::yield_now().await,
                 // Its directory is not there yet: its start is a change.
                 Err(OutputError::Missing { .. }) => ear.changed().await,
                 Err(source) => return Err(EngineError::Output { source }),

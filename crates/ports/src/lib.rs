@@ -44,7 +44,7 @@ pub use restore::{Footing, History, Marks, Reconciled, Restore, Restored};
 pub use spawner::{AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder};
 pub use store::{
     Author, Change, Claimant, Filter, Limits, Listing, Order, PageAsk, PageKey, PlacementClass, ProcessStore,
-    Refusal, Room, Source, Store, StoreError, Stored, Submission, Submitted,
+    Refusal, Room, Source, Store, StoreError, Stored, Submission, Submitted, most_wishes,
 };
 pub use tails::{KeptTail, Tails};
 pub use upkeep::{Swept, Upkeep};

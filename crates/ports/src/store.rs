@@ -2,9 +2,11 @@
 
 mod filter;
 mod refusal;
+mod wishes;
 
 pub use filter::{Filter, Listing, Order, PageAsk, PageKey};
 pub use refusal::{Refusal, Source, StoreError};
+pub use wishes::most_wishes;
 
 use crate::{EventLog, Lease, Membership, Queues, Tails, Upkeep};
 use async_trait::async_trait;
@@ -65,7 +67,8 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
 
     /// Leaves an order for the owner and calls it; without an owner the row is due for attention as long as the order
-    /// is open, whether it waits, is delayed or has ended. At most 16 are open per process. The same `op` again gives
+    /// is open, whether it waits, is delayed or has ended. At most 16 are open per process, and
+    /// four more that ask for its end ([`most_wishes`]). The same `op` again gives
     /// the same number, for as long as in [`commit`](Self::commit).
     ///
     /// # Errors

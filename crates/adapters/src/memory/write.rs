@@ -4,10 +4,7 @@ use super::ledger::{Answer, Ledger, Row, class, standing};
 use longhaul_domain::{
     AttemptNo, OpId, Policy, PolicyVersion, Process, ProcessId, Revision, Standing, Vitals, Wish, WishNo,
 };
-use longhaul_ports::{Author, Change, Refusal, StoreError};
-
-/// The most wishes that are open for one process.
-const MOST_WISHES: usize = 16;
+use longhaul_ports::{Author, Change, Refusal, StoreError, most_wishes};
 
 impl Ledger {
     pub(crate) fn commit(&mut self, change: Change) -> Result<Revision, StoreError> {
@@ -70,7 +67,7 @@ impl Ledger {
             return Ok(no);
         }
         let stored = self.stored(id).ok_or(StoreError::Missing { id: *id })?;
-        if stored.wishes.len() >= MOST_WISHES {
+        if stored.wishes.len() >= usize::try_from(most_wishes(&wish)).unwrap_or(usize::MAX) {
             return Err(StoreError::Refused(Refusal::TooManyWishes));
         }
         if let Some(owner) = stored.owner.clone() {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, OpId, ProcessId, Revision, Vitals, Wish, WishNo};
 use longhaul_ports::{
     Author, Change, Filter, Lease, Listing, PageAsk, ProcessStore, Refusal, Room, StoreError, Stored,
-    Submission, Submitted,
+    Submission, Submitted, most_wishes,
 };
 use longhaul_wire::record;
 use uuid::Uuid;
@@ -59,6 +59,7 @@ impl ProcessStore for RedisStore {
     async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
         let mut args = Args::default();
         args.bytes(id.as_uuid().as_bytes()).bytes(op.as_uuid().as_bytes()).text(&record::encode_wish(&wish));
+        args.number(most_wishes(&wish).into());
         let mut reply = self.link.write(&WISH, op, args).await?;
         let word = reply.word()?;
         match word.as_str() {

@@ -5,12 +5,9 @@ use super::failure::Halt;
 use super::ledger::Ledger;
 use super::row;
 use longhaul_domain::{OpId, ProcessId, Wish, WishNo};
-use longhaul_ports::{Refusal, StoreError};
+use longhaul_ports::{Refusal, StoreError, most_wishes};
 use longhaul_wire::record;
 use rusqlite::params;
-
-/// The most wishes that are open for one process.
-const MOST_WISHES: u32 = 16;
 
 impl Ledger {
     pub(super) fn wish(&mut self, id: &ProcessId, op: OpId, wish: &Wish) -> Result<WishNo, Halt> {
@@ -24,7 +21,7 @@ impl Ledger {
         let open: u32 = self
             .sql("SELECT count(*) FROM wish WHERE seq = ?1")?
             .query_row([before.seq], |row| row.get(0))?;
-        if open >= MOST_WISHES {
+        if open >= most_wishes(wish) {
             return Err(Refusal::TooManyWishes.into());
         }
         let (no, queued_at): (i64, i64) = self

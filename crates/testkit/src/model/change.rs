@@ -58,7 +58,7 @@ impl Model {
             return Ok(*no);
         }
         let row = self.rows.iter_mut().find(|row| row.id() == id).ok_or(No::Missing)?;
-        if row.stored.wishes.len() >= 16 {
+        if row.stored.wishes.len() >= if wish.ends() { 20 } else { 16 } {
             return Err(No::Refused(Refusal::TooManyWishes));
         }
         let no = row.last_wish.next();

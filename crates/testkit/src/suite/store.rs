@@ -133,6 +133,7 @@ macro_rules! store_suite {
             wishes_are_numbered
             the_same_wish_gets_the_same_number
             at_most_sixteen_wishes_are_open
+            a_full_inbox_takes_orders_to_end
             wishes_are_taken_by_the_commit_that_answers_them
             a_wish_for_nobody_is_told
             a_wish_calls_the_owner

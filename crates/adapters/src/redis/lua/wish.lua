@@ -1,6 +1,5 @@
 -- Leaves an order for the owner of a process.
-local ID, OP, BODY = ARGV[2], ARGV[3], ARGV[4]
-local MOST_WISHES = 16
+local ID, OP, BODY, MOST = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local function wish()
   local h = head(ID)
@@ -12,7 +11,7 @@ local function wish()
   local before = answer_in(answers, OP)
   if before then return { 'ok', before } end
   local open = tonumber(h.wishes)
-  if open >= MOST_WISHES then return { 'full' } end
+  if open >= MOST then return { 'full' } end
   local no = int(tonumber(h.wish_no) + 1)
   call('RPUSH', P .. 'w:' .. ID, no, BODY)
   call('HSET', P .. 'p:' .. ID, 'wish_no', no, 'wishes', int(open + 1))

@@ -29,6 +29,26 @@ pub async fn the_same_wish_gets_the_same_number(world: &StoreWorld) {
     assert_eq!(world.load(stored.process.id).await.wishes, [(first, CANCEL)]);
 }
 
+/// Where no other order has a place any more, one to end it has.
+pub async fn a_full_inbox_takes_orders_to_end(world: &StoreWorld) {
+    let node = world.node("a").await;
+    let id = world.run(world.draft(), &node).await.process.id;
+    for _ in 0..16 {
+        must(world.store.wish(&id, world.ids.op(), Wish::Resume).await);
+    }
+    for _ in 0..4 {
+        must(world.store.wish(&id, world.ids.op(), CANCEL).await);
+    }
+    let force = Wish::Force { cause: StopCause::User };
+    for late in [Wish::Resume, CANCEL, force] {
+        refused!(
+            world.store.wish(&id, world.ids.op(), late).await,
+            StoreError::Refused(Refusal::TooManyWishes)
+        );
+    }
+    assert_eq!(world.load(id).await.wishes.len(), 20);
+}
+
 /// Sixteen are open at most; an answered one makes room.
 pub async fn at_most_sixteen_wishes_are_open(world: &StoreWorld) {
     let node = world.node("a").await;
