@@ -1,5 +1,6 @@
 //! One question to a manager, which may be dead, halted or without a store.
 
+use longhaul_wire::api::ProcessView;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -53,6 +54,24 @@ pub(crate) fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec
         return None;
     }
     body.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// All records that a filter admits, page by page; none if one cannot be had.
+pub(crate) fn list(socket: &Path, filter: &str, patience: Duration) -> Option<Vec<ProcessView>> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/processes?{filter}&limit=1000{cursor}");
+        let Answer::Said { status: 200, body } = ask(socket, "GET", &path, &Value::Null, patience) else {
+            return None;
+        };
+        for process in body.get("processes")?.as_array()? {
+            all.push(serde_json::from_value(process.clone()).ok()?);
+        }
+        match body.get("cursor").and_then(Value::as_str) {
+            None => return Some(all),
+            Some(next) => cursor = format!("&cursor={next}"),
+        }
+    }
 }
 
 fn said(answer: &str) -> Option<Answer> {

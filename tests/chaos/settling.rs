@@ -1,6 +1,6 @@
 //! The time after all faults: everything comes to its end, and is written down.
 
-use crate::ask::{Answer, ask, lines};
+use crate::ask::{Answer, ask, lines, list};
 use crate::findings::Findings;
 use crate::follower;
 use crate::ground::Ground;
@@ -70,7 +70,7 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
         std::thread::sleep(Duration::from_millis(100));
     }
     settled.strays = empty(socket, ground, findings);
-    for view in list(socket, "all=true").unwrap_or_default() {
+    for view in list(socket, "all=true", PATIENCE).unwrap_or_default() {
         settled.records.insert(view.id.clone(), view);
     }
     let events = lines(socket, "/v1/events?format=ndjson&after=start&follow=false", PATIENCE);
@@ -84,24 +84,7 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
 }
 
 fn live(socket: &Path) -> Option<Vec<ProcessView>> {
-    list(socket, "live=true")
-}
-
-fn list(socket: &Path, filter: &str) -> Option<Vec<ProcessView>> {
-    let (mut all, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let path = format!("/v1/processes?{filter}&limit=1000{cursor}");
-        let Answer::Said { status: 200, body } = ask(socket, "GET", &path, &Value::Null, PATIENCE) else {
-            return None;
-        };
-        for process in body["processes"].as_array()? {
-            all.push(serde_json::from_value(process.clone()).ok()?);
-        }
-        match body["cursor"].as_str() {
-            None => return Some(all),
-            Some(next) => cursor = format!("&cursor={next}"),
-        }
-    }
+    list(socket, "live=true", PATIENCE)
 }
 
 /// Waits until no command is left. What was interrupted may be: what was paused when its node was lost stays so, and

@@ -1,12 +1,11 @@
 //! The time after all faults: everything comes to its end, and is written down.
 
-use crate::ask::{Answer, ask};
+use crate::ask::{ask, list};
 use crate::findings::Findings;
 use crate::ground::Ground;
 use longhaul_wire::api::ProcessView;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -29,12 +28,13 @@ pub(crate) fn settle(ground: &Ground, findings: &mut Findings) -> Settled {
     let mut settled = Settled::default();
     let socket = ground.socket();
     let begun = Instant::now();
-    while begun.elapsed() < DRAIN && !list(&socket, "live=true").is_some_and(|live| live.is_empty()) {
+    while begun.elapsed() < DRAIN && !list(&socket, "live=true", PATIENCE).is_some_and(|live| live.is_empty())
+    {
         sleep(Duration::from_millis(100));
     }
     let begun = Instant::now();
     loop {
-        let live = list(&socket, "live=true");
+        let live = list(&socket, "live=true", PATIENCE);
         if live.as_ref().is_some_and(Vec::is_empty) {
             break;
         }
@@ -53,26 +53,9 @@ pub(crate) fn settle(ground: &Ground, findings: &mut Findings) -> Settled {
         }
         sleep(Duration::from_millis(100));
     }
-    match list(&socket, "all=true") {
+    match list(&socket, "all=true", PATIENCE) {
         Some(all) => settled.records = all.into_iter().map(|view| (view.id.clone(), view)).collect(),
         None => findings.note("the records cannot be listed"),
     }
     settled
-}
-
-fn list(socket: &Path, filter: &str) -> Option<Vec<ProcessView>> {
-    let (mut all, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let path = format!("/v1/processes?{filter}&limit=1000{cursor}");
-        let Answer::Said { status: 200, body } = ask(socket, "GET", &path, &Value::Null, PATIENCE) else {
-            return None;
-        };
-        for process in body.get("processes")?.as_array()? {
-            all.push(serde_json::from_value(process.clone()).ok()?);
-        }
-        match body.get("cursor").and_then(Value::as_str) {
-            None => return Some(all),
-            Some(next) => cursor = format!("&cursor={next}"),
-        }
-    }
 }
