@@ -52,6 +52,7 @@ pub use tls::TlsFault;
 pub use unsuitable::Unsuitable;
 pub use url::RedisUrlError;
 
+use crate::damage::Named;
 use link::Link;
 use listening::Listening;
 use longhaul_ports::StoreError;
@@ -67,6 +68,8 @@ pub struct RedisStore {
     home: String,
     taken_in: TakenIn,
     listening: Listening,
+    /// What was found damaged.
+    named: Named,
 }
 
 impl RedisStore {
@@ -86,6 +89,7 @@ impl RedisStore {
             home: options.home.unwrap_or_default(),
             taken_in: TakenIn::default(),
             listening: Listening::start(Arc::clone(&link)),
+            named: Named::default(),
             link,
         };
         store.found_policy().await?;

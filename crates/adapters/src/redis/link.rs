@@ -200,7 +200,11 @@ impl Link {
                         }
                         Verdict::Demoted => self.lost(number),
                         Verdict::Busy | Verdict::NotLoaded => {}
-                        Verdict::Full | Verdict::Halted | Verdict::Forbidden | Verdict::Other => {
+                        Verdict::Full
+                        | Verdict::Halted
+                        | Verdict::Forbidden
+                        | Verdict::Damaged
+                        | Verdict::Other => {
                             return Err(Failed { maybe_applied, why });
                         }
                     }

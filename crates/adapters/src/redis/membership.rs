@@ -186,10 +186,25 @@ impl RedisStore {
         let now = Timestamp(reply.signed()?);
         let mut members = Vec::with_capacity(reply.len());
         while !reply.is_empty() {
-            members.push(Registered::read(now, &mut reply.list()?)?);
+            let mut row = reply.list()?;
+            let node = row.word()?;
+            match Registered::read(now, &node, &mut row) {
+                Ok(member) => members.push(member),
+                Err(error) => self.named.name(&of_node(&node, error)),
+            }
         }
         members.sort_by(|a, b| a.facts.id.cmp(&b.facts.id));
         Ok(members)
+    }
+}
+
+fn of_node(node: &str, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt { what, .. } => StoreError::Corrupt {
+            what: format!("node {node:?}: {what}"),
+            way_out: "it is made anew when the node registers again".to_owned(),
+        },
+        other => other,
     }
 }
 

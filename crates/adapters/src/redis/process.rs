@@ -37,7 +37,7 @@ impl ProcessStore for RedisStore {
         }
         let mut claimed = Vec::with_capacity(reply.len());
         while !reply.is_empty() {
-            claimed.extend(sound(&mut reply.list()?)?);
+            claimed.extend(sound(&mut reply.list()?, &self.named)?);
         }
         Ok(claimed)
     }

@@ -14,6 +14,8 @@ macro_rules! script {
     ($($part:literal),+) => {
         Script {
             source: concat!(
+                include_str!("lua/heads.lua"),
+                "\n",
                 include_str!("lua/prelude.lua"),
                 $("\n", include_str!(concat!("lua/", $part, ".lua"))),+
             ),

@@ -98,6 +98,9 @@ local function submit()
     if blocked == 'key' then return { 'slotless', n.key, holders() } end
     return { 'slotless', '', call('ZRANGE', P .. 'roots:' .. NODE, 0, -1) }
   end
+  mend_marks()
+  needs_queue(n)
+  needs_indexes(n, LABELS)
   n.seq = int(call('HINCRBY', P .. 'meta', 'seq', 1))
   if LAUNCH ~= '' then call('HSET', P .. 'launch', LAUNCH, ID .. LAUNCH_PRINT) end
   append(ID, '1', events)
