@@ -7,6 +7,7 @@
 //! A write whose answer got lost is sent again: its id, its op, its revision or its token tells the second one from
 //! the first.
 
+mod acknowledged;
 mod class;
 mod cluster_key;
 mod codec;
@@ -53,6 +54,7 @@ pub use unsuitable::Unsuitable;
 pub use url::RedisUrlError;
 
 use crate::damage::Named;
+use acknowledged::Acknowledged;
 use link::Link;
 use listening::Listening;
 use longhaul_ports::StoreError;
@@ -68,6 +70,7 @@ pub struct RedisStore {
     home: String,
     taken_in: TakenIn,
     listening: Listening,
+    acknowledged: Acknowledged,
     /// What was found damaged.
     named: Named,
 }
@@ -89,6 +92,7 @@ impl RedisStore {
             home: options.home.unwrap_or_default(),
             taken_in: TakenIn::default(),
             listening: Listening::start(Arc::clone(&link)),
+            acknowledged: Acknowledged::default(),
             named: Named::default(),
             link,
         };

@@ -103,6 +103,16 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// Only when the store as a whole cannot be read.
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError>;
 
+    /// Whether the claim of this attempt is kept as the store promises, asked before the attempt is started: the answer
+    /// to the claim may have been lost, and what is read of it later may be there for now only.
+    ///
+    /// # Errors
+    /// As for a write: as long as it cannot be told, nothing may be started on it.
+    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        let (_, _) = (id, attempt);
+        Ok(true)
+    }
+
     /// Since when the store does not answer; none while it answers, and where nothing is kept beside it.
     fn away_since(&self) -> Option<Timestamp> {
         None

@@ -70,6 +70,11 @@ impl ProcessStore for Outboxed {
         Ok(listing)
     }
 
+    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        // One that cannot tell does answer.
+        self.inner.is_kept(id, attempt).await
+    }
+
     fn away_since(&self) -> Option<Timestamp> {
         self.absence.since()
     }

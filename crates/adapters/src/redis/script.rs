@@ -37,6 +37,7 @@ pub(super) static ENDED: Script = script!("ended");
 pub(super) static EVENTS: Script = script!("events");
 pub(super) static FOOTINGS: Script = script!("given", "footings");
 pub(super) static FORGET: Script = script!("leases", "even_if_full", "forget");
+pub(super) static KEPT: Script = script!("even_if_full", "kept");
 pub(super) static KEY: Script = script!("key");
 pub(super) static LEAVE: Script = script!("even_if_full", "leave");
 pub(super) static LIST: Script = script!("list");
@@ -73,6 +74,7 @@ pub(super) static ALL: &[&Script] = &[
     &EVENTS,
     &FOOTINGS,
     &FORGET,
+    &KEPT,
     &KEY,
     &LEAVE,
     &LIST,

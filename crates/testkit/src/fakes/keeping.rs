@@ -182,6 +182,10 @@ impl ProcessStore for KeepingStore {
         Ok(listing)
     }
 
+    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        self.asked(self.inner.is_kept(id, attempt)).await
+    }
+
     fn away_since(&self) -> Option<Timestamp> {
         self.kept().away_since
     }

@@ -119,6 +119,7 @@ local function claim()
   local claimed, aside = {}, {}
   mend_marks()
   if last[1] == TOKEN then
+    found()
     for at = 1, #(last[2] or ''), 16 do
       claimed[#claimed + 1] = last[2]:sub(at, at + 15)
     end

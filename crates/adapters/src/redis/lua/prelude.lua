@@ -124,13 +124,23 @@ local function append(id, rev, bodies)
   rings = true
 end
 
+-- Writes, where nothing changes, so that whoever waits for replicas waits until they have what was found: it may have
+-- been written over another connection. As in `even_if_full`, a server that is full takes it.
+local function found()
+  call('DEL', P .. 'nothing')
+  call('HSET', P .. 'meta', 'found', '1')
+end
+
 -- Answers to writes ---------------------------------------------------------------------------------------------------
 
 -- What was answered to this write, as a text; nil if it is not known.
 local function answer_in(answers, op)
   if not answers then return nil end
   for at = #answers - ANSWER + 1, 1, -ANSWER do
-    if answers:sub(at, at + 15) == op then return int((struct.unpack('>I8', answers:sub(at + 16, at + 23)))) end
+    if answers:sub(at, at + 15) == op then
+      found()
+      return int((struct.unpack('>I8', answers:sub(at + 16, at + 23))))
+    end
   end
   return nil
 end
