@@ -48,6 +48,8 @@ pub use denial::Denial;
 pub use durability::{Durability, UnknownDurability};
 pub use examination::{Examination, NamespaceFacts, RoundTrips, Skew};
 pub use options::{LeaseTimes, RedisOptions, TlsClient, TlsFiles};
+#[cfg(feature = "redis-sentinel")]
+pub use place::AloneBehindSentinels;
 pub use server::{ServerFacts, Syncing};
 pub use tls::TlsFault;
 pub use unsuitable::Unsuitable;

@@ -534,7 +534,7 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
                 let mut page = PageAsk { order, after: None, most: 61 };
                 let mut listed = Vec::new();
                 loop {
-                    let Listing { processes, next } = store.list(&filter, &page).await.unwrap();
+                    let Listing { processes, next, .. } = store.list(&filter, &page).await.unwrap();
                     listed.extend(processes);
                     page.after = next;
                     if next.is_none() {

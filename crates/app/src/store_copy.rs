@@ -12,7 +12,7 @@ use crate::state_dir::StateDir;
 use crate::stores::{is_left_out, unknown};
 use draft::Draft;
 use longhaul_domain::ProcessId;
-use longhaul_engine::ports::{Clock, Cursor, Filter, Order, PageAsk, SealFault, StoreError, Stored};
+use longhaul_engine::ports::{Clock, Cursor, Filter, Listing, Order, PageAsk, SealFault, StoreError, Stored};
 use serde_json::json;
 use std::fs;
 use std::io;
@@ -261,7 +261,8 @@ async fn fill(
     let mut counts = Counts::default();
     let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
     loop {
-        let listing = original.list(&Filter::default(), &page).await.map_err(failed(from))?;
+        let listing =
+            original.list(&Filter::default(), &page).await.and_then(Listing::whole).map_err(failed(from))?;
         let vouched = listing.processes.into_iter().map(|stored| vouching.vouched(stored));
         let processes: Vec<Stored> = vouched.collect::<Result<_, _>>()?;
         copy.take_processes(&processes).await.map_err(failed(to))?;
@@ -300,7 +301,8 @@ async fn compare(
     let mut counts = Counts::default();
     let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
     loop {
-        let listing = copy.list(&Filter::default(), &page).await.map_err(failed(to))?;
+        let listing =
+            copy.list(&Filter::default(), &page).await.and_then(Listing::whole).map_err(failed(to))?;
         let ids: Vec<_> = listing.processes.iter().map(|stored| stored.process.id).collect();
         let expected = original.load(&ids).await.map_err(failed(from))?;
         for (found, expected) in listing.processes.into_iter().zip(expected) {

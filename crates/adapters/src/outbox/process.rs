@@ -104,7 +104,7 @@ impl ProcessStore for Outboxed {
             let more = processes.len() > most;
             processes.truncate(most);
             let next = processes.last().filter(|_| more).map(|stored| PageKey(stored.seq));
-            Ok(Listing { processes, next })
+            Ok(Listing { processes, next, damaged: Vec::new() })
         });
         found
             .await

@@ -22,17 +22,29 @@ const GIVEN_BACK: &str = "given";
 
 /// Reads a record as the scripts' `record` gives it; none if it is empty.
 pub(super) fn stored(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
+    match record_id(reply)? {
+        Some(id) => read(id, reply).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Of which process a script's `record` is; none if it is empty.
+pub(super) fn record_id(reply: &mut Reply) -> Result<Option<ProcessId>, StoreError> {
     if reply.is_empty() {
         return Ok(None);
     }
-    let id = id(&reply.bytes()?)?;
-    read(id, reply).map(Some).map_err(|error| of_record(id, error))
+    id(&reply.bytes()?).map(Some)
+}
+
+/// What follows the id in it.
+pub(super) fn read(id: ProcessId, reply: &mut Reply) -> Result<Stored, StoreError> {
+    fields(id, reply).map_err(|error| of_record(id, error))
 }
 
 /// What a script says in the place of a revision of a record that is damaged.
 const DAMAGED: &str = "!";
 
-fn read(id: ProcessId, reply: &mut Reply) -> Result<Stored, StoreError> {
+fn fields(id: ProcessId, reply: &mut Reply) -> Result<Stored, StoreError> {
     let revision = reply.word()?;
     if revision == DAMAGED {
         return Err(corrupt(reply.word()?));

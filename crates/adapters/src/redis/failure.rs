@@ -9,6 +9,7 @@ use longhaul_domain::{OpId, ProcessId};
 use longhaul_ports::{Refusal, StoreError};
 use longhaul_wire::record::BrokenRecord;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+use std::fmt::Display;
 
 /// What to do about a namespace that cannot be used.
 const WAY_OUT: &str = "restore a dump of it, or use another namespace";
@@ -135,9 +136,14 @@ pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
 
 /// The same of one record.
 pub(super) fn of_record(id: ProcessId, error: StoreError) -> StoreError {
+    about(format_args!("process {id}"), RECORD_WAY_OUT, error)
+}
+
+/// The same of one of many, whatever they are.
+pub(super) fn about(one: impl Display, way_out: &str, error: StoreError) -> StoreError {
     match error {
         StoreError::Corrupt { what, .. } => {
-            StoreError::Corrupt { what: format!("process {id}: {what}"), way_out: RECORD_WAY_OUT.to_owned() }
+            StoreError::Corrupt { what: format!("{one}: {what}"), way_out: way_out.to_owned() }
         }
         other => other,
     }

@@ -324,8 +324,8 @@ impl Link {
     fn may_forget(&self) -> bool {
         match self.promise.durability() {
             Durability::Cache => true,
-            Durability::Single => self.place.moves(),
-            Durability::Replicated { .. } => false,
+            // What may be promoted has all that was acknowledged, or is not there.
+            Durability::Single | Durability::Replicated { .. } => false,
         }
     }
 

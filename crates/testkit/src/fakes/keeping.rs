@@ -203,7 +203,7 @@ impl ProcessStore for KeepingStore {
         if page.order == Order::NewestFirst {
             processes.reverse();
         }
-        Some(Listing { processes, next: None })
+        Some(Listing { processes, next: None, damaged: Vec::new() })
     }
 }
 
