@@ -13,8 +13,11 @@ const MOST: u32 = 1_000;
 
 #[async_trait]
 impl ProcessStore for Outboxed {
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit(&self, mut new: Submission) -> Result<Submitted, StoreError> {
         let id = new.process.id;
+        if let Some(claimant) = &mut new.claim_for {
+            claimant.roots = claimant.roots.saturating_sub(self.look(|shelf| shelf.roots_alone()));
+        }
         let offer = self.offer(&new).await?;
         let copy = self.accepts_alone.then(|| new.clone());
         let answer = self.asked(self.inner.submit(new)).await;
@@ -38,8 +41,12 @@ impl ProcessStore for Outboxed {
     }
 
     async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
-        self.look(|shelf| shelf.has_room_for(room.roots));
-        let claimed = self.asked(self.inner.claim(by, room)).await?;
+        let held = self.look(|shelf| {
+            shelf.has_room_for(room.roots);
+            shelf.roots_alone()
+        });
+        let room = Room { roots: room.roots.saturating_sub(held), ..room.clone() };
+        let claimed = self.asked(self.inner.claim(by, &room)).await?;
         self.heard(&claimed);
         Ok(claimed)
     }

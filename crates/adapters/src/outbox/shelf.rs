@@ -219,6 +219,12 @@ impl Shelf {
         self.known.iter().filter(|(_, known)| known.is_alone).map(|(id, _)| *id).collect()
     }
 
+    /// The places that are taken by what the store does not count.
+    pub(super) fn roots_alone(&self) -> u32 {
+        let holds = |known: &&Known| known.is_alone && known.owner.is_some() && known.ended_at.is_none();
+        u32::try_from(self.known.values().filter(holds).count()).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn is_alone(&self, id: &ProcessId) -> bool {
         self.known.get(id).is_some_and(|known| known.is_alone)
     }

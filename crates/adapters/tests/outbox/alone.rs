@@ -197,3 +197,20 @@ async fn change_on_an_old_revision_is_a_conflict_without_the_store_too() {
         "{refused:?}"
     );
 }
+
+#[tokio::test]
+async fn what_runs_alone_takes_its_place_before_the_store_counts_it() {
+    let (node, store, lease) = lonely(1).await;
+    node.remote.is(Mood::Away);
+    let id = accepted(&node, &store).await;
+    node.remote.is(Mood::Here);
+    let mut waits = node.launch_for(Some(&lease));
+    waits.claim_for.as_mut().unwrap().roots = 1;
+    let Submitted::Waiting(_) = store.submit(waits).await.unwrap() else { unreachable!() };
+    let room = Room { roots: 1, batch: 9, classes: vec![PlacementClass::Node(name("me"))] };
+    assert_eq!(store.claim(&lease, &room).await.unwrap(), [], "its place is taken");
+    store.reconcile(&lease).await.unwrap();
+    assert_eq!(store.claim(&lease, &room).await.unwrap(), [], "the store counts it now");
+    end(&node, &store, &lease, id).await;
+    assert_eq!(store.claim(&lease, &room).await.unwrap().len(), 1);
+}
