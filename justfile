@@ -52,6 +52,10 @@ crash ONLY="":
 soak *ARGS:
     scripts/soak {{ ARGS }}
 
+# Hands bytes of all sorts to everything that reads bytes of others, for so many seconds each.
+fuzz *ARGS:
+    scripts/fuzz {{ ARGS }}
+
 # Runs what is too long for each change.
 deep: crash (soak "10")
 
