@@ -71,6 +71,12 @@ impl Disk {
         &self.place
     }
 
+    /// How many bytes of it are free.
+    pub(crate) fn free(&self) -> u64 {
+        let disk = rustix::fs::statvfs(&self.place).unwrap();
+        disk.f_bavail * disk.f_frsize
+    }
+
     /// Loses the power: from here on nothing reaches it.
     pub(crate) fn cut(&self, loss: Loss) {
         let root = File::open(&self.place).unwrap();
