@@ -86,6 +86,16 @@ impl Disk {
         assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
+    /// Lets the kernel find an error in it, after which nothing may be written any more.
+    pub(crate) fn protect(&self) {
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        let place = format!(" {} ", self.place.display());
+        let mount = mounts.lines().find(|line| line.contains(&place)).unwrap();
+        let device = mount.split("/dev/").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        assert!(device.starts_with("loop"), "{device} is no disk of a test");
+        fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test wants it").unwrap();
+    }
+
     /// Mounts it again as another boot would, once nobody uses it any more.
     pub(crate) fn plug_in(&mut self) {
         within(PATIENCE, "the disk is used by nobody", || self.unmount().then_some(()));
@@ -101,7 +111,7 @@ impl Disk {
     /// Nothing gets to the disk by itself while a run lasts, so that what is not forced is not there by luck.
     fn mount(&self) {
         let [image, place] = [&self.image, &self.place].map(|path| path.display().to_string());
-        run("mount", &["-t", "ext4", "-o", "loop,commit=300,noatime", &image, &place]);
+        run("mount", &["-t", "ext4", "-o", "loop,commit=300,noatime,errors=remount-ro", &image, &place]);
     }
 
     fn unmount(&self) -> bool {

@@ -14,9 +14,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// So many cuts of each kind with each store, unless `LONGHAUL_CUTS` says otherwise.
-const CUTS: usize = 2;
+const CUTS: usize = 1;
 /// So many in a row, each right after one launch.
-const QUIET_CUTS: usize = 3;
+const QUIET_CUTS: usize = 2;
 /// So many clients launch and wait at once.
 const CLIENTS: usize = 3;
 /// A cut comes after so many ends were told, and up to a moment later.
@@ -65,7 +65,8 @@ fn launch_that_was_acknowledged_just_before_the_power_went_is_there() {
 fn command_that_began_before_the_power_went_never_begins_again() {
     for loss in [Loss::Unforced, Loss::Bytes] {
         // Only the supervisor's word says that it began: the manager has not come so far.
-        let mut scene = Scene::on_a_disk(World::Sqlite, FILES).with_rules("engine.commit.running=delay:5000@1");
+        let mut scene =
+            Scene::on_a_disk(World::Sqlite, FILES).with_rules("engine.commit.running=delay:5000@1");
         scene.serve().unwrap();
         let launched = ["run", "-b", "--no-autostart", "--", "sh", "-c", "echo $0 >> ran; sleep 60", "begun"];
         let id = scene.run(&launched).unwrap();

@@ -173,7 +173,8 @@ impl Log {
     fn append(&mut self, bytes: &[u8], stream: Stream) -> usize {
         let room = usize::try_from(self.room).unwrap_or(usize::MAX);
         let bytes = bytes.get(..room.min(bytes.len())).unwrap_or(&[]);
-        let stored = || leave_headroom(&self.bytes).and_then(|()| self.bytes.write_all_at(bytes, self.length));
+        let stored =
+            || leave_headroom(&self.bytes).and_then(|()| self.bytes.write_all_at(bytes, self.length));
         if bytes.is_empty() || stored().is_err() {
             return 0;
         }
