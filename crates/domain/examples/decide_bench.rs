@@ -10,7 +10,7 @@
 )]
 
 use longhaul_domain::{
-    AttemptNo, Awake, Capabilities, Chance, Command, CommandSpec, Containment, Context, Exit, ExitStatus,
+    AttemptNo, Awake, Capabilities, Chance, Circumstances, Command, CommandSpec, Containment, Context, Exit, ExitStatus,
     Input, InvalidText, Lineage, NodeId, Observation, Process, ProcessId, Report, Spec, Stage, Status,
     Timestamp, Usage, Vitals, Work,
 };
@@ -95,4 +95,5 @@ const EXIT: Exit = Exit {
     output_bytes: 0,
     dropped_bytes: 0,
     began: None,
+    circumstances: Circumstances::PLAIN,
 };
