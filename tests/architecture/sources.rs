@@ -56,7 +56,10 @@ impl fmt::Display for Breach {
                 write!(f, "{path}:{line} names a concrete adapter, which {} alone may", COMPOSITION[0])
             }
             Self::WallClock { path, line } => {
-                write!(f, "{path}:{line} asks the clock on the wall, which may be set while we look: ask for steady time")
+                write!(
+                    f,
+                    "{path}:{line} asks the clock on the wall, which may be set while we look: ask for steady time"
+                )
             }
         }
     }
@@ -167,7 +170,11 @@ mod tests {
     #[test]
     fn question_to_the_wall_clock_is_reported_in_the_product_alone() {
         for text in WALL_CLOCK {
-            assert_eq!(reported("crates/engine/src/timers.rs", &format!("let now = {text};\n")).len(), 1, "{text}");
+            assert_eq!(
+                reported("crates/engine/src/timers.rs", &format!("let now = {text};\n")).len(),
+                1,
+                "{text}"
+            );
             assert_eq!(reported("crates/adapters/src/system/clock.rs", &format!("{text}\n")), [""; 0]);
             let tested = format!("#[cfg(test)]\nmod tests {{\n    let now = {text};\n}}\n");
             assert_eq!(reported("crates/engine/src/timers.rs", &tested), [""; 0]);

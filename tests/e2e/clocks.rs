@@ -37,7 +37,16 @@ fn timeouts_delays_retries_graces_and_order_are_the_same_whatever_the_wall_clock
         let home = home_where_the_wall_moved(moved);
         let begin = Instant::now();
         let limited = home.ok(&["run", "-b", "--timeout", "300ms", "--", "sleep", "60"]);
-        let stubborn = home.ok(&["run", "-b", "--grace", "300ms", "--", "sh", "-c", "trap '' TERM; sleep 60 & wait; wait"]);
+        let stubborn = home.ok(&[
+            "run",
+            "-b",
+            "--grace",
+            "300ms",
+            "--",
+            "sh",
+            "-c",
+            "trap '' TERM; sleep 60 & wait; wait",
+        ]);
         let retried = home.ok(&["run", "-b", "--retry", "1", "--backoff", "200ms", "--", "false"]);
         let delayed = home.ok(&["run", "-b", "--delay", "400ms", "--", "true"]);
         home.until_status(&stubborn, "running");
@@ -48,9 +57,12 @@ fn timeouts_delays_retries_graces_and_order_are_the_same_whatever_the_wall_clock
             let _ = home.run(&["wait", id]);
         }
         assert!(begin.elapsed() < Duration::from_secs(15), "{what}: {:?}", begin.elapsed());
-        for (id, status, attempts) in
-            [(&limited, "timeout", 1), (&stubborn, "cancelled", 1), (&retried, "failed", 2), (&delayed, "completed", 1)]
-        {
+        for (id, status, attempts) in [
+            (&limited, "timeout", 1),
+            (&stubborn, "cancelled", 1),
+            (&retried, "failed", 2),
+            (&delayed, "completed", 1),
+        ] {
             let record = home.record(id);
             assert_eq!(record["status"], *status, "{what}: {record}");
             assert_eq!(record["attempt"], attempts, "{what}: {record}");

@@ -65,7 +65,13 @@ impl Place<'_> {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>, leased: bool, place: Place<'_>, wall: Wall) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        sabotage: Option<Sabotage>,
+        leased: bool,
+        place: Place<'_>,
+        wall: Wall,
+    ) -> Self {
         let mut chance = Chance::seeded(seed);
         let clock = VirtualClock::default();
         let tree = TreeLimits { deepest: Level(3), per_level: 3 };

@@ -10,7 +10,8 @@ use std::path::Path;
 /// refused: whoever may change it would decide where things are kept.
 pub(super) fn make_private_directory(path: &Path) -> io::Result<()> {
     if path.is_symlink() {
-        let why = format!("{} is a symbolic link; name the directory itself, or mount it there", path.display());
+        let why =
+            format!("{} is a symbolic link; name the directory itself, or mount it there", path.display());
         return Err(io::Error::new(io::ErrorKind::NotADirectory, why));
     }
     if path.is_dir() {

@@ -8,8 +8,8 @@ use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::OsOutput;
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_domain::{
-    Capabilities, Circumstances, Command, CommandSpec, Exit, ExitStatus, Interruption, NodeId, Observation, Spec,
-    StartFailure, StartStage, StopCause, TreeUsage, Usage, Work,
+    Capabilities, Circumstances, Command, CommandSpec, Exit, ExitStatus, Interruption, NodeId, Observation,
+    Spec, StartFailure, StartStage, StopCause, TreeUsage, Usage, Work,
 };
 use longhaul_engine::ports::{
     AttemptKey, Clock, Found, NodeFacts, Seen, SpawnError, Spawner, StartOrder, StopOrder,

@@ -86,7 +86,8 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
             if let Some(file) = &args.bundle {
                 let layers = Sources::of(&state_dir, flags()).read();
                 let configuration = layers.ok().map(|layers| config::show(&layers, true));
-                let written = Bundle { found: &found, configuration, place: &place }.write(file.as_deref())?;
+                let written =
+                    Bundle { found: &found, configuration, place: &place }.write(file.as_deref())?;
                 // Programs read standard output, and they know the name that they gave.
                 let _ = writeln!(io::stderr(), "wrote {}", written.display());
             }

@@ -76,8 +76,6 @@ fn store(settings: &Settings) -> Result<Vec<Check>, Failure> {
             Ok(vec![check.because("what is kept there is forgotten when the manager ends")])
         }
         StoreChoice::Sqlite(path) => Ok(vec![surveyed::of_database(path)]),
-        StoreChoice::Fs(_) | StoreChoice::Other(_) => {
-            Ok(vec![Check::ok("store", choice.to_string())])
-        }
+        StoreChoice::Fs(_) | StoreChoice::Other(_) => Ok(vec![Check::ok("store", choice.to_string())]),
     }
 }

@@ -2,8 +2,8 @@
 
 mod sparing;
 
-use sparing::Sparing;
 use rustix::fs::OFlags;
+use sparing::Sparing;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,8 +30,7 @@ pub(crate) fn redirect(path: &Path, state_dir: &Path) -> io::Result<()> {
     }
     let flags = if path.parent() == Some(state_dir) { OFlags::NOFOLLOW } else { OFlags::empty() };
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let file =
-        OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(flags).open(path)?;
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(flags).open(path)?;
     Ok(rustix::stdio::dup2_stderr(file)?)
 }
 

@@ -89,7 +89,8 @@ pub fn manager_records(place: &Place) -> Result<Option<Vec<ProcessView>>, Box<Pr
     })
     .with_patience(VERSION_PATIENCE);
     let path = Path::processes().with("all", "true").with("limit", NEWEST_RECORDS);
-    let answer: Result<ProcessList, Failure> = runtime().and_then(|runtime| runtime.block_on(client.fetch(&path)));
+    let answer: Result<ProcessList, Failure> =
+        runtime().and_then(|runtime| runtime.block_on(client.fetch(&path)));
     match answer {
         Ok(list) => Ok(Some(list.processes)),
         Err(Failure::Down { .. }) => Ok(None),

@@ -5,9 +5,9 @@ use crate::Failure;
 use crate::figures::DECISIONS;
 use crate::sample::Sample;
 use longhaul_domain::{
-    AttemptNo, Awake, Capabilities, Chance, Circumstances, Command, CommandSpec, Containment, Context, Exit, ExitStatus,
-    Input, Lineage, NodeId, Observation, Process, ProcessId, Report, Spec, Stage, Status, Timestamp, Usage,
-    Vitals, Work,
+    AttemptNo, Awake, Capabilities, Chance, Circumstances, Command, CommandSpec, Containment, Context, Exit,
+    ExitStatus, Input, Lineage, NodeId, Observation, Process, ProcessId, Report, Spec, Stage, Status,
+    Timestamp, Usage, Vitals, Work,
 };
 use std::hint::black_box;
 use std::path::Path;

@@ -104,7 +104,8 @@ mod tests {
         assert_eq!(Survey::of(&absent).unwrap(), Survey::default());
         assert!(!absent.exists(), "who looks makes nothing");
         let attempts = Attempts::open(&absent).unwrap();
-        let key = |n: u128| AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(n)), attempt: AttemptNo(1) };
+        let key =
+            |n: u128| AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(n)), attempt: AttemptNo(1) };
         for n in 1..=4 {
             attempts.create(key(n)).unwrap();
         }

@@ -1,8 +1,8 @@
 //! The shim's words in those of the domain.
 
 use longhaul_domain::{
-    Circumstances, Condition, Containment, Exit, ExitStatus, Interruption, Observation, SignalTarget, StartFailure,
-    StartStage, StopCause, Timestamp, Usage,
+    Circumstances, Condition, Containment, Exit, ExitStatus, Interruption, Observation, SignalTarget,
+    StartFailure, StartStage, StopCause, Timestamp, Usage,
 };
 use longhaul_ports::AttemptKey;
 use longhaul_shim::{Ending, ExceededLimit, ExitRecord, Identity, SpawnStage, StopReason};

@@ -181,7 +181,9 @@ pub(super) fn look(path: &Path) -> Result<Option<Looked>, StoreError> {
         return Ok(Some(Looked { bytes, whole: false }));
     }
     let said = for_looking(path)
-        .and_then(|connection| connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)))
+        .and_then(|connection| {
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+        })
         .map_err(|error| at_opening(path, error))?;
     if said == "ok" {
         Ok(Some(Looked { bytes, whole: true }))

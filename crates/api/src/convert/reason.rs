@@ -229,8 +229,8 @@ const fn signal_name(number: u8) -> Option<&'static str> {
 mod tests {
     use super::*;
     use longhaul_domain::{
-        Awake, Capabilities, Chance, Circumstances, CommandSpec, Context, Input, Lineage, Observation, ProcessId, Spec,
-        Usage, Work,
+        Awake, Capabilities, Chance, Circumstances, CommandSpec, Context, Input, Lineage, Observation,
+        ProcessId, Spec, Usage, Work,
     };
     use std::sync::Arc;
     use std::time::Duration;

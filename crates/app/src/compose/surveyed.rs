@@ -83,10 +83,13 @@ fn of_drift(name: &'static str, ahead_ms: Option<i64>) -> Check {
         return Check::ok(name, "as when the first manager of this boot began").with("ahead_ms", ahead_ms);
     }
     let (seconds, way) = (apart.as_secs(), if ahead_ms < 0 { "back" } else { "ahead" });
-    Check::warning(name, format!("the wall clock was moved {seconds} s {way} since the first manager of this boot"))
-        .because("nothing depends on it but the times that are shown, which go on as before until the next boot")
-        .so("nothing, unless shown times matter: then start the machine anew")
-        .with("ahead_ms", ahead_ms)
+    Check::warning(
+        name,
+        format!("the wall clock was moved {seconds} s {way} since the first manager of this boot"),
+    )
+    .because("nothing depends on it but the times that are shown, which go on as before until the next boot")
+    .so("nothing, unless shown times matter: then start the machine anew")
+    .with("ahead_ms", ahead_ms)
 }
 
 /// Looks for work that nobody watches, and for what it left behind.
@@ -95,8 +98,9 @@ pub(crate) fn of_orphans(state_dir: &Path, is_managed: bool) -> Check {
     let seen = match Survey::of(&state_dir.join(ATTEMPTS)) {
         Ok(seen) => seen,
         Err(error) => {
-            return Check::problem(NAME, format!("the directory of attempts cannot be listed: {error}"))
-                .so(format!("make it readable for its user: chmod u+rwx {}", state_dir.join(ATTEMPTS).display()));
+            return Check::problem(NAME, format!("the directory of attempts cannot be listed: {error}")).so(
+                format!("make it readable for its user: chmod u+rwx {}", state_dir.join(ATTEMPTS).display()),
+            );
         }
     };
     of_seen(NAME, seen, deserted_groups(), is_managed)

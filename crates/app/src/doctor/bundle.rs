@@ -58,7 +58,10 @@ impl Bundle<'_> {
         let parts = [
             ("longhaul", versions()),
             ("doctor", self.found.text.clone()),
-            ("configuration", self.configuration.as_deref().map_or("it cannot be read\n".to_owned(), without_hooks)),
+            (
+                "configuration",
+                self.configuration.as_deref().map_or("it cannot be read\n".to_owned(), without_hooks),
+            ),
             ("processes", self.processes()),
             ("end of the manager's log", log(state_dir)),
         ];
@@ -73,7 +76,8 @@ impl Bundle<'_> {
     fn processes(&self) -> String {
         match manager_records(self.place) {
             Ok(Some(records)) => {
-                let lines: Vec<String> = records.iter().map(|record| format!("{}\n", facts(record))).collect();
+                let lines: Vec<String> =
+                    records.iter().map(|record| format!("{}\n", facts(record))).collect();
                 lines.concat()
             }
             Ok(None) => "no manager answers, and none was started\n".to_owned(),
@@ -83,9 +87,8 @@ impl Bundle<'_> {
 }
 
 fn default_name() -> PathBuf {
-    let seconds = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let seconds =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     format!("longhaul-doctor-{seconds}.txt").into()
 }
 
@@ -119,7 +122,8 @@ fn without_hooks(shown: &str) -> String {
 /// What is told of a process: how it stands and how it went, and nothing that its launcher wrote but the name of the
 /// program.
 fn facts(process: &ProcessView) -> serde_json::Value {
-    let program = process.command.first().map(|program| Path::new(program).file_name().unwrap_or(OsStr::new("")));
+    let program =
+        process.command.first().map(|program| Path::new(program).file_name().unwrap_or(OsStr::new("")));
     json!({
         "id": process.id,
         "work": process.work,

@@ -1,9 +1,9 @@
 //! One input for each column of the table.
 
 use longhaul_domain::{
-    AttemptNo, Circumstances, Command, Condition, Containment, Exit, ExitStatus, Input, Interruption, NodeId, Observation,
-    Priority, Process, Report, SessionPolicy, Signal, SignalTarget, Stage, StartFailure, StartStage,
-    StopCause, Timestamp, Usage, Wish,
+    AttemptNo, Circumstances, Command, Condition, Containment, Exit, ExitStatus, Input, Interruption, NodeId,
+    Observation, Priority, Process, Report, SessionPolicy, Signal, SignalTarget, Stage, StartFailure,
+    StartStage, StopCause, Timestamp, Usage, Wish,
 };
 use std::time::Duration;
 

@@ -3,9 +3,9 @@
 use crate::inputs::{COLUMNS, column, exit, input};
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, situations};
 use longhaul_domain::{
-    Blame, Containment, Ending, Environment, ExceededLimit, Exit, ExitStatus, Fact, Failure, Interruption, JsonText,
-    LARGEST_JSON, Level, LimitMechanism, Lineage, Process, ProcessId, ProcessType, ReportedSpec, Retention,
-    Spec, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb, Work,
+    Blame, Containment, Ending, Environment, ExceededLimit, Exit, ExitStatus, Fact, Failure, Interruption,
+    JsonText, LARGEST_JSON, Level, LimitMechanism, Lineage, Process, ProcessId, ProcessType, ReportedSpec,
+    Retention, Spec, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb, Work,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

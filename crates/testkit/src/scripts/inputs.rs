@@ -3,9 +3,9 @@
 use super::specs::{moment, priority, session_policies, span};
 use crate::suite::must;
 use longhaul_domain::{
-    AttemptNo, Circumstances, Command, Condition, Containment, Ending, ExceededLimit, Exit, ExitStatus, Failure, Input,
-    Interruption, JsonText, NodeId, Observation, Pace, Progress, Report, Signal, SignalTarget, Stage,
-    StartFailure, StartStage, StopCause, Usage, Vitals, Wish,
+    AttemptNo, Circumstances, Command, Condition, Containment, Ending, ExceededLimit, Exit, ExitStatus,
+    Failure, Input, Interruption, JsonText, NodeId, Observation, Pace, Progress, Report, Signal,
+    SignalTarget, Stage, StartFailure, StartStage, StopCause, Usage, Vitals, Wish,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};

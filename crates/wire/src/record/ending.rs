@@ -1,7 +1,7 @@
 use super::{BrokenRecord, Span, is_zero};
 use longhaul_domain::{
-    Circumstances, Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption, JsonText, StartFailure, StartStage,
-    StopCause, Timestamp, Usage,
+    Circumstances, Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption, JsonText, StartFailure,
+    StartStage, StopCause, Timestamp, Usage,
 };
 use serde::{Deserialize, Serialize};
 

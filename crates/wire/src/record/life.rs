@@ -316,20 +316,24 @@ impl TryFrom<StateRecord> for State {
             StateRecord::Withdrawing { slot, cause, until } => {
                 Self::Withdrawing { slot, cause: cause.into(), until: Timestamp(until) }
             }
-            StateRecord::Lingering { since, ending, vitals, containment } => Self::Lingering(Box::new(Lingering {
-                since: Timestamp(since),
-                ending: (*ending).try_into()?,
-                vitals: (*vitals).try_into()?,
-                containment: containment.map(Into::into),
-            })),
-            StateRecord::Ended { at, ending, vitals, containment, late, rest } => Self::Ended(Box::new(Ended {
-                at: Timestamp(at),
-                ending: (*ending).try_into()?,
-                vitals: (*vitals).try_into()?,
-                containment: containment.map(Into::into),
-                late: late.map(|late| LateExit::try_from(*late)).transpose()?,
-                rest: rest.map(|rest| RestTold { cause: rest.cause.into(), force: rest.force }),
-            })),
+            StateRecord::Lingering { since, ending, vitals, containment } => {
+                Self::Lingering(Box::new(Lingering {
+                    since: Timestamp(since),
+                    ending: (*ending).try_into()?,
+                    vitals: (*vitals).try_into()?,
+                    containment: containment.map(Into::into),
+                }))
+            }
+            StateRecord::Ended { at, ending, vitals, containment, late, rest } => {
+                Self::Ended(Box::new(Ended {
+                    at: Timestamp(at),
+                    ending: (*ending).try_into()?,
+                    vitals: (*vitals).try_into()?,
+                    containment: containment.map(Into::into),
+                    late: late.map(|late| LateExit::try_from(*late)).transpose()?,
+                    rest: rest.map(|rest| RestTold { cause: rest.cause.into(), force: rest.force }),
+                }))
+            }
         })
     }
 }

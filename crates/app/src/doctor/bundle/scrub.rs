@@ -5,8 +5,17 @@ const GONE: &str = "***";
 /// Nothing shorter is looked for: it would be found everywhere.
 const SHORTEST: usize = 8;
 /// What the name of something secret holds.
-const TELLING: [&str; 9] =
-    ["token", "secret", "password", "passwd", "pass", "credential", "authorization", "api_key", "private_key"];
+const TELLING: [&str; 9] = [
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "pass",
+    "credential",
+    "authorization",
+    "api_key",
+    "private_key",
+];
 
 /// What takes secrets out of a text: those that it was told, and what looks like one.
 #[derive(Default)]
@@ -84,15 +93,19 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     let mut search = from;
     loop {
         let rest = lower.get(search..)?;
-        let (at, name) =
-            TELLING.iter().filter_map(|name| Some((rest.find(name)?, name))).min_by_key(|(at, name)| (*at, usize::MAX - name.len()))?;
+        let (at, name) = TELLING
+            .iter()
+            .filter_map(|name| Some((rest.find(name)?, name)))
+            .min_by_key(|(at, name)| (*at, usize::MAX - name.len()))?;
         let behind_name = search.checked_add(at)?.checked_add(name.len())?;
         let tail = line.get(behind_name..)?;
         // The rest of the name, then what ties it to its value.
-        let word = tail.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).unwrap_or(tail.len());
+        let word =
+            tail.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).unwrap_or(tail.len());
         let after_word = tail.get(word..)?;
         let tied = after_word.trim_start_matches(['"', '\'', ' ']);
-        let is_tied = tied.starts_with(['=', ':']) || (after_word.starts_with(' ') && is_flag(lower, search.checked_add(at)?));
+        let is_tied = tied.starts_with(['=', ':'])
+            || (after_word.starts_with(' ') && is_flag(lower, search.checked_add(at)?));
         if !is_tied {
             search = behind_name;
             continue;
@@ -106,7 +119,9 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
             }
             // A scheme such as Bearer stands before the word that matters.
             Some(_) if name == &"authorization" => value.trim_end_matches('\n').len(),
-            Some(_) | None => value.find(|c: char| c.is_whitespace() || "&,;}\"'".contains(c)).unwrap_or(value.len()),
+            Some(_) | None => {
+                value.find(|c: char| c.is_whitespace() || "&,;}\"'".contains(c)).unwrap_or(value.len())
+            }
         };
         return Some((begin, begin.checked_add(length)?));
     }

@@ -137,7 +137,15 @@ fn exit() -> BoxedStrategy<Exit> {
         prop::sample::select(vec![ExceededLimit::Cpu, ExceededLimit::Memory, ExceededLimit::FileSize]);
     (
         (status, timestamp(), some(cause()), any::<Option<u8>>(), some(limit.boxed())),
-        (any::<u32>(), any::<u32>(), usage, any::<u64>(), any::<u64>(), some(timestamp()), any::<[bool; 3]>()),
+        (
+            any::<u32>(),
+            any::<u32>(),
+            usage,
+            any::<u64>(),
+            any::<u64>(),
+            some(timestamp()),
+            any::<[bool; 3]>(),
+        ),
     )
         .prop_map(
             |(
