@@ -108,6 +108,13 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether this node accepted a process alone while the store was away, and the store does not know of it yet: nobody
+    /// else can have a say in it.
+    fn is_alone(&self, id: &ProcessId) -> bool {
+        let _ = id;
+        false
+    }
+
     /// What this node keeps for itself of its own work, as the store told it last, in the same order: to show, and to
     /// stop what runs here, while the store does not answer. Nothing is decided on it that the store decides.
     async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {

@@ -1,6 +1,6 @@
 //! The time of this machine.
 
-mod anchor;
+pub(super) mod anchor;
 
 use crate::durable;
 use anchor::{AHEAD_MS, Anchor};

@@ -10,7 +10,7 @@ pub(super) const AHEAD_MS: i64 = 10_000;
 
 /// The beginning of steady time in one boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Anchor {
+pub(in crate::system) struct Anchor {
     /// The boot that it holds for.
     pub(super) boot_id: String,
     /// What added to the boot-time clock gives steady time, in milliseconds.
@@ -29,7 +29,7 @@ impl Anchor {
         }
     }
 
-    pub(super) fn encode(&self) -> String {
+    pub(in crate::system) fn encode(&self) -> String {
         let mut text = format!("{FORM}\n");
         // Writing to a string cannot fail.
         let _ = write!(text, "boot={}\nanchor={}\nmark={}\n", self.boot_id, self.anchor_ms, self.mark_ms);
@@ -37,7 +37,7 @@ impl Anchor {
     }
 
     /// Reads the file; anything else than a whole one is refused, since to begin anew could turn time back.
-    pub(super) fn decode(text: &str) -> io::Result<Self> {
+    pub(in crate::system) fn decode(text: &str) -> io::Result<Self> {
         let mut lines = text.lines();
         let mut next = |key: &str| match key {
             "" => lines.next(),
