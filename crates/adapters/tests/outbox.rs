@@ -176,6 +176,7 @@ async fn end(node: &Node, store: &Outboxed, lease: &Lease, id: ProcessId) {
         output_bytes: 0,
         dropped_bytes: 0,
         began: None,
+        circumstances: Circumstances::PLAIN,
     };
     node.write(
         store,

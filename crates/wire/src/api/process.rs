@@ -89,8 +89,12 @@ pub struct ProcessView {
     pub model: Option<String>,
     /// The process id of the command while it runs.
     pub pid: Option<u32>,
-    /// What keeps its descendants together: `cgroup`, `subreaper`, `group`.
+    /// What keeps its descendants together, or did until it ended: `cgroup`, `subreaper`, `group`.
     pub containment: Option<String>,
+    /// Who or what ended it: `itself`, a stop (`user`, `timeout`, `parent`, `session`, `shutdown`, `limit`), a limit that it
+    /// exceeded (`cpu`, `memory`, `file_size`), or `outside`: a signal that no stop sent. Null while it lives, if it never
+    /// ran, and where nobody saw its end.
+    pub ended_by: Option<String>,
     /// How the command exited.
     pub exit: Option<ExitView>,
     /// The exit code, if it exited with one.
@@ -185,6 +189,12 @@ pub struct ExitView {
     pub leftovers: u32,
     /// Bytes of output that could not be kept.
     pub dropped_bytes: u64,
+    /// Whether it was paused when it ended.
+    pub paused: bool,
+    /// Whether somebody still held its output open when its end was told.
+    pub pipe_held: bool,
+    /// Whether no manager was there to see it end; its supervisor wrote it down.
+    pub unwatched: bool,
     /// What it used.
     pub usage: UsageView,
 }
