@@ -11,6 +11,8 @@ mod acknowledged;
 mod class;
 mod cluster_key;
 mod codec;
+#[cfg(feature = "decoders")]
+pub mod decoders;
 mod denial;
 mod durability;
 mod events;

@@ -69,7 +69,7 @@ impl RedisStore {
 }
 
 /// One entry of the stream: its place, and what it says.
-fn entry(entry: &mut Reply) -> Result<(Cursor, Result<Logged, StoreError>), StoreError> {
+pub(super) fn entry(entry: &mut Reply) -> Result<(Cursor, Result<Logged, StoreError>), StoreError> {
     let place = entry.word()?;
     let cursor = place.split_once('-').and_then(|(cursor, _)| cursor.parse().ok()).map(Cursor);
     let cursor = cursor.ok_or_else(|| corrupt("an event stands at no place"))?;

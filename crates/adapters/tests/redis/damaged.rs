@@ -220,3 +220,43 @@ async fn a_node_whose_record_is_damaged_comes_back_and_stops_nobody() {
     vandal.set(b"meta", "heard", "x").await;
     world.store.beat(&b).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_record_hides_no_other() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let (first, second, last) = (
+        world.run(world.draft(), &lease).await.process.id,
+        world.run(world.draft(), &lease).await.process.id,
+        world.run(world.draft(), &lease).await.process.id,
+    );
+    vandal.set(&of("b:", first), "spec", "{}").await;
+    vandal.spoil(&of("p:", second)).await;
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let page = PageAsk { order, after: None, most: 1 };
+        let listing = world.store.list(&Filter::default(), &page).await.unwrap();
+        assert_eq!(listing.processes.iter().map(|one| one.process.id).collect::<Vec<_>>(), [last]);
+        assert!(listing.next.is_none() || order == Order::NewestFirst, "{:?}", listing.next);
+        let rest = match listing.next {
+            Some(_) => {
+                let page = PageAsk { order, after: listing.next, most: 1 };
+                world.store.list(&Filter::default(), &page).await.unwrap().damaged
+            }
+            None => Vec::new(),
+        };
+        let mut damaged = [listing.damaged.clone(), rest].concat();
+        damaged.sort();
+        let mut both = vec![first, second];
+        both.sort();
+        assert_eq!(damaged, both, "they are named");
+    }
+    let whole =
+        world.store.list(&Filter::default(), &PageAsk { order: Order::OldestFirst, after: None, most: 9 });
+    assert!(is_corrupt(&whole.await.unwrap().whole()), "whoever must have all is told");
+    assert!(is_corrupt(&world.store.load(&[last, first]).await));
+    let each = world.store.load_each(&[first, last, second]).await.unwrap();
+    let kinds: Vec<bool> = each.iter().map(Result::is_ok).collect();
+    assert_eq!(kinds, [false, true, false]);
+    world.store.queues(None).await.unwrap();
+}
