@@ -62,6 +62,10 @@ power CUTS="25":
 soak *ARGS:
     scripts/soak {{ ARGS }}
 
+# Hands bytes of all sorts to everything that reads bytes of others, for so many seconds each.
+fuzz *ARGS:
+    scripts/fuzz {{ ARGS }}
+
 # Runs what is too long for each change.
 deep: crash calls power (soak "10")
 

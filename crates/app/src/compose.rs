@@ -4,6 +4,7 @@ pub(crate) mod examined;
 mod neighbours;
 mod outgoing;
 pub(crate) mod shared;
+pub(crate) mod surveyed;
 pub(crate) mod trust;
 
 pub(crate) use neighbours::{address, peer_gate, peers};
