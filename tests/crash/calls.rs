@@ -128,7 +128,7 @@ impl Blow {
             CallKind::Sync | CallKind::Rename | CallKind::Create | CallKind::Directory | CallKind::Size => {
                 &[Self::Kill, Self::Eio, Self::Enospc]
             }
-            CallKind::Remove => &[Self::Kill, Self::Eio],
+            CallKind::Remove | CallKind::Program => &[Self::Kill, Self::Eio],
             CallKind::Process => &[Self::Kill, Self::Eagain],
         }
     }
@@ -163,7 +163,7 @@ impl Target {
         let is_meant = call.kind == self.lane.kind
             && match &call.place {
                 Some(place) => Scene::is_of_the_state(place),
-                None => call.kind == CallKind::Process,
+                None => matches!(call.kind, CallKind::Process | CallKind::Program),
             };
         if !is_meant || self.seen.fetch_add(1, Ordering::Relaxed) + 1 != self.n {
             return Fate::Pass;

@@ -71,6 +71,12 @@ impl Disk {
         &self.place
     }
 
+    /// How many bytes of it are free.
+    pub(crate) fn free(&self) -> u64 {
+        let disk = rustix::fs::statvfs(&self.place).unwrap();
+        disk.f_bavail * disk.f_frsize
+    }
+
     /// Loses the power: from here on nothing reaches it.
     pub(crate) fn cut(&self, loss: Loss) {
         let root = File::open(&self.place).unwrap();
@@ -78,6 +84,16 @@ impl Disk {
         // SAFETY: the kernel reads one number.
         let done = unsafe { libc::ioctl(root.as_raw_fd(), SHUTDOWN, &raw const flag) };
         assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    }
+
+    /// Lets the kernel find an error in it, after which nothing may be written any more.
+    pub(crate) fn protect(&self) {
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        let place = format!(" {} ", self.place.display());
+        let mount = mounts.lines().find(|line| line.contains(&place)).unwrap();
+        let device = mount.split("/dev/").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        assert!(device.starts_with("loop"), "{device} is no disk of a test");
+        fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test wants it").unwrap();
     }
 
     /// Mounts it again as another boot would, once nobody uses it any more.
@@ -95,7 +111,7 @@ impl Disk {
     /// Nothing gets to the disk by itself while a run lasts, so that what is not forced is not there by luck.
     fn mount(&self) {
         let [image, place] = [&self.image, &self.place].map(|path| path.display().to_string());
-        run("mount", &["-t", "ext4", "-o", "loop,commit=300,noatime", &image, &place]);
+        run("mount", &["-t", "ext4", "-o", "loop,commit=300,noatime,errors=remount-ro", &image, &place]);
     }
 
     fn unmount(&self) -> bool {

@@ -13,6 +13,7 @@ mod case;
 mod disk;
 mod oracle;
 mod power;
+mod protection;
 mod redis;
 mod room;
 mod scene;

@@ -95,6 +95,12 @@ impl Scene {
         Self::furnished(world, &[], |ground| Some(Disk::make(ground, files)))
     }
 
+    /// Has this happen at points, while its managers are armed.
+    pub(crate) fn with_rules(mut self, rules: &str) -> Self {
+        rules.clone_into(&mut self.rules);
+        self
+    }
+
     /// Has the calls of its managers decided, while they are armed.
     pub(crate) fn watched_by(mut self, judge: Judge) -> Self {
         self.judge = Some(judge);

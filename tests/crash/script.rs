@@ -140,7 +140,7 @@ fn halt(scene: &mut Scene, tree: &str) -> Result<(), String> {
 /// Cancels the first of a tree, and sees all of it end.
 fn cancel(scene: &mut Scene, ledger: &mut Ledger, tree: &[(&'static str, &String)]) -> Result<(), String> {
     if let Some((_, root)) = tree.first() {
-        scene.ask(&["cancel", root])?;
+        scene.ask(&["cancel", "--no-wait", root])?;
     }
     for (name, id) in tree {
         let record = scene.until(id, "over", is_over)?;

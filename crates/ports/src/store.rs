@@ -1,5 +1,6 @@
 //! The store of processes, which is also the queue, in every deployment.
 
+mod alone;
 mod filter;
 mod refusal;
 mod wishes;

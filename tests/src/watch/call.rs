@@ -43,8 +43,10 @@ pub enum CallKind {
     Size,
     /// A file or directory is removed.
     Remove,
-    /// A process is made, or becomes another program.
+    /// A process is made.
     Process,
+    /// A process becomes another program.
+    Program,
 }
 
 /// Which of our programs makes a call; a child that is to become a command counts as the one that made it.
@@ -71,7 +73,7 @@ enum Naming {
 
 impl CallKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Write,
         Self::Sync,
         Self::Rename,
@@ -80,6 +82,7 @@ impl CallKind {
         Self::Size,
         Self::Remove,
         Self::Process,
+        Self::Program,
     ];
 }
 
@@ -140,9 +143,8 @@ fn meaning_of(number: c_long) -> Option<(CallKind, Naming)> {
         libc::SYS_mkdirat => (CallKind::Directory, Naming::Below(0)),
         libc::SYS_unlinkat => (CallKind::Remove, Naming::Below(0)),
         libc::SYS_ftruncate | libc::SYS_fallocate => (CallKind::Size, Naming::Descriptor(0)),
-        libc::SYS_clone | libc::SYS_clone3 | libc::SYS_execve | libc::SYS_execveat => {
-            (CallKind::Process, Naming::Nothing)
-        }
+        libc::SYS_clone | libc::SYS_clone3 => (CallKind::Process, Naming::Nothing),
+        libc::SYS_execve | libc::SYS_execveat => (CallKind::Program, Naming::Nothing),
         #[cfg(target_arch = "x86_64")]
         libc::SYS_fork | libc::SYS_vfork => (CallKind::Process, Naming::Nothing),
         #[cfg(target_arch = "x86_64")]

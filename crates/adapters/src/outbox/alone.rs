@@ -7,7 +7,7 @@
 use super::Outboxed;
 use super::keeper::Entry;
 use super::shelf::Alone;
-use longhaul_domain::{Ending, Event, Fact, Interruption, Placement, ProcessId, Revision, Standing, Vitals};
+use longhaul_domain::{ProcessId, Revision};
 use longhaul_ports::{Change, Filter, Listing, StoreError, Stored, Submission};
 
 impl Outboxed {
@@ -16,22 +16,12 @@ impl Outboxed {
     /// # Errors
     /// If it cannot be kept.
     pub(super) async fn accept_alone(&self, new: Option<Submission>) -> Result<Option<Stored>, StoreError> {
-        let Some(new) = new.filter(is_nobody_elses) else { return Ok(None) };
+        let Some(new) = new.filter(Submission::is_nobody_elses) else { return Ok(None) };
         let now = self.clock.now();
         let id = new.process.id;
         let taken = self.look(|shelf| {
             let owner = shelf.place_for(&new)?;
-            let mut process = new.process.clone();
-            let fact = Fact::Claimed { attempt: process.attempt.next(), node: owner.node.clone() };
-            process.evolve(&[Event { at: now, fact }]);
-            let stored = Stored {
-                process,
-                revision: Revision(1).next(),
-                seq: shelf.next_seq(),
-                owner: Some(owner),
-                wishes: Vec::new(),
-                vitals: Vitals::default(),
-            };
+            let stored = new.claimed_by(owner, shelf.next_seq(), now);
             let entry = shelf.take_alone(&stored);
             Some((stored, self.keeper.durably(entry)))
         });
@@ -92,17 +82,4 @@ impl Outboxed {
         let above = filter.ancestor.or(filter.parent)?;
         self.look(|shelf| shelf.is_alone(&above)).then(|| Listing { processes: Vec::new(), next: None })
     }
-}
-
-/// Whether no other node, limit or earlier launch that only the store knows of could make a difference.
-fn is_nobody_elses(new: &Submission) -> bool {
-    let (process, spec) = (&new.process, &new.process.spec);
-    let lost = Ending::Interrupted { why: Interruption::NodeGone };
-    spec.command().is_some()
-        && process.state.standing() == Standing::Waiting
-        && process.lineage.ancestors.is_empty()
-        && spec.key.is_none()
-        && spec.launch_key.is_none()
-        && matches!(spec.placement, Placement::Node(_))
-        && !spec.retry.covers(&lost, process.retries)
 }
