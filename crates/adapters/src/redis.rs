@@ -31,6 +31,7 @@ mod promise;
 mod queues;
 mod reply;
 mod restore;
+mod rights;
 mod run;
 mod script;
 mod server;
