@@ -48,12 +48,26 @@ crash ONLY="":
     cargo build --workspace --bins
     LONGHAUL_CRASH_SECONDS=all LONGHAUL_CRASH_ONLY='{{ ONLY }}' cargo test -p longhaul-tests --test crash -- --nocapture --test-threads 1
 
+# Kills, fails and cuts short every so manieth system call of manager and supervisors, from one on.
+calls STRIDE="1" FIRST="1":
+    cargo build --workspace --bins
+    LONGHAUL_CALLS_STRIDE={{ STRIDE }} LONGHAUL_CALLS_FIRST={{ FIRST }} cargo test --workspace --test crash -- --nocapture system_call
+
+# Cuts the power so many times in each way under each store, and fills disks; as root, with a loop device.
+power CUTS="25":
+    cargo build --workspace --bins
+    LONGHAUL_CUTS={{ CUTS }} cargo test --workspace --test crash -- --nocapture --ignored
+
 # Keeps two hundred processes alive for so many minutes, kills everything that may be, and looks what is left.
 soak *ARGS:
     scripts/soak {{ ARGS }}
 
+# Hands bytes of all sorts to everything that reads bytes of others, for so many seconds each.
+fuzz *ARGS:
+    scripts/fuzz {{ ARGS }}
+
 # Runs what is too long for each change.
-deep: crash (soak "10")
+deep: crash calls power (soak "10")
 
 # Lists the tests of each promised row; fails where one lacks a test, or a sabotage that turns it red.
 rows *ARGS:

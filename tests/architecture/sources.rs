@@ -9,6 +9,22 @@ const LONGEST_FILE: usize = 500;
 /// The one place that names concrete adapters.
 const COMPOSITION: [&str; 2] = ["crates/app/src/compose.rs", "crates/app/src/compose/"];
 
+/// Ways to ask what the clock on the wall shows.
+const WALL_CLOCK: [&str; 3] = ["SystemTime::now()", "ClockId::Realtime", ".wall()"];
+/// Who asks it: to show it or to keep it beside steady time, or because the other side knows no other time.
+const ASK_THE_WALL: [&str; 10] = [
+    "crates/adapters/src/system/clock.rs",
+    "crates/adapters/src/os/examine.rs",
+    "crates/adapters/src/redis/examination.rs",
+    "crates/api/src/courier/delivery.rs",
+    "crates/api/src/metrics.rs",
+    "crates/api/src/peers/proof.rs",
+    "crates/app/src/doctor/bundle.rs",
+    "crates/engine/src/subscribe/log.rs",
+    "crates/shim/src/clock.rs",
+    "crates/testkit/src/suite/clock.rs",
+];
+
 /// Texts that no line of code holds, put together from pieces so that this file does not break its own rule.
 const BANNED: [(&str, &str); 5] = [
     (concat!("#[", "allow("), "say expect, with a reason"),
@@ -25,6 +41,7 @@ pub(crate) enum Breach {
     ModuleFile { path: String },
     Banned { path: String, line: usize, text: &'static str, instead: &'static str },
     Adapter { path: String, line: usize },
+    WallClock { path: String, line: usize },
 }
 
 impl fmt::Display for Breach {
@@ -37,6 +54,12 @@ impl fmt::Display for Breach {
             Self::Banned { path, line, text, instead } => write!(f, "{path}:{line} holds {text}: {instead}"),
             Self::Adapter { path, line } => {
                 write!(f, "{path}:{line} names a concrete adapter, which {} alone may", COMPOSITION[0])
+            }
+            Self::WallClock { path, line } => {
+                write!(
+                    f,
+                    "{path}:{line} asks the clock on the wall, which may be set while we look: ask for steady time"
+                )
             }
         }
     }
@@ -67,6 +90,11 @@ fn breaches_of(source: &Source) -> Vec<Breach> {
         }
         if code.contains("longhaul_adapters") && in_the_program(&source.path) {
             breaches.push(Breach::Adapter { path: path(), line });
+        }
+        let asks_the_wall = WALL_CLOCK.iter().any(|text| code.contains(text));
+        let is_product = in_a_crate(&source.path) && line <= lines;
+        if asks_the_wall && is_product && !ASK_THE_WALL.contains(&source.path.as_str()) {
+            breaches.push(Breach::WallClock { path: path(), line });
         }
     }
     breaches
@@ -137,6 +165,20 @@ mod tests {
         assert_eq!(reported("crates/app/src/serve.rs", code).len(), 1);
         assert_eq!(reported("crates/app/src/compose.rs", code), [""; 0]);
         assert_eq!(reported("crates/app/src/serve.rs", "// not longhaul_adapters\n"), [""; 0]);
+    }
+
+    #[test]
+    fn question_to_the_wall_clock_is_reported_in_the_product_alone() {
+        for text in WALL_CLOCK {
+            assert_eq!(
+                reported("crates/engine/src/timers.rs", &format!("let now = {text};\n")).len(),
+                1,
+                "{text}"
+            );
+            assert_eq!(reported("crates/adapters/src/system/clock.rs", &format!("{text}\n")), [""; 0]);
+            let tested = format!("#[cfg(test)]\nmod tests {{\n    let now = {text};\n}}\n");
+            assert_eq!(reported("crates/engine/src/timers.rs", &tested), [""; 0]);
+        }
     }
 
     fn reported(path: &str, text: &str) -> Vec<String> {

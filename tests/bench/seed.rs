@@ -4,8 +4,8 @@ use crate::Failure;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{RandomIds, SystemClock};
 use longhaul_domain::{
-    AttemptNo, Capabilities, CommandSpec, Context, Event, Exit, ExitStatus, Input, Lineage, NodeId,
-    Observation, Process, ProjectName, Spec, TreeLimits, Usage, Vitals, WishNo, Work,
+    AttemptNo, Capabilities, Circumstances, CommandSpec, Context, Event, Exit, ExitStatus, Input, Lineage,
+    NodeId, Observation, Process, ProjectName, Spec, TreeLimits, Usage, Vitals, WishNo, Work,
 };
 use longhaul_ports::{Author, Change, Clock, IdSource, Limits, ProcessStore, Queues, Submission, Submitted};
 use std::sync::Arc;
@@ -92,6 +92,7 @@ pub(crate) fn lived(process: &Process, ctx: &Context) -> Result<(Process, Vec<Ev
         output_bytes: 4_096,
         dropped_bytes: 0,
         began: None,
+        circumstances: Circumstances::PLAIN,
     };
     let seen = [
         Observation::Claimed { attempt, node: NodeId::new("seed")? },

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// What waits gets so long to come to its end by itself.
 const DRAIN: Duration = Duration::from_secs(10);
-/// What was told to end has so long for it.
+/// Of what was told to end something does so in so long a time; how much there is depends on the run.
 const END: Duration = Duration::from_secs(60);
 /// Commands of attempts that nobody watches any more live for so long at most.
 const LEFT: Duration = Duration::from_secs(8);
@@ -47,11 +47,14 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
     while begun.elapsed() < DRAIN && !live(socket).is_some_and(|live| live.is_empty()) {
         std::thread::sleep(Duration::from_millis(100));
     }
-    let begun = Instant::now();
+    let (mut begun, mut fewest) = (Instant::now(), usize::MAX);
     loop {
         let live = live(socket);
         if live.as_ref().is_some_and(Vec::is_empty) {
             break;
+        }
+        if let Some(live) = live.as_ref().filter(|live| live.len() < fewest) {
+            (begun, fewest) = (Instant::now(), live.len());
         }
         let live = live.unwrap_or_default();
         if begun.elapsed() > END {

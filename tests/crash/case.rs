@@ -60,9 +60,31 @@ impl Case {
         format!("{}={}@{}", self.point, self.action, self.pass)
     }
 
-    /// Whether it happens to the one who alone saw how a command ended, or to the one who was to begin it.
-    pub(crate) fn is_of_a_supervisor(&self) -> bool {
-        self.point.starts_with("shim.")
+    pub(crate) fn latitude(&self) -> Latitude {
+        let is_of_a_supervisor = self.point.starts_with("shim.");
+        let is_of_the_start =
+            ["shim.", "os.", "file.", "vault."].iter().any(|part| self.point.starts_with(part));
+        match self.action {
+            Action::Kill | Action::Panic => Latitude::of_a_death(is_of_a_supervisor),
+            Action::Eio => Latitude { unknown: false, unstarted: is_of_the_start },
+            Action::Enospc | Action::Delay => Latitude::default(),
+        }
+    }
+}
+
+/// What may be told of one process beside the truth, after what happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Latitude {
+    /// Nobody knows how it ended: only who was alone with a command may leave that unknown.
+    pub(crate) unknown: bool,
+    /// It was not begun: a command that cannot be begun is said to have failed so; want of room is waited out.
+    pub(crate) unstarted: bool,
+}
+
+impl Latitude {
+    /// Somebody died; a supervisor alone saw how a command ended, or was to begin it.
+    pub(crate) const fn of_a_death(is_of_a_supervisor: bool) -> Self {
+        Self { unknown: is_of_a_supervisor, unstarted: is_of_a_supervisor }
     }
 }
 

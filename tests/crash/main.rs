@@ -8,11 +8,17 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 #![cfg_attr(not(debug_assertions), expect(dead_code, unused_imports, reason = "a release has no points"))]
 
+mod calls;
 mod case;
+mod disk;
 mod oracle;
+mod power;
+mod protection;
 mod redis;
+mod room;
 mod scene;
 mod script;
+mod stall;
 mod sweep;
 
 use case::{Action, Case, Detour, World};

@@ -1,6 +1,6 @@
 //! What has to be true after a run, whatever happened in it.
 
-use crate::case::{Action, Case};
+use crate::case::Latitude;
 use crate::scene::{Scene, brief};
 use crate::script::{End, Ledger, Work, is_over};
 use serde_json::Value;
@@ -12,7 +12,11 @@ use std::time::{Duration, Instant};
 const LINGERING: Duration = Duration::from_secs(10);
 
 /// Looks at everything with a manager to which nothing happens; gives what is wrong.
-pub(crate) fn judge(scene: &mut Scene, ledger: &Ledger, case: Option<&Case>) -> Result<Vec<String>, String> {
+pub(crate) fn judge(
+    scene: &mut Scene,
+    ledger: &Ledger,
+    latitude: Option<Latitude>,
+) -> Result<Vec<String>, String> {
     scene.crash();
     scene.disarm();
     let mut wrong = Vec::new();
@@ -27,7 +31,8 @@ pub(crate) fn judge(scene: &mut Scene, ledger: &Ledger, case: Option<&Case>) -> 
             Verdict::True => {}
             Verdict::Unknown(record) => {
                 spared += 1;
-                if !case.is_some_and(|case| may_be_unknown(case, work)) {
+                // Of two who were struck both nobody knows.
+                if !latitude.is_some_and(|allowed| allowed.unknown || work.name == "orphan") {
                     wrong.push(format!(
                         "{} is not known to have ended as it did: {}",
                         work.name,
@@ -37,7 +42,7 @@ pub(crate) fn judge(scene: &mut Scene, ledger: &Ledger, case: Option<&Case>) -> 
             }
             Verdict::Unstarted(record) => {
                 spared += 1;
-                if !case.is_some_and(may_be_unstarted) {
+                if !latitude.is_some_and(|allowed| allowed.unstarted) {
                     wrong.push(format!("{} was not started: {}", work.name, brief(&record)));
                 }
             }
@@ -86,22 +91,6 @@ fn end_of(ran: &str, work: &Work, record: Value) -> Verdict {
         (Some("interrupted"), _) if code.is_none() && is_explained => Verdict::Unknown(record),
         (Some("failed"), _) if code.is_none() && is_explained && runs == 0 => Verdict::Unstarted(record),
         (_, _) => Verdict::False(record),
-    }
-}
-
-/// Only who was alone with a command may leave its end unknown, and of two who were struck both.
-fn may_be_unknown(case: &Case, work: &Work) -> bool {
-    let dies = matches!(case.action, Action::Kill | Action::Panic);
-    work.name == "orphan" || (case.is_of_a_supervisor() && dies)
-}
-
-/// A command that cannot be begun is said to have failed so; want of room is waited out.
-fn may_be_unstarted(case: &Case) -> bool {
-    let is_of_the_start = ["shim.", "os.", "file.", "vault."].iter().any(|part| case.point.starts_with(part));
-    match case.action {
-        Action::Eio => is_of_the_start,
-        Action::Kill | Action::Panic => case.is_of_a_supervisor(),
-        Action::Enospc | Action::Delay => false,
     }
 }
 

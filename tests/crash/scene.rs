@@ -1,13 +1,15 @@
 //! A state directory, its manager, and clients that do not give up.
 
 use crate::case::World;
+use crate::disk::{self, Disk};
 use crate::redis::Redis;
-use longhaul_tests::{is_alive, kill, program, within};
+use longhaul_tests::{Call, Fate, is_alive, kill_together, program, spawn_watched, within};
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,10 +22,20 @@ const LOOK_AGAIN: Duration = Duration::from_millis(40);
 /// The variable by which every process of a run can be told.
 const MARK: &str = "LONGHAUL_CRASH_RUN";
 
+/// What a manager says whose store failed for good.
+const GIVEN_UP: &str = "the store is read-only from here on";
+/// How the directories of runs begin.
+const PREFIX: &str = "lhc-";
+
 static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// Decides what becomes of calls that managers and supervisors make.
+pub(crate) type Judge = Arc<dyn Fn(&Call) -> Fate + Send + Sync>;
 
 /// The world of one run.
 pub(crate) struct Scene {
+    /// A disk of its own for state and store, if it has one; it goes before the directory in which it lies.
+    disk: Option<Disk>,
     dir: tempfile::TempDir,
     mark: String,
     store: String,
@@ -33,20 +45,30 @@ pub(crate) struct Scene {
     /// What happens where, while the managers of this run are armed.
     rules: String,
     armed: bool,
+    /// Who decides about the calls of the managers of this run, while they are armed.
+    judge: Option<Judge>,
+    /// So often a manager was ended because its store had failed for good.
+    opened_anew: usize,
     _redis: Option<Redis>,
 }
 
 impl Scene {
     pub(crate) fn new(world: World, rules: &[&str]) -> Self {
-        let dir = tempfile::Builder::new().prefix("lhc-").tempdir().unwrap();
+        Self::furnished(world, rules, |_| None)
+    }
+
+    fn furnished(world: World, rules: &[&str], disk: impl FnOnce(&Path) -> Option<Disk>) -> Self {
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir().unwrap();
         for name in ["work", "config/longhaul"] {
             fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         fs::write(dir.path().join("config/longhaul/config.toml"), "[keys]\nlimit = { q = 1 }\n").unwrap();
         let redis = (world == World::Redis).then(|| Redis::start(dir.path()));
+        let disk = disk(dir.path());
+        let home = disk.as_ref().map_or(dir.path(), Disk::path);
         let store = match world {
-            World::Sqlite => format!("sqlite:{}", dir.path().join("db").display()),
-            World::Fs => format!("fs:{}", dir.path().join("db").display()),
+            World::Sqlite => format!("sqlite:{}", home.join("db").display()),
+            World::Fs => format!("fs:{}", home.join("db").display()),
             World::Redis => {
                 let socket = dir.path().join("redis/socket");
                 format!("redis+unix://{}?namespace=crash&lease=3&grace=1", socket.display())
@@ -54,6 +76,7 @@ impl Scene {
         };
         let mark = format!("{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
         Self {
+            disk,
             dir,
             mark,
             store,
@@ -61,8 +84,43 @@ impl Scene {
             answers: false,
             rules: rules.join(","),
             armed: true,
+            judge: None,
+            opened_anew: 0,
             _redis: redis,
         }
+    }
+
+    /// The same with state and store on a disk of its own, on which there is room for so many files.
+    pub(crate) fn on_a_disk(world: World, files: u32) -> Self {
+        Self::furnished(world, &[], |ground| Some(Disk::make(ground, files)))
+    }
+
+    /// Has this happen at points, while its managers are armed.
+    pub(crate) fn with_rules(mut self, rules: &str) -> Self {
+        rules.clone_into(&mut self.rules);
+        self
+    }
+
+    /// Has the calls of its managers decided, while they are armed.
+    pub(crate) fn watched_by(mut self, judge: Judge) -> Self {
+        self.judge = Some(judge);
+        self
+    }
+
+    /// Where state and store lie.
+    fn home(&self) -> &Path {
+        self.disk.as_ref().map_or(self.dir.path(), Disk::path)
+    }
+
+    /// Whether a place is one of the state of its managers, and not of their work.
+    pub(crate) fn is_of_the_state(place: &Path) -> bool {
+        let is_ours = |part: std::path::Component<'_>| part.as_os_str().to_string_lossy().starts_with(PREFIX);
+        let below = place.components().skip_while(|part| !is_ours(*part)).skip(1);
+        let first = below
+            .skip_while(|part| part.as_os_str() == disk::NAME)
+            .next()
+            .map(|part| part.as_os_str().to_string_lossy().into_owned());
+        first.is_some_and(|first| first == "state" || first.starts_with("db"))
     }
 
     pub(crate) fn work(&self) -> PathBuf {
@@ -100,7 +158,7 @@ impl Scene {
         command
             .args(args)
             .current_dir(self.work())
-            .env("LONGHAUL_STATE_DIR", self.beside("state"))
+            .env("LONGHAUL_STATE_DIR", self.home().join("state"))
             .env("LONGHAUL_STORE", &self.store)
             .env("XDG_CONFIG_HOME", self.beside("config"))
             .env(MARK, &self.mark)
@@ -139,9 +197,12 @@ impl Scene {
                     |path| OpenOptions::new().append(true).create(true).open(path).unwrap();
                 let mut command = self.armed(&["serve", "--listen", "127.0.0.1:0", "--store", &self.store]);
                 command.stdout(Stdio::null()).stderr(log(&self.beside("log")));
-                self.manager = Some(command.spawn().unwrap());
+                self.manager = Some(match self.judge.clone().filter(|_| self.armed) {
+                    Some(judge) => spawn_watched(&mut command, move |call| judge(call)).unwrap(),
+                    None => command.spawn().unwrap(),
+                });
             }
-            let socket = self.beside("state/longhaul.sock");
+            let socket = self.home().join("state/longhaul.sock");
             if UnixStream::connect(socket).is_ok() {
                 self.answers = true;
                 return Ok(());
@@ -156,6 +217,34 @@ impl Scene {
         if let Some(mut manager) = self.manager.take() {
             let _ = manager.kill();
             let _ = manager.wait();
+        }
+    }
+
+    /// The manager that was started last, while it has not ended.
+    pub(crate) fn manager(&self) -> Option<u32> {
+        self.manager.as_ref().map(Child::id)
+    }
+
+    /// Comes back with what its disk kept, in another boot, after everything ended.
+    pub(crate) fn come_back(&mut self) {
+        self.crash();
+        self.disk.as_mut().unwrap().plug_in();
+    }
+
+    /// Its disk.
+    pub(crate) fn disk(&self) -> &Disk {
+        self.disk.as_ref().unwrap()
+    }
+
+    /// What is wrong with the files of a database; nothing if it is in order, or if there is none.
+    pub(crate) fn flaws(&self) -> Vec<String> {
+        let Some(path) = self.store.strip_prefix("sqlite:") else { return Vec::new() };
+        let found: rusqlite::Result<String> = rusqlite::Connection::open(path)
+            .and_then(|database| database.query_row("PRAGMA integrity_check", [], |row| row.get(0)));
+        match found {
+            Ok(all) if all == "ok" => Vec::new(),
+            Ok(flaws) => vec![format!("the database is damaged: {flaws}")],
+            Err(error) => vec![format!("the database cannot be read: {error}")],
         }
     }
 
@@ -178,6 +267,7 @@ impl Scene {
             if refusals == MOST_REFUSALS {
                 self.crash();
             }
+            self.open_anew();
             if begun.elapsed() > PATIENCE {
                 return Err(format!("{args:?} is never done: {told}"));
             }
@@ -185,7 +275,8 @@ impl Scene {
         }
     }
 
-    fn run(&self, args: &[&str]) -> Result<String, String> {
+    /// Asks once; gives what was printed, or code and reason of the refusal.
+    pub(crate) fn run(&self, args: &[&str]) -> Result<String, String> {
         let output = self.command(args).output().unwrap();
         match output.status.code() {
             Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
@@ -220,6 +311,7 @@ impl Scene {
             if records.len() == ids.len() && records.iter().all(&is_so) {
                 return Ok(records);
             }
+            self.open_anew();
             if begun.elapsed() > PATIENCE {
                 let not_so: Vec<_> = records.iter().filter(|record| !is_so(record)).map(brief).collect();
                 return Err(format!("some are never {what}: {not_so:?}"));
@@ -228,18 +320,44 @@ impl Scene {
         }
     }
 
+    /// Ends a manager whose store trusts its disk no more, as its message asks: it acknowledges nothing until then.
+    fn open_anew(&mut self) {
+        let failures = self.log().matches(GIVEN_UP).count();
+        if self.judge.is_some() && failures > self.opened_anew {
+            self.opened_anew = failures;
+            self.crash();
+        }
+    }
+
     /// The processes of this run that carry an entry in their environment beside its mark.
     pub(crate) fn alive(&self, entry: &str) -> Vec<u32> {
-        let mark = format!("{MARK}={}", self.mark);
-        let carries = |pid: u32| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            let has =
-                |wanted: &str| environment.split(|byte| *byte == 0).any(|each| each == wanted.as_bytes());
-            has(&mark) && has(entry)
+        processes().filter(|pid| self.is_marked(*pid, entry)).collect()
+    }
+
+    /// All processes of this run; supervisors have no environment, and name their directory.
+    fn all(&self) -> Vec<u32> {
+        let (mark, ground) = (format!("{MARK}={}", self.mark), self.dir.path().display().to_string());
+        let names_it = |pid: u32| {
+            let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            arguments.starts_with(b"longhaul-shim") && String::from_utf8_lossy(&arguments).contains(&ground)
         };
-        let all =
-            fs::read_dir("/proc").unwrap().filter_map(|each| each.ok()?.file_name().to_str()?.parse().ok());
-        all.filter(|pid| is_alive(*pid) && carries(*pid)).collect()
+        processes().filter(|pid| self.is_marked(*pid, &mark) || names_it(*pid)).collect()
+    }
+
+    fn is_marked(&self, pid: u32, entry: &str) -> bool {
+        let mark = format!("{MARK}={}", self.mark);
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let has = |wanted: &str| environment.split(|byte| *byte == 0).any(|each| each == wanted.as_bytes());
+        has(&mark) && has(entry)
+    }
+
+    /// Ends all that was started in this run.
+    pub(crate) fn end_all(&self) {
+        within(PATIENCE, "the run is over", || {
+            let left = self.all();
+            kill_together("-KILL", &left);
+            left.is_empty().then_some(())
+        });
     }
 
     /// Waits for a file that a command writes.
@@ -255,6 +373,13 @@ impl Scene {
     }
 }
 
+/// All processes that have not ended.
+fn processes() -> impl Iterator<Item = u32> {
+    let all = fs::read_dir("/proc").unwrap();
+    let all = all.filter_map(|each| each.ok()?.file_name().to_str()?.parse().ok());
+    all.filter(|pid| is_alive(*pid))
+}
+
 /// What of a record matters here.
 pub(crate) fn brief(record: &Value) -> String {
     let parts = ["launch_key", "status", "exit_code", "attempt", "reason"];
@@ -262,14 +387,8 @@ pub(crate) fn brief(record: &Value) -> String {
 }
 
 impl Drop for Scene {
-    /// Ends all that was started in this run, by its mark.
     fn drop(&mut self) {
         self.crash();
-        let mark = format!("{MARK}={}", self.mark);
-        within(PATIENCE, "the run is over", || {
-            let left = self.alive(&mark);
-            left.iter().for_each(|pid| kill("-KILL", *pid));
-            left.is_empty().then_some(())
-        });
+        self.end_all();
     }
 }

@@ -47,7 +47,7 @@ impl Ledger {
         self.work.iter().filter(|work| work.end != End::Pruned).map(|work| work.id.as_str()).collect()
     }
 
-    fn launch(
+    pub(crate) fn launch(
         &mut self,
         scene: &mut Scene,
         (name, end): (&'static str, End),
@@ -96,7 +96,8 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
     }
 
     halt(scene, &tree)?;
-    cancel(scene, &mut ledger, [("tree", &tree), ("child", &child)])?;
+    scene.until(&child, "at work", is_begun)?;
+    cancel(scene, &mut ledger, &[("tree", &tree), ("child", &child)])?;
     strand(scene, &orphan)?;
 
     scene.crash();
@@ -110,6 +111,22 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
     Ok(ledger)
 }
 
+/// Does a little of it: a launch, output, a cancel and an end that outlives a manager.
+pub(crate) fn play_briefly(scene: &mut Scene) -> Result<Ledger, String> {
+    let mut ledger = Ledger::default();
+    ledger.launch(scene, ("seven", End::Code(7, 1)), &[], "echo said; exit 7")?;
+    ledger.launch(scene, ("gated", End::Code(5, 1)), &[], "until [ -e go ]; do sleep 0.02; done; exit 5")?;
+    let tree = ledger.launch(scene, ("tree", End::Cancelled), &[], "setsid sleep 300 & sleep 300")?;
+    scene.until(&tree, "at work", is_begun)?;
+    cancel(scene, &mut ledger, &[("tree", &tree)])?;
+
+    scene.crash();
+    scene.serve()?;
+    fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
+    scene.until_all(&ledger.kept(), "over", is_over)?;
+    Ok(ledger)
+}
+
 /// Halts a tree, so that a paused one is cancelled. What has ended in the meantime is not halted.
 fn halt(scene: &mut Scene, tree: &str) -> Result<(), String> {
     let record = scene.until(tree, "at work", |record| record["status"] == "running" || is_over(record))?;
@@ -120,15 +137,12 @@ fn halt(scene: &mut Scene, tree: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn cancel(
-    scene: &mut Scene,
-    ledger: &mut Ledger,
-    [(name, tree), (other, child)]: [(&'static str, &String); 2],
-) -> Result<(), String> {
-    scene
-        .until(child, "at work", |record| record["status"] != "starting" && record["status"] != "pending")?;
-    scene.ask(&["cancel", tree])?;
-    for (name, id) in [(name, tree), (other, child)] {
+/// Cancels the first of a tree, and sees all of it end.
+fn cancel(scene: &mut Scene, ledger: &mut Ledger, tree: &[(&'static str, &String)]) -> Result<(), String> {
+    if let Some((_, root)) = tree.first() {
+        scene.ask(&["cancel", "--no-wait", root])?;
+    }
+    for (name, id) in tree {
         let record = scene.until(id, "over", is_over)?;
         let left = scene.alive(&format!("LONGHAUL_ID={id}"));
         // Of what is interrupted nobody promises anything but to end it soon.
@@ -185,6 +199,10 @@ fn copy(scene: &mut Scene) -> Result<(), String> {
     }
     let again = scene.command(&["store", "copy", &from, &to]).output().map_err(|error| error.to_string())?;
     if again.status.success() { Ok(()) } else { Err(format!("it cannot be copied again: {again:?}")) }
+}
+
+fn is_begun(record: &Value) -> bool {
+    record["status"] != "starting" && record["status"] != "pending"
 }
 
 pub(crate) fn is_over(record: &Value) -> bool {

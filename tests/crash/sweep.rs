@@ -1,6 +1,6 @@
 //! Many runs side by side.
 
-use crate::case::{Case, Detour, World};
+use crate::case::{Case, Detour, Latitude, World};
 use crate::oracle;
 use crate::scene::Scene;
 use crate::script;
@@ -21,7 +21,7 @@ pub(crate) fn play(case: &Case) -> Vec<String> {
         Detour::None | Detour::LongLog | Detour::Copy => vec![rule.as_str()],
     };
     let mut scene = Scene::new(case.world, &rules);
-    let mut wrong = judged(&mut scene, detour, Some(case));
+    let mut wrong = judged(&mut scene, detour, Some(case.latitude()));
     if scene.passed().iter().filter(|name| **name == case.point).count() < case.pass {
         wrong.push("the point was never passed".to_owned());
     }
@@ -40,13 +40,13 @@ pub(crate) fn play_untouched(world: World, detour: Detour) -> (Vec<String>, BTre
     (tell(&scene, &format!("{world:?} {detour:?}"), wrong), passed)
 }
 
-fn judged(scene: &mut Scene, detour: Detour, case: Option<&Case>) -> Vec<String> {
-    let played = script::play(scene, detour).and_then(|ledger| oracle::judge(scene, &ledger, case));
+fn judged(scene: &mut Scene, detour: Detour, latitude: Option<Latitude>) -> Vec<String> {
+    let played = script::play(scene, detour).and_then(|ledger| oracle::judge(scene, &ledger, latitude));
     played.unwrap_or_else(|stuck| vec![stuck])
 }
 
 /// One line for each thing that is wrong, and what managers told where there is one.
-fn tell(scene: &Scene, what: &str, wrong: Vec<String>) -> Vec<String> {
+pub(crate) fn tell(scene: &Scene, what: &str, wrong: Vec<String>) -> Vec<String> {
     if !wrong.is_empty() {
         eprintln!("---- {what}\n{}\n{}", wrong.join("\n"), scene.log());
     }

@@ -252,6 +252,12 @@ fn thousand_silent_slow_and_half_open_clients_change_nothing_for_the_others() {
         "\u{16}\u{3}\u{1} is no HTTP\r\n\r\n".to_owned(),
     ];
     let mut clients = Vec::new();
+    let mut local = Vec::new();
+    for kind in kinds.iter().cycle().take(MANY) {
+        let mut client = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
+        let _ = client.write_all(kind.as_bytes());
+        local.push(client);
+    }
     for (n, kind) in kinds.iter().cycle().take(MANY).enumerate() {
         let mut client = TcpStream::connect(&served.address).unwrap();
         // Whom the manager did not take in may not write.
@@ -274,7 +280,7 @@ fn thousand_silent_slow_and_half_open_clients_change_nothing_for_the_others() {
     launches_at_once(home, "a launch beside a thousand of them");
     assert_eq!(home.status(&id), "running");
     assert_eq!(http(home, "GET", "/v1/ready", &Value::Null).0, 200);
-    drop(clients);
+    drop((clients, local));
 }
 
 /// A manager that listens on the network.

@@ -106,6 +106,43 @@ fn a_state_directory_that_others_may_write_is_refused() {
 }
 
 #[test]
+fn another_user_who_reaches_the_sockets_is_turned_away_by_the_word_of_the_kernel() {
+    let home = Home::new();
+    home.ok(&["run", "--", "true"]);
+    let top = home.state().parent().unwrap().to_owned();
+    let sockets = ["longhaul.sock", "mcp.sock"].map(|name| home.state().join(name));
+    // As if somebody had opened every door in front of it.
+    for path in [top, home.state()].iter().chain(&sockets) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let program = "import socket,sys\n\
+        s=socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect(sys.argv[1])\n\
+        try:\n s.sendall(sys.argv[2].encode()); print(s.recv(4000).decode())\n\
+        except (ConnectionResetError,BrokenPipeError): print('')\n";
+    let asked = [
+        "GET /v1/processes HTTP/1.1\r\nhost: longhaul\r\nconnection: close\r\n\r\n",
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n",
+    ];
+    for (socket, asked) in sockets.iter().zip(asked) {
+        let answer = |before: &[&str]| {
+            let mut words: Vec<&str> = before.to_vec();
+            words.extend(["python3", "-c", program]);
+            let mut command = std::process::Command::new(words.remove(0));
+            Answer::of(command.args(words).arg(socket).arg(asked).output().unwrap())
+        };
+        let stranger = answer(&["setpriv", "--reuid=65534", "--clear-groups", "/usr/bin/env"]);
+        if stranger.code != 0 {
+            eprintln!("NOT RUN: only root, with setpriv and python3, can try as another user: {stranger:?}");
+            return;
+        }
+        let told = stranger.out.contains("not_authorised") || stranger.out.trim().is_empty();
+        assert!(told, "{}: {stranger:?}", socket.display());
+        let owner = answer(&["/usr/bin/env"]);
+        assert!(owner.out.contains("200 OK") || owner.out.contains("\"result\""), "{owner:?}");
+    }
+}
+
+#[test]
 fn no_manager_and_no_autostart_names_the_socket() {
     let home = Home::new();
     let answer = home.run(&["status", "--no-autostart"]);

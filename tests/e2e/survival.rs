@@ -30,6 +30,35 @@ fn an_end_that_nobody_watched_is_read_at_the_next_start() {
 }
 
 #[test]
+fn an_end_tells_who_or_what_caused_it_and_what_was_the_case() {
+    let home = Home::new();
+    let paused = home.launch(&["sleep", "60"]);
+    let unwatched = home.launch(&["sh", "-c", &format!("{GATED}; exit 9")]);
+    let held = home.ok(&["run", "-b", "--keep-leftovers", "--", "sh", "-c", "setsid sleep 5 & exit 0"]);
+    let pid = home.pid(&paused);
+    assert_eq!(home.run(&["wait", &held]).code, 0);
+    assert_eq!(home.run(&["pause", &paused]).code, 0);
+    kill("-KILL", pid);
+    home.until_status(&paused, "failed");
+    let runs = home.pid(&unwatched);
+    let in_force = home.record(&unwatched)["containment"].clone();
+    home.end_manager("-KILL");
+    home.open_gate();
+    until("the command is over", || (!is_alive(runs)).then_some(()));
+    let said = |id: &str| {
+        let record = home.record(id);
+        let facts = ["paused", "pipe_held", "unwatched"].map(|fact| record["exit"][fact].clone());
+        assert_eq!(record["containment"], in_force, "it is known for ever: {record}");
+        (record["ended_by"].as_str().unwrap_or("nobody").to_owned(), facts.map(|fact| fact == true))
+    };
+    assert!(in_force.is_string());
+    assert_eq!(said(&paused), ("outside".to_owned(), [true, false, false]));
+    assert_eq!(said(&held), ("itself".to_owned(), [false, true, false]));
+    assert_eq!(said(&unwatched), ("itself".to_owned(), [false, false, true]));
+    assert!(home.ok(&["status", &unwatched]).contains("while no manager was there"));
+}
+
+#[test]
 fn what_waits_is_still_queued_in_order_after_a_crash() {
     let home = Home::new();
     let blocker = home.ok(&["run", "-b", "--key", "k", "--", "sleep", "30"]);

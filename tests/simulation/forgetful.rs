@@ -29,6 +29,7 @@ const SLOTS: u32 = 2;
 
 struct Node {
     engine: Engine,
+    store: Arc<KeepingStore>,
     spawner: Arc<ScriptedSpawner>,
     wire: Arc<Trouble>,
     cut_for: u64,
@@ -98,6 +99,11 @@ impl World {
             node.cut_for = seconds;
         }
         self.note(&format!("n{place} is cut off for {seconds} s"));
+        // What concerns nobody else runs there meanwhile.
+        for _ in 0..self.chance.below(3) {
+            let command = self.command();
+            self.ask(place, Spec::of(Work::Command(Box::new(command))));
+        }
     }
 
     fn lose(&mut self) {
@@ -118,15 +124,22 @@ impl World {
 
     fn launch(&mut self) {
         let place = self.chance.below(self.nodes.len() as u64);
-        let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get(place)) else { return };
-        let moment = (200 + self.chance.below(12_000)).to_string();
-        let command = CommandSpec::of("exit", &["0", &moment], "/");
+        let command = self.command();
         let key = if self.chance.odds(2) { SlotKey::new("few").ok() } else { None };
         let placement = if self.chance.odds(2) { Placement::Anywhere } else { Placement::Here };
         // What may run again elsewhere is not given up for a store that only forgot it.
         let again = u32::from(self.chance.odds(3));
         let retry = RetryPolicy { retries: again, after_interruption: again > 0, ..RetryPolicy::none() };
-        let spec = Spec { key, placement, retry, ..Spec::of(Work::Command(Box::new(command))) };
+        self.ask(place, Spec { key, placement, retry, ..Spec::of(Work::Command(Box::new(command))) });
+    }
+
+    fn command(&mut self) -> CommandSpec {
+        let moment = (200 + self.chance.below(12_000)).to_string();
+        CommandSpec::of("exit", &["0", &moment], "/")
+    }
+
+    fn ask(&self, place: u64, spec: Spec) {
+        let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get(place)) else { return };
         let (engine, acknowledged) = (node.engine.clone(), self.acknowledged.clone());
         tokio::spawn(async move {
             let launch = Launch { spec, parent: None, captured: None, no_queue: false };
@@ -230,8 +243,10 @@ impl Node {
         let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), |order| {
             Script::of_words(&order.command.program, &order.command.args)
         }));
+        let store = KeepingStore::new(cut, Arc::new(memory.clone()), clocked.clone(), id.clone());
+        let store = Arc::new(store.accepting_alone());
         let parts = Parts {
-            store: Arc::new(KeepingStore::new(cut, Arc::new(memory.clone()), clocked.clone(), id.clone())),
+            store: store.clone(),
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
             prober: Arc::new(FakeProber::new(clock.clone())),
@@ -243,13 +258,22 @@ impl Node {
         let policy = Policy { slots: [("few".to_owned(), SLOTS)].into(), ..Policy::default() };
         let settings = Settings { policy: Some(policy), ..Settings::of(facts(id)) };
         match Engine::start(parts, settings).await {
-            Ok(engine) => Self { engine, spawner, wire, cut_for: 0 },
+            Ok(engine) => Self { engine, store, spawner, wire, cut_for: 0 },
             Err(error) => panic!("{id} does not start: {error}"),
         }
     }
 }
 
-fn play(seed: u64) -> (u64, usize, Vec<String>) {
+/// What a seed came to.
+struct Played {
+    losses: u64,
+    accepted: usize,
+    /// So many of these while the store was away.
+    alone: u64,
+    violations: Vec<String>,
+}
+
+fn play(seed: u64) -> Played {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let Ok(runtime) = runtime else { panic!("seed {seed}: no runtime") };
     runtime.block_on(async {
@@ -261,7 +285,8 @@ fn play(seed: u64) -> (u64, usize, Vec<String>) {
         }
         world.settle().await;
         let accepted = world.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).len();
-        (world.losses, accepted, world.violations)
+        let alone = world.nodes.iter().map(|node| node.store.accepted_alone()).sum();
+        Played { losses: world.losses, accepted, alone, violations: world.violations }
     })
 }
 
@@ -269,19 +294,20 @@ fn play(seed: u64) -> (u64, usize, Vec<String>) {
 fn what_a_store_loses_is_there_again_and_nothing_runs_twice() {
     let first = crate::number("LONGHAUL_SIM_FIRST").unwrap_or(1);
     let many = crate::number("LONGHAUL_SIM_SEEDS").unwrap_or(SEEDS);
-    let (mut losses, mut accepted, mut failed) = (0, 0, Vec::new());
+    let (mut losses, mut accepted, mut alone, mut failed) = (0, 0, 0, Vec::new());
     for seed in first..first + many {
-        let (lost, launched, violations) = play(seed);
-        losses += lost;
-        accepted += launched;
-        if !violations.is_empty() {
-            failed.push(format!("seed {seed}:\n  {}", violations.join("\n  ")));
+        let played = play(seed);
+        losses += played.losses;
+        accepted += played.accepted;
+        alone += played.alone;
+        if !played.violations.is_empty() {
+            failed.push(format!("seed {seed}:\n  {}", played.violations.join("\n  ")));
         }
         if failed.len() >= 3 {
             break;
         }
     }
-    println!("{losses} losses, {accepted} launches");
+    println!("{losses} losses, {accepted} launches, {alone} of them while the store was away");
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    assert!(losses > many && accepted > 0, "nothing happened at all");
+    assert!(losses > many && accepted > 0 && alone > 0, "nothing happened at all");
 }

@@ -26,7 +26,7 @@ mod witness;
 mod workload;
 mod world;
 
-use run::{Outcome, run, run_leased, run_on_redis, run_sabotaged};
+use run::{Outcome, run, run_leased, run_on_redis, run_sabotaged, run_under_a_wild_clock};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{available_parallelism, scope};
@@ -36,6 +36,7 @@ use witness::Sabotage;
 const FIRST: u64 = 1;
 const SEEDS: u64 = 1_000;
 const TWICE: u64 = 20;
+const WILD: u64 = 8;
 const LEASED_SEEDS: u64 = 200;
 /// Some in a row in which nodes are lost; each is played with leases that end, and without, in some seconds.
 const REDIS_FIRST: u64 = 27;
@@ -161,6 +162,14 @@ fn the_same_seed_gives_the_same_log() {
             panic!("seed {seed} differs in line {line}: {lines:#?}");
         }
         assert_eq!(one.log.len(), other.log.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_again_and_again_changes_not_one_line() {
+    for seed in FIRST..FIRST + WILD {
+        assert_eq!(run(seed).log, run_under_a_wild_clock(seed, false).log, "seed {seed}");
+        assert_eq!(run_leased(seed).log, run_under_a_wild_clock(seed, true).log, "seed {seed}, leased");
     }
 }
 

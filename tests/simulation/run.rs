@@ -3,7 +3,7 @@
 use crate::redis::Server;
 use crate::specs::KEYS;
 use crate::witness::Sabotage;
-use crate::world::{Place, World};
+use crate::world::{Place, Wall, World};
 use longhaul_domain::{ProcessId, SlotKey};
 use std::time::Duration;
 
@@ -28,29 +28,34 @@ const END: u64 = 60;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(seed: u64) -> Outcome {
-    play(seed, None, false, Place::Memory)
+    play(seed, None, false, Place::Memory, Wall::Steady)
+}
+
+/// The same, while somebody sets the clock on the wall again and again.
+pub(crate) fn run_under_a_wild_clock(seed: u64, leased: bool) -> Outcome {
+    play(seed, None, leased, Place::Memory, Wall::Wild)
 }
 
 /// The same on many machines, whose leases end.
 pub(crate) fn run_leased(seed: u64) -> Outcome {
-    play(seed, None, true, Place::Memory)
+    play(seed, None, true, Place::Memory, Wall::Steady)
 }
 
 /// The same on a real server.
 pub(crate) fn run_on_redis(server: &Server, seed: u64, leased: bool) -> Outcome {
-    play(seed, None, leased, Place::Redis(server))
+    play(seed, None, leased, Place::Redis(server), Wall::Steady)
 }
 
 pub(crate) fn run_sabotaged(seed: u64, sabotage: Sabotage) -> Outcome {
-    play(seed, Some(sabotage), Sabotage::LEASED.contains(&sabotage), Place::Memory)
+    play(seed, Some(sabotage), Sabotage::LEASED.contains(&sabotage), Place::Memory, Wall::Steady)
 }
 
-fn play(seed: u64, sabotage: Option<Sabotage>, leased: bool, place: Place<'_>) -> Outcome {
+fn play(seed: u64, sabotage: Option<Sabotage>, leased: bool, place: Place<'_>, wall: Wall) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let Ok(runtime) = runtime else { panic!("seed {seed}: no runtime") };
     let shown = Shown(seed);
     let outcome = runtime.block_on(async {
-        let mut world = World::new(seed, sabotage, leased, place);
+        let mut world = World::new(seed, sabotage, leased, place, wall);
         let steps = 10 + world.chance.below(40);
         for number in 0..steps {
             world.step(number).await;

@@ -9,7 +9,7 @@ use crate::workload::ask;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::redis::LeaseTimes;
 use longhaul_domain::{Level, NodeId, Policy, TreeLimits};
-use longhaul_engine::ports::{Clock, Store};
+use longhaul_engine::ports::{Clock, Store, WallTime};
 use longhaul_engine::{Engine, Settings};
 use longhaul_testkit::fakes::{FakeNotary, VirtualClock};
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,20 @@ pub(crate) struct World {
     pub(crate) crashes: u64,
     /// Whether leases end.
     leased: bool,
+    wall: Wall,
 }
+
+/// What becomes of the clock on the wall.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wall {
+    /// It shows steady time.
+    Steady,
+    /// Somebody sets it before each step.
+    Wild,
+}
+
+/// What a wild clock shows, in milliseconds: around 1970, before it, and ten days ahead and back.
+const WILD: [i64; 5] = [0, -432_000_000, 1_700_864_000_000, 1_699_136_000_000, i64::MAX / 2];
 
 /// How long a lease lasts, and how long its node keeps what it owns after it.
 const LEASE: Duration = Duration::from_secs(5);
@@ -52,7 +65,13 @@ impl Place<'_> {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>, leased: bool, place: Place<'_>) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        sabotage: Option<Sabotage>,
+        leased: bool,
+        place: Place<'_>,
+        wall: Wall,
+    ) -> Self {
         let mut chance = Chance::seeded(seed);
         let clock = VirtualClock::default();
         let tree = TreeLimits { deepest: Level(3), per_level: 3 };
@@ -85,11 +104,16 @@ impl World {
                 Node::new(&ground, &id, settings, chance.fork())
             })
             .collect();
-        Self { ground, nodes, chance, crashes: 0, leased }
+        Self { ground, nodes, chance, crashes: 0, leased, wall }
     }
 
     /// Asks for something, lets something happen, and looks.
     pub(crate) async fn step(&mut self, number: u64) {
+        if self.wall == Wall::Wild
+            && let Some(shown) = WILD.iter().cycle().nth(usize::try_from(number).unwrap_or_default())
+        {
+            self.ground.clock.set_wall(WallTime(*shown));
+        }
         let engines = self.engines();
         for _ in 0..=self.chance.below(3) {
             if let Some(engine) = self.chance.pick(&engines) {

@@ -3,10 +3,12 @@
 mod home;
 mod points;
 mod proc;
+mod watch;
 
 pub use home::{Answer, GATED, Home, program};
 pub use points::{Point, points, points_in};
 pub use proc::{Stat, descendants, is_alive, kill, kill_together, stat, ticks};
+pub use watch::{Call, CallKind, Fate, Program, spawn_watched};
 
 use std::time::{Duration, Instant};
 

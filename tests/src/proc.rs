@@ -77,6 +77,9 @@ pub fn kill(signal: &str, pid: u32) {
 /// When `kill` cannot be run.
 #[expect(clippy::unwrap_used, reason = "a test without kill(1) cannot go on")]
 pub fn kill_together(signal: &str, pids: &[u32]) {
+    if pids.is_empty() {
+        return;
+    }
     let pids = pids.iter().map(u32::to_string);
     let status = std::process::Command::new("kill").arg(signal).args(pids).status();
     status.unwrap();

@@ -6,8 +6,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Makes a directory that only its owner may enter, and its parents, and makes its entry durable.
+/// Makes a directory that only its owner may enter, and its parents, and makes its entry durable. A link in its place is
+/// refused: whoever may change it would decide where things are kept.
 pub(super) fn make_private_directory(path: &Path) -> io::Result<()> {
+    if path.is_symlink() {
+        let why =
+            format!("{} is a symbolic link; name the directory itself, or mount it there", path.display());
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, why));
+    }
     if path.is_dir() {
         return Ok(());
     }

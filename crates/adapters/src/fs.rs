@@ -13,6 +13,8 @@
 mod book;
 mod checkpoint;
 mod core;
+#[cfg(feature = "decoders")]
+pub mod decoders;
 mod failure;
 mod line;
 mod membership;

@@ -2,13 +2,14 @@
 //!
 //! A launch is kept in a local SQLite file before it is handed to the store, and what the store says of the work of this
 //! node is kept as it is said. So the node can show its own work while the store is away, and give back what the store
-//! lost. Nothing is ever acknowledged from here: every write is the store's, and so is every read but those that ask for
-//! what is kept.
+//! lost. Nothing is acknowledged from here, unless the node was told to accept launches alone while the store is away:
+//! every write is the store's, and so is every read but those that ask for what is kept.
 //!
 //! What was asked for is on the disk before the store sees it. What becomes of it is written within a moment: the
 //! directories of the attempts tell of it as well.
 
 mod absence;
+mod alone;
 mod events;
 mod failure;
 mod keeper;
@@ -47,6 +48,9 @@ pub struct Outboxed {
     absence: Absence,
     shelf: Mutex<Shelf>,
     keeper: Keeper,
+    accepts_alone: bool,
+    /// Held by whoever writes what this node alone knows, or gives it to the store.
+    giving: tokio::sync::Mutex<()>,
 }
 
 /// How an outbox is kept.
@@ -61,6 +65,8 @@ pub struct OutboxOptions {
     pub most_ended: usize,
     /// The most that the file may take, in KiB; none means as much as the disk has.
     pub most_kib: Option<u32>,
+    /// Whether launches that concern nobody else are accepted by this node alone while the store is away; not by default.
+    pub accepts_alone: bool,
 }
 
 impl OutboxOptions {
@@ -72,6 +78,7 @@ impl OutboxOptions {
             keeps_ended: Duration::from_secs(600),
             most_ended: 10_000,
             most_kib: None,
+            accepts_alone: false,
         }
     }
 }
@@ -114,6 +121,8 @@ impl Outboxed {
             clock,
             shelf: Mutex::new(Shelf::new(options.keeps_ended, options.most_ended, mark, found)),
             keeper,
+            accepts_alone: options.accepts_alone,
+            giving: tokio::sync::Mutex::default(),
         })
     }
 

@@ -10,6 +10,8 @@
 mod class;
 mod cluster_key;
 mod codec;
+#[cfg(feature = "decoders")]
+pub mod decoders;
 mod denial;
 mod durability;
 mod events;

@@ -35,6 +35,8 @@ mod upkeep;
 mod wish;
 mod writer;
 
+pub use opening::Looked;
+
 use bells::Bells;
 use failure::Halt;
 use handed::Handed;
@@ -114,6 +116,14 @@ impl SqliteStore {
             writer: Writer::start(ledger, Arc::clone(&bells), grown)?,
             bells,
         })
+    }
+
+    /// Looks whether the database at `path` is whole, without leaving a trace; none if there is none.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn look(path: &Path) -> Result<Option<Looked>, StoreError> {
+        opening::look(path)
     }
 
     /// One durable step; `op` names it where its answer may get lost.

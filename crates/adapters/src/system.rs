@@ -1,6 +1,8 @@
 //! What this machine gives by itself: its time, its chance, and a private place for environments.
 
 mod clock;
+#[cfg(feature = "decoders")]
+pub mod decoders;
 mod ids;
 mod vault;
 

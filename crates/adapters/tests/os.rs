@@ -40,3 +40,5 @@ mod starts;
 mod stops;
 #[path = "os/suites.rs"]
 mod suites;
+#[path = "os/versions.rs"]
+mod versions;

@@ -2,6 +2,8 @@
 #![cfg(feature = "outbox")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "outbox/alone.rs"]
+mod alone;
 #[path = "outbox/files.rs"]
 mod files;
 #[path = "outbox/keeps.rs"]
@@ -101,8 +103,18 @@ impl Node {
     }
 
     fn launch_for(&self, lease: Option<&Lease>) -> Submission {
+        self.launch_with(lease, |_| {})
+    }
+
+    /// A launch that differs from others so.
+    fn launch_as(&self, change: impl FnOnce(&mut Spec)) -> Submission {
+        self.launch_with(None, change)
+    }
+
+    fn launch_with(&self, lease: Option<&Lease>, change: impl FnOnce(&mut Spec)) -> Submission {
         let mut spec = Spec::of(Work::Command(Box::new(CommandSpec::of("true", &[], "/"))));
         spec.placement = Placement::Node(name("me"));
+        change(&mut spec);
         let ctx = Context {
             now: self.clock.now(),
             awake: self.clock.awake(),
@@ -164,6 +176,7 @@ async fn end(node: &Node, store: &Outboxed, lease: &Lease, id: ProcessId) {
         output_bytes: 0,
         dropped_bytes: 0,
         began: None,
+        circumstances: Circumstances::PLAIN,
     };
     node.write(
         store,

@@ -170,6 +170,7 @@ impl Bench {
                     output_bytes: 0,
                     dropped_bytes: 0,
                     began: None,
+                    circumstances: Circumstances::PLAIN,
                 };
                 bench.turn(running, Observation::Exited { attempt, exit }).await;
             })

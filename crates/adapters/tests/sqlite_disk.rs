@@ -587,6 +587,44 @@ async fn a_call_that_was_handed_out_is_due_again_only_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_cut_or_changed_anywhere_keeps_all_that_came_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let log = directory.path().join("store.db-wal");
+    let (clock, ids) = (VirtualClock::default(), SequentialIds::default());
+    let store = open(&path, &clock);
+    let mut written = Vec::new();
+    for _ in 0..8 {
+        let new = work(&ids, None, 0);
+        let id = new.process.id;
+        store.submit(new).await.unwrap();
+        written.push((id, usize::try_from(fs::metadata(&log).unwrap().len()).unwrap()));
+    }
+    // As they are in a crash: whoever closes a store takes the log in.
+    let (base, whole) = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
+    drop(store);
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("store.db");
+    for at in (0..whole.len()).step_by(1_031) {
+        let mut changed = whole.clone();
+        changed[at] ^= 1 << (at % 8);
+        for (what, bytes) in [("cut", &whole[..at]), ("changed", &changed)] {
+            for left in fs::read_dir(place.path()).unwrap() {
+                fs::remove_file(left.unwrap().path()).unwrap();
+            }
+            fs::write(&path, &base).unwrap();
+            fs::write(place.path().join("store.db-wal"), bytes).unwrap();
+            let store = open(&path, &clock);
+            let expected: Vec<_> = written.iter().filter(|(_, end)| *end <= at).map(|(id, _)| *id).collect();
+            let page = PageAsk { order: Order::OldestFirst, after: None, most: 100 };
+            let found = store.list(&Filter::default(), &page).await.unwrap();
+            let found: Vec<_> = found.processes.iter().map(|stored| stored.process.id).collect();
+            assert_eq!(found, expected, "{what} at {at} of {}", whole.len());
+        }
+    }
+}
+
+#[tokio::test]
 async fn killed_at_any_moment_it_keeps_all_that_it_acknowledged() {
     for round in 1..=6_usize {
         let directory = tempfile::tempdir().unwrap();

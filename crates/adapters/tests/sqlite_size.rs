@@ -190,6 +190,7 @@ async fn live(scale: &mut Scale) {
             output_bytes: 4_321,
             dropped_bytes: 0,
             began: None,
+            circumstances: Circumstances::PLAIN,
         };
         let exited = Observation::Exited { attempt: AttemptNo(1), exit };
         scale.weigh("exited", async |scale| scale.see(id, exited.clone()).await).await;

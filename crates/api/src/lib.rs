@@ -7,6 +7,8 @@
 mod api;
 mod convert;
 pub mod courier;
+#[cfg(feature = "decoders")]
+pub mod decoders;
 mod events;
 mod fault;
 mod hmac;

@@ -8,8 +8,8 @@ use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::OsOutput;
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_domain::{
-    Capabilities, Command, CommandSpec, Exit, ExitStatus, Interruption, NodeId, Observation, Spec,
-    StartFailure, StartStage, StopCause, TreeUsage, Usage, Work,
+    Capabilities, Circumstances, Command, CommandSpec, Exit, ExitStatus, Interruption, NodeId, Observation,
+    Spec, StartFailure, StartStage, StopCause, TreeUsage, Usage, Work,
 };
 use longhaul_engine::ports::{
     AttemptKey, Clock, Found, NodeFacts, Seen, SpawnError, Spawner, StartOrder, StopOrder,
@@ -143,6 +143,7 @@ fn exit(status: ExitStatus, at: longhaul_domain::Timestamp, stopped: Option<Stop
         output_bytes: 0,
         dropped_bytes: 0,
         began: None,
+        circumstances: Circumstances::PLAIN,
     }
 }
 

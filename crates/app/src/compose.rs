@@ -5,6 +5,7 @@ mod mistaken;
 mod neighbours;
 mod outgoing;
 pub(crate) mod shared;
+pub(crate) mod surveyed;
 pub(crate) mod trust;
 
 pub(crate) use neighbours::{address, peer_gate, peers};

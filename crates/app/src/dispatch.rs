@@ -1,9 +1,9 @@
 //! From the command line to what does it.
 
 use crate::autostart::autostart;
-use crate::config::{Flags, Origin, Settings, Sources};
+use crate::config::{self, Flags, Origin, Settings, Sources};
 use crate::config_verb::config_verb;
-use crate::doctor::{Health, doctor};
+use crate::doctor::{Bundle, Health, doctor};
 use crate::failure::Failure;
 use crate::init::init;
 use crate::key_verb::{Turn, key_verb};
@@ -79,10 +79,19 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
             }
         },
         Verb::Token(args) => print(&token_verb(&state_dir, args, json)?),
-        Verb::Doctor => {
-            let flags = flags(&ServeArgs::default(), &cli.global);
-            let found = doctor(&state_dir, flags, stores, &place(state_dir.clone(), false), json)?;
+        Verb::Doctor(args) => {
+            let flags = || flags(&ServeArgs::default(), &cli.global);
+            let place = place(state_dir.clone(), false);
+            let found = doctor(&state_dir, flags(), stores, &place, json)?;
             print(&found.text)?;
+            if let Some(file) = &args.bundle {
+                let layers = Sources::of(&state_dir, flags()).read();
+                let configuration = layers.ok().map(|layers| config::show(&layers, true));
+                let written =
+                    Bundle { found: &found, configuration, place: &place }.write(file.as_deref())?;
+                // Programs read standard output, and they know the name that they gave.
+                let _ = writeln!(io::stderr(), "wrote {}", written.display());
+            }
             Ok(match found.health {
                 Health::Ok | Health::Warning => ExitCode::SUCCESS,
                 Health::Problem => ExitCode::FAILURE,

@@ -1,11 +1,14 @@
 //! `longhaul doctor`: whether all is in order, what it means if not, and what to do.
 
+mod bundle;
 mod check;
+mod limits;
 mod machine;
 
+pub(crate) use bundle::Bundle;
 pub(crate) use check::{Check, Health, Report, amount};
 
-use crate::compose::examined;
+use crate::compose::{examined, surveyed};
 use crate::config::{Flags, Settings, Sources, StoreChoice};
 use crate::failure::Failure;
 use crate::stores::Stores;
@@ -38,10 +41,17 @@ pub(crate) fn doctor(
     if let Some(settings) = configured {
         checks.push(machine::shim(settings));
     }
-    checks.push(machine::manager(place, configured.map(|settings| &settings.store)));
+    checks.extend(surveyed::of_names(state_dir).ok().flatten());
+    checks.push(machine::socket(&place.socket));
+    let (manager, is_managed) = machine::manager(place, configured.map(|settings| &settings.store));
+    checks.push(manager);
     if let Some(settings) = configured {
         checks.extend(store(settings)?);
+        checks.push(surveyed::of_containment(settings));
     }
+    checks.push(limits::limits());
+    checks.push(surveyed::of_clock(state_dir));
+    checks.push(surveyed::of_orphans(state_dir, is_managed));
     let report = Report::of(checks);
     let text = if json { report.json() } else { report.text() };
     Ok(Diagnosis { text, health: report.health() })
@@ -65,8 +75,7 @@ fn store(settings: &Settings) -> Result<Vec<Check>, Failure> {
             let check = Check::ok("store", choice.to_string());
             Ok(vec![check.because("what is kept there is forgotten when the manager ends")])
         }
-        StoreChoice::Sqlite(_) | StoreChoice::Fs(_) | StoreChoice::Other(_) => {
-            Ok(vec![Check::ok("store", choice.to_string())])
-        }
+        StoreChoice::Sqlite(path) => Ok(vec![surveyed::of_database(path)]),
+        StoreChoice::Fs(_) | StoreChoice::Other(_) => Ok(vec![Check::ok("store", choice.to_string())]),
     }
 }

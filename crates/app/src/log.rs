@@ -2,6 +2,7 @@
 
 mod sparing;
 
+use rustix::fs::OFlags;
 use sparing::Sparing;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -19,13 +20,17 @@ const LARGEST: u64 = 10 * 1024 * 1024;
 const TAIL: u64 = 8 * 1024;
 
 /// Makes this file the standard error of the process, so that a panic is found in it as well.
-pub(crate) fn redirect(path: &Path) -> io::Result<()> {
+///
+/// A link is followed where somebody named the file, and never in a state directory.
+pub(crate) fn redirect(path: &Path, state_dir: &Path) -> io::Result<()> {
     if path.metadata().is_ok_and(|found| found.len() > LARGEST) {
         let mut aside = path.as_os_str().to_owned();
         aside.push(".1");
         std::fs::rename(path, aside)?;
     }
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    let flags = if path.parent() == Some(state_dir) { OFlags::NOFOLLOW } else { OFlags::empty() };
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(flags).open(path)?;
     Ok(rustix::stdio::dup2_stderr(file)?)
 }
 

@@ -77,7 +77,7 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
     }
     let state = StateDir::prepare(&order.state_dir)?;
     if let Some(path) = &order.log {
-        match log::redirect(path) {
+        match log::redirect(path, &order.state_dir) {
             // Its words are lost, as those of any log on a full disk.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             redirected => redirected.map_err(|source| Failure::Log { path: path.clone(), source })?,

@@ -21,7 +21,7 @@ pub use look::{
     EventsArgs, ExplainArgs, InspectArgs, Lines, LogsArgs, StatusArgs, StreamName, TreeArgs, WaitArgs,
     WaitGoal,
 };
-pub use manager::{CompletionsArgs, ConfigArgs, ConfigVerb, InitArgs, ServeArgs, TokenArgs};
+pub use manager::{CompletionsArgs, ConfigArgs, ConfigVerb, DoctorArgs, InitArgs, ServeArgs, TokenArgs};
 pub use mcp::{McpArgs, McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb};
 pub use misread::Misread;
 pub use node::{NodeArgs, NodeName, NodeVerb, PlaceArgs};
@@ -221,7 +221,7 @@ pub enum Verb {
     /// Show and check the configuration
     Config(ConfigArgs),
     /// Look whether all is in order: files, programs, the manager, and the store of many machines
-    Doctor,
+    Doctor(DoctorArgs),
     /// Show the versions of the program and of the manager
     Version,
     /// Print completions for a shell

@@ -9,13 +9,16 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::request::Surroundings;
 use crate::verb;
-use longhaul_wire::api::{Problem, Version};
+use longhaul_wire::api::{Problem, ProcessList, ProcessView, Version};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// How long a manager may take to say its version.
 const VERSION_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many records are asked for where somebody only looks.
+const NEWEST_RECORDS: &str = "200";
 
 /// What every verb works with.
 pub(crate) struct Context {
@@ -87,6 +90,22 @@ async fn tell_of_other_store(context: &Context, command: &Verb, place: &Place) {
     }
 }
 
+/// Asks the manager for its newest records; none if there is none. It is never started for this.
+///
+/// # Errors
+/// What answers instead of a manager of this version, or why it may not be asked.
+pub fn manager_records(place: &Place) -> Result<Option<Vec<ProcessView>>, Box<Problem>> {
+    let client = Client::new(place.without_autostart()).with_patience(VERSION_PATIENCE);
+    let path = Path::processes().with("all", "true").with("limit", NEWEST_RECORDS);
+    let answer: Result<ProcessList, Failure> =
+        runtime().and_then(|runtime| runtime.block_on(client.fetch(&path)));
+    match answer {
+        Ok(list) => Ok(Some(list.processes)),
+        Err(Failure::Down { .. }) => Ok(None),
+        Err(failure) => Err(Box::new(failure.into_problem())),
+    }
+}
+
 /// Makes the one small runtime that a client needs.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     Builder::new_current_thread().enable_all().build().map_err(|source| Failure::Unfinished {
@@ -141,7 +160,7 @@ pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32
         | Verb::Init(_)
         | Verb::Store(_)
         | Verb::Config(_)
-        | Verb::Doctor
+        | Verb::Doctor(_)
         | Verb::Version
         | Verb::Completions(_)
         | Verb::Explain(_) => {

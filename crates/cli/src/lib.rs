@@ -26,16 +26,16 @@ mod verb;
 
 pub use arguments::{
     AttentionArgs, CancelArgs, ChildrenRule, ClearArgs, Cli, CompletionsArgs, ConfigArgs, ConfigVerb,
-    EventsArgs, Expected, ExplainArgs, Format, Global, InitArgs, InspectArgs, Lines, LogsArgs, McpArgs,
-    McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb, Misread, MoveArgs, NodeArgs, NodeName,
-    NodeVerb, Paint, PlaceArgs, ProgressArgs, PruneArgs, QueueArgs, QueueVerb, RestartArgs, RetryArgs,
-    RunArgs, SendArgs, ServeArgs, SessionArgs, SessionEndArgs, SessionRule, SessionVerb, SetArgs, SignalArgs,
-    StatsArgs, StatusArgs, StoreArgs, StoreVerb, StreamName, TokenArgs, TrackArgs, TrackCompleteArgs,
-    TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb, TreeArgs, Verb, WaitArgs, WaitGoal, WhyArgs,
-    WorkArgs, parse,
+    DoctorArgs, EventsArgs, Expected, ExplainArgs, Format, Global, InitArgs, InspectArgs, Lines, LogsArgs,
+    McpArgs, McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb, Misread, MoveArgs, NodeArgs,
+    NodeName, NodeVerb, Paint, PlaceArgs, ProgressArgs, PruneArgs, QueueArgs, QueueVerb, RestartArgs,
+    RetryArgs, RunArgs, SendArgs, ServeArgs, SessionArgs, SessionEndArgs, SessionRule, SessionVerb, SetArgs,
+    SignalArgs, StatsArgs, StatusArgs, StoreArgs, StoreVerb, StreamName, TokenArgs, TrackArgs,
+    TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb, TreeArgs, Verb, WaitArgs,
+    WaitGoal, WhyArgs, WorkArgs, parse,
 };
 pub use completion::complete_if_asked;
-pub use dispatch::{manager_version, run};
+pub use dispatch::{manager_records, manager_version, run};
 pub use place::{Autostart, Place, StartError};
 pub use shell_word::shell_word;
 pub use value::{Age, At, Backoff, BadValue, Declared, Percent, RetryOn, Signal, Size, Slots, Span, Watched};

@@ -10,9 +10,9 @@
 )]
 
 use longhaul_domain::{
-    AttemptNo, Awake, Capabilities, Chance, Command, CommandSpec, Containment, Context, Exit, ExitStatus,
-    Input, InvalidText, Lineage, NodeId, Observation, Process, ProcessId, Report, Spec, Stage, Status,
-    Timestamp, Usage, Vitals, Work,
+    AttemptNo, Awake, Capabilities, Chance, Circumstances, Command, CommandSpec, Containment, Context, Exit,
+    ExitStatus, Input, InvalidText, Lineage, NodeId, Observation, Process, ProcessId, Report, Spec, Stage,
+    Status, Timestamp, Usage, Vitals, Work,
 };
 use std::error::Error;
 use std::hint::black_box;
@@ -95,4 +95,5 @@ const EXIT: Exit = Exit {
     output_bytes: 0,
     dropped_bytes: 0,
     began: None,
+    circumstances: Circumstances::PLAIN,
 };

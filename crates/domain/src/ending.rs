@@ -66,6 +66,45 @@ impl Ending {
             Self::Interrupted { .. } => None,
         }
     }
+
+    /// Who or what ended it; none if it never ran, or if a reporter tells of it.
+    #[must_use]
+    pub const fn blame(&self) -> Option<Blame> {
+        match self {
+            Self::Cancelled { by, .. } => Some(Blame::Stop(*by)),
+            Self::Timeout { .. } => Some(Blame::Stop(StopCause::Timeout)),
+            Self::Completed { exit: Some(exit), .. } | Self::Failed { failure: Failure::Exit(exit) } => {
+                Some(exit.blame())
+            }
+            Self::Completed { exit: None, .. } | Self::Failed { .. } | Self::Interrupted { .. } => None,
+        }
+    }
+}
+
+/// Who or what ended a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// It returned, or crashed by a fault of its own.
+    Itself,
+    /// A stop of ours.
+    Stop(StopCause),
+    /// A limit.
+    Limit(ExceededLimit),
+    /// A signal that no stop of ours sent.
+    Outside,
+}
+
+impl Blame {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Itself => "itself",
+            Self::Stop(cause) => cause.as_str(),
+            Self::Limit(limit) => limit.as_str(),
+            Self::Outside => "outside",
+        }
+    }
 }
 
 /// What went wrong.
@@ -161,6 +200,51 @@ pub struct Exit {
     pub dropped_bytes: u64,
     /// When the command began, as far as its supervisor knew: the end may be the first that is heard of it.
     pub began: Option<Timestamp>,
+    /// What was the case when it ended.
+    pub circumstances: Circumstances,
+}
+
+/// What was the case when a command ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// It was paused.
+    pub paused: bool,
+    /// Somebody still held its output open when its end was told: what they write later is not kept for long.
+    pub pipe_held: bool,
+    /// No manager was there to see it; its supervisor wrote it down.
+    pub unwatched: bool,
+}
+
+impl Circumstances {
+    /// Nothing remarkable.
+    pub const PLAIN: Self = Self { paused: false, pipe_held: false, unwatched: false };
+}
+
+impl Exit {
+    /// Who or what ended it, as far as code, signal and supervisor tell.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        match (self.stopped, self.limit, self.status) {
+            (Some(cause), _, _) => Blame::Stop(cause),
+            (None, Some(limit), _) => Blame::Limit(limit),
+            (None, None, ExitStatus::Signal { number, .. }) if !is_fault(number) => Blame::Outside,
+            (None, None, ExitStatus::Code(_) | ExitStatus::Signal { .. }) => Blame::Itself,
+        }
+    }
+}
+
+/// Whether a signal comes of what a program itself does: QUIT and all others are sent.
+const fn is_fault(signal: u8) -> bool {
+    const ILL: u8 = 4;
+    const TRAP: u8 = 5;
+    const ABRT: u8 = 6;
+    const BUS: u8 = 7;
+    const FPE: u8 = 8;
+    const SEGV: u8 = 11;
+    const PIPE: u8 = 13;
+    const ALRM: u8 = 14;
+    const SYS: u8 = 31;
+    matches!(signal, ILL | TRAP | ABRT | BUS | FPE | SEGV | PIPE | ALRM | SYS)
 }
 
 /// Code or signal.

@@ -96,8 +96,9 @@ impl Process {
             Fact::BecameStuck => self.hasten(Urgency::Stuck),
             Fact::Lingered { ending, vitals } => {
                 self.conditions = Conditions::default();
-                let (ending, vitals) = (ending.clone(), vitals.clone());
-                self.state = State::Lingering(Box::new(Lingering { since: at, ending, vitals }));
+                let (ending, vitals, containment) =
+                    (ending.clone(), vitals.clone(), self.state.containment());
+                self.state = State::Lingering(Box::new(Lingering { since: at, ending, vitals, containment }));
             }
             Fact::CascadeBegan { cause, force } => {
                 self.cascade = Some(Cascade { cause: *cause, force: *force });
@@ -112,6 +113,7 @@ impl Process {
                     at,
                     ending: ending.clone(),
                     vitals: vitals.clone(),
+                    containment: self.state.containment(),
                     late: None,
                     rest: None,
                 }));

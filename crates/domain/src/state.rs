@@ -143,6 +143,8 @@ pub struct Lingering {
     pub ending: Ending,
     /// Its last progress and stage.
     pub vitals: Vitals,
+    /// What kept its descendants together; none if nothing ran, or where that is not known.
+    pub containment: Option<Containment>,
 }
 
 /// The end of a process.
@@ -154,6 +156,8 @@ pub struct Ended {
     pub ending: Ending,
     /// Its last progress and stage.
     pub vitals: Vitals,
+    /// What kept its descendants together; none if nothing ran, or where that is not known.
+    pub containment: Option<Containment>,
     /// A truth that came too late to change anything.
     pub late: Option<LateExit>,
     /// What may be left of it on its node was told to end.
@@ -226,6 +230,23 @@ impl State {
             | Self::Withdrawing { .. }
             | Self::Lingering(_)
             | Self::Ended(_) => None,
+        }
+    }
+
+    /// What keeps the descendants of its latest attempt together, or did until it ended.
+    #[must_use]
+    pub const fn containment(&self) -> Option<Containment> {
+        match self {
+            Self::Running { execution, .. }
+            | Self::Paused { execution, .. }
+            | Self::Stopping { execution: Some(execution), .. } => execution.containment,
+            Self::Lingering(lingering) => lingering.containment,
+            Self::Ended(ended) => ended.containment,
+            Self::Pending(_)
+            | Self::Starting { .. }
+            | Self::Reported { .. }
+            | Self::Stopping { execution: None, .. }
+            | Self::Withdrawing { .. } => None,
         }
     }
 }

@@ -146,6 +146,13 @@ impl Engine {
         self.core.parts.store.away_since()
     }
 
+    /// Whether this node accepted a process alone while the store was away: what is told of it is true, and no other node
+    /// knows of it until the store is back.
+    #[must_use]
+    pub fn is_alone(&self, id: ProcessId) -> bool {
+        self.core.parts.store.is_alone(&id)
+    }
+
     /// One page of records. While the store does not answer it has what this node keeps for itself, which is only of its
     /// own work, as [`away_since`](Self::away_since) says.
     ///

@@ -87,7 +87,8 @@ impl Core {
         if !self.starts.begin(&stored.process) {
             return;
         }
-        let is_living = self.tenure.is_living(self.parts.clock.now());
+        // What this node alone knows nobody can take from it.
+        let is_living = self.tenure.is_living(self.parts.clock.now()) || self.parts.store.is_alone(&key.id);
         if !is_living || (self.parts.store.leases_end() && self.copies.may_be_left_before(key)) {
             tracing::warn!(id = %key.id, is_living, "the start waits for the lease and for older copies to end");
             self.starts.failed(&stored.process);

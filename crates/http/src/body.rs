@@ -71,7 +71,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
         .help("say `content-type: application/json`"))
 }
 
-fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
+pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
     let unreadable = |why: String| {
         Fault::new(400, "invalid_request", "the body of the request cannot be read").because(why)
     };

@@ -40,6 +40,8 @@
 mod asked;
 mod body;
 mod call;
+#[cfg(feature = "decoders")]
+pub mod decoders;
 mod entry;
 mod expected;
 mod guard;

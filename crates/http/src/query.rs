@@ -18,6 +18,11 @@ impl Query {
         Self { pairs: form_urlencoded::parse(text.as_bytes()).into_owned().collect() }
     }
 
+    #[cfg(feature = "decoders")]
+    pub(crate) fn into_pairs(self) -> Vec<(String, String)> {
+        self.pairs
+    }
+
     /// Refuses parameters that the route does not know: a misspelt filter must not list everything.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Fault> {
         match self.pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {

@@ -1,5 +1,6 @@
 //! The store of processes, which is also the queue, in every deployment.
 
+mod alone;
 mod filter;
 mod refusal;
 mod wishes;
@@ -106,6 +107,13 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// Since when the store does not answer; none while it answers, and where nothing is kept beside it.
     fn away_since(&self) -> Option<Timestamp> {
         None
+    }
+
+    /// Whether this node accepted a process alone while the store was away, and the store does not know of it yet: nobody
+    /// else can have a say in it.
+    fn is_alone(&self, id: &ProcessId) -> bool {
+        let _ = id;
+        false
     }
 
     /// What this node keeps for itself of its own work, as the store told it last, in the same order: to show, and to

@@ -54,7 +54,8 @@ impl LeaseNote {
         Self::decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// Encodes the note, of one length for all of a boot.
+    pub fn encode(&self) -> Vec<u8> {
         // Of one length whatever it says, so that one write replaces the other as a whole.
         RecordWriter::new(FORM)
             .text("boot_id", &self.boot_id)
@@ -62,7 +63,11 @@ impl LeaseNote {
             .finish()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+    /// Decodes a note.
+    ///
+    /// # Errors
+    /// [`RecordError`] for anything but a whole one.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let lines = RecordLines::read(FORM, bytes)?;
         Ok(Self { boot_id: lines.needed("boot_id")?, until: lines.needed("until_ms")? })
     }

@@ -7,10 +7,13 @@
 //! | `output.gap` | four little-endian `u64`: the dropped range of the log, the dropped range of the index |
 //! | `output.tail0`, `output.tail1`, `output.idx0`, `output.idx1` | only where holes cannot be punched |
 //!
+//! The last room of a disk is left to records: output that comes then is dropped and counted.
+//!
 //! A tail file begins with 16 bytes: `LHTAIL1` and a zero byte, then the offset of its first byte.
 
 mod entry;
 mod gap;
+mod headroom;
 mod index;
 mod place;
 mod reader;
@@ -18,5 +21,6 @@ mod segments;
 mod writer;
 
 pub use entry::{IndexEntry, Stream};
+pub use headroom::leave_headroom;
 pub use reader::{Chunk, Entries, OutputLog, Run};
 pub(crate) use writer::{OutputWriter, Taken};

@@ -5,9 +5,9 @@ use crate::Failure;
 use crate::figures::DECISIONS;
 use crate::sample::Sample;
 use longhaul_domain::{
-    AttemptNo, Awake, Capabilities, Chance, Command, CommandSpec, Containment, Context, Exit, ExitStatus,
-    Input, Lineage, NodeId, Observation, Process, ProcessId, Report, Spec, Stage, Status, Timestamp, Usage,
-    Vitals, Work,
+    AttemptNo, Awake, Capabilities, Chance, Circumstances, Command, CommandSpec, Containment, Context, Exit,
+    ExitStatus, Input, Lineage, NodeId, Observation, Process, ProcessId, Report, Spec, Stage, Status,
+    Timestamp, Usage, Vitals, Work,
 };
 use std::hint::black_box;
 use std::path::Path;
@@ -27,6 +27,7 @@ const EXIT: Exit = Exit {
     output_bytes: 0,
     dropped_bytes: 0,
     began: None,
+    circumstances: Circumstances::PLAIN,
 };
 
 pub(super) fn decisions(_: &Path, quick: bool) -> Result<Found, Failure> {

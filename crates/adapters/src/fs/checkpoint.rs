@@ -5,6 +5,7 @@
 //! absolute, so that both together are what the store is.
 
 use super::book::Shared;
+use super::core::Core;
 use super::failure::{Trouble, closed};
 use super::line::{Extent, Line};
 use super::place::Sheet;
@@ -109,23 +110,23 @@ fn take_down<W: Write>(shared: &Shared, pen: &mut Pen<W>) -> io::Result<()> {
 
 /// Everything but processes and events.
 fn take_down_ground<W: Write>(shared: &Shared, pen: &mut Pen<W>) -> io::Result<()> {
-    let lines: Vec<Line> = {
-        let book = shared.book.blocking_read();
-        let (core, ledger) = (&book.core, &book.core.ledger);
-        let beyond = ledger.ops_in_order.len().saturating_sub(KEPT_ANSWERS);
-        let ops = ledger.ops_in_order.iter().skip(beyond);
-        let swept =
-            core.ledger.tombs_in_order.iter().filter_map(|id| Some((*id, *core.ledger.tombs.get(id)?)));
-        std::iter::once(core.counters())
-            .chain(ledger.nodes.values().map(Line::node))
-            .chain(std::iter::once(Line::policy(ledger.policy.0, &ledger.policy.1)))
-            .chain(ledger.served.iter().map(|(key, at)| Line::served(key.as_ref(), *at)))
-            .chain(core.old_keys.values().map(Line::launch_key))
-            .chain(swept.map(|(id, spec)| Line::swept(id, spec)))
-            .chain(ops.filter_map(|op| Some(Line::answer(*op, ledger.answered(op)?))))
-            .collect()
-    };
+    let lines = ground(&shared.book.blocking_read().core);
     lines.iter().try_for_each(|line| pen.line(line))
+}
+
+pub(super) fn ground(core: &Core) -> Vec<Line> {
+    let ledger = &core.ledger;
+    let beyond = ledger.ops_in_order.len().saturating_sub(KEPT_ANSWERS);
+    let ops = ledger.ops_in_order.iter().skip(beyond);
+    let swept = ledger.tombs_in_order.iter().filter_map(|id| Some((*id, *ledger.tombs.get(id)?)));
+    std::iter::once(core.counters())
+        .chain(ledger.nodes.values().map(Line::node))
+        .chain(std::iter::once(Line::policy(ledger.policy.0, &ledger.policy.1)))
+        .chain(ledger.served.iter().map(|(key, at)| Line::served(key.as_ref(), *at)))
+        .chain(core.old_keys.values().map(Line::launch_key))
+        .chain(swept.map(|(id, spec)| Line::swept(id, spec)))
+        .chain(ops.filter_map(|op| Some(Line::answer(*op, ledger.answered(op)?))))
+        .collect()
 }
 
 fn next_rows(shared: &Shared, after: Option<ProcessId>) -> Option<(Vec<Line>, ProcessId)> {

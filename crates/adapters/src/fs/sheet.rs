@@ -94,7 +94,7 @@ pub(super) fn read(
     whole(BufReader::new(file), title, &mut line).map_err(within(path))
 }
 
-fn whole(
+pub(super) fn whole(
     mut from: impl BufRead,
     title: impl FnOnce(Title) -> Result<(), StoreError>,
     take: &mut impl FnMut(Line) -> Result<(), StoreError>,

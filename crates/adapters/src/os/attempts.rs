@@ -30,6 +30,13 @@ pub(super) struct Attempts {
 impl Attempts {
     /// Opens the directory, which is made durably if absent.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
+        if path.is_symlink() {
+            let why = format!(
+                "{} is a symbolic link; name the directory itself, or mount it there",
+                path.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, why));
+        }
         if !path.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         }

@@ -4,8 +4,11 @@ use longhaul_ports::AttemptKey;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const OURS: &str = "longhaul-";
+/// A group that is older and empty is one that nobody will use any more.
+const ABANDONED: Duration = Duration::from_secs(3_600);
 /// The controllers by which a tree is limited as a whole.
 const WANTED: [&str; 2] = ["memory", "pids"];
 
@@ -86,13 +89,72 @@ fn delegate(group: &Path) {
     }
 }
 
-/// Removes the directories of managers that were killed; the kernel keeps those with somebody or some group in them.
+/// Removes the directories of managers that were killed; the kernel keeps those with somebody in them.
+///
+/// The groups of attempts in one go as well once they are old: a shim that was killed with its command leaves its group,
+/// and no manager may ever begin there again. In a young one a command may just be about to begin.
 fn remove_deserted(outside: &Path) {
-    for entry in fs::read_dir(outside).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(OURS)) {
-            drop(fs::remove_dir(entry.path()));
+    for directory in of_managers(outside) {
+        if fs::remove_dir(&directory).is_ok() {
+            continue;
         }
+        for group in directories(&directory).filter(|group| is_old(group)) {
+            remove(&group);
+        }
+        drop(fs::remove_dir(&directory));
     }
+}
+
+/// Finds out whether a group can be made, killed and removed here.
+pub(super) fn probe() -> io::Result<()> {
+    let path = surroundings()?.join(format!("{OURS}probe-{}", std::process::id()));
+    fs::create_dir(&path)?;
+    let found = fs::metadata(path.join("cgroup.kill")).map(drop);
+    fs::remove_dir(&path)?;
+    found
+}
+
+/// Counts the groups of attempts that are old and empty, and the directories of managers without any.
+pub(super) fn deserted() -> usize {
+    surroundings().map_or(0, |outside| count_deserted(&outside))
+}
+
+fn count_deserted(outside: &Path) -> usize {
+    let of_one = |directory: PathBuf| {
+        let groups: Vec<PathBuf> = directories(&directory).collect();
+        let empty = groups.iter().filter(|group| is_old(group) && is_empty(group)).count();
+        if groups.is_empty() && is_old(&directory) { 1 } else { empty }
+    };
+    of_managers(outside).map(of_one).sum()
+}
+
+fn surroundings() -> io::Result<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let own = fs::read_to_string("/proc/self/cgroup")?;
+    Ok(outside(&home(&mounts, &own).ok_or(io::ErrorKind::Unsupported)?))
+}
+
+fn of_managers(outside: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_ours = |path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(OURS))
+    };
+    directories(outside).filter(is_ours)
+}
+
+fn directories(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+}
+
+/// Whether nobody can be about to begin in it. The kernel may tell a younger age than the true one, and no older.
+fn is_old(group: &Path) -> bool {
+    let changed = fs::metadata(group).and_then(|found| found.modified());
+    changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= ABANDONED))
+}
+
+fn is_empty(group: &Path) -> bool {
+    let events = fs::read_to_string(group.join("cgroup.events"));
+    events.is_ok_and(|events| events.lines().any(|line| line == "populated 0"))
 }
 
 /// Removes an empty group and the empty groups that the work made in it.
@@ -183,6 +245,37 @@ mod tests {
         }
         remove_deserted(dir.path());
         assert_eq!([&empty, &used, &other].map(|each| each.exists()), [false, true, true]);
+    }
+
+    #[test]
+    fn old_groups_of_managers_that_are_gone_are_removed_and_young_ones_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let [old, young] = ["longhaul-1/id-1", "longhaul-2/id-1"].map(|name| dir.path().join(name));
+        let long_ago = std::time::SystemTime::now() - 2 * ABANDONED;
+        for group in [&old, &young] {
+            fs::create_dir_all(group).unwrap();
+        }
+        fs::File::open(&old).unwrap().set_modified(long_ago).unwrap();
+        remove_deserted(dir.path());
+        assert_eq!([&old, &young].map(|each| each.exists()), [false, true]);
+        assert_eq!([&old, &young].map(|each| each.parent().unwrap().exists()), [false, true]);
+    }
+
+    #[test]
+    fn deserted_groups_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let long_ago = std::time::SystemTime::now() - 2 * ABANDONED;
+        for (name, populated, is_old) in
+            [("longhaul-1/a", "0", true), ("longhaul-1/b", "1", true), ("longhaul-2/a", "0", false)]
+        {
+            let group = dir.path().join(name);
+            fs::create_dir_all(&group).unwrap();
+            fs::write(group.join("cgroup.events"), format!("populated {populated}\nfrozen 0\n")).unwrap();
+            if is_old {
+                fs::File::open(&group).unwrap().set_modified(long_ago).unwrap();
+            }
+        }
+        assert_eq!(count_deserted(dir.path()), 1);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The shim's words in those of the domain.
 
 use longhaul_domain::{
-    Condition, Containment, Exit, ExitStatus, Interruption, Observation, SignalTarget, StartFailure,
-    StartStage, StopCause, Timestamp, Usage,
+    Circumstances, Condition, Containment, Exit, ExitStatus, Interruption, Observation, SignalTarget,
+    StartFailure, StartStage, StopCause, Timestamp, Usage,
 };
 use longhaul_ports::AttemptKey;
 use longhaul_shim::{Ending, ExceededLimit, ExitRecord, Identity, SpawnStage, StopReason};
@@ -27,8 +27,9 @@ pub(super) fn spawned(key: AttemptKey, identity: &Identity) -> Observation {
     }
 }
 
-/// The observation of an end; the program's name is for the message of a failed start.
-pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: Option<&str>) -> Observation {
+/// The observation of an end; the program's name is for the message of a failed start. What ended before `since`, in
+/// steady milliseconds, nobody watched.
+pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: Option<&str>, since: u64) -> Observation {
     let attempt = key.attempt;
     let status = match record.ending {
         Ending::Exited { code } => ExitStatus::Code(code),
@@ -54,6 +55,11 @@ pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: Option<&str>) 
         output_bytes: record.output_bytes,
         dropped_bytes: record.dropped_bytes,
         began: Some(moment(record.ended_at.saturating_sub(record.run_ms))),
+        circumstances: Circumstances {
+            paused: record.paused,
+            pipe_held: record.pipe_held,
+            unwatched: record.ended_at < since,
+        },
     };
     Observation::Exited { attempt, exit }
 }
@@ -182,7 +188,7 @@ mod tests {
     fn a_missing_interpreter_is_named_as_the_reason() {
         let mut record = ExitRecord::never_ran(1, 2);
         record.ending = Ending::SpawnFailed { stage: SpawnStage::Exec, errno: 2 };
-        let Observation::SpawnFailed { failure, .. } = over(key(), &record, Some("/opt/tool")) else {
+        let Observation::SpawnFailed { failure, .. } = over(key(), &record, Some("/opt/tool"), 0) else {
             panic!("not a failed start");
         };
         assert_eq!((failure.stage, failure.errno), (StartStage::Exec, Some(2)));
@@ -200,7 +206,7 @@ mod tests {
             (Some(ExceededLimit::FileSize), Some(longhaul_domain::ExceededLimit::FileSize)),
         ] {
             record.limit = said;
-            let Observation::Exited { exit, .. } = over(key(), &record, None) else {
+            let Observation::Exited { exit, .. } = over(key(), &record, None, 0) else {
                 panic!("not an exit");
             };
             assert_eq!(exit.limit, heard);
@@ -208,8 +214,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_the_case_at_the_end_is_told() {
+        let mut record = ExitRecord::never_ran(1_000, 2);
+        record.ending = Ending::Exited { code: 0 };
+        let told = |record: &ExitRecord, since| match over(key(), record, None, since) {
+            Observation::Exited { exit, .. } => exit.circumstances,
+            other => panic!("not an exit: {other:?}"),
+        };
+        assert_eq!(told(&record, 1_000), Circumstances::PLAIN);
+        let unwatched = Circumstances { unwatched: true, ..Circumstances::PLAIN };
+        assert_eq!(told(&record, 1_001), unwatched, "it ended before anybody watched");
+        record.paused = true;
+        assert_eq!(told(&record, 0), Circumstances { paused: true, ..Circumstances::PLAIN });
+        record.paused = false;
+        record.pipe_held = true;
+        assert_eq!(told(&record, 0), Circumstances { pipe_held: true, ..Circumstances::PLAIN });
+    }
+
+    #[test]
     fn what_never_ran_is_no_exit() {
         let record = ExitRecord::never_ran(1, 2);
-        assert_eq!(over(key(), &record, None), Observation::NeverRan { attempt: AttemptNo(3) });
+        assert_eq!(over(key(), &record, None, 0), Observation::NeverRan { attempt: AttemptNo(3) });
     }
 }

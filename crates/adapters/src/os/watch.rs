@@ -11,7 +11,7 @@ mod sweep;
 pub(super) use ask::{Ask, Sent};
 pub(super) use beginning::Beginning;
 
-use super::examine::{Orphan, Unswept, Verdict, examine};
+use super::examine::{Orphan, Unswept, Verdict, examine, steady_ms};
 use super::input::{Input, InputError};
 use super::launch::Conduct;
 use super::link::{Held, Link};
@@ -45,6 +45,8 @@ pub(super) struct Watch {
     pub(super) held: Held,
     /// The stop that was ordered in this life, the strongest so far.
     pub(super) stop: Option<StopOrder>,
+    /// When it began, in steady milliseconds.
+    since: u64,
     watches: Weak<Watches>,
     shim: Option<ShimChild>,
     identity: Option<Box<Identity>>,
@@ -122,6 +124,7 @@ impl Watch {
         asks: mpsc::UnboundedReceiver<Ask>,
         conduct: Conduct,
     ) -> Self {
+        let since = steady_ms(&shared.options);
         Self {
             shared,
             key,
@@ -129,6 +132,7 @@ impl Watch {
             conduct,
             held: Held::default(),
             stop: None,
+            since,
             watches,
             shim: None,
             identity: None,
@@ -210,7 +214,7 @@ impl Watch {
                 let failure = StartFailure { stage: StartStage::Supervisor, errno: None, detail };
                 Observation::SpawnFailed { attempt: self.key.attempt, failure }
             }
-            (_, _) => translate::over(self.key, record, self.conduct.program.as_deref()),
+            (_, _) => translate::over(self.key, record, self.conduct.program.as_deref(), self.since),
         };
         self.see(Known::Over(over));
     }

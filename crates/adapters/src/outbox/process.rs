@@ -13,9 +13,13 @@ const MOST: u32 = 1_000;
 
 #[async_trait]
 impl ProcessStore for Outboxed {
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit(&self, mut new: Submission) -> Result<Submitted, StoreError> {
         let id = new.process.id;
+        if let Some(claimant) = &mut new.claim_for {
+            claimant.roots = claimant.roots.saturating_sub(self.look(|shelf| shelf.roots_alone()));
+        }
         let offer = self.offer(&new).await?;
+        let copy = self.accepts_alone.then(|| new.clone());
         let answer = self.asked(self.inner.submit(new)).await;
         match &answer {
             Ok(Submitted::Waiting(stored) | Submitted::Claimed(stored)) => self.accepted(stored),
@@ -27,18 +31,30 @@ impl ProcessStore for Outboxed {
             // Whether it was applied, this time or an earlier one, is told by a load later.
             Err(StoreError::Unknown { .. }) => {}
             Err(_) if offer.was_doubtful => {}
+            Err(StoreError::Unavailable { .. }) => match self.accept_alone(copy).await? {
+                Some(stored) => return Ok(Submitted::Claimed(stored)),
+                None => self.withdraw(&id).await,
+            },
             Err(_) => self.withdraw(&id).await,
         }
         answer
     }
 
     async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
-        let claimed = self.asked(self.inner.claim(by, room)).await?;
+        let held = self.look(|shelf| {
+            shelf.has_room_for(room.roots);
+            shelf.roots_alone()
+        });
+        let room = Room { roots: room.roots.saturating_sub(held), ..room.clone() };
+        let claimed = self.asked(self.inner.claim(by, &room)).await?;
         self.heard(&claimed);
         Ok(claimed)
     }
 
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        if let Some(answer) = self.commit_alone(&change).await {
+            return answer;
+        }
         let (next, author, taken) = (change.next.clone(), change.author.clone(), change.taken);
         let revision = self.asked(self.inner.commit(change)).await?;
         let now = self.clock.now();
@@ -59,12 +75,22 @@ impl ProcessStore for Outboxed {
     }
 
     async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
-        let found = self.asked(self.inner.load(ids)).await?;
+        let alone = self.load_alone(ids).await?.unwrap_or_default();
+        if !alone.is_empty() && alone.iter().all(Option::is_some) {
+            return Ok(alone);
+        }
+        let mut found = self.asked(self.inner.load(ids)).await?;
         self.heard(found.iter().flatten());
+        for (found, alone) in found.iter_mut().zip(alone) {
+            *found = alone.or(found.take());
+        }
         Ok(found)
     }
 
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+        if let Some(nobody) = self.list_below_alone(filter) {
+            return Ok(nobody);
+        }
         let listing = self.asked(self.inner.list(filter, page)).await?;
         self.heard(&listing.processes);
         Ok(listing)
@@ -72,6 +98,10 @@ impl ProcessStore for Outboxed {
 
     fn away_since(&self) -> Option<Timestamp> {
         self.absence.since()
+    }
+
+    fn is_alone(&self, id: &ProcessId) -> bool {
+        self.look(|shelf| shelf.is_alone(id))
     }
 
     async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {

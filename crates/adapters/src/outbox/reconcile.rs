@@ -36,6 +36,7 @@ impl Outboxed {
             shelf.is_mine(by);
             shelf.outdated(now)
         });
+        let alone = self.look(|shelf| shelf.alone());
         let mut history = self.inner.history().await?;
         let before = self.look(|shelf| shelf.mark().clone());
         let mut went_back = before.history.is_some_and(|earlier| !history.continues(&earlier));
@@ -52,7 +53,8 @@ impl Outboxed {
         }
         self.keep(|shelf| compared.swept.iter().filter_map(|id| shelf.let_go(id)).collect());
         let given_back = self.give_back(by, &lost).await?;
-        went_back |= !given_back.is_empty();
+        // What this node had accepted alone the store never had.
+        went_back |= given_back.iter().any(|id| !alone.contains(id));
         self.relearn(&compared.newer).await?;
         self.mind_drain(by, went_back, before.draining).await?;
         self.caught_up(&history).await?;
@@ -65,12 +67,14 @@ impl Outboxed {
             let footings = self.inner.footings(ids).await?;
             for (id, footing) in ids.iter().copied().zip(footings) {
                 // What was let go of meanwhile is nobody's to compare.
-                let Some(kept) = self.look(|shelf| shelf.revision_of(&id)) else { continue };
+                let known = self.look(|shelf| Some((shelf.revision_of(&id)?, shelf.is_alone(&id))));
+                let Some((kept, is_alone)) = known else { continue };
                 match footing {
                     Footing::Missing => compared.behind.push((id, Behind::Missing)),
                     Footing::Swept => compared.swept.push(id),
                     Footing::At(there) if there < kept => compared.behind.push((id, Behind::Earlier)),
-                    Footing::At(there) if there > kept => compared.newer.push(id),
+                    // What was given to it without an answer is its own too.
+                    Footing::At(there) if there > kept || is_alone => compared.newer.push(id),
                     Footing::At(_) => {}
                 }
             }
@@ -123,6 +127,7 @@ impl Outboxed {
     async fn give_back(&self, by: &Lease, lost: &[ProcessId]) -> Result<Vec<ProcessId>, StoreError> {
         let mut given_back = Vec::new();
         for ids in lost.chunks(GIVEN) {
+            let _turn = self.giving.lock().await;
             let kept: Vec<Stored> = self.kept(ids).await?.into_iter().flatten().collect();
             let answers = self.inner.restore(by, &kept).await?;
             let mut again = Vec::new();

@@ -6,7 +6,7 @@ use longhaul_domain::{
     NodeId, Placement, Policy, PolicyVersion, Process, ProcessId, Revision, Seq, Standing, Timestamp, Vitals,
     Wish, WishNo,
 };
-use longhaul_ports::{Author, History, Lease, Stored};
+use longhaul_ports::{Author, Change, History, Lease, StoreError, Stored, Submission};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -21,16 +21,37 @@ pub(super) struct Shelf {
     known: HashMap<ProcessId, Known>,
     ended: BTreeSet<(Timestamp, ProcessId)>,
     mark: Mark,
+    /// The most roots that this node holds at once, once it has claimed.
+    roots: Option<u32>,
 }
 
-#[derive(Debug)]
-struct Known {
+#[derive(Clone, Debug)]
+pub(super) struct Known {
     offer: Offer,
     revision: Revision,
     seq: Seq,
     owner: Option<Lease>,
     wishes: Vec<(WishNo, Wish)>,
     ended_at: Option<Timestamp>,
+    is_root: bool,
+    /// The store does not know of it yet: this node accepted it alone.
+    is_alone: bool,
+}
+
+/// What comes of a change of what this node alone may know.
+#[derive(Debug)]
+pub(super) enum Alone {
+    /// The store knows of it, and is to be asked.
+    Shared,
+    /// It may not be made.
+    Refused(StoreError),
+    /// It is made, and counts once it is written.
+    Changed {
+        revision: Revision,
+        entry: Box<Line>,
+        /// What it was before, in case it cannot be written.
+        before: Known,
+    },
 }
 
 /// How it stands with a launch that this node was asked for.
@@ -46,8 +67,8 @@ enum Offer {
 
 impl Shelf {
     pub(super) fn new(keeps_ended: Duration, most_ended: usize, mark: Mark, found: Vec<Heading>) -> Self {
-        let mut shelf =
-            Self { me: None, keeps_ended, most_ended, known: HashMap::new(), ended: BTreeSet::new(), mark };
+        let (known, ended) = (HashMap::new(), BTreeSet::new());
+        let mut shelf = Self { me: None, keeps_ended, most_ended, known, ended, mark, roots: None };
         for heading in found {
             let offer = match heading.stage {
                 Stage::Offered => Offer::Doubtful,
@@ -57,7 +78,10 @@ impl Shelf {
                 shelf.ended.insert((at, heading.id));
             }
             let Heading { id, revision, seq, owner, ended_at, wishes, .. } = heading;
-            shelf.known.insert(id, Known { offer, revision, seq, owner, wishes, ended_at });
+            // What was accepted alone is what the store lacks now: it is found out by comparing.
+            let (is_root, is_alone) = (true, false);
+            let known = Known { offer, revision, seq, owner, wishes, ended_at, is_root, is_alone };
+            shelf.known.insert(id, known);
         }
         shelf
     }
@@ -160,6 +184,74 @@ impl Shelf {
         self.known.get(id).is_some_and(|known| known.offer != Offer::Accepted)
     }
 
+    /// The most roots that this node holds at once.
+    pub(super) fn has_room_for(&mut self, roots: u32) {
+        self.roots = Some(roots);
+    }
+
+    /// Under which lease this node may take a launch without asking; none if it has no place for it.
+    pub(super) fn place_for(&self, new: &Submission) -> Option<Lease> {
+        let me = self.me.clone()?;
+        let holds = |known: &&Known| {
+            known.is_root && known.ended_at.is_none() && self.is_owned_here(known.owner.as_ref())
+        };
+        let held = u32::try_from(self.known.values().filter(holds).count()).unwrap_or(u32::MAX);
+        let is_here = new.process.spec.placement == Placement::Node(me.node.clone());
+        (is_here && !self.mark.draining && held < self.roots?).then_some(me)
+    }
+
+    /// The sequence of a launch that the store does not number.
+    pub(super) const fn next_seq(&self) -> Seq {
+        Seq(self.mark.seq.0.saturating_add(1))
+    }
+
+    /// This node accepts a launch that it had offered.
+    pub(super) fn take_alone(&mut self, stored: &Stored) -> Entry {
+        self.mark.seq = self.mark.seq.max(stored.seq);
+        let known = Known { is_alone: true, ..Known::of(stored, Offer::Accepted, None) };
+        self.known.insert(stored.process.id, known);
+        let (stage, stored) = (Stage::Accepted, stored.clone());
+        Entry::Put(Box::new(Line { stage, stored, vitals_told: false, ended_at: None, is_new: false }))
+    }
+
+    /// What this node accepted alone, and the store has not yet.
+    pub(super) fn alone(&self) -> BTreeSet<ProcessId> {
+        self.known.iter().filter(|(_, known)| known.is_alone).map(|(id, _)| *id).collect()
+    }
+
+    /// The places that are taken by what the store does not count.
+    pub(super) fn roots_alone(&self) -> u32 {
+        let holds = |known: &&Known| known.is_alone && known.owner.is_some() && known.ended_at.is_none();
+        u32::try_from(self.known.values().filter(holds).count()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn is_alone(&self, id: &ProcessId) -> bool {
+        self.known.get(id).is_some_and(|known| known.is_alone)
+    }
+
+    /// Changes what this node alone knows, as a store would.
+    pub(super) fn change_alone(&mut self, now: Timestamp, change: &Change) -> Alone {
+        let Some(before) = self.known.get(&change.next.id).filter(|known| known.is_alone).cloned() else {
+            return Alone::Shared;
+        };
+        if before.revision != change.expected {
+            return Alone::Refused(StoreError::Conflict { found: before.revision });
+        }
+        if let Author::Owner(lease) = &change.author
+            && !self.is_me(&lease.node)
+        {
+            return Alone::Refused(StoreError::Fenced { node: lease.node.clone(), epoch: lease.epoch });
+        }
+        let revision = before.revision.next();
+        let stored = before.changed(change.next.clone(), revision, &change.author, change.taken);
+        Alone::Changed { revision, entry: self.line(now, stored, false), before }
+    }
+
+    /// A change was not written.
+    pub(super) fn undo(&mut self, id: ProcessId, before: Known) {
+        self.known.insert(id, before);
+    }
+
     /// Nothing of it is kept any more.
     pub(super) fn let_go(&mut self, id: &ProcessId) -> Option<Entry> {
         let known = self.known.remove(id)?;
@@ -186,7 +278,7 @@ impl Shelf {
     /// What the store has is what counts, however much further it was known to be.
     pub(super) fn corrected(&mut self, now: Timestamp, stored: &Stored) -> Vec<Entry> {
         if let Some(known) = self.known.get_mut(&stored.process.id) {
-            known.revision = Revision(0);
+            (known.revision, known.is_alone) = (Revision(0), false);
         }
         self.heard(now, stored)
     }
@@ -201,13 +293,7 @@ impl Shelf {
         taken: WishNo,
     ) -> Vec<Entry> {
         let Some(known) = self.known.get(&next.id) else { return Vec::new() };
-        let owner = match (next.state.standing(), author) {
-            (Standing::Holding, Author::Owner(lease)) if next.spec.command().is_some() => Some(lease.clone()),
-            (Standing::Holding | Standing::Waiting | Standing::Idle | Standing::Ended, _) => None,
-        };
-        let wishes = known.wishes.iter().filter(|(no, _)| *no > taken).copied().collect();
-        let (seq, vitals) = (known.seq, Vitals::default());
-        let stored = Stored { process: next, revision, seq, owner, wishes, vitals };
+        let stored = known.changed(next, revision, author, taken);
         self.put(now, stored, false)
     }
 
@@ -244,6 +330,10 @@ impl Shelf {
     fn learn(&mut self, now: Timestamp, stored: &Stored, is_answer: bool) -> Vec<Entry> {
         let id = stored.process.id;
         if let Some(known) = self.known.get(&id) {
+            // It is the store's only once it was given to it.
+            if known.is_alone {
+                return Vec::new();
+            }
             let is_same = known.revision == stored.revision
                 && known.offer == Offer::Accepted
                 && known.owner == stored.owner
@@ -269,24 +359,30 @@ impl Shelf {
         if known.is_some_and(|known| known.revision > stored.revision) {
             return Vec::new();
         }
-        let before = known.and_then(|known| known.ended_at);
-        let is_ended = stored.process.status().is_ended();
-        let ended_at = is_ended.then(|| before.unwrap_or(now));
-        if is_ended && self.keeps_ended.is_zero() {
+        if stored.process.status().is_ended() && self.keeps_ended.is_zero() {
             return self.let_go(&id).into_iter().collect();
         }
+        let mut entries = vec![Entry::Put(self.line(now, stored, vitals_told))];
+        entries.extend(self.outdated(now));
+        entries
+    }
+
+    /// Takes it in mind, and says what is to be written. What the store does not know is never outdated.
+    fn line(&mut self, now: Timestamp, stored: Stored, vitals_told: bool) -> Box<Line> {
+        let id = stored.process.id;
+        let known = self.known.get(&id);
+        let before = known.and_then(|known| known.ended_at);
+        let is_alone = known.is_some_and(|known| known.is_alone);
         let is_new = known.is_none();
+        let ended_at = stored.process.status().is_ended().then(|| before.unwrap_or(now));
         if let Some(at) = before.filter(|_| before != ended_at) {
             self.ended.remove(&(at, id));
         }
-        if let Some(at) = ended_at {
+        if let Some(at) = ended_at.filter(|_| !is_alone) {
             self.ended.insert((at, id));
         }
-        self.known.insert(id, Known::of(&stored, Offer::Accepted, ended_at));
-        let line = Line { stage: Stage::Accepted, stored, vitals_told, ended_at, is_new };
-        let mut entries = vec![Entry::Put(Box::new(line))];
-        entries.extend(self.outdated(now));
-        entries
+        self.known.insert(id, Known { is_alone, ..Known::of(&stored, Offer::Accepted, ended_at) });
+        Box::new(Line { stage: Stage::Accepted, stored, vitals_told, ended_at, is_new })
     }
 }
 
@@ -299,6 +395,18 @@ impl Known {
             owner: stored.owner.clone(),
             wishes: stored.wishes.clone(),
             ended_at,
+            is_root: stored.process.lineage.ancestors.is_empty(),
+            is_alone: false,
         }
+    }
+
+    /// The record after a change of it.
+    fn changed(&self, next: Process, revision: Revision, author: &Author, taken: WishNo) -> Stored {
+        let owner = match (next.state.standing(), author) {
+            (Standing::Holding, Author::Owner(lease)) if next.spec.command().is_some() => Some(lease.clone()),
+            (Standing::Holding | Standing::Waiting | Standing::Idle | Standing::Ended, _) => None,
+        };
+        let wishes = self.wishes.iter().filter(|(no, _)| *no > taken).copied().collect();
+        Stored { process: next, revision, seq: self.seq, owner, wishes, vitals: Vitals::default() }
     }
 }

@@ -50,7 +50,7 @@ impl RedisStore {
 }
 
 /// One entry of the stream: its id, then its fields by name.
-fn logged(entry: &mut Reply) -> Result<Logged, StoreError> {
+pub(super) fn logged(entry: &mut Reply) -> Result<Logged, StoreError> {
     let place = entry.word()?;
     let cursor = place.split_once('-').and_then(|(cursor, _)| cursor.parse().ok()).map(Cursor);
     let mut fields = entry.list()?;

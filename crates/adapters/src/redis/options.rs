@@ -22,6 +22,9 @@ pub struct RedisOptions {
     pub leases: Option<LeaseTimes>,
     /// So long a write is sent again before it is given up; 5 seconds by default.
     pub patience: Duration,
+    /// Whether launches that concern nobody else run on the node that is asked while the server is away, instead of being
+    /// refused; not by default. It is for whoever keeps an outbox beside the store.
+    pub runs_while_away: bool,
     /// From where the node of this opening works, such as the id of its state directory: two homes do not have one name
     /// at a time. None for whoever registers no node, and to have any name at once.
     pub home: Option<String>,
@@ -75,6 +78,7 @@ impl RedisOptions {
             durability: Durability::default(),
             leases: Some(LeaseTimes::default()),
             patience: Duration::from_secs(5),
+            runs_while_away: false,
             home: None,
             tls: TlsFiles::default(),
             clock: None,

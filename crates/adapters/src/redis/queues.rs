@@ -110,7 +110,7 @@ fn lengths(policy: &Policy) -> String {
     words.join(" ")
 }
 
-fn read_policy(reply: &mut Reply) -> Result<(PolicyVersion, Policy), StoreError> {
+pub(super) fn read_policy(reply: &mut Reply) -> Result<(PolicyVersion, Policy), StoreError> {
     let Some(version) = reply.optional_signed()? else {
         return Err(refusal("empty", reply));
     };
@@ -118,7 +118,7 @@ fn read_policy(reply: &mut Reply) -> Result<(PolicyVersion, Policy), StoreError>
     Ok((version, record::decode_policy(&reply.word()?).map_err(broken)?))
 }
 
-fn view(reply: &mut Reply, policy: &Policy) -> Result<QueueView, StoreError> {
+pub(super) fn view(reply: &mut Reply, policy: &Policy) -> Result<QueueView, StoreError> {
     let key: Option<SlotKey> = reply.optional_text()?.map(|key| name(&key)).transpose()?;
     let holders = ids(reply.list()?)?;
     let mut lanes = reply.list()?;

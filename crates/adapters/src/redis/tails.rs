@@ -44,7 +44,7 @@ fn frames(tail: &KeptTail) -> Vec<u8> {
 }
 
 /// Reads what the script wrote: attempt, total and frames. Whoever may write here could have written anything.
-fn tail(kept: &[u8]) -> Result<(AttemptNo, KeptTail), StoreError> {
+pub(super) fn tail(kept: &[u8]) -> Result<(AttemptNo, KeptTail), StoreError> {
     let mut parts = kept.splitn(3, |byte| char::from(*byte) == SEPARATOR);
     let mut part = || parts.next().ok_or_else(|| corrupt("what is kept of an output lacks a part"));
     let attempt = number(part()?).and_then(|number| u32::try_from(number).ok());

@@ -28,7 +28,7 @@ pub enum RedisUrlError {
     },
     /// Something is said that nobody understands, which may be misspelt.
     #[error(
-        "{name:?} means nothing in the URL of a store; there are namespace, durability, lease, grace, ca, cert, key, db, user and pass"
+        "{name:?} means nothing in the URL of a store; there are namespace, durability, lease, grace, away, ca, cert, key, db, user and pass"
     )]
     Unknown {
         /// Its name; not its value, which may be a password.
@@ -46,6 +46,12 @@ pub enum RedisUrlError {
     /// One of two files that belong together is named without the other.
     #[error("`cert` and `key` belong together: a certificate, and the file of its private key")]
     HalfClient,
+    /// What becomes of launches while the server is away is not said.
+    #[error("away={text} is neither `refuse` nor `run`")]
+    Away {
+        /// What was asked for.
+        text: String,
+    },
     /// A time is none.
     #[error("{name}={text} is no number of seconds from 1 to 86400")]
     Time {
@@ -58,8 +64,9 @@ pub enum RedisUrlError {
 
 impl RedisOptions {
     /// The store at this URL. What is ours in its query says how it is used: `namespace`, `durability` (`cache`,
-    /// `single`, `replicated:COUNT`), `lease` and `grace` (in seconds), and for TLS the files `ca`, `cert` and `key`; the
-    /// rest of it is for the connection: `db`, and for sockets `user` and `pass`.
+    /// `single`, `replicated:COUNT`), `lease` and `grace` (in seconds), `away` (what becomes of launches meanwhile: `refuse`
+    /// or `run`), and for TLS the files `ca`, `cert` and `key`; the rest of it is for the connection: `db`, and for sockets
+    /// `user` and `pass`.
     ///
     /// # Errors
     /// If one of these values is none, if there is anything else in the query, if no server is named, or if a file that
@@ -84,6 +91,9 @@ impl RedisOptions {
         for part in query.split('&') {
             match part.split_once('=') {
                 Some(("namespace", namespace)) => options.namespace = checked(namespace)?,
+                Some(("away", "refuse")) => options.runs_while_away = false,
+                Some(("away", "run")) => options.runs_while_away = true,
+                Some(("away", text)) => return Err(RedisUrlError::Away { text: text.to_owned() }),
                 Some(("durability", durability)) => options.durability = durability.parse::<Durability>()?,
                 Some((name @ "lease", text)) => times.lease = seconds(name, text)?,
                 Some((name @ "grace", text)) => times.grace = seconds(name, text)?,
@@ -147,7 +157,9 @@ mod tests {
             assert_eq!(options.url, url);
             assert_eq!((options.namespace.as_str(), options.durability), ("longhaul", Durability::Single));
             assert_eq!(options.leases, Some(LeaseTimes::default()));
+            assert!(!options.runs_while_away);
         }
+        assert!(RedisOptions::of_url("redis://host?away=run").unwrap().runs_while_away);
     }
 
     #[test]
@@ -171,6 +183,7 @@ mod tests {
             "durability=always",
             "lease=0",
             "lease=x",
+            "away=queue",
             "grace=-1",
             "grace=86401",
             "namspace=team",

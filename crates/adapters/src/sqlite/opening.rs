@@ -21,9 +21,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const HEADER: usize = 100;
+/// Every page of a database is read only up to this size, in bytes.
+const MOST_READ: u64 = 256 << 20;
 /// `O_NONBLOCK` on every architecture that this is built for, except on MIPS and SPARC.
 const NONBLOCK: i32 = 0o4000;
 const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// What a look at a database found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// Its size.
+    pub bytes: u64,
+    /// Whether every page was read.
+    pub whole: bool,
+}
 
 /// Looks at what is there: refuses what is not ours, makes what is missing, renews what is older.
 pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
@@ -157,6 +168,30 @@ fn check(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Looks whether a database is whole, without leaving a trace; none if there is none. The pages of a large one are not
+/// read.
+pub(super) fn look(path: &Path) -> Result<Option<Looked>, StoreError> {
+    match version_of(path)? {
+        None => return Ok(None),
+        Some(found) if found > VERSION => return Err(StoreError::Format { found, supported: VERSION }),
+        Some(_) => check(path)?,
+    }
+    let bytes = fs::metadata(path).map_err(|error| blocked(path, error))?.len();
+    if bytes > MOST_READ {
+        return Ok(Some(Looked { bytes, whole: false }));
+    }
+    let said = for_looking(path)
+        .and_then(|connection| {
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+        })
+        .map_err(|error| at_opening(path, error))?;
+    if said == "ok" {
+        Ok(Some(Looked { bytes, whole: true }))
+    } else {
+        Err(corrupt(format!("{}: {said}", path.display())))
+    }
+}
+
 /// A connection that changes nothing: without a log beside it the file is all there is, and no lock or log is needed
 /// to read it; with one, the log is read and left as it is.
 fn for_looking(path: &Path) -> rusqlite::Result<Connection> {
@@ -239,6 +274,23 @@ fn blocked(path: &Path, error: io::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_looks_finds_damage_and_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        assert_eq!(look(&path).unwrap(), None);
+        prepare(&path).unwrap();
+        let before = fs::read(&path).unwrap();
+        assert!(look(&path).unwrap().unwrap().whole);
+        assert_eq!(fs::read(&path).unwrap(), before);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "it leaves no trace");
+        let mut bytes = before;
+        let half = bytes.len() / 2;
+        bytes[half..].iter_mut().for_each(|byte| *byte = 0xa5);
+        fs::write(&path, bytes).unwrap();
+        assert!(matches!(look(&path), Err(StoreError::Corrupt { .. })), "{:?}", look(&path));
+    }
 
     #[test]
     fn a_database_of_an_older_version_becomes_one_of_this() {

@@ -1,6 +1,6 @@
 //! The time of this machine.
 
-mod anchor;
+pub(super) mod anchor;
 
 use crate::durable;
 use anchor::{AHEAD_MS, Anchor};
@@ -73,6 +73,24 @@ impl SystemClock {
             mark.save(anchor.mark_ms).map_err(|error| named(&mark.path, &error))?;
         }
         Ok(Self { boot_id, anchor_ms: anchor.anchor_ms, mark: Arc::new(mark) })
+    }
+
+    /// How far the wall clock is ahead of the steady time of a state directory, in milliseconds: by so much it was changed
+    /// since the first start in this boot. None if none began in this boot; nothing is made or changed.
+    ///
+    /// # Errors
+    /// If the file `clock` cannot be read, or is damaged.
+    pub fn wall_ahead_ms(state_dir: &Path) -> io::Result<Option<i64>> {
+        let path = state_dir.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(named(&path, &error)),
+        };
+        let kept = Anchor::decode(&text).map_err(|error| named(&path, &error))?;
+        let boot_id = std::fs::read_to_string(BOOT_ID)?;
+        let steady_ms = kept.anchor_ms.saturating_add(boot_ms());
+        Ok((kept.boot_id == boot_id.trim()).then(|| wall_ms().saturating_sub(steady_ms)))
     }
 
     /// The milliseconds that added to the boot-time clock give steady time.
@@ -201,6 +219,23 @@ mod tests {
         assert_eq!(first.anchor_ms(), second.anchor_ms());
         assert_eq!(first.boot_id(), second.boot_id());
         assert!(first.now() <= second.now());
+    }
+
+    #[test]
+    fn a_changed_wall_clock_is_seen_by_who_looks() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(SystemClock::wall_ahead_ms(dir.path()).unwrap(), None);
+        let clock = SystemClock::open(dir.path()).unwrap();
+        assert!(SystemClock::wall_ahead_ms(dir.path()).unwrap().unwrap().abs() < 1_000);
+        let day_ms = 86_400_000;
+        let moved = Anchor {
+            boot_id: clock.boot_id().to_owned(),
+            anchor_ms: clock.anchor_ms() - 10 * day_ms,
+            mark_ms: wall_ms(),
+        };
+        std::fs::write(dir.path().join(FILE), moved.encode()).unwrap();
+        let ahead = SystemClock::wall_ahead_ms(dir.path()).unwrap().unwrap();
+        assert!((ahead - 10 * day_ms).abs() < 1_000, "{ahead}");
     }
 
     #[tokio::test]

@@ -149,7 +149,7 @@ impl Inner {
     }
 }
 
-fn encode(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
+pub(super) fn encode(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
     let mut sorted: Vec<&(String, String)> = variables.iter().collect();
     sorted.sort_unstable();
     let mut bytes = Vec::new();
@@ -168,7 +168,7 @@ fn encode(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
+pub(super) fn decode(bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
     let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
     let mut parts = text.split_terminator('\0');
     let mut variables = Vec::new();

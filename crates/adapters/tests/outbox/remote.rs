@@ -17,6 +17,8 @@ pub(super) enum Mood {
     Mute,
     /// It does what it is asked, and never answers.
     Stuck,
+    /// It takes what it is given back, and that answer is lost.
+    Deaf,
 }
 
 /// A store of many machines that is away when it is told to be.
@@ -38,7 +40,7 @@ impl Remote {
     async fn ask<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let mood = *self.mood.lock().unwrap();
         match mood {
-            Mood::Here => answer.await,
+            Mood::Here | Mood::Deaf => answer.await,
             Mood::Away => Err(StoreError::Unavailable { source: "nobody is there".into() }),
             Mood::Stuck => {
                 answer.await?;
@@ -192,6 +194,11 @@ impl Restore for Remote {
     }
 
     async fn restore(&self, by: &Lease, kept: &[Stored]) -> Result<Vec<Restored>, StoreError> {
-        self.ask(self.memory.restore(by, kept)).await
+        let answer = self.ask(self.memory.restore(by, kept)).await?;
+        if *self.mood.lock().unwrap() == Mood::Deaf {
+            self.is(Mood::Mute);
+            return self.ask(async { Ok(answer) }).await;
+        }
+        Ok(answer)
     }
 }

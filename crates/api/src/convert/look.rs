@@ -94,7 +94,9 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
     if engine.lives_on(stored) {
         seen.conditions.push("lives_on".to_owned());
     }
-    if let Some(since) = engine.away_since() {
+    if engine.is_alone(process.id) {
+        seen.conditions.push("unshared".to_owned());
+    } else if let Some(since) = engine.away_since() {
         seen.conditions.push("stale".to_owned());
         seen.stale_since = Some(rfc3339(since));
     }

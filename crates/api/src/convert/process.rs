@@ -112,9 +112,8 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
         agent: agent.agent.clone(),
         model: agent.model.clone(),
         pid: execution.and_then(|execution| execution.pid),
-        containment: execution
-            .and_then(|execution| execution.containment)
-            .map(|containment| containment.as_str().to_owned()),
+        containment: process.state.containment().map(|containment| containment.as_str().to_owned()),
+        ended_by: ended.and_then(|ended| ended.ending.blame()).map(|blame| blame.as_str().to_owned()),
         exit: exit.map(self::exit),
         exit_code: exit.and_then(|exit| match exit.status {
             ExitStatus::Code(code) => Some(code),
@@ -273,6 +272,9 @@ fn exit(exit: &Exit) -> ExitView {
         swept: exit.swept,
         leftovers: exit.leftovers,
         dropped_bytes: exit.dropped_bytes,
+        paused: exit.circumstances.paused,
+        pipe_held: exit.circumstances.pipe_held,
+        unwatched: exit.circumstances.unwatched,
         usage: UsageView {
             user_ms: millis(exit.usage.user),
             system_ms: millis(exit.usage.system),

@@ -229,8 +229,8 @@ const fn signal_name(number: u8) -> Option<&'static str> {
 mod tests {
     use super::*;
     use longhaul_domain::{
-        Awake, Capabilities, Chance, CommandSpec, Context, Input, Lineage, Observation, ProcessId, Spec,
-        Usage, Work,
+        Awake, Capabilities, Chance, Circumstances, CommandSpec, Context, Input, Lineage, Observation,
+        ProcessId, Spec, Usage, Work,
     };
     use std::sync::Arc;
     use std::time::Duration;
@@ -353,6 +353,7 @@ mod tests {
             output_bytes: 0,
             dropped_bytes: 0,
             began: None,
+            circumstances: Circumstances::PLAIN,
         }
     }
 

@@ -105,6 +105,10 @@ impl ProcessStore for Measured {
         self.inner.away_since()
     }
 
+    fn is_alone(&self, id: &ProcessId) -> bool {
+        self.inner.is_alone(id)
+    }
+
     async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
         self.inner.recall(ids).await
     }

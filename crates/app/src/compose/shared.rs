@@ -132,7 +132,8 @@ pub(crate) async fn opened_by_node(
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StoreError> {
     let options = RedisOptions { home: Some(home), ..options(url)? };
-    let kept = OutboxOptions::at(choice.to_string());
+    let kept =
+        OutboxOptions { accepts_alone: options.runs_while_away, ..OutboxOptions::at(choice.to_string()) };
     let kept = match options.durability {
         // The loss of one server loses nothing that was acknowledged.
         Durability::Replicated { .. } => OutboxOptions { keeps_ended: Duration::ZERO, ..kept },

@@ -7,7 +7,8 @@ use crate::shim;
 use crate::state_dir::StateDir;
 use longhaul_cli::{Place, manager_version};
 use longhaul_wire::api::Version;
-use rustix::fs::Access;
+use rustix::fs::{Access, FileType};
+use rustix::io::Errno;
 use std::path::Path;
 
 /// With less than so much room, somebody should look at the disk, in bytes.
@@ -58,7 +59,11 @@ pub(super) fn state_dir(path: &Path) -> Check {
             return Check::warning(NAME, format!("{shown}, whose disk does not tell its room: {error}"));
         }
     };
-    let told = format!("{shown}, {} free", amount(free));
+    let stat = rustix::fs::fstat(&found).ok();
+    let owned = stat.map_or_else(String::new, |stat| {
+        format!(", mode {:04o}, of user {}", stat.st_mode & 0o7777, stat.st_uid)
+    });
+    let told = format!("{shown}{owned}, {} free", amount(free));
     let check = if free < NO_ROOM {
         Check::problem(NAME, told).because("launches are refused where nothing can be kept")
     } else if free < LITTLE_ROOM {
@@ -84,10 +89,44 @@ pub(super) fn shim(settings: &Settings) -> Check {
     }
 }
 
-/// Tells who answers at the socket; nobody is started for it.
-pub(super) fn manager(place: &Place, store: Option<&StoreChoice>) -> Check {
+/// Tells whether the socket is one that only its user reaches.
+pub(super) fn socket(path: &Path) -> Check {
+    const NAME: &str = "socket";
+    let shown = path.display();
+    let stat = match rustix::fs::lstat(path) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => return Check::ok(NAME, format!("{shown}, which a manager makes")),
+        Err(errno) => {
+            return Check::problem(NAME, format!("{shown} cannot be looked at"))
+                .because(std::io::Error::from(errno).to_string())
+                .so("choose a directory of your own: --state-dir DIR, or LONGHAUL_STATE_DIR");
+        }
+    };
+    let (me, mode) = (rustix::process::geteuid().as_raw(), stat.st_mode & 0o7777);
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+        return Check::problem(NAME, format!("{shown} is no socket"))
+            .because("no manager takes away what it has not made")
+            .so(format!("look at it, then: rm {shown}"));
+    }
+    if stat.st_uid != me {
+        return Check::problem(NAME, format!("{shown} belongs to user {}", stat.st_uid))
+            .because(format!("you are user {me}; whoever made it would hear what you launch"))
+            .so("choose a directory of your own: --state-dir DIR, or LONGHAUL_STATE_DIR");
+    }
+    if mode & 0o077 != 0 {
+        return Check::warning(NAME, format!("{shown}, mode {mode:04o}"))
+            .because("others are turned away by their user id, and need not get so far")
+            .so(format!("chmod 600 {shown}"));
+    }
+    Check::ok(NAME, format!("{shown}, mode {mode:04o}"))
+}
+
+/// Tells who answers at the socket, and whether anybody does; nobody is started for it.
+pub(super) fn manager(place: &Place, store: Option<&StoreChoice>) -> (Check, bool) {
     const NAME: &str = "manager";
-    match manager_version(place) {
+    let answer = manager_version(place);
+    let answers = !matches!(answer, Ok(None));
+    let check = match answer {
         Ok(None) => {
             let socket = place.socket.display();
             Check::ok(NAME, format!("none answers at {socket}; the next command starts one"))
@@ -101,7 +140,8 @@ pub(super) fn manager(place: &Place, store: Option<&StoreChoice>) -> Check {
             };
             check.so(problem.help.unwrap_or_else(|| "end what holds the socket".to_owned()))
         }
-    }
+    };
+    (check, answers)
 }
 
 fn answering(manager: &Version, store: Option<&str>) -> Check {
@@ -146,6 +186,25 @@ mod tests {
         std::fs::remove_dir(&path).unwrap();
         std::fs::write(&path, "").unwrap();
         assert_eq!(health(state_dir(&path)), Health::Problem);
+    }
+
+    #[test]
+    fn socket_that_is_none_or_that_others_reach_is_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("s");
+        assert_eq!(health(socket(&path)), Health::Ok);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(health(socket(&path)), Health::Problem);
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/run/other", &path).unwrap();
+        assert_eq!(health(socket(&path)), Health::Problem);
+        std::fs::remove_file(&path).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        for (mode, expected) in [(0o600, Health::Ok), (0o666, Health::Warning)] {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            assert_eq!(health(socket(&path)), expected);
+        }
     }
 
     #[test]

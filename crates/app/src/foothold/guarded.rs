@@ -95,6 +95,10 @@ impl ProcessStore for GuardedStore {
         self.inner.away_since()
     }
 
+    fn is_alone(&self, id: &ProcessId) -> bool {
+        self.inner.is_alone(id)
+    }
+
     async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
         if self.foothold.is_lost() { vec![None; ids.len()] } else { self.inner.recall(ids).await }
     }

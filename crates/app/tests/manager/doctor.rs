@@ -1,7 +1,8 @@
 //! `longhaul doctor` with and without a manager, and with a server that is well, sick and gone.
 
-use crate::bench::{Bench, Said};
+use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;
+use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -19,6 +20,66 @@ fn doctor_tells_of_a_broken_configuration_and_goes_on() {
     let said = bench.run(&["doctor"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.out.contains("problem  configuration") && said.out.contains("state_dir"), "{}", said.out);
+}
+
+#[test]
+fn doctor_tells_of_each_part_of_this_machine_with_a_manager_and_without() {
+    let bench = Bench::new();
+    let id = bench.launch("exec sleep 60");
+    until("it runs", || bench.show(&id)["pid"].is_number());
+    let pid = bench.show(&id)["pid"].as_u64().unwrap();
+    let state_of = |said: &Said, name: &str| {
+        let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        let check = told["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).cloned();
+        let check = check.unwrap_or_else(|| panic!("no row {name}: {told:#}"));
+        (check["state"].as_str().unwrap().to_owned(), check)
+    };
+    let with = bench.run(&["doctor", "--json"]);
+    for name in ["configuration", "state_dir", "socket", "shim", "manager", "store", "containment", "clock"] {
+        assert_eq!(state_of(&with, name).0, "ok", "{with:?}");
+    }
+    assert!(state_of(&with, "limits").1["figures"]["pid_max"].is_number(), "{with:?}");
+    let (state, orphans) = state_of(&with, "orphans");
+    assert_eq!((state.as_str(), &orphans["figures"]["supervised"]), ("ok", &1.into()), "{orphans:#}");
+
+    bench.end_manager(Signal::KILL);
+    let (state, alone) = state_of(&bench.run(&["doctor", "--json"]), "orphans");
+    assert_eq!(state, "ok", "{alone:#}");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let shim = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
+    for killed in [shim, i32::try_from(pid).unwrap()] {
+        kill_process(Pid::from_raw(killed).unwrap(), Signal::KILL).unwrap();
+    }
+    until("both are gone", || {
+        let told = bench.run(&["doctor", "--json"]);
+        let (state, orphans) = state_of(&told, "orphans");
+        state == "warning" && orphans["figures"]["unsupervised"] == 1 && orphans["help"].is_string()
+    });
+    assert!(!bench.is_serving(), "a look starts nobody");
+    until("the next manager finds out", || bench.show(&id)["status"] == "interrupted");
+}
+
+#[test]
+fn bundle_is_one_file_of_its_user_with_all_that_helps_and_never_replaces_one() {
+    use std::os::unix::fs::MetadataExt;
+    let bench = Bench::new();
+    let id = bench.launch("exit 7");
+    assert_eq!(bench.run(&["wait", &id]).code, 7);
+    let file = bench.top().join("bundle.txt");
+    let words = ["doctor", "--bundle", file.to_str().unwrap()];
+    let said = bench.run(&words);
+    assert_eq!(said.code, 0, "{said:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    for part in ["kernel ", "containment", "max_parallel", &id, "\"ended_by\":\"itself\"", "is ready"] {
+        assert!(text.contains(part), "no {part}: {text}");
+    }
+    assert!(!text.contains("exit 7"), "arguments may be secret: {text}");
+    assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+    assert_ne!(bench.run(&words).code, 0, "a file that is there stays");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    assert_eq!(bench.run(&["doctor", "--bundle"]).code, 0);
+    let named = std::fs::read_dir(bench.top()).unwrap().flatten().map(|entry| entry.file_name());
+    assert_eq!(named.filter(|name| name.to_string_lossy().starts_with("longhaul-doctor-")).count(), 1);
 }
 
 #[test]

@@ -90,6 +90,52 @@ fn end_that_is_seen_while_the_store_is_away_is_shown_and_ends_waits() {
 }
 
 #[test]
+fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(mut server) = Server::start(place.path()) else { return };
+    let (a, b) = (server.node_with("a", "&away=run"), server.node("b"));
+    let before = a.launch("exit 0");
+    assert_eq!(a.run(&["wait", &before]).code, 0);
+    let marks = place.path().join("marks");
+    let mark = |then: &str| format!("echo $LONGHAUL_ID >> {}; {then}", marks.display());
+    server.stop();
+    until("the absence is known", || a.show(&before)["stale_since"].is_string());
+    // Long enough for the lease to be over.
+    std::thread::sleep(Duration::from_secs(3));
+    let [fails, runs, stopped] =
+        ["exit 3", "exec sleep 300", "exec sleep 300"].map(|then| a.launch(&mark(then)));
+    assert_eq!(a.run(&["wait", &fails]).code, 3);
+    until("both run", || [&runs, &stopped].iter().all(|id| a.show(id)["status"] == "running"));
+    let shown = a.show(&runs);
+    assert!(shown["conditions"].as_array().unwrap().contains(&"unshared".into()), "{shown}");
+    assert!(shown["stale_since"].is_null(), "it is the truth: {shown}");
+    assert_eq!(a.run(&["cancel", &stopped]).code, 0, "nobody else need be asked");
+    assert_eq!(a.show(&stopped)["status"], "cancelled");
+    let keyed = a.run(&["run", "-b", "--key", "gpu", "--", "true"]);
+    assert!(keyed.code == 6 && keyed.err.contains("store_unavailable"), "a limit is everybody's: {keyed:?}");
+    let pid = pid_of(&a, &runs);
+    a.end_manager(Signal::KILL);
+
+    server.begin();
+    let seen_by = |node: &Bench, id: &str| {
+        let said = node.run(&["inspect", id]);
+        serde_json::from_str::<Value>(&said.out).unwrap_or_default()
+    };
+    for (id, status) in [(&fails, "failed"), (&runs, "running"), (&stopped, "cancelled")] {
+        until(&format!("{id} is {status} for both"), || {
+            [&a, &b].iter().all(|node| seen_by(node, id)["status"] == status)
+        });
+    }
+    assert_eq!(b.show(&fails)["exit_code"], 3);
+    assert!(!a.show(&runs)["conditions"].as_array().unwrap().contains(&"unshared".into()));
+    assert_eq!(pid_of(&a, &runs), pid);
+    assert_eq!(b.run(&["cancel", "--now", &runs]).code, 0);
+    until("it is gone", || !is_alive(pid));
+    let ran = fs::read_to_string(&marks).unwrap();
+    assert_eq!(ran.lines().count(), 3, "each ran once: {ran}");
+}
+
+#[test]
 fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
     let place = tempfile::tempdir().unwrap();
     let Some(server) = Server::start(place.path()) else { return };
@@ -331,7 +377,12 @@ impl Server {
 
     /// A manager of this name, which begins with its first command.
     fn node(&self, name: &str) -> Bench {
-        let url = format!("redis+unix://{}?namespace=team&lease=2&grace=4", self.socket.display());
+        self.node_with(name, "")
+    }
+
+    /// The same with more in the query of its store.
+    fn node_with(&self, name: &str, more: &str) -> Bench {
+        let url = format!("redis+unix://{}?namespace=team&lease=2&grace=4{more}", self.socket.display());
         // Both are of one cluster.
         let key = self.socket.with_file_name("cluster.key");
         let key = key.display();

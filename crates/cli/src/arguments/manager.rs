@@ -45,6 +45,14 @@ pub struct ServeArgs {
     pub autostarted: bool,
 }
 
+/// What `doctor` takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DoctorArgs {
+    /// Write all that helps to find a fault to one file, without secrets; longhaul-doctor-SECONDS.txt if no name is given
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub bundle: Option<Option<PathBuf>>,
+}
+
 /// What `token` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TokenArgs {

@@ -85,7 +85,7 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
     add("started", process.started_at.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
     add("ended", process.completed_at.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
     add("took", process.duration_ms.filter(|_| process.completed_at.is_some()).map(length));
-    add("exit", process.exit.as_ref().and_then(exit));
+    add("exit", process.exit.as_ref().and_then(exit).map(|told| told + sent_by(process)));
     add("late", late(process));
     add(
         "output",
@@ -218,6 +218,14 @@ fn late(process: &ProcessView) -> Option<String> {
     Some(format!("its command ended all the same: {seen}"))
 }
 
+/// Gives who sent the signal that ended it, if nobody of ours did.
+fn sent_by(process: &ProcessView) -> &'static str {
+    match process.ended_by.as_deref() {
+        Some("outside") => ", sent from outside",
+        Some(_) | None => "",
+    }
+}
+
 fn exit(exit: &ExitView) -> Option<String> {
     let mut parts = Vec::new();
     match (exit.code, exit.signal) {
@@ -228,9 +236,12 @@ fn exit(exit: &ExitView) -> Option<String> {
         (None, None) => {}
     }
     parts.extend(exit.stopped_by.as_ref().map(|by| format!("stopped by {by}")));
+    parts.extend(exit.paused.then(|| "while paused".to_owned()));
+    parts.extend(exit.unwatched.then(|| "while no manager was there".to_owned()));
     parts.extend(exit.limit.as_ref().map(|limit| format!("over its limit of {limit}")));
     parts.extend((exit.swept > 0).then(|| format!("{} descendants swept", exit.swept)));
     parts.extend((exit.leftovers > 0).then(|| format!("{} descendants left over", exit.leftovers)));
+    parts.extend(exit.pipe_held.then(|| "its output was held open by others".to_owned()));
     parts.extend((exit.dropped_bytes > 0).then(|| format!("{} of output lost", bytes(exit.dropped_bytes))));
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -402,6 +413,23 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         let page = page(&samples::cancelled());
         assert!(page.contains("  exit       by SIGKILL, stopped by user, 3 descendants swept\n"), "{page}");
         assert!(page.contains("longhaul restart -b c0ffee00"), "{page}");
+    }
+
+    #[test]
+    fn page_tells_what_was_the_case_at_the_end() {
+        let mut process = samples::failed();
+        process.ended_by = Some("outside".to_owned());
+        process.exit = Some(ExitView {
+            signal: Some(9),
+            paused: true,
+            unwatched: true,
+            pipe_held: true,
+            ..ExitView::default()
+        });
+        let page = page(&process);
+        let told = "  exit       by SIGKILL, while paused, while no manager was there, its output was held open by others, \
+                    sent from outside\n";
+        assert!(page.contains(told), "{page}");
     }
 
     #[test]

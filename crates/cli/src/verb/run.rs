@@ -116,6 +116,10 @@ pub(super) async fn submit(
             .console
             .say(&format!("the launch key was used before: this is {}, {stands}", label(&launched.process)));
     }
+    if launched.process.conditions.iter().any(|condition| condition == "unshared") {
+        let label = label(&launched.process);
+        context.console.say(&format!("the store is away: only this node knows of {label} until it is back"));
+    }
     Ok(launched)
 }
 

@@ -1,9 +1,9 @@
 //! One input for each column of the table.
 
 use longhaul_domain::{
-    AttemptNo, Command, Condition, Containment, Exit, ExitStatus, Input, Interruption, NodeId, Observation,
-    Priority, Process, Report, SessionPolicy, Signal, SignalTarget, Stage, StartFailure, StartStage,
-    StopCause, Timestamp, Usage, Wish,
+    AttemptNo, Circumstances, Command, Condition, Containment, Exit, ExitStatus, Input, Interruption, NodeId,
+    Observation, Priority, Process, Report, SessionPolicy, Signal, SignalTarget, Stage, StartFailure,
+    StartStage, StopCause, Timestamp, Usage, Wish,
 };
 use std::time::Duration;
 
@@ -174,6 +174,7 @@ pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit
         output_bytes: 0,
         dropped_bytes: 0,
         began: None,
+        circumstances: Circumstances::PLAIN,
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::inputs::{COLUMNS, column, exit, input};
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, situations};
 use longhaul_domain::{
-    Containment, Ending, Environment, ExceededLimit, ExitStatus, Fact, Failure, Interruption, JsonText,
-    LARGEST_JSON, Level, LimitMechanism, Lineage, Process, ProcessId, ProcessType, ReportedSpec, Retention,
-    Spec, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb, Work,
+    Blame, Containment, Ending, Environment, ExceededLimit, Exit, ExitStatus, Fact, Failure, Interruption,
+    JsonText, LARGEST_JSON, Level, LimitMechanism, Lineage, Process, ProcessId, ProcessType, ReportedSpec,
+    Retention, Spec, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb, Work,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -152,6 +152,50 @@ fn an_exit_is_known_wherever_one_was_seen() {
     for ending in without {
         assert_eq!(ending.exit(), None);
     }
+}
+
+#[test]
+fn blame_goes_to_the_stop_then_the_limit_then_the_signal() {
+    let by = |number| ExitStatus::Signal { number, core: false };
+    let over = |limit, status| Exit { limit: Some(limit), ..exit(status, None) };
+    let told = [
+        (exit(ExitStatus::Code(3), None), "itself"),
+        (exit(by(11), None), "itself"),
+        (exit(by(13), None), "itself"),
+        (exit(by(9), None), "outside"),
+        (exit(by(15), None), "outside"),
+        (over(ExceededLimit::Memory, by(9)), "memory"),
+        (over(ExceededLimit::Cpu, by(24)), "cpu"),
+        (exit(by(9), Some(StopCause::Parent)), "parent"),
+        (exit(ExitStatus::Code(0), Some(StopCause::User)), "user"),
+    ];
+    for (exit, word) in told {
+        assert_eq!(exit.blame().as_str(), word, "{exit:?}");
+        assert_eq!(Ending::Failed { failure: Failure::Exit(exit) }.blame().map(Blame::as_str), Some(word));
+    }
+    // The supervisor may not have heard of the stop that the end is called by.
+    let unheard = Some(exit(by(9), None));
+    let cancelled = Ending::Cancelled { by: StopCause::Session, exit: unheard.clone() };
+    assert_eq!(cancelled.blame(), Some(Blame::Stop(StopCause::Session)));
+    assert_eq!(Ending::Timeout { exit: unheard }.blame(), Some(Blame::Stop(StopCause::Timeout)));
+    assert_eq!(Ending::Interrupted { why: Interruption::Reboot }.blame(), None);
+    assert_eq!(Ending::Failed { failure: Failure::NeverRan { times: 5 } }.blame(), None);
+}
+
+#[test]
+fn what_held_a_tree_together_is_known_after_its_end() {
+    let held = |life: Situation| life.process.state.containment();
+    for end in ["exited_0", "exited_1", "node_lost"] {
+        let life = command().after(&["claimed", "spawned", end]);
+        assert!(life.process.status().is_ended(), "{end}");
+        assert_eq!(held(life), Some(Containment::Cgroup), "{end}");
+    }
+    let waiting = awaiting_command().after(&["claimed", "spawned", "exited_0"]);
+    assert_eq!(held(waiting), Some(Containment::Cgroup));
+    let waited = awaiting_command().after(&["claimed", "spawned", "exited_0", "descendants_ended"]);
+    assert!(waited.process.status().is_ended());
+    assert_eq!(held(waited), Some(Containment::Cgroup));
+    assert_eq!(held(command().after(&["claimed", "spawn_failed"])), None);
 }
 
 #[test]

@@ -16,6 +16,9 @@ use crate::attempt_directory::AttemptDirectory;
 
 const BLOCK: usize = 64 << 10;
 
+/// So many entries of an index may make no sense before those that stand behind them count for nothing.
+const MOST_SENSELESS: usize = 4_096;
+
 /// The output of one attempt, of which every byte has one offset for ever.
 #[derive(Debug)]
 pub struct OutputLog {
@@ -161,7 +164,7 @@ impl OutputLog {
     /// none.
     pub fn last_time(&self) -> io::Result<Option<u64>> {
         let index = KeptIndex::open(self)?;
-        for number in (0..index.count()).rev() {
+        for number in (0..index.count()).rev().take(MOST_SENSELESS) {
             if let Some(entry) = index.entry(number)? {
                 return Ok(Some(entry.time));
             }
@@ -229,11 +232,13 @@ impl Iterator for Entries {
                 }
             };
             self.next = self.next.saturating_add(1);
-            let Some(entry) =
-                entry.filter(|entry| entry.end > self.end && entry.end <= self.index.log_length)
-            else {
+            let Some(entry) = entry else {
+                self.next = self.index.next_written(self.next);
                 continue;
             };
+            if entry.end <= self.end || entry.end > self.index.log_length {
+                continue;
+            }
             let gap = &self.index.gap.log;
             let start = if gap.contains(&self.end) { gap.end } else { self.end };
             self.end = entry.end;
@@ -273,13 +278,44 @@ impl KeptIndex {
     }
 
     fn entry(&self, number: u64) -> io::Result<Option<IndexEntry>> {
-        let mut at = number.saturating_mul(ENTRY);
-        if at >= self.gap.index.start {
-            at = at.saturating_add(self.gap.index.end.saturating_sub(self.gap.index.start));
-        }
         let mut bytes = [0; 16];
-        let got = self.segments.read_at(at, &mut bytes)?;
+        let got = self.segments.read_at(self.place(number), &mut bytes)?;
         Ok(if got == bytes.len() { IndexEntry::decode(bytes) } else { None })
+    }
+
+    /// Returns where an entry stands in the index as it was before its middle was given back.
+    fn place(&self, number: u64) -> u64 {
+        let at = number.saturating_mul(ENTRY);
+        let gap = &self.gap.index;
+        if at < gap.start { at } else { at.saturating_add(gap.end.saturating_sub(gap.start)) }
+    }
+
+    /// Returns the first entry from this one on of which something was written, or a number past all of them.
+    ///
+    /// What a damaged file says may lead past more nothing than anybody could read.
+    fn next_written(&self, number: u64) -> u64 {
+        let (at, gap) = (self.place(number), &self.gap.index);
+        let Some(written) = self.segments.next_written(at) else {
+            return u64::MAX;
+        };
+        if at < gap.start && gap.start <= written {
+            return (gap.start / ENTRY).saturating_add(written.saturating_sub(gap.end) / ENTRY);
+        }
+        number.saturating_add(written.saturating_sub(at) / ENTRY)
+    }
+
+    /// Finds the first entry from this one on that makes sense, unless too many do not.
+    fn sensible(&self, mut number: u64, end: u64) -> io::Result<Option<(u64, IndexEntry)>> {
+        for _ in 0..MOST_SENSELESS {
+            if number >= end {
+                break;
+            }
+            if let Some(entry) = self.entry(number)? {
+                return Ok(Some((number, entry)));
+            }
+            number = self.next_written(number.saturating_add(1));
+        }
+        Ok(None)
     }
 
     /// Finds by halving the first entry for which something holds that holds for all later ones too.
@@ -287,11 +323,9 @@ impl KeptIndex {
         let (mut low, mut high) = (0, self.count());
         while low < high {
             let middle = low.midpoint(high);
-            // An entry that makes no sense is passed over towards the end.
-            if self.entry(middle)?.is_some_and(&holds) {
-                high = middle;
-            } else {
-                low = middle.saturating_add(1);
+            match self.sensible(middle, high)? {
+                Some((found, entry)) if !holds(entry) => low = found.saturating_add(1),
+                Some(_) | None => high = middle,
             }
         }
         Ok(low)

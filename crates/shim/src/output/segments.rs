@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
-use rustix::fs::SeekFrom;
+use rustix::{fs::SeekFrom, io::Errno};
 
 use crate::attempt_directory::AttemptDirectory;
 
@@ -62,6 +62,22 @@ impl Segments {
     pub(super) fn first_held(&self, offset: u64) -> Option<u64> {
         let holds = |segment: &&Segment| offset < segment.end;
         self.list.iter().find(holds).map(|segment| segment.base.max(offset))
+    }
+
+    /// Returns the first offset from there on at which something was written: neither between the files nor in a hole.
+    pub(super) fn next_written(&self, offset: u64) -> Option<u64> {
+        let behind = self.list.iter().filter(|segment| offset < segment.end);
+        let written = behind.filter_map(|segment| {
+            let from = segment.base.max(offset);
+            let place = from.saturating_sub(segment.base).saturating_add(segment.header);
+            match rustix::fs::seek(&segment.file, SeekFrom::Data(place)) {
+                Ok(found) => Some(from.saturating_add(found.saturating_sub(place))),
+                Err(Errno::NXIO) => None,
+                // A file system that does not tell has no holes.
+                Err(_) => Some(from),
+            }
+        });
+        written.min()
     }
 
     /// Tells whether nothing is stored at an offset that one of the files spans.

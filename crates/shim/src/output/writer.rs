@@ -14,6 +14,7 @@ use rustix::{fs::FallocateFlags, io::Errno, pipe::SpliceFlags};
 use super::{
     entry::{ENTRY, IndexEntry, Stream},
     gap::{GAP, Gap},
+    headroom::leave_headroom,
     index::Index,
     place::Place,
     segments::{INDEX, LOG},
@@ -112,7 +113,7 @@ impl OutputWriter {
 
     /// Moves what one system call moves; never waits and never fails the work.
     pub(crate) fn take(&mut self, pipe: impl AsFd, stream: Stream) -> Taken {
-        let moved = match self.make_room() {
+        let moved = match leave_headroom(&self.log.file).and_then(|()| self.make_room()) {
             Ok(room) => self.store(pipe.as_fd(), room),
             Err(error) => Err(error),
         };

@@ -142,6 +142,9 @@ unsafe fn become_program(prepared: &Prepared, ends: &ChildEnds) -> ! {
         libc::setsid();
         let mut byte = 0_u8;
         if libc::read(ends.gate, (&raw mut byte).cast(), 1) != 1 {
+            // Nobody who stands in for a shim that was killed may take this for an end of the command: whatever the
+            // code, a command could have it too.
+            libc::kill(libc::getpid(), libc::SIGKILL);
             libc::_exit(NOT_RUN);
         }
         reset_signals();
@@ -226,5 +229,22 @@ unsafe fn close_between(first: RawFd, last: RawFd) {
                 libc::close(fd);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Pid, WaitOptions, waitpid};
+
+    #[test]
+    fn child_whose_gate_closes_ends_as_no_command_does_by_itself() {
+        let mut launch = Launch::new("0b8e1e6a", 1, "/bin/true");
+        launch.directory = "/tmp".into();
+        let gated = spawn(&launch, None, None, &[]).unwrap();
+        let pid = Pid::from_raw(gated.pid.cast_signed());
+        drop(gated);
+        let (_, status) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();
+        assert_eq!((status.exit_status(), status.terminating_signal()), (None, Some(9)));
     }
 }

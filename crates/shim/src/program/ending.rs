@@ -114,6 +114,7 @@ impl Supervisor {
             return;
         }
         self.pumps.drain();
+        let pipe_held = !self.pumps.are_ended();
         let durable = match &self.record {
             Record::Open | Record::Unwritten { .. } => false,
             Record::Written { .. } | Record::Settled { .. } => true,
@@ -122,6 +123,7 @@ impl Supervisor {
             let writer = self.pumps.writer();
             record.sweeping = false;
             record.swept = swept;
+            record.pipe_held = pipe_held;
             record.output_bytes = writer.length();
             record.dropped_bytes = writer.dropped();
             record.write_errors = writer.write_errors();

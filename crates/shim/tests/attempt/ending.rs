@@ -1,12 +1,24 @@
 //! How attempts end and what is recorded of it.
 
-use std::{fs, time::Instant};
-
-use longhaul_shim::{
-    Ending, Leftovers, Notice, Order, ResourceLimit, SpawnStage, StdinSource, StopOrder, StopReason,
+use std::{
+    fs,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            net::UnixStream,
+            process::{CommandExt as _, ExitStatusExt as _},
+        },
+    },
+    process::Command,
+    time::Instant,
 };
 
-use crate::harness::{Attempt, is_alive, kill, number_in, script, until};
+use longhaul_shim::{
+    ATTEMPT_ARGUMENT, AttemptDirectory, Ending, Leftovers, Notice, Order, ResourceLimit, SHIM_VARIABLE,
+    SpawnStage, StdinSource, StopOrder, StopReason,
+};
+
+use crate::harness::{Attempt, Directory, Peer, is_alive, kill, number_in, program, script, until};
 
 #[test]
 fn exit_code_is_told_and_recorded() {
@@ -155,6 +167,32 @@ fn stop_before_the_gate_opens_means_that_it_never_ran() {
     assert_eq!(record.stopped, Some(StopReason::User));
     assert!(!mark.exists());
     attempt.finish();
+}
+
+/// The point stands between the durable identity and the opening of the gate; a release build has none.
+#[cfg(debug_assertions)]
+#[test]
+fn child_whose_supervisor_dies_before_the_gate_opens_runs_nothing() {
+    let directory = Directory::new();
+    let mark = directory.path().join("ran");
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut shim = Command::new(program())
+        .arg0("longhaul-shim")
+        .arg(ATTEMPT_ARGUMENT)
+        .arg(directory.path())
+        .env_clear()
+        .env(SHIM_VARIABLE, "1")
+        .env("LONGHAUL_FAILPOINTS", "shim.identity.durable=kill")
+        .env("LONGHAUL_FAILPOINTS_SEEN", directory.path().join("seen"))
+        .stdin(OwnedFd::from(theirs))
+        .spawn()
+        .unwrap();
+    let launch = script(&format!("echo x > {}", mark.display()));
+    Peer::new(ours).tell(&Order::Launch(Box::new(launch)));
+    assert_eq!(shim.wait().unwrap().signal(), Some(9));
+    let identity = AttemptDirectory::open(directory.path()).unwrap().identity().unwrap().unwrap();
+    until("the child is gone", || (!is_alive(identity.pid)).then_some(()));
+    assert!(!mark.exists());
 }
 
 #[test]

@@ -257,6 +257,24 @@ fn garbage_in_the_index_never_harms_the_reader() {
 }
 
 #[test]
+fn index_that_leads_far_away_is_read_at_once_and_hides_nothing() {
+    let (directory, _) = finished(&script("echo one; echo two >&2"));
+    let sound: Vec<_> =
+        OutputLog::open(directory.path()).unwrap().entries(0).unwrap().map(Result::unwrap).collect();
+    assert_eq!(sound.len(), 2);
+    // A tail whose header was damaged, and an index that somebody made longer than any disk.
+    let header = [b"LHTAIL1\0".as_slice(), &(1_u64 << 60).to_le_bytes(), &[0; 64]].concat();
+    std::fs::write(directory.path().join("output.idx0"), header).unwrap();
+    let index = std::fs::File::options().write(true).open(directory.path().join("output.idx")).unwrap();
+    index.set_len(1 << 40).unwrap();
+    let log = OutputLog::open(directory.path()).unwrap();
+    let found: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
+    assert_eq!(found, sound);
+    assert_eq!(log.offset_at_time(u64::MAX).unwrap(), 8);
+    assert_eq!(log.last_time().unwrap(), None);
+}
+
+#[test]
 fn gap_beyond_the_end_hides_nothing_that_is_there() {
     let (directory, _) = finished(&script("echo one; echo two >&2"));
     let log = OutputLog::open(directory.path()).unwrap();

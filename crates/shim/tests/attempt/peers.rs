@@ -176,6 +176,32 @@ fn illegal_and_unknown_orders_are_answered_with_an_error() {
 }
 
 #[test]
+fn manager_of_another_build_is_greeted_told_and_obeyed() {
+    for version in [0, 99] {
+        let mut attempt = Attempt::launch(&script("sleep 60"));
+        let (identity, _) = attempt.peer.started();
+        let mut other = attempt.connect(Hello { version, want_descriptors: true, ..Hello::default() });
+        let (same, _) = other.started();
+        assert_eq!(same, identity);
+        other.socket.write_all(&FrameWriter::new(99).bytes(1, b"later").finish()).unwrap();
+        other.socket.write_all(&FrameWriter::new(3).bytes(200, b"later").finish()).unwrap();
+        let status = other.hear_until(|notice| match notice {
+            Notice::Status(status) => Some(status),
+            _ => None,
+        });
+        assert_eq!(status.pid, identity.pid);
+        // With a reason and a field that nobody knows here: somebody wants it stopped all the same.
+        let stop = FrameWriter::new(4).number(1, 250).bytes(200, b"later").finish();
+        other.socket.write_all(&stop).unwrap();
+        let record = other.settled();
+        assert!(matches!(record.ending, Ending::Signaled { signal: 15, .. }), "{record:?}");
+        assert!(record.stopped.is_some(), "{record:?}");
+        drop(other);
+        attempt.finish();
+    }
+}
+
+#[test]
 fn malformed_launch_is_refused_and_nothing_runs() {
     let mut attempt = Attempt::idle();
     attempt.peer.socket.write_all(&FrameWriter::new(2).bytes(1, b"p").finish()).unwrap();

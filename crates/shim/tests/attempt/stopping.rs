@@ -3,8 +3,8 @@
 use std::{path::Path, time::Instant};
 
 use longhaul_shim::{
-    AllowedContainment, Containment, Ending, Hello, Launch, Notice, Order, Phase, SignalTarget, StopOrder,
-    StopPlan, StopReason, StopStep,
+    AllowedContainment, Containment, Ending, Hello, Launch, Notice, Order, Phase, ProcessStat, SignalTarget,
+    StopOrder, StopPlan, StopReason, StopStep,
 };
 
 use crate::{
@@ -57,6 +57,23 @@ fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
             assert!(!path.exists(), "the cgroup was left behind");
         }
     }
+}
+
+#[test]
+fn orphan_in_a_session_of_its_own_stays_with_the_supervisor_and_ends_with_the_stop() {
+    let directory = Directory::new();
+    let number = directory.path().join("far");
+    let text = format!("(setsid sh -c 'echo $$ > {}; exec sleep 60' &); sleep 60", number.display());
+    let mut attempt = Attempt::launch(&script(&text));
+    let (identity, _) = attempt.peer.started();
+    let far = number_in(&number);
+    until("the supervisor is its parent", || {
+        ProcessStat::read(far).filter(|stat| stat.parent == identity.shim_pid).map(drop)
+    });
+    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    attempt.peer.settled();
+    assert!(!is_alive(far));
+    attempt.finish();
 }
 
 #[test]

@@ -35,6 +35,10 @@ struct Kept {
     seq: Seq,
     policy: Option<(PolicyVersion, Policy)>,
     away_since: Option<Timestamp>,
+    accepts_alone: bool,
+    /// What this node accepted while the store was away, and has not given to it.
+    alone: BTreeSet<ProcessId>,
+    accepted_alone: u64,
 }
 
 impl KeepingStore {
@@ -48,6 +52,54 @@ impl KeepingStore {
         node: NodeId,
     ) -> Self {
         Self { inner, restore, clock, node, kept: Arc::default() }
+    }
+
+    /// The same, accepting by itself what concerns nobody else while the store is away.
+    #[must_use]
+    pub fn accepting_alone(self) -> Self {
+        self.kept().accepts_alone = true;
+        self
+    }
+
+    /// How many launches it accepted by itself.
+    #[must_use]
+    pub fn accepted_alone(&self) -> u64 {
+        self.kept().accepted_alone
+    }
+
+    /// What this node accepts without the store, under its lease and in a free place.
+    fn accept_alone(&self, new: &Submission) -> Option<Stored> {
+        let claimant = new.claim_for.as_ref().filter(|_| new.is_nobody_elses())?;
+        let mut kept = self.kept();
+        let is_held = |stored: &&Stored| stored.owner.is_some() && !stored.process.status().is_ended();
+        let held = kept.records.values().filter(is_held).count();
+        if !kept.accepts_alone || held >= usize::try_from(claimant.roots).unwrap_or(usize::MAX) {
+            return None;
+        }
+        let stored = new.claimed_by(claimant.lease.clone(), kept.seq.next(), self.clock.now());
+        let id = stored.process.id;
+        kept.seq = stored.seq;
+        kept.accepted.insert(id);
+        kept.alone.insert(id);
+        kept.accepted_alone += 1;
+        kept.records.insert(id, stored.clone());
+        Some(stored)
+    }
+
+    fn commit_alone(&self, change: &Change) -> Option<Result<Revision, StoreError>> {
+        let mut kept = self.kept();
+        if !kept.alone.contains(&change.next.id) {
+            return None;
+        }
+        let known = kept.records.get_mut(&change.next.id)?;
+        if known.revision != change.expected {
+            return Some(Err(StoreError::Conflict { found: known.revision }));
+        }
+        (known.process, known.revision) = (change.next.clone(), known.revision.next());
+        if known.process.state.standing() != Standing::Holding {
+            known.owner = None;
+        }
+        Some(Ok(known.revision))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -66,6 +118,9 @@ impl KeepingStore {
         let mut kept = self.kept();
         for stored in told {
             let id = stored.process.id;
+            if kept.alone.contains(&id) {
+                continue;
+            }
             kept.seq = kept.seq.max(stored.seq);
             let owned = stored.owner.as_ref().is_some_and(|owner| owner.node == self.node);
             let known = kept.records.get(&id).map(|known| known.revision);
@@ -128,7 +183,13 @@ impl fmt::Debug for KeepingStore {
 impl ProcessStore for KeepingStore {
     async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
         let id = new.process.id;
-        let answer = self.asked(self.inner.submit(new)).await?;
+        let copy = new.clone();
+        let answer = match self.asked(self.inner.submit(new)).await {
+            Err(away @ StoreError::Unavailable { .. }) => {
+                return self.accept_alone(&copy).map(Submitted::Claimed).ok_or(away);
+            }
+            answer => answer?,
+        };
         if let Submitted::Waiting(stored) | Submitted::Claimed(stored) = &answer {
             self.kept().accepted.insert(id);
             self.heard([stored]);
@@ -143,6 +204,9 @@ impl ProcessStore for KeepingStore {
     }
 
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        if let Some(answer) = self.commit_alone(&change) {
+            return answer;
+        }
         let (next, author, taken) = (change.next.clone(), change.author.clone(), change.taken);
         let revision = self.asked(self.inner.commit(change)).await?;
         let mut kept = self.kept();
@@ -171,12 +235,22 @@ impl ProcessStore for KeepingStore {
     }
 
     async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+        let is_alone = {
+            let kept = self.kept();
+            ids.iter().any(|id| kept.alone.contains(id))
+        };
+        if is_alone {
+            return Ok(self.recall(ids).await);
+        }
         let found = self.asked(self.inner.load(ids)).await?;
         self.heard(found.iter().flatten());
         Ok(found)
     }
 
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+        if filter.ancestor.or(filter.parent).is_some_and(|above| self.kept().alone.contains(&above)) {
+            return Ok(Listing { processes: Vec::new(), next: None });
+        }
         let listing = self.asked(self.inner.list(filter, page)).await?;
         self.heard(&listing.processes);
         Ok(listing)
@@ -184,6 +258,10 @@ impl ProcessStore for KeepingStore {
 
     fn away_since(&self) -> Option<Timestamp> {
         self.kept().away_since
+    }
+
+    fn is_alone(&self, id: &ProcessId) -> bool {
+        self.kept().alone.contains(id)
     }
 
     async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
@@ -232,16 +310,18 @@ impl Upkeep for KeepingStore {
         if reconciled.went_back || !lost.is_empty() {
             self.restore.raise(&marks).await?;
         }
+        let alone = self.kept().alone.clone();
         for (kept, restored) in lost.iter().zip(self.restore.restore(by, &lost).await?) {
             if let Restored::Given(_) = restored {
                 reconciled.given_back.push(kept.process.id);
             }
+            self.kept().alone.remove(&kept.process.id);
             let id = kept.process.id;
             if let Some(there) = self.restore_of(id).await? {
                 self.kept().records.insert(id, there);
             }
         }
-        reconciled.went_back |= !reconciled.given_back.is_empty();
+        reconciled.went_back |= reconciled.given_back.iter().any(|id| !alone.contains(id));
         self.kept().history = Some(self.restore.history().await?);
         Ok(reconciled)
     }

@@ -5,8 +5,8 @@ use super::journal::{Act, Entry};
 use super::script::{Answer, Course, Obedience, Script};
 use super::{FakeOutput, VirtualClock};
 use longhaul_domain::{
-    Awake, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, Signal, SignalTarget,
-    StopCause, Timestamp, Usage,
+    Awake, Circumstances, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, Signal,
+    SignalTarget, StopCause, Timestamp, Usage,
 };
 use longhaul_ports::{AttemptKey, Clock, OutputSource, StopOrder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -345,6 +345,7 @@ impl World {
             output_bytes: self.output.written(key),
             dropped_bytes: 0,
             began: None,
+            circumstances: Circumstances::PLAIN,
         };
         let attempt = key.attempt;
         self.end(key, Observation::Exited { attempt, exit });

@@ -5,10 +5,10 @@ use super::request::Request;
 use crate::scripts::inputs;
 use crate::suite::must;
 use longhaul_domain::{
-    Capabilities, Chance, ChildrenPolicy, CommandSpec, Context, Exit, ExitStatus, Hold, Input, LaunchKey,
-    Level, Lineage, NodeId, Observation, OpId, Placement, Policy, PolicyVersion, Priority, Process,
-    ProcessId, ReportedSpec, Retention, SessionId, SlotKey, Spec, StopCause, TreeLimits, Usage, Vitals, Wish,
-    WishNo, Work,
+    Capabilities, Chance, ChildrenPolicy, Circumstances, CommandSpec, Context, Exit, ExitStatus, Hold, Input,
+    LaunchKey, Level, Lineage, NodeId, Observation, OpId, Placement, Policy, PolicyVersion, Priority,
+    Process, ProcessId, ReportedSpec, Retention, SessionId, SlotKey, Spec, StopCause, TreeLimits, Usage,
+    Vitals, Wish, WishNo, Work,
 };
 use longhaul_ports::{
     Author, Change, Claimant, Lease, Limits, NodeFacts, PlacementClass, Room, Stored, Submission,
@@ -190,6 +190,7 @@ fn exit(code: i32, after: i64) -> Exit {
         output_bytes: 0,
         dropped_bytes: 0,
         began: None,
+        circumstances: Circumstances::PLAIN,
     }
 }
 

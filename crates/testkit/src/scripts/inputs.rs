@@ -3,9 +3,9 @@
 use super::specs::{moment, priority, session_policies, span};
 use crate::suite::must;
 use longhaul_domain::{
-    AttemptNo, Command, Condition, Containment, Ending, ExceededLimit, Exit, ExitStatus, Failure, Input,
-    Interruption, JsonText, NodeId, Observation, Pace, Progress, Report, Signal, SignalTarget, Stage,
-    StartFailure, StartStage, StopCause, Usage, Vitals, Wish,
+    AttemptNo, Circumstances, Command, Condition, Containment, Ending, ExceededLimit, Exit, ExitStatus,
+    Failure, Input, Interruption, JsonText, NodeId, Observation, Pace, Progress, Report, Signal,
+    SignalTarget, Stage, StartFailure, StartStage, StopCause, Usage, Vitals, Wish,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -146,11 +146,11 @@ pub fn exits() -> impl Strategy<Value = Exit> {
         any::<[u32; 2]>(),
         option::of(limit()),
         usage,
-        any::<[u64; 2]>(),
+        (any::<[u64; 2]>(), any::<[bool; 3]>()),
     )
         .prop_map(
-            |(status, (at, began), stopped, last_signal, [swept, leftovers], limit, usage, bytes)| {
-                let [output_bytes, dropped_bytes] = bytes;
+            |(status, (at, began), stopped, last_signal, [swept, leftovers], limit, usage, rest)| {
+                let ([output_bytes, dropped_bytes], [paused, pipe_held, unwatched]) = rest;
                 Exit {
                     status,
                     at,
@@ -163,6 +163,7 @@ pub fn exits() -> impl Strategy<Value = Exit> {
                     output_bytes,
                     dropped_bytes,
                     began,
+                    circumstances: Circumstances { paused, pipe_held, unwatched },
                 }
             },
         )

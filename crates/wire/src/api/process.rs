@@ -89,8 +89,12 @@ pub struct ProcessView {
     pub model: Option<String>,
     /// The process id of the command while it runs.
     pub pid: Option<u32>,
-    /// What keeps its descendants together: `cgroup`, `subreaper`, `group`.
+    /// What keeps its descendants together, or did until it ended: `cgroup`, `subreaper`, `group`.
     pub containment: Option<String>,
+    /// Who or what ended it: `itself`, a stop (`user`, `timeout`, `parent`, `session`, `shutdown`, `limit`), a limit that it
+    /// exceeded (`cpu`, `memory`, `file_size`), or `outside`: a signal that no stop sent. Null while it lives, if it never
+    /// ran, and where nobody saw its end.
+    pub ended_by: Option<String>,
     /// How the command exited.
     pub exit: Option<ExitView>,
     /// The exit code, if it exited with one.
@@ -106,8 +110,9 @@ pub struct ProcessView {
     /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `sweeping` (the command has ended by itself,
     /// and what it left behind is being ended), `detached_children`,
     /// `waits_for_children`, `unreachable` (its node gives no sign of life), `lives_on` (it was called interrupted while this
-    /// node was away, and goes on here), `stale` (the store does not answer, see `stale_since`); of one process that was
-    /// asked for, `output_removed` as well.
+    /// node was away, and goes on here), `stale` (the store does not answer, see `stale_since`), `unshared` (this node
+    /// accepted it alone while the store is away, and no other node knows of it until the store is back); of one process
+    /// that was asked for, `output_removed` as well.
     pub conditions: Vec<String>,
     /// Since when the store does not answer: the record is the one that this node keeps of its own work. Null while it
     /// answers.
@@ -184,6 +189,12 @@ pub struct ExitView {
     pub leftovers: u32,
     /// Bytes of output that could not be kept.
     pub dropped_bytes: u64,
+    /// Whether it was paused when it ended.
+    pub paused: bool,
+    /// Whether somebody still held its output open when its end was told.
+    pub pipe_held: bool,
+    /// Whether no manager was there to see it end; its supervisor wrote it down.
+    pub unwatched: bool,
     /// What it used.
     pub usage: UsageView,
 }

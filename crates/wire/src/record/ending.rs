@@ -1,7 +1,7 @@
 use super::{BrokenRecord, Span, is_zero};
 use longhaul_domain::{
-    Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption, JsonText, StartFailure, StartStage,
-    StopCause, Timestamp, Usage,
+    Circumstances, Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption, JsonText, StartFailure,
+    StartStage, StopCause, Timestamp, Usage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,12 @@ pub(super) struct ExitRecord {
     dropped_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     began: Option<i64>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    paused: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pipe_held: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    unwatched: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -221,6 +227,9 @@ impl From<&Exit> for ExitRecord {
             output_bytes: exit.output_bytes,
             dropped_bytes: exit.dropped_bytes,
             began: exit.began.map(|began| began.0),
+            paused: exit.circumstances.paused,
+            pipe_held: exit.circumstances.pipe_held,
+            unwatched: exit.circumstances.unwatched,
         }
     }
 }
@@ -252,6 +261,11 @@ impl TryFrom<ExitRecord> for Exit {
             output_bytes: record.output_bytes,
             dropped_bytes: record.dropped_bytes,
             began: record.began.map(Timestamp),
+            circumstances: Circumstances {
+                paused: record.paused,
+                pipe_held: record.pipe_held,
+                unwatched: record.unwatched,
+            },
         })
     }
 }

@@ -103,12 +103,16 @@ enum StateRecord {
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
         vitals: Box<VitalsRecord>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        containment: Option<ContainmentRecord>,
     },
     Ended {
         at: i64,
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
         vitals: Box<VitalsRecord>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        containment: Option<ContainmentRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         late: Option<Box<LateRecord>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -262,11 +266,13 @@ impl From<&State> for StateRecord {
                 since: lingering.since.0,
                 ending: Box::new((&lingering.ending).into()),
                 vitals: Box::new((&lingering.vitals).into()),
+                containment: lingering.containment.map(Into::into),
             },
             State::Ended(ended) => Self::Ended {
                 at: ended.at.0,
                 ending: Box::new((&ended.ending).into()),
                 vitals: Box::new((&ended.vitals).into()),
+                containment: ended.containment.map(Into::into),
                 late: ended
                     .late
                     .as_ref()
@@ -310,18 +316,24 @@ impl TryFrom<StateRecord> for State {
             StateRecord::Withdrawing { slot, cause, until } => {
                 Self::Withdrawing { slot, cause: cause.into(), until: Timestamp(until) }
             }
-            StateRecord::Lingering { since, ending, vitals } => Self::Lingering(Box::new(Lingering {
-                since: Timestamp(since),
-                ending: (*ending).try_into()?,
-                vitals: (*vitals).try_into()?,
-            })),
-            StateRecord::Ended { at, ending, vitals, late, rest } => Self::Ended(Box::new(Ended {
-                at: Timestamp(at),
-                ending: (*ending).try_into()?,
-                vitals: (*vitals).try_into()?,
-                late: late.map(|late| LateExit::try_from(*late)).transpose()?,
-                rest: rest.map(|rest| RestTold { cause: rest.cause.into(), force: rest.force }),
-            })),
+            StateRecord::Lingering { since, ending, vitals, containment } => {
+                Self::Lingering(Box::new(Lingering {
+                    since: Timestamp(since),
+                    ending: (*ending).try_into()?,
+                    vitals: (*vitals).try_into()?,
+                    containment: containment.map(Into::into),
+                }))
+            }
+            StateRecord::Ended { at, ending, vitals, containment, late, rest } => {
+                Self::Ended(Box::new(Ended {
+                    at: Timestamp(at),
+                    ending: (*ending).try_into()?,
+                    vitals: (*vitals).try_into()?,
+                    containment: containment.map(Into::into),
+                    late: late.map(|late| LateExit::try_from(*late)).transpose()?,
+                    rest: rest.map(|rest| RestTold { cause: rest.cause.into(), force: rest.force }),
+                }))
+            }
         })
     }
 }

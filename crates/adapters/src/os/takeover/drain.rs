@@ -1,7 +1,7 @@
 //! Moving output into the log of an attempt that lost its shim.
 
 use crate::os::pidfd;
-use longhaul_shim::{AttemptDirectory, IndexEntry, Stream};
+use longhaul_shim::{AttemptDirectory, IndexEntry, Stream, leave_headroom};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
@@ -173,7 +173,9 @@ impl Log {
     fn append(&mut self, bytes: &[u8], stream: Stream) -> usize {
         let room = usize::try_from(self.room).unwrap_or(usize::MAX);
         let bytes = bytes.get(..room.min(bytes.len())).unwrap_or(&[]);
-        if bytes.is_empty() || self.bytes.write_all_at(bytes, self.length).is_err() {
+        let stored =
+            || leave_headroom(&self.bytes).and_then(|()| self.bytes.write_all_at(bytes, self.length));
+        if bytes.is_empty() || stored().is_err() {
             return 0;
         }
         let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);

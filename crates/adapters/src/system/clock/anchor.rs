@@ -10,7 +10,7 @@ pub(super) const AHEAD_MS: i64 = 10_000;
 
 /// The beginning of steady time in one boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Anchor {
+pub(in crate::system) struct Anchor {
     /// The boot that it holds for.
     pub(super) boot_id: String,
     /// What added to the boot-time clock gives steady time, in milliseconds.
@@ -29,7 +29,7 @@ impl Anchor {
         }
     }
 
-    pub(super) fn encode(&self) -> String {
+    pub(in crate::system) fn encode(&self) -> String {
         let mut text = format!("{FORM}\n");
         // Writing to a string cannot fail.
         let _ = write!(text, "boot={}\nanchor={}\nmark={}\n", self.boot_id, self.anchor_ms, self.mark_ms);
@@ -37,7 +37,7 @@ impl Anchor {
     }
 
     /// Reads the file; anything else than a whole one is refused, since to begin anew could turn time back.
-    pub(super) fn decode(text: &str) -> io::Result<Self> {
+    pub(in crate::system) fn decode(text: &str) -> io::Result<Self> {
         let mut lines = text.lines();
         let mut next = |key: &str| match key {
             "" => lines.next(),
@@ -58,7 +58,10 @@ impl Anchor {
         read().ok_or_else(damaged)
     }
 
-    fn at(boot_id: &str, now_ms: i64, boot_ms: i64) -> Self {
+    /// A wall clock by which the machine was started before 1970 was never set. Supervisors know no such time: steady time
+    /// is that since the boot then.
+    fn at(boot_id: &str, wall_ms: i64, boot_ms: i64) -> Self {
+        let now_ms = wall_ms.max(boot_ms);
         Self {
             boot_id: boot_id.to_owned(),
             anchor_ms: now_ms.saturating_sub(boot_ms),
@@ -92,6 +95,14 @@ mod tests {
         assert_eq!(behind.anchor_ms + 20, first.mark_ms);
         let ahead = Anchor::begin(Some(first), "b", 2_000_000, 20);
         assert_eq!(ahead.anchor_ms + 20, 2_000_000);
+    }
+
+    #[test]
+    fn steady_time_is_never_that_of_a_boot_before_1970() {
+        for wall in [-864_000_000, 0, 699] {
+            let unset = Anchor::begin(None, "a", wall, 700);
+            assert_eq!((unset.anchor_ms, unset.mark_ms), (0, 700 + AHEAD_MS), "{wall}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::draft::Draft;
 use crate::fakes::{SequentialIds, VirtualClock};
 use crate::suite::{instead_of, must, some};
 use longhaul_domain::{
-    AttemptNo, Capabilities, Command, Containment, Context, Exit, ExitStatus, Input, NodeId, Observation,
-    Priority, Process, ProcessId, Retention, State, StopCause, Timestamp, Usage,
+    AttemptNo, Capabilities, Circumstances, Command, Containment, Context, Exit, ExitStatus, Input, NodeId,
+    Observation, Priority, Process, ProcessId, Retention, State, StopCause, Timestamp, Usage,
 };
 use longhaul_ports::{
     Author, Change, Claimant, Clock, IdSource, Lease, Limits, NodeFacts, PlacementClass, Room, Store,
@@ -246,6 +246,7 @@ pub(crate) fn exited(stored: &Stored, at: Timestamp, code: i32) -> Input {
             output_bytes: 0,
             dropped_bytes: 0,
             began: None,
+            circumstances: Circumstances::PLAIN,
         },
     })
 }

@@ -137,12 +137,20 @@ fn exit() -> BoxedStrategy<Exit> {
         prop::sample::select(vec![ExceededLimit::Cpu, ExceededLimit::Memory, ExceededLimit::FileSize]);
     (
         (status, timestamp(), some(cause()), any::<Option<u8>>(), some(limit.boxed())),
-        (any::<u32>(), any::<u32>(), usage, any::<u64>(), any::<u64>(), some(timestamp())),
+        (
+            any::<u32>(),
+            any::<u32>(),
+            usage,
+            any::<u64>(),
+            any::<u64>(),
+            some(timestamp()),
+            any::<[bool; 3]>(),
+        ),
     )
         .prop_map(
             |(
                 (status, at, stopped, last_signal, limit),
-                (swept, leftovers, usage, output_bytes, dropped_bytes, began),
+                (swept, leftovers, usage, output_bytes, dropped_bytes, began, [paused, pipe_held, unwatched]),
             )| {
                 Exit {
                     status,
@@ -156,6 +164,7 @@ fn exit() -> BoxedStrategy<Exit> {
                     output_bytes,
                     dropped_bytes,
                     began,
+                    circumstances: Circumstances { paused, pipe_held, unwatched },
                 }
             },
         )
@@ -242,14 +251,15 @@ fn state() -> BoxedStrategy<State> {
             cause,
             until
         }),
-        (timestamp(), ending(), vitals()).prop_map(|(since, ending, vitals)| {
-            State::Lingering(Box::new(Lingering { since, ending, vitals }))
-        }),
-        (timestamp(), ending(), vitals(), some(late.boxed()), some(rest.boxed())).prop_map(
-            |(at, ending, vitals, late, rest)| {
-                State::Ended(Box::new(Ended { at, ending, vitals, late, rest }))
+        (timestamp(), ending(), vitals(), some(containment())).prop_map(
+            |(since, ending, vitals, containment)| {
+                State::Lingering(Box::new(Lingering { since, ending, vitals, containment }))
             }
         ),
+        (timestamp(), ending(), vitals(), some(containment()), some(late.boxed()), some(rest.boxed()))
+            .prop_map(|(at, ending, vitals, containment, late, rest)| {
+                State::Ended(Box::new(Ended { at, ending, vitals, containment, late, rest }))
+            }),
     ]
     .boxed()
 }

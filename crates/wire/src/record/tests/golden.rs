@@ -100,6 +100,7 @@ pub(super) fn one_per_state() -> Vec<Process> {
             at: Timestamp(9_000),
             ending,
             vitals: Vitals { progress: Some(Progress::DONE), ..Vitals::default() },
+            containment: None,
             late,
             rest: None,
         }))
@@ -167,6 +168,7 @@ fn with_later_fields() -> Vec<Process> {
         since: Timestamp(8_000),
         ending: Ending::Completed { exit: Some(Exit { limit: None, ..exit() }), result: None },
         vitals: Vitals { progress: Some(Progress::DONE), ..Vitals::default() },
+        containment: None,
     })));
     let limited = |limit| {
         let exit = Exit { limit: Some(limit), stopped: None, last_signal: None, ..exit() };
@@ -174,10 +176,26 @@ fn with_later_fields() -> Vec<Process> {
             at: Timestamp(9_000),
             ending: Ending::Failed { failure: Failure::Exit(exit) },
             vitals: Vitals::default(),
+            containment: None,
             late: None,
             rest: None,
         })))
     };
+    let contained = |containment, circumstances| {
+        let exit = Exit { circumstances, ..exit() };
+        with(State::Ended(Box::new(Ended {
+            at: Timestamp(9_000),
+            ending: Ending::Cancelled { by: StopCause::User, exit: Some(exit) },
+            vitals: Vitals::default(),
+            containment: Some(containment),
+            late: None,
+            rest: None,
+        })))
+    };
+    let mut waiting = lingering.clone();
+    if let State::Lingering(lingering) = &mut waiting.state {
+        lingering.containment = Some(Containment::Group);
+    }
     let mut noticed = running();
     noticed.conditions = [Condition::Ready, Condition::Idle, Condition::Stalled, Condition::WaitingForInput]
         .into_iter()
@@ -195,6 +213,10 @@ fn with_later_fields() -> Vec<Process> {
         limited(ExceededLimit::FileSize),
         noticed,
         sweeping,
+        contained(Containment::Cgroup, Circumstances { paused: true, ..Circumstances::PLAIN }),
+        contained(Containment::Subreaper, Circumstances { pipe_held: true, ..Circumstances::PLAIN }),
+        contained(Containment::Group, Circumstances { unwatched: true, ..Circumstances::PLAIN }),
+        waiting,
     ]
 }
 
@@ -362,5 +384,6 @@ fn exit() -> Exit {
         output_bytes: 42,
         dropped_bytes: 0,
         began: None,
+        circumstances: Circumstances::PLAIN,
     }
 }

@@ -1,0 +1,30 @@
+//! The readers of answers, over bytes: for those who look for bytes that they do not stand.
+
+use super::codec::{claim, event, ids, refusal, stored};
+use super::failure::corrupt;
+use super::reply::Reply;
+use super::{class, events, queues, tails};
+use longhaul_domain::Policy;
+use longhaul_ports::StoreError;
+
+/// Reads an answer in the protocol of Redis as that to a question of this name, and tells what it says.
+///
+/// # Errors
+/// [`StoreError`] for what is no such answer.
+pub fn read(question: &str, answer: &[u8]) -> Result<String, StoreError> {
+    let value = redis::parse_redis_value(answer).map_err(|_| corrupt("it is no answer of a server"))?;
+    let mut reply = Reply::of(value)?;
+    Ok(match question {
+        "record" => format!("{:?}", stored(&mut reply)?),
+        "event" => format!("{:?}", event(&reply.word()?)?),
+        "claim" => format!("{:?}", claim(&reply.word()?)?),
+        "logged" => format!("{:?}", events::logged(&mut reply)?),
+        "ids" => format!("{:?}", ids(reply)?),
+        "policy" => format!("{:?}", queues::read_policy(&mut reply)?),
+        "queue" => format!("{:?}", queues::view(&mut reply, &Policy::default())?),
+        "tail" => format!("{:?}", tails::tail(&reply.bytes()?)?),
+        "labels" => format!("{:?}", class::of_labels(&reply.word()?)),
+        "refusal" => return Err(refusal(&reply.word()?, &mut reply)),
+        _ => return Err(corrupt("nobody asks for that")),
+    })
+}

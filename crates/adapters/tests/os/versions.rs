@@ -1,0 +1,236 @@
+//! Shims of other builds: what is frozen of their files and messages is all that a manager needs.
+
+use crate::bench::{Bench, SOON, by_user, code, is_halted, key};
+use longhaul_domain::{ExitStatus, Observation, StopCause};
+use longhaul_ports::{AttemptKey, Found, Spawner};
+use longhaul_shim::{
+    AttemptDirectory, Containment, ErrorCode, Frame, FrameBuffer, FrameWriter, Identity, LONGEST_FRAME,
+    Notice, ProcessStat, Welcome, receive, send,
+};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::thread::JoinHandle;
+
+/// Runs until the file `go` is there.
+const WAITS: &str = "while [ ! -e go ]; do sleep 0.01; done; exit 7";
+
+/// Where another build differs from this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Build {
+    /// It knows the frozen messages only, and writes the lines that were there from the beginning.
+    Older,
+    /// It tells and writes more than is known here.
+    Newer,
+}
+
+/// A shim that was built elsewhere, played by a thread. Its command waits until it may end, or is told to.
+struct Foreign {
+    pid: u32,
+    thread: JoinHandle<Result<(), String>>,
+}
+
+impl Foreign {
+    fn start(bench: &Bench, key: AttemptKey, build: Build) -> Self {
+        let path = bench.attempt(key);
+        std::fs::create_dir_all(&path).unwrap();
+        let lock = AttemptDirectory::open(&path).unwrap().lock().unwrap().expect("nobody has it");
+        let mut command = Command::new("sh");
+        command.args(["-c", WAITS]).current_dir(bench.path()).process_group(0);
+        let child = command.spawn().unwrap();
+        let pid = child.id();
+        let identity = Identity {
+            process: key.id.to_string(),
+            attempt: 1,
+            boot_id: bench.clock().boot_id().to_owned(),
+            // Nobody's: the thread cannot be told from the test.
+            shim_pid: std::process::id(),
+            shim_start: 0,
+            pid,
+            start_time: ProcessStat::read(pid).unwrap().start_time,
+            cgroup: None,
+            mechanism: Containment::Group,
+            started_at: 5,
+            wall: 6,
+        };
+        std::fs::write(path.join("identity"), build.record(identity.encode())).unwrap();
+        let listener = UnixListener::bind(path.join("ctl")).unwrap();
+        let part = Part { build, path, identity, lock };
+        Self { pid, thread: std::thread::spawn(move || part.play(&listener, child)) }
+    }
+
+    /// Waits until it was told that the end is kept.
+    async fn acknowledged(self) {
+        let left = tokio::task::spawn_blocking(|| self.thread.join().unwrap());
+        tokio::time::timeout(SOON, left).await.expect("it was never acknowledged").unwrap().unwrap();
+    }
+}
+
+/// What the thread knows.
+struct Part {
+    build: Build,
+    path: PathBuf,
+    identity: Identity,
+    lock: OwnedFd,
+}
+
+impl Part {
+    /// Serves one manager until it acknowledges the end.
+    fn play(self, listener: &UnixListener, mut child: Child) -> Result<(), String> {
+        let (socket, _) = listener.accept().map_err(|error| error.to_string())?;
+        let (pid, build, path) = (self.identity.pid, self.build, self.path.clone());
+        let to = socket.try_clone().map_err(|error| error.to_string())?;
+        let ending = std::thread::spawn(move || {
+            let status = child.wait().unwrap();
+            let how = match (status.code(), status.signal()) {
+                (Some(code), _) => format!("kind=exited\ncode={code}\n"),
+                (None, signal) => format!("kind=signaled\nsignal={}\nstopped=user\n", signal.unwrap_or(0)),
+            };
+            let lines = format!("longhaul-exit 1\n{how}ended_at=7\nwall=8\nsettled=1\n");
+            let record = build.record(sealed(lines.into_bytes()));
+            std::fs::write(path.join("exit"), &record).unwrap();
+            let exited = FrameWriter::new(0x87).bytes(1, &record).flag(2, true).finish();
+            tell(&to, &build.message(exited));
+        });
+        let (mut frames, mut none) = (FrameBuffer::new(LONGEST_FRAME), Vec::new());
+        loop {
+            let got = receive(&socket, &mut frames, &mut none).map_err(|error| error.to_string())?;
+            if got == 0 {
+                return Err("the manager hung up".to_owned());
+            }
+            while let Some(frame) = frames.pull().map_err(|error| error.to_string())? {
+                if self.answer(&socket, &frame, pid) {
+                    ending.join().unwrap();
+                    drop(self.lock);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Does as the frozen orders say; says whether it may leave.
+    fn answer(&self, socket: &UnixStream, order: &Frame, pid: u32) -> bool {
+        match order.kind() {
+            1 => self.greet(socket),
+            4 => {
+                let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+                rustix::process::kill_process_group(pid, rustix::process::Signal::TERM).unwrap();
+            }
+            8 => return true,
+            _ => {
+                let text = "this build does not know it".to_owned();
+                let error = Notice::Error { code: ErrorCode::Unknown, text };
+                tell(socket, &self.build.message(error.encode()));
+            }
+        }
+        false
+    }
+
+    fn greet(&self, socket: &UnixStream) {
+        let (version, capabilities) = match self.build {
+            Build::Older => (0, Vec::new()),
+            Build::Newer => (99, vec!["input".to_owned(), "teleport".to_owned()]),
+        };
+        let (process, shim_pid) = (self.identity.process.clone(), self.identity.shim_pid);
+        let welcome = Welcome { version, capabilities, process, attempt: 1, shim_pid };
+        tell(socket, &self.build.message(Notice::Hello(welcome).encode()));
+        if self.build == Build::Newer {
+            tell(socket, &FrameWriter::new(0xf0).bytes(1, b"news").finish());
+        }
+        let identity = self.build.record(self.identity.encode());
+        let started = FrameWriter::new(0x82).bytes(1, &identity).bytes(2, &[]).finish();
+        tell(socket, &self.build.message(started));
+    }
+}
+
+impl Build {
+    /// A record as this build writes it.
+    fn record(self, record: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Older => record,
+            Self::Newer => {
+                let end = record.windows(5).rposition(|window| window == b"\nend=").unwrap();
+                sealed([&record[..=end], b"moon=full%0aexit\n"].concat())
+            }
+        }
+    }
+
+    /// A message as this build sends it.
+    fn message(self, mut message: Vec<u8>) -> Vec<u8> {
+        if self == Self::Newer {
+            message.extend_from_slice(&[200, 5, 0, 0, 0]);
+            message.extend_from_slice(b"later");
+            let length = u32::try_from(message.len() - 4).unwrap();
+            message[..4].copy_from_slice(&length.to_le_bytes());
+        }
+        message
+    }
+}
+
+fn sealed(mut lines: Vec<u8>) -> Vec<u8> {
+    let sum =
+        !lines.iter().fold(u32::MAX, |sum, byte| {
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+                if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 }
+            })
+        });
+    lines.extend_from_slice(format!("end={sum:08x}\n").as_bytes());
+    lines
+}
+
+fn tell(socket: &UnixStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        bytes = &bytes[send(socket, bytes, &[]).unwrap()..];
+    }
+}
+
+#[tokio::test]
+async fn what_runs_under_a_shim_of_another_build_is_found_and_its_end_is_told() {
+    for (number, build) in [(1, Build::Older), (2, Build::Newer)] {
+        let (bench, key) = (Bench::new(), key(number));
+        let shim = Foreign::start(&bench, key, build);
+        let found = bench.spawner.adopt(key).await.unwrap();
+        let Found::Alive(Observation::Spawned { pid, .. }) = found else { panic!("{build:?}: {found:?}") };
+        assert_eq!(pid, Some(shim.pid));
+        // Not one of the frozen orders: refused in words, and nothing happens.
+        let refused = bench.spawner.pause(key).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("does not know"), "{build:?}: {refused:?}");
+        assert!(!is_halted(shim.pid));
+        std::fs::write(bench.path().join("go"), "").unwrap();
+        assert_eq!(code(&bench.exited().await), 7, "{build:?}");
+        bench.spawner.settled(key).await;
+        shim.acknowledged().await;
+    }
+}
+
+#[tokio::test]
+async fn what_runs_under_a_shim_of_another_build_is_stopped() {
+    for (number, build) in [(1, Build::Older), (2, Build::Newer)] {
+        let (bench, key) = (Bench::new(), key(number));
+        let shim = Foreign::start(&bench, key, build);
+        bench.spawner.adopt(key).await.unwrap();
+        bench.spawner.stop(key, by_user(false)).await.unwrap();
+        let exit = bench.exited().await;
+        assert_eq!(exit.status, ExitStatus::Signal { number: 15, core: false }, "{build:?}");
+        assert_eq!(exit.stopped, Some(StopCause::User), "{build:?}");
+        bench.spawner.settled(key).await;
+        shim.acknowledged().await;
+    }
+}
+
+#[tokio::test]
+async fn what_ended_under_a_shim_of_another_build_is_read_from_what_it_wrote() {
+    for (number, build) in [(1, Build::Older), (2, Build::Newer)] {
+        let (bench, key) = (Bench::new(), key(number));
+        let path = bench.attempt(key);
+        std::fs::create_dir_all(&path).unwrap();
+        let lines = b"longhaul-exit 1\nkind=exited\ncode=41\nended_at=7\nwall=8\nsettled=1\n".to_vec();
+        std::fs::write(path.join("exit"), build.record(sealed(lines))).unwrap();
+        match bench.spawner.adopt(key).await.unwrap() {
+            Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 41, "{build:?}"),
+            other => panic!("{build:?}: {other:?}"),
+        }
+    }
+}

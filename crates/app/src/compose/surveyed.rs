@@ -1,0 +1,180 @@
+//! How well the parts of this machine are, as `longhaul doctor` tells it: the store, what holds trees together, the clock,
+//! and what runs without anybody.
+
+use super::containment;
+use crate::announce::ATTEMPTS;
+use crate::config::Settings;
+use crate::doctor::{Check, amount};
+use longhaul_adapters::os::{Survey, containment_here, deserted_groups, names_left};
+use longhaul_adapters::sqlite::SqliteStore;
+use longhaul_adapters::system::SystemClock;
+use longhaul_domain::Containment;
+use longhaul_engine::ports::StoreError;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// With fewer names of files left, launches are refused before long.
+const FEW_NAMES: u64 = 1_000;
+/// A wall clock that was changed by more is told.
+const FAR_OFF: Duration = Duration::from_secs(60);
+
+/// Looks at a database; nothing is made or changed.
+pub(crate) fn of_database(path: &Path) -> Check {
+    const NAME: &str = "store";
+    let shown = format!("sqlite:{}", path.display());
+    let error = match SqliteStore::look(path) {
+        Ok(None) => return Check::ok(NAME, format!("{shown}, which the first manager makes")),
+        Ok(Some(found)) => {
+            let told = format!("{shown}, {}", amount(found.bytes));
+            let check = if found.whole {
+                Check::ok(NAME, format!("{told}, every page in order"))
+            } else {
+                Check::ok(NAME, told).because("it is too large to read every page of it here")
+            };
+            return check.with("bytes", found.bytes);
+        }
+        Err(error) => error,
+    };
+    let check = Check::problem(NAME, shown).because(error.to_string());
+    check.so(if let StoreError::Corrupt { .. } = error {
+        "keep a copy of it; what can be read of it goes elsewhere by `longhaul store copy`, and without the file the next \
+         manager begins with an empty one"
+    } else if let StoreError::Format { .. } = error {
+        "use the newer program; nothing was changed"
+    } else if let StoreError::ReadOnly { .. } = error {
+        "make it writable for its user: chmod u+rw, or mount it so"
+    } else {
+        "look at the file and its directory"
+    })
+}
+
+/// Looks at what holds the descendants of commands together here.
+pub(crate) fn of_containment(settings: &Settings) -> Check {
+    const NAME: &str = "containment";
+    let (mechanism, why_not_better) = containment_here(containment(settings.containment));
+    let check = match mechanism {
+        Containment::Cgroup => Check::ok(NAME, "cgroup"),
+        Containment::Subreaper => Check::ok(NAME, "subreaper"),
+        Containment::Group => Check::warning(NAME, "group")
+            .so("leave out `shim.containment`; what leaves its process group is out of reach"),
+    };
+    match why_not_better {
+        Some(why) => check.because(why),
+        None => check,
+    }
+}
+
+/// Looks how far the wall clock was changed since the first manager of this boot.
+pub(crate) fn of_clock(state_dir: &Path) -> Check {
+    const NAME: &str = "clock";
+    match SystemClock::wall_ahead_ms(state_dir) {
+        Ok(ahead_ms) => of_drift(NAME, ahead_ms),
+        Err(error) => Check::problem(NAME, error.to_string())
+            .because("without it times could go back, so no manager starts")
+            .so("bring the file back, or remove it if no other version wrote it"),
+    }
+}
+
+fn of_drift(name: &'static str, ahead_ms: Option<i64>) -> Check {
+    let Some(ahead_ms) = ahead_ms else { return Check::ok(name, "no manager began in this boot") };
+    let apart = Duration::from_millis(ahead_ms.unsigned_abs());
+    if apart < FAR_OFF {
+        return Check::ok(name, "as when the first manager of this boot began").with("ahead_ms", ahead_ms);
+    }
+    let (seconds, way) = (apart.as_secs(), if ahead_ms < 0 { "back" } else { "ahead" });
+    Check::warning(
+        name,
+        format!("the wall clock was moved {seconds} s {way} since the first manager of this boot"),
+    )
+    .because("nothing depends on it but the times that are shown, which go on as before until the next boot")
+    .so("nothing, unless shown times matter: then start the machine anew")
+    .with("ahead_ms", ahead_ms)
+}
+
+/// Looks for work that nobody watches, and for what it left behind.
+pub(crate) fn of_orphans(state_dir: &Path, is_managed: bool) -> Check {
+    const NAME: &str = "orphans";
+    let seen = match Survey::of(&state_dir.join(ATTEMPTS)) {
+        Ok(seen) => seen,
+        Err(error) => {
+            return Check::problem(NAME, format!("the directory of attempts cannot be listed: {error}")).so(
+                format!("make it readable for its user: chmod u+rwx {}", state_dir.join(ATTEMPTS).display()),
+            );
+        }
+    };
+    of_seen(NAME, seen, deserted_groups(), is_managed)
+}
+
+fn of_seen(name: &'static str, seen: Survey, groups: usize, is_managed: bool) -> Check {
+    let Survey { supervised, unsupervised, more } = seen;
+    let also = if more { ", of those that were looked at" } else { "" };
+    let told = format!("{supervised} with a supervisor, {unsupervised} without{also}");
+    let check = if unsupervised > 0 && !is_managed {
+        Check::warning(name, told)
+            .because("their supervisor was killed, and no manager is there to find out what became of them")
+            .so("longhaul status: it starts a manager, which does")
+    } else if supervised > 0 && !is_managed {
+        Check::ok(name, told).because("they run without a manager, and the next one takes them over")
+    } else if groups > 0 {
+        Check::ok(name, format!("{told}; {groups} empty control groups"))
+            .because("managers that were killed left them; the next one that begins removes them")
+    } else {
+        Check::ok(name, told)
+    };
+    check.with("supervised", seen.supervised).with("unsupervised", unsupervised).with("empty_groups", groups)
+}
+
+/// Looks how many names of files are left where the state directory lies; none where that is not counted, or plenty.
+pub(crate) fn of_names(state_dir: &Path) -> io::Result<Option<Check>> {
+    Ok(names_left(state_dir)?.filter(|left| *left < FEW_NAMES).map(|left| {
+        Check::problem("inodes", format!("{left} left where the state directory lies"))
+            .because("each attempt takes a few, and launches are refused where there are none")
+            .so("remove files there; `longhaul prune` lets old records go, with their output")
+            .with("left", left)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::{Health, Report};
+
+    fn told(check: Check) -> (Health, String) {
+        let report = Report::of(vec![check]);
+        (report.health(), report.text())
+    }
+
+    #[test]
+    fn work_without_anybody_is_told_and_who_finds_out_about_it() {
+        let seen = |supervised, unsupervised| Survey { supervised, unsupervised, more: false };
+        assert_eq!(told(of_seen("o", seen(0, 0), 0, false)).0, Health::Ok);
+        assert_eq!(told(of_seen("o", seen(3, 0), 0, false)).0, Health::Ok);
+        assert_eq!(told(of_seen("o", seen(3, 1), 0, true)).0, Health::Ok, "its manager stands in");
+        let (health, text) = told(of_seen("o", seen(3, 1), 0, false));
+        assert!(health == Health::Warning && text.contains("longhaul status"), "{text}");
+        assert!(told(of_seen("o", seen(0, 0), 7, false)).1.contains("7 empty control groups"));
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_moved_is_told_and_harms_nothing() {
+        assert_eq!(told(of_drift("c", None)).0, Health::Ok);
+        assert_eq!(told(of_drift("c", Some(-900))).0, Health::Ok);
+        for (moved, way) in [(864_000_000, "864000 s ahead"), (-864_000_000, "864000 s back")] {
+            let (health, text) = told(of_drift("c", Some(moved)));
+            assert!(health == Health::Warning && text.contains(way), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_database_is_a_problem_and_is_left_alone() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("store.db");
+        assert_eq!(told(of_database(&path)).0, Health::Ok);
+        assert!(!path.exists());
+        std::fs::write(&path, "precious").unwrap();
+        let (health, text) = told(of_database(&path));
+        assert!(health == Health::Problem && text.contains("help:"), "{text}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    }
+}

@@ -1,0 +1,221 @@
+//! What somebody who helps needs to see, in one file, and nothing that is a secret.
+//!
+//! What is taken is chosen by name, so that what is new stays out until somebody thinks about it: of processes neither
+//! arguments nor environment, texts or output. What is copied as text, the log and the configuration, is searched for
+//! whatever looks like a secret as well.
+
+mod scrub;
+
+use super::Diagnosis;
+use crate::failure::Failure;
+use crate::state_dir::LOG;
+use longhaul_cli::{Place, manager_records};
+use longhaul_wire::api::ProcessView;
+use rustix::fs::{Mode, OFlags};
+use scrub::Scrub;
+use serde_json::json;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+/// So much of the end of the log is taken, in bytes.
+const LOG_END: u64 = 128 * 1024;
+/// What may be longer in a log line is cut there.
+const LONGEST_LINE: usize = 2_000;
+/// Files whose whole content is a secret.
+const SECRET_FILES: [&str; 2] = ["token", "token.read"];
+
+/// What a bundle is made of.
+pub(crate) struct Bundle<'a> {
+    /// What was found.
+    pub(crate) found: &'a Diagnosis,
+    /// The configuration, as it is shown.
+    pub(crate) configuration: Option<String>,
+    /// Where the manager answers.
+    pub(crate) place: &'a Place,
+}
+
+impl Bundle<'_> {
+    /// Writes it to a new file that only its user may read; gives where that is.
+    pub(crate) fn write(&self, path: Option<&Path>) -> Result<PathBuf, Failure> {
+        let path = path.map_or_else(default_name, Path::to_owned);
+        let failed = |source| Failure::System { tried: "write the bundle", source };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
+        let mut file = File::from(file.map_err(|errno| failed(errno.into()))?);
+        file.write_all(self.text().as_bytes()).map_err(failed)?;
+        Ok(path)
+    }
+
+    fn text(&self) -> String {
+        let state_dir = &self.place.state_dir;
+        let mut scrub = Scrub::default();
+        for name in SECRET_FILES {
+            scrub.learn(&end_of(&state_dir.join(name), LOG_END).unwrap_or_default());
+        }
+        let parts = [
+            ("longhaul", versions()),
+            ("doctor", self.found.text.clone()),
+            (
+                "configuration",
+                self.configuration.as_deref().map_or("it cannot be read\n".to_owned(), without_hooks),
+            ),
+            ("processes", self.processes()),
+            ("end of the manager's log", log(state_dir)),
+        ];
+        let mut text = String::new();
+        for (title, part) in parts {
+            // Writing into a text cannot fail.
+            let _ = writeln!(text, "==== {title} ====\n{}", scrub.apply(&part));
+        }
+        text
+    }
+
+    fn processes(&self) -> String {
+        match manager_records(self.place) {
+            Ok(Some(records)) => {
+                let lines: Vec<String> =
+                    records.iter().map(|record| format!("{}\n", facts(record))).collect();
+                lines.concat()
+            }
+            Ok(None) => "no manager answers, and none was started\n".to_owned(),
+            Err(problem) => format!("{}\n", problem.title),
+        }
+    }
+}
+
+fn default_name() -> PathBuf {
+    let seconds =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    format!("longhaul-doctor-{seconds}.txt").into()
+}
+
+fn versions() -> String {
+    let line = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let system = line("/etc/os-release");
+    let name = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("unknown");
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let memory = line("/proc/meminfo");
+    format!(
+        "version {}\nkernel {}\nsystem {}\narchitecture {}, {cpus} processors, {}\nuser {}\n",
+        env!("CARGO_PKG_VERSION"),
+        line("/proc/sys/kernel/osrelease").trim(),
+        name.trim_matches('"'),
+        std::env::consts::ARCH,
+        memory.lines().next().unwrap_or("memory unknown"),
+        rustix::process::geteuid().as_raw(),
+    )
+}
+
+/// The configuration without the commands of its hooks: what is in them is the user's own.
+fn without_hooks(shown: &str) -> String {
+    let is_hook = |line: &str| line.starts_with("on_") && !line.contains("= []");
+    let told = |line: &str| match line.split_once(" = ") {
+        Some((key, _)) if is_hook(line) => format!("{key} = ***\n"),
+        Some(_) | None => format!("{line}\n"),
+    };
+    shown.lines().map(told).collect()
+}
+
+/// What is told of a process: how it stands and how it went, and nothing that its launcher wrote but the name of the
+/// program.
+fn facts(process: &ProcessView) -> serde_json::Value {
+    let program =
+        process.command.first().map(|program| Path::new(program).file_name().unwrap_or(OsStr::new("")));
+    json!({
+        "id": process.id,
+        "work": process.work,
+        "type": process.kind,
+        "program": program.map(OsStr::to_string_lossy),
+        "arguments": process.command.len().saturating_sub(1),
+        "status": process.status,
+        "pending": process.pending.as_ref().map(|pending| &pending.why),
+        "attempt": process.attempt,
+        "max_attempts": process.max_attempts,
+        "node_id": process.node_id,
+        "parent_id": process.parent_id,
+        "level": process.level,
+        "pid": process.pid,
+        "containment": process.containment,
+        "ended_by": process.ended_by,
+        "exit": process.exit,
+        "start_failure": process.start_failure,
+        "conditions": process.conditions,
+        "ending_descendants": process.ending_descendants,
+        "queued_at": process.queued_at,
+        "started_at": process.started_at,
+        "completed_at": process.completed_at,
+        "timeout_ms": process.timeout_ms,
+        "limits": process.limits,
+        "output_bytes": process.output_bytes,
+        "revision": process.revision,
+    })
+}
+
+fn log(state_dir: &Path) -> String {
+    match end_of(&state_dir.join(LOG), LOG_END) {
+        Ok(text) => {
+            let cut = |line: &str| format!("{}\n", line.chars().take(LONGEST_LINE).collect::<String>());
+            text.lines().map(cut).collect()
+        }
+        Err(error) => format!("none: {error}\n"),
+    }
+}
+
+/// The end of a file of ours, of which a link is no file.
+fn end_of(path: &Path, most: u64) -> io::Result<String> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_launcher_wrote_is_told_of_a_process() {
+        let marker = || Some("marker-7c1d".to_owned());
+        let process = ProcessView {
+            name: marker(),
+            project: marker(),
+            session_id: marker(),
+            description: marker(),
+            metadata: Some(json!({ "a": "marker-7c1d" })),
+            command: vec!["/bin/sh".to_owned(), "-c".to_owned(), "echo marker-7c1d".to_owned()],
+            directory: marker(),
+            reason: marker(),
+            stage: marker(),
+            key: marker(),
+            launch_key: marker(),
+            prompt: marker(),
+            error: marker(),
+            result: Some(json!("marker-7c1d")),
+            ..ProcessView::default()
+        };
+        let told = facts(&process);
+        assert_eq!((&told["program"], &told["arguments"]), (&json!("sh"), &json!(2)));
+        assert!(!told.to_string().contains("marker-7c1d"), "{told}");
+    }
+
+    #[test]
+    fn commands_of_hooks_are_left_out() {
+        let shown = "node.id = \"a\"\non_end = [\"tell marker-7c1d\"]\non_start = []  # default\n";
+        let told = without_hooks(shown);
+        assert_eq!(told, "node.id = \"a\"\non_end = ***\non_start = []  # default\n");
+    }
+
+    #[test]
+    fn link_in_the_place_of_the_log_is_not_followed() {
+        let top = tempfile::tempdir().unwrap();
+        std::fs::write(top.path().join("precious"), "marker-7c1d").unwrap();
+        std::os::unix::fs::symlink(top.path().join("precious"), top.path().join(LOG)).unwrap();
+        assert!(!log(top.path()).contains("marker-7c1d"));
+    }
+}

@@ -1,0 +1,135 @@
+//! An ext4 file system of a run's own: in a file, with a journal, and seen by this thread and by what it starts alone.
+
+#![expect(unsafe_code, reason = "neither mounts of one's own nor a lost disk have a safe form")]
+
+use longhaul_tests::within;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The directory of a run on which it lies.
+pub(crate) const NAME: &str = "disk";
+
+const BYTES: u64 = 48 << 20;
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+/// `EXT4_IOC_SHUTDOWN`, which is `_IOR('X', 125, u32)`.
+const SHUTDOWN: libc::Ioctl = 0x8004_587d;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a loss of power leaves of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// What was forced to the disk, and nothing else.
+    Unforced,
+    /// Names are as they were last; bytes that were not forced to the disk are lost all the same.
+    Bytes,
+}
+
+/// A disk that goes with its value.
+pub(crate) struct Disk {
+    image: PathBuf,
+    place: PathBuf,
+    boot: PathBuf,
+    boots: u32,
+}
+
+impl Loss {
+    const fn flag(self) -> u32 {
+        match self {
+            Self::Unforced => 2,
+            Self::Bytes => 1,
+        }
+    }
+}
+
+impl Disk {
+    /// Makes it in a directory, with room for so many files, and begins a boot of which this thread alone knows.
+    pub(crate) fn make(ground: &Path, files: u32) -> Self {
+        // SAFETY: nothing of this process relies on the mounts of other threads.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.unwrap();
+        run("mount", &["--make-rprivate", "/"]);
+        let disk = Self {
+            image: ground.join("image"),
+            place: ground.join(NAME),
+            boot: ground.join("boot"),
+            boots: 0,
+        };
+        fs::create_dir(&disk.place).unwrap();
+        File::create_new(&disk.image).unwrap().set_len(BYTES).unwrap();
+        let (image, files) = (disk.image.display().to_string(), files.to_string());
+        run("mkfs.ext4", &["-q", "-F", "-b", "4096", "-m", "0", "-N", &files, &image]);
+        disk.begin_boot();
+        run("mount", &["--bind", &disk.boot.display().to_string(), BOOT]);
+        disk.mount();
+        disk
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> &Path {
+        &self.place
+    }
+
+    /// How many bytes of it are free.
+    pub(crate) fn free(&self) -> u64 {
+        let disk = rustix::fs::statvfs(&self.place).unwrap();
+        disk.f_bavail * disk.f_frsize
+    }
+
+    /// Loses the power: from here on nothing reaches it.
+    pub(crate) fn cut(&self, loss: Loss) {
+        let root = File::open(&self.place).unwrap();
+        let flag = loss.flag();
+        // SAFETY: the kernel reads one number.
+        let done = unsafe { libc::ioctl(root.as_raw_fd(), SHUTDOWN, &raw const flag) };
+        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    }
+
+    /// Lets the kernel find an error in it, after which nothing may be written any more.
+    pub(crate) fn protect(&self) {
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        let place = format!(" {} ", self.place.display());
+        let mount = mounts.lines().find(|line| line.contains(&place)).unwrap();
+        let device = mount.split("/dev/").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        assert!(device.starts_with("loop"), "{device} is no disk of a test");
+        fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test wants it").unwrap();
+    }
+
+    /// Mounts it again as another boot would, once nobody uses it any more.
+    pub(crate) fn plug_in(&mut self) {
+        within(PATIENCE, "the disk is used by nobody", || self.unmount().then_some(()));
+        self.boots += 1;
+        self.begin_boot();
+        self.mount();
+    }
+
+    fn begin_boot(&self) {
+        fs::write(&self.boot, format!("00000000-0000-4000-8000-{:012}\n", self.boots)).unwrap();
+    }
+
+    /// Nothing gets to the disk by itself while a run lasts, so that what is not forced is not there by luck.
+    fn mount(&self) {
+        let [image, place] = [&self.image, &self.place].map(|path| path.display().to_string());
+        run("mount", &["-t", "ext4", "-o", "loop,commit=300,noatime,errors=remount-ro", &image, &place]);
+    }
+
+    fn unmount(&self) -> bool {
+        Command::new("umount").arg(&self.place).output().is_ok_and(|done| done.status.success())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // A test that failed may leave somebody who uses it; it goes with the last of them.
+        if !self.unmount() {
+            let _ = Command::new("umount").arg("-l").arg(&self.place).output();
+        }
+        let _ = Command::new("umount").arg(BOOT).output();
+    }
+}
+
+fn run(program: &str, args: &[&str]) {
+    let done = Command::new(program).args(args).output().unwrap();
+    assert!(done.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}

@@ -1,0 +1,200 @@
+//! A disk on which there is no room: what runs goes on, what is asked to end ends, nothing is acknowledged that is not kept,
+//! and with room again everything goes on by itself.
+
+use crate::case::World;
+use crate::oracle;
+use crate::scene::Scene;
+use crate::script::{End, Ledger, Work, is_over};
+use longhaul_tests::{until, within};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const MANY_FILES: u32 = 4096;
+const FEW_FILES: u32 = 256;
+/// What a store may still take in the room that it has already.
+const MOST_LAUNCHES: usize = 64;
+/// A database needs no file for a launch: it is accepted, and its start waits.
+const WAITING_LAUNCHES: usize = 3;
+/// A disk of a run has so little room left when output has taken all that it may.
+const ALMOST_FULL: u64 = 6 << 20;
+/// And so much has to be left for records.
+const HEADROOM: u64 = 1 << 20;
+/// Nobody waits longer for what needs no room.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What a disk is full of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filling {
+    Bytes,
+    Files,
+}
+
+#[test]
+#[ignore = "mounts a disk of its own"]
+fn full_disk_stops_nothing_that_runs_and_service_goes_on_by_itself_once_there_is_room() {
+    let disks = [
+        (World::Sqlite, Filling::Bytes),
+        (World::Fs, Filling::Files),
+        (World::Sqlite, Filling::Files),
+        (World::Fs, Filling::Bytes),
+    ];
+    for (world, filling) in disks.into_iter().take(if is_thorough() { disks.len() } else { 2 }) {
+        let mut scene = Scene::on_a_disk(world, filling.files());
+        let wrong = fill_and_empty(&mut scene, filling).unwrap_or_else(|stuck| vec![stuck]);
+        assert!(wrong.is_empty(), "{world:?} {filling:?}: {}\n{}", wrong.join("\n"), scene.log());
+    }
+}
+
+#[test]
+#[ignore = "mounts a disk of its own"]
+fn output_leaves_the_last_room_to_records() {
+    for world in [World::Sqlite, World::Fs].into_iter().take(if is_thorough() { 2 } else { 1 }) {
+        let mut scene = Scene::on_a_disk(world, MANY_FILES);
+        let wrong = flood(&mut scene).unwrap_or_else(|stuck| vec![stuck]);
+        assert!(wrong.is_empty(), "{world:?}: {}\n{}", wrong.join("\n"), scene.log());
+    }
+}
+
+/// Whether nothing may be left out, because somebody asked for more.
+fn is_thorough() -> bool {
+    std::env::var_os("LONGHAUL_CUTS").is_some()
+}
+
+/// Fills the disk by nothing but output, and does some work while that goes on.
+fn flood(scene: &mut Scene) -> Result<Vec<String>, String> {
+    let mut ledger = Ledger::default();
+    let bounds = ["--log-head", "1g", "--log-tail", "1g"];
+    let flood = ledger.launch(scene, ("flood", End::Cancelled), &bounds, "exec cat /dev/zero")?;
+    until("output takes no more room", || {
+        let before = scene.disk().free();
+        std::thread::sleep(Duration::from_millis(100));
+        (before < ALMOST_FULL && scene.disk().free() == before).then_some(())
+    });
+    for name in ["one", "two", "three", "four", "five", "six"] {
+        ledger.launch(scene, (name, End::Code(3, 1)), &[], "echo said; exit 3")?;
+    }
+    scene.crash();
+    scene.serve()?;
+    ledger.launch(scene, ("late", End::Code(3, 1)), &[], "exit 3")?;
+    let left = scene.disk().free();
+    let others: Vec<&str> = ledger.kept().into_iter().filter(|id| *id != flood).collect();
+    scene.until_all(&others, "over", is_over)?;
+    let floods = scene.run(&["inspect", "--no-autostart", &flood])?.contains("\"running\"");
+    scene.ask(&["cancel", &flood])?;
+    let mut wrong = oracle::judge(scene, &ledger, None)?;
+    if !floods || left < HEADROOM {
+        wrong.push(format!("{left} bytes were left, and the flood went on: {floods}"));
+    }
+    Ok(wrong)
+}
+
+fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, String> {
+    let mut ledger = Ledger::default();
+    let wait = "until [ -e go ]; do sleep 0.02; done; exit 5";
+    let gated = ledger.launch(scene, ("gated", End::Code(5, 1)), &[], wait)?;
+    let tree = ledger.launch(scene, ("tree", End::Cancelled), &[], "setsid sleep 300 & sleep 300")?;
+    for id in [&gated, &tree] {
+        scene.until(id, "at work", |record| record["pid"].is_u64())?;
+    }
+    let manager = scene.manager();
+    let filled = filling.fill(scene);
+    let mut wrong = Vec::new();
+
+    let is_refused = (0..filling.launches()).any(|_| match launch(scene) {
+        Ok(id) => {
+            ledger.work.push(Work { name: "small", id, end: End::Code(0, 1) });
+            false
+        }
+        Err(told) => {
+            if !told.contains("full") {
+                wrong.push(format!("a launch was refused for another reason: {told}"));
+            }
+            true
+        }
+    });
+    if filling == Filling::Bytes && !is_refused {
+        wrong.push(format!("{MOST_LAUNCHES} launches were accepted on a full disk"));
+    }
+    // A stop goes ahead, and the answer says that it is not recorded yet.
+    if let Err(told) = scene.run(&["cancel", &tree, "--no-autostart"])
+        && !told.contains("was told to stop")
+    {
+        wrong.push(format!("a cancel was refused: {told}"));
+    }
+    within(SOON, "what was cancelled is gone", || is_gone(scene, &tree));
+    fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
+    within(SOON, "what ends by itself is gone", || is_gone(scene, &gated));
+    scene.run(&["status", "-a", "--no-autostart"])?;
+
+    filling.empty(&filled);
+    let last = until("there is service again", || launch(scene).ok());
+    ledger.work.push(Work { name: "small", id: last, end: End::Code(0, 1) });
+    let small = ledger.work.iter_mut().filter(|work| work.name == "small");
+    let small: Vec<&mut Work> = small.collect();
+    let runs = small.len();
+    // They share a name, and with it their line of runs.
+    small.into_iter().for_each(|work| work.end = End::Code(0, runs));
+    scene.until_all(&ledger.kept(), "over", is_over)?;
+    if scene.manager() != manager {
+        wrong.push("it took another manager".to_owned());
+    }
+    wrong.extend(oracle::judge(scene, &ledger, None)?);
+    Ok(wrong)
+}
+
+fn launch(scene: &Scene) -> Result<String, String> {
+    let printed =
+        scene.run(&["run", "-b", "--no-autostart", "--", "sh", "-c", "echo small $LONGHAUL_ID >> ran"]);
+    printed.map(|id| id.trim_end().to_owned())
+}
+
+pub(crate) fn is_gone(scene: &Scene, id: &str) -> Option<()> {
+    scene.alive(&format!("LONGHAUL_ID={id}")).is_empty().then_some(())
+}
+
+impl Filling {
+    const fn files(self) -> u32 {
+        match self {
+            Self::Bytes => MANY_FILES,
+            Self::Files => FEW_FILES,
+        }
+    }
+
+    const fn launches(self) -> usize {
+        match self {
+            Self::Bytes => MOST_LAUNCHES,
+            Self::Files => WAITING_LAUNCHES,
+        }
+    }
+
+    /// Takes all that is left of it; gives what has to go again.
+    fn fill(self, scene: &Scene) -> PathBuf {
+        let place = scene.disk().path().join("filling");
+        match self {
+            Self::Bytes => {
+                let mut file = File::create_new(&place).unwrap();
+                // The last room is found in ever smaller pieces.
+                for piece in [1 << 20, 4096] {
+                    while file.write_all(&vec![b'x'; piece]).and_then(|()| file.sync_data()).is_ok() {}
+                }
+            }
+            Self::Files => {
+                fs::create_dir(&place).unwrap();
+                let mut names = 0..2 * FEW_FILES;
+                while names.next().is_some_and(|name| File::create_new(place.join(name.to_string())).is_ok())
+                {
+                }
+            }
+        }
+        place
+    }
+
+    fn empty(self, place: &PathBuf) {
+        match self {
+            Self::Bytes => fs::remove_file(place).unwrap(),
+            Self::Files => fs::remove_dir_all(place).unwrap(),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Places in an output and in the event log, as clients hand them back: the first line says in which.
+
+use super::{Verdict, headed, said, same};
+use longhaul_domain::ProcessId;
+use longhaul_view::Cursor;
+
+pub(super) fn take(bytes: &[u8]) -> Verdict {
+    let (which, text) = headed(bytes)?;
+    match which {
+        "events" => same(|| place(text), |place_now| place(place_now)),
+        owner => {
+            let owner: ProcessId = owner.parse().map_err(|error| format!("{error}"))?;
+            same(|| Cursor::parse(text, owner), |cursor| Cursor::parse(&cursor.to_string(), owner))
+        }
+    }
+}
+
+fn place(text: &str) -> Result<String, String> {
+    longhaul_api::decoders::place(text).map_err(said)
+}

@@ -1,0 +1,9 @@
+//! Commits and checkpoints of the store in files, with the check sum that they have and with one that is right.
+
+use super::{Verdict, same};
+use longhaul_adapters::fs::decoders::{reread, signed};
+
+pub(super) fn take(bytes: &[u8]) -> Verdict {
+    let lines = signed(bytes);
+    same(|| reread(&lines), |file| reread(file)).or_else(|_| same(|| reread(bytes), |file| reread(file)))
+}

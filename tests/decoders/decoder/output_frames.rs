@@ -1,0 +1,35 @@
+//! Frames of output on the wire; however they arrive, they are the same.
+
+use super::{Verdict, told};
+use longhaul_wire::output::{BrokenFrame, Frame};
+
+pub(super) fn take(bytes: &[u8]) -> Verdict {
+    let mut buffer = Vec::new();
+    let mut frames = Vec::new();
+    for half in [&bytes[..bytes.len() / 2], &bytes[bytes.len() / 2..]] {
+        buffer.extend_from_slice(half);
+        told(drain(&mut buffer, &mut frames))?;
+    }
+    let mut whole = bytes.to_vec();
+    let mut at_once = Vec::new();
+    told(drain(&mut whole, &mut at_once))?;
+    assert_eq!((&frames, &buffer), (&at_once, &whole), "what arrives in two pieces is something else");
+    for frame in frames {
+        let mut written = Vec::new();
+        frame.encode(&mut written);
+        assert_eq!(
+            Frame::take(&mut written),
+            Ok(Some(frame)),
+            "it is read otherwise once it was written anew"
+        );
+        assert!(written.is_empty(), "something is left of a whole frame");
+    }
+    Ok(())
+}
+
+fn drain(buffer: &mut Vec<u8>, frames: &mut Vec<Frame>) -> Result<(), BrokenFrame> {
+    while let Some(frame) = Frame::take(buffer)? {
+        frames.push(frame);
+    }
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! What stores keep: the first line says which record it is; of a process, its two parts are two lines.
+
+use super::{Verdict, headed, same};
+use longhaul_wire::record;
+
+pub(super) fn take(bytes: &[u8]) -> Verdict {
+    let (which, body) = headed(bytes)?;
+    match which {
+        "process" => {
+            let (spec, life) = body.split_once('\n').ok_or("a process has two parts")?;
+            let life = life.trim_end_matches('\n');
+            same(
+                || record::decode(spec, life),
+                |process| record::decode(&record::encode_spec(process), &record::encode_life(process)),
+            )
+        }
+        "event" => {
+            same(|| record::decode_event(body), |event| record::decode_event(&record::encode_event(event)))
+        }
+        "vitals" => same(
+            || record::decode_vitals(body),
+            |vitals| record::decode_vitals(&record::encode_vitals(vitals)),
+        ),
+        "policy" => same(
+            || record::decode_policy(body),
+            |policy| record::decode_policy(&record::encode_policy(policy)),
+        ),
+        "wish" => same(|| record::decode_wish(body), |wish| record::decode_wish(&record::encode_wish(wish))),
+        _ => Err("there is no such record".to_owned()),
+    }
+}

@@ -1,0 +1,48 @@
+//! Messages to and from a supervisor; however they arrive, they are the same.
+
+use super::{Verdict, told};
+use longhaul_shim::{Frame, FrameBuffer, LONGEST_FRAME, Notice, Order, ProtocolError};
+
+pub(super) fn take(bytes: &[u8]) -> Verdict {
+    let (whole, ended) = frames(&[bytes]);
+    let half = bytes.len() / 2;
+    let pieces = frames(&[&bytes[..half], &bytes[half..]]);
+    assert_eq!((&whole, &ended), (&pieces.0, &pieces.1), "what arrives in two pieces is something else");
+    for frame in &whole {
+        understood(frame)?;
+    }
+    told(ended)?;
+    if whole.is_empty() { Err("it holds no whole message".to_owned()) } else { Ok(()) }
+}
+
+fn frames(pieces: &[&[u8]]) -> (Vec<Frame>, Result<(), ProtocolError>) {
+    let (mut buffer, mut frames) = (FrameBuffer::new(LONGEST_FRAME), Vec::new());
+    for piece in pieces {
+        buffer.push(piece);
+        loop {
+            match buffer.pull() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(error) => return (frames, Err(error)),
+            }
+        }
+    }
+    (frames, Ok(()))
+}
+
+/// Reads a message as whoever gets it may; what is understood is read as the same once it was written anew.
+fn understood(frame: &Frame) -> Verdict {
+    assert_eq!(Order::decode(frame), Order::decode(frame), "it is read in two ways");
+    assert_eq!(Notice::decode(frame), Notice::decode(frame), "it is read in two ways");
+    let (order, notice) = (Order::decode(frame), Notice::decode(frame));
+    if let Ok(Some(order)) = &order {
+        assert_eq!(Order::from_bytes(&order.encode()).as_ref(), Ok(order));
+    }
+    if let Ok(Some(notice)) = &notice {
+        assert_eq!(Notice::from_bytes(&notice.encode()).as_ref(), Ok(notice));
+    }
+    match (order, notice) {
+        (Err(error), Err(_) | Ok(None)) | (Ok(None), Err(error)) => Err(error.to_string()),
+        (Ok(_), Ok(_)) | (Ok(Some(_)), Err(_)) | (Err(_), Ok(Some(_))) => Ok(()),
+    }
+}

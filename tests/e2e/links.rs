@@ -1,0 +1,76 @@
+//! A link that somebody planted leads nothing of ours to where it points.
+
+use longhaul_tests::Home;
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// The setting by which the kernel itself refuses some links.
+const GUARD: &str = "/proc/sys/fs/protected_symlinks";
+
+/// Names of directories; all others are files and sockets.
+const DIRECTORIES: [&str; 2] = ["attempts", "vault"];
+
+/// Lets the kernel follow every link while it lives, where that may be set.
+struct Unguarded(Option<String>);
+
+impl Unguarded {
+    fn now() -> Self {
+        let before = fs::read_to_string(GUARD).unwrap_or_default();
+        if before.trim() == "0" {
+            return Self(None);
+        }
+        match fs::write(GUARD, "0") {
+            Ok(()) => Self(Some(before)),
+            Err(error) => {
+                eprintln!("NOT ALL OF THIS TEST WAS RUN: {GUARD} cannot be set to 0 ({error})");
+                Self(None)
+            }
+        }
+    }
+}
+
+impl Drop for Unguarded {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = fs::write(GUARD, before);
+        }
+    }
+}
+
+#[test]
+fn no_name_that_is_made_in_a_state_directory_is_a_way_out_of_it() {
+    let _unguarded = Unguarded::now();
+    let mut names: BTreeSet<String> = names_of_a_whole_run().into_iter().collect();
+    assert!(names.len() > 12 && names.contains("attempts") && names.contains("manager.log"), "{names:?}");
+    // What is there for a moment only.
+    names.extend(["clock.tmp", "longhaul.db.new", "longhaul.db-journal"].map(str::to_owned));
+    for name in names {
+        let home = Home::new();
+        DirBuilder::new().mode(0o700).create(home.state()).unwrap();
+        let out = home.work().join("out");
+        let (absent, empty) = (out.join("absent"), out.join("empty"));
+        fs::create_dir_all(&empty).unwrap();
+        let target = if DIRECTORIES.contains(&name.as_str()) { &empty } else { &absent };
+        symlink(target, home.state().join(&name)).unwrap();
+        // It may begin all the same, where it replaces the link, or refuse.
+        let answer = home.run(&["run", "--", "true"]);
+        home.end_manager("-TERM");
+        assert!(!absent.exists(), "{name} was made where the link leads: {answer:?}");
+        assert_eq!(everything_in(&empty), Vec::<PathBuf>::new(), "{name} was followed: {answer:?}");
+    }
+}
+
+/// The names that a manager makes at the top of its state directory.
+fn names_of_a_whole_run() -> Vec<String> {
+    let home = Home::new();
+    home.ok(&["run", "--", "true"]);
+    home.ok(&["token"]);
+    let entries = fs::read_dir(home.state()).unwrap().flatten();
+    entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+fn everything_in(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).unwrap().flatten().map(|entry| entry.path()).collect()
+}
