@@ -2,7 +2,7 @@
 
 use crate::server::Server;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_domain::{Epoch, Input, Observation, ProcessId};
+use longhaul_domain::{Epoch, Input, Observation, ProcessId, Timestamp};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
@@ -100,6 +100,20 @@ async fn a_damaged_waiter_holds_up_nobody() {
         let Err(StoreError::Corrupt { what, way_out }) = &loaded else { panic!("{loaded:?}") };
         assert!(what.contains(&id.to_string()) && way_out.contains("restore"), "{what}; {way_out}");
     }
+}
+
+/// What is unusual is not damaged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_numbers_are_sound() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let far = world.submit(world.draft().not_before(Timestamp(i64::MAX))).await;
+    assert_eq!(world.load(far.process.id).await, far);
+    let urgent = world.submit(world.draft().key("k").priority(100)).await.process.id;
+    let last = world.submit(world.draft().key("k").priority(-100)).await.process.id;
+    let claimed = world.claim(&lease).await;
+    assert_eq!(claimed.iter().map(|one| one.process.id).collect::<Vec<_>>(), [urgent, last]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
