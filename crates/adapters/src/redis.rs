@@ -34,6 +34,7 @@ mod promise;
 mod queues;
 mod reply;
 mod restore;
+mod rights;
 mod run;
 mod script;
 mod server;
