@@ -56,7 +56,7 @@ async fn beat(core: &Arc<Core>) {
         answer = core.parts.store.beat(&lease) => answer,
         () = core.parts.clock.sleep_until(Deadline::At(patience)) => {
             core.regard.missed();
-            return core.unanswered(None, &"it takes too long", "a sign of life was not answered in time");
+            return core.unanswered(None, &TooLong, "a sign of life was not answered in time");
         }
     };
     match answer {
@@ -166,3 +166,8 @@ impl Core {
         self.regard(asked, calls);
     }
 }
+
+/// Why a sign of life is given up.
+#[derive(Debug, thiserror::Error)]
+#[error("it takes too long")]
+struct TooLong;

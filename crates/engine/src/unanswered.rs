@@ -2,16 +2,32 @@
 
 use crate::engine::Core;
 use longhaul_domain::ProcessId;
-use std::fmt::Display;
+use std::error::Error;
 
 impl Core {
-    /// Tells of a question that the store did not answer and that is asked again. A store that is known to be away tells
-    /// of its absence itself, once and not for each question.
-    pub(crate) fn unanswered(&self, id: Option<ProcessId>, error: &dyn Display, what: &'static str) {
+    /// Tells of a question that the store did not answer and that is asked again, with all causes. A store that is known
+    /// to be away tells of its absence itself, once and not for each question.
+    pub(crate) fn unanswered(
+        &self,
+        id: Option<ProcessId>,
+        error: &(dyn Error + 'static),
+        what: &'static str,
+    ) {
         let id = id.map(tracing::field::display);
+        let error = with_causes(error);
         match self.parts.store.away_since() {
             None => tracing::warn!(id, %error, "{what}"),
             Some(_) => tracing::debug!(id, %error, "{what}"),
         }
     }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let (mut told, mut cause) = (error.to_string(), error.source());
+    while let Some(behind) = cause {
+        told.push_str(": ");
+        told.push_str(&behind.to_string());
+        cause = behind.source();
+    }
+    told
 }

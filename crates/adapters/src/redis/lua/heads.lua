@@ -34,7 +34,10 @@ local function pad(seq) return string.format('%016.0f', tonumber(seq)) end
 -- A server takes nothing back that a script wrote before it failed. Whatever a script needs it therefore looks at before
 -- it writes, and ends with the cause if that is damaged. Whoever deals with many leaves out the damaged ones.
 
-local function is_whole(text) return #text <= 17 and text:find('^%-?%d+$') ~= nil end
+local function is_whole(text) return #text <= 20 and text:find('^%-?%d+$') ~= nil end
+
+-- Whether it is one that was counted up to, which is exact here.
+local function is_count(text) return #text < 16 and text:find('^%d+$') ~= nil end
 
 -- Ends the script; nothing may have been written by then. An answer that is no text would look like a broken connection.
 local function damaged(what)
@@ -71,7 +74,7 @@ local IF_CLAIMED = '^([^' .. SEP .. ']+)' .. SEP .. '([012])' .. SEP .. '(%-?%d*
 -- What is wrong with a head; nil if nothing is.
 local function fault_in(h)
   for _, name in ipairs(COUNTS) do
-    if not is_whole(h[name]) or h[name]:sub(1, 1) == '-' then return name .. ' is no count' end
+    if not is_count(h[name]) then return name .. ' is no count' end
   end
   for _, name in ipairs(NUMBERS) do
     if not is_whole(h[name]) then return name .. ' is no number' end

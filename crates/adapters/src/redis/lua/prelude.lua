@@ -4,7 +4,7 @@
 
 local function epoch_of(node)
   local epoch = redis.pcall('HGET', P .. 'node:' .. node, 'epoch')
-  return type(epoch) == 'string' and is_whole(epoch) and #epoch < 16 and epoch or '0'
+  return type(epoch) == 'string' and is_count(epoch) and epoch or '0'
 end
 
 -- Whether this is the newest lease of the node.
@@ -92,14 +92,14 @@ end
 local function mend_marks()
   needs('stream', 'ev')
   local marks = call('HMGET', P .. 'meta', 'cursor', 'seq', 'claims')
-  local function is_lost(mark) return mark and not (is_whole(mark) and #mark < 16) end
+  local function is_lost(mark) return mark and not is_count(mark) end
   if is_lost(marks[1]) then call('HSET', P .. 'meta', 'cursor', int(behind_strangers(0))) end
   if is_lost(marks[2]) then
     call('HSET', P .. 'meta', 'seq', int(tonumber(call('ZRANGE', P .. 'all', -1, -1, 'WITHSCORES')[2] or '0')))
   end
   if is_lost(marks[3]) then
     local last = 0
-    for _, at in ipairs(call('HGETALL', P .. 'served')) do last = math.max(last, is_whole(at) and tonumber(at) or 0) end
+    for _, at in ipairs(call('HGETALL', P .. 'served')) do last = math.max(last, is_count(at) and tonumber(at) or 0) end
     call('HSET', P .. 'meta', 'claims', int(last))
   end
 end
@@ -245,7 +245,7 @@ local function lane_of(h) return h.class .. SEP .. (h.ancestors == '' and '0' or
 
 local function served(key)
   local at = call('HGET', P .. 'served', key)
-  return at and is_whole(at) and at or '0'
+  return at and is_count(at) and at or '0'
 end
 
 -- One more key has a waiter in this lane, or one less.
