@@ -15,7 +15,7 @@ const SAID: &str = "said-by-the-command-itself";
 fn a_secret_of_the_environment_is_in_the_vault_and_the_output_of_its_command_and_nowhere_else() {
     let home = Home::new();
     // A manager that is started by a client has its environment: this one is not the secret's.
-    home.ok(&["run", "--", "true"]);
+    let _ = home.ok(&["run", "--", "true"]);
     let launch = |line: &str| {
         let mut command = home.command(&["run", "-b", "--", "sh", "-c", line]);
         let output = command.env("API_TOKEN", MARKER).output().unwrap();
@@ -45,6 +45,7 @@ fn a_secret_of_the_environment_is_in_the_vault_and_the_output_of_its_command_and
     let bundle = home.work().join("bundle.txt");
     let said = home.command(&["doctor", "--bundle"]).arg(&bundle).env("API_TOKEN", MARKER).output().unwrap();
     assert!(!holds(&said.stdout) && !holds(&said.stderr), "{said:?}");
+    assert!(fs::read_to_string(&bundle).unwrap().contains(&watched), "the bundle tells of it: {said:?}");
     let answers =
         ["/v1/processes?all=true", "/v1/stats", "/v1/version", "/v1/queues", "/v1/nodes", "/metrics"];
     for path in answers.map(str::to_owned).into_iter().chain([format!("/v1/processes/{watched}")]) {

@@ -217,9 +217,11 @@ mod tests {
     fn what_was_the_case_at_the_end_is_told() {
         let mut record = ExitRecord::never_ran(1_000, 2);
         record.ending = Ending::Exited { code: 0 };
-        let told = |record: &ExitRecord, since| match over(key(), record, None, since) {
-            Observation::Exited { exit, .. } => exit.circumstances,
-            other => panic!("not an exit: {other:?}"),
+        let told = |record: &ExitRecord, since| {
+            let Observation::Exited { exit, .. } = over(key(), record, None, since) else {
+                panic!("not an exit");
+            };
+            exit.circumstances
         };
         assert_eq!(told(&record, 1_000), Circumstances::PLAIN);
         let unwatched = Circumstances { unwatched: true, ..Circumstances::PLAIN };

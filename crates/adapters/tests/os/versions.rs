@@ -1,4 +1,5 @@
 //! Shims of other builds: what is frozen of their files and messages is all that a manager needs.
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking, its helpers too")]
 
 use crate::bench::{Bench, SOON, by_user, code, is_halted, key};
 use longhaul_domain::{ExitStatus, Observation, StopCause};
