@@ -8,7 +8,7 @@ mod watch;
 pub use home::{Answer, GATED, Home, program};
 pub use points::{Point, points, points_in};
 pub use proc::{Stat, descendants, is_alive, kill, kill_together, stat, ticks};
-pub use watch::{Call, CallKind, Fate, Program, spawn_watched};
+pub use watch::{Call, CallKind, Fate, Program, may_watch, spawn_watched};
 
 use std::time::{Duration, Instant};
 
