@@ -115,11 +115,9 @@ impl Scene {
     /// Whether a place is one of the state of its managers, and not of their work.
     pub(crate) fn is_of_the_state(place: &Path) -> bool {
         let is_ours = |part: std::path::Component<'_>| part.as_os_str().to_string_lossy().starts_with(PREFIX);
-        let below = place.components().skip_while(|part| !is_ours(*part)).skip(1);
-        let first = below
-            .skip_while(|part| part.as_os_str() == disk::NAME)
-            .next()
-            .map(|part| part.as_os_str().to_string_lossy().into_owned());
+        let mut below = place.components().skip_while(|part| !is_ours(*part)).skip(1);
+        let first = below.find(|part| part.as_os_str() != disk::NAME);
+        let first = first.map(|part| part.as_os_str().to_string_lossy().into_owned());
         first.is_some_and(|first| first == "state" || first.starts_with("db"))
     }
 

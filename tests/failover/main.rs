@@ -71,16 +71,16 @@ fn launches_outlive_a_primary_that_is_cut_off_together_with_a_replica() {
 fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_primary_that_wants_one() {
     let run = Run::start(&format!("{LAZY}{NOT_ALONE}"), "replicated:2");
     run.refuses("replicated:1", "2 replicas");
-    run.refuses("single", "appendfsync");
+    run.refuses("single", "durability=replicated:N");
     run.goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
 }
 
 /// What replicas lack, the nodes give back that it was acknowledged to.
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn launches_of_a_single_server_are_given_back_after_it_was_cut_off() {
-    // Work that waits and may run anywhere may run on both sides of a cut that is longer than a lease: that is not promised.
-    Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "single") }
+fn launches_are_given_back_that_a_promoted_replica_lacks_though_nothing_was_promised() {
+    // Work that waits and may run anywhere may run on both sides of a cut that is longer than a lease.
+    Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "cache") }
         .goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
 }
 

@@ -8,7 +8,7 @@ use longhaul_domain::{
     Command, JsonText, Level, ProcessId, Progress, Report, Retention, SessionId, SessionPolicy, SlotKey,
     StopCause,
 };
-use longhaul_engine::{Answer, Engine, EngineError, Launch, Launched, Told};
+use longhaul_engine::{Answer, Engine, EngineError, Launch, Launched, Revived, Told};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -219,8 +219,8 @@ fn upkeep(desk: Desk, mut chance: Chance, engine: Engine, id: ProcessId) {
         2 => {
             desk.asks("to restart what was interrupted");
             tokio::spawn(async move {
-                let launched = engine.restart_interrupted(None).await;
-                desk.answered(launched.map(|all| all.len()).map_err(|error| error.to_string()));
+                let launched = engine.restart_interrupted(Revived::All).await;
+                desk.answered(launched.map(|all| all.launched.len()).map_err(|error| error.to_string()));
             });
         }
         _ => {

@@ -14,6 +14,8 @@
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 //! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
 
+#[cfg(any(feature = "redis", feature = "sqlite"))]
+mod damage;
 #[cfg(any(feature = "outbox", feature = "sqlite"))]
 mod database;
 #[cfg(any(feature = "system", feature = "webhook"))]

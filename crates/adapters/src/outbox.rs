@@ -23,6 +23,8 @@ mod schema;
 mod shelf;
 mod upkeep;
 
+pub use failure::ForeignWork;
+
 use absence::Absence;
 use keeper::{Entry, Keeper};
 use longhaul_ports::{Clock, Restore, Store, StoreError, Stored};
@@ -85,8 +87,9 @@ impl Outboxed {
     /// Opens the file at `path`, or makes a new one if there is none. It blocks for some milliseconds.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] and [`StoreError::Format`] if the file is not one of ours, of a newer program, or keeps
-    /// live work of another store: it was left untouched. [`StoreError::ReadOnly`] if it cannot be written.
+    /// [`StoreError::Corrupt`] and [`StoreError::Format`] if the file is not one of ours or of a newer program,
+    /// [`StoreError::Unavailable`] with a [`ForeignWork`] if it keeps live work of another store: it was left untouched.
+    /// [`StoreError::ReadOnly`] if it cannot be written.
     pub async fn open(
         inner: Arc<dyn SharedStore>,
         path: &Path,
@@ -121,6 +124,27 @@ impl Outboxed {
             accepts_alone: options.accepts_alone,
             giving: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// Refuses a store that is not there yet, while the file at `path` keeps live work of one at another place: it would
+    /// be founded for nothing.
+    ///
+    /// # Errors
+    /// As [`Outboxed::open`].
+    pub fn check_unfounded(path: &Path, place: &str) -> Result<(), StoreError> {
+        if !path.exists() {
+            return Ok(());
+        }
+        let connection = opening::open(path, None)?;
+        let mark = row::mark(&connection).map_err(|halt| halt.at(path))?;
+        if mark.place.is_empty() || mark.place == place {
+            return Ok(());
+        }
+        let found = row::headings(&connection).map_err(|halt| halt.at(path))?;
+        match found.iter().find(|heading| heading.ended_at.is_none()) {
+            Some(live) => Err(failure::foreign(path, &mark.place, live.id)),
+            None => Ok(()),
+        }
     }
 
     /// Changes what is in mind, and has it written in the same order.

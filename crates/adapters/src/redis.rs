@@ -7,6 +7,7 @@
 //! A write whose answer got lost is sent again: its id, its op, its revision or its token tells the second one from
 //! the first.
 
+mod acknowledged;
 mod class;
 mod cluster_key;
 mod codec;
@@ -33,6 +34,7 @@ mod promise;
 mod queues;
 mod reply;
 mod restore;
+mod rights;
 mod run;
 mod script;
 mod server;
@@ -49,11 +51,15 @@ pub use denial::Denial;
 pub use durability::{Durability, UnknownDurability};
 pub use examination::{Examination, NamespaceFacts, RoundTrips, Skew};
 pub use options::{LeaseTimes, RedisOptions, TlsClient, TlsFiles};
+#[cfg(feature = "redis-sentinel")]
+pub use place::AloneBehindSentinels;
 pub use server::{ServerFacts, Syncing};
 pub use tls::TlsFault;
 pub use unsuitable::Unsuitable;
 pub use url::RedisUrlError;
 
+use crate::damage::Named;
+use acknowledged::Acknowledged;
 use link::Link;
 use listening::Listening;
 use longhaul_ports::StoreError;
@@ -69,6 +75,9 @@ pub struct RedisStore {
     home: String,
     taken_in: TakenIn,
     listening: Listening,
+    acknowledged: Acknowledged,
+    /// What was found damaged.
+    named: Named,
 }
 
 impl RedisStore {
@@ -88,6 +97,8 @@ impl RedisStore {
             home: options.home.unwrap_or_default(),
             taken_in: TakenIn::default(),
             listening: Listening::start(Arc::clone(&link)),
+            acknowledged: Acknowledged::default(),
+            named: Named::default(),
             link,
         };
         store.found_policy().await?;

@@ -70,6 +70,12 @@ impl ClusterNotary {
         Mark { key: self.signing.id().clone(), until, code, user: self.user.clone() }.seal()
     }
 
+    /// The id of the key that a seal was made with; none if it cannot be read.
+    #[must_use]
+    pub fn key_of(seal: &Seal) -> Option<KeyId> {
+        Mark::read(seal).map(|mark| mark.key)
+    }
+
     fn read(&self, process: &Process) -> Result<Mark, SealFault> {
         let seal = process.seal.as_ref().ok_or(SealFault::Missing)?;
         let mark = Mark::read(seal).ok_or(SealFault::Unreadable)?;

@@ -10,6 +10,8 @@ mod back;
 #[cfg(feature = "memory")]
 #[path = "redis/claims.rs"]
 mod claims;
+#[path = "redis/damaged.rs"]
+mod damaged;
 #[path = "redis/homes.rs"]
 mod homes;
 #[path = "redis/lacking.rs"]

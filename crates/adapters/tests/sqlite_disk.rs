@@ -534,7 +534,7 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
                 let mut page = PageAsk { order, after: None, most: 61 };
                 let mut listed = Vec::new();
                 loop {
-                    let Listing { processes, next } = store.list(&filter, &page).await.unwrap();
+                    let Listing { processes, next, .. } = store.list(&filter, &page).await.unwrap();
                     listed.extend(processes);
                     page.after = next;
                     if next.is_none() {
@@ -734,6 +734,39 @@ async fn child_whose_disk_fails() {
     let small = store.submit(work(&ids, None, 0)).await;
     assert!(matches!(small, Err(StoreError::ReadOnly { .. })), "{small:?}");
     assert!(store.load(&[last.unwrap()]).await.unwrap()[0].is_some());
+}
+
+#[tokio::test]
+async fn a_damaged_row_hides_and_holds_up_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let store = open(&path, &VirtualClock::default());
+    let ids = SequentialIds::default();
+    let lease = store.register(&facts()).await.unwrap();
+    let mut known = Vec::new();
+    for priority in [9, 5, 0] {
+        let new = work(&ids, Some("a"), priority);
+        known.push(new.process.id);
+        store.submit(new).await.unwrap();
+    }
+    let damaged = known.remove(0);
+    let beside = rusqlite::Connection::open(&path).unwrap();
+    let id = *damaged.as_uuid().as_bytes();
+    beside.execute("UPDATE process SET life = '{' WHERE id = ?1", [id]).unwrap();
+    beside.execute("UPDATE event SET body = 'x' WHERE id = ?1", [id]).unwrap();
+
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 10 };
+    let listing = store.list(&Filter::default(), &page).await.unwrap();
+    assert_eq!(listing.processes.iter().map(|one| one.process.id).collect::<Vec<_>>(), known);
+    assert_eq!(listing.damaged, [damaged], "it is named");
+    let each = store.load_each(&[known[0], damaged]).await.unwrap();
+    assert!(each[0].is_ok() && matches!(each[1], Err(StoreError::Corrupt { .. })), "{each:?}");
+    let page = store.read(None, 1, false).await.unwrap();
+    assert_eq!((page.events[0].id, page.gap), (known[0], true), "its events are passed over");
+
+    let claimed = store.claim(&lease, &room(&lease, 10)).await.unwrap();
+    assert_eq!(claimed.iter().map(|one| one.process.id).collect::<Vec<_>>(), known, "all others have a turn");
+    assert!(store.claim(&lease, &room(&lease, 10)).await.unwrap().is_empty());
 }
 
 fn open(path: &Path, clock: &VirtualClock) -> SqliteStore {

@@ -201,13 +201,18 @@ impl From<EngineError> for Fault {
                 .because("no other node could claim in its place")
                 .help("hold its queues: `longhaul queue KEY --hold`"),
             EngineError::StopUnrecorded { source: source @ StoreError::Unavailable { .. }, .. } => {
-                unstored(&source)
-                    .under(title)
+                Self::new(503, "store_unavailable", title)
+                    .because(with_causes(&source))
                     .help("nothing more is to be done: it is recorded when the store is back")
             }
             EngineError::StopUnrecorded { source, .. } => unstored(&source).under(title).help(
                 "see to it that the store can write (is there room on the disk of the state directory?)",
             ),
+            EngineError::ClearUnfinished { source: source @ StoreError::Unavailable { .. }, .. } => {
+                Self::new(503, "store_unavailable", title)
+                    .because(with_causes(&source))
+                    .help("clear again when the store is back: what was told to stop ends meanwhile")
+            }
             EngineError::ClearUnfinished { source, .. } => unstored(&source).under(title).help(
                 "see to it that the store can write, then clear again: what was told to stop ends meanwhile",
             ),
@@ -446,6 +451,16 @@ mod tests {
             assert!(problem.title.contains(word), "{}", problem.title);
             assert!(problem.detail.unwrap().contains("disk is full"));
             assert!(problem.help.unwrap().contains("room"));
+        }
+        let away = || StoreError::Unavailable { source: "it does not answer".into() };
+        for error in [
+            EngineError::StopUnrecorded { id, reached: Reached::Told, source: away() },
+            EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: away() },
+        ] {
+            let Fault(problem) = Fault::from(error);
+            assert_eq!((problem.status, problem.slug.as_str()), (503, "store_unavailable"));
+            let why = problem.detail.unwrap();
+            assert!(why.contains("does not answer") && !why.contains("nothing was done"), "{why}");
         }
         let cleared = EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: full() };
         let Fault(problem) = Fault::from(cleared);

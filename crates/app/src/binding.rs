@@ -284,7 +284,7 @@ pub(crate) async fn live<S: Store + ?Sized>(store: &S) -> Result<Vec<Live>, Stor
     let mut page = PageAsk { order: Default::default(), after: None, most: PAGE };
     let mut live = Vec::new();
     loop {
-        let listing = store.list(&filter, &page).await?;
+        let listing = store.list(&filter, &page).await?.whole()?;
         live.extend(listing.processes.iter().map(|stored| Live::of(&stored.process)));
         page.after = listing.next;
         if page.after.is_none() {

@@ -1,6 +1,7 @@
 //! The one place that knows which adapters are behind the ports.
 
 pub(crate) mod examined;
+mod mistaken;
 mod neighbours;
 mod outgoing;
 pub(crate) mod shared;
@@ -14,6 +15,7 @@ use crate::announce::ATTEMPTS;
 use crate::binding::{Binding, UnusableFile};
 use crate::config::{Containment, Settings, StoreChoice};
 use crate::failure::causes;
+use crate::last_node::Former;
 use crate::last_store::{self, Elsewhere};
 use crate::shim;
 use crate::state_dir::StateDir;
@@ -24,7 +26,8 @@ use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsProber, Os
 use longhaul_adapters::seal::KeyFileError;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
-use longhaul_domain::{OpId, ProcessId};
+use longhaul_cli::shell_word;
+use longhaul_domain::{NodeId, OpId, ProcessId};
 use longhaul_engine::Parts;
 use longhaul_engine::ports::{Clock, IdSource, Migrate, Store, StoreError};
 use std::fs::{File, TryLockError};
@@ -75,6 +78,20 @@ pub enum ComposeError {
         last: String,
         /// A process that lives.
         live: Option<ProcessId>,
+    },
+    /// Work of this state directory belongs to the name that its node had before.
+    #[error("this state directory is node {last}, of which {} not ended, and is not served as {node}", have(*open))]
+    OtherNode {
+        /// The name that it was to have.
+        node: NodeId,
+        /// The name that it was served under last.
+        last: NodeId,
+        /// A process that has not ended.
+        first: ProcessId,
+        /// How many of them live here.
+        live: usize,
+        /// How many there are, with those that wait.
+        open: usize,
     },
     /// The file that says which state directory a store belongs to.
     #[error("{} cannot be used", path.display())]
@@ -168,6 +185,9 @@ pub(crate) async fn compose(
     if let Err(error) = last_store::note(state, &settings.store) {
         // A full disk is no reason to stay away.
         tracing::warn!("{error}: {}", error.source);
+    }
+    if let Some(former) = Former::found(state, &settings.node) {
+        former.check(state, &settings.store, store.as_ref(), &settings.node).await?;
     }
     let notary = trust::notary(settings, store.as_ref()).await?;
     let parts = Parts {
@@ -297,6 +317,11 @@ const fn containment(choice: Containment) -> ContainmentChoice {
     }
 }
 
+/// So many processes, and the verb that goes with them.
+pub(crate) fn have(open: usize) -> String {
+    if open == 1 { "1 process has".to_owned() } else { format!("{open} processes have") }
+}
+
 fn or_none(ours: Option<&str>) -> &str {
     ours.unwrap_or("none")
 }
@@ -324,12 +349,20 @@ impl ComposeError {
                     "the process {live} lives, started from {place}; from here it would not be found, and called interrupted"
                 ))
             }
+            Self::OtherStore { last, live, .. } if *last == StoreChoice::Memory.to_string() => {
+                let what = live.map_or_else(|| "work".to_owned(), |live| format!("the process {live}"));
+                Some(format!("{what} lives, and its record was in memory and ended with its manager"))
+            }
             Self::OtherStore { last, live, .. } => {
                 let what = live.map_or_else(|| "work".to_owned(), |live| format!("the process {live}"));
                 Some(format!(
                     "{what} lives, and its record is in {last}, with which this directory was served last"
                 ))
             }
+            Self::OtherNode { last, first, live, open, .. } => Some(format!(
+                "{live} of {open} live here, the others wait, or their ends are not recorded yet (the first of all is {first}); \
+                 under another name what lives would be a stranger, and what waits for {last} would wait for ever"
+            )),
             Self::NoFile { .. } => Some("it says whose work the store holds".to_owned()),
             Self::OtherKey { .. } => {
                 Some("neither would run what the other accepts: launches carry a seal of that key".to_owned())
@@ -357,6 +390,9 @@ impl ComposeError {
                 if let Some(help) = shared::allowing(store, error) {
                     return Some(help);
                 }
+                if let Some(help) = causes(error).and_then(|why| mistaken::advice(store, &why)) {
+                    return Some(help.to_owned());
+                }
                 Some("`longhaul doctor` looks at the server; `longhaul config show --origin` tells where it is named".to_owned())
             }
             Self::Store { source: StoreError::Unavailable { .. }, .. } => {
@@ -365,15 +401,32 @@ impl ComposeError {
             Self::Store { .. } => None,
             Self::Foreign { state_dir, .. } => {
                 let that = match state_dir {
-                    Some(path) => format!("use that one: LONGHAUL_STATE_DIR={}", path.display()),
+                    Some(path) => {
+                        format!("use that one: LONGHAUL_STATE_DIR={}", shell_word(&path.to_string_lossy()))
+                    }
                     None => "use the state directory that started it".to_owned(),
                 };
                 Some(format!("{that}; if it is gone for good: `longhaul store adopt`"))
             }
-            Self::OtherStore { store, last, .. } => Some(format!(
-                "go back to {last} until it has ended, or take it along, if the new store is not there yet: \
-                 `longhaul store copy {last} {store}`; if {last} is gone for good: `longhaul store adopt`, and what lives goes \
-                 on unseen"
+            Self::OtherStore { store, last, .. } => {
+                let memory = StoreChoice::Memory.to_string();
+                let adopt = "`longhaul store adopt`, and what lives goes on unseen";
+                Some(if *last == memory {
+                    format!("let it end, or give it up: {adopt}")
+                } else if *store == memory {
+                    format!("go back to {last} until it has ended; if {last} is gone for good: {adopt}")
+                } else {
+                    format!(
+                        "go back to {last} until it has ended, or take it along, if the new store is not there yet: \
+                         `longhaul store copy {} {}`; if {last} is gone for good: {adopt}",
+                        shell_word(last),
+                        shell_word(store)
+                    )
+                })
+            }
+            Self::OtherNode { last, .. } => Some(format!(
+                "start with node.id = \"{last}\", or with none, until they have ended or are cancelled; the new name is \
+                 taken then"
             )),
             Self::NoFile { .. } => Some("move that directory away".to_owned()),
             Self::Binding { .. } => Some("it should be yours to read and write".to_owned()),

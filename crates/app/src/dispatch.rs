@@ -1,7 +1,7 @@
 //! From the command line to what does it.
 
 use crate::autostart::autostart;
-use crate::config::{self, Flags, Settings, Sources};
+use crate::config::{self, Flags, Origin, Settings, Sources};
 use crate::config_verb::config_verb;
 use crate::doctor::{Bundle, Health, doctor};
 use crate::failure::Failure;
@@ -68,7 +68,8 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
             }
             StoreVerb::Key { rotate, retire } => {
                 let settings = settings(&state_dir, flags(&ServeArgs::default(), &cli.global), stores)?;
-                print(&key_verb(&settings, Turn::of(*rotate, *retire), json)?)
+                let consent = Consent::of(cli.global.yes, cli.global.no_input);
+                print(&key_verb(&settings, Turn::of(*rotate, *retire), consent, json)?)
             }
             StoreVerb::Adopt { store } => {
                 let flags = Flags { store: store.clone(), ..flags(&ServeArgs::default(), &cli.global) };
@@ -129,7 +130,8 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
         | Verb::Why(_)
         | Verb::Completions(_)
         | Verb::Explain(_) => {
-            let place = place(state_dir, !no_autostart);
+            let store = named_store(&state_dir, flags(&ServeArgs::default(), &cli.global), stores);
+            let place = Place { store, ..place(state_dir, !no_autostart) };
             let code = longhaul_cli::run(cli, place);
             Ok(u8::try_from(code).unwrap_or(u8::MAX).into())
         }
@@ -149,7 +151,16 @@ fn place(state_dir: PathBuf, may_start: bool) -> Place {
         socket: state_dir.join(SOCKET),
         state_dir,
         autostart: may_start.then(|| -> Autostart { Box::new(move || autostart(&of_manager)) }),
+        store: None,
     }
+}
+
+/// The store that somebody names for the manager; none if nobody does. What is wrong with the configuration is told by
+/// the manager that reads it.
+fn named_store(state_dir: &Path, flags: Flags, stores: &Stores) -> Option<String> {
+    let layers = Sources::of(state_dir, flags).read().ok()?;
+    layers.setting("store").filter(|setting| setting.origin != Origin::Default)?;
+    Some(Settings::knowing(&layers, state_dir, stores).ok()?.store.to_string())
 }
 
 fn flags(args: &ServeArgs, global: &Global) -> Flags {

@@ -1,6 +1,6 @@
 //! What went wrong: what, why, and what to do.
 
-use crate::compose::ComposeError;
+use crate::compose::{ComposeError, have};
 use crate::config::ConfigError;
 use crate::init::InitError;
 use crate::lock::LockError;
@@ -131,6 +131,14 @@ pub enum Failure {
         /// What the client says of it.
         problem: Box<Problem>,
     },
+    /// Launches that have not ended were sealed with a key that was to be let go.
+    #[error("the key {key} is needed: {} not ended that {} sealed with it", have(*open), if *open == 1 { "was" } else { "were" })]
+    KeyNeeded {
+        /// Its id.
+        key: String,
+        /// How many they are.
+        open: usize,
+    },
     /// Standard output is gone.
     #[error("standard output cannot be written")]
     Output {
@@ -161,7 +169,7 @@ impl Failure {
         match self {
             Self::Manager { problem } if problem.slug == "not_authorised" => 7,
             Self::Copy(error) => error.exit_code(),
-            Self::Config(_) | Self::Place { .. } => 2,
+            Self::Config(_) | Self::Place { .. } | Self::KeyNeeded { .. } => 2,
             Self::Displaced { .. } | Self::Unstored { .. } | Self::Replaced { .. } => DISPLACED,
             Self::Log { .. } | Self::Init { .. } | Self::Output { .. } => 1,
             Self::Manager { .. }
@@ -198,6 +206,9 @@ impl Failure {
             }
             Self::Compose(error @ ComposeError::OtherStore { .. }) => {
                 ("other_store", error.why(), error.help())
+            }
+            Self::Compose(error @ ComposeError::OtherNode { .. }) => {
+                ("other_node", error.why(), error.help())
             }
             Self::Compose(
                 error @ (ComposeError::ClusterKey { .. }
@@ -240,6 +251,15 @@ impl Failure {
                 Some(
                     "what runs here goes on; give one of the two nodes another name: node.id in the configuration, or \
                      --node-id NAME"
+                        .to_owned(),
+                ),
+            ),
+            Self::KeyNeeded { .. } => (
+                "input_needed",
+                Some("without it, what of them starts, or starts again, is refused by every node".to_owned()),
+                Some(
+                    "let them end first (`longhaul status`), or let the key go all the same: \
+                     `longhaul store key --retire --yes`"
                         .to_owned(),
                 ),
             ),

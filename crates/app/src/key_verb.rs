@@ -1,9 +1,10 @@
 //! `longhaul store key`.
 
-use crate::compose::ComposeError;
 use crate::compose::trust::{KeyFileError, KeyId, key_file};
-use crate::config::Settings;
+use crate::compose::{ComposeError, shared};
+use crate::config::{Settings, StoreChoice};
 use crate::failure::Failure;
+use crate::store_adopt::Consent;
 use serde_json::json;
 
 /// What to do with the keys before they are shown.
@@ -28,13 +29,27 @@ impl Turn {
 }
 
 /// Gives what is printed: the ids of the keys and where they are, and nothing of the keys themselves.
-pub(crate) fn key_verb(settings: &Settings, turn: Turn, as_json: bool) -> Result<String, Failure> {
+///
+/// A key is not let go while launches wait that it sealed, unless somebody agrees.
+pub(crate) fn key_verb(
+    settings: &Settings,
+    turn: Turn,
+    consent: Consent,
+    as_json: bool,
+) -> Result<String, Failure> {
     let failed = |source: KeyFileError| ComposeError::ClusterKey { source };
     let file = key_file(settings)?;
     let keys = match turn {
         Turn::Stay => file.keys(),
         Turn::Rotate => file.rotate(),
-        Turn::Retire => file.retire(),
+        Turn::Retire => {
+            if let Some(old) = file.keys().map_err(failed)?.trusted()
+                && consent != Consent::Given
+            {
+                check_needless(settings, old)?;
+            }
+            file.retire()
+        }
     };
     let keys = keys.map_err(failed)?;
     let (signing, path) = (keys.signing(), file.path().display());
@@ -57,4 +72,22 @@ pub(crate) fn key_verb(settings: &Settings, turn: Turn, as_json: bool) -> Result
         Turn::Retire => "next: copy the file to every node, and start the managers anew\n",
     };
     Ok(format!("{signing} signs\n{trusted}{path}\n{next}"))
+}
+
+/// Refuses to let go of a key that launches were sealed with which have not ended.
+fn check_needless(settings: &Settings, old: &KeyId) -> Result<(), Failure> {
+    let StoreChoice::Other(url) = &settings.store else { return Ok(()) };
+    if !shared::knows(url) {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::System { tried: "start its runtime", source })?;
+    let sealed = runtime.block_on(shared::sealed_with(url, old));
+    let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
+    match sealed.map_err(failed)? {
+        0 => Ok(()),
+        open => Err(Failure::KeyNeeded { key: old.to_string(), open }),
+    }
 }

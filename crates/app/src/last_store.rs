@@ -31,8 +31,7 @@ impl Elsewhere {
     /// The work that another store than this one may know alone; none if nothing lives, or the store is the same.
     pub(crate) fn found(state: &StateDir, choice: &StoreChoice) -> Option<Self> {
         let store = named(state)?;
-        // Nobody can go back to one that ended with its manager.
-        if store == choice.to_string() || store == StoreChoice::Memory.to_string() {
+        if store == choice.to_string() {
             return None;
         }
         let live = living(&state.path().join(ATTEMPTS));
@@ -71,6 +70,11 @@ impl Elsewhere {
     }
 }
 
+/// Whether a state directory was served with this store last.
+pub(crate) fn is_last(state: &StateDir, choice: &StoreChoice) -> bool {
+    named(state).is_some_and(|name| name == choice.to_string())
+}
+
 /// Notes with which store a state directory is served from here on.
 pub(crate) fn note(state: &StateDir, choice: &StoreChoice) -> Result<(), UnusableFile> {
     let name = choice.to_string();
@@ -89,7 +93,7 @@ fn named(state: &StateDir) -> Option<String> {
 }
 
 /// The processes of which an attempt lives: its shim holds the lock.
-fn living(attempts: &Path) -> BTreeSet<ProcessId> {
+pub(crate) fn living(attempts: &Path) -> BTreeSet<ProcessId> {
     let mut live = BTreeSet::new();
     for entry in fs::read_dir(attempts).into_iter().flatten().flatten() {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };

@@ -17,6 +17,7 @@ mod failure;
 mod foothold;
 mod init;
 mod key_verb;
+mod last_node;
 mod last_store;
 mod lock;
 mod log;

@@ -13,6 +13,7 @@ use crate::compose::{Composed, Surroundings, address, compose, peer_gate, peers,
 use crate::config::{Flags, Settings, Sources};
 use crate::failure::Failure;
 use crate::foothold::{Foothold, GuardedStore, Loss};
+use crate::last_node;
 use crate::lock::{LockError, ManagerLock};
 use crate::log;
 use crate::reserve::Reserve;
@@ -194,6 +195,10 @@ async fn manage(
     let engine = Engine::start(parts, engine_settings(at, settings, node)).await;
     let engine = engine.map_err(Failure::of_start)?;
     crashpoint!("app.engine");
+    // Only now: a name that was refused is not that of the directory.
+    if let Err(error) = last_node::note(state, &settings.node) {
+        tracing::warn!("{error}: {}", error.source);
+    }
     metrics.follow(&engine);
     let api = Api { peers, ..api(&engine, state, settings, &urls, metrics) };
     tell_others(&api, state, &settings.outgoing);

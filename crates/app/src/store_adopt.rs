@@ -42,19 +42,31 @@ pub(crate) fn store_adopt(
     consent: Consent,
     json: bool,
 ) -> Result<String, Failure> {
-    let usable = match store {
-        StoreChoice::Memory => return Err(CopyError::Memory.into()),
-        StoreChoice::Other(_) => Err(CopyError::Unknown { scheme: store.to_string() }),
-        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) if path.exists() => Ok(()),
-        StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => Err(CopyError::Missing { store: store.to_string() }),
+    let found = match store {
+        // It is nobody's: what is given up is the other one.
+        StoreChoice::Memory | StoreChoice::Other(_) => Found::Unbound,
+        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) if path.exists() => Found::Bound,
+        StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => Found::Missing,
     };
+    let missing = || CopyError::Missing { store: store.to_string() };
     // None is made for a refusal.
-    let usable = if state_dir.exists() { usable } else { Ok(usable?) };
+    if matches!(found, Found::Missing) && !state_dir.exists() {
+        return Err(missing().into());
+    }
     let state = StateDir::prepare(state_dir)?;
     let _lock = ManagerLock::take(&state)?;
     let left = Elsewhere::found(&state, store);
-    let lost = match (usable, &left) {
-        (Ok(()), _) => {
+    if matches!(found, Found::Missing) && left.is_none() {
+        return Err(missing().into());
+    }
+    if let Some(left) = &left
+        && !left_behind(consent, left)?
+    {
+        return Ok(String::new());
+    }
+    let was_so = last_store::is_last(&state, store);
+    let lost = match found {
+        Found::Bound => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -64,12 +76,23 @@ pub(crate) fn store_adopt(
             };
             lost
         }
-        // It is not there to be asked, and what is given up is the other one.
-        (Err(_), Some(_)) => 0,
-        (Err(refused), None) => return Err(refused.into()),
+        Found::Unbound | Found::Missing => 0,
     };
     last_store::note(&state, store).map_err(ComposeError::from)?;
+    if was_so && lost == 0 && !json {
+        return Ok(format!("{store} is the store of {} already\n", state.path().display()));
+    }
     Ok(told(&state, store, lost, left.as_ref(), json))
+}
+
+/// What a store is to the state directory that it is given to.
+enum Found {
+    /// Nobody's: a shared one, or none that is kept.
+    Unbound,
+    /// It is there, and says whose it is.
+    Bound,
+    /// It is not there.
+    Missing,
 }
 
 fn told(state: &StateDir, store: &StoreChoice, lost: usize, left: Option<&Elsewhere>, json: bool) -> String {
@@ -121,21 +144,40 @@ async fn adopt(state: &StateDir, store: &StoreChoice, consent: Consent) -> Resul
 }
 
 fn agreed(consent: Consent, running: usize, owner: &Path) -> Result<bool, Failure> {
-    match consent {
-        Consent::Given => Ok(true),
-        Consent::Unasked => Err(CopyError::Unconfirmed { running, state_dir: owner.to_owned() }.into()),
-        Consent::Asked => {
-            let question = format!(
-                "{} still has {}, which would be called interrupted. Adopt the store all the same? [y/N] ",
-                owner.display(),
-                counted(running)
-            );
-            let mut answer = String::new();
-            io::stderr()
-                .write_all(question.as_bytes())
-                .and_then(|()| io::stdin().read_line(&mut answer))
-                .map_err(|source| Failure::System { tried: "ask", source })?;
-            Ok(is_yes(&answer))
+    let question = format!(
+        "{} still has {}, which would be called interrupted. Adopt the store all the same? [y/N] ",
+        owner.display(),
+        counted(running)
+    );
+    let unasked = || CopyError::Unconfirmed { running, state_dir: owner.to_owned() };
+    consent.to(&question, unasked)
+}
+
+/// Whether somebody agrees that what another store has records of goes on unseen.
+fn left_behind(consent: Consent, left: &Elsewhere) -> Result<bool, Failure> {
+    let live = left.live.len();
+    let question = format!(
+        "{} of this state directory may be in the records of {} alone, and would go on unseen. Give that store up? [y/N] ",
+        counted(live),
+        left.store
+    );
+    consent.to(&question, || CopyError::Unwatched { live, last: left.store.clone() })
+}
+
+impl Consent {
+    /// Whether they say yes to a question; the error where nobody can be asked.
+    fn to(self, question: &str, unasked: impl FnOnce() -> CopyError) -> Result<bool, Failure> {
+        match self {
+            Self::Given => Ok(true),
+            Self::Unasked => Err(unasked().into()),
+            Self::Asked => {
+                let mut answer = String::new();
+                io::stderr()
+                    .write_all(question.as_bytes())
+                    .and_then(|()| io::stdin().read_line(&mut answer))
+                    .map_err(|source| Failure::System { tried: "ask", source })?;
+                Ok(is_yes(&answer))
+            }
         }
     }
 }

@@ -11,8 +11,9 @@ use crate::lock::{LOCK, ManagerLock};
 use crate::state_dir::StateDir;
 use crate::stores::{is_left_out, unknown};
 use draft::Draft;
+use longhaul_cli::shell_word;
 use longhaul_domain::ProcessId;
-use longhaul_engine::ports::{Clock, Cursor, Filter, Order, PageAsk, SealFault, StoreError, Stored};
+use longhaul_engine::ports::{Clock, Cursor, Filter, Listing, Order, PageAsk, SealFault, StoreError, Stored};
 use serde_json::json;
 use std::fs;
 use std::io;
@@ -84,6 +85,17 @@ pub enum CopyError {
         running: usize,
         /// The state directory that the store is bound to.
         state_dir: PathBuf,
+    },
+    /// Work would go on without a record, and nobody agreed.
+    #[error(
+        "{} of this state directory may be in the records of {last} alone, and nobody can be asked whether to give that up",
+        counted(*live)
+    )]
+    Unwatched {
+        /// How many processes live.
+        live: usize,
+        /// The store that the state directory was served with last.
+        last: String,
     },
     /// The key of a store of many machines.
     #[error(transparent)]
@@ -171,11 +183,19 @@ impl Counts {
         let cleared = cleared.map_or_else(String::new, |place| {
             format!("{place} was left by a copy that was cut short; it is gone\n")
         });
+        let many = |count: u64, one: &str, more: &str| match count {
+            1 => format!("1 {one}"),
+            count => format!("{count} {more}"),
+        };
         format!(
             "{cleared}copied {from} to {to}\n\
-            {processes} processes, {events} events, {nodes} nodes, {old_keys} launch keys and {swept} ids of processes \
-            that were let go; all of it was read back and compared\n\
-            to use it: store = \"{to}\" in the configuration\n"
+            {}, {}, {}, {} and {} of processes that were let go; all of it was read back and compared\n\
+            to use it: store = \"{to}\" in the configuration\n",
+            many(processes, "process", "processes"),
+            many(events, "event", "events"),
+            many(nodes as u64, "node", "nodes"),
+            many(old_keys as u64, "launch key", "launch keys"),
+            many(swept as u64, "id", "ids"),
         )
     }
 }
@@ -261,7 +281,8 @@ async fn fill(
     let mut counts = Counts::default();
     let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
     loop {
-        let listing = original.list(&Filter::default(), &page).await.map_err(failed(from))?;
+        let listing =
+            original.list(&Filter::default(), &page).await.and_then(Listing::whole).map_err(failed(from))?;
         let vouched = listing.processes.into_iter().map(|stored| vouching.vouched(stored));
         let processes: Vec<Stored> = vouched.collect::<Result<_, _>>()?;
         copy.take_processes(&processes).await.map_err(failed(to))?;
@@ -300,7 +321,8 @@ async fn compare(
     let mut counts = Counts::default();
     let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
     loop {
-        let listing = copy.list(&Filter::default(), &page).await.map_err(failed(to))?;
+        let listing =
+            copy.list(&Filter::default(), &page).await.and_then(Listing::whole).map_err(failed(to))?;
         let ids: Vec<_> = listing.processes.iter().map(|stored| stored.process.id).collect();
         let expected = original.load(&ids).await.map_err(failed(from))?;
         for (found, expected) in listing.processes.into_iter().zip(expected) {
@@ -360,7 +382,7 @@ impl CopyError {
     /// The exit code that stands for it.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Unknown { .. } | Self::Memory | Self::Unconfirmed { .. } => 2,
+            Self::Unknown { .. } | Self::Memory | Self::Unconfirmed { .. } | Self::Unwatched { .. } => 2,
             Self::Missing { .. } | Self::Exists { .. } => 1,
             Self::InUse { .. } | Self::Store { .. } | Self::Key(_) => 6,
             Self::File { .. } | Self::Differs { .. } | Self::Untrusted { .. } => 1,
@@ -374,7 +396,7 @@ impl CopyError {
                 "invalid_request"
             }
             Self::InUse { .. } => "already_running",
-            Self::Unconfirmed { .. } => "input_needed",
+            Self::Unconfirmed { .. } | Self::Unwatched { .. } => "input_needed",
             Self::Store { .. } => "store_unavailable",
             // Where the namespace keeps the id of its key cannot be looked at.
             Self::Key(ComposeError::Store { .. }) => "store_unavailable",
@@ -404,8 +426,11 @@ impl CopyError {
             Self::File { .. } => None,
             Self::Unconfirmed { state_dir, .. } => Some(format!(
                 "use that one: LONGHAUL_STATE_DIR={}; or `longhaul store adopt --yes`",
-                state_dir.display()
+                shell_word(&state_dir.to_string_lossy())
             )),
+            Self::Unwatched { .. } => {
+                Some("`longhaul store adopt --yes` gives it up: what lives goes on unseen".to_owned())
+            }
             Self::Key(error) => error.help(),
             Self::Untrusted { .. } => Some("cancel it first, and launch it anew if it is wanted".to_owned()),
             Self::Differs { .. } => Some("nothing was put in place; the original is as it was".to_owned()),

@@ -79,7 +79,8 @@ fn processes() -> Option<ProcessList> {
 fn asked<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let socket = SOCKET.get().and_then(|socket| socket())?;
     let state_dir = socket.parent().map(PathBuf::from).unwrap_or_default();
-    let client = Client::new(Place { socket, state_dir, autostart: None }).with_patience(PATIENCE);
+    let client =
+        Client::new(Place { socket, state_dir, autostart: None, store: None }).with_patience(PATIENCE);
     runtime().and_then(|runtime| runtime.block_on(client.fetch(path))).ok()
 }
 

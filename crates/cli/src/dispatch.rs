@@ -35,12 +35,9 @@ pub(crate) struct Context {
 pub fn run(cli: Cli, place: Place) -> i32 {
     let Cli { global, command } = cli;
     let around = Surroundings::here();
-    let context = Context {
-        client: Client::new(settled(place, &global, &around)),
-        console: Console::new(&global),
-        global,
-        around,
-    };
+    let place = settled(place, &global, &around);
+    let seen = place.without_autostart();
+    let context = Context { client: Client::new(place), console: Console::new(&global), global, around };
     if let Verb::Completions(args) = &command {
         return finish(&context, completion::script(&context.console, args), Regime::Control);
     }
@@ -49,7 +46,10 @@ pub fn run(cli: Cli, place: Place) -> i32 {
     }
     match runtime() {
         Ok(runtime) => {
-            let code = runtime.block_on(perform(&context, command));
+            let code = runtime.block_on(async {
+                tell_of_other_store(&context, &command, &seen).await;
+                perform(&context, command).await
+            });
             // A write to a reader that does not read must not keep the program alive.
             runtime.shutdown_background();
             code
@@ -63,17 +63,30 @@ pub fn run(cli: Cli, place: Place) -> i32 {
 /// # Errors
 /// What answers instead of a manager of this version, or why it may not be asked.
 pub fn manager_version(place: &Place) -> Result<Option<Version>, Box<Problem>> {
-    let client = Client::new(Place {
-        socket: place.socket.clone(),
-        state_dir: place.state_dir.clone(),
-        autostart: None,
-    })
-    .with_patience(VERSION_PATIENCE);
-    let answer = runtime().and_then(|runtime| runtime.block_on(client.fetch(&Path::version())));
-    match answer {
+    match runtime().and_then(|runtime| runtime.block_on(version_of(place))) {
         Ok(version) => Ok(Some(version)),
         Err(Failure::Down { .. }) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
+    }
+}
+
+async fn version_of(place: &Place) -> Result<Version, Failure> {
+    let client = Client::new(place.without_autostart()).with_patience(VERSION_PATIENCE);
+    client.fetch(&Path::version()).await
+}
+
+/// Says that the manager keeps everything in another store than the one that is named here: it reads the name when it
+/// starts, and what is asked of it would be looked for in the wrong place. Programs ask it for its version.
+async fn tell_of_other_store(context: &Context, command: &Verb, place: &Place) {
+    let Some(named) = place.store.as_ref().filter(|_| !matches!(command, Verb::Mcp(_))) else { return };
+    // What is wrong with the answer is told by the command itself.
+    let Ok(manager) = version_of(place).await else { return };
+    if manager.store != *named {
+        context.console.say(&format!(
+            "warning: the manager uses the store {}, and {named} is named now\n  help: end it with `kill {}`, what runs \
+             goes on; the next command starts another one",
+            manager.store, manager.pid
+        ));
     }
 }
 
@@ -82,12 +95,7 @@ pub fn manager_version(place: &Place) -> Result<Option<Version>, Box<Problem>> {
 /// # Errors
 /// What answers instead of a manager of this version, or why it may not be asked.
 pub fn manager_records(place: &Place) -> Result<Option<Vec<ProcessView>>, Box<Problem>> {
-    let client = Client::new(Place {
-        socket: place.socket.clone(),
-        state_dir: place.state_dir.clone(),
-        autostart: None,
-    })
-    .with_patience(VERSION_PATIENCE);
+    let client = Client::new(place.without_autostart()).with_patience(VERSION_PATIENCE);
     let path = Path::processes().with("all", "true").with("limit", NEWEST_RECORDS);
     let answer: Result<ProcessList, Failure> =
         runtime().and_then(|runtime| runtime.block_on(client.fetch(&path)));
@@ -194,6 +202,7 @@ fn settled(place: Place, global: &Global, around: &Surroundings) -> Place {
             state_dir: socket.parent().unwrap_or(&place.state_dir).to_owned(),
             socket,
             autostart: None,
+            store: None,
         },
         _ => Place { autostart: place.autostart.filter(|_| !global.no_autostart), ..place },
     }
@@ -210,7 +219,7 @@ mod tests {
         let settled_place = settled(place(), &Global::default(), &inside);
         assert_eq!(settled_place.socket, PathBuf::from("/other/longhaul.sock"));
         assert_eq!(settled_place.state_dir, PathBuf::from("/other"));
-        assert!(settled_place.autostart.is_none());
+        assert!(settled_place.autostart.is_none() && settled_place.store.is_none());
     }
 
     #[test]
@@ -237,6 +246,7 @@ mod tests {
             socket: top.path().join("longhaul.sock"),
             state_dir: top.path().to_owned(),
             autostart: Some(Box::new(|| panic!("it was started"))),
+            store: None,
         };
         assert_eq!(manager_version(&place), Ok(None));
     }
@@ -258,7 +268,7 @@ mod tests {
                 let _request = std::io::Read::read(&mut stream, &mut [0; 1024]).unwrap();
                 std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
             });
-            let place = Place { socket, state_dir: top.path().to_owned(), autostart: None };
+            let place = Place { socket, state_dir: top.path().to_owned(), autostart: None, store: None };
             let problem = manager_version(&place).unwrap_err();
             assert!(problem.slug == slug && problem.title.contains(words), "{answer}: {problem:?}");
             other_end.join().unwrap();
@@ -270,6 +280,7 @@ mod tests {
             socket: "/s/longhaul.sock".into(),
             state_dir: "/s".into(),
             autostart: Some(Box::new(|| Ok(()))),
+            store: Some("sqlite:/s".to_owned()),
         }
     }
 }

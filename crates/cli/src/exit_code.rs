@@ -118,6 +118,7 @@ fn of_problem(problem: &Problem) -> i32 {
         | "cluster_key_unusable"
         | "foreign_store"
         | "other_store"
+        | "other_node"
         | "node_name_taken"
         | "store_read_only"
         | "store_full"

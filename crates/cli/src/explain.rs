@@ -130,6 +130,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "Processes live in this state directory whose records are in another store: the one that it was served with\nlast. Go back to that one until they have ended; or take them along, while no manager runs and the new store is not\nthere yet: longhaul store copy FROM TO\nIf the old store is gone for good: longhaul store adopt. What lives goes on then, unseen.",
     ),
     (
+        "other_node",
+        "This state directory was served under another name of its node, and work under that name has not ended. It\nwould be stranded under a new one. Without node.id a directory keeps its name, whatever the machine is called. To\ngive it another one, let that work end, or cancel it under the old name: longhaul cancel --all",
+    ),
+    (
         "node_name_taken",
         "Another manager is in the cluster under the name of this node: two state directories on one host have the\nsame name if none was given. Give this one its own: node.id in the configuration, or --node-id",
     ),

@@ -19,6 +19,7 @@ mod output;
 mod place;
 mod render;
 mod request;
+mod shell_word;
 mod standing;
 mod value;
 mod verb;
@@ -36,4 +37,5 @@ pub use arguments::{
 pub use completion::complete_if_asked;
 pub use dispatch::{manager_records, manager_version, run};
 pub use place::{Autostart, Place, StartError};
+pub use shell_word::shell_word;
 pub use value::{Age, At, Backoff, BadValue, Declared, Percent, RetryOn, Signal, Size, Slots, Span, Watched};

@@ -17,6 +17,20 @@ pub struct Place {
     pub state_dir: PathBuf,
     /// How to start one when none answers; none if that is not wanted.
     pub autostart: Option<Autostart>,
+    /// The store that is named here for its manager, as that tells its own; none if nobody names one.
+    pub store: Option<String>,
+}
+
+impl Place {
+    /// The same place, where no manager is started.
+    pub(crate) fn without_autostart(&self) -> Self {
+        Self {
+            socket: self.socket.clone(),
+            state_dir: self.state_dir.clone(),
+            autostart: None,
+            store: self.store.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for Place {
@@ -25,6 +39,7 @@ impl fmt::Debug for Place {
             .field("socket", &self.socket)
             .field("state_dir", &self.state_dir)
             .field("autostart", &self.autostart.is_some())
+            .field("store", &self.store)
             .finish()
     }
 }

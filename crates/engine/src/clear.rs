@@ -186,7 +186,7 @@ impl Core {
         let one = PageAsk { order: Order::OldestFirst, after: None, most: 1 };
         loop {
             let listing = self.parts.store.list(&live(), &one).await?;
-            if listing.processes.is_empty() && listing.next.is_none() {
+            if listing.processes.is_empty() && listing.damaged.is_empty() && listing.next.is_none() {
                 return Ok(true);
             }
             if self.parts.clock.awake() >= deadline {

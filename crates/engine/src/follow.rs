@@ -37,8 +37,10 @@ impl Core {
     /// These processes changed, perhaps elsewhere.
     async fn hear_of(self: &Arc<Self>, ids: BTreeSet<ProcessId>) {
         let elsewhere: Vec<ProcessId> = ids.iter().copied().filter(|id| !self.owned.knows(*id)).collect();
-        match self.parts.store.load(&elsewhere).await {
-            Ok(found) => found.into_iter().flatten().for_each(|stored| self.changed_elsewhere(&stored)),
+        match self.parts.store.load_each(&elsewhere).await {
+            Ok(found) => {
+                found.into_iter().flatten().flatten().for_each(|stored| self.changed_elsewhere(&stored))
+            }
             // Whoever waits looks for itself.
             Err(error) => self.unanswered(None, &error, "what changed elsewhere cannot be read now"),
         }

@@ -4,30 +4,56 @@ use crate::engine::{Core, Engine};
 use crate::error::EngineError;
 use crate::launch::Launched;
 use crate::shield::to_its_end;
-use longhaul_domain::{Command, LaunchKey, Process, ProcessId, Status, Work};
+use longhaul_domain::{Command, LaunchKey, Process, ProcessId, ProjectName, State, Status, Work};
 use longhaul_ports::Filter;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Which interrupted processes are run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revived<'a> {
+    /// Every command whose last end is that it was interrupted, and that is wanted still: see [`Revival::left`].
+    All,
+    /// Those of a project.
+    OfProject(&'a ProjectName),
+    /// These, whatever became of them since.
+    These(&'a [ProcessId]),
+}
+
+/// What came of running interrupted work again.
+#[derive(Clone, Debug, Default)]
+pub struct Revival {
+    /// What was started, oldest first.
+    pub launched: Vec<Launched>,
+    /// What was not: since it was called interrupted it was cancelled, or it became known that it had ended.
+    pub left: Vec<ProcessId>,
+}
+
 impl Engine {
-    /// Runs interrupted processes again, each as a new one: these, else every command whose last end is that it was
-    /// interrupted, oldest first. Asking twice starts nothing twice; who names them is then told what was started before.
+    /// Runs interrupted processes again, each as a new one. Asking twice starts nothing twice; who names them is then
+    /// told what was started before.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] if one of `ids` was not interrupted, [`EngineError::Rejected`] if it has not ended:
     /// then nothing is started. Else the first one that could not be launched, after the others were.
-    pub async fn restart_interrupted(&self, ids: Option<&[ProcessId]>) -> Result<Vec<Launched>, EngineError> {
+    pub async fn restart_interrupted(&self, revived: Revived<'_>) -> Result<Revival, EngineError> {
         let core = self.core.clone();
-        let chosen = match ids {
-            Some(ids) => Some(self.named(ids).await?),
-            None => None,
+        let (chosen, project) = match revived {
+            Revived::These(ids) => (Some(self.named(ids).await?), None),
+            Revived::OfProject(project) => (None, Some(project.clone())),
+            Revived::All => (None, None),
         };
         to_its_end(async move {
             let named = chosen.is_some();
-            let chosen = match chosen {
-                Some(chosen) => chosen,
-                None => core.all_interrupted().await?,
+            let (chosen, unwanted) = match chosen {
+                Some(chosen) => (chosen, Vec::new()),
+                None => {
+                    let mut all = core.all_interrupted().await?;
+                    all.retain(|process| project.is_none() || process.spec.project == project);
+                    all.into_iter().partition(is_wanted)
+                }
             };
+            let left = unwanted.iter().map(|process| process.id).collect();
             let (mut launched, mut failed) = (Vec::new(), None);
             for old in chosen {
                 match core.run_once_more(&old).await {
@@ -43,7 +69,7 @@ impl Engine {
             match failed {
                 // Of many, those that can be run again are.
                 Some(error) if named || launched.is_empty() => Err(error),
-                Some(_) | None => Ok(launched),
+                Some(_) | None => Ok(Revival { launched, left }),
             }
         })
         .await
@@ -104,6 +130,22 @@ impl Core {
             }
             other => other,
         }
+    }
+}
+
+/// Whether it is to be brought back by whoever names nothing: not what was cancelled while nobody saw it, nor what is known
+/// by now to have come to its end.
+fn is_wanted(process: &Process) -> bool {
+    match &process.state {
+        State::Ended(ended) => ended.late.is_none() && ended.rest.is_none(),
+        State::Pending(_)
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Reported { .. }
+        | State::Lingering(_)
+        | State::Paused { .. }
+        | State::Stopping { .. }
+        | State::Withdrawing { .. } => true,
     }
 }
 

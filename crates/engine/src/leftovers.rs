@@ -49,7 +49,7 @@ async fn pass(core: &Arc<Core>) -> bool {
             }
             return is_whole;
         };
-        let found = match core.parts.store.load(&kept).await {
+        let found = match core.parts.store.load_each(&kept).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, "what became of work that ran here cannot be told yet");
@@ -58,9 +58,13 @@ async fn pass(core: &Arc<Core>) -> bool {
         };
         for (id, stored) in kept.iter().zip(&found) {
             is_whole &= match stored {
-                Some(stored) => look(core, stored).await,
-                None => {
+                Ok(Some(stored)) => look(core, stored).await,
+                Ok(None) => {
                     unknown.push(*id);
+                    true
+                }
+                Err(error) => {
+                    tracing::warn!(%id, %error, "what ran here has a record that cannot be read");
                     true
                 }
             };

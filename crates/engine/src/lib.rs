@@ -58,6 +58,7 @@ pub use clear::Cleared;
 pub use engine::{Answer, Engine};
 pub use error::{Candidate, EngineError, InputRefusal, Reached};
 pub use input::Written;
+pub use interrupted::{Revival, Revived};
 pub use launch::{Launch, Launched};
 pub use longhaul_ports as ports;
 pub use look::Look;

@@ -94,6 +94,17 @@ impl Core {
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
+        // A claim that was only read, because its answer was lost, may be gone with the server that has it.
+        match self.parts.store.is_kept(&key.id, key.attempt).await {
+            Ok(true) => {}
+            answer @ (Ok(false) | Err(_)) => {
+                self.starts.failed(&stored.process);
+                if let Err(error) = answer {
+                    self.unanswered(Some(key.id), &error, "the start waits until its claim is kept");
+                }
+                return self.again_later(key);
+            }
+        }
         if !self.admit(&stored.process, key).await {
             return;
         }

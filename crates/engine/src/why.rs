@@ -179,7 +179,7 @@ impl Core {
             queue.waiters.iter().copied().take_while(|waiter| *waiter != stored.process.id).collect();
         let mut ahead: u32 = 0;
         for chunk in before.chunks(CHUNK) {
-            for waiter in self.parts.store.load(chunk).await?.into_iter().flatten() {
+            for waiter in self.parts.store.load_each(chunk).await?.into_iter().flatten().flatten() {
                 let passed = !fits_any(&waiter.process.spec.placement, crowd.nodes)
                     || (crowd.shuts_out(&waiter) && !crowd.shuts_out(stored));
                 ahead = ahead.saturating_add(u32::from(!passed));

@@ -93,16 +93,51 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// The records of these ids, in the same order; `None` for an id that is not known.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// When the store as a whole cannot be read; [`StoreError::Corrupt`] if one of them is damaged, which hides the
+    /// others from whoever asks for them together.
     async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError>;
 
+    /// The same of each for itself: one that is damaged hides no other.
+    ///
+    /// # Errors
+    /// Only when the store as a whole cannot be read.
+    async fn load_each(
+        &self,
+        ids: &[ProcessId],
+    ) -> Result<Vec<Result<Option<Stored>, StoreError>>, StoreError> {
+        match self.load(ids).await {
+            Ok(found) => return Ok(found.into_iter().map(Ok).collect()),
+            Err(error) if !error.is_damage() => return Err(error),
+            Err(_) => {}
+        }
+        let mut each = Vec::with_capacity(ids.len());
+        for id in ids {
+            each.push(match self.load(&[*id]).await {
+                Ok(mut found) => Ok(found.pop().flatten()),
+                Err(error) if error.is_damage() => Err(error),
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(each)
+    }
+
     /// One page of records, newest first by submit sequence unless asked otherwise. A page may be short and still have
-    /// a cursor. A record that stays the same is seen exactly once by whoever follows the cursors to the end, whatever
+    /// a cursor. What cannot be read is named beside it. A record that stays the same is seen exactly once by whoever follows the cursors to the end, whatever
     /// is submitted or ends meanwhile.
     ///
     /// # Errors
     /// Only when the store as a whole cannot be read.
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError>;
+
+    /// Whether the claim of this attempt is kept as the store promises, asked before the attempt is started: the answer
+    /// to the claim may have been lost, and what is read of it later may be there for now only.
+    ///
+    /// # Errors
+    /// As for a write: as long as it cannot be told, nothing may be started on it.
+    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        let (_, _) = (id, attempt);
+        Ok(true)
+    }
 
     /// Since when the store does not answer; none while it answers, and where nothing is kept beside it.
     fn away_since(&self) -> Option<Timestamp> {

@@ -239,7 +239,11 @@ impl ProcessStore for BrokenStore {
             let first = self.inner.list(filter, &page).await?;
             let Some(next) = first.next else { return Ok(first) };
             let rest = self.inner.list(filter, &PageAsk { after: Some(next), ..page }).await?;
-            return Ok(Listing { processes: [first.processes, rest.processes].concat(), next: rest.next });
+            return Ok(Listing {
+                processes: [first.processes, rest.processes].concat(),
+                next: rest.next,
+                damaged: rest.damaged,
+            });
         }
         if self.broken == Broken::ListsOldestFirst {
             page.order = Order::OldestFirst;

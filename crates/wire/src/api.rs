@@ -38,7 +38,7 @@ pub use reply::{
 };
 pub use upkeep::{
     ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, Ready,
-    RestartInterruptedRequest, RetentionView, StatsView, SumUsageView, UsageReply,
+    RestartInterruptedReply, RestartInterruptedRequest, RetentionView, StatsView, SumUsageView, UsageReply,
 };
 pub use why::{HolderView, WhyView};
 

@@ -192,9 +192,9 @@ fn path_below(asked: &Asked, at: usize) -> Option<PathBuf> {
 }
 
 fn path_at(asked: &Asked, at: usize) -> Option<PathBuf> {
-    let bytes = memory_of(asked, asked.arguments[at], LONGEST_PATH)?;
+    let bytes = memory_of(asked, *asked.arguments.get(at)?, LONGEST_PATH)?;
     let end = bytes.iter().position(|byte| *byte == 0)?;
-    Some(Path::new(OsStr::from_bytes(&bytes[..end])).to_owned())
+    Some(Path::new(OsStr::from_bytes(bytes.get(..end)?)).to_owned())
 }
 
 fn cwd_of(asked: &Asked) -> PathBuf {
@@ -203,7 +203,8 @@ fn cwd_of(asked: &Asked) -> PathBuf {
 
 /// A descriptor among the arguments: the lower half of its register, with a sign.
 fn descriptor(asked: &Asked, at: usize) -> Option<i32> {
-    Some(u32::try_from(asked.arguments[at] & u64::from(u32::MAX)).ok()?.cast_signed())
+    let register = asked.arguments.get(at)? & u64::from(u32::MAX);
+    Some(u32::try_from(register).ok()?.cast_signed())
 }
 
 /// What is in the memory of the asker at an address; less where the memory ends before.

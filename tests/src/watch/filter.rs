@@ -106,7 +106,7 @@ impl Listener {
         recvmsg(&self.0, &mut [IoSliceMut::new(&mut byte)], &mut rights, RecvFlags::CMSG_CLOEXEC).ok()?;
         rights.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-            _ => None,
+            RecvAncillaryMessage::ScmCredentials(_) | _ => None,
         })
     }
 }

@@ -25,7 +25,11 @@ impl Ledger {
         };
         let more = processes.len() > most;
         processes.truncate(most);
-        Listing { next: processes.last().filter(|_| more).map(|stored| PageKey(stored.seq)), processes }
+        Listing {
+            next: processes.last().filter(|_| more).map(|stored| PageKey(stored.seq)),
+            processes,
+            damaged: Vec::new(),
+        }
     }
 
     /// Rows among which is everything that a filter admits, put into order for it, if they are no more than `most`.

@@ -80,6 +80,10 @@ impl Outboxed {
     /// Nothing is below what the store does not know: a child is accepted by the store alone, and after its parent.
     pub(super) fn list_below_alone(&self, filter: &Filter) -> Option<Listing> {
         let above = filter.ancestor.or(filter.parent)?;
-        self.look(|shelf| shelf.is_alone(&above)).then(|| Listing { processes: Vec::new(), next: None })
+        self.look(|shelf| shelf.is_alone(&above)).then(|| Listing {
+            processes: Vec::new(),
+            next: None,
+            damaged: Vec::new(),
+        })
     }
 }

@@ -5,7 +5,7 @@ use longhaul_ports::{Refusal, StoreError};
 use longhaul_wire::record::BrokenRecord;
 use rusqlite::ErrorCode;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What to do about a file that cannot be used.
 const WAY_OUT: &str =
@@ -92,13 +92,33 @@ pub(super) fn closed() -> StoreError {
     StoreError::ReadOnly { why: "the outbox of this node was closed".to_owned() }
 }
 
+/// The file of a node keeps live work of another store than the one that it is opened for. Nothing is damaged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} keeps live work of the store {place}, {live} for one, which is not this one", path.display())]
+pub struct ForeignWork {
+    /// The file.
+    pub path: PathBuf,
+    /// The store that it was opened for before, without its password.
+    pub place: String,
+    /// One of the processes.
+    pub live: ProcessId,
+}
+
+impl ForeignWork {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let Self { path, place, .. } = self;
+        format!(
+            "go back to {place} until its work has ended, or move {} away: what it keeps is then not given back to a \
+             store that lost it",
+            path.display()
+        )
+    }
+}
+
 /// The file keeps work of another store.
 pub(super) fn foreign(path: &Path, place: &str, live: ProcessId) -> StoreError {
-    let shown = path.display();
-    StoreError::Corrupt {
-        what: format!("{shown} keeps live work of the store {place}, {live} for one, which is not this one"),
-        way_out: format!(
-            "go back to that store until its work has ended, or move {shown} away: what it keeps is then not given back to a store that lost it"
-        ),
-    }
+    let source = ForeignWork { path: path.to_owned(), place: place.to_owned(), live };
+    StoreError::Unavailable { source: Box::new(source) }
 }

@@ -96,6 +96,14 @@ impl ProcessStore for Outboxed {
         Ok(listing)
     }
 
+    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        // What this node alone knows no other store can take back. One that cannot tell does answer.
+        if self.is_alone(id) {
+            return Ok(true);
+        }
+        self.inner.is_kept(id, attempt).await
+    }
+
     fn away_since(&self) -> Option<Timestamp> {
         self.absence.since()
     }
@@ -129,7 +137,7 @@ impl ProcessStore for Outboxed {
             let more = processes.len() > most;
             processes.truncate(most);
             let next = processes.last().filter(|_| more).map(|stored| PageKey(stored.seq));
-            Ok(Listing { processes, next })
+            Ok(Listing { processes, next, damaged: Vec::new() })
         });
         found
             .await

@@ -1,15 +1,16 @@
 //! Records, heads and events as the server keeps them.
 
 use super::class;
-use super::failure::{broken, corrupt, emptied};
+use super::failure::{broken, corrupt, emptied, of_record};
 use super::reply::Reply;
 use super::script::Args;
+use crate::damage::Named;
 use longhaul_domain::{
     AttemptNo, Epoch, Event, Fact, Head, NodeId, Process, ProcessId, Revision, Seq, Standing, Timestamp,
     Vitals, WishNo, Work,
 };
 use longhaul_ports::{Author, Lease, PlacementClass, StoreError, Stored};
-use longhaul_wire::record::{self, BrokenRecord};
+use longhaul_wire::record;
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -21,18 +22,41 @@ const GIVEN_BACK: &str = "given";
 
 /// Reads a record as the scripts' `record` gives it; none if it is empty.
 pub(super) fn stored(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
+    match record_id(reply)? {
+        Some(id) => read(id, reply).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Of which process a script's `record` is; none if it is empty.
+pub(super) fn record_id(reply: &mut Reply) -> Result<Option<ProcessId>, StoreError> {
     if reply.is_empty() {
         return Ok(None);
     }
-    let id = id(&reply.bytes()?)?;
-    let (revision, seq) = (Revision(reply.number()?), Seq(reply.number()?));
+    id(&reply.bytes()?).map(Some)
+}
+
+/// What follows the id in it.
+pub(super) fn read(id: ProcessId, reply: &mut Reply) -> Result<Stored, StoreError> {
+    fields(id, reply).map_err(|error| of_record(id, error))
+}
+
+/// What a script says in the place of a revision of a record that is damaged.
+const DAMAGED: &str = "!";
+
+fn fields(id: ProcessId, reply: &mut Reply) -> Result<Stored, StoreError> {
+    let revision = reply.word()?;
+    if revision == DAMAGED {
+        return Err(corrupt(reply.word()?));
+    }
+    let (revision, seq) = (Revision(number(&revision)?), Seq(reply.number()?));
     let owner = match (reply.optional_text()?, reply.optional_text()?) {
         (Some(node), Some(epoch)) => Some(Lease { node: name(&node)?, epoch: Epoch(number(&epoch)?) }),
         (Some(_) | None, _) => None,
     };
     let claimed = reply.optional_text()?;
     let (life, spec) = (reply.word()?, reply.word()?);
-    let mut process = record::decode(&spec, &life).map_err(|error| broken_record(id, error))?;
+    let mut process = record::decode(&spec, &life).map_err(broken)?;
     if process.id != id {
         return Err(corrupt("a record is kept under the id of another"));
     }
@@ -48,21 +72,14 @@ pub(super) fn stored(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
         let no = WishNo(reply.number()?);
         wishes.push((no, record::decode_wish(&reply.word()?).map_err(broken)?));
     }
-    Ok(Some(Stored { process, revision, seq, owner, wishes, vitals }))
+    Ok(Stored { process, revision, seq, owner, wishes, vitals })
 }
 
-fn broken_record(id: ProcessId, error: BrokenRecord) -> StoreError {
-    match error {
-        too_new @ BrokenRecord::TooNew { .. } => broken(too_new),
-        damaged @ (BrokenRecord::Damaged { .. } | _) => corrupt(format!("process {id}: {damaged}")),
-    }
-}
-
-/// The same of one of many; what is damaged is left alone, so that it holds up nobody else.
-pub(super) fn sound(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
+/// The same of one of many; what is damaged is left alone and named once, so that it holds up nobody else.
+pub(super) fn sound(reply: &mut Reply, named: &Named) -> Result<Option<Stored>, StoreError> {
     match stored(reply) {
         Err(error @ StoreError::Corrupt { .. }) => {
-            tracing::error!(%error, "a record is damaged, and nothing is done about it");
+            named.name(&error);
             Ok(None)
         }
         other => other,
@@ -127,6 +144,7 @@ fn refused(word: &str, reply: &mut Reply) -> Result<StoreError, StoreError> {
         "fenced" => StoreError::Fenced { node: name(&reply.word()?)?, epoch: Epoch(reply.number()?) },
         "conflict" => StoreError::Conflict { found: Revision(reply.number()?) },
         "empty" => emptied(),
+        "damaged" => corrupt(reply.word()?),
         other => corrupt(format!("an answer begins with {other:?}")),
     })
 }

@@ -18,7 +18,7 @@ pub fn read(question: &str, answer: &[u8]) -> Result<String, StoreError> {
         "record" => format!("{:?}", stored(&mut reply)?),
         "event" => format!("{:?}", event(&reply.word()?)?),
         "claim" => format!("{:?}", claim(&reply.word()?)?),
-        "logged" => format!("{:?}", events::logged(&mut reply)?),
+        "logged" => format!("{:?}", events::entry(&mut reply)?),
         "ids" => format!("{:?}", ids(reply)?),
         "policy" => format!("{:?}", queues::read_policy(&mut reply)?),
         "queue" => format!("{:?}", queues::view(&mut reply, &Policy::default())?),

@@ -1,6 +1,6 @@
 use super::RedisStore;
 use super::codec::{event, id};
-use super::failure::corrupt;
+use super::failure::{about, corrupt};
 use super::reply::Reply;
 use super::script::{Args, END, EVENTS};
 use async_trait::async_trait;
@@ -9,6 +9,8 @@ use longhaul_ports::{Cursor, EventLog, EventPage, Logged, StoreError};
 
 /// The most events on a page.
 const MOST: u32 = 10_000;
+/// What to do about an event that is none.
+const PASSED_OVER: &str = "it is passed over; somebody else writes to the namespace";
 /// Behind every place that there will ever be, and exact as the scripts' numbers are.
 const LAST: u64 = 1 << 52;
 
@@ -33,26 +35,51 @@ impl EventLog for RedisStore {
 
 impl RedisStore {
     async fn events(&self, after: Option<Cursor>, most: u32) -> Result<EventPage, StoreError> {
-        let mut args = Args::default();
-        args.number(after.map_or(0, |after| after.0.min(LAST))).number(most.into());
-        let mut reply = self.link.read(&EVENTS, args).await?;
         let mut page = EventPage::default();
-        while !reply.is_empty() {
-            page.events.push(logged(&mut reply.list()?)?);
+        let mut passed_over = false;
+        let mut from = after.map_or(0, |after| after.0.min(LAST));
+        // What somebody else appended is passed over, however much it is.
+        while page.events.is_empty() {
+            let mut args = Args::default();
+            args.number(from).number(most.into());
+            let mut reply = self.link.read(&EVENTS, args).await?;
+            if reply.is_empty() {
+                break;
+            }
+            while !reply.is_empty() {
+                let (place, event) = entry(&mut reply.list()?)?;
+                from = from.max(place.0.min(LAST));
+                match event {
+                    Ok(event) => page.events.push(event),
+                    Err(error) => {
+                        self.named.name(&error);
+                        passed_over = true;
+                    }
+                }
+            }
         }
         // Places are given without holes, so a page that begins later lost what was before.
-        page.gap = match (after, page.events.first()) {
+        let is_behind = match (after, page.events.first()) {
             (Some(after), Some(first)) => first.cursor.0 > after.0.saturating_add(1),
             (Some(_) | None, _) => false,
         };
+        page.gap = is_behind || passed_over;
         Ok(page)
     }
 }
 
-/// One entry of the stream: its id, then its fields by name.
-pub(super) fn logged(entry: &mut Reply) -> Result<Logged, StoreError> {
+/// One entry of the stream: its place, and what it says.
+pub(super) fn entry(entry: &mut Reply) -> Result<(Cursor, Result<Logged, StoreError>), StoreError> {
     let place = entry.word()?;
     let cursor = place.split_once('-').and_then(|(cursor, _)| cursor.parse().ok()).map(Cursor);
+    let cursor = cursor.ok_or_else(|| corrupt("an event stands at no place"))?;
+    let logged =
+        logged(cursor, entry).map_err(|error| about(format_args!("event {place}"), PASSED_OVER, error));
+    Ok((cursor, logged))
+}
+
+/// Reads the fields of an entry by name.
+fn logged(cursor: Cursor, entry: &mut Reply) -> Result<Logged, StoreError> {
     let mut fields = entry.list()?;
     let (mut process, mut revision, mut index, mut body) = (None, None, None, None);
     while !fields.is_empty() {
@@ -64,8 +91,8 @@ pub(super) fn logged(entry: &mut Reply) -> Result<Logged, StoreError> {
             _ => drop(fields.bytes()?),
         }
     }
-    match (cursor, process, revision, index, body) {
-        (Some(cursor), Some(id), Some(revision), Some(index), Some(event)) => {
+    match (process, revision, index, body) {
+        (Some(id), Some(revision), Some(index), Some(event)) => {
             Ok(Logged { cursor, id, revision, index, event })
         }
         _ => Err(corrupt("an event lacks a field")),

@@ -88,6 +88,7 @@ impl RedisStore {
             | Verdict::Unacknowledged
             | Verdict::Full
             | Verdict::Halted
+            | Verdict::Damaged
             | Verdict::Other => not_applied(error),
         })?;
         let (round_trips, skew) = asked(&mut connection).await.map_err(not_applied)?;

@@ -5,13 +5,19 @@
 use super::denial::Denial;
 use super::tls::TlsFault;
 use super::unsuitable::Unsuitable;
-use longhaul_domain::OpId;
+use longhaul_domain::{OpId, ProcessId};
 use longhaul_ports::{Refusal, StoreError};
 use longhaul_wire::record::BrokenRecord;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+use std::fmt::Display;
 
 /// What to do about a namespace that cannot be used.
 const WAY_OUT: &str = "restore a dump of it, or use another namespace";
+/// What to do about one record of it.
+const RECORD_WAY_OUT: &str =
+    "it is left alone and nobody waits for it; to have it back, restore a dump of the namespace";
+/// With this begins what a script says that found something damaged before it wrote anything.
+const FOUND_DAMAGED: &str = "LHDAMAGED ";
 /// What to do about one that is founded anew by the next sign of life of any node.
 const HEALS: &str =
     "ask again in a second: each manager gives back what is its own, and nothing has to be restored";
@@ -35,6 +41,8 @@ pub(super) enum Verdict {
     Halted,
     /// Not applied: whoever connects here may not do this.
     Forbidden,
+    /// A script ended in the midst: what it needs is damaged.
+    Damaged,
     /// Anything else: it is not worth a second try.
     Other,
 }
@@ -60,8 +68,12 @@ impl Verdict {
                 Some("MISCONF" | "NOREPLICAS") => Self::Halted,
                 Some("NOAUTH" | "WRONGPASS") => Self::Forbidden,
                 Some("UNBLOCKED") => Self::Demoted,
+                Some("WRONGTYPE") => Self::Damaged,
                 // What fails inside a script is named in its message.
-                Some(_) | None => Self::named(error.detail().unwrap_or_default()),
+                Some(_) | None => match Self::named(error.detail().unwrap_or_default()) {
+                    Self::Other if is_of_script(error) => Self::Damaged,
+                    named => named,
+                },
             },
         }
     }
@@ -97,6 +109,7 @@ impl Verdict {
 /// The error for a request that surely left nothing behind.
 pub(super) fn not_applied(error: RedisError) -> StoreError {
     match Verdict::on(&error) {
+        Verdict::Damaged => corrupt_by(&error),
         Verdict::Full => StoreError::Refused(Refusal::Full),
         Verdict::Demoted | Verdict::Halted => StoreError::ReadOnly { why: error.to_string() },
         Verdict::Forbidden => unavailable(Denial::of(&error)),
@@ -119,6 +132,37 @@ pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static)
 
 pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into(), way_out: WAY_OUT.to_owned() }
+}
+
+/// The same of one record.
+pub(super) fn of_record(id: ProcessId, error: StoreError) -> StoreError {
+    about(format_args!("process {id}"), RECORD_WAY_OUT, error)
+}
+
+/// The same of one of many, whatever they are.
+pub(super) fn about(one: impl Display, way_out: &str, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt { what, .. } => {
+            StoreError::Corrupt { what: format!("{one}: {what}"), way_out: way_out.to_owned() }
+        }
+        other => other,
+    }
+}
+
+/// Whether a script ended in it, and not for want of memory, rights or a primary.
+fn is_of_script(error: &RedisError) -> bool {
+    let told = error.to_string();
+    told.contains(FOUND_DAMAGED) || told.contains("script")
+}
+
+/// What a script met that it cannot work with.
+fn corrupt_by(error: &RedisError) -> StoreError {
+    let told = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
+    let Some((_, found)) = told.split_once(FOUND_DAMAGED) else { return corrupt(told) };
+    // The server adds where its script stands.
+    let what = found.split_once(" script: ").map_or(found, |(what, _)| what).trim_end_matches(',');
+    let way_out = if what.starts_with("process ") { RECORD_WAY_OUT } else { WAY_OUT };
+    StoreError::Corrupt { what: what.to_owned(), way_out: way_out.to_owned() }
 }
 
 /// Somebody emptied the namespace under those who use it.

@@ -161,6 +161,14 @@ impl Link {
         connect(&self.place, answering).await.map_err(unavailable)
     }
 
+    /// Whether a write counts only when replicas have it.
+    pub(super) const fn is_replicated(&self) -> bool {
+        match self.promise.durability() {
+            Durability::Replicated { .. } => true,
+            Durability::Cache | Durability::Single => false,
+        }
+    }
+
     /// What kept the server from being fit when it was looked at last.
     pub(super) fn fault(&self) -> Option<Unsuitable> {
         self.promise.fault()
@@ -200,7 +208,11 @@ impl Link {
                         }
                         Verdict::Demoted => self.lost(number),
                         Verdict::Busy | Verdict::NotLoaded => {}
-                        Verdict::Full | Verdict::Halted | Verdict::Forbidden | Verdict::Other => {
+                        Verdict::Full
+                        | Verdict::Halted
+                        | Verdict::Forbidden
+                        | Verdict::Damaged
+                        | Verdict::Other => {
                             return Err(Failed { maybe_applied, why });
                         }
                     }
@@ -312,8 +324,8 @@ impl Link {
     fn may_forget(&self) -> bool {
         match self.promise.durability() {
             Durability::Cache => true,
-            Durability::Single => self.place.moves(),
-            Durability::Replicated { .. } => false,
+            // What may be promoted has all that was acknowledged, or is not there.
+            Durability::Single | Durability::Replicated { .. } => false,
         }
     }
 
@@ -430,7 +442,8 @@ pub(super) async fn connect(place: &Place, answering: Duration) -> Result<Multip
     place.client().await?.get_multiplexed_async_connection_with_config(&config).await
 }
 
-/// Sends a command, and waits for as many replicas as have to have what it did.
+/// Sends a command, and waits for as many replicas as have to have what it did. A script that finds what was done before
+/// writes something all the same: a server waits for nothing but what was written over this connection.
 async fn send(
     connection: &mut MultiplexedConnection,
     command: &Cmd,

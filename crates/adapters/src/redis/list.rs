@@ -1,7 +1,7 @@
 //! Pages of records.
 
 use super::RedisStore;
-use super::codec::stored;
+use super::codec::{read, record_id};
 use super::script::{Args, LIST};
 use crate::prefix;
 use longhaul_domain::{Level, Seq};
@@ -19,7 +19,7 @@ const STEPS: u32 = 100;
 
 impl RedisStore {
     pub(super) async fn page(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
-        let mut listing = Listing { processes: Vec::new(), next: None };
+        let mut listing = Listing { processes: Vec::new(), next: None, damaged: Vec::new() };
         let Some(conditions) = conditions(filter) else {
             return Ok(listing);
         };
@@ -42,7 +42,16 @@ impl RedisStore {
             after = reply.optional_signed()?.map(|seq| PageKey(Seq(u64::try_from(seq).unwrap_or(0))));
             let full = reply.word()? == "1";
             while !reply.is_empty() {
-                listing.processes.extend(stored(&mut reply.list()?)?);
+                let mut row = reply.list()?;
+                let Some(id) = record_id(&mut row)? else { continue };
+                match read(id, &mut row) {
+                    Ok(stored) => listing.processes.push(stored),
+                    Err(error) if error.is_damage() => {
+                        self.named.name(&error);
+                        listing.damaged.push(id);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             if after.is_none() || full {
                 break;

@@ -1,6 +1,6 @@
 use super::RedisStore;
 use super::codec::{ids, push_lease};
-use super::failure::corrupt;
+use super::failure::{about, corrupt};
 use super::node::Registered;
 use super::process::NO_OP;
 use super::script::{ANNOUNCE, Args, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTER};
@@ -13,6 +13,9 @@ use longhaul_ports::{
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+/// What to do about a node whose record is damaged.
+const AT_REGISTRATION: &str = "it is made anew when the node registers again";
 
 /// Counts of news that nodes took in, so that whoever stops waiting half-way loses nothing.
 #[derive(Debug, Default)]
@@ -186,7 +189,12 @@ impl RedisStore {
         let now = Timestamp(reply.signed()?);
         let mut members = Vec::with_capacity(reply.len());
         while !reply.is_empty() {
-            members.push(Registered::read(now, &mut reply.list()?)?);
+            let mut row = reply.list()?;
+            let node = row.word()?;
+            match Registered::read(now, &node, &mut row) {
+                Ok(member) => members.push(member),
+                Err(error) => self.named.name(&about(format_args!("node {node:?}"), AT_REGISTRATION, error)),
+            }
         }
         members.sort_by(|a, b| a.facts.id.cmp(&b.facts.id));
         Ok(members)

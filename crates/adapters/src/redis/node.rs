@@ -26,9 +26,9 @@ enum Standing {
 }
 
 impl Registered {
-    /// Reads what the script tells of one node.
-    pub(super) fn read(now: Timestamp, row: &mut Reply) -> Result<Self, StoreError> {
-        let facts = NodeFacts { id: name(&row.word()?)?, boot: row.word()?, version: row.word()? };
+    /// Reads what the script tells of a node after its name.
+    pub(super) fn read(now: Timestamp, node: &str, row: &mut Reply) -> Result<Self, StoreError> {
+        let facts = NodeFacts { id: name(node)?, boot: row.word()?, version: row.word()? };
         let epoch = Epoch(row.number()?);
         let left = row.word()? == "1";
         let until = row.optional_signed()?.map(Timestamp);

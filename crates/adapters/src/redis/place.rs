@@ -1,5 +1,7 @@
 //! Where the server is.
 
+#[cfg(feature = "redis-sentinel")]
+use super::Durability;
 use super::options::{RedisOptions, TlsFiles};
 use super::tls::TlsFault;
 use redis::{Client, RedisError};
@@ -26,7 +28,19 @@ pub(super) enum Misplaced {
     /// The files of a connection through TLS cannot.
     #[error(transparent)]
     Tls(#[from] TlsFault),
+    /// Another server may be promoted that need not have what was acknowledged.
+    #[cfg(feature = "redis-sentinel")]
+    #[error(transparent)]
+    Alone(#[from] AloneBehindSentinels),
 }
+
+/// Why sentinels do not go with the durability of one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "behind sentinels `durability=single` would let both sides of a cut network start the same work; \
+     ask for `durability=replicated:N`, N being all replicas that may be promoted, or name one server without sentinels"
+)]
+pub struct AloneBehindSentinels;
 
 impl Place {
     pub(super) fn of(options: &RedisOptions) -> Result<Self, Misplaced> {
@@ -36,18 +50,12 @@ impl Place {
             if options.tls != TlsFiles::default() {
                 return Err(TlsFault::NotThroughTls.into());
             }
+            if options.durability == Durability::Single {
+                return Err(AloneBehindSentinels.into());
+            }
             return Ok(Self::Told(tokio::sync::Mutex::new(sentinels(rest)?)));
         }
         Ok(Self::Fixed(client(url, &options.tls)?))
-    }
-
-    /// Whether another server may be there later.
-    pub(super) const fn moves(&self) -> bool {
-        match self {
-            Self::Fixed(_) => false,
-            #[cfg(feature = "redis-sentinel")]
-            Self::Told(_) => true,
-        }
     }
 
     pub(super) async fn client(&self) -> Result<Client, RedisError> {

@@ -4,7 +4,7 @@ use super::codec::{
     closing, id, if_claimed, optional, push_author, push_lease, refusal, sound, standing, stored,
 };
 use super::reply::Reply;
-use super::script::{Args, CLAIM, COMMIT, LOAD, TOUCH, WISH};
+use super::script::{Args, CLAIM, COMMIT, KEPT, LOAD, TOUCH, WISH};
 use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, OpId, ProcessId, Revision, Vitals, Wish, WishNo};
@@ -17,6 +17,9 @@ use uuid::Uuid;
 
 /// Steps that carry no op: whoever lost their answer lists what there is.
 pub(super) const NO_OP: OpId = OpId::new(Uuid::nil());
+
+/// As scripts know whoever holds a slot.
+const HOLDING: &str = "1";
 
 #[async_trait]
 impl ProcessStore for RedisStore {
@@ -37,7 +40,10 @@ impl ProcessStore for RedisStore {
         }
         let mut claimed = Vec::with_capacity(reply.len());
         while !reply.is_empty() {
-            claimed.extend(sound(&mut reply.list()?)?);
+            claimed.extend(sound(&mut reply.list()?, &self.named)?);
+        }
+        if self.link.is_replicated() {
+            claimed.iter().for_each(|stored| self.acknowledged.add(stored));
         }
         Ok(claimed)
     }
@@ -91,6 +97,16 @@ impl ProcessStore for RedisStore {
         }
         let mut reply = self.link.read(&LOAD, args).await?;
         ids.iter().map(|_| stored(&mut reply.list()?)).collect()
+    }
+
+    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        if !self.link.is_replicated() || self.acknowledged.take(*id, attempt) {
+            return Ok(true);
+        }
+        let mut args = Args::default();
+        args.bytes(id.as_uuid().as_bytes());
+        let mut reply = self.link.write(&KEPT, NO_OP, args).await?;
+        Ok(reply.word()? == "ok" && reply.number()? == u64::from(attempt.0) && reply.word()? == HOLDING)
     }
 
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {

@@ -126,8 +126,9 @@ pub(super) fn view(reply: &mut Reply, policy: &Policy) -> Result<QueueView, Stor
     while !lanes.is_empty() {
         let mut lane = lanes.list()?;
         while !lane.is_empty() {
-            let waiter = Waiter::read(&lane.bytes()?)?;
-            waiters.push((lane.signed()?, waiter));
+            let (waiter, score) = (Waiter::read(&lane.bytes()?), lane.signed()?);
+            // What is no waiter waits for nothing; a claim takes it out.
+            waiters.extend(waiter.ok().map(|waiter| (score, waiter)));
         }
     }
     waiters.sort_unstable();

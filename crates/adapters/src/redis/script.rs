@@ -14,6 +14,8 @@ macro_rules! script {
     ($($part:literal),+) => {
         Script {
             source: concat!(
+                include_str!("lua/heads.lua"),
+                "\n",
                 include_str!("lua/prelude.lua"),
                 $("\n", include_str!(concat!("lua/", $part, ".lua"))),+
             ),
@@ -35,6 +37,7 @@ pub(super) static ENDED: Script = script!("ended");
 pub(super) static EVENTS: Script = script!("events");
 pub(super) static FOOTINGS: Script = script!("given", "footings");
 pub(super) static FORGET: Script = script!("leases", "even_if_full", "forget");
+pub(super) static KEPT: Script = script!("even_if_full", "kept");
 pub(super) static KEY: Script = script!("key");
 pub(super) static LEAVE: Script = script!("even_if_full", "leave");
 pub(super) static LIST: Script = script!("list");
@@ -71,6 +74,7 @@ pub(super) static ALL: &[&Script] = &[
     &EVENTS,
     &FOOTINGS,
     &FORGET,
+    &KEPT,
     &KEY,
     &LEAVE,
     &LIST,

@@ -44,7 +44,11 @@ impl RedisStore {
             "claimed" => {
                 let seq = Seq(reply.number()?);
                 let claim = codec::claim(&reply.word()?)?;
-                claimed(new, seq, claim).map(Submitted::Claimed)
+                let stored = claimed(new, seq, claim)?;
+                if self.link.is_replicated() {
+                    self.acknowledged.add(&stored);
+                }
+                Ok(Submitted::Claimed(stored))
             }
             "existing" => existing(&new, &mut reply),
             word => Err(match refusal(word, &mut reply, &new, &head)? {

@@ -45,8 +45,8 @@ pub enum Unsuitable {
     },
     /// Another number of replicas is connected than was said.
     #[error(
-        "the server has {connected} replicas, the durability `{durability}` counts on another number; \
-         say how many may be promoted, and see to it that they are connected"
+        "the server has {}, the durability `{durability}` counts on another number; \
+         say how many may be promoted, and see to it that they are connected", counted(*connected)
     )]
     OtherReplicas {
         /// What was asked for.
@@ -62,6 +62,10 @@ pub enum Unsuitable {
         /// The command that tells it.
         command: &'static str,
     },
+}
+
+fn counted(replicas: u32) -> String {
+    if replicas == 1 { "1 replica".to_owned() } else { format!("{replicas} replicas") }
 }
 
 impl Unsuitable {

@@ -28,7 +28,7 @@ impl Upkeep for RedisStore {
         }
         let mut rows = Vec::with_capacity(reply.len());
         while !reply.is_empty() {
-            rows.extend(sound(&mut reply.list()?)?);
+            rows.extend(sound(&mut reply.list()?, &self.named)?);
         }
         Ok(rows)
     }

@@ -1,6 +1,8 @@
 //! Stores by their URLs.
 
 use super::options::RedisOptions;
+#[cfg(feature = "redis-sentinel")]
+use super::place::AloneBehindSentinels;
 use super::place::{Misplaced, Place};
 use super::{Durability, LeaseTimes, TlsClient, TlsFault, TlsFiles, UnknownDurability};
 use std::path::PathBuf;
@@ -43,6 +45,10 @@ pub enum RedisUrlError {
     /// A file of a connection through TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsFault),
+    /// Sentinels do not go with its durability.
+    #[cfg(feature = "redis-sentinel")]
+    #[error(transparent)]
+    Alone(#[from] AloneBehindSentinels),
     /// One of two files that belong together is named without the other.
     #[error("`cert` and `key` belong together: a certificate, and the file of its private key")]
     HalfClient,
@@ -76,6 +82,8 @@ impl RedisOptions {
         Place::of(&options).map_err(|misplaced| match misplaced {
             Misplaced::Url(error) => RedisUrlError::Place { why: error.to_string() },
             Misplaced::Tls(fault) => RedisUrlError::Tls(fault),
+            #[cfg(feature = "redis-sentinel")]
+            Misplaced::Alone(why) => RedisUrlError::Alone(why),
         })?;
         Ok(options)
     }
@@ -160,6 +168,19 @@ mod tests {
             assert!(!options.runs_while_away);
         }
         assert!(RedisOptions::of_url("redis://host?away=run").unwrap().runs_while_away);
+    }
+
+    #[cfg(feature = "redis-sentinel")]
+    #[test]
+    fn one_server_is_not_enough_behind_sentinels() {
+        let url = "redis+sentinel://a:1,b:1,c:1/main";
+        for durability in ["", "?durability=single"] {
+            let refused = RedisOptions::of_url(&format!("{url}{durability}")).unwrap_err();
+            assert!(refused.to_string().contains("durability=replicated:N"), "{refused}");
+        }
+        for durability in ["replicated:2", "cache"] {
+            RedisOptions::of_url(&format!("{url}?durability={durability}")).unwrap();
+        }
     }
 
     #[test]

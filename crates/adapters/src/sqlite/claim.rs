@@ -19,7 +19,17 @@ impl Ledger {
             let Some((key, seq)) = lines.next(&classes, roots == 0) else {
                 break;
             };
-            let Some(stored) = row::by_seq(&self.connection, seq)? else { break };
+            let stored = match row::by_seq(&self.connection, seq) {
+                Ok(Some(stored)) => stored,
+                Ok(None) => break,
+                Err(Halt::Answer(error)) if error.is_damage() => {
+                    tracing::error!(seq, %error, "a waiting record is damaged, and set aside");
+                    self.set_aside(seq)?;
+                    self.look_again(&mut lines, key)?;
+                    continue;
+                }
+                Err(halt) => return Err(halt),
+            };
             let is_root = stored.process.lineage.ancestors.is_empty();
             let owned = matches!(stored.process.spec.work, Work::Command(_));
             claimed.push(self.hand_over(stored, by)?);
@@ -30,6 +40,12 @@ impl Ledger {
         }
         self.lines.keep(lines);
         Ok(claimed)
+    }
+
+    /// Lets what is damaged stand in no line, so that it holds up nobody.
+    fn set_aside(&self, seq: i64) -> Result<(), Halt> {
+        self.sql("UPDATE process SET standing = 2 WHERE seq = ?1 AND standing = 0")?.execute([seq])?;
+        Ok(())
     }
 
     fn hand_over(&mut self, stored: Stored, to: &Lease) -> Result<Stored, Halt> {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use longhaul_domain::Revision;
 use longhaul_ports::{Cursor, EventLog, EventPage, Logged, StoreError};
 use longhaul_wire::record;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 /// The most events on a page.
 const MOST: u32 = 10_000;
@@ -42,27 +42,47 @@ impl EventLog for SqliteStore {
 }
 
 fn page(connection: &Connection, after: Option<Cursor>, most: u32) -> Result<EventPage, Halt> {
-    let from = after.map_or(0, |after| row::int(after.0));
-    let mut statement = connection.prepare_cached(
-        "SELECT cursor, id, revision, idx, body FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
-    )?;
-    let mut rows = statement.query(params![from, most])?;
     let mut page = EventPage::default();
-    while let Some(row) = rows.next()? {
-        let body = row.get_ref(4)?;
-        let body = body.as_str().map_err(rusqlite::Error::from)?;
-        page.events.push(Logged {
-            cursor: Cursor(row::uint(row.get(0)?)),
-            id: row::id(row.get(1)?),
-            revision: Revision(row::uint(row.get(2)?)),
-            index: row.get(3)?,
-            event: record::decode_event(body)?,
-        });
+    let mut from = after.map_or(0, |after| row::int(after.0));
+    let mut passed_over = false;
+    // What is damaged is passed over, however much it is.
+    while page.events.is_empty() {
+        let mut statement = connection.prepare_cached(
+            "SELECT cursor, id, revision, idx, body FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![from, most])?;
+        let before = from;
+        while let Some(row) = rows.next()? {
+            from = row.get(0)?;
+            match logged(row) {
+                Ok(event) => page.events.push(event),
+                Err(Halt::Answer(error)) if error.is_damage() => {
+                    tracing::error!(cursor = from, %error, "an event is damaged, and passed over");
+                    passed_over = true;
+                }
+                Err(halt) => return Err(halt),
+            }
+        }
+        if from == before {
+            break;
+        }
     }
     // Places are given without holes, so a page that begins later lost what was before.
-    page.gap = match (after, page.events.first()) {
+    let is_behind = match (after, page.events.first()) {
         (Some(after), Some(first)) => first.cursor.0 > after.0.saturating_add(1),
         (Some(_) | None, _) => false,
     };
+    page.gap = is_behind || passed_over;
     Ok(page)
+}
+
+fn logged(row: &Row<'_>) -> Result<Logged, Halt> {
+    let body = row.get_ref(4)?.as_str().map_err(row::unreadable)?;
+    Ok(Logged {
+        cursor: Cursor(row::uint(row.get(0)?)),
+        id: row::id(row.get(1)?),
+        revision: Revision(row::uint(row.get(2)?)),
+        index: row.get(3)?,
+        event: record::decode_event(body)?,
+    })
 }

@@ -22,7 +22,7 @@ const FEW: u32 = 1_000;
 
 pub(super) fn page(connection: &Connection, filter: &Filter, page: &PageAsk) -> Result<Listing, Halt> {
     let Some(question) = Question::of(connection, filter)? else {
-        return Ok(Listing { processes: Vec::new(), next: None });
+        return Ok(Listing { processes: Vec::new(), next: None, damaged: Vec::new() });
     };
     let mut sheet = Sheet { most: page.most.clamp(1, MOST) as usize, ..Sheet::default() };
     let filed = filing::filed(connection)?;
@@ -51,8 +51,9 @@ pub(super) fn page(connection: &Connection, filter: &Filter, page: &PageAsk) -> 
         }
     }
     Ok(Listing {
-        next: sheet.processes.last().filter(|_| sheet.more).map(|stored| PageKey(Seq(stored.seq.0))),
+        next: sheet.last.filter(|_| sheet.more).map(|seq| PageKey(Seq(row::uint(seq)))),
         processes: sheet.processes,
+        damaged: sheet.damaged,
     })
 }
 
@@ -62,6 +63,9 @@ struct Sheet {
     most: usize,
     processes: Vec<Stored>,
     bytes: usize,
+    damaged: Vec<ProcessId>,
+    /// The sequence of the last row that was looked at.
+    last: Option<i64>,
     /// Another one was found that has no place.
     more: bool,
 }
@@ -73,9 +77,19 @@ impl Sheet {
             return Ok(());
         }
         for column in [4, 5] {
-            self.bytes = self.bytes.saturating_add(row.get_ref(column)?.as_bytes().map_or(0, <[u8]>::len));
+            let bytes = row.get_ref(column)?.as_bytes_or_null().ok().flatten();
+            self.bytes = self.bytes.saturating_add(bytes.map_or(0, <[u8]>::len));
         }
-        self.processes.push(row::stored(connection, row)?);
+        self.last = Some(row.get(0)?);
+        match row::stored(connection, row) {
+            Ok(stored) => self.processes.push(stored),
+            Err(Halt::Answer(error)) if error.is_damage() => {
+                let id = row::id(row.get(8)?);
+                tracing::error!(%id, %error, "a record is damaged, and left out of a list");
+                self.damaged.push(id);
+            }
+            Err(halt) => return Err(halt),
+        }
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ const LARGEST_INLINE: usize = 1_024;
 /// What [`stored`] reads, to be followed by conditions on `p`.
 pub(super) const SELECT: &str = "
     SELECT p.seq, p.revision, p.owner_node, p.owner_epoch, p.life, coalesce(p.spec, s.body), v.body,
-        p.wish_no > 0 AND EXISTS (SELECT 1 FROM wish w WHERE w.seq = p.seq)
+        p.wish_no > 0 AND EXISTS (SELECT 1 FROM wish w WHERE w.seq = p.seq), p.id
     FROM process p
     LEFT JOIN spec s ON p.spec IS NULL AND s.seq = p.seq
     LEFT JOIN vitals v ON v.seq = p.seq AND v.attempt = p.attempt ";
@@ -285,6 +285,6 @@ pub(super) fn name<T: FromStr>(text: &str) -> Result<T, Halt> {
     text.parse().map_err(|_| Halt::Answer(corrupt("a column holds no valid name")))
 }
 
-fn unreadable(error: rusqlite::types::FromSqlError) -> Halt {
+pub(super) fn unreadable(error: rusqlite::types::FromSqlError) -> Halt {
     Halt::Answer(corrupt(error.to_string()))
 }

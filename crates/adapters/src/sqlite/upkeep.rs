@@ -50,7 +50,13 @@ fn due(connection: &Connection, now: Timestamp, handed: &Handed, most: u32) -> R
     }
     let mut rows = Vec::new();
     for id in handed.take(now, &candidates, most as usize) {
-        rows.extend(row::by_id(connection, &id)?);
+        match row::by_id(connection, &id) {
+            Ok(stored) => rows.extend(stored),
+            Err(Halt::Answer(error)) if error.is_damage() => {
+                tracing::error!(%id, %error, "a record is damaged, and nothing is done about it");
+            }
+            Err(halt) => return Err(halt),
+        }
     }
     Ok(rows)
 }

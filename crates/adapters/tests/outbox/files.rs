@@ -1,6 +1,7 @@
 //! What an outbox makes of files, full disks and sudden ends.
 
 use super::*;
+use longhaul_adapters::outbox::ForeignWork;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -72,9 +73,12 @@ async fn live_work_of_one_store_is_not_given_to_another() {
     drop(node.open_at(&node.path(), "here under another name").await.expect("the same store"));
     node.remote.memory.lose_everything();
     let refused = node.open_at(&node.path(), "elsewhere").await.unwrap_err();
-    let StoreError::Corrupt { what, way_out } = refused else { panic!("{refused:?}") };
-    assert!(what.contains(&id.to_string()) && what.contains("here under another name"), "{what}");
-    assert!(way_out.contains("go back to that store"), "{way_out}");
+    let StoreError::Unavailable { source } = refused else { panic!("{refused:?}") };
+    let foreign = source.downcast_ref::<ForeignWork>().expect("nothing is damaged");
+    assert_eq!((foreign.live, foreign.place.as_str()), (id, "here under another name"));
+    assert!(foreign.help().contains("go back to here under another name"), "{}", foreign.help());
+    assert!(Outboxed::check_unfounded(&node.path(), "elsewhere").is_err());
+    assert!(Outboxed::check_unfounded(&node.path(), "here under another name").is_ok());
 
     // What has ended keeps nobody.
     let store = node.open_at(&node.path(), "here under another name").await.unwrap();

@@ -2,7 +2,8 @@
 
 use crate::server::{Server, free_port, wait_for};
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_ports::{ProcessStore, StoreError};
+use longhaul_domain::Placement;
+use longhaul_ports::{PlacementClass, ProcessStore, Room, StoreError, Stored};
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
 use std::sync::Arc;
@@ -13,14 +14,7 @@ const SOON: Duration = Duration::from_millis(2_500);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
-    let port = free_port();
-    let settings = "save \"\"\nappendonly yes\nappendfsync everysec\n";
-    let primary = Server::configured(settings, &["--port", &port, "--bind", "127.0.0.1"]);
-    let replica = Server::configured(settings, &["--port", "0", "--replicaof", "127.0.0.1", &port]);
-    let follows = || primary.ask(&["INFO", "replication"]).contains("state=online");
-    wait_for(follows).await;
-    let options = RedisOptions::of_url(&format!("{}?durability=replicated:1", primary.url())).unwrap();
-    let store = Arc::new(RedisStore::open(options).await.unwrap());
+    let (_primary, replica, store) = pair().await;
     let world = StoreWorld::new(store.clone(), VirtualClock::default());
     let (known, unknown) = (world.submission(world.draft()).await, world.submission(world.draft()).await);
     world.submit(world.draft()).await;
@@ -42,4 +36,60 @@ async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
         assert!(begun.elapsed() < Duration::from_secs(10), "{error}");
     }
     world.submit(world.draft()).await;
+}
+
+/// What was claimed and is on the primary alone may be gone with it: nothing is started on it, whoever reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
+    let (primary, replica, store) = pair().await;
+    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let lease = world.node("a").await;
+    let sound = world.start(world.draft(), &lease).await;
+    let is_kept = async |store: &RedisStore, stored: &Stored| {
+        store.is_kept(&stored.process.id, stored.process.attempt).await
+    };
+    assert!(is_kept(&store, &sound).await.unwrap(), "its claim was acknowledged");
+
+    let waiting = world.submit(world.draft()).await;
+    replica.freeze();
+    let room = Room { roots: 100, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
+    let claimed = store.claim(&lease, &room).await;
+    assert!(matches!(claimed, Err(StoreError::Unknown { .. })), "{claimed:?}");
+    let read = world.load(waiting.process.id).await;
+    assert!(read.owner.is_some(), "it looks as if it was claimed");
+    let untold = is_kept(&store, &read).await;
+    assert!(matches!(untold, Err(StoreError::Unknown { .. })), "{untold:?}");
+    let other = Arc::new(RedisStore::open(options(&primary, "cache")).await.unwrap());
+    assert!(is_kept(&other, &read).await.unwrap(), "who asks for no replicas is not told of them");
+    // Over a connection that has written nothing yet.
+    primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    let untold = is_kept(&store, &read).await;
+    assert!(untold.is_err(), "{untold:?}");
+
+    replica.thaw();
+    let begun = Instant::now();
+    let kept = loop {
+        match is_kept(&store, &read).await {
+            Ok(kept) => break kept,
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(10), "{error}"),
+        }
+    };
+    assert!(kept);
+    let stale = store.is_kept(&read.process.id, read.process.attempt.next()).await.unwrap();
+    assert!(!stale, "another attempt is not the one that was claimed");
+}
+
+fn options(server: &Server, durability: &str) -> RedisOptions {
+    RedisOptions::of_url(&format!("{}?durability={durability}", server.url())).unwrap()
+}
+
+/// A primary with one replica, and a store that asks for it.
+async fn pair() -> (Server, Server, Arc<RedisStore>) {
+    let port = free_port();
+    let settings = "save \"\"\nappendonly yes\nappendfsync everysec\n";
+    let primary = Server::configured(settings, &["--port", &port, "--bind", "127.0.0.1"]);
+    let replica = Server::configured(settings, &["--port", "0", "--replicaof", "127.0.0.1", &port]);
+    wait_for(|| primary.ask(&["INFO", "replication"]).contains("state=online")).await;
+    let store = Arc::new(RedisStore::open(options(&primary, "replicated:1")).await.unwrap());
+    (primary, replica, store)
 }

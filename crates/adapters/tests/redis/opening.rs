@@ -112,6 +112,19 @@ async fn a_user_who_may_not_ask_for_the_settings_is_told_which_command_to_allow(
 }
 
 #[tokio::test]
+async fn commands_that_a_user_lacks_are_named_and_nothing_is_written_to_find_them() {
+    let server = Server::with(&LASTING);
+    server.ask(&["ACL", "SETUSER", "store", "on", ">secret", "~lh:{longhaul}:*", "+@all"]);
+    let options = RedisOptions::of_url(&format!("{}?user=store&pass=secret", server.url())).unwrap();
+    assert_eq!(RedisStore::lacking(&options).await.unwrap(), Vec::<String>::new());
+    server.ask(&["ACL", "SETUSER", "store", "-hset", "-zadd", "-del", "-xread"]);
+    assert_eq!(RedisStore::lacking(&options).await.unwrap(), ["xread", "del", "hset", "zadd"]);
+    server.ask(&["ACL", "SETUSER", "store", "-evalsha"]);
+    assert_eq!(RedisStore::lacking(&options).await.unwrap(), ["evalsha", "xread"], "no script can tell");
+    assert_eq!(server.ask(&["DBSIZE"]), "0");
+}
+
+#[tokio::test]
 async fn a_server_that_still_loads_its_data_is_waited_for() {
     let slow = ["--key-load-delay", "4000", "--loading-process-events-interval-bytes", "1024"];
     let mut server = Server::with(&[&["--save", "", "--appendonly", "no"], &slow[..]].concat());
@@ -137,6 +150,7 @@ async fn the_user_of_the_list_that_is_shipped_may_do_what_a_store_does() {
     let url = format!("{}?user=longhaul&pass=CHANGE-THIS-PASSWORD&lease=5", server.url());
     let options = RedisOptions::of_url(&url).unwrap();
     let store = Arc::new(RedisStore::open(options.clone()).await.unwrap());
+    assert_eq!(RedisStore::lacking(&options).await.unwrap(), Vec::<String>::new());
     assert_eq!(RedisStore::agree_on_key(&options, "one", None).await.unwrap(), "one");
     let world = StoreWorld::new(store.clone(), VirtualClock::default());
     let lease = world.node("a").await;

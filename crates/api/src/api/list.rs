@@ -84,6 +84,7 @@ async fn listed(
         cursor: listing.next.map(|PageKey(seq)| seq.to_string()),
         at: rfc3339(engine.now()),
         stale_since: engine.away_since().map(rfc3339),
+        damaged: listing.damaged.iter().map(ToString::to_string).collect(),
     })
 }
 
@@ -108,6 +109,7 @@ async fn without_hooks(engine: &Engine, filter: &Filter, page: &PageAsk) -> Resu
         let rest = PageAsk { after: Some(after), most: page.most.saturating_sub(found), ..*page };
         let more = engine.list(filter, &rest).await?;
         listing.next = more.next;
+        listing.damaged.extend(more.damaged);
         listing.processes.extend(more.processes.into_iter().filter(is_no_hook));
     }
     Ok(listing)

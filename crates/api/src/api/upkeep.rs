@@ -1,11 +1,13 @@
 //! What is let go, and what is brought back.
 
 use crate::api::Api;
+use crate::api::list::parsed;
 use crate::convert::{Depth, views};
 use crate::fault::Fault;
-use longhaul_domain::{ProcessId, Retention};
+use longhaul_domain::{ProcessId, ProjectName, Retention};
+use longhaul_engine::{Revival, Revived};
 use longhaul_wire::api::{
-    ClearReply, ClearRequest, ProcessesReply, PruneReply, PruneRequest, RestartInterruptedRequest,
+    ClearReply, ClearRequest, PruneReply, PruneRequest, RestartInterruptedReply, RestartInterruptedRequest,
 };
 use std::time::Duration;
 
@@ -62,7 +64,7 @@ impl Api {
     pub async fn restart_interrupted(
         &self,
         request: RestartInterruptedRequest,
-    ) -> Result<ProcessesReply, Fault> {
+    ) -> Result<RestartInterruptedReply, Fault> {
         let engine = &self.engine;
         if request.ids.len() > MOST {
             return Err(Fault::invalid("restart", format!("more than {MOST} processes are named")));
@@ -71,10 +73,16 @@ impl Api {
         for reference in &request.ids {
             ids.push(engine.find(reference).await?);
         }
-        let only = (!ids.is_empty()).then_some(ids.as_slice());
-        let launched = engine.restart_interrupted(only).await?;
+        let project = parsed::<ProjectName>(request.project.as_deref(), "project")?;
+        let revived = match (&project, ids.as_slice()) {
+            (None, []) => Revived::All,
+            (Some(project), []) => Revived::OfProject(project),
+            (_, ids) => Revived::These(ids),
+        };
+        let Revival { launched, left } = engine.restart_interrupted(revived).await?;
         let launched: Vec<_> = launched.into_iter().map(|launched| launched.stored).collect();
-        Ok(ProcessesReply { processes: views(engine, &launched, Depth::Records).await })
+        let processes = views(engine, &launched, Depth::Records).await;
+        Ok(RestartInterruptedReply { processes, left: texts(&left) })
     }
 }
 

@@ -101,6 +101,10 @@ impl ProcessStore for Measured {
         self.inner.list(filter, page).await
     }
 
+    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        self.inner.is_kept(id, attempt).await
+    }
+
     fn away_since(&self) -> Option<Timestamp> {
         self.inner.away_since()
     }

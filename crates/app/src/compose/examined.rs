@@ -3,7 +3,7 @@
 pub(crate) use super::shared::knows;
 
 use super::trust::key_file;
-use super::{ComposeError, shared};
+use super::{ComposeError, have, mistaken, shared};
 use crate::config::Settings;
 use crate::doctor::{Check, amount};
 use crate::failure::causes;
@@ -11,7 +11,7 @@ use longhaul_adapters::redis::{
     Denial, Durability, Examination, LeaseTimes, NamespaceFacts, RedisOptions, RedisStore, RoundTrips,
     ServerFacts, Skew, Syncing, TlsFault, Unsuitable,
 };
-use longhaul_adapters::seal::ClusterKeys;
+use longhaul_adapters::seal::{ClusterKeys, KeyId};
 use longhaul_engine::ports::StoreError;
 use std::time::Duration;
 
@@ -40,8 +40,16 @@ pub(crate) async fn checks(settings: &Settings, url: &str) -> Vec<Check> {
     checks
 }
 
-/// The id of the key that launches are sealed with; none if the first manager makes it. Nothing is made here.
-async fn cluster_key(settings: &Settings, url: &str) -> Result<Option<String>, ComposeError> {
+/// The key that launches are sealed with, and the one that is trusted besides.
+struct Keys {
+    /// Its id; none if the first manager makes it.
+    current: Option<String>,
+    /// The id of the other one, and how many launches that have not ended were sealed with it.
+    older: Option<(KeyId, usize)>,
+}
+
+/// What the nodes of a store sign with. Nothing is made here.
+async fn cluster_key(settings: &Settings, url: &str) -> Result<Keys, ComposeError> {
     let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
     let file = key_file(settings)?;
     let theirs = shared::cluster_key(url).await.map_err(failed)?;
@@ -50,14 +58,18 @@ async fn cluster_key(settings: &Settings, url: &str) -> Result<Option<String>, C
     } else {
         None
     };
+    let older = match ours.as_ref().and_then(ClusterKeys::trusted) {
+        Some(older) => Some((older.clone(), shared::sealed_with(url, older).await.map_err(failed)?)),
+        None => None,
+    };
     let Some(theirs) = theirs else {
-        return Ok(ours.map(|keys| keys.signing().to_string()));
+        return Ok(Keys { current: ours.map(|keys| keys.signing().to_string()), older });
     };
     let is_ours = |keys: &ClusterKeys| {
         std::iter::once(keys.signing()).chain(keys.trusted()).any(|key| key.as_str() == theirs)
     };
     if ours.as_ref().is_some_and(is_ours) {
-        return Ok(Some(theirs));
+        return Ok(Keys { current: Some(theirs), older });
     }
     Err(ComposeError::OtherKey {
         store: settings.store.to_string(),
@@ -67,11 +79,23 @@ async fn cluster_key(settings: &Settings, url: &str) -> Result<Option<String>, C
     })
 }
 
-fn of_key(found: Result<Option<String>, ComposeError>) -> Check {
+fn of_key(found: Result<Keys, ComposeError>) -> Check {
     const NAME: &str = "redis.cluster_key";
     let error = match found {
-        Ok(Some(key)) => return Check::ok(NAME, key),
-        Ok(None) => return Check::ok(NAME, "none yet, the first manager makes it"),
+        Ok(Keys { current: Some(key), older: None }) => return Check::ok(NAME, key),
+        Ok(Keys { current: Some(key), older: Some((older, 0)) }) => {
+            return Check::ok(NAME, key)
+                .because(format!(
+                    "{older} is in the file too, and nothing that has not ended was sealed with it"
+                ))
+                .so("`longhaul store key --retire` lets go of it, when all nodes sign with the new one");
+        }
+        Ok(Keys { current: Some(key), older: Some((older, open)) }) => {
+            return Check::ok(NAME, key)
+                .because(format!("{older} is needed still: {} not ended that it sealed", have(open)))
+                .with("sealed_by_older", open as u64);
+        }
+        Ok(Keys { current: None, .. }) => return Check::ok(NAME, "none yet, the first manager makes it"),
         Err(error) => error,
     };
     let check = Check::problem(NAME, error.to_string());
@@ -94,16 +118,33 @@ async fn of_server(url: &str) -> Vec<Check> {
         }
     };
     match tokio::time::timeout(PATIENCE, RedisStore::examine(&options)).await {
-        Ok(Ok(found)) => of_found(&found, &options),
-        Ok(Err(error)) => vec![away(&error, &options.namespace), leases(&options)],
+        Ok(Ok(found)) => {
+            let mut checks = of_found(&found, &options);
+            if let Ok(Ok(lacking)) = tokio::time::timeout(PATIENCE, RedisStore::lacking(&options)).await {
+                checks.push(rights(&lacking));
+            }
+            checks
+        }
+        Ok(Err(error)) => vec![away(&error, &options.namespace, url), leases(&options)],
         Err(_) => {
             let said = format!("no answer within {} s", PATIENCE.as_secs());
-            vec![not_reached(said), leases(&options)]
+            vec![not_reached(said, url), leases(&options)]
         }
     }
 }
 
-fn away(error: &StoreError, namespace: &str) -> Check {
+fn rights(lacking: &[String]) -> Check {
+    const NAME: &str = "redis.rights";
+    if lacking.is_empty() {
+        return Check::ok(NAME, "the user of the store may do what it needs");
+    }
+    let allowed: String = lacking.iter().map(|name| format!(" +{name}")).collect();
+    Check::problem(NAME, format!("the user of the store may not use {}", lacking.join(", ")))
+        .because("what needs them fails, and the error names one at a time")
+        .so(format!("as an administrator of the server: ACL SETUSER USER{allowed}"))
+}
+
+fn away(error: &StoreError, namespace: &str, url: &str) -> Check {
     let why = causes(error).unwrap_or_else(|| error.to_string());
     if let StoreError::Unavailable { source } = error
         && let Some(denial) = source.downcast_ref::<Denial>()
@@ -123,13 +164,15 @@ fn away(error: &StoreError, namespace: &str) -> Check {
     {
         return Check::problem("redis.server", "there is no connection to it through TLS").because(why);
     }
-    not_reached(why)
+    not_reached(why, url)
 }
 
-fn not_reached(why: String) -> Check {
+fn not_reached(why: String, url: &str) -> Check {
+    let usual = "start it, or correct `store`; a manager goes on by itself when it is back";
+    let help = mistaken::advice(url, &why).unwrap_or(usual);
     Check::problem("redis.server", "it does not answer")
         .because(format!("{why}; launches are refused meanwhile, and what runs goes on"))
-        .so("start it, or correct `store`; a manager goes on by itself when it is back")
+        .so(help)
 }
 
 fn of_found(found: &Examination, options: &RedisOptions) -> Vec<Check> {

@@ -3,16 +3,22 @@
 use super::Movable;
 use crate::config::StoreChoice;
 use crate::stores::Stores;
-use longhaul_adapters::outbox::{OutboxOptions, Outboxed};
+use longhaul_adapters::outbox::{ForeignWork, OutboxOptions, Outboxed};
 use longhaul_adapters::redis::{Denial, Durability, RedisOptions, RedisStore};
-use longhaul_adapters::seal::{ClusterKeys, KeyId};
-use longhaul_engine::ports::{Clock, Membership, Presence, Store, StoreError};
+use longhaul_adapters::seal::{ClusterKeys, ClusterNotary, KeyId};
+use longhaul_domain::Status;
+use longhaul_engine::ports::{
+    Clock, Filter, Membership, Order, PageAsk, Presence, ProcessStore, Store, StoreError,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What a node keeps for itself, in its state directory.
 const OUTBOX: &str = "outbox.sqlite";
+
+/// So many processes are looked at at once.
+const PAGE: u32 = 500;
 
 /// Servers that speak the protocol are found under these.
 const SCHEMES: &[&str] = &[
@@ -76,9 +82,12 @@ pub(crate) async fn put_in_place(draft: &str, place: &str) -> Result<bool, Store
     RedisStore::rename(&options(draft)?, &options(place)?.namespace).await
 }
 
-/// What to allow on the server of a store, where an error says that it is not allowed.
+/// What to do about an error of such a store: what to allow on its server, or which one to go back to.
 pub(crate) fn allowing(url: &str, error: &StoreError) -> Option<String> {
     let StoreError::Unavailable { source } = error else { return None };
+    if let Some(foreign) = source.downcast_ref::<ForeignWork>() {
+        return Some(foreign.help());
+    }
     let denial = source.downcast_ref::<Denial>()?;
     // What is shown of a URL has all that counts here.
     Some(denial.help(&options(url).ok()?.namespace))
@@ -90,6 +99,28 @@ pub(crate) async fn movable(url: &str) -> Result<Option<Box<dyn Movable>>, Store
     let nodes = store.known_nodes().await?;
     let is_used = nodes.iter().any(|node| matches!(node.presence, Presence::Here { until: Some(_) }));
     Ok((!is_used).then(|| Box::new(store) as Box<dyn Movable>))
+}
+
+/// How many launches that have not ended were sealed with this key.
+pub(crate) async fn sealed_with(url: &str, key: &KeyId) -> Result<usize, StoreError> {
+    let options = options(url)?;
+    if !RedisStore::exists(&options).await? {
+        return Ok(0);
+    }
+    let store = RedisStore::open(options).await?;
+    let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
+    let filter = Filter { statuses, ..Filter::default() };
+    let mut page = PageAsk { order: Order::default(), after: None, most: PAGE };
+    let mut sealed = 0;
+    loop {
+        let listing = store.list(&filter, &page).await?;
+        let seals = listing.processes.iter().filter_map(|stored| stored.process.seal.as_ref());
+        sealed += seals.filter(|seal| ClusterNotary::key_of(seal).as_ref() == Some(key)).count();
+        page.after = listing.next;
+        if page.after.is_none() {
+            return Ok(sealed);
+        }
+    }
 }
 
 /// Opens the store of a manager: with what its node keeps of its own work, beside all else that it keeps.
@@ -108,8 +139,12 @@ pub(crate) async fn opened_by_node(
         Durability::Replicated { .. } => OutboxOptions { keeps_ended: Duration::ZERO, ..kept },
         Durability::Cache | Durability::Single => kept,
     };
+    let outbox = state_dir.join(OUTBOX);
+    if !RedisStore::exists(&options).await? {
+        Outboxed::check_unfounded(&outbox, &kept.place)?;
+    }
     let store = Arc::new(RedisStore::open(options).await?);
-    Ok(Arc::new(Outboxed::open(store, &state_dir.join(OUTBOX), clock.clone(), kept).await?))
+    Ok(Arc::new(Outboxed::open(store, &outbox, clock.clone(), kept).await?))
 }
 
 async fn open(url: String) -> Result<Arc<dyn Store>, StoreError> {

@@ -173,7 +173,12 @@ pub const KEYS: &[Key] = &[
         Some(""),
         "where other nodes of the store reach this one: https://HOST:PORT; what it listens on by default",
     ),
-    own("node.id", Kind::Name, None, "the name of this node, unique in a cluster; its host name by default"),
+    own(
+        "node.id",
+        Kind::Name,
+        None,
+        "the name of this node, unique in a cluster; by default the one it had, at first its host name",
+    ),
     own(
         "node.insecure_peers",
         Kind::Flag,

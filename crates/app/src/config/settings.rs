@@ -9,6 +9,7 @@ use crate::config::origin::Origin;
 use crate::config::outgoing::Outgoing;
 use crate::config::show::without_password;
 use crate::config::sources::user_file;
+use crate::last_node;
 use crate::stores::{Stores, unknown};
 use longhaul_domain::{
     Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
@@ -163,7 +164,7 @@ impl Settings {
             retention_bytes: bound(layers, "retention.bytes").filter(|_| sweeps),
             output_total: bound(layers, "output.total"),
             store: store(layers, state_dir, stores)?,
-            node: node(layers),
+            node: node(layers, state_dir),
             labels: labels(layers)?,
             cluster_key: cluster_key(layers, state_dir),
             launch_valid_for: span(layers, "node.launch_valid_for"),
@@ -249,9 +250,10 @@ const DATABASE: &str = "longhaul.db";
 /// The name of the directory of files in the state directory.
 const DIRECTORY: &str = "store";
 
-fn node(layers: &Layers) -> NodeId {
+/// A directory keeps its name, so that what waits for it finds it again on a machine that is called otherwise by now.
+fn node(layers: &Layers, state_dir: &Path) -> NodeId {
     let named = text(layers, "node.id").and_then(|name| NodeId::new(name).ok());
-    named.unwrap_or_else(|| {
+    named.or_else(|| last_node::named(state_dir)).unwrap_or_else(|| {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         #[expect(clippy::expect_used, reason = "it is a name by every rule for names")]
         NodeId::new(&host).unwrap_or_else(|_| NodeId::new("localhost").expect("a plain word"))

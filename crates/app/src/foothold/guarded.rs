@@ -91,6 +91,10 @@ impl ProcessStore for GuardedStore {
         self.read(self.inner.list(filter, page)).await
     }
 
+    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        self.read(self.inner.is_kept(id, attempt)).await
+    }
+
     fn away_since(&self) -> Option<Timestamp> {
         self.inner.away_since()
     }

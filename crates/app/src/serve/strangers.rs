@@ -21,7 +21,7 @@ pub(super) async fn tell_of_strangers(state: &StateDir, choice: &StoreChoice, st
     }
     let page = PageAsk { order: Default::default(), after: None, most: 1 };
     let listed = store.list(&Filter::default(), &page).await;
-    if listed.is_ok_and(|listing| listing.processes.is_empty()) {
+    if listed.is_ok_and(|listing| listing.processes.is_empty() && listing.damaged.is_empty()) {
         tracing::warn!(
             "the store {choice} is empty, but {} holds attempts: their records were lost or are in another store, \
              and what still runs of them is not known here",

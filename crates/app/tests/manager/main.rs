@@ -19,6 +19,7 @@ mod idle;
 mod lifecycle;
 mod network;
 mod node_name;
+mod other_node;
 mod other_store;
 mod outbox;
 mod shared_store;

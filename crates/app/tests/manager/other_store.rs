@@ -1,7 +1,6 @@
 //! A state directory whose work lives in one store is not served with another one.
 
-use crate::bench::Bench;
-use crate::bench::until;
+use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;
 use rustix::process::Signal;
 
@@ -59,10 +58,58 @@ fn live_work_of_a_store_that_is_given_up_is_left_alone() {
     until("it runs", || bench.show(&id)["status"] == "running");
     bench.end_manager(Signal::KILL);
     let bench = bench.with_config(&format!("store = \"{}\"\n", server.url("new")));
-    let adopted = bench.run(&["store", "adopt"]);
+    let unasked = bench.run(&["store", "adopt"]);
+    assert!(unasked.code == 2 && unasked.err.contains("nobody can be asked"), "{unasked:?}");
+    assert_eq!(bench.run(&["status"]).code, 6, "nothing was done");
+    let adopted = bench.run(&["store", "adopt", "--yes"]);
     assert!(adopted.code == 0 && adopted.out.contains("1 running process"), "{adopted:?}");
+    let again = bench.run(&["store", "adopt"]);
+    assert!(again.code == 0 && again.out.contains("already"), "{again:?}");
     assert_eq!(bench.run(&["status"]).code, 0);
     until("it is noticed", || bench.log().contains(&id));
     std::fs::write(bench.top().join("go"), "").unwrap();
     until("it went on", || bench.top().join("came").exists());
+}
+
+#[test]
+fn live_work_whose_records_ended_with_their_manager_is_told_and_given_up() {
+    let bench = Bench::new().with_config("store = \"memory\"\n");
+    let id = bench.launch("until [ -e go ]; do sleep 0.05; done");
+    until("it runs", || bench.show(&id)["status"] == "running");
+    bench.end_manager(Signal::KILL);
+    let bench = bench.with_config("store = \"fs:\"\n");
+    let said = bench.run(&["status"]);
+    assert_eq!(said.code, 6, "{said:?}");
+    assert!(said.err.contains("in memory") && !said.err.contains("store copy"), "{said:?}");
+    assert_eq!(bench.run(&["store", "adopt", "--yes"]).code, 0);
+    assert_eq!(bench.run(&["status"]).code, 0);
+    bench.end_manager(Signal::TERM);
+
+    let bench = bench.with_config("store = \"memory\"\n");
+    let said = bench.run(&["status"]);
+    assert!(said.code == 6 && !said.err.contains("store copy"), "{said:?}");
+    assert_eq!(bench.run(&["store", "adopt", "--yes"]).code, 0);
+    assert_eq!(bench.run(&["status"]).code, 0);
+    std::fs::write(bench.top().join("go"), "").unwrap();
+}
+
+#[test]
+fn store_that_is_named_beside_that_of_the_manager_is_told() {
+    let bench = Bench::new();
+    assert_eq!(bench.run(&["status"]).code, 0);
+    let naming = |words: &[&str]| {
+        let store = "redis://me:secret@127.0.0.1:1/0?namespace=x";
+        Said::of(bench.command(words).env("LONGHAUL_STORE", store).output().unwrap())
+    };
+    let said = naming(&["status"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    for part in ["warning: the manager uses the store sqlite:", "127.0.0.1:1", "help: end it with `kill "] {
+        assert!(said.err.contains(part), "{part} in {}", said.err);
+    }
+    assert!(!said.err.contains("secret"), "{}", said.err);
+    let warns = |said: Said| said.err.contains("warning");
+    assert!(!warns(naming(&["status", "--quiet"])) && !warns(naming(&["status", "--json"])));
+    assert!(!warns(bench.run(&["status"])), "nobody names one");
+    let same = bench.with_config("store = \"sqlite:\"\n");
+    assert!(!warns(same.run(&["status"])), "it is the same");
 }

@@ -48,6 +48,7 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
     assert!(elsewhere.code == 6, "it may be another node's: {elsewhere:?}");
     let (told, took) = timed(|| a.run(&["cancel", &stopped]));
     assert!(told.code == 6 && took < AT_ONCE && told.err.contains("told to stop"), "{took:?} {told:?}");
+    assert!(!told.err.contains("nothing was done"), "{told:?}");
     until("it is stopped", || !is_alive(pid));
 
     server.begin();

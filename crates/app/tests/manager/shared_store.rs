@@ -72,6 +72,23 @@ fn copy_into_many_machines_that_was_cut_short_is_taken_away_and_told() {
     assert!(server.ask(&["EXISTS", "lh:{team}:p:x"]).contains('0'));
 }
 
+#[test]
+fn what_a_node_keeps_of_another_store_is_no_damage_and_founds_nothing() {
+    let bench = Bench::new();
+    let Some(server) = Server::start(&bench) else { return };
+    let bench = bench.with_config(&format!("store = \"{}\"\n", server.url("one")));
+    let waits = bench.run(&["run", "-b", "--delay", "1h", "--", "true"]);
+    assert_eq!(waits.code, 0, "{waits:?}");
+    bench.end_manager(Signal::TERM);
+    let bench = bench.with_config(&format!("store = \"{}\"\n", server.url("two")));
+    let said = bench.run(&["status"]);
+    assert!(said.code == 6 && !said.err.contains("damaged"), "{said:?}");
+    for part in [waits.out.trim(), "namespace=one", "go back to", "outbox.sqlite away"] {
+        assert!(said.err.contains(part), "{part} in {}", said.err);
+    }
+    assert_eq!(server.keys("two"), 0);
+}
+
 /// What does not depend on where the output lies.
 fn told_of(bench: &Bench, id: &str) -> serde_json::Value {
     let mut told = bench.show(id);

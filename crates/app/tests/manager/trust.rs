@@ -201,6 +201,27 @@ fn node_with_another_key_is_told_so_when_it_starts_and_makes_none_of_its_own() {
 }
 
 #[test]
+fn key_that_sealed_what_waits_is_not_let_go_unasked() {
+    let Some(nodes) = Nodes::new() else { return };
+    let Nodes { a, b, .. } = &nodes;
+    let said = a.run(&["run", "-b", "--delay", "1h", "--", "true"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let waits = said.out.trim().to_owned();
+    let old = a.run(&["store", "key"]).out.split(' ').next().unwrap().to_owned();
+    assert_eq!(a.run(&["store", "key", "--rotate"]).code, 0);
+    let refused = a.run(&["store", "key", "--retire"]);
+    assert!(refused.code == 2 && refused.err.contains("1 process has not ended"), "{refused:?}");
+    assert!(refused.err.contains(&old), "{refused:?}");
+    let doctor = b.run(&["doctor"]);
+    assert!(doctor.out.contains(&format!("{old} is needed still: 1 process has")), "{doctor:?}");
+    assert!(b.run(&["store", "key"]).out.contains(&old), "nothing was done");
+    assert_eq!(a.run(&["cancel", &waits]).code, 0);
+    assert_eq!(a.run(&["store", "key", "--retire"]).code, 0);
+    assert!(!b.run(&["store", "key"]).out.contains(&old));
+    a.end_manager(Signal::TERM);
+}
+
+#[test]
 fn what_waits_in_a_store_of_one_machine_is_sealed_by_its_copy_and_runs_then() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };

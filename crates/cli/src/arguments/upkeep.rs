@@ -97,7 +97,7 @@ pub enum StoreVerb {
         /// Put a new key before it first; the old one is trusted on
         #[arg(long, conflicts_with = "retire")]
         rotate: bool,
-        /// Let go of the old one after a rotation
+        /// Let go of the old one after a rotation; with --yes also while launches wait that it sealed
         #[arg(long)]
         retire: bool,
     },

@@ -64,6 +64,7 @@ impl Fake {
             socket: self.top.path().join("longhaul.sock"),
             state_dir: self.top.path().to_owned(),
             autostart: None,
+            store: None,
         })
         .with_patience(Duration::from_secs(10))
     }

@@ -77,7 +77,8 @@ fn question_to_one_that_goes_away_is_put_again_and_a_change_is_not() {
     let (told, changed) = Fake::run(departing, |fake| async move {
         let socket = fake.client().socket().to_owned();
         let state_dir = socket.parent().unwrap().to_owned();
-        let client = Client::new(Place { socket, state_dir, autostart: Some(Box::new(|| Ok(()))) });
+        let client =
+            Client::new(Place { socket, state_dir, autostart: Some(Box::new(|| Ok(()))), store: None });
         let told = client.fetch::<Version>(&Path::version()).await;
         (told, client.send::<_, Version>(&Path::processes(), &json!({})).await)
     });
@@ -196,6 +197,7 @@ fn manager_is_started_once_when_nobody_answers() {
     let client = Client::new(Place {
         socket: top.path().join("longhaul.sock"),
         state_dir: top.path().to_owned(),
+        store: None,
         autostart: Some(Box::new(move || {
             counted.set(counted.get() + 1);
             Err(StartError::Ended { ending: "exit 1".to_owned(), last_lines: vec!["disk full".to_owned()] })
@@ -217,6 +219,7 @@ fn started_manager_is_asked() {
     let client = Client::new(Place {
         socket,
         state_dir: top.path().to_owned(),
+        store: None,
         autostart: Some(Box::new(move || {
             let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
             std::thread::spawn(move || {

@@ -4,6 +4,7 @@ use super::amount::{bytes, length, rough};
 use super::line::{ports, short};
 use super::moment::Now;
 use crate::console::Face;
+use crate::shell_word::shell_word;
 use crate::standing::Standing;
 use crate::value::Signal;
 use longhaul_view::clean_label;
@@ -284,16 +285,7 @@ fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
 
 /// Writes a command so that a shell would read it as it is.
 fn command_line(words: &[String]) -> String {
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

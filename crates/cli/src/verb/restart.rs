@@ -2,7 +2,6 @@
 
 use super::foreground::{Signals, accompany};
 use super::run::{announce, untold};
-use super::status::all_pages;
 use super::{check_expected, complained, first_failed};
 use crate::arguments::{Expected, RestartArgs};
 use crate::client::Path;
@@ -10,7 +9,7 @@ use crate::dispatch::Context;
 use crate::exit_code::{DONE, Regime, of_failure};
 use crate::failure::Failure;
 use crate::render::{label, short};
-use longhaul_wire::api::{Launched, ProcessesReply, RestartInterruptedRequest, RestartRequest};
+use longhaul_wire::api::{Launched, RestartInterruptedReply, RestartInterruptedRequest, RestartRequest};
 
 /// Runs processes again, as new ones.
 pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32, Failure> {
@@ -51,28 +50,26 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
 /// Restarts what was interrupted and has no successor yet, and prints the new ids.
 async fn restart_interrupted(context: &Context, args: &RestartArgs) -> Result<i32, Failure> {
     let console = &context.console;
-    let mut request = RestartInterruptedRequest { ids: args.ids.clone() };
-    if let (Some(project), []) = (&context.global.project, args.ids.as_slice()) {
-        let path = Path::processes().with("status", "interrupted").with("project", project);
-        let mut of_project = all_pages(context, path, None).await?.processes;
-        // The list begins with the newest; what was launched first goes first.
-        of_project.reverse();
-        request.ids = of_project.into_iter().map(|process| process.id).collect();
-        if request.ids.is_empty() {
-            return told(context, &ProcessesReply::default());
-        }
-    }
-    let reply: Result<ProcessesReply, Failure> =
+    let project = context.global.project.clone().filter(|_| args.ids.is_empty());
+    let request = RestartInterruptedRequest { ids: args.ids.clone(), project };
+    let reply: Result<RestartInterruptedReply, Failure> =
         context.client.send_slowly(&Path::restart_interrupted(), &request).await;
     let reply = reply.map_err(|failure| failure.of_launch(None))?;
     for process in &reply.processes {
         let origin = process.restarted_from.as_deref().map(short).unwrap_or_default();
         console.hint(&format!("{} runs {origin} again", label(process)));
     }
+    if !reply.left.is_empty() {
+        let left: Vec<&str> = reply.left.iter().map(|id| short(id)).collect();
+        console.say(&format!(
+            "left out: {}: cancelled since, or known to have ended; `longhaul restart -b ID` runs one again all the same",
+            left.join(", ")
+        ));
+    }
     told(context, &reply)
 }
 
-fn told(context: &Context, reply: &ProcessesReply) -> Result<i32, Failure> {
+fn told(context: &Context, reply: &RestartInterruptedReply) -> Result<i32, Failure> {
     let console = &context.console;
     if console.is_json() {
         console.print_json(reply)?;

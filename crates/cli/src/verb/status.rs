@@ -50,6 +50,7 @@ pub(crate) async fn status(context: &Context, args: &StatusArgs) -> Result<i32, 
             (Meant::List(project), code) => {
                 let mut list = listed(context, args, project.as_deref()).await?;
                 seen.tell_absence(context, &list);
+                seen.tell_damage(context, &list);
                 if !args.watch && list.processes.is_empty() && !context.console.is_json() {
                     context.console.say(&nothing(args, project.as_deref()));
                 } else {
@@ -226,9 +227,27 @@ struct Seen {
     processes: BTreeMap<String, ProcessView>,
     /// Since when the store is away, as it was told last.
     stale_since: Option<String>,
+    /// Those that were named.
+    damaged: BTreeSet<String>,
 }
 
 impl Seen {
+    /// Says once which records are damaged.
+    fn tell_damage(&mut self, context: &Context, list: &ProcessList) {
+        let new: Vec<&str> = list
+            .damaged
+            .iter()
+            .map(String::as_str)
+            .filter(|id| self.damaged.insert((*id).to_owned()))
+            .collect();
+        if let Some(first) = new.first() {
+            let (count, ids) = (new.len(), new.join(" "));
+            context.console.say(&format!(
+                "damaged records, left out of this: {count} ({ids}); `longhaul inspect {first}` says what is wrong"
+            ));
+        }
+    }
+
     /// Says once that nobody can tell how all else stands.
     fn tell_absence(&mut self, context: &Context, list: &ProcessList) {
         if let Some(since) = list.stale_since.as_deref().filter(|_| list.stale_since != self.stale_since) {

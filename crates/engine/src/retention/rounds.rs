@@ -4,6 +4,7 @@ use super::output::Outputs;
 use crate::engine::Core;
 use crate::error::EngineError;
 use longhaul_domain::{Deadline, ProcessId, Retention, Timestamp, millis};
+use longhaul_ports::{StoreError, Stored};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -90,8 +91,9 @@ async fn remove_unknown(core: &Arc<Core>) -> Result<(), EngineError> {
     let kept: Vec<ProcessId> = core.all_kept().await?.into_iter().collect();
     let mut unknown = Vec::new();
     for ids in kept.chunks(LOOK) {
-        let records = core.parts.store.load(ids).await?;
-        unknown.extend(ids.iter().zip(&records).filter(|(_, record)| record.is_none()).map(|(id, _)| *id));
+        let records = core.parts.store.load_each(ids).await?;
+        let is_unknown = |record: &Result<Option<Stored>, StoreError>| matches!(record, Ok(None));
+        unknown.extend(ids.iter().zip(&records).filter(|(_, record)| is_unknown(record)).map(|(id, _)| *id));
         let clock = &core.parts.clock;
         clock.sleep_until(Deadline::Awake(clock.awake().plus(LOOK_PAUSE))).await;
     }

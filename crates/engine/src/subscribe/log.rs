@@ -36,12 +36,13 @@ impl Engine {
         Ok(self.core.parts.store.end().await?)
     }
 
-    /// The records of these ids, in the same order; none for an id that is not known.
+    /// The records of these ids, in the same order; none for an id that is not known, or whose record is damaged.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
     pub async fn processes(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, EngineError> {
-        Ok(self.core.parts.store.load(ids).await?)
+        let found = self.core.parts.store.load_each(ids).await?;
+        Ok(found.into_iter().map(|stored| stored.ok().flatten()).collect())
     }
 
     /// What a clock on the wall shows.

@@ -117,6 +117,20 @@ async fn a_stop_without_room_for_its_record_says_what_became_of_the_process() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_starts_on_a_claim_that_may_be_there_for_now_only() {
+    let world = World::new().await;
+    world.store.set_unkept(true);
+    let id = world.launch("run").await;
+    world.pass(seconds(10)).await;
+    assert_eq!(world.status(id).await, Status::Starting);
+    assert!(world.spawner.live().is_empty(), "it waits until the store says that it is kept");
+    world.store.set_unkept(false);
+    world.pass(seconds(2)).await;
+    assert_eq!(world.status(id).await, Status::Running);
+    assert_eq!(world.spawner.live().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_stop_reaches_what_the_first_did_not_end_while_the_store_is_down() {
     let world = World::new().await;
     let id = world.launch("stubborn").await;

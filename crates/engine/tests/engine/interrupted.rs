@@ -1,6 +1,6 @@
 use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{LaunchKey, ProcessId, Rejection, ReportedSpec, Revision, Spec, Status};
-use longhaul_engine::EngineError;
+use longhaul_engine::{EngineError, Revived};
 
 impl World {
     async fn lost(&self) -> ProcessId {
@@ -10,7 +10,8 @@ impl World {
     }
 
     async fn restarted(&self, ids: Option<&[ProcessId]>) -> Vec<(Option<ProcessId>, bool)> {
-        let launched = self.engine.restart_interrupted(ids).await.unwrap();
+        let revived = ids.map_or(Revived::All, Revived::These);
+        let launched = self.engine.restart_interrupted(revived).await.unwrap().launched;
         launched.iter().map(|one| (one.stored.process.lineage.restarted_from, one.created)).collect()
     }
 }
@@ -41,7 +42,7 @@ async fn all_interrupted_work_is_brought_back_once_however_often_it_is_asked_for
 async fn work_that_is_interrupted_again_is_brought_back_again() {
     let world = World::new().await;
     let first = world.lost().await;
-    let again = world.engine.restart_interrupted(None).await.unwrap()[0].stored.process.id;
+    let again = world.engine.restart_interrupted(Revived::All).await.unwrap().launched[0].stored.process.id;
     assert_eq!(world.end(again).await, Status::Interrupted);
     assert_eq!(world.restarted(None).await, [(Some(again), true)]);
     assert_eq!(world.restarted(Some(&[first])).await, [(Some(first), false)]);
@@ -64,16 +65,16 @@ async fn one_that_was_not_interrupted_is_refused_and_nothing_is_started() {
     world.end(well).await;
     let live = world.launch("run").await;
     world.settle().await;
-    let refused = world.engine.restart_interrupted(Some(&[lost, well])).await;
+    let refused = world.engine.restart_interrupted(Revived::These(&[lost, well])).await;
     assert!(matches!(refused, Err(EngineError::Invalid { what: "process", .. })), "{refused:?}");
-    match world.engine.restart_interrupted(Some(&[lost, live])).await {
+    match world.engine.restart_interrupted(Revived::These(&[lost, live])).await {
         Err(EngineError::Rejected { id, rejection: Rejection::InvalidStatusTransition { .. } }) => {
             assert_eq!(id, live);
         }
         other => panic!("{other:?}"),
     }
     let unknown = ProcessId::new(uuid::Uuid::from_u128(9));
-    let refused = world.engine.restart_interrupted(Some(&[unknown])).await;
+    let refused = world.engine.restart_interrupted(Revived::These(&[unknown])).await;
     assert!(matches!(refused, Err(EngineError::NotFound { .. })), "{refused:?}");
     assert_eq!(world.restarted(Some(&[lost])).await, [(Some(lost), true)]);
 }
@@ -84,7 +85,7 @@ async fn a_launch_key_that_somebody_else_chose_is_no_restart() {
     let id = world.lost().await;
     let launch_key = Some(LaunchKey::new(&format!("restart:{id}")).unwrap());
     world.launch_spec(Spec { launch_key, ..command("run") }).await;
-    let refused = world.engine.restart_interrupted(Some(&[id])).await;
+    let refused = world.engine.restart_interrupted(Revived::These(&[id])).await;
     assert!(matches!(refused, Err(EngineError::KeyConflict { .. })), "{refused:?}");
 }
 

@@ -10,7 +10,7 @@ use longhaul_engine::ports::{
     AttemptKey, Clock, LeaseEnd, Membership, NodeFacts, NodeOffer, Presence, StartOrder, Store, Stored,
     Upkeep,
 };
-use longhaul_engine::{Engine, EngineError, Goal, Launch, Mode, Parts, Settings, Shutdown};
+use longhaul_engine::{Engine, EngineError, Goal, Launch, Mode, Parts, Revived, Settings, Shutdown};
 use longhaul_testkit::fakes::{
     Act, Call, FakeProber, FakeVault, Fault, FaultySpawner, FaultyStore, Script, ScriptedSpawner,
     SequentialIds, Trouble, VirtualClock,
@@ -830,6 +830,21 @@ async fn what_is_left_of_interrupted_work_is_stopped_by_a_cancel_on_any_node() {
         let again = asked.engine.terminate(process, true, None).await.unwrap();
         assert_eq!((again.changed, again.note), (false, Some(Note::AlreadyEnded)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn interrupted_work_that_was_cancelled_since_is_not_brought_back() {
+    let cluster = Cluster::new();
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = living_on(&cluster, &a).await;
+    a.engine.terminate(process, false, None).await.unwrap();
+    let revival = b.engine.restart_interrupted(Revived::All).await.unwrap();
+    assert_eq!((revival.launched.len(), revival.left), (0, vec![process]), "it is told to end");
+    ended_late(&cluster, &b, process).await;
+    let revival = b.engine.restart_interrupted(Revived::All).await.unwrap();
+    assert_eq!((revival.launched.len(), revival.left), (0, vec![process]), "its end is known");
+    let named = b.engine.restart_interrupted(Revived::These(&[process])).await.unwrap();
+    assert_eq!((named.launched.len(), named.left), (1, Vec::new()), "who names it means it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use crate::reply::Reply;
 use axum::extract::State;
 use longhaul_api::Api;
 use longhaul_wire::api::{
-    ClearReply, ClearRequest, ProcessesReply, PruneReply, PruneRequest, RestartInterruptedRequest,
+    ClearReply, ClearRequest, PruneReply, PruneRequest, RestartInterruptedReply, RestartInterruptedRequest,
 };
 
 pub(crate) fn entries(replays: &Replays) -> Vec<Entry> {
@@ -25,7 +25,7 @@ pub(crate) fn entries(replays: &Replays) -> Vec<Entry> {
             .named("restart_interrupted", "Runs interrupted work again")
             .replayed(replays)
             .takes::<RestartInterruptedRequest>()
-            .answers::<ProcessesReply>(200, "What runs again"),
+            .answers::<RestartInterruptedReply>(200, "What runs again"),
     ]
 }
 
@@ -49,6 +49,6 @@ async fn clear(
 async fn restart_interrupted(
     State(api): State<Api>,
     Ask(request): Ask<RestartInterruptedRequest>,
-) -> Result<Reply<ProcessesReply>, Refused> {
+) -> Result<Reply<RestartInterruptedReply>, Refused> {
     Ok(Reply::ok(api.restart_interrupted(request).await?))
 }

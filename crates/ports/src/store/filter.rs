@@ -1,6 +1,6 @@
 //! Which records to list, and how.
 
-use crate::store::Stored;
+use crate::store::{StoreError, Stored};
 use longhaul_domain::{
     AgentId, Level, NodeId, ProcessId, ProcessName, ProcessType, ProjectName, Seq, SessionId, SlotKey, Status,
 };
@@ -68,6 +68,24 @@ pub struct Listing {
     pub processes: Vec<Stored>,
     /// Where the next page begins; none at the end.
     pub next: Option<PageKey>,
+    /// Those that may belong to this part of the list and cannot be read: one that is damaged hides no other.
+    pub damaged: Vec<ProcessId>,
+}
+
+impl Listing {
+    /// This part of the list, for whoever must not miss anybody.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if somebody of it cannot be read.
+    pub fn whole(self) -> Result<Self, StoreError> {
+        match self.damaged.first() {
+            None => Ok(self),
+            Some(id) => Err(StoreError::Corrupt {
+                what: format!("process {id} cannot be read"),
+                way_out: "what is wrong with it is told by a look at it alone".to_owned(),
+            }),
+        }
+    }
 }
 
 impl Filter {

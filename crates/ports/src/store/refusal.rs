@@ -73,6 +73,23 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether something that is kept cannot be read: the store answers, and others may be well.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } | Self::Format { .. } => true,
+            Self::Conflict { .. }
+            | Self::Fenced { .. }
+            | Self::Missing { .. }
+            | Self::Refused(_)
+            | Self::Unavailable { .. }
+            | Self::Unknown { .. }
+            | Self::ReadOnly { .. } => false,
+        }
+    }
+}
+
 /// The guard that refused a write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

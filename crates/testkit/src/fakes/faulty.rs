@@ -15,12 +15,14 @@ use longhaul_ports::{
 };
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A store that fails when a test says so, around one that works.
 #[derive(Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     trouble: Arc<Trouble>,
+    unkept: AtomicBool,
 }
 
 impl FaultyStore {
@@ -33,7 +35,7 @@ impl FaultyStore {
     /// A store that fails together with the other ports of one life.
     #[must_use]
     pub const fn sharing(inner: Arc<dyn Store>, trouble: Arc<Trouble>) -> Self {
-        Self { inner, trouble }
+        Self { inner, trouble, unkept: AtomicBool::new(false) }
     }
 
     /// As [`Trouble::fail`].
@@ -59,6 +61,11 @@ impl FaultyStore {
     /// As [`Trouble::set_full`].
     pub fn set_full(&self, full: bool) {
         self.trouble.set_full(full);
+    }
+
+    /// While it is unkept, what was claimed may be there for now only, and nobody is told more.
+    pub fn set_unkept(&self, unkept: bool) {
+        self.unkept.store(unkept, Ordering::Relaxed);
     }
 
     /// What was called so far.
@@ -126,6 +133,13 @@ impl ProcessStore for FaultyStore {
 
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
         self.through(Call::Read, no_op(), self.inner.list(filter, page)).await
+    }
+
+    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        if self.unkept.load(Ordering::Relaxed) {
+            return Err(StoreError::Unknown { op: no_op(), source: "a replica is away".into() });
+        }
+        self.inner.is_kept(id, attempt).await
     }
 
     fn away_since(&self) -> Option<Timestamp> {

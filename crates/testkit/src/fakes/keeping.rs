@@ -249,11 +249,18 @@ impl ProcessStore for KeepingStore {
 
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
         if filter.ancestor.or(filter.parent).is_some_and(|above| self.kept().alone.contains(&above)) {
-            return Ok(Listing { processes: Vec::new(), next: None });
+            return Ok(Listing { processes: Vec::new(), next: None, damaged: Vec::new() });
         }
         let listing = self.asked(self.inner.list(filter, page)).await?;
         self.heard(&listing.processes);
         Ok(listing)
+    }
+
+    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        if self.is_alone(id) {
+            return Ok(true);
+        }
+        self.asked(self.inner.is_kept(id, attempt)).await
     }
 
     fn away_since(&self) -> Option<Timestamp> {
@@ -277,7 +284,7 @@ impl ProcessStore for KeepingStore {
         if page.order == Order::NewestFirst {
             processes.reverse();
         }
-        Some(Listing { processes, next: None })
+        Some(Listing { processes, next: None, damaged: Vec::new() })
     }
 }
 

@@ -75,6 +75,9 @@ pub struct ProcessList {
     /// Since when the store does not answer: what is listed is what this node keeps of its own work, and nothing else.
     /// Null while it answers.
     pub stale_since: Option<String>,
+    /// Ids of processes that may belong here and whose records are damaged; a look at one tells what is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
 }
 
 /// Asks for the end of a process and of all its descendants.

@@ -1,6 +1,7 @@
 //! What is counted, kept and let go.
 
 use crate::api::TreeUsageView;
+use crate::api::process::ProcessView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -165,4 +166,17 @@ pub struct ClearReply {
 pub struct RestartInterruptedRequest {
     /// Ids, unique prefixes or names; everything that is interrupted if there are none.
     pub ids: Vec<String>,
+    /// Of this project alone, where no ids are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+}
+
+/// What runs again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RestartInterruptedReply {
+    /// The new processes, oldest first.
+    pub processes: Vec<ProcessView>,
+    /// What does not: since it was called interrupted it was cancelled, or it became known that it had ended.
+    pub left: Vec<String>,
 }

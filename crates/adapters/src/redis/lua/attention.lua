@@ -9,7 +9,10 @@ if not node_is(node, epoch) then return { 'fenced' } end
 local before = first_due()
 if grace ~= '' then
   forgive_silence(lasts)
-  for _, gone in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now - tonumber(grace)))) do lose(gone) end
+  for _, gone in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now - tonumber(grace)))) do
+    -- A node whose record is damaged keeps nobody from the others.
+    if not pcall(lose, gone) then call('ZREM', P .. 'leases', gone) end
+  end
   local left = MOST_TAKEN
   for _, gone in ipairs(call('SMEMBERS', P .. 'lost')) do
     if left > 0 then left = left - take_from(gone, left) end

@@ -12,8 +12,8 @@ if ARGV[6] == 'beat' then
   if call('HGET', P .. 'node:' .. node, 'left') ~= '1' then alive(node, lasts) end
 else
   local news = call('HMGET', P .. 'news', '*', 'n:' .. node, 't:' .. node)
-  count = tonumber(news[1] or '0') + tonumber(news[2] or '0')
-  local taken = tonumber(news[3] or '0')
+  count = (tonumber(news[1]) or 0) + (tonumber(news[2]) or 0)
+  local taken = tonumber(news[3]) or 0
   -- More than there ever was is known only of what the server lost, and then all is new.
   if seen ~= '' and tonumber(seen) > taken and tonumber(seen) <= count then
     taken = tonumber(seen)

@@ -1,5 +1,7 @@
 -- Gives a node its best waiters: the order is the highest priority, then the key that was served longest ago, then the
 -- lowest seq, among the keys with a free slot. The same token again gives the same processes again.
+--
+-- A waiter that is damaged is set aside: it stands in the queue no more, and the field of its id in `aside` says why.
 local NODE, EPOCH, TOKEN, ROOTS, BATCH = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local OWN = P .. 'node:' .. NODE
 -- So many entries that stand too early are mended by one claim; what is left over is called for again.
@@ -11,13 +13,16 @@ local function first_of(lane)
     local top = call('ZRANGE', P .. 'ready:' .. lane, 0, 0, 'WITHSCORES')
     if not top[1] then return nil end
     local entry, key = top[1], top[1]:sub(33)
-    if entry:sub(1, 16) == pad(served(key)) and is_open(key) then
+    local is_known = call('HGET', P .. 'at', lane .. SEP .. key) == entry
+    local is_sound, open = pcall(is_open, key)
+    if is_known and is_sound and open and entry:sub(1, 16) == pad(served(key)) then
       return {
-        urgency = tonumber(top[2]), served = tonumber(entry:sub(1, 16)), seq = tonumber(entry:sub(17, 32)),
-        line = P .. 'q:' .. key .. SEP .. lane, key = key,
+        urgency = tonumber(top[2]), served = tonumber(entry:sub(1, 16)), seq = tonumber(entry:sub(17, 32)) or 0,
+        line = P .. 'q:' .. key .. SEP .. lane, key = key, lane = lane, entry = entry,
       }
     end
-    enlist(key, lane)
+    -- What nobody made does not lead to anybody, and a key that is damaged keeps its own waiters only.
+    if not is_known or not is_sound or not pcall(enlist, key, lane) then call('ZREM', P .. 'ready:' .. lane, entry) end
     mendings = mendings - 1
   end
   return nil
@@ -43,9 +48,22 @@ local function next_one()
   return mendings > 0 and best or nil
 end
 
-local function hand_over(best)
-  local id = call('ZRANGE', best.line, 0, 0)[1]:sub(17, 32)
+-- The head of whoever stands first, all of which a claim needs is sound. Ends in an error if it is not.
+local function claimable(best, member)
+  local id = member:sub(17, 32)
   local h = head(id)
+  if not h then damaged('process ' .. printed(id) .. ': it stands in the queue, and there is no record of it') end
+  if h.standing ~= '0' or h.key ~= best.key or lane_of(h) ~= best.lane or mark_of(id, h) .. h.queued ~= member then
+    damaged('process ' .. printed(id) .. ': it stands in the queue as what it is not')
+  end
+  local b = bodies(id, 'life', 'spec')
+  if not b[1] or not b[2] then damaged('process ' .. printed(id) .. ': its body is gone') end
+  needs('list', 'w:' .. id)
+  needs_queue(h)
+  return h
+end
+
+local function hand_over(id, h)
   local n, said = as_claimed(h, NODE)
   call('HSET', P .. 'b:' .. id, 'claimed', said)
   call('HDEL', P .. 'b:' .. id, 'vitals')
@@ -53,25 +71,66 @@ local function hand_over(best)
   save(id, h, n)
   place(id, h, n)
   append(id, n.rev, { said })
-  return id
+end
+
+-- Whoever stands first in a line, as it stands there.
+local function first_in(line)
+  local member = call('ZRANGE', line, 0, 0)[1]
+  if not member or #member < 33 then damaged('nobody stands where somebody should') end
+  return member
+end
+
+-- Takes whoever is damaged out of its line, so that it holds up nobody, and remembers why.
+local function set_aside(best, member, fault)
+  if member then
+    redis.pcall('ZREM', best.line, member)
+    call('HSET', P .. 'aside', member:sub(17, 32), fault)
+  end
+  -- What cannot be mended leads nobody there any more.
+  if not pcall(enlist, best.key, best.lane) then call('ZREM', P .. 'ready:' .. best.lane, best.entry) end
+  mendings = mendings - 1
+end
+
+-- Gives the node the next one: its id, '' if that was set aside, nil if there is none. The second is what to answer of
+-- one that was set aside.
+local function claim_next()
+  local best = next_one()
+  if not best then return nil end
+  local is_there, member = pcall(first_in, best.line)
+  if not is_there then
+    set_aside(best, nil, '')
+    return ''
+  end
+  local is_sound, h = pcall(claimable, best, member)
+  local id = member:sub(17, 32)
+  if is_sound then
+    hand_over(id, h)
+    return id
+  end
+  local fault = cause(h)
+  set_aside(best, member, fault)
+  return '', { id, '!', fault }
 end
 
 local function claim()
   if not policy_version() then return { 'empty' } end
   if not leased(NODE, EPOCH) then return { 'fenced', NODE, EPOCH } end
   local last = call('HMGET', OWN, 'claim', 'claimed')
-  local claimed = {}
+  local claimed, aside = {}, {}
+  mend_marks()
   if last[1] == TOKEN then
-    for at = 1, #last[2], 16 do
+    found()
+    for at = 1, #(last[2] or ''), 16 do
       claimed[#claimed + 1] = last[2]:sub(at, at + 15)
     end
   elseif not is_draining(NODE) then
     while #claimed < BATCH do
-      local best = next_one()
-      if not best then break end
-      claimed[#claimed + 1] = hand_over(best)
+      local id, damage = claim_next()
+      if not id then break end
+      if id ~= '' then claimed[#claimed + 1] = id end
+      aside[#aside + 1] = damage
     end
-    if mendings == 0 then news_for(NODE) end
+    if mendings <= 0 then news_for(NODE) end
     if #claimed > 0 then call('HSET', OWN, 'claim', TOKEN, 'claimed', table.concat(claimed)) end
   end
   local answer = { 'ok' }
@@ -79,6 +138,7 @@ local function claim()
     local row = record(id)
     if row[1] then answer[#answer + 1] = row end
   end
+  for _, row in ipairs(aside) do answer[#answer + 1] = row end
   return answer
 end
 

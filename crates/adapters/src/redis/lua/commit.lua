@@ -29,7 +29,7 @@ local function taken(h)
   local open = tonumber(h.wishes)
   while open > 0 do
     local first = call('LINDEX', P .. 'w:' .. ID, 0)
-    if not first or tonumber(first) > TAKEN then break end
+    if not first or (tonumber(first) or 0) > TAKEN then break end
     call('LPOP', P .. 'w:' .. ID, 2)
     open = open - 1
   end
@@ -52,7 +52,7 @@ local function commit()
     local before = answer_after_sweep(ID, OP)
     return before and { 'ok', before } or { 'missing' }
   end
-  local b = call('HMGET', P .. 'b:' .. ID, 'answers', 'claimed')
+  local b = bodies(ID, 'answers', 'claimed')
   local before = answer_in(b[1], OP)
   if before then return { 'ok', before } end
   -- First, because whoever decided on an old record may only have been overtaken by a claim.
@@ -66,6 +66,10 @@ local function commit()
   n.rev = int(tonumber(h.rev) + 1)
   n.owner = n.standing == '1' and h.owner or ''
   if n.standing ~= '1' then n.orphaned = '' end
+  mend_marks()
+  needs('list', 'w:' .. ID)
+  if n.standing ~= h.standing or n.priority ~= h.priority then needs_queue(n) end
+  if n.status ~= h.status then needs_indexes(n, '') end
   n.wishes = taken(h)
   call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'answers', with_answer(b[1], OP, n.rev))
   if b[2] then call('HDEL', P .. 'b:' .. ID, 'claimed') end

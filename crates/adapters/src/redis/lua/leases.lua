@@ -6,13 +6,13 @@
 local function forgive_silence(lasts)
   if lasts == '' then return end
   local heard = call('HGET', P .. 'meta', 'heard')
-  if not heard or now - tonumber(heard) <= tonumber(lasts) then return end
+  if not heard or now - (tonumber(heard) or 0) <= tonumber(lasts) then return end
   call('HSET', P .. 'meta', 'heard', int(now))
   local anew = now + tonumber(lasts)
   local known = call('ZRANGE', P .. 'leases', 0, -1, 'WITHSCORES')
   for i = 1, #known, 2 do
     if tonumber(known[i + 1]) < anew then
-      call('HSET', P .. 'node:' .. known[i], 'until', int(anew))
+      redis.pcall('HSET', P .. 'node:' .. known[i], 'until', int(anew))
       call('ZADD', P .. 'leases', int(anew), known[i])
     end
   end
@@ -56,11 +56,17 @@ end
 local function take_from(node, most)
   local owned = call('ZRANGE', P .. 'owned:' .. node, 0, most - 1)
   for _, id in ipairs(owned) do
-    local h = head(id)
-    local n = copy(h)
-    n.owner, n.orphaned = '', int(now)
-    place(id, h, n)
-    save(id, h, n)
+    local h, fault = sound_head(id)
+    if h and h.owner == node then
+      local n = copy(h)
+      n.owner, n.orphaned = '', int(now)
+      place(id, h, n)
+      save(id, h, n)
+    else
+      -- One that is damaged keeps nobody from the others.
+      call('ZREM', P .. 'owned:' .. node, id)
+      if fault then call('HSET', P .. 'aside', id, fault) end
+    end
   end
   if call('EXISTS', P .. 'owned:' .. node) == 0 then call('SREM', P .. 'lost', node) end
   return #owned

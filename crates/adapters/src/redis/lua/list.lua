@@ -132,7 +132,8 @@ local function admitted(id)
   end
   if low and (before(id, low) or before(high, id)) then return false end
   if parent or roots then
-    local ancestors = call('HGET', P .. 'p:' .. id, 'ancestors') or ''
+    local ancestors = redis.pcall('HGET', P .. 'p:' .. id, 'ancestors')
+    ancestors = type(ancestors) == 'string' and ancestors or ''
     if roots and ancestors ~= '' then return false end
     if parent and ancestors:sub(-16) ~= parent then return false end
   end
@@ -151,7 +152,7 @@ while true do
     end
     local row = record(id)
     answer[#answer + 1] = row
-    bytes = bytes + #row[7] + #row[8]
+    if row[2] ~= '!' and row[1] then bytes = bytes + #row[7] + #row[8] end
   end
   last = seq
   if looks <= 0 then

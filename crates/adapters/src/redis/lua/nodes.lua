@@ -2,10 +2,10 @@
 -- whether it left, until when its lease lasts, when that ended if it is lost, whether it drains, and its offer.
 local answer = { int(now) }
 for _, node in ipairs(call('ZRANGE', P .. 'nodes', 0, -1)) do
-  local facts = call('HMGET', P .. 'node:' .. node, 'boot', 'version', 'epoch', 'left', 'until', 'lost', 'draining',
+  local facts = redis.pcall('HMGET', P .. 'node:' .. node, 'boot', 'version', 'epoch', 'left', 'until', 'lost', 'draining',
     'labels', 'address', 'roots')
   local row = { node }
-  for i = 1, 10 do row[i + 1] = facts[i] or '' end
+  for i = 1, 10 do row[i + 1] = not facts.err and facts[i] or '' end
   answer[#answer + 1] = row
 end
 return answer

@@ -58,7 +58,10 @@ local function replace()
   local known = call('HMGET', P .. 'policy', 'version', 'token', 'default')
   if EXPECTED == '' then return known[1] and { 'ok', known[1] } or write('0', nil) end
   if not known[1] then return { 'empty' } end
-  if known[2] == TOKEN then return { 'ok', known[1] } end
+  if known[2] == TOKEN then
+    found()
+    return { 'ok', known[1] }
+  end
   -- One that was in force later, and its version.
   local later = EXPECTED:match('^<(%d+)$')
   if later and tonumber(later) > tonumber(known[1]) then return write(later, known[3]) end

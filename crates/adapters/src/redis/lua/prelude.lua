@@ -1,64 +1,11 @@
--- What every script begins with: the flat heads of processes, the indexes that follow from them, and the queue.
---
--- KEYS[1] is the prefix of the namespace, ARGV[1] the time in milliseconds, empty for that of the server. No status is
--- known by name here and no body is read: `standing` is 0 waits, 1 holds a slot, 2 idle, 3 ended, and `closing` is
--- 0 open, 1 no child may join, 2 nobody may join anywhere below. Texts are never compared by `<`, which would follow
--- the locale of the server.
-local P = KEYS[1]
-local call = redis.call
-local SEP = '\31'
-local now
-if ARGV[1] ~= '' then
-  now = tonumber(ARGV[1])
-else
-  local time = call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
-local FIELDS = {
-  'rev', 'seq', 'standing', 'status', 'closing', 'attempt', 'owner', 'key', 'class', 'priority', 'due', 'ancestors',
-  'node', 'queued', 'completed', 'wish_no', 'wishes', 'if_claimed', 'orphaned',
-}
--- What is not kept where it is so.
-local USUAL = { wish_no = '0', wishes = '0' }
-local MOST_ANSWERS = 64
-local ANSWER = 24
-local KEPT_EVENTS = 100000
-
--- Whole numbers as text, also large ones.
-local function int(number) return string.format('%.0f', number) end
-local function pad(seq) return string.format('%016.0f', tonumber(seq)) end
-
--- The head of a process, all values as texts, '' for none; nil if there is no such process.
-local function head(id)
-  local values = call('HMGET', P .. 'p:' .. id, unpack(FIELDS))
-  if not values[1] then return nil end
-  local h = {}
-  for i, name in ipairs(FIELDS) do h[name] = values[i] or USUAL[name] or '' end
-  return h
-end
-
-local function copy(h)
-  local n = {}
-  for name, value in pairs(h) do n[name] = value end
-  return n
-end
-
--- Writes what differs; without an old head all that there is.
-local function save(id, old, new)
-  local changed = {}
-  for _, name in ipairs(FIELDS) do
-    if new[name] ~= (old and old[name] or USUAL[name] or '') then
-      changed[#changed + 1] = name
-      changed[#changed + 1] = new[name]
-    end
-  end
-  if changed[1] then call('HSET', P .. 'p:' .. id, unpack(changed)) end
-end
+-- What every script has in common beside the heads: leases, news, the log, and the indexes that follow from the heads.
 
 -- Leases ------------------------------------------------------------------------------------------------------------
 
-local function epoch_of(node) return call('HGET', P .. 'node:' .. node, 'epoch') or '0' end
+local function epoch_of(node)
+  local epoch = redis.pcall('HGET', P .. 'node:' .. node, 'epoch')
+  return type(epoch) == 'string' and is_whole(epoch) and #epoch < 16 and epoch or '0'
+end
 
 -- Whether this is the newest lease of the node.
 local function node_is(node, epoch) return call('HGET', P .. 'node:' .. node, 'epoch') == epoch end
@@ -67,7 +14,9 @@ local function node_is(node, epoch) return call('HGET', P .. 'node:' .. node, 'e
 local function leased(node, epoch)
   local known = call('HMGET', P .. 'node:' .. node, 'epoch', 'until')
   if known[1] ~= epoch then return false end
-  return not known[2] or known[2] == '' or tonumber(known[2]) > now
+  if not known[2] or known[2] == '' then return true end
+  -- What is no moment is over; the next sign of life makes it one.
+  return (tonumber(known[2]) or 0) > now
 end
 
 -- Whether the node takes nothing more in.
@@ -85,13 +34,22 @@ end
 
 local rings = false
 
+-- Counts in a field of a hash; one that holds no number begins anew.
+local function counted(name, field, by)
+  local count = redis.pcall('HINCRBY', P .. name, field, by)
+  if type(count) == 'number' then return count end
+  count = math.max(by, 0)
+  redis.pcall('HSET', P .. name, field, count)
+  return count
+end
+
 local function news_all()
-  call('HINCRBY', P .. 'news', '*', 1)
+  counted('news', '*', 1)
   rings = true
 end
 
 local function news_for(node)
-  call('HINCRBY', P .. 'news', 'n:' .. node, 1)
+  counted('news', 'n:' .. node, 1)
   rings = true
 end
 
@@ -102,7 +60,48 @@ end
 
 -- Wakes whoever listens, once for all that a script did.
 local function ring()
-  if rings then call('XADD', P .. 'bell', 'MAXLEN', 1, '*', 'x', '') end
+  if not rings then return end
+  local function strike() return redis.pcall('XADD', P .. 'bell', 'MAXLEN', 1, '*', 'x', '') end
+  local rung = strike()
+  -- One that cannot be rung any more is hung anew.
+  if type(rung) == 'table' and rung.err then
+    call('DEL', P .. 'bell')
+    strike()
+  end
+end
+
+-- No place is as high as this: numbers are exact below it.
+local PLACES_END = 2 ^ 52
+
+-- The last place in the log, behind which nothing of others would keep events from being appended. What stands where no
+-- place can be is taken out.
+local function behind_strangers(cursor)
+  if call('EXISTS', P .. 'ev') == 0 then return cursor end
+  repeat
+    local strange = call('XRANGE', P .. 'ev', int(PLACES_END), '+', 'COUNT', 100)
+    for _, entry in ipairs(strange) do call('XDEL', P .. 'ev', entry[1]) end
+  until not strange[1]
+  local last = call('XREVRANGE', P .. 'ev', '+', '-', 'COUNT', 1)[1]
+  local on = math.max(cursor, last and tonumber(last[1]:match('^%d+')) or 0)
+  call('XSETID', P .. 'ev', int(on) .. '-18446744073709551615')
+  return on
+end
+
+-- What every write counts up or appends to is looked at before it writes; numbers that somebody overwrote are found out
+-- again.
+local function mend_marks()
+  needs('stream', 'ev')
+  local marks = call('HMGET', P .. 'meta', 'cursor', 'seq', 'claims')
+  local function is_lost(mark) return mark and not (is_whole(mark) and #mark < 16) end
+  if is_lost(marks[1]) then call('HSET', P .. 'meta', 'cursor', int(behind_strangers(0))) end
+  if is_lost(marks[2]) then
+    call('HSET', P .. 'meta', 'seq', int(tonumber(call('ZRANGE', P .. 'all', -1, -1, 'WITHSCORES')[2] or '0')))
+  end
+  if is_lost(marks[3]) then
+    local last = 0
+    for _, at in ipairs(call('HGETALL', P .. 'served')) do last = math.max(last, is_whole(at) and tonumber(at) or 0) end
+    call('HSET', P .. 'meta', 'claims', int(last))
+  end
 end
 
 -- Appends events of one revision, in order.
@@ -110,9 +109,26 @@ local function append(id, rev, bodies)
   if #bodies == 0 then return end
   local cursor = call('HINCRBY', P .. 'meta', 'cursor', #bodies) - #bodies
   for i, body in ipairs(bodies) do
-    call('XADD', P .. 'ev', 'MAXLEN', '~', KEPT_EVENTS, int(cursor + i) .. '-0', 'i', id, 'r', rev, 'n', i - 1, 'b', body)
+    local function add()
+      return redis.pcall('XADD', P .. 'ev', 'MAXLEN', '~', KEPT_EVENTS, int(cursor + i) .. '-0',
+        'i', id, 'r', rev, 'n', i - 1, 'b', body)
+    end
+    local added = add()
+    if type(added) == 'table' and added.err then
+      cursor = behind_strangers(cursor)
+      call('HSET', P .. 'meta', 'cursor', int(cursor + #bodies))
+      added = add()
+      if type(added) == 'table' and added.err then error(added.err, 0) end
+    end
   end
   rings = true
+end
+
+-- Writes, where nothing changes, so that whoever waits for replicas waits until they have what was found: it may have
+-- been written over another connection. As in `even_if_full`, a server that is full takes it.
+local function found()
+  call('DEL', P .. 'nothing')
+  call('HSET', P .. 'meta', 'found', '1')
 end
 
 -- Answers to writes ---------------------------------------------------------------------------------------------------
@@ -121,7 +137,10 @@ end
 local function answer_in(answers, op)
   if not answers then return nil end
   for at = #answers - ANSWER + 1, 1, -ANSWER do
-    if answers:sub(at, at + 15) == op then return int((struct.unpack('>I8', answers:sub(at + 16, at + 23)))) end
+    if answers:sub(at, at + 15) == op then
+      found()
+      return int((struct.unpack('>I8', answers:sub(at + 16, at + 23))))
+    end
   end
   return nil
 end
@@ -173,7 +192,7 @@ end
 -- Takes a row that was handed out back among the due ones.
 local function back(mark)
   call('ZREM', P .. 'handed', mark)
-  local h = head(mark:sub(17))
+  local h = sound_head(mark:sub(17))
   local due = h and due_of(h)
   if due then call('ZADD', P .. 'due', due, mark) end
 end
@@ -206,6 +225,8 @@ local function slots_of(key)
     end
   end
   slots = tonumber(slots or policy[2])
+  -- As long as nobody knows how many there are, none is free.
+  if not slots then return 0 end
   if slots > 0 then return slots end
   return nil
 end
@@ -222,11 +243,14 @@ end
 
 local function lane_of(h) return h.class .. SEP .. (h.ancestors == '' and '0' or '1') end
 
-local function served(key) return call('HGET', P .. 'served', key) or '0' end
+local function served(key)
+  local at = call('HGET', P .. 'served', key)
+  return at and is_whole(at) and at or '0'
+end
 
 -- One more key has a waiter in this lane, or one less.
 local function count_lane(lane, by)
-  if call('HINCRBY', P .. 'classes', lane, by) <= 0 then call('HDEL', P .. 'classes', lane) end
+  if counted('classes', lane, by) <= 0 then call('HDEL', P .. 'classes', lane) end
 end
 
 local function unshut(key, lane)
@@ -272,6 +296,35 @@ end
 local function anybody_waits() return call('EXISTS', P .. 'classes') == 1 end
 
 local function mark_of(id, h) return pad(h.seq) .. id end
+
+-- Ends the script unless everything is of its kind that changes as soon as this one begins or ceases to wait or to hold.
+local function needs_queue(h)
+  local lane = lane_of(h)
+  needs('zset', 'q:' .. h.key .. SEP .. lane)
+  needs('zset', 'ready:' .. lane)
+  needs('zset', 'holders:' .. h.key)
+  needs('set', 'lanes:' .. h.key)
+  needs('set', 'shut:' .. h.key)
+end
+
+-- The same for the other indexes in which only such as this one stand; its labels are those that it was filed under.
+local function needs_indexes(h, labels)
+  needs('zset', 's:' .. h.status)
+  if h.node ~= '' then needs('zset', 'x:node:' .. h.node) end
+  if h.owner ~= '' then
+    needs('zset', 'owned:' .. h.owner)
+    needs('zset', 'roots:' .. h.owner)
+  end
+  if h.ancestors ~= '' then needs('zset', 'tree:' .. h.ancestors:sub(1, 16)) end
+  for label in labels:gmatch('[^\n]+') do needs('zset', 'x:' .. label) end
+end
+
+-- Ends the script unless the bodies of a process can be written. Answers those that are asked for.
+local function bodies(id, ...)
+  local found = redis.pcall('HMGET', P .. 'b:' .. id, ...)
+  if found.err then damaged('process ' .. printed(id) .. ': its body is no hash') end
+  return found
+end
 
 local function queue_moved(id, o, n)
   local h = n or o
@@ -363,8 +416,7 @@ end
 -- written: status, closing, due, and whether the node owns it, for what it does not own runs where it ran before.
 local function as_claimed(h, node)
   local n = copy(h)
-  local status, closing, due, owned =
-    h.if_claimed:match('^([^' .. SEP .. ']*)' .. string.rep(SEP .. '([^' .. SEP .. ']*)', 3) .. '$')
+  local status, closing, due, owned = h.if_claimed:match(IF_CLAIMED)
   n.rev = int(tonumber(h.rev) + 1)
   n.attempt = int(tonumber(h.attempt) + 1)
   n.standing, n.status, n.closing, n.due = '1', status, closing, due
@@ -379,14 +431,19 @@ local function serve(key) call('HSET', P .. 'served', key, call('HINCRBY', P .. 
 -- Records -----------------------------------------------------------------------------------------------------------------
 
 -- One record: id, revision, seq, owner, its epoch, claimed, life, specification, vitals, then number and body of each
--- open wish. Empty if there is none.
+-- open wish. Empty if there is none; its id, '!' and what is wrong if it is damaged.
 local function record(id)
-  local h = call('HMGET', P .. 'p:' .. id, 'rev', 'seq', 'owner', 'wishes')
-  if not h[1] then return {} end
-  local b = call('HMGET', P .. 'b:' .. id, 'claimed', 'life', 'spec', 'vitals')
-  local row = { id, h[1], h[2], h[3], h[3] and h[3] ~= '' and epoch_of(h[3]), b[1], b[2], b[3], b[4] }
-  if h[4] and h[4] ~= '0' then
-    for _, part in ipairs(call('LRANGE', P .. 'w:' .. id, 0, -1)) do row[#row + 1] = part end
+  local h, fault = sound_head(id)
+  if fault then return { id, '!', fault } end
+  if not h then return {} end
+  local b = redis.pcall('HMGET', P .. 'b:' .. id, 'claimed', 'life', 'spec', 'vitals')
+  if b.err then return { id, '!', 'its body is no hash' } end
+  if not b[2] or not b[3] then return { id, '!', 'its body is gone' } end
+  local row = { id, h.rev, h.seq, h.owner, h.owner ~= '' and epoch_of(h.owner), b[1], b[2], b[3], b[4] }
+  if h.wishes ~= '0' or h.standing == '0' then
+    local wishes = redis.pcall('LRANGE', P .. 'w:' .. id, 0, -1)
+    if wishes.err then return { id, '!', 'its orders are no list' } end
+    for _, part in ipairs(wishes) do row[#row + 1] = part end
   end
   return row
 end

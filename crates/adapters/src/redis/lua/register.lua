@@ -8,7 +8,10 @@ local node, boot, version, lasts, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5], AR
 local home = ARGV[7]
 local key = P .. 'node:' .. node
 local was = call('HMGET', key, 'epoch', 'token', 'home', 'until', 'left')
-if was[2] == token then return { 'ok', was[1] } end
+if was[2] == token then
+  found()
+  return { 'ok', was[1] }
+end
 local there, lasts_until = was[3] or '', tonumber(was[4] or '')
 if home ~= '' and there ~= '' and there ~= home and was[5] ~= '1' and lasts_until and lasts_until > now then
   return { 'taken', int(math.max(0, now + tonumber(lasts ~= '' and lasts or 0) - lasts_until)) }

@@ -6,6 +6,7 @@
 local NODE, EPOCH, LASTS, UNTIL_LOST = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if not policy_version() then return { 'empty' } end
 if not node_is(NODE, EPOCH) then return { 'fenced' } end
+mend_marks()
 
 -- The name of a node that owned something, '' if it was lost. One that is not known is expected: it has a lease from now
 -- on, under the number that it had.
@@ -52,7 +53,12 @@ end
 local function take_back(epoch, a, last)
   local id, rev, owner = ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 4]
   if call('HEXISTS', P .. 'tombs', id) == 1 then return 'swept', '0' end
-  local h = head(id)
+  -- What is damaged gives way to whoever still knows what it was.
+  local h, fault = sound_head(id)
+  for _, kept in ipairs({ { 'p:', 'hash' }, { 'b:', 'hash' }, { 'w:', 'list' } }) do
+    if not pcall(needs, kept[2], kept[1] .. id) or fault and kept[1] == 'p:' then call('DEL', P .. kept[1] .. id) end
+  end
+  if fault then call('HDEL', P .. 'aside', id) end
   -- It has no sequence as long as nobody was told of it.
   if not h and ARGV[a + 3] == '0' and is_taken(ARGV[a + 7], id) then return 'swept', '0' end
   if h and not gives_way(id, h, rev, owner, ARGV[a + 13], tonumber(ARGV[a + 16])) then return 'known', h.rev end

@@ -15,12 +15,16 @@ for i = 30, #ARGV do events[#events + 1] = ARGV[i] end
 -- The same id, or the same launch key in the same session.
 local function existing()
   local row = record(ID)
-  if row[1] then return { 'existing', ID, '', row } end
+  if row[1] then
+    found()
+    return { 'existing', ID, '', row }
+  end
   local tomb = call('HGET', P .. 'tombs', ID)
   if tomb then return { 'existing', ID, tomb:sub(1, 16) == PRINT and '1' or '0', {} } end
   local launched = LAUNCH ~= '' and call('HGET', P .. 'launch', LAUNCH)
   if not launched then return nil end
   local id = launched:sub(1, 16)
+  found()
   return { 'existing', id, launched:sub(17) == LAUNCH_PRINT and '1' or '0', record(id) }
 end
 
@@ -98,6 +102,9 @@ local function submit()
     if blocked == 'key' then return { 'slotless', n.key, holders() } end
     return { 'slotless', '', call('ZRANGE', P .. 'roots:' .. NODE, 0, -1) }
   end
+  mend_marks()
+  needs_queue(n)
+  needs_indexes(n, LABELS)
   n.seq = int(call('HINCRBY', P .. 'meta', 'seq', 1))
   if LAUNCH ~= '' then call('HSET', P .. 'launch', LAUNCH, ID .. LAUNCH_PRINT) end
   append(ID, '1', events)

@@ -2,7 +2,8 @@
 local NODE, EPOCH = ARGV[2], ARGV[3]
 
 local function touch(id, attempt, body)
-  local h = call('HMGET', P .. 'p:' .. id, 'rev', 'owner', 'attempt', 'standing')
+  local h = redis.pcall('HMGET', P .. 'p:' .. id, 'rev', 'owner', 'attempt', 'standing')
+  if h.err or not pcall(needs, 'hash', 'b:' .. id) then return { 'damaged', 'a key of it is no hash' } end
   if not h[1] then return { 'missing' } end
   local refused = fenced(h[2] or '', NODE, EPOCH)
   if refused then return refused end

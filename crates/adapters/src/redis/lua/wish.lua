@@ -7,11 +7,12 @@ local function wish()
     local before = answer_after_sweep(ID, OP)
     return before and { 'ok', before } or { 'missing' }
   end
-  local answers = call('HGET', P .. 'b:' .. ID, 'answers')
+  local answers = bodies(ID, 'answers')[1]
   local before = answer_in(answers, OP)
   if before then return { 'ok', before } end
   local open = tonumber(h.wishes)
   if open >= MOST then return { 'full' } end
+  needs('list', 'w:' .. ID)
   local no = int(tonumber(h.wish_no) + 1)
   call('RPUSH', P .. 'w:' .. ID, no, BODY)
   call('HSET', P .. 'p:' .. ID, 'wish_no', no, 'wishes', int(open + 1))

@@ -165,17 +165,20 @@ fn interrupted_work_is_restarted_and_the_new_ids_are_printed() {
 
 #[test]
 fn interrupted_work_of_a_project_is_named_to_the_manager() {
-    let came = said("restart --interrupted -p atlas", false, |asked| {
-        if asked.method == "POST" {
-            Answer::Json(200, json!({"processes": []}))
-        } else {
-            list(&[samples::interrupted()])
-        }
-    });
-    assert_eq!(came.asked[0], "GET /v1/processes?status=interrupted&project=atlas&limit=200");
-    assert_eq!(came.body(1), json!({"ids": [samples::interrupted().id]}));
-    let came = said("restart --interrupted -p atlas", false, |_| list(&[]));
-    assert_eq!((came.code(), came.asked.len()), (0, 1), "nothing of another project is restarted");
+    let nothing = |_: &Asked| Answer::Json(200, json!({"processes": []}));
+    let came = said("restart --interrupted -p atlas", false, nothing);
+    assert_eq!(came.body(0), json!({"ids": [], "project": "atlas"}));
+    let came = said("restart --interrupted -p atlas dead", false, nothing);
+    assert_eq!(came.body(0), json!({"ids": ["dead"]}), "who names it means it");
+}
+
+#[test]
+fn interrupted_work_that_stays_as_it_is_is_told() {
+    let left = samples::interrupted().id;
+    let reply = json!({"processes": [samples::running()], "left": [left]});
+    let came = said("restart --interrupted", false, move |_| Answer::Json(200, reply.clone()));
+    assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
+    assert!(came.err.contains("left out") && came.err.contains(&left[..8]), "{}", came.err);
 }
 
 #[test]

@@ -22,7 +22,7 @@ async fn all_pages(world: &StoreWorld, filter: &Filter, order: Order, most: u32)
     let mut found = Vec::new();
     let mut after = None;
     loop {
-        let Listing { processes, next } = must(world.store.list(filter, &page(order, after, most)).await);
+        let Listing { processes, next, .. } = must(world.store.list(filter, &page(order, after, most)).await);
         assert!(processes.len() <= usize::try_from(most).unwrap_or(usize::MAX));
         found.extend(processes);
         match next {

@@ -1,0 +1,134 @@
+-- What every script begins with: the flat heads of processes, and how damage is met.
+--
+-- KEYS[1] is the prefix of the namespace, ARGV[1] the time in milliseconds, empty for that of the server. No status is
+-- known by name here and no body is read: `standing` is 0 waits, 1 holds a slot, 2 idle, 3 ended, and `closing` is
+-- 0 open, 1 no child may join, 2 nobody may join anywhere below. Texts are never compared by `<`, which would follow
+-- the locale of the server.
+local P = KEYS[1]
+local call = redis.call
+local SEP = '\31'
+local now
+if ARGV[1] ~= '' then
+  now = tonumber(ARGV[1])
+else
+  local time = call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local FIELDS = {
+  'rev', 'seq', 'standing', 'status', 'closing', 'attempt', 'owner', 'key', 'class', 'priority', 'due', 'ancestors',
+  'node', 'queued', 'completed', 'wish_no', 'wishes', 'if_claimed', 'orphaned',
+}
+-- What is not kept where it is so.
+local USUAL = { wish_no = '0', wishes = '0' }
+local MOST_ANSWERS = 64
+local ANSWER = 24
+local KEPT_EVENTS = 100000
+
+-- Whole numbers as text, also large ones.
+local function int(number) return string.format('%.0f', number) end
+local function pad(seq) return string.format('%016.0f', tonumber(seq)) end
+
+-- Damage -------------------------------------------------------------------------------------------------------------
+--
+-- A server takes nothing back that a script wrote before it failed. Whatever a script needs it therefore looks at before
+-- it writes, and ends with the cause if that is damaged. Whoever deals with many leaves out the damaged ones.
+
+local function is_whole(text) return #text <= 17 and text:find('^%-?%d+$') ~= nil end
+
+-- Ends the script; nothing may have been written by then. An answer that is no text would look like a broken connection.
+local function damaged(what)
+  error('LHDAMAGED ' .. what:gsub('[^\32-\126]', function(c) return string.format('\\x%02x', c:byte()) end), 0)
+end
+
+-- An id as it is printed.
+local function printed(id)
+  if #id ~= 16 then return 'without an id' end
+  local digits = id:gsub('.', function(c) return string.format('%02x', c:byte()) end)
+  return digits:gsub('^(........)(....)(....)(....)', '%1-%2-%3-%4-')
+end
+
+-- What fails on a key of another kind, and changes nothing.
+local LOOKS = {
+  hash = { 'HEXISTS', '' }, list = { 'LLEN' }, set = { 'SMEMBERS' }, stream = { 'XRANGE', '-', '-' }, zset = { 'ZCARD' },
+}
+
+-- Ends the script unless this key is of its kind, or absent.
+local function needs(kind, name)
+  local look = LOOKS[kind]
+  local found = redis.pcall(look[1], P .. name, unpack(look, 2))
+  if type(found) ~= 'table' or not found.err then return end
+  if not found.err:find('WRONGTYPE') then error(found.err, 0) end
+  damaged('a key that has to be a ' .. kind .. ' is none: ' .. name)
+end
+
+local COUNTS = { 'rev', 'seq', 'attempt', 'wish_no', 'wishes' }
+local NUMBERS = { 'priority', 'queued' }
+local MOMENTS = { 'due', 'completed', 'orphaned' }
+-- What a claim makes of a waiter: status, closing, due, and whether the node owns it.
+local IF_CLAIMED = '^([^' .. SEP .. ']+)' .. SEP .. '([012])' .. SEP .. '(%-?%d*)' .. SEP .. '([01])$'
+
+-- What is wrong with a head; nil if nothing is.
+local function fault_in(h)
+  for _, name in ipairs(COUNTS) do
+    if not is_whole(h[name]) or h[name]:sub(1, 1) == '-' then return name .. ' is no count' end
+  end
+  for _, name in ipairs(NUMBERS) do
+    if not is_whole(h[name]) then return name .. ' is no number' end
+  end
+  for _, name in ipairs(MOMENTS) do
+    if h[name] ~= '' and not is_whole(h[name]) then return name .. ' is no moment' end
+  end
+  if not h.standing:find('^[0123]$') then return 'standing is none' end
+  if not h.closing:find('^[012]$') then return 'closing is none' end
+  if #h.ancestors % 16 ~= 0 then return 'ancestors are no ids' end
+  if h.standing == '0' and not h.if_claimed:find(IF_CLAIMED) then return 'if_claimed is none' end
+  return nil
+end
+
+-- The head of a process, all values as texts, '' for none; nil if there is no such process. Ends the script if it is
+-- damaged.
+local function head(id)
+  local values = redis.pcall('HMGET', P .. 'p:' .. id, unpack(FIELDS))
+  if values.err then damaged('process ' .. printed(id) .. ': its head is no hash') end
+  local h, is_there = {}, false
+  for i, name in ipairs(FIELDS) do
+    is_there = is_there or values[i]
+    h[name] = values[i] or USUAL[name] or ''
+  end
+  if not is_there then return nil end
+  local fault = fault_in(h)
+  if fault then damaged('process ' .. printed(id) .. ': ' .. fault) end
+  return h
+end
+
+-- The cause in an error, without the process that it names.
+local function cause(fault)
+  local text = type(fault) == 'table' and fault.err or tostring(fault)
+  return (text:gsub('^LHDAMAGED ', ''):gsub('^process %S+: ', ''))
+end
+
+-- The same of one of many: nil as well if it is damaged, and then what is wrong.
+local function sound_head(id)
+  local is_sound, found = pcall(head, id)
+  if is_sound then return found, nil end
+  return nil, cause(found)
+end
+
+local function copy(h)
+  local n = {}
+  for name, value in pairs(h) do n[name] = value end
+  return n
+end
+
+-- Writes what differs; without an old head all that there is.
+local function save(id, old, new)
+  local changed = {}
+  for _, name in ipairs(FIELDS) do
+    if new[name] ~= (old and old[name] or USUAL[name] or '') then
+      changed[#changed + 1] = name
+      changed[#changed + 1] = new[name]
+    end
+  end
+  if changed[1] then call('HSET', P .. 'p:' .. id, unpack(changed)) end
+end

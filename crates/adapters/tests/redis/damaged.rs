@@ -1,0 +1,262 @@
+//! What somebody damaged who may write to the server, but should not, stops nothing but that.
+
+use crate::server::Server;
+use longhaul_adapters::redis::{RedisOptions, RedisStore};
+use longhaul_domain::{Epoch, Input, Observation, ProcessId};
+use longhaul_ports::*;
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::suite::StoreWorld;
+use redis::ToRedisArgs;
+use redis::aio::MultiplexedConnection;
+use std::sync::Arc;
+
+const PREFIX: &str = "lh:{longhaul}:";
+
+/// A store, and a hand in the server that does what no script does.
+struct Vandal {
+    world: StoreWorld,
+    hand: MultiplexedConnection,
+}
+
+impl Vandal {
+    async fn new() -> Self {
+        let server = Server::start();
+        let clock = VirtualClock::default();
+        let options = RedisOptions { clock: Some(Arc::new(clock.clone())), ..server.options() };
+        let store = RedisStore::open(options).await.unwrap();
+        let client = redis::Client::open(server.url()).unwrap();
+        let hand = client.get_multiplexed_async_connection().await.unwrap();
+        Self { world: StoreWorld::new(Arc::new(store), clock).guarded(server), hand }
+    }
+
+    /// Does this to a key of the namespace.
+    async fn act(&self, command: &str, key: &[u8], args: &[&[u8]]) {
+        let mut act = redis::cmd(command);
+        act.arg([PREFIX.as_bytes(), key].concat());
+        for arg in args {
+            act.arg(arg.to_redis_args());
+        }
+        act.query_async::<redis::Value>(&mut self.hand.clone()).await.unwrap();
+    }
+
+    /// Replaces whatever is there by a text.
+    async fn spoil(&self, key: &[u8]) {
+        self.act("SET", key, &[b"garbage"]).await;
+    }
+
+    async fn set(&self, key: &[u8], field: &str, value: &str) {
+        self.act("HSET", key, &[field.as_bytes(), value.as_bytes()]).await;
+    }
+}
+
+fn of(part: &str, id: ProcessId) -> Vec<u8> {
+    [part.as_bytes(), id.as_uuid().as_bytes()].concat()
+}
+
+fn is_corrupt<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> bool {
+    matches!(answer, Err(StoreError::Corrupt { .. }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_waiter_holds_up_nobody() {
+    let fields = [
+        ("if_claimed", "x"),
+        ("standing", "9"),
+        ("standing", "1"),
+        ("rev", "abc"),
+        ("seq", "9999"),
+        ("attempt", "-1"),
+        ("priority", "inf"),
+        ("key", "other"),
+        ("ancestors", "x"),
+    ];
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let mut damaged = Vec::new();
+    for (field, value) in fields {
+        let waiter = world.submit(world.draft().key("k").priority(50)).await;
+        vandal.set(&of("p:", waiter.process.id), field, value).await;
+        damaged.push(waiter.process.id);
+    }
+    for part in ["p:", "b:", "w:"] {
+        let waiter = world.submit(world.draft().key("k").priority(50)).await;
+        vandal.spoil(&of(part, waiter.process.id)).await;
+        damaged.push(waiter.process.id);
+    }
+    let gone = world.submit(world.draft().key("k").priority(50)).await;
+    vandal.act("DEL", &of("b:", gone.process.id), &[]).await;
+    damaged.push(gone.process.id);
+
+    let before = world.submit(world.draft().priority(90)).await.process.id;
+    let after = world.submit(world.draft().key("k")).await.process.id;
+    let claimed: Vec<ProcessId> =
+        world.claim(&lease).await.into_iter().map(|stored| stored.process.id).collect();
+    assert_eq!(claimed, [before, after], "everybody else has a turn, at once");
+    assert!(world.claim(&lease).await.is_empty(), "and none of them comes again");
+
+    for id in damaged.iter().filter(|id| **id != damaged[4] && **id != damaged[2] && **id != damaged[7]) {
+        let loaded = world.store.load(&[*id]).await;
+        let Err(StoreError::Corrupt { what, way_out }) = &loaded else { panic!("{loaded:?}") };
+        assert!(what.contains(&id.to_string()) && way_out.contains("restore"), "{what}; {way_out}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_leads_to_nobody_holds_up_nobody() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let id = world.submit(world.draft().key("k")).await.process.id;
+    let lane = b"@a\x1f0".as_slice();
+    let other = b"=anywhere\x1f0".as_slice();
+    for lane in [lane, other] {
+        let ready = [b"ready:", lane].concat();
+        vandal.act("ZADD", &ready, &[b"-1e9", b"nobody made this"]).await;
+        let forged = [b"0".repeat(32), b"stranger".to_vec()].concat();
+        vandal.act("ZADD", &ready, &[b"-1e8", &forged]).await;
+        vandal.act("HSET", b"at", &[&[lane, b"\x1fstranger"].concat(), &forged]).await;
+    }
+    vandal.spoil(b"holders:spoilt").await;
+    let claimed = world.claim(&lease).await;
+    assert_eq!(claimed.first().map(|stored| stored.process.id), Some(id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_meets_damage_changes_nothing_and_says_what_it_met() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let sound = world.start(world.draft(), &lease).await;
+    for (key, spoilt) in [("k", "q:k\u{1f}=anywhere\u{1f}0"), ("l", "holders:l"), ("m", "s:"), ("n", "w:")] {
+        let starting = world.start(world.draft().key(key), &lease).await;
+        let id = starting.process.id;
+        let over = world.change(&starting, never_ran(&starting));
+        let key = match spoilt {
+            "w:" => of("w:", id),
+            "s:" => format!("s:{}", over.next.status()).into_bytes(),
+            key => key.as_bytes().to_vec(),
+        };
+        vandal.spoil(&key).await;
+        let end = world.store.end().await.unwrap();
+        let refused = world.store.commit(over.clone()).await;
+        let Err(StoreError::Corrupt { what, .. }) = &refused else { panic!("{spoilt}: {refused:?}") };
+        assert!(what.contains("that has to be a"), "{what}");
+        assert_eq!(world.store.end().await.unwrap(), end, "nothing of it was written");
+        vandal.act("DEL", &key, &[]).await;
+        assert_eq!(world.load(id).await.revision, starting.revision);
+        world.store.commit(over).await.expect("what was taken away is in nobody's way");
+    }
+    world.store.commit(world.change(&sound, never_ran(&sound))).await.unwrap();
+}
+
+fn never_ran(stored: &Stored) -> Input {
+    Input::Observation(Observation::NeverRan { attempt: stored.process.attempt })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_that_somebody_overwrote_are_found_out_again() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let first = world.run(world.draft().key("k"), &lease).await;
+    for (mark, value) in
+        [("cursor", "x"), ("seq", "y"), ("claims", "z"), ("cursor", "99999999999999999999"), ("cursor", "1")]
+    {
+        let before = world.store.end().await.ok();
+        vandal.set(b"meta", mark, value).await;
+        let next = world.run(world.draft().key("k"), &lease).await;
+        assert!(next.seq > first.seq, "{mark}");
+        let end = world.store.end().await.unwrap();
+        assert!(before.is_none_or(|before| end > before), "{mark}: {before:?} {end:?}");
+        world.exit(&next, 0).await;
+    }
+    for field in ["*", "n:a", "t:a"] {
+        vandal.set(b"news", field, "x").await;
+    }
+    vandal.spoil(b"bell").await;
+    world.submit(world.draft()).await;
+    world.store.called(&lease).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_go_on_behind_those_of_strangers() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let first = world.run(world.draft(), &lease).await;
+    let last = world.store.end().await.unwrap();
+    vandal.act("XADD", b"ev", &[b"500-7", b"x", b"y"]).await;
+    vandal.act("XADD", b"ev", &[b"18446744073709551615-1", b"x", b"y"]).await;
+    world.exit(&first, 0).await;
+    assert_eq!(world.store.end().await.unwrap(), Cursor(501));
+    let page = world.store.read(Some(last), 100, false).await.unwrap();
+    let read: Vec<_> = page.events.iter().map(|logged| (logged.cursor, logged.id)).collect();
+    assert_eq!(read, [(Cursor(501), first.process.id)]);
+    assert!(page.gap, "it is told that there was something else");
+    let told = world.store.read(Some(Cursor(500)), 100, false).await.unwrap();
+    assert!(!told.gap);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_record_is_damaged_comes_back_and_stops_nobody() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let (a, b) = (world.node("a").await, world.node("b").await);
+    vandal.set(b"node:a", "epoch", "garbage").await;
+    let fenced = world.store.beat(&a).await;
+    assert!(matches!(fenced, Err(StoreError::Fenced { .. })), "{fenced:?}");
+    let anew = world.node("a").await;
+    assert!(anew.epoch >= Epoch(1));
+    world.run(world.draft(), &anew).await;
+
+    vandal.spoil(b"node:a").await;
+    let refused = world.store.beat(&anew).await;
+    assert!(is_corrupt(&refused), "{refused:?}");
+    world.store.beat(&b).await.unwrap();
+    world.store.attention(&b, 10).await.unwrap();
+    let known = world.store.known_nodes().await.unwrap();
+    assert!(known.iter().any(|node| node.facts.id == b.node), "{known:?}");
+    vandal.set(b"meta", "heard", "x").await;
+    world.store.beat(&b).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_record_hides_no_other() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let (first, second, last) = (
+        world.run(world.draft(), &lease).await.process.id,
+        world.run(world.draft(), &lease).await.process.id,
+        world.run(world.draft(), &lease).await.process.id,
+    );
+    vandal.set(&of("b:", first), "spec", "{}").await;
+    vandal.spoil(&of("p:", second)).await;
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let page = PageAsk { order, after: None, most: 1 };
+        let listing = world.store.list(&Filter::default(), &page).await.unwrap();
+        assert_eq!(listing.processes.iter().map(|one| one.process.id).collect::<Vec<_>>(), [last]);
+        assert!(listing.next.is_none() || order == Order::NewestFirst, "{:?}", listing.next);
+        let rest = match listing.next {
+            Some(_) => {
+                let page = PageAsk { order, after: listing.next, most: 1 };
+                world.store.list(&Filter::default(), &page).await.unwrap().damaged
+            }
+            None => Vec::new(),
+        };
+        let mut damaged = [listing.damaged.clone(), rest].concat();
+        damaged.sort();
+        let mut both = vec![first, second];
+        both.sort();
+        assert_eq!(damaged, both, "they are named");
+    }
+    let whole =
+        world.store.list(&Filter::default(), &PageAsk { order: Order::OldestFirst, after: None, most: 9 });
+    assert!(is_corrupt(&whole.await.unwrap().whole()), "whoever must have all is told");
+    assert!(is_corrupt(&world.store.load(&[last, first]).await));
+    let each = world.store.load_each(&[first, last, second]).await.unwrap();
+    let kinds: Vec<bool> = each.iter().map(Result::is_ok).collect();
+    assert_eq!(kinds, [false, true, false]);
+    world.store.queues(None).await.unwrap();
+}

@@ -1,0 +1,51 @@
+//! What is probably meant by the URL of a server of many machines that does not do.
+
+/// What to look at, where what went wrong tells it.
+pub(crate) fn advice(url: &str, why: &str) -> Option<&'static str> {
+    let is_tls = ["rediss:", "valkeys:"].iter().any(|scheme| url.starts_with(scheme));
+    let says = |words: &str| why.contains(words);
+    if says("DB index is out of range") {
+        return Some("the server has fewer databases (`databases` in its settings): /0 is always there");
+    }
+    if says("unknown command") && says("'CONFIG'") {
+        return Some("is it a sentinel? Then: redis+sentinel://HOST:PORT/NAME");
+    }
+    if says("MasterNameNotFoundBySentinel") {
+        return Some(
+            "the sentinels know no such name: it is the first word behind `sentinel monitor` in their settings",
+        );
+    }
+    if says("does not point to a sentinel") {
+        return Some(
+            "what answers there is no sentinel: redis://HOST:PORT for a server, or the port of the sentinels (26379)",
+        );
+    }
+    if is_tls && says("timed out") {
+        return Some(
+            "does it speak TLS at that port (`tls-port` in its settings)? redis:// is the way without",
+        );
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_servers_say_to_the_wrong_url_has_its_own_advice() {
+        let advice = |url: &str, why: &str| advice(url, why).unwrap_or_default();
+        let range =
+            "Redis server refused to switch database - Server(ResponseError): DB index is out of range";
+        assert!(advice("redis://h/99", range).contains("/0"));
+        let sentinel =
+            "ResponseError: unknown command 'CONFIG', with args beginning with: 'GET' 'appendfsync' ";
+        assert!(advice("redis://h:26379", sentinel).contains("redis+sentinel://"));
+        let name = "Master with given name not found in sentinel - MasterNameNotFoundBySentinel";
+        assert!(advice("redis+sentinel://h/nobody", name).contains("sentinel monitor"));
+        let server = "Address does not point to a sentinel node - InvalidClientConfig";
+        assert!(advice("redis+sentinel://h:6379/main", server).contains("no sentinel"));
+        assert!(advice("rediss://h:6379", "timed out").contains("tls-port"));
+        assert_eq!(advice("redis://h:6379", "timed out"), "");
+    }
+}

@@ -1,0 +1,57 @@
+//! A state directory keeps the name of its node while anything of that node has not ended.
+
+use crate::bench::{Bench, Said, until};
+use crate::shared_store::Server;
+use rustix::process::Signal;
+
+#[test]
+fn live_work_of_a_node_is_not_stranded_by_another_name() {
+    let bench = Bench::new();
+    let Some(server) = Server::start(&bench) else { return };
+    for store in ["sqlite:".to_owned(), server.url("named")] {
+        let named = |name: &str| format!("store = \"{store}\"\n{name}");
+        let bench = Bench::new().with_config(&named("node.id = \"u\"\n"));
+        let id = bench.launch("until [ -e go ]; do sleep 0.05; done; exit 5");
+        until("it runs", || bench.show(&id)["status"] == "running");
+        bench.end_manager(Signal::KILL);
+
+        let bench = bench.with_config(&named("node.id = \"uu\"\n"));
+        let said = bench.run(&["status"]);
+        assert_eq!(said.code, 6, "{store} {said:?}");
+        for part in ["other_node", "is node u, of which 1 process has not ended", &id, "node.id = \"u\""] {
+            assert!(said.err.contains(part), "{store}: {part} in {}", said.err);
+        }
+
+        let bench = bench.with_config(&named(""));
+        assert_eq!(bench.show(&id)["status"], "running", "{store}: without a name it is the one before");
+        assert!(version(&bench).contains("node u,"), "{store}: {}", version(&bench));
+        std::fs::write(bench.top().join("go"), "").unwrap();
+        assert_eq!(bench.run(&["wait", &id]).code, 5, "{store}");
+        bench.end_manager(Signal::TERM);
+
+        let bench = bench.with_config(&named("node.id = \"uu\"\n"));
+        assert_eq!(bench.run(&["status"]).code, 0, "{store}: what has ended is in nobody's way");
+        assert!(version(&bench).contains("node uu,"), "{store}: {}", version(&bench));
+        bench.end_manager(Signal::TERM);
+    }
+}
+
+#[test]
+fn waiting_work_of_a_node_is_not_stranded_by_another_name() {
+    let bench = Bench::new().with_config("node.id = \"u\"\n");
+    let said = bench.run(&["run", "-b", "--delay", "1h", "--", "true"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let id = said.out.trim().to_owned();
+    bench.end_manager(Signal::TERM);
+    let other =
+        |words: &[&str]| Said::of(bench.command(words).env("LONGHAUL_NODE_ID", "uu").output().unwrap());
+    let said = other(&["status"]);
+    assert!(said.code == 6 && said.err.contains("other_node") && said.err.contains(&id), "{said:?}");
+    assert_eq!(bench.run(&["cancel", &id]).code, 0);
+    bench.end_manager(Signal::TERM);
+    assert_eq!(other(&["status"]).code, 0);
+}
+
+fn version(bench: &Bench) -> String {
+    bench.run(&["version"]).out
+}

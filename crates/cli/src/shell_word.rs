@@ -1,0 +1,25 @@
+//! Words as a shell reads them.
+
+/// Quotes a word, if it has to be, so that a shell takes it as it is.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_with_a_query_is_one_word_of_a_shell() {
+        assert_eq!(shell_word("redis://h/0?namespace=a&lease=1"), "'redis://h/0?namespace=a&lease=1'");
+        assert_eq!(shell_word("sqlite:/a/b.db"), "sqlite:/a/b.db");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
+}
