@@ -137,20 +137,18 @@ fn exit() -> BoxedStrategy<Exit> {
         prop::sample::select(vec![ExceededLimit::Cpu, ExceededLimit::Memory, ExceededLimit::FileSize]);
     (
         (status, timestamp(), some(cause()), any::<Option<u8>>(), some(limit.boxed())),
-        (
-            any::<u32>(),
-            any::<u32>(),
-            usage,
-            any::<u64>(),
-            any::<u64>(),
-            some(timestamp()),
-            any::<[bool; 3]>(),
-        ),
+        (any::<[u32; 2]>(), usage, any::<[u64; 2]>(), some(timestamp()), any::<[bool; 3]>()),
     )
         .prop_map(
             |(
                 (status, at, stopped, last_signal, limit),
-                (swept, leftovers, usage, output_bytes, dropped_bytes, began, [paused, pipe_held, unwatched]),
+                (
+                    [swept, leftovers],
+                    usage,
+                    [output_bytes, dropped_bytes],
+                    began,
+                    [paused, pipe_held, unwatched],
+                ),
             )| {
                 Exit {
                     status,
