@@ -152,7 +152,8 @@ impl Build {
             Self::Older => record,
             Self::Newer => {
                 let end = record.windows(5).rposition(|window| window == b"\nend=").unwrap();
-                sealed([&record[..=end], b"moon=full%0aexit\n"].concat())
+                let (lines, _) = record.split_at(end + 1);
+                sealed([lines, b"moon=full%0aexit\n"].concat())
             }
         }
     }
@@ -163,7 +164,7 @@ impl Build {
             message.extend_from_slice(&[200, 5, 0, 0, 0]);
             message.extend_from_slice(b"later");
             let length = u32::try_from(message.len() - 4).unwrap();
-            message[..4].copy_from_slice(&length.to_le_bytes());
+            drop(message.splice(..4, length.to_le_bytes()));
         }
         message
     }
@@ -182,7 +183,8 @@ fn sealed(mut lines: Vec<u8>) -> Vec<u8> {
 
 fn tell(socket: &UnixStream, mut bytes: &[u8]) {
     while !bytes.is_empty() {
-        bytes = &bytes[send(socket, bytes, &[]).unwrap()..];
+        let sent = send(socket, bytes, &[]).unwrap();
+        bytes = bytes.split_at(sent).1;
     }
 }
 
