@@ -108,7 +108,7 @@ fn a_state_directory_that_others_may_write_is_refused() {
 #[test]
 fn another_user_who_reaches_the_sockets_is_turned_away_by_the_word_of_the_kernel() {
     let home = Home::new();
-    home.ok(&["run", "--", "true"]);
+    let _ = home.ok(&["run", "--", "true"]);
     let top = home.state().parent().unwrap().to_owned();
     let sockets = ["longhaul.sock", "mcp.sock"].map(|name| home.state().join(name));
     // As if somebody had opened every door in front of it.

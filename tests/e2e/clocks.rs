@@ -11,7 +11,7 @@ const NEVER_SET: i64 = i64::MAX;
 /// A home whose first manager of this boot began when the wall clock stood elsewhere: since then it was moved by as much.
 fn home_where_the_wall_moved(by_ms: i64) -> Home {
     let home = Home::new();
-    home.ok(&["run", "--", "true"]);
+    let _ = home.ok(&["run", "--", "true"]);
     home.end_manager("-TERM");
     let file = home.state().join("clock");
     let text = std::fs::read_to_string(&file).unwrap();
@@ -71,7 +71,7 @@ fn timeouts_delays_retries_graces_and_order_are_the_same_whatever_the_wall_clock
             // They are written so that order of text is order of time.
             assert!(moment("queued_at") <= moment("started_at"), "{what}: {record}");
             assert!(moment("started_at") <= moment("completed_at"), "{what}: {record}");
-            let moved_apart = &moment("queued_at")[..10] != &moment_of_the_wall()[..10];
+            let moved_apart = moment("queued_at")[..10] != moment_of_the_wall()[..10];
             assert!(moved_apart, "{what}: the test did not move the clock: {record}");
         }
         let told = home.run(&["doctor"]);

@@ -65,8 +65,8 @@ fn no_name_that_is_made_in_a_state_directory_is_a_way_out_of_it() {
 /// The names that a manager makes at the top of its state directory.
 fn names_of_a_whole_run() -> Vec<String> {
     let home = Home::new();
-    home.ok(&["run", "--", "true"]);
-    home.ok(&["token"]);
+    let _ = home.ok(&["run", "--", "true"]);
+    let _ = home.ok(&["token"]);
     let entries = fs::read_dir(home.state()).unwrap().flatten();
     entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }

@@ -15,7 +15,7 @@ const SAID: &str = "said-by-the-command-itself";
 fn a_secret_of_the_environment_is_in_the_vault_and_the_output_of_its_command_and_nowhere_else() {
     let home = Home::new();
     // A manager that is started by a client has its environment: this one is not the secret's.
-    home.ok(&["run", "--", "true"]);
+    let _ = home.ok(&["run", "--", "true"]);
     let launch = |line: &str| {
         let mut command = home.command(&["run", "-b", "--", "sh", "-c", line]);
         let output = command.env("API_TOKEN", MARKER).output().unwrap();

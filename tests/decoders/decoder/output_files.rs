@@ -40,19 +40,19 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What was found in an output.
+/// What an output tells.
 #[derive(Debug, PartialEq)]
-struct Found {
+struct Told {
     length: u64,
     text: Vec<u8>,
     runs: usize,
     lines: u64,
     moment: u64,
-    last: Option<u64>,
+    last_time: Option<u64>,
 }
 
 /// Everything that can be asked of an output; it ends, and stays within its length.
-fn read(directory: &Path) -> io::Result<Found> {
+fn read(directory: &Path) -> io::Result<Told> {
     let log = OutputLog::open(directory)?;
     let length = log.length()?;
     let (mut at, mut text, mut buffer) = (0_u64, Vec::new(), [0; 512]);
@@ -81,5 +81,5 @@ fn read(directory: &Path) -> io::Result<Found> {
     let lines = log.offset_of_last_lines(3)?;
     let moment = log.offset_at_time(1_000)?;
     assert!(lines <= length.max(log.gap()?.map_or(0, |gap| gap.end)), "a line begins behind the end");
-    Ok(Found { length, text, runs, lines, moment, last: log.last_time()? })
+    Ok(Told { length, text, runs, lines, moment, last_time: log.last_time()? })
 }
