@@ -10,7 +10,7 @@ use crate::config::StoreChoice;
 use crate::last_store::living;
 use crate::state_dir::StateDir;
 use longhaul_domain::{NodeId, Placement, Process, ProcessId, Status, Work};
-use longhaul_engine::ports::{Filter, Order, PageAsk, Store};
+use longhaul_engine::ports::{Filter, Listing, Order, PageAsk, Store};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -46,7 +46,7 @@ impl Former {
         let mut page = PageAsk { order: Order::default(), after: None, most: PAGE };
         let mut all: BTreeSet<ProcessId> = live.clone();
         loop {
-            let listing = store.list(&filter, &page).await.map_err(failed)?;
+            let listing = store.list(&filter, &page).await.and_then(Listing::whole).map_err(failed)?;
             let own = listing.processes.iter().map(|stored| &stored.process).filter(|one| self.owns(one));
             all.extend(own.map(|process| process.id));
             page.after = listing.next;

@@ -113,7 +113,7 @@ pub(crate) async fn sealed_with(url: &str, key: &KeyId) -> Result<usize, StoreEr
     let mut page = PageAsk { order: Order::default(), after: None, most: PAGE };
     let mut sealed = 0;
     loop {
-        let listing = store.list(&filter, &page).await?;
+        let listing = store.list(&filter, &page).await?.whole()?;
         let seals = listing.processes.iter().filter_map(|stored| stored.process.seal.as_ref());
         sealed += seals.filter(|seal| ClusterNotary::key_of(seal).as_ref() == Some(key)).count();
         page.after = listing.next;
