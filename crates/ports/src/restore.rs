@@ -85,6 +85,8 @@ pub enum Footing {
     Swept,
     /// It is there.
     At(Revision),
+    /// It is there, and cannot be read: nothing can be compared with it.
+    Damaged,
 }
 
 /// What a store has to come behind.

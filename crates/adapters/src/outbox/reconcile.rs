@@ -76,6 +76,9 @@ impl Outboxed {
                     // What was given to it without an answer is its own too.
                     Footing::At(there) if there > kept || is_alone => compared.newer.push(id),
                     Footing::At(_) => {}
+                    Footing::Damaged => {
+                        tracing::warn!(%id, "what the store has of it is damaged and cannot be compared");
+                    }
                 }
             }
         }
@@ -88,10 +91,15 @@ impl Outboxed {
         for behind in behind.chunks(COMPARED) {
             let ids: Vec<ProcessId> = behind.iter().map(|(id, _)| *id).collect();
             let earlier = behind.iter().any(|(_, how)| *how == Behind::Earlier);
-            let there = if earlier { self.inner.load(&ids).await? } else { vec![None; ids.len()] };
+            let there = if earlier {
+                self.inner.load_each(&ids).await?
+            } else {
+                ids.iter().map(|_| Ok(None)).collect()
+            };
             let kept = self.kept(&ids).await?;
-            for (there, kept) in there.iter().zip(kept) {
-                let Some(kept) = kept else { continue };
+            for (there, kept) in there.into_iter().zip(kept) {
+                // What is damaged there is left alone.
+                let (Ok(there), Some(kept)) = (there, kept) else { continue };
                 let is_there = there
                     .as_ref()
                     .is_some_and(|there| there.revision >= kept.revision && there.process == kept.process);
@@ -111,6 +119,7 @@ impl Outboxed {
             for (id, footing) in ids.iter().copied().zip(self.inner.footings(ids).await?) {
                 match footing {
                     Footing::At(_) => self.relearn(&[id]).await?,
+                    Footing::Damaged => {}
                     Footing::Missing if went_back => lost.push(id),
                     Footing::Missing | Footing::Swept => {
                         self.keep(|shelf| {
@@ -150,10 +159,10 @@ impl Outboxed {
     /// Takes over what the store has, whatever was known before.
     async fn relearn(&self, ids: &[ProcessId]) -> Result<(), StoreError> {
         for ids in ids.chunks(COMPARED) {
-            let there = self.inner.load(ids).await?;
+            let there = self.inner.load_each(ids).await?;
             let now = self.clock.now();
             self.keep(|shelf| {
-                there.iter().flatten().flat_map(|stored| shelf.corrected(now, stored)).collect()
+                there.iter().flatten().flatten().flat_map(|stored| shelf.corrected(now, stored)).collect()
             });
         }
         Ok(())

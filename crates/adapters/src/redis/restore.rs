@@ -115,6 +115,7 @@ fn footing(word: &str) -> Result<Footing, StoreError> {
     match word {
         "" => Ok(Footing::Missing),
         "-" => Ok(Footing::Swept),
+        "!" => Ok(Footing::Damaged),
         rev => {
             rev.parse().map(|rev| Footing::At(Revision(rev))).map_err(|_| corrupt("a revision is no number"))
         }

@@ -2,7 +2,7 @@
 
 use crate::server::Server;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_domain::{Epoch, Input, Observation, ProcessId, Timestamp};
+use longhaul_domain::{Epoch, Input, Observation, ProcessId, Revision, Timestamp};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
@@ -14,6 +14,7 @@ const PREFIX: &str = "lh:{longhaul}:";
 
 /// A store, and a hand in the server that does what no script does.
 struct Vandal {
+    store: Arc<RedisStore>,
     world: StoreWorld,
     hand: MultiplexedConnection,
 }
@@ -23,10 +24,11 @@ impl Vandal {
         let server = Server::start();
         let clock = VirtualClock::default();
         let options = RedisOptions { clock: Some(Arc::new(clock.clone())), ..server.options() };
-        let store = RedisStore::open(options).await.unwrap();
+        let store = Arc::new(RedisStore::open(options).await.unwrap());
         let client = redis::Client::open(server.url()).unwrap();
         let hand = client.get_multiplexed_async_connection().await.unwrap();
-        Self { world: StoreWorld::new(Arc::new(store), clock).guarded(server), hand }
+        let world = StoreWorld::new(store.clone(), clock).guarded(server);
+        Self { store, world, hand }
     }
 
     /// Does this to a key of the namespace.
@@ -100,6 +102,23 @@ async fn a_damaged_waiter_holds_up_nobody() {
         let Err(StoreError::Corrupt { what, way_out }) = &loaded else { panic!("{loaded:?}") };
         assert!(what.contains(&id.to_string()) && way_out.contains("restore"), "{what}; {way_out}");
     }
+}
+
+/// A node that begins compares what it keeps of its work with what is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_record_keeps_no_node_from_comparing_the_others() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(world.submit(world.draft()).await.process.id);
+    }
+    vandal.set(&of("p:", ids[0]), "rev", "abc").await;
+    vandal.spoil(&of("p:", ids[1])).await;
+    vandal.spoil(&of("b:", ids[2])).await;
+    let footings = vandal.store.footings(&ids).await.unwrap();
+    let damaged = Footing::Damaged;
+    assert_eq!(footings, [damaged, damaged, damaged, Footing::At(Revision(1))]);
 }
 
 /// What is unusual is not damaged.

@@ -152,6 +152,7 @@ impl KeepingStore {
                 (Footing::Swept, _) => {
                     kept.records.remove(id);
                 }
+                (Footing::Damaged, _) => {}
                 (Footing::Missing, _) => lost.push(known),
                 (Footing::At(_), Some(there)) if there.process == known.process => {
                     kept.records.insert(*id, there);
