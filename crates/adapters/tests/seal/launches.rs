@@ -141,12 +141,14 @@ fn seal_of_one_launch_is_none_of_another() {
     let notary = notary(&Place::new());
     let first = sealed(&notary, spec());
     let of_another_id = Process { id: id(2), ..first.clone() };
-    let child =
-        Process { lineage: Lineage { ancestors: vec![id(7)], restarted_from: None }, ..first.clone() };
+    let restarted_from = first.lineage.restarted_from;
+    let child = Process { lineage: Lineage { ancestors: vec![id(7)], restarted_from }, ..first.clone() };
+    let anew = Lineage { restarted_from: None, ..first.lineage.clone() };
+    let anew = Process { lineage: anew, ..first.clone() };
     let mut other = spec();
     other.placement = Placement::Node(node("b"));
     let elsewhere = Process { spec: Arc::new(other), ..first.clone() };
-    for changed in [of_another_id, child, elsewhere] {
+    for changed in [of_another_id, child, anew, elsewhere] {
         assert_eq!(notary.verify(&changed), Err(SealFault::Altered));
         assert_eq!(admit(&notary, &changed, NOW), Err(SealFault::Altered));
     }
