@@ -1,6 +1,8 @@
 //! Attempts that outlived their manager, and whose process went on elsewhere meanwhile.
 
 use crate::engine::Core;
+use crate::rejoin::runs_again_if_lost;
+use crate::turn::is_orphan;
 use longhaul_domain::{AttemptNo, Awake, Deadline, Ending, Exit, Observation, ProcessId, State};
 use longhaul_ports::{AttemptKey, Found, Stored};
 use std::sync::Arc;
@@ -101,6 +103,12 @@ async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
         | State::Withdrawing { .. }
         | State::Lingering(_) => false,
     };
+    // It was taken from this node while that was away, and nobody has said yet that it is lost.
+    let is_orphan = is_orphan(stored) && process.node.as_ref() == Some(core.here());
+    if is_orphan {
+        core.lanes.seen(process.id, Observation::Orphaned);
+    }
+    let goes_on = is_interrupted || (is_orphan && !runs_again_if_lost(process));
     let is_over_here = process.status().is_ended() && process.node.as_ref() == Some(core.here());
     let is_settled = is_over_here && !is_interrupted && !is_unseen(&process.state);
     for number in 1..=process.attempt.0 {
@@ -110,13 +118,13 @@ async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
             continue;
         }
         match core.parts.spawner.adopt(key).await {
-            Ok(Found::Alive(_)) if is_latest && is_interrupted => {
+            Ok(Found::Alive(_)) if is_latest && goes_on => {
                 core.copies.began(process, key);
                 core.heed_rest(stored);
             }
             Ok(Found::Alive(_)) => core.end_copy(process, key),
             // What was stopped here for good, while the store could not be told, may have gone on elsewhere.
-            Ok(Found::Over(seen)) if is_latest && is_interrupted || was_stopped(&seen) => {
+            Ok(Found::Over(seen)) if is_latest && goes_on || was_stopped(&seen) => {
                 core.lanes.seen(key.id, core.copies.seen(key.id, seen));
             }
             Ok(Found::Over(_)) => {}

@@ -695,6 +695,28 @@ async fn a_store_that_was_away_loses_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_that_was_taken_and_not_yet_called_lost_goes_on_where_it_runs() {
+    let cluster = Cluster::new();
+    let a = cluster.node("a", 1).await;
+    let process = a.launch(command("run")).await;
+    cluster.pass(seconds(2)).await;
+    a.engine.abandon();
+    // Another node takes it, and is gone before it says what follows.
+    let other = NodeFacts { id: id("b"), boot: "b".to_owned(), version: "0".to_owned() };
+    let lease = cluster.store.register(&other).await.unwrap();
+    for _ in 0..(LEASE + GRACE).as_secs() + 1 {
+        cluster.pass(seconds(1)).await;
+        cluster.store.beat(&lease).await.unwrap();
+    }
+    let due = cluster.store.attention(&lease, 10).await.unwrap();
+    assert!(due.iter().any(|stored| stored.process.id == process && stored.owner.is_none()), "{due:?}");
+    let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
+    cluster.pass(seconds(10)).await;
+    assert_eq!(again.status(process).await, Status::Interrupted);
+    assert_eq!(again.spawner.live().len(), 1, "nobody asked for its end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crashed_node_that_comes_back_in_time_keeps_its_work() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
