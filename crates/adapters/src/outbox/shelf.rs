@@ -19,6 +19,8 @@ pub(super) struct Shelf {
     keeps_ended: Duration,
     most_ended: usize,
     known: HashMap<ProcessId, Known>,
+    /// Those of them that this node accepted alone, and the store does not know of yet. Few, and mostly none.
+    alone: BTreeSet<ProcessId>,
     ended: BTreeSet<(Timestamp, ProcessId)>,
     mark: Mark,
     /// The most roots that this node holds at once, once it has claimed.
@@ -34,8 +36,6 @@ pub(super) struct Known {
     wishes: Vec<(WishNo, Wish)>,
     ended_at: Option<Timestamp>,
     is_root: bool,
-    /// The store does not know of it yet: this node accepted it alone.
-    is_alone: bool,
 }
 
 /// What comes of a change of what this node alone may know.
@@ -67,8 +67,9 @@ enum Offer {
 
 impl Shelf {
     pub(super) fn new(keeps_ended: Duration, most_ended: usize, mark: Mark, found: Vec<Heading>) -> Self {
-        let (known, ended) = (HashMap::new(), BTreeSet::new());
-        let mut shelf = Self { me: None, keeps_ended, most_ended, known, ended, mark, roots: None };
+        // What was accepted alone is what the store lacks now: it is found out by comparing.
+        let (known, alone, ended) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
+        let mut shelf = Self { me: None, keeps_ended, most_ended, known, alone, ended, mark, roots: None };
         for heading in found {
             let offer = match heading.stage {
                 Stage::Offered => Offer::Doubtful,
@@ -78,10 +79,7 @@ impl Shelf {
                 shelf.ended.insert((at, heading.id));
             }
             let Heading { id, revision, seq, owner, ended_at, wishes, .. } = heading;
-            // What was accepted alone is what the store lacks now: it is found out by comparing.
-            let (is_root, is_alone) = (true, false);
-            let known = Known { offer, revision, seq, owner, wishes, ended_at, is_root, is_alone };
-            shelf.known.insert(id, known);
+            shelf.known.insert(id, Known { offer, revision, seq, owner, wishes, ended_at, is_root: true });
         }
         shelf
     }
@@ -208,30 +206,33 @@ impl Shelf {
     /// This node accepts a launch that it had offered.
     pub(super) fn take_alone(&mut self, stored: &Stored) -> Entry {
         self.mark.seq = self.mark.seq.max(stored.seq);
-        let known = Known { is_alone: true, ..Known::of(stored, Offer::Accepted, None) };
-        self.known.insert(stored.process.id, known);
+        self.known.insert(stored.process.id, Known::of(stored, Offer::Accepted, None));
+        self.alone.insert(stored.process.id);
         let (stage, stored) = (Stage::Accepted, stored.clone());
         Entry::Put(Box::new(Line { stage, stored, vitals_told: false, ended_at: None, is_new: false }))
     }
 
     /// What this node accepted alone, and the store has not yet.
     pub(super) fn alone(&self) -> BTreeSet<ProcessId> {
-        self.known.iter().filter(|(_, known)| known.is_alone).map(|(id, _)| *id).collect()
+        self.alone.clone()
     }
 
     /// The places that are taken by what the store does not count.
     pub(super) fn roots_alone(&self) -> u32 {
-        let holds = |known: &&Known| known.is_alone && known.owner.is_some() && known.ended_at.is_none();
-        u32::try_from(self.known.values().filter(holds).count()).unwrap_or(u32::MAX)
+        let holds = |known: &&Known| known.owner.is_some() && known.ended_at.is_none();
+        let alone = self.alone.iter().filter_map(|id| self.known.get(id));
+        u32::try_from(alone.filter(holds).count()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn is_alone(&self, id: &ProcessId) -> bool {
-        self.known.get(id).is_some_and(|known| known.is_alone)
+        self.alone.contains(id)
     }
 
     /// Changes what this node alone knows, as a store would.
     pub(super) fn change_alone(&mut self, now: Timestamp, change: &Change) -> Alone {
-        let Some(before) = self.known.get(&change.next.id).filter(|known| known.is_alone).cloned() else {
+        let Some(before) =
+            self.known.get(&change.next.id).filter(|_| self.is_alone(&change.next.id)).cloned()
+        else {
             return Alone::Shared;
         };
         if before.revision != change.expected {
@@ -255,6 +256,7 @@ impl Shelf {
     /// Nothing of it is kept any more.
     pub(super) fn let_go(&mut self, id: &ProcessId) -> Option<Entry> {
         let known = self.known.remove(id)?;
+        self.alone.remove(id);
         if let Some(at) = known.ended_at {
             self.ended.remove(&(at, *id));
         }
@@ -278,8 +280,9 @@ impl Shelf {
     /// What the store has is what counts, however much further it was known to be.
     pub(super) fn corrected(&mut self, now: Timestamp, stored: &Stored) -> Vec<Entry> {
         if let Some(known) = self.known.get_mut(&stored.process.id) {
-            (known.revision, known.is_alone) = (Revision(0), false);
+            known.revision = Revision(0);
         }
+        self.alone.remove(&stored.process.id);
         self.heard(now, stored)
     }
 
@@ -331,7 +334,7 @@ impl Shelf {
         let id = stored.process.id;
         if let Some(known) = self.known.get(&id) {
             // It is the store's only once it was given to it.
-            if known.is_alone {
+            if self.is_alone(&id) {
                 return Vec::new();
             }
             let is_same = known.revision == stored.revision
@@ -372,7 +375,7 @@ impl Shelf {
         let id = stored.process.id;
         let known = self.known.get(&id);
         let before = known.and_then(|known| known.ended_at);
-        let is_alone = known.is_some_and(|known| known.is_alone);
+        let is_alone = self.is_alone(&id);
         let is_new = known.is_none();
         let ended_at = stored.process.status().is_ended().then(|| before.unwrap_or(now));
         if let Some(at) = before.filter(|_| before != ended_at) {
@@ -381,7 +384,7 @@ impl Shelf {
         if let Some(at) = ended_at.filter(|_| !is_alone) {
             self.ended.insert((at, id));
         }
-        self.known.insert(id, Known { is_alone, ..Known::of(&stored, Offer::Accepted, ended_at) });
+        self.known.insert(id, Known::of(&stored, Offer::Accepted, ended_at));
         Box::new(Line { stage: Stage::Accepted, stored, vitals_told, ended_at, is_new })
     }
 }
@@ -396,7 +399,6 @@ impl Known {
             wishes: stored.wishes.clone(),
             ended_at,
             is_root: stored.process.lineage.ancestors.is_empty(),
-            is_alone: false,
         }
     }
 
