@@ -4,6 +4,7 @@ use crate::ask::{Answer, ask};
 use crate::chance::Chance;
 use crate::ground::Ground;
 use crate::journal;
+use crate::leaks;
 use crate::manager::Manager;
 use longhaul_tests::{kill, stat, within};
 use serde_json::Value;
@@ -17,7 +18,7 @@ const RETURN: Duration = Duration::from_secs(30);
 /// The pauses between two faults, in milliseconds.
 const PAUSE: u64 = 600;
 /// A manager that began so long ago watches everything that it found.
-const ADOPTION: Duration = Duration::from_secs(3);
+const ADOPTION: Duration = Duration::from_secs(5);
 /// A manager is killed up to so many milliseconds after it began.
 const BEGINNING: u64 = 150;
 
@@ -139,9 +140,11 @@ impl Havoc {
             .into_iter()
             .filter(|(_, trace)| !trace.has_ended)
             .filter_map(|(id, trace)| Some((id, *trace.begins.last()?)))
-            // The number may belong to somebody else by now: only the parent of the command is its supervisor.
-            .filter(|(_, begin)| {
+            // The numbers may belong to somebody else by now, even both of them: only the parent of the command is its
+            // supervisor.
+            .filter(|(id, begin)| {
                 stat(begin.pid).is_some_and(|stat| stat.parent == begin.supervisor && stat.state != 'Z')
+                    && leaks::is_of(begin.pid, id)
             })
             .collect();
         let Some((id, begin)) = self.chance.pick(&lives) else { return };

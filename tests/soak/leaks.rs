@@ -83,8 +83,12 @@ impl Before {
 
 /// Every living process that a manager here began for the process of an id, without its supervisor.
 pub(crate) fn commands_of(id: &str) -> Vec<u32> {
-    let wanted = format!("LONGHAUL_ID={id}");
-    processes().filter(|pid| variables(*pid).contains(&wanted)).filter(|pid| is_alive(*pid)).collect()
+    processes().filter(|pid| is_of(*pid, id)).filter(|pid| is_alive(*pid)).collect()
+}
+
+/// Whether a manager began this for the process of an id.
+pub(crate) fn is_of(pid: u32, id: &str) -> bool {
+    variables(pid).contains(&format!("LONGHAUL_ID={id}"))
 }
 
 /// The memory that a process has, in KiB.
