@@ -56,7 +56,8 @@ pub(crate) fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec
     body.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// All records that a filter admits, page by page; none if one cannot be had.
+/// All records that a filter admits, page by page; none if one cannot be had, or if a manager whose store is away can tell
+/// of its own alone.
 pub(crate) fn list(socket: &Path, filter: &str, patience: Duration) -> Option<Vec<ProcessView>> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -64,6 +65,9 @@ pub(crate) fn list(socket: &Path, filter: &str, patience: Duration) -> Option<Ve
         let Answer::Said { status: 200, body } = ask(socket, "GET", &path, &Value::Null, patience) else {
             return None;
         };
+        if body.get("stale_since").is_some_and(|since| !since.is_null()) {
+            return None;
+        }
         for process in body.get("processes")?.as_array()? {
             all.push(serde_json::from_value(process.clone()).ok()?);
         }
