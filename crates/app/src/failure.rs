@@ -83,6 +83,18 @@ pub enum Failure {
         /// How long ago it was heard.
         heard: Duration,
     },
+    /// Another state directory was in the cluster under the name of this node, and left work behind that has not ended.
+    #[error(
+        "of another state directory, which was in the cluster as {node}, {open} processes have not ended"
+    )]
+    NameHeld {
+        /// The name.
+        node: NodeId,
+        /// How many they are.
+        open: u64,
+        /// In how long they are lost; none if the other one left in good order, and is waited for.
+        free_in: Option<Duration>,
+    },
     /// Another manager came into the cluster under the name of this node, after its lease was over.
     #[error("another manager has come into the cluster under the name of this node, {node}")]
     Replaced {
@@ -160,6 +172,9 @@ impl Failure {
         if let EngineError::Refused { refusal: Refusal::NameTaken { node, heard } } = source {
             return Self::NameTaken { node, heard };
         }
+        if let EngineError::Refused { refusal: Refusal::NameHeld { node, open, free_in } } = source {
+            return Self::NameHeld { node, open, free_in };
+        }
         Self::Engine { source }
     }
 
@@ -181,6 +196,7 @@ impl Failure {
             | Self::Compose(_)
             | Self::FullDisk { .. }
             | Self::NameTaken { .. }
+            | Self::NameHeld { .. }
             | Self::Engine { .. } => 6,
         }
     }
@@ -244,6 +260,22 @@ impl Failure {
                      gone, the name is free as soon as its lease is over"
                         .to_owned(),
                 ),
+            ),
+            Self::NameHeld { node, free_in, .. } => (
+                "node_name_taken",
+                Some("what became of them can be told from that directory alone; here they would be called lost, or run twice".to_owned()),
+                Some(match free_in {
+                    Some(free_in) => format!(
+                        "begin with that state directory, or give this node a name of its own: node.id in the configuration, or \
+                         --node-id NAME; in {} ms they are lost, and the name is free",
+                        free_in.as_millis()
+                    ),
+                    None => format!(
+                        "begin with that state directory, or give this node a name of its own: node.id in the configuration, or \
+                         --node-id NAME; if that directory is gone for good, another node can let go of it: \
+                         `longhaul node forget {node}`"
+                    ),
+                }),
             ),
             Self::Replaced { .. } => (
                 "node_name_taken",

@@ -87,7 +87,7 @@ impl Core {
             let sent = self.parts.clock.now();
             match self.parts.store.register(&self.settings.node).await {
                 Ok(lease) => break (lease, sent),
-                Err(StoreError::Refused(Refusal::NameTaken { .. })) => {
+                Err(StoreError::Refused(Refusal::NameTaken { .. } | Refusal::NameHeld { .. })) => {
                     self.tenure.replaced();
                     return Ok(false);
                 }

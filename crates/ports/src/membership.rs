@@ -33,11 +33,13 @@ pub trait Membership: Debug + Send + Sync + 'static {
     /// [announced](Self::announce) anew.
     ///
     /// A store of many machines may know which home, such as a state directory, a node works from. Then another home has
-    /// the name only once the lease is over or the node has left; the same one has it at once, and so has anybody where
-    /// no home was told.
+    /// the name only once the lease is over or the node has left, and nothing is owned under it, or its grace is over as
+    /// well and what it owned was taken: nobody but the first home can tell what became of that. The same one has it at
+    /// once, and so has anybody where no home was told.
     ///
     /// # Errors
-    /// [`Refusal::NameTaken`](crate::Refusal::NameTaken) if another home is there under that name; else only when the
+    /// [`Refusal::NameTaken`](crate::Refusal::NameTaken) if another home is there under that name,
+    /// [`Refusal::NameHeld`](crate::Refusal::NameHeld) if it is gone and something is owned under it; else only when the
     /// store as a whole cannot be written.
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError>;
 

@@ -45,7 +45,7 @@ impl Membership for RedisStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         let mut args = Args::default();
         args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&token());
-        args.text(&self.home);
+        args.text(&self.home).text(&self.grace());
         let mut reply = self.link.write(&REGISTER, NO_OP, args.clone()).await?;
         let mut word = reply.word()?;
         if word == "empty" {
@@ -58,6 +58,11 @@ impl Membership for RedisStore {
             "taken" => {
                 let heard = Duration::from_millis(reply.number()?);
                 Err(StoreError::Refused(Refusal::NameTaken { node: me.id.clone(), heard }))
+            }
+            "held" => {
+                let open = reply.number()?;
+                let free_in = reply.optional_signed()?.map(|free| Duration::from_millis(free.unsigned_abs()));
+                Err(StoreError::Refused(Refusal::NameHeld { node: me.id.clone(), open, free_in }))
             }
             other => Err(corrupt(format!("a registration was answered {other:?}"))),
         }

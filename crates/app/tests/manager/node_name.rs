@@ -21,6 +21,14 @@ fn second_state_directory_under_a_name_that_is_taken_is_refused() {
     assert_eq!(bench.show(&id)["status"], "running");
     bench.end_manager(Signal::KILL);
     assert_eq!(bench.show(&id)["status"], "running", "the same directory is back at once");
+
+    bench.end_manager(Signal::TERM);
+    let said = Said::of(at(&bench, "elsewhere", &["status"]).output().unwrap());
+    assert_eq!(said.code, 6, "{said:?}");
+    for part in ["node_name_taken", "1 processes have not ended", "longhaul node forget"] {
+        assert!(said.err.contains(part), "{part} in {}", said.err);
+    }
+    assert_eq!(bench.show(&id)["status"], "running", "nothing was done to what lives there");
     std::fs::write(bench.top().join("go"), "").unwrap();
     assert_eq!(bench.run(&["wait", &id]).code, 5);
     bench.end_manager(Signal::TERM);
@@ -33,7 +41,7 @@ fn second_state_directory_under_a_name_that_is_taken_is_refused() {
 fn manager_whose_name_another_directory_took_after_its_lease_leaves_and_its_work_goes_on() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
-    let bench = bench.with_config(&format!("store = \"{}&lease=1\"\n", server.url("team")));
+    let bench = bench.with_config(&format!("store = \"{}&lease=1&grace=1\"\n", server.url("team")));
     let mut old = Serving(bench.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap());
     until("it serves", || bench.state().join("longhaul.sock").exists());
     let id = bench.launch("until [ -e go ]; do sleep 0.05; done; echo whole > came");

@@ -162,6 +162,16 @@ pub enum Refusal {
         /// How long ago the other one gave its last sign of life.
         heard: Duration,
     },
+    /// Another home under the name of this node is gone, and what it owns has not ended.
+    #[error("node {node} was another home's, and {open} of its processes have not ended")]
+    NameHeld {
+        /// The name.
+        node: NodeId,
+        /// How many it owns.
+        open: u64,
+        /// In how long they are lost and the name is free; none if the other one left in good order, and is waited for.
+        free_in: Option<Duration>,
+    },
     /// The order is not taken any more.
     #[error("too many open wishes for one process")]
     TooManyWishes,

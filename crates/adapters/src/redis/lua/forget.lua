@@ -11,7 +11,7 @@ if known[1] ~= '1' and not lost then
   if tonumber(known[3]) + tonumber(grace) > now then return { 'alive' } end
 end
 if not lost then lose(node) end
-while call('EXISTS', P .. 'owned:' .. node) == 1 do take_from(node, 100) end
+take_all(node)
 call('SREM', P .. 'lost', node)
 call('ZREM', P .. 'nodes', node)
 call('HDEL', key, 'token', 'boot', 'version', 'left', 'until', 'lost', 'draining', 'labels', 'address', 'roots',

@@ -72,6 +72,11 @@ local function take_from(node, most)
   return #owned
 end
 
+-- Takes everything from a lost node.
+local function take_all(node)
+  while call('EXISTS', P .. 'owned:' .. node) == 1 do take_from(node, 100) end
+end
+
 -- When the rows of the next node are to be taken, if its lease is not prolonged; nil if there is none that owns any.
 local function first_loss(grace)
   if grace == '' then return nil end

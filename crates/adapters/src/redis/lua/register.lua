@@ -1,20 +1,33 @@
 -- A node joins with a new epoch. ARGV: node, boot, version, how long its lease lasts (empty for ever), token, its home
--- (empty if it is not told).
+-- (empty if it is not told), how long after its end a node's work is its own (empty if leases last for ever).
 --
 -- While its lease lasts the name belongs to the home that has it: another one is answered how long ago that was heard.
+-- So it does while anything is owned under it, which only that home can know about: another one is answered how much that
+-- is, and in how long it is called lost (empty if the node left, and is waited for). It is taken when that is over.
 -- The same token again gives the same epoch. In a namespace that somebody emptied nothing is written: it is founded first.
 if not policy_version() then return { 'empty' } end
 local node, boot, version, lasts, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local home = ARGV[7]
+local home, grace = ARGV[7], ARGV[8]
 local key = P .. 'node:' .. node
-local was = call('HMGET', key, 'epoch', 'token', 'home', 'until', 'left')
+local was = call('HMGET', key, 'epoch', 'token', 'home', 'until', 'left', 'lost')
 if was[2] == token then
   found()
   return { 'ok', was[1] }
 end
 local there, lasts_until = was[3] or '', tonumber(was[4] or '')
-if home ~= '' and there ~= '' and there ~= home and was[5] ~= '1' and lasts_until and lasts_until > now then
-  return { 'taken', int(math.max(0, now + tonumber(lasts ~= '' and lasts or 0) - lasts_until)) }
+if home ~= '' and there ~= '' and there ~= home then
+  local left = was[5] == '1'
+  if not left and lasts_until and lasts_until > now then
+    return { 'taken', int(math.max(0, now + tonumber(lasts ~= '' and lasts or 0) - lasts_until)) }
+  end
+  local owned = call('ZCARD', P .. 'owned:' .. node)
+  if owned > 0 then
+    local lost = was[6] and was[6] ~= ''
+    local free = not left and grace ~= '' and lasts_until and lasts_until + tonumber(grace)
+    if not lost and not (free and free <= now) then return { 'held', owned, free and int(free - now) or '' } end
+    if not lost then lose(node) end
+    take_all(node)
+  end
 end
 forgive_silence(lasts)
 local epoch = next_epoch(node)
