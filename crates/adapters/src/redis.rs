@@ -39,6 +39,7 @@ mod run;
 mod script;
 mod server;
 mod silence;
+mod step;
 mod submit;
 mod tails;
 mod tls;

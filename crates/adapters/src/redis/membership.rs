@@ -44,7 +44,8 @@ enum Question {
 impl Membership for RedisStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         let mut args = Args::default();
-        args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&token());
+        let mark = token();
+        args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&mark);
         args.text(&self.home);
         let mut reply = self.link.write(&REGISTER, NO_OP, args.clone()).await?;
         let mut word = reply.word()?;
@@ -54,12 +55,19 @@ impl Membership for RedisStore {
             word = reply.word()?;
         }
         match word.as_str() {
-            "ok" => Ok(Lease { node: me.id.clone(), epoch: Epoch(reply.number()?) }),
+            "ok" => {
+                let epoch = Epoch(reply.number()?);
+                // Under the number of another's lease it would take itself for replaced.
+                if reply.bytes()? != mark {
+                    return Err(reply.strange("a registration was answered as that of another"));
+                }
+                Ok(Lease { node: me.id.clone(), epoch })
+            }
             "taken" => {
                 let heard = Duration::from_millis(reply.number()?);
                 Err(StoreError::Refused(Refusal::NameTaken { node: me.id.clone(), heard }))
             }
-            other => Err(corrupt(format!("a registration was answered {other:?}"))),
+            other => Err(reply.strange(format!("a registration was answered {other:?}"))),
         }
     }
 
@@ -101,9 +109,11 @@ impl Membership for RedisStore {
             .text(&labels.join("\n"))
             .text(offer.address.as_deref().unwrap_or_default())
             .text(&offer.roots.map(|roots| roots.to_string()).unwrap_or_default());
-        match self.link.write(&ANNOUNCE, NO_OP, args).await?.word()?.as_str() {
+        let mut reply = self.link.write(&ANNOUNCE, NO_OP, args).await?;
+        match reply.word()?.as_str() {
             "ok" => Ok(()),
-            _ => Err(fenced(by)),
+            "fenced" => Err(fenced(by)),
+            other => Err(reply.strange(format!("an offer was answered {other:?}"))),
         }
     }
 
@@ -168,9 +178,9 @@ impl RedisStore {
         };
         let mut reply = self.link.read(&CALLED, args).await?;
         match reply.word()?.as_str() {
-            "parked" => Ok(None),
+            "parked" if question == Question::Call => Ok(None),
             "fenced" => Err(fenced(by)),
-            _ => {
+            "ok" => {
                 let now = Timestamp(reply.signed()?);
                 let lease_until = reply.optional_signed()?.map(Timestamp);
                 let due = reply.optional_signed()?.map(Timestamp);
@@ -180,6 +190,7 @@ impl RedisStore {
                 let history = Some(self.link.tell(&mut reply)?).filter(|_| self.leases_end());
                 Ok(Some((Calls { now, lease_until, wishes, due, policy, history }, count)))
             }
+            other => Err(reply.strange(format!("a sign of life was answered {other:?}"))),
         }
     }
 

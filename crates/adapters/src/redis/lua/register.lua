@@ -10,7 +10,7 @@ local key = P .. 'node:' .. node
 local was = call('HMGET', key, 'epoch', 'token', 'home', 'until', 'left')
 if was[2] == token then
   found()
-  return { 'ok', was[1] }
+  return { 'ok', was[1], token }
 end
 local there, lasts_until = was[3] or '', tonumber(was[4] or '')
 if home ~= '' and there ~= '' and there ~= home and was[5] ~= '1' and lasts_until and lasts_until > now then
@@ -28,4 +28,4 @@ if first_due() or anybody_waits() or call('EXISTS', P .. 'wished:' .. node) == 1
 -- Whoever waits under the older lease has to be told.
 rings = true
 ring()
-return { 'ok', epoch }
+return { 'ok', epoch, token }
