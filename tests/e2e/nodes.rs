@@ -121,6 +121,27 @@ fn order_to_another_node_is_answered_when_it_is_carried_out() {
 }
 
 #[test]
+fn nodes_that_keep_to_something_else_are_named_at_the_start_and_by_doctor() {
+    let Some(two) = Two::new() else { return };
+    let agreed = two.alpha.run(&["doctor"]).out;
+    assert!(agreed.contains("redis.agreement         no node keeps to anything but"), "{agreed}");
+    two.beta.end_manager("-TERM");
+    let file = two.beta.state().parent().unwrap().join("config/longhaul/config.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, config.replace("grace=2", "grace=7")).unwrap();
+    let _ = two.beta.ok(&["status"]);
+    let log = std::fs::read_to_string(two.beta.state().join("manager.log")).unwrap();
+    let told = log.lines().find(|line| line.contains("node alpha keeps to something else")).unwrap();
+    assert!(told.contains("lease=3&grace=2") && told.contains("lease=3&grace=7"), "{told}");
+    let told = two.alpha.run(&["doctor"]).out;
+    let row = told.lines().find(|line| line.contains("redis.agreement")).unwrap();
+    assert!(
+        row.starts_with("warning") && row.contains("beta keeps to durability=cache&lease=3&grace=7"),
+        "{row}"
+    );
+}
+
+#[test]
 fn launch_for_a_node_that_never_joined_is_refused_and_names_those_that_did() {
     let Some(two) = Two::new() else { return };
     for place in [&["-b"] as &[&str], &[]] {

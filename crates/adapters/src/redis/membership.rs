@@ -3,6 +3,7 @@ use super::codec::{ids, push_lease};
 use super::failure::{about, corrupt};
 use super::node::Registered;
 use super::process::NO_OP;
+use super::reply::Reply;
 use super::script::{ANNOUNCE, Args, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTER};
 use super::token::token;
 use async_trait::async_trait;
@@ -46,7 +47,7 @@ impl Membership for RedisStore {
         let mut args = Args::default();
         let mark = token();
         args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&mark);
-        args.text(&self.home);
+        args.text(&self.home).text(&self.terms);
         let mut reply = self.link.write(&REGISTER, NO_OP, args.clone()).await?;
         let mut word = reply.word()?;
         if word == "empty" {
@@ -61,6 +62,7 @@ impl Membership for RedisStore {
                 if reply.bytes()? != mark {
                     return Err(reply.strange("a registration was answered as that of another"));
                 }
+                self.tell_of_terms(&mut reply)?;
                 Ok(Lease { node: me.id.clone(), epoch })
             }
             "taken" => {
@@ -152,6 +154,20 @@ impl RedisStore {
         let Some((calls, count)) = self.calls(by, Question::Call).await? else { return Ok(None) };
         self.taken_in.took(&by.node, count);
         Ok(Some(calls))
+    }
+
+    /// Says which nodes keep to something else than this one.
+    fn tell_of_terms(&self, others: &mut Reply) -> Result<(), StoreError> {
+        while !others.is_empty() {
+            let (node, theirs) = (others.word()?, others.word()?);
+            tracing::warn!(
+                ours = self.terms,
+                theirs,
+                "node {node} keeps to something else than this one: all nodes of a namespace need the same durability, lease \
+                 and grace in the URL of their store"
+            );
+        }
+        Ok(())
     }
 
     /// How long leases last, and how long after that a node's work is its own, in milliseconds; empty for ever.

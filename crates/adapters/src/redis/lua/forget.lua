@@ -15,6 +15,6 @@ while call('EXISTS', P .. 'owned:' .. node) == 1 do take_from(node, 100) end
 call('SREM', P .. 'lost', node)
 call('ZREM', P .. 'nodes', node)
 call('HDEL', key, 'token', 'boot', 'version', 'left', 'until', 'lost', 'draining', 'labels', 'address', 'roots',
-  'home')
+  'home', 'terms')
 ring()
 return { 'ok' }
