@@ -79,7 +79,8 @@ async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     assert!(!stale, "another attempt is not the one that was claimed");
 }
 
-/// A server waits for what was written over the very connection that asks, which is another one for whoever comes again.
+/// Newer servers wait only for what was written over the very connection that asks, which is another one for whoever comes
+/// again: so whatever finds what was written before has to write something itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it() {
     let (primary, replica, store) = pair().await;
@@ -97,12 +98,14 @@ async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it(
                 primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
                 assert_eq!(store.load(&[new.process.id]).await.unwrap().len(), 1, "it reads over a new one");
             }
+            let before = changes(&primary);
             let answered = match step {
                 "submit" => store.submit(new.clone()).await.map(drop),
                 "commit" => store.commit(change.clone()).await.map(drop),
                 _ => store.wish(&waiting.process.id, op, Wish::Pause).await.map(drop),
             };
             assert!(matches!(answered, Err(StoreError::Unknown { .. })), "{step} {is_again}: {answered:?}");
+            assert!(changes(&primary) > before, "{step} {is_again}: nothing was written to wait for");
         }
     }
     replica.thaw();
@@ -111,6 +114,13 @@ async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it(
         assert!(begun.elapsed() < Duration::from_secs(10), "{error}");
     }
     assert_eq!(store.commit(change).await.unwrap(), starting.revision.next());
+}
+
+/// How much was written since the server was last saved.
+fn changes(server: &Server) -> u64 {
+    let told = server.ask(&["INFO", "persistence"]);
+    let count = told.lines().find_map(|line| line.strip_prefix("rdb_changes_since_last_save:")).unwrap();
+    count.trim().parse().unwrap()
 }
 
 fn options(server: &Server, durability: &str) -> RedisOptions {
