@@ -14,7 +14,7 @@ const LOST: Duration = Duration::from_secs(30);
 pub(crate) struct Two {
     pub(crate) alpha: Home,
     pub(crate) beta: Home,
-    _redis: Redis,
+    redis: Redis,
 }
 
 impl Two {
@@ -41,7 +41,7 @@ impl Two {
             home
         };
         let (alpha, beta) = (home("alpha", "[]"), home("beta", "[\"gpu\", \"os=linux\"]"));
-        let two = Self { alpha, beta, _redis: redis };
+        let two = Self { alpha, beta, redis };
         until("both are there", || (two.presence("alpha")? == "here").then_some(()));
         until("both are there", || (two.presence("beta")? == "here").then_some(()));
         Some(two)
@@ -118,6 +118,58 @@ fn order_to_another_node_is_answered_when_it_is_carried_out() {
     assert!(asked.code == 0 && asked.err.contains("is still running: its node beta was asked"), "{asked:?}");
     two.alpha.until_status(&id, "paused");
     let _ = two.alpha.run(&["cancel", "--now", &id]);
+}
+
+#[test]
+fn nodes_that_keep_to_something_else_are_named_at_the_start_and_by_doctor() {
+    let Some(two) = Two::new() else { return };
+    let agreed = two.alpha.run(&["doctor"]).out;
+    assert!(agreed.contains("redis.agreement         no node keeps to anything but"), "{agreed}");
+    two.beta.end_manager("-TERM");
+    let file = two.beta.state().parent().unwrap().join("config/longhaul/config.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, config.replace("grace=2", "grace=7")).unwrap();
+    let _ = two.beta.ok(&["status"]);
+    let log = std::fs::read_to_string(two.beta.state().join("manager.log")).unwrap();
+    let told = log.lines().find(|line| line.contains("node alpha keeps to something else")).unwrap();
+    assert!(told.contains("lease=3&grace=2") && told.contains("lease=3&grace=7"), "{told}");
+    let told = two.alpha.run(&["doctor"]).out;
+    let row = told.lines().find(|line| line.contains("redis.agreement")).unwrap();
+    assert!(
+        row.starts_with("warning") && row.contains("beta keeps to durability=cache&lease=3&grace=7"),
+        "{row}"
+    );
+}
+
+#[test]
+fn damaged_records_are_named_by_lists_numbers_and_doctor() {
+    let Some(two) = Two::new() else { return };
+    let (sound, damaged) = (two.alpha.launch(&["true"]), two.alpha.launch(&["true"]));
+    for id in [&sound, &damaged] {
+        two.alpha.until_status(id, "completed");
+    }
+    let digits = damaged.replace('-', "");
+    let spoil = format!(
+        "local id = ('{digits}'):gsub('..', function(byte) return string.char(tonumber(byte, 16)) end)
+         return redis.call('HSET', 'lh:{{longhaul}}:b:' .. id, 'spec', '{{}}')"
+    );
+    two.redis.eval(&spoil);
+    for words in [&["status", "-a"] as &[&str], &["stats"]] {
+        let told = two.beta.run(words);
+        assert!(told.code == 0 && told.err.contains(&format!("1 ({damaged})")), "{words:?}: {told:?}");
+        assert!(told.err.contains("longhaul inspect"), "{words:?}: {told:?}");
+    }
+    let numbers: Value = serde_json::from_str(&two.beta.ok(&["stats", "--json"])).unwrap();
+    assert_eq!(numbers["damaged"], serde_json::json!([damaged]));
+    assert_eq!(numbers["total"]["by_status"]["completed"], 1);
+    let doctor = two.beta.run(&["doctor"]);
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+    let row = doctor.out.lines().find(|line| line.contains(" records ")).unwrap();
+    assert!(row.starts_with("problem") && row.contains(&format!("1 of 2 damaged: {damaged}")), "{row}");
+    let mut agent = crate::agent::Agent::connect(&two.beta, &[]);
+    let all = serde_json::json!({ "filter_type": "all" });
+    let listed = agent.call("list_background_processes", &all);
+    assert_eq!(listed["damaged"], serde_json::json!([damaged]), "{listed}");
 }
 
 #[test]

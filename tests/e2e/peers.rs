@@ -165,6 +165,25 @@ fn node_that_is_gone_is_named_within_seconds_and_takes_no_input() {
 }
 
 #[test]
+fn manager_that_could_trust_no_other_node_does_not_begin() {
+    let home = Home::new();
+    let config = home.state().parent().unwrap().join("config/longhaul");
+    std::fs::create_dir_all(&config).unwrap();
+    let file = config.join("ca.pem");
+    std::fs::write(config.join("config.toml"), format!("node.peer_authorities = {file:?}\n")).unwrap();
+    for (text, why) in [(None, "cannot be read"), (Some("no certificate"), "holds no certificates")] {
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let refused = home.run(&["status"]);
+        assert_eq!(refused.code, 2, "{refused:?}");
+        for said in ["[invalid_configuration]", "node.peer_authorities", file.to_str().unwrap(), why] {
+            assert!(refused.err.contains(said), "{said}: {refused:?}");
+        }
+    }
+}
+
+#[test]
 fn follower_outlives_the_manager_of_the_other_node() {
     let script = format!("echo first; {GATED}; echo last");
     let Some((two, id)) = two_and_one(&script) else { return };

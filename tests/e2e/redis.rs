@@ -51,6 +51,14 @@ impl Redis {
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("socket")
     }
+
+    /// Runs a script in the server.
+    pub(crate) fn eval(&self, script: &str) {
+        let mut client = Command::new("redis-cli");
+        client.arg("-s").arg(self.socket()).args(["-e", "eval", script, "0"]);
+        let said = client.output().expect("redis-cli comes with redis-server");
+        assert!(said.status.success(), "{said:?}");
+    }
 }
 
 impl Drop for Redis {

@@ -1,6 +1,8 @@
 //! Requests to other nodes, over the network and over sockets of this machine.
 
-use crate::trust::{TrustError, connector, server_name};
+pub use crate::trust::TrustError;
+
+use crate::trust::{connector, server_name};
 use async_trait::async_trait;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -12,7 +14,7 @@ use longhaul_ports::{PeerAnswer, PeerBody, PeerCall, PeerError, Peers};
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -27,13 +29,6 @@ const LARGEST_HEAD: usize = 64 * 1_024;
 /// What an address of a socket begins with.
 const SOCKET: &str = "http+unix://";
 
-/// How other nodes are asked.
-#[derive(Clone, Debug, Default)]
-pub struct PeerOptions {
-    /// The certificates that are trusted, in PEM; those of this machine without it.
-    pub authorities: Option<PathBuf>,
-}
-
 /// Asks other nodes, each request over a connection of its own.
 pub struct HttpPeers {
     connector: Result<TlsConnector, TrustError>,
@@ -41,11 +36,20 @@ pub struct HttpPeers {
 
 type Cause = Box<dyn Error + Send + Sync>;
 
+impl Default for HttpPeers {
+    /// Trusts the certificates that this machine trusts. Where it trusts none, requests to `https` addresses say so.
+    fn default() -> Self {
+        Self { connector: connector(None) }
+    }
+}
+
 impl HttpPeers {
-    /// Finds out whom to trust. Where nobody can be trusted, requests to `https` addresses say so.
-    #[must_use]
-    pub fn new(options: &PeerOptions) -> Self {
-        Self { connector: connector(options.authorities.as_deref()) }
+    /// Trusts the certificates of a file, in PEM.
+    ///
+    /// # Errors
+    /// [`TrustError`] if there are none in it.
+    pub fn trusting(authorities: &Path) -> Result<Self, TrustError> {
+        connector(Some(authorities)).map(|connector| Self { connector: Ok(connector) })
     }
 
     async fn line(&self, call: &PeerCall) -> Result<Line, PeerError> {

@@ -39,8 +39,10 @@ mod run;
 mod script;
 mod server;
 mod silence;
+mod step;
 mod submit;
 mod tails;
+mod terms;
 mod tls;
 mod token;
 mod unsuitable;
@@ -54,6 +56,7 @@ pub use options::{LeaseTimes, RedisOptions, TlsClient, TlsFiles};
 #[cfg(feature = "redis-sentinel")]
 pub use place::AloneBehindSentinels;
 pub use server::{ServerFacts, Syncing};
+pub use terms::NodeTerms;
 pub use tls::TlsFault;
 pub use unsuitable::Unsuitable;
 pub use url::RedisUrlError;
@@ -72,6 +75,7 @@ use std::sync::Arc;
 pub struct RedisStore {
     link: Arc<Link>,
     leases: Option<LeaseTimes>,
+    terms: String,
     home: String,
     taken_in: TakenIn,
     listening: Listening,
@@ -94,6 +98,7 @@ impl RedisStore {
         opening::found(&link).await?;
         let store = Self {
             leases: options.leases,
+            terms: options.terms(),
             home: options.home.unwrap_or_default(),
             taken_in: TakenIn::default(),
             listening: Listening::start(Arc::clone(&link)),

@@ -4,6 +4,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::TlsConnector;
@@ -26,6 +27,15 @@ pub enum TrustError {
         "no certificates of authorities are on this machine: install them, or name a file of them in the configuration"
     )]
     Nowhere,
+    /// The file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The file cannot be used.
     #[error("{} holds no certificates that can be trusted", path.display())]
     Unusable {
@@ -45,11 +55,11 @@ pub enum TrustError {
 pub(crate) fn connector(authorities: Option<&Path>) -> Result<TlsConnector, TrustError> {
     let found = PLACES.iter().map(Path::new).find(|place| place.is_file());
     let path = authorities.or(found).ok_or(TrustError::Nowhere)?;
+    let pem =
+        std::fs::read(path).map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
     let mut roots = RootCertStore::empty();
-    if let Ok(certificates) = CertificateDer::pem_file_iter(path) {
-        // One that cannot be read, or is of a kind that nobody trusts, does not spoil the others.
-        roots.add_parsable_certificates(certificates.filter_map(Result::ok));
-    }
+    // One that cannot be read, or is of a kind that nobody trusts, does not spoil the others.
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     if roots.is_empty() {
         return Err(TrustError::Unusable { path: path.to_owned() });
     }

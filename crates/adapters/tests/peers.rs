@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use longhaul_adapters::peers::{HttpPeers, PeerOptions};
+use longhaul_adapters::peers::HttpPeers;
 use longhaul_ports::{PeerAnswer, PeerCall, PeerError, Peers};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -24,7 +24,7 @@ fn call(address: &str, body: Option<&str>) -> PeerCall {
 }
 
 async fn ask(call: &PeerCall) -> Result<PeerAnswer, PeerError> {
-    let peers = HttpPeers::new(&PeerOptions::default());
+    let peers = HttpPeers::default();
     tokio::time::timeout(BOUND, peers.ask(call)).await.unwrap()
 }
 

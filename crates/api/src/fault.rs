@@ -2,7 +2,7 @@
 
 use longhaul_domain::{InvalidText, Level, NoSignal, NodeId, ProcessId, Rejection, Status, Verb};
 use longhaul_engine::ports::{Refusal, StoreError};
-use longhaul_engine::{EngineError, InputRefusal};
+use longhaul_engine::{EngineError, InputRefusal, with_causes};
 use longhaul_wire::api::Problem;
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -397,21 +397,6 @@ fn unstored(error: &StoreError) -> Fault {
 
 /// What to do about a store that does not do what it should.
 const LOOK: &str = "`longhaul doctor` says what is wrong with it, and what to do; then ask again";
-
-/// An error and everything behind it, in one line. Some say themselves what their cause says.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let said = next.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = next.source();
-    }
-    text
-}
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ mod budget;
 mod following;
 mod kept;
 mod log;
+mod pace;
 mod pages;
 mod place;
 mod scan;

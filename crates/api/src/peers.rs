@@ -19,9 +19,12 @@ use longhaul_wire::api::Problem;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long another node may take to begin an answer that is there at once.
 pub(crate) const PROMPT: Duration = Duration::from_secs(5);
+/// How much longer than its head may take a whole answer may take.
+const REST: Duration = Duration::from_secs(2);
 /// The most bytes of a refusal.
 const LARGEST_PROBLEM: usize = 16 * 1024;
 
@@ -97,9 +100,9 @@ impl Peers {
         question: Question,
         most: usize,
     ) -> Result<T, Unanswered> {
-        let patience = question.patience;
+        let until = Instant::now() + question.patience.saturating_add(REST);
         let answer = self.ask(engine, node, question).await?;
-        let read = tokio::time::timeout(patience, whole(answer.body, most)).await;
+        let read = tokio::time::timeout_at(until, whole(answer.body, most)).await;
         let away = |why: &str| Unanswered::Away(Away::of(node, why));
         let bytes = read
             .map_err(|_| away("its answer did not come to its end"))?

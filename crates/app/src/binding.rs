@@ -326,6 +326,21 @@ pub(crate) fn text_of(path: &Path) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&fs::read(path)?).into_owned()))
 }
 
+/// The line that a note of a state directory holds; none if there is no note, or it is damaged.
+pub(crate) fn noted(path: &Path) -> Option<String> {
+    let text = text_of(path).ok()??;
+    let line = text.strip_suffix('\n')?;
+    (!line.is_empty()).then(|| line.to_owned())
+}
+
+/// Notes one line, unless it stands there.
+pub(crate) fn note(path: PathBuf, line: &str) -> Result<(), UnusableFile> {
+    if noted(&path).as_deref() == Some(line) {
+        return Ok(());
+    }
+    replace(&path, &format!("{line}\n")).map_err(|source| UnusableFile { path, source })
+}
+
 /// Replaces a small file, whole or not at all, and durably.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let draft = with_ending(path, "tmp");

@@ -23,6 +23,7 @@ use crate::stores::{Stores, unknown};
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsProber, OsSpawner};
+use longhaul_adapters::peers::TrustError;
 use longhaul_adapters::seal::KeyFileError;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
@@ -130,6 +131,13 @@ pub enum ComposeError {
     /// It is not known where the key is.
     #[error("it is not known where the cluster key is")]
     NoKeyPlace,
+    /// What `node.peer_authorities` names.
+    #[error("no node can be trusted by what node.peer_authorities names")]
+    PeerAuthorities {
+        /// Why.
+        #[source]
+        source: TrustError,
+    },
     /// The clock, the vault, the spawner or its shim.
     #[error("the {part} cannot be opened")]
     Part {
@@ -372,9 +380,11 @@ impl ComposeError {
             Self::Store { store, source: error @ StoreError::Unavailable { .. } } if shared::knows(store) => {
                 causes(error)
             }
-            Self::Store { .. } | Self::Binding { .. } | Self::ClusterKey { .. } | Self::Part { .. } => {
-                causes(self)
-            }
+            Self::Store { .. }
+            | Self::Binding { .. }
+            | Self::ClusterKey { .. }
+            | Self::PeerAuthorities { .. }
+            | Self::Part { .. } => causes(self),
         }
     }
 
@@ -436,6 +446,9 @@ impl ComposeError {
                 path.display()
             )),
             Self::NoKeyPlace => Some("name it: cluster_key = \"/path/of/cluster.key\"".to_owned()),
+            Self::PeerAuthorities { .. } => Some(
+                "name a file of certificates in PEM, or leave it out to trust those that this machine trusts".to_owned(),
+            ),
             Self::Part { .. } => {
                 Some("everything in the state directory should be yours to read and write".to_owned())
             }

@@ -4,6 +4,7 @@ mod bundle;
 mod check;
 mod limits;
 mod machine;
+mod records;
 
 pub(crate) use bundle::Bundle;
 pub(crate) use check::{Check, Health, Report, amount};
@@ -45,6 +46,7 @@ pub(crate) fn doctor(
     checks.push(machine::socket(&place.socket));
     let (manager, is_managed) = machine::manager(place, configured.map(|settings| &settings.store));
     checks.push(manager);
+    checks.extend(records::records(place));
     if let Some(settings) = configured {
         checks.extend(store(settings)?);
         checks.push(surveyed::of_containment(settings));

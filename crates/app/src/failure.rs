@@ -184,7 +184,10 @@ impl Failure {
         match self {
             Self::Manager { problem } if problem.slug == "not_authorised" => 7,
             Self::Copy(error) => error.exit_code(),
-            Self::Config(_) | Self::Place { .. } | Self::KeyNeeded { .. } => 2,
+            Self::Config(_)
+            | Self::Place { .. }
+            | Self::KeyNeeded { .. }
+            | Self::Compose(ComposeError::PeerAuthorities { .. }) => 2,
             Self::Displaced { .. } | Self::Unstored { .. } | Self::Replaced { .. } => DISPLACED,
             Self::Log { .. } | Self::Init { .. } | Self::Output { .. } => 1,
             Self::Manager { .. }
@@ -231,6 +234,9 @@ impl Failure {
                 | ComposeError::OtherKey { .. }
                 | ComposeError::NoKeyPlace),
             ) => ("cluster_key_unusable", error.why(), error.help()),
+            Self::Compose(error @ ComposeError::PeerAuthorities { .. }) => {
+                ("invalid_configuration", error.why(), error.help())
+            }
             Self::Compose(error) => ("store_unavailable", error.why(), error.help()),
             Self::Displaced { state_dir } => (
                 "state_dir_gone",

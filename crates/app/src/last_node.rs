@@ -4,7 +4,7 @@
 //! would stop what runs here as work of somebody else, and what waits for the old name would wait for ever.
 
 use crate::announce::ATTEMPTS;
-use crate::binding::{UnusableFile, replace, text_of};
+use crate::binding::{self, UnusableFile, noted};
 use crate::compose::ComposeError;
 use crate::config::StoreChoice;
 use crate::last_store::living;
@@ -74,15 +74,10 @@ impl Former {
 
 /// The name of a state directory; none if it was never served, or its note is damaged.
 pub(crate) fn named(state_dir: &Path) -> Option<NodeId> {
-    let text = text_of(&state_dir.join(NAME)).ok()??;
-    NodeId::new(text.strip_suffix('\n')?).ok()
+    NodeId::new(&noted(&state_dir.join(NAME))?).ok()
 }
 
 /// Notes under which name a state directory is served from here on.
 pub(crate) fn note(state: &StateDir, name: &NodeId) -> Result<(), UnusableFile> {
-    if named(state.path()).as_ref() == Some(name) {
-        return Ok(());
-    }
-    let path = state.path().join(NAME);
-    replace(&path, &format!("{name}\n")).map_err(|source| UnusableFile { path, source })
+    binding::note(state.path().join(NAME), name.as_str())
 }

@@ -4,7 +4,7 @@
 //! manager that uses it would find strangers where its own work lies.
 
 use crate::announce::ATTEMPTS;
-use crate::binding::{UnusableFile, replace, text_of};
+use crate::binding::{self, UnusableFile, noted};
 use crate::compose::{ComposeError, shared};
 use crate::config::StoreChoice;
 use crate::state_dir::StateDir;
@@ -77,19 +77,12 @@ pub(crate) fn is_last(state: &StateDir, choice: &StoreChoice) -> bool {
 
 /// Notes with which store a state directory is served from here on.
 pub(crate) fn note(state: &StateDir, choice: &StoreChoice) -> Result<(), UnusableFile> {
-    let name = choice.to_string();
-    if named(state).as_ref() == Some(&name) {
-        return Ok(());
-    }
-    let path = state.path().join(NAME);
-    replace(&path, &format!("{name}\n")).map_err(|source| UnusableFile { path, source })
+    binding::note(state.path().join(NAME), &choice.to_string())
 }
 
 /// None for a directory that was never served, and for one whose note is damaged.
 fn named(state: &StateDir) -> Option<String> {
-    let text = text_of(&state.path().join(NAME)).ok()??;
-    let name = text.strip_suffix('\n')?;
-    (!name.is_empty()).then(|| name.to_owned())
+    noted(&state.path().join(NAME))
 }
 
 /// The processes of which an attempt lives: its shim holds the lock.

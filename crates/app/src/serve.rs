@@ -186,7 +186,7 @@ async fn manage(
     let metrics = Metrics::default();
     let store = GuardedStore::new(parts.store, foothold.clone());
     parts.store = Arc::new(Measured::new(Arc::new(store), parts.clock.clone(), metrics.clone()));
-    let peers = peers(settings, &boot);
+    let peers = peers(settings, &boot)?;
     let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let at = At {
         socket: Some(state.socket().to_string_lossy().into_owned()),

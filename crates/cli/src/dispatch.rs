@@ -9,13 +9,15 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::request::Surroundings;
 use crate::verb;
-use longhaul_wire::api::{Problem, ProcessList, ProcessView, Version};
+use longhaul_wire::api::{Problem, ProcessList, ProcessView, StatsView, Version};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// How long a manager may take to say its version.
 const VERSION_PATIENCE: Duration = Duration::from_secs(2);
+/// To count records a manager reads all of them.
+const COUNTING: Duration = Duration::from_secs(10);
 
 /// How many records are asked for where somebody only looks.
 const NEWEST_RECORDS: &str = "200";
@@ -87,6 +89,19 @@ async fn tell_of_other_store(context: &Context, command: &Verb, place: &Place) {
              goes on; the next command starts another one",
             manager.store, manager.pid
         ));
+    }
+}
+
+/// Asks the manager for numbers about all its records; none if there is none. It is never started for this.
+///
+/// # Errors
+/// What answers instead of a manager of this version, or why it may not be asked.
+pub fn manager_stats(place: &Place) -> Result<Option<StatsView>, Box<Problem>> {
+    let client = Client::new(place.without_autostart()).with_patience(COUNTING);
+    match runtime().and_then(|runtime| runtime.block_on(client.fetch(&Path::stats()))) {
+        Ok(stats) => Ok(Some(stats)),
+        Err(Failure::Down { .. }) => Ok(None),
+        Err(failure) => Err(Box::new(failure.into_problem())),
     }
 }
 

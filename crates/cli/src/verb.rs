@@ -2,6 +2,7 @@
 
 mod cancel;
 mod clear;
+mod damage;
 mod events;
 mod explain;
 mod foreground;

@@ -8,6 +8,7 @@
 
 mod attention;
 mod beat;
+mod causes;
 mod clear;
 mod copies;
 mod descend;
@@ -54,6 +55,7 @@ mod vitals;
 mod wait;
 mod why;
 
+pub use causes::with_causes;
 pub use clear::Cleared;
 pub use engine::{Answer, Engine};
 pub use error::{Candidate, EngineError, InputRefusal, Reached};

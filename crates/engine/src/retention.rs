@@ -171,19 +171,22 @@ impl Core {
         }
     }
 
-    /// Shows every record that a filter admits, oldest first, and holds only one page of them.
+    /// Shows every record that a filter admits, oldest first, and holds only one page of them. Answers which may be among
+    /// them and are damaged.
     pub(crate) async fn each(
         &self,
         filter: &Filter,
         mut look: impl FnMut(Stored) + Send,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Vec<ProcessId>, EngineError> {
         let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+        let mut damaged = Vec::new();
         loop {
             let listing = self.parts.store.list(filter, &page).await?;
             listing.processes.into_iter().for_each(&mut look);
+            damaged.extend(listing.damaged);
             match listing.next {
                 Some(next) => page.after = Some(next),
-                None => return Ok(()),
+                None => return Ok(damaged),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use longhaul_domain::{Level, Process, Status, millis};
+use longhaul_domain::{Level, Process, ProcessId, Status, millis};
 use longhaul_ports::Filter;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +17,8 @@ pub struct Stats {
     pub levels: BTreeMap<Level, LevelStats>,
     /// Of all together.
     pub total: LevelStats,
+    /// Those that may belong to them and are damaged, and are not counted.
+    pub damaged: Vec<ProcessId>,
 }
 
 /// Statistics of the processes of one level, or of all.
@@ -53,10 +55,10 @@ impl Engine {
                 count(&stored.process);
             }
         }
-        self.core.each(scope, |stored| count(&stored.process)).await?;
+        let damaged = self.core.each(scope, |stored| count(&stored.process)).await?;
         let total = tallies.values().fold(Tally::default(), |sum, level| sum.with(level));
         let levels = tallies.into_iter().map(|(level, tally)| (level, tally.stats())).collect();
-        Ok(Stats { levels, total: total.stats() })
+        Ok(Stats { levels, total: total.stats(), damaged })
     }
 }
 

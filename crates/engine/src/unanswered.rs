@@ -1,5 +1,6 @@
 //! Questions that the store did not answer.
 
+use crate::causes::with_causes;
 use crate::engine::Core;
 use longhaul_domain::ProcessId;
 use std::error::Error;
@@ -20,14 +21,4 @@ impl Core {
             Some(_) => tracing::debug!(id, %error, "{what}"),
         }
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let (mut told, mut cause) = (error.to_string(), error.source());
-    while let Some(behind) = cause {
-        told.push_str(": ");
-        told.push_str(&behind.to_string());
-        cause = behind.source();
-    }
-    told
 }

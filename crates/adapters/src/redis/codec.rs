@@ -145,7 +145,7 @@ fn refused(word: &str, reply: &mut Reply) -> Result<StoreError, StoreError> {
         "conflict" => StoreError::Conflict { found: Revision(reply.number()?) },
         "empty" => emptied(),
         "damaged" => corrupt(reply.word()?),
-        other => corrupt(format!("an answer begins with {other:?}")),
+        other => reply.strange(format!("an answer begins with {other:?}")),
     })
 }
 

@@ -3,6 +3,7 @@
 use super::codec::{claim, event, ids, refusal, stored};
 use super::failure::corrupt;
 use super::reply::Reply;
+use super::step::Step;
 use super::{class, events, queues, tails};
 use longhaul_domain::Policy;
 use longhaul_ports::StoreError;
@@ -13,7 +14,7 @@ use longhaul_ports::StoreError;
 /// [`StoreError`] for what is no such answer.
 pub fn read(question: &str, answer: &[u8]) -> Result<String, StoreError> {
     let value = redis::parse_redis_value(answer).map_err(|_| corrupt("it is no answer of a server"))?;
-    let mut reply = Reply::of(value)?;
+    let mut reply = Reply::of(value, Step::default())?;
     Ok(match question {
         "record" => format!("{:?}", stored(&mut reply)?),
         "event" => format!("{:?}", event(&reply.word()?)?),

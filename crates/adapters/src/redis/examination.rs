@@ -8,6 +8,7 @@ use super::opening::LAYOUT;
 use super::options::RedisOptions;
 use super::place::Place;
 use super::server::{ServerFacts, field, time};
+use super::terms::{NodeTerms, differing};
 use super::unsuitable::Unsuitable;
 use longhaul_ports::StoreError;
 use redis::RedisError;
@@ -30,6 +31,8 @@ pub struct Examination {
     pub skew: Skew,
     /// What is there of the namespace.
     pub namespace: NamespaceFacts,
+    /// The nodes that keep to something else than these options say.
+    pub differing: Vec<NodeTerms>,
 }
 
 /// How long answers took, one asked after the other.
@@ -99,7 +102,9 @@ impl RedisStore {
             Some(needs) if needs > LAYOUT => NamespaceFacts::Newer { needs, knows: LAYOUT },
             Some(_) => NamespaceFacts::Readable,
         };
-        Ok(Examination { server, round_trips, skew, namespace })
+        let terms = options.terms();
+        let differing = differing(&mut connection, &options.prefix(), &terms).await.map_err(not_applied)?;
+        Ok(Examination { server, round_trips, skew, namespace, differing })
     }
 }
 

@@ -10,6 +10,7 @@ use super::reply::Reply;
 use super::run::run_id;
 use super::script::{ALL, Args, Script};
 use super::silence::{ABSENT, Silence};
+use super::step::Step;
 use super::unsuitable::Unsuitable;
 use longhaul_domain::OpId;
 use longhaul_ports::{Clock, Cursor, History, StoreError};
@@ -39,7 +40,7 @@ pub(super) struct Link {
     clock: Option<Arc<dyn Clock>>,
     patience: Duration,
     promise: Promise,
-    live: Mutex<Live>,
+    live: Mutex<Option<Live>>,
     /// Held by whoever connects.
     connecting: tokio::sync::Mutex<()>,
     silence: Silence,
@@ -50,12 +51,11 @@ pub(super) struct Link {
     lacking: Silence,
 }
 
-/// The connection, and how many there were before it.
-#[derive(Default)]
-struct Live {
-    connection: Option<MultiplexedConnection>,
-    number: u64,
-}
+/// The connection, which is given up when it is lost or its answers are out of step.
+type Live = (MultiplexedConnection, Step);
+
+/// What was answered, over a connection with this step.
+type Answered = (Value, Step);
 
 impl Link {
     pub(super) fn new(place: Place, options: &RedisOptions) -> Self {
@@ -97,7 +97,7 @@ impl Link {
         let begun = Instant::now();
         loop {
             match self.connection().await {
-                Ok((_, connection)) => return Ok(connection),
+                Ok((connection, _)) => return Ok(connection),
                 Err(error) if Verdict::on(&error) == Verdict::Busy && begun.elapsed() < LOADING => {
                     tokio::time::sleep(LONGEST_PAUSE).await;
                 }
@@ -119,24 +119,29 @@ impl Link {
 
     async fn change(&self, request: Request<'_>, op: OpId) -> Result<Reply, StoreError> {
         let tried = self.request(request).await;
-        Reply::of(tried.map_err(|failed| match failed {
+        let (value, step) = tried.map_err(|failed| match failed {
             Failed { maybe_applied: true, why: Why::Met(error) | Why::Unseen(error) } => unknown(op, error),
             Failed { maybe_applied: true, why: Why::Broken(fault) } => unknown(op, fault),
             Failed { maybe_applied: true, why: Why::Behind } => unknown(op, Behind),
             Failed { maybe_applied: false, why } => why.not_applied(),
-        })?)
+        })?;
+        Reply::of(value, step)
     }
 
     /// A script that changes nothing that anybody has to know of.
     pub(super) async fn read(&self, script: &Script, args: Args) -> Result<Reply, StoreError> {
-        let tried = self.request(Request::Script { script, args, purpose: Purpose::Read }).await;
-        Reply::of(tried.map_err(|failed| failed.why.not_applied())?)
+        self.asked(Request::Script { script, args, purpose: Purpose::Read }).await
     }
 
     /// One command outside any script that changes nothing. It is sent again if its answer got lost.
     pub(super) async fn look(&self, command: Cmd) -> Result<Reply, StoreError> {
-        let tried = self.request(Request::Look(command)).await;
-        Reply::of(tried.map_err(|failed| failed.why.not_applied())?)
+        self.asked(Request::Look(command)).await
+    }
+
+    async fn asked(&self, request: Request<'_>) -> Result<Reply, StoreError> {
+        let tried = self.request(request).await;
+        let (value, step) = tried.map_err(|failed| failed.why.not_applied())?;
+        Reply::of(value, step)
     }
 
     /// How far the namespace has come.
@@ -174,7 +179,7 @@ impl Link {
         self.promise.fault()
     }
 
-    async fn request(&self, request: Request<'_>) -> Result<Value, Failed> {
+    async fn request(&self, request: Request<'_>) -> Result<Answered, Failed> {
         let begun = Instant::now();
         let mut pause = PAUSE;
         let mut maybe_applied = false;
@@ -185,14 +190,14 @@ impl Link {
         loop {
             let mut patience = most;
             let why = match self.connection().await {
-                Ok((number, connection)) => {
+                Ok((connection, step)) => {
                     let why = match self.try_once(connection, &request).await {
                         Ok(value) => {
                             self.silence.is_over();
                             if request.writes() {
                                 self.lacking.is_over();
                             }
-                            return Ok(value);
+                            return Ok((value, step));
                         }
                         Err(why) => why,
                     };
@@ -203,10 +208,10 @@ impl Link {
                         }
                         Verdict::Lost => {
                             maybe_applied |= matches!(why, Why::Met(_));
-                            self.lost(number);
+                            step.lose();
                             self.silence.goes_on();
                         }
-                        Verdict::Demoted => self.lost(number),
+                        Verdict::Demoted => step.lose(),
                         Verdict::Busy | Verdict::NotLoaded => {}
                         Verdict::Full
                         | Verdict::Halted
@@ -285,8 +290,8 @@ impl Link {
         command
     }
 
-    /// The connection and its number, made anew if there is none.
-    async fn connection(&self) -> Result<(u64, MultiplexedConnection), RedisError> {
+    /// The connection, made anew if there is none.
+    async fn connection(&self) -> Result<Live, RedisError> {
         if let Some(live) = self.live() {
             return Ok(live);
         }
@@ -301,15 +306,19 @@ impl Link {
         let mut connection = connect(&self.place, ANSWERING).await?;
         self.promise.look(&mut connection).await?;
         self.past.meets(self.standing(&mut connection).await?);
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.number += 1;
-        live.connection = Some(connection.clone());
-        Ok((live.number, connection))
+        let live = (connection, Step::default());
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
+        Ok(live)
     }
 
     /// How far the namespace has come where a connection leads, and to whom, as far as that may have lost something.
     async fn standing(&self, connection: &mut MultiplexedConnection) -> Result<History, RedisError> {
-        let (founding, end): (Option<Vec<u8>>, Option<u64>) = self.how_far().query_async(connection).await?;
+        let told: Result<(Option<Vec<u8>>, Option<u64>), _> = self.how_far().query_async(connection).await;
+        let (founding, end) = match told {
+            // The script that founds says which key is damaged.
+            Err(error) if Verdict::on(&error) == Verdict::Damaged => (None, None),
+            told => told?,
+        };
         let server = if self.may_forget() { run_id(connection).await? } else { String::new() };
         Ok(History { founding: founding.map(spelled), server, end: Cursor(end.unwrap_or(0)) })
     }
@@ -329,17 +338,10 @@ impl Link {
         }
     }
 
-    fn live(&self) -> Option<(u64, MultiplexedConnection)> {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.connection.clone().map(|connection| (live.number, connection))
-    }
-
-    /// Gives a connection up, unless that was done already.
-    fn lost(&self, number: u64) {
+    fn live(&self) -> Option<Live> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if live.number == number {
-            live.connection = None;
-        }
+        live.take_if(|(_, step)| step.is_lost());
+        live.clone()
     }
 }
 

@@ -3,6 +3,7 @@ use super::codec::{ids, push_lease};
 use super::failure::{about, corrupt};
 use super::node::Registered;
 use super::process::NO_OP;
+use super::reply::Reply;
 use super::script::{ANNOUNCE, Args, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTER};
 use super::token::token;
 use async_trait::async_trait;
@@ -44,8 +45,9 @@ enum Question {
 impl Membership for RedisStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         let mut args = Args::default();
-        args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&token());
-        args.text(&self.home).text(&self.grace());
+        let mark = token();
+        args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&mark);
+        args.text(&self.home).text(&self.grace()).text(&self.terms);
         let mut reply = self.link.write(&REGISTER, NO_OP, args.clone()).await?;
         let mut word = reply.word()?;
         if word == "empty" {
@@ -54,7 +56,15 @@ impl Membership for RedisStore {
             word = reply.word()?;
         }
         match word.as_str() {
-            "ok" => Ok(Lease { node: me.id.clone(), epoch: Epoch(reply.number()?) }),
+            "ok" => {
+                let epoch = Epoch(reply.number()?);
+                // Under the number of another's lease it would take itself for replaced.
+                if reply.bytes()? != mark {
+                    return Err(reply.strange("a registration was answered as that of another"));
+                }
+                self.tell_of_terms(&mut reply)?;
+                Ok(Lease { node: me.id.clone(), epoch })
+            }
             "taken" => {
                 let heard = Duration::from_millis(reply.number()?);
                 Err(StoreError::Refused(Refusal::NameTaken { node: me.id.clone(), heard }))
@@ -64,7 +74,7 @@ impl Membership for RedisStore {
                 let free_in = reply.optional_signed()?.map(|free| Duration::from_millis(free.unsigned_abs()));
                 Err(StoreError::Refused(Refusal::NameHeld { node: me.id.clone(), open, free_in }))
             }
-            other => Err(corrupt(format!("a registration was answered {other:?}"))),
+            other => Err(reply.strange(format!("a registration was answered {other:?}"))),
         }
     }
 
@@ -106,9 +116,11 @@ impl Membership for RedisStore {
             .text(&labels.join("\n"))
             .text(offer.address.as_deref().unwrap_or_default())
             .text(&offer.roots.map(|roots| roots.to_string()).unwrap_or_default());
-        match self.link.write(&ANNOUNCE, NO_OP, args).await?.word()?.as_str() {
+        let mut reply = self.link.write(&ANNOUNCE, NO_OP, args).await?;
+        match reply.word()?.as_str() {
             "ok" => Ok(()),
-            _ => Err(fenced(by)),
+            "fenced" => Err(fenced(by)),
+            other => Err(reply.strange(format!("an offer was answered {other:?}"))),
         }
     }
 
@@ -149,6 +161,20 @@ impl RedisStore {
         Ok(Some(calls))
     }
 
+    /// Says which nodes keep to something else than this one.
+    fn tell_of_terms(&self, others: &mut Reply) -> Result<(), StoreError> {
+        while !others.is_empty() {
+            let (node, theirs) = (others.word()?, others.word()?);
+            tracing::warn!(
+                ours = self.terms,
+                theirs,
+                "node {node} keeps to something else than this one: all nodes of a namespace need the same durability, lease \
+                 and grace in the URL of their store"
+            );
+        }
+        Ok(())
+    }
+
     /// How long leases last, and how long after that a node's work is its own, in milliseconds; empty for ever.
     pub(super) fn lasts(&self) -> String {
         self.leases.map(|leases| leases.lease.as_millis().to_string()).unwrap_or_default()
@@ -173,9 +199,9 @@ impl RedisStore {
         };
         let mut reply = self.link.read(&CALLED, args).await?;
         match reply.word()?.as_str() {
-            "parked" => Ok(None),
+            "parked" if question == Question::Call => Ok(None),
             "fenced" => Err(fenced(by)),
-            _ => {
+            "ok" => {
                 let now = Timestamp(reply.signed()?);
                 let lease_until = reply.optional_signed()?.map(Timestamp);
                 let due = reply.optional_signed()?.map(Timestamp);
@@ -185,6 +211,7 @@ impl RedisStore {
                 let history = Some(self.link.tell(&mut reply)?).filter(|_| self.leases_end());
                 Ok(Some((Calls { now, lease_until, wishes, due, policy, history }, count)))
             }
+            other => Err(reply.strange(format!("a sign of life was answered {other:?}"))),
         }
     }
 

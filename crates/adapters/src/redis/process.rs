@@ -96,7 +96,14 @@ impl ProcessStore for RedisStore {
             args.bytes(id.as_uuid().as_bytes());
         }
         let mut reply = self.link.read(&LOAD, args).await?;
-        ids.iter().map(|_| stored(&mut reply.list()?)).collect()
+        ids.iter()
+            .map(|id| match stored(&mut reply.list()?)? {
+                Some(other) if other.process.id != *id => {
+                    Err(reply.strange("it was answered with another record"))
+                }
+                found => Ok(found),
+            })
+            .collect()
     }
 
     async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {

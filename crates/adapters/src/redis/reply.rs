@@ -3,20 +3,30 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
 use super::failure::corrupt;
+use super::step::Step;
 use longhaul_ports::StoreError;
 use redis::Value;
 use std::vec;
 
 /// The values that a script answered, taken one after the other.
 #[derive(Debug)]
-pub(super) struct Reply(vec::IntoIter<Value>);
+pub(super) struct Reply {
+    values: vec::IntoIter<Value>,
+    step: Step,
+}
 
 impl Reply {
-    pub(super) fn of(value: Value) -> Result<Self, StoreError> {
+    /// Reads what came over a connection with this step.
+    pub(super) fn of(value: Value, step: Step) -> Result<Self, StoreError> {
         match value {
-            Value::Array(values) | Value::Set(values) => Ok(Self(values.into_iter())),
-            other => Err(unfit("an array", &other)),
+            Value::Array(values) | Value::Set(values) => Ok(Self { values: values.into_iter(), step }),
+            other => Err(unfit(&step, "an array", &other)),
         }
+    }
+
+    /// The error for an answer that is none to what was asked.
+    pub(super) fn strange(&self, what: impl Into<String>) -> StoreError {
+        strange(&self.step, what)
     }
 
     pub(super) fn word(&mut self) -> Result<String, StoreError> {
@@ -29,7 +39,7 @@ impl Reply {
             Value::SimpleString(text) => Ok(text.into_bytes()),
             Value::Okay => Ok(b"OK".to_vec()),
             Value::Int(number) => Ok(number.to_string().into_bytes()),
-            other => Err(unfit("a string", &other)),
+            other => Err(unfit(&self.step, "a string", &other)),
         }
     }
 
@@ -41,7 +51,7 @@ impl Reply {
         match self.next()? {
             Value::Int(number) => Ok(number),
             Value::BulkString(bytes) => digits(&bytes),
-            other => Err(unfit("a number", &other)),
+            other => Err(unfit(&self.step, "a number", &other)),
         }
     }
 
@@ -53,7 +63,7 @@ impl Reply {
             Value::BulkString(bytes) => {
                 String::from_utf8(bytes).map(Some).map_err(|_| corrupt("a word of an answer is no text"))
             }
-            other => Err(unfit("a string", &other)),
+            other => Err(unfit(&self.step, "a string", &other)),
         }
     }
 
@@ -62,7 +72,7 @@ impl Reply {
         match self.next()? {
             Value::Nil => Ok(None),
             Value::BulkString(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
-            other => Err(unfit("a string", &other)),
+            other => Err(unfit(&self.step, "a string", &other)),
         }
     }
 
@@ -73,25 +83,25 @@ impl Reply {
             Value::Int(number) => Ok(Some(number)),
             Value::BulkString(bytes) if bytes.is_empty() => Ok(None),
             Value::BulkString(bytes) => digits(&bytes).map(Some),
-            other => Err(unfit("a number", &other)),
+            other => Err(unfit(&self.step, "a number", &other)),
         }
     }
 
     /// An array inside.
     pub(super) fn list(&mut self) -> Result<Self, StoreError> {
-        Self::of(self.next()?)
+        Self::of(self.next()?, self.step.clone())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.len() == 0
+        self.values.len() == 0
     }
 
     fn next(&mut self) -> Result<Value, StoreError> {
-        self.0.next().ok_or_else(|| corrupt("an answer is too short"))
+        self.values.next().ok_or_else(|| strange(&self.step, "an answer is too short"))
     }
 }
 
@@ -102,7 +112,7 @@ fn digits(bytes: &[u8]) -> Result<i64, StoreError> {
         .ok_or_else(|| corrupt("a number of an answer is none"))
 }
 
-fn unfit(wanted: &str, found: &Value) -> StoreError {
+fn unfit(step: &Step, wanted: &str, found: &Value) -> StoreError {
     let kind = match found {
         Value::Nil => "nothing",
         Value::Int(_) => "a number",
@@ -110,5 +120,15 @@ fn unfit(wanted: &str, found: &Value) -> StoreError {
         Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
         _ => "something else",
     };
-    corrupt(format!("an answer holds {kind} in the place of {wanted}"))
+    strange(step, format!("an answer holds {kind} in the place of {wanted}"))
+}
+
+/// Of its connection nothing more is believed: what follows may be the answers to questions before it.
+fn strange(step: &Step, what: impl Into<String>) -> StoreError {
+    let error = corrupt(what);
+    if !step.is_lost() {
+        tracing::warn!(%error, "the store answered what was not asked: its connection is made anew");
+    }
+    step.lose();
+    error
 }

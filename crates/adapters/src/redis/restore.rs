@@ -104,7 +104,7 @@ impl RedisStore {
                 "given" => Restored::Given(at),
                 "known" => Restored::Known(at),
                 "swept" => Restored::Swept,
-                other => return Err(corrupt(format!("what was given back was answered {other:?}"))),
+                other => return Err(reply.strange(format!("what was given back was answered {other:?}"))),
             });
         }
         Ok(())

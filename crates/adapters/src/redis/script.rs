@@ -27,7 +27,7 @@ macro_rules! script {
 pub(super) static ATTENTION: Script = script!("leases", "attention");
 pub(super) static ANNOUNCE: Script = script!("even_if_full", "announce");
 pub(super) static BOOKS: Script = script!("books");
-pub(super) static CALLED: Script = script!("leases", "even_if_full", "called");
+pub(super) static CALLED: Script = script!("leases", "aside", "even_if_full", "called");
 pub(super) static CLAIM: Script = script!("claim");
 pub(super) static CLASSES: Script = script!("classes");
 pub(super) static COMMIT: Script = script!("even_if_full", "commit");

@@ -23,8 +23,10 @@ impl Upkeep for RedisStore {
             .number(most.into())
             .text(&HANDED_FOR.as_millis().to_string());
         let mut reply = self.link.take(&ATTENTION, NO_OP, args).await?;
-        if reply.word()? != "ok" {
-            return Err(fenced(by));
+        match reply.word()?.as_str() {
+            "ok" => {}
+            "fenced" => return Err(fenced(by)),
+            other => return Err(reply.strange(format!("a look at what is due was answered {other:?}"))),
         }
         let mut rows = Vec::with_capacity(reply.len());
         while !reply.is_empty() {

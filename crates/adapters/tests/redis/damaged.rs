@@ -9,6 +9,7 @@ use longhaul_testkit::suite::StoreWorld;
 use redis::ToRedisArgs;
 use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
+use std::time::Duration;
 
 const PREFIX: &str = "lh:{longhaul}:";
 
@@ -104,6 +105,61 @@ async fn a_damaged_waiter_holds_up_nobody() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_set_aside_and_is_mended_has_its_place_again() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let mut waiters = Vec::new();
+    for _ in 0..40 {
+        let id = world.submit(world.draft()).await.process.id;
+        vandal.set(&of("p:", id), "rev", "abc").await;
+        waiters.push(id);
+    }
+    assert!(world.claim(&lease).await.is_empty(), "all are set aside");
+    let (mended, still_damaged) = waiters.split_at(30);
+    for id in mended {
+        vandal.set(&of("p:", *id), "rev", "1").await;
+    }
+    assert!(world.claim(&lease).await.is_empty(), "nobody has looked again");
+    for _ in 0..4 {
+        world.clock.advance(Duration::from_secs(1));
+        world.store.beat(&lease).await.unwrap();
+    }
+    let mut claimed: Vec<ProcessId> = Vec::new();
+    for _ in 0..waiters.len() {
+        claimed.extend(world.claim(&lease).await.iter().map(|stored| stored.process.id));
+    }
+    assert_eq!(claimed, mended, "each has its turn, once and in its order");
+    vandal.set(&of("p:", still_damaged[0]), "rev", "1").await;
+    for _ in 0..4 {
+        world.clock.advance(Duration::from_secs(1));
+        world.store.beat(&lease).await.unwrap();
+    }
+    let claimed: Vec<ProcessId> = world.claim(&lease).await.iter().map(|stored| stored.process.id).collect();
+    assert_eq!(claimed, still_damaged[..1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_of_a_lost_node_that_is_mended_is_decided_about() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let (a, b) = (world.node("a").await, world.node("b").await);
+    let running = world.run(world.draft(), &a).await;
+    let id = running.process.id;
+    vandal.set(&of("p:", id), "rev", "abc").await;
+    for _ in 0..20 {
+        world.clock.advance(Duration::from_secs(1));
+        world.store.beat(&b).await.unwrap();
+    }
+    assert_eq!(world.store.attention(&b, 10).await.unwrap(), [], "it is damaged");
+    vandal.set(&of("p:", id), "rev", &running.revision.to_string()).await;
+    world.clock.advance(Duration::from_secs(1));
+    world.store.beat(&b).await.unwrap();
+    let due = world.store.attention(&b, 10).await.unwrap();
+    assert_eq!(due.iter().map(|stored| stored.process.id).collect::<Vec<_>>(), [id]);
+}
+
 /// A node that begins compares what it keeps of its work with what is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_record_keeps_no_node_from_comparing_the_others() {
@@ -119,6 +175,47 @@ async fn a_damaged_record_keeps_no_node_from_comparing_the_others() {
     let footings = vandal.store.footings(&ids).await.unwrap();
     let damaged = Footing::Damaged;
     assert_eq!(footings, [damaged, damaged, damaged, Footing::At(Revision(1))]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shared_key_of_another_kind_is_named_before_anything_is_written() {
+    let server = Server::start();
+    let shared = [
+        "meta",
+        "policy",
+        "limits",
+        "held",
+        "news",
+        "classes",
+        "served",
+        "at",
+        "tombs",
+        "launch",
+        "aside",
+        "tombs_in_order",
+        "shut",
+        "lost",
+        "ev",
+        "all",
+        "ids",
+        "live",
+        "ended",
+        "due",
+        "handed",
+        "keys",
+        "nodes",
+        "leases",
+    ];
+    for name in shared {
+        let key = format!("{PREFIX}{name}");
+        server.ask(&["SET", &key, "garbage"]);
+        let opened = RedisStore::open(server.options()).await.map(drop);
+        let Err(StoreError::Corrupt { what, way_out }) = &opened else { panic!("{name}: {opened:?}") };
+        assert!(what.ends_with(&key) && way_out.contains("restore"), "{what}; {way_out}");
+        assert_eq!(server.ask(&["DBSIZE"]), "1", "{name}: nothing was founded");
+        server.ask(&["DEL", &key]);
+    }
+    RedisStore::open(server.options()).await.expect("without them it is founded");
 }
 
 /// What is unusual is not damaged.

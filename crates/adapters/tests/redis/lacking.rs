@@ -2,8 +2,8 @@
 
 use crate::server::{Server, free_port, wait_for};
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_domain::Placement;
-use longhaul_ports::{PlacementClass, ProcessStore, Room, StoreError, Stored};
+use longhaul_domain::{Input, Observation, Placement, Wish};
+use longhaul_ports::{IdSource as _, PlacementClass, ProcessStore, Room, StoreError, Stored};
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
 use std::sync::Arc;
@@ -77,6 +77,50 @@ async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     assert!(kept);
     let stale = store.is_kept(&read.process.id, read.process.attempt.next()).await.unwrap();
     assert!(!stale, "another attempt is not the one that was claimed");
+}
+
+/// Newer servers wait only for what was written over the very connection that asks, which is another one for whoever comes
+/// again: so whatever finds what was written before has to write something itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it() {
+    let (primary, replica, store) = pair().await;
+    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let lease = world.node("a").await;
+    let starting = world.start(world.draft(), &lease).await;
+    let never_ran = Observation::NeverRan { attempt: starting.process.attempt };
+    let change = world.change(&starting, Input::Observation(never_ran));
+    let (new, waiting) = (world.submission(world.draft()).await, world.submit(world.draft()).await);
+    let op = world.ids.op();
+    replica.freeze();
+    for is_again in [false, true] {
+        for step in ["submit", "commit", "wish"] {
+            if is_again {
+                primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+                assert_eq!(store.load(&[new.process.id]).await.unwrap().len(), 1, "it reads over a new one");
+            }
+            let before = changes(&primary);
+            let answered = match step {
+                "submit" => store.submit(new.clone()).await.map(drop),
+                "commit" => store.commit(change.clone()).await.map(drop),
+                _ => store.wish(&waiting.process.id, op, Wish::Pause).await.map(drop),
+            };
+            assert!(matches!(answered, Err(StoreError::Unknown { .. })), "{step} {is_again}: {answered:?}");
+            assert!(changes(&primary) > before, "{step} {is_again}: nothing was written to wait for");
+        }
+    }
+    replica.thaw();
+    let begun = Instant::now();
+    while let Err(error) = store.submit(new.clone()).await {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{error}");
+    }
+    assert_eq!(store.commit(change).await.unwrap(), starting.revision.next());
+}
+
+/// How much was written since the server was last saved.
+fn changes(server: &Server) -> u64 {
+    let told = server.ask(&["INFO", "persistence"]);
+    let count = told.lines().find_map(|line| line.strip_prefix("rdb_changes_since_last_save:")).unwrap();
+    count.trim().parse().unwrap()
 }
 
 fn options(server: &Server, durability: &str) -> RedisOptions {

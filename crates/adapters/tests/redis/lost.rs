@@ -65,6 +65,41 @@ async fn a_write_whose_answer_got_lost_counts_once() {
     assert!(proxy.lost() >= 6, "answers were lost: {}", proxy.lost());
 }
 
+/// As behind something on the way that gave an answer twice: from there on each is that to the question before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
+    let (world, proxy) = behind_a_proxy().await;
+    let (first, second) = (world.submit(world.draft()).await, world.submit(world.draft()).await);
+    let ids = [first.process.id, second.process.id];
+    let facts = |name| NodeFacts { id: node(name), boot: "b".to_owned(), version: "1".to_owned() };
+    let lease = world.store.register(&facts("a")).await.unwrap();
+    world.store.beat(&lease).await.unwrap();
+    let strange = |error: StoreError| {
+        assert!(proxy.has_slipped());
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+    };
+
+    // One of another kind.
+    proxy.slip();
+    strange(error_of(world.store.load(&ids[1..]).await));
+    assert_eq!(world.store.load(&ids[1..]).await.unwrap(), [Some(second)]);
+    // The record of another process.
+    proxy.slip();
+    strange(error_of(world.store.load(&ids[..1]).await));
+    assert_eq!(world.store.load(&ids[..1]).await.unwrap(), [Some(first)]);
+    // The lease of another node.
+    world.store.register(&facts("b")).await.unwrap();
+    proxy.slip();
+    strange(error_of(world.store.register(&facts("c")).await));
+    let third = world.store.register(&facts("c")).await.unwrap();
+    world.store.beat(&third).await.unwrap();
+    // One that is no word of whoever says that a node was replaced.
+    world.store.drain(&node("nobody"), true).await.unwrap();
+    proxy.slip();
+    strange(error_of(world.store.announce(&lease, &NodeOffer::default()).await));
+    world.store.beat(&lease).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sweep_whose_answer_got_lost_names_whom_it_let_go() {
     let (world, proxy) = behind_a_proxy().await;

@@ -1,10 +1,10 @@
-//! Stands between a store and its server, and loses answers when told to.
+//! Stands between a store and its server, and loses or delays answers when told to.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::thread;
 
 /// What is lost: nothing.
@@ -23,6 +23,8 @@ struct Orders {
     /// What the number becomes once an answer was lost.
     afterwards: AtomicI64,
     lost: AtomicUsize,
+    /// Whether the next connection over which a script is answered slips.
+    slips: AtomicBool,
 }
 
 impl Proxy {
@@ -31,6 +33,7 @@ impl Proxy {
             passing: AtomicI64::new(NOTHING),
             afterwards: AtomicI64::new(NOTHING),
             lost: AtomicUsize::new(0),
+            slips: AtomicBool::new(false),
         });
         let listener = UnixListener::bind(socket).unwrap();
         let (server, at) = (server.to_owned(), Arc::clone(&orders));
@@ -63,6 +66,15 @@ impl Proxy {
         self.lose_answers_after(NOTHING);
     }
 
+    /// From the next answer on, each over its connection is the one to the question before.
+    pub(crate) fn slip(&self) {
+        self.orders.slips.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_slipped(&self) -> bool {
+        !self.orders.slips.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn lost(&self) -> usize {
         self.orders.lost.load(Ordering::SeqCst)
     }
@@ -88,8 +100,11 @@ fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
     });
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 20];
+        // The answer to the question before, and whether it is told in the place of that to the latest.
+        let (mut before, mut slips) = (Vec::new(), false);
         while let Ok(count @ 1..) = from_server.read(&mut buffer) {
-            if asked.swap(0, Ordering::SeqCst) > 0 {
+            let is_script = asked.swap(0, Ordering::SeqCst) > 0;
+            if is_script {
                 let left = orders.passing.load(Ordering::SeqCst);
                 if left == 0 {
                     orders.lost.fetch_add(1, Ordering::SeqCst);
@@ -100,9 +115,13 @@ fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
                     orders.passing.store(left - 1, Ordering::SeqCst);
                 }
             }
-            if to_client.write_all(buffer.get(..count).unwrap_or_default()).is_err() {
+            let answer = buffer.get(..count).unwrap_or_default().to_vec();
+            slips |= is_script && orders.slips.swap(false, Ordering::SeqCst);
+            let told = if slips { &before } else { &answer };
+            if to_client.write_all(told).is_err() {
                 break;
             }
+            before = answer;
         }
         let _ = to_client.shutdown(std::net::Shutdown::Both);
         let _ = from_server.shutdown(std::net::Shutdown::Both);

@@ -74,7 +74,12 @@ pub(crate) fn stats(stats: &Stats, uses: &[Use], now: Timestamp) -> StatsView {
         let here: Vec<Use> = uses.iter().filter(|one| one.level == *level).copied().collect();
         of_level(Some(*level), numbers, &here)
     });
-    StatsView { levels: levels.collect(), total: of_level(None, &stats.total, uses), at: rfc3339(now) }
+    StatsView {
+        levels: levels.collect(),
+        total: of_level(None, &stats.total, uses),
+        at: rfc3339(now),
+        damaged: stats.damaged.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn of_level(level: Option<Level>, numbers: &LevelStats, uses: &[Use]) -> LevelStatsView {
@@ -141,7 +146,7 @@ mod tests {
         let waits = Use { level: Level(2), uptime: None, usage: None };
         let uses = [used(0, 7, Some(5)), used(1, 3, None), used(1, 9, Some(6)), waits];
         let levels = BTreeMap::from([0, 1, 2].map(|level| (Level(level), LevelStats::default())));
-        let seen = stats(&Stats { levels, total: LevelStats::default() }, &uses, Timestamp(0));
+        let seen = stats(&Stats { levels, ..Stats::default() }, &uses, Timestamp(0));
         let of = |at: usize| seen.levels[at].usage.clone();
         let sum = |processes, cpu_ms, memory_bytes, read_bytes| {
             Some(SumUsageView { processes, cpu_ms, memory_bytes, read_bytes, written_bytes: None })

@@ -3,8 +3,8 @@
 use crate::courier::address::Address;
 use crate::courier::backoff::wait;
 use crate::courier::signature::Secret;
-use longhaul_engine::Engine;
 use longhaul_engine::ports::{Letter, Post, PostError, Receipt};
+use longhaul_engine::{Engine, with_causes};
 use longhaul_wire::event::{ENVELOPE_TYPE, Envelope};
 use std::time::Duration;
 use tokio::select;
@@ -113,17 +113,6 @@ fn outcome(answer: Result<Receipt, PostError>) -> Outcome {
         Err(PostError::Unusable { why }) => Outcome::Impossible(why),
         Err(error) => Outcome::Later { why: with_causes(&error), asked: None },
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }
 
 /// The letter of an event; what is long goes where it would be too large.

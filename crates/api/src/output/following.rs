@@ -1,6 +1,7 @@
 //! The output of an attempt that lies on another node, frame by frame, for as long as it can be had.
 
 use super::kept::Kept;
+use super::pace::Pace;
 use super::place::is_over;
 use crate::api::Api;
 use crate::fault::Fault;
@@ -10,6 +11,7 @@ use longhaul_engine::ports::{OutputSource, Presence, Wanted};
 use longhaul_wire::output::{Frame, FrameKind};
 use std::collections::VecDeque;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A follower that hears nothing for so long looks whether the other node is there at all.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -59,12 +61,14 @@ pub struct Following {
     said: Option<String>,
     /// Tries since it told something; none if it never answered.
     tries: Option<u32>,
+    /// How fast it tells what there is; of a follower, the frame that is coming.
+    pace: Pace,
     has_told: bool,
     is_over: bool,
 }
 
 impl Following {
-    pub(super) const fn new(api: Api, node: NodeId, of: Followed, begin: Part) -> Self {
+    pub(super) fn new(api: Api, node: NodeId, of: Followed, begin: Part) -> Self {
         Self {
             api,
             node,
@@ -74,6 +78,7 @@ impl Following {
             ready: VecDeque::new(),
             said: None,
             tries: None,
+            pace: Pace::default(),
             has_told: false,
             is_over: false,
         }
@@ -120,7 +125,14 @@ impl Following {
 
     async fn connect(&mut self) -> Result<(), Result<Away, Fault>> {
         let question = Question { target: self.target(), body: None, patience: PROMPT };
-        match self.api.peers.ask(&self.api.engine, &self.node, question).await {
+        let asked = Instant::now();
+        let answer = self.api.peers.ask(&self.api.engine, &self.node, question).await;
+        if self.of.goes_on {
+            self.pace = Pace::default();
+        } else {
+            self.pace.waited(asked.elapsed(), 0);
+        }
+        match answer {
             Ok(answer) => {
                 self.frames = Some(Frames::new(answer.body));
                 self.tries.get_or_insert(0);
@@ -150,11 +162,23 @@ impl Following {
     /// The next frame that came; none at the end, and if none came for a while from a node that is there.
     async fn received(&mut self) -> Result<Option<Frame>, Away> {
         let Some(frames) = &mut self.frames else { return Ok(None) };
-        let frame = match tokio::time::timeout(SILENCE, frames.next()).await {
-            Ok(Ok(frame)) => frame,
+        let (asked, before) = (Instant::now(), frames.count());
+        let next = tokio::time::timeout(SILENCE, frames.next()).await;
+        let came = frames.count().saturating_sub(before);
+        self.pace.waited(asked.elapsed(), came);
+        if self.of.goes_on && !frames.is_midway() {
+            // Between two frames there may be nothing to tell, for however long.
+            self.pace = Pace::default();
+        }
+        let frame = match next {
             Ok(Err(torn)) => return Err(Away::of(&self.node, torn.to_string())),
-            Err(_) if self.of.goes_on && self.is_there().await => return Ok(None),
-            Err(_) => return Err(Away::of(&self.node, "it says nothing more")),
+            Ok(Ok(_)) | Err(_) if self.pace.is_too_slow() => {
+                return Err(self.stalled("it tells it too slowly"));
+            }
+            Ok(Ok(frame)) => frame,
+            Err(_) if came > 0 => return Ok(None),
+            Err(_) if self.of.goes_on && !frames.is_midway() && self.is_there().await => return Ok(None),
+            Err(_) => return Err(self.stalled("it says nothing more")),
         };
         let position = match self.next {
             Part::From(position) => position,
@@ -183,6 +207,14 @@ impl Following {
         }
     }
 
+    /// What keeps silent is not asked for the same again by whoever only wants what there is.
+    fn stalled(&mut self, why: &str) -> Away {
+        if !self.of.goes_on {
+            self.tries = self.tries.map(|_| SOON_TRIES);
+        }
+        Away::of(&self.node, why)
+    }
+
     /// Whether the store knows nothing to the contrary.
     async fn is_there(&self) -> bool {
         let Ok(known) = self.api.engine.nodes().await else { return true };
@@ -204,6 +236,7 @@ impl Following {
         }
         if let Some(tries) = &mut self.tries
             && *tries < SOON_TRIES
+            && !self.pace.is_too_slow()
         {
             *tries += 1;
             return Ok(());

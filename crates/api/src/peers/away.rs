@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 use longhaul_domain::{NodeId, ProcessId};
 use longhaul_engine::ports::PeerError;
-use std::error::Error as _;
+use longhaul_engine::with_causes;
 
 /// A node that could not be asked, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,17 +47,8 @@ impl Away {
 
     /// What went wrong on the way.
     pub(crate) fn by(node: &NodeId, error: &PeerError) -> Self {
-        let mut why = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            let said = next.to_string();
-            if !why.ends_with(&said) {
-                why = format!("{why}: {said}");
-            }
-            cause = next.source();
-        }
         let cure = if matches!(error, PeerError::Untrusted { .. }) { Cure::Trust } else { Cure::Return };
-        Self { cure, ..Self::of(node, why) }
+        Self { cure, ..Self::of(node, with_causes(error)) }
     }
 
     /// The output is there, and nothing of it is here.

@@ -26,6 +26,8 @@ pub(crate) struct Frames {
     /// So many of those that came are in the buffer.
     used: usize,
     buffer: Vec<u8>,
+    /// So many came altogether.
+    count: u64,
 }
 
 /// Why there is no further frame.
@@ -41,7 +43,17 @@ pub(crate) enum Torn {
 
 impl Frames {
     pub(crate) const fn new(body: Box<dyn PeerBody>) -> Self {
-        Self { body, came: Vec::new(), used: 0, buffer: Vec::new() }
+        Self { body, came: Vec::new(), used: 0, buffer: Vec::new(), count: 0 }
+    }
+
+    /// How many bytes came so far.
+    pub(crate) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether a frame has begun to come, and not come to its end.
+    pub(crate) const fn is_midway(&self) -> bool {
+        !self.buffer.is_empty()
     }
 
     /// The next frame. Dropping the future loses nothing.
@@ -53,6 +65,7 @@ impl Frames {
             if self.used >= self.came.len() {
                 self.came = self.body.next().await?.ok_or(Torn::Over)?;
                 self.used = 0;
+                self.count = self.count.saturating_add(self.came.len() as u64);
             }
             let until = self.came.len().min(self.used.saturating_add(BITE));
             self.buffer.extend_from_slice(self.came.get(self.used..until).unwrap_or_default());

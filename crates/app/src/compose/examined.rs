@@ -8,8 +8,8 @@ use crate::config::Settings;
 use crate::doctor::{Check, amount};
 use crate::failure::causes;
 use longhaul_adapters::redis::{
-    Denial, Durability, Examination, LeaseTimes, NamespaceFacts, RedisOptions, RedisStore, RoundTrips,
-    ServerFacts, Skew, Syncing, TlsFault, Unsuitable,
+    Denial, Durability, Examination, LeaseTimes, NamespaceFacts, NodeTerms, RedisOptions, RedisStore,
+    RoundTrips, ServerFacts, Skew, Syncing, TlsFault, Unsuitable,
 };
 use longhaul_adapters::seal::{ClusterKeys, KeyId};
 use longhaul_engine::ports::StoreError;
@@ -176,7 +176,7 @@ fn not_reached(why: String, url: &str) -> Check {
 }
 
 fn of_found(found: &Examination, options: &RedisOptions) -> Vec<Check> {
-    let Examination { server, round_trips, skew, namespace } = found;
+    let Examination { server, round_trips, skew, namespace, differing } = found;
     vec![
         version(server),
         role(server, options.durability),
@@ -187,6 +187,7 @@ fn of_found(found: &Examination, options: &RedisOptions) -> Vec<Check> {
         clock(skew),
         of_namespace(*namespace, &options.namespace),
         leases(options),
+        agreement(options.terms(), differing),
     ]
 }
 
@@ -363,6 +364,22 @@ fn leases(options: &RedisOptions) -> Check {
     check.with("lease_ms", whole_millis(lease)).with("grace_ms", whole_millis(grace))
 }
 
+fn agreement(ours: String, differing: &[NodeTerms]) -> Check {
+    const NAME: &str = "redis.agreement";
+    if differing.is_empty() {
+        return Check::ok(NAME, format!("no node keeps to anything but {ours}"));
+    }
+    let others: Vec<String> =
+        differing.iter().map(|NodeTerms { node, terms }| format!("{node} keeps to {terms}")).collect();
+    Check::warning(NAME, format!("{}; this one to {ours}", others.join(", ")))
+        .because(
+            "who counts on a shorter lease or grace gives others up too early, and what a node with less durability \
+             acknowledges may be lost",
+        )
+        .so("say the same in the URL of the store on all nodes, and start their managers anew")
+        .with("differing", differing.len() as u64)
+}
+
 fn millis(span: Duration) -> String {
     format!("{:.2} ms", span.as_secs_f64() * 1_000.0)
 }
@@ -391,6 +408,7 @@ mod tests {
             },
             skew: Skew { ahead: -340, within: Duration::from_micros(60) },
             namespace: NamespaceFacts::Readable,
+            differing: Vec::new(),
         }
     }
 
@@ -421,6 +439,7 @@ ok       redis.latency           p50 0.12 ms, max 0.90 ms of 30
 ok       redis.clock             the server is 0.34 ms behind, within 0.06 ms
 ok       redis.namespace         team
 ok       redis.leases            lease 5 s, grace 10 s
+ok       redis.agreement         no node keeps to anything but durability=single&lease=5&grace=10
 all is well
 "
         );
@@ -437,6 +456,8 @@ all is well
         found.round_trips.median = Duration::from_millis(7);
         found.skew.ahead = 2_500_000;
         found.namespace = NamespaceFacts::Newer { needs: 9, knows: 1 };
+        let terms = "durability=cache&lease=5&grace=10".to_owned();
+        found.differing = vec![NodeTerms { node: "beta".to_owned(), terms }];
         let (health, text) = told(&found, "durability=single&lease=2");
         assert_eq!(health, Health::Problem);
         assert_eq!(
@@ -469,7 +490,10 @@ problem  redis.namespace         team
 warning  redis.leases            lease 2 s, grace 10 s
   why:  a node gives a sign of life each second: a few that come late end such a lease
   help: leave out `lease` in the URL of the store for 5 s
-5 problems, 4 warnings
+warning  redis.agreement         beta keeps to durability=cache&lease=5&grace=10; this one to durability=single&lease=2&grace=10
+  why:  who counts on a shorter lease or grace gives others up too early, and what a node with less durability acknowledges may be lost
+  help: say the same in the URL of the store on all nodes, and start their managers anew
+5 problems, 5 warnings
 "
         );
     }

@@ -1,8 +1,9 @@
 //! The way to other nodes.
 
+use super::ComposeError;
 use crate::config::{Neighbourhood, Settings, StoreChoice};
 use crate::state_dir::{SOCKET, StateDir};
-use longhaul_adapters::peers::{HttpPeers, PeerOptions};
+use longhaul_adapters::peers::HttpPeers;
 use longhaul_adapters::seal::KeyFile;
 use longhaul_api::{PeerGate, PeerSecrets, Peers, Ways};
 use std::net::SocketAddr;
@@ -33,14 +34,19 @@ fn secrets(settings: &Settings) -> Option<Arc<dyn PeerSecrets>> {
 }
 
 /// How this node asks others.
-pub(crate) fn peers(settings: &Settings, boot: &str) -> Peers {
+pub(crate) fn peers(settings: &Settings, boot: &str) -> Result<Peers, ComposeError> {
     let Neighbourhood { authorities, in_the_clear, .. } = &settings.neighbourhood;
-    Peers::new(Ways {
-        carrier: Arc::new(HttpPeers::new(&PeerOptions { authorities: authorities.clone() })),
+    let carrier = match authorities {
+        Some(path) => HttpPeers::trusting(path).map_err(|source| ComposeError::PeerAuthorities { source })?,
+        // Nobody may ever have to be asked who needs a certificate.
+        None => HttpPeers::default(),
+    };
+    Ok(Peers::new(Ways {
+        carrier: Arc::new(carrier),
         secrets: secrets(settings),
         boot: boot.to_owned(),
         in_the_clear: *in_the_clear,
-    })
+    }))
 }
 
 /// What lets other nodes in over the network; none where nobody shares the store.

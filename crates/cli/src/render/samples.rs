@@ -240,5 +240,5 @@ pub(crate) fn stats() -> StatsView {
         ..LevelStatsView::default()
     };
     let total = LevelStatsView { level: None, by_status: counts(5, 1, 1), failures: 2, ..roots.clone() };
-    StatsView { levels: vec![roots, children], total, at: NOW.to_owned() }
+    StatsView { levels: vec![roots, children], total, at: NOW.to_owned(), ..StatsView::default() }
 }

@@ -6,6 +6,7 @@ use crate::dispatch::Context;
 use crate::exit_code::DONE;
 use crate::failure::Failure;
 use crate::render::{Look, stats as table};
+use crate::verb::damage::tell_of_damage;
 use longhaul_wire::api::StatsView;
 use serde::Serialize;
 
@@ -33,6 +34,9 @@ pub(crate) async fn stats(context: &Context, args: &StatsArgs) -> Result<i32, Fa
         Some(Format::Table | Format::Wide | Format::Name) | None => {
             console.print(&table(&stats, Look::of(console)))?;
         }
+    }
+    if console.format != Some(Format::Json) {
+        tell_of_damage(console, &stats.damaged.iter().map(String::as_str).collect::<Vec<_>>());
     }
     Ok(DONE)
 }

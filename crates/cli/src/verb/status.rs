@@ -8,6 +8,7 @@ use crate::exit_code::DONE;
 use crate::failure::Failure;
 use crate::render::{Look, Now, detail, summary, table};
 use crate::standing::Standing;
+use crate::verb::damage::tell_of_damage;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ProcessList, ProcessView, WaitReply};
 use serde::Serialize;
@@ -240,12 +241,7 @@ impl Seen {
             .map(String::as_str)
             .filter(|id| self.damaged.insert((*id).to_owned()))
             .collect();
-        if let Some(first) = new.first() {
-            let (count, ids) = (new.len(), new.join(" "));
-            context.console.say(&format!(
-                "damaged records, left out of this: {count} ({ids}); `longhaul inspect {first}` says what is wrong"
-            ));
-        }
+        tell_of_damage(&context.console, &new);
     }
 
     /// Says once that nobody can tell how all else stands.

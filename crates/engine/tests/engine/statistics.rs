@@ -100,6 +100,7 @@ fn recounted(records: &[Stored]) -> Stats {
     Stats {
         levels: levels.into_iter().map(|(level, of)| (level, recount(&of))).collect(),
         total: recount(&records.iter().collect::<Vec<_>>()),
+        damaged: Vec::new(),
     }
 }
 

@@ -42,6 +42,9 @@ pub(crate) struct ListAnswer {
     /// Since when the store does not answer: only what this node keeps of its own work is listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stale_since: Option<String>,
+    /// Those that may belong here and cannot be shown, because their records are damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) damaged: Option<Vec<String>>,
 }
 
 /// One of many.

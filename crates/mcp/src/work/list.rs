@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 const USUAL: u32 = 20;
 /// The largest page.
 const MOST: u32 = 100;
+/// The most damaged ones that are named.
+const NAMED: usize = 20;
 
 impl Desk<'_> {
     /// Lists processes, newest first.
@@ -51,6 +53,7 @@ impl Desk<'_> {
             live,
             next_cursor: listed.cursor,
             stale_since: listed.stale_since,
+            damaged: (!listed.damaged.is_empty()).then(|| listed.damaged.into_iter().take(NAMED).collect()),
         }))
     }
 }

@@ -48,6 +48,10 @@ pub struct StatsView {
     pub total: LevelStatsView,
     /// When this was true.
     pub at: String,
+    /// Ids of processes that may belong here and whose records are damaged, which are counted nowhere; a look at one tells
+    /// what is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
 }
 
 /// Numbers about the processes of one level, or of all.

@@ -2,7 +2,8 @@
 -- its end a node's work is its own, 'beat' or 'call', and with a call the count of news that the node took in last,
 -- empty if that is not known.
 --
--- A beat prolongs the lease of a node that did not leave. A call is answered only if there is something new.
+-- A beat prolongs the lease of a node that did not leave, and looks again at who was set aside. A call is answered only if
+-- there is something new.
 local node, epoch, lasts, grace, seen = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[7]
 if not node_is(node, epoch) then return { 'fenced' } end
 local count = 0
@@ -10,6 +11,8 @@ if ARGV[6] == 'beat' then
   forgive_silence(lasts)
   call('HSET', P .. 'meta', 'heard', int(now))
   if call('HGET', P .. 'node:' .. node, 'left') ~= '1' then alive(node, lasts) end
+  mend_aside()
+  ring()
 else
   local news = call('HMGET', P .. 'news', '*', 'n:' .. node, 't:' .. node)
   count = (tonumber(news[1]) or 0) + (tonumber(news[2]) or 0)

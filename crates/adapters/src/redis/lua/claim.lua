@@ -1,7 +1,8 @@
 -- Gives a node its best waiters: the order is the highest priority, then the key that was served longest ago, then the
 -- lowest seq, among the keys with a free slot. The same token again gives the same processes again.
 --
--- A waiter that is damaged is set aside: it stands in the queue no more, and the field of its id in `aside` says why.
+-- A waiter that is damaged is set aside: it stands in the queue no more, and the field of its id in `aside` says why, until
+-- it was mended.
 local NODE, EPOCH, TOKEN, ROOTS, BATCH = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local OWN = P .. 'node:' .. NODE
 -- So many entries that stand too early are mended by one claim; what is left over is called for again.

@@ -62,7 +62,7 @@ local function needs(kind, name)
   local found = redis.pcall(look[1], P .. name, unpack(look, 2))
   if type(found) ~= 'table' or not found.err then return end
   if not found.err:find('WRONGTYPE') then error(found.err, 0) end
-  damaged('a key that has to be a ' .. kind .. ' is none: ' .. name)
+  damaged('a key that has to be a ' .. kind .. ' is none: ' .. P .. name)
 end
 
 local COUNTS = { 'rev', 'seq', 'attempt', 'wish_no', 'wishes' }

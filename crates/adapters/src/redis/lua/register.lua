@@ -1,5 +1,8 @@
 -- A node joins with a new epoch. ARGV: node, boot, version, how long its lease lasts (empty for ever), token, its home
--- (empty if it is not told), how long after its end a node's work is its own (empty if leases last for ever).
+-- (empty if it is not told), how long after its end a node's work is its own (empty if leases last for ever), and what
+-- it keeps to.
+--
+-- Answers the epoch, the token, and then name and terms of each node that keeps to something else.
 --
 -- While its lease lasts the name belongs to the home that has it: another one is answered how long ago that was heard.
 -- So it does while anything is owned under it, which only that home can know about: another one is answered how much that
@@ -7,12 +10,12 @@
 -- The same token again gives the same epoch. In a namespace that somebody emptied nothing is written: it is founded first.
 if not policy_version() then return { 'empty' } end
 local node, boot, version, lasts, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local home, grace = ARGV[7], ARGV[8]
+local home, grace, terms = ARGV[7], ARGV[8], ARGV[9]
 local key = P .. 'node:' .. node
 local was = call('HMGET', key, 'epoch', 'token', 'home', 'until', 'left', 'lost')
 if was[2] == token then
   found()
-  return { 'ok', was[1] }
+  return { 'ok', was[1], token }
 end
 local there, lasts_until = was[3] or '', tonumber(was[4] or '')
 if home ~= '' and there ~= '' and there ~= home then
@@ -32,7 +35,7 @@ end
 forgive_silence(lasts)
 local epoch = next_epoch(node)
 call('HSET', key, 'epoch', epoch, 'token', token, 'boot', boot, 'version', version, 'left', '0', 'lost', '', 'home', home,
-  'labels', '', 'address', '', 'roots', '')
+  'labels', '', 'address', '', 'roots', '', 'terms', terms)
 call('ZADD', P .. 'nodes', 0, node)
 call('SREM', P .. 'lost', node)
 alive(node, lasts)
@@ -41,4 +44,13 @@ if first_due() or anybody_waits() or call('EXISTS', P .. 'wished:' .. node) == 1
 -- Whoever waits under the older lease has to be told.
 rings = true
 ring()
-return { 'ok', epoch }
+local answer = { 'ok', epoch, token }
+for _, other in ipairs(call('ZRANGE', P .. 'nodes', 0, -1)) do
+  local known = redis.pcall('HMGET', P .. 'node:' .. other, 'terms', 'left', 'lost')
+  local is_there = not known.err and known[2] ~= '1' and (known[3] or '') == ''
+  if is_there and (known[1] or '') ~= '' and known[1] ~= terms then
+    answer[#answer + 1] = other
+    answer[#answer + 1] = known[1]
+  end
+end
+return answer

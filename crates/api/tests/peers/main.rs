@@ -1,0 +1,212 @@
+//! Questions to the manager of another node that trickles its answers, with everything around both engines faked.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use async_trait::async_trait;
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_api::{Api, LaunchDefaults, Metrics, Part, Peers, Relay, Ways};
+use longhaul_domain::{AttemptNo, NodeId};
+use longhaul_engine::ports::{
+    NoNotary, NoProber, NodeFacts, NodeOffer, PeerAnswer, PeerBody, PeerCall, PeerError, Stored,
+};
+use longhaul_engine::{Engine, Parts, Settings};
+use longhaul_testkit::fakes::{FakeVault, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_wire::api::{LaunchRequest, ReadRequest, SearchRequest, Version};
+use longhaul_wire::output::{Frame, FrameKind};
+use serde_json::json;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Whoever does not follow has an answer by then, or is told why there is none.
+const BOUND: Duration = Duration::from_secs(20);
+/// A follower is never left by this.
+const LONG: Duration = Duration::from_secs(600);
+
+/// The managers of other nodes, all of which answer alike: piece by piece, with a wait before each.
+#[derive(Clone, Debug)]
+struct Trickling {
+    pieces: Vec<Vec<u8>>,
+    pause: Duration,
+    /// Whether it then says nothing more; else the answer is over.
+    goes_on: bool,
+}
+
+#[async_trait]
+impl longhaul_engine::ports::Peers for Trickling {
+    async fn ask(&self, _: &PeerCall) -> Result<PeerAnswer, PeerError> {
+        let Self { pieces, pause, goes_on } = self.clone();
+        let body = Body { pieces: pieces.into(), pause, next_at: Instant::now() + pause, goes_on };
+        Ok(PeerAnswer { status: 200, body: Box::new(body) })
+    }
+}
+
+#[derive(Debug)]
+struct Body {
+    pieces: VecDeque<Vec<u8>>,
+    pause: Duration,
+    /// Whoever asks again waits no longer for that.
+    next_at: Instant,
+    goes_on: bool,
+}
+
+#[async_trait]
+impl PeerBody for Body {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, PeerError> {
+        tokio::time::sleep_until(self.next_at).await;
+        self.next_at += self.pause;
+        match self.pieces.pop_front() {
+            None if self.goes_on => std::future::pending().await,
+            next => Ok(next),
+        }
+    }
+}
+
+/// One byte in two seconds, for longer than anybody should wait.
+fn drops() -> Trickling {
+    let page = vec![vec![b' ']; 1_000];
+    Trickling { pieces: page, pause: Duration::from_secs(2), goes_on: true }
+}
+
+/// Whole frames of a byte each, so many.
+fn small_frames(count: u64, pause: Duration) -> Trickling {
+    let frame = |offset| {
+        let mut frame = Vec::new();
+        Frame { kind: FrameKind::Stdout, offset, at: 0, bytes: vec![b'x'] }.encode(&mut frame);
+        frame
+    };
+    Trickling { pieces: (0..count).map(frame).collect(), pause, goes_on: true }
+}
+
+/// One frame, byte by byte.
+fn slow_frame(pause: Duration) -> Trickling {
+    let mut frame = Vec::new();
+    Frame { kind: FrameKind::Stdout, offset: 0, at: 0, bytes: vec![b'x'; 400] }.encode(&mut frame);
+    Trickling { pieces: frame.into_iter().map(|byte| vec![byte]).collect(), pause, goes_on: true }
+}
+
+/// A manager, and a process that another node runs, whose manager answers so.
+async fn before(peer: Trickling) -> (Api, Stored) {
+    let clock = VirtualClock::default();
+    let store = MemoryStore::new(Arc::new(clock.clone()))
+        .with_leases(Duration::from_secs(5), Duration::from_secs(10));
+    let api = |name: &str, seed: u64, peers: Peers| {
+        let (name, store, clock) = (NodeId::new(name).unwrap(), store.clone(), clock.clone());
+        async move {
+            let facts = NodeFacts { id: name, boot: "boot".to_owned(), version: "0".to_owned() };
+            let address = Some("http+unix:///nowhere".to_owned());
+            let offer = NodeOffer { address, ..NodeOffer::default() };
+            let spawner = Arc::new(ScriptedSpawner::new(clock.clone()));
+            let parts = Parts {
+                store: Arc::new(store),
+                output: Arc::new(spawner.output()),
+                spawner,
+                prober: Arc::new(NoProber),
+                notary: Arc::new(NoNotary),
+                vault: Arc::new(FakeVault::default()),
+                clock: Arc::new(clock),
+                ids: Arc::new(SequentialIds::seeded(seed)),
+            };
+            let engine = Engine::start(parts, Settings { offer, ..Settings::of(facts) }).await.unwrap();
+            Api {
+                engine,
+                about: Arc::new(Version::default()),
+                defaults: LaunchDefaults::default(),
+                retention: None,
+                metrics: Metrics::default(),
+                relay: Relay::default(),
+                peers,
+                notice_window: longhaul_api::NOTICE_WINDOW,
+            }
+        }
+    };
+    let ways = Ways { carrier: Arc::new(peer), secrets: None, boot: "boot".to_owned(), in_the_clear: false };
+    let here = api("here", 1, Peers::new(ways)).await;
+    let there = api("there", 2, Peers::none()).await;
+    let command = json!({ "command": { "program": "runs", "args": [], "directory": "/work" } });
+    let request: LaunchRequest = serde_json::from_value(command).unwrap();
+    let id = there.launch(request).await.unwrap().process.id;
+    clock.settle().await;
+    let stored = here.engine.process(id.parse().unwrap()).await.unwrap();
+    assert_eq!(stored.process.attempt, AttemptNo(1), "it runs there");
+    (here, stored)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_a_node_that_trickles_is_refused_in_time() {
+    let (api, stored) = before(drops()).await;
+    let id = stored.process.id.to_string();
+    let begun = Instant::now();
+    let refused = api.read_output(&id, &ReadRequest::default()).await.unwrap_err();
+    assert_eq!(refused.problem().slug, "node_unreachable");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    let search = SearchRequest { pattern: "x".to_owned(), ..SearchRequest::default() };
+    let refused = api.search_output(&id, &search).await.unwrap_err();
+    assert_eq!(refused.problem().slug, "node_unreachable");
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_of_a_node_that_trickles_ends_in_time_with_what_came() {
+    let silent = Trickling { pieces: Vec::new(), pause: Duration::ZERO, goes_on: true };
+    for peer in [
+        silent,
+        small_frames(1, Duration::ZERO),
+        small_frames(1_000, Duration::from_millis(4_900)),
+        slow_frame(Duration::from_millis(900)),
+        drops(),
+    ] {
+        let (api, stored) = before(peer.clone()).await;
+        let begun = Instant::now();
+        let mut output = api.following(&stored, AttemptNo(1), None, false, Part::From(0)).await.unwrap();
+        output.open().await.unwrap();
+        let told = async { while let Ok(Some(_)) = output.next().await {} };
+        tokio::time::timeout(LONG, told).await.unwrap();
+        assert!(begun.elapsed() < BOUND, "{:?}: {peer:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn much_output_of_a_node_is_told_whole_however_long_that_takes() {
+    let pieces = (0..100_u64).map(|piece| {
+        let mut frame = Vec::new();
+        Frame { kind: FrameKind::Stdout, offset: piece * 4_096, at: 0, bytes: vec![b'x'; 4_096] }
+            .encode(&mut frame);
+        frame
+    });
+    let mut pieces: Vec<_> = pieces.collect();
+    let mut end = Vec::new();
+    Frame { kind: FrameKind::End, offset: 409_600, at: 0, bytes: Vec::new() }.encode(&mut end);
+    pieces.push(end);
+    let (api, stored) = before(Trickling { pieces, pause: Duration::from_secs(3), goes_on: true }).await;
+    let mut output = api.following(&stored, AttemptNo(1), None, false, Part::From(0)).await.unwrap();
+    output.open().await.unwrap();
+    let mut told = 0;
+    while let Some(frame) = output.next().await.unwrap() {
+        told += frame.bytes.len();
+    }
+    assert_eq!(told, 409_600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_is_told_that_a_frame_does_not_come() {
+    let (api, stored) = before(slow_frame(Duration::from_millis(900))).await;
+    let mut output = api.following(&stored, AttemptNo(1), None, true, Part::From(0)).await.unwrap();
+    output.open().await.unwrap();
+    let note = tokio::time::timeout(BOUND, output.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(note.kind, FrameKind::Note);
+    assert!(String::from_utf8(note.bytes).unwrap().contains("too slowly"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_waits_for_the_next_frame_however_long_there_is_none() {
+    let (api, stored) = before(small_frames(3, Duration::from_secs(120))).await;
+    let mut output = api.following(&stored, AttemptNo(1), None, true, Part::From(0)).await.unwrap();
+    output.open().await.unwrap();
+    for offset in 0..3 {
+        let frame = tokio::time::timeout(LONG, output.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!((frame.kind, frame.offset), (FrameKind::Stdout, offset));
+    }
+}

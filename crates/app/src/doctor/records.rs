@@ -1,0 +1,69 @@
+//! Whether every record can be read.
+
+use super::Check;
+use longhaul_cli::{Place, manager_stats};
+use longhaul_wire::api::StatsView;
+
+const NAME: &str = "records";
+/// So many are named.
+const NAMED: usize = 10;
+
+/// Asks the manager how many records there are, and which of them are damaged; none where no manager answers.
+pub(super) fn records(place: &Place) -> Option<Check> {
+    match manager_stats(place) {
+        Ok(stats) => stats.as_ref().map(counted),
+        Err(problem) => {
+            let why = problem.detail.unwrap_or(problem.title);
+            Some(Check::warning(NAME, "they cannot be counted now").because(why))
+        }
+    }
+}
+
+fn counted(stats: &StatsView) -> Check {
+    let sound: u64 = stats.total.by_status.values().sum();
+    let damaged = &stats.damaged;
+    let Some(first) = damaged.first() else {
+        return Check::ok(NAME, format!("{sound}, all of which can be read"));
+    };
+    let named: Vec<&str> = damaged.iter().take(NAMED).map(String::as_str).collect();
+    let more = if damaged.len() > NAMED { " …" } else { "" };
+    Check::problem(
+        NAME,
+        format!("{} of {} damaged: {}{more}", damaged.len(), sound + damaged.len() as u64, named.join(" ")),
+    )
+    .because("each is left alone and holds up nobody: it is not listed, not started, and not let go of")
+    .so(format!(
+        "`longhaul inspect {first}` says what is wrong; to have it back, restore a copy of the store"
+    ))
+    .with("damaged", damaged.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::{Health, Report};
+    use longhaul_wire::api::LevelStatsView;
+
+    #[test]
+    fn damaged_records_are_counted_and_named_with_what_to_do() {
+        let by_status = [("failed", 2), ("running", 1)].map(|(status, count)| (status.to_owned(), count));
+        let total = LevelStatsView { by_status: by_status.into(), ..LevelStatsView::default() };
+        let told = |damaged: Vec<String>| {
+            let report = Report::of(vec![counted(&StatsView {
+                total: total.clone(),
+                damaged,
+                ..StatsView::default()
+            })]);
+            (report.health(), report.text())
+        };
+        assert_eq!(
+            told(Vec::new()),
+            (Health::Ok, "ok       records  3, all of which can be read\nall is well\n".to_owned())
+        );
+        let (health, text) = told(vec!["0a1b".to_owned(), "0c2d".to_owned()]);
+        assert_eq!(health, Health::Problem);
+        assert!(text.contains("2 of 5 damaged: 0a1b 0c2d\n") && text.contains("inspect 0a1b"), "{text}");
+        let many = (0..11).map(|number| format!("id{number}")).collect();
+        assert!(told(many).1.contains("id9 …\n"));
+    }
+}

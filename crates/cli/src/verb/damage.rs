@@ -1,0 +1,12 @@
+//! What is said of damaged records.
+
+use crate::console::Console;
+
+/// Says which records are damaged, if any, and are left out of what is shown.
+pub(super) fn tell_of_damage(console: &Console, ids: &[&str]) {
+    let Some(first) = ids.first() else { return };
+    let (count, ids) = (ids.len(), ids.join(" "));
+    console.say(&format!(
+        "damaged records, left out of this: {count} ({ids}); `longhaul inspect {first}` says what is wrong"
+    ));
+}

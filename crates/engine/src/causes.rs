@@ -1,0 +1,40 @@
+//! What is behind an error.
+
+use std::error::Error;
+
+/// An error and everything behind it, in one line. Some say themselves what their cause says.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let (mut told, mut cause) = (error.to_string(), error.source());
+    while let Some(behind) = cause {
+        let said = behind.to_string();
+        if !told.ends_with(&said) {
+            told.push_str(": ");
+            told.push_str(&said);
+        }
+        cause = behind.source();
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Layer {
+        #[error("the top")]
+        Top(#[source] Box<Self>),
+        #[error("the middle: the bottom")]
+        Middle(#[source] Box<Self>),
+        #[error("the bottom")]
+        Bottom,
+    }
+
+    #[test]
+    fn every_cause_is_told_once() {
+        let middle = Layer::Middle(Box::new(Layer::Bottom));
+        assert_eq!(with_causes(&Layer::Top(Box::new(middle))), "the top: the middle: the bottom");
+        assert_eq!(with_causes(&Layer::Top(Box::new(Layer::Bottom))), "the top: the bottom");
+    }
+}
