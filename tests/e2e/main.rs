@@ -15,7 +15,6 @@ mod nodes;
 mod output;
 mod peers;
 mod readme;
-mod redis;
 mod reported;
 mod reuse;
 mod rows_c;
