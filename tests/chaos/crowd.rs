@@ -1,11 +1,11 @@
 //! The clients: several at once, each on any node.
 
-use crate::ask::{Answer, ask};
-use crate::chance::Chance;
 use crate::ground::Ground;
 use crate::havoc::Havoc;
 use crate::ledger::{Fate, Launch, Ledger};
 use crate::order;
+use longhaul_tests::Chance;
+use longhaul_tests::ask::{Answer, ask};
 use longhaul_wire::api::LaunchRequest;
 use serde_json::{Value, json};
 use std::path::PathBuf;

@@ -1,6 +1,5 @@
 //! What a run met.
 
-use crate::findings::Findings;
 use crate::follower::Log;
 use crate::havoc::{Fault, Past};
 use crate::journal::Journal;
@@ -8,6 +7,7 @@ use crate::ledger::{Fate, Ledger};
 use crate::limits::Peaks;
 use crate::member::KEYS;
 use crate::settling::Settled;
+use longhaul_tests::Findings;
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -1,13 +1,12 @@
 //! Whoever kills and halts, in an order that chance deals, and mends it after a while.
 
-use crate::ask::{Answer, ask};
-use crate::chance::Chance;
 use crate::journal::{Attempt, Journal, Line};
 use crate::member::Member;
 use crate::outage::Outage;
 use crate::process::signal;
 use crate::server::Server;
-use longhaul_tests::{stat, within};
+use longhaul_tests::ask::{Answer, ask};
+use longhaul_tests::{Chance, stat, within};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

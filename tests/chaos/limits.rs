@@ -1,12 +1,12 @@
 //! Limits, as the commands themselves saw them: whoever writes to the journal runs.
 
-use crate::findings::Findings;
 use crate::havoc::Past;
 use crate::journal::{Attempt, Journal, Trace};
 use crate::member::{KEYS, ROOTS};
 use crate::outage::Outage;
 use crate::replay::Loss;
 use crate::settling::Settled;
+use longhaul_tests::Findings;
 use std::collections::BTreeMap;
 
 /// What clocks that are read one after the other may differ, in microseconds.

@@ -9,20 +9,11 @@
 //! `LONGHAUL_CHAOS_SECONDS` says for how long, `LONGHAUL_CHAOS_SEED` what is drawn. A seed repeats the plan and not its
 //! course: the machine has a say in that.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run saw is the point of a long one")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "what a run saw is the point of a long one")]
 
-mod ask;
-#[path = "../simulation/chance.rs"]
-mod chance;
 mod crowd;
 mod figures;
-mod findings;
 mod follower;
 mod ground;
 mod havoc;
@@ -39,14 +30,13 @@ mod settling;
 mod truth;
 mod worker;
 
-use chance::Chance;
 use crowd::Crowd;
 use figures::Figures;
-use findings::Findings;
 use follower::Follower;
 use ground::Ground;
 use havoc::Havoc;
 use journal::Journal;
+use longhaul_tests::{Chance, Findings, fresh_seed, wanted};
 use server::Server;
 use std::time::{Duration, Instant};
 
@@ -57,8 +47,8 @@ const LONG_ENOUGH: u64 = 60;
 
 #[test]
 fn five_nodes_keep_every_promise_while_everything_is_killed() {
-    let seconds = number("LONGHAUL_CHAOS_SECONDS").unwrap_or(SECONDS);
-    let seed = number("LONGHAUL_CHAOS_SEED").unwrap_or_else(fresh_seed);
+    let seconds = wanted("LONGHAUL_CHAOS_SECONDS").unwrap_or(SECONDS);
+    let seed = wanted("LONGHAUL_CHAOS_SEED").unwrap_or_else(fresh_seed);
     println!("chaos: seed {seed}, {seconds} s");
     let mut chance = Chance::seeded(seed);
     let mut ground = Ground::new();
@@ -94,14 +84,4 @@ fn five_nodes_keep_every_promise_while_everything_is_killed() {
         let kept = ground.keep();
         panic!("seed {seed}, all that is left is in {}:\n{findings}", kept.display());
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
-}
-
-fn fresh_seed() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()) << 32 >> 12
 }

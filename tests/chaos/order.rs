@@ -1,8 +1,8 @@
 //! What is launched.
 
-use crate::chance::Chance;
 use crate::member::{KEYS, label};
 use crate::worker::{Manner, arguments};
+use longhaul_tests::Chance;
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest, RetryRequest};
 use std::path::Path;
 

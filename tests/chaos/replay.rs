@@ -1,6 +1,5 @@
 //! The log of events, told once more: it has to lead to the records, and over no limit on the way.
 
-use crate::findings::Findings;
 use crate::follower::Log;
 use crate::journal::Attempt;
 use crate::member::KEYS;
@@ -10,6 +9,7 @@ use longhaul_domain::{
     State,
 };
 use longhaul_ports::{Logged, Stored};
+use longhaul_tests::Findings;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An attempt that was lost with its node.

@@ -1,13 +1,13 @@
 //! The time after all faults: everything comes to its end, and is written down.
 
-use crate::ask::{Answer, ask, lines, list};
-use crate::findings::Findings;
 use crate::follower;
 use crate::ground::Ground;
 use crate::havoc::Havoc;
 use crate::ledger::Ledger;
 use crate::process::{naming, signal, variable};
 use longhaul_ports::{ProcessStore, Stored};
+use longhaul_tests::Findings;
+use longhaul_tests::ask::{Answer, ask, lines, list};
 use longhaul_wire::api::ProcessView;
 use longhaul_wire::event::Envelope;
 use rustix::process::Signal;

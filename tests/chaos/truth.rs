@@ -1,12 +1,12 @@
 //! Nothing doubled, nothing lost, and every end a true one.
 
-use crate::findings::Findings;
 use crate::havoc::Past;
 use crate::journal::{Attempt, Journal, Trace};
 use crate::ledger::{Fate, Launch, Ledger};
 use crate::outage::Outage;
 use crate::replay::Loss;
 use crate::settling::Settled;
+use longhaul_tests::Findings;
 use longhaul_wire::api::ProcessView;
 use std::collections::BTreeMap;
 

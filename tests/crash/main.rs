@@ -14,7 +14,6 @@ mod disk;
 mod oracle;
 mod power;
 mod protection;
-mod redis;
 mod room;
 mod scene;
 mod script;
@@ -22,7 +21,7 @@ mod stall;
 mod sweep;
 
 use case::{Action, Case, Detour, World};
-use redis::Redis;
+use longhaul_tests::Redis;
 use std::collections::{BTreeSet, hash_map::RandomState};
 use std::hash::BuildHasher;
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@ use crate::oracle;
 use crate::scene::Scene;
 use crate::script::{End, Ledger, Work, is_over};
 use longhaul_tests::{until, within};
+use serde_json::Value;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ const WAITING_LAUNCHES: usize = 3;
 const ALMOST_FULL: u64 = 6 << 20;
 /// And so much has to be left for records.
 const HEADROOM: u64 = 1 << 20;
+/// In which a command that runs has done something that can be seen.
+const BEAT: Duration = Duration::from_millis(500);
 /// Nobody waits longer for what needs no room.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -95,9 +98,13 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     let wait = "until [ -e go ]; do sleep 0.02; done; exit 5";
     let gated = ledger.launch(scene, ("gated", End::Code(5, 1)), &[], wait)?;
     let tree = ledger.launch(scene, ("tree", End::Cancelled), &[], "setsid sleep 300 & sleep 300")?;
-    for id in [&gated, &tree] {
+    let beat = "until [ -e go ]; do echo >> $0.beat; sleep 0.02; done; exit 6";
+    let runs = ledger.launch(scene, ("runs", End::Code(6, 1)), &[], beat)?;
+    let halted = ledger.launch(scene, ("halted", End::Code(6, 1)), &[], beat)?;
+    for id in [&gated, &tree, &runs, &halted] {
         scene.until(id, "at work", |record| record["pid"].is_u64())?;
     }
+    scene.ask(&["pause", &halted])?;
     let manager = scene.manager();
     let filled = filling.fill(scene);
     let mut wrong = Vec::new();
@@ -117,6 +124,8 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     if filling == Filling::Bytes && !is_refused {
         wrong.push(format!("{MOST_LAUNCHES} launches were accepted on a full disk"));
     }
+    wrong.extend(order(scene, "pause", ("runs", &runs))?);
+    wrong.extend(order(scene, "resume", ("halted", &halted))?);
     // A stop goes ahead, and the answer says that it is not recorded yet.
     if let Err(told) = scene.run(&["cancel", &tree, "--no-autostart"])
         && !told.contains("was told to stop")
@@ -133,14 +142,40 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     ledger.work.push(Work { name: "small", id: last, end: End::Code(0, 1) });
     let small = ledger.work.iter_mut().filter(|work| work.name == "small");
     let small: Vec<&mut Work> = small.collect();
-    let runs = small.len();
+    let many = small.len();
     // They share a name, and with it their line of runs.
-    small.into_iter().for_each(|work| work.end = End::Code(0, runs));
+    small.into_iter().for_each(|work| work.end = End::Code(0, many));
+    for id in [&runs, &halted] {
+        if scene.until(id, "known", |_| true)?["status"] == "paused" {
+            scene.ask(&["resume", id])?;
+        }
+    }
     scene.until_all(&ledger.kept(), "over", is_over)?;
     if scene.manager() != manager {
         wrong.push("it took another manager".to_owned());
     }
     wrong.extend(oracle::judge(scene, &ledger, None)?);
+    Ok(wrong)
+}
+
+/// Halts what runs, or lets go on what is halted: it is done or refused, and the record says which.
+fn order(scene: &Scene, verb: &str, (name, id): (&str, &str)) -> Result<Vec<String>, String> {
+    let mut wrong = Vec::new();
+    if let Err(told) = scene.run(&[verb, id, "--no-autostart"])
+        && !told.contains("full")
+    {
+        wrong.push(format!("a {verb} was refused for another reason: {told}"));
+    }
+    let record = scene.run(&["inspect", "--no-autostart", id])?;
+    let record: Value = serde_json::from_str(&record).map_err(|error| format!("{error}: {record}"))?;
+    let done = || fs::metadata(scene.work().join(format!("{name}.beat"))).map_or(0, |file| file.len());
+    let before = done();
+    std::thread::sleep(BEAT);
+    let beats = done() > before;
+    let is_true = if beats { record["status"] == "running" } else { record["status"] == "paused" };
+    if !is_true {
+        wrong.push(format!("after a {verb} it is at work: {beats}, and called {}", record["status"]));
+    }
     Ok(wrong)
 }
 

@@ -2,8 +2,7 @@
 
 use crate::case::World;
 use crate::disk::{self, Disk};
-use crate::redis::Redis;
-use longhaul_tests::{Call, Fate, is_alive, kill_together, program, spawn_watched, within};
+use longhaul_tests::{Call, Fate, Keeps, Redis, is_alive, kill_together, program, spawn_watched, within};
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::net::UnixStream;
@@ -63,7 +62,7 @@ impl Scene {
             fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         fs::write(dir.path().join("config/longhaul/config.toml"), "[keys]\nlimit = { q = 1 }\n").unwrap();
-        let redis = (world == World::Redis).then(|| Redis::start(dir.path()));
+        let redis = (world == World::Redis).then(|| Redis::start(dir.path(), Keeps::EachWrite).unwrap());
         let disk = disk(dir.path());
         let home = disk.as_ref().map_or(dir.path(), Disk::path);
         let store = match world {

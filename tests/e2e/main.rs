@@ -15,7 +15,7 @@ mod nodes;
 mod output;
 mod peers;
 mod readme;
-mod redis;
+mod recovery;
 mod reported;
 mod reuse;
 mod rows_c;

@@ -1,7 +1,6 @@
 //! Two managers on one Redis, as two machines would have them.
 
-use crate::redis::Redis;
-use longhaul_tests::{GATED, Home, is_alive, kill, until, within};
+use longhaul_tests::{GATED, Home, Keeps, Redis, is_alive, kill, until, within};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ pub(crate) struct Two {
     pub(crate) alpha: Home,
     pub(crate) beta: Home,
     redis: Redis,
+    _ground: tempfile::TempDir,
 }
 
 impl Two {
@@ -25,7 +25,8 @@ impl Two {
 
     /// The same with a lease and a grace that a test chooses.
     pub(crate) fn with_times(times: &str) -> Option<Self> {
-        let redis = Redis::start()?;
+        let ground = tempfile::Builder::new().prefix("lh-redis-").tempdir().unwrap();
+        let redis = Redis::start(ground.path(), Keeps::Nothing)?;
         let url = format!("redis+unix://{}?durability=cache&{times}", redis.socket().display());
         // Both have a directory for their configuration of their own.
         let key = redis.socket().with_file_name("cluster.key").display().to_string();
@@ -41,7 +42,7 @@ impl Two {
             home
         };
         let (alpha, beta) = (home("alpha", "[]"), home("beta", "[\"gpu\", \"os=linux\"]"));
-        let two = Self { alpha, beta, redis };
+        let two = Self { alpha, beta, redis, _ground: ground };
         until("both are there", || (two.presence("alpha")? == "here").then_some(()));
         until("both are there", || (two.presence("beta")? == "here").then_some(()));
         Some(two)

@@ -1,10 +1,13 @@
 //! A secret in an environment is where it was promised to be, and nowhere else.
 
+use crate::socket::configure;
 use longhaul_tests::{GATED, Home, is_alive, kill, program, until};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is searched for in everything.
 const MARKER: &str = "m4rk3r-5ecret-0f0e1d";
@@ -14,6 +17,7 @@ const SAID: &str = "said-by-the-command-itself";
 #[test]
 fn a_secret_of_the_environment_is_in_the_vault_and_the_output_of_its_command_and_nowhere_else() {
     let home = Home::new();
+    let receiver = Receiver::open(&home);
     // A manager that is started by a client has its environment: this one is not the secret's.
     let _ = home.ok(&["run", "--", "true"]);
     let launch = |line: &str| {
@@ -57,9 +61,19 @@ fn a_secret_of_the_environment_is_in_the_vault_and_the_output_of_its_command_and
         let answer = home.run(&words);
         assert!(!holds(answer.out.as_bytes()) && !holds(answer.err.as_bytes()), "{words:?}");
     }
+    until("both ends were sent", || {
+        let letters = receiver.letters();
+        let has = |id: &str| letters.iter().any(|letter| String::from_utf8_lossy(letter).contains(id));
+        (has(&crashed) && has(&watched)).then_some(())
+    });
+    assert!(!receiver.letters().iter().any(|letter| holds(letter)), "it was sent away");
     home.end_manager("-TERM");
+    let copy = home.work().join("copy");
+    let stores = [format!("sqlite:{}/longhaul.db", home.state().display()), format!("fs:{}", copy.display())];
+    let _ = home.ok(&["store", "copy", &stores[0], &stores[1]]);
+    assert!(!files_with(&copy, watched.as_bytes()).is_empty(), "the copy tells of it");
 
-    let places = files_with(home.state().parent().unwrap());
+    let places = files_with(home.state().parent().unwrap(), MARKER.as_bytes());
     let vault = home.state().join("vault");
     let (kept, strange): (Vec<_>, Vec<_>) = places.into_iter().partition(|path| path.starts_with(&vault));
     assert!(!kept.is_empty(), "the search finds nothing at all");
@@ -84,23 +98,75 @@ fn half_hidden() -> String {
 }
 
 fn holds(bytes: &[u8]) -> bool {
-    bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes())
+    has(bytes, MARKER.as_bytes())
+}
+
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 fn is_core(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core"))
 }
 
-/// Every file below a directory that holds the marker.
-fn files_with(directory: &Path) -> Vec<PathBuf> {
+/// Every file below a directory that holds these bytes.
+fn files_with(directory: &Path, part: &[u8]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap().flatten() {
         let (path, kind) = (entry.path(), entry.file_type().unwrap());
         if kind.is_dir() {
-            found.extend(files_with(&path));
-        } else if kind.is_file() && holds(&fs::read(&path).unwrap()) {
+            found.extend(files_with(&path, part));
+        } else if kind.is_file() && has(&fs::read(&path).unwrap(), part) {
             found.push(path);
         }
     }
     found
+}
+
+/// Where the webhooks of a manager go to.
+struct Receiver(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Receiver {
+    /// Has all events of the managers of this home sent here.
+    fn open(home: &Home) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        configure(
+            home,
+            &format!(
+                "webhooks.allow = [\"{url}\"]\n[webhook.ci]\nurl = \"{url}/\"\nsecret = \"of the receiver\"\n"
+            ),
+        );
+        let letters = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&letters);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                if let Some(letter) = letter(&stream) {
+                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
+                    let _ = stream.write_all(b"HTTP/1.1 204 Good\r\nconnection: close\r\n\r\n");
+                }
+            }
+        });
+        Self(letters)
+    }
+
+    fn letters(&self) -> Vec<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// All bytes of a letter; none if it broke off.
+fn letter(stream: &TcpStream) -> Option<Vec<u8>> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some([head.into_bytes(), body].concat())
 }

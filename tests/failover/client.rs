@@ -1,6 +1,6 @@
 //! Clients that launch all the time, and insist on an answer.
 
-use crate::ask::{Answer, ask};
+use longhaul_tests::ask::{Answer, ask};
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};

@@ -12,13 +12,8 @@
 )]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run saw is what it is for")]
 
-#[expect(dead_code, reason = "others read streams too")]
-#[path = "../chaos/ask.rs"]
-mod ask;
 mod client;
 mod cluster;
-#[path = "../chaos/findings.rs"]
-mod findings;
 mod machines;
 mod node;
 #[path = "../../crates/adapters/tests/redis/partition.rs"]
@@ -27,7 +22,7 @@ mod truth;
 
 use client::{Clients, Ledger};
 use cluster::Cluster;
-use findings::Findings;
+use longhaul_tests::Findings;
 use machines::{Machines, NODES, PRIMARY, REPLICAS};
 use node::Node;
 use partition::Machine;

@@ -1,8 +1,8 @@
 //! A manager on a machine.
 
-use crate::ask::{Answer, ask};
 use crate::machines::Machines;
 use crate::partition::Machine;
+use longhaul_tests::ask::{Answer, ask};
 use longhaul_tests::{program, within};
 use serde_json::Value;
 use std::fs::{self, File};

@@ -1,10 +1,9 @@
 //! What was acknowledged is there, and came to its true end once.
 
-use crate::ask::{Answer, ask};
 use crate::client::{Acknowledged, Launch, Ledger};
-use crate::findings::Findings;
+use longhaul_tests::Findings;
+use longhaul_tests::ask::list;
 use longhaul_wire::api::ProcessView;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -47,7 +46,7 @@ pub(crate) fn check(
     let begun = Instant::now();
     let mut records = Vec::new();
     loop {
-        if let Some(all) = list(socket) {
+        if let Some(all) = list(socket, "all=true", PATIENCE) {
             records = all;
             let is_missing = |id: &str| !records.iter().any(|view| view.id == id);
             let missing = ledger.launches.values().filter_map(|launch| launch.acknowledged.as_ref());
@@ -119,21 +118,4 @@ fn check_end(key: &str, launch: &Launch, view: &ProcessView, written: &str, find
 
 fn is_live(view: &ProcessView) -> bool {
     !matches!(view.status.as_str(), "completed" | "failed" | "timeout" | "cancelled" | "interrupted")
-}
-
-fn list(socket: &Path) -> Option<Vec<ProcessView>> {
-    let (mut all, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let path = format!("/v1/processes?all=true&limit=1000{cursor}");
-        let Answer::Said { status: 200, body } = ask(socket, "GET", &path, &Value::Null, PATIENCE) else {
-            return None;
-        };
-        for process in body["processes"].as_array()? {
-            all.push(serde_json::from_value(process.clone()).ok()?);
-        }
-        match body["cursor"].as_str() {
-            None => return Some(all),
-            Some(next) => cursor = format!("&cursor={next}"),
-        }
-    }
 }

@@ -3,7 +3,6 @@
 //! Several engines, each of which keeps its own work beside the store. What was acknowledged has to be there afterwards,
 //! and nothing may run twice.
 
-use crate::chance::Chance;
 use crate::node::facts;
 use futures_util::FutureExt;
 use longhaul_adapters::memory::{MemoryStore, Snapshot};
@@ -14,6 +13,7 @@ use longhaul_testkit::fakes::{
     FakeProber, FakeVault, FaultyStore, KeepingStore, Script, ScriptedSpawner, SequentialIds, Trouble,
     VirtualClock,
 };
+use longhaul_tests::{Chance, wanted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl World {
         let mut nodes = Vec::new();
         for number in 0..2 + chance.below(3) {
             let Ok(id) = NodeId::new(&format!("n{number}")) else { continue };
-            nodes.push(Node::start(&clock, &memory, &id, chance.next()).await);
+            nodes.push(Node::start(&clock, &memory, &id, chance.draw()).await);
         }
         Self {
             clock,
@@ -292,8 +292,8 @@ fn play(seed: u64) -> Played {
 
 #[test]
 fn what_a_store_loses_is_there_again_and_nothing_runs_twice() {
-    let first = crate::number("LONGHAUL_SIM_FIRST").unwrap_or(1);
-    let many = crate::number("LONGHAUL_SIM_SEEDS").unwrap_or(SEEDS);
+    let first = wanted("LONGHAUL_SIM_FIRST").unwrap_or(1);
+    let many = wanted("LONGHAUL_SIM_SEEDS").unwrap_or(SEEDS);
     let (mut losses, mut accepted, mut alone, mut failed) = (0, 0, 0, Vec::new());
     for seed in first..first + many {
         let played = play(seed);

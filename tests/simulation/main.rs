@@ -13,7 +13,6 @@
 #![expect(clippy::print_stdout, reason = "the log of a replayed seed is what was asked for")]
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
-mod chance;
 mod checks;
 mod forgetful;
 mod node;
@@ -26,6 +25,7 @@ mod witness;
 mod workload;
 mod world;
 
+use longhaul_tests::wanted;
 use run::{Outcome, run, run_leased, run_on_redis, run_sabotaged, run_under_a_wild_clock};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,8 +48,8 @@ const LESSONS: [u64; 7] = [1_011_477, 1_013_885, 2_002_176, 2_039_104, 2_047_901
 
 #[test]
 fn every_seed_keeps_every_promise() {
-    let first = number("LONGHAUL_SIM_FIRST").unwrap_or(FIRST);
-    let after = first + number("LONGHAUL_SIM_SEEDS").unwrap_or(SEEDS);
+    let first = wanted("LONGHAUL_SIM_FIRST").unwrap_or(FIRST);
+    let after = first + wanted("LONGHAUL_SIM_SEEDS").unwrap_or(SEEDS);
     let (next, events, crashes) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     let failed = scope(|scope| {
         let work = || {
@@ -81,8 +81,8 @@ fn every_seed_keeps_every_promise() {
 
 #[test]
 fn every_seed_on_many_machines_keeps_every_promise() {
-    let first = number("LONGHAUL_SIM_FIRST").unwrap_or(FIRST);
-    let many = number("LONGHAUL_SIM_SEEDS").unwrap_or(LEASED_SEEDS);
+    let first = wanted("LONGHAUL_SIM_FIRST").unwrap_or(FIRST);
+    let many = wanted("LONGHAUL_SIM_SEEDS").unwrap_or(LEASED_SEEDS);
     let mut failed = Vec::new();
     let (mut losses, mut again) = (0, 0);
     for seed in first..first + many {
@@ -115,8 +115,8 @@ fn the_same_seed_on_many_machines_gives_the_same_log() {
 #[test]
 fn every_seed_on_a_real_redis_keeps_every_promise() {
     let Some(server) = redis::Server::start() else { return };
-    let first = number("LONGHAUL_SIM_FIRST").unwrap_or(REDIS_FIRST);
-    let many = number("LONGHAUL_SIM_REDIS_SEEDS").unwrap_or(REDIS_SEEDS);
+    let first = wanted("LONGHAUL_SIM_FIRST").unwrap_or(REDIS_FIRST);
+    let many = wanted("LONGHAUL_SIM_REDIS_SEEDS").unwrap_or(REDIS_SEEDS);
     let mut failed = Vec::new();
     let (mut events, mut crashes, mut losses) = (0, 0, 0);
     for (seed, leased) in (first..first + many).flat_map(|seed| [(seed, false), (seed, true)]) {
@@ -175,7 +175,7 @@ fn a_wall_clock_that_is_set_again_and_again_changes_not_one_line() {
 
 #[test]
 fn a_seed_can_be_replayed() {
-    let Some(seed) = number("LONGHAUL_SIM_SEED") else {
+    let Some(seed) = wanted("LONGHAUL_SIM_SEED") else {
         assert!(!run(FIRST).log.is_empty(), "a replay shows its log");
         return;
     };
@@ -201,10 +201,6 @@ fn the_oracle_sees_a_store_that_breaks_a_promise() {
         });
         assert!(seen, "nobody noticed {sabotage:?}");
     }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
 }
 
 fn panicked() -> ! {

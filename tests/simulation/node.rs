@@ -1,6 +1,5 @@
 //! A node: a machine with its children, and the lives of the engine on it, one after the other.
 
-use crate::chance::Chance;
 use crate::oracle::Oracle;
 use crate::witness::Witness;
 use futures_util::FutureExt;
@@ -11,6 +10,7 @@ use longhaul_testkit::fakes::{
     FakeNotary, FakeProber, FakeVault, FaultyOutput, FaultySpawner, FaultyStore, FaultyVault, Mischief,
     Script, ScriptedSpawner, SequentialIds, Trouble, VirtualClock,
 };
+use longhaul_tests::Chance;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -82,7 +82,7 @@ impl Node {
             settings,
             spawner: Arc::new(spawner),
             vault: Arc::default(),
-            ids: Arc::new(SequentialIds::seeded(chance.next())),
+            ids: Arc::new(SequentialIds::seeded(chance.draw())),
             chance,
             phase: Phase::Down { until: ground.clock.now() },
             wire: Arc::new(Trouble::new(Arc::new(ground.clock.clone()))),
@@ -233,7 +233,7 @@ impl Node {
     /// Some lives are quiet, some are not.
     fn mischief(&mut self) -> Mischief {
         Mischief {
-            seed: self.chance.next(),
+            seed: self.chance.draw(),
             one_in: [0, 200, 50, 20, 8]
                 .get(usize::try_from(self.chance.below(5)).unwrap_or(0))
                 .copied()

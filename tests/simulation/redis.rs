@@ -17,22 +17,17 @@ use longhaul_engine::ports::{
     Queues, Room, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
 };
 use longhaul_testkit::fakes::VirtualClock;
+use longhaul_tests::{Keeps, Redis};
 use std::fmt;
-use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-const PROGRAM: &str = "redis-server";
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// A server that is killed when it is dropped, and those who speak to it.
 pub(crate) struct Server {
-    process: Child,
-    directory: TempDir,
+    redis: Redis,
+    _directory: TempDir,
     runtime: Runtime,
 }
 
@@ -40,40 +35,14 @@ impl Server {
     /// None where the program is missing and may be.
     pub(crate) fn start() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("socket");
-        let started = Command::new(PROGRAM)
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-            .arg(&socket)
-            .arg("--dir")
-            .arg(directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let mut process = match started {
-            Ok(process) => process,
-            Err(error) => {
-                let may_be = std::env::var_os("CI").is_none_or(|ci| ci != "true");
-                assert!(may_be, "{PROGRAM} cannot be started: {error}");
-                println!(
-                    "ignored: {PROGRAM} cannot be started: {error} (Debian: apt-get install redis-server)"
-                );
-                return None;
-            }
-        };
-        let begun = Instant::now();
-        while UnixStream::connect(&socket).is_err() {
-            let exited = process.try_wait().unwrap();
-            assert!(exited.is_none() && begun.elapsed() < PATIENCE, "the server does not start: {exited:?}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let redis = Redis::start(directory.path(), Keeps::Nothing)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        Some(Self { process, directory, runtime: runtime.unwrap() })
+        Some(Self { redis, _directory: directory, runtime: runtime.unwrap() })
     }
 
     /// An empty store whose time is that of this clock.
     pub(crate) fn store(&self, clock: &VirtualClock, leases: Option<LeaseTimes>) -> RedisAtOnce {
-        let url = format!("redis+unix://{}", self.directory.path().join("socket").display());
+        let url = format!("redis+unix://{}", self.redis.socket().display());
         let options = RedisOptions {
             durability: Durability::Cache,
             leases,
@@ -89,13 +58,6 @@ impl Server {
             runtime: self.runtime.handle().clone(),
             rung: Arc::new(watch::Sender::new(0)),
         }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

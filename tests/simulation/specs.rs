@@ -1,11 +1,11 @@
 //! What may be launched.
 
-use crate::chance::Chance;
 use longhaul_domain::{
     AgentFacts, ChildrenPolicy, CommandSpec, LaunchKey, Placement, Priority, ReadyWhen, ReportedSpec,
     RetryPolicy, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, Timestamp, WatchPattern,
     WatchSource, Work,
 };
+use longhaul_tests::Chance;
 use std::time::Duration;
 
 pub(crate) const KEYS: [&str; 3] = ["one", "two", "many"];

@@ -1,6 +1,5 @@
 //! What is asked of the engines.
 
-use crate::chance::Chance;
 use crate::node::Ground;
 use crate::oracle::Oracle;
 use crate::specs::{KEYS, SESSIONS, priority, session, span, spec};
@@ -9,6 +8,7 @@ use longhaul_domain::{
     StopCause,
 };
 use longhaul_engine::{Answer, Engine, EngineError, Launch, Launched, Revived, Told};
+use longhaul_tests::Chance;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! All nodes of one seed over their store, and the passing of time.
 
-use crate::chance::Chance;
 use crate::node::{Ground, Node, facts};
 use crate::oracle::Oracle;
 use crate::redis::Server;
@@ -12,6 +11,7 @@ use longhaul_domain::{Level, NodeId, Policy, TreeLimits};
 use longhaul_engine::ports::{Clock, Store, WallTime};
 use longhaul_engine::{Engine, Settings};
 use longhaul_testkit::fakes::{FakeNotary, VirtualClock};
+use longhaul_tests::Chance;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

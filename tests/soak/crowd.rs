@@ -1,10 +1,10 @@
 //! The clients: some launch and see to it that enough lives, one cancels, one asks and is killed.
 
-use crate::ask::{Answer, ask};
-use crate::chance::Chance;
 use crate::ground::Ground;
 use crate::ledger::{Launch, Ledger};
 use crate::{journal, leaks};
+use longhaul_tests::Chance;
+use longhaul_tests::ask::{Answer, ask};
 use longhaul_wire::api::{CommandRequest, LaunchRequest};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,12 +1,11 @@
 //! Whoever kills: managers at work and managers that begin, and supervisors with or without one.
 
-use crate::ask::{Answer, ask};
-use crate::chance::Chance;
 use crate::ground::Ground;
 use crate::journal;
 use crate::leaks;
 use crate::manager::Manager;
-use longhaul_tests::{kill, stat, within};
+use longhaul_tests::ask::{Answer, ask};
+use longhaul_tests::{Chance, kill, stat, within};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;

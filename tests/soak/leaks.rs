@@ -1,10 +1,9 @@
 //! What is left on the machine when all work has ended.
 
-use crate::findings::Findings;
 use crate::ground::Ground;
 use crate::havoc::Havoc;
 use crate::settling::Settled;
-use longhaul_tests::is_alive;
+use longhaul_tests::{Findings, is_alive};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

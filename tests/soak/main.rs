@@ -9,17 +9,10 @@
 //! `LONGHAUL_SOAK_SECONDS` says for how long, `LONGHAUL_SOAK_SEED` what is drawn. A seed repeats the plan and not its
 //! course: the machine has a say in that.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "what a run saw is the point of a long one")]
 
-#[path = "../chaos/ask.rs"]
-#[expect(dead_code, reason = "events are for those who replay them")]
-mod ask;
-#[path = "../simulation/chance.rs"]
-mod chance;
 mod crowd;
-#[path = "../chaos/findings.rs"]
-mod findings;
 mod ground;
 mod havoc;
 mod journal;
@@ -29,12 +22,11 @@ mod manager;
 mod settling;
 mod truth;
 
-use chance::Chance;
 use crowd::Crowd;
-use findings::Findings;
 use ground::Ground;
 use havoc::Havoc;
 use leaks::Before;
+use longhaul_tests::{Chance, Findings, fresh_seed, wanted};
 use std::time::{Duration, Instant};
 
 /// How long a run lasts unless it is told otherwise.
@@ -42,8 +34,8 @@ const SECONDS: u64 = 45;
 
 #[test]
 fn work_outlives_every_kill_and_leaves_nothing_behind() {
-    let seconds = number("LONGHAUL_SOAK_SECONDS").unwrap_or(SECONDS);
-    let seed = number("LONGHAUL_SOAK_SEED").unwrap_or_else(fresh_seed);
+    let seconds = wanted("LONGHAUL_SOAK_SECONDS").unwrap_or(SECONDS);
+    let seed = wanted("LONGHAUL_SOAK_SEED").unwrap_or_else(fresh_seed);
     println!("soak: seed {seed}, {seconds} s");
     let mut chance = Chance::seeded(seed);
     let folder = tempfile::Builder::new().prefix("lh-soak-").tempdir().unwrap();
@@ -75,14 +67,4 @@ fn work_outlives_every_kill_and_leaves_nothing_behind() {
         let kept = folder.keep();
         panic!("seed {seed}, all that is left is in {}:\n{findings}", kept.display());
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
-}
-
-fn fresh_seed() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    u64::from(now.subsec_nanos()) ^ u64::from(std::process::id())
 }

@@ -1,8 +1,8 @@
 //! The time after all faults: everything comes to its end, and is written down.
 
-use crate::ask::{ask, list};
-use crate::findings::Findings;
 use crate::ground::Ground;
+use longhaul_tests::Findings;
+use longhaul_tests::ask::{ask, list};
 use longhaul_wire::api::ProcessView;
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -1,11 +1,11 @@
 //! Nothing lost, nothing doubled, every end a true one.
 
-use crate::findings::Findings;
 use crate::ground::Ground;
 use crate::havoc::Havoc;
 use crate::journal;
 use crate::ledger::Ledger;
 use crate::settling::Settled;
+use longhaul_tests::Findings;
 use std::collections::BTreeMap;
 use std::fmt;
 

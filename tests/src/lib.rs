@@ -1,13 +1,23 @@
-//! What the tests of the whole product share: a home of its own for a manager, and honest waiting.
+//! What the tests of the whole product share: a home of its own for a manager, a server, what is drawn and what is found,
+//! and honest waiting.
 
+pub mod ask;
+mod chance;
+mod findings;
 mod home;
 mod points;
 mod proc;
+mod redis;
+mod wanted;
 mod watch;
 
+pub use chance::{Chance, fresh_seed};
+pub use findings::Findings;
 pub use home::{Answer, GATED, Home, program};
 pub use points::{Point, points, points_in};
 pub use proc::{Stat, descendants, is_alive, kill, kill_together, stat, ticks};
+pub use redis::{Keeps, Redis};
+pub use wanted::wanted;
 pub use watch::{Call, CallKind, Fate, Program, may_watch, spawn_watched};
 
 use std::time::{Duration, Instant};

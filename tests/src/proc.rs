@@ -1,5 +1,7 @@
 //! What the kernel says about processes.
 
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 
 /// The part of `/proc/<pid>/stat` that tests ask for.
@@ -66,21 +68,30 @@ pub fn descendants(pid: u32) -> Vec<u32> {
 /// Sends a signal to a process that this test started.
 ///
 /// # Panics
-/// When `kill` cannot be run.
+/// When it may not be sent.
 pub fn kill(signal: &str, pid: u32) {
     kill_together(signal, &[pid]);
 }
 
-/// Sends a signal to several at once, so that nobody sees one of them gone and another alive.
+/// Sends a signal to several at once, so that nobody sees one of them gone and another alive; whoever is gone needs none.
 ///
 /// # Panics
-/// When `kill` cannot be run.
-#[expect(clippy::unwrap_used, reason = "a test without kill(1) cannot go on")]
+/// When it may not be sent, or has another name than those that tests use.
+#[expect(clippy::panic, reason = "a test that cannot send a signal cannot go on")]
 pub fn kill_together(signal: &str, pids: &[u32]) {
-    if pids.is_empty() {
-        return;
+    let number = match signal {
+        "-KILL" => Signal::KILL,
+        "-TERM" => Signal::TERM,
+        "-STOP" => Signal::STOP,
+        "-CONT" => Signal::CONT,
+        "-SEGV" => Signal::SEGV,
+        _ => panic!("{signal} is the name of no signal that tests send"),
+    };
+    for pid in pids {
+        let sent = pid.cast_signed();
+        match Pid::from_raw(sent).map_or(Err(Errno::SRCH), |pid| kill_process(pid, number)) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => panic!("{signal} cannot be sent to {pid}: {error}"),
+        }
     }
-    let pids = pids.iter().map(u32::to_string);
-    let status = std::process::Command::new("kill").arg(signal).args(pids).status();
-    status.unwrap();
 }

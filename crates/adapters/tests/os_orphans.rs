@@ -12,13 +12,42 @@
 #[path = "os/bench.rs"]
 mod bench;
 
-use bench::{Bench, code, key, state, until};
+use bench::{Bench, code, key, kill, state, until};
 use longhaul_adapters::os::OsSpawner;
 use longhaul_domain::Leftovers;
-use longhaul_ports::Spawner;
+use longhaul_ports::{Clock, Found, Spawner};
+use rustix::process::{getpid, set_child_subreaper};
+use tokio::sync::Mutex;
+
+/// Both change to whom orphans of this program go.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+#[tokio::test]
+async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
+    let _alone = ALONE.lock().await;
+    // Adopts orphans and never waits for them, as the first process of many a container does.
+    set_child_subreaper(Some(getpid())).unwrap();
+    let mut bench = Bench::new();
+    bench.start(key(1), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
+    let pid = bench.spawned().await;
+    let shim = bench.identity(key(1)).shim_pid;
+    bench.next_life();
+    kill(shim);
+    until(async || parent(pid) == Some(std::process::id())).await;
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    until(async || state(pid) == Some('Z')).await;
+    let over = bench.clock().now();
+    until(async || bench.clock().now() > over).await;
+    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    assert!(matches!(found, Found::Alive(_)), "{found:?}");
+    let exit = bench.exited().await;
+    assert_eq!((code(&exit), exit.circumstances.unwatched), (7, true));
+    set_child_subreaper(None).unwrap();
+}
 
 #[tokio::test]
 async fn orphans_are_adopted_and_leave_no_zombie() {
+    let _alone = ALONE.lock().await;
     let mut bench = Bench::new();
     let mut options = bench.options();
     options.adopt_orphans = true;

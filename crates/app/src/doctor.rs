@@ -5,6 +5,7 @@ mod check;
 mod limits;
 mod machine;
 mod records;
+mod shim;
 
 pub(crate) use bundle::Bundle;
 pub(crate) use check::{Check, Health, Report, amount};
@@ -40,7 +41,7 @@ pub(crate) fn doctor(
     checks.push(machine::state_dir(state_dir));
     let configured = settings.as_ref().ok();
     if let Some(settings) = configured {
-        checks.push(machine::shim(settings));
+        checks.push(shim::shim(settings));
     }
     checks.extend(surveyed::of_names(state_dir).ok().flatten());
     checks.push(machine::socket(&place.socket));

@@ -24,6 +24,9 @@ pub const MOST_DESCRIPTORS: usize = 8;
 /// The first argument that makes a program serve as a shim.
 pub const ATTEMPT_ARGUMENT: &str = "attempt";
 
+/// The first argument that makes a program say which shim it is: its name and its version, on a line.
+pub const VERSION_ARGUMENT: &str = "--version";
+
 /// The variable that, set to `1`, allows a program to serve as its own shim.
 pub const SHIM_VARIABLE: &str = "LONGHAUL_SHIM";
 

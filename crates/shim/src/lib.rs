@@ -109,7 +109,9 @@ mod shortage;
 mod status;
 
 pub use attempt_directory::{AttemptDirectory, AttemptFileError, EXIT, IDENTITY, INPUT, SOCKET};
-pub use channel::{ATTEMPT_ARGUMENT, MOST_DESCRIPTORS, SHIM_VARIABLE, receive, send, start};
+pub use channel::{
+    ATTEMPT_ARGUMENT, MOST_DESCRIPTORS, SHIM_VARIABLE, VERSION_ARGUMENT, receive, send, start,
+};
 pub use containment::{AllowedContainment, Containment};
 pub use exit::{Ending, ExitRecord, SpawnStage};
 pub use file_identity::FileIdentity;

@@ -22,22 +22,31 @@ mod telling;
 mod term;
 mod tree;
 
-use std::{env, path::PathBuf, process};
+use std::{
+    env,
+    io::{self, Write as _},
+    path::PathBuf,
+    process,
+};
 
-use crate::channel::{ATTEMPT_ARGUMENT, SHIM_VARIABLE};
+use crate::channel::{ATTEMPT_ARGUMENT, SHIM_VARIABLE, VERSION_ARGUMENT};
 
 const USAGE: i32 = 64;
 
 /// Serves one attempt and leaves the process; to be called first in the shim's own `main`.
 ///
 /// Its arguments are the word `attempt` and the absolute path of an attempt directory; its standard input is the
-/// first control connection.
+/// first control connection. With [`VERSION_ARGUMENT`] instead it says which shim it is.
 pub fn main() -> ! {
     let mut arguments = env::args_os().skip(1);
     let word = arguments.next();
     match (word, arguments.next().map(PathBuf::from)) {
         (Some(word), Some(directory)) if word == ATTEMPT_ARGUMENT && directory.is_absolute() => {
             process::exit(startup::serve(&directory))
+        }
+        (Some(word), None) if word == VERSION_ARGUMENT => {
+            let said = writeln!(io::stdout(), "longhaul-shim {}", env!("CARGO_PKG_VERSION"));
+            process::exit(i32::from(said.is_err()))
         }
         _ => process::exit(USAGE),
     }
@@ -48,7 +57,7 @@ pub fn main() -> ! {
 /// A program that calls this before anything else needs no second executable beside it.
 pub fn run_if_asked() {
     let word = env::args_os().nth(1);
-    let asked = word.is_some_and(|word| word == ATTEMPT_ARGUMENT);
+    let asked = word.is_some_and(|word| word == ATTEMPT_ARGUMENT || word == VERSION_ARGUMENT);
     if asked && env::var_os(SHIM_VARIABLE).is_some_and(|value| value == "1") {
         main();
     }

@@ -46,6 +46,11 @@ pub(super) fn open(pid: u32, start_time: u64) -> io::Result<Option<OwnedFd>> {
     Ok(same.then_some(fd))
 }
 
+/// Whether a process has ended, waited for or not.
+pub(super) fn has_ended(pid: u32, start_time: u64) -> bool {
+    ProcessStat::read(pid).is_none_or(|stat| stat.start_time != start_time || stat.is_dead())
+}
+
 /// Opens a child that was not waited for yet; none if somebody else did.
 pub(super) fn open_child(pid: u32) -> Option<OwnedFd> {
     let number = i32::try_from(pid).ok().and_then(Pid::from_raw)?;

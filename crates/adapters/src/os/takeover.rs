@@ -32,6 +32,8 @@ enum Seen {
 /// Stands in for the shim of an attempt until its command has ended, and records the end.
 pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     let Orphan { directory, lock, identity, pidfd } = orphan;
+    // An end that waits to be collected was there before anybody in this life could see it.
+    let had_ended = watch.identity().is_none() && pidfd::has_ended(identity.pid, identity.start_time);
     watch.see_start(&identity);
     watch.hold_input();
     let tree = Tree::new(&watch.shared, watch.key, &identity);
@@ -72,7 +74,8 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
         }
     };
     let left = tree.others().await;
-    let mut record = ExitRecord::never_ran(steady_ms(&watch.shared.options), wall_ms());
+    let ended_at = if had_ended { watch.before() } else { steady_ms(&watch.shared.options) };
+    let mut record = ExitRecord::never_ran(ended_at, wall_ms());
     record.ending = ending;
     record.limit = limit;
     record.run_ms = record.ended_at.saturating_sub(identity.started_at);
@@ -85,6 +88,7 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
             record.swept = tree.empty().await;
         }
         None => {
+            record.paused = watch.is_halted;
             record.leftovers = left;
             record.sweeping = left > 0 && watch.conduct.sweep;
             record.settled = !record.sweeping;
@@ -198,9 +202,14 @@ async fn accompany(
                         stopping.force();
                     }
                 }
-                Some(Ask::Pause(answer)) => drop(answer.send(tree.hold().await)),
+                Some(Ask::Pause(answer)) => {
+                    let held = tree.hold().await;
+                    watch.is_halted = held.is_ok();
+                    drop(answer.send(held));
+                }
                 Some(Ask::Resume(answer)) => {
                     tree.release().await;
+                    watch.is_halted = false;
                     drop(answer.send(Ok(())));
                 }
                 Some(Ask::Signal(sent, answer)) => drop(answer.send(tree.send(sent).await)),

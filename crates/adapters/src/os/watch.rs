@@ -45,6 +45,8 @@ pub(super) struct Watch {
     pub(super) held: Held,
     /// The stop that was ordered in this life, the strongest so far.
     pub(super) stop: Option<StopOrder>,
+    /// Its tree was halted, and has not been let go on since.
+    pub(super) is_halted: bool,
     /// When it began, in steady milliseconds.
     since: u64,
     watches: Weak<Watches>,
@@ -132,6 +134,7 @@ impl Watch {
             conduct,
             held: Held::default(),
             stop: None,
+            is_halted: false,
             since,
             watches,
             shim: None,
@@ -227,6 +230,11 @@ impl Watch {
     /// Who runs it, once that is known.
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.identity.as_deref()
+    }
+
+    /// The last moment of which this life knows nothing, in steady milliseconds.
+    pub(super) const fn before(&self) -> u64 {
+        self.since.saturating_sub(1)
     }
 
     /// Whether its end was told.

@@ -209,6 +209,12 @@ pub(crate) fn halt(pid: u32) {
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
 }
 
+pub(crate) fn go_on(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    // Whoever was let go on by others may be gone.
+    let _gone = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
+}
+
 /// The state letter of a process; none if it is gone.
 pub(crate) fn state(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -1,7 +1,7 @@
 //! Shims that are killed.
 
-use crate::bench::{Bench, by_user, code, is_halted, key, kill, state, until};
-use longhaul_domain::{ExitStatus, Interruption, Observation, StopCause};
+use crate::bench::{Bench, by_user, code, go_on, is_halted, key, kill, state, until};
+use longhaul_domain::{Circumstances, ExitStatus, Interruption, Observation, StopCause};
 use longhaul_ports::{Found, Spawner};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ async fn killing_the_shim_loses_neither_the_exit_code_nor_output() {
     bench.says(key(1), "before").await;
     bench.kill_shim(key(1));
     std::fs::write(bench.path().join("go"), "").unwrap();
-    assert_eq!(code(&bench.exited().await), 7);
+    let exit = bench.exited().await;
+    assert_eq!((code(&exit), exit.circumstances), (7, Circumstances::PLAIN), "it was watched all the time");
     assert_eq!(bench.text(key(1)).await, "before\nafter\nerror\n");
 }
 
@@ -100,8 +101,39 @@ async fn a_command_without_shim_is_halted_and_stopped_with_its_tree() {
     bench.spawner.stop(key(1), by_user(false)).await.unwrap();
     let exit = bench.exited().await;
     assert_eq!(exit.status, ExitStatus::Signal { number: 15, core: false });
-    assert_eq!(exit.stopped, Some(StopCause::User));
+    assert_eq!(
+        (exit.stopped, exit.circumstances.paused),
+        (Some(StopCause::User), false),
+        "a stop lets it go on"
+    );
     until(async || state(grandchild).is_none_or(|state| state == 'Z')).await;
+}
+
+#[tokio::test]
+async fn an_end_without_shim_tells_whether_it_was_paused() {
+    // Halted by the shim, or once that was gone, and perhaps let go on again; a stranger wakes the command in the end.
+    for (before, after, resumed) in [(true, false, false), (false, true, false), (true, true, true)] {
+        let bench = Bench::new();
+        bench.start(key(1), "while [ ! -e go ]; do :; done; exit 5").await;
+        let pid = bench.spawned().await;
+        if before {
+            bench.spawner.pause(key(1)).await.unwrap();
+        }
+        let shim = bench.identity(key(1)).shim_pid;
+        bench.kill_shim(key(1));
+        until(async || state(shim).is_none()).await;
+        if after {
+            until(async || bench.spawner.pause(key(1)).await.is_ok()).await;
+        }
+        assert!(is_halted(pid));
+        if resumed {
+            bench.spawner.resume(key(1)).await.unwrap();
+        }
+        std::fs::write(bench.path().join("go"), "").unwrap();
+        go_on(pid);
+        let exit = bench.exited().await;
+        assert_eq!((code(&exit), exit.circumstances.paused), (5, !resumed), "{before} {after}");
+    }
 }
 
 #[tokio::test]

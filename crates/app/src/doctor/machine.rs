@@ -1,13 +1,12 @@
 //! What a manager depends on here: files, programs, and whoever answers.
 
 use super::check::{Check, amount};
-use crate::config::{self, ConfigError, Settings, Sources, StoreChoice};
+use crate::config::{self, ConfigError, Sources, StoreChoice};
 use crate::reserve;
-use crate::shim;
 use crate::state_dir::StateDir;
 use longhaul_cli::{Place, manager_version};
 use longhaul_wire::api::Version;
-use rustix::fs::{Access, FileType};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::path::Path;
 
@@ -72,21 +71,6 @@ pub(super) fn state_dir(path: &Path) -> Check {
         return Check::ok(NAME, told).with("free_bytes", free);
     };
     check.so("make room; `longhaul prune` lets old records go, with their output").with("free_bytes", free)
-}
-
-/// Tells which program supervises commands.
-pub(super) fn shim(settings: &Settings) -> Check {
-    const NAME: &str = "shim";
-    let path = match shim::find(settings.shim.as_deref()) {
-        Ok(path) => path,
-        Err(error) => return Check::problem(NAME, format!("it cannot be found: {error}")),
-    };
-    match rustix::fs::access(&path, Access::EXEC_OK) {
-        Ok(()) => Check::ok(NAME, path.display().to_string()),
-        Err(errno) => Check::problem(NAME, format!("{} cannot be executed", path.display()))
-            .because(format!("{}; without it no command starts", std::io::Error::from(errno)))
-            .so("correct `shim.path`, or put longhaul-shim beside longhaul"),
-    }
 }
 
 /// Tells whether the socket is one that only its user reaches.

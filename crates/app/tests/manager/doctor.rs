@@ -38,6 +38,7 @@ fn doctor_tells_of_each_part_of_this_machine_with_a_manager_and_without() {
     for name in ["configuration", "state_dir", "socket", "shim", "manager", "store", "containment", "clock"] {
         assert_eq!(state_of(&with, name).0, "ok", "{with:?}");
     }
+    assert_eq!(state_of(&with, "shim").1["figures"]["version"], env!("CARGO_PKG_VERSION"), "{with:?}");
     assert!(state_of(&with, "limits").1["figures"]["pid_max"].is_number(), "{with:?}");
     let (state, orphans) = state_of(&with, "orphans");
     assert_eq!((state.as_str(), &orphans["figures"]["supervised"]), ("ok", &1.into()), "{orphans:#}");

@@ -2,7 +2,7 @@ use crate::world::{World, command, ran, seconds};
 use longhaul_domain::{Command, Spec, Status, StopCause, Timestamp};
 use longhaul_engine::ports::{Filter, Order, PageAsk, Refusal, StoreError};
 use longhaul_engine::{EngineError, Reached};
-use longhaul_testkit::fakes::{Call, Fault};
+use longhaul_testkit::fakes::{Act, Call, Fault};
 
 #[tokio::test(start_paused = true)]
 async fn a_launch_without_an_answer_is_sent_again_and_starts_once() {
@@ -186,6 +186,25 @@ async fn a_pause_that_cannot_be_recorded_halts_nothing() {
     let answer = world.ask(id, Command::Pause).await;
     assert!(matches!(answer, Err(EngineError::Store { .. })), "{answer:?}");
     assert_eq!(world.status(id).await, Status::Running);
+    world.pass(seconds(10)).await;
+    assert_eq!(world.status(id).await, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_that_cannot_be_recorded_lets_nothing_go_on() {
+    let world = World::new().await;
+    let id = world.launch("exit 0 10000").await;
+    world.settle().await;
+    world.ask(id, Command::Pause).await.unwrap();
+    world.store.set_full(true);
+    let answer = world.ask(id, Command::Resume).await;
+    assert!(matches!(answer, Err(EngineError::Refused { refusal: Refusal::Full })), "{answer:?}");
+    world.pass(seconds(60)).await;
+    assert_eq!(world.status(id).await, Status::Paused);
+    let acts: Vec<Act> = world.spawner.journal().iter().map(|entry| entry.act).collect();
+    assert!(!acts.contains(&Act::Resumed), "{acts:?}");
+    world.store.set_full(false);
+    world.ask(id, Command::Resume).await.unwrap();
     world.pass(seconds(10)).await;
     assert_eq!(world.status(id).await, Status::Completed);
 }

@@ -168,6 +168,7 @@ impl Watch {
             }
             Notice::Paused { missed, .. } => {
                 if missed == 0 {
+                    self.is_halted = true;
                     self.answer(Ok(()));
                 } else {
                     self.half_halted(link, missed).await;
@@ -175,6 +176,7 @@ impl Watch {
                 None
             }
             Notice::Resumed => {
+                self.is_halted = false;
                 self.answer(Ok(()));
                 None
             }

@@ -1,40 +1,55 @@
 //! Everything that a seed decides.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 /// Draws numbers from a seed; the same seed gives the same ones.
 #[derive(Clone, Debug)]
-pub(crate) struct Chance {
+pub struct Chance {
     state: u64,
 }
 
 impl Chance {
-    pub(crate) const fn seeded(seed: u64) -> Self {
+    /// Begins with this seed.
+    #[must_use]
+    pub const fn seeded(seed: u64) -> Self {
         Self { state: mix(seed) }
     }
 
     /// Another source, which draws other numbers.
-    pub(crate) const fn fork(&mut self) -> Self {
-        Self::seeded(self.next())
+    #[must_use]
+    pub const fn fork(&mut self) -> Self {
+        Self::seeded(self.draw())
     }
 
-    pub(crate) const fn next(&mut self) -> u64 {
+    /// Any number.
+    pub const fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)
     }
 
     /// A number below a bound; 0 if the bound is.
-    pub(crate) const fn below(&mut self, bound: u64) -> u64 {
-        let drawn = self.next();
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        let drawn = self.draw();
         if bound == 0 { 0 } else { drawn % bound }
     }
 
-    pub(crate) const fn odds(&mut self, one_in: u64) -> bool {
+    /// True once in so many times.
+    pub const fn odds(&mut self, one_in: u64) -> bool {
         self.below(one_in) == 0
     }
 
-    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+    /// One of these; none of nothing.
+    pub fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
         let place = self.below(u64::try_from(from.len()).unwrap_or(0));
         from.get(usize::try_from(place).unwrap_or(0)).cloned()
     }
+}
+
+/// A seed that nobody has drawn before.
+#[must_use]
+pub fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::from(now.subsec_nanos()) ^ u64::from(std::process::id())
 }
 
 /// The output function of the SplitMix64 generator.

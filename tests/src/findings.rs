@@ -7,14 +7,17 @@ const MOST: usize = 40;
 
 /// Everything that broke a promise.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(Vec<String>);
+pub struct Findings(Vec<String>);
 
 impl Findings {
-    pub(crate) fn note(&mut self, what: impl fmt::Display) {
+    /// Keeps one more.
+    pub fn note(&mut self, what: impl fmt::Display) {
         self.0.push(what.to_string());
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

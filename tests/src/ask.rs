@@ -9,9 +9,12 @@ use std::time::Duration;
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub enum Answer {
+    /// An answer.
     Said {
+        /// The code.
         status: u16,
+        /// The document.
         body: Value,
     },
     /// Nobody was there to be asked.
@@ -21,7 +24,8 @@ pub(crate) enum Answer {
 }
 
 /// Asks, and waits for the answer for so long at most.
-pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &Value, patience: Duration) -> Answer {
+#[must_use]
+pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, patience: Duration) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let Ok(mut stream) = UnixStream::connect(socket) else { return Answer::Nobody };
     let question = format!(
@@ -42,7 +46,8 @@ pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &Value, patienc
 }
 
 /// A stream of lines of JSON that ends with what there is; none if it broke off.
-pub(crate) fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec<Value>> {
+#[must_use]
+pub fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec<Value>> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(patience)).ok()?;
     // In the first version of the protocol a body is not cut into chunks.
@@ -58,7 +63,8 @@ pub(crate) fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec
 
 /// All records that a filter admits, page by page; none if one cannot be had, or if a manager whose store is away can tell
 /// of its own alone.
-pub(crate) fn list(socket: &Path, filter: &str, patience: Duration) -> Option<Vec<ProcessView>> {
+#[must_use]
+pub fn list(socket: &Path, filter: &str, patience: Duration) -> Option<Vec<ProcessView>> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
         let path = format!("/v1/processes?{filter}&limit=1000{cursor}");

@@ -1,0 +1,163 @@
+//! The manager is killed again and again while it finds out what became of its work: every fact is found once.
+
+use crate::socket::{configure, ids, json_of};
+use longhaul_tests::{Home, until};
+use std::collections::BTreeSet;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// So often it is killed while it begins.
+const KILLS: u32 = 20;
+/// The kills are spread over what a start takes here, and over no less than this.
+const SHORTEST: Duration = Duration::from_millis(60);
+/// What each command does first, so that nobody runs twice unseen.
+const BEGIN: &str = "echo $LONGHAUL_ID >> begun";
+/// How most begin: many of them must not keep the machine busy by looking.
+const GATED: &str = "while [ ! -e go ]; do sleep 0.2; done";
+const RUNNING: i32 = 15;
+const WAITING: i32 = 9;
+/// Before which kills something ends. The last of these makes room for what waits, so late that what follows it cannot be
+/// kept from its start so often that it is given up.
+const ENDS_BEFORE: [u32; 3] = [1, 8, 17];
+
+/// One process, and the code with which it ends.
+struct Work {
+    id: String,
+    code: i32,
+}
+
+/// Some of every kind.
+struct Crowd {
+    running: Vec<Work>,
+    /// A parent and its children.
+    tree: Vec<Work>,
+    paused: Work,
+    /// Each ends with a file of its own.
+    meanwhile: Vec<Work>,
+    /// One after the other, behind the last of those that end meanwhile.
+    waiting: Vec<Work>,
+}
+
+#[test]
+fn manager_killed_twenty_times_while_it_recovers_loses_nothing_and_starts_nothing_twice() {
+    for store in ["sqlite", "fs"] {
+        let home = Home::new();
+        let place = home.state().with_file_name("db");
+        let limits = "[limits]\nmax_parallel = 40\n[keys]\nlimit = { q = 1 }\n";
+        configure(&home, &format!("store = \"{store}:{}\"\n{limits}", place.display()));
+        let crowd = Crowd::launch(&home);
+        let live: Vec<&Work> = crowd.live().collect();
+        let pids: Vec<u32> = live.iter().map(|work| home.pid(&work.id)).collect();
+
+        home.end_manager("-KILL");
+        kill_while_it_recovers(&home);
+        let adopted: Vec<u32> = live.iter().map(|work| home.pid(&work.id)).collect();
+        assert_eq!(adopted, pids, "{store}: adopted, and nobody else");
+        assert_eq!(home.status(&crowd.paused.id), "paused", "{store}");
+        for work in &crowd.meanwhile {
+            assert_eq!(ending(&home, &work.id), work.code, "{store}: {}", home.record(&work.id));
+        }
+        let follows = &crowd.waiting[0].id;
+        home.until_status(follows, "running");
+        assert_eq!(home.run(&["resume", &crowd.paused.id]).code, 0);
+        home.open_gate();
+        crowd.check(&home, store);
+    }
+}
+
+/// Kills it at moments that are spread evenly over the time that a start takes here, and lets it be after that.
+fn kill_while_it_recovers(home: &Home) {
+    let begun = Instant::now();
+    let first = serve(home);
+    until("it answers", || UnixStream::connect(home.state().join("longhaul.sock")).ok());
+    let span = begun.elapsed().max(SHORTEST);
+    end(first);
+    for kill in 0..KILLS {
+        if ENDS_BEFORE.contains(&kill) {
+            std::fs::write(home.work().join(format!("end-{kill}")), "").unwrap();
+        }
+        let manager = serve(home);
+        // The moment is what is tried; nothing is waited for.
+        sleep(span * kill / KILLS);
+        end(manager);
+    }
+}
+
+fn serve(home: &Home) -> Child {
+    home.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn end(mut manager: Child) {
+    manager.kill().unwrap();
+    manager.wait().unwrap();
+}
+
+/// The code with which a process ends; another one of ours if that is never known.
+fn ending(home: &Home, id: &str) -> i32 {
+    home.run(&["wait", "--timeout", "30s", id]).code
+}
+
+impl Work {
+    fn launch(home: &Home, code: i32, options: &[&str], until: &str) -> Self {
+        let script = format!("{BEGIN}; {until}; exit {code}");
+        let id = home.ok(&[&["run", "-b"], options, &["--", "sh", "-c", &script]].concat());
+        Self { id, code }
+    }
+}
+
+impl Crowd {
+    fn launch(home: &Home) -> Self {
+        let running = (0..RUNNING).map(|nth| Work::launch(home, 1 + nth, &[], GATED)).collect();
+        let root = Work::launch(home, 30, &[], GATED);
+        let below = ["--parent", root.id.as_str()];
+        let children = [31, 32].map(|code| Work::launch(home, code, &below, GATED));
+        let tree = std::iter::once(root).chain(children).collect();
+        let paused = Work::launch(home, 33, &[], GATED);
+        let keys: [&[&str]; 3] = [&[], &[], &["--key", "q"]];
+        let meanwhile = (40..).zip(ENDS_BEFORE).zip(keys);
+        let meanwhile = meanwhile
+            .map(|((code, kill), key)| {
+                Work::launch(home, code, key, &format!("while [ ! -e end-{kill} ]; do sleep 0.1; done"))
+            })
+            .collect();
+        let waiting = (0..WAITING).map(|nth| Work::launch(home, 50 + nth, &["--key", "q"], GATED)).collect();
+        let crowd = Self { running, tree, paused, meanwhile, waiting };
+        for work in crowd.live().chain(&crowd.meanwhile) {
+            home.until_status(&work.id, "running");
+        }
+        assert_eq!(home.run(&["pause", &crowd.paused.id]).code, 0);
+        assert!(crowd.waiting.iter().all(|work| home.status(&work.id) == "pending"));
+        crowd
+    }
+
+    /// What runs from before the first kill until after the last.
+    fn live(&self) -> impl Iterator<Item = &Work> {
+        self.running.iter().chain(&self.tree).chain([&self.paused])
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Work> {
+        self.live().chain(&self.meanwhile).chain(&self.waiting)
+    }
+
+    /// All of it is there, ran once, and came to its true end, which was recorded once.
+    fn check(&self, home: &Home, store: &str) {
+        for Work { id, code } in self.all() {
+            assert_eq!(ending(home, id), *code, "{store}");
+            let record = home.record(id);
+            let told = (record["status"].as_str(), record["exit_code"].as_i64());
+            assert_eq!(told, (Some("failed"), Some(i64::from(*code))), "{store}: {record}");
+        }
+        let known: BTreeSet<&str> = self.all().map(|work| work.id.as_str()).collect();
+        let listed = ids(&json_of(home, &["status", "-a", "--json"]));
+        assert_eq!(listed.iter().map(String::as_str).collect::<BTreeSet<_>>(), known, "{store}");
+        let begun = std::fs::read_to_string(home.work().join("begun")).unwrap();
+        assert_eq!(begun.lines().collect::<BTreeSet<_>>(), known, "{store}");
+        assert_eq!(begun.lines().count(), known.len(), "{store}: somebody began twice: {begun}");
+        for event in ["PROCESS_STARTED", "PROCESS_FAILED"] {
+            let told = home.ok(&["events", "--after", "start", "--type", event, "--json"]);
+            assert_eq!(told.lines().count(), known.len(), "{store}: {event}: {told}");
+        }
+    }
+}
