@@ -4,10 +4,11 @@ use crate::engine::{Answer, Core};
 use crate::error::EngineError;
 use longhaul_domain::{AttemptNo, Awake, Deadline, Input, Observation, ProcessId};
 use longhaul_ports::AttemptKey;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Side by side, so that their commits share one write to the disk.
 const LANES: usize = 16;
@@ -59,45 +60,132 @@ impl Inbox {
     }
 }
 
+/// Works off one lane. What the store refuses is tried again beside what comes after it, which may be for another place
+/// or hold better: only what is behind in the same process waits for it.
 async fn run(core: Arc<Core>, mut exit: mpsc::UnboundedReceiver<(ProcessId, Input)>) {
-    while let Some((id, input)) = exit.recv().await {
-        digest(&core, id, &input).await;
+    let mut owed = Owed::default();
+    loop {
+        tokio::select! {
+            biased;
+            // What panics here ends the manager.
+            Some(Ok(id)) = owed.trying.join_next() => owed.go_on(&core, id),
+            arrived = exit.recv() => {
+                let Some((id, input)) = arrived else { return };
+                let mut digestion = Digestion::of(id, input);
+                if !owed.trying.is_empty() || !digestion.is_done(&core).await {
+                    owed.put(&core, digestion);
+                }
+            }
+        }
+    }
+}
+
+/// What a lane owes to a store that refused some of it.
+#[derive(Default)]
+struct Owed {
+    /// The oldest of each process.
+    trying: JoinSet<ProcessId>,
+    /// What came after it, oldest first.
+    behind: HashMap<ProcessId, VecDeque<Digestion>>,
+}
+
+impl Owed {
+    fn put(&mut self, core: &Arc<Core>, digestion: Digestion) {
+        // Whatever has to be written before it: whoever waits for the end need not wait for its record.
+        digestion.note(core);
+        match self.behind.get_mut(&digestion.id) {
+            Some(behind) => behind.push_back(digestion),
+            None => {
+                self.behind.insert(digestion.id, VecDeque::new());
+                self.trying.spawn(digestion.finish(core.clone()));
+            }
+        }
+    }
+
+    /// The oldest of a process came to its end.
+    fn go_on(&mut self, core: &Arc<Core>, id: ProcessId) {
+        match self.behind.get_mut(&id).and_then(VecDeque::pop_front) {
+            Some(next) => {
+                self.trying.spawn(next.finish(core.clone()));
+            }
+            None => {
+                self.behind.remove(&id);
+            }
+        }
     }
 }
 
 /// Brings one input to its end. What was seen is never dropped: until it can be committed it is tried again.
-pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: &Input) {
-    let mut wait = FIRST_WAIT;
-    let mut over = last(input).map(|attempt| AttemptKey { id, attempt });
-    loop {
+pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: Input) {
+    let mut digestion = Digestion::of(id, input);
+    if !digestion.is_done(core).await {
+        digestion.finish(core.clone()).await;
+    }
+}
+
+/// An input on the way to its end.
+struct Digestion {
+    id: ProcessId,
+    input: Input,
+    /// The attempt that it is the end of, until the end of its output is kept.
+    over: Option<AttemptKey>,
+    /// Before the next try.
+    wait: Duration,
+}
+
+impl Digestion {
+    fn of(id: ProcessId, input: Input) -> Self {
+        let over = last(&input).map(|attempt| AttemptKey { id, attempt });
+        Self { id, input, over, wait: Duration::ZERO }
+    }
+
+    /// Goes on until it is done.
+    async fn finish(mut self, core: Arc<Core>) -> ProcessId {
+        loop {
+            if !self.wait.is_zero() {
+                let until: Awake = core.parts.clock.awake().plus(self.wait);
+                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            }
+            if self.is_done(&core).await {
+                return self.id;
+            }
+        }
+    }
+
+    /// Tries once.
+    async fn is_done(&mut self, core: &Arc<Core>) -> bool {
+        let (id, input) = (self.id, &self.input);
         // Before the end is told: whoever hears of it may find the node gone when it asks for the output.
-        if let Some(key) = over.take_if(|_| core.keeps_tails())
+        if let Some(key) = self.over.take_if(|_| core.keeps_tails())
             && !core.keep_tail(key).await
         {
-            over = Some(key);
+            self.over = Some(key);
         }
         match core.turn(id, input, None).await {
-            Ok(answer) if began_too_late(core, &answer, input) => return,
+            Ok(answer) if began_too_late(core, &answer, input) => true,
             Ok(_) | Err(EngineError::NotFound { .. } | EngineError::Rejected { .. }) => {
                 if let Some(attempt) = last(input) {
-                    core.unrecorded.recorded(id);
+                    core.unrecorded.recorded(id, attempt);
                     core.settled(id, attempt).await;
                 }
-                return;
+                true
             }
             Err(error) => {
                 core.unanswered(Some(id), &error, "an observation waits until it can be committed");
-                if let Input::Observation(seen) = input
-                    && last_of(seen).is_some()
-                    && core.unrecorded.note(id, seen)
-                {
-                    // Whoever waits for the end need not wait for its record.
-                    core.hub.changed(id);
-                }
-                let until: Awake = core.parts.clock.awake().plus(wait);
-                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
-                wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+                self.note(core);
+                self.wait = self.wait.saturating_mul(2).clamp(FIRST_WAIT, LONGEST_WAIT);
+                false
             }
+        }
+    }
+
+    /// An end that cannot be recorded now is shown, and ends waits.
+    fn note(&self, core: &Core) {
+        if let Input::Observation(seen) = &self.input
+            && let Some(attempt) = last_of(seen)
+            && core.unrecorded.note(self.id, attempt, seen)
+        {
+            core.hub.changed(self.id);
         }
     }
 }

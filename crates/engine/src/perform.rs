@@ -44,11 +44,16 @@ impl Core {
             Effect::Stop { attempt, cause } => self.stop(AttemptKey { id, attempt }, cause, false).await,
             Effect::Kill { attempt, cause } => self.stop(AttemptKey { id, attempt }, cause, true).await,
             Effect::Pause { attempt } => {
-                if let Err(error) = self.parts.spawner.pause(AttemptKey { id, attempt }).await {
+                let key = AttemptKey { id, attempt };
+                let mut paused = self.parts.spawner.pause(key).await;
+                if self.is_found_now(&paused).await {
+                    paused = self.parts.spawner.pause(key).await;
+                }
+                if let Err(error) = paused {
                     tracing::warn!(%id, %error, "the pause could not be carried out");
                     self.lanes.seen(id, Observation::PauseFailed { attempt });
                     // It may have been carried out all the same, and nobody else would let it go on.
-                    self.again_later(AttemptKey { id, attempt });
+                    self.again_later(key);
                 } else {
                     self.check_halt(stored).await;
                 }
@@ -62,10 +67,13 @@ impl Core {
                 }
             }
             Effect::Signal { attempt, signal, target } => {
+                let key = AttemptKey { id, attempt };
                 tracing::info!(%id, attempt = attempt.0, %signal, ?target, "a signal is sent");
-                if let Err(error) =
-                    self.parts.spawner.signal(AttemptKey { id, attempt }, signal, target).await
-                {
+                let mut sent = self.parts.spawner.signal(key, signal, target).await;
+                if self.is_found_now(&sent).await {
+                    sent = self.parts.spawner.signal(key, signal, target).await;
+                }
+                if let Err(error) = sent {
                     tracing::warn!(%id, %signal, %error, "the signal reached nobody");
                 }
             }
@@ -192,6 +200,15 @@ impl Core {
                 tracing::warn!(id = %key.id, %error, "the stop did not reach what lives");
                 self.again_later(key);
             }
+        }
+    }
+
+    /// Whether an order reached nobody only because its attempt was not watched here, and is now: what was asked while no
+    /// manager was here is decided before its attempts are looked for.
+    async fn is_found_now(self: &Arc<Self>, done: &Result<(), SpawnError>) -> bool {
+        match done {
+            Err(SpawnError::Unknown { key }) => self.look_again(*key).await,
+            Ok(()) | Err(_) => false,
         }
     }
 

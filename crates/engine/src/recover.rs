@@ -86,14 +86,14 @@ async fn look(core: &Arc<Core>, stored: Stored) {
         Ok(Found::Over(observation)) => {
             let observation = counted(observation);
             for missed in core.missed(&stored, &observation).await {
-                digest(core, id, &Input::Observation(missed)).await;
+                digest(core, id, Input::Observation(missed)).await;
             }
-            digest(core, id, &Input::Observation(observation)).await;
+            digest(core, id, Input::Observation(observation)).await;
         }
         Ok(Found::Alive(observation)) => {
             core.copies.began(&stored.process, key);
             if stored.process.status() == Status::Starting {
-                digest(core, id, &Input::Observation(observation)).await;
+                digest(core, id, Input::Observation(observation)).await;
             } else {
                 core.arm(&stored);
                 core.attend_again(&stored);

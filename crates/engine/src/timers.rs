@@ -206,7 +206,7 @@ async fn check_heartbeat(core: &Arc<Core>, id: ProcessId, as_of: Option<Revision
             let signs = stored.vitals.last_beat.max(stored.process.started_at);
             let last = signs.unwrap_or(stored.process.queued_at);
             let input = Input::Observation(Observation::HeartbeatMissed { last });
-            crate::lanes::digest(core, id, &input).await;
+            crate::lanes::digest(core, id, input).await;
         }
         Some(_) => core.arm(&stored),
         None => {}

@@ -1,8 +1,7 @@
 //! The ends that were seen and cannot be recorded yet.
 
 use crate::engine::Core;
-use crate::lanes::last_of;
-use longhaul_domain::{Input, Observation, ProcessId};
+use longhaul_domain::{AttemptNo, Input, Observation, ProcessId};
 use longhaul_ports::Stored;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,28 +9,37 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The processes whose end was seen and cannot be recorded yet: their records still tell of a life.
 #[derive(Debug, Default)]
 pub(crate) struct Unrecorded {
-    ended: Mutex<HashMap<ProcessId, Observation>>,
+    ended: Mutex<HashMap<ProcessId, (AttemptNo, Observation)>>,
 }
 
 impl Unrecorded {
-    /// True if it was not noted before.
-    pub(crate) fn note(&self, id: ProcessId, seen: &Observation) -> bool {
-        self.ended().insert(id, seen.clone()).is_none()
+    /// True if it was not noted before. What is seen after the end of an attempt does not change how it ended.
+    pub(crate) fn note(&self, id: ProcessId, attempt: AttemptNo, seen: &Observation) -> bool {
+        let mut ended = self.ended();
+        let is_news = ended.get(&id).is_none_or(|(known, _)| *known < attempt);
+        if is_news {
+            ended.insert(id, (attempt, seen.clone()));
+        }
+        is_news
     }
 
-    pub(crate) fn recorded(&self, id: ProcessId) {
-        self.ended().remove(&id);
+    /// The end of an attempt is recorded. That of a later one may not be.
+    pub(crate) fn recorded(&self, id: ProcessId, attempt: AttemptNo) {
+        let mut ended = self.ended();
+        if ended.get(&id).is_some_and(|(known, _)| *known <= attempt) {
+            ended.remove(&id);
+        }
     }
 
     pub(crate) fn has(&self, id: ProcessId) -> bool {
         self.ended().contains_key(&id)
     }
 
-    fn of(&self, id: ProcessId) -> Option<Observation> {
+    fn of(&self, id: ProcessId) -> Option<(AttemptNo, Observation)> {
         self.ended().get(&id).cloned()
     }
 
-    fn ended(&self) -> MutexGuard<'_, HashMap<ProcessId, Observation>> {
+    fn ended(&self) -> MutexGuard<'_, HashMap<ProcessId, (AttemptNo, Observation)>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -42,8 +50,10 @@ impl Core {
     pub(crate) fn with_unrecorded(&self, mut stored: Stored) -> Stored {
         let process = &stored.process;
         let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *self.here());
-        let Some(seen) = self.unrecorded.of(process.id).filter(|_| is_mine) else { return stored };
-        if last_of(&seen) != Some(process.attempt) {
+        let Some((attempt, seen)) = self.unrecorded.of(process.id).filter(|_| is_mine) else {
+            return stored;
+        };
+        if attempt != process.attempt {
             return stored;
         }
         let step = process.decide(&self.context(), &stored.vitals, &Input::Observation(seen));

@@ -13,6 +13,9 @@ use longhaul_wire::api::{Outcome, OutcomeView, OutcomesReply, PauseRequest, Sign
 use serde::Serialize;
 use serde_json::json;
 
+/// What is said of an order that another node was given and has not carried out yet.
+const ASKED: &str = "asked";
+
 /// Halts processes.
 pub(crate) async fn pause(context: &Context, args: &SetArgs) -> Result<i32, Failure> {
     set(context, args, "pause").await
@@ -34,10 +37,23 @@ pub(crate) async fn signal(context: &Context, args: &SignalArgs) -> Result<i32, 
     // By its number: the names of some are those of this machine.
     let request = SignalRequest { signal: args.signal.number().to_string(), tree: args.tree };
     let outcome: Outcome = context.client.send(&path, &request).await?;
-    tell_as(context, &outcome, |Outcome { process, .. }, _| {
-        format!("a signal is sent to {}, which is {}", label(process), clean_label(&process.status))
-    })?;
+    tell_as(context, &outcome, |outcome, _| signal_line(outcome))?;
     Ok(DONE)
+}
+
+fn signal_line(Outcome { process, note, .. }: &Outcome) -> String {
+    let label = label(process);
+    match note.as_deref() {
+        Some(ASKED) => {
+            let node = process.node_id.as_deref().map(clean_label).unwrap_or_default();
+            format!(
+                "no signal has reached {label} yet: its node {node} was asked, and will send it when it can"
+            )
+        }
+        Some(_) | None => {
+            format!("a signal is sent to {label}, which is {}", clean_label(&process.status))
+        }
+    }
 }
 
 async fn set(context: &Context, args: &SetArgs, verb: &str) -> Result<i32, Failure> {
@@ -162,7 +178,7 @@ fn line(outcome: &Outcome, now: Now) -> String {
         Some("rest_told") => {
             format!("{label} had ended already: {status}; what is left of it on its node is stopped")
         }
-        Some("asked") => {
+        Some(ASKED) => {
             let node = process.node_id.as_deref().map(clean_label).unwrap_or_default();
             format!("{label} is still {status}: its node {node} was asked, and will do it when it can")
         }

@@ -1,7 +1,7 @@
 use crate::world::{World, command, ran, seconds};
-use longhaul_domain::{Command, Spec, Status, StopCause, Timestamp};
-use longhaul_engine::ports::{Filter, Order, PageAsk, Refusal, StoreError};
-use longhaul_engine::{EngineError, Reached};
+use longhaul_domain::{Command, ProcessId, Spec, Status, StopCause, Timestamp};
+use longhaul_engine::ports::{Filter, Order, PageAsk, ProcessStore, Refusal, StoreError};
+use longhaul_engine::{EngineError, Goal, Mode, Reached};
 use longhaul_testkit::fakes::{Act, Call, Fault};
 
 #[tokio::test(start_paused = true)]
@@ -70,6 +70,77 @@ async fn an_end_that_could_not_be_recorded_for_long_is_dated_when_it_was() {
     world.pass(seconds(30)).await;
     let stats = world.engine.stats(&Filter::default()).await.unwrap();
     assert_eq!(stats.total.mean, Some(seconds(1)), "durations follow");
+}
+
+/// More processes than anything is done side by side.
+const MANY: usize = 64;
+
+async fn roomy() -> World {
+    World::with(|settings| settings.max_parallel = 100).await
+}
+
+async fn launch_many(world: &World, words: &str) -> Vec<ProcessId> {
+    let mut ids = Vec::new();
+    for _ in 0..MANY {
+        ids.push(world.launch(words).await);
+    }
+    world.settle().await;
+    ids
+}
+
+/// Refuses the next write of a record: the wait between two tries doubles, and comes to six seconds.
+fn refuse_for_seconds(world: &World) {
+    for _ in 0..7 {
+        world.store.fail_on(Call::Commit, 1, Fault::ReadOnly);
+    }
+}
+
+/// What the store itself says.
+async fn recorded(world: &World, ids: &[ProcessId]) -> Vec<Status> {
+    let found = world.store.load(ids).await.unwrap();
+    found.into_iter().map(|stored| stored.unwrap().process.status()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_end_is_shown_and_ends_waits_while_the_store_cannot_write() {
+    let world = roomy().await;
+    let ids = launch_many(&world, "exit 5 7000").await;
+    world.store.set_full(true);
+    let waits = world.engine.wait(&ids, Goal::Ended, Mode::All, Some(seconds(10)));
+    let waited = world.clock.run_until(seconds(60), waits).await.unwrap().unwrap();
+    let shown = waited.processes.iter().filter(|stored| stored.process.status() == Status::Failed);
+    assert_eq!((shown.count(), waited.timed_out), (MANY, false));
+    assert!(recorded(&world, &ids).await.iter().all(|status| *status == Status::Running));
+    world.store.set_full(false);
+    world.pass(seconds(10)).await;
+    assert!(recorded(&world, &ids).await.iter().all(|status| *status == Status::Failed));
+    assert_eq!(ran(&world, ids[MANY - 1]).await, seconds(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_is_shown_though_the_store_has_not_taken_the_start_before_it() {
+    let world = World::new().await;
+    refuse_for_seconds(&world);
+    let id = world.launch("exit 5 1000").await;
+    world.pass(seconds(3)).await;
+    assert_eq!(recorded(&world, &[id]).await, [Status::Starting]);
+    assert_eq!(world.status(id).await, Status::Failed);
+    world.pass(seconds(10)).await;
+    assert_eq!(recorded(&world, &[id]).await, [Status::Failed]);
+    assert_eq!(ran(&world, id).await, seconds(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_takes_does_not_wait_for_what_it_refused() {
+    let world = roomy().await;
+    let refused = world.launch("exit 1 1000").await;
+    let ids = launch_many(&world, "exit 0 4500").await;
+    refuse_for_seconds(&world);
+    world.pass(seconds(5)).await;
+    assert_eq!(recorded(&world, &[refused]).await, [Status::Running]);
+    assert!(recorded(&world, &ids).await.iter().all(|status| *status == Status::Completed));
+    world.pass(seconds(5)).await;
+    assert_eq!(recorded(&world, &[refused]).await, [Status::Failed]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -951,6 +951,47 @@ async fn a_signal_reaches_work_on_another_node_once() {
     assert_eq!(b.status(process).await, Status::Running);
 }
 
+/// A node whose manager is away is asked for something, and its next manager finds that.
+async fn asked_while_away(cluster: &Cluster, order: Command) -> (Node, ProcessId) {
+    let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
+    let process = b.launch(command("exit 0 60000")).await;
+    cluster.pass(seconds(2)).await;
+    b.engine.abandon();
+    a.tell(process, order).await;
+    let again = cluster.start(b.settings.clone(), Arc::new(b.spawner.reopened()), b.ids.clone()).await;
+    cluster.pass(seconds(5)).await;
+    assert_eq!(again.stored(process).await.wishes, []);
+    (again, process)
+}
+
+/// How often this was done to a process.
+fn times(node: &Node, process: ProcessId, act: Act) -> usize {
+    node.spawner.journal().iter().filter(|entry| entry.key.id == process && entry.act == act).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_was_asked_while_its_node_was_away_lasts_when_it_is_back() {
+    let cluster = Cluster::new();
+    let (b, process) = asked_while_away(&cluster, Command::Pause).await;
+    assert_eq!(b.status(process).await, Status::Paused);
+    let told = b.engine.log(None, 100, false).await.unwrap().events;
+    assert!(!told.iter().any(|told| matches!(told.event.fact, Fact::Resumed { .. })), "{told:?}");
+    assert_eq!(times(&b, process, Act::Resumed), 0);
+    cluster.pass(seconds(120)).await;
+    b.tell(process, Command::Resume).await;
+    cluster.pass(seconds(60)).await;
+    assert_eq!(b.status(process).await, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_that_was_sent_while_its_node_was_away_arrives_once_when_it_is_back() {
+    let cluster = Cluster::new();
+    let (signal, target) = (Signal::named("USR1").unwrap(), SignalTarget::Tree);
+    let (b, process) = asked_while_away(&cluster, Command::Signal { signal, target }).await;
+    assert_eq!(times(&b, process, Act::Signalled { signal, target }), 1);
+    assert_eq!(b.status(process).await, Status::Running);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_runs_again_elsewhere_is_to_end_with_the_lease_even_without_its_manager() {
     let cluster = Cluster::new();

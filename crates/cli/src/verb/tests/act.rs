@@ -165,3 +165,14 @@ fn signal_is_named_by_its_number_and_goes_to_the_tree_if_asked() {
     let unknown = ["longhaul", "signal", "x", "FROB"].map(std::ffi::OsString::from);
     assert_eq!(crate::arguments::read(unknown).unwrap_err().exit_code(), 2);
 }
+
+#[test]
+fn signal_that_the_node_has_not_sent_yet_is_not_said_to_be_sent() {
+    let asked = json!({"process": samples::running(), "changed": true, "note": "asked"});
+    let came = said("signal x SIGUSR1", false, move |_| answered(&asked));
+    assert_eq!(came.code(), 0);
+    assert_eq!(
+        came.err,
+        "no signal has reached 0a1b2c3d tests yet: its node laptop was asked, and will send it when it can\n"
+    );
+}
