@@ -2,7 +2,7 @@
 
 use longhaul_domain::{InvalidText, Level, NoSignal, NodeId, ProcessId, Rejection, Status, Verb};
 use longhaul_engine::ports::{Refusal, StoreError};
-use longhaul_engine::{EngineError, InputRefusal, with_causes};
+use longhaul_engine::{EngineError, InputRefusal, Standstill, with_causes};
 use longhaul_wire::api::Problem;
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -108,7 +108,9 @@ impl Fault {
             named.push_str(", …");
         }
         Self::unknown_node(EngineError::NodeUnknown { node }.to_string())
-            .because(format!("it would wait for ever: of this name none ever joined the store, but {named}"))
+            .because(format!(
+                "it would wait for ever: no node of that name has ever joined the store; these have: {named}"
+            ))
             .among(known)
     }
 
@@ -193,6 +195,14 @@ impl From<EngineError> for Fault {
             EngineError::EnvironmentStays { .. } => Self::new(400, "environment_stays", title)
                 .because("captured variables are kept on the node that took them in, and nowhere else")
                 .help("capture nothing, and declare what it needs: --clear-env -e NAME=VALUE; what is declared can be read in the store, so let a secret be in a file there"),
+            EngineError::NotAtOnce { standstill } => Self::new(409, "no_slot", title).help(match standstill {
+                Standstill::Drains { node } => format!(
+                    "`longhaul node undrain {node}` lets it start work again; without --no-queue the launch waits for that"
+                ),
+                Standstill::Settles | Standstill::Elsewhere => {
+                    "launch without --no-queue to let it wait for its turn".to_owned()
+                }
+            }),
             EngineError::NodeUnknown { .. } => Self::unknown_node(title),
             EngineError::NodeAlive { node } => Self::new(409, "node_alive", title)
                 .because("only what left, or is lost, can be forgotten")
@@ -342,6 +352,7 @@ fn refused(refusal: &Refusal) -> Fault {
                     fault.because(format!("the queue of the key {key} is held, or others wait in it"))
                 }
                 Some(key) => fault.because(format!("every slot of the key {key} is taken")),
+                None if holders.is_empty() => fault.because("others wait before it, or its node takes nothing now"),
                 None => fault
                     .because("the limit of processes that run at once is reached (`limits.max_parallel`)"),
             }

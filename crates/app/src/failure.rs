@@ -143,6 +143,14 @@ pub enum Failure {
         /// What the client says of it.
         problem: Box<Problem>,
     },
+    /// The store goes by the key that was to be let go.
+    #[error("the key {key} is that of {store}, and cannot be let go")]
+    KeyNamed {
+        /// Its id.
+        key: String,
+        /// The store.
+        store: String,
+    },
     /// Launches that have not ended were sealed with a key that was to be let go.
     #[error("the key {key} is needed: {} not ended that {} sealed with it", have(*open), if *open == 1 { "was" } else { "were" })]
     KeyNeeded {
@@ -186,6 +194,7 @@ impl Failure {
             Self::Copy(error) => error.exit_code(),
             Self::Config(_)
             | Self::Place { .. }
+            | Self::KeyNamed { .. }
             | Self::KeyNeeded { .. }
             | Self::Compose(ComposeError::PeerAuthorities { .. }) => 2,
             Self::Displaced { .. } | Self::Unstored { .. } | Self::Replaced { .. } => DISPLACED,
@@ -290,6 +299,13 @@ impl Failure {
                     "what runs here goes on; give one of the two nodes another name: node.id in the configuration, or \
                      --node-id NAME"
                         .to_owned(),
+                ),
+            ),
+            Self::KeyNamed { .. } => (
+                "key_in_use",
+                Some("no manager was started with the new key yet; without the old one none would start on it again".to_owned()),
+                Some(
+                    "copy the file to every node, start the managers anew, one after the other, and ask again then".to_owned(),
                 ),
             ),
             Self::KeyNeeded { .. } => (

@@ -30,7 +30,8 @@ impl Turn {
 
 /// Gives what is printed: the ids of the keys and where they are, and nothing of the keys themselves.
 ///
-/// A key is not let go while launches wait that it sealed, unless somebody agrees.
+/// A key is never let go while the store names it as that of its nodes: without it no manager would start there again. Nor is
+/// it while launches wait that it sealed, unless somebody agrees.
 pub(crate) fn key_verb(
     settings: &Settings,
     turn: Turn,
@@ -43,10 +44,8 @@ pub(crate) fn key_verb(
         Turn::Stay => file.keys(),
         Turn::Rotate => file.rotate(),
         Turn::Retire => {
-            if let Some(old) = file.keys().map_err(failed)?.trusted()
-                && consent != Consent::Given
-            {
-                check_needless(settings, old)?;
+            if let Some(old) = file.keys().map_err(failed)?.trusted() {
+                check_needless(settings, old, consent)?;
             }
             file.retire()
         }
@@ -74,8 +73,8 @@ pub(crate) fn key_verb(
     Ok(format!("{signing} signs\n{trusted}{path}\n{next}"))
 }
 
-/// Refuses to let go of a key that launches were sealed with which have not ended.
-fn check_needless(settings: &Settings, old: &KeyId) -> Result<(), Failure> {
+/// Refuses to let go of a key that the store goes by, or that launches were sealed with which have not ended.
+fn check_needless(settings: &Settings, old: &KeyId, consent: Consent) -> Result<(), Failure> {
     let StoreChoice::Other(url) = &settings.store else { return Ok(()) };
     if !shared::knows(url) {
         return Ok(());
@@ -84,9 +83,15 @@ fn check_needless(settings: &Settings, old: &KeyId) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|source| Failure::System { tried: "start its runtime", source })?;
-    let sealed = runtime.block_on(shared::sealed_with(url, old));
     let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
-    match sealed.map_err(failed)? {
+    let named = runtime.block_on(shared::cluster_key(url)).map_err(failed)?;
+    if named.as_deref() == Some(old.as_str()) {
+        return Err(Failure::KeyNamed { key: old.to_string(), store: settings.store.to_string() });
+    }
+    if consent == Consent::Given {
+        return Ok(());
+    }
+    match runtime.block_on(shared::sealed_with(url, old)).map_err(failed)? {
         0 => Ok(()),
         open => Err(Failure::KeyNeeded { key: old.to_string(), open }),
     }

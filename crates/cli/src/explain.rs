@@ -174,6 +174,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "input_needed",
         "Somebody would have to choose, and there is no terminal, or --no-input was given. Name what is meant.",
     ),
+    (
+        "key_in_use",
+        "The store of many machines names this key as that of its nodes, and no manager would start there without it.\nThe first manager that is started with the new key makes that the one: longhaul store key --rotate, copy the file to\nevery node, start the managers anew, and then --retire.",
+    ),
     ("file_unusable", "A file that was named cannot be read or written."),
     ("not_finished", "The request was accepted, but what it asked for has not happened yet."),
     ("output_unwritable", "Standard output cannot be written."),

@@ -124,6 +124,11 @@ impl Failure {
         }
     }
 
+    /// Tells whether the store is away, which the manager itself waits out.
+    pub(crate) fn is_of_store(&self) -> bool {
+        self.slug() == "store_unavailable"
+    }
+
     /// Tells whether nobody is left to tell: the reader of standard output went away.
     pub(crate) fn is_closed_output(&self) -> bool {
         matches!(self, Self::Output { source } if source.kind() == io::ErrorKind::BrokenPipe)

@@ -111,6 +111,12 @@ pub enum EngineError {
         /// The node that would keep it.
         here: NodeId,
     },
+    /// It would have to wait, and waiting was not wanted, however many slots are free.
+    #[error("no slot is given away: {standstill}")]
+    NotAtOnce {
+        /// Why.
+        standstill: Standstill,
+    },
     /// No node is called so.
     #[error("no node is called {node}")]
     NodeUnknown {
@@ -192,6 +198,25 @@ pub enum InputRefusal {
         /// What failed.
         what: String,
     },
+}
+
+/// Why nothing is started at once, however much room there is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Standstill {
+    /// The node drains.
+    #[error("node {node} drains, and starts nothing more")]
+    Drains {
+        /// The node.
+        node: NodeId,
+    },
+    /// The store had lost something, which others may not have given back yet.
+    #[error(
+        "the store had lost something, and nothing new is started before all had the time to give it back"
+    )]
+    Settles,
+    /// The node that was asked may not run it.
+    #[error("it runs on another node, which starts it when it looks for work")]
+    Elsewhere,
 }
 
 /// How far a stop has come that no record tells of.

@@ -1,7 +1,7 @@
 //! Launches: a command or reported work becomes a process.
 
 use crate::engine::{Core, Engine};
-use crate::error::EngineError;
+use crate::error::{EngineError, Standstill};
 use crate::shield::to_its_end;
 use longhaul_domain::{
     Awake, Deadline, Event, Level, Lineage, Placement, Process, ProcessId, ResourceLimits, SlotKey, Spec,
@@ -174,8 +174,28 @@ impl Core {
                 self.begin_if_accepted(process.id);
                 Err(doubt.into())
             }
+            (Err(EngineError::Refused { refusal: refusal @ Refusal::NoSlot { .. } }), _) => {
+                Err(match self.standstill(&process).await {
+                    Some(standstill) => EngineError::NotAtOnce { standstill },
+                    None => EngineError::Refused { refusal },
+                })
+            }
             (sent, _) => sent,
         }
+    }
+
+    /// What keeps it from being started at once, whatever room there is; none if it is a matter of slots and turns.
+    async fn standstill(&self, process: &Process) -> Option<Standstill> {
+        if !self.may_run(process) {
+            return Some(Standstill::Elsewhere);
+        }
+        if self.tenure.held_until(self.parts.clock.now()).is_some() {
+            return Some(Standstill::Settles);
+        }
+        // Who cannot be asked leaves the cause that the store told.
+        let known = self.parts.store.known_nodes().await.unwrap_or_default();
+        let drains = known.iter().any(|node| node.facts.id == *self.here() && node.draining);
+        drains.then(|| Standstill::Drains { node: self.here().clone() })
     }
 
     /// Sends it until there is an answer; what is left in `unheard` may have been accepted before that.
@@ -299,7 +319,7 @@ impl Core {
         model.or_else(|| self.settings.default_key.clone())
     }
 
-    fn may_run(&self, process: &Process) -> bool {
+    pub(crate) fn may_run(&self, process: &Process) -> bool {
         match &process.spec.placement {
             Placement::Here => false,
             placement @ (Placement::Node(_) | Placement::Anywhere | Placement::Labels(_)) => {

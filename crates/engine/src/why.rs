@@ -4,7 +4,7 @@ use crate::descend::LIVE;
 use crate::engine::{Core, Engine};
 use crate::error::EngineError;
 use longhaul_domain::{
-    Ending, Hold, Level, NodeId, Pending, Placement, ProcessId, SlotKey, State, Status, Timestamp,
+    Ending, Hold, Level, NodeId, Pending, Placement, Process, ProcessId, SlotKey, State, Status, Timestamp,
 };
 use longhaul_ports::{Filter, KnownNode, Presence, QueueView, Stored};
 
@@ -53,6 +53,13 @@ pub enum Why {
         /// Its place among those of its key; 1 is next.
         position: u32,
     },
+    /// The store had lost something: its node starts nothing new until all had the time to give it back.
+    Settling {
+        /// Until when.
+        until: Timestamp,
+        /// Its place among those of its key; 1 is next.
+        position: u32,
+    },
     /// For a moment that was chosen at its launch.
     Delayed {
         /// That moment.
@@ -77,6 +84,12 @@ pub enum Why {
 }
 
 impl Engine {
+    /// Until when nothing new is started for want of what the store had lost; none of what does not wait for this node.
+    #[must_use]
+    pub fn settles_until(&self, stored: &Stored) -> Option<Timestamp> {
+        self.core.settles_until(&stored.process)
+    }
+
     /// Why a process waits, as of now.
     ///
     /// # Errors
@@ -126,6 +139,9 @@ impl Core {
         if let (Some(key), Some(hold)) = (&queue.key, &queue.held) {
             return Ok(Why::Held { key: key.clone(), hold: hold.clone(), position });
         }
+        if let Some(until) = self.settles_until(&stored.process) {
+            return Ok(Why::Settling { until, position });
+        }
         let is_open = queue.slots.is_none_or(|slots| count(queue.holders.len()) < slots);
         if is_open && crowd.shuts_out(stored) {
             return Ok(Why::NodeFull { limit: self.settings.max_parallel, holders: roots, position });
@@ -138,6 +154,11 @@ impl Core {
             slots: queue.slots,
             holders: queue.holders,
         })
+    }
+
+    /// Until when this node starts nothing because the store had lost something, if it is one that may run the process.
+    pub(crate) fn settles_until(&self, process: &Process) -> Option<Timestamp> {
+        self.tenure.held_until(self.parts.clock.now()).filter(|_| self.may_run(process))
     }
 
     /// The nodes that are there, draining or not. What this one offers it knows of its own, whether or not the store keeps that.

@@ -18,6 +18,8 @@ use std::time::Duration;
 const ID: &str = "LONGHAUL_ID";
 /// The variable that tells a command which attempt it is.
 const ATTEMPT: &str = "LONGHAUL_ATTEMPT";
+/// The variables by which a member of an attempt can be told.
+pub(super) const MARKS: [&str; 2] = [ID, ATTEMPT];
 
 const MOST_ARGUMENTS: usize = 1_000;
 const LARGEST_ARGUMENTS: usize = 128 << 10;
@@ -70,7 +72,13 @@ impl Conduct {
 
 /// The entries by which a member of an attempt can be told, wherever it went.
 pub(super) fn marks(key: AttemptKey) -> [String; 2] {
-    [format!("{ID}={}", key.id), format!("{ATTEMPT}={}", key.attempt)]
+    marks_of(&key.id.to_string(), u64::from(key.attempt.0))
+}
+
+/// The same of an attempt that its records name.
+pub(super) fn marks_of(id: &str, attempt: u64) -> [String; 2] {
+    let [process, number] = MARKS;
+    [format!("{process}={id}"), format!("{number}={attempt}")]
 }
 
 /// Checks an order, finds its program, and puts it into the shim's words.

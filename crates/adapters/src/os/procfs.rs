@@ -20,6 +20,18 @@ pub(super) fn was_started_with_any(pid: u32, is_of_kind: impl Fn(&[u8]) -> bool)
     environment(pid).split(|byte| *byte == 0).any(is_of_kind)
 }
 
+/// The entries of these variables in the environment that a process was started with; none unless it has them all.
+pub(super) fn entries<const N: usize>(pid: u32, names: [&str; N]) -> Option<[Vec<u8>; N]> {
+    let bytes = environment(pid);
+    let mut entries = [const { Vec::new() }; N];
+    for (name, entry) in names.iter().zip(&mut entries) {
+        let is_it =
+            |each: &&[u8]| each.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+        *entry = bytes.split(|byte| *byte == 0).find(is_it)?.to_vec();
+    }
+    Some(entries)
+}
+
 /// The environment that a process was started with; empty if nobody may know.
 fn environment(pid: u32) -> Vec<u8> {
     let mut bytes = Vec::new();

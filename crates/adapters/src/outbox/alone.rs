@@ -10,6 +10,27 @@ use super::shelf::Alone;
 use longhaul_domain::{ProcessId, Revision};
 use longhaul_ports::{Change, Filter, Listing, StoreError, Stored, Submission};
 
+/// A launch in which others could have a say, while the store is away.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "while the store is away this node takes only what concerns nobody else: a command for this node, at once and into a free \
+     place, without a key, a launch key, a parent, a delay, or an attempt elsewhere"
+)]
+pub(super) struct NotAlone {
+    /// Why the store did not take it.
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl NotAlone {
+    pub(super) fn because(error: StoreError) -> StoreError {
+        if let StoreError::Unavailable { source } = error {
+            return StoreError::Unavailable { source: Box::new(Self { source }) };
+        }
+        error
+    }
+}
+
 impl Outboxed {
     /// Accepts what was offered to a store that surely did not take it; none if that is not for this node to accept.
     ///

@@ -1,5 +1,6 @@
 //! Processes: every answer of the store tells what is to be kept.
 
+use super::alone::NotAlone;
 use super::{Outboxed, row};
 use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, OpId, ProcessId, Revision, Timestamp, Vitals, Wish, WishNo};
@@ -33,7 +34,12 @@ impl ProcessStore for Outboxed {
             Err(_) if offer.was_doubtful => {}
             Err(StoreError::Unavailable { .. }) => match self.accept_alone(copy).await? {
                 Some(stored) => return Ok(Submitted::Claimed(stored)),
-                None => self.withdraw(&id).await,
+                None => {
+                    self.withdraw(&id).await;
+                    if self.accepts_alone {
+                        return answer.map_err(NotAlone::because);
+                    }
+                }
             },
             Err(_) => self.withdraw(&id).await,
         }

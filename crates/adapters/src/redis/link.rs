@@ -423,7 +423,7 @@ impl Why {
 
 /// What a request meets while somebody else tries whether the server is back.
 fn away() -> RedisError {
-    RedisError::from((ErrorKind::Io, "the server does not answer"))
+    RedisError::from(std::io::Error::other("the server does not answer"))
 }
 
 /// Reads the mark of the founding and the place after the newest event.

@@ -126,7 +126,11 @@ async fn hindrance(engine: &Engine, stored: &Stored, policy: Option<&Policy>) ->
         return Hindrance::NoNode { draining };
     }
     let hold = spec.key.as_ref().and_then(|key| policy?.held.get(key));
-    hold.map_or(Hindrance::None, |hold| Hindrance::Held(hold.clone()))
+    match (hold, engine.settles_until(stored)) {
+        (Some(hold), _) => Hindrance::Held(hold.clone()),
+        (None, Some(until)) => Hindrance::Settling { until },
+        (None, None) => Hindrance::None,
+    }
 }
 
 const fn is_queued(stored: &Stored) -> bool {

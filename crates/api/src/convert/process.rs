@@ -45,6 +45,11 @@ pub(super) enum Hindrance {
     None,
     /// Its queue is held.
     Held(Hold),
+    /// The store had lost something, and nothing is started before that moment.
+    Settling {
+        /// When.
+        until: Timestamp,
+    },
     /// No node may run it.
     NoNode {
         /// Those that would, if they did not drain.
@@ -239,6 +244,7 @@ fn pending(state: &State, hindrance: &Hindrance) -> Option<PendingView> {
         Pending::Queued => match hindrance {
             Hindrance::None => ("queued", None, None),
             Hindrance::Held(_) => ("held", None, None),
+            Hindrance::Settling { until } => ("settling", Some(*until), None),
             Hindrance::NoNode { .. } => ("no_node", None, None),
         },
         Pending::Delayed { until } => ("delayed", Some(*until), None),

@@ -91,6 +91,7 @@ fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &
         (Pending::Queued, key) => match (hindrance, key) {
             (Hindrance::NoNode { draining }, _) => nowhere(&process.spec.placement, draining),
             (Hindrance::Held(hold), Some(key)) => of_hold(key, hold),
+            (Hindrance::Settling { until }, _) => of_loss(*until, now),
             (Hindrance::None, Some(key)) => format!("waits for a slot of the key {key}"),
             (Hindrance::None | Hindrance::Held(_), None) => {
                 "waits for its turn: its node runs as much as it may".to_owned()
@@ -114,6 +115,14 @@ pub(super) fn of_hold(key: &SlotKey, hold: &Hold) -> String {
         Some(by) => format!("the queue of the key {key} is held by {by} since {since}"),
         None => format!("the queue of the key {key} is held since {since}"),
     }
+}
+
+/// That nothing is started until then because the store had lost something.
+pub(super) fn of_loss(until: Timestamp, now: Timestamp) -> String {
+    format!(
+        "the store had lost something and is given it back: nothing new is started for {}",
+        span(until.since(now))
+    )
 }
 
 /// That nobody may run it, in one sentence; these would if they did not drain.

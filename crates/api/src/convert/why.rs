@@ -20,6 +20,7 @@ pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, Engin
         Why::Queued { holders, .. } | Why::NodeFull { holders, .. } => holders,
         Why::NotWaiting { .. }
         | Why::Held { .. }
+        | Why::Settling { .. }
         | Why::Delayed { .. }
         | Why::Retrying { .. }
         | Why::NoNode { .. } => &[],
@@ -74,6 +75,13 @@ fn told(stored: &Stored, why: &Why, holders: Vec<HolderView>, now: Timestamp) ->
             slots: Some(*limit),
             ..common
         },
+        Why::Settling { until, position } => WhyView {
+            why: "settling".to_owned(),
+            position: Some(*position),
+            ahead: Some(position.saturating_sub(1)),
+            due_at: Some(rfc3339(*until)),
+            ..common
+        },
         Why::Delayed { until } => {
             WhyView { why: "delayed".to_owned(), due_at: Some(rfc3339(*until)), ..common }
         }
@@ -115,6 +123,9 @@ fn sentence(process: &Process, why: &Why, now: Timestamp) -> String {
             "its node runs {limit} processes, as many as it may; {}",
             before(position.saturating_sub(1))
         ),
+        Why::Settling { until, position } => {
+            format!("{}; {}", reason::of_loss(*until, now), before(position.saturating_sub(1)))
+        }
         Why::Delayed { until } => {
             format!("waits until {}, {} from now", rfc3339(*until), span(until.since(now)))
         }

@@ -268,7 +268,7 @@ impl Following {
         self.say(if bytes < size.end {
             format!("node {node} cannot be reached: {why}; these are the last {bytes} of {} bytes", size.end)
         } else {
-            format!("node {node} cannot be reached: {why}; all of this was kept elsewhere")
+            format!("node {node} cannot be reached: {why}; this is all that it wrote, kept beside its record")
         });
         let page = kept.read(Wanted { from, most: u32::MAX, only: self.of.only });
         if page.gap > 0 {

@@ -92,7 +92,7 @@ fn of_drift(name: &'static str, ahead_ms: Option<i64>) -> Check {
     .with("ahead_ms", ahead_ms)
 }
 
-/// Looks for work that nobody watches, and for what it left behind.
+/// Looks for work that lives without its supervisor, and for what such work left behind.
 pub(crate) fn of_orphans(state_dir: &Path, is_managed: bool) -> Check {
     const NAME: &str = "orphans";
     let seen = match Survey::of(&state_dir.join(ATTEMPTS)) {
@@ -109,13 +109,16 @@ pub(crate) fn of_orphans(state_dir: &Path, is_managed: bool) -> Check {
 fn of_seen(name: &'static str, seen: Survey, groups: usize, is_managed: bool) -> Check {
     let Survey { supervised, unsupervised, more } = seen;
     let also = if more { ", of those that were looked at" } else { "" };
-    let told = format!("{supervised} with a supervisor, {unsupervised} without{also}");
+    let told = match unsupervised {
+        0 => format!("none; {supervised} live with their supervisor{also}"),
+        _ => format!("{unsupervised} live without their supervisor, {supervised} with it{also}"),
+    };
     let check = if unsupervised > 0 && !is_managed {
         Check::warning(name, told)
-            .because("their supervisor was killed, and no manager is there to find out what became of them")
+            .because("their supervisor was killed, and no manager is there that stands in for it")
             .so("longhaul status: it starts a manager, which does")
     } else if supervised > 0 && !is_managed {
-        Check::ok(name, told).because("they run without a manager, and the next one takes them over")
+        Check::ok(name, told).because("no manager is there; the next one takes them over")
     } else if groups > 0 {
         Check::ok(name, format!("{told}; {groups} empty control groups"))
             .because("managers that were killed left them; the next one that begins removes them")

@@ -48,14 +48,16 @@ fn doctor_tells_of_each_part_of_this_machine_with_a_manager_and_without() {
     assert_eq!(state, "ok", "{alone:#}");
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let shim = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
-    for killed in [shim, i32::try_from(pid).unwrap()] {
-        kill_process(Pid::from_raw(killed).unwrap(), Signal::KILL).unwrap();
-    }
-    until("both are gone", || {
+    let without = |count: u64, health: &str| {
         let told = bench.run(&["doctor", "--json"]);
         let (state, orphans) = state_of(&told, "orphans");
-        state == "warning" && orphans["figures"]["unsupervised"] == 1 && orphans["help"].is_string()
-    });
+        let helps = orphans["help"].is_string() == (count > 0);
+        state == health && orphans["figures"]["unsupervised"] == count && helps
+    };
+    kill_process(Pid::from_raw(shim).unwrap(), Signal::KILL).unwrap();
+    until("its supervisor is gone", || without(1, "warning"));
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+    until("nothing of it lives", || without(0, "ok"));
     assert!(!bench.is_serving(), "a look starts nobody");
     until("the next manager finds out", || bench.show(&id)["status"] == "interrupted");
 }

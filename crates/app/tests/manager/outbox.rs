@@ -110,6 +110,13 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     assert!(shown["conditions"].as_array().unwrap().contains(&"unshared".into()), "{shown}");
     assert!(shown["stale_since"].is_null(), "it is the truth: {shown}");
     assert_eq!(a.run(&["cancel", &stopped]).code, 0, "nobody else need be asked");
+    for flags in [&["--key", "k"], &["--launch-key", "k"], &["--delay", "1s"]] {
+        let refused = a.run(&[&["run", "-b"], flags as &[&str], &["--", "true"]].concat());
+        assert!(
+            refused.code == 6 && refused.err.contains("takes only what concerns nobody else"),
+            "{refused:?}"
+        );
+    }
     assert_eq!(a.show(&stopped)["status"], "cancelled");
     let keyed = a.run(&["run", "-b", "--key", "gpu", "--", "true"]);
     assert!(keyed.code == 6 && keyed.err.contains("store_unavailable"), "a limit is everybody's: {keyed:?}");
@@ -153,6 +160,27 @@ fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
     assert!(work.ids().iter().all(|id| given.iter().any(|line| line.contains(id.as_str()))), "{events:?}");
     assert!(newest_cursor(&a) > cursor, "places in the log never go back");
     work.ends_well(&a, &b);
+}
+
+#[test]
+fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_long() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(server) = Server::start(place.path()) else { return };
+    let a = server.node("a");
+    assert_eq!(a.run(&["status"]).code, 0);
+    server.ask(&["FLUSHALL"]);
+    until("it is noticed", || a.log().contains("nothing new is started for one lease"));
+    let waits = a.launch("true");
+    let told = a.run(&["--json", "why", &waits]);
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(told["why"], "settling", "{told}");
+    for reason in [&told["reason"], &a.show(&waits)["reason"]] {
+        assert!(reason.as_str().unwrap().contains("nothing new is started for "), "{reason}");
+    }
+    let refused = a.run(&["run", "-b", "--no-queue", "--", "true"]);
+    assert!(refused.err.contains("[no_slot]") && refused.err.contains("had lost something"), "{refused:?}");
+    until("it runs then", || a.show(&waits)["status"] == "completed");
+    a.end_manager(Signal::TERM);
 }
 
 #[test]

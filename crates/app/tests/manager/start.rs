@@ -79,6 +79,17 @@ fn failed_start_shows_what_the_manager_said() {
 }
 
 #[test]
+fn state_directory_that_is_a_file_is_named_as_such() {
+    let bench = Bench::new();
+    let file = bench.top().join("file");
+    std::fs::write(&file, "precious").unwrap();
+    let bench = bench.with_state(file.clone());
+    let said = bench.run(&["status"]);
+    assert!(said.code == 6 && said.err.contains("[state_dir_unusable]"), "{said:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[test]
 fn damaged_store_is_left_untouched_and_named() {
     let bench = Bench::new();
     let said = bench.run(&["run", "-b", "--", "true"]);

@@ -209,6 +209,8 @@ fn key_that_sealed_what_waits_is_not_let_go_unasked() {
     let waits = said.out.trim().to_owned();
     let old = a.run(&["store", "key"]).out.split(' ').next().unwrap().to_owned();
     assert_eq!(a.run(&["store", "key", "--rotate"]).code, 0);
+    a.end_manager(Signal::TERM);
+    assert_eq!(a.run(&["status"]).code, 0);
     let refused = a.run(&["store", "key", "--retire"]);
     assert!(refused.code == 2 && refused.err.contains("1 process has not ended"), "{refused:?}");
     assert!(refused.err.contains(&old), "{refused:?}");
@@ -219,6 +221,28 @@ fn key_that_sealed_what_waits_is_not_let_go_unasked() {
     assert_eq!(a.run(&["store", "key", "--retire"]).code, 0);
     assert!(!b.run(&["store", "key"]).out.contains(&old));
     a.end_manager(Signal::TERM);
+}
+
+#[test]
+fn key_that_the_store_goes_by_is_not_let_go_even_where_somebody_agrees() {
+    let Some(nodes) = Nodes::new() else { return };
+    let Nodes { a, b, server } = &nodes;
+    assert_eq!(a.run(&["status"]).code, 0);
+    let named = || server.ask(&["HGET", "lh:{team}:meta", "key"]).trim().to_owned();
+    let old = named();
+    assert_eq!(a.run(&["store", "key", "--rotate"]).code, 0);
+    for words in [&["store", "key", "--retire"][..], &["store", "key", "--retire", "--yes"]] {
+        let refused = a.run(words);
+        assert!(refused.code == 2 && refused.err.contains("[key_in_use]"), "{refused:?}");
+        assert!(refused.err.contains(&old) && refused.err.contains("start the managers anew"), "{refused:?}");
+    }
+    // The old one was kept, so that managers start, and the first of them makes the new key that of the store.
+    a.end_manager(Signal::TERM);
+    assert_eq!(b.run(&["status"]).code, 0);
+    assert_ne!(named(), old);
+    assert_eq!(a.run(&["store", "key", "--retire"]).code, 0);
+    assert_eq!(a.run(&["status"]).code, 0);
+    nodes.end();
 }
 
 #[test]

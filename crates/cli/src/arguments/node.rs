@@ -20,7 +20,7 @@ pub enum NodeVerb {
     Drain(NodeName),
     /// Let it start work again
     Undrain(NodeName),
-    /// Let go of one that left or is lost, and of what it still owned
+    /// Let go of one that left or is lost; what still runs there is called interrupted, and asked about before
     Forget(NodeName),
 }
 

@@ -29,7 +29,8 @@ pub(super) async fn connect(path: &Path) -> io::Result<UnixStream> {
 
 /// Tells whether an error of [`connect`] means that nobody listens.
 pub(super) fn means_nobody(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+    // Whoever starts a manager says what is wrong with its place.
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ConnectionRefused)
 }
 
 async fn connect_once(path: &Path) -> io::Result<UnixStream> {

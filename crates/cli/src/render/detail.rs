@@ -1,7 +1,7 @@
 //! One process on a page of its own: what it is, why it stands where it stands, and what to do next.
 
 use super::amount::{bytes, length, rough};
-use super::line::{ports, short};
+use super::line::{descendants, ports, short};
 use super::moment::Now;
 use crate::console::Face;
 use crate::shell_word::shell_word;
@@ -239,8 +239,8 @@ fn exit(exit: &ExitView) -> Option<String> {
     parts.extend(exit.paused.then(|| "while paused".to_owned()));
     parts.extend(exit.unwatched.then(|| "while no manager was there".to_owned()));
     parts.extend(exit.limit.as_ref().map(|limit| format!("over its limit of {limit}")));
-    parts.extend((exit.swept > 0).then(|| format!("{} descendants swept", exit.swept)));
-    parts.extend((exit.leftovers > 0).then(|| format!("{} descendants left over", exit.leftovers)));
+    parts.extend((exit.swept > 0).then(|| format!("{} swept", descendants(exit.swept))));
+    parts.extend((exit.leftovers > 0).then(|| format!("{} left over", descendants(exit.leftovers))));
     parts.extend(exit.pipe_held.then(|| "its output was held open by others".to_owned()));
     parts.extend((exit.dropped_bytes > 0).then(|| format!("{} of output lost", bytes(exit.dropped_bytes))));
     (!parts.is_empty()).then(|| parts.join(", "))
@@ -413,6 +413,8 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         let page = page(&samples::cancelled());
         assert!(page.contains("  exit       by SIGKILL, stopped by user, 3 descendants swept\n"), "{page}");
         assert!(page.contains("longhaul restart -b c0ffee00"), "{page}");
+        let one = ExitView { swept: 1, leftovers: 1, ..ExitView::default() };
+        assert_eq!(exit(&one).as_deref(), Some("1 descendant swept, 1 descendant left over"));
     }
 
     #[test]

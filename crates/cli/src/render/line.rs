@@ -105,14 +105,16 @@ pub(crate) fn waiting_line(process: &ProcessView, unicode: bool) -> String {
     line
 }
 
+/// Counts descendants in words.
+pub(super) fn descendants(count: u32) -> String {
+    if count == 1 { "1 descendant".to_owned() } else { format!("{count} descendants") }
+}
+
 fn how_it_ended(process: &ProcessView) -> Option<String> {
     let stop = || {
         let exit = process.exit.as_ref()?;
         let signal = exit.last_signal.or(exit.signal).map(|number| Signal::of(number).to_string());
-        let swept = (exit.swept > 0).then(|| match exit.swept {
-            1 => "1 descendant swept".to_owned(),
-            swept => format!("{swept} descendants swept"),
-        });
+        let swept = (exit.swept > 0).then(|| format!("{} swept", descendants(exit.swept)));
         let said: Vec<String> = signal.into_iter().chain(swept).collect();
         (!said.is_empty()).then(|| said.join(", "))
     };

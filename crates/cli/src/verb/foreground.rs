@@ -19,6 +19,9 @@ use tokio::time::sleep;
 /// After how long a person wonders why nothing is to be seen.
 const SURPRISE: Duration = Duration::from_secs(1);
 
+/// The wait before a store that does not answer is asked again.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// What the terminal, or whoever started the program, wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
@@ -145,8 +148,38 @@ where
 {
     let asked = Asked { reference: process.id.clone(), follow: true, ..Asked::default() };
     let mut follower = Follower::new(&context.client, asked);
-    pass_through(&mut follower, &mut out, &mut err, |piece| tell_aside(context, piece)).await?;
-    end(context, &process.id).await
+    let mut absence = Absence::default();
+    while let Err(failure) =
+        pass_through(&mut follower, &mut out, &mut err, |piece| tell_aside(context, piece)).await
+    {
+        absence.outlast(context, failure).await?;
+    }
+    loop {
+        match end(context, &process.id).await {
+            Err(failure) => absence.outlast(context, failure).await?,
+            ended => return ended,
+        }
+    }
+}
+
+/// A store that does not answer. What was accepted goes on meanwhile, and so does whoever accompanies it.
+#[derive(Debug, Default)]
+struct Absence {
+    is_told: bool,
+}
+
+impl Absence {
+    /// Waits a moment if it was that what failed; everything else is given back.
+    async fn outlast(&mut self, context: &Context, failure: Failure) -> Result<(), Failure> {
+        if !failure.is_of_store() {
+            return Err(failure);
+        }
+        if !std::mem::replace(&mut self.is_told, true) {
+            context.console.hint("the store does not answer; this goes on when it is back");
+        }
+        sleep(PAUSE).await;
+        Ok(())
+    }
 }
 
 /// Tells a person why nothing is to be seen yet.

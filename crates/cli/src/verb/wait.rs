@@ -13,6 +13,7 @@ use crate::standing::Standing;
 use indicatif::{ProgressBar, ProgressStyle};
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ProcessView, WaitReply};
+use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -20,10 +21,20 @@ use tokio::time::{Instant, sleep};
 const ABSENCE: Duration = Duration::from_secs(15);
 /// The wait between two tries to find it again.
 const STEP: Duration = Duration::from_millis(100);
+/// The wait before a store that does not answer is asked again.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How often a person who watches is told how far the work is.
 const GLANCE: Duration = Duration::from_secs(2);
 /// The most processes that one long poll names; the others have their turn when one of these has ended.
 const MOST_NAMED: usize = 200;
+
+/// What programs are told.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    reply: &'a WaitReply,
+}
 
 /// Waits until processes have ended, or started, and gives the exit code of the one that decides.
 pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Failure> {
@@ -63,7 +74,14 @@ pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Fail
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let slice = if bar.is_shown() { Some(left.map_or(glance, |left| left.min(glance))) } else { left };
         glance = GLANCE;
-        let reply = ask(context, args.goal, named(&ids, &waiting), slice).await?;
+        let reply = match ask(context, args.goal, named(&ids, &waiting), slice).await {
+            // They are known, and go on without it.
+            Err(failure) if failure.is_of_store() && known.iter().any(Option::is_some) => {
+                sleep(PAUSE).await;
+                WaitReply { processes: Vec::new(), timed_out: true }
+            }
+            reply => reply?,
+        };
         let mut nothing_new = true;
         for (index, process) in waiting.iter().zip(reply.processes) {
             if is_reached(Some(&process), args.goal) {
@@ -186,7 +204,9 @@ fn conclude(context: &Context, args: &WaitArgs, known: Vec<Option<ProcessView>>)
     match context.console.format {
         // Its notices were told, one a line.
         Some(Format::Json | Format::Ndjson) if args.tells_notices() => {}
-        Some(Format::Json | Format::Ndjson) => context.console.print_json(&reply)?,
+        Some(Format::Json | Format::Ndjson) => {
+            context.console.print_json(&Document { schema: "longhaul/wait/v1", reply: &reply })?;
+        }
         Some(Format::Name) => {
             let ids: String = reply.processes.iter().map(|process| format!("{}\n", process.id)).collect();
             context.console.print(&ids)?;

@@ -10,7 +10,9 @@ use longhaul_engine::ports::{
     AttemptKey, Clock, LeaseEnd, Membership, NodeFacts, NodeOffer, Presence, StartOrder, Store, Stored,
     Upkeep,
 };
-use longhaul_engine::{Engine, EngineError, Goal, Launch, Mode, Parts, Revived, Settings, Shutdown};
+use longhaul_engine::{
+    Engine, EngineError, Goal, Launch, Mode, Parts, Revived, Settings, Shutdown, Standstill,
+};
 use longhaul_testkit::fakes::{
     Act, Call, FakeProber, FakeVault, Fault, FaultySpawner, FaultyStore, Script, ScriptedSpawner,
     SequentialIds, Trouble, VirtualClock,
@@ -475,6 +477,10 @@ async fn a_draining_node_takes_nothing_new() {
         matches!(&why, longhaul_engine::Why::NoNode { draining, .. } if *draining == [id("a")]),
         "{why:?}"
     );
+    let at_once = Launch { spec: command("exit 0 100"), parent: None, captured: None, no_queue: true };
+    let refused = a.engine.launch(at_once).await.unwrap_err();
+    let EngineError::NotAtOnce { standstill } = refused else { unreachable!("{refused:?}") };
+    assert_eq!(standstill, Standstill::Drains { node: id("a") });
     cluster.store.drain(&id("a"), false).await.unwrap();
     cluster.pass(seconds(3)).await;
     assert_eq!(b.status(pinned).await, Status::Completed);

@@ -149,7 +149,7 @@ pub struct ProcessView {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PendingView {
-    /// `queued`, `held`, `no_node`, `delayed` or `retry`.
+    /// `queued`, `held`, `no_node`, `settling`, `delayed` or `retry`.
     pub why: String,
     /// When it is due, if it waits for a moment.
     pub due_at: Option<String>,

@@ -14,7 +14,7 @@ pub struct WhyView {
     pub name: Option<String>,
     /// Where it stands.
     pub status: String,
-    /// `not_waiting`, `queued`, `held`, `node_full`, `delayed`, `retry` or `no_node`.
+    /// `not_waiting`, `queued`, `held`, `node_full`, `settling`, `delayed`, `retry` or `no_node`.
     pub why: String,
     /// The same in one sentence.
     pub reason: String,

@@ -8,7 +8,7 @@ use crate::render::samples;
 use crate::request::Surroundings;
 use longhaul_wire::output::FrameKind;
 use serde_json::json;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -27,6 +27,32 @@ fn streams_and_code_are_passed_on() {
     assert_eq!(came.outcome.unwrap(), 1);
     assert_eq!((came.out.as_slice(), came.err.as_slice()), (&b"out\xff"[..], &b"err"[..]));
     assert_eq!(came.said, "", "an exit of its own needs no words");
+}
+
+#[test]
+fn store_that_goes_away_after_the_launch_is_waited_for() {
+    let ended = samples::failed();
+    let all = answers(&ended, &Rc::new(Cell::new(true)));
+    let refused = RefCell::new(vec!["/output", "/v1/wait"]);
+    let (console, _out, said) = Console::kept(None, false);
+    let answer = move |asked: &crate::client::fake::Asked| {
+        let mut refused = refused.borrow_mut();
+        if let Some(place) = refused.iter().position(|path| asked.path.contains(path)) {
+            refused.remove(place);
+            let title = "the store cannot do it";
+            return Answer::Json(503, json!({"slug": "store_unavailable", "title": title, "status": 503}));
+        }
+        all(asked)
+    };
+    let (code, out) = Fake::run(answer, |fake| async move {
+        let context = context(&fake, console);
+        let never = async || std::future::pending().await;
+        let mut out = Vec::new();
+        let code = accompany_with(&context, samples::running(), never, (&mut out, Vec::new())).await;
+        (code.unwrap(), out)
+    });
+    assert_eq!((code, out.as_slice()), (1, &b"out\xff"[..]));
+    assert_eq!(said.text(), "", "nobody who reads no hints is told");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn each_order_goes_to_the_node_that_is_named() {
     for (line, asked, told) in [
         ("node drain b/c", "POST /v1/nodes/b%2Fc/drain", "drains"),
         ("node undrain b/c", "POST /v1/nodes/b%2Fc/undrain", "starts work again"),
-        ("node forget b/c", "DELETE /v1/nodes/b%2Fc", "is forgotten"),
+        ("node forget b/c --yes", "DELETE /v1/nodes/b%2Fc", "is forgotten"),
     ] {
         let came = said(line, false, |_| answered(&listing().nodes[1]));
         assert_eq!((came.code(), came.asked), (0, vec![asked.to_owned()]), "{line}");
@@ -28,8 +28,36 @@ fn each_order_goes_to_the_node_that_is_named() {
     }
     let unknown = said("node drain gamma", false, |_| problem(404, "node_not_found"));
     assert_eq!(unknown.code(), 3);
-    let alive = said("node forget alpha", false, |_| problem(409, "node_alive"));
-    assert_eq!(alive.code(), 4);
+    let alive = said("node forget alpha", false, |asked| match asked.method.as_str() {
+        "GET" => answered(&listing()),
+        _ => problem(409, "node_alive"),
+    });
+    assert_eq!(alive.code(), 4, "one that is there is not asked about");
+}
+
+#[test]
+fn node_whose_work_lives_is_not_forgotten_unasked() {
+    let forget = |line: &str, all: Vec<ProcessView>| {
+        said(line, false, move |asked| match asked.path.as_str() {
+            "/v1/nodes" => answered(&listing()),
+            path if path.starts_with("/v1/processes") => list(&all),
+            _ => answered(&listing().nodes[1]),
+        })
+    };
+    let all = vec![samples::running(), samples::queued(), samples::failed()];
+    let refused = forget("node forget b/c", all.clone());
+    let Err(Failure::Choice { what, candidates, .. }) = &refused.outcome else {
+        panic!("{:?}", refused.outcome)
+    };
+    assert!(
+        what.starts_with("1 process of node b/c, which may still run there, would be called inter"),
+        "{what}"
+    );
+    assert_eq!(candidates.len(), 1, "{candidates:?}");
+    assert!(refused.asked[1].contains("node=b%2Fc"), "{:?}", refused.asked);
+    assert!(!refused.asked.iter().any(|asked| asked.starts_with("DELETE")), "{:?}", refused.asked);
+    assert_eq!(forget("node forget b/c --yes", all).code(), 0);
+    assert_eq!(forget("node forget b/c", vec![samples::queued()]).code(), 0);
 }
 
 #[test]

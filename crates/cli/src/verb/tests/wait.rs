@@ -51,6 +51,7 @@ fn wait_in_json_is_the_reply() {
     let came = said("wait --json b7d0", false, |_| waited(&[samples::failed()], false));
     let reply: Value = serde_json::from_str(&came.out).unwrap();
     assert_eq!(reply.pointer("/processes/0/status"), Some(&json!("failed")));
+    assert_eq!(reply["schema"], json!("longhaul/wait/v1"));
     assert_eq!((came.code(), came.err.as_str()), (1, ""));
 }
 
