@@ -122,9 +122,10 @@ async fn told(world: &World, ids: &[ProcessId]) -> BTreeMap<ProcessId, Why> {
 
 const fn position(why: &Why) -> Option<u32> {
     match why {
-        Why::Queued { position, .. } | Why::Held { position, .. } | Why::NodeFull { position, .. } => {
-            Some(*position)
-        }
+        Why::Queued { position, .. }
+        | Why::Held { position, .. }
+        | Why::Settling { position, .. }
+        | Why::NodeFull { position, .. } => Some(*position),
         Why::NotWaiting { .. } | Why::Delayed { .. } | Why::Retrying { .. } | Why::NoNode { .. } => None,
     }
 }
@@ -147,7 +148,11 @@ async fn check_at_rest(world: &World, told: &BTreeMap<ProcessId, Why>, seed: u64
             Why::Held { key, .. } => {
                 assert!(world.engine.policy().await.unwrap().held.contains_key(key), "seed {seed}");
             }
-            Why::NotWaiting { .. } | Why::Delayed { .. } | Why::Retrying { .. } | Why::NoNode { .. } => {
+            Why::NotWaiting { .. }
+            | Why::Settling { .. }
+            | Why::Delayed { .. }
+            | Why::Retrying { .. }
+            | Why::NoNode { .. } => {
                 unreachable!("seed {seed}: {id} waits: {why:?}")
             }
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::arguments::Global;
-use crate::client::fake::{Answer, Fake, frames, output, until};
+use crate::client::fake::{Answer, Fake, frames, output, problem, until};
 use crate::console::Console;
 use crate::render::samples;
 use crate::request::Surroundings;
@@ -39,8 +39,7 @@ fn store_that_goes_away_after_the_launch_is_waited_for() {
         let mut refused = refused.borrow_mut();
         if let Some(place) = refused.iter().position(|path| asked.path.contains(path)) {
             refused.remove(place);
-            let title = "the store cannot do it";
-            return Answer::Json(503, json!({"slug": "store_unavailable", "title": title, "status": 503}));
+            return problem(503, "store_unavailable");
         }
         all(asked)
     };
