@@ -46,8 +46,13 @@ impl Cgroup {
         &self.path
     }
 
+    /// Tells whether anybody is in it or below it.
     pub(super) fn is_populated(&self) -> io::Result<bool> {
-        self.event("populated")
+        match self.event("populated") {
+            // The kernel lets nobody remove a group with somebody in it.
+            Err(error) if is_gone(&error) => Ok(false),
+            told => told,
+        }
     }
 
     pub(super) fn is_frozen(&self) -> io::Result<bool> {
@@ -96,6 +101,11 @@ impl AsFd for Cgroup {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Whether it was removed, before its file was opened or after.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
 /// Sets what the controllers that are there allow; where they are not, there are no such files.

@@ -398,6 +398,38 @@ fn everybody_who_said_hello_is_told_of_every_change() {
     attempt.finish();
 }
 
+#[test]
+fn tree_whose_cgroup_was_removed_from_under_it_is_ended_and_its_end_is_told() {
+    for (containment, cgroup) in every_containment() {
+        let (Containment::Cgroup, Some(path)) = (containment, cgroup) else {
+            continue;
+        };
+        for stopped in [false, true] {
+            let text = format!(
+                "echo $$ > {}/cgroup.procs && rmdir {} && echo gone; [ {stopped} = true ] && sleep 60; exit 7",
+                path.parent().unwrap().display(),
+                path.display()
+            );
+            let mut launch = script(&text);
+            launch.containment = AllowedContainment::Only(containment);
+            launch.cgroup = Some(path.clone());
+            let mut attempt = Attempt::launch(&launch);
+            let (identity, _) = attempt.peer.started();
+            attempt.await_output("gone");
+            assert!(!path.exists());
+            if stopped {
+                attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+            }
+            let record = attempt.peer.settled();
+            let code = Ending::Exited { code: 7 };
+            let term = Ending::Signaled { signal: libc::SIGTERM, core: false };
+            assert_eq!(record.ending, if stopped { term } else { code });
+            assert!(!record.sweeping && !is_alive(identity.pid), "{record:?}");
+            attempt.finish();
+        }
+    }
+}
+
 /// Processor time of a process so far, in clock ticks.
 fn ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
