@@ -209,6 +209,11 @@ pub(crate) fn halt(pid: u32) {
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
 }
 
+pub(crate) fn resume(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+}
+
 /// The state letter of a process; none if it is gone.
 pub(crate) fn state(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
