@@ -1,5 +1,7 @@
 //! The control group under which each attempt gets one of its own.
 
+use super::attempts::Attempts;
+use longhaul_domain::AttemptNo;
 use longhaul_ports::AttemptKey;
 use std::fs;
 use std::io::{self, Write as _};
@@ -23,7 +25,7 @@ impl Cgroups {
     ///
     /// # Errors
     /// Where there is no cgroup v2 that this program may write to, or one without `cgroup.kill`.
-    pub(super) fn open(attempts: &Path) -> io::Result<Self> {
+    pub(super) fn open(attempts: &Attempts) -> io::Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let home = home(&mounts, &own).ok_or(io::ErrorKind::Unsupported)?;
@@ -32,15 +34,15 @@ impl Cgroups {
             // As part of a managed process's group this program would be stopped and frozen with it.
             fs::write(outside.join("cgroup.procs"), std::process::id().to_string())?;
         }
-        remove_deserted(&outside);
-        let path = outside.join(format!("{OURS}{:08x}", hash(attempts)));
+        let path = outside.join(format!("{OURS}{:08x}", hash(attempts.path())));
+        remove_deserted(&outside, &path);
         match fs::create_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
         }
         let this = Self { path };
         fs::metadata(this.path.join("cgroup.kill"))?;
-        this.remove_empty();
+        this.remove_left(attempts);
         // Where they are not delegated, each process is limited by itself.
         delegate(&outside);
         delegate(&this.path);
@@ -55,12 +57,30 @@ impl Cgroups {
     }
 
     /// Removes the groups that shims left behind when they were killed; the kernel keeps those with somebody in them.
-    fn remove_empty(&self) {
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                remove(&entry.path());
+    ///
+    /// That of a shim that lives is its own: for a moment it is empty before the command begins, and after it has ended.
+    fn remove_left(&self, attempts: &Attempts) {
+        for group in directories(&self.path) {
+            let key = group.file_name().and_then(|name| name.to_str()).and_then(key_of);
+            if !key.is_some_and(|key| has_shim(attempts, key)) {
+                remove(&group);
             }
         }
+    }
+}
+
+/// The attempt for which a group was made.
+fn key_of(name: &str) -> Option<AttemptKey> {
+    let (id, attempt) = name.rsplit_once('-')?;
+    Some(AttemptKey { id: id.parse().ok()?, attempt: AttemptNo(attempt.parse().ok()?) })
+}
+
+/// Whether a shim serves the attempt, or might: what cannot be looked at is left alone.
+fn has_shim(attempts: &Attempts, key: AttemptKey) -> bool {
+    match attempts.attempt(key) {
+        Ok(Some(directory)) => directory.is_locked().unwrap_or(true),
+        Ok(None) => false,
+        Err(_) => true,
     }
 }
 
@@ -89,12 +109,12 @@ fn delegate(group: &Path) {
     }
 }
 
-/// Removes the directories of managers that were killed; the kernel keeps those with somebody in them.
+/// Removes the directories of other managers that were killed; the kernel keeps those with somebody in them.
 ///
 /// The groups of attempts in one go as well once they are old: a shim that was killed with its command leaves its group,
 /// and no manager may ever begin there again. In a young one a command may just be about to begin.
-fn remove_deserted(outside: &Path) {
-    for directory in of_managers(outside) {
+fn remove_deserted(outside: &Path, own: &Path) {
+    for directory in of_managers(outside).filter(|directory| directory != own) {
         if fs::remove_dir(&directory).is_ok() {
             continue;
         }
@@ -196,6 +216,7 @@ fn hash(path: &Path) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longhaul_domain::ProcessId;
 
     const HYBRID: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
         32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
@@ -237,13 +258,35 @@ mod tests {
     }
 
     #[test]
+    fn only_groups_whose_shim_is_gone_are_removed_at_the_start() {
+        let [ours, of_attempts] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+        let attempts = Attempts::open(of_attempts.path()).unwrap();
+        let key =
+            |number| AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(number)), attempt: AttemptNo(2) };
+        let this = Cgroups { path: ours.path().to_owned() };
+        let [served, left, removed] = [1, 2, 3].map(|number| this.path_of(key(number)));
+        for group in [&served.join("of-the-work"), &left.join("of-the-work"), &removed] {
+            fs::create_dir_all(group).unwrap();
+        }
+        for number in [1, 2] {
+            attempts.create(key(number)).unwrap();
+        }
+        let lock = attempts.attempt(key(1)).unwrap().unwrap().lock().unwrap();
+        this.remove_left(&attempts);
+        assert_eq!([&served, &left, &removed].map(|each| each.exists()), [true, false, false]);
+        drop(lock);
+        this.remove_left(&attempts);
+        assert!(!served.exists());
+    }
+
+    #[test]
     fn only_empty_directories_of_managers_are_deserted() {
         let dir = tempfile::tempdir().unwrap();
         let [empty, used, other] = ["longhaul-1", "longhaul-2", "other"].map(|name| dir.path().join(name));
         for each in [&empty, &used.join("id-1"), &other] {
             fs::create_dir_all(each).unwrap();
         }
-        remove_deserted(dir.path());
+        remove_deserted(dir.path(), Path::new("/of/this"));
         assert_eq!([&empty, &used, &other].map(|each| each.exists()), [false, true, true]);
     }
 
@@ -256,7 +299,7 @@ mod tests {
             fs::create_dir_all(group).unwrap();
         }
         fs::File::open(&old).unwrap().set_modified(long_ago).unwrap();
-        remove_deserted(dir.path());
+        remove_deserted(dir.path(), Path::new("/of/this"));
         assert_eq!([&old, &young].map(|each| each.exists()), [false, true]);
         assert_eq!([&old, &young].map(|each| each.parent().unwrap().exists()), [false, true]);
     }

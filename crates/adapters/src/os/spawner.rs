@@ -75,10 +75,10 @@ impl OsSpawner {
         let attempts = Attempts::open(&options.attempts_dir)?;
         nested::announce();
         let cgroups = match options.containment {
-            ContainmentChoice::Auto => Cgroups::open(attempts.path())
+            ContainmentChoice::Auto => Cgroups::open(&attempts)
                 .inspect_err(|error| tracing::debug!(%error, "no control groups here"))
                 .ok(),
-            ContainmentChoice::Cgroup => Some(Cgroups::open(attempts.path())?),
+            ContainmentChoice::Cgroup => Some(Cgroups::open(&attempts)?),
             ContainmentChoice::Subreaper | ContainmentChoice::Group => None,
         };
         let reaper = Arc::new(Reaper::default());

@@ -337,8 +337,14 @@ impl Watch {
                         tries = tries.saturating_add(1);
                         if tries < CONNECT_TRIES {
                             tokio::time::sleep(CONNECT_PAUSE).await;
-                        } else if self.gives_up(&format!("its supervisor cannot be reached: {error}")).await {
-                            return Stage::Left;
+                        } else {
+                            let gives_up =
+                                self.gives_up(&format!("its supervisor cannot be reached: {error}")).await;
+                            if self.ends_deaf_shim(&error) {
+                                tokio::time::sleep(CONNECT_PAUSE).await;
+                            } else if gives_up {
+                                return Stage::Left;
+                            }
                         }
                     }
                 },

@@ -1,6 +1,7 @@
 //! Attempts that outlive their manager.
 
-use crate::bench::{Bench, by_user, code, key};
+use crate::bench::{Bench, by_user, code, go_on, halt, key, state, until};
+use longhaul_adapters::os::ContainmentChoice;
 use longhaul_domain::{ExitStatus, Interruption, Observation, StopCause};
 use longhaul_ports::{Found, Spawner};
 
@@ -21,6 +22,38 @@ async fn the_next_life_finds_what_runs_and_sees_its_end() {
     std::fs::write(bench.path().join("go"), "").unwrap();
     assert_eq!(code(&bench.exited().await), 7);
     assert_eq!(bench.text(key(1)).await, "before\nafter\n");
+}
+
+#[tokio::test]
+async fn the_next_life_leaves_the_cgroup_of_a_living_supervisor_and_tells_the_end() {
+    for is_removed in [false, true] {
+        let mut bench = Bench::with(ContainmentChoice::Auto);
+        bench.start(key(1), WAITS).await;
+        let pid = bench.spawned().await;
+        let identity = bench.identity(key(1));
+        let Some(group) = identity.cgroup else {
+            eprintln!("SKIPPED: no control group can be made here");
+            return;
+        };
+        bench.says(key(1), "before").await;
+        // As on a busy machine: its command has ended, and the supervisor has not seen that yet.
+        halt(identity.shim_pid);
+        until(async || state(identity.shim_pid) == Some('T')).await;
+        std::fs::write(bench.path().join("go"), "").unwrap();
+        until(async || state(pid) == Some('Z')).await;
+        bench.next_life();
+        assert!(group.exists(), "the group was removed from under its supervisor");
+        if is_removed {
+            std::fs::remove_dir(&group).unwrap();
+        }
+        go_on(identity.shim_pid);
+        match bench.spawner.adopt(key(1)).await.unwrap() {
+            Found::Alive(_) => assert_eq!(code(&bench.exited().await), 7),
+            Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
+            other @ Found::Over(_) => panic!("{other:?}"),
+        }
+        until(async || !group.exists()).await;
+    }
 }
 
 #[tokio::test]

@@ -72,6 +72,30 @@ async fn a_tree_is_killed_even_if_its_supervisor_is_kept_halted() {
 }
 
 #[tokio::test]
+async fn a_tree_is_killed_even_if_the_socket_of_its_supervisor_was_removed() {
+    let mut bench = Bench::new();
+    bench.start(key(1), STUBBORN).await;
+    let pid = bench.spawned().await;
+    bench.says(key(1), "ready").await;
+    let socket = bench.attempt(key(1)).join("ctl");
+    until(async || socket.exists()).await;
+    std::fs::remove_file(&socket).unwrap();
+    bench.next_life();
+    let (found, ()) = tokio::join!(bench.spawner.adopt(key(1)), async {
+        until(async || bench.spawner.stop(key(1), by_user(true)).await.is_ok()).await;
+    });
+    assert!(matches!(found, Err(SpawnError::Unreachable { .. })), "{found:?}");
+    assert_eq!(bench.spawned().await, pid);
+    let exit = bench.exited().await;
+    assert_eq!(exit.status, ExitStatus::Signal { number: 9, core: false });
+    assert_eq!((exit.stopped, exit.last_signal), (Some(StopCause::User), Some(9)));
+    let text = bench.text(key(1)).await;
+    let grandchild: u32 = text.split(' ').next().unwrap().parse().unwrap();
+    let is_over = |pid| state(pid).is_none_or(|state| state == 'Z');
+    assert!(is_over(pid) && is_over(grandchild));
+}
+
+#[tokio::test]
 async fn a_stop_before_the_start_is_answered_takes_effect() {
     let bench = Bench::new();
     let order = bench.order(key(1), "sleep 1000");

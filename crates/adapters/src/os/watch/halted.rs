@@ -1,8 +1,9 @@
-//! A supervisor that somebody halted.
+//! A supervisor that carries out nothing, because somebody halted it or took its socket away.
 
 use super::Watch;
 use crate::os::pidfd;
 use longhaul_shim::ProcessStat;
+use std::io;
 use std::os::fd::OwnedFd;
 
 const KILL: i32 = 9;
@@ -21,6 +22,24 @@ impl Watch {
                 tracing::warn!(id = %self.key.id, pid, %error, "a halted supervisor cannot be roused");
             }
         }
+    }
+
+    /// Kills a supervisor that lives and can be told of no stop, since the tree can be ended without it; false if there
+    /// is nothing to stop, or nobody of whom it is proven.
+    pub(super) fn ends_deaf_shim(&self, error: &io::Error) -> bool {
+        let is_deaf = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+        if self.stop.is_none() || !is_deaf {
+            return false;
+        }
+        let Ok(Some(directory)) = self.shared.attempts.attempt(self.key) else { return false };
+        let Ok(Some(identity)) = directory.identity() else { return false };
+        if identity.boot_id != self.shared.options.boot_id {
+            return false;
+        }
+        let pid = identity.shim_pid;
+        let Ok(Some(fd)) = pidfd::open(pid, identity.shim_start) else { return false };
+        tracing::warn!(id = %self.key.id, pid, %error, "its supervisor cannot be told to stop it, and is killed");
+        pidfd::send(&fd, KILL).is_ok()
     }
 
     fn open_shim(&self) -> Option<(u32, OwnedFd)> {
