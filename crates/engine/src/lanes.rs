@@ -4,6 +4,7 @@ use crate::engine::{Answer, Core};
 use crate::error::EngineError;
 use longhaul_domain::{AttemptNo, Awake, Deadline, Input, Observation, ProcessId};
 use longhaul_ports::AttemptKey;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -25,6 +26,12 @@ pub(crate) struct Lanes {
 /// Where they come out.
 pub(crate) struct Inbox {
     exits: Vec<mpsc::UnboundedReceiver<(ProcessId, Input)>>,
+}
+
+/// Where those of one lane come out, and who came out while another waited.
+struct Lane {
+    exit: mpsc::UnboundedReceiver<(ProcessId, Input)>,
+    behind: VecDeque<(ProcessId, Input)>,
 }
 
 impl Lanes {
@@ -59,14 +66,53 @@ impl Inbox {
     }
 }
 
-async fn run(core: Arc<Core>, mut exit: mpsc::UnboundedReceiver<(ProcessId, Input)>) {
-    while let Some((id, input)) = exit.recv().await {
-        digest(&core, id, &input).await;
+async fn run(core: Arc<Core>, exit: mpsc::UnboundedReceiver<(ProcessId, Input)>) {
+    let mut lane = Lane { exit, behind: VecDeque::new() };
+    while let Some((id, input)) = lane.next().await {
+        digest_before(&core, id, &input, Some(&mut lane)).await;
+    }
+}
+
+impl Lane {
+    async fn next(&mut self) -> Option<(ProcessId, Input)> {
+        match self.behind.pop_front() {
+            Some(first) => Some(first),
+            None => self.exit.recv().await,
+        }
+    }
+
+    /// Waits, and tells meanwhile of the ends that come out.
+    async fn wait(&mut self, core: &Core, until: Awake) {
+        let mut pause = core.parts.clock.sleep_until(Deadline::Awake(until));
+        loop {
+            tokio::select! {
+                () = &mut pause => return,
+                Some((id, input)) = self.exit.recv() => {
+                    tell_end(core, id, &input);
+                    self.behind.push_back((id, input));
+                }
+            }
+        }
+    }
+}
+
+/// Whoever waits for an end need not wait for its record.
+fn tell_end(core: &Core, id: ProcessId, input: &Input) {
+    if let Input::Observation(seen) = input
+        && last_of(seen).is_some()
+        && core.unrecorded.note(id, seen)
+    {
+        core.hub.changed(id);
     }
 }
 
 /// Brings one input to its end. What was seen is never dropped: until it can be committed it is tried again.
 pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: &Input) {
+    digest_before(core, id, input, None).await;
+}
+
+/// The same before those of a lane.
+async fn digest_before(core: &Arc<Core>, id: ProcessId, input: &Input, mut lane: Option<&mut Lane>) {
     let mut wait = FIRST_WAIT;
     let mut over = last(input).map(|attempt| AttemptKey { id, attempt });
     loop {
@@ -87,15 +133,12 @@ pub(crate) async fn digest(core: &Arc<Core>, id: ProcessId, input: &Input) {
             }
             Err(error) => {
                 core.unanswered(Some(id), &error, "an observation waits until it can be committed");
-                if let Input::Observation(seen) = input
-                    && last_of(seen).is_some()
-                    && core.unrecorded.note(id, seen)
-                {
-                    // Whoever waits for the end need not wait for its record.
-                    core.hub.changed(id);
-                }
+                tell_end(core, id, input);
                 let until: Awake = core.parts.clock.awake().plus(wait);
-                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+                match lane.as_deref_mut() {
+                    Some(lane) => lane.wait(core, until).await,
+                    None => core.parts.clock.sleep_until(Deadline::Awake(until)).await,
+                }
                 wait = wait.saturating_mul(2).min(LONGEST_WAIT);
             }
         }
