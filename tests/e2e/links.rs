@@ -12,6 +12,18 @@ const GUARD: &str = "/proc/sys/fs/protected_symlinks";
 /// Names of directories; all others are files and sockets.
 const DIRECTORIES: [&str; 2] = ["attempts", "vault"];
 
+/// Names under which files are written first, and beside which SQLite keeps what it does.
+const DRAFTS: [&str; 8] = [
+    "clock.tmp",
+    "last_node.tmp",
+    "last_store.tmp",
+    "longhaul.db-journal",
+    "longhaul.db.new",
+    "longhaul.db.state.tmp",
+    "mcp.secret.new",
+    "state_id.tmp",
+];
+
 /// Lets the kernel follow every link while it lives, where that may be set.
 struct Unguarded(Option<String>);
 
@@ -45,7 +57,7 @@ fn no_name_that_is_made_in_a_state_directory_is_a_way_out_of_it() {
     let mut names: BTreeSet<String> = names_of_a_whole_run().into_iter().collect();
     assert!(names.len() > 12 && names.contains("attempts") && names.contains("manager.log"), "{names:?}");
     // What is there for a moment only.
-    names.extend(["clock.tmp", "longhaul.db.new", "longhaul.db-journal"].map(str::to_owned));
+    names.extend(DRAFTS.map(str::to_owned));
     for name in names {
         let home = Home::new();
         DirBuilder::new().mode(0o700).create(home.state()).unwrap();

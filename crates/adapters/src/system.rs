@@ -4,6 +4,7 @@ mod clock;
 #[cfg(feature = "decoders")]
 pub mod decoders;
 mod ids;
+mod plain;
 mod vault;
 
 pub use clock::SystemClock;

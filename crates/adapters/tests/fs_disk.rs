@@ -12,7 +12,7 @@ use longhaul_testkit::suite::agreement::agree;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Program, Stdio};
 use std::sync::Arc;
@@ -284,6 +284,22 @@ fn a_store_whose_making_was_cut_short_is_made_whole() {
         drop(open(&path, &VirtualClock::default()));
         assert_eq!(fs::read_to_string(path.join("FORMAT")).unwrap(), "longhaul fs 1\n");
     }
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_a_draft_is_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, precious) = (directory.path().join("store"), directory.path().join("precious"));
+    fs::write(&precious, "precious").unwrap();
+    fs::create_dir_all(path.join("commits")).unwrap();
+    fs::write(path.join("lock"), "").unwrap();
+    symlink(&precious, path.join("FORMAT.tmp")).unwrap();
+    let clock = VirtualClock::default();
+    let store = open(&path, &clock);
+    symlink(&precious, path.join("commits/next.tmp")).unwrap();
+    let world = StoreWorld::new(Arc::new(store), clock);
+    world.submit(world.draft()).await;
+    assert_eq!(fs::read_to_string(precious).unwrap(), "precious");
 }
 
 #[test]

@@ -12,9 +12,11 @@ use crate::state_dir::StateDir;
 use longhaul_domain::{Process, ProcessId, Status, Work};
 use longhaul_engine::ports::{Filter, PageAsk, Store, StoreError};
 use longhaul_failpoint::failpoint;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -312,18 +314,24 @@ fn is_id(text: &str) -> bool {
 
 /// What stands in a small file, nothing if that is not from us; none if there is no such file.
 pub(crate) fn text_of(path: &Path) -> io::Result<Option<String>> {
-    let found = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        found => found?,
+    // Nothing is followed, and a pipe would be waited for.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(descriptor) => File::from(descriptor),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP | Errno::NXIO) => return Ok(Some(String::new())),
+        Err(errno) => return Err(errno.into()),
     };
+    let found = file.metadata()?;
     if found.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    // A pipe would be waited for.
     if !found.is_file() || found.len() > LONGEST {
         return Ok(Some(String::new()));
     }
-    Ok(Some(String::from_utf8_lossy(&fs::read(path)?).into_owned()))
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The line that a note of a state directory holds; none if there is no note, or it is damaged.
@@ -344,7 +352,13 @@ pub(crate) fn note(path: PathBuf, line: &str) -> Result<(), UnusableFile> {
 /// Replaces a small file, whole or not at all, and durably.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let draft = with_ending(path, "tmp");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    // One that a crash left behind; a link in its place leads elsewhere.
+    match fs::remove_file(&draft) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     failpoint!("app.binding.write")?;
     file.write_all(text.as_bytes())?;
     failpoint!("app.binding.sync")?;
@@ -354,4 +368,23 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     failpoint!("app.binding.directory")?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn link_in_the_place_of_a_small_file_is_neither_read_nor_written_through() {
+        let top = tempfile::tempdir().unwrap();
+        let (file, precious) = (top.path().join("note"), top.path().join("precious"));
+        fs::write(&precious, "other\n").unwrap();
+        symlink(&precious, &file).unwrap();
+        assert_eq!(noted(&file), None);
+        symlink(&precious, with_ending(&file, "tmp")).unwrap();
+        note(file.clone(), "own").unwrap();
+        assert_eq!(noted(&file).as_deref(), Some("own"));
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "other\n");
+    }
 }

@@ -9,6 +9,7 @@
 //! Only waits for ends become tasks: an end is final, and so is its task.
 
 mod cancelled;
+mod file;
 mod secret;
 mod ticket;
 

@@ -179,13 +179,7 @@ impl Place {
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Trouble> {
         self.may_fail(1).and_then(|()| sheet.before_write()).map_err(Trouble::before)?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(draft)
-            .map_err(Trouble::before)?;
+        let file = begin(draft).map_err(Trouble::before)?;
         let mut buffer = BufWriter::new(file);
         fill(&mut buffer).map_err(Trouble::before)?;
         let file = buffer.into_inner().map_err(|error| Trouble::before(error.into_error()))?;
@@ -202,8 +196,7 @@ impl Place {
     pub(super) fn has_room(&self, bytes: usize) -> Result<(), Trouble> {
         let draft = self.draft(Sheet::Commit(0));
         let probed = self.may_fail(1).and_then(|()| {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+            let mut file = begin(&draft)?;
             file.write_all(&vec![b' '; bytes.saturating_add(PROBE)])
         });
         // It is written anew before it is used again.
@@ -237,7 +230,7 @@ impl Place {
             Err(error) => return Err(error),
         }
         let draft = self.root.join(format!("{MARK}{DRAFT}"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        let mut file = begin(&draft)?;
         file.write_all(format!("longhaul {KIND} {FORMAT}\n").as_bytes())?;
         failpoint!("fs.create.sync")?;
         file.sync_all()?;
@@ -263,6 +256,16 @@ impl Place {
     const fn may_fail(&self, _step: u8) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Makes a draft. What has its name was left behind by a crash, or is a link, which is not followed.
+fn begin(draft: &Path) -> io::Result<File> {
+    match fs::remove_file(draft) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)
 }
 
 /// The crash points of a sheet.

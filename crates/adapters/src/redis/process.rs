@@ -1,10 +1,10 @@
 use super::RedisStore;
 use super::class;
 use super::codec::{
-    closing, id, if_claimed, optional, push_author, push_lease, refusal, sound, standing, stored,
+    closing, id, if_claimed, optional, push_author, push_lease, read, record_id, refusal, standing, stored,
 };
 use super::reply::Reply;
-use super::script::{Args, CLAIM, COMMIT, KEPT, LOAD, TOUCH, WISH};
+use super::script::{Args, CLAIM, COMMIT, GIVE_UP, KEPT, LOAD, TOUCH, WISH};
 use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, OpId, ProcessId, Revision, Vitals, Wish, WishNo};
@@ -39,8 +39,22 @@ impl ProcessStore for RedisStore {
             return Err(refusal(&word, &mut reply));
         }
         let mut claimed = Vec::with_capacity(reply.len());
+        let mut unread = Vec::new();
         while !reply.is_empty() {
-            claimed.extend(sound(&mut reply.list()?, &self.named)?);
+            let mut row = reply.list()?;
+            let Some(id) = record_id(&mut row)? else { continue };
+            match read(id, &mut row) {
+                Ok(stored) => claimed.push(stored),
+                Err(error @ StoreError::Corrupt { .. }) => unread.push((id, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        for (id, error) in unread {
+            self.named.name(&error);
+            // What is sound is claimed all the same.
+            if let Err(failure) = self.give_up(by, id, &error).await {
+                tracing::error!(%id, error = %failure, "what cannot be read keeps its slot: it could not be set aside");
+            }
         }
         if self.link.is_replicated() {
             claimed.iter().for_each(|stored| self.acknowledged.add(stored));
@@ -118,6 +132,15 @@ impl ProcessStore for RedisStore {
 
     async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
         self.page(filter, page).await
+    }
+}
+
+impl RedisStore {
+    /// Lets go of one that was claimed and cannot be read, so that it keeps its slot from nobody.
+    async fn give_up(&self, by: &Lease, id: ProcessId, fault: &StoreError) -> Result<(), StoreError> {
+        let mut args = Args::default();
+        args.bytes(id.as_uuid().as_bytes()).text(by.node.as_str()).text(&fault.to_string());
+        self.link.write(&GIVE_UP, NO_OP, args).await.map(|_| ())
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) static ENDED: Script = script!("ended");
 pub(super) static EVENTS: Script = script!("events");
 pub(super) static FOOTINGS: Script = script!("given", "footings");
 pub(super) static FORGET: Script = script!("leases", "even_if_full", "forget");
+pub(super) static GIVE_UP: Script = script!("even_if_full", "give_up");
 pub(super) static KEPT: Script = script!("even_if_full", "kept");
 pub(super) static KEY: Script = script!("key");
 pub(super) static LEAVE: Script = script!("even_if_full", "leave");
@@ -74,6 +75,7 @@ pub(super) static ALL: &[&Script] = &[
     &EVENTS,
     &FOOTINGS,
     &FORGET,
+    &GIVE_UP,
     &KEPT,
     &KEY,
     &LEAVE,

@@ -3,6 +3,7 @@
 pub(super) mod anchor;
 
 use crate::durable;
+use crate::system::plain;
 use anchor::{AHEAD_MS, Anchor};
 use async_trait::async_trait;
 use longhaul_domain::{Awake, Deadline, Timestamp};
@@ -11,7 +12,7 @@ use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
 };
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use std::time::Duration;
 use tokio::net::unix::pipe::Receiver;
 
 const FILE: &str = "clock";
+/// No anchor is longer.
+const LONGEST: u64 = 4_096;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// How long it is slept at a time where the kernel gives no timer.
@@ -56,7 +59,7 @@ impl SystemClock {
         durable::make_private_directory(state_dir)?;
         let path = state_dir.join(FILE);
         let boot_id = std::fs::read_to_string(BOOT_ID)?.trim().to_owned();
-        let kept = match std::fs::read_to_string(&path) {
+        let kept = match read(&path) {
             Ok(text) => Some(Anchor::decode(&text).map_err(|error| named(&path, &error))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(named(&path, &error)),
@@ -82,7 +85,7 @@ impl SystemClock {
     /// If the file `clock` cannot be read, or is damaged.
     pub fn wall_ahead_ms(state_dir: &Path) -> io::Result<Option<i64>> {
         let path = state_dir.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(named(&path, &error)),
@@ -104,6 +107,13 @@ impl SystemClock {
     pub fn boot_id(&self) -> &str {
         &self.boot_id
     }
+}
+
+/// What stands in the file of a clock, or as much of it as would show that it is not from us.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    plain::open(path)?.take(LONGEST).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 #[async_trait]
@@ -210,6 +220,7 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::plain::tests::{Stands, at_once};
 
     #[tokio::test]
     async fn a_second_start_in_this_boot_goes_on_where_the_first_was() {
@@ -256,6 +267,21 @@ mod tests {
         let error = SystemClock::open(dir.path()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), "longhaul-clock 9\n");
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_refused_at_once() {
+        for stands in Stands::ALL {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().to_owned();
+            SystemClock::open(&path).unwrap();
+            stands.put(&path.join(FILE));
+            let (opened, looked) =
+                at_once(move || (SystemClock::open(&path), SystemClock::wall_ahead_ms(&path)));
+            for error in [opened.unwrap_err(), looked.unwrap_err()] {
+                assert!(error.to_string().contains("no plain file"), "{stands:?}: {error}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Captured environments, each kept once under its content hash.
 
 use crate::durable;
+use crate::system::plain;
 use async_trait::async_trait;
 use longhaul_domain::EnvironmentHash;
 use longhaul_failpoint::failpoint;
@@ -119,7 +120,7 @@ impl Inner {
         // One that another life left behind may not have become durable, or be damaged.
         if read_bounded(&path).ok().as_deref() == Some(bytes) {
             failpoint!("vault.again")?;
-            File::open(&path)?.sync_all()?;
+            plain::open(&path)?.sync_all()?;
             File::open(&self.directory)?.sync_all()?;
         } else {
             let draft = self.drafts.fetch_add(1, Ordering::Relaxed);
@@ -190,7 +191,7 @@ fn hash_of(bytes: &[u8]) -> String {
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    plain::open(path)?.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > LARGEST { Err(damaged()) } else { Ok(bytes) }
 }
 
@@ -205,6 +206,7 @@ fn failed(tried: &'static str) -> impl FnOnce(io::Error) -> VaultError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::plain::tests::{Stands, at_once};
     use std::os::unix::fs::PermissionsExt as _;
 
     fn pair(name: &str, value: &str) -> (String, String) {
@@ -225,6 +227,24 @@ mod tests {
         assert_eq!(vault.keep(&[a.clone(), b.clone()]).await.unwrap(), hash);
         assert_eq!(Vault::open(&vault, &hash).await.unwrap(), [a, b]);
         assert_eq!(std::fs::read_dir(dir.path().join("vault")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_never_read_and_is_replaced_at_once() {
+        for stands in Stands::ALL {
+            let (dir, vault) = vault();
+            let bytes = encode(&[pair("A", "1")]).unwrap();
+            let hash = hash_of(&bytes);
+            vault.inner.keep(hash.clone(), &bytes).unwrap();
+            let file = dir.path().join("vault").join(&hash);
+            stands.put(&file);
+            let (inner, name) = (Arc::clone(&vault.inner), EnvironmentHash(hash.clone()));
+            let error = at_once(move || inner.open(name)).unwrap_err();
+            assert!(matches!(error, VaultError::Failed { .. }), "{stands:?}: {error}");
+            let inner = Arc::clone(&vault.inner);
+            at_once(move || inner.keep(hash, &bytes)).unwrap();
+            assert!(std::fs::symlink_metadata(&file).unwrap().is_file(), "{stands:?}");
+        }
     }
 
     #[tokio::test]

@@ -47,6 +47,16 @@ impl Vandal {
         self.act("SET", key, &[b"garbage"]).await;
     }
 
+    /// Flips a bit of the specification of a process, and gives what it was.
+    async fn garble(&self, id: ProcessId) -> Vec<u8> {
+        let mut ask = redis::cmd("HGET");
+        ask.arg([PREFIX.as_bytes(), &of("b:", id)].concat()).arg("spec");
+        let whole: Vec<u8> = ask.query_async(&mut self.hand.clone()).await.unwrap();
+        let garbled: Vec<u8> = whole.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == 0)).collect();
+        self.act("HSET", &of("b:", id), &[b"spec", &garbled]).await;
+        whole
+    }
+
     async fn set(&self, key: &[u8], field: &str, value: &str) {
         self.act("HSET", key, &[field.as_bytes(), value.as_bytes()]).await;
     }
@@ -138,6 +148,46 @@ async fn what_was_set_aside_and_is_mended_has_its_place_again() {
     }
     let claimed: Vec<ProcessId> = world.claim(&lease).await.iter().map(|stored| stored.process.id).collect();
     assert_eq!(claimed, still_damaged[..1]);
+}
+
+/// No script reads a body, so that only its node finds out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_whose_body_cannot_be_read_keeps_no_slot() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let mut damaged = Vec::new();
+    for _ in 0..3 {
+        let id = world.submit(world.draft().key("k").priority(50)).await.process.id;
+        damaged.push((id, vandal.garble(id).await));
+    }
+    let sound = world.submit(world.draft().key("k")).await.process.id;
+    let claimed = async |lease: &Lease| -> Vec<ProcessId> {
+        let mut ids = Vec::new();
+        for _ in 0..5 {
+            ids.extend(world.claim(lease).await.iter().map(|stored| stored.process.id));
+        }
+        ids
+    };
+    assert_eq!(claimed(&lease).await, [sound], "the only slot is free again");
+    let key = "k".parse().unwrap();
+    let queue = world.store.queues(Some(&key)).await.unwrap();
+    assert_eq!((&queue[0].holders, queue[0].waiters.len()), (&vec![sound], 0));
+
+    let lease = world.node("a").await;
+    for _ in 0..4 {
+        world.clock.advance(Duration::from_secs(1));
+        world.store.beat(&lease).await.unwrap();
+    }
+    assert_eq!(claimed(&lease).await, [], "nobody brings back what is damaged still");
+    assert_eq!(world.store.attention(&lease, 10).await.unwrap(), []);
+
+    let (mended, spec) = &damaged[1];
+    vandal.act("HSET", &of("b:", *mended), &[b"spec", spec]).await;
+    world.clock.advance(Duration::from_secs(1));
+    world.store.beat(&lease).await.unwrap();
+    let due = world.store.attention(&lease, 10).await.unwrap();
+    assert_eq!(due.iter().map(|stored| stored.process.id).collect::<Vec<_>>(), [*mended]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

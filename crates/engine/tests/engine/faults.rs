@@ -57,6 +57,23 @@ async fn an_end_is_recorded_as_soon_as_the_store_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_is_told_while_what_was_seen_before_it_waits_for_its_record() {
+    let world = World::new().await;
+    let id = world.launch("stubborn").await;
+    world.settle().await;
+    world.engine.terminate(id, false, None).await.unwrap();
+    world.store.set_full(true);
+    world.pass(seconds(60)).await;
+    assert!(world.spawner.live().is_empty(), "it was killed after its grace");
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 10 };
+    let listing = world.engine.list(&Filter::default(), &page).await.unwrap();
+    let [there] = listing.processes.as_slice() else { panic!("{listing:?}") };
+    assert_eq!(there.process.status(), Status::Cancelled);
+    world.store.set_full(false);
+    assert_eq!(world.end(id).await, Status::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_that_could_not_be_recorded_for_long_is_dated_when_it_was() {
     let world = World::new().await;
     let id = world.launch("exit 0 1000").await;

@@ -1,11 +1,10 @@
 //! Which tasks were cancelled: the one thing that no record tells.
 
+use crate::task::file;
 use crate::task::secret::{hex, unhex};
 use crate::task::ticket::Nonce;
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,23 +24,14 @@ impl Cancelled {
     /// Reads those of a state directory, and leaves only the newest in the file.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error),
-        };
+        let bytes = file::read(&path)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
         let mut known: VecDeque<Nonce> =
             text.lines().filter_map(|line| unhex(line)?.try_into().ok()).collect();
         if known.len() > MOST {
             known.drain(..known.len() - MOST);
             let lines: String = known.iter().map(|nonce| format!("{}\n", hex(nonce))).collect();
-            let fresh = state.join(format!("{FILE}.new"));
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-            file.write_all(lines.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&fresh, &path)?;
-            File::open(state)?.sync_all()?;
+            file::replace(state, FILE, lines.as_bytes())?;
         }
         Ok(Self { path, known: Arc::new(Mutex::new(known)) })
     }
@@ -60,9 +50,7 @@ impl Cancelled {
             if known.contains(&nonce) {
                 return Ok(());
             }
-            let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-            file.write_all(format!("{}\n", hex(&nonce)).as_bytes())?;
-            file.sync_data()?;
+            file::append(&path, format!("{}\n", hex(&nonce)).as_bytes())?;
             known.push_back(nonce);
             if known.len() > MOST {
                 known.pop_front();
@@ -76,6 +64,8 @@ impl Cancelled {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
 
     #[tokio::test]
     async fn cancelled_task_stays_so_in_the_next_life() {
@@ -87,6 +77,18 @@ mod tests {
         let next = Cancelled::open(state.path()).unwrap();
         assert!(next.holds(&[1; 16]) && !next.holds(&[2; 16]));
         assert_eq!(fs::read_to_string(state.path().join(FILE)).unwrap().lines().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_plain_file_is_neither_read_nor_written() {
+        let state = tempfile::tempdir().unwrap();
+        let (file, target) = (state.path().join(FILE), state.path().join("target"));
+        let cancelled = Cancelled::open(state.path()).unwrap();
+        fs::write(&target, "precious\n").unwrap();
+        symlink(&target, &file).unwrap();
+        cancelled.add([1; 16]).await.unwrap_err();
+        Cancelled::open(state.path()).unwrap_err();
+        assert_eq!(fs::read_to_string(target).unwrap(), "precious\n");
     }
 
     #[test]

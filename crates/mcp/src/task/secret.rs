@@ -1,11 +1,10 @@
 //! The secret that task ids are signed with.
 
+use crate::task::file;
 use crate::task::ticket::Ticket;
 use longhaul_api::hmac;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 use uuid::Uuid;
 
@@ -25,23 +24,15 @@ impl Secret {
     /// Reads the secret of a state directory, or makes one: durable before anything is signed with it.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
-        match read(&path) {
-            Ok(Some(secret)) => return Ok(Self(secret)),
-            // One that was cut off signs nothing that anybody could still hold.
-            Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        // One that was cut off signs nothing that anybody could still hold.
+        if let Some(secret) = file::read(&path)?.and_then(|bytes| bytes.try_into().ok()) {
+            return Ok(Self(secret));
         }
         let mut secret = [0; LENGTH];
         for half in secret.chunks_mut(LENGTH / 2) {
             half.copy_from_slice(Uuid::new_v4().as_bytes());
         }
-        let fresh = state.join(format!("{FILE}.new"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(&secret)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
-        File::open(state)?.sync_all()?;
+        file::replace(state, FILE, &secret)?;
         Ok(Self(secret))
     }
 
@@ -77,12 +68,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-fn read(path: &Path) -> io::Result<Option<[u8; LENGTH]>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LENGTH as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes.try_into().ok())
-}
-
 /// Bytes as text.
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -112,7 +97,8 @@ mod tests {
     use super::*;
     use crate::tool::input::Mode;
     use longhaul_domain::{ProcessId, Timestamp};
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn ticket() -> Ticket {
         Ticket::new(vec![ProcessId::new(Uuid::from_u128(7))], Mode::All, Timestamp(1))
@@ -126,6 +112,20 @@ mod tests {
         assert_eq!(Secret::open(state.path()).unwrap().opened(&id), Some(ticket));
         let mode = fs::metadata(state.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn only_a_plain_file_is_taken_for_the_secret() {
+        let state = tempfile::tempdir().unwrap();
+        let (file, target) = (state.path().join(FILE), state.path().join("target"));
+        fs::write(&target, [7; LENGTH]).unwrap();
+        symlink(&target, &file).unwrap();
+        Secret::open(state.path()).unwrap_err();
+        fs::remove_file(&file).unwrap();
+        symlink(&target, state.path().join(format!("{FILE}.new"))).unwrap();
+        Secret::open(state.path()).unwrap();
+        assert!(fs::symlink_metadata(&file).unwrap().is_file(), "a draft is no link");
+        assert_eq!(fs::read(target).unwrap(), [7; LENGTH]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ local LOOKED_AT = 16
 local function look_again(id)
   local h = head(id)
   if not h then return end
-  local b = bodies(id, 'life', 'spec')
-  if not b[1] or not b[2] then return end
+  local b = bodies(id, 'life', 'spec', 'unread')
+  if not b[1] or not b[2] or b[3] == body_mark(id) then return end
   needs('list', 'w:' .. id)
   if h.standing == '0' then
     needs_queue(h)
@@ -17,7 +17,14 @@ local function look_again(id)
     needs('zset', 'owned:' .. h.owner)
     call('ZADD', P .. 'owned:' .. h.owner, h.seq, id)
     if (call('HGET', P .. 'node:' .. h.owner, 'lost') or '') ~= '' then call('SADD', P .. 'lost', h.owner) end
+  elseif b[3] then
+    needs_queue(h)
+    queue_moved(id, nil, h)
+    local first = first_due()
+    call('ZADD', P .. 'due', due_of(h), mark_of(id, h))
+    tell_if_earlier(first)
   end
+  if b[3] then call('HDEL', P .. 'b:' .. id, 'unread') end
   call('HDEL', P .. 'aside', id)
 end
 

@@ -326,6 +326,12 @@ local function bodies(id, ...)
   return found
 end
 
+-- Tells one body of a process from another.
+local function body_mark(id)
+  local b = bodies(id, 'life', 'spec')
+  return redis.sha1hex((b[1] or '') .. SEP .. (b[2] or ''))
+end
+
 local function queue_moved(id, o, n)
   local h = n or o
   local key, lane = h.key, lane_of(h)

@@ -1,0 +1,25 @@
+-- Takes its slot from a process that was claimed just now and whose body its node cannot read, and sets it aside. It belongs
+-- to nobody then, as what was of a lost node: once it is mended, somebody decides about it.
+local ID, NODE, FAULT = ARGV[2], ARGV[3], ARGV[4]
+
+local function give_up()
+  local h = sound_head(ID)
+  if not h or h.standing ~= '1' or h.owner ~= '' and h.owner ~= NODE then return end
+  -- Whoever has written it since could read it.
+  if not bodies(ID, 'claimed')[1] or call('HEXISTS', P .. 'aside', ID) == 1 then return end
+  needs_queue(h)
+  needs_indexes(h, '')
+  call('HSET', P .. 'b:' .. ID, 'unread', body_mark(ID))
+  call('HSET', P .. 'aside', ID, FAULT)
+  local n = copy(h)
+  n.owner, n.orphaned = '', int(now)
+  place(ID, h, n)
+  save(ID, h, n)
+  call('ZREM', P .. 'due', mark_of(ID, n))
+  queue_moved(ID, n, nil)
+  news_all()
+end
+
+give_up()
+ring()
+return { 'ok' }

@@ -1,0 +1,63 @@
+//! The plain files of a state directory.
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// Opens a plain file to be read. No link is followed, and a pipe in its place holds nobody up.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(descriptor) => File::from(descriptor),
+        Err(Errno::LOOP | Errno::NXIO) => return Err(no_plain_file()),
+        Err(errno) => return Err(errno.into()),
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(no_plain_file()) }
+}
+
+fn no_plain_file() -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, "it is no plain file")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use rustix::fs::{CWD, FileType, Mode};
+    use std::fs;
+    use std::path::Path;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    /// What stands in the place of a plain file.
+    #[derive(Clone, Copy, Debug)]
+    pub(in crate::system) enum Stands {
+        Pipe,
+        Link,
+    }
+
+    impl Stands {
+        pub(in crate::system) const ALL: [Self; 2] = [Self::Pipe, Self::Link];
+
+        /// Puts it there; what is there goes where the link leads.
+        pub(in crate::system) fn put(self, path: &Path) {
+            let target = path.with_extension("target");
+            fs::copy(path, &target).unwrap();
+            fs::remove_file(path).unwrap();
+            match self {
+                Self::Pipe => {
+                    rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+                }
+                Self::Link => std::os::unix::fs::symlink(target, path).unwrap(),
+            }
+        }
+    }
+
+    /// What this says, which must not wait for anybody.
+    pub(in crate::system) fn at_once<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || sender.send(work()));
+        receiver.recv_timeout(Duration::from_secs(10)).unwrap()
+    }
+}

@@ -1,0 +1,67 @@
+//! The small files of tasks: plain ones alone, and replaced as a whole.
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// No file of tasks is longer.
+const LONGEST: u64 = 16 << 20;
+
+/// Reads a file; none if there is none.
+pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match open(path, OFlags::RDONLY) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::new(
+            ErrorKind::InvalidData,
+            format!("{} is none of ours: it is too long", path.display()),
+        ));
+    }
+    Ok(Some(bytes))
+}
+
+/// Writes at the end of a file, durably; makes it if there is none.
+pub(super) fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = open(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
+    file.write_all(bytes)?;
+    file.sync_data()
+}
+
+/// Replaces a file of a state directory, durably, whole or not at all.
+pub(super) fn replace(state: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let draft = state.join(format!("{name}.new"));
+    // One that a crash left behind; a link in its place leads elsewhere.
+    match fs::remove_file(&draft) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&draft, state.join(name))?;
+    File::open(state)?.sync_all()
+}
+
+/// No link is followed, and a pipe in its place holds nobody up.
+fn open(path: &Path, flags: OFlags) -> io::Result<File> {
+    let careful = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags | careful, Mode::RUSR | Mode::WUSR) {
+        Ok(descriptor) => File::from(descriptor),
+        Err(Errno::LOOP | Errno::NXIO) => return Err(no_plain_file(path)),
+        Err(errno) => return Err(errno.into()),
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(no_plain_file(path)) }
+}
+
+fn no_plain_file(path: &Path) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("{} is no plain file", path.display()))
+}
