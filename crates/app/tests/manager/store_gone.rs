@@ -102,10 +102,11 @@ fn socket_that_is_removed_is_bound_again_by_the_same_manager() {
         let said = bench.run(&["--no-autostart", "run", "--", "echo", "here"]);
         assert_eq!((said.code, said.out.as_str()), (0, "here\n"), "{round}: {said:?}");
     }
-    // Another one in its place is no manager's.
-    fs::remove_file(&sockets[0]).unwrap();
-    let other = std::os::unix::net::UnixListener::bind(&sockets[0]).unwrap();
+    // Another one in its place is no manager's. It is moved there, for a free place is taken at once.
+    let aside = bench.top().join("other.sock");
+    let other = std::os::unix::net::UnixListener::bind(&aside).unwrap();
     other.set_nonblocking(true).unwrap();
+    fs::rename(aside, &sockets[0]).unwrap();
     until("it is the manager's again", || {
         bench.command(&["--no-autostart", "version"]).output().is_ok_and(|output| output.status.success())
     });
