@@ -11,7 +11,7 @@ use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::BuildHasher;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// So many cuts of each kind with each store, unless `LONGHAUL_CUTS` says otherwise.
 const CUTS: usize = 1;
@@ -22,7 +22,7 @@ const CLIENTS: usize = 3;
 /// A cut comes after so many ends were told, and up to a moment later.
 const ENDS: usize = 4;
 const LONGEST_MOMENT: Duration = Duration::from_millis(60);
-/// Until everybody is gone as well, so that something may be told that is not true any more.
+/// Until everybody is gone as well, so that some find the disk gone before they go.
 const AFTERMATH: Duration = Duration::from_millis(30);
 const FILES: u32 = 4096;
 
@@ -81,19 +81,19 @@ fn command_that_began_before_the_power_went_never_begins_again() {
     }
 }
 
-/// A launch, and what a client was told of it.
+/// A launch, and what a client was told of it, when.
 #[derive(Clone, Debug)]
 struct Told {
     name: String,
     code: i32,
-    id: Option<String>,
-    end: Option<i32>,
+    id: Option<(String, Instant)>,
+    end: Option<(i32, Instant)>,
 }
 
 fn lose_power_under_load(scene: &mut Scene, round: &str, loss: Loss) -> Result<Vec<String>, String> {
     scene.serve()?;
     let told = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
+    let cut = std::thread::scope(|scope| {
         for client in 0..CLIENTS {
             let (seen, told) = (&*scene, &told);
             scope.spawn(move || launch_until_nobody_answers(seen, &format!("{round}-{client}"), told));
@@ -103,13 +103,15 @@ fn lose_power_under_load(scene: &mut Scene, round: &str, loss: Loss) -> Result<V
         let moment = RandomState::new().hash_one(round) % u64::try_from(LONGEST_MOMENT.as_micros()).unwrap();
         // Not a wait for anything: a cut comes at any moment.
         std::thread::sleep(Duration::from_micros(moment));
+        let cut = Instant::now();
         scene.disk().cut(loss);
-        // What is told after that counts as well; then everybody goes.
         std::thread::sleep(AFTERMATH);
         scene.end_all();
+        cut
     });
     scene.come_back();
-    judge(scene, told.into_inner().unwrap())
+    let told = told.into_inner().unwrap();
+    judge(scene, told.into_iter().map(|each| each.as_of(cut)).collect())
 }
 
 fn launch_until_nobody_answers(scene: &Scene, round: &str, told: &Mutex<Vec<Told>>) {
@@ -121,10 +123,10 @@ fn launch_until_nobody_answers(scene: &Scene, round: &str, told: &Mutex<Vec<Told
             told.len() - 1
         };
         let Ok(id) = launch(scene, &name, code) else { return };
-        told.lock().unwrap()[at].id = Some(id.clone());
+        told.lock().unwrap()[at].id = Some((id.clone(), Instant::now()));
         let waited = scene.command(&["wait", &id, "--no-autostart"]).output().unwrap();
         let end = waited.status.code().filter(|end| (41..47).contains(end));
-        told.lock().unwrap()[at].end = end;
+        told.lock().unwrap()[at].end = end.map(|end| (end, Instant::now()));
         if end.is_none() {
             return;
         }
@@ -145,10 +147,10 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
     for each in &mut told {
         if each.id.is_none() {
             // Nobody knows whether it was accepted: asked again, it is there once.
-            each.id = Some(launch(scene, &each.name, each.code)?);
+            each.id = Some((launch(scene, &each.name, each.code)?, Instant::now()));
         }
     }
-    let known: Vec<String> = told.iter().filter_map(|each| each.id.clone()).collect();
+    let known: Vec<String> = told.iter().filter_map(|each| Some(each.id.clone()?.0)).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let records = scene.until_all(&known, "over", is_over)?;
     let ran = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
@@ -167,6 +169,18 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
     scene.crash();
     wrong.extend(scene.flaws());
     Ok(wrong)
+}
+
+impl Told {
+    /// What counts of it. A kernel that gives up a journal may call forced what it does not write any more: whoever asked
+    /// before is told so after, which no loss of power does.
+    fn as_of(self, cut: Instant) -> Self {
+        Self {
+            id: self.id.filter(|(_, told)| *told < cut),
+            end: self.end.filter(|(_, told)| *told < cut),
+            ..self
+        }
+    }
 }
 
 fn flaw_of(told: &Told, record: &Value, runs: usize, is_unknown: bool) -> Option<&'static str> {

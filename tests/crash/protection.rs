@@ -44,6 +44,11 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
     scene.run(&["status", "-a", "--no-autostart"])?;
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
     within(SOON, "what ends by itself is gone", || is_gone(scene, &gated));
+    // Neither store nor directory can keep how it ended: nobody may rely on it.
+    let waited = scene.run(&["wait", &gated, "--timeout", "1s", "--no-autostart"]);
+    if !waited.as_ref().is_err_and(|told| told.starts_with("Some(75)")) {
+        wrong.push(format!("an end was told that nothing keeps: {waited:?}"));
+    }
 
     scene.end_all();
     scene.come_back();

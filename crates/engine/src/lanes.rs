@@ -73,7 +73,7 @@ async fn run(core: Arc<Core>, mut exit: mpsc::UnboundedReceiver<(ProcessId, Inpu
                 let Some((id, input)) = arrived else { return };
                 let mut digestion = Digestion::of(id, input);
                 if !owed.trying.is_empty() || !digestion.is_done(&core).await {
-                    owed.put(&core, digestion);
+                    owed.put(&core, digestion).await;
                 }
             }
         }
@@ -90,9 +90,9 @@ struct Owed {
 }
 
 impl Owed {
-    fn put(&mut self, core: &Arc<Core>, digestion: Digestion) {
+    async fn put(&mut self, core: &Arc<Core>, digestion: Digestion) {
         // Whatever has to be written before it: whoever waits for the end need not wait for its record.
-        digestion.note(core);
+        digestion.note(core).await;
         match self.behind.get_mut(&digestion.id) {
             Some(behind) => behind.push_back(digestion),
             None => {
@@ -172,17 +172,18 @@ impl Digestion {
             }
             Err(error) => {
                 core.unanswered(Some(id), &error, "an observation waits until it can be committed");
-                self.note(core);
+                self.note(core).await;
                 self.wait = self.wait.saturating_mul(2).clamp(FIRST_WAIT, LONGEST_WAIT);
                 false
             }
         }
     }
 
-    /// An end that cannot be recorded now is shown, and ends waits.
-    fn note(&self, core: &Core) {
+    /// An end that cannot be recorded now is shown, and ends waits, once its spawner would tell it again whatever happens.
+    async fn note(&self, core: &Core) {
         if let Input::Observation(seen) = &self.input
             && let Some(attempt) = last_of(seen)
+            && core.parts.spawner.keeps_end(AttemptKey { id: self.id, attempt }).await
             && core.unrecorded.note(self.id, attempt, seen)
         {
             core.hub.changed(self.id);

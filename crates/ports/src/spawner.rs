@@ -98,6 +98,12 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// Parks until something was seen of an attempt. Each is handed out once, in order per attempt.
     async fn next(&self) -> Seen;
 
+    /// Whether the end that was told of an attempt will be told again whatever becomes of this manager and its machine:
+    /// only then may somebody hear of it before a store has it. A spawner that keeps no record of its own says no.
+    async fn keeps_end(&self, _key: AttemptKey) -> bool {
+        false
+    }
+
     /// The record of this end is durable: the spawner may let go of what it holds for it, but not of its output.
     async fn settled(&self, key: AttemptKey);
 }

@@ -76,7 +76,7 @@ fn key_of(name: &str) -> Option<AttemptKey> {
 }
 
 /// Whether a shim serves the attempt, or might: what cannot be looked at is left alone.
-fn has_shim(attempts: &Attempts, key: AttemptKey) -> bool {
+pub(super) fn has_shim(attempts: &Attempts, key: AttemptKey) -> bool {
     match attempts.attempt(key) {
         Ok(Some(directory)) => directory.is_locked().unwrap_or(true),
         Ok(None) => false,

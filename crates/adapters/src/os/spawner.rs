@@ -1,7 +1,7 @@
 //! The spawner: one watch per attempt, each a parked task.
 
 use super::attempts::Attempts;
-use super::cgroups::Cgroups;
+use super::cgroups::{self, Cgroups};
 use super::input::InputError;
 use super::launch::Conduct;
 use super::lease::LeaseKeeper;
@@ -16,6 +16,7 @@ use longhaul_domain::{Capabilities, Signal, SignalTarget, TreeUsage};
 use longhaul_ports::{
     AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook,
 };
+use longhaul_shim::Identity;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ use tokio::sync::{mpsc, oneshot};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same at the start of a manager, for which its first client waits; an attempt becomes known later all the same.
 const PATIENCE_FOR_FOUND: Duration = Duration::from_secs(2);
+/// The same where other ends stand in line behind it; it is asked for again.
+const PATIENCE_FOR_END: Duration = Duration::from_millis(200);
 /// The same where many are looked at one after the other, by somebody who waits for the whole list.
 const PATIENCE_FOR_USAGE: Duration = Duration::from_secs(1);
 
@@ -253,6 +256,11 @@ impl Spawner for OsSpawner {
         }
     }
 
+    async fn keeps_end(&self, key: AttemptKey) -> bool {
+        let (answer, kept) = oneshot::channel();
+        self.ask(key, Ask::Kept(answer)).is_ok() && Self::answered(key, kept, PATIENCE_FOR_END).await.is_ok()
+    }
+
     async fn settled(&self, key: AttemptKey) {
         // Forgotten at once: whoever asks for it from here on is told what the directory says.
         if let Some(known) = self.watches.lock().remove(&key) {
@@ -265,6 +273,15 @@ impl Shared {
     /// The directory for a control group of one attempt, if there are groups here.
     pub(super) fn cgroup(&self, key: AttemptKey) -> Option<PathBuf> {
         self.cgroups.as_ref().map(|cgroups| cgroups.path_of(key))
+    }
+
+    /// Removes the group of an attempt that is over, which a shim leaves that is killed after it has recorded the end.
+    pub(super) fn forget_cgroup(&self, key: AttemptKey, identity: Option<&Identity>) {
+        let known = identity.and_then(|identity| identity.cgroup.clone());
+        let group = known.or_else(|| self.cgroup(key)).filter(|group| group.exists());
+        if let Some(group) = group.filter(|_| !cgroups::has_shim(&self.attempts, key)) {
+            cgroups::remove(&group);
+        }
     }
 }
 

@@ -95,9 +95,12 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
         }
     }
     crashpoint!("os.stand_in.ended");
-    if let Err(error) = attempts::record_end(&directory, &record) {
+    match attempts::record_end(&directory, &record) {
+        Ok(()) => watch.durable = true,
         // The record of the store counts as well; only its copy in the directory is missing.
-        tracing::warn!(id = %watch.key.id, %error, "the end of an attempt was not recorded in its directory");
+        Err(error) => {
+            tracing::warn!(id = %watch.key.id, %error, "the end of an attempt was not recorded in its directory");
+        }
     }
     if record.sweeping {
         let place = Some((directory, lock));
@@ -234,6 +237,7 @@ async fn accompany(
                 Some(Ask::CloseInput(answer)) => {
                     drop(answer.send(watch.end_input().map_err(|error| error.to_string())));
                 }
+                Some(Ask::Kept(answer)) => drop(answer.send(watch.is_kept())),
                 // Its record is over without it; what it still does is seen and told all the same.
                 Some(Ask::Settle) => {}
             },

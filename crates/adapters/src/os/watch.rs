@@ -16,7 +16,7 @@ use super::input::{Input, InputError};
 use super::launch::Conduct;
 use super::link::{Held, Link};
 use super::spawner::{Shared, Watches};
-use super::{takeover, translate};
+use super::{attempts, takeover, translate};
 use ask::{Answer, Counter, Unanswered};
 use beginning::Starting;
 use child::ShimChild;
@@ -69,8 +69,8 @@ pub(super) struct Watch {
     /// The end of the command itself, while what it left behind is being ended.
     sweep: Option<Sweep>,
     settled: bool,
-    /// The shim has made the end durable in the directory.
-    durable: bool,
+    /// Shim or stand-in has made the end durable in the directory.
+    pub(super) durable: bool,
 }
 
 /// Why a shim ran nothing.
@@ -178,10 +178,14 @@ impl Watch {
             };
         }
         self.leave();
-        let Self { shared, shim, identity, .. } = self;
-        if let Some(mut shim) = shim {
-            // No zombie is left behind, however long the shim still has to do.
-            shim.ended(&shared.reaper).await;
+        let is_over = self.is_over();
+        let Self { shared, key, mut shim, identity, .. } = self;
+        // No zombie is left behind, however long the shim still has to do.
+        if is_over || shim.is_some() {
+            supervised::end_of_shim(&shared, shim.as_mut(), identity.as_deref()).await;
+        }
+        if is_over {
+            shared.forget_cgroup(key, identity.as_deref());
         }
         if let Some(identity) = identity {
             shared.reaper.release(identity.pid);
@@ -374,7 +378,8 @@ impl Watch {
                 Ask::Pause(answer)
                 | Ask::Resume(answer)
                 | Ask::Signal(_, answer)
-                | Ask::CloseInput(answer) => {
+                | Ask::CloseInput(answer)
+                | Ask::Kept(answer) => {
                     drop(answer.send(Err(what.to_owned())));
                 }
                 Ask::Usage(answer) => drop(answer.send(Err(what.to_owned()))),
@@ -412,7 +417,7 @@ impl Watch {
             };
             tokio::select! {
                 ask = self.asks.recv() => match ask {
-                    Some(ask) => self.answer_at_its_end(ask),
+                    Some(ask) => self.answer_at_its_end(ask).await,
                     None => break,
                 },
                 () = shim => self.shim = None,
@@ -422,7 +427,7 @@ impl Watch {
     }
 
     /// Answers what is asked of an attempt whose command has ended.
-    fn answer_at_its_end(&mut self, ask: Ask) {
+    async fn answer_at_its_end(&mut self, ask: Ask) {
         match ask {
             Ask::Find(answer) => self.find(answer),
             Ask::Pause(answer) | Ask::Signal(_, answer) => {
@@ -432,7 +437,31 @@ impl Watch {
             Ask::Resume(answer) | Ask::CloseInput(answer) => drop(answer.send(Ok(()))),
             // Whoever asks is told that nothing runs by being told nothing.
             Ask::Usage(_) | Ask::Look(_) | Ask::Input(_) | Ask::Stop(_) => {}
+            Ask::Kept(answer) => {
+                self.durable = self.durable || self.is_over() && self.force_end().await;
+                drop(answer.send(self.is_kept()));
+            }
             Ask::Settle => self.settled = true,
         }
+    }
+
+    /// Whether its end would be found again after a loss of power.
+    pub(super) fn is_kept(&self) -> Result<(), String> {
+        let is_kept = self.is_over() && self.durable;
+        if is_kept { Ok(()) } else { Err("its end is not durable in its directory".to_owned()) }
+    }
+
+    /// Makes the end durable that was found in the directory: whoever wrote it may not have come so far.
+    async fn force_end(&self) -> bool {
+        if let Known::Over(Observation::SupervisorLost { .. }) = self.known {
+            // That nobody saw it end is what would be found again.
+            return true;
+        }
+        let (shared, key) = (Arc::clone(&self.shared), self.key);
+        let forced = tokio::task::spawn_blocking(move || match shared.attempts.attempt(key)? {
+            Some(directory) => attempts::force_end(&directory),
+            None => Err(std::io::ErrorKind::NotFound.into()),
+        });
+        forced.await.is_ok_and(|forced| forced.is_ok())
     }
 }

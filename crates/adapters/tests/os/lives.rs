@@ -1,6 +1,6 @@
 //! Attempts that outlive their manager.
 
-use crate::bench::{Bench, by_user, code, go_on, halt, key, state, until};
+use crate::bench::{Bench, by_user, code, go_on, halt, key, kill, state, until};
 use longhaul_adapters::os::ContainmentChoice;
 use longhaul_domain::{ExitStatus, Interruption, Observation, StopCause};
 use longhaul_ports::{Found, Spawner};
@@ -52,6 +52,32 @@ async fn the_next_life_leaves_the_cgroup_of_a_living_supervisor_and_tells_the_en
             Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
             other @ Found::Over(_) => panic!("{other:?}"),
         }
+        until(async || !group.exists()).await;
+    }
+}
+
+#[tokio::test]
+async fn no_cgroup_is_left_of_a_supervisor_that_is_killed_after_it_has_recorded_the_end() {
+    for is_adopted in [false, true] {
+        let mut bench = Bench::with(ContainmentChoice::Auto);
+        bench.start(key(1), WAITS).await;
+        bench.spawned().await;
+        let identity = bench.identity(key(1));
+        let Some(group) = identity.cgroup else {
+            eprintln!("SKIPPED: no control group can be made here");
+            return;
+        };
+        bench.says(key(1), "before").await;
+        if is_adopted {
+            bench.next_life();
+            bench.spawner.adopt(key(1)).await.unwrap();
+        }
+        std::fs::write(bench.path().join("go"), "").unwrap();
+        assert_eq!(code(&bench.exited().await), 7);
+        // It waits until somebody has taken in what it told.
+        kill(identity.shim_pid);
+        assert!(group.exists(), "its supervisor has removed it already");
+        bench.spawner.settled(key(1)).await;
         until(async || !group.exists()).await;
     }
 }

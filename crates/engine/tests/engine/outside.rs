@@ -6,7 +6,7 @@ use longhaul_domain::{AttemptNo, Command, ProcessId, SessionPolicy, Spec, Status
 use longhaul_engine::ports::{
     AttemptKey, Clock, IdSource, NodeFacts, OutputError, OutputSource, ProcessStore, Store, Wanted,
 };
-use longhaul_engine::{Engine, EngineError, Followed, Launch, Parts, Settings};
+use longhaul_engine::{Engine, EngineError, Followed, Goal, Launch, Mode, Parts, Settings};
 use longhaul_testkit::fakes::{
     Act, Call, FakeVault, Fault, FaultySpawner, FaultyStore, Script, ScriptedSpawner, SequentialIds, Trouble,
     VirtualClock,
@@ -82,6 +82,25 @@ async fn what_the_record_calls_running_is_not_halted_when_the_answer_to_a_pause_
     let status = shaky.status(id).await;
     assert!([Status::Paused, Status::Running].contains(&status), "{status}");
     assert_eq!(shaky.is_halted(id), status == Status::Paused, "{:?}", shaky.spawner.journal());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_nothing_keeps_is_neither_shown_nor_ends_a_wait_before_the_store_has_it() {
+    let shaky = Shaky::new().await;
+    let id = shaky.launch("exit 5 1000").await;
+    shaky.clock.run_for(seconds(1) / 2).await;
+    shaky.store.set_full(true);
+    // More often than it is tried again within that time.
+    for _ in 0..20 {
+        shaky.troubles.fail_on(Call::KeepsEnd, 1, Fault::Unavailable);
+    }
+    let ids = [id];
+    let wait = shaky.engine.wait(&ids, Goal::Ended, Mode::All, Some(seconds(5)));
+    let waited = shaky.clock.run_until(seconds(60), wait).await.unwrap().unwrap();
+    assert_eq!((waited.timed_out, shaky.status(id).await), (true, Status::Running));
+    shaky.store.set_full(false);
+    shaky.clock.run_for(seconds(10)).await;
+    assert_eq!(shaky.status(id).await, Status::Failed);
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,11 @@ pub(super) fn hold(tree: &Tree) -> Held {
     let mut held = Held { stopped: 0, missed: 0 };
     for _ in 0..PASSES {
         let members = tree.members();
-        let running: Vec<&Member> = members.iter().filter(|member| !member.stat.is_stopped()).collect();
+        // A parent whose child was stopped between its birth and its program waits for it inside the kernel.
+        let is_held = |member: &Member| {
+            member.stat.is_stopped() || member.stat.is_inside_kernel() && asked.contains(&member.birth())
+        };
+        let running: Vec<&Member> = members.iter().filter(|member| !is_held(member)).collect();
         held = Held {
             stopped: count(members.len().saturating_sub(running.len())),
             missed: count(running.len()),

@@ -68,6 +68,8 @@ pub enum Call {
     Usage,
     /// `next` of a spawner, which cannot fail but crash or be late.
     Next,
+    /// `keeps_end` of a spawner, which says no when it fails.
+    KeepsEnd,
     /// `settled` of a spawner, which cannot fail but crash or be late.
     Settled,
     /// `keep` of a vault.
@@ -104,6 +106,7 @@ impl Call {
             | Self::Halt
             | Self::Usage
             | Self::Next
+            | Self::KeepsEnd
             | Self::Settled
             | Self::Keep
             | Self::Open
@@ -138,6 +141,7 @@ impl Call {
             | Self::Adopt
             | Self::Usage
             | Self::Next
+            | Self::KeepsEnd
             | Self::Settled
             | Self::Open
             | Self::Output => false,

@@ -100,6 +100,11 @@ impl Spawner for FaultySpawner {
         self.trouble.surely(Call::Next, self.inner.next()).await
     }
 
+    async fn keeps_end(&self, key: AttemptKey) -> bool {
+        let kept = async { Ok(self.inner.keeps_end(key).await) };
+        self.through(Call::KeepsEnd, key, kept).await.unwrap_or(false)
+    }
+
     async fn settled(&self, key: AttemptKey) {
         self.trouble.surely(Call::Settled, self.inner.settled(key)).await;
     }

@@ -405,6 +405,15 @@ impl Spawner for ScriptedSpawner {
         }
     }
 
+    async fn keeps_end(&self, key: AttemptKey) -> bool {
+        // The machine remembers, whoever watches it.
+        self.is_watched(key).is_ok()
+            && self.machine.look(|world| {
+                let last = world.seen(key).last().map(|(_, observation)| observation);
+                last.is_some_and(|last| !matches!(last, Observation::Spawned { .. }))
+            })
+    }
+
     async fn settled(&self, key: AttemptKey) {
         locked(&self.watched).remove(&key);
         self.machine.change(|world| world.note(key, Act::Settled));

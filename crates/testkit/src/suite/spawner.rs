@@ -392,6 +392,25 @@ pub async fn the_next_life_finds_what_ended(world: &SpawnerWorld) {
     world.assert_silence().await;
 }
 
+/// What runs has no end to keep, and an end that is kept is told again by the next life.
+pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerWorld) {
+    let key = world.run(world.actors.exits(Duration::from_millis(200), 9)).await;
+    assert!(!world.spawner().await.keeps_end(key).await);
+    let status = world.exit(key).await.status;
+    if !world.spawner().await.keeps_end(key).await {
+        return;
+    }
+    let spawner = world.crash().await;
+    let found = must(spawner.adopt(key).await);
+    let Found::Over(Observation::Exited { exit, .. }) = found else {
+        instead_of("the end", &found);
+    };
+    assert_eq!(exit.status, status);
+    assert!(spawner.keeps_end(key).await);
+    spawner.settled(key).await;
+    assert!(!spawner.keeps_end(key).await, "it is not watched any more");
+}
+
 /// An attempt that nobody started never ran, and never will.
 pub async fn an_attempt_that_nobody_started_never_ran(world: &SpawnerWorld) {
     let order = world.order(world.actors.runs());
@@ -458,6 +477,7 @@ macro_rules! spawner_suite {
             whoever_waits_for_input_is_seen_to_wait_until_there_is_some
             whoever_does_not_read_is_never_seen_to_wait
             a_look_shows_where_a_tree_listens
+            an_end_that_is_kept_is_told_again
             a_look_is_told_of_what_runs_alone
         }
     };

@@ -37,6 +37,8 @@ pub(crate) enum Ask {
     Input(InputAnswer),
     /// To let the input of the command end.
     CloseInput(Answer),
+    /// Whether its end is durable in its directory, or would be found again without a record.
+    Kept(Answer),
     /// To let go of it: its end is recorded.
     Settle,
 }

@@ -165,7 +165,12 @@ impl Watch {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Find(answer)) => self.find(answer),
                     Some(Ask::Stop(order)) => self.note_stop(order),
-                    Some(Ask::Pause(answer) | Ask::Signal(_, answer) | Ask::CloseInput(answer)) => {
+                    Some(
+                        Ask::Pause(answer)
+                        | Ask::Signal(_, answer)
+                        | Ask::CloseInput(answer)
+                        | Ask::Kept(answer),
+                    ) => {
                         drop(answer.send(Err(unstarted())));
                     }
                     // None of it is halted.

@@ -1,10 +1,12 @@
 //! Following a shim that lives.
 
+use super::child::ShimChild;
 use super::{Ask, Counter, Refused, Sent, Stage, Unanswered, Watch};
 use crate::os::link::{Held, Link};
+use crate::os::spawner::Shared;
 use crate::os::usage::Census;
 use crate::os::{look, pidfd, translate};
-use longhaul_shim::{ErrorCode, Notice, Order, Phase, StopOrder, is_shortage};
+use longhaul_shim::{ErrorCode, Identity, Notice, Order, Phase, StopOrder, is_shortage};
 use std::io;
 use std::time::Duration;
 
@@ -57,17 +59,7 @@ impl Watch {
 
     /// Waits for the end of a shim that was started here or is known, and looks at what it left.
     pub(super) async fn outlive_shim(&mut self) -> Stage {
-        let Self { shim, identity, shared, .. } = self;
-        let gone = async {
-            if let Some(shim) = shim {
-                shim.ended(&shared.reaper).await;
-            } else if let Some(identity) = identity
-                && let Ok(Some(shim)) = pidfd::open(identity.shim_pid, identity.shim_start)
-                && let Err(error) = pidfd::ended(shim).await
-            {
-                tracing::debug!(%error, "the end of a supervisor cannot be waited for");
-            }
-        };
+        let gone = end_of_shim(&self.shared, self.shim.as_mut(), self.identity.as_deref());
         if tokio::time::timeout(HUNG_UP, gone).await.is_err() {
             tracing::debug!(id = %self.key.id, "a supervisor has hung up and lives on");
             return Stage::Examine;
@@ -112,6 +104,7 @@ impl Watch {
                 self.await_closed(answer);
                 send(link, &Order::CloseInput).await;
             }
+            Ask::Kept(answer) => drop(answer.send(self.is_kept())),
             Ask::Settle => {
                 self.settled = true;
                 return self.acknowledge(link).await;
@@ -254,10 +247,8 @@ impl Watch {
         None
     }
 
-    /// Lets a half halted tree go on, which would be worse than one that runs, and tries again.
-    ///
-    /// A parent whose child is halted between its birth and its program cannot be halted itself; the next time both
-    /// are elsewhere.
+    /// Lets a half halted tree go on, which would be worse than one that runs, and tries again: what cannot be halted now
+    /// may be elsewhere the next time.
     async fn half_halted(&mut self, link: &Link, missed: u64) {
         let pause = self.unanswered.pop_front();
         self.unanswered.push_back(Unanswered::Undo);
@@ -291,6 +282,18 @@ impl Watch {
             Some(Unanswered::Resume(asked)) => drop(asked.send(Ok(()))),
             Some(Unanswered::Undo) | None => {}
         }
+    }
+}
+
+/// Waits until a shim is gone that was started here or is known.
+pub(super) async fn end_of_shim(shared: &Shared, shim: Option<&mut ShimChild>, identity: Option<&Identity>) {
+    if let Some(shim) = shim {
+        shim.ended(&shared.reaper).await;
+    } else if let Some(identity) = identity
+        && let Ok(Some(shim)) = pidfd::open(identity.shim_pid, identity.shim_start)
+        && let Err(error) = pidfd::ended(shim).await
+    {
+        tracing::debug!(%error, "the end of a supervisor cannot be waited for");
     }
 }
 
