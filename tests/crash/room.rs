@@ -136,6 +136,11 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
     within(SOON, "what ends by itself is gone", || is_gone(scene, &gated));
     scene.run(&["status", "-a", "--no-autostart"])?;
+    // There is room for the record of an end from the start on.
+    let waited = scene.run(&["wait", &gated, "--timeout", "10s", "--no-autostart"]);
+    if !waited.as_ref().is_err_and(|told| told.starts_with("Some(5)")) {
+        wrong.push(format!("the end of what ended is not told: {waited:?}"));
+    }
 
     filling.empty(&filled);
     let last = until("there is service again", || launch(scene).ok());

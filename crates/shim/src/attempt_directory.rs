@@ -13,7 +13,7 @@ use std::{
 
 use longhaul_failpoint::failpoint;
 use rustix::{
-    fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags},
+    fs::{AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Mode, OFlags},
     io::Errno,
 };
 
@@ -32,6 +32,8 @@ pub const EXIT: &str = "exit";
 /// The name of the pipe that the work reads as its input.
 pub const INPUT: &str = "stdin";
 
+/// Bytes that are enough for any record of an end; a block of most disks.
+const ROOM: u64 = 4_096;
 const LOCK_TRIES: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 const CONNECT_PAUSE: Duration = Duration::from_millis(5);
@@ -188,16 +190,43 @@ impl AttemptDirectory {
         }
     }
 
+    /// Creates the file that is to take this place, with room for a record: no full disk keeps that out any more.
+    pub(crate) fn reserve(&self, name: &str) -> io::Result<fs::File> {
+        let temporary = temporary(name);
+        let file = self.create_anew(&temporary)?;
+        match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, ROOM) {
+            // Not every file system can promise room.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(file.into()),
+            Err(error) => {
+                drop(self.remove(&temporary));
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Gives back what was reserved.
+    pub(crate) fn release(&self, name: &str) {
+        drop(self.remove(&temporary(name)));
+    }
+
     /// Puts a whole file in place so that it is there after a power cut, or was never there.
     ///
     /// A file that replaces another is durable before it takes its place. One that replaces none takes its place first,
     /// so that a journaling file system makes name and content durable in one go; if it is cut off before, its check
-    /// sum says so, and nobody was told of it. Every try writes a new file: what a failed fsync left behind cannot be
-    /// trusted.
-    pub(crate) fn write_durably(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let temporary = format!("{name}.tmp");
+    /// sum says so, and nobody was told of it. What was [reserved](Self::reserve) is written first; every other try writes
+    /// a new file: what a failed fsync left behind cannot be trusted.
+    pub(crate) fn write_durably(
+        &self,
+        name: &str,
+        reserved: Option<fs::File>,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let temporary = temporary(name);
         let replaces = self.exists(name);
-        let mut file = fs::File::from(self.create_anew(&temporary)?);
+        let mut file = match reserved.filter(|file| self.is_at(&temporary, file)) {
+            Some(reserved) => reserved,
+            None => self.create_anew(&temporary)?.into(),
+        };
         let written = tried(name, replaces, Part::Write).and_then(|()| file.write_all(bytes));
         let sync = || tried(name, replaces, Part::Sync).and_then(|()| file.sync_all());
         let written = written.and_then(|()| if replaces { sync() } else { Ok(()) });
@@ -233,6 +262,13 @@ impl AttemptDirectory {
 
     pub(crate) fn exists(&self, name: &str) -> bool {
         rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Whether the work has left this open file at its place.
+    fn is_at(&self, name: &str, file: &fs::File) -> bool {
+        let place = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        let birth = |found: rustix::fs::Stat| (found.st_dev, found.st_ino);
+        place.is_ok_and(|place| rustix::fs::fstat(file).is_ok_and(|file| birth(place) == birth(file)))
     }
 
     /// Returns the length of a file in bytes; zero if it does not exist.
@@ -366,6 +402,10 @@ fn tried(name: &str, replaces: bool, part: Part) -> io::Result<()> {
         Part::Rename => failpoint!("shim.exit.rename"),
         Part::Directory => failpoint!("shim.exit.directory"),
     }
+}
+
+fn temporary(name: &str) -> String {
+    format!("{name}.tmp")
 }
 
 fn private() -> Mode {

@@ -71,6 +71,7 @@
 //! | `stdin` | the named pipe (0600) that the command reads, if its launch asked for one and until it is closed |
 //! | `identity` | who runs, durable before the command starts |
 //! | `exit` | how it ended, durable before it is told as durable |
+//! | `exit.tmp` | room for `exit` on a disk that may be full by then, until it has an end |
 //! | `output.log` | the bytes of both outputs, each at its own offset for ever |
 //! | `output.idx` | 16-byte entries: end offset of a run (low 56 bits) and stream (top 8 bits: 1 stdout, 2 stderr), then the steady time of its start in milliseconds; there from the first entry on |
 //! | `output.gap` | four `u64`: the range of the log that was given back, and that of the index |

@@ -195,6 +195,7 @@ impl Attempts {
 
 /// Makes an end durable; only for who holds the lock of the attempt, so that there is one writer.
 pub(super) fn record_end(directory: &AttemptDirectory, record: &ExitRecord) -> io::Result<()> {
+    // With it goes the room that the shim kept for the record.
     match unlinkat(directory, FRESH_EXIT, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(error) => return Err(error.into()),

@@ -23,8 +23,9 @@ const LONGEST_RETRY_MS: u64 = 5_000;
 pub(super) enum Record {
     /// There is no end to record yet.
     Open,
-    /// The record could not be made durable; the next try is due at that awake millisecond.
-    Unwritten { record: Box<ExitRecord>, due: u64, pause: u64 },
+    /// The record could not be made durable, at most an earlier form of it `is_kept`; the next try is due at that awake
+    /// millisecond.
+    Unwritten { record: Box<ExitRecord>, is_kept: bool, due: u64, pause: u64 },
     /// It is durable, but output or processes are left; `idle_since` is when only output was.
     Written { record: Box<ExitRecord>, idle_since: Option<u64> },
     /// Nothing changes any more; told at that awake millisecond.
@@ -32,11 +33,11 @@ pub(super) enum Record {
 }
 
 impl Record {
-    /// Returns the record as far as it goes, and whether it is durable.
+    /// Returns the record as far as it goes, and whether the end is durable.
     pub(super) fn known(&self) -> Option<(&ExitRecord, bool)> {
         match self {
             Self::Open => None,
-            Self::Unwritten { record, .. } => Some((record, false)),
+            Self::Unwritten { record, is_kept, .. } => Some((record, *is_kept)),
             Self::Written { record, .. } | Self::Settled { record, .. } => Some((record, true)),
         }
     }
@@ -48,7 +49,7 @@ impl Supervisor {
         self.end_sweep();
         match &mut self.record {
             Record::Open => self.begin_ending(now),
-            Record::Unwritten { record, due, pause } if now >= *due => {
+            Record::Unwritten { record, due, pause, .. } if now >= *due => {
                 let (record, pause) = (record.clone(), *pause);
                 self.write(record, now, pause);
             }
@@ -115,10 +116,7 @@ impl Supervisor {
         }
         self.pumps.drain();
         let pipe_held = !self.pumps.are_ended();
-        let durable = match &self.record {
-            Record::Open | Record::Unwritten { .. } => false,
-            Record::Written { .. } | Record::Settled { .. } => true,
-        };
+        let durable = self.record.known().is_some_and(|(_, durable)| durable);
         if let Record::Unwritten { record, .. } | Record::Written { record, .. } = &mut self.record {
             let writer = self.pumps.writer();
             record.sweeping = false;
@@ -168,15 +166,16 @@ impl Supervisor {
 
     /// Makes a record durable and tells everybody, of a failure too: the work ended whatever the disk says.
     fn write(&mut self, record: Box<ExitRecord>, now: u64, pause: u64) {
-        let written = self.directory.write_durably(EXIT, &record.encode());
+        let written = self.directory.write_durably(EXIT, self.reserved.take(), &record.encode());
         let first_failure = !matches!(self.record, Record::Unwritten { .. });
-        let durable = written.is_ok();
+        let is_kept = self.record.known().is_some_and(|(_, durable)| durable);
+        let durable = written.is_ok() || is_kept;
         if record.settled {
             crashpoint!("shim.settled.durable");
         } else {
             crashpoint!("shim.exit.durable");
         }
-        if durable || first_failure {
+        if written.is_ok() || first_failure {
             self.connections.broadcast_exit(&Notice::Exited { record: record.clone(), durable });
         }
         crashpoint!("shim.told");
@@ -190,7 +189,7 @@ impl Supervisor {
                 let text = format!("the exit record cannot be written: {error}");
                 self.connections.broadcast(&Notice::Error { code: ErrorCode::NotDurable, text });
                 let next = pause.saturating_mul(2).min(LONGEST_RETRY_MS);
-                Record::Unwritten { record, due: now.saturating_add(pause), pause: next }
+                Record::Unwritten { record, is_kept, due: now.saturating_add(pause), pause: next }
             }
         };
     }

@@ -1,6 +1,7 @@
 //! From the start of the shim to a child that waits at its gate.
 
 use std::{
+    fs::File,
     io,
     os::{
         fd::{AsFd as _, OwnedFd},
@@ -107,6 +108,7 @@ struct Start {
     pumps: Pumps,
     input: Input,
     term: Option<Term>,
+    reserved: Option<File>,
 }
 
 impl Start {
@@ -123,6 +125,7 @@ impl Start {
             pumps: self.pumps,
             input: self.input,
             term: self.term,
+            reserved: self.reserved,
             connections: Connections::new(control),
             stopping: None,
             pause: Pause::Free,
@@ -243,16 +246,24 @@ fn start(
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
     // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
     // The parents last: what a journaling file system has just written together with the identity costs nothing then.
-    let durable = directory.write_durably(IDENTITY, &identity.encode());
-    if let Err(error) = durable.and_then(|()| directory.sync_parents(launch.sync_parents)) {
-        drop(gated);
-        if let Some(cgroup) = &cgroup {
-            cgroup.remove();
+    let reserved = directory.reserve(EXIT).and_then(|reserved| {
+        directory.write_durably(IDENTITY, None, &identity.encode())?;
+        directory.sync_parents(launch.sync_parents)?;
+        Ok(Some(reserved))
+    });
+    let reserved = match reserved {
+        Ok(reserved) => reserved,
+        Err(error) => {
+            drop(gated);
+            if let Some(cgroup) = &cgroup {
+                cgroup.remove();
+            }
+            directory.release(EXIT);
+            // Nothing ran, and without an identity everybody knows.
+            drop(directory.remove(IDENTITY));
+            return Err(Refusal::because("cannot make the identity durable")(error));
         }
-        // Nothing ran, and without an identity everybody knows.
-        drop(directory.remove(IDENTITY));
-        return Err(Refusal::because("cannot make the identity durable")(error));
-    }
+    };
     crashpoint!("shim.identity.durable");
     let mut tree = Tree::new(containment, cgroup, (identity.pid, identity.start_time), gated.pidfd);
     tree.exclude_manager(manager);
@@ -266,6 +277,7 @@ fn start(
         pumps: Pumps::new(writer, gated.stdout, gated.stderr),
         input,
         term,
+        reserved,
         launch,
     })
 }
@@ -312,7 +324,7 @@ fn contain(
                 let ended_at = launch.anchor_ms.saturating_add(clock::boot_ms());
                 let mut record = ExitRecord::never_ran(ended_at, clock::wall_ms());
                 record.ending = Ending::SpawnFailed { stage: SpawnStage::Fork, errno };
-                drop(directory.write_durably(EXIT, &record.encode()));
+                drop(directory.write_durably(EXIT, None, &record.encode()));
             }
             Err(Refusal::because("cannot make a process")(error))
         }

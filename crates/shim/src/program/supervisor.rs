@@ -1,6 +1,6 @@
 //! The loop that watches one attempt.
 
-use std::{os::fd::OwnedFd, time::Duration};
+use std::{fs::File, os::fd::OwnedFd, time::Duration};
 
 use longhaul_failpoint::crashpoint;
 
@@ -46,6 +46,8 @@ pub(super) struct Supervisor {
     pub(super) pumps: Pumps,
     pub(super) input: Input,
     pub(super) term: Option<Term>,
+    /// The room for the record of the end, until that is written.
+    pub(super) reserved: Option<File>,
     pub(super) connections: Connections,
     pub(super) stopping: Option<Stopping>,
     pub(super) pause: Pause,

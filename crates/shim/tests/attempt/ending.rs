@@ -292,8 +292,9 @@ fn processor_time_and_memory_are_recorded() {
 fn exit_record_waits_for_room_on_the_disk_and_the_shim_stays() {
     // The record's temporary name is taken by a directory that is not empty: it can be neither made nor removed.
     let mut blocked = Attempt::launch(&script("sleep 0.3; exit 5"));
-    fs::create_dir_all(blocked.path().join("exit.tmp").join("in")).unwrap();
     blocked.peer.started();
+    fs::remove_file(blocked.path().join("exit.tmp")).unwrap();
+    fs::create_dir_all(blocked.path().join("exit.tmp").join("in")).unwrap();
     let durable = blocked.peer.hear_until(|notice| match notice {
         Notice::Exited { record, durable } => {
             assert_eq!(record.ending, Ending::Exited { code: 5 });
