@@ -111,7 +111,7 @@ fn lose_power_under_load(scene: &mut Scene, round: &str, loss: Loss) -> Result<V
     });
     scene.come_back();
     let told = told.into_inner().unwrap();
-    judge(scene, told.into_iter().map(|each| each.as_of(cut)).collect())
+    judge(scene, told.into_iter().map(|each| each.before(cut)).collect())
 }
 
 fn launch_until_nobody_answers(scene: &Scene, round: &str, told: &Mutex<Vec<Told>>) {
@@ -174,7 +174,7 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
 impl Told {
     /// What counts of it. A kernel that gives up a journal may call forced what it does not write any more: whoever asked
     /// before is told so after, which no loss of power does.
-    fn as_of(self, cut: Instant) -> Self {
+    fn before(self, cut: Instant) -> Self {
         Self {
             id: self.id.filter(|(_, told)| *told < cut),
             end: self.end.filter(|(_, told)| *told < cut),
