@@ -28,7 +28,7 @@ const CHECKPOINT: &str = "checkpoint.jsonl";
 const COMMITS: &str = "commits";
 const LINES: &str = ".jsonl";
 const DRAFT: &str = ".tmp";
-/// `O_NONBLOCK | O_NOFOLLOW` where this is built for: nothing waits for a writer of a pipe.
+/// `O_NONBLOCK` where this is built for: nothing waits for a writer of a pipe.
 const NONBLOCK: i32 = 0o4000;
 /// No holder writes more about itself.
 const LONGEST_HOLDER: u64 = 4_096;
@@ -60,15 +60,14 @@ impl Place {
         if known == Kind::Missing {
             make_directory(root)?;
         }
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(NONBLOCK)
-            .open(root.join(LOCK))
-            .map_err(|error| blocked(root, error))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o600).custom_flags(NONBLOCK);
+        // Made only where nothing is: never at the other end of a link.
+        let lock = match options.clone().create_new(true).open(root.join(LOCK)) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(root.join(LOCK)),
+            opened => opened,
+        };
+        let lock = lock.map_err(|error| blocked(root, error))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(held(root, lock)),
