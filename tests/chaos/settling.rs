@@ -56,6 +56,10 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
         if let Some(live) = live.as_ref().filter(|live| live.len() < fewest) {
             (begun, fewest) = (Instant::now(), live.len());
         }
+        if begun.elapsed() > END && live.is_none() {
+            findings.note("what lives is not told");
+            break;
+        }
         let live = live.unwrap_or_default();
         if begun.elapsed() > END {
             for process in live.iter().take(5) {
@@ -68,6 +72,8 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
             if settled.dismissed.insert(process.id.clone()) {
                 let body = json!({ "force": true });
                 let _ = ask(socket, "POST", &format!("/v1/processes/{}/cancel", process.id), &body, PATIENCE);
+                // Nobody waited meanwhile.
+                begun = Instant::now();
             }
         }
         std::thread::sleep(Duration::from_millis(100));

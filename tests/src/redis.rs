@@ -1,7 +1,7 @@
 //! A Redis of a test's own, in a directory and on a Unix socket.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -102,8 +102,21 @@ impl Redis {
     /// When it does not start.
     pub fn restart(&mut self) {
         let _ = fs::remove_file(self.socket());
+        if self.keeps == Keeps::EachWrite {
+            self.take_out_torn();
+        }
         self.process = run(&self.directory, self.keeps).unwrap();
         self.until_it_answers();
+    }
+
+    /// Takes out what the kill has cut off, as whoever runs a server does.
+    fn take_out_torn(&self) {
+        let mut files = Command::new("redis-check-aof");
+        files.arg("--fix").arg(self.directory.join("appendonlydir/appendonly.aof.manifest"));
+        let mut files = files.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        // It asks before it cuts anything.
+        let _ = files.stdin.take().unwrap().write_all(b"y\n");
+        assert!(files.wait().unwrap().success(), "what the server has written cannot be mended");
     }
 
     fn until_it_answers(&mut self) {
@@ -130,7 +143,8 @@ fn may_miss() -> bool {
 fn run(directory: &Path, keeps: Keeps) -> io::Result<Child> {
     let appends: &[&str] = match keeps {
         Keeps::Nothing => &["--appendonly", "no"],
-        Keeps::EachWrite => &["--appendonly", "yes", "--appendfsync", "always"],
+        // By itself it would take a file that ends inside of a script for whole: half of that would come into effect later.
+        Keeps::EachWrite => &["--appendonly", "yes", "--appendfsync", "always", "--aof-load-truncated", "no"],
     };
     Command::new(PROGRAM)
         .current_dir(directory)

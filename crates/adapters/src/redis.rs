@@ -38,6 +38,8 @@ mod rights;
 mod run;
 mod script;
 mod server;
+#[cfg(feature = "redis-cluster")]
+mod shards;
 mod silence;
 mod step;
 mod submit;
@@ -53,8 +55,8 @@ pub use denial::Denial;
 pub use durability::{Durability, UnknownDurability};
 pub use examination::{Examination, NamespaceFacts, RoundTrips, Skew};
 pub use options::{LeaseTimes, RedisOptions, TlsClient, TlsFiles};
-#[cfg(feature = "redis-sentinel")]
-pub use place::AloneBehindSentinels;
+#[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
+pub use place::UnguardedFailover;
 pub use server::{ServerFacts, Syncing};
 pub use terms::NodeTerms;
 pub use tls::TlsFault;

@@ -10,6 +10,9 @@ mod back;
 #[cfg(feature = "memory")]
 #[path = "redis/claims.rs"]
 mod claims;
+#[cfg(feature = "redis-cluster")]
+#[path = "redis/cluster.rs"]
+mod cluster;
 #[path = "redis/damaged.rs"]
 mod damaged;
 #[path = "redis/homes.rs"]

@@ -59,7 +59,7 @@ impl Stores {
 
 /// Whether other builds of this program know stores of this scheme.
 pub(crate) fn is_left_out(scheme: &str) -> bool {
-    matches!(scheme, "rediss" | "valkeys" | "redis+sentinel")
+    matches!(scheme, "rediss" | "valkeys" | "redis+sentinel" | "redis+cluster" | "rediss+cluster")
 }
 
 /// Why no store is found at this URL.
@@ -70,6 +70,9 @@ pub(crate) fn unknown(url: &str) -> &'static str {
         }
         "redis+sentinel" => {
             "this program was built without sentinels for its store; build it with `--features redis-sentinel`"
+        }
+        "redis+cluster" | "rediss+cluster" => {
+            "this program was built without clusters for its store; build it with `--features redis-cluster,redis-tls`"
         }
         _ => "this program has no such store",
     }
@@ -89,6 +92,7 @@ mod tests {
     fn store_that_was_left_out_of_the_build_is_told_apart_from_none() {
         assert!(unknown("rediss://me:secret@host").contains("--features redis-tls"));
         assert!(unknown("redis+sentinel://host/name").contains("--features redis-sentinel"));
+        assert!(unknown("redis+cluster://host").contains("--features redis-cluster"));
         assert_eq!(unknown("etcd://host"), "this program has no such store");
     }
 }

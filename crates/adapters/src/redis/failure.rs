@@ -56,11 +56,13 @@ impl Verdict {
             ErrorKind::Server(ServerErrorKind::NoScript) => Self::NotLoaded,
             ErrorKind::Server(
                 ServerErrorKind::BusyLoading
+                // The keys are on the way to another shard of a cluster.
+                | ServerErrorKind::Ask
                 | ServerErrorKind::TryAgain
                 | ServerErrorKind::ClusterDown
                 | ServerErrorKind::MasterDown,
             ) => Self::Busy,
-            ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::Demoted,
+            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::Moved) => Self::Demoted,
             ErrorKind::Server(ServerErrorKind::NoPerm) | ErrorKind::AuthenticationFailed => Self::Forbidden,
             _ => match error.code() {
                 Some("OOM") => Self::Full,

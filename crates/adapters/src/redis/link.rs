@@ -438,10 +438,18 @@ fn spelled(mark: Vec<u8>) -> String {
 }
 
 pub(super) async fn connect(place: &Place, answering: Duration) -> Result<MultiplexedConnection, RedisError> {
+    dial(&place.client().await?, answering).await
+}
+
+/// A connection to this very server.
+pub(super) async fn dial(
+    client: &redis::Client,
+    answering: Duration,
+) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECTING))
         .set_response_timeout(Some(answering));
-    place.client().await?.get_multiplexed_async_connection_with_config(&config).await
+    client.get_multiplexed_async_connection_with_config(&config).await
 }
 
 /// Sends a command, and waits for as many replicas as have to have what it did. A script that finds what was done before

@@ -12,7 +12,8 @@ use std::time::Duration;
 pub struct RedisOptions {
     /// `redis://host:port`, `redis+unix:///path/of/the/socket`, with the feature `redis-tls` `rediss://host:port`, and with
     /// the feature `redis-sentinel` `redis+sentinel://user:password@host:port,host:port/name`: the sentinels, and what
-    /// they call the primary.
+    /// they call the primary. With the feature `redis-cluster`, `redis+cluster://user:password@host:port,host:port` (or
+    /// `rediss+cluster:`): some nodes of a cluster, one shard of which has the whole namespace.
     pub url: String,
     /// All keys begin with `lh:{namespace}:`; `longhaul` by default.
     pub namespace: String,

@@ -1,14 +1,19 @@
 //! Where the server is.
 
-#[cfg(feature = "redis-sentinel")]
+#[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
 use super::Durability;
 use super::options::{RedisOptions, TlsFiles};
+#[cfg(feature = "redis-cluster")]
+use super::shards::Shards;
 use super::tls::TlsFault;
 use redis::{Client, RedisError};
 
 /// The scheme of URLs that name sentinels.
 #[cfg(feature = "redis-sentinel")]
 const SENTINELS: &str = "redis+sentinel://";
+/// The schemes of URLs that name nodes of a cluster, and of those by which each of them is reached.
+#[cfg(feature = "redis-cluster")]
+const CLUSTERS: [(&str, &str); 2] = [("redis+cluster://", "redis"), ("rediss+cluster://", "rediss")];
 
 /// Where the server is.
 pub(super) enum Place {
@@ -17,6 +22,9 @@ pub(super) enum Place {
     /// Where these sentinels say, which is asked for each new connection.
     #[cfg(feature = "redis-sentinel")]
     Told(tokio::sync::Mutex<redis::sentinel::SentinelClient>),
+    /// Where the nodes of a cluster say that the keys are, who are asked for each new connection.
+    #[cfg(feature = "redis-cluster")]
+    Sharded(Shards),
 }
 
 /// Why there is no such place.
@@ -29,18 +37,18 @@ pub(super) enum Misplaced {
     #[error(transparent)]
     Tls(#[from] TlsFault),
     /// Another server may be promoted that need not have what was acknowledged.
-    #[cfg(feature = "redis-sentinel")]
+    #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
     #[error(transparent)]
-    Alone(#[from] AloneBehindSentinels),
+    Alone(#[from] UnguardedFailover),
 }
 
-/// Why sentinels do not go with the durability of one server.
+/// Why neither sentinels nor a cluster go with the durability of one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "behind sentinels `durability=single` would let both sides of a cut network start the same work; \
-     ask for `durability=replicated:N`, N being all replicas that may be promoted, or name one server without sentinels"
+    "behind sentinels and in a cluster `durability=single` would let both sides of a cut network start the same work; \
+     ask for `durability=replicated:N`, N being all replicas that may be promoted, or name one server by itself"
 )]
-pub struct AloneBehindSentinels;
+pub struct UnguardedFailover;
 
 impl Place {
     pub(super) fn of(options: &RedisOptions) -> Result<Self, Misplaced> {
@@ -51,9 +59,18 @@ impl Place {
                 return Err(TlsFault::NotThroughTls.into());
             }
             if options.durability == Durability::Single {
-                return Err(AloneBehindSentinels.into());
+                return Err(UnguardedFailover.into());
             }
             return Ok(Self::Told(tokio::sync::Mutex::new(sentinels(rest)?)));
+        }
+        #[cfg(feature = "redis-cluster")]
+        if let Some((rest, scheme)) =
+            CLUSTERS.iter().find_map(|(prefix, scheme)| Some((url.strip_prefix(prefix)?, scheme)))
+        {
+            if options.durability == Durability::Single {
+                return Err(UnguardedFailover.into());
+            }
+            return Ok(Self::Sharded(Shards::read(scheme, rest, &options.tls, &options.prefix())?));
         }
         Ok(Self::Fixed(client(url, &options.tls)?))
     }
@@ -67,11 +84,13 @@ impl Place {
             Self::Told(sentinels) => {
                 Box::pin(async { sentinels.lock().await.async_get_client().await }).await
             }
+            #[cfg(feature = "redis-cluster")]
+            Self::Sharded(shards) => Box::pin(shards.client()).await,
         }
     }
 }
 
-fn client(url: &str, files: &TlsFiles) -> Result<Client, Misplaced> {
+pub(super) fn client(url: &str, files: &TlsFiles) -> Result<Client, Misplaced> {
     let plain = Client::open(url)?;
     if *files == TlsFiles::default() {
         return Ok(plain);

@@ -30,6 +30,10 @@ pub struct ServerFacts {
     pub appends: bool,
     /// When it waits for the disk (`appendfsync`).
     pub synced: Syncing,
+    /// Whether it begins on a file of writes that ends in the midst of one (`aof-load-truncated`). Redis cuts such a file
+    /// behind the last whole command, which may be inside of a script: half of that script takes effect when the server
+    /// begins once more.
+    pub begins_torn: bool,
     /// Whether its latest writes to disk went well.
     pub disk_is_well: bool,
     /// How many replicas are connected.
@@ -58,6 +62,7 @@ impl ServerFacts {
             most_memory: None,
             appends: true,
             synced: Syncing::When("always".to_owned()),
+            begins_torn: false,
             disk_is_well: true,
             replicas: 0,
         }
@@ -69,14 +74,12 @@ impl ServerFacts {
         if is_loading(&told) {
             return Err((ErrorKind::Server(ServerErrorKind::BusyLoading), "the server loads its data").into());
         }
-        let settings: Result<BTreeMap<String, String>, RedisError> =
-            redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(connection).await;
-        let synced = match settings {
-            Ok(settings) => Syncing::When(settings.get("appendfsync").cloned().unwrap_or_default()),
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Syncing::Untold,
-            Err(error) => return Err(error),
+        let synced = match setting(connection, "appendfsync").await? {
+            Some(when) => Syncing::When(when),
+            None => Syncing::Untold,
         };
-        Ok(Self::read(&told, synced))
+        let begins_torn = setting(connection, "aof-load-truncated").await?.as_deref() == Some("yes");
+        Ok(Self { begins_torn, ..Self::read(&told, synced) })
     }
 
     fn read(told: &str, synced: Syncing) -> Self {
@@ -102,6 +105,7 @@ impl ServerFacts {
             most_memory: Some(count("maxmemory")).filter(|most| *most > 0),
             appends: text("aof_enabled") == "1",
             synced,
+            begins_torn: false,
             disk_is_well: is_well("aof_last_write_status") && is_well("rdb_last_bgsave_status"),
             replicas: u32::try_from(count("connected_slaves")).unwrap_or(u32::MAX),
         }
@@ -154,6 +158,17 @@ impl ServerFacts {
             (Durability::Single | Durability::Cache | Durability::Replicated { .. }, _) => {}
         }
         faults
+    }
+}
+
+/// The value of a setting; none if the user of the store may not ask for it.
+async fn setting(connection: &mut MultiplexedConnection, name: &str) -> Result<Option<String>, RedisError> {
+    let settings: Result<BTreeMap<String, String>, RedisError> =
+        redis::cmd("CONFIG").arg("GET").arg(name).query_async(connection).await;
+    match settings {
+        Ok(settings) => Ok(Some(settings.get(name).cloned().unwrap_or_default())),
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

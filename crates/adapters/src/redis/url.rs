@@ -1,8 +1,8 @@
 //! Stores by their URLs.
 
 use super::options::RedisOptions;
-#[cfg(feature = "redis-sentinel")]
-use super::place::AloneBehindSentinels;
+#[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
+use super::place::UnguardedFailover;
 use super::place::{Misplaced, Place};
 use super::{Durability, LeaseTimes, TlsClient, TlsFault, TlsFiles, UnknownDurability};
 use std::path::PathBuf;
@@ -45,10 +45,10 @@ pub enum RedisUrlError {
     /// A file of a connection through TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsFault),
-    /// Sentinels do not go with its durability.
-    #[cfg(feature = "redis-sentinel")]
+    /// Sentinels or a cluster do not go with its durability.
+    #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
     #[error(transparent)]
-    Alone(#[from] AloneBehindSentinels),
+    Alone(#[from] UnguardedFailover),
     /// One of two files that belong together is named without the other.
     #[error("`cert` and `key` belong together: a certificate, and the file of its private key")]
     HalfClient,
@@ -82,7 +82,7 @@ impl RedisOptions {
         Place::of(&options).map_err(|misplaced| match misplaced {
             Misplaced::Url(error) => RedisUrlError::Place { why: error.to_string() },
             Misplaced::Tls(fault) => RedisUrlError::Tls(fault),
-            #[cfg(feature = "redis-sentinel")]
+            #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
             Misplaced::Alone(why) => RedisUrlError::Alone(why),
         })?;
         Ok(options)
@@ -170,16 +170,17 @@ mod tests {
         assert!(RedisOptions::of_url("redis://host?away=run").unwrap().runs_while_away);
     }
 
-    #[cfg(feature = "redis-sentinel")]
+    #[cfg(all(feature = "redis-sentinel", feature = "redis-cluster"))]
     #[test]
-    fn one_server_is_not_enough_behind_sentinels() {
-        let url = "redis+sentinel://a:1,b:1,c:1/main";
-        for durability in ["", "?durability=single"] {
-            let refused = RedisOptions::of_url(&format!("{url}{durability}")).unwrap_err();
-            assert!(refused.to_string().contains("durability=replicated:N"), "{refused}");
-        }
-        for durability in ["replicated:2", "cache"] {
-            RedisOptions::of_url(&format!("{url}?durability={durability}")).unwrap();
+    fn one_server_is_not_enough_where_another_may_take_over() {
+        for url in ["redis+sentinel://a:1,b:1,c:1/main", "redis+cluster://a:1,b:1"] {
+            for durability in ["", "?durability=single"] {
+                let refused = RedisOptions::of_url(&format!("{url}{durability}")).unwrap_err();
+                assert!(refused.to_string().contains("durability=replicated:N"), "{refused}");
+            }
+            for durability in ["replicated:2", "cache"] {
+                RedisOptions::of_url(&format!("{url}?durability={durability}")).unwrap();
+            }
         }
     }
 

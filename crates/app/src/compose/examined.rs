@@ -282,6 +282,12 @@ fn disk(server: &ServerFacts, durability: Durability) -> Check {
             .because(fault.to_string())
             .so("a manager refuses to start, or to write");
     }
+    let is_promised = durability != Durability::Cache;
+    if is_promised && server.begins_torn {
+        return Check::warning(NAME, format!("{told}, aof-load-truncated yes"))
+            .because("of a change that a kill or a power cut tore, half takes effect when the server begins a second time")
+            .so("aof-load-truncated no: after such an end the server asks for `redis-check-aof --fix`, which takes it out");
+    }
     match durability {
         Durability::Cache if !server.appends => Check::warning(NAME, told)
             .because("nothing is promised, and all is lost when the server ends")
@@ -420,6 +426,15 @@ mod tests {
         let report = Report::of(of_found(found, &options(query)));
         assert!(!format!("{}{}", report.text(), report.json()).contains("hunter2"));
         (report.health(), report.text())
+    }
+
+    #[test]
+    fn server_that_begins_on_half_a_change_is_named() {
+        let mut found = healthy();
+        found.server.begins_torn = true;
+        let (health, text) = told(&found, "durability=single");
+        assert!(health == Health::Warning && text.contains("redis-check-aof --fix"), "{text}");
+        assert_eq!(told(&found, "durability=cache").0, Health::Ok);
     }
 
     #[test]

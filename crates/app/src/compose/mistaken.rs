@@ -10,6 +10,14 @@ pub(crate) fn advice(url: &str, why: &str) -> Option<&'static str> {
     if says("unknown command") && says("'CONFIG'") {
         return Some("is it a sentinel? Then: redis+sentinel://HOST:PORT/NAME");
     }
+    if says("MOVED") {
+        return Some(
+            "it is part of a cluster, and the namespace is on another shard: redis+cluster://HOST:PORT",
+        );
+    }
+    if says("cluster support disabled") {
+        return Some("what answers there is in no cluster: redis://HOST:PORT");
+    }
     if says("MasterNameNotFoundBySentinel") {
         return Some(
             "the sentinels know no such name: it is the first word behind `sentinel monitor` in their settings",

@@ -32,6 +32,10 @@ const SCHEMES: &[&str] = &[
     "valkeys",
     #[cfg(feature = "redis-sentinel")]
     "redis+sentinel",
+    #[cfg(feature = "redis-cluster")]
+    "redis+cluster",
+    #[cfg(all(feature = "redis-cluster", feature = "redis-tls"))]
+    "rediss+cluster",
 ];
 
 /// Its time is that of the server, whatever clock this machine has.
@@ -62,8 +66,18 @@ pub(crate) async fn agree_on_key(url: &str, keys: &ClusterKeys) -> Result<String
     RedisStore::agree_on_key(&options(url)?, keys.signing().as_str(), trusted).await
 }
 
+/// Why a copy cannot be made.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "a copy cannot get its place in a cluster, where it would have to move to another shard; name one server"
+)]
+struct CopyIntoCluster;
+
 /// Where a copy is made before it gets its place, as a URL.
 pub(crate) fn draft_of(url: &str) -> Result<String, StoreError> {
+    if url.split_once("+cluster:").is_some_and(|(scheme, _)| !scheme.contains('/')) {
+        return Err(StoreError::Unavailable { source: CopyIntoCluster.into() });
+    }
     let namespace = options(url)?.namespace;
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let others = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("namespace="));

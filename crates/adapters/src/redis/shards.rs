@@ -1,0 +1,154 @@
+//! The shard of a cluster that has the keys of a namespace.
+
+use super::link::{ANSWERING, dial};
+use super::options::TlsFiles;
+use super::place::{Misplaced, client};
+use redis::{Client, ErrorKind, RedisError, ServerErrorKind, Value};
+
+/// Where nodes of a cluster listen unless it is said otherwise.
+const PORT: &str = "6379";
+
+/// How the nodes of a cluster are reached, of which one leads the shard with all keys of a namespace: they share a tag.
+pub(super) struct Shards {
+    /// Some nodes, any of which knows the others.
+    seeds: Vec<String>,
+    /// What comes before the address of a node in its URL.
+    head: String,
+    /// What comes after it.
+    tail: String,
+    files: TlsFiles,
+    /// A key of the namespace.
+    key: String,
+}
+
+impl Shards {
+    /// Reads `user:password@host:port,host:port?protocol=resp3`, behind the scheme by which each node is reached.
+    pub(super) fn read(scheme: &str, rest: &str, files: &TlsFiles, key: &str) -> Result<Self, Misplaced> {
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (login, hosts) = match rest.rsplit_once('@') {
+            Some((login, hosts)) => (format!("{login}@"), hosts),
+            None => (String::new(), rest),
+        };
+        let tail = if query.is_empty() { String::new() } else { format!("/?{query}") };
+        let shards = Self {
+            seeds: hosts.trim_end_matches('/').split(',').map(with_port).collect(),
+            head: format!("{scheme}://{login}"),
+            tail,
+            files: files.clone(),
+            key: key.to_owned(),
+        };
+        for seed in &shards.seeds {
+            shards.at(seed)?;
+        }
+        Ok(shards)
+    }
+
+    /// The node that leads the shard now, as the first node says that answers.
+    pub(super) async fn client(&self) -> Result<Client, RedisError> {
+        let mut met = None;
+        for seed in &self.seeds {
+            match self.leader(seed).await {
+                Ok(address) => return self.at(&address).map_err(passed_on),
+                Err(error) => met = Some(error),
+            }
+        }
+        Err(met.unwrap_or_else(|| nobody_leads()))
+    }
+
+    async fn leader(&self, seed: &str) -> Result<String, RedisError> {
+        let mut connection = dial(&self.at(seed).map_err(passed_on)?, ANSWERING).await?;
+        let mut both = redis::pipe();
+        both.cmd("CLUSTER").arg("KEYSLOT").arg(&self.key).cmd("CLUSTER").arg("SLOTS");
+        let (slot, ranges): (i64, Vec<Value>) = both.query_async(&mut connection).await?;
+        let host = seed.rsplit_once(':').map_or(seed, |(host, _)| host);
+        ranges.iter().find_map(|range| leader_of(range, slot, host)).ok_or_else(nobody_leads)
+    }
+
+    fn at(&self, address: &str) -> Result<Client, Misplaced> {
+        client(&format!("{}{address}{}", self.head, self.tail), &self.files)
+    }
+}
+
+fn with_port(host: &str) -> String {
+    let is_bare_address = host.ends_with(']');
+    if !is_bare_address && host.contains(':') { host.to_owned() } else { format!("{host}:{PORT}") }
+}
+
+/// The first node of a range of slots is its primary; one without a name is where the one is that was asked.
+fn leader_of(range: &Value, slot: i64, asked: &str) -> Option<String> {
+    let (first, last, primary) = match range {
+        Value::Array(parts) => (parts.first()?, parts.get(1)?, parts.get(2)?),
+        _ => return None,
+    };
+    let (Value::Int(first), Value::Int(last), Value::Array(primary)) = (first, last, primary) else {
+        return None;
+    };
+    if slot < *first || slot > *last {
+        return None;
+    }
+    let host: Option<String> = redis::from_redis_value(primary.first()?.clone()).ok()?;
+    let port: u16 = redis::from_redis_value(primary.get(1)?.clone()).ok()?;
+    let host = match host.filter(|host| !host.is_empty() && host != "?") {
+        Some(host) if host.contains(':') => format!("[{host}]"),
+        Some(host) => host,
+        None => asked.to_owned(),
+    };
+    Some(format!("{host}:{port}"))
+}
+
+fn nobody_leads() -> RedisError {
+    let kind = ErrorKind::Server(ServerErrorKind::ClusterDown);
+    (kind, "no shard of the cluster has the keys of the namespace now").into()
+}
+
+/// What was well when it was read is well now, but for files that may change.
+fn passed_on(misplaced: Misplaced) -> RedisError {
+    match misplaced {
+        Misplaced::Url(error) => error,
+        other => RedisError::from(std::io::Error::other(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rest: &str) -> Result<Shards, Misplaced> {
+        Shards::read("redis", rest, &TlsFiles::default(), "lh:{team}:")
+    }
+
+    #[test]
+    fn every_node_that_is_named_is_one_to_ask() {
+        for (rest, seeds) in [
+            ("a,b:7000", &["a:6379", "b:7000"][..]),
+            ("user:pass@a:1/?protocol=resp3", &["a:1"]),
+            ("[::1],[::1]:7001", &["[::1]:6379", "[::1]:7001"]),
+        ] {
+            assert_eq!(read(rest).unwrap().seeds, seeds, "{rest}");
+        }
+    }
+
+    #[test]
+    fn node_that_cannot_be_is_told_when_it_is_read() {
+        for rest in ["", "a,", "a:x", "a:1,b:99999"] {
+            assert!(read(rest).is_err(), "{rest}");
+        }
+    }
+
+    #[test]
+    fn primary_of_the_range_leads() {
+        let node = |host: &str, port| {
+            Value::Array(vec![Value::BulkString(host.as_bytes().to_vec()), Value::Int(port)])
+        };
+        let range = |primary| Value::Array(vec![Value::Int(10), Value::Int(20), primary, node("replica", 1)]);
+        for (host, found) in
+            [("10.0.0.1", "10.0.0.1:7000"), ("", "asked:7000"), ("fd00::1", "[fd00::1]:7000")]
+        {
+            let range = range(node(host, 7000));
+            assert_eq!(leader_of(&range, 10, "asked").as_deref(), Some(found));
+            assert_eq!((leader_of(&range, 9, "asked"), leader_of(&range, 21, "asked")), (None, None));
+        }
+        assert_eq!(leader_of(&range(Value::Nil), 10, "asked"), None);
+        assert_eq!(leader_of(&Value::Nil, 10, "asked"), None);
+    }
+}

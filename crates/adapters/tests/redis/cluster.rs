@@ -1,0 +1,239 @@
+//! A cluster, one shard of which has all keys of a namespace.
+
+use crate::server::{Server, error_of, free_port, now, wait_for};
+use longhaul_adapters::redis::{RedisOptions, RedisStore};
+use longhaul_domain::ProcessId;
+use longhaul_ports::StoreError;
+use longhaul_testkit::fakes::VirtualClock;
+use longhaul_testkit::suite::StoreWorld;
+use std::sync::Arc;
+
+/// Of so many servers each leads a shard; one more follows the first of them.
+const SHARDS: usize = 3;
+/// So many slots there are.
+const SLOTS: usize = 16_384;
+/// Between them they have their keys on every shard.
+const NAMESPACES: [&str; 6] = ["one", "two", "three", "four", "five", "six"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shard_with_the_keys_is_found_from_any_node() {
+    let fleet = Fleet::start().await;
+    for (place, namespace) in NAMESPACES.iter().enumerate() {
+        let seed = &fleet.nodes[place % fleet.nodes.len()];
+        let world = world(fleet.open(seed, namespace, "cache").await.unwrap());
+        let id = world.submit(world.draft()).await.process.id;
+        let from_all = fleet.open_at(&fleet.seeds(), namespace, "cache").await.unwrap();
+        all_are_known(&from_all, &[id]).await;
+    }
+    let used = fleet.nodes[..SHARDS].iter().filter(|node| node.server.ask(&["DBSIZE"]) != "0");
+    assert!(used.count() > 1, "all namespaces are on one shard, which tells nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_replica_has_is_there_after_the_primary_of_the_shard_died() {
+    let mut fleet = Fleet::start().await;
+    let namespace = fleet.namespace_of_the_first();
+    let world = world(fleet.open_at(&fleet.seeds(), namespace, "replicated:1").await.unwrap());
+    let mut acknowledged = Vec::new();
+    for _ in 0..20 {
+        acknowledged.push(world.submit(world.draft()).await.process.id);
+    }
+    fleet.nodes[0].server.kill();
+    let follower = &fleet.nodes[SHARDS].server;
+    wait_for(|| follower.ask(&["ROLE"]).starts_with("master")).await;
+    all_are_known(&*world.store, &acknowledged).await;
+    // Without anybody who would take over it keeps no promise.
+    let refused = error_of(world.try_submit(world.draft()).await);
+    let is_unacknowledged = matches!(
+        refused,
+        StoreError::ReadOnly { .. } | StoreError::Unavailable { .. } | StoreError::Unknown { .. }
+    );
+    assert!(is_unacknowledged, "{refused:?}");
+    fleet.nodes[0].server.restart();
+    let follower = &fleet.nodes[SHARDS].server;
+    wait_for(|| follower.ask(&["INFO", "replication"]).contains("state=online")).await;
+    world.submit(world.draft()).await;
+    all_are_known(&*world.store, &acknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_moves_to_another_shard_is_followed() {
+    let fleet = Fleet::start().await;
+    let namespace = fleet.namespace_of_the_first();
+    let world = world(fleet.open_at(&fleet.seeds(), namespace, "cache").await.unwrap());
+    let before = world.submit(world.draft()).await.process.id;
+    fleet.move_to_the_second(namespace);
+    let after = world.submit(world.draft()).await.process.id;
+    all_are_known(&*world.store, &[before, after]).await;
+    assert_ne!(fleet.nodes[1].server.ask(&["DBSIZE"]), "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_in_no_cluster_is_told() {
+    let port = free_port();
+    let _server = Server::with(&["--port", &port, "--save", "", "--appendonly", "no"]);
+    let url = format!("redis+cluster://127.0.0.1:{port}?durability=cache");
+    let refused = error_of(RedisStore::open(RedisOptions::of_url(&url).unwrap()).await);
+    let StoreError::Unavailable { source } = &refused else { panic!("{refused:?}") };
+    assert!(source.to_string().contains("cluster support disabled"), "{source}");
+}
+
+#[cfg(feature = "memory")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_agrees_with_the_reference() {
+    use longhaul_adapters::memory::MemoryStore;
+    use longhaul_testkit::suite::agreement::agree;
+    for seed in 100..103 {
+        let clock = VirtualClock::default();
+        let reference = StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock);
+        let node = Node::start();
+        node.takes(0, SLOTS - 1);
+        wait_for(|| node.is_ready()).await;
+        let clock = VirtualClock::default();
+        let url = format!("redis+cluster://{}?durability=cache", node.address());
+        let mut options = RedisOptions::of_url(&url).unwrap();
+        options.leases = None;
+        options.clock = Some(Arc::new(clock.clone()));
+        let store = now(RedisStore::open(options)).unwrap();
+        let shard = StoreWorld::new(Arc::new(store), clock).guarded(node);
+        agree(&reference, &shard, seed, 400).await;
+    }
+}
+
+fn world(store: RedisStore) -> StoreWorld {
+    StoreWorld::new(Arc::new(store), VirtualClock::default())
+}
+
+async fn all_are_known(store: &dyn longhaul_ports::ProcessStore, ids: &[ProcessId]) {
+    let known = store.load(ids).await.unwrap();
+    assert_eq!(known.iter().flatten().count(), ids.len());
+}
+
+/// A server that may be part of a cluster.
+struct Node {
+    server: Server,
+    port: String,
+    bus: String,
+}
+
+impl Node {
+    fn start() -> Self {
+        let (port, bus) = (free_port(), free_port());
+        let server = Server::with(&[
+            "--port",
+            &port,
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            &bus,
+            "--cluster-node-timeout",
+            "1500",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "everysec",
+        ]);
+        Self { server, port, bus }
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn id(&self) -> String {
+        self.server.ask(&["CLUSTER", "MYID"])
+    }
+
+    fn takes(&self, first: usize, last: usize) {
+        let told = self.server.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
+        assert_eq!(told, "OK");
+    }
+
+    fn is_ready(&self) -> bool {
+        self.server.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+    }
+
+    /// Does something that has to be done.
+    fn must(&self, command: &[&str]) {
+        let told = self.server.ask(command);
+        assert_eq!(told, "OK", "{command:?}");
+    }
+}
+
+/// Some servers, each with a shard, and last the one that follows the first.
+struct Fleet {
+    nodes: Vec<Node>,
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let nodes: Vec<Node> = (0..=SHARDS).map(|_| Node::start()).collect();
+        let each = SLOTS / SHARDS;
+        for (place, node) in nodes[..SHARDS].iter().enumerate() {
+            let last = if place + 1 == SHARDS { SLOTS - 1 } else { (place + 1) * each - 1 };
+            node.takes(place * each, last);
+            // Otherwise two may have the same number of their epoch for a while.
+            node.must(&["CLUSTER", "SET-CONFIG-EPOCH", &(place + 1).to_string()]);
+        }
+        for node in &nodes[1..] {
+            node.must(&["CLUSTER", "MEET", "127.0.0.1", &nodes[0].port, &nodes[0].bus]);
+        }
+        let knows_all = |node: &Node| node.server.ask(&["CLUSTER", "NODES"]).lines().count() == nodes.len();
+        wait_for(|| nodes.iter().all(knows_all)).await;
+        nodes[SHARDS].must(&["CLUSTER", "REPLICATE", &nodes[0].id()]);
+        wait_for(|| nodes[0].server.ask(&["INFO", "replication"]).contains("state=online")).await;
+        wait_for(|| nodes.iter().all(Node::is_ready)).await;
+        Self { nodes }
+    }
+
+    fn seeds(&self) -> String {
+        self.nodes.iter().map(Node::address).collect::<Vec<_>>().join(",")
+    }
+
+    async fn open(&self, seed: &Node, namespace: &str, durability: &str) -> Result<RedisStore, StoreError> {
+        self.open_at(&seed.address(), namespace, durability).await
+    }
+
+    async fn open_at(
+        &self,
+        seeds: &str,
+        namespace: &str,
+        durability: &str,
+    ) -> Result<RedisStore, StoreError> {
+        let url = format!("redis+cluster://{seeds}?namespace={namespace}&durability={durability}");
+        RedisStore::open(RedisOptions::of_url(&url).unwrap()).await
+    }
+
+    fn slot_of(&self, namespace: &str) -> usize {
+        let key = format!("lh:{{{namespace}}}:");
+        self.nodes[0].server.ask(&["CLUSTER", "KEYSLOT", &key]).parse().unwrap()
+    }
+
+    /// One whose keys are on the first shard.
+    fn namespace_of_the_first(&self) -> &'static str {
+        let is_there = |namespace: &&&str| self.slot_of(namespace) < SLOTS / SHARDS;
+        NAMESPACES.iter().find(is_there).expect("one of so many is there")
+    }
+
+    /// Moves the slot of a namespace to the second shard, as whoever has more to do than one server can.
+    fn move_to_the_second(&self, namespace: &str) {
+        let slot = self.slot_of(namespace).to_string();
+        let (from, to) = (&self.nodes[0], &self.nodes[1]);
+        to.must(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from.id()]);
+        from.must(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to.id()]);
+        // Their names are bytes, and no text.
+        let mut connection =
+            redis::Client::open(format!("redis://{}", from.address())).unwrap().get_connection().unwrap();
+        let mut look = redis::cmd("CLUSTER");
+        let keys: Vec<Vec<u8>> =
+            look.arg("GETKEYSINSLOT").arg(&slot).arg(10_000).query(&mut connection).unwrap();
+        let mut migrate = redis::cmd("MIGRATE");
+        migrate.arg("127.0.0.1").arg(&to.port).arg("").arg(0).arg(5_000).arg("KEYS").arg(keys);
+        migrate.exec(&mut connection).unwrap();
+        for node in [to, from, &self.nodes[2]] {
+            node.must(&["CLUSTER", "SETSLOT", &slot, "NODE", &to.id()]);
+        }
+    }
+}
