@@ -52,7 +52,7 @@ impl Shards {
                 Err(error) => met = Some(error),
             }
         }
-        Err(met.unwrap_or_else(|| nobody_leads()))
+        Err(met.unwrap_or_else(nobody_leads))
     }
 
     async fn leader(&self, seed: &str) -> Result<String, RedisError> {
@@ -76,10 +76,8 @@ fn with_port(host: &str) -> String {
 
 /// The first node of a range of slots is its primary; one without a name is where the one is that was asked.
 fn leader_of(range: &Value, slot: i64, asked: &str) -> Option<String> {
-    let (first, last, primary) = match range {
-        Value::Array(parts) => (parts.first()?, parts.get(1)?, parts.get(2)?),
-        _ => return None,
-    };
+    let Value::Array(parts) = range else { return None };
+    let (first, last, primary) = (parts.first()?, parts.get(1)?, parts.get(2)?);
     let (Value::Int(first), Value::Int(last), Value::Array(primary)) = (first, last, primary) else {
         return None;
     };
@@ -105,7 +103,7 @@ fn nobody_leads() -> RedisError {
 fn passed_on(misplaced: Misplaced) -> RedisError {
     match misplaced {
         Misplaced::Url(error) => error,
-        other => RedisError::from(std::io::Error::other(other)),
+        fault @ (Misplaced::Tls(_) | Misplaced::Alone(_)) => std::io::Error::other(fault).into(),
     }
 }
 

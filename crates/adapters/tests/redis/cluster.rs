@@ -19,13 +19,13 @@ const NAMESPACES: [&str; 6] = ["one", "two", "three", "four", "five", "six"];
 async fn the_shard_with_the_keys_is_found_from_any_node() {
     let fleet = Fleet::start().await;
     for (place, namespace) in NAMESPACES.iter().enumerate() {
-        let seed = &fleet.nodes[place % fleet.nodes.len()];
-        let world = world(fleet.open(seed, namespace, "cache").await.unwrap());
+        let seed = fleet.all().nth(place % (SHARDS + 1)).unwrap();
+        let world = world(fleet.open_at(&seed.address(), namespace, "cache").await.unwrap());
         let id = world.submit(world.draft()).await.process.id;
         let from_all = fleet.open_at(&fleet.seeds(), namespace, "cache").await.unwrap();
         all_are_known(&from_all, &[id]).await;
     }
-    let used = fleet.nodes[..SHARDS].iter().filter(|node| node.server.ask(&["DBSIZE"]) != "0");
+    let used = fleet.primaries.iter().filter(|node| node.server.ask(&["DBSIZE"]) != "0");
     assert!(used.count() > 1, "all namespaces are on one shard, which tells nothing");
 }
 
@@ -38,8 +38,8 @@ async fn what_the_replica_has_is_there_after_the_primary_of_the_shard_died() {
     for _ in 0..20 {
         acknowledged.push(world.submit(world.draft()).await.process.id);
     }
-    fleet.nodes[0].server.kill();
-    let follower = &fleet.nodes[SHARDS].server;
+    fleet.primaries[0].server.kill();
+    let follower = &fleet.follower.server;
     wait_for(|| follower.ask(&["ROLE"]).starts_with("master")).await;
     all_are_known(&*world.store, &acknowledged).await;
     // Without anybody who would take over it keeps no promise.
@@ -49,8 +49,8 @@ async fn what_the_replica_has_is_there_after_the_primary_of_the_shard_died() {
         StoreError::ReadOnly { .. } | StoreError::Unavailable { .. } | StoreError::Unknown { .. }
     );
     assert!(is_unacknowledged, "{refused:?}");
-    fleet.nodes[0].server.restart();
-    let follower = &fleet.nodes[SHARDS].server;
+    fleet.primaries[0].server.restart();
+    let follower = &fleet.follower.server;
     wait_for(|| follower.ask(&["INFO", "replication"]).contains("state=online")).await;
     world.submit(world.draft()).await;
     all_are_known(&*world.store, &acknowledged).await;
@@ -65,7 +65,7 @@ async fn a_namespace_that_moves_to_another_shard_is_followed() {
     fleet.move_to_the_second(namespace);
     let after = world.submit(world.draft()).await.process.id;
     all_are_known(&*world.store, &[before, after]).await;
-    assert_ne!(fleet.nodes[1].server.ask(&["DBSIZE"]), "0");
+    assert_ne!(fleet.primaries[1].server.ask(&["DBSIZE"]), "0");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,38 +162,41 @@ impl Node {
     }
 }
 
-/// Some servers, each with a shard, and last the one that follows the first.
+/// Some servers, each with a shard, and one that follows the first.
 struct Fleet {
-    nodes: Vec<Node>,
+    primaries: [Node; SHARDS],
+    follower: Node,
 }
 
 impl Fleet {
     async fn start() -> Self {
-        let nodes: Vec<Node> = (0..=SHARDS).map(|_| Node::start()).collect();
+        let primaries: [Node; SHARDS] = std::array::from_fn(|_| Node::start());
         let each = SLOTS / SHARDS;
-        for (place, node) in nodes[..SHARDS].iter().enumerate() {
+        for (place, node) in primaries.iter().enumerate() {
             let last = if place + 1 == SHARDS { SLOTS - 1 } else { (place + 1) * each - 1 };
             node.takes(place * each, last);
             // Otherwise two may have the same number of their epoch for a while.
             node.must(&["CLUSTER", "SET-CONFIG-EPOCH", &(place + 1).to_string()]);
         }
-        for node in &nodes[1..] {
-            node.must(&["CLUSTER", "MEET", "127.0.0.1", &nodes[0].port, &nodes[0].bus]);
+        let fleet = Self { primaries, follower: Node::start() };
+        let first = &fleet.primaries[0];
+        for node in fleet.all().skip(1) {
+            node.must(&["CLUSTER", "MEET", "127.0.0.1", &first.port, &first.bus]);
         }
-        let knows_all = |node: &Node| node.server.ask(&["CLUSTER", "NODES"]).lines().count() == nodes.len();
-        wait_for(|| nodes.iter().all(knows_all)).await;
-        nodes[SHARDS].must(&["CLUSTER", "REPLICATE", &nodes[0].id()]);
-        wait_for(|| nodes[0].server.ask(&["INFO", "replication"]).contains("state=online")).await;
-        wait_for(|| nodes.iter().all(Node::is_ready)).await;
-        Self { nodes }
+        let knows_all = |node: &Node| node.server.ask(&["CLUSTER", "NODES"]).lines().count() == SHARDS + 1;
+        wait_for(|| fleet.all().all(knows_all)).await;
+        fleet.follower.must(&["CLUSTER", "REPLICATE", &first.id()]);
+        wait_for(|| first.server.ask(&["INFO", "replication"]).contains("state=online")).await;
+        wait_for(|| fleet.all().all(Node::is_ready)).await;
+        fleet
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Node> {
+        self.primaries.iter().chain([&self.follower])
     }
 
     fn seeds(&self) -> String {
-        self.nodes.iter().map(Node::address).collect::<Vec<_>>().join(",")
-    }
-
-    async fn open(&self, seed: &Node, namespace: &str, durability: &str) -> Result<RedisStore, StoreError> {
-        self.open_at(&seed.address(), namespace, durability).await
+        self.all().map(Node::address).collect::<Vec<_>>().join(",")
     }
 
     async fn open_at(
@@ -208,7 +211,7 @@ impl Fleet {
 
     fn slot_of(&self, namespace: &str) -> usize {
         let key = format!("lh:{{{namespace}}}:");
-        self.nodes[0].server.ask(&["CLUSTER", "KEYSLOT", &key]).parse().unwrap()
+        self.primaries[0].server.ask(&["CLUSTER", "KEYSLOT", &key]).parse().unwrap()
     }
 
     /// One whose keys are on the first shard.
@@ -220,7 +223,7 @@ impl Fleet {
     /// Moves the slot of a namespace to the second shard, as whoever has more to do than one server can.
     fn move_to_the_second(&self, namespace: &str) {
         let slot = self.slot_of(namespace).to_string();
-        let (from, to) = (&self.nodes[0], &self.nodes[1]);
+        let [from, to, third] = &self.primaries;
         to.must(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from.id()]);
         from.must(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to.id()]);
         // Their names are bytes, and no text.
@@ -232,7 +235,7 @@ impl Fleet {
         let mut migrate = redis::cmd("MIGRATE");
         migrate.arg("127.0.0.1").arg(&to.port).arg("").arg(0).arg(5_000).arg("KEYS").arg(keys);
         migrate.exec(&mut connection).unwrap();
-        for node in [to, from, &self.nodes[2]] {
+        for node in [to, from, third] {
             node.must(&["CLUSTER", "SETSLOT", &slot, "NODE", &to.id()]);
         }
     }
