@@ -3,10 +3,11 @@
 use crate::descend::LIVE;
 use crate::engine::{Core, Engine};
 use crate::error::EngineError;
+use crate::runners::fits_any;
 use longhaul_domain::{
     Ending, Hold, Level, NodeId, Pending, Placement, Process, ProcessId, SlotKey, State, Status, Timestamp,
 };
-use longhaul_ports::{Filter, KnownNode, Presence, QueueView, Stored};
+use longhaul_ports::{Filter, KnownNode, QueueView, Stored};
 
 /// So many waiters are looked at in one call.
 const CHUNK: usize = 500;
@@ -119,17 +120,12 @@ impl Engine {
 impl Core {
     async fn why_queued(&self, stored: &Stored) -> Result<Why, EngineError> {
         let spec = &stored.process.spec;
-        let (draining, nodes): (Vec<_>, Vec<_>) =
-            self.nodes_here().await?.into_iter().partition(|node| node.draining);
-        if !fits_any(&spec.placement, &nodes) {
-            let draining = draining.into_iter().filter(|node| node.fits(&spec.placement));
-            return Ok(Why::NoNode {
-                placement: spec.placement.clone(),
-                draining: draining.map(|node| node.facts.id).collect(),
-            });
+        let runners = self.runners().await?;
+        if let Some(draining) = runners.lacking(&spec.placement) {
+            return Ok(Why::NoNode { placement: spec.placement.clone(), draining });
         }
         let roots = self.roots_held().await?;
-        let crowd = Crowd { node: self.here(), nodes: &nodes, full: self.is_full(roots.len()) };
+        let crowd = Crowd { node: self.here(), nodes: &runners.nodes, full: self.is_full(roots.len()) };
         let Some(queue) = self.queue_of(&stored.process).await? else {
             // It was claimed between the two looks.
             return Ok(Why::NotWaiting { status: self.load(stored.process.id).await?.process.status() });
@@ -159,16 +155,6 @@ impl Core {
     /// Until when this node starts nothing because the store had lost something, if it is one that may run the process.
     pub(crate) fn settles_until(&self, process: &Process) -> Option<Timestamp> {
         self.tenure.held_until(self.parts.clock.now()).filter(|_| self.may_run(process))
-    }
-
-    /// The nodes that are there, draining or not. What this one offers it knows of its own, whether or not the store keeps that.
-    async fn nodes_here(&self) -> Result<Vec<KnownNode>, EngineError> {
-        let mut nodes = self.parts.store.known_nodes().await?;
-        nodes.retain(|node| matches!(node.presence, Presence::Here { .. }));
-        for node in nodes.iter_mut().filter(|node| node.facts.id == *self.here()) {
-            node.offer = self.settings.offer.clone();
-        }
-        Ok(nodes)
     }
 
     /// The roots that this node runs, in the order of their submits.
@@ -248,11 +234,6 @@ impl Crowd<'_> {
         };
         self.full && only_here && stored.process.lineage.ancestors.is_empty()
     }
-}
-
-/// Whether a node that takes work takes such waiters.
-fn fits_any(placement: &Placement, nodes: &[KnownNode]) -> bool {
-    nodes.iter().any(|node| node.fits(placement))
 }
 
 fn count(length: usize) -> u32 {

@@ -6,7 +6,7 @@ use crate::peers::elsewhere;
 use futures_util::{StreamExt, stream};
 use longhaul_domain::{Pending, Placement, Policy, State};
 use longhaul_engine::ports::{AttemptKey, OutputError, Stored};
-use longhaul_engine::{Engine, EngineError, Why};
+use longhaul_engine::{Engine, EngineError, Runners};
 use longhaul_wire::api::ProcessView;
 
 /// So many processes are asked for their usage side by side.
@@ -25,8 +25,8 @@ pub enum Depth {
 
 /// A process as clients see it now.
 pub async fn view(engine: &Engine, stored: &Stored, depth: Depth) -> ProcessView {
-    let policy = policy_for(engine, std::slice::from_ref(stored)).await;
-    let mut seen = look(engine, stored, depth, policy.as_ref()).await;
+    let waits = Waits::of(engine, std::slice::from_ref(stored)).await;
+    let mut seen = look(engine, stored, depth, &waits).await;
     // What another node keeps of its output is known there alone.
     if elsewhere(engine, stored, stored.process.attempt).await.is_none()
         && output_is_gone(engine, stored).await
@@ -52,13 +52,13 @@ pub async fn output_is_gone(engine: &Engine, stored: &Stored) -> bool {
 
 /// Processes as clients see them now, in their order.
 pub async fn views(engine: &Engine, all: &[Stored], depth: Depth) -> Vec<ProcessView> {
-    let policy = policy_for(engine, all).await;
-    let looks: Vec<_> = all.iter().map(|stored| look(engine, stored, depth, policy.as_ref())).collect();
+    let waits = Waits::of(engine, all).await;
+    let looks: Vec<_> = all.iter().map(|stored| look(engine, stored, depth, &waits)).collect();
     stream::iter(looks).buffered(SIDE_BY_SIDE).collect().await
 }
 
 /// What cannot be found out now is left out: the record is worth more than what stands around it.
-async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Policy>) -> ProcessView {
+async fn look(engine: &Engine, stored: &Stored, depth: Depth, waits: &Waits) -> ProcessView {
     let process = &stored.process;
     let key = AttemptKey { id: process.id, attempt: process.attempt };
     let has_output = process.spec.command().is_some() && process.attempt.0 > 0;
@@ -79,7 +79,7 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
     let around = Around {
         now: engine.now(),
         log_path: (has_output && elsewhere.is_none()).then(|| engine.output_place(key).0),
-        hindrance: hindrance(engine, stored, policy).await,
+        hindrance: waits.hindrance(engine, stored),
         written: engine.written(stored).await,
         usage,
         silent_for,
@@ -103,33 +103,48 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, policy: Option<&Po
     seen
 }
 
-/// The policy, if any of them waits for what it may withhold.
-async fn policy_for(engine: &Engine, all: &[Stored]) -> Option<Policy> {
-    let may_be_held = |stored: &Stored| is_queued(stored) && stored.process.spec.key.is_some();
-    if !all.iter().any(may_be_held) {
-        return None;
-    }
-    engine.policy().await.ok()
+/// What may hinder any of some processes that wait, found out once for all of them.
+struct Waits {
+    /// The policy, if one of them waits for what it may withhold.
+    policy: Option<Policy>,
+    /// The nodes, if one of them waits for others than this one.
+    runners: Option<Runners>,
 }
 
-async fn hindrance(engine: &Engine, stored: &Stored, policy: Option<&Policy>) -> Hindrance {
-    if !is_queued(stored) {
-        return Hindrance::None;
+impl Waits {
+    async fn of(engine: &Engine, all: &[Stored]) -> Self {
+        let waits_for = |what: &dyn Fn(&Stored) -> bool| all.iter().any(|each| is_queued(each) && what(each));
+        let may_be_held = waits_for(&|stored| stored.process.spec.key.is_some());
+        let may_lack_a_node = waits_for(&|stored| is_bound_elsewhere(engine, stored));
+        Self {
+            policy: if may_be_held { engine.policy().await.ok() } else { None },
+            runners: if may_lack_a_node { engine.runners().await.ok() } else { None },
+        }
     }
-    let spec = &stored.process.spec;
-    let is_bound_elsewhere = match &spec.placement {
+
+    fn hindrance(&self, engine: &Engine, stored: &Stored) -> Hindrance {
+        if !is_queued(stored) {
+            return Hindrance::None;
+        }
+        let spec = &stored.process.spec;
+        let runners = self.runners.as_ref().filter(|_| is_bound_elsewhere(engine, stored));
+        if let Some(draining) = runners.and_then(|runners| runners.lacking(&spec.placement)) {
+            return Hindrance::NoNode { draining };
+        }
+        let hold = spec.key.as_ref().and_then(|key| self.policy.as_ref()?.held.get(key));
+        match (hold, engine.settles_until(stored)) {
+            (Some(hold), _) => Hindrance::Held(hold.clone()),
+            (None, Some(until)) => Hindrance::Settling { until },
+            (None, None) => Hindrance::None,
+        }
+    }
+}
+
+fn is_bound_elsewhere(engine: &Engine, stored: &Stored) -> bool {
+    match &stored.process.spec.placement {
         Placement::Here | Placement::Anywhere => false,
         Placement::Node(node) => node != engine.node(),
         Placement::Labels(_) => true,
-    };
-    if is_bound_elsewhere && let Ok(Why::NoNode { draining, .. }) = engine.why(stored.process.id).await {
-        return Hindrance::NoNode { draining };
-    }
-    let hold = spec.key.as_ref().and_then(|key| policy?.held.get(key));
-    match (hold, engine.settles_until(stored)) {
-        (Some(hold), _) => Hindrance::Held(hold.clone()),
-        (None, Some(until)) => Hindrance::Settling { until },
-        (None, None) => Hindrance::None,
     }
 }
 

@@ -10,6 +10,7 @@
 mod courier;
 mod golden;
 mod hooks;
+mod lists;
 mod notices;
 mod outside;
 mod relay;
