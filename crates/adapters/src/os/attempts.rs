@@ -212,12 +212,6 @@ pub(super) fn record_end(directory: &AttemptDirectory, record: &ExitRecord) -> i
     Ok(fsync(directory)?)
 }
 
-/// Makes an end durable that somebody has written.
-pub(super) fn force_end(directory: &AttemptDirectory) -> io::Result<()> {
-    fsync(openat(directory, EXIT, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)?;
-    Ok(fsync(directory)?)
-}
-
 fn descend(from: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
     openat(from, name, flags, Mode::empty())

@@ -16,7 +16,7 @@ use super::input::{Input, InputError};
 use super::launch::Conduct;
 use super::link::{Held, Link};
 use super::spawner::{Shared, Watches};
-use super::{attempts, takeover, translate};
+use super::{takeover, translate};
 use ask::{Answer, Counter, Unanswered};
 use beginning::Starting;
 use child::ShimChild;
@@ -417,7 +417,7 @@ impl Watch {
             };
             tokio::select! {
                 ask = self.asks.recv() => match ask {
-                    Some(ask) => self.answer_at_its_end(ask).await,
+                    Some(ask) => self.answer_at_its_end(ask),
                     None => break,
                 },
                 () = shim => self.shim = None,
@@ -427,7 +427,7 @@ impl Watch {
     }
 
     /// Answers what is asked of an attempt whose command has ended.
-    async fn answer_at_its_end(&mut self, ask: Ask) {
+    fn answer_at_its_end(&mut self, ask: Ask) {
         match ask {
             Ask::Find(answer) => self.find(answer),
             Ask::Pause(answer) | Ask::Signal(_, answer) => {
@@ -437,31 +437,16 @@ impl Watch {
             Ask::Resume(answer) | Ask::CloseInput(answer) => drop(answer.send(Ok(()))),
             // Whoever asks is told that nothing runs by being told nothing.
             Ask::Usage(_) | Ask::Look(_) | Ask::Input(_) | Ask::Stop(_) => {}
-            Ask::Kept(answer) => {
-                self.durable = self.durable || self.is_over() && self.force_end().await;
-                drop(answer.send(self.is_kept()));
-            }
+            Ask::Kept(answer) => drop(answer.send(self.is_kept())),
             Ask::Settle => self.settled = true,
         }
     }
 
-    /// Whether its end would be found again after a loss of power.
+    /// Whether its end would be found again after a loss of power. Whoever wrote one that was found in the directory may
+    /// not have come so far as to force it to the disk.
     pub(super) fn is_kept(&self) -> Result<(), String> {
-        let is_kept = self.is_over() && self.durable;
+        let is_lost = matches!(self.known, Known::Over(Observation::SupervisorLost { .. }));
+        let is_kept = is_lost || self.is_over() && self.durable;
         if is_kept { Ok(()) } else { Err("its end is not durable in its directory".to_owned()) }
-    }
-
-    /// Makes the end durable that was found in the directory: whoever wrote it may not have come so far.
-    async fn force_end(&self) -> bool {
-        if let Known::Over(Observation::SupervisorLost { .. }) = self.known {
-            // That nobody saw it end is what would be found again.
-            return true;
-        }
-        let (shared, key) = (Arc::clone(&self.shared), self.key);
-        let forced = tokio::task::spawn_blocking(move || match shared.attempts.attempt(key)? {
-            Some(directory) => attempts::force_end(&directory),
-            None => Err(std::io::ErrorKind::NotFound.into()),
-        });
-        forced.await.is_ok_and(|forced| forced.is_ok())
     }
 }

@@ -42,7 +42,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 done = &mut work => return Some(done),
-                ask = self.asks.recv() => self.answer_at_its_end(ask?).await,
+                ask = self.asks.recv() => self.answer_at_its_end(ask?),
                 () = lasts => self.tell_sweep(),
             }
         }
