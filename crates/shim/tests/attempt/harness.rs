@@ -61,11 +61,16 @@ impl Peer {
     }
 
     pub(crate) fn tell(&self, order: &Order) {
+        self.try_to_tell(order).unwrap();
+    }
+
+    fn try_to_tell(&self, order: &Order) -> std::io::Result<()> {
         let bytes = order.encode();
         let mut sent = 0;
         while sent < bytes.len() {
-            sent += send(&self.socket, &bytes[sent..], &[]).unwrap();
+            sent += send(&self.socket, &bytes[sent..], &[])?;
         }
+        Ok(())
     }
 
     /// Returns the next message, or `None` when the shim has left.
@@ -186,7 +191,10 @@ impl Attempt {
 
     /// Confirms the end and waits until the shim has left.
     pub(crate) fn finish(mut self) -> Directory {
-        self.peer.tell(&Order::Acknowledge);
+        // It waits a second for that, and may have left since.
+        if let Err(error) = self.peer.try_to_tell(&Order::Acknowledge) {
+            assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+        }
         until("the shim leaves", || self.shim.try_wait().unwrap());
         self.directory
     }
