@@ -71,6 +71,15 @@ fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMa
             let at = u64::try_from(logged.event.at.0).unwrap_or(0).saturating_mul(1_000);
             losses.insert((logged.id.to_string(), life.process.attempt.0), Loss { node, at });
         }
+        // What was being stopped when its node went away is not lost with it: it ends as if nobody had seen how.
+        if let Fact::Ended { ending: Ending::Interrupted { why: Interruption::NodeGone }, .. } =
+            &logged.event.fact
+            && let Some(node) = &stored.process.node
+        {
+            let at = u64::try_from(logged.event.at.0).unwrap_or(0).saturating_mul(1_000);
+            let loss = Loss { node: node.to_string(), at };
+            losses.entry((logged.id.to_string(), life.process.attempt.0)).or_insert(loss);
+        }
         count(&mut holders, &life.process, findings);
     }
     for stored in &settled.stored {
