@@ -21,7 +21,8 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// [`OutputError::Missing`] if there is none.
     async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError>;
 
-    /// The offset at which the last `lines` lines begin; for the chosen stream only if one is chosen.
+    /// The offset at which the last `lines` lines begin; for the chosen stream only if one is chosen. Whoever implements
+    /// this may look back over so many bytes only as keep nobody busy for long.
     ///
     /// # Errors
     /// [`OutputError::Missing`] if there is none.

@@ -190,17 +190,18 @@ impl AttemptDirectory {
         }
     }
 
-    /// Creates the file that is to take this place, with room for a record: no full disk keeps that out any more.
+    /// Creates the file that is to take this place, with room for a record: no full disk keeps that out any more. Where
+    /// the file system cannot promise room there is none, which is no error.
     pub(crate) fn reserve(&self, name: &str) -> io::Result<fs::File> {
         let temporary = temporary(name);
         let file = self.create_anew(&temporary)?;
-        match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, ROOM) {
-            // Not every file system can promise room.
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(file.into()),
-            Err(error) => {
+        let room = || rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, ROOM);
+        match rustix::io::retry_on_intr(room) {
+            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO)) => {
                 drop(self.remove(&temporary));
                 Err(error.into())
             }
+            Ok(()) | Err(_) => Ok(file.into()),
         }
     }
 
@@ -227,7 +228,11 @@ impl AttemptDirectory {
             Some(reserved) => reserved,
             None => self.create_anew(&temporary)?.into(),
         };
-        let written = tried(name, replaces, Part::Write).and_then(|()| file.write_all(bytes));
+        let written = tried(name, replaces, Part::Write).and_then(|()| {
+            file.write_all(bytes)?;
+            // The work may have written into what was reserved, and a record ends where its file does.
+            file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+        });
         let sync = || tried(name, replaces, Part::Sync).and_then(|()| file.sync_all());
         let written = written.and_then(|()| if replaces { sync() } else { Ok(()) });
         let rename = || {

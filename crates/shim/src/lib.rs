@@ -124,7 +124,7 @@ pub use limit::{EndEvidence, ExceededLimit};
 pub use notice::{Descriptor, ErrorCode, Notice, Welcome};
 pub use order::{Hello, Order, PROTOCOL_VERSION, SignalTarget, StopOrder};
 pub use out_of_memory::{has_killed_in_group, has_logged_kill};
-pub use output::{Chunk, Entries, IndexEntry, OutputLog, Run, Stream, leave_headroom};
+pub use output::{Chunk, Entries, IndexEntry, LOOK_BACK, OutputLog, Run, Stream, leave_headroom};
 pub use plan::{LONGEST_PLAN, StopPlan, StopStep};
 pub use process_stat::ProcessStat;
 pub use program::{main, run_if_asked};

@@ -22,5 +22,5 @@ mod writer;
 
 pub use entry::{IndexEntry, Stream};
 pub use headroom::leave_headroom;
-pub use reader::{Chunk, Entries, OutputLog, Run};
+pub use reader::{Chunk, Entries, LOOK_BACK, OutputLog, Run};
 pub(crate) use writer::{OutputWriter, Taken};

@@ -62,6 +62,12 @@ impl ProcessStat {
         pids.filter(|pid| !known.contains(pid)).filter_map(Self::read).collect()
     }
 
+    /// Returns who it is, whoever gets its pid later.
+    #[must_use]
+    pub const fn birth(&self) -> (u32, u64) {
+        (self.pid, self.start_time)
+    }
+
     /// Returns the processor time that it used itself, in milliseconds.
     #[must_use]
     pub fn used_ms(&self) -> u64 {
@@ -81,12 +87,11 @@ impl ProcessStat {
         matches!(self.state, b'T' | b't')
     }
 
-    /// Tells whether it waits inside the kernel for what no signal interrupts.
-    ///
-    /// Once a signal is sent to it, it executes no further instruction of its program before it has acted on that.
+    /// Tells whether it executes nothing before one of these goes on, which are halted: it waits in `vfork` for a child
+    /// that was halted between its birth and its program. No signal interrupts that, so it cannot be halted itself.
     #[must_use]
-    pub fn is_inside_kernel(&self) -> bool {
-        self.state == b'D'
+    pub fn waits_for_one_of<'a>(&self, mut others: impl Iterator<Item = &'a Self>) -> bool {
+        self.state == b'D' && others.any(|other| other.parent == self.pid && other.is_stopped())
     }
 
     /// Tells whether the first argument of a process is the one that makes a program serve as a shim.
@@ -154,6 +159,20 @@ mod tests {
         };
         assert!(ProcessStat::parse(7, line(1).as_bytes()).unwrap().is_dead());
         assert!(!ProcessStat::parse(7, line(2).as_bytes()).unwrap().is_dead());
+    }
+
+    #[test]
+    fn only_a_parent_of_a_halted_child_waits_for_one() {
+        let read = |pid, state, parent| {
+            let line = format!("{pid} (a) {state} {parent} 6 7{} 0", " 0".repeat(46));
+            ProcessStat::parse(pid, line.as_bytes()).unwrap()
+        };
+        let parent = read(5, "D", 1);
+        for (child, expected) in [(read(6, "T", 5), true), (read(6, "S", 5), false), (read(6, "T", 7), false)]
+        {
+            assert_eq!(parent.waits_for_one_of([&child].into_iter()), expected);
+        }
+        assert!(!read(5, "S", 1).waits_for_one_of([&read(6, "T", 5)].into_iter()));
     }
 
     #[test]

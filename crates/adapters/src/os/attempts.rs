@@ -188,6 +188,15 @@ impl Attempts {
         Ok(false)
     }
 
+    /// Whether a shim serves the attempt, or might: what cannot be looked at is left alone.
+    pub(super) fn has_shim(&self, key: AttemptKey) -> bool {
+        match self.attempt(key) {
+            Ok(Some(directory)) => directory.is_locked().unwrap_or(true),
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
     fn process(&self, id: ProcessId) -> PathBuf {
         self.path.join(id.to_string())
     }
@@ -195,21 +204,46 @@ impl Attempts {
 
 /// Makes an end durable; only for who holds the lock of the attempt, so that there is one writer.
 pub(super) fn record_end(directory: &AttemptDirectory, record: &ExitRecord) -> io::Result<()> {
-    // With it goes the room that the shim kept for the record.
-    match unlinkat(directory, FRESH_EXIT, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(error) => return Err(error.into()),
+    let file = match kept_room(directory) {
+        Some(file) => file,
+        None => fresh_exit(directory)?,
+    };
+    let written = write_end(directory, file, &record.encode());
+    if written.is_err() {
+        // What a failed fsync left behind cannot be trusted.
+        let _is_tried_anew_each_time = unlinkat(directory, FRESH_EXIT, AtFlags::empty());
     }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(directory, FRESH_EXIT, flags, Mode::RUSR | Mode::WUSR)?);
+    written
+}
+
+fn write_end(directory: &AttemptDirectory, mut file: File, bytes: &[u8]) -> io::Result<()> {
     failpoint!("os.end.write")?;
-    file.write_all(&record.encode())?;
+    file.write_all(bytes)?;
+    // The work may have written into what was reserved, and a record ends where its file does.
+    file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
     failpoint!("os.end.sync")?;
     file.sync_all()?;
     failpoint!("os.end.rename")?;
     renameat(directory, FRESH_EXIT, directory, EXIT)?;
     failpoint!("os.end.directory")?;
     Ok(fsync(directory)?)
+}
+
+/// The file for which the shim reserved room, which somebody else would have as soon as it were given back.
+fn kept_room(directory: &AttemptDirectory) -> Option<File> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(directory, FRESH_EXIT, flags, Mode::empty()).ok()?);
+    let found = file.metadata().ok()?;
+    (found.is_file() && found.nlink() == 1).then_some(file)
+}
+
+fn fresh_exit(directory: &AttemptDirectory) -> io::Result<File> {
+    match unlinkat(directory, FRESH_EXIT, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(directory, FRESH_EXIT, flags, Mode::RUSR | Mode::WUSR)?.into())
 }
 
 fn descend(from: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
@@ -289,5 +323,27 @@ mod tests {
         let record = ExitRecord::never_ran(1, 2);
         record_end(&directory, &record).unwrap();
         assert_eq!(directory.exit_record().unwrap(), Some(record));
+    }
+
+    #[test]
+    fn an_end_takes_the_room_that_was_kept_for_it_whatever_was_written_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let attempts = Attempts::open(dir.path()).unwrap();
+        attempts.create(key()).unwrap();
+        let path = attempts.path_of(key());
+        let directory = attempts.attempt(key()).unwrap().unwrap();
+        fs::write(path.join(FRESH_EXIT), [0; 9_000]).unwrap();
+        let room = fs::metadata(path.join(FRESH_EXIT)).unwrap().ino();
+        let record = ExitRecord::never_ran(1, 2);
+        record_end(&directory, &record).unwrap();
+        assert_eq!(directory.exit_record().unwrap(), Some(record.clone()));
+        assert_eq!(fs::metadata(path.join(EXIT)).unwrap().ino(), room);
+        let elsewhere = dir.path().join("elsewhere");
+        fs::write(&elsewhere, "precious").unwrap();
+        for link in [symlink::<&Path, PathBuf>, fs::hard_link] {
+            link(&elsewhere, path.join(FRESH_EXIT)).unwrap();
+            record_end(&directory, &record).unwrap();
+            assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "precious");
+        }
     }
 }

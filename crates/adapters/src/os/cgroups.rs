@@ -49,10 +49,14 @@ impl Cgroups {
         Ok(this)
     }
 
-    /// The directory for one attempt, which its shim makes and removes.
-    pub(super) fn path_of(&self, key: AttemptKey) -> PathBuf {
+    /// Makes sure that a directory can be made for an attempt, which its shim makes and removes, and tells its path.
+    pub(super) fn ready(&self, key: AttemptKey) -> PathBuf {
         // Another manager may have taken it for deserted while it was empty; if it cannot be made, the shim tells.
         drop(fs::create_dir(&self.path));
+        self.path_of(key)
+    }
+
+    pub(super) fn path_of(&self, key: AttemptKey) -> PathBuf {
         self.path.join(format!("{}-{}", key.id, key.attempt))
     }
 
@@ -62,7 +66,7 @@ impl Cgroups {
     fn remove_left(&self, attempts: &Attempts) {
         for group in directories(&self.path) {
             let key = group.file_name().and_then(|name| name.to_str()).and_then(key_of);
-            if !key.is_some_and(|key| has_shim(attempts, key)) {
+            if !key.is_some_and(|key| attempts.has_shim(key)) {
                 remove(&group);
             }
         }
@@ -73,15 +77,6 @@ impl Cgroups {
 fn key_of(name: &str) -> Option<AttemptKey> {
     let (id, attempt) = name.rsplit_once('-')?;
     Some(AttemptKey { id: id.parse().ok()?, attempt: AttemptNo(attempt.parse().ok()?) })
-}
-
-/// Whether a shim serves the attempt, or might: what cannot be looked at is left alone.
-pub(super) fn has_shim(attempts: &Attempts, key: AttemptKey) -> bool {
-    match attempts.attempt(key) {
-        Ok(Some(directory)) => directory.is_locked().unwrap_or(true),
-        Ok(None) => false,
-        Err(_) => true,
-    }
 }
 
 impl Drop for Cgroups {

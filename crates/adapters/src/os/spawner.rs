@@ -272,14 +272,15 @@ impl Spawner for OsSpawner {
 impl Shared {
     /// The directory for a control group of one attempt, if there are groups here.
     pub(super) fn cgroup(&self, key: AttemptKey) -> Option<PathBuf> {
-        self.cgroups.as_ref().map(|cgroups| cgroups.path_of(key))
+        self.cgroups.as_ref().map(|cgroups| cgroups.ready(key))
     }
 
-    /// Removes the group of an attempt that is over, which a shim leaves that is killed after it has recorded the end.
+    /// Removes the group of an attempt that is over, which a shim leaves that is killed before it has done so.
     pub(super) fn forget_cgroup(&self, key: AttemptKey, identity: Option<&Identity>) {
         let known = identity.and_then(|identity| identity.cgroup.clone());
-        let group = known.or_else(|| self.cgroup(key)).filter(|group| group.exists());
-        if let Some(group) = group.filter(|_| !cgroups::has_shim(&self.attempts, key)) {
+        let usual = || self.cgroups.as_ref().map(|cgroups| cgroups.path_of(key));
+        let group = known.or_else(usual).filter(|group| group.exists());
+        if let Some(group) = group.filter(|_| !self.attempts.has_shim(key)) {
             cgroups::remove(&group);
         }
     }

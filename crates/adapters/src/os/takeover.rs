@@ -69,7 +69,6 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
                 return Stage::Left;
             }
             watch.see_loss(why);
-            forget_cgroup(&identity);
             return Stage::Over;
         }
     };
@@ -95,21 +94,24 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
         }
     }
     crashpoint!("os.stand_in.ended");
-    match attempts::record_end(&directory, &record) {
+    record_end(watch, &directory, &record);
+    if record.sweeping {
+        let place = Some((directory, lock));
+        return end_leftovers(watch, &tree, record, place, drain).await;
+    }
+    watch.see_end(&record);
+    drop(lock);
+    Stage::Over
+}
+
+/// Makes an end durable in the directory. The record of the store counts as well; only its copy may be missing.
+fn record_end(watch: &mut Watch, directory: &AttemptDirectory, record: &ExitRecord) {
+    match attempts::record_end(directory, record) {
         Ok(()) => watch.durable = true,
-        // The record of the store counts as well; only its copy in the directory is missing.
         Err(error) => {
             tracing::warn!(id = %watch.key.id, %error, "the end of an attempt was not recorded in its directory");
         }
     }
-    if record.sweeping {
-        let place = Some((directory, lock));
-        return end_leftovers(watch, &tree, record, place, drain, &identity).await;
-    }
-    watch.see_end(&record);
-    forget_cgroup(&identity);
-    drop(lock);
-    Stage::Over
 }
 
 /// Ends what a command left behind whose shim was killed before that was over, and tells how the command ended.
@@ -131,7 +133,7 @@ pub(super) async fn finish_sweep(watch: &mut Watch, unswept: Unswept) -> Stage {
         None => Drain::nowhere(),
     };
     let tree = Tree::new(&watch.shared, watch.key, &identity);
-    end_leftovers(watch, &tree, record, place, drain, &identity).await
+    end_leftovers(watch, &tree, record, place, drain).await
 }
 
 /// Kills until the tree is empty, and tells how the command ended then.
@@ -141,7 +143,6 @@ async fn end_leftovers(
     mut record: ExitRecord,
     place: Option<(AttemptDirectory, OwnedFd)>,
     mut drain: Drain,
-    identity: &Identity,
 ) -> Stage {
     watch.see_sweep(&record);
     let Some(swept) = watch.meanwhile(tree.empty()).await else {
@@ -154,13 +155,10 @@ async fn end_leftovers(
     record.swept = record.swept.saturating_add(swept);
     record.output_bytes = record.output_bytes.max(drain.length());
     record.dropped_bytes = record.dropped_bytes.max(drain.dropped());
-    if let Some((directory, _lock)) = &place
-        && let Err(error) = attempts::record_end(directory, &record)
-    {
-        tracing::warn!(id = %watch.key.id, %error, "the end of a sweep was not recorded in its directory");
+    if let Some((directory, _lock)) = &place {
+        record_end(watch, directory, &record);
     }
     watch.see_end(&record);
-    forget_cgroup(identity);
     Stage::Over
 }
 
@@ -169,7 +167,10 @@ async fn end_leftovers(
 pub(super) async fn sweep(watch: &mut Watch, identity: &Identity) -> Option<()> {
     let tree = Tree::new(&watch.shared, watch.key, identity);
     watch.meanwhile(tree.empty()).await?;
-    forget_cgroup(identity);
+    // Of who ran it the watch was never told, and so it cannot know this group.
+    if let Some(cgroup) = &identity.cgroup {
+        cgroups::remove(cgroup);
+    }
     Some(())
 }
 
@@ -265,12 +266,6 @@ const fn ending_of(status: EndStatus) -> Ending {
     match status {
         EndStatus::Code(code) => Ending::Exited { code },
         EndStatus::Signal { number, core } => Ending::Signaled { signal: number, core },
-    }
-}
-
-fn forget_cgroup(identity: &Identity) {
-    if let Some(cgroup) = &identity.cgroup {
-        cgroups::remove(cgroup);
     }
 }
 

@@ -184,11 +184,11 @@ impl Watch {
         if is_over || shim.is_some() {
             supervised::end_of_shim(&shared, shim.as_mut(), identity.as_deref()).await;
         }
-        if is_over {
-            shared.forget_cgroup(key, identity.as_deref());
-        }
-        if let Some(identity) = identity {
+        if let Some(identity) = &identity {
             shared.reaper.release(identity.pid);
+        }
+        if is_over {
+            forget_cgroup(shared, key, identity).await;
         }
     }
 
@@ -408,6 +408,8 @@ impl Watch {
     async fn rest(&mut self) -> Stage {
         self.held = Held::default();
         self.input = None;
+        // That of one without supervisor need not be there until the end is settled.
+        forget_cgroup(Arc::clone(&self.shared), self.key, self.identity.clone()).await;
         while !self.settled {
             let shim = async {
                 match &mut self.shim {
@@ -449,4 +451,11 @@ impl Watch {
         let is_kept = is_lost || self.is_over() && self.durable;
         if is_kept { Ok(()) } else { Err("its end is not durable in its directory".to_owned()) }
     }
+}
+
+/// Removes the control group of an attempt that is over, unless its supervisor will.
+async fn forget_cgroup(shared: Arc<Shared>, key: AttemptKey, identity: Option<Box<Identity>>) {
+    let forget = move || shared.forget_cgroup(key, identity.as_deref());
+    // What cannot be done now is done by the next manager.
+    drop(tokio::task::spawn_blocking(forget).await);
 }

@@ -16,6 +16,9 @@ use crate::attempt_directory::AttemptDirectory;
 
 const BLOCK: usize = 64 << 10;
 
+/// Lines are looked for in so many of the last bytes: a file that only claims to be long must keep nobody busy.
+pub const LOOK_BACK: u64 = 256 << 20;
+
 /// So many entries of an index may make no sense before those that stand behind them count for nothing.
 const MOST_SENSELESS: usize = 4_096;
 
@@ -114,10 +117,10 @@ impl OutputLog {
         Ok(Entries { index, next, end })
     }
 
-    /// Finds where the last `lines` lines begin, not looking back beyond a gap.
+    /// Finds where the last `lines` lines begin, not looking back beyond a gap, nor over more than [`LOOK_BACK`] bytes.
     pub fn offset_of_last_lines(&self, lines: u64) -> io::Result<u64> {
         let length = self.length()?;
-        let floor = self.gap()?.map_or(0, |gap| gap.end);
+        let floor = self.floor()?;
         let mut buffer = vec![0; BLOCK];
         let mut end = length;
         let mut found = 0_u64;
@@ -132,7 +135,9 @@ impl OutputLog {
                 // It was given back meanwhile.
                 return Ok(end);
             }
-            for (place, byte) in block.iter().enumerate().rev() {
+            // Most of a long line is passed by at the speed of a search.
+            let lines_in_block = if block.contains(&b'\n') { &*block } else { &[] };
+            for (place, byte) in lines_in_block.iter().enumerate().rev() {
                 let behind = begin.saturating_add(place as u64).saturating_add(1);
                 // The newline that ends the last line begins no other one.
                 if *byte == b'\n' && behind != length {
@@ -170,6 +175,15 @@ impl OutputLog {
             }
         }
         Ok(None)
+    }
+
+    /// How far back lines are looked for: to the last gap, and no further than [`LOOK_BACK`] bytes.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    pub fn floor(&self) -> io::Result<u64> {
+        let behind_gap = self.gap()?.map_or(0, |gap| gap.end);
+        Ok(behind_gap.max(self.length()?.saturating_sub(LOOK_BACK)))
     }
 
     fn fill(&self, offset: u64, buffer: &mut [u8]) -> io::Result<bool> {

@@ -80,10 +80,16 @@ impl Connections {
 
     /// Tells whether somebody is there who was told and has not confirmed.
     pub(super) fn awaits_acknowledgement(&self) -> bool {
-        let mut greeted = self.list.iter().filter(|each| each.greeted && !each.is_broken());
-        let one = greeted.next();
-        // One confirmation is enough: the record is kept elsewhere then.
-        one.is_some_and(|one| !one.acknowledged) && !greeted.any(|each| each.acknowledged)
+        self.listening().next().is_some() && !self.is_acknowledged()
+    }
+
+    /// Tells whether somebody has confirmed: the record is kept elsewhere then.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.listening().any(|each| each.acknowledged)
+    }
+
+    fn listening(&self) -> impl Iterator<Item = &Connection> {
+        self.list.iter().filter(|each| each.greeted && !each.is_broken())
     }
 
     /// Drops who is gone, who does not read, and who does not say hello in time.

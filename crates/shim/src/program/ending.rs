@@ -49,6 +49,12 @@ impl Supervisor {
         self.end_sweep();
         match &mut self.record {
             Record::Open => self.begin_ending(now),
+            // How it ended is durable here, and the last form of that is kept elsewhere: it waits for no room.
+            Record::Unwritten { record, is_kept: true, .. }
+                if record.settled && self.connections.is_acknowledged() =>
+            {
+                return true;
+            }
             Record::Unwritten { record, due, pause, .. } if now >= *due => {
                 let (record, pause) = (record.clone(), *pause);
                 self.write(record, now, pause);

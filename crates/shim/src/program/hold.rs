@@ -23,9 +23,11 @@ pub(super) fn hold(tree: &Tree) -> Held {
     let mut held = Held { stopped: 0, missed: 0 };
     for _ in 0..PASSES {
         let members = tree.members();
-        // A parent whose child was stopped between its birth and its program waits for it inside the kernel.
         let is_held = |member: &Member| {
-            member.stat.is_stopped() || member.stat.is_inside_kernel() && asked.contains(&member.birth())
+            let everyone = members.iter().map(|each| &each.stat);
+            // It stops by itself once it goes on.
+            let waits = || asked.contains(&member.birth()) && member.stat.waits_for_one_of(everyone);
+            member.stat.is_stopped() || waits()
         };
         let running: Vec<&Member> = members.iter().filter(|member| !is_held(member)).collect();
         held = Held {
@@ -38,8 +40,9 @@ pub(super) fn hold(tree: &Tree) -> Held {
         let mut fresh = false;
         for member in running {
             // Somebody else may have let it go on in between: it is asked again, and only the first time is news.
-            tree.deliver(member, libc::SIGSTOP);
-            fresh |= asked.insert(member.birth());
+            if tree.deliver(member, libc::SIGSTOP) {
+                fresh |= asked.insert(member.birth());
+            }
         }
         if !fresh {
             // All were asked; the kernel needs a moment to stop them.

@@ -246,14 +246,19 @@ fn start(
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
     // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
     // The parents last: what a journaling file system has just written together with the identity costs nothing then.
-    let reserved = directory.reserve(EXIT).and_then(|reserved| {
+    let reserve =
+        || directory.reserve(EXIT).map_err(Refusal::because("cannot make room for the record of the end"));
+    let record = || {
         directory.write_durably(IDENTITY, None, &identity.encode())?;
-        directory.sync_parents(launch.sync_parents)?;
+        directory.sync_parents(launch.sync_parents)
+    };
+    let reserved = reserve().and_then(|reserved| {
+        record().map_err(Refusal::because("cannot make the identity durable"))?;
         Ok(Some(reserved))
     });
     let reserved = match reserved {
         Ok(reserved) => reserved,
-        Err(error) => {
+        Err(refusal) => {
             drop(gated);
             if let Some(cgroup) = &cgroup {
                 cgroup.remove();
@@ -261,7 +266,7 @@ fn start(
             directory.release(EXIT);
             // Nothing ran, and without an identity everybody knows.
             drop(directory.remove(IDENTITY));
-            return Err(Refusal::because("cannot make the identity durable")(error));
+            return Err(refusal);
         }
     };
     crashpoint!("shim.identity.durable");

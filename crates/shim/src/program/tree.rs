@@ -51,7 +51,7 @@ struct Visit {
 
 impl Member {
     pub(super) fn birth(&self) -> Birth {
-        (self.stat.pid, self.stat.start_time)
+        self.stat.birth()
     }
 }
 

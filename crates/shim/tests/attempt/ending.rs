@@ -51,6 +51,32 @@ fn identity_names_process_boot_and_both_starts() {
 }
 
 #[test]
+fn what_the_work_wrote_into_the_room_for_its_end_is_no_part_of_the_record() {
+    let mut attempt = Attempt::idle();
+    let room = attempt.path().join("exit.tmp");
+    let vandal = script(&format!("head -c 9000 /dev/zero >> {}; exit 7", room.display()));
+    attempt.peer.tell(&Order::Launch(Box::new(vandal)));
+    let record = attempt.peer.settled();
+    assert_eq!(record.ending, Ending::Exited { code: 7 });
+    assert_eq!(attempt.files().exit_record().unwrap(), Some(record));
+    attempt.finish();
+}
+
+#[test]
+fn last_form_of_a_record_that_is_kept_elsewhere_is_not_waited_for() {
+    let mut attempt = Attempt::launch(&script("sleep 1 & exit 3"));
+    let first = attempt.peer.exited();
+    assert_eq!((first.ending, first.settled), (Ending::Exited { code: 3 }, false));
+    let directory = attempt.path().to_owned();
+    fs::create_dir_all(directory.join("exit.tmp/full")).unwrap();
+    let last = attempt.peer.settled();
+    attempt.peer.tell(&Order::Acknowledge);
+    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    assert_eq!(last.ending, first.ending);
+    assert_eq!(attempt.files().exit_record().unwrap(), Some(first));
+}
+
+#[test]
 fn every_signal_that_ends_it_is_recorded() {
     for signal in [1, 2, 3, 6, 9, 10, 13, 14, 15, 24, 31, 34, 64] {
         let mut attempt = Attempt::launch(&script(&format!("ulimit -c 0; kill -{signal} $$; sleep 60")));

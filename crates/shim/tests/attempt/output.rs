@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, time::Instant};
 
-use longhaul_shim::{Chunk, Launch, Order, OutputBound, OutputLog, StopOrder, StopReason, Stream};
+use longhaul_shim::{Chunk, LOOK_BACK, Launch, Order, OutputBound, OutputLog, StopOrder, StopReason, Stream};
 
 use crate::harness::{Attempt, script, until};
 
@@ -314,6 +314,16 @@ fn last_lines_are_found_with_and_without_a_final_newline() {
         let log = OutputLog::open(directory.path()).unwrap();
         assert_eq!(log.offset_of_last_lines(lines).unwrap(), expected, "{lines} of {text}");
     }
+}
+
+#[test]
+fn lines_are_not_looked_for_in_all_that_a_file_claims_to_be() {
+    let (directory, _) = finished(&script("echo one; echo two"));
+    let file = fs::File::options().write(true).open(directory.path().join("output.log")).unwrap();
+    let terabyte = 1 << 40;
+    file.set_len(terabyte).unwrap();
+    let log = OutputLog::open(directory.path()).unwrap();
+    assert_eq!(log.offset_of_last_lines(9).unwrap(), terabyte - LOOK_BACK);
 }
 
 #[test]

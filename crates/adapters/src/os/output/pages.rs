@@ -124,7 +124,7 @@ impl Pages {
     }
 
     fn last_lines_of(&self, lines: u64, only: OutputSource) -> io::Result<u64> {
-        let floor = self.log.gap()?.map_or(0, |gap| gap.end);
+        let floor = self.log.floor()?;
         let runs: Vec<Run> = self
             .log
             .entries(floor)?
@@ -138,9 +138,9 @@ impl Pages {
         // The begin of the run behind the one that is looked at: a line may begin there.
         let mut behind_run = end;
         for run in runs.iter().rev() {
-            let mut until = run.range.end;
-            while until > run.range.start {
-                let begin = until.saturating_sub(BLOCK).max(run.range.start);
+            let (start, mut until) = (run.range.start.max(floor), run.range.end);
+            while until > start {
+                let begin = until.saturating_sub(BLOCK).max(start);
                 let mut block = vec![0; usize::try_from(until.saturating_sub(begin)).unwrap_or(0)];
                 if !self.fill(begin, &mut block)? {
                     // It was given back meanwhile.
@@ -157,7 +157,7 @@ impl Pages {
                 }
                 until = begin;
             }
-            behind_run = run.range.start;
+            behind_run = start;
         }
         Ok(behind_run)
     }

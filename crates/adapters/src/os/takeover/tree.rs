@@ -74,8 +74,7 @@ impl Tree {
         let reached = self.beside(move |inner| {
             let mut members = inner.members();
             members.retain(|member| target == SignalTarget::Tree || member.pid == inner.leader);
-            members.iter().for_each(|member| deliver(member, signal.number().into()));
-            members.len()
+            members.iter().filter(|member| deliver(member, signal.number().into())).count()
         });
         match reached.await {
             Some(0) | None => Err("nobody was there to get it".to_owned()),
@@ -90,18 +89,19 @@ impl Tree {
             let mut asked = BTreeSet::new();
             for _ in 0..HOLD_PASSES {
                 let members = inner.members();
-                let is_halted = |member: &&ProcessStat| {
-                    member.is_stopped() || member.is_inside_kernel() && asked.contains(&member.pid)
+                let is_halted = |member: &ProcessStat| {
+                    // It stops by itself once it goes on.
+                    let waits = || asked.contains(&member.birth()) && member.waits_for_one_of(members.iter());
+                    member.is_stopped() || waits()
                 };
                 let awake: Vec<_> = members.iter().filter(|member| !is_halted(member)).collect();
                 running = awake.len();
                 if running == 0 {
                     return Ok(());
                 }
-                for member in &awake {
-                    deliver(member, HALT);
-                }
-                asked.extend(awake.iter().map(|member| member.pid));
+                let reached =
+                    awake.into_iter().filter(|member| deliver(member, HALT)).map(ProcessStat::birth);
+                asked.extend(reached);
                 std::thread::sleep(FIRST_PAUSE);
             }
             // Half halted would be worse than not at all.
@@ -187,15 +187,14 @@ impl Inner {
         for member in &members {
             deliver(member, signal);
         }
-        members.iter().map(|member| (member.pid, member.start_time)).collect()
+        members.iter().map(ProcessStat::birth).collect()
     }
 
     fn release(&self) {
         self.thaw();
+        // Also to those that run: a stop that was asked of them may not have taken effect yet, and this revokes it.
         for member in self.members() {
-            if member.is_stopped() {
-                deliver(&member, CONTINUE);
-            }
+            deliver(&member, CONTINUE);
         }
     }
 
@@ -248,12 +247,11 @@ impl Inner {
     }
 }
 
-/// Sends a signal to one member, and to nobody who got its pid later.
-fn deliver(member: &ProcessStat, signal: i32) {
-    if let Ok(Some(fd)) = pidfd::open(member.pid, member.start_time) {
-        // One that has ended meanwhile needs no signal.
-        drop(pidfd::send(&fd, signal));
-    }
+/// Sends a signal to one member, and to nobody who got its pid later; false if it has ended meanwhile, or belongs to
+/// somebody else now.
+fn deliver(member: &ProcessStat, signal: i32) -> bool {
+    let open = pidfd::open(member.pid, member.start_time);
+    open.is_ok_and(|fd| fd.is_some_and(|fd| pidfd::send(&fd, signal).is_ok()))
 }
 
 #[cfg(test)]
