@@ -73,7 +73,7 @@ async fn run(core: Arc<Core>, mut exit: mpsc::UnboundedReceiver<(ProcessId, Inpu
                 let Some((id, input)) = arrived else { return };
                 let mut digestion = Digestion::of(id, input);
                 if !owed.trying.is_empty() || !digestion.is_done(&core).await {
-                    owed.put(&core, digestion).await;
+                    owed.put(&core, digestion);
                 }
             }
         }
@@ -90,9 +90,9 @@ struct Owed {
 }
 
 impl Owed {
-    async fn put(&mut self, core: &Arc<Core>, digestion: Digestion) {
+    fn put(&mut self, core: &Arc<Core>, mut digestion: Digestion) {
         // Whatever has to be written before it: whoever waits for the end need not wait for its record.
-        digestion.note(core).await;
+        digestion.note(core);
         match self.behind.get_mut(&digestion.id) {
             Some(behind) => behind.push_back(digestion),
             None => {
@@ -131,12 +131,14 @@ struct Digestion {
     over: Option<AttemptKey>,
     /// Before the next try.
     wait: Duration,
+    /// Sees to it that the end is shown before it is recorded, and ends with this.
+    noting: Option<JoinSet<()>>,
 }
 
 impl Digestion {
     fn of(id: ProcessId, input: Input) -> Self {
         let over = last(&input).map(|attempt| AttemptKey { id, attempt });
-        Self { id, input, over, wait: Duration::ZERO }
+        Self { id, input, over, wait: Duration::ZERO, noting: None }
     }
 
     /// Goes on until it is done.
@@ -165,6 +167,9 @@ impl Digestion {
             Ok(answer) if began_too_late(core, &answer, input) => true,
             Ok(_) | Err(EngineError::NotFound { .. } | EngineError::Rejected { .. }) => {
                 if let Some(attempt) = last(input) {
+                    if let Some(mut noting) = self.noting.take() {
+                        noting.shutdown().await;
+                    }
                     core.unrecorded.recorded(id, attempt);
                     core.settled(id, attempt).await;
                 }
@@ -172,7 +177,7 @@ impl Digestion {
             }
             Err(error) => {
                 core.unanswered(Some(id), &error, "an observation waits until it can be committed");
-                self.note(core).await;
+                self.note(core);
                 self.wait = self.wait.saturating_mul(2).clamp(FIRST_WAIT, LONGEST_WAIT);
                 false
             }
@@ -180,14 +185,25 @@ impl Digestion {
     }
 
     /// An end that cannot be recorded now is shown, and ends waits, once its spawner would tell it again whatever happens.
-    async fn note(&self, core: &Core) {
+    fn note(&mut self, core: &Arc<Core>) {
         if let Input::Observation(seen) = &self.input
             && let Some(attempt) = last_of(seen)
-            && core.parts.spawner.keeps_end(AttemptKey { id: self.id, attempt }).await
-            && core.unrecorded.note(self.id, attempt, seen)
+            && self.noting.is_none()
         {
-            core.hub.changed(self.id);
+            let noting = self.noting.insert(JoinSet::new());
+            noting.spawn(note(core.clone(), AttemptKey { id: self.id, attempt }, seen.clone()));
         }
+    }
+}
+
+async fn note(core: Arc<Core>, key: AttemptKey, seen: Observation) {
+    let mut pause = FIRST_WAIT;
+    while !core.parts.spawner.keeps_end(key).await {
+        core.parts.clock.sleep_until(Deadline::Awake(core.parts.clock.awake().plus(pause))).await;
+        pause = pause.saturating_mul(2).min(LONGEST_WAIT);
+    }
+    if core.unrecorded.note(key.id, key.attempt, &seen) {
+        core.hub.changed(key.id);
     }
 }
 

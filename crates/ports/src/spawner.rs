@@ -99,7 +99,8 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     async fn next(&self) -> Seen;
 
     /// Whether the end that was told of an attempt will be told again whatever becomes of this manager and its machine:
-    /// only then may somebody hear of it before a store has it. A spawner that keeps no record of its own says no.
+    /// only then may somebody hear of it before a store has it. Of one that nobody saw, the reason may be another one then.
+    /// A spawner that keeps no record of its own says no.
     async fn keeps_end(&self, _key: AttemptKey) -> bool {
         false
     }

@@ -104,6 +104,22 @@ async fn an_end_that_nothing_keeps_is_neither_shown_nor_ends_a_wait_before_the_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_behind_what_the_store_refused_is_shown_as_soon_as_it_is_kept() {
+    let shaky = Shaky::new().await;
+    // The start is tried again for seconds, and what comes after it waits.
+    for _ in 0..7 {
+        shaky.store.fail_on(Call::Commit, 1, Fault::Unavailable);
+    }
+    shaky.troubles.fail_on(Call::KeepsEnd, 1, Fault::Unavailable);
+    let id = shaky.launch("exit 5 1000").await;
+    shaky.clock.run_for(seconds(2)).await;
+    let stored = shaky.store.load(&[id]).await.unwrap().pop().flatten().unwrap();
+    assert_eq!((stored.process.status(), shaky.status(id).await), (Status::Starting, Status::Failed));
+    shaky.clock.run_for(seconds(10)).await;
+    assert_eq!(shaky.status(id).await, Status::Failed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_whose_answer_was_lost_for_good_is_carried_out_all_the_same() {
     let shaky = Shaky::new().await;
     let (halts, leaves) = (shaky.launch("run").await, shaky.launch("run").await);
