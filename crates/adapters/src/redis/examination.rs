@@ -79,7 +79,8 @@ impl RedisStore {
     pub async fn examine(options: &RedisOptions) -> Result<Examination, StoreError> {
         let place = Place::of(options).map_err(unavailable)?;
         let mut connection = connect(&place, ANSWERING).await.map_err(not_applied)?;
-        let server = ServerFacts::ask(&mut connection).await.map_err(|error| match Verdict::on(&error) {
+        let told = ServerFacts::ask(&mut connection).await;
+        let mut server = told.map_err(|error| match Verdict::on(&error) {
             Verdict::Forbidden => match Denial::of(&error) {
                 Denial::Command { .. } => unavailable(Unsuitable::Silent { what: "state", command: "info" }),
                 denial @ (Denial::NoUser | Denial::WrongUser | Denial::Keys { .. }) => unavailable(denial),
@@ -88,12 +89,14 @@ impl RedisStore {
             | Verdict::Lost
             | Verdict::Busy
             | Verdict::Demoted
+            | Verdict::Leaderless
             | Verdict::Unacknowledged
             | Verdict::Full
             | Verdict::Halted
             | Verdict::Damaged
             | Verdict::Other => not_applied(error),
         })?;
+        server.ask_begin(&mut connection).await.map_err(not_applied)?;
         let (round_trips, skew) = asked(&mut connection).await.map_err(not_applied)?;
         let meta = format!("{}meta", options.prefix());
         let needs = field(&mut connection, &meta, "min_reader").await.map_err(not_applied)?;

@@ -33,6 +33,8 @@ pub(super) enum Verdict {
     Busy,
     /// Not applied: this server is no primary any more, so another connection may be needed.
     Demoted,
+    /// Not applied: as this node of a cluster knows, nobody leads the shard. Another node may know better.
+    Leaderless,
     /// Applied, but not by every replica.
     Unacknowledged,
     /// Not applied: there is no more memory.
@@ -59,9 +61,9 @@ impl Verdict {
                 // The keys are on the way to another shard of a cluster.
                 | ServerErrorKind::Ask
                 | ServerErrorKind::TryAgain
-                | ServerErrorKind::ClusterDown
                 | ServerErrorKind::MasterDown,
             ) => Self::Busy,
+            ErrorKind::Server(ServerErrorKind::ClusterDown) => Self::Leaderless,
             ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::Moved) => Self::Demoted,
             ErrorKind::Server(ServerErrorKind::NoPerm) | ErrorKind::AuthenticationFailed => Self::Forbidden,
             _ => match error.code() {
@@ -115,12 +117,15 @@ pub(super) fn not_applied(error: RedisError) -> StoreError {
         Verdict::Full => StoreError::Refused(Refusal::Full),
         Verdict::Demoted | Verdict::Halted => StoreError::ReadOnly { why: error.to_string() },
         Verdict::Forbidden => unavailable(Denial::of(&error)),
-        Verdict::NotLoaded | Verdict::Lost | Verdict::Busy | Verdict::Unacknowledged | Verdict::Other => {
-            match TlsFault::of(&error) {
-                Some(fault) => unavailable(fault),
-                None => unavailable(error),
-            }
-        }
+        Verdict::NotLoaded
+        | Verdict::Lost
+        | Verdict::Busy
+        | Verdict::Leaderless
+        | Verdict::Unacknowledged
+        | Verdict::Other => match TlsFault::of(&error) {
+            Some(fault) => unavailable(fault),
+            None => unavailable(error),
+        },
     }
 }
 

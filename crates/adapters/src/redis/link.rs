@@ -211,7 +211,7 @@ impl Link {
                             step.lose();
                             self.silence.goes_on();
                         }
-                        Verdict::Demoted => step.lose(),
+                        Verdict::Demoted | Verdict::Leaderless => step.lose(),
                         Verdict::Busy | Verdict::NotLoaded => {}
                         Verdict::Full
                         | Verdict::Halted
@@ -225,7 +225,8 @@ impl Link {
                 }
                 Err(error) => {
                     // Whoever asks for something new is told soon that nobody is there.
-                    if !maybe_applied && Verdict::on(&error) != Verdict::Busy {
+                    let will_be = matches!(Verdict::on(&error), Verdict::Busy | Verdict::Leaderless);
+                    if !maybe_applied && !will_be {
                         patience = patience.min(ABSENT);
                     }
                     self.silence.goes_on();

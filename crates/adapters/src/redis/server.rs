@@ -78,8 +78,17 @@ impl ServerFacts {
             Some(when) => Syncing::When(when),
             None => Syncing::Untold,
         };
-        let begins_torn = setting(connection, "aof-load-truncated").await?.as_deref() == Some("yes");
-        Ok(Self { begins_torn, ..Self::read(&told, synced) })
+        Ok(Self::read(&told, synced))
+    }
+
+    /// Asks whether it begins with a log of changes whose last write is torn.
+    pub(super) async fn ask_begin(
+        &mut self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), RedisError> {
+        let begins = setting(connection, "aof-load-truncated").await?;
+        self.begins_torn = begins.as_deref() == Some("yes");
+        Ok(())
     }
 
     fn read(told: &str, synced: Syncing) -> Self {

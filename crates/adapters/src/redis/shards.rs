@@ -43,25 +43,36 @@ impl Shards {
         Ok(shards)
     }
 
-    /// The node that leads the shard now, as the first node says that answers.
+    /// The node that leads the shard now, as the first one says that is not cut off from the others.
     pub(super) async fn client(&self) -> Result<Client, RedisError> {
         let mut met = None;
         for seed in &self.seeds {
             match self.leader(seed).await {
-                Ok(address) => return self.at(&address).map_err(passed_on),
+                Ok(leader) => return Ok(leader),
                 Err(error) => met = Some(error),
             }
         }
         Err(met.unwrap_or_else(nobody_leads))
     }
 
-    async fn leader(&self, seed: &str) -> Result<String, RedisError> {
+    async fn leader(&self, seed: &str) -> Result<Client, RedisError> {
         let mut connection = dial(&self.at(seed).map_err(passed_on)?, ANSWERING).await?;
-        let mut both = redis::pipe();
-        both.cmd("CLUSTER").arg("KEYSLOT").arg(&self.key).cmd("CLUSTER").arg("SLOTS");
-        let (slot, ranges): (i64, Vec<Value>) = both.query_async(&mut connection).await?;
+        let mut asked = redis::pipe();
+        asked.cmd("CLUSTER").arg("INFO");
+        asked.cmd("CLUSTER").arg("KEYSLOT").arg(&self.key);
+        asked.cmd("CLUSTER").arg("SLOTS");
+        let (told, slot, ranges): (String, i64, Vec<Value>) = asked.query_async(&mut connection).await?;
+        // One that was cut off from the others knows of no failover since.
+        if !told.lines().any(|line| line.trim_end() == "cluster_state:ok") {
+            return Err(nobody_leads());
+        }
         let host = seed.rsplit_once(':').map_or(seed, |(host, _)| host);
-        ranges.iter().find_map(|range| leader_of(range, slot, host)).ok_or_else(nobody_leads)
+        let address =
+            ranges.iter().find_map(|range| leader_of(range, slot, host)).ok_or_else(nobody_leads)?;
+        let leader = self.at(&address).map_err(passed_on)?;
+        // What one knows that the others forgot is of old.
+        dial(&leader, ANSWERING).await?;
+        Ok(leader)
     }
 
     fn at(&self, address: &str) -> Result<Client, Misplaced> {
