@@ -303,15 +303,18 @@ async fn a_link_in_the_place_of_a_draft_is_not_followed() {
 }
 
 #[test]
-fn a_lock_is_not_made_at_the_other_end_of_a_link() {
+fn a_lock_at_the_other_end_of_a_link_is_neither_made_nor_written() {
     let directory = tempfile::tempdir().unwrap();
     let (path, elsewhere) = (directory.path().join("store"), directory.path().join("elsewhere"));
     drop(open(&path, &VirtualClock::default()));
     fs::remove_file(path.join("lock")).unwrap();
     symlink(&elsewhere, path.join("lock")).unwrap();
-    let refused = FsStore::open(&path, Arc::new(VirtualClock::default()), FsOptions::default());
-    assert!(matches!(refused.unwrap_err(), StoreError::Unavailable { .. }));
+    let refused = || FsStore::open(&path, Arc::new(VirtualClock::default()), FsOptions::default());
+    assert!(matches!(refused().unwrap_err(), StoreError::Unavailable { .. }));
     assert!(!elsewhere.exists());
+    fs::write(&elsewhere, "precious").unwrap();
+    assert!(matches!(refused().unwrap_err(), StoreError::Unavailable { .. }));
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "precious");
 }
 
 #[test]

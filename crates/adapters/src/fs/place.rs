@@ -60,14 +60,19 @@ impl Place {
         if known == Kind::Missing {
             make_directory(root)?;
         }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).mode(0o600).custom_flags(NONBLOCK);
-        // Made only where nothing is: never at the other end of a link.
-        let lock = match options.clone().create_new(true).open(root.join(LOCK)) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(root.join(LOCK)),
-            opened => opened,
-        };
-        let lock = lock.map_err(|error| blocked(root, error))?;
+        let path = root.join(LOCK);
+        if path.is_symlink() {
+            return Err(blocked(root, io::Error::other("its lock is a symbolic link; remove it")));
+        }
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(NONBLOCK)
+            .open(path)
+            .map_err(|error| blocked(root, error))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(held(root, lock)),
