@@ -14,7 +14,7 @@
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
 //! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
 
-#[cfg(any(feature = "redis", feature = "sqlite"))]
+#[cfg(feature = "redis")]
 mod damage;
 #[cfg(any(feature = "outbox", feature = "sqlite"))]
 mod database;

@@ -43,6 +43,7 @@ pub(super) enum Misplaced {
 }
 
 /// Why neither sentinels nor a cluster go with the durability of one server.
+#[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "behind sentinels and in a cluster `durability=single` would let both sides of a cut network start the same work; \
