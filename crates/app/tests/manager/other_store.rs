@@ -74,7 +74,7 @@ fn live_work_of_a_store_that_is_given_up_is_left_alone() {
 #[test]
 fn live_work_whose_records_ended_with_their_manager_is_told_and_given_up() {
     let bench = Bench::new().with_config("store = \"memory\"\n");
-    let id = bench.launch("until [ -e go ]; do sleep 0.05; done");
+    let id = bench.launch("until [ -e go ]; do sleep 0.05; done; echo whole > came");
     until("it runs", || bench.show(&id)["status"] == "running");
     bench.end_manager(Signal::KILL);
     let bench = bench.with_config("store = \"fs:\"\n");
@@ -91,6 +91,7 @@ fn live_work_whose_records_ended_with_their_manager_is_told_and_given_up() {
     assert_eq!(bench.run(&["store", "adopt", "--yes"]).code, 0);
     assert_eq!(bench.run(&["status"]).code, 0);
     std::fs::write(bench.top().join("go"), "").unwrap();
+    until("it went on", || bench.top().join("came").exists());
 }
 
 #[test]
