@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-/// A script as the server gets it: what all have in common, and its own lines.
+/// A script as the server gets it: what all have in common, and its own lines. Each part is a function inside of the one
+/// before: what a function refers to outside of the one that it stands in is found at once, and else along all that is
+/// in use there, which made a tenth of what a script took.
 #[derive(Debug)]
 pub(super) struct Script {
     pub(super) source: &'static str,
@@ -15,9 +17,15 @@ macro_rules! script {
         Script {
             source: concat!(
                 include_str!("lua/heads.lua"),
-                "\n",
-                include_str!("lua/prelude.lua"),
-                $("\n", include_str!(concat!("lua/", $part, ".lua"))),+
+                "return (function()\n",
+                include_str!("lua/news.lua"),
+                "return (function()\n",
+                include_str!("lua/waiters.lua"),
+                "return (function()\n",
+                include_str!("lua/places.lua"),
+                "return (function()\n",
+                $(include_str!(concat!("lua/", $part, ".lua")), "\n",)+
+                "end)() end)() end)() end)()",
             ),
             hash: OnceLock::new(),
         }

@@ -2,7 +2,7 @@
 
 use crate::server::Server;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_domain::{Epoch, Input, Observation, ProcessId, Revision, Timestamp};
+use longhaul_domain::{Epoch, Input, Observation, ProcessId, Revision, Timestamp, Wish};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
@@ -308,13 +308,16 @@ async fn a_write_that_meets_damage_changes_nothing_and_says_what_it_met() {
     let world = &vandal.world;
     let lease = world.node("a").await;
     let sound = world.start(world.draft(), &lease).await;
-    for (key, spoilt) in [("k", "q:k\u{1f}=anywhere\u{1f}0"), ("l", "holders:l"), ("m", "s:"), ("n", "w:")] {
+    let far = [("k", "q:k\u{1f}=anywhere\u{1f}0"), ("l", "holders:l"), ("p", "wished:a")];
+    for (key, spoilt) in far.into_iter().chain([("m", "s:"), ("o", "from s:"), ("n", "w:")]) {
         let starting = world.start(world.draft().key(key), &lease).await;
         let id = starting.process.id;
-        let over = world.change(&starting, never_ran(&starting));
+        let wished = world.store.wish(&id, world.ids.op(), Wish::Pause).await.unwrap();
+        let over = Change { taken: wished, ..world.change(&starting, never_ran(&starting)) };
         let key = match spoilt {
             "w:" => of("w:", id),
             "s:" => format!("s:{}", over.next.status()).into_bytes(),
+            "from s:" => format!("s:{}", starting.process.status()).into_bytes(),
             key => key.as_bytes().to_vec(),
         };
         vandal.spoil(&key).await;

@@ -10,7 +10,7 @@ local function look_again(id)
   if not b[1] or not b[2] or b[3] == body_mark(id) then return end
   needs('list', 'w:' .. id)
   if h.standing == '0' then
-    needs_queue(h)
+    needs_queue(nil, h)
     queue_moved(id, nil, h)
     news_of_waiter(h.class)
   elseif h.owner ~= '' then
@@ -18,7 +18,7 @@ local function look_again(id)
     call('ZADD', P .. 'owned:' .. h.owner, h.seq, id)
     if (call('HGET', P .. 'node:' .. h.owner, 'lost') or '') ~= '' then call('SADD', P .. 'lost', h.owner) end
   elseif b[3] then
-    needs_queue(h)
+    needs_queue(nil, h)
     queue_moved(id, nil, h)
     local first = first_due()
     call('ZADD', P .. 'due', due_of(h), mark_of(id, h))
@@ -35,6 +35,6 @@ local function mend_aside()
   call('HSET', P .. 'meta', 'aside_at', page[1])
   -- A small hash comes whole, whatever was asked for.
   local count = #page[2] / 2
-  local first = count > LOOKED_AT and math.floor(now / 1000) * LOOKED_AT or 0
+  local first = count > LOOKED_AT and math.floor(now() / 1000) * LOOKED_AT or 0
   for i = first, first + math.min(count, LOOKED_AT) - 1 do pcall(look_again, page[2][i % count * 2 + 1]) end
 end

@@ -9,7 +9,7 @@ if not node_is(node, epoch) then return { 'fenced' } end
 local before = first_due()
 if grace ~= '' then
   forgive_silence(lasts)
-  for _, gone in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now - tonumber(grace)))) do
+  for _, gone in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now() - tonumber(grace)))) do
     -- A node whose record is damaged keeps nobody from the others.
     if not pcall(lose, gone) then call('ZREM', P .. 'leases', gone) end
   end
@@ -18,11 +18,11 @@ if grace ~= '' then
     if left > 0 then left = left - take_from(gone, left) end
   end
 end
-for _, mark in ipairs(call('ZRANGEBYSCORE', P .. 'handed', '-inf', int(now))) do back(mark) end
+for _, mark in ipairs(call('ZRANGEBYSCORE', P .. 'handed', '-inf', int(now()))) do back(mark) end
 local answer = { 'ok' }
 if most > 0 then
-  for _, mark in ipairs(call('ZRANGEBYSCORE', P .. 'due', '-inf', int(now), 'LIMIT', 0, most)) do
-    hand(mark, now + span)
+  for _, mark in ipairs(call('ZRANGEBYSCORE', P .. 'due', '-inf', int(now()), 'LIMIT', 0, most)) do
+    hand(mark, now() + span)
     answer[#answer + 1] = record(mark:sub(17))
   end
 end

@@ -9,7 +9,7 @@ if not node_is(node, epoch) then return { 'fenced' } end
 local count = 0
 if ARGV[6] == 'beat' then
   forgive_silence(lasts)
-  call('HSET', P .. 'meta', 'heard', int(now))
+  call('HSET', P .. 'meta', 'heard', int(now()))
   if call('HGET', P .. 'node:' .. node, 'left') ~= '1' then alive(node, lasts) end
   mend_aside()
   ring()
@@ -28,6 +28,6 @@ local due, loss = first_due(), first_loss(grace)
 if loss and (not due or loss < due) then due = loss end
 local meta = call('HMGET', P .. 'meta', 'founded', 'cursor')
 return {
-  'ok', int(now), call('HGET', P .. 'node:' .. node, 'until') or '', due and int(due) or '', policy_version() or '0',
+  'ok', int(now()), call('HGET', P .. 'node:' .. node, 'until') or '', due and int(due) or '', policy_version() or '0',
   int(count), call('ZRANGE', P .. 'wished:' .. node, 0, -1), meta[1] or '', meta[2] or '0',
 }

@@ -49,7 +49,8 @@ local function next_one()
   return mendings > 0 and best or nil
 end
 
--- The head of whoever stands first, all of which a claim needs is sound. Ends in an error if it is not.
+-- Whoever stands first: its head as it is and as it becomes, what is said of that, its life and its specification. Ends
+-- in an error unless all that a claim needs is sound.
 local function claimable(best, member)
   local id = member:sub(17, 32)
   local h = head(id)
@@ -60,18 +61,21 @@ local function claimable(best, member)
   local b = bodies(id, 'life', 'spec')
   if not b[1] or not b[2] then damaged('process ' .. printed(id) .. ': its body is gone') end
   needs('list', 'w:' .. id)
-  needs_queue(h)
-  return h
+  local n, said = as_claimed(h, NODE)
+  needs_place(id, h, n, '')
+  return { was = h, is = n, said = said, life = b[1], spec = b[2] }
 end
 
-local function hand_over(id, h)
-  local n, said = as_claimed(h, NODE)
+-- Gives it to the node. Answers its record.
+local function hand_over(id, first)
+  local h, n, said = first.was, first.is, first.said
   call('HSET', P .. 'b:' .. id, 'claimed', said)
   call('HDEL', P .. 'b:' .. id, 'vitals')
   serve(h.key)
   save(id, h, n)
   place(id, h, n)
   append(id, n.rev, { said })
+  return record_of(id, n, { said, first.life, first.spec, false })
 end
 
 -- Whoever stands first in a line, as it stands there.
@@ -92,8 +96,7 @@ local function set_aside(best, member, fault)
   mendings = mendings - 1
 end
 
--- Gives the node the next one: its id, '' if that was set aside, nil if there is none. The second is what to answer of
--- one that was set aside.
+-- Gives the node the next one: its id, '' if that was set aside, nil if there is none. The second is what to answer.
 local function claim_next()
   local best = next_one()
   if not best then return nil end
@@ -102,44 +105,43 @@ local function claim_next()
     set_aside(best, nil, '')
     return ''
   end
-  local is_sound, h = pcall(claimable, best, member)
+  local is_sound, found = pcall(claimable, best, member)
   local id = member:sub(17, 32)
   if is_sound then
-    hand_over(id, h)
-    return id
+    return id, hand_over(id, found)
   end
-  local fault = cause(h)
+  local fault = cause(found)
   set_aside(best, member, fault)
   return '', { id, '!', fault }
 end
 
-local function claim()
-  if not policy_version() then return { 'empty' } end
-  if not leased(NODE, EPOCH) then return { 'fenced', NODE, EPOCH } end
-  local last = call('HMGET', OWN, 'claim', 'claimed')
-  local claimed, aside = {}, {}
-  mend_marks()
-  if last[1] == TOKEN then
-    found()
-    for at = 1, #(last[2] or ''), 16 do
-      claimed[#claimed + 1] = last[2]:sub(at, at + 15)
-    end
-  elseif not is_draining(NODE) then
-    while #claimed < BATCH do
-      local id, damage = claim_next()
-      if not id then break end
-      if id ~= '' then claimed[#claimed + 1] = id end
-      aside[#aside + 1] = damage
-    end
-    if mendings <= 0 then news_for(NODE) end
-    if #claimed > 0 then call('HSET', OWN, 'claim', TOKEN, 'claimed', table.concat(claimed)) end
-  end
+-- What the same claim was answered before.
+local function claimed_before(ids)
+  found()
   local answer = { 'ok' }
-  for _, id in ipairs(claimed) do
-    local row = record(id)
+  for at = 1, #ids, 16 do
+    local row = record(ids:sub(at, at + 15))
     if row[1] then answer[#answer + 1] = row end
   end
-  for _, row in ipairs(aside) do answer[#answer + 1] = row end
+  return answer
+end
+
+local function claim()
+  if not policy_version() then return { 'empty' } end
+  local lease = leased(NODE, EPOCH, 'claim', 'claimed')
+  if not lease then return { 'fenced', NODE, EPOCH } end
+  if lease[1] == TOKEN then return claimed_before(lease[2] or '') end
+  local claimed, answer = {}, { 'ok' }
+  if lease.is_draining then return answer end
+  needs('stream', 'ev')
+  while #claimed < BATCH do
+    local id, row = claim_next()
+    if not id then break end
+    if id ~= '' then claimed[#claimed + 1] = id end
+    answer[#answer + 1] = row
+  end
+  if mendings <= 0 then news_for(NODE) end
+  if #claimed > 0 then call('HSET', OWN, 'claim', TOKEN, 'claimed', table.concat(claimed)) end
   return answer
 end
 

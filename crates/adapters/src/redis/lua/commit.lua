@@ -24,16 +24,15 @@ local function live_below(h)
   end
 end
 
--- Lets go of the wishes that are answered, and says how many stay open.
-local function taken(h)
-  local open = tonumber(h.wishes)
-  while open > 0 do
-    local first = call('LINDEX', P .. 'w:' .. ID, 0)
-    if not first or (tonumber(first) or 0) > TAKEN then break end
-    call('LPOP', P .. 'w:' .. ID, 2)
-    open = open - 1
+-- How many of its open wishes this one answers.
+local function answered(h)
+  local open, count = tonumber(h.wishes), 0
+  while count < open do
+    local no = call('LINDEX', P .. 'w:' .. ID, 2 * count)
+    if not no or (tonumber(no) or 0) > TAKEN then break end
+    count = count + 1
   end
-  return int(open)
+  return count
 end
 
 -- Who may have been waiting for the slot, or for the room on its node, that became free.
@@ -46,9 +45,9 @@ local function tell_of_freed(h)
 end
 
 local function commit()
-  if not policy_version() then return { 'empty' } end
   local h = head(ID)
   if not h then
+    if not policy_version() then return { 'empty' } end
     local before = answer_after_sweep(ID, OP)
     return before and { 'ok', before } or { 'missing' }
   end
@@ -66,16 +65,16 @@ local function commit()
   n.rev = int(tonumber(h.rev) + 1)
   n.owner = n.standing == '1' and h.owner or ''
   if n.standing ~= '1' then n.orphaned = '' end
-  mend_marks()
-  needs('list', 'w:' .. ID)
-  if n.standing ~= h.standing or n.priority ~= h.priority then needs_queue(n) end
-  if n.status ~= h.status then needs_indexes(n, '') end
-  n.wishes = taken(h)
+  if h.wishes ~= '0' then needs('list', 'w:' .. ID) end
+  local done = answered(h)
+  n.wishes = int(tonumber(h.wishes) - done)
+  needs_place(ID, h, n, '')
+  append(ID, n.rev, events)
+  if done > 0 then call('LPOP', P .. 'w:' .. ID, 2 * done) end
   call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'answers', with_answer(b[1], OP, n.rev))
   if b[2] then call('HDEL', P .. 'b:' .. ID, 'claimed') end
   save(ID, h, n)
   place(ID, h, n)
-  append(ID, n.rev, events)
   if n.standing == '0' then news_of_waiter(n.class) end
   if h.standing == '1' and n.standing ~= '1' then tell_of_freed(h) end
   return { 'ok', n.rev }

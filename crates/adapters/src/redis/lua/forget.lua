@@ -8,7 +8,7 @@ local known = call('HMGET', key, 'left', 'lost', 'until')
 local lost = known[2] and known[2] ~= ''
 if known[1] ~= '1' and not lost then
   if grace == '' or not known[3] or known[3] == '' then return { 'alive' } end
-  if tonumber(known[3]) + tonumber(grace) > now then return { 'alive' } end
+  if tonumber(known[3]) + tonumber(grace) > now() then return { 'alive' } end
 end
 if not lost then lose(node) end
 take_all(node)

@@ -7,12 +7,12 @@ local function give_up()
   if not h or h.standing ~= '1' or h.owner ~= '' and h.owner ~= NODE then return end
   -- Whoever has written it since could read it.
   if not bodies(ID, 'claimed')[1] or call('HEXISTS', P .. 'aside', ID) == 1 then return end
-  needs_queue(h)
-  needs_indexes(h, '')
+  local n = copy(h)
+  n.owner, n.orphaned = '', int(now())
+  needs_place(ID, h, n, '')
+  needs_queue(n, nil)
   call('HSET', P .. 'b:' .. ID, 'unread', body_mark(ID))
   call('HSET', P .. 'aside', ID, FAULT)
-  local n = copy(h)
-  n.owner, n.orphaned = '', int(now)
   place(ID, h, n)
   save(ID, h, n)
   call('ZREM', P .. 'due', mark_of(ID, n))

@@ -7,27 +7,41 @@
 local P = KEYS[1]
 local call = redis.call
 local SEP = '\31'
-local now
-if ARGV[1] ~= '' then
-  now = tonumber(ARGV[1])
-else
-  local time = call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local moment = tonumber(ARGV[1])
+
+-- The time, the same for as long as a script runs.
+local function now()
+  if not moment then
+    local time = call('TIME')
+    moment = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return moment
 end
 
 local FIELDS = {
   'rev', 'seq', 'standing', 'status', 'closing', 'attempt', 'owner', 'key', 'class', 'priority', 'due', 'ancestors',
   'node', 'queued', 'completed', 'wish_no', 'wishes', 'if_claimed', 'orphaned',
 }
--- What is not kept where it is so.
-local USUAL = { wish_no = '0', wishes = '0' }
+-- Up to here numbers are exact.
+local EXACT = 2 ^ 53
 local MOST_ANSWERS = 64
 local ANSWER = 24
-local KEPT_EVENTS = 100000
+local KEPT_EVENTS = '100000'
 
--- Whole numbers as text, also large ones.
-local function int(number) return string.format('%.0f', number) end
-local function pad(seq) return string.format('%016.0f', tonumber(seq)) end
+-- A head as it is where nothing of it is kept. What is so is not kept.
+local function none()
+  return {
+    rev = '', seq = '', standing = '', status = '', closing = '', attempt = '', owner = '', key = '', class = '',
+    priority = '', due = '', ancestors = '', node = '', queued = '', completed = '', wish_no = '0', wishes = '0',
+    if_claimed = '', orphaned = '',
+  }
+end
+
+-- Whole numbers as text, also large ones. Whatever is given to a command is a text too: to write out a number there takes
+-- longer than the command.
+local function int(number) return string.format(number < EXACT and number > -EXACT and '%d' or '%.0f', number) end
+local function pad(seq) return string.format('%016d', tonumber(seq)) end
 
 -- Damage -------------------------------------------------------------------------------------------------------------
 --
@@ -71,8 +85,20 @@ local MOMENTS = { 'due', 'completed', 'orphaned' }
 -- What a claim makes of a waiter: status, closing, due, and whether the node owns it.
 local IF_CLAIMED = '^([^' .. SEP .. ']+)' .. SEP .. '([012])' .. SEP .. '(%-?%d*)' .. SEP .. '([01])$'
 
+-- Whether a head is sound at first sight, as nearly all are: all that has to be looked at is looked at together.
+local function looks_sound(h)
+  local numbers = h.rev .. ' ' .. h.seq .. ' ' .. h.attempt .. ' ' .. h.wish_no .. ' ' .. h.wishes .. ' '
+    .. h.priority .. ' ' .. h.queued .. ' ' .. h.due .. ' ' .. h.completed .. ' ' .. h.orphaned .. ' '
+    .. h.standing .. ' ' .. h.closing
+  return #h.rev < 16 and #h.seq < 16 and #h.attempt < 16 and #h.wish_no < 16 and #h.wishes < 16
+    and #h.priority <= 20 and #h.queued <= 20 and #h.due <= 20 and #h.completed <= 20 and #h.orphaned <= 20
+    and #h.ancestors % 16 == 0 and h.standing ~= '0'
+    and numbers:find('^%d+ %d+ %d+ %d+ %d+ %d+ %d+ %d* %d* %d* [123] [012]$') ~= nil
+end
+
 -- What is wrong with a head; nil if nothing is.
 local function fault_in(h)
+  if looks_sound(h) then return nil end
   for _, name in ipairs(COUNTS) do
     if not is_count(h[name]) then return name .. ' is no count' end
   end
@@ -92,12 +118,16 @@ end
 -- The head of a process, all values as texts, '' for none; nil if there is no such process. Ends the script if it is
 -- damaged.
 local function head(id)
-  local values = redis.pcall('HMGET', P .. 'p:' .. id, unpack(FIELDS))
-  if values.err then damaged('process ' .. printed(id) .. ': its head is no hash') end
-  local h, is_there = {}, false
-  for i, name in ipairs(FIELDS) do
-    is_there = is_there or values[i]
-    h[name] = values[i] or USUAL[name] or ''
+  local found = redis.pcall('HGETALL', P .. 'p:' .. id)
+  if found.err then damaged('process ' .. printed(id) .. ': its head is no hash') end
+  if not found[1] then return nil end
+  local h, is_there = none(), false
+  for i = 1, #found, 2 do
+    local name = found[i]
+    if h[name] then
+      h[name] = found[i + 1]
+      is_there = true
+    end
   end
   if not is_there then return nil end
   local fault = fault_in(h)
@@ -119,18 +149,22 @@ local function sound_head(id)
 end
 
 local function copy(h)
-  local n = {}
-  for name, value in pairs(h) do n[name] = value end
-  return n
+  return {
+    rev = h.rev, seq = h.seq, standing = h.standing, status = h.status, closing = h.closing, attempt = h.attempt,
+    owner = h.owner, key = h.key, class = h.class, priority = h.priority, due = h.due, ancestors = h.ancestors,
+    node = h.node, queued = h.queued, completed = h.completed, wish_no = h.wish_no, wishes = h.wishes,
+    if_claimed = h.if_claimed, orphaned = h.orphaned,
+  }
 end
 
 -- Writes what differs; without an old head all that there is.
 local function save(id, old, new)
-  local changed = {}
-  for _, name in ipairs(FIELDS) do
-    if new[name] ~= (old and old[name] or USUAL[name] or '') then
-      changed[#changed + 1] = name
-      changed[#changed + 1] = new[name]
+  local changed, count, was = {}, 0, old or none()
+  for i = 1, #FIELDS do
+    local name = FIELDS[i]
+    if new[name] ~= was[name] then
+      changed[count + 1], changed[count + 2] = name, new[name]
+      count = count + 2
     end
   end
   if changed[1] then call('HSET', P .. 'p:' .. id, unpack(changed)) end

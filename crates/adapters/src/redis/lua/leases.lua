@@ -6,9 +6,9 @@
 local function forgive_silence(lasts)
   if lasts == '' then return end
   local heard = call('HGET', P .. 'meta', 'heard')
-  if not heard or now - (tonumber(heard) or 0) <= tonumber(lasts) then return end
-  call('HSET', P .. 'meta', 'heard', int(now))
-  local anew = now + tonumber(lasts)
+  if not heard or now() - (tonumber(heard) or 0) <= tonumber(lasts) then return end
+  call('HSET', P .. 'meta', 'heard', int(now()))
+  local anew = now() + tonumber(lasts)
   local known = call('ZRANGE', P .. 'leases', 0, -1, 'WITHSCORES')
   for i = 1, #known, 2 do
     if tonumber(known[i + 1]) < anew then
@@ -20,12 +20,12 @@ end
 
 -- A sign of life of a node: its lease lasts from now on.
 local function alive(node, lasts)
-  call('HSET', P .. 'meta', 'heard', int(now))
+  call('HSET', P .. 'meta', 'heard', int(now()))
   if lasts == '' then
     call('ZREM', P .. 'leases', node)
     call('HSET', P .. 'node:' .. node, 'until', '')
   else
-    local lasts_until = int(now + tonumber(lasts))
+    local lasts_until = int(now() + tonumber(lasts))
     call('HSET', P .. 'node:' .. node, 'until', lasts_until)
     call('ZADD', P .. 'leases', lasts_until, node)
   end
@@ -35,7 +35,7 @@ end
 -- where the server lost its latest writes.
 local function next_epoch(node)
   local epoch = tonumber(epoch_of(node)) + 1
-  if ARGV[1] == '' then epoch = math.max(epoch, now) end
+  if ARGV[1] == '' then epoch = math.max(epoch, now()) end
   return int(epoch)
 end
 
@@ -44,7 +44,7 @@ local function lose(node)
   local key = P .. 'node:' .. node
   local ended = call('HGET', key, 'until')
   call('HSET', key, 'epoch', next_epoch(node), 'until', '', 'token', '', 'left', '0',
-    'lost', ended and ended ~= '' and ended or int(now))
+    'lost', ended and ended ~= '' and ended or int(now()))
   call('ZREM', P .. 'leases', node)
   call('SADD', P .. 'lost', node)
   -- Whoever waits under the older lease has to be told.
@@ -59,7 +59,7 @@ local function take_from(node, most)
     local h, fault = sound_head(id)
     if h and h.owner == node then
       local n = copy(h)
-      n.owner, n.orphaned = '', int(now)
+      n.owner, n.orphaned = '', int(now())
       place(id, h, n)
       save(id, h, n)
     else
@@ -80,7 +80,7 @@ end
 -- When the rows of the next node are to be taken, if its lease is not prolonged; nil if there is none that owns any.
 local function first_loss(grace)
   if grace == '' then return nil end
-  if call('EXISTS', P .. 'lost') == 1 then return now end
+  if call('EXISTS', P .. 'lost') == 1 then return now() end
   local known = call('ZRANGE', P .. 'leases', 0, -1, 'WITHSCORES')
   for i = 1, #known, 2 do
     if call('EXISTS', P .. 'owned:' .. known[i]) == 1 then return tonumber(known[i + 1]) + tonumber(grace) end

@@ -1,6 +1,6 @@
 -- The time, then every node that ever registered and was not forgotten, in no order: its name, boot, version, epoch,
 -- whether it left, until when its lease lasts, when that ended if it is lost, whether it drains, and its offer.
-local answer = { int(now) }
+local answer = { int(now()) }
 for _, node in ipairs(call('ZRANGE', P .. 'nodes', 0, -1)) do
   local facts = redis.pcall('HMGET', P .. 'node:' .. node, 'boot', 'version', 'epoch', 'left', 'until', 'lost', 'draining',
     'labels', 'address', 'roots')

@@ -20,14 +20,14 @@ end
 local there, lasts_until = was[3] or '', tonumber(was[4] or '')
 if home ~= '' and there ~= '' and there ~= home then
   local left = was[5] == '1'
-  if not left and lasts_until and lasts_until > now then
-    return { 'taken', int(math.max(0, now + tonumber(lasts ~= '' and lasts or 0) - lasts_until)) }
+  if not left and lasts_until and lasts_until > now() then
+    return { 'taken', int(math.max(0, now() + tonumber(lasts ~= '' and lasts or 0) - lasts_until)) }
   end
   local owned = call('ZCARD', P .. 'owned:' .. node)
   if owned > 0 then
     local lost = was[6] and was[6] ~= ''
     local free = not left and grace ~= '' and lasts_until and lasts_until + tonumber(grace)
-    if not lost and not (free and free <= now) then return { 'held', owned, free and int(free - now) or '' } end
+    if not lost and not (free and free <= now()) then return { 'held', owned, free and int(free - now()) or '' } end
     if not lost then lose(node) end
     take_all(node)
   end

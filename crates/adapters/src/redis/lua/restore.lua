@@ -13,7 +13,7 @@ mend_marks()
 local function still(owner, epoch)
   if owner == '' then return '' end
   if not call('HGET', P .. 'node:' .. owner, 'epoch') then
-    local lasts_until = LASTS ~= '' and int(now + tonumber(LASTS)) or ''
+    local lasts_until = LASTS ~= '' and int(now() + tonumber(LASTS)) or ''
     call('HSET', P .. 'node:' .. owner, 'epoch', epoch, 'boot', '', 'version', '', 'left', '0', 'lost', '',
       'until', lasts_until)
     call('ZADD', P .. 'nodes', 0, owner)
@@ -45,7 +45,7 @@ end
 -- Its own sequence, unless it was given to another one since.
 local function free_seq(id, seq)
   local there = call('ZRANGEBYSCORE', P .. 'all', seq, seq, 'LIMIT', 0, 1)
-  if there[1] and there[1] ~= id then return int(call('HINCRBY', P .. 'meta', 'seq', 1)) end
+  if there[1] and there[1] ~= id then return int(counted_up('seq', '1')) end
   if tonumber(seq) > tonumber(call('HGET', P .. 'meta', 'seq') or '0') then call('HSET', P .. 'meta', 'seq', seq) end
   return seq
 end
@@ -73,7 +73,7 @@ local function take_back(epoch, a, last)
     if_claimed = ARGV[a + 25],
   }
   -- Whoever has it may still come and say so.
-  if owner ~= '' and n.owner == '' and UNTIL_LOST ~= '' then n.orphaned = int(now + tonumber(UNTIL_LOST)) end
+  if owner ~= '' and n.owner == '' and UNTIL_LOST ~= '' then n.orphaned = int(now() + tonumber(UNTIL_LOST)) end
   call('DEL', P .. 'w:' .. id)
   for i = a + 26, last, 2 do call('RPUSH', P .. 'w:' .. id, ARGV[i], ARGV[i + 1]) end
   call('HDEL', P .. 'b:' .. id, 'claimed', 'vitals')
@@ -83,7 +83,7 @@ local function take_back(epoch, a, last)
   if ARGV[a + 7] ~= '' then call('HSETNX', P .. 'launch', ARGV[a + 7], id .. ARGV[a + 8]) end
   save(id, h, n)
   place(id, h, n)
-  append(id, at, { 'given' .. SEP .. int(now) .. SEP .. NODE })
+  append(id, at, { 'given' .. SEP .. int(now()) .. SEP .. NODE })
   if n.standing == '0' then news_of_waiter(n.class) end
   if n.owner ~= '' and tonumber(n.wishes) > 0 then news_for(n.owner) end
   return 'given', at

@@ -79,9 +79,9 @@ local function somebody_ahead(roots_full)
 end
 
 -- What keeps it from being claimed at once: 'key' or 'roots'.
-local function obstacle()
+local function obstacle(lease)
   if NODE == '' or (n.class:sub(1, 1) == '@' and n.class:sub(2) ~= NODE) then return 'key' end
-  if is_draining(NODE) or is_held(n.key) then return 'key' end
+  if lease.is_draining or is_held(n.key) then return 'key' end
   if n.key ~= '' and SLOTS and call('ZCARD', P .. 'holders:' .. n.key) >= SLOTS then return 'key' end
   local roots_full = call('ZCARD', P .. 'roots:' .. NODE) >= ROOTS
   if roots_full and n.ancestors == '' then return 'roots' end
@@ -92,32 +92,32 @@ local function submit()
   if not policy_version() then return { 'empty' } end
   local known = existing()
   if known then return known end
-  if NODE ~= '' and not leased(NODE, EPOCH) then return { 'fenced', NODE, EPOCH } end
+  local lease = NODE ~= '' and leased(NODE, EPOCH)
+  if lease == nil then return { 'fenced', NODE, EPOCH } end
   if POLICY < tonumber(policy_version()) then return { 'stale', policy_version() } end
   local refused = refused_by_tree() or refused_by_ancestors()
   if refused then return refused end
   local waits = n.standing == '0'
-  local blocked = waits and obstacle()
+  local blocked = waits and obstacle(lease)
   if blocked and OR_REFUSE then
     if blocked == 'key' then return { 'slotless', n.key, holders() } end
     return { 'slotless', '', call('ZRANGE', P .. 'roots:' .. NODE, 0, -1) }
   end
-  mend_marks()
-  needs_queue(n)
-  needs_indexes(n, LABELS)
-  n.seq = int(call('HINCRBY', P .. 'meta', 'seq', 1))
+  local claimed, said
+  if waits and not blocked then claimed, said = as_claimed(n, NODE) end
+  needs_place(ID, nil, claimed or n, LABELS)
+  n.seq = int(counted_up('seq', '1'))
+  append(ID, '1', events, claimed and claimed.rev, said)
   if LAUNCH ~= '' then call('HSET', P .. 'launch', LAUNCH, ID .. LAUNCH_PRINT) end
-  append(ID, '1', events)
-  call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'spec', SPEC, 'filed', PRINT .. LABELS)
-  if waits and not blocked then
-    local claimed, said = as_claimed(n, NODE)
-    call('HSET', P .. 'b:' .. ID, 'claimed', said)
+  if claimed then
+    claimed.seq = n.seq
+    call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'spec', SPEC, 'filed', PRINT .. LABELS, 'claimed', said)
     serve(n.key)
     save(ID, nil, claimed)
     place(ID, nil, claimed)
-    append(ID, claimed.rev, { said })
     return { 'claimed', n.seq, said }
   end
+  call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'spec', SPEC, 'filed', PRINT .. LABELS)
   save(ID, nil, n)
   place(ID, nil, n)
   if waits then news_of_waiter(n.class) end
