@@ -2,7 +2,7 @@
 
 use crate::server::Server;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_domain::{Epoch, Input, Observation, ProcessId, Revision, Timestamp, Wish};
+use longhaul_domain::{Epoch, Input, Observation, Placement, Policy, ProcessId, Revision, Timestamp, Wish};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
@@ -333,6 +333,56 @@ async fn a_write_that_meets_damage_changes_nothing_and_says_what_it_met() {
     world.store.commit(world.change(&sound, never_ran(&sound))).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_meets_damage_among_those_behind_it_changes_nothing() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let (version, policy) = world.store.policy().await.unwrap();
+    world.store.set_policy(version, &Policy { default_slots: 1, ..policy }).await.unwrap();
+    let lease = world.node("a").await;
+    for (key, spoilt) in
+        [("k", "q:k\u{1f}=anywhere\u{1f}0"), ("l", "ready:=anywhere\u{1f}0"), ("m", "lanes:m")]
+    {
+        let holder = world.run(world.draft().key(key), &lease).await;
+        world.submit(world.draft().key(key)).await;
+        vandal.spoil(spoilt.as_bytes()).await;
+        let end = world.store.end().await.unwrap();
+        let refused = world.try_exit(&holder, 0).await;
+        assert!(is_corrupt(&refused), "{spoilt}: {refused:?}");
+        assert_eq!(world.store.end().await.unwrap(), end, "{spoilt}: nothing of it was written");
+        assert_eq!(world.load(holder.process.id).await.revision, holder.revision, "{spoilt}");
+        vandal.act("DEL", spoilt.as_bytes(), &[]).await;
+        world.exit(&holder, 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_that_is_no_waiters_own_sets_nobody_aside() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let (spoilt, sound) = (world.node("a").await, world.node("b").await);
+    let first = world.submit(world.draft()).await.process.id;
+    let second = world.submit(world.draft()).await.process.id;
+    vandal.spoil(b"owned:a").await;
+    let room = Room { roots: 10, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
+    let refused = world.store.claim(&spoilt, &room).await;
+    assert!(is_corrupt(&refused), "{refused:?}");
+    let claimed = world.claim(&sound).await;
+    assert_eq!(claimed.iter().map(|one| one.process.id).collect::<Vec<_>>(), [first, second]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_meets_damage_changes_nothing() {
+    let vandal = Vandal::new().await;
+    let world = &vandal.world;
+    let lease = world.node("a").await;
+    let running = world.run(world.draft(), &lease).await;
+    vandal.spoil(b"wished:a").await;
+    let refused = world.store.wish(&running.process.id, world.ids.op(), Wish::Pause).await;
+    assert!(is_corrupt(&refused), "{refused:?}");
+    assert_eq!(world.load(running.process.id).await, running);
+}
+
 fn never_ran(stored: &Stored) -> Input {
     Input::Observation(Observation::NeverRan { attempt: stored.process.attempt })
 }
@@ -343,13 +393,18 @@ async fn marks_that_somebody_overwrote_are_found_out_again() {
     let world = &vandal.world;
     let lease = world.node("a").await;
     let first = world.run(world.draft().key("k"), &lease).await;
-    for (mark, value) in
-        [("cursor", "x"), ("seq", "y"), ("claims", "z"), ("cursor", "99999999999999999999"), ("cursor", "1")]
-    {
+    for (mark, value) in [
+        ("cursor", "x"),
+        ("seq", "y"),
+        ("claims", "z"),
+        ("cursor", "99999999999999999999"),
+        ("cursor", "1"),
+        ("seq", "-1"),
+    ] {
         let before = world.store.end().await.ok();
         vandal.set(b"meta", mark, value).await;
         let next = world.run(world.draft().key("k"), &lease).await;
-        assert!(next.seq > first.seq, "{mark}");
+        assert!(next.seq > first.seq, "{mark} {value}");
         let end = world.store.end().await.unwrap();
         assert!(before.is_none_or(|before| end > before), "{mark}: {before:?} {end:?}");
         world.exit(&next, 0).await;

@@ -12,6 +12,8 @@ if ARGV[6] == 'beat' then
   call('HSET', P .. 'meta', 'heard', int(now()))
   if call('HGET', P .. 'node:' .. node, 'left') ~= '1' then alive(node, lasts) end
   mend_aside()
+  -- A log that is none keeps no node from living.
+  pcall(mend_marks)
   ring()
 else
   local news = call('HMGET', P .. 'news', '*', 'n:' .. node, 't:' .. node)

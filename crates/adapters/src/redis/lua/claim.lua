@@ -50,7 +50,7 @@ local function next_one()
 end
 
 -- Whoever stands first: its head as it is and as it becomes, what is said of that, its life and its specification. Ends
--- in an error unless all that a claim needs is sound.
+-- in an error unless all of it and of its key is sound that a claim needs.
 local function claimable(best, member)
   local id = member:sub(17, 32)
   local h = head(id)
@@ -62,16 +62,16 @@ local function claimable(best, member)
   if not b[1] or not b[2] then damaged('process ' .. printed(id) .. ': its body is gone') end
   needs('list', 'w:' .. id)
   local n, said = as_claimed(h, NODE)
-  needs_place(id, h, n, '')
+  needs_queue(h, n)
   return { was = h, is = n, said = said, life = b[1], spec = b[2] }
 end
 
 -- Gives it to the node. Answers its record.
 local function hand_over(id, first)
   local h, n, said = first.was, first.is, first.said
+  serve(h.key)
   call('HSET', P .. 'b:' .. id, 'claimed', said)
   call('HDEL', P .. 'b:' .. id, 'vitals')
-  serve(h.key)
   save(id, h, n)
   place(id, h, n)
   append(id, n.rev, { said })
@@ -97,7 +97,9 @@ local function set_aside(best, member, fault)
 end
 
 -- Gives the node the next one: its id, '' if that was set aside, nil if there is none. The second is what to answer.
-local function claim_next()
+-- Where what many share is damaged nobody is set aside for it: it ends the script, or the claim if there is something to
+-- answer already.
+local function claim_next(is_answered)
   local best = next_one()
   if not best then return nil end
   local is_there, member = pcall(first_in, best.line)
@@ -108,7 +110,10 @@ local function claim_next()
   local is_sound, found = pcall(claimable, best, member)
   local id = member:sub(17, 32)
   if is_sound then
-    return id, hand_over(id, found)
+    local can_move, damage = pcall(each_index, id, found.was, found.is, needs_move)
+    if can_move then return id, hand_over(id, found) end
+    if is_answered then return nil end
+    error(damage, 0)
   end
   local fault = cause(found)
   set_aside(best, member, fault)
@@ -135,7 +140,7 @@ local function claim()
   if lease.is_draining then return answer end
   needs('stream', 'ev')
   while #claimed < BATCH do
-    local id, row = claim_next()
+    local id, row = claim_next(answer[2] ~= nil)
     if not id then break end
     if id ~= '' then claimed[#claimed + 1] = id end
     answer[#answer + 1] = row

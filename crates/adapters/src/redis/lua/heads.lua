@@ -23,8 +23,8 @@ local FIELDS = {
   'rev', 'seq', 'standing', 'status', 'closing', 'attempt', 'owner', 'key', 'class', 'priority', 'due', 'ancestors',
   'node', 'queued', 'completed', 'wish_no', 'wishes', 'if_claimed', 'orphaned',
 }
--- Up to here numbers are exact.
-local EXACT = 2 ^ 53
+-- So far '%d' goes wherever the server runs; '%.0f' goes on, and takes three times as long.
+local SMALL = 2 ^ 31
 local MOST_ANSWERS = 64
 local ANSWER = 24
 local KEPT_EVENTS = '100000'
@@ -40,8 +40,8 @@ end
 
 -- Whole numbers as text, also large ones. Whatever is given to a command is a text too: to write out a number there takes
 -- longer than the command.
-local function int(number) return string.format(number < EXACT and number > -EXACT and '%d' or '%.0f', number) end
-local function pad(seq) return string.format('%016d', tonumber(seq)) end
+local function int(number) return string.format(number < SMALL and number > -SMALL and '%d' or '%.0f', number) end
+local function pad(seq) return string.format(#seq < 10 and '%016d' or '%016.0f', tonumber(seq)) end
 
 -- Damage -------------------------------------------------------------------------------------------------------------
 --

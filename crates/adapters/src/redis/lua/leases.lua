@@ -51,21 +51,30 @@ local function lose(node)
   rings = true
 end
 
+-- The head of what a lost node owned, as it is and as it becomes; nothing if it is not the node's. Ends in an error unless
+-- it can be taken.
+local function orphaned(node, id)
+  local h = head(id)
+  if not h or h.owner ~= node then return end
+  local n = copy(h)
+  n.owner, n.orphaned = '', int(now())
+  needs_place(id, h, n, '')
+  return h, n
+end
+
 -- Takes from a lost node at most so many rows that it owned: they belong to nobody, are due, and keep their slots until
 -- somebody decides. Answers how many there were.
 local function take_from(node, most)
   local owned = call('ZRANGE', P .. 'owned:' .. node, 0, most - 1)
   for _, id in ipairs(owned) do
-    local h, fault = sound_head(id)
-    if h and h.owner == node then
-      local n = copy(h)
-      n.owner, n.orphaned = '', int(now())
+    local is_sound, h, n = pcall(orphaned, node, id)
+    if is_sound and n then
       place(id, h, n)
       save(id, h, n)
     else
       -- One that is damaged keeps nobody from the others.
       call('ZREM', P .. 'owned:' .. node, id)
-      if fault then call('HSET', P .. 'aside', id, fault) end
+      if not is_sound then call('HSET', P .. 'aside', id, cause(h)) end
     end
   end
   if call('EXISTS', P .. 'owned:' .. node) == 0 then call('SREM', P .. 'lost', node) end

@@ -16,7 +16,7 @@ local function leased(node, epoch, ...)
   local known = call('HMGET', P .. 'node:' .. node, 'epoch', 'until', 'draining', ...)
   if known[1] ~= epoch then return nil end
   -- What is no moment is over; the next sign of life makes it one.
-  if known[2] and known[2] ~= '' and (tonumber(known[2]) or 0) <= now() then return nil end
+  if known[2] and known[2] ~= '' and not ((tonumber(known[2]) or 0) > now()) then return nil end
   return { is_draining = known[3] == '1', unpack(known, 4) }
 end
 
@@ -106,7 +106,10 @@ end
 -- Counts a mark of the namespace up.
 local function counted_up(mark, by)
   local count = redis.pcall('HINCRBY', P .. 'meta', mark, by)
-  if type(count) == 'number' and count > 0 and count < 1e15 then return count end
+  local is_number = type(count) == 'number'
+  if is_number and count >= tonumber(by) and count < 1e15 then return count end
+  -- It is judged as it was.
+  if is_number then call('HINCRBY', P .. 'meta', mark, '-' .. by) end
   mend_marks()
   return call('HINCRBY', P .. 'meta', mark, by)
 end
@@ -132,7 +135,11 @@ local function append(id, rev, bodies, later, body)
     end
     local added = add()
     if type(added) == 'table' and added.err then
-      needs('stream', 'ev')
+      local is_log, damage = pcall(needs, 'stream', 'ev')
+      if not is_log then
+        call('HINCRBY', P .. 'meta', 'cursor', int(-count))
+        error(damage, 0)
+      end
       cursor = behind_strangers(cursor)
       call('HSET', P .. 'meta', 'cursor', int(cursor + count))
       added = add()

@@ -147,19 +147,27 @@ local function is_requeued(o, n)
   return waited ~= waits or waits and o.priority ~= n.priority
 end
 
+-- Ends the script unless a key can be enlisted in a lane.
+local function needs_lane(key, lane)
+  needs('zset', 'q:' .. key .. SEP .. lane)
+  needs('zset', 'ready:' .. lane)
+  needs('set', 'lanes:' .. key)
+end
+
 -- Ends the script unless everything is of its kind that changes when this one begins or ceases to wait or to hold.
 local function needs_queue(o, n)
   local h = n or o
   if is_requeued(o, n) then
-    local lane = lane_of(h)
-    needs('zset', 'q:' .. h.key .. SEP .. lane)
-    needs('zset', 'ready:' .. lane)
-    needs('set', 'lanes:' .. h.key)
+    needs_lane(h.key, lane_of(h))
   elseif (o and o.standing) == (n and n.standing) then
     return
   end
   needs('zset', 'holders:' .. h.key)
   needs('set', 'shut:' .. h.key)
+  -- Whoever waits for its slot is enlisted anew.
+  if o and o.standing == '1' and not (n and n.standing == '1') then
+    for _, lane in ipairs(call('SMEMBERS', P .. 'shut:' .. h.key)) do needs_lane(h.key, lane) end
+  end
 end
 
 local function queue_moved(id, o, n)

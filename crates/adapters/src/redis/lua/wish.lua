@@ -13,6 +13,7 @@ local function wish()
   local open = tonumber(h.wishes)
   if open >= MOST then return { 'full' } end
   needs('list', 'w:' .. ID)
+  if h.owner ~= '' then needs('zset', 'wished:' .. h.owner) end
   local no = int(tonumber(h.wish_no) + 1)
   call('RPUSH', P .. 'w:' .. ID, no, BODY)
   call('HSET', P .. 'p:' .. ID, 'wish_no', no, 'wishes', int(open + 1))

@@ -158,7 +158,15 @@ impl StoreWorld {
 
     /// Lets a running command exit with this code.
     pub async fn exit(&self, stored: &Stored, code: i32) -> Stored {
-        must(self.turn(stored, exited(stored, self.now(), code)).await)
+        must(self.try_exit(stored, code).await)
+    }
+
+    /// Lets a running command exit with this code, if the store takes it.
+    ///
+    /// # Errors
+    /// What the store answers to the commit.
+    pub async fn try_exit(&self, stored: &Stored, code: i32) -> Result<Stored, StoreError> {
+        self.turn(stored, exited(stored, self.now(), code)).await
     }
 
     /// What waits for its children, with one of them at work.
