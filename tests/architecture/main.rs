@@ -4,6 +4,7 @@
 
 mod durable;
 mod imports;
+mod map;
 mod release;
 mod sources;
 mod workspace;
@@ -46,6 +47,13 @@ fn source_files_keep_the_rules_of_style() -> Outcome {
 fn every_durable_step_has_a_crash_point() -> Outcome {
     let workspace = Workspace::read()?;
     assert_eq!(listed(&durable::breaches(&workspace.sources)), "");
+    Ok(())
+}
+
+#[test]
+fn every_path_in_the_architecture_exists() -> Outcome {
+    let workspace = Workspace::read()?;
+    assert_eq!(listed(&map::breaches(&workspace.architecture, &workspace.paths)), "");
     Ok(())
 }
 

@@ -10,6 +10,10 @@ use std::{env, fs};
 pub(crate) struct Workspace {
     pub(crate) packages: Vec<Package>,
     pub(crate) sources: Vec<Source>,
+    /// The text of ARCHITECTURE.md.
+    pub(crate) architecture: String,
+    /// Every file and folder of crates, tests, docs and fuzz, by its path from the root of the workspace.
+    pub(crate) paths: Vec<String>,
 }
 
 /// One member of the workspace.
@@ -31,13 +35,24 @@ impl Workspace {
     /// Asks cargo for the packages and reads the sources of crates and tests.
     pub(crate) fn read() -> Result<Self, Box<dyn Error>> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the tests stand in no workspace")?;
-        let mut files = Vec::new();
-        for folder in ["crates", "tests"] {
-            find_sources(&root.join(folder), &mut files)?;
+        let mut found = Vec::new();
+        for folder in ["crates", "tests", "docs", "fuzz"] {
+            find_below(root.join(folder), &mut found)?;
         }
-        files.sort();
-        let sources = files.iter().map(|file| read_source(root, file)).collect::<Result<_, _>>()?;
-        Ok(Self { packages: read_packages(root)?, sources })
+        found.sort();
+        let paths = found.iter().map(|path| from_root(root, path)).collect::<Result<Vec<_>, _>>()?;
+        let of_rust =
+            |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "rs") && path.is_file();
+        let inside =
+            |path: &&PathBuf| ["crates", "tests"].iter().any(|folder| path.starts_with(root.join(folder)));
+        let sources = found
+            .iter()
+            .filter(inside)
+            .filter(of_rust)
+            .map(|file| read_source(root, file))
+            .collect::<Result<_, _>>()?;
+        let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))?;
+        Ok(Self { packages: read_packages(root)?, sources, architecture, paths })
     }
 }
 
@@ -71,19 +86,23 @@ fn text(value: &Value, key: &str) -> Result<String, Box<dyn Error>> {
     Ok(text.ok_or_else(|| format!("cargo metadata has no text {key}"))?.to_owned())
 }
 
-fn find_sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            find_sources(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+fn find_below(path: PathBuf, found: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    if path.is_dir() {
+        for entry in fs::read_dir(&path)? {
+            let below = entry?.path();
+            if below.file_name().is_none_or(|name| name != "target" && name != "node_modules") {
+                find_below(below, found)?;
+            }
         }
     }
+    found.push(path);
     Ok(())
 }
 
+fn from_root(root: &Path, path: &Path) -> Result<String, Box<dyn Error>> {
+    Ok(path.strip_prefix(root)?.to_string_lossy().into_owned())
+}
+
 fn read_source(root: &Path, file: &Path) -> Result<Source, Box<dyn Error>> {
-    let path = file.strip_prefix(root)?.to_string_lossy().into_owned();
-    Ok(Source { path, text: fs::read_to_string(file)? })
+    Ok(Source { path: from_root(root, file)?, text: fs::read_to_string(file)? })
 }
