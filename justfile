@@ -17,6 +17,10 @@ fix:
 test *ARGS:
     scripts/test {{ ARGS }}
 
+# Repeats tests, and fails at the first round that is not green.
+flaky ROUNDS *ARGS:
+    scripts/flaky {{ ROUNDS }} {{ ARGS }}
+
 # Uses a manager with the clients that agents have: SDKs, conformance, generated requests.
 clients *ARGS:
     cargo build -p longhaul --bins
