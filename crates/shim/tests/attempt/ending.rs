@@ -15,7 +15,7 @@ use std::{
 
 use longhaul_shim::{
     ATTEMPT_ARGUMENT, AttemptDirectory, Ending, Leftovers, Notice, Order, ResourceLimit, SHIM_VARIABLE,
-    SpawnStage, StdinSource, StopOrder, StopReason,
+    SpawnStage, StdinSource, StopOrder, StopReason, StopStep,
 };
 
 use crate::harness::{Attempt, Directory, Peer, is_alive, kill, number_in, program, script, until};
@@ -64,11 +64,19 @@ fn what_the_work_wrote_into_the_room_for_its_end_is_no_part_of_the_record() {
 
 #[test]
 fn last_form_of_a_record_that_is_kept_elsewhere_is_not_waited_for() {
-    let mut attempt = Attempt::launch(&script("sleep 1 & exit 3"));
+    let mut attempt = Attempt::idle();
+    let (blocked, go) = (attempt.path().join("exit.tmp/full"), attempt.path().join("go"));
+    // What it leaves behind ignores the stop signal until `go` exists, so that the last form is written only after that.
+    let mut launch = script(&format!(
+        "trap '' TERM; {{ while [ ! -e {} ]; do sleep 0.01; done; }} & exit 3",
+        go.display()
+    ));
+    launch.stop_plan.steps = vec![StopStep { signal: 15, wait_ms: 60_000 }];
+    attempt.peer.tell(&Order::Launch(Box::new(launch)));
     let first = attempt.peer.exited();
     assert_eq!((first.ending, first.settled), (Ending::Exited { code: 3 }, false));
-    let directory = attempt.path().to_owned();
-    fs::create_dir_all(directory.join("exit.tmp/full")).unwrap();
+    fs::create_dir_all(&blocked).unwrap();
+    fs::write(&go, "").unwrap();
     let last = attempt.peer.settled();
     attempt.peer.tell(&Order::Acknowledge);
     until("the shim leaves", || attempt.shim.try_wait().unwrap());
