@@ -33,8 +33,8 @@ pub struct ProcessStat {
     pub start_time: u64,
     /// How many threads it has.
     pub threads: u64,
-    /// How it ended, as `wait` would tell it; only if it has, and where this program may know.
-    pub raw_status: i32,
+    /// As the kernel shows it: 0 also where this program may not know it.
+    shown_status: i32,
     state: u8,
 }
 
@@ -47,19 +47,35 @@ impl ProcessStat {
         Self::parse(pid, buffer.get(..got)?)
     }
 
+    /// Returns how an ended process ended, as `wait` would report it; none if it lives, was reaped, or the kernel hides
+    /// it from this program.
+    ///
+    /// The kernel shows the status only to programs that may trace the process, and 0 to all others: a program of the same
+    /// user may not, where the process made itself undumpable or its file cannot be read by that user.
+    #[must_use]
+    pub fn wait_status(pid: u32, start_time: u64) -> Option<i32> {
+        // Reading this link takes the same permission as the status, before and after the end of the process.
+        let may_trace = fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok();
+        let stat = Self::read(pid).filter(|stat| stat.start_time == start_time && stat.is_dead())?;
+        (may_trace || stat.shown_status != 0).then_some(stat.shown_status)
+    }
+
     /// Looks at every process that there is.
     #[must_use]
     pub fn everyone() -> Vec<Self> {
         Self::everyone_but(&BTreeSet::new())
     }
 
+    /// Lists the ids of all processes.
+    #[must_use]
+    pub fn pids() -> Vec<u32> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    }
+
     /// Looks at every process but some, which takes less time.
     pub(crate) fn everyone_but(known: &BTreeSet<u32>) -> Vec<Self> {
-        let Ok(entries) = fs::read_dir("/proc") else {
-            return Vec::new();
-        };
-        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| !known.contains(pid)).filter_map(Self::read).collect()
+        Self::pids().into_iter().filter(|pid| !known.contains(pid)).filter_map(Self::read).collect()
     }
 
     /// Returns who it is, whoever gets its pid later.
@@ -120,7 +136,7 @@ impl ProcessStat {
         let waited_for = ticks.next()??.saturating_add(ticks.next()??);
         let threads = fields.nth(2)?.parse().ok()?;
         let start_time = fields.nth(1)?.parse().ok()?;
-        let raw_status = fields.nth(29)?.parse().ok()?;
+        let shown_status = fields.nth(29)?.parse().ok()?;
         Some(Self {
             pid,
             parent,
@@ -130,7 +146,7 @@ impl ProcessStat {
             used,
             waited_for,
             start_time,
-            raw_status,
+            shown_status,
             state,
             threads,
         })
@@ -148,7 +164,7 @@ mod tests {
         let stat = ProcessStat::parse(77, line.as_bytes()).unwrap();
         assert_eq!((stat.parent, stat.session, stat.threads, stat.start_time), (5, 7, 3, 999));
         assert_eq!((stat.group, stat.used, stat.waited_for), (6, 15 + 16, 17 + 18));
-        assert!(stat.is_stopped() && !stat.is_dead() && stat.raw_status == 256);
+        assert!(stat.is_stopped() && !stat.is_dead() && stat.shown_status == 256);
     }
 
     #[test]

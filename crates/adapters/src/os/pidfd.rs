@@ -9,13 +9,14 @@ use rustix::process::{
 };
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::unix::pipe::Receiver;
 
-/// How often and how far apart it is asked for a status that only shows once somebody else has reaped the process.
-const STATUS_TRIES: u32 = 100;
+/// How long and how often the kernel is asked for a status that it tells only once another program has reaped the process.
+/// Some init programs reap orphans only every second or two.
+const STATUS_PATIENCE: Duration = Duration::from_secs(4);
 const STATUS_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_STATUS_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a process ended, as the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,30 +97,20 @@ pub(super) async fn status(fd: impl AsFd, pid: u32, start_time: u64) -> Option<E
     if let Some(status) = reap(&fd) {
         return Some(status);
     }
-    for _ in 0..STATUS_TRIES {
+    let begin = Instant::now();
+    let mut pause = STATUS_PAUSE;
+    loop {
+        // Told to everybody once it was reaped, by Linux 6.15 and newer. Before that, /proc may tell.
         let told = exit_status(&fd);
-        if let Ok(Some(raw)) = told {
+        if let Some(raw) = told.unwrap_or(None).or_else(|| ProcessStat::wait_status(pid, start_time)) {
             return Some(EndStatus::of_raw(raw));
         }
-        // Until its parent has waited for it, it can be looked at.
-        if let Some(raw) = ProcessStat::read(pid)
-            .filter(|stat| stat.start_time == start_time && stat.is_dead() && may_know(pid))
-            .map(|stat| stat.raw_status)
-        {
-            return Some(EndStatus::of_raw(raw));
-        }
-        if told.is_err() {
+        if told.is_err() || begin.elapsed() >= STATUS_PATIENCE {
             return None;
         }
-        tokio::time::sleep(STATUS_PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2).min(LONGEST_STATUS_PAUSE);
     }
-    None
-}
-
-/// Whether the kernel shows this program the status of a process instead of a zero.
-fn may_know(pid: u32) -> bool {
-    let me = rustix::process::geteuid().as_raw();
-    me == 0 || std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|owned| owned.uid() == me)
 }
 
 impl EndStatus {
@@ -160,7 +151,15 @@ fn exit_status(fd: impl AsFd) -> rustix::io::Result<Option<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::{Gid, Uid, geteuid};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    use std::path::Path;
     use std::process::Command;
+
+    /// An ordinary user who owns nothing else.
+    const USER: u32 = 47_017;
 
     #[tokio::test]
     async fn the_status_of_a_child_is_told_once_it_has_ended() {
@@ -171,8 +170,8 @@ mod tests {
             let fd = open_child(child.id()).unwrap();
             let start = ProcessStat::read(child.id()).unwrap().start_time;
             ended(fd.try_clone().unwrap()).await.unwrap();
-            let zombie = ProcessStat::read(child.id()).unwrap();
-            assert_eq!(EndStatus::of_raw(zombie.raw_status), expected);
+            let shown = ProcessStat::wait_status(child.id(), start);
+            assert_eq!(shown.map(EndStatus::of_raw), Some(expected));
             assert_eq!(status(&fd, child.id(), start).await, Some(expected));
             assert!(child.wait().is_err(), "something of it was left");
         }
@@ -186,6 +185,42 @@ mod tests {
         match exit_status(&fd) {
             Ok(raw) => assert_eq!(raw.map(EndStatus::of_raw), Some(EndStatus::Code(9))),
             Err(error) => eprintln!("SKIPPED: this kernel does not tell: {error}"),
+        }
+    }
+
+    #[test]
+    fn status_that_the_kernel_hides_is_not_taken_for_success() {
+        let is_root = geteuid().is_root();
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let unreadable = directory.path().join("sh");
+        fs::copy("/bin/sh", &unreadable).unwrap();
+        fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o111)).unwrap();
+        for (program, may_be_hidden) in [(Path::new("/bin/sh"), false), (&unreadable, true)] {
+            let mut command = Command::new(program);
+            if is_root {
+                command.uid(USER).gid(USER);
+            }
+            let mut child = command.args(["-c", "exit 7"]).spawn().unwrap();
+            let number = child.id();
+            waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+                .unwrap();
+            let start_time = ProcessStat::read(number).unwrap().start_time;
+            let asked_as_user = move || {
+                if is_root {
+                    let (uid, gid) = (Uid::from_raw(USER), Gid::from_raw(USER));
+                    // These change the identity of this thread alone.
+                    rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
+                    rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+                }
+                ProcessStat::wait_status(number, start_time)
+            };
+            let told = std::thread::spawn(asked_as_user).join().unwrap();
+            assert!(told == Some(7 << 8) || may_be_hidden && told.is_none(), "{program:?}: {told:?}");
+            if is_root {
+                assert_eq!(ProcessStat::wait_status(number, start_time), Some(7 << 8));
+            }
+            child.wait().unwrap();
         }
     }
 

@@ -54,7 +54,10 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     if let Err(error) = watch.end_input() {
         tracing::debug!(id = %watch.key.id, %error, "the input of an ended command stays");
     }
-    let status = pidfd::status(&pidfd, identity.pid, identity.start_time).await;
+    let status = pidfd::status(&pidfd, identity.pid, identity.start_time);
+    let Some(status) = watch.meanwhile(status).await else {
+        return Stage::Left;
+    };
     watch.shared.reaper.release(identity.pid);
     let killed = stopping.as_ref().is_some_and(|stopping| stopping.last_signal() == Some(KILL));
     let limit = match status.map(ending_of) {
