@@ -58,7 +58,7 @@ impl Agent {
     pub(crate) fn refused(&mut self, tool: &str, arguments: &Value) -> Value {
         let result = self.request("tools/call", &json!({"name": tool, "arguments": arguments}));
         assert_eq!(result["isError"], true, "{tool} {arguments}: {result}");
-        result["structuredContent"].clone()
+        serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap()
     }
 
     /// Asks and waits for the result.

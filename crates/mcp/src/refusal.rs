@@ -118,17 +118,12 @@ impl Refusal {
         true
     }
 
-    /// The answer of the tool: one line for the model, and the same for programs. Clients show a model only one of
-    /// the two.
+    /// The answer of the tool. Its text is JSON, and it has no structured content: that has to be of the tool's output
+    /// schema, which describes successes, and clients that hold it to that schema would show their complaint about it
+    /// instead of the error.
     pub(crate) fn into_result(self) -> CallToolResult {
-        let line = match &self.0.hint {
-            Some(hint) => format!("{} ({hint})", self.0.message),
-            None => self.0.message.clone(),
-        };
-        let json = serde_json::to_value(&self.0).unwrap_or_default();
-        let mut result = CallToolResult::error(vec![ContentBlock::text(format!("{line}\n{json}"))]);
-        result.structured_content = Some(json);
-        result
+        let json = serde_json::to_string(&self.0).unwrap_or_default();
+        CallToolResult::error(vec![ContentBlock::text(json)])
     }
 }
 
@@ -188,7 +183,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn refusal_says_the_same_to_models_and_to_programs() {
+    fn error_is_told_as_json_and_never_as_structured_content() {
         let problem = Problem {
             slug: "process_not_found".to_owned(),
             title: "there is no process x".to_owned(),
@@ -204,11 +199,9 @@ mod tests {
             "hint": "list_background_processes shows what there is",
             "retryable": false,
         });
-        assert_eq!(result.structured_content, Some(expected.clone()));
+        assert_eq!(result.structured_content, None);
         let text = &result.content.first().and_then(ContentBlock::as_text).unwrap().text;
-        let (line, json) = text.split_once('\n').unwrap();
-        assert_eq!(line, "there is no process x (list_background_processes shows what there is)");
-        assert_eq!(serde_json::from_str::<Value>(json).unwrap(), expected);
+        assert_eq!(serde_json::from_str::<Value>(text).unwrap(), expected);
     }
 
     #[test]
@@ -218,8 +211,8 @@ mod tests {
             candidates: vec!["c".repeat(100); 1_000],
             ..Problem::default()
         };
-        let json = Refusal::from(problem).into_result().structured_content.unwrap();
-        assert!(json.to_string().len() < 4_000);
+        let result = serde_json::to_string(&Refusal::from(problem).into_result()).unwrap();
+        assert!(result.len() < 4_000);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What one connection may ask of the manager, and what an answer may cost.
 
-use crate::world::{World, connect, launch, opening, with};
+use crate::world::{World, connect, launch, opening, said, with};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,7 +111,7 @@ async fn parked_waits_leave_room_for_other_requests_and_have_a_share() {
     // Some of them may not be parked yet, so the one that finds no room is any of them.
     raw.say(&request(356, "tools/call", &wait)).await;
     let refused = raw.hear().await;
-    assert_eq!(refused["result"]["structuredContent"]["code"], "too_many_waits", "{refused}");
+    assert_eq!(said(&refused["result"])["code"], "too_many_waits", "{refused}");
     let cancel =
         json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 100 } });
     raw.say(&cancel.to_string()).await;
@@ -139,7 +139,7 @@ async fn clients_that_only_read_leave_room_for_the_waits_of_others() {
     let mut looks = wait["arguments"].clone();
     looks["timeout_seconds"] = json!(0);
     let refused = late.call("wait_for_process", looks.clone()).await;
-    assert_eq!(refused["structuredContent"]["code"], "too_many_waits", "{refused}");
+    assert_eq!(said(&refused)["code"], "too_many_waits", "{refused}");
     assert_eq!(raw.call("wait_for_process", looks).await["structuredContent"]["reason"], "timeout");
 }
 
@@ -263,7 +263,7 @@ async fn wrong_argument_is_named_and_whole_numbers_are_integers() {
     let read = json!({ "process_id": id, "tail_lines": 3.0, "max_tokens": 400.0 });
     let page = raw.call("read_process_output", read.clone()).await;
     assert_eq!(page["structuredContent"]["text"], "line 18\nline 19\nline 20\n", "{page}");
-    for (field, value, said) in [
+    for (field, value, expected) in [
         ("tail_lines", json!(2.5), "tail_lines: invalid type"),
         ("cursor", json!(7), "cursor: invalid type"),
         ("stream", json!("none"), "stream: unknown variant"),
@@ -272,12 +272,12 @@ async fn wrong_argument_is_named_and_whole_numbers_are_integers() {
         ("wait_seconds", json!(56), "wait_seconds is 0 to 55"),
     ] {
         let refused = raw.call("read_process_output", with(read.clone(), field, value)).await;
-        let message = &refused["structuredContent"]["message"];
-        assert!(message.as_str().unwrap().contains(said), "{refused}");
+        let message = &said(&refused)["message"];
+        assert!(message.as_str().unwrap().contains(expected), "{refused}");
     }
     let wait = json!({ "process_ids": [id], "timeout_seconds": 600 });
     let refused = raw.call("wait_for_process", wait).await;
-    assert_eq!(refused["structuredContent"]["message"], "timeout_seconds is 0 to 55, not 600");
+    assert_eq!(said(&refused)["message"], "timeout_seconds is 0 to 55, not 600");
 }
 
 /// Text of all kinds: letters of one to four bytes, quotes, controls, colours, redrawn and long lines.

@@ -1,6 +1,6 @@
 //! The face over streamable HTTP.
 
-use crate::world::{World, launch, with};
+use crate::world::{World, launch, said, with};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use longhaul_mcp::{Caller, Door, HttpService};
@@ -84,7 +84,7 @@ async fn client_of_the_newer_era_needs_no_introduction() {
     let (_, tools) = face.ask("tools/list", None, json!({})).await;
     assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 16);
     let refused = face.call("start_background_process", launch("run")).await;
-    assert_eq!(refused["structuredContent"]["code"], "invalid_request");
+    assert_eq!(said(&refused)["code"], "invalid_request");
     let started = face.call("start_background_process", with(launch("run"), "cwd", json!("/w"))).await;
     assert_eq!(started["isError"], false, "{started}");
     let id = started["structuredContent"]["process_id"].clone();
@@ -173,5 +173,5 @@ async fn reader_over_http_changes_nothing() {
     assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 6);
     assert_eq!(tools["result"]["cacheScope"], "private");
     let refused = face.call("start_background_process", with(launch("run"), "cwd", json!("/w"))).await;
-    assert_eq!(refused["structuredContent"]["code"], "read_only");
+    assert_eq!(said(&refused)["code"], "read_only");
 }

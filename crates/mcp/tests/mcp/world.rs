@@ -153,11 +153,11 @@ impl Client {
         result.structured_content.unwrap()
     }
 
-    /// Calls a tool that has to refuse.
+    /// Calls a tool that has to refuse, and gives what its text says.
     pub(crate) async fn refusal(&self, tool: &str, arguments: Value) -> Value {
         let result = self.result(tool, arguments).await;
         assert_eq!(result.is_error, Some(true), "{tool}: {:?}", result.structured_content);
-        let said = result.structured_content.unwrap();
+        let said: Value = serde_json::from_str(&result.content[0].as_text().unwrap().text).unwrap();
         for field in ["code", "message", "retryable"] {
             assert!(said.get(field).is_some(), "{field}: {said}");
         }
@@ -179,21 +179,24 @@ impl Client {
         self.running.call_tool_once(call).await.unwrap()
     }
 
+    /// An answer has the form that its tool promises. An error has none: clients that know the schema of answers refuse
+    /// an error whose structured content is of another form.
     fn check(&self, tool: &str, result: &CallToolResult) {
-        let text = &result.content[0].as_text().unwrap().text;
-        let json = text.lines().last().unwrap();
+        if result.is_error == Some(true) {
+            assert!(result.structured_content.is_none(), "{tool}: {result:?}");
+            return;
+        }
         let content = result.structured_content.as_ref().unwrap();
+        let text = &result.content[0].as_text().unwrap().text;
         let is_under_a_budget = ["read_process_output", "search_process_output"].contains(&tool);
-        if is_under_a_budget && result.is_error != Some(true) {
+        if is_under_a_budget {
             assert!(text.ends_with("in structuredContent"), "{text}");
         } else {
-            assert_eq!(&serde_json::from_str::<Value>(json).unwrap(), content);
+            assert_eq!(&serde_json::from_str::<Value>(text).unwrap(), content);
         }
-        if result.is_error != Some(true) {
-            let known = &self.tools[tool];
-            let expected = Value::Object(known.output_schema.as_deref().unwrap().clone());
-            schema::check(&expected, content).unwrap_or_else(|wrong| panic!("{tool}: {wrong} in {content}"));
-        }
+        let known = &self.tools[tool];
+        let expected = Value::Object(known.output_schema.as_deref().unwrap().clone());
+        schema::check(&expected, content).unwrap_or_else(|wrong| panic!("{tool}: {wrong} in {content}"));
     }
 
     /// Starts a command whose script is in its words, and gives its id.
@@ -252,4 +255,10 @@ fn script(program: &str, args: &[String]) -> Script {
         }
         program => Script::of_words(program, &words[1..]),
     }
+}
+
+/// What the text of a result says as JSON.
+pub(crate) fn said(result: &Value) -> Value {
+    let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}"));
+    serde_json::from_str(text).unwrap_or_else(|_| panic!("{result}"))
 }
