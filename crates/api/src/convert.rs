@@ -14,11 +14,11 @@ mod stats;
 mod usage;
 mod why;
 
-pub use command::LaunchDefaults;
+pub use command::{LaunchDefaults, command_line};
 pub(crate) use launch::{graceless, json_text, launch, session_policy};
 pub use look::{Depth, output_is_gone, view, views};
-pub(crate) use moment::seconds;
 pub use moment::{moment, rfc3339};
+pub(crate) use moment::{seconds, span};
 pub(crate) use node::{node, nodes};
 pub(crate) use outcome::{launched, outcome, outcomes};
 pub(crate) use queue::{idle, listing};

@@ -1,8 +1,9 @@
 //! Errors as clients see them.
 
+use crate::convert::{command_line, span};
 use longhaul_domain::{InvalidText, Level, NoSignal, NodeId, ProcessId, Rejection, Status, Verb};
 use longhaul_engine::ports::{Refusal, StoreError};
-use longhaul_engine::{EngineError, InputRefusal, Standstill, with_causes};
+use longhaul_engine::{Candidate, EngineError, InputRefusal, Matched, Standstill, with_causes};
 use longhaul_wire::api::Problem;
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -167,12 +168,16 @@ impl From<EngineError> for Fault {
             EngineError::NotFound { .. } => Self::new(404, "process_not_found", title).help(
                 "`longhaul status -a` lists every process; ended ones go after a while (`retention.*`)",
             ),
-            EngineError::Ambiguous { candidates, .. } => Self::new(409, "ambiguous_id", title)
-                .help("use more characters of the id")
-                .among(candidates.iter().map(|found| match &found.name {
-                    Some(name) => format!("{} {name} ({})", found.id, found.status),
-                    None => format!("{} ({})", found.id, found.status),
-                })),
+            EngineError::Ambiguous { by, candidates, .. } => Self::new(409, "ambiguous_id", title)
+                .help(match by {
+                    Matched::IdPrefix => "use more characters of the id",
+                    Matched::Name => "several processes of that name are live: give the id of one of them",
+                })
+                .among(candidates.iter().map(described)),
+            EngineError::OtherSessions { candidates, .. } => Self::new(404, "process_not_found", title)
+                .because("processes of other sessions have that name; they are found by id only")
+                .help("give the id of the one you mean")
+                .among(candidates.iter().map(described)),
             EngineError::Rejected { id, rejection } => rejected(&rejection, &id.short()),
             EngineError::Refused { refusal } => refused(&refusal),
             EngineError::KeyConflict { holder, differs, .. } => conflict(title, holder, &differs),
@@ -236,6 +241,31 @@ impl From<EngineError> for Fault {
             EngineError::Broken { .. } | _ => Self::new(500, "internal", title),
         }
     }
+}
+
+/// A candidate in one line: what tells it apart from the others that have its name.
+fn described(candidate: &Candidate) -> String {
+    const LONGEST_COMMAND: usize = 60;
+    let mut line = candidate.id.to_string();
+    let mut add = |text: &str| line.push_str(text);
+    if let Some(name) = &candidate.name {
+        add(&format!(" {name}"));
+    }
+    add(&format!(" ({}, launched {} ago", candidate.status, span(candidate.age)));
+    if let Some(session) = &candidate.session {
+        add(&format!(", session {session}"));
+    }
+    if let Some(directory) = &candidate.directory {
+        add(&format!(", in {directory}"));
+    }
+    if !candidate.command.is_empty() {
+        let command = command_line(&candidate.command);
+        let begin: String = command.chars().take(LONGEST_COMMAND).collect();
+        let more = if begin.len() < command.len() { "…" } else { "" };
+        add(&format!(": {begin}{more}"));
+    }
+    add(")");
+    line
 }
 
 fn unwritten(title: String, refusal: &InputRefusal) -> Fault {

@@ -19,7 +19,7 @@ mod output;
 mod peers;
 
 pub use api::Api;
-pub use convert::{Depth, LaunchDefaults, moment, output_is_gone, rfc3339, view, views};
+pub use convert::{Depth, LaunchDefaults, command_line, moment, output_is_gone, rfc3339, view, views};
 pub use events::{Change, Changes, Events, Relay, Telling, Told};
 pub use fault::Fault;
 pub use hmac::hmac;

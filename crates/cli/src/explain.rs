@@ -8,7 +8,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "ambiguous_id",
-        "More than one process fits. Write more characters of the id, or the whole id.\nSee: longhaul status -a -o wide",
+        "More than one process fits. The error lists each with its session, directory and command: give the id of one of\nthem, or more characters of it.\nSee: longhaul status -a -o wide",
     ),
     (
         "invalid_status_transition",

@@ -1,8 +1,9 @@
 //! Why a use case did not do what it was asked.
 
-use longhaul_domain::{NodeId, ProcessId, ProcessName, Rejection, Revision, Status};
+use longhaul_domain::{NodeId, ProcessId, ProcessName, Rejection, Revision, SessionId, Status};
 use longhaul_ports::{OutputError, Refusal, SealFault, StoreError, VaultError};
 use std::fmt;
+use std::time::Duration;
 
 /// Why a use case did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +20,19 @@ pub enum EngineError {
     Ambiguous {
         /// What was asked for.
         reference: String,
+        /// Whether it was read as an id or as a name.
+        by: Matched,
         /// The processes, newest first; at most ten.
+        candidates: Vec<Candidate>,
+    },
+    /// No process of the caller's session has that name, but processes of other sessions do.
+    #[error("no process of session {:?} is called {reference:?}", session.as_str())]
+    OtherSessions {
+        /// What was asked for.
+        reference: String,
+        /// The session of the caller.
+        session: SessionId,
+        /// The processes of that name, newest first; at most ten.
         candidates: Vec<Candidate>,
     },
     /// The rules refuse it.
@@ -237,15 +250,32 @@ impl fmt::Display for Reached {
     }
 }
 
-/// A process that may have been meant.
+/// What a reference was compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matched {
+    /// The beginning of an id.
+    IdPrefix,
+    /// A name.
+    Name,
+}
+
+/// A process that may have been meant, and what tells it apart from the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Its id.
     pub id: ProcessId,
     /// Its name.
     pub name: Option<ProcessName>,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
+    /// Its session.
+    pub session: Option<SessionId>,
+    /// How long ago it was accepted.
+    pub age: Duration,
+    /// The working directory of a command.
+    pub directory: Option<String>,
+    /// The program and arguments of a command.
+    pub command: Vec<String>,
 }
 
 impl From<StoreError> for EngineError {

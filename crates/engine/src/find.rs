@@ -2,8 +2,8 @@
 
 use crate::descend::LIVE;
 use crate::engine::Engine;
-use crate::error::{Candidate, EngineError};
-use longhaul_domain::{AgentId, ProcessId, ProcessName, ProcessType};
+use crate::error::{Candidate, EngineError, Matched};
+use longhaul_domain::{AgentId, CommandSpec, ProcessId, ProcessName, ProcessType, SessionId};
 use longhaul_ports::{Filter, Order, PageAsk, Stored};
 
 /// The shortest prefix of an id that is looked up.
@@ -22,46 +22,94 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::Ambiguous`] with the matches.
     pub async fn find(&self, reference: &str) -> Result<ProcessId, EngineError> {
-        match self.find_among_told(reference).await {
+        self.find_for(reference, None).await
+    }
+
+    /// The same for a caller that is bound to a session: a name, a prefix and `@last` mean processes of that session. A
+    /// process of another session is found by its id or a unique prefix of it, and never by its name.
+    ///
+    /// # Errors
+    /// As for [`find`](Self::find); [`EngineError::OtherSessions`] if only processes of other sessions have that name.
+    pub async fn find_for(
+        &self,
+        reference: &str,
+        session: Option<&SessionId>,
+    ) -> Result<ProcessId, EngineError> {
+        match self.find_among_told(reference, session).await {
             // What is not kept here may be another node's.
             Err(EngineError::NotFound { .. }) if self.away_since().is_some() => {
                 let ask = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
                 self.core.parts.store.list(&Filter::default(), &ask).await?;
-                self.find_among_told(reference).await
+                self.find_among_told(reference, session).await
             }
             found => found,
         }
     }
 
-    async fn find_among_told(&self, reference: &str) -> Result<ProcessId, EngineError> {
+    async fn find_among_told(
+        &self,
+        reference: &str,
+        session: Option<&SessionId>,
+    ) -> Result<ProcessId, EngineError> {
         let not_found = || EngineError::NotFound { reference: reference.to_owned() };
+        let own = Filter { session: session.cloned(), ..Filter::default() };
         if reference == "@last" {
-            return self.newest().await?.ok_or_else(not_found);
+            return self.newest(&own).await?.ok_or_else(not_found);
         }
         if let Ok(id) = reference.parse::<ProcessId>() {
             return self.process(id).await.map(|stored| stored.process.id);
         }
-        if let Some(prefix) = as_prefix(reference) {
-            let matches =
-                self.page(Filter { id_prefix: Some(prefix), ..Filter::default() }, MOST_CANDIDATES).await?;
-            match matches.as_slice() {
-                [] => {}
-                [only] => return Ok(only.process.id),
-                several => return Err(ambiguous(reference, several.iter())),
-            }
+        if let Some(id) = self.find_by_prefix(reference, &own).await? {
+            return Ok(id);
         }
-        let Ok(name) = ProcessName::new(reference) else {
+        let name = ProcessName::new(reference).ok();
+        if let Some(name) = name.clone()
+            && let Some(id) = self.find_by_name(name, &own).await?
+        {
+            return Ok(id);
+        }
+        let Some(session) = session else { return Err(not_found()) };
+        if let Some(id) = self.find_by_prefix(reference, &Filter::default()).await? {
+            return Ok(id);
+        }
+        let named = Filter { name: Some(name.ok_or_else(not_found)?), ..Filter::default() };
+        let others = self.page(named, MOST_CANDIDATES).await?;
+        if others.is_empty() {
             return Err(not_found());
-        };
-        let named = Filter { name: Some(name), ..Filter::default() };
+        }
+        Err(EngineError::OtherSessions {
+            reference: reference.to_owned(),
+            session: session.clone(),
+            candidates: self.candidates(&others),
+        })
+    }
+
+    async fn find_by_prefix(
+        &self,
+        reference: &str,
+        among: &Filter,
+    ) -> Result<Option<ProcessId>, EngineError> {
+        let Some(prefix) = as_prefix(reference) else { return Ok(None) };
+        let filter = Filter { id_prefix: Some(prefix), ..among.clone() };
+        match self.page(filter, MOST_CANDIDATES).await?.as_slice() {
+            [] => Ok(None),
+            [only] => Ok(Some(only.process.id)),
+            several => Err(self.ambiguous(reference, Matched::IdPrefix, several)),
+        }
+    }
+
+    async fn find_by_name(
+        &self,
+        name: ProcessName,
+        among: &Filter,
+    ) -> Result<Option<ProcessId>, EngineError> {
+        let reference = name.to_string();
+        let named = Filter { name: Some(name), ..among.clone() };
         let live = Filter { statuses: LIVE.to_vec(), ..named.clone() };
         match self.page(live, MOST_CANDIDATES).await?.as_slice() {
-            [] => {
-                let newest = self.page(named, 1).await?;
-                newest.first().map(|stored| stored.process.id).ok_or_else(not_found)
-            }
-            [only] => Ok(only.process.id),
-            several => Err(ambiguous(reference, several.iter())),
+            [] => Ok(self.page(named, 1).await?.first().map(|stored| stored.process.id)),
+            [only] => Ok(Some(only.process.id)),
+            several => Err(self.ambiguous(&reference, Matched::Name, several)),
         }
     }
 
@@ -79,11 +127,11 @@ impl Engine {
     }
 
     /// The newest that is no hook.
-    async fn newest(&self) -> Result<Option<ProcessId>, EngineError> {
+    async fn newest(&self, among: &Filter) -> Result<Option<ProcessId>, EngineError> {
         let hook: Option<ProcessType> = HOOK.parse().ok();
         let mut ask = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
         loop {
-            let listing = self.list(&Filter::default(), &ask).await?;
+            let listing = self.list(among, &ask).await?;
             let meant =
                 listing.processes.iter().find(|stored| Some(&stored.process.spec.kind) != hook.as_ref());
             if let Some(stored) = meant {
@@ -100,6 +148,31 @@ impl Engine {
         let ask = PageAsk { order: Order::NewestFirst, after: None, most };
         Ok(self.list(&filter, &ask).await?.processes)
     }
+
+    fn ambiguous(&self, reference: &str, by: Matched, matches: &[Stored]) -> EngineError {
+        EngineError::Ambiguous { reference: reference.to_owned(), by, candidates: self.candidates(matches) }
+    }
+
+    fn candidates(&self, matches: &[Stored]) -> Vec<Candidate> {
+        let now = self.now();
+        let candidate = |Stored { process, .. }: &Stored| {
+            let command = process.spec.command();
+            Candidate {
+                id: process.id,
+                name: process.spec.name.clone(),
+                status: process.status(),
+                session: process.spec.session.clone(),
+                age: now.since(process.queued_at),
+                directory: command.map(|command| command.directory.clone()),
+                command: command.map(argv).unwrap_or_default(),
+            }
+        };
+        matches.iter().map(candidate).collect()
+    }
+}
+
+fn argv(command: &CommandSpec) -> Vec<String> {
+    std::iter::once(&command.program).chain(&command.args).cloned().collect()
 }
 
 /// The text as the beginning of a printed id, if it can be one.
@@ -107,15 +180,4 @@ fn as_prefix(reference: &str) -> Option<String> {
     let text = reference.strip_prefix("bg-").unwrap_or(reference).to_ascii_lowercase();
     let fits = (SHORTEST_PREFIX..=36).contains(&text.len());
     (fits && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')).then_some(text)
-}
-
-fn ambiguous<'a>(reference: &str, matches: impl Iterator<Item = &'a Stored>) -> EngineError {
-    let candidates = matches
-        .map(|stored| Candidate {
-            id: stored.process.id,
-            name: stored.process.spec.name.clone(),
-            status: stored.process.status(),
-        })
-        .collect();
-    EngineError::Ambiguous { reference: reference.to_owned(), candidates }
 }

@@ -59,7 +59,7 @@ mod why;
 pub use causes::with_causes;
 pub use clear::Cleared;
 pub use engine::{Answer, Engine};
-pub use error::{Candidate, EngineError, InputRefusal, Reached, Standstill};
+pub use error::{Candidate, EngineError, InputRefusal, Matched, Reached, Standstill};
 pub use input::Written;
 pub use interrupted::{Revival, Revived};
 pub use launch::{Launch, Launched};

@@ -162,7 +162,10 @@ fn is_too_early(problem: &Problem) -> bool {
 /// What to do, in the words of tools where the shared words are those of the command line.
 fn hint(problem: &Problem) -> Option<&'static str> {
     match (problem.slug.as_str(), problem.current_status.as_deref()) {
-        ("process_not_found", _) => Some("list_background_processes shows what there is"),
+        // With candidates, the error itself says how to name one of them.
+        ("process_not_found", _) if problem.candidates.is_empty() => {
+            Some("list_background_processes shows what there is")
+        }
         (
             "invalid_status_transition",
             Some("completed" | "failed" | "timeout" | "cancelled" | "interrupted"),

@@ -2,6 +2,7 @@
 
 use crate::answer::items;
 use crate::refusal::Refusal;
+use crate::work::{Desk, Reference};
 use longhaul_api::{Api, Depth};
 use longhaul_domain::{ProcessId, SessionId};
 use longhaul_wire::api::{ListRequest, ReadRequest};
@@ -69,19 +70,19 @@ pub(crate) async fn listed(api: &Api) -> Result<Vec<Resource>, Refusal> {
 }
 
 /// Reads a resource; none if the address is none of ours.
-pub(crate) async fn read(api: &Api, uri: &str) -> Option<Result<ResourceContents, Refusal>> {
+pub(crate) async fn read(desk: Desk<'_>, uri: &str) -> Option<Result<ResourceContents, Refusal>> {
     if let Some(session) = session(uri) {
-        return Some(standing(api, &session, uri).await);
+        return Some(standing(desk.api, &session, uri).await);
     }
     let reference = uri.strip_prefix(BEGIN)?;
     Some(match reference.strip_suffix(LOG) {
-        Some(reference) => log(api, reference, uri).await,
-        None => record(api, reference, uri).await,
+        Some(reference) => log(desk, &reference.into(), uri).await,
+        None => record(desk, &reference.into(), uri).await,
     })
 }
 
-async fn record(api: &Api, reference: &str, uri: &str) -> Result<ResourceContents, Refusal> {
-    let view = api.show(reference, Depth::Usage).await?;
+async fn record(desk: Desk<'_>, reference: &Reference, uri: &str) -> Result<ResourceContents, Refusal> {
+    let view = desk.api.show(&desk.find(reference).await?, Depth::Usage).await?;
     let text = serde_json::to_string(&view).unwrap_or_default();
     Ok(ResourceContents::text(text, uri).with_mime_type("application/json"))
 }
@@ -101,9 +102,9 @@ async fn standing(api: &Api, session: &SessionId, uri: &str) -> Result<ResourceC
     Ok(ResourceContents::text(text.to_string(), uri).with_mime_type("application/json"))
 }
 
-async fn log(api: &Api, reference: &str, uri: &str) -> Result<ResourceContents, Refusal> {
+async fn log(desk: Desk<'_>, reference: &Reference, uri: &str) -> Result<ResourceContents, Refusal> {
     let request = ReadRequest { max_tokens: Some(LOG_TOKENS), ..ReadRequest::default() };
-    let page = api.read_output(reference, &request).await?;
+    let page = desk.api.read_output(&desk.find(reference).await?, &request).await?;
     let text = match (page.head, page.omitted) {
         (Some(head), Some(omitted)) => format!("{head}\n… {} bytes …\n{}", omitted.bytes, page.text),
         (Some(head), None) => format!("{head}{}", page.text),

@@ -100,7 +100,7 @@ impl Server {
         let answer = if tool == Tool::WaitForProcess {
             if takes_tasks(context) {
                 let asked: Wait = read(arguments.clone())?;
-                if let Some(task) = self.shared.tasks.begin(desk.api, &asked).await? {
+                if let Some(task) = self.shared.tasks.begin(desk, &asked).await? {
                     return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
                 }
             }
@@ -249,10 +249,12 @@ impl ServerHandler for Server {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let missing = || no_resource(&request.uri);
-        match resource::read(&self.shared.api, &request.uri).await {
+        let caller = self.caller(&context);
+        let desk = Desk { api: &self.shared.api, caller: &caller, form: form(&context) };
+        match resource::read(desk, &request.uri).await {
             None => Err(missing()),
             Some(Err(refusal)) if refusal.is_missing() => Err(missing()),
             Some(Err(refusal)) => Err(refusal.into_error()),

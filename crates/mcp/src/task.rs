@@ -15,11 +15,11 @@ mod ticket;
 
 use crate::refusal::Refusal;
 use crate::tool::input::{Until, Wait};
-use crate::work;
+use crate::work::{self, Desk};
 use cancelled::Cancelled;
 use longhaul_api::{Api, Depth, rfc3339};
 use longhaul_domain::Timestamp;
-use longhaul_wire::api::{ProcessView, WaitReply, WaitRequest};
+use longhaul_wire::api::{ProcessView, WaitReply};
 use rmcp::model::{CallToolResult, DetailedTask, Task, TaskPayload, TaskStatus};
 use secret::Secret;
 use std::io;
@@ -46,14 +46,15 @@ impl Tasks {
     }
 
     /// The task of a wait that may become one; none if it is met already, or is of another sort.
-    pub(crate) async fn begin(&self, api: &Api, asked: &Wait) -> Result<Option<Task>, Refusal> {
+    pub(crate) async fn begin(&self, desk: Desk<'_>, asked: &Wait) -> Result<Option<Task>, Refusal> {
         if asked.until != Until::Ended || asked.timeout_seconds.is_some() {
             return Ok(None);
         }
         work::check(asked)?;
+        let api = desk.api;
         let mut ids = Vec::with_capacity(asked.process_ids.len());
-        for reference in &asked.process_ids {
-            let view = api.show(reference, Depth::Records).await?;
+        for reference in desk.find_all(&asked.process_ids).await? {
+            let view = api.show(&reference, Depth::Records).await?;
             ids.push(view.id.parse().map_err(|_| Refusal::invalid("its id cannot be read"))?);
         }
         let ticket = Ticket::new(ids, asked.mode, api.engine.now());
@@ -101,15 +102,8 @@ impl Tasks {
     }
 
     async fn look(&self, api: &Api, ticket: &Ticket) -> Result<WaitReply, Refusal> {
-        let asked = Wait {
-            process_ids: ticket.ids.iter().map(ToString::to_string).collect(),
-            until: Until::Ended,
-            mode: ticket.mode,
-            pattern: None,
-            timeout_seconds: None,
-        };
-        let request = WaitRequest { timeout_ms: Some(0), ..work::request(&asked, Duration::ZERO) };
-        Ok(api.wait(&request).await?)
+        let ids = ticket.ids.iter().map(ToString::to_string).collect();
+        Ok(api.wait(&work::request(ids, Until::Ended, ticket.mode, Duration::ZERO)).await?)
     }
 }
 

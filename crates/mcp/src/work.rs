@@ -3,12 +3,14 @@
 mod control;
 mod list;
 mod output;
+mod reference;
 mod report;
 mod start;
 mod status;
 mod wait;
 
 pub(crate) use output::LEAST_BYTES;
+pub(crate) use reference::Reference;
 pub(crate) use wait::{answered, check, request};
 
 use crate::answer::{Form, Object};

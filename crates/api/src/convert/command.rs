@@ -10,6 +10,15 @@ use longhaul_domain::{
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LimitsRequest};
 use std::time::Duration;
 
+/// The words of a command as one line; of a shell that was given a line, that line.
+#[must_use]
+pub fn command_line(words: &[String]) -> String {
+    match words {
+        [shell, flag, line] if flag == "-c" && shell == "/bin/sh" => line.clone(),
+        words => words.join(" "),
+    }
+}
+
 /// What a launch gets that asks for nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaunchDefaults {

@@ -50,7 +50,7 @@ pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
 }
 
 /// A span as people say it: its two largest units.
-pub(super) fn span(span: Duration) -> String {
+pub(crate) fn span(span: Duration) -> String {
     let millis = span.as_millis();
     let seconds = span.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);

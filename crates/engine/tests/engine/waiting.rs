@@ -1,5 +1,5 @@
 use crate::world::{World, command, seconds};
-use longhaul_domain::{ProcessId, ProcessName, Spec, Status};
+use longhaul_domain::{ProcessId, ProcessName, SessionId, Spec, Status};
 use longhaul_engine::ports::{AttemptKey, Wanted};
 use longhaul_engine::{EngineError, Followed, Goal, Mode};
 use std::time::Duration;
@@ -76,6 +76,37 @@ async fn a_process_is_found_by_id_prefix_name_and_as_the_last() {
         world.end(later).await;
     }
     assert_eq!(world.engine.find("tests").await.unwrap(), id, "however many have ended since");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_caller_finds_its_own_by_name_and_others_by_id_alone() {
+    let world = World::new().await;
+    let session = |name: &str| SessionId::new(name).unwrap();
+    let named = |name: &str, owner: &str| Spec {
+        name: ProcessName::new(name).ok(),
+        session: Some(session(owner)),
+        ..command("run")
+    };
+    let mine = world.launch_spec(named("web", "alice")).await;
+    world.cancel(mine).await;
+    world.end(mine).await;
+    let theirs = world.launch_spec(named("web", "bob")).await;
+    let hidden = world.launch_spec(named("db", "bob")).await;
+    let alice = session("alice");
+    let find = async |reference: &str| world.engine.find_for(reference, Some(&alice)).await;
+    assert_eq!(find("web").await.unwrap(), mine, "an ended own one comes before a live one of others");
+    assert_eq!(find("@last").await.unwrap(), mine);
+    for reference in [theirs.to_string(), format!("bg-{theirs}"), theirs.to_string()[..8].to_owned()] {
+        assert_eq!(find(&reference).await.unwrap(), theirs, "{reference}");
+    }
+    match find("db").await {
+        Err(EngineError::OtherSessions { candidates, .. }) => {
+            assert_eq!(candidates[0].id, hidden);
+            assert_eq!(candidates[0].session, Some(session("bob")));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.engine.find("db").await.unwrap(), hidden, "who is not bound finds it by name");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 //!
 //! Every word of a description is paid for by every agent in every turn: what a name says is not said again.
 
+use crate::work::Reference;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,7 +30,7 @@ pub(crate) struct Start {
     /// Variables to add
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
-    pub(crate) parent_id: Option<String>,
+    pub(crate) parent_id: Option<Reference>,
     pub(crate) session_id: Option<String>,
     /// Processes with one key share its slots
     pub(crate) concurrency_key: Option<String>,
@@ -91,14 +92,14 @@ impl fmt::Debug for Start {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     /// Id, unique prefix or name
-    pub(crate) process_id: String,
+    pub(crate) process_id: Reference,
 }
 
 /// What `stop_background_process` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stop {
-    pub(crate) process_id: String,
+    pub(crate) process_id: Reference,
     /// Kill at once
     #[serde(default)]
     pub(crate) force: bool,
@@ -112,7 +113,7 @@ pub(crate) struct List {
     pub(crate) filter_type: FilterType,
     pub(crate) process_type: Option<String>,
     pub(crate) session_id: Option<String>,
-    pub(crate) parent_id: Option<String>,
+    pub(crate) parent_id: Option<Reference>,
     /// 1..100, by default 20
     pub(crate) limit: Option<u32>,
     /// next_cursor of the page before
@@ -135,7 +136,7 @@ pub(crate) enum FilterType {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wait {
     /// 1..16
-    pub(crate) process_ids: Vec<String>,
+    pub(crate) process_ids: Vec<Reference>,
     #[serde(default)]
     pub(crate) until: Until,
     #[serde(default)]
@@ -170,7 +171,7 @@ pub(crate) enum Mode {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Read {
-    pub(crate) process_id: String,
+    pub(crate) process_id: Reference,
     /// Go on from next_cursor; without any place: head and tail
     pub(crate) cursor: Option<String>,
     /// Stop here: the end of what was omitted
@@ -203,7 +204,7 @@ pub(crate) enum Stream {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Search {
-    pub(crate) process_id: String,
+    pub(crate) process_id: Reference,
     /// Regex without look-around
     pub(crate) pattern: String,
     #[serde(default)]
@@ -223,7 +224,7 @@ pub(crate) struct Search {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Send {
-    pub(crate) process_id: String,
+    pub(crate) process_id: Reference,
     /// As it is: end a line with \n
     #[serde(default)]
     pub(crate) text: String,
@@ -242,7 +243,7 @@ pub(crate) struct Register {
     pub(crate) description: Option<String>,
     #[serde(default)]
     pub(crate) metadata: Map<String, Value>,
-    pub(crate) parent_id: Option<String>,
+    pub(crate) parent_id: Option<Reference>,
     pub(crate) session_id: Option<String>,
     /// Interrupted after so long without a report
     pub(crate) heartbeat_seconds: Option<f64>,
@@ -252,7 +253,7 @@ pub(crate) struct Register {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Report {
-    pub(crate) process_id: String,
+    pub(crate) process_id: Reference,
     /// 0..100
     pub(crate) progress: Option<f64>,
     /// What it is doing
@@ -263,7 +264,7 @@ pub(crate) struct Report {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Complete {
-    pub(crate) process_id: String,
+    pub(crate) process_id: Reference,
     /// Any JSON, at most 64 KiB
     pub(crate) result: Option<Value>,
 }
@@ -272,6 +273,6 @@ pub(crate) struct Complete {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fail {
-    pub(crate) process_id: String,
+    pub(crate) process_id: Reference,
     pub(crate) error: String,
 }

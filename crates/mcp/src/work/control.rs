@@ -14,7 +14,7 @@ impl Desk<'_> {
     /// Stops a process with all its descendants, and waits for its end.
     pub(super) async fn stop(self, asked: Stop) -> Result<Object, Refusal> {
         let request = CancelRequest { force: asked.force, alone: false };
-        let mut outcome = self.api.cancel(&asked.process_id, request, None).await?;
+        let mut outcome = self.api.cancel(&self.find(&asked.process_id).await?, request, None).await?;
         let id = outcome.process.id.clone();
         if let Some(ended) = self.ended_within(&id, PATIENCE).await? {
             outcome.process = ended;
@@ -24,19 +24,21 @@ impl Desk<'_> {
 
     /// Halts a process.
     pub(super) async fn pause(self, asked: Which) -> Result<Object, Refusal> {
-        let reply = self.api.pause(&asked.process_id, PauseRequest::default(), None).await?;
+        let reply =
+            self.api.pause(&self.find(&asked.process_id).await?, PauseRequest::default(), None).await?;
         self.halted(reply).await
     }
 
     /// Lets a process go on.
     pub(super) async fn resume(self, asked: Which) -> Result<Object, Refusal> {
-        let reply = self.api.resume(&asked.process_id, PauseRequest::default(), None).await?;
+        let reply =
+            self.api.resume(&self.find(&asked.process_id).await?, PauseRequest::default(), None).await?;
         self.halted(reply).await
     }
 
     /// Runs a process again, as a new one.
     pub(super) async fn restart(self, asked: Which) -> Result<Object, Refusal> {
-        let launched = self.api.restart(&asked.process_id, None).await?;
+        let launched = self.api.restart(&self.find(&asked.process_id).await?, None).await?;
         let mut answer = self.brief(&launched.process).await;
         answer.insert("outcome".to_owned(), launched.outcome.into());
         Ok(answer)

@@ -24,12 +24,16 @@ impl Desk<'_> {
             return Err(Refusal::invalid(format!("limit is 1 to {MOST}, not {limit}")));
         }
         let session = asked.session_id;
+        let parent = match &asked.parent_id {
+            Some(reference) => Some(self.find(reference).await?),
+            None => None,
+        };
         let request = ListRequest {
             statuses: statuses(asked.filter_type),
             all: Some(true).filter(|_| asked.filter_type == FilterType::All),
             kind: asked.process_type,
             session: session.clone(),
-            parent: asked.parent_id,
+            parent,
             limit: Some(limit),
             cursor: asked.cursor,
             ..ListRequest::default()

@@ -26,6 +26,7 @@ impl Desk<'_> {
     pub(super) async fn read_output(self, asked: Read) -> Result<CallToolResult, Refusal> {
         let wait = short("wait_seconds", asked.wait_seconds)?;
         let mut share = Share::of(asked.max_tokens)?;
+        let id = self.find(&asked.process_id).await?;
         let mut request = ReadRequest {
             stream: choice(asked.stream, asked.cursor.as_deref()),
             cursor: asked.cursor,
@@ -38,7 +39,7 @@ impl Desk<'_> {
         };
         loop {
             request.max_tokens = Some(share.granted);
-            let view = self.api.read_output(&asked.process_id, &request).await?;
+            let view = self.api.read_output(&id, &request).await?;
             let lines = view.head.iter().chain([&view.text]).map(|text| text.lines().count()).sum::<usize>();
             let result = self.form.result(object(&view), &["head", "text"], &format!("{lines} lines"));
             if share.has_room_for(&result) {
@@ -50,6 +51,7 @@ impl Desk<'_> {
     /// Finds lines.
     pub(super) async fn search_output(self, asked: Search) -> Result<CallToolResult, Refusal> {
         let mut share = Share::of(None)?;
+        let id = self.find(&asked.process_id).await?;
         let mut request = SearchRequest {
             stream: choice(asked.stream, asked.from_cursor.as_deref()),
             pattern: asked.pattern,
@@ -61,7 +63,7 @@ impl Desk<'_> {
         };
         loop {
             request.max_tokens = Some(share.granted);
-            let view = self.api.search_output(&asked.process_id, &request).await?;
+            let view = self.api.search_output(&id, &request).await?;
             let result = self.form.result(object(&view), &[], &format!("{} matches", view.matches.len()));
             if share.has_room_for(&result) {
                 return Ok(result);
@@ -112,7 +114,8 @@ impl Desk<'_> {
             return Err(Refusal::invalid("there is nothing to send").hint("give text, close, or both"));
         }
         let request = InputRequest { text: Some(asked.text), close: asked.close, ..InputRequest::default() };
-        let written = self.api.write_input(&asked.process_id, request, None).await.map_err(|fault| {
+        let id = self.find(&asked.process_id).await?;
+        let written = self.api.write_input(&id, request, None).await.map_err(|fault| {
             let is_closed_to_all = fault.problem().slug == "unsupported";
             let refusal = Refusal::from(fault);
             if is_closed_to_all { refusal.hint("start it with stdin: pipe") } else { refusal }

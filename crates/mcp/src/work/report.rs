@@ -22,7 +22,7 @@ impl Desk<'_> {
             description: asked.description,
             metadata: metadata(asked.metadata),
             session_id: self.session(asked.session_id)?,
-            parent_id: asked.parent_id.or_else(|| self.caller.parent.clone()),
+            parent_id: self.parent(asked.parent_id.as_ref()).await?,
             ..LaunchRequest::default()
         };
         let launched = self.api.launch(request).await?;
@@ -34,21 +34,21 @@ impl Desk<'_> {
     /// Takes in how far it has come.
     pub(super) async fn report(self, asked: Report) -> Result<Object, Refusal> {
         let request = UpdateRequest { progress: asked.progress, stage: asked.stage, status: None };
-        let outcome = self.api.update(&asked.process_id, request, None).await?;
+        let outcome = self.api.update(&self.find(&asked.process_id).await?, request, None).await?;
         Ok(self.came_of(&outcome).await)
     }
 
     /// Ends it well.
     pub(super) async fn complete(self, asked: Complete) -> Result<Object, Refusal> {
         let request = CompleteRequest { result: asked.result };
-        let outcome = self.api.complete(&asked.process_id, request, None).await?;
+        let outcome = self.api.complete(&self.find(&asked.process_id).await?, request, None).await?;
         Ok(self.came_of(&outcome).await)
     }
 
     /// Ends it badly.
     pub(super) async fn fail(self, asked: Fail) -> Result<Object, Refusal> {
         let request = FailRequest { error: asked.error };
-        let outcome = self.api.fail(&asked.process_id, request, None).await?;
+        let outcome = self.api.fail(&self.find(&asked.process_id).await?, request, None).await?;
         Ok(self.came_of(&outcome).await)
     }
 }

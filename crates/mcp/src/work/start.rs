@@ -20,7 +20,7 @@ impl Desk<'_> {
             return Err(Refusal::invalid(format!("wait_seconds is 0 to {LONGEST_WAIT}")));
         }
         let wait = span("wait_seconds", asked.wait_seconds)?;
-        let Launched { mut process, outcome, .. } = self.api.launch(self.launch(asked)?).await?;
+        let Launched { mut process, outcome, .. } = self.api.launch(self.launch(asked).await?).await?;
         let id = process.id.clone();
         if !wait.is_zero()
             && let Some(seen) = self.ended_within(&id, wait).await?
@@ -42,7 +42,7 @@ impl Desk<'_> {
         Ok(answer)
     }
 
-    fn launch(self, asked: Start) -> Result<LaunchRequest, Refusal> {
+    async fn launch(self, asked: Start) -> Result<LaunchRequest, Refusal> {
         let directory = self.directory(asked.cwd.as_deref())?;
         let (program, args) = match asked.args {
             Some(args) => (asked.command, args),
@@ -73,7 +73,7 @@ impl Desk<'_> {
             name: Some(asked.name),
             session_id: self.session(asked.session_id)?,
             metadata: metadata(asked.metadata),
-            parent_id: asked.parent_id.or_else(|| self.caller.parent.clone()),
+            parent_id: self.parent(asked.parent_id.as_ref()).await?,
             key: asked.concurrency_key,
             launch_key: asked.launch_key,
             idle_after_ms: after("idle_after_seconds", asked.idle_after_seconds)?,

@@ -22,7 +22,7 @@ const MOST_CHILDREN: u32 = 100;
 impl Desk<'_> {
     /// Tells everything about a process.
     pub(super) async fn status(self, asked: Which) -> Result<Object, Refusal> {
-        let view = self.api.show(&asked.process_id, Depth::Usage).await?;
+        let view = self.api.show(&self.find(&asked.process_id).await?, Depth::Usage).await?;
         let mut around = around(self.api, &view).await;
         around.children = children(self.api, &view).await;
         Ok(whole(&view, &around))

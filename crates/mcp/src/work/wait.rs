@@ -23,10 +23,11 @@ impl Desk<'_> {
     pub(super) async fn wait(self, asked: Wait) -> Result<Object, Refusal> {
         let patience = patience(&asked)?;
         check(&asked)?;
+        let ids = self.find_all(&asked.process_ids).await?;
         match (asked.until, &asked.pattern) {
-            (Until::OutputMatch, Some(pattern)) => self.wait_for_match(&asked, pattern, patience).await,
+            (Until::OutputMatch, Some(pattern)) => self.wait_for_match(&asked, ids, pattern, patience).await,
             (Until::OutputMatch, None) | (Until::Ended | Until::Running | Until::Ready, _) => {
-                let reply = self.api.wait(&request(&asked, patience)).await?;
+                let reply = self.api.wait(&request(ids, asked.until, asked.mode, patience)).await?;
                 let reason = match reply.timed_out {
                     true => Reason::Timeout,
                     false if asked.until == Until::Ready && !is_ready(&asked, &reply.processes) => {
@@ -42,17 +43,18 @@ impl Desk<'_> {
     async fn wait_for_match(
         self,
         asked: &Wait,
+        ids: Vec<String>,
         pattern: &str,
         patience: Duration,
     ) -> Result<Object, Refusal> {
         let mut looks = JoinSet::new();
-        for reference in &asked.process_ids {
-            let (api, reference, pattern) = (self.api.clone(), reference.clone(), pattern.to_owned());
-            looks.spawn(async move { first_match(&api, &reference, &pattern).await });
+        for id in &ids {
+            let (api, id, pattern) = (self.api.clone(), id.clone(), pattern.to_owned());
+            looks.spawn(async move { first_match(&api, &id, &pattern).await });
         }
         let until = Instant::now() + patience;
         let mut matched = None;
-        let mut open = asked.process_ids.len();
+        let mut open = ids.len();
         // When the set is dropped, what still looks ends.
         let reason = loop {
             match timeout(until.saturating_duration_since(Instant::now()), looks.join_next()).await {
@@ -73,7 +75,7 @@ impl Desk<'_> {
                 }
             }
         };
-        let now = self.api.wait(&WaitRequest { timeout_ms: Some(0), ..request(asked, patience) }).await?;
+        let now = self.api.wait(&request(ids, asked.until, asked.mode, Duration::ZERO)).await?;
         let mut answer = told(self.api, &now.processes, reason).await;
         answer.matched = matched;
         Ok(object(&answer))
@@ -129,15 +131,15 @@ pub(crate) fn check(asked: &Wait) -> Result<(), Refusal> {
 }
 
 /// The same wait in the words of the wire.
-pub(crate) fn request(asked: &Wait, patience: Duration) -> WaitRequest {
+pub(crate) fn request(ids: Vec<String>, until: Until, mode: Mode, patience: Duration) -> WaitRequest {
     WaitRequest {
-        ids: asked.process_ids.clone(),
-        goal: match asked.until {
+        ids,
+        goal: match until {
             Until::Ended | Until::OutputMatch => None,
             Until::Running => Some("running".to_owned()),
             Until::Ready => Some("ready".to_owned()),
         },
-        mode: match asked.mode {
+        mode: match mode {
             Mode::Any => Some("any".to_owned()),
             Mode::All => None,
         },
@@ -186,7 +188,7 @@ mod tests {
 
     fn asked(ids: usize, until: Until, pattern: Option<&str>) -> Wait {
         Wait {
-            process_ids: vec!["p".to_owned(); ids],
+            process_ids: vec!["p".into(); ids],
             until,
             mode: Mode::All,
             pattern: pattern.map(str::to_owned),

@@ -16,6 +16,7 @@ mod http;
 mod output;
 mod resources;
 mod schema;
+mod sessions;
 mod socket;
 mod tasks;
 mod tools;

@@ -1,0 +1,63 @@
+//! Which process a caller means.
+
+use crate::refusal::Refusal;
+use crate::work::Desk;
+use longhaul_api::Fault;
+use longhaul_domain::SessionId;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// An id, a unique prefix of one, or a name, as a caller wrote it.
+///
+/// Its text is private, because what a name means depends on the session of the caller: only [`Desk::find`] reads it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Reference(String);
+
+impl JsonSchema for Reference {
+    fn schema_name() -> Cow<'static, str> {
+        String::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
+
+    fn inline_schema() -> bool {
+        String::inline_schema()
+    }
+}
+
+impl From<&str> for Reference {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl Desk<'_> {
+    /// The process that is meant, in words that mean the same to everybody: its id where the caller is bound to a session.
+    pub(crate) async fn find(self, Reference(text): &Reference) -> Result<String, Refusal> {
+        let Some(session) = &self.caller.session else { return Ok(text.clone()) };
+        let session: SessionId = session.parse().map_err(Fault::from)?;
+        let found = self.api.engine.find_for(text, Some(&session)).await;
+        Ok(found.map_err(Fault::from)?.to_string())
+    }
+
+    /// The same of several.
+    pub(crate) async fn find_all(self, references: &[Reference]) -> Result<Vec<String>, Refusal> {
+        let mut ids = Vec::with_capacity(references.len());
+        for reference in references {
+            ids.push(self.find(reference).await?);
+        }
+        Ok(ids)
+    }
+
+    /// The parent of what is launched or registered: the one that is named, or the process that the caller runs in.
+    pub(super) async fn parent(self, asked: Option<&Reference>) -> Result<Option<String>, Refusal> {
+        match asked {
+            Some(reference) => Ok(Some(self.find(reference).await?)),
+            None => Ok(self.caller.parent.clone()),
+        }
+    }
+}
