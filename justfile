@@ -85,6 +85,10 @@ guarantees:
 sabotage *ARGS:
     scripts/sabotage {{ ARGS }}
 
+# Changes domain and engine in small ways, and lists the changes that no test of theirs notices.
+mutants *ARGS:
+    scripts/mutants {{ ARGS }}
+
 # Tells which share of the lines of domain, ports and engine their tests run.
 cover *ARGS:
     scripts/cover {{ ARGS }}

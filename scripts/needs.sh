@@ -3,6 +3,7 @@
 # Versions that are known to work; another version that is already installed is taken as it is.
 readonly NEXTEST_VERSION=0.9.143
 readonly DENY_VERSION=0.20.2
+readonly MUTANTS_VERSION=27.1.0
 readonly FUZZ_VERSION=0.13.2
 
 # What this machine is called by the compiler: programs are built into a directory of that name.
