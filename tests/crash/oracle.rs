@@ -3,6 +3,7 @@
 use crate::case::Latitude;
 use crate::scene::{Scene, brief};
 use crate::script::{End, Ledger, Work, is_over};
+use longhaul_tests::is_alive;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,6 +25,7 @@ pub(crate) fn judge(
         wrong.push(format!("{left:?} of {name} lived after it was cancelled"));
     }
     let mut spared = 0;
+    let called_live = first_answer(scene, ledger)?;
     let records = scene.until_all(&ledger.kept(), "over", is_over)?;
     let ran = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
     for (work, record) in ledger.work.iter().filter(|work| work.end != End::Pruned).zip(records) {
@@ -31,6 +33,9 @@ pub(crate) fn judge(
             Verdict::True => {}
             Verdict::Unknown(record) => {
                 spared += 1;
+                if called_live.contains(&work.id) {
+                    wrong.push(format!("the first answer called {} live, which was lost before", work.name));
+                }
                 // Of two who were struck both nobody knows.
                 if !latitude.is_some_and(|allowed| allowed.unknown || work.name == "orphan") {
                     wrong.push(format!(
@@ -65,6 +70,20 @@ pub(crate) fn judge(
     wrong.extend(strangers(scene, ledger)?);
     wrong.extend(lingering(scene, ledger));
     Ok(wrong)
+}
+
+/// Whom the first answer of this manager calls live although their commands are not. Only those count whose end nobody saw,
+/// since nothing is killed any more: the others may have ended right after the answer.
+fn first_answer(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> {
+    let text = scene.ask(&[&["inspect"], ledger.kept().as_slice()].concat())?;
+    let records: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text).into_iter().collect();
+    let records = records.map_err(|error| format!("{error}: {text}"))?;
+    let is_gone = |record: &Value| {
+        let pid = record["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+        pid.is_some_and(|pid| !is_alive(pid))
+    };
+    let gone = records.iter().filter(|record| !is_over(record) && is_gone(record));
+    Ok(gone.filter_map(|record| record["id"].as_str().map(str::to_owned)).collect())
 }
 
 /// How an end compares with what the script did.

@@ -1,5 +1,6 @@
 //! Kill the manager, the shim, both: the truth survives. Rows Q6, C2, C8, E8.
 
+use crate::socket::configure;
 use longhaul_tests::{GATED, Home, best_of_three, is_alive, kill, kill_together, until, within};
 use std::time::{Duration, Instant};
 
@@ -100,6 +101,44 @@ fn the_command_and_its_supervisor_are_killed_and_it_is_interrupted_within_half_a
         assert!(record["exit_code"].is_null());
         took
     });
+}
+
+#[test]
+fn everything_is_killed_at_once_and_the_very_first_answer_is_right() {
+    // Whoever does not collect its orphans leaves zombies, as the first process of many a container does.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let firsts: [&[&str]; 4] = [
+        &["status", "-a", "--json"],
+        &["restart", "--interrupted", "--json"],
+        &["restart", "-b", "victim", "--json"],
+        &["inspect", "victim"],
+    ];
+    for store in ["sqlite", "fs"] {
+        for first in firsts {
+            for wait_for_zombies in [false, true] {
+                let home = Home::new();
+                let place = home.state().with_file_name("db");
+                configure(&home, &format!("store = \"{store}:{}\"\n", place.display()));
+                let id = home.ok(&["run", "-b", "--name", "victim", "--", "sleep", "1000"]);
+                home.until_status(&id, "running");
+                let pid = home.pid(&id);
+                kill_together("-KILL", &[home.manager().unwrap(), home.shim(&id), pid]);
+                if wait_for_zombies {
+                    until("the command is over", || (!is_alive(pid)).then_some(()));
+                }
+                let answer = home.run(first);
+                let case = format!("{store} {first:?} {wait_for_zombies}: {} {}", answer.out, answer.err);
+                assert_eq!(answer.code, 0, "{case}");
+                match first[0] {
+                    "restart" => {
+                        assert!(answer.out.contains(&id), "it is the origin of what runs now: {case}")
+                    }
+                    _ => assert!(answer.out.contains("\"interrupted\""), "{case}"),
+                }
+                assert_eq!(home.status(&id), "interrupted", "{case}");
+            }
+        }
+    }
 }
 
 #[test]

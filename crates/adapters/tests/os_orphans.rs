@@ -14,7 +14,7 @@ mod bench;
 
 use bench::{Bench, code, key, kill, state, until};
 use longhaul_adapters::os::OsSpawner;
-use longhaul_domain::Leftovers;
+use longhaul_domain::{Interruption, Leftovers, Observation};
 use longhaul_ports::{Clock, Found, Spawner};
 use rustix::process::{getpid, set_child_subreaper};
 use tokio::sync::Mutex;
@@ -38,10 +38,38 @@ async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
     until(async || state(pid) == Some('Z')).await;
     let over = bench.clock().now();
     until(async || bench.clock().now() > over).await;
-    let found = bench.spawner.adopt(key(1)).await.unwrap();
-    assert!(matches!(found, Found::Alive(_)), "{found:?}");
-    let exit = bench.exited().await;
-    assert_eq!((code(&exit), exit.circumstances.unwatched), (7, true));
+    match bench.spawner.adopt(key(1)).await.unwrap() {
+        Found::Over(Observation::Exited { exit, .. }) => {
+            assert_eq!((code(&exit), exit.circumstances.unwatched), (7, true));
+        }
+        other => panic!("{other:?}"),
+    }
+    set_child_subreaper(None).unwrap();
+}
+
+#[tokio::test]
+async fn what_was_killed_with_its_shim_is_found_over_whoever_collects_it_when() {
+    let _alone = ALONE.lock().await;
+    // The ends of orphans come here, and stay zombies.
+    set_child_subreaper(Some(getpid())).unwrap();
+    for wait_for_zombie in [false, true] {
+        let mut bench = Bench::new();
+        bench.start(key(1), "sleep 1000 & sleep 1001").await;
+        let pid = bench.spawned().await;
+        let shim = bench.identity(key(1)).shim_pid;
+        bench.next_life();
+        kill(shim);
+        kill(pid);
+        if wait_for_zombie {
+            until(async || state(pid) == Some('Z')).await;
+        }
+        match bench.spawner.adopt(key(1)).await.unwrap() {
+            Found::Over(Observation::SupervisorLost {
+                why: Interruption::SupervisorKilled { .. }, ..
+            }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
     set_child_subreaper(None).unwrap();
 }
 

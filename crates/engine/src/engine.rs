@@ -20,6 +20,7 @@ use crate::starts::Starts;
 use crate::subscribe::Listeners;
 use crate::tenure::Tenure;
 use crate::timers::Timers;
+use crate::unexamined::Unexamined;
 use crate::unrecorded::Unrecorded;
 use crate::vitals::VitalsCache;
 use crate::{pump, recover, timers};
@@ -55,6 +56,7 @@ pub(crate) struct Core {
     pub(crate) vitals: VitalsCache,
     pub(crate) owned: Owned,
     pub(crate) starts: Starts,
+    pub(crate) unexamined: Unexamined,
     pub(crate) unrecorded: Unrecorded,
     pub(crate) kin: Kin,
     pub(crate) lanes: Lanes,
@@ -102,6 +104,7 @@ impl Engine {
             vitals: VitalsCache::default(),
             owned: Owned::default(),
             starts: Starts::default(),
+            unexamined: Unexamined::default(),
             unrecorded: Unrecorded::default(),
             kin: Kin::default(),
             lanes,
@@ -256,10 +259,16 @@ async fn recovered(core: &Arc<Core>, ends: bool) -> Result<Vec<JoinHandle<()>>, 
     if ends && recovered.is_ok() {
         look_for_leftovers(core).await;
     }
-    if recovered.is_err() {
-        tasks.iter().for_each(JoinHandle::abort);
+    match recovered {
+        Ok(rest) => {
+            tasks.extend(rest);
+            Ok(tasks)
+        }
+        Err(error) => {
+            tasks.iter().for_each(JoinHandle::abort);
+            Err(error)
+        }
     }
-    recovered.map(|()| tasks)
 }
 
 impl Core {

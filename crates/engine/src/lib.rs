@@ -51,6 +51,7 @@ mod tree;
 mod trust;
 mod turn;
 mod unanswered;
+mod unexamined;
 mod unrecorded;
 mod vitals;
 mod wait;

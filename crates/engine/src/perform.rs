@@ -183,7 +183,7 @@ impl Core {
     async fn try_again(self: &Arc<Self>, stored: &Stored, key: AttemptKey) {
         let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *self.here());
         if stored.process.attempt != key.attempt || !is_mine {
-            return;
+            return self.unexamined.remove(key);
         }
         if stored.process.status() == Status::Starting || self.look_again(key).await {
             self.perform_wanted(stored).await;
@@ -216,6 +216,7 @@ impl Core {
     async fn look_again(self: &Arc<Self>, key: AttemptKey) -> bool {
         match self.parts.spawner.adopt(key).await {
             Ok(Found::Alive(observation)) => {
+                self.unexamined.remove(key);
                 self.lanes.seen(key.id, observation);
                 true
             }
@@ -236,6 +237,7 @@ impl Core {
         crashpoint!("engine.settle");
         self.starts.over(id, attempt);
         self.copies.is_over(AttemptKey { id, attempt });
+        self.unexamined.remove(AttemptKey { id, attempt });
         self.parts.spawner.settled(AttemptKey { id, attempt }).await;
     }
 }

@@ -5,7 +5,9 @@ use crate::error::EngineError;
 use crate::turn::is_orphan;
 use longhaul_domain::{Awake, Deadline, Observation, Placement, Status, Timestamp, Work};
 use longhaul_failpoint::crashpoint;
-use longhaul_ports::{Calls, Filter, Lease, Order, PageAsk, PlacementClass, Room, StoreError, Stored};
+use longhaul_ports::{
+    AttemptKey, Calls, Filter, Lease, Order, PageAsk, PlacementClass, Room, StoreError, Stored,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -207,6 +209,9 @@ pub(crate) async fn attend(core: &Arc<Core>) -> Result<Option<Timestamp>, Engine
 pub(crate) async fn observe(core: Arc<Core>) {
     loop {
         let seen = core.parts.spawner.next().await;
+        if let Observation::Spawned { attempt, .. } = seen.observation {
+            core.unexamined.remove(AttemptKey { id: seen.id, attempt });
+        }
         core.take_in(seen.id, core.copies.seen(seen.id, seen.observation));
     }
 }

@@ -4,26 +4,45 @@ use crate::copies::counted;
 use crate::engine::Core;
 use crate::error::EngineError;
 use crate::lanes::digest;
-use longhaul_domain::{Input, Status, Work};
+use longhaul_domain::{Deadline, Input, Status, Work};
 use longhaul_failpoint::crashpoint;
 use longhaul_ports::{AttemptKey, Filter, Found, Order, PageAsk, Stored};
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::task::JoinSet;
+use std::time::Duration;
+use tokio::task::{JoinHandle, JoinSet};
 
 const PAGE: u32 = 200;
 /// So many attempts are looked at side by side.
 const SIDE_BY_SIDE: usize = 32;
+/// For so long nobody is answered. A client that started this manager gives up after five seconds.
+const BOUND: Duration = Duration::from_secs(3);
 const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status::Paused, Status::Stopping];
 
-/// Looks at every live record of this node: ends that were missed are recorded, what lives is watched again. When it
-/// returns, no status is older than this start.
-pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), EngineError> {
+/// Finds out what became of every live record of this node: ends that were missed are recorded, what lives is watched again.
+///
+/// No status is older than this start when it returns, except of what is [`Unexamined`](crate::unexamined::Unexamined):
+/// whoever asks is not kept waiting for longer than [`BOUND`], and the returned task goes on with the rest.
+pub(crate) async fn recover(core: &Arc<Core>) -> Result<Option<JoinHandle<()>>, EngineError> {
     core.vitals.was_away_until(core.parts.clock.now());
     crashpoint!("engine.recover.begin");
-    let looked = look_at_all(core, false).await;
+    let until = core.parts.clock.awake().plus(BOUND);
+    let listed = listed(core, false).await?;
+    // Dropping the set ends it, if this start is given up.
+    let mut looking = JoinSet::new();
+    looking.spawn(look_at(core.clone(), listed));
+    let rest = tokio::select! {
+        biased;
+        _ = looking.join_next() => None,
+        () = core.parts.clock.sleep_until(Deadline::Awake(until)) => {
+            tracing::warn!(unexamined = core.unexamined.count(), "what became of some attempts is not known yet");
+            Some(tokio::spawn(async move {
+                looking.join_next().await;
+            }))
+        }
+    };
     crashpoint!("engine.recover.done");
-    looked
+    Ok(rest)
 }
 
 /// The same for what this node does not know of, after the store turned out to stand as it stood earlier: what ended
@@ -32,16 +51,18 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), EngineError> {
 /// Its future may be part of a turn, and must not contain itself.
 pub(crate) fn look_at_unheard(core: &Arc<Core>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
     Box::pin(async move {
-        if let Err(error) = look_at_all(core, true).await {
-            tracing::warn!(%error, "what became of older work of this node cannot be told now");
+        match listed(core, true).await {
+            Ok(listed) => look_at(core.clone(), listed).await,
+            Err(error) => tracing::warn!(%error, "what became of older work of this node cannot be told now"),
         }
     })
 }
 
-async fn look_at_all(core: &Arc<Core>, only_unheard: bool) -> Result<(), EngineError> {
+/// The live commands of this node, all of which count as unexamined from now on. Reported work is attended to at once.
+async fn listed(core: &Arc<Core>, only_unheard: bool) -> Result<Vec<Stored>, EngineError> {
     let filter = Filter { statuses: LIVE.to_vec(), ..Filter::default() };
     let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
-    let mut looking = JoinSet::new();
+    let mut listed = Vec::new();
     loop {
         let listing = core.parts.store.list(&filter, &page).await?;
         for stored in listing.processes {
@@ -49,34 +70,39 @@ async fn look_at_all(core: &Arc<Core>, only_unheard: bool) -> Result<(), EngineE
             if only_unheard && core.copies.is_known(key) {
                 continue;
             }
-            if looking.len() >= SIDE_BY_SIDE {
-                looking.join_next().await;
+            if matches!(stored.process.spec.work, Work::Reported(_)) {
+                core.arm(&stored);
+                core.attend_again(&stored);
+            } else if stored.owner.as_ref().is_some_and(|owner| owner.node == *core.here()) {
+                core.unexamined.add(key);
+                listed.push(stored);
             }
-            let core = core.clone();
-            looking.spawn(async move { look(&core, stored).await });
         }
         match listing.next {
             Some(next) => page.after = Some(next),
-            None => break,
+            None => return Ok(listed),
         }
     }
+}
+
+async fn look_at(core: Arc<Core>, listed: Vec<Stored>) {
+    let mut looking = JoinSet::new();
+    for stored in listed {
+        if looking.len() >= SIDE_BY_SIDE {
+            looking.join_next().await;
+        }
+        let core = core.clone();
+        looking.spawn(async move { look(&core, stored).await });
+    }
     while looking.join_next().await.is_some() {}
-    Ok(())
 }
 
 async fn look(core: &Arc<Core>, stored: Stored) {
     let id = stored.process.id;
-    if matches!(stored.process.spec.work, Work::Reported(_)) {
-        core.arm(&stored);
-        core.attend_again(&stored);
-        return;
-    }
-    if stored.owner.as_ref().is_none_or(|owner| owner.node != *core.here()) {
-        return;
-    }
     // First of all, so that an order that was accepted while nobody was here is not overtaken by what is found.
+    let listed = AttemptKey { id, attempt: stored.process.attempt };
     let Some(stored) = answered(core, stored).await else {
-        return;
+        return core.unexamined.remove(listed);
     };
     let key = AttemptKey { id, attempt: stored.process.attempt };
     crashpoint!("engine.recover.adopt");
@@ -91,6 +117,7 @@ async fn look(core: &Arc<Core>, stored: Stored) {
             digest(core, id, Input::Observation(observation)).await;
         }
         Ok(Found::Alive(observation)) => {
+            core.unexamined.remove(key);
             core.copies.began(&stored.process, key);
             if stored.process.status() == Status::Starting {
                 digest(core, id, Input::Observation(observation)).await;

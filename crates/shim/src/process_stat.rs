@@ -11,6 +11,9 @@ use crate::channel::ATTEMPT_ARGUMENT;
 const STAT: usize = 1 << 10;
 const TICK_MS: u64 = 10;
 const COMMAND_LINE: u64 = 8 << 10;
+/// The kernel's `PF_EXITING`.
+const EXITING: u32 = 0x4;
+const KILL: i32 = 9;
 
 /// A process as the kernel describes it at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +36,10 @@ pub struct ProcessStat {
     pub start_time: u64,
     /// How many threads it has.
     pub threads: u64,
-    /// As the kernel shows it: 0 also where this program may not know it.
+    /// How it ended, or will end because a fatal signal was sent to it, as `wait` would tell it. Zero also where the kernel
+    /// does not show it to this program.
     shown_status: i32,
+    flags: u32,
     state: u8,
 }
 
@@ -97,6 +102,13 @@ impl ProcessStat {
         matches!(self.state, b'X' | b'x') || self.state == b'Z' && self.threads <= 1
     }
 
+    /// Tells whether it has ended or is ending: it exits, or the kernel says that it was killed, which Linux does since 5.17.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        let exits = self.threads <= 1 && self.flags & EXITING != 0;
+        self.is_dead() || exits || self.shown_status & 0x7f == KILL
+    }
+
     /// Tells whether a signal has halted it.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
@@ -131,7 +143,8 @@ impl ProcessStat {
         let group = fields.next()?.parse().ok()?;
         let session = fields.next()?.parse().ok()?;
         let has_terminal = fields.next()?.parse::<i64>().ok()? != 0;
-        let mut ticks = fields.by_ref().skip(6).map(|field| field.parse::<u64>().ok());
+        let flags = fields.nth(1)?.parse().ok()?;
+        let mut ticks = fields.by_ref().skip(4).map(|field| field.parse::<u64>().ok());
         let used = ticks.next()??.saturating_add(ticks.next()??);
         let waited_for = ticks.next()??.saturating_add(ticks.next()??);
         let threads = fields.nth(2)?.parse().ok()?;
@@ -147,6 +160,7 @@ impl ProcessStat {
             waited_for,
             start_time,
             shown_status,
+            flags,
             state,
             threads,
         })
@@ -175,6 +189,21 @@ mod tests {
         };
         assert!(ProcessStat::parse(7, line(1).as_bytes()).unwrap().is_dead());
         assert!(!ProcessStat::parse(7, line(2).as_bytes()).unwrap().is_dead());
+    }
+
+    #[test]
+    fn process_that_exits_or_was_killed_is_ending() {
+        let ending = |state, flags, threads, raw_status| {
+            let zeros = " 0".repeat(29);
+            let line = format!(
+                "7 (a) {state} 5 6 7 8 9 {flags} 11 12 13 14 15 16 17 18 19 20 {threads} 22 1{zeros} {raw_status}"
+            );
+            ProcessStat::parse(7, line.as_bytes()).unwrap().is_ending()
+        };
+        assert!(ending('Z', 0, 1, 0) && ending('R', EXITING, 1, 0) && ending('D', 0, 5, KILL));
+        assert!(!ending('S', 0, 1, 0));
+        assert!(!ending('S', EXITING, 2, 0), "only its first thread has ended");
+        assert!(!ending('T', 0, 1, 19), "it was halted");
     }
 
     #[test]

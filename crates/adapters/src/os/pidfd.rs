@@ -1,6 +1,7 @@
 //! Processes by a descriptor that never means another one.
 #![expect(unsafe_code, reason = "asking a pidfd how its process ended has no safe form")]
 
+use super::procfs;
 use longhaul_shim::ProcessStat;
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
@@ -50,6 +51,12 @@ pub(super) fn open(pid: u32, start_time: u64) -> io::Result<Option<OwnedFd>> {
 /// Whether a process has ended, waited for or not.
 pub(super) fn has_ended(pid: u32, start_time: u64) -> bool {
     ProcessStat::read(pid).is_none_or(|stat| stat.start_time != start_time || stat.is_dead())
+}
+
+/// Whether a process has ended or cannot go on any more: it is exiting, or SIGKILL was sent to it.
+pub(super) fn is_ending(pid: u32, start_time: u64) -> bool {
+    let is_it = |stat: &ProcessStat| stat.start_time == start_time;
+    ProcessStat::read(pid).filter(is_it).is_none_or(|stat| stat.is_ending()) || procfs::was_killed(pid)
 }
 
 /// Opens a child that was not waited for yet; none if somebody else did.
@@ -174,6 +181,19 @@ mod tests {
             assert_eq!(shown.map(EndStatus::of_raw), Some(expected));
             assert_eq!(status(&fd, child.id(), start).await, Some(expected));
             assert!(child.wait().is_err(), "something of it was left");
+        }
+    }
+
+    #[test]
+    fn a_killed_process_is_ending_from_the_moment_of_the_signal() {
+        for _ in 0..200 {
+            let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+            let (pid, start) = (child.id(), ProcessStat::read(child.id()).unwrap().start_time);
+            assert!(!is_ending(pid, start));
+            child.kill().unwrap();
+            assert!(is_ending(pid, start));
+            child.wait().unwrap();
+            assert!(is_ending(pid, start));
         }
     }
 

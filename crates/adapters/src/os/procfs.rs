@@ -103,6 +103,17 @@ pub(super) fn read(path: &str) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Whether SIGKILL was sent to a process that has not acted on it yet.
+pub(super) fn was_killed(pid: u32) -> bool {
+    const KILL: u64 = 1 << 8;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pending = |line: &str| {
+        let mask = line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    };
+    status.lines().filter_map(pending).any(|mask| mask & KILL != 0)
+}
+
 /// The limits of a live process by their names in `/proc`, each with its soft and its hard value; none is unlimited.
 pub(super) fn limit(pid: u32, name: &str) -> Option<(u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;

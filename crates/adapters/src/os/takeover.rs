@@ -34,7 +34,11 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     let Orphan { directory, lock, identity, pidfd } = orphan;
     // An end that waits to be collected was there before anybody in this life could see it.
     let had_ended = watch.identity().is_none() && pidfd::has_ended(identity.pid, identity.start_time);
-    watch.see_start(&identity);
+    if pidfd::is_ending(identity.pid, identity.start_time) {
+        watch.see_ending(&identity);
+    } else {
+        watch.see_start(&identity);
+    }
     watch.hold_input();
     let tree = Tree::new(&watch.shared, watch.key, &identity);
     let held = std::mem::take(&mut watch.held);

@@ -204,13 +204,32 @@ impl Watch {
 
     /// Tells that the command runs, once.
     pub(super) fn see_start(&mut self, identity: &Identity) {
-        self.starting = None;
-        if self.identity.is_none() {
-            self.shared.reaper.claim(identity.pid);
-            self.identity = Some(Box::new(identity.clone()));
+        if self.keep_identity(identity) {
             let spawned = translate::spawned(self.key, identity);
             self.see(Known::Running(spawned));
         }
+    }
+
+    /// Takes in that the command is about to end. Whoever asked what became of the attempt is told the end alone, as soon as
+    /// it is known: "alive" would be wrong by the time it is read.
+    pub(super) fn see_ending(&mut self, identity: &Identity) {
+        match self.audience {
+            Audience::Everyone => self.see_start(identity),
+            Audience::Finders => {
+                self.keep_identity(identity);
+            }
+        }
+    }
+
+    /// False if it was known before.
+    fn keep_identity(&mut self, identity: &Identity) -> bool {
+        self.starting = None;
+        if self.identity.is_some() {
+            return false;
+        }
+        self.shared.reaper.claim(identity.pid);
+        self.identity = Some(Box::new(identity.clone()));
+        true
     }
 
     /// Tells how it ended, once.

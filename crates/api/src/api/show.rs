@@ -75,7 +75,10 @@ impl Api {
             Ok(Ok(_)) if self.engine.away_since().is_some() => {
                 Err(not_ready().because("it shows only what this node keeps of its own work"))
             }
-            Ok(Ok(_)) => Ok(Ready { status: "ready".to_owned() }),
+            Ok(Ok(_)) => Ok(Ready {
+                status: "ready".to_owned(),
+                unexamined: u64::try_from(self.engine.unexamined()).unwrap_or(u64::MAX),
+            }),
             Ok(Err(error)) => Err(not_ready().because(error.to_string())),
             Err(_) => Err(not_ready().because("it took longer than a second")),
         }

@@ -91,6 +91,9 @@ async fn look(engine: &Engine, stored: &Stored, depth: Depth, waits: &Waits) -> 
     if engine.unreachable_since(stored).is_some() {
         seen.conditions.push("unreachable".to_owned());
     }
+    if engine.is_unexamined(stored) {
+        seen.conditions.push("unexamined".to_owned());
+    }
     if engine.lives_on(stored) {
         seen.conditions.push("lives_on".to_owned());
     }

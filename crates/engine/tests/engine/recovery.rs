@@ -1,5 +1,6 @@
 use crate::world::{World, ran, retrying, seconds};
-use longhaul_domain::{Command, Ending, Interruption, State, Status};
+use longhaul_domain::{AttemptNo, Command, Ending, Interruption, ProcessId, State, Status, StopCause};
+use longhaul_engine::ports::{AttemptKey, Clock};
 use longhaul_testkit::fakes::{Call, Fault};
 use std::time::Duration;
 
@@ -27,6 +28,49 @@ async fn an_end_that_was_missed_is_recorded_before_anyone_can_ask() {
     world.crash().await;
     assert_eq!(world.status(id).await, Status::Failed);
     assert_eq!(ran(&world, id).await, seconds(1), "it ended when it did, not when that was found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_examined_in_time_is_marked_until_it_is() {
+    let mut world = World::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(world.launch("run").await);
+    }
+    let [lost, lives, lost_later, cancelled] = ids[..] else { unreachable!() };
+    world.settle().await;
+    world.engine.abandon();
+    world.spawner.lose(first(lost), &Interruption::Reboot);
+    for id in [lives, lost_later, cancelled] {
+        world.spawner.set_unreachable(first(id), true);
+    }
+    let before = world.clock.now();
+    world.crash().await;
+    assert!(world.clock.now().since(before) <= seconds(5), "nobody waits for longer");
+    assert_eq!(world.status(lost).await, Status::Interrupted, "the first answer is right");
+    for id in [lives, lost_later, cancelled] {
+        let stored = world.stored(id).await;
+        assert_eq!(stored.process.status(), Status::Running);
+        assert!(world.engine.is_unexamined(&stored));
+    }
+    assert!(!world.engine.is_unexamined(&world.stored(lost).await));
+    assert_eq!(world.engine.unexamined(), 3);
+
+    let engine = world.engine.clone();
+    let cause = StopCause::User;
+    let asked = tokio::spawn(async move { engine.command(cancelled, Command::Cancel { cause }, None).await });
+    world.settle().await;
+    world.spawner.lose(first(lost_later), &Interruption::Reboot);
+    for id in [lives, lost_later, cancelled] {
+        world.spawner.set_unreachable(first(id), false);
+    }
+    world.pass(seconds(10)).await;
+    asked.await.unwrap().unwrap();
+    assert_eq!(world.engine.unexamined(), 0);
+    assert_eq!(world.status(lives).await, Status::Running);
+    assert_eq!(world.status(lost_later).await, Status::Interrupted);
+    assert_eq!(world.status(cancelled).await, Status::Cancelled);
+    assert_eq!(world.spawner.runs(lives), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,4 +162,8 @@ async fn a_resume_that_a_crash_cut_off_is_carried_out() {
     world.crash().await;
     assert_eq!(world.status(id).await, Status::Running);
     assert_eq!(world.end(id).await, Status::Completed);
+}
+
+fn first(id: ProcessId) -> AttemptKey {
+    AttemptKey { id, attempt: AttemptNo(1) }
 }

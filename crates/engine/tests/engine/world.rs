@@ -99,7 +99,9 @@ impl World {
     pub(crate) async fn start(&mut self) {
         let (ids, vault, notary) = (&self.ids, &self.vault, &self.notary);
         let parts = parts(&self.clock, &self.store, &self.spawner, &self.prober, ids, vault, notary);
-        self.engine = Engine::start(parts, self.settings.clone()).await.unwrap();
+        let started = Engine::start(parts, self.settings.clone());
+        let started = self.clock.run_until(Duration::from_secs(60), started).await;
+        self.engine = started.expect("it starts").unwrap();
     }
 
     pub(crate) async fn launch(&self, words: &str) -> ProcessId {

@@ -14,7 +14,7 @@ use longhaul_ports::{
     AttemptKey, Clock, Found, LeaseEnd, ListeningPort, Seen, SpawnError, Spawner, StartOrder, StopOrder,
     TreeLook,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -38,6 +38,8 @@ struct Machine {
     world: Mutex<World>,
     senses: Mutex<Senses>,
     lease: Mutex<Option<LeaseEnd>>,
+    /// Attempts of which nothing is found out.
+    unreachable: Mutex<BTreeSet<AttemptKey>>,
     casting: Box<dyn Fn(&StartOrder) -> Script + Send + Sync>,
     changed: Notify,
 }
@@ -61,6 +63,7 @@ impl ScriptedSpawner {
                 world: Mutex::new(World::new(clock.clone(), output.clone())),
                 senses: Mutex::default(),
                 lease: Mutex::default(),
+                unreachable: Mutex::default(),
                 clock,
                 output,
                 casting: Box::new(casting),
@@ -183,6 +186,18 @@ impl ScriptedSpawner {
         self.machine.change(|world| world.lose(key, why.clone()));
     }
 
+    /// Whether nobody can find out from now on what became of this attempt: `adopt` does not answer meanwhile.
+    pub fn set_unreachable(&self, key: AttemptKey, unreachable: bool) {
+        let mut all = locked(&self.machine.unreachable);
+        if unreachable {
+            all.insert(key)
+        } else {
+            all.remove(&key)
+        };
+        drop(all);
+        self.machine.changed.notify_waiters();
+    }
+
     /// Starts the machine anew: every live attempt is gone, and nobody saw its end.
     pub fn reboot(&self) {
         self.machine.change(|world| {
@@ -287,7 +302,8 @@ impl Spawner for ScriptedSpawner {
                 let found = seen.last().map(|(_, observation)| (seen.len(), observation.clone()));
                 (found, world.next_moment())
             });
-            if let Some((told, observation)) = found {
+            let is_reachable = !locked(&self.machine.unreachable).contains(&key);
+            if let Some((told, observation)) = found.filter(|_| is_reachable) {
                 locked(&self.watched).insert(key, told);
                 return Ok(if matches!(observation, Observation::Spawned { .. }) {
                     Found::Alive(observation)
@@ -295,7 +311,7 @@ impl Spawner for ScriptedSpawner {
                     Found::Over(observation)
                 });
             }
-            self.machine.moved(changed, next).await;
+            self.machine.moved(changed, next.filter(|_| is_reachable)).await;
         }
     }
 

@@ -24,6 +24,9 @@ pub struct Health {
 pub struct Ready {
     /// `ready`.
     pub status: String,
+    /// How many records have the status that an earlier manager wrote because this one has not found out yet what became of
+    /// them: they have the condition `unexamined`.
+    pub unexamined: u64,
 }
 
 /// Which ended records are let go, by whichever bound comes first. Null bounds nothing.
