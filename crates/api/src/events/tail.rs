@@ -5,9 +5,7 @@ use longhaul_engine::ports::{AttemptKey, Wanted};
 use longhaul_view::{Terminal, fold_redraws, sanitize};
 use longhaul_wire::event::LONGEST_TAIL;
 
-/// So many lines are shown, if they are short.
-const LINES: u32 = 20;
-/// So much is read for them: what a terminal would obey, and what was drawn over, falls out of it.
+/// So many bytes are read: escape sequences and redrawn lines fall out of them, and the rest is to be long enough.
 const READ: u32 = 8_192;
 /// So often a page is asked for until the end is reached.
 const MOST_PAGES: u32 = 64;
@@ -15,8 +13,8 @@ const MOST_PAGES: u32 = 64;
 /// The last words of an attempt that ended; none if it said nothing, or if what it said is not kept here.
 pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
     let size = engine.output_size(key).await.ok()?;
-    let lines = engine.output_tail(key, LINES, None).await.ok()?;
-    let mut from = lines.max(size.end.saturating_sub(READ.into()));
+    let begin = size.end.saturating_sub(READ.into());
+    let mut from = begin;
     let mut bytes = Vec::new();
     for _ in 0..MOST_PAGES {
         let page = engine.output(key, Wanted { from, most: READ, only: None }).await.ok()?;
@@ -26,7 +24,9 @@ pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
         }
         from = page.next;
     }
-    Some(shown(&bytes)).filter(|text| !text.is_empty())
+    // The first line is not whole where more is before it.
+    let cut = bytes.iter().position(|byte| *byte == b'\n').filter(|_| begin > 0).map_or(0, |end| end + 1);
+    Some(shown(bytes.get(cut..)?)).filter(|text| !text.is_empty())
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -35,10 +35,17 @@ fn shown(bytes: &[u8]) -> String {
         text.extend_from_slice(fold_redraws(line));
     }
     let text = String::from_utf8_lossy(&sanitize(&text, Terminal::Plain)).into_owned();
-    let text = text.trim_end();
-    let begin = text.len().saturating_sub(LONGEST_TAIL);
-    let begin = (begin..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-    text.get(begin..).unwrap_or_default().to_owned()
+    last_lines(text.trim_end()).to_owned()
+}
+
+/// The whole lines at the end of a text that fit, or the end of its last line where not even that one does.
+fn last_lines(text: &str) -> &str {
+    let begin = text.ceil_char_boundary(text.len().saturating_sub(LONGEST_TAIL));
+    let (before, kept) = text.split_at(begin);
+    if before.is_empty() || before.ends_with('\n') {
+        return kept;
+    }
+    kept.split_once('\n').map_or(kept, |(_, whole)| whole)
 }
 
 #[cfg(test)]
@@ -46,12 +53,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tail_is_short_whole_characters_that_no_terminal_obeys() {
+    fn tail_is_whole_lines_that_no_terminal_obeys() {
         let long = "größe \u{1b}[31m☃\u{1b}[0m\n".repeat(1_000);
         let text = shown(long.as_bytes());
-        assert!(text.len() <= LONGEST_TAIL && text.len() > LONGEST_TAIL - 4, "{}", text.len());
-        assert!(!text.contains('\u{1b}') && text.ends_with('☃'));
+        let line = "größe ☃\n".len();
+        assert!(text.len() <= LONGEST_TAIL && text.len() > LONGEST_TAIL - line, "{}", text.len());
+        assert!(text.lines().all(|line| line == "größe ☃"), "{text}");
         assert_eq!(shown(b"10%\r20%\r100%\ndone\n\n"), "100%\ndone");
         assert_eq!(shown(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn tail_has_every_line_that_fits_however_many_these_are() {
+        let lines: String = (1..=300).map(|n| format!("{n}\n")).collect();
+        assert_eq!(shown(lines.as_bytes()), lines.trim_end());
+        let exact = format!("{}\n{}", "a".repeat(100), "b".repeat(LONGEST_TAIL));
+        assert_eq!(shown(exact.as_bytes()), "b".repeat(LONGEST_TAIL));
+        let traceback = format!("{}\nassert 2 == 3", "E   ".repeat(400));
+        assert_eq!(shown(traceback.as_bytes()), traceback);
+    }
+
+    #[test]
+    fn tail_of_one_long_line_is_its_end_in_whole_characters() {
+        let text = shown("ö".repeat(LONGEST_TAIL).as_bytes());
+        assert_eq!(text, "ö".repeat(LONGEST_TAIL / 2));
+        assert_eq!(shown("☃".repeat(LONGEST_TAIL).as_bytes()).len(), LONGEST_TAIL / 3 * 3);
     }
 }
