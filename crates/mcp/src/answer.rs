@@ -1,13 +1,11 @@
 //! What the tools answer.
 
 mod cut;
-mod form;
 mod list;
 mod output;
 mod status;
 mod wait;
 
-pub(crate) use form::Form;
 pub(crate) use list::{ListAnswer, counts, items, list_schema};
 pub(crate) use output::{Sent, read_schema, search_schema, sent_schema};
 pub(crate) use status::{Around, Children, brief, brief_schema, whole, whole_schema};

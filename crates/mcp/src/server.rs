@@ -1,6 +1,6 @@
 //! What the protocol asks of a server.
 
-use crate::answer::{Form, Object};
+use crate::answer::Object;
 use crate::brief::brief;
 use crate::caller::Caller;
 use crate::instructions::INSTRUCTIONS;
@@ -96,7 +96,7 @@ impl Server {
         if caller.read_only && !tool.only_looks() {
             return Err(Refusal::read_only(tool.name()));
         }
-        let desk = Desk { api: &self.shared.api, caller: &caller, form: form(context) };
+        let desk = Desk { api: &self.shared.api, caller: &caller };
         let answer = if tool == Tool::WaitForProcess {
             if takes_tasks(context) {
                 let asked: Wait = read(arguments.clone())?;
@@ -253,7 +253,7 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let missing = || no_resource(&request.uri);
         let caller = self.caller(&context);
-        let desk = Desk { api: &self.shared.api, caller: &caller, form: form(&context) };
+        let desk = Desk { api: &self.shared.api, caller: &caller };
         match resource::read(desk, &request.uri).await {
             None => Err(missing()),
             Some(Err(refusal)) if refusal.is_missing() => Err(missing()),
@@ -383,17 +383,6 @@ fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
         .protocol_version()
         .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
     is_new && context.client_capabilities().is_some_and(|declared| declared.supports_tasks())
-}
-
-/// Where a client looks for an answer; one that does not say which revision it speaks is of today.
-fn form(context: &RequestContext<RoleServer>) -> Form {
-    let header = || context.extensions.get::<Parts>()?.headers.get("mcp-protocol-version")?.to_str().ok();
-    let version = context.protocol_version();
-    let version = version.as_ref().map(ProtocolVersion::as_str).or_else(header);
-    match version {
-        Some(version) if version < ProtocolVersion::V_2025_06_18.as_str() => Form::Text,
-        Some(_) | None => Form::Structured,
-    }
 }
 
 fn no_task() -> ErrorData {

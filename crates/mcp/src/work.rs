@@ -13,7 +13,7 @@ pub(crate) use output::LEAST_BYTES;
 pub(crate) use reference::Reference;
 pub(crate) use wait::{answered, check, request};
 
-use crate::answer::{Form, Object};
+use crate::answer::Object;
 use crate::caller::Caller;
 use crate::parameters;
 use crate::refusal::Refusal;
@@ -34,7 +34,6 @@ const LONGEST_WAIT: f64 = 55.0;
 pub(crate) struct Desk<'a> {
     pub(crate) api: &'a Api,
     pub(crate) caller: &'a Caller,
-    pub(crate) form: Form,
 }
 
 impl Desk<'_> {
@@ -49,9 +48,9 @@ impl Desk<'_> {
             Tool::PauseProcess => self.pause(read(arguments)?).await,
             Tool::ResumeProcess => self.resume(read(arguments)?).await,
             Tool::RestartProcess => self.restart(read(arguments)?).await,
-            Tool::ReadProcessOutput => return self.read_output(read(arguments)?).await,
+            Tool::ReadProcessOutput => self.read_output(read(arguments)?).await,
             Tool::SendProcessInput => self.send_input(read(arguments)?).await,
-            Tool::SearchProcessOutput => return self.search_output(read(arguments)?).await,
+            Tool::SearchProcessOutput => self.search_output(read(arguments)?).await,
             Tool::RegisterProcess => self.register(read(arguments)?).await,
             Tool::ReportProgress => self.report(read(arguments)?).await,
             Tool::CompleteProcess => self.complete(read(arguments)?).await,

@@ -5,7 +5,6 @@ use crate::refusal::Refusal;
 use crate::tool::input::{Read, Search, Send, Stream};
 use crate::work::{Desk, millis, short};
 use longhaul_wire::api::{InputRequest, ReadRequest, SearchRequest, StreamChoice};
-use rmcp::model::CallToolResult;
 
 /// Tokens of a result: the usual number, the fewest, and the most.
 const USUAL: u32 = 1_500;
@@ -23,7 +22,7 @@ const LEAST_GRANTED: u32 = 100;
 
 impl Desk<'_> {
     /// Reads a page.
-    pub(super) async fn read_output(self, asked: Read) -> Result<CallToolResult, Refusal> {
+    pub(super) async fn read_output(self, asked: Read) -> Result<Object, Refusal> {
         let wait = short("wait_seconds", asked.wait_seconds)?;
         let mut share = Share::of(asked.max_tokens)?;
         let id = self.find(&asked.process_id).await?;
@@ -40,16 +39,15 @@ impl Desk<'_> {
         loop {
             request.max_tokens = Some(share.granted);
             let view = self.api.read_output(&id, &request).await?;
-            let lines = view.head.iter().chain([&view.text]).map(|text| text.lines().count()).sum::<usize>();
-            let result = self.form.result(object(&view), &["head", "text"], &format!("{lines} lines"));
-            if share.has_room_for(&result) {
-                return Ok(result);
+            let answer = object(&view);
+            if share.has_room_for(&answer) {
+                return Ok(answer);
             }
         }
     }
 
     /// Finds lines.
-    pub(super) async fn search_output(self, asked: Search) -> Result<CallToolResult, Refusal> {
+    pub(super) async fn search_output(self, asked: Search) -> Result<Object, Refusal> {
         let mut share = Share::of(None)?;
         let id = self.find(&asked.process_id).await?;
         let mut request = SearchRequest {
@@ -64,9 +62,9 @@ impl Desk<'_> {
         loop {
             request.max_tokens = Some(share.granted);
             let view = self.api.search_output(&id, &request).await?;
-            let result = self.form.result(object(&view), &[], &format!("{} matches", view.matches.len()));
-            if share.has_room_for(&result) {
-                return Ok(result);
+            let answer = object(&view);
+            if share.has_room_for(&answer) {
+                return Ok(answer);
             }
         }
     }
@@ -90,9 +88,9 @@ impl Share {
         Ok(Self { bytes, granted: tokens - ENVELOPE })
     }
 
-    /// Whether a result costs no more; else less is granted, as long as there is less.
-    fn has_room_for(&mut self, result: &CallToolResult) -> bool {
-        let length = serde_json::to_vec(result).map_or(0, |json| json.len());
+    /// Whether an answer costs no more as JSON; else less is granted, as long as there is less.
+    fn has_room_for(&mut self, answer: &Object) -> bool {
+        let length = serde_json::to_vec(answer).map_or(0, |json| json.len());
         if length <= self.bytes || self.granted <= LEAST_GRANTED {
             return true;
         }

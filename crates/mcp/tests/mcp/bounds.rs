@@ -307,8 +307,18 @@ fn arbitrary(mut seed: u64) -> String {
     text
 }
 
+/// The length of what a model is shown of an answer. Clients show the text or the structured content, which are the same.
+fn shown(result: &Value) -> usize {
+    assert_eq!(result["isError"], false, "{result}");
+    assert_eq!(result["content"].as_array().unwrap().len(), 1, "{result}");
+    let text = result["content"][0]["text"].as_str().unwrap();
+    assert_eq!(said(result), result["structuredContent"], "{result}");
+    assert!(text.len() >= result["structuredContent"].to_string().len(), "{result}");
+    text.len()
+}
+
 #[tokio::test]
-async fn whole_result_fits_into_its_tokens_whatever_was_printed() {
+async fn what_a_model_is_shown_fits_into_its_tokens_whatever_was_printed() {
     for version in ["2024-11-05", "2025-11-25"] {
         let mut raw = Raw::speaking(version).await;
         for seed in 0..12 {
@@ -320,25 +330,20 @@ async fn whole_result_fits_into_its_tokens_whatever_was_printed() {
                 {
                     let page =
                         raw.call("read_process_output", with(asked.clone(), field, value.clone())).await;
-                    let length = page.to_string().len();
+                    let length = shown(&page);
                     assert!(length <= tokens * 4 + 160, "{version} {seed} {tokens} {field}: {length}");
-                    assert_eq!(page["isError"], false, "{page}");
-                    assert_eq!(page.get("structuredContent").is_some(), version == "2025-11-25", "{page}");
                 }
             }
             let asked = json!({ "process_id": id, "pattern": ".", "context": 2, "max_matches": 100 });
             let found = raw.call("search_process_output", asked).await;
-            assert!(found.to_string().len() <= 1_500 * 4 + 160, "{seed}: {}", found.to_string().len());
-            assert_eq!(found["isError"], false, "{found}");
+            assert!(shown(&found) <= 1_500 * 4 + 160, "{seed}: {}", shown(&found));
         }
     }
 }
 
 #[tokio::test]
-async fn pages_of_any_size_join_to_what_was_printed_in_both_forms() {
-    for (version, tokens) in
-        [("2024-11-05", 150), ("2025-11-25", 150), ("2024-11-05", 700), ("2025-11-25", 8_000)]
-    {
+async fn pages_of_any_size_join_to_what_was_printed() {
+    for (version, tokens) in [("2024-11-05", 150), ("2025-11-25", 700), ("2025-11-25", 8_000)] {
         let mut raw = Raw::speaking(version).await;
         let text = arbitrary(tokens);
         let id = raw.printed(&text).await;
@@ -346,39 +351,23 @@ async fn pages_of_any_size_join_to_what_was_printed_in_both_forms() {
         let mut joined = String::new();
         loop {
             let page = raw.call("read_process_output", asked).await;
-            let length = page.to_string().len();
+            let length = shown(&page);
             assert!(length <= usize::try_from(tokens).unwrap() * 4 + 160, "{version} {tokens}: {length}");
-            let (rest, text) = match page.get("structuredContent") {
-                Some(answer) => (answer.clone(), answer["text"].clone()),
-                None => {
-                    let rest = page["content"][0]["text"].as_str().unwrap();
-                    (serde_json::from_str(rest).unwrap(), page["content"][1]["text"].clone())
-                }
-            };
-            assert!(rest.get("head").is_none(), "{rest}");
-            joined.push_str(text.as_str().unwrap());
-            if rest["eof"] == true {
+            let page = said(&page);
+            assert!(page.get("head").is_none(), "{page}");
+            joined.push_str(page["text"].as_str().unwrap());
+            if page["eof"] == true {
                 break;
             }
             asked = json!({
                 "process_id": id,
                 "max_tokens": tokens,
                 "raw": true,
-                "cursor": rest["next_cursor"],
+                "cursor": page["next_cursor"],
             });
         }
         assert!(joined == format!("{text}\n"), "{version} {tokens}");
     }
-}
-
-#[tokio::test]
-async fn older_clients_are_told_both_ends_as_texts_of_their_own() {
-    let mut raw = Raw::speaking("2024-11-05").await;
-    let id = raw.printed(&(1..=2_000).map(|n| format!("line {n}\n")).collect::<String>()).await;
-    let look = raw.call("read_process_output", json!({ "process_id": id, "max_tokens": 400 })).await;
-    let text = |place: usize| look["content"][place]["text"].as_str().unwrap();
-    assert!(text(0).contains("omitted") && !text(0).contains("line 1"), "{look}");
-    assert!(text(1).starts_with("line 1\n") && text(2).ends_with("line 2000\n\n"), "{look}");
 }
 
 #[tokio::test]

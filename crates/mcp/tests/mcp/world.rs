@@ -188,12 +188,7 @@ impl Client {
         }
         let content = result.structured_content.as_ref().unwrap();
         let text = &result.content[0].as_text().unwrap().text;
-        let is_under_a_budget = ["read_process_output", "search_process_output"].contains(&tool);
-        if is_under_a_budget {
-            assert!(text.ends_with("in structuredContent"), "{text}");
-        } else {
-            assert_eq!(&serde_json::from_str::<Value>(text).unwrap(), content);
-        }
+        assert_eq!(&serde_json::from_str::<Value>(text).unwrap(), content, "{tool}");
         let known = &self.tools[tool];
         let expected = Value::Object(known.output_schema.as_deref().unwrap().clone());
         schema::check(&expected, content).unwrap_or_else(|wrong| panic!("{tool}: {wrong} in {content}"));
