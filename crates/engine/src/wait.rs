@@ -12,6 +12,8 @@ pub enum Goal {
     /// It has ended.
     #[default]
     Ended,
+    /// It has ended, and so has every descendant that has to end with it.
+    TreeEnded,
     /// It runs, or has ended.
     Running,
     /// It is ready, or has ended. Only for commands that were launched with a way to find that out.
@@ -118,6 +120,7 @@ impl Goal {
         let status = process.status();
         match self {
             Self::Ended => status.is_ended(),
+            Self::TreeEnded => status.is_ended() && process.cascade.is_none(),
             Self::Running => {
                 matches!(status, Status::Running | Status::Paused | Status::Stopping) || status.is_ended()
             }
@@ -130,7 +133,7 @@ impl Goal {
         let process = &stored.process;
         let tells = process.spec.command().is_some_and(|command| command.ready_when.is_some());
         match self {
-            Self::Ended | Self::Running => Ok(()),
+            Self::Ended | Self::TreeEnded | Self::Running => Ok(()),
             Self::Ready if tells || process.status().is_ended() => Ok(()),
             Self::Ready => Err(EngineError::Invalid {
                 what: "goal",

@@ -178,7 +178,7 @@ impl Tool {
                  data, not an error."
             }
             Self::StopBackgroundProcess => {
-                "Stop a process with all its descendants: TERM, 5 s, KILL. Waits until it has ended."
+                "Stop a process with all its descendants: TERM, 5 s, KILL. Waits until all of them have ended, at most 15 s."
             }
             Self::WaitForProcess => {
                 "Wait until processes have ended, run, are ready, or print a match. Returns early with what there is; ask \

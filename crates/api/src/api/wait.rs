@@ -42,9 +42,10 @@ impl Api {
 fn goal(request: &WaitRequest) -> Result<Goal, Fault> {
     match request.goal.as_deref() {
         None | Some("ended") => Ok(Goal::Ended),
+        Some("tree_ended") => Ok(Goal::TreeEnded),
         Some("running") => Ok(Goal::Running),
         Some("ready") => Ok(Goal::Ready),
-        Some(word) => Err(Fault::unreadable("for", word, &"it is none of ended, running and ready")),
+        Some(word) => Err(Fault::unreadable("for", word, &"it is none of ended, tree_ended, running and ready")),
     }
 }
 

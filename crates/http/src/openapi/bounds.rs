@@ -150,7 +150,7 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
         ("WaitRequest", "id") => {
             json!({ "minItems": 1, "maxItems": 1_000, "items": { "type": "string", "minLength": 1 } })
         }
-        ("WaitRequest", "for") => word(&["ended", "running", "ready"]),
+        ("WaitRequest", "for") => word(&["ended", "tree_ended", "running", "ready"]),
         ("WaitRequest", "mode") => word(&["all", "any"]),
         _ => return Map::new(),
     };

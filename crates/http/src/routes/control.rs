@@ -17,7 +17,7 @@ use longhaul_wire::api::{
 pub(crate) fn entries(replays: &Replays) -> Vec<Entry> {
     vec![
         Entry::post("/v1/processes/{reference}/cancel", cancel)
-            .named("cancel_process", "Ends a process with all its descendants, unless it is to be alone")
+            .named("cancel_process", "Ends a process with all its descendants, unless it is to be alone; answers while they are ending, and `GET /v1/wait?for=tree_ended` waits for the last of them")
             .guarded()
             .takes::<CancelRequest>()
             .answers::<Outcome>(200, "What came of it"),

@@ -25,6 +25,25 @@ async fn cancel_reaches_all_descendants_and_alone_only_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn wait_for_the_end_of_a_tree_lasts_as_long_as_its_last_process() {
+    let world = World::new().await;
+    let top = world.submit(command("run")).await;
+    world.submit(child("stubborn", &top)).await;
+    world.pass(millis(20)).await;
+    let outcome = world.post(&format!("/v1/processes/{top}/cancel"), json!({})).await.json();
+    assert_eq!(outcome["process"]["ending_descendants"], true);
+    world.pass(millis(1_000)).await;
+    let wait = async |goal: &str| {
+        let reply = world.get(&format!("/v1/wait?id={top}&for={goal}&timeout_ms=0")).await.json();
+        (reply["timed_out"].clone(), reply["processes"][0]["ending_descendants"].clone())
+    };
+    assert_eq!(wait("ended").await, (json!(false), json!(true)), "the process itself has ended");
+    assert_eq!(wait("tree_ended").await, (json!(true), json!(true)), "its child has not");
+    world.pass(millis(6_000)).await;
+    assert_eq!(wait("tree_ended").await, (json!(false), json!(false)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn level_of_a_tree_is_ended_and_other_trees_are_left_alone() {
     let world = World::new().await;
     let [top, middle, leaf] = line(&world).await;

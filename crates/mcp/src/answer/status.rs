@@ -21,6 +21,7 @@ const BRIEF: &[&str] = &[
     "progress",
     "eta_s",
     "pid",
+    "ending_descendants",
     "exit_code",
     "error",
     "started_at",
@@ -144,7 +145,7 @@ fn renamed(name: &str) -> String {
 }
 
 fn add(fields: &mut Object, view: &ProcessView, around: &Around) {
-    let terminal = is_terminal(&view.status);
+    let terminal = is_terminal(&view.status) && !view.ending_descendants;
     fields.insert("terminal".to_owned(), terminal.into());
     let mut output = Object::new();
     if let Some(bytes) = fields.remove("output_bytes") {
@@ -184,6 +185,11 @@ fn next(view: &ProcessView) -> Option<&'static str> {
                 "it waits for input that never comes: stop_background_process, then start it with stdin: pipe"
             }
         });
+    }
+    if view.ending_descendants && is_terminal(&view.status) {
+        return Some(
+            "descendants of it are still ending: stop_background_process waits for them, with force it kills them",
+        );
     }
     match view.status.as_str() {
         "paused" => Some("resume_process lets it go on"),

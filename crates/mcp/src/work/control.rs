@@ -11,13 +11,13 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 impl Desk<'_> {
-    /// Stops a process with all its descendants, and waits for its end.
+    /// Stops a process with all its descendants, and waits until the last of them has ended.
     pub(super) async fn stop(self, asked: Stop) -> Result<Object, Refusal> {
         let request = CancelRequest { force: asked.force, alone: false };
         let mut outcome = self.api.cancel(&self.find(&asked.process_id).await?, request, None).await?;
         let id = outcome.process.id.clone();
-        if let Some(ended) = self.ended_within(&id, PATIENCE).await? {
-            outcome.process = ended;
+        if let Some(seen) = self.waited(&id, Some("tree_ended"), PATIENCE).await? {
+            outcome.process = seen;
         }
         Ok(self.came_of(&outcome).await)
     }
@@ -54,14 +54,16 @@ impl Desk<'_> {
         answer
     }
 
-    /// The process if it ends within a span.
-    pub(super) async fn ended_within(
+    /// The process as it is when it has got so far (by default: has ended), or when the time is over.
+    pub(super) async fn waited(
         self,
         id: &str,
+        goal: Option<&str>,
         patience: Duration,
     ) -> Result<Option<ProcessView>, Refusal> {
         let request = WaitRequest {
             ids: vec![id.to_owned()],
+            goal: goal.map(str::to_owned),
             timeout_ms: Some(super::millis(patience)),
             ..WaitRequest::default()
         };

@@ -23,7 +23,7 @@ impl Desk<'_> {
         let Launched { mut process, outcome, .. } = self.api.launch(self.launch(asked).await?).await?;
         let id = process.id.clone();
         if !wait.is_zero()
-            && let Some(seen) = self.ended_within(&id, wait).await?
+            && let Some(seen) = self.waited(&id, None, wait).await?
         {
             process = seen;
         }

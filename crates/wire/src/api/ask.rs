@@ -64,7 +64,8 @@ pub struct WaitRequest {
     /// The processes; 1 to 1,000.
     #[serde(rename = "id")]
     pub ids: Vec<String>,
-    /// How far they have to get: `ended`, `running` or `ready`; `ended` by default.
+    /// How far they have to get: `ended`, `tree_ended` (also every descendant that has to end with them), `running` or
+    /// `ready`; `ended` by default.
     #[serde(rename = "for")]
     pub goal: Option<String>,
     /// How many of them: `all` or `any`; `all` by default.
