@@ -25,7 +25,8 @@ async fn host(adjust: impl FnOnce(&mut Settings)) -> (Engine, VirtualClock) {
         ids: Arc::new(SequentialIds::default()),
     };
     let id = NodeId::new("here").unwrap();
-    let mut settings = Settings::of(NodeFacts { id, boot: "b".to_owned(), version: "0".to_owned() });
+    let mut settings =
+        Settings::of(NodeFacts { id, home: None, boot: "b".to_owned(), version: "0".to_owned() });
     adjust(&mut settings);
     (Engine::start(parts, settings).await.unwrap(), clock)
 }

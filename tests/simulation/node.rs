@@ -248,5 +248,5 @@ impl Node {
 }
 
 pub(crate) fn facts(id: &NodeId) -> NodeFacts {
-    NodeFacts { id: id.clone(), boot: "boot".to_owned(), version: "0".to_owned() }
+    NodeFacts { id: id.clone(), home: None, boot: "boot".to_owned(), version: "0".to_owned() }
 }

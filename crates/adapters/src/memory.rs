@@ -223,7 +223,7 @@ impl Membership for MemoryStore {
     }
 
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
-        Ok(self.write(|ledger, now| ledger.register(now, me)))
+        self.write(|ledger, now| ledger.register(now, me))
     }
 
     async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {

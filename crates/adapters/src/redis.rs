@@ -78,7 +78,6 @@ pub struct RedisStore {
     link: Arc<Link>,
     leases: Option<LeaseTimes>,
     terms: String,
-    home: String,
     taken_in: TakenIn,
     listening: Listening,
     acknowledged: Acknowledged,
@@ -101,7 +100,6 @@ impl RedisStore {
         let store = Self {
             leases: options.leases,
             terms: options.terms(),
-            home: options.home.unwrap_or_default(),
             taken_in: TakenIn::default(),
             listening: Listening::start(Arc::clone(&link)),
             acknowledged: Acknowledged::default(),

@@ -585,7 +585,12 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn facts() -> NodeFacts {
-    NodeFacts { id: NodeId::new("laptop").unwrap(), boot: "boot".to_owned(), version: "0.1.0".to_owned() }
+    NodeFacts {
+        id: NodeId::new("laptop").unwrap(),
+        home: None,
+        boot: "boot".to_owned(),
+        version: "0.1.0".to_owned(),
+    }
 }
 
 fn room(lease: &Lease, batch: u32) -> Room {

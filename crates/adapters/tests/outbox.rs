@@ -151,7 +151,7 @@ impl Node {
 }
 
 fn facts(node: &str) -> NodeFacts {
-    NodeFacts { id: name(node), boot: "boot".to_owned(), version: "1".to_owned() }
+    NodeFacts { id: name(node), home: None, boot: "boot".to_owned(), version: "1".to_owned() }
 }
 
 fn name(text: &str) -> NodeId {

@@ -112,7 +112,12 @@ impl Bench {
                 Err(error) => panic!("{error:?}"),
             }
         };
-        let me = NodeFacts { id: NodeId::new("n").unwrap(), boot: String::new(), version: String::new() };
+        let me = NodeFacts {
+            id: NodeId::new("n").unwrap(),
+            home: None,
+            boot: String::new(),
+            version: String::new(),
+        };
         let lease = store.register(&me).await.unwrap();
         Self { store: Arc::new(store), ids: Arc::default(), lease, client, _server: Arc::new(server) }
     }

@@ -806,7 +806,12 @@ async fn picture(store: &SqliteStore) -> impl PartialEq + std::fmt::Debug + use<
 }
 
 fn facts() -> NodeFacts {
-    NodeFacts { id: NodeId::new("laptop").unwrap(), boot: "boot".to_owned(), version: "0.1.0".to_owned() }
+    NodeFacts {
+        id: NodeId::new("laptop").unwrap(),
+        home: None,
+        boot: "boot".to_owned(),
+        version: "0.1.0".to_owned(),
+    }
 }
 
 fn room(lease: &Lease, batch: u32) -> Room {

@@ -31,7 +31,12 @@ impl Scale {
         let path = directory.join("store.db");
         let clock = Arc::new(VirtualClock::default());
         let store = SqliteStore::open(&path, clock, SqliteOptions::default()).unwrap();
-        let me = NodeFacts { id: NodeId::new("n").unwrap(), boot: String::new(), version: String::new() };
+        let me = NodeFacts {
+            id: NodeId::new("n").unwrap(),
+            home: None,
+            boot: String::new(),
+            version: String::new(),
+        };
         let beside = Connection::open(&path).unwrap();
         // What it moves needs to outlive nothing, and the disk is slow.
         beside.execute_batch("PRAGMA synchronous = OFF").unwrap();

@@ -24,7 +24,12 @@ async fn it_is_fast_and_small() {
     let store = Arc::new(open(&path));
     println!("resident, empty: {} KiB", resident());
     let lease = store
-        .register(&NodeFacts { id: NodeId::new("n").unwrap(), boot: String::new(), version: String::new() })
+        .register(&NodeFacts {
+            id: NodeId::new("n").unwrap(),
+            home: None,
+            boot: String::new(),
+            version: String::new(),
+        })
         .await
         .unwrap();
 
@@ -117,7 +122,8 @@ async fn a_long_queue_of_many_keys_is_claimed_from_fast() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let store = Arc::new(open(&path));
-    let me = NodeFacts { id: NodeId::new("n").unwrap(), boot: String::new(), version: String::new() };
+    let me =
+        NodeFacts { id: NodeId::new("n").unwrap(), home: None, boot: String::new(), version: String::new() };
     let lease = store.register(&me).await.unwrap();
     let ids = Arc::new(SequentialIds::default());
     let fill: Vec<_> = (0..100)

@@ -62,6 +62,6 @@ async fn start(dir: &std::path::Path) -> Result<Engine, Box<dyn Error>> {
         clock,
         ids: Arc::new(RandomIds),
     };
-    let node = NodeFacts { id: NodeId::new("embedded")?, boot, version: "1".to_owned() };
+    let node = NodeFacts { id: NodeId::new("embedded")?, home: None, boot, version: "1".to_owned() };
     Ok(Engine::start(parts, Settings::of(node)).await?)
 }

@@ -102,6 +102,6 @@ async fn start(dir: &Path) -> Result<Engine, Box<dyn Error>> {
         clock,
         ids: Arc::new(RandomIds),
     };
-    let node = NodeFacts { id: NodeId::new("service")?, boot, version: "1".to_owned() };
+    let node = NodeFacts { id: NodeId::new("service")?, home: None, boot, version: "1".to_owned() };
     Ok(Engine::start(parts, Settings::of(node)).await?)
 }

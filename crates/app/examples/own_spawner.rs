@@ -176,7 +176,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         clock,
         ids: Arc::new(RandomIds),
     };
-    let node = NodeFacts { id: NodeId::new("threads")?, boot: "b".to_owned(), version: "1".to_owned() };
+    let node =
+        NodeFacts { id: NodeId::new("threads")?, home: None, boot: "b".to_owned(), version: "1".to_owned() };
     let engine = Engine::start(parts, Settings::of(node)).await?;
     let mut out = std::io::stdout();
     for words in [&["sorted", "a", "b"][..], &["sorted", "b", "a"], &["unknown"]] {

@@ -219,7 +219,8 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
         clock: Arc::new(clock.clone()),
         ids: Arc::new(SequentialIds::default()),
     };
-    let node = NodeFacts { id: NodeId::new("here")?, boot: "b".to_owned(), version: "1".to_owned() };
+    let node =
+        NodeFacts { id: NodeId::new("here")?, home: None, boot: "b".to_owned(), version: "1".to_owned() };
     let engine = Engine::start(parts, Settings::of(node)).await?;
     let spec = Spec::of(Work::Command(Box::new(CommandSpec::of("sleep", &["1000"], "/"))));
     engine.launch(Launch { spec, parent: None, captured: None, no_queue: false }).await?;

@@ -56,7 +56,8 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
         clock: shared,
         ids: Arc::new(SequentialIds::default()),
     };
-    let node = NodeFacts { id: NodeId::new("here")?, boot: "b".to_owned(), version: "1".to_owned() };
+    let node =
+        NodeFacts { id: NodeId::new("here")?, home: None, boot: "b".to_owned(), version: "1".to_owned() };
     let engine = Engine::start(parts, Settings::of(node)).await?;
     for (key, slots) in SLOTS {
         engine.set_slots(key, Some(slots)).await?;

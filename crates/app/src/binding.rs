@@ -9,8 +9,8 @@ use crate::compose::{self, ComposeError};
 use crate::config::StoreChoice;
 use crate::lock::{Holder, LOCK};
 use crate::state_dir::StateDir;
-use longhaul_domain::{Process, ProcessId, Status, Work};
-use longhaul_engine::ports::{Filter, PageAsk, Store, StoreError};
+use longhaul_domain::{NodeId, Process, ProcessId, Status, Work};
+use longhaul_engine::ports::{Filter, Home, NodeFacts, PageAsk, Store, StoreError};
 use longhaul_failpoint::failpoint;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -93,6 +93,7 @@ impl Binding {
         state: &StateDir,
         choice: &StoreChoice,
         store: &dyn Store,
+        node: &NodeId,
     ) -> Result<(), ComposeError> {
         let Some(file) = file_of(choice) else {
             return Ok(());
@@ -126,8 +127,13 @@ impl Binding {
                 (is_mine, None)
             }
         };
-        if !is_mine && let Some(Live { id, .. }) = live(store).await.map_err(failed)?.first() {
-            return Err(ComposeError::Foreign { store: choice.to_string(), live: *id, state_dir });
+        match live(store).await.map_err(failed)?.first() {
+            Some(Live { id, .. }) if !is_mine => {
+                return Err(ComposeError::Foreign { store: choice.to_string(), live: *id, state_dir });
+            }
+            // The store may know this directory by an id that it has lost.
+            Some(_) => release(store, node).await.map_err(failed)?,
+            None => {}
         }
         match mine.write(&file) {
             Err(error) if is_mine && !error.is_directory() => {
@@ -187,9 +193,10 @@ impl Binding {
         }
     }
 
-    /// The id of a state directory, which it gets if it has none.
-    pub(crate) fn id_of(state: &StateDir) -> Result<String, UnusableFile> {
-        Ok(Self::of(state)?.binding.id)
+    /// What a node that works from this state directory tells the store. The directory gets an id if it has none.
+    pub(crate) fn home_of(state: &StateDir) -> Result<Home, UnusableFile> {
+        let Self { id, path } = Self::of(state)?.binding;
+        Ok(Home { id, place: format!("{}{}", path.display(), on_this_machine()) })
     }
 
     /// What a store of this state directory says; the directory gets an id if it has none that can be used.
@@ -277,6 +284,28 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.push(".");
     name.push(ending);
     name.into()
+}
+
+/// The state directory of a home, without the name of the machine where that is this one.
+pub(crate) fn path_of(home: &Home) -> PathBuf {
+    home.place.strip_suffix(&on_this_machine()).unwrap_or(&home.place).into()
+}
+
+fn on_this_machine() -> String {
+    format!(" on {}", rustix::system::uname().nodename().to_string_lossy())
+}
+
+/// Lets any state directory have the name of this node, also while the node owns processes. Whoever works under that
+/// name loses it.
+pub(crate) async fn release<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<(), StoreError> {
+    let facts = NodeFacts {
+        id: node.clone(),
+        home: None,
+        boot: String::new(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let lease = store.register(&facts).await?;
+    store.leave(&lease).await
 }
 
 /// The processes that have not ended.

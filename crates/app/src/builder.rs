@@ -4,8 +4,8 @@ use crate::config::{Flags, Sources};
 use crate::dispatch;
 use crate::failure::Failure;
 use crate::longhaul::Longhaul;
-use crate::stores::Stores;
-use longhaul_engine::ports::{Clock, Store, StoreError};
+use crate::stores::{Opening, Stores};
+use longhaul_engine::ports::{Store, StoreError};
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,13 +21,12 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds a kind of store under the scheme of its URL: `store = "etcd:…"` in the configuration then opens it. `open` gets
-    /// what stands behind the colon, and the clock that the store has to use. One of longhaul's own schemes stays what
-    /// it is.
+    /// Adds a kind of store under the scheme of its URL: `store = "etcd:…"` in the configuration then opens it with `open`,
+    /// inside the runtime of the manager. One of longhaul's own schemes stays what it is.
     #[must_use]
     pub fn store<F, O>(mut self, scheme: &str, open: F) -> Self
     where
-        F: Fn(String, Arc<dyn Clock>) -> O + Send + Sync + 'static,
+        F: Fn(Opening) -> O + Send + Sync + 'static,
         O: Future<Output = Result<Arc<dyn Store>, StoreError>> + Send + 'static,
     {
         self.stores.add(scheme, open);

@@ -30,7 +30,7 @@ use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_cli::shell_word;
 use longhaul_domain::{NodeId, OpId, ProcessId};
 use longhaul_engine::Parts;
-use longhaul_engine::ports::{Clock, IdSource, Migrate, Store, StoreError};
+use longhaul_engine::ports::{Clock, IdSource, Migrate, NodeFacts, Store, StoreError};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,8 +41,8 @@ use std::sync::Arc;
 pub(crate) struct Composed {
     /// The ports.
     pub(crate) parts: Parts,
-    /// The identity of the boot.
-    pub(crate) boot: String,
+    /// As what the node registers.
+    pub(crate) node: NodeFacts,
     /// Keeps other managers away from the store for as long as it is held.
     pub(crate) sole_user: Option<File>,
 }
@@ -168,13 +168,18 @@ pub(crate) async fn compose(
 ) -> Result<Composed, ComposeError> {
     let failed = |part| move |source| ComposeError::Part { part, source };
     let clock = SystemClock::open(state.path()).map_err(failed("clock"))?;
-    let boot = clock.boot_id().to_owned();
+    let node = NodeFacts {
+        id: settings.node.clone(),
+        home: Some(Binding::home_of(state)?),
+        boot: clock.boot_id().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
     let attempts_dir = state.path().join(ATTEMPTS);
     let spawner = OsSpawner::open(OsOptions {
         attempts_dir: attempts_dir.clone(),
         shim: shim::find(settings.shim.as_deref()).map_err(failed("shim"))?,
         anchor_ms: clock.anchor_ms(),
-        boot_id: boot.clone(),
+        boot_id: node.boot.clone(),
         containment: containment(settings.containment),
         adopt_orphans: around.adopt_orphans,
         open_files: around.open_files,
@@ -185,11 +190,11 @@ pub(crate) async fn compose(
     if let Some(elsewhere) = &elsewhere {
         elsewhere.check_founded(&settings.store).await?;
     }
-    let (store, sole_user) = store(&settings.store, state, &clock, &around.stores).await?;
+    let (store, sole_user) = store(&settings.store, state, &clock, &around.stores, &node).await?;
     if let Some(elsewhere) = &elsewhere {
         elsewhere.check_known(&settings.store, store.as_ref()).await?;
     }
-    Binding::check(state, &settings.store, store.as_ref()).await?;
+    Binding::check(state, &settings.store, store.as_ref(), &settings.node).await?;
     if let Err(error) = last_store::note(state, &settings.store) {
         // A full disk is no reason to stay away.
         tracing::warn!("{error}: {}", error.source);
@@ -208,7 +213,7 @@ pub(crate) async fn compose(
         clock,
         ids: Arc::new(RandomIds),
     };
-    Ok(Composed { parts, boot, sole_user })
+    Ok(Composed { parts, node, sole_user })
 }
 
 fn prober(spawner: &OsSpawner, settings: &Settings) -> OsProber {
@@ -225,6 +230,7 @@ async fn store(
     state: &StateDir,
     clock: &Arc<dyn Clock>,
     others: &Stores,
+    node: &NodeFacts,
 ) -> Result<(Arc<dyn Store>, Option<File>), ComposeError> {
     let failed = |source| ComposeError::Store { store: choice.to_string(), source };
     match choice {
@@ -236,11 +242,10 @@ async fn store(
         // It keeps others away by itself.
         StoreChoice::Fs(path) => Ok((Arc::new(files(path, clock).map_err(failed)?), None)),
         StoreChoice::Other(url) if shared::knows(url) => {
-            let store =
-                shared::opened_by_node(choice, url, state.path(), Binding::id_of(state)?, clock).await;
+            let store = shared::opened_by_node(choice, url, state.path(), clock).await;
             Ok((store.map_err(failed)?, None))
         }
-        StoreChoice::Other(url) => match others.open(url, clock).await {
+        StoreChoice::Other(url) => match others.open(url, clock, node.home.clone()).await {
             Some(opened) => Ok((opened.map_err(failed)?, None)),
             None => {
                 let source = unknown(url).into();

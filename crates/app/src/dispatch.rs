@@ -75,7 +75,7 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
                 let flags = Flags { store: store.clone(), ..flags(&ServeArgs::default(), &cli.global) };
                 let settings = settings(&state_dir, flags, stores)?;
                 let consent = Consent::of(cli.global.yes, cli.global.no_input);
-                print(&store_adopt(&state_dir, &settings.store, consent, json)?)
+                print(&store_adopt(&state_dir, &settings, stores, consent, json)?)
             }
         },
         Verb::Token(args) => print(&token_verb(&state_dir, args, json)?),

@@ -75,24 +75,26 @@ pub enum Failure {
         #[source]
         source: EngineError,
     },
-    /// Another state directory is in the cluster under the name of this node.
-    #[error("node {node} is there already: another state directory was heard under that name {} ms ago", heard.as_millis())]
+    /// Another state directory is served under the name of this node.
+    #[error("node {node} is served from another state directory: {home}, heard {} ms ago", heard.as_millis())]
     NameTaken {
         /// The name.
         node: NodeId,
+        /// The other state directory.
+        home: String,
         /// How long ago it was heard.
         heard: Duration,
     },
-    /// Another state directory was in the cluster under the name of this node, and left work behind that has not ended.
-    #[error(
-        "of another state directory, which was in the cluster as {node}, {open} processes have not ended"
-    )]
+    /// Another state directory was served under the name of this node, and its processes have not ended.
+    #[error("node {node} belongs to another state directory, {home}, of which {} not ended", have_many(*open))]
     NameHeld {
         /// The name.
         node: NodeId,
-        /// How many they are.
+        /// The other state directory.
+        home: String,
+        /// How many processes they are.
         open: u64,
-        /// In how long they are lost; none if the other one left in good order, and is waited for.
+        /// In how long they are lost; none if they never are.
         free_in: Option<Duration>,
     },
     /// Another manager came into the cluster under the name of this node, after its lease was over.
@@ -177,11 +179,11 @@ impl Failure {
 
     /// What it means that an engine did not start.
     pub(crate) fn of_start(source: EngineError) -> Self {
-        if let EngineError::Refused { refusal: Refusal::NameTaken { node, heard } } = source {
-            return Self::NameTaken { node, heard };
+        if let EngineError::Refused { refusal: Refusal::NameTaken { node, home, heard } } = source {
+            return Self::NameTaken { node, home: home.place, heard };
         }
-        if let EngineError::Refused { refusal: Refusal::NameHeld { node, open, free_in } } = source {
-            return Self::NameHeld { node, open, free_in };
+        if let EngineError::Refused { refusal: Refusal::NameHeld { node, home, open, free_in } } = source {
+            return Self::NameHeld { node, home: home.place, open, free_in };
         }
         Self::Engine { source }
     }
@@ -287,8 +289,8 @@ impl Failure {
                     ),
                     None => format!(
                         "begin with that state directory, or give this node a name of its own: node.id in the configuration, or \
-                         --node-id NAME; if that directory is gone for good, another node can let go of it: \
-                         `longhaul node forget {node}`"
+                         --node-id NAME; if that directory is gone for good: `longhaul node forget {node}` on another node, or \
+                         where there is none, `longhaul store adopt`"
                     ),
                 }),
             ),
@@ -362,6 +364,10 @@ impl Failure {
         // Without a standard error the exit code has to do.
         let _ = io::stderr().write_all(text.as_bytes());
     }
+}
+
+fn have_many(open: u64) -> String {
+    have(usize::try_from(open).unwrap_or(usize::MAX))
 }
 
 /// Everything behind an error, in one line.

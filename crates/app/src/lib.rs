@@ -45,4 +45,4 @@ pub use longhaul::Longhaul;
 pub use serve::{ListenError, Serve, serve};
 pub use state_dir::{PrivateError, StateDir, StateDirError};
 pub use store_copy::CopyError;
-pub use stores::{OpenedStore, Stores};
+pub use stores::{OpenedStore, Opening, Stores};

@@ -9,7 +9,6 @@ use crate::foothold::{Foothold, GuardedStore};
 use crate::lock::ManagerLock;
 use crate::serve::{At, engine_settings};
 use crate::state_dir::StateDir;
-use longhaul_engine::ports::NodeFacts;
 use longhaul_engine::{Engine, Shutdown};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -115,9 +114,8 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     let around = Surroundings { stores, adopt_orphans: false, open_files: None };
     let foothold = Foothold::of(&state, &lock)
         .map_err(|source| Failure::System { tried: "look at its lock", source })?;
-    let Composed { mut parts, boot, sole_user } = compose(&state, &settings, &around).await?;
+    let Composed { mut parts, node, sole_user } = compose(&state, &settings, &around).await?;
     parts.store = Arc::new(GuardedStore::new(parts.store, foothold.clone()));
-    let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
     let engine = Engine::start(parts, engine_settings(At::default(), &settings, node)).await;
     let engine = engine.map_err(Failure::of_start)?;
     let opened =

@@ -179,15 +179,14 @@ async fn manage(
     }
     let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
     tell(state, &urls);
-    let Composed { mut parts, boot, sole_user: _held } = compose(state, settings, around).await?;
+    let Composed { mut parts, node, sole_user: _held } = compose(state, settings, around).await?;
     foothold.stand_on(&settings.store).map_err(system("look at its store"))?;
     tell_of_strangers(state, &settings.store, parts.store.as_ref()).await;
     crashpoint!("app.composed");
     let metrics = Metrics::default();
     let store = GuardedStore::new(parts.store, foothold.clone());
     parts.store = Arc::new(Measured::new(Arc::new(store), parts.clock.clone(), metrics.clone()));
-    let peers = peers(settings, &boot)?;
-    let node = NodeFacts { id: settings.node.clone(), boot, version: env!("CARGO_PKG_VERSION").to_owned() };
+    let peers = peers(settings, &node.boot)?;
     let at = At {
         socket: Some(state.socket().to_string_lossy().into_owned()),
         address: Some(address(state, settings, &urls)),

@@ -1,13 +1,16 @@
 //! `longhaul store adopt`: gives a store to this state directory.
 
-use crate::binding::{Binding, Live, Owner, live};
-use crate::compose::{self, ComposeError};
-use crate::config::StoreChoice;
+use crate::binding::{Binding, Live, Owner, live, path_of, release};
+use crate::compose::{self, ComposeError, shared};
+use crate::config::{Settings, StoreChoice};
 use crate::failure::Failure;
 use crate::last_store::{self, Elsewhere};
 use crate::lock::ManagerLock;
 use crate::state_dir::StateDir;
 use crate::store_copy::{CopyError, counted};
+use crate::stores::Stores;
+use longhaul_domain::NodeId;
+use longhaul_engine::ports::{Home, Store};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -38,13 +41,17 @@ impl Consent {
 /// Gives a store that nobody uses to a state directory, and gives what is printed; nothing if that was refused.
 pub(crate) fn store_adopt(
     state_dir: &Path,
-    store: &StoreChoice,
+    settings: &Settings,
+    stores: &Stores,
     consent: Consent,
     json: bool,
 ) -> Result<String, Failure> {
+    let store = &settings.store;
     let found = match store {
         // It is nobody's: what is given up is the other one.
-        StoreChoice::Memory | StoreChoice::Other(_) => Found::Unbound,
+        StoreChoice::Memory => Found::Unbound,
+        StoreChoice::Other(url) if shared::knows(url) => Found::Unbound,
+        StoreChoice::Other(_) => Found::Bound,
         StoreChoice::Sqlite(path) | StoreChoice::Fs(path) if path.exists() => Found::Bound,
         StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => Found::Missing,
     };
@@ -71,7 +78,7 @@ pub(crate) fn store_adopt(
                 .enable_all()
                 .build()
                 .map_err(|source| Failure::System { tried: "start its runtime", source })?;
-            let Some(lost) = runtime.block_on(adopt(&state, store, consent))? else {
+            let Some(lost) = runtime.block_on(adopt(&state, settings, stores, consent))? else {
                 return Ok(String::new());
             };
             lost
@@ -119,9 +126,21 @@ fn told(state: &StateDir, store: &StoreChoice, lost: usize, left: Option<&Elsewh
 }
 
 /// How many processes are lost from sight by it; none if it was refused.
-async fn adopt(state: &StateDir, store: &StoreChoice, consent: Consent) -> Result<Option<usize>, Failure> {
+async fn adopt(
+    state: &StateDir,
+    settings: &Settings,
+    stores: &Stores,
+    consent: Consent,
+) -> Result<Option<usize>, Failure> {
+    let (store, node) = (&settings.store, &settings.node);
     let clock = compose::clock(state)?;
     let failed = |source| CopyError::Store { store: store.to_string(), source };
+    if let StoreChoice::Other(url) = store {
+        let home = Binding::home_of(state).map_err(ComposeError::from)?;
+        let missing = || CopyError::Missing { store: store.to_string() };
+        let opened = stores.open(url, &clock, Some(home.clone())).await.ok_or_else(missing)?;
+        return adopt_by_node(opened.map_err(failed)?.as_ref(), store, node, &home, consent).await;
+    }
     // Held until it is done, so that nobody begins with it meanwhile.
     let Some(opened) = compose::movable(store, &clock).await.map_err(failed)? else {
         return Err(CopyError::InUse { store: store.to_string(), user: Binding::user(store) }.into());
@@ -139,7 +158,36 @@ async fn adopt(state: &StateDir, store: &StoreChoice, consent: Consent) -> Resul
     {
         return Ok(None);
     }
+    if !live.is_empty() {
+        release(opened.as_ref(), node).await.map_err(failed)?;
+    }
     Binding::adopt(state, store).map_err(ComposeError::from)?;
+    Ok(Some(lost))
+}
+
+/// The same for a store that a program added: it keeps by itself which state directory a node belongs to.
+async fn adopt_by_node(
+    opened: &dyn Store,
+    store: &StoreChoice,
+    node: &NodeId,
+    home: &Home,
+    consent: Consent,
+) -> Result<Option<usize>, Failure> {
+    let failed = |source| CopyError::Store { store: store.to_string(), source };
+    let known = opened.known_nodes().await.map_err(failed)?;
+    let registered =
+        known.into_iter().find(|known| known.facts.id == *node).and_then(|known| known.facts.home);
+    let lost = match &registered {
+        Some(registered) if registered.id == home.id => 0,
+        Some(_) | None => Live::attempted(&live(opened).await.map_err(failed)?),
+    };
+    if let Some(other) = registered
+        && lost > 0
+        && !agreed(consent, lost, &path_of(&other))?
+    {
+        return Ok(None);
+    }
+    release(opened, node).await.map_err(failed)?;
     Ok(Some(lost))
 }
 

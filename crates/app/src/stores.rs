@@ -1,7 +1,7 @@
 //! Stores that are found by the scheme of their URL: the one of many machines, and those that a program adds.
 
 use crate::compose::shared;
-use longhaul_engine::ports::{Clock, Store, StoreError};
+use longhaul_engine::ports::{Clock, Home, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -11,7 +11,19 @@ use std::sync::Arc;
 /// What opening a store comes to.
 pub type OpenedStore = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>, StoreError>> + Send>>;
 
-type Open = Arc<dyn Fn(String, Arc<dyn Clock>) -> OpenedStore + Send + Sync>;
+/// What a function that opens a store gets.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// What stands behind `scheme:` in the configuration.
+    pub rest: String,
+    /// The clock of this machine: a store of one machine takes its time from it. In a store of many machines all leases
+    /// have to go by one clock, that of the database.
+    pub clock: Arc<dyn Clock>,
+    /// The state directory that is served from this store; none for a program that only looks into the store.
+    pub home: Option<Home>,
+}
+
+type Open = Arc<dyn Fn(Opening) -> OpenedStore + Send + Sync>;
 
 /// How to open the store of many machines, and those that a program adds, by the scheme of their URL.
 #[derive(Clone)]
@@ -28,14 +40,13 @@ impl Default for Stores {
 }
 
 impl Stores {
-    /// Adds a kind of store: `open` gets what stands behind `scheme:`, and the clock that the store has to use. One that is
-    /// known already stays what it is.
+    /// Adds a kind of store under a scheme. One that is known already stays what it is.
     pub(crate) fn add<F, O>(&mut self, scheme: &str, open: F)
     where
-        F: Fn(String, Arc<dyn Clock>) -> O + Send + Sync + 'static,
+        F: Fn(Opening) -> O + Send + Sync + 'static,
         O: Future<Output = Result<Arc<dyn Store>, StoreError>> + Send + 'static,
     {
-        let open: Open = Arc::new(move |rest, clock| Box::pin(open(rest, clock)));
+        let open: Open = Arc::new(move |opening| Box::pin(open(opening)));
         self.known.entry(scheme.to_owned()).or_insert(open);
     }
 
@@ -50,10 +61,11 @@ impl Stores {
         &self,
         url: &str,
         clock: &Arc<dyn Clock>,
+        home: Option<Home>,
     ) -> Option<Result<Arc<dyn Store>, StoreError>> {
         let (scheme, rest) = url.split_once(':')?;
         let open = self.known.get(scheme)?;
-        Some(open(rest.to_owned(), clock.clone()).await)
+        Some(open(Opening { rest: rest.to_owned(), clock: clock.clone(), home }).await)
     }
 }
 

@@ -30,7 +30,7 @@ pub use events::{Cursor, EventLog, EventPage, Logged};
 pub use ids::IdSource;
 pub use known_node::{KnownNode, NodeOffer, Parting, Presence};
 pub use look::{ListeningPort, MOST_MEMBERS, TreeLook};
-pub use membership::{Calls, Lease, Membership, NodeFacts};
+pub use membership::{Calls, Home, Lease, Membership, NodeFacts};
 pub use migrate::{Books, Member, Migrate, OldKey, Tombstone};
 pub use notary::{Here, NoNotary, Notary, SealFault};
 pub use output::{

@@ -32,15 +32,16 @@ pub trait Membership: Debug + Send + Sync + 'static {
     /// node still owns belongs to the new lease. That it drains stays as it was; what it offers has to be
     /// [announced](Self::announce) anew.
     ///
-    /// A store of many machines may know which home, such as a state directory, a node works from. Then another home has
-    /// the name only once the lease is over or the node has left, and nothing is owned under it, or its grace is over as
-    /// well and what it owned was taken: nobody but the first home can tell what became of that. The same one has it at
-    /// once, and so has anybody where no home was told.
+    /// Only the [home](Home) that started an attempt can find it again, so the store keeps the home of each node and
+    /// refuses a registration that names another one while the node owns a process. In a store of many machines it also
+    /// refuses it while the lease of the node lasts, and takes what the node owns when lease and grace are over; the
+    /// registration succeeds then. A registration with the same home always succeeds. So does one without a home, and one
+    /// for a node whose home the store does not know.
     ///
     /// # Errors
-    /// [`Refusal::NameTaken`](crate::Refusal::NameTaken) if another home is there under that name,
-    /// [`Refusal::NameHeld`](crate::Refusal::NameHeld) if it is gone and something is owned under it; else only when the
-    /// store as a whole cannot be written.
+    /// [`Refusal::NameTaken`](crate::Refusal::NameTaken) if the lease of the node lasts in another home,
+    /// [`Refusal::NameHeld`](crate::Refusal::NameHeld) if it does not, or never ends, and the node owns something; else
+    /// only when the store as a whole cannot be written.
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError>;
 
     /// Gives a sign of life, which makes the lease last anew, and answers what there is for this node.
@@ -126,10 +127,31 @@ pub struct Lease {
 pub struct NodeFacts {
     /// Its identity, unique in a cluster.
     pub id: NodeId,
+    /// Where its attempts can be found; none if the node does not say, which gets it the name whoever had it.
+    pub home: Option<Home>,
     /// The identity of the machine's present boot.
     pub boot: String,
     /// The version of the program.
     pub version: String,
+}
+
+/// The place that has the attempts of a node, such as its state directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Its identity, which is drawn at random and stays the same when the directory is moved. Homes are compared by this
+    /// alone.
+    pub id: String,
+    /// Where it was when the node registered, for people to read: a path and the name of the machine.
+    pub place: String,
+}
+
+impl NodeFacts {
+    /// The home that had this name before, if it is another one than that of these facts.
+    #[must_use]
+    pub fn other_home<'a>(&self, before: Option<&'a Home>) -> Option<&'a Home> {
+        let mine = self.home.as_ref()?;
+        before.filter(|before| before.id != mine.id)
+    }
 }
 
 /// What there is for a node.

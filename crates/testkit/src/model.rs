@@ -32,7 +32,7 @@ use longhaul_domain::{
     Epoch, Event, LaunchKey, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, SessionId, SlotKey,
     Spec, Standing, Timestamp, WishNo,
 };
-use longhaul_ports::{Change, Clock, Lease, Stored};
+use longhaul_ports::{Change, Clock, Home, Lease, Stored};
 use std::sync::Arc;
 
 /// Runs one property over a store: whatever is asked of it, it answers as the model does.
@@ -55,6 +55,8 @@ pub struct Model {
     pub(crate) now: Timestamp,
     pub(crate) rows: Vec<Row>,
     pub(crate) nodes: Vec<(NodeId, Epoch)>,
+    /// The home of each node that named one.
+    pub(crate) homes: Vec<(NodeId, Home)>,
     /// Those who left since they registered last.
     pub(crate) left: Vec<NodeId>,
     pub(crate) policy: (PolicyVersion, Policy),
@@ -119,6 +121,7 @@ impl Model {
             now: crate::fakes::VirtualClock::default().now(),
             rows: Vec::new(),
             nodes: Vec::new(),
+            homes: Vec::new(),
             left: Vec::new(),
             policy: (PolicyVersion(0), Policy::default()),
             launch_keys: Vec::new(),

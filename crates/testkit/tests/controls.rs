@@ -61,6 +61,7 @@ enum Broken {
     HandsOutOnce,
     ForgetsAnswers,
     MixesQueuesUp,
+    ForgetsHomes,
 }
 
 #[derive(Debug)]
@@ -349,7 +350,11 @@ impl Membership for BrokenStore {
     }
 
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
-        let lease = self.inner.register(me).await?;
+        let mut me = me.clone();
+        if self.broken == Broken::ForgetsHomes {
+            me.home = None;
+        }
+        let lease = self.inner.register(&me).await?;
         if self.broken == Broken::JoinsSilently {
             tokio::time::timeout(Duration::from_millis(5), self.inner.called(&lease)).await.ok();
         }
@@ -484,6 +489,8 @@ controls! {
     a_store_that_keeps_a_hand_out_fails: HandsOutOnce fails a_commit_ends_the_five_seconds;
     a_store_that_forgets_answers_fails: ForgetsAnswers fails an_answer_outlives_its_record;
     a_store_that_mixes_queues_up_fails: MixesQueuesUp fails queues_stand_in_the_order_of_their_keys;
+    a_store_that_forgets_homes_fails: ForgetsHomes fails a_node_that_owns_something_belongs_to_its_home;
+    a_store_that_forgets_who_left_work_behind_fails: ForgetsHomes fails a_node_that_left_work_behind_belongs_to_its_home;
 }
 
 /// The model finds out a store that breaks a promise. Those are named here that nearly every script meets.
@@ -535,6 +542,7 @@ model_controls! {
     a_store_that_keeps_a_hand_out_differs_from_the_model: HandsOutOnce;
     a_store_that_forgets_answers_differs_from_the_model: ForgetsAnswers;
     a_store_that_mixes_queues_up_differs_from_the_model: MixesQueuesUp;
+    a_store_that_forgets_homes_differs_from_the_model: ForgetsHomes;
 }
 
 /// What the model says of a store that differs names the fields, and who said what.

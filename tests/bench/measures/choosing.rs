@@ -41,7 +41,7 @@ struct Claims {
 
 async fn ask(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, quick: bool) -> Result<Claims, Failure> {
     stores::line_up(store, clock, if quick { 10_000 } else { 100_000 }, KEYS).await?;
-    let me = NodeFacts { id: NodeId::new("bench")?, boot: String::new(), version: String::new() };
+    let me = NodeFacts { id: NodeId::new("bench")?, home: None, boot: String::new(), version: String::new() };
     let lease = store.register(&me).await?;
     let classes = vec![PlacementClass::Shared(Placement::Here)];
     let room = Room { roots: u32::MAX, batch: 1, classes };

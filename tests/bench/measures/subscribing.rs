@@ -59,7 +59,8 @@ async fn engine() -> Result<Engine, Failure> {
         clock: shared,
         ids: Arc::new(SequentialIds::default()),
     };
-    let node = NodeFacts { id: NodeId::new("bench")?, boot: String::new(), version: String::new() };
+    let node =
+        NodeFacts { id: NodeId::new("bench")?, home: None, boot: String::new(), version: String::new() };
     Ok(Engine::start(parts, Settings::of(node)).await?)
 }
 

@@ -168,9 +168,10 @@ impl Core {
         Ok(version)
     }
 
-    pub(super) fn register(&mut self, now: Timestamp, me: &NodeFacts) -> Lease {
+    pub(super) fn register(&mut self, now: Timestamp, me: &NodeFacts) -> Result<Lease, StoreError> {
+        let lease = self.ledger.register(now, me)?;
         self.news.nodes.insert(me.id.clone());
-        self.ledger.register(now, me)
+        Ok(lease)
     }
 
     pub(super) fn leave(&mut self, by: &Lease) {

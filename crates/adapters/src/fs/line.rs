@@ -8,7 +8,7 @@ use crate::memory::ledger::{Answer, Node, Row};
 use longhaul_domain::{
     Epoch, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey, Vitals, WishNo,
 };
-use longhaul_ports::{Cursor, Lease, Logged, NodeFacts, OldKey, StoreError, Stored};
+use longhaul_ports::{Cursor, Home, Lease, Logged, NodeFacts, OldKey, StoreError, Stored};
 use longhaul_wire::record::{self, BrokenRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -63,6 +63,14 @@ pub(super) struct NodeLine {
     version: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     left: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    home: Option<HomeLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HomeLine {
+    id: String,
+    place: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,6 +156,11 @@ impl Line {
             boot: node.facts.boot.clone(),
             version: node.facts.version.clone(),
             left: node.left,
+            home: node
+                .facts
+                .home
+                .as_ref()
+                .map(|home| HomeLine { id: home.id.clone(), place: home.place.clone() }),
         })
     }
 
@@ -201,7 +214,8 @@ impl Line {
 
 impl NodeLine {
     pub(super) fn read(self) -> Result<Node, StoreError> {
-        let facts = NodeFacts { id: name(&self.id)?, boot: self.boot, version: self.version };
+        let home = self.home.map(|home| Home { id: home.id, place: home.place });
+        let facts = NodeFacts { id: name(&self.id)?, home, boot: self.boot, version: self.version };
         Ok(Node { facts, epoch: Epoch(self.epoch), left: self.left, forgotten: false })
     }
 }

@@ -8,7 +8,7 @@ impl Tails for FsStore {}
 impl Membership for FsStore {
     async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
         let me = me.clone();
-        self.write(NO_OP, move |core, now| Ok(core.register(now, &me))).await
+        self.write(NO_OP, move |core, now| core.register(now, &me)).await
     }
 
     async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {

@@ -68,7 +68,8 @@ async fn a_write_that_may_count_is_told_as_such() {
 async fn vitals_are_written_within_a_second_and_when_it_is_closed() {
     let world = World::new();
     let store = world.open();
-    let me = NodeFacts { id: NodeId::new("n").unwrap(), boot: String::new(), version: String::new() };
+    let me =
+        NodeFacts { id: NodeId::new("n").unwrap(), home: None, boot: String::new(), version: String::new() };
     let lease = store.register(&me).await.unwrap();
     let id = world.submit(&store).await.unwrap();
     let room = Room { roots: 9, batch: 9, classes: vec![PlacementClass::Shared(Placement::Here)] };

@@ -2,7 +2,9 @@
 
 use super::ledger::{Ledger, Node, fenced};
 use longhaul_domain::{NodeId, ProcessId, Timestamp};
-use longhaul_ports::{KnownNode, Lease, NodeOffer, Parting, PlacementClass, Presence, StoreError};
+use longhaul_ports::{
+    KnownNode, Lease, NodeFacts, NodeOffer, Parting, PlacementClass, Presence, Refusal, StoreError,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -56,6 +58,10 @@ impl Leases {
         self.terms.map_or(Duration::ZERO, |terms| terms.lease.saturating_add(terms.grace))
     }
 
+    fn lease(&self) -> Duration {
+        self.terms.map_or(Duration::ZERO, |terms| terms.lease)
+    }
+
     pub(super) fn is_lost(&self, node: &NodeId) -> bool {
         self.of.get(node).is_some_and(|record| record.lost)
     }
@@ -97,6 +103,32 @@ impl Ledger {
             Some(until) if until <= now && !left => Err(fenced(lease)),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Refuses another home than the one that has the name of this node, as long as only that one can tell what became of
+    /// what the node owns.
+    pub(crate) fn check_home(&mut self, now: Timestamp, me: &NodeFacts) -> Result<(), StoreError> {
+        let Some(node) = self.nodes.get(&me.id).filter(|node| !node.forgotten) else { return Ok(()) };
+        let Some(home) = me.other_home(node.facts.home.as_ref()) else { return Ok(()) };
+        let home = Box::new(home.clone());
+        let open = self.rows.index().owned_by(&me.id).len();
+        let free_in = match self.leases.presence_at(now, node) {
+            Presence::Here { until: Some(until) } => {
+                let heard = self.leases.lease().saturating_sub(until.since(now));
+                return Err(StoreError::Refused(Refusal::NameTaken { node: me.id.clone(), home, heard }));
+            }
+            Presence::Here { until: None } | Presence::Left | Presence::Lost { .. } => None,
+            Presence::Unreachable { lost_at, .. } if now < lost_at => Some(lost_at.since(now)),
+            Presence::Unreachable { .. } => {
+                self.take_from(now, &me.id);
+                return Ok(());
+            }
+        };
+        if open == 0 {
+            return Ok(());
+        }
+        let open = u64::try_from(open).unwrap_or(u64::MAX);
+        Err(StoreError::Refused(Refusal::NameHeld { node: me.id.clone(), home, open, free_in }))
     }
 
     /// A node registered: its lease begins.

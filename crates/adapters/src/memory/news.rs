@@ -2,7 +2,7 @@
 
 use super::ledger::{Ledger, Node};
 use longhaul_domain::{Epoch, NodeId, Timestamp};
-use longhaul_ports::{Calls, Lease, NodeFacts, PlacementClass};
+use longhaul_ports::{Calls, Lease, NodeFacts, PlacementClass, StoreError};
 use std::collections::BTreeMap;
 
 /// Counts of what is new, for all nodes and for single ones. Only waiting for a call takes them in.
@@ -39,7 +39,8 @@ impl News {
 }
 
 impl Ledger {
-    pub(crate) fn register(&mut self, now: Timestamp, me: &NodeFacts) -> Lease {
+    pub(crate) fn register(&mut self, now: Timestamp, me: &NodeFacts) -> Result<Lease, StoreError> {
+        self.check_home(now, me)?;
         let node = self.nodes.entry(me.id.clone()).or_insert_with(|| Node {
             facts: me.clone(),
             epoch: Epoch(0),
@@ -55,7 +56,7 @@ impl Ledger {
         if self.has_work_for(&lease) {
             self.news.for_one(&lease.node);
         }
-        lease
+        Ok(lease)
     }
 
     /// What an earlier life of the node took in is new to this one.

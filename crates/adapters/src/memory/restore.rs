@@ -107,7 +107,8 @@ impl Ledger {
     /// lease from now on, under the number that it had.
     fn newest_of(&mut self, now: Timestamp, owner: &Lease) -> Option<Lease> {
         if !self.nodes.contains_key(&owner.node) {
-            let facts = NodeFacts { id: owner.node.clone(), boot: String::new(), version: String::new() };
+            let facts =
+                NodeFacts { id: owner.node.clone(), home: None, boot: String::new(), version: String::new() };
             let node = Node { facts, epoch: owner.epoch, left: false, forgotten: false };
             self.nodes.insert(owner.node.clone(), node);
             self.begin_lease(now, &owner.node);

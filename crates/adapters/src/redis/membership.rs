@@ -1,7 +1,7 @@
 use super::RedisStore;
 use super::codec::{ids, push_lease};
 use super::failure::{about, corrupt};
-use super::node::Registered;
+use super::node::{Registered, push_home, read_home};
 use super::process::NO_OP;
 use super::reply::Reply;
 use super::script::{ANNOUNCE, Args, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTER};
@@ -9,7 +9,7 @@ use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, Timestamp};
 use longhaul_ports::{
-    Calls, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, Refusal, StoreError,
+    Calls, Home, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, Refusal, StoreError,
 };
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -47,7 +47,8 @@ impl Membership for RedisStore {
         let mut args = Args::default();
         let mark = token();
         args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&mark);
-        args.text(&self.home).text(&self.grace()).text(&self.terms);
+        push_home(&mut args, me);
+        args.text(&self.grace()).text(&self.terms);
         let mut reply = self.link.write(&REGISTER, NO_OP, args.clone()).await?;
         let mut word = reply.word()?;
         if word == "empty" {
@@ -66,13 +67,15 @@ impl Membership for RedisStore {
                 Ok(Lease { node: me.id.clone(), epoch })
             }
             "taken" => {
+                let home = other_home(&mut reply)?;
                 let heard = Duration::from_millis(reply.number()?);
-                Err(StoreError::Refused(Refusal::NameTaken { node: me.id.clone(), heard }))
+                Err(StoreError::Refused(Refusal::NameTaken { node: me.id.clone(), home, heard }))
             }
             "held" => {
+                let home = other_home(&mut reply)?;
                 let open = reply.number()?;
                 let free_in = reply.optional_signed()?.map(|free| Duration::from_millis(free.unsigned_abs()));
-                Err(StoreError::Refused(Refusal::NameHeld { node: me.id.clone(), open, free_in }))
+                Err(StoreError::Refused(Refusal::NameHeld { node: me.id.clone(), home, open, free_in }))
             }
             other => Err(reply.strange(format!("a registration was answered {other:?}"))),
         }
@@ -231,6 +234,11 @@ impl RedisStore {
         members.sort_by(|a, b| a.facts.id.cmp(&b.facts.id));
         Ok(members)
     }
+}
+
+/// The home that a registration was refused for.
+fn other_home(reply: &mut Reply) -> Result<Box<Home>, StoreError> {
+    read_home(reply)?.map(Box::new).ok_or_else(|| reply.strange("a registration was refused for no home"))
 }
 
 pub(super) fn fenced(by: &Lease) -> StoreError {

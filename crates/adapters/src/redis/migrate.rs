@@ -3,6 +3,7 @@
 use super::RedisStore;
 use super::codec::{SEPARATOR, id, name};
 use super::failure::corrupt;
+use super::node::push_home;
 use super::process::NO_OP;
 use super::reply::Reply;
 use super::script::{Args, BOOKS, Script, TAKE, TAKE_BOOKS, TAKE_EVENTS};
@@ -68,6 +69,7 @@ impl Migrate for RedisStore {
             let mut args = Args::default();
             args.text(facts.id.as_str()).text(&facts.boot).text(&facts.version);
             args.number(epoch.0).text(if *left { "1" } else { "0" });
+            push_home(&mut args, facts);
             args
         });
         self.send(&TAKE_BOOKS, &sort("nodes"), nodes).await?;

@@ -2,8 +2,9 @@
 
 use super::codec::name;
 use super::reply::Reply;
+use super::script::Args;
 use longhaul_domain::{Capability, Epoch, Timestamp};
-use longhaul_ports::{KnownNode, NodeFacts, NodeOffer, Presence, StoreError};
+use longhaul_ports::{Home, KnownNode, NodeFacts, NodeOffer, Presence, StoreError};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ enum Standing {
 impl Registered {
     /// Reads what the script tells of a node after its name.
     pub(super) fn read(now: Timestamp, node: &str, row: &mut Reply) -> Result<Self, StoreError> {
-        let facts = NodeFacts { id: name(node)?, boot: row.word()?, version: row.word()? };
+        let (id, boot, version) = (name(node)?, row.word()?, row.word()?);
         let epoch = Epoch(row.number()?);
         let left = row.word()? == "1";
         let until = row.optional_signed()?.map(Timestamp);
@@ -43,6 +44,8 @@ impl Registered {
         let labels: Result<BTreeSet<Capability>, StoreError> = labels.lines().map(name).collect();
         let address = row.optional_text()?;
         let roots = row.optional_signed()?.map(|roots| u32::try_from(roots).unwrap_or(u32::MAX));
+        let home = read_home(row)?;
+        let facts = NodeFacts { id, home, boot, version };
         Ok(Self { facts, epoch, standing, draining, offer: NodeOffer { labels: labels?, address, roots } })
     }
 
@@ -66,4 +69,19 @@ impl Registered {
         let Self { facts, epoch, offer, draining, standing: _ } = self;
         KnownNode { facts, epoch, offer, presence, draining }
     }
+}
+
+/// Where a node works from, as the scripts take it: its id and its place, both empty if it does not say.
+pub(super) fn push_home(args: &mut Args, facts: &NodeFacts) {
+    let (id, place) = facts.home.as_ref().map_or(("", ""), |home| (&home.id, &home.place));
+    args.text(id).text(place);
+}
+
+/// Reads what scripts tell of a home. An older program wrote no place.
+pub(super) fn read_home(row: &mut Reply) -> Result<Option<Home>, StoreError> {
+    let (id, place) = (row.optional_text()?, row.optional_text()?);
+    Ok(id.map(|id| {
+        let place = place.unwrap_or_else(|| format!("the state directory with the id {id}"));
+        Home { id, place }
+    }))
 }

@@ -26,9 +26,6 @@ pub struct RedisOptions {
     /// Whether launches that concern nobody else run on the node that is asked while the server is away, instead of being
     /// refused; not by default. It is for whoever keeps an outbox beside the store.
     pub runs_while_away: bool,
-    /// From where the node of this opening works, such as the id of its state directory: two homes do not have one name
-    /// at a time. None for whoever registers no node, and to have any name at once.
-    pub home: Option<String>,
     /// The files of a connection through TLS; none by default, which trusts whom the machine trusts.
     pub tls: TlsFiles,
     /// Takes its time from this clock instead of from the server, which is for tests: nodes on many machines have no
@@ -80,7 +77,6 @@ impl RedisOptions {
             leases: Some(LeaseTimes::default()),
             patience: Duration::from_secs(5),
             runs_while_away: false,
-            home: None,
             tls: TlsFiles::default(),
             clock: None,
         }

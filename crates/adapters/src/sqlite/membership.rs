@@ -7,8 +7,8 @@ use super::upkeep::first_due;
 use super::{SqliteStore, row};
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, ProcessId, Timestamp};
-use longhaul_ports::{Calls, Lease, Membership, NodeFacts, StoreError, Tails};
-use rusqlite::{Connection, params};
+use longhaul_ports::{Calls, Home, Lease, Membership, NodeFacts, Refusal, StoreError, Tails};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::Arc;
 
 impl Tails for SqliteStore {}
@@ -49,13 +49,13 @@ impl Membership for SqliteStore {
 
     async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
         self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT id, boot, version FROM node WHERE gone = 0 ORDER BY id")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT id, boot, version, home, place FROM node WHERE gone = 0 ORDER BY id",
+            )?;
             let mut rows = statement.query([])?;
             let mut nodes = Vec::new();
             while let Some(row) = rows.next()? {
-                let id: String = row.get(0)?;
-                nodes.push(NodeFacts { id: row::name(&id)?, boot: row.get(1)?, version: row.get(2)? });
+                nodes.push(facts(row)?);
             }
             Ok(nodes)
         })
@@ -65,13 +65,16 @@ impl Membership for SqliteStore {
 
 impl Ledger {
     fn register(&mut self, me: &NodeFacts) -> Result<Lease, Halt> {
+        self.check_home(me)?;
+        let (home, place) = me.home.as_ref().map(|home| (&home.id, &home.place)).unzip();
         let epoch: i64 = self
             .sql(
-                "INSERT INTO node (id, epoch, boot, version, gone) VALUES (?1, 1, ?2, ?3, 0)
-                ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1, boot = ?2, version = ?3, gone = 0
+                "INSERT INTO node (id, epoch, boot, version, gone, home, place) VALUES (?1, 1, ?2, ?3, 0, ?4, ?5)
+                ON CONFLICT (id) DO UPDATE
+                SET epoch = epoch + 1, boot = ?2, version = ?3, gone = 0, home = ?4, place = ?5
                 RETURNING epoch",
             )?
-            .query_row(params![me.id.as_str(), me.boot, me.version], |row| row.get(0))?;
+            .query_row(params![me.id.as_str(), me.boot, me.version, home, place], |row| row.get(0))?;
         self.sql(
             "UPDATE process SET owner_epoch = ?2 WHERE seq IN
             (SELECT seq FROM process INDEXED BY live WHERE standing < 3 AND standing = 1 AND owner_node = ?1)",
@@ -84,6 +87,39 @@ impl Ledger {
         self.tell(News::Registered { lease: lease.clone(), busy });
         Ok(lease)
     }
+
+    /// Refuses another home than the one that has the name of this node, while the node owns something.
+    fn check_home(&self, me: &NodeFacts) -> Result<(), Halt> {
+        let before = self
+            .sql("SELECT home, place FROM node WHERE id = ?1")?
+            .query_row([me.id.as_str()], |row| home(row, 0))
+            .optional()?
+            .flatten();
+        let Some(home) = me.other_home(before.as_ref()) else { return Ok(()) };
+        let open = self
+            .sql(
+                "SELECT count(*) FROM process INDEXED BY live
+                WHERE standing < 3 AND standing = 1 AND owner_node = ?1",
+            )?
+            .query_row([me.id.as_str()], |row| row.get(0).map(row::uint))?;
+        if open == 0 {
+            return Ok(());
+        }
+        Err(Refusal::NameHeld { node: me.id.clone(), home: Box::new(home.clone()), open, free_in: None }
+            .into())
+    }
+}
+
+/// A node as it registered, from its id, boot, version, home and place.
+pub(super) fn facts(row: &Row<'_>) -> Result<NodeFacts, Halt> {
+    let id: String = row.get(0)?;
+    Ok(NodeFacts { id: row::name(&id)?, boot: row.get(1)?, version: row.get(2)?, home: home(row, 3)? })
+}
+
+/// A home and where it was, which stand in this column and the next.
+fn home(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Home>> {
+    let (id, place): (Option<String>, Option<String>) = (row.get(column)?, row.get(column + 1)?);
+    Ok(id.map(|id| Home { id, place: place.unwrap_or_default() }))
 }
 
 fn calls(connection: &Connection, by: &Lease, now: Timestamp, handed: &Handed) -> Result<Calls, Halt> {

@@ -2,14 +2,13 @@
 
 use super::failure::Halt;
 use super::ledger::{Ledger, policy};
+use super::membership::facts;
 use super::process::NO_OP;
 use super::submit::fingerprint;
 use super::{SqliteStore, row};
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, Seq, SlotKey, Vitals};
-use longhaul_ports::{
-    Books, Cursor, Logged, Member, Migrate, NodeFacts, OldKey, StoreError, Stored, Tombstone,
-};
+use longhaul_ports::{Books, Cursor, Logged, Member, Migrate, OldKey, StoreError, Stored, Tombstone};
 use longhaul_wire::record;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::path::Path;
@@ -114,8 +113,20 @@ impl Ledger {
         self.sql("INSERT OR REPLACE INTO policy (one, version, body) VALUES (1, ?1, ?2)")?
             .execute(params![row::int(version.0), record::encode_policy(policy)])?;
         for Member { facts, epoch, left } in &books.nodes {
-            self.sql("INSERT INTO node (id, epoch, boot, version, gone) VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![facts.id.as_str(), row::int(epoch.0), facts.boot, facts.version, left])?;
+            let (home, place) = facts.home.as_ref().map(|home| (&home.id, &home.place)).unzip();
+            self.sql(
+                "INSERT INTO node (id, epoch, boot, version, gone, home, place)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                facts.id.as_str(),
+                row::int(epoch.0),
+                facts.boot,
+                facts.version,
+                left,
+                home,
+                place
+            ])?;
         }
         for (at, key) in (1_i64..).zip(&books.served) {
             let key = key.as_ref().map_or("", |key| key.as_str());
@@ -158,13 +169,12 @@ fn books(connection: &Connection) -> Result<Books, Halt> {
 }
 
 fn nodes(connection: &Connection) -> Result<Vec<Member>, Halt> {
-    let mut statement = connection.prepare("SELECT id, boot, version, epoch, gone FROM node ORDER BY id")?;
+    let mut statement =
+        connection.prepare("SELECT id, boot, version, home, place, epoch, gone FROM node ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut nodes = Vec::new();
     while let Some(row) = rows.next()? {
-        let id: String = row.get(0)?;
-        let facts = NodeFacts { id: row::name(&id)?, boot: row.get(1)?, version: row.get(2)? };
-        nodes.push(Member { facts, epoch: Epoch(row::uint(row.get(3)?)), left: row.get(4)? });
+        nodes.push(Member { facts: facts(row)?, epoch: Epoch(row::uint(row.get(5)?)), left: row.get(6)? });
     }
     Ok(nodes)
 }

@@ -8,7 +8,7 @@ pub(super) const APPLICATION: u32 = 0x4c48_6175;
 pub(super) const PAGE: u32 = 2_048;
 
 /// Each step leads from its place in this list to the next version.
-pub(super) const STEPS: [&str; 2] = [FIRST, SECOND];
+pub(super) const STEPS: [&str; 3] = [FIRST, SECOND, THIRD];
 
 /// The version that is written here, and the newest that is read.
 #[expect(clippy::cast_possible_truncation, reason = "a list of steps is short")]
@@ -123,4 +123,10 @@ CREATE VIEW labels (what, value, seq) AS
     UNION ALL SELECT 'root', root, seq FROM process WHERE root IS NOT NULL;
 INSERT INTO label (what, value, seq)
     SELECT 'level', level, seq FROM process, mark WHERE level > 0 AND seq <= filed ORDER BY level, seq;
+";
+
+/// Which state directory a node works from: its identity, and where it was.
+const THIRD: &str = "
+ALTER TABLE node ADD COLUMN home TEXT;
+ALTER TABLE node ADD COLUMN place TEXT;
 ";

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const DURABLE: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 
 fn here() -> NodeFacts {
-    NodeFacts { id: NodeId::new("a").unwrap(), boot: "b".to_owned(), version: "1".to_owned() }
+    NodeFacts { id: NodeId::new("a").unwrap(), home: None, boot: "b".to_owned(), version: "1".to_owned() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -257,8 +257,12 @@ impl Script {
     }
 
     async fn register(&mut self, node: &NodeId) {
-        let facts =
-            longhaul_ports::NodeFacts { id: node.clone(), boot: "b".to_owned(), version: "1".to_owned() };
+        let facts = longhaul_ports::NodeFacts {
+            id: node.clone(),
+            home: None,
+            boot: "b".to_owned(),
+            version: "1".to_owned(),
+        };
         let lease =
             both!(self, format!("a registration of {node}"), store => store.register(&facts)).unwrap();
         for known in &mut self.leases {

@@ -24,7 +24,7 @@ async fn behind_a_proxy() -> (StoreWorld, Proxy) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_answer_got_lost_counts_once() {
     let (world, proxy) = behind_a_proxy().await;
-    let facts = NodeFacts { id: node("a"), boot: "b".to_owned(), version: "1".to_owned() };
+    let facts = NodeFacts { id: node("a"), home: None, boot: "b".to_owned(), version: "1".to_owned() };
     proxy.lose_answers_after(0);
     let lease = world.store.register(&facts).await.unwrap();
     assert_eq!(lease.epoch, longhaul_domain::Epoch(1), "a registration that was sent twice is one");
@@ -71,7 +71,8 @@ async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
     let (world, proxy) = behind_a_proxy().await;
     let (first, second) = (world.submit(world.draft()).await, world.submit(world.draft()).await);
     let ids = [first.process.id, second.process.id];
-    let facts = |name| NodeFacts { id: node(name), boot: "b".to_owned(), version: "1".to_owned() };
+    let facts =
+        |name| NodeFacts { id: node(name), home: None, boot: "b".to_owned(), version: "1".to_owned() };
     let lease = world.store.register(&facts("a")).await.unwrap();
     world.store.beat(&lease).await.unwrap();
     let strange = |error: StoreError| {
@@ -231,7 +232,7 @@ async fn a_full_server_takes_ends_and_stops_and_signs_of_life() {
     let ended = world.exit(&first, 0).await;
     assert_eq!(world.load(first.process.id).await, ended);
     world.store.drain(&lease.node, true).await.unwrap();
-    let facts = NodeFacts { id: node("b"), boot: "b".to_owned(), version: "1".to_owned() };
+    let facts = NodeFacts { id: node("b"), home: None, boot: "b".to_owned(), version: "1".to_owned() };
     let other = world.store.register(&facts).await.unwrap();
     world.store.announce(&other, &NodeOffer::default()).await.unwrap();
     world.store.leave(&other).await.unwrap();

@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn each_presence_has_its_word_and_its_moments() {
         let id = NodeId::new("a").unwrap();
-        let facts = NodeFacts { id: id.clone(), boot: "b".into(), version: "1".into() };
+        let facts = NodeFacts { id: id.clone(), home: None, boot: "b".into(), version: "1".into() };
         let shown = |presence| {
             let known = KnownNode { presence, draining: true, ..KnownNode::of(facts.clone()) };
             let view = node(&known, &id);

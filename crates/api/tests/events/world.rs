@@ -111,8 +111,12 @@ async fn api(
         clock: Arc::new(clock.clone()),
         ids: ids.clone(),
     };
-    let node =
-        NodeFacts { id: NodeId::new("my node").unwrap(), boot: "boot-1".to_owned(), version: "0".to_owned() };
+    let node = NodeFacts {
+        id: NodeId::new("my node").unwrap(),
+        home: None,
+        boot: "boot-1".to_owned(),
+        version: "0".to_owned(),
+    };
     let settings = Settings { max_parallel: 0, ..Settings::of(node) };
     Api {
         engine: Engine::start(parts, settings).await.unwrap(),

@@ -94,7 +94,7 @@ async fn before(peer: Trickling) -> (Api, Stored) {
     let api = |name: &str, seed: u64, peers: Peers| {
         let (name, store, clock) = (NodeId::new(name).unwrap(), store.clone(), clock.clone());
         async move {
-            let facts = NodeFacts { id: name, boot: "boot".to_owned(), version: "0".to_owned() };
+            let facts = NodeFacts { id: name, home: None, boot: "boot".to_owned(), version: "0".to_owned() };
             let address = Some("http+unix:///nowhere".to_owned());
             let offer = NodeOffer { address, ..NodeOffer::default() };
             let spawner = Arc::new(ScriptedSpawner::new(clock.clone()));

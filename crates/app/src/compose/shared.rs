@@ -2,7 +2,7 @@
 
 use super::Movable;
 use crate::config::StoreChoice;
-use crate::stores::Stores;
+use crate::stores::{Opening, Stores};
 use longhaul_adapters::outbox::{ForeignWork, OutboxOptions, Outboxed};
 use longhaul_adapters::redis::{Denial, Durability, RedisOptions, RedisStore};
 use longhaul_adapters::seal::{ClusterKeys, ClusterNotary, KeyId};
@@ -41,7 +41,7 @@ const SCHEMES: &[&str] = &[
 /// Its time is that of the server, whatever clock this machine has.
 pub(crate) fn add_to(stores: &mut Stores) {
     for scheme in SCHEMES {
-        stores.add(scheme, move |rest, _| open(format!("{scheme}:{rest}")));
+        stores.add(scheme, move |Opening { rest, .. }| open(format!("{scheme}:{rest}")));
     }
 }
 
@@ -142,10 +142,9 @@ pub(crate) async fn opened_by_node(
     choice: &StoreChoice,
     url: &str,
     state_dir: &Path,
-    home: String,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    let options = RedisOptions { home: Some(home), ..options(url)? };
+    let options = options(url)?;
     let kept =
         OutboxOptions { accepts_alone: options.runs_while_away, ..OutboxOptions::at(choice.to_string()) };
     let kept = match options.durability {

@@ -226,7 +226,12 @@ mod tests {
     use std::path::Path;
 
     fn facts() -> NodeFacts {
-        NodeFacts { id: NodeId::new("here").unwrap(), boot: "boot".to_owned(), version: "1".to_owned() }
+        NodeFacts {
+            id: NodeId::new("here").unwrap(),
+            home: None,
+            boot: "boot".to_owned(),
+            version: "1".to_owned(),
+        }
     }
 
     fn guarded(path: &Path) -> (Arc<FaultyStore>, GuardedStore, ManagerLock) {

@@ -1,5 +1,5 @@
 use longhaul::config::{Flags, Sources};
-use longhaul::{Failure, LockError, Longhaul};
+use longhaul::{Failure, LockError, Longhaul, Opening};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{ProcessId, ReportedSpec, Spec, Status, Work};
 use longhaul_engine::ports::{Filter, Order, PageAsk, Store};
@@ -59,9 +59,9 @@ async fn store_of_ones_own_is_opened_by_the_scheme_of_its_url() {
     let noted = opened.clone();
     let builder = Longhaul::builder().state_dir(top.path()).sources(of("etcd:host/ns")).store(
         "etcd",
-        move |rest, clock| {
-            noted.lock().unwrap().push(rest);
-            async move { Ok(Arc::new(MemoryStore::new(clock)) as Arc<dyn Store>) }
+        move |opening: Opening| {
+            noted.lock().unwrap().push(opening.rest);
+            async move { Ok(Arc::new(MemoryStore::new(opening.clock)) as Arc<dyn Store>) }
         },
     );
     let handle = builder.open().await.unwrap();

@@ -22,6 +22,7 @@ mod node_name;
 mod other_node;
 mod other_store;
 mod outbox;
+mod own_store;
 mod shared_store;
 mod start;
 mod store;

@@ -385,6 +385,6 @@ async fn second_node(
         clock: Arc::new(clock.clone()),
         ids: Arc::new(SequentialIds::seeded(first_id)),
     };
-    let facts = NodeFacts { id, boot: "boot-1".to_owned(), version: "0".to_owned() };
+    let facts = NodeFacts { id, home: None, boot: "boot-1".to_owned(), version: "0".to_owned() };
     (Engine::start(parts, Settings::of(facts)).await.unwrap(), spawner)
 }

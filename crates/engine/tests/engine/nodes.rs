@@ -53,7 +53,7 @@ impl Cluster {
     }
 
     async fn node_with(&self, name: &str, seed: u64, offer: NodeOffer) -> Node {
-        let facts = NodeFacts { id: id(name), boot: "b".to_owned(), version: "0".to_owned() };
+        let facts = NodeFacts { id: id(name), home: None, boot: "b".to_owned(), version: "0".to_owned() };
         let settings = Settings { offer, ..Settings::of(facts) };
         let spawner = Arc::new(ScriptedSpawner::new(self.clock.clone()));
         self.start(settings, spawner, Arc::new(SequentialIds::seeded(seed))).await
@@ -708,7 +708,7 @@ async fn work_that_was_taken_and_not_yet_called_lost_goes_on_where_it_runs() {
     cluster.pass(seconds(2)).await;
     a.engine.abandon();
     // Another node takes it, and is gone before it says what follows.
-    let other = NodeFacts { id: id("b"), boot: "b".to_owned(), version: "0".to_owned() };
+    let other = NodeFacts { id: id("b"), home: None, boot: "b".to_owned(), version: "0".to_owned() };
     let lease = cluster.store.register(&other).await.unwrap();
     for _ in 0..(LEASE + GRACE).as_secs() + 1 {
         cluster.pass(seconds(1)).await;
@@ -1008,7 +1008,7 @@ async fn what_runs_again_elsewhere_is_to_end_with_the_lease_even_without_its_man
         Script::of_words(&order.command.program, &order.command.args)
     };
     let spawner = Arc::new(ScriptedSpawner::casting(cluster.clock.clone(), casting));
-    let facts = NodeFacts { id: id("a"), boot: "b".to_owned(), version: "0".to_owned() };
+    let facts = NodeFacts { id: id("a"), home: None, boot: "b".to_owned(), version: "0".to_owned() };
     let ids = Arc::new(SequentialIds::seeded(1));
     let a = cluster.start(Settings::of(facts), spawner, ids).await;
     let (opted, other) = (a.launch(requeued("run")).await, a.launch(command("run")).await);

@@ -43,7 +43,8 @@ impl Shaky {
             clock: reference,
             ids: Arc::new(SequentialIds::default()),
         };
-        let node = NodeFacts { id: crate::world::node(), boot: "b".to_owned(), version: "0".to_owned() };
+        let node =
+            NodeFacts { id: crate::world::node(), home: None, boot: "b".to_owned(), version: "0".to_owned() };
         let engine = Engine::start(parts, Settings::of(node)).await.unwrap();
         Self { clock, spawner, troubles, store, engine }
     }

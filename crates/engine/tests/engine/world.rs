@@ -57,7 +57,7 @@ impl World {
         let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(reference.clone()));
         let store = Arc::new(FaultyStore::new(memory, reference));
         let mut settings = Settings {
-            node: NodeFacts { id: node(), boot: "boot-1".to_owned(), version: "0".to_owned() },
+            node: NodeFacts { id: node(), home: None, boot: "boot-1".to_owned(), version: "0".to_owned() },
             offer: NodeOffer::default(),
             beat: Settings::BEAT,
             max_parallel: 10,

@@ -96,5 +96,10 @@ async fn two() -> World {
 }
 
 fn facts() -> NodeFacts {
-    NodeFacts { id: NodeId::new("there/2").unwrap(), boot: "b".to_owned(), version: "1".to_owned() }
+    NodeFacts {
+        id: NodeId::new("there/2").unwrap(),
+        home: None,
+        boot: "b".to_owned(),
+        version: "1".to_owned(),
+    }
 }

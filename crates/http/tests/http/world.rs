@@ -53,6 +53,7 @@ impl World {
         }));
         let mut settings = Settings::of(NodeFacts {
             id: NodeId::new("here").unwrap(),
+            home: None,
             boot: "boot-1".to_owned(),
             version: "0".to_owned(),
         });

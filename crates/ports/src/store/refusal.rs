@@ -1,5 +1,6 @@
 //! Why a store did not do what it was asked.
 
+use crate::Home;
 use longhaul_domain::{Epoch, Level, NodeId, OpId, PolicyVersion, ProcessId, Revision, SlotKey};
 use std::time::Duration;
 
@@ -154,22 +155,27 @@ pub enum Refusal {
         /// Where it is now.
         found: PolicyVersion,
     },
-    /// Another home is there under the name of this node: its lease is not over.
-    #[error("node {node} is there already, and was heard {} ms ago", heard.as_millis())]
+    /// Another home is registered under the name of this node, and its lease is not over.
+    #[error("node {node} is served from {}, which was heard {} ms ago", home.place, heard.as_millis())]
     NameTaken {
         /// The name.
         node: NodeId,
+        /// The other home.
+        home: Box<Home>,
         /// How long ago the other one gave its last sign of life.
         heard: Duration,
     },
-    /// Another home under the name of this node is gone, and what it owns has not ended.
-    #[error("node {node} was another home's, and {open} of its processes have not ended")]
+    /// Another home was registered under the name of this node, and processes that it started have not ended.
+    #[error("node {node} was served from {}, and {open} of its processes have not ended", home.place)]
     NameHeld {
         /// The name.
         node: NodeId,
+        /// The other home.
+        home: Box<Home>,
         /// How many it owns.
         open: u64,
-        /// In how long they are lost and the name is free; none if the other one left in good order, and is waited for.
+        /// In how long they are lost and the name is free; none if that never happens: the other one left in good order, or
+        /// leases do not end in this store.
         free_in: Option<Duration>,
     },
     /// The order is not taken any more.

@@ -100,6 +100,19 @@ impl Model {
     }
 
     pub(super) fn register(&mut self, me: &NodeFacts) -> Result<Lease, No> {
+        let home = self.homes.iter().find(|(node, _)| *node == me.id).map(|(_, home)| home.clone());
+        if let (Some(home), Some(mine)) = (home, &me.home)
+            && home.id != mine.id
+        {
+            let owners = self.rows.iter().filter_map(|row| row.stored.owner.as_ref());
+            let open = u64::try_from(owners.filter(|owner| owner.node == me.id).count()).unwrap_or(u64::MAX);
+            if open > 0 {
+                let (node, home) = (me.id.clone(), Box::new(home));
+                return Err(No::Refused(Refusal::NameHeld { node, home, open, free_in: None }));
+            }
+        }
+        self.homes.retain(|(node, _)| *node != me.id);
+        self.homes.extend(me.home.clone().map(|home| (me.id.clone(), home)));
         let before = self.lease(&me.id).map_or(Epoch(0), |lease| lease.epoch);
         let lease = Lease { node: me.id.clone(), epoch: before.next() };
         self.nodes.retain(|(node, _)| *node != me.id);

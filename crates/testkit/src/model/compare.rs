@@ -67,7 +67,7 @@ fn try_scripts(open: impl Fn(VirtualClock) -> StoreWorld, scripts: u32, fewest: 
         let world = open(clock);
         runtime.block_on(async {
             for node in NODES {
-                must(world.store.register(&facts(node)).await);
+                must(world.store.register(&facts(node, None)).await);
             }
             for step in &script {
                 if let Some(seen) = &seen {
@@ -100,7 +100,9 @@ impl ReferenceStateMachine for Reference {
     type Transition = Step;
 
     fn init_state() -> BoxedStrategy<Model> {
-        let nodes = NODES.into_iter().fold(Model::empty(), |model, node| model.step(&Step::Register(node)));
+        let nodes = NODES
+            .into_iter()
+            .fold(Model::empty(), |model, node| model.step(&Step::Register { node, home: None }));
         Just(nodes).boxed()
     }
 

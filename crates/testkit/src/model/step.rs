@@ -11,7 +11,7 @@ use longhaul_domain::{
     Vitals, Wish, WishNo, Work,
 };
 use longhaul_ports::{
-    Author, Change, Claimant, Lease, Limits, NodeFacts, PlacementClass, Room, Stored, Submission,
+    Author, Change, Claimant, Home, Lease, Limits, NodeFacts, PlacementClass, Room, Stored, Submission,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -67,7 +67,12 @@ pub enum Step {
         stale: bool,
     },
     /// A node joins, or joins again.
-    Register(u8),
+    Register {
+        /// This one.
+        node: u8,
+        /// From this home, if it says so.
+        home: Option<u8>,
+    },
     /// A node leaves.
     Leave {
         /// This one.
@@ -122,7 +127,8 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
             }),
         1 => (proptest::collection::vec(0..4_u32, 0..3), option::of(0..3_u8), seldom())
             .prop_map(|(slots, held, stale)| Step::SetPolicy { slots, held, stale }),
-        1 => (0..3_u8).prop_map(Step::Register),
+        1 => (0..3_u8, option::weighted(0.8, 0..2_u8))
+            .prop_map(|(node, home)| Step::Register { node, home }),
         1 => (0..3_u8, any::<bool>()).prop_map(|(node, old)| Step::Leave { node, old }),
         3 => prop_oneof![Just(0), 1..2_000_u64, 4_000..7_000_u64].prop_map(Step::Pass),
     ]
@@ -245,7 +251,7 @@ impl Model {
                 };
                 Some(Request::SetPolicy(self.version(*stale), policy))
             }
-            Step::Register(node) => Some(Request::Register(facts(*node))),
+            Step::Register { node, home } => Some(Request::Register(facts(*node, *home))),
             Step::Leave { node, old } => Some(Request::Leave(self.lease_of(*node, *old)?)),
             Step::Pass(millis) => Some(Request::Pass(Duration::from_millis(*millis))),
         }
@@ -391,6 +397,7 @@ fn node_id(number: u8) -> NodeId {
     must(NodeId::new(&format!("node-{number}")))
 }
 
-pub(super) fn facts(number: u8) -> NodeFacts {
-    NodeFacts { id: node_id(number), boot: "a boot".to_owned(), version: "0.0.0".to_owned() }
+pub(super) fn facts(number: u8, home: Option<u8>) -> NodeFacts {
+    let home = home.map(|home| Home { id: format!("home-{home}"), place: format!("/home-{home}") });
+    NodeFacts { id: node_id(number), home, boot: "a boot".to_owned(), version: "0.0.0".to_owned() }
 }

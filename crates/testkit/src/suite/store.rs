@@ -7,6 +7,7 @@ mod crowd;
 mod draft;
 mod endings;
 mod events;
+mod home;
 mod launch;
 mod lease;
 mod list;
@@ -29,6 +30,7 @@ pub use crowd::*;
 pub use draft::Draft;
 pub use endings::*;
 pub use events::*;
+pub use home::*;
 pub use launch::*;
 pub use lease::*;
 pub use list::*;
@@ -201,6 +203,12 @@ macro_rules! store_suite {
             news_between_calls_is_not_lost
             every_node_is_called
             whoever_is_replaced_while_waiting_is_told
+            a_node_that_owns_something_belongs_to_its_home
+            a_node_that_left_work_behind_belongs_to_its_home
+            a_node_that_left_nothing_behind_is_anybodys
+            a_home_that_was_moved_is_the_same
+            a_registration_without_a_home_gets_the_name
+            homes_are_listed
             a_crowd_keeps_every_promise
             two_lives_of_a_node_never_both_write
         }

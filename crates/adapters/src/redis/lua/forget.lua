@@ -15,6 +15,6 @@ take_all(node)
 call('SREM', P .. 'lost', node)
 call('ZREM', P .. 'nodes', node)
 call('HDEL', key, 'token', 'boot', 'version', 'left', 'until', 'lost', 'draining', 'labels', 'address', 'roots',
-  'home', 'terms')
+  'home', 'place', 'terms')
 ring()
 return { 'ok' }

@@ -1,6 +1,6 @@
 -- A node joins with a new epoch. ARGV: node, boot, version, how long its lease lasts (empty for ever), token, its home
--- (empty if it is not told), how long after its end a node's work is its own (empty if leases last for ever), and what
--- it keeps to.
+-- and where that is (both empty if it is not told), how long after its end a node's work is its own (empty if leases last
+-- for ever), and what it keeps to.
 --
 -- Answers the epoch, the token, and then name and terms of each node that keeps to something else.
 --
@@ -10,9 +10,9 @@
 -- The same token again gives the same epoch. In a namespace that somebody emptied nothing is written: it is founded first.
 if not policy_version() then return { 'empty' } end
 local node, boot, version, lasts, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local home, grace, terms = ARGV[7], ARGV[8], ARGV[9]
+local home, place, grace, terms = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local key = P .. 'node:' .. node
-local was = call('HMGET', key, 'epoch', 'token', 'home', 'until', 'left', 'lost')
+local was = call('HMGET', key, 'epoch', 'token', 'home', 'until', 'left', 'lost', 'place')
 if was[2] == token then
   found()
   return { 'ok', was[1], token }
@@ -21,13 +21,15 @@ local there, lasts_until = was[3] or '', tonumber(was[4] or '')
 if home ~= '' and there ~= '' and there ~= home then
   local left = was[5] == '1'
   if not left and lasts_until and lasts_until > now() then
-    return { 'taken', int(math.max(0, now() + tonumber(lasts ~= '' and lasts or 0) - lasts_until)) }
+    return { 'taken', there, was[7] or '', int(math.max(0, now() + tonumber(lasts ~= '' and lasts or 0) - lasts_until)) }
   end
   local owned = call('ZCARD', P .. 'owned:' .. node)
   if owned > 0 then
     local lost = was[6] and was[6] ~= ''
     local free = not left and grace ~= '' and lasts_until and lasts_until + tonumber(grace)
-    if not lost and not (free and free <= now()) then return { 'held', owned, free and int(free - now()) or '' } end
+    if not lost and not (free and free <= now()) then
+      return { 'held', there, was[7] or '', owned, free and int(free - now()) or '' }
+    end
     if not lost then lose(node) end
     take_all(node)
   end
@@ -35,7 +37,7 @@ end
 forgive_silence(lasts)
 local epoch = next_epoch(node)
 call('HSET', key, 'epoch', epoch, 'token', token, 'boot', boot, 'version', version, 'left', '0', 'lost', '', 'home', home,
-  'labels', '', 'address', '', 'roots', '', 'terms', terms)
+  'place', place, 'labels', '', 'address', '', 'roots', '', 'terms', terms)
 call('ZADD', P .. 'nodes', 0, node)
 call('SREM', P .. 'lost', node)
 alive(node, lasts)

@@ -5,9 +5,9 @@ if sort == 'marks' then
   call('HSET', P .. 'policy', 'version', ARGV[3])
   call('HSET', P .. 'meta', 'swept', ARGV[4], 'seq', ARGV[5], 'cursor', ARGV[6])
 elseif sort == 'nodes' then
-  for i = 3, #ARGV, 5 do
+  for i = 3, #ARGV, 7 do
     call('HSET', P .. 'node:' .. ARGV[i], 'boot', ARGV[i + 1], 'version', ARGV[i + 2], 'epoch', ARGV[i + 3],
-      'left', ARGV[i + 4], 'until', '', 'lost', '')
+      'left', ARGV[i + 4], 'home', ARGV[i + 5], 'place', ARGV[i + 6], 'until', '', 'lost', '')
     call('ZADD', P .. 'nodes', 0, ARGV[i])
   end
 elseif sort == 'served' then

@@ -51,7 +51,12 @@ pub async fn a_new_registration_keeps_what_the_node_owned(world: &StoreWorld) {
 /// Every node that registered is listed as it presented itself last, until it leaves.
 pub async fn nodes_are_listed_until_they_leave(world: &StoreWorld) {
     world.node("a").await;
-    let newer = NodeFacts { id: node_id("a"), boot: "another boot".to_owned(), version: "9.9.9".to_owned() };
+    let newer = NodeFacts {
+        id: node_id("a"),
+        home: None,
+        boot: "another boot".to_owned(),
+        version: "9.9.9".to_owned(),
+    };
     let lease = must(world.store.register(&newer).await);
     let other = world.node("b").await;
     let mut nodes = must(world.store.nodes().await);

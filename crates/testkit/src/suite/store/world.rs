@@ -68,7 +68,12 @@ impl StoreWorld {
 
     /// Registers a node under this name.
     pub async fn node(&self, name: &str) -> Lease {
-        let facts = NodeFacts { id: node_id(name), boot: "a boot".to_owned(), version: "0.0.0".to_owned() };
+        let facts = NodeFacts {
+            id: node_id(name),
+            home: None,
+            boot: "a boot".to_owned(),
+            version: "0.0.0".to_owned(),
+        };
         must(self.store.register(&facts).await)
     }
 

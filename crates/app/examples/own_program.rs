@@ -1,0 +1,22 @@
+//! The program `longhaul` with a store of one's own: `store = "files:/path/of/records"` in its configuration opens it.
+//!
+//! `cargo run -p longhaul --example own_program -- --help` shows that it is the whole program.
+
+use longhaul::{Longhaul, Opening};
+use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
+use longhaul_engine::ports::{Store, StoreError};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+fn main() -> ExitCode {
+    longhaul_shim::run_if_asked();
+    Longhaul::builder().store("files", open).run()
+}
+
+/// Opens the store. Here it is a SQLite database; yours goes in its place.
+async fn open(opening: Opening) -> Result<Arc<dyn Store>, StoreError> {
+    let path = Path::new(&opening.rest);
+    let store = SqliteStore::open(path, opening.clock, SqliteOptions::default())?;
+    Ok(Arc::new(store))
+}

@@ -1,0 +1,61 @@
+//! A store that a program adds, served from two state directories.
+
+use crate::bench::{Bench, until};
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::Path;
+
+/// A state directory of the example program, whose store is this file.
+fn serving(store: &Path) -> Bench {
+    let own = std::env::current_exe().unwrap();
+    let program = own.ancestors().nth(2).unwrap().join("examples/own_program");
+    assert!(program.exists(), "{} is missing: run scripts/test, which builds it first", program.display());
+    Bench::new().with_program(program).with_config(&format!("store = \"files:{}\"\n", store.display()))
+}
+
+fn launched(bench: &Bench) -> (String, Pid) {
+    let id = bench.launch("exec sleep 300");
+    until("it runs", || bench.show(&id)["status"] == "running");
+    let pid = bench.show(&id)["pid"].as_i64().unwrap();
+    (id, Pid::from_raw(i32::try_from(pid).unwrap()).unwrap())
+}
+
+fn refused(bench: &Bench, owner: &Bench) {
+    let said = bench.run(&["run", "-b", "--", "true"]);
+    assert_eq!(said.code, 6, "{said:?}");
+    let place = std::fs::canonicalize(owner.state()).unwrap();
+    for word in ["node_name_taken", place.to_str().unwrap(), "node.id", "longhaul store adopt"] {
+        assert!(said.err.contains(word), "{word}: {}", said.err);
+    }
+}
+
+#[test]
+fn second_state_directory_under_one_name_is_refused_and_what_lives_goes_on() {
+    let top = tempfile::tempdir().unwrap();
+    let store = top.path().join("shared.db");
+    let (first, second) = (serving(&store), serving(&store));
+    let (id, pid) = launched(&first);
+    refused(&second, &first);
+    assert_eq!(first.show(&id)["status"], "running");
+
+    first.end_manager(Signal::KILL);
+    refused(&second, &first);
+    let shown = first.show(&id);
+    assert_eq!((&shown["status"], shown["pid"].as_i64()), (&"running".into(), Some(pid.as_raw_pid().into())));
+}
+
+#[test]
+fn store_of_ones_own_is_adopted_where_its_state_directory_is_gone() {
+    let top = tempfile::tempdir().unwrap();
+    let store = top.path().join("shared.db");
+    let (first, second) = (serving(&store), serving(&store));
+    let (id, pid) = launched(&first);
+    first.end_manager(Signal::KILL);
+    let unasked = second.run(&["store", "adopt"]);
+    assert_eq!(unasked.code, 2, "{unasked:?}");
+    refused(&second, &first);
+    let adopted = second.run(&["store", "adopt", "--yes"]);
+    assert_eq!(adopted.code, 0, "{adopted:?}");
+    assert!(adopted.out.contains("1 running process of another state directory"), "{}", adopted.out);
+    assert_eq!(second.show(&id)["status"], "interrupted");
+    kill_process(pid, Signal::KILL).unwrap();
+}
