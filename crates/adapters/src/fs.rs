@@ -35,14 +35,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::RwLockReadGuard;
-use uuid::Uuid;
 use writer::{Effort, Writer};
 
 /// The format that is written here, and the newest that is read.
 const FORMAT: u32 = 1;
 
 /// Steps that carry no op: whoever lost their answer lists what there is.
-const NO_OP: OpId = OpId::new(Uuid::nil());
+const NO_OP: Option<OpId> = None;
 
 /// A store in a directory of JSON files.
 ///
@@ -84,10 +83,10 @@ impl FsStore {
     /// One durable step; `op` names it where its answer may get lost.
     async fn write<T: Send + 'static>(
         &self,
-        op: OpId,
+        op: impl Into<Option<OpId>> + Send,
         step: impl Fn(&mut core::Core, Timestamp) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.apply(op, Effort::Durable, step).await
+        self.writer.apply(op.into(), Effort::Durable, step).await
     }
 
     /// The records as they are on the disk.

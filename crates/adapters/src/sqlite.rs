@@ -129,10 +129,10 @@ impl SqliteStore {
     /// One durable step; `op` names it where its answer may get lost.
     async fn write<T: Send + 'static>(
         &self,
-        op: OpId,
+        op: impl Into<Option<OpId>> + Send,
         step: impl Fn(&mut Ledger) -> Result<T, Halt> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.apply(op, Effort::Durable, step).await
+        self.writer.apply(op.into(), Effort::Durable, step).await
     }
 
     async fn read<T: Send + 'static>(

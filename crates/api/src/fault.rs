@@ -499,7 +499,7 @@ mod tests {
     fn what_may_have_been_done_has_a_word_of_its_own() {
         let source = Box::new(std::io::Error::other("no answer"));
         let id: ProcessId = "5b7ee1ff-4abb-4c0a-9e5d-0f1de14b6a53".parse().unwrap();
-        let op = longhaul_domain::OpId::new(*id.as_uuid());
+        let op = Some(longhaul_domain::OpId::new(*id.as_uuid()));
         let Fault(problem) = unstored(&StoreError::Unknown { op, source });
         assert_eq!((problem.status, problem.slug.as_str()), (503, "outcome_unknown"));
         assert!(problem.help.unwrap().contains("before you ask again"));

@@ -5,14 +5,10 @@
 
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_domain::{
-    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
-    WishNo,
-};
+use longhaul_domain::{Retention, Revision};
 use longhaul_engine::ports::{
-    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
-    Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
-    Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    Author, Change, Decorator, Lease, NodeFacts, Room, Store, StoreError, Stored, Submission, Submitted,
+    Swept,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,7 +37,13 @@ impl<S: Store> AuditedStore<S> {
 }
 
 #[async_trait]
-impl<S: Store> ProcessStore for AuditedStore<S> {
+impl<S: Store> Decorator for AuditedStore<S> {
+    type Inner = S;
+
+    fn inner(&self) -> &S {
+        &self.inner
+    }
+
     async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
         let id = new.process.id;
         let submitted = self.inner.submit(new).await?;
@@ -71,127 +73,12 @@ impl<S: Store> ProcessStore for AuditedStore<S> {
         Ok(claimed)
     }
 
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
-        self.inner.wish(id, op, wish).await
-    }
-
-    async fn touch(
-        &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.inner.touch(by, vitals).await
-    }
-
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.inner.load(ids).await
-    }
-
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
-        self.inner.list(filter, page).await
-    }
-}
-
-#[async_trait]
-impl<S: Store> Upkeep for AuditedStore<S> {
-    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
-        self.inner.attention(by, most).await
-    }
-
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
         let swept = self.inner.sweep(rule, most).await?;
         for id in &swept.ids {
             self.note(format!("{id} let go"));
         }
         Ok(swept)
-    }
-}
-
-#[async_trait]
-impl<S: Store> Queues for AuditedStore<S> {
-    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
-        self.inner.policy().await
-    }
-
-    async fn set_policy(
-        &self,
-        expected: PolicyVersion,
-        policy: &Policy,
-    ) -> Result<PolicyVersion, StoreError> {
-        self.inner.set_policy(expected, policy).await
-    }
-
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
-        self.inner.queues(only).await
-    }
-
-    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
-        self.inner.label_classes().await
-    }
-}
-
-#[async_trait]
-impl<S: Store> EventLog for AuditedStore<S> {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        self.inner.read(after, most, wait).await
-    }
-
-    async fn end(&self) -> Result<Cursor, StoreError> {
-        self.inner.end().await
-    }
-}
-
-#[async_trait]
-impl<S: Store> Tails for AuditedStore<S> {
-    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
-        self.inner.keep_tail(by, key, tail).await
-    }
-
-    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
-        self.inner.kept_tail(id).await
-    }
-}
-
-#[async_trait]
-impl<S: Store> Membership for AuditedStore<S> {
-    fn leases_end(&self) -> bool {
-        self.inner.leases_end()
-    }
-
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
-        self.inner.register(me).await
-    }
-
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
-        self.inner.beat(by).await
-    }
-
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
-        self.inner.called(by).await
-    }
-
-    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
-        self.inner.leave(by).await
-    }
-
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
-        self.inner.nodes().await
-    }
-
-    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
-        self.inner.announce(by, offer).await
-    }
-
-    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
-        self.inner.known_nodes().await
-    }
-
-    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
-        self.inner.drain(node, drain).await
-    }
-
-    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
-        self.inner.forget(node).await
     }
 }
 

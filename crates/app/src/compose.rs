@@ -28,7 +28,7 @@ use longhaul_adapters::seal::KeyFileError;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_cli::shell_word;
-use longhaul_domain::{NodeId, OpId, ProcessId};
+use longhaul_domain::{NodeId, ProcessId};
 use longhaul_engine::Parts;
 use longhaul_engine::ports::{Clock, IdSource, Migrate, NodeFacts, Store, StoreError};
 use std::fs::{File, TryLockError};
@@ -314,11 +314,6 @@ pub(crate) fn clock(state: &StateDir) -> Result<Arc<dyn Clock>, ComposeError> {
 /// An id that nothing else has.
 pub(crate) fn random_id() -> String {
     RandomIds.op().as_uuid().to_string()
-}
-
-/// The identity of a write that has none of its own.
-pub(crate) fn unnamed_write() -> OpId {
-    RandomIds.op()
 }
 
 const fn containment(choice: Containment) -> ContainmentChoice {

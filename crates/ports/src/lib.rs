@@ -5,6 +5,7 @@
 
 mod bookmarks;
 mod clock;
+mod decorator;
 mod events;
 mod ids;
 mod known_node;
@@ -26,6 +27,7 @@ mod vault;
 
 pub use bookmarks::{BookmarkError, Bookmarks, Closed};
 pub use clock::{Clock, WallTime};
+pub use decorator::{Decorator, StoreCall, StoreMethod};
 pub use events::{Cursor, EventLog, EventPage, Logged};
 pub use ids::IdSource;
 pub use known_node::{KnownNode, NodeOffer, Parting, Presence};

@@ -55,7 +55,7 @@ impl Trouble {
         }
     }
 
-    pub(super) fn answer(&self, op: OpId) -> StoreError {
+    pub(super) fn answer(&self, op: Option<OpId>) -> StoreError {
         match self {
             Self::Full => StoreError::Refused(Refusal::Full),
             Self::ReadOnly(error) => StoreError::ReadOnly { why: error.to_string() },

@@ -129,7 +129,7 @@ pub(super) fn not_applied(error: RedisError) -> StoreError {
     }
 }
 
-pub(super) fn unknown(op: OpId, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+pub(super) fn unknown(op: Option<OpId>, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Unknown { op, source: Box::new(error) }
 }
 

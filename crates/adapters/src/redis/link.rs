@@ -108,16 +108,26 @@ impl Link {
 
     /// A script that changes something. It is sent again if its answer got lost, which is why each of them is safe to
     /// send twice.
-    pub(super) async fn write(&self, script: &Script, op: OpId, args: Args) -> Result<Reply, StoreError> {
-        self.change(Request::Script { script, args, purpose: Purpose::Write }, op).await
+    pub(super) async fn write(
+        &self,
+        script: &Script,
+        op: impl Into<Option<OpId>> + Send,
+        args: Args,
+    ) -> Result<Reply, StoreError> {
+        self.change(Request::Script { script, args, purpose: Purpose::Write }, op.into()).await
     }
 
     /// The same for one that takes what may be another's; not where something was lost that nobody was told of.
-    pub(super) async fn take(&self, script: &Script, op: OpId, args: Args) -> Result<Reply, StoreError> {
-        self.change(Request::Script { script, args, purpose: Purpose::Take }, op).await
+    pub(super) async fn take(
+        &self,
+        script: &Script,
+        op: impl Into<Option<OpId>> + Send,
+        args: Args,
+    ) -> Result<Reply, StoreError> {
+        self.change(Request::Script { script, args, purpose: Purpose::Take }, op.into()).await
     }
 
-    async fn change(&self, request: Request<'_>, op: OpId) -> Result<Reply, StoreError> {
+    async fn change(&self, request: Request<'_>, op: Option<OpId>) -> Result<Reply, StoreError> {
         let tried = self.request(request).await;
         let (value, step) = tried.map_err(|failed| match failed {
             Failed { maybe_applied: true, why: Why::Met(error) | Why::Unseen(error) } => unknown(op, error),

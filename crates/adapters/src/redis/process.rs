@@ -13,10 +13,9 @@ use longhaul_ports::{
     Submission, Submitted, most_wishes,
 };
 use longhaul_wire::record;
-use uuid::Uuid;
 
 /// Steps that carry no op: whoever lost their answer lists what there is.
-pub(super) const NO_OP: OpId = OpId::new(Uuid::nil());
+pub(super) const NO_OP: Option<OpId> = None;
 
 /// As scripts know whoever holds a slot.
 const HOLDING: &str = "1";

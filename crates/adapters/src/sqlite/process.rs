@@ -6,10 +6,9 @@ use longhaul_ports::{
     Author, Change, Filter, Lease, Listing, PageAsk, ProcessStore, Room, StoreError, Stored, Submission,
     Submitted,
 };
-use uuid::Uuid;
 
 /// Steps that carry no op: whoever lost their answer lists what there is.
-pub(super) const NO_OP: OpId = OpId::new(Uuid::nil());
+pub(super) const NO_OP: Option<OpId> = None;
 
 #[async_trait]
 impl ProcessStore for SqliteStore {

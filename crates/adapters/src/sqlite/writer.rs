@@ -50,7 +50,7 @@ impl Writer {
     /// Applies one step; it may be run again if the batch that it was in had to be undone.
     pub(super) async fn apply<T: Send + 'static>(
         &self,
-        op: OpId,
+        op: Option<OpId>,
         effort: Effort,
         step: impl Fn(&mut Ledger) -> Result<T, Halt> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -79,7 +79,7 @@ trait Job: Send {
     /// Hands out the answer of the last run.
     fn answer(&mut self);
     /// Answers with an error instead.
-    fn fail(&mut self, error: &dyn Fn(OpId) -> StoreError);
+    fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError);
 }
 
 /// What became of a step that the database carried out.
@@ -90,7 +90,7 @@ enum Run {
 }
 
 struct Step<T, F> {
-    op: OpId,
+    op: Option<OpId>,
     effort: Effort,
     step: F,
     answer: Option<Result<T, StoreError>>,
@@ -123,7 +123,7 @@ where
         }
     }
 
-    fn fail(&mut self, error: &dyn Fn(OpId) -> StoreError) {
+    fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError) {
         if let Some(to) = self.to.take() {
             // Whoever asked may have gone away.
             let _ = to.send(Err(error(self.op)));

@@ -48,10 +48,7 @@ impl Remote {
             }
             Mood::Mute => {
                 answer.await?;
-                Err(StoreError::Unknown {
-                    op: OpId::new(uuid::Uuid::nil()),
-                    source: "the answer got lost".into(),
-                })
+                Err(StoreError::Unknown { op: None, source: "the answer got lost".into() })
             }
         }
     }

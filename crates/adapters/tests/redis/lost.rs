@@ -128,7 +128,7 @@ async fn a_write_without_any_answer_may_have_been_applied() {
     proxy.lose_all_answers();
     let unheard = error_of(world.store.submit(submission).await);
     assert!(
-        matches!(&unheard, StoreError::Unknown { op, .. } if *op.as_uuid() == *id.as_uuid()),
+        matches!(&unheard, StoreError::Unknown { op: Some(op), .. } if *op.as_uuid() == *id.as_uuid()),
         "{unheard:?}"
     );
     proxy.lose_nothing();

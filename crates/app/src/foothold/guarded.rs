@@ -1,17 +1,9 @@
 //! A store that says nothing any more when its manager has lost its foothold.
 
-use crate::compose::unnamed_write;
 use crate::foothold::{Foothold, Loss};
 use async_trait::async_trait;
-use longhaul_domain::{
-    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Timestamp,
-    Vitals, Wish, WishNo,
-};
-use longhaul_engine::ports::{
-    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
-    Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
-    Queues, Reconciled, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
-};
+use longhaul_domain::{OpId, ProcessId};
+use longhaul_engine::ports::{Decorator, Filter, Listing, PageAsk, Store, StoreCall, StoreError, Stored};
 use std::error::Error;
 use std::sync::Arc;
 
@@ -33,10 +25,18 @@ impl GuardedStore {
         self.foothold.loss().unwrap_or(Loss::StateDir).to_string().into()
     }
 
+    async fn guard<T>(
+        &self,
+        call: StoreCall,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if call.method.is_write() { self.write(call.op, work).await } else { self.read(work).await }
+    }
+
     /// A write: looked at before, so that nothing is begun in vain, and after, before anybody is told.
     async fn write<T>(
         &self,
-        op: OpId,
+        op: Option<OpId>,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         if !self.foothold.holds() {
@@ -57,50 +57,19 @@ impl GuardedStore {
 }
 
 #[async_trait]
-impl ProcessStore for GuardedStore {
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
-        let op = OpId::new(*new.process.id.as_uuid());
-        self.write(op, self.inner.submit(new)).await
+impl Decorator for GuardedStore {
+    type Inner = dyn Store;
+
+    fn inner(&self) -> &dyn Store {
+        self.inner.as_ref()
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
-        self.write(unnamed_write(), self.inner.claim(by, room)).await
-    }
-
-    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
-        self.write(change.op, self.inner.commit(change)).await
-    }
-
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
-        self.write(op, self.inner.wish(id, op, wish)).await
-    }
-
-    async fn touch(
+    fn around<T: Send>(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.write(unnamed_write(), self.inner.touch(by, vitals)).await
-    }
-
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.read(self.inner.load(ids)).await
-    }
-
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
-        self.read(self.inner.list(filter, page)).await
-    }
-
-    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
-        self.read(self.inner.is_kept(id, attempt)).await
-    }
-
-    fn away_since(&self) -> Option<Timestamp> {
-        self.inner.away_since()
-    }
-
-    fn is_alone(&self, id: &ProcessId) -> bool {
-        self.inner.is_alone(id)
+        call: StoreCall,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        self.guard(call, work)
     }
 
     async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
@@ -112,116 +81,14 @@ impl ProcessStore for GuardedStore {
     }
 }
 
-#[async_trait]
-impl Upkeep for GuardedStore {
-    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
-        self.read(self.inner.attention(by, most)).await
-    }
-
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
-        self.write(unnamed_write(), self.inner.sweep(rule, most)).await
-    }
-
-    async fn reconcile(&self, by: &Lease) -> Result<Reconciled, StoreError> {
-        self.write(unnamed_write(), self.inner.reconcile(by)).await
-    }
-}
-
-#[async_trait]
-impl Queues for GuardedStore {
-    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
-        self.read(self.inner.policy()).await
-    }
-
-    async fn set_policy(
-        &self,
-        expected: PolicyVersion,
-        policy: &Policy,
-    ) -> Result<PolicyVersion, StoreError> {
-        self.write(unnamed_write(), self.inner.set_policy(expected, policy)).await
-    }
-
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
-        self.read(self.inner.queues(only)).await
-    }
-
-    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
-        self.read(self.inner.label_classes()).await
-    }
-}
-
-#[async_trait]
-impl EventLog for GuardedStore {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        Self::read(self, self.inner.read(after, most, wait)).await
-    }
-
-    async fn end(&self) -> Result<Cursor, StoreError> {
-        Self::read(self, self.inner.end()).await
-    }
-}
-
-#[async_trait]
-impl Tails for GuardedStore {
-    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
-        self.write(unnamed_write(), self.inner.keep_tail(by, key, tail)).await
-    }
-
-    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
-        self.read(self.inner.kept_tail(id)).await
-    }
-}
-
-#[async_trait]
-impl Membership for GuardedStore {
-    fn leases_end(&self) -> bool {
-        self.inner.leases_end()
-    }
-
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
-        self.write(unnamed_write(), self.inner.register(me)).await
-    }
-
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
-        self.read(self.inner.beat(by)).await
-    }
-
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
-        self.read(self.inner.called(by)).await
-    }
-
-    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
-        self.write(unnamed_write(), self.inner.leave(by)).await
-    }
-
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
-        self.read(self.inner.nodes()).await
-    }
-
-    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
-        self.write(unnamed_write(), self.inner.announce(by, offer)).await
-    }
-
-    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
-        self.read(self.inner.known_nodes()).await
-    }
-
-    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
-        self.write(unnamed_write(), self.inner.drain(node, drain)).await
-    }
-
-    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
-        self.write(unnamed_write(), self.inner.forget(node)).await
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::compose;
     use crate::lock::ManagerLock;
     use crate::state_dir::StateDir;
-    use longhaul_engine::ports::Clock;
+    use longhaul_domain::NodeId;
+    use longhaul_engine::ports::{Clock, NodeFacts};
     use longhaul_testkit::fakes::{Call, FaultyStore, VirtualClock};
     use std::path::Path;
 
@@ -261,7 +128,7 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("state");
         let (_, store, _lock) = guarded(&path);
-        let written = store.write(unnamed_write(), async {
+        let written = store.write(None, async {
             std::fs::rename(&path, top.path().join("aside")).unwrap();
             Ok(())
         });

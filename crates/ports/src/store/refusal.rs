@@ -41,11 +41,12 @@ pub enum StoreError {
         #[source]
         source: Source,
     },
-    /// Perhaps applied: send the same op again; after a claim, list what is owned.
+    /// Perhaps applied: send the same op again. What has no op can be sent again as it is, except that after a claim the
+    /// caller lists what it owns.
     #[error("no answer to a write, it may have been applied")]
     Unknown {
-        /// The write.
-        op: OpId,
+        /// The op of the write, or the id of the process that was submitted; none for a write that has neither.
+        op: Option<OpId>,
         /// Why there was no answer.
         #[source]
         source: Source,

@@ -3,16 +3,8 @@
 use super::faults::{Call, Fault};
 use super::trouble::{Failed, Trouble};
 use async_trait::async_trait;
-use longhaul_domain::{
-    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Timestamp,
-    Vitals, Wish, WishNo,
-};
-use longhaul_ports::{
-    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode,
-    Lease, Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore,
-    QueueView, Queues, Reconciled, Refusal, Room, Store, StoreError, Stored, Submission, Submitted, Swept,
-    Tails, Upkeep,
-};
+use longhaul_domain::{AttemptNo, OpId, ProcessId};
+use longhaul_ports::{Clock, Decorator, Refusal, Store, StoreCall, StoreError, StoreMethod};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +74,7 @@ impl FaultyStore {
     async fn through<T>(
         &self,
         call: Call,
-        op: OpId,
+        op: Option<OpId>,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let error = |failed| match failed {
@@ -95,169 +87,53 @@ impl FaultyStore {
     }
 }
 
-/// For calls that carry no op of their own.
-const fn no_op() -> OpId {
-    OpId::new(uuid::Uuid::nil())
-}
-
 #[async_trait]
-impl ProcessStore for FaultyStore {
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
-        let op = OpId::new(*new.process.id.as_uuid());
-        self.through(Call::Submit, op, self.inner.submit(new)).await
+impl Decorator for FaultyStore {
+    type Inner = dyn Store;
+
+    fn inner(&self) -> &dyn Store {
+        self.inner.as_ref()
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
-        self.through(Call::Claim, no_op(), self.inner.claim(by, room)).await
-    }
-
-    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
-        self.through(Call::Commit, change.op, self.inner.commit(change)).await
-    }
-
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
-        self.through(Call::Wish, op, self.inner.wish(id, op, wish)).await
-    }
-
-    async fn touch(
+    fn around<T: Send>(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.through(Call::Touch, no_op(), self.inner.touch(by, vitals)).await
-    }
-
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.through(Call::Read, no_op(), self.inner.load(ids)).await
-    }
-
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
-        self.through(Call::Read, no_op(), self.inner.list(filter, page)).await
+        call: StoreCall,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        self.through(call.method.into(), call.op, work)
     }
 
     async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
         if self.unkept.load(Ordering::Relaxed) {
-            return Err(StoreError::Unknown { op: no_op(), source: "a replica is away".into() });
+            return Err(StoreError::Unknown { op: None, source: "a replica is away".into() });
         }
         self.inner.is_kept(id, attempt).await
     }
-
-    fn away_since(&self) -> Option<Timestamp> {
-        self.inner.away_since()
-    }
-
-    fn is_alone(&self, id: &ProcessId) -> bool {
-        self.inner.is_alone(id)
-    }
-
-    async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
-        self.inner.recall(ids).await
-    }
-
-    async fn recall_page(&self, filter: &Filter, page: &PageAsk) -> Option<Listing> {
-        self.inner.recall_page(filter, page).await
-    }
 }
 
-#[async_trait]
-impl Upkeep for FaultyStore {
-    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
-        self.through(Call::Attention, no_op(), self.inner.attention(by, most)).await
-    }
-
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
-        self.through(Call::Sweep, no_op(), self.inner.sweep(rule, most)).await
-    }
-
-    async fn reconcile(&self, by: &Lease) -> Result<Reconciled, StoreError> {
-        self.through(Call::Attention, no_op(), self.inner.reconcile(by)).await
-    }
-}
-
-#[async_trait]
-impl Queues for FaultyStore {
-    async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
-        self.through(Call::Queues, no_op(), self.inner.policy()).await
-    }
-
-    async fn set_policy(
-        &self,
-        expected: PolicyVersion,
-        policy: &Policy,
-    ) -> Result<PolicyVersion, StoreError> {
-        self.through(Call::SetPolicy, no_op(), self.inner.set_policy(expected, policy)).await
-    }
-
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
-        self.through(Call::Queues, no_op(), self.inner.queues(only)).await
-    }
-
-    async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
-        self.through(Call::Queues, no_op(), self.inner.label_classes()).await
-    }
-}
-
-#[async_trait]
-impl EventLog for FaultyStore {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        self.through(Call::Events, no_op(), self.inner.read(after, most, wait)).await
-    }
-
-    async fn end(&self) -> Result<Cursor, StoreError> {
-        self.through(Call::Events, no_op(), self.inner.end()).await
-    }
-}
-
-#[async_trait]
-impl Tails for FaultyStore {
-    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
-        self.through(Call::Tail, no_op(), self.inner.keep_tail(by, key, tail)).await
-    }
-
-    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
-        self.through(Call::Tail, no_op(), self.inner.kept_tail(id)).await
-    }
-}
-
-#[async_trait]
-impl Membership for FaultyStore {
-    fn leases_end(&self) -> bool {
-        self.inner.leases_end()
-    }
-
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
-        self.through(Call::Register, no_op(), self.inner.register(me)).await
-    }
-
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
-        self.through(Call::Beat, no_op(), self.inner.beat(by)).await
-    }
-
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
-        self.through(Call::Beat, no_op(), self.inner.called(by)).await
-    }
-
-    async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
-        self.through(Call::Register, no_op(), self.inner.leave(by)).await
-    }
-
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
-        self.through(Call::Beat, no_op(), self.inner.nodes()).await
-    }
-
-    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
-        self.through(Call::Beat, no_op(), self.inner.announce(by, offer)).await
-    }
-
-    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
-        self.through(Call::Beat, no_op(), self.inner.known_nodes()).await
-    }
-
-    async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
-        self.through(Call::Register, no_op(), self.inner.drain(node, drain)).await
-    }
-
-    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
-        self.through(Call::Register, no_op(), self.inner.forget(node)).await
+impl From<StoreMethod> for Call {
+    fn from(method: StoreMethod) -> Self {
+        match method {
+            StoreMethod::Submit => Self::Submit,
+            StoreMethod::Claim => Self::Claim,
+            StoreMethod::Commit => Self::Commit,
+            StoreMethod::Wish => Self::Wish,
+            StoreMethod::Touch => Self::Touch,
+            StoreMethod::Load | StoreMethod::LoadEach | StoreMethod::List | StoreMethod::IsKept => Self::Read,
+            StoreMethod::Attention | StoreMethod::Reconcile => Self::Attention,
+            StoreMethod::Sweep => Self::Sweep,
+            StoreMethod::Policy | StoreMethod::Queues | StoreMethod::LabelClasses => Self::Queues,
+            StoreMethod::SetPolicy => Self::SetPolicy,
+            StoreMethod::Read | StoreMethod::End => Self::Events,
+            StoreMethod::KeepTail | StoreMethod::KeptTail => Self::Tail,
+            StoreMethod::Register | StoreMethod::Leave | StoreMethod::Drain | StoreMethod::Forget => {
+                Self::Register
+            }
+            StoreMethod::Beat
+            | StoreMethod::Called
+            | StoreMethod::Nodes
+            | StoreMethod::Announce
+            | StoreMethod::KnownNodes => Self::Beat,
+        }
     }
 }
