@@ -154,6 +154,23 @@ fn the_supervisor_alone_is_killed_and_the_true_code_is_recorded() {
 }
 
 #[test]
+fn the_grace_and_the_stop_signal_of_a_launch_outlive_its_manager_and_its_supervisor() {
+    let home = Home::new();
+    let script = "trap 'sleep 6; exit 7' INT; echo ready; while :; do sleep 0.01; done";
+    let id = home.ok(&["run", "-b", "--grace", "60s", "--stop-signal", "INT", "--", "sh", "-c", script]);
+    until("it is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
+    home.end_manager("-TERM");
+    home.until_status(&id, "running");
+    let shim = home.shim(&id);
+    kill("-KILL", shim);
+    until("the supervisor is gone", || (!is_alive(shim)).then_some(()));
+    assert_eq!(home.run(&["cancel", &id]).code, 0);
+    home.until_status(&id, "cancelled");
+    let record = home.record(&id);
+    assert_eq!((record["exit_code"].as_i64(), record["exit"]["last_signal"].as_i64()), (Some(7), Some(2)));
+}
+
+#[test]
 fn ten_live_processes_survive_a_gentle_stop_and_are_all_adopted() {
     let home = Home::new();
     let ids: Vec<String> = (0..10).map(|_| home.launch(&["sh", "-c", &format!("{GATED}; exit 6")])).collect();

@@ -38,7 +38,7 @@ async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
     until(async || state(pid) == Some('Z')).await;
     let over = bench.clock().now();
     until(async || bench.clock().now() > over).await;
-    match bench.spawner.adopt(key(1)).await.unwrap() {
+    match bench.adopt(key(1)).await.unwrap() {
         Found::Over(Observation::Exited { exit, .. }) => {
             assert_eq!((code(&exit), exit.circumstances.unwatched), (7, true));
         }
@@ -63,7 +63,7 @@ async fn what_was_killed_with_its_shim_is_found_over_whoever_collects_it_when() 
         if wait_for_zombie {
             until(async || state(pid) == Some('Z')).await;
         }
-        match bench.spawner.adopt(key(1)).await.unwrap() {
+        match bench.adopt(key(1)).await.unwrap() {
             Found::Over(Observation::SupervisorLost {
                 why: Interruption::SupervisorKilled { .. }, ..
             }) => {}

@@ -92,7 +92,7 @@ impl Spawner for ThreadSpawner {
         Ok(())
     }
 
-    async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError> {
+    async fn adopt(&self, key: AttemptKey, _command: &CommandSpec) -> Result<Found, SpawnError> {
         // Threads end with their program: whatever an earlier life started is gone.
         let why =
             Interruption::SupervisorKilled { evidence: "threads do not outlive their program".to_owned() };

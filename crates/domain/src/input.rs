@@ -340,13 +340,15 @@ pub struct Context {
 pub struct Capabilities {
     /// Halt a whole tree and let it go on.
     pub pause: bool,
-    /// Send signals.
+    /// Send signals: a stop sends the signal of the launch and kills after the grace, and an exit names the last one.
     pub signals: bool,
+    /// Tell any exit code from 0 to 255; without this, an exit is 0 for success and something else for failure.
+    pub exit_codes: bool,
     /// Keep stdout and stderr apart.
     pub separate_stderr: bool,
     /// Commands have a process id on this machine.
     pub pid: bool,
-    /// Work outlives the manager.
+    /// Work outlives the manager: its next life finds what still runs, how the rest ended, and what never ran.
     pub survives: bool,
     /// Write to the standard input of a command.
     pub input: bool,
@@ -359,6 +361,7 @@ impl Capabilities {
     pub const ALL: Self = Self {
         pause: true,
         signals: true,
+        exit_codes: true,
         separate_stderr: true,
         pid: true,
         survives: true,
@@ -370,6 +373,7 @@ impl Capabilities {
     pub const NONE: Self = Self {
         pause: false,
         signals: false,
+        exit_codes: false,
         separate_stderr: false,
         pid: false,
         survives: false,

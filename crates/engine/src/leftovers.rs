@@ -87,9 +87,9 @@ fn leave_alone(unknown: &[ProcessId]) {
 
 async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
     let process = &stored.process;
-    if process.spec.command().is_none() {
+    let Some(command) = process.spec.command() else {
         return true;
-    }
+    };
     let mut is_told = true;
     let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *core.here());
     let is_interrupted = match &process.state {
@@ -117,7 +117,7 @@ async fn look(core: &Arc<Core>, stored: &Stored) -> bool {
         if core.copies.is_known(key) || (is_latest && (is_mine || is_settled)) {
             continue;
         }
-        match core.parts.spawner.adopt(key).await {
+        match core.parts.spawner.adopt(key, command).await {
             Ok(Found::Alive(_)) if is_latest && goes_on => {
                 core.copies.began(process, key);
                 core.heed_rest(stored);

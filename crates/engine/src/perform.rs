@@ -4,7 +4,8 @@ use crate::engine::Core;
 use crate::error::EngineError;
 use crate::rejoin::runs_again_if_lost;
 use longhaul_domain::{
-    AttemptNo, Deadline, Effect, Observation, ProcessId, StartFailure, StartStage, Status, StopCause, Work,
+    AttemptNo, Deadline, Effect, Observation, Process, ProcessId, StartFailure, StartStage, Status,
+    StopCause, Work,
 };
 use longhaul_failpoint::crashpoint;
 use longhaul_ports::{AttemptKey, Found, SpawnError, StartOrder, StopOrder, Stored, VaultError};
@@ -41,12 +42,12 @@ impl Core {
         let id = stored.process.id;
         match effect {
             Effect::Spawn { attempt } => self.spawn(stored, AttemptKey { id, attempt }).await,
-            Effect::Stop { attempt, cause } => self.stop(AttemptKey { id, attempt }, cause, false).await,
-            Effect::Kill { attempt, cause } => self.stop(AttemptKey { id, attempt }, cause, true).await,
+            Effect::Stop { attempt, cause } => self.stop(stored, attempt, cause, false).await,
+            Effect::Kill { attempt, cause } => self.stop(stored, attempt, cause, true).await,
             Effect::Pause { attempt } => {
                 let key = AttemptKey { id, attempt };
                 let mut paused = self.parts.spawner.pause(key).await;
-                if self.is_found_now(&paused).await {
+                if self.is_found_now(&stored.process, &paused).await {
                     paused = self.parts.spawner.pause(key).await;
                 }
                 if let Err(error) = paused {
@@ -70,7 +71,7 @@ impl Core {
                 let key = AttemptKey { id, attempt };
                 tracing::info!(%id, attempt = attempt.0, %signal, ?target, "a signal is sent");
                 let mut sent = self.parts.spawner.signal(key, signal, target).await;
-                if self.is_found_now(&sent).await {
+                if self.is_found_now(&stored.process, &sent).await {
                     sent = self.parts.spawner.signal(key, signal, target).await;
                 }
                 if let Err(error) = sent {
@@ -144,7 +145,7 @@ impl Core {
             Err(error) => {
                 tracing::warn!(id = %key.id, %error, "the start was not answered");
                 self.starts.failed(&stored.process);
-                self.look_again(key).await;
+                self.look_again(&stored.process, key).await;
             }
         }
     }
@@ -185,16 +186,17 @@ impl Core {
         if stored.process.attempt != key.attempt || !is_mine {
             return self.unexamined.remove(key);
         }
-        if stored.process.status() == Status::Starting || self.look_again(key).await {
+        if stored.process.status() == Status::Starting || self.look_again(&stored.process, key).await {
             self.perform_wanted(stored).await;
         }
     }
 
-    async fn stop(self: &Arc<Self>, key: AttemptKey, cause: StopCause, force: bool) {
+    async fn stop(self: &Arc<Self>, stored: &Stored, attempt: AttemptNo, cause: StopCause, force: bool) {
+        let key = AttemptKey { id: stored.process.id, attempt };
         crashpoint!("engine.stop");
         if let Err(error) = self.parts.spawner.stop(key, StopOrder { cause, force }).await {
             tracing::warn!(id = %key.id, %error, "the stop found nothing to stop");
-            if self.look_again(key).await
+            if self.look_again(&stored.process, key).await
                 && let Err(error) = self.parts.spawner.stop(key, StopOrder { cause, force }).await
             {
                 tracing::warn!(id = %key.id, %error, "the stop did not reach what lives");
@@ -205,16 +207,17 @@ impl Core {
 
     /// Whether an order reached nobody only because its attempt was not watched here, and is now: what was asked while no
     /// manager was here is decided before its attempts are looked for.
-    async fn is_found_now(self: &Arc<Self>, done: &Result<(), SpawnError>) -> bool {
+    async fn is_found_now(self: &Arc<Self>, process: &Process, done: &Result<(), SpawnError>) -> bool {
         match done {
-            Err(SpawnError::Unknown { key }) => self.look_again(*key).await,
+            Err(SpawnError::Unknown { key }) => self.look_again(process, *key).await,
             Ok(()) | Err(_) => false,
         }
     }
 
     /// Finds out what became of an attempt that the spawner does not watch; true if it lives and is watched now.
-    async fn look_again(self: &Arc<Self>, key: AttemptKey) -> bool {
-        match self.parts.spawner.adopt(key).await {
+    async fn look_again(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
+        let Some(command) = process.spec.command() else { return false };
+        match self.parts.spawner.adopt(key, command).await {
             Ok(Found::Alive(observation)) => {
                 self.unexamined.remove(key);
                 self.lanes.seen(key.id, observation);

@@ -4,7 +4,7 @@ use crate::copies::counted;
 use crate::engine::Core;
 use crate::error::EngineError;
 use crate::lanes::digest;
-use longhaul_domain::{Deadline, Input, Status, Work};
+use longhaul_domain::{Deadline, Input, Status};
 use longhaul_failpoint::crashpoint;
 use longhaul_ports::{AttemptKey, Filter, Found, Order, PageAsk, Stored};
 use std::pin::Pin;
@@ -70,7 +70,7 @@ async fn listed(core: &Arc<Core>, only_unheard: bool) -> Result<Vec<Stored>, Eng
             if only_unheard && core.copies.is_known(key) {
                 continue;
             }
-            if matches!(stored.process.spec.work, Work::Reported(_)) {
+            if stored.process.spec.command().is_none() {
                 core.arm(&stored);
                 core.attend_again(&stored);
             } else if stored.owner.as_ref().is_some_and(|owner| owner.node == *core.here()) {
@@ -99,14 +99,18 @@ async fn look_at(core: Arc<Core>, listed: Vec<Stored>) {
 
 async fn look(core: &Arc<Core>, stored: Stored) {
     let id = stored.process.id;
-    // First of all, so that an order that was accepted while nobody was here is not overtaken by what is found.
     let listed = AttemptKey { id, attempt: stored.process.attempt };
+    let spec = Arc::clone(&stored.process.spec);
+    let Some(command) = spec.command() else {
+        return core.unexamined.remove(listed);
+    };
+    // First of all, so that an order that was accepted while nobody was here is not overtaken by what is found.
     let Some(stored) = answered(core, stored).await else {
         return core.unexamined.remove(listed);
     };
     let key = AttemptKey { id, attempt: stored.process.attempt };
     crashpoint!("engine.recover.adopt");
-    let found = core.parts.spawner.adopt(key).await;
+    let found = core.parts.spawner.adopt(key, command).await;
     crashpoint!("engine.recover.found");
     match found {
         Ok(Found::Over(observation)) => {

@@ -6,7 +6,7 @@ use crate::engine::Core;
 use crate::error::EngineError;
 use crate::recover::look_at_unheard;
 use crate::shield::to_its_end;
-use longhaul_domain::{Awake, Deadline, Ending, Interruption, Observation, Process, Standing};
+use longhaul_domain::{Awake, CommandSpec, Deadline, Ending, Interruption, Observation, Process, Standing};
 use longhaul_ports::{AttemptKey, Found, Lease, Presence, Refusal, StopOrder, StoreError, Stored};
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,24 +206,24 @@ impl Core {
             return;
         }
         tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt is stopped here because it may run elsewhere");
-        let asked = process.spec.command().map(|command| command.stop.patience());
-        let (core, patience) = (self.clone(), asked.unwrap_or(HASTE).min(HASTE));
+        let (core, spec) = (self.clone(), Arc::clone(&process.spec));
         tokio::spawn(async move {
-            core.stop_copy(key, false).await;
-            let until: Awake = core.parts.clock.awake().plus(patience);
+            let Some(command) = spec.command() else { return };
+            core.stop_copy(key, command, false).await;
+            let until: Awake = core.parts.clock.awake().plus(command.stop.patience().min(HASTE));
             core.parts.clock.sleep_until(Deadline::Awake(until)).await;
-            core.stop_copy(key, true).await;
+            core.stop_copy(key, command, true).await;
         });
     }
 
     /// Goes on until the stop was taken, or there is nothing to stop.
-    async fn stop_copy(self: &Arc<Self>, key: AttemptKey, force: bool) {
+    async fn stop_copy(self: &Arc<Self>, key: AttemptKey, command: &CommandSpec, force: bool) {
         while self.copies.is_given_up(key) && !self.is_closing() {
             match self.parts.spawner.stop(key, StopOrder { cause: GIVEN_UP, force }).await {
                 Ok(()) => return,
                 Err(error) => tracing::debug!(id = %key.id, %error, "a copy could not be told to stop"),
             }
-            if let Ok(Found::Over(_)) = self.parts.spawner.adopt(key).await {
+            if let Ok(Found::Over(_)) = self.parts.spawner.adopt(key, command).await {
                 return self.copies.is_over(key);
             }
             let until: Awake = self.parts.clock.awake().plus(HURRY);

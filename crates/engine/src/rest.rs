@@ -37,11 +37,12 @@ impl Core {
         }
         let (core, process) = (self.clone(), stored.process.clone());
         tokio::spawn(async move {
+            let Some(command) = process.spec.command() else { return };
             while !core.is_closing() {
                 if core.parts.spawner.stop(key, order).await.is_ok() {
                     return;
                 }
-                match core.parts.spawner.adopt(key).await {
+                match core.parts.spawner.adopt(key, command).await {
                     Ok(Found::Alive(_)) => core.copies.began(&process, key),
                     Ok(Found::Over(seen)) => {
                         let seen = core.copies.seen(key.id, seen);

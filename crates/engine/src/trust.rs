@@ -35,10 +35,13 @@ impl Core {
         if process.seal.is_none() {
             return Ok(Ok(()));
         }
+        let Some(command) = process.spec.command() else {
+            return Ok(Ok(()));
+        };
         let mut times = 0_u32;
         for attempt in (1..key.attempt.0).map(AttemptNo) {
             let earlier = AttemptKey { attempt, ..key };
-            match self.parts.spawner.adopt(earlier).await? {
+            match self.parts.spawner.adopt(earlier, command).await? {
                 Found::Over(Observation::NeverRan { .. } | Observation::SpawnFailed { .. }) => {}
                 Found::Over(_) | Found::Alive(_) => times = times.saturating_add(1),
             }
@@ -56,7 +59,8 @@ impl Core {
     /// Ends a process whose record is not trusted, without anything of it having run. What runs already was trusted when
     /// it began: its end is told as it is, whatever became of its record.
     async fn refuse(self: &Arc<Self>, process: &Process, key: AttemptKey, fault: &SealFault) {
-        let observation = match self.parts.spawner.adopt(key).await {
+        let Some(command) = process.spec.command() else { return };
+        let observation = match self.parts.spawner.adopt(key, command).await {
             Ok(Found::Over(Observation::NeverRan { attempt })) => {
                 let detail = format!("{fault}; {}", fault.help());
                 tracing::error!(id = %key.id, attempt = attempt.0, %fault, "a launch is refused");

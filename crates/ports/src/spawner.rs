@@ -24,11 +24,12 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     async fn start(&self, order: StartOrder) -> Result<(), SpawnError>;
 
     /// Finds out what became of an attempt that another life of this manager started, and watches it from here on if
-    /// it is alive; what follows comes through [`next`](Self::next).
+    /// it is alive; what follows comes through [`next`](Self::next). `command` is the one that it was started with: how
+    /// it is stopped and how much of its output is kept are the same after a restart of the manager.
     ///
     /// # Errors
     /// [`SpawnError::Unreachable`] if it cannot be told now.
-    async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError>;
+    async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Found, SpawnError>;
 
     /// Stops the whole tree of an attempt; asked before the start is answered, it takes effect then. Safe to ask again.
     ///

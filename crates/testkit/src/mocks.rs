@@ -117,7 +117,7 @@ mockall::mock! {
     impl Spawner for Spawner {
         fn capabilities(&self) -> Capabilities;
         async fn start(&self, order: StartOrder) -> Result<(), SpawnError>;
-        async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError>;
+        async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Found, SpawnError>;
         async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError>;
         async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError>;
         async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;

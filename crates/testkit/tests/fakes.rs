@@ -177,9 +177,18 @@ async fn the_next_life_finds_the_children_and_starts_none_twice() {
     clock.advance(S * 2);
     let second = first.reopened();
     drop(first);
-    assert!(matches!(second.adopt(key(1)).await.unwrap(), Found::Alive(Observation::Spawned { .. })));
-    assert!(matches!(second.adopt(key(2)).await.unwrap(), Found::Over(Observation::Exited { .. })));
-    assert!(matches!(second.adopt(key(3)).await.unwrap(), Found::Over(Observation::NeverRan { .. })));
+    assert!(matches!(
+        second.adopt(key(1), &order(1, "", &[]).command).await.unwrap(),
+        Found::Alive(Observation::Spawned { .. })
+    ));
+    assert!(matches!(
+        second.adopt(key(2), &order(2, "", &[]).command).await.unwrap(),
+        Found::Over(Observation::Exited { .. })
+    ));
+    assert!(matches!(
+        second.adopt(key(3), &order(3, "", &[]).command).await.unwrap(),
+        Found::Over(Observation::NeverRan { .. })
+    ));
     second.start(order(1, "sleep", &["60000"])).await.unwrap();
     assert_eq!(second.runs(key(1).id), 1);
     assert_eq!(second.overlaps(), []);
@@ -194,7 +203,7 @@ async fn a_reboot_ends_every_child_unseen() {
     let first = ScriptedSpawner::casting(clock.clone(), |_| Script::runs());
     first.start(order(1, "anything", &[])).await.unwrap();
     first.reboot();
-    let found = first.reopened().adopt(key(1)).await.unwrap();
+    let found = first.reopened().adopt(key(1), &order(1, "", &[]).command).await.unwrap();
     assert!(matches!(
         found,
         Found::Over(Observation::SupervisorLost { why: longhaul_domain::Interruption::Reboot, .. })

@@ -74,8 +74,8 @@ mod spawner {
             CommandSpec::of("run", &[], "/")
         }
 
-        fn ignores_term(&self) -> CommandSpec {
-            CommandSpec::of("stubborn", &[], "/")
+        fn ignores_term(&self) -> Option<CommandSpec> {
+            Some(CommandSpec::of("stubborn", &[], "/"))
         }
 
         fn missing(&self) -> CommandSpec {

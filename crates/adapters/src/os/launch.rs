@@ -2,7 +2,9 @@
 
 use super::options::{ContainmentChoice, OsOptions};
 use super::program::{self, failed};
-use longhaul_domain::{Leftovers, ResourceLimits, StartFailure, StartStage, Stdin, StopPolicy, millis};
+use longhaul_domain::{
+    CommandSpec, Leftovers, ResourceLimits, StartFailure, StartStage, Stdin, StopPolicy, millis,
+};
 use longhaul_ports::{AttemptKey, StartOrder};
 use longhaul_shim::{
     AllowedContainment, Containment, Launch, OutputBound, ResourceLimit, StdinSource, StopPlan, StopStep,
@@ -40,33 +42,27 @@ pub(super) const FILE_SIZE: u32 = 1;
 #[derive(Clone, Debug)]
 pub(super) struct Conduct {
     /// The program as it was asked for.
-    pub(super) program: Option<String>,
+    pub(super) program: String,
     /// How it is stopped.
     pub(super) stop: StopPlan,
     /// Whether what outlives it is ended.
     pub(super) sweep: bool,
-    /// How much more output is kept.
-    pub(super) tail: u64,
-    /// Whether its input may be a pipe that is still open.
+    /// How much of its output is kept.
+    pub(super) output: OutputBound,
+    /// Whether its input is a pipe.
     pub(super) input: bool,
 }
 
 impl Conduct {
-    /// What an order says.
-    pub(super) fn of(order: &StartOrder) -> Self {
+    /// What a launch asked for.
+    pub(super) fn of(command: &CommandSpec) -> Self {
         Self {
-            program: Some(order.command.program.clone()),
-            stop: plan(&order.command.stop),
-            sweep: order.command.leftovers == Leftovers::Sweep,
-            tail: order.command.output.tail,
-            input: order.command.stdin == Stdin::Pipe,
+            program: command.program.clone(),
+            stop: plan(&command.stop),
+            sweep: command.leftovers == Leftovers::Sweep,
+            output: bound(command),
+            input: command.stdin == Stdin::Pipe,
         }
-    }
-
-    /// What is done for an attempt of an earlier life, whose order is not known here.
-    pub(super) fn usual() -> Self {
-        let tail = OutputBound::default().tail;
-        Self { program: None, stop: StopPlan::default(), sweep: true, tail, input: true }
     }
 }
 
@@ -110,7 +106,7 @@ pub(super) fn prepare(
     launch.stdin = stdin;
     launch.timeout_ms = command.timeout.map_or(0, |timeout| span(timeout).max(1));
     launch.stop_plan = plan(&command.stop);
-    launch.output = OutputBound { head: command.output.head, tail: command.output.tail, rotate: false };
+    launch.output = bound(command);
     launch.containment = allowed(options.containment);
     if cgroup.is_some() {
         launch.tree_limits =
@@ -177,6 +173,10 @@ fn plan(policy: &StopPolicy) -> StopPlan {
     StopPlan { steps: first.into_iter().chain([step(i32::from(policy.signal), policy.grace)]).collect() }
 }
 
+const fn bound(command: &CommandSpec) -> OutputBound {
+    OutputBound { head: command.output.head, tail: command.output.tail, rotate: false }
+}
+
 const fn allowed(choice: ContainmentChoice) -> AllowedContainment {
     match choice {
         ContainmentChoice::Auto => AllowedContainment::Auto,
@@ -214,7 +214,7 @@ fn span(span: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_domain::{AttemptNo, CommandSpec, ProcessId};
+    use longhaul_domain::{AttemptNo, ProcessId};
 
     const NOTE: &str = "/state/lease";
 

@@ -12,7 +12,7 @@ use super::prober::OsProber;
 use super::reaper::Reaper;
 use super::watch::{Ask, Beginning, Sent, Watch};
 use async_trait::async_trait;
-use longhaul_domain::{Capabilities, Signal, SignalTarget, TreeUsage};
+use longhaul_domain::{Capabilities, CommandSpec, Signal, SignalTarget, TreeUsage};
 use longhaul_ports::{
     AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook,
 };
@@ -146,7 +146,7 @@ impl Spawner for OsSpawner {
     async fn start(&self, order: StartOrder) -> Result<(), SpawnError> {
         let key = order.key;
         let (answer, started) = oneshot::channel();
-        let conduct = Conduct::of(&order);
+        let conduct = Conduct::of(&order.command);
         if !self.watch(key, conduct, Beginning::Start { order: Box::new(order), answer }) {
             return Ok(());
         }
@@ -160,9 +160,9 @@ impl Spawner for OsSpawner {
         }
     }
 
-    async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError> {
+    async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Found, SpawnError> {
         let (answer, found) = oneshot::channel();
-        self.watch(key, Conduct::usual(), Beginning::Adopt);
+        self.watch(key, Conduct::of(command), Beginning::Adopt);
         self.ask(key, Ask::Find(answer))?;
         match tokio::time::timeout(PATIENCE_FOR_FOUND, found).await {
             Ok(Ok(Ok(found))) => Ok(found),

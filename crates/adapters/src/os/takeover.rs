@@ -42,8 +42,8 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     watch.hold_input();
     let tree = Tree::new(&watch.shared, watch.key, &identity);
     let held = std::mem::take(&mut watch.held);
-    let tail = watch.conduct.tail;
-    let mut drain = Drain::new(&directory, [held.stdout, held.stderr], tail, watch.shared.options.anchor_ms);
+    let (kept, anchor_ms) = (watch.conduct.output, watch.shared.options.anchor_ms);
+    let mut drain = Drain::new(&directory, [held.stdout, held.stderr], kept, anchor_ms);
     let mut bounds = Bounds::of(&identity);
     let mut stopping = watch.stop.map(|order| Stopping::new(order, &watch.conduct.stop));
     match accompany(watch, &tree, &pidfd, &mut drain, &mut stopping).await {
@@ -134,9 +134,9 @@ pub(super) async fn finish_sweep(watch: &mut Watch, unswept: Unswept) -> Stage {
         tracing::debug!(id = %watch.key.id, %error, "the input of an ended command stays");
     }
     let held = std::mem::take(&mut watch.held);
-    let (tail, anchor_ms) = (watch.conduct.tail, watch.shared.options.anchor_ms);
+    let (kept, anchor_ms) = (watch.conduct.output, watch.shared.options.anchor_ms);
     let drain = match &place {
-        Some((directory, _)) => Drain::new(directory, [held.stdout, held.stderr], tail, anchor_ms),
+        Some((directory, _)) => Drain::new(directory, [held.stdout, held.stderr], kept, anchor_ms),
         None => Drain::nowhere(),
     };
     let tree = Tree::new(&watch.shared, watch.key, &identity);

@@ -29,7 +29,7 @@ pub(super) fn spawned(key: AttemptKey, identity: &Identity) -> Observation {
 
 /// The observation of an end; the program's name is for the message of a failed start. What ended before `since`, in
 /// steady milliseconds, nobody watched.
-pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: Option<&str>, since: u64) -> Observation {
+pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, since: u64) -> Observation {
     let attempt = key.attempt;
     let status = match record.ending {
         Ending::Exited { code } => ExitStatus::Code(code),
@@ -124,7 +124,7 @@ const fn limit(limit: ExceededLimit) -> longhaul_domain::ExceededLimit {
     }
 }
 
-fn failure(stage: SpawnStage, errno: i32, program: Option<&str>) -> StartFailure {
+fn failure(stage: SpawnStage, errno: i32, program: &str) -> StartFailure {
     let (stage, tried) = match stage {
         SpawnStage::Fork => (StartStage::Supervisor, "a process could not be made"),
         SpawnStage::Limit => (StartStage::Limits, "a resource limit could not be set"),
@@ -134,10 +134,7 @@ fn failure(stage: SpawnStage, errno: i32, program: Option<&str>) -> StartFailure
         SpawnStage::Exec => (StartStage::Exec, "the program could not be executed"),
         SpawnStage::Other => (StartStage::Supervisor, "the start failed"),
     };
-    let named = match program {
-        Some(program) if stage == StartStage::Exec => format!("{program}: {tried}"),
-        Some(_) | None => tried.to_owned(),
-    };
+    let named = if stage == StartStage::Exec { format!("{program}: {tried}") } else { tried.to_owned() };
     let mut detail = format!("{named}: {}", io::Error::from_raw_os_error(errno));
     if stage == StartStage::Exec && errno == Errno::NOENT.raw_os_error() {
         detail.push_str(
@@ -188,7 +185,7 @@ mod tests {
     fn a_missing_interpreter_is_named_as_the_reason() {
         let mut record = ExitRecord::never_ran(1, 2);
         record.ending = Ending::SpawnFailed { stage: SpawnStage::Exec, errno: 2 };
-        let Observation::SpawnFailed { failure, .. } = over(key(), &record, Some("/opt/tool"), 0) else {
+        let Observation::SpawnFailed { failure, .. } = over(key(), &record, "/opt/tool", 0) else {
             panic!("not a failed start");
         };
         assert_eq!((failure.stage, failure.errno), (StartStage::Exec, Some(2)));
@@ -206,7 +203,7 @@ mod tests {
             (Some(ExceededLimit::FileSize), Some(longhaul_domain::ExceededLimit::FileSize)),
         ] {
             record.limit = said;
-            let Observation::Exited { exit, .. } = over(key(), &record, None, 0) else {
+            let Observation::Exited { exit, .. } = over(key(), &record, "tool", 0) else {
                 panic!("not an exit");
             };
             assert_eq!(exit.limit, heard);
@@ -218,7 +215,7 @@ mod tests {
         let mut record = ExitRecord::never_ran(1_000, 2);
         record.ending = Ending::Exited { code: 0 };
         let told = |record: &ExitRecord, since| {
-            let Observation::Exited { exit, .. } = over(key(), record, None, since) else {
+            let Observation::Exited { exit, .. } = over(key(), record, "tool", since) else {
                 panic!("not an exit");
             };
             exit.circumstances
@@ -236,6 +233,6 @@ mod tests {
     #[test]
     fn what_never_ran_is_no_exit() {
         let record = ExitRecord::never_ran(1, 2);
-        assert_eq!(over(key(), &record, None, 0), Observation::NeverRan { attempt: AttemptNo(3) });
+        assert_eq!(over(key(), &record, "tool", 0), Observation::NeverRan { attempt: AttemptNo(3) });
     }
 }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Long enough for a loaded machine, short enough for a person.
+use std::collections::BTreeMap;
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+use std::sync::Mutex;
 
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
@@ -21,6 +23,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+    /// The commands that were started, for the lives after them.
+    commands: Mutex<BTreeMap<AttemptKey, CommandSpec>>,
         Self::with(ContainmentChoice::Subreaper)
     }
 
@@ -29,7 +33,7 @@ impl Bench {
         let clock = SystemClock::open(dir.path()).unwrap();
         let spawner = OsSpawner::open(options(dir.path(), &clock, containment)).unwrap();
         let output = OsOutput::open(&dir.path().join("attempts")).unwrap();
-        Self { dir, clock, containment, spawner, output }
+        Self { dir, clock, containment, spawner, output, commands: Mutex::default() }
     }
 
     /// The next life of the manager: the old spawner lets go of everything without settling anything.
@@ -54,7 +58,18 @@ impl Bench {
     }
 
     pub(crate) async fn start(&self, key: AttemptKey, script: &str) {
-        self.spawner.start(self.order(key, script)).await.unwrap();
+        self.begin(self.order(key, script)).await;
+    }
+
+    pub(crate) async fn begin(&self, order: StartOrder) {
+        self.commands.lock().unwrap().insert(order.key, order.command.clone());
+        self.spawner.start(order).await.unwrap();
+    }
+
+    /// Asks what became of an attempt, as the next life of the manager does.
+    pub(crate) async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError> {
+        let started = self.commands.lock().unwrap().get(&key).cloned();
+        self.spawner.adopt(key, &started.unwrap_or_else(|| self.order(key, "").command)).await
     }
 
     pub(crate) fn order(&self, key: AttemptKey, script: &str) -> StartOrder {
@@ -75,7 +90,7 @@ impl Bench {
         order.command.program = program.to_owned();
         order.command.args = arguments.iter().map(|each| (*each).to_owned()).collect();
         order.command.stdin = Stdin::Pipe;
-        self.spawner.start(order).await.unwrap();
+        self.begin(order).await;
     }
 
     /// Writes to the input of a command; returns how many bytes were taken.

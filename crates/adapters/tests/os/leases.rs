@@ -44,7 +44,7 @@ async fn a_leased_command_ends_with_the_lease_when_its_manager_is_gone() {
     assert!(!is_gone(other), "only what is leased ends with the lease");
     // Its supervisor writes the exit record after it has reaped the command.
     let found = loop {
-        match bench.spawner.adopt(key(1)).await.unwrap() {
+        match bench.adopt(key(1)).await.unwrap() {
             Found::Over(found) => break found,
             Found::Alive(found) => assert!(begin.elapsed() < Duration::from_secs(7), "{found:?}"),
         }
@@ -64,7 +64,7 @@ async fn a_leased_command_goes_on_under_the_next_manager_that_is_there_in_time()
     bench.prolong(Duration::from_secs(60)).await;
     tokio::time::sleep(Duration::from_millis(3_500)).await;
     assert!(!is_gone(pid));
-    assert!(matches!(bench.spawner.adopt(key(1)).await, Ok(Found::Alive(_))));
+    assert!(matches!(bench.adopt(key(1)).await, Ok(Found::Alive(_))));
 }
 
 #[tokio::test]

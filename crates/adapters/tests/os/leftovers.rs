@@ -60,7 +60,7 @@ async fn the_next_life_waits_for_what_was_left_behind() {
     end_command(&bench);
     until(async || recorded(&bench)).await;
     bench.next_life();
-    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    let found = bench.adopt(key(1)).await.unwrap();
     assert!(matches!(found, Found::Alive(Observation::Spawned { .. })), "{found:?}");
     sweeping(&bench).await;
     assert!(is_alive(left));
@@ -90,11 +90,11 @@ async fn the_next_life_finishes_a_sweep_of_which_nobody_is_left() {
     kill(shim);
     until(async || !is_alive(shim)).await;
     assert!(is_alive(left) && record(&bench).sweeping);
-    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    let found = bench.adopt(key(1)).await.unwrap();
     assert!(matches!(found, Found::Alive(Observation::Spawned { .. })), "{found:?}");
     over(&bench.exited().await, left);
     bench.next_life();
-    match bench.spawner.adopt(key(1)).await.unwrap() {
+    match bench.adopt(key(1)).await.unwrap() {
         Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
         other => panic!("{other:?}"),
     }

@@ -186,7 +186,7 @@ async fn the_next_life_counts_and_names_limits_too() {
     start(&bench, BURNS_WHEN_TOLD, cpu(1)).await;
     bench.says(key(1), "ready").await;
     bench.next_life();
-    bench.spawner.adopt(key(1)).await.unwrap();
+    bench.adopt(key(1)).await.unwrap();
     assert!(used(&bench).await.processes >= 2);
     std::fs::write(bench.path().join("go"), "").unwrap();
     let exit = bench.exited().await;

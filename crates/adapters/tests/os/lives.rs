@@ -15,8 +15,8 @@ async fn the_next_life_finds_what_runs_and_sees_its_end() {
     let pid = bench.spawned().await;
     bench.says(key(1), "before").await;
     bench.next_life();
-    let found = bench.spawner.adopt(key(1)).await.unwrap();
-    let again = bench.spawner.adopt(key(1)).await.unwrap();
+    let found = bench.adopt(key(1)).await.unwrap();
+    let again = bench.adopt(key(1)).await.unwrap();
     assert_eq!(found, again);
     assert!(matches!(found, Found::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
     std::fs::write(bench.path().join("go"), "").unwrap();
@@ -47,7 +47,7 @@ async fn the_next_life_leaves_the_cgroup_of_a_living_supervisor_and_tells_the_en
             std::fs::remove_dir(&group).unwrap();
         }
         go_on(identity.shim_pid);
-        match bench.spawner.adopt(key(1)).await.unwrap() {
+        match bench.adopt(key(1)).await.unwrap() {
             Found::Alive(_) => assert_eq!(code(&bench.exited().await), 7),
             Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
             other @ Found::Over(_) => panic!("{other:?}"),
@@ -70,7 +70,7 @@ async fn no_cgroup_is_left_of_a_supervisor_that_is_killed_after_it_has_recorded_
         bench.says(key(1), "before").await;
         if is_adopted {
             bench.next_life();
-            bench.spawner.adopt(key(1)).await.unwrap();
+            bench.adopt(key(1)).await.unwrap();
         }
         std::fs::write(bench.path().join("go"), "").unwrap();
         assert_eq!(code(&bench.exited().await), 7);
@@ -91,7 +91,7 @@ async fn the_next_life_finds_and_stops_what_began_this_very_moment() {
         let pid = bench.spawned().await;
         // Younger than its supervisor's socket.
         bench.next_life();
-        let found = bench.spawner.adopt(key).await.unwrap();
+        let found = bench.adopt(key).await.unwrap();
         assert!(matches!(found, Found::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
         bench.spawner.stop(key, by_user(false)).await.unwrap();
         assert_eq!(bench.exited().await.stopped, Some(StopCause::User));
@@ -107,7 +107,7 @@ async fn the_next_life_finds_what_ended_meanwhile() {
     std::fs::write(bench.path().join("go"), "").unwrap();
     let exit = bench.attempt(key(1)).join("exit");
     crate::bench::until(async || exit.exists()).await;
-    match bench.spawner.adopt(key(1)).await.unwrap() {
+    match bench.adopt(key(1)).await.unwrap() {
         Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
         other => panic!("{other:?}"),
     }
@@ -120,7 +120,7 @@ async fn the_next_life_halts_and_stops_what_it_found() {
     bench.start(key(1), WAITS).await;
     let pid = bench.spawned().await;
     bench.next_life();
-    bench.spawner.adopt(key(1)).await.unwrap();
+    bench.adopt(key(1)).await.unwrap();
     bench.spawner.pause(key(1)).await.unwrap();
     assert!(crate::bench::is_halted(pid));
     bench.spawner.resume(key(1)).await.unwrap();
@@ -133,11 +133,11 @@ async fn the_next_life_halts_and_stops_what_it_found() {
 #[tokio::test]
 async fn what_was_never_started_never_ran_and_never_will() {
     let bench = Bench::new();
-    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    let found = bench.adopt(key(1)).await.unwrap();
     assert!(matches!(found, Found::Over(Observation::NeverRan { .. })));
     bench.spawner.settled(key(1)).await;
     bench.start(key(1), "echo ran > ran").await;
-    let again = bench.spawner.adopt(key(1)).await.unwrap();
+    let again = bench.adopt(key(1)).await.unwrap();
     assert!(matches!(again, Found::Over(Observation::NeverRan { .. })));
     assert!(!bench.path().join("ran").exists());
 }
@@ -153,7 +153,7 @@ async fn what_ran_in_another_boot_is_interrupted_by_the_reboot() {
     let other = bench.attempt(key(2));
     std::fs::create_dir_all(&other).unwrap();
     std::fs::write(other.join("identity"), identity.encode()).unwrap();
-    let found = bench.spawner.adopt(key(2)).await.unwrap();
+    let found = bench.adopt(key(2)).await.unwrap();
     let Found::Over(Observation::SupervisorLost { why, .. }) = found else { panic!("{found:?}") };
     assert_eq!(why, Interruption::Reboot);
 }

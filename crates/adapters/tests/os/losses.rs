@@ -1,8 +1,10 @@
 //! Shims that are killed.
 
 use crate::bench::{Bench, by_user, code, go_on, is_halted, key, kill, state, until};
-use longhaul_domain::{Circumstances, ExitStatus, Interruption, Observation, StopCause};
-use longhaul_ports::{Found, Spawner};
+use longhaul_domain::{
+    Circumstances, ExitStatus, Interruption, Leftovers, Observation, OutputBound, StopCause,
+};
+use longhaul_ports::{Found, Spawner, StartOrder};
 use std::time::{Duration, Instant};
 
 const WAITS: &str =
@@ -44,7 +46,7 @@ async fn the_end_after_a_loss_is_found_by_the_next_life_too() {
     std::fs::write(bench.path().join("go"), "").unwrap();
     bench.exited().await;
     bench.next_life();
-    match bench.spawner.adopt(key(1)).await.unwrap() {
+    match bench.adopt(key(1)).await.unwrap() {
         Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
         other => panic!("{other:?}"),
     }
@@ -159,7 +161,7 @@ async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
     bench.next_life();
     kill(shim);
     until(async || state(shim).is_none_or(|state| state == 'Z')).await;
-    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    let found = bench.adopt(key(1)).await.unwrap();
     assert!(matches!(found, Found::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
     std::fs::write(bench.path().join("go"), "").unwrap();
     match bench.next().await {
@@ -167,6 +169,62 @@ async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
         Observation::SupervisorLost { why, .. } => eprintln!("SKIPPED: this kernel does not tell: {why:?}"),
         other => panic!("{other:?}"),
     }
+}
+
+/// Starts a command and ends its shim once the next life of the manager watches both.
+async fn loses_its_shim_in_the_next_life(bench: &mut Bench, order: StartOrder) {
+    let key = order.key;
+    bench.begin(order).await;
+    bench.spawned().await;
+    bench.says(key, "ready").await;
+    bench.next_life();
+    assert!(matches!(bench.adopt(key).await, Ok(Found::Alive(_))));
+    let shim = bench.identity(key).shim_pid;
+    kill(shim);
+    until(async || state(shim).is_none_or(|state| state == 'Z')).await;
+}
+
+#[tokio::test]
+async fn the_next_life_stops_a_command_without_shim_with_its_own_signal_and_grace() {
+    let mut bench = Bench::new();
+    let mut order =
+        bench.order(key(1), "trap 'sleep 6; exit 7' INT; echo ready; while :; do sleep 0.01; done");
+    order.command.stop.signal = 2;
+    order.command.stop.grace = Duration::from_secs(3_600);
+    loses_its_shim_in_the_next_life(&mut bench, order).await;
+    bench.spawner.stop(key(1), by_user(false)).await.unwrap();
+    let exit = bench.exited().await;
+    assert_eq!((exit.status, exit.last_signal), (ExitStatus::Code(7), Some(2)));
+}
+
+#[tokio::test]
+async fn the_next_life_leaves_alone_what_a_command_without_shim_is_to_leave_behind() {
+    let mut bench = Bench::new();
+    let script = "setsid sh -c 'echo $$ ready; while [ ! -e over ]; do sleep 0.01; done' & \
+        while [ ! -e go ]; do sleep 0.01; done; exit 7";
+    let mut order = bench.order(key(1), script);
+    order.command.leftovers = Leftovers::Keep;
+    loses_its_shim_in_the_next_life(&mut bench, order).await;
+    let left: u32 = bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap();
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    let exit = bench.exited().await;
+    assert_eq!((code(&exit), exit.swept), (7, 0));
+    assert!(exit.leftovers >= 1, "{exit:?}");
+    assert!(state(left).is_some_and(|state| state != 'Z'));
+    std::fs::write(bench.path().join("over"), "").unwrap();
+}
+
+#[tokio::test]
+async fn the_next_life_keeps_as_much_output_of_a_command_without_shim_as_its_launch_asked() {
+    let mut bench = Bench::new();
+    let script = "echo ready; while [ ! -e go ]; do sleep 0.01; done; head -c 1000000 /dev/zero; exit 7";
+    let mut order = bench.order(key(1), script);
+    order.command.output = OutputBound { head: 4_096, tail: 8_192 };
+    loses_its_shim_in_the_next_life(&mut bench, order).await;
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    let exit = bench.exited().await;
+    assert_eq!((code(&exit), exit.output_bytes), (7, 4_096 + 8_192));
+    assert_eq!(exit.dropped_bytes, 1_000_000 + 6 - 4_096 - 8_192);
 }
 
 #[tokio::test]
@@ -182,7 +240,7 @@ async fn a_supervisor_that_does_not_answer_in_time_becomes_known_later() {
     signal(rustix::process::Signal::STOP);
     bench.next_life();
     let asked = std::time::Instant::now();
-    let silent = bench.spawner.adopt(key(1)).await;
+    let silent = bench.adopt(key(1)).await;
     assert!(matches!(silent, Err(longhaul_ports::SpawnError::Unreachable { .. })), "{silent:?}");
     assert!(asked.elapsed() < std::time::Duration::from_secs(4));
     signal(rustix::process::Signal::CONT);

@@ -69,7 +69,7 @@ async fn a_stop_ends_a_start_that_waits_for_room() {
     bench.spawner.settled(key(1)).await;
     std::fs::remove_file(&refusing.full).unwrap();
     bench.next_life();
-    let found = bench.spawner.adopt(key(1)).await.unwrap();
+    let found = bench.adopt(key(1)).await.unwrap();
     assert!(matches!(found, longhaul_ports::Found::Over(Observation::NeverRan { .. })), "{found:?}");
 }
 

@@ -28,7 +28,7 @@ async fn a_signal_goes_to_the_main_process_alone_unless_it_is_for_the_tree() {
     assert!(!bench.text(key(1)).await.contains("child usr"));
     // The next life of the manager knows it by its shim alone.
     bench.next_life();
-    bench.spawner.adopt(key(1)).await.unwrap();
+    bench.adopt(key(1)).await.unwrap();
     bench.spawner.signal(key(1), usr1(), SignalTarget::Tree).await.unwrap();
     bench.says(key(1), "child usr").await;
     bench.spawner.signal(key(1), Signal::named("TERM").unwrap(), SignalTarget::Main).await.unwrap();

@@ -81,7 +81,7 @@ async fn a_tree_is_killed_even_if_the_socket_of_its_supervisor_was_removed() {
     until(async || socket.exists()).await;
     std::fs::remove_file(&socket).unwrap();
     bench.next_life();
-    let (found, ()) = tokio::join!(bench.spawner.adopt(key(1)), async {
+    let (found, ()) = tokio::join!(bench.adopt(key(1)), async {
         until(async || bench.spawner.stop(key(1), by_user(true)).await.is_ok()).await;
     });
     assert!(matches!(found, Err(SpawnError::Unreachable { .. })), "{found:?}");

@@ -68,9 +68,9 @@ impl Actors for Shell {
         CommandSpec::of("sleep", &["3600"], "/")
     }
 
-    fn ignores_term(&self) -> CommandSpec {
+    fn ignores_term(&self) -> Option<CommandSpec> {
         let stop = StopPolicy { signal: IGNORED, ..StopPolicy::default() };
-        CommandSpec { stop, ..self.runs() }
+        Some(CommandSpec { stop, ..self.runs() })
     }
 
     fn missing(&self) -> CommandSpec {

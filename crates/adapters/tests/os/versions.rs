@@ -192,7 +192,7 @@ async fn what_runs_under_a_shim_of_another_build_is_found_and_its_end_is_told() 
     for (number, build) in [(1, Build::Older), (2, Build::Newer)] {
         let (bench, key) = (Bench::new(), key(number));
         let shim = Foreign::start(&bench, key, build);
-        let found = bench.spawner.adopt(key).await.unwrap();
+        let found = bench.adopt(key).await.unwrap();
         let Found::Alive(Observation::Spawned { pid, .. }) = found else { panic!("{build:?}: {found:?}") };
         assert_eq!(pid, Some(shim.pid));
         // Not one of the frozen orders: refused in words.
@@ -210,7 +210,7 @@ async fn what_runs_under_a_shim_of_another_build_is_stopped() {
     for (number, build) in [(1, Build::Older), (2, Build::Newer)] {
         let (bench, key) = (Bench::new(), key(number));
         let shim = Foreign::start(&bench, key, build);
-        bench.spawner.adopt(key).await.unwrap();
+        bench.adopt(key).await.unwrap();
         bench.spawner.stop(key, by_user(false)).await.unwrap();
         let exit = bench.exited().await;
         assert_eq!(exit.status, ExitStatus::Signal { number: 15, core: false }, "{build:?}");
@@ -228,7 +228,7 @@ async fn what_ended_under_a_shim_of_another_build_is_read_from_what_it_wrote() {
         std::fs::create_dir_all(&path).unwrap();
         let lines = b"longhaul-exit 1\nkind=exited\ncode=41\nended_at=7\nwall=8\nsettled=1\n".to_vec();
         std::fs::write(path.join("exit"), build.record(sealed(lines))).unwrap();
-        match bench.spawner.adopt(key).await.unwrap() {
+        match bench.adopt(key).await.unwrap() {
             Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 41, "{build:?}"),
             other => panic!("{build:?}: {other:?}"),
         }

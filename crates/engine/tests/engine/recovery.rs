@@ -1,6 +1,8 @@
-use crate::world::{World, ran, retrying, seconds};
-use longhaul_domain::{AttemptNo, Command, Ending, Interruption, ProcessId, State, Status, StopCause};
-use longhaul_engine::ports::{AttemptKey, Clock};
+use crate::world::{World, command, ran, retrying, seconds};
+use longhaul_domain::{
+    AttemptNo, Command, Ending, Interruption, Leftovers, ProcessId, State, Status, StopCause, Work,
+};
+use longhaul_engine::ports::{AttemptKey, Clock, Spawner as _};
 use longhaul_testkit::fakes::{Call, Fault};
 use std::time::Duration;
 
@@ -16,6 +18,27 @@ async fn what_runs_is_adopted_and_never_started_twice() {
     assert_eq!(world.end(id).await, Status::Failed);
     assert_eq!(world.spawner.runs(id), 1);
     assert!(world.spawner.overlaps().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_adopted_is_named_with_the_command_of_its_launch() {
+    let mut world = World::new().await;
+    let mut spec = command("stubborn");
+    let Work::Command(asked) = &mut spec.work else { unreachable!() };
+    asked.stop.grace = seconds(60);
+    asked.leftovers = Leftovers::Keep;
+    let asked = asked.as_ref().clone();
+    let id = world.launch_spec(spec).await;
+    world.settle().await;
+    world.crash().await;
+    let key = AttemptKey { id, attempt: AttemptNo(1) };
+    assert_eq!(world.spawner.adopted(), [(key, asked.clone())], "by the start of the next manager");
+    // Nobody watches it any more, so that the cancel has to find it first.
+    world.spawner.settled(key).await;
+    world.cancel(id).await;
+    world.settle().await;
+    assert_eq!(world.spawner.adopted().last(), Some(&(key, asked)), "by an order to what is not watched");
+    assert_eq!(world.spawner.adopted().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,9 @@
 use super::faults::Call;
 use super::trouble::{Failed, Trouble};
 use async_trait::async_trait;
-use longhaul_domain::{Capabilities, EnvironmentHash, ProcessId, Signal, SignalTarget, Timestamp, TreeUsage};
+use longhaul_domain::{
+    Capabilities, CommandSpec, EnvironmentHash, ProcessId, Signal, SignalTarget, Timestamp, TreeUsage,
+};
 use longhaul_ports::{
     AttemptKey, Found, LeaseEnd, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource,
     Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook, Vault, VaultError, Wanted,
@@ -59,8 +61,8 @@ impl Spawner for FaultySpawner {
         self.through(Call::Start, order.key, self.inner.start(order)).await
     }
 
-    async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError> {
-        self.through(Call::Adopt, key, self.inner.adopt(key)).await
+    async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Found, SpawnError> {
+        self.through(Call::Adopt, key, self.inner.adopt(key, command)).await
     }
 
     async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError> {

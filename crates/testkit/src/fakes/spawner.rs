@@ -7,8 +7,8 @@ use super::world::World;
 use super::{FakeOutput, VirtualClock, locked};
 use async_trait::async_trait;
 use longhaul_domain::{
-    Awake, Capabilities, Deadline, ExitStatus, Interruption, Observation, ProcessId, Signal, SignalTarget,
-    Stdin, TreeUsage,
+    Awake, Capabilities, CommandSpec, Deadline, ExitStatus, Interruption, Observation, ProcessId, Signal,
+    SignalTarget, Stdin, TreeUsage,
 };
 use longhaul_ports::{
     AttemptKey, Clock, Found, LeaseEnd, ListeningPort, Seen, SpawnError, Spawner, StartOrder, StopOrder,
@@ -100,6 +100,12 @@ impl ScriptedSpawner {
     #[must_use]
     pub fn journal(&self) -> Vec<Entry> {
         self.machine.look(|world| world.journal().to_vec())
+    }
+
+    /// Every attempt that another life of the manager asked for, with the command that it named.
+    #[must_use]
+    pub fn adopted(&self) -> Vec<(AttemptKey, CommandSpec)> {
+        self.machine.look(|world| world.adopted.clone())
     }
 
     /// How often a command of this process began to run.
@@ -286,9 +292,10 @@ impl Spawner for ScriptedSpawner {
         Ok(())
     }
 
-    async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError> {
+    async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Found, SpawnError> {
         self.machine.change(|world| {
             world.note(key, Act::Adopted);
+            world.adopted.push((key, command.clone()));
             if !world.knows(key) {
                 world.rule_out(key);
             }

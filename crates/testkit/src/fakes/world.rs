@@ -21,6 +21,8 @@ pub(super) struct World {
     /// Those that are not over.
     live: BTreeSet<AttemptKey>,
     journal: Vec<Entry>,
+    /// What another life of the manager asked for.
+    pub(super) adopted: Vec<(AttemptKey, CommandSpec)>,
     next_pid: u32,
     /// Counts what was seen, of all attempts.
     seen: u64,
@@ -78,6 +80,7 @@ impl World {
             attempts: BTreeMap::new(),
             live: BTreeSet::new(),
             journal: Vec::new(),
+            adopted: Vec::new(),
             next_pid: 1000,
             seen: 0,
         }

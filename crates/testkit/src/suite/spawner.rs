@@ -3,9 +3,10 @@
 use crate::fakes::SequentialIds;
 use crate::suite::{A_WHILE, PATIENCE, instead_of, locked, must, refused, some};
 use async_trait::async_trait;
-use longhaul_domain::{AttemptNo, CommandSpec, Exit, ExitStatus, Observation, StopCause};
+use longhaul_domain::{AttemptNo, Capabilities, CommandSpec, Exit, ExitStatus, Observation, StopCause};
 use longhaul_ports::{AttemptKey, Found, IdSource, Seen, SpawnError, Spawner, StartOrder, StopOrder};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,16 +20,20 @@ pub use senses::{
 };
 
 /// The commands that rules run, and the time in which they do.
+///
+/// Which rules there are for a spawner depends on its [capabilities](Spawner::capabilities).
 #[async_trait]
 pub trait Actors: Debug + Send + Sync + 'static {
     /// A command that exits by itself so long after its start.
     fn exits(&self, after: Duration, code: u8) -> CommandSpec;
 
-    /// A command that runs until TERM ends it.
+    /// A command that runs until it is stopped; where signals are sent, until TERM ends it.
     fn runs(&self) -> CommandSpec;
 
-    /// A command that only KILL ends.
-    fn ignores_term(&self) -> CommandSpec;
+    /// A command that only KILL ends; for spawners that send signals.
+    fn ignores_term(&self) -> Option<CommandSpec> {
+        None
+    }
 
     /// A command whose program does not exist.
     fn missing(&self) -> CommandSpec;
@@ -63,6 +68,8 @@ pub struct SpawnerWorld {
     spawner: Mutex<Option<Arc<dyn Spawner>>>,
     actors: Arc<dyn Actors>,
     ids: SequentialIds,
+    /// The commands that were ordered, for the lives after them.
+    commands: Mutex<BTreeMap<AttemptKey, CommandSpec>>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -70,7 +77,13 @@ impl SpawnerWorld {
     /// A world around the commands; the first life of the manager opens its spawner in the same way as the later ones.
     #[must_use]
     pub fn new(actors: Arc<dyn Actors>) -> Self {
-        Self { spawner: Mutex::default(), actors, ids: SequentialIds::default(), _guard: None }
+        Self {
+            spawner: Mutex::default(),
+            actors,
+            ids: SequentialIds::default(),
+            commands: Mutex::default(),
+            _guard: None,
+        }
     }
 
     /// The same; what is given lives as long as the world, such as a temporary directory.
@@ -97,12 +110,20 @@ impl SpawnerWorld {
     }
 
     fn order(&self, command: CommandSpec) -> StartOrder {
+        let key = AttemptKey { id: self.ids.process(), attempt: AttemptNo(1) };
+        locked(&self.commands).insert(key, command.clone());
         StartOrder {
-            key: AttemptKey { id: self.ids.process(), attempt: AttemptNo(1) },
+            key,
             command,
             environment: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())],
             leased: false,
         }
+    }
+
+    /// Asks the present spawner what became of an attempt that was ordered.
+    async fn adopt(&self, key: AttemptKey) -> Found {
+        let command = some(locked(&self.commands).get(&key).cloned());
+        must(self.spawner().await.adopt(key, &command).await)
     }
 
     async fn start(&self, command: CommandSpec) -> AttemptKey {
@@ -126,6 +147,21 @@ impl SpawnerWorld {
 
     async fn next(&self) -> Seen {
         some(self.seen_within(PATIENCE).await)
+    }
+
+    async fn can(&self) -> Capabilities {
+        self.spawner().await.capabilities()
+    }
+
+    /// Checks that an exit tells this code, or only whether it is 0 where no other codes are told.
+    async fn assert_code(&self, exit: &Exit, code: u8) {
+        let expected = ExitStatus::Code(i32::from(code));
+        let is_right = if self.can().await.exit_codes {
+            exit.status == expected
+        } else {
+            (exit.status == ExitStatus::Code(0)) == (code == 0)
+        };
+        assert!(is_right, "{:?} in place of code {code}", exit.status);
     }
 
     async fn exit(&self, key: AttemptKey) -> Exit {
@@ -178,7 +214,7 @@ pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerWorld) {
     for code in [0, 7, 255] {
         let key = world.run(world.actors.exits(Duration::ZERO, code)).await;
         let exit = world.exit(key).await;
-        assert_eq!(exit.status, ExitStatus::Code(i32::from(code)));
+        world.assert_code(&exit, code).await;
         assert_eq!(exit.stopped, None);
         world.spawner().await.settled(key).await;
     }
@@ -201,6 +237,9 @@ pub async fn an_attempt_is_started_once(world: &SpawnerWorld) {
 
 /// An attempt whose start was ordered in an earlier life is not started again either, and is reported as it is.
 pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerWorld) {
+    if !world.can().await.survives {
+        return;
+    }
     let order = world.order(world.actors.exits(Duration::from_millis(300), 5));
     let key = order.key;
     must(world.spawner().await.start(order.clone()).await);
@@ -208,7 +247,8 @@ pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerW
     must(world.crash().await.start(order).await);
     let first = world.next().await;
     assert!(matches!(first.observation, Observation::Spawned { .. }), "{first:?}");
-    assert_eq!(world.exit(key).await.status, ExitStatus::Code(5));
+    let exit = world.exit(key).await;
+    world.assert_code(&exit, 5).await;
     world.assert_silence().await;
 }
 
@@ -238,13 +278,18 @@ pub async fn a_stop_ends_the_command(world: &SpawnerWorld) {
     must(world.spawner().await.stop(key, GENTLY).await);
     let exit = world.exit(key).await;
     assert_eq!(exit.stopped, Some(StopCause::User));
-    assert_eq!(exit.last_signal, Some(15));
+    if world.can().await.signals {
+        assert_eq!(exit.last_signal, Some(15));
+    }
     world.assert_silence().await;
 }
 
 /// Whoever does not listen is killed when its grace is over.
 pub async fn whoever_ignores_a_stop_is_killed_after_its_grace(world: &SpawnerWorld) {
-    let command = patient(world.actors.ignores_term(), Duration::from_millis(400));
+    if !world.can().await.signals {
+        return;
+    }
+    let command = patient(some(world.actors.ignores_term()), Duration::from_millis(400));
     let key = world.run(command).await;
     must(world.spawner().await.stop(key, GENTLY).await);
     let exit = world.exit(key).await;
@@ -254,7 +299,10 @@ pub async fn whoever_ignores_a_stop_is_killed_after_its_grace(world: &SpawnerWor
 
 /// A forced stop kills at once, also after a gentle one.
 pub async fn a_forced_stop_does_not_wait(world: &SpawnerWorld) {
-    let command = || patient(world.actors.ignores_term(), Duration::from_secs(3600));
+    if !world.can().await.signals {
+        return;
+    }
+    let command = || patient(some(world.actors.ignores_term()), Duration::from_secs(3600));
     let key = world.run(command()).await;
     must(world.spawner().await.stop(key, NOW).await);
     assert_eq!(world.exit(key).await.status, KILLED);
@@ -298,8 +346,10 @@ pub async fn an_unknown_attempt_is_told(world: &SpawnerWorld) {
     let key = world.order(world.actors.runs()).key;
     let spawner = world.spawner().await;
     refused!(spawner.stop(key, GENTLY).await, SpawnError::Unknown { key: named } if *named == key);
-    refused!(spawner.pause(key).await, SpawnError::Unknown { .. });
-    refused!(spawner.resume(key).await, SpawnError::Unknown { .. });
+    if spawner.capabilities().pause {
+        refused!(spawner.pause(key).await, SpawnError::Unknown { .. });
+        refused!(spawner.resume(key).await, SpawnError::Unknown { .. });
+    }
 }
 
 /// A halted command does not get on until it is let go on, however often that is asked.
@@ -314,7 +364,8 @@ pub async fn a_halted_command_does_not_get_on(world: &SpawnerWorld) {
     assert_eq!(world.seen_within(Duration::from_millis(700)).await, None);
     must(spawner.resume(key).await);
     must(spawner.resume(key).await);
-    assert_eq!(world.exit(key).await.status, ExitStatus::Code(6));
+    let exit = world.exit(key).await;
+    world.assert_code(&exit, 6).await;
 }
 
 /// A halted command can be stopped and killed.
@@ -323,10 +374,12 @@ pub async fn a_halted_command_can_be_stopped(world: &SpawnerWorld) {
     if !spawner.capabilities().pause {
         return;
     }
-    let key = world.run(world.actors.ignores_term()).await;
-    must(spawner.pause(key).await);
-    must(spawner.stop(key, NOW).await);
-    assert_eq!(world.exit(key).await.status, KILLED);
+    if let Some(command) = world.actors.ignores_term() {
+        let key = world.run(command).await;
+        must(spawner.pause(key).await);
+        must(spawner.stop(key, NOW).await);
+        assert_eq!(world.exit(key).await.status, KILLED);
+    }
     let key = world.run(world.actors.runs()).await;
     must(spawner.pause(key).await);
     must(spawner.stop(key, GENTLY).await);
@@ -345,10 +398,13 @@ pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerWorld) {
     let second = must(spawner.usage(key).await);
     assert!(second.processes >= 1 && second.cpu >= first.cpu, "{first:?}, then {second:?}");
     drop(spawner);
-    let spawner = world.crash().await;
-    refused!(spawner.usage(key).await, SpawnError::Unknown { .. });
-    must(spawner.adopt(key).await);
-    assert!(must(spawner.usage(key).await).processes >= 1);
+    if world.can().await.survives {
+        let spawner = world.crash().await;
+        refused!(spawner.usage(key).await, SpawnError::Unknown { .. });
+        world.adopt(key).await;
+        assert!(must(spawner.usage(key).await).processes >= 1);
+    }
+    let spawner = world.spawner().await;
     must(spawner.stop(key, NOW).await);
     world.exit(key).await;
     spawner.settled(key).await;
@@ -357,11 +413,14 @@ pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerWorld) {
 
 /// The next life of the manager finds what still runs, sees its end, and can stop it.
 pub async fn the_next_life_finds_what_runs(world: &SpawnerWorld) {
+    if !world.can().await.survives {
+        return;
+    }
     let short = world.run(world.actors.exits(Duration::from_millis(500), 4)).await;
     let long = world.run(world.actors.runs()).await;
     let spawner = world.crash().await;
     for key in [short, long] {
-        let found = must(spawner.adopt(key).await);
+        let found = world.adopt(key).await;
         assert!(
             matches!(
                 found,
@@ -370,7 +429,8 @@ pub async fn the_next_life_finds_what_runs(world: &SpawnerWorld) {
             "{found:?}"
         );
     }
-    assert_eq!(world.exit(short).await.status, ExitStatus::Code(4));
+    let exit = world.exit(short).await;
+    world.assert_code(&exit, 4).await;
     must(spawner.stop(long, GENTLY).await);
     assert_eq!(world.exit(long).await.stopped, Some(StopCause::User));
     world.assert_silence().await;
@@ -378,10 +438,13 @@ pub async fn the_next_life_finds_what_runs(world: &SpawnerWorld) {
 
 /// The next life finds how what ended meanwhile ended, and is not told again.
 pub async fn the_next_life_finds_what_ended(world: &SpawnerWorld) {
+    if !world.can().await.survives {
+        return;
+    }
     let key = world.run(world.actors.exits(Duration::from_millis(50), 9)).await;
     let first = world.exit(key).await;
-    let spawner = world.crash().await;
-    let found = must(spawner.adopt(key).await);
+    world.crash().await;
+    let found = world.adopt(key).await;
     let mut exit = some(match found {
         Found::Over(Observation::Exited { exit, .. }) => Some(exit),
         Found::Over(_) | Found::Alive(_) => None,
@@ -389,6 +452,21 @@ pub async fn the_next_life_finds_what_ended(world: &SpawnerWorld) {
     // Who looks later did not see it.
     exit.circumstances.unwatched = first.circumstances.unwatched;
     assert_eq!(exit, first);
+    world.assert_silence().await;
+}
+
+/// Where work does not outlive the manager, its next life tells that nobody saw the end, and never that it lives or never
+/// ran.
+pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerWorld) {
+    if world.can().await.survives {
+        return;
+    }
+    let key = world.run(world.actors.runs()).await;
+    world.crash().await;
+    let found = world.adopt(key).await;
+    let is_lost =
+        matches!(&found, Found::Over(Observation::SupervisorLost { attempt, .. }) if *attempt == key.attempt);
+    assert!(is_lost, "{found:?}");
     world.assert_silence().await;
 }
 
@@ -401,7 +479,7 @@ pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerWorld) {
         return;
     }
     let spawner = world.crash().await;
-    let found = must(spawner.adopt(key).await);
+    let found = world.adopt(key).await;
     let Found::Over(Observation::Exited { exit, .. }) = found else {
         instead_of("the end", &found);
     };
@@ -412,9 +490,12 @@ pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerWorld) {
 
 /// An attempt that nobody started never ran, and never will.
 pub async fn an_attempt_that_nobody_started_never_ran(world: &SpawnerWorld) {
+    if !world.can().await.survives {
+        return;
+    }
     let order = world.order(world.actors.runs());
     let attempt = order.key.attempt;
-    let found = must(world.spawner().await.adopt(order.key).await);
+    let found = world.adopt(order.key).await;
     assert_eq!(found, Found::Over(Observation::NeverRan { attempt }));
     world.assert_silence().await;
 }
@@ -436,11 +517,10 @@ pub async fn many_run_at_once(world: &SpawnerWorld) {
             return assert_eq!(mine.len(), 2);
         };
         assert!(matches!(begin.observation, Observation::Spawned { .. }), "{begin:?}");
-        let right = matches!(
-            &end.observation,
-            Observation::Exited { exit, .. } if exit.status == ExitStatus::Code(i32::from(code))
-        );
-        assert!(right, "{end:?}");
+        let Observation::Exited { exit, .. } = &end.observation else {
+            instead_of("an exit", end);
+        };
+        world.assert_code(exit, code).await;
     }
     world.assert_silence().await;
 }
@@ -468,6 +548,7 @@ macro_rules! spawner_suite {
             usage_is_told_of_what_runs_alone
             the_next_life_finds_what_runs
             the_next_life_finds_what_ended
+            the_next_life_says_that_the_end_was_not_seen
             an_attempt_that_nobody_started_never_ran
             many_run_at_once
             input_that_was_written_arrives_and_ends

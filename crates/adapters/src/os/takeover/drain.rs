@@ -1,7 +1,7 @@
 //! Moving output into the log of an attempt that lost its shim.
 
 use crate::os::pidfd;
-use longhaul_shim::{AttemptDirectory, IndexEntry, Stream, leave_headroom};
+use longhaul_shim::{AttemptDirectory, IndexEntry, OutputBound, Stream, leave_headroom};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
@@ -61,14 +61,14 @@ struct Index {
 }
 
 impl Drain {
-    /// Begins behind what the shim has written; at most `room` bytes more are kept.
+    /// Begins behind what the shim has written. From here on the rest of the head and a whole tail are kept.
     pub(super) fn new(
         directory: &AttemptDirectory,
         pipes: [Option<OwnedFd>; 2],
-        room: u64,
+        bound: OutputBound,
         anchor_ms: i64,
     ) -> Self {
-        let log = Log::open(directory, room, anchor_ms)
+        let log = Log::open(directory, bound, anchor_ms)
             .inspect_err(|error| tracing::warn!(%error, "output without supervisor is not kept"))
             .ok();
         let [stdout, stderr] =
@@ -141,13 +141,14 @@ impl Drain {
 }
 
 impl Log {
-    fn open(directory: &AttemptDirectory, room: u64, anchor_ms: i64) -> io::Result<Self> {
+    fn open(directory: &AttemptDirectory, bound: OutputBound, anchor_ms: i64) -> io::Result<Self> {
         if TURNED.iter().any(|name| statat(directory, *name, AtFlags::SYMLINK_NOFOLLOW).is_ok()) {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let bytes = File::from(openat(directory, LOG, WRITABLE, Mode::empty())?);
         let index = Index::open(directory)?;
         let (length, index_length) = (bytes.metadata()?.len(), index.length()? / ENTRY * ENTRY);
+        let room = bound.head.saturating_sub(length).saturating_add(bound.tail);
         let mut log = Self { bytes, index, length, index_length, room, last: None, anchor_ms };
         if let Err(error) = log.describe_rest() {
             // The next entry describes it too.
@@ -254,7 +255,11 @@ mod tests {
     use std::io::Write as _;
     use std::path::Path;
 
-    fn begun(path: &Path, room: u64) -> (Drain, [std::io::PipeWriter; 2]) {
+    const fn bound(head: u64, tail: u64) -> OutputBound {
+        OutputBound { head, tail, rotate: false }
+    }
+
+    fn begun(path: &Path, bound: OutputBound) -> (Drain, [std::io::PipeWriter; 2]) {
         let directory = AttemptDirectory::open(path).unwrap();
         let (stdout, stdout_in) = std::io::pipe().unwrap();
         let (stderr, stderr_in) = std::io::pipe().unwrap();
@@ -262,7 +267,7 @@ mod tests {
             rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK).unwrap();
             Some(fd)
         });
-        (Drain::new(&directory, pipes, room, 0), [stdout_in, stderr_in])
+        (Drain::new(&directory, pipes, bound, 0), [stdout_in, stderr_in])
     }
 
     fn runs(path: &Path) -> Vec<Run> {
@@ -273,7 +278,7 @@ mod tests {
     async fn output_goes_on_behind_what_is_there_and_every_byte_is_described() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("output.log"), "before").unwrap();
-        let (mut drain, [mut stdout, mut stderr]) = begun(dir.path(), 100);
+        let (mut drain, [mut stdout, mut stderr]) = begun(dir.path(), bound(0, 100));
         stdout.write_all(b"one").unwrap();
         while drain.length() < 9 {
             drain.step().await;
@@ -295,7 +300,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("output.log"), "").unwrap();
         let directory = AttemptDirectory::open(dir.path()).unwrap();
-        let mut log = Log::open(&directory, 100, 0).unwrap();
+        let mut log = Log::open(&directory, bound(0, 100), 0).unwrap();
         assert!(!dir.path().join("output.idx").exists());
         std::fs::create_dir(dir.path().join("output.idx")).unwrap();
         assert_eq!(log.append(b"one", Stream::Stdout), 3);
@@ -310,11 +315,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("output.log"), "").unwrap();
         std::fs::write(dir.path().join("output.idx"), "").unwrap();
-        let (mut drain, [mut stdout, _stderr]) = begun(dir.path(), 4);
+        let (mut drain, [mut stdout, _stderr]) = begun(dir.path(), bound(0, 4));
         stdout.write_all(b"123456").unwrap();
         drain.finish();
         stdout.write_all(b"789").unwrap();
         drain.finish();
         assert_eq!((drain.length(), drain.dropped()), (4, 5));
+    }
+
+    #[tokio::test]
+    async fn the_rest_of_the_head_is_kept_beside_the_tail() {
+        for (before, kept) in [("123", 5 - 3 + 4), ("123456789", 4)] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("output.log"), before).unwrap();
+            let (mut drain, [mut stdout, _stderr]) = begun(dir.path(), bound(5, 4));
+            stdout.write_all(b"abcdefghijk").unwrap();
+            drain.finish();
+            let length = u64::try_from(before.len()).unwrap();
+            assert_eq!((drain.length(), drain.dropped()), (length + kept, 11 - kept));
+        }
     }
 }
