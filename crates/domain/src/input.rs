@@ -265,6 +265,16 @@ pub enum Observation {
         /// This attempt.
         attempt: AttemptNo,
     },
+    /// The attempt does not run, because an earlier one did, of which the record knows nothing: its store lost that. The
+    /// policy of the process allows no further run.
+    AlreadyRan {
+        /// This attempt.
+        attempt: AttemptNo,
+        /// The latest attempt that ran.
+        earlier: AttemptNo,
+        /// How that one exited; none if its end was not seen.
+        exit: Option<Exit>,
+    },
     /// Its command exited, and its tree is empty unless what it leaves behind is kept.
     Exited {
         /// Of this attempt.

@@ -346,6 +346,7 @@ const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
         | Observation::Spawned { .. }
         | Observation::SpawnFailed { .. }
         | Observation::NeverRan { .. }
+        | Observation::AlreadyRan { .. }
         | Observation::NodeLost { .. }
         | Observation::HeartbeatMissed { .. }
         | Observation::DescendantsEnded

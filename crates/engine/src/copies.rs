@@ -122,6 +122,7 @@ pub(crate) fn counted(seen: Observation) -> Observation {
         | Observation::Spawned { .. }
         | Observation::SpawnFailed { .. }
         | Observation::NeverRan { .. }
+        | Observation::AlreadyRan { .. }
         | Observation::SupervisorLost { .. }
         | Observation::NodeLost { .. }
         | Observation::HeartbeatMissed { .. }

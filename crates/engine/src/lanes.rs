@@ -232,6 +232,7 @@ pub(crate) const fn last_of(observation: &Observation) -> Option<AttemptNo> {
         Observation::Exited { attempt, .. }
         | Observation::SpawnFailed { attempt, .. }
         | Observation::NeverRan { attempt }
+        | Observation::AlreadyRan { attempt, .. }
         | Observation::SupervisorLost { attempt, .. } => Some(*attempt),
         Observation::Claimed { .. }
         | Observation::Orphaned

@@ -5,7 +5,7 @@
 
 use crate::engine::Core;
 use crate::error::EngineError;
-use longhaul_domain::{AttemptNo, Observation, Process, StartFailure, StartStage};
+use longhaul_domain::{AttemptNo, Exit, Observation, Process, StartFailure, StartStage};
 use longhaul_ports::{AttemptKey, Found, Here, SealFault, SpawnError};
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ impl Core {
     /// Whether the present attempt of a record may be started here and now. If not, what follows is taken care of.
     pub(crate) async fn admit(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
         let here = Here { node: self.here(), offer: &self.settings.offer, now: self.parts.clock.now() };
-        let admitted = match self.parts.notary.admit(process, &here) {
-            Ok(()) => self.unspent(process, key).await,
-            Err(fault) => Ok(Err(fault)),
+        let refusal = match self.parts.notary.admit(process, &here) {
+            Ok(()) => self.already_ran(process, key).await,
+            Err(fault) => Ok(Some(refused(key, &fault))),
         };
-        match admitted {
-            Ok(Ok(())) => return true,
-            Ok(Err(fault)) => self.refuse(process, key, &fault).await,
-            Err(error) => {
-                tracing::warn!(id = %key.id, %error, "the start waits until earlier attempts can be looked at");
+        match refusal {
+            Ok(None) => return true,
+            Ok(Some(instead)) => self.refuse(process, key, instead).await,
+            Err(wait) => {
+                tracing::warn!(id = %key.id, %wait, "the start waits");
                 self.starts.failed(process);
                 self.again_later(key);
             }
@@ -29,25 +29,33 @@ impl Core {
         false
     }
 
-    /// Whether a sealed launch has attempts left, as far as this node knows from what it ran itself: a record that was put
-    /// back to an earlier state, which is sealed as well, does not run for ever.
-    async fn unspent(&self, process: &Process, key: AttemptKey) -> Result<Result<(), SealFault>, SpawnError> {
+    /// What to record instead of a start if a sealed launch has no attempts left, as far as this node knows from what it ran
+    /// itself: the store may have been put back to an earlier state, or somebody may have put the record back.
+    async fn already_ran(&self, process: &Process, key: AttemptKey) -> Result<Option<Observation>, Wait> {
         if process.seal.is_none() {
-            return Ok(Ok(()));
+            return Ok(None);
         }
         let Some(command) = process.spec.command() else {
-            return Ok(Ok(()));
+            return Ok(None);
         };
-        let mut times = 0_u32;
+        let (mut times, mut latest) = (0_u32, None);
         for attempt in (1..key.attempt.0).map(AttemptNo) {
             let earlier = AttemptKey { attempt, ..key };
             match self.parts.spawner.adopt(earlier, command).await? {
                 Found::Over(Observation::NeverRan { .. } | Observation::SpawnFailed { .. }) => {}
-                Found::Over(_) | Found::Alive(_) => times = times.saturating_add(1),
+                Found::Over(seen) => {
+                    times = times.saturating_add(1);
+                    latest = Some((attempt, exit_of(seen)));
+                }
+                Found::Alive(_) => return Err(Wait::Lives { attempt }),
             }
             self.parts.spawner.settled(earlier).await;
         }
-        Ok(if times > process.spec.retry.retries { Err(SealFault::Spent { times }) } else { Ok(()) })
+        let Some((earlier, exit)) = latest.filter(|_| times > process.spec.retry.retries) else {
+            return Ok(None);
+        };
+        tracing::error!(id = %key.id, earlier = earlier.0, "a launch ran on this node, and the store does not know of it");
+        Ok(Some(Observation::AlreadyRan { attempt: key.attempt, earlier, exit }))
     }
 
     /// Whether a record still asks for what was accepted.
@@ -56,28 +64,47 @@ impl Core {
         verified.map_err(|fault| EngineError::Unvouched { id: process.id, fault })
     }
 
-    /// Ends a process whose record is not trusted, without anything of it having run. What runs already was trusted when
-    /// it began: its end is told as it is, whatever became of its record.
-    async fn refuse(self: &Arc<Self>, process: &Process, key: AttemptKey, fault: &SealFault) {
+    /// Records something else than a start, unless the attempt turns out to have begun: what runs was trusted when it
+    /// began, and its end is told as it is.
+    async fn refuse(self: &Arc<Self>, process: &Process, key: AttemptKey, instead: Observation) {
         let Some(command) = process.spec.command() else { return };
         let observation = match self.parts.spawner.adopt(key, command).await {
-            Ok(Found::Over(Observation::NeverRan { attempt })) => {
-                let detail = format!("{fault}; {}", fault.help());
-                tracing::error!(id = %key.id, attempt = attempt.0, %fault, "a launch is refused");
-                let failure = StartFailure { stage: StartStage::Seal, errno: None, detail };
-                Observation::SpawnFailed { attempt, failure }
-            }
+            Ok(Found::Over(Observation::NeverRan { .. })) => instead,
             Ok(Found::Over(observation)) => self.copies.seen(key.id, observation),
             Ok(Found::Alive(observation)) => {
                 self.copies.began(process, key);
                 observation
             }
             Err(error) => {
-                tracing::warn!(id = %key.id, %error, "a launch that is not trusted cannot be looked at yet");
+                tracing::warn!(id = %key.id, %error, "a launch that is not to start cannot be looked at yet");
                 self.starts.failed(process);
                 return self.again_later(key);
             }
         };
         self.lanes.seen(key.id, observation);
     }
+}
+
+/// Why it cannot be told yet whether a launch may be started.
+#[derive(Debug, thiserror::Error)]
+enum Wait {
+    #[error("earlier attempts cannot be looked at: {source}")]
+    Unseen {
+        #[from]
+        source: SpawnError,
+    },
+    #[error("attempt {attempt} of it still runs on this node")]
+    Lives { attempt: AttemptNo },
+}
+
+/// The end of a launch that is not trusted.
+fn refused(key: AttemptKey, fault: &SealFault) -> Observation {
+    tracing::error!(id = %key.id, attempt = key.attempt.0, %fault, "a launch is refused");
+    let detail = format!("{fault}; {}", fault.help());
+    let failure = StartFailure { stage: StartStage::Seal, errno: None, detail };
+    Observation::SpawnFailed { attempt: key.attempt, failure }
+}
+
+fn exit_of(seen: Observation) -> Option<Exit> {
+    if let Observation::Exited { exit, .. } = seen { Some(exit) } else { None }
 }

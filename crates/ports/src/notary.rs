@@ -85,12 +85,6 @@ pub enum SealFault {
         /// The most.
         most: u32,
     },
-    /// It ran already.
-    #[error("this launch ran on this node already, as often as its policy can lead to: {times}")]
-    Spent {
-        /// How often.
-        times: u32,
-    },
 }
 
 impl SealFault {
@@ -105,7 +99,7 @@ impl SealFault {
             Self::OtherUser { .. } => "launch it anew where managers run as that user",
             Self::Elsewhere { .. } => "launch it anew for a node where it may run",
             Self::Expired { .. } => "launch it anew; node.launch_valid_for says how long launches are valid",
-            Self::Altered | Self::TooOften { .. } | Self::Spent { .. } => {
+            Self::Altered | Self::TooOften { .. } => {
                 "find out who writes to the store beside the managers; launch it anew if it is wanted"
             }
         }

@@ -25,6 +25,9 @@ impl Decision<'_> {
             }
             Observation::SpawnFailed { attempt, failure } => self.of(*attempt, || self.spawn_failed(failure)),
             Observation::NeverRan { attempt } => self.of(*attempt, || self.never_ran()),
+            Observation::AlreadyRan { attempt, earlier, exit } => {
+                self.of(*attempt, || self.already_ran(*earlier, exit.as_ref()))
+            }
             Observation::Exited { attempt, exit } => self.exited(*attempt, exit),
             Observation::SupervisorLost { attempt, why } => self.of(*attempt, || self.node_lost(why)),
             Observation::HeartbeatMissed { last } => self.heartbeat_missed(*last),
@@ -114,6 +117,26 @@ impl Decision<'_> {
                 Step { events: vec![self.event(Fact::NeverRan)], ..Step::nothing() }
             }
             State::Stopping { execution: None, cause, .. } => self.ended(stopped(*cause, None)),
+            State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Step::noted(Note::Stale),
+        }
+    }
+
+    /// The process is interrupted, since nobody recorded the end of what ran. How that ended is attached.
+    fn already_ran(&self, earlier: AttemptNo, exit: Option<&Exit>) -> Step {
+        match &self.process.state {
+            State::Starting { .. } | State::Stopping { execution: None, .. } => {
+                let found = format!("attempt {earlier} ran, and the store lost its record");
+                let why = Interruption::RecordLost { found };
+                let mut step = self.ended(Ending::Interrupted { why });
+                let late = exit.map(|exit| Fact::LateExit { attempt: earlier, exit: exit.clone() });
+                step.events.extend(late.map(|late| self.event(late)));
+                step
+            }
             State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
             State::Pending(_)
             | State::Reported { .. }

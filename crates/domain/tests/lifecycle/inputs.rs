@@ -8,7 +8,7 @@ use longhaul_domain::{
 use std::time::Duration;
 
 /// The columns of the table.
-pub(crate) const COLUMNS: [&str; 49] = [
+pub(crate) const COLUMNS: [&str; 50] = [
     "progress",
     "complete",
     "fail",
@@ -33,6 +33,7 @@ pub(crate) const COLUMNS: [&str; 49] = [
     "spawned",
     "spawn_failed",
     "never_ran",
+    "already_ran",
     "exited_0",
     "exited_1",
     "exited_timeout",
@@ -120,6 +121,11 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
             },
         }),
         "never_ran" => seen(Observation::NeverRan { attempt }),
+        "already_ran" => seen(Observation::AlreadyRan {
+            attempt,
+            earlier: AttemptNo(attempt.0.saturating_sub(1)),
+            exit: Some(exit(ExitStatus::Code(7), None)),
+        }),
         "exited" | "exited_0" => exited(attempt, ExitStatus::Code(0), None),
         "exited_1" => exited(attempt, ExitStatus::Code(1), None),
         "exited_timeout" => exited(attempt, TERMINATED, Some(StopCause::Timeout)),

@@ -2,8 +2,8 @@
 
 use crate::world::{World, command, retrying, seconds};
 use longhaul_domain::{
-    Ending, Failure, Pending, Process, ProcessId, ReadyWhen, Seal, Spec, StartStage, State, Status,
-    Timestamp, Work,
+    Ending, ExitStatus, Failure, Interruption, Pending, Process, ProcessId, ReadyWhen, Seal, Spec,
+    StartStage, State, Status, Timestamp, Work,
 };
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::{Author, Change, IdSource as _, ProcessStore as _, SealFault};
@@ -163,8 +163,30 @@ async fn record_that_was_put_back_with_another_number_does_not_run_more_often_th
         })
         .await;
         world.pass(seconds(60)).await;
-        let (stage, detail) = refusal(&world, id).await;
-        assert!(stage == StartStage::Seal && detail.contains("ran on this node already"), "{detail}");
+        let State::Ended(ended) = world.stored(id).await.process.state else { unreachable!("it ended") };
+        assert!(matches!(ended.ending, Ending::Interrupted { why: Interruption::RecordLost { .. } }));
+        let late = ended.late.expect("the node knows how the latest attempt exited");
+        assert_eq!((late.attempt.0, late.exit.status), (2, ExitStatus::Code(3)));
     }
     assert_eq!(world.orders.lock().unwrap().len(), 2);
+}
+
+/// As after another node had claimed the first attempt from a store that was put back, and did not start it.
+#[tokio::test(start_paused = true)]
+async fn launch_that_ran_here_is_interrupted_with_its_exit_when_the_store_forgot_the_run() {
+    let world = World::trusting(FakeNotary::default()).await;
+    let id = world.launch("exit 7").await;
+    assert_eq!(world.end(id).await, Status::Failed);
+    forge(&world, id, |process| {
+        process.state = State::Pending(Pending::Queued);
+        process.never_ran = 1;
+    })
+    .await;
+    world.pass(seconds(60)).await;
+    let process = world.stored(id).await.process;
+    let State::Ended(ended) = &process.state else { unreachable!("{:?}", process.state) };
+    assert_eq!((process.status(), process.attempt.0), (Status::Interrupted, 2));
+    let late = ended.late.as_ref().expect("this node has the exit record");
+    assert_eq!((late.attempt.0, late.exit.status), (1, ExitStatus::Code(7)));
+    assert_eq!(world.orders.lock().unwrap().len(), 1);
 }

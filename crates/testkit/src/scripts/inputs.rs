@@ -53,6 +53,9 @@ pub fn observations() -> impl Strategy<Value = Observation> {
         1 => (attempt(), start_failure())
             .prop_map(|(attempt, failure)| Observation::SpawnFailed { attempt, failure }),
         1 => attempt().prop_map(|attempt| Observation::NeverRan { attempt }),
+        1 => (attempt(), attempt(), option::of(exits())).prop_map(|(attempt, earlier, exit)| {
+            Observation::AlreadyRan { attempt, earlier, exit }
+        }),
         3 => (attempt(), exits()).prop_map(|(attempt, exit)| Observation::Exited { attempt, exit }),
         1 => (attempt(), interruption())
             .prop_map(|(attempt, why)| Observation::SupervisorLost { attempt, why }),

@@ -112,6 +112,7 @@ pub(crate) fn aim(observation: &mut Observation, present: AttemptNo) {
         Observation::Spawned { attempt, .. }
         | Observation::SpawnFailed { attempt, .. }
         | Observation::NeverRan { attempt }
+        | Observation::AlreadyRan { attempt, .. }
         | Observation::Exited { attempt, .. }
         | Observation::SupervisorLost { attempt, .. }
         | Observation::PauseFailed { attempt }
