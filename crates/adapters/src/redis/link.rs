@@ -117,14 +117,23 @@ impl Link {
         self.change(Request::Script { script, args, purpose: Purpose::Write }, op.into()).await
     }
 
-    /// The same for one that takes what may be another's; not where something was lost that nobody was told of.
+    /// The same for one that takes what may be another's; not where something was lost that nobody was told of. The script
+    /// compares the namespace with what was told, because one can be emptied or founded again under a connection that lasts.
     pub(super) async fn take(
         &self,
         script: &Script,
         op: impl Into<Option<OpId>> + Send,
-        args: Args,
+        mut args: Args,
     ) -> Result<Reply, StoreError> {
-        self.change(Request::Script { script, args, purpose: Purpose::Take }, op.into()).await
+        let args = match self.past.told_last().filter(|_| self.is_told) {
+            Some((founding, end)) => {
+                args.bytes(&unspelled(&founding)).number(end.0);
+                args
+            }
+            None => args.told_nothing(),
+        };
+        let reply = self.change(Request::Script { script, args, purpose: Purpose::Take }, op.into()).await?;
+        if reply.begins_with(b"behind") { Err(unavailable(Behind)) } else { Ok(reply) }
     }
 
     async fn change(&self, request: Request<'_>, op: Option<OpId>) -> Result<Reply, StoreError> {
@@ -446,6 +455,12 @@ fn history_in(reply: &mut Reply) -> Result<(Option<String>, Cursor), StoreError>
 
 fn spelled(mark: Vec<u8>) -> String {
     mark.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The mark that [`spelled`] wrote.
+fn unspelled(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.filter_map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 pub(super) async fn connect(place: &Place, answering: Duration) -> Result<MultiplexedConnection, RedisError> {

@@ -20,6 +20,8 @@ struct Heard {
     losses: u64,
     /// So many of them were told of.
     told: u64,
+    /// How far it had come by the latest answer to a sign of life.
+    told_last: Option<(String, Cursor)>,
 }
 
 /// Why nothing is taken from a namespace that lost something.
@@ -50,7 +52,14 @@ impl Past {
     pub(super) fn tells(&self, founding: Option<String>, end: Cursor) -> History {
         let mut heard = self.heard();
         heard.told = heard.losses;
+        heard.told_last = founding.clone().map(|founding| (founding, end));
         heard.takes_in(founding, end)
+    }
+
+    /// The mark of the founding and the place after the newest event by the latest answer to a sign of life; none before
+    /// the first one.
+    pub(super) fn told_last(&self) -> Option<(String, Cursor)> {
+        self.heard().told_last.clone()
     }
 
     /// Whether something was lost that nobody was told of yet.

@@ -29,6 +29,11 @@ impl Reply {
         strange(&self.step, what)
     }
 
+    /// Whether this word comes next; it stays there.
+    pub(super) fn begins_with(&self, word: &[u8]) -> bool {
+        matches!(self.values.as_slice().first(), Some(Value::BulkString(first)) if first == word)
+    }
+
     pub(super) fn word(&mut self) -> Result<String, StoreError> {
         String::from_utf8(self.bytes()?).map_err(|_| corrupt("a word of an answer is no text"))
     }

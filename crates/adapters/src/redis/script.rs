@@ -32,11 +32,11 @@ macro_rules! script {
     };
 }
 
-pub(super) static ATTENTION: Script = script!("leases", "attention");
+pub(super) static ATTENTION: Script = script!("taking", "leases", "attention");
 pub(super) static ANNOUNCE: Script = script!("even_if_full", "announce");
 pub(super) static BOOKS: Script = script!("books");
 pub(super) static CALLED: Script = script!("leases", "aside", "even_if_full", "called");
-pub(super) static CLAIM: Script = script!("claim");
+pub(super) static CLAIM: Script = script!("taking", "claim");
 pub(super) static CLASSES: Script = script!("classes");
 pub(super) static COMMIT: Script = script!("even_if_full", "commit");
 pub(super) static DRAIN: Script = script!("even_if_full", "drain");
@@ -58,7 +58,7 @@ pub(super) static QUEUES: Script = script!("queues");
 pub(super) static RAISE: Script = script!("even_if_full", "raise");
 pub(super) static REGISTER: Script = script!("leases", "even_if_full", "register");
 pub(super) static RESTORE: Script = script!("given", "even_if_full", "restore");
-pub(super) static SUBMIT: Script = script!("submit");
+pub(super) static SUBMIT: Script = script!("taking", "submit");
 pub(super) static SWEEP: Script = script!("sweep");
 pub(super) static TAIL: Script = script!("tail");
 pub(super) static TAIL_OF: Script = script!("tail_of");
@@ -139,6 +139,12 @@ impl Args {
 
     pub(super) fn signed(&mut self, number: i64) -> &mut Self {
         self.text(&number.to_string())
+    }
+
+    /// For a script that compares what the caller was told, where that does not matter.
+    pub(super) fn told_nothing(mut self) -> Self {
+        self.text("").text("");
+        self
     }
 
     /// All of another's after these.

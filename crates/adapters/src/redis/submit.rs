@@ -29,10 +29,12 @@ impl RedisStore {
         let head = new.process.head();
         let args = args(&new, &head, &spec);
         let op = OpId::new(*new.process.id.as_uuid());
-        let answer = match &new.claim_for {
-            // It may need a slot that another one holds.
-            Some(_) => self.link.take(&SUBMIT, op, args).await,
-            None => self.link.write(&SUBMIT, op, args).await,
+        // It may need a slot that another one holds, or its launch key may belong to a process that the server lost.
+        let may_be_anothers = new.claim_for.is_some() || new.process.spec.launch_key.is_some();
+        let answer = if may_be_anothers {
+            self.link.take(&SUBMIT, op, args).await
+        } else {
+            self.link.write(&SUBMIT, op, args.told_nothing()).await
         };
         let mut reply = answer?;
         let word = reply.word()?;

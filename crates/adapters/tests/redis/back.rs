@@ -145,6 +145,47 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
     assert_eq!(claimed[0].process.id, waiter, "from then on it is theirs who were told");
 }
 
+/// The connection lasts, so that only what the namespace says of itself tells the loss.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_taken_from_a_namespace_that_was_emptied_and_filled_again_before_that_was_told() {
+    let server = Server::with(&DURABLE);
+    let options = RedisOptions { durability: Durability::Single, ..server.options() };
+    let store = Arc::new(RedisStore::open(options.clone()).await.unwrap());
+    let other = RedisStore::open(options).await.unwrap();
+    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let lease = store.register(&here()).await.unwrap();
+    let there = NodeFacts { id: NodeId::new("b").unwrap(), ..here() };
+    other.register(&there).await.unwrap();
+    let mine = world.run(world.draft(), &lease).await;
+    let waiter = world.submit(world.draft().placed(Placement::Anywhere)).await;
+    let keyed = world.submission(world.draft().launch_key("key")).await;
+    let before = store.beat(&lease).await.unwrap().history.unwrap();
+
+    assert_eq!(server.ask(&["FLUSHALL"]), "OK");
+    let lease_there = other.register(&there).await.unwrap();
+    other.raise(&Marks { end: before.end, seq: waiter.seq, policy: None }).await.unwrap();
+    let given = other.restore(&lease_there, &[mine, waiter.clone()]).await.unwrap();
+    assert!(matches!(given[..], [Answer::Given(_), Answer::Given(_)]), "{given:?}");
+    let refused = [
+        error_of(store.claim(&lease, &room()).await),
+        error_of(store.attention(&lease, 9).await),
+        error_of(store.submit(keyed.clone()).await),
+    ];
+    for refused in refused {
+        let StoreError::Unavailable { source } = refused else { unreachable!("{refused:?}") };
+        assert!(source.to_string().contains("lost something"), "{source}");
+    }
+    let there = store.load(&[waiter.process.id, keyed.process.id]).await.unwrap();
+    assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "nobody took it");
+    assert!(there[1].is_none(), "a launch that was refused is nowhere");
+
+    let after = store.beat(&lease).await.unwrap().history.unwrap();
+    assert_ne!(after.founding, before.founding, "a sign of life tells the loss");
+    let claimed = store.claim(&lease, &room()).await.unwrap();
+    assert_eq!(claimed[0].process.id, waiter.process.id);
+    store.submit(keyed).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_went_back_is_known_for_it_though_others_wrote_on() {
     let Restored { mut server, store, lease, before, .. } = Restored::new().await;
