@@ -6,12 +6,14 @@
 use crate::node::facts;
 use futures_util::FutureExt;
 use longhaul_adapters::memory::{MemoryStore, Snapshot};
-use longhaul_domain::{CommandSpec, NodeId, Placement, Policy, ProcessId, RetryPolicy, SlotKey, Spec, Work};
-use longhaul_engine::ports::{Clock, Cursor, EventLog, NoNotary, ProcessStore, Queues};
+use longhaul_domain::{
+    CommandSpec, LaunchKey, NodeId, Placement, Policy, ProcessId, RetryPolicy, SlotKey, Spec, Status, Work,
+};
+use longhaul_engine::ports::{Clock, Cursor, EventLog, ProcessStore, Queues};
 use longhaul_engine::{Engine, Launch, Parts, Settings};
 use longhaul_testkit::fakes::{
-    FakeProber, FakeVault, FaultyStore, KeepingStore, Script, ScriptedSpawner, SequentialIds, Trouble,
-    VirtualClock,
+    FakeNotary, FakeProber, FakeVault, FaultyStore, KeepingStore, Script, ScriptedSpawner, SequentialIds,
+    Trouble, VirtualClock,
 };
 use longhaul_tests::{Chance, wanted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +43,10 @@ struct World {
     nodes: Vec<Node>,
     chance: Chance,
     acknowledged: Arc<Mutex<BTreeSet<ProcessId>>>,
+    /// What was launched under a launch key, to be launched again.
+    keyed: Vec<Spec>,
+    /// The processes that were acknowledged for each launch key.
+    holders: Arc<Mutex<BTreeMap<LaunchKey, BTreeSet<ProcessId>>>>,
     dumps: Vec<Snapshot>,
     highest: Cursor,
     losses: u64,
@@ -54,10 +60,10 @@ impl World {
         let mut chance = Chance::seeded(seed);
         let clock = VirtualClock::default();
         let memory = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
-        let mut nodes = Vec::new();
+        let (mut nodes, notary) = (Vec::new(), FakeNotary::default());
         for number in 0..2 + chance.below(3) {
             let Ok(id) = NodeId::new(&format!("n{number}")) else { continue };
-            nodes.push(Node::start(&clock, &memory, &id, chance.draw()).await);
+            nodes.push(Node::start((&clock, &memory, &notary), &id, chance.draw()).await);
         }
         Self {
             clock,
@@ -65,6 +71,8 @@ impl World {
             nodes,
             chance,
             acknowledged: Arc::default(),
+            keyed: Vec::new(),
+            holders: Arc::default(),
             dumps: Vec::new(),
             highest: Cursor(0),
             losses: 0,
@@ -130,7 +138,18 @@ impl World {
         // What may run again elsewhere is not given up for a store that only forgot it.
         let again = u32::from(self.chance.odds(3));
         let retry = RetryPolicy { retries: again, after_interruption: again > 0, ..RetryPolicy::none() };
-        self.ask(place, Spec { key, placement, retry, ..Spec::of(Work::Command(Box::new(command))) });
+        let mut spec = Spec { key, placement, retry, ..Spec::of(Work::Command(Box::new(command))) };
+        if self.chance.odds(2) {
+            spec.launch_key = LaunchKey::new(&format!("launch-{}", self.keyed.len())).ok();
+            // Only what may run anywhere is the same launch wherever it is asked for.
+            spec.placement = Placement::Anywhere;
+            self.keyed.push(spec.clone());
+        }
+        self.ask(place, spec);
+        if let Some(again) = self.chance.pick(&self.keyed).filter(|_| self.chance.odds(2)) {
+            let place = self.chance.below(self.nodes.len() as u64);
+            self.ask(place, again);
+        }
     }
 
     fn command(&mut self) -> CommandSpec {
@@ -141,10 +160,16 @@ impl World {
     fn ask(&self, place: u64, spec: Spec) {
         let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get(place)) else { return };
         let (engine, acknowledged) = (node.engine.clone(), self.acknowledged.clone());
+        let holders = self.holders.clone();
         tokio::spawn(async move {
+            let launch_key = spec.launch_key.clone();
             let launch = Launch { spec, parent: None, captured: None, no_queue: false };
             if let Ok(launched) = engine.launch(launch).await {
                 let id = launched.stored.process.id;
+                if let Some(key) = launch_key {
+                    let mut holders = holders.lock().unwrap_or_else(PoisonError::into_inner);
+                    holders.entry(key).or_default().insert(id);
+                }
                 acknowledged.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
             }
         });
@@ -220,9 +245,19 @@ impl World {
                     self.violations
                         .push(format!("{id} is still {}; it ran {begun} times", stored.process.status()));
                 }
+                Some(stored) if stored.process.status() == Status::Failed => {
+                    self.violations.push(format!(
+                        "{id} failed and its command exits with 0: {:?}",
+                        stored.process.state
+                    ));
+                }
                 Some(_) if begun != 1 => self.violations.push(format!("{id} ran {begun} times")),
                 Some(_) => {}
             }
+        }
+        let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (key, ids) in holders.iter().filter(|(_, ids)| ids.len() > 1) {
+            self.violations.push(format!("the launch key {key} has several processes: {ids:?}"));
         }
         let policy = self.memory.policy().await.map(|(_, policy)| policy.slots.get("few").copied());
         if !matches!(policy, Ok(Some(SLOTS))) {
@@ -236,7 +271,11 @@ impl World {
 }
 
 impl Node {
-    async fn start(clock: &VirtualClock, memory: &MemoryStore, id: &NodeId, seed: u64) -> Self {
+    async fn start(
+        (clock, memory, notary): (&VirtualClock, &MemoryStore, &FakeNotary),
+        id: &NodeId,
+        seed: u64,
+    ) -> Self {
         let wire = Arc::new(Trouble::new(Arc::new(clock.clone())));
         let cut = Arc::new(FaultyStore::sharing(Arc::new(memory.clone()), wire.clone()));
         let clocked = Arc::new(clock.clone());
@@ -252,7 +291,7 @@ impl Node {
             prober: Arc::new(FakeProber::new(clock.clone())),
             vault: Arc::new(FakeVault::default()),
             clock: clocked,
-            notary: Arc::new(NoNotary),
+            notary: Arc::new(notary.clone()),
             ids: Arc::new(SequentialIds::seeded(seed)),
         };
         let policy = Policy { slots: [("few".to_owned(), SLOTS)].into(), ..Policy::default() };

@@ -208,6 +208,9 @@ impl Core {
     ) -> Result<Launched, EngineError> {
         let mut repeats = 0;
         for _ in 0..MOST_RESOLVES {
+            if process.spec.launch_key.is_some() {
+                self.until_given_back().await;
+            }
             let submission = Submission {
                 process: process.clone(),
                 events: events.to_vec(),
@@ -237,6 +240,16 @@ impl Core {
         }
         let found = self.policy_version();
         Err(EngineError::Refused { refusal: Refusal::StalePolicy { found } })
+    }
+
+    /// Waits while the nodes give back what the store lost: the holder of a launch key may be part of that.
+    async fn until_given_back(&self) {
+        while let Some(until) = self.tenure.held_until(self.parts.clock.now()) {
+            if self.is_closing() {
+                return;
+            }
+            self.parts.clock.sleep_until(Deadline::At(until)).await;
+        }
     }
 
     fn accepted(self: &Arc<Self>, submitted: Submitted, process: &Process) -> Result<Launched, EngineError> {

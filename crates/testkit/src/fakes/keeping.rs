@@ -31,6 +31,8 @@ struct Kept {
     accepted: BTreeSet<ProcessId>,
     records: BTreeMap<ProcessId, Stored>,
     history: Option<History>,
+    /// How far the store had come by its latest answer to a sign of life.
+    told: Option<History>,
     end: Cursor,
     seq: Seq,
     policy: Option<(PolicyVersion, Policy)>,
@@ -132,8 +134,20 @@ impl KeepingStore {
         }
     }
 
+    /// Refuses to take anything from a store that lost something since the last sign of life.
+    async fn check_told(&self) -> Result<(), StoreError> {
+        let told = self.kept().told.clone();
+        let Some(told) = told else { return Ok(()) };
+        let now = self.restore.history().await?;
+        if now.founding.is_none() || now.continues(&told) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable { source: "the store lost something since the last sign of life".into() })
+    }
+
     fn came_to(&self, history: &History) {
         let mut kept = self.kept();
+        kept.told = Some(history.clone());
         if kept.history.as_ref().is_none_or(|before| history.continues(before)) {
             kept.end = kept.end.max(history.end);
             kept.history = Some(history.clone());
@@ -184,6 +198,9 @@ impl fmt::Debug for KeepingStore {
 impl ProcessStore for KeepingStore {
     async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
         let id = new.process.id;
+        if new.claim_for.is_some() || new.process.spec.launch_key.is_some() {
+            self.check_told().await?;
+        }
         let copy = new.clone();
         let answer = match self.asked(self.inner.submit(new)).await {
             Err(away @ StoreError::Unavailable { .. }) => {
@@ -199,6 +216,7 @@ impl ProcessStore for KeepingStore {
     }
 
     async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+        self.check_told().await?;
         let claimed = self.asked(self.inner.claim(by, room)).await?;
         self.heard(&claimed);
         Ok(claimed)
