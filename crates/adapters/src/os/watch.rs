@@ -240,7 +240,7 @@ impl Watch {
                 let failure = StartFailure { stage: StartStage::Supervisor, errno: None, detail };
                 Observation::SpawnFailed { attempt: self.key.attempt, failure }
             }
-            (_, _) => translate::over(self.key, &record, &self.conduct.program, self.since),
+            (_, _) => translate::over(self.key, record, &self.conduct.program, self.since),
         };
         self.see(Known::Over(over));
     }

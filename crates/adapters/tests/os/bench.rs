@@ -3,15 +3,17 @@
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::system::SystemClock;
 use longhaul_domain::{AttemptNo, CommandSpec, Exit, ExitStatus, Observation, ProcessId, Stdin, StopCause};
-use longhaul_ports::{AttemptKey, OutputLog, Spawner, StartOrder, StopOrder, TreeLook, Wanted};
+use longhaul_ports::{
+    AttemptKey, Found, OutputLog, SpawnError, Spawner, StartOrder, StopOrder, TreeLook, Wanted,
+};
 use longhaul_shim::{AttemptDirectory, Identity};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Long enough for a loaded machine, short enough for a person.
-use std::collections::BTreeMap;
 pub(crate) const SOON: Duration = Duration::from_secs(20);
-use std::sync::Mutex;
 
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
@@ -19,12 +21,12 @@ pub(crate) struct Bench {
     pub(crate) containment: ContainmentChoice,
     pub(crate) spawner: OsSpawner,
     pub(crate) output: OsOutput,
+    /// The commands that were started, for the lives after them.
+    commands: Mutex<BTreeMap<AttemptKey, CommandSpec>>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-    /// The commands that were started, for the lives after them.
-    commands: Mutex<BTreeMap<AttemptKey, CommandSpec>>,
         Self::with(ContainmentChoice::Subreaper)
     }
 
