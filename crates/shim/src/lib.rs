@@ -56,7 +56,8 @@
 //! tags of hello (1), status (3), stop (4), signal (5) and acknowledge (8) are frozen for ever.
 //!
 //! Every peer that said hello is told of every change; of the start by [`Notice::Started`] or by its status, if it wants
-//! no descriptors. The first connection counts as greeted. An order on any connection is answered there: hello by
+//! no descriptors. The first connection counts as greeted, and has the descriptors by [`Notice::Handed`] before the gate
+//! opens. An order on any connection is answered there: hello by
 //! [`Notice::Hello`], stop and status by [`Notice::Status`], signal by [`Notice::Signaled`], pause and resume by
 //! [`Notice::Paused`] and [`Notice::Resumed`], close input by [`Notice::InputClosed`], a wrong one by [`Notice::Error`]. A hello to an attempt that ended brings
 //! [`Notice::Exited`] too.

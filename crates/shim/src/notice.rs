@@ -17,13 +17,22 @@ const EXITED: u8 = 0x87;
 const ERROR: u8 = 0x88;
 const SIGNALED: u8 = 0x89;
 const INPUT_CLOSED: u8 = 0x8a;
+const HANDED: u8 = 0x8b;
 
 /// One message from the shim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// Answers a hello.
     Hello(Welcome),
-    /// The program runs; the descriptors named come with the message's first byte, in that order.
+    /// The program waits at its gate; the descriptors named come with the message's first byte, in that order.
+    ///
+    /// Only the peer that asked for the launch hears this. It can read all output even if this shim is killed as soon as
+    /// the program begins.
+    Handed {
+        /// What the accompanying descriptors are.
+        descriptors: Vec<Descriptor>,
+    },
+    /// The program runs; the descriptors named come with the message's first byte, in that order, or came before.
     Started {
         /// Who runs.
         identity: Box<Identity>,
@@ -143,10 +152,13 @@ impl Notice {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Hello(welcome) => encode_hello(welcome),
+            Self::Handed { descriptors } => {
+                FrameWriter::new(HANDED).bytes(tag::DESCRIPTORS, &codes_of(descriptors)).finish()
+            }
             Self::Started { identity, descriptors } => {
-                let codes: Vec<u8> = descriptors.iter().map(|each| each.code()).collect();
                 let mut frame = FrameWriter::new(STARTED);
-                frame.bytes(tag::RECORD, &identity.encode()).bytes(tag::DESCRIPTORS, &codes).finish()
+                frame.bytes(tag::RECORD, &identity.encode());
+                frame.bytes(tag::DESCRIPTORS, &codes_of(descriptors)).finish()
             }
             Self::Refused { why, errno } => {
                 let mut frame = FrameWriter::new(REFUSED);
@@ -181,6 +193,7 @@ impl Notice {
     pub fn decode(frame: &Frame) -> Result<Option<Self>, ProtocolError> {
         Ok(Some(match frame.kind() {
             HELLO => Self::Hello(decode_hello(frame)?),
+            HANDED => Self::Handed { descriptors: decode_descriptors(frame)? },
             STARTED => decode_started(frame)?,
             REFUSED => {
                 let errno = find(frame, tag::ERRNO)?.map(|field| field.small()).transpose()?;
@@ -269,13 +282,18 @@ fn decode_hello(frame: &Frame) -> Result<Welcome, ProtocolError> {
 fn decode_started(frame: &Frame) -> Result<Notice, ProtocolError> {
     let record = find(frame, tag::RECORD)?.ok_or(ProtocolError::Missing { tag: tag::RECORD })?;
     let identity = Box::new(Identity::decode(record.bytes()).map_err(|_| record.bad())?);
-    let mut descriptors = Vec::new();
-    if let Some(field) = find(frame, tag::DESCRIPTORS)? {
-        for code in field.bytes() {
-            descriptors.push(Descriptor::from_code(*code).ok_or_else(|| field.bad())?);
-        }
-    }
-    Ok(Notice::Started { identity, descriptors })
+    Ok(Notice::Started { identity, descriptors: decode_descriptors(frame)? })
+}
+
+fn codes_of(descriptors: &[Descriptor]) -> Vec<u8> {
+    descriptors.iter().map(|each| each.code()).collect()
+}
+
+fn decode_descriptors(frame: &Frame) -> Result<Vec<Descriptor>, ProtocolError> {
+    let Some(field) = find(frame, tag::DESCRIPTORS)? else {
+        return Ok(Vec::new());
+    };
+    field.bytes().iter().map(|code| Descriptor::from_code(*code).ok_or_else(|| field.bad())).collect()
 }
 
 fn decode_exited(frame: &Frame) -> Result<Notice, ProtocolError> {
@@ -345,6 +363,7 @@ mod tests {
                 identity: Box::new(identity),
                 descriptors: vec![Descriptor::Pidfd, Descriptor::Stdout, Descriptor::Stderr],
             },
+            Notice::Handed { descriptors: vec![Descriptor::Pidfd, Descriptor::Stdout] },
             Notice::Refused { why: "taken".to_owned(), errno: None },
             Notice::Refused { why: "full".to_owned(), errno: Some(28) },
             Notice::Status(Box::new(status)),

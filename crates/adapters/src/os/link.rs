@@ -25,6 +25,17 @@ pub(super) struct Held {
     pub(super) stderr: Option<OwnedFd>,
 }
 
+impl Held {
+    /// These, and of the others what was missing.
+    pub(super) fn or(self, others: Self) -> Self {
+        Self {
+            pidfd: self.pidfd.or(others.pidfd),
+            stdout: self.stdout.or(others.stdout),
+            stderr: self.stderr.or(others.stderr),
+        }
+    }
+}
+
 impl Link {
     /// Takes over a connected socket.
     pub(super) fn new(socket: std::os::unix::net::UnixStream) -> io::Result<Self> {
@@ -76,8 +87,9 @@ impl Link {
 
     fn take_descriptors(&mut self, notice: &Notice) -> Held {
         let mut held = Held::default();
-        if let Notice::Started { descriptors, .. } = notice {
-            // They come with the first byte of their message and in its order, so these are the oldest.
+        if let Notice::Handed { descriptors } | Notice::Started { descriptors, .. } = notice {
+            // They come with the first byte of their message and in its order, so these are the oldest. A start names those
+            // that came before it as well.
             let count = descriptors.len().min(self.descriptors.len());
             for (kind, descriptor) in descriptors.iter().zip(self.descriptors.drain(..count)) {
                 let place = match kind {

@@ -1,10 +1,12 @@
 //! Shims that are killed.
 
 use crate::bench::{Bench, by_user, code, go_on, is_halted, key, kill, state, until};
+use longhaul_adapters::os::{OsOptions, OsSpawner};
 use longhaul_domain::{
     Circumstances, ExitStatus, Interruption, Leftovers, Observation, OutputBound, StopCause,
 };
 use longhaul_ports::{Found, Spawner, StartOrder};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 const WAITS: &str =
@@ -21,6 +23,28 @@ async fn killing_the_shim_loses_neither_the_exit_code_nor_output() {
     let exit = bench.exited().await;
     assert_eq!((code(&exit), exit.circumstances), (7, Circumstances::PLAIN), "it was watched all the time");
     assert_eq!(bench.text(key(1)).await, "before\nafter\nerror\n");
+}
+
+/// The crash point comes after the gate was opened and before anybody is told of it; a release build has none.
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn no_output_is_lost_though_the_shim_is_killed_as_the_command_begins() {
+    let mut bench = Bench::new();
+    let options = bench.options();
+    let shim = bench.path().join("doomed-shim");
+    let script = format!(
+        "#!/bin/sh\nexport LONGHAUL_FAILPOINTS=shim.gate.open=kill LONGHAUL_FAILPOINTS_SEEN={}\nexec {} \"$@\"\n",
+        bench.path().join("seen").display(),
+        options.shim.display()
+    );
+    std::fs::write(&shim, script).unwrap();
+    std::fs::set_permissions(&shim, std::fs::Permissions::from_mode(0o755)).unwrap();
+    bench.spawner = OsSpawner::open(OsOptions { shim, ..options }).unwrap();
+    bench.start(key(1), "echo first; sleep 0.3; echo last; echo error >&2; exit 5").await;
+    bench.spawned().await;
+    let exit = bench.exited().await;
+    assert_eq!((code(&exit), exit.dropped_bytes), (5, 0));
+    assert_eq!(bench.text(key(1)).await, "first\nlast\nerror\n");
 }
 
 #[tokio::test]

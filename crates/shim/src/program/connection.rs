@@ -26,6 +26,8 @@ pub(super) struct Connection {
     queued: usize,
     pub(super) greeted: bool,
     pub(super) wants_descriptors: bool,
+    /// It was handed the descriptors before the program began, and need not get them again.
+    pub(super) has_descriptors: bool,
     pub(super) acknowledged: bool,
     /// When it was opened, in awake milliseconds.
     pub(super) opened: u64,
@@ -54,6 +56,7 @@ impl Connection {
             queued: 0,
             greeted: false,
             wants_descriptors: false,
+            has_descriptors: false,
             acknowledged: false,
             opened,
             peer: peer.pid.as_raw_nonzero().get().unsigned_abs(),

@@ -68,6 +68,7 @@ impl Supervisor {
     /// Runs until everything about the attempt is recorded and told.
     pub(super) fn run(mut self) {
         self.serve_waiting();
+        self.hand_over();
         self.open_gate();
         while !self.advance() {
             if self.pumps.are_flooded() {

@@ -36,7 +36,28 @@ impl Supervisor {
         }
     }
 
+    /// Hands the descriptors to the peer that asked for the launch, before the program can write anything.
+    pub(super) fn hand_over(&mut self) {
+        let (descriptors, handles) = self.shared();
+        if let Some(connection) = self.connections.nth(0) {
+            connection.send(&Notice::Handed { descriptors }, handles);
+            connection.has_descriptors = true;
+        }
+    }
+
     pub(super) fn tell_started_to(&mut self, place: usize) {
+        let (descriptors, mut handles) = self.shared();
+        let identity = Box::new(self.identity.clone());
+        if let Some(connection) = self.connections.nth(place) {
+            if std::mem::take(&mut connection.has_descriptors) {
+                handles.clear();
+            }
+            connection.send(&Notice::Started { identity, descriptors }, handles);
+        }
+    }
+
+    /// Copies of what keeps the output and the end of the program within reach without this shim.
+    fn shared(&self) -> (Vec<Descriptor>, Vec<OwnedFd>) {
         let mut descriptors = vec![Descriptor::Pidfd];
         let mut handles: Vec<OwnedFd> = self.tree.pidfd().try_clone().into_iter().collect();
         if handles.is_empty() {
@@ -46,10 +67,7 @@ impl Supervisor {
             descriptors.push(descriptor);
             handles.push(handle);
         }
-        let notice = Notice::Started { identity: Box::new(self.identity.clone()), descriptors };
-        if let Some(connection) = self.connections.nth(place) {
-            connection.send(&notice, handles);
-        }
+        (descriptors, handles)
     }
 
     pub(super) fn tell_status(&mut self) {

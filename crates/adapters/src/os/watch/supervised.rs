@@ -130,8 +130,12 @@ impl Watch {
 
     async fn hear(&mut self, link: &Link, notice: Notice, held: Held) -> Option<Stage> {
         match notice {
-            Notice::Started { identity, .. } => {
+            Notice::Handed { .. } => {
                 self.held = held;
+                None
+            }
+            Notice::Started { identity, .. } => {
+                self.held = held.or(std::mem::take(&mut self.held));
                 self.see_start(&identity);
                 self.hold_input();
                 None
