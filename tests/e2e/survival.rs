@@ -154,6 +154,29 @@ fn the_supervisor_alone_is_killed_and_the_true_code_is_recorded() {
 }
 
 #[test]
+fn a_supervisor_that_somebody_halts_is_shown_and_hides_no_end() {
+    let home = Home::new();
+    let id = home.launch(&["sh", "-c", &format!("{GATED}; exit 43")]);
+    home.until_status(&id, "running");
+    kill("-STOP", home.shim(&id));
+    let shows = |id: &str| {
+        let conditions = home.record(id)["conditions"].clone();
+        conditions.as_array().unwrap().contains(&serde_json::json!("supervisor_stopped"))
+    };
+    until("the record shows it", || shows(&id).then_some(()));
+    home.open_gate();
+    assert_eq!(home.run(&["wait", &id]).code, 43);
+    let late = home.run(&["cancel", &id]);
+    let record = home.record(&id);
+    assert_eq!(
+        (record["status"].as_str(), record["ended_by"].as_str()),
+        (Some("failed"), Some("itself")),
+        "{late:?}"
+    );
+    assert!(!shows(&id));
+}
+
+#[test]
 fn the_grace_and_the_stop_signal_of_a_launch_outlive_its_manager_and_its_supervisor() {
     let home = Home::new();
     let script = "trap 'sleep 6; exit 7' INT; echo ready; while :; do sleep 0.01; done";

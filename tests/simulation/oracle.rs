@@ -331,8 +331,8 @@ impl Oracle {
             Condition::WaitingForInput => program.as_deref() == Some("ask"),
             Condition::Ready => matches!(program.as_deref(), Some("serve" | "echo")),
             Condition::Idle | Condition::Stalled => life.process.spec.silence != SilencePolicy::default(),
-            // No script leaves anything behind.
-            Condition::Sweeping => false,
+            // No script leaves anything behind or has a supervisor.
+            Condition::Sweeping | Condition::SupervisorStopped => false,
         };
         if !can_be {
             self.violated(format_args!("{} is said to be {condition}", self.name(id)));

@@ -10,6 +10,8 @@
 
 #[path = "os/bench.rs"]
 mod bench;
+#[path = "os/halts.rs"]
+mod halts;
 #[path = "os/inputs.rs"]
 mod inputs;
 #[path = "os/leases.rs"]

@@ -17,12 +17,21 @@ pub enum Condition {
     /// Its command has ended by itself, and what it left behind is being ended. It holds until that is over, and with it
     /// the attempt.
     Sweeping,
+    /// Its supervisor was halted by somebody: its output is not read until the supervisor goes on. The manager lets it go
+    /// on when the command ends or an order needs it.
+    SupervisorStopped,
 }
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Ready, Self::Idle, Self::Stalled, Self::WaitingForInput, Self::Sweeping];
+    pub const ALL: [Self; 6] = [
+        Self::Ready,
+        Self::Idle,
+        Self::Stalled,
+        Self::WaitingForInput,
+        Self::Sweeping,
+        Self::SupervisorStopped,
+    ];
 
     /// The word for it.
     #[must_use]
@@ -33,6 +42,7 @@ impl Condition {
             Self::Stalled => "stalled",
             Self::WaitingForInput => "waiting_for_input",
             Self::Sweeping => "sweeping",
+            Self::SupervisorStopped => "supervisor_stopped",
         }
     }
 }
@@ -54,6 +64,7 @@ pub struct Conditions {
     stalled: Option<Timestamp>,
     waiting_for_input: Option<Timestamp>,
     sweeping: Option<Timestamp>,
+    supervisor_stopped: Option<Timestamp>,
 }
 
 impl Conditions {
@@ -66,6 +77,7 @@ impl Conditions {
             Condition::Stalled => self.stalled,
             Condition::WaitingForInput => self.waiting_for_input,
             Condition::Sweeping => self.sweeping,
+            Condition::SupervisorStopped => self.supervisor_stopped,
         }
     }
 
@@ -92,6 +104,7 @@ impl Conditions {
             Condition::Stalled => self.stalled = since,
             Condition::WaitingForInput => self.waiting_for_input = since,
             Condition::Sweeping => self.sweeping = since,
+            Condition::SupervisorStopped => self.supervisor_stopped = since,
         }
         self
     }

@@ -9,11 +9,14 @@ use std::io;
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 /// Knows the children that somebody waits for, and waits for all others where it was asked to.
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
     awaited: Mutex<BTreeSet<u32>>,
+    /// Changes when a child was halted or goes on, where this program adopts orphans.
+    halts: watch::Sender<()>,
 }
 
 impl Reaper {
@@ -28,10 +31,16 @@ impl Reaper {
                 let Some(reaper) = reaper.upgrade() else {
                     return;
                 };
+                reaper.hear_of_halts();
                 reaper.reap_orphans();
             }
         });
         Ok(())
+    }
+
+    /// Changes when a child was halted or goes on, where this program adopts orphans.
+    pub(super) fn halts(&self) -> watch::Receiver<()> {
+        self.halts.subscribe()
     }
 
     /// Starts a child that the caller waits for.
@@ -51,6 +60,17 @@ impl Reaper {
     /// Gives a process up again.
     pub(super) fn release(&self, pid: u32) {
         self.lock().remove(&pid);
+    }
+
+    fn hear_of_halts(&self) {
+        let changed = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+        let mut is_news = false;
+        while let Ok(Some(_)) = waitid(WaitId::All, changed) {
+            is_news = true;
+        }
+        if is_news {
+            self.halts.send_replace(());
+        }
     }
 
     fn reap_orphans(&self) {

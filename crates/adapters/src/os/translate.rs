@@ -74,6 +74,12 @@ pub(super) fn sweeping(key: AttemptKey, record: &ExitRecord) -> Observation {
     }
 }
 
+/// The observation that a supervisor was halted, or goes on.
+pub(super) fn supervisor_stopped(key: AttemptKey, holds: bool, at: u64) -> Observation {
+    let condition = Condition::SupervisorStopped;
+    Observation::Noticed { attempt: key.attempt, condition, holds, at: moment(at) }
+}
+
 /// The observation that nobody saw the end.
 pub(super) fn lost(key: AttemptKey, why: Interruption) -> Observation {
     Observation::SupervisorLost { attempt: key.attempt, why }

@@ -4,6 +4,7 @@ mod ask;
 mod beginning;
 mod child;
 mod halted;
+mod halts;
 mod input;
 mod supervised;
 mod sweep;
@@ -20,6 +21,7 @@ use super::{takeover, translate};
 use ask::{Answer, Counter, Unanswered};
 use beginning::Starting;
 use child::ShimChild;
+use halts::Halted;
 use longhaul_domain::{Observation, StartFailure, StartStage};
 use longhaul_ports::{AttemptKey, Found, Seen, StopOrder};
 use longhaul_shim::{Ending, ExitRecord, Identity};
@@ -27,7 +29,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use sweep::Sweep;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How long to wait before looking again at what could not be looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -69,6 +71,12 @@ pub(super) struct Watch {
     /// The end of the command itself, while what it left behind is being ended.
     sweep: Option<Sweep>,
     settled: bool,
+    /// Changes when a child of this program was halted or goes on.
+    halts: watch::Receiver<()>,
+    /// Its supervisor, while somebody has halted it.
+    halted: Option<Halted>,
+    /// Its command had ended before this life, and its supervisor was halted.
+    had_ended: bool,
     /// Shim or stand-in has made the end durable in the directory.
     pub(super) durable: bool,
 }
@@ -127,6 +135,7 @@ impl Watch {
         conduct: Conduct,
     ) -> Self {
         let since = steady_ms(&shared.options);
+        let halts = shared.reaper.halts();
         Self {
             shared,
             key,
@@ -150,6 +159,9 @@ impl Watch {
             refused: None,
             sweep: None,
             settled: false,
+            halts,
+            halted: None,
+            had_ended: false,
             durable: false,
         }
     }
@@ -235,12 +247,13 @@ impl Watch {
     /// Tells how it ended, once.
     pub(super) fn see_end(&mut self, record: &ExitRecord) {
         self.sweep = None;
+        let record = self.dated(record);
         let over = match (record.ending, self.refused.take()) {
             (Ending::NeverRan, Some(Refused { short: false, detail })) => {
                 let failure = StartFailure { stage: StartStage::Supervisor, errno: None, detail };
                 Observation::SpawnFailed { attempt: self.key.attempt, failure }
             }
-            (_, _) => translate::over(self.key, record, &self.conduct.program, self.since),
+            (_, _) => translate::over(self.key, &record, &self.conduct.program, self.since),
         };
         self.see(Known::Over(over));
     }
@@ -352,7 +365,7 @@ impl Watch {
                 }
                 Ok(Verdict::Orphaned(orphan)) => return Stage::Orphaned(orphan),
                 Ok(Verdict::Unswept(unswept)) => return Stage::Unswept(unswept),
-                Ok(Verdict::Supervised) => match self.connect().await {
+                Ok(Verdict::Supervised) => match self.reach_shim().await {
                     Ok(link) => return Stage::Supervised(Box::new(link)),
                     Err(error) => {
                         // It takes a moment from the lock to the socket, and from the end of the socket to that of
@@ -380,7 +393,9 @@ impl Watch {
         }
     }
 
-    async fn connect(&self) -> std::io::Result<Link> {
+    /// Connects to the supervisor, which is let go on first if it is halted and its command has ended.
+    async fn reach_shim(&mut self) -> std::io::Result<Link> {
+        self.look_at_shim();
         let directory = self.shared.attempts.attempt(self.key)?.ok_or(std::io::ErrorKind::NotFound)?;
         let link = Link::new(directory.connect()?)?;
         link.greet().await?;

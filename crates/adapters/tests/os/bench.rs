@@ -2,7 +2,9 @@
 
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::system::SystemClock;
-use longhaul_domain::{AttemptNo, CommandSpec, Exit, ExitStatus, Observation, ProcessId, Stdin, StopCause};
+use longhaul_domain::{
+    AttemptNo, CommandSpec, Condition, Exit, ExitStatus, Observation, ProcessId, Stdin, StopCause,
+};
 use longhaul_ports::{
     AttemptKey, Found, OutputLog, SpawnError, Spawner, StartOrder, StopOrder, TreeLook, Wanted,
 };
@@ -104,8 +106,19 @@ impl Bench {
         self.spawner.look(key).await.unwrap()
     }
 
-    pub(crate) async fn next(&self) -> Observation {
+    /// What is seen next, whatever it is.
+    pub(crate) async fn seen(&self) -> Observation {
         tokio::time::timeout(SOON, self.spawner.next()).await.expect("nothing was seen").observation
+    }
+
+    /// What is seen next, but for whether a supervisor is halted.
+    pub(crate) async fn next(&self) -> Observation {
+        loop {
+            let seen = self.seen().await;
+            if !matches!(seen, Observation::Noticed { condition: Condition::SupervisorStopped, .. }) {
+                return seen;
+            }
+        }
     }
 
     pub(crate) async fn spawned(&self) -> u32 {

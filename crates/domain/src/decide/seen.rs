@@ -325,14 +325,19 @@ impl Decision<'_> {
                 Condition::Ready => {
                     self.process.spec.command().is_some_and(|command| command.ready_when.is_some())
                 }
-                Condition::Idle | Condition::Stalled | Condition::WaitingForInput | Condition::Sweeping => {
-                    true
-                }
+                Condition::Idle
+                | Condition::Stalled
+                | Condition::WaitingForInput
+                | Condition::Sweeping
+                | Condition::SupervisorStopped => true,
             },
             State::Paused { .. } => matches!(condition, Condition::Sweeping),
             State::Reported { .. } => match condition {
                 Condition::Idle | Condition::Stalled => true,
-                Condition::Ready | Condition::WaitingForInput | Condition::Sweeping => false,
+                Condition::Ready
+                | Condition::WaitingForInput
+                | Condition::Sweeping
+                | Condition::SupervisorStopped => false,
             },
             State::Pending(_)
             | State::Starting { .. }

@@ -70,6 +70,12 @@ fn reported_work_is_idle_or_stalled_and_never_ready_nor_waiting_for_input() {
 }
 
 #[test]
+fn a_supervisor_that_was_stopped_goes_on() {
+    let over = noticed_all().after(&["supervisor_stopped_over"]);
+    assert!(!over.process.conditions.holds(Condition::SupervisorStopped));
+}
+
+#[test]
 fn every_condition_has_a_word_of_its_own_and_holds_by_itself() {
     let mut words = Vec::new();
     for condition in Condition::ALL {
@@ -78,7 +84,7 @@ fn every_condition_has_a_word_of_its_own_and_holds_by_itself() {
         assert_eq!(conditions.with(condition, None), Conditions::default());
         words.push(condition.to_string());
     }
-    assert_eq!(words, ["ready", "idle", "stalled", "waiting_for_input", "sweeping"]);
+    assert_eq!(words, ["ready", "idle", "stalled", "waiting_for_input", "sweeping", "supervisor_stopped"]);
 }
 
 #[test]
@@ -172,6 +178,6 @@ fn a_stop_of_what_waits_only_for_its_sweep_changes_nothing_of_its_end() {
 }
 
 fn noticed_all() -> Situation {
-    let all = ["claimed", "spawned", "ready", "idle", "stalled", "waits_for_input"];
+    let all = ["claimed", "spawned", "ready", "idle", "stalled", "waits_for_input", "supervisor_stopped"];
     asking_when_ready().after(&all)
 }

@@ -144,6 +144,8 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "stalled" => noticed(attempt, Condition::Stalled, true),
         "waits_for_input" => noticed(attempt, Condition::WaitingForInput, true),
         "sweeping" => noticed(attempt, Condition::Sweeping, true),
+        "supervisor_stopped" => noticed(attempt, Condition::SupervisorStopped, true),
+        "supervisor_stopped_over" => noticed(attempt, Condition::SupervisorStopped, false),
         "output_matched" => seen(Observation::OutputMatched {
             attempt,
             pattern: "errors".to_owned(),

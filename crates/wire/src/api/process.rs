@@ -108,9 +108,10 @@ pub struct ProcessView {
     /// An exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
     /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `sweeping` (the command has ended by itself,
-    /// and what it left behind is being ended), `detached_children`,
-    /// `waits_for_children`, `unexamined` (the manager has begun again and does not know yet whether it still runs: the status
-    /// is the one from before), `unreachable` (its node gives no sign of life), `lives_on` (it was called interrupted while this
+    /// and what it left behind is being ended), `supervisor_stopped` (somebody halted its supervisor, and its output is not
+    /// read until that goes on), `detached_children`, `waits_for_children`, `unexamined` (the manager has begun again and
+    /// does not know yet whether it still runs: the status is the one from before), `unreachable` (its node gives no sign of
+    /// life), `lives_on` (it was called interrupted while this
     /// node was away, and goes on here), `stale` (the store does not answer, see `stale_since`), `unshared` (this node
     /// accepted it alone while the store is away, and no other node knows of it until the store is back); of one process
     /// that was asked for, `output_removed` as well.

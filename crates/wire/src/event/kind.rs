@@ -167,7 +167,8 @@ impl EventKind {
         }
     }
 
-    /// What subscribers are told when this begins to hold; nothing of what its end tells as well.
+    /// What subscribers are told when this begins to hold; nothing of what the end of the attempt tells as well, and nothing
+    /// of its supervisor.
     #[must_use]
     pub const fn of_condition(condition: Condition) -> Option<Self> {
         match condition {
@@ -175,7 +176,7 @@ impl EventKind {
             Condition::Idle => Some(Self::Idle),
             Condition::Stalled => Some(Self::Stalled),
             Condition::WaitingForInput => Some(Self::WaitingForInput),
-            Condition::Sweeping => None,
+            Condition::Sweeping | Condition::SupervisorStopped => None,
         }
     }
 

@@ -10,6 +10,7 @@ pub(super) enum ConditionRecord {
     Stalled,
     WaitingForInput,
     Sweeping,
+    SupervisorStopped,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,6 +61,7 @@ impl From<Condition> for ConditionRecord {
             Condition::Stalled => Self::Stalled,
             Condition::WaitingForInput => Self::WaitingForInput,
             Condition::Sweeping => Self::Sweeping,
+            Condition::SupervisorStopped => Self::SupervisorStopped,
         }
     }
 }
@@ -72,6 +74,7 @@ impl From<ConditionRecord> for Condition {
             ConditionRecord::Stalled => Self::Stalled,
             ConditionRecord::WaitingForInput => Self::WaitingForInput,
             ConditionRecord::Sweeping => Self::Sweeping,
+            ConditionRecord::SupervisorStopped => Self::SupervisorStopped,
         }
     }
 }

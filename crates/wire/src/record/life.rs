@@ -47,6 +47,8 @@ struct ConditionsRecord {
     waiting_for_input: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sweeping: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    supervisor_stopped: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -216,6 +218,7 @@ impl From<&Conditions> for ConditionsRecord {
             stalled: since(Condition::Stalled),
             waiting_for_input: since(Condition::WaitingForInput),
             sweeping: since(Condition::Sweeping),
+            supervisor_stopped: since(Condition::SupervisorStopped),
         }
     }
 }
@@ -228,6 +231,7 @@ impl From<ConditionsRecord> for Conditions {
             .with(Condition::Stalled, record.stalled.map(Timestamp))
             .with(Condition::WaitingForInput, record.waiting_for_input.map(Timestamp))
             .with(Condition::Sweeping, record.sweeping.map(Timestamp))
+            .with(Condition::SupervisorStopped, record.supervisor_stopped.map(Timestamp))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Watch;
 use crate::os::pidfd;
-use longhaul_shim::ProcessStat;
+use longhaul_shim::{Identity, ProcessStat};
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -10,7 +10,7 @@ const KILL: i32 = 9;
 const CONTINUE: i32 = 18;
 
 impl Watch {
-    /// Sees to it that a stop is carried out: a supervisor that was halted goes on, and one that still is halted when the
+    /// Sees to it that an order is carried out: a supervisor that was halted goes on, and one that still is halted when the
     /// tree is to be killed is killed, since that can be done without it.
     pub(super) fn rouse_shim(&self, force: bool) {
         let Some((pid, fd)) = self.open_shim() else { return };
@@ -31,11 +31,7 @@ impl Watch {
         if self.stop.is_none() || !is_deaf {
             return false;
         }
-        let Ok(Some(directory)) = self.shared.attempts.attempt(self.key) else { return false };
-        let Ok(Some(identity)) = directory.identity() else { return false };
-        if identity.boot_id != self.shared.options.boot_id {
-            return false;
-        }
+        let Some(identity) = self.recorded_identity() else { return false };
         let pid = identity.shim_pid;
         let Ok(Some(fd)) = pidfd::open(pid, identity.shim_start) else { return false };
         tracing::warn!(id = %self.key.id, pid, %error, "its supervisor cannot be told to stop it, and is killed");
@@ -50,7 +46,17 @@ impl Watch {
             }
             // A child that was not waited for keeps its pid.
             (None, Some(shim)) => Some((shim.id(), pidfd::open_child(shim.id())?)),
-            (None, None) => None,
+            (None, None) => {
+                let identity = self.recorded_identity()?;
+                let fd = pidfd::open(identity.shim_pid, identity.shim_start).ok()??;
+                Some((identity.shim_pid, fd))
+            }
         }
+    }
+
+    /// Who runs it in this boot, as its directory says.
+    pub(super) fn recorded_identity(&self) -> Option<Identity> {
+        let directory = self.shared.attempts.attempt(self.key).ok()??;
+        directory.identity().ok()?.filter(|identity| identity.boot_id == self.shared.options.boot_id)
     }
 }

@@ -23,7 +23,7 @@ impl Watch {
             self.send_stop(&link).await;
         }
         loop {
-            let lasts = self.sweep_lasts();
+            let (lasts, halts, ends) = (self.sweep_lasts(), self.halt_news(), self.unseen_end());
             let stage = tokio::select! {
                 ask = self.asks.recv() => match ask {
                     Some(ask) => self.pass_on(&link, ask).await,
@@ -31,6 +31,14 @@ impl Watch {
                 },
                 () = lasts => {
                     self.tell_sweep();
+                    None
+                }
+                () = halts => {
+                    self.look_at_shim();
+                    None
+                }
+                () = ends => {
+                    self.look_at_shim();
                     None
                 }
                 told = link.next() => match told {
@@ -82,6 +90,7 @@ impl Watch {
                 self.send_stop(link).await;
             }
             Ask::Pause(answer) => {
+                self.rouse_shim(false);
                 self.unanswered.push_back(Unanswered::Pause { asked: answer, tries: 0 });
                 send(link, &Order::Pause).await;
             }
@@ -91,6 +100,7 @@ impl Watch {
             }
             Ask::Signal(_, answer) if self.is_over() => drop(answer.send(Err("it has ended".to_owned()))),
             Ask::Signal(Sent { signal, target }, answer) => {
+                self.rouse_shim(false);
                 self.unanswered.push_back(Unanswered::Signal(answer));
                 let target = translate::target(target);
                 send(link, &Order::Signal { signal: signal.number().into(), target }).await;
@@ -101,6 +111,7 @@ impl Watch {
             Ask::Look(answer) => self.await_count(link, Counter::Look(answer)).await,
             Ask::Input(answer) => self.give_input(answer),
             Ask::CloseInput(answer) => {
+                self.rouse_shim(false);
                 self.await_closed(answer);
                 send(link, &Order::CloseInput).await;
             }

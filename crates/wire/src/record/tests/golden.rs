@@ -203,6 +203,8 @@ fn with_later_fields() -> Vec<Process> {
         .collect();
     let mut sweeping = running();
     sweeping.conditions = [(Condition::Sweeping, Timestamp(7_005))].into_iter().collect();
+    let mut stopped = running();
+    stopped.conditions = [(Condition::SupervisorStopped, Timestamp(7_006))].into_iter().collect();
     vec![
         moved,
         ending_below,
@@ -213,6 +215,7 @@ fn with_later_fields() -> Vec<Process> {
         limited(ExceededLimit::FileSize),
         noticed,
         sweeping,
+        stopped,
         contained(Containment::Cgroup, Circumstances { paused: true, ..Circumstances::PLAIN }),
         contained(Containment::Subreaper, Circumstances { pipe_held: true, ..Circumstances::PLAIN }),
         contained(Containment::Group, Circumstances { unwatched: true, ..Circumstances::PLAIN }),
@@ -298,6 +301,7 @@ fn later_events() -> Vec<Event> {
         Fact::RestTold { cause: StopCause::Session, force: false },
         Fact::GivenBack { node: NodeId::new("laptop").unwrap() },
         Fact::ConditionBegan { condition: Condition::Sweeping },
+        Fact::ConditionBegan { condition: Condition::SupervisorStopped },
     ]
     .map(|fact| Event { at: Timestamp(5_000), fact })
     .into()

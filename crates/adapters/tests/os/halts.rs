@@ -1,0 +1,95 @@
+//! Supervisors that somebody halts.
+
+use crate::bench::{Bench, by_user, code, go_on, halt, key, state, until};
+use longhaul_domain::{Condition, ExitStatus, Observation, StopCause, Timestamp};
+use longhaul_ports::{Clock, Found, Spawner};
+
+const WAITS: &str = "echo ready; while [ ! -e go ]; do sleep 0.01; done; echo over; exit 7";
+
+/// The next word on whether the supervisor is halted.
+async fn stopped(bench: &Bench) -> (bool, Timestamp) {
+    match bench.seen().await {
+        Observation::Noticed { condition: Condition::SupervisorStopped, holds, at, .. } => (holds, at),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Starts a command and halts its supervisor; returns both.
+async fn halted(bench: &Bench, script: &str) -> (u32, u32) {
+    bench.start(key(1), script).await;
+    let pid = bench.spawned().await;
+    bench.says(key(1), "ready").await;
+    let shim = bench.identity(key(1)).shim_pid;
+    halt(shim);
+    until(async || state(shim) == Some('T')).await;
+    (pid, shim)
+}
+
+#[tokio::test]
+async fn a_halted_supervisor_is_told_of_until_it_goes_on() {
+    let bench = Bench::new();
+    let before = bench.clock().now();
+    let (_, shim) = halted(&bench, WAITS).await;
+    let (holds, since) = stopped(&bench).await;
+    assert!(holds && since >= before);
+    go_on(shim);
+    let (holds, until) = stopped(&bench).await;
+    assert!(!holds && until >= since);
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    assert_eq!(code(&bench.exited().await), 7);
+}
+
+#[tokio::test]
+async fn the_end_of_a_command_is_told_though_its_supervisor_is_halted() {
+    let bench = Bench::new();
+    halted(&bench, WAITS).await;
+    assert!(stopped(&bench).await.0);
+    let before = bench.clock().now();
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    let exit = bench.exited().await;
+    assert_eq!((code(&exit), exit.stopped, exit.circumstances.unwatched), (7, None, false));
+    assert!(before <= exit.at && exit.at <= bench.clock().now());
+    assert_eq!(bench.text(key(1)).await, "ready\nover\n");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_is_halted_as_its_command_begins_hides_neither_start_nor_end() {
+    let bench = Bench::new();
+    bench.start(key(1), "kill -STOP $PPID; sleep 0.1; exit 3").await;
+    bench.spawned().await;
+    assert_eq!(code(&bench.exited().await), 3);
+}
+
+#[tokio::test]
+async fn an_order_that_needs_a_halted_supervisor_lets_it_go_on() {
+    let bench = Bench::new();
+    let (pid, _) = halted(&bench, WAITS).await;
+    bench.spawner.pause(key(1)).await.unwrap();
+    assert!(crate::bench::is_halted(pid));
+    bench.spawner.stop(key(1), by_user(false)).await.unwrap();
+    let exit = bench.exited().await;
+    assert_eq!(exit.status, ExitStatus::Signal { number: 15, core: false });
+    assert_eq!(exit.stopped, Some(StopCause::User));
+}
+
+#[tokio::test]
+async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
+    let mut bench = Bench::new();
+    bench.start(key(1), WAITS).await;
+    let pid = bench.spawned().await;
+    let identity = bench.identity(key(1));
+    // Nobody watches it from here on, so that nobody lets it go on.
+    bench.next_life();
+    halt(identity.shim_pid);
+    until(async || state(identity.shim_pid) == Some('T')).await;
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    until(async || state(pid) == Some('Z')).await;
+    let over = bench.clock().now();
+    until(async || bench.clock().now() > over).await;
+    let exit = match bench.adopt(key(1)).await.unwrap() {
+        Found::Over(Observation::Exited { exit, .. }) => exit,
+        Found::Alive(_) => bench.exited().await,
+        other @ Found::Over(_) => panic!("{other:?}"),
+    };
+    assert_eq!((code(&exit), exit.stopped, exit.circumstances.unwatched), (7, None, true));
+}
