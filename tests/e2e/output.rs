@@ -1,6 +1,6 @@
 //! Output: complete, apart, in order, followed. Rows C3, H5.
 
-use longhaul_tests::{Home, until};
+use longhaul_tests::{GATED, Home, kill, until};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
@@ -53,6 +53,30 @@ fn a_follower_lives_through_a_crash_of_nothing_but_its_manager() {
     std::fs::write(home.work().join("go"), "").unwrap();
     assert_eq!(home.run(&["wait", &id]).code, 0);
     assert_eq!(home.ok(&["logs", &id]), "one\ntwo");
+}
+
+#[test]
+fn output_that_could_not_be_stored_is_told_by_logs() {
+    let home = Home::new();
+    let script = format!("echo ready; {GATED}; head -c 1000000 /dev/zero; echo last; exit 7");
+    let bounds = ["--log-head", "4096", "--log-tail", "4096"];
+    let id = home.ok(&[&["run", "-b"][..], &bounds, &["--", "sh", "-c", &script]].concat());
+    until("it is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
+    // The manager, which stands in for the supervisor, keeps what its bounds allow and no more.
+    kill("-KILL", home.shim(&id));
+    home.open_gate();
+    assert_eq!(home.run(&["wait", &id]).code, 7);
+    let lost = home.record(&id)["exit"]["dropped_bytes"].as_u64().unwrap();
+    assert!(lost > 900_000, "{lost}");
+    let told = format!("{lost} bytes of its output could not be stored and are lost");
+    for flags in [&[] as &[&str], &["-n", "1"], &["--grep", "last"]] {
+        let came = home.run(&[&["logs", &id][..], flags].concat());
+        assert_eq!(came.code, i32::from(flags.contains(&"--grep")));
+        assert!(came.err.contains(&told), "{flags:?}: {}", came.err);
+        let json = home.run(&[&["logs", "--json", &id][..], flags].concat());
+        let last: serde_json::Value = serde_json::from_str(json.out.lines().last().unwrap()).unwrap();
+        assert_eq!(last["note"], told, "{flags:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Lines of output that match a pattern, as `grep` shows them.
 
 use super::Piece;
+use super::printer::json_aside;
 use crate::failure::Failure;
 use longhaul_view::{Ending, Hit, Manner, Pattern, Searcher};
 use serde::Serialize;
@@ -63,7 +64,11 @@ impl Matches {
             Piece::Note { .. } => {}
             Piece::Gap { .. } => self.searcher.break_off(self.next),
         }
-        self.told()
+        let mut shown = self.told()?;
+        if let Some(id) = &self.grep.json {
+            shown.extend(json_aside(id, piece)?);
+        }
+        Ok(shown)
     }
 
     /// Gives what is left when the output is over.

@@ -48,6 +48,22 @@ struct JsonPiece<'a> {
     text: std::borrow::Cow<'a, str>,
 }
 
+/// Something about the output as programs read it.
+#[derive(Serialize)]
+struct JsonAside<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    said: JsonSaid<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum JsonSaid<'a> {
+    /// So many bytes are missing here, if that is known.
+    DroppedBytes(Option<u64>),
+    Note(&'a str),
+}
+
 impl Printer {
     pub(crate) fn new(manner: Manner) -> Self {
         let stream =
@@ -55,12 +71,14 @@ impl Printer {
         Self { stdout: stream(), stderr: stream(), manner }
     }
 
-    /// Gives what is shown of a piece; nothing for a gap.
+    /// Gives what is shown of a piece; people are told of a gap and of a note elsewhere.
     pub(crate) fn show(&mut self, piece: &Piece) -> Result<Vec<u8>, Failure> {
         let (name, at, bytes) = match piece {
             Piece::Stdout { at, bytes } => (StreamName::Stdout, *at, bytes),
             Piece::Stderr { at, bytes } => (StreamName::Stderr, *at, bytes),
-            Piece::Gap { .. } | Piece::Note { .. } => return Ok(Vec::new()),
+            Piece::Gap { .. } | Piece::Note { .. } => {
+                return self.manner.json.as_deref().map_or(Ok(Vec::new()), |id| json_aside(id, piece));
+            }
         };
         if let Some(id) = &self.manner.json {
             return json(id, name, at, bytes);
@@ -129,8 +147,18 @@ impl Stream {
     }
 }
 
+/// Gives what programs are told of a piece that is not output itself; nothing for output.
+pub(super) fn json_aside(id: &str, piece: &Piece) -> Result<Vec<u8>, Failure> {
+    let said = match piece {
+        Piece::Stdout { .. } | Piece::Stderr { .. } => return Ok(Vec::new()),
+        Piece::Gap { dropped } => JsonSaid::DroppedBytes(*dropped),
+        Piece::Note { text } => JsonSaid::Note(text),
+    };
+    json_line(&JsonAside { id, said })
+}
+
 fn json(id: &str, stream: StreamName, at: i64, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
-    let piece = JsonPiece {
+    json_line(&JsonPiece {
         id,
         stream: match stream {
             StreamName::Stdout => "stdout",
@@ -138,8 +166,11 @@ fn json(id: &str, stream: StreamName, at: i64, bytes: &[u8]) -> Result<Vec<u8>, 
         },
         at: moment_of_millis(at, true),
         text: String::from_utf8_lossy(bytes),
-    };
-    let mut line = serde_json::to_vec(&piece).map_err(|error| Failure::Output { source: error.into() })?;
+    })
+}
+
+fn json_line(document: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    let mut line = serde_json::to_vec(document).map_err(|error| Failure::Output { source: error.into() })?;
     line.push(b'\n');
     Ok(line)
 }

@@ -28,8 +28,12 @@ impl Showing {
                     let text = folder.push(bytes);
                     if text.is_empty() { Ok(Vec::new()) } else { printer.show(&folded(*at, text)) }
                 }
-                Piece::Note { .. } => Ok(Vec::new()),
-                Piece::Gap { .. } => printer.show(&folded(0, std::mem::take(&mut **folder).finish())),
+                Piece::Note { .. } => printer.show(piece),
+                Piece::Gap { .. } => {
+                    let mut shown = printer.show(&folded(0, std::mem::take(&mut **folder).finish()))?;
+                    shown.extend(printer.show(piece)?);
+                    Ok(shown)
+                }
             },
             Self::Matches(matches) => matches.show(piece),
         }

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use frames::Frames;
 use futures_util::stream;
 use longhaul_api::{Api, Fault, Following, Part, moment, output_is_gone};
-use longhaul_domain::{AttemptNo, ProcessId, Timestamp};
+use longhaul_domain::{AttemptNo, ProcessId, State, Timestamp};
 use longhaul_engine::ports::{AttemptKey, OutputError, OutputPage, OutputSource, Stored, Wanted};
 use longhaul_engine::{EngineError, Followed, Goal, Mode};
 use longhaul_wire::output::{FrameKind, MEDIA_TYPE, NOTES_HEADER};
@@ -218,9 +218,20 @@ impl Reader {
                 continue;
             }
             self.ended = true;
-            return Ok(Some(Frames::end(self.position)));
+            let loss = if self.wants_notes { self.loss().await? } else { None };
+            return Ok(Some(Frames::end(self.position, loss)));
         }
         Ok(None)
+    }
+
+    /// What there is to say of output that could not be stored; nothing before the attempt has ended.
+    async fn loss(&self) -> Result<Option<String>, Fault> {
+        let stored = self.api.engine.process(self.id).await?;
+        let process = &stored.process;
+        let State::Ended(ended) = &process.state else { return Ok(None) };
+        let lost = ended.ending.exit().filter(|_| process.attempt == self.attempt);
+        let lost = lost.map_or(0, |exit| exit.dropped_bytes);
+        Ok((lost > 0).then(|| format!("{lost} bytes of its output could not be stored and are lost")))
     }
 
     /// Output that is there now, if there is any.

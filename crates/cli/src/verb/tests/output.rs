@@ -55,6 +55,45 @@ fn gap_is_told_on_standard_error() {
 }
 
 #[test]
+fn output_that_could_not_be_stored_is_told_wherever_the_log_is_read() {
+    const NOTE: &str = "41 bytes of its output could not be stored and are lost";
+    fn answer(asked: &Asked, kept: &[u8]) -> Answer {
+        let end = kept.len() as u64;
+        let mut frames = vec![(FrameKind::Stdout, 0, kept)];
+        frames.retain(|_| !kept.is_empty());
+        frames.extend([(FrameKind::Note, end, NOTE.as_bytes()), (FrameKind::End, end, b"")]);
+        if asked.path.contains("/output") { output(&frames) } else { process(&samples::running()) }
+    }
+    for kept in [b"one\n" as &[u8], b""] {
+        for line in ["logs x", "logs x -n 2", "logs x --fold", "logs x --grep two"] {
+            let has_no_match = line.contains("grep");
+            for terminal in [false, true] {
+                let came = said(line, terminal, move |asked| answer(asked, kept));
+                assert_eq!(came.err, format!("{NOTE}\n"), "{line} on a terminal: {terminal}");
+                assert_eq!(came.code(), i32::from(has_no_match));
+            }
+            let came = said(&format!("{line} --json"), false, move |asked| answer(asked, kept));
+            let told = json!({ "id": samples::running().id, "note": NOTE });
+            let has_told = came.out.lines().any(|each| serde_json::from_str::<Value>(each).unwrap() == told);
+            assert!(has_told, "{line}: {}", came.out);
+        }
+    }
+}
+
+#[test]
+fn gap_is_told_to_programs_too() {
+    let came = said("logs --json x", false, |asked| {
+        if asked.path.contains("/output") {
+            output(&[(FrameKind::Stdout, 0, b"one\n"), (FrameKind::Gap, 90, b""), (FrameKind::End, 90, b"")])
+        } else {
+            process(&samples::running())
+        }
+    });
+    let last: Value = serde_json::from_str(came.out.lines().last().unwrap()).unwrap();
+    assert_eq!(last, json!({ "id": samples::running().id, "dropped_bytes": 86 }));
+}
+
+#[test]
 fn terminal_is_protected_from_output_unless_it_is_raw() {
     let evil = |_: &Asked| output(&[(FrameKind::Stdout, 0, b"a\x1b[2Jb\n"), (FrameKind::End, 6, b"")]);
     assert_eq!(said("logs x", true, evil).out, "ab\n");

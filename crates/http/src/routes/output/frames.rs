@@ -40,9 +40,12 @@ impl Frames {
         out.into()
     }
 
-    /// The last frame of every answer.
-    pub(super) fn end(offset: u64) -> Bytes {
+    /// The last frame of every answer, after what there is to say of it as a whole.
+    pub(super) fn end(offset: u64, note: Option<String>) -> Bytes {
         let mut out = Vec::new();
+        if let Some(note) = note {
+            Frame { kind: FrameKind::Note, offset, at: 0, bytes: note.into_bytes() }.encode(&mut out);
+        }
         let end = Frame { kind: FrameKind::End, offset, at: 0, bytes: Vec::new() };
         end.encode(&mut out);
         out.into()
