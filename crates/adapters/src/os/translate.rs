@@ -146,6 +146,11 @@ fn failure(stage: SpawnStage, errno: i32, program: &str) -> StartFailure {
         detail.push_str(
             "; the file is there, so the interpreter that its first line or its header names is missing",
         );
+    } else if stage == StartStage::Stdin && errno == Errno::NXIO.raw_os_error() {
+        detail.push_str(
+            "; nobody writes to this named pipe: open it for writing first, or launch with --stdin-pipe and write with \
+             `longhaul send`",
+        );
     } else if stage == StartStage::Exec && errno == Errno::NOEXEC.raw_os_error() {
         detail.push_str("; a script must begin with a line such as #!/bin/sh");
     }
@@ -196,6 +201,16 @@ mod tests {
         };
         assert_eq!((failure.stage, failure.errno), (StartStage::Exec, Some(2)));
         assert!(failure.detail.starts_with("/opt/tool") && failure.detail.contains("interpreter"));
+    }
+
+    #[test]
+    fn a_named_pipe_without_a_writer_is_named_as_the_reason() {
+        let mut record = ExitRecord::never_ran(1, 2);
+        record.ending = Ending::SpawnFailed { stage: SpawnStage::Stdin, errno: 6 };
+        let Observation::SpawnFailed { failure, .. } = over(key(), &record, "tool", 0) else {
+            panic!("not a failed start");
+        };
+        assert!(failure.stage == StartStage::Stdin && failure.detail.contains("named pipe"), "{failure:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "between fork and exec only bare system calls are allowed")]
 
 use std::{
-    ffi::{CString, OsStr, c_char},
+    ffi::{CStr, CString, OsStr, c_char},
     io, mem,
     os::{
         fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
@@ -166,7 +166,7 @@ unsafe fn prepare_and_exec(prepared: &Prepared, ends: &ChildEnds) -> SpawnStage 
         }
         let stdin = match ends.stdin {
             Some(pipe) => pipe,
-            None => libc::open(prepared.stdin.as_ptr(), libc::O_RDONLY | libc::O_NOCTTY),
+            None => open_input(&prepared.stdin),
         };
         if stdin < 0 || libc::dup2(stdin, 0) < 0 {
             return SpawnStage::Stdin;
@@ -187,6 +187,44 @@ unsafe fn prepare_and_exec(prepared: &Prepared, ends: &ChildEnds) -> SpawnStage 
         let (arguments, environment) = (&prepared.arguments.pointers, &prepared.environment.pointers);
         libc::execve(prepared.program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
         SpawnStage::Exec
+    }
+}
+
+/// Opens what the program reads; a negative number if that fails, with the reason in errno.
+///
+/// A named pipe that nobody writes to is refused, because opening it would wait for a writer without anybody knowing why the
+/// program does not start.
+unsafe fn open_input(path: &CStr) -> RawFd {
+    // SAFETY: only system calls on memory of the caller and of this stack.
+    unsafe {
+        let input = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_NOCTTY | libc::O_NONBLOCK);
+        if input < 0 || libc::fcntl(input, libc::F_SETFL, 0) < 0 {
+            return -1;
+        }
+        let mut status: libc::stat = mem::zeroed();
+        let is_pipe =
+            libc::fstat(input, &raw mut status) == 0 && status.st_mode & libc::S_IFMT == libc::S_IFIFO;
+        if is_pipe && !has_writer(input) {
+            *libc::__errno_location() = libc::ENXIO;
+            return -1;
+        }
+        input
+    }
+}
+
+/// Tells whether somebody writes to a named pipe, or has it open for that, without taking anything out of it.
+unsafe fn has_writer(input: RawFd) -> bool {
+    // SAFETY: only system calls on memory of this stack.
+    unsafe {
+        let mut copy = [0; 2];
+        if libc::pipe2(copy.as_mut_ptr(), libc::O_CLOEXEC) < 0 {
+            return true;
+        }
+        // Zero is the end of the input: it is empty, and nobody can write to it.
+        let copied = libc::tee(input, copy[1], 1, libc::SPLICE_F_NONBLOCK);
+        libc::close(copy[0]);
+        libc::close(copy[1]);
+        copied != 0
     }
 }
 

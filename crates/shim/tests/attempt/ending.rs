@@ -109,6 +109,11 @@ fn failed_start_names_stage_and_error() {
     };
     let mut without_stdin = script("true");
     without_stdin.stdin = StdinSource::File("/nowhere".into());
+    let here = Directory::new();
+    let unwritten = here.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &unwritten, rustix::fs::Mode::RUSR).unwrap();
+    let mut without_writer = script("true");
+    without_writer.stdin = StdinSource::File(unwritten);
     let mut limited = script("true");
     limited.limits.push(ResourceLimit { resource: 4_000, soft: 1, hard: 1 });
     let mut too_long = script("true");
@@ -119,6 +124,7 @@ fn failed_start_names_stage_and_error() {
         (directory("/nowhere"), SpawnStage::Directory, libc::ENOENT),
         (directory("/etc/hostname"), SpawnStage::Directory, libc::ENOTDIR),
         (without_stdin, SpawnStage::Stdin, libc::ENOENT),
+        (without_writer, SpawnStage::Stdin, libc::ENXIO),
         (limited, SpawnStage::Limit, libc::EINVAL),
         (too_long, SpawnStage::Exec, libc::E2BIG),
     ];

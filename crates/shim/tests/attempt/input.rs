@@ -9,9 +9,9 @@ use std::{
     path::Path,
 };
 
-use longhaul_shim::{Descriptor, Hello, INPUT, Launch, Notice, Order, StdinSource};
+use longhaul_shim::{Descriptor, Ending, Hello, INPUT, Launch, Notice, Order, StdinSource};
 
-use crate::harness::{Attempt, Peer, script, until};
+use crate::harness::{Attempt, Directory, Peer, script, until};
 
 const PIPE: usize = 64 << 10;
 
@@ -105,6 +105,23 @@ fn work_without_a_pipe_has_no_input_to_open() {
     attempt.peer.started();
     assert!(attempt.files().input().unwrap().is_none());
     close(&mut attempt.peer);
+}
+
+#[test]
+fn named_pipe_that_somebody_writes_to_is_read_until_that_closes_it() {
+    let here = Directory::new();
+    let path = here.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    // Opened for both, which waits for nobody.
+    let mut writer = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let launch = Launch { stdin: StdinSource::File(path), ..script("head -n 1; cat; exit 6") };
+    let mut attempt = Attempt::launch(&launch);
+    attempt.peer.started();
+    std::io::Write::write_all(&mut writer, b"one\n").unwrap();
+    attempt.await_output("one\n");
+    drop(writer);
+    assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 6 });
+    attempt.finish();
 }
 
 #[test]
