@@ -12,6 +12,7 @@ mod problem;
 mod process;
 mod queue;
 mod reply;
+mod session;
 mod upkeep;
 mod why;
 
@@ -36,6 +37,7 @@ pub use reply::{
     OutcomeView, OutcomesReply, PauseReply, PauseRequest, PriorityRequest, ProcessList, ProcessesReply,
     RestartRequest, SignalRequest, UpdateRequest, Version, WaitReply,
 };
+pub use session::{SessionListing, SessionView};
 pub use upkeep::{
     ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, Ready,
     RestartInterruptedReply, RestartInterruptedRequest, RetentionView, StatsView, SumUsageView, UsageReply,

@@ -1,12 +1,50 @@
-//! Ends of sessions.
+//! Sessions: which there are, and their ends.
 
 use crate::api::Api;
-use crate::convert::{graceless, outcomes, session_policy};
+use crate::convert::{graceless, outcomes, rfc3339, session_policy};
 use crate::fault::Fault;
-use longhaul_domain::SessionId;
-use longhaul_wire::api::{EndSessionRequest, OutcomesReply};
+use longhaul_domain::{SessionId, Status};
+use longhaul_engine::ports::{Filter, Order, PageAsk, Stored};
+use longhaul_wire::api::{EndSessionRequest, OutcomesReply, SessionListing, SessionView};
+use std::collections::BTreeMap;
+
+/// So many of the newest processes are looked at for sessions that have nothing live.
+const NEWEST: u32 = 1_000;
 
 impl Api {
+    /// Lists the sessions that have live processes, and those of the newest processes.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn sessions(&self) -> Result<SessionListing, Fault> {
+        let engine = &self.engine;
+        let is_live = |status: &Status| !status.is_ended();
+        let live =
+            Filter { statuses: Status::ALL.into_iter().filter(is_live).collect(), ..Filter::default() };
+        let mut found = BTreeMap::new();
+        let mut page = PageAsk { order: Order::NewestFirst, after: None, most: NEWEST };
+        loop {
+            let listing = engine.list(&live, &page).await?;
+            listing.processes.iter().for_each(|stored| count(&mut found, stored));
+            page.after = listing.next;
+            if page.after.is_none() {
+                break;
+            }
+        }
+        let newest = engine.list(&Filter::default(), &page).await?.processes;
+        newest
+            .iter()
+            .filter(|stored| stored.process.status().is_ended())
+            .for_each(|stored| count(&mut found, stored));
+        let mut sessions: Vec<SessionView> = found.into_values().collect();
+        sessions.sort_by(|one, other| other.last_queued_at.cmp(&one.last_queued_at));
+        Ok(SessionListing {
+            sessions,
+            at: rfc3339(engine.now()),
+            stale_since: engine.away_since().map(rfc3339),
+        })
+    }
+
     /// Ends a session: each of its processes does as it was launched to, or as the request says.
     ///
     /// # Errors
@@ -25,4 +63,17 @@ impl Api {
         let told = self.engine.end_session(&session, policy).await?;
         Ok(outcomes(&self.engine, told).await)
     }
+}
+
+fn count(sessions: &mut BTreeMap<SessionId, SessionView>, stored: &Stored) {
+    let process = &stored.process;
+    let Some(id) = &process.spec.session else { return };
+    let session = sessions.entry(id.clone()).or_default();
+    session.session_id = id.to_string();
+    if process.status().is_ended() {
+        session.ended += 1;
+    } else {
+        session.live += 1;
+    }
+    session.last_queued_at = rfc3339(process.queued_at).max(std::mem::take(&mut session.last_queued_at));
 }

@@ -17,6 +17,8 @@ pub struct SessionArgs {
 /// What to do with a session.
 #[derive(Clone, Debug, Subcommand)]
 pub enum SessionVerb {
+    /// List the sessions that have live processes, and those of the newest processes
+    List,
     /// End it: each of its processes goes on or ends, as it was launched to
     End(SessionEndArgs),
 }

@@ -73,9 +73,14 @@ impl Path {
         path
     }
 
+    /// The sessions.
+    pub(crate) fn sessions() -> Self {
+        Self::of("/v1/sessions")
+    }
+
     /// The end of a session.
     pub(crate) fn session_end(session: &str) -> Self {
-        let mut path = Self::of("/v1/sessions").below(session);
+        let mut path = Self::sessions().below(session);
         path.text.push_str("/end");
         path
     }

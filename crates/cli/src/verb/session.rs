@@ -1,20 +1,55 @@
 //! `session`
 
 use super::order::tell_session_end;
-use crate::arguments::{SessionArgs, SessionEndArgs, SessionRule, SessionVerb};
+use crate::arguments::{Format, SessionArgs, SessionEndArgs, SessionRule, SessionVerb};
 use crate::client::Path;
 use crate::dispatch::Context;
 use crate::exit_code::DONE;
 use crate::failure::Failure;
+use crate::render::{self, Look, Now};
 use crate::value::Span;
 use longhaul_view::clean_label;
-use longhaul_wire::api::{EndSessionRequest, OutcomesReply};
+use longhaul_wire::api::{EndSessionRequest, OutcomesReply, SessionListing};
+use serde::Serialize;
 
 /// Does something with a session.
 pub(crate) async fn session(context: &Context, args: &SessionArgs) -> Result<i32, Failure> {
     match &args.verb {
+        SessionVerb::List => list(context).await,
         SessionVerb::End(args) => end(context, args).await,
     }
+}
+
+/// What programs are told.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    listing: &'a SessionListing,
+}
+
+/// Shows the sessions.
+async fn list(context: &Context) -> Result<i32, Failure> {
+    let listing: SessionListing = context.client.fetch(&Path::sessions()).await?;
+    let console = &context.console;
+    match console.format {
+        Some(Format::Json) => {
+            console.print_json(&Document { schema: "longhaul/sessions/v1", listing: &listing })?;
+        }
+        Some(Format::Ndjson) => listing.sessions.iter().try_for_each(|each| console.print_json(each))?,
+        Some(Format::Name) => {
+            let names = listing.sessions.iter().map(|each| format!("{}\n", each.session_id));
+            console.print(&names.collect::<String>())?;
+        }
+        Some(Format::Table | Format::Wide) | None if listing.sessions.is_empty() => {
+            console.say("no session has processes");
+        }
+        Some(Format::Table | Format::Wide) | None => {
+            let now = Now::said(&listing.at, console.utc);
+            console.print(&render::sessions(&listing, Look::of(console), now))?;
+        }
+    }
+    Ok(DONE)
 }
 
 /// Ends a session.

@@ -9,10 +9,16 @@ use crate::routes::list;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use longhaul_api::{Api, Fault};
-use longhaul_wire::api::{EndSessionRequest, ListRequest, OutcomesReply, ProcessList};
+use longhaul_wire::api::{EndSessionRequest, ListRequest, OutcomesReply, ProcessList, SessionListing};
 
 pub(crate) fn entries() -> Vec<Entry> {
     vec![
+        Entry::get("/v1/sessions", list_all)
+            .named("list_sessions", "Lists the sessions that have processes")
+            .answers::<SessionListing>(
+                200,
+                "Those with live processes, and those of the newest 1,000 processes",
+            ),
         Entry::get("/v1/sessions/{id}", show)
             .named("show_session", "Lists the processes of a session, live and ended")
             .query::<ListRequest>()
@@ -26,6 +32,12 @@ pub(crate) fn entries() -> Vec<Entry> {
             .takes::<EndSessionRequest>()
             .answers::<OutcomesReply>(200, "What came of it"),
     ]
+}
+
+/// `GET /v1/sessions`.
+async fn list_all(State(api): State<Api>, query: Query) -> Result<Reply<SessionListing>, Refused> {
+    query.only(&[])?;
+    Ok(Reply::ok(api.sessions().await?))
 }
 
 /// `GET /v1/sessions/{id}`: the list of its processes, live and ended.

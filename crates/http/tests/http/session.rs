@@ -112,3 +112,29 @@ fn of_session(words: &str, more: Value) -> Value {
     }
     launch
 }
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_listed_with_what_they_have_newest_first() {
+    let world = World::new().await;
+    assert_eq!(world.get("/v1/sessions").await.json()["sessions"], json!([]));
+    let of = |words: &str, session: &str| with(command(words), "session_id", json!(session));
+    world.submit(of("exit 0 1", "old")).await;
+    world.submit(of("run", "alice")).await;
+    world.pass(millis(1_000)).await;
+    world.submit(of("exit 1 1", "bob")).await;
+    world.submit(of("run", "bob")).await;
+    world.submit(command("run")).await;
+    world.pass(millis(1_000)).await;
+    let listed = world.get("/v1/sessions").await.json();
+    let sessions = listed["sessions"].as_array().unwrap();
+    let counts = |place: usize| {
+        let session = &sessions[place];
+        (session["session_id"].as_str().unwrap(), session["live"].as_u64(), session["ended"].as_u64())
+    };
+    assert_eq!(counts(0), ("bob", Some(1), Some(1)));
+    let mut rest = [counts(1), counts(2)];
+    rest.sort_unstable();
+    assert_eq!(rest, [("alice", Some(1), Some(0)), ("old", Some(0), Some(1))]);
+    assert_eq!(sessions.len(), 3, "one without a session belongs to none");
+    assert_eq!(world.get("/v1/sessions?limit=1").await.problem().slug, "invalid_request");
+}
