@@ -67,6 +67,8 @@ pub(crate) struct Answer {
     pub(crate) about: &'static str,
     /// Its media types, each with its shape; none has no body.
     pub(crate) media: Vec<(&'static str, Option<Shape>)>,
+    /// The headers that it alone has, with what they say.
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
 }
 
 /// Gives the schema of a type.
@@ -175,14 +177,24 @@ impl Entry {
     /// It answers with this, in JSON.
     pub(crate) fn answers<T: JsonSchema>(mut self, status: u16, about: &'static str) -> Self {
         let media = vec![(JSON, Some(SchemaGenerator::subschema_for::<T> as Shape))];
-        self.operation.answers.push(Answer { status, about, media });
+        let headers =
+            if status == 201 { vec![("location", "The path of the new process")] } else { Vec::new() };
+        self.operation.answers.push(Answer { status, about, media, headers });
+        self
+    }
+
+    /// Its last answer has this header.
+    pub(crate) fn with_header(mut self, name: &'static str, about: &'static str) -> Self {
+        if let Some(answer) = self.operation.answers.last_mut() {
+            answer.headers.push((name, about));
+        }
         self
     }
 
     /// It answers with bytes of these media types, or with none at all.
     pub(crate) fn answers_raw(mut self, status: u16, about: &'static str, media: &[&'static str]) -> Self {
         let media = media.iter().map(|media| (*media, None)).collect();
-        self.operation.answers.push(Answer { status, about, media });
+        self.operation.answers.push(Answer { status, about, media, headers: Vec::new() });
         self
     }
 

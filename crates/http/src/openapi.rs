@@ -17,9 +17,10 @@ use utoipa::openapi::path::{
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ContentBuilder, Header, InfoBuilder, LicenseBuilder, Object, OpenApiBuilder, Ref, RefOr, Required,
-    Response, ResponseBuilder, Schema, Type,
+    Response, ResponseBuilder, Schema, ServerBuilder, Type,
 };
 
 /// The document as it is served.
@@ -41,13 +42,18 @@ pub(crate) fn document(entries: &[Entry]) -> Value {
         .title("longhaul")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Runs, watches and remembers long-running work. Enumerations of answers are open, and fields are only \
-             ever added: a client must live with what it does not know.",
+            "Runs, watches and remembers long-running work. Fields are only ever added, and so are words where no \
+             enumeration lists them: a client must live with what it does not know.",
         ))
         .license(Some(licence.build()));
     let token = SecurityRequirement::new::<_, _, &str>("token", []);
     let document = OpenApiBuilder::new()
         .info(info)
+        .servers(Some([ServerBuilder::new()
+            .url("/")
+            .description(Some("The manager that serves this document"))
+            .build()]))
+        .tags(Some(TAGS.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build())))
         .paths(paths)
         // The socket of the state directory needs none.
         .security(Some([token, SecurityRequirement::default()]))
@@ -61,7 +67,10 @@ fn operation(
     links: &[(&'static str, Link)],
     schemas: &mut Schemas,
 ) -> OperationBuilder {
-    let mut built = OperationBuilder::new().operation_id(Some(operation.id)).summary(Some(operation.summary));
+    let mut built = OperationBuilder::new()
+        .operation_id(Some(operation.id))
+        .summary(Some(operation.summary))
+        .tag(tag(path));
     for name in named_in(path) {
         let schema = schemas.loose(bounds::of_path(name));
         built = built.parameter(
@@ -137,20 +146,42 @@ fn answered(answer: &Answer, schemas: &mut Schemas) -> Response {
         };
         response = response.content(*media, content);
     }
+    for (name, about) in &answer.headers {
+        response = response.header(*name, header(about));
+    }
     dressed(response).build()
+}
+
+fn header(about: &str) -> Header {
+    let mut header = Header::new(RefOr::<Schema>::from(Schema::Object(Object::with_type(Type::String))));
+    header.description = Some(about.to_owned());
+    header
 }
 
 /// What stands on every answer.
 fn dressed(response: ResponseBuilder) -> ResponseBuilder {
-    let text = || RefOr::<Schema>::from(Schema::Object(Object::with_type(Type::String)));
-    let header = |about: &str| {
-        let mut header = Header::new(text());
-        header.description = Some(about.to_owned());
-        header
-    };
     response
         .header(REQUEST_ID.as_str(), header("The id of the request"))
         .header(longhaul_wire::api::PROTOCOL_HEADER, header("The version of this API"))
+}
+
+/// The groups of operations.
+const TAGS: [(&str, &str); 6] = [
+    ("processes", "Launch processes, look at them, tell them what to do, read their output"),
+    ("sessions", "What belongs together: lists, ends, notices"),
+    ("events", "What happens, as it happens"),
+    ("queues", "Concurrency keys and who waits for them"),
+    ("nodes", "The managers that share the store"),
+    ("manager", "The manager itself: health, numbers, records"),
+];
+
+/// The group of an operation, which most paths begin with.
+fn tag(path: &str) -> &'static str {
+    let noun = path.split('/').nth(2).unwrap_or_default();
+    match noun {
+        "cancel" | "wait" | "restart-interrupted" => "processes",
+        noun => TAGS.iter().find(|(name, _)| *name == noun).map_or("manager", |(name, _)| name),
+    }
 }
 
 /// What can be asked of a process that was just made.

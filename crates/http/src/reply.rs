@@ -1,9 +1,10 @@
 //! Answers in JSON.
 
 use crate::expected::tag;
-use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use longhaul_wire::api::Launched;
 use serde::Serialize;
 
 /// An answer in JSON with its status.
@@ -12,6 +13,8 @@ pub(crate) struct Reply<T> {
     status: StatusCode,
     /// The revision that the value has.
     revision: Option<u64>,
+    /// Where what was made is.
+    location: Option<String>,
     value: T,
 }
 
@@ -24,15 +27,19 @@ impl Reply<()> {
     }
 }
 
+impl Reply<Launched> {
+    /// A new process and where it is, or the one that has the launch key.
+    pub(crate) fn launched(launched: Launched) -> Self {
+        let location = launched.created.then(|| format!("/v1/processes/{}", launched.process.id));
+        let status = if launched.created { StatusCode::CREATED } else { StatusCode::OK };
+        Self { status, revision: None, location, value: launched }
+    }
+}
+
 impl<T: Serialize> Reply<T> {
     /// Nothing was made.
     pub(crate) const fn ok(value: T) -> Self {
-        Self { status: StatusCode::OK, revision: None, value }
-    }
-
-    /// Something new was made, if `created`.
-    pub(crate) const fn created(created: bool, value: T) -> Self {
-        Self { status: if created { StatusCode::CREATED } else { StatusCode::OK }, revision: None, value }
+        Self { status: StatusCode::OK, revision: None, location: None, value }
     }
 
     /// Its revision goes along as its tag.
@@ -47,6 +54,9 @@ impl<T: Serialize> IntoResponse for Reply<T> {
         let mut response = json(self.status, "application/json", &self.value);
         if let Some(revision) = self.revision {
             mark(&mut response, revision);
+        }
+        if let Some(location) = self.location.and_then(|location| HeaderValue::try_from(location).ok()) {
+            response.headers_mut().insert(LOCATION, location);
         }
         response
     }

@@ -9,6 +9,9 @@ const LONGEST_MS: u64 = 30 * 24 * 3_600 * 1_000;
 const LONGEST_TEXT: usize = 4 * 1024;
 
 /// Adds to the schema of a request what its fields may hold.
+///
+/// It stays a plain object: what fields may hold together is said in prose, because generators of clients drop the fields
+/// of an object beside `oneOf`, `anyOf` or `allOf`, or cannot merge them.
 pub(super) fn narrow(name: &str, schema: &mut Value) {
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for (field, property) in properties.iter_mut() {
@@ -23,8 +26,11 @@ pub(super) fn narrow(name: &str, schema: &mut Value) {
             }
         }
     }
-    if let Value::Object(fields) = schema {
-        fields.extend(of_whole(name));
+    let required = required(name);
+    if let Value::Object(fields) = schema
+        && !required.is_empty()
+    {
+        fields.insert("required".to_owned(), json!(required));
     }
 }
 
@@ -73,6 +79,7 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
         ("LaunchRequest", "type") => json!({
             "pattern": "^(jules_session|test_suite|build|server|analysis|custom|custom:[^\\s\\u0000-\\u001f].*)$"
         }),
+        ("CancelLevelRequest", "level") => json!({ "type": "integer" }),
         ("LaunchRequest", "description" | "parent_message_id" | "agent" | "model") => text(LONGEST_TEXT),
         ("LaunchRequest", "prompt") => text(256 * 1024),
         ("LaunchRequest", "metadata") => json!({ "type": ["object", "null"] }),
@@ -160,65 +167,36 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
     }
 }
 
-/// What the fields of a request may hold together.
-fn of_whole(request: &str) -> Map<String, Value> {
-    let present =
-        |field: &str, schema: Value| json!({ "required": [field], "properties": { field: schema } });
-    let bounds = match request {
-        "LaunchRequest" => json!({ "oneOf": [
-            present("command", json!({ "not": { "type": "null" } })),
-            present("reported", json!({ "not": { "type": "null" } })),
-        ]}),
-        "CommandRequest" => json!({ "required": ["program", "directory"], "anyOf": [
-            json!({ "properties": { "stdin": { "type": "null" } } }),
-            json!({ "properties": { "stdin_pipe": { "const": false } } }),
-        ]}),
-        "ReadyWhenRequest" => {
-            let ways = ["port", "http", "log", "command"];
-            json!({ "oneOf": ways.map(|way| present(way, json!({ "not": { "type": "null" } }))) })
-        }
-        "WatchRequest" => json!({ "required": ["name", "pattern"] }),
-        "InputRequest" => json!({ "anyOf": [
-            present("text", json!({ "type": "string", "minLength": 1 })),
-            present("base64", json!({ "type": "string", "minLength": 1 })),
-            present("close", json!({ "const": true })),
-        ], "allOf": [{ "anyOf": [
-            json!({ "properties": { "text": { "type": "null" } } }),
-            json!({ "properties": { "base64": { "type": "null" } } }),
-        ]}]}),
-        "FailRequest" => json!({ "required": ["error"] }),
-        "CancelLevelRequest" => json!({ "allOf": [present("level", json!({ "type": "integer" }))] }),
-        "EndSessionRequest" => json!({ "anyOf": [
-            json!({ "properties": { "grace_ms": { "type": "null" } } }),
-            present("policy", json!({ "const": "grace" })),
-        ]}),
-        "WaitRequest" => json!({ "required": ["id"] }),
-        "SearchRequest" => json!({ "required": ["pattern"] }),
-        "PriorityRequest" => json!({ "oneOf": [
-            present("priority", json!({ "type": "integer" })),
-            present("first", json!({ "const": true })),
-        ]}),
-        "PruneRequest" => json!({ "anyOf": [
-            present("older_than_ms", json!({ "type": "integer" })),
-            present("keep", json!({ "type": "integer" })),
-            present("bytes", json!({ "type": "integer" })),
-        ]}),
-        "ClearRequest" => json!({ "oneOf": [
-            present("dry_run", json!({ "const": true })),
-            present("confirm", json!({ "const": true })),
-        ]}),
-        "QueueRequest" => json!({ "anyOf": [
-            present("slots", json!({ "not": { "type": "null" } })),
-            present("held", json!({ "type": "boolean" })),
-        ], "allOf": [{ "anyOf": [
-            json!({ "properties": { "by": { "type": "null" } } }),
-            present("held", json!({ "const": true })),
-        ]}]}),
-        _ => return Map::new(),
+/// The fields that a request makes no sense without.
+fn required(request: &str) -> &'static [&'static str] {
+    match request {
+        "CommandRequest" => &["program", "directory"],
+        "WatchRequest" => &["name", "pattern"],
+        "FailRequest" => &["error"],
+        "CancelLevelRequest" => &["level"],
+        "WaitRequest" => &["id"],
+        "SearchRequest" => &["pattern"],
+        _ => &[],
+    }
+}
+
+/// Removes the defaults of fields. Fields of answers are always there, and a generator that sees a default takes a field
+/// of a request for a required one, or refuses a default that is none of the words of its field.
+pub(super) fn without_defaults(schema: &mut Value) {
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for field in fields.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+        field.remove("default");
+    }
+}
+
+/// Lists the words for a field of an answer that has one of a closed set.
+pub(super) fn list_words(name: &str, schema: &mut Value) {
+    let words = match name {
+        "ProcessView" => schema.pointer_mut("/properties/status"),
+        _ => None,
     };
-    match bounds {
-        Value::Object(bounds) => bounds,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    if let Some(Value::Object(status)) = words {
+        status.insert("enum".to_owned(), json!(STATUSES));
     }
 }
 

@@ -107,11 +107,16 @@ impl Schemas {
         let mut components = Map::new();
         for (name, mut schema) in self.taken.take_definitions(true) {
             bounds::narrow(&name, &mut schema);
+            // Null is the same as leaving a field out, and each field is said in one way.
+            let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+            fields.into_iter().flat_map(Map::values_mut).for_each(without_null);
             components.insert(name, schema);
         }
-        for (name, schema) in self.given.take_definitions(true) {
+        for (name, mut schema) in self.given.take_definitions(true) {
+            bounds::list_words(&name, &mut schema);
             components.entry(name).or_insert(schema);
         }
+        components.values_mut().for_each(bounds::without_defaults);
         if let Value::Object(fields) = &mut document {
             fields.insert(
                 "components".to_owned(),
@@ -139,7 +144,7 @@ fn put(value: &mut Value, loose: &[Value]) {
     }
 }
 
-/// A parameter that is left out is not there at all.
+/// What is left out is not there at all.
 fn without_null(schema: &mut Value) {
     let Value::Object(fields) = schema else { return };
     if let Some(Value::Array(types)) = fields.get_mut("type") {

@@ -128,5 +128,5 @@ async fn restart(
         None => api.restart(&reference, expected.revision()).await,
     };
     let launched = expected.judge(launched)?;
-    Ok(Reply::created(launched.created, launched))
+    Ok(Reply::launched(launched))
 }

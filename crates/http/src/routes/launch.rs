@@ -35,5 +35,5 @@ async fn launch(
         request.launch_key = Some(key);
     }
     let launched = api.launch(request).await.map_err(|fault| if has_key { of_key(fault) } else { fault })?;
-    Ok(Reply::created(launched.created, launched))
+    Ok(Reply::launched(launched))
 }

@@ -24,6 +24,11 @@ mod frames;
 const PIECE: u32 = 128 * 1024;
 const PARAMETERS: &[&str] = &["from", "lines", "since", "since_ms", "stream", "attempt", "follow"];
 
+/// How a client reads the frames.
+const ABOUT: &str = "Frames, of which the last is an end. A frame is 25 bytes of head and then its bytes: kind (1 byte: 1 \
+    stdout, 2 stderr, 3 gap, 4 end, 5 note), offset (u64), steady time in milliseconds (i64), length of what follows \
+    (u32), and 4 bytes that are zero; numbers are little-endian. `read_output` gives output as JSON";
+
 pub(crate) fn entries() -> Vec<Entry> {
     let whole = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
     vec![
@@ -56,7 +61,7 @@ pub(crate) fn entries() -> Vec<Entry> {
                 json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
             )
             .parameter(Place::Query, "follow", "Go on as it grows", json!({ "type": "boolean" }))
-            .answers_raw(200, "Frames, of which the last is an end", &[MEDIA_TYPE]),
+            .answers_raw(200, ABOUT, &[MEDIA_TYPE]),
     ]
 }
 

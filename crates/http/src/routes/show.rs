@@ -28,8 +28,10 @@ pub(crate) fn entries() -> Vec<Entry> {
                 "The revisions that are known: `*` or quoted tags",
                 json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,20}"(, *"[0-9]{1,20}")*)$"# }),
             )
-            .answers::<ProcessView>(200, "The process; its `ETag` is its revision, for `If-Match`")
-            .answers_raw(304, "It has ended, and its revision is known already", &[]),
+            .answers::<ProcessView>(200, "The process")
+            .with_header("etag", "Its revision, for `If-Match`; not with `usage`, which has none")
+            .answers_raw(304, "It has ended, and its revision is known already", &[])
+            .with_header("etag", "Its revision"),
         with_usage(Entry::get("/v1/processes/{reference}/tree", tree))
             .named("show_tree", "Shows a process and everything that was ever below it, oldest first")
             .answers::<ProcessesReply>(200, "The processes"),

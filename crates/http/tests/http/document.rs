@@ -121,6 +121,57 @@ async fn bounds_of_requests_are_in_the_document() {
     assert_eq!((level["maximum"].clone(), level["minimum"].clone()), (255.into(), 0.into()));
 }
 
+/// Generators of clients drop or mix up what stands beside such a choice, and so does a field without a type.
+#[tokio::test(start_paused = true)]
+async fn requests_are_plain_objects_and_nothing_has_a_default() {
+    let world = World::new().await;
+    let document = world.get("/v1/openapi.json").await.json();
+    let components = document["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in components {
+        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(schema.get("default").is_none(), "{name}.{field}");
+        }
+    }
+    for (name, schema) in components.iter().filter(|(name, _)| name.ends_with("Request")) {
+        let Some(fields) = schema["properties"].as_object() else { continue };
+        for keyword in ["oneOf", "anyOf", "allOf", "not", "if"] {
+            assert!(schema.get(keyword).is_none(), "{name}: {keyword}");
+        }
+        for (field, schema) in fields {
+            for keyword in ["oneOf", "anyOf", "allOf", "not"] {
+                assert!(schema.get(keyword).is_none(), "{name}.{field}: {keyword}");
+            }
+            // What has no type is any JSON.
+            let is_of_one_type = schema["type"].is_string() || schema["$ref"].is_string();
+            assert!(is_of_one_type || schema.get("type").is_none(), "{name}.{field}: {schema}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn document_groups_operations_and_declares_the_headers_that_are_sent() {
+    let world = World::new().await;
+    let document = world.get("/v1/openapi.json").await.json();
+    assert_eq!(document["servers"][0]["url"], "/");
+    let tags = document["tags"].as_array().unwrap();
+    for (path, method, operation) in operations(&document) {
+        let [tag] = operation["tags"].as_array().unwrap().as_slice() else { panic!("{method} {path}") };
+        assert!(tags.iter().any(|known| known["name"] == *tag), "{method} {path}: {tag}");
+    }
+    let headers = |path: &str, method: &str, status: &str| {
+        document["paths"][path][method]["responses"][status]["headers"].as_object().unwrap().clone()
+    };
+    assert!(headers("/v1/processes/{reference}", "get", "200").contains_key("etag"));
+    assert!(headers("/v1/processes", "post", "201").contains_key("location"));
+    let made = world.post("/v1/processes", crate::world::command("run")).await;
+    let path = made.headers["location"].to_str().unwrap().to_owned();
+    let found = world.get(&path).await;
+    assert_eq!(found.json()["id"], made.json()["process"]["id"]);
+    assert!(found.headers.contains_key("etag"));
+    let status = &document["components"]["schemas"]["ProcessView"]["properties"]["status"];
+    assert_eq!(status["enum"].as_array().unwrap().len(), longhaul_domain::Status::ALL.len());
+}
+
 fn operations(document: &Value) -> Vec<(String, String, Map<String, Value>)> {
     let mut all = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {

@@ -55,7 +55,7 @@ pub struct HoldView {
     pub by: Option<String>,
 }
 
-/// Changes a queue; what is left out stays as it is.
+/// Changes a queue; what is left out stays as it is. At least one of `slots` and `held`; `by` only to hold it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueRequest {
