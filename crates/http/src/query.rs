@@ -4,8 +4,12 @@ use crate::refused::Refused;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use longhaul_api::Fault;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
+
+/// The parameters that may come more than once, on the routes that know them.
+const LISTS: &[&str] = &["id", "status", "type"];
 
 /// The parameters of a request, decoded, in their order. A name may come more than once.
 #[derive(Debug, Default)]
@@ -23,8 +27,13 @@ impl Query {
         self.pairs
     }
 
-    /// Refuses parameters that the route does not know: a misspelt filter must not list everything.
+    /// Refuses parameters that the route does not know, since a misspelt filter must not list everything, and those that
+    /// come twice though one value is meant.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Fault> {
+        if let Some(name) = self.repeated() {
+            return Err(Fault::new(400, "invalid_request", format!("the parameter {name:?} comes twice"))
+                .help("give it one value"));
+        }
         match self.pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some((name, _)) => {
@@ -32,6 +41,13 @@ impl Query {
                     .help(format!("the parameters are {}", known.join(", "))))
             }
         }
+    }
+
+    /// A parameter that comes more than once and is no list.
+    fn repeated(&self) -> Option<&str> {
+        let mut seen = BTreeSet::new();
+        let mut names = self.pairs.iter().map(|(name, _)| name.as_str()).filter(|name| !LISTS.contains(name));
+        names.find(|name| !seen.insert(*name))
     }
 
     /// Every value of a parameter; empty ones do not count.
@@ -42,12 +58,12 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The last value of a parameter.
+    /// The value of a parameter.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.all(name).last()
     }
 
-    /// The last value of a parameter, read as what it stands for.
+    /// The value of a parameter, read as what it stands for.
     pub(crate) fn read<T>(&self, name: &str) -> Result<Option<T>, Fault>
     where
         T: FromStr,

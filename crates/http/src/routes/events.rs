@@ -45,7 +45,7 @@ pub(crate) fn entries() -> Vec<Entry> {
                 "Of these types only, such as PROCESS_FAILED",
                 json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
             )
-            .answers_raw(200, "Events; what is no longer kept is told as a gap", MEDIA),
+            .answers_raw(200, "Events; what is no longer kept is told as a gap. Of server-sent events, `caught_up` is no CloudEvent: its data is the cursor up to which all was told", MEDIA),
         common(Entry::get("/v1/sessions/{id}/notices", notices))
             .named(
                 "stream_notices",

@@ -38,7 +38,16 @@ async fn filters_narrow_the_list() {
 #[tokio::test(start_paused = true)]
 async fn misspelt_filter_lists_nothing_but_the_mistake() {
     let world = World::new().await;
-    for query in ["sesion=s", "limit=0", "limit=x", "status=lost", "all=perhaps", "cursor=-1", "prefix=xyz"] {
+    for query in [
+        "sesion=s",
+        "limit=5&limit=6",
+        "limit=0",
+        "limit=x",
+        "status=lost",
+        "all=perhaps",
+        "cursor=-1",
+        "prefix=xyz",
+    ] {
         let problem = world.get(&format!("/v1/processes?{query}")).await.problem();
         assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{query}");
     }
