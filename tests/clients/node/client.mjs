@@ -32,8 +32,9 @@ for (const mode of ['legacy', 'auto']) {
 
 for (const [way, client, transport] of ways) {
   const left = await connected(client(), transport(), async client => {
-    await listsTools(client);
+    const tools = await listsTools(client);
     await runsATestSuite(client);
+    await isToldWhatIsWrong(client, tools);
     return await stopsOneAndLeavesOne(client);
   });
   await connected(client(), transport(), async client => {
@@ -57,7 +58,38 @@ async function connected(client, transport, use) {
 async function call(client, name, args) {
   const result = await client.callTool({ name, arguments: args });
   assert.ok(!result.isError, `${name}: ${JSON.stringify(result)}`);
+  // Some clients show a model the text alone, others the structured content alone.
+  assert.deepEqual(JSON.parse(result.content[0].text), result.structuredContent);
   return result.structuredContent;
+}
+
+async function refused(client, name, args) {
+  const result = await client.callTool({ name, arguments: args });
+  assert.ok(result.isError, `${name}: ${JSON.stringify(result)}`);
+  return JSON.parse(result.content[0].text);
+}
+
+// Every tool refuses a process that there is not, or an argument that it does not know, and the client is told so. The
+// schemas of the answers are known to the client by then, which may hold errors to them.
+async function isToldWhatIsWrong(client, tools) {
+  const unknown = '00000000-0000-4000-8000-000000000000';
+  const needed = { pattern: '.', text: 'x', error: 'x' };
+  for (const { name, inputSchema } of tools) {
+    const nonsense = await refused(client, name, { no_such_argument: 1 });
+    assert.equal(nonsense.code, 'invalid_request');
+    assert.match(nonsense.message, /no_such_argument/);
+    const { properties } = inputSchema;
+    let args = { process_ids: [unknown] };
+    if ('process_id' in properties) {
+      args = { process_id: unknown };
+      for (const key of Object.keys(needed)) if (key in properties) args[key] = needed[key];
+    } else if (!('process_ids' in properties)) {
+      continue;
+    }
+    const missing = await refused(client, name, args);
+    assert.equal(missing.code, 'process_not_found', name);
+    assert.ok(missing.hint, name);
+  }
 }
 
 async function listsTools(client) {
@@ -67,6 +99,7 @@ async function listsTools(client) {
     'stop_background_process', 'list_background_processes', 'wait_for_process', 'read_process_output']) {
     assert.ok(names.includes(name), `${name} is missing`);
   }
+  return tools;
 }
 
 async function runsATestSuite(client) {

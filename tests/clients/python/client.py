@@ -1,18 +1,30 @@
-"""Uses a manager as an agent would, with the official Python SDK: over stdio and over HTTP, in both eras of MCP.
+"""Uses a manager as an agent would, with the official Python SDK: over stdio and over HTTP, in every era of MCP that the
+installed generation of the SDK speaks.
 
 Arguments: the program. The environment names the state directory (LONGHAUL_STATE_DIR), the address of the manager
 (MCP_URL) and its token (MCP_TOKEN).
 """
 
 import asyncio
+import json
 import os
 import sys
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
-import httpx2
-from mcp import Client
 from mcp.client.stdio import StdioServerParameters
-from mcp.client.streamable_http import streamable_http_client
+
+GENERATION = int(version("mcp").split(".")[0])
+if GENERATION == 1:
+    from mcp import ClientSession
+    from mcp.client.stdio import stdio_client
+    from mcp.client.streamable_http import streamablehttp_client
+else:
+    import httpx2
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
 
 PROGRAM = sys.argv[1]
 SAMPLE = Path(__file__).resolve().parent.parent / "sample"
@@ -43,15 +55,45 @@ def stdio():
 
 def http():
     headers = {"Authorization": f"Bearer {os.environ['MCP_TOKEN']}"}
+    if GENERATION == 1:
+        return streamablehttp_client(os.environ["MCP_URL"], headers=headers, sse_read_timeout=120)
     timeout = httpx2.Timeout(30, read=120)
     return streamable_http_client(os.environ["MCP_URL"], http_client=httpx2.AsyncClient(headers=headers, timeout=timeout))
 
 
-async def call(client, tool, arguments, fails=False):
+@asynccontextmanager
+async def connected(transport, mode):
+    """A client, and the revision of the protocol that it speaks."""
+    if GENERATION > 1:
+        async with Client(transport(), mode=mode, read_timeout_seconds=90) as client:
+            yield client, client.protocol_version
+        return
+    made = transport()
+    async with (stdio_client(made) if transport is stdio else made) as streams:
+        async with ClientSession(*streams[:2], read_timeout_seconds=timedelta(seconds=90)) as session:
+            begun = await session.initialize()
+            yield session, begun.protocolVersion
+
+
+def field(value, name):
+    """A field by its name in the protocol: the second generation of the SDK writes it in snake case."""
+    return getattr(value, name) if GENERATION == 1 else getattr(value, "".join(f"_{c.lower()}" if c.isupper() else c for c in name))
+
+
+async def call(client, tool, arguments):
     result = await client.call_tool(tool, arguments)
-    assert bool(result.is_error) == fails, f"{tool}: {result}"
-    assert result.structured_content is not None, f"{tool} has no structured content: {result}"
-    return result.structured_content
+    content = field(result, "structuredContent")
+    assert not field(result, "isError"), f"{tool}: {result}"
+    # Some clients show a model the text alone, others the structured content alone.
+    assert json.loads(result.content[0].text) == content, f"{tool}: {result}"
+    return content
+
+
+async def refused(client, tool, arguments):
+    result = await client.call_tool(tool, arguments)
+    assert field(result, "isError"), f"{tool}: {result}"
+    assert field(result, "structuredContent") is None, f"{tool}: {result}"
+    return json.loads(result.content[0].text)
 
 
 async def lists_every_tool(client):
@@ -59,8 +101,9 @@ async def lists_every_tool(client):
     names = {tool.name for tool in listed}
     assert TOOLS <= names, f"missing: {TOOLS - names}"
     for tool in listed:
-        assert tool.description and tool.input_schema["type"] == "object", tool
-        assert tool.output_schema, f"{tool.name} promises no shape of its answer"
+        assert tool.description and field(tool, "inputSchema")["type"] == "object", tool
+        assert field(tool, "outputSchema"), f"{tool.name} promises no shape of its answer"
+    return listed
 
 
 async def runs_a_test_suite(client):
@@ -114,10 +157,22 @@ async def reports_work_of_its_own(client):
     assert (status["status"], status["result"]) == ("completed", {"rows": 12}), status
 
 
-async def is_told_what_is_wrong(client):
+async def is_told_what_is_wrong(client, tools):
+    """Every tool refuses a process that there is not, or an argument that it does not know, and the client is told so."""
     unknown = "00000000-0000-4000-8000-000000000000"
-    problem = await call(client, "get_process_status", {"process_id": unknown}, fails=True)
-    assert problem["code"] == "process_not_found", problem
+    for tool in tools:
+        problem = await refused(client, tool.name, {"no_such_argument": 1})
+        assert problem["code"] == "invalid_request" and "no_such_argument" in problem["message"], problem
+        properties = field(tool, "inputSchema")["properties"]
+        needed = {"pattern": ".", "text": "x", "error": "x"}
+        arguments = {name: value for name, value in needed.items() if name in properties}
+        if "process_id" in properties:
+            problem = await refused(client, tool.name, arguments | {"process_id": unknown})
+        elif "process_ids" in properties:
+            problem = await refused(client, tool.name, {"process_ids": [unknown]})
+        else:
+            continue
+        assert problem["code"] == "process_not_found" and problem["hint"], problem
 
 
 async def leaves_work_behind(client):
@@ -128,24 +183,23 @@ async def leaves_work_behind(client):
 
 
 async def uses(transport, mode):
-    async with Client(transport(), mode=mode, read_timeout_seconds=90) as client:
-        await lists_every_tool(client)
+    async with connected(transport, mode) as (client, revision):
+        tools = await lists_every_tool(client)
         await runs_a_test_suite(client)
         await stops_a_server(client)
         await reports_work_of_its_own(client)
-        await is_told_what_is_wrong(client)
+        await is_told_what_is_wrong(client, tools)
         left = await leaves_work_behind(client)
-        version = client.protocol_version
-    async with Client(transport(), mode=mode, read_timeout_seconds=90) as client:
+    async with connected(transport, mode) as (client, _):
         status = await call(client, "get_process_status", {"process_id": left})
         assert status["status"] in ("starting", "running"), status
         await call(client, "stop_background_process", {"process_id": left, "force": True})
-    print(f"python: {transport.__name__} in MCP {version}: well")
+    print(f"python: SDK {version('mcp')}, {transport.__name__} in MCP {revision}: well")
 
 
 async def main():
     for transport in (stdio, http):
-        for mode in ("legacy", "auto"):
+        for mode in ("legacy",) if GENERATION == 1 else ("legacy", "auto"):
             await asyncio.wait_for(uses(transport, mode), 240)
 
 

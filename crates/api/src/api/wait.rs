@@ -45,7 +45,9 @@ fn goal(request: &WaitRequest) -> Result<Goal, Fault> {
         Some("tree_ended") => Ok(Goal::TreeEnded),
         Some("running") => Ok(Goal::Running),
         Some("ready") => Ok(Goal::Ready),
-        Some(word) => Err(Fault::unreadable("for", word, &"it is none of ended, tree_ended, running and ready")),
+        Some(word) => {
+            Err(Fault::unreadable("for", word, &"it is none of ended, tree_ended, running and ready"))
+        }
     }
 }
 
