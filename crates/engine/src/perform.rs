@@ -119,7 +119,7 @@ impl Core {
         }
         let environment = match self.environment_of(command, stored.process.spec.session.as_ref()).await {
             Ok(environment) => environment,
-            Err(error @ VaultError::Missing { .. }) => {
+            Err(error @ (VaultError::Missing { .. } | VaultError::Unusable { .. })) => {
                 let failure =
                     StartFailure { stage: StartStage::Environment, errno: None, detail: error.to_string() };
                 self.lanes.seen(key.id, Observation::SpawnFailed { attempt: key.attempt, failure });

@@ -17,7 +17,8 @@ pub trait Vault: Debug + Send + Sync + 'static {
     /// The environment of a hash, sorted by name.
     ///
     /// # Errors
-    /// [`VaultError::Missing`] if this node does not have it.
+    /// [`VaultError::Missing`] if this node does not have it, [`VaultError::Unusable`] if what it has is damaged or may not be
+    /// read, [`VaultError::Failed`] if it may be readable in a moment.
     async fn open(&self, hash: &EnvironmentHash) -> Result<Vec<(String, String)>, VaultError>;
 }
 
@@ -31,7 +32,15 @@ pub enum VaultError {
         /// Its hash.
         hash: EnvironmentHash,
     },
-    /// It could not be written or read.
+    /// What is kept of it is damaged, or may not be read; waiting mends nothing.
+    #[error("the captured environment {} cannot be used: {why}; a launch with the same variables keeps it again", hash.0)]
+    Unusable {
+        /// Its hash.
+        hash: EnvironmentHash,
+        /// Why.
+        why: String,
+    },
+    /// It could not be written, or could not be read for now.
     #[error("the captured environment could not be {tried}")]
     Failed {
         /// What was tried.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use longhaul_domain::EnvironmentHash;
 use longhaul_failpoint::failpoint;
 use longhaul_ports::{Vault, VaultError};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::{self, Write as _};
@@ -136,17 +137,19 @@ impl Inner {
         if hash.0.len() != HASH_LETTERS || !hash.0.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(VaultError::Missing { hash });
         }
-        let bytes = match read_bounded(&self.directory.join(&hash.0)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(VaultError::Missing { hash });
-            }
-            Err(error) => return Err(failed("read")(error)),
+        let read = read_bounded(&self.directory.join(&hash.0))
+            .and_then(|bytes| if hash_of(&bytes) == hash.0 { decode(&bytes) } else { Err(damaged()) });
+        let error = match read {
+            Ok(variables) => return Ok(variables),
+            Err(error) if may_pass(&error) => return Err(failed("read")(error)),
+            Err(error) => error,
         };
-        if hash_of(&bytes) != hash.0 {
-            return Err(failed("read")(damaged()));
+        // The next launch with these variables writes it again.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash.0);
+        if error.kind() == io::ErrorKind::NotFound {
+            return Err(VaultError::Missing { hash });
         }
-        decode(&bytes).map_err(failed("read"))
+        Err(VaultError::Unusable { hash, why: error.to_string() })
     }
 }
 
@@ -195,6 +198,14 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     if bytes.len() > LARGEST { Err(damaged()) } else { Ok(bytes) }
 }
 
+/// Whether the system ran short of something that others give back.
+fn may_pass(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOMEM | Errno::NFILE | Errno::MFILE | Errno::AGAIN | Errno::INTR)
+    )
+}
+
 fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "its content is not what its name says")
 }
@@ -240,7 +251,7 @@ mod tests {
             stands.put(&file);
             let (inner, name) = (Arc::clone(&vault.inner), EnvironmentHash(hash.clone()));
             let error = at_once(move || inner.open(name)).unwrap_err();
-            assert!(matches!(error, VaultError::Failed { .. }), "{stands:?}: {error}");
+            assert!(matches!(error, VaultError::Unusable { .. }), "{stands:?}: {error}");
             let inner = Arc::clone(&vault.inner);
             at_once(move || inner.keep(hash, &bytes)).unwrap();
             assert!(std::fs::symlink_metadata(&file).unwrap().is_file(), "{stands:?}");
@@ -270,10 +281,13 @@ mod tests {
         let (dir, vault) = vault();
         let hash = vault.keep(&[pair("A", "1")]).await.unwrap();
         std::fs::write(dir.path().join("vault").join(&hash.0), "A\x002\0").unwrap();
-        assert!(matches!(Vault::open(&vault, &hash).await, Err(VaultError::Failed { .. })));
-        let again = FileVault::open(dir.path()).unwrap();
-        assert_eq!(again.keep(&[pair("A", "1")]).await.unwrap(), hash);
-        assert!(Vault::open(&again, &hash).await.is_ok());
+        let damaged = Vault::open(&vault, &hash).await.unwrap_err();
+        assert!(matches!(damaged, VaultError::Unusable { .. }), "{damaged:?}");
+        // This one has kept it before, another one has not.
+        for vault in [&vault, &FileVault::open(dir.path()).unwrap()] {
+            assert_eq!(vault.keep(&[pair("A", "1")]).await.unwrap(), hash);
+            assert!(Vault::open(vault, &hash).await.is_ok());
+        }
     }
 
     #[tokio::test]

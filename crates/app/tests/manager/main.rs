@@ -31,3 +31,4 @@ mod store_gone;
 mod telemetry;
 mod telling;
 mod trust;
+mod vault;
