@@ -7,6 +7,7 @@ use longhaul_engine::{Candidate, EngineError, InputRefusal, Matched, Standstill,
 use longhaul_wire::api::Problem;
 use std::error::Error;
 use std::fmt::{self, Display};
+use std::io;
 
 /// An error on its way to a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,6 +196,9 @@ impl From<EngineError> for Fault {
                 }
             }
             EngineError::Output { source } => Self::new(500, "internal", title).because(with_causes(&source)),
+            EngineError::Vault { source } if is_disk_full(&source) => Self::new(507, "store_full", title)
+                .because(with_causes(&source))
+                .help("make room on the disk of the state directory: `longhaul doctor` shows how much is free, and `longhaul prune` lets old records go; what runs goes on"),
             EngineError::Vault { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Store { source } => unstored(&source),
             EngineError::EnvironmentStays { .. } => Self::new(400, "environment_stays", title)
@@ -358,6 +362,19 @@ fn way_out(rejection: &Rejection, status: Status, attempted: Verb) -> Option<Way
     }
 }
 
+/// Whether an error comes from a disk that has no room for this user.
+fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 fn refused(refusal: &Refusal) -> Fault {
     let title = refusal.to_string();
     match refusal {
@@ -444,6 +461,17 @@ mod tests {
     use super::*;
     use longhaul_domain::SlotKey;
     use longhaul_engine::Reached;
+    use longhaul_engine::ports::VaultError;
+
+    #[test]
+    fn full_disk_that_keeps_no_environment_is_told_as_a_full_disk() {
+        for (kind, slug) in [(io::ErrorKind::StorageFull, "store_full"), (io::ErrorKind::Other, "internal")] {
+            let source = VaultError::Failed { tried: "written", source: Box::new(io::Error::from(kind)) };
+            let problem = Fault::from(EngineError::Vault { source }).problem().clone();
+            assert_eq!(problem.slug, slug);
+            assert_eq!(problem.help.is_some_and(|help| help.contains("make room")), slug == "store_full");
+        }
+    }
 
     #[test]
     fn rejection_names_status_attempt_and_way_out() {

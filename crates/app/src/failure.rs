@@ -229,7 +229,7 @@ impl Failure {
             Self::StateDir(error) => ("state_dir_unusable", Some(error.why()), Some(error.help())),
             Self::Private(error) => ("private_file_unusable", error.why(), error.help()),
             Self::Listen(error) => ("cannot_listen", causes(error), error.help()),
-            Self::Lock(error) => ("already_running", Some(error.why()), Some(error.help())),
+            Self::Lock(error) => (error.slug(), Some(error.why()), Some(error.help())),
             Self::Copy(error) => (error.slug(), causes(error), error.help()),
             Self::Compose(error @ ComposeError::Foreign { .. }) => {
                 ("foreign_store", error.why(), error.help())

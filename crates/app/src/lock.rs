@@ -1,6 +1,7 @@
 //! The lock of a state directory: one manager at a time.
 
-use crate::state_dir::StateDir;
+use crate::state_dir::{LOG, StateDir};
+use longhaul_cli::shell_word;
 use longhaul_failpoint::failpoint;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -33,6 +34,20 @@ pub enum LockError {
         /// Who has it.
         holder: Holder,
     },
+    /// A manager has it, and does not answer.
+    #[error("the manager of {} does not answer: {holder}", state_dir.display())]
+    Silent {
+        /// The state directory.
+        state_dir: PathBuf,
+        /// Who has it.
+        holder: Holder,
+    },
+    /// Its file is a symbolic link.
+    #[error("{} is a symbolic link, and a lock file belongs there", path.display())]
+    SymbolicLink {
+        /// The path of the file.
+        path: PathBuf,
+    },
     /// The file cannot be opened, locked or written.
     #[error("the lock of {} cannot be taken", state_dir.display())]
     Failed {
@@ -62,7 +77,11 @@ impl ManagerLock {
         let failed = |source: io::Error| LockError::Failed { state_dir: state.path().to_owned(), source };
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(state, LOCK, flags, Mode::RUSR | Mode::WUSR);
-        let mut file = File::from(opened.map_err(|errno| failed(errno.into()))?);
+        let mut file = match opened {
+            Ok(file) => File::from(file),
+            Err(Errno::LOOP) => return Err(LockError::SymbolicLink { path: state.path().join(LOCK) }),
+            Err(errno) => return Err(failed(errno.into())),
+        };
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
@@ -133,12 +152,28 @@ impl fmt::Display for Holder {
 }
 
 impl LockError {
+    /// The word that programs know it by.
+    pub(crate) const fn slug(&self) -> &'static str {
+        match self {
+            Self::Held { .. } => "already_running",
+            Self::Silent { .. } => "manager_silent",
+            Self::SymbolicLink { .. } | Self::Failed { .. } => "state_dir_unusable",
+        }
+    }
+
     /// Why it is refused.
     #[must_use]
     pub fn why(&self) -> String {
         match self {
             Self::Held { .. } => {
                 "two managers of one state directory would start everything twice".to_owned()
+            }
+            Self::Silent { .. } => {
+                "it holds the lock and has no socket: it is still starting, or it is halted (SIGSTOP)"
+                    .to_owned()
+            }
+            Self::SymbolicLink { .. } => {
+                "who may change the link decides which file is locked, so no link is followed".to_owned()
             }
             Self::Failed { source, .. } => source.to_string(),
         }
@@ -152,6 +187,17 @@ impl LockError {
                 format!("use the one that is there, or end it: kill {pid} (its processes go on)")
             }
             Self::Held { .. } => "use the one that is there".to_owned(),
+            Self::Silent { state_dir, holder } => {
+                let pid = holder.pid.map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
+                format!(
+                    "ask again in a moment; {} says what it does; kill -CONT {pid} if it is halted, or kill -9 {pid} (its \
+                     processes go on)",
+                    state_dir.join(LOG).display()
+                )
+            }
+            Self::SymbolicLink { path } => {
+                format!("look where it leads, then: rm {}", shell_word(&path.to_string_lossy()))
+            }
             Self::Failed { .. } => "`ls -l` the state directory: it and all in it should be yours".to_owned(),
         }
     }
@@ -194,7 +240,9 @@ mod tests {
         let state = StateDir::prepare(&top.path().join("state")).unwrap();
         let target = top.path().join("target");
         std::os::unix::fs::symlink(&target, state.path().join(LOCK)).unwrap();
-        assert!(matches!(ManagerLock::take(&state), Err(LockError::Failed { .. })));
+        let refused = ManagerLock::take(&state).unwrap_err();
+        assert!(refused.to_string().contains("manager.lock is a symbolic link"), "{refused}");
+        assert_eq!(refused.slug(), "state_dir_unusable");
         assert!(!target.exists());
     }
 }

@@ -159,6 +159,9 @@ fn lock(state: &StateDir, autostarted: bool) -> Result<Option<ManagerLock>, Lock
                 // The kernel can tell nobody without blocking for good.
                 std::thread::sleep(Duration::from_millis(5));
             }
+            Err(LockError::Held { state_dir, holder }) if autostarted => {
+                return Err(LockError::Silent { state_dir, holder });
+            }
             taken => return taken.map(Some),
         }
     }

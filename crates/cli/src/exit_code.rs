@@ -128,7 +128,8 @@ fn of_problem(problem: &Problem) -> i32 {
         | "not_found"
         | "method_not_allowed"
         | "state_dir_unusable"
-        | "already_running" => UNREACHABLE,
+        | "already_running"
+        | "manager_silent" => UNREACHABLE,
         "state_dir_gone" => DISPLACED,
         "revision_moved" => FAILED,
         "invalid_request" | "environment_stays" | "invalid_configuration" => USAGE,

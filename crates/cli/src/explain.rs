@@ -169,7 +169,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "Program and manager are of versions that do not understand each other.\nEnd the old manager, and start the new one with: longhaul serve. What runs goes on meanwhile.",
     ),
     ("connection_broken", "The manager went away in the middle of an answer. What runs goes on; ask again."),
-    ("manager_silent", "The manager took the request and did not answer. Its log says more."),
+    (
+        "manager_silent",
+        "The manager took the request and did not answer, or is still starting, or is halted. Its log says more.",
+    ),
     (
         "input_needed",
         "Somebody would have to choose, and there is no terminal, or --no-input was given. Name what is meant.",

@@ -50,6 +50,30 @@ fn second_manager_is_told_who_was_first() {
 }
 
 #[test]
+fn manager_that_holds_the_lock_and_answers_nobody_is_told_as_silent() {
+    let bench = Bench::new();
+    std::fs::DirBuilder::new().mode(0o700).create(bench.state()).unwrap();
+    let lock = bench.state().join("manager.lock");
+    let holder = std::fs::File::create(&lock).unwrap();
+    holder.lock().unwrap();
+    std::fs::write(&lock, "pid=4242\nversion=9.9.9\n").unwrap();
+    let said = bench.run(&["run", "-b", "--", "true"]);
+    assert_eq!(said.code, 6, "{said:?}");
+    for part in ["manager_silent", "process 4242, version 9.9.9", "still starting", "kill -CONT 4242"] {
+        assert!(said.err.contains(part), "{part} in {}", said.err);
+    }
+    drop(holder);
+    std::fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink("elsewhere", &lock).unwrap();
+    let said = bench.run(&["status"]);
+    assert_eq!(said.code, 6, "{said:?}");
+    for part in ["state_dir_unusable", "manager.lock is a symbolic link", "rm "] {
+        assert!(said.err.contains(part), "{part} in {}", said.err);
+    }
+    std::fs::remove_file(&lock).unwrap();
+}
+
+#[test]
 fn manager_works_below_a_path_of_any_length() {
     let bench = Bench::new().at(&format!("{}/{}", "d".repeat(150), "e".repeat(150)));
     let id = bench.launch("exit 3");
