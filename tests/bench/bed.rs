@@ -58,6 +58,10 @@ impl Bed {
         if let Some(seed) = seed {
             for entry in fs::read_dir(seed)? {
                 let entry = entry?;
+                // By it the copy would be known as one, and refused.
+                if entry.file_name() == "location" {
+                    continue;
+                }
                 fs::copy(entry.path(), state.join(entry.file_name()))?;
             }
         }

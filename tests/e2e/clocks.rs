@@ -23,7 +23,9 @@ fn home_where_the_wall_moved(by_ms: i64) -> Home {
     };
     std::fs::write(&file, text.lines().map(moved).collect::<String>()).unwrap();
     std::fs::remove_dir_all(home.state().join("attempts")).unwrap();
-    for file in ["longhaul.db", "longhaul.db-wal", "longhaul.db-shm", "longhaul.db.state", "last_store"] {
+    for file in
+        ["longhaul.db", "longhaul.db-wal", "longhaul.db-shm", "longhaul.db.state", "last_store", "store_mark"]
+    {
         let _ = std::fs::remove_file(home.state().join(file));
     }
     home

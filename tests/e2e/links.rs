@@ -13,15 +13,17 @@ const GUARD: &str = "/proc/sys/fs/protected_symlinks";
 const DIRECTORIES: [&str; 2] = ["attempts", "vault"];
 
 /// Names under which files are written first, and beside which SQLite keeps what it does.
-const DRAFTS: [&str; 8] = [
+const DRAFTS: [&str; 10] = [
     "clock.tmp",
     "last_node.tmp",
     "last_store.tmp",
+    "location.tmp",
     "longhaul.db-journal",
     "longhaul.db.new",
     "longhaul.db.state.tmp",
     "mcp.secret.new",
     "state_id.tmp",
+    "store_mark.tmp",
 ];
 
 /// Lets the kernel follow every link while it lives, where that may be set.

@@ -29,7 +29,7 @@ mod writer;
 use book::{Book, Shared};
 use checkpoint::Checkpoints;
 use longhaul_domain::{OpId, Timestamp};
-use longhaul_ports::{Clock, StoreError};
+use longhaul_ports::{Clock, Cursor, StoreError};
 use place::Place;
 use std::fmt;
 use std::path::Path;
@@ -78,6 +78,18 @@ impl FsStore {
         let checkpoints = Checkpoints::start(Arc::clone(&shared))?;
         let writer = Writer::start(Arc::clone(&shared), Arc::clone(&clock), checkpoints.order()?)?;
         Ok(Self { shared, clock, writer, _checkpoints: checkpoints })
+    }
+
+    /// The place of the newest event in the store at `path`, which is read as a whole; none if there is no store. Nothing
+    /// is changed.
+    ///
+    /// # Errors
+    /// As [`FsStore::open`].
+    pub fn end_of(path: &Path) -> Result<Option<Cursor>, StoreError> {
+        match Place::of_existing(path)? {
+            Some(place) => Ok(Some(Book::read(&place)?.0.core.ledger.end())),
+            None => Ok(None),
+        }
     }
 
     /// One durable step; `op` names it where its answer may get lost.

@@ -126,6 +126,14 @@ impl SqliteStore {
         opening::look(path)
     }
 
+    /// The place of the newest event in the database at `path`, read without leaving a trace; none if there is no database.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn end_of(path: &Path) -> Result<Option<Cursor>, StoreError> {
+        opening::end(path)
+    }
+
     /// One durable step; `op` names it where its answer may get lost.
     async fn write<T: Send + 'static>(
         &self,

@@ -193,6 +193,17 @@ impl Binding {
         }
     }
 
+    /// Gives a state directory a new id, if it has the same as another one.
+    pub(crate) fn part(state: &StateDir, other: &Path) -> Result<(), UnusableFile> {
+        let file = state.path().join(ID);
+        let theirs = noted(&other.join(ID));
+        if theirs.is_none() || theirs != noted(&file) {
+            return Ok(());
+        }
+        let id = compose::random_id();
+        replace(&file, &format!("{id}\n")).map_err(|source| UnusableFile { path: file, source })
+    }
+
     /// What a node that works from this state directory tells the store. The directory gets an id if it has none.
     pub(crate) fn home_of(state: &StateDir) -> Result<Home, UnusableFile> {
         let Self { id, path } = Self::of(state)?.binding;

@@ -17,8 +17,10 @@ use crate::config::{Containment, Settings, StoreChoice};
 use crate::failure::causes;
 use crate::last_node::Former;
 use crate::last_store::{self, Elsewhere};
+use crate::location::{CopiedStateDir, Location};
 use crate::shim;
 use crate::state_dir::StateDir;
+use crate::store_mark::{LostRecords, StoreMark};
 use crate::stores::{Stores, unknown};
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
@@ -30,7 +32,7 @@ use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_cli::shell_word;
 use longhaul_domain::{NodeId, ProcessId};
 use longhaul_engine::Parts;
-use longhaul_engine::ports::{Clock, IdSource, Migrate, NodeFacts, Store, StoreError};
+use longhaul_engine::ports::{Clock, Cursor, IdSource, Migrate, NodeFacts, Store, StoreError};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,8 @@ pub(crate) struct Composed {
     pub(crate) node: NodeFacts,
     /// Keeps other managers away from the store for as long as it is held.
     pub(crate) sole_user: Option<File>,
+    /// The mark of the store, if it has one.
+    pub(crate) mark: Option<StoreMark>,
 }
 
 /// Why a part could not be opened.
@@ -60,6 +64,12 @@ pub enum ComposeError {
         #[source]
         source: StoreError,
     },
+    /// The store lacks records that it had.
+    #[error(transparent)]
+    LostRecords(Box<LostRecords>),
+    /// The state directory is a copy.
+    #[error(transparent)]
+    Copied(#[from] CopiedStateDir),
     /// Work lives in the store that another state directory started.
     #[error("the store {store} holds live work of another state directory")]
     Foreign {
@@ -167,6 +177,10 @@ pub(crate) async fn compose(
     around: &Surroundings,
 ) -> Result<Composed, ComposeError> {
     let failed = |part| move |source| ComposeError::Part { part, source };
+    if let Err(error) = Location::check(state)? {
+        // A full disk is no reason to stay away.
+        tracing::warn!("{error}: {}", error.source);
+    }
     let clock = SystemClock::open(state.path()).map_err(failed("clock"))?;
     let node = NodeFacts {
         id: settings.node.clone(),
@@ -190,12 +204,20 @@ pub(crate) async fn compose(
     if let Some(elsewhere) = &elsewhere {
         elsewhere.check_founded(&settings.store).await?;
     }
+    let mark = StoreMark::of(state, &settings.store);
+    if let Some(mark) = &mark {
+        mark.check_unopened(state, &settings.store)?;
+    }
     let (store, sole_user) = store(&settings.store, state, &clock, &around.stores, &node).await?;
+    if let Some(mark) = &mark {
+        mark.check_opened(state, &settings.store, store.as_ref()).await?;
+    }
     if let Some(elsewhere) = &elsewhere {
         elsewhere.check_known(&settings.store, store.as_ref()).await?;
     }
     Binding::check(state, &settings.store, store.as_ref(), &settings.node).await?;
-    if let Err(error) = last_store::note(state, &settings.store) {
+    let marked = mark.as_ref().map_or(Ok(()), StoreMark::begin);
+    if let Err(error) = marked.and_then(|()| last_store::note(state, &settings.store)) {
         // A full disk is no reason to stay away.
         tracing::warn!("{error}: {}", error.source);
     }
@@ -213,7 +235,7 @@ pub(crate) async fn compose(
         clock,
         ids: Arc::new(RandomIds),
     };
-    Ok(Composed { parts, node, sole_user })
+    Ok(Composed { parts, node, sole_user, mark })
 }
 
 fn prober(spawner: &OsSpawner, settings: &Settings) -> OsProber {
@@ -284,6 +306,15 @@ fn files(path: &Path, clock: &Arc<dyn Clock>) -> Result<FsStore, StoreError> {
     FsStore::open(path, clock.clone(), FsOptions::default())
 }
 
+/// Gives the newest event of a store that nobody uses; none if there is no store in files of this machine.
+pub(crate) fn end_of(choice: &StoreChoice) -> Result<Option<Cursor>, StoreError> {
+    match choice {
+        StoreChoice::Memory | StoreChoice::Other(_) => Ok(None),
+        StoreChoice::Sqlite(path) => SqliteStore::end_of(path),
+        StoreChoice::Fs(path) => FsStore::end_of(path),
+    }
+}
+
 /// A store whose content can be moved to another one.
 pub(crate) trait Movable: Store + Migrate {}
 
@@ -334,6 +365,12 @@ fn or_none(ours: Option<&str>) -> &str {
     ours.unwrap_or("none")
 }
 
+impl From<LostRecords> for ComposeError {
+    fn from(lost: LostRecords) -> Self {
+        Self::LostRecords(Box::new(lost))
+    }
+}
+
 impl From<UnusableFile> for ComposeError {
     fn from(error: UnusableFile) -> Self {
         if error.is_directory() {
@@ -348,6 +385,8 @@ impl ComposeError {
     #[must_use]
     pub fn why(&self) -> Option<String> {
         match self {
+            Self::LostRecords(lost) => Some(lost.why()),
+            Self::Copied(copied) => Some(copied.why()),
             Self::Foreign { live, state_dir, .. } => {
                 let place = state_dir.as_ref().map_or_else(
                     || "a directory that the store does not name".to_owned(),
@@ -409,6 +448,8 @@ impl ComposeError {
                 Some("one store serves one state directory on a machine; `longhaul config show --origin` tells which is used".to_owned())
             }
             Self::Store { .. } => None,
+            Self::LostRecords(lost) => Some(lost.help()),
+            Self::Copied(copied) => Some(copied.help()),
             Self::Foreign { state_dir, .. } => {
                 let that = match state_dir {
                     Some(path) => {

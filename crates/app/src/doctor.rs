@@ -13,6 +13,8 @@ pub(crate) use check::{Check, Health, Report, amount};
 use crate::compose::{examined, surveyed};
 use crate::config::{Flags, Settings, Sources, StoreChoice};
 use crate::failure::Failure;
+use crate::state_dir::StateDir;
+use crate::store_mark;
 use crate::stores::Stores;
 use longhaul_cli::Place;
 use std::path::Path;
@@ -49,7 +51,7 @@ pub(crate) fn doctor(
     checks.push(manager);
     checks.extend(records::records(place));
     if let Some(settings) = configured {
-        checks.extend(store(settings)?);
+        checks.extend(store(state_dir, settings)?);
         checks.push(surveyed::of_containment(settings));
     }
     checks.push(limits::limits());
@@ -60,8 +62,11 @@ pub(crate) fn doctor(
     Ok(Diagnosis { text, health: report.health() })
 }
 
-fn store(settings: &Settings) -> Result<Vec<Check>, Failure> {
+fn store(state_dir: &Path, settings: &Settings) -> Result<Vec<Check>, Failure> {
     let choice = &settings.store;
+    if let Some(lost) = StateDir::find(state_dir).ok().and_then(|state| store_mark::lost(&state, choice)) {
+        return Ok(vec![Check::problem("store", lost.to_string()).because(lost.why()).so(lost.help())]);
+    }
     match choice {
         StoreChoice::Other(url) if examined::knows(url) => {
             let runtime = tokio::runtime::Builder::new_current_thread()

@@ -231,6 +231,10 @@ impl Failure {
             Self::Listen(error) => ("cannot_listen", causes(error), error.help()),
             Self::Lock(error) => (error.slug(), Some(error.why()), Some(error.help())),
             Self::Copy(error) => (error.slug(), causes(error), error.help()),
+            Self::Compose(error @ ComposeError::LostRecords(_)) => ("store_lost", error.why(), error.help()),
+            Self::Compose(error @ ComposeError::Copied(_)) => {
+                ("state_dir_copied", error.why(), error.help())
+            }
             Self::Compose(error @ ComposeError::Foreign { .. }) => {
                 ("foreign_store", error.why(), error.help())
             }

@@ -114,8 +114,8 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     let around = Surroundings { stores, adopt_orphans: false, open_files: None };
     let foothold = Foothold::of(&state, &lock)
         .map_err(|source| Failure::System { tried: "look at its lock", source })?;
-    let Composed { mut parts, node, sole_user } = compose(&state, &settings, &around).await?;
-    parts.store = Arc::new(GuardedStore::new(parts.store, foothold.clone()));
+    let Composed { mut parts, node, sole_user, mark } = compose(&state, &settings, &around).await?;
+    parts.store = Arc::new(GuardedStore::new(parts.store, foothold.clone(), mark));
     let engine = Engine::start(parts, engine_settings(At::default(), &settings, node)).await;
     let engine = engine.map_err(Failure::of_start)?;
     let opened =

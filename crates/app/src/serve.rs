@@ -4,7 +4,6 @@ mod descriptors;
 mod network;
 mod signals;
 mod socket;
-mod strangers;
 
 pub use network::ListenError;
 
@@ -36,7 +35,6 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use strangers::tell_of_strangers;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -182,12 +180,11 @@ async fn manage(
     }
     let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
     tell(state, &urls);
-    let Composed { mut parts, node, sole_user: _held } = compose(state, settings, around).await?;
+    let Composed { mut parts, node, sole_user: _held, mark } = compose(state, settings, around).await?;
     foothold.stand_on(&settings.store).map_err(system("look at its store"))?;
-    tell_of_strangers(state, &settings.store, parts.store.as_ref()).await;
     crashpoint!("app.composed");
     let metrics = Metrics::default();
-    let store = GuardedStore::new(parts.store, foothold.clone());
+    let store = GuardedStore::new(parts.store, foothold.clone(), mark);
     parts.store = Arc::new(Measured::new(Arc::new(store), parts.clock.clone(), metrics.clone()));
     let peers = peers(settings, &node.boot)?;
     let at = At {

@@ -1,17 +1,21 @@
 //! `longhaul store adopt`: gives a store to this state directory.
 
+use crate::announce::ATTEMPTS;
 use crate::binding::{Binding, Live, Owner, live, path_of, release};
 use crate::compose::{self, ComposeError, shared};
 use crate::config::{Settings, StoreChoice};
 use crate::failure::Failure;
 use crate::last_store::{self, Elsewhere};
+use crate::location;
 use crate::lock::ManagerLock;
 use crate::state_dir::StateDir;
 use crate::store_copy::{CopyError, counted};
+use crate::store_mark::{self, LostRecords};
 use crate::stores::Stores;
-use longhaul_domain::NodeId;
+use longhaul_domain::{NodeId, ProcessId};
 use longhaul_engine::ports::{Home, Store};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -62,14 +66,29 @@ pub(crate) fn store_adopt(
     }
     let state = StateDir::prepare(state_dir)?;
     let _lock = ManagerLock::take(&state)?;
+    let copied = location::copied(&state);
+    if let Some(copied) = &copied
+        && copied.is_original_at_work()
+    {
+        return Err(CopyError::OriginalAtWork { original: copied.original.clone() }.into());
+    }
     let left = Elsewhere::found(&state, store);
-    if matches!(found, Found::Missing) && left.is_none() {
+    let lost_records = store_mark::lost(&state, store);
+    if matches!(found, Found::Missing) && left.is_none() && lost_records.is_none() {
         return Err(missing().into());
     }
     if let Some(left) = &left
         && !left_behind(consent, left)?
     {
         return Ok(String::new());
+    }
+    if let Some(lost) = lost_records.as_ref().filter(|lost| !lost.live.is_empty())
+        && !unrecorded(consent, lost)?
+    {
+        return Ok(String::new());
+    }
+    if let Some(copied) = &copied {
+        copied.adopt(&state).map_err(ComposeError::from)?;
     }
     let was_so = last_store::is_last(&state, store);
     let lost = match found {
@@ -85,11 +104,13 @@ pub(crate) fn store_adopt(
         }
         Found::Unbound | Found::Missing => 0,
     };
+    store_mark::accept_loss(&state, store).map_err(ComposeError::from)?;
     last_store::note(&state, store).map_err(ComposeError::from)?;
-    if was_so && lost == 0 && !json {
+    if was_so && lost == 0 && lost_records.is_none() && copied.is_none() && !json {
         return Ok(format!("{store} is the store of {} already\n", state.path().display()));
     }
-    Ok(told(&state, store, lost, left.as_ref(), json))
+    let unrecorded = lost_records.map(|lost| lost.live).unwrap_or_default();
+    Ok(told(&state, store, lost, left.as_ref(), &unrecorded, json))
 }
 
 /// What a store is to the state directory that it is given to.
@@ -102,12 +123,20 @@ enum Found {
     Missing,
 }
 
-fn told(state: &StateDir, store: &StoreChoice, lost: usize, left: Option<&Elsewhere>, json: bool) -> String {
+fn told(
+    state: &StateDir,
+    store: &StoreChoice,
+    lost: usize,
+    left: Option<&Elsewhere>,
+    unrecorded: &BTreeSet<ProcessId>,
+    json: bool,
+) -> String {
     let left_behind = left.map_or(0, |left| left.live.len());
     if json {
         let place = state.path().to_string_lossy();
         let told = json!({
             "store": store.to_string(), "state_dir": place, "interrupted": lost, "left": left_behind,
+            "unrecorded": unrecorded.iter().map(ToString::to_string).collect::<Vec<_>>(),
         });
         return format!("{told:#}\n");
     }
@@ -122,7 +151,16 @@ fn told(state: &StateDir, store: &StoreChoice, lost: usize, left: Option<&Elsewh
             left.store
         )
     });
-    format!("{store} is the store of {} from here on\n{warning}{left}", state.path().display())
+    let unrecorded: String = unrecorded
+        .iter()
+        .map(|id| {
+            format!(
+                "{id} runs on, and may have no record: {}\n",
+                state.path().join(ATTEMPTS).join(id.to_string()).display()
+            )
+        })
+        .collect();
+    format!("{store} is the store of {} from here on\n{warning}{left}{unrecorded}", state.path().display())
 }
 
 /// How many processes are lost from sight by it; none if it was refused.
@@ -210,6 +248,16 @@ fn left_behind(consent: Consent, left: &Elsewhere) -> Result<bool, Failure> {
         left.store
     );
     consent.to(&question, || CopyError::Unwatched { live, last: left.store.clone() })
+}
+
+/// Whether somebody agrees that processes whose records are lost run on unseen.
+fn unrecorded(consent: Consent, lost: &LostRecords) -> Result<bool, Failure> {
+    let live = lost.live.len();
+    let question = format!(
+        "{lost}. {} may have no record, and no manager would see them. Accept the loss? [y/N] ",
+        counted(live)
+    );
+    consent.to(&question, || CopyError::Unrecorded { live, store: lost.store.clone() })
 }
 
 impl Consent {

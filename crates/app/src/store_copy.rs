@@ -97,6 +97,20 @@ pub enum CopyError {
         /// The store that the state directory was served with last.
         last: String,
     },
+    /// Work would go on without a record, because the store has lost them, and nobody agreed.
+    #[error("{} may have no record in {store}, which has lost some, and nobody can be asked whether to accept that", counted(*live))]
+    Unrecorded {
+        /// How many processes live.
+        live: usize,
+        /// The store.
+        store: String,
+    },
+    /// A copy of a state directory would work beside the original.
+    #[error("the original, {}, is served by a manager or has work that runs", original.display())]
+    OriginalAtWork {
+        /// The original.
+        original: PathBuf,
+    },
     /// The key of a store of many machines.
     #[error(transparent)]
     Key(#[from] ComposeError),
@@ -382,9 +396,13 @@ impl CopyError {
     /// The exit code that stands for it.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Unknown { .. } | Self::Memory | Self::Unconfirmed { .. } | Self::Unwatched { .. } => 2,
+            Self::Unknown { .. }
+            | Self::Memory
+            | Self::Unconfirmed { .. }
+            | Self::Unwatched { .. }
+            | Self::Unrecorded { .. } => 2,
             Self::Missing { .. } | Self::Exists { .. } => 1,
-            Self::InUse { .. } | Self::Store { .. } | Self::Key(_) => 6,
+            Self::InUse { .. } | Self::OriginalAtWork { .. } | Self::Store { .. } | Self::Key(_) => 6,
             Self::File { .. } | Self::Differs { .. } | Self::Untrusted { .. } => 1,
         }
     }
@@ -395,8 +413,8 @@ impl CopyError {
             Self::Unknown { .. } | Self::Memory | Self::Missing { .. } | Self::Exists { .. } => {
                 "invalid_request"
             }
-            Self::InUse { .. } => "already_running",
-            Self::Unconfirmed { .. } | Self::Unwatched { .. } => "input_needed",
+            Self::InUse { .. } | Self::OriginalAtWork { .. } => "already_running",
+            Self::Unconfirmed { .. } | Self::Unwatched { .. } | Self::Unrecorded { .. } => "input_needed",
             Self::Store { .. } => "store_unavailable",
             // Where the namespace keeps the id of its key cannot be looked at.
             Self::Key(ComposeError::Store { .. }) => "store_unavailable",
@@ -431,6 +449,14 @@ impl CopyError {
             Self::Unwatched { .. } => {
                 Some("`longhaul store adopt --yes` gives it up: what lives goes on unseen".to_owned())
             }
+            Self::Unrecorded { .. } => Some(
+                "`longhaul store adopt --yes` accepts the loss: they run on, and no manager sees them"
+                    .to_owned(),
+            ),
+            Self::OriginalAtWork { original } => Some(format!(
+                "end what runs there, and its manager: LONGHAUL_STATE_DIR={} longhaul cancel --all",
+                shell_word(&original.to_string_lossy())
+            )),
             Self::Key(error) => error.help(),
             Self::Untrusted { .. } => Some("cancel it first, and launch it anew if it is wanted".to_owned()),
             Self::Differs { .. } => Some("nothing was put in place; the original is as it was".to_owned()),

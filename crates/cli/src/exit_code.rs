@@ -116,6 +116,8 @@ fn of_problem(problem: &Problem) -> i32 {
         "store_unavailable"
         | "outcome_unknown"
         | "cluster_key_unusable"
+        | "store_lost"
+        | "state_dir_copied"
         | "foreign_store"
         | "other_store"
         | "other_node"

@@ -122,6 +122,14 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The store does not answer, or not to this user. What runs goes on, and its end is recorded when the store is back.\nWork of this node can be looked at and cancelled meanwhile; launches and most else are refused.\nWhat is wrong with it, and what to do: longhaul doctor",
     ),
     (
+        "store_lost",
+        "The store of this state directory is gone, or an older state of it is there: files of it were removed, cut short\nor replaced. What was started runs on, and the records of it may be among those that are lost. Put the files back;\na SQLite database and its -wal file belong together. If they are lost for good: longhaul store adopt",
+    ),
+    (
+        "state_dir_copied",
+        "The state directory is a copy of another one, or was moved to another file system. Served beside its original, it\nwould run again what waits or is to be tried again. Use the original; or, to go on with this one and never again\nwith the original: longhaul store adopt",
+    ),
+    (
         "foreign_store",
         "Processes that live in this store were started from another state directory. From here they would not be\nfound. Use that directory, or, if it is gone for good: longhaul store adopt",
     ),

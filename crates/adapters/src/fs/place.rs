@@ -92,6 +92,14 @@ impl Place {
         Ok(place)
     }
 
+    /// Takes the directory of a store that is there; none if there is none.
+    pub(super) fn of_existing(root: &Path) -> Result<Option<Self>, StoreError> {
+        match kind_of(root)? {
+            Kind::Ours => Self::take(root, None).map(Some),
+            Kind::Missing | Kind::Unfinished => Ok(None),
+        }
+    }
+
     pub(super) fn root(&self) -> &Path {
         &self.root
     }

@@ -6,10 +6,11 @@
 
 use super::SqliteOptions;
 use super::failure::{at_opening, corrupt};
+use super::row;
 use super::schema::{APPLICATION, PAGE, STEPS, TABLES, VERSION};
 use crate::database;
 use longhaul_failpoint::failpoint;
-use longhaul_ports::StoreError;
+use longhaul_ports::{Cursor, StoreError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
@@ -93,6 +94,14 @@ fn number(header: &[u8], at: usize) -> Option<u32> {
 }
 
 fn create(path: &Path) -> Result<(), StoreError> {
+    // It would be read as the log of the new database.
+    let log = beside(path, "-wal");
+    if log.exists() {
+        return Err(StoreError::Corrupt {
+            what: format!("{} is gone, and its log {} is there", path.display(), log.display()),
+            way_out: "put the database back, or move the log away to begin with an empty one".to_owned(),
+        });
+    }
     let draft = beside(path, ".new");
     for leftover in [draft.clone(), beside(&draft, "-journal")] {
         match fs::remove_file(&leftover) {
@@ -192,6 +201,21 @@ pub(super) fn look(path: &Path) -> Result<Option<Looked>, StoreError> {
     }
 }
 
+/// The place of the newest event in a database, read without leaving a trace; none if there is no database.
+pub(super) fn end(path: &Path) -> Result<Option<Cursor>, StoreError> {
+    match version_of(path)? {
+        None => return Ok(None),
+        Some(found) if found > VERSION => return Err(StoreError::Format { found, supported: VERSION }),
+        Some(_) => {}
+    }
+    // A change of the schema that was cut short is undone before anything is read.
+    let connection = if beside(path, "-journal").exists() { open(path) } else { for_looking(path) };
+    let newest: Option<i64> = connection
+        .and_then(|connection| connection.query_row("SELECT max(cursor) FROM event", [], |row| row.get(0)))
+        .map_err(|error| at_opening(path, error))?;
+    Ok(Some(Cursor(newest.map_or(0, row::uint))))
+}
+
 /// A connection that changes nothing: without a log beside it the file is all there is, and no lock or log is needed
 /// to read it; with one, the log is read and left as it is.
 fn for_looking(path: &Path) -> rusqlite::Result<Connection> {
@@ -279,10 +303,11 @@ mod tests {
     fn whoever_looks_finds_damage_and_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
-        assert_eq!(look(&path).unwrap(), None);
+        assert_eq!((look(&path).unwrap(), end(&path).unwrap()), (None, None));
         prepare(&path).unwrap();
         let before = fs::read(&path).unwrap();
         assert!(look(&path).unwrap().unwrap().whole);
+        assert_eq!(end(&path).unwrap(), Some(Cursor(0)));
         assert_eq!(fs::read(&path).unwrap(), before);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "it leaves no trace");
         let mut bytes = before;
@@ -290,6 +315,16 @@ mod tests {
         bytes[half..].iter_mut().for_each(|byte| *byte = 0xa5);
         fs::write(&path, bytes).unwrap();
         assert!(matches!(look(&path), Err(StoreError::Corrupt { .. })), "{:?}", look(&path));
+    }
+
+    #[test]
+    fn a_new_database_is_not_made_beside_the_log_of_another_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        fs::write(directory.path().join("store.db-wal"), "precious").unwrap();
+        assert!(matches!(prepare(&path), Err(StoreError::Corrupt { .. })));
+        assert!(!path.exists());
+        assert_eq!(fs::read_to_string(directory.path().join("store.db-wal")).unwrap(), "precious");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::check::{Check, amount};
 use crate::config::{self, ConfigError, Sources, StoreChoice};
+use crate::location;
 use crate::reserve;
 use crate::state_dir::StateDir;
 use longhaul_cli::{Place, manager_version};
@@ -52,6 +53,9 @@ pub(super) fn state_dir(path: &Path) -> Check {
         Ok(found) => found,
         Err(error) => return Check::problem(NAME, error.to_string()).because(error.why()).so(error.help()),
     };
+    if let Some(copied) = location::copied(&found) {
+        return Check::problem(NAME, copied.to_string()).because(copied.why()).so(copied.help());
+    }
     let free = match reserve::free(&found) {
         Ok(free) => free,
         Err(error) => {

@@ -1,11 +1,13 @@
 //! A store that says nothing any more when its manager has lost its foothold.
 
 use crate::foothold::{Foothold, Loss};
+use crate::store_mark::StoreMark;
 use async_trait::async_trait;
 use longhaul_domain::{OpId, ProcessId};
 use longhaul_engine::ports::{Decorator, Filter, Listing, PageAsk, Store, StoreCall, StoreError, Stored};
 use std::error::Error;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// A store that does what the one inside does, and whose writes are acknowledged only on the state directory and the
 /// files that they were asked on.
@@ -13,11 +15,18 @@ use std::sync::Arc;
 pub(crate) struct GuardedStore {
     inner: Arc<dyn Store>,
     foothold: Foothold,
+    /// Changes with each write that was acknowledged.
+    written: watch::Sender<()>,
 }
 
 impl GuardedStore {
-    pub(crate) const fn new(inner: Arc<dyn Store>, foothold: Foothold) -> Self {
-        Self { inner, foothold }
+    /// Wraps a store, and keeps its mark up to date from here on. Must be called inside a runtime.
+    pub(crate) fn new(inner: Arc<dyn Store>, foothold: Foothold, mark: Option<StoreMark>) -> Self {
+        let written = watch::Sender::new(());
+        if let Some(mark) = mark {
+            mark.follow(&inner, written.subscribe());
+        }
+        Self { inner, foothold, written }
     }
 
     /// Why it says nothing.
@@ -43,7 +52,11 @@ impl GuardedStore {
             return Err(StoreError::Unavailable { source: self.gone() });
         }
         let answer = work.await;
-        if self.foothold.holds() { answer } else { Err(StoreError::Unknown { op, source: self.gone() }) }
+        if !self.foothold.holds() {
+            return Err(StoreError::Unknown { op, source: self.gone() });
+        }
+        self.written.send_replace(());
+        answer
     }
 
     /// A read: it promises nothing, so that what was seen of the path before is enough.
@@ -107,7 +120,7 @@ mod tests {
         let foothold = Foothold::of(&state, &lock).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::default());
         let inner = Arc::new(FaultyStore::new(compose::empty_store(&clock), clock));
-        (inner.clone(), GuardedStore::new(inner, foothold), lock)
+        (inner.clone(), GuardedStore::new(inner, foothold, None), lock)
     }
 
     #[tokio::test]

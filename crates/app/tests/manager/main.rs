@@ -11,6 +11,7 @@ mod bench;
 mod binding;
 mod client;
 mod config;
+mod copied;
 mod displaced;
 mod doctor;
 mod full_disk;

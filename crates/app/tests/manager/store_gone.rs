@@ -3,7 +3,8 @@
 use crate::bench::{Bench, Said, until};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::fs;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// The exit code of a manager that lost what it stands on.
 const DISPLACED: i32 = 8;
@@ -58,30 +59,206 @@ fn manager_whose_store_is_removed_or_replaced_acknowledges_nothing_and_leaves() 
         let bench = Bench::new().with_config(config);
         let said = loses_its_store(&bench, || take_away(&bench));
         assert_eq!(said.code, DISPLACED, "{said:?}");
+        // A log that is removed while it is open goes into the database when that is closed.
+        let is_gone = !bench.state().join(lost).exists() && !bench.top().join(lost).exists();
+        if is_gone && lost != "longhaul.db-wal" {
+            let next = bench.run(&["run", "-b", "--", "true"]);
+            assert!(next.code != 0 && next.err.contains("store_lost"), "{lost}: {next:?}");
+        }
         for part in [lost, "removed, moved or replaced", "state_dir_gone"] {
             assert!(said.err.contains(part), "{part} in {}", said.err);
         }
     }
 }
 
-#[test]
-fn start_on_an_empty_store_beside_attempts_is_told_in_the_log() {
-    let bench = Bench::new();
-    let warned = || bench.log().lines().filter(|line| line.contains("WARN")).count();
-    let id = bench.launch("true");
-    assert_eq!(bench.run(&["wait", &id]).code, 0);
-    bench.end_manager(Signal::TERM);
-    assert_eq!(bench.run(&["status"]).code, 0);
-    bench.end_manager(Signal::TERM);
-    assert_eq!(warned(), 0, "{}", bench.log());
-    for ending in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(bench.state().join(format!("longhaul.db{ending}")));
+/// A manager that was killed while a command runs, and the damage that is done to its store afterwards.
+struct Damaged {
+    bench: Bench,
+    id: String,
+    command: Pid,
+    /// A whole copy of the store.
+    aside: PathBuf,
+}
+
+impl Damaged {
+    fn new(config: &str, damage: impl FnOnce(&Bench)) -> Self {
+        let bench = Bench::new().with_config(config);
+        let early = bench.launch("true");
+        assert_eq!(bench.run(&["wait", &early]).code, 0);
+        bench.end_manager(Signal::TERM);
+        copy(&store_of(&bench), &bench.top().join("older"));
+        let id = bench.launch("until [ -e go ]; do sleep 0.02; done; exit 5");
+        until("it runs", || bench.show(&id)["pid"].is_u64());
+        let pid = i32::try_from(bench.show(&id)["pid"].as_i64().unwrap()).unwrap();
+        // The mark follows the commits a moment later.
+        let marked = || fs::read_to_string(bench.state().join("store_mark")).unwrap_or_default();
+        let events = bench.run(&["events", "--json"]).out.lines().count();
+        until("it is marked", || {
+            let newest = marked().split(['=', '\n']).nth(1).and_then(|newest| newest.parse().ok());
+            newest.is_some_and(|newest: usize| newest >= events)
+        });
+        bench.end_manager(Signal::KILL);
+        let aside = bench.top().join("aside");
+        copy(&store_of(&bench), &aside);
+        damage(&bench);
+        Self { bench, id, command: Pid::from_raw(pid).unwrap(), aside }
     }
-    assert_eq!(bench.run(&["status"]).code, 0);
-    let log = bench.log();
-    let line = log.lines().find(|line| line.contains("WARN")).unwrap_or_default();
-    for part in ["longhaul.db", &bench.state().join("attempts").display().to_string()] {
-        assert!(line.contains(part), "{part} in {log}");
+
+    /// Puts back what was damaged.
+    fn mend(&self) {
+        for path in store_of(&self.bench) {
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
+        copy(&[self.aside.join("store")], self.bench.state());
+        copy(&DATABASE.map(|name| self.aside.join(name)), self.bench.state());
+    }
+}
+
+impl Drop for Damaged {
+    fn drop(&mut self) {
+        // Without a manager it would outlive the test.
+        let _ = kill_process(self.command, Signal::KILL);
+    }
+}
+
+/// The files of a database.
+const DATABASE: [&str; 3] = ["longhaul.db", "longhaul.db-wal", "longhaul.db-shm"];
+
+fn store_of(bench: &Bench) -> [PathBuf; 4] {
+    let [one, two, three] = DATABASE.map(|name| bench.state().join(name));
+    [one, two, three, bench.state().join("store")]
+}
+
+/// Copies those that are there.
+fn copy(from: &[PathBuf], to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for path in from.iter().filter(|path| path.exists()) {
+        let copied = Command::new("cp").arg("-a").arg(path).arg(to).status().unwrap();
+        assert!(copied.success());
+    }
+}
+
+#[test]
+fn store_that_lost_records_is_not_served_and_is_never_empty() {
+    type Damage = fn(&Bench);
+    let without_database: Damage = |bench| fs::remove_file(bench.state().join("longhaul.db")).unwrap();
+    let without_all: Damage = |bench| {
+        store_of(bench).iter().for_each(|path| drop(fs::remove_file(path)));
+    };
+    let without_log: Damage = |bench| fs::remove_file(bench.state().join("longhaul.db-wal")).unwrap();
+    let with_cut_log: Damage = |bench| {
+        let log = fs::OpenOptions::new().write(true).open(bench.state().join("longhaul.db-wal")).unwrap();
+        log.set_len(9_000).unwrap();
+    };
+    let with_changed_log: Damage = |bench| {
+        let path = bench.state().join("longhaul.db-wal");
+        let mut bytes = fs::read(&path).unwrap();
+        let place = bytes.len() / 2;
+        bytes[place] ^= 0x10;
+        fs::write(path, bytes).unwrap();
+    };
+    let older: Damage = |bench| {
+        store_of(bench)
+            .iter()
+            .for_each(|path| drop(fs::remove_file(path).or_else(|_| fs::remove_dir_all(path))));
+        let names = ["longhaul.db", "store"].map(|name| bench.top().join("older").join(name));
+        copy(&names, bench.state());
+    };
+    let without_directory: Damage = |bench| fs::remove_dir_all(bench.state().join("store")).unwrap();
+    let emptied: Damage = |bench| {
+        fs::remove_dir_all(bench.state().join("store")).unwrap();
+        fs::create_dir(bench.state().join("store")).unwrap();
+    };
+    let without_newest: Damage = |bench| {
+        let commits = fs::read_dir(bench.state().join("store/commits")).unwrap().flatten();
+        let newest = commits.map(|entry| entry.path()).max().unwrap();
+        // The last two: one may hold no event.
+        let number: u64 = newest.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        for number in number - 1..=number {
+            fs::remove_file(newest.with_file_name(format!("{number:012}.jsonl"))).unwrap();
+        }
+    };
+    for (name, config, damage) in [
+        ("without_database", "", without_database),
+        ("without_all", "", without_all),
+        ("without_log", "", without_log),
+        ("with_cut_log", "", with_cut_log),
+        ("with_changed_log", "", with_changed_log),
+        ("older", "", older),
+        ("without_directory", FILES, without_directory),
+        ("emptied", FILES, emptied),
+        ("without_newest", FILES, without_newest),
+        ("older files", FILES, older),
+    ] {
+        let damaged = Damaged::new(config, damage);
+        let Damaged { bench, id, .. } = &damaged;
+        for words in [&["status", "-a"][..], &["run", "-b", "--", "true"], &["wait", id]] {
+            let said = bench.run(words);
+            assert_ne!(said.code, 0, "{name} {words:?} {said:?}");
+            for part in ["store_lost", "longhaul store adopt", id] {
+                assert!(said.err.contains(part), "{name} {words:?}: {part} in {}", said.err);
+            }
+            assert!(!said.out.contains("nothing"), "{name} {words:?}: {said:?}");
+        }
+        let doctor = bench.run(&["doctor"]);
+        assert_eq!(doctor.code, 1, "{name} {doctor:?}");
+        for part in ["problem  store", "longhaul store adopt", id] {
+            assert!(doctor.out.contains(part), "{name}: {part} in {}", doctor.out);
+        }
+        damaged.mend();
+        assert_eq!(bench.show(id)["status"], "running", "{name}");
+        fs::write(bench.top().join("go"), "").unwrap();
+        assert_eq!(bench.run(&["wait", id]).code, 5, "{name}: nothing of it was changed meanwhile");
+        assert_eq!(bench.run(&["doctor"]).code, 0, "{name}");
+    }
+}
+
+#[test]
+fn loss_of_a_store_is_accepted_on_consent_and_what_runs_is_named() {
+    type Damage = fn(&Bench);
+    let gone: Damage = |bench| fs::remove_file(bench.state().join("longhaul.db")).unwrap();
+    let without_log: Damage = |bench| fs::remove_file(bench.state().join("longhaul.db-wal")).unwrap();
+    let files_gone: Damage = |bench| fs::remove_dir_all(bench.state().join("store")).unwrap();
+    for (config, damage, kept) in [("", gone, 0), ("", without_log, 1), (FILES, files_gone, 0)] {
+        let damaged = Damaged::new(config, damage);
+        let Damaged { bench, id, command, .. } = &damaged;
+        let unasked = bench.run(&["store", "adopt"]);
+        assert!(unasked.code == 2 && unasked.err.contains("adopt --yes"), "{config} {unasked:?}");
+        assert_eq!(bench.run(&["status"]).code, 6, "{config}: nothing was done");
+        let adopted = bench.run(&["store", "adopt", "--yes"]);
+        assert!(adopted.code == 0 && adopted.out.contains(id), "{config} {adopted:?}");
+        let again = bench.run(&["store", "adopt"]);
+        assert!(again.code != 0 || again.out.contains("already"), "{config} {again:?}");
+        let listed = bench.run(&["status", "-a", "--json"]);
+        let listed: serde_json::Value = serde_json::from_str(&listed.out).unwrap();
+        assert_eq!(listed["processes"].as_array().unwrap().len(), kept, "{config} {listed:#}");
+        assert!(test_kill_process(*command).is_ok(), "{config}: it runs on");
+        let fresh = bench.launch("exit 3");
+        assert_eq!(bench.run(&["wait", &fresh]).code, 3);
+        bench.end_manager(Signal::KILL);
+        assert_eq!(bench.show(&fresh)["exit"]["code"], 3, "{config}: it is served from there on");
+    }
+}
+
+#[test]
+fn store_that_let_go_of_records_or_was_moved_has_lost_none() {
+    for config in ["", "store = \"fs:\"\n"] {
+        let bench = Bench::new().with_config(config);
+        let done = bench.launch("true");
+        assert_eq!(bench.run(&["wait", &done]).code, 0);
+        assert_eq!(bench.run(&["prune", "--older-than", "0s", "--yes"]).code, 0);
+        for signal in [Signal::TERM, Signal::KILL] {
+            bench.end_manager(signal);
+            assert_eq!(bench.run(&["status"]).code, 0, "{config}: {}", bench.log());
+        }
+        bench.end_manager(Signal::KILL);
+        // A state directory of an older version has no mark.
+        fs::remove_file(bench.state().join("store_mark")).unwrap();
+        assert_eq!(bench.run(&["status"]).code, 0, "{config}: {}", bench.log());
+        bench.end_manager(Signal::KILL);
+        fs::rename(bench.state(), bench.top().join("moved")).unwrap();
+        let bench = bench.at("moved");
+        assert_eq!(bench.run(&["status"]).code, 0, "{config}: {}", bench.log());
     }
 }
 

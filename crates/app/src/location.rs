@@ -1,0 +1,118 @@
+//! Where a state directory lies, so that a copy of it can be told from the original.
+//!
+//! A copy would do all pending work a second time: what waits in a queue, for its next attempt, or for its start time. So a
+//! manager serves a directory only if either its path or its identity (device and inode) is what it was at the last start.
+//! A move, a new device number after a reboot, and a backup that is restored to its path all pass.
+
+use crate::announce::ATTEMPTS;
+use crate::binding::{Binding, UnusableFile, replace, text_of};
+use crate::foothold::Place;
+use crate::last_store::living;
+use crate::lock::LOCK;
+use crate::state_dir::StateDir;
+use longhaul_cli::shell_word;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// The file that tells where the directory was served last, in it.
+const NAME: &str = "location";
+
+/// Where a state directory lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    path: PathBuf,
+    place: Place,
+}
+
+/// A state directory that was copied from another one, or was moved to another file system.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the state directory {} is a copy of {}", state_dir.display(), original.display())]
+pub struct CopiedStateDir {
+    /// The copy.
+    pub state_dir: PathBuf,
+    /// Where the original was served last.
+    pub original: PathBuf,
+}
+
+impl Location {
+    /// Refuses a copy; else notes where the directory lies. A directory that was never served passes.
+    pub(crate) fn check(state: &StateDir) -> Result<Result<(), UnusableFile>, CopiedStateDir> {
+        if let Some(copied) = copied(state) {
+            return Err(copied);
+        }
+        Ok(Self::note(state))
+    }
+
+    /// Notes where the directory lies.
+    pub(crate) fn note(state: &StateDir) -> Result<(), UnusableFile> {
+        let (file, here) = (state.path().join(NAME), Self::of(state));
+        match here {
+            Some(here) if Self::read(&file).as_ref() != Some(&here) => {
+                replace(&file, &here.text()).map_err(|source| UnusableFile { path: file, source })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn of(state: &StateDir) -> Option<Self> {
+        let path = fs::canonicalize(state.path()).ok()?;
+        Some(Self { path, place: Place::of(rustix::fs::fstat(state).ok()?) })
+    }
+
+    /// None if nothing is noted, or the note is damaged.
+    fn read(file: &Path) -> Option<Self> {
+        let text = text_of(file).ok()??;
+        let (device, rest) = text.strip_prefix("device=")?.split_once("\ninode=")?;
+        let (inode, path) = rest.split_once("\npath=")?;
+        let place = Place { device: device.parse().ok()?, inode: inode.parse().ok()? };
+        Some(Self { path: path.strip_suffix('\n')?.into(), place })
+    }
+
+    fn text(&self) -> String {
+        let Self { path, place: Place { device, inode } } = self;
+        format!("device={device}\ninode={inode}\npath={}\n", path.display())
+    }
+}
+
+/// Tells of which directory this one is a copy, if it is one.
+pub(crate) fn copied(state: &StateDir) -> Option<CopiedStateDir> {
+    let noted = Location::read(&state.path().join(NAME))?;
+    let here = Location::of(state)?;
+    let is_same = noted.path == here.path || noted.place == here.place;
+    (!is_same).then(|| CopiedStateDir { state_dir: state.path().to_owned(), original: noted.path })
+}
+
+impl CopiedStateDir {
+    /// Whether a manager serves the original, or an attempt in it is live.
+    pub(crate) fn is_original_at_work(&self) -> bool {
+        let lock = File::open(self.original.join(LOCK));
+        let is_served =
+            lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)));
+        is_served || !living(&self.original.join(ATTEMPTS)).is_empty()
+    }
+
+    /// Makes the copy an independent state directory.
+    pub(crate) fn adopt(&self, state: &StateDir) -> Result<(), UnusableFile> {
+        // With one id for both, a store that both use would take them for the same directory.
+        Binding::part(state, &self.original)?;
+        Location::note(state)
+    }
+
+    /// Why it is not served.
+    pub(crate) fn why(&self) -> String {
+        let moved =
+            if self.original.exists() { "" } else { "; or it was moved from there to another file system" };
+        format!("work that is pending in the original would run here a second time{moved}")
+    }
+
+    /// What to do about it.
+    pub(crate) fn help(&self) -> String {
+        let original = shell_word(&self.original.to_string_lossy());
+        let adopt = "to use this one from now on, and the original never again: `longhaul store adopt`";
+        if self.original.exists() {
+            format!("use the original: LONGHAUL_STATE_DIR={original}; {adopt}")
+        } else {
+            adopt.to_owned()
+        }
+    }
+}

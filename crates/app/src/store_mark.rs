@@ -1,0 +1,280 @@
+//! How far the store of a state directory has got.
+//!
+//! A database whose file or log was removed, cut short, or replaced by an older copy is still a valid database: it cannot
+//! tell that records are missing. So the state directory keeps the number of the store's newest event in a file of its
+//! own, the mark. A store that is behind its mark has lost records. No manager serves it: work would run without a record,
+//! and the output of attempts that have no record would be removed.
+//!
+//! The mark is written after the commits and is not synced. It is therefore never ahead of a store that kept what it
+//! synced, and no launch waits for it.
+
+use crate::announce::ATTEMPTS;
+use crate::binding::{UnusableFile, replace, text_of};
+use crate::compose::{ComposeError, end_of};
+use crate::config::StoreChoice;
+use crate::last_store::{is_last, living};
+use crate::state_dir::StateDir;
+use longhaul_domain::ProcessId;
+use longhaul_engine::ports::{Cursor, Store};
+use rustix::fs::{Mode, OFlags};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The file of the mark, in the state directory.
+const NAME: &str = "store_mark";
+/// An error names at most so many processes.
+const NAMED: usize = 10;
+/// The shortest time between two writes of the mark.
+const STEP: Duration = Duration::from_millis(100);
+
+/// What a state directory knows of how far its store has got.
+#[derive(Debug)]
+pub(crate) struct StoreMark {
+    file: PathBuf,
+    /// The name of the store in the file. It stays the same when the state directory is moved.
+    name: String,
+    /// The name of the store for people.
+    store: String,
+    known: Known,
+}
+
+/// What is known of a store before it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// It had this event.
+    Event(Cursor),
+    /// There is no mark, but the store served this state directory last and there are attempts: it had events.
+    Used,
+    /// Nothing: it may be new.
+    Nothing,
+}
+
+/// A store that lacks records which it had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.told())]
+pub struct LostRecords {
+    /// The store.
+    pub store: String,
+    /// The newest event that it is known to have had; none if that is not known.
+    pub known: Option<Cursor>,
+    /// The newest event that it has; none if there is no store.
+    pub found: Option<Cursor>,
+    /// The processes that have a live attempt in the state directory.
+    pub live: BTreeSet<ProcessId>,
+}
+
+impl StoreMark {
+    /// Reads the mark of a store. Only stores in files of this machine have one.
+    pub(crate) fn of(state: &StateDir, choice: &StoreChoice) -> Option<Self> {
+        let (kind, path) = match choice {
+            StoreChoice::Memory | StoreChoice::Other(_) => return None,
+            StoreChoice::Sqlite(path) => ("sqlite", path),
+            StoreChoice::Fs(path) => ("fs", path),
+        };
+        let name = format!("{kind}:{}", path.strip_prefix(state.path()).unwrap_or(path).display());
+        let file = state.path().join(NAME);
+        let text = text_of(&file).ok().flatten();
+        let known = match text.as_deref().and_then(|text| noted(text, &name)) {
+            Some(newest) => Known::Event(newest),
+            None if is_last(state, choice) && holds_attempts(&state.path().join(ATTEMPTS)) => Known::Used,
+            None => Known::Nothing,
+        };
+        Some(Self { file, name, store: choice.to_string(), known })
+    }
+
+    /// Refuses a store that is behind its mark. `found` is its newest event; none means that there is no store.
+    pub(crate) fn check(&self, state: &StateDir, found: Option<Cursor>) -> Result<(), LostRecords> {
+        let reached = found.unwrap_or_default();
+        let (is_whole, known) = match self.known {
+            Known::Event(known) => (reached >= known, Some(known)),
+            Known::Used => (reached > Cursor::default(), None),
+            Known::Nothing => (true, None),
+        };
+        if is_whole {
+            return Ok(());
+        }
+        let live = living(&state.path().join(ATTEMPTS));
+        Err(LostRecords { store: self.store.clone(), known, found, live })
+    }
+
+    /// Does the same before the store is opened: opening would create a missing store, and would remove the log of a
+    /// database, from which somebody may still want to recover records.
+    pub(crate) fn check_unopened(&self, state: &StateDir, choice: &StoreChoice) -> Result<(), LostRecords> {
+        let found = match choice {
+            // Reading a store of files takes as long as opening it, so it is checked after that.
+            StoreChoice::Fs(path) if path.exists() => return Ok(()),
+            StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) | StoreChoice::Other(_) => {
+                end_of(choice)
+            }
+        };
+        // Opening the store reports why it cannot be read.
+        found.map_or(Ok(()), |found| self.check(state, found))
+    }
+
+    /// Checks the store after it was opened.
+    pub(crate) async fn check_opened(
+        &self,
+        state: &StateDir,
+        choice: &StoreChoice,
+        store: &dyn Store,
+    ) -> Result<(), ComposeError> {
+        let failed = |source| ComposeError::Store { store: choice.to_string(), source };
+        let newest = store.end().await.map_err(failed)?;
+        Ok(self.check(state, Some(newest))?)
+    }
+
+    /// Makes a mark for a store that has none. This comes before the state directory notes which store serves it: a store
+    /// that it notes, and that has no mark, had events.
+    pub(crate) fn begin(&self) -> Result<(), UnusableFile> {
+        match self.known {
+            Known::Event(_) => Ok(()),
+            Known::Used | Known::Nothing => self.reset(Cursor::default()),
+        }
+    }
+
+    /// Writes the mark anew, durably.
+    pub(crate) fn reset(&self, newest: Cursor) -> Result<(), UnusableFile> {
+        replace(&self.file, &text(&self.name, newest))
+            .map_err(|source| UnusableFile { path: self.file.clone(), source })
+    }
+
+    /// Keeps the mark up to date until the sender of `written` is dropped.
+    pub(crate) fn follow(self, store: &Arc<dyn Store>, written: watch::Receiver<()>) {
+        match self.opened() {
+            Ok(file) => drop(tokio::spawn(follow(file, self.name, Arc::downgrade(store), written))),
+            Err(error) => tracing::warn!(%error, "a loss of records of the store will not be noticed"),
+        }
+    }
+
+    /// The file of the mark. It stays open, because its path may lead into another state directory later.
+    fn opened(&self) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(&self.file, flags, Mode::empty())?.into())
+    }
+}
+
+async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: watch::Receiver<()>) {
+    let file = Arc::new(file);
+    let mut marked = None;
+    while let Some(open) = store.upgrade() {
+        let newest = open.end().await;
+        drop(open);
+        if let Ok(newest) = newest
+            && marked != Some(newest)
+        {
+            let (file, text) = (Arc::clone(&file), text(&name, newest));
+            // In place, so that a full disk has room for it.
+            let writing = tokio::task::spawn_blocking(move || file.write_all_at(text.as_bytes(), 0));
+            match writing.await {
+                Ok(Ok(())) => marked = Some(newest),
+                // The mark stays behind: a loss may be missed, and none is reported that is not there.
+                Ok(Err(error)) => tracing::debug!(%error, "the mark of the store could not be written"),
+                Err(_) => return,
+            }
+        }
+        tokio::time::sleep(STEP).await;
+        if written.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What a store has lost; none if it has lost nothing, is in use, or cannot be read. Nothing is changed.
+pub(crate) fn lost(state: &StateDir, choice: &StoreChoice) -> Option<LostRecords> {
+    let mark = StoreMark::of(state, choice)?;
+    let found = end_of(choice).ok()?;
+    mark.check(state, found).err()
+}
+
+/// Accepts a loss: sets the mark to the newest event that the store has now.
+pub(crate) fn accept_loss(state: &StateDir, choice: &StoreChoice) -> Result<(), UnusableFile> {
+    let Some(mark) = StoreMark::of(state, choice) else { return Ok(()) };
+    if let StoreChoice::Sqlite(path) = choice
+        && !path.exists()
+    {
+        // A new database is not created beside the log of another one.
+        for ending in ["-wal", "-shm"] {
+            let left = with_ending(path, ending);
+            match fs::rename(&left, with_ending(&left, ".lost")) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(UnusableFile { path: left, source });
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+    match end_of(choice) {
+        Ok(found) => mark.reset(found.unwrap_or_default()),
+        Err(_) => Ok(()),
+    }
+}
+
+impl LostRecords {
+    fn told(&self) -> String {
+        match self.found {
+            None => format!("the store {} is gone", self.store),
+            Some(_) => format!("the store {} has lost its newest records", self.store),
+        }
+    }
+
+    /// Why the store is not served.
+    pub(crate) fn why(&self) -> String {
+        let had = match self.known {
+            Some(known) => format!("it had {} events", known.0),
+            None => "it had events".to_owned(),
+        };
+        let has = self.found.map_or_else(String::new, |found| format!(" and has {}", found.0));
+        let live = match self.live.len() {
+            0 => "no process runs here now".to_owned(),
+            1 => format!("1 process runs here, and may have no record: {}", ids(&self.live)),
+            count => format!("{count} processes run here, and may have no record: {}", ids(&self.live)),
+        };
+        format!("{had}{has}; {live}")
+    }
+
+    /// What to do about it.
+    pub(crate) fn help(&self) -> String {
+        format!(
+            "put the files back that were removed or replaced{}; if they are lost, `longhaul store adopt` accepts the loss",
+            if self.store.starts_with("sqlite:") { ", the database together with its -wal file" } else { "" }
+        )
+    }
+}
+
+/// The first of these, in one line.
+fn ids(all: &BTreeSet<ProcessId>) -> String {
+    let named: Vec<String> = all.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = if all.len() > NAMED { " …" } else { "" };
+    format!("{}{more}", named.join(" "))
+}
+
+/// What the file holds. Its length depends on the name alone, so that it can be overwritten in place.
+fn text(name: &str, newest: Cursor) -> String {
+    format!("newest_event={:020}\nstore={name}\n", newest.0)
+}
+
+fn noted(text: &str, name: &str) -> Option<Cursor> {
+    let (newest, named) = text.strip_prefix("newest_event=")?.split_once("\nstore=")?;
+    if named.strip_suffix('\n') != Some(name) {
+        return None;
+    }
+    newest.parse().ok().map(Cursor)
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn holds_attempts(directory: &Path) -> bool {
+    let is_one = |name: &str| name.parse::<ProcessId>().is_ok();
+    fs::read_dir(directory)
+        .is_ok_and(|found| found.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_one)))
+}
