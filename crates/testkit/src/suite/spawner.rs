@@ -11,8 +11,14 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+mod lives;
 mod senses;
 
+pub use lives::{
+    an_attempt_of_an_earlier_life_is_not_started_again, an_attempt_that_nobody_started_never_ran,
+    an_end_that_is_kept_is_told_again, the_next_life_finds_what_ended, the_next_life_finds_what_runs,
+    the_next_life_says_that_the_end_was_not_seen,
+};
 pub use senses::{
     a_look_is_told_of_what_runs_alone, a_look_shows_where_a_tree_listens, input_is_closed_to_what_has_none,
     input_is_written_by_the_next_life_too, input_that_was_written_arrives_and_ends,
@@ -235,23 +241,6 @@ pub async fn an_attempt_is_started_once(world: &SpawnerWorld) {
     world.assert_silence().await;
 }
 
-/// An attempt whose start was ordered in an earlier life is not started again either, and is reported as it is.
-pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerWorld) {
-    if !world.can().await.survives {
-        return;
-    }
-    let order = world.order(world.actors.exits(Duration::from_millis(300), 5));
-    let key = order.key;
-    must(world.spawner().await.start(order.clone()).await);
-    world.next().await;
-    must(world.crash().await.start(order).await);
-    let first = world.next().await;
-    assert!(matches!(first.observation, Observation::Spawned { .. }), "{first:?}");
-    let exit = world.exit(key).await;
-    world.assert_code(&exit, 5).await;
-    world.assert_silence().await;
-}
-
 /// A program that does not exist is told, and nothing ran.
 pub async fn a_missing_program_is_told(world: &SpawnerWorld) {
     let order = world.order(world.actors.missing());
@@ -409,95 +398,6 @@ pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerWorld) {
     world.exit(key).await;
     spawner.settled(key).await;
     refused!(spawner.usage(key).await, SpawnError::Unknown { .. });
-}
-
-/// The next life of the manager finds what still runs, sees its end, and can stop it.
-pub async fn the_next_life_finds_what_runs(world: &SpawnerWorld) {
-    if !world.can().await.survives {
-        return;
-    }
-    let short = world.run(world.actors.exits(Duration::from_millis(500), 4)).await;
-    let long = world.run(world.actors.runs()).await;
-    let spawner = world.crash().await;
-    for key in [short, long] {
-        let found = world.adopt(key).await;
-        assert!(
-            matches!(
-                found,
-                Found::Alive(Observation::Spawned { attempt, .. }) if attempt == key.attempt
-            ),
-            "{found:?}"
-        );
-    }
-    let exit = world.exit(short).await;
-    world.assert_code(&exit, 4).await;
-    must(spawner.stop(long, GENTLY).await);
-    assert_eq!(world.exit(long).await.stopped, Some(StopCause::User));
-    world.assert_silence().await;
-}
-
-/// The next life finds how what ended meanwhile ended, and is not told again.
-pub async fn the_next_life_finds_what_ended(world: &SpawnerWorld) {
-    if !world.can().await.survives {
-        return;
-    }
-    let key = world.run(world.actors.exits(Duration::from_millis(50), 9)).await;
-    let first = world.exit(key).await;
-    world.crash().await;
-    let found = world.adopt(key).await;
-    let mut exit = some(match found {
-        Found::Over(Observation::Exited { exit, .. }) => Some(exit),
-        Found::Over(_) | Found::Alive(_) => None,
-    });
-    // Who looks later did not see it.
-    exit.circumstances.unwatched = first.circumstances.unwatched;
-    assert_eq!(exit, first);
-    world.assert_silence().await;
-}
-
-/// Where work does not outlive the manager, its next life tells that nobody saw the end, and never that it lives or never
-/// ran.
-pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerWorld) {
-    if world.can().await.survives {
-        return;
-    }
-    let key = world.run(world.actors.runs()).await;
-    world.crash().await;
-    let found = world.adopt(key).await;
-    let is_lost =
-        matches!(&found, Found::Over(Observation::SupervisorLost { attempt, .. }) if *attempt == key.attempt);
-    assert!(is_lost, "{found:?}");
-    world.assert_silence().await;
-}
-
-/// What runs has no end to keep, and an end that is kept is told again by the next life.
-pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerWorld) {
-    let key = world.run(world.actors.exits(Duration::from_millis(200), 9)).await;
-    assert!(!world.spawner().await.keeps_end(key).await);
-    let status = world.exit(key).await.status;
-    if !world.spawner().await.keeps_end(key).await {
-        return;
-    }
-    let spawner = world.crash().await;
-    let found = world.adopt(key).await;
-    let Found::Over(Observation::Exited { exit, .. }) = found else {
-        instead_of("the end", &found);
-    };
-    assert_eq!(exit.status, status);
-    spawner.settled(key).await;
-    assert!(!spawner.keeps_end(key).await, "it is not watched any more");
-}
-
-/// An attempt that nobody started never ran, and never will.
-pub async fn an_attempt_that_nobody_started_never_ran(world: &SpawnerWorld) {
-    if !world.can().await.survives {
-        return;
-    }
-    let order = world.order(world.actors.runs());
-    let attempt = order.key.attempt;
-    let found = world.adopt(order.key).await;
-    assert_eq!(found, Found::Over(Observation::NeverRan { attempt }));
-    world.assert_silence().await;
 }
 
 /// Many run at once, and each is seen to begin and to end, in this order.
