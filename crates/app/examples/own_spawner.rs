@@ -1,21 +1,23 @@
 //! A spawner of one's own: commands are Rust functions on threads. It can neither pause nor signal what it runs, says
 //! so, and whoever asks for it is refused.
 //!
-//! Run it with `cargo run -p longhaul --example own_spawner`.
+//! Run it with `cargo run -p longhaul --example own_spawner`, and the suite over it with
+//! `cargo test -p longhaul --example own_spawner`.
 
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::OsOutput;
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_domain::{
-    Capabilities, Circumstances, Command, CommandSpec, Exit, ExitStatus, Interruption, NodeId, Observation,
-    Spec, StartFailure, StartStage, StopCause, TreeUsage, Usage, Work,
+    Capabilities, Command, CommandSpec, Exit, ExitStatus, Interruption, NodeId, Observation, Spec,
+    StartFailure, StartStage, StopCause, TreeUsage, Work,
 };
 use longhaul_engine::ports::{
     AttemptKey, Clock, Found, NodeFacts, Seen, SpawnError, Spawner, StartOrder, StopOrder,
 };
 use longhaul_engine::{Engine, Goal, Launch, Mode, Parts, Settings, Shutdown};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::error::Error;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,7 +65,7 @@ impl ThreadSpawner {
 #[async_trait]
 impl Spawner for ThreadSpawner {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::NONE
+        Capabilities { exit_codes: true, ..Capabilities::NONE }
     }
 
     async fn start(&self, order: StartOrder) -> Result<(), SpawnError> {
@@ -74,10 +76,11 @@ impl Spawner for ThreadSpawner {
                 failure: StartFailure { stage: StartStage::Exec, errno: None, detail },
             });
         };
-        let asked = Asked::default();
-        if self.running().insert(key, asked.clone()).is_some() {
-            return Ok(());
-        }
+        let asked = match self.running().entry(key) {
+            // Started before: it is not started twice.
+            Entry::Occupied(_) => return Ok(()),
+            Entry::Vacant(new) => new.insert(Asked::default()).clone(),
+        };
         let (tell, clock) = (self.tell.clone(), Arc::clone(&self.clock));
         let at = clock.now();
         let spawned = Observation::Spawned { attempt: key.attempt, pid: None, containment: None, at };
@@ -85,7 +88,7 @@ impl Spawner for ThreadSpawner {
         let _ = tell.send(Seen { id: key.id, observation: spawned });
         std::thread::spawn(move || {
             let status = ExitStatus::Code(function(&args, &asked));
-            let exit = exit(status, clock.now(), asked.cause());
+            let exit = Exit { stopped: asked.cause(), ..Exit::of(status, clock.now()) };
             let observation = Observation::Exited { attempt: key.attempt, exit };
             let _ = tell.send(Seen { id: key.id, observation });
         });
@@ -127,23 +130,6 @@ impl Spawner for ThreadSpawner {
 
     async fn settled(&self, key: AttemptKey) {
         self.running().remove(&key);
-    }
-}
-
-fn exit(status: ExitStatus, at: longhaul_domain::Timestamp, stopped: Option<StopCause>) -> Exit {
-    Exit {
-        status,
-        at,
-        stopped,
-        last_signal: None,
-        swept: 0,
-        leftovers: 0,
-        limit: None,
-        usage: Usage::default(),
-        output_bytes: 0,
-        dropped_bytes: 0,
-        began: None,
-        circumstances: Circumstances::PLAIN,
     }
 }
 
@@ -202,4 +188,64 @@ async fn launch(engine: &Engine, words: &[&str]) -> Result<longhaul_domain::Proc
     let spec = Spec::of(Work::Command(Box::new(CommandSpec::of(program, args, "/"))));
     let launch = Launch { spec, parent: None, captured: None, no_queue: false };
     Ok(engine.launch(launch).await?.stored.process.id)
+}
+
+#[cfg(test)]
+mod suite {
+    use super::{Asked, Function, ThreadSpawner};
+    use async_trait::async_trait;
+    use longhaul_adapters::system::SystemClock;
+    use longhaul_domain::CommandSpec;
+    use longhaul_engine::ports::Spawner;
+    use longhaul_testkit::suite::{Actors, SpawnerWorld};
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    #[derive(Debug)]
+    struct Functions {
+        clock: Arc<SystemClock>,
+    }
+
+    /// Exits after so many milliseconds with this code, or as soon as it is told to end.
+    fn exit(args: &[String], asked: &Asked) -> i32 {
+        let number = |place: usize| args.get(place).and_then(|arg| arg.parse().ok()).unwrap_or_default();
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(number(0)) && asked.cause().is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        i32::try_from(number(1)).unwrap_or(-1)
+    }
+
+    #[async_trait]
+    impl Actors for Functions {
+        fn exits(&self, after: Duration, code: u8) -> CommandSpec {
+            CommandSpec::of("exit", &[&after.as_millis().to_string(), &code.to_string()], "/")
+        }
+
+        fn runs(&self) -> CommandSpec {
+            CommandSpec::of("idle", &[], "/")
+        }
+
+        fn missing(&self) -> CommandSpec {
+            CommandSpec::of("unknown", &[], "/")
+        }
+
+        async fn pass(&self, span: Duration) {
+            tokio::time::sleep(span).await;
+        }
+
+        async fn reopen(&self) -> Arc<dyn Spawner> {
+            let functions: [(&str, Function); 2] = [("exit", exit), ("idle", super::idle)];
+            let functions = functions.map(|(name, function)| (name.to_owned(), function)).into();
+            Arc::new(ThreadSpawner::new(self.clock.clone(), functions))
+        }
+    }
+
+    fn open() -> SpawnerWorld {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SystemClock::open(dir.path()).unwrap());
+        SpawnerWorld::new(Arc::new(Functions { clock })).guarded(dir)
+    }
+
+    longhaul_testkit::spawner_suite!(open);
 }

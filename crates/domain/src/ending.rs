@@ -204,6 +204,27 @@ pub struct Exit {
     pub circumstances: Circumstances,
 }
 
+impl Exit {
+    /// An exit at this moment, of which nothing more is known.
+    #[must_use]
+    pub const fn of(status: ExitStatus, at: Timestamp) -> Self {
+        Self {
+            status,
+            at,
+            stopped: None,
+            last_signal: None,
+            swept: 0,
+            leftovers: 0,
+            limit: None,
+            usage: Usage { user: Duration::ZERO, system: Duration::ZERO, peak_memory: 0 },
+            output_bytes: 0,
+            dropped_bytes: 0,
+            began: None,
+            circumstances: Circumstances::PLAIN,
+        }
+    }
+}
+
 /// What was the case when a command ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {

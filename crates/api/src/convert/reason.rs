@@ -238,8 +238,7 @@ const fn signal_name(number: u8) -> Option<&'static str> {
 mod tests {
     use super::*;
     use longhaul_domain::{
-        Awake, Capabilities, Chance, Circumstances, CommandSpec, Context, Input, Lineage, Observation,
-        ProcessId, Spec, Usage, Work,
+        Awake, Capabilities, Chance, CommandSpec, Context, Input, Lineage, Observation, ProcessId, Spec, Work,
     };
     use std::sync::Arc;
     use std::time::Duration;
@@ -350,20 +349,7 @@ mod tests {
     }
 
     fn exit(status: ExitStatus) -> Exit {
-        Exit {
-            status,
-            at: Timestamp(61_000),
-            stopped: None,
-            last_signal: None,
-            swept: 0,
-            leftovers: 0,
-            limit: None,
-            usage: Usage::default(),
-            output_bytes: 0,
-            dropped_bytes: 0,
-            began: None,
-            circumstances: Circumstances::PLAIN,
-        }
+        Exit::of(status, Timestamp(61_000))
     }
 
     const fn code(code: i32) -> ExitStatus {

@@ -5,8 +5,8 @@ use super::journal::{Act, Entry};
 use super::script::{Answer, Course, Obedience, Script};
 use super::{FakeOutput, VirtualClock};
 use longhaul_domain::{
-    Awake, Circumstances, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, Signal,
-    SignalTarget, StopCause, Timestamp, Usage,
+    Awake, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, Signal, SignalTarget,
+    StopCause, Timestamp,
 };
 use longhaul_ports::{AttemptKey, Clock, OutputSource, StopOrder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -334,21 +334,13 @@ impl World {
             Some(Phase::Starting { .. } | Phase::Over) | None => None,
         };
         let exit = Exit {
-            status,
-            at: self.steady(at),
             stopped: stopping.map(|stopping| stopping.cause),
             last_signal: match (stopping, status) {
                 (Some(_), ExitStatus::Signal { number, .. }) => Some(number),
                 (Some(_) | None, _) => None,
             },
-            swept: 0,
-            leftovers: 0,
-            limit: None,
-            usage: Usage::default(),
             output_bytes: self.output.written(key),
-            dropped_bytes: 0,
-            began: None,
-            circumstances: Circumstances::PLAIN,
+            ..Exit::of(status, self.steady(at))
         };
         let attempt = key.attempt;
         self.end(key, Observation::Exited { attempt, exit });

@@ -5,10 +5,10 @@ use super::request::Request;
 use crate::scripts::inputs;
 use crate::suite::must;
 use longhaul_domain::{
-    Capabilities, Chance, ChildrenPolicy, Circumstances, CommandSpec, Context, Exit, ExitStatus, Hold, Input,
-    LaunchKey, Level, Lineage, NodeId, Observation, OpId, Placement, Policy, PolicyVersion, Priority,
-    Process, ProcessId, ReportedSpec, Retention, SessionId, SlotKey, Spec, StopCause, TreeLimits, Usage,
-    Vitals, Wish, WishNo, Work,
+    Capabilities, Chance, ChildrenPolicy, CommandSpec, Context, Exit, ExitStatus, Hold, Input, LaunchKey,
+    Level, Lineage, NodeId, Observation, OpId, Placement, Policy, PolicyVersion, Priority, Process,
+    ProcessId, ReportedSpec, Retention, SessionId, SlotKey, Spec, StopCause, TreeLimits, Vitals, Wish,
+    WishNo, Work,
 };
 use longhaul_ports::{
     Author, Change, Claimant, Home, Lease, Limits, NodeFacts, PlacementClass, Room, Stored, Submission,
@@ -184,20 +184,8 @@ fn moves() -> impl Strategy<Value = Input> {
 
 /// An end may become known long after it was, and after later ones.
 fn exit(code: i32, after: i64) -> Exit {
-    Exit {
-        status: ExitStatus::Code(code),
-        at: longhaul_domain::Timestamp(1_700_000_000_000_i64.saturating_add(after)),
-        stopped: None,
-        last_signal: None,
-        swept: 0,
-        leftovers: 0,
-        limit: None,
-        usage: Usage::default(),
-        output_bytes: 0,
-        dropped_bytes: 0,
-        began: None,
-        circumstances: Circumstances::PLAIN,
-    }
+    let at = longhaul_domain::Timestamp(1_700_000_000_000_i64.saturating_add(after));
+    Exit::of(ExitStatus::Code(code), at)
 }
 
 fn wishes() -> impl Strategy<Value = Wish> {

@@ -4,8 +4,8 @@ use super::draft::Draft;
 use crate::fakes::{SequentialIds, VirtualClock};
 use crate::suite::{instead_of, must, some};
 use longhaul_domain::{
-    AttemptNo, Capabilities, Circumstances, Command, Containment, Context, Exit, ExitStatus, Input, NodeId,
-    Observation, Priority, Process, ProcessId, Retention, State, StopCause, Timestamp, Usage,
+    AttemptNo, Capabilities, Command, Containment, Context, Exit, ExitStatus, Input, NodeId, Observation,
+    Priority, Process, ProcessId, Retention, State, StopCause, Timestamp,
 };
 use longhaul_ports::{
     Author, Change, Claimant, Clock, IdSource, Lease, Limits, NodeFacts, PlacementClass, Room, Store,
@@ -247,20 +247,7 @@ pub(crate) fn spawned(stored: &Stored) -> Input {
 pub(crate) fn exited(stored: &Stored, at: Timestamp, code: i32) -> Input {
     Input::Observation(Observation::Exited {
         attempt: stored.process.attempt,
-        exit: Exit {
-            status: ExitStatus::Code(code),
-            at,
-            stopped: None,
-            last_signal: None,
-            swept: 0,
-            leftovers: 0,
-            limit: None,
-            usage: Usage::default(),
-            output_bytes: 0,
-            dropped_bytes: 0,
-            began: None,
-            circumstances: Circumstances::PLAIN,
-        },
+        exit: Exit::of(ExitStatus::Code(code), at),
     })
 }
 
