@@ -6,18 +6,24 @@ use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::store::{GRACE, LEASE};
 use longhaul_testkit::suite::{RestoringWorld, StoreWorld};
 use std::sync::Arc;
+use std::time::Duration;
 
-fn open(clock: VirtualClock) -> StoreWorld {
+async fn open(clock: VirtualClock) -> StoreWorld {
     StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
 }
 
-fn open_leased(clock: VirtualClock) -> StoreWorld {
+async fn open_leased(clock: VirtualClock) -> StoreWorld {
     StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE)), clock)
 }
 
 longhaul_testkit::store_suite!(open);
 
-fn open_restoring(clock: VirtualClock) -> RestoringWorld {
+async fn open_with_long_leases(clock: VirtualClock) -> StoreWorld {
+    let week = Duration::from_secs(7 * 24 * 3600);
+    StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone())).with_leases(week, week)), clock)
+}
+
+async fn open_restoring(clock: VirtualClock) -> RestoringWorld {
     let store = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
     let emptied = store.clone();
     RestoringWorld::new(Arc::new(store), clock, move || emptied.lose_everything())
@@ -25,6 +31,10 @@ fn open_restoring(clock: VirtualClock) -> RestoringWorld {
 
 mod restoring {
     longhaul_testkit::restoring_store_suite!(super::open_restoring);
+}
+
+mod with_long_leases {
+    longhaul_testkit::store_suite!(super::open_with_long_leases);
 }
 
 mod leased {

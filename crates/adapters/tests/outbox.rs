@@ -34,26 +34,22 @@ mod suite {
     }
 }
 
-fn of_memory(clock: VirtualClock) -> StoreWorld {
+async fn of_memory(clock: VirtualClock) -> StoreWorld {
     let memory = MemoryStore::new(Arc::new(clock.clone()));
-    StoreWorld::new(Arc::new(around(Arc::new(memory), &clock)), clock)
+    StoreWorld::new(Arc::new(around(Arc::new(memory), &clock).await), clock)
 }
 
-fn of_leased_memory(clock: VirtualClock) -> StoreWorld {
+async fn of_leased_memory(clock: VirtualClock) -> StoreWorld {
     let memory = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
-    StoreWorld::new(Arc::new(around(Arc::new(memory), &clock)), clock)
+    StoreWorld::new(Arc::new(around(Arc::new(memory), &clock).await), clock)
 }
 
 /// An outbox whose files nobody else finds.
-fn around(inner: Arc<dyn SharedStore>, clock: &VirtualClock) -> Outboxed {
+async fn around(inner: Arc<dyn SharedStore>, clock: &VirtualClock) -> Outboxed {
     let directory = tempfile::tempdir().unwrap();
-    let (path, clock) = (directory.path().join("outbox.sqlite"), clock.clone());
-    let opened = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(Outboxed::open(inner, &path, Arc::new(clock), OutboxOptions::at("memory")))
-    });
+    let path = directory.path().join("outbox.sqlite");
     // Open files stay without their names.
-    opened.join().unwrap().unwrap()
+    Outboxed::open(inner, &path, Arc::new(clock.clone()), OutboxOptions::at("memory")).await.unwrap()
 }
 
 /// A node with its outbox, and the store that it shares with others.

@@ -3,15 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
+use longhaul_ports::Store;
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreWorld;
 use std::sync::Arc;
 
-fn open(clock: VirtualClock) -> StoreWorld {
+async fn open(clock: VirtualClock) -> StoreWorld {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("store.db");
-    let store = SqliteStore::open(&path, Arc::new(clock.clone()), SqliteOptions::default()).unwrap();
-    StoreWorld::new(Arc::new(store), clock).guarded(directory)
+    let (path, time) = (directory.path().join("store"), clock.clone());
+    let open = move || SqliteStore::open(&path, Arc::new(time.clone()), SqliteOptions::default()).unwrap();
+    let store = Arc::new(open());
+    let reopened = move || -> Arc<dyn Store> { Arc::new(open()) };
+    StoreWorld::new(store, clock).with_reopening(move || std::future::ready(reopened())).guarded(directory)
 }
 
 longhaul_testkit::store_suite!(open);
+
+mod durable {
+    longhaul_testkit::durable_store_suite!(super::open);
+}

@@ -126,9 +126,23 @@ mod suite {
     use longhaul_testkit::suite::StoreWorld;
     use std::sync::Arc;
 
-    longhaul_testkit::store_suite!(|clock| {
+    longhaul_testkit::store_suite!(async |clock| {
         let store = AuditedStore::new(MemoryStore::new(Arc::new(clock.clone())));
         StoreWorld::new(Arc::new(store), clock)
+    });
+}
+
+#[cfg(test)]
+mod leased {
+    use super::AuditedStore;
+    use longhaul_adapters::memory::MemoryStore;
+    use longhaul_testkit::suite::StoreWorld;
+    use longhaul_testkit::suite::store::{GRACE, LEASE};
+    use std::sync::Arc;
+
+    longhaul_testkit::leased_store_suite!(async |clock| {
+        let inner = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
+        StoreWorld::new(Arc::new(AuditedStore::new(inner)), clock)
     });
 }
 
@@ -139,8 +153,25 @@ mod model {
     use longhaul_testkit::suite::StoreWorld;
     use std::sync::Arc;
 
-    longhaul_testkit::model_suite!(|clock| {
+    longhaul_testkit::model_suite!(async |clock| {
         let store = AuditedStore::new(MemoryStore::new(Arc::new(clock.clone())));
         StoreWorld::new(Arc::new(store), clock)
     });
+}
+
+#[cfg(test)]
+mod wrapper {
+    use super::AuditedStore;
+    use longhaul_adapters::memory::MemoryStore;
+    use longhaul_testkit::fakes::{ProbeStore, VirtualClock};
+    use longhaul_testkit::suite::{StoreWorld, hold, wrapper};
+    use std::sync::Arc;
+
+    #[test]
+    fn every_method_reaches_the_store_inside() {
+        let clock = VirtualClock::default();
+        let probe = ProbeStore::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))));
+        let world = StoreWorld::new(Arc::new(AuditedStore::new(probe.clone())), clock);
+        hold(async { wrapper::every_method_reaches_the_store_inside(&world, &probe).await });
+    }
 }

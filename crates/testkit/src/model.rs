@@ -8,7 +8,7 @@
 //! use longhaul_testkit::suite::StoreWorld;
 //! use std::sync::Arc;
 //!
-//! longhaul_testkit::model_suite!(|clock| {
+//! longhaul_testkit::model_suite!(async |clock| {
 //!     let store = MemoryStore::new(Arc::new(clock.clone()));
 //!     StoreWorld::new(Arc::new(store), clock)
 //! });
@@ -37,8 +37,9 @@ use std::sync::Arc;
 
 /// Runs one property over a store: whatever is asked of it, it answers as the model does.
 ///
-/// Takes a function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
-/// [`StoreWorld`](crate::suite::StoreWorld) around an empty store.
+/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
+/// [`StoreWorld`](crate::suite::StoreWorld) around an empty store, as [`store_suite`](crate::store_suite) does: leases
+/// that end have to last for a week.
 #[macro_export]
 macro_rules! model_suite {
     ($open:expr $(,)?) => {
@@ -53,6 +54,8 @@ macro_rules! model_suite {
 #[derive(Clone, Debug)]
 pub struct Model {
     pub(crate) now: Timestamp,
+    /// Whether leases end in the store. Every node gives signs of life, so none does.
+    pub(crate) leases_end: bool,
     pub(crate) rows: Vec<Row>,
     pub(crate) nodes: Vec<(NodeId, Epoch)>,
     /// The home of each node that named one.
@@ -119,6 +122,7 @@ impl Model {
     pub fn empty() -> Self {
         Self {
             now: crate::fakes::VirtualClock::default().now(),
+            leases_end: false,
             rows: Vec::new(),
             nodes: Vec::new(),
             homes: Vec::new(),

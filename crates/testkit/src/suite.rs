@@ -8,7 +8,7 @@
 //! use longhaul_testkit::suite::StoreWorld;
 //! use std::sync::Arc;
 //!
-//! longhaul_testkit::store_suite!(|clock| {
+//! longhaul_testkit::store_suite!(async |clock| {
 //!     let store = MemoryStore::new(Arc::new(clock.clone()));
 //!     StoreWorld::new(Arc::new(store), clock)
 //! });
@@ -23,7 +23,7 @@
 //! use std::sync::Arc;
 //!
 //! hold(async {
-//!     let world = store::open(|clock| StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock));
+//!     let world = store::open(async |clock| StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)).await;
 //!     let node = world.node("here").await;
 //!     let running = world.run(world.draft().key("gpu").priority(5), &node).await;
 //!     let ended = world.exit(&running, 0).await;
@@ -41,6 +41,7 @@ pub mod restore;
 pub mod spawner;
 pub mod store;
 pub mod vault;
+pub mod wrapper;
 
 pub use bookmarks::BookmarksWorld;
 pub use clock::ClockWorld;
@@ -49,7 +50,7 @@ pub use output::{OutputWorld, Pen};
 pub use post::PostWorld;
 pub use restore::RestoringWorld;
 pub use spawner::{Actors, SpawnerWorld};
-pub use store::{Draft, StoreWorld};
+pub use store::{Cut, Draft, StoreWorld};
 pub use vault::VaultWorld;
 
 use crate::fakes::locked;
@@ -132,6 +133,15 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! rules_of {
+    (async $open:expr, $suite:ident, $($rule:ident)+) => { $(
+        #[test]
+        fn $rule() {
+            $crate::suite::hold(async {
+                let world = $crate::suite::$suite::open($open).await;
+                $crate::suite::$suite::$rule(&world).await;
+            });
+        }
+    )+ };
     ($open:expr, $suite:ident, $($rule:ident)+) => { $(
         #[test]
         fn $rule() {

@@ -1,5 +1,7 @@
 //! The suite can fail: a store that breaks a promise fails the rule of that name.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
@@ -7,13 +9,14 @@ use longhaul_domain::{
     Wish, WishNo,
 };
 use longhaul_ports::{
-    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, IdSource, KeptTail, KnownNode,
-    Lease, Listing, Membership, NodeFacts, NodeOffer, Order, PageAsk, Parting, PlacementClass, ProcessStore,
-    QueueView, Queues, Refusal, Room, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    AttemptKey, Author, Calls, Change, Cursor, Decorator, EventLog, EventPage, Filter, IdSource, KeptTail,
+    KnownNode, Lease, Listing, Membership, NodeFacts, NodeOffer, Order, PageAsk, Parting, PlacementClass,
+    ProcessStore, QueueView, Queues, Refusal, Room, Store, StoreCall, StoreError, Stored, Submission,
+    Submitted, Swept, Tails, Upkeep,
 };
-use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
+use longhaul_testkit::fakes::{Fault, FaultyStore, SequentialIds, VirtualClock};
 use longhaul_testkit::model;
-use longhaul_testkit::suite::{StoreWorld, agreement, store};
+use longhaul_testkit::suite::{Cut, StoreWorld, agreement, hold, store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -499,7 +502,7 @@ macro_rules! model_controls {
         #[test]
         fn $control() {
             let holds = |broken| {
-                let open = |clock| opened(broken, clock);
+                let open = async |clock| opened(broken, clock);
                 catch_unwind(AssertUnwindSafe(|| model::holds_in(open, SCRIPTS))).is_ok()
             };
             assert!(!holds(Broken::$broken), "the model sees no difference");
@@ -548,7 +551,7 @@ model_controls! {
 /// What the model says of a store that differs names the fields, and who said what.
 #[test]
 fn the_model_names_the_fields_that_differ() {
-    let open = |clock| opened(Broken::ForgetsVitals, clock);
+    let open = async |clock| opened(Broken::ForgetsVitals, clock);
     let failure = catch_unwind(AssertUnwindSafe(|| model::holds_in(open, SCRIPTS))).unwrap_err();
     let told = failure.downcast_ref::<String>().unwrap();
     assert!(told.contains("vitals.output_bytes: the store 0, the model "), "{told}");
@@ -566,7 +569,9 @@ fn no_rule_is_left_out_of_its_suite() {
             texts.extend(parts.map(|part| std::fs::read_to_string(part.unwrap().path()).unwrap()));
         }
         // A part may have a suite of its own.
-        let lists = texts.iter().filter_map(|text| text.split_once(&format!("$open, {suite},")));
+        let lists = texts.iter().filter_map(|text| {
+            text.split_once(&format!("$open, {suite},")).or_else(|| text.split_once("durable_rules! {"))
+        });
         let listed: Vec<&str> = lists.flat_map(|(_, list)| list.split_whitespace()).collect();
         let rules: Vec<String> = texts
             .iter()
@@ -578,6 +583,139 @@ fn no_rule_is_left_out_of_its_suite() {
         for rule in &rules {
             assert!(listed.contains(&rule.as_str()), "{rule} is not in the suite {suite}");
         }
+    }
+}
+
+/// Whether a rule holds.
+fn passes(rule: impl Future<Output = ()>) -> bool {
+    catch_unwind(AssertUnwindSafe(|| hold(rule))).is_ok()
+}
+
+/// A handle that lets one change after the other through, and knows nothing of other handles: as a store does that relies
+/// on a lock of its process instead of one of its database.
+#[derive(Clone, Debug)]
+struct Racy {
+    inner: MemoryStore,
+    mine: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[async_trait]
+impl Decorator for Racy {
+    type Inner = MemoryStore;
+
+    fn inner(&self) -> &MemoryStore {
+        &self.inner
+    }
+
+    async fn commit(&self, mut change: Change) -> Result<Revision, StoreError> {
+        let _mine = self.mine.lock().await;
+        let id = change.next.id;
+        let found = ProcessStore::load(&self.inner, &[id]).await?.remove(0).unwrap();
+        if found.revision != change.expected {
+            return Err(StoreError::Conflict { found: found.revision });
+        }
+        // Whoever else has read the same revision by now writes as well.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = ProcessStore::load(&self.inner, &[id]).await?.remove(0).unwrap();
+        change.expected = now.revision;
+        ProcessStore::commit(&self.inner, change).await
+    }
+}
+
+/// A lock of one process hides the race from whoever has one handle. With two the rule sees it.
+#[test]
+fn a_store_that_serialises_within_one_process_alone_fails_with_another_handle() {
+    let opened = |with_another: bool| {
+        let clock = VirtualClock::default();
+        let inner = MemoryStore::new(Arc::new(clock.clone()));
+        let world = StoreWorld::new(racy(&inner), clock);
+        if with_another { world.with_another(move || std::future::ready(racy(&inner))) } else { world }
+    };
+    let rule = async |world: StoreWorld| store::one_of_many_changes_wins(&world).await;
+    assert!(passes(rule(opened(false))), "one handle hides it");
+    assert!(!passes(rule(opened(true))), "two handles show it");
+}
+
+fn racy(inner: &MemoryStore) -> Arc<dyn Store> {
+    Arc::new(Racy { inner: inner.clone(), mine: Arc::default() })
+}
+
+/// A store that acknowledges what it has not written yet has lost it when it is opened again.
+#[test]
+fn a_store_that_acknowledges_too_early_fails_when_it_is_reopened() {
+    let opened = |is_right: bool| {
+        let clock = VirtualClock::default();
+        let inner = MemoryStore::new(Arc::new(clock.clone()));
+        let time = clock.clone();
+        let kept = if is_right { inner.clone() } else { MemoryStore::new(Arc::new(time)) };
+        let reopen = move || std::future::ready(Arc::new(kept.clone()) as Arc<dyn Store>);
+        StoreWorld::new(Arc::new(inner), clock).with_reopening(reopen)
+    };
+    assert!(passes(store::what_was_answered_is_there_after_reopening(opened(true))));
+    assert!(!passes(store::what_was_answered_is_there_after_reopening(opened(false))));
+}
+
+mod cut {
+    use super::*;
+
+    /// What a store says when its connection is cut.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Says {
+        Truth,
+        AlwaysUnavailable,
+    }
+
+    fn opened(says: Says, clock: VirtualClock) -> StoreWorld {
+        let memory = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+        let faulty = Arc::new(FaultyStore::new(memory, Arc::new(clock.clone())));
+        let cut = faulty.clone();
+        let world = match says {
+            Says::Truth => StoreWorld::new(faulty, clock),
+            Says::AlwaysUnavailable => StoreWorld::new(Arc::new(Liar { inner: faulty }), clock),
+        };
+        world.with_cut(move |at| match at {
+            Cut::BeforeCommit => cut.fail(1, Fault::Unavailable),
+            Cut::AfterCommit => cut.fail(1, Fault::Unknown),
+        })
+    }
+
+    /// A store that takes no answer for not applied.
+    #[derive(Debug)]
+    struct Liar {
+        inner: Arc<FaultyStore>,
+    }
+
+    #[async_trait]
+    impl Decorator for Liar {
+        type Inner = FaultyStore;
+
+        fn inner(&self) -> &FaultyStore {
+            &self.inner
+        }
+
+        fn around<T: Send>(
+            &self,
+            _: StoreCall,
+            work: impl Future<Output = Result<T, StoreError>> + Send,
+        ) -> impl Future<Output = Result<T, StoreError>> + Send {
+            mistaken(work)
+        }
+    }
+
+    async fn mistaken<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let answer = work.await;
+        if let Err(StoreError::Unknown { source, .. }) = answer {
+            return Err(StoreError::Unavailable { source });
+        }
+        answer
+    }
+
+    longhaul_testkit::connected_store_suite!(async |clock| opened(Says::Truth, clock));
+
+    #[test]
+    fn a_store_that_calls_a_lost_answer_unavailable_fails() {
+        let world = opened(Says::AlwaysUnavailable, VirtualClock::default());
+        assert!(!passes(store::a_commit_that_is_cut_off_is_done_once(&world)));
     }
 }
 

@@ -10,8 +10,23 @@ mod memory {
     use super::{Arc, StoreWorld, VirtualClock};
     use longhaul_adapters::memory::MemoryStore;
 
-    fn open(clock: VirtualClock) -> StoreWorld {
+    async fn open(clock: VirtualClock) -> StoreWorld {
         StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
+    }
+
+    longhaul_testkit::model_suite!(open);
+}
+
+mod leased {
+    use super::{Arc, StoreWorld, VirtualClock};
+    use longhaul_adapters::memory::MemoryStore;
+    use std::time::Duration;
+
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
+    async fn open(clock: VirtualClock) -> StoreWorld {
+        let store = MemoryStore::new(Arc::new(clock.clone())).with_leases(WEEK, WEEK);
+        StoreWorld::new(Arc::new(store), clock)
     }
 
     longhaul_testkit::model_suite!(open);
@@ -21,7 +36,7 @@ mod sqlite {
     use super::{Arc, StoreWorld, VirtualClock};
     use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 
-    fn open(clock: VirtualClock) -> StoreWorld {
+    async fn open(clock: VirtualClock) -> StoreWorld {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("store.db");
         let store = SqliteStore::open(&path, Arc::new(clock.clone()), SqliteOptions::default());
@@ -35,7 +50,7 @@ mod fs {
     use super::{Arc, StoreWorld, VirtualClock};
     use longhaul_adapters::fs::{FsOptions, FsStore};
 
-    fn open(clock: VirtualClock) -> StoreWorld {
+    async fn open(clock: VirtualClock) -> StoreWorld {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("store");
         let store = FsStore::open(&path, Arc::new(clock.clone()), FsOptions::default());

@@ -25,6 +25,8 @@ struct Orders {
     lost: AtomicUsize,
     /// Whether the next connection over which a script is answered slips.
     slips: AtomicBool,
+    /// Whether the next script is lost before the server gets it, and its connection with it.
+    loses_question: AtomicBool,
 }
 
 impl Proxy {
@@ -34,6 +36,7 @@ impl Proxy {
             afterwards: AtomicI64::new(NOTHING),
             lost: AtomicUsize::new(0),
             slips: AtomicBool::new(false),
+            loses_question: AtomicBool::new(false),
         });
         let listener = UnixListener::bind(socket).unwrap();
         let (server, at) = (server.to_owned(), Arc::clone(&orders));
@@ -55,6 +58,11 @@ impl Proxy {
     pub(crate) fn lose_answers_after(&self, count: i64) {
         self.orders.afterwards.store(NOTHING, Ordering::SeqCst);
         self.orders.passing.store(count, Ordering::SeqCst);
+    }
+
+    /// Loses the next question that carries a script.
+    pub(crate) fn lose_next_question(&self) {
+        self.orders.loses_question.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn lose_all_answers(&self) {
@@ -85,11 +93,15 @@ fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
     let (mut from_server, mut to_client) = (server, client);
     // A connection on which scripts run carries nothing but short questions and their answers, one at a time.
     let asked = Arc::new(AtomicUsize::new(0));
-    let (asks, orders) = (Arc::clone(&asked), Arc::clone(orders));
+    let (asks, orders, lost) = (Arc::clone(&asked), Arc::clone(orders), Arc::clone(orders));
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 20];
         while let Ok(count @ 1..) = from_client.read(&mut buffer) {
             if buffer.get(..count).unwrap_or_default().windows(7).any(|word| word == b"EVALSHA") {
+                if lost.loses_question.swap(false, Ordering::SeqCst) {
+                    lost.lost.fetch_add(1, Ordering::SeqCst);
+                    break;
+                }
                 asks.fetch_add(1, Ordering::SeqCst);
             }
             if to_server.write_all(buffer.get(..count).unwrap_or_default()).is_err() {

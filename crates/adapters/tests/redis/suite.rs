@@ -16,6 +16,18 @@ mod leased {
     longhaul_testkit::leased_store_suite!(leased_world);
 }
 
+mod reopened {
+    use crate::server::world;
+
+    longhaul_testkit::durable_store_suite!(world);
+}
+
+mod connected {
+    use crate::server::cut_world;
+
+    longhaul_testkit::connected_store_suite!(cut_world);
+}
+
 #[cfg(feature = "memory")]
 mod agreement {
     use crate::server::world;
@@ -34,7 +46,7 @@ mod agreement {
     async fn redis_agrees_with_the_reference() {
         let mut tally = Tally::default();
         for seed in 0..12 {
-            tally = tally.and(agree(&memory(), &world(VirtualClock::default()), seed, 400).await);
+            tally = tally.and(agree(&memory(), &world(VirtualClock::default()).await, seed, 400).await);
         }
         let Tally { accepted, refused, claimed, written, unwritten, handed, swept } = tally;
         let least = [accepted, refused, claimed, written, unwritten, handed, swept].into_iter().min();

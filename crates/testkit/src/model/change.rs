@@ -7,6 +7,7 @@ use longhaul_domain::{
     WishNo,
 };
 use longhaul_ports::{Author, Change, Lease, NodeFacts, Refusal, Stored};
+use std::time::Duration;
 
 impl Model {
     pub(super) fn check(&self, lease: &Lease) -> Result<(), No> {
@@ -104,6 +105,10 @@ impl Model {
         if let (Some(home), Some(mine)) = (home, &me.home)
             && home.id != mine.id
         {
+            if self.leases_end && !self.left.contains(&me.id) {
+                let (node, home) = (me.id.clone(), Box::new(home));
+                return Err(No::Refused(Refusal::NameTaken { node, home, heard: Duration::ZERO }));
+            }
             let owners = self.rows.iter().filter_map(|row| row.stored.owner.as_ref());
             let open = u64::try_from(owners.filter(|owner| owner.node == me.id).count()).unwrap_or(u64::MAX);
             if open > 0 {

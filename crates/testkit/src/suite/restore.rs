@@ -15,14 +15,14 @@ use std::sync::Arc;
 
 /// Runs every rule for stores that take back what they lost, one test each.
 ///
-/// Takes a function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
+/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
 /// [`RestoringWorld`](crate::suite::RestoringWorld) around an empty store whose leases last
 /// [`LEASE`](crate::suite::store::LEASE), with [`GRACE`](crate::suite::store::GRACE) after them.
 #[macro_export]
 macro_rules! restoring_store_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
-            $open, restore,
+            async $open, restore,
             what_was_lost_is_given_back_as_it_was
             giving_back_twice_is_giving_back_once
             what_was_given_back_gives_way_to_a_later_revision
@@ -57,8 +57,8 @@ pub struct RestoringWorld {
 }
 
 /// Opens a world with a clock of its own.
-pub fn open(open: impl FnOnce(VirtualClock) -> RestoringWorld) -> RestoringWorld {
-    open(VirtualClock::default())
+pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> RestoringWorld) -> RestoringWorld {
+    open(VirtualClock::default()).await
 }
 
 impl RestoringWorld {

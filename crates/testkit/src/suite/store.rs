@@ -4,7 +4,9 @@ mod at_once;
 mod claim;
 mod commit;
 mod crowd;
+mod cut;
 mod draft;
+mod durable;
 mod endings;
 mod events;
 mod home;
@@ -27,7 +29,9 @@ pub use at_once::*;
 pub use claim::*;
 pub use commit::*;
 pub use crowd::*;
+pub use cut::*;
 pub use draft::Draft;
+pub use durable::*;
 pub use endings::*;
 pub use events::*;
 pub use home::*;
@@ -44,20 +48,23 @@ pub use touch::*;
 pub use tree::*;
 pub use upkeep::*;
 pub use wish::*;
-pub use world::{StoreWorld, open};
+pub use world::{Cut, StoreWorld, open};
 pub(crate) use world::{claimant, exited, never_ran, node_id, room, spawned};
 
 /// Runs every rule for stores, one test each.
 ///
-/// Takes a function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreWorld`] around an empty store.
+/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreWorld`] around an empty store. It
+/// is called inside a multi-threaded runtime. Where leases end, they have to outlast the rules, which let up to a day
+/// pass: give this suite leases of a week, and [`leased_store_suite`](crate::leased_store_suite) short ones.
 #[macro_export]
 macro_rules! store_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
-            $open, store,
+            async $open, store,
             accepted_work_is_there_on_return
             the_same_id_again_gives_what_it_became
             the_same_id_again_is_known_after_its_sweep
+            every_id_is_known_after_a_sweep_of_many
             sequences_grow_with_submits
             a_stale_policy_is_refused
             limits_of_a_newer_policy_are_taken
@@ -211,6 +218,7 @@ macro_rules! store_suite {
             homes_are_listed
             a_crowd_keeps_every_promise
             two_lives_of_a_node_never_both_write
+            one_of_many_claims_gets_each_waiter
         }
     };
 }

@@ -193,9 +193,10 @@ pub async fn a_commit_without_events_counts(world: &StoreWorld) {
 /// Of many changes made on the same revision, one is written.
 pub async fn one_of_many_changes_wins(world: &StoreWorld) {
     let stored = world.submit(world.draft()).await;
-    let tasks: Vec<_> = (0..16)
-        .map(|_| {
-            let store = world.store.clone();
+    let handles = [world.store.clone(), world.another().await];
+    let tasks: Vec<_> = (0..8)
+        .flat_map(|_| handles.iter().cloned())
+        .map(|store| {
             let change = world.change(&stored, cancel());
             tokio::spawn(async move { store.commit(change).await })
         })

@@ -8,8 +8,8 @@ use longhaul_domain::{
     Capabilities, Chance, Context, Input, OpId, Process, ProcessId, Revision, Status, WishNo,
 };
 use longhaul_ports::{
-    Author, Change, Clock, Filter, IdSource, Lease, Limits, Order, PageAsk, Room, Store, StoreError, Stored,
-    Submission,
+    Author, Change, Clock, Filter, IdSource, Lease, Limits, NodeFacts, Order, PageAsk, Room, Store,
+    StoreError, Stored, Submission,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,10 +27,11 @@ pub async fn a_crowd_keeps_every_promise(world: &StoreWorld) {
     }
     must(world.store.set_policy(version, &policy).await);
     let nodes = [world.node("a").await, world.node("b").await];
+    let handles = [Arc::clone(&world.store), world.another().await];
     let mut tasks = Vec::new();
     for task in 0..TASKS {
-        let lease = some(nodes.get(usize::from(task % 2 == 1))).clone();
-        let store = Arc::clone(&world.store);
+        let node = usize::from(task % 2 == 1);
+        let (lease, store) = (some(nodes.get(node)).clone(), Arc::clone(some(handles.get(node))));
         let clock = world.clock.clone();
         tasks.push(tokio::spawn(async move { work(&*store, &clock, &lease, task).await }));
     }
@@ -172,7 +173,8 @@ pub async fn two_lives_of_a_node_never_both_write(world: &StoreWorld) {
             written
         })
     };
-    let new = world.node("a").await;
+    let facts = NodeFacts { id: node_id("a"), home: None, boot: String::new(), version: String::new() };
+    let new = must(world.another().await.register(&facts).await);
     let end = must(world.store.end().await);
     let written = must(writer.await);
     let late = must(world.store.read(Some(end), 1000, false).await);
@@ -184,4 +186,32 @@ pub async fn two_lives_of_a_node_never_both_write(world: &StoreWorld) {
         assert_eq!(found.process.status() == Status::Running, was_written);
     }
     assert_eq!(new.node, node_id("a"));
+}
+
+/// Two nodes claim at the same time, each through a handle of its own: every waiter is given to one of them, once.
+pub async fn one_of_many_claims_gets_each_waiter(world: &StoreWorld) {
+    let mut waiters = BTreeSet::new();
+    for _ in 0..20 {
+        waiters.insert(world.submit(world.draft()).await.process.id);
+    }
+    let nodes =
+        [(world.node("a").await, Arc::clone(&world.store)), (world.node("b").await, world.another().await)];
+    let tasks = nodes.map(|(lease, store)| {
+        tokio::spawn(async move {
+            let mut claimed = Vec::new();
+            for _ in 0..20 {
+                let one = Room { batch: 1, ..room(&lease) };
+                claimed.extend(
+                    must(store.claim(&lease, &one).await).into_iter().map(|stored| stored.process.id),
+                );
+            }
+            claimed
+        })
+    });
+    let mut claimed = Vec::new();
+    for task in tasks {
+        claimed.extend(must(task.await));
+    }
+    claimed.sort();
+    assert_eq!(claimed, waiters.into_iter().collect::<Vec<_>>());
 }

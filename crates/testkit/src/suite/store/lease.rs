@@ -17,15 +17,15 @@ pub const GRACE: Duration = Duration::from_secs(10);
 const S: Duration = Duration::from_secs(1);
 const M: Duration = Duration::from_millis(1);
 
-/// Runs every rule for stores whose leases end, one test each, beside those for all stores.
+/// Runs every rule for stores whose leases end, one test each, beside those for all stores, which need longer leases.
 ///
-/// Takes a function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreWorld`] around an empty store whose
+/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreWorld`] around an empty store whose
 /// leases last [`LEASE`](crate::suite::store::LEASE), with [`GRACE`](crate::suite::store::GRACE) after them.
 #[macro_export]
 macro_rules! leased_store_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
-            $open, store,
+            async $open, store,
             a_beat_makes_a_lease_last_anew
             a_lease_that_is_over_claims_nothing
             a_submit_claims_nothing_under_a_lease_that_is_over

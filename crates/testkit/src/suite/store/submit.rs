@@ -50,6 +50,23 @@ pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreWorld) {
     assert!(!world.exists(id).await);
 }
 
+/// So is each of many that one sweep let go of.
+pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreWorld) {
+    let mut swept = Vec::new();
+    for _ in 0..100 {
+        let submission = world.submission(world.draft()).await;
+        let id = submission.process.id;
+        must(world.store.submit(submission.clone()).await);
+        must(world.turn(&world.load(id).await, cancel()).await);
+        swept.push((id, submission));
+    }
+    assert_eq!(must(world.store.sweep(&everything(), 1000).await).ids.len(), swept.len());
+    for (id, submission) in swept {
+        let again = must(world.store.submit(submission).await);
+        assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: true });
+    }
+}
+
 /// Each submit stands behind those before it.
 pub async fn sequences_grow_with_submits(world: &StoreWorld) {
     let first = world.submit(world.draft()).await;

@@ -12,11 +12,15 @@ use longhaul_ports::{
     StoreError, Stored, Submission, Submitted,
 };
 use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Opens a handle on the content of a world.
+type Open = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Arc<dyn Store>> + Send>> + Send + Sync>;
+
 /// A store of its own for each rule, empty, with a clock that the rule moves.
-#[derive(Debug)]
 pub struct StoreWorld {
     /// The store; it takes its time from the clock.
     pub store: Arc<dyn Store>,
@@ -24,19 +28,88 @@ pub struct StoreWorld {
     pub clock: VirtualClock,
     /// New identities.
     pub ids: SequentialIds,
+    another: Option<Open>,
+    reopen: Option<Open>,
+    cut: Option<Box<dyn Fn(Cut) + Send + Sync>>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
+/// Where the connection to a store is cut in the midst of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Before the store has committed it.
+    BeforeCommit,
+    /// After the store has committed it, before its answer arrives.
+    AfterCommit,
+}
+
 /// Opens a world with a clock of its own.
-pub fn open(open: impl FnOnce(VirtualClock) -> StoreWorld) -> StoreWorld {
-    open(VirtualClock::default())
+pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> StoreWorld) -> StoreWorld {
+    open(VirtualClock::default()).await
 }
 
 impl StoreWorld {
     /// A world around a store that takes its time from this clock.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: VirtualClock) -> Self {
-        Self { store, clock, ids: SequentialIds::default(), _guard: None }
+        let ids = SequentialIds::default();
+        Self { store, clock, ids, another: None, reopen: None, cut: None, _guard: None }
+    }
+
+    /// The same, with a way to open another handle on the same content while the first one is in use, as another process
+    /// would. Rules with several nodes give each node a handle of its own then: a lock of one process hides every race of
+    /// the database.
+    #[must_use]
+    pub fn with_another<O>(self, open: impl Fn() -> O + Send + Sync + 'static) -> Self
+    where
+        O: Future<Output = Arc<dyn Store>> + Send + 'static,
+    {
+        Self { another: Some(Box::new(move || Box::pin(open()))), ..self }
+    }
+
+    /// The same, with a way to open the same content after every handle on it was dropped.
+    #[must_use]
+    pub fn with_reopening<O>(self, open: impl Fn() -> O + Send + Sync + 'static) -> Self
+    where
+        O: Future<Output = Arc<dyn Store>> + Send + 'static,
+    {
+        Self { reopen: Some(Box::new(move || Box::pin(open()))), ..self }
+    }
+
+    /// The same, with a way to cut the connection during the next write. A store that sends the write again by itself may
+    /// succeed.
+    #[must_use]
+    pub fn with_cut(self, cut: impl Fn(Cut) + Send + Sync + 'static) -> Self {
+        Self { cut: Some(Box::new(cut)), ..self }
+    }
+
+    /// Another handle on the same content; the same one in a world that has no other.
+    pub async fn another(&self) -> Arc<dyn Store> {
+        match &self.another {
+            Some(open) => open().await,
+            None => Arc::clone(&self.store),
+        }
+    }
+
+    /// The same content, opened after this handle was dropped.
+    ///
+    /// # Panics
+    /// If the world was not made [with a way to do that](Self::with_reopening).
+    #[must_use]
+    pub async fn reopened(self) -> Self {
+        let Self { store, clock, ids, another, reopen, cut, _guard } = self;
+        drop(store);
+        let open = some(reopen);
+        let store = open().await;
+        Self { store, clock, ids, another, reopen: Some(open), cut, _guard }
+    }
+
+    /// Cuts the connection during the next write.
+    ///
+    /// # Panics
+    /// If the world was not made [with a way to do that](Self::with_cut).
+    pub fn cut_next_write(&self, at: Cut) {
+        some(self.cut.as_ref())(at);
     }
 
     /// The same; what is given lives as long as the world, such as a temporary directory.
@@ -202,6 +275,12 @@ impl StoreWorld {
             }
         }
         instead_of("a call that parks", &"one answer after the other");
+    }
+}
+
+impl fmt::Debug for StoreWorld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreWorld").field("store", &self.store).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,122 @@
+//! Writes whose connection is cut: what may be said of them, and that they can be sent again.
+
+use super::world::{Cut, StoreWorld, room, spawned};
+use crate::suite::{instead_of, must, some};
+use longhaul_domain::Wish;
+use longhaul_ports::{IdSource, StoreError, Submitted};
+use std::fmt::Debug;
+
+/// Runs every rule for stores that are reached over a connection, one test each.
+///
+/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
+/// [`StoreWorld`](crate::suite::StoreWorld) around an empty store, [with a way to cut its
+/// connection](crate::suite::StoreWorld::with_cut).
+#[macro_export]
+macro_rules! connected_store_suite {
+    ($open:expr $(,)?) => {
+        $crate::rules_of! {
+            async $open, store,
+            a_submit_that_is_cut_off_is_done_once
+            a_commit_that_is_cut_off_is_done_once
+            a_wish_that_is_cut_off_is_left_once
+            a_claim_that_is_cut_off_is_found_in_the_list
+        }
+    };
+}
+
+const CUTS: [Cut; 2] = [Cut::BeforeCommit, Cut::AfterCommit];
+
+/// Whether the write was surely not applied, surely applied, or either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Applied,
+    NotApplied,
+    InDoubt,
+}
+
+/// What the answer to a write says whose connection was cut there. `Unavailable` promises that nothing was applied.
+fn outcome<T: Debug>(at: Cut, answer: &Result<T, StoreError>) -> Outcome {
+    match (at, answer) {
+        (_, Ok(_)) => Outcome::Applied,
+        (_, Err(StoreError::Unknown { .. })) => Outcome::InDoubt,
+        (Cut::BeforeCommit, Err(StoreError::Unavailable { .. })) => Outcome::NotApplied,
+        (Cut::AfterCommit, Err(StoreError::Unavailable { .. })) => {
+            instead_of("`Unknown` for a write that was applied", answer)
+        }
+        (_, Err(_)) => instead_of("`Unavailable` or `Unknown`", answer),
+    }
+}
+
+/// Sent again, a submission gives the one process that it made.
+pub async fn a_submit_that_is_cut_off_is_done_once(world: &StoreWorld) {
+    for at in CUTS {
+        let submission = world.submission(world.draft()).await;
+        let id = submission.process.id;
+        world.cut_next_write(at);
+        let said = outcome(at, &world.store.submit(submission.clone()).await);
+        if said != Outcome::InDoubt {
+            assert_eq!(world.exists(id).await, said == Outcome::Applied, "{at:?}");
+        }
+        match must(world.store.submit(submission).await) {
+            Submitted::Waiting(stored) => assert_eq!(stored.process.id, id),
+            Submitted::Existing { id: known, same_spec, .. } => assert_eq!((known, same_spec), (id, true)),
+            other @ Submitted::Claimed(_) => instead_of("what waits", &other),
+        }
+        let events = must(world.store.read(None, 1000, false).await).events;
+        assert_eq!(events.iter().filter(|logged| logged.id == id).count(), 1, "{at:?}");
+    }
+}
+
+/// Sent again under the same op, a commit counts once.
+pub async fn a_commit_that_is_cut_off_is_done_once(world: &StoreWorld) {
+    let lease = world.node("a").await;
+    for at in CUTS {
+        let stored = world.start(world.draft(), &lease).await;
+        let change = world.change(&stored, spawned(&stored));
+        world.cut_next_write(at);
+        let said = outcome(at, &world.store.commit(change.clone()).await);
+        let found = world.load(stored.process.id).await.revision;
+        match said {
+            Outcome::Applied => assert_eq!(found, stored.revision.next(), "{at:?}"),
+            Outcome::NotApplied => assert_eq!(found, stored.revision, "{at:?}"),
+            Outcome::InDoubt => {}
+        }
+        assert_eq!(must(world.store.commit(change).await), stored.revision.next(), "{at:?}");
+        assert_eq!(world.load(stored.process.id).await.revision, stored.revision.next(), "{at:?}");
+    }
+}
+
+/// Sent again under the same op, an order is left once.
+pub async fn a_wish_that_is_cut_off_is_left_once(world: &StoreWorld) {
+    let lease = world.node("a").await;
+    for at in CUTS {
+        let running = world.run(world.draft(), &lease).await;
+        let op = world.ids.op();
+        world.cut_next_write(at);
+        outcome(at, &world.store.wish(&running.process.id, op, Wish::Pause).await);
+        let no = must(world.store.wish(&running.process.id, op, Wish::Pause).await);
+        assert_eq!(world.load(running.process.id).await.wishes, [(no, Wish::Pause)], "{at:?}");
+    }
+}
+
+/// A claim has no op: who got no answer finds what it claimed by its owner, and a second claim gives the rest.
+pub async fn a_claim_that_is_cut_off_is_found_in_the_list(world: &StoreWorld) {
+    let lease = world.node("a").await;
+    for at in CUTS {
+        let waiter = world.submit(world.draft()).await;
+        world.cut_next_write(at);
+        let said = outcome(at, &world.store.claim(&lease, &room(&lease)).await);
+        let found = world.load(waiter.process.id).await;
+        match said {
+            Outcome::Applied => assert_eq!(found.owner.as_ref(), Some(&lease), "{at:?}"),
+            Outcome::NotApplied => assert_eq!(found.owner, None, "{at:?}"),
+            Outcome::InDoubt => {}
+        }
+        let claimed = must(world.store.claim(&lease, &room(&lease)).await);
+        let owned = found.owner.is_some();
+        assert_eq!(claimed.len(), usize::from(!owned), "{at:?}: it is claimed once");
+        let claimed = world.load(waiter.process.id).await;
+        assert_eq!(some(claimed.owner.as_ref()), &lease);
+        assert_eq!(claimed.process.attempt.0, 1, "{at:?}");
+    }
+}

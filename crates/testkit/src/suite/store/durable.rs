@@ -1,0 +1,147 @@
+//! What was answered is there after the store was closed and opened again.
+
+use super::world::{StoreWorld, everything, node_id, room, spawned};
+use crate::suite::{must, refused};
+use longhaul_domain::{Policy, PolicyVersion, Wish};
+use longhaul_ports::{
+    Cursor, Filter, Home, IdSource, Logged, NodeFacts, Order, PageAsk, QueueView, Refusal, StoreError,
+    Stored, Submitted,
+};
+
+/// Runs every rule for stores that outlast the program, one test each.
+///
+/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
+/// [`StoreWorld`](crate::suite::StoreWorld) around an empty store, [with a way to open it
+/// again](crate::suite::StoreWorld::with_reopening).
+#[macro_export]
+macro_rules! durable_store_suite {
+    ($open:expr $(,)?) => {
+        $crate::durable_rules! {
+            $open,
+            what_was_answered_is_there_after_reopening
+            writes_that_are_sent_again_are_known_after_reopening
+            epochs_and_homes_are_known_after_reopening
+            what_was_let_go_is_known_after_reopening
+        }
+    };
+}
+
+/// Makes one test of each rule, which gets the world for itself: it closes the store.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! durable_rules {
+    ($open:expr, $($rule:ident)+) => { $(
+        #[test]
+        fn $rule() {
+            $crate::suite::hold(async {
+                $crate::suite::store::$rule($crate::suite::store::open($open).await).await;
+            });
+        }
+    )+ };
+}
+
+/// Everything that a reader sees.
+#[derive(Debug, PartialEq)]
+struct Picture {
+    records: Vec<Stored>,
+    queues: Vec<QueueView>,
+    policy: (PolicyVersion, Policy),
+    nodes: Vec<NodeFacts>,
+    events: Vec<Logged>,
+    end: Cursor,
+}
+
+async fn picture(world: &StoreWorld) -> Picture {
+    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1000 };
+    let mut nodes = must(world.store.nodes().await);
+    nodes.sort_by(|a, b| a.id.cmp(&b.id));
+    Picture {
+        records: must(world.store.list(&Filter::default(), &page).await).processes,
+        queues: must(world.store.queues(None).await),
+        policy: must(world.store.policy().await),
+        nodes,
+        events: must(world.store.read(None, 1000, false).await).events,
+        end: must(world.store.end().await),
+    }
+}
+
+/// Records, queues, policy, nodes and events are as they were, and all goes on from there.
+pub async fn what_was_answered_is_there_after_reopening(world: StoreWorld) {
+    let (version, mut policy) = must(world.store.policy().await);
+    policy.slots.insert("gpu".to_owned(), 1);
+    must(world.store.set_policy(version, &policy).await);
+    let lease = world.node("a").await;
+    let running = world.run(world.draft().key("gpu"), &lease).await;
+    let waiting = world.submit(world.draft().key("gpu")).await;
+    must(world.store.wish(&running.process.id, world.ids.op(), Wish::Pause).await);
+    let ended = world.run(world.draft(), &lease).await;
+    world.exit(&ended, 3).await;
+    let before = picture(&world).await;
+    let world = world.reopened().await;
+    assert_eq!(picture(&world).await, before);
+
+    let again = world.node("a").await;
+    let running = world.load(running.process.id).await;
+    assert_eq!(running.owner.as_ref(), Some(&again), "it is the next life of its node");
+    world.exit(&running, 0).await;
+    assert_eq!(world.claim_ids(&again).await, [waiting.process.id]);
+    let later = world.submit(world.draft()).await;
+    assert!(before.records.iter().all(|stored| stored.seq < later.seq), "{later:?}");
+    assert!(must(world.store.end().await) > before.end);
+}
+
+/// The same id, launch key or op gets the answer that it got before.
+pub async fn writes_that_are_sent_again_are_known_after_reopening(world: StoreWorld) {
+    let lease = world.node("a").await;
+    let submission = world.submission(world.draft()).await;
+    let id = submission.process.id;
+    must(world.store.submit(submission.clone()).await);
+    let claimed = must(world.store.claim(&lease, &room(&lease)).await);
+    let change = claimed.first().map(|stored| world.change(stored, spawned(stored)));
+    let change = crate::suite::some(change);
+    let revision = must(world.store.commit(change.clone()).await);
+    let op = world.ids.op();
+    let no = must(world.store.wish(&id, op, Wish::Pause).await);
+    let world = world.reopened().await;
+    let existing = must(world.store.submit(submission).await);
+    assert!(matches!(existing, Submitted::Existing { id: known, same_spec: true, .. } if known == id));
+    assert_eq!(must(world.store.commit(change).await), revision);
+    assert_eq!(must(world.store.wish(&id, op, Wish::Pause).await), no);
+    assert_eq!(world.load(id).await.wishes.len(), 1);
+}
+
+/// An epoch is never given twice, and a home keeps its name.
+pub async fn epochs_and_homes_are_known_after_reopening(world: StoreWorld) {
+    let facts = |home: &str| NodeFacts {
+        id: node_id("a"),
+        home: Some(Home { id: home.to_owned(), place: format!("/{home}") }),
+        boot: "a boot".to_owned(),
+        version: "0.0.0".to_owned(),
+    };
+    let first = must(world.store.register(&facts("first")).await);
+    world.run(world.draft(), &first).await;
+    let world = world.reopened().await;
+    refused!(
+        world.store.register(&facts("second")).await,
+        StoreError::Refused(Refusal::NameHeld { home, .. } | Refusal::NameTaken { home, .. })
+            if home.place == "/first"
+    );
+    let again = must(world.store.register(&facts("first")).await);
+    assert!(again.epoch > first.epoch, "{again:?} after {first:?}");
+    refused!(world.store.beat(&first).await, StoreError::Fenced { .. });
+}
+
+/// The id of what was let go of never starts a second process.
+pub async fn what_was_let_go_is_known_after_reopening(world: StoreWorld) {
+    let submission = world.submission(world.draft()).await;
+    let id = submission.process.id;
+    must(world.store.submit(submission.clone()).await);
+    must(world.turn(&world.load(id).await, super::world::cancel()).await);
+    assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [id]);
+    let total = must(world.store.sweep(&everything(), 0).await).total;
+    let world = world.reopened().await;
+    assert!(!world.exists(id).await);
+    let again = must(world.store.submit(submission).await);
+    assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: true });
+    assert_eq!(must(world.store.sweep(&everything(), 0).await).total, total);
+}
