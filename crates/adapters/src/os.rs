@@ -34,6 +34,7 @@ mod launch;
 mod lease;
 mod link;
 mod look;
+mod mark;
 mod nearest;
 mod nested;
 mod options;

@@ -1,15 +1,20 @@
 //! The control group under which each attempt gets one of its own.
 
 use super::attempts::Attempts;
+use super::nested;
 use longhaul_domain::AttemptNo;
 use longhaul_ports::AttemptKey;
+use longhaul_shim::ProcessStat;
+use rustix::io::Errno;
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const OURS: &str = "longhaul-";
-/// A group that is older and empty is one that nobody will use any more.
+/// A directory that is older and has no groups in it belongs to no manager that runs.
 const ABANDONED: Duration = Duration::from_secs(3_600);
 /// The controllers by which a tree is limited as a whole.
 const WANTED: [&str; 2] = ["memory", "pids"];
@@ -86,6 +91,15 @@ impl Drop for Cgroups {
     }
 }
 
+/// The attempt in whose group a process is, by the path that the kernel shows to everybody.
+pub(super) fn attempt_of(pid: u32) -> Option<(String, u64)> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = Path::new(groups.lines().find_map(|line| line.strip_prefix("0::"))?);
+    let mut names = path.iter().filter_map(|name| name.to_str()).skip_while(|name| !name.starts_with(OURS));
+    let key = key_of(names.nth(1)?)?;
+    Some((key.id.to_string(), key.attempt.0.into()))
+}
+
 /// Hands the wanted controllers that a group has on to the groups below it.
 ///
 /// The kernel refuses that to a group that is not delegated, or in which processes are.
@@ -106,14 +120,15 @@ fn delegate(group: &Path) {
 
 /// Removes the directories of other managers that were killed; the kernel keeps those with somebody in them.
 ///
-/// The groups of attempts in one go as well once they are old: a shim that was killed with its command leaves its group,
-/// and no manager may ever begin there again. In a young one a command may just be about to begin.
+/// The groups of attempts that no shim serves go as well: a shim that was killed with its command leaves its group, and no
+/// manager may ever begin there again.
 fn remove_deserted(outside: &Path, own: &Path) {
+    let served = OnceCell::new();
     for directory in of_managers(outside).filter(|directory| directory != own) {
         if fs::remove_dir(&directory).is_ok() {
             continue;
         }
-        for group in directories(&directory).filter(|group| is_old(group)) {
+        for group in directories(&directory).filter(|group| !is_served(group, &served)) {
             remove(&group);
         }
         drop(fs::remove_dir(&directory));
@@ -129,15 +144,16 @@ pub(super) fn probe() -> io::Result<()> {
     found
 }
 
-/// Counts the groups of attempts that are old and empty, and the directories of managers without any.
+/// Counts the groups of attempts that no shim serves and that are empty, and the directories of managers without any.
 pub(super) fn deserted() -> usize {
     surroundings().map_or(0, |outside| count_deserted(&outside))
 }
 
 fn count_deserted(outside: &Path) -> usize {
+    let served = OnceCell::new();
     let of_one = |directory: PathBuf| {
         let groups: Vec<PathBuf> = directories(&directory).collect();
-        let empty = groups.iter().filter(|group| is_old(group) && is_empty(group)).count();
+        let empty = groups.iter().filter(|group| is_empty(group) && !is_served(group, &served)).count();
         if groups.is_empty() && is_old(&directory) { 1 } else { empty }
     };
     of_managers(outside).map(of_one).sum()
@@ -161,15 +177,44 @@ fn directories(path: &Path) -> impl Iterator<Item = PathBuf> {
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
 }
 
-/// Whether nobody can be about to begin in it. The kernel may tell a younger age than the true one, and no older.
+/// Whether a shim runs for the attempt of a group: its command may be about to begin there.
+fn is_served(group: &Path, served: &OnceCell<BTreeSet<String>>) -> bool {
+    let all = served.get_or_init(|| ProcessStat::pids().into_iter().filter_map(group_of_shim).collect());
+    group.file_name().and_then(|name| name.to_str()).is_some_and(|name| all.contains(name))
+}
+
+/// The name of the group of the attempt that a process supervises, if it is a shim.
+fn group_of_shim(pid: u32) -> Option<String> {
+    let directory = nested::attempt_of(pid)?;
+    let mut names = directory.iter().rev().filter_map(|name| name.to_str());
+    let attempt = names.next()?;
+    Some(format!("{}-{attempt}", names.next()?))
+}
+
+/// Whether it has been there for long. The kernel may tell a younger age than the true one, and no older.
 fn is_old(group: &Path) -> bool {
     let changed = fs::metadata(group).and_then(|found| found.modified());
     changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= ABANDONED))
 }
 
-fn is_empty(group: &Path) -> bool {
-    let events = fs::read_to_string(group.join("cgroup.events"));
-    events.is_ok_and(|events| events.lines().any(|line| line == "populated 0"))
+/// Whether nobody is in a group or below it. One that is gone is empty: the kernel keeps those with somebody inside.
+pub(super) fn is_empty(group: &Path) -> bool {
+    match fs::read_to_string(group.join("cgroup.events")) {
+        Ok(events) => events.lines().any(|line| line == "populated 0"),
+        Err(error) => {
+            let is_gone = [Errno::NOENT, Errno::NODEV].map(|errno| Some(errno.raw_os_error()));
+            is_gone.contains(&error.raw_os_error())
+        }
+    }
+}
+
+/// Kills everybody in a group and below it at one moment, so that no fork escapes.
+pub(super) fn kill(group: &Path) {
+    // Opened only if it is there: elsewhere this would make a file that does nothing.
+    let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));
+    if let Err(error) = control.and_then(|mut control| control.write_all(b"1")) {
+        tracing::debug!(%error, group = %group.display(), "a control group was not killed as a whole");
+    }
 }
 
 /// Removes an empty group and the empty groups that the work made in it.
@@ -275,45 +320,37 @@ mod tests {
     }
 
     #[test]
-    fn only_empty_directories_of_managers_are_deserted() {
+    fn directories_and_groups_that_managers_left_are_counted_and_removed_unless_a_shim_serves_them() {
         let dir = tempfile::tempdir().unwrap();
-        let [empty, used, other] = ["longhaul-1", "longhaul-2", "other"].map(|name| dir.path().join(name));
-        for each in [&empty, &used.join("id-1"), &other] {
-            fs::create_dir_all(each).unwrap();
-        }
-        remove_deserted(dir.path(), Path::new("/of/this"));
-        assert_eq!([&empty, &used, &other].map(|each| each.exists()), [false, true, true]);
-    }
-
-    #[test]
-    fn old_groups_of_managers_that_are_gone_are_removed_and_young_ones_are_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let [old, young] = ["longhaul-1/id-1", "longhaul-2/id-1"].map(|name| dir.path().join(name));
-        let long_ago = std::time::SystemTime::now() - 2 * ABANDONED;
-        for group in [&old, &young] {
+        let [empty, left, served, other] =
+            ["longhaul-1", "longhaul-2/id-1", "longhaul-3/id-2", "other"].map(|name| dir.path().join(name));
+        for group in [&empty, &left, &served, &other] {
             fs::create_dir_all(group).unwrap();
         }
-        fs::File::open(&old).unwrap().set_modified(long_ago).unwrap();
-        remove_deserted(dir.path(), Path::new("/of/this"));
-        assert_eq!([&old, &young].map(|each| each.exists()), [false, true]);
-        assert_eq!([&old, &young].map(|each| each.parent().unwrap().exists()), [false, true]);
-    }
-
-    #[test]
-    fn deserted_groups_are_counted() {
-        let dir = tempfile::tempdir().unwrap();
-        let long_ago = std::time::SystemTime::now() - 2 * ABANDONED;
-        for (name, populated, is_old) in
-            [("longhaul-1/a", "0", true), ("longhaul-1/b", "1", true), ("longhaul-2/a", "0", false)]
-        {
-            let group = dir.path().join(name);
-            fs::create_dir_all(&group).unwrap();
-            fs::write(group.join("cgroup.events"), format!("populated {populated}\nfrozen 0\n")).unwrap();
-            if is_old {
-                fs::File::open(&group).unwrap().set_modified(long_ago).unwrap();
-            }
+        // No cgroup but a directory: it is told to be empty by a file, with which it could not be removed.
+        let events = [&left, &served].map(|group| group.join("cgroup.events"));
+        for events in &events {
+            fs::write(events, "populated 0\nfrozen 0\n").unwrap();
+        }
+        // The arguments of a shim, in a program that lasts as long as this test needs it.
+        fs::write(dir.path().join("attempt"), "read line; :").unwrap();
+        let mut shim = std::process::Command::new("/bin/sh");
+        let shim = shim.args(["attempt", "/attempts/id/2"]).current_dir(dir.path());
+        let mut shim = shim.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while group_of_shim(shim.id()).as_deref() != Some("id-2") {
+            assert!(std::time::Instant::now() < deadline, "it has other arguments");
         }
         assert_eq!(count_deserted(dir.path()), 1);
+        for events in &events {
+            fs::remove_file(events).unwrap();
+        }
+        remove_deserted(dir.path(), Path::new("/of/this"));
+        assert_eq!([&empty, &left, &served, &other].map(|each| each.exists()), [false, false, true, true]);
+        shim.kill().unwrap();
+        shim.wait().unwrap();
+        remove_deserted(dir.path(), Path::new("/of/this"));
+        assert_eq!([&left, &served].map(|each| each.parent().unwrap().exists()), [false, false]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! An order to start, checked and put into the shim's words.
 
+use super::mark::Mark;
 use super::options::{ContainmentChoice, OsOptions};
 use super::program::{self, failed};
 use longhaul_domain::{
@@ -68,13 +69,14 @@ impl Conduct {
 
 /// The entries by which a member of an attempt can be told, wherever it went.
 pub(super) fn marks(key: AttemptKey) -> [String; 2] {
-    marks_of(&key.id.to_string(), u64::from(key.attempt.0))
+    let [process, number] = MARKS;
+    [format!("{process}={}", key.id), format!("{number}={}", key.attempt)]
 }
 
-/// The same of an attempt that its records name.
-pub(super) fn marks_of(id: &str, attempt: u64) -> [String; 2] {
-    let [process, number] = MARKS;
-    [format!("{process}={id}"), format!("{number}={attempt}")]
+/// The attempt that such entries name.
+pub(super) fn attempt_of([process, number]: &[Vec<u8>; 2]) -> Option<(String, u64)> {
+    let value = |entry: &[u8]| Some(std::str::from_utf8(entry).ok()?.split_once('=')?.1.to_owned());
+    Some((value(process)?, value(number)?.parse().ok()?))
 }
 
 /// Checks an order, finds its program, and puts it into the shim's words.
@@ -117,6 +119,7 @@ pub(super) fn prepare(
     if command.limits.open_files.is_none() {
         launch.limits.extend(options.open_files.map(inherited_files));
     }
+    launch.limits.extend(Mark::of(order.key).limit());
     launch.anchor_ms = u64::try_from(options.anchor_ms).unwrap_or(0);
     launch.boot_id.clone_from(&options.boot_id);
     launch.lease = order.leased.then(|| lease.to_owned());
@@ -252,12 +255,13 @@ mod tests {
     fn a_command_gets_the_given_limit_of_open_files_unless_it_names_one() {
         let options = OsOptions { open_files: Some(100), ..options() };
         let mut order = order(&[]);
+        let mark = Mark::of(order.key).limit().unwrap();
         let limits = prepare(&order, &options, NOTE.as_ref(), None).unwrap().limits;
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-        assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 100, hard }]);
+        assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 100, hard }, mark.clone()]);
         order.command.limits.open_files = Some(50);
         let limits = prepare(&order, &options, NOTE.as_ref(), None).unwrap().limits;
-        assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 50, hard: 50 }]);
+        assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 50, hard: 50 }, mark]);
     }
 
     #[test]
@@ -270,7 +274,9 @@ mod tests {
         let without = prepare(&order, &options(), NOTE.as_ref(), None).unwrap();
         assert_eq!(without.tree_limits, TreeLimits::default());
         // The shim leaves these out where the group keeps them.
-        assert_eq!((with.limits.len(), without.limits.len()), (2, 2));
+        let asked =
+            |launch: &Launch| launch.limits.iter().filter(|limit| [6, 9].contains(&limit.resource)).count();
+        assert_eq!((asked(&with), asked(&without)), (2, 2));
     }
 
     #[test]

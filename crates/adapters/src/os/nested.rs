@@ -27,7 +27,7 @@ pub(super) fn announce() {
 }
 
 /// The attempt that a process supervises, if it is a shim.
-fn attempt_of(pid: u32) -> Option<PathBuf> {
+pub(super) fn attempt_of(pid: u32) -> Option<PathBuf> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let mut words = line.split(|byte| *byte == 0).skip(1);
     let is_shim = words.next()? == ATTEMPT_ARGUMENT.as_bytes();

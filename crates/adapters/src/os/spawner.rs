@@ -6,6 +6,7 @@ use super::input::InputError;
 use super::launch::Conduct;
 use super::lease::LeaseKeeper;
 use super::look::Sight;
+use super::mark;
 use super::nested;
 use super::options::{ContainmentChoice, OsOptions};
 use super::prober::OsProber;
@@ -77,6 +78,7 @@ impl OsSpawner {
     pub fn open(options: OsOptions) -> io::Result<Self> {
         let attempts = Attempts::open(&options.attempts_dir)?;
         nested::announce();
+        mark::remove_own();
         let cgroups = match options.containment {
             ContainmentChoice::Auto => Cgroups::open(&attempts)
                 .inspect_err(|error| tracing::debug!(%error, "no control groups here"))

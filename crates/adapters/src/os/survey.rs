@@ -1,12 +1,10 @@
 //! What there is of attempts and control groups, for who only looks.
 
 use super::options::ContainmentChoice;
-use super::usage::pids_in;
-use super::{cgroups, launch, procfs};
+use super::{cgroups, launch, mark, procfs};
 use longhaul_domain::Containment;
-use longhaul_shim::{FileIdentity, Identity, ProcessStat};
-use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use longhaul_shim::{AttemptDirectory, ExitRecord, FileIdentity, ProcessStat};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,13 +12,15 @@ use std::path::{Path, PathBuf};
 /// So many attempts are looked at, and no more.
 const MOST: usize = 20_000;
 
-/// What there is of attempts that have begun and not ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What there is of attempts that have begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// Those with a living supervisor.
+    /// How many have a living supervisor, or a manager that stands in for it.
     pub supervised: usize,
-    /// Those whose supervisor is gone, and of which something lives.
+    /// How many have neither, and processes that are alive.
     pub unsupervised: usize,
+    /// The processes of those, and of attempts that have ended and did not leave them behind on purpose.
+    pub survivors: Vec<u32>,
     /// There are more attempts than were looked at.
     pub more: bool,
 }
@@ -37,68 +37,94 @@ impl Survey {
             Err(error) => return Err(error),
         };
         let mut seen = Self::default();
-        let living = Living::default();
+        let living = Living::now();
         let below = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
         let mut all = processes.flatten().flat_map(|process| below(process.path()));
         for attempt in all.by_ref().take(MOST) {
             seen.count(&attempt.path(), &living);
         }
         seen.more = all.next().is_some();
+        seen.survivors.sort_unstable();
         Ok(seen)
     }
 
     fn count(&mut self, path: &Path, living: &Living) {
-        let Ok(directory) = longhaul_shim::AttemptDirectory::open(path) else { return };
-        let has_ended = match directory.exit_record() {
-            Ok(Some(record)) => !record.sweeping,
-            Ok(None) | Err(_) => false,
-        };
-        if has_ended {
+        let Ok(directory) = AttemptDirectory::open(path) else { return };
+        let record = directory.exit_record().ok().flatten();
+        if record.as_ref().is_some_and(keeps_leftovers) {
             return;
         }
-        match (directory.is_locked(), directory.identity()) {
-            (Ok(true), _) => self.supervised = self.supervised.saturating_add(1),
-            (Ok(false), Ok(Some(identity))) if living.has(&identity) => {
-                self.unsupervised = self.unsupervised.saturating_add(1);
-            }
+        let has_ended = record.is_some_and(|record| !record.sweeping);
+        let mut alive = living.started_for(path);
+        if !has_ended {
+            alive.extend(living.leader(&directory));
+        } else if alive.is_empty() {
+            return;
+        }
+        match directory.is_locked() {
+            Ok(true) => self.supervised = self.supervised.saturating_add(usize::from(!has_ended)),
             // What never opened its gate never ran; and of what is gone altogether its record tells.
-            (Ok(false) | Err(_), _) => {}
+            Ok(false) => {
+                let is_alone = !has_ended && !alive.is_empty();
+                self.unsupervised = self.unsupervised.saturating_add(usize::from(is_alone));
+                self.survivors.extend(alive);
+            }
+            Err(_) => {}
         }
     }
 }
 
-/// Who lives on this machine, looked at when it is asked for first.
-#[derive(Debug, Default)]
-struct Living(OnceCell<Everyone>);
+/// Whether processes that outlived the command were to be left alone.
+const fn keeps_leftovers(record: &ExitRecord) -> bool {
+    record.leftovers > 0 && record.swept == 0 && !record.sweeping && record.stopped.is_none()
+}
 
+/// The processes on this machine that were started for attempts.
 #[derive(Debug)]
-struct Everyone {
+struct Living {
     /// Process ids with their start times.
     processes: BTreeSet<(u32, u64)>,
-    /// The attempts that they were started for.
-    marks: BTreeSet<[Vec<u8>; 2]>,
+    by_attempt: BTreeMap<(String, u64), Vec<u32>>,
+    /// Those of which nothing but their limit may tell for which attempt.
+    by_limit: BTreeMap<u64, Vec<u32>>,
 }
 
 impl Living {
-    /// Whether anything of an attempt lives.
-    fn has(&self, of: &Identity) -> bool {
-        let everyone = self.0.get_or_init(Everyone::now);
-        let marks = launch::marks_of(&of.process, of.attempt).map(String::into_bytes);
-        everyone.processes.contains(&(of.pid, of.start_time))
-            || everyone.marks.contains(&marks)
-            || of.cgroup.as_deref().is_some_and(|cgroup| !pids_in(cgroup).is_empty())
-    }
-}
-
-impl Everyone {
     fn now() -> Self {
         let mut all = ProcessStat::everyone();
         all.retain(|stat| !stat.is_dead());
-        // A manager that work started is no part of that work.
+        let processes = all.iter().map(ProcessStat::birth).collect();
+        // A manager or supervisor that work started is no part of that work.
         let this = FileIdentity::of_process(std::process::id());
-        let others = all.iter().filter(|stat| this.is_none() || FileIdentity::of_process(stat.pid) != this);
-        let marks = others.filter_map(|stat| procfs::entries(stat.pid, launch::MARKS)).collect();
-        Self { processes: all.iter().map(|stat| (stat.pid, stat.start_time)).collect(), marks }
+        all.retain(|stat| this.is_none() || FileIdentity::of_process(stat.pid) != this);
+        all.retain(|stat| !ProcessStat::has_shim_arguments(stat.pid));
+        let (mut by_attempt, mut by_limit) = (BTreeMap::<_, Vec<u32>>::new(), BTreeMap::<_, Vec<u32>>::new());
+        for ProcessStat { pid, .. } in all {
+            let variables = procfs::entries(pid, launch::MARKS).and_then(|found| launch::attempt_of(&found));
+            match (variables.or_else(|| cgroups::attempt_of(pid)), mark::limit_on(pid)) {
+                (Some(attempt), _) => by_attempt.entry(attempt).or_default().push(pid),
+                (None, Some(limit)) => by_limit.entry(limit).or_default().push(pid),
+                (None, None) => {}
+            }
+        }
+        Self { processes, by_attempt, by_limit }
+    }
+
+    /// Who was started for an attempt, which is named by the last two parts of its path.
+    fn started_for(&self, path: &Path) -> BTreeSet<u32> {
+        let mut names = path.iter().rev().filter_map(|name| name.to_str());
+        let (Some(Ok(attempt)), Some(id)) = (names.next().map(str::parse::<u64>), names.next()) else {
+            return BTreeSet::new();
+        };
+        let named = self.by_attempt.get(&(id.to_owned(), attempt));
+        let limited = self.by_limit.get(&mark::limit_of(id, attempt));
+        named.into_iter().chain(limited).flatten().copied().collect()
+    }
+
+    /// The command of an attempt.
+    fn leader(&self, directory: &AttemptDirectory) -> Option<u32> {
+        let identity = directory.identity().ok().flatten()?;
+        self.processes.contains(&(identity.pid, identity.start_time)).then_some(identity.pid)
     }
 }
 
@@ -138,6 +164,8 @@ mod tests {
     use crate::os::attempts::Attempts;
     use longhaul_domain::{AttemptNo, ProcessId};
     use longhaul_ports::AttemptKey;
+    use longhaul_shim::{Ending, Identity};
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
     #[test]
     fn attempts_are_told_apart_by_lock_records_and_who_lives() {
@@ -148,7 +176,7 @@ mod tests {
         let attempts = Attempts::open(&absent).unwrap();
         let key =
             |n: u128| AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(n)), attempt: AttemptNo(1) };
-        for n in 1..=6 {
+        for n in 1..=8 {
             attempts.create(key(n)).unwrap();
         }
         let me = ProcessStat::read(std::process::id()).unwrap();
@@ -158,6 +186,14 @@ mod tests {
             marked.env(name, value);
         }
         let mut marked = marked.arg("600").spawn().unwrap();
+        // Those of 7 and 8 show nothing but their limit, as one does whose variables cannot be read.
+        let mut limited = [7, 8].map(|n| {
+            let child = std::process::Command::new("sleep").arg("600").env_clear().spawn().unwrap();
+            let limit = mark::limit_of(&key(n).id.to_string(), 1);
+            let limit = Rlimit { current: Some(limit), maximum: None };
+            prlimit(Some(Pid::from_child(&child)), Resource::Locks, limit).unwrap();
+            child
+        });
         for (n, start_time) in [(2, me.start_time), (3, 2), (4, 2), (5, 2), (6, 2)] {
             let identity = Identity {
                 process: key(n).id.to_string(),
@@ -174,15 +210,22 @@ mod tests {
             };
             fs::write(attempts.path_of(key(n)).join(longhaul_shim::IDENTITY), identity.encode()).unwrap();
         }
-        let ended = longhaul_shim::ExitRecord::never_ran(1, 2).encode();
-        fs::write(attempts.path_of(key(3)).join(longhaul_shim::EXIT), ended).unwrap();
+        let ended = ExitRecord { ending: Ending::Exited { code: 0 }, ..ExitRecord::never_ran(1, 2) };
+        let kept = ExitRecord { leftovers: 1, ..ended.clone() };
+        for (n, record) in [(3, &ended), (7, &ended), (8, &kept)] {
+            fs::write(attempts.path_of(key(n)).join(longhaul_shim::EXIT), record.encode()).unwrap();
+        }
         let _lock = attempts.attempt(key(4)).unwrap().unwrap().lock().unwrap().unwrap();
-        // The commands of 3 and 5 are gone; of 6 something lives that it started.
+        // The commands of 3 and 5 are gone; of 6 and of 7, which has ended, something lives, and what lives of 8 may.
         let told = Survey::of(attempts.path()).unwrap();
-        marked.kill().unwrap();
-        marked.wait().unwrap();
-        assert_eq!(told, Survey { supervised: 1, unsupervised: 2, more: false });
+        let mut survivors = vec![me.pid, marked.id(), limited[0].id()];
+        survivors.sort_unstable();
+        for child in limited.iter_mut().chain([&mut marked]) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(told, Survey { supervised: 1, unsupervised: 2, survivors, more: false });
         let told = Survey::of(attempts.path()).unwrap();
-        assert_eq!(told, Survey { supervised: 1, unsupervised: 1, more: false });
+        assert_eq!(told, Survey { supervised: 1, unsupervised: 1, survivors: vec![me.pid], more: false });
     }
 }

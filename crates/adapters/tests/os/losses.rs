@@ -1,9 +1,9 @@
 //! Shims that are killed.
 
 use crate::bench::{Bench, by_user, code, go_on, is_halted, key, kill, state, until};
-use longhaul_adapters::os::{OsOptions, OsSpawner};
+use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsSpawner};
 use longhaul_domain::{
-    Circumstances, ExitStatus, Interruption, Leftovers, Observation, OutputBound, StopCause,
+    Circumstances, Condition, ExitStatus, Interruption, Leftovers, Observation, OutputBound, StopCause,
 };
 use longhaul_ports::{Found, Spawner, StartOrder};
 use std::os::unix::fs::PermissionsExt as _;
@@ -105,6 +105,87 @@ async fn what_a_killed_command_leaves_behind_is_swept() {
     kill(pid);
     assert!(matches!(bench.next().await, Observation::SupervisorLost { .. }));
     until(async || state(grandchild).is_none_or(|state| state == 'Z')).await;
+}
+
+/// Exits with 5 once the file `go` is there, while a process in another session makes an heir and ends every 3 ms.
+const HEIRS: &str = "exec python3 -c '
+import os,time
+if os.fork()==0:
+    os.setsid()
+    born=os.open(\"born\",os.O_WRONLY|os.O_CREAT|os.O_APPEND)
+    for heir in range(8000):
+        os.write(born,b\"%d\\n\"%os.getpid())
+        time.sleep(0.003)
+        if os.fork(): os._exit(0)
+    os._exit(0)
+while not os.path.exists(\"go\"): time.sleep(0.005)
+os._exit(5)'";
+
+#[tokio::test]
+async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_without_a_shim() {
+    for containment in [ContainmentChoice::Auto, ContainmentChoice::Subreaper] {
+        // A look at one process after the other misses them now and then, so that one try proves little.
+        for number in 0..10 {
+            let mut bench = Bench::with(containment);
+            let key = key(number);
+            bench.start(key, HEIRS).await;
+            bench.spawned().await;
+            let list = bench.path().join("born");
+            let born = || -> Vec<u32> {
+                let text = std::fs::read_to_string(&list).unwrap_or_default();
+                text.lines().filter_map(|line| line.parse().ok()).collect()
+            };
+            until(async || born().len() > 20).await;
+            let group = bench.identity(key).cgroup;
+            bench.kill_shim(key);
+            if number % 2 == 1 {
+                bench.next_life();
+                bench.spawner.adopt(key).await.unwrap();
+            }
+            std::fs::write(bench.path().join("go"), "").unwrap();
+            let exit = loop {
+                match bench.next().await {
+                    Observation::Exited { exit, .. } => break exit,
+                    // On a busy machine, ending them may take long enough to be told of.
+                    Observation::Noticed { condition: Condition::Sweeping, .. } => {}
+                    other => panic!("{other:?}"),
+                }
+            };
+            let alive = |pid: &u32| state(*pid).is_some_and(|state| state != 'Z');
+            let before = born();
+            assert!(!before.iter().any(alive), "{containment:?}: {exit:?}");
+            // What must not happen has no moment at which it has not.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            assert_eq!(born().len(), before.len(), "{containment:?}: born after the end: {exit:?}");
+            assert!(code(&exit) == 5 && exit.leftovers >= 1, "{containment:?}: {exit:?}");
+            bench.spawner.settled(key).await;
+            until(async || group.as_ref().is_none_or(|group| !group.exists())).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_descendant_without_variables_in_a_session_of_its_own_is_found_without_a_shim() {
+    // Its parent has ended too, so that nothing but its limits tells where it comes from.
+    let script = "(setsid env -i /bin/sh -c 'echo $$ ready; exec sleep 1000' &); while [ ! -e go ]; do sleep 0.01; done";
+    for is_adopted in [false, true] {
+        let mut bench = Bench::new();
+        bench.start(key(1), script).await;
+        bench.spawned().await;
+        bench.says(key(1), "ready").await;
+        let grandchild: u32 = bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap();
+        let shim = bench.identity(key(1)).shim_pid;
+        bench.kill_shim(key(1));
+        if is_adopted {
+            bench.next_life();
+            bench.spawner.adopt(key(1)).await.unwrap();
+        }
+        until(async || state(shim).is_none_or(|state| state == 'Z')).await;
+        bench.spawner.stop(key(1), by_user(false)).await.unwrap();
+        let exit = bench.exited().await;
+        assert!(state(grandchild).is_none_or(|state| state == 'Z'), "it lives: {exit:?}");
+        assert_eq!(exit.stopped, Some(StopCause::User));
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// With fewer names of files left, launches are refused before long.
 const FEW_NAMES: u64 = 1_000;
+/// So many process ids are shown to people; the JSON form has all.
+const MOST_PIDS: usize = 20;
 /// A wall clock that was changed by more is told.
 const FAR_OFF: Duration = Duration::from_secs(60);
 
@@ -107,13 +109,23 @@ pub(crate) fn of_orphans(state_dir: &Path, is_managed: bool) -> Check {
 }
 
 fn of_seen(name: &'static str, seen: Survey, groups: usize, is_managed: bool) -> Check {
-    let Survey { supervised, unsupervised, more } = seen;
+    let Survey { supervised, unsupervised, survivors, more } = seen;
     let also = if more { ", of those that were looked at" } else { "" };
     let told = match unsupervised {
         0 => format!("none; {supervised} live with their supervisor{also}"),
         _ => format!("{unsupervised} live without their supervisor, {supervised} with it{also}"),
     };
-    let check = if unsupervised > 0 && !is_managed {
+    let told = match survivors.as_slice() {
+        [] => told,
+        pids => format!("{told}; alive: {}", listed(pids)),
+    };
+    let check = if !survivors.is_empty() && (is_managed || unsupervised == 0) {
+        Check::warning(name, told)
+            .because(
+                "their attempts have ended, or nobody supervises them: supervisor and manager were killed",
+            )
+            .so("look at them with ps -f; if they are still listed a minute later, end them with kill")
+    } else if unsupervised > 0 {
         Check::warning(name, told)
             .because("their supervisor was killed, and no manager is there that stands in for it")
             .so("longhaul status: it starts a manager, which does")
@@ -125,7 +137,20 @@ fn of_seen(name: &'static str, seen: Survey, groups: usize, is_managed: bool) ->
     } else {
         Check::ok(name, told)
     };
-    check.with("supervised", seen.supervised).with("unsupervised", unsupervised).with("empty_groups", groups)
+    check
+        .with("supervised", supervised)
+        .with("unsupervised", unsupervised)
+        .with("survivors", survivors)
+        .with("empty_groups", groups)
+}
+
+/// The first of some process ids, and how many more there are.
+fn listed(pids: &[u32]) -> String {
+    let first: Vec<String> = pids.iter().take(MOST_PIDS).map(u32::to_string).collect();
+    match pids.len().saturating_sub(MOST_PIDS) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 /// Looks how many names of files are left where the state directory lies; none where that is not counted, or plenty.
@@ -150,12 +175,21 @@ mod tests {
 
     #[test]
     fn work_without_anybody_is_told_and_who_finds_out_about_it() {
-        let seen = |supervised, unsupervised| Survey { supervised, unsupervised, more: false };
+        let seen = |supervised, unsupervised| {
+            let survivors = (0..unsupervised).map(|pid| u32::try_from(pid).unwrap() + 70).collect();
+            Survey { supervised, unsupervised, survivors, more: false }
+        };
         assert_eq!(told(of_seen("o", seen(0, 0), 0, false)).0, Health::Ok);
         assert_eq!(told(of_seen("o", seen(3, 0), 0, false)).0, Health::Ok);
-        assert_eq!(told(of_seen("o", seen(3, 1), 0, true)).0, Health::Ok, "its manager stands in");
         let (health, text) = told(of_seen("o", seen(3, 1), 0, false));
         assert!(health == Health::Warning && text.contains("longhaul status"), "{text}");
+        // A manager that stands in for a supervisor counts as one, so this one is left alone.
+        let ended = Survey { survivors: (70..95).collect(), ..Survey::default() };
+        for (seen, is_managed) in [(seen(3, 1), true), (ended.clone(), true), (ended, false)] {
+            let (health, text) = told(of_seen("o", seen, 0, is_managed));
+            assert!(health == Health::Warning && text.contains("alive: 70"), "{text}");
+            assert!(!text.contains("all is well"), "{text}");
+        }
         assert!(told(of_seen("o", seen(0, 0), 7, false)).1.contains("7 empty control groups"));
     }
 

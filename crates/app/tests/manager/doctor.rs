@@ -63,6 +63,27 @@ fn doctor_tells_of_each_part_of_this_machine_with_a_manager_and_without() {
 }
 
 #[test]
+fn doctor_names_processes_that_outlived_their_attempt() {
+    let bench = Bench::new();
+    let id = bench.launch("exit 7");
+    assert_eq!(bench.run(&["wait", &id]).code, 7);
+    // No manager leaves one behind by itself; what it would have inherited marks it.
+    let mut left = std::process::Command::new("sleep");
+    let mut left = left.arg("600").env("LONGHAUL_ID", &id).env("LONGHAUL_ATTEMPT", "1").spawn().unwrap();
+    let named = format!("alive: {}", left.id());
+    until("doctor warns of it", || {
+        let said = bench.run(&["doctor"]);
+        said.out.contains(&named)
+            && said.out.contains("warning  orphans")
+            && !said.out.contains("all is well")
+    });
+    left.kill().unwrap();
+    left.wait().unwrap();
+    let said = bench.run(&["doctor"]);
+    assert!(!said.out.contains("alive: "), "{}", said.out);
+}
+
+#[test]
 fn bundle_is_one_file_of_its_user_with_all_that_helps_and_never_replaces_one() {
     use std::os::unix::fs::MetadataExt;
     let bench = Bench::new();

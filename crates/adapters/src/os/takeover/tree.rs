@@ -1,19 +1,20 @@
 //! The processes of an attempt that lost its shim.
 //!
-//! Its descendants are nobody's in particular then. They are told by their session, by their parents, by their control
-//! group, or by the variables that every command is started with.
+//! Its descendants are nobody's in particular then. They are recognised by their session, by their parents, by their control
+//! group, or by the mark that every command is started with.
 
 use super::{FIRST_PAUSE, KILL, LONGEST_PAUSE};
-use crate::os::launch;
+use crate::os::cgroups;
 use crate::os::look::{self, Sight};
+use crate::os::mark::Mark;
 use crate::os::pidfd;
-use crate::os::procfs;
 use crate::os::spawner::Shared;
 use crate::os::usage::{Census, pids_in};
 use crate::os::watch::Sent;
 use longhaul_domain::{SignalTarget, TreeUsage};
 use longhaul_ports::AttemptKey;
 use longhaul_shim::{FileIdentity, Identity, ProcessStat};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ use std::time::{Duration, Instant};
 /// Who is killed and lives so long after is named.
 const SURVIVORS_AFTER: Duration = Duration::from_secs(2);
 const HOLD_PASSES: u32 = 100;
+/// After so many scans a tree counts as empty even if short-lived processes of others made each scan incomplete.
+const SCANS: u32 = 8;
 const CONTINUE: i32 = 18;
 const HALT: i32 = 19;
 
@@ -37,10 +40,34 @@ struct Inner {
     key: AttemptKey,
     leader: u32,
     start_time: u64,
-    marks: [String; 2],
+    mark: Mark,
     cgroup: Option<PathBuf>,
     /// Programs that never belong to work, wherever they were started: shims and managers.
     strangers: Vec<FileIdentity>,
+}
+
+/// What one look at all processes found.
+#[derive(Debug, Default)]
+struct Scan {
+    /// The living processes of the tree.
+    members: Vec<ProcessStat>,
+    /// Shims and managers that the work started, with all that is below them: they are no part of the tree.
+    strangers: BTreeSet<u32>,
+    /// Members that have ended and were not reaped yet.
+    dead: BTreeSet<(u32, u64)>,
+    /// A process was gone before it could be looked at.
+    has_missed: bool,
+    /// A member has ended since the look before, so that an heir of it may be alive.
+    has_heirs: bool,
+}
+
+/// What was done to end a tree.
+#[derive(Debug)]
+struct Round {
+    /// The processes that were killed.
+    reached: Vec<(u32, u64)>,
+    /// No process was left to kill.
+    is_empty: bool,
 }
 
 impl Tree {
@@ -50,7 +77,7 @@ impl Tree {
             key,
             leader: identity.pid,
             start_time: identity.start_time,
-            marks: launch::marks(key),
+            mark: Mark::of(key),
             cgroup: identity.cgroup.clone(),
             strangers: programs.into_iter().flatten().collect(),
         };
@@ -60,8 +87,10 @@ impl Tree {
     /// Sends a signal to everybody.
     pub(super) async fn signal(&self, signal: i32) {
         self.beside(move |inner| {
-            inner.signal(signal);
-            if signal != KILL {
+            if signal == KILL {
+                inner.kill();
+            } else {
+                inner.signal(signal);
                 // A stopped process acts on nothing until it goes on.
                 inner.release();
             }
@@ -139,8 +168,14 @@ impl Tree {
 
     /// Counts who is alive beside the command itself.
     pub(super) async fn others(&self) -> u64 {
-        let count =
-            self.beside(|inner| inner.members().iter().filter(|member| member.pid != inner.leader).count());
+        let count = self.beside(|inner| {
+            let scan = inner.scan_until_sure();
+            let others = scan.members.iter().filter(|member| member.pid != inner.leader).count();
+            // A process is there, even if no look catches it alive.
+            let is_hidden =
+                scan.members.is_empty() && (scan.has_heirs || !inner.is_group_empty(&scan.strangers));
+            others.max(usize::from(is_hidden))
+        });
         u64::try_from(count.await.unwrap_or(0)).unwrap_or(u64::MAX)
     }
 
@@ -151,24 +186,24 @@ impl Tree {
         let begin = Instant::now();
         let mut named = false;
         loop {
-            let round = self.beside(|inner| {
-                inner.thaw();
-                inner.signal(KILL)
-            });
-            match round.await {
-                Some(reached) if !reached.is_empty() => {
+            match self.beside(Inner::kill).await {
+                Some(Round { reached, is_empty: false }) => {
                     if !named && begin.elapsed() >= SURVIVORS_AFTER {
                         named = true;
                         let survivors: Vec<u32> = reached.iter().map(|(pid, _)| *pid).collect();
                         let key = self.inner.key;
                         tracing::warn!(id = %key.id, attempt = %key.attempt, ?survivors, "killed, and still alive");
                     }
+                    // A process that soon makes an heir and ends has to be met between the two.
+                    let has_changed =
+                        reached.is_empty() || reached.iter().any(|birth| !killed.contains(birth));
+                    pause =
+                        if has_changed { FIRST_PAUSE } else { pause.saturating_mul(2).min(LONGEST_PAUSE) };
                     killed.extend(reached);
                 }
-                Some(_) | None => break,
+                Some(Round { is_empty: true, .. }) | None => break,
             }
             tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
         killed.retain(|(pid, _)| *pid != self.inner.leader);
         u64::try_from(killed.len()).unwrap_or(u64::MAX)
@@ -182,12 +217,73 @@ impl Tree {
 }
 
 impl Inner {
-    fn signal(&self, signal: i32) -> Vec<(u32, u64)> {
-        let members = self.members();
-        for member in &members {
-            deliver(member, signal);
+    fn signal(&self, signal: i32) {
+        for member in self.members() {
+            deliver(&member, signal);
         }
-        members.iter().map(ProcessStat::birth).collect()
+    }
+
+    /// Kills everybody, by the control group as a whole if nothing but the tree is in it: no fork escapes that.
+    fn kill(&self) -> Round {
+        self.thaw();
+        // First of all the command: it could act on the end of its children, and then end in another way.
+        if let Some(command) =
+            ProcessStat::read(self.leader).filter(|stat| stat.start_time == self.start_time)
+        {
+            deliver(&command, KILL);
+        }
+        let mut reached = if self.cgroup.is_none() { self.kill_marked() } else { Vec::new() };
+        let scan = self.scan_until_sure();
+        for member in &scan.members {
+            deliver(member, KILL);
+        }
+        reached.extend(scan.members.iter().map(ProcessStat::birth));
+        let is_group_empty = self.is_group_empty(&scan.strangers);
+        let is_empty = reached.is_empty() && !scan.has_heirs && is_group_empty;
+        if let Some(cgroup) = self.cgroup.as_ref().filter(|_| !is_group_empty && scan.strangers.is_empty()) {
+            reached
+                .extend(pids_in(cgroup).into_iter().filter_map(|pid| Some(ProcessStat::read(pid)?.birth())));
+            cgroups::kill(cgroup);
+        }
+        Round { reached, is_empty }
+    }
+
+    /// Kills each process that carries the mark as soon as it is seen, the youngest first, and then its process group: some
+    /// end, and leave an heir, in less time than a look at all processes takes.
+    fn kill_marked(&self) -> Vec<(u32, u64)> {
+        let marked = ProcessStat::pids().into_iter().rev().filter(|pid| self.mark.limits(*pid));
+        let ours = marked.filter_map(ProcessStat::read).filter(|stat| self.is_ours(stat));
+        let mut groups = BTreeSet::new();
+        let mut reached = Vec::new();
+        for stat in ours {
+            groups.insert(stat.group);
+            reached.extend((!stat.is_dead() && deliver(&stat, KILL)).then(|| stat.birth()));
+        }
+        if !groups.is_empty() {
+            self.kill_groups(groups);
+        }
+        reached
+    }
+
+    /// Kills process groups, each at one moment so that nobody is born in between. Those in which any process is not marked are
+    /// spared: they may have passed to others, or hold a manager.
+    fn kill_groups(&self, mut groups: BTreeSet<u32>) {
+        for stat in ProcessStat::everyone() {
+            if groups.contains(&stat.group) && !(self.mark.limits(stat.pid) && self.is_ours(&stat)) {
+                groups.remove(&stat.group);
+            }
+        }
+        for group in groups.into_iter().filter_map(|group| i32::try_from(group).ok().and_then(Pid::from_raw))
+        {
+            // One that is empty by now needs no signal.
+            let _is_empty = kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    /// Whether the kernel knows nobody in the control group but these; also if there is no group.
+    fn is_group_empty(&self, strangers: &BTreeSet<u32>) -> bool {
+        let others = |cgroup: &PathBuf| !strangers.is_empty() && pids_in(cgroup).is_subset(strangers);
+        self.cgroup.as_ref().is_none_or(|cgroup| cgroups::is_empty(cgroup) || others(cgroup))
     }
 
     fn release(&self) {
@@ -207,43 +303,112 @@ impl Inner {
 
     /// Lists who is alive.
     fn members(&self) -> Vec<ProcessStat> {
+        self.scan_until_sure().members
+    }
+
+    /// Looks again while nobody is found and a process may have been missed: one that ends during the look may have forked
+    /// an heir that was not listed yet.
+    fn scan_until_sure(&self) -> Scan {
+        let mut foreign = BTreeSet::new();
+        let mut last = self.scan(&mut foreign);
+        for _ in 1..SCANS {
+            if !last.members.is_empty() {
+                break;
+            }
+            let mut scan = self.scan(&mut foreign);
+            scan.has_heirs = !scan.dead.is_subset(&last.dead);
+            let is_sure = match self.cgroup {
+                Some(_) => self.is_group_empty(&scan.strangers),
+                None => !scan.has_missed && !scan.has_heirs,
+            };
+            last = scan;
+            if is_sure {
+                break;
+            }
+        }
+        last
+    }
+
+    /// Looks at all processes but the known foreign ones, at the youngest first: some live for less time than such a look
+    /// takes.
+    fn scan(&self, foreign: &mut BTreeSet<u32>) -> Scan {
         let me = std::process::id();
         let inside = self.cgroup.as_deref().map(pids_in).unwrap_or_default();
-        let mut everyone = ProcessStat::everyone();
+        let mut scan = Scan::default();
+        let (mut marked, mut rest) = (BTreeSet::new(), Vec::new());
         // A pid is given to nobody else while it names a session.
-        let has_session =
-            !everyone.iter().any(|stat| stat.pid == self.leader && stat.start_time != self.start_time);
-        everyone.retain(|stat| stat.pid != me && !stat.is_dead() && stat.start_time >= self.start_time);
+        let mut has_session = true;
+        foreign.insert(me);
+        // The process that has the pid of the command tells in every scan whether its session is that of the command.
+        foreign.remove(&self.leader);
+        for pid in ProcessStat::pids().into_iter().rev() {
+            if foreign.contains(&pid) {
+                continue;
+            }
+            let Some(stat) = ProcessStat::read(pid) else {
+                scan.has_missed = true;
+                continue;
+            };
+            has_session &= pid != self.leader || stat.start_time == self.start_time;
+            if stat.start_time < self.start_time {
+                foreign.insert(pid);
+                continue;
+            }
+            let is_marked = self.mark.is_on(pid);
+            if !stat.is_dead() {
+                marked.extend(is_marked.then_some(pid));
+                rest.push(stat);
+            } else if is_marked && pid != self.leader {
+                scan.dead.insert(stat.birth());
+            }
+        }
+        rest.reverse();
         let mut found: BTreeSet<u32> = BTreeSet::new();
-        let mut members = Vec::new();
-        let mut rest = everyone;
         loop {
             // Parents come first in one round, and their children at the latest in the next.
             let belongs = |stat: &ProcessStat| {
                 found.contains(&stat.parent)
-                    || (has_session && stat.session == self.leader)
-                    || self.is_marked(stat, &inside)
+                    || has_session && stat.session == self.leader
+                    || stat.birth() == (self.leader, self.start_time)
+                    || marked.contains(&stat.pid)
+                    || inside.contains(&stat.pid)
             };
             let (fresh, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(belongs);
-            let fresh: Vec<ProcessStat> =
-                fresh.into_iter().filter(|stat| !self.is_stranger(stat.pid)).collect();
             if fresh.is_empty() {
-                return members;
+                foreign.extend(others.iter().map(|stat| stat.pid));
+                break;
             }
             found.extend(fresh.iter().map(|stat| stat.pid));
-            members.extend(fresh);
+            scan.members.extend(fresh);
             rest = others;
         }
+        scan.set_strangers_apart(|stat| !self.is_ours(stat));
+        // This manager may have been started inside the group; those that it has adopted belong to the tree all the same.
+        scan.strangers.extend(inside.get(&me));
+        scan
     }
 
-    fn is_marked(&self, stat: &ProcessStat, inside: &BTreeSet<u32>) -> bool {
-        stat.pid == self.leader && stat.start_time == self.start_time
-            || inside.contains(&stat.pid)
-            || procfs::was_started_with(stat.pid, &self.marks)
+    /// Whether a process is neither a shim nor a manager. Until it executes its program, the command looks like a shim.
+    fn is_ours(&self, stat: &ProcessStat) -> bool {
+        let program = || FileIdentity::of_process(stat.pid);
+        stat.pid == self.leader || program().is_none_or(|program| !self.strangers.contains(&program))
     }
+}
 
-    fn is_stranger(&self, pid: u32) -> bool {
-        FileIdentity::of_process(pid).is_some_and(|program| self.strangers.contains(&program))
+impl Scan {
+    /// Takes shims and managers out of the members, with all that descends from them.
+    fn set_strangers_apart(&mut self, is_stranger: impl Fn(&ProcessStat) -> bool) {
+        loop {
+            let known = &self.strangers;
+            let is_apart =
+                |stat: &ProcessStat| known.contains(&stat.parent) || known.is_empty() && is_stranger(stat);
+            let (apart, members): (Vec<_>, Vec<_>) = self.members.drain(..).partition(is_apart);
+            self.members = members;
+            if apart.is_empty() {
+                return;
+            }
+            self.strangers.extend(apart.iter().map(|stat| stat.pid));
+        }
     }
 }
 
@@ -276,7 +441,7 @@ mod tests {
             key,
             leader: stat.pid,
             start_time,
-            marks: launch::marks(key),
+            mark: Mark::of(key),
             cgroup: None,
             strangers: Vec::new(),
         };
