@@ -6,7 +6,7 @@
 
 mod error;
 mod file;
-mod key;
+pub(crate) mod key;
 mod kind;
 mod layers;
 mod listening;

@@ -1,6 +1,7 @@
 //! From the command line to what does it.
 
 use crate::autostart::autostart;
+use crate::config::key::key_of;
 use crate::config::{self, Flags, Origin, Settings, Sources};
 use crate::config_verb::config_verb;
 use crate::doctor::{Bundle, Health, doctor};
@@ -159,7 +160,7 @@ fn place(state_dir: PathBuf, may_start: bool) -> Place {
 /// the manager that reads it.
 fn named_store(state_dir: &Path, flags: Flags, stores: &Stores) -> Option<String> {
     let layers = Sources::of(state_dir, flags).read().ok()?;
-    layers.setting("store").filter(|setting| setting.origin != Origin::Default)?;
+    layers.setting(key_of!("store")).filter(|setting| setting.origin != Origin::Default)?;
     Some(Settings::knowing(&layers, state_dir, stores).ok()?.store.to_string())
 }
 

@@ -325,6 +325,36 @@ const fn own(name: &'static str, kind: Kind, default: Option<&'static str>, mean
     Key { name, kind, default, trust: Trust::User, meaning }
 }
 
+/// The key of this name, which has to be one: a misspelt name stops the build.
+macro_rules! key_of {
+    ($name:literal) => {
+        const { $crate::config::key::named($name) }
+    };
+}
+pub(crate) use key_of;
+
+/// The key of a name that is known when this is compiled.
+#[expect(clippy::panic, clippy::indexing_slicing, reason = "it runs only while this is compiled")]
+pub(crate) const fn named(name: &str) -> &'static Key {
+    let mut place = 0;
+    while place < KEYS.len() {
+        if is_same(KEYS[place].name.as_bytes(), name.as_bytes()) {
+            return &KEYS[place];
+        }
+        place += 1;
+    }
+    panic!("there is no such key")
+}
+
+#[expect(clippy::indexing_slicing, reason = "it runs only while this is compiled")]
+const fn is_same(left: &[u8], right: &[u8]) -> bool {
+    let mut place = 0;
+    while place < left.len() && place < right.len() && left[place] == right[place] {
+        place += 1;
+    }
+    place == left.len() && place == right.len()
+}
+
 /// The key of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)

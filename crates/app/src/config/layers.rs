@@ -32,8 +32,8 @@ pub struct Setting {
 impl Layers {
     /// The value of a key; none if it has neither been set nor a default.
     #[must_use]
-    pub fn setting(&self, key: &str) -> Option<&Setting> {
-        self.settings.get(key)
+    pub fn setting(&self, key: &'static Key) -> Option<&Setting> {
+        self.settings.get(key.name)
     }
 
     /// The slots by pattern.
@@ -433,7 +433,7 @@ mod tests {
 
     fn parallel(sources: &Sources) -> (u64, Origin) {
         let layers = sources.read().unwrap();
-        let setting = layers.setting(KEY).unwrap().clone();
+        let setting = layers.setting(key::find(KEY).unwrap()).unwrap().clone();
         let Value::Count(count) = setting.value else {
             panic!("{setting:?}");
         };

@@ -1,6 +1,7 @@
 //! Where a manager listens besides its socket.
 
 use crate::config::error::ConfigError;
+use crate::config::key::{Key, key_of};
 use crate::config::kind::Value;
 use crate::config::layers::{Layers, Setting};
 use crate::config::origin::Origin;
@@ -34,16 +35,16 @@ impl Listening {
     pub(super) fn of(layers: &Layers, state_dir: &Path) -> Result<Self, ConfigError> {
         let tls = tls(layers, state_dir)?;
         let door = Door {
-            allow_remote: flag(layers, "listen.allow_remote"),
-            behind_proxy: flag(layers, "listen.insecure_behind_proxy"),
+            allow_remote: flag(layers, key_of!("listen.allow_remote")),
+            behind_proxy: flag(layers, key_of!("listen.insecure_behind_proxy")),
             tls: tls.is_some(),
         };
         Ok(Self {
-            addresses: each(layers, "listen.addresses", |text| {
+            addresses: each(layers, key_of!("listen.addresses"), |text| {
                 address(text).and_then(|address| door.take(address))
             })?,
-            hosts: each(layers, "listen.hosts", host)?,
-            origins: each(layers, "listen.origins", origin)?,
+            hosts: each(layers, key_of!("listen.hosts"), host)?,
+            origins: each(layers, key_of!("listen.origins"), origin)?,
             tls,
         })
     }
@@ -124,28 +125,31 @@ fn origin(text: &str) -> Result<String, Refused> {
 
 fn tls(layers: &Layers, state_dir: &Path) -> Result<Option<TlsFiles>, ConfigError> {
     let path = |key| text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path));
-    let missing = |present: &str, key: &str, help: &'static str| {
+    let missing = |present: &str, key: &'static Key, help: &'static str| {
         let why = "certificate and key go together";
         let origin = layers.setting(key).map_or(Origin::Default, |setting| setting.origin.clone());
-        bad(key, present, origin, &Refused { why, help })
+        bad(key.name, present, origin, &Refused { why, help })
     };
-    match (path("listen.tls_cert"), path("listen.tls_key")) {
+    match (path(key_of!("listen.tls_cert")), path(key_of!("listen.tls_key"))) {
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(missing("", "listen.tls_key", "give --tls-key too")),
-        (None, Some(_)) => Err(missing("", "listen.tls_cert", "give --tls-cert too")),
+        (Some(_), None) => Err(missing("", key_of!("listen.tls_key"), "give --tls-key too")),
+        (None, Some(_)) => Err(missing("", key_of!("listen.tls_cert"), "give --tls-cert too")),
     }
 }
 
 fn each<T>(
     layers: &Layers,
-    key: &str,
+    key: &'static Key,
     read: impl Fn(&str) -> Result<T, Refused>,
 ) -> Result<Vec<T>, ConfigError> {
     let Some(Setting { value: Value::List(texts), origin }) = layers.setting(key) else {
         return Ok(Vec::new());
     };
-    texts.iter().map(|text| read(text).map_err(|refused| bad(key, text, origin.clone(), &refused))).collect()
+    texts
+        .iter()
+        .map(|text| read(text).map_err(|refused| bad(key.name, text, origin.clone(), &refused)))
+        .collect()
 }
 
 fn bad(key: &str, text: &str, origin: Origin, refused: &Refused) -> ConfigError {

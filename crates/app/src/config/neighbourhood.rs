@@ -1,13 +1,14 @@
 //! How the nodes that share a store reach each other.
 
 use crate::config::error::ConfigError;
+use crate::config::key::{Key, key_of};
 use crate::config::layers::{Layers, Setting};
 use crate::config::origin::Origin;
 use crate::config::settings::{flag, text};
 use std::path::{Path, PathBuf};
 
 /// Where others reach this node.
-const ADDRESS: &str = "node.address";
+const ADDRESS: &Key = key_of!("node.address");
 
 /// How the nodes that share a store reach each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,8 +26,8 @@ impl Neighbourhood {
         let path = |key| text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path));
         Ok(Self {
             address: address(layers)?,
-            authorities: path("node.peer_authorities"),
-            in_the_clear: flag(layers, "node.insecure_peers"),
+            authorities: path(key_of!("node.peer_authorities")),
+            in_the_clear: flag(layers, key_of!("node.insecure_peers")),
         })
     }
 }
@@ -46,7 +47,7 @@ fn address(layers: &Layers) -> Result<Option<String>, ConfigError> {
     }
     let origin = layers.setting(ADDRESS).map_or(Origin::Default, |Setting { origin, .. }| origin.clone());
     Err(ConfigError::BadValue {
-        key: ADDRESS.to_owned(),
+        key: ADDRESS.name.to_owned(),
         text: format!("{said:?}"),
         origin: Box::new(origin),
         why: "it is no address of a node".to_owned(),

@@ -1,6 +1,7 @@
 //! Who is told what happened: webhooks and hooks.
 
 use crate::config::error::ConfigError;
+use crate::config::key::{Key, find, key_of};
 use crate::config::kind::{Kind, Value};
 use crate::config::layers::{Layers, Setting};
 use crate::config::origin::Origin;
@@ -73,8 +74,8 @@ impl Outgoing {
         Ok(Self {
             webhooks: webhooks(layers, state_dir)?,
             hooks: hooks(layers, state_dir, &variable)?,
-            window: span(layers, "notices.window"),
-            authorities: path(layers, state_dir, "webhooks.authorities"),
+            window: span(layers, key_of!("notices.window")),
+            authorities: path(layers, state_dir, key_of!("webhooks.authorities")),
         })
     }
 }
@@ -91,7 +92,7 @@ pub(super) fn is_secret(key: &str) -> bool {
 
 fn webhooks(layers: &Layers, state_dir: &Path) -> Result<Vec<Webhook>, ConfigError> {
     let mut allowed = Vec::new();
-    if let Some(setting) = layers.setting("webhooks.allow") {
+    if let Some(setting) = layers.setting(key_of!("webhooks.allow")) {
         for text in list(Some(setting)) {
             let address = Address::new(text).map_err(|error| {
                 let help = "give scheme, host and what else it has to begin with, such as \"https://example.com/hooks\"";
@@ -179,12 +180,12 @@ fn hooks(
 ) -> Result<Vec<Hook>, ConfigError> {
     let home = variable("HOME").filter(|home| home.starts_with('/'));
     let directory =
-        path(layers, state_dir, "hooks.directory").map(|path| path.to_string_lossy().into_owned());
+        path(layers, state_dir, key_of!("hooks.directory")).map(|path| path.to_string_lossy().into_owned());
     let directory =
         directory.or_else(|| home.clone()).unwrap_or_else(|| state_dir.to_string_lossy().into_owned());
     let mut environment = BTreeMap::from([("PATH".to_owned(), USUAL_PATH.to_owned())]);
     environment.extend(home.map(|home| ("HOME".to_owned(), home)));
-    for declared in list(layers.setting("hooks.environment")) {
+    for declared in list(layers.setting(key_of!("hooks.environment"))) {
         match declared.split_once('=') {
             Some((name, value)) => environment.insert(name.to_owned(), value.to_owned()),
             // Only what is named is handed on of what the manager has.
@@ -193,7 +194,7 @@ fn hooks(
     }
     let mut hooks = Vec::new();
     for moment in Moment::ALL {
-        let Some(setting) = layers.setting(moment.as_str()) else { continue };
+        let Some(setting) = find(moment.as_str()).and_then(|key| layers.setting(key)) else { continue };
         let command = list(Some(setting)).to_vec();
         if command.is_empty() {
             continue;
@@ -202,7 +203,7 @@ fn hooks(
             command,
             directory: directory.clone(),
             environment: environment.clone(),
-            timeout: span(layers, "hooks.timeout"),
+            timeout: span(layers, key_of!("hooks.timeout")),
         };
         hooks.push(Hook::new(moment, plan).map_err(|error| {
             let help = "give a program and its arguments, such as [\"notify-send\", \"{name} {status}\"]";
@@ -212,7 +213,7 @@ fn hooks(
     Ok(hooks)
 }
 
-fn path(layers: &Layers, state_dir: &Path, key: &str) -> Option<PathBuf> {
+fn path(layers: &Layers, state_dir: &Path, key: &'static Key) -> Option<PathBuf> {
     text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path))
 }
 

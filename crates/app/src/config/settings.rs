@@ -1,6 +1,7 @@
 //! The configuration as a manager uses it.
 
 use crate::config::error::ConfigError;
+use crate::config::key::{Key, key_of};
 use crate::config::kind::Value;
 use crate::config::layers::{Layers, Setting};
 use crate::config::listening::Listening;
@@ -118,13 +119,13 @@ impl Settings {
     /// # Errors
     /// [`ConfigError::BadValue`] for a store that is not known.
     pub fn knowing(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<Self, ConfigError> {
-        let sweeps = flag(layers, "retention.auto");
+        let sweeps = flag(layers, key_of!("retention.auto"));
         Ok(Self {
-            max_parallel: small(layers, "limits.max_parallel"),
+            max_parallel: small(layers, key_of!("limits.max_parallel")),
             tree: TreeLimits {
-                deepest: Level(u8::try_from(count(layers, "limits.max_levels")).unwrap_or(u8::MAX)),
+                deepest: Level(u8::try_from(count(layers, key_of!("limits.max_levels"))).unwrap_or(u8::MAX)),
                 // As for slots and for the node: 0 means no limit.
-                per_level: match small(layers, "limits.max_per_level") {
+                per_level: match small(layers, key_of!("limits.max_per_level")) {
                     0 => u32::MAX,
                     most => most,
                 },
@@ -136,41 +137,44 @@ impl Settings {
                     .collect(),
                 ..Policy::default()
             },
-            default_key: text(layers, "keys.default").and_then(|key| SlotKey::new(key).ok()),
-            grace: span(layers, "stop.grace"),
-            output: OutputBound { head: count(layers, "output.head"), tail: count(layers, "output.tail") },
-            children: match text(layers, "children.on_end") {
+            default_key: text(layers, key_of!("keys.default")).and_then(|key| SlotKey::new(key).ok()),
+            grace: span(layers, key_of!("stop.grace")),
+            output: OutputBound {
+                head: count(layers, key_of!("output.head")),
+                tail: count(layers, key_of!("output.tail")),
+            },
+            children: match text(layers, key_of!("children.on_end")) {
                 Some("cancel") => ChildrenPolicy::Cancel,
                 Some("wait") => ChildrenPolicy::Wait,
                 Some(_) | None => ChildrenPolicy::Keep,
             },
-            session_grace: span(layers, "session.grace"),
-            ready_beyond_loopback: flag(layers, "ready.beyond_loopback"),
+            session_grace: span(layers, key_of!("session.grace")),
+            ready_beyond_loopback: flag(layers, key_of!("ready.beyond_loopback")),
             silence: SilencePolicy {
-                idle_after: span_or_never(layers, "attention.idle_after"),
-                stall_after: span_or_never(layers, "attention.stall_after"),
+                idle_after: span_or_never(layers, key_of!("attention.idle_after")),
+                stall_after: span_or_never(layers, key_of!("attention.stall_after")),
             },
-            on_session_end: match text(layers, "session.on_end") {
+            on_session_end: match text(layers, key_of!("session.on_end")) {
                 Some("cancel") => SessionPolicy::Cancel,
-                Some("grace") => SessionPolicy::Grace(span(layers, "session.grace")),
+                Some("grace") => SessionPolicy::Grace(span(layers, key_of!("session.grace"))),
                 Some(_) | None => SessionPolicy::Keep,
             },
             level_limits: level_limits(layers),
             retention: sweeps.then(|| Retention {
-                age: span_or_never(layers, "retention.age"),
-                count: count_or_never(layers, "retention.count"),
+                age: span_or_never(layers, key_of!("retention.age")),
+                count: count_or_never(layers, key_of!("retention.count")),
                 before: None,
             }),
-            retention_bytes: bound(layers, "retention.bytes").filter(|_| sweeps),
-            output_total: bound(layers, "output.total"),
+            retention_bytes: bound(layers, key_of!("retention.bytes")).filter(|_| sweeps),
+            output_total: bound(layers, key_of!("output.total")),
             store: store(layers, state_dir, stores)?,
             node: node(layers, state_dir),
             labels: labels(layers)?,
             cluster_key: cluster_key(layers, state_dir),
-            launch_valid_for: span(layers, "node.launch_valid_for"),
-            stop_processes: flag(layers, "serve.stop_processes"),
-            shim: text(layers, "shim.path").filter(|path| !path.is_empty()).map(PathBuf::from),
-            containment: match text(layers, "shim.containment") {
+            launch_valid_for: span(layers, key_of!("node.launch_valid_for")),
+            stop_processes: flag(layers, key_of!("serve.stop_processes")),
+            shim: text(layers, key_of!("shim.path")).filter(|path| !path.is_empty()).map(PathBuf::from),
+            containment: match text(layers, key_of!("shim.containment")) {
                 Some("cgroup") => Containment::Cgroup,
                 Some("subreaper") => Containment::Subreaper,
                 Some("group") => Containment::Group,
@@ -178,7 +182,7 @@ impl Settings {
             },
             listening: Listening::of(layers, state_dir)?,
             neighbourhood: Neighbourhood::of(layers, state_dir)?,
-            tail_beside_record: small(layers, "output.tail_beside_record").min(LARGEST_TAIL),
+            tail_beside_record: small(layers, key_of!("output.tail_beside_record")).min(LARGEST_TAIL),
             outgoing: Outgoing::of(layers, state_dir, |name| std::env::var(name).ok())?,
         })
     }
@@ -215,7 +219,7 @@ fn below(state_dir: &Path, path: &str, otherwise: &str) -> PathBuf {
 }
 
 fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoice, ConfigError> {
-    let Some(setting) = layers.setting("store") else {
+    let Some(setting) = layers.setting(key_of!("store")) else {
         return Ok(StoreChoice::Sqlite(state_dir.join(DATABASE)));
     };
     let Value::Text(url) = &setting.value else {
@@ -252,7 +256,7 @@ const DIRECTORY: &str = "store";
 
 /// A directory keeps its name, so that what waits for it finds it again on a machine that is called otherwise by now.
 fn node(layers: &Layers, state_dir: &Path) -> NodeId {
-    let named = text(layers, "node.id").and_then(|name| NodeId::new(name).ok());
+    let named = text(layers, key_of!("node.id")).and_then(|name| NodeId::new(name).ok());
     named.or_else(|| last_node::named(state_dir)).unwrap_or_else(|| {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         #[expect(clippy::expect_used, reason = "it is a name by every rule for names")]
@@ -262,14 +266,14 @@ fn node(layers: &Layers, state_dir: &Path) -> NodeId {
 
 /// Beside the user's file unless it is said where.
 fn cluster_key(layers: &Layers, state_dir: &Path) -> Option<PathBuf> {
-    match text(layers, "cluster_key").filter(|path| !path.is_empty()) {
+    match text(layers, key_of!("cluster_key")).filter(|path| !path.is_empty()) {
         Some(path) => Some(state_dir.join(path)),
         None => Some(user_file(|name| std::env::var_os(name))?.with_file_name("cluster.key")),
     }
 }
 
 fn labels(layers: &Layers) -> Result<BTreeSet<Capability>, ConfigError> {
-    let Some(setting) = layers.setting("node.labels") else { return Ok(BTreeSet::new()) };
+    let Some(setting) = layers.setting(key_of!("node.labels")) else { return Ok(BTreeSet::new()) };
     let Value::List(texts) = &setting.value else { return Ok(BTreeSet::new()) };
     let label = |text: &String| {
         Capability::new(text).map_err(|error| ConfigError::BadValue {
@@ -283,7 +287,7 @@ fn labels(layers: &Layers) -> Result<BTreeSet<Capability>, ConfigError> {
     texts.iter().map(label).collect()
 }
 
-pub(super) fn text<'a>(layers: &'a Layers, key: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(layers: &'a Layers, key: &'static Key) -> Option<&'a str> {
     match &layers.setting(key)?.value {
         Value::Text(text) => Some(text),
         Value::Count(_)
@@ -295,11 +299,11 @@ pub(super) fn text<'a>(layers: &'a Layers, key: &str) -> Option<&'a str> {
     }
 }
 
-pub(super) fn flag(layers: &Layers, key: &str) -> bool {
+pub(super) fn flag(layers: &Layers, key: &'static Key) -> bool {
     layers.setting(key).is_some_and(|setting| setting.value == Value::Flag(true))
 }
 
-pub(super) fn span(layers: &Layers, key: &str) -> Duration {
+pub(super) fn span(layers: &Layers, key: &'static Key) -> Duration {
     match layers.setting(key).map(|setting| &setting.value) {
         Some(Value::Span(span)) => *span,
         Some(
@@ -314,7 +318,7 @@ pub(super) fn span(layers: &Layers, key: &str) -> Duration {
     }
 }
 
-fn span_or_never(layers: &Layers, key: &str) -> Option<Duration> {
+fn span_or_never(layers: &Layers, key: &'static Key) -> Option<Duration> {
     match layers.setting(key).map(|setting| &setting.value) {
         Some(Value::Span(span)) => Some(*span),
         Some(
@@ -329,7 +333,7 @@ fn span_or_never(layers: &Layers, key: &str) -> Option<Duration> {
     }
 }
 
-fn count_or_never(layers: &Layers, key: &str) -> Option<u64> {
+fn count_or_never(layers: &Layers, key: &'static Key) -> Option<u64> {
     match layers.setting(key).map(|setting| &setting.value) {
         Some(Value::Count(count)) => Some(*count),
         Some(
@@ -367,15 +371,15 @@ fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
 }
 
 /// A number of which 0 means no limit.
-fn bound(layers: &Layers, key: &str) -> Option<u64> {
+fn bound(layers: &Layers, key: &'static Key) -> Option<u64> {
     Some(count(layers, key)).filter(|bound| *bound > 0)
 }
 
-fn count(layers: &Layers, key: &str) -> u64 {
+fn count(layers: &Layers, key: &'static Key) -> u64 {
     layers.setting(key).map_or(0, number)
 }
 
-fn small(layers: &Layers, key: &str) -> u32 {
+fn small(layers: &Layers, key: &'static Key) -> u32 {
     clamped(count(layers, key))
 }
 

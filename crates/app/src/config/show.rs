@@ -86,7 +86,7 @@ pub fn schema() -> serde_json::Value {
 }
 
 fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&Setting>)> {
-    let fixed = KEYS.iter().map(|key| (key.name.to_owned(), layers.setting(key.name)));
+    let fixed = KEYS.iter().map(|key| (key.name.to_owned(), layers.setting(key)));
     let slots = layers.slots().map(|(pattern, setting)| (format!("{SLOTS}.{pattern:?}"), Some(setting)));
     let levels =
         layers.levels().map(|(level, name, setting)| (format!("{LEVELS}.{level}.{name}"), Some(setting)));
