@@ -20,7 +20,7 @@ pub use retry::{Backoff, RetryOn};
 pub use signal::Signal;
 pub use size::Size;
 pub use slots::Slots;
-pub use span::Span;
+pub use span::{Span, length};
 pub use watched::Watched;
 
 pub(crate) use reference::{key, node_label, reference, word};

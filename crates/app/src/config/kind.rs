@@ -90,7 +90,7 @@ impl Kind {
                 _ => Err(misfit("it is neither true nor false")),
             },
             (Self::Span(least) | Self::SpanOrNever(least), Raw::Text(text) | Raw::Number(text)) => {
-                let span = span(text).ok_or_else(|| misfit("it is no span of time"))?;
+                let span = longhaul_cli::length(text).map_err(|_unread| misfit("it is no span of time"))?;
                 if span < least {
                     return Err(misfit(&format!("it is shorter than {}", Written(&Value::Span(least)))));
                 }
@@ -100,7 +100,9 @@ impl Kind {
                 Ok(Value::Span(span))
             }
             (Self::Size, Raw::Text(text) | Raw::Number(text)) => {
-                size(text).map(Value::Size).ok_or_else(|| misfit("it is no number of bytes"))
+                let size = text.parse::<longhaul_cli::Size>();
+                size.map(|size| Value::Size(size.as_bytes()))
+                    .map_err(|_unread| misfit("it is no number of bytes"))
             }
             (Self::Word(words), Raw::Text(text)) if words.contains(&text.as_str()) => {
                 Ok(Value::Text(text.clone()))
@@ -214,28 +216,6 @@ fn count(text: &str, most: u64) -> Result<Value, String> {
     }
 }
 
-/// Reads a span; a plain number counts seconds.
-fn span(text: &str) -> Option<Duration> {
-    let (number, unit) = split(text);
-    let unit = if unit.is_empty() { "s" } else { unit };
-    let (_, scale) = SPANS.iter().find(|(name, _)| *name == unit)?;
-    number.parse::<u64>().ok()?.checked_mul(*scale).map(Duration::from_millis)
-}
-
-/// Reads a size; a plain number counts bytes.
-fn size(text: &str) -> Option<u64> {
-    let (number, unit) = split(text);
-    let unit = if unit.is_empty() { "B" } else { unit };
-    let (_, scale) = SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
-    number.parse::<u64>().ok()?.checked_mul(*scale)
-}
-
-fn split(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    (number, unit.trim())
-}
-
 fn scaled(number: u64, units: &[(&str, u64)]) -> String {
     let unit = units.iter().find(|(_, scale)| number >= *scale && number.is_multiple_of(*scale));
     match unit {
@@ -259,6 +239,28 @@ mod tests {
         for text in ["0B", "1KiB", "64MiB", "5GiB", "1025B"] {
             let read = Kind::Size.read(&Raw::Text(text.into()), false).unwrap();
             assert_eq!(Written(&read).to_string(), format!("{text:?}"));
+        }
+    }
+
+    #[test]
+    fn files_take_the_same_spans_and_sizes_as_flags() {
+        let read = |kind: Kind, text: &str| kind.read(&Raw::Text(text.into()), false).unwrap();
+        for text in ["1h 30m", "1h30m", "1.5", "PT5M", "1 week", "2 days", "90", "0"] {
+            let flag: longhaul_cli::Span = text.parse().unwrap();
+            assert_eq!(read(Kind::Span(Duration::ZERO), text), Value::Span(flag.as_duration()), "{text}");
+        }
+        for text in ["64K", "1GB", "2TiB", "100 MiB", "4096", "1kB"] {
+            let flag: longhaul_cli::Size = text.parse().unwrap();
+            assert_eq!(read(Kind::Size, text), Value::Size(flag.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_know_every_signal_that_may_be_sent_by_the_same_name() {
+        for number in 1..=64 {
+            let Ok(sent) = longhaul_domain::Signal::new(number) else { continue };
+            let flag: longhaul_cli::Signal = sent.to_string().parse().unwrap();
+            assert_eq!(flag.number(), number, "{sent}");
         }
     }
 

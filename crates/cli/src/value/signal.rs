@@ -4,8 +4,8 @@ use super::BadValue;
 use std::fmt;
 use std::str::FromStr;
 
-/// The names of the signals that people send, by their numbers on Linux.
-const NAMES: [(u8, &str); 25] = [
+/// The names of the signals by their numbers on Linux.
+const NAMES: [(u8, &str); 31] = [
     (1, "HUP"),
     (2, "INT"),
     (3, "QUIT"),
@@ -21,15 +21,21 @@ const NAMES: [(u8, &str); 25] = [
     (13, "PIPE"),
     (14, "ALRM"),
     (15, "TERM"),
+    (16, "STKFLT"),
     (17, "CHLD"),
     (18, "CONT"),
     (19, "STOP"),
     (20, "TSTP"),
     (21, "TTIN"),
     (22, "TTOU"),
+    (23, "URG"),
     (24, "XCPU"),
     (25, "XFSZ"),
+    (26, "VTALRM"),
+    (27, "PROF"),
     (28, "WINCH"),
+    (29, "IO"),
+    (30, "PWR"),
     (31, "SYS"),
 ];
 

@@ -35,9 +35,11 @@ fn bytes_in(unit: &str) -> Option<u64> {
         "k" | "kib" => Some(1 << 10),
         "m" | "mib" => Some(1 << 20),
         "g" | "gib" => Some(1 << 30),
+        "t" | "tib" => Some(1 << 40),
         "kb" => Some(1_000),
         "mb" => Some(1_000_000),
         "gb" => Some(1_000_000_000),
+        "tb" => Some(1_000_000_000_000),
         _ => None,
     }
 }
@@ -60,6 +62,8 @@ mod tests {
             ("2 gib", 2_147_483_648),
             ("1kB", 1_000),
             ("1GB", 1_000_000_000),
+            ("2TiB", 2 << 40),
+            ("1tb", 1_000_000_000_000),
         ] {
             assert_eq!(text.parse::<Size>().map(Size::as_bytes), Ok(expected), "{text}");
         }

@@ -39,6 +39,15 @@ impl FromStr for Span {
     }
 }
 
+/// Reads a length of time of any size, as a [`Span`] is written; what is not nothing is at least a millisecond.
+///
+/// # Errors
+/// The text is no length of time.
+pub fn length(text: &str) -> Result<Duration, BadValue> {
+    let length = length_within(text, Duration::MAX, "it is longer than can be counted")?;
+    Ok(if length.is_zero() { length } else { length.max(Duration::from_millis(1)) })
+}
+
 /// Reads a length of time that is not longer than `longest`, and says `too_long` of one that is.
 pub(super) fn length_within(text: &str, longest: Duration, too_long: &str) -> Result<Duration, BadValue> {
     let text = text.trim();
