@@ -30,5 +30,5 @@ pub use outgoing::Outgoing;
 pub use settings::{Containment, Settings, StoreChoice};
 pub use show::{schema, show, show_json};
 pub use sources::{Flags, Sources, user_file};
-pub(crate) use sources::{PROJECT_STATE, state_of_user_file};
+pub(crate) use sources::{PROJECT_FILE, PROJECT_STATE, state_of_user_file};
 pub use stray::{Stray, strays};

@@ -1,13 +1,13 @@
 //! `longhaul config`.
 
-use crate::config::{self, ConfigError, Flags, Settings, Sources};
+use crate::config::{self, ConfigError, Flags, PROJECT_FILE, Settings, Sources};
 use crate::failure::Failure;
 use crate::stores::Stores;
 use longhaul_cli::ConfigVerb;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Does what `config` was asked, and gives what it prints.
 pub(crate) fn config_verb(
@@ -42,7 +42,7 @@ pub(crate) fn config_verb(
                 let files: Vec<_> = paths()
                     .map(|path| json!({ "path": path.to_string_lossy(), "exists": path.exists() }))
                     .collect();
-                return Ok(pretty(&json!({ "files": files })));
+                return Ok(pretty(&with_warnings(json!({ "files": files }), &sources)));
             }
             let mut out = String::new();
             for path in paths() {
@@ -50,6 +50,7 @@ pub(crate) fn config_verb(
                 // Writing into a text cannot fail.
                 let _ = writeln!(out, "{}{missing}", path.display());
             }
+            warn(&sources);
             Ok(out)
         }
     }
@@ -61,21 +62,58 @@ fn checked(sources: &Sources, state_dir: &Path, stores: &Stores) -> Result<(), C
 
 /// Tells standard error what is strange but no error.
 fn warn(sources: &Sources) {
-    for stray in config::strays(&sources.environment) {
+    for warning in warnings(sources) {
         // Without a standard error there is nobody to warn.
-        let _ = writeln!(io::stderr(), "warning: {stray}");
+        let _ = writeln!(io::stderr(), "warning: {warning}");
     }
 }
 
 fn with_warnings(mut document: serde_json::Value, sources: &Sources) -> serde_json::Value {
-    let strays = config::strays(&sources.environment);
-    if let Some(fields) = document.as_object_mut().filter(|_| !strays.is_empty()) {
-        let warnings: Vec<String> = strays.iter().map(ToString::to_string).collect();
+    let warnings = warnings(sources);
+    if let Some(fields) = document.as_object_mut().filter(|_| !warnings.is_empty()) {
         fields.insert("warnings".to_owned(), json!(warnings));
     }
     document
 }
 
+fn warnings(sources: &Sources) -> Vec<String> {
+    let strays = config::strays(&sources.environment).into_iter().map(|stray| stray.to_string());
+    let unread = std::env::current_dir().ok().and_then(|here| unread_file(&here, sources)).map(|file| {
+        format!(
+            "{} is not read: its project shares a manager with others, and has a state directory of its own only after \
+             `longhaul init`",
+            file.display()
+        )
+    });
+    strays.chain(unread).collect()
+}
+
+/// The project file that somebody in this directory would expect to be read, and that is not.
+fn unread_file(here: &Path, sources: &Sources) -> Option<PathBuf> {
+    let file = here.ancestors().map(|place| place.join(PROJECT_FILE)).find(|file| file.exists())?;
+    let is_read = |read: &PathBuf| read.canonicalize().ok() == file.canonicalize().ok();
+    (!sources.project_files.iter().any(is_read)).then_some(file)
+}
+
 fn pretty(value: &serde_json::Value) -> String {
     format!("{value:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_of_a_project_without_a_state_directory_of_its_own_is_known_to_be_unread() {
+        let top = tempfile::tempdir().unwrap();
+        let inner = top.path().join("src");
+        std::fs::create_dir(&inner).unwrap();
+        let file = top.path().join("longhaul.toml");
+        let of_user = Sources::of(Path::new("/home/me/.local/state/longhaul"), Flags::default());
+        assert_eq!(unread_file(&inner, &of_user), None);
+        std::fs::write(&file, "foo = 1\n").unwrap();
+        assert_eq!(unread_file(&inner, &of_user), Some(file));
+        let own = Sources::of(&top.path().join(".longhaul"), Flags::default());
+        assert_eq!(unread_file(&inner, &own), None);
+    }
 }

@@ -54,7 +54,7 @@ impl Sources {
     pub fn of(state_dir: &Path, flags: Flags) -> Self {
         let mut project_files = Vec::new();
         if state_dir.file_name().is_some_and(|name| name == PROJECT_STATE) {
-            project_files.extend(state_dir.parent().map(|project| project.join("longhaul.toml")));
+            project_files.extend(state_dir.parent().map(|project| project.join(PROJECT_FILE)));
             project_files.push(state_dir.join("config.toml"));
         }
         Self {
@@ -77,6 +77,8 @@ impl Sources {
     }
 }
 
+/// The name of the file of a project.
+pub(crate) const PROJECT_FILE: &str = "longhaul.toml";
 /// The name of a state directory that belongs to a project.
 pub(crate) const PROJECT_STATE: &str = ".longhaul";
 
