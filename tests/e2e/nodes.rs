@@ -107,10 +107,9 @@ fn order_to_another_node_is_answered_when_it_is_carried_out() {
         let told = two.alpha.run(&[verb, &id]);
         assert!(told.code == 0 && told.err.contains(&format!("is {status}")), "{verb}: {told:?}");
     }
-    let answer: Value = serde_json::from_str(&two.alpha.ok(&["resume", "--tree", &id, "--json"])).unwrap();
-    let outcome = &answer["outcomes"][0];
-    assert_eq!((&outcome["process"]["status"], &outcome["changed"]), (&"running".into(), &true.into()));
-    assert_eq!(outcome["note"], Value::Null);
+    let answer: Value = serde_json::from_str(&two.alpha.ok(&["resume", &id, "--json"])).unwrap();
+    assert_eq!((&answer["process"]["status"], &answer["changed"]), (&"running".into(), &true.into()));
+    assert_eq!(answer["note"], Value::Null);
     // A manager that stands still is not waited for.
     let manager = two.beta.manager().unwrap();
     kill("-STOP", manager);

@@ -124,15 +124,18 @@ fn h3_a_tree_is_paused_and_resumed_with_all_its_processes() {
         })
     };
     let burners = [burner("parent"), burner("below")];
-    assert_eq!(home.run(&["pause", "--tree", &parent]).code, 0);
+    assert_eq!(home.run(&["pause", &parent]).code, 0);
     assert_eq!((home.status(&parent).as_str(), home.status(&below).as_str()), ("paused", "paused"));
     let before = burners.map(ticks);
     std::thread::sleep(Duration::from_secs(1)); // The promise is about one second.
     assert_eq!(burners.map(ticks), before, "no process of the tree gains a tick");
-    assert_eq!(home.run(&["resume", "--tree", &parent]).code, 0);
+    assert_eq!(home.run(&["resume", &parent]).code, 0);
     until("they go on", || burners.iter().zip(before).all(|(pid, was)| ticks(*pid) > was).then_some(()));
+    assert_eq!(home.run(&["pause", "--alone", &parent]).code, 0);
+    assert_eq!(home.status(&below), "running", "alone it is only itself");
+    assert_eq!(home.run(&["resume", &parent]).code, 0);
     assert_eq!(home.run(&["pause", &below]).code, 0);
-    assert_eq!(home.status(&parent), "running", "alone it is only itself");
+    assert_eq!(home.status(&parent), "running", "what is above is never meant");
     assert_eq!(home.run(&["cancel", "--now", &parent]).code, 0);
     assert!(burners.iter().all(|pid| !is_alive(*pid)));
 }

@@ -180,9 +180,9 @@ pub enum Verb {
     Restart(RestartArgs),
     /// Try again now what waits for its next attempt
     Retry(RetryArgs),
-    /// Halt processes until they are resumed
+    /// Halt processes with all their descendants until they are resumed
     Pause(SetArgs),
-    /// Let paused processes go on
+    /// Let paused processes go on with all their descendants
     Resume(SetArgs),
     /// Send a signal to what runs
     Signal(SignalArgs),

@@ -10,7 +10,7 @@
 //! | `GET /v1/processes` | lists; what lives unless asked otherwise |
 //! | `GET`, `PATCH /v1/processes/{ref}` | shows, takes in a report |
 //! | `POST /v1/processes/{ref}/cancel` | ends it with all its descendants |
-//! | `POST /v1/processes/{ref}/pause`, `/resume` | halts it, lets it go on; its descendants too if asked |
+//! | `POST /v1/processes/{ref}/pause`, `/resume` | halts it with all its descendants, lets them go on; it alone if asked |
 //! | `POST /v1/processes/{ref}/signal` | sends a signal to it |
 //! | `POST /v1/processes/{ref}/priority`, `/retry`, `/restart`, `/complete`, `/fail` | asks for it |
 //! | `GET /v1/processes/{ref}/why`, `/usage`, `/tree` | why it waits, what it uses, all below it |

@@ -168,7 +168,7 @@ impl Tool {
             }
             Self::ReportProgress => "Report how far registered work has come; it is also a sign of life.",
             Self::RestartProcess => "Run an ended process again, as a new one.",
-            Self::ResumeProcess => "Let a paused process go on.",
+            Self::ResumeProcess => "Let a paused process go on with all its descendants.",
             Self::SearchProcessOutput => "Find lines of output by a regular expression.",
             Self::SendProcessInput => {
                 "Write to the standard input of a process that was started with stdin: pipe."

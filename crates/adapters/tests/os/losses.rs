@@ -140,7 +140,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
             bench.kill_shim(key);
             if number % 2 == 1 {
                 bench.next_life();
-                bench.spawner.adopt(key).await.unwrap();
+                bench.adopt(key).await.unwrap();
             }
             std::fs::write(bench.path().join("go"), "").unwrap();
             let exit = loop {
@@ -178,7 +178,7 @@ async fn a_descendant_without_variables_in_a_session_of_its_own_is_found_without
         bench.kill_shim(key(1));
         if is_adopted {
             bench.next_life();
-            bench.spawner.adopt(key(1)).await.unwrap();
+            bench.adopt(key(1)).await.unwrap();
         }
         until(async || state(shim).is_none_or(|state| state == 'Z')).await;
         bench.spawner.stop(key(1), by_user(false)).await.unwrap();

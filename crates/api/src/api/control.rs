@@ -59,7 +59,7 @@ impl Api {
         Ok(outcomes(engine, told).await)
     }
 
-    /// Halts a process; its descendants too if asked. Of one on another node it says `asked` if that has not done it within
+    /// Halts a process with all its descendants, or alone if asked. Of one on another node it says `asked` if that has not done it within
     /// a second.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl Api {
         self.pace(reference, request, Command::Pause, expected, |id| engine.pause_tree(id)).await
     }
 
-    /// Lets a process go on; its descendants too if asked. As for [`pause`](Self::pause), another node gets a second.
+    /// Lets a process go on with all its descendants, or alone if asked. As for [`pause`](Self::pause), another node gets a second.
     ///
     /// # Errors
     /// Nobody is meant, or the process forbids it.
@@ -104,11 +104,12 @@ impl Api {
         ask(&self.engine, id, Command::Signal { signal, target }, expected).await
     }
 
-    /// Halts or goes on: one process by a command, or its tree.
+    /// Halts or goes on: a process by a command, and all below it unless it is meant alone. Where the process refuses, its
+    /// descendants are left as they are.
     async fn pace<T>(
         &self,
         reference: &str,
-        PauseRequest { descendants }: PauseRequest,
+        PauseRequest { alone }: PauseRequest,
         command: Command,
         expected: Option<Revision>,
         tree: impl FnOnce(ProcessId) -> T,
@@ -118,11 +119,13 @@ impl Api {
     {
         let engine = &self.engine;
         let id = engine.find(reference).await?;
-        if !descendants {
-            return Ok(PauseReply::One(Box::new(ask(engine, id, command, expected).await?)));
+        let Outcome { process, changed, note } = ask(engine, id, command, expected).await?;
+        let mut descendants = Vec::new();
+        if !alone {
+            let below = tree(id).await?.into_iter().filter(|told| told.id != id).collect();
+            descendants = all_heard(engine, below).await.outcomes;
         }
-        check_unmoved(engine, id, expected).await?;
-        Ok(PauseReply::Tree(all_heard(engine, tree(id).await?).await))
+        Ok(PauseReply { process, changed, note, descendants })
     }
 
     /// Moves a process that waits.

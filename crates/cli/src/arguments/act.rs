@@ -80,9 +80,9 @@ pub struct SetArgs {
     /// The processes: ids, unique prefixes, names or @last
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
-    /// Their descendants too
-    #[arg(long, conflicts_with = "revision")]
-    pub tree: bool,
+    /// Leave their descendants alone
+    #[arg(long)]
+    pub alone: bool,
     /// The revision that it is about.
     #[command(flatten)]
     pub expected: Expected,

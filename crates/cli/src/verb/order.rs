@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::render::{Now, label};
 use crate::standing::Standing;
 use longhaul_view::clean_label;
-use longhaul_wire::api::{Outcome, OutcomeView, OutcomesReply, PauseRequest, SignalRequest};
+use longhaul_wire::api::{Outcome, OutcomeView, OutcomesReply, PauseReply, PauseRequest, SignalRequest};
 use serde::Serialize;
 use serde_json::json;
 
@@ -57,19 +57,29 @@ fn signal_line(Outcome { process, note, .. }: &Outcome) -> String {
 }
 
 async fn set(context: &Context, args: &SetArgs, verb: &str) -> Result<i32, Failure> {
-    if !args.tree {
-        return order(context, &args.ids, args.expected, verb, &PauseRequest::default()).await;
-    }
+    check_expected(args.expected, args.ids.len())?;
     let mut codes = Vec::new();
     for id in &args.ids {
-        let path = Path::process_part(id, verb);
-        let reply = context.client.send_slowly(&path, &PauseRequest { descendants: true }).await;
-        codes.push(match reply {
-            Ok(reply) => tell_all(context, &reply)?,
+        let path = Path::process_part(id, verb).with_some("revision", args.expected.revision);
+        codes.push(match context.client.send_slowly(&path, &PauseRequest { alone: args.alone }).await {
+            Ok(reply) => tell_paced(context, reply)?,
             Err(failure) => complained(context, failure),
         });
     }
     Ok(first_failed(codes))
+}
+
+/// Tells what came of a pause or of its end, and gives the code of the first descendant that refused it.
+fn tell_paced(context: &Context, reply: PauseReply) -> Result<i32, Failure> {
+    let is_json = context.console.is_json();
+    if is_json {
+        context.console.print_json(&reply)?;
+    }
+    let PauseReply { process, changed, note, descendants } = reply;
+    if !is_json {
+        tell(context, &Outcome { process, changed, note })?;
+    }
+    tell_each(context, &descendants, line)
 }
 
 async fn order<B: Serialize>(
@@ -110,28 +120,23 @@ fn tell_as(context: &Context, outcome: &Outcome, line: Words) -> Result<(), Fail
     Ok(())
 }
 
-/// Tells what came of an order to many, and gives the code of the first that was refused.
-pub(super) fn tell_all(context: &Context, reply: &OutcomesReply) -> Result<i32, Failure> {
-    tell_all_as(context, reply, line)
-}
-
 /// Tells what came of the end of a session, and gives the code of the first that was refused.
 pub(super) fn tell_session_end(context: &Context, reply: &OutcomesReply) -> Result<i32, Failure> {
-    tell_all_as(context, reply, session_line)
+    if context.console.is_json() {
+        context.console.print_json(reply)?;
+    }
+    tell_each(context, &reply.outcomes, session_line)
 }
 
 /// How an outcome is put into words.
 type Words = fn(&Outcome, Now) -> String;
 
-fn tell_all_as(context: &Context, reply: &OutcomesReply, line: Words) -> Result<i32, Failure> {
-    let console = &context.console;
-    if console.is_json() {
-        console.print_json(reply)?;
-    }
+/// Tells people what came of an order to each of many, and complains of each refusal.
+fn tell_each(context: &Context, outcomes: &[OutcomeView], line: Words) -> Result<i32, Failure> {
     let mut codes = Vec::new();
-    for view in &reply.outcomes {
+    for view in outcomes {
         match outcome(view) {
-            Ok(outcome) if !console.is_json() => tell_as(context, &outcome, line)?,
+            Ok(outcome) if !context.console.is_json() => tell_as(context, &outcome, line)?,
             Ok(_) => {}
             Err(failure) => codes.push(complained(context, failure)),
         }

@@ -22,12 +22,15 @@ pub(crate) fn entries(replays: &Replays) -> Vec<Entry> {
             .takes::<CancelRequest>()
             .answers::<Outcome>(200, "What came of it"),
         Entry::post("/v1/processes/{reference}/pause", pause)
-            .named("pause_process", "Halts a process; its descendants too if asked")
+            .named("pause_process", "Halts a process with all its descendants, unless it is to be alone")
             .guarded()
             .takes::<PauseRequest>()
             .answers::<PauseReply>(200, "What came of it"),
         Entry::post("/v1/processes/{reference}/resume", resume)
-            .named("resume_process", "Lets a process go on; its descendants too if asked")
+            .named(
+                "resume_process",
+                "Lets a process go on with all its descendants, unless it is to be alone",
+            )
             .guarded()
             .takes::<PauseRequest>()
             .answers::<PauseReply>(200, "What came of it"),

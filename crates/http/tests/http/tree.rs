@@ -69,24 +69,39 @@ async fn level_of_a_tree_is_ended_and_other_trees_are_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pause_of_descendants_tells_each_and_says_who_could_not() {
+async fn pause_halts_all_descendants_and_says_who_could_not() {
     let world = World::new().await;
     let [top, middle, leaf] = line(&world).await;
     let waits = world.submit(with(child("run", &top), "delay_ms", json!(60_000))).await;
-    let reply = world.post(&format!("/v1/processes/{top}/pause"), json!({ "descendants": true })).await;
+    let reply = world.post(&format!("/v1/processes/{top}/pause"), json!({})).await;
     assert_eq!(reply.status, 200);
-    let outcomes = reply.json()["outcomes"].as_array().unwrap().clone();
-    let of = |id: &str| outcomes.iter().find(|outcome| outcome["id"] == id).unwrap().clone();
-    assert_eq!(outcomes[0]["id"], top.as_str());
-    for id in [&top, &middle, &leaf] {
+    let reply = reply.json();
+    assert_eq!((&reply["changed"], &reply["process"]["status"]), (&json!(true), &json!("paused")));
+    let below = reply["descendants"].as_array().unwrap().clone();
+    assert_eq!(below.len(), 3);
+    let of = |id: &str| below.iter().find(|outcome| outcome["id"] == id).unwrap().clone();
+    for id in [&middle, &leaf] {
         assert_eq!((&of(id)["changed"], &of(id)["process"]["status"]), (&json!(true), &json!("paused")));
     }
     assert_eq!((&of(&waits)["changed"], &of(&waits)["process"]), (&json!(false), &json!(null)));
     assert_eq!(of(&waits)["problem"]["type"], "invalid_status_transition");
-    world.post(&format!("/v1/processes/{top}/resume"), json!({ "descendants": true })).await;
+    world.post(&format!("/v1/processes/{top}/resume"), json!({ "alone": true })).await;
+    assert_eq!(statuses(&world, [&top, &middle, &leaf]).await, ["running", "paused", "paused"]);
+    world.post(&format!("/v1/processes/{top}/resume"), json!({})).await;
     assert_eq!(statuses(&world, [&top, &middle, &leaf]).await, ["running"; 3]);
-    world.post(&format!("/v1/processes/{top}/pause"), json!({})).await;
+    world.post(&format!("/v1/processes/{top}/pause"), json!({ "alone": true })).await;
     assert_eq!(statuses(&world, [&top, &middle]).await, ["paused", "running"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pause_that_the_process_refuses_leaves_its_descendants_as_they_are() {
+    let world = World::new().await;
+    let top = world.launch("exit 0 50").await;
+    let below = world.submit(child("run", &top)).await;
+    world.pass(millis(100)).await;
+    let refused = world.post(&format!("/v1/processes/{top}/pause"), json!({})).await.problem();
+    assert_eq!((refused.status, refused.slug.as_str()), (409, "invalid_status_transition"));
+    assert_eq!(world.show(&below).await["status"], "running");
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,18 +22,18 @@ impl Desk<'_> {
         Ok(self.came_of(&outcome).await)
     }
 
-    /// Halts a process.
+    /// Halts a process with all its descendants.
     pub(super) async fn pause(self, asked: Which) -> Result<Object, Refusal> {
         let reply =
             self.api.pause(&self.find(&asked.process_id).await?, PauseRequest::default(), None).await?;
-        self.halted(reply).await
+        Ok(self.paced(reply).await)
     }
 
-    /// Lets a process go on.
+    /// Lets a process go on with all its descendants.
     pub(super) async fn resume(self, asked: Which) -> Result<Object, Refusal> {
         let reply =
             self.api.resume(&self.find(&asked.process_id).await?, PauseRequest::default(), None).await?;
-        self.halted(reply).await
+        Ok(self.paced(reply).await)
     }
 
     /// Runs a process again, as a new one.
@@ -71,11 +71,7 @@ impl Desk<'_> {
         Ok(reply.processes.into_iter().next())
     }
 
-    async fn halted(self, reply: PauseReply) -> Result<Object, Refusal> {
-        match reply {
-            PauseReply::One(outcome) => Ok(self.came_of(&outcome).await),
-            // Only one that was asked for with its descendants is answered so.
-            PauseReply::Tree(_) => Ok(Object::new()),
-        }
+    async fn paced(self, PauseReply { process, changed, note, .. }: PauseReply) -> Object {
+        self.came_of(&Outcome { process, changed, note }).await
     }
 }

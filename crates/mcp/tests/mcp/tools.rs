@@ -198,6 +198,21 @@ async fn stop_that_cannot_wait_longer_says_that_descendants_are_ending() {
 }
 
 #[tokio::test]
+async fn process_is_halted_and_resumed_with_all_its_descendants() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let top = client.start("run").await;
+    let launch = json!({ "process_type": "build", "name": "below", "command": "run", "parent_id": top });
+    let below = client.call("start_background_process", launch).await;
+    world.pass(std::time::Duration::from_millis(10)).await;
+    for (tool, status) in [("pause_process", "paused"), ("resume_process", "running")] {
+        assert_eq!(client.call(tool, json!({ "process_id": top })).await["status"], status);
+        let asked = json!({ "process_id": below["process_id"] });
+        assert_eq!(client.call("get_process_status", asked).await["status"], status, "{tool}");
+    }
+}
+
+#[tokio::test]
 async fn process_is_halted_resumed_and_run_again() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;

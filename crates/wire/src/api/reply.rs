@@ -102,22 +102,27 @@ pub struct CancelLevelRequest {
     pub force: bool,
 }
 
-/// Asks for a pause, or for its end.
+/// Asks for a pause of a process and of all its descendants, or for the end of one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PauseRequest {
-    /// Tell all its descendants as well; the answer is an [`OutcomesReply`] then.
-    pub descendants: bool,
+    /// Leave its descendants alone.
+    pub alone: bool,
 }
 
-/// The answer to a pause, or to its end.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum PauseReply {
-    /// What came of it for all its descendants as well.
-    Tree(OutcomesReply),
-    /// What came of it for the process alone.
-    One(Box<Outcome>),
+/// The answer to a pause, or to its end: an [`Outcome`], and what came of it for the descendants.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PauseReply {
+    /// The process as it stands now.
+    pub process: ProcessView,
+    /// Whether anything was changed.
+    pub changed: bool,
+    /// Why nothing was changed, or what is still to come.
+    pub note: Option<String>,
+    /// What came of it for each live descendant; a refusal of one does not hold up the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub descendants: Vec<OutcomeView>,
 }
 
 /// Sends a signal.

@@ -1,7 +1,7 @@
 //! Trees, levels and sessions.
 
 use super::*;
-use longhaul_wire::api::{OutcomeView, OutcomesReply, Problem, ProcessesReply};
+use longhaul_wire::api::{OutcomeView, OutcomesReply, PauseReply, Problem, ProcessesReply};
 
 fn outcomes() -> OutcomesReply {
     let refused = Problem {
@@ -29,34 +29,36 @@ fn outcomes() -> OutcomesReply {
     }
 }
 
+fn paced() -> Answer {
+    let mut each = outcomes().outcomes;
+    let process = each.remove(0).process.unwrap();
+    answered(&PauseReply { process, changed: true, note: None, descendants: each })
+}
+
 #[test]
-fn pause_of_a_tree_tells_of_each_and_of_those_that_could_not() {
-    let came = said("pause 0a1b --tree", false, |_| answered(&outcomes()));
+fn pause_tells_of_the_process_and_each_descendant_and_of_those_that_could_not() {
+    let came = said("pause 0a1b", false, |_| paced());
     assert_eq!(came.asked, ["POST /v1/processes/0a1b/pause"]);
-    assert_eq!((came.body(0), came.code()), (json!({"descendants": true}), 4));
+    assert_eq!((came.body(0), came.code()), (json!({"alone": false}), 4));
     assert!(
         came.err.starts_with("0a1b2c3d tests is running\nb7d0ha00 ruff had ended already: failed\n"),
         "{}",
         came.err
     );
     assert!(came.err.contains("cannot pause a process that is pending"), "{}", came.err);
-    let came = said("resume 0a1b", false, |_| changed(&samples::running(), true));
-    assert_eq!(came.body(0), json!({"descendants": false}));
+    for verb in ["pause", "resume"] {
+        let came = said(&format!("{verb} 0a1b --alone"), false, |_| changed(&samples::running(), true));
+        assert_eq!((came.body(0), came.code()), (json!({"alone": true}), 0));
+    }
 }
 
 #[test]
 fn outcomes_are_one_document_for_programs() {
-    let came = said("pause 0a1b --tree --json", false, |_| answered(&outcomes()));
+    let came = said("pause 0a1b --json", false, |_| paced());
     let document: Value = serde_json::from_str(&came.out).unwrap();
-    assert_eq!(document.pointer("/outcomes/2/problem/type"), Some(&json!("invalid_status_transition")));
+    assert_eq!(document.pointer("/descendants/1/problem/type"), Some(&json!("invalid_status_transition")));
     let problem: Value = serde_json::from_str(&came.err).unwrap();
     assert_eq!(problem["type"], json!("invalid_status_transition"));
-}
-
-#[test]
-fn cancel_alone_says_so() {
-    let came = said("cancel 0a1b --alone --no-wait", false, |_| changed(&samples::running(), true));
-    assert_eq!(came.body(0), json!({"force": false, "alone": true}));
 }
 
 #[test]
