@@ -1,7 +1,9 @@
 //! Errors as clients see them.
 
 use crate::convert::{command_line, span};
-use longhaul_domain::{InvalidText, Level, NoSignal, NodeId, ProcessId, Rejection, Status, Verb};
+use longhaul_domain::{
+    InvalidText, Level, NoSignal, NodeId, Process, ProcessId, Rejection, Status, Verb, Work,
+};
 use longhaul_engine::ports::{Refusal, StoreError};
 use longhaul_engine::{Candidate, EngineError, InputRefusal, Matched, Standstill, with_causes};
 use longhaul_wire::api::Problem;
@@ -72,12 +74,14 @@ impl Fault {
     }
 
     /// A report says `running` of a process that is not.
-    pub(crate) fn not_running(status: Status, id: &str) -> Self {
-        let slug = "invalid_status_transition";
+    pub(crate) fn not_running(process: &Process) -> Self {
+        let (slug, status) = ("invalid_status_transition", process.status());
         let mut fault = Self::new(409, slug, format!("cannot set running on a process that is {status}"));
+        let reported = matches!(process.spec.work, Work::Reported(_));
         if status.is_ended() {
-            fault = fault.because(STAYS).help(AGAIN.replace("ID", id));
+            fault = fault.because(STAYS).help(again(reported).replace("ID", &process.id.short()));
         }
+        fault.0.reported = reported;
         fault.0.current_status = Some(status.as_str().to_owned());
         fault.0.attempted = Some(Status::Running.as_str().to_owned());
         fault
@@ -305,7 +309,7 @@ fn conflict(title: String, holder: ProcessId, differs: &[&'static str]) -> Fault
 fn rejected(rejection: &Rejection, id: &str) -> Fault {
     let fault = Fault::new(409, rejection.slug(), rejection.to_string());
     let (status, attempted) = match rejection {
-        Rejection::InvalidStatusTransition { from, attempted } => (*from, *attempted),
+        Rejection::InvalidStatusTransition { from, attempted, .. } => (*from, *attempted),
         Rejection::Unsupported { status, attempted, .. } => (*status, *attempted),
     };
     let mut fault = match way_out(rejection, status, attempted) {
@@ -314,11 +318,21 @@ fn rejected(rejection: &Rejection, id: &str) -> Fault {
     };
     fault.0.current_status = Some(status.as_str().to_owned());
     fault.0.attempted = Some(attempted.as_str().to_owned());
+    fault.0.reported = match rejection {
+        Rejection::InvalidStatusTransition { reported, .. } => *reported,
+        // Nothing else cannot be restarted.
+        Rejection::Unsupported { attempted, .. } => *attempted == Verb::Restart,
+    };
     fault
 }
 
 const STAYS: &str = "what has ended stays as it is";
-const AGAIN: &str = "`longhaul restart ID` runs it again as a new process";
+const BEGIN_ANEW: &str = "whoever does the work begins it anew: `longhaul track start`";
+
+/// How to run something again that has ended.
+const fn again(reported: bool) -> &'static str {
+    if reported { BEGIN_ANEW } else { "`longhaul restart ID` runs it again as a new process" }
+}
 
 struct Way {
     why: &'static str,
@@ -331,11 +345,16 @@ fn way_out(rejection: &Rejection, status: Status, attempted: Verb) -> Option<Way
         (Rejection::Unsupported { .. }, Verb::Complete | Verb::Fail) => {
             way("how a command ends is seen, not told", "`longhaul cancel ID` ends it")
         }
+        (Rejection::Unsupported { .. }, Verb::Restart) => {
+            way("this manager only keeps its record, and has no command to run", BEGIN_ANEW)
+        }
         (Rejection::Unsupported { .. }, _) => None,
         (_, Verb::Restart) => {
             way("only what has ended can be run again", "`longhaul cancel ID` ends it, then restart it")
         }
-        _ if status.is_ended() => way(STAYS, AGAIN),
+        (Rejection::InvalidStatusTransition { reported, .. }, _) if status.is_ended() => {
+            way(STAYS, again(*reported))
+        }
         (_, Verb::Pause) => way("only what runs can be paused", "`longhaul status ID` says why it waits"),
         (_, Verb::Resume) => {
             way("only what is paused can be resumed", "`longhaul status ID` says where it stands")
@@ -476,8 +495,11 @@ mod tests {
     #[test]
     fn rejection_names_status_attempt_and_way_out() {
         let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
-        let rejection =
-            Rejection::InvalidStatusTransition { from: Status::Completed, attempted: Verb::Pause };
+        let rejection = Rejection::InvalidStatusTransition {
+            from: Status::Completed,
+            attempted: Verb::Pause,
+            reported: false,
+        };
         let Fault(problem) = Fault::from(EngineError::Rejected { id, rejection });
         assert_eq!(problem.status, 409);
         assert_eq!(problem.slug, "invalid_status_transition");

@@ -12,7 +12,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "invalid_status_transition",
-        "Where the process stands, this cannot be done: what has ended stays ended, only what runs can be paused,\nonly what is paused can be resumed, only what waits for its next attempt can be retried.\nTo run something again: longhaul restart ID",
+        "Where the process stands, this cannot be done: what has ended stays ended, only what runs can be paused,\nonly what is paused can be resumed, only what waits for its next attempt can be retried.\nTo run a command again: longhaul restart ID\nTo report that work has begun again: longhaul track start",
     ),
     (
         "unsupported",

@@ -38,4 +38,6 @@ pub use completion::complete_if_asked;
 pub use dispatch::{manager_records, manager_stats, manager_version, run};
 pub use place::{Autostart, Place, StartError};
 pub use shell_word::shell_word;
-pub use value::{Age, At, Backoff, BadValue, Declared, Percent, RetryOn, Signal, Size, Slots, Span, Watched, length};
+pub use value::{
+    Age, At, Backoff, BadValue, Declared, Percent, RetryOn, Signal, Size, Slots, Span, Watched, length,
+};

@@ -184,7 +184,8 @@ impl Decision<'_> {
     }
 
     fn forbidden(&self, attempted: Verb) -> Rejection {
-        Rejection::InvalidStatusTransition { from: self.process.status(), attempted }
+        let reported = matches!(self.process.spec.work, Work::Reported(_));
+        Rejection::InvalidStatusTransition { from: self.process.status(), attempted, reported }
     }
 
     fn unsupported(&self, attempted: Verb, what: &'static str) -> Rejection {

@@ -13,6 +13,8 @@ pub enum Rejection {
         from: Status,
         /// What was tried.
         attempted: Verb,
+        /// Whether somebody else does the work and reports it.
+        reported: bool,
     },
     /// This sort of work, or this spawner, cannot do it.
     #[error("cannot {} {what} (it is {status})", attempted.as_str())]

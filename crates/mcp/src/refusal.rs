@@ -166,6 +166,15 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         ("process_not_found", _) if problem.candidates.is_empty() => {
             Some("list_background_processes shows what there is")
         }
+        ("unsupported", _) if problem.reported => {
+            Some("the reporter of the work registers it again: register_process")
+        }
+        (
+            "invalid_status_transition",
+            Some("completed" | "failed" | "timeout" | "cancelled" | "interrupted"),
+        ) if problem.reported => {
+            Some("the work has ended and stays so; register_process starts a new record")
+        }
         (
             "invalid_status_transition",
             Some("completed" | "failed" | "timeout" | "cancelled" | "interrupted"),

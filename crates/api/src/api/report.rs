@@ -41,7 +41,7 @@ impl Api {
             Some(Asked::Running) if is_under_way(process.status()) => {
                 told(engine, id, report, expected).await
             }
-            Some(Asked::Running) => Err(Fault::not_running(process.status(), &id.short())),
+            Some(Asked::Running) => Err(Fault::not_running(&process)),
             Some(Asked::End(end)) => {
                 let mut expected = expected;
                 // What is said along with an end that is refused, or is there already, must not be kept.

@@ -264,6 +264,11 @@ fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
         }
         Standing::Paused => vec![step("resume", "let it go on"), step("cancel", "stop it")],
         Standing::Stopping => vec![step("wait", "until it ends"), step("cancel --now", "kill it")],
+        Standing::Failed | Standing::Timeout | Standing::Cancelled | Standing::Interrupted
+            if process.work == "reported" =>
+        {
+            vec![("longhaul track start".to_owned(), "report that it has begun again")]
+        }
         Standing::Failed | Standing::Timeout | Standing::Cancelled | Standing::Interrupted => {
             vec![step("restart -b", "run it again")]
         }

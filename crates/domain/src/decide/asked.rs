@@ -387,6 +387,9 @@ impl Decision<'_> {
     }
 
     fn restart(&self) -> Result<Step, Rejection> {
+        if matches!(self.process.spec.work, Work::Reported(_)) {
+            return Err(self.unsupported(Verb::Restart, "reported work"));
+        }
         if self.process.status().is_ended() {
             return Ok(Step { effects: vec![Effect::Relaunch], ..Step::nothing() });
         }

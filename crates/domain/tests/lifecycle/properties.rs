@@ -160,7 +160,7 @@ proptest! {
             let Err(rejection) = turn.answer else { continue };
             let tried = verb(&turn.input);
             match rejection {
-                Rejection::InvalidStatusTransition { from, attempted } => {
+                Rejection::InvalidStatusTransition { from, attempted, .. } => {
                     prop_assert_eq!((from, Some(attempted)), (turn.before.status(), tried));
                 }
                 Rejection::Unsupported { status, attempted, .. } => {

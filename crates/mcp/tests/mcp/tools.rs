@@ -171,8 +171,7 @@ async fn stop_waits_for_the_end_of_the_whole_tree() {
     let root = client.start("run").await;
     let child = with(launch("stubborn"), "parent_id", json!(root));
     let child = client.call("start_background_process", child).await["process_id"].clone();
-    let stopped =
-        world.until(client.call("stop_background_process", json!({ "process_id": root }))).await;
+    let stopped = world.until(client.call("stop_background_process", json!({ "process_id": root }))).await;
     assert_eq!((&stopped["status"], &stopped["terminal"]), (&json!("cancelled"), &json!(true)), "{stopped}");
     let status = client.call("get_process_status", json!({ "process_id": child })).await;
     assert_eq!((&status["status"], &status["terminal"]), (&json!("cancelled"), &json!(true)), "{status}");
@@ -194,7 +193,11 @@ async fn stop_that_cannot_wait_longer_says_that_descendants_are_ending() {
     assert_eq!(stopped["ending_descendants"], true);
     assert!(stopped["next"].as_str().unwrap().contains("still ending"), "{stopped}");
     let stopped = world.until(client.call("stop_background_process", with(stop, "force", json!(true)))).await;
-    assert_eq!((&stopped["terminal"], &stopped["ending_descendants"]), (&json!(true), &Value::Null), "{stopped}");
+    assert_eq!(
+        (&stopped["terminal"], &stopped["ending_descendants"]),
+        (&json!(true), &Value::Null),
+        "{stopped}"
+    );
 }
 
 #[tokio::test]

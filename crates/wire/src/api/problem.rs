@@ -26,6 +26,8 @@ pub struct Problem {
     /// What was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempted: Option<String>,
+    /// True if the process is reported work, which somebody else does: it cannot be restarted here.
+    pub reported: bool,
     /// Ids or names that may have been meant, or that stand in the way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<String>,
