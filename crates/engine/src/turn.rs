@@ -3,8 +3,8 @@
 use crate::engine::{Answer, Core};
 use crate::error::{EngineError, Reached};
 use longhaul_domain::{
-    Awake, Command, Deadline, Effect, Exit, Input, Observation, OpId, ProcessId, Revision, Standing, Step,
-    Wish, WishNo,
+    Awake, Command, Deadline, Effect, Exit, Input, Note, Observation, OpId, ProcessId, Revision, Standing,
+    Step, Wish, WishNo,
 };
 use longhaul_failpoint::crashpoint;
 use longhaul_ports::{Author, Change, Lease, Refusal, StoreError, Stored};
@@ -71,6 +71,12 @@ impl Core {
                 }
             }
             let step = decided.map_err(|rejection| EngineError::Rejected { id, rejection })?;
+            if let (Some(Note::AlreadySo), Input::Command(Command::Complete { .. } | Command::Fail { .. })) =
+                (&step.note, input)
+            {
+                let status = stored.process.status();
+                tracing::warn!(%id, %status, "its end was reported again: the first report stays");
+            }
             let Some(author) = self.author_of(&stored) else {
                 return self.leave_wish(stored, input, &step).await;
             };

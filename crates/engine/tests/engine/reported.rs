@@ -6,6 +6,10 @@ use longhaul_domain::{
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::Clock;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 #[tokio::test(start_paused = true)]
 async fn it_runs_at_once_under_the_label_of_its_reporter() {
@@ -22,8 +26,12 @@ async fn the_same_end_again_changes_nothing_and_another_is_refused() {
     let world = World::new().await;
     let id = world.launch_spec(reported(|_| {})).await;
     let done = |text: &str| Command::Complete { result: Some(JsonText::checked(text.to_owned()).unwrap()) };
+    let warnings = Warnings::default();
+    let _listening = tracing::subscriber::set_default(warnings.clone());
     assert!(world.ask(id, done("1")).await.unwrap().changed);
+    assert_eq!(warnings.count(), 0);
     let again = world.ask(id, done("2")).await.unwrap();
+    assert_eq!(warnings.count(), 1, "a second report is a fault of the reporter");
     assert_eq!((again.changed, again.note), (false, Some(Note::AlreadySo)));
     let State::Ended(ended) = again.stored.process.state else { panic!("ended") };
     assert_eq!(ended.vitals.progress, Some(Progress::DONE));
@@ -139,4 +147,36 @@ async fn pause_of_reported_work_is_unsupported() {
         "{refused:?}"
     );
     let _ = StopCause::User;
+}
+
+/// Counts the warnings in the log.
+#[derive(Clone, Debug, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl Warnings {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN && metadata.target().starts_with("longhaul")
+    }
+
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn event(&self, _event: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
 }
