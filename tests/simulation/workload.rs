@@ -7,7 +7,7 @@ use longhaul_domain::{
     Command, JsonText, Level, ProcessId, Progress, Report, Retention, SessionId, SessionPolicy, SlotKey,
     StopCause,
 };
-use longhaul_engine::{Answer, Engine, EngineError, Launch, Launched, Revived, Told};
+use longhaul_engine::{Answer, Engine, EngineError, Launch, Launched, RevivalOptions, Revived, Told};
 use longhaul_tests::Chance;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -219,7 +219,7 @@ fn upkeep(desk: Desk, mut chance: Chance, engine: Engine, id: ProcessId) {
         2 => {
             desk.asks("to restart what was interrupted");
             tokio::spawn(async move {
-                let launched = engine.restart_interrupted(Revived::All).await;
+                let launched = engine.restart_interrupted(Revived::All, RevivalOptions::default()).await;
                 desk.answered(launched.map(|all| all.launched.len()).map_err(|error| error.to_string()));
             });
         }

@@ -5,7 +5,7 @@ use crate::error::EngineError;
 use crate::launch::Launched;
 use crate::shield::to_its_end;
 use longhaul_domain::{Command, LaunchKey, Process, ProcessId, ProjectName, State, Status, Work};
-use longhaul_ports::Filter;
+use longhaul_ports::{Filter, Stored};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -20,66 +20,143 @@ pub enum Revived<'a> {
     These(&'a [ProcessId]),
 }
 
+/// How they are run again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RevivalOptions {
+    /// Those below another one that is run again, too: it may launch them itself, and then they run twice.
+    pub with_children: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
 /// What came of running interrupted work again.
 #[derive(Clone, Debug, Default)]
 pub struct Revival {
     /// What was started, oldest first.
     pub launched: Vec<Launched>,
-    /// What was not: since it was called interrupted it was cancelled, or it became known that it had ended.
-    pub left: Vec<ProcessId>,
+    /// Without a start: the interrupted processes that would be run again, oldest first.
+    pub planned: Vec<Stored>,
+    /// What was not run again, oldest first. What was run again earlier is not listed.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A process that was not run again.
+#[derive(Clone, Debug)]
+pub struct Skipped {
+    /// The process.
+    pub stored: Stored,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// Why a process was not run again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// This process above it is run again, and launches its children itself.
+    AncestorRestarted {
+        /// Which.
+        ancestor: ProcessId,
+    },
+    /// It was cancelled after it was called interrupted.
+    Cancelled,
+    /// Its true end became known after it was called interrupted.
+    EndKnown,
+    /// It is reported work: whoever does it begins it anew.
+    Reported,
+    /// Nobody knows yet whether it still runs.
+    Unexamined,
+    /// Its launch failed.
+    LaunchFailed {
+        /// Why.
+        error: String,
+    },
 }
 
 impl Engine {
     /// Runs interrupted processes again, each as a new one. Asking twice starts nothing twice; who names them is then
     /// told what was started before.
     ///
+    /// One below another that is run again is left out, because that one launches its children itself.
+    ///
     /// # Errors
-    /// [`EngineError::Invalid`] if one of `ids` was not interrupted, [`EngineError::Rejected`] if it has not ended:
-    /// then nothing is started. Else the first one that could not be launched, after the others were.
-    pub async fn restart_interrupted(&self, revived: Revived<'_>) -> Result<Revival, EngineError> {
-        let core = self.core.clone();
-        let (chosen, project) = match revived {
-            Revived::These(ids) => (Some(self.named(ids).await?), None),
-            Revived::OfProject(project) => (None, Some(project.clone())),
-            Revived::All => (None, None),
+    /// [`EngineError::Invalid`] if one of `ids` was not interrupted, [`EngineError::Rejected`] if it has not ended, or is
+    /// reported work: then nothing is started. Else the first one that could not be launched, if it was named or none was.
+    pub async fn restart_interrupted(
+        &self,
+        revived: Revived<'_>,
+        options: RevivalOptions,
+    ) -> Result<Revival, EngineError> {
+        let engine = self.clone();
+        let named = match revived {
+            Revived::These(ids) => Some(self.named(ids).await?),
+            Revived::OfProject(_) | Revived::All => None,
+        };
+        let project = match revived {
+            Revived::OfProject(project) => Some(project.clone()),
+            Revived::These(_) | Revived::All => None,
         };
         to_its_end(async move {
-            let named = chosen.is_some();
-            let (chosen, unwanted) = match chosen {
-                Some(chosen) => (chosen, Vec::new()),
-                None => {
-                    let mut all = core.all_interrupted().await?;
-                    all.retain(|process| project.is_none() || process.spec.project == project);
-                    all.into_iter().partition(is_wanted)
-                }
+            let is_named = named.is_some();
+            let mut choice = match named {
+                Some(candidates) => Choice { candidates, ..Choice::default() },
+                None => engine.candidates(project.as_ref()).await?,
             };
-            let left = unwanted.iter().map(|process| process.id).collect();
+            choice.decide(is_named, options.with_children);
+            let Choice { candidates, mut skipped, .. } = choice;
+            if options.dry_run {
+                return Ok(Revival { planned: candidates, skipped, ..Revival::default() });
+            }
             let (mut launched, mut failed) = (Vec::new(), None);
-            for old in chosen {
-                match core.run_once_more(&old).await {
+            for stored in candidates {
+                match engine.core.run_once_more(&stored.process).await {
                     // Whoever asks for all of them wants to know what that began.
-                    Ok(one) if named || one.created => launched.push(one),
+                    Ok(one) if is_named || one.created => launched.push(one),
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::warn!(id = %old.id, %error, "interrupted work could not be run again");
+                        tracing::warn!(id = %stored.process.id, %error, "interrupted work could not be run again");
+                        let reason = SkipReason::LaunchFailed { error: error.to_string() };
+                        skipped.push(Skipped { stored, reason });
                         failed.get_or_insert(error);
                     }
                 }
             }
             match failed {
                 // Of many, those that can be run again are.
-                Some(error) if named || launched.is_empty() => Err(error),
-                Some(_) | None => Ok(Revival { launched, left }),
+                Some(error) if is_named || launched.is_empty() => Err(error),
+                Some(_) | None => Ok(Revival { launched, skipped, ..Revival::default() }),
             }
         })
         .await
     }
 
+    /// Every interrupted command that was not run again yet, and what is left out whatever is asked for.
+    async fn candidates(&self, project: Option<&ProjectName>) -> Result<Choice, EngineError> {
+        let mut choice = Choice::default();
+        let core = &self.core;
+        core.each(&Filter::default(), |stored| {
+            let process = &stored.process;
+            choice.restarted.extend(process.lineage.restarted_from);
+            if project.is_some() && process.spec.project.as_ref() != project {
+                return;
+            }
+            let reason = match (&process.spec.work, process.status()) {
+                _ if self.is_unexamined(&stored) => SkipReason::Unexamined,
+                (Work::Reported(_), Status::Interrupted) => SkipReason::Reported,
+                (Work::Command(_), Status::Interrupted) => return choice.candidates.push(stored),
+                (Work::Command(_) | Work::Reported(_), _) => return,
+            };
+            choice.skipped.push(Skipped { stored, reason });
+        })
+        .await?;
+        Ok(choice)
+    }
+
     /// The processes of these ids, if all of them were interrupted.
-    async fn named(&self, ids: &[ProcessId]) -> Result<Vec<Process>, EngineError> {
+    async fn named(&self, ids: &[ProcessId]) -> Result<Vec<Stored>, EngineError> {
         let mut named = Vec::new();
         for id in ids.iter().copied() {
-            let process = self.command(id, Command::Restart, None).await?.stored.process;
+            let stored = self.command(id, Command::Restart, None).await?.stored;
+            let process = &stored.process;
             if process.status() != Status::Interrupted {
                 return Err(EngineError::Invalid {
                     what: "process",
@@ -87,36 +164,16 @@ impl Engine {
                     help: Some(format!("`longhaul restart {}` runs it again all the same", id.short())),
                 });
             }
-            named.push(process);
+            named.push(stored);
         }
+        // Ancestors come first.
+        named.sort_by_key(|stored| stored.seq);
+        named.dedup_by_key(|stored| stored.seq);
         Ok(named)
     }
 }
 
 impl Core {
-    /// Every interrupted command that nobody has run again yet. Reported work is begun by whoever does it.
-    async fn all_interrupted(&self) -> Result<Vec<Process>, EngineError> {
-        let (mut interrupted, mut run_again) = (Vec::new(), BTreeSet::new());
-        self.each(&Filter::default(), |stored| {
-            let key = stored.process.spec.launch_key.as_ref();
-            if let Some(old) = stored.process.lineage.restarted_from
-                && key != Some(&key_for(old)).and_then(Option::as_ref)
-            {
-                run_again.insert(old);
-            }
-            let is_command = match &stored.process.spec.work {
-                Work::Command(_) => true,
-                Work::Reported(_) => false,
-            };
-            if is_command && stored.process.status() == Status::Interrupted {
-                interrupted.push(stored.process);
-            }
-        })
-        .await?;
-        interrupted.retain(|process| !run_again.contains(&process.id));
-        Ok(interrupted)
-    }
-
     /// The launch key makes it at most once, whoever asks how often.
     async fn run_once_more(self: &Arc<Self>, old: &Process) -> Result<Launched, EngineError> {
         match self.run_again(old, key_for(old.id)).await {
@@ -133,19 +190,59 @@ impl Core {
     }
 }
 
-/// Whether it is to be brought back by whoever names nothing: not what was cancelled while nobody saw it, nor what is known
-/// by now to have come to its end.
-fn is_wanted(process: &Process) -> bool {
+/// Which processes are run again, oldest first.
+#[derive(Debug, Default)]
+struct Choice {
+    candidates: Vec<Stored>,
+    skipped: Vec<Skipped>,
+    /// What was run again earlier.
+    restarted: BTreeSet<ProcessId>,
+}
+
+impl Choice {
+    /// Leaves out whom nobody wants back, and whom another one brings back.
+    fn decide(&mut self, is_named: bool, with_children: bool) {
+        let mut chosen: BTreeSet<ProcessId> = BTreeSet::new();
+        // A parent that is interrupted and was run again has launched its children again by now.
+        let candidates = std::mem::take(&mut self.candidates);
+        let ids = candidates.iter().map(|stored| stored.process.id);
+        let again: BTreeSet<ProcessId> = ids.filter(|id| self.restarted.contains(id)).collect();
+        for stored in candidates {
+            let process = &stored.process;
+            let above = |all: &BTreeSet<ProcessId>| {
+                let mut above = process.lineage.ancestors.iter().rev().copied();
+                above.find(|ancestor| !with_children && all.contains(ancestor))
+            };
+            let reason = match (unwanted(process), above(&chosen)) {
+                _ if self.restarted.contains(&process.id) || above(&again).is_some() => continue,
+                (Some(reason), _) if !is_named => reason,
+                (_, Some(ancestor)) => SkipReason::AncestorRestarted { ancestor },
+                (_, None) => {
+                    chosen.insert(process.id);
+                    self.candidates.push(stored);
+                    continue;
+                }
+            };
+            self.skipped.push(Skipped { stored, reason });
+        }
+        self.skipped.sort_by_key(|skipped| skipped.stored.seq);
+    }
+}
+
+/// Why nobody who names nothing wants it back, if so.
+fn unwanted(process: &Process) -> Option<SkipReason> {
     match &process.state {
-        State::Ended(ended) => ended.late.is_none() && ended.rest.is_none(),
-        State::Pending(_)
+        State::Ended(ended) if ended.rest.is_some() => Some(SkipReason::Cancelled),
+        State::Ended(ended) if ended.late.is_some() => Some(SkipReason::EndKnown),
+        State::Ended(_)
+        | State::Pending(_)
         | State::Starting { .. }
         | State::Running { .. }
         | State::Reported { .. }
         | State::Lingering(_)
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. } => true,
+        | State::Withdrawing { .. } => None,
     }
 }
 

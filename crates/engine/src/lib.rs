@@ -62,7 +62,7 @@ pub use clear::Cleared;
 pub use engine::{Answer, Engine};
 pub use error::{Candidate, EngineError, InputRefusal, Matched, Reached, Standstill};
 pub use input::Written;
-pub use interrupted::{Revival, Revived};
+pub use interrupted::{Revival, RevivalOptions, Revived, SkipReason, Skipped};
 pub use launch::{Launch, Launched};
 pub use longhaul_ports as ports;
 pub use look::Look;

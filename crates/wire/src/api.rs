@@ -40,7 +40,8 @@ pub use reply::{
 pub use session::{SessionListing, SessionView};
 pub use upkeep::{
     ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, Ready,
-    RestartInterruptedReply, RestartInterruptedRequest, RetentionView, StatsView, SumUsageView, UsageReply,
+    RestartInterruptedReply, RestartInterruptedRequest, RetentionView, SkippedView, StatsView, SumUsageView,
+    UsageReply,
 };
 pub use why::{HolderView, WhyView};
 

@@ -5,9 +5,10 @@ use crate::api::list::parsed;
 use crate::convert::{Depth, views};
 use crate::fault::Fault;
 use longhaul_domain::{ProcessId, ProjectName, Retention};
-use longhaul_engine::{Revival, Revived};
+use longhaul_engine::{Revival, RevivalOptions, Revived, SkipReason, Skipped};
 use longhaul_wire::api::{
     ClearReply, ClearRequest, PruneReply, PruneRequest, RestartInterruptedReply, RestartInterruptedRequest,
+    SkippedView,
 };
 use std::time::Duration;
 
@@ -79,10 +80,50 @@ impl Api {
             (Some(project), []) => Revived::OfProject(project),
             (_, ids) => Revived::These(ids),
         };
-        let Revival { launched, left } = engine.restart_interrupted(revived).await?;
+        let RestartInterruptedRequest { with_children, dry_run, .. } = request;
+        let options = RevivalOptions { with_children, dry_run };
+        let Revival { launched, planned, skipped } = engine.restart_interrupted(revived, options).await?;
         let launched: Vec<_> = launched.into_iter().map(|launched| launched.stored).collect();
-        let processes = views(engine, &launched, Depth::Records).await;
-        Ok(RestartInterruptedReply { processes, left: texts(&left) })
+        Ok(RestartInterruptedReply {
+            dry_run,
+            processes: views(engine, &launched, Depth::Records).await,
+            planned: views(engine, &planned, Depth::Records).await,
+            skipped: skipped.iter().map(skipped_view).collect(),
+        })
+    }
+}
+
+fn skipped_view(Skipped { stored, reason }: &Skipped) -> SkippedView {
+    let (word, detail) = match reason {
+        SkipReason::AncestorRestarted { ancestor } => (
+            "ancestor_restarted",
+            format!("{}, which it belongs to, launches it again itself", ancestor.short()),
+        ),
+        SkipReason::Cancelled => ("cancelled", "it was cancelled after the interruption".to_owned()),
+        SkipReason::EndKnown => ("end_known", "how it ended became known after the interruption".to_owned()),
+        SkipReason::Reported => {
+            ("reported", "whoever does the work begins it anew: `longhaul track start`".to_owned())
+        }
+        SkipReason::Unexamined => {
+            ("unexamined", "the manager does not know yet whether it still runs; ask again".to_owned())
+        }
+        SkipReason::LaunchFailed { error } => ("launch_failed", error.clone()),
+    };
+    let ancestor_id = match reason {
+        SkipReason::AncestorRestarted { ancestor } => Some(ancestor.to_string()),
+        SkipReason::Cancelled
+        | SkipReason::EndKnown
+        | SkipReason::Reported
+        | SkipReason::Unexamined
+        | SkipReason::LaunchFailed { .. } => None,
+    };
+    let process = &stored.process;
+    SkippedView {
+        id: process.id.to_string(),
+        name: process.spec.name.as_ref().map(ToString::to_string),
+        reason: word.to_owned(),
+        detail,
+        ancestor_id,
     }
 }
 

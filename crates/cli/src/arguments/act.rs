@@ -58,6 +58,12 @@ pub struct RestartArgs {
     /// What was interrupted and was not restarted yet, in the background: all of it, or what is named
     #[arg(long, conflicts_with = "revision")]
     pub interrupted: bool,
+    /// With --interrupted: also what is below another one that is restarted, and that it may launch again itself
+    #[arg(long, requires = "interrupted")]
+    pub with_children: bool,
+    /// With --interrupted: only say what would be restarted, what is left out, and why
+    #[arg(long, requires = "interrupted")]
+    pub dry_run: bool,
     /// The revision that it is about.
     #[command(flatten)]
     pub expected: Expected,

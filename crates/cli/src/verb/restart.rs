@@ -9,7 +9,10 @@ use crate::dispatch::Context;
 use crate::exit_code::{DONE, Regime, of_failure};
 use crate::failure::Failure;
 use crate::render::{label, short};
-use longhaul_wire::api::{Launched, RestartInterruptedReply, RestartInterruptedRequest, RestartRequest};
+use longhaul_view::clean_label;
+use longhaul_wire::api::{
+    Launched, ProcessView, RestartInterruptedReply, RestartInterruptedRequest, RestartRequest,
+};
 
 /// Runs processes again, as new ones.
 pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32, Failure> {
@@ -47,38 +50,41 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
     }
 }
 
-/// Restarts what was interrupted and has no successor yet, and prints the new ids.
+/// Restarts what was interrupted and has no successor yet, and says what is left out.
 async fn restart_interrupted(context: &Context, args: &RestartArgs) -> Result<i32, Failure> {
-    let console = &context.console;
     let project = context.global.project.clone().filter(|_| args.ids.is_empty());
-    let request = RestartInterruptedRequest { ids: args.ids.clone(), project };
+    let RestartArgs { ids, with_children, dry_run, .. } = args.clone();
+    let request = RestartInterruptedRequest { ids, project, with_children, dry_run };
     let reply: Result<RestartInterruptedReply, Failure> =
         context.client.send_slowly(&Path::restart_interrupted(), &request).await;
     let reply = reply.map_err(|failure| failure.of_launch(None))?;
-    for process in &reply.processes {
-        let origin = process.restarted_from.as_deref().map(short).unwrap_or_default();
-        console.hint(&format!("{} runs {origin} again", label(process)));
-    }
-    if !reply.left.is_empty() {
-        let left: Vec<&str> = reply.left.iter().map(|id| short(id)).collect();
-        console.say(&format!(
-            "left out: {}: cancelled since, or known to have ended; `longhaul restart -b ID` runs one again all the same",
-            left.join(", ")
-        ));
-    }
-    told(context, &reply)
-}
-
-fn told(context: &Context, reply: &RestartInterruptedReply) -> Result<i32, Failure> {
     let console = &context.console;
     if console.is_json() {
-        console.print_json(reply)?;
-    } else if reply.processes.is_empty() {
+        console.print_json(&reply)?;
+        return Ok(DONE);
+    }
+    let ids: Vec<&str> = reply.processes.iter().map(|process| process.id.as_str()).collect();
+    let text: String = if dry_run {
+        let line = |process| match console.out.terminal {
+            true => format!("{} would be run again\n", label(process)),
+            false => format!("{}\n", process.id),
+        };
+        reply.planned.iter().map(line).collect()
+    } else {
+        let line = |process: &ProcessView| match (&process.restarted_from, console.out.terminal) {
+            (Some(origin), true) => format!("{} runs {} again\n", label(process), short(origin)),
+            (_, _) => format!("{}\n", process.id),
+        };
+        reply.processes.iter().map(line).collect()
+    };
+    if text.is_empty() {
         console.say("nothing interrupted waits for a restart");
     } else {
-        let ids: Vec<&str> = reply.processes.iter().map(|process| process.id.as_str()).collect();
-        let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
         console.print(&text).map_err(|failure| untold(failure, &ids.join(", ")))?;
+    }
+    for skipped in &reply.skipped {
+        let name = skipped.name.as_deref().map(|name| format!(" {}", clean_label(name))).unwrap_or_default();
+        console.say(&format!("left out: {}{name}: {}", short(&skipped.id), clean_label(&skipped.detail)));
     }
     Ok(DONE)
 }

@@ -1,6 +1,11 @@
+use crate::trees::child;
 use crate::world::{World, command, reported, seconds};
-use longhaul_domain::{LaunchKey, ProcessId, Rejection, ReportedSpec, Revision, Spec, Status};
-use longhaul_engine::{EngineError, Revived};
+use longhaul_domain::{
+    AttemptNo, Interruption, LaunchKey, ProcessId, ProjectName, Rejection, ReportedSpec, Revision, Spec,
+    Status, Verb,
+};
+use longhaul_engine::ports::{AttemptKey, Stored};
+use longhaul_engine::{EngineError, Revival, RevivalOptions, Revived, SkipReason};
 
 impl World {
     async fn lost(&self) -> ProcessId {
@@ -11,7 +16,8 @@ impl World {
 
     async fn restarted(&self, ids: Option<&[ProcessId]>) -> Vec<(Option<ProcessId>, bool)> {
         let revived = ids.map_or(Revived::All, Revived::These);
-        let launched = self.engine.restart_interrupted(revived).await.unwrap().launched;
+        let launched =
+            self.engine.restart_interrupted(revived, RevivalOptions::default()).await.unwrap().launched;
         launched.iter().map(|one| (one.stored.process.lineage.restarted_from, one.created)).collect()
     }
 }
@@ -42,7 +48,11 @@ async fn all_interrupted_work_is_brought_back_once_however_often_it_is_asked_for
 async fn work_that_is_interrupted_again_is_brought_back_again() {
     let world = World::new().await;
     let first = world.lost().await;
-    let again = world.engine.restart_interrupted(Revived::All).await.unwrap().launched[0].stored.process.id;
+    let again =
+        world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap().launched[0]
+            .stored
+            .process
+            .id;
     assert_eq!(world.end(again).await, Status::Interrupted);
     assert_eq!(world.restarted(None).await, [(Some(again), true)]);
     assert_eq!(world.restarted(Some(&[first])).await, [(Some(first), false)]);
@@ -65,16 +75,18 @@ async fn one_that_was_not_interrupted_is_refused_and_nothing_is_started() {
     world.end(well).await;
     let live = world.launch("run").await;
     world.settle().await;
-    let refused = world.engine.restart_interrupted(Revived::These(&[lost, well])).await;
+    let refused =
+        world.engine.restart_interrupted(Revived::These(&[lost, well]), RevivalOptions::default()).await;
     assert!(matches!(refused, Err(EngineError::Invalid { what: "process", .. })), "{refused:?}");
-    match world.engine.restart_interrupted(Revived::These(&[lost, live])).await {
+    match world.engine.restart_interrupted(Revived::These(&[lost, live]), RevivalOptions::default()).await {
         Err(EngineError::Rejected { id, rejection: Rejection::InvalidStatusTransition { .. } }) => {
             assert_eq!(id, live);
         }
         other => panic!("{other:?}"),
     }
     let unknown = ProcessId::new(uuid::Uuid::from_u128(9));
-    let refused = world.engine.restart_interrupted(Revived::These(&[unknown])).await;
+    let refused =
+        world.engine.restart_interrupted(Revived::These(&[unknown]), RevivalOptions::default()).await;
     assert!(matches!(refused, Err(EngineError::NotFound { .. })), "{refused:?}");
     assert_eq!(world.restarted(Some(&[lost])).await, [(Some(lost), true)]);
 }
@@ -85,7 +97,7 @@ async fn a_launch_key_that_somebody_else_chose_is_no_restart() {
     let id = world.lost().await;
     let launch_key = Some(LaunchKey::new(&format!("restart:{id}")).unwrap());
     world.launch_spec(Spec { launch_key, ..command("run") }).await;
-    let refused = world.engine.restart_interrupted(Revived::These(&[id])).await;
+    let refused = world.engine.restart_interrupted(Revived::These(&[id]), RevivalOptions::default()).await;
     assert!(matches!(refused, Err(EngineError::KeyConflict { .. })), "{refused:?}");
 }
 
@@ -99,4 +111,99 @@ async fn a_restart_on_an_older_revision_is_refused() {
         other => panic!("{other:?}"),
     }
     assert!(world.engine.restart(id, Some(now)).await.unwrap().created);
+}
+
+/// What a reboot interrupts: a grandparent, a parent and a child, and the child of a process that had ended well.
+async fn interrupted_family(world: &World) -> [ProcessId; 4] {
+    let in_project = |name| Spec { project: Some(ProjectName::new(name).unwrap()), ..command("run") };
+    let grandparent = world.launch_spec(in_project("p")).await;
+    let parent = child(world, grandparent, in_project("p")).await;
+    let grandchild = child(world, parent, in_project("q")).await;
+    let well = world.launch("exit 0 1000").await;
+    let alone = child(world, well, command("run")).await;
+    assert_eq!(world.end(well).await, Status::Completed);
+    world.spawner.reboot();
+    world.settle().await;
+    [grandparent, parent, grandchild, alone]
+}
+
+fn ids<'a>(all: impl IntoIterator<Item = &'a Stored>) -> Vec<ProcessId> {
+    all.into_iter().map(|stored| stored.process.id).collect()
+}
+
+fn origins(revival: &Revival) -> Vec<ProcessId> {
+    revival.launched.iter().filter_map(|one| one.stored.process.lineage.restarted_from).collect()
+}
+
+fn skipped(revival: &Revival) -> Vec<(ProcessId, SkipReason)> {
+    revival.skipped.iter().map(|one| (one.stored.process.id, one.reason.clone())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_of_what_is_restarted_are_left_to_it() {
+    let world = World::new().await;
+    let [grandparent, parent, grandchild, alone] = interrupted_family(&world).await;
+    let all = RevivalOptions::default();
+    let restart = async |options| world.engine.restart_interrupted(Revived::All, options).await.unwrap();
+    let planned = restart(RevivalOptions { dry_run: true, ..all }).await;
+    assert_eq!((ids(&planned.planned), origins(&planned)), (vec![grandparent, alone], Vec::new()));
+    assert!(world.spawner.live().is_empty(), "nothing was done");
+    let done = restart(all).await;
+    assert_eq!(origins(&done), [grandparent, alone]);
+    let left = [parent, grandchild].map(|id| (id, SkipReason::AncestorRestarted { ancestor: grandparent }));
+    assert_eq!((skipped(&planned), skipped(&done)), (left.to_vec(), left.to_vec()));
+    let again = restart(all).await;
+    assert_eq!((origins(&again), skipped(&again)), (Vec::new(), Vec::new()), "their ancestor runs again");
+    let children = restart(RevivalOptions { with_children: true, ..all }).await;
+    assert_eq!(origins(&children), [parent, grandchild], "unless they are asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_is_restarted_by_itself_where_nobody_above_it_is() {
+    let world = World::new().await;
+    let [grandparent, _, grandchild, _] = interrupted_family(&world).await;
+    let restart =
+        async |revived| world.engine.restart_interrupted(revived, RevivalOptions::default()).await.unwrap();
+    let project = ProjectName::new("q").unwrap();
+    assert_eq!(origins(&restart(Revived::OfProject(&project)).await), [grandchild]);
+    let world = World::new().await;
+    let [grandparent_2, _, grandchild_2, _] = interrupted_family(&world).await;
+    assert_eq!((grandparent_2, grandchild_2), (grandparent, grandchild), "ids are in sequence");
+    let restart = async |ids: &[ProcessId]| {
+        world.engine.restart_interrupted(Revived::These(ids), RevivalOptions::default()).await.unwrap()
+    };
+    let both = restart(&[grandchild, grandparent]).await;
+    assert_eq!(origins(&both), [grandparent]);
+    assert_eq!(skipped(&both), [(grandchild, SkipReason::AncestorRestarted { ancestor: grandparent })]);
+    assert_eq!(origins(&restart(&[grandchild]).await), [grandchild], "who names it alone means it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_still_run_is_left_out_and_named() {
+    let mut world = World::new().await;
+    let (lost, unknown) = (world.launch("run").await, world.launch("run").await);
+    world.settle().await;
+    world.engine.abandon();
+    let key = |id| AttemptKey { id, attempt: AttemptNo(1) };
+    world.spawner.lose(key(lost), &Interruption::Reboot);
+    world.spawner.set_unreachable(key(unknown), true);
+    world.crash().await;
+    let revival = world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    assert_eq!(origins(&revival), [lost]);
+    assert_eq!(skipped(&revival), [(unknown, SkipReason::Unexamined)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reported_work_is_begun_anew_by_its_reporter_alone() {
+    let world = World::new().await;
+    let silent = world.launch_spec(reported(|work| work.heartbeat = Some(seconds(1)))).await;
+    assert_eq!(world.end(silent).await, Status::Interrupted);
+    let revival = world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    assert_eq!((origins(&revival), skipped(&revival)), (Vec::new(), vec![(silent, SkipReason::Reported)]));
+    match world.engine.restart(silent, None).await {
+        Err(EngineError::Rejected { rejection: Rejection::Unsupported { attempted, .. }, .. }) => {
+            assert_eq!(attempted, Verb::Restart);
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -176,14 +176,47 @@ pub struct RestartInterruptedRequest {
     /// Of this project alone, where no ids are given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// Also run again what is below another one that is run again. That one may launch it itself: then it runs twice.
+    #[serde(skip_serializing_if = "is_false")]
+    pub with_children: bool,
+    /// Only say what would be run again.
+    #[serde(skip_serializing_if = "is_false")]
+    pub dry_run: bool,
 }
 
 /// What runs again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RestartInterruptedReply {
-    /// The new processes, oldest first.
+    /// True if nothing was done.
+    pub dry_run: bool,
+    /// The new processes, oldest first; none in a dry run.
     pub processes: Vec<ProcessView>,
-    /// What does not: since it was called interrupted it was cancelled, or it became known that it had ended.
-    pub left: Vec<String>,
+    /// In a dry run, the interrupted processes that would be run again, oldest first.
+    pub planned: Vec<ProcessView>,
+    /// What is not run again, oldest first. What was run again earlier is not listed.
+    pub skipped: Vec<SkippedView>,
+}
+
+/// A process that is not run again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SkippedView {
+    /// The process.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// `ancestor_restarted` (it is below a process that is run again, which launches its children itself), `cancelled` (after
+    /// it was called interrupted), `end_known` (its true end became known later), `reported` (whoever does the work begins
+    /// it anew), `unexamined` (the manager does not know yet whether it still runs), or `launch_failed`.
+    pub reason: String,
+    /// The same for people.
+    pub detail: String,
+    /// The process above it that is run again.
+    pub ancestor_id: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }

@@ -174,11 +174,43 @@ fn interrupted_work_of_a_project_is_named_to_the_manager() {
 
 #[test]
 fn interrupted_work_that_stays_as_it_is_is_told() {
-    let left = samples::interrupted().id;
-    let reply = json!({"processes": [samples::running()], "left": [left]});
+    let id = samples::interrupted().id;
+    let skipped =
+        json!([{"id": id, "name": "kid", "reason": "ancestor_restarted", "detail": "277e4c23 launches it"}]);
+    let reply = json!({"processes": [samples::running()], "skipped": skipped});
     let came = said("restart --interrupted", false, move |_| Answer::Json(200, reply.clone()));
     assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
-    assert!(came.err.contains("left out") && came.err.contains(&left[..8]), "{}", came.err);
+    assert_eq!(came.err, format!("left out: {} kid: 277e4c23 launches it\n", &id[..8]));
+}
+
+#[test]
+fn restart_of_interrupted_work_tells_each_once_on_a_terminal() {
+    let (old, new) = (samples::interrupted().id, samples::running().id);
+    let mut again = samples::running();
+    again.restarted_from = Some(old.clone());
+    let reply = json!({"processes": [again]});
+    let came = said("restart --interrupted", true, move |_| Answer::Json(200, reply.clone()));
+    assert_eq!((came.out.lines().count(), came.err.as_str()), (1, ""));
+    assert!(came.out.starts_with(&new[..8]) && came.out.contains(&old[..8]), "{}", came.out);
+}
+
+#[test]
+fn dry_run_of_a_restart_tells_what_would_be_done() {
+    let id = samples::interrupted().id;
+    let reply = json!({"dry_run": true, "planned": [samples::interrupted()]});
+    let answer = reply.clone();
+    let came = said("restart --interrupted --with-children --dry-run", false, move |_| {
+        Answer::Json(200, answer.clone())
+    });
+    assert_eq!(came.body(0), json!({"ids": [], "with_children": true, "dry_run": true}));
+    assert_eq!((came.code(), came.out), (0, format!("{id}\n")));
+    let answer = reply.clone();
+    let came = said("restart --interrupted --dry-run", true, move |_| Answer::Json(200, answer.clone()));
+    assert!(came.out.contains("would be run again"), "{}", came.out);
+    let came =
+        said("restart --interrupted --dry-run --json", false, move |_| Answer::Json(200, reply.clone()));
+    assert!(came.out.contains("\"planned\""), "{}", came.out);
+    assert_eq!(said("restart --dry-run b7d0", false, |_| Answer::Silence).code(), 2);
 }
 
 #[test]
