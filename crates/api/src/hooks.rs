@@ -1,6 +1,7 @@
 //! Command hooks: commands of the user's that are run when something happened, as processes of ours.
 //!
-//! Each hook has a task of its own, which reads the event log and runs one command after the other. What it runs is a
+//! Each hook has a task of its own, which reads the event log and runs one command after the other. Those that are called
+//! for an end wait at each event until those for starts have come as far, so that of one process the start is told first. What it runs is a
 //! process like any other, with a timeout, a log and an end; its launch key is that of the event, so that a restart runs
 //! nothing twice. A hook is never called for what hooks do, nor for what descends from one: a hook that launches
 //! something would call itself without end.
@@ -27,6 +28,7 @@ use order::Call;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::select;
+use tokio::sync::watch;
 
 /// The type of the processes that hooks run as.
 pub(crate) const HOOK_TYPE: &str = "custom:hook";
@@ -38,8 +40,16 @@ const KEPT_EVERY: Duration = Duration::from_secs(5);
 /// Runs hooks for as long as the engine goes on. A new hook is called for what happens from now on; what ends within
 /// `window` belongs together for the end of a session.
 pub fn start(api: &Api, hooks: Vec<Hook>, window: Duration, bookmarks: &Arc<dyn Bookmarks>) {
-    for hook in hooks {
-        let runner = Runner { api: api.clone(), hook, bookmarks: bookmarks.clone(), kept: None };
+    let hooks: Vec<_> = hooks.into_iter().map(|hook| (hook, watch::Sender::new(None))).collect();
+    let is_for_starts = |(hook, _): &&(Hook, watch::Sender<_>)| hook.moment == Moment::Start;
+    let starts: Vec<_> = hooks.iter().filter(is_for_starts).map(|(_, done)| done.subscribe()).collect();
+    for (hook, done) in hooks {
+        let before = match hook.moment {
+            Moment::End | Moment::Failure => starts.clone(),
+            Moment::Start | Moment::SessionComplete => Vec::new(),
+        };
+        let bookmarks = bookmarks.clone();
+        let runner = Runner { api: api.clone(), hook, bookmarks, kept: None, done, before };
         tokio::spawn(async move {
             // It ends with the engine.
             let _ended = runner.run(window).await;
@@ -53,6 +63,10 @@ struct Runner {
     hook: Hook,
     bookmarks: Arc<dyn Bookmarks>,
     kept: Option<Cursor>,
+    /// The place up to which it was called for everything.
+    done: watch::Sender<Option<Cursor>>,
+    /// The same of the hooks that are called before this one.
+    before: Vec<watch::Receiver<Option<Cursor>>>,
 }
 
 impl Runner {
@@ -61,6 +75,7 @@ impl Runner {
         let engine = self.api.engine.clone();
         let place = first_place(&engine, self.bookmarks.as_ref(), self.hook.moment.as_str()).await?;
         self.kept = Some(place);
+        self.done.send_replace(Some(place));
         let trail = patiently(&engine, || Trail::after(&engine, Some(place), true)).await?;
         let reader = |wanted| Reader::of(&engine, &self.api.relay, trail, wanted);
         match self.hook.moment.kinds() {
@@ -87,13 +102,28 @@ impl Runner {
             };
             match told {
                 Some(Told::Event(envelope)) if !is_of_hooks(engine, &envelope).await? => {
+                    self.let_others_finish(engine, events.read()).await?;
                     self.call(engine, &Call::of_event(&envelope)).await?;
                     self.keep(events.read()).await;
                 }
                 Some(Told::Gap(envelope)) => self.complain(&envelope),
                 Some(Told::Event(_) | Told::CaughtUp { .. }) | None => {}
             }
+            self.done.send_replace(events.read());
         }
+    }
+
+    /// Waits until the hooks that are called before this one have come to a place; none when the engine has ended. Each of
+    /// their calls is bounded by its timeout.
+    async fn let_others_finish(&mut self, engine: &Engine, place: Option<Cursor>) -> Option<()> {
+        for done in &mut self.before {
+            select! {
+                // One that has ended is called for nothing more.
+                _ = done.wait_for(|done| *done >= place) => {}
+                () = engine.over() => return None,
+            }
+        }
+        Some(())
     }
 
     async fn follow_sessions(&mut self, engine: &Engine, mut batches: Batches) -> Option<()> {

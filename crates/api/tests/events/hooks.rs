@@ -74,6 +74,34 @@ async fn a_hook_is_run_for_each_end_and_never_for_those_of_hooks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_start_of_a_process_is_told_before_its_end_however_short_it_is() {
+    let world = World::new().await;
+    let hooks = vec![
+        hook(Moment::End, &["exit", "0", "1", "end", "{name}"]),
+        hook(Moment::Failure, &["exit", "0", "1", "failure", "{name}"]),
+        hook(Moment::Start, &["exit", "0", "3000", "start", "{name}"]),
+    ];
+    start(&world, hooks, &Arc::default()).await;
+    let names = ["a", "b", "c"];
+    for name in names {
+        world.launch(with(of_session("exit 1", "s"), "name", json!(name))).await;
+    }
+    world.pass(Duration::from_secs(60)).await;
+    let ran = ran(&world).await;
+    let find = |moment: &str, name: &str| {
+        ran.iter().find(|hook| hook.command.ends_with(&[moment.to_owned(), name.to_owned()])).unwrap()
+    };
+    assert_eq!(ran.len(), 9);
+    for name in names {
+        let told = find("start", name).completed_at.clone().unwrap();
+        for moment in ["end", "failure"] {
+            let begun = find(moment, name).started_at.clone().unwrap();
+            assert!(told <= begun, "{moment} of {name}: {begun} is before {told}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_neither_loses_a_hook_nor_runs_it_twice() {
     let mut world = World::new().await;
     let places = Arc::<Places>::default();
