@@ -15,6 +15,7 @@ use crate::api::Api;
 use crate::events::reader::Reader;
 use crate::events::trail::{Trail, patiently};
 use crate::events::{Events, Relay, Told, Wanted};
+use crate::hooks::HOOK_TYPE;
 use delivery::{Delivered, Delivery};
 use longhaul_domain::{InvalidText, SessionId, Timestamp};
 use longhaul_engine::Engine;
@@ -39,6 +40,7 @@ pub struct Webhook {
     address: Address,
     secret: Secret,
     wanted: Wanted,
+    hooks: bool,
 }
 
 /// How a receiver is configured.
@@ -54,6 +56,8 @@ pub struct WebhookPlan {
     pub events: Vec<String>,
     /// The session whose events it wants; all if there is none.
     pub session: Option<String>,
+    /// Whether it also wants the events of the processes that hooks run as.
+    pub hooks: bool,
 }
 
 /// Why there can be no such receiver.
@@ -102,7 +106,7 @@ impl Webhook {
     /// # Errors
     /// [`BadWebhook`] says what is wrong with it.
     pub fn new(plan: WebhookPlan, allowed: &[Address]) -> Result<Self, BadWebhook> {
-        let WebhookPlan { name, url, secret, events, session } = plan;
+        let WebhookPlan { name, url, secret, events, session, hooks } = plan;
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_name) {
             return Err(BadWebhook::Name);
@@ -123,13 +127,17 @@ impl Webhook {
             .map(|session| session.parse())
             .transpose()
             .map_err(|source| BadWebhook::Session { source })?;
-        Ok(Self { name, address, secret, wanted: Wanted { session, process: None, kinds } })
+        Ok(Self { name, address, secret, wanted: Wanted { session, process: None, kinds }, hooks })
     }
 
     /// What it is called.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    fn wants(&self, envelope: &Envelope) -> bool {
+        self.hooks || envelope.data.kind.as_deref() != Some(HOOK_TYPE)
     }
 }
 
@@ -198,6 +206,7 @@ impl Round {
                 }
             };
             match told {
+                Some(Some(Told::Event(envelope))) if !self.webhook.wants(&envelope) => {}
                 Some(Some(Told::Event(envelope) | Told::Gap(envelope))) => {
                     if self.deliver(&envelope).await? == Delivered::NeverAgain {
                         // Whoever switches it on again gets this one first.

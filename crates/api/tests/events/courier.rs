@@ -1,6 +1,7 @@
-use crate::outside::{Answer, Hosts, Places, Receiver, start, webhook};
-use crate::world::World;
+use crate::outside::{Answer, Hosts, Places, Receiver, start, webhook, webhook_with};
+use crate::world::{World, of_session, with};
 use longhaul_api::courier::Secret;
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -218,6 +219,23 @@ async fn only_what_is_wanted_is_sent_and_the_place_moves_all_the_same() {
     world.end(&bad).await;
     world.clock.settle().await;
     assert_eq!(chat.words(), ["PROCESS_FAILED"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_hooks_are_sent_only_where_they_are_wanted() {
+    let world = World::new().await;
+    let (usual, all) =
+        (Receiver::new(&world, &[], Answer::Status(204)), Receiver::new(&world, &[], Answer::Status(204)));
+    let webhooks = vec![webhook("usual", &[]), webhook_with("all", &[], true)];
+    start(&world, webhooks, &Hosts::of(&[("usual", &usual), ("all", &all)]), &Arc::default()).await;
+    let hook = world.launch(with(of_session("exit 0 10", "s"), "type", json!("custom:hook"))).await;
+    world.end(&hook).await;
+    let mine = world.run("exit 0 10").await;
+    world.end(&mine).await;
+    world.clock.settle().await;
+    assert_eq!(usual.words(), LIFE);
+    assert!(usual.envelopes().iter().all(|envelope| envelope.subject.as_ref() == Some(&mine)));
+    assert_eq!(all.words(), [LIFE, LIFE].concat());
 }
 
 #[tokio::test(start_paused = true)]

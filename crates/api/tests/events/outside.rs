@@ -143,12 +143,17 @@ impl Bookmarks for Places {
 }
 
 pub(crate) fn webhook(name: &str, events: &[&str]) -> Webhook {
+    webhook_with(name, events, false)
+}
+
+pub(crate) fn webhook_with(name: &str, events: &[&str], hooks: bool) -> Webhook {
     let plan = WebhookPlan {
         name: name.to_owned(),
         url: format!("https://{name}/events"),
         secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap(),
         events: events.iter().map(|word| (*word).to_owned()).collect(),
         session: None,
+        hooks,
     };
     let allowed = [Address::new(&format!("https://{name}")).unwrap()];
     Webhook::new(plan, &allowed).unwrap()
@@ -169,6 +174,7 @@ fn a_receiver_that_is_not_allowed_does_not_exist() {
         secret: Secret::new("hush").unwrap(),
         events: Vec::new(),
         session: None,
+        hooks: false,
     };
     let allowed = [Address::new("https://example.com/hooks").unwrap()];
     assert!(Webhook::new(plan("chat", "https://example.com/hooks/7"), &allowed).is_ok());

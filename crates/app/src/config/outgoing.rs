@@ -22,6 +22,11 @@ pub(crate) const WEBHOOK_FIELDS: &[WebhookField] = &[
         meaning: "the events that it wants, such as PROCESS_FAILED; all without it",
     },
     WebhookField {
+        name: HOOKS,
+        kind: Kind::Flag,
+        meaning: "whether it also gets the events of the processes that hooks run as; false without it",
+    },
+    WebhookField {
         name: SECRET,
         kind: Kind::Text,
         meaning: "what it checks signatures with: whsec_ and base64",
@@ -35,6 +40,7 @@ pub(crate) const WEBHOOK_FIELDS: &[WebhookField] = &[
     WebhookField { name: URL, kind: Kind::Text, meaning: "where it is; webhooks.allow has to allow it" },
 ];
 
+const HOOKS: &str = "hooks";
 const URL: &str = "url";
 const SECRET: &str = "secret";
 const SECRET_FILE: &str = "secret_file";
@@ -165,6 +171,7 @@ fn webhook(
         secret,
         events: list(fields.get("events").copied()).to_vec(),
         session: text("session").map(str::to_owned),
+        hooks: fields.get(HOOKS).is_some_and(|setting| setting.value == Value::Flag(true)),
     };
     Webhook::new(plan, allowed).map_err(|error| {
         let why = std::error::Error::source(&error)
