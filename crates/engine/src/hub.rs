@@ -1,20 +1,34 @@
 //! Wakes whoever waits for a change of a process.
 
 use longhaul_domain::ProcessId;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 /// Who waits for which process. A change wakes only those who asked for it.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
-    waiting: Mutex<HashMap<ProcessId, Vec<Arc<Notify>>>>,
+    waiting: Mutex<HashMap<ProcessId, Vec<Arc<Bell>>>>,
+}
+
+/// What one subscription has not been told yet.
+#[derive(Debug, Default)]
+struct Bell {
+    changed: Mutex<BTreeSet<ProcessId>>,
+    ringing: Notify,
+}
+
+impl Bell {
+    fn ring(&self, id: ProcessId) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.ringing.notify_one();
+    }
 }
 
 impl Hub {
     /// Listens to some processes, from now on: subscribe first, then look.
     pub(crate) fn subscribe(&self, ids: &[ProcessId]) -> Subscription<'_> {
-        let bell = Arc::new(Notify::new());
+        let bell = Arc::new(Bell::default());
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for id in ids {
             waiting.entry(*id).or_default().push(bell.clone());
@@ -25,14 +39,16 @@ impl Hub {
     /// Something changed, and nobody can tell what.
     pub(crate) fn all_changed(&self) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.values().flatten().for_each(|bell| bell.notify_one());
+        for (id, bells) in waiting.iter() {
+            bells.iter().for_each(|bell| bell.ring(*id));
+        }
     }
 
     /// A process changed.
     pub(crate) fn changed(&self, id: ProcessId) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for bell in waiting.get(&id).into_iter().flatten() {
-            bell.notify_one();
+            bell.ring(id);
         }
     }
 }
@@ -42,13 +58,24 @@ impl Hub {
 pub(crate) struct Subscription<'a> {
     hub: &'a Hub,
     ids: Vec<ProcessId>,
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
 }
 
 impl Subscription<'_> {
     /// Returns at the next change since the last call, or since the subscription.
     pub(crate) async fn changed(&self) {
-        self.bell.notified().await;
+        self.next().await;
+    }
+
+    /// The same; tells which processes changed.
+    pub(crate) async fn next(&self) -> BTreeSet<ProcessId> {
+        loop {
+            self.bell.ringing.notified().await;
+            let mut changed = self.bell.changed.lock().unwrap_or_else(PoisonError::into_inner);
+            if !changed.is_empty() {
+                return std::mem::take(&mut *changed);
+            }
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// The wait before a store that failed is asked again.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// The most records that are asked for in one call.
+const MOST_TOGETHER: usize = 500;
 /// What this node keeps for itself is compared so often, whatever is heard.
 const COMPARED_EVERY: Duration = Duration::from_secs(60);
 
@@ -186,6 +188,25 @@ impl Core {
             stored => stored,
         };
         stored.map(|stored| self.with_unrecorded(stored))
+    }
+
+    /// The same of many, asked for together where the store tells of all of them.
+    pub(crate) async fn load_or_recall_all(&self, ids: &[ProcessId]) -> Result<Vec<Stored>, EngineError> {
+        let mut all = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(MOST_TOGETHER) {
+            match self.parts.store.load(ids).await {
+                Ok(found) if found.iter().all(Option::is_some) => {
+                    let told = found.into_iter().flatten().map(|stored| self.with_vitals(stored));
+                    all.extend(told.map(|stored| self.with_unrecorded(stored)));
+                }
+                Ok(_) | Err(_) => {
+                    for id in ids {
+                        all.push(self.load_or_recall(*id).await?);
+                    }
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// What this node keeps of a process that the store does not tell of for this reason.

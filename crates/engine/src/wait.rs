@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use longhaul_domain::{Condition, Deadline, Process, ProcessId, Revision, Status};
 use longhaul_ports::Stored;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 /// What to wait for.
@@ -54,33 +55,45 @@ impl Engine {
         let core = &self.core;
         let deadline = patience.map(|patience| core.parts.clock.awake().plus(patience));
         let ear = core.hub.subscribe(ids);
+        let (mut known, mut reached) = (HashMap::with_capacity(ids.len()), HashSet::new());
+        let mut changed: BTreeSet<ProcessId> = ids.iter().copied().collect();
+        let waited = |known: HashMap<ProcessId, Stored>, timed_out| {
+            let processes = ids.iter().filter_map(|id| known.get(id).cloned()).collect();
+            Waited { processes, timed_out }
+        };
         loop {
-            let mut processes = Vec::with_capacity(ids.len());
-            for id in ids {
-                let stored = core.load_or_recall(*id).await?;
+            let changed_ids: Vec<ProcessId> = changed.into_iter().collect();
+            for stored in core.load_or_recall_all(&changed_ids).await? {
                 goal.check(&stored)?;
-                processes.push(stored);
+                let id = stored.process.id;
+                if goal.is_reached(&stored.process) {
+                    reached.insert(id)
+                } else {
+                    reached.remove(&id)
+                };
+                known.insert(id, stored);
             }
-            let reached = |stored: &Stored| goal.is_reached(&stored.process);
             let enough = match mode {
-                Mode::All => processes.iter().all(reached),
-                Mode::Any => processes.is_empty() || processes.iter().any(reached),
+                Mode::All => reached.len() == known.len(),
+                Mode::Any => known.is_empty() || !reached.is_empty(),
             };
             if enough {
-                return Ok(Waited { processes, timed_out: false });
+                return Ok(waited(known, false));
             }
-            match deadline {
-                None => ear.changed().await,
+            changed = match deadline {
+                None => ear.next().await,
                 Some(deadline) => {
                     if deadline <= core.parts.clock.awake() {
-                        return Ok(Waited { processes, timed_out: true });
+                        return Ok(waited(known, true));
                     }
                     tokio::select! {
-                        () = ear.changed() => {}
-                        () = core.parts.clock.sleep_until(Deadline::Awake(deadline)) => {}
+                        changed = ear.next() => changed,
+                        () = core.parts.clock.sleep_until(Deadline::Awake(deadline)) => BTreeSet::new(),
                     }
                 }
-            }
+            };
+            // What has ended stays so.
+            changed.retain(|id| known.get(id).is_none_or(|stored| !stored.process.status().is_ended()));
         }
     }
 }

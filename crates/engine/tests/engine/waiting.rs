@@ -28,6 +28,24 @@ async fn a_wait_ends_with_its_patience_and_leaves_the_process_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wait_loads_each_process_when_it_changes_and_not_whenever_one_does() {
+    const MANY: u64 = 100;
+    let world = World::with(|settings| settings.max_parallel = 1_000).await;
+    let mut ids = Vec::new();
+    for n in 0..MANY {
+        ids.push(world.launch(&format!("exit 0 {}", 1_000 + 10 * n)).await);
+    }
+    world.settle().await;
+    let before = world.store.loaded();
+    let waited = world.engine.wait(&ids, Goal::Ended, Mode::All, None);
+    let waited = world.clock.run_until(seconds(60), waited).await.unwrap().unwrap();
+    assert!(waited.processes.iter().map(|stored| stored.process.id).eq(ids.iter().copied()));
+    assert!(waited.processes.iter().all(|stored| stored.process.status() == Status::Completed));
+    let loaded = world.store.loaded() - before;
+    assert!(loaded <= 10 * ids.len(), "{loaded} records were loaded for {MANY} ends");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_id_is_not_waited_for() {
     let world = World::new().await;
     let unknown = ProcessId::new(uuid::Uuid::from_u128(99));

@@ -4,10 +4,10 @@ use super::faults::{Call, Fault};
 use super::trouble::{Failed, Trouble};
 use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, OpId, ProcessId};
-use longhaul_ports::{Clock, Decorator, Refusal, Store, StoreCall, StoreError, StoreMethod};
+use longhaul_ports::{Clock, Decorator, Refusal, Store, StoreCall, StoreError, StoreMethod, Stored};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A store that fails when a test says so, around one that works.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub struct FaultyStore {
     inner: Arc<dyn Store>,
     trouble: Arc<Trouble>,
     unkept: AtomicBool,
+    loaded: AtomicUsize,
 }
 
 impl FaultyStore {
@@ -27,7 +28,7 @@ impl FaultyStore {
     /// A store that fails together with the other ports of one life.
     #[must_use]
     pub const fn sharing(inner: Arc<dyn Store>, trouble: Arc<Trouble>) -> Self {
-        Self { inner, trouble, unkept: AtomicBool::new(false) }
+        Self { inner, trouble, unkept: AtomicBool::new(false), loaded: AtomicUsize::new(0) }
     }
 
     /// As [`Trouble::fail`].
@@ -58,6 +59,12 @@ impl FaultyStore {
     /// While it is unkept, what was claimed may be there for now only, and nobody is told more.
     pub fn set_unkept(&self, unkept: bool) {
         self.unkept.store(unkept, Ordering::Relaxed);
+    }
+
+    /// How many records were asked for by their ids so far.
+    #[must_use]
+    pub fn loaded(&self) -> usize {
+        self.loaded.load(Ordering::Relaxed)
     }
 
     /// What was called so far.
@@ -101,6 +108,11 @@ impl Decorator for FaultyStore {
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> impl Future<Output = Result<T, StoreError>> + Send {
         self.through(call.method.into(), call.op, work)
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.loaded.fetch_add(ids.len(), Ordering::Relaxed);
+        self.through(Call::Read, None, self.inner.load(ids)).await
     }
 
     async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
