@@ -16,7 +16,7 @@ use crate::store_copy::store_copy;
 use crate::stores::Stores;
 use crate::token_verb::token_verb;
 use crate::version::version;
-use longhaul_cli::{Autostart, Cli, Format, Global, Place, ServeArgs, StoreVerb, Verb};
+use longhaul_cli::{Autostart, Cli, Format, Global, Place, ServeArgs, StoreVerb, Verb, clean_json};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -197,7 +197,7 @@ fn begun_project(force: bool) -> Result<String, Failure> {
 }
 
 fn print(text: &str) -> Result<ExitCode, Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match io::stdout().write_all(clean_json(text).as_bytes()) {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output { source }),
         Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
     }

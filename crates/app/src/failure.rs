@@ -9,6 +9,7 @@ use crate::reserve;
 use crate::serve::ListenError;
 use crate::state_dir::{PrivateError, StateDir, StateDirError};
 use crate::store_copy::CopyError;
+use longhaul_cli::clean_json;
 use longhaul_domain::NodeId;
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::Refusal;
@@ -366,7 +367,7 @@ impl Failure {
             text
         };
         // Without a standard error the exit code has to do.
-        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = io::stderr().write_all(clean_json(&text).as_bytes());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::arguments::{Format, Global, Paint};
 use crate::failure::{Failure, report};
+use crate::json::{indented, on_one_line};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use std::cell::RefCell;
@@ -81,12 +82,11 @@ impl Console {
     /// Writes data as JSON: over several lines on a terminal, on one else.
     pub(crate) fn print_json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
         let text = if self.out.terminal && self.format != Some(Format::Ndjson) {
-            serde_json::to_string_pretty(value)
+            indented(value)
         } else {
-            serde_json::to_string(value)
+            on_one_line(value)
         };
-        let text = text.map_err(|error| Failure::Output { source: error.into() })?;
-        self.print(&format!("{text}\n"))
+        self.print(&text?)
     }
 
     /// Tells people something that they asked for; never in the way of data.
@@ -119,8 +119,7 @@ impl Console {
             return;
         }
         if self.is_json() {
-            let problem = serde_json::to_string(&failure.into_problem()).unwrap_or_default();
-            self.write_err(&format!("{problem}\n"));
+            self.write_err(&on_one_line(&failure.into_problem()).unwrap_or_default());
         } else {
             let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
             self.write_err(&report(&failure).text(|text| self.err.paint(red, text)));

@@ -13,6 +13,7 @@ mod dispatch;
 mod exit_code;
 mod explain;
 mod failure;
+mod json;
 mod mcp;
 mod nearest;
 mod output;
@@ -36,6 +37,8 @@ pub use arguments::{
 };
 pub use completion::complete_if_asked;
 pub use dispatch::{manager_records, manager_stats, manager_version, run};
+/// Escapes what JSON text could do to a terminal, for the verbs of the program itself.
+pub use longhaul_view::clean_json;
 pub use place::{Autostart, Place, StartError};
 pub use shell_word::shell_word;
 pub use value::{

@@ -24,6 +24,35 @@ pub fn clean_label(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(shown).collect())
 }
 
+/// Escapes in JSON text what a terminal would not show but do, or show in another place: control characters, those that
+/// end lines, and those that change the direction of text. The text means the same as before.
+///
+/// # Examples
+///
+/// ```
+/// use longhaul_view::clean_json;
+///
+/// assert_eq!(clean_json("{\"a\":\"\u{9b}31m\"}"), r#"{"a":"\u009b31m"}"#);
+/// assert_eq!(clean_json("{\n  \"a\": \"ü\"\n}"), "{\n  \"a\": \"ü\"\n}");
+/// ```
+#[must_use]
+pub fn clean_json(text: &str) -> Cow<'_, str> {
+    // Whoever wrote the JSON has escaped the ASCII control characters of its strings; those that are left lay it out.
+    let is_harmful = |c: char| c == '\u{7f}' || (!c.is_ascii() && shown(c) != c);
+    if !text.chars().any(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_harmful(c) {
+            clean.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            clean.push(c);
+        }
+    }
+    Cow::Owned(clean)
+}
+
 /// Tells whether a character changes the direction of the text around it.
 pub(crate) const fn turns_text(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -43,6 +72,29 @@ fn shown(c: char) -> char {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn json_text_has_no_character_that_steers_a_terminal() {
+        let steering = ('\0'..='\u{ffff}')
+            .filter(|c| c.is_control() || turns_text(*c) || "\u{2028}\u{2029}".contains(*c));
+        let text: String = steering.chain("ü尺🚀\"\\".chars()).collect();
+        let mut quoted = String::from("\"");
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => quoted.extend(['\\', c]),
+                c if c < ' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+                c => quoted.push(c),
+            }
+        }
+        quoted.push('"');
+        let clean = clean_json(&quoted);
+        assert!(clean.chars().all(|c| shown(c) == c), "{clean}");
+        assert!(
+            clean.contains("\\u009b") && clean.contains("\\u202e") && clean.contains("\\u2028"),
+            "{clean}"
+        );
+        assert!(clean.contains("ü尺🚀"), "{clean}");
+    }
 
     #[test]
     fn harmless_name_is_not_copied() {

@@ -35,7 +35,7 @@ mod window;
 
 pub use cursor::{Choice, Cursor, CursorError};
 pub use folder::Folder;
-pub use label::clean_label;
+pub use label::{clean_json, clean_label};
 pub use lines::{Line, Lines, last_lines};
 pub use page::{Manner, Page, PageStop, page};
 pub use pattern::{Case, Pattern, PatternError};

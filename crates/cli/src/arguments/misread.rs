@@ -1,5 +1,6 @@
 //! Arguments that cannot be understood.
 
+use crate::json::on_one_line;
 use clap::error::ErrorKind;
 use longhaul_wire::api::Problem;
 use std::ffi::OsString;
@@ -22,9 +23,9 @@ impl Misread {
     pub fn exit(&self) -> ! {
         match self.problem() {
             Some(problem) => {
-                let text = serde_json::to_string(&problem).unwrap_or_default();
+                let text = on_one_line(&problem).unwrap_or_default();
                 // Without a standard error the exit code has to do.
-                let _closed = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+                let _closed = std::io::stderr().write_all(text.as_bytes());
                 std::process::exit(self.error.exit_code())
             }
             None => self.error.exit(),

@@ -3,6 +3,7 @@
 use super::Piece;
 use super::printer::json_aside;
 use crate::failure::Failure;
+use crate::json::on_one_line;
 use longhaul_view::{Ending, Hit, Manner, Pattern, Searcher};
 use serde::Serialize;
 
@@ -136,9 +137,7 @@ impl Grep {
     fn add_json(&self, id: &str, hit: &Hit, shown: &mut Vec<u8>) -> Result<(), Failure> {
         let line = hit.line.filter(|_| self.first.is_some());
         let told = JsonMatch { id, line, text: &hit.text, before: &hit.before, after: &hit.after };
-        serde_json::to_writer(&mut *shown, &told)
-            .map_err(|error| Failure::Output { source: error.into() })?;
-        shown.push(b'\n');
+        shown.extend_from_slice(on_one_line(&told)?.as_bytes());
         Ok(())
     }
 }

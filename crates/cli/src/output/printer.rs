@@ -3,6 +3,7 @@
 use super::Piece;
 use crate::arguments::StreamName;
 use crate::failure::Failure;
+use crate::json::on_one_line;
 use crate::render::moment_of_millis;
 use longhaul_view::{Sanitizer, Terminal};
 use serde::Serialize;
@@ -170,9 +171,7 @@ fn json(id: &str, stream: StreamName, at: i64, bytes: &[u8]) -> Result<Vec<u8>, 
 }
 
 fn json_line(document: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    let mut line = serde_json::to_vec(document).map_err(|error| Failure::Output { source: error.into() })?;
-    line.push(b'\n');
-    Ok(line)
+    Ok(on_one_line(document)?.into_bytes())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::dispatch::Context;
 use crate::exit_code::DONE;
 use crate::failure::Failure;
 use crate::render::{Now, event_line};
+use longhaul_view::clean_json;
 use longhaul_wire::event::Envelope;
 
 /// Shows what happened, and what happens.
@@ -27,7 +28,9 @@ pub(crate) async fn events(context: &Context, args: &EventsArgs) -> Result<i32, 
         nothing_told = false;
         match console.format {
             // Programs get what the manager said, with what this version does not know.
-            Some(Format::Json | Format::Ndjson) => console.print(&format!("{}\n", sent.data))?,
+            Some(Format::Json | Format::Ndjson) => {
+                console.print(&format!("{}\n", clean_json(&sent.data)))?;
+            }
             Some(Format::Name) => {
                 let envelope = read(&sent.data)?;
                 if let Some(id) = envelope.subject {

@@ -6,6 +6,7 @@ use crate::client::Path;
 use crate::dispatch::Context;
 use crate::exit_code::DONE;
 use crate::failure::Failure;
+use crate::json::indented;
 use crate::render::{Now, detail};
 use longhaul_wire::api::ProcessView;
 
@@ -23,11 +24,7 @@ pub(crate) async fn inspect(context: &Context, args: &InspectArgs) -> Result<i32
             }
         };
         match console.format {
-            None => {
-                let text = serde_json::to_string_pretty(&process)
-                    .map_err(|error| Failure::Output { source: error.into() })?;
-                console.print(&format!("{text}\n"))?;
-            }
+            None => console.print(&indented(&process)?)?,
             Some(Format::Json | Format::Ndjson) => console.print_json(&process)?,
             Some(Format::Name) => console.print(&format!("{}\n", process.id))?,
             Some(Format::Table | Format::Wide) => {

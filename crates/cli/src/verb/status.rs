@@ -6,6 +6,7 @@ use crate::client::Path;
 use crate::dispatch::Context;
 use crate::exit_code::DONE;
 use crate::failure::Failure;
+use crate::json::{indented, on_one_line};
 use crate::render::{Look, Now, detail, summary, table};
 use crate::standing::Standing;
 use crate::verb::damage::tell_of_damage;
@@ -332,7 +333,6 @@ fn is_news(before: &ProcessView, after: &ProcessView) -> bool {
 
 fn text_of(context: &Context, list: &ProcessList) -> Result<String, Failure> {
     let console = &context.console;
-    let unwritable = |error: serde_json::Error| Failure::Output { source: error.into() };
     match console.format {
         Some(Format::Json) => {
             let now = Now::here(true).rfc3339();
@@ -343,17 +343,9 @@ fn text_of(context: &Context, list: &ProcessList) -> Result<String, Failure> {
                 cursor: list.cursor.as_deref(),
                 stale_since: list.stale_since.as_deref(),
             };
-            let text = if console.out.terminal {
-                serde_json::to_string_pretty(&document)
-            } else {
-                serde_json::to_string(&document)
-            };
-            Ok(text.map_err(unwritable)? + "\n")
+            if console.out.terminal { indented(&document) } else { on_one_line(&document) }
         }
-        Some(Format::Ndjson) => {
-            let lines: Result<Vec<String>, _> = list.processes.iter().map(serde_json::to_string).collect();
-            Ok(lines.map_err(unwritable)?.into_iter().map(|line| line + "\n").collect())
-        }
+        Some(Format::Ndjson) => list.processes.iter().map(on_one_line).collect(),
         Some(Format::Name) => Ok(list.processes.iter().map(|process| format!("{}\n", process.id)).collect()),
         Some(Format::Table | Format::Wide) | None => {
             Ok(table(&list.processes, Look::of(console), Now::said(&list.at, console.utc)))

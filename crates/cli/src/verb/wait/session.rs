@@ -5,10 +5,11 @@ use crate::arguments::WaitArgs;
 use crate::client::Path;
 use crate::dispatch::Context;
 use crate::failure::Failure;
+use crate::json::on_one_line;
 use crate::render::{batch_line, ended_line};
 use crate::standing::Standing;
 use crate::verb::telling::Telling;
-use longhaul_view::clean_label;
+use longhaul_view::{clean_json, clean_label};
 use longhaul_wire::api::{Problem, ProcessView};
 use longhaul_wire::event::{BatchView, EndedView};
 use std::collections::BTreeSet;
@@ -67,7 +68,7 @@ pub(super) async fn wait_for_session(
             }
         }
         if console.is_json() {
-            console.print(&format!("{line}\n"))?;
+            console.print(&format!("{}\n", clean_json(&line)))?;
         }
         if batch.all_complete {
             break;
@@ -119,5 +120,5 @@ fn recounted(batch: &mut BatchView) -> Result<String, Failure> {
         let count = batch.counts.entry(ended.status.clone()).or_insert(0);
         *count = count.saturating_add(1);
     }
-    serde_json::to_string(batch).map_err(|error| Failure::Output { source: error.into() })
+    Ok(on_one_line(batch)?.trim_end().to_owned())
 }

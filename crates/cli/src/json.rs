@@ -1,0 +1,45 @@
+//! The one way in which this program writes JSON for its caller, who may look at it on a terminal.
+
+use crate::failure::Failure;
+use longhaul_view::clean_json;
+use serde::Serialize;
+
+/// Writes a document on one line.
+pub(crate) fn on_one_line<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
+    finished(serde_json::to_string(value))
+}
+
+/// Writes a document over several lines.
+pub(crate) fn indented<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
+    finished(serde_json::to_string_pretty(value))
+}
+
+fn finished(text: serde_json::Result<String>) -> Result<String, Failure> {
+    let text = text.map_err(|error| Failure::Output { source: error.into() })?;
+    Ok(format!("{}\n", clean_json(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn text_of_strangers_steers_no_terminal_and_is_read_back_as_it_was() {
+        let steering: String = ('\0'..='\u{9f}')
+            .chain("\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}".chars())
+            .collect();
+        let value = json!({ steering.clone(): [steering, "größe 尺寸 🚀"] });
+        for text in [on_one_line(&value).unwrap(), indented(&value).unwrap()] {
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+            let bare: String = text.chars().filter(|c| *c != '\n').collect();
+            assert!(!bare.chars().any(char::is_control), "{text}");
+            assert!(bare.contains("größe 尺寸 🚀"), "{text}");
+            for escaped in
+                ["\\u007f", "\\u009b", "\\u009d", "\\u061c", "\\u200f", "\\u202e", "\\u2069", "\\u2028"]
+            {
+                assert!(text.contains(escaped), "{escaped}: {text}");
+            }
+        }
+    }
+}
