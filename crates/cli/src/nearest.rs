@@ -27,7 +27,7 @@ fn similar_entry(path: &Path, directory: &Path) -> Option<PathBuf> {
 }
 
 /// Gives the name that is most like `word`, if one is alike.
-fn similar<'a>(word: &str, names: &'a [String]) -> Option<&'a str> {
+pub(crate) fn similar<'a>(word: &str, names: &'a [String]) -> Option<&'a str> {
     let reach = (word.chars().count() / 3).max(1);
     names
         .iter()

@@ -9,8 +9,8 @@ use std::str::FromStr;
 /// What `status` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StatusArgs {
-    /// A project, or ids, for which all is told
-    #[arg(value_name = "PROJECT|ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    /// Processes of which all is told: ids, unique prefixes, names or @last; one project by its name, as with --project
+    #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub targets: Vec<String>,
     /// Show what has ended too
     #[arg(short, long)]

@@ -48,12 +48,12 @@ pub(crate) fn table(processes: &[ProcessView], look: Look, now: Now) -> String {
     if look.face.terminal { for_people(processes, look, now) } else { for_pipes(processes, look, now) }
 }
 
-/// Counts what a table shows, in one line.
-pub(crate) fn summary(processes: &[ProcessView]) -> String {
+/// Counts what a table shows together with the rest that it does not show, in one line. With `more` the rest goes on.
+pub(crate) fn summary(shown: &[ProcessView], rest: &[ProcessView], more: bool) -> String {
     let mut ended: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut live, mut queued) = (0_usize, 0_usize);
     let mut failed = None;
-    for process in processes {
+    for process in shown.iter().chain(rest) {
         let standing = Standing::of(process);
         if standing.is_ended() {
             *ended.entry(&process.status).or_default() += 1;
@@ -63,7 +63,12 @@ pub(crate) fn summary(processes: &[ProcessView]) -> String {
         queued += usize::from(standing == Standing::Pending);
         failed = failed.or((standing == Standing::Failed).then_some(process));
     }
-    let mut parts = vec![format!("{live} live")];
+    let mut parts = Vec::new();
+    if !rest.is_empty() {
+        let more = if more { "more than " } else { "" };
+        parts.push(format!("{} of {more}{} shown", shown.len(), shown.len() + rest.len()));
+    }
+    parts.push(format!("{live} live"));
     if queued > 0 {
         parts.push(format!("{queued} waiting"));
     }
@@ -359,8 +364,17 @@ ID        NAME   STATUS     PROGRESS         ETA
     #[test]
     fn counts_are_told_in_one_line() {
         let all = [samples::running(), samples::queued(), samples::failed(), samples::cancelled()];
-        assert_eq!(summary(&all), "2 live · 1 waiting · 1 cancelled · 1 failed: longhaul logs b7d0ha00");
-        assert_eq!(summary(&[samples::running()]), "1 live");
+        assert_eq!(
+            summary(&all, &[], false),
+            "2 live · 1 waiting · 1 cancelled · 1 failed: longhaul logs b7d0ha00"
+        );
+        assert_eq!(summary(&[samples::running()], &[], false), "1 live");
+        let one = [samples::running()];
+        assert_eq!(
+            summary(&one, &[samples::failed()], false),
+            "1 of 2 shown · 1 live · 1 failed: longhaul logs b7d0ha00"
+        );
+        assert_eq!(summary(&one, &one, true), "1 of more than 2 shown · 2 live");
     }
 
     fn look(terminal: bool, wide: bool) -> Look {

@@ -7,7 +7,9 @@ use crate::dispatch::Context;
 use crate::exit_code::DONE;
 use crate::failure::Failure;
 use crate::json::{indented, on_one_line};
+use crate::nearest::similar;
 use crate::render::{Look, Now, detail, summary, table};
+use crate::shell_word::shell_word;
 use crate::standing::Standing;
 use crate::verb::damage::tell_of_damage;
 use longhaul_view::clean_label;
@@ -19,6 +21,8 @@ use tokio::time::sleep;
 
 /// Processes on one page of an answer.
 const PAGE: u32 = 200;
+/// The most processes that are read only to be counted.
+const MOST_COUNTED: u32 = 10_000;
 /// The type of what hooks run.
 const HOOK_TYPE: &str = "custom:hook";
 /// The longest time between two looks, for what no long poll tells of.
@@ -60,6 +64,14 @@ pub(crate) async fn status(context: &Context, args: &StatusArgs) -> Result<i32, 
                         seen.add_ended(context, &mut list).await;
                     }
                     seen.show(context, args, &list, false)?;
+                    if !args.watch && context.console.wants_hints() && !is_for_programs(context) {
+                        let rest = rest(context, args, project.as_deref(), &list).await?;
+                        context.console.hint(&summary(
+                            &list.processes,
+                            &rest.processes,
+                            rest.cursor.is_some(),
+                        ));
+                    }
                 }
                 (list, code)
             }
@@ -99,10 +111,6 @@ pub(super) async fn all_pages(
 }
 
 async fn meant(context: &Context, args: &StatusArgs) -> Result<(Meant, i32), Failure> {
-    if let [target] = args.targets.as_slice() {
-        let meant = one_meant(context, target).await?;
-        return Ok((meant, DONE));
-    }
     if args.targets.is_empty() {
         return Ok((Meant::List(context.global.project.clone()), DONE));
     }
@@ -111,10 +119,40 @@ async fn meant(context: &Context, args: &StatusArgs) -> Result<(Meant, i32), Fai
     for target in &args.targets {
         match context.client.fetch(&page_of(target)).await {
             Ok(process) => processes.push(process),
+            Err(failure) if args.targets.len() == 1 => {
+                return project(context, target, failure).await.map(|project| (Meant::List(project), DONE));
+            }
             Err(failure) => codes.push(complained(context, failure)),
         }
     }
     Ok((Meant::Processes(processes), first_failed(codes)))
+}
+
+/// Takes a word that names no process as a project, if anything was run in one of that name.
+async fn project(context: &Context, word: &str, failure: Failure) -> Result<Option<String>, Failure> {
+    if failure.slug() != "process_not_found" {
+        return Err(failure);
+    }
+    let path = Path::processes().with("project", word).with("all", "true").with("limit", "1");
+    match context.client.fetch::<ProcessList>(&path).await {
+        Ok(list) if !list.processes.is_empty() => Ok(Some(word.to_owned())),
+        // A word that cannot be the name of a project either names nothing.
+        Ok(_) | Err(_) => Err(unknown(context, word, failure).await),
+    }
+}
+
+/// Says that a word names neither a process nor a project, and what is called almost so.
+async fn unknown(context: &Context, word: &str, failure: Failure) -> Failure {
+    let Failure::Problem { mut problem } = failure else { return failure };
+    problem.title = format!("no process and no project is called {word:?}");
+    let path = Path::processes().with("all", "true").with("limit", &PAGE.to_string());
+    let newest: ProcessList = context.client.fetch(&path).await.unwrap_or_default();
+    let names: Vec<String> =
+        newest.processes.into_iter().flat_map(|process| [process.name, process.project]).flatten().collect();
+    if let Some(name) = similar(word, &names) {
+        problem.help = Some(format!("longhaul status {}      the nearest name", shell_word(name)));
+    }
+    Failure::Problem { problem }
 }
 
 /// Asks for one process with all that can be told.
@@ -122,38 +160,34 @@ fn page_of(reference: &str) -> Path {
     Path::process(reference).with("usage", "true")
 }
 
-/// Finds out whether one word names a process or a project: what looks like an id is tried as one first.
-async fn one_meant(context: &Context, target: &str) -> Result<Meant, Failure> {
-    let process = async || context.client.fetch::<ProcessView>(&page_of(target)).await;
-    let looks_like_id = target.starts_with('@')
-        || target.starts_with("bg-")
-        || (target.len() >= 4 && target.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'));
-    let refused = if looks_like_id {
-        match process().await {
-            Ok(process) => return Ok(Meant::Processes(vec![process])),
-            Err(failure) if failure.slug() == "process_not_found" => Some(failure),
-            Err(failure) => return Err(failure),
+async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> Result<ProcessList, Failure> {
+    let path = path_of(context, args, project);
+    if args.latest {
+        return latest(context, path, args.kind.is_some()).await;
+    }
+    all_pages(context, path, args.limit).await
+}
+
+/// Reads on behind a list that was cut off, so that all can be counted.
+async fn rest(
+    context: &Context,
+    args: &StatusArgs,
+    project: Option<&str>,
+    list: &ProcessList,
+) -> Result<ProcessList, Failure> {
+    match &list.cursor {
+        Some(cursor) if !args.latest => {
+            let path = path_of(context, args, project).with("cursor", cursor);
+            all_pages(context, path, Some(MOST_COUNTED)).await
         }
-    } else {
-        None
-    };
-    let of_project = Path::processes().with("project", target).with("all", "true").with("limit", "1");
-    let list: ProcessList = context.client.fetch(&of_project).await?;
-    match refused {
-        _ if !list.processes.is_empty() => Ok(Meant::List(Some(target.to_owned()))),
-        Some(failure) => Err(failure),
-        None => match process().await {
-            Ok(process) => Ok(Meant::Processes(vec![process])),
-            Err(failure) if failure.slug() == "process_not_found" => Ok(Meant::List(Some(target.to_owned()))),
-            Err(failure) => Err(failure),
-        },
+        Some(_) | None => Ok(ProcessList::default()),
     }
 }
 
-async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> Result<ProcessList, Failure> {
+fn path_of(context: &Context, args: &StatusArgs, project: Option<&str>) -> Path {
     let statuses = (!args.status.is_empty()).then(|| args.status.join(","));
     let everything = statuses.is_none() && (args.all || args.latest);
-    let path = Path::processes()
+    Path::processes()
         .with_some("status", statuses)
         .with_some("all", everything.then_some(true))
         .with_some("project", project)
@@ -164,11 +198,7 @@ async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> 
         .with_some("parent", args.parent.as_deref())
         .with_some("tree", args.tree.as_deref())
         .with_some("usage", (context.console.format == Some(Format::Wide)).then_some(true))
-        .with_some("type", args.kind.as_deref());
-    if args.latest {
-        return latest(context, path, args.kind.is_some()).await;
-    }
-    all_pages(context, path, args.limit).await
+        .with_some("type", args.kind.as_deref())
 }
 
 /// Lists the newest alone. What hooks run is not meant unless a type is asked for.
@@ -215,6 +245,11 @@ async fn change(context: &Context, processes: &[ProcessView]) -> Result<(), Fail
     }
     let _reply: WaitReply = super::wait::patiently(context, &path, Some(LOOK)).await?;
     Ok(())
+}
+
+/// Tells whether what is printed is not a table for people.
+fn is_for_programs(context: &Context) -> bool {
+    context.console.is_json() || context.console.format == Some(Format::Name)
 }
 
 /// Tells whether a watch shows all of it again, instead of only what has changed.
@@ -281,11 +316,7 @@ impl Seen {
             let note = if list.processes.is_empty() { "nothing is running\n" } else { "" };
             return console.print(&format!("\u{1b}[H\u{1b}[2J{text}{note}"));
         }
-        console.print(&text)?;
-        if !pages && !console.is_json() && console.format != Some(Format::Name) {
-            console.hint(&summary(&list.processes));
-        }
-        Ok(())
+        console.print(&text)
     }
 
     /// Adds what has ended since it was shown, and has left the list with that.

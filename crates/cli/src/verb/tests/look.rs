@@ -62,9 +62,31 @@ fn limit_is_the_size_of_the_page() {
 
 #[test]
 fn status_of_a_project_filters_by_it() {
-    let came = said("status atlas", false, |_| list(&[samples::running()]));
-    assert_eq!(came.asked.last().unwrap(), "GET /v1/processes?project=atlas&limit=200");
-    assert_eq!(came.code(), 0);
+    for line in ["status atlas", "status -p atlas"] {
+        let came = said(line, false, |asked| {
+            if asked.path.starts_with("/v1/processes/") {
+                problem(404, "process_not_found")
+            } else {
+                list(&[samples::running()])
+            }
+        });
+        assert_eq!(came.asked.last().unwrap(), "GET /v1/processes?project=atlas&limit=200");
+        assert_eq!(came.code(), 0);
+    }
+}
+
+#[test]
+fn status_counts_what_a_limit_leaves_out() {
+    let came = said("status -a -n 1", true, |asked| {
+        let rest = asked.path.contains("cursor=7");
+        let listed =
+            if rest { vec![samples::failed(), samples::cancelled()] } else { vec![samples::running()] };
+        let cursor = (!rest).then_some("7");
+        answered(&json!({"processes": listed, "cursor": cursor, "at": samples::NOW}))
+    });
+    assert_eq!(came.out.lines().count(), 2, "{}", came.out);
+    let counts = "1 of 3 shown · 1 live · 1 cancelled · 1 failed: longhaul logs b7d0ha00\n";
+    assert!(came.err.ends_with(counts), "{}", came.err);
 }
 
 #[test]
@@ -77,11 +99,18 @@ fn status_of_an_id_is_its_page() {
 }
 
 #[test]
-fn status_of_an_unknown_id_is_three() {
-    let came = said("status 0a1b", false, |asked| {
-        if asked.path.starts_with("/v1/processes/") { problem(404, "process_not_found") } else { list(&[]) }
-    });
-    assert_eq!(came.code(), 3);
+fn status_of_a_word_that_names_neither_process_nor_project_is_three() {
+    for word in ["0a1b", "nosuch-job", "failed"] {
+        let came = said(&format!("status {word}"), false, |asked| {
+            if asked.path.starts_with("/v1/processes/") {
+                problem(404, "process_not_found")
+            } else {
+                list(&[])
+            }
+        });
+        assert_eq!(came.code(), 3);
+        assert!(matches!(came.outcome, Err(failure) if failure.slug() == "process_not_found"));
+    }
 }
 
 #[test]
