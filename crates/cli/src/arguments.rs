@@ -33,7 +33,7 @@ pub use upkeep::{
 pub use work::{ChildrenRule, SessionRule, WorkArgs};
 
 use crate::value::word;
-use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _};
+use clap::builder::{FalseyValueParser, OsStr, OsStringValueParser, Resettable, TypedValueParser as _};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -247,9 +247,21 @@ where
     quick::read(&arguments).map_or_else(|| read_whole(&arguments), Ok)
 }
 
+/// Gives the error without a word of flags that only the environment set: its usage line would name them as if they were
+/// needed.
+fn without_variables(arguments: &[std::ffi::OsString], error: clap::Error) -> clap::Error {
+    let command = Cli::command().mut_args(|argument| argument.env(Resettable::<OsStr>::Reset));
+    command
+        .try_get_matches_from(arguments)
+        .err()
+        .filter(|plain| plain.kind() == error.kind())
+        .unwrap_or(error)
+}
+
 fn read_whole(arguments: &[std::ffi::OsString]) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
-    let matches = command.try_get_matches_from_mut(arguments)?;
+    let matches =
+        command.try_get_matches_from_mut(arguments).map_err(|error| without_variables(arguments, error))?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 

@@ -8,7 +8,8 @@ use crate::exit_code::DONE;
 use crate::failure::Failure;
 use crate::place::Place;
 use crate::render::short;
-use clap::CommandFactory;
+use clap::builder::{Resettable, Str};
+use clap::{Command, CommandFactory};
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 use longhaul_wire::api::{NodeListing, NodeView, ProcessList, ProcessView, QueueListing};
@@ -35,13 +36,59 @@ static SOCKET: OnceLock<fn() -> Option<PathBuf>> = OnceLock::new();
 pub fn complete_if_asked(socket: fn() -> Option<PathBuf>) {
     let _first = SOCKET.set(socket);
     if std::env::var_os(VARIABLE).is_some() {
-        CompleteEnv::with_factory(Cli::command).var(VARIABLE).bin(PROGRAM).complete();
+        CompleteEnv::with_factory(completed).var(VARIABLE).bin(PROGRAM).complete();
     }
 }
 
-/// Gives the ids and names of processes.
+/// Gives the command whose words are completed: each other name of a verb is a verb of its own, because of several names
+/// only one is offered.
+fn completed() -> Command {
+    let mut command = Cli::command();
+    let others: Vec<Command> = command
+        .get_subcommands()
+        .flat_map(|verb| {
+            verb.get_visible_aliases().map(move |name| verb.clone().name(&*name.to_owned().leak()))
+        })
+        .collect();
+    for verb in others {
+        command = command.subcommand(verb.visible_alias(Resettable::<Str>::Reset));
+    }
+    let names: Vec<String> = command
+        .get_subcommands()
+        .filter(|verb| verb.get_visible_aliases().next().is_some())
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
+    names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |verb| verb.visible_alias(Resettable::<Str>::Reset))
+    })
+}
+
+/// Gives the names and ids of processes.
 pub(crate) fn references() -> Vec<CompletionCandidate> {
     processes().map(|list| candidates(&list)).unwrap_or_default()
+}
+
+/// Gives the names and ids of processes that have not ended.
+pub(crate) fn live() -> Vec<CompletionCandidate> {
+    asked(&Path::processes().with("limit", "50")).map(|list| candidates(&list)).unwrap_or_default()
+}
+
+/// Gives the statuses that a process may have.
+pub(crate) fn statuses() -> Vec<CompletionCandidate> {
+    [
+        "pending",
+        "starting",
+        "running",
+        "paused",
+        "stopping",
+        "completed",
+        "failed",
+        "timeout",
+        "cancelled",
+        "interrupted",
+    ]
+    .map(CompletionCandidate::new)
+    .into()
 }
 
 /// Gives the sessions that processes belong to.
@@ -98,13 +145,17 @@ pub(crate) fn script(console: &Console, args: &CompletionsArgs) -> Result<i32, F
 }
 
 fn candidates(list: &ProcessList) -> Vec<CompletionCandidate> {
-    let mut all = Vec::new();
+    let (mut names, mut ids, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for process in &list.processes {
         let command = process.command.join(" ");
         let help = format!("{}  {}", process.status, longhaul_view::clean_label(&command));
-        all.push(CompletionCandidate::new(short(&process.id)).help(Some(help.into())));
+        let candidate = |word: &str| CompletionCandidate::new(word).help(Some(help.clone().into()));
+        // Of several with one name the newest is told of.
+        names.extend(process.name.as_deref().filter(|name| seen.insert(*name)).map(candidate));
+        ids.push(candidate(short(&process.id)));
     }
-    all
+    names.append(&mut ids);
+    names
 }
 
 /// Gives what is said of processes, each once, what is said of the newest first.
@@ -148,8 +199,26 @@ mod tests {
     fn candidate_tells_what_it_is() {
         let list = ProcessList { processes: vec![samples::running()], ..ProcessList::default() };
         let all = candidates(&list);
-        assert_eq!(all[0].get_value(), "0a1b2c3d");
-        assert_eq!(all[0].get_help().unwrap().to_string(), "running  cargo test two words");
+        let words: Vec<_> = all.iter().map(|each| each.get_value().to_str().unwrap()).collect();
+        assert_eq!(words, ["tests", "0a1b2c3d"]);
+        for each in &all {
+            assert_eq!(each.get_help().unwrap().to_string(), "running  cargo test two words");
+        }
+    }
+
+    #[test]
+    fn every_name_of_a_verb_is_offered() {
+        let offered = |line: &[&str]| -> Vec<String> {
+            let words = std::iter::once("longhaul").chain(line.iter().copied()).map(Into::into).collect();
+            let all = clap_complete::engine::complete(&mut completed(), words, line.len(), None).unwrap();
+            all.iter().map(|each| each.get_value().to_str().unwrap().to_owned()).collect()
+        };
+        let verbs = offered(&[""]);
+        for verb in ["status", "ps", "logs", "log", "cancel", "stop", "run", "wait"] {
+            assert!(verbs.iter().any(|each| each == verb), "{verb}: {verbs:?}");
+        }
+        assert_eq!(offered(&["status", "--status", "can"]), ["cancelled"]);
+        assert_eq!(offered(&["stop", "--forc"]), ["--force"]);
     }
 
     #[test]

@@ -61,6 +61,8 @@ const LARGEST_ENVIRONMENT: usize = 256 * 1024;
 const LONGEST_PATH: usize = 4096;
 /// The largest number of a signal.
 const LAST_SIGNAL: u8 = 64;
+/// The least memory that a limit leaves to a command: with less not even the smallest program starts.
+const LEAST_MEMORY: u64 = 1024 * 1024;
 /// The most output that may be kept of an attempt, at either end.
 const LARGEST_OUTPUT: u64 = 64 * 1024 * 1024 * 1024;
 
@@ -219,7 +221,13 @@ fn limits(request: &LimitsRequest) -> Result<ResourceLimits, Fault> {
         };
     Ok(ResourceLimits {
         cpu_seconds: bounded("limits.cpu_seconds", request.cpu_seconds)?,
-        memory_bytes: bounded("limits.memory_bytes", request.memory_bytes)?,
+        memory_bytes: match bounded("limits.memory_bytes", request.memory_bytes)? {
+            Some(bytes) if bytes < LEAST_MEMORY => {
+                let why = format!("{bytes} bytes let no program start, {LEAST_MEMORY} are the least");
+                return Err(Fault::invalid("limits.memory_bytes", why).help("give at least 1 MiB"));
+            }
+            other => other,
+        },
         open_files: bounded("limits.open_files", request.open_files)?,
         processes: bounded("limits.processes", request.processes)?,
         file_bytes: bounded("limits.file_bytes", request.file_bytes)?,

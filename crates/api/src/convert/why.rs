@@ -4,7 +4,7 @@ use crate::convert::moment::{rfc3339, span};
 use crate::convert::process::{Hindrance, holder};
 use crate::convert::queue::hold;
 use crate::convert::reason;
-use longhaul_domain::{Process, ProcessId, Timestamp};
+use longhaul_domain::{Condition, Process, ProcessId, Status, Timestamp};
 use longhaul_engine::ports::Stored;
 use longhaul_engine::{Engine, EngineError, Why};
 use longhaul_wire::api::{HolderView, WhyView};
@@ -98,10 +98,20 @@ fn told(stored: &Stored, why: &Why, holders: Vec<HolderView>, now: Timestamp) ->
     }
 }
 
+/// What is said of a process that waits for no slot: it may wait for input all the same.
+fn not_queued(process: &Process, status: Status) -> String {
+    if process.conditions.holds(Condition::WaitingForInput) {
+        return format!(
+            "it is {status} and waits for input: `longhaul send` gives it some, and --close ends it"
+        );
+    }
+    format!("it does not wait: it is {status}")
+}
+
 fn sentence(process: &Process, why: &Why, now: Timestamp) -> String {
     match why {
         Why::NotWaiting { status } => reason::reason(process, now, &Hindrance::None, &[])
-            .unwrap_or_else(|| format!("it does not wait: it is {status}")),
+            .unwrap_or_else(|| not_queued(process, *status)),
         Why::Queued { key, ahead, slots, holders, stalled, .. } => {
             let what = key.as_ref().map_or_else(
                 || "waits for its turn".to_owned(),

@@ -1,6 +1,6 @@
 //! What may be said when changing processes.
 
-use crate::completion::{references, signals};
+use crate::completion::{live, references, signals};
 use crate::value::{Percent, Signal, reference};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
@@ -18,7 +18,7 @@ pub struct Expected {
 pub struct CancelArgs {
     /// The processes: ids, unique prefixes, names or @last; without them there is a choice
     #[arg(value_name = "ID", conflicts_with_all = ["all", "level"], value_parser = reference,
-          add = ArgValueCandidates::new(references))]
+          add = ArgValueCandidates::new(live))]
     pub ids: Vec<String>,
     /// Kill at once instead of asking first
     #[arg(long, visible_alias = "force")]
@@ -73,7 +73,7 @@ pub struct RestartArgs {
 #[derive(Clone, Debug, Args)]
 pub struct RetryArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(live))]
     pub ids: Vec<String>,
     /// The revision that it is about.
     #[command(flatten)]
@@ -84,7 +84,7 @@ pub struct RetryArgs {
 #[derive(Clone, Debug, Args)]
 pub struct SetArgs {
     /// The processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(live))]
     pub ids: Vec<String>,
     /// Leave their descendants alone
     #[arg(long)]
@@ -98,7 +98,7 @@ pub struct SetArgs {
 #[derive(Clone, Debug, Args)]
 pub struct SignalArgs {
     /// The process: an id, a unique prefix, a name or @last
-    #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(live))]
     pub id: String,
     /// The signal: a name such as USR1 or SIGHUP, or a number; cancel, pause and resume are for KILL, STOP and CONT
     #[arg(value_name = "SIGNAL", add = ArgValueCandidates::new(signals))]

@@ -1,7 +1,8 @@
 //! What may be said when looking at processes.
 
-use crate::completion::{agents, nodes, references, sessions};
+use crate::completion::{agents, nodes, references, sessions, statuses};
 use crate::value::{BadValue, Span, reference, word};
+use clap::builder::ArgPredicate;
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 use std::str::FromStr;
@@ -23,7 +24,8 @@ pub struct StatusArgs {
     #[arg(short, long, conflicts_with = "limit")]
     pub latest: bool,
     /// Show only these statuses
-    #[arg(long, value_name = "STATUS", value_parser = word, value_delimiter = ',')]
+    #[arg(long, value_name = "STATUS", value_parser = word, value_delimiter = ',',
+          add = ArgValueCandidates::new(statuses))]
     pub status: Vec<String>,
     /// Show only what this session asked for
     #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
@@ -86,7 +88,7 @@ pub struct LogsArgs {
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
     /// Go on until they have ended
-    #[arg(short, long)]
+    #[arg(short, long, default_value_if("exit_status", ArgPredicate::IsPresent, "true"))]
     pub follow: bool,
     /// How many lines from the end, or all; 50 unless --since says where to begin
     #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true)]
@@ -122,8 +124,8 @@ pub struct LogsArgs {
     /// Fold redrawn and repeated lines
     #[arg(long, conflicts_with_all = ["follow", "raw", "grep", "timestamps"])]
     pub fold: bool,
-    /// Exit as the process did
-    #[arg(long, requires = "follow", conflicts_with = "grep")]
+    /// Go on until the process has ended, and exit as it did
+    #[arg(long, conflicts_with_all = ["grep", "fold"])]
     pub exit_status: bool,
 }
 

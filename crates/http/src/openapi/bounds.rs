@@ -134,6 +134,7 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
         }),
         ("EnvironmentRequest", "removed") => json!({ "maxItems": 1_000 }),
         ("OutputRequest", "head" | "tail") => json!({ "maximum": 64_u64 * 1024 * 1024 * 1024 }),
+        ("LimitsRequest", "memory_bytes") => json!({ "minimum": 1_048_576, "maximum": u64::MAX }),
         ("LimitsRequest", _) => limit(),
         ("RetryRequest", "retries") => json!({ "maximum": RetryPolicy::MOST_RETRIES }),
         ("RetryRequest", "first_ms" | "cap_ms") => json!({ "maximum": 3_600_000 }),

@@ -100,7 +100,7 @@ async fn bounds_of_requests_are_in_the_document() {
     assert_eq!(field("LaunchRequest", "priority")["maximum"], 100);
     assert_eq!(field("LaunchRequest", "name")["maxLength"], 128);
     assert_eq!(field("CommandRequest", "stop_signal")["maximum"], 64);
-    assert_eq!(field("LimitsRequest", "memory_bytes")["minimum"], 1);
+    assert_eq!(field("LimitsRequest", "memory_bytes")["minimum"], 1_048_576);
     assert_eq!(field("LimitsRequest", "memory_bytes")["maximum"], u64::MAX);
     assert!(field("LaunchRequest", "children")["enum"].as_array().unwrap().contains(&"cancel".into()));
     let (_, _, wait) = operations(&document).into_iter().find(|(path, ..)| path == "/v1/wait").unwrap();
