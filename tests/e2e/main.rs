@@ -28,3 +28,4 @@ mod secrets;
 mod socket;
 mod survival;
 mod work;
+mod terminal;

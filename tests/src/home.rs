@@ -1,6 +1,7 @@
 //! A state directory of its own with at most one manager in it, which ends with the test.
 
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -68,9 +69,16 @@ impl Home {
     /// `longhaul` with these arguments, ready to be changed and run.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program("longhaul"));
+        let mut command = self.command_named(program("longhaul"));
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// Another program, in which `longhaul` finds this state directory.
+    #[must_use]
+    pub fn command_named(&self, name: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(name);
+        command
             .current_dir(self.work())
             .env("LONGHAUL_STATE_DIR", self.state())
             .env("XDG_CONFIG_HOME", self.dir.path().join("config"))

@@ -3,6 +3,7 @@
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::render::{label, waiting_line};
+use longhaul_view::clean_label;
 use longhaul_wire::api::ProcessView;
 
 /// The most lines that a question lists.
@@ -44,7 +45,7 @@ impl Question {
     }
 }
 
-/// Lets some of these processes be chosen.
+/// Lets some of these processes be chosen: the one on which Enter is pressed, or several in a second question.
 ///
 /// # Errors
 /// That there is nobody to choose, or that nobody did.
@@ -54,9 +55,19 @@ pub(crate) fn some_of(
     question: &str,
     help: &'static str,
 ) -> Result<Vec<String>, Failure> {
-    let lines = lines(console, processes, help)?;
-    let chosen =
-        inquire::MultiSelect::new(question, lines).raw_prompt().map_err(|error| unanswered(error, help))?;
+    let mut one = lines(console, processes, help)?;
+    if processes.len() > 1 {
+        one.push("several of them …".to_owned());
+    }
+    let chosen = inquire::Select::new(question, one).raw_prompt().map_err(|error| unanswered(error, help))?;
+    if let Some(process) = processes.get(chosen.index) {
+        return Ok(vec![process.id.clone()]);
+    }
+    let several = lines(console, processes, help)?;
+    let chosen = inquire::MultiSelect::new(question, several)
+        .with_validator(inquire::min_length!(1, "tick one with the space bar, or leave with Esc"))
+        .raw_prompt()
+        .map_err(|error| unanswered(error, help))?;
     let ids = chosen.iter().filter_map(|option| processes.get(option.index));
     Ok(ids.map(|process| process.id.clone()).collect())
 }
@@ -90,7 +101,18 @@ fn lines(console: &Console, processes: &[ProcessView], help: &str) -> Result<Vec
             help: help.to_owned(),
         });
     }
-    Ok(processes.iter().map(|process| waiting_line(process, console.unicode)).collect())
+    Ok(processes.iter().map(|process| line(process, console.unicode)).collect())
+}
+
+/// Names a process with all that tells it from another one.
+fn line(process: &ProcessView, unicode: bool) -> String {
+    let mut line = waiting_line(process, unicode);
+    for (what, word) in [("project", &process.project), ("stage", &process.stage)] {
+        if let Some(word) = word {
+            line.push_str(&format!(", {what} {}", clean_label(word)));
+        }
+    }
+    line
 }
 
 fn listing(list: &[String]) -> String {
@@ -147,6 +169,17 @@ mod tests {
         let list: Vec<String> = (0..23).map(|n| format!("p{n}")).collect();
         let text = listing(&list);
         assert!(text.starts_with("  p0\n") && text.ends_with("  p19\n  and 3 more\n"), "{text}");
+    }
+
+    #[test]
+    fn choice_shows_project_and_stage() {
+        let mut process = samples::running();
+        process.stage = Some("copy\u{9b}ing".to_owned());
+        let line = line(&process, true);
+        assert!(
+            line.starts_with("0a1b2c3d tests ●") && line.ends_with(", project atlas, stage copy\u{fffd}ing"),
+            "{line}"
+        );
     }
 
     #[test]
