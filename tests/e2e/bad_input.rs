@@ -165,3 +165,50 @@ fn explains(answer: &Answer, what: &str) {
     assert!(answer.err.contains("help:"), "{answer:?}");
     assert!(answer.err.lines().count() <= 8, "{answer:?}");
 }
+
+#[test]
+fn a_pipe_without_another_end_holds_up_no_launch() {
+    let home = Home::new();
+    let pipe = home.work().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .unwrap();
+    let answer = home.run(&["run", "-b", "--id-file", "pipe", "--", "true"]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    explains(&answer, "pipe");
+    let answer = home.run(&["run", "-b", "--env-file", "/dev/zero", "--", "true"]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    explains(&answer, "more than 1 MiB");
+    assert_eq!(home.ok(&["status", "-a", "-o", "name"]), "", "nothing was launched");
+}
+
+#[test]
+fn a_background_launch_of_a_missing_program_says_why_and_exits_as_in_the_foreground() {
+    let home = Home::new();
+    std::fs::write(home.work().join("notes.txt"), "").unwrap();
+    for (command, code, words) in [
+        ("slep", 127, "nearest: sleep"),
+        ("./notes.txt", 126, "notes.txt"),
+        ("sleep 1 && echo done", 127, "--shell"),
+    ] {
+        let answer = home.run(&["run", "-b", "--", command]);
+        assert_eq!((answer.code, answer.out.lines().count()), (code, 1), "{answer:?}");
+        assert!(answer.err.contains(words), "{answer:?}");
+        assert_eq!(home.run(&["run", "--", command]).code, code);
+    }
+}
+
+#[test]
+fn a_word_of_status_that_names_nothing_is_not_taken_for_a_project() {
+    let home = Home::new();
+    let id = home.launch(&["true"]);
+    assert_eq!(home.run(&["wait", &id]).code, 0);
+    for words in [&["status", "nosuch-job"][..], &["status", "nosuch-job", &id]] {
+        let answer = home.run(words);
+        assert_eq!(answer.code, 3, "{answer:?}");
+        explains(&answer, "nosuch-job");
+    }
+    assert!(home.run(&["status", "nosuch-job"]).err.contains("no process and no project"));
+    let answer = home.run(&["status", "wrok"]);
+    assert!(answer.err.contains("longhaul status work"), "{answer:?}");
+    assert!(home.ok(&["status", "-a", "work"]).contains(&id[..8]), "a project of that name is listed");
+}

@@ -33,7 +33,8 @@ fn every_console_block_prints_what_it_says() {
     let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
     writeln!(stdin, "exec 2>&1").unwrap();
     for step in steps {
-        writeln!(stdin, "{}\necho \"{MARK}\"", step.command).unwrap();
+        // The shell reads its script from its standard input, which a command in the foreground would be handed.
+        writeln!(stdin, "{{ {}\n}} < /dev/null\necho \"{MARK}\"", step.command).unwrap();
         let printed: Vec<String> =
             lines.by_ref().map(Result::unwrap).take_while(|line| line != MARK).collect();
         let expected: Vec<&str> = step.output.iter().map(String::as_str).collect();

@@ -42,5 +42,6 @@ pub use longhaul_view::clean_json;
 pub use place::{Autostart, Place, StartError};
 pub use shell_word::shell_word;
 pub use value::{
-    Age, At, Backoff, BadValue, Declared, Percent, RetryOn, Signal, Size, Slots, Span, Watched, length,
+    Age, At, Backoff, BadValue, Declared, InputFrom, Percent, RetryOn, Signal, Size, Slots, Span, Watched,
+    length,
 };

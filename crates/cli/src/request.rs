@@ -2,6 +2,7 @@
 
 mod environment;
 mod place;
+mod variables_file;
 
 pub(crate) use environment::Surroundings;
 
@@ -9,7 +10,7 @@ use crate::arguments::{
     AttentionArgs, ChildrenRule, Global, PlaceArgs, RunArgs, SessionRule, TrackStartArgs, WorkArgs,
 };
 use crate::failure::Failure;
-use crate::value::{At, RetryOn, Signal, Size, Span, Watched};
+use crate::value::{At, InputFrom, RetryOn, Signal, Size, Span, Watched};
 use longhaul_wire::api::{
     CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReadyWhenRequest,
     ReportedRequest, RetryRequest, StreamChoice, WatchRequest,
@@ -18,12 +19,14 @@ use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Puts the launch of a command together, for the manager at this socket.
+/// Puts the launch of a command together, for the manager at this socket. With `hands_over` this program writes to its
+/// standard input.
 pub(crate) fn launch_request(
     run: &RunArgs,
     global: &Global,
     around: &Surroundings,
     socket: &Path,
+    hands_over: bool,
 ) -> Result<LaunchRequest, Failure> {
     check_place(run)?;
     let elsewhere = may_be_elsewhere(&run.place);
@@ -37,8 +40,11 @@ pub(crate) fn launch_request(
                 declared: environment::declared(&run.env_file, &run.env, around)?,
                 ..EnvironmentRequest::default()
             },
-            stdin: run.stdin.as_deref().map(|file| place::file(file, elsewhere, around)).transpose()?,
-            stdin_pipe: run.stdin_pipe,
+            stdin: match &run.stdin {
+                Some(InputFrom::File(file)) => Some(place::file(file, elsewhere, around)?),
+                Some(InputFrom::Own | InputFrom::Nothing) | None => None,
+            },
+            stdin_pipe: run.stdin_pipe || hands_over,
             timeout_ms: run.timeout.map_or(0, Span::as_millis),
             grace_ms: run.grace.map(Span::as_millis),
             stop_signal: run.stop_signal.map(Signal::number),

@@ -3,6 +3,7 @@
 mod age;
 mod at;
 mod declared;
+mod input;
 mod percent;
 mod reference;
 mod retry;
@@ -15,6 +16,7 @@ mod watched;
 pub use age::Age;
 pub use at::At;
 pub use declared::Declared;
+pub use input::InputFrom;
 pub use percent::Percent;
 pub use retry::{Backoff, RetryOn};
 pub use signal::Signal;

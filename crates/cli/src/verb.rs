@@ -6,6 +6,7 @@ mod damage;
 mod events;
 mod explain;
 mod foreground;
+mod handover;
 mod inspect;
 mod logs;
 mod mcp;

@@ -1,8 +1,9 @@
 //! What may be said about a launch.
 
 use super::{AttentionArgs, PlaceArgs, WorkArgs};
-use crate::value::{Backoff, Declared, RetryOn, Signal, Size, Span};
+use crate::value::{Backoff, Declared, InputFrom, RetryOn, Signal, Size, Span};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -12,8 +13,15 @@ Examples:
   longhaul run -b --name tests -- cargo test      in the background: prints the id
   longhaul run -b --retry 3 --backoff 1s..60s -- ./sync
   longhaul run --shell 'make | tee build.log'
+  zcat dump.gz | longhaul run -- psql             hands its standard input over
 
-In the foreground the first Ctrl-C cancels the process, the second kills it, and Ctrl-\\ leaves it to the background.";
+In the foreground the first Ctrl-C cancels the process, the second kills it, and Ctrl-\\ leaves it to the background.
+
+Standard input: in the foreground a pipe or a redirected file is handed over to the command; a terminal is not, the command
+reads an empty input then. In a loop such as `while read` that reads from the same input, say --stdin none. In the
+background only --stdin - hands it over, and the launch returns when all of it was read. What can be repeated (--retry,
+--any-node) needs --stdin FILE. If this program is killed before the end of the input, the input stays open: `longhaul
+send ID` goes on with it, and `longhaul send --close ID` ends it.";
 
 /// What `run` takes.
 #[derive(Debug, Args)]
@@ -65,9 +73,9 @@ pub struct RunArgs {
         allow_negative_numbers = true
     )]
     pub retry_on: Vec<RetryOn>,
-    /// Let it read its standard input from this file
-    #[arg(long, value_name = "FILE")]
-    pub stdin: Option<PathBuf>,
+    /// Where its standard input comes from: a file, - for what this program reads, none for an empty one
+    #[arg(long, value_name = "FILE|-|none", value_parser = OsStringValueParser::new().map(InputFrom::from))]
+    pub stdin: Option<InputFrom>,
     /// Keep its standard input open for `longhaul send`
     #[arg(long, conflicts_with = "stdin")]
     pub stdin_pipe: bool,

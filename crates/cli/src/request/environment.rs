@@ -1,5 +1,6 @@
 //! The caller's directory and variables.
 
+use super::variables_file;
 use crate::failure::Failure;
 use crate::value::Declared;
 use std::collections::BTreeMap;
@@ -94,7 +95,7 @@ pub(super) fn declared(
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut all = BTreeMap::new();
     for file in files {
-        let text = fs::read_to_string(file).map_err(|source| Failure::file("read", file, source))?;
+        let text = variables_file::read(file).map_err(|source| Failure::file("read", file, source))?;
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim_start();
             if line.is_empty() || line.starts_with('#') {

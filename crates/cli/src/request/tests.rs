@@ -271,5 +271,6 @@ fn request(words: &[&str], directory: &Path, variables: &[(&str, &str)]) -> Resu
     let Verb::Run(run) = cli.command else {
         panic!("another verb");
     };
-    launch_request(&run, &cli.global, &Surroundings::of(directory, variables), Path::new("/s/longhaul.sock"))
+    let around = Surroundings::of(directory, variables);
+    launch_request(&run, &cli.global, &around, Path::new("/s/longhaul.sock"), false)
 }

@@ -1,18 +1,20 @@
 //! A process in the foreground: its output, its signals, its exit code.
 
+use super::handover::{hand_over, left_open};
+use super::run::tell_of_end;
 use crate::client::Path;
 use crate::dispatch::Context;
 use crate::exit_code::{CTRL_C, DONE, OURS, of_process};
 use crate::failure::Failure;
 use crate::output::{Asked, Follower, Piece, pass_through};
-use crate::render::{bytes, ended_line, label, short, waiting_line};
+use crate::render::{bytes, label, short, waiting_line};
 use crate::standing::Standing;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{CancelRequest, Outcome, ProcessView, WaitReply};
 use std::time::Duration;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
@@ -65,14 +67,17 @@ impl Signals {
     }
 }
 
-/// Shows the output of a process until it has ended, and gives its exit code.
+/// Shows the output of a process until it has ended, and gives its exit code. With `hands_over` it gets the standard input
+/// of this program meanwhile.
 pub(super) async fn accompany(
     context: &Context,
     process: ProcessView,
     mut signals: Signals,
+    hands_over: bool,
 ) -> Result<i32, Failure> {
     let streams = (tokio::io::stdout(), tokio::io::stderr());
-    accompany_with(context, process, async || signals.next().await, streams).await
+    let input = hands_over.then(tokio::io::stdin);
+    accompany_with(context, process, async || signals.next().await, input, streams).await
 }
 
 /// Does so for whoever wishes something, with its output on the given streams.
@@ -80,6 +85,7 @@ async fn accompany_with<O, E>(
     context: &Context,
     process: ProcessView,
     mut wishes: impl AsyncFnMut() -> Wish,
+    input: Option<impl AsyncRead + Unpin>,
     streams: (O, E),
 ) -> Result<i32, Failure>
 where
@@ -88,6 +94,13 @@ where
 {
     let console = &context.console;
     let mut whole = std::pin::pin!(output_and_end(context, &process, streams));
+    let mut input_open = input.is_some();
+    let mut input = std::pin::pin!(async {
+        match input {
+            Some(input) => hand_over(context, &process.id, input).await,
+            None => Ok(()),
+        }
+    });
     let mut cancels = FuturesUnordered::new();
     let (mut stops, mut by_ctrl_c) = (0_u32, false);
     let mut queue = std::pin::pin!(tell_of_queue(context, &process.id));
@@ -113,10 +126,19 @@ where
                     console.complain(failure);
                 }
             }
+            outcome = &mut input, if input_open => {
+                input_open = false;
+                if let Err(failure) = outcome {
+                    console.complain(failure);
+                }
+            }
             () = &mut queue, if !queue_told => queue_told = true,
             wish = wishes() => match wish {
                 Wish::Detach => {
                     console.say(&format!("\n{} goes on in the background: longhaul logs -f {}", process.id, short(&process.id)));
+                    if input_open {
+                        console.say(&left_open(&process.id));
+                    }
                     return Ok(DONE);
                 }
                 Wish::Interrupt | Wish::Terminate => {
@@ -229,7 +251,7 @@ fn code_of(context: &Context, ended: &ProcessView, by_ctrl_c: bool) -> i32 {
     let own_exit =
         standing == Standing::Completed || (standing == Standing::Failed && ended.exit_code.is_some());
     if !own_exit {
-        context.console.say(&ended_line(ended, context.console.unicode));
+        tell_of_end(context, ended);
     }
     match standing {
         Standing::Cancelled if by_ctrl_c => CTRL_C,

@@ -1,6 +1,7 @@
 //! `restart`
 
 use super::foreground::{Signals, accompany};
+use super::handover::is_piped;
 use super::run::{announce, untold};
 use super::{check_expected, complained, first_failed};
 use crate::arguments::{Expected, RestartArgs};
@@ -40,7 +41,8 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
     let signals = Signals::new()?;
     let launched = again(context, id, args.expected).await?;
     // From here on the code is about the process, whatever goes wrong.
-    match accompany(context, launched.process, signals).await {
+    let hands_over = launched.process.stdin.as_deref() == Some("pipe") && is_piped();
+    match accompany(context, launched.process, signals, hands_over).await {
         Err(failure) => {
             let code = of_failure(&failure, Regime::PassThrough);
             context.console.complain(failure);

@@ -1,40 +1,63 @@
 //! `run`
 
 use super::foreground::{Signals, accompany};
+use super::handover;
 use crate::arguments::{Format, RunArgs, WorkArgs};
 use crate::client::Path;
 use crate::dispatch::Context;
-use crate::exit_code::DONE;
+use crate::exit_code::{DONE, of_process};
 use crate::failure::Failure;
-use crate::render::{label, short};
+use crate::render::{ended_line, label, short};
 use crate::request::{launch_request, shown};
+use crate::shell_word::shell_word;
 use crate::standing::Standing;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{LaunchRequest, Launched, ProcessView, WaitReply};
-use std::fs::File;
+use rustix::fs::OFlags;
+use std::fs::{self, File};
 use std::io::Write;
-use std::time::Duration;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
+use std::{env, time::Duration};
 
 /// How long a person waits for the pid of what was launched.
 const START: Duration = Duration::from_millis(400);
+/// How long a start that will probably fail is waited for. It fails within milliseconds, and what does start is not
+/// waited for any longer.
+const FAILED_START: Duration = Duration::from_secs(2);
 
 /// Runs a command.
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failure> {
-    let request = launch_request(args, &context.global, &context.around, context.client.socket())?;
+    let hands_over = handover::is_wanted(args)?;
+    let request =
+        launch_request(args, &context.global, &context.around, context.client.socket(), hands_over)?;
     if args.dry_run {
         context.console.print_json(&shown(&request))?;
         return Ok(DONE);
     }
     warn_of_lost_variables(context, args, &request);
+    let may_not_start = args.background && !is_found(&request);
     let id_file = IdFile::of(&args.work)?;
     let signals = if args.background { None } else { Some(Signals::new()?) };
-    let launched = submit(context, &args.work, request).await?;
+    let mut launched = submit(context, &args.work, request).await?;
     id_file.write(&launched.process.id)?;
-    tell_if_nowhere(context, &launched.process);
-    match signals {
-        Some(signals) => accompany(context, launched.process, signals).await,
-        None => announce(context, launched).await,
+    if may_not_start && Standing::of(&launched.process) != Standing::Pending {
+        launched.process = started(context, launched.process, FAILED_START).await;
     }
+    tell_if_nowhere(context, &launched.process);
+    // What was launched before, under the same key, has an input of its own.
+    let hands_over = hands_over && launched.created;
+    let Some(signals) = signals else {
+        let id = launched.process.id.clone();
+        let code = announce(context, launched).await?;
+        if hands_over {
+            handover::hand_over(context, &id, tokio::io::stdin()).await?;
+        } else if args.stdin.is_none() && !args.stdin_pipe && handover::is_piped() {
+            context.console.hint("  note:   standard input is not handed over; `--stdin -` hands it over");
+        }
+        return Ok(code);
+    };
+    accompany(context, launched.process, signals, hands_over).await
 }
 
 /// Tells that no node may run it now, which a wrong name of a node or of a label comes to.
@@ -57,7 +80,10 @@ impl<'a> IdFile<'a> {
         let Some(path) = work.id_file.as_deref() else {
             return Ok(Self(None));
         };
-        let file = File::create(path).map_err(|source| Failure::file("write", path, source))?;
+        // A named pipe that nobody reads would hold up the launch.
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+        let file = File::options().write(true).create(true).truncate(true).custom_flags(flags).open(path);
+        let file = file.map_err(|source| Failure::file("write", path, source))?;
         Ok(Self(Some((path, file))))
     }
 
@@ -144,7 +170,7 @@ pub(super) async fn announce(context: &Context, mut launched: Launched) -> Resul
     let console = &context.console;
     let for_people = console.wants_hints();
     if for_people {
-        launched.process = started(context, launched.process).await;
+        launched.process = started(context, launched.process, START).await;
     }
     let id = &launched.process.id;
     match console.format {
@@ -152,10 +178,53 @@ pub(super) async fn announce(context: &Context, mut launched: Launched) -> Resul
         Some(Format::Table | Format::Wide | Format::Name) | None => console.print(&format!("{id}\n")),
     }
     .map_err(|failure| untold(failure, id))?;
+    if launched.process.start_failure.is_some() && Standing::of(&launched.process).is_ended() {
+        tell_of_end(context, &launched.process);
+        return Ok(of_process(&launched.process));
+    }
     if for_people {
         console.say(&introduction(&launched.process));
     }
     Ok(DONE)
+}
+
+/// Tells how a process ended, and what was probably meant if its program was a command line.
+pub(super) fn tell_of_end(context: &Context, process: &ProcessView) {
+    let console = &context.console;
+    console.say(&ended_line(process, console.unicode));
+    let not_found = process.start_failure.as_ref().is_some_and(|failure| failure.stage == "program");
+    if not_found && is_command_line(&process.command) {
+        let line = process.command.join(" ");
+        let line = clean_label(&line);
+        console.say(&format!("  help: longhaul run --shell {}", shell_word(&line)));
+    }
+}
+
+/// Tells whether a shell would have understood these words, and only a shell.
+fn is_command_line(words: &[String]) -> bool {
+    let [program, arguments @ ..] = words else { return false };
+    let is_operator =
+        |word: &String| matches!(word.as_str(), "&&" | "||" | "|" | ";" | "&" | ">" | ">>" | "<");
+    program.contains([' ', ';', '|', '&', '<', '>', '$', '=']) || arguments.iter().any(is_operator)
+}
+
+/// Looks whether the program of a launch is there, so that only a launch that will probably fail is waited for.
+fn is_found(request: &LaunchRequest) -> bool {
+    let Some(command) = &request.command else { return true };
+    if request.node.is_some() || request.any_node || !request.node_labels.is_empty() {
+        return true;
+    }
+    let directory = std::path::Path::new(&command.directory);
+    let is_executable = |path: PathBuf| {
+        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    if command.program.contains('/') {
+        return is_executable(directory.join(&command.program));
+    }
+    let environment = &command.environment;
+    let captured = || environment.captured.as_ref().and_then(|captured| captured.get("PATH"));
+    let Some(path) = environment.declared.get("PATH").or_else(captured) else { return false };
+    env::split_paths(path).any(|place| is_executable(directory.join(place).join(&command.program)))
 }
 
 /// Names what was launched, unless nobody wants to know.
@@ -169,16 +238,16 @@ pub(super) fn untold(failure: Failure, id: &str) -> Failure {
     failure
 }
 
-/// Gives a launch a moment to start, so that its pid can be told.
-async fn started(context: &Context, process: ProcessView) -> ProcessView {
+/// Gives a launch a moment to start, so that its pid can be told, or why it has none.
+async fn started(context: &Context, process: ProcessView, patience: Duration) -> ProcessView {
     if Standing::of(&process).has_started() {
         return process;
     }
     let path = Path::wait()
         .with("id", &process.id)
         .with("for", "running")
-        .with("timeout_ms", &START.as_millis().to_string());
-    let reply: Result<WaitReply, Failure> = context.client.fetch_slowly(&path, Some(START)).await;
+        .with("timeout_ms", &patience.as_millis().to_string());
+    let reply: Result<WaitReply, Failure> = context.client.fetch_slowly(&path, Some(patience)).await;
     reply.ok().and_then(|reply| reply.processes.into_iter().next()).unwrap_or(process)
 }
 

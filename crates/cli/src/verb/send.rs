@@ -10,14 +10,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{InputReply, InputRequest};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::sleep;
 
 /// What is read here goes on in parts of this size.
-const PART: usize = 64 * 1024;
+const PART: usize = 256 * 1024;
+/// The wait before a manager that cannot take input right now is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Writes to the standard input of a process.
 pub(crate) async fn send(context: &Context, args: &SendArgs) -> Result<i32, Failure> {
-    let mut sending = Sending::to(context, &args.id);
+    let mut sending = Sending::to(context, &args.id, Unread::GivesUp);
     match args.text.as_deref() {
         Some(text) if text != "-" => {
             let line = if args.no_newline { text.to_owned() } else { format!("{text}\n") };
@@ -40,21 +44,41 @@ pub(crate) async fn send(context: &Context, args: &SendArgs) -> Result<i32, Fail
     Ok(DONE)
 }
 
+/// Whether the manager refused the bytes before it wrote any of them, and may take them later.
+fn is_untouched(failure: &Failure) -> bool {
+    failure.is_of_store() || matches!(failure.slug(), "unreachable" | "shutting_down")
+}
+
+/// What becomes of input that the process does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// The sender fails, and tells how much was taken.
+    GivesUp,
+    /// The sender waits until the process reads again.
+    Waits,
+}
+
 /// Input on its way.
-struct Sending<'a> {
+pub(super) struct Sending<'a> {
     context: &'a Context,
     path: Path,
     reply: InputReply,
+    unread: Unread,
 }
 
 impl<'a> Sending<'a> {
-    fn to(context: &'a Context, id: &str) -> Self {
+    pub(super) fn to(context: &'a Context, id: &str, unread: Unread) -> Self {
         let reply = InputReply { id: id.to_owned(), ..InputReply::default() };
-        Self { context, path: Path::process_part(id, "input"), reply }
+        Self { context, path: Path::process_part(id, "input"), reply, unread }
+    }
+
+    /// How many bytes were taken so far.
+    pub(super) const fn taken(&self) -> u64 {
+        self.reply.bytes
     }
 
     /// Passes on what comes as it comes, until its end.
-    async fn all_of(&mut self, mut source: impl AsyncRead + Unpin) -> Result<(), Failure> {
+    pub(super) async fn all_of(&mut self, mut source: impl AsyncRead + Unpin) -> Result<(), Failure> {
         let mut part = vec![0; PART];
         loop {
             let read = source.read(&mut part).await;
@@ -75,11 +99,17 @@ impl<'a> Sending<'a> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let request = InputRequest { base64: Some(STANDARD.encode(rest)), ..InputRequest::default() };
-            let reply: InputReply = self.context.client.send(&self.path, &request).await?;
+            let reply: InputReply = match self.context.client.send(&self.path, &request).await {
+                Err(failure) if self.unread == Unread::Waits && is_untouched(&failure) => {
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                reply => reply?,
+            };
             let taken = usize::try_from(reply.bytes).unwrap_or(rest.len()).min(rest.len());
             self.take_in(reply);
             rest = rest.get(taken..).unwrap_or_default();
-            if taken == 0 {
+            if taken == 0 && self.unread == Unread::GivesUp {
                 return Err(Failure::Unfinished {
                     what: format!("{} bytes were not taken", rest.len()),
                     why: Some(format!("the process does not read; {} were taken before", self.reply.bytes)),
@@ -95,7 +125,7 @@ impl<'a> Sending<'a> {
         self.reply.bytes == 0
     }
 
-    async fn close(&mut self) -> Result<(), Failure> {
+    pub(super) async fn close(&mut self) -> Result<(), Failure> {
         let request = InputRequest { close: true, ..InputRequest::default() };
         let reply = self.context.client.send(&self.path, &request).await?;
         self.take_in(reply);

@@ -12,6 +12,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+const NO_INPUT: Option<tokio::io::Empty> = None;
+
 /// What came of it.
 struct Came {
     outcome: Result<i32, Failure>,
@@ -47,7 +49,8 @@ fn store_that_goes_away_after_the_launch_is_waited_for() {
         let context = context(&fake, console);
         let never = async || std::future::pending().await;
         let mut out = Vec::new();
-        let code = accompany_with(&context, samples::running(), never, (&mut out, Vec::new())).await;
+        let code =
+            accompany_with(&context, samples::running(), never, NO_INPUT, (&mut out, Vec::new())).await;
         (code.unwrap(), out)
     });
     assert_eq!((code, out.as_slice()), (1, &b"out\xff"[..]));
@@ -111,11 +114,75 @@ fn process_whose_reader_went_away_is_cancelled() {
             let context = context(&fake, console);
             let closed = Closed;
             let never = async || std::future::pending().await;
-            let code = accompany_with(&context, samples::running(), never, (closed, Vec::new())).await;
+            let code =
+                accompany_with(&context, samples::running(), never, NO_INPUT, (closed, Vec::new())).await;
             (code.unwrap(), fake.asked())
         });
     assert_eq!(code, 137);
     assert!(asked.iter().any(|asked| asked.ends_with("/cancel")), "{asked:?}");
+}
+
+#[test]
+fn whole_input_is_handed_over_and_ended_behind_what_was_not_read_at_once() {
+    let over = Rc::new(Cell::new(false));
+    let all = answers(&samples::failed(), &over);
+    let answer = move |asked: &crate::client::fake::Asked| {
+        if asked.path.contains("for=running") {
+            return Answer::Json(200, json!({"processes": [samples::running()], "timed_out": false}));
+        }
+        if asked.path.ends_with("/input") {
+            // It takes two bytes at a time, and none while the answer to a close is awaited.
+            let closes = asked.body.contains("\"close\":true");
+            over.set(over.get() || closes);
+            return Answer::Json(
+                200,
+                json!({"id": "x", "bytes": if closes { 0 } else { 2 }, "closed": closes}),
+            );
+        }
+        all(asked)
+    };
+    let (console, _out, said) = Console::kept(None, false);
+    let (code, sent) = Fake::run(answer, |fake| async move {
+        let context = context(&fake, console);
+        let never = async || std::future::pending().await;
+        let streams = (Vec::new(), Vec::new());
+        let code =
+            accompany_with(&context, samples::running(), never, Some(&b"12345"[..]), streams).await.unwrap();
+        let sent = fake.asked().into_iter().zip(fake.bodies());
+        let sent: Vec<String> =
+            sent.filter(|(asked, _)| asked.ends_with("/input")).map(|(_, body)| body).collect();
+        (code, sent)
+    });
+    assert_eq!(code, 1);
+    assert_eq!(sent.len(), 4, "{sent:?}");
+    for (body, part) in sent.iter().zip(["MTIzNDU=", "MzQ1", "NQ==", "\"close\":true"]) {
+        assert!(body.contains(part), "{sent:?}");
+    }
+    assert_eq!(said.text(), "");
+}
+
+#[test]
+fn input_that_nobody_reads_fails_nobody() {
+    let over = Rc::new(Cell::new(false));
+    let all = answers(&samples::failed(), &over);
+    let answer = move |asked: &crate::client::fake::Asked| {
+        if asked.path.contains("for=running") {
+            return Answer::Json(200, json!({"processes": [samples::running()], "timed_out": false}));
+        }
+        if asked.path.ends_with("/input") {
+            over.set(true);
+            return problem(409, "input_closed");
+        }
+        all(asked)
+    };
+    let (console, _out, said) = Console::kept(None, false);
+    let code = Fake::run(answer, |fake| async move {
+        let context = context(&fake, console);
+        let never = async || std::future::pending().await;
+        let streams = (Vec::new(), Vec::new());
+        accompany_with(&context, samples::running(), never, Some(tokio::io::repeat(b'y')), streams).await
+    });
+    assert_eq!((code.unwrap(), said.text().as_str()), (1, ""));
 }
 
 /// Fulfils the wishes one after the other, each when the one before has been seen by the manager; the process ends
@@ -142,7 +209,8 @@ fn accompanied(wishes: &[Wish], ended: &ProcessView) -> Came {
             wish
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let outcome = accompany_with(&context, samples::running(), wish, (&mut out, &mut err)).await;
+        let outcome =
+            accompany_with(&context, samples::running(), wish, NO_INPUT, (&mut out, &mut err)).await;
         Came { outcome, out, err, said: said.text(), cancels: cancels() }
     })
 }

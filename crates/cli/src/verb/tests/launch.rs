@@ -1,6 +1,7 @@
 //! Launches, and what is run again.
 
 use super::*;
+use longhaul_wire::api::StartFailureView;
 
 #[test]
 fn background_launch_prints_the_id_and_nothing_else() {
@@ -28,6 +29,54 @@ fn background_launch_tells_a_person_pid_log_and_what_to_do() {
     {
         assert!(came.err.contains(text), "{text}: {}", came.err);
     }
+}
+
+#[test]
+fn background_launch_of_a_missing_program_fails_as_in_the_foreground() {
+    for (errno, code, reason) in
+        [(2, 127, "there is no program slep; nearest: sleep"), (13, 126, "no permission")]
+    {
+        let mut failed = samples::queued();
+        failed.status = "failed".to_owned();
+        failed.work = "command".to_owned();
+        failed.reason = Some(reason.to_owned());
+        failed.start_failure = Some(StartFailureView { stage: "program".to_owned(), errno: Some(errno) });
+        let mut starting = samples::queued();
+        starting.status = "starting".to_owned();
+        for terminal in [false, true] {
+            let (failed, starting) = (failed.clone(), starting.clone());
+            let came = said("run -b -- slep", terminal, move |asked| {
+                if asked.path.starts_with("/v1/wait") {
+                    waited(&[failed.clone()], false)
+                } else {
+                    launched(&starting)
+                }
+            });
+            assert_eq!(came.code(), code);
+            assert_eq!(came.out, "9f8e7d6c-2222-4222-8222-222222222222\n");
+            assert!(came.err.contains(reason), "{}", came.err);
+            for hint in ["logs -f", "longhaul wait", "longhaul cancel"] {
+                assert!(!came.err.contains(hint), "{}", came.err);
+            }
+        }
+    }
+}
+
+#[test]
+fn missing_program_that_waits_for_a_slot_is_not_waited_for() {
+    let came = said("run -b -- slep", false, |_| launched(&samples::queued()));
+    assert_eq!((came.code(), came.asked.len()), (0, 1), "{:?}", came.asked);
+}
+
+#[test]
+fn command_line_given_as_a_program_is_shown_how_to_run() {
+    let mut failed = samples::queued();
+    failed.status = "failed".to_owned();
+    failed.work = "command".to_owned();
+    failed.command = vec!["sleep 1 && echo it's done".to_owned()];
+    failed.start_failure = Some(StartFailureView { stage: "program".to_owned(), errno: Some(2) });
+    let came = said("run -b -- slep", false, move |_| launched(&failed));
+    assert!(came.err.contains(r"longhaul run --shell 'sleep 1 && echo it'\''s done'"), "{}", came.err);
 }
 
 #[test]
@@ -91,7 +140,8 @@ fn empty_command_is_wrong_usage() {
         panic!("another verb");
     };
     let around = Surroundings::of(Path::new("/"), &[]);
-    let failure = crate::request::launch_request(&args, &global, &around, Path::new("/s")).unwrap_err();
+    let failure =
+        crate::request::launch_request(&args, &global, &around, Path::new("/s"), false).unwrap_err();
     assert_eq!(of_failure(&failure, Regime::PassThrough), 2);
 }
 

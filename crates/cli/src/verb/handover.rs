@@ -1,0 +1,95 @@
+//! The standard input of this program, handed over to a command.
+
+use super::send::{Sending, Unread};
+use super::wait::patiently;
+use crate::arguments::RunArgs;
+use crate::client::Path;
+use crate::dispatch::Context;
+use crate::failure::Failure;
+use crate::render::short;
+use crate::standing::Standing;
+use crate::value::InputFrom;
+use longhaul_view::clean_label;
+use rustix::fs::{FileType, fstat, major, minor};
+use std::io::{self, IsTerminal};
+use tokio::io::AsyncRead;
+
+/// Major and minor number of `/dev/null`.
+const NULL: (u32, u32) = (1, 3);
+
+/// Tells whether a launch hands this program's standard input over.
+///
+/// A background launch does so only with `--stdin -`: the input of a script is often a pipe that somebody else reads.
+pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, Failure> {
+    let wanted = match &args.stdin {
+        _ if args.stdin_pipe => false,
+        Some(InputFrom::File(_) | InputFrom::Nothing) => false,
+        Some(InputFrom::Own) => true,
+        None => !args.background && is_piped(),
+    };
+    let place = &args.place;
+    let repeats =
+        args.retry.is_some_and(|retries| retries > 0) || place.any_node || !place.node_label.is_empty();
+    if wanted && repeats {
+        return Err(Failure::Usage {
+            what: "standard input cannot be handed over to a command that may be repeated".to_owned(),
+            why: Some("it can be read only once, and a second attempt would find nothing".to_owned()),
+            help: "longhaul run --stdin FILE … for every attempt, or --stdin none".to_owned(),
+        });
+    }
+    Ok(wanted)
+}
+
+/// Tells whether standard input holds data for somebody: it is neither a terminal nor /dev/null.
+pub(super) fn is_piped() -> bool {
+    let stdin = io::stdin();
+    !stdin.is_terminal()
+        && fstat(&stdin).is_ok_and(|stat| {
+            let device = (major(stat.st_rdev), minor(stat.st_rdev));
+            FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice || device != NULL
+        })
+}
+
+/// Hands over all of `source` once the process runs, and ends its input there.
+///
+/// A process that does not read all of it, or ends before, is no failure.
+pub(super) async fn hand_over(
+    context: &Context,
+    id: &str,
+    source: impl AsyncRead + Unpin,
+) -> Result<(), Failure> {
+    let mut sending = Sending::to(context, id, Unread::Waits);
+    let outcome = send_all(context, id, source, &mut sending).await;
+    outcome.or_else(|failure| match failure.slug() {
+        // Nobody reads it any more.
+        "input_closed" | "invalid_status_transition" => Ok(()),
+        _ => Err(Failure::Unfinished {
+            what: format!("the standard input was not handed over to its end: {failure}"),
+            why: Some(format!("{} bytes of it are known to have arrived", sending.taken())),
+            help: left_open(id),
+        }),
+    })
+}
+
+async fn send_all(
+    context: &Context,
+    id: &str,
+    source: impl AsyncRead + Unpin,
+    sending: &mut Sending<'_>,
+) -> Result<(), Failure> {
+    let running = Path::wait().with("id", id).with("for", "running");
+    let reply = patiently(context, &running, None).await?;
+    if reply.processes.first().is_some_and(|process| Standing::of(process).is_ended()) {
+        return Ok(());
+    }
+    sending.all_of(source).await?;
+    sending.close().await
+}
+
+/// Says what can be done with input that nobody hands over any more.
+pub(super) fn left_open(id: &str) -> String {
+    let id = clean_label(short(id));
+    format!(
+        "its input is still open: `longhaul send {id}` goes on with it, `longhaul send --close {id}` ends it"
+    )
+}

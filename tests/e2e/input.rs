@@ -1,0 +1,143 @@
+//! The standard input of the program, handed over to a command.
+
+use longhaul_tests::{Answer, Home, until};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+
+/// Runs it with this as its standard input.
+fn fed(mut command: Command, input: &[u8]) -> Answer {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // Nobody may be left to read it.
+    let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let answer = Answer::of(child.wait_with_output().unwrap());
+    feeder.join().unwrap();
+    answer
+}
+
+#[test]
+fn a_pipe_reaches_the_command_in_the_foreground() {
+    let home = Home::new();
+    for arguments in [&["run", "--", "cat"][..], &["run", "--stdin", "-", "--", "cat"]] {
+        let answer = fed(home.command(arguments), b"hi\nthere");
+        assert_eq!((answer.code, answer.out.as_str(), answer.err.as_str()), (0, "hi\nthere", ""));
+    }
+    // Its end reaches the command too, without a byte before it.
+    assert_eq!(fed(home.command(&["run", "--", "wc", "-c"]), b"").out, "0\n");
+}
+
+#[test]
+fn a_redirected_file_reaches_the_command_in_the_foreground() {
+    let home = Home::new();
+    let path = home.work().join("query.sql");
+    std::fs::write(&path, "select 1;\n").unwrap();
+    let mut command = home.command(&["run", "--", "cat"]);
+    let answer = Answer::of(command.stdin(File::open(&path).unwrap()).output().unwrap());
+    assert_eq!((answer.code, answer.out.as_str()), (0, "select 1;\n"));
+}
+
+#[test]
+fn input_that_is_larger_than_every_buffer_arrives_whole() {
+    let home = Home::new();
+    let input: Vec<u8> = (0..8_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let path = home.work().join("copy");
+    let copy = path.to_str().unwrap();
+    // It begins to read late, so that everything between is full before.
+    let answer = fed(home.command(&["run", "--", "sh", "-c", "sleep 1.5; cat > $0", copy]), &input);
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+    assert!(std::fs::read(&path).unwrap() == input);
+}
+
+#[test]
+fn a_command_that_does_not_read_its_input_ends_as_ever() {
+    let home = Home::new();
+    let endless = || {
+        let mut command = Command::new("yes");
+        command.stdout(Stdio::piped()).spawn().unwrap()
+    };
+    for (script, code) in
+        [("exit 3", 3), ("head -n 1 > first; exit 4", 4), ("exec <&-; sleep 0.5; exit 5", 5)]
+    {
+        let mut source = endless();
+        let mut command = home.command(&["run", "--", "sh", "-c", script]);
+        let answer = Answer::of(command.stdin(source.stdout.take().unwrap()).output().unwrap());
+        assert_eq!((answer.code, answer.err.as_str()), (code, ""), "{script}");
+        source.kill().unwrap();
+        source.wait().unwrap();
+    }
+    // An input without an end keeps nobody waiting either.
+    let (_writer, reader) = held();
+    let answer = Answer::of(home.command(&["run", "--", "true"]).stdin(reader).output().unwrap());
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+}
+
+#[test]
+fn input_is_left_alone_where_nothing_or_another_input_is_wanted() {
+    let home = Home::new();
+    std::fs::write(home.work().join("other"), "other").unwrap();
+    for (flags, seen) in [(&["--stdin", "none"][..], "0"), (&["--stdin", "other"], "5")] {
+        let (mut writer, mut reader) = held();
+        writer.write_all(b"line 2\n").unwrap();
+        let mut command = home.command(&[&["run"], flags, &["--", "wc", "-c"]].concat());
+        let answer = Answer::of(command.stdin(reader.try_clone().unwrap()).output().unwrap());
+        assert_eq!((answer.code, answer.out.split(' ').next().unwrap().trim()), (0, seen));
+        drop(writer);
+        let mut left = String::new();
+        reader.read_to_string(&mut left).unwrap();
+        assert_eq!(left, "line 2\n", "a loop that reads from the same pipe finds its next line");
+    }
+}
+
+#[test]
+fn a_background_launch_hands_its_input_over_only_when_told_to() {
+    let home = Home::new();
+    let answer = fed(home.command(&["run", "-b", "--stdin", "-", "--", "wc", "-c"]), &[b'x'; 300_000]);
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+    let id = answer.out.trim_end();
+    assert_eq!(home.run(&["wait", id]).code, 0);
+    assert_eq!(home.ok(&["logs", id]), "300000");
+
+    let (_writer, reader) = held();
+    let answer = Answer::of(home.command(&["run", "-b", "--", "wc", "-c"]).stdin(reader).output().unwrap());
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""), "a script whose input is a pipe hears nothing");
+    let id = answer.out.trim_end();
+    assert_eq!(home.run(&["wait", id]).code, 0);
+    assert_eq!(home.ok(&["logs", id]), "0");
+}
+
+#[test]
+fn input_that_could_not_be_read_again_is_refused_before_anything_runs() {
+    let home = Home::new();
+    let answer = fed(home.command(&["run", "--retry", "2", "--", "cat"]), b"x");
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.err.contains("--stdin FILE") && answer.err.contains("--stdin none"), "{}", answer.err);
+    assert_eq!(home.ok(&["status", "-a", "-o", "name"]), "");
+}
+
+#[test]
+fn input_stays_open_when_the_client_is_killed_and_can_be_ended_by_another() {
+    let home = Home::new();
+    let (writer, reader) = held();
+    (&writer).write_all(b"one\n").unwrap();
+    let mut command = home.command(&["run", "--name", "fed", "--", "sh", "-c", "tee seen"]);
+    let mut client: Child = command.stdin(reader).stdout(Stdio::null()).spawn().unwrap();
+    until("the first line has arrived", || {
+        (std::fs::read(home.work().join("seen")).ok()? == b"one\n").then_some(())
+    });
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert_eq!(home.status("fed"), "running");
+    assert_eq!(home.run(&["send", "fed", "two", "--close"]).code, 0);
+    assert_eq!(home.run(&["wait", "fed"]).code, 0);
+    assert_eq!(std::fs::read(home.work().join("seen")).unwrap(), b"one\ntwo\n");
+}
+
+/// A pipe whose writer stays.
+fn held() -> (File, File) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    (OwnedFd::from(writer).into(), OwnedFd::from(reader).into())
+}
