@@ -99,7 +99,7 @@ impl Engine {
             let is_named = named.is_some();
             let mut choice = match named {
                 Some(candidates) => Choice { candidates, ..Choice::default() },
-                None => engine.candidates(project.as_ref()).await?,
+                None => engine.interrupted(project.as_ref()).await?,
             };
             choice.decide(is_named, options.with_children);
             let Choice { candidates, mut skipped, .. } = choice;
@@ -130,7 +130,7 @@ impl Engine {
     }
 
     /// Every interrupted command that was not run again yet, and what is left out whatever is asked for.
-    async fn candidates(&self, project: Option<&ProjectName>) -> Result<Choice, EngineError> {
+    async fn interrupted(&self, project: Option<&ProjectName>) -> Result<Choice, EngineError> {
         let mut choice = Choice::default();
         let core = &self.core;
         core.each(&Filter::default(), |stored| {

@@ -8,7 +8,7 @@ mod wait;
 
 pub(crate) use list::{ListAnswer, counts, items, list_schema};
 pub(crate) use output::{Sent, read_schema, search_schema, sent_schema};
-pub(crate) use status::{Around, Children, brief, brief_schema, whole, whole_schema};
+pub(crate) use status::{Around, Children, brief, brief_schema, least_schema, whole, whole_schema};
 pub(crate) use wait::{Matched, Reason, WaitAnswer, Waited, suggested_wait, wait_schema, waiting};
 
 use serde::Serialize;

@@ -20,6 +20,7 @@
 //!   answers is not read any further.
 
 mod answer;
+mod arguments;
 mod brief;
 mod caller;
 mod instructions;

@@ -53,6 +53,16 @@ impl Refusal {
         refusal.hint("end some of them, then ask again")
     }
 
+    /// What has to end first is still ending.
+    pub(crate) fn still_ending(id: &str) -> Self {
+        let mut refusal = Self::of(
+            "invalid_status_transition",
+            format!("process {id} or a descendant of it is still ending"),
+        );
+        refusal.0.retryable = true;
+        refusal.hint("ask again, or stop_background_process with force first")
+    }
+
     fn of(code: &str, message: impl Into<String>) -> Self {
         Self(Box::new(Said {
             code: code.to_owned(),
@@ -181,6 +191,9 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         ) => Some("it has ended and stays so; restart_process runs it again"),
         ("invalid_status_transition", Some(_)) if is_too_early(problem) => {
             Some("it runs in a moment: ask again, the same")
+        }
+        ("invalid_status_transition", Some(_)) if problem.attempted.as_deref() == Some("restart") => {
+            Some("it is live: with stop it is stopped first")
         }
         ("invalid_status_transition", Some(_)) => Some("get_process_status says where it stands"),
         ("output_removed", _) => Some("get_process_status still tells how it ended"),

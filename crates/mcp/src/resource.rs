@@ -53,20 +53,19 @@ pub(crate) fn templates() -> Vec<ResourceTemplate> {
     ]
 }
 
-/// What lives now.
+/// What lives now: the sessions, then the processes.
 pub(crate) async fn listed(api: &Api) -> Result<Vec<Resource>, Refusal> {
     let request = ListRequest { limit: Some(MOST), ..ListRequest::default() };
-    let live = api.list(&request).await?;
-    Ok(live
-        .processes
-        .into_iter()
-        .map(|view| {
-            let name = view.name.unwrap_or_else(|| view.id.clone());
-            Resource::new(uri(&view.id), name)
-                .with_description(format!("{} ({})", view.kind, view.status))
-                .with_mime_type("application/json")
-        })
-        .collect())
+    let sessions = api.sessions().await?.sessions.into_iter().filter(|session| session.live > 0);
+    let sessions = sessions.take(usize::try_from(MOST).unwrap_or(usize::MAX)).map(|session| {
+        Resource::new(format!("{SESSION}{}", session.session_id), format!("session {}", session.session_id))
+            .with_description(format!("{} live, {} ended", session.live, session.ended))
+    });
+    let processes = api.list(&request).await?.processes.into_iter().map(|view| {
+        let name = view.name.unwrap_or_else(|| view.id.clone());
+        Resource::new(uri(&view.id), name).with_description(format!("{} ({})", view.kind, view.status))
+    });
+    Ok(sessions.chain(processes).map(|resource| resource.with_mime_type("application/json")).collect())
 }
 
 /// Reads a resource; none if the address is none of ours.

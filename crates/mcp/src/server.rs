@@ -96,6 +96,7 @@ impl Server {
         if caller.read_only && !tool.only_looks() {
             return Err(Refusal::read_only(tool.name()));
         }
+        let arguments = tool.checked(arguments)?;
         let desk = Desk { api: &self.shared.api, caller: &caller };
         let answer = if tool == Tool::WaitForProcess {
             if takes_tasks(context) {
@@ -190,7 +191,13 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let read_only = self.caller(&context).read_only;
-        let mut listed = ListToolsResult::with_all_items(definitions(read_only));
+        let mut tools = definitions(read_only);
+        if !knows_structured_content(&context) {
+            for tool in &mut tools {
+                tool.output_schema = None;
+            }
+        }
+        let mut listed = ListToolsResult::with_all_items(tools);
         listed.ttl_ms = Some(KEEP);
         // Which tools there are depends on who asks.
         listed.cache_scope = Some(CacheScope::Private);
@@ -383,6 +390,14 @@ fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
         .protocol_version()
         .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
     is_new && context.client_capabilities().is_some_and(|declared| declared.supports_tasks())
+}
+
+/// Whether the revision that a client speaks has structured content; one that does not say which it speaks has.
+fn knows_structured_content(context: &RequestContext<RoleServer>) -> bool {
+    let header = || context.extensions.get::<Parts>()?.headers.get("mcp-protocol-version")?.to_str().ok();
+    let version = context.protocol_version();
+    let version = version.as_ref().map(ProtocolVersion::as_str).or_else(header);
+    version.is_none_or(|version| version >= ProtocolVersion::V_2025_06_18.as_str())
 }
 
 fn no_task() -> ErrorData {

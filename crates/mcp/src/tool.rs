@@ -3,6 +3,8 @@
 pub(crate) mod input;
 
 use crate::answer;
+use crate::arguments;
+use crate::refusal::Refusal;
 use crate::schema;
 use rmcp::model::{Tool as Definition, ToolAnnotations};
 use schemars::JsonSchema;
@@ -111,12 +113,15 @@ impl Tool {
         KNOWN.get(&self).cloned().unwrap_or_else(|| self.described())
     }
 
-    /// Arguments where whole numbers are integers wherever integers are meant: to some clients 3.0 is the same as 3.
-    pub(crate) fn with_integers(self, mut arguments: Map<String, Value>) -> Map<String, Value> {
-        if let Some(Value::Object(fields)) = self.definition().input_schema.get("properties") {
+    /// Arguments that are of the schema. Whole numbers are integers wherever these are meant: to some clients 3.0 is the
+    /// same as 3.
+    pub(crate) fn checked(self, mut arguments: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
+        let schema = self.definition().input_schema;
+        if let Some(Value::Object(fields)) = schema.get("properties") {
             schema::settle(fields, &mut arguments);
         }
-        arguments
+        arguments::check(&schema, &arguments).map_err(Refusal::invalid)?;
+        Ok(arguments)
     }
 
     fn described(self) -> Definition {
@@ -130,7 +135,7 @@ impl Tool {
         match self {
             Self::CompleteProcess => "Complete reported work",
             Self::FailProcess => "Fail reported work",
-            Self::GetBackgroundProcessStatus => "Process status (same)",
+            Self::GetBackgroundProcessStatus => "Process status, other name",
             Self::GetProcessStatus => "Process status",
             Self::ListBackgroundProcesses => "List processes",
             Self::PauseProcess => "Pause a process",
@@ -167,7 +172,7 @@ impl Tool {
                  fail it."
             }
             Self::ReportProgress => "Report how far registered work has come; it is also a sign of life.",
-            Self::RestartProcess => "Run an ended process again, as a new one.",
+            Self::RestartProcess => "Run an ended process again, as a new one with an id of its own.",
             Self::ResumeProcess => "Let a paused process go on with all its descendants.",
             Self::SearchProcessOutput => "Find lines of output by a regular expression.",
             Self::SendProcessInput => {
@@ -181,9 +186,8 @@ impl Tool {
                 "Stop a process with all its descendants: TERM, 5 s, KILL. Waits until all of them have ended, at most 15 s."
             }
             Self::WaitForProcess => {
-                "Wait until processes have ended, run, are ready, or print a match. Returns early with what there is; ask \
-                 again after a timeout. For minutes or more, run `longhaul wait ID` in a background shell of your own \
-                 instead."
+                "Wait until processes have ended, run, are ready, or print a match. After a timeout, ask again; for more than a \
+                 minute, run `longhaul wait ID` in a background shell of your own instead."
             }
         }
     }
@@ -227,8 +231,8 @@ impl Tool {
             Self::GetBackgroundProcessStatus
             | Self::GetProcessStatus
             | Self::PauseProcess
-            | Self::RestartProcess
             | Self::ResumeProcess => taken::<input::Which>(),
+            Self::RestartProcess => taken::<input::Restart>(),
             Self::ListBackgroundProcesses => taken::<input::List>(),
             Self::ReadProcessOutput => taken::<input::Read>(),
             Self::RegisterProcess => taken::<input::Register>(),
@@ -244,7 +248,9 @@ impl Tool {
     /// The schema of what it answers.
     pub(crate) fn output(self) -> Map<String, Value> {
         match self {
-            Self::GetBackgroundProcessStatus | Self::GetProcessStatus => answer::whole_schema(),
+            // The same as of get_process_status, which every client has as well.
+            Self::GetBackgroundProcessStatus => answer::least_schema(),
+            Self::GetProcessStatus => answer::whole_schema(),
             Self::StartBackgroundProcess
             | Self::RegisterProcess
             | Self::RestartProcess
@@ -267,24 +273,5 @@ impl Tool {
 fn taken<T: JsonSchema>() -> Map<String, Value> {
     let mut schema = schema::of::<T>();
     schema.remove("description");
-    if let Some(Value::Object(fields)) = schema.get_mut("properties") {
-        for field in fields.values_mut().filter_map(Value::as_object_mut) {
-            // A choice between words describes itself, unless something was said of the field.
-            let is_of_type = field.get("enum").is_some()
-                && field.get("description").is_some_and(|said| TYPES.iter().any(|own| said == own));
-            if is_of_type {
-                field.remove("description");
-            }
-        }
-    }
     schema
 }
-
-/// What the choices between words say of themselves.
-const TYPES: &[&str] = &[
-    "Which processes are listed.",
-    "What is waited for.",
-    "Of how many processes it has to be true.",
-    "Which stream is meant.",
-    "What a command reads.",
-];

@@ -4,6 +4,7 @@ use crate::answer::Object;
 use crate::answer::cut::begin;
 use crate::answer::status::{Around, whole};
 use crate::schema;
+use longhaul_api::command_line;
 use longhaul_wire::api::ProcessView;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -22,12 +23,18 @@ const FIELDS: &[&str] = &[
     "elapsed_s",
     "parent_id",
     "conditions",
+    "session_id",
+    "started_at",
+    "directory",
+    "command",
 ];
 
 /// What is left of each where all together would be too much.
 const FEWER: &[&str] = &["process_id", "name", "process_type", "status", "progress", "exit_code"];
 /// The longest text of one of many, in bytes of JSON.
 const SHORT: usize = 80;
+/// The longest command line of one of many, in bytes of JSON.
+const COMMAND: usize = 60;
 /// The longest list, in bytes of JSON.
 const LONGEST: usize = 24_000;
 
@@ -56,9 +63,12 @@ pub(crate) struct Item(Object);
 pub(crate) fn item(view: &ProcessView) -> Item {
     let mut fields = whole(view, &Around::default());
     fields.retain(|name, _| FIELDS.contains(&name.as_str()));
-    for value in fields.values_mut() {
+    if let Some(command) = fields.get_mut("command") {
+        *command = command_line(&view.command).into();
+    }
+    for (name, value) in &mut fields {
         if let Value::String(text) = value {
-            let begin = begin(text, SHORT);
+            let begin = begin(text, if name == "command" { COMMAND } else { SHORT });
             if begin.len() < text.len() {
                 *value = Value::String(format!("{begin}…"));
             }
@@ -94,6 +104,8 @@ impl JsonSchema for Item {
         let mut whole = super::whole_schema();
         if let Some(Value::Object(fields)) = whole.get_mut("properties") {
             fields.retain(|name, _| FIELDS.contains(&name.as_str()));
+            // Only the begin of the command line is told.
+            fields.insert("command".to_owned(), serde_json::json!({ "type": "string" }));
         }
         whole.insert("required".to_owned(), serde_json::json!(["process_id", "process_type", "status"]));
         whole.into()

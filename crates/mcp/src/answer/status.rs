@@ -39,6 +39,25 @@ const BRIEF: &[&str] = &[
     "tail",
     "next",
 ];
+/// What every answer about one process has.
+const REQUIRED: &[&str] = &["process_id", "process_type", "status", "terminal"];
+/// The fields of the short form that its schema describes.
+const DESCRIBED: &[&str] = &[
+    "process_id",
+    "name",
+    "process_type",
+    "status",
+    "terminal",
+    "ending_descendants",
+    "exit_code",
+    "error",
+    "progress",
+    "session_id",
+    "restarted_from",
+    "output",
+    "tail",
+    "next",
+];
 /// The longest field of the whole record, in bytes of JSON.
 const LONG: usize = 2 * 1024;
 /// The longest field of the short form: sixteen of them are one answer.
@@ -191,6 +210,9 @@ fn next(view: &ProcessView) -> Option<&'static str> {
             "descendants of it are still ending: stop_background_process waits for them, with force it kills them",
         );
     }
+    if view.start_failure.is_some() && is_terminal(&view.status) {
+        return Some("it could not be started, as error says: correct command or cwd, and start it again");
+    }
     match view.status.as_str() {
         "paused" => Some("resume_process lets it go on"),
         "failed" | "timeout" | "interrupted" if is_command => {
@@ -198,7 +220,7 @@ fn next(view: &ProcessView) -> Option<&'static str> {
         }
         "completed" if is_command => Some("read_process_output has its output"),
         "pending" | "starting" | "running" | "stopping" if is_command => {
-            Some("wait_for_process; for minutes or more `longhaul wait ID` in your own background shell")
+            Some("wait_for_process; for more than a minute `longhaul wait ID` in your own background shell")
         }
         "running" => Some("report_progress while it goes on, then complete_process or fail_process"),
         _ => None,
@@ -218,7 +240,12 @@ pub(crate) fn whole_schema() -> Object {
     let more = [
         ("terminal", json!({ "type": "boolean" })),
         ("queue_position", count()),
-        ("output", json!({ "type": "object", "properties": { "bytes": count(), "next_cursor": text() } })),
+        (
+            "output",
+            json!({ "type": "object", "properties": {
+            "bytes": count(), "next_cursor": text(), "text": text(), "eof": json!({ "type": "boolean" }),
+        } }),
+        ),
         ("tail", text()),
         ("child_counts", json!({ "type": "object", "properties": { "total": count(), "live": count() } })),
         ("next", text()),
@@ -227,14 +254,27 @@ pub(crate) fn whole_schema() -> Object {
     of_fields(fields)
 }
 
-/// The schema of the short form.
+/// What every answer about one process has.
+pub(crate) fn least_schema() -> Object {
+    schema_of(REQUIRED)
+}
+
+/// The schema of the short form. It describes the fields that most programs look at; nine tools pay for each of them.
 pub(crate) fn brief_schema() -> Object {
-    let mut schema = whole_schema();
+    let mut schema = schema_of(DESCRIBED);
     if let Some(Value::Object(fields)) = schema.get_mut("properties") {
-        fields.retain(|name, _| BRIEF.contains(&name.as_str()));
+        fields.insert("output".to_owned(), json!({ "type": "object" }));
         // Only what starts, runs again or stops something says so.
         fields.insert("outcome".to_owned(), json!({ "type": "string" }));
         fields.insert("changed".to_owned(), json!({ "type": "boolean" }));
+    }
+    schema
+}
+
+fn schema_of(names: &[&str]) -> Object {
+    let mut schema = whole_schema();
+    if let Some(Value::Object(fields)) = schema.get_mut("properties") {
+        fields.retain(|name, _| names.contains(&name.as_str()));
     }
     schema
 }
@@ -243,7 +283,7 @@ fn of_fields(fields: Object) -> Object {
     let mut schema = Object::new();
     schema.insert("type".to_owned(), "object".into());
     schema.insert("properties".to_owned(), fields.into());
-    schema.insert("required".to_owned(), json!(["process_id", "process_type", "status", "terminal"]));
+    schema.insert("required".to_owned(), json!(REQUIRED));
     schema
 }
 

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What is told of a process that goes on.
-const GOING: &[&str] = &["process_id", "status", "stage", "progress", "eta_s", "conditions"];
+const GOING: &[&str] =
+    &["process_id", "name", "status", "stage", "progress", "eta_s", "conditions", "ready", "listening_ports"];
 /// The shortest wait that is suggested, in seconds.
 const SHORTEST: f64 = 5.0;
 /// The longest wait that is suggested, in seconds.

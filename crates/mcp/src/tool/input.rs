@@ -1,6 +1,7 @@
 //! What the tools take.
 //!
-//! Every word of a description is paid for by every agent in every turn: what a name says is not said again.
+//! Every agent pays for every word of a description in every turn: no description repeats what a name or a bound says.
+//! The bounds in the schemas are the ones that are checked.
 
 use crate::work::Reference;
 use schemars::JsonSchema;
@@ -9,46 +10,65 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The longest span that is taken, in seconds: 30 days.
+pub(crate) const LONGEST: f64 = 30.0 * 24.0 * 3_600.0;
+/// The longest wait of one call, in seconds: below the minute after which many clients give up.
+pub(crate) const LONGEST_WAIT: f64 = 55.0;
+/// The longest wait for the end of what was just started, in seconds.
+const LONGEST_START: f64 = 30.0;
+/// The types of processes that have no name of their own.
+pub(crate) const TYPES: [&str; 6] = ["test_suite", "build", "server", "analysis", "custom", "jules_session"];
+
 /// What `start_background_process` takes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Start {
-    /// jules_session, test_suite, build, server, analysis, custom or custom:<name>
+    /// Kind of work
+    #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: String,
+    /// Label; later calls may use it as process_id
     pub(crate) name: String,
-    /// Shell command line; with `args`, the program itself
+    /// Shell command line; with args, the program alone
     pub(crate) command: String,
-    /// Arguments; no shell is used then
+    /// Arguments of the program; no shell then
     pub(crate) args: Option<Vec<String>>,
-    /// Seconds; 0 is none
+    /// KILLS the process after so many seconds; 0: never. Not a wait: see wait_seconds
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = LONGEST))]
     pub(crate) timeout: f64,
+    /// Kept in the record
     #[serde(default)]
     pub(crate) metadata: Map<String, Value>,
-    /// Working directory; the client's own by default
+    /// Working directory; default: the client's (over HTTP required, absolute)
     pub(crate) cwd: Option<String>,
     /// Variables to add
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
+    /// Parent process
     pub(crate) parent_id: Option<Reference>,
+    /// Session to start it in
     pub(crate) session_id: Option<String>,
-    /// Processes with one key share its slots
+    /// Processes with one key share its slots and queue for them
     pub(crate) concurrency_key: Option<String>,
     /// The same key never starts a second copy
     pub(crate) launch_key: Option<String>,
     /// Further attempts after a failure
     #[serde(default)]
+    #[schemars(range(max = 100))]
     pub(crate) retries: u32,
-    /// Wait up to so long for its end (0..30)
+    /// Wait so long for its end; the answer has the output if it ends
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = LONGEST_START))]
     pub(crate) wait_seconds: f64,
     /// pipe: for send_process_input
     #[serde(default)]
     pub(crate) stdin: Stdin,
     pub(crate) ready_when: Option<ReadyWhen>,
-    /// Idle after so long without output
+    /// Condition idle after so long without output
+    #[schemars(range(min = 0.0, max = LONGEST))]
     pub(crate) idle_after_seconds: Option<f64>,
-    /// Stalled after so long without output and processor use
+    /// Condition stalled after so long without output and CPU use
+    #[schemars(range(min = 0.0, max = LONGEST))]
     pub(crate) stall_after_seconds: Option<f64>,
 }
 
@@ -61,11 +81,12 @@ pub(crate) enum Stdin {
     Pipe,
 }
 
-/// Exactly one
+/// How it is known to be ready; exactly one
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadyWhen {
     /// It listens on this port
+    #[schemars(range(min = 1))]
     pub(crate) port: Option<u16>,
     /// This URL answers
     pub(crate) http: Option<String>,
@@ -95,10 +116,22 @@ pub(crate) struct Which {
     pub(crate) process_id: Reference,
 }
 
+/// What `restart_process` takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restart {
+    /// Id, unique prefix or name
+    pub(crate) process_id: Reference,
+    /// If it is live, stop it first
+    #[serde(default)]
+    pub(crate) stop: bool,
+}
+
 /// What `stop_background_process` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stop {
+    /// Id, unique prefix or name
     pub(crate) process_id: Reference,
     /// Kill at once
     #[serde(default)]
@@ -111,10 +144,15 @@ pub(crate) struct Stop {
 pub(crate) struct List {
     /// running: all that live; failed: also timeout and interrupted
     pub(crate) filter_type: FilterType,
+    /// Of this type alone
+    #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: Option<String>,
+    /// Of this session alone
     pub(crate) session_id: Option<String>,
+    /// Children of this process alone
     pub(crate) parent_id: Option<Reference>,
-    /// 1..100, by default 20
+    /// Default 20
+    #[schemars(range(min = 1, max = 100))]
     pub(crate) limit: Option<u32>,
     /// next_cursor of the page before
     pub(crate) cursor: Option<String>,
@@ -135,15 +173,19 @@ pub(crate) enum FilterType {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wait {
-    /// 1..16
+    /// Ids, unique prefixes or names
+    #[schemars(length(min = 1, max = 16))]
     pub(crate) process_ids: Vec<Reference>,
+    /// What is waited for
     #[serde(default)]
     pub(crate) until: Until,
+    /// any or all of them
     #[serde(default)]
     pub(crate) mode: Mode,
     /// Regex; for output_match
     pub(crate) pattern: Option<String>,
-    /// By default 45, at most 55
+    /// Ends this wait, never a process. Default 45
+    #[schemars(range(min = 0.0, max = LONGEST_WAIT))]
     pub(crate) timeout_seconds: Option<f64>,
 }
 
@@ -171,22 +213,29 @@ pub(crate) enum Mode {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Read {
+    /// Id, unique prefix or name
     pub(crate) process_id: Reference,
     /// Go on from next_cursor; without any place: head and tail
     pub(crate) cursor: Option<String>,
     /// Stop here: the end of what was omitted
     pub(crate) to_cursor: Option<String>,
+    /// Begin at this line, counted from 1
+    #[schemars(range(min = 1))]
     pub(crate) from_line: Option<u64>,
+    /// Only the last so many lines
     pub(crate) tail_lines: Option<u32>,
+    /// Which stream
     #[serde(default)]
     pub(crate) stream: Stream,
-    /// 150..8000, by default 1500
+    /// Default 1500
+    #[schemars(range(min = 150, max = 8_000))]
     pub(crate) max_tokens: Option<u32>,
     /// Keep ANSI codes and repeats
     #[serde(default)]
     pub(crate) raw: bool,
-    /// Wait up to so long for more than the cursor has seen (0..55)
+    /// Wait so long for more than the cursor has seen
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = LONGEST_WAIT))]
     pub(crate) wait_seconds: f64,
 }
 
@@ -204,16 +253,21 @@ pub(crate) enum Stream {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Search {
+    /// Id, unique prefix or name
     pub(crate) process_id: Reference,
     /// Regex without look-around
     pub(crate) pattern: String,
+    /// Upper and lower case match
     #[serde(default)]
     pub(crate) ignore_case: bool,
-    /// Lines around each match (0..5)
+    /// Lines around each match
     #[serde(default)]
+    #[schemars(range(max = 5))]
     pub(crate) context: u32,
-    /// By default 20, at most 100
+    /// Default 20
+    #[schemars(range(min = 1, max = 100))]
     pub(crate) max_matches: Option<u32>,
+    /// Which stream
     #[serde(default)]
     pub(crate) stream: Stream,
     /// Go on from next_cursor
@@ -224,6 +278,7 @@ pub(crate) struct Search {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Send {
+    /// Id, unique prefix or name
     pub(crate) process_id: Reference,
     /// As it is: end a line with \n
     #[serde(default)]
@@ -237,15 +292,22 @@ pub(crate) struct Send {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Register {
-    /// As for start_background_process
+    /// Kind of work
+    #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: String,
+    /// Label; later calls may use it as process_id
     pub(crate) name: String,
+    /// What it is about
     pub(crate) description: Option<String>,
+    /// Kept in the record
     #[serde(default)]
     pub(crate) metadata: Map<String, Value>,
+    /// Parent process
     pub(crate) parent_id: Option<Reference>,
+    /// Session to register it in
     pub(crate) session_id: Option<String>,
     /// Interrupted after so long without a report
+    #[schemars(range(min = 0.0, max = LONGEST))]
     pub(crate) heartbeat_seconds: Option<f64>,
 }
 
@@ -253,8 +315,10 @@ pub(crate) struct Register {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Report {
+    /// Id, unique prefix or name
     pub(crate) process_id: Reference,
-    /// 0..100
+    /// Percent
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub(crate) progress: Option<f64>,
     /// What it is doing
     pub(crate) stage: Option<String>,
@@ -264,6 +328,7 @@ pub(crate) struct Report {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Complete {
+    /// Id, unique prefix or name
     pub(crate) process_id: Reference,
     /// Any JSON, at most 64 KiB
     pub(crate) result: Option<Value>,
@@ -273,6 +338,8 @@ pub(crate) struct Complete {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fail {
+    /// Id, unique prefix or name
     pub(crate) process_id: Reference,
+    /// Why it failed
     pub(crate) error: String,
 }

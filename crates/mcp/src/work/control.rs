@@ -2,7 +2,7 @@
 
 use crate::answer::Object;
 use crate::refusal::Refusal;
-use crate::tool::input::{Stop, Which};
+use crate::tool::input::{Restart, Stop, Which};
 use crate::work::Desk;
 use longhaul_wire::api::{CancelRequest, Outcome, PauseReply, PauseRequest, ProcessView, WaitRequest};
 use std::time::Duration;
@@ -14,12 +14,16 @@ impl Desk<'_> {
     /// Stops a process with all its descendants, and waits until the last of them has ended.
     pub(super) async fn stop(self, asked: Stop) -> Result<Object, Refusal> {
         let request = CancelRequest { force: asked.force, alone: false };
-        let mut outcome = self.api.cancel(&self.find(&asked.process_id).await?, request, None).await?;
-        let id = outcome.process.id.clone();
-        if let Some(seen) = self.waited(&id, Some("tree_ended"), PATIENCE).await? {
+        let id = self.find(&asked.process_id).await?;
+        Ok(self.came_of(&self.stopped(&id, request).await?).await)
+    }
+
+    async fn stopped(self, id: &str, request: CancelRequest) -> Result<Outcome, Refusal> {
+        let mut outcome = self.api.cancel(id, request, None).await?;
+        if let Some(seen) = self.waited(&outcome.process.id, Some("tree_ended"), PATIENCE).await? {
             outcome.process = seen;
         }
-        Ok(self.came_of(&outcome).await)
+        Ok(outcome)
     }
 
     /// Halts a process with all its descendants.
@@ -36,9 +40,16 @@ impl Desk<'_> {
         Ok(self.paced(reply).await)
     }
 
-    /// Runs a process again, as a new one.
-    pub(super) async fn restart(self, asked: Which) -> Result<Object, Refusal> {
-        let launched = self.api.restart(&self.find(&asked.process_id).await?, None).await?;
+    /// Runs a process again, as a new one; if it is live and that is asked for, it is stopped first.
+    pub(super) async fn restart(self, asked: Restart) -> Result<Object, Refusal> {
+        let id = self.find(&asked.process_id).await?;
+        if asked.stop {
+            let stopped = self.stopped(&id, CancelRequest::default()).await?;
+            if stopped.process.ending_descendants || stopped.process.completed_at.is_none() {
+                return Err(Refusal::still_ending(&stopped.process.id));
+            }
+        }
+        let launched = self.api.restart(&id, None).await?;
         let mut answer = self.brief(&launched.process).await;
         answer.insert("outcome".to_owned(), launched.outcome.into());
         Ok(answer)

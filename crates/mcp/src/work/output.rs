@@ -3,13 +3,12 @@
 use crate::answer::{Object, Sent, object};
 use crate::refusal::Refusal;
 use crate::tool::input::{Read, Search, Send, Stream};
-use crate::work::{Desk, millis, short};
+use crate::work::{Desk, millis, span};
 use longhaul_wire::api::{InputRequest, ReadRequest, SearchRequest, StreamChoice};
 
-/// Tokens of a result: the usual number, the fewest, and the most.
+/// Tokens of a result: the usual number and the fewest.
 const USUAL: u32 = 1_500;
 const LEAST: u32 = 150;
-const MOST: u32 = 8_000;
 /// Bytes of a token, as clients estimate it, and those that a result may have beyond its tokens, for the cursors in it.
 const TOKEN: usize = 4;
 const ALLOWANCE: usize = 160;
@@ -23,8 +22,8 @@ const LEAST_GRANTED: u32 = 100;
 impl Desk<'_> {
     /// Reads a page.
     pub(super) async fn read_output(self, asked: Read) -> Result<Object, Refusal> {
-        let wait = short("wait_seconds", asked.wait_seconds)?;
-        let mut share = Share::of(asked.max_tokens)?;
+        let wait = span(asked.wait_seconds);
+        let mut share = Share::of(asked.max_tokens);
         let id = self.find(&asked.process_id).await?;
         let mut request = ReadRequest {
             stream: choice(asked.stream, asked.cursor.as_deref()),
@@ -48,7 +47,7 @@ impl Desk<'_> {
 
     /// Finds lines.
     pub(super) async fn search_output(self, asked: Search) -> Result<Object, Refusal> {
-        let mut share = Share::of(None)?;
+        let mut share = Share::of(None);
         let id = self.find(&asked.process_id).await?;
         let mut request = SearchRequest {
             stream: choice(asked.stream, asked.from_cursor.as_deref()),
@@ -78,14 +77,10 @@ struct Share {
 }
 
 impl Share {
-    fn of(tokens: Option<u32>) -> Result<Self, Refusal> {
+    fn of(tokens: Option<u32>) -> Self {
         let tokens = tokens.unwrap_or(USUAL);
-        if !(LEAST..=MOST).contains(&tokens) {
-            let said = format!("max_tokens is {LEAST} to {MOST}, not {tokens}");
-            return Err(Refusal::invalid(said));
-        }
         let bytes = usize::try_from(tokens).unwrap_or(0) * TOKEN + ALLOWANCE;
-        Ok(Self { bytes, granted: tokens - ENVELOPE })
+        Self { bytes, granted: tokens.saturating_sub(ENVELOPE) }
     }
 
     /// Whether an answer costs no more as JSON; else less is granted, as long as there is less.

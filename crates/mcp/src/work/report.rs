@@ -10,8 +10,7 @@ use longhaul_wire::api::{CompleteRequest, FailRequest, LaunchRequest, ReportedRe
 impl Desk<'_> {
     /// Registers work that its caller does.
     pub(super) async fn register(self, asked: Register) -> Result<Object, Refusal> {
-        let heartbeat =
-            asked.heartbeat_seconds.map(|seconds| span("heartbeat_seconds", seconds)).transpose()?;
+        let heartbeat = asked.heartbeat_seconds.map(span);
         let request = LaunchRequest {
             reported: Some(ReportedRequest {
                 heartbeat_ms: heartbeat.map(millis).filter(|millis| *millis > 0),

@@ -1,6 +1,6 @@
 //! Starting commands.
 
-use crate::answer::Object;
+use crate::answer::{Object, object};
 use crate::refusal::Refusal;
 use crate::tool::input::{ReadyWhen, Start, Stdin};
 use crate::work::{Desk, millis, span};
@@ -10,16 +10,10 @@ use longhaul_wire::api::{
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// The longest wait for the end of what was just started, in seconds.
-const LONGEST_WAIT: f64 = 30.0;
-
 impl Desk<'_> {
     /// Starts a command; with a wait, its output comes along if it ends meanwhile.
     pub(super) async fn start(self, asked: Start) -> Result<Object, Refusal> {
-        if !(0.0..=LONGEST_WAIT).contains(&asked.wait_seconds) {
-            return Err(Refusal::invalid(format!("wait_seconds is 0 to {LONGEST_WAIT}")));
-        }
-        let wait = span("wait_seconds", asked.wait_seconds)?;
+        let wait = span(asked.wait_seconds);
         let Launched { mut process, outcome, .. } = self.api.launch(self.launch(asked).await?).await?;
         let id = process.id.clone();
         if !wait.is_zero()
@@ -31,11 +25,12 @@ impl Desk<'_> {
         if !wait.is_zero() && process.completed_at.is_some() {
             let read = self.api.read_output(&id, &ReadRequest::default()).await;
             // Without its output the answer still says how it ended.
-            if let Ok(output) = read
-                && let Ok(output) = serde_json::to_value(output)
-            {
+            if let Ok(page) = read {
                 answer.remove("tail");
-                answer.insert("output".to_owned(), output);
+                let output = answer.entry("output").or_insert_with(|| Object::new().into());
+                if let Some(output) = output.as_object_mut() {
+                    output.extend(object(&page));
+                }
             }
         }
         answer.insert("outcome".to_owned(), outcome.into());
@@ -59,7 +54,7 @@ impl Desk<'_> {
                     declared: asked.env,
                     ..EnvironmentRequest::default()
                 },
-                timeout_ms: millis(span("timeout", asked.timeout)?),
+                timeout_ms: millis(span(asked.timeout)),
                 stdin_pipe: asked.stdin == Stdin::Pipe,
                 ready_when: asked.ready_when.map(|ReadyWhen { port, http, log, command }| ReadyWhenRequest {
                     port,
@@ -76,8 +71,8 @@ impl Desk<'_> {
             parent_id: self.parent(asked.parent_id.as_ref()).await?,
             key: asked.concurrency_key,
             launch_key: asked.launch_key,
-            idle_after_ms: after("idle_after_seconds", asked.idle_after_seconds)?,
-            stall_after_ms: after("stall_after_seconds", asked.stall_after_seconds)?,
+            idle_after_ms: asked.idle_after_seconds.map(span).map(millis),
+            stall_after_ms: asked.stall_after_seconds.map(span).map(millis),
             retry: (asked.retries > 0).then_some(retry),
             ..LaunchRequest::default()
         })
@@ -92,11 +87,11 @@ impl Desk<'_> {
             (None, Some(base)) => base.to_owned(),
             (Some(_), None) => {
                 return Err(Refusal::invalid("cwd must be an absolute path here")
-                    .hint("this connection tells no directory that it could be relative to"));
+                    .hint("over HTTP the client's directory is not known: give an absolute path"));
             }
             (None, None) => {
                 return Err(Refusal::invalid("cwd is required here")
-                    .hint("this connection tells no working directory: give an absolute path"));
+                    .hint("over HTTP the client's directory is not known: give an absolute path"));
             }
         };
         match directory.into_os_string().into_string() {
@@ -109,11 +104,6 @@ impl Desk<'_> {
 /// A shell takes an empty line for success.
 fn checked(line: String) -> Result<String, Refusal> {
     if line.trim().is_empty() { Err(Refusal::invalid("command is empty")) } else { Ok(line) }
-}
-
-/// A span of silence, in milliseconds.
-fn after(what: &str, seconds: Option<f64>) -> Result<Option<u64>, Refusal> {
-    Ok(seconds.map(|seconds| span(what, seconds)).transpose()?.map(millis))
 }
 
 /// Metadata, unless it says nothing.

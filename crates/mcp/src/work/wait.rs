@@ -2,17 +2,15 @@
 
 use crate::answer::{Matched, Object, Reason, WaitAnswer, Waited, brief, object, suggested_wait, waiting};
 use crate::refusal::Refusal;
-use crate::tool::input::{Mode, Until, Wait};
+use crate::tool::input::{LONGEST_WAIT, Mode, Until, Wait};
 use crate::work::status::around;
-use crate::work::{Desk, LONGEST_WAIT, millis, short};
+use crate::work::{Desk, millis, span};
 use longhaul_api::Api;
 use longhaul_wire::api::{ProcessView, ReadRequest, SearchRequest, WaitReply, WaitRequest};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-/// The most processes that are waited for at once.
-const MOST: usize = 16;
 /// How long a wait lasts unless it is said: below the minute after which many clients give up.
 const USUAL: f64 = 45.0;
 /// The least time between two looks at the same output, which may grow by a letter at a time.
@@ -21,7 +19,7 @@ const STEP: Duration = Duration::from_millis(100);
 impl Desk<'_> {
     /// Waits until something is true of processes, or the time is over.
     pub(super) async fn wait(self, asked: Wait) -> Result<Object, Refusal> {
-        let patience = patience(&asked)?;
+        let patience = span(asked.timeout_seconds.unwrap_or(USUAL));
         check(&asked)?;
         let ids = self.find_all(&asked.process_ids).await?;
         match (asked.until, &asked.pattern) {
@@ -111,16 +109,8 @@ fn is_ready(asked: &Wait, views: &[ProcessView]) -> bool {
     }
 }
 
-/// How long a wait is to last at most.
-pub(crate) fn patience(asked: &Wait) -> Result<Duration, Refusal> {
-    short("timeout_seconds", asked.timeout_seconds.unwrap_or(USUAL))
-}
-
 /// Refuses what cannot be waited for.
 pub(crate) fn check(asked: &Wait) -> Result<(), Refusal> {
-    if !(1..=MOST).contains(&asked.process_ids.len()) {
-        return Err(Refusal::invalid(format!("process_ids names 1 to {MOST} processes")));
-    }
     match (asked.until, &asked.pattern) {
         (Until::OutputMatch, None) => Err(Refusal::invalid("output_match needs a pattern")),
         (Until::Ended | Until::Running | Until::Ready, Some(_)) => {
@@ -164,7 +154,7 @@ async fn first_match(api: &Api, reference: &str, pattern: &str) -> Result<Option
         }
         let read = ReadRequest {
             cursor: Some(found.next_cursor),
-            wait_ms: Some(millis(Duration::from_secs_f64(LONGEST_WAIT))),
+            wait_ms: Some(millis(span(LONGEST_WAIT))),
             ..ReadRequest::default()
         };
         let begun = Instant::now();
@@ -186,9 +176,9 @@ async fn first_match(api: &Api, reference: &str, pattern: &str) -> Result<Option
 mod tests {
     use super::*;
 
-    fn asked(ids: usize, until: Until, pattern: Option<&str>) -> Wait {
+    fn asked(until: Until, pattern: Option<&str>) -> Wait {
         Wait {
-            process_ids: vec!["p".into(); ids],
+            process_ids: vec!["p".into()],
             until,
             mode: Mode::All,
             pattern: pattern.map(str::to_owned),
@@ -197,26 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn wait_is_for_one_to_sixteen_processes() {
-        assert!(check(&asked(0, Until::Ended, None)).is_err());
-        assert!(check(&asked(16, Until::Ended, None)).is_ok());
-        assert!(check(&asked(17, Until::Ended, None)).is_err());
-    }
-
-    #[test]
     fn pattern_and_output_match_come_together() {
-        assert!(check(&asked(1, Until::OutputMatch, None)).is_err());
-        assert!(check(&asked(1, Until::OutputMatch, Some("x"))).is_ok());
-        assert!(check(&asked(1, Until::Running, Some("x"))).is_err());
-    }
-
-    #[test]
-    fn wait_never_lasts_until_clients_give_up() {
-        let long = |seconds| Wait { timeout_seconds: seconds, ..asked(1, Until::Ended, None) };
-        assert_eq!(patience(&long(None)).unwrap(), Duration::from_secs(45));
-        assert_eq!(patience(&long(Some(55.0))).unwrap(), Duration::from_secs(55));
-        assert!(patience(&long(Some(55.1))).is_err());
-        assert_eq!(patience(&long(Some(0.5))).unwrap(), Duration::from_millis(500));
-        assert!(patience(&long(Some(-1.0))).is_err());
+        assert!(check(&asked(Until::OutputMatch, None)).is_err());
+        assert!(check(&asked(Until::OutputMatch, Some("x"))).is_ok());
+        assert!(check(&asked(Until::Running, Some("x"))).is_err());
     }
 }

@@ -264,9 +264,9 @@ async fn wrong_argument_is_named_and_whole_numbers_are_integers() {
     let page = raw.call("read_process_output", read.clone()).await;
     assert_eq!(page["structuredContent"]["text"], "line 18\nline 19\nline 20\n", "{page}");
     for (field, value, expected) in [
-        ("tail_lines", json!(2.5), "tail_lines: invalid type"),
-        ("cursor", json!(7), "cursor: invalid type"),
-        ("stream", json!("none"), "stream: unknown variant"),
+        ("tail_lines", json!(2.5), "tail_lines is an integer, not 2.5"),
+        ("cursor", json!(7), "cursor is a string, not 7"),
+        ("stream", json!("none"), "stream is one of both, stdout, stderr, not \"none\""),
         ("max_tokens", json!(149), "max_tokens is 150 to 8000"),
         ("max_tokens", json!(8_001), "max_tokens is 150 to 8000"),
         ("wait_seconds", json!(56), "wait_seconds is 0 to 55"),

@@ -69,6 +69,7 @@ async fn process_that_failed_tells_its_last_words() {
     let asked = with(launch("complain it is broken"), "wait_seconds", json!(5));
     let answer = world.until(client.call("start_background_process", asked)).await;
     assert_eq!(answer["output"]["text"], "it is broken\n", "{answer}");
+    assert_eq!(answer["output"]["bytes"], 13, "{answer}");
     let told = client.call("get_process_status", json!({ "process_id": answer["process_id"] })).await;
     assert_eq!(told["tail"], "it is broken", "{told}");
     assert!(told["output"]["next_cursor"].is_string(), "{told}");

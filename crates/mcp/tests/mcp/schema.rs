@@ -42,7 +42,7 @@ pub(crate) fn check(schema: &Value, value: &Value) -> Result<(), String> {
                     check(expected, field)?;
                 }
             }
-            "description" | "default" | "minimum" | "maximum" => {}
+            "description" | "default" | "minimum" | "maximum" | "minItems" | "maxItems" => {}
             other => return Err(format!("{other} is no keyword of ours")),
         }
     }

@@ -151,6 +151,18 @@ async fn list_is_filtered_by_what_lives_by_end_and_by_type() {
 }
 
 #[tokio::test]
+async fn list_tells_whose_and_what_a_process_is() {
+    let world = World::new().await;
+    let bound = world.client_of(Era::Stateless, with(opening(), "session", json!("bob"))).await;
+    bound.start(&format!("run {}", "x".repeat(100))).await;
+    let listed = world.client(Era::Initialize).await.call("list_background_processes", json!({})).await;
+    let row = &listed["processes"][0];
+    assert_eq!((&row["session_id"], &row["directory"]), (&json!("bob"), &json!("/work")), "{row}");
+    assert!(row["started_at"].is_string(), "{row}");
+    assert_eq!(row["command"], format!("run {}…", "x".repeat(56)), "the line, without its shell");
+}
+
+#[tokio::test]
 async fn stop_waits_for_the_end() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
@@ -229,10 +241,36 @@ async fn process_is_halted_resumed_and_run_again() {
         (&early["code"], &early["current_status"]),
         (&json!("invalid_status_transition"), &json!("running"))
     );
+    assert_eq!(early["hint"], "it is live: with stop it is stopped first");
     world.until(client.call("stop_background_process", one.clone())).await;
     let again = client.call("restart_process", one).await;
     assert_eq!(again["restarted_from"], json!(id));
     assert_ne!(again["process_id"], json!(id));
+    let live = json!({ "process_id": again["process_id"], "stop": true });
+    let third = world.until(client.call("restart_process", live.clone())).await;
+    assert_eq!(third["restarted_from"], again["process_id"]);
+    let second = client.call("get_process_status", json!({ "process_id": again["process_id"] })).await;
+    assert_eq!(second["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn process_that_could_not_be_started_is_not_said_to_have_output() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let asked = with(with(launch("missing"), "args", json!([])), "wait_seconds", json!(5));
+    let answer = world.until(client.call("start_background_process", asked)).await;
+    assert_eq!(answer["status"], "failed", "{answer}");
+    assert!(answer["next"].as_str().unwrap().starts_with("it could not be started"), "{answer}");
+}
+
+#[tokio::test]
+async fn wrong_word_is_answered_with_the_nearest_one() {
+    let client = World::new().await.client(Era::Initialize).await;
+    let asked = with(launch("run"), "process_type", json!("test"));
+    let refused = client.refusal("start_background_process", asked).await;
+    assert!(refused["message"].as_str().unwrap().ends_with("not \"test\"; nearest: test_suite"), "{refused}");
+    let asked = with(launch("run"), "process_type", json!("custom:lint"));
+    assert_eq!(client.call("start_background_process", asked).await["process_type"], "custom:lint");
 }
 
 #[tokio::test]

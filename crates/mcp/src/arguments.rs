@@ -1,0 +1,195 @@
+//! What is wrong with the arguments of a tool, in the words of JSON.
+
+use crate::brief::brief;
+use serde_json::{Map, Value};
+
+/// The shortest part of a word that is compared with parts of others.
+const SHORTEST_PART: usize = 3;
+
+/// Checks arguments against the schema of a tool, and says what is wrong with the first that is.
+pub(crate) fn check(schema: &Map<String, Value>, arguments: &Map<String, Value>) -> Result<(), String> {
+    fields("", schema, arguments)
+}
+
+fn fields(within: &str, schema: &Map<String, Value>, given: &Map<String, Value>) -> Result<(), String> {
+    let Some(Value::Object(known)) = schema.get("properties") else { return Ok(()) };
+    for (name, value) in given {
+        match known.get(name) {
+            Some(Value::Object(schema)) => field(&format!("{within}{name}"), schema, value)?,
+            Some(_) => {}
+            None => return Err(unknown(within, name, known)),
+        }
+    }
+    let required = schema.get("required").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    match required.iter().filter_map(Value::as_str).find(|name| !given.contains_key(*name)) {
+        Some(missing) => Err(format!("{within}{missing} is missing")),
+        None => Ok(()),
+    }
+}
+
+fn field(name: &str, schema: &Map<String, Value>, value: &Value) -> Result<(), String> {
+    let kind = schema.get("type").and_then(Value::as_str);
+    // What may be left out may be null as well.
+    if value.is_null() {
+        return Ok(());
+    }
+    let fits = match kind {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("boolean") => value.is_boolean(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some("number") => value.is_number(),
+        _ => true,
+    };
+    if let (false, Some(kind)) = (fits, kind) {
+        let article = if matches!(kind, "object" | "array" | "integer") { "an" } else { "a" };
+        return Err(format!("{name} is {article} {kind}, not {}", brief(&value.to_string())));
+    }
+    if let (Some(Value::Array(words)), Some(word)) = (schema.get("enum"), value.as_str()) {
+        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+        if !is_one_of(&words, word) {
+            let meant = nearest(word, &words).map(|near| format!("; nearest: {near}")).unwrap_or_default();
+            return Err(format!("{name} is one of {}, not {:?}{meant}", words.join(", "), brief(word)));
+        }
+    }
+    if let Some(number) = value.as_f64() {
+        within(name, schema, ("minimum", "maximum"), number, value)?;
+    }
+    match value {
+        Value::Array(items) => {
+            // An array is never so long that its length is no exact number.
+            #[expect(clippy::cast_precision_loss, reason = "far below 2 to the power of 53")]
+            let length = items.len() as f64;
+            within(
+                &format!("the length of {name}"),
+                schema,
+                ("minItems", "maxItems"),
+                length,
+                &items.len().into(),
+            )?;
+            match schema.get("items") {
+                Some(Value::Object(schema)) => items.iter().try_for_each(|item| field(name, schema, item)),
+                _ => Ok(()),
+            }
+        }
+        Value::Object(given) => match schema.get("additionalProperties") {
+            Some(Value::Object(schema)) => {
+                given.iter().try_for_each(|(inner, value)| field(&format!("{name}.{inner}"), schema, value))
+            }
+            _ => fields(&format!("{name}."), schema, given),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// Checks a number against its bounds; one that has no lower bound is not negative.
+fn within(
+    name: &str,
+    schema: &Map<String, Value>,
+    (lower, upper): (&str, &str),
+    number: f64,
+    shown: &Value,
+) -> Result<(), String> {
+    let least = schema.get(lower).and_then(Value::as_f64).unwrap_or_default();
+    match schema.get(upper).and_then(Value::as_f64) {
+        Some(most) if !(least..=most).contains(&number) => {
+            Err(format!("{name} is {least} to {most}, not {shown}"))
+        }
+        None if number < least => Err(format!("{name} is at least {least}, not {shown}")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// `custom` may be followed by a name.
+fn is_one_of(words: &[&str], word: &str) -> bool {
+    words.contains(&word) || (words.contains(&"custom") && word.starts_with("custom:"))
+}
+
+fn unknown(within: &str, name: &str, known: &Map<String, Value>) -> String {
+    let known: Vec<&str> = known.keys().map(String::as_str).collect();
+    let meant = nearest(name, &known).map(|near| format!("; nearest: {near}")).unwrap_or_default();
+    let name = format!("{within}{}", brief(name));
+    format!("there is no argument {name:?}{meant}; there are {}", known.join(", "))
+}
+
+/// The word that is most alike: of those with a part that begins as a part of the given one does, and those that differ in
+/// few letters, one that begins alike, else the one that differs least.
+fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
+    let word = brief(word).to_ascii_lowercase();
+    let begins_alike = |one: &str, other: &str| {
+        one.len().min(other.len()) >= SHORTEST_PART && (one.starts_with(other) || other.starts_with(one))
+    };
+    let shares_a_part = |other: &str| {
+        let mut pairs = word.split('_').flat_map(|mine| other.split('_').map(move |theirs| (mine, theirs)));
+        pairs.any(|(mine, theirs)| begins_alike(mine, theirs))
+    };
+    let reach = (word.chars().count() / 3).max(1);
+    let far = |other: &str| strsim::osa_distance(&word, other);
+    let alike = words.iter().copied().filter(|other| far(other) <= reach || shares_a_part(other));
+    alike.min_by_key(|other| (!begins_alike(&word, other), far(other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::Tool;
+    use serde_json::json;
+
+    fn said(tool: Tool, arguments: Value) -> String {
+        let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+        check(&tool.input(), &arguments).unwrap_err()
+    }
+
+    #[test]
+    fn wrong_argument_is_named_in_words_of_json() {
+        let start = |field: &str, value: Value| {
+            let mut arguments = json!({ "process_type": "build", "name": "n", "command": "c" });
+            arguments[field] = value;
+            said(Tool::StartBackgroundProcess, arguments)
+        };
+        assert_eq!(start("name", json!(7)), "name is a string, not 7");
+        assert_eq!(start("timeout", json!("60")), "timeout is a number, not \"60\"");
+        assert_eq!(start("timeout", json!(-1)), "timeout is 0 to 2592000, not -1");
+        assert_eq!(start("retries", json!(1.5)), "retries is an integer, not 1.5");
+        assert_eq!(start("args", json!("a b")), "args is an array, not \"a b\"");
+        assert_eq!(start("args", json!([1])), "args is a string, not 1");
+        assert_eq!(start("env", json!({ "A": 1 })), "env.A is a string, not 1");
+        assert_eq!(
+            start("ready_when", json!({ "port": 70_000 })),
+            "ready_when.port is 1 to 65535, not 70000"
+        );
+        assert_eq!(
+            start("process_type", json!("test")),
+            "process_type is one of test_suite, build, server, analysis, custom, jules_session, not \"test\"; nearest: test_suite"
+        );
+        let unknown = start("timeout_seconds", json!(5));
+        assert!(
+            unknown
+                .starts_with("there is no argument \"timeout_seconds\"; nearest: timeout; there are args, "),
+            "{unknown}"
+        );
+        let ids = said(Tool::WaitForProcess, json!({ "process_ids": [] }));
+        assert_eq!(ids, "the length of process_ids is 1 to 16, not 0");
+        assert_eq!(said(Tool::PauseProcess, json!({})), "process_id is missing");
+    }
+
+    #[test]
+    fn what_may_be_left_out_may_be_null_and_custom_may_have_a_name() {
+        let arguments = json!({ "process_type": "custom:lint", "name": "n", "command": "c", "cwd": null });
+        let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+        assert_eq!(check(&Tool::StartBackgroundProcess.input(), &arguments), Ok(()));
+    }
+
+    #[test]
+    fn nearest_begins_alike_or_differs_in_few_letters() {
+        let types = crate::tool::input::TYPES;
+        let find = |word: &str| nearest(word, &types);
+        assert_eq!(find("tests"), Some("test_suite"));
+        assert_eq!(find("Test"), Some("test_suite"));
+        assert_eq!(find("biuld"), Some("build"));
+        assert_eq!(find("dev_server"), Some("server"));
+        assert_eq!(find("severs"), Some("server"));
+        assert_eq!(find("coffee"), None);
+    }
+}
