@@ -51,7 +51,7 @@ pub(crate) fn doctor(
     checks.push(manager);
     checks.extend(records::records(place));
     if let Some(settings) = configured {
-        checks.extend(store(state_dir, settings)?);
+        checks.extend(store(state_dir, settings, stores, is_managed)?);
         checks.push(surveyed::of_containment(settings));
     }
     checks.push(limits::limits());
@@ -62,19 +62,31 @@ pub(crate) fn doctor(
     Ok(Diagnosis { text, health: report.health() })
 }
 
-fn store(state_dir: &Path, settings: &Settings) -> Result<Vec<Check>, Failure> {
+fn store(
+    state_dir: &Path,
+    settings: &Settings,
+    stores: &Stores,
+    is_managed: bool,
+) -> Result<Vec<Check>, Failure> {
     let choice = &settings.store;
     if let Some(lost) = StateDir::find(state_dir).ok().and_then(|state| store_mark::lost(&state, choice)) {
         return Ok(vec![Check::problem("store", lost.to_string()).because(lost.why()).so(lost.help())]);
     }
     match choice {
-        StoreChoice::Other(url) if examined::knows(url) => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
+        StoreChoice::Other(url) => {
+            // A store may block the thread that it is opened on, and wait for tasks of its own.
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
                 .enable_all()
                 .build()
                 .map_err(|source| Failure::System { tried: "start its runtime", source })?;
-            let mut checks = vec![Check::ok("store", choice.to_string())];
-            checks.extend(runtime.block_on(examined::checks(settings, url)));
+            let checks = if examined::knows(url) {
+                let mut checks = vec![Check::ok("store", choice.to_string())];
+                checks.extend(runtime.block_on(examined::checks(settings, url)));
+                checks
+            } else {
+                vec![runtime.block_on(surveyed::of_added(state_dir, choice, url, stores))]
+            };
             // Looking up a name may take long after nobody waits for it any more.
             runtime.shutdown_background();
             Ok(checks)
@@ -84,6 +96,6 @@ fn store(state_dir: &Path, settings: &Settings) -> Result<Vec<Check>, Failure> {
             Ok(vec![check.because("what is kept there is forgotten when the manager ends")])
         }
         StoreChoice::Sqlite(path) => Ok(vec![surveyed::of_database(path)]),
-        StoreChoice::Fs(_) | StoreChoice::Other(_) => Ok(vec![Check::ok("store", choice.to_string())]),
+        StoreChoice::Fs(path) => Ok(vec![surveyed::of_files(path, choice, is_managed)]),
     }
 }

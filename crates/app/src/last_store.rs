@@ -13,6 +13,7 @@ use longhaul_engine::ports::{Store, StoreError};
 use longhaul_shim::AttemptDirectory;
 use std::collections::BTreeSet;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 /// The name of the store, in the state directory.
@@ -31,7 +32,7 @@ impl Elsewhere {
     /// The work that another store than this one may know alone; none if nothing lives, or the store is the same.
     pub(crate) fn found(state: &StateDir, choice: &StoreChoice) -> Option<Self> {
         let store = named(state)?;
-        if store == choice.to_string() {
+        if store == name_of(choice) {
             return None;
         }
         let live = living(&state.path().join(ATTEMPTS));
@@ -72,12 +73,27 @@ impl Elsewhere {
 
 /// Whether a state directory was served with this store last.
 pub(crate) fn is_last(state: &StateDir, choice: &StoreChoice) -> bool {
-    named(state).is_some_and(|name| name == choice.to_string())
+    named(state).is_some_and(|name| name == name_of(choice))
 }
 
 /// Notes with which store a state directory is served from here on.
 pub(crate) fn note(state: &StateDir, choice: &StoreChoice) -> Result<(), UnusableFile> {
-    binding::note(state.path().join(NAME), &choice.to_string())
+    binding::note(state.path().join(NAME), &name_of(choice))
+}
+
+/// By what a store is told from others. Of a store that a program added, its scheme alone is shown: the rest may hold a
+/// secret, and is noted as a number that tells it from another.
+fn name_of(choice: &StoreChoice) -> String {
+    match choice {
+        StoreChoice::Other(url) if !shared::knows(url) => {
+            let mut hasher = DefaultHasher::new();
+            url.hash(&mut hasher);
+            format!("{choice}{:016x}", hasher.finish())
+        }
+        StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) | StoreChoice::Other(_) => {
+            choice.to_string()
+        }
+    }
 }
 
 /// None for a directory that was never served, and for one whose note is damaged.

@@ -56,6 +56,13 @@ impl Stores {
         url.split_once(':').is_some_and(|(scheme, _)| self.known.contains_key(scheme))
     }
 
+    /// Which stores may be named, for somebody who named another one.
+    pub(crate) fn choices(&self) -> String {
+        let added = self.known.keys().filter(|scheme| !is_own(scheme));
+        let added: String = added.map(|scheme| format!(", {scheme}:…")).collect();
+        format!("give sqlite:, sqlite:PATH, fs:PATH, memory{added} or redis://HOST")
+    }
+
     /// Opens the store of a URL; none if its scheme is not known.
     pub(crate) async fn open(
         &self,
@@ -67,6 +74,13 @@ impl Stores {
         let open = self.known.get(scheme)?;
         Some(open(Opening { rest: rest.to_owned(), clock: clock.clone(), home }).await)
     }
+}
+
+/// Whether it is a kind of store of longhaul's own: where a secret stands in its URL is known.
+pub(crate) fn is_own(scheme: &str) -> bool {
+    matches!(scheme, "memory" | "sqlite" | "fs")
+        || shared::knows(&format!("{scheme}:"))
+        || is_left_out(scheme)
 }
 
 /// Whether other builds of this program know stores of this scheme.
@@ -99,6 +113,17 @@ impl fmt::Debug for Stores {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stores_that_a_program_adds_are_among_those_to_choose_from() {
+        let mut stores = Stores::default();
+        stores.add("postgres", |_, _| async { Err(StoreError::Unavailable { source: "it is away".into() }) });
+        assert_eq!(
+            stores.choices(),
+            "give sqlite:, sqlite:PATH, fs:PATH, memory, postgres:… or redis://HOST"
+        );
+        assert_eq!(Stores::default().choices(), "give sqlite:, sqlite:PATH, fs:PATH, memory or redis://HOST");
+    }
 
     #[test]
     fn store_that_was_left_out_of_the_build_is_told_apart_from_none() {

@@ -57,6 +57,27 @@ impl SystemClock {
     /// If the file `clock` cannot be read or written, or is damaged: it is never replaced then.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         durable::make_private_directory(state_dir)?;
+        let (clock, is_new) = Self::read(state_dir)?;
+        if is_new {
+            let mark_ms = clock.mark.at_ms.load(Ordering::Relaxed);
+            clock.mark.save(mark_ms).map_err(|error| named(&clock.mark.path, &error))?;
+        }
+        Ok(clock)
+    }
+
+    /// The clock of a state directory, for who only looks: nothing is made or changed.
+    ///
+    /// # Errors
+    /// If the file `clock` cannot be read, or is damaged.
+    pub fn for_looking(state_dir: &Path) -> io::Result<Self> {
+        let (clock, _) = Self::read(state_dir)?;
+        // As if the mark were being saved all the time.
+        clock.mark.saving.store(true, Ordering::Release);
+        Ok(clock)
+    }
+
+    /// The clock as its file tells, and whether the file has to be written.
+    fn read(state_dir: &Path) -> io::Result<(Self, bool)> {
         let path = state_dir.join(FILE);
         let boot_id = std::fs::read_to_string(BOOT_ID)?.trim().to_owned();
         let kept = match read(&path) {
@@ -72,10 +93,8 @@ impl SystemClock {
             at_ms: AtomicI64::new(anchor.mark_ms),
             saving: AtomicBool::new(false),
         };
-        if kept.as_ref() != Some(&anchor) {
-            mark.save(anchor.mark_ms).map_err(|error| named(&mark.path, &error))?;
-        }
-        Ok(Self { boot_id, anchor_ms: anchor.anchor_ms, mark: Arc::new(mark) })
+        let is_new = kept.as_ref() != Some(&anchor);
+        Ok((Self { boot_id, anchor_ms: anchor.anchor_ms, mark: Arc::new(mark) }, is_new))
     }
 
     /// How far the wall clock is ahead of the steady time of a state directory, in milliseconds: by so much it was changed

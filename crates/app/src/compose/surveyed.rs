@@ -3,17 +3,26 @@
 
 use super::containment;
 use crate::announce::ATTEMPTS;
-use crate::config::Settings;
+use crate::config::{Settings, StoreChoice};
 use crate::doctor::{Check, amount};
+use crate::failure::causes;
+use crate::stores::{Stores, unknown};
+use longhaul_adapters::fs::FsStore;
 use longhaul_adapters::os::{Survey, containment_here, deserted_groups, names_left};
 use longhaul_adapters::sqlite::SqliteStore;
 use longhaul_adapters::system::SystemClock;
 use longhaul_domain::Containment;
-use longhaul_engine::ports::StoreError;
+use longhaul_engine::ports::{Clock, Cursor, StoreError};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+/// A store that says nothing for so long is away.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// What to do about a store that cannot be reached.
+const UNREACHED: &str =
+    "see whether it is there, and whether the configuration names it rightly: longhaul config show --origin";
 /// With fewer names of files left, launches are refused before long.
 const FEW_NAMES: u64 = 1_000;
 /// So many process ids are shown to people; the JSON form has all.
@@ -49,6 +58,47 @@ pub(crate) fn of_database(path: &Path) -> Check {
     } else {
         "look at the file and its directory"
     })
+}
+
+/// Looks at a store of files; one that a manager uses was read by it.
+pub(crate) fn of_files(path: &Path, choice: &StoreChoice, is_managed: bool) -> Check {
+    const NAME: &str = "store";
+    let found = if is_managed { Ok(Some(Cursor::default())) } else { FsStore::end_of(path) };
+    match found {
+        Ok(Some(_)) => Check::ok(NAME, choice.to_string()),
+        Ok(None) => Check::ok(NAME, format!("{choice}, which the first manager makes")),
+        Err(error) => Check::problem(NAME, choice.to_string())
+            .because(causes(&error).unwrap_or_else(|| error.to_string()))
+            .so("nothing was changed; keep a copy of it before anything is done to it"),
+    }
+}
+
+/// Asks a store that the program added something, as a manager would at its start; a state directory is not needed for it.
+pub(crate) async fn of_added(state_dir: &Path, choice: &StoreChoice, url: &str, stores: &Stores) -> Check {
+    const NAME: &str = "store";
+    let reached = async {
+        let clock = SystemClock::for_looking(state_dir)
+            .map_err(|error| StoreError::Unavailable { source: error.into() })?;
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        match stores.open(url, &clock).await {
+            Some(opened) => opened?.policy().await.map(drop),
+            None => Err(StoreError::Unavailable { source: unknown(url).into() }),
+        }
+    };
+    let shown = choice.to_string();
+    match tokio::time::timeout(PATIENCE, reached).await {
+        Ok(Ok(())) => Check::ok(NAME, format!("{shown}, which answers")),
+        Ok(Err(error)) => {
+            let check = Check::problem(NAME, format!("{shown} cannot be used: {error}"));
+            let check = match causes(&error) {
+                Some(why) => check.because(why),
+                None => check,
+            };
+            check.so(UNREACHED)
+        }
+        Err(_) => Check::problem(NAME, format!("{shown} gave no answer within {} s", PATIENCE.as_secs()))
+            .so(UNREACHED),
+    }
 }
 
 /// Looks at what holds the descendants of commands together here.
@@ -166,6 +216,7 @@ pub(crate) fn of_names(state_dir: &Path) -> io::Result<Option<Check>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compose::empty_store;
     use crate::doctor::{Health, Report};
 
     fn told(check: Check) -> (Health, String) {
@@ -201,6 +252,40 @@ mod tests {
             let (health, text) = told(of_drift("c", Some(moved)));
             assert!(health == Health::Warning && text.contains(way), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_the_program_added_is_asked_and_its_secrets_are_not_shown() {
+        let mut stores = Stores::default();
+        stores
+            .add("away", |_, _| async { Err(StoreError::Unavailable { source: "no route to host".into() }) });
+        stores.add("there", |_, clock| async move { Ok(empty_store(&clock)) });
+        let top = tempfile::tempdir().unwrap();
+        let state = top.path().join("state");
+        for (scheme, health) in
+            [("there", Health::Ok), ("away", Health::Problem), ("unknown", Health::Problem)]
+        {
+            let url = format!("{scheme}:host=x password=hunter2");
+            let choice = StoreChoice::Other(url.clone());
+            let (found, text) = told(of_added(&state, &choice, &url, &stores).await);
+            assert_eq!(found, health, "{text}");
+            assert!(!text.contains("hunter2") && !text.contains("host=x"), "{text}");
+            assert_eq!(text.contains("no route to host"), scheme == "away", "{text}");
+        }
+        assert!(!state.exists(), "a look makes nothing");
+    }
+
+    #[test]
+    fn a_damaged_store_of_files_is_a_problem_and_is_left_alone() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("store");
+        let choice = StoreChoice::Fs(path.clone());
+        assert_eq!(told(of_files(&path, &choice, false)).0, Health::Ok);
+        assert!(!path.exists());
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("FORMAT"), "precious").unwrap();
+        assert_eq!(told(of_files(&path, &choice, false)).0, Health::Problem);
+        assert_eq!(std::fs::read_to_string(path.join("FORMAT")).unwrap(), "precious");
     }
 
     #[test]

@@ -227,11 +227,11 @@ fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoi
     };
     let other = || stores.knows(url).then(|| StoreChoice::Other(url.clone()));
     let chosen = StoreChoice::of(url, state_dir).or_else(other);
-    chosen.ok_or_else(|| bad_store(url, setting.origin.clone()))
+    chosen.ok_or_else(|| bad_store(url, setting.origin.clone(), stores))
 }
 
 /// Names the scheme alone where the rest may hold a password.
-fn bad_store(url: &str, origin: Origin) -> ConfigError {
+fn bad_store(url: &str, origin: Origin, stores: &Stores) -> ConfigError {
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     let (text, why) = match scheme {
         "memory" => (url, "the store in memory has no path: it is forgotten with its manager"),
@@ -243,7 +243,7 @@ fn bad_store(url: &str, origin: Origin) -> ConfigError {
         text: format!("{text:?}"),
         origin: Box::new(origin),
         why: why.to_owned(),
-        help: "give sqlite:, sqlite:PATH, fs:PATH, memory or redis://HOST".to_owned(),
+        help: stores.choices(),
     }
 }
 

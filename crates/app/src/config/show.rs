@@ -4,6 +4,7 @@ use crate::config::key::{KEYS, Key, LEVEL_FIELDS, LEVELS, NOT_IN_EFFECT, SLOTS, 
 use crate::config::kind::{Kind, Value, Written};
 use crate::config::layers::{Layers, Setting};
 use crate::config::outgoing::{WEBHOOK_FIELDS, WEBHOOKS, is_secret};
+use crate::stores::is_own;
 use serde_json::{Map, json};
 use std::fmt::Write;
 
@@ -95,8 +96,14 @@ fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&Setting>)> {
     fixed.chain(slots).chain(levels).chain(webhooks)
 }
 
-/// The URL of a store without a password: what stands between `//` and `@`.
+/// The URL of a store as it may be shown: without what stands between `//` and `@`, which may be a password. In that of
+/// a store which a program added, a secret may stand anywhere, so that its scheme alone is shown.
 pub(super) fn without_password(url: &str) -> String {
+    match url.split_once(':') {
+        Some(("memory" | "sqlite" | "fs", _)) | None => return url.to_owned(),
+        Some((scheme, rest)) if !is_own(scheme) || !rest.starts_with("//") => return format!("{scheme}:…"),
+        Some(_) => {}
+    }
     let shown = match (url.find("//"), url.rfind('@')) {
         (Some(begin), Some(end)) if begin < end => {
             let (head, tail) = (url.get(..begin).unwrap_or_default(), url.get(end..).unwrap_or_default());
@@ -212,6 +219,22 @@ fn schema_of(key: &Key) -> serde_json::Value {
 mod tests {
     use super::*;
     use crate::config::sources::{Flags, Sources};
+
+    #[test]
+    fn store_is_shown_without_its_secrets() {
+        for (url, shown) in [
+            ("memory", "memory"),
+            ("sqlite:///srv/me@work.db", "sqlite:///srv/me@work.db"),
+            ("redis://me:hunter2@host/1?namespace=ci", "redis://…@host/1?namespace=ci"),
+            ("redis+unix:///s?pass=hunter2&db=1", "redis+unix:///s?pass=…&db=1"),
+            ("redis:me:hunter2@host", "redis:…"),
+            ("postgres:host=x user=me password=hunter2", "postgres:…"),
+            ("postgres://me:hunter2@host/base?sslpassword=hunter2", "postgres:…"),
+        ] {
+            assert_eq!(without_password(url), shown);
+            assert_eq!(unsecret("store", &Value::Text(url.to_owned())), Value::Text(shown.to_owned()));
+        }
+    }
 
     #[test]
     fn what_is_shown_can_be_read_again() {
