@@ -1,5 +1,8 @@
 //! The queues, and their policy as it was last in force.
 
+// A method with a default would end here instead of in the store of many machines.
+#![warn(clippy::missing_trait_methods)]
+
 use super::Outboxed;
 use async_trait::async_trait;
 use longhaul_domain::{Policy, PolicyVersion, SlotKey};

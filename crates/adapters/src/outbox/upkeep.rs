@@ -1,5 +1,8 @@
 //! What has to be done for processes that nobody owns, and for a store that lost something.
 
+// A method with a default would end here instead of in the store of many machines.
+#![warn(clippy::missing_trait_methods)]
+
 use super::Outboxed;
 use async_trait::async_trait;
 use longhaul_domain::Retention;

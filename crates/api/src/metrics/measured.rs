@@ -113,3 +113,20 @@ fn exited_at(event: &Event) -> Option<Timestamp> {
         | Fact::LateExit { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_adapters::memory::MemoryStore;
+    use longhaul_testkit::fakes::{ProbeStore, VirtualClock};
+    use longhaul_testkit::suite::{StoreWorld, wrapper};
+
+    #[tokio::test]
+    async fn every_method_reaches_the_store_inside() {
+        let clock = VirtualClock::default();
+        let probe = ProbeStore::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))));
+        let store = Measured::new(Arc::new(probe.clone()), Arc::new(clock.clone()), Metrics::default());
+        let world = StoreWorld::new(Arc::new(store), clock);
+        wrapper::every_method_reaches_the_store_inside(&world, &probe).await;
+    }
+}

@@ -102,7 +102,8 @@ mod tests {
     use crate::state_dir::StateDir;
     use longhaul_domain::NodeId;
     use longhaul_engine::ports::{Clock, NodeFacts};
-    use longhaul_testkit::fakes::{Call, FaultyStore, VirtualClock};
+    use longhaul_testkit::fakes::{Call, FaultyStore, ProbeStore, VirtualClock};
+    use longhaul_testkit::suite::{StoreWorld, wrapper};
     use std::path::Path;
 
     fn facts() -> NodeFacts {
@@ -134,6 +135,20 @@ mod tests {
         assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
         assert_eq!(inner.calls(), [Call::Register]);
         assert!(store.policy().await.is_err(), "and nothing is told");
+    }
+
+    #[tokio::test]
+    async fn every_method_reaches_the_store_inside() {
+        let top = tempfile::tempdir().unwrap();
+        let state = StateDir::prepare(&top.path().join("state")).unwrap();
+        let lock = ManagerLock::take(&state).unwrap();
+        let foothold = Foothold::of(&state, &lock).unwrap();
+        let clock = VirtualClock::default();
+        let inner: Arc<dyn Clock> = Arc::new(clock.clone());
+        let probe = ProbeStore::new(compose::empty_store(&inner));
+        let store = GuardedStore::new(Arc::new(probe.clone()), foothold);
+        let world = StoreWorld::new(Arc::new(store), clock);
+        wrapper::every_method_reaches_the_store_inside(&world, &probe).await;
     }
 
     #[tokio::test]
