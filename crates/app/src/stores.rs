@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn stores_that_a_program_adds_are_among_those_to_choose_from() {
         let mut stores = Stores::default();
-        stores.add("postgres", |_, _| async { Err(StoreError::Unavailable { source: "it is away".into() }) });
+        stores.add("postgres", |_| async { Err(StoreError::Unavailable { source: "it is away".into() }) });
         assert_eq!(
             stores.choices(),
             "give sqlite:, sqlite:PATH, fs:PATH, memory, postgres:… or redis://HOST"

@@ -7,8 +7,8 @@ use std::fmt::Debug;
 
 /// Nodes join, give signs of life, and are called.
 ///
-/// In a store of one machine leases never end. A store of many machines ends them, by its own clock: a registration and
-/// each beat make a lease last for the store's lease time from then on. Once it is over ([`Presence::Unreachable`]),
+/// In a store of one machine leases never end. A store of many machines ends them. All of them go by one clock, that of
+/// the database: a registration and each beat make a lease last for the store's lease time from then on. Once it is over ([`Presence::Unreachable`]),
 /// nothing is claimed for the node, and it keeps what it owns: its writes under that lease still count, and a beat or a
 /// registration brings it back with everything. When the grace is over too, the next [`attention`](crate::Upkeep) of any
 /// node takes from it what it owns: those rows have no owner and are due, keep their slots until they are decided, and

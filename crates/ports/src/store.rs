@@ -19,8 +19,8 @@ use std::fmt::Debug;
 
 /// Keeps processes and gives them to nodes in the order of claim.
 ///
-/// Every method is one atomic step, durable on `Ok`, and safe to send again with the same id or op. No method changes
-/// two processes at once.
+/// Every method is one atomic step, durable on `Ok`, and safe to send again with the same id or op. `submit`, `commit` and
+/// `wish` change one process, `touch` each for itself; `claim` changes all that it hands out in one step.
 #[async_trait]
 pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// Accepts a new process as revision 1: guards, record, index, queue and events together. Of the guards
@@ -164,7 +164,8 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     }
 }
 
-/// Everything that a store does. One value implements all six traits, because a claim checks the lease.
+/// Everything that a store does. One value implements all six traits, because a claim checks the lease. A store around
+/// another store implements [`Decorator`](crate::Decorator) instead.
 pub trait Store: ProcessStore + Upkeep + Queues + EventLog + Membership + Tails {}
 
 impl<T: ProcessStore + Upkeep + Queues + EventLog + Membership + Tails> Store for T {}

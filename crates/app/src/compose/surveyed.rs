@@ -80,7 +80,7 @@ pub(crate) async fn of_added(state_dir: &Path, choice: &StoreChoice, url: &str, 
         let clock = SystemClock::for_looking(state_dir)
             .map_err(|error| StoreError::Unavailable { source: error.into() })?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        match stores.open(url, &clock).await {
+        match stores.open(url, &clock, None).await {
             Some(opened) => opened?.policy().await.map(drop),
             None => Err(StoreError::Unavailable { source: unknown(url).into() }),
         }
@@ -257,9 +257,8 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_the_program_added_is_asked_and_its_secrets_are_not_shown() {
         let mut stores = Stores::default();
-        stores
-            .add("away", |_, _| async { Err(StoreError::Unavailable { source: "no route to host".into() }) });
-        stores.add("there", |_, clock| async move { Ok(empty_store(&clock)) });
+        stores.add("away", |_| async { Err(StoreError::Unavailable { source: "no route to host".into() }) });
+        stores.add("there", |opening| async move { Ok(empty_store(&opening.clock)) });
         let top = tempfile::tempdir().unwrap();
         let state = top.path().join("state");
         for (scheme, health) in

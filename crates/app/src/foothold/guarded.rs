@@ -146,7 +146,7 @@ mod tests {
         let clock = VirtualClock::default();
         let inner: Arc<dyn Clock> = Arc::new(clock.clone());
         let probe = ProbeStore::new(compose::empty_store(&inner));
-        let store = GuardedStore::new(Arc::new(probe.clone()), foothold);
+        let store = GuardedStore::new(Arc::new(probe.clone()), foothold, None);
         let world = StoreWorld::new(Arc::new(store), clock);
         wrapper::every_method_reaches_the_store_inside(&world, &probe).await;
     }
