@@ -258,7 +258,7 @@ mod tests {
         let mark = Mark::of(order.key).limit().unwrap();
         let limits = prepare(&order, &options, NOTE.as_ref(), None).unwrap().limits;
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-        assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 100, hard }, mark.clone()]);
+        assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 100, hard }, mark]);
         order.command.limits.open_files = Some(50);
         let limits = prepare(&order, &options, NOTE.as_ref(), None).unwrap().limits;
         assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 50, hard: 50 }, mark]);

@@ -211,7 +211,7 @@ mod tests {
             fs::write(attempts.path_of(key(n)).join(longhaul_shim::IDENTITY), identity.encode()).unwrap();
         }
         let ended = ExitRecord { ending: Ending::Exited { code: 0 }, ..ExitRecord::never_ran(1, 2) };
-        let kept = ExitRecord { leftovers: 1, ..ended.clone() };
+        let kept = ExitRecord { leftovers: 1, ..ended };
         for (n, record) in [(3, &ended), (7, &ended), (8, &kept)] {
             fs::write(attempts.path_of(key(n)).join(longhaul_shim::EXIT), record.encode()).unwrap();
         }

@@ -47,7 +47,7 @@ fn background_launch_of_a_missing_program_fails_as_in_the_foreground() {
             let (failed, starting) = (failed.clone(), starting.clone());
             let came = said("run -b -- slep", terminal, move |asked| {
                 if asked.path.starts_with("/v1/wait") {
-                    waited(&[failed.clone()], false)
+                    waited(std::slice::from_ref(&failed), false)
                 } else {
                     launched(&starting)
                 }
