@@ -32,7 +32,8 @@ fn wait_tells_the_code_the_signal_and_the_timeout() {
     assert_eq!(code(&["true"]), 0);
     assert_eq!(code(&["sh", "-c", "exit 42"]), 42);
     assert_eq!(code(&["sh", "-c", "kill -USR1 $$"]), 128 + 10);
-    assert_eq!(code(&["no-such-program-anywhere"]), 127);
+    let missing = home.run(&["run", "-b", "--", "no-such-program-anywhere"]);
+    assert_eq!((missing.code, home.run(&["wait", missing.out.trim()]).code), (127, 127));
     let late = home.ok(&["run", "-b", "--timeout", "300ms", "--", "sleep", "30"]);
     assert_eq!(home.run(&["wait", &late]).code, 124);
     assert_eq!(home.status(&late), "timeout");

@@ -327,7 +327,7 @@ fn rejected(rejection: &Rejection, id: &str) -> Fault {
 }
 
 const STAYS: &str = "what has ended stays as it is";
-const BEGIN_ANEW: &str = "whoever does the work begins it anew: `longhaul track start`";
+const BEGIN_ANEW: &str = "its reporter starts it again: `longhaul track start`";
 
 /// How to run something again that has ended.
 const fn again(reported: bool) -> &'static str {

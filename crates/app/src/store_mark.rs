@@ -49,7 +49,8 @@ pub(crate) struct StoreMark {
 enum Known {
     /// It had this event.
     Event(Cursor),
-    /// There is no mark, but the store served this state directory last and there are attempts: it had events.
+    /// There is no mark with a number, but the store served this state directory last and there are attempts: it had
+    /// events.
     Used,
     /// Nothing: it may be new.
     Nothing,
@@ -129,19 +130,24 @@ impl StoreMark {
         Ok(self.check(state, Some(newest))?)
     }
 
-    /// Makes a mark for a store that has none. This comes before the state directory notes which store serves it: a store
-    /// that it notes, and that has no mark, had events.
+    /// Makes a mark without a number for a store that has none, with room for the number. This comes before the state
+    /// directory notes which store serves it: a store that it notes, whose mark has no number, and that has attempts had events.
     pub(crate) fn begin(&self) -> Result<(), UnusableFile> {
         match self.known {
             Known::Event(_) => Ok(()),
-            Known::Used | Known::Nothing => self.reset(Cursor::default()),
+            Known::Used | Known::Nothing => {
+                self.replace(&" ".repeat(text(&self.name, Cursor::default()).len()))
+            }
         }
     }
 
     /// Writes the mark anew, durably.
     pub(crate) fn reset(&self, newest: Cursor) -> Result<(), UnusableFile> {
-        replace(&self.file, &text(&self.name, newest))
-            .map_err(|source| UnusableFile { path: self.file.clone(), source })
+        self.replace(&text(&self.name, newest))
+    }
+
+    fn replace(&self, text: &str) -> Result<(), UnusableFile> {
+        replace(&self.file, text).map_err(|source| UnusableFile { path: self.file.clone(), source })
     }
 
     /// Keeps the mark up to date until the sender of `written` is dropped.
@@ -161,18 +167,18 @@ impl StoreMark {
 
 async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: watch::Receiver<()>) {
     let file = Arc::new(file);
-    let mut marked = None;
+    let mut marked = Cursor::default();
     while let Some(open) = store.upgrade() {
         let newest = open.end().await;
         drop(open);
         if let Ok(newest) = newest
-            && marked != Some(newest)
+            && marked != newest
         {
             let (file, text) = (Arc::clone(&file), text(&name, newest));
             // In place, so that a full disk has room for it.
             let writing = tokio::task::spawn_blocking(move || file.write_all_at(text.as_bytes(), 0));
             match writing.await {
-                Ok(Ok(())) => marked = Some(newest),
+                Ok(Ok(())) => marked = newest,
                 // The mark stays behind: a loss may be missed, and none is reported that is not there.
                 Ok(Err(error)) => tracing::debug!(%error, "the mark of the store could not be written"),
                 Err(_) => return,

@@ -61,9 +61,9 @@ pub enum SkipReason {
     Cancelled,
     /// Its true end became known after it was called interrupted.
     EndKnown,
-    /// It is reported work: whoever does it begins it anew.
+    /// It is reported work, which its reporter starts again.
     Reported,
-    /// Nobody knows yet whether it still runs.
+    /// The manager does not know yet whether it still runs.
     Unexamined,
     /// Its launch failed.
     LaunchFailed {

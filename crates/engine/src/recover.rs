@@ -15,14 +15,15 @@ use tokio::task::{JoinHandle, JoinSet};
 const PAGE: u32 = 200;
 /// So many attempts are looked at side by side.
 const SIDE_BY_SIDE: usize = 32;
-/// For so long nobody is answered. A client that started this manager gives up after five seconds.
+/// The longest time for which the manager answers no question after its start. A client that started the manager gives up
+/// after five seconds.
 const BOUND: Duration = Duration::from_secs(3);
 const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status::Paused, Status::Stopping];
 
 /// Finds out what became of every live record of this node: ends that were missed are recorded, what lives is watched again.
 ///
 /// No status is older than this start when it returns, except of what is [`Unexamined`](crate::unexamined::Unexamined):
-/// whoever asks is not kept waiting for longer than [`BOUND`], and the returned task goes on with the rest.
+/// no client waits for longer than [`BOUND`], and the returned task examines the rest.
 pub(crate) async fn recover(core: &Arc<Core>) -> Result<Option<JoinHandle<()>>, EngineError> {
     core.vitals.was_away_until(core.parts.clock.now());
     crashpoint!("engine.recover.begin");

@@ -92,8 +92,11 @@ impl Engine {
                     }
                 }
             };
-            // What has ended stays so.
-            changed.retain(|id| known.get(id).is_none_or(|stored| !stored.process.status().is_ended()));
+            // A process that has ended and reached the goal needs no further look: an end is final.
+            changed.retain(|id| {
+                let has_ended = known.get(id).is_some_and(|stored| stored.process.status().is_ended());
+                !(has_ended && reached.contains(id))
+            });
         }
     }
 }

@@ -20,6 +20,7 @@ use longhaul_testkit::suite::{Cut, StoreWorld, agreement, hold, store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The promise that a store breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -597,6 +598,8 @@ fn passes(rule: impl Future<Output = ()>) -> bool {
 struct Racy {
     inner: MemoryStore,
     mine: Arc<tokio::sync::Mutex<()>>,
+    /// How many changes passed the check of their revision, over all handles.
+    passed: watch::Sender<usize>,
 }
 
 #[async_trait]
@@ -614,8 +617,10 @@ impl Decorator for Racy {
         if found.revision != change.expected {
             return Err(StoreError::Conflict { found: found.revision });
         }
-        // Whoever else has read the same revision by now writes as well.
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        // A change through another handle passes the same check before this one is written, if there is another handle.
+        self.passed.send_modify(|passed| *passed += 1);
+        let mut passed = self.passed.subscribe();
+        drop(tokio::time::timeout(Duration::from_secs(1), passed.wait_for(|passed| *passed >= 2)).await);
         let now = ProcessStore::load(&self.inner, &[id]).await?.remove(0).unwrap();
         change.expected = now.revision;
         ProcessStore::commit(&self.inner, change).await
@@ -628,16 +633,21 @@ fn a_store_that_serialises_within_one_process_alone_fails_with_another_handle() 
     let opened = |with_another: bool| {
         let clock = VirtualClock::default();
         let inner = MemoryStore::new(Arc::new(clock.clone()));
-        let world = StoreWorld::new(racy(&inner), clock);
-        if with_another { world.with_another(move || std::future::ready(racy(&inner))) } else { world }
+        let passed = watch::Sender::new(0);
+        let world = StoreWorld::new(racy(&inner, &passed), clock);
+        if with_another {
+            world.with_another(move || std::future::ready(racy(&inner, &passed)))
+        } else {
+            world
+        }
     };
     let rule = async |world: StoreWorld| store::one_of_many_changes_wins(&world).await;
     assert!(passes(rule(opened(false))), "one handle hides it");
     assert!(!passes(rule(opened(true))), "two handles show it");
 }
 
-fn racy(inner: &MemoryStore) -> Arc<dyn Store> {
-    Arc::new(Racy { inner: inner.clone(), mine: Arc::default() })
+fn racy(inner: &MemoryStore, passed: &watch::Sender<usize>) -> Arc<dyn Store> {
+    Arc::new(Racy { inner: inner.clone(), mine: Arc::default(), passed: passed.clone() })
 }
 
 /// A store that acknowledges what it has not written yet has lost it when it is opened again.

@@ -3,7 +3,7 @@
 use super::Durability;
 use super::failure::{Verdict, not_applied, unavailable, unknown};
 use super::options::RedisOptions;
-use super::past::{Behind, Past};
+use super::past::{Behind, Past, spelled, unspelled};
 use super::place::Place;
 use super::promise::Promise;
 use super::reply::Reply;
@@ -451,16 +451,6 @@ fn history_in(reply: &mut Reply) -> Result<(Option<String>, Cursor), StoreError>
     let founding = reply.optional_bytes()?.map(spelled);
     let end = reply.optional_signed()?.and_then(|end| u64::try_from(end).ok()).unwrap_or(0);
     Ok((founding, Cursor(end)))
-}
-
-fn spelled(mark: Vec<u8>) -> String {
-    mark.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The mark that [`spelled`] wrote.
-fn unspelled(digits: &str) -> Vec<u8> {
-    let pairs = digits.as_bytes().chunks(2);
-    pairs.filter_map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 pub(super) async fn connect(place: &Place, answering: Duration) -> Result<MultiplexedConnection, RedisError> {

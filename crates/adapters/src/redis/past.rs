@@ -84,6 +84,17 @@ impl Heard {
     }
 }
 
+/// Writes the mark of the founding as text.
+pub(super) fn spelled(mark: Vec<u8>) -> String {
+    mark.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads the mark that [`spelled`] wrote.
+pub(super) fn unspelled(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.filter_map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

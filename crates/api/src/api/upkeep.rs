@@ -102,7 +102,7 @@ fn skipped_view(Skipped { stored, reason }: &Skipped) -> SkippedView {
         SkipReason::Cancelled => ("cancelled", "it was cancelled after the interruption".to_owned()),
         SkipReason::EndKnown => ("end_known", "how it ended became known after the interruption".to_owned()),
         SkipReason::Reported => {
-            ("reported", "whoever does the work begins it anew: `longhaul track start`".to_owned())
+            ("reported", "its reporter starts it again: `longhaul track start`".to_owned())
         }
         SkipReason::Unexamined => {
             ("unexamined", "the manager does not know yet whether it still runs; ask again".to_owned())

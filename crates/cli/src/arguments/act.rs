@@ -58,10 +58,10 @@ pub struct RestartArgs {
     /// What was interrupted and was not restarted yet, in the background: all of it, or what is named
     #[arg(long, conflicts_with = "revision")]
     pub interrupted: bool,
-    /// With --interrupted: also what is below another one that is restarted, and that it may launch again itself
+    /// With --interrupted: also restart the children of restarted processes, which those may launch again themselves
     #[arg(long, requires = "interrupted")]
     pub with_children: bool,
-    /// With --interrupted: only say what would be restarted, what is left out, and why
+    /// With --interrupted: show what would be restarted, and what would be skipped and why; restart nothing
     #[arg(long, requires = "interrupted")]
     pub dry_run: bool,
     /// The revision that it is about.

@@ -29,6 +29,7 @@ fn double_dash_ends_the_flags() {
 fn run_without_a_command_is_wrong_usage() {
     assert_eq!(refused("run -b").exit_code(), 2);
     assert_eq!(refused("frobnicate").exit_code(), 2);
+    assert_eq!(refused("restart --dry-run b7d0").exit_code(), 2);
     assert_eq!(refused("run --timeout -5m -- true").exit_code(), 2);
 }
 

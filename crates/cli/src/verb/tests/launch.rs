@@ -260,7 +260,6 @@ fn dry_run_of_a_restart_tells_what_would_be_done() {
     let came =
         said("restart --interrupted --dry-run --json", false, move |_| Answer::Json(200, reply.clone()));
     assert!(came.out.contains("\"planned\""), "{}", came.out);
-    assert_eq!(said("restart --dry-run b7d0", false, |_| Answer::Silence).code(), 2);
 }
 
 #[test]
