@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Which interrupted processes are run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revived<'a> {
-    /// Every command whose last end is that it was interrupted, and that is wanted still: see [`Revival::left`].
+    /// Every command whose last end is that it was interrupted, and that is wanted still: see [`Revival::skipped`].
     All,
     /// Those of a project.
     OfProject(&'a ProjectName),
