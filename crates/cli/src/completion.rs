@@ -12,7 +12,7 @@ use clap::builder::{Resettable, Str};
 use clap::{Command, CommandFactory};
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
-use longhaul_wire::api::{NodeListing, NodeView, ProcessList, ProcessView, QueueListing};
+use longhaul_wire::api::{NodeListing, NodeView, ProcessList, ProcessView, QueueListing, status_words};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -75,20 +75,7 @@ pub(crate) fn live() -> Vec<CompletionCandidate> {
 
 /// Gives the statuses that a process may have.
 pub(crate) fn statuses() -> Vec<CompletionCandidate> {
-    [
-        "pending",
-        "starting",
-        "running",
-        "paused",
-        "stopping",
-        "completed",
-        "failed",
-        "timeout",
-        "cancelled",
-        "interrupted",
-    ]
-    .map(CompletionCandidate::new)
-    .into()
+    status_words().into_iter().map(CompletionCandidate::new).collect()
 }
 
 /// Gives the sessions that processes belong to.

@@ -29,7 +29,7 @@ pub use output::{
 };
 pub use problem::Problem;
 pub use process::{
-    ExitView, LimitsView, PendingView, ProcessView, StartFailureView, TreeUsageView, UsageView,
+    ExitView, LimitsView, PendingView, ProcessView, StartFailureView, TreeUsageView, UsageView, status_words,
 };
 pub use queue::{HoldView, QueueListing, QueueRequest, QueueView, SlotsRequest};
 pub use reply::{

@@ -145,7 +145,9 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
         ("UpdateRequest", "status") => word(&["running", "completed", "failed", "cancelled"]),
         ("QueueRequest", "by") => json!({ "maxLength": 256, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$" }),
         ("RestartInterruptedRequest", "ids") => json!({ "maxItems": 1_000 }),
-        ("ListRequest", "status") => json!({ "items": { "type": "string", "enum": STATUSES } }),
+        ("ListRequest", "status") => {
+            json!({ "items": { "type": "string", "enum": longhaul_wire::api::status_words() } })
+        }
         ("ListRequest", "limit") => json!({ "minimum": 1, "maximum": 1_000 }),
         ("ListRequest", "cursor") => json!({ "pattern": "^[0-9]{1,19}$" }),
         ("ListRequest", "prefix") => json!({ "pattern": "^(bg-)?[0-9a-fA-F-]+$" }),
@@ -197,22 +199,9 @@ pub(super) fn list_words(name: &str, schema: &mut Value) {
         _ => None,
     };
     if let Some(Value::Object(status)) = words {
-        status.insert("enum".to_owned(), json!(STATUSES));
+        status.insert("enum".to_owned(), json!(longhaul_wire::api::status_words()));
     }
 }
-
-const STATUSES: &[&str] = &[
-    "pending",
-    "starting",
-    "running",
-    "paused",
-    "stopping",
-    "completed",
-    "failed",
-    "timeout",
-    "cancelled",
-    "interrupted",
-];
 
 /// An integer has no more room than its type.
 fn fit(schema: &mut Map<String, Value>) {

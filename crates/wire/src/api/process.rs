@@ -1,6 +1,7 @@
 //! A process as clients see it.
 
 use super::ListeningPortView;
+use longhaul_domain::Status;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -246,4 +247,10 @@ pub struct TreeUsageView {
     /// What keeps it within its limits: `rlimit` (each process by itself) or `cgroup` (the tree as a whole where the
     /// controller is delegated, each process for the rest).
     pub limited_by: String,
+}
+
+/// Returns the words that [`ProcessView::status`] may have.
+#[must_use]
+pub fn status_words() -> Vec<String> {
+    Status::ALL.iter().map(ToString::to_string).collect()
 }
