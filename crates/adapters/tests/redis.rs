@@ -46,3 +46,5 @@ mod suite;
 mod tls;
 #[path = "redis/together.rs"]
 mod together;
+#[path = "redis/versions.rs"]
+mod versions;

@@ -468,6 +468,9 @@ fn unstored(error: &StoreError) -> Fault {
         StoreError::Format { .. } => Fault::new(503, "store_unavailable", title)
             .because(why)
             .help("use the newer program that wrote it; nothing was changed"),
+        StoreError::NewerRecord { .. } => Fault::new(503, "store_unavailable", title)
+            .because(why)
+            .help("ask a node that runs the newer program, or upgrade this one; nothing was changed"),
         _ => Fault::new(500, "internal", title).because(why),
     }
 }

@@ -7,6 +7,12 @@
 //! A reader takes a record if `min_reader` is not above [`FORMAT`]; fields that it does not know are then passed over.
 //! A writer raises `min_reader` whenever passing over what it adds would be wrong.
 //!
+//! A new field of a specification is never passed over, because a seal covers the whole specification. Whoever adds one
+//! raises [`FORMAT`], and lets [`oldest_reader`] answer the new format for each specification that uses the field. Nodes
+//! of older programs then neither claim such a process nor end it: stores of many machines keep it in a placement class
+//! that names the reader. The store of one machine raises the version of its schema in the same change, so that an older
+//! program does not open it.
+//!
 //! ```
 //! use longhaul_domain::{Awake, Capabilities, Chance, Context, Lineage, Process, ProcessId, ReportedSpec, Spec};
 //! use longhaul_domain::{Timestamp, Work};
@@ -67,22 +73,35 @@ impl BrokenRecord {
     }
 }
 
+/// Returns the oldest format whose readers know every field that a specification uses.
+#[must_use]
+pub const fn oldest_reader(spec: &Spec) -> u32 {
+    let _ = spec;
+    MIN_READER
+}
+
 /// The part of a process that is fixed at its submit: identity, place in its tree, and what was asked for.
 #[must_use]
 pub fn encode_spec(process: &Process) -> String {
-    write(&spec::FixedRecord::from(process))
+    encode_spec_for(oldest_reader(&process.spec), process)
+}
+
+/// The same for readers of this format and newer ones.
+#[must_use]
+pub fn encode_spec_for(min_reader: u32, process: &Process) -> String {
+    write(&spec::FixedRecord::from(process), min_reader)
 }
 
 /// What was asked for, without whose specification it is: equal texts mean equal specifications.
 #[must_use]
 pub fn encode_spec_alone(spec: &Spec) -> String {
-    write(&spec::SpecRecord::from(spec))
+    write(&spec::SpecRecord::from(spec), MIN_READER)
 }
 
 /// The part of a process that its commits change.
 #[must_use]
 pub fn encode_life(process: &Process) -> String {
-    write(&life::LifeRecord::from(process))
+    write(&life::LifeRecord::from(process), MIN_READER)
 }
 
 /// Puts the two parts of a process together again.
@@ -90,15 +109,23 @@ pub fn encode_life(process: &Process) -> String {
 /// # Errors
 /// [`BrokenRecord`] if one of them cannot be read.
 pub fn decode(spec: &str, life: &str) -> Result<Process, BrokenRecord> {
-    let fixed: spec::FixedRecord = read("specification", spec)?;
-    let life: life::LifeRecord = read("life", life)?;
+    decode_up_to(FORMAT, spec, life)
+}
+
+/// The same by a reader of this format.
+///
+/// # Errors
+/// [`BrokenRecord`] if one of them cannot be read.
+pub fn decode_up_to(format: u32, spec: &str, life: &str) -> Result<Process, BrokenRecord> {
+    let fixed: spec::FixedRecord = read("specification", spec, format)?;
+    let life: life::LifeRecord = read("life", life, format)?;
     life.into_process(fixed)
 }
 
 /// One event of the log.
 #[must_use]
 pub fn encode_event(event: &Event) -> String {
-    write(&event::EventRecord::from(event))
+    write(&event::EventRecord::from(event), MIN_READER)
 }
 
 /// Reads what [`encode_event`] wrote.
@@ -106,13 +133,13 @@ pub fn encode_event(event: &Event) -> String {
 /// # Errors
 /// [`BrokenRecord`] if it cannot be read.
 pub fn decode_event(text: &str) -> Result<Event, BrokenRecord> {
-    read::<event::EventRecord>("event", text)?.try_into()
+    read::<event::EventRecord>("event", text, FORMAT)?.try_into()
 }
 
 /// The latest facts about an attempt.
 #[must_use]
 pub fn encode_vitals(vitals: &Vitals) -> String {
-    write(&vitals::VitalsRecord::from(vitals))
+    write(&vitals::VitalsRecord::from(vitals), MIN_READER)
 }
 
 /// Reads what [`encode_vitals`] wrote.
@@ -120,13 +147,13 @@ pub fn encode_vitals(vitals: &Vitals) -> String {
 /// # Errors
 /// [`BrokenRecord`] if it cannot be read.
 pub fn decode_vitals(text: &str) -> Result<Vitals, BrokenRecord> {
-    read::<vitals::VitalsRecord>("vitals", text)?.try_into()
+    read::<vitals::VitalsRecord>("vitals", text, FORMAT)?.try_into()
 }
 
 /// The policy of the queues.
 #[must_use]
 pub fn encode_policy(policy: &Policy) -> String {
-    write(&policy::PolicyRecord::from(policy))
+    write(&policy::PolicyRecord::from(policy), MIN_READER)
 }
 
 /// Reads what [`encode_policy`] wrote.
@@ -134,13 +161,13 @@ pub fn encode_policy(policy: &Policy) -> String {
 /// # Errors
 /// [`BrokenRecord`] if it cannot be read.
 pub fn decode_policy(text: &str) -> Result<Policy, BrokenRecord> {
-    read::<policy::PolicyRecord>("policy", text)?.try_into()
+    read::<policy::PolicyRecord>("policy", text, FORMAT)?.try_into()
 }
 
 /// An order for an owner.
 #[must_use]
 pub fn encode_wish(wish: &Wish) -> String {
-    write(&wish::WishRecord::from(wish))
+    write(&wish::WishRecord::from(wish), MIN_READER)
 }
 
 /// Reads what [`encode_wish`] wrote.
@@ -148,7 +175,7 @@ pub fn encode_wish(wish: &Wish) -> String {
 /// # Errors
 /// [`BrokenRecord`] if it cannot be read.
 pub fn decode_wish(text: &str) -> Result<Wish, BrokenRecord> {
-    read::<wish::WishRecord>("wish", text)?.try_into()
+    read::<wish::WishRecord>("wish", text, FORMAT)?.try_into()
 }
 
 /// A record that says by whom it may be read.
@@ -171,8 +198,8 @@ fn is_first(min_reader: &Option<u32>) -> bool {
     min_reader.is_none_or(|reader| reader <= 1)
 }
 
-fn write<T: Serialize>(body: &T) -> String {
-    let stamped = Stamped { format: FORMAT, min_reader: Some(MIN_READER), body };
+fn write<T: Serialize>(body: &T, min_reader: u32) -> String {
+    let stamped = Stamped { format: FORMAT.max(min_reader), min_reader: Some(min_reader), body };
     #[expect(
         clippy::expect_used,
         reason = "writing to memory cannot fail and every map here has text for keys"
@@ -180,12 +207,12 @@ fn write<T: Serialize>(body: &T) -> String {
     serde_json::to_string(&stamped).expect("a record can be written")
 }
 
-fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, BrokenRecord> {
+fn read<T: DeserializeOwned>(what: &'static str, text: &str, reads: u32) -> Result<T, BrokenRecord> {
     match serde_json::from_str::<Stamped<T>>(text) {
-        Ok(stamped) => fitting(stamped.min_reader).map(|()| stamped.body),
+        Ok(stamped) => fitting(stamped.min_reader, reads).map(|()| stamped.body),
         Err(error) => {
             if let Ok(stamp) = serde_json::from_str::<Stamp>(text) {
-                fitting(stamp.min_reader)?;
+                fitting(stamp.min_reader, reads)?;
             }
             // The error's own words may quote a value of the record.
             Err(BrokenRecord::damaged(format!("the {what} does not fit at column {}", error.column())))
@@ -193,9 +220,9 @@ fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Broken
     }
 }
 
-fn fitting(min_reader: Option<u32>) -> Result<(), BrokenRecord> {
+fn fitting(min_reader: Option<u32>, reads: u32) -> Result<(), BrokenRecord> {
     match min_reader {
-        Some(needs) if needs > FORMAT => Err(BrokenRecord::TooNew { needs, reads: FORMAT }),
+        Some(needs) if needs > reads => Err(BrokenRecord::TooNew { needs, reads }),
         Some(_) | None => Ok(()),
     }
 }

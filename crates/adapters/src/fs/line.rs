@@ -333,7 +333,7 @@ pub(super) fn hexadecimal(text: &str) -> Result<u64, StoreError> {
 
 fn broken(broken: BrokenRecord) -> StoreError {
     match broken {
-        BrokenRecord::TooNew { needs, reads } => StoreError::Format { found: needs, supported: reads },
+        BrokenRecord::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
         damaged @ (BrokenRecord::Damaged { .. } | _) => corrupt(damaged.to_string()),
     }
 }

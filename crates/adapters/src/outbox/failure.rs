@@ -29,7 +29,7 @@ impl From<rusqlite::Error> for Halt {
 impl From<BrokenRecord> for Halt {
     fn from(broken: BrokenRecord) -> Self {
         Self::Answer(match broken {
-            BrokenRecord::TooNew { needs, reads } => StoreError::Format { found: needs, supported: reads },
+            BrokenRecord::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
             damaged @ (BrokenRecord::Damaged { .. } | _) => corrupt(format!("the outbox holds a {damaged}")),
         })
     }

@@ -56,7 +56,7 @@ fn fields(id: ProcessId, reply: &mut Reply) -> Result<Stored, StoreError> {
     };
     let claimed = reply.optional_text()?;
     let (life, spec) = (reply.word()?, reply.word()?);
-    let mut process = record::decode(&spec, &life).map_err(broken)?;
+    let mut process = record::decode_up_to(reply.record_format(), &spec, &life).map_err(broken)?;
     if process.id != id {
         return Err(corrupt("a record is kept under the id of another"));
     }
@@ -78,7 +78,7 @@ fn fields(id: ProcessId, reply: &mut Reply) -> Result<Stored, StoreError> {
 /// The same of one of many; what is damaged is left alone and named once, so that it holds up nobody else.
 pub(super) fn sound(reply: &mut Reply, named: &Named) -> Result<Option<Stored>, StoreError> {
     match stored(reply) {
-        Err(error @ StoreError::Corrupt { .. }) => {
+        Err(error) if error.is_damage() => {
             named.name(&error);
             Ok(None)
         }
@@ -228,6 +228,6 @@ pub(super) fn labels(head: &Head) -> String {
     labels.join("\n")
 }
 
-pub(super) fn class_of(process: &Process) -> String {
-    class::text(&PlacementClass::of(&process.spec.placement))
+pub(super) fn class_of(process: &Process, min_reader: u32) -> String {
+    class::text(&PlacementClass::of(&process.spec.placement), min_reader)
 }

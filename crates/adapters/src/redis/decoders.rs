@@ -7,6 +7,7 @@ use super::step::Step;
 use super::{class, events, queues, tails};
 use longhaul_domain::Policy;
 use longhaul_ports::StoreError;
+use longhaul_wire::record;
 
 /// Reads an answer in the protocol of Redis as that to a question of this name, and tells what it says.
 ///
@@ -14,7 +15,7 @@ use longhaul_ports::StoreError;
 /// [`StoreError`] for what is no such answer.
 pub fn read(question: &str, answer: &[u8]) -> Result<String, StoreError> {
     let value = redis::parse_redis_value(answer).map_err(|_| corrupt("it is no answer of a server"))?;
-    let mut reply = Reply::of(value, Step::default())?;
+    let mut reply = Reply::of(value, Step::default(), record::FORMAT)?;
     Ok(match question {
         "record" => format!("{:?}", stored(&mut reply)?),
         "event" => format!("{:?}", event(&reply.word()?)?),

@@ -47,6 +47,8 @@ pub(super) struct Link {
     past: Past,
     /// Whether anybody is told of what was lost.
     is_told: bool,
+    /// The newest record format that is read.
+    record_format: u32,
     /// How long no write has reached all replicas that have to have it.
     lacking: Silence,
 }
@@ -70,12 +72,18 @@ impl Link {
             silence: Silence::default(),
             past: Past::default(),
             is_told: options.leases.is_some(),
+            record_format: options.record_format,
             lacking: Silence::default(),
         }
     }
 
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// Returns the newest record format that is read.
+    pub(super) const fn record_format(&self) -> u32 {
+        self.record_format
     }
 
     /// The time that scripts are given; empty if the server's own counts.
@@ -144,7 +152,7 @@ impl Link {
             Failed { maybe_applied: true, why: Why::Behind } => unknown(op, Behind),
             Failed { maybe_applied: false, why } => why.not_applied(),
         })?;
-        Reply::of(value, step)
+        Reply::of(value, step, self.record_format)
     }
 
     /// A script that changes nothing that anybody has to know of.
@@ -160,7 +168,7 @@ impl Link {
     async fn asked(&self, request: Request<'_>) -> Result<Reply, StoreError> {
         let tried = self.request(request).await;
         let (value, step) = tried.map_err(|failed| failed.why.not_applied())?;
-        Reply::of(value, step)
+        Reply::of(value, step, self.record_format)
     }
 
     /// How far the namespace has come.

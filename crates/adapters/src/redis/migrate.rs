@@ -190,7 +190,8 @@ pub(super) fn taken(stored: &Stored) -> Args {
             .text(&fingerprint(&process.spec.launch_part())),
         None => args.text("").text(""),
     };
-    push_record(&mut args, process, &head, &record::encode_spec(process));
+    let min_reader = record::oldest_reader(&process.spec);
+    push_record(&mut args, process, &head, &record::encode_spec(process), min_reader);
     for (no, wish) in &stored.wishes {
         args.number(no.0).text(&record::encode_wish(wish));
     }

@@ -2,6 +2,7 @@
 
 use super::Durability;
 use longhaul_ports::Clock;
+use longhaul_wire::record;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,9 @@ pub struct RedisOptions {
     /// Takes its time from this clock instead of from the server, which is for tests: nodes on many machines have no
     /// common clock but the server's.
     pub clock: Option<Arc<dyn Clock>>,
+    /// The newest record format that this node reads; [`record::FORMAT`] by default. Above that, every specification that
+    /// the node writes needs a reader of this format, which is for tests of nodes of two versions.
+    pub record_format: u32,
 }
 
 /// The files of a connection through TLS, in PEM.
@@ -79,6 +83,7 @@ impl RedisOptions {
             runs_while_away: false,
             tls: TlsFiles::default(),
             clock: None,
+            record_format: record::FORMAT,
         }
     }
 

@@ -30,7 +30,9 @@ impl ProcessStore for RedisStore {
         let mut args = Args::default();
         push_lease(&mut args, by).bytes(&token()).number(room.roots.into()).number(room.batch.into());
         for class in &room.classes {
-            args.text(&class::text(class));
+            for reader in 1..=self.link.record_format() {
+                args.text(&class::text(class, reader));
+            }
         }
         let mut reply = self.link.take(&CLAIM, NO_OP, args).await?;
         let word = reply.word()?;
@@ -44,7 +46,7 @@ impl ProcessStore for RedisStore {
             let Some(id) = record_id(&mut row)? else { continue };
             match read(id, &mut row) {
                 Ok(stored) => claimed.push(stored),
-                Err(error @ StoreError::Corrupt { .. }) => unread.push((id, error)),
+                Err(error) if error.is_damage() => unread.push((id, error)),
                 Err(error) => return Err(error),
             }
         }

@@ -13,13 +13,17 @@ use std::vec;
 pub(super) struct Reply {
     values: vec::IntoIter<Value>,
     step: Step,
+    /// The newest record format that is read of it.
+    record_format: u32,
 }
 
 impl Reply {
     /// Reads what came over a connection with this step.
-    pub(super) fn of(value: Value, step: Step) -> Result<Self, StoreError> {
+    pub(super) fn of(value: Value, step: Step, record_format: u32) -> Result<Self, StoreError> {
         match value {
-            Value::Array(values) | Value::Set(values) => Ok(Self { values: values.into_iter(), step }),
+            Value::Array(values) | Value::Set(values) => {
+                Ok(Self { values: values.into_iter(), step, record_format })
+            }
             other => Err(unfit(&step, "an array", &other)),
         }
     }
@@ -94,7 +98,11 @@ impl Reply {
 
     /// An array inside.
     pub(super) fn list(&mut self) -> Result<Self, StoreError> {
-        Self::of(self.next()?, self.step.clone())
+        Self::of(self.next()?, self.step.clone(), self.record_format)
+    }
+
+    pub(super) const fn record_format(&self) -> u32 {
+        self.record_format
     }
 
     pub(super) fn len(&self) -> usize {

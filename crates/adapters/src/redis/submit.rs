@@ -21,13 +21,14 @@ const LARGEST_SPEC: usize = 1024 * 1024;
 
 impl RedisStore {
     pub(super) async fn submit_new(&self, new: Submission) -> Result<Submitted, StoreError> {
-        let spec = record::encode_spec(&new.process);
+        let min_reader = self.min_reader(&new.process.spec);
+        let spec = record::encode_spec_for(min_reader, &new.process);
         if spec.len() > LARGEST_SPEC {
             let bytes = u64::try_from(spec.len()).unwrap_or(u64::MAX);
             return Err(StoreError::Refused(Refusal::TooLarge { bytes }));
         }
         let head = new.process.head();
-        let args = args(&new, &head, &spec);
+        let args = args(&new, &head, &spec, min_reader);
         let op = OpId::new(*new.process.id.as_uuid());
         // It may need a slot that another one holds, or its launch key may belong to a process that the server lost.
         let may_be_anothers = new.claim_for.is_some() || new.process.spec.launch_key.is_some();
@@ -59,10 +60,16 @@ impl RedisStore {
             }),
         }
     }
+
+    /// Returns the oldest record format whose readers may claim a process with this specification.
+    fn min_reader(&self, spec: &Spec) -> u32 {
+        let format = self.link.record_format();
+        if format > record::FORMAT { format } else { record::oldest_reader(spec) }
+    }
 }
 
 /// In the order in which the script reads them.
-fn args(new: &Submission, head: &Head, spec: &str) -> Args {
+fn args(new: &Submission, head: &Head, spec: &str, min_reader: u32) -> Args {
     let (process, limits) = (&new.process, &new.limits);
     let mut args = Args::default();
     args.bytes(process.id.as_uuid().as_bytes());
@@ -82,7 +89,7 @@ fn args(new: &Submission, head: &Head, spec: &str) -> Args {
         None => args.text("").text("").text("0"),
     };
     args.text(if new.or_refuse { "1" } else { "" });
-    push_record(&mut args, process, head, spec);
+    push_record(&mut args, process, head, spec, min_reader);
     for event in &new.events {
         args.text(&record::encode_event(event));
     }
@@ -90,7 +97,7 @@ fn args(new: &Submission, head: &Head, spec: &str) -> Args {
 }
 
 /// What every record consists of, in the order in which scripts read it.
-pub(super) fn push_record(args: &mut Args, process: &Process, head: &Head, spec: &str) {
+pub(super) fn push_record(args: &mut Args, process: &Process, head: &Head, spec: &str, min_reader: u32) {
     args.text(&record::encode_life(process))
         .text(spec)
         .text(&labels(head))
@@ -100,7 +107,7 @@ pub(super) fn push_record(args: &mut Args, process: &Process, head: &Head, spec:
         .text(closing(head))
         .number(head.attempt.0.into())
         .text(head.key.as_ref().map_or("", |key| key.as_str()))
-        .text(&class_of(process))
+        .text(&class_of(process, min_reader))
         .signed(head.priority.value().into())
         .text(&optional(head.due))
         .bytes(&joined(&head.ancestors))

@@ -55,7 +55,7 @@ impl From<Refusal> for Halt {
 impl From<BrokenRecord> for Halt {
     fn from(broken: BrokenRecord) -> Self {
         Self::Answer(match broken {
-            BrokenRecord::TooNew { needs, reads } => StoreError::Format { found: needs, supported: reads },
+            BrokenRecord::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
             damaged @ (BrokenRecord::Damaged { .. } | _) => corrupt(damaged.to_string()),
         })
     }

@@ -73,6 +73,14 @@ pub enum StoreError {
         /// The newest one known here.
         supported: u32,
     },
+    /// A newer program wrote this record; others may be readable. It was left untouched.
+    #[error("the record needs a program that reads format {needs}, this one reads up to {reads}")]
+    NewerRecord {
+        /// The oldest format that its reader has to know.
+        needs: u32,
+        /// The newest format known here.
+        reads: u32,
+    },
 }
 
 impl StoreError {
@@ -80,7 +88,7 @@ impl StoreError {
     #[must_use]
     pub const fn is_damage(&self) -> bool {
         match self {
-            Self::Corrupt { .. } | Self::Format { .. } => true,
+            Self::Corrupt { .. } | Self::Format { .. } | Self::NewerRecord { .. } => true,
             Self::Conflict { .. }
             | Self::Fenced { .. }
             | Self::Missing { .. }

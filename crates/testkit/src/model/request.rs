@@ -89,6 +89,7 @@ impl From<StoreError> for No {
             | StoreError::ReadOnly { .. }
             | StoreError::Corrupt { .. }
             | StoreError::Format { .. }
+            | StoreError::NewerRecord { .. }
             | _) => Self::Other(format!("{other:?}")),
         }
     }

@@ -51,9 +51,13 @@ local function news_for(node)
   rings = true
 end
 
+-- The node that a class is pinned to; nil for a class of several nodes. A class may begin with the reader that it needs.
+local function pinned_to(class) return class:match('^@(.*)$') or class:match('^=reader%d+:@(.*)$') end
+
 -- A waiter concerns those who may run it.
 local function news_of_waiter(class)
-  if class:sub(1, 1) == '@' then news_for(class:sub(2)) else news_all() end
+  local node = pinned_to(class)
+  if node then news_for(node) else news_all() end
 end
 
 -- How often it was rung last stays to be seen: to take each single ring out costs more than a hundred of them.

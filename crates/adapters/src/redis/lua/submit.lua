@@ -69,7 +69,7 @@ end
 local function somebody_ahead(roots_full)
   for _, lane in ipairs(call('SMEMBERS', P .. 'lanes:' .. n.key)) do
     local class, child = lane:sub(1, -3), lane:sub(-1)
-    local elsewhere = class:sub(1, 1) == '@' and class:sub(2) ~= NODE
+    local elsewhere = (pinned_to(class) or NODE) ~= NODE
     if not elsewhere and not (roots_full and child == '0') then
       local first = call('ZRANGE', P .. 'q:' .. n.key .. SEP .. lane, 0, 0, 'WITHSCORES')
       if first[1] and -tonumber(first[2]) >= tonumber(n.priority) then return true end
@@ -80,7 +80,7 @@ end
 
 -- What keeps it from being claimed at once: 'key' or 'roots'.
 local function obstacle(lease)
-  if NODE == '' or (n.class:sub(1, 1) == '@' and n.class:sub(2) ~= NODE) then return 'key' end
+  if NODE == '' or (pinned_to(n.class) or NODE) ~= NODE then return 'key' end
   if lease.is_draining or is_held(n.key) then return 'key' end
   if n.key ~= '' and SLOTS and call('ZCARD', P .. 'holders:' .. n.key) >= SLOTS then return 'key' end
   local roots_full = call('ZCARD', P .. 'roots:' .. NODE) >= ROOTS
