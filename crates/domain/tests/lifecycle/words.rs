@@ -5,7 +5,8 @@ use crate::situations::{Situation, awaiting_command, command, command_spec, repo
 use longhaul_domain::{
     Blame, Containment, Ending, Environment, ExceededLimit, Exit, ExitStatus, Fact, Failure, Interruption,
     JsonText, LARGEST_JSON, Level, LimitMechanism, Lineage, Process, ProcessId, ProcessType, ReportedSpec,
-    Retention, Spec, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb, Work,
+    Retention, Signal, SignalTarget, Spec, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb,
+    Wish, Work,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -275,4 +276,25 @@ fn variant(fact: &Fact) -> (String, &'static str) {
 
 fn assert_distinct(words: &[&str]) {
     assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len(), "{words:?}");
+}
+
+#[test]
+fn short_id_is_the_first_eight_characters() {
+    let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+    assert_eq!(id.short(), "3f2a9c1b");
+}
+
+#[test]
+fn wishes_that_ask_for_the_end_are_told_from_the_others() {
+    let cause = StopCause::User;
+    let ends = [
+        Wish::Cancel { cause },
+        Wish::Force { cause },
+        Wish::Terminate { cause, force: false },
+        Wish::EndSession { policy: None },
+    ];
+    assert!(ends.iter().all(Wish::ends));
+    let signal = Wish::Signal { signal: Signal::new(1).unwrap(), target: SignalTarget::Main };
+    let others = [Wish::Pause, Wish::Resume, Wish::RetryNow, signal];
+    assert!(!others.iter().any(Wish::ends));
 }

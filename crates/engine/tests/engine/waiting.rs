@@ -1,5 +1,5 @@
-use crate::world::{World, command, seconds};
-use longhaul_domain::{ProcessId, ProcessName, SessionId, Spec, Status};
+use crate::world::{World, command, retrying, seconds};
+use longhaul_domain::{AttemptNo, ProcessId, ProcessName, SessionId, SlotKey, Spec, Status};
 use longhaul_engine::ports::{AttemptKey, Wanted};
 use longhaul_engine::{EngineError, Followed, Goal, Mode};
 use std::time::Duration;
@@ -132,7 +132,7 @@ async fn a_follower_is_woken_by_output_and_by_the_end() {
     let world = World::new().await;
     let id = world.launch("echo hello").await;
     world.end(id).await;
-    let key = AttemptKey { id, attempt: longhaul_domain::AttemptNo(1) };
+    let key = AttemptKey { id, attempt: AttemptNo(1) };
     let page = world.engine.output(key, Wanted { from: 0, most: 100, only: None }).await.unwrap();
     assert_eq!(page.chunks[0].bytes, b"hello\n");
     let followed = world.engine.follow(id, key.attempt, page.next).await.unwrap();
@@ -149,4 +149,44 @@ async fn a_follower_is_woken_by_output_and_by_the_end() {
         world.clock.run_until(Duration::from_secs(1), follower).await.unwrap().unwrap().unwrap(),
         Followed::Changed
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn follower_of_an_attempt_waits_for_its_start_and_not_beyond_its_end() {
+    let world = World::new().await;
+    let id = world.launch_spec(retrying("exit 1 2000", 1)).await;
+    let over = |attempt| world.engine.follow(id, AttemptNo(attempt), u64::MAX);
+    let waits_for = |attempt| {
+        let engine = world.engine.clone();
+        tokio::spawn(async move { engine.follow(id, AttemptNo(attempt), u64::MAX).await })
+    };
+    world.settle().await;
+    let first = waits_for(1);
+    world.clock.settle().await;
+    assert!(!first.is_finished(), "the first attempt runs");
+    world.pass(seconds(2)).await;
+
+    assert_eq!(world.status(id).await, Status::Pending, "the process waits for its second attempt");
+    assert_eq!(over(1).await.unwrap(), Followed::Over);
+    let second = waits_for(2);
+    world.clock.settle().await;
+    assert!(!second.is_finished(), "the second attempt has not begun");
+    world.pass(seconds(1)).await;
+
+    assert_eq!(world.status(id).await, Status::Running);
+    assert_eq!(over(1).await.unwrap(), Followed::Over);
+    assert_eq!(world.end(id).await, Status::Failed);
+    assert_eq!(over(2).await.unwrap(), Followed::Over);
+}
+
+#[tokio::test(start_paused = true)]
+async fn follower_of_a_process_that_never_ran_waits_for_a_change() {
+    let world = World::new().await;
+    let key: SlotKey = "k".parse().unwrap();
+    world.engine.hold_queue(&key, None).await.unwrap();
+    let id = world.launch_spec(Spec { key: Some(key), ..command("run") }).await;
+    let engine = world.engine.clone();
+    let follower = tokio::spawn(async move { engine.follow(id, AttemptNo(0), 0).await });
+    world.pass(seconds(5)).await;
+    assert!(!follower.is_finished());
 }
