@@ -84,6 +84,13 @@ mod tests {
         assert_eq!(next([("free", Line { slots: None, taken: 1_000, ..line(0, 1, 0) })]), Some("free"));
     }
 
+    #[test]
+    fn rank_of_a_higher_priority_or_an_earlier_submit_is_less() {
+        let rank = |priority, seq| Rank { priority: Priority::new(priority).unwrap(), seq: Seq(seq) };
+        assert!(rank(5, 9) < rank(0, 1));
+        assert!(rank(0, 1) < rank(0, 2));
+    }
+
     fn line(priority: i64, seq: u64, served: u64) -> Line {
         let first = Rank { priority: Priority::new(priority).unwrap(), seq: Seq(seq) };
         Line { first, served, slots: Some(1), taken: 0, held: false }

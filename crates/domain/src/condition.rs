@@ -122,3 +122,22 @@ impl FromIterator<(Condition, Timestamp)> for Conditions {
             .fold(Self::default(), |all, (condition, since)| all.with(condition, Some(since)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_collected_from_what_they_list() {
+        let all: Conditions = Condition::ALL.into_iter().zip((1..).map(Timestamp)).collect();
+        assert_eq!(all.iter().map(|(condition, _)| condition).collect::<Vec<_>>(), Condition::ALL);
+        assert_eq!(all.iter().collect::<Conditions>(), all);
+    }
+
+    #[test]
+    fn only_readiness_and_leftovers_outlast_a_pause_and_a_stop() {
+        let all: Conditions = Condition::ALL.into_iter().zip((1..).map(Timestamp)).collect();
+        let left: Vec<Condition> = all.undisturbed().iter().map(|(condition, _)| condition).collect();
+        assert_eq!(left, [Condition::Ready, Condition::Sweeping]);
+    }
+}
