@@ -3,10 +3,10 @@
 use crate::inputs::{COLUMNS, column, exit, input};
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, situations};
 use longhaul_domain::{
-    Blame, Containment, Ending, Environment, ExceededLimit, Exit, ExitStatus, Fact, Failure, Interruption,
-    JsonText, LARGEST_JSON, Level, LimitMechanism, Lineage, Process, ProcessId, ProcessType, ReportedSpec,
-    Retention, Signal, SignalTarget, Spec, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb,
-    Wish, Work,
+    Blame, Containment, Ending, Environment, ExceededLimit, Exit, ExitStatus, Fact, Failure, Head,
+    Interruption, JsonText, LARGEST_JSON, LONGEST_NAME, Level, LimitMechanism, Lineage, Process, ProcessId,
+    ProcessName, ProcessType, Progress, ReportedSpec, Retention, Signal, SignalTarget, Spec, Standing,
+    StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb, Wish, Work,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -297,4 +297,35 @@ fn wishes_that_ask_for_the_end_are_told_from_the_others() {
     let signal = Wish::Signal { signal: Signal::new(1).unwrap(), target: SignalTarget::Main };
     let others = [Wish::Pause, Wish::Resume, Wish::RetryNow, signal];
     assert!(!others.iter().any(Wish::ends));
+}
+
+#[test]
+fn longest_name_has_as_many_bytes_as_are_allowed() {
+    assert!("n".repeat(LONGEST_NAME).parse::<ProcessName>().is_ok());
+    assert!("n".repeat(LONGEST_NAME + 1).parse::<ProcessName>().is_err());
+}
+
+#[test]
+fn json_text_is_kept_as_it_was_given() {
+    assert_eq!(JsonText::checked("{\"a\":1}".to_owned()).unwrap().as_str(), "{\"a\":1}");
+}
+
+#[test]
+fn progress_is_kept_in_hundredths_of_a_percent() {
+    let progress = Progress::from_percent(12.34).unwrap();
+    assert_eq!(progress.hundredths(), 1_234);
+    assert_eq!(Progress::from_hundredths(1_234), progress);
+    assert!((progress.percent() - 12.34).abs() < 1e-9);
+    assert_eq!(Progress::from_hundredths(10_001), Progress::DONE);
+}
+
+#[test]
+fn process_is_ending_from_its_stop_until_its_descendants_have_ended() {
+    let open = command().process.head();
+    assert!(!open.is_ending());
+    let stopping = Head { closing: true, ..open };
+    assert!(stopping.is_ending());
+    let ended = Head { standing: Standing::Ended, ..stopping };
+    assert!(!ended.is_ending(), "nothing is due below it");
+    assert!(Head { due: Some(Timestamp(7)), ..ended }.is_ending(), "its descendants still have to end");
 }
