@@ -170,6 +170,8 @@ mod tests {
             .reported(Timestamp(5_000), &at(60.0))
             .reported(Timestamp(6_000), &at(5.0));
         assert_eq!(vitals.eta(Timestamp(6_000)), None);
+        let vitals = vitals.reported(Timestamp(10_000), &at(25.0));
+        assert_eq!(vitals.eta(Timestamp(10_000)), Some(Duration::from_secs(15)));
     }
 
     proptest! {

@@ -3,10 +3,10 @@
 use crate::inputs::{COLUMNS, column, exit, input};
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, situations};
 use longhaul_domain::{
-    Blame, Containment, Ending, Environment, ExceededLimit, Exit, ExitStatus, Fact, Failure, Head,
-    Interruption, JsonText, LARGEST_JSON, LONGEST_NAME, Level, LimitMechanism, Lineage, Process, ProcessId,
-    ProcessName, ProcessType, Progress, ReportedSpec, Retention, Signal, SignalTarget, Spec, Standing,
-    StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb, Wish, Work,
+    AttemptNo, Blame, Containment, Effect, Ending, Environment, ExceededLimit, Exit, ExitStatus, Fact,
+    Failure, Head, Interruption, JsonText, LARGEST_JSON, LONGEST_NAME, Level, LimitMechanism, Lineage,
+    Process, ProcessId, ProcessName, ProcessType, Progress, ReportedSpec, Retention, Signal, SignalTarget,
+    Spec, Standing, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb, Wish, Work,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -328,4 +328,14 @@ fn process_is_ending_from_its_stop_until_its_descendants_have_ended() {
     let ended = Head { standing: Standing::Ended, ..stopping };
     assert!(!ended.is_ending(), "nothing is due below it");
     assert!(Head { due: Some(Timestamp(7)), ..ended }.is_ending(), "its descendants still have to end");
+}
+
+#[test]
+fn only_effects_that_end_work_go_ahead_of_the_store() {
+    let attempt = AttemptNo(1);
+    let stop = Effect::Stop { attempt, cause: StopCause::User };
+    assert!(stop.only_stops());
+    assert!(Effect::Kill { attempt, cause: StopCause::User }.only_stops());
+    assert!(!Effect::Pause { attempt }.only_stops());
+    assert!(!Effect::Relaunch.only_stops());
 }
