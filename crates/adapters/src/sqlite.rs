@@ -86,6 +86,9 @@ impl Default for SqliteOptions {
 }
 
 impl SqliteStore {
+    /// A log in use that is longer is truncated to this length, in bytes, and never to less.
+    pub const KEPT_LOG: u64 = 8 << 20;
+
     /// Opens the database at `path`, or makes a new one if there is none.
     ///
     /// # Errors

@@ -342,6 +342,9 @@ pub(crate) fn clock(state: &StateDir) -> Result<Arc<dyn Clock>, ComposeError> {
     Ok(Arc::new(clock.map_err(|source| ComposeError::Part { part: "clock", source })?))
 }
 
+/// The length to which a database in use may truncate its log.
+pub(crate) const KEPT_LOG: u64 = SqliteStore::KEPT_LOG;
+
 /// An id that nothing else has.
 pub(crate) fn random_id() -> String {
     RandomIds.op().as_uuid().to_string()

@@ -132,7 +132,7 @@ pub enum Failure {
         state_dir: PathBuf,
     },
     /// The path of the store leads elsewhere, or nowhere.
-    #[error("the store at {} was removed, moved or replaced while the manager used it", path.display())]
+    #[error("the store at {} was removed, moved, replaced or truncated while the manager used it", path.display())]
     Unstored {
         /// The path.
         path: PathBuf,

@@ -4,8 +4,8 @@
 //! that path then may be its manager too, so that the first one has to leave: it acknowledges nothing from there on, and
 //! what runs is found by whoever serves the directory that it was started in.
 //!
-//! A store that was removed or replaced is lost in the same way, though the directory is there: what is written to it is
-//! found by no other manager.
+//! A store that was removed, replaced or truncated is lost in the same way, though the directory is there: what is written
+//! to it is found by no other manager.
 
 mod alarm;
 mod guarded;
@@ -13,6 +13,7 @@ mod guarded;
 pub(crate) use alarm::UNHEARD;
 pub(crate) use guarded::GuardedStore;
 
+use crate::compose::KEPT_LOG;
 use crate::config::StoreChoice;
 use crate::lock::{LOCK, ManagerLock};
 use crate::state_dir::StateDir;
@@ -21,6 +22,7 @@ use rustix::io::Errno;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
@@ -30,7 +32,7 @@ const JOURNAL: &str = "-wal";
 /// The lock of a manager and the files of its store, and the paths where others look for them. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Foothold {
-    lock: Held,
+    lock: Arc<Held>,
     store: Arc<OnceLock<Vec<Held>>>,
     lost: Arc<watch::Sender<Option<Loss>>>,
     alarm: Arc<Alarm>,
@@ -42,15 +44,25 @@ pub(crate) struct Foothold {
 pub(crate) enum Loss {
     /// Its state directory.
     StateDir,
-    /// A file or directory of its store: what is written to it can be found by nobody.
+    /// A file or directory of its store, which was truncated or is not at its path: no other manager finds what is written
+    /// to it.
     Store(PathBuf),
 }
 
 /// A file that is held open, at the path where others look for it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Held {
     path: PathBuf,
     place: Place,
+    /// The length that it keeps at least; none for a directory, and for a file that may become shorter.
+    length: Option<Length>,
+}
+
+/// The length that a file in use had, as far as it keeps it.
+#[derive(Debug)]
+struct Length {
+    kept: AtomicU64,
+    most: u64,
 }
 
 /// A file, whatever it is called.
@@ -68,7 +80,7 @@ impl Foothold {
 
     fn hearing_by(alarm: Alarm, state: &StateDir, lock: &ManagerLock) -> io::Result<Self> {
         let place = Place::of(rustix::fs::fstat(lock)?);
-        let lock = Held { path: state.path().join(LOCK), place };
+        let lock = Arc::new(Held { path: state.path().join(LOCK), place, length: None });
         alarm.guard(&lock.path);
         Ok(Self {
             lock,
@@ -87,8 +99,8 @@ impl Foothold {
             StoreChoice::Sqlite(path) => {
                 let mut journal = path.clone().into_os_string();
                 journal.push(JOURNAL);
-                let mut held = vec![Held::at(path)?];
-                held.extend(Held::at(Path::new(&journal)));
+                let mut held = vec![Held::growing(path, u64::MAX)?];
+                held.extend(Held::growing(Path::new(&journal), KEPT_LOG));
                 held
             }
         };
@@ -150,10 +162,10 @@ impl Foothold {
     }
 
     fn missing(&self) -> Option<Loss> {
-        if self.lock.is_elsewhere() {
+        if self.lock.is_lost() {
             return Some(Loss::StateDir);
         }
-        let store = self.store.get()?.iter().find(|held| held.is_elsewhere())?;
+        let store = self.store.get()?.iter().find(|held| held.is_lost())?;
         Some(Loss::Store(store.path.clone()))
     }
 }
@@ -164,21 +176,42 @@ impl fmt::Display for Loss {
             Self::StateDir => f.write_str("the state directory")?,
             Self::Store(path) => write!(f, "the store at {}", path.display())?,
         }
-        f.write_str(" was removed, moved or replaced")
+        f.write_str(match self {
+            Self::StateDir => " was removed, moved or replaced",
+            Self::Store(_) => " was removed, moved, replaced or truncated",
+        })
     }
 }
 
 impl Held {
     fn at(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), place: Place::of(rustix::fs::stat(path)?) })
+        Ok(Self { path: path.to_owned(), place: Place::of(rustix::fs::stat(path)?), length: None })
     }
 
-    fn is_elsewhere(&self) -> bool {
+    /// A file whose user never makes it shorter than this length once it is that long.
+    fn growing(path: &Path, most: u64) -> io::Result<Self> {
+        let length = Some(Length { kept: AtomicU64::new(0), most });
+        let held = Self { length, ..Self::at(path)? };
+        // Takes in its length.
+        let _ = held.is_lost();
+        Ok(held)
+    }
+
+    fn is_lost(&self) -> bool {
         match rustix::fs::stat(&self.path) {
-            Ok(found) => Place::of(found) != self.place,
+            Ok(found) if Place::of(found) != self.place => true,
+            Ok(found) => self.length.as_ref().is_some_and(|length| length.is_cut_to(found.st_size)),
             // What cannot be looked at may be there: a file system that fails drives nobody away.
             Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
         }
+    }
+}
+
+impl Length {
+    /// Whether somebody cut the file to this length.
+    fn is_cut_to(&self, found: i64) -> bool {
+        let found = u64::try_from(found).unwrap_or(0).min(self.most);
+        self.kept.fetch_max(found, Ordering::Relaxed) > found
     }
 }
 
@@ -339,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn store_that_is_removed_or_replaced_is_lost_and_one_that_fills_is_not() {
+    fn store_that_is_removed_replaced_or_truncated_is_lost_and_one_that_fills_is_not() {
         type Change = fn(&Path);
         let removed: Change = |path| fs::remove_file(path).unwrap();
         let replaced: Change = |path| {
@@ -347,8 +380,14 @@ mod tests {
             fs::rename(path.with_extension("new"), path).unwrap();
         };
         let without_journal: Change = |path| fs::remove_file(path.with_extension("db-wal")).unwrap();
-        let filled: Change = |path| fs::write(path, "more").unwrap();
+        let filled: Change = |path| fs::write(path, "much more").unwrap();
+        let truncated: Change = |path| fs::write(path, "").unwrap();
+        let cut_short: Change = |path| fs::write(path, "s").unwrap();
+        let without_commits: Change = |path| fs::write(path.with_extension("db-wal"), "").unwrap();
         let cases = [
+            (truncated, Some("db")),
+            (cut_short, Some("db")),
+            (without_commits, Some("db-wal")),
             (removed, Some("db")),
             (replaced, Some("db")),
             (without_journal, Some("db-wal")),
@@ -361,7 +400,7 @@ mod tests {
             let foothold = Foothold::of(&state, &lock).unwrap();
             let path = top.path().join("store.db");
             for ending in ["db", "db-wal"] {
-                fs::write(path.with_extension(ending), "").unwrap();
+                fs::write(path.with_extension(ending), "some").unwrap();
             }
             foothold.stand_on(&StoreChoice::Sqlite(path.clone())).unwrap();
             assert!(foothold.holds());

@@ -48,7 +48,7 @@ Exit codes:
   5    refused by a limit or a queue
   6    the manager or its store cannot be reached, or speaks another version
   7    not authorised
-  8    of `serve`: its state directory or its store was removed, moved or replaced
+  8    of `serve`: its state directory or its store was removed, moved, replaced or truncated
 Of `run` in the foreground, `restart` in the foreground, `wait` and `logs --exit-status`:
   the command's own code, 2 and 3 as above, or
   75   `wait --timeout` is over and the process still lives: ask again

@@ -257,7 +257,8 @@ pub(super) fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection
 pub(super) fn for_writing(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.query_row("PRAGMA journal_size_limit = 8388608", [], |_| Ok(()))?;
+    let limit = format!("PRAGMA journal_size_limit = {}", super::SqliteStore::KEPT_LOG);
+    connection.query_row(&limit, [], |_| Ok(()))?;
     if let Some(kib) = options.most_kib {
         let most = u64::from(kib) * 1024 / u64::from(page_size(connection)?);
         connection.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;

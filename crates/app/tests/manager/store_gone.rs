@@ -30,7 +30,7 @@ fn loses_its_store(bench: &Bench, take_away: impl FnOnce()) -> Said {
 }
 
 #[test]
-fn manager_whose_store_is_removed_or_replaced_acknowledges_nothing_and_leaves() {
+fn manager_whose_store_is_removed_replaced_or_truncated_acknowledges_nothing_and_leaves() {
     type TakeAway = fn(&Bench);
     let removed: TakeAway = |bench| {
         for ending in ["", "-wal", "-shm"] {
@@ -45,6 +45,8 @@ fn manager_whose_store_is_removed_or_replaced_acknowledges_nothing_and_leaves() 
     let without_its_journal: TakeAway = |bench| {
         fs::remove_file(bench.state().join("longhaul.db-wal")).unwrap();
     };
+    let truncated: TakeAway = |bench| fs::write(bench.state().join("longhaul.db"), "").unwrap();
+    let without_commits: TakeAway = |bench| fs::write(bench.state().join("longhaul.db-wal"), "").unwrap();
     let files_removed: TakeAway = |bench| fs::remove_dir_all(bench.state().join("store")).unwrap();
     let files_moved: TakeAway = |bench| {
         fs::rename(bench.state().join("store"), bench.top().join("aside")).unwrap();
@@ -53,6 +55,8 @@ fn manager_whose_store_is_removed_or_replaced_acknowledges_nothing_and_leaves() 
         ("", "longhaul.db", removed),
         ("", "longhaul.db", replaced),
         ("", "longhaul.db-wal", without_its_journal),
+        ("", "longhaul.db", truncated),
+        ("", "longhaul.db-wal", without_commits),
         (FILES, "state/store", files_removed),
         (FILES, "state/store", files_moved),
     ] {
@@ -65,7 +69,7 @@ fn manager_whose_store_is_removed_or_replaced_acknowledges_nothing_and_leaves() 
             let next = bench.run(&["run", "-b", "--", "true"]);
             assert!(next.code != 0 && next.err.contains("store_lost"), "{lost}: {next:?}");
         }
-        for part in [lost, "removed, moved or replaced", "state_dir_gone"] {
+        for part in [lost, "removed, moved, replaced or truncated", "state_dir_gone"] {
             assert!(said.err.contains(part), "{part} in {}", said.err);
         }
     }
