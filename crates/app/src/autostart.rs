@@ -41,15 +41,17 @@ pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
         command.env_remove(name);
     }
     keep_descriptors();
-    let mut manager = command.spawn().map_err(|source| StartError::Spawn { program, source })?;
+    let mut start =
+        || command.spawn().map_err(|source| StartError::Spawn { program: program.clone(), source });
+    let mut manager = start()?;
     let begun = Instant::now();
     loop {
         if state.connect().is_ok() {
             return Ok(());
         }
         match manager.try_wait() {
-            // It left the place to another one, which is about to answer.
-            Ok(Some(status)) if status.success() => {}
+            // It left the place to another one, which answered it, and may be ending all the same.
+            Ok(Some(status)) if status.success() => manager = start()?,
             Ok(Some(status)) => return Err(ended(&state, status, log::last_lines(&log, logged, LINES))),
             Ok(None) | Err(_) => {}
         }

@@ -3,6 +3,7 @@
 use crate::state_dir::{LOG, StateDir};
 use longhaul_cli::shell_word;
 use longhaul_failpoint::failpoint;
+use longhaul_shim::ProcessStat;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::fmt;
@@ -10,11 +11,16 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// The lock in a state directory.
 pub(crate) const LOCK: &str = "manager.lock";
 /// No lock file that we wrote is longer.
 const LONGEST: u64 = 4096;
+/// A manager that was killed keeps its lock until the kernel has closed its files; that is waited for so long.
+const LAST_BREATH: Duration = Duration::from_secs(2);
+/// Between two looks at a lock, which cannot be waited for with a bound.
+const STEP: Duration = Duration::from_millis(2);
 
 /// The right to be the manager of a state directory. The system takes it back when the process is gone.
 #[derive(Debug)]
@@ -66,10 +72,12 @@ pub struct Holder {
     pub pid: Option<u32>,
     /// The version of its program.
     pub version: Option<String>,
+    /// When it was started, in clock ticks since the boot.
+    start: Option<u64>,
 }
 
 impl ManagerLock {
-    /// Takes the lock and writes who has it now.
+    /// Takes the lock and writes who has it now. A holder that is ending is waited for.
     ///
     /// # Errors
     /// [`LockError::Held`] names the manager that has it.
@@ -82,15 +90,20 @@ impl ManagerLock {
             Err(Errno::LOOP) => return Err(LockError::SymbolicLink { path: state.path().join(LOCK) }),
             Err(errno) => return Err(failed(errno.into())),
         };
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(LockError::Held {
-                    state_dir: state.path().to_owned(),
-                    holder: Holder::read(&mut file),
-                });
+        let until = Instant::now() + LAST_BREATH;
+        loop {
+            let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+            let holder = Holder::read(&mut file);
+            let is_ending = holder.is_ending() && Instant::now() < until;
+            match locked {
+                // Of its files a lock may be closed first, and that of its store last.
+                Ok(()) if !is_ending => break,
+                Err(Errno::WOULDBLOCK) if !is_ending => {
+                    return Err(LockError::Held { state_dir: state.path().to_owned(), holder });
+                }
+                Ok(()) | Err(Errno::WOULDBLOCK) => std::thread::sleep(STEP),
+                Err(errno) => return Err(failed(errno.into())),
             }
-            Err(errno) => return Err(failed(errno.into())),
         }
         match failpoint!("app.lock").and_then(|()| write_holder(&mut file)) {
             // It is for people: the lock holds without it.
@@ -108,7 +121,7 @@ impl AsFd for ManagerLock {
 }
 
 fn write_holder(file: &mut File) -> io::Result<()> {
-    let start = start_ticks().unwrap_or_default();
+    let start = ProcessStat::read(std::process::id()).map_or(0, |stat| stat.start_time);
     let text = format!("pid={}\nstart={start}\nversion={}\n", std::process::id(), env!("CARGO_PKG_VERSION"));
     file.seek(SeekFrom::Start(0))?;
     // What is there is written over before it is cut: on a full disk its block would go to somebody else.
@@ -116,18 +129,11 @@ fn write_holder(file: &mut File) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// When this process was started, in clock ticks since the boot: field 22 of its `stat`, where 2 may hold spaces.
-fn start_ticks() -> Option<u64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
-}
-
 impl Holder {
     pub(crate) fn read(file: &mut File) -> Self {
         let mut text = String::new();
         // What cannot be read is simply not told.
-        let _ = file.take(LONGEST).read_to_string(&mut text);
+        let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(LONGEST).read_to_string(&mut text));
         let field = |name: &str| {
             text.lines()
                 .filter_map(|line| line.split_once('='))
@@ -137,7 +143,14 @@ impl Holder {
         Self {
             pid: field("pid").and_then(|pid| pid.parse().ok()),
             version: field("version").map(str::to_owned),
+            start: field("start").and_then(|start| start.parse().ok()),
         }
+    }
+
+    /// Whether it was killed or exits, and the kernel has not closed all of its files.
+    fn is_ending(&self) -> bool {
+        let stat = self.pid.and_then(ProcessStat::read).filter(|stat| Some(stat.start_time) == self.start);
+        stat.is_some_and(|stat| stat.is_ending() && !stat.is_dead())
     }
 }
 
@@ -223,6 +236,16 @@ mod tests {
     }
 
     #[test]
+    fn holder_that_runs_is_not_waited_for() {
+        let top = tempfile::tempdir().unwrap();
+        let state = StateDir::prepare(top.path()).unwrap();
+        let _first = ManagerLock::take(&state).unwrap();
+        let begun = Instant::now();
+        assert!(matches!(ManagerLock::take(&state), Err(LockError::Held { .. })));
+        assert!(begun.elapsed() < LAST_BREATH);
+    }
+
+    #[test]
     fn garbage_in_the_lock_file_hinders_nobody() {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(top.path()).unwrap();
@@ -231,7 +254,6 @@ mod tests {
         drop(first);
         let text = std::fs::read_to_string(top.path().join(LOCK)).unwrap();
         assert!(text.starts_with("pid=") && text.ends_with('\n'), "{text:?}");
-        assert!(start_ticks().unwrap() > 0);
     }
 
     #[test]

@@ -124,3 +124,31 @@ fn stats_and_the_wide_table_tell_what_live_work_uses() {
     assert_eq!(bench.run(&["cancel", "--now", &id]).code, 0);
     assert_eq!(used()["usage"], serde_json::Value::Null);
 }
+
+#[test]
+fn manager_that_begins_while_its_killed_predecessor_is_ending_waits_for_it() {
+    for store in ["sqlite:", "fs:"] {
+        let bench = Bench::new().with_config(&format!("store = \"{store}{{top}}/shared\"\n"));
+        let serve = || bench.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut manager = serve();
+        for _ in 0..20 {
+            let pid = manager.id().to_string();
+            let lock = bench.state().join("manager.lock");
+            until("it has its place", || {
+                let holder = std::fs::read_to_string(&lock).unwrap_or_default();
+                holder.contains(&format!("pid={pid}\n")) && bench.state().join("longhaul.sock").exists()
+            });
+            rustix::process::kill_process(bench.manager().unwrap(), Signal::KILL).unwrap();
+            std::fs::remove_file(bench.state().join("longhaul.sock")).unwrap();
+            let mut next = serve();
+            manager.wait().unwrap();
+            until("the next one serves", || {
+                assert!(next.try_wait().unwrap().is_none(), "{store}: it left");
+                bench.state().join("longhaul.sock").exists()
+            });
+            manager = next;
+        }
+        rustix::process::kill_process(bench.manager().unwrap(), Signal::TERM).unwrap();
+        assert!(manager.wait().unwrap().success());
+    }
+}
