@@ -5,12 +5,12 @@
 //! names the one whose work it holds.
 
 use crate::announce::ATTEMPTS;
-use crate::compose::{self, ComposeError};
+use crate::compose::{ComposeError, IDS};
 use crate::config::StoreChoice;
 use crate::lock::{Holder, LOCK};
 use crate::state_dir::StateDir;
 use longhaul_domain::{NodeId, Process, ProcessId, Status, Work};
-use longhaul_engine::ports::{Filter, Home, NodeFacts, PageAsk, Store, StoreError};
+use longhaul_engine::ports::{Clock, Filter, Home, IdSource, Lease, NodeFacts, PageAsk, Store, StoreError};
 use longhaul_failpoint::failpoint;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -200,7 +200,7 @@ impl Binding {
         if theirs.is_none() || theirs != noted(&file) {
             return Ok(());
         }
-        let id = compose::random_id();
+        let id = random_id();
         replace(&file, &format!("{id}\n")).map_err(|source| UnusableFile { path: file, source })
     }
 
@@ -228,7 +228,7 @@ impl Binding {
         if was_damaged {
             tracing::warn!("{} holds no id: the state directory gets a new one", file.display());
         }
-        let id = compose::random_id();
+        let id = random_id();
         replace(&file, &format!("{id}\n")).map_err(failed)?;
         Ok(Own { binding: Self { id, path }, was_damaged })
     }
@@ -309,14 +309,32 @@ fn on_this_machine() -> String {
 /// Lets any state directory have the name of this node, also while the node owns processes. Whoever works under that
 /// name loses it.
 pub(crate) async fn release<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<(), StoreError> {
+    let lease = unhoused(store, node).await?;
+    store.leave(&lease).await
+}
+
+/// The same where the name passes from another state directory, which alone finds its live attempts.
+pub(crate) async fn hand_over<S: Store + ?Sized>(
+    store: &S,
+    node: &NodeId,
+    clock: &dyn Clock,
+    from: Option<&Path>,
+) -> Result<(), StoreError> {
+    let from = from.map_or_else(|| "another state directory".to_owned(), |path| path.display().to_string());
+    let lease = unhoused(store, node).await?;
+    longhaul_engine::interrupt_attempts(store, clock, &IDS, &lease, &from).await?;
+    store.leave(&lease).await
+}
+
+/// Takes the name of a node for no state directory.
+async fn unhoused<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<Lease, StoreError> {
     let facts = NodeFacts {
         id: node.clone(),
         home: None,
         boot: String::new(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let lease = store.register(&facts).await?;
-    store.leave(&lease).await
+    store.register(&facts).await
 }
 
 /// The processes that have not ended.
@@ -345,6 +363,10 @@ impl Live {
     pub(crate) fn attempted(live: &[Self]) -> usize {
         live.iter().filter(|live| live.is_attempted).count()
     }
+}
+
+fn random_id() -> String {
+    IDS.op().as_uuid().to_string()
 }
 
 /// Whether it has the form of an id that we made.

@@ -32,7 +32,7 @@ use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_cli::shell_word;
 use longhaul_domain::{NodeId, ProcessId};
 use longhaul_engine::Parts;
-use longhaul_engine::ports::{Clock, Cursor, IdSource, Migrate, NodeFacts, Store, StoreError};
+use longhaul_engine::ports::{Clock, Cursor, Migrate, NodeFacts, Store, StoreError};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -233,7 +233,7 @@ pub(crate) async fn compose(
         output: Arc::new(output(attempts_dir).map_err(failed("output"))?),
         vault: Arc::new(FileVault::open(state.path()).map_err(failed("vault"))?),
         clock,
-        ids: Arc::new(RandomIds),
+        ids: Arc::new(IDS),
     };
     Ok(Composed { parts, node, sole_user, mark })
 }
@@ -345,10 +345,8 @@ pub(crate) fn clock(state: &StateDir) -> Result<Arc<dyn Clock>, ComposeError> {
 /// The length to which a database in use may truncate its log.
 pub(crate) const KEPT_LOG: u64 = SqliteStore::KEPT_LOG;
 
-/// An id that nothing else has.
-pub(crate) fn random_id() -> String {
-    RandomIds.op().as_uuid().to_string()
-}
+/// Draws ids.
+pub(crate) const IDS: RandomIds = RandomIds;
 
 const fn containment(choice: Containment) -> ContainmentChoice {
     match choice {

@@ -1,7 +1,7 @@
 //! `longhaul store adopt`: gives a store to this state directory.
 
 use crate::announce::ATTEMPTS;
-use crate::binding::{Binding, Live, Owner, live, path_of, release};
+use crate::binding::{Binding, Live, Owner, hand_over, live, path_of, release};
 use crate::compose::{self, ComposeError, shared};
 use crate::config::{Settings, StoreChoice};
 use crate::failure::Failure;
@@ -12,12 +12,13 @@ use crate::state_dir::StateDir;
 use crate::store_copy::{CopyError, counted};
 use crate::store_mark::{self, LostRecords};
 use crate::stores::Stores;
-use longhaul_domain::{NodeId, ProcessId};
-use longhaul_engine::ports::{Home, Store};
+use longhaul_domain::ProcessId;
+use longhaul_engine::ports::{Clock, Home, Store};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 /// What whoever runs the program says to questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +143,10 @@ fn told(
     }
     let warning = match lost {
         0 => String::new(),
-        _ => format!("{} of another state directory will be called interrupted\n", counted(lost)),
+        _ => format!(
+            "recorded as interrupted: {} of another state directory; what still runs there goes on\n",
+            counted(lost)
+        ),
     };
     let left = left.map_or_else(String::new, |left| {
         format!(
@@ -177,7 +181,7 @@ async fn adopt(
         let home = Binding::home_of(state).map_err(ComposeError::from)?;
         let missing = || CopyError::Missing { store: store.to_string() };
         let opened = stores.open(url, &clock, Some(home.clone())).await.ok_or_else(missing)?;
-        return adopt_by_node(opened.map_err(failed)?.as_ref(), store, node, &home, consent).await;
+        return adopt_by_node(opened.map_err(failed)?.as_ref(), &clock, settings, &home, consent).await;
     }
     // Held until it is done, so that nobody begins with it meanwhile.
     let Some(opened) = compose::movable(store, &clock).await.map_err(failed)? else {
@@ -196,7 +200,13 @@ async fn adopt(
     {
         return Ok(None);
     }
-    if !live.is_empty() {
+    if lost > 0 {
+        let from = match &owner {
+            Owner::Other(path) => Some(path.as_path()),
+            Owner::This | Owner::Unknown => None,
+        };
+        hand_over(opened.as_ref(), node, clock.as_ref(), from).await.map_err(failed)?;
+    } else if !live.is_empty() {
         release(opened.as_ref(), node).await.map_err(failed)?;
     }
     Binding::adopt(state, store).map_err(ComposeError::from)?;
@@ -206,11 +216,12 @@ async fn adopt(
 /// The same for a store that a program added: it keeps by itself which state directory a node belongs to.
 async fn adopt_by_node(
     opened: &dyn Store,
-    store: &StoreChoice,
-    node: &NodeId,
+    clock: &Arc<dyn Clock>,
+    settings: &Settings,
     home: &Home,
     consent: Consent,
 ) -> Result<Option<usize>, Failure> {
+    let (store, node) = (&settings.store, &settings.node);
     let failed = |source| CopyError::Store { store: store.to_string(), source };
     let known = opened.known_nodes().await.map_err(failed)?;
     let registered =
@@ -219,13 +230,18 @@ async fn adopt_by_node(
         Some(registered) if registered.id == home.id => 0,
         Some(_) | None => Live::attempted(&live(opened).await.map_err(failed)?),
     };
-    if let Some(other) = registered
+    let from = registered.as_ref().map(path_of);
+    if let Some(other) = &from
         && lost > 0
-        && !agreed(consent, lost, &path_of(&other))?
+        && !agreed(consent, lost, other)?
     {
         return Ok(None);
     }
-    release(opened, node).await.map_err(failed)?;
+    match lost {
+        0 => release(opened, node).await,
+        _ => hand_over(opened, node, clock.as_ref(), from.as_deref()).await,
+    }
+    .map_err(failed)?;
     Ok(Some(lost))
 }
 

@@ -96,6 +96,10 @@ impl Core {
         if !self.starts.begin(&stored.process) {
             return;
         }
+        // Looked at after the start was noted: a shutdown waits for each start that it finds noted.
+        if self.is_closing() {
+            return self.starts.failed(&stored.process);
+        }
         // What this node alone knows nobody can take from it.
         let is_living = self.tenure.is_living(self.parts.clock.now()) || self.parts.store.is_alone(&key.id);
         if !is_living || (self.parts.store.leases_end() && self.copies.may_be_left_before(key)) {

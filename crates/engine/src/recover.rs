@@ -18,7 +18,8 @@ const SIDE_BY_SIDE: usize = 32;
 /// The longest time for which the manager answers no question after its start. A client that started the manager gives up
 /// after five seconds.
 const BOUND: Duration = Duration::from_secs(3);
-const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status::Paused, Status::Stopping];
+/// The statuses in which a command may be there.
+pub(crate) const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status::Paused, Status::Stopping];
 
 /// Finds out what became of every live record of this node: ends that were missed are recorded, what lives is watched again.
 ///

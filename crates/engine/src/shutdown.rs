@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::wait::{Goal, Mode};
 use longhaul_domain::{Command, ProcessId, Status, StopCause};
-use longhaul_ports::{Filter, LeaseEnd, Order, PageAsk};
+use longhaul_ports::{Filter, LeaseEnd, Order, PageAsk, Stored};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -20,10 +20,13 @@ pub enum Shutdown {
 
 /// Past its longest grace a stop gets this long to be verified.
 const MARGIN: Duration = Duration::from_secs(1);
+/// A start that is under way gets this long to be recorded. A client that waits for the next manager gives up later.
+const STARTS: Duration = Duration::from_secs(2);
 const PAGE: u32 = 500;
 
 impl Engine {
-    /// Takes nothing new, stops what runs if asked, and leaves the store in good order. Waiting processes stay queued.
+    /// Takes nothing new, records the starts that are under way, stops what runs if asked, and leaves the store in good
+    /// order. Waiting processes stay queued.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read or left.
@@ -31,6 +34,9 @@ impl Engine {
         self.core.closing.send_replace(true);
         if how == Shutdown::StopAll {
             self.stop_all().await?;
+        }
+        if let Err(error) = self.record_starts().await {
+            tracing::warn!(%error, "starts that are under way are left to the next manager");
         }
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
@@ -56,25 +62,49 @@ impl Engine {
         self.core.listeners.end();
     }
 
+    /// Waits until the record of each start that is under way says that it runs or has ended: a record that says `starting`
+    /// does not tell whether the command ran.
+    async fn record_starts(&self) -> Result<(), EngineError> {
+        let filter = Filter {
+            statuses: vec![Status::Starting],
+            owner: Some(self.node().clone()),
+            ..Filter::default()
+        };
+        let mut starting = self.listed(&filter).await?;
+        starting.retain(|stored| self.core.starts.is_begun(&stored.process));
+        let ids: Vec<ProcessId> = starting.iter().map(|stored| stored.process.id).collect();
+        if self.wait(&ids, Goal::Running, Mode::All, Some(STARTS)).await?.timed_out {
+            tracing::warn!(
+                "some starts are not recorded yet; the next manager finds out what became of them"
+            );
+        }
+        Ok(())
+    }
+
+    async fn listed(&self, filter: &Filter) -> Result<Vec<Stored>, EngineError> {
+        let mut page = PageAsk { order: Order::NewestFirst, after: None, most: PAGE };
+        let mut listed = Vec::new();
+        loop {
+            let listing = self.list(filter, &page).await?;
+            listed.extend(listing.processes);
+            match listing.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(listed),
+            }
+        }
+    }
+
     async fn stop_all(&self) -> Result<(), EngineError> {
         let mut patience = Duration::ZERO;
         let mut ids: Vec<ProcessId> = Vec::new();
         let filter = Filter { owner: Some(self.node().clone()), ..Filter::default() };
-        let mut page = PageAsk { order: Order::NewestFirst, after: None, most: PAGE };
-        loop {
-            let listing = self.list(&filter, &page).await?;
-            for stored in listing.processes {
-                if stored.process.status().is_ended() || stored.process.status() == Status::Pending {
-                    continue;
-                }
-                let grace = stored.process.spec.command().map(|command| command.stop.patience());
-                patience = patience.max(grace.unwrap_or_default());
-                ids.push(stored.process.id);
+        for stored in self.listed(&filter).await? {
+            if stored.process.status().is_ended() || stored.process.status() == Status::Pending {
+                continue;
             }
-            match listing.next {
-                Some(next) => page.after = Some(next),
-                None => break,
-            }
+            let grace = stored.process.spec.command().map(|command| command.stop.patience());
+            patience = patience.max(grace.unwrap_or_default());
+            ids.push(stored.process.id);
         }
         for id in &ids {
             match self.command(*id, Command::Cancel { cause: StopCause::Shutdown }, None).await {

@@ -31,6 +31,11 @@ impl Starts {
         self.known().begun.insert(start_of(process))
     }
 
+    /// Whether this start went ahead, and was not put off.
+    pub(crate) fn is_begun(&self, process: &Process) -> bool {
+        self.known().begun.contains(&start_of(process))
+    }
+
     /// A start that came to nothing for now may be tried again.
     pub(crate) fn failed(&self, process: &Process) {
         self.known().begun.remove(&start_of(process));

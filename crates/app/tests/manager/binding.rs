@@ -1,4 +1,4 @@
-use crate::bench::{Bench, until};
+use crate::bench::{Bench, Said, until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::fs::DirBuilderExt;
 
@@ -248,4 +248,36 @@ fn store_of_a_directory_that_is_gone_is_adopted_unasked() {
     assert!(adopted.code == 0 && adopted.out.contains("1 running process "), "{adopted:?}");
     assert_eq!(bench.show(&id)["status"], "interrupted");
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+}
+
+#[test]
+fn start_that_no_record_tells_of_is_not_made_again_by_whoever_adopts_the_store() {
+    for store in ["sqlite:", "fs:"] {
+        let bench = Bench::new().with_config(&format!("store = \"{store}{{top}}/shared\"\n"));
+        let launched = bench
+            .command(&["run", "-b", "--", "sh", "-c", "echo $$ >>ran; exec sleep 30"])
+            .env("LONGHAUL_FAILPOINTS", "engine.commit.running=kill")
+            .env("LONGHAUL_FAILPOINTS_SEEN", bench.top().join("passes"))
+            .output()
+            .unwrap();
+        let id = Said::of(launched).out.trim().to_owned();
+        until("its manager is gone", || !bench.is_serving());
+        let ran = || std::fs::read_to_string(bench.top().join("ran")).unwrap_or_default();
+        until("it runs", || ran().ends_with('\n'));
+
+        let other = bench.top().join("elsewhere");
+        let there = |words: &[&str]| {
+            Said::of(bench.command(words).env("LONGHAUL_STATE_DIR", &other).output().unwrap())
+        };
+        let adopted = there(&["store", "adopt", "--yes"]);
+        assert_eq!(adopted.code, 0, "{store} {adopted:?}");
+        let said = there(&["wait", &id]);
+        assert!(said.err.contains("interrupted"), "{store} {said:?}");
+        let shown = there(&["inspect", &id]);
+        assert!(shown.out.contains("before that recorded whether it ran"), "{store} {shown:?}");
+        let ran = ran();
+        assert_eq!(ran.lines().count(), 1, "{store}: {ran}");
+        kill_process(Pid::from_raw(ran.trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+        drop(bench.at("elsewhere"));
+    }
 }

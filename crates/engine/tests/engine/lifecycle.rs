@@ -208,3 +208,23 @@ async fn a_shutdown_leaves_processes_running_or_stops_them_all() {
         (Status::Cancelled, Status::Cancelled)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_under_way_is_recorded_before_a_shutdown_is_over() {
+    let world = World::new().await;
+    let id = world.launch("slow 800").await;
+    world.settle().await;
+    assert_eq!(world.status(id).await, Status::Starting);
+    world.shut_down(Shutdown::Leave).await;
+    assert_eq!(world.status(id).await, Status::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_never_answered_delays_a_shutdown_for_a_bounded_time() {
+    let world = World::new().await;
+    let id = world.launch("slow 3600000").await;
+    world.settle().await;
+    let done = world.engine.shut_down(Shutdown::Leave);
+    world.clock.run_until(seconds(3), done).await.expect("it ends in time").unwrap();
+    assert_eq!(world.status(id).await, Status::Starting);
+}

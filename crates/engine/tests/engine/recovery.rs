@@ -2,7 +2,7 @@ use crate::world::{World, command, ran, retrying, seconds};
 use longhaul_domain::{
     AttemptNo, Command, Ending, Interruption, Leftovers, ProcessId, State, Status, StopCause, Work,
 };
-use longhaul_engine::ports::{AttemptKey, Clock, Spawner as _};
+use longhaul_engine::ports::{AttemptKey, Clock, Membership as _, ProcessStore as _, Spawner as _};
 use longhaul_testkit::fakes::{Call, Fault};
 use std::time::Duration;
 
@@ -189,4 +189,33 @@ async fn a_resume_that_a_crash_cut_off_is_carried_out() {
 
 fn first(id: ProcessId) -> AttemptKey {
     AttemptKey { id, attempt: AttemptNo(1) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_of_another_state_directory_is_interrupted_unless_its_launch_asked_to_run_again() {
+    for (retries, status, attempts) in [(0, Status::Interrupted, 1), (1, Status::Running, 2)] {
+        let mut world = World::new().await;
+        let mut spec = retrying("slow 800", retries);
+        spec.retry.after_interruption = retries > 0;
+        let id = world.launch_spec(spec).await;
+        world.settle().await;
+        world.engine.abandon();
+        world.settle().await;
+        let lease = world.store.register(&world.settings.node).await.unwrap();
+        longhaul_engine::interrupt_attempts(
+            world.store.as_ref(),
+            &world.clock,
+            world.ids.as_ref(),
+            &lease,
+            "/old",
+        )
+        .await
+        .unwrap();
+        let ended = world.store.load(&[id]).await.unwrap().pop().flatten().unwrap().process;
+        assert_ne!(ended.status(), Status::Starting);
+        world.start().await;
+        world.pass(seconds(60)).await;
+        let process = world.stored(id).await.process;
+        assert_eq!((process.status(), process.attempt), (status, AttemptNo(attempts)));
+    }
 }

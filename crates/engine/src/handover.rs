@@ -1,0 +1,68 @@
+//! What becomes of live attempts when a store passes to another state directory.
+
+use crate::recover::LIVE;
+use longhaul_domain::{Capabilities, Context, Input, Interruption, Observation, Status, WishNo};
+use longhaul_ports::{Author, Change, Clock, Filter, IdSource, Lease, Order, PageAsk, Store, StoreError};
+
+const PAGE: u32 = 500;
+
+/// Interrupts each live attempt of a node before another state directory takes over the name of the node. `home` names the
+/// state directory that is left.
+///
+/// Only the directory of an attempt tells what became of it, and it lies in the state directory that is left. A manager of
+/// another one finds nothing, would conclude of a start that the command never ran, and would start it a second time.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read or written.
+pub async fn interrupt_attempts<S: Store + ?Sized>(
+    store: &S,
+    clock: &dyn Clock,
+    ids: &dyn IdSource,
+    by: &Lease,
+    home: &str,
+) -> Result<(), StoreError> {
+    let filter = Filter { statuses: LIVE.to_vec(), owner: Some(by.node.clone()), ..Filter::default() };
+    let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+    let mut live = Vec::new();
+    loop {
+        let listing = store.list(&filter, &page).await?;
+        live.extend(listing.processes.into_iter().filter(|stored| stored.process.spec.command().is_some()));
+        page.after = listing.next;
+        if page.after.is_none() {
+            break;
+        }
+    }
+    for stored in live {
+        let found = match stored.process.status() {
+            Status::Starting => {
+                format!("the store was taken from {home} before that recorded whether it ran")
+            }
+            Status::Running
+            | Status::Paused
+            | Status::Stopping
+            | Status::Pending
+            | Status::Completed
+            | Status::Failed
+            | Status::Timeout
+            | Status::Cancelled
+            | Status::Interrupted => format!("the store was taken from {home} while it ran there"),
+        };
+        let why = Interruption::RecordLost { found };
+        let lost = Input::Observation(Observation::SupervisorLost { attempt: stored.process.attempt, why });
+        let context = Context {
+            now: clock.now(),
+            awake: clock.awake(),
+            chance: ids.chance(),
+            capabilities: Capabilities::ALL,
+        };
+        let events = stored.process.decide(&context, &stored.vitals, &lost).unwrap_or_default().events;
+        let mut next = stored.process;
+        next.evolve(&events);
+        let author = Author::Owner(by.clone());
+        let (op, expected) = (ids.op(), stored.revision);
+        store
+            .commit(Change { op, author, expected, next, events, taken: WishNo(0), childless: false })
+            .await?;
+    }
+    Ok(())
+}
