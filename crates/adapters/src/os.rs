@@ -55,4 +55,4 @@ pub use options::{ContainmentChoice, OsOptions};
 pub use output::OsOutput;
 pub use prober::OsProber;
 pub use spawner::OsSpawner;
-pub use survey::{Survey, containment_here, deserted_groups, names_left};
+pub use survey::{Supervised, Survey, containment_here, deserted_groups, names_left};

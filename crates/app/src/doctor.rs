@@ -48,15 +48,24 @@ pub(crate) fn doctor(
     checks.extend(surveyed::of_names(state_dir).ok().flatten());
     checks.push(machine::socket(&place.socket));
     let (manager, is_managed) = machine::manager(place, configured.map(|settings| &settings.store));
-    checks.push(manager);
+    let stores = match configured {
+        Some(settings) => store(state_dir, settings, stores, is_managed)?,
+        None => Vec::new(),
+    };
+    let hindrances: Vec<&str> = checks.iter().chain(&stores).filter_map(Check::hindrance).collect();
+    checks.push(if is_managed { manager } else { machine::kept_away(manager, &hindrances) });
     checks.extend(records::records(place));
-    if let Some(settings) = configured {
-        checks.extend(store(state_dir, settings, stores, is_managed)?);
-        checks.push(surveyed::of_containment(settings));
-    }
+    checks.extend(stores);
+    checks.extend(surveyed::of_vault(state_dir));
+    checks.extend(configured.map(surveyed::of_containment));
     checks.push(limits::limits());
     checks.push(surveyed::of_clock(state_dir));
-    checks.push(surveyed::of_orphans(state_dir, is_managed));
+    let attempts = surveyed::attempts(state_dir);
+    checks.push(surveyed::of_orphans(state_dir, &attempts, is_managed));
+    if let Ok(attempts) = &attempts {
+        checks.extend(surveyed::of_supervisors(attempts));
+        checks.extend(records::unrecorded(place, &attempts.supervised));
+    }
     let report = Report::of(checks);
     let text = if json { report.json() } else { report.text() };
     Ok(Diagnosis { text, health: report.health() })

@@ -1,7 +1,7 @@
 //! `longhaul store adopt`: gives a store to this state directory.
 
-use crate::announce::ATTEMPTS;
 use crate::binding::{Binding, Live, Owner, hand_over, live, path_of, release};
+use crate::compose::surveyed::{LiveAttempt, live_attempts};
 use crate::compose::{self, ComposeError, shared};
 use crate::config::{Settings, StoreChoice};
 use crate::failure::Failure;
@@ -12,7 +12,6 @@ use crate::state_dir::StateDir;
 use crate::store_copy::{CopyError, counted};
 use crate::store_mark::{self, LostRecords};
 use crate::stores::Stores;
-use longhaul_domain::ProcessId;
 use longhaul_engine::ports::{Clock, Home, Store};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -110,7 +109,7 @@ pub(crate) fn store_adopt(
     if was_so && lost == 0 && lost_records.is_none() && copied.is_none() && !json {
         return Ok(format!("{store} is the store of {} already\n", state.path().display()));
     }
-    let unrecorded = lost_records.map(|lost| lost.live).unwrap_or_default();
+    let unrecorded = lost_records.map(|lost| live_attempts(state.path(), &lost.live)).unwrap_or_default();
     Ok(told(&state, store, lost, left.as_ref(), &unrecorded, json))
 }
 
@@ -129,7 +128,7 @@ fn told(
     store: &StoreChoice,
     lost: usize,
     left: Option<&Elsewhere>,
-    unrecorded: &BTreeSet<ProcessId>,
+    unrecorded: &[LiveAttempt],
     json: bool,
 ) -> String {
     let left_behind = left.map_or(0, |left| left.live.len());
@@ -137,14 +136,19 @@ fn told(
         let place = state.path().to_string_lossy();
         let told = json!({
             "store": store.to_string(), "state_dir": place, "interrupted": lost, "left": left_behind,
-            "unrecorded": unrecorded.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "unrecorded": unrecorded.iter().map(|live| live.id.to_string()).collect::<BTreeSet<_>>(),
+            "unrecorded_attempts": unrecorded.iter().map(|live| json!({
+                "id": live.id.to_string(), "pid": live.pid, "command": live.command,
+                "directory": live.directory.to_string_lossy(),
+            })).collect::<Vec<_>>(),
         });
         return format!("{told:#}\n");
     }
     let warning = match lost {
         0 => String::new(),
         _ => format!(
-            "recorded as interrupted: {} of another state directory; what still runs there goes on\n",
+            "recorded as interrupted: {} of another state directory; what still runs there goes on, and `longhaul doctor` \
+             there lists it\n",
             counted(lost)
         ),
     };
@@ -155,16 +159,17 @@ fn told(
             left.store
         )
     });
-    let unrecorded: String = unrecorded
+    let mut alive: String = unrecorded
         .iter()
-        .map(|id| {
-            format!(
-                "{id} runs on, and may have no record: {}\n",
-                state.path().join(ATTEMPTS).join(id.to_string()).display()
-            )
+        .map(|LiveAttempt { id, pid, command, directory }| {
+            let pid = pid.map_or_else(String::new, |pid| format!(" as process {pid}"));
+            format!("{id} runs on{pid}, and may have no record: {command}, in {}\n", directory.display())
         })
         .collect();
-    format!("{store} is the store of {} from here on\n{warning}{left}{unrecorded}", state.path().display())
+    if !unrecorded.is_empty() {
+        alive.push_str("without a record, end it with `kill PROCESS`; `longhaul doctor` lists such work\n");
+    }
+    format!("{store} is the store of {} from here on\n{warning}{left}{alive}", state.path().display())
 }
 
 /// How many processes are lost from sight by it; none if it was refused.

@@ -19,6 +19,8 @@ const VERSION_PATIENCE: Duration = Duration::from_secs(2);
 /// To count records a manager reads all of them.
 const COUNTING: Duration = Duration::from_secs(10);
 
+/// What a manager answers for an id of which it has no record.
+const UNKNOWN: &str = "process_not_found";
 /// How many records are asked for where somebody only looks.
 const NEWEST_RECORDS: &str = "200";
 
@@ -116,6 +118,32 @@ pub fn manager_records(place: &Place) -> Result<Option<Vec<ProcessView>>, Box<Pr
         runtime().and_then(|runtime| runtime.block_on(client.fetch(&path)));
     match answer {
         Ok(list) => Ok(Some(list.processes)),
+        Err(Failure::Down { .. }) => Ok(None),
+        Err(failure) => Err(Box::new(failure.into_problem())),
+    }
+}
+
+/// Asks the manager which of these processes have no live record; none if there is no manager. It is never started for this.
+///
+/// # Errors
+/// What answers instead of a manager of this version, or why it may not be asked.
+pub fn manager_lacks(place: &Place, ids: &[String]) -> Result<Option<Vec<String>>, Box<Problem>> {
+    let client = Client::new(place.without_autostart()).with_patience(COUNTING);
+    let asked = async {
+        let mut lacking = Vec::new();
+        for id in ids {
+            let found: Result<ProcessView, Failure> = client.fetch(&Path::process(id)).await;
+            match found {
+                Ok(process) if process.completed_at.is_none() => {}
+                Ok(_) => lacking.push(id.clone()),
+                Err(Failure::Problem { problem }) if problem.slug == UNKNOWN => lacking.push(id.clone()),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(lacking)
+    };
+    match runtime().and_then(|runtime| runtime.block_on(asked)) {
+        Ok(lacking) => Ok(Some(lacking)),
         Err(Failure::Down { .. }) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
     }

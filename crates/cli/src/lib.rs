@@ -36,7 +36,7 @@ pub use arguments::{
     WaitGoal, WhyArgs, WorkArgs, parse,
 };
 pub use completion::complete_if_asked;
-pub use dispatch::{manager_records, manager_stats, manager_version, run};
+pub use dispatch::{manager_lacks, manager_records, manager_stats, manager_version, run};
 /// Escapes what JSON text could do to a terminal, for the verbs of the program itself.
 pub use longhaul_view::clean_json;
 pub use place::{Autostart, Place, StartError};

@@ -3,7 +3,7 @@
 use super::options::ContainmentChoice;
 use super::{cgroups, launch, mark, procfs};
 use longhaul_domain::Containment;
-use longhaul_shim::{AttemptDirectory, ExitRecord, FileIdentity, ProcessStat};
+use longhaul_shim::{AttemptDirectory, ExitRecord, FileIdentity, Identity, ProcessStat};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
@@ -15,14 +15,56 @@ const MOST: usize = 20_000;
 /// What there is of attempts that have begun.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// How many have a living supervisor, or a manager that stands in for it.
-    pub supervised: usize,
+    /// Those that have a living supervisor, or a manager that stands in for it.
+    pub supervised: Vec<Supervised>,
+    /// How many have a supervisor in another directory, of which this one is a copy.
+    pub elsewhere: usize,
     /// How many have neither, and processes that are alive.
     pub unsupervised: usize,
     /// The processes of those, and of attempts that have ended and did not leave them behind on purpose.
     pub survivors: Vec<u32>,
     /// There are more attempts than were looked at.
     pub more: bool,
+}
+
+/// A live attempt that somebody supervises.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supervised {
+    /// Its directory, whose parent is named by the id of its process.
+    pub directory: PathBuf,
+    /// The process id of its supervisor; none where a manager stands in for it.
+    pub supervisor: Option<u32>,
+    /// Whether a signal has stopped its supervisor.
+    pub is_stopped: bool,
+    /// The process id of its command, if that lives.
+    pub command: Option<u32>,
+}
+
+impl Supervised {
+    fn of(path: &Path, identity: Option<&Identity>, living: &Living) -> Self {
+        let supervisor = identity.and_then(supervisor_of);
+        Self {
+            directory: path.to_owned(),
+            supervisor: supervisor.map(|stat| stat.pid),
+            is_stopped: supervisor.is_some_and(|stat| stat.is_stopped()),
+            command: identity.and_then(|identity| living.leader(identity)),
+        }
+    }
+
+    /// Whether it has not ended since.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        AttemptDirectory::open(&self.directory).is_ok_and(|directory| {
+            let has_ended = directory.exit_record().ok().flatten().is_some_and(|record| !record.sweeping);
+            !has_ended && directory.is_locked().unwrap_or(false)
+        })
+    }
+
+    /// The id of its process.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.directory.parent()?.file_name()?.to_str()
+    }
 }
 
 impl Survey {
@@ -55,14 +97,20 @@ impl Survey {
             return;
         }
         let has_ended = record.is_some_and(|record| !record.sweeping);
+        let identity = directory.identity().ok().flatten();
         let mut alive = living.started_for(path);
         if !has_ended {
-            alive.extend(living.leader(&directory));
+            alive.extend(identity.as_ref().and_then(|identity| living.leader(identity)));
         } else if alive.is_empty() {
             return;
         }
         match directory.is_locked() {
-            Ok(true) => self.supervised = self.supervised.saturating_add(usize::from(!has_ended)),
+            Ok(true) if has_ended => {}
+            Ok(true) => self.supervised.push(Supervised::of(path, identity.as_ref(), living)),
+            // A supervisor locks the directory that it was started for: this one is a copy.
+            Ok(false) if identity.as_ref().and_then(supervisor_of).is_some() => {
+                self.elsewhere = self.elsewhere.saturating_add(1);
+            }
             // What never opened its gate never ran; and of what is gone altogether its record tells.
             Ok(false) => {
                 let is_alone = !has_ended && !alive.is_empty();
@@ -72,6 +120,12 @@ impl Survey {
             Err(_) => {}
         }
     }
+}
+
+/// The supervisor of an attempt, if it lives.
+fn supervisor_of(identity: &Identity) -> Option<ProcessStat> {
+    ProcessStat::read(identity.shim_pid)
+        .filter(|stat| stat.start_time == identity.shim_start && !stat.is_dead())
 }
 
 /// Whether processes that outlived the command were to be left alone.
@@ -122,8 +176,7 @@ impl Living {
     }
 
     /// The command of an attempt.
-    fn leader(&self, directory: &AttemptDirectory) -> Option<u32> {
-        let identity = directory.identity().ok().flatten()?;
+    fn leader(&self, identity: &Identity) -> Option<u32> {
         self.processes.contains(&(identity.pid, identity.start_time)).then_some(identity.pid)
     }
 }
@@ -164,7 +217,7 @@ mod tests {
     use crate::os::attempts::Attempts;
     use longhaul_domain::{AttemptNo, ProcessId};
     use longhaul_ports::AttemptKey;
-    use longhaul_shim::{Ending, Identity};
+    use longhaul_shim::Ending;
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
     #[test]
@@ -176,7 +229,7 @@ mod tests {
         let attempts = Attempts::open(&absent).unwrap();
         let key =
             |n: u128| AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(n)), attempt: AttemptNo(1) };
-        for n in 1..=8 {
+        for n in 1..=9 {
             attempts.create(key(n)).unwrap();
         }
         let me = ProcessStat::read(std::process::id()).unwrap();
@@ -194,13 +247,21 @@ mod tests {
             prlimit(Some(Pid::from_child(&child)), Resource::Locks, limit).unwrap();
             child
         });
-        for (n, start_time) in [(2, me.start_time), (3, 2), (4, 2), (5, 2), (6, 2)] {
+        let copied = (me.pid, me.start_time);
+        for (n, start_time, (shim_pid, shim_start)) in [
+            (2, me.start_time, (1, u64::MAX)),
+            (3, 2, (1, u64::MAX)),
+            (4, 2, copied),
+            (5, 2, (1, u64::MAX)),
+            (6, 2, (1, u64::MAX)),
+            (9, me.start_time, copied),
+        ] {
             let identity = Identity {
                 process: key(n).id.to_string(),
                 attempt: 1,
                 boot_id: "b".to_owned(),
-                shim_pid: 1,
-                shim_start: 1,
+                shim_pid,
+                shim_start,
                 pid: me.pid,
                 start_time,
                 cgroup: None,
@@ -216,7 +277,14 @@ mod tests {
             fs::write(attempts.path_of(key(n)).join(longhaul_shim::EXIT), record.encode()).unwrap();
         }
         let _lock = attempts.attempt(key(4)).unwrap().unwrap().lock().unwrap().unwrap();
-        // The commands of 3 and 5 are gone; of 6 and of 7, which has ended, something lives, and what lives of 8 may.
+        let locked = Supervised {
+            directory: attempts.path_of(key(4)),
+            supervisor: Some(me.pid),
+            is_stopped: false,
+            command: None,
+        };
+        assert_eq!(locked.id(), Some(key(4).id.to_string().as_str()));
+        // The commands of 3 and 5 are gone; the directory of 9 is a copy; of 6 and of 7, which has ended, something lives, and what lives of 8 may.
         let told = Survey::of(attempts.path()).unwrap();
         let mut survivors = vec![me.pid, marked.id(), limited[0].id()];
         survivors.sort_unstable();
@@ -224,8 +292,10 @@ mod tests {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-        assert_eq!(told, Survey { supervised: 1, unsupervised: 2, survivors, more: false });
+        let expected =
+            Survey { supervised: vec![locked], elsewhere: 1, unsupervised: 2, survivors, more: false };
+        assert_eq!(told, expected);
         let told = Survey::of(attempts.path()).unwrap();
-        assert_eq!(told, Survey { supervised: 1, unsupervised: 1, survivors: vec![me.pid], more: false });
+        assert_eq!(told, Survey { unsupervised: 1, survivors: vec![me.pid], ..expected });
     }
 }

@@ -65,6 +65,32 @@ impl FileVault {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Counts the environments of a state directory, and names the damaged ones; nothing is made or changed.
+    ///
+    /// # Errors
+    /// If they cannot be listed or read.
+    pub fn look(state_dir: &Path) -> io::Result<(usize, Vec<String>)> {
+        let entries = match std::fs::read_dir(state_dir.join("vault")) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, Vec::new())),
+            Err(error) => return Err(error),
+        };
+        let (mut kept, mut damaged) = (0_usize, Vec::new());
+        for entry in entries {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if !is_hash(&name) {
+                continue;
+            }
+            kept = kept.saturating_add(1);
+            if hash_of(&read_bounded(&entry.path())?) != name {
+                damaged.push(name);
+            }
+        }
+        damaged.sort_unstable();
+        Ok((kept, damaged))
+    }
+
     async fn beside<T: Send + 'static>(
         &self,
         tried: &'static str,
@@ -134,7 +160,7 @@ impl Inner {
 
     fn open(&self, hash: EnvironmentHash) -> Result<Vec<(String, String)>, VaultError> {
         // A hash comes from a record; as a path it must not lead elsewhere.
-        if hash.0.len() != HASH_LETTERS || !hash.0.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_hash(&hash.0) {
             return Err(VaultError::Missing { hash });
         }
         let read = read_bounded(&self.directory.join(&hash.0))
@@ -181,6 +207,10 @@ pub(super) fn decode(bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
         variables.push((name.to_owned(), value.to_owned()));
     }
     Ok(variables)
+}
+
+fn is_hash(name: &str) -> bool {
+    name.len() == HASH_LETTERS && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn hash_of(bytes: &[u8]) -> String {

@@ -8,13 +8,16 @@ use crate::doctor::{Check, amount};
 use crate::failure::causes;
 use crate::stores::{Stores, unknown};
 use longhaul_adapters::fs::FsStore;
+pub(crate) use longhaul_adapters::os::Supervised;
 use longhaul_adapters::os::{Survey, containment_here, deserted_groups, names_left};
 use longhaul_adapters::sqlite::SqliteStore;
-use longhaul_adapters::system::SystemClock;
-use longhaul_domain::Containment;
+use longhaul_adapters::system::{FileVault, SystemClock};
+use longhaul_cli::shell_word;
+use longhaul_domain::{Containment, ProcessId};
 use longhaul_engine::ports::{Clock, Cursor, StoreError};
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +30,8 @@ const UNREACHED: &str =
 const FEW_NAMES: u64 = 1_000;
 /// So many process ids are shown to people; the JSON form has all.
 const MOST_PIDS: usize = 20;
+/// So much of a command line is shown.
+const LONGEST_COMMAND: usize = 80;
 /// A wall clock that was changed by more is told.
 const FAR_OFF: Duration = Duration::from_secs(60);
 
@@ -144,23 +149,25 @@ fn of_drift(name: &'static str, ahead_ms: Option<i64>) -> Check {
     .with("ahead_ms", ahead_ms)
 }
 
-/// Looks for work that lives without its supervisor, and for what such work left behind.
-pub(crate) fn of_orphans(state_dir: &Path, is_managed: bool) -> Check {
-    const NAME: &str = "orphans";
-    let seen = match Survey::of(&state_dir.join(ATTEMPTS)) {
-        Ok(seen) => seen,
-        Err(error) => {
-            return Check::problem(NAME, format!("the directory of attempts cannot be listed: {error}")).so(
-                format!("make it readable for its user: chmod u+rwx {}", state_dir.join(ATTEMPTS).display()),
-            );
-        }
-    };
-    of_seen(NAME, seen, deserted_groups(), is_managed)
+/// Looks at the live attempts of a state directory.
+pub(crate) fn attempts(state_dir: &Path) -> io::Result<Survey> {
+    Survey::of(&state_dir.join(ATTEMPTS))
 }
 
-fn of_seen(name: &'static str, seen: Survey, groups: usize, is_managed: bool) -> Check {
-    let Survey { supervised, unsupervised, survivors, more } = seen;
-    let also = if more { ", of those that were looked at" } else { "" };
+/// Tells of work that lives without its supervisor, and of what such work left behind.
+pub(crate) fn of_orphans(state_dir: &Path, seen: &io::Result<Survey>, is_managed: bool) -> Check {
+    const NAME: &str = "orphans";
+    match seen {
+        Ok(seen) => of_seen(NAME, seen, deserted_groups(), is_managed),
+        Err(error) => Check::problem(NAME, format!("the directory of attempts cannot be listed: {error}"))
+            .so(format!("make it readable for its user: chmod u+rwx {}", state_dir.join(ATTEMPTS).display())),
+    }
+}
+
+fn of_seen(name: &'static str, seen: &Survey, groups: usize, is_managed: bool) -> Check {
+    let Survey { supervised, elsewhere, unsupervised, survivors, more } = seen;
+    let supervised = supervised.len();
+    let also = if *more { ", of those that were looked at" } else { "" };
     let told = match unsupervised {
         0 => format!("none; {supervised} live with their supervisor{also}"),
         _ => format!("{unsupervised} live without their supervisor, {supervised} with it{also}"),
@@ -169,18 +176,23 @@ fn of_seen(name: &'static str, seen: Survey, groups: usize, is_managed: bool) ->
         [] => told,
         pids => format!("{told}; alive: {}", listed(pids)),
     };
-    let check = if !survivors.is_empty() && (is_managed || unsupervised == 0) {
+    let told = match elsewhere {
+        0 => told,
+        _ => format!("{told}; {elsewhere} live in the directory that this one is a copy of"),
+    };
+    let check = if !survivors.is_empty() && (is_managed || *unsupervised == 0) {
         Check::warning(name, told)
             .because(
                 "their attempts have ended, or nobody supervises them: supervisor and manager were killed",
             )
             .so("look at them with ps -f; if they are still listed a minute later, end them with kill")
-    } else if unsupervised > 0 {
+    } else if *unsupervised > 0 {
         Check::warning(name, told)
             .because("their supervisor was killed, and no manager is there that stands in for it")
             .so("longhaul status: it starts a manager, which does")
     } else if supervised > 0 && !is_managed {
-        Check::ok(name, told).because("no manager is there; the next one takes them over")
+        Check::ok(name, told)
+            .because("no manager is there; the next one takes over those that its store has a record of")
     } else if groups > 0 {
         Check::ok(name, format!("{told}; {groups} empty control groups"))
             .because("managers that were killed left them; the next one that begins removes them")
@@ -189,9 +201,90 @@ fn of_seen(name: &'static str, seen: Survey, groups: usize, is_managed: bool) ->
     };
     check
         .with("supervised", supervised)
-        .with("unsupervised", unsupervised)
-        .with("survivors", survivors)
+        .with("unsupervised", *unsupervised)
+        .with("survivors", survivors.clone())
         .with("empty_groups", groups)
+}
+
+/// Tells of supervisors that a signal has stopped; none if there are none.
+pub(crate) fn of_supervisors(seen: &Survey) -> Option<Check> {
+    let stopped: Vec<u32> =
+        seen.supervised.iter().filter(|each| each.is_stopped).filter_map(|each| each.supervisor).collect();
+    let pids: Vec<String> = stopped.iter().map(u32::to_string).collect();
+    (!stopped.is_empty()).then(|| {
+        Check::warning("supervisors", format!("stopped by a signal: {}", listed(&stopped)))
+            .because("while a supervisor is stopped, the end of its command is not recorded")
+            .so(format!("let it go on: kill -CONT {}", pids.join(" ")))
+            .with("stopped", stopped)
+    })
+}
+
+/// The live attempts of some processes, as whoever has to end them needs to see them.
+pub(crate) fn live_attempts(state_dir: &Path, ids: &BTreeSet<ProcessId>) -> Vec<LiveAttempt> {
+    let seen = attempts(state_dir).unwrap_or_default();
+    let supervised = seen.supervised.into_iter().filter_map(|each| {
+        let id = each.id()?.parse().ok()?;
+        ids.contains(&id).then(|| LiveAttempt {
+            id,
+            pid: each.command.or(each.supervisor),
+            command: each.command.map(command_of).unwrap_or_default(),
+            directory: each.directory,
+        })
+    });
+    supervised.collect()
+}
+
+/// A live attempt of a process.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveAttempt {
+    /// Which process.
+    pub(crate) id: ProcessId,
+    /// Its command, or its supervisor where that does not tell.
+    pub(crate) pid: Option<u32>,
+    /// The command line; empty where it cannot be read.
+    pub(crate) command: String,
+    /// Its directory.
+    pub(crate) directory: PathBuf,
+}
+
+/// What a process was started with, in one line that is safe to print.
+fn command_of(pid: u32) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(bytes.strip_suffix(b"\0").unwrap_or(&bytes)).into_owned();
+    let words: Vec<String> = text.split('\0').map(shell_word).collect();
+    let line = words.join(" ");
+    let shown = |c: char| {
+        if c.is_ascii_graphic() || c == ' ' { c.to_string() } else { c.escape_unicode().to_string() }
+    };
+    line.chars().take(LONGEST_COMMAND).map(shown).collect()
+}
+
+/// Looks at the captured environments of a state directory; none where there are none.
+pub(crate) fn of_vault(state_dir: &Path) -> Option<Check> {
+    const NAME: &str = "vault";
+    let (kept, damaged) = match FileVault::look(state_dir) {
+        Ok((0, _)) => return None,
+        Ok(found) => found,
+        Err(error) => {
+            return Some(
+                Check::problem(NAME, format!("the captured environments cannot be read: {error}")).so(
+                    format!(
+                        "make them readable for their user: chmod -R u+rwX {}",
+                        state_dir.join("vault").display()
+                    ),
+                ),
+            );
+        }
+    };
+    let Some(first) = damaged.first() else {
+        return Some(Check::ok(NAME, format!("{kept} captured environments")));
+    };
+    Some(
+        Check::problem(NAME, format!("{} of {kept} captured environments damaged: {first}", damaged.len()))
+            .because("a process that was launched with one of them cannot be started: not now, if it waits, nor for a retry")
+            .so("launch it again from a shell with the same variables: that writes its environment anew")
+            .with("damaged", damaged),
+    )
 }
 
 /// The first of some process ids, and how many more there are.
@@ -228,20 +321,56 @@ mod tests {
     fn work_without_anybody_is_told_and_who_finds_out_about_it() {
         let seen = |supervised, unsupervised| {
             let survivors = (0..unsupervised).map(|pid| u32::try_from(pid).unwrap() + 70).collect();
-            Survey { supervised, unsupervised, survivors, more: false }
+            let supervised = vec![supervised_by(7, false); supervised];
+            Survey { supervised, unsupervised, survivors, ..Survey::default() }
         };
-        assert_eq!(told(of_seen("o", seen(0, 0), 0, false)).0, Health::Ok);
-        assert_eq!(told(of_seen("o", seen(3, 0), 0, false)).0, Health::Ok);
-        let (health, text) = told(of_seen("o", seen(3, 1), 0, false));
+        assert_eq!(told(of_seen("o", &seen(0, 0), 0, false)).0, Health::Ok);
+        assert_eq!(told(of_seen("o", &seen(3, 0), 0, false)).0, Health::Ok);
+        let (health, text) = told(of_seen("o", &seen(3, 1), 0, false));
         assert!(health == Health::Warning && text.contains("longhaul status"), "{text}");
         // A manager that stands in for a supervisor counts as one, so this one is left alone.
         let ended = Survey { survivors: (70..95).collect(), ..Survey::default() };
         for (seen, is_managed) in [(seen(3, 1), true), (ended.clone(), true), (ended, false)] {
-            let (health, text) = told(of_seen("o", seen, 0, is_managed));
+            let (health, text) = told(of_seen("o", &seen, 0, is_managed));
             assert!(health == Health::Warning && text.contains("alive: 70"), "{text}");
             assert!(!text.contains("all is well"), "{text}");
         }
-        assert!(told(of_seen("o", seen(0, 0), 7, false)).1.contains("7 empty control groups"));
+        assert!(told(of_seen("o", &seen(0, 0), 7, false)).1.contains("7 empty control groups"));
+    }
+
+    fn supervised_by(pid: u32, is_stopped: bool) -> Supervised {
+        Supervised { directory: "/a/b/1".into(), supervisor: Some(pid), is_stopped, command: None }
+    }
+
+    #[test]
+    fn stopped_supervisor_is_told_with_the_command_that_continues_it() {
+        let seen = |is_stopped| Survey {
+            supervised: vec![supervised_by(7, false), supervised_by(8, is_stopped)],
+            ..Survey::default()
+        };
+        assert_eq!(of_supervisors(&seen(false)), None);
+        let (health, text) = told(of_supervisors(&seen(true)).unwrap());
+        assert!(health == Health::Warning && text.contains("kill -CONT 8\n"), "{text}");
+    }
+
+    #[test]
+    fn work_of_the_original_is_not_taken_for_orphans_in_a_copy() {
+        let (health, text) = told(of_seen("o", &Survey { elsewhere: 1, ..Survey::default() }, 0, false));
+        assert!(health == Health::Ok && text.contains("is a copy of"), "{text}");
+    }
+
+    #[test]
+    fn damaged_environment_is_told() {
+        let top = tempfile::tempdir().unwrap();
+        assert_eq!(of_vault(top.path()), None);
+        let vault = top.path().join("vault");
+        std::fs::create_dir(&vault).unwrap();
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        std::fs::write(vault.join(empty), "").unwrap();
+        assert_eq!(told(of_vault(top.path()).unwrap()).0, Health::Ok);
+        std::fs::write(vault.join(empty), "A").unwrap();
+        let (health, text) = told(of_vault(top.path()).unwrap());
+        assert!(health == Health::Problem && text.contains(empty), "{text}");
     }
 
     #[test]

@@ -45,6 +45,12 @@ impl Check {
         Self::of(name, Health::Problem, found)
     }
 
+    /// The name of a problem that keeps a manager from starting; none if it is no such problem.
+    pub(crate) fn hindrance(&self) -> Option<&'static str> {
+        let hinders = matches!(self.name, "configuration" | "state_dir" | "store");
+        (hinders && self.health == Health::Problem).then_some(self.name)
+    }
+
     fn of(name: &'static str, health: Health, found: impl Into<String>) -> Self {
         Self { name, health, found: found.into(), why: None, help: None, figures: Map::new() }
     }

@@ -132,6 +132,16 @@ pub(super) fn manager(place: &Place, store: Option<&StoreChoice>) -> (Check, boo
     (check, answers)
 }
 
+/// Says of a manager that is not there that these problems keep the next one from starting.
+pub(super) fn kept_away(manager: Check, hindrances: &[&str]) -> Check {
+    const NAME: &str = "manager";
+    if hindrances.is_empty() {
+        return manager;
+    }
+    Check::warning(NAME, "none answers, and none can start")
+        .because(format!("every start is refused while there is a problem with: {}", hindrances.join(", ")))
+}
+
 fn answering(manager: &Version, store: Option<&str>) -> Check {
     const NAME: &str = "manager";
     const OWN: &str = env!("CARGO_PKG_VERSION");

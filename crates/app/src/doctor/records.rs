@@ -1,7 +1,8 @@
 //! Whether every record can be read.
 
 use super::Check;
-use longhaul_cli::{Place, manager_stats};
+use crate::compose::surveyed::Supervised;
+use longhaul_cli::{Place, manager_lacks, manager_stats};
 use longhaul_wire::api::StatsView;
 
 const NAME: &str = "records";
@@ -36,6 +37,55 @@ fn counted(stats: &StatsView) -> Check {
         "`longhaul inspect {first}` says what is wrong; to have it back, restore a copy of the store"
     ))
     .with("damaged", damaged.len() as u64)
+}
+
+/// Asks the manager for the records of live attempts, and tells of those that have none, or one that has ended: no manager
+/// watches them. None where no manager answers, or each has its record.
+pub(super) fn unrecorded(place: &Place, live: &[Supervised]) -> Option<Check> {
+    const NAME: &str = "unrecorded";
+    let ids: Vec<String> = live.iter().filter_map(|each| each.id()).map(str::to_owned).collect();
+    match manager_lacks(place, &ids) {
+        Ok(lacking) => {
+            let lacking = lacking?;
+            let lacks = |each: &&Supervised| {
+                each.id().is_some_and(|id| lacking.iter().any(|lacking| lacking == id)) && each.is_live()
+            };
+            of_unrecorded(NAME, &live.iter().filter(lacks).collect::<Vec<_>>())
+        }
+        Err(problem) => {
+            let why = problem.detail.unwrap_or(problem.title);
+            Some(Check::warning(NAME, "live attempts cannot be compared with their records now").because(why))
+        }
+    }
+}
+
+fn of_unrecorded(name: &'static str, lacking: &[&Supervised]) -> Option<Check> {
+    let told: Vec<String> = lacking
+        .iter()
+        .map(|each| {
+            let pid =
+                each.command.or(each.supervisor).map_or_else(String::new, |pid| format!(" (process {pid})"));
+            format!("{}{pid}", each.directory.display())
+        })
+        .collect();
+    let pids: Vec<String> = lacking
+        .iter()
+        .filter_map(|each| each.command.or(each.supervisor))
+        .map(|pid| pid.to_string())
+        .collect();
+    (!lacking.is_empty()).then(|| {
+        Check::warning(name, format!("live work without a live record: {}", told.join(", ")))
+            .because(
+                "its records were lost, or its store was given to another state directory: no manager watches it, and \
+                 longhaul cannot cancel it",
+            )
+            .so(format!(
+                "look at it: ps -f -p {}; let it end by itself, or end it: kill {}",
+                pids.join(","),
+                pids.join(" ")
+            ))
+            .with("pids", pids)
+    })
 }
 
 #[cfg(test)]

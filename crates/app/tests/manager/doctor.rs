@@ -161,3 +161,77 @@ fn doctor_tells_how_a_server_is_and_that_it_is_gone() {
     assert!(gone.out.contains("problem  redis.server") && !gone.out.contains("hunter2"), "{}", gone.out);
     assert!(gone.out.contains("does not answer"), "{}", gone.out);
 }
+
+#[test]
+fn doctor_tells_of_stopped_supervisors_and_of_live_work_whose_record_was_lost() {
+    let bench = Bench::new();
+    let id = bench.launch("exec sleep 60");
+    until("it runs", || bench.show(&id)["pid"].is_number());
+    let pid = bench.show(&id)["pid"].as_u64().unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let shim = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
+    let shim = Pid::from_raw(shim).unwrap();
+    let told = |what: &str, parts: &[&str]| {
+        let said = bench.run(&["doctor"]).out;
+        assert!(!said.contains("all is well"), "{what}: {said}");
+        for part in parts {
+            assert!(said.contains(part), "{what}: {part} in {said}");
+        }
+    };
+    kill_process(shim, Signal::STOP).unwrap();
+    let stat = format!("/proc/{}/stat", shim.as_raw_nonzero());
+    until("it is stopped", || std::fs::read_to_string(&stat).unwrap().contains(") T "));
+    told("stopped", &["warning  supervisors", &format!("kill -CONT {}", shim.as_raw_nonzero())]);
+    kill_process(shim, Signal::CONT).unwrap();
+
+    bench.end_manager(Signal::KILL);
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(bench.state().join(format!("longhaul.db{ending}")));
+    }
+    told("lost", &["warning  manager", "none can start", "problem  store"]);
+    let adopted = bench.run(&["store", "adopt", "--yes"]);
+    for part in [&format!("process {pid}"), "sleep 60", &id, "kill PROCESS"] {
+        assert!(adopted.out.contains(part), "{part} in {adopted:?}");
+    }
+    assert_eq!(bench.run(&["status"]).code, 0);
+    told("unrecorded", &["warning  unrecorded", &id, &format!("kill {pid}\n")]);
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+    until("nothing is left to tell", || bench.run(&["doctor"]).out.contains("all is well"));
+}
+
+#[test]
+fn doctor_of_a_copy_does_not_call_the_work_of_the_original_orphans() {
+    let bench = Bench::new();
+    let id = bench.launch("exec sleep 60");
+    until("it runs", || bench.show(&id)["pid"].is_number());
+    let (from, to) = (bench.state().to_owned(), bench.top().join("copy"));
+    assert!(std::process::Command::new("cp").arg("-a").args([&from, &to]).status().unwrap().success());
+    let copy = bench.command(&["doctor"]).env("LONGHAUL_STATE_DIR", &to).output().unwrap();
+    let said = Said::of(copy).out;
+    assert!(said.contains("problem  state_dir") && said.contains("none can start"), "{said}");
+    assert!(said.contains("ok       orphans") && !said.contains("killed"), "{said}");
+}
+
+#[test]
+fn doctor_of_a_directory_whose_store_was_given_away_names_the_work_that_still_runs_there() {
+    let bench = Bench::new().with_config("store = \"fs:{top}/shared\"\n");
+    let id = bench.launch("exec sleep 60");
+    until("it runs", || bench.show(&id)["pid"].is_number());
+    let pid = bench.show(&id)["pid"].as_u64().unwrap();
+    bench.end_manager(Signal::TERM);
+    let other = bench.top().join("elsewhere");
+    let there =
+        |words: &[&str]| Said::of(bench.command(words).env("LONGHAUL_STATE_DIR", &other).output().unwrap());
+    let adopted = there(&["store", "adopt", "--yes"]);
+    assert!(adopted.code == 0 && adopted.out.contains("recorded as interrupted"), "{adopted:?}");
+    let shown = bench.show(&id);
+    let reason = shown["reason"].as_str().unwrap();
+    assert_eq!(shown["status"], "interrupted");
+    assert!(
+        reason.contains(bench.state().to_str().unwrap()) && reason.contains("while it ran there"),
+        "{reason}"
+    );
+    let said = bench.run(&["doctor"]).out;
+    assert!(said.contains("warning  unrecorded") && said.contains(&format!("kill {pid}\n")), "{said}");
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+}
