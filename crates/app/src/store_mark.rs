@@ -232,14 +232,22 @@ impl LostRecords {
     /// Why the store is not served.
     pub(crate) fn why(&self) -> String {
         let had = match self.known {
-            Some(known) => format!("it had {} events", known.0),
-            None => "it had events".to_owned(),
+            Some(known) => format!("it had recorded {} events", known.0),
+            None => "this state directory holds attempts that it had recorded".to_owned(),
         };
-        let has = self.found.map_or_else(String::new, |found| format!(" and has {}", found.0));
+        let has = match self.found {
+            None => ", and there is no file of it now".to_owned(),
+            Some(found) => {
+                format!(", and has {} events now: it was emptied, or replaced by an older copy", found.0)
+            }
+        };
         let live = match self.live.len() {
-            0 => "no process runs here now".to_owned(),
-            1 => format!("1 process runs here, and may have no record: {}", ids(&self.live)),
-            count => format!("{count} processes run here, and may have no record: {}", ids(&self.live)),
+            0 => "no process of it runs now".to_owned(),
+            1 => format!("1 process runs, and its record may be among the lost ones: {}", ids(&self.live)),
+            count => format!(
+                "{count} processes run, and their records may be among the lost ones: {}",
+                ids(&self.live)
+            ),
         };
         format!("{had}{has}; {live}")
     }

@@ -27,13 +27,20 @@ pub trait Vault: Debug + Send + Sync + 'static {
 #[non_exhaustive]
 pub enum VaultError {
     /// This node does not have it.
-    #[error("no captured environment {}", hash.0)]
+    #[error(
+        "the environment that was captured at the launch is not in the vault of this node (hash {}); a new launch captures \
+         its own",
+        hash.0
+    )]
     Missing {
         /// Its hash.
         hash: EnvironmentHash,
     },
     /// What is kept of it is damaged, or may not be read; waiting mends nothing.
-    #[error("the captured environment {} cannot be used: {why}; a launch with the same variables keeps it again", hash.0)]
+    #[error(
+        "the captured environment cannot be used ({why}, hash {}); a new launch with the same variables writes it again",
+        hash.0
+    )]
     Unusable {
         /// Its hash.
         hash: EnvironmentHash,

@@ -125,7 +125,7 @@ pub(super) fn examine(
     match pidfd {
         Some(pidfd) => Ok(Verdict::Orphaned(Box::new(Orphan { directory, lock, identity, pidfd }))),
         None => {
-            let why = translate::killed("the supervisor and the command are gone, and no end was recorded");
+            let why = translate::killed("the command is gone too, and its end is not recorded");
             Ok(Verdict::Lost { why, identity: Some(Box::new(identity)) })
         }
     }
@@ -169,7 +169,8 @@ fn damaged(error: AttemptFileError) -> Result<Verdict, String> {
         // What cannot be read now may be read later.
         return Err(error.to_string());
     }
-    let why = Interruption::RecordLost { found: error.to_string() };
+    let found = format!("a file of its attempt is damaged or replaced: {error}");
+    let why = Interruption::RecordLost { found };
     Ok(Verdict::Lost { why, identity: None })
 }
 

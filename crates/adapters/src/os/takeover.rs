@@ -260,12 +260,10 @@ fn judge(status: Option<EndStatus>, is_explained: bool) -> Result<Ending, Interr
     match status {
         // Whoever killed the supervisor has most likely killed the command too: it did not fail by itself.
         Some(EndStatus::Signal { number: KILL, .. }) if !is_explained => {
-            Err(translate::killed("the supervisor was killed, and then the command by signal 9"))
+            Err(translate::killed("the command was killed by signal 9 after that"))
         }
         Some(status) => Ok(ending_of(status)),
-        None => {
-            Err(translate::killed("the supervisor was killed, the command ended later, and nobody saw how"))
-        }
+        None => Err(translate::killed("the command ended later, and the kernel does not tell how")),
     }
 }
 

@@ -190,12 +190,14 @@ fn and_then(exit: Option<&Exit>) -> String {
 fn of_interruption(why: &Interruption) -> String {
     match why {
         Interruption::Reboot => "the machine was started anew while it ran".to_owned(),
-        Interruption::SupervisorKilled { evidence } => format!("its supervisor was killed: {evidence}"),
+        Interruption::SupervisorKilled { evidence } => {
+            format!("nobody saw how it ended, because its supervisor was killed: {evidence}")
+        }
         Interruption::NodeGone => "its node went away and did not come back".to_owned(),
         Interruption::HeartbeatMissed { last } => {
             format!("its reporter gave no sign of life since {}", rfc3339(*last))
         }
-        Interruption::RecordLost { found } => format!("what was kept of it is gone or damaged: {found}"),
+        Interruption::RecordLost { found } => format!("nobody can tell how it ended: {found}"),
     }
 }
 
@@ -259,7 +261,7 @@ mod tests {
             (Ending::Interrupted { why: Interruption::Reboot }, "the machine was started anew while it ran"),
             (
                 Ending::Interrupted { why: Interruption::SupervisorKilled { evidence: "signal 9".into() } },
-                "its supervisor was killed: signal 9",
+                "nobody saw how it ended, because its supervisor was killed: signal 9",
             ),
             (
                 Ending::Interrupted { why: Interruption::HeartbeatMissed { last: Timestamp(0) } },

@@ -148,7 +148,7 @@ impl Decision<'_> {
 
     /// What ran is said never to have run: whatever told so has lost what it knew of the attempt.
     fn record_lost(&self) -> Step {
-        let found = "its node has nothing left of an attempt that ran".to_owned();
+        let found = "it ran, and its attempt has no files on its node any more".to_owned();
         self.node_lost(&Interruption::RecordLost { found })
     }
 
