@@ -4,19 +4,16 @@
 
 use longhaul::{Longhaul, Opening};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
-use longhaul_engine::ports::{Store, StoreError};
+use longhaul_engine::ports::StoreError;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 fn main() -> ExitCode {
     longhaul_shim::run_if_asked();
-    Longhaul::builder().store("files", open).run()
+    Longhaul::builder().movable_store("files", open).run()
 }
 
 /// Opens the store. Here it is a SQLite database; yours goes in its place.
-async fn open(opening: Opening) -> Result<Arc<dyn Store>, StoreError> {
-    let path = Path::new(&opening.rest);
-    let store = SqliteStore::open(path, opening.clock, SqliteOptions::default())?;
-    Ok(Arc::new(store))
+async fn open(opening: Opening) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(Path::new(&opening.rest), opening.clock, SqliteOptions::default())
 }

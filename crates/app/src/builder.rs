@@ -5,7 +5,7 @@ use crate::dispatch;
 use crate::failure::Failure;
 use crate::longhaul::Longhaul;
 use crate::stores::{Opening, Stores};
-use longhaul_engine::ports::{Store, StoreError};
+use longhaul_engine::ports::{Migrate, Store, StoreError};
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +30,19 @@ impl Builder {
         O: Future<Output = Result<Arc<dyn Store>, StoreError>> + Send + 'static,
     {
         self.stores.add(scheme, open);
+        self
+    }
+
+    /// Adds a kind of store as [`store`](Self::store) does, which `longhaul store copy` can read and write: it implements
+    /// [`Migrate`].
+    #[must_use]
+    pub fn movable_store<F, O, S>(mut self, scheme: &str, open: F) -> Self
+    where
+        F: Fn(Opening) -> O + Send + Sync + 'static,
+        O: Future<Output = Result<S, StoreError>> + Send + 'static,
+        S: Store + Migrate,
+    {
+        self.stores.add_movable(scheme, open);
         self
     }
 

@@ -65,7 +65,7 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
         Verb::Store(args) => match &args.verb {
             StoreVerb::Copy { from, to } => {
                 let settings = || settings(&state_dir, flags(&ServeArgs::default(), &cli.global), stores);
-                print(&store_copy(&state_dir, from, to, settings, json)?)
+                print(&store_copy(&state_dir, from, to, settings, stores, json)?)
             }
             StoreVerb::Key { rotate, retire } => {
                 let settings = settings(&state_dir, flags(&ServeArgs::default(), &cli.global), stores)?;

@@ -1,135 +1,28 @@
 //! `longhaul store copy`: everything that one store keeps, into another one.
 
 mod draft;
+mod error;
 mod vouch;
 
-use crate::binding::{Binding, UnusableFile};
-use crate::compose::{self, ComposeError, Movable, shared};
+pub use error::CopyError;
+
+use crate::binding::Binding;
+use crate::compose::{self, Movable, shared};
 use crate::config::{Settings, StoreChoice};
 use crate::failure::Failure;
 use crate::lock::{LOCK, ManagerLock};
 use crate::state_dir::StateDir;
-use crate::stores::{is_left_out, unknown};
+use crate::stores::Stores;
 use draft::Draft;
-use longhaul_cli::shell_word;
-use longhaul_domain::ProcessId;
-use longhaul_engine::ports::{Clock, Cursor, Filter, Listing, Order, PageAsk, SealFault, StoreError, Stored};
+use longhaul_engine::ports::{Clock, Cursor, Filter, Listing, Order, PageAsk, StoreError, Stored};
 use serde_json::json;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use vouch::{Vouching, is_shared};
+use vouch::{Vouching, is_added, is_shared};
 
 /// So many records are moved at once.
 const PAGE: u32 = 500;
-
-/// Why a store was not copied.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CopyError {
-    /// There is no such kind of store.
-    #[error("this program has no store {scheme:?}")]
-    Unknown {
-        /// The part of the URL before the colon: the rest may hold a password.
-        scheme: String,
-    },
-    /// There is nothing on the disk.
-    #[error("a store in memory ends with its manager")]
-    Memory,
-    /// There is nothing to copy.
-    #[error("there is no store {store}")]
-    Missing {
-        /// Where it should be.
-        store: String,
-    },
-    /// Something is in the way.
-    #[error("{place} is there already")]
-    Exists {
-        /// Where.
-        place: String,
-    },
-    /// Somebody uses it.
-    #[error("the store {store} is in use by {user}")]
-    InUse {
-        /// Which.
-        store: String,
-        /// Who uses it, as far as that is known.
-        user: String,
-    },
-    /// One of the stores failed.
-    #[error("the store {store} cannot be used")]
-    Store {
-        /// Which.
-        store: String,
-        /// Why.
-        #[source]
-        source: StoreError,
-    },
-    /// A file could not be moved or removed.
-    #[error("{} cannot be used", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Work would be lost from sight, and nobody agreed.
-    #[error(
-        "{} would be called interrupted, while {} is still there to find them, and nobody can be asked",
-        counted(*running), state_dir.display()
-    )]
-    Unconfirmed {
-        /// How many processes run.
-        running: usize,
-        /// The state directory that the store is bound to.
-        state_dir: PathBuf,
-    },
-    /// Work would go on without a record, and nobody agreed.
-    #[error(
-        "{} of this state directory may be in the records of {last} alone, and nobody can be asked whether to give that up",
-        counted(*live)
-    )]
-    Unwatched {
-        /// How many processes live.
-        live: usize,
-        /// The store that the state directory was served with last.
-        last: String,
-    },
-    /// Work would go on without a record, because the store has lost them, and nobody agreed.
-    #[error("{} may have no record in {store}, which has lost some, and nobody can be asked whether to accept that", counted(*live))]
-    Unrecorded {
-        /// How many processes live.
-        live: usize,
-        /// The store.
-        store: String,
-    },
-    /// A copy of a state directory would work beside the original.
-    #[error("the original, {}, is served by a manager or has work that runs", original.display())]
-    OriginalAtWork {
-        /// The original.
-        original: PathBuf,
-    },
-    /// The key of a store of many machines.
-    #[error(transparent)]
-    Key(#[from] ComposeError),
-    /// Whoever wrote to the store may have made it up.
-    #[error("process {id} has not ended, and is not trusted: {fault}")]
-    Untrusted {
-        /// Which.
-        id: ProcessId,
-        /// Why.
-        #[source]
-        fault: SealFault,
-    },
-    /// What was read back is not what was written.
-    #[error("the copy differs from the original in {what}")]
-    Differs {
-        /// In what.
-        what: String,
-    },
-}
 
 /// Copies a store and gives what is printed.
 pub(crate) fn store_copy(
@@ -137,9 +30,10 @@ pub(crate) fn store_copy(
     from: &str,
     to: &str,
     settings: impl FnOnce() -> Result<Settings, Failure>,
+    stores: &Stores,
     json: bool,
 ) -> Result<String, Failure> {
-    let (from, to) = (chosen(from, state_dir)?, chosen(to, state_dir)?);
+    let (from, to) = (chosen(from, state_dir, stores)?, chosen(to, state_dir, stores)?);
     let draft = Draft::of(&to)?;
     if path_of(&from)?.is_some_and(|path| !path.exists()) {
         return Err(CopyError::Missing { store: from.to_string() }.into());
@@ -148,18 +42,21 @@ pub(crate) fn store_copy(
     let _locks = locks(&state, [&from, &to])?;
     let clock = compose::clock(&state)?;
     let settings = if is_shared(&from) || is_shared(&to) { Some(settings()?) } else { None };
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // A store may block the thread that it is opened on, and wait for tasks of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|source| Failure::System { tried: "start its runtime", source })?;
     let (counts, cleared) = runtime.block_on(async {
         if let StoreChoice::Other(url) = &from
+            && is_shared(&from)
             && !shared::exists(url).await.map_err(failed(&from))?
         {
             return Err(CopyError::Missing { store: from.to_string() });
         }
         let cleared = draft.cleared(&clock).await?;
-        let copied = copy(&from, &draft.store, settings.as_ref(), &clock).await;
+        let copied = copy(&from, &draft.store, settings.as_ref(), stores, &clock).await;
         let placed = match copied {
             Ok(counts) => draft.put_in_place(&from).await.map(|()| counts),
             Err(error) => Err(error),
@@ -168,6 +65,7 @@ pub(crate) fn store_copy(
             // It was made here and is not whole.
             draft.discard().await;
         }
+        let placed = placed.map_err(|error| draft.left_behind(error));
         Ok((placed?, cleared))
     })?;
     Ok(counts.told(&from, &to, cleared.as_deref(), json))
@@ -214,14 +112,17 @@ impl Counts {
     }
 }
 
-fn chosen(url: &str, state_dir: &Path) -> Result<StoreChoice, CopyError> {
-    let shared = || shared::knows(url).then(|| StoreChoice::Other(url.to_owned()));
-    StoreChoice::of(url, state_dir).or_else(shared).ok_or_else(|| CopyError::Unknown {
-        scheme: url.split_once(':').map_or(url, |(scheme, _)| scheme).to_owned(),
-    })
+fn chosen(url: &str, state_dir: &Path, stores: &Stores) -> Result<StoreChoice, CopyError> {
+    let other = || stores.knows(url).then(|| StoreChoice::Other(url.to_owned()));
+    let unknown = || CopyError::Unknown { scheme: scheme_of(url) };
+    StoreChoice::of(url, state_dir).or_else(other).ok_or_else(unknown)
 }
 
-/// Where a store lies on this machine; none for one of many machines.
+fn scheme_of(url: &str) -> String {
+    url.split_once(':').map_or(url, |(scheme, _)| scheme).to_owned()
+}
+
+/// Where a store lies on this machine; none for one that has no file here.
 fn path_of(store: &StoreChoice) -> Result<Option<&Path>, CopyError> {
     match store {
         StoreChoice::Sqlite(path) | StoreChoice::Fs(path) => Ok(Some(path)),
@@ -252,27 +153,42 @@ async fn copy(
     from: &StoreChoice,
     to: &StoreChoice,
     settings: Option<&Settings>,
+    stores: &Stores,
     clock: &Arc<dyn Clock>,
 ) -> Result<Counts, CopyError> {
-    let original = opened(from, clock).await?;
+    let original = opened(from, stores, clock).await?;
     let vouching = Vouching::between(from, to, settings, clock.now()).await?;
     let counts = {
-        let copy = opened(to, clock).await?;
+        let copy = opened(to, stores, clock).await?;
+        if is_added(to) && copy.end().await.map_err(failed(to))? != Cursor::default() {
+            return Err(CopyError::Exists { place: to.to_string() });
+        }
         fill(original.as_ref(), copy.as_ref(), from, to, &vouching).await?
     };
-    let copy = opened(to, clock).await?;
+    let copy = opened(to, stores, clock).await?;
     let compared = compare(original.as_ref(), copy.as_ref(), from, to, &vouching).await?;
     if counts != compared {
         return Err(CopyError::Differs { what: "the number of records".to_owned() });
     }
-    if matches!(from, StoreChoice::Other(_)) {
+    if is_shared(from) {
         // Nobody was kept away meanwhile.
-        opened(from, clock).await?;
+        opened(from, stores, clock).await?;
     }
     Ok(counts)
 }
 
-async fn opened(choice: &StoreChoice, clock: &Arc<dyn Clock>) -> Result<Box<dyn Movable>, CopyError> {
+async fn opened(
+    choice: &StoreChoice,
+    stores: &Stores,
+    clock: &Arc<dyn Clock>,
+) -> Result<Box<dyn Movable>, CopyError> {
+    if let StoreChoice::Other(url) = choice
+        && is_added(choice)
+    {
+        let opened = stores.open_movable(url, clock).await;
+        let immovable = || CopyError::Immovable { scheme: scheme_of(url) };
+        return opened.ok_or_else(immovable)?.map_err(failed(choice));
+    }
     let opened = compose::movable(choice, clock).await.map_err(failed(choice))?;
     opened.ok_or_else(|| match choice {
         StoreChoice::Memory => CopyError::Memory,
@@ -384,82 +300,4 @@ pub(crate) fn counted(running: usize) -> String {
 fn failed(store: &StoreChoice) -> impl Fn(StoreError) -> CopyError {
     let store = store.to_string();
     move |source| CopyError::Store { store: store.clone(), source }
-}
-
-impl From<UnusableFile> for CopyError {
-    fn from(UnusableFile { path, source }: UnusableFile) -> Self {
-        Self::File { path, source }
-    }
-}
-
-impl CopyError {
-    /// The exit code that stands for it.
-    pub(crate) const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Unknown { .. }
-            | Self::Memory
-            | Self::Unconfirmed { .. }
-            | Self::Unwatched { .. }
-            | Self::Unrecorded { .. } => 2,
-            Self::Missing { .. } | Self::Exists { .. } => 1,
-            Self::InUse { .. } | Self::OriginalAtWork { .. } | Self::Store { .. } | Self::Key(_) => 6,
-            Self::File { .. } | Self::Differs { .. } | Self::Untrusted { .. } => 1,
-        }
-    }
-
-    /// The word that programs know it by.
-    pub(crate) const fn slug(&self) -> &'static str {
-        match self {
-            Self::Unknown { .. } | Self::Memory | Self::Missing { .. } | Self::Exists { .. } => {
-                "invalid_request"
-            }
-            Self::InUse { .. } | Self::OriginalAtWork { .. } => "already_running",
-            Self::Unconfirmed { .. } | Self::Unwatched { .. } | Self::Unrecorded { .. } => "input_needed",
-            Self::Store { .. } => "store_unavailable",
-            // Where the namespace keeps the id of its key cannot be looked at.
-            Self::Key(ComposeError::Store { .. }) => "store_unavailable",
-            Self::Key(_) => "cluster_key_unusable",
-            Self::Untrusted { .. } => "not_trusted",
-            Self::File { .. } | Self::Differs { .. } => "internal",
-        }
-    }
-
-    /// What to do about it.
-    pub(crate) fn help(&self) -> Option<String> {
-        match self {
-            Self::Unknown { scheme } if is_left_out(scheme) => Some(unknown(scheme).to_owned()),
-            Self::Unknown { .. } | Self::Memory => {
-                Some("give sqlite:PATH, fs:PATH or redis://HOST".to_owned())
-            }
-            Self::Missing { .. } => {
-                Some("relative paths begin at the state directory, as in the configuration".to_owned())
-            }
-            Self::Exists { .. } => Some("give another place, or move away what is there".to_owned()),
-            Self::InUse { .. } => Some("end the manager that uses it (its processes go on)".to_owned()),
-            Self::Store { source: StoreError::Corrupt { way_out, .. }, .. } => Some(way_out.clone()),
-            Self::Store { source: StoreError::Format { .. }, .. } => {
-                Some("use the newer program that wrote it; nothing was changed".to_owned())
-            }
-            Self::Store { store, source } => shared::allowing(store, source),
-            Self::File { .. } => None,
-            Self::Unconfirmed { state_dir, .. } => Some(format!(
-                "use that one: LONGHAUL_STATE_DIR={}; or `longhaul store adopt --yes`",
-                shell_word(&state_dir.to_string_lossy())
-            )),
-            Self::Unwatched { .. } => {
-                Some("`longhaul store adopt --yes` gives it up: what lives goes on unseen".to_owned())
-            }
-            Self::Unrecorded { .. } => Some(
-                "`longhaul store adopt --yes` accepts the loss: they run on, and no manager sees them"
-                    .to_owned(),
-            ),
-            Self::OriginalAtWork { original } => Some(format!(
-                "end what runs there, and its manager: LONGHAUL_STATE_DIR={} longhaul cancel --all",
-                shell_word(&original.to_string_lossy())
-            )),
-            Self::Key(error) => error.help(),
-            Self::Untrusted { .. } => Some("cancel it first, and launch it anew if it is wanted".to_owned()),
-            Self::Differs { .. } => Some("nothing was put in place; the original is as it was".to_owned()),
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Stores that are found by the scheme of their URL: the one of many machines, and those that a program adds.
 
-use crate::compose::shared;
-use longhaul_engine::ports::{Clock, Home, Store, StoreError};
+use crate::compose::{Movable, shared};
+use longhaul_engine::ports::{Clock, Home, Migrate, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -25,15 +25,22 @@ pub struct Opening {
 
 type Open = Arc<dyn Fn(Opening) -> OpenedStore + Send + Sync>;
 
+/// What opening a store whose content can be moved comes to.
+type OpenedMovable = Pin<Box<dyn Future<Output = Result<Box<dyn Movable>, StoreError>> + Send>>;
+
+type OpenMovable = Arc<dyn Fn(Opening) -> OpenedMovable + Send + Sync>;
+
 /// How to open the store of many machines, and those that a program adds, by the scheme of their URL.
 #[derive(Clone)]
 pub struct Stores {
     known: BTreeMap<String, Open>,
+    /// Those of them that a program added and that `longhaul store copy` can copy.
+    movable: BTreeMap<String, OpenMovable>,
 }
 
 impl Default for Stores {
     fn default() -> Self {
-        let mut stores = Self { known: BTreeMap::new() };
+        let mut stores = Self { known: BTreeMap::new(), movable: BTreeMap::new() };
         shared::add_to(&mut stores);
         stores
     }
@@ -48,6 +55,37 @@ impl Stores {
     {
         let open: Open = Arc::new(move |opening| Box::pin(open(opening)));
         self.known.entry(scheme.to_owned()).or_insert(open);
+    }
+
+    /// The same for a kind of store whose content can be moved.
+    pub(crate) fn add_movable<F, O, S>(&mut self, scheme: &str, open: F)
+    where
+        F: Fn(Opening) -> O + Send + Sync + 'static,
+        O: Future<Output = Result<S, StoreError>> + Send + 'static,
+        S: Store + Migrate,
+    {
+        let open = Arc::new(open);
+        let again = Arc::clone(&open);
+        self.add(scheme, move |opening| {
+            let opened = open(opening);
+            async move { Ok(Arc::new(opened.await?) as Arc<dyn Store>) }
+        });
+        let open: OpenMovable = Arc::new(move |opening| {
+            let opened = again(opening);
+            Box::pin(async move { Ok(Box::new(opened.await?) as Box<dyn Movable>) })
+        });
+        self.movable.entry(scheme.to_owned()).or_insert(open);
+    }
+
+    /// Opens a store that a program added, for a copy; none if its content cannot be moved.
+    pub(crate) async fn open_movable(
+        &self,
+        url: &str,
+        clock: &Arc<dyn Clock>,
+    ) -> Option<Result<Box<dyn Movable>, StoreError>> {
+        let (scheme, rest) = url.split_once(':')?;
+        let open = self.movable.get(scheme)?;
+        Some(open(Opening { rest: rest.to_owned(), clock: clock.clone(), home: None }).await)
     }
 
     /// Whether it is known how to open the store of this URL.
@@ -123,6 +161,15 @@ mod tests {
             "give sqlite:, sqlite:PATH, fs:PATH, memory, postgres:… or redis://HOST"
         );
         assert_eq!(Stores::default().choices(), "give sqlite:, sqlite:PATH, fs:PATH, memory or redis://HOST");
+    }
+
+    #[tokio::test]
+    async fn store_without_migrate_is_opened_and_not_moved() {
+        let clock: Arc<dyn Clock> = Arc::new(longhaul_testkit::fakes::VirtualClock::default());
+        let mut stores = Stores::default();
+        stores.add("plain", |opening| async move { Ok(crate::compose::empty_store(&opening.clock)) });
+        assert!(stores.open("plain:x", &clock, None).await.is_some_and(|opened| opened.is_ok()));
+        assert!(stores.open_movable("plain:x", &clock).await.is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A copy before it is whole.
 
+use super::vouch::is_added;
 use super::{CopyError, failed, path_of};
 use crate::binding::Binding;
 use crate::compose::{self, shared};
@@ -31,6 +32,8 @@ impl Draft {
             StoreChoice::Memory => return Err(CopyError::Memory),
             StoreChoice::Sqlite(path) => (!taken(path), StoreChoice::Sqlite(beside(path))),
             StoreChoice::Fs(path) => (!taken(path) || is_empty(path), StoreChoice::Fs(beside(path))),
+            // A store that a program added has no place beside it: its own content is asked later.
+            StoreChoice::Other(_) if is_added(place) => (true, place.clone()),
             // Its server is asked later.
             StoreChoice::Other(url) => {
                 (true, StoreChoice::Other(shared::draft_of(url).map_err(failed(place))?))
@@ -45,7 +48,7 @@ impl Draft {
     /// Takes away what a copy that was cut short left behind, and says where that was.
     pub(super) async fn cleared(&self, clock: &Arc<dyn Clock>) -> Result<Option<String>, CopyError> {
         let Some(path) = path_of(&self.store)? else {
-            return self.cleared_shared().await;
+            return if is_added(&self.store) { Ok(None) } else { self.cleared_shared().await };
         };
         if !taken(path) {
             return Ok(None);
@@ -78,7 +81,7 @@ impl Draft {
     /// Puts the whole copy of this store in its place.
     pub(super) async fn put_in_place(&self, from: &StoreChoice) -> Result<(), CopyError> {
         match (&self.store, &self.place) {
-            (StoreChoice::Other(draft), StoreChoice::Other(place)) => {
+            (StoreChoice::Other(draft), StoreChoice::Other(place)) if !is_added(&self.place) => {
                 match shared::put_in_place(draft, place).await.map_err(failed(&self.place))? {
                     true => Ok(()),
                     false => Err(exists(&self.place)),
@@ -96,11 +99,25 @@ impl Draft {
         }
     }
 
+    /// The error that tells what a failed copy left behind.
+    pub(super) fn left_behind(&self, error: CopyError) -> CopyError {
+        let is_refused = matches!(error, CopyError::Immovable { .. } | CopyError::Exists { .. });
+        match &self.store {
+            StoreChoice::Other(_) if is_added(&self.store) && !is_refused => {
+                CopyError::Partial { store: self.place.to_string(), source: Box::new(error) }
+            }
+            StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) | StoreChoice::Other(_) => {
+                error
+            }
+        }
+    }
+
     /// Takes away what is not whole.
     pub(super) async fn discard(&self) {
         // What matters is why; what is left is taken away by the next copy.
         match &self.store {
             StoreChoice::Memory => {}
+            StoreChoice::Other(_) if is_added(&self.store) => {}
             StoreChoice::Other(url) => {
                 let _ = shared::discard(url).await;
             }

@@ -1,6 +1,7 @@
 //! Whether what is copied was vouched for, and vouching for it where that is asked for.
 
 use super::CopyError;
+use crate::compose::shared;
 use crate::compose::trust::{ClusterNotary, cluster_notary};
 use crate::config::{Settings, StoreChoice};
 use longhaul_domain::Timestamp;
@@ -53,9 +54,14 @@ impl Vouching {
 }
 
 /// Whether whoever writes to it is not trusted with launches.
-pub(super) const fn is_shared(store: &StoreChoice) -> bool {
+pub(super) fn is_shared(store: &StoreChoice) -> bool {
     match store {
-        StoreChoice::Other(_) => true,
+        StoreChoice::Other(url) => shared::knows(url),
         StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => false,
     }
+}
+
+/// Whether the program added its kind of store.
+pub(super) fn is_added(store: &StoreChoice) -> bool {
+    matches!(store, StoreChoice::Other(_)) && !is_shared(store)
 }

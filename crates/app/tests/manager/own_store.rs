@@ -59,3 +59,23 @@ fn store_of_ones_own_is_adopted_where_its_state_directory_is_gone() {
     assert_eq!(second.show(&id)["status"], "interrupted");
     kill_process(pid, Signal::KILL).unwrap();
 }
+
+#[test]
+fn store_of_ones_own_is_copied_in_both_directions() {
+    let top = tempfile::tempdir().unwrap();
+    let (own, back) = (top.path().join("own.db"), top.path().join("back.db"));
+    let bench = serving(&own);
+    let id = bench.launch("exit 7");
+    assert_eq!(bench.run(&["wait", &id]).code, 7);
+    bench.end_manager(Signal::TERM);
+    let (own, back) = (format!("files:{}", own.display()), format!("files:{}", back.display()));
+    let between = format!("fs:{}", top.path().join("between").display());
+    for (from, to) in [(&own, &between), (&between, &back)] {
+        let said = bench.run(&["store", "copy", from, to]);
+        assert!(said.code == 0 && said.out.contains("1 process,"), "{from} {to}: {said:?}");
+    }
+    let again = bench.run(&["store", "copy", &between, &back]);
+    assert!(again.code == 1 && again.err.contains("is there already"), "{again:?}");
+    let bench = bench.with_config(&format!("store = \"{back}\"\n"));
+    assert_eq!(bench.show(&id)["exit"]["code"], 7);
+}
