@@ -3,7 +3,7 @@
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{CommandSpec, NodeId, ProcessId, Retention, Spec, Status, Work};
 use longhaul_engine::ports::{Clock, NodeFacts};
-use longhaul_engine::{Engine, EngineError, Goal, Launch, Mode, Notice, Parts, Settings};
+use longhaul_engine::{Engine, EngineError, Goal, Launch, Launcher, Mode, Notice, Parts, Settings};
 use longhaul_testkit::fakes::{FakeVault, ScriptedSpawner, SequentialIds, VirtualClock};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -33,7 +33,7 @@ async fn host(adjust: impl FnOnce(&mut Settings)) -> (Engine, VirtualClock) {
 
 async fn launch(engine: &Engine, program: &str, args: &[&str]) -> ProcessId {
     let spec = Spec::of(Work::Command(Box::new(CommandSpec::of(program, args, "/"))));
-    let launch = Launch { spec, parent: None, captured: None, no_queue: false };
+    let launch = Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };
     engine.launch(launch).await.unwrap().stored.process.id
 }
 

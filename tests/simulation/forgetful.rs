@@ -10,7 +10,7 @@ use longhaul_domain::{
     CommandSpec, LaunchKey, NodeId, Placement, Policy, ProcessId, RetryPolicy, SlotKey, Spec, Status, Work,
 };
 use longhaul_engine::ports::{Clock, Cursor, EventLog, ProcessStore, Queues};
-use longhaul_engine::{Engine, Launch, Parts, Settings};
+use longhaul_engine::{Engine, Launch, Launcher, Parts, Settings};
 use longhaul_testkit::fakes::{
     FakeNotary, FakeProber, FakeVault, FaultyStore, KeepingStore, Script, ScriptedSpawner, SequentialIds,
     Trouble, VirtualClock,
@@ -163,7 +163,8 @@ impl World {
         let holders = self.holders.clone();
         tokio::spawn(async move {
             let launch_key = spec.launch_key.clone();
-            let launch = Launch { spec, parent: None, captured: None, no_queue: false };
+            let launch =
+                Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };
             if let Ok(launched) = engine.launch(launch).await {
                 let id = launched.stored.process.id;
                 if let Some(key) = launch_key {

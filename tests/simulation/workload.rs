@@ -7,7 +7,9 @@ use longhaul_domain::{
     Command, JsonText, Level, ProcessId, Progress, Report, Retention, SessionId, SessionPolicy, SlotKey,
     StopCause,
 };
-use longhaul_engine::{Answer, Engine, EngineError, Launch, Launched, RevivalOptions, Revived, Told};
+use longhaul_engine::{
+    Answer, Engine, EngineError, Launch, Launched, Launcher, RevivalOptions, Revived, Told,
+};
 use longhaul_tests::Chance;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,7 +109,8 @@ fn launch(desk: Desk, mut chance: Chance, engine: Engine, ids: Vec<ProcessId>) {
     let no_queue = chance.odds(8);
     desk.asks("for a launch");
     tokio::spawn(async move {
-        let launched = engine.launch(Launch { spec, parent, captured, no_queue }).await;
+        let launched =
+            engine.launch(Launch { spec, parent, launcher: Launcher::Parent, captured, no_queue }).await;
         desk.launched(&launched);
     });
 }

@@ -7,7 +7,7 @@ use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
 use longhaul_domain::{CommandSpec, NodeId, Spec, Work};
 use longhaul_engine::ports::{AttemptKey, Clock, NoNotary, NodeFacts, Wanted};
-use longhaul_engine::{Engine, Goal, Launch, Mode, Parts, Settings, Shutdown};
+use longhaul_engine::{Engine, Goal, Launch, Launcher, Mode, Parts, Settings, Shutdown};
 use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ async fn embed() -> Result<(), Box<dyn Error>> {
     let engine = start(dir.path()).await?;
     let command = Box::new(CommandSpec::of("sh", &["-c", "echo hello from $0", "below"], "/"));
     let captured = Some(std::env::vars().collect());
-    let launch = Launch { spec: Spec::of(Work::Command(command)), parent: None, captured, no_queue: false };
+    let spec = Spec::of(Work::Command(command));
+    let launch = Launch { spec, parent: None, launcher: Launcher::Parent, captured, no_queue: false };
     let id = engine.launch(launch).await?.stored.process.id;
     let ended = engine.wait(&[id], Goal::Ended, Mode::All, None).await?;
     for process in ended.processes.iter().map(|stored| &stored.process) {

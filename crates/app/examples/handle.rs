@@ -4,7 +4,7 @@
 
 use longhaul::Longhaul;
 use longhaul_domain::{CommandSpec, Spec, Work};
-use longhaul_engine::{Goal, Launch, Mode, Shutdown};
+use longhaul_engine::{Goal, Launch, Launcher, Mode, Shutdown};
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -29,7 +29,13 @@ async fn elsewhere(dir: &Path) -> Result<(), Box<dyn Error>> {
     let engine = longhaul.engine();
     let command = Box::new(CommandSpec::of("sh", &["-c", "exit 3"], "/"));
     let captured = Some(std::env::vars().collect());
-    let launch = Launch { spec: Spec::of(Work::Command(command)), parent: None, captured, no_queue: false };
+    let launch = Launch {
+        spec: Spec::of(Work::Command(command)),
+        parent: None,
+        launcher: Launcher::Parent,
+        captured,
+        no_queue: false,
+    };
     let id = engine.launch(launch).await?.stored.process.id;
     let ended = engine.wait(&[id], Goal::Ended, Mode::All, None).await?;
     for stored in ended.processes {

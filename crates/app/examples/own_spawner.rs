@@ -15,7 +15,7 @@ use longhaul_domain::{
 use longhaul_engine::ports::{
     AttemptKey, Clock, Found, NodeFacts, Seen, SpawnError, Spawner, StartOrder, StopOrder,
 };
-use longhaul_engine::{Engine, Goal, Launch, Mode, Parts, Settings, Shutdown};
+use longhaul_engine::{Engine, Goal, Launch, Launcher, Mode, Parts, Settings, Shutdown};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::error::Error;
@@ -186,7 +186,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn launch(engine: &Engine, words: &[&str]) -> Result<longhaul_domain::ProcessId, Box<dyn Error>> {
     let (program, args) = words.split_first().ok_or("there is no program")?;
     let spec = Spec::of(Work::Command(Box::new(CommandSpec::of(program, args, "/"))));
-    let launch = Launch { spec, parent: None, captured: None, no_queue: false };
+    let launch = Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };
     Ok(engine.launch(launch).await?.stored.process.id)
 }
 

@@ -89,7 +89,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Runs scripted work on it, in time that costs none.
 async fn show() -> Result<(), Box<dyn std::error::Error>> {
     use longhaul_domain::{CommandSpec, NodeId, Spec, Work};
-    use longhaul_engine::{Engine, Launch, Parts, Settings};
+    use longhaul_engine::{Engine, Launch, Launcher, Parts, Settings};
     use longhaul_testkit::fakes::{FakeVault, ScriptedSpawner, SequentialIds, VirtualClock};
     use std::io::Write;
 
@@ -110,7 +110,9 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
         NodeFacts { id: NodeId::new("here")?, home: None, boot: "b".to_owned(), version: "1".to_owned() };
     let engine = Engine::start(parts, Settings::of(node)).await?;
     let spec = Spec::of(Work::Command(Box::new(CommandSpec::of("sleep", &["1000"], "/"))));
-    engine.launch(Launch { spec, parent: None, captured: None, no_queue: false }).await?;
+    engine
+        .launch(Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false })
+        .await?;
     clock.run_for(std::time::Duration::from_secs(2)).await;
     for line in store.trail() {
         writeln!(std::io::stdout(), "{line}")?;

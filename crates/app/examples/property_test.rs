@@ -6,7 +6,7 @@
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{CommandSpec, NodeId, Priority, SlotKey, Spec, Work};
 use longhaul_engine::ports::{Clock, Filter, NodeFacts, Order, PageAsk};
-use longhaul_engine::{Engine, Goal, Launch, Mode, Parts, Settings, Shutdown};
+use longhaul_engine::{Engine, Goal, Launch, Launcher, Mode, Parts, Settings, Shutdown};
 use longhaul_testkit::fakes::{FakeVault, ScriptedSpawner, SequentialIds, VirtualClock};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -64,7 +64,13 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     }
     let (mut ids, mut most) = (Vec::new(), vec![0; SLOTS.len()]);
     for step in steps {
-        let launch = Launch { spec: spec(step)?, parent: None, captured: None, no_queue: false };
+        let launch = Launch {
+            spec: spec(step)?,
+            parent: None,
+            launcher: Launcher::Parent,
+            captured: None,
+            no_queue: false,
+        };
         ids.push(engine.launch(launch).await?.stored.process.id);
         clock.run_for(Duration::from_millis(step.3)).await;
         for view in engine.queues(None).await? {

@@ -118,7 +118,7 @@ fn work_request(
     around: &Surroundings,
     socket: &Path,
 ) -> Result<LaunchRequest, Failure> {
-    let adopted = || around.own_process(socket).filter(|_| !work.no_parent);
+    let own = around.own_process(socket).filter(|_| !work.no_parent);
     Ok(LaunchRequest {
         kind: work.kind.clone(),
         name: work.name.clone(),
@@ -126,7 +126,8 @@ fn work_request(
         session_id: work.session.clone().or_else(|| around.variable("LONGHAUL_SESSION")),
         description: work.description.clone(),
         metadata: metadata(&work.meta)?,
-        parent_id: work.parent.clone().or_else(adopted),
+        launcher: work.parent.as_ref().map(|_| own.clone().unwrap_or_else(|| "outside".to_owned())),
+        parent_id: work.parent.clone().or(own),
         agent_id: work.agent_id.clone(),
         agent_type: work.agent_type.clone(),
         capabilities: work.capability.clone(),

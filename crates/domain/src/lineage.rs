@@ -9,15 +9,30 @@ pub struct Lineage {
     pub ancestors: Vec<ProcessId>,
     /// The ended process that this one runs again.
     pub restarted_from: Option<ProcessId>,
+    /// The first so many ancestors, counted from the root, do not launch this process when they are restarted: somebody
+    /// attached it from outside, or attached the ancestor that launched it.
+    pub outside: u8,
 }
 
 impl Lineage {
-    /// The place of a child of `parent`, whose own place is `self`.
+    /// The place of a child of `parent`, whose own place is `self`, if `parent` itself launches it.
     #[must_use]
     pub fn child_of(&self, parent: ProcessId) -> Self {
         let mut ancestors = self.ancestors.clone();
         ancestors.push(parent);
-        Self { ancestors, restarted_from: None }
+        Self { ancestors, restarted_from: None, outside: self.outside }
+    }
+
+    /// The same place of a process that somebody attached to its parent from outside.
+    #[must_use]
+    pub fn attached(self) -> Self {
+        Self { outside: self.level().0, ..self }
+    }
+
+    /// The ancestors that launch this process again when they are restarted, from the root down.
+    #[must_use]
+    pub fn launchers(&self) -> &[ProcessId] {
+        self.ancestors.get(usize::from(self.outside)..).unwrap_or_default()
     }
 
     /// The process that this one belongs to.

@@ -4,9 +4,11 @@ use crate::engine::{Core, Engine};
 use crate::error::EngineError;
 use crate::launch::Launched;
 use crate::shield::to_its_end;
-use longhaul_domain::{Command, LaunchKey, Process, ProcessId, ProjectName, State, Status, Work};
+use longhaul_domain::{
+    Command, LaunchKey, Lineage, Process, ProcessId, ProjectName, Spec, State, Status, Work,
+};
 use longhaul_ports::{Filter, Stored};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Which interrupted processes are run again.
@@ -23,7 +25,7 @@ pub enum Revived<'a> {
 /// How they are run again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RevivalOptions {
-    /// Those below another one that is run again, too: it may launch them itself, and then they run twice.
+    /// Also children that a restarted process launched itself, unless it has launched them again already.
     pub with_children: bool,
     /// Only say what would be done.
     pub dry_run: bool,
@@ -36,7 +38,7 @@ pub struct Revival {
     pub launched: Vec<Launched>,
     /// Without a start: the interrupted processes that would be run again, oldest first.
     pub planned: Vec<Stored>,
-    /// What was not run again, oldest first. What was run again earlier is not listed.
+    /// What was not run again, oldest first. It does not list processes that were run again earlier.
     pub skipped: Vec<Skipped>,
 }
 
@@ -52,10 +54,15 @@ pub struct Skipped {
 /// Why a process was not run again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// This process above it is run again, and launches its children itself.
+    /// This process above it launched it, and is run again now or was earlier: it is expected to launch it again.
     AncestorRestarted {
         /// Which.
         ancestor: ProcessId,
+    },
+    /// A process above it was run again, and has launched this one in its place.
+    Replaced {
+        /// Which.
+        by: ProcessId,
     },
     /// It was cancelled after it was called interrupted.
     Cancelled,
@@ -76,7 +83,8 @@ impl Engine {
     /// Runs interrupted processes again, each as a new one. Asking twice starts nothing twice; who names them is then
     /// told what was started before.
     ///
-    /// One below another that is run again is left out, because that one launches its children itself.
+    /// A process that was launched from inside of another one that is run again is left out, because that one launches it
+    /// again itself. A child that somebody attached from outside is run again.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] if one of `ids` was not interrupted, [`EngineError::Rejected`] if it has not ended, or is
@@ -135,7 +143,10 @@ impl Engine {
         let core = &self.core;
         core.each(&Filter::default(), |stored| {
             let process = &stored.process;
-            choice.restarted.extend(process.lineage.restarted_from);
+            choice.restarted.extend(process.lineage.restarted_from.map(|old| (old, process.id)));
+            if !process.lineage.launchers().is_empty() {
+                choice.launched.push((process.id, process.lineage.clone(), process.spec.clone()));
+            }
             if project.is_some() && process.spec.project.as_ref() != project {
                 return;
             }
@@ -195,29 +206,31 @@ impl Core {
 struct Choice {
     candidates: Vec<Stored>,
     skipped: Vec<Skipped>,
-    /// What was run again earlier.
-    restarted: BTreeSet<ProcessId>,
+    /// What was run again earlier, and as which process.
+    restarted: BTreeMap<ProcessId, ProcessId>,
+    /// What processes launched themselves.
+    launched: Vec<(ProcessId, Lineage, Arc<Spec>)>,
 }
 
 impl Choice {
     /// Leaves out whom nobody wants back, and whom another one brings back.
     fn decide(&mut self, is_named: bool, with_children: bool) {
         let mut chosen: BTreeSet<ProcessId> = BTreeSet::new();
-        // A parent that is interrupted and was run again has launched its children again by now.
-        let candidates = std::mem::take(&mut self.candidates);
-        let ids = candidates.iter().map(|stored| stored.process.id);
-        let again: BTreeSet<ProcessId> = ids.filter(|id| self.restarted.contains(id)).collect();
-        for stored in candidates {
+        for stored in std::mem::take(&mut self.candidates) {
             let process = &stored.process;
-            let above = |all: &BTreeSet<ProcessId>| {
-                let mut above = process.lineage.ancestors.iter().rev().copied();
-                above.find(|ancestor| !with_children && all.contains(ancestor))
-            };
-            let reason = match (unwanted(process), above(&chosen)) {
-                _ if self.restarted.contains(&process.id) || above(&again).is_some() => continue,
-                (Some(reason), _) if !is_named => reason,
-                (_, Some(ancestor)) => SkipReason::AncestorRestarted { ancestor },
-                (_, None) => {
+            let replacement = self.replacement_of(process);
+            // Without `with_children`, a replaced process counts as run again.
+            if self.restarted.contains_key(&process.id) || (replacement.is_some() && !with_children) {
+                continue;
+            }
+            let mut launchers = process.lineage.launchers().iter().rev().copied();
+            let restarted =
+                launchers.find(|above| chosen.contains(above) || self.restarted.contains_key(above));
+            let reason = match (unwanted(process), replacement, restarted) {
+                (Some(reason), _, _) if !is_named => reason,
+                (_, Some(by), _) => SkipReason::Replaced { by },
+                (_, None, Some(ancestor)) if !with_children => SkipReason::AncestorRestarted { ancestor },
+                (_, None, Some(_) | None) => {
                     chosen.insert(process.id);
                     self.candidates.push(stored);
                     continue;
@@ -226,6 +239,23 @@ impl Choice {
             self.skipped.push(Skipped { stored, reason });
         }
         self.skipped.sort_by_key(|skipped| skipped.stored.seq);
+    }
+
+    /// What the restart of a process above launched in the place of this one.
+    fn replacement_of(&self, process: &Process) -> Option<ProcessId> {
+        let restarts: Vec<ProcessId> =
+            process.lineage.launchers().iter().flat_map(|above| self.restarts_of(*above)).collect();
+        let is_same = |spec: &Spec| {
+            spec.same_launch(&process.spec) || (spec.name.is_some() && spec.name == process.spec.name)
+        };
+        let replaces = |lineage: &Lineage| lineage.launchers().iter().any(|above| restarts.contains(above));
+        let found = self.launched.iter().find(|(_, lineage, spec)| replaces(lineage) && is_same(spec));
+        found.map(|(id, _, _)| *id)
+    }
+
+    /// The process that runs this one again, the one that runs that one again, and so on.
+    fn restarts_of(&self, old: ProcessId) -> impl Iterator<Item = ProcessId> {
+        std::iter::successors(self.restarted.get(&old), |id| self.restarted.get(*id)).copied()
     }
 }
 

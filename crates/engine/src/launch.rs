@@ -27,10 +27,24 @@ pub struct Launch {
     pub spec: Spec,
     /// Whose child it is.
     pub parent: Option<ProcessId>,
+    /// From inside of which process it is launched.
+    pub launcher: Launcher,
     /// The caller's environment, to be kept under its hash.
     pub captured: Option<Vec<(String, String)>>,
     /// Refuse it instead of letting it wait for a slot. Reported work with a key takes one then.
     pub no_queue: bool,
+}
+
+/// From inside of which process something is launched: only that one launches it again when it is restarted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Launcher {
+    /// Its parent.
+    #[default]
+    Parent,
+    /// This one, which may be its parent or another process.
+    Process(ProcessId),
+    /// None of ours: a person, or another program.
+    Outside,
 }
 
 /// What came of a launch.
@@ -88,7 +102,15 @@ impl Core {
         }
         let mut spec = launch.spec;
         let lineage = match launch.parent {
-            Some(parent) => self.join(parent, &mut spec).await?,
+            Some(parent) => {
+                let lineage = self.join(parent, &mut spec).await?;
+                let is_inside = match launch.launcher {
+                    Launcher::Parent => true,
+                    Launcher::Process(launcher) => lineage.ancestors.contains(&launcher),
+                    Launcher::Outside => false,
+                };
+                if is_inside { lineage } else { lineage.attached() }
+            }
             None => Lineage::default(),
         };
         if let (Work::Command(command), Some(captured)) = (&mut spec.work, &launch.captured) {

@@ -65,7 +65,7 @@ pub use error::{Candidate, EngineError, InputRefusal, Matched, Reached, Standsti
 pub use handover::interrupt_attempts;
 pub use input::Written;
 pub use interrupted::{Revival, RevivalOptions, Revived, SkipReason, Skipped};
-pub use launch::{Launch, Launched};
+pub use launch::{Launch, Launched, Launcher};
 pub use longhaul_ports as ports;
 pub use look::Look;
 pub use output::Followed;

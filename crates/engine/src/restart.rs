@@ -72,7 +72,7 @@ impl Core {
             Err(EngineError::Refused {
                 refusal: Refusal::AncestorClosing { .. } | Refusal::ParentMissing { .. },
             }) => {
-                let lineage = Lineage { ancestors: Vec::new(), restarted_from };
+                let lineage = Lineage { restarted_from, ..Lineage::default() };
                 self.submit(spec, lineage, false, self.settings.roots()).await
             }
             other => other,

@@ -9,7 +9,7 @@ use crate::sample::Sample;
 use crate::stores;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{Command, CommandSpec, NodeId, Spec, StopCause, Work};
-use longhaul_engine::{Engine, Launch, Parts, Settings};
+use longhaul_engine::{Engine, Launch, Launcher, Parts, Settings};
 use longhaul_ports::{Clock, NodeFacts};
 use longhaul_testkit::fakes::{FakeVault, Script, ScriptedSpawner, SequentialIds, VirtualClock};
 use std::path::Path;
@@ -69,7 +69,13 @@ async fn p99(engine: &Engine, count: u32) -> Result<f64, Failure> {
     let spec = Spec::of(Work::Command(Box::new(CommandSpec::of("run", &[], "/work"))));
     let mut sample = Sample::default();
     for _ in 0..count {
-        let launch = Launch { spec: spec.clone(), parent: None, captured: None, no_queue: false };
+        let launch = Launch {
+            spec: spec.clone(),
+            parent: None,
+            launcher: Launcher::Parent,
+            captured: None,
+            no_queue: false,
+        };
         let began = Instant::now();
         let id = engine.launch(launch).await?.stored.process.id;
         sample.add_span(began.elapsed());

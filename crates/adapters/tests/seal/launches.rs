@@ -46,7 +46,7 @@ fn spec() -> Spec {
 
 fn process(spec: Spec) -> Process {
     let ctx = Context { now: NOW, awake: Awake(0), chance: Chance(0), capabilities: Capabilities::ALL };
-    let lineage = Lineage { ancestors: vec![id(7), id(8)], restarted_from: Some(id(9)) };
+    let lineage = Lineage { ancestors: vec![id(7), id(8)], restarted_from: Some(id(9)), outside: 0 };
     let (mut process, _) = Process::submit(&ctx, id(1), lineage, Arc::new(spec));
     process.attempt = AttemptNo(1);
     process
@@ -142,7 +142,8 @@ fn seal_of_one_launch_is_none_of_another() {
     let first = sealed(&notary, spec());
     let of_another_id = Process { id: id(2), ..first.clone() };
     let restarted_from = first.lineage.restarted_from;
-    let child = Process { lineage: Lineage { ancestors: vec![id(7)], restarted_from }, ..first.clone() };
+    let child =
+        Process { lineage: Lineage { ancestors: vec![id(7)], restarted_from, outside: 0 }, ..first.clone() };
     let anew = Lineage { restarted_from: None, ..first.lineage.clone() };
     let anew = Process { lineage: anew, ..first.clone() };
     let mut other = spec();

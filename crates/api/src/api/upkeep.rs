@@ -97,7 +97,14 @@ fn skipped_view(Skipped { stored, reason }: &Skipped) -> SkippedView {
     let (word, detail) = match reason {
         SkipReason::AncestorRestarted { ancestor } => (
             "ancestor_restarted",
-            format!("{}, which it belongs to, launches it again itself", ancestor.short()),
+            format!(
+                "process {} launched it and is restarted, so it launches it again itself",
+                ancestor.short()
+            ),
+        ),
+        SkipReason::Replaced { by } => (
+            "replaced",
+            format!("the restarted process above it launched process {} in its place", by.short()),
         ),
         SkipReason::Cancelled => ("cancelled", "it was cancelled after the interruption".to_owned()),
         SkipReason::EndKnown => ("end_known", "how it ended became known after the interruption".to_owned()),
@@ -113,6 +120,7 @@ fn skipped_view(Skipped { stored, reason }: &Skipped) -> SkippedView {
         SkipReason::AncestorRestarted { ancestor } => Some(ancestor.to_string()),
         SkipReason::Cancelled
         | SkipReason::EndKnown
+        | SkipReason::Replaced { .. }
         | SkipReason::Reported
         | SkipReason::Unexamined
         | SkipReason::LaunchFailed { .. } => None,

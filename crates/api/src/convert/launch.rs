@@ -9,7 +9,7 @@ use longhaul_domain::{
     AgentFacts, ChildrenPolicy, JsonText, NodeId, Priority, ProcessId, ProcessName, ProcessType,
     ReportedSpec, RetryPolicy, SessionPolicy, Spec, Timestamp, Work,
 };
-use longhaul_engine::Launch;
+use longhaul_engine::{Launch, Launcher};
 use longhaul_wire::api::{LaunchRequest, ReportedRequest, RetryRequest};
 use serde_json::Value;
 use std::str::FromStr;
@@ -83,7 +83,15 @@ pub(crate) fn launch(
         retry: request.retry.map_or_else(|| Ok(RetryPolicy::none()), |retry| self::retry(&retry))?,
         silence: attention::silence(request.idle_after_ms, request.stall_after_ms)?,
     };
-    Ok(Launch { spec, parent, captured, no_queue: request.no_queue })
+    let launcher = request.launcher.as_deref().map_or(Ok(Launcher::Parent), launcher)?;
+    Ok(Launch { spec, parent, launcher, captured, no_queue: request.no_queue })
+}
+
+fn launcher(text: &str) -> Result<Launcher, Fault> {
+    match text {
+        "outside" => Ok(Launcher::Outside),
+        id => id.parse().map(Launcher::Process).map_err(|error| Fault::unreadable("launcher", text, &error)),
+    }
 }
 
 /// A number of milliseconds that is no longer than thirty days.

@@ -2,7 +2,7 @@
 
 use crate::world::{World, of_session, with, words};
 use longhaul_domain::{CommandSpec, ReadyWhen, SilencePolicy, Spec, WatchPattern, WatchSource, Work};
-use longhaul_engine::Launch;
+use longhaul_engine::{Launch, Launcher};
 use longhaul_wire::event::{Envelope, EventsRequest};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -79,6 +79,11 @@ async fn ask(world: &World) {
     let mut spec = Spec::of(Work::Command(Box::new(command)));
     let (idle_after, stall_after) = (Some(Duration::from_secs(30)), Some(Duration::from_secs(60)));
     spec.silence = SilencePolicy { idle_after, stall_after };
-    world.api.engine.launch(Launch { spec, parent: None, captured: None, no_queue: false }).await.unwrap();
+    world
+        .api
+        .engine
+        .launch(Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false })
+        .await
+        .unwrap();
     world.pass(Duration::from_secs(180)).await;
 }

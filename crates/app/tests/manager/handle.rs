@@ -3,7 +3,7 @@ use longhaul::{Failure, LockError, Longhaul, Opening};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{ProcessId, ReportedSpec, Spec, Status, Work};
 use longhaul_engine::ports::{Filter, Order, PageAsk, Store};
-use longhaul_engine::{Launch, Shutdown};
+use longhaul_engine::{Launch, Launcher, Shutdown};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -83,7 +83,7 @@ fn of(store: &str) -> Sources {
 
 fn reported() -> Launch {
     let spec = Spec::of(Work::Reported(ReportedSpec::default()));
-    Launch { spec, parent: None, captured: None, no_queue: false }
+    Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false }
 }
 
 async fn launch(handle: &Longhaul) -> ProcessId {

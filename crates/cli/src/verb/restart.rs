@@ -67,26 +67,33 @@ async fn restart_interrupted(context: &Context, args: &RestartArgs) -> Result<i3
     }
     let ids: Vec<&str> = reply.processes.iter().map(|process| process.id.as_str()).collect();
     let text: String = if dry_run {
-        let line = |process| match console.out.terminal {
-            true => format!("{} would be run again\n", label(process)),
-            false => format!("{}\n", process.id),
-        };
+        let line = |process| format!("{} would be restarted\n", label(process));
         reply.planned.iter().map(line).collect()
     } else {
         let line = |process: &ProcessView| match (&process.restarted_from, console.out.terminal) {
-            (Some(origin), true) => format!("{} runs {} again\n", label(process), short(origin)),
+            (Some(origin), true) => format!("{} restarts {}\n", label(process), short(origin)),
             (_, _) => format!("{}\n", process.id),
         };
         reply.processes.iter().map(line).collect()
     };
-    if text.is_empty() {
-        console.say("nothing interrupted waits for a restart");
-    } else {
+    if text.is_empty() && reply.skipped.is_empty() {
+        console.say("no interrupted process is left to restart");
+    } else if !text.is_empty() {
         console.print(&text).map_err(|failure| untold(failure, &ids.join(", ")))?;
     }
     for skipped in &reply.skipped {
-        let name = skipped.name.as_deref().map(|name| format!(" {}", clean_label(name))).unwrap_or_default();
-        console.say(&format!("left out: {}{name}: {}", short(&skipped.id), clean_label(&skipped.detail)));
+        let name =
+            skipped.name.as_deref().map(|name| format!(" ({})", clean_label(name))).unwrap_or_default();
+        console.say(&format!(
+            "not restarted: {}{name}: {}",
+            short(&skipped.id),
+            clean_label(&skipped.detail)
+        ));
+    }
+    if !with_children && reply.skipped.iter().any(|skipped| skipped.reason == "ancestor_restarted") {
+        console.say(
+            "if such a child does not come back by itself: longhaul restart --interrupted --with-children",
+        );
     }
     Ok(DONE)
 }

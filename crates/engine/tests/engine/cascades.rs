@@ -3,7 +3,7 @@ use crate::world::{World, command, node, seconds};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{ChildrenPolicy, NodeId, Placement, ProcessId, Spec, State, Status, Work};
 use longhaul_engine::ports::{Clock, NodeFacts, Store};
-use longhaul_engine::{Engine, EngineError, Launch, Parts, Settings};
+use longhaul_engine::{Engine, EngineError, Launch, Launcher, Parts, Settings};
 use longhaul_testkit::fakes::{
     Call, FakeVault, Fault, FaultyStore, ScriptedSpawner, SequentialIds, VirtualClock,
 };
@@ -219,7 +219,8 @@ async fn descendants_on_another_node_are_told_through_their_owner() {
     let there = NodeId::new("there").unwrap();
     let (here, _near) = second_node(&clock, &store, node(), 1).await;
     let (_other, far) = second_node(&clock, &store, there.clone(), 2).await;
-    let launch = |spec, parent| Launch { spec, parent, captured: None, no_queue: false };
+    let launch =
+        |spec, parent| Launch { spec, parent, launcher: Launcher::Parent, captured: None, no_queue: false };
     let root = here.launch(launch(command("run"), None)).await.unwrap().stored.process.id;
     let mut placed = Spec { placement: Placement::Node(there.clone()), ..command("stubborn") };
     if let Work::Command(command) = &mut placed.work {
@@ -252,7 +253,8 @@ async fn a_tree_whose_top_is_on_another_node_ends_through_its_owner_even_if_its_
     let there = NodeId::new("there").unwrap();
     let (here, near) = second_node(&clock, &near_store, node(), 1).await;
     let (_other, far) = second_node(&clock, &far_store, there.clone(), 2).await;
-    let launch = |spec, parent| Launch { spec, parent, captured: None, no_queue: false };
+    let launch =
+        |spec, parent| Launch { spec, parent, launcher: Launcher::Parent, captured: None, no_queue: false };
     let placed = Spec { placement: Placement::Node(there), ..command("run") };
     let root = here.launch(launch(placed, None)).await.unwrap().stored.process.id;
     let below = here.launch(launch(command("run"), Some(root))).await.unwrap().stored.process.id;
@@ -276,7 +278,8 @@ async fn a_process_that_waits_for_children_on_another_node_ends_soon_after_them(
     let there = NodeId::new("there").unwrap();
     let (here, _near) = second_node(&clock, &store, node(), 1).await;
     let (_other, _far) = second_node(&clock, &store, there.clone(), 2).await;
-    let launch = |spec, parent| Launch { spec, parent, captured: None, no_queue: false };
+    let launch =
+        |spec, parent| Launch { spec, parent, launcher: Launcher::Parent, captured: None, no_queue: false };
     let waits = with_children("exit 3 1000", ChildrenPolicy::Wait);
     let root = here.launch(launch(waits, None)).await.unwrap().stored.process.id;
     let placed = Spec { placement: Placement::Node(there), ..command("exit 0 30000") };
@@ -314,7 +317,7 @@ async fn whatever_fails_and_crashes_meanwhile_every_tree_ends_as_it_was_told() {
             let spec = with_children(words, policies[dice.below(3) as usize]);
             let parent =
                 (!ids.is_empty() && dice.below(5) > 0).then(|| ids[dice.below(ids.len() as u64) as usize]);
-            let launch = Launch { spec, parent, captured: None, no_queue: false };
+            let launch = Launch { spec, parent, launcher: Launcher::Parent, captured: None, no_queue: false };
             if let Ok(launched) = world.engine.launch(launch).await {
                 ids.push(launched.stored.process.id);
             }

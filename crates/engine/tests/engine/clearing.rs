@@ -1,7 +1,7 @@
 use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{Command, ProcessId, Spec, Status, Timestamp};
 use longhaul_engine::ports::{Clock, Filter, OutputLog, Refusal, StoreError, Stored};
-use longhaul_engine::{Cleared, EngineError, Launch};
+use longhaul_engine::{Cleared, EngineError, Launch, Launcher};
 use std::time::Duration;
 
 impl World {
@@ -26,7 +26,13 @@ impl World {
             self.end(*id).await;
         }
         let parent = self.launch("run").await;
-        let child = Launch { spec: command("run"), parent: Some(parent), captured: None, no_queue: false };
+        let child = Launch {
+            spec: command("run"),
+            parent: Some(parent),
+            launcher: Launcher::Parent,
+            captured: None,
+            no_queue: false,
+        };
         let live = vec![
             parent,
             self.engine.launch(child).await.unwrap().stored.process.id,
@@ -142,7 +148,13 @@ async fn a_caller_that_goes_away_does_not_stop_a_clear_half_way() {
 async fn a_tree_whose_end_is_being_seen_to_is_cleared_too() {
     let world = World::new().await;
     let parent = world.launch("run").await;
-    let child = Launch { spec: command("stubborn"), parent: Some(parent), captured: None, no_queue: false };
+    let child = Launch {
+        spec: command("stubborn"),
+        parent: Some(parent),
+        launcher: Launcher::Parent,
+        captured: None,
+        no_queue: false,
+    };
     world.engine.launch(child).await.unwrap();
     world.settle().await;
     let cause = longhaul_domain::StopCause::User;

@@ -5,7 +5,7 @@ use longhaul_domain::{
     Status, Verb,
 };
 use longhaul_engine::ports::{AttemptKey, Stored};
-use longhaul_engine::{EngineError, Revival, RevivalOptions, Revived, SkipReason};
+use longhaul_engine::{EngineError, Launch, Launcher, Revival, RevivalOptions, Revived, SkipReason};
 
 impl World {
     async fn lost(&self) -> ProcessId {
@@ -153,9 +153,55 @@ async fn children_of_what_is_restarted_are_left_to_it() {
     let left = [parent, grandchild].map(|id| (id, SkipReason::AncestorRestarted { ancestor: grandparent }));
     assert_eq!((skipped(&planned), skipped(&done)), (left.to_vec(), left.to_vec()));
     let again = restart(all).await;
-    assert_eq!((origins(&again), skipped(&again)), (Vec::new(), Vec::new()), "their ancestor runs again");
+    assert_eq!((origins(&again), skipped(&again)), (Vec::new(), left.to_vec()), "and is said again");
     let children = restart(RevivalOptions { with_children: true, ..all }).await;
     assert_eq!(origins(&children), [parent, grandchild], "unless they are asked for");
+    assert_eq!(skipped(&restart(all).await), [], "they were restarted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn child_that_was_attached_from_outside_is_restarted_beside_its_parent() {
+    let world = World::new().await;
+    let launch = async |words, parent, launcher| {
+        let launch =
+            Launch { spec: command(words), parent: Some(parent), launcher, captured: None, no_queue: false };
+        world.engine.launch(launch).await.unwrap().stored.process.id
+    };
+    let parent = world.launch("run").await;
+    let attached = launch("run", parent, Launcher::Outside).await;
+    let below_attached = launch("run", attached, Launcher::Process(attached)).await;
+    let other = world.launch("run").await;
+    let from_other = launch("run", parent, Launcher::Process(other)).await;
+    let own = launch("run", attached, Launcher::Process(parent)).await;
+    world.settle().await;
+    world.spawner.reboot();
+    world.settle().await;
+    let done = world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    assert_eq!(origins(&done), [parent, attached, other, from_other]);
+    let left = |id, ancestor| (id, SkipReason::AncestorRestarted { ancestor });
+    assert_eq!(skipped(&done), [left(below_attached, attached), left(own, attached)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn child_that_its_restarted_parent_launched_again_is_not_restarted_beside_it() {
+    let world = World::new().await;
+    let parent = world.launch("run").await;
+    let first = child(&world, parent, command("exit 0 60000")).await;
+    let second = child(&world, parent, command("exit 0 70000")).await;
+    world.settle().await;
+    world.spawner.reboot();
+    world.settle().await;
+    let restart = async |with_children| {
+        let options = RevivalOptions { with_children, ..RevivalOptions::default() };
+        world.engine.restart_interrupted(Revived::All, options).await.unwrap()
+    };
+    let restarted = restart(false).await.launched.remove(0).stored.process.id;
+    let again = child(&world, restarted, command("exit 0 60000")).await;
+    let left = (second, SkipReason::AncestorRestarted { ancestor: parent });
+    assert_eq!(skipped(&restart(false).await), [left], "the other one has come back");
+    let all = restart(true).await;
+    assert_eq!(origins(&all), [second]);
+    assert_eq!(skipped(&all), [(first, SkipReason::Replaced { by: again })]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@ use longhaul_domain::{
     Command, Ending, ExitStatus, Failure, Rejection, Spec, Status, StopCause, Timestamp, Verb, Work,
 };
 use longhaul_engine::ports::Clock;
-use longhaul_engine::{EngineError, Launch, Shutdown};
+use longhaul_engine::{EngineError, Launch, Launcher, Shutdown};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -172,7 +172,8 @@ async fn children_get_the_captured_environment_without_the_managers_secrets() {
         command.environment.declared = vec![("KEEP".to_owned(), "mine".to_owned())];
         command.environment.removed = vec!["DROP".to_owned()];
     }
-    let launch = Launch { spec, parent: None, captured: Some(captured), no_queue: false };
+    let launch =
+        Launch { spec, parent: None, launcher: Launcher::Parent, captured: Some(captured), no_queue: false };
     let id = world.engine.launch(launch).await.unwrap().stored.process.id;
     world.settle().await;
     let seen = world.orders.lock().unwrap().iter().find(|order| order.key.id == id).cloned().unwrap();

@@ -11,8 +11,8 @@ use longhaul_engine::ports::{
     Upkeep,
 };
 use longhaul_engine::{
-    Engine, EngineError, Goal, Launch, Mode, Parts, Revival, RevivalOptions, Revived, Settings, Shutdown,
-    Standstill,
+    Engine, EngineError, Goal, Launch, Launcher, Mode, Parts, Revival, RevivalOptions, Revived, Settings,
+    Shutdown, Standstill,
 };
 use longhaul_testkit::fakes::{
     Act, Call, FakeProber, FakeVault, Fault, FaultySpawner, FaultyStore, Script, ScriptedSpawner,
@@ -97,7 +97,8 @@ impl Cluster {
 
 impl Node {
     async fn launch(&self, spec: Spec) -> ProcessId {
-        let launch = Launch { spec, parent: None, captured: None, no_queue: false };
+        let launch =
+            Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };
         self.engine.launch(launch).await.unwrap().stored.process.id
     }
 
@@ -190,6 +191,7 @@ async fn a_captured_environment_goes_to_no_other_node() {
     let cluster = Cluster::new();
     let a = cluster.node("a", 1).await;
     let launch = |placement| Launch {
+        launcher: Launcher::Parent,
         spec: Spec { placement, ..command("run") },
         parent: None,
         captured: Some(vec![("A".to_owned(), "1".to_owned())]),
@@ -417,7 +419,13 @@ async fn of_two_managers_with_one_name_the_older_stops_claiming() {
     assert_eq!(new.status(launched).await, Status::Completed);
     assert_eq!(new.spawner.runs(launched), 1);
     assert_eq!(old.spawner.runs(launched), 0);
-    let launch = Launch { spec: command("run"), parent: None, captured: None, no_queue: false };
+    let launch = Launch {
+        spec: command("run"),
+        parent: None,
+        launcher: Launcher::Parent,
+        captured: None,
+        no_queue: false,
+    };
     let refused = old.engine.launch(launch).await;
     cluster.pass(seconds(5)).await;
     assert_eq!(old.spawner.live(), [], "{refused:?}");
@@ -478,7 +486,13 @@ async fn a_draining_node_takes_nothing_new() {
         matches!(&why, longhaul_engine::Why::NoNode { draining, .. } if *draining == [id("a")]),
         "{why:?}"
     );
-    let at_once = Launch { spec: command("exit 0 100"), parent: None, captured: None, no_queue: true };
+    let at_once = Launch {
+        spec: command("exit 0 100"),
+        parent: None,
+        launcher: Launcher::Parent,
+        captured: None,
+        no_queue: true,
+    };
     let refused = a.engine.launch(at_once).await.unwrap_err();
     let EngineError::NotAtOnce { standstill } = refused else { unreachable!("{refused:?}") };
     assert_eq!(standstill, Standstill::Drains { node: id("a") });
@@ -524,7 +538,13 @@ async fn a_tree_over_several_nodes_ends_as_one() {
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let root = a.launch(command("run")).await;
     cluster.pass(seconds(1)).await;
-    let launch = |spec| Launch { spec, parent: Some(root), captured: None, no_queue: false };
+    let launch = |spec| Launch {
+        spec,
+        parent: Some(root),
+        launcher: Launcher::Parent,
+        captured: None,
+        no_queue: false,
+    };
     let child = b.engine.launch(launch(command("run"))).await.unwrap().stored.process.id;
     let other = a.engine.launch(launch(command("run"))).await.unwrap().stored.process.id;
     cluster.pass(seconds(1)).await;
@@ -914,7 +934,13 @@ async fn a_cancel_of_a_tree_stops_what_is_left_below() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let root = b.launch(command("run")).await;
-    let launch = Launch { spec: command("run"), parent: Some(root), captured: None, no_queue: false };
+    let launch = Launch {
+        spec: command("run"),
+        parent: Some(root),
+        launcher: Launcher::Parent,
+        captured: None,
+        no_queue: false,
+    };
     let child = a.engine.launch(launch).await.unwrap().stored.process.id;
     cluster.pass(seconds(3)).await;
     a.cut(true);

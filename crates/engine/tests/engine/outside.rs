@@ -6,7 +6,7 @@ use longhaul_domain::{AttemptNo, Command, ProcessId, SessionPolicy, Spec, Status
 use longhaul_engine::ports::{
     AttemptKey, Clock, IdSource, NodeFacts, OutputError, OutputSource, ProcessStore, Store, Wanted,
 };
-use longhaul_engine::{Engine, EngineError, Followed, Goal, Launch, Mode, Parts, Settings};
+use longhaul_engine::{Engine, EngineError, Followed, Goal, Launch, Launcher, Mode, Parts, Settings};
 use longhaul_testkit::fakes::{
     Act, Call, FakeVault, Fault, FaultySpawner, FaultyStore, Script, ScriptedSpawner, SequentialIds, Trouble,
     VirtualClock,
@@ -50,7 +50,13 @@ impl Shaky {
     }
 
     async fn launch(&self, words: &str) -> ProcessId {
-        let launch = Launch { spec: command(words), parent: None, captured: None, no_queue: false };
+        let launch = Launch {
+            spec: command(words),
+            parent: None,
+            launcher: Launcher::Parent,
+            captured: None,
+            no_queue: false,
+        };
         let id = self.engine.launch(launch).await.unwrap().stored.process.id;
         self.clock.settle().await;
         id
@@ -181,7 +187,7 @@ async fn a_start_that_is_under_way_is_not_asked_for_again() {
     // Whatever a claim without an answer may have taken is started, and what starts just now looks the same.
     shaky.store.fail_on(Call::Claim, 1, Fault::Unknown);
     let spec = Spec { not_before: Some(shaky.clock.now().plus(seconds(1))), ..command("run") };
-    let launch = Launch { spec, parent: None, captured: None, no_queue: false };
+    let launch = Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };
     let later = shaky.engine.launch(launch).await.unwrap().stored.process.id;
     shaky.clock.run_for(seconds(10)).await;
     for id in [slow, later] {

@@ -1,7 +1,7 @@
 use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{Command, LaunchKey, Policy, Priority, ProcessId, SlotKey, Spec, Status};
 use longhaul_engine::ports::Refusal;
-use longhaul_engine::{EngineError, Launch};
+use longhaul_engine::{EngineError, Launch, Launcher};
 use std::collections::BTreeMap;
 
 fn keyed(words: &str, key: &str) -> Spec {
@@ -69,7 +69,13 @@ async fn a_slot_returns_on_every_ending() {
 async fn without_a_queue_a_launch_past_the_limit_is_refused_and_names_the_holders() {
     let world = with_slots("k", 1).await;
     let holder: ProcessId = world.launch_spec(keyed("run", "k")).await;
-    let launch = Launch { spec: keyed("run", "k"), parent: None, captured: None, no_queue: true };
+    let launch = Launch {
+        spec: keyed("run", "k"),
+        parent: None,
+        launcher: Launcher::Parent,
+        captured: None,
+        no_queue: true,
+    };
     match world.engine.launch(launch).await {
         Err(EngineError::Refused { refusal: Refusal::NoSlot { holders, .. } }) => {
             assert_eq!(holders, [holder])
@@ -82,6 +88,7 @@ async fn without_a_queue_a_launch_past_the_limit_is_refused_and_names_the_holder
 async fn reported_work_without_a_queue_takes_a_slot_of_its_key_or_is_refused() {
     let world = with_slots("k", 1).await;
     let start = |key: Option<&str>| Launch {
+        launcher: Launcher::Parent,
         spec: Spec { key: key.map(|key| SlotKey::new(key).unwrap()), ..reported(|_| {}) },
         parent: None,
         captured: None,
@@ -111,6 +118,7 @@ async fn reported_work_without_a_queue_takes_a_slot_of_its_key_or_is_refused() {
 async fn what_waits_for_a_moment_cannot_be_told_not_to_wait_for_a_slot() {
     let world = World::new().await;
     let launch = |not_before| Launch {
+        launcher: Launcher::Parent,
         spec: Spec { not_before: Some(not_before), ..command("run") },
         parent: None,
         captured: None,
@@ -145,7 +153,13 @@ async fn a_child_of_an_ending_parent_is_refused() {
     let world = World::new().await;
     let parent = world.launch("stubborn").await;
     world.settle().await;
-    let child = || Launch { spec: command("run"), parent: Some(parent), captured: None, no_queue: false };
+    let child = || Launch {
+        spec: command("run"),
+        parent: Some(parent),
+        launcher: Launcher::Parent,
+        captured: None,
+        no_queue: false,
+    };
     let accepted = world.engine.launch(child()).await.unwrap().stored.process;
     assert_eq!((accepted.lineage.parent(), accepted.lineage.level().0), (Some(parent), 1));
     world.ask(parent, Command::Cancel { cause: longhaul_domain::StopCause::User }).await.unwrap();
@@ -160,7 +174,13 @@ async fn what_is_launched_beside_waits_for_no_free_root() {
     let holder = world.launch_spec(command("run")).await;
     let waiter = world.launch_spec(command("run")).await;
     let spec = Spec { priority: longhaul_domain::Priority::new(100).unwrap(), ..command("exit 0 1000") };
-    let launch = longhaul_engine::Launch { spec, parent: None, captured: None, no_queue: false };
+    let launch = longhaul_engine::Launch {
+        spec,
+        parent: None,
+        launcher: Launcher::Parent,
+        captured: None,
+        no_queue: false,
+    };
     let beside = world.engine.launch_beside(launch).await.unwrap().stored.process.id;
     world.clock.settle().await;
     let statuses = [world.status(holder).await, world.status(waiter).await, world.status(beside).await];

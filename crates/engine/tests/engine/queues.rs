@@ -2,7 +2,7 @@ use crate::world::{World, command, reported, seconds, with_timeout};
 use longhaul_domain::{
     Hold, LaunchKey, Level, Note, Policy, Priority, ProcessId, ResourceLimits, SlotKey, Spec, Status, Work,
 };
-use longhaul_engine::{EngineError, Launch};
+use longhaul_engine::{EngineError, Launch, Launcher};
 use longhaul_testkit::fakes::{Call, Fault};
 use std::collections::BTreeMap;
 
@@ -219,8 +219,13 @@ async fn what_a_launch_does_not_bound_is_bounded_as_its_level_is() {
     let root = world.launch_spec(asked).await;
     let found = limits(root).await;
     assert_eq!((found.cpu_seconds, found.memory_bytes, found.open_files), (Some(99), Some(1_000), None));
-    let launch =
-        |parent| Launch { spec: command("run"), parent: Some(parent), captured: None, no_queue: false };
+    let launch = |parent| Launch {
+        spec: command("run"),
+        parent: Some(parent),
+        launcher: Launcher::Parent,
+        captured: None,
+        no_queue: false,
+    };
     let below = world.engine.launch(launch(root)).await.unwrap().stored.process.id;
     assert_eq!(limits(below).await.cpu_seconds, Some(5));
     let deepest = world.engine.launch(launch(below)).await.unwrap().stored.process.id;

@@ -2,8 +2,8 @@ use crate::world::{World, command, reported, retrying, seconds};
 use longhaul_domain::{
     AttemptNo, Command, OutputBound, ProcessId, Retention, Spec, Status, StopCause, Timestamp, Work,
 };
-use longhaul_engine::Launch;
 use longhaul_engine::ports::{AttemptKey, OutputLog, OutputSource};
+use longhaul_engine::{Launch, Launcher};
 use longhaul_testkit::fakes::{Call, Fault};
 use std::time::Duration;
 
@@ -259,7 +259,13 @@ async fn a_store_that_is_away_is_swept_when_it_is_back() {
 async fn an_ended_one_that_still_ends_its_descendants_stays_until_it_has() {
     let world = World::new().await;
     let parent = world.launch("run").await;
-    let child = Launch { spec: command("stubborn"), parent: Some(parent), captured: None, no_queue: false };
+    let child = Launch {
+        spec: command("stubborn"),
+        parent: Some(parent),
+        launcher: Launcher::Parent,
+        captured: None,
+        no_queue: false,
+    };
     world.engine.launch(child).await.unwrap();
     world.settle().await;
     world.ask(parent, Command::Terminate { cause: StopCause::User, force: false }).await.unwrap();

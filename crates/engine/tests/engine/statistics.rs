@@ -1,7 +1,7 @@
 use crate::world::{World, command, reported, retrying, seconds};
 use longhaul_domain::{AttemptNo, Command, Level, ProcessId, SessionId, Spec, Status};
 use longhaul_engine::ports::{AttemptKey, Filter, Order, OutputLog, OutputSource, PageAsk, Stored};
-use longhaul_engine::{Launch, LevelStats, Stats};
+use longhaul_engine::{Launch, Launcher, LevelStats, Stats};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Chance {
 
 impl World {
     async fn child(&self, spec: Spec, parent: Option<ProcessId>) -> Option<ProcessId> {
-        let launch = Launch { spec, parent, captured: None, no_queue: false };
+        let launch = Launch { spec, parent, launcher: Launcher::Parent, captured: None, no_queue: false };
         self.engine.launch(launch).await.ok().map(|launched| launched.stored.process.id)
     }
 

@@ -4,7 +4,7 @@ use longhaul_domain::{
     State, Status, StopCause, TreeLimits,
 };
 use longhaul_engine::ports::{Clock, Refusal};
-use longhaul_engine::{EngineError, Launch, Told};
+use longhaul_engine::{EngineError, Launch, Launcher, Told};
 use longhaul_testkit::fakes::{Act, Call};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,8 @@ pub(crate) async fn try_child(
     parent: ProcessId,
     spec: Spec,
 ) -> Result<ProcessId, EngineError> {
-    let launch = Launch { spec, parent: Some(parent), captured: None, no_queue: false };
+    let launch =
+        Launch { spec, parent: Some(parent), launcher: Launcher::Parent, captured: None, no_queue: false };
     Ok(world.engine.launch(launch).await?.stored.process.id)
 }
 

@@ -6,7 +6,9 @@ use longhaul_domain::{
     StopCause, TreeLimits, Work,
 };
 use longhaul_engine::ports::{Clock, NoNotary, NodeFacts, NodeOffer, Notary, StartOrder, Store, Stored};
-use longhaul_engine::{Engine, EngineError, Goal, Launch, Launched, Mode, Parts, Settings, Shutdown};
+use longhaul_engine::{
+    Engine, EngineError, Goal, Launch, Launched, Launcher, Mode, Parts, Settings, Shutdown,
+};
 use longhaul_testkit::fakes::{
     FakeProber, FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock,
 };
@@ -113,7 +115,15 @@ impl World {
     }
 
     pub(crate) async fn try_launch(&self, spec: Spec) -> Result<Launched, EngineError> {
-        self.engine.launch(Launch { spec, parent: None, captured: None, no_queue: false }).await
+        self.engine
+            .launch(Launch {
+                spec,
+                parent: None,
+                launcher: Launcher::Parent,
+                captured: None,
+                no_queue: false,
+            })
+            .await
     }
 
     pub(crate) async fn stored(&self, id: ProcessId) -> Stored {

@@ -1,6 +1,6 @@
 use crate::world::{World, command, millis, with};
 use longhaul_domain::{CommandSpec, Placement, Policy, Spec, Work};
-use longhaul_engine::Launch;
+use longhaul_engine::{Launch, Launcher};
 use serde_json::{Value, json};
 
 const NOON: &str = "2023-11-14T22:13:20.000Z";
@@ -159,7 +159,8 @@ async fn process_that_no_node_may_run_says_where_it_would() {
     ] {
         let command = Work::Command(Box::new(CommandSpec::of("run", &[], "/work")));
         let spec = Spec { placement, ..Spec::of(command) };
-        let launch = Launch { spec, parent: None, captured: None, no_queue: false };
+        let launch =
+            Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };
         ids.push(world.engine.launch(launch).await.unwrap().stored.process.id.to_string());
     }
     for (id, placement, reason) in [

@@ -60,4 +60,11 @@ impl Desk<'_> {
             None => Ok(self.caller.parent.clone()),
         }
     }
+
+    /// From inside of which process it is launched, if another parent is named. Over HTTP that is not known.
+    pub(super) fn launcher(self, asked: Option<&Reference>) -> Option<String> {
+        let _named = asked?;
+        let is_known = self.caller.parent.is_some() || self.caller.environment.is_some();
+        is_known.then(|| self.caller.parent.clone().unwrap_or_else(|| "outside".to_owned()))
+    }
 }

@@ -21,6 +21,7 @@ impl Desk<'_> {
             description: asked.description,
             metadata: metadata(asked.metadata),
             session_id: self.session(asked.session_id)?,
+            launcher: self.launcher(asked.parent_id.as_ref()),
             parent_id: self.parent(asked.parent_id.as_ref()).await?,
             ..LaunchRequest::default()
         };

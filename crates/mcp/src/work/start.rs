@@ -68,6 +68,7 @@ impl Desk<'_> {
             name: Some(asked.name),
             session_id: self.session(asked.session_id)?,
             metadata: metadata(asked.metadata),
+            launcher: self.launcher(asked.parent_id.as_ref()),
             parent_id: self.parent(asked.parent_id.as_ref()).await?,
             key: asked.concurrency_key,
             launch_key: asked.launch_key,

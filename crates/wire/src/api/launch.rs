@@ -28,6 +28,10 @@ pub struct LaunchRequest {
     pub metadata: Option<serde_json::Value>,
     /// The process that it is a child of: an id, a unique prefix, or a name.
     pub parent_id: Option<String>,
+    /// From inside of which process it is launched: the id of that process, or `outside` for none; the parent by
+    /// default. When the parent is restarted after an interruption, it is expected to launch its children again only if
+    /// they were launched from inside of it.
+    pub launcher: Option<String>,
     /// The agent behind it.
     pub agent_id: Option<String>,
     /// The kind of agent.

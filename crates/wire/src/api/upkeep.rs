@@ -176,7 +176,7 @@ pub struct RestartInterruptedRequest {
     /// Of this project alone, where no ids are given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// Also run again what is below another one that is run again. That one may launch it itself: then it runs twice.
+    /// Also run again children that a restarted process launched itself, unless it has launched them again already.
     #[serde(skip_serializing_if = "is_false")]
     pub with_children: bool,
     /// Only say what would be run again.
@@ -194,7 +194,7 @@ pub struct RestartInterruptedReply {
     pub processes: Vec<ProcessView>,
     /// In a dry run, the interrupted processes that would be run again, oldest first.
     pub planned: Vec<ProcessView>,
-    /// What is not run again, oldest first. What was run again earlier is not listed.
+    /// What is not run again, oldest first. Processes that were run again earlier are not listed.
     pub skipped: Vec<SkippedView>,
 }
 
@@ -206,13 +206,14 @@ pub struct SkippedView {
     pub id: String,
     /// Its name.
     pub name: Option<String>,
-    /// `ancestor_restarted` (it is below a process that is run again, which launches its children itself), `cancelled` (after
-    /// it was called interrupted), `end_known` (its true end became known later), `reported` (whoever does the work begins
-    /// it anew), `unexamined` (the manager does not know yet whether it still runs), or `launch_failed`.
+    /// `ancestor_restarted` (the process that launched it is run again and launches it again itself), `replaced` (that
+    /// process has launched another one in its place), `cancelled` (after it was called interrupted), `end_known` (its true
+    /// end became known later), `reported` (whoever does the work begins it anew), `unexamined` (the manager does not know
+    /// yet whether it still runs), or `launch_failed`.
     pub reason: String,
     /// The same for people.
     pub detail: String,
-    /// The process above it that is run again.
+    /// The process that launched it and is run again.
     pub ancestor_id: Option<String>,
 }
 

@@ -16,6 +16,8 @@ pub(super) struct FixedRecord {
     ancestors: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restarted_from: Option<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    outside: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seal: Option<String>,
     queued_at: i64,
@@ -148,6 +150,7 @@ impl From<&Process> for FixedRecord {
             id: process.id.to_string(),
             ancestors: process.lineage.ancestors.iter().map(ToString::to_string).collect(),
             restarted_from: text(&process.lineage.restarted_from),
+            outside: process.lineage.outside,
             seal: process.seal.as_ref().map(|seal| seal.0.clone()),
             queued_at: process.queued_at.0,
             spec: process.spec.as_ref().into(),
@@ -164,6 +167,7 @@ impl TryFrom<FixedRecord> for Fixed {
             lineage: Lineage {
                 ancestors: names(&record.ancestors)?,
                 restarted_from: some_name(&record.restarted_from)?,
+                outside: record.outside,
             },
             seal: record.seal.map(Seal),
             queued_at: Timestamp(record.queued_at),

@@ -209,7 +209,7 @@ fn interrupted_work_is_restarted_and_the_new_ids_are_printed() {
     let came =
         said("restart --interrupted dead beef", false, |_| Answer::Json(200, json!({"processes": []})));
     assert_eq!((came.code(), came.out.as_str()), (0, ""));
-    assert_eq!(came.err, "nothing interrupted waits for a restart\n");
+    assert_eq!(came.err, "no interrupted process is left to restart\n");
     assert_eq!(came.body(0), json!({"ids": ["dead", "beef"]}));
 }
 
@@ -227,10 +227,15 @@ fn interrupted_work_that_stays_as_it_is_is_told() {
     let id = samples::interrupted().id;
     let skipped =
         json!([{"id": id, "name": "kid", "reason": "ancestor_restarted", "detail": "277e4c23 launches it"}]);
-    let reply = json!({"processes": [samples::running()], "skipped": skipped});
+    let reply = json!({"processes": [samples::running()], "skipped": skipped.clone()});
     let came = said("restart --interrupted", false, move |_| Answer::Json(200, reply.clone()));
     assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
-    assert_eq!(came.err, format!("left out: {} kid: 277e4c23 launches it\n", &id[..8]));
+    let hint =
+        "if such a child does not come back by itself: longhaul restart --interrupted --with-children\n";
+    assert_eq!(came.err, format!("not restarted: {} (kid): 277e4c23 launches it\n{hint}", &id[..8]));
+    let reply = json!({"processes": [], "skipped": skipped});
+    let came = said("restart --interrupted", false, move |_| Answer::Json(200, reply.clone()));
+    assert!(!came.err.contains("no interrupted process"), "{}", came.err);
 }
 
 #[test]
@@ -253,10 +258,11 @@ fn dry_run_of_a_restart_tells_what_would_be_done() {
         Answer::Json(200, answer.clone())
     });
     assert_eq!(came.body(0), json!({"ids": [], "with_children": true, "dry_run": true}));
-    assert_eq!((came.code(), came.out), (0, format!("{id}\n")));
+    let row = format!("{} train would be restarted\n", &id[..8]);
+    assert_eq!((came.code(), came.out.as_str()), (0, row.as_str()), "off a terminal as on one");
     let answer = reply.clone();
     let came = said("restart --interrupted --dry-run", true, move |_| Answer::Json(200, answer.clone()));
-    assert!(came.out.contains("would be run again"), "{}", came.out);
+    assert_eq!(came.out, row);
     let came =
         said("restart --interrupted --dry-run --json", false, move |_| Answer::Json(200, reply.clone()));
     assert!(came.out.contains("\"planned\""), "{}", came.out);

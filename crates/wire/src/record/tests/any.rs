@@ -457,8 +457,8 @@ fn spec() -> BoxedStrategy<Spec> {
 }
 
 pub(super) fn process() -> BoxedStrategy<Process> {
-    let lineage = (prop::collection::vec(id(), 0..4), some(id()))
-        .prop_map(|(ancestors, restarted_from)| Lineage { ancestors, restarted_from });
+    let lineage = (prop::collection::vec(id(), 0..4), some(id()), 0..4_u8)
+        .prop_map(|(ancestors, restarted_from, outside)| Lineage { ancestors, restarted_from, outside });
     let cascade = (cause(), any::<bool>()).prop_map(|(cause, force)| Cascade { cause, force });
     (
         (id(), spec(), lineage, some(name()), some(any::<String>().prop_map(Seal).boxed())),

@@ -359,7 +359,7 @@ fn with(state: State) -> Process {
         conditions: Conditions::default(),
         id: ProcessId::new(uuid::Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef)),
         spec: spec.into(),
-        lineage: Lineage { ancestors: vec![ProcessId::new(uuid::Uuid::from_u128(1))], restarted_from: None },
+        lineage: Lineage { ancestors: vec![ProcessId::new(uuid::Uuid::from_u128(1))], ..Lineage::default() },
         seal: None,
         node: NodeId::new("laptop").ok(),
         attempt: AttemptNo(2),
