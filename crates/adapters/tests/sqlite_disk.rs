@@ -516,6 +516,7 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
         Filter { key: SlotKey::new("k").ok(), ..empty() },
         Filter { agent: AgentId::new("a").ok(), ..empty() },
         Filter { kind: Some(ProcessType::Build), ..empty() },
+        Filter { not_kind: Some(ProcessType::Build), ..empty() },
         Filter { id_prefix: Some(id[..1].to_owned()), ..empty() },
         Filter { id_prefix: Some("not an id".to_owned()), ..empty() },
         Filter { statuses: vec![Status::Pending], ..empty() },
@@ -564,6 +565,7 @@ fn both(a: &Filter, b: &Filter) -> Filter {
         key: a.key.or(b.key),
         agent: a.agent.or(b.agent),
         kind: a.kind.or(b.kind),
+        not_kind: a.not_kind.or(b.not_kind),
         id_prefix: a.id_prefix.or(b.id_prefix),
     }
 }

@@ -3,7 +3,7 @@
 use crate::descend::LIVE;
 use crate::engine::Engine;
 use crate::error::{Candidate, EngineError, Matched};
-use longhaul_domain::{AgentId, CommandSpec, ProcessId, ProcessName, ProcessType, SessionId};
+use longhaul_domain::{AgentId, CommandSpec, ProcessId, ProcessName, SessionId};
 use longhaul_ports::{Filter, Order, PageAsk, Stored};
 
 /// The shortest prefix of an id that is looked up.
@@ -12,8 +12,6 @@ const SHORTEST_PREFIX: usize = 4;
 const MOST_CANDIDATES: u32 = 10;
 /// The type of commands that are run because of what others do: nobody means those by the newest.
 const HOOK: &str = "custom:hook";
-/// So many of the newest are looked at together.
-const LOOK: u32 = 50;
 
 impl Engine {
     /// The process that is meant by a whole id, `bg-<id>`, a unique prefix of 4 or more characters, a name (its live
@@ -128,20 +126,8 @@ impl Engine {
 
     /// The newest that is no hook.
     async fn newest(&self, among: &Filter) -> Result<Option<ProcessId>, EngineError> {
-        let hook: Option<ProcessType> = HOOK.parse().ok();
-        let mut ask = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
-        loop {
-            let listing = self.list(among, &ask).await?;
-            let meant =
-                listing.processes.iter().find(|stored| Some(&stored.process.spec.kind) != hook.as_ref());
-            if let Some(stored) = meant {
-                return Ok(Some(stored.process.id));
-            }
-            if listing.next.is_none() {
-                return Ok(None);
-            }
-            (ask.after, ask.most) = (listing.next, LOOK);
-        }
+        let others = Filter { not_kind: HOOK.parse().ok(), ..among.clone() };
+        Ok(self.page(others, 1).await?.first().map(|stored| stored.process.id))
     }
 
     async fn page(&self, filter: Filter, most: u32) -> Result<Vec<Stored>, EngineError> {

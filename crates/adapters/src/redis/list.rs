@@ -88,6 +88,8 @@ fn conditions(filter: &Filter) -> Option<Vec<(&'static str, Vec<u8>)>> {
     for (index, value) in indexes {
         conditions.extend(value.map(|value| ("in", format!("{index}{value}").into_bytes())));
     }
+    let not_kind = filter.not_kind.as_ref().map(|kind| format!("x:kind:{kind}").into_bytes());
+    conditions.extend(not_kind.map(|index| ("not", index)));
     for above in [filter.parent, filter.ancestor].into_iter().flatten() {
         conditions.push(("in", [b"x:below:".as_slice(), above.as_uuid().as_bytes()].concat()));
     }

@@ -156,6 +156,9 @@ impl Question {
         ] {
             question.label(what, value.map(|value| Value::Text(value.to_owned())));
         }
+        if let Some(kind) = &filter.not_kind {
+            question.compare("p.kind <>", Value::Text(kind.to_string()));
+        }
         if let Some(level) = filter.level {
             let value = Value::Integer(level.0.into());
             // Most are roots: those have no label of their level.

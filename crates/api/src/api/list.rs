@@ -5,7 +5,7 @@ use crate::convert::{Depth, rfc3339, views};
 use crate::fault::Fault;
 use crate::hooks::HOOK_TYPE;
 use longhaul_domain::{InvalidText, Level, ProcessId, Seq, SessionId, Status};
-use longhaul_engine::ports::{Filter, Listing, Order, PageAsk, PageKey, Stored};
+use longhaul_engine::ports::{Filter, Listing, Order, PageAsk, PageKey};
 use longhaul_engine::{Engine, EngineError};
 use longhaul_wire::api::{ListRequest, ProcessList};
 use std::str::FromStr;
@@ -71,11 +71,7 @@ async fn listed(
     let filter = Filter { session, ..filter(engine, usual, request).await? };
     let page = page(request)?;
     let depth = if request.usage { Depth::Usage } else { Depth::Records };
-    let mut listing = if leaves_hooks_out(request) {
-        without_hooks(engine, &filter, &page).await?
-    } else {
-        engine.list(&filter, &page).await?
-    };
+    let mut listing = engine.list(&filter, &page).await?;
     if let Some(root) = filter.ancestor {
         add_root(engine, root, &filter, &page, &mut listing).await?;
     }
@@ -95,28 +91,6 @@ fn leaves_hooks_out(request: &ListRequest) -> bool {
         && request.all != Some(true)
         && request.live != Some(false)
         && named.iter().all(|each| each.is_none())
-}
-
-/// A page without hooks, which goes on until it is full.
-async fn without_hooks(engine: &Engine, filter: &Filter, page: &PageAsk) -> Result<Listing, Fault> {
-    let mut listing = engine.list(filter, page).await?;
-    listing.processes.retain(is_no_hook);
-    while let Some(after) = listing.next {
-        let found = u32::try_from(listing.processes.len()).unwrap_or(u32::MAX);
-        if found >= page.most {
-            break;
-        }
-        let rest = PageAsk { after: Some(after), most: page.most.saturating_sub(found), ..*page };
-        let more = engine.list(filter, &rest).await?;
-        listing.next = more.next;
-        listing.damaged.extend(more.damaged);
-        listing.processes.extend(more.processes.into_iter().filter(is_no_hook));
-    }
-    Ok(listing)
-}
-
-fn is_no_hook(stored: &Stored) -> bool {
-    stored.process.spec.kind.to_string() != HOOK_TYPE
 }
 
 /// The root is older than all its descendants, so it stands at the end of the last page.
@@ -160,6 +134,10 @@ async fn filter(engine: &Engine, usual: Span, request: &ListRequest) -> Result<F
         kind: parsed(request.kind.as_deref(), "type")?,
         agent: parsed(request.agent_id.as_deref(), "agent_id")?,
         level: request.level.map(Level),
+        not_kind: match request.not_type.as_deref() {
+            None if leaves_hooks_out(request) => Some(HOOK_TYPE.parse()?),
+            other => parsed(other, "type")?,
+        },
         parent,
         ancestor: root(engine, request.tree.as_deref()).await?,
         id_prefix: request.prefix.as_deref().map(prefix).transpose()?,

@@ -163,7 +163,9 @@ fn page_of(reference: &str) -> Path {
 async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> Result<ProcessList, Failure> {
     let path = path_of(context, args, project);
     if args.latest {
-        return latest(context, path, args.kind.is_some()).await;
+        // The newest process is never one that a hook runs, unless a type is asked for.
+        let hooks = args.kind.is_none().then_some(HOOK_TYPE);
+        return context.client.fetch(&path.with_some("not_type", hooks).with("limit", "1")).await;
     }
     all_pages(context, path, args.limit).await
 }
@@ -199,20 +201,6 @@ fn path_of(context: &Context, args: &StatusArgs, project: Option<&str>) -> Path 
         .with_some("tree", args.tree.as_deref())
         .with_some("usage", (context.console.format == Some(Format::Wide)).then_some(true))
         .with_some("type", args.kind.as_deref())
-}
-
-/// Lists the newest alone. What hooks run is not meant unless a type is asked for.
-async fn latest(context: &Context, path: Path, with_hooks: bool) -> Result<ProcessList, Failure> {
-    let is_meant = |process: &ProcessView| with_hooks || process.kind != HOOK_TYPE;
-    let mut list: ProcessList = context.client.fetch(&path.clone().with("limit", "1")).await?;
-    let path = path.with("limit", &PAGE.to_string());
-    while !list.processes.iter().any(is_meant) {
-        let Some(cursor) = list.cursor.take() else { break };
-        list = context.client.fetch(&path.clone().with("cursor", &cursor)).await?;
-    }
-    list.processes.retain(is_meant);
-    list.processes.truncate(1);
-    Ok(list)
 }
 
 fn nothing(args: &StatusArgs, project: Option<&str>) -> String {

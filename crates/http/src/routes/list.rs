@@ -22,7 +22,7 @@ pub(crate) fn entries() -> Vec<Entry> {
 
 const PARAMETERS: &[&str] = &[
     "status", "all", "live", "project", "session", "name", "node", "key", "level", "agent_id", "parent",
-    "tree", "type", "prefix", "usage", "limit", "cursor",
+    "tree", "type", "not_type", "prefix", "usage", "limit", "cursor",
 ];
 
 /// `GET /v1/processes`.
@@ -48,6 +48,7 @@ pub(super) fn read(query: &Query) -> Result<ListRequest, Fault> {
         parent: text("parent"),
         tree: text("tree"),
         kind: text("type"),
+        not_type: text("not_type"),
         prefix: text("prefix"),
         usage: query.flag("usage")?,
         limit: query.read("limit")?,

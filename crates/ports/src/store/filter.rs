@@ -32,6 +32,8 @@ pub struct Filter {
     pub agent: Option<AgentId>,
     /// Of this type.
     pub kind: Option<ProcessType>,
+    /// Not of this type.
+    pub not_kind: Option<ProcessType>,
     /// Whose id begins so: lower-case hexadecimal digits and hyphens, as ids are printed.
     pub id_prefix: Option<String>,
 }
@@ -108,6 +110,7 @@ impl Filter {
             && self.key.as_ref().is_none_or(|key| head.key.as_ref() == Some(key))
             && self.agent.as_ref().is_none_or(|agent| head.agent.as_ref() == Some(agent))
             && self.kind.as_ref().is_none_or(|kind| &head.kind == kind)
+            && self.not_kind.as_ref().is_none_or(|kind| &head.kind != kind)
             && self
                 .id_prefix
                 .as_ref()

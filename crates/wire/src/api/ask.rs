@@ -35,6 +35,8 @@ pub struct ListRequest {
     /// Their type.
     #[serde(rename = "type")]
     pub kind: Option<String>,
+    /// A type that they are not of.
+    pub not_type: Option<String>,
     /// What their id begins with.
     pub prefix: Option<String>,
     /// Find out what their trees use as well.

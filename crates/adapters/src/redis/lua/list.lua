@@ -1,6 +1,6 @@
 -- One piece of a list. ARGV: order ('new' or 'old' first), the sequence to go on after (empty for the beginning), how
 -- many records and how many bytes of them at most, how many processes to look at, then conditions as kind and value:
--- `in` an index, in one of several by `or`, children of a `parent`, `root` ones, ids from `low` to `high`.
+-- `in` an index, `not` in one, in one of several by `or`, children of a `parent`, `root` ones, ids from `low` to `high`.
 --
 -- It walks along the shortest index that has all that may be asked for, and answers where to go on (empty at the end),
 -- whether the page is full, then the records.
@@ -10,12 +10,13 @@ local newest_first, after, most, largest, looks =
 local STRIDE = 100
 -- So many that an index leads to in another order may be put into order.
 local FEW = 1000
-local all_of, one_of = {}, {}
+local all_of, one_of, none_of = {}, {}, {}
 local parent, roots, low, high
 for i = 7, #ARGV, 2 do
   local kind, value = ARGV[i], ARGV[i + 1]
   if kind == 'in' then all_of[#all_of + 1] = P .. value
   elseif kind == 'or' then one_of[#one_of + 1] = P .. value
+  elseif kind == 'not' then none_of[#none_of + 1] = P .. value
   elseif kind == 'parent' then parent = value
   elseif kind == 'root' then roots = true
   elseif kind == 'low' then low = value
@@ -119,6 +120,9 @@ end
 local function admitted(id)
   for _, index in ipairs(all_of) do
     if index ~= ways[1] and not call('ZSCORE', index, id) then return false end
+  end
+  for _, index in ipairs(none_of) do
+    if call('ZSCORE', index, id) then return false end
   end
   if one_of[1] and ways ~= one_of then
     local found = false

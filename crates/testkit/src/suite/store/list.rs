@@ -177,6 +177,21 @@ pub async fn each_field_of_a_filter_filters(world: &StoreWorld) {
         ("agent", Filter { agent: Some(must(AgentId::new("g"))), ..any() }, vec![root]),
         ("kind", Filter { kind: Some(ProcessType::Build), ..any() }, vec![root]),
         (
+            "other kinds",
+            Filter { not_kind: Some(ProcessType::Build), ..any() },
+            vec![child, plain, grandchild, elsewhere, ended],
+        ),
+        (
+            "other kinds of a session",
+            Filter { session: Some(must(SessionId::new("s"))), not_kind: Some(ProcessType::Build), ..any() },
+            vec![ended],
+        ),
+        (
+            "a kind and no kind",
+            Filter { not_kind: Some(ProcessType::Build), kind: Some(ProcessType::Build), ..any() },
+            vec![],
+        ),
+        (
             "prefix",
             Filter { id_prefix: Some(child.to_string().chars().take(11).collect()), ..any() },
             vec![child],
