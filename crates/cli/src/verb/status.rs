@@ -145,6 +145,13 @@ async fn project(context: &Context, word: &str, failure: Failure) -> Result<Opti
 async fn unknown(context: &Context, word: &str, failure: Failure) -> Failure {
     let Failure::Problem { mut problem } = failure else { return failure };
     problem.title = format!("no process and no project is called {word:?}");
+    let of_session = Path::processes().with("session", word).with("all", "true").with("limit", "1");
+    // A word that cannot be the name of a session is refused, and names none.
+    if context.client.fetch::<ProcessList>(&of_session).await.is_ok_and(|list| !list.processes.is_empty()) {
+        problem.help =
+            Some(format!("longhaul status -a --session {}      the session of that name", shell_word(word)));
+        return Failure::Problem { problem };
+    }
     let path = Path::processes().with("all", "true").with("limit", &PAGE.to_string());
     let newest: ProcessList = context.client.fetch(&path).await.unwrap_or_default();
     let names: Vec<String> =

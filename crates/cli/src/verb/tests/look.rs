@@ -114,6 +114,23 @@ fn status_of_a_word_that_names_neither_process_nor_project_is_three() {
 }
 
 #[test]
+fn status_of_a_word_that_names_a_session_says_how_to_list_that_session() {
+    let came = said("status nightly", false, |asked| {
+        if asked.path.starts_with("/v1/processes/") {
+            problem(404, "process_not_found")
+        } else if asked.path == "/v1/processes?session=nightly&all=true&limit=1" {
+            list(&[samples::running()])
+        } else {
+            list(&[])
+        }
+    });
+    assert_eq!(came.code(), 3);
+    let Err(Failure::Problem { problem }) = came.outcome else { panic!("{:?}", came.outcome) };
+    let help = problem.help.unwrap_or_default();
+    assert!(help.starts_with("longhaul status -a --session nightly "), "{help}");
+}
+
+#[test]
 fn watch_of_a_pipe_tells_of_each_end_once() {
     let looks = Rc::new(Cell::new(0));
     let came = said("status -w", false, move |asked| {
