@@ -48,7 +48,7 @@ impl Api {
     /// Ends a session: each of its processes does as it was launched to, or as the request says.
     ///
     /// # Errors
-    /// The request makes no sense, or the store does not answer.
+    /// The request makes no sense, no process belongs to that session, or the store does not answer.
     pub async fn end_session(
         &self,
         session: &str,
@@ -61,7 +61,22 @@ impl Api {
             (None, None) => None,
         };
         let told = self.engine.end_session(&session, policy).await?;
+        if told.is_empty() {
+            self.check_known(session).await?;
+        }
         Ok(outcomes(&self.engine, told).await)
+    }
+
+    /// Refuses a session that no process belongs to, live or ended: its name is misspelt, or its records were removed.
+    async fn check_known(&self, session: SessionId) -> Result<(), Fault> {
+        let title = format!("no process belongs to session {:?}", session.as_str());
+        let filter = Filter { session: Some(session), ..Filter::default() };
+        let page = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
+        let listing = self.engine.list(&filter, &page).await?;
+        if !listing.processes.is_empty() || !listing.damaged.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::new(404, "session_not_found", title).help("`longhaul session list` shows the sessions"))
     }
 }
 

@@ -68,7 +68,7 @@ async fn end(context: &Context, args: &SessionEndArgs) -> Result<i32, Failure> {
     let reply: OutcomesReply = context.client.send_slowly(&Path::session_end(&args.id), &request).await?;
     let code = tell_session_end(context, &reply)?;
     if reply.outcomes.is_empty() {
-        context.console.say(&format!("nothing of session {} lives", clean_label(&args.id)));
+        context.console.say(&format!("no process of session {} is live", clean_label(&args.id)));
         return Ok(DONE);
     }
     Ok(code)

@@ -40,6 +40,25 @@ async fn end_of_a_session_may_say_otherwise_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn end_of_a_session_that_no_process_belongs_to_is_refused() {
+    let world = World::new().await;
+    let reply = world.post("/v1/sessions/nope/end", json!({})).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.json()["type"].as_str()),
+        (404, Some("session_not_found")),
+        "{reply:?}"
+    );
+    world.submit(of_session("exit 0", json!({}))).await;
+    world.pass(millis(10)).await;
+    let reply = world.post("/v1/sessions/s%201/end", json!({})).await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.json()["outcomes"]),
+        (200, &json!([])),
+        "its processes have ended"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn grace_that_nobody_measures_is_the_configured_one() {
     let world = World::new().await;
     let declared = world.submit(of_session("run", json!({ "on_session_end": "grace" }))).await;

@@ -152,7 +152,8 @@ fn end_of_a_session_tells_what_becomes_of_each() {
     let came =
         said("session end s --policy grace --grace 30s", false, |_| answered(&OutcomesReply::default()));
     assert_eq!(came.body(0), json!({"policy": "grace", "grace_ms": 30_000}));
-    assert_eq!((came.code(), came.err.as_str()), (0, "nothing of session s lives\n"));
+    assert_eq!((came.code(), came.err.as_str()), (0, "no process of session s is live\n"));
+    assert_eq!(said("session end nope", false, |_| problem(404, "session_not_found")).code(), 3);
 }
 
 #[test]

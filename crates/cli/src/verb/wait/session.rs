@@ -82,7 +82,7 @@ pub(super) async fn wait_for_session(
 pub(super) fn unknown(session: &str) -> Failure {
     Failure::from(Problem {
         slug: "session_not_found".to_owned(),
-        title: format!("nothing belongs to session {}", clean_label(session)),
+        title: format!("no process belongs to session {}", clean_label(session)),
         status: 404,
         help: Some("`longhaul status -a --json` shows the session of everything that is kept".to_owned()),
         ..Problem::default()
