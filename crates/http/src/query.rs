@@ -37,8 +37,12 @@ impl Query {
         match self.pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some((name, _)) => {
-                Err(Fault::new(400, "invalid_request", format!("there is no parameter {name:?} here"))
-                    .help(format!("the parameters are {}", known.join(", "))))
+                Err(Fault::new(400, "invalid_request", format!("there is no parameter {name:?} here")).help(
+                    match known {
+                        [] => "this request takes no parameters".to_owned(),
+                        known => format!("the parameters are {}", known.join(", ")),
+                    },
+                ))
             }
         }
     }

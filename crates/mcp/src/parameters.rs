@@ -1,6 +1,7 @@
 //! What is wrong with the parameters of a request.
 
 use crate::brief::{brief, shortened};
+use crate::tool::Tool;
 use rmcp::model::{
     CallToolRequestParams, CancelTaskParams, ErrorCode, ErrorData, GetTaskParams, InitializeRequestParams,
     PaginatedRequestParams, ReadResourceRequestParams, SubscribeRequestParams, UnsubscribeRequestParams,
@@ -33,7 +34,18 @@ pub(crate) fn wrong(method: &str, params: Option<&Value>) -> Option<ErrorData> {
 
 /// That there is no such method.
 pub(crate) fn no_method(method: &str) -> ErrorData {
-    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, brief(method), None)
+    let name = brief(method);
+    let message = match Tool::named(method) {
+        Some(_) => format!("there is no method {name:?}: call the tool of that name with tools/call"),
+        None => format!("there is no method {name:?}: tools/list names the tools, and tools/call calls one"),
+    };
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
+}
+
+/// That there is no such tool, and which there are.
+pub(crate) fn no_tool(name: &str) -> ErrorData {
+    let known = Tool::ALL.map(Tool::name).join(", ");
+    ErrorData::invalid_params(format!("there is no tool {:?}; the tools are {known}", brief(name)), None)
 }
 
 /// Reads fields, and names the one that is wrong.
@@ -75,6 +87,16 @@ fn culprit<T: DeserializeOwned>(fields: Map<String, Value>, said: &str) -> Optio
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn unknown_tool_and_unknown_method_are_named_with_what_there_is() {
+        let said = no_tool("nosuch").message;
+        assert!(said.starts_with("there is no tool \"nosuch\"; the tools are "), "{said}");
+        assert!(Tool::ALL.iter().all(|tool| said.contains(tool.name())), "{said}");
+        let said = no_method("nosuch").message;
+        assert!(said.contains("no method \"nosuch\"") && said.contains("tools/list"), "{said}");
+        assert!(no_method("wait_for_process").message.contains("call the tool of that name with tools/call"));
+    }
 
     #[test]
     fn wrong_parameter_is_named() {
