@@ -306,6 +306,10 @@ pub(crate) struct Register {
     pub(crate) parent_id: Option<Reference>,
     /// Session to register it in
     pub(crate) session_id: Option<String>,
+    /// Node that does it: a label
+    pub(crate) node_id: Option<String>,
+    /// Agent that does it
+    pub(crate) agent_id: Option<String>,
     /// Interrupted after so long without a report
     #[schemars(range(min = 0.0, max = LONGEST))]
     pub(crate) heartbeat_seconds: Option<f64>,

@@ -13,9 +13,11 @@ impl Desk<'_> {
         let heartbeat = asked.heartbeat_seconds.map(span);
         let request = LaunchRequest {
             reported: Some(ReportedRequest {
+                node_id: asked.node_id,
                 heartbeat_ms: heartbeat.map(millis).filter(|millis| *millis > 0),
                 ..ReportedRequest::default()
             }),
+            agent_id: asked.agent_id,
             kind: Some(asked.process_type),
             name: Some(asked.name),
             description: asked.description,

@@ -281,6 +281,8 @@ async fn reported_work_is_registered_reported_on_and_ended() {
         "process_type": "analysis",
         "name": "reading",
         "description": "all of it",
+        "node_id": "laptop",
+        "agent_id": "reader-1",
         "heartbeat_seconds": 60,
     });
     let registered = client.call("register_process", asked).await;
@@ -293,6 +295,7 @@ async fn reported_work_is_registered_reported_on_and_ended() {
     assert_eq!(done["status"], "completed");
     let whole = client.call("get_process_status", json!({ "process_id": id })).await;
     assert_eq!(whole["result"], json!({ "pages": 9 }));
+    assert_eq!((&whole["node_id"], &whole["agent_id"]), (&json!("laptop"), &json!("reader-1")));
     let late = client.refusal("fail_process", json!({ "process_id": id, "error": "no" })).await;
     assert_eq!(late["code"], "invalid_status_transition");
 
