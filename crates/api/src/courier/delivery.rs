@@ -61,6 +61,7 @@ impl Delivery<'_> {
                         webhook = name,
                         event,
                         status,
+                        why = refusal(status),
                         "the receiver refuses an event: it is dropped"
                     );
                     return Some(Delivered::Done);
@@ -115,6 +116,16 @@ fn outcome(answer: Result<Receipt, PostError>) -> Outcome {
     }
 }
 
+/// What a refusal means. Nothing is sent to an address that the configuration does not name.
+const fn refusal(status: u16) -> &'static str {
+    match status {
+        300..=399 => {
+            "it answered with a redirect, which is not followed: set the url of the webhook to the final address"
+        }
+        _ => "it answered with an error that sending again does not change",
+    }
+}
+
 /// The letter of an event; what is long goes where it would be too large.
 fn body(envelope: &Envelope) -> Vec<u8> {
     let write = |envelope: &Envelope| serde_json::to_vec(envelope).unwrap_or_default();
@@ -136,6 +147,14 @@ fn body(envelope: &Envelope) -> Vec<u8> {
 mod tests {
     use super::*;
     use longhaul_wire::event::EventKind;
+
+    #[test]
+    fn refusal_by_a_redirect_says_what_to_change() {
+        for status in [301, 302, 307, 308] {
+            assert!(refusal(status).contains("redirect, which is not followed"));
+        }
+        assert!(!refusal(404).contains("redirect"));
+    }
 
     #[test]
     fn letter_is_never_too_large() {
