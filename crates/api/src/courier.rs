@@ -136,6 +136,12 @@ impl Webhook {
         &self.name
     }
 
+    /// Whether its secret has fewer than 16 bytes: whoever guesses it can write letters that look like ours.
+    #[must_use]
+    pub const fn has_short_secret(&self) -> bool {
+        self.secret.is_short()
+    }
+
     fn wants(&self, envelope: &Envelope) -> bool {
         self.hooks || envelope.data.kind.as_deref() != Some(HOOK_TYPE)
     }

@@ -8,7 +8,7 @@
 
 mod order;
 
-pub use order::{Hook, HookError, HookPlan, Moment};
+pub use order::{Hook, HookError, HookPlan, Moment, PLACEHOLDERS};
 
 use crate::api::Api;
 use crate::convert::{ending, launch};

@@ -1,6 +1,6 @@
 //! `longhaul config`.
 
-use crate::config::{self, ConfigError, Flags, PROJECT_FILE, Settings, Sources};
+use crate::config::{self, Flags, PROJECT_FILE, Settings, Sources};
 use crate::failure::Failure;
 use crate::stores::Stores;
 use longhaul_cli::ConfigVerb;
@@ -22,17 +22,19 @@ pub(crate) fn config_verb(
         ConfigVerb::Show { origin } => {
             let layers = sources.read()?;
             if json {
-                return Ok(pretty(&with_warnings(config::show_json(&layers), &sources)));
+                return Ok(pretty(&with_warnings(config::show_json(&layers), &warnings(&sources))));
             }
-            warn(&sources);
+            warn(&warnings(&sources));
             Ok(config::show(&layers, *origin))
         }
         ConfigVerb::Check => {
-            checked(&sources, state_dir, stores)?;
+            let settings = Settings::knowing(&sources.read()?, state_dir, stores)?;
+            let warnings: Vec<_> =
+                warnings(&sources).into_iter().chain(settings.outgoing.warnings()).collect();
             if json {
-                return Ok(pretty(&with_warnings(json!({ "ok": true }), &sources)));
+                return Ok(pretty(&with_warnings(json!({ "ok": true }), &warnings)));
             }
-            warn(&sources);
+            warn(&warnings);
             Ok("every file is in order\n".to_owned())
         }
         ConfigVerb::Schema => Ok(pretty(&config::schema())),
@@ -42,7 +44,7 @@ pub(crate) fn config_verb(
                 let files: Vec<_> = paths()
                     .map(|path| json!({ "path": path.to_string_lossy(), "exists": path.exists() }))
                     .collect();
-                return Ok(pretty(&with_warnings(json!({ "files": files }), &sources)));
+                return Ok(pretty(&with_warnings(json!({ "files": files }), &warnings(&sources))));
             }
             let mut out = String::new();
             for path in paths() {
@@ -50,26 +52,21 @@ pub(crate) fn config_verb(
                 // Writing into a text cannot fail.
                 let _ = writeln!(out, "{}{missing}", path.display());
             }
-            warn(&sources);
+            warn(&warnings(&sources));
             Ok(out)
         }
     }
 }
 
-fn checked(sources: &Sources, state_dir: &Path, stores: &Stores) -> Result<(), ConfigError> {
-    Settings::knowing(&sources.read()?, state_dir, stores).map(drop)
-}
-
 /// Tells standard error what is strange but no error.
-fn warn(sources: &Sources) {
-    for warning in warnings(sources) {
+fn warn(warnings: &[String]) {
+    for warning in warnings {
         // Without a standard error there is nobody to warn.
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
 }
 
-fn with_warnings(mut document: serde_json::Value, sources: &Sources) -> serde_json::Value {
-    let warnings = warnings(sources);
+fn with_warnings(mut document: serde_json::Value, warnings: &[String]) -> serde_json::Value {
     if let Some(fields) = document.as_object_mut().filter(|_| !warnings.is_empty()) {
         fields.insert("warnings".to_owned(), json!(warnings));
     }

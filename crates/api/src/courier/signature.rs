@@ -7,6 +7,8 @@ use std::fmt;
 
 /// What stands before a secret that is written in base64.
 const MARK: &str = "whsec_";
+/// A secret with fewer bytes can be guessed.
+const SHORTEST: usize = 16;
 
 /// What a receiver and this manager know, and nobody else.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,6 +32,12 @@ impl Secret {
             None => text.as_bytes().to_vec(),
         };
         if bytes.is_empty() { Err(BadSecret("it is empty")) } else { Ok(Self(bytes)) }
+    }
+
+    /// Whether it can be guessed: it has fewer than 16 bytes.
+    #[must_use]
+    pub const fn is_short(&self) -> bool {
+        self.0.len() < SHORTEST
     }
 
     /// The signature of a letter that is sent at this moment, in seconds since the Unix epoch.

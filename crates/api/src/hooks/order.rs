@@ -11,6 +11,9 @@ const PRIORITY: i64 = 100;
 /// The most bytes of an event in the environment of a hook.
 const LARGEST_EVENT: usize = 32 * 1_024;
 
+/// What stands in braces in an argument for what happened.
+pub const PLACEHOLDERS: [&str; 6] = ["id", "name", "status", "exit_code", "event", "session"];
+
 /// When a hook is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
@@ -102,6 +105,19 @@ impl Hook {
             return Err(HookError::NoTimeout);
         }
         Ok(Self { moment, plan })
+    }
+
+    /// What stands in braces in the arguments as a placeholder would, and is none: it is handed on as it stands.
+    #[must_use]
+    pub fn unknown_placeholders(&self) -> Vec<&str> {
+        let args = self.plan.command.iter().skip(1);
+        args.flat_map(|arg| placeholders(arg)).filter(|name| !PLACEHOLDERS.contains(name)).collect()
+    }
+
+    /// When it is called.
+    #[must_use]
+    pub const fn moment(&self) -> Moment {
+        self.moment
     }
 
     /// The launch for something that happened. The same event gives the same launch key.
@@ -245,6 +261,15 @@ impl Call {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
     }
+}
+
+/// The words in braces that are written as placeholders are.
+fn placeholders(arg: &str) -> impl Iterator<Item = &str> {
+    let names = arg.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+    let is_word = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-'))
+    };
+    names.filter(is_word)
 }
 
 fn filled<const N: usize>(words: [(&'static str, Option<String>); N]) -> BTreeMap<&'static str, String> {

@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 /// Begins to tell others what happens, for as long as the engine goes on.
 pub(crate) fn tell_others(api: &Api, state: &StateDir, outgoing: &Outgoing) {
+    for warning in outgoing.warnings() {
+        tracing::warn!("{warning}");
+    }
     let bookmarks =
         |name: &str| -> Arc<dyn Bookmarks> { Arc::new(FileBookmarks::new(state.path().join(name))) };
     if !outgoing.webhooks.is_empty() {

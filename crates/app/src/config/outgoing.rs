@@ -7,7 +7,7 @@ use crate::config::layers::{Layers, Setting};
 use crate::config::origin::Origin;
 use crate::config::settings::{span, text};
 use longhaul_api::courier::{Address, Secret, Webhook, WebhookPlan};
-use longhaul_api::hooks::{Hook, HookPlan, Moment};
+use longhaul_api::hooks::{Hook, HookPlan, Moment, PLACEHOLDERS};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -83,6 +83,30 @@ impl Outgoing {
             window: span(layers, key_of!("notices.window")),
             authorities: path(layers, state_dir, key_of!("webhooks.authorities")),
         })
+    }
+
+    /// What works and is probably not what was meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let short = self.webhooks.iter().filter(|webhook| webhook.has_short_secret());
+        let short = short.map(|webhook| {
+            format!(
+                "the secret of webhook.{} has fewer than 16 bytes and can be guessed: use a longer one, such as from \
+                 `openssl rand -base64 24`",
+                webhook.name()
+            )
+        });
+        let unknown = self.hooks.iter().flat_map(|hook| {
+            let names = hook.unknown_placeholders().into_iter();
+            names.map(|name| {
+                format!(
+                    "{} has no placeholder {{{name}}} and passes it on as it stands; the placeholders are {}",
+                    hook.moment().as_str(),
+                    PLACEHOLDERS.map(|known| format!("{{{known}}}")).join(", ")
+                )
+            })
+        });
+        short.chain(unknown).collect()
     }
 }
 
@@ -319,6 +343,29 @@ mod tests {
         };
         assert_eq!(found.hooks, [Hook::new(Moment::End, plan).unwrap()]);
         assert!(of("on_end = [\"\"]\n").is_err());
+    }
+
+    #[test]
+    fn unknown_placeholder_of_a_hook_is_warned_of_with_the_list_of_known_ones() {
+        let hook = r#"on_end = ["sh", "-c", "echo '{nosuch}' {id}{exit_code} {\"a\": 1} ${HOME} {} {"]"#;
+        let warnings = of(hook).unwrap().warnings();
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        assert!(warning.contains("on_end has no placeholder {nosuch}"), "{warning}");
+        assert!(warning.contains("{id}, {name}, {status}, {exit_code}, {event}, {session}"), "{warning}");
+        assert!(
+            of(r#"on_end = ["notify", "{name} {status} {event} {session}"]"#).unwrap().warnings().is_empty()
+        );
+    }
+
+    #[test]
+    fn secret_of_a_webhook_that_can_be_guessed_is_warned_of() {
+        let with = |secret| {
+            let lines = format!("{CHAT}url = \"https://example.com/hooks\"\nsecret = \"{secret}\"\n");
+            of(&lines).unwrap().warnings()
+        };
+        assert!(with("fifteen-letters").concat().contains("webhook.chat"));
+        assert!(with("whsec_aHVzaA==").len() == 1, "what counts is what the text stands for");
+        assert!(with("sixteen--letters").is_empty());
     }
 
     #[test]
