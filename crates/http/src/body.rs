@@ -33,6 +33,11 @@ const OBJECTS: &[&str] = &[
 /// Where requests have lists of objects inside.
 const WATCHED: &str = "/command/watch";
 
+/// JSON of the caller's own, which is kept.
+const VERBATIM: &[&str] = &["metadata", "result"];
+/// The largest float up to which each integer is one.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// A request body in JSON; an empty one counts as an empty object.
 #[derive(Debug)]
 pub(crate) struct Ask<T>(pub(crate) T);
@@ -81,7 +86,12 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
     if is_deeper(text, DEEPEST) {
         return Err(unreadable(format!("it is nested deeper than {DEEPEST} levels")));
     }
-    let value = serde_json::from_slice(text).map_err(|error| unreadable(error.to_string()))?;
+    let value = match serde_json::from_slice(text) {
+        Ok(value) => value,
+        Err(error) => {
+            with_whole_numbers(text, &error.to_string()).ok_or_else(|| unreadable(error.to_string()))?
+        }
+    };
     // A list is taken for an object with its fields in order, whose order nobody promises.
     let whole: Value = serde_json::from_slice(text).map_err(|error| unreadable(error.to_string()))?;
     let is_list = |place: &str| whole.pointer(place).is_some_and(Value::is_array);
@@ -94,6 +104,38 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
         Some(place) => {
             Err(unreadable(format!("{} holds a list and no object", place.trim_start_matches('/'))))
         }
+    }
+}
+
+/// Reads a body again whose first reading found 6.0 where 6 was expected: in JSON both are the same number.
+fn with_whole_numbers<T: DeserializeOwned>(text: &[u8], error: &str) -> Option<T> {
+    if !error.contains("floating point") {
+        return None;
+    }
+    let mut body: Value = serde_json::from_slice(text).ok()?;
+    for (field, value) in body.as_object_mut()? {
+        // What is kept as it came stays as it came.
+        if !VERBATIM.contains(&field.as_str()) {
+            make_whole(value);
+        }
+    }
+    serde_json::from_value(body).ok()
+}
+
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
+            // Beyond 2^53 a float stands for several integers.
+            let whole = whole.filter(|float| float.abs() <= LARGEST_EXACT);
+            #[expect(clippy::cast_possible_truncation, reason = "it is an integer of at most 2^53")]
+            if let Some(float) = whole {
+                *number = (float as i64).into();
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(make_whole),
+        Value::Object(fields) => fields.values_mut().for_each(make_whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
 
@@ -142,6 +184,19 @@ fn too_large() -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longhaul_wire::api::LaunchRequest;
+
+    #[test]
+    fn whole_number_may_be_written_with_a_fraction_of_zero() {
+        let read = |text: &str| read::<LaunchRequest>(text.as_bytes());
+        let body = r#"{"priority": 6.0, "command": {"timeout_ms": 5e3}, "metadata": {"a": 6.0}}"#;
+        let request = read(body).unwrap();
+        assert_eq!((request.priority, request.command.unwrap().timeout_ms), (Some(6), 5_000));
+        assert_eq!(request.metadata.unwrap().to_string(), r#"{"a":6.0}"#);
+        for wrong in [r#"{"priority": 6.5}"#, r#"{"delay_ms": -1.0}"#, r#"{"delay_ms": 1e300}"#] {
+            assert_eq!(read(wrong).unwrap_err().problem().slug, "invalid_request", "{wrong}");
+        }
+    }
 
     #[test]
     fn depth_counts_what_is_open_at_once_outside_of_strings() {
