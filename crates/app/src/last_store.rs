@@ -83,7 +83,7 @@ pub(crate) fn note(state: &StateDir, choice: &StoreChoice) -> Result<(), Unusabl
 
 /// By what a store is told from others. Of a store that a program added, its scheme alone is shown: the rest may hold a
 /// secret, and is noted as a number that tells it from another.
-fn name_of(choice: &StoreChoice) -> String {
+pub(crate) fn name_of(choice: &StoreChoice) -> String {
     match choice {
         StoreChoice::Other(url) if !shared::knows(url) => {
             let mut hasher = DefaultHasher::new();

@@ -73,7 +73,14 @@ pub(crate) fn store_adopt(
         return Err(CopyError::OriginalAtWork { original: copied.original.clone() }.into());
     }
     let left = Elsewhere::found(&state, store);
-    let lost_records = store_mark::lost(&state, store);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::System { tried: "start its runtime", source })?;
+    let lost_records = match store {
+        StoreChoice::Other(url) => runtime.block_on(lost_of_added(&state, store, url, stores)),
+        StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => store_mark::lost(&state, store),
+    };
     if matches!(found, Found::Missing) && left.is_none() && lost_records.is_none() {
         return Err(missing().into());
     }
@@ -93,10 +100,6 @@ pub(crate) fn store_adopt(
     let was_so = last_store::is_last(&state, store);
     let lost = match found {
         Found::Bound => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|source| Failure::System { tried: "start its runtime", source })?;
             let Some(lost) = runtime.block_on(adopt(&state, settings, stores, consent))? else {
                 return Ok(String::new());
             };
@@ -170,6 +173,21 @@ fn told(
         alive.push_str("without a record, end it with `kill PROCESS`; `longhaul doctor` lists such work\n");
     }
     format!("{store} is the store of {} from here on\n{warning}{left}{alive}", state.path().display())
+}
+
+/// What a store that a program added has lost. Whatever keeps it from being opened is reported by the adoption itself.
+async fn lost_of_added(
+    state: &StateDir,
+    store: &StoreChoice,
+    url: &str,
+    stores: &Stores,
+) -> Option<LostRecords> {
+    if shared::knows(url) {
+        return None;
+    }
+    let clock = compose::clock(state).ok()?;
+    let opened = stores.open(url, &clock, None).await?.ok()?;
+    store_mark::lost_of(state, store, opened.as_ref()).await
 }
 
 /// How many processes are lost from sight by it; none if it was refused.

@@ -10,9 +10,9 @@
 
 use crate::announce::ATTEMPTS;
 use crate::binding::{UnusableFile, replace, text_of};
-use crate::compose::{ComposeError, end_of};
+use crate::compose::{ComposeError, end_of, shared};
 use crate::config::StoreChoice;
-use crate::last_store::{is_last, living};
+use crate::last_store::{is_last, living, name_of};
 use crate::state_dir::StateDir;
 use longhaul_domain::ProcessId;
 use longhaul_engine::ports::{Cursor, Store};
@@ -71,14 +71,19 @@ pub struct LostRecords {
 }
 
 impl StoreMark {
-    /// Reads the mark of a store. Only stores in files of this machine have one.
+    /// Reads the mark of a store. A store in memory has none, nor has one of many machines: each node gives back to it what
+    /// it lost.
     pub(crate) fn of(state: &StateDir, choice: &StoreChoice) -> Option<Self> {
-        let (kind, path) = match choice {
-            StoreChoice::Memory | StoreChoice::Other(_) => return None,
-            StoreChoice::Sqlite(path) => ("sqlite", path),
-            StoreChoice::Fs(path) => ("fs", path),
+        let of_files = |kind: &str, path: &Path| {
+            format!("{kind}:{}", path.strip_prefix(state.path()).unwrap_or(path).display())
         };
-        let name = format!("{kind}:{}", path.strip_prefix(state.path()).unwrap_or(path).display());
+        let name = match choice {
+            StoreChoice::Memory => return None,
+            StoreChoice::Other(url) if shared::knows(url) => return None,
+            StoreChoice::Other(_) => name_of(choice),
+            StoreChoice::Sqlite(path) => of_files("sqlite", path),
+            StoreChoice::Fs(path) => of_files("fs", path),
+        };
         let file = state.path().join(NAME);
         let text = text_of(&file).ok().flatten();
         let known = match text.as_deref().and_then(|text| noted(text, &name)) {
@@ -110,9 +115,9 @@ impl StoreMark {
         let found = match choice {
             // Reading a store of files takes as long as opening it, so it is checked after that.
             StoreChoice::Fs(path) if path.exists() => return Ok(()),
-            StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) | StoreChoice::Other(_) => {
-                end_of(choice)
-            }
+            // Only opening it shows what a store that a program added has.
+            StoreChoice::Other(_) => return Ok(()),
+            StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => end_of(choice),
         };
         // Opening the store reports why it cannot be read.
         found.map_or(Ok(()), |found| self.check(state, found))
@@ -191,11 +196,25 @@ async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: w
     }
 }
 
-/// What a store has lost; none if it has lost nothing, is in use, or cannot be read. Nothing is changed.
+/// What a store has lost; none if it has lost nothing, is in use, or cannot be read without opening it. Nothing is changed.
 pub(crate) fn lost(state: &StateDir, choice: &StoreChoice) -> Option<LostRecords> {
+    if let StoreChoice::Other(_) = choice {
+        return None;
+    }
     let mark = StoreMark::of(state, choice)?;
     let found = end_of(choice).ok()?;
     mark.check(state, found).err()
+}
+
+/// What a store that is open has lost; none if it has lost nothing, or cannot be read.
+pub(crate) async fn lost_of(
+    state: &StateDir,
+    choice: &StoreChoice,
+    store: &dyn Store,
+) -> Option<LostRecords> {
+    let mark = StoreMark::of(state, choice)?;
+    let found = store.end().await.ok()?;
+    mark.check(state, Some(found)).err()
 }
 
 /// Accepts a loss: sets the mark to the newest event that the store has now.
@@ -254,10 +273,14 @@ impl LostRecords {
 
     /// What to do about it.
     pub(crate) fn help(&self) -> String {
-        format!(
-            "put the files back that were removed or replaced{}; if they are lost, `longhaul store adopt` accepts the loss",
-            if self.store.starts_with("sqlite:") { ", the database together with its -wal file" } else { "" }
-        )
+        let what = match self.store.split_once(':') {
+            Some(("sqlite", _)) => {
+                "put the files back that were removed or replaced, the database together with its -wal file"
+            }
+            Some(("fs", _)) => "put the files back that were removed or replaced",
+            _ => "put the records of the store back",
+        };
+        format!("{what}; if they are lost, `longhaul store adopt` accepts the loss",)
     }
 }
 

@@ -6,6 +6,8 @@ use crate::announce::ATTEMPTS;
 use crate::config::{Settings, StoreChoice};
 use crate::doctor::{Check, amount};
 use crate::failure::causes;
+use crate::state_dir::StateDir;
+use crate::store_mark;
 use crate::stores::{Stores, unknown};
 use longhaul_adapters::fs::FsStore;
 pub(crate) use longhaul_adapters::os::Supervised;
@@ -86,13 +88,21 @@ pub(crate) async fn of_added(state_dir: &Path, choice: &StoreChoice, url: &str, 
             .map_err(|error| StoreError::Unavailable { source: error.into() })?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
         match stores.open(url, &clock, None).await {
-            Some(opened) => opened?.policy().await.map(drop),
+            Some(opened) => {
+                let opened = opened?;
+                opened.policy().await?;
+                Ok(match StateDir::find(state_dir) {
+                    Ok(state) => store_mark::lost_of(&state, choice, opened.as_ref()).await,
+                    Err(_) => None,
+                })
+            }
             None => Err(StoreError::Unavailable { source: unknown(url).into() }),
         }
     };
     let shown = choice.to_string();
     match tokio::time::timeout(PATIENCE, reached).await {
-        Ok(Ok(())) => Check::ok(NAME, format!("{shown}, which answers")),
+        Ok(Ok(None)) => Check::ok(NAME, format!("{shown}, which answers")),
+        Ok(Ok(Some(lost))) => Check::problem(NAME, lost.to_string()).because(lost.why()).so(lost.help()),
         Ok(Err(error)) => {
             let check = Check::problem(NAME, format!("{shown} cannot be used: {error}"));
             let check = match causes(&error) {

@@ -79,3 +79,29 @@ fn store_of_ones_own_is_copied_in_both_directions() {
     let bench = bench.with_config(&format!("store = \"{back}\"\n"));
     assert_eq!(bench.show(&id)["exit"]["code"], 7);
 }
+
+#[test]
+fn store_of_ones_own_that_went_back_is_not_served_until_the_loss_is_accepted() {
+    let top = tempfile::tempdir().unwrap();
+    let store = top.path().join("shared.db");
+    let bench = serving(&store);
+    let (id, pid) = launched(&bench);
+    let marked = || std::fs::read_to_string(bench.state().join("store_mark")).unwrap_or_default();
+    until("it is marked", || marked().starts_with("newest_event="));
+    bench.end_manager(Signal::KILL);
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(top.path().join(format!("shared.db{ending}")));
+    }
+    let refused = bench.run(&["status", "-a"]);
+    for part in ["store_lost", "longhaul store adopt", &id] {
+        assert!(refused.code == 6 && refused.err.contains(part), "{part}: {refused:?}");
+    }
+    let doctor = bench.run(&["doctor"]);
+    assert!(doctor.code == 1 && doctor.out.contains("has lost its newest records"), "{doctor:?}");
+    let unasked = bench.run(&["store", "adopt"]);
+    assert!(unasked.code == 2 && unasked.err.contains("adopt --yes"), "{unasked:?}");
+    let adopted = bench.run(&["store", "adopt", "--yes"]);
+    assert!(adopted.code == 0 && adopted.out.contains(&id), "{adopted:?}");
+    assert_eq!(bench.run(&["run", "--", "true"]).code, 0, "from here on it is served");
+    kill_process(pid, Signal::KILL).unwrap();
+}
