@@ -99,4 +99,17 @@ mod tests {
             prop_assert!(wait <= whole && wait >= whole / 2, "{wait} of {whole}");
         }
     }
+
+    #[test]
+    fn wait_spreads_evenly_over_its_upper_half() {
+        let policy = RetryPolicy { first: Duration::from_millis(8), ..RetryPolicy::none() };
+        let waits: Vec<u128> = (0..6).map(|chance| policy.wait(0, Chance(chance)).as_millis()).collect();
+        assert_eq!(waits, [4, 5, 6, 7, 8, 4]);
+        let none = RetryPolicy { first: Duration::from_millis(1), ..RetryPolicy::none() };
+        assert_eq!(
+            none.wait(0, Chance(7)),
+            Duration::from_millis(1),
+            "half of it is less than a millisecond"
+        );
+    }
 }

@@ -492,8 +492,8 @@ mod tests {
             spec
         };
         let reported = Spec::of(Work::Reported(ReportedSpec::default()));
-        let queued = ReportedSpec { queued: true, ..ReportedSpec::default() };
-        let agent = AgentFacts { model: Some("opus".to_owned()), ..AgentFacts::default() };
+        let by_agent = |agent| Spec { agent, ..first.clone() };
+        let (none, some) = (AgentFacts::default(), Some("word".to_owned()));
         for (other, expected) in [
             (with(&|command| command.program = "ninja".to_owned()), vec!["program"]),
             (with(&|command| command.args.clear()), vec!["arguments"]),
@@ -506,7 +506,10 @@ mod tests {
             (with(&|command| command.limits.open_files = Some(1)), vec!["limits"]),
             (with(&|command| command.stop.grace = Duration::ZERO), vec![]),
             (Spec { kind: ProcessType::Build, ..first.clone() }, vec!["type"]),
-            (Spec { key: SlotKey::new("k").ok(), agent, ..first.clone() }, vec!["key", "model"]),
+            (Spec { key: SlotKey::new("k").ok(), ..first.clone() }, vec!["key"]),
+            (by_agent(AgentFacts { prompt: some.clone(), ..none.clone() }), vec!["prompt"]),
+            (by_agent(AgentFacts { agent: some.clone(), ..none.clone() }), vec!["agent"]),
+            (by_agent(AgentFacts { model: some, ..none }), vec!["model"]),
             (Spec { project: ProjectName::new("p").ok(), ..first.clone() }, vec![]),
             (reported.clone(), vec!["kind of work"]),
         ] {
@@ -514,6 +517,12 @@ mod tests {
             assert_eq!(other.launch_differences(&first), expected);
             assert_eq!(first.same_launch(&other), expected.is_empty());
         }
-        assert_eq!(reported.launch_differences(&Spec::of(Work::Reported(queued))), ["queueing"]);
+        let queued = ReportedSpec { queued: true, ..ReportedSpec::default() };
+        let elsewhere = ReportedSpec { node: NodeId::new("n").ok(), ..ReportedSpec::default() };
+        for (other, expected) in [(queued, "queueing"), (elsewhere, "node")] {
+            let other = Spec::of(Work::Reported(other));
+            assert_eq!(reported.launch_differences(&other), [expected]);
+            assert!(!reported.same_launch(&other));
+        }
     }
 }
