@@ -92,13 +92,13 @@ impl ManagerLock {
         };
         let until = Instant::now() + LAST_BREATH;
         loop {
-            let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-            let holder = Holder::read(&mut file);
-            let is_ending = holder.is_ending() && Instant::now() < until;
-            match locked {
+            // Looked at before the lock is tried: one that ends in between has let go of it.
+            let is_ending = Holder::read(&mut file).is_ending() && Instant::now() < until;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 // Of its files a lock may be closed first, and that of its store last.
                 Ok(()) if !is_ending => break,
                 Err(Errno::WOULDBLOCK) if !is_ending => {
+                    let holder = Holder::read(&mut file);
                     return Err(LockError::Held { state_dir: state.path().to_owned(), holder });
                 }
                 Ok(()) | Err(Errno::WOULDBLOCK) => std::thread::sleep(STEP),

@@ -38,7 +38,7 @@ impl Scene {
         until("it leaves", || self.manager.try_wait().unwrap().is_some());
         let said = Said::of(self.manager.wait_with_output().unwrap());
         assert_eq!(said.code, DISPLACED, "{said:?}");
-        assert!(said.err.contains("removed, moved or replaced"), "{said:?}");
+        assert!(said.err.contains("removed, moved"), "{said:?}");
         assert!(said.err.contains("state_dir_gone"), "{said:?}");
         assert!(test_kill_process(self.command).is_ok(), "its work goes on");
         (said, self.bench, self.id)
