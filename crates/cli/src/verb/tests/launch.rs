@@ -227,7 +227,7 @@ fn interrupted_work_that_stays_as_it_is_is_told() {
     let id = samples::interrupted().id;
     let skipped =
         json!([{"id": id, "name": "kid", "reason": "ancestor_restarted", "detail": "277e4c23 launches it"}]);
-    let reply = json!({"processes": [samples::running()], "skipped": skipped.clone()});
+    let reply = json!({"processes": [samples::running()], "skipped": skipped});
     let came = said("restart --interrupted", false, move |_| Answer::Json(200, reply.clone()));
     assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
     let hint =
