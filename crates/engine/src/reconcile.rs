@@ -158,7 +158,8 @@ impl Core {
                         let given = reconciled.given_back.len();
                         tracing::warn!(
                             given,
-                            "the store had lost something and has it back: nothing new is started for one lease"
+                            "the store has lost records: this node has given back those that it keeps, and starts nothing new for one \
+                             lease"
                         );
                         self.tenure.hold(self.parts.clock.now());
                     }
