@@ -154,6 +154,21 @@ fn the_supervisor_alone_is_killed_and_the_true_code_is_recorded() {
 }
 
 #[test]
+fn an_end_that_nobody_saw_is_told_as_the_latest_possible_one() {
+    let home = Home::new();
+    let id = home.launch(&["sh", "-c", &format!("{GATED}; exit 9")]);
+    let (runs, shim) = (home.pid(&id), home.shim(&id));
+    kill("-STOP", shim);
+    home.end_manager("-KILL");
+    home.open_gate();
+    until("it has ended", || (!is_alive(runs)).then_some(()));
+    assert_eq!(home.run(&["wait", &id]).code, 9);
+    assert_eq!(home.record(&id)["completed_at_is"], "latest");
+    let shown = home.ok(&["status", &id]);
+    assert!(shown.contains("at or before ") && shown.contains("at most "), "{shown}");
+}
+
+#[test]
 fn a_supervisor_that_somebody_halts_is_shown_and_hides_no_end() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", &format!("{GATED}; exit 43")]);

@@ -41,6 +41,7 @@ async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
     match bench.adopt(key(1)).await.unwrap() {
         Found::Over(Observation::Exited { exit, .. }) => {
             assert_eq!((code(&exit), exit.circumstances.unwatched), (7, true));
+            assert!(exit.circumstances.undated && exit.at >= over, "nobody knows when it was: {exit:?}");
         }
         other => panic!("{other:?}"),
     }

@@ -97,8 +97,10 @@ impl Spawner for ThreadSpawner {
 
     async fn adopt(&self, key: AttemptKey, _command: &CommandSpec) -> Result<Found, SpawnError> {
         // Threads end with their program: whatever an earlier life started is gone.
-        let why =
-            Interruption::SupervisorKilled { evidence: "threads do not outlive their program".to_owned() };
+        let why = Interruption::SupervisorKilled {
+            evidence: "threads do not outlive their program".to_owned(),
+            unverified: false,
+        };
         Ok(Found::Over(Observation::SupervisorLost { attempt: key.attempt, why }))
     }
 

@@ -67,6 +67,37 @@ impl Ending {
         }
     }
 
+    /// What the moment of the end tells.
+    #[must_use]
+    pub const fn dating(&self) -> Dating {
+        match self {
+            Self::Interrupted { why } => match why {
+                Interruption::Reboot | Interruption::SupervisorKilled { .. } => Dating::Latest,
+                Interruption::NodeGone
+                | Interruption::HeartbeatMissed { .. }
+                | Interruption::RecordLost { .. } => Dating::GivenUp,
+            },
+            Self::Completed { .. } | Self::Failed { .. } | Self::Timeout { .. } | Self::Cancelled { .. } => {
+                match self.exit() {
+                    Some(exit) if exit.circumstances.undated => Dating::Latest,
+                    Some(_) | None => Dating::Seen,
+                }
+            }
+        }
+    }
+
+    /// Whether nobody could verify that the tree of the command is empty.
+    #[must_use]
+    pub const fn is_unverified(&self) -> bool {
+        match (self, self.exit()) {
+            (Self::Interrupted { why: Interruption::SupervisorKilled { unverified, .. } }, _) => *unverified,
+            // Whoever lost the record does not know either who belongs to the tree.
+            (Self::Interrupted { why: Interruption::RecordLost { .. } }, _) => true,
+            (_, Some(exit)) => exit.circumstances.unverified,
+            (_, None) => false,
+        }
+    }
+
     /// Who or what ended it; none if it never ran, or if a reporter tells of it.
     #[must_use]
     pub const fn blame(&self) -> Option<Blame> {
@@ -79,6 +110,17 @@ impl Ending {
             Self::Completed { exit: None, .. } | Self::Failed { .. } | Self::Interrupted { .. } => None,
         }
     }
+}
+
+/// What the moment of an end tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dating {
+    /// It ended then.
+    Seen,
+    /// It ended then or before: nobody saw it end.
+    Latest,
+    /// It was given up then: nobody knows whether it has ended.
+    GivenUp,
 }
 
 /// Who or what ended a command.
@@ -232,13 +274,18 @@ pub struct Circumstances {
     pub paused: bool,
     /// Somebody still held its output open when its end was told: what they write later is not kept for long.
     pub pipe_held: bool,
-    /// No manager was there to see it; its supervisor wrote it down.
+    /// No manager was there to see it.
     pub unwatched: bool,
+    /// Nobody saw the moment: the command ended then or before.
+    pub undated: bool,
+    /// Nobody could verify that its tree is empty.
+    pub unverified: bool,
 }
 
 impl Circumstances {
     /// Nothing remarkable.
-    pub const PLAIN: Self = Self { paused: false, pipe_held: false, unwatched: false };
+    pub const PLAIN: Self =
+        Self { paused: false, pipe_held: false, unwatched: false, undated: false, unverified: false };
 }
 
 impl Exit {
@@ -395,6 +442,8 @@ pub enum Interruption {
     SupervisorKilled {
         /// What is known all the same.
         evidence: String,
+        /// Nobody could verify that its tree is empty.
+        unverified: bool,
     },
     /// Its node went away and its lease is over.
     NodeGone,

@@ -50,8 +50,8 @@ pub use attention::{ReadyWhen, SilencePolicy, WatchPattern, WatchSource};
 pub use condition::{Condition, Conditions};
 pub use effect::{Effect, Note, Step};
 pub use ending::{
-    Blame, Circumstances, Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption, LimitMechanism,
-    StartFailure, StartStage, StopCause, TreeUsage, Usage,
+    Blame, Circumstances, Dating, Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption,
+    LimitMechanism, StartFailure, StartStage, StopCause, TreeUsage, Usage,
 };
 pub use event::{Event, Fact};
 pub use id::{

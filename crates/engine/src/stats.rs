@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use longhaul_domain::{Level, Process, ProcessId, Status, millis};
+use longhaul_domain::{Level, Process, ProcessId, State, Status, millis};
 use longhaul_ports::Filter;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub struct Stats {
     pub total: LevelStats,
     /// Those that may belong to them and are damaged, and are not counted.
     pub damaged: Vec<ProcessId>,
+    /// Those that have ended, and of which nobody could verify that nothing lives.
+    pub unverified: Vec<ProcessId>,
 }
 
 /// Statistics of the processes of one level, or of all.
@@ -45,7 +47,13 @@ impl Engine {
     /// [`EngineError::Store`] if the store cannot be read.
     pub async fn stats(&self, scope: &Filter) -> Result<Stats, EngineError> {
         let mut tallies: BTreeMap<Level, Tally> = BTreeMap::new();
+        let mut unverified = Vec::new();
         let mut count = |process: &Process| {
+            if let State::Ended(ended) = &process.state
+                && ended.ending.is_unverified()
+            {
+                unverified.push(process.id);
+            }
             tallies.entry(process.lineage.level()).or_default().count(process);
         };
         if let Some(top) = scope.ancestor {
@@ -58,7 +66,7 @@ impl Engine {
         let damaged = self.core.each(scope, |stored| count(&stored.process)).await?;
         let total = tallies.values().fold(Tally::default(), |sum, level| sum.with(level));
         let levels = tallies.into_iter().map(|(level, tally)| (level, tally.stats())).collect();
-        Ok(Stats { levels, total: total.stats(), damaged })
+        Ok(Stats { levels, total: total.stats(), damaged, unverified })
     }
 }
 

@@ -11,13 +11,15 @@ const FORM: &str = "longhaul-exit";
 /// The end of an attempt and what is known about it.
 ///
 /// The ending never changes. The file may be replaced once, by a record that is `settled`: only `swept`, `sweeping`,
-/// `pipe_held` and the three counts of output may differ in it.
+/// `unverified`, `pipe_held` and the three counts of output may differ in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitRecord {
     /// How the program ended.
     pub ending: Ending,
     /// When, in steady milliseconds.
     pub ended_at: u64,
+    /// Nobody saw that moment: the program ended then or before.
+    pub undated: bool,
     /// The same by the wall clock, in milliseconds since 1970; for display only.
     pub wall: i64,
     /// How long it ran, awake and not paused, in milliseconds.
@@ -50,6 +52,8 @@ pub struct ExitRecord {
     pub paused: bool,
     /// What it left behind is being ended: until that is over, its tree is not known to be empty.
     pub sweeping: bool,
+    /// Nobody could verify that its tree is empty: something of it may live.
+    pub unverified: bool,
     /// All output was read and no descendant is left to be ended: nothing about this attempt changes any more.
     pub settled: bool,
 }
@@ -137,6 +141,7 @@ impl ExitRecord {
         Self {
             ending: Ending::NeverRan,
             ended_at,
+            undated: false,
             wall,
             run_ms: 0,
             stopped: None,
@@ -153,6 +158,7 @@ impl ExitRecord {
             limit: None,
             paused: false,
             sweeping: false,
+            unverified: false,
             settled: true,
         }
     }
@@ -172,6 +178,7 @@ impl ExitRecord {
         };
         record
             .text("ended_at", self.ended_at)
+            .some("undated", self.undated.then_some(1))
             .text("wall", self.wall)
             .text("run_ms", self.run_ms)
             .some("stopped", self.stopped)
@@ -188,6 +195,7 @@ impl ExitRecord {
             .some("limit", self.limit)
             .text("paused", u8::from(self.paused))
             .some("sweeping", self.sweeping.then_some(1))
+            .some("unverified", self.unverified.then_some(1))
             .text("settled", u8::from(self.settled))
             .finish()
     }
@@ -198,6 +206,7 @@ impl ExitRecord {
         Ok(Self {
             ending: decode_ending(&lines)?,
             ended_at: lines.needed("ended_at")?,
+            undated: lines.flag("undated")?,
             wall: lines.needed("wall")?,
             run_ms: lines.number("run_ms")?,
             stopped: lines.text("stopped")?.map(StopReason::from_word),
@@ -215,6 +224,7 @@ impl ExitRecord {
             limit: lines.text("limit")?.and_then(ExceededLimit::from_word),
             paused: lines.flag("paused")?,
             sweeping: lines.flag("sweeping")?,
+            unverified: lines.flag("unverified")?,
             settled: lines.flag("settled")?,
         })
     }
@@ -253,7 +263,9 @@ mod tests {
             pipe_held: true,
             limit: Some(ExceededLimit::FileSize),
             output_bytes: u64::MAX,
+            undated: true,
             sweeping: true,
+            unverified: true,
             settled: false,
             ..ExitRecord::never_ran(5, -6)
         };

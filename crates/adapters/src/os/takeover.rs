@@ -17,7 +17,7 @@ use longhaul_shim::{AttemptDirectory, Ending, ExitRecord, Identity};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use stop::Stopping;
-use tree::Tree;
+use tree::{Emptied, Tree};
 
 const KILL: i32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -53,6 +53,7 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
             tracing::warn!(id = %watch.key.id, %error, "a command without supervisor cannot be watched");
         }
     }
+    let ended_at = steady_ms(&watch.shared.options);
     drain.finish();
     bounds.see_end();
     if let Err(error) = watch.end_input() {
@@ -72,16 +73,15 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     let ending = match judge(status, is_explained) {
         Ok(ending) => ending,
         Err(why) => {
-            if watch.meanwhile(tree.empty()).await.is_none() {
+            let Some(emptied) = watch.meanwhile(tree.empty()).await else {
                 return Stage::Left;
-            }
-            watch.see_loss(why);
+            };
+            watch.see_loss(why, emptied.is_verified);
             return Stage::Over;
         }
     };
-    let left = tree.others().await;
-    let ended_at = if had_ended { watch.before() } else { steady_ms(&watch.shared.options) };
     let mut record = ExitRecord::never_ran(ended_at, wall_ms());
+    record.undated = had_ended;
     record.ending = ending;
     record.limit = limit;
     record.run_ms = record.ended_at.saturating_sub(identity.started_at);
@@ -91,12 +91,15 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
         Some(stopping) => {
             record.stopped = Some(stopping.reason());
             record.escalated = stopping.last_signal();
-            record.swept = tree.empty().await;
+            let emptied = tree.empty().await;
+            record.swept = emptied.killed;
+            record.unverified = !emptied.is_verified;
         }
         None => {
             record.paused = watch.is_halted;
-            record.leftovers = left;
-            record.sweeping = left > 0 && watch.conduct.sweep;
+            let others = tree.others().await;
+            record.leftovers = others.count;
+            record.sweeping = watch.conduct.sweep && (others.count > 0 || !others.is_verified);
             record.settled = !record.sweeping;
         }
     }
@@ -126,7 +129,7 @@ pub(super) async fn finish_sweep(watch: &mut Watch, unswept: Unswept) -> Stage {
     let Unswept { place, identity, record } = unswept;
     let Some(identity) = identity.or_else(|| watch.identity().cloned()) else {
         // Nobody can say any more who would be part of it.
-        watch.see_end(&record);
+        watch.see_end(&ExitRecord { unverified: true, ..record });
         return Stage::Over;
     };
     watch.see_start(&identity);
@@ -152,14 +155,15 @@ async fn end_leftovers(
     mut drain: Drain,
 ) -> Stage {
     watch.see_sweep(&record);
-    let Some(swept) = watch.meanwhile(tree.empty()).await else {
+    let Some(emptied) = watch.meanwhile(tree.empty()).await else {
         // The record says that there is something left to do, for whoever finds it next.
         return Stage::Left;
     };
     drain.finish();
     record.sweeping = false;
     record.settled = true;
-    record.swept = record.swept.saturating_add(swept);
+    record.swept = record.swept.saturating_add(emptied.killed);
+    record.unverified = !emptied.is_verified;
     record.output_bytes = record.output_bytes.max(drain.length());
     record.dropped_bytes = record.dropped_bytes.max(drain.dropped());
     if let Some((directory, _lock)) = &place {
@@ -171,14 +175,14 @@ async fn end_leftovers(
 
 /// Ends what is left of an attempt of which neither shim nor command is there any more; none if the spawner is gone
 /// before.
-pub(super) async fn sweep(watch: &mut Watch, identity: &Identity) -> Option<()> {
+pub(super) async fn sweep(watch: &mut Watch, identity: &Identity) -> Option<Emptied> {
     let tree = Tree::new(&watch.shared, watch.key, identity);
-    watch.meanwhile(tree.empty()).await?;
+    let emptied = watch.meanwhile(tree.empty()).await?;
     // Of who ran it the watch was never told, and so it cannot know this group.
     if let Some(cgroup) = &identity.cgroup {
         cgroups::remove(cgroup);
     }
-    Some(())
+    Some(emptied)
 }
 
 /// Moves output and carries out what is asked until the command has ended.

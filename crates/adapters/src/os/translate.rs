@@ -27,9 +27,8 @@ pub(super) fn spawned(key: AttemptKey, identity: &Identity) -> Observation {
     }
 }
 
-/// The observation of an end; the program's name is for the message of a failed start. What ended before `since`, in
-/// steady milliseconds, nobody watched.
-pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, since: u64) -> Observation {
+/// The observation of an end; the program's name is for the message of a failed start.
+pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, unwatched: bool) -> Observation {
     let attempt = key.attempt;
     let status = match record.ending {
         Ending::Exited { code } => ExitStatus::Code(code),
@@ -58,7 +57,9 @@ pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, since: u
         circumstances: Circumstances {
             paused: record.paused,
             pipe_held: record.pipe_held,
-            unwatched: record.ended_at < since,
+            unwatched,
+            undated: record.undated,
+            unverified: record.unverified,
         },
     };
     Observation::Exited { attempt, exit }
@@ -87,7 +88,7 @@ pub(super) fn lost(key: AttemptKey, why: Interruption) -> Observation {
 
 /// The interruption by the supervisor's end, with what is known all the same.
 pub(super) fn killed(evidence: impl Into<String>) -> Interruption {
-    Interruption::SupervisorKilled { evidence: evidence.into() }
+    Interruption::SupervisorKilled { evidence: evidence.into(), unverified: false }
 }
 
 /// The shim's word for who gets a signal.
@@ -196,7 +197,7 @@ mod tests {
     fn a_missing_interpreter_is_named_as_the_reason() {
         let mut record = ExitRecord::never_ran(1, 2);
         record.ending = Ending::SpawnFailed { stage: SpawnStage::Exec, errno: 2 };
-        let Observation::SpawnFailed { failure, .. } = over(key(), &record, "/opt/tool", 0) else {
+        let Observation::SpawnFailed { failure, .. } = over(key(), &record, "/opt/tool", false) else {
             panic!("not a failed start");
         };
         assert_eq!((failure.stage, failure.errno), (StartStage::Exec, Some(2)));
@@ -207,7 +208,7 @@ mod tests {
     fn a_named_pipe_without_a_writer_is_named_as_the_reason() {
         let mut record = ExitRecord::never_ran(1, 2);
         record.ending = Ending::SpawnFailed { stage: SpawnStage::Stdin, errno: 6 };
-        let Observation::SpawnFailed { failure, .. } = over(key(), &record, "tool", 0) else {
+        let Observation::SpawnFailed { failure, .. } = over(key(), &record, "tool", false) else {
             panic!("not a failed start");
         };
         assert!(failure.stage == StartStage::Stdin && failure.detail.contains("named pipe"), "{failure:?}");
@@ -224,7 +225,7 @@ mod tests {
             (Some(ExceededLimit::FileSize), Some(longhaul_domain::ExceededLimit::FileSize)),
         ] {
             record.limit = said;
-            let Observation::Exited { exit, .. } = over(key(), &record, "tool", 0) else {
+            let Observation::Exited { exit, .. } = over(key(), &record, "tool", false) else {
                 panic!("not an exit");
             };
             assert_eq!(exit.limit, heard);
@@ -235,25 +236,28 @@ mod tests {
     fn what_was_the_case_at_the_end_is_told() {
         let mut record = ExitRecord::never_ran(1_000, 2);
         record.ending = Ending::Exited { code: 0 };
-        let told = |record: &ExitRecord, since| {
-            let Observation::Exited { exit, .. } = over(key(), record, "tool", since) else {
+        let told = |record: &ExitRecord, unwatched| {
+            let Observation::Exited { exit, .. } = over(key(), record, "tool", unwatched) else {
                 panic!("not an exit");
             };
             exit.circumstances
         };
-        assert_eq!(told(&record, 1_000), Circumstances::PLAIN);
-        let unwatched = Circumstances { unwatched: true, ..Circumstances::PLAIN };
-        assert_eq!(told(&record, 1_001), unwatched, "it ended before anybody watched");
-        record.paused = true;
-        assert_eq!(told(&record, 0), Circumstances { paused: true, ..Circumstances::PLAIN });
-        record.paused = false;
-        record.pipe_held = true;
-        assert_eq!(told(&record, 0), Circumstances { pipe_held: true, ..Circumstances::PLAIN });
+        assert_eq!(told(&record, false), Circumstances::PLAIN);
+        assert_eq!(told(&record, true), Circumstances { unwatched: true, ..Circumstances::PLAIN });
+        let with = |mark: fn(&mut ExitRecord)| {
+            let mut record = record.clone();
+            mark(&mut record);
+            told(&record, false)
+        };
+        assert!(with(|record| record.paused = true).paused);
+        assert!(with(|record| record.pipe_held = true).pipe_held);
+        assert!(with(|record| record.undated = true).undated);
+        assert!(with(|record| record.unverified = true).unverified);
     }
 
     #[test]
     fn what_never_ran_is_no_exit() {
         let record = ExitRecord::never_ran(1, 2);
-        assert_eq!(over(key(), &record, "tool", 0), Observation::NeverRan { attempt: AttemptNo(3) });
+        assert_eq!(over(key(), &record, "tool", false), Observation::NeverRan { attempt: AttemptNo(3) });
     }
 }

@@ -21,8 +21,8 @@ use super::{takeover, translate};
 use ask::{Answer, Counter, Unanswered};
 use beginning::Starting;
 use child::ShimChild;
-use halts::Halted;
-use longhaul_domain::{Observation, StartFailure, StartStage};
+use halts::{Halted, MissedEnd};
+use longhaul_domain::{Interruption, Observation, StartFailure, StartStage};
 use longhaul_ports::{AttemptKey, Found, Seen, StopOrder};
 use longhaul_shim::{Ending, ExitRecord, Identity};
 use std::collections::VecDeque;
@@ -75,8 +75,8 @@ pub(super) struct Watch {
     halts: watch::Receiver<()>,
     /// Its supervisor, while somebody has halted it.
     halted: Option<Halted>,
-    /// Its command had ended before this life, and its supervisor was halted.
-    had_ended: bool,
+    /// The end of its command, which its supervisor could not see because it was halted.
+    missed: Option<MissedEnd>,
     /// Shim or stand-in has made the end durable in the directory.
     pub(super) durable: bool,
 }
@@ -161,7 +161,7 @@ impl Watch {
             settled: false,
             halts,
             halted: None,
-            had_ended: false,
+            missed: None,
             durable: false,
         }
     }
@@ -253,24 +253,26 @@ impl Watch {
                 let failure = StartFailure { stage: StartStage::Supervisor, errno: None, detail };
                 Observation::SpawnFailed { attempt: self.key.attempt, failure }
             }
-            (_, _) => translate::over(self.key, &record, &self.conduct.program, self.since),
+            (_, _) => {
+                let is_known = matches!(self.known, Known::Running(_));
+                let unwatched = record.ended_at < self.since || record.undated && !is_known;
+                translate::over(self.key, &record, &self.conduct.program, unwatched)
+            }
         };
         self.see(Known::Over(over));
     }
 
-    /// Tells that nobody saw its end, once.
-    pub(super) fn see_loss(&mut self, why: longhaul_domain::Interruption) {
+    /// Tells that nobody saw its end, once, and whether its tree is known to be empty.
+    pub(super) fn see_loss(&mut self, mut why: Interruption, is_verified: bool) {
+        if let Interruption::SupervisorKilled { unverified, .. } = &mut why {
+            *unverified = !is_verified;
+        }
         self.see(Known::Over(translate::lost(self.key, why)));
     }
 
     /// Who runs it, once that is known.
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.identity.as_deref()
-    }
-
-    /// The last moment of which this life knows nothing, in steady milliseconds.
-    pub(super) const fn before(&self) -> u64 {
-        self.since.saturating_sub(1)
     }
 
     /// Whether its end was told.
@@ -355,12 +357,15 @@ impl Watch {
                     return Stage::Over;
                 }
                 Ok(Verdict::Lost { why, identity }) => {
-                    if let Some(identity) = identity
-                        && takeover::sweep(self, &identity).await.is_none()
-                    {
-                        return Stage::Left;
+                    // What ran in another boot is gone with it.
+                    let mut is_verified = true;
+                    if let Some(identity) = identity {
+                        match takeover::sweep(self, &identity).await {
+                            Some(emptied) => is_verified = emptied.is_verified,
+                            None => return Stage::Left,
+                        }
                     }
-                    self.see_loss(why);
+                    self.see_loss(why, is_verified);
                     return Stage::Over;
                 }
                 Ok(Verdict::Orphaned(orphan)) => return Stage::Orphaned(orphan),

@@ -48,6 +48,7 @@ async fn the_end_of_a_command_is_told_though_its_supervisor_is_halted() {
     std::fs::write(bench.path().join("go"), "").unwrap();
     let exit = bench.exited().await;
     assert_eq!((code(&exit), exit.stopped, exit.circumstances.unwatched), (7, None, false));
+    assert!(!exit.circumstances.undated);
     assert!(before <= exit.at && exit.at <= bench.clock().now());
     assert_eq!(bench.text(key(1)).await, "ready\nover\n");
 }
@@ -92,4 +93,30 @@ async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
         other @ Found::Over(_) => panic!("{other:?}"),
     };
     assert_eq!((code(&exit), exit.stopped, exit.circumstances.unwatched), (7, None, true));
+    assert!(exit.circumstances.undated && exit.at >= over, "nobody knows when it was: {exit:?}");
+}
+
+#[tokio::test]
+async fn an_end_in_this_life_is_dated_then_though_its_supervisor_was_halted_before() {
+    let mut bench = Bench::new();
+    bench.start(key(1), WAITS).await;
+    bench.spawned().await;
+    let identity = bench.identity(key(1));
+    bench.next_life();
+    halt(identity.shim_pid);
+    until(async || state(identity.shim_pid) == Some('T')).await;
+    let ends = async {
+        assert!(stopped(&bench).await.0);
+        let lived = bench.clock().now();
+        std::fs::write(bench.path().join("go"), "").unwrap();
+        lived
+    };
+    let (found, lived) = tokio::join!(bench.adopt(key(1)), ends);
+    let exit = match found.unwrap() {
+        Found::Over(Observation::Exited { exit, .. }) => exit,
+        Found::Alive(_) => bench.exited().await,
+        other @ Found::Over(_) => panic!("{other:?}"),
+    };
+    assert_eq!((code(&exit), exit.circumstances.undated, exit.circumstances.unwatched), (7, false, false));
+    assert!(lived <= exit.at && exit.at <= bench.clock().now(), "{exit:?}");
 }

@@ -101,6 +101,26 @@ async fn the_next_life_finishes_a_sweep_of_which_nobody_is_left() {
 }
 
 #[tokio::test]
+async fn a_tree_of_which_nothing_is_known_any_more_is_told_as_unverified() {
+    let mut bench = Bench::new();
+    let left = litter(&bench, NEVER).await;
+    end_command(&bench);
+    until(async || recorded(&bench)).await;
+    bench.next_life();
+    let shim = bench.identity(key(1)).shim_pid;
+    kill(shim);
+    until(async || !is_alive(shim)).await;
+    std::fs::remove_file(bench.attempt(key(1)).join("identity")).unwrap();
+    match bench.adopt(key(1)).await.unwrap() {
+        Found::Over(Observation::Exited { exit, .. }) => {
+            assert_eq!((code(&exit), exit.circumstances.unverified), (7, true));
+        }
+        other => panic!("{other:?}"),
+    }
+    kill(left);
+}
+
+#[tokio::test]
 async fn what_a_command_without_shim_leaves_behind_is_gone_before_its_end_is_told() {
     let bench = Bench::new();
     let left = litter(&bench, NEVER).await;
@@ -155,6 +175,7 @@ async fn sweeping(bench: &Bench) -> Timestamp {
 fn over(exit: &Exit, left: u32) {
     assert_eq!((exit.status, exit.stopped), (ExitStatus::Code(7), None));
     assert!(!is_alive(left), "its place is given on while it lives");
+    assert!(!exit.circumstances.unverified);
 }
 
 fn is_alive(pid: u32) -> bool {

@@ -86,7 +86,7 @@ async fn a_kill_of_both_is_told_within_half_a_second() {
     bench.kill_shim(key(1));
     kill(pid);
     match bench.next().await {
-        Observation::SupervisorLost { why: Interruption::SupervisorKilled { evidence }, .. } => {
+        Observation::SupervisorLost { why: Interruption::SupervisorKilled { evidence, .. }, .. } => {
             assert!(evidence.contains("signal 9"), "{evidence}");
         }
         other => panic!("{other:?}"),

@@ -4,8 +4,9 @@ use crate::convert::attention;
 use crate::convert::moment::rfc3339;
 use crate::convert::reason;
 use longhaul_domain::{
-    ChildrenPolicy, Condition, Ending, Exit, ExitStatus, Failure, Hold, Leftovers, NodeId, Pending, Process,
-    Progress, ResourceLimits, SessionPolicy, State, Status, Timestamp, TreeUsage, Urgency, Vitals, Work,
+    ChildrenPolicy, Condition, Dating, Ending, Exit, ExitStatus, Failure, Hold, Leftovers, NodeId, Pending,
+    Process, Progress, ResourceLimits, SessionPolicy, State, Status, Timestamp, TreeUsage, Urgency, Vitals,
+    Work,
 };
 use longhaul_engine::ports::{ListeningPort, Stored};
 use longhaul_wire::api::{
@@ -147,6 +148,7 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
         queued_at: rfc3339(process.queued_at),
         started_at: process.started_at.map(rfc3339),
         completed_at: process.completed_at().map(rfc3339),
+        completed_at_is: ended.and_then(|ended| dating(&ended.ending)).map(ToOwned::to_owned),
         duration_ms: duration(process, now).map(millis),
         timeout_ms: command.and_then(|command| command.timeout).map(millis),
         output_bytes: command.and(match (exit, around.written, &around.elsewhere) {
@@ -311,8 +313,20 @@ fn conditions(process: &Process) -> Vec<String> {
         if kept && ended.ending.exit().is_some_and(|exit| exit.leftovers > 0) {
             conditions.push("detached_children".to_owned());
         }
+        if ended.ending.is_unverified() {
+            conditions.push("tree_unverified".to_owned());
+        }
     }
     conditions
+}
+
+/// What the moment of an end tells, where that is not the end.
+const fn dating(ending: &Ending) -> Option<&'static str> {
+    match ending.dating() {
+        Dating::Seen => None,
+        Dating::Latest => Some("latest"),
+        Dating::GivenUp => Some("given_up"),
+    }
 }
 
 const fn children(policy: ChildrenPolicy) -> &'static str {

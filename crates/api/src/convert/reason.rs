@@ -190,7 +190,7 @@ fn and_then(exit: Option<&Exit>) -> String {
 fn of_interruption(why: &Interruption) -> String {
     match why {
         Interruption::Reboot => "the machine was started anew while it ran".to_owned(),
-        Interruption::SupervisorKilled { evidence } => {
+        Interruption::SupervisorKilled { evidence, .. } => {
             format!("nobody saw how it ended, because its supervisor was killed: {evidence}")
         }
         Interruption::NodeGone => "its node went away and did not come back".to_owned(),
@@ -260,7 +260,9 @@ mod tests {
             ),
             (Ending::Interrupted { why: Interruption::Reboot }, "the machine was started anew while it ran"),
             (
-                Ending::Interrupted { why: Interruption::SupervisorKilled { evidence: "signal 9".into() } },
+                Ending::Interrupted {
+                    why: Interruption::SupervisorKilled { evidence: "signal 9".into(), unverified: false },
+                },
                 "nobody saw how it ended, because its supervisor was killed: signal 9",
             ),
             (

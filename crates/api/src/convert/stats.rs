@@ -79,6 +79,7 @@ pub(crate) fn stats(stats: &Stats, uses: &[Use], now: Timestamp) -> StatsView {
         total: of_level(None, &stats.total, uses),
         at: rfc3339(now),
         damaged: stats.damaged.iter().map(ToString::to_string).collect(),
+        tree_unverified: stats.unverified.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -24,7 +24,7 @@ fn counted(stats: &StatsView) -> Check {
     let sound: u64 = stats.total.by_status.values().sum();
     let damaged = &stats.damaged;
     let Some(first) = damaged.first() else {
-        return Check::ok(NAME, format!("{sound}, all of which can be read"));
+        return of_trees(sound, &stats.tree_unverified);
     };
     let named: Vec<&str> = damaged.iter().take(NAMED).map(String::as_str).collect();
     let more = if damaged.len() > NAMED { " …" } else { "" };
@@ -88,11 +88,36 @@ fn of_unrecorded(name: &'static str, lacking: &[&Supervised]) -> Option<Check> {
     })
 }
 
+/// Names the processes whose trees could not be verified.
+fn of_trees(sound: u64, unverified: &[String]) -> Check {
+    let told = format!("{sound}, all of which can be read");
+    let Some(first) = unverified.first() else {
+        return Check::ok(NAME, told);
+    };
+    let named: Vec<&str> = unverified.iter().take(NAMED).map(String::as_str).collect();
+    let more = if unverified.len() > NAMED { " …" } else { "" };
+    Check::warning(NAME, format!("{told}; processes of these may live on: {}{more}", named.join(" ")))
+        .because("they have ended without a supervisor, and the manager could not verify that nothing of them lives")
+        .so(format!(
+            "`longhaul inspect {first}` tells what was started; `orphans` below lists what carries the mark of an ended \
+             process"
+        ))
+        .with("tree_unverified", unverified.len() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::doctor::{Health, Report};
     use longhaul_wire::api::LevelStatsView;
+
+    #[test]
+    fn processes_whose_trees_could_not_be_verified_are_named() {
+        let stats = StatsView { tree_unverified: vec!["0a1b".to_owned()], ..StatsView::default() };
+        let report = Report::of(vec![counted(&stats)]);
+        assert_eq!(report.health(), Health::Warning);
+        assert!(report.text().contains("may live on: 0a1b\n"), "{}", report.text());
+    }
 
     #[test]
     fn damaged_records_are_counted_and_named_with_what_to_do() {

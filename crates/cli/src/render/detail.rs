@@ -83,8 +83,15 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
     add("key", process.key.clone());
     add("queued", Some(process.queued_at.as_str()).filter(|at| !at.is_empty()).map(|at| now.clock(at)));
     add("started", process.started_at.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
-    add("ended", process.completed_at.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
-    add("took", process.duration_ms.filter(|_| process.completed_at.is_some()).map(length));
+    let is_latest = process.completed_at_is.as_deref() == Some("latest");
+    let before = if is_latest { "at or before " } else { "" };
+    add(
+        "ended",
+        process.completed_at.as_deref().map(|at| format!("{before}{} ({})", now.clock(at), now.ago(at))),
+    );
+    let most = if is_latest { "at most " } else { "" };
+    let took = process.duration_ms.filter(|_| process.completed_at.is_some());
+    add("took", took.map(|millis| format!("{most}{}", length(millis))));
     add("exit", process.exit.as_ref().and_then(exit).map(|told| told + sent_by(process)));
     add("late", late(process));
     add(
@@ -437,6 +444,19 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         let told = "  exit       by SIGKILL, while paused, while no manager was there, its output was held open by others, \
                     sent from outside\n";
         assert!(page.contains(told), "{page}");
+    }
+
+    #[test]
+    fn end_that_nobody_saw_is_shown_as_the_latest_possible_one() {
+        let mut process = samples::interrupted();
+        assert!(page(&process).contains("  ended      2026"), "{}", page(&process));
+        process.completed_at_is = Some("latest".to_owned());
+        let page = page(&process);
+        for line in ["  ended      at or before 2026-11-21 01:00:00 UTC (", "  took       at most 1h\n"] {
+            assert!(page.contains(line), "{line}{page}");
+        }
+        let line = super::super::line::ended_line(&process, true);
+        assert!(line.ends_with(" after at most 1h"), "{line}");
     }
 
     #[test]

@@ -83,7 +83,8 @@ pub(crate) fn ended_line(process: &ProcessView, unicode: bool) -> String {
         line.push_str(&format!(" ({})", clean_label(&why)));
     }
     if let Some(millis) = process.duration_ms {
-        line.push_str(&format!(" after {}", length(millis)));
+        let most = if process.completed_at_is.as_deref() == Some("latest") { "at most " } else { "" };
+        line.push_str(&format!(" after {most}{}", length(millis)));
     }
     line
 }

@@ -132,7 +132,10 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "exited_cancelled" => exited(attempt, TERMINATED, Some(StopCause::User)),
         "supervisor_lost" => seen(Observation::SupervisorLost {
             attempt,
-            why: Interruption::SupervisorKilled { evidence: "its lock is free".to_owned() },
+            why: Interruption::SupervisorKilled {
+                evidence: "its lock is free".to_owned(),
+                unverified: false,
+            },
         }),
         "heartbeat_missed" => seen(Observation::HeartbeatMissed { last: Timestamp(5) }),
         "descendants_ended" => seen(Observation::DescendantsEnded),

@@ -3,10 +3,11 @@
 use crate::inputs::{COLUMNS, column, exit, input};
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, situations};
 use longhaul_domain::{
-    AttemptNo, Blame, Containment, Effect, Ending, Environment, ExceededLimit, Exit, ExitStatus, Fact,
-    Failure, Head, Interruption, JsonText, LARGEST_JSON, LONGEST_NAME, Level, LimitMechanism, Lineage,
-    Process, ProcessId, ProcessName, ProcessType, Progress, ReportedSpec, Retention, Signal, SignalTarget,
-    Spec, Standing, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb, Wish, Work,
+    AttemptNo, Blame, Circumstances, Containment, Dating, Effect, Ending, Environment, ExceededLimit, Exit,
+    ExitStatus, Fact, Failure, Head, Interruption, JsonText, LARGEST_JSON, LONGEST_NAME, Level,
+    LimitMechanism, Lineage, Process, ProcessId, ProcessName, ProcessType, Progress, ReportedSpec, Retention,
+    Signal, SignalTarget, Spec, Standing, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb,
+    Wish, Work,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -109,7 +110,7 @@ fn no_two_things_share_a_word() {
     let text = String::new;
     let whys = [
         Interruption::Reboot,
-        Interruption::SupervisorKilled { evidence: text() },
+        Interruption::SupervisorKilled { evidence: text(), unverified: false },
         Interruption::NodeGone,
         Interruption::HeartbeatMissed { last: Timestamp(0) },
         Interruption::RecordLost { found: text() },
@@ -131,6 +132,32 @@ fn every_fact_has_a_word_of_its_own() {
     }
     assert_eq!(words.len(), 26, "{words:?}");
     assert_distinct(&words.into_values().collect::<Vec<_>>());
+}
+
+#[test]
+fn an_end_that_nobody_saw_is_dated_as_the_latest_possible_one() {
+    let lost = |unverified| Ending::Interrupted {
+        why: Interruption::SupervisorKilled { evidence: String::new(), unverified },
+    };
+    let ended = |circumstances| {
+        let exit = Exit { circumstances, ..exit(ExitStatus::Code(3), None) };
+        Ending::Failed { failure: Failure::Exit(exit) }
+    };
+    let given_up = Ending::Interrupted { why: Interruption::NodeGone };
+    let undated = Circumstances { undated: true, ..Circumstances::PLAIN };
+    let unverified = Circumstances { unverified: true, ..Circumstances::PLAIN };
+    for (ending, dating, is_unverified) in [
+        (ended(Circumstances::PLAIN), Dating::Seen, false),
+        (ended(undated), Dating::Latest, false),
+        (ended(unverified), Dating::Seen, true),
+        (lost(false), Dating::Latest, false),
+        (lost(true), Dating::Latest, true),
+        (Ending::Interrupted { why: Interruption::Reboot }, Dating::Latest, false),
+        (given_up, Dating::GivenUp, false),
+        (Ending::Cancelled { by: StopCause::User, exit: None }, Dating::Seen, false),
+    ] {
+        assert_eq!((ending.dating(), ending.is_unverified()), (dating, is_unverified), "{ending:?}");
+    }
 }
 
 #[test]

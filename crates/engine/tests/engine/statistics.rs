@@ -101,6 +101,7 @@ fn recounted(records: &[Stored]) -> Stats {
         levels: levels.into_iter().map(|(level, of)| (level, recount(&of))).collect(),
         total: recount(&records.iter().collect::<Vec<_>>()),
         damaged: Vec::new(),
+        unverified: Vec::new(),
     }
 }
 

@@ -26,6 +26,7 @@ const BRIEF: &[&str] = &[
     "error",
     "started_at",
     "completed_at",
+    "completed_at_is",
     "elapsed_s",
     "parent_id",
     "session_id",

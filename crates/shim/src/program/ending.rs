@@ -150,6 +150,7 @@ impl Supervisor {
         ExitRecord {
             ending: end.ending,
             ended_at: self.launch.anchor_ms.saturating_add(end.ended_boot_ms),
+            undated: end.undated,
             wall: end.wall,
             run_ms: end.run_ms,
             stopped: stopping.and_then(|each| each.reason),
@@ -166,6 +167,7 @@ impl Supervisor {
             limit: end.limit,
             paused: end.paused,
             sweeping: false,
+            unverified: false,
             settled,
         }
     }

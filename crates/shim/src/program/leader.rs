@@ -28,6 +28,8 @@ pub(super) enum Leader {
 pub(super) struct LeaderEnd {
     pub(super) ending: Ending,
     pub(super) ended_boot_ms: u64,
+    /// The shim was halted when it ended, and saw it later.
+    pub(super) undated: bool,
     pub(super) wall: i64,
     pub(super) run_ms: u64,
     pub(super) user_ms: u64,
@@ -76,6 +78,7 @@ impl LeaderEnd {
         Self {
             ending: decided.unwrap_or_else(|| ending_of(reaped.status)),
             ended_boot_ms: clock::boot_ms(),
+            undated: false,
             wall: clock::wall_ms(),
             run_ms,
             user_ms: reaped.user_ms,

@@ -248,8 +248,7 @@ impl Supervisor {
     }
 
     fn reap(&mut self) {
-        // One read is enough: this signal is pending once at most, however many children have ended.
-        let _said_once = rustix::io::read(&self.signals, &mut [0; 128]);
+        let was_halted = sys::take_signals(&self.signals);
         let leader = self.tree.leader();
         let own_cpu_ms = self.own_cpu_ms();
         let mut end = None;
@@ -260,11 +259,11 @@ impl Supervisor {
         });
         if let Some(reaped) = end {
             crashpoint!("shim.ended");
-            self.end_leader(&reaped, own_cpu_ms);
+            self.end_leader(&reaped, own_cpu_ms, was_halted);
         }
     }
 
-    fn end_leader(&mut self, reaped: &sys::Reaped, own_cpu_ms: Option<u64>) {
+    fn end_leader(&mut self, reaped: &sys::Reaped, own_cpu_ms: Option<u64>, undated: bool) {
         let now = clock::awake_ms();
         let run_ms = self
             .leader
@@ -277,6 +276,7 @@ impl Supervisor {
         };
         let paused = self.pause != Pause::Free;
         let mut end = LeaderEnd::new(reaped, decided, run_ms, paused);
+        end.undated = undated;
         end.limit = self.exceeded(&end, own_cpu_ms);
         self.leader = Leader::Ended(end);
     }

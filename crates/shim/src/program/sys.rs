@@ -26,7 +26,8 @@ pub(super) struct Reaped {
     pub(super) max_rss_kb: u64,
 }
 
-/// Blocks every signal and returns a descriptor that becomes readable when a child ends.
+/// Blocks every signal and returns a descriptor that becomes readable when a child ends, or when this program goes on after
+/// somebody halted it.
 ///
 /// Blocked signals are neither lost nor acted on: nobody but SIGKILL ends a shim.
 pub(super) fn block_signals() -> io::Result<OwnedFd> {
@@ -42,12 +43,23 @@ pub(super) fn block_signals() -> io::Result<OwnedFd> {
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
         // Inherited as ignored, the kernel would throw away how children ended.
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-        let mut child: libc::sigset_t = mem::zeroed();
-        libc::sigemptyset(&raw mut child);
-        libc::sigaddset(&raw mut child, libc::SIGCHLD);
-        let fd = libc::signalfd(-1, &raw const child, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        let mut told: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut told);
+        libc::sigaddset(&raw mut told, libc::SIGCHLD);
+        libc::sigaddset(&raw mut told, libc::SIGCONT);
+        let fd = libc::signalfd(-1, &raw const told, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
         if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
     }
+}
+
+/// Takes the signals that came; returns whether one of them is SIGCONT, so that this program may have been halted until now.
+pub(super) fn take_signals(signals: &OwnedFd) -> bool {
+    // One read is enough: each of the two signals is pending once at most, however many children have ended.
+    let mut bytes = [0; 2 * mem::size_of::<libc::signalfd_siginfo>()];
+    let length = rustix::io::read(signals, &mut bytes).unwrap_or(0);
+    let told = bytes.get(..length).unwrap_or_default().chunks_exact(mem::size_of::<libc::signalfd_siginfo>());
+    let numbers = told.filter_map(|each| each.first_chunk()).map(|number| u32::from_ne_bytes(*number));
+    numbers.into_iter().any(|number| number == libc::SIGCONT.cast_unsigned())
 }
 
 /// Closes whatever the starter left open beyond the three standard descriptors.

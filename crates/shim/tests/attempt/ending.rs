@@ -18,7 +18,9 @@ use longhaul_shim::{
     SpawnStage, StdinSource, StopOrder, StopReason, StopStep,
 };
 
-use crate::harness::{Attempt, Directory, Peer, is_alive, kill, number_in, program, script, until};
+use crate::harness::{
+    Attempt, Directory, Peer, is_alive, kill, number_in, program, script, signal, state, until,
+};
 
 #[test]
 fn exit_code_is_told_and_recorded() {
@@ -29,9 +31,23 @@ fn exit_code_is_told_and_recorded() {
     assert_eq!(attempt.files().identity().unwrap(), Some(identity));
     assert_eq!(attempt.files().exit_record().unwrap(), Some(told.clone()));
     assert_eq!(told.output_bytes, 4);
-    assert!(!told.pipe_held);
+    assert!(!told.pipe_held && !told.undated);
     assert!(told.ended_at >= 1_000_000);
     assert_eq!(attempt.log(), "out\n");
+    attempt.finish();
+}
+
+#[test]
+fn end_that_a_halted_shim_finds_when_it_goes_on_is_undated() {
+    let mut attempt = Attempt::launch(&script("exec sleep 1000"));
+    let (identity, _) = attempt.peer.started();
+    signal("-STOP", identity.shim_pid);
+    until("the shim is halted", || (state(identity.shim_pid) == Some('T')).then_some(()));
+    kill(identity.pid);
+    until("the program has ended", || (state(identity.pid) == Some('Z')).then_some(()));
+    signal("-CONT", identity.shim_pid);
+    let told = attempt.peer.settled();
+    assert_eq!((told.ending, told.undated), (Ending::Signaled { signal: 9, core: false }, true));
     attempt.finish();
 }
 

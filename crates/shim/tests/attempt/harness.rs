@@ -247,8 +247,12 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 }
 
 pub(crate) fn kill(pid: u32) {
-    let killed = std::process::Command::new("/bin/kill").args(["-9", &pid.to_string()]).status().unwrap();
-    assert!(killed.success());
+    signal("-KILL", pid);
+}
+
+pub(crate) fn signal(signal: &str, pid: u32) {
+    let sent = std::process::Command::new("/bin/kill").args([signal, &pid.to_string()]).status().unwrap();
+    assert!(sent.success());
 }
 
 /// Reads a number that the work writes into a file, as soon as it is whole.

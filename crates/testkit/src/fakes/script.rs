@@ -136,7 +136,10 @@ impl Script {
         Self {
             course: Course::Lost {
                 after,
-                why: Interruption::SupervisorKilled { evidence: "the script says so".to_owned() },
+                why: Interruption::SupervisorKilled {
+                    evidence: "the script says so".to_owned(),
+                    unverified: false,
+                },
             },
             ..Self::runs()
         }

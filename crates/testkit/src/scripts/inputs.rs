@@ -149,11 +149,12 @@ pub fn exits() -> impl Strategy<Value = Exit> {
         any::<[u32; 2]>(),
         option::of(limit()),
         usage,
-        (any::<[u64; 2]>(), any::<[bool; 3]>()),
+        (any::<[u64; 2]>(), any::<[bool; 5]>()),
     )
         .prop_map(
             |(status, (at, began), stopped, last_signal, [swept, leftovers], limit, usage, rest)| {
-                let ([output_bytes, dropped_bytes], [paused, pipe_held, unwatched]) = rest;
+                let ([output_bytes, dropped_bytes], [paused, pipe_held, unwatched, undated, unverified]) =
+                    rest;
                 Exit {
                     status,
                     at,
@@ -166,7 +167,7 @@ pub fn exits() -> impl Strategy<Value = Exit> {
                     output_bytes,
                     dropped_bytes,
                     began,
-                    circumstances: Circumstances { paused, pipe_held, unwatched },
+                    circumstances: Circumstances { paused, pipe_held, unwatched, undated, unverified },
                 }
             },
         )
@@ -212,7 +213,8 @@ fn containment() -> impl Strategy<Value = Containment> {
 fn interruption() -> impl Strategy<Value = Interruption> {
     prop_oneof![
         Just(Interruption::Reboot),
-        any::<String>().prop_map(|evidence| Interruption::SupervisorKilled { evidence }),
+        any::<(String, bool)>()
+            .prop_map(|(evidence, unverified)| Interruption::SupervisorKilled { evidence, unverified }),
         Just(Interruption::NodeGone),
         moment().prop_map(|last| Interruption::HeartbeatMissed { last }),
         any::<String>().prop_map(|found| Interruption::RecordLost { found }),

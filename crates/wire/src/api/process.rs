@@ -113,7 +113,7 @@ pub struct ProcessView {
     /// read until that goes on), `detached_children`, `waits_for_children`, `unexamined` (the manager has begun again and
     /// does not know yet whether it still runs: the status is the one from before), `unreachable` (its node gives no sign of
     /// life), `lives_on` (it was called interrupted while this
-    /// node was away, and goes on here), `stale` (the store does not answer, see `stale_since`), `unshared` (this node
+    /// node was away, and goes on here), `tree_unverified` (it has ended, and nobody could verify that nothing of it lives), `stale` (the store does not answer, see `stale_since`), `unshared` (this node
     /// accepted it alone while the store is away, and no other node knows of it until the store is back); of one process
     /// that was asked for, `output_removed` as well.
     pub conditions: Vec<String>,
@@ -132,6 +132,10 @@ pub struct ProcessView {
     pub started_at: Option<String>,
     /// When it ended.
     pub completed_at: Option<String>,
+    /// What `completed_at` tells instead: `latest` (nobody saw it end, which was then or before; `duration_ms` is the longest
+    /// that it can have run) or `given_up` (nobody knows whether it has ended). Null while it lives, and where somebody
+    /// saw the end.
+    pub completed_at_is: Option<String>,
     /// From the begin of the latest attempt to its end, or until now, in milliseconds.
     pub duration_ms: Option<u64>,
     /// How long it may run, in milliseconds; null means as long as it likes.
@@ -196,7 +200,7 @@ pub struct ExitView {
     pub paused: bool,
     /// Whether somebody still held its output open when its end was told.
     pub pipe_held: bool,
-    /// Whether no manager was there to see it end; its supervisor wrote it down.
+    /// Whether no manager was there to see it end.
     pub unwatched: bool,
     /// What it used.
     pub usage: UsageView,

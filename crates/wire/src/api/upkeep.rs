@@ -55,6 +55,9 @@ pub struct StatsView {
     /// what is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<String>,
+    /// Ids of processes that have ended, and of which nobody could verify that nothing of them lives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tree_unverified: Vec<String>,
 }
 
 /// Numbers about the processes of one level, or of all.

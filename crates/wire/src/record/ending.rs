@@ -94,6 +94,10 @@ pub(super) struct ExitRecord {
     pipe_held: bool,
     #[serde(default, skip_serializing_if = "is_zero")]
     unwatched: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    undated: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    unverified: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -130,10 +134,18 @@ pub(super) enum CauseRecord {
 #[serde(rename_all = "snake_case")]
 pub(super) enum InterruptionRecord {
     Reboot,
-    SupervisorKilled { evidence: String },
+    SupervisorKilled {
+        evidence: String,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        unverified: bool,
+    },
     NodeGone,
-    HeartbeatMissed { last: i64 },
-    RecordLost { found: String },
+    HeartbeatMissed {
+        last: i64,
+    },
+    RecordLost {
+        found: String,
+    },
 }
 
 impl From<&Ending> for EndingRecord {
@@ -230,6 +242,8 @@ impl From<&Exit> for ExitRecord {
             paused: exit.circumstances.paused,
             pipe_held: exit.circumstances.pipe_held,
             unwatched: exit.circumstances.unwatched,
+            undated: exit.circumstances.undated,
+            unverified: exit.circumstances.unverified,
         }
     }
 }
@@ -265,6 +279,8 @@ impl TryFrom<ExitRecord> for Exit {
                 paused: record.paused,
                 pipe_held: record.pipe_held,
                 unwatched: record.unwatched,
+                undated: record.undated,
+                unverified: record.unverified,
             },
         })
     }
@@ -330,8 +346,8 @@ impl From<&Interruption> for InterruptionRecord {
     fn from(why: &Interruption) -> Self {
         match why {
             Interruption::Reboot => Self::Reboot,
-            Interruption::SupervisorKilled { evidence } => {
-                Self::SupervisorKilled { evidence: evidence.clone() }
+            Interruption::SupervisorKilled { evidence, unverified } => {
+                Self::SupervisorKilled { evidence: evidence.clone(), unverified: *unverified }
             }
             Interruption::NodeGone => Self::NodeGone,
             Interruption::HeartbeatMissed { last } => Self::HeartbeatMissed { last: last.0 },
@@ -344,7 +360,9 @@ impl From<InterruptionRecord> for Interruption {
     fn from(record: InterruptionRecord) -> Self {
         match record {
             InterruptionRecord::Reboot => Self::Reboot,
-            InterruptionRecord::SupervisorKilled { evidence } => Self::SupervisorKilled { evidence },
+            InterruptionRecord::SupervisorKilled { evidence, unverified } => {
+                Self::SupervisorKilled { evidence, unverified }
+            }
             InterruptionRecord::NodeGone => Self::NodeGone,
             InterruptionRecord::HeartbeatMissed { last } => Self::HeartbeatMissed { last: Timestamp(last) },
             InterruptionRecord::RecordLost { found } => Self::RecordLost { found },

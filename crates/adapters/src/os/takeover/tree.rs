@@ -24,8 +24,12 @@ use std::time::{Duration, Instant};
 /// Who is killed and lives so long after is named.
 const SURVIVORS_AFTER: Duration = Duration::from_secs(2);
 const HOLD_PASSES: u32 = 100;
-/// After so many scans a tree counts as empty even if short-lived processes of others made each scan incomplete.
+/// So often short-lived processes of others may make a scan incomplete before what it found counts.
 const SCANS: u32 = 8;
+/// How long a tree of which nobody is found any more is scanned again while no scan is complete.
+const PROOF: Duration = Duration::from_millis(250);
+/// A process that `/proc` always lists unless it hides those of others.
+const FIRST_PROCESS: u32 = 1;
 const CONTINUE: i32 = 18;
 const HALT: i32 = 19;
 
@@ -59,6 +63,26 @@ struct Scan {
     has_missed: bool,
     /// A member has ended since the look before, so that an heir of it may be alive.
     has_heirs: bool,
+    /// Nobody can have escaped this look.
+    is_complete: bool,
+}
+
+/// How a tree was ended.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::os) struct Emptied {
+    /// How many processes were killed beside the command.
+    pub(in crate::os) killed: u64,
+    /// The last look was complete and found nobody.
+    pub(in crate::os) is_verified: bool,
+}
+
+/// Who is alive beside the command itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Others {
+    /// How many were found.
+    pub(super) count: u64,
+    /// The look was complete.
+    pub(super) is_verified: bool,
 }
 
 /// What was done to end a tree.
@@ -68,6 +92,8 @@ struct Round {
     reached: Vec<(u32, u64)>,
     /// No process was left to kill.
     is_empty: bool,
+    /// The look that found this was complete.
+    is_complete: bool,
 }
 
 impl Tree {
@@ -167,27 +193,30 @@ impl Tree {
     }
 
     /// Counts who is alive beside the command itself.
-    pub(super) async fn others(&self) -> u64 {
-        let count = self.beside(|inner| {
+    pub(super) async fn others(&self) -> Others {
+        let looked = self.beside(|inner| {
             let scan = inner.scan_until_sure();
             let others = scan.members.iter().filter(|member| member.pid != inner.leader).count();
             // A process is there, even if no look catches it alive.
             let is_hidden =
                 scan.members.is_empty() && (scan.has_heirs || !inner.is_group_empty(&scan.strangers));
-            others.max(usize::from(is_hidden))
+            (others.max(usize::from(is_hidden)), scan.is_complete)
         });
-        u64::try_from(count.await.unwrap_or(0)).unwrap_or(u64::MAX)
+        let (count, is_verified) = looked.await.unwrap_or((0, false));
+        Others { count: u64::try_from(count).unwrap_or(u64::MAX), is_verified }
     }
 
-    /// Kills until nobody is left; returns how many there were beside the command.
-    pub(super) async fn empty(&self) -> u64 {
+    /// Kills until nobody is left.
+    pub(super) async fn empty(&self) -> Emptied {
         let mut killed = BTreeSet::new();
         let mut pause = FIRST_PAUSE;
         let begin = Instant::now();
         let mut named = false;
-        loop {
+        let mut found_empty = None;
+        let is_verified = loop {
             match self.beside(Inner::kill).await {
-                Some(Round { reached, is_empty: false }) => {
+                Some(Round { reached, is_empty: false, .. }) => {
+                    found_empty = None;
                     if !named && begin.elapsed() >= SURVIVORS_AFTER {
                         named = true;
                         let survivors: Vec<u32> = reached.iter().map(|(pid, _)| *pid).collect();
@@ -201,12 +230,18 @@ impl Tree {
                         if has_changed { FIRST_PAUSE } else { pause.saturating_mul(2).min(LONGEST_PAUSE) };
                     killed.extend(reached);
                 }
-                Some(Round { is_empty: true, .. }) | None => break,
+                Some(Round { is_empty: true, is_complete, .. }) => {
+                    let since: &Instant = found_empty.get_or_insert_with(Instant::now);
+                    if is_complete || since.elapsed() >= PROOF {
+                        break is_complete;
+                    }
+                }
+                None => break false,
             }
             tokio::time::sleep(pause).await;
-        }
+        };
         killed.retain(|(pid, _)| *pid != self.inner.leader);
-        u64::try_from(killed.len()).unwrap_or(u64::MAX)
+        Emptied { killed: u64::try_from(killed.len()).unwrap_or(u64::MAX), is_verified }
     }
 
     /// Looks at all processes of the machine on a thread that may block.
@@ -245,7 +280,7 @@ impl Inner {
                 .extend(pids_in(cgroup).into_iter().filter_map(|pid| Some(ProcessStat::read(pid)?.birth())));
             cgroups::kill(cgroup);
         }
-        Round { reached, is_empty }
+        Round { reached, is_empty, is_complete: scan.is_complete }
     }
 
     /// Kills each process that carries the mark as soon as it is seen, the youngest first, and then its process group: some
@@ -317,12 +352,12 @@ impl Inner {
             }
             let mut scan = self.scan(&mut foreign);
             scan.has_heirs = !scan.dead.is_subset(&last.dead);
-            let is_sure = match self.cgroup {
+            scan.is_complete = match self.cgroup {
                 Some(_) => self.is_group_empty(&scan.strangers),
-                None => !scan.has_missed && !scan.has_heirs,
+                None => !scan.has_missed && !scan.has_heirs && ProcessStat::read(FIRST_PROCESS).is_some(),
             };
             last = scan;
-            if is_sure {
+            if last.is_complete {
                 break;
             }
         }

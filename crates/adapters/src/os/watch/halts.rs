@@ -18,6 +18,15 @@ pub(super) struct Halted {
     command: Option<Arc<Receiver>>,
 }
 
+/// The end of a command while its supervisor was halted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MissedEnd {
+    /// When it was noticed, in steady milliseconds.
+    at: u64,
+    /// The command was watched, so that it ended at that moment and not before.
+    is_seen: bool,
+}
+
 impl Watch {
     /// Waits until the supervisor may have been halted, or may go on.
     pub(super) fn halt_news(&self) -> impl Future<Output = ()> + use<> {
@@ -57,8 +66,9 @@ impl Watch {
         let stat = ProcessStat::read(identity.shim_pid).filter(|stat| stat.start_time == identity.shim_start);
         let is_halted = stat.is_some_and(|stat| stat.is_stopped());
         if is_halted && pidfd::has_ended(identity.pid, identity.start_time) {
-            // Of an attempt of an earlier life nothing was heard yet: its command had ended before this one.
-            self.had_ended |= self.identity().is_none() && self.starting.is_none();
+            let is_seen = self.halted.as_ref().is_some_and(|halted| halted.command.is_some());
+            let at = steady_ms(&self.shared.options);
+            self.missed.get_or_insert(MissedEnd { at, is_seen });
             self.halted = Some(Halted { command: None });
             return self.rouse_shim(false);
         }
@@ -72,14 +82,14 @@ impl Watch {
         }
     }
 
-    /// Dates the end of a command that had ended before this life right before it: a halted supervisor sees it only when it
-    /// goes on.
+    /// Dates the end of a command by what was seen of it here: a halted supervisor sees it only when it goes on.
     pub(super) fn dated(&self, record: &ExitRecord) -> ExitRecord {
         let mut record = record.clone();
-        let late = record.ended_at.saturating_sub(self.before());
-        if self.had_ended && late > 0 {
-            record.ended_at = self.before();
+        if let Some(MissedEnd { at, is_seen }) = self.missed {
+            let late = record.ended_at.saturating_sub(at);
+            record.ended_at = record.ended_at.saturating_sub(late);
             record.run_ms = record.run_ms.saturating_sub(late);
+            record.undated = !is_seen;
         }
         record
     }

@@ -137,7 +137,7 @@ fn exit() -> BoxedStrategy<Exit> {
         prop::sample::select(vec![ExceededLimit::Cpu, ExceededLimit::Memory, ExceededLimit::FileSize]);
     (
         (status, timestamp(), some(cause()), any::<Option<u8>>(), some(limit.boxed())),
-        (any::<[u32; 2]>(), usage, any::<[u64; 2]>(), some(timestamp()), any::<[bool; 3]>()),
+        (any::<[u32; 2]>(), usage, any::<[u64; 2]>(), some(timestamp()), any::<[bool; 5]>()),
     )
         .prop_map(
             |(
@@ -147,7 +147,7 @@ fn exit() -> BoxedStrategy<Exit> {
                     usage,
                     [output_bytes, dropped_bytes],
                     began,
-                    [paused, pipe_held, unwatched],
+                    [paused, pipe_held, unwatched, undated, unverified],
                 ),
             )| {
                 Exit {
@@ -162,7 +162,7 @@ fn exit() -> BoxedStrategy<Exit> {
                     output_bytes,
                     dropped_bytes,
                     began,
-                    circumstances: Circumstances { paused, pipe_held, unwatched },
+                    circumstances: Circumstances { paused, pipe_held, unwatched, undated, unverified },
                 }
             },
         )
@@ -193,7 +193,8 @@ fn failure() -> BoxedStrategy<Failure> {
 pub(super) fn ending() -> BoxedStrategy<Ending> {
     let why = prop_oneof![
         Just(Interruption::Reboot),
-        any::<String>().prop_map(|evidence| Interruption::SupervisorKilled { evidence }),
+        any::<(String, bool)>()
+            .prop_map(|(evidence, unverified)| Interruption::SupervisorKilled { evidence, unverified }),
         Just(Interruption::NodeGone),
         timestamp().prop_map(|last| Interruption::HeartbeatMissed { last }),
         any::<String>().prop_map(|found| Interruption::RecordLost { found }),

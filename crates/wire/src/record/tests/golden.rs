@@ -220,6 +220,23 @@ fn with_later_fields() -> Vec<Process> {
         contained(Containment::Subreaper, Circumstances { pipe_held: true, ..Circumstances::PLAIN }),
         contained(Containment::Group, Circumstances { unwatched: true, ..Circumstances::PLAIN }),
         waiting,
+        contained(
+            Containment::Subreaper,
+            Circumstances { undated: true, unverified: true, ..Circumstances::PLAIN },
+        ),
+        with(State::Ended(Box::new(Ended {
+            at: Timestamp(9_000),
+            ending: Ending::Interrupted {
+                why: Interruption::SupervisorKilled {
+                    evidence: "its lock is free".to_owned(),
+                    unverified: true,
+                },
+            },
+            vitals: Vitals::default(),
+            containment: None,
+            late: None,
+            rest: None,
+        }))),
     ]
 }
 
