@@ -80,6 +80,26 @@ fn output_that_could_not_be_stored_is_told_by_logs() {
 }
 
 #[test]
+fn output_that_cannot_be_stored_is_told_by_logs_while_the_command_runs() {
+    let home = Home::new();
+    let id = home.launch(&[
+        "sh",
+        "-c",
+        &format!("echo ready; {GATED}; head -c 100000 /dev/zero; exec sleep 1000"),
+    ]);
+    until("it is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
+    // Files of its supervisor cannot grow beyond this, as on a full disk.
+    let limit = ["--pid", &home.shim(&id).to_string(), "--fsize=4096"];
+    assert!(std::process::Command::new("prlimit").args(limit).status().unwrap().success());
+    home.open_gate();
+    let told = "95910 bytes of its output could not be stored here and are lost";
+    until("the loss is told", || home.run(&["logs", &id]).err.contains(told).then_some(()));
+    let json = home.run(&["logs", "--json", &id]);
+    let last: serde_json::Value = serde_json::from_str(json.out.lines().last().unwrap()).unwrap();
+    assert_eq!((last["note"].as_str(), home.status(&id).as_str()), (Some(told), "running"));
+}
+
+#[test]
 fn a_flood_is_bounded_with_its_head_and_tail_kept() {
     let home = Home::new();
     let script = "echo first; head -c 30000000 /dev/zero | tr '\\0' x | fold -w 99; echo; echo last";

@@ -15,14 +15,14 @@ pub use following::{Following, Part};
 use crate::api::Api;
 use crate::fault::Fault;
 use crate::peers::elsewhere;
-use budget::Budget;
+use budget::{Budget, length};
 use futures_util::future::{Either, select};
 use log::Log;
 use longhaul_domain::{AttemptNo, ProcessId};
-use longhaul_engine::ports::Stored;
+use longhaul_engine::ports::{Loss, Stored};
 use longhaul_engine::{EngineError, Goal, Mode};
 use longhaul_view::{Case, Choice, Cursor, Manner, Pattern};
-use longhaul_wire::api::{OutputNumbers, OutputView, ReadRequest, SearchRequest, SearchView};
+use longhaul_wire::api::{LostView, OutputNumbers, OutputView, ReadRequest, SearchRequest, SearchView};
 use pages::{Pages, Shown};
 use place::{Begin, Place};
 use scan::Scan;
@@ -38,6 +38,8 @@ const MOST_CONTEXT: u32 = 5;
 /// The matches of one answer: the usual number, and the greatest.
 const USUAL_MATCHES: u32 = 20;
 const MOST_MATCHES: u32 = 100;
+/// So many places of an answer at which output is missing are told apart.
+const MOST_LOST: usize = 4;
 
 /// A search as it was asked for.
 struct Search {
@@ -105,7 +107,18 @@ impl Api {
         };
         let log = Log::new(&self.engine, &stored, &place.cursor);
         let manner = manner(request.raw);
-        let scan = Scan { log, manner, budget, most, context, expired: place.expired, only_tail: None };
+        let lost =
+            log.losses(place.cursor.offset).await?.iter().map(|loss| loss.bytes).reduce(u64::saturating_add);
+        let scan = Scan {
+            log,
+            manner,
+            budget,
+            most,
+            context,
+            expired: place.expired,
+            only_tail: None,
+            lost_bytes: lost,
+        };
         scan.run(pattern, place.cursor).await
     }
 
@@ -144,7 +157,19 @@ impl Api {
             Begin::Line(number) => Begin::Cursor(pages.line(place.cursor, number).await?),
             begin @ (Begin::Cursor(_) | Begin::LastLines(_) | Begin::Ends) => begin,
         };
-        pages.read(&place, begin).await
+        let from = match begin {
+            Begin::Cursor(cursor) => cursor.offset,
+            Begin::LastLines(lines) => log.last_lines(lines).await?,
+            Begin::Line(_) | Begin::Ends => place.cursor.offset,
+        };
+        let losses = log.losses(from).await?;
+        let longest = lost(&losses, &place.cursor, u64::MAX);
+        let budget = if longest.is_empty() { budget } else { budget.less(length(&longest)) };
+        let mut shown = Pages { budget, ..pages }.read(&place, begin).await?;
+        let until =
+            Cursor::parse(&shown.view.next_cursor, place.cursor.owner).map_or(u64::MAX, |next| next.offset);
+        shown.view.lost = lost(&losses, &place.cursor, until);
+        Ok(shown)
     }
 
     /// Where to read on: behind what was removed, if it was; none if there is no output yet.
@@ -193,6 +218,22 @@ impl Api {
         others_first().await;
         Ok(())
     }
+}
+
+/// Tells where output could not be stored, up to an offset.
+fn lost(losses: &[Loss], cursor: &Cursor, until: u64) -> Vec<LostView> {
+    let mut told: Vec<LostView> = Vec::new();
+    for loss in losses.iter().filter(|loss| loss.offset <= until) {
+        let is_full = told.len() >= MOST_LOST;
+        match told.last_mut().filter(|_| is_full) {
+            Some(last) => last.bytes = last.bytes.saturating_add(loss.bytes),
+            None => {
+                let cursor = Cursor { line: None, ..cursor.at(loss.offset) };
+                told.push(LostView { bytes: loss.bytes, cursor: cursor.to_string() });
+            }
+        }
+    }
+    told
 }
 
 /// Lets everybody else have a turn: an output that has ended tells at once that it may have grown, and whoever is to

@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use longhaul_domain::{AttemptNo, ProcessId, State, Status, Timestamp};
 use longhaul_ports::{
-    AttemptKey, OutputError, OutputPage, OutputPlace, OutputSize, OutputSource, Stored, Wanted,
+    AttemptKey, Loss, OutputError, OutputPage, OutputPlace, OutputSize, OutputSource, Stored, Wanted,
 };
 
 /// What a follower learned.
@@ -23,6 +23,14 @@ impl Engine {
     /// [`EngineError::Output`] if there is none or it cannot be read.
     pub async fn output(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, EngineError> {
         self.core.parts.output.read(key, wanted).await.map_err(|source| EngineError::Output { source })
+    }
+
+    /// Where output of an attempt could not be stored.
+    ///
+    /// # Errors
+    /// [`EngineError::Output`] if there is none or it cannot be read.
+    pub async fn output_losses(&self, key: AttemptKey) -> Result<Vec<Loss>, EngineError> {
+        self.core.parts.output.losses(key).await.map_err(|source| EngineError::Output { source })
     }
 
     /// How much output an attempt has.

@@ -36,7 +36,7 @@ pub use membership::{Calls, Home, Lease, Membership, NodeFacts};
 pub use migrate::{Books, Member, Migrate, OldKey, Tombstone};
 pub use notary::{Here, NoNotary, Notary, SealFault};
 pub use output::{
-    Chunk, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
+    Chunk, Loss, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
 };
 pub use peers::{PeerAnswer, PeerBody, PeerCall, PeerError, Peers};
 pub use post::{Letter, Post, PostError, Receipt};

@@ -14,6 +14,14 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// [`OutputError::Missing`] if there is none.
     async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError>;
 
+    /// Where output could not be stored, by offset. What cannot tell where it lost something tells of nothing.
+    ///
+    /// # Errors
+    /// [`OutputError::Missing`] if there is none.
+    async fn losses(&self, _key: AttemptKey) -> Result<Vec<Loss>, OutputError> {
+        Ok(Vec::new())
+    }
+
     /// At most `wanted.most` bytes from a place on, cut where the stream changes. Bytes that were dropped are skipped
     /// and told as a gap.
     ///
@@ -77,6 +85,15 @@ pub struct OutputSize {
     pub gap: Option<(u64, u64)>,
     /// When the last bytes were read; none if there are none.
     pub last_at: Option<Timestamp>,
+}
+
+/// Output that could not be stored, because the disk was full or failing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The offset at which it is missing.
+    pub offset: u64,
+    /// How many bytes are missing there.
+    pub bytes: u64,
 }
 
 /// What to read.

@@ -76,6 +76,7 @@
 //! | `output.log` | the bytes of both outputs, each at its own offset for ever |
 //! | `output.idx` | 16-byte entries: end offset of a run (low 56 bits) and stream (top 8 bits: 1 stdout, 2 stderr), then the steady time of its start in milliseconds; there from the first entry on |
 //! | `output.gap` | four `u64`: the range of the log that was given back, and that of the index |
+//! | `output.lost` | 16-byte entries: an offset of the log and how many bytes could not be stored there, as two `u64`; the last one may still grow, and counts what is lost behind it once there are 256 |
 //! | `output.tail0`, `output.tail1`, `output.idx0`, `output.idx1` | the tails, where holes cannot be punched: `LHTAIL1`, a zero byte, the offset of the first byte as `u64`, then content |
 //!
 //! `identity` and `exit` are text: the form and its version (`longhaul-identity 1`, `longhaul-exit 1`), lines of
@@ -125,7 +126,7 @@ pub use limit::{EndEvidence, ExceededLimit};
 pub use notice::{Descriptor, ErrorCode, Notice, Welcome};
 pub use order::{Hello, Order, PROTOCOL_VERSION, SignalTarget, StopOrder};
 pub use out_of_memory::{has_killed_in_group, has_logged_kill};
-pub use output::{Chunk, Entries, IndexEntry, LOOK_BACK, OutputLog, Run, Stream, leave_headroom};
+pub use output::{Chunk, Entries, IndexEntry, LOOK_BACK, Loss, OutputLog, Run, Stream, leave_headroom};
 pub use plan::{LONGEST_PLAN, StopPlan, StopStep};
 pub use process_stat::ProcessStat;
 pub use program::{main, run_if_asked};

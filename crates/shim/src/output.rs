@@ -5,9 +5,10 @@
 //! | `output.log` | the bytes, each at its own offset for ever |
 //! | `output.idx` | 16-byte entries: end offset of a run (56 bits) and its stream (top 8 bits), steady time of its start; none before the first |
 //! | `output.gap` | four little-endian `u64`: the dropped range of the log, the dropped range of the index |
+//! | `output.lost` | 16-byte entries: an offset of the log, and how many bytes could not be stored there; both little-endian `u64` |
 //! | `output.tail0`, `output.tail1`, `output.idx0`, `output.idx1` | only where holes cannot be punched |
 //!
-//! The last room of a disk is left to records: output that comes then is dropped and counted.
+//! The last room of a disk is left to records: output that comes then is dropped, and counted where it is missing.
 //!
 //! A tail file begins with 16 bytes: `LHTAIL1` and a zero byte, then the offset of its first byte.
 
@@ -15,6 +16,7 @@ mod entry;
 mod gap;
 mod headroom;
 mod index;
+mod loss;
 mod place;
 mod reader;
 mod segments;
@@ -22,5 +24,6 @@ mod writer;
 
 pub use entry::{IndexEntry, Stream};
 pub use headroom::leave_headroom;
+pub use loss::Loss;
 pub use reader::{Chunk, Entries, LOOK_BACK, OutputLog, Run};
 pub(crate) use writer::{OutputWriter, Taken};

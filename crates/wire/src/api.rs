@@ -24,8 +24,8 @@ pub use launch::{
 };
 pub use node::{NodeListing, NodeView};
 pub use output::{
-    MatchView, Omitted, OnlyTail, OutputNumbers, OutputView, ReadRequest, SearchRequest, SearchView,
-    StreamChoice,
+    LostView, MatchView, Omitted, OnlyTail, OutputNumbers, OutputView, ReadRequest, SearchRequest,
+    SearchView, StreamChoice,
 };
 pub use problem::Problem;
 pub use process::{

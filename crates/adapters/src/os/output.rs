@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use growth::Growth;
 use longhaul_domain::{ProcessId, Timestamp};
 use longhaul_ports::{
-    AttemptKey, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource, Wanted,
+    AttemptKey, Loss, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource, Wanted,
 };
 use longhaul_shim::EXIT;
 use pages::Pages;
@@ -66,6 +66,10 @@ impl OsOutput {
 impl OutputLog for OsOutput {
     async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError> {
         self.beside(key, "measured", |pages| pages.size()).await
+    }
+
+    async fn losses(&self, key: AttemptKey) -> Result<Vec<Loss>, OutputError> {
+        self.beside(key, "read", |pages| pages.losses()).await
     }
 
     async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError> {

@@ -3,7 +3,7 @@
 use super::kept::Kept;
 use super::place::is_over;
 use crate::fault::Fault;
-use longhaul_engine::ports::{AttemptKey, OutputError, OutputSize, OutputSource, Stored, Wanted};
+use longhaul_engine::ports::{AttemptKey, Loss, OutputError, OutputSize, OutputSource, Stored, Wanted};
 use longhaul_engine::{Engine, EngineError};
 use longhaul_view::{Choice, Cursor, Ending, Window};
 
@@ -48,6 +48,19 @@ impl<'e> Log<'e> {
             Err(error) if is_missing(&error) => Ok(None),
             other => Ok(Some(other?)),
         }
+    }
+
+    /// Where it could not be stored, from an offset on.
+    pub(super) async fn losses(&self, from: u64) -> Result<Vec<Loss>, Fault> {
+        if self.kept.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut losses = match self.engine.output_losses(self.key).await {
+            Err(error) if is_missing(&error) => Vec::new(),
+            other => other?,
+        };
+        losses.retain(|loss| loss.offset >= from);
+        Ok(losses)
     }
 
     /// The part from an offset up to the gap, or to the end.

@@ -33,6 +33,8 @@ pub(super) struct Scan<'e> {
     pub(super) expired: bool,
     /// Why no more than the end is searched.
     pub(super) only_tail: Option<&'e OnlyTail>,
+    /// So many bytes of what is searched could not be stored.
+    pub(super) lost_bytes: Option<u64>,
 }
 
 impl Scan<'_> {
@@ -112,6 +114,7 @@ impl Scan<'_> {
                     truncated: is_cut,
                     next_cursor: next.to_string(),
                     dropped_bytes: (dropped > 0).then_some(dropped),
+                    lost_bytes: self.lost_bytes,
                     cursor_expired: expired,
                     only_tail: self.only_tail.cloned(),
                 });
@@ -131,6 +134,7 @@ impl Scan<'_> {
             truncated: false,
             next_cursor: from.on_line(end, line).to_string(),
             dropped_bytes: (dropped > 0).then_some(end),
+            lost_bytes: self.lost_bytes,
             cursor_expired: expired,
             only_tail: self.only_tail.cloned(),
         }

@@ -79,8 +79,16 @@ impl Api {
         let log = Log { kept: Some(&kept), ..Log::new(&self.engine, stored, &place.cursor) };
         let Search { pattern, budget, context, most } = search;
         let manner = manner(request.raw);
-        let scan =
-            Scan { log, manner, budget, most, context, expired: place.expired, only_tail: Some(&only_tail) };
+        let scan = Scan {
+            log,
+            manner,
+            budget,
+            most,
+            context,
+            expired: place.expired,
+            only_tail: Some(&only_tail),
+            lost_bytes: None,
+        };
         scan.run(pattern, place.cursor).await
     }
 

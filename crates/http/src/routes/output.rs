@@ -13,10 +13,11 @@ use frames::Frames;
 use futures_util::stream;
 use longhaul_api::{Api, Fault, Following, Part, moment, output_is_gone};
 use longhaul_domain::{AttemptNo, ProcessId, State, Timestamp};
-use longhaul_engine::ports::{AttemptKey, OutputError, OutputPage, OutputSource, Stored, Wanted};
+use longhaul_engine::ports::{AttemptKey, Loss, OutputError, OutputPage, OutputSource, Stored, Wanted};
 use longhaul_engine::{EngineError, Followed, Goal, Mode};
 use longhaul_wire::output::{FrameKind, MEDIA_TYPE, NOTES_HEADER};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 mod frames;
 
@@ -89,6 +90,7 @@ async fn output(
     let is_there = reader.look_there(&stored, begin).await?;
     if !is_there {
         reader.position = reader.offset(begin).await?;
+        reader.begin = reader.position;
     }
     let first = if is_there { None } else { reader.first().await? };
     if !is_there
@@ -125,10 +127,14 @@ struct Reader {
     fixed: bool,
     follow: bool,
     only: Option<OutputSource>,
+    /// Where it began to read.
+    begin: u64,
     position: u64,
     /// Reads what lies on another node.
     there: Option<Following>,
     wants_notes: bool,
+    /// How much output is told as lost, and where.
+    told: BTreeMap<u64, u64>,
     ended: bool,
 }
 
@@ -152,9 +158,11 @@ impl Reader {
             fixed: asked.is_some(),
             follow: query.flag("follow")?,
             only,
+            begin: 0,
             position: 0,
             there: None,
             wants_notes: false,
+            told: BTreeMap::new(),
             ended: false,
         })
     }
@@ -229,20 +237,34 @@ impl Reader {
         Ok(None)
     }
 
-    /// What there is to say of output that could not be stored; nothing before the attempt has ended.
+    /// What there is to say of output that could not be stored, and that was not told where it is missing.
     async fn loss(&self) -> Result<Option<String>, Fault> {
         let stored = self.api.engine.process(self.id).await?;
         let process = &stored.process;
-        let State::Ended(ended) = &process.state else { return Ok(None) };
-        let lost = ended.ending.exit().filter(|_| process.attempt == self.attempt);
-        let lost = lost.map_or(0, |exit| exit.dropped_bytes);
+        let lost = if let State::Ended(ended) = &process.state
+            && let Some(exit) = ended.ending.exit().filter(|_| process.attempt == self.attempt)
+        {
+            exit.dropped_bytes
+        } else {
+            self.losses().await?.iter().map(|loss| loss.bytes).sum()
+        };
+        let lost = lost.saturating_sub(self.told.values().sum());
         Ok((lost > 0).then(|| format!("{lost} bytes of its output could not be stored and are lost")))
     }
 
     /// Output that is there now, if there is any.
     async fn piece(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
-            let wanted = Wanted { from: self.position, most: PIECE, only: self.only };
+            let losses = self.losses().await?;
+            if let Some(note) = self.tell_losses(&losses) {
+                return Ok(Some(note));
+            }
+            // What is missing is told where it is missing.
+            let next = losses.iter().map(|loss| loss.offset).find(|offset| *offset > self.position);
+            let ahead = next.map_or(PIECE, |next| {
+                u32::try_from(next.saturating_sub(self.position)).unwrap_or(PIECE).min(PIECE)
+            });
+            let wanted = Wanted { from: self.position, most: ahead, only: self.only };
             let page = match self.api.engine.output(self.key(), wanted).await {
                 Err(error) if is_missing(&error) => return Ok(None),
                 other => other?,
@@ -253,6 +275,27 @@ impl Reader {
                 return Ok(piece);
             }
         }
+    }
+
+    async fn losses(&self) -> Result<Vec<Loss>, Fault> {
+        if !self.wants_notes {
+            return Ok(Vec::new());
+        }
+        match self.api.engine.output_losses(self.key()).await {
+            Err(error) if is_missing(&error) => Ok(Vec::new()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Tells of output that is missing before the present position, as far as that was not told.
+    fn tell_losses(&mut self, losses: &[Loss]) -> Option<Bytes> {
+        let mut lost = 0_u64;
+        for loss in losses.iter().filter(|loss| (self.begin..=self.position).contains(&loss.offset)) {
+            let told = self.told.insert(loss.offset, loss.bytes).unwrap_or(0);
+            lost = lost.saturating_add(loss.bytes.saturating_sub(told));
+        }
+        let note = || format!("{lost} bytes of its output could not be stored here and are lost");
+        (lost > 0).then(|| Frames::note(self.position, note()))
     }
 
     /// The next output of another node; none when there is no more.

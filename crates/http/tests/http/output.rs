@@ -35,6 +35,34 @@ async fn output_that_was_removed_is_told_and_none_at_all_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn output_that_could_not_be_stored_is_noted_where_it_is_missing_while_it_runs() {
+    let world = World::new().await;
+    let id = world.launch("run").await;
+    world.pass(millis(1)).await;
+    let output = world.spawner.output();
+    output.write(key(&id, 1), OutputSource::Stdout, b"one\n");
+    output.lose(key(&id, 1), 70);
+    output.write(key(&id, 1), OutputSource::Stdout, b"two\n");
+    let read = async |query: &str, headers: &[(&str, &str)]| {
+        let path = format!("/v1/processes/{id}/output?{query}");
+        world.ask_with("GET", &path, headers, axum::body::Body::empty()).await.frames()
+    };
+    let here = "70 bytes of its output could not be stored here and are lost";
+    let notes = [("longhaul-notes", "1")];
+    let said_all = [
+        (FrameKind::Stdout, 0, "one\n"),
+        (FrameKind::Note, 4, here),
+        (FrameKind::Stdout, 4, "two\n"),
+        (FrameKind::End, 8, ""),
+    ];
+    assert_eq!(said(&read("", &notes).await), said_all);
+    let elsewhere = "70 bytes of its output could not be stored and are lost";
+    let said_last = [(FrameKind::Stdout, 6, "o\n"), (FrameKind::Note, 8, elsewhere), (FrameKind::End, 8, "")];
+    assert_eq!(said(&read("from=6", &notes).await), said_last);
+    assert!(read("", &[]).await.iter().all(|frame| frame.kind != FrameKind::Note));
+}
+
+#[tokio::test(start_paused = true)]
 async fn stream_offset_and_lines_choose_what_is_read() {
     let world = World::new().await;
     let id = world.launch("run").await;

@@ -187,6 +187,26 @@ async fn no_answer_exceeds_its_budget_and_the_pages_joined_are_the_log() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn output_that_could_not_be_stored_is_told_where_it_is_missing_while_it_runs() {
+    let world = World::new().await;
+    let id = running(&world, b"one\n").await;
+    let output = world.spawner.output();
+    output.lose(key(&id), 70);
+    output.write(key(&id), OutputSource::Stdout, b"two\n");
+    output.lose(key(&id), 5);
+    let lost = |view: &OutputView| -> Vec<(String, u64)> {
+        view.lost.iter().map(|lost| (lost.cursor.clone(), lost.bytes)).collect()
+    };
+    let all = read(&world, &id, "").await;
+    assert_eq!(lost(&all), [(cursor(&id, 4), 70), (cursor(&id, 8), 5)]);
+    let behind = read(&world, &id, &format!("cursor={}", all.lost[0].cursor)).await;
+    assert_eq!((behind.text.as_str(), behind.lost), ("two\n", all.lost.clone()));
+    let tail = read(&world, &id, &format!("cursor={}", cursor(&id, 5))).await;
+    assert_eq!(lost(&tail), [(cursor(&id, 8), 5)]);
+    assert_eq!(search(&world, &id, "pattern=o").await.lost_bytes, Some(75));
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropped_middle_is_told_where_it_was() {
     let world = World::new().await;
     let id = running(&world, b"head\n....tail\n").await;

@@ -10,6 +10,7 @@ use std::{
 use super::{
     entry::{ENTRY, IndexEntry, Stream},
     gap::{GAP, GAP_LENGTH, Gap},
+    loss::{self, LOST, Loss},
     segments::{INDEX, LOG, Names, Segments},
 };
 use crate::attempt_directory::AttemptDirectory;
@@ -73,6 +74,25 @@ impl OutputLog {
     pub fn gap(&self) -> io::Result<Option<Range<u64>>> {
         let gap = self.read_gap()?;
         Ok((!gap.log.is_empty()).then_some(gap.log))
+    }
+
+    /// Returns where output could not be stored, by offset.
+    pub fn losses(&self) -> io::Result<Vec<Loss>> {
+        let Some(file) = self.directory.open_file(LOST)? else {
+            return Ok(Vec::new());
+        };
+        let length = self.length()?;
+        let mut losses = Vec::new();
+        for place in 0..loss::MOST {
+            let mut bytes = [0; 16];
+            if file.read_at(&mut bytes, place.saturating_mul(loss::LENGTH))? < bytes.len() {
+                break;
+            }
+            // What makes no sense must not hide what does.
+            losses.extend(Loss::decode(bytes).filter(|loss| loss.offset <= length));
+        }
+        losses.sort_by_key(|loss| loss.offset);
+        Ok(losses)
     }
 
     /// Reads bytes from an offset on, never across a gap and never zeros out of one.

@@ -16,6 +16,7 @@ use super::{
     gap::{GAP, Gap},
     headroom::leave_headroom,
     index::Index,
+    loss::{self, LOST, Loss},
     place::Place,
     segments::{INDEX, LOG},
 };
@@ -54,6 +55,8 @@ pub(crate) struct OutputWriter {
     run: Option<OpenRun>,
     trash: OwnedFd,
     moving: Moving,
+    lost: Option<OpenLoss>,
+    lost_file: Option<std::fs::File>,
     dropped: u64,
     write_errors: u64,
 }
@@ -76,6 +79,13 @@ enum Moving {
 struct OpenRun {
     entry: IndexEntry,
     at: u64,
+    dirty: bool,
+}
+
+/// The last entry of what was lost, which may still grow.
+struct OpenLoss {
+    loss: Loss,
+    place: u64,
     dirty: bool,
 }
 
@@ -106,6 +116,8 @@ impl OutputWriter {
             run: None,
             trash,
             moving: Moving::Splice,
+            lost: None,
+            lost_file: None,
             dropped: 0,
             write_errors: 0,
         })
@@ -133,14 +145,45 @@ impl OutputWriter {
         }
     }
 
-    /// Writes the entry that still grew, so that readers see all that was moved.
+    /// Writes the entries that still grew, so that readers see all that was moved, and what was lost.
     pub(crate) fn flush(&mut self) {
+        self.flush_loss();
         if let Some(run) = &mut self.run
             && run.dirty
         {
             match self.index.write(&self.directory, run.at, &run.entry.encode()) {
                 Ok(()) => run.dirty = false,
                 Err(_) => self.write_errors = self.write_errors.saturating_add(1),
+            }
+        }
+    }
+
+    fn flush_loss(&mut self) {
+        let Some(open) = self.lost.as_mut().filter(|open| open.dirty) else {
+            return;
+        };
+        if self.lost_file.is_none() {
+            self.lost_file = self.directory.create(LOST).ok().map(Into::into);
+        }
+        // On a disk that takes nothing at all the record of the end tells how much was lost.
+        let at = open.place.saturating_mul(loss::LENGTH);
+        let written = self.lost_file.as_ref().map(|file| file.write_all_at(&open.loss.encode(), at));
+        open.dirty = written.is_none_or(|written| written.is_err());
+    }
+
+    /// Counts bytes that could not be stored, where they are missing.
+    fn lose(&mut self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.dropped = self.dropped.saturating_add(bytes);
+        let offset = self.length;
+        match &mut self.lost {
+            Some(open) if open.loss.offset == offset || open.place.saturating_add(1) >= loss::MOST => {
+                open.loss.bytes = open.loss.bytes.saturating_add(bytes);
+                open.dirty = true;
+            }
+            before => {
+                let place = before.as_ref().map_or(0, |open| open.place.saturating_add(1));
+                *before = Some(OpenLoss { loss: Loss { offset, bytes }, place, dirty: true });
             }
         }
     }
@@ -314,7 +357,7 @@ impl OutputWriter {
         let written = self.log.file.write_all_at(buffer.get(..got).unwrap_or(&[]), place);
         if written.is_err() {
             // These bytes have left the pipe already; discarding goes on with the next ones.
-            self.dropped = self.dropped.saturating_add(got as u64);
+            self.lose(got);
         }
         written.map(|()| got)
     }
@@ -341,7 +384,7 @@ impl OutputWriter {
         match rustix::pipe::splice(pipe, None, &self.trash, None, COPY, flags) {
             Ok(0) => Taken::Ended,
             Ok(bytes) => {
-                self.dropped = self.dropped.saturating_add(bytes as u64);
+                self.lose(bytes);
                 Taken::Bytes(bytes)
             }
             Err(Errno::AGAIN | Errno::INTR) => Taken::Nothing,

@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, time::Instant};
 
-use longhaul_shim::{Chunk, LOOK_BACK, Launch, Order, OutputBound, OutputLog, StopOrder, StopReason, Stream};
+use longhaul_shim::{
+    Chunk, LOOK_BACK, Launch, Loss, Order, OutputBound, OutputLog, StopOrder, StopReason, Stream,
+};
 
 use crate::harness::{Attempt, script, until};
 
@@ -228,6 +230,34 @@ fn full_disk_never_blocks_the_work_and_loses_only_what_did_not_fit() {
     assert_eq!(record.output_bytes, MIB);
     assert_eq!(record.output_bytes + record.dropped_bytes, 8 * MIB + 4);
     assert!(record.write_errors > 0);
+    attempt.finish();
+}
+
+#[test]
+fn output_that_cannot_be_stored_is_told_where_it_is_missing_while_the_work_goes_on() {
+    let mut attempt = Attempt::idle();
+    let shim = attempt.shim.id().to_string();
+    let limit = |bytes: &str| {
+        let limited = std::process::Command::new("prlimit")
+            .args(["--pid", &shim, &format!("--fsize={bytes}")])
+            .status();
+        assert!(limited.unwrap().success());
+    };
+    limit("1048576:unlimited");
+    let go = attempt.path().join("go");
+    let waits = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
+    let text = format!("head -c 3145728 /dev/zero; {waits}; echo two; exec sleep 1000");
+    attempt.peer.tell(&Order::Launch(Box::new(script(&text))));
+    attempt.peer.started();
+    let missing = [Loss { offset: MIB, bytes: 2 * MIB }];
+    until("the loss is told", || (attempt.output().losses().unwrap() == missing).then_some(()));
+    limit("unlimited:unlimited");
+    fs::write(&go, "").unwrap();
+    until("more is stored", || (attempt.output().length().unwrap() == MIB + 4).then_some(()));
+    assert_eq!(attempt.output().losses().unwrap(), missing);
+    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    let record = attempt.peer.settled();
+    assert_eq!(record.dropped_bytes, 2 * MIB);
     attempt.finish();
 }
 

@@ -7,8 +7,8 @@ use longhaul_domain::{
     Capabilities, CommandSpec, EnvironmentHash, ProcessId, Signal, SignalTarget, Timestamp, TreeUsage,
 };
 use longhaul_ports::{
-    AttemptKey, Found, LeaseEnd, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource,
-    Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook, Vault, VaultError, Wanted,
+    AttemptKey, Found, LeaseEnd, Loss, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize,
+    OutputSource, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook, Vault, VaultError, Wanted,
 };
 use std::sync::Arc;
 
@@ -156,6 +156,10 @@ impl FaultyOutput {
 impl OutputLog for FaultyOutput {
     async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError> {
         self.through(Call::Output, key.id, self.inner.size(key)).await
+    }
+
+    async fn losses(&self, key: AttemptKey) -> Result<Vec<Loss>, OutputError> {
+        self.through(Call::Output, key.id, self.inner.losses(key)).await
     }
 
     async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError> {

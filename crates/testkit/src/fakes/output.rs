@@ -5,8 +5,8 @@ use super::locked;
 use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Timestamp};
 use longhaul_ports::{
-    AttemptKey, Chunk, Clock, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource,
-    Wanted,
+    AttemptKey, Chunk, Clock, Loss, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize,
+    OutputSource, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -24,6 +24,7 @@ pub struct FakeOutput {
 struct Log {
     bytes: Vec<Byte>,
     gap: Option<(u64, u64)>,
+    losses: Vec<Loss>,
     closed: bool,
 }
 
@@ -67,6 +68,14 @@ impl FakeOutput {
         locked(&self.logs).entry(key).or_default().gap = Some((from, to));
     }
 
+    /// Tells that so many bytes could not be stored behind what there is.
+    pub fn lose(&self, key: AttemptKey, bytes: u64) {
+        let mut logs = locked(&self.logs);
+        let log = logs.entry(key).or_default();
+        let offset = log.end();
+        log.losses.push(Loss { offset, bytes });
+    }
+
     /// Bytes of output so far.
     #[must_use]
     pub fn written(&self, key: AttemptKey) -> u64 {
@@ -86,6 +95,10 @@ impl OutputLog for FakeOutput {
             gap: log.gap,
             last_at: log.bytes.last().map(|byte| byte.at),
         })
+    }
+
+    async fn losses(&self, key: AttemptKey) -> Result<Vec<Loss>, OutputError> {
+        self.with(key, |log| log.losses.clone())
     }
 
     async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError> {

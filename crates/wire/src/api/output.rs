@@ -56,6 +56,10 @@ pub struct OutputView {
     /// So many bytes right before `text` were dropped from a log that grew too long, and cannot be read any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped_bytes: Option<u64>,
+    /// Where output could not be stored, because the disk was full or failing: among what is told here, its begin and end
+    /// included. With many such places the last one counts for those behind it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<LostView>,
     /// The text, which ends with a whole line unless the line is still being written or alone exceeds the budget.
     pub text: String,
     /// Hand this over to read on; it stays valid, also when the manager is restarted.
@@ -80,6 +84,16 @@ pub struct OnlyTail {
     pub why: String,
     /// What is before this offset is there alone.
     pub from_byte: u64,
+}
+
+/// Output that could not be stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LostView {
+    /// How many bytes.
+    pub bytes: u64,
+    /// They are missing right before what is read here.
+    pub cursor: String,
 }
 
 /// A part that was left out.
@@ -143,6 +157,9 @@ pub struct SearchView {
     /// So many bytes among those scanned were dropped from a log that grew too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped_bytes: Option<u64>,
+    /// So many bytes behind the begin of the search could not be stored, because the disk was full or failing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_bytes: Option<u64>,
     /// What the cursor stood at is gone; the search began with the oldest that is kept.
     #[serde(skip_serializing_if = "is_false")]
     pub cursor_expired: bool,

@@ -2,7 +2,7 @@
 
 use super::has_exit;
 use longhaul_domain::Timestamp;
-use longhaul_ports::{Chunk, OutputPage, OutputSize, OutputSource, Wanted};
+use longhaul_ports::{Chunk, Loss, OutputPage, OutputSize, OutputSource, Wanted};
 use longhaul_shim::{AttemptDirectory, Chunk as Read, OutputLog, Run, Stream};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -27,6 +27,11 @@ impl Pages {
         let gap = self.log.gap()?.map(|gap| (gap.start, gap.end));
         let last = self.log.last_time()?.map(|time| Timestamp(i64::try_from(time).unwrap_or(i64::MAX)));
         Ok(OutputSize { end: self.log.length()?, gap, last_at: last })
+    }
+
+    pub(super) fn losses(&self) -> io::Result<Vec<Loss>> {
+        let told = self.log.losses()?.into_iter();
+        Ok(told.map(|loss| Loss { offset: loss.offset, bytes: loss.bytes }).collect())
     }
 
     pub(super) fn has_ended(&self) -> bool {

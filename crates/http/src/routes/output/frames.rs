@@ -40,16 +40,25 @@ impl Frames {
         out.into()
     }
 
+    /// A text about the output at this offset.
+    pub(super) fn note(offset: u64, text: String) -> Bytes {
+        Self::one(&noted(offset, text))
+    }
+
     /// The last frame of every answer, after what there is to say of it as a whole.
     pub(super) fn end(offset: u64, note: Option<String>) -> Bytes {
         let mut out = Vec::new();
         if let Some(note) = note {
-            Frame { kind: FrameKind::Note, offset, at: 0, bytes: note.into_bytes() }.encode(&mut out);
+            noted(offset, note).encode(&mut out);
         }
         let end = Frame { kind: FrameKind::End, offset, at: 0, bytes: Vec::new() };
         end.encode(&mut out);
         out.into()
     }
+}
+
+fn noted(offset: u64, text: String) -> Frame {
+    Frame { kind: FrameKind::Note, offset, at: 0, bytes: text.into_bytes() }
 }
 
 const fn gap(offset: u64, at: i64) -> Frame {
