@@ -79,6 +79,34 @@ fn oversized_arguments_are_refused_with_their_limit() {
 }
 
 #[test]
+fn a_background_launch_of_what_cannot_be_executed_tells_the_reason_as_in_the_foreground() {
+    let home = Home::new();
+    for (name, content, reason) in [
+        (
+            "orphan",
+            "#!/nope\necho hi\n",
+            "the interpreter that its first line or its header names is missing",
+        ),
+        ("junk", "junk\n", "a script must begin with a line such as #!/bin/sh"),
+    ] {
+        let path = home.work().join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let program = format!("./{name}");
+        let foreground = home.run(&["run", "--", &program]);
+        let background = home.run(&["run", "-b", "--", &program]);
+        assert_eq!((foreground.code, background.code), (126, 126), "{background:?}");
+        assert!(foreground.err.contains(reason) && background.err.contains(reason), "{background:?}");
+        let record = home.record(background.out.trim_end());
+        assert!(record["error"].as_str().unwrap().contains(reason), "{record}");
+        assert_eq!(
+            (record["status"].as_str(), record["start_failure"]["stage"].as_str()),
+            (Some("failed"), Some("exec"))
+        );
+    }
+}
+
+#[test]
 fn a_damaged_database_is_refused_untouched() {
     let home = Home::new();
     let _ = home.launch(&["true"]);

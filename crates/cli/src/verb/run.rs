@@ -14,16 +14,14 @@ use crate::standing::Standing;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{LaunchRequest, Launched, ProcessView, WaitReply};
 use rustix::fs::OFlags;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
-use std::{env, time::Duration};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
 
 /// How long a person waits for the pid of what was launched.
 const START: Duration = Duration::from_millis(400);
-/// How long a start that will probably fail is waited for. It fails within milliseconds, and what does start is not
-/// waited for any longer.
+/// How long a start is waited for that may fail: until the program is executed nobody knows whether it can be.
 const FAILED_START: Duration = Duration::from_secs(2);
 
 /// Runs a command.
@@ -36,14 +34,10 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failur
         return Ok(DONE);
     }
     warn_of_lost_variables(context, args, &request);
-    let may_not_start = args.background && !is_found(&request);
     let id_file = IdFile::of(&args.work)?;
     let signals = if args.background { None } else { Some(Signals::new()?) };
-    let mut launched = submit(context, &args.work, request).await?;
+    let launched = submit(context, &args.work, request).await?;
     id_file.write(&launched.process.id)?;
-    if may_not_start && Standing::of(&launched.process) != Standing::Pending {
-        launched.process = started(context, launched.process, FAILED_START).await;
-    }
     tell_if_nowhere(context, &launched.process);
     // What was launched before, under the same key, has an input of its own.
     let hands_over = hands_over && launched.created;
@@ -169,8 +163,10 @@ async fn is_unknown(context: &Context, id: &str) -> bool {
 pub(super) async fn announce(context: &Context, mut launched: Launched) -> Result<i32, Failure> {
     let console = &context.console;
     let for_people = console.wants_hints();
-    if for_people {
-        launched.process = started(context, launched.process, START).await;
+    let waits = Standing::of(&launched.process) == Standing::Pending;
+    if for_people || !waits {
+        let patience = if waits { START } else { FAILED_START };
+        launched.process = started(context, launched.process, patience).await;
     }
     let id = &launched.process.id;
     match console.format {
@@ -206,25 +202,6 @@ fn is_command_line(words: &[String]) -> bool {
     let is_operator =
         |word: &String| matches!(word.as_str(), "&&" | "||" | "|" | ";" | "&" | ">" | ">>" | "<");
     program.contains([' ', ';', '|', '&', '<', '>', '$', '=']) || arguments.iter().any(is_operator)
-}
-
-/// Looks whether the program of a launch is there, so that only a launch that will probably fail is waited for.
-fn is_found(request: &LaunchRequest) -> bool {
-    let Some(command) = &request.command else { return true };
-    if request.node.is_some() || request.any_node || !request.node_labels.is_empty() {
-        return true;
-    }
-    let directory = std::path::Path::new(&command.directory);
-    let is_executable = |path: PathBuf| {
-        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    if command.program.contains('/') {
-        return is_executable(directory.join(&command.program));
-    }
-    let environment = &command.environment;
-    let captured = || environment.captured.as_ref().and_then(|captured| captured.get("PATH"));
-    let Some(path) = environment.declared.get("PATH").or_else(captured) else { return false };
-    env::split_paths(path).any(|place| is_executable(directory.join(place).join(&command.program)))
 }
 
 /// Names what was launched, unless nobody wants to know.
