@@ -110,6 +110,22 @@ fn a_background_launch_hands_its_input_over_only_when_told_to() {
 }
 
 #[test]
+fn a_restart_says_that_its_input_is_open_where_nobody_hands_it_over_again() {
+    let home = Home::new();
+    assert_eq!(fed(home.command(&["run", "--name", "fed", "--", "cat"]), b"x").out, "x");
+    let again = home.run(&["restart", "-b", "fed"]);
+    assert_eq!(again.code, 0);
+    assert!(again.err.contains("`longhaul send --close "), "{again:?}");
+    let id = again.out.trim_end();
+    assert_eq!(home.run(&["wait", "--for", "running", id]).code, 0);
+    assert_eq!(home.run(&["send", id, "y", "--close"]).code, 0);
+    assert_eq!(home.run(&["wait", id]).code, 0);
+    assert_eq!(home.ok(&["logs", id]), "y");
+    let piped = fed(home.command(&["restart", id]), b"z");
+    assert_eq!((piped.code, piped.out.as_str(), piped.err.as_str()), (0, "z", ""));
+}
+
+#[test]
 fn input_that_could_not_be_read_again_is_refused_before_anything_runs() {
     let home = Home::new();
     let answer = fed(home.command(&["run", "--retry", "2", "--", "cat"]), b"x");

@@ -89,7 +89,5 @@ async fn send_all(
 /// Says what can be done with input that nobody hands over any more.
 pub(super) fn left_open(id: &str) -> String {
     let id = clean_label(short(id));
-    format!(
-        "its input is still open: `longhaul send {id}` goes on with it, `longhaul send --close {id}` ends it"
-    )
+    format!("its input is open: `longhaul send {id}` writes to it, `longhaul send --close {id}` ends it")
 }

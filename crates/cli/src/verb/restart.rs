@@ -1,7 +1,7 @@
 //! `restart`
 
 use super::foreground::{Signals, accompany};
-use super::handover::is_piped;
+use super::handover::{is_piped, left_open};
 use super::run::{announce, untold};
 use super::{check_expected, complained, first_failed};
 use crate::arguments::{Expected, RestartArgs};
@@ -10,6 +10,7 @@ use crate::dispatch::Context;
 use crate::exit_code::{DONE, Regime, of_failure};
 use crate::failure::Failure;
 use crate::render::{label, short};
+use crate::standing::Standing;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{
     Launched, ProcessView, RestartInterruptedReply, RestartInterruptedRequest, RestartRequest,
@@ -25,7 +26,12 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
         let mut codes = Vec::new();
         for id in &args.ids {
             codes.push(match again(context, id, args.expected).await {
-                Ok(launched) => announce(context, launched).await?,
+                Ok(launched) => {
+                    let open = input_left_open(&launched.process);
+                    let code = announce(context, launched).await?;
+                    tell_of_input(context, open);
+                    code
+                }
                 Err(failure) => complained(context, failure),
             });
         }
@@ -41,7 +47,11 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
     let signals = Signals::new()?;
     let launched = again(context, id, args.expected).await?;
     // From here on the code is about the process, whatever goes wrong.
-    let hands_over = launched.process.stdin.as_deref() == Some("pipe") && is_piped();
+    let open = input_left_open(&launched.process);
+    let hands_over = open.is_some() && is_piped();
+    if !hands_over {
+        tell_of_input(context, open);
+    }
     match accompany(context, launched.process, signals, hands_over).await {
         Err(failure) => {
             let code = of_failure(&failure, Regime::PassThrough);
@@ -49,6 +59,21 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
             Ok(code)
         }
         code => code,
+    }
+}
+
+/// Says of a command that reads what is sent to it that nothing is: what was handed over before was read once.
+fn input_left_open(process: &ProcessView) -> Option<String> {
+    let reads = process.stdin.as_deref() == Some("pipe") && !Standing::of(process).is_ended();
+    reads.then(|| {
+        let (name, left) = (label(process), left_open(&process.id));
+        format!("{name} is not given again what was sent to its input before: {left}")
+    })
+}
+
+fn tell_of_input(context: &Context, open: Option<String>) {
+    if let Some(text) = open {
+        context.console.say(&text);
     }
 }
 
@@ -80,6 +105,9 @@ async fn restart_interrupted(context: &Context, args: &RestartArgs) -> Result<i3
         console.say("no interrupted process is left to restart");
     } else if !text.is_empty() {
         console.print(&text).map_err(|failure| untold(failure, &ids.join(", ")))?;
+    }
+    for process in &reply.processes {
+        tell_of_input(context, input_left_open(process));
     }
     for skipped in &reply.skipped {
         let name =
