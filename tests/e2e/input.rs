@@ -110,6 +110,53 @@ fn a_background_launch_hands_its_input_over_only_when_told_to() {
 }
 
 #[test]
+fn input_that_a_background_launch_leaves_where_it_is_is_told_of() {
+    let home = Home::new();
+    for (flags, is_told) in [(&[][..], true), (&["--stdin", "none"], false), (&["--stdin-pipe"], false)] {
+        let (mut writer, mut reader) = held();
+        writer.write_all(b"x\n").unwrap();
+        let mut command = home.command(&[&["run", "-b"], flags, &["--", "true"]].concat());
+        let answer = Answer::of(command.stdin(reader.try_clone().unwrap()).output().unwrap());
+        assert_eq!(
+            (answer.code, answer.err.contains("`--stdin -` hands it over")),
+            (0, is_told),
+            "{answer:?}"
+        );
+        drop(writer);
+        let mut left = String::new();
+        reader.read_to_string(&mut left).unwrap();
+        assert_eq!(left, "x\n");
+    }
+}
+
+#[test]
+fn descriptors_of_the_client_are_read_by_the_client() {
+    let home = Home::new();
+    for path in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+        let answer = fed(home.command(&["run", "--stdin", path, "--", "cat"]), b"hi");
+        assert_eq!((answer.code, answer.out.as_str(), answer.err.as_str()), (0, "hi", ""), "{path}");
+    }
+    // As a shell does for `<(…)`.
+    for background in [&[][..], &["-b"]] {
+        let run = home.command(&[&["run"], background, &["--stdin", "/dev/fd/3", "--", "cat"]].concat());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$@\" 3<&0 </dev/null", "sh"]).arg(run.get_program()).args(run.get_args());
+        shell.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.current_dir(run.get_current_dir().unwrap());
+        let answer = fed(shell, b"via");
+        assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+        if background.is_empty() {
+            assert_eq!(answer.out, "via");
+        } else {
+            assert_eq!(home.run(&["wait", answer.out.trim_end()]).code, 0);
+            assert_eq!(home.ok(&["logs", answer.out.trim_end()]), "via");
+        }
+    }
+    let closed = home.run(&["run", "--stdin", "/dev/fd/99", "--", "cat"]);
+    assert!(closed.code != 0 && closed.err.contains("/proc/self/fd/99"), "{closed:?}");
+}
+
+#[test]
 fn a_restart_says_that_its_input_is_open_where_nobody_hands_it_over_again() {
     let home = Home::new();
     assert_eq!(fed(home.command(&["run", "--name", "fed", "--", "cat"]), b"x").out, "x");

@@ -42,7 +42,7 @@ pub(crate) fn launch_request(
             },
             stdin: match &run.stdin {
                 Some(InputFrom::File(file)) => Some(place::file(file, elsewhere, around)?),
-                Some(InputFrom::Own | InputFrom::Nothing) | None => None,
+                Some(InputFrom::Own | InputFrom::Descriptor(_) | InputFrom::Nothing) | None => None,
             },
             stdin_pipe: run.stdin_pipe || hands_over,
             timeout_ms: run.timeout.map_or(0, Span::as_millis),

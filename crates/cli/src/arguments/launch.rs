@@ -19,9 +19,10 @@ In the foreground the first Ctrl-C cancels the process, the second kills it, and
 
 Standard input: in the foreground a pipe or a redirected file is handed over to the command; a terminal is not, the command
 reads an empty input then. In a loop such as `while read` that reads from the same input, say --stdin none. In the
-background only --stdin - hands it over, and the launch returns when all of it was read. What can be repeated (--retry,
---any-node) needs --stdin FILE. If this program is killed before the end of the input, the input stays open: `longhaul
-send ID` goes on with it, and `longhaul send --close ID` ends it.";
+background only --stdin - hands it over, and the launch returns when all of it was read. --stdin <(COMMAND) and other
+descriptors of this program, such as /dev/fd/3, are handed over too. What was handed over is not kept: what can be repeated
+(--retry, --any-node) needs --stdin FILE, and a `restart` begins with an open input and says so. If this program is killed
+before the end of the input, the input stays open: `longhaul send ID` writes to it, and `longhaul send --close ID` ends it.";
 
 /// What `run` takes.
 #[derive(Debug, Args)]
@@ -73,7 +74,7 @@ pub struct RunArgs {
         allow_negative_numbers = true
     )]
     pub retry_on: Vec<RetryOn>,
-    /// Where its standard input comes from: a file, - for what this program reads, none for an empty one
+    /// Where its standard input comes from: a file, - or a descriptor of this program, none for an empty one
     #[arg(long, value_name = "FILE|-|none", value_parser = OsStringValueParser::new().map(InputFrom::from))]
     pub stdin: Option<InputFrom>,
     /// Keep its standard input open for `longhaul send`

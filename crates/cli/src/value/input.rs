@@ -3,11 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Is what `--stdin` names: `-`, `none`, or a file.
+/// Is what `--stdin` names: `-`, `none`, a descriptor of this program, or a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputFrom {
     /// The standard input of this program, which hands it over.
     Own,
+    /// Another descriptor of this program, which hands over what is read there: `/dev/fd/3`, `/proc/self/fd/3`, `<(…)` of a
+    /// shell. Whoever else opens such a path finds another file there.
+    Descriptor(u32),
     /// Nothing: the command reads an empty input.
     Nothing,
     /// A file.
@@ -19,9 +22,23 @@ impl From<OsString> for InputFrom {
         match word.to_str() {
             Some("-") => Self::Own,
             Some("none") => Self::Nothing,
-            Some(_) | None => Self::File(word.into()),
+            Some(path) => match descriptor(path) {
+                Some(0) => Self::Own,
+                Some(number) => Self::Descriptor(number),
+                None => Self::File(word.into()),
+            },
+            None => Self::File(word.into()),
         }
     }
+}
+
+/// The number of the descriptor that a path names in whichever program opens it.
+fn descriptor(path: &str) -> Option<u32> {
+    const PLACES: [&str; 3] = ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"];
+    if path == "/dev/stdin" {
+        return Some(0);
+    }
+    PLACES.iter().find_map(|place| path.strip_prefix(place))?.parse().ok()
 }
 
 #[cfg(test)]
@@ -33,7 +50,13 @@ mod tests {
         let read = |word: &str| InputFrom::from(OsString::from(word));
         assert_eq!(read("-"), InputFrom::Own);
         assert_eq!(read("none"), InputFrom::Nothing);
-        for file in ["./none", "./-", "in.txt"] {
+        for own in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+            assert_eq!(read(own), InputFrom::Own);
+        }
+        for other in ["/dev/fd/63", "/proc/self/fd/63"] {
+            assert_eq!(read(other), InputFrom::Descriptor(63));
+        }
+        for file in ["./none", "./-", "in.txt", "/dev/null", "/dev/fd/x"] {
             assert_eq!(read(file), InputFrom::File(file.into()));
         }
     }

@@ -11,20 +11,22 @@ use crate::standing::Standing;
 use crate::value::InputFrom;
 use longhaul_view::clean_label;
 use rustix::fs::{FileType, fstat, major, minor};
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use tokio::io::AsyncRead;
 
 /// Major and minor number of `/dev/null`.
 const NULL: (u32, u32) = (1, 3);
 
-/// Tells whether a launch hands this program's standard input over.
+/// Tells whether a launch hands this program's standard input over. Another descriptor that is named takes its place.
 ///
-/// A background launch does so only with `--stdin -`: the input of a script is often a pipe that somebody else reads.
+/// A background launch does so only with `--stdin`: the input of a script is often a pipe that somebody else reads.
 pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, Failure> {
     let wanted = match &args.stdin {
         _ if args.stdin_pipe => false,
         Some(InputFrom::File(_) | InputFrom::Nothing) => false,
-        Some(InputFrom::Own) => true,
+        Some(InputFrom::Own | InputFrom::Descriptor(_)) => true,
         None => !args.background && is_piped(),
     };
     let place = &args.place;
@@ -37,7 +39,22 @@ pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, Failure> {
             help: "longhaul run --stdin FILE … for every attempt, or --stdin none".to_owned(),
         });
     }
+    if let (Some(InputFrom::Descriptor(number)), true) = (&args.stdin, wanted) {
+        take_in(*number)?;
+    }
     Ok(wanted)
+}
+
+/// Makes what a descriptor leads to the standard input of this program.
+fn take_in(number: u32) -> Result<(), Failure> {
+    let path = PathBuf::from(format!("/proc/self/fd/{number}"));
+    let opened = File::open(&path).and_then(|file| Ok(rustix::stdio::dup2_stdin(file)?));
+    opened.map_err(|source| Failure::file("read", &path, source))
+}
+
+/// Tells whether something waits in the standard input that nobody hands over.
+pub(super) fn has_input() -> bool {
+    is_piped() && rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|waiting| waiting > 0)
 }
 
 /// Tells whether standard input holds data for somebody: it is neither a terminal nor /dev/null.

@@ -46,8 +46,10 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failur
         let code = announce(context, launched).await?;
         if hands_over {
             handover::hand_over(context, &id, tokio::io::stdin()).await?;
-        } else if args.stdin.is_none() && !args.stdin_pipe && handover::is_piped() {
-            context.console.hint("  note:   standard input is not handed over; `--stdin -` hands it over");
+        } else if args.stdin.is_none() && !args.stdin_pipe && handover::has_input() {
+            context.console.say(
+                "  note:   what waits in the standard input is left there: `--stdin -` hands it over, `--stdin none` says nothing",
+            );
         }
         return Ok(code);
     };
