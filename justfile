@@ -71,7 +71,11 @@ fuzz *ARGS:
     scripts/fuzz {{ ARGS }}
 
 # Runs what is too long for each change.
-deep: crash calls power (soak "10")
+deep: crash calls power zoo (soak "10")
+
+# Kills managers and supervisors of hostile and unreadable programs in every order, with each kind of containment.
+zoo:
+    LONGHAUL_ZOO_DEEP=1 scripts/test --test zoo -E 'test(whoever_is_killed_first)'
 
 # Lists the tests of each promised row; fails where one lacks a test, or a sabotage that turns it red.
 rows *ARGS:

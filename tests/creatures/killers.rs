@@ -2,7 +2,10 @@
 
 use crate::census::{await_word, linger, ready};
 use crate::system::{ABORT, KILL, STOP, kill, kill_itself, parent, unignore};
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, Signal, set_dumpable_behavior, set_parent_process_death_signal,
+    setrlimit,
+};
 
 /// Dies by the signal of that number.
 pub(crate) fn dies_by(words: &[String]) -> i32 {
@@ -12,6 +15,23 @@ pub(crate) fn dies_by(words: &[String]) -> i32 {
     kill_itself(signal);
     // One that does not kill.
     98
+}
+
+/// Ends by a code, or by a signal where that is negative, as soon as it may; where it is told so, nobody but root may look
+/// into it.
+pub(crate) fn ends(words: &[String]) -> i32 {
+    let [kind, end] = words else { return 98 };
+    if kind == "undumpable" {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).unwrap();
+    }
+    ready();
+    await_word("go");
+    let end: i32 = end.parse().unwrap();
+    if end < 0 {
+        unignore(-end);
+        kill_itself(-end);
+    }
+    end
 }
 
 /// Dies and leaves a core, if anybody keeps one.

@@ -27,6 +27,7 @@ const CREATURES: &[(&str, Behaviour)] = &[
     ("dies-by", killers::dies_by),
     ("dumps-core", killers::dumps_core),
     ("eats-memory", limits::eats_memory),
+    ("ends", killers::ends),
     ("far", wanderers::far),
     ("floods", floods::floods),
     ("floods-both", floods::floods_both),

@@ -95,11 +95,28 @@ impl Cell {
         let keeper = Keeper::new(directory.path().join("state/longhaul.sock"), user);
         let cell =
             Self { containment, keeper, directory, programs, manager, user, cgroup, shown: Mutex::default() };
-        until("the manager answers", || {
-            assert!(is_alive(cell.manager.id()), "no manager: {}", cell.manager_log());
-            cell.keeper.ask("GET", "/v1/health", &Value::Null).filter(|(status, _)| *status == 200)
-        });
+        cell.until_managed();
         Some(cell)
+    }
+
+    /// Kills the manager.
+    pub(crate) fn end_manager(&mut self) {
+        self.manager.kill().unwrap();
+        self.manager.wait().unwrap();
+    }
+
+    /// Starts the next manager.
+    pub(crate) fn begin_again(&mut self) {
+        let (directory, programs) = (self.directory.path(), &self.programs);
+        self.manager = serve(directory, programs, self.containment, self.user, self.cgroup.as_deref());
+        self.until_managed();
+    }
+
+    fn until_managed(&self) {
+        until("the manager answers", || {
+            assert!(is_alive(self.manager.id()), "no manager: {}", self.manager_log());
+            self.keeper.ask("GET", "/v1/health", &Value::Null).filter(|(status, _)| *status == 200)
+        });
     }
 
     /// Launches a creature; `more` goes into the command that is asked for.
@@ -289,6 +306,9 @@ fn copy_programs(directory: &Path) -> PathBuf {
             fs::copy(&from, &to).unwrap();
         }
     }
+    let unreadable = programs.join("zoo-unreadable");
+    fs::copy(program("zoo"), &unreadable).unwrap();
+    fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o711)).unwrap();
     programs
 }
 

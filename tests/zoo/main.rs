@@ -9,6 +9,7 @@ mod cell;
 mod census;
 mod creature;
 mod keeper;
+mod orders;
 mod visits;
 
 use cell::{Cell, Containment, Who};
@@ -47,6 +48,33 @@ fn no_creature_of_a_user_leaves_its_subreaper() {
 #[test]
 fn no_creature_of_a_user_is_told_wrongly_in_its_group() {
     keep(Containment::Group, Who::User);
+}
+
+#[test]
+fn no_end_of_root_is_told_wrongly_whoever_is_killed_first() {
+    kill_in_every_order(Who::Root);
+}
+
+#[test]
+fn no_end_of_a_user_is_told_wrongly_whoever_is_killed_first() {
+    kill_in_every_order(Who::User);
+}
+
+/// Kills managers and supervisors in a sample of all orders; in all of them, with each kind of containment, where
+/// `LONGHAUL_ZOO_DEEP` is set.
+fn kill_in_every_order(who: Who) {
+    let is_deep = std::env::var_os("LONGHAUL_ZOO_DEEP").is_some();
+    let (containments, rounds): (&[Containment], &[_]) = if is_deep {
+        (&[Containment::Subreaper, Containment::Cgroup, Containment::Group], &orders::ALL)
+    } else {
+        (&[Containment::Subreaper], &orders::SAMPLE)
+    };
+    for containment in containments {
+        let Some(mut cell) = Cell::open(*containment, who) else { continue };
+        for (order, moment) in rounds {
+            orders::round(&mut cell, *order, *moment);
+        }
+    }
 }
 
 /// Shows every creature in a cell, all under one manager; tells of all that went wrong.
