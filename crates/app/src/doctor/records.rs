@@ -73,19 +73,22 @@ fn of_unrecorded(name: &'static str, lacking: &[&Supervised]) -> Option<Check> {
         .filter_map(|each| each.command.or(each.supervisor))
         .map(|pid| pid.to_string())
         .collect();
-    (!lacking.is_empty()).then(|| {
-        Check::warning(name, format!("live work without a live record: {}", told.join(", ")))
-            .because(
-                "its records were lost, or its store was given to another state directory: no manager watches it, and \
-                 longhaul cannot cancel it",
-            )
-            .so(format!(
-                "look at it: ps -f -p {}; let it end by itself, or end it: kill {}",
-                pids.join(","),
-                pids.join(" ")
-            ))
-            .with("pids", pids)
-    })
+    if lacking.is_empty() {
+        return None;
+    }
+    let check = Check::warning(name, format!("live work without a live record: {}", told.join(", "))).because(
+        "its records were lost, or its store was given to another state directory: no manager watches it, and longhaul \
+         cannot cancel it",
+    );
+    let check = match pids.as_slice() {
+        [] => check,
+        pids => check.so(format!(
+            "look at it: ps -f -p {}; let it end by itself, or end it: kill {}",
+            pids.join(","),
+            pids.join(" ")
+        )),
+    };
+    Some(check.with("pids", pids))
 }
 
 /// Names the processes whose trees could not be verified.
