@@ -272,11 +272,15 @@ impl Scene {
         }
     }
 
-    /// Asks once; gives what was printed, or code and reason of the refusal.
+    /// Asks once; gives what was printed, or code and reason of the refusal. A launch whose command could not be started
+    /// was accepted all the same: its id is printed, and its exit code is one of those that shells use for that.
     pub(crate) fn run(&self, args: &[&str]) -> Result<String, String> {
         let output = self.command(args).output().unwrap();
         match output.status.code() {
             Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            Some(125..=127) if !output.stdout.is_empty() => {
+                Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+            }
             code => Err(format!("{code:?} {}", String::from_utf8_lossy(&output.stderr))),
         }
     }

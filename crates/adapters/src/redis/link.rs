@@ -48,7 +48,7 @@ pub(super) struct Link {
     /// Whether anybody is told of what was lost.
     is_told: bool,
     /// The newest record format that is read.
-    record_format: u32,
+    pub(super) record_format: u32,
     /// How long no write has reached all replicas that have to have it.
     lacking: Silence,
 }
@@ -79,11 +79,6 @@ impl Link {
 
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
-    }
-
-    /// Returns the newest record format that is read.
-    pub(super) const fn record_format(&self) -> u32 {
-        self.record_format
     }
 
     /// The time that scripts are given; empty if the server's own counts.

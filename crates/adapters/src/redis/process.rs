@@ -30,7 +30,7 @@ impl ProcessStore for RedisStore {
         let mut args = Args::default();
         push_lease(&mut args, by).bytes(&token()).number(room.roots.into()).number(room.batch.into());
         for class in &room.classes {
-            for reader in 1..=self.link.record_format() {
+            for reader in 1..=self.link.record_format {
                 args.text(&class::text(class, reader));
             }
         }

@@ -63,7 +63,7 @@ impl RedisStore {
 
     /// Returns the oldest record format whose readers may claim a process with this specification.
     fn min_reader(&self, spec: &Spec) -> u32 {
-        let format = self.link.record_format();
+        let format = self.link.record_format;
         if format > record::FORMAT { format } else { record::oldest_reader(spec) }
     }
 }

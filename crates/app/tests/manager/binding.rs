@@ -254,18 +254,24 @@ fn store_of_a_directory_that_is_gone_is_adopted_unasked() {
 fn start_that_no_record_tells_of_is_not_made_again_by_whoever_adopts_the_store() {
     for store in ["sqlite:", "fs:"] {
         let bench = Bench::new().with_config(&format!("store = \"{store}{{top}}/shared\"\n"));
-        let launched = bench
-            .command(&["run", "-b", "--", "sh", "-c", "echo $$ >>ran; exec sleep 30"])
-            .env("LONGHAUL_FAILPOINTS", "engine.commit.running=kill")
-            .env("LONGHAUL_FAILPOINTS_SEEN", bench.top().join("passes"))
-            .output()
-            .unwrap();
-        let id = Said::of(launched).out.trim().to_owned();
+        let armed = |words: &[&str]| {
+            let mut command = bench.command(words);
+            command.env("LONGHAUL_FAILPOINTS", "engine.commit.running=kill");
+            command.env("LONGHAUL_FAILPOINTS_SEEN", bench.top().join("passes")).output().unwrap()
+        };
+        armed(&["status"]);
+        let script = "echo $$ $LONGHAUL_ID >>ran; exec sleep 30";
+        armed(&["run", "-b", "--no-autostart", "--", "sh", "-c", script]);
         until("its manager is gone", || !bench.is_serving());
         let ran = || std::fs::read_to_string(bench.top().join("ran")).unwrap_or_default();
         until("it runs", || ran().ends_with('\n'));
 
         let other = bench.top().join("elsewhere");
+        let (pid, id) = {
+            let first = ran();
+            let (pid, id) = first.trim().split_once(' ').unwrap();
+            (pid.to_owned(), id.to_owned())
+        };
         let there = |words: &[&str]| {
             Said::of(bench.command(words).env("LONGHAUL_STATE_DIR", &other).output().unwrap())
         };
@@ -277,7 +283,7 @@ fn start_that_no_record_tells_of_is_not_made_again_by_whoever_adopts_the_store()
         assert!(shown.out.contains("before that recorded whether it ran"), "{store} {shown:?}");
         let ran = ran();
         assert_eq!(ran.lines().count(), 1, "{store}: {ran}");
-        kill_process(Pid::from_raw(ran.trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+        kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
         drop(bench.at("elsewhere"));
     }
 }

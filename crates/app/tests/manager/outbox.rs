@@ -169,7 +169,7 @@ fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_lo
     let a = server.node("a");
     assert_eq!(a.run(&["status"]).code, 0);
     server.ask(&["FLUSHALL"]);
-    until("it is noticed", || a.log().contains("nothing new is started for one lease"));
+    until("it is noticed", || a.log().contains("starts nothing new for one lease"));
     let waits = a.launch("true");
     let told = a.run(&["--json", "why", &waits]);
     let told: Value = serde_json::from_str(&told.out).unwrap();
