@@ -118,7 +118,7 @@ fn input_that_a_background_launch_leaves_where_it_is_is_told_of() {
         let mut command = home.command(&[&["run", "-b"], flags, &["--", "true"]].concat());
         let answer = Answer::of(command.stdin(reader.try_clone().unwrap()).output().unwrap());
         assert_eq!(
-            (answer.code, answer.err.contains("`--stdin -` hands it over")),
+            (answer.code, answer.err.contains("`--stdin -` passes it on")),
             (0, is_told),
             "{answer:?}"
         );

@@ -165,7 +165,10 @@ fn damaged_records_are_named_by_lists_numbers_and_doctor() {
     let doctor = two.beta.run(&["doctor"]);
     assert_eq!(doctor.code, 1, "{doctor:?}");
     let row = doctor.out.lines().find(|line| line.contains(" records ")).unwrap();
-    assert!(row.starts_with("problem") && row.contains(&format!("1 of 2 damaged: {damaged}")), "{row}");
+    assert!(
+        row.starts_with("problem") && row.contains(&format!("1 of 2 cannot be read: {damaged}")),
+        "{row}"
+    );
     let mut agent = crate::agent::Agent::connect(&two.beta, &[]);
     let all = serde_json::json!({ "filter_type": "all" });
     let listed = agent.call("list_background_processes", &all);

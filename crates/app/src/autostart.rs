@@ -50,7 +50,7 @@ pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
             return Ok(());
         }
         match manager.try_wait() {
-            // It left the place to another one, which answered it, and may be ending all the same.
+            // The started manager left because another one answered. That one may be ending, so another start is tried.
             Ok(Some(status)) if status.success() => manager = start()?,
             Ok(Some(status)) => return Err(ended(&state, status, log::last_lines(&log, logged, LINES))),
             Ok(None) | Err(_) => {}

@@ -95,7 +95,7 @@ impl ManagerLock {
             // Looked at before the lock is tried: one that ends in between has let go of it.
             let is_ending = Holder::read(&mut file).is_ending() && Instant::now() < until;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                // Of its files a lock may be closed first, and that of its store last.
+                // The kernel closes the files of an ending holder one by one: the lock may be free while its store is open.
                 Ok(()) if !is_ending => break,
                 Err(Errno::WOULDBLOCK) if !is_ending => {
                     let holder = Holder::read(&mut file);

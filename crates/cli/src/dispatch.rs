@@ -10,6 +10,7 @@ use crate::place::Place;
 use crate::request::Surroundings;
 use crate::verb;
 use longhaul_wire::api::{Problem, ProcessList, ProcessView, StatsView, Version};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -23,6 +24,8 @@ const COUNTING: Duration = Duration::from_secs(10);
 const UNKNOWN: &str = "process_not_found";
 /// How many records are asked for where somebody only looks.
 const NEWEST_RECORDS: &str = "200";
+/// The most records that a manager puts on one page.
+const LARGEST_PAGE: &str = "1000";
 
 /// What every verb works with.
 pub(crate) struct Context {
@@ -130,11 +133,14 @@ pub fn manager_records(place: &Place) -> Result<Option<Vec<ProcessView>>, Box<Pr
 pub fn manager_lacks(place: &Place, ids: &[String]) -> Result<Option<Vec<String>>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_patience(COUNTING);
     let asked = async {
+        let live = live_ids(&client).await?;
         let mut lacking = Vec::new();
-        for id in ids {
+        for id in ids.iter().filter(|id| !live.contains(*id)) {
             let found: Result<ProcessView, Failure> = client.fetch(&Path::process(id)).await;
             match found {
+                // The list may be older than the process, and leaves out processes of hooks.
                 Ok(process) if process.completed_at.is_none() => {}
+                Ok(process) if process.conditions.iter().any(|condition| condition == "lives_on") => {}
                 Ok(_) => lacking.push(id.clone()),
                 Err(Failure::Problem { problem }) if problem.slug == UNKNOWN => lacking.push(id.clone()),
                 Err(failure) => return Err(failure),
@@ -146,6 +152,18 @@ pub fn manager_lacks(place: &Place, ids: &[String]) -> Result<Option<Vec<String>
         Ok(lacking) => Ok(Some(lacking)),
         Err(Failure::Down { .. }) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
+    }
+}
+
+/// Returns the ids of the processes that have not ended.
+async fn live_ids(client: &Client) -> Result<BTreeSet<String>, Failure> {
+    let path = Path::processes().with("live", "true").with("limit", LARGEST_PAGE);
+    let mut page: ProcessList = client.fetch(&path).await?;
+    let mut ids = BTreeSet::new();
+    loop {
+        ids.extend(page.processes.into_iter().map(|process| process.id));
+        let Some(cursor) = page.cursor else { return Ok(ids) };
+        page = client.fetch(&path.clone().with("cursor", &cursor)).await?;
     }
 }
 

@@ -53,3 +53,20 @@ impl Lineage {
         Level(u8::try_from(self.ancestors.len()).unwrap_or(u8::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descendants_of_an_attached_process_are_launched_by_it_and_by_those_below_it() {
+        let [root, attached, child] = [1, 2, 3].map(|id| ProcessId::new(uuid::Uuid::from_u128(id)));
+        let top = Lineage::default();
+        assert_eq!(top.child_of(root).launchers(), [root]);
+        let place = top.child_of(root).attached();
+        assert_eq!(place.launchers(), []);
+        let below = place.child_of(attached);
+        assert_eq!(below.launchers(), [attached]);
+        assert_eq!(below.child_of(child).launchers(), [attached, child]);
+    }
+}

@@ -33,7 +33,7 @@ pub(super) struct Scan<'e> {
     pub(super) expired: bool,
     /// Why no more than the end is searched.
     pub(super) only_tail: Option<&'e OnlyTail>,
-    /// So many bytes of what is searched could not be stored.
+    /// The bytes behind the begin of the search that could not be stored.
     pub(super) lost_bytes: Option<u64>,
 }
 

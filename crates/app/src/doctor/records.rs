@@ -30,11 +30,12 @@ fn counted(stats: &StatsView) -> Check {
     let more = if damaged.len() > NAMED { " …" } else { "" };
     Check::problem(
         NAME,
-        format!("{} of {} damaged: {}{more}", damaged.len(), sound + damaged.len() as u64, named.join(" ")),
+        format!("{} of {} cannot be read: {}{more}", damaged.len(), sound + damaged.len() as u64, named.join(" ")),
     )
     .because("each is left alone and holds up nobody: it is not listed, not started, and not let go of")
     .so(format!(
-        "`longhaul inspect {first}` says what is wrong; to have it back, restore a copy of the store"
+        "`longhaul inspect {first}` says why: a damaged record needs a copy of the store, a record of a newer version the \
+         newer program"
     ))
     .with("damaged", damaged.len() as u64)
 }
@@ -140,7 +141,10 @@ mod tests {
         );
         let (health, text) = told(vec!["0a1b".to_owned(), "0c2d".to_owned()]);
         assert_eq!(health, Health::Problem);
-        assert!(text.contains("2 of 5 damaged: 0a1b 0c2d\n") && text.contains("inspect 0a1b"), "{text}");
+        assert!(
+            text.contains("2 of 5 cannot be read: 0a1b 0c2d\n") && text.contains("inspect 0a1b"),
+            "{text}"
+        );
         let many = (0..11).map(|number| format!("id{number}")).collect();
         assert!(told(many).1.contains("id9 …\n"));
     }

@@ -74,7 +74,7 @@ pub struct RunArgs {
         allow_negative_numbers = true
     )]
     pub retry_on: Vec<RetryOn>,
-    /// Where its standard input comes from: a file, - or a descriptor of this program, none for an empty one
+    /// Where its standard input comes from: a file; - or /dev/fd/N for an input of this program; none for an empty one
     #[arg(long, value_name = "FILE|-|none", value_parser = OsStringValueParser::new().map(InputFrom::from))]
     pub stdin: Option<InputFrom>,
     /// Keep its standard input open for `longhaul send`

@@ -29,7 +29,9 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
                 Ok(launched) => {
                     let open = input_left_open(&launched.process);
                     let code = announce(context, launched).await?;
-                    tell_of_input(context, open);
+                    if code == DONE {
+                        tell_of_input(context, open);
+                    }
                     code
                 }
                 Err(failure) => complained(context, failure),
@@ -67,7 +69,7 @@ fn input_left_open(process: &ProcessView) -> Option<String> {
     let reads = process.stdin.as_deref() == Some("pipe") && !Standing::of(process).is_ended();
     reads.then(|| {
         let (name, left) = (label(process), left_open(&process.id));
-        format!("{name} is not given again what was sent to its input before: {left}")
+        format!("{name} starts without the input that it read before; {left}")
     })
 }
 

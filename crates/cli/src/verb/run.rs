@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// How long a person waits for the pid of what was launched.
 const START: Duration = Duration::from_millis(400);
-/// How long a start is waited for that may fail: until the program is executed nobody knows whether it can be.
+/// The longest wait for a start: only the kernel knows whether a program can be executed.
 const FAILED_START: Duration = Duration::from_secs(2);
 
 /// Runs a command.
@@ -48,7 +48,8 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failur
             handover::hand_over(context, &id, tokio::io::stdin()).await?;
         } else if args.stdin.is_none() && !args.stdin_pipe && handover::has_input() {
             context.console.say(
-                "  note:   what waits in the standard input is left there: `--stdin -` hands it over, `--stdin none` says nothing",
+                "  note:   standard input has data that the command does not get: `--stdin -` passes it on, `--stdin none` hides \
+                 this note",
             );
         }
         return Ok(code);

@@ -306,9 +306,9 @@ pub(crate) struct Register {
     pub(crate) parent_id: Option<Reference>,
     /// Session to register it in
     pub(crate) session_id: Option<String>,
-    /// Node that does it: a label
+    /// Name of the machine that does the work; only recorded
     pub(crate) node_id: Option<String>,
-    /// Agent that does it
+    /// Id of the agent that does the work
     pub(crate) agent_id: Option<String>,
     /// Interrupted after so long without a report
     #[schemars(range(min = 0.0, max = LONGEST))]

@@ -132,9 +132,9 @@ pub struct ProcessView {
     pub started_at: Option<String>,
     /// When it ended.
     pub completed_at: Option<String>,
-    /// What `completed_at` tells instead: `latest` (nobody saw it end, which was then or before; `duration_ms` is the longest
-    /// that it can have run) or `given_up` (nobody knows whether it has ended). Null while it lives, and where somebody
-    /// saw the end.
+    /// What `completed_at` means where it is not the moment of the end: `latest` (nobody saw the end, which was at that moment
+    /// or before; `duration_ms` is the longest possible) or `given_up` (nobody knows whether the process has ended). Null
+    /// while the process lives, and where somebody saw the end.
     pub completed_at_is: Option<String>,
     /// From the begin of the latest attempt to its end, or until now, in milliseconds.
     pub duration_ms: Option<u64>,
