@@ -7,7 +7,7 @@ use longhaul_ports::{Author, Change, Clock, Filter, IdSource, Lease, Order, Page
 const PAGE: u32 = 500;
 
 /// Interrupts each live attempt of a node before another state directory takes over the name of the node. `home` names the
-/// state directory that is left.
+/// state directory that is left. Gives how many it interrupted.
 ///
 /// Only the directory of an attempt tells what became of it, and it lies in the state directory that is left. A manager of
 /// another one finds nothing, would conclude of a start that the command never ran, and would start it a second time.
@@ -20,22 +20,23 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
     ids: &dyn IdSource,
     by: &Lease,
     home: &str,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let filter = Filter { statuses: LIVE.to_vec(), owner: Some(by.node.clone()), ..Filter::default() };
     let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
     let mut live = Vec::new();
     loop {
-        let listing = store.list(&filter, &page).await?;
+        let listing = store.list(&filter, &page).await?.whole()?;
         live.extend(listing.processes.into_iter().filter(|stored| stored.process.spec.command().is_some()));
         page.after = listing.next;
         if page.after.is_none() {
             break;
         }
     }
+    let mut interrupted = 0_usize;
     for stored in live {
         let found = match stored.process.status() {
             Status::Starting => {
-                format!("the store was taken from {home} before that recorded whether it ran")
+                format!("the store was taken from {home} before {home} had recorded whether the command ran")
             }
             Status::Running
             | Status::Paused
@@ -45,7 +46,7 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
             | Status::Failed
             | Status::Timeout
             | Status::Cancelled
-            | Status::Interrupted => format!("the store was taken from {home} while it ran there"),
+            | Status::Interrupted => format!("the store was taken from {home} while the command ran there"),
         };
         let why = Interruption::RecordLost { found };
         let lost = Input::Observation(Observation::SupervisorLost { attempt: stored.process.attempt, why });
@@ -56,6 +57,10 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
             capabilities: Capabilities::ALL,
         };
         let events = stored.process.decide(&context, &stored.vitals, &lost).unwrap_or_default().events;
+        if events.is_empty() {
+            tracing::warn!(process = %stored.process.id, "a live attempt could not be interrupted");
+            continue;
+        }
         let mut next = stored.process;
         next.evolve(&events);
         let author = Author::Owner(by.clone());
@@ -63,6 +68,7 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
         store
             .commit(Change { op, author, expected, next, events, taken: WishNo(0), childless: false })
             .await?;
+        interrupted = interrupted.saturating_add(1);
     }
-    Ok(())
+    Ok(interrupted)
 }

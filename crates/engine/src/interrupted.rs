@@ -105,10 +105,10 @@ impl Engine {
         };
         to_its_end(async move {
             let is_named = named.is_some();
-            let mut choice = match named {
-                Some(candidates) => Choice { candidates, ..Choice::default() },
-                None => engine.interrupted(project.as_ref()).await?,
-            };
+            let mut choice = engine.interrupted(project.as_ref()).await?;
+            if let Some(named) = named {
+                choice = Choice { candidates: named, skipped: Vec::new(), ..choice };
+            }
             choice.decide(is_named, options.with_children);
             let Choice { candidates, mut skipped, .. } = choice;
             if options.dry_run {
@@ -143,9 +143,16 @@ impl Engine {
         let core = &self.core;
         core.each(&Filter::default(), |stored| {
             let process = &stored.process;
-            choice.restarted.extend(process.lineage.restarted_from.map(|old| (old, process.id)));
-            if !process.lineage.launchers().is_empty() {
+            if let Some(old) = process.lineage.restarted_from {
+                choice.restarted.insert(old, process.id);
+                choice.restarts.insert(process.id);
+            }
+            // A launcher is listed before what it launches.
+            if process.lineage.launchers().iter().any(|above| choice.restarts.contains(above)) {
                 choice.launched.push((process.id, process.lineage.clone(), process.spec.clone()));
+            }
+            if process.status() == Status::Interrupted {
+                choice.interrupted.insert(process.id);
             }
             if project.is_some() && process.spec.project.as_ref() != project {
                 return;
@@ -206,9 +213,13 @@ impl Core {
 struct Choice {
     candidates: Vec<Stored>,
     skipped: Vec<Skipped>,
+    /// Every interrupted process.
+    interrupted: BTreeSet<ProcessId>,
     /// What was run again earlier, and as which process.
     restarted: BTreeMap<ProcessId, ProcessId>,
-    /// What processes launched themselves.
+    /// The processes that run another one again.
+    restarts: BTreeSet<ProcessId>,
+    /// What such processes launched themselves, or through what they launched.
     launched: Vec<(ProcessId, Lineage, Arc<Spec>)>,
 }
 
@@ -216,16 +227,20 @@ impl Choice {
     /// Leaves out whom nobody wants back, and whom another one brings back.
     fn decide(&mut self, is_named: bool, with_children: bool) {
         let mut chosen: BTreeSet<ProcessId> = BTreeSet::new();
+        let mut replacements: BTreeSet<ProcessId> = BTreeSet::new();
         for stored in std::mem::take(&mut self.candidates) {
             let process = &stored.process;
-            let replacement = self.replacement_of(process);
+            let replacement = self.replacement_of(process, &replacements);
+            replacements.extend(replacement);
             // Without `with_children`, a replaced process counts as run again.
-            if self.restarted.contains_key(&process.id) || (replacement.is_some() && !with_children) {
+            let is_back =
+                self.restarted.contains_key(&process.id) || (replacement.is_some() && !with_children);
+            if is_back && !is_named {
                 continue;
             }
             let mut launchers = process.lineage.launchers().iter().rev().copied();
             let restarted =
-                launchers.find(|above| chosen.contains(above) || self.restarted.contains_key(above));
+                launchers.find(|above| chosen.contains(above) || (!is_named && self.is_back(above)));
             let reason = match (unwanted(process), replacement, restarted) {
                 (Some(reason), _, _) if !is_named => reason,
                 (_, Some(by), _) => SkipReason::Replaced { by },
@@ -241,16 +256,21 @@ impl Choice {
         self.skipped.sort_by_key(|skipped| skipped.stored.seq);
     }
 
-    /// What the restart of a process above launched in the place of this one.
-    fn replacement_of(&self, process: &Process) -> Option<ProcessId> {
-        let restarts: Vec<ProcessId> =
-            process.lineage.launchers().iter().flat_map(|above| self.restarts_of(*above)).collect();
+    /// Whether a process was interrupted and run again earlier.
+    fn is_back(&self, id: &ProcessId) -> bool {
+        self.interrupted.contains(id) && self.restarted.contains_key(id)
+    }
+
+    /// What the restart of an interrupted process above launched in the place of this one, and of no other one.
+    fn replacement_of(&self, process: &Process, taken: &BTreeSet<ProcessId>) -> Option<ProcessId> {
+        let above = process.lineage.launchers().iter().filter(|above| self.is_back(above));
+        let restarts: Vec<ProcessId> = above.flat_map(|above| self.restarts_of(*above)).collect();
         let is_same = |spec: &Spec| {
             spec.same_launch(&process.spec) || (spec.name.is_some() && spec.name == process.spec.name)
         };
         let replaces = |lineage: &Lineage| lineage.launchers().iter().any(|above| restarts.contains(above));
-        let found = self.launched.iter().find(|(_, lineage, spec)| replaces(lineage) && is_same(spec));
-        found.map(|(id, _, _)| *id)
+        let mut launched = self.launched.iter().filter(|(id, ..)| !taken.contains(id));
+        launched.find(|(_, lineage, spec)| replaces(lineage) && is_same(spec)).map(|(id, ..)| *id)
     }
 
     /// The process that runs this one again, the one that runs that one again, and so on.

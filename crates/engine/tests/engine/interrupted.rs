@@ -205,6 +205,41 @@ async fn child_that_its_restarted_parent_launched_again_is_not_restarted_beside_
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_relaunched_child_replaces_one_of_several_that_are_alike() {
+    let world = World::new().await;
+    let parent = world.launch("run").await;
+    let children = [child(&world, parent, command("run")).await, child(&world, parent, command("run")).await];
+    world.settle().await;
+    world.spawner.reboot();
+    world.settle().await;
+    let restart = async |revived, with_children| {
+        let options = RevivalOptions { with_children, ..RevivalOptions::default() };
+        world.engine.restart_interrupted(revived, options).await.unwrap()
+    };
+    let restarted = restart(Revived::All, false).await.launched.remove(0).stored.process.id;
+    let again = child(&world, restarted, command("run")).await;
+    let replaced = (children[0], SkipReason::Replaced { by: again });
+    let named = restart(Revived::These(&children[..1]), true).await;
+    assert_eq!((origins(&named), skipped(&named)), (vec![], vec![replaced.clone()]));
+    let all = restart(Revived::All, true).await;
+    assert_eq!((origins(&all), skipped(&all)), (vec![children[1]], vec![replaced]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn child_of_a_process_that_ended_by_itself_is_restarted_though_that_one_was_run_again() {
+    let world = World::new().await;
+    let parent = world.launch("exit 0 1000").await;
+    let left = child(&world, parent, command("run")).await;
+    assert_eq!(world.end(parent).await, Status::Completed);
+    world.engine.restart(parent, None).await.unwrap();
+    world.settle().await;
+    world.spawner.reboot();
+    world.settle().await;
+    let done = world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    assert!(origins(&done).contains(&left), "{done:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_child_is_restarted_by_itself_where_nobody_above_it_is() {
     let world = World::new().await;
     let [grandparent, _, grandchild, _] = interrupted_family(&world).await;
