@@ -157,12 +157,15 @@ impl Api {
             Begin::Line(number) => Begin::Cursor(pages.line(place.cursor, number).await?),
             begin @ (Begin::Cursor(_) | Begin::LastLines(_) | Begin::Ends) => begin,
         };
-        let from = match begin {
-            Begin::Cursor(cursor) => cursor.offset,
-            Begin::LastLines(lines) => log.last_lines(lines).await?,
-            Begin::Line(_) | Begin::Ends => place.cursor.offset,
-        };
-        let losses = log.losses(from).await?;
+        let mut losses = log.losses(0).await?;
+        if !losses.is_empty() {
+            let from = match begin {
+                Begin::Cursor(cursor) => cursor.offset,
+                Begin::LastLines(lines) => log.last_lines(lines).await?,
+                Begin::Line(_) | Begin::Ends => place.cursor.offset,
+            };
+            losses.retain(|loss| loss.offset >= from);
+        }
         let longest = lost(&losses, &place.cursor, u64::MAX);
         let budget = if longest.is_empty() { budget } else { budget.less(length(&longest)) };
         let mut shown = Pages { budget, ..pages }.read(&place, begin).await?;

@@ -319,11 +319,12 @@ pub(crate) async fn hand_over<S: Store + ?Sized>(
     node: &NodeId,
     clock: &dyn Clock,
     from: Option<&Path>,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let from = from.map_or_else(|| "another state directory".to_owned(), |path| path.display().to_string());
     let lease = unhoused(store, node).await?;
-    longhaul_engine::interrupt_attempts(store, clock, &IDS, &lease, &from).await?;
-    store.leave(&lease).await
+    let interrupted = longhaul_engine::interrupt_attempts(store, clock, &IDS, &lease, &from).await?;
+    store.leave(&lease).await?;
+    Ok(interrupted)
 }
 
 /// Takes the name of a node for no state directory.

@@ -433,7 +433,7 @@ impl ComposeError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Store { source: StoreError::Corrupt { way_out, .. }, .. } => Some(way_out.clone()),
-            Self::Store { source: StoreError::Format { .. }, .. } => {
+            Self::Store { source: StoreError::Format { .. } | StoreError::NewerRecord { .. }, .. } => {
                 Some("use the newer program that wrote it; nothing was changed".to_owned())
             }
             Self::Store { store, source: error @ StoreError::Unavailable { .. } } if shared::knows(store) => {

@@ -198,9 +198,11 @@ impl Held {
     }
 
     fn is_lost(&self) -> bool {
+        // Read before the look: what somebody else sees of a file that grows meanwhile says nothing about this look.
+        let before = self.length.as_ref().map(|length| (length, length.kept.load(Ordering::Acquire)));
         match rustix::fs::stat(&self.path) {
             Ok(found) if Place::of(found) != self.place => true,
-            Ok(found) => self.length.as_ref().is_some_and(|length| length.is_cut_to(found.st_size)),
+            Ok(found) => before.is_some_and(|(length, kept)| length.is_cut_to(found.st_size, kept)),
             // What cannot be looked at may be there: a file system that fails drives nobody away.
             Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
         }
@@ -208,10 +210,11 @@ impl Held {
 }
 
 impl Length {
-    /// Whether somebody cut the file to this length.
-    fn is_cut_to(&self, found: i64) -> bool {
+    /// Whether somebody cut the file to this length; `before` is what it kept before this length was read.
+    fn is_cut_to(&self, found: i64, before: u64) -> bool {
         let found = u64::try_from(found).unwrap_or(0).min(self.most);
-        self.kept.fetch_max(found, Ordering::Relaxed) > found
+        self.kept.fetch_max(found, Ordering::AcqRel);
+        found < before
     }
 }
 
@@ -356,6 +359,14 @@ mod tests {
             waiting.await.unwrap();
             assert!(matches!(foothold.loss(), Some(Loss::Store(_))));
         }
+    }
+
+    #[test]
+    fn look_that_a_later_look_overtakes_loses_nothing() {
+        let length = Length { kept: AtomicU64::new(0), most: u64::MAX };
+        assert!(!length.is_cut_to(104, 0));
+        assert!(!length.is_cut_to(100, 0), "it began while nothing was known");
+        assert!(length.is_cut_to(100, 104));
     }
 
     #[test]

@@ -109,7 +109,12 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     let Builder { flags, sources, stores, .. } = builder;
     let layers = sources.unwrap_or_else(|| Sources::of(state.path(), flags)).read()?;
     let settings = Settings::knowing(&layers, state.path(), &stores)?;
-    let lock = ManagerLock::take(&state)?;
+    // It may wait for a manager that is ending, and blocks its thread then.
+    let taking = tokio::task::spawn_blocking(move || (ManagerLock::take(&state), state));
+    let (taken, state) = taking
+        .await
+        .map_err(|gone| Failure::System { tried: "take its lock", source: std::io::Error::other(gone) })?;
+    let lock = taken?;
     // Children of the program that are none of ours are its own business.
     let around = Surroundings { stores, adopt_orphans: false, open_files: None };
     let foothold = Foothold::of(&state, &lock)

@@ -73,7 +73,9 @@ pub(crate) fn store_adopt(
         return Err(CopyError::OriginalAtWork { original: copied.original.clone() }.into());
     }
     let left = Elsewhere::found(&state, store);
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // A store may block the thread that it is opened on.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|source| Failure::System { tried: "start its runtime", source })?;
@@ -107,7 +109,7 @@ pub(crate) fn store_adopt(
         }
         Found::Unbound | Found::Missing => 0,
     };
-    store_mark::accept_loss(&state, store).map_err(ComposeError::from)?;
+    store_mark::accept_loss(&state, store, lost_records.as_ref()).map_err(ComposeError::from)?;
     last_store::note(&state, store).map_err(ComposeError::from)?;
     if was_so && lost == 0 && lost_records.is_none() && copied.is_none() && !json {
         return Ok(format!("{store} is the store of {} already\n", state.path().display()));
@@ -166,7 +168,8 @@ fn told(
         .iter()
         .map(|LiveAttempt { id, pid, command, directory }| {
             let pid = pid.map_or_else(String::new, |pid| format!(" as process {pid}"));
-            format!("{id} runs on{pid}, and may have no record: {command}, in {}\n", directory.display())
+            let command = if command.is_empty() { String::new() } else { format!(": {command}") };
+            format!("{id} runs on{pid}, and may have no record{command}, in {}\n", directory.display())
         })
         .collect();
     if !unrecorded.is_empty() {
@@ -190,7 +193,7 @@ async fn lost_of_added(
     store_mark::lost_of(state, store, opened.as_ref()).await
 }
 
-/// How many processes are lost from sight by it; none if it was refused.
+/// How many processes it interrupted; none if it was refused.
 async fn adopt(
     state: &StateDir,
     settings: &Settings,
@@ -223,17 +226,18 @@ async fn adopt(
     {
         return Ok(None);
     }
+    let mut interrupted = 0;
     if lost > 0 {
         let from = match &owner {
             Owner::Other(path) => Some(path.as_path()),
             Owner::This | Owner::Unknown => None,
         };
-        hand_over(opened.as_ref(), node, clock.as_ref(), from).await.map_err(failed)?;
+        interrupted = hand_over(opened.as_ref(), node, clock.as_ref(), from).await.map_err(failed)?;
     } else if !live.is_empty() {
         release(opened.as_ref(), node).await.map_err(failed)?;
     }
     Binding::adopt(state, store).map_err(ComposeError::from)?;
-    Ok(Some(lost))
+    Ok(Some(interrupted))
 }
 
 /// The same for a store that a program added: it keeps by itself which state directory a node belongs to.
@@ -260,12 +264,11 @@ async fn adopt_by_node(
     {
         return Ok(None);
     }
-    match lost {
-        0 => release(opened, node).await,
+    let handed = match lost {
+        0 => release(opened, node).await.map(|()| 0),
         _ => hand_over(opened, node, clock.as_ref(), from.as_deref()).await,
-    }
-    .map_err(failed)?;
-    Ok(Some(lost))
+    };
+    handed.map(Some).map_err(|source| failed(source).into())
 }
 
 fn agreed(consent: Consent, running: usize, owner: &Path) -> Result<bool, Failure> {

@@ -58,14 +58,16 @@ pub(crate) fn store_copy(
         let cleared = draft.cleared(&clock).await?;
         let copied = copy(&from, &draft.store, settings.as_ref(), stores, &clock).await;
         let placed = match copied {
-            Ok(counts) => draft.put_in_place(&from).await.map(|()| counts),
+            Ok(counts) => {
+                let placed = draft.put_in_place(&from).await;
+                placed.map(|()| counts).map_err(|error| left_behind(&draft.store, error))
+            }
             Err(error) => Err(error),
         };
         if placed.is_err() {
             // It was made here and is not whole.
             draft.discard().await;
         }
-        let placed = placed.map_err(|error| draft.left_behind(error));
         Ok((placed?, cleared))
     })?;
     Ok(counts.told(&from, &to, cleared.as_deref(), json))
@@ -114,7 +116,7 @@ impl Counts {
 
 fn chosen(url: &str, state_dir: &Path, stores: &Stores) -> Result<StoreChoice, CopyError> {
     let other = || stores.knows(url).then(|| StoreChoice::Other(url.to_owned()));
-    let unknown = || CopyError::Unknown { scheme: scheme_of(url) };
+    let unknown = || CopyError::Unknown { scheme: scheme_of(url), choices: stores.movable_choices() };
     StoreChoice::of(url, state_dir).or_else(other).ok_or_else(unknown)
 }
 
@@ -158,23 +160,30 @@ async fn copy(
 ) -> Result<Counts, CopyError> {
     let original = opened(from, stores, clock).await?;
     let vouching = Vouching::between(from, to, settings, clock.now()).await?;
-    let counts = {
-        let copy = opened(to, stores, clock).await?;
-        if is_added(to) && copy.end().await.map_err(failed(to))? != Cursor::default() {
-            return Err(CopyError::Exists { place: to.to_string() });
-        }
-        fill(original.as_ref(), copy.as_ref(), from, to, &vouching).await?
-    };
     let copy = opened(to, stores, clock).await?;
-    let compared = compare(original.as_ref(), copy.as_ref(), from, to, &vouching).await?;
-    if counts != compared {
-        return Err(CopyError::Differs { what: "the number of records".to_owned() });
+    if is_added(to) && copy.end().await.map_err(failed(to))? != Cursor::default() {
+        return Err(CopyError::Exists { place: to.to_string() });
     }
-    if is_shared(from) {
-        // Nobody was kept away meanwhile.
-        opened(from, stores, clock).await?;
-    }
-    Ok(counts)
+    let copied = async {
+        let counts = fill(original.as_ref(), copy.as_ref(), from, to, &vouching).await?;
+        drop(copy);
+        let copy = opened(to, stores, clock).await?;
+        let compared = compare(original.as_ref(), copy.as_ref(), from, to, &vouching).await?;
+        if counts != compared {
+            return Err(CopyError::Differs { what: "the number of records".to_owned() });
+        }
+        if is_shared(from) {
+            // Nobody was kept away meanwhile.
+            opened(from, stores, clock).await?;
+        }
+        Ok(counts)
+    };
+    copied.await.map_err(|error| left_behind(to, error))
+}
+
+/// The error that tells what a copy left behind that failed once something was written.
+fn left_behind(to: &StoreChoice, error: CopyError) -> CopyError {
+    if is_added(to) { CopyError::Partial { store: to.to_string(), source: Box::new(error) } } else { error }
 }
 
 async fn opened(

@@ -217,9 +217,17 @@ pub(crate) async fn lost_of(
     mark.check(state, Some(found)).err()
 }
 
-/// Accepts a loss: sets the mark to the newest event that the store has now.
-pub(crate) fn accept_loss(state: &StateDir, choice: &StoreChoice) -> Result<(), UnusableFile> {
+/// Accepts a loss: sets the mark to the newest event that the store has now. Without a loss, the mark of a store that a
+/// program added stays, because only an open store tells its newest event.
+pub(crate) fn accept_loss(
+    state: &StateDir,
+    choice: &StoreChoice,
+    lost: Option<&LostRecords>,
+) -> Result<(), UnusableFile> {
     let Some(mark) = StoreMark::of(state, choice) else { return Ok(()) };
+    if let StoreChoice::Other(_) = choice {
+        return lost.map_or(Ok(()), |lost| mark.reset(lost.found.unwrap_or_default()));
+    }
     if let StoreChoice::Sqlite(path) = choice
         && !path.exists()
     {

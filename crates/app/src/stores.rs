@@ -101,6 +101,13 @@ impl Stores {
         format!("give sqlite:, sqlite:PATH, fs:PATH, memory{added} or redis://HOST")
     }
 
+    /// The same for a copy, which takes those alone whose content can be moved.
+    pub(crate) fn movable_choices(&self) -> String {
+        let added = self.movable.keys().filter(|scheme| !is_own(scheme));
+        let added: String = added.map(|scheme| format!(", {scheme}:…")).collect();
+        format!("give sqlite:PATH, fs:PATH{added} or redis://HOST")
+    }
+
     /// Opens the store of a URL; none if its scheme is not known.
     pub(crate) async fn open(
         &self,

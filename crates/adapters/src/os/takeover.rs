@@ -100,6 +100,7 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
             let others = tree.others().await;
             record.leftovers = others.count;
             record.sweeping = watch.conduct.sweep && (others.count > 0 || !others.is_verified);
+            record.unverified = !watch.conduct.sweep && !others.is_verified;
             record.settled = !record.sweeping;
         }
     }

@@ -191,13 +191,13 @@ fn of_interruption(why: &Interruption) -> String {
     match why {
         Interruption::Reboot => "the machine was started anew while it ran".to_owned(),
         Interruption::SupervisorKilled { evidence, .. } => {
-            format!("nobody saw how it ended, because its supervisor was killed: {evidence}")
+            format!("its supervisor was killed and recorded no end: {evidence}")
         }
         Interruption::NodeGone => "its node went away and did not come back".to_owned(),
         Interruption::HeartbeatMissed { last } => {
             format!("its reporter gave no sign of life since {}", rfc3339(*last))
         }
-        Interruption::RecordLost { found } => format!("nobody can tell how it ended: {found}"),
+        Interruption::RecordLost { found } => format!("its end is not known: {found}"),
     }
 }
 
@@ -263,7 +263,7 @@ mod tests {
                 Ending::Interrupted {
                     why: Interruption::SupervisorKilled { evidence: "signal 9".into(), unverified: false },
                 },
-                "nobody saw how it ended, because its supervisor was killed: signal 9",
+                "its supervisor was killed and recorded no end: signal 9",
             ),
             (
                 Ending::Interrupted { why: Interruption::HeartbeatMissed { last: Timestamp(0) } },

@@ -58,7 +58,7 @@ pub(crate) fn of_database(path: &Path) -> Check {
     check.so(if let StoreError::Corrupt { .. } = error {
         "keep a copy of it; what can be read of it goes elsewhere by `longhaul store copy`, and without the file the next \
          manager begins with an empty one"
-    } else if let StoreError::Format { .. } = error {
+    } else if let StoreError::Format { .. } | StoreError::NewerRecord { .. } = error {
         "use the newer program; nothing was changed"
     } else if let StoreError::ReadOnly { .. } = error {
         "make it writable for its user: chmod u+rw, or mount it so"
@@ -241,7 +241,15 @@ pub(crate) fn live_attempts(state_dir: &Path, ids: &BTreeSet<ProcessId>) -> Vec<
             directory: each.directory,
         })
     });
-    supervised.collect()
+    let mut live: Vec<LiveAttempt> = supervised.collect();
+    let found: BTreeSet<ProcessId> = live.iter().map(|each| each.id).collect();
+    live.extend(ids.difference(&found).map(|id| LiveAttempt {
+        id: *id,
+        pid: None,
+        command: String::new(),
+        directory: state_dir.join(ATTEMPTS).join(id.to_string()),
+    }));
+    live
 }
 
 /// A live attempt of a process.
@@ -260,6 +268,9 @@ pub(crate) struct LiveAttempt {
 /// What a process was started with, in one line that is safe to print.
 fn command_of(pid: u32) -> String {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    if bytes.is_empty() {
+        return String::new();
+    }
     let text = String::from_utf8_lossy(bytes.strip_suffix(b"\0").unwrap_or(&bytes)).into_owned();
     let words: Vec<String> = text.split('\0').map(shell_word).collect();
     let line = words.join(" ");
@@ -291,7 +302,7 @@ pub(crate) fn of_vault(state_dir: &Path) -> Option<Check> {
     };
     Some(
         Check::problem(NAME, format!("{} of {kept} captured environments damaged: {first}", damaged.len()))
-            .because("a process that was launched with one of them cannot be started: not now, if it waits, nor for a retry")
+            .because("a waiting process that was launched with one of them cannot start, and no other can be retried")
             .so("launch it again from a shell with the same variables: that writes its environment anew")
             .with("damaged", damaged),
     )

@@ -99,19 +99,6 @@ impl Draft {
         }
     }
 
-    /// The error that tells what a failed copy left behind.
-    pub(super) fn left_behind(&self, error: CopyError) -> CopyError {
-        let is_refused = matches!(error, CopyError::Immovable { .. } | CopyError::Exists { .. });
-        match &self.store {
-            StoreChoice::Other(_) if is_added(&self.store) && !is_refused => {
-                CopyError::Partial { store: self.place.to_string(), source: Box::new(error) }
-            }
-            StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) | StoreChoice::Other(_) => {
-                error
-            }
-        }
-    }
-
     /// Takes away what is not whole.
     pub(super) async fn discard(&self) {
         // What matters is why; what is left is taken away by the next copy.

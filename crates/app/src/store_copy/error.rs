@@ -19,6 +19,8 @@ pub enum CopyError {
     Unknown {
         /// The part of the URL before the colon: the rest may hold a password.
         scheme: String,
+        /// Which stores may be named.
+        choices: String,
     },
     /// The program added it without what a copy needs.
     #[error(
@@ -180,7 +182,7 @@ impl CopyError {
     /// What to do about it.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
-            Self::Unknown { scheme } if is_left_out(scheme) => Some(unknown(scheme).to_owned()),
+            Self::Unknown { scheme, .. } if is_left_out(scheme) => Some(unknown(scheme).to_owned()),
             Self::Immovable { .. } => Some(
                 "let the program add it with `Builder::movable_store`, once the store implements Migrate"
                     .to_owned(),
@@ -188,16 +190,15 @@ impl CopyError {
             Self::Partial { store, .. } => {
                 Some(format!("empty {store} before it is copied to again; the original is as it was"))
             }
-            Self::Unknown { .. } | Self::Memory => {
-                Some("give sqlite:PATH, fs:PATH or redis://HOST".to_owned())
-            }
+            Self::Unknown { choices, .. } => Some(choices.clone()),
+            Self::Memory => Some("give sqlite:PATH, fs:PATH or redis://HOST".to_owned()),
             Self::Missing { .. } => {
                 Some("relative paths begin at the state directory, as in the configuration".to_owned())
             }
             Self::Exists { .. } => Some("give another place, or move away what is there".to_owned()),
             Self::InUse { .. } => Some("end the manager that uses it (its processes go on)".to_owned()),
             Self::Store { source: StoreError::Corrupt { way_out, .. }, .. } => Some(way_out.clone()),
-            Self::Store { source: StoreError::Format { .. }, .. } => {
+            Self::Store { source: StoreError::Format { .. } | StoreError::NewerRecord { .. }, .. } => {
                 Some("use the newer program that wrote it; nothing was changed".to_owned())
             }
             Self::Store { store, source } => shared::allowing(store, source),

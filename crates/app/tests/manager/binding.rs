@@ -280,7 +280,7 @@ fn start_that_no_record_tells_of_is_not_made_again_by_whoever_adopts_the_store()
         let said = there(&["wait", &id]);
         assert!(said.err.contains("interrupted"), "{store} {said:?}");
         let shown = there(&["inspect", &id]);
-        assert!(shown.out.contains("before that recorded whether it ran"), "{store} {shown:?}");
+        assert!(shown.out.contains("had recorded whether the command ran"), "{store} {shown:?}");
         let ran = ran();
         assert_eq!(ran.lines().count(), 1, "{store}: {ran}");
         kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::KILL).unwrap();

@@ -228,7 +228,7 @@ fn doctor_of_a_directory_whose_store_was_given_away_names_the_work_that_still_ru
     let reason = shown["reason"].as_str().unwrap();
     assert_eq!(shown["status"], "interrupted");
     assert!(
-        reason.contains(bench.state().to_str().unwrap()) && reason.contains("while it ran there"),
+        reason.contains(bench.state().to_str().unwrap()) && reason.contains("while the command ran there"),
         "{reason}"
     );
     let said = bench.run(&["doctor"]).out;

@@ -83,14 +83,17 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
     add("key", process.key.clone());
     add("queued", Some(process.queued_at.as_str()).filter(|at| !at.is_empty()).map(|at| now.clock(at)));
     add("started", process.started_at.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
-    let is_latest = process.completed_at_is.as_deref() == Some("latest");
-    let before = if is_latest { "at or before " } else { "" };
+    let (before, most) = match process.completed_at_is.as_deref() {
+        Some("latest") => ("at or before ", "at most "),
+        Some("given_up") => ("not known, given up ", ""),
+        Some(_) | None => ("", ""),
+    };
     add(
         "ended",
         process.completed_at.as_deref().map(|at| format!("{before}{} ({})", now.clock(at), now.ago(at))),
     );
-    let most = if is_latest { "at most " } else { "" };
-    let took = process.duration_ms.filter(|_| process.completed_at.is_some());
+    let is_given_up = process.completed_at_is.as_deref() == Some("given_up");
+    let took = process.duration_ms.filter(|_| process.completed_at.is_some() && !is_given_up);
     add("took", took.map(|millis| format!("{most}{}", length(millis))));
     add("exit", process.exit.as_ref().and_then(exit).map(|told| told + sent_by(process)));
     add("late", late(process));

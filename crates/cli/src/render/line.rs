@@ -82,9 +82,10 @@ pub(crate) fn ended_line(process: &ProcessView, unicode: bool) -> String {
     if let Some(why) = how_it_ended(process) {
         line.push_str(&format!(" ({})", clean_label(&why)));
     }
-    if let Some(millis) = process.duration_ms {
-        let most = if process.completed_at_is.as_deref() == Some("latest") { "at most " } else { "" };
-        line.push_str(&format!(" after {most}{}", length(millis)));
+    match (process.duration_ms, process.completed_at_is.as_deref()) {
+        (Some(millis), Some("latest")) => line.push_str(&format!(" after at most {}", length(millis))),
+        (None, _) | (Some(_), Some("given_up")) => {}
+        (Some(millis), _) => line.push_str(&format!(" after {}", length(millis))),
     }
     line
 }

@@ -246,9 +246,9 @@ impl Reader {
         {
             exit.dropped_bytes
         } else {
-            self.losses().await?.iter().map(|loss| loss.bytes).sum()
+            self.losses().await?.iter().map(|loss| loss.bytes).fold(0, u64::saturating_add)
         };
-        let lost = lost.saturating_sub(self.told.values().sum());
+        let lost = lost.saturating_sub(self.told.values().copied().fold(0, u64::saturating_add));
         Ok((lost > 0).then(|| format!("{lost} bytes of its output could not be stored and are lost")))
     }
 
@@ -343,6 +343,8 @@ impl Reader {
             Some(latest) if latest > self.attempt => {
                 self.attempt = latest;
                 self.position = 0;
+                self.begin = 0;
+                self.told.clear();
                 self.look_again().await
             }
             Some(_) | None => Ok(false),

@@ -176,8 +176,14 @@ impl OutputWriter {
         let bytes = bytes as u64;
         self.dropped = self.dropped.saturating_add(bytes);
         let offset = self.length;
+        if self.lost.as_ref().is_some_and(|open| open.loss.offset != offset) {
+            self.flush_loss();
+        }
         match &mut self.lost {
-            Some(open) if open.loss.offset == offset || open.place.saturating_add(1) >= loss::MOST => {
+            // A loss that could not be written yet takes in what follows, so that none goes untold.
+            Some(open)
+                if open.loss.offset == offset || open.dirty || open.place.saturating_add(1) >= loss::MOST =>
+            {
                 open.loss.bytes = open.loss.bytes.saturating_add(bytes);
                 open.dirty = true;
             }
