@@ -133,7 +133,7 @@ pub(super) async fn finish_sweep(watch: &mut Watch, unswept: Unswept) -> Stage {
         watch.see_end(&ExitRecord { unverified: true, ..record });
         return Stage::Over;
     };
-    watch.see_start(&identity);
+    watch.see_ending(&identity);
     if let Err(error) = watch.end_input() {
         tracing::debug!(id = %watch.key.id, %error, "the input of an ended command stays");
     }

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 /// A sweep that is over sooner is not told of: most leftovers end as soon as they are asked to.
 const SOON: Duration = Duration::from_millis(250);
+/// The same of a sweep that another life began: whoever asks first is told the end alone if it is over by then.
+const SOON_AFTER_ADOPTION: Duration = Duration::from_secs(1);
 
 /// A command that has ended, and left something behind that is being ended.
 #[derive(Debug)]
@@ -29,7 +31,11 @@ impl Watch {
     /// Takes in how the command ended. That is told as the end of the attempt only once its tree is empty.
     pub(crate) fn see_sweep(&mut self, record: &ExitRecord) {
         if self.sweep.is_none() {
-            let due = Instant::now().checked_add(SOON);
+            let soon = match self.known {
+                Known::Nothing => SOON_AFTER_ADOPTION,
+                Known::Running(_) | Known::Over(_) => SOON,
+            };
+            let due = Instant::now().checked_add(soon);
             self.sweep = Some(Sweep { record: Box::new(record.clone()), due });
         }
     }
@@ -59,8 +65,11 @@ impl Watch {
         }
     }
 
-    /// Tells that a sweep lasts, once.
+    /// Tells that a sweep lasts, once, after the start of a command that was never told of.
     pub(super) fn tell_sweep(&mut self) {
+        if let (Known::Nothing, Some(identity)) = (&self.known, self.identity.clone()) {
+            self.see(Known::Running(translate::spawned(self.key, &identity)));
+        }
         let is_known = match self.known {
             Known::Running(_) => true,
             Known::Nothing | Known::Over(_) => false,
