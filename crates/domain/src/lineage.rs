@@ -9,8 +9,8 @@ pub struct Lineage {
     pub ancestors: Vec<ProcessId>,
     /// The ended process that this one runs again.
     pub restarted_from: Option<ProcessId>,
-    /// The first so many ancestors, counted from the root, do not launch this process when they are restarted: somebody
-    /// attached it from outside, or attached the ancestor that launched it.
+    /// How many ancestors, from the root, are not counted as launching it: somebody attached it from outside, or attached
+    /// an ancestor of it.
     pub outside: u8,
 }
 
@@ -29,7 +29,8 @@ impl Lineage {
         Self { outside: self.level().0, ..self }
     }
 
-    /// The ancestors that launch this process again when they are restarted, from the root down.
+    /// The ancestors that count as launching this process, from the root down. One that is restarted is expected to launch
+    /// it again.
     #[must_use]
     pub fn launchers(&self) -> &[ProcessId] {
         self.ancestors.get(usize::from(self.outside)..).unwrap_or_default()

@@ -54,7 +54,8 @@ pub struct Skipped {
 /// Why a process was not run again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// This process above it launched it, and is run again now or was earlier: it is expected to launch it again.
+    /// This process above it, which counts as its launcher, is run again now or was earlier: it is expected to launch it
+    /// again.
     AncestorRestarted {
         /// Which.
         ancestor: ProcessId,
@@ -105,10 +106,14 @@ impl Engine {
         };
         to_its_end(async move {
             let is_named = named.is_some();
-            let mut choice = engine.interrupted(project.as_ref()).await?;
-            if let Some(named) = named {
-                choice = Choice { candidates: named, skipped: Vec::new(), ..choice };
-            }
+            let mut choice = match named {
+                // Who names a process wants it back, whatever a process above it has launched since.
+                Some(candidates) if !options.with_children => Choice { candidates, ..Choice::default() },
+                Some(candidates) => {
+                    Choice { candidates, skipped: Vec::new(), ..engine.interrupted(None).await? }
+                }
+                None => engine.interrupted(project.as_ref()).await?,
+            };
             choice.decide(is_named, options.with_children);
             let Choice { candidates, mut skipped, .. } = choice;
             if options.dry_run {
@@ -140,16 +145,17 @@ impl Engine {
     /// Every interrupted command that was not run again yet, and what is left out whatever is asked for.
     async fn interrupted(&self, project: Option<&ProjectName>) -> Result<Choice, EngineError> {
         let mut choice = Choice::default();
+        let (mut restarts, mut launched) = (BTreeSet::new(), Vec::new());
         let core = &self.core;
         core.each(&Filter::default(), |stored| {
             let process = &stored.process;
             if let Some(old) = process.lineage.restarted_from {
                 choice.restarted.insert(old, process.id);
-                choice.restarts.insert(process.id);
+                restarts.insert(process.id);
             }
             // A launcher is listed before what it launches.
-            if process.lineage.launchers().iter().any(|above| choice.restarts.contains(above)) {
-                choice.launched.push((process.id, process.lineage.clone(), process.spec.clone()));
+            if process.lineage.launchers().iter().any(|above| restarts.contains(above)) {
+                launched.push((process.id, process.lineage.clone(), process.spec.clone()));
             }
             if process.status() == Status::Interrupted {
                 choice.interrupted.insert(process.id);
@@ -166,6 +172,7 @@ impl Engine {
             choice.skipped.push(Skipped { stored, reason });
         })
         .await?;
+        choice.replaced = choice.replacements(&launched);
         Ok(choice)
     }
 
@@ -217,21 +224,17 @@ struct Choice {
     interrupted: BTreeSet<ProcessId>,
     /// What was run again earlier, and as which process.
     restarted: BTreeMap<ProcessId, ProcessId>,
-    /// The processes that run another one again.
-    restarts: BTreeSet<ProcessId>,
-    /// What such processes launched themselves, or through what they launched.
-    launched: Vec<(ProcessId, Lineage, Arc<Spec>)>,
+    /// What has a replacement, and which: the restart of a process above launched it.
+    replaced: BTreeMap<ProcessId, ProcessId>,
 }
 
 impl Choice {
     /// Leaves out whom nobody wants back, and whom another one brings back.
     fn decide(&mut self, is_named: bool, with_children: bool) {
         let mut chosen: BTreeSet<ProcessId> = BTreeSet::new();
-        let mut replacements: BTreeSet<ProcessId> = BTreeSet::new();
         for stored in std::mem::take(&mut self.candidates) {
             let process = &stored.process;
-            let replacement = self.replacement_of(process, &replacements);
-            replacements.extend(replacement);
+            let replacement = self.replaced.get(&process.id).copied();
             // Without `with_children`, a replaced process counts as run again.
             let is_back =
                 self.restarted.contains_key(&process.id) || (replacement.is_some() && !with_children);
@@ -239,8 +242,7 @@ impl Choice {
                 continue;
             }
             let mut launchers = process.lineage.launchers().iter().rev().copied();
-            let restarted =
-                launchers.find(|above| chosen.contains(above) || (!is_named && self.is_back(above)));
+            let restarted = launchers.find(|above| chosen.contains(above) || self.is_back(above));
             let reason = match (unwanted(process), replacement, restarted) {
                 (Some(reason), _, _) if !is_named => reason,
                 (_, Some(by), _) => SkipReason::Replaced { by },
@@ -261,22 +263,50 @@ impl Choice {
         self.interrupted.contains(id) && self.restarted.contains_key(id)
     }
 
-    /// What the restart of an interrupted process above launched in the place of this one, and of no other one.
-    fn replacement_of(&self, process: &Process, taken: &BTreeSet<ProcessId>) -> Option<ProcessId> {
+    /// Pairs candidates with what restarts of interrupted processes above them launched. Each replaces one candidate.
+    fn replacements(&self, launched: &[(ProcessId, Lineage, Arc<Spec>)]) -> BTreeMap<ProcessId, ProcessId> {
+        let (mut replaced, mut taken) = (BTreeMap::new(), BTreeSet::new());
+        let mut candidates: Vec<&Process> = self.candidates.iter().map(|stored| &stored.process).collect();
+        // A candidate that was run again itself needs a replacement least.
+        candidates.sort_by_key(|process| self.restarted.contains_key(&process.id));
+        // Several names may run the same command, so names are compared first.
+        let ways: [fn(&Spec, &Spec) -> bool; 2] = [same_name, Spec::same_launch];
+        for is_same in ways {
+            for process in &candidates {
+                let restarts = self.restarts_above(process);
+                if restarts.is_empty() || replaced.contains_key(&process.id) {
+                    continue;
+                }
+                let found = launched.iter().find(|(id, lineage, spec)| {
+                    !taken.contains(id)
+                        && lineage.launchers().iter().any(|above| restarts.contains(above))
+                        && is_same(spec, &process.spec)
+                });
+                if let Some((id, _, _)) = found {
+                    replaced.insert(process.id, *id);
+                    taken.insert(*id);
+                    // A restart of the replacement has the same place.
+                    taken.extend(self.restarts_of(*id));
+                }
+            }
+        }
+        replaced
+    }
+
+    /// The restarts of the interrupted processes that launched this one.
+    fn restarts_above(&self, process: &Process) -> BTreeSet<ProcessId> {
         let above = process.lineage.launchers().iter().filter(|above| self.is_back(above));
-        let restarts: Vec<ProcessId> = above.flat_map(|above| self.restarts_of(*above)).collect();
-        let is_same = |spec: &Spec| {
-            spec.same_launch(&process.spec) || (spec.name.is_some() && spec.name == process.spec.name)
-        };
-        let replaces = |lineage: &Lineage| lineage.launchers().iter().any(|above| restarts.contains(above));
-        let mut launched = self.launched.iter().filter(|(id, ..)| !taken.contains(id));
-        launched.find(|(_, lineage, spec)| replaces(lineage) && is_same(spec)).map(|(id, ..)| *id)
+        above.flat_map(|above| self.restarts_of(*above)).collect()
     }
 
     /// The process that runs this one again, the one that runs that one again, and so on.
     fn restarts_of(&self, old: ProcessId) -> impl Iterator<Item = ProcessId> {
         std::iter::successors(self.restarted.get(&old), |id| self.restarted.get(*id)).copied()
     }
+}
+
+fn same_name(one: &Spec, other: &Spec) -> bool {
+    one.name.is_some() && one.name == other.name
 }
 
 /// Why nobody who names nothing wants it back, if so.

@@ -136,7 +136,7 @@ async fn filter(engine: &Engine, usual: Span, request: &ListRequest) -> Result<F
         level: request.level.map(Level),
         not_kind: match request.not_type.as_deref() {
             None if leaves_hooks_out(request) => Some(HOOK_TYPE.parse()?),
-            other => parsed(other, "type")?,
+            other => parsed(other, "not_type")?,
         },
         parent,
         ancestor: root(engine, request.tree.as_deref()).await?,

@@ -76,7 +76,8 @@ impl Api {
         if !listing.processes.is_empty() || !listing.damaged.is_empty() {
             return Ok(());
         }
-        Err(Fault::new(404, "session_not_found", title).help("`longhaul session list` shows the sessions"))
+        let help = "`longhaul status -a --json` shows the session of everything that is kept";
+        Err(Fault::new(404, "session_not_found", title).help(help))
     }
 }
 

@@ -98,7 +98,7 @@ fn skipped_view(Skipped { stored, reason }: &Skipped) -> SkippedView {
         SkipReason::AncestorRestarted { ancestor } => (
             "ancestor_restarted",
             format!(
-                "process {} launched it and is restarted, so it launches it again itself",
+                "process {} counts as its launcher and is restarted, so it launches it again itself",
                 ancestor.short()
             ),
         ),

@@ -214,6 +214,10 @@ async fn hooks_are_listed_where_they_are_asked_for() {
     );
     let of_type = ListRequest { kind: Some("custom:hook".to_owned()), ..ListRequest::default() };
     assert_eq!(ids(of_type).await, ["custom:hook"]);
+    let not_of_type = |word: &str| ListRequest { not_type: Some(word.to_owned()), ..ListRequest::default() };
+    assert_eq!(ids(not_of_type("server")).await, ["custom:hook", "custom"]);
+    let refused = world.api.list(&not_of_type("x")).await.unwrap_err();
+    assert_eq!(refused.problem().title, "\"x\" is no not_type");
     assert_eq!(world.api.show("@last", Depth::Records).await.unwrap().id, mine);
     assert_eq!(ran(&world).await[0].priority, 100);
 }

@@ -1,8 +1,8 @@
 use crate::trees::child;
 use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{
-    AttemptNo, Interruption, LaunchKey, ProcessId, ProjectName, Rejection, ReportedSpec, Revision, Spec,
-    Status, Verb,
+    AttemptNo, Interruption, LaunchKey, ProcessId, ProcessName, ProjectName, Rejection, ReportedSpec,
+    Revision, Spec, Status, Verb,
 };
 use longhaul_engine::ports::{AttemptKey, Stored};
 use longhaul_engine::{EngineError, Launch, Launcher, Revival, RevivalOptions, Revived, SkipReason};
@@ -223,6 +223,57 @@ async fn one_relaunched_child_replaces_one_of_several_that_are_alike() {
     assert_eq!((origins(&named), skipped(&named)), (vec![], vec![replaced.clone()]));
     let all = restart(Revived::All, true).await;
     assert_eq!((origins(&all), skipped(&all)), (vec![children[1]], vec![replaced]));
+}
+
+/// Two interrupted children of one parent, and the restart of that parent.
+async fn twins_below_a_restart(world: &World, specs: [Spec; 2]) -> ([ProcessId; 2], ProcessId) {
+    let parent = world.launch("run").await;
+    let [first, second] = specs;
+    let twins = [child(world, parent, first).await, child(world, parent, second).await];
+    world.settle().await;
+    world.spawner.reboot();
+    world.settle().await;
+    let done = world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    assert_eq!(origins(&done), [parent]);
+    (twins, done.launched[0].stored.process.id)
+}
+
+async fn with_children(world: &World) -> (Vec<ProcessId>, Vec<(ProcessId, SkipReason)>) {
+    let options = RevivalOptions { with_children: true, ..RevivalOptions::default() };
+    let done = world.engine.restart_interrupted(Revived::All, options).await.unwrap();
+    (origins(&done), skipped(&done))
+}
+
+#[tokio::test(start_paused = true)]
+async fn replacement_that_was_restarted_replaces_no_second_child() {
+    let world = World::new().await;
+    let ([first, second], restarted) =
+        twins_below_a_restart(&world, [command("exit 0 60000"), command("exit 0 60000")]).await;
+    let again = child(&world, restarted, command("exit 0 60000")).await;
+    assert_eq!(world.end(again).await, Status::Completed);
+    world.engine.restart(again, None).await.unwrap();
+    let replaced = (first, SkipReason::Replaced { by: again });
+    assert_eq!(with_children(&world).await, (vec![second], vec![replaced]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn replacement_takes_the_place_of_the_child_of_its_name() {
+    let world = World::new().await;
+    let named = |name| Spec { name: Some(ProcessName::new(name).unwrap()), ..command("run") };
+    let ([first, second], restarted) = twins_below_a_restart(&world, [named("a"), named("b")]).await;
+    let again = child(&world, restarted, named("b")).await;
+    let replaced = (second, SkipReason::Replaced { by: again });
+    assert_eq!(with_children(&world).await, (vec![first], vec![replaced]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn named_child_is_restarted_though_it_was_replaced_and_leaves_the_replacement_to_its_twin() {
+    let world = World::new().await;
+    let ([first, second], restarted) = twins_below_a_restart(&world, [command("run"), command("run")]).await;
+    let again = child(&world, restarted, command("run")).await;
+    assert_eq!(world.restarted(Some(&[first])).await, [(Some(first), true)]);
+    let replaced = (second, SkipReason::Replaced { by: again });
+    assert_eq!(with_children(&world).await, (vec![], vec![replaced]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,7 +35,7 @@ pub struct ListRequest {
     /// Their type.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// A type that they are not of.
+    /// A type that they are not of. Processes of hooks are listed then, unless it is `custom:hook`.
     pub not_type: Option<String>,
     /// What their id begins with.
     pub prefix: Option<String>,

@@ -209,14 +209,14 @@ pub struct SkippedView {
     pub id: String,
     /// Its name.
     pub name: Option<String>,
-    /// `ancestor_restarted` (the process that launched it is run again and launches it again itself), `replaced` (that
-    /// process has launched another one in its place), `cancelled` (after it was called interrupted), `end_known` (its true
-    /// end became known later), `reported` (whoever does the work begins it anew), `unexamined` (the manager does not know
-    /// yet whether it still runs), or `launch_failed`.
+    /// `ancestor_restarted` (the process that counts as its launcher is run again and launches it again itself),
+    /// `replaced` (that process has launched another one in its place), `cancelled` (after it was called interrupted),
+    /// `end_known` (its true end became known later), `reported` (whoever does the work begins it anew), `unexamined` (the
+    /// manager does not know yet whether it still runs), or `launch_failed`.
     pub reason: String,
     /// The same for people.
     pub detail: String,
-    /// The process that launched it and is run again.
+    /// The process that counts as its launcher and is run again.
     pub ancestor_id: Option<String>,
 }
 
