@@ -8,7 +8,7 @@ mod batcher;
 mod census;
 
 use crate::api::Api;
-use crate::convert::{rfc3339, seconds};
+use crate::convert::{dating, rfc3339, seconds};
 use crate::events::letter::{error_of, exit_of};
 use crate::events::place::{cursor_text, read_cursor};
 use crate::events::reader::{Reader, Seen};
@@ -298,5 +298,6 @@ fn view_of(logged: &Logged, subject: &Subject, ending: &Ending) -> EndedView {
         signal,
         error: error_of(ending),
         duration_s: subject.started_at.map(|began| seconds(logged.event.at.since(began))),
+        completed_at_is: dating(ending).map(ToOwned::to_owned),
     }
 }

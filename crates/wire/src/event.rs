@@ -117,6 +117,10 @@ pub struct EventData {
     /// From the begin of the attempt to its end, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<f64>,
+    /// What the moment of the end is, where nobody saw it: `latest` (the command ended then or before, so that the duration
+    /// is the longest possible one) or `given_up` (nobody knows when it ended).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at_is: Option<String>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

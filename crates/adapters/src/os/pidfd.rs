@@ -3,6 +3,7 @@
 
 use super::procfs;
 use longhaul_shim::ProcessStat;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 use rustix::process::{
@@ -51,6 +52,12 @@ pub(super) fn open(pid: u32, start_time: u64) -> io::Result<Option<OwnedFd>> {
 /// Whether a process has ended, waited for or not.
 pub(super) fn has_ended(pid: u32, start_time: u64) -> bool {
     ProcessStat::read(pid).is_none_or(|stat| stat.start_time != start_time || stat.is_dead())
+}
+
+/// Whether the process behind a descriptor has ended, which needs no permission to look at it.
+pub(super) fn is_over(fd: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// Whether a process has ended or cannot go on any more: it is exiting, or SIGKILL was sent to it.

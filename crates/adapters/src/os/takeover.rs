@@ -7,7 +7,7 @@ mod tree;
 
 use super::examine::{Orphan, Unswept, steady_ms, wall_ms};
 use super::pidfd::EndStatus;
-use super::watch::{Ask, Stage, Watch};
+use super::watch::{Ask, LastLook, Stage, Watch};
 use super::{attempts, cgroups, pidfd, translate};
 use bounds::Bounds;
 use drain::Drain;
@@ -25,20 +25,19 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How the time until the command's end went.
 enum Seen {
-    Ended,
+    /// The command has ended; this was the last look at it before.
+    Ended {
+        last_look: LastLook,
+    },
     SpawnerGone,
 }
 
 /// Stands in for the shim of an attempt until its command has ended, and records the end.
 pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     let Orphan { directory, lock, identity, pidfd } = orphan;
-    // An end that waits to be collected was there before anybody in this life could see it.
-    let had_ended = watch.identity().is_none() && pidfd::has_ended(identity.pid, identity.start_time);
-    if pidfd::is_ending(identity.pid, identity.start_time) {
-        watch.see_ending(&identity);
-    } else {
-        watch.see_start(&identity);
-    }
+    // Nobody saw the moment of an end that is there already: the shim was gone, or the whole manager was stopped.
+    let had_ended = pidfd::is_over(&pidfd);
+    watch.see_living(&identity);
     watch.hold_input();
     let tree = Tree::new(&watch.shared, watch.key, &identity);
     let held = std::mem::take(&mut watch.held);
@@ -46,13 +45,14 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     let mut drain = Drain::new(&directory, [held.stdout, held.stderr], kept, anchor_ms);
     let mut bounds = Bounds::of(&identity);
     let mut stopping = watch.stop.map(|order| Stopping::new(order, &watch.conduct.stop));
-    match accompany(watch, &tree, &pidfd, &mut drain, &mut stopping).await {
-        Ok(Seen::Ended) => {}
+    let last_look = match accompany(watch, &tree, &pidfd, &mut drain, &mut stopping).await {
+        Ok(Seen::Ended { last_look }) => Some(last_look),
         Ok(Seen::SpawnerGone) => return Stage::Left,
         Err(error) => {
             tracing::warn!(id = %watch.key.id, %error, "a command without supervisor cannot be watched");
+            None
         }
-    }
+    };
     let ended_at = steady_ms(&watch.shared.options);
     drain.finish();
     bounds.see_end();
@@ -81,7 +81,7 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
         }
     };
     let mut record = ExitRecord::never_ran(ended_at, wall_ms());
-    record.undated = had_ended;
+    record.undated = had_ended || last_look.is_none_or(|look| look.is_long_before(ended_at));
     record.ending = ending;
     record.limit = limit;
     record.run_ms = record.ended_at.saturating_sub(identity.started_at);
@@ -195,6 +195,8 @@ async fn accompany(
     stopping: &mut Option<Stopping>,
 ) -> std::io::Result<Seen> {
     let ended = pidfd::watch(command)?;
+    let mut last_look = LastLook::at(steady_ms(&watch.shared.options));
+    let mut next_look = tokio::time::interval(LastLook::INTERVAL);
     loop {
         if let Some(stopping) = stopping {
             stopping.advance(tree).await;
@@ -207,10 +209,12 @@ async fn accompany(
         };
         tokio::select! {
             biased;
-            done = ended.readable() => return done.map(|()| Seen::Ended),
+            done = ended.readable() => return done.map(|()| Seen::Ended { last_look }),
             ask = watch.asks.recv() => match ask {
                 None => return Ok(Seen::SpawnerGone),
                 Some(Ask::Find(answer)) => watch.find(answer),
+                // A stop did not cause an end that was there before the order.
+                Some(Ask::Stop(_)) if pidfd::is_over(command) => {}
                 Some(Ask::Stop(order)) => {
                     watch.note_stop(order);
                     let stopping = stopping.get_or_insert_with(|| Stopping::new(order, &watch.conduct.stop));
@@ -255,6 +259,11 @@ async fn accompany(
                 Some(Ask::Settle) => {}
             },
             () = due => {}
+            _ = next_look.tick() => {
+                if !pidfd::is_over(command) {
+                    last_look = LastLook::at(steady_ms(&watch.shared.options));
+                }
+            }
             () = drain.step() => {}
         }
     }

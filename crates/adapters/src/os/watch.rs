@@ -17,10 +17,11 @@ use super::input::{Input, InputError};
 use super::launch::Conduct;
 use super::link::{Held, Link};
 use super::spawner::{Shared, Watches};
-use super::{takeover, translate};
+use super::{pidfd, takeover, translate};
 use ask::{Answer, Counter, Unanswered};
 use beginning::Starting;
 use child::ShimChild;
+pub(super) use halts::LastLook;
 use halts::{Halted, MissedEnd};
 use longhaul_domain::{Interruption, Observation, StartFailure, StartStage};
 use longhaul_ports::{AttemptKey, Found, Seen, StopOrder};
@@ -222,8 +223,19 @@ impl Watch {
         }
     }
 
-    /// Takes in that the command is about to end. Whoever asked what became of the attempt is told the end alone, as soon as
-    /// it is known: "alive" would be wrong by the time it is read.
+    /// Tells that the command runs. A caller that asked what became of the attempt is told the end alone if the command is
+    /// ending already: "running" would be wrong by the time the caller reads it.
+    pub(super) fn see_living(&mut self, identity: &Identity) {
+        let is_asked = matches!(self.audience, Audience::Finders);
+        if is_asked && pidfd::is_ending(identity.pid, identity.start_time) {
+            self.see_ending(identity);
+        } else {
+            self.see_start(identity);
+        }
+    }
+
+    /// Takes in that the command is about to end. A caller that asked what became of the attempt is told the end alone, as
+    /// soon as it is known.
     pub(super) fn see_ending(&mut self, identity: &Identity) {
         match self.audience {
             Audience::Everyone => self.see_start(identity),
@@ -437,7 +449,11 @@ impl Watch {
             Audience::Finders => true,
             Audience::Everyone => {
                 tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, what, "an attempt cannot be looked at");
-                tokio::time::sleep(LOOK_AGAIN).await;
+                let pause = if self.halted.is_some() { LastLook::INTERVAL } else { LOOK_AGAIN };
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.unseen_end() => {}
+                }
                 self.asks.is_closed()
             }
         }

@@ -1,8 +1,9 @@
 //! Supervisors that somebody halts.
 
-use crate::bench::{Bench, by_user, code, go_on, halt, key, state, until};
-use longhaul_domain::{Condition, ExitStatus, Observation, StopCause, Timestamp};
+use crate::bench::{Bench, by_user, code, go_on, halt, is_halted, key, kill, state, until};
+use longhaul_domain::{Condition, Exit, ExitStatus, Observation, StopCause, Timestamp};
 use longhaul_ports::{Clock, Found, Spawner};
+use std::time::Duration;
 
 const WAITS: &str = "echo ready; while [ ! -e go ]; do sleep 0.01; done; echo over; exit 7";
 
@@ -66,11 +67,84 @@ async fn an_order_that_needs_a_halted_supervisor_lets_it_go_on() {
     let bench = Bench::new();
     let (pid, _) = halted(&bench, WAITS).await;
     bench.spawner.pause(key(1)).await.unwrap();
-    assert!(crate::bench::is_halted(pid));
+    assert!(is_halted(pid));
     bench.spawner.stop(key(1), by_user(false)).await.unwrap();
     let exit = bench.exited().await;
     assert_eq!(exit.status, ExitStatus::Signal { number: 15, core: false });
     assert_eq!(exit.stopped, Some(StopCause::User));
+}
+
+#[tokio::test]
+async fn a_resume_lets_a_halted_supervisor_go_on_and_then_the_tree() {
+    let bench = Bench::new();
+    let (pid, shim) = halted(&bench, WAITS).await;
+    bench.spawner.pause(key(1)).await.unwrap();
+    halt(shim);
+    until(async || state(shim) == Some('T')).await;
+    bench.spawner.resume(key(1)).await.unwrap();
+    assert!(!is_halted(pid));
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    assert_eq!(code(&bench.exited().await), 7);
+}
+
+/// What befalls the supervisor while nothing of the manager runs, or before.
+#[derive(Clone, Copy, Debug)]
+enum Supervisor {
+    IsHalted,
+    WasHalted,
+    IsKilled,
+    WasKilled,
+}
+
+/// How a command ended by itself while the whole manager was stopped; a stop is ordered before the manager looks, if asked
+/// for.
+async fn ended_unseen(supervisor: Supervisor, is_stop_ordered: bool) -> Exit {
+    let bench = Bench::new();
+    bench.start(key(1), WAITS).await;
+    let pid = bench.spawned().await;
+    bench.says(key(1), "ready").await;
+    let shim = bench.identity(key(1)).shim_pid;
+    match supervisor {
+        Supervisor::WasHalted => {
+            halt(shim);
+            assert!(stopped(&bench).await.0);
+        }
+        Supervisor::WasKilled => {
+            kill(shim);
+            until(async || bench.spawner.usage(key(1)).await.is_ok()).await;
+        }
+        Supervisor::IsHalted => halt(shim),
+        Supervisor::IsKilled => kill(shim),
+    }
+    // Nothing is awaited from here on, so that the manager in this thread stands still.
+    std::fs::write(bench.path().join("go"), "").unwrap();
+    while state(pid).is_some_and(|state| state != 'Z') {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(700));
+    if is_stop_ordered {
+        bench.spawner.stop(key(1), by_user(false)).await.unwrap();
+    }
+    bench.exited().await
+}
+
+const SUPERVISORS: [Supervisor; 4] =
+    [Supervisor::IsHalted, Supervisor::WasHalted, Supervisor::IsKilled, Supervisor::WasKilled];
+
+#[tokio::test]
+async fn an_end_while_the_whole_manager_was_stopped_is_dated_at_the_latest() {
+    for supervisor in SUPERVISORS {
+        let exit = ended_unseen(supervisor, false).await;
+        assert_eq!((code(&exit), exit.circumstances.undated), (7, true), "{supervisor:?}: {exit:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_is_no_cause_of_an_end_that_came_before_the_order() {
+    for supervisor in SUPERVISORS {
+        let exit = ended_unseen(supervisor, true).await;
+        assert_eq!((code(&exit), exit.stopped), (7, None), "{supervisor:?}: {exit:?}");
+    }
 }
 
 #[tokio::test]
@@ -89,8 +163,7 @@ async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
     until(async || bench.clock().now() > over).await;
     let exit = match bench.adopt(key(1)).await.unwrap() {
         Found::Over(Observation::Exited { exit, .. }) => exit,
-        Found::Alive(_) => bench.exited().await,
-        other @ Found::Over(_) => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     };
     assert_eq!((code(&exit), exit.stopped, exit.circumstances.unwatched), (7, None, true));
     assert!(exit.circumstances.undated && exit.at >= over, "nobody knows when it was: {exit:?}");

@@ -321,7 +321,7 @@ fn conditions(process: &Process) -> Vec<String> {
 }
 
 /// What the moment of an end tells, where that is not the end.
-const fn dating(ending: &Ending) -> Option<&'static str> {
+pub(crate) const fn dating(ending: &Ending) -> Option<&'static str> {
     match ending.dating() {
         Dating::Seen => None,
         Dating::Latest => Some("latest"),

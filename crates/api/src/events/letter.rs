@@ -1,6 +1,6 @@
 //! From a fact to what subscribers are told of it.
 
-use crate::convert::{ending, rfc3339, seconds};
+use crate::convert::{dating, ending, rfc3339, seconds};
 use crate::events::place::cursor_text;
 use crate::events::subject::Subject;
 use longhaul_domain::{Ending, ExitStatus, Fact, NodeId, Status, StopCause};
@@ -114,6 +114,7 @@ fn add_ending(data: &mut EventData, how: &Ending) {
     (data.exit_code, data.signal) = exit_of(how);
     data.cause = cause_of(how).map(|cause| cause.as_str().to_owned());
     data.error = error_of(how);
+    data.completed_at_is = dating(how).map(ToOwned::to_owned);
 }
 
 /// Code or signal of an end.

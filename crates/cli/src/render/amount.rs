@@ -15,6 +15,17 @@ pub(crate) fn length(millis: u64) -> String {
     }
 }
 
+/// Writes how long something took that has ended, given what the moment of its end is: an end that nobody saw may have been
+/// earlier, and of one that was given up nobody knows.
+pub(crate) fn after(millis: Option<u64>, completed_at_is: Option<&str>) -> Option<String> {
+    let length = length(millis?);
+    match completed_at_is {
+        Some("latest") => Some(format!("after at most {length}")),
+        Some("given_up") => None,
+        _ => Some(format!("after {length}")),
+    }
+}
+
 /// Writes a length of time with its largest unit alone.
 pub(crate) fn rough(millis: u64) -> String {
     let seconds = millis / 1000;
@@ -74,6 +85,18 @@ mod tests {
             (rough(59_000), rough(182_000), rough(7_200_000)),
             ("59s".into(), "3m".into(), "2h".into())
         );
+    }
+
+    #[test]
+    fn an_end_that_nobody_saw_may_have_been_earlier() {
+        for (is, text) in [
+            (None, Some("after 2m 5s")),
+            (Some("latest"), Some("after at most 2m 5s")),
+            (Some("given_up"), None),
+        ] {
+            assert_eq!(after(Some(125_000), is).as_deref(), text);
+        }
+        assert_eq!(after(None, None), None);
     }
 
     #[test]

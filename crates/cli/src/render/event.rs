@@ -1,6 +1,6 @@
 //! What happened, in one line.
 
-use super::amount::length;
+use super::amount::after;
 use super::line::short;
 use super::moment::Now;
 use crate::value::Signal;
@@ -36,7 +36,7 @@ pub(crate) fn event_line(envelope: &Envelope, now: Now, unicode: bool) -> String
             .map(|pattern| format!("{pattern}: {}", data.line.as_deref().unwrap_or_default())),
         exit.clone(),
         data.error.clone().filter(|_| exit.is_none()),
-        data.duration_s.map(|seconds| format!("after {}", length(millis(seconds)))),
+        after(data.duration_s.map(millis), data.completed_at_is.as_deref()),
         data.due_at.as_ref().map(|due| format!("again at {}", now.clock(due))),
     ];
     let words: Vec<String> = words.into_iter().flatten().collect();
@@ -81,8 +81,8 @@ fn ended_words(ended: &EndedView, unicode: bool) -> String {
     if let Some(why) = exit_words(ended.exit_code, ended.signal).or_else(|| ended.error.clone()) {
         words.push_str(&format!(" ({})", clean_label(&why)));
     }
-    if let Some(seconds) = ended.duration_s {
-        words.push_str(&format!(" after {}", length(millis(seconds))));
+    if let Some(after) = after(ended.duration_s.map(millis), ended.completed_at_is.as_deref()) {
+        words.push_str(&format!(" {after}"));
     }
     words
 }

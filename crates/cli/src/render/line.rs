@@ -1,6 +1,6 @@
 //! One process in one line.
 
-use super::amount::{length, rough};
+use super::amount::{after, rough};
 use crate::standing::Standing;
 use crate::value::Signal;
 use longhaul_view::clean_label;
@@ -82,10 +82,8 @@ pub(crate) fn ended_line(process: &ProcessView, unicode: bool) -> String {
     if let Some(why) = how_it_ended(process) {
         line.push_str(&format!(" ({})", clean_label(&why)));
     }
-    match (process.duration_ms, process.completed_at_is.as_deref()) {
-        (Some(millis), Some("latest")) => line.push_str(&format!(" after at most {}", length(millis))),
-        (None, _) | (Some(_), Some("given_up")) => {}
-        (Some(millis), _) => line.push_str(&format!(" after {}", length(millis))),
+    if let Some(after) = after(process.duration_ms, process.completed_at_is.as_deref()) {
+        line.push_str(&format!(" {after}"));
     }
     line
 }

@@ -331,7 +331,7 @@ impl Decision<'_> {
                 | Condition::Sweeping
                 | Condition::SupervisorStopped => true,
             },
-            State::Paused { .. } => matches!(condition, Condition::Sweeping),
+            State::Paused { .. } => matches!(condition, Condition::Sweeping | Condition::SupervisorStopped),
             State::Reported { .. } => match condition {
                 Condition::Idle | Condition::Stalled => true,
                 Condition::Ready

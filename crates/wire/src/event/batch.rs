@@ -54,4 +54,8 @@ pub struct EndedView {
     /// From the begin of its last attempt to its end, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<f64>,
+    /// What the moment of the end is, where nobody saw it: `latest` (the command ended then or before, so that the duration
+    /// is the longest possible one) or `given_up` (nobody knows when it ended).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at_is: Option<String>,
 }

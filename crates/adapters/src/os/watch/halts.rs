@@ -10,12 +10,15 @@ use tokio::net::unix::pipe::Receiver;
 
 /// How often a supervisor is looked at that is no child of this program, so that the kernel does not report its halts.
 const LOOK_MS: u64 = 1_000;
+/// How often a command is looked at whose supervisor is halted or gone.
+const LOOK_AT_COMMAND_MS: u64 = 250;
 
 /// A supervisor that somebody halted.
 #[derive(Debug)]
 pub(super) struct Halted {
     /// Readable once the command has ended; none if that cannot be watched.
     command: Option<Arc<Receiver>>,
+    last_look: LastLook,
 }
 
 /// The end of a command while its supervisor was halted.
@@ -23,8 +26,28 @@ pub(super) struct Halted {
 pub(super) struct MissedEnd {
     /// When it was noticed, in steady milliseconds.
     at: u64,
-    /// The command was watched, so that it ended at that moment and not before.
-    is_seen: bool,
+    /// Nobody watched the command at the moment of its end.
+    undated: bool,
+}
+
+/// The last look at a command that no supervisor watches. A command that has ended since then ended at an unknown moment if
+/// that look is long ago, for example because somebody stopped the whole manager.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastLook(u64);
+
+impl LastLook {
+    /// How often such a command is looked at.
+    pub(crate) const INTERVAL: Duration = Duration::from_millis(LOOK_AT_COMMAND_MS);
+
+    /// Looks now, in steady milliseconds.
+    pub(crate) const fn at(now: u64) -> Self {
+        Self(now)
+    }
+
+    /// Whether this look is so long ago that an end which is noticed now may have been long before.
+    pub(crate) const fn is_long_before(self, now: u64) -> bool {
+        now.saturating_sub(self.0) > 2 * LOOK_AT_COMMAND_MS
+    }
 }
 
 impl Watch {
@@ -32,8 +55,10 @@ impl Watch {
     pub(super) fn halt_news(&self) -> impl Future<Output = ()> + use<> {
         let is_reported = self.shim.is_some() && self.shared.options.adopt_orphans;
         let mut halts = self.halts.clone();
+        let interval = if self.halted.is_some() { LOOK_AT_COMMAND_MS } else { LOOK_MS };
         // All are looked at in the same millisecond, so that the program wakes up once.
-        let pause = LOOK_MS.saturating_sub(steady_ms(&self.shared.options) % LOOK_MS);
+        let pause = interval.saturating_sub(steady_ms(&self.shared.options) % interval);
+        let is_reported = is_reported && self.halted.is_none();
         async move {
             if !is_reported || halts.changed().await.is_err() {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -66,30 +91,37 @@ impl Watch {
         let stat = ProcessStat::read(identity.shim_pid).filter(|stat| stat.start_time == identity.shim_start);
         let is_halted = stat.is_some_and(|stat| stat.is_stopped());
         if is_halted && pidfd::has_ended(identity.pid, identity.start_time) {
-            let is_seen = self.halted.as_ref().is_some_and(|halted| halted.command.is_some());
             let at = steady_ms(&self.shared.options);
-            self.missed.get_or_insert(MissedEnd { at, is_seen });
-            self.halted = Some(Halted { command: None });
+            let last_look = self.halted.as_ref().map(|halted| halted.last_look);
+            let undated = last_look.is_none_or(|look| look.is_long_before(at));
+            self.missed.get_or_insert(MissedEnd { at, undated });
+            self.halted = Some(Halted { command: None, last_look: LastLook::at(at) });
             return self.rouse_shim(false);
         }
         if is_halted && self.starting.is_some() {
             return self.rouse_shim(false);
         }
-        if is_halted != self.halted.is_some() {
-            self.halted = is_halted.then(|| Halted { command: self.watched_command(&identity) });
-            let now = steady_ms(&self.shared.options);
-            self.tell(&translate::supervisor_stopped(self.key, is_halted, now));
+        let now = steady_ms(&self.shared.options);
+        match &mut self.halted {
+            Some(halted) if is_halted => halted.last_look = LastLook::at(now),
+            None if !is_halted => {}
+            Some(_) | None => {
+                let last_look = LastLook::at(now);
+                self.halted =
+                    is_halted.then(|| Halted { command: self.watched_command(&identity), last_look });
+                self.tell(&translate::supervisor_stopped(self.key, is_halted, now));
+            }
         }
     }
 
     /// Dates the end of a command by what was seen of it here: a halted supervisor sees it only when it goes on.
     pub(super) fn dated(&self, record: &ExitRecord) -> ExitRecord {
         let mut record = record.clone();
-        if let Some(MissedEnd { at, is_seen }) = self.missed {
+        if let Some(MissedEnd { at, undated }) = self.missed {
             let late = record.ended_at.saturating_sub(at);
             record.ended_at = record.ended_at.saturating_sub(late);
             record.run_ms = record.run_ms.saturating_sub(late);
-            record.undated = !is_seen;
+            record.undated = undated;
         }
         record
     }

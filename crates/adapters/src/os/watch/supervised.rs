@@ -86,8 +86,13 @@ impl Watch {
         match ask {
             Ask::Find(answer) => self.find(answer),
             Ask::Stop(order) => {
-                self.note_stop(order);
-                self.send_stop(link).await;
+                self.look_at_shim();
+                let has_ended = self.held.pidfd.as_ref().is_some_and(pidfd::is_over);
+                // A stop did not cause an end that was there before the order.
+                if self.sweep.is_some() || !has_ended && self.missed.is_none() {
+                    self.note_stop(order);
+                    self.send_stop(link).await;
+                }
             }
             Ask::Pause(answer) => {
                 self.rouse_shim(false);
@@ -95,6 +100,7 @@ impl Watch {
                 send(link, &Order::Pause).await;
             }
             Ask::Resume(answer) => {
+                self.rouse_shim(false);
                 self.unanswered.push_back(Unanswered::Resume(answer));
                 send(link, &Order::Resume).await;
             }
@@ -147,7 +153,7 @@ impl Watch {
             }
             Notice::Started { identity, .. } => {
                 self.held = held.or(std::mem::take(&mut self.held));
-                self.see_start(&identity);
+                self.see_living(&identity);
                 self.hold_input();
                 None
             }

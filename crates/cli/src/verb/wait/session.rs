@@ -110,6 +110,7 @@ fn as_ended(process: &ProcessView) -> EndedView {
         signal: process.exit.as_ref().and_then(|exit| exit.signal),
         error: process.error.clone(),
         duration_s: process.duration_ms.map(|spent| Duration::from_millis(spent).as_secs_f64()),
+        completed_at_is: process.completed_at_is.clone(),
     }
 }
 
