@@ -317,6 +317,7 @@ async fn the_next_life_leaves_alone_what_a_command_without_shim_is_to_leave_behi
     assert!(exit.leftovers >= 1, "{exit:?}");
     assert!(state(left).is_some_and(|state| state != 'Z'));
     std::fs::write(bench.path().join("over"), "").unwrap();
+    until(async || state(left).is_none_or(|state| state == 'Z')).await;
 }
 
 #[tokio::test]
