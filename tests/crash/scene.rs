@@ -2,7 +2,9 @@
 
 use crate::case::World;
 use crate::disk::{self, Disk};
-use longhaul_tests::{Call, Fate, Keeps, Redis, is_alive, kill_together, program, spawn_watched, within};
+use longhaul_tests::{
+    Call, Fate, Keeps, Owner, Redis, is_alive, kill_together, program, spawn_watched, within,
+};
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::net::UnixStream;
@@ -37,6 +39,7 @@ pub(crate) struct Scene {
     disk: Option<Disk>,
     dir: tempfile::TempDir,
     mark: String,
+    owner: Owner,
     store: String,
     manager: Option<Child>,
     /// That manager has answered once.
@@ -64,6 +67,13 @@ impl Scene {
         fs::write(dir.path().join("config/longhaul/config.toml"), "[keys]\nlimit = { q = 1 }\n").unwrap();
         let redis = (world == World::Redis).then(|| Redis::start(dir.path(), Keeps::EachWrite).unwrap());
         let disk = disk(dir.path());
+        let number = RUNS.fetch_add(1, Ordering::Relaxed);
+        let owner = if disk.is_some() { Owner::Same } else { Owner::of_run(number.into()) };
+        // Before the managers write to it as this user.
+        fs::write(dir.path().join("log"), "").unwrap();
+        for name in ["", "work", "config/longhaul", "log"] {
+            owner.give(&dir.path().join(name));
+        }
         let home = disk.as_ref().map_or(dir.path(), Disk::path);
         let store = match world {
             World::Sqlite => format!("sqlite:{}", home.join("db").display()),
@@ -73,11 +83,12 @@ impl Scene {
                 format!("redis+unix://{}?namespace=crash&lease=3&grace=1", socket.display())
             }
         };
-        let mark = format!("{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+        let mark = format!("{}-{number}", std::process::id());
         Self {
             disk,
             dir,
             mark,
+            owner,
             store,
             manager: None,
             answers: false,
@@ -128,6 +139,11 @@ impl Scene {
         &self.store
     }
 
+    /// The shell of its commands.
+    pub(crate) fn shell(&self) -> String {
+        self.owner.shell(self.dir.path()).display().to_string()
+    }
+
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -151,7 +167,7 @@ impl Scene {
 
     /// `longhaul` with these arguments, without anything that would arm a point.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program("longhaul"));
+        let mut command = self.owner.command(program("longhaul"));
         command
             .args(args)
             .current_dir(self.work())

@@ -57,7 +57,8 @@ impl Ledger {
         let script = format!("{BEGIN}; {script}");
         let head = ["run", "-b", "--launch-key", name, "--grace", "300ms"];
         // The name is the `$0` of the script.
-        let tail = ["--", "sh", "-c", &script, name];
+        let shell = scene.shell();
+        let tail = ["--", &shell, "-c", &script, name];
         let id = scene.ask_before(&[&head, options].concat(), &tail)?;
         self.work.push(Work { name, id: id.clone(), end });
         Ok(id)

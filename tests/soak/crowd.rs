@@ -4,9 +4,8 @@ use crate::ground::Ground;
 use crate::ledger::{Launch, Ledger};
 use crate::{journal, leaks};
 use longhaul_tests::Chance;
-use longhaul_tests::ask::{Answer, ask};
+use longhaul_tests::ask::Answer;
 use longhaul_wire::api::{CommandRequest, LaunchRequest};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, sleep};
@@ -147,10 +146,10 @@ impl Launcher {
         let code = if self.chance.odds(3) { 7 } else { 0 };
         self.shared.ledger().launches.insert(key.clone(), Launch { code, id: None });
         let ground = &self.shared.ground;
-        let request = drawn(&key, journal::arguments(&ground.journal(), life, code), &ground.work());
+        let request = drawn(ground, &key, journal::arguments(&ground.journal(), life, code));
         let body = serde_json::to_value(request).unwrap();
         while !self.shared.is_over() {
-            match ask(&ground.socket(), "POST", "/v1/processes", &body, PATIENCE) {
+            match ground.ask("POST", "/v1/processes", &body, PATIENCE) {
                 Answer::Said { status: 200 | 201, body } => {
                     let id = body.pointer("/process/id").and_then(|id| id.as_str()).unwrap_or_default();
                     self.shared.ledger().accepted(&key, id);
@@ -173,12 +172,12 @@ impl Launcher {
     }
 }
 
-fn drawn(launch_key: &str, args: Vec<String>, work: &Path) -> LaunchRequest {
+fn drawn(ground: &Ground, launch_key: &str, args: Vec<String>) -> LaunchRequest {
     LaunchRequest {
         command: Some(CommandRequest {
-            program: "sh".to_owned(),
+            program: ground.shell(),
             args,
-            directory: work.to_string_lossy().into_owned(),
+            directory: ground.work().to_string_lossy().into_owned(),
             grace_ms: Some(300),
             ..CommandRequest::default()
         }),

@@ -1,20 +1,44 @@
 //! Where a run takes place: a folder with the state directory, a place to work, and the journal.
 
-use longhaul_tests::program;
+use longhaul_tests::ask::{Answer, ask, list};
+use longhaul_tests::{Owner, program};
+use longhaul_wire::api::ProcessView;
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// The folder of a run, which belongs to somebody else.
 #[derive(Clone, Debug)]
 pub(crate) struct Ground {
     root: PathBuf,
+    owner: Owner,
 }
 
 impl Ground {
-    pub(crate) fn below(root: &Path) -> Self {
+    pub(crate) fn below(root: &Path, owner: Owner) -> Self {
         fs::create_dir(root.join("work")).unwrap();
-        Self { root: root.to_owned() }
+        fs::write(root.join("serve.log"), "").unwrap();
+        for name in ["", "work", "serve.log"] {
+            owner.give(&root.join(name));
+        }
+        Self { root: root.to_owned(), owner }
+    }
+
+    /// Asks the manager as its owner.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value, patience: Duration) -> Answer {
+        self.owner.act(|| ask(&self.socket(), method, path, body, patience))
+    }
+
+    /// The records that a query names.
+    pub(crate) fn list(&self, query: &str, patience: Duration) -> Option<Vec<ProcessView>> {
+        self.owner.act(|| list(&self.socket(), query, patience))
+    }
+
+    /// The shell of the commands.
+    pub(crate) fn shell(&self) -> String {
+        self.owner.shell(&self.root).display().to_string()
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -39,7 +63,7 @@ impl Ground {
 
     /// `longhaul` with these arguments, which starts no manager by itself and says nothing.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program("longhaul"));
+        let mut command = self.owner.command(program("longhaul"));
         for (variable, _) in std::env::vars_os() {
             if variable.to_str().is_some_and(|name| name.starts_with("LONGHAUL_")) {
                 command.env_remove(variable);

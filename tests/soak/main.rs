@@ -26,7 +26,7 @@ use crowd::Crowd;
 use ground::Ground;
 use havoc::Havoc;
 use leaks::Before;
-use longhaul_tests::{Chance, Findings, fresh_seed, wanted};
+use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
 use std::time::{Duration, Instant};
 
 /// How long a run lasts unless it is told otherwise.
@@ -39,7 +39,7 @@ fn work_outlives_every_kill_and_leaves_nothing_behind() {
     println!("soak: seed {seed}, {seconds} s");
     let mut chance = Chance::seeded(seed);
     let folder = tempfile::Builder::new().prefix("lh-soak-").tempdir().unwrap();
-    let ground = Ground::below(folder.path());
+    let ground = Ground::below(folder.path(), Owner::of_run(seed));
     let mut havoc = Havoc::new(&ground, chance.fork());
     havoc.until_it_answers();
     let before = Before::look(havoc.manager());

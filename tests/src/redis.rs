@@ -149,6 +149,8 @@ fn run(directory: &Path, keeps: Keeps) -> io::Result<Child> {
     Command::new(PROGRAM)
         .current_dir(directory)
         .args(["--port", "0", "--save", "", "--logfile", "log", "--unixsocket", "socket"])
+        // Some runs act as another user.
+        .args(["--unixsocketperm", "777"])
         .args(appends)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

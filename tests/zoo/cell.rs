@@ -3,16 +3,14 @@
 use crate::census::{Census, VARIABLE};
 use crate::creature::Creature;
 use crate::keeper::Keeper;
-use longhaul_tests::{is_alive, kill, program, until};
+use longhaul_tests::{Owner, USER, is_alive, kill, program, until};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
-/// An ordinary user who owns nothing else.
-const USER: u32 = 47_017;
 const UNIFIED: &str = "cgroup2";
 /// A manager that has seen a whole zoo may have grown to so much, in kilobytes.
 const MOST_MEMORY: u64 = 192 << 10;
@@ -46,7 +44,7 @@ pub(crate) struct Cell {
     directory: tempfile::TempDir,
     programs: PathBuf,
     manager: Child,
-    user: Option<u32>,
+    owner: Owner,
     cgroup: Option<PathBuf>,
     shown: Mutex<Vec<Census>>,
 }
@@ -69,32 +67,38 @@ impl Cell {
             None
         };
         let is_root = rustix::process::geteuid().is_root();
-        let user = match who {
+        let owner = match who {
             Who::Root if !is_root => return skip("this is no root"),
             Who::User if is_root && !has_setpriv() => return skip("there is no setpriv"),
-            Who::User if is_root => Some(USER),
-            Who::Root | Who::User => None,
+            Who::User if is_root => Owner::Ordinary,
+            Who::Root | Who::User => Owner::Same,
         };
         let directory = tempfile::Builder::new().prefix("zoo-").tempdir().unwrap();
         let cgroup = match (containment, own_group()) {
             (Containment::Subreaper | Containment::Group, _) => None,
             (Containment::Cgroup, None) => return skip("no cgroup v2 can be made here"),
-            (Containment::Cgroup, Some(parent)) => Some(delegate(&parent, &directory, user)),
+            (Containment::Cgroup, Some(parent)) => Some(delegate(&parent, &directory, owner)),
         };
         let programs = copy_programs(directory.path());
         for each in ["state", "config", "work"] {
             let path = directory.path().join(each);
             fs::create_dir(&path).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-            if let Some(user) = user {
-                chown(&path, Some(user), Some(user)).unwrap();
-            }
+            owner.give(&path);
         }
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let manager = serve(directory.path(), &programs, containment, user, cgroup.as_deref());
-        let keeper = Keeper::new(directory.path().join("state/longhaul.sock"), user);
-        let cell =
-            Self { containment, keeper, directory, programs, manager, user, cgroup, shown: Mutex::default() };
+        let manager = serve(directory.path(), &programs, containment, owner, cgroup.as_deref());
+        let keeper = Keeper::new(directory.path().join("state/longhaul.sock"), owner);
+        let cell = Self {
+            containment,
+            keeper,
+            directory,
+            programs,
+            manager,
+            owner,
+            cgroup,
+            shown: Mutex::default(),
+        };
         cell.until_managed();
         Some(cell)
     }
@@ -108,7 +112,7 @@ impl Cell {
     /// Starts the next manager.
     pub(crate) fn begin_again(&mut self) {
         let (directory, programs) = (self.directory.path(), &self.programs);
-        self.manager = serve(directory, programs, self.containment, self.user, self.cgroup.as_deref());
+        self.manager = serve(directory, programs, self.containment, self.owner, self.cgroup.as_deref());
         self.until_managed();
     }
 
@@ -152,14 +156,12 @@ impl Cell {
     pub(crate) fn own_directory(&self, name: &str) -> PathBuf {
         let path = self.work().join(name);
         fs::create_dir(&path).unwrap();
-        if let Some(user) = self.user {
-            chown(&path, Some(user), Some(user)).unwrap();
-        }
+        self.owner.give(&path);
         path
     }
 
     pub(crate) fn is_of_root(&self) -> bool {
-        self.user.is_none() && rustix::process::geteuid().is_root()
+        self.owner == Owner::Same && rustix::process::geteuid().is_root()
     }
 
     pub(crate) fn manager_log(&self) -> String {
@@ -257,15 +259,15 @@ fn serve(
     directory: &Path,
     programs: &Path,
     containment: Containment,
-    user: Option<u32>,
+    owner: Owner,
     cgroup: Option<&Path>,
 ) -> Child {
     // Whoever is to use a group that was handed to him has to be in it from the begin.
     let mut line =
         cgroup.map_or_else(String::new, |group| format!("echo $$ > {}/cgroup.procs; ", group.display()));
     line.push_str("exec ");
-    if let Some(user) = user {
-        line.push_str(&format!("setpriv --reuid {user} --regid {user} --clear-groups "));
+    if owner == Owner::Ordinary {
+        line.push_str(&format!("setpriv --reuid {USER} --regid {USER} --clear-groups "));
     }
     line.push_str(&format!("{} serve", programs.join("longhaul").display()));
     let log = fs::File::create(directory.join("manager.out")).unwrap();
@@ -330,13 +332,11 @@ fn own_group() -> Option<PathBuf> {
 }
 
 /// Makes a group and hands it to a user.
-fn delegate(parent: &Path, directory: &tempfile::TempDir, user: Option<u32>) -> PathBuf {
+fn delegate(parent: &Path, directory: &tempfile::TempDir, owner: Owner) -> PathBuf {
     let group = parent.join(directory.path().file_name().unwrap());
     fs::create_dir(&group).unwrap();
     for file in ["", "cgroup.procs", "cgroup.subtree_control"] {
-        if let Some(user) = user {
-            chown(group.join(file), Some(user), Some(user)).unwrap();
-        }
+        owner.give(&group.join(file));
     }
     group
 }

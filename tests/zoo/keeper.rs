@@ -1,6 +1,6 @@
 //! One question to the manager of a cell, asked as its owner.
 
-use rustix::process::{Gid, Uid};
+use longhaul_tests::Owner;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,13 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Keeper {
     socket: PathBuf,
-    /// The user as whom it is asked, if that is another one than that of this program.
-    user: Option<u32>,
+    owner: Owner,
 }
 
 impl Keeper {
-    pub(crate) fn new(socket: PathBuf, user: Option<u32>) -> Self {
-        Self { socket, user }
+    pub(crate) fn new(socket: PathBuf, owner: Owner) -> Self {
+        Self { socket, owner }
     }
 
     /// Asks; none where nobody is there to be asked.
@@ -50,24 +49,6 @@ impl Keeper {
     }
 
     fn connect(&self) -> Option<UnixStream> {
-        let Some(user) = self.user else { return UnixStream::connect(&self.socket).ok() };
-        // The kernel tells the manager who connects, and it listens to nobody but its owner: this thread is him meanwhile.
-        become_user(user);
-        let stream = UnixStream::connect(&self.socket);
-        become_user(0);
-        stream.ok()
-    }
-}
-
-/// Makes this thread act as a user; root stays what it may become again.
-fn become_user(user: u32) {
-    let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
-    let (root, all) = (Uid::ROOT, Gid::ROOT);
-    if user == 0 {
-        rustix::thread::set_thread_res_uid(root, uid, root).unwrap();
-        rustix::thread::set_thread_res_gid(all, gid, all).unwrap();
-    } else {
-        rustix::thread::set_thread_res_gid(all, gid, all).unwrap();
-        rustix::thread::set_thread_res_uid(root, uid, root).unwrap();
+        self.owner.act(|| UnixStream::connect(&self.socket)).ok()
     }
 }

@@ -1,0 +1,96 @@
+//! The user as whom a run starts its programs: faults that the kernel hides from ordinary users are not seen as root.
+
+use crate::program;
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// An ordinary user who owns nothing else.
+pub const USER: u32 = 47_017;
+
+/// The user of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The user of the tests.
+    Same,
+    /// [`USER`].
+    Ordinary,
+}
+
+impl Owner {
+    /// The owner of a run by its number: every second one is an ordinary user, if this is root and an ordinary user may
+    /// execute our programs.
+    #[must_use]
+    pub fn of_run(number: u64) -> Self {
+        let is_possible = || rustix::process::geteuid().is_root() && is_open_to_all(&program("longhaul"));
+        if number % 2 == 1 && is_possible() { Self::Ordinary } else { Self::Same }
+    }
+
+    /// A command that this user executes.
+    #[must_use]
+    pub fn command(self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        if self == Self::Ordinary {
+            command.uid(USER).gid(USER);
+        }
+        command
+    }
+
+    /// Does something in this thread as this user, such as a connection to a manager that serves nobody but its owner.
+    ///
+    /// # Panics
+    /// If the system refuses the change of the user.
+    #[expect(clippy::unwrap_used, reason = "a test without its world cannot go on")]
+    pub fn act<T>(self, act: impl FnOnce() -> T) -> T {
+        if self == Self::Same {
+            return act();
+        }
+        // Root stays what this thread may become again.
+        set_thread_res_gid(Gid::ROOT, Gid::from_raw(USER), Gid::ROOT).unwrap();
+        set_thread_res_uid(Uid::ROOT, Uid::from_raw(USER), Uid::ROOT).unwrap();
+        let done = act();
+        set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).unwrap();
+        set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).unwrap();
+        done
+    }
+
+    /// Gives a file or a directory to this user.
+    ///
+    /// # Panics
+    /// If the path does not exist.
+    #[expect(clippy::unwrap_used, reason = "a test without its world cannot go on")]
+    pub fn give(self, path: &Path) {
+        if self == Self::Ordinary {
+            chown(path, Some(USER), Some(USER)).unwrap();
+        }
+    }
+
+    /// A shell for the commands of this user: for an ordinary one a copy that the user may execute and not read, so that the
+    /// kernel hides its processes from the manager.
+    ///
+    /// # Panics
+    /// If the copy cannot be made.
+    #[must_use]
+    #[expect(clippy::unwrap_used, reason = "a test without its world cannot go on")]
+    pub fn shell(self, directory: &Path) -> PathBuf {
+        if self == Self::Same {
+            return "sh".into();
+        }
+        let shell = directory.join("unreadable-sh");
+        if !shell.exists() {
+            fs::copy("/bin/sh", &shell).unwrap();
+            fs::set_permissions(&shell, fs::Permissions::from_mode(0o711)).unwrap();
+        }
+        shell
+    }
+}
+
+fn is_open_to_all(program: &Path) -> bool {
+    let may_pass =
+        |path: &Path| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o001 != 0);
+    program.ancestors().all(may_pass)
+}
