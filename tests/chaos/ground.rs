@@ -1,6 +1,7 @@
 //! Where everything of a run is kept.
 
 use crate::member::{KEYS, Member};
+use longhaul_tests::Owner;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -10,13 +11,18 @@ const NODES: [&str; 5] = ["ada", "bob", "cleo", "dan", "eve"];
 /// A temporary directory, which goes with the run unless there is something to look at.
 pub(crate) struct Ground {
     directory: TempDir,
+    /// The user of all nodes.
+    owner: Owner,
 }
 
 impl Ground {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(owner: Owner) -> Self {
         let directory = tempfile::Builder::new().prefix("lh-chaos-").tempdir().unwrap();
         std::fs::create_dir(directory.path().join("work")).unwrap();
-        Self { directory }
+        for name in ["", "work"] {
+            owner.give(&directory.path().join(name));
+        }
+        Self { directory, owner }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -37,10 +43,12 @@ impl Ground {
     pub(crate) fn members(&self, url: &str) -> Vec<Member> {
         let config = self.path().join("config");
         std::fs::create_dir_all(config.join("longhaul")).unwrap();
+        // A manager makes the key of the cluster there.
+        self.owner.give(&config.join("longhaul"));
         let limits = KEYS.map(|(key, slots)| format!("{key} = {slots}")).join(", ");
         let text = format!("store = \"{url}\"\n[keys]\nlimit = {{ {limits} }}\n");
         std::fs::write(config.join("longhaul/config.toml"), text).unwrap();
-        NODES.iter().map(|name| Member::start(name, &self.path().join(name), &config)).collect()
+        NODES.iter().map(|name| Member::start(name, &self.path().join(name), &config, self.owner)).collect()
     }
 
     pub(crate) fn keep(&mut self) -> PathBuf {

@@ -36,7 +36,7 @@ use follower::Follower;
 use ground::Ground;
 use havoc::Havoc;
 use journal::Journal;
-use longhaul_tests::{Chance, Findings, fresh_seed, wanted};
+use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
 use server::Server;
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ fn five_nodes_keep_every_promise_while_everything_is_killed() {
     let seed = wanted("LONGHAUL_CHAOS_SEED").unwrap_or_else(fresh_seed);
     println!("chaos: seed {seed}, {seconds} s");
     let mut chance = Chance::seeded(seed);
-    let mut ground = Ground::new();
+    let mut ground = Ground::new(Owner::of_run(seed));
     let Some(server) = Server::start(ground.path()) else { return };
     let members = ground.members(&server.url());
     let mut havoc = Havoc::new(server, members, chance.fork(), ground.journal());

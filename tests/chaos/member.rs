@@ -2,11 +2,11 @@
 
 use crate::outage::{self, Outage};
 use crate::process::signal;
-use longhaul_tests::program;
+use longhaul_tests::{Owner, program};
 use rustix::process::Signal;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 
 /// So many roots run at once on a node.
 pub(crate) const ROOTS: usize = 6;
@@ -18,6 +18,7 @@ pub(crate) struct Member {
     name: String,
     home: PathBuf,
     config: PathBuf,
+    owner: Owner,
     course: Course,
     outages: Vec<Outage>,
     /// Managers that went without being killed.
@@ -32,12 +33,14 @@ enum Course {
 
 impl Member {
     /// One that is on its way, with the configuration in a directory that all share.
-    pub(crate) fn start(name: &str, home: &Path, config: &Path) -> Self {
+    pub(crate) fn start(name: &str, home: &Path, config: &Path, owner: Owner) -> Self {
         fs::create_dir_all(home).unwrap();
+        owner.give(home);
         let mut member = Self {
             name: name.to_owned(),
             home: home.to_owned(),
             config: config.to_owned(),
+            owner,
             course: Course::Down,
             outages: Vec::new(),
             left: Vec::new(),
@@ -120,7 +123,7 @@ impl Member {
 
     fn serve(&mut self) {
         let log = OpenOptions::new().create(true).append(true).open(self.home.join("serve.log")).unwrap();
-        let mut command = Command::new(program("longhaul"));
+        let mut command = self.owner.command(program("longhaul"));
         for (variable, _) in std::env::vars_os() {
             if variable.to_str().is_some_and(|name| name.starts_with("LONGHAUL_")) {
                 command.env_remove(variable);

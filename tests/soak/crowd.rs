@@ -4,7 +4,7 @@ use crate::ground::Ground;
 use crate::ledger::{Launch, Ledger};
 use crate::{journal, leaks};
 use longhaul_tests::Chance;
-use longhaul_tests::ask::Answer;
+use longhaul_tests::ask::{Answer, ask};
 use longhaul_wire::api::{CommandRequest, LaunchRequest};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -149,7 +149,7 @@ impl Launcher {
         let request = drawn(ground, &key, journal::arguments(&ground.journal(), life, code));
         let body = serde_json::to_value(request).unwrap();
         while !self.shared.is_over() {
-            match ground.ask("POST", "/v1/processes", &body, PATIENCE) {
+            match ask(&ground.socket(), "POST", "/v1/processes", &body, PATIENCE) {
                 Answer::Said { status: 200 | 201, body } => {
                     let id = body.pointer("/process/id").and_then(|id| id.as_str()).unwrap_or_default();
                     self.shared.ledger().accepted(&key, id);

@@ -1,13 +1,9 @@
 //! Where a run takes place: a folder with the state directory, a place to work, and the journal.
 
-use longhaul_tests::ask::{Answer, ask, list};
 use longhaul_tests::{Owner, program};
-use longhaul_wire::api::ProcessView;
-use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// The folder of a run, which belongs to somebody else.
 #[derive(Clone, Debug)]
@@ -24,16 +20,6 @@ impl Ground {
             owner.give(&root.join(name));
         }
         Self { root: root.to_owned(), owner }
-    }
-
-    /// Asks the manager as its owner.
-    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value, patience: Duration) -> Answer {
-        self.owner.act(|| ask(&self.socket(), method, path, body, patience))
-    }
-
-    /// The records that a query names.
-    pub(crate) fn list(&self, query: &str, patience: Duration) -> Option<Vec<ProcessView>> {
-        self.owner.act(|| list(&self.socket(), query, patience))
     }
 
     /// The shell of the commands.

@@ -4,7 +4,7 @@ use crate::ground::Ground;
 use crate::journal;
 use crate::leaks;
 use crate::manager::Manager;
-use longhaul_tests::ask::Answer;
+use longhaul_tests::ask::{Answer, ask};
 use longhaul_tests::{Chance, kill, stat, within};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -77,7 +77,7 @@ impl Havoc {
         within(RETURN, "the manager answers", || {
             self.look_after();
             let patience = Duration::from_secs(2);
-            let answer = self.ground.ask("GET", "/v1/version", &Value::Null, patience);
+            let answer = ask(&self.ground.socket(), "GET", "/v1/version", &Value::Null, patience);
             matches!(answer, Answer::Said { status: 200, .. }).then_some(())
         });
     }

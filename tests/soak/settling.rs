@@ -2,6 +2,7 @@
 
 use crate::ground::Ground;
 use longhaul_tests::Findings;
+use longhaul_tests::ask::{ask, list};
 use longhaul_wire::api::ProcessView;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -25,13 +26,15 @@ pub(crate) struct Settled {
 
 pub(crate) fn settle(ground: &Ground, findings: &mut Findings) -> Settled {
     let mut settled = Settled::default();
+    let socket = ground.socket();
     let begun = Instant::now();
-    while begun.elapsed() < DRAIN && !ground.list("live=true", PATIENCE).is_some_and(|live| live.is_empty()) {
+    while begun.elapsed() < DRAIN && !list(&socket, "live=true", PATIENCE).is_some_and(|live| live.is_empty())
+    {
         sleep(Duration::from_millis(100));
     }
     let begun = Instant::now();
     loop {
-        let live = ground.list("live=true", PATIENCE);
+        let live = list(&socket, "live=true", PATIENCE);
         if live.as_ref().is_some_and(Vec::is_empty) {
             break;
         }
@@ -44,13 +47,13 @@ pub(crate) fn settle(ground: &Ground, findings: &mut Findings) -> Settled {
         for process in live.into_iter().flatten() {
             if !settled.dismissed.contains(&process.id) {
                 let path = format!("/v1/processes/{}/cancel", process.id);
-                let _ = ground.ask("POST", &path, &json!({ "force": true }), PATIENCE);
+                let _ = ask(&socket, "POST", &path, &json!({ "force": true }), PATIENCE);
                 settled.dismissed.push(process.id);
             }
         }
         sleep(Duration::from_millis(100));
     }
-    match ground.list("all=true", PATIENCE) {
+    match list(&socket, "all=true", PATIENCE) {
         Some(all) => settled.records = all.into_iter().map(|view| (view.id.clone(), view)).collect(),
         None => findings.note("the records cannot be listed"),
     }

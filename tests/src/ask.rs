@@ -1,8 +1,9 @@
 //! One question to a manager, which may be dead, halted or without a store.
 
+use crate::owner::Owner;
 use longhaul_wire::api::ProcessView;
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub enum Answer {
 #[must_use]
 pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, patience: Duration) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let Ok(mut stream) = UnixStream::connect(socket) else { return Answer::Nobody };
+    let Ok(mut stream) = connect(socket) else { return Answer::Nobody };
     let question = format!(
         "{method} {path} HTTP/1.1\r\nhost: longhaul\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          connection: close\r\n\r\n{body}",
@@ -45,10 +46,15 @@ pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, patience: Dura
     said(&String::from_utf8_lossy(&answer)).unwrap_or(Answer::Silence)
 }
 
+/// A manager serves nobody but its owner.
+fn connect(socket: &Path) -> io::Result<UnixStream> {
+    Owner::of(socket).act(|| UnixStream::connect(socket))
+}
+
 /// A stream of lines of JSON that ends with what there is; none if it broke off.
 #[must_use]
 pub fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec<Value>> {
-    let mut stream = UnixStream::connect(socket).ok()?;
+    let mut stream = connect(socket).ok()?;
     stream.set_read_timeout(Some(patience)).ok()?;
     // In the first version of the protocol a body is not cut into chunks.
     write!(stream, "GET {path} HTTP/1.0\r\nhost: longhaul\r\n\r\n").ok()?;

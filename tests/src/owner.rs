@@ -4,7 +4,7 @@ use crate::program;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,6 +28,13 @@ impl Owner {
     pub fn of_run(number: u64) -> Self {
         let is_possible = || rustix::process::geteuid().is_root() && is_open_to_all(&program("longhaul"));
         if number % 2 == 1 && is_possible() { Self::Ordinary } else { Self::Same }
+    }
+
+    /// The owner of a file; the user of the tests where there is none.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let is_ordinary = fs::metadata(path).is_ok_and(|found| found.uid() == USER);
+        if is_ordinary && rustix::process::geteuid().is_root() { Self::Ordinary } else { Self::Same }
     }
 
     /// A command that this user executes.

@@ -88,7 +88,7 @@ impl Cell {
         }
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let manager = serve(directory.path(), &programs, containment, owner, cgroup.as_deref());
-        let keeper = Keeper::new(directory.path().join("state/longhaul.sock"), owner);
+        let keeper = Keeper::new(directory.path().join("state/longhaul.sock"));
         let cell = Self {
             containment,
             keeper,

@@ -14,12 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Keeper {
     socket: PathBuf,
-    owner: Owner,
 }
 
 impl Keeper {
-    pub(crate) fn new(socket: PathBuf, owner: Owner) -> Self {
-        Self { socket, owner }
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self { socket }
     }
 
     /// Asks; none where nobody is there to be asked.
@@ -49,6 +48,6 @@ impl Keeper {
     }
 
     fn connect(&self) -> Option<UnixStream> {
-        self.owner.act(|| UnixStream::connect(&self.socket)).ok()
+        Owner::of(&self.socket).act(|| UnixStream::connect(&self.socket)).ok()
     }
 }
