@@ -76,8 +76,8 @@ impl Ledger {
         let mut answers = Answers::new(answers);
         answers.keep(KEPT_ANSWERS);
         filing::unfile(&self.connection, seq)?;
-        // The newest alone says which sequence comes next.
-        self.sql("UPDATE mark SET highest = ?1 WHERE ?1 = (SELECT max(seq) FROM process)")?.execute([seq])?;
+        // A sequence is never used again, in whatever order the records go.
+        self.sql("UPDATE mark SET highest = ?1 WHERE highest < ?1")?.execute([seq])?;
         for sql in [
             "DELETE FROM process WHERE seq = ?1",
             "DELETE FROM spec WHERE seq = ?1",

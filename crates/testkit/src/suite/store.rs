@@ -174,6 +174,7 @@ macro_rules! store_suite {
             an_old_lease_gets_no_attention
             a_sweep_never_takes_live_records
             a_sweep_takes_the_oldest_first
+            a_sequence_is_not_used_again_after_a_sweep
             a_sweep_by_count_spares_the_last_day
             a_sweep_up_to_a_moment_spares_what_ended_later
             a_sweep_tells_how_many_were_ever_let_go

@@ -241,6 +241,19 @@ pub async fn a_sweep_takes_the_oldest_first(world: &StoreWorld) {
     assert!(!world.exists(*ended.first().unwrap_or(&world.draft().id)).await);
 }
 
+/// A sequence is used once, also where the record that was submitted last ended first, and so went first.
+pub async fn a_sequence_is_not_used_again_after_a_sweep(world: &StoreWorld) {
+    let (older, newer) = (world.submit(world.draft()).await, world.submit(world.draft()).await);
+    must(world.turn(&newer, cancel()).await);
+    world.clock.advance(S);
+    must(world.turn(&older, cancel()).await);
+    world.clock.advance(S);
+    let rule = Retention { age: Some(Duration::ZERO), count: None, before: None };
+    let swept = must(world.store.sweep(&rule, 10).await);
+    assert_eq!(swept.ids, [newer.process.id, older.process.id]);
+    assert!(world.submit(world.draft()).await.seq > newer.seq);
+}
+
 /// What the count pushes out goes too, but nothing younger than a day.
 pub async fn a_sweep_by_count_spares_the_last_day(world: &StoreWorld) {
     let mut ended = Vec::new();
