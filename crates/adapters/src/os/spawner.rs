@@ -17,7 +17,6 @@ use longhaul_domain::{Capabilities, CommandSpec, Signal, SignalTarget, TreeUsage
 use longhaul_ports::{
     AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook,
 };
-use longhaul_shim::Identity;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -277,14 +276,15 @@ impl Shared {
         self.cgroups.as_ref().map(|cgroups| cgroups.ready(key))
     }
 
-    /// Removes the group of an attempt that is over, which a shim leaves that is killed before it has done so.
-    pub(super) fn forget_cgroup(&self, key: AttemptKey, identity: Option<&Identity>) {
-        let known = identity.and_then(|identity| identity.cgroup.clone());
+    /// Removes the group of an attempt that is over, which a shim leaves that is killed before it has done so; false if the
+    /// group is still there.
+    pub(super) fn remove_cgroup(&self, key: AttemptKey, known: Option<PathBuf>) -> bool {
         let usual = || self.cgroups.as_ref().map(|cgroups| cgroups.path_of(key));
-        let group = known.or_else(usual).filter(|group| group.exists());
-        if let Some(group) = group.filter(|_| !self.attempts.has_shim(key)) {
+        let Some(group) = known.or_else(usual).filter(|group| group.exists()) else { return true };
+        if !self.attempts.has_shim(key) {
             cgroups::remove(&group);
         }
+        !group.exists()
     }
 }
 

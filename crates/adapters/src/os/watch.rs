@@ -6,6 +6,7 @@ mod child;
 mod halted;
 mod halts;
 mod input;
+mod over;
 mod supervised;
 mod sweep;
 
@@ -201,7 +202,7 @@ impl Watch {
             shared.reaper.release(identity.pid);
         }
         if is_over {
-            forget_cgroup(shared, key, identity).await;
+            over::remove_cgroup(&shared, key, identity.as_deref()).await;
         }
     }
 
@@ -458,59 +459,4 @@ impl Watch {
             }
         }
     }
-
-    /// Waits until the end is settled; the directory keeps all that is known.
-    async fn rest(&mut self) -> Stage {
-        self.held = Held::default();
-        self.input = None;
-        // That of one without supervisor need not be there until the end is settled.
-        forget_cgroup(Arc::clone(&self.shared), self.key, self.identity.clone()).await;
-        while !self.settled {
-            let shim = async {
-                match &mut self.shim {
-                    Some(shim) => shim.ended(&self.shared.reaper).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                ask = self.asks.recv() => match ask {
-                    Some(ask) => self.answer_at_its_end(ask),
-                    None => break,
-                },
-                () = shim => self.shim = None,
-            }
-        }
-        Stage::Left
-    }
-
-    /// Answers what is asked of an attempt whose command has ended.
-    fn answer_at_its_end(&mut self, ask: Ask) {
-        match ask {
-            Ask::Find(answer) => self.find(answer),
-            Ask::Pause(answer) | Ask::Signal(_, answer) => {
-                drop(answer.send(Err("it has ended".to_owned())));
-            }
-            // None of it is halted, and nobody reads any more.
-            Ask::Resume(answer) | Ask::CloseInput(answer) => drop(answer.send(Ok(()))),
-            // Whoever asks is told that nothing runs by being told nothing.
-            Ask::Usage(_) | Ask::Look(_) | Ask::Input(_) | Ask::Stop(_) => {}
-            Ask::Kept(answer) => drop(answer.send(self.is_kept())),
-            Ask::Settle => self.settled = true,
-        }
-    }
-
-    /// Whether its end would be found again after a loss of power. Whoever wrote one that was found in the directory may
-    /// not have come so far as to force it to the disk.
-    pub(super) fn is_kept(&self) -> Result<(), String> {
-        let is_lost = matches!(self.known, Known::Over(Observation::SupervisorLost { .. }));
-        let is_kept = is_lost || self.is_over() && self.durable;
-        if is_kept { Ok(()) } else { Err("its end is not durable in its directory".to_owned()) }
-    }
-}
-
-/// Removes the control group of an attempt that is over, unless its supervisor will.
-async fn forget_cgroup(shared: Arc<Shared>, key: AttemptKey, identity: Option<Box<Identity>>) {
-    let forget = move || shared.forget_cgroup(key, identity.as_deref());
-    // What cannot be done now is done by the next manager.
-    drop(tokio::task::spawn_blocking(forget).await);
 }
