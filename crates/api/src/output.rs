@@ -40,6 +40,8 @@ const USUAL_MATCHES: u32 = 20;
 const MOST_MATCHES: u32 = 100;
 /// So many places of an answer at which output is missing are told apart.
 const MOST_LOST: usize = 4;
+/// The length of `"lost":,` beside its value, in bytes.
+const LOST_FIELD: usize = 8;
 
 /// A search as it was asked for.
 struct Search {
@@ -167,7 +169,11 @@ impl Api {
             losses.retain(|loss| loss.offset >= from);
         }
         let longest = lost(&losses, &place.cursor, u64::MAX);
-        let budget = if longest.is_empty() { budget } else { budget.less(length(&longest)) };
+        let budget = if longest.is_empty() {
+            budget
+        } else {
+            budget.less(length(&longest).saturating_add(LOST_FIELD))
+        };
         let mut shown = Pages { budget, ..pages }.read(&place, begin).await?;
         let until =
             Cursor::parse(&shown.view.next_cursor, place.cursor.owner).map_or(u64::MAX, |next| next.offset);

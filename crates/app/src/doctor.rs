@@ -48,23 +48,27 @@ pub(crate) fn doctor(
     checks.extend(surveyed::of_names(state_dir).ok().flatten());
     checks.push(machine::socket(&place.socket));
     let (manager, is_managed) = machine::manager(place, configured.map(|settings| &settings.store));
+    // What a manager that does not answer knows is not asked for again and again.
+    let answers = is_managed && !manager.is_problem();
     let stores = match configured {
         Some(settings) => store(state_dir, settings, stores, is_managed)?,
         None => Vec::new(),
     };
-    let hindrances: Vec<&str> = checks.iter().chain(&stores).filter_map(Check::hindrance).collect();
-    checks.push(if is_managed { manager } else { machine::kept_away(manager, &hindrances) });
-    checks.extend(records::records(place));
+    let clock = surveyed::of_clock(state_dir);
+    let all = checks.iter().chain(&stores).chain([&clock]);
+    let obstacles: Vec<&str> = all.filter_map(Check::as_obstacle).collect();
+    checks.push(if is_managed { manager } else { machine::kept_away(manager, &obstacles) });
+    checks.extend(answers.then(|| records::records(place)).flatten());
     checks.extend(stores);
     checks.extend(surveyed::of_vault(state_dir));
     checks.extend(configured.map(surveyed::of_containment));
     checks.push(limits::limits());
-    checks.push(surveyed::of_clock(state_dir));
+    checks.push(clock);
     let attempts = surveyed::attempts(state_dir);
     checks.push(surveyed::of_orphans(state_dir, &attempts, is_managed));
     if let Ok(attempts) = &attempts {
         checks.extend(surveyed::of_supervisors(attempts));
-        checks.extend(records::unrecorded(place, &attempts.supervised));
+        checks.extend(answers.then(|| records::unrecorded(place, &attempts.supervised)).flatten());
     }
     let report = Report::of(checks);
     let text = if json { report.json() } else { report.text() };
@@ -79,7 +83,7 @@ fn store(
 ) -> Result<Vec<Check>, Failure> {
     let choice = &settings.store;
     if let Some(lost) = StateDir::find(state_dir).ok().and_then(|state| store_mark::lost(&state, choice)) {
-        return Ok(vec![Check::problem("store", lost.to_string()).because(lost.why()).so(lost.help())]);
+        return Ok(vec![Check::obstacle("store", lost.to_string()).because(lost.why()).so(lost.help())]);
     }
     match choice {
         StoreChoice::Other(url) => {

@@ -18,6 +18,10 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a store that a program added may take to be opened and read.
+const OPENING: Duration = Duration::from_secs(6);
 
 /// What whoever runs the program says to questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +84,11 @@ pub(crate) fn store_adopt(
         .build()
         .map_err(|source| Failure::System { tried: "start its runtime", source })?;
     let lost_records = match store {
-        StoreChoice::Other(url) => runtime.block_on(lost_of_added(&state, store, url, stores)),
+        StoreChoice::Other(url) => runtime.block_on(async {
+            let lost = lost_of_added(&state, store, url, stores);
+            // A store that does not answer has its own error when it is opened for the adoption.
+            tokio::time::timeout(OPENING, lost).await.ok().flatten()
+        }),
         StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => store_mark::lost(&state, store),
     };
     if matches!(found, Found::Missing) && left.is_none() && lost_records.is_none() {

@@ -4,6 +4,7 @@ mod events;
 mod frames;
 mod path;
 mod socket;
+mod stopped;
 
 pub(crate) use events::{EventStream, Sent};
 pub(crate) use frames::Frames;
@@ -20,11 +21,15 @@ use longhaul_wire::output::NOTES_HEADER;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long an ordinary answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long an answer may take before people are told why there is none.
+const SILENCE: Duration = Duration::from_secs(2);
 /// How long a manager that is gone may take to close its socket.
 const DEPARTURE: Duration = Duration::from_secs(1);
 /// The wait between two questions to one that goes away.
@@ -38,6 +43,10 @@ pub(crate) struct Client {
     state_dir: PathBuf,
     autostart: Option<Autostart>,
     patience: Duration,
+    /// The process that took the last connection; 0 if it is not known.
+    manager: AtomicU32,
+    /// Tells people why an answer takes long.
+    explain: Option<fn(&str)>,
 }
 
 impl Client {
@@ -48,7 +57,16 @@ impl Client {
             state_dir: place.state_dir,
             autostart: place.autostart,
             patience: PATIENCE,
+            manager: AtomicU32::new(0),
+            explain: None,
         }
+    }
+
+    /// Explains an answer that takes long by this.
+    #[must_use]
+    pub(crate) const fn with_explanations(mut self, explain: fn(&str)) -> Self {
+        self.explain = Some(explain);
+        self
     }
 
     /// Waits less long for ordinary answers.
@@ -135,7 +153,7 @@ impl Client {
         patience: Option<Duration>,
     ) -> Result<T, Failure> {
         let answer = self.answer(method, path, body, patience).await?;
-        let bytes = within(patience, whole(answer.into_body())).await?;
+        let bytes = self.within(patience, whole(answer.into_body())).await?;
         serde_json::from_slice(&bytes)
             .map_err(|error| Failure::Broken { why: format!("its answer cannot be understood: {error}") })
     }
@@ -150,7 +168,7 @@ impl Client {
     ) -> Result<Response<Incoming>, Failure> {
         let is_question = method == Method::GET;
         let request = request(method, path, body)?;
-        let answer = within(patience, async {
+        let answer = self.within(patience, async {
             if is_question { self.put(request).await } else { self.exchange(request).await }
         });
         let answer = answer.await?;
@@ -159,7 +177,7 @@ impl Client {
             return Ok(answer);
         }
         let status = answer.status();
-        let bytes = within(Some(self.patience), whole(answer.into_body())).await?;
+        let bytes = self.within(Some(self.patience), whole(answer.into_body())).await?;
         Err(refusal(status, &bytes))
     }
 
@@ -192,13 +210,41 @@ impl Client {
         })
     }
 
+    /// Gives up on an answer after a time. Explains before that why there is none, if the manager is stopped.
+    async fn within<T>(
+        &self,
+        patience: Option<Duration>,
+        answer: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut answer = pin!(answer);
+        let first = patience.map_or(SILENCE, |patience| patience.min(SILENCE));
+        if let Ok(answer) = timeout(first, &mut answer).await {
+            return answer;
+        }
+        if let (Some(pid), Some(explain)) = (self.stopped_manager(), self.explain) {
+            explain(&format!(
+                "the manager (process {pid}) is stopped by a signal and answers nothing: `kill -CONT {pid}` lets it continue"
+            ));
+        }
+        match patience {
+            None => answer.await,
+            Some(patience) => timeout(patience.saturating_sub(first), answer).await.unwrap_or_else(|_| {
+                Err(Failure::Silent { waited: patience, stopped: self.stopped_manager() })
+            }),
+        }
+    }
+
+    fn stopped_manager(&self) -> Option<u32> {
+        Some(self.manager.load(Ordering::Relaxed)).filter(|pid| stopped::is_stopped(*pid))
+    }
+
     async fn connect(&self) -> Result<tokio::net::UnixStream, Failure> {
         self.connect_to(&self.socket).await
     }
 
     async fn connect_to(&self, at: &std::path::Path) -> Result<tokio::net::UnixStream, Failure> {
         let source = match socket::connect(at).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok(self.noted(stream)),
             Err(source) => source,
         };
         if source.kind() == std::io::ErrorKind::PermissionDenied {
@@ -213,7 +259,15 @@ impl Client {
             Err(StartError::Refused { problem }) => return Err(Failure::Problem { problem }),
             Err(error) => return Err(self.down(source, Some(error))),
         }
-        socket::connect(at).await.map_err(|source| self.down(source, None))
+        let stream = socket::connect(at).await.map_err(|source| self.down(source, None))?;
+        Ok(self.noted(stream))
+    }
+
+    /// Notes which process took a connection.
+    fn noted(&self, stream: tokio::net::UnixStream) -> tokio::net::UnixStream {
+        let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| pid.try_into().ok());
+        self.manager.store(pid.unwrap_or(0), Ordering::Relaxed);
+        stream
     }
 
     fn down(&self, source: std::io::Error, started: Option<StartError>) -> Failure {
@@ -260,18 +314,6 @@ fn request(method: Method, path: &Path, body: Option<Bytes>) -> Result<Request<F
 
 async fn whole(body: Incoming) -> Result<Bytes, Failure> {
     Ok(body.collect().await.map_err(broken)?.to_bytes())
-}
-
-async fn within<T>(
-    patience: Option<Duration>,
-    answer: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    match patience {
-        None => answer.await,
-        Some(patience) => {
-            timeout(patience, answer).await.unwrap_or(Err(Failure::Silent { waited: patience }))
-        }
-    }
 }
 
 fn refusal(status: StatusCode, body: &[u8]) -> Failure {

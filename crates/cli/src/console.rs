@@ -89,9 +89,14 @@ impl Console {
         self.print(&text?)
     }
 
+    /// Tells whether people read standard error.
+    pub(crate) const fn is_spoken(&self) -> bool {
+        !self.quiet && !self.is_json()
+    }
+
     /// Tells people something that they asked for; never in the way of data.
     pub(crate) fn say(&self, text: &str) {
-        if !self.quiet && !self.is_json() {
+        if self.is_spoken() {
             self.write_err(&format!("{text}\n"));
         }
     }
@@ -152,6 +157,12 @@ impl Console {
         };
         (console, out, err)
     }
+}
+
+/// Tells people something, from where there is no console.
+pub(crate) fn say_now(text: &str) {
+    // Nobody is left to be told that standard error is closed.
+    let _closed = writeln!(io::stderr(), "{text}");
 }
 
 fn wants_colour(paint: Paint, terminal: bool) -> bool {
@@ -255,7 +266,7 @@ mod tests {
     #[test]
     fn own_failure_in_json_mode_has_the_same_shape() {
         let (console, _out, err) = Console::kept(Some(Format::Ndjson), false);
-        console.complain(Failure::Silent { waited: std::time::Duration::from_secs(3) });
+        console.complain(Failure::Silent { waited: std::time::Duration::from_secs(3), stopped: None });
         let problem: Problem = serde_json::from_str(&err.text()).unwrap();
         assert_eq!(problem.slug, "manager_silent");
         assert_eq!(problem.title, "the manager did not answer within 3 s");

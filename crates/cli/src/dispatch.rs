@@ -3,7 +3,7 @@
 use crate::arguments::{Cli, Global, Verb};
 use crate::client::{Client, Path};
 use crate::completion;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::exit_code::{self, Regime};
 use crate::failure::Failure;
 use crate::place::Place;
@@ -44,7 +44,10 @@ pub fn run(cli: Cli, place: Place) -> i32 {
     let around = Surroundings::here();
     let place = settled(place, &global, &around);
     let seen = place.without_autostart();
-    let context = Context { client: Client::new(place), console: Console::new(&global), global, around };
+    let console = Console::new(&global);
+    let client = Client::new(place);
+    let client = if console.is_spoken() { client.with_explanations(console::say_now) } else { client };
+    let context = Context { client, console, global, around };
     if let Verb::Completions(args) = &command {
         return finish(&context, completion::script(&context.console, args), Regime::Control);
     }

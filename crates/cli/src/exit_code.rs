@@ -252,7 +252,7 @@ mod tests {
             Failure::Stranger { socket: "s".into() },
             Failure::Protocol { theirs: "2".to_owned(), manager: None },
             Failure::Broken { why: "x".to_owned() },
-            Failure::Silent { waited: Duration::from_secs(1) },
+            Failure::Silent { waited: Duration::from_secs(1), stopped: None },
             Failure::Broken { why: "x".to_owned() }.of_launch(None),
         ];
         for failure in failures {

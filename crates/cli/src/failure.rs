@@ -34,7 +34,12 @@ pub(crate) enum Failure {
     Broken { why: String },
     /// No answer came in time.
     #[error("the manager did not answer within {} s", waited.as_secs())]
-    Silent { waited: Duration },
+    Silent {
+        /// How long its answer was waited for.
+        waited: Duration,
+        /// Its process, if a signal has stopped it.
+        stopped: Option<u32>,
+    },
     /// The answer to a launch was lost, so that nobody knows whether it was taken.
     #[error("it is not known whether it was launched: {cause}")]
     Unclear { cause: Box<Self>, launch_key: Option<bool> },

@@ -98,7 +98,7 @@ fn of_key(found: Result<Keys, ComposeError>) -> Check {
         Ok(Keys { current: None, .. }) => return Check::ok(NAME, "none yet, the first manager makes it"),
         Err(error) => error,
     };
-    let check = Check::problem(NAME, error.to_string());
+    let check = Check::obstacle(NAME, error.to_string());
     let check = match error.why() {
         Some(why) => check.because(why),
         None => check,
@@ -114,7 +114,7 @@ async fn of_server(url: &str) -> Vec<Check> {
         Ok(options) => options,
         Err(error) => {
             let why = causes(&error).unwrap_or_else(|| error.to_string());
-            return vec![Check::problem("redis.url", "it cannot be read").because(why)];
+            return vec![Check::obstacle("redis.url", "it cannot be read").because(why)];
         }
     };
     match tokio::time::timeout(PATIENCE, RedisStore::examine(&options)).await {
@@ -149,20 +149,20 @@ fn away(error: &StoreError, namespace: &str, url: &str) -> Check {
     if let StoreError::Unavailable { source } = error
         && let Some(denial) = source.downcast_ref::<Denial>()
     {
-        return Check::problem("redis.server", "it answers, and turns the user of the store away")
+        return Check::obstacle("redis.server", "it answers, and turns the user of the store away")
             .because(format!("{why}; launches are refused meanwhile, and what runs goes on"))
             .so(denial.help(namespace));
     }
     if let StoreError::Unavailable { source } = error
         && source.is::<Unsuitable>()
     {
-        return Check::problem("redis.server", "it answers, and does not tell what has to be known")
+        return Check::obstacle("redis.server", "it answers, and does not tell what has to be known")
             .because(why);
     }
     if let StoreError::Unavailable { source } = error
         && source.is::<TlsFault>()
     {
-        return Check::problem("redis.server", "there is no connection to it through TLS").because(why);
+        return Check::obstacle("redis.server", "there is no connection to it through TLS").because(why);
     }
     not_reached(why, url)
 }
@@ -170,7 +170,7 @@ fn away(error: &StoreError, namespace: &str, url: &str) -> Check {
 fn not_reached(why: String, url: &str) -> Check {
     let usual = "start it, or correct `store`; a manager goes on by itself when it is back";
     let help = mistaken::advice(url, &why).unwrap_or(usual);
-    Check::problem("redis.server", "it does not answer")
+    Check::obstacle("redis.server", "it does not answer")
         .because(format!("{why}; launches are refused meanwhile, and what runs goes on"))
         .so(help)
 }
@@ -196,7 +196,7 @@ fn version(server: &ServerFacts) -> Check {
     let told = format!("{} {}", server.product, server.version);
     let is_old = |fault: &Unsuitable| matches!(fault, Unsuitable::TooOld { .. });
     match server.faults(Durability::Cache).into_iter().find(is_old) {
-        Some(fault) => Check::problem(NAME, told).because(fault.to_string()).so("no manager starts on it"),
+        Some(fault) => Check::obstacle(NAME, told).because(fault.to_string()).so("no manager starts on it"),
         None => Check::ok(NAME, told).with("version", server.version.clone()),
     }
 }
@@ -204,7 +204,7 @@ fn version(server: &ServerFacts) -> Check {
 fn role(server: &ServerFacts, durability: Durability) -> Check {
     const NAME: &str = "redis.replicas";
     if let Some(primary) = &server.primary {
-        return Check::problem(NAME, format!("a replica of {primary}"))
+        return Check::obstacle(NAME, format!("a replica of {primary}"))
             .because("nothing can be written to it")
             .so(format!("name {primary} in `store`, or sentinels: redis+sentinel://"));
     }
@@ -215,7 +215,7 @@ fn role(server: &ServerFacts, durability: Durability) -> Check {
     };
     let of_replicas = |fault: &Unsuitable| matches!(fault, Unsuitable::OtherReplicas { .. });
     let check = match (server.faults(durability).into_iter().find(of_replicas), durability) {
-        (Some(fault), _) => Check::problem(NAME, told).because(fault.to_string()),
+        (Some(fault), _) => Check::obstacle(NAME, told).because(fault.to_string()),
         (None, Durability::Single) if server.replicas > 0 => Check::warning(NAME, told)
             .because(
                 "`durability=single` does not wait for them: one that is promoted may lack the latest writes",
@@ -233,7 +233,7 @@ fn eviction(server: &ServerFacts) -> Check {
     if server.eviction == "noeviction" {
         return Check::ok(NAME, "noeviction");
     }
-    Check::problem(NAME, server.eviction.clone())
+    Check::obstacle(NAME, server.eviction.clone())
         .because("a server that is full would forget processes")
         .so("CONFIG SET maxmemory-policy noeviction, and the same in its file of settings")
 }
@@ -278,7 +278,7 @@ fn disk(server: &ServerFacts, durability: Durability) -> Check {
     let of_disk =
         |fault: &Unsuitable| matches!(fault, Unsuitable::NotDurable { .. } | Unsuitable::Silent { .. });
     if let Some(fault) = server.faults(durability).into_iter().find(of_disk) {
-        return Check::problem(NAME, told)
+        return Check::obstacle(NAME, told)
             .because(fault.to_string())
             .so("a manager refuses to start, or to write");
     }
@@ -346,7 +346,7 @@ fn of_namespace(namespace: NamespaceFacts, name: &str) -> Check {
     match namespace {
         NamespaceFacts::Absent => Check::ok(NAME, format!("{name}, which the first manager founds")),
         NamespaceFacts::Readable => Check::ok(NAME, name),
-        NamespaceFacts::Newer { needs, knows } => Check::problem(NAME, name)
+        NamespaceFacts::Newer { needs, knows } => Check::obstacle(NAME, name)
             .because(format!(
                 "it was written by a newer program: its layout is {needs}, and this one knows {knows}"
             ))

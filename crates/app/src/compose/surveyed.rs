@@ -54,7 +54,7 @@ pub(crate) fn of_database(path: &Path) -> Check {
         }
         Err(error) => error,
     };
-    let check = Check::problem(NAME, shown).because(error.to_string());
+    let check = Check::obstacle(NAME, shown).because(error.to_string());
     check.so(if let StoreError::Corrupt { .. } = error {
         "keep a copy of it; what can be read of it goes elsewhere by `longhaul store copy`, and without the file the next \
          manager begins with an empty one"
@@ -74,7 +74,7 @@ pub(crate) fn of_files(path: &Path, choice: &StoreChoice, is_managed: bool) -> C
     match found {
         Ok(Some(_)) => Check::ok(NAME, choice.to_string()),
         Ok(None) => Check::ok(NAME, format!("{choice}, which the first manager makes")),
-        Err(error) => Check::problem(NAME, choice.to_string())
+        Err(error) => Check::obstacle(NAME, choice.to_string())
             .because(causes(&error).unwrap_or_else(|| error.to_string()))
             .so("nothing was changed; keep a copy of it before anything is done to it"),
     }
@@ -102,16 +102,16 @@ pub(crate) async fn of_added(state_dir: &Path, choice: &StoreChoice, url: &str, 
     let shown = choice.to_string();
     match tokio::time::timeout(PATIENCE, reached).await {
         Ok(Ok(None)) => Check::ok(NAME, format!("{shown}, which answers")),
-        Ok(Ok(Some(lost))) => Check::problem(NAME, lost.to_string()).because(lost.why()).so(lost.help()),
+        Ok(Ok(Some(lost))) => Check::obstacle(NAME, lost.to_string()).because(lost.why()).so(lost.help()),
         Ok(Err(error)) => {
-            let check = Check::problem(NAME, format!("{shown} cannot be used: {error}"));
+            let check = Check::obstacle(NAME, format!("{shown} cannot be used: {error}"));
             let check = match causes(&error) {
                 Some(why) => check.because(why),
                 None => check,
             };
             check.so(UNREACHED)
         }
-        Err(_) => Check::problem(NAME, format!("{shown} gave no answer within {} s", PATIENCE.as_secs()))
+        Err(_) => Check::obstacle(NAME, format!("{shown} gave no answer within {} s", PATIENCE.as_secs()))
             .so(UNREACHED),
     }
 }
@@ -137,7 +137,7 @@ pub(crate) fn of_clock(state_dir: &Path) -> Check {
     const NAME: &str = "clock";
     match SystemClock::wall_ahead_ms(state_dir) {
         Ok(ahead_ms) => of_drift(NAME, ahead_ms),
-        Err(error) => Check::problem(NAME, error.to_string())
+        Err(error) => Check::obstacle(NAME, error.to_string())
             .because("without it times could go back, so no manager starts")
             .so("bring the file back, or remove it if no other version wrote it"),
     }

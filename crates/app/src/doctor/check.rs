@@ -19,6 +19,7 @@ pub(crate) enum Health {
 pub(crate) struct Check {
     name: &'static str,
     health: Health,
+    is_obstacle: bool,
     found: String,
     why: Option<String>,
     help: Option<String>,
@@ -45,14 +46,31 @@ impl Check {
         Self::of(name, Health::Problem, found)
     }
 
-    /// The name of a problem that keeps a manager from starting; none if it is no such problem.
-    pub(crate) fn hindrance(&self) -> Option<&'static str> {
-        let hinders = matches!(self.name, "configuration" | "state_dir" | "store");
-        (hinders && self.health == Health::Problem).then_some(self.name)
+    /// Makes one of a problem that keeps a manager from starting.
+    pub(crate) fn obstacle(name: &'static str, found: impl Into<String>) -> Self {
+        Self { is_obstacle: true, ..Self::problem(name, found) }
+    }
+
+    /// Whether something does not work.
+    pub(crate) fn is_problem(&self) -> bool {
+        self.health == Health::Problem
+    }
+
+    /// The name of what keeps a manager from starting; none if this does not.
+    pub(crate) fn as_obstacle(&self) -> Option<&'static str> {
+        self.is_obstacle.then_some(self.name)
     }
 
     fn of(name: &'static str, health: Health, found: impl Into<String>) -> Self {
-        Self { name, health, found: found.into(), why: None, help: None, figures: Map::new() }
+        Self {
+            name,
+            health,
+            is_obstacle: false,
+            found: found.into(),
+            why: None,
+            help: None,
+            figures: Map::new(),
+        }
     }
 
     /// Says what it means.
@@ -103,7 +121,7 @@ impl Report {
         let checks: Vec<Value> = self
             .0
             .iter()
-            .map(|Check { name, health, found, why, help, figures }| {
+            .map(|Check { name, health, is_obstacle: _, found, why, help, figures }| {
                 let mut check = json!({ "name": name, "state": health.to_string(), "found": found });
                 let optional = [
                     ("why", why.clone().map(Value::from)),

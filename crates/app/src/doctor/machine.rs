@@ -20,7 +20,7 @@ const NO_ROOM: u64 = 2 << 20;
 pub(super) fn configuration(sources: &Sources, error: Option<&ConfigError>) -> Check {
     const NAME: &str = "configuration";
     if let Some(error) = error {
-        let mut check = Check::problem(NAME, error.to_string());
+        let mut check = Check::obstacle(NAME, error.to_string());
         if let Some(why) = error.why() {
             check = check.because(why);
         }
@@ -51,10 +51,10 @@ pub(super) fn state_dir(path: &Path) -> Check {
     }
     let found = match StateDir::find(path).and_then(|found| found.check().map(|()| found)) {
         Ok(found) => found,
-        Err(error) => return Check::problem(NAME, error.to_string()).because(error.why()).so(error.help()),
+        Err(error) => return Check::obstacle(NAME, error.to_string()).because(error.why()).so(error.help()),
     };
     if let Some(copied) = location::copied(&found) {
-        return Check::problem(NAME, copied.to_string()).because(copied.why()).so(copied.help());
+        return Check::obstacle(NAME, copied.to_string()).because(copied.why()).so(copied.help());
     }
     let free = match reserve::free(&found) {
         Ok(free) => free,
@@ -92,12 +92,12 @@ pub(super) fn socket(path: &Path) -> Check {
     };
     let (me, mode) = (rustix::process::geteuid().as_raw(), stat.st_mode & 0o7777);
     if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
-        return Check::problem(NAME, format!("{shown} is no socket"))
+        return Check::obstacle(NAME, format!("{shown} is no socket"))
             .because("no manager takes away what it has not made")
             .so(format!("look at it, then: rm {shown}"));
     }
     if stat.st_uid != me {
-        return Check::problem(NAME, format!("{shown} belongs to user {}", stat.st_uid))
+        return Check::obstacle(NAME, format!("{shown} belongs to user {}", stat.st_uid))
             .because(format!("you are user {me}; whoever made it would hear what you launch"))
             .so("choose a directory of your own: --state-dir DIR, or LONGHAUL_STATE_DIR");
     }
@@ -133,13 +133,13 @@ pub(super) fn manager(place: &Place, store: Option<&StoreChoice>) -> (Check, boo
 }
 
 /// Says of a manager that is not there that these problems keep the next one from starting.
-pub(super) fn kept_away(manager: Check, hindrances: &[&str]) -> Check {
+pub(super) fn kept_away(manager: Check, obstacles: &[&str]) -> Check {
     const NAME: &str = "manager";
-    if hindrances.is_empty() {
+    if obstacles.is_empty() {
         return manager;
     }
     Check::warning(NAME, "none answers, and none can start")
-        .because(format!("every start is refused while there is a problem with: {}", hindrances.join(", ")))
+        .because(format!("every start is refused while there is a problem with: {}", obstacles.join(", ")))
 }
 
 fn answering(manager: &Version, store: Option<&str>) -> Check {

@@ -87,7 +87,11 @@ pub(crate) fn report(failure: &Failure) -> Report {
         Failure::Broken { why } => {
             (Some(why.clone()), vec!["longhaul status      see what became of it".to_owned()])
         }
-        Failure::Silent { .. } => {
+        Failure::Silent { stopped: Some(pid), .. } => (
+            Some(format!("its process {pid} is stopped by a signal, such as SIGSTOP")),
+            vec![format!("kill -CONT {pid}      let the manager continue; what it runs goes on meanwhile")],
+        ),
+        Failure::Silent { stopped: None, .. } => {
             (None, vec!["longhaul version      see whether the manager answers".to_owned()])
         }
         Failure::Unclear { cause, launch_key } => (report(cause).why, look_for_it(*launch_key)),

@@ -52,9 +52,13 @@ fn take_in(number: u32) -> Result<(), Failure> {
     opened.map_err(|source| Failure::file("read", &path, source))
 }
 
-/// Tells whether something waits in the standard input that nobody hands over.
-pub(super) fn has_input() -> bool {
-    is_piped() && rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|waiting| waiting > 0)
+/// Says that nobody hands over what waits in the standard input, if something does; `advice` says what to do instead.
+pub(super) fn note_ignored_input(context: &Context, advice: &str) {
+    if is_piped() && rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|waiting| waiting > 0) {
+        context
+            .console
+            .say(&format!("  note:   standard input has data that the command does not get: {advice}"));
+    }
 }
 
 /// Tells whether standard input holds data for somebody: it is neither a terminal nor /dev/null.

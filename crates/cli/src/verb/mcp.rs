@@ -190,7 +190,7 @@ struct Described {
 
 async fn tools(context: &Context, args: &McpToolsArgs) -> Result<i32, Failure> {
     let way = Way { client: &context.client, opening: opening(context, &args.scope) };
-    let silent = Failure::Silent { waited: PATIENCE };
+    let silent = Failure::Silent { waited: PATIENCE, stopped: None };
     let listed = timeout(PATIENCE, listed(way.open().await?)).await.unwrap_or(Err(silent))?;
     if context.console.is_json() {
         context.console.print_json(&listed)?;

@@ -1,7 +1,7 @@
 //! `restart`
 
 use super::foreground::{Signals, accompany};
-use super::handover::{is_piped, left_open};
+use super::handover::{is_piped, left_open, note_ignored_input};
 use super::run::{announce, untold};
 use super::{check_expected, complained, first_failed};
 use crate::arguments::{Expected, RestartArgs};
@@ -15,6 +15,10 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::{
     Launched, ProcessView, RestartInterruptedReply, RestartInterruptedRequest, RestartRequest,
 };
+
+/// What becomes of input that nobody asked for.
+const NO_INPUT: &str =
+    "a restart in the background, or of a command that was launched without input, hands nothing over";
 
 /// Runs processes again, as new ones.
 pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32, Failure> {
@@ -37,6 +41,7 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
                 Err(failure) => complained(context, failure),
             });
         }
+        note_ignored_input(context, NO_INPUT);
         return Ok(first_failed(codes));
     }
     let [id] = args.ids.as_slice() else {
@@ -53,6 +58,7 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
     let hands_over = open.is_some() && is_piped();
     if !hands_over {
         tell_of_input(context, open);
+        note_ignored_input(context, NO_INPUT);
     }
     match accompany(context, launched.process, signals, hands_over).await {
         Err(failure) => {

@@ -46,11 +46,9 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failur
         let code = announce(context, launched).await?;
         if hands_over {
             handover::hand_over(context, &id, tokio::io::stdin()).await?;
-        } else if args.stdin.is_none() && !args.stdin_pipe && handover::has_input() {
-            context.console.say(
-                "  note:   standard input has data that the command does not get: `--stdin -` passes it on, `--stdin none` hides \
-                 this note",
-            );
+        } else if args.stdin.is_none() && !args.stdin_pipe {
+            let advice = "`--stdin -` passes it on, `--stdin none` hides this note";
+            handover::note_ignored_input(context, advice);
         }
         return Ok(code);
     };

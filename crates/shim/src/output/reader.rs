@@ -1,7 +1,7 @@
 //! Reads the output of an attempt while it is still being written.
 
 use std::{
-    io,
+    io::{self, Read as _},
     ops::Range,
     os::{fd::OwnedFd, unix::fs::FileExt as _},
     path::Path,
@@ -82,15 +82,12 @@ impl OutputLog {
             return Ok(Vec::new());
         };
         let length = self.length()?;
-        let mut losses = Vec::new();
-        for place in 0..loss::MOST {
-            let mut bytes = [0; 16];
-            if file.read_at(&mut bytes, place.saturating_mul(loss::LENGTH))? < bytes.len() {
-                break;
-            }
-            // What makes no sense must not hide what does.
-            losses.extend(Loss::decode(bytes).filter(|loss| loss.offset <= length));
-        }
+        let mut bytes = Vec::new();
+        file.take(loss::MOST.saturating_mul(loss::LENGTH)).read_to_end(&mut bytes)?;
+        let (entries, _torn) = bytes.as_chunks();
+        // What makes no sense must not hide what does.
+        let entries = entries.iter().filter_map(|entry| Loss::decode(*entry));
+        let mut losses: Vec<Loss> = entries.filter(|loss| loss.offset <= length).collect();
         losses.sort_by_key(|loss| loss.offset);
         Ok(losses)
     }
